@@ -1,0 +1,24 @@
+//! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
+
+use crate::position::Resume;
+use crate::sink::Delivered;
+
+/// What is saved for a consumer. Only delivered output can become one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Checkpoint {
+    resume: Resume,
+}
+
+impl Checkpoint {
+    /// The position that `delivered` proves.
+    #[must_use]
+    pub fn new(_delivered: &Delivered, resume: Resume) -> Self {
+        Self { resume }
+    }
+
+    /// The position.
+    #[must_use]
+    pub fn resume(&self) -> &Resume {
+        &self.resume
+    }
+}

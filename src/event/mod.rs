@@ -1,0 +1,6 @@
+//! One event as bytes: its header fields, its identity, and whether its line is sound.
+//!
+//! Pure functions over bytes. This room knows no other.
+
+pub mod batch;
+pub mod header;

@@ -1,0 +1,24 @@
+//! skytail tails the AT Protocol firehose through Jetstream.
+//!
+//! Data flows one way, and no room looks back up it:
+//!
+//! ```text
+//! cli → pipeline → source | sink | checkpoint → filter, position, compression → event
+//! ```
+//!
+//! `metrics` and `display` are used from many rooms and use none of them; `serve` is a
+//! Jetstream server of its own, which shares only the rooms at the end of that line.
+
+pub mod checkpoint;
+pub mod cli;
+pub mod compression;
+pub mod display;
+pub mod event;
+pub mod filter;
+pub mod metrics;
+pub mod pipeline;
+pub mod position;
+pub mod serve;
+pub mod settings;
+pub mod sink;
+pub mod source;

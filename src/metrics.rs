@@ -1,0 +1,75 @@
+//! The counters of a run. One struct, written by the pipeline, read by everything that shows
+//! numbers. It measures; it decides nothing.
+
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+
+/// A number that only grows.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds `n`.
+    pub fn add(&self, n: u64) {
+        self.0.fetch_add(n, Relaxed);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// A number that goes up and down.
+#[derive(Debug, Default)]
+pub struct Gauge(AtomicU64);
+
+impl Gauge {
+    /// Replaces the number.
+    pub fn set(&self, n: u64) {
+        self.0.store(n, Relaxed);
+    }
+
+    /// The number now.
+    pub fn get(&self) -> u64 {
+        self.0.load(Relaxed)
+    }
+}
+
+/// Everything that a run counts. Shared by reference; every field can be read at any time.
+#[derive(Debug, Default)]
+pub struct Metrics {
+    /// Events that the server sent, malformed ones included.
+    pub received: Counter,
+    /// Bytes of those events, decompressed, without line feeds.
+    pub received_bytes: Counter,
+    /// Bytes read from the network.
+    pub wire_bytes: Counter,
+    /// Lines that the sink accepted.
+    pub written: Counter,
+    /// Bytes that the sink accepted.
+    pub written_bytes: Counter,
+    /// Events that the flags exclude and the server sent all the same.
+    pub filtered: Counter,
+    /// Events that had been written already.
+    pub duplicate: Counter,
+    /// Events before the instant that was asked for (a v2 server starts up to an hour early).
+    pub early: Counter,
+    /// Events dropped by `--when-full`.
+    pub dropped: Counter,
+    /// Messages that were no event.
+    pub malformed: Counter,
+    /// Connections beyond the first.
+    pub reconnects: Counter,
+    /// The wait before the next connection, in milliseconds; 0 while connected.
+    pub backoff_ms: Gauge,
+    /// 1 while a connection is up.
+    pub connected: Gauge,
+    /// `time_us` of the newest event dealt with; 0 before the first.
+    pub last_event_us: Gauge,
+    /// When that event was dealt with, in microseconds of our own clock; 0 before the first.
+    pub last_event_at_us: Gauge,
+    /// Events waiting between reader and writer.
+    pub queue_events: Gauge,
+    /// Bytes waiting between reader and writer.
+    pub queue_bytes: Gauge,
+}

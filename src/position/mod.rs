@@ -1,0 +1,132 @@
+//! Where we are in a server's stream: the units, a position, and what to ask for to go on.
+//!
+//! Responsible for the types. The identities of what was already written live in
+//! [`window`]; reading and writing positions to disk is `checkpoint`'s work.
+
+pub mod window;
+
+use std::fmt;
+use std::sync::Arc;
+
+/// An instant in microseconds since the Unix epoch, as Jetstream's `time_us` counts it.
+///
+/// Source: protocol/jetstream-v1.md §7.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TimeUs(pub u64);
+
+/// A sequence number of one v2 server. Means nothing on any other server.
+///
+/// Source: protocol/jetstream-v1.md §4.1; always at least 1 and below [`Seq::LIMIT`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Seq(pub u64);
+
+impl Seq {
+    /// The first integer that a server reads as an instant instead of a sequence number
+    /// (protocol/jetstream-v1.md §4.1).
+    pub const LIMIT: u64 = 1_000_000_000_000_000;
+}
+
+impl TimeUs {
+    /// This instant moved back by `us` microseconds, not below the epoch.
+    #[must_use]
+    pub fn minus_us(self, us: u64) -> Self {
+        Self(self.0.saturating_sub(us))
+    }
+
+    /// This instant moved on by `us` microseconds.
+    #[must_use]
+    pub fn plus_us(self, us: u64) -> Self {
+        Self(self.0.saturating_add(us))
+    }
+}
+
+impl fmt::Display for TimeUs {
+    /// RFC 3339 in UTC with microseconds; the bare number where no calendar reaches it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let timestamp = i64::try_from(self.0)
+            .ok()
+            .and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+        match timestamp {
+            Some(t) => write!(f, "{t:.6}"),
+            None => write!(f, "{}", self.0),
+        }
+    }
+}
+
+/// Which of the two servers that speak v1 answered (protocol/jetstream-v1.md §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ServerKind {
+    /// The original server: its cursor is `time_us`, strictly increasing.
+    Legacy,
+    /// The current server: every event carries its own sequence number as `cursor`.
+    V2,
+}
+
+impl ServerKind {
+    /// The word for people and for the state file.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Legacy => "legacy",
+            Self::V2 => "v2",
+        }
+    }
+}
+
+/// Which stream of which server a position belongs to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Origin {
+    /// The server's name as the user gave it, without secrets: `host` or `host:port`, or
+    /// `demo`.
+    pub server: Arc<str>,
+    /// What the server turned out to be.
+    pub kind: ServerKind,
+}
+
+/// One event's place in its server's stream.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// `time_us` of the event.
+    pub time: TimeUs,
+    /// `cursor` of the event, where the server writes one.
+    pub seq: Option<Seq>,
+}
+
+/// How far the output has come, and from where to ask again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Position {
+    /// The server that the marks belong to.
+    pub origin: Origin,
+    /// The newest event that was dealt with (written, or filtered out).
+    pub newest: Mark,
+    /// From here on every event that was written is among the remembered identities, so a
+    /// replay from here can be told apart, event by event, from what is new.
+    pub rewind_to: Mark,
+    /// The latest `time_us` seen, which is `newest.time` unless the server's clock stepped
+    /// back or it imported older times.
+    pub latest_time: TimeUs,
+}
+
+/// A position with the identities that go with it: all that a resume needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resume {
+    /// Where the output stands.
+    pub position: Position,
+    /// The identities of the events written since `position.rewind_to`, oldest first.
+    pub identities: Vec<u64>,
+}
+
+/// Where a run begins.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Start {
+    /// At the live tip.
+    Live,
+    /// At the oldest event that the server still holds.
+    Oldest,
+    /// At an instant.
+    Time(TimeUs),
+    /// At a sequence number of whichever v2 server answers.
+    Seq(Seq),
+    /// Where an earlier run stopped.
+    Resume(Box<Resume>),
+}

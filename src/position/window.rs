@@ -1,0 +1,1 @@
+//! The identities of the newest events that were written.

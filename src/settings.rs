@@ -1,0 +1,141 @@
+//! What a run was asked to do, in plain validated values. Made by `cli`, read by `pipeline`;
+//! it knows neither flags nor files, and holds no state that could not be run.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use crate::filter::Filter;
+use crate::position::{Seq, TimeUs};
+use crate::source::endpoint::Endpoint;
+
+/// One run of `skytail tail`.
+#[derive(Clone, Debug)]
+pub struct TailSettings {
+    /// The servers, in order of preference; never empty (ignored with `demo`).
+    pub endpoints: Vec<Endpoint>,
+    /// Tail the built-in demo server instead.
+    pub demo: bool,
+    /// What to print.
+    pub filter: Filter,
+    /// Where to start.
+    pub cursor: CursorMode,
+    /// The key of the saved cursor.
+    pub consumer: String,
+    /// The state file; `None` with `--no-checkpoint`.
+    pub state: Option<PathBuf>,
+    /// How often to save.
+    pub checkpoint: CheckpointEvery,
+    /// When to stop.
+    pub stop: StopRules,
+    /// The queue between reader and writer.
+    pub buffer: Buffer,
+    /// zstd or not.
+    pub compression: Compression,
+    /// Whether the whole JSON grammar is checked, not only the structure.
+    pub strict: bool,
+    /// Connection rules.
+    pub connection: Connection,
+    /// How long a stop may take to write what was already received.
+    pub drain_timeout: Duration,
+}
+
+/// `--cursor`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorMode {
+    /// From now on.
+    Live,
+    /// Where this consumer stopped; from now on where it never ran.
+    Auto,
+    /// From the oldest event the server holds.
+    Oldest,
+    /// From an instant.
+    Time(TimeUs),
+    /// From a sequence number; v2 servers only.
+    Seq(Seq),
+}
+
+/// `--checkpoint-every` and `--checkpoint-events`: whichever comes first.
+#[derive(Clone, Copy, Debug)]
+pub struct CheckpointEvery {
+    /// Longest time between two saves while events flow.
+    pub interval: Duration,
+    /// Most events between two saves; `None` for no such limit.
+    pub events: Option<u64>,
+}
+
+/// The conditions that end a run by themselves.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StopRules {
+    /// After this many lines.
+    pub limit: Option<u64>,
+    /// At the first event at or after this instant.
+    pub until: Option<TimeUs>,
+    /// When the replay has caught up with the live stream.
+    pub exit_when_live: bool,
+    /// After this long.
+    pub timeout: Option<Duration>,
+}
+
+/// The bounds of the queue between reader and writer.
+#[derive(Clone, Copy, Debug)]
+pub struct Buffer {
+    /// Most events; at least 1.
+    pub events: usize,
+    /// Most bytes; at least 1. One larger message passes alone through an empty queue.
+    pub bytes: usize,
+    /// What to do when either is reached.
+    pub when_full: WhenFull,
+    /// Warn when more than this many events stay queued.
+    pub max_lag_events: Option<u64>,
+}
+
+/// `--when-full`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WhenFull {
+    /// Stop reading the socket.
+    Block,
+    /// Drop what comes in.
+    DropNewest,
+    /// Drop what waits longest.
+    DropOldest,
+}
+
+/// `--compress`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compression {
+    /// Whether to ask for it.
+    pub mode: CompressMode,
+    /// `--zstd-dictionary`.
+    pub dictionary: Option<PathBuf>,
+}
+
+/// The three words of `--compress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CompressMode {
+    /// zstd where the dictionary is installed.
+    Auto,
+    /// zstd or failure.
+    On,
+    /// Plain text.
+    Off,
+}
+
+/// Limits of one connection and of the attempts to have one.
+#[derive(Clone, Copy, Debug)]
+pub struct Connection {
+    /// Time for DNS, TCP, proxy, TLS and the WebSocket handshake together.
+    pub connect_timeout: Duration,
+    /// Silence after which a ping is sent.
+    pub ping_after: Duration,
+    /// Time for any byte to come back after that ping.
+    pub pong_timeout: Duration,
+    /// Time without an event after which a stream that can't be quiet counts as dead; `None`
+    /// for never.
+    pub stall_timeout: Option<Duration>,
+    /// Failed attempts in a row, over all servers, after which to give up; `None` for never.
+    pub max_retries: Option<u32>,
+    /// Largest message accepted, in bytes, after decompression.
+    pub max_message_bytes: usize,
+    /// How far to rewind on a new connection, in microseconds of event time.
+    pub rewind_us: u64,
+}

@@ -1,0 +1,5 @@
+//! Frames from somewhere: turns "these filters, from this position" into lines.
+//!
+//! A source knows wire formats; nothing else does. It knows nothing of stdout.
+
+pub mod endpoint;
