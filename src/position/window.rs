@@ -320,7 +320,14 @@ mod tests {
             window.settle();
         }
         let rewind_to = window.rewind_to().unwrap();
-        let mut restored = Window::restore(1000, rewind_to, window.latest(), &window.identities());
+        let position = Position {
+            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            newest: mark(2999),
+            rewind_to,
+            latest_time: window.latest(),
+        };
+        let saved = Resume { position, identities: window.identities() };
+        let mut restored = Window::restore(1000, &saved);
         assert_eq!(restored.rewind_to(), Some(rewind_to));
         assert_eq!(restored.identities(), window.identities());
         for i in 3000..9000 {
