@@ -3,3 +3,4 @@
 //! A source knows wire formats; nothing else does. It knows nothing of stdout.
 
 pub mod endpoint;
+pub mod frame;
