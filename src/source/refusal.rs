@@ -109,10 +109,9 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let seconds = match text.parse::<u64>() {
         Ok(seconds) => seconds,
         Err(_) => {
-            let at = jiff::fmt::rfc2822::parse(text)
-                .ok()?
-                .timestamp()
-                .as_second();
+            // The day of the week adds nothing, and some servers get it wrong.
+            let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
+            let at = parser.parse_timestamp(text).ok()?.as_second();
             let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
             u64::try_from(at).unwrap_or(0).saturating_sub(now)
         }

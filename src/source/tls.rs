@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::ServerName;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
 use super::dial::Transport;
@@ -25,29 +25,16 @@ impl std::fmt::Debug for TlsContext {
 }
 
 impl TlsContext {
-    /// Trusts what the platform trusts (`SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured), or
-    /// Mozilla's roots where the platform has none, as in a bare container. Reads files.
+    /// Trusts what the platform trusts, or Mozilla's roots where the platform has none, as in a
+    /// bare container. Reads files.
     ///
     /// # Errors
-    /// [`TlsProblem::Other`] when `SSL_CERT_FILE` or `SSL_CERT_DIR` is set and holds no
-    /// usable certificate: falling back would trust what the user meant to exclude.
+    /// As [`platform_certificates`].
     pub fn load() -> Result<Self, TlsProblem> {
-        let native = rustls_native_certs::load_native_certs();
-        for error in &native.errors {
-            tracing::debug!(%error, "a trusted certificate was left out");
-        }
         let mut roots = RootCertStore::empty();
-        let (added, ignored) = roots.add_parsable_certificates(native.certs);
+        let (added, ignored) = roots.add_parsable_certificates(platform_certificates()?);
         tracing::debug!(added, ignored, "platform certificates");
         if roots.is_empty() {
-            let asked = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
-                .into_iter()
-                .find(|name| std::env::var_os(name).is_some());
-            if let Some(name) = asked {
-                return Err(TlsProblem::Other(format!(
-                    "{name} is set, but no certificate could be read from there: correct or unset it"
-                )));
-            }
             tracing::debug!("the platform trusts no certificates: using the built-in roots");
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
@@ -85,6 +72,30 @@ impl TlsContext {
             .await
             .map_err(|e| TlsProblem::from_io(&e))
     }
+}
+
+/// The certificates the platform trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Empty
+/// where the platform has none.
+///
+/// # Errors
+/// [`TlsProblem::Other`] when `SSL_CERT_FILE` or `SSL_CERT_DIR` is set and holds no usable
+/// certificate: falling back would trust what the user meant to exclude.
+pub fn platform_certificates() -> Result<Vec<CertificateDer<'static>>, TlsProblem> {
+    let native = rustls_native_certs::load_native_certs();
+    for error in &native.errors {
+        tracing::debug!(%error, "a trusted certificate was left out");
+    }
+    if native.certs.is_empty() {
+        let asked = ["SSL_CERT_FILE", "SSL_CERT_DIR"]
+            .into_iter()
+            .find(|name| std::env::var_os(name).is_some());
+        if let Some(name) = asked {
+            return Err(TlsProblem::Other(format!(
+                "{name} is set, but no certificate could be read from there: correct or unset it"
+            )));
+        }
+    }
+    Ok(native.certs)
 }
 
 /// Why a TLS handshake failed, and what to do about it.
