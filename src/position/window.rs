@@ -56,6 +56,7 @@ pub struct Savepoint {
     entered: u64,
     events: u64,
     latest: TimeUs,
+    highest_seq: Option<Seq>,
 }
 
 impl Window {
@@ -176,6 +177,7 @@ impl Window {
             entered: self.entered(),
             events: self.events,
             latest: self.latest,
+            highest_seq: self.highest_seq,
         }
     }
 
@@ -192,6 +194,7 @@ impl Window {
         self.milestones.truncate(savepoint.milestones.max(1));
         self.events = savepoint.events;
         self.latest = savepoint.latest;
+        self.highest_seq = savepoint.highest_seq;
     }
 
     /// The sink has accepted everything: lets go of what is older than the span.
@@ -320,7 +323,14 @@ mod tests {
             window.settle();
         }
         let rewind_to = window.rewind_to().unwrap();
-        let mut restored = Window::restore(1000, rewind_to, window.latest(), &window.identities());
+        let position = Position {
+            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            newest: mark(2999),
+            rewind_to,
+            latest_time: window.latest(),
+        };
+        let saved = Resume { position, identities: window.identities() };
+        let mut restored = Window::restore(1000, &saved);
         assert_eq!(restored.rewind_to(), Some(rewind_to));
         assert_eq!(restored.identities(), window.identities());
         for i in 3000..9000 {
