@@ -16,10 +16,7 @@ impl Batch {
     /// An empty batch with room for `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self {
-            bytes: Vec::with_capacity(bytes),
-            ends: Vec::new(),
-        }
+        Self { bytes: Vec::with_capacity(bytes), ends: Vec::new() }
     }
 
     /// Adds one line, without its line feed.
@@ -72,9 +69,7 @@ impl Batch {
     /// The lines without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts
-            .zip(&self.ends)
-            .map(|(start, &end)| &self.bytes[start..end - 1])
+        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end - 1])
     }
 
     /// Keeps the lines for which `keep` says so, in order, in place.

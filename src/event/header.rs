@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use super::scan::Scanner;
+
 /// What kind of event it is (protocol/jetstream-v1.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Kind {
@@ -74,13 +76,262 @@ pub struct Malformed {
 
 /// Reads the header of one line and checks the line's structure.
 ///
+/// Where a member occurs twice the last one counts, as it does for `jq` and most others.
+///
 /// # Errors
 /// [`Malformed`] where the line is not one balanced JSON object with closed strings and no
-/// raw control character, or lacks `did`, `time_us` or `kind`.
+/// raw control character, lacks `did` or `time_us`, or has one of the header members with a
+/// value of the wrong type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
-    let _ = line;
-    Err(Malformed {
-        what: "not written yet",
-        at: 0,
-    })
+    let mut scanner = Scanner::new(line)?;
+    let mut fields = Fields::default();
+    members(&mut scanner, "a JSON object expected", |scanner, key| match key {
+        "did" => {
+            fields.did = Some(scanner.string("did is no string")?.decode()?);
+            Ok(())
+        }
+        "time_us" => {
+            fields.time_us = Some(scanner.integer("time_us is no unsigned integer")?);
+            Ok(())
+        }
+        "cursor" => {
+            fields.cursor = scanner.integer("cursor is no unsigned integer")?;
+            Ok(())
+        }
+        "kind" => {
+            fields.kind = scanner.string("kind is no string")?.decode()?;
+            Ok(())
+        }
+        "commit" if scanner.peek() == Some(b'{') => {
+            fields.commit = Some(commit(scanner)?);
+            Ok(())
+        }
+        "identity" | "account" | "sync" if scanner.peek() == Some(b'{') => {
+            fields.relay_seq = relay_seq(scanner)?;
+            Ok(())
+        }
+        _ => scanner.skip_value(),
+    })?;
+    scanner.end()?;
+    fields.finish()
+}
+
+/// What [`parse`] has met so far.
+#[derive(Default)]
+struct Fields<'a> {
+    did: Option<Cow<'a, str>>,
+    time_us: Option<u64>,
+    cursor: u64,
+    kind: Cow<'a, str>,
+    commit: Option<Commit<'a>>,
+    relay_seq: Option<u64>,
+}
+
+impl<'a> Fields<'a> {
+    fn finish(self) -> Result<Header<'a>, Malformed> {
+        let missing = |what| Malformed { what, at: 0 };
+        let kind = match &*self.kind {
+            "commit" => Kind::Commit,
+            "identity" => Kind::Identity,
+            "account" => Kind::Account,
+            _ => Kind::Other,
+        };
+        Ok(Header {
+            did: self.did.ok_or_else(|| missing("no member did"))?,
+            time_us: self.time_us.ok_or_else(|| missing("no member time_us"))?,
+            cursor: Some(self.cursor).filter(|&seq| seq > 0),
+            commit: self.commit.filter(|_| kind == Kind::Commit),
+            relay_seq: self.relay_seq,
+            kind,
+            kind_text: self.kind,
+        })
+    }
+}
+
+/// Walks the members of an object; `each` takes the value that belongs to its key.
+fn members<'a>(
+    scanner: &mut Scanner<'a>,
+    what: &'static str,
+    mut each: impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    scanner.expect(b'{', what)?;
+    if scanner.take(b'}') {
+        return Ok(());
+    }
+    loop {
+        let key = scanner.string("member name expected")?.decode()?;
+        scanner.expect(b':', "':' expected")?;
+        each(scanner, &key)?;
+        if scanner.take(b'}') {
+            return Ok(());
+        }
+        scanner.expect(b',', "',' or '}' expected")?;
+    }
+}
+
+fn commit<'a>(scanner: &mut Scanner<'a>) -> Result<Commit<'a>, Malformed> {
+    let (mut rev, mut operation, mut collection, mut rkey) = Default::default();
+    members(scanner, "commit is no object", |scanner, key| {
+        let field: &mut Cow<'a, str> = match key {
+            "rev" => &mut rev,
+            "operation" => &mut operation,
+            "collection" => &mut collection,
+            "rkey" => &mut rkey,
+            _ => return scanner.skip_value(),
+        };
+        *field = scanner.string("a commit field is no string")?.decode()?;
+        Ok(())
+    })?;
+    let known = match &*operation {
+        "create" => Operation::Create,
+        "update" => Operation::Update,
+        "delete" => Operation::Delete,
+        _ => Operation::Other,
+    };
+    Ok(Commit { rev, operation: known, operation_text: operation, collection, rkey })
+}
+
+fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
+    let mut seq = None;
+    members(scanner, "an object expected", |scanner, key| match (key, scanner.peek()) {
+        ("seq", Some(b'0'..=b'9')) => {
+            seq = Some(scanner.integer("seq is no unsigned integer")?);
+            Ok(())
+        }
+        _ => scanner.skip_value(),
+    })?;
+    Ok(seq)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const COMMIT: &str = r#"{"did":"did:plc:a","time_us":1783175888186668,"cursor":98765,"kind":"commit","commit":{"rev":"3mptbypk4ze2j","operation":"create","collection":"app.bsky.feed.like","rkey":"3mptbyospqk2i","record":{"text":"a \"quoted\" } brace","n":[1,{"time_us":5}]},"cid":"bafyrei"}}"#;
+
+    #[test]
+    fn reads_every_field_of_a_commit() {
+        let header = parse(COMMIT.as_bytes()).unwrap();
+        assert_eq!((&*header.did, header.time_us), ("did:plc:a", 1_783_175_888_186_668));
+        assert_eq!((header.cursor, header.kind), (Some(98765), Kind::Commit));
+        let commit = header.commit.unwrap();
+        assert_eq!((&*commit.rev, commit.operation), ("3mptbypk4ze2j", Operation::Create));
+        assert_eq!((&*commit.collection, &*commit.rkey), ("app.bsky.feed.like", "3mptbyospqk2i"));
+    }
+
+    #[test]
+    fn reads_the_relay_seq_of_identity_and_account() {
+        let line = br#"{"did":"d","time_us":1,"kind":"account","account":{"active":false,"seq":31527015471}}"#;
+        let header = parse(line).unwrap();
+        assert_eq!((header.kind, header.relay_seq), (Kind::Account, Some(31_527_015_471)));
+    }
+
+    #[test]
+    fn is_not_fooled_by_members_inside_strings_or_nested_objects() {
+        let line = br#"{"record":{"did":"x","time_us":1},"t":"\"time_us\":2,","did":"d\u0069d","kind":"new","time_us":7}"#;
+        let header = parse(line).unwrap();
+        assert_eq!((&*header.did, header.time_us), ("did", 7));
+        assert_eq!((header.kind, &*header.kind_text), (Kind::Other, "new"));
+    }
+
+    #[test]
+    fn the_last_of_two_equal_members_counts() {
+        let header = parse(br#"{"did":"a","time_us":1,"did":"b"}"#).unwrap();
+        assert_eq!(&*header.did, "b");
+    }
+
+    #[test]
+    fn refuses_what_is_no_whole_event() {
+        for (line, what) in [
+            (&b""[..], "a JSON object expected"),
+            (b"[1]", "a JSON object expected"),
+            (b"{\"did\":\"a\"", "',' or '}' expected"),
+            (b"{\"did\":\"a", "unclosed string"),
+            (b"{\"did\":\"a\\", "unclosed string"),
+            (b"{\"did\":\"a\"}", "no member time_us"),
+            (b"{\"time_us\":1}", "no member did"),
+            (b"{\"did\":1,\"time_us\":1}", "did is no string"),
+            (b"{\"did\":\"a\",\"time_us\":-1}", "time_us is no unsigned integer"),
+            (b"{\"did\":\"a\",\"time_us\":1.5}", "time_us is no unsigned integer"),
+            (b"{\"did\":\"a\",\"time_us\":01}", "time_us is no unsigned integer"),
+            (b"{\"did\":\"a\",\"time_us\":99999999999999999999}", "time_us is no unsigned integer"),
+            (b"{\"did\":\"a\nb\",\"time_us\":1}", "raw control character"),
+            (b"{\"did\":\"a\",\n\"time_us\":1}", "member name expected"),
+            (b"{\"did\":\"a\",\"x\":[{]},\"time_us\":1}", "brackets don't match"),
+            (b"{\"did\":\"a\",\"x\":[1\n],\"time_us\":1}", "raw control character"),
+            (b"{\"did\":\"a\",\"time_us\":1}}", "text after the object"),
+            (b"{\"did\":\"\xff\",\"time_us\":1}", "invalid UTF-8"),
+            (b"{\"did\":\"\\q\",\"time_us\":1}", "bad escape in a string"),
+        ] {
+            let error = parse(line).expect_err(&String::from_utf8_lossy(line));
+            assert_eq!(error.what, what, "{}", String::from_utf8_lossy(line));
+        }
+    }
+
+    #[test]
+    fn a_very_deep_record_is_refused_without_harm() {
+        let deep = format!(r#"{{"did":"a","time_us":1,"x":{}"#, "[".repeat(1_000_000));
+        assert_eq!(parse(deep.as_bytes()).unwrap_err().what, "nested too deeply");
+    }
+
+    #[test]
+    fn reads_every_line_of_the_production_sample() {
+        let path =
+            concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/protocol/vectors/production_v1.jsonl");
+        let Ok(text) = std::fs::read_to_string(path) else {
+            println!("skipped: ../shared/protocol/vectors is not here");
+            return;
+        };
+        for line in text.lines() {
+            let header = parse(line.as_bytes()).unwrap();
+            let json: serde_json::Value = serde_json::from_str(line).unwrap();
+            assert_eq!(json["did"], *header.did);
+            assert_eq!(json["time_us"], header.time_us);
+            assert_eq!(json["kind"], *header.kind_text);
+            assert_eq!(json["commit"]["rkey"].as_str(), header.commit.as_ref().map(|c| &*c.rkey));
+        }
+    }
+
+    fn json() -> impl Strategy<Value = serde_json::Value> {
+        let leaf = prop_oneof![
+            Just(serde_json::Value::Null),
+            any::<i64>().prop_map(Into::into),
+            ".*".prop_map(Into::into),
+        ];
+        leaf.prop_recursive(4, 32, 4, |inner| {
+            prop_oneof![
+                prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+                prop::collection::hash_map(".*", inner, 0..4)
+                    .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+            ]
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_a_full_parser_on_any_object(
+            did in ".*", time_us in any::<u64>(), kind in ".*", rkey in ".*", extra in json(),
+        ) {
+            let event = serde_json::json!({
+                "extra": extra, "did": did, "time_us": time_us, "kind": "commit", "zkind": kind,
+                "commit": {"rkey": rkey, "record": extra},
+            });
+            let line = event.to_string();
+            let header = parse(line.as_bytes()).unwrap();
+            prop_assert_eq!(&*header.did, did);
+            prop_assert_eq!(header.time_us, time_us);
+            prop_assert_eq!(&*header.commit.unwrap().rkey, rkey);
+        }
+
+        #[test]
+        fn every_proper_prefix_is_refused(cut in 0..COMMIT.len()) {
+            prop_assert!(parse(&COMMIT.as_bytes()[..cut]).is_err());
+        }
+
+        #[test]
+        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            let _ = parse(&bytes);
+        }
+    }
 }

@@ -4,3 +4,5 @@
 
 pub mod batch;
 pub mod header;
+pub mod identity;
+mod scan;

@@ -1,31 +1,29 @@
-//! Which events are wanted: the same rule for what is asked of the server, for what is
+//! Which events are wanted: the same rule for what is asked of a server, for what is
 //! printed, and for what our own server sends.
 
+mod collections;
+pub mod syntax;
+
 use std::collections::HashSet;
+
+pub use collections::Collections;
 
 use crate::event::header::{Header, Kind, Operation};
 
 /// What to print. An empty list means "everything" of its sort.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Exact NSIDs and `prefix.*` patterns.
+    /// Exact NSIDs and `prefix.*` patterns. They restrict commits only; whoever wants nothing
+    /// but commits says so in `kinds`.
     pub collections: Collections,
     /// Repositories.
     pub dids: HashSet<String>,
     /// Kinds.
     pub kinds: Vec<Kind>,
-    /// Operations.
+    /// Operations. Like `collections`, they restrict commits only.
     pub operations: Vec<Operation>,
     /// Longest event, in bytes of its JSON.
     pub max_message_bytes: Option<u32>,
-}
-
-/// A set of NSIDs and NSID patterns.
-#[derive(Clone, Debug, Default)]
-pub struct Collections {
-    exact: HashSet<String>,
-    /// `app.bsky.feed.` for the pattern `app.bsky.feed.*`.
-    prefixes: HashSet<String>,
 }
 
 /// Why a filter value was refused.
@@ -43,59 +41,85 @@ pub enum FilterError {
     Did(String),
 }
 
-impl Collections {
-    /// Adds one NSID or pattern.
-    ///
-    /// # Errors
-    /// [`FilterError::Collection`] where it is neither.
-    pub fn add(&mut self, value: &str) -> Result<(), FilterError> {
-        let _ = value;
-        Ok(())
-    }
-
-    /// Whether there is none, which means that every collection is wanted.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.exact.is_empty() && self.prefixes.is_empty()
-    }
-
-    /// The number of entries.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        self.exact.len() + self.prefixes.len()
-    }
-
-    /// The entries as they were written, sorted.
-    #[must_use]
-    pub fn patterns(&self) -> Vec<String> {
-        let prefixes = self.prefixes.iter().map(|p| format!("{p}*"));
-        let mut all: Vec<String> = self.exact.iter().cloned().chain(prefixes).collect();
-        all.sort();
-        all
-    }
-
-    /// Whether a collection is among them.
-    #[must_use]
-    pub fn matches(&self, collection: &str) -> bool {
-        let _ = collection;
-        true
-    }
-}
-
 /// Checks the syntax of a DID.
 ///
 /// # Errors
 /// [`FilterError::Did`] where it is none.
 pub fn check_did(value: &str) -> Result<(), FilterError> {
-    let _ = value;
-    Ok(())
+    if syntax::is_did(value) { Ok(()) } else { Err(FilterError::Did(value.into())) }
 }
 
 impl Filter {
     /// Whether an event of `line_bytes` bytes is wanted.
     #[must_use]
     pub fn wants(&self, header: &Header<'_>, line_bytes: usize) -> bool {
-        let _ = (header, line_bytes);
-        true
+        self.wants_kind(header)
+            && (self.dids.is_empty() || self.dids.contains(&*header.did))
+            && self.max_message_bytes.is_none_or(|max| line_bytes <= max as usize)
+    }
+
+    /// Whether every event is wanted, so that nobody needs to ask for each.
+    #[must_use]
+    pub fn is_open(&self) -> bool {
+        self.collections.is_empty()
+            && self.dids.is_empty()
+            && self.kinds.is_empty()
+            && self.operations.is_empty()
+            && self.max_message_bytes.is_none()
+    }
+
+    fn wants_kind(&self, header: &Header<'_>) -> bool {
+        if !self.kinds.is_empty() && !self.kinds.contains(&header.kind) {
+            return false;
+        }
+        if header.kind != Kind::Commit {
+            return true;
+        }
+        let (collection, operation) = match &header.commit {
+            Some(commit) => (&*commit.collection, commit.operation),
+            None => ("", Operation::Other),
+        };
+        self.collections.matches(collection)
+            && (self.operations.is_empty() || self.operations.contains(&operation))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::header::parse;
+
+    const POST: &str = r#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"app.bsky.feed.post","rkey":"k"}}"#;
+    const IDENTITY: &str = r#"{"did":"did:plc:b","time_us":1,"kind":"identity","identity":{}}"#;
+
+    fn wants(filter: &Filter, line: &str) -> bool {
+        filter.wants(&parse(line.as_bytes()).unwrap(), line.len())
+    }
+
+    #[test]
+    fn an_empty_filter_wants_everything() {
+        let filter = Filter::default();
+        assert!(filter.is_open() && wants(&filter, POST) && wants(&filter, IDENTITY));
+    }
+
+    #[test]
+    fn each_part_excludes_by_itself() {
+        let by_kind = Filter { kinds: vec![Kind::Commit], ..Filter::default() };
+        assert!(wants(&by_kind, POST) && !wants(&by_kind, IDENTITY));
+        let by_operation = Filter { operations: vec![Operation::Delete], ..Filter::default() };
+        assert!(!wants(&by_operation, POST) && wants(&by_operation, IDENTITY));
+        let by_did = Filter { dids: HashSet::from(["did:plc:b".into()]), ..Filter::default() };
+        assert!(!wants(&by_did, POST) && wants(&by_did, IDENTITY));
+        let by_size = Filter { max_message_bytes: Some(100), ..Filter::default() };
+        assert!(!wants(&by_size, POST) && wants(&by_size, IDENTITY));
+    }
+
+    #[test]
+    fn collections_restrict_commits_only() {
+        let mut filter = Filter::default();
+        filter.collections.add("app.bsky.graph.*").unwrap();
+        assert!(!wants(&filter, POST) && wants(&filter, IDENTITY));
+        filter.collections.add("app.bsky.feed.post").unwrap();
+        assert!(wants(&filter, POST));
     }
 }

@@ -43,9 +43,8 @@ impl TimeUs {
 impl fmt::Display for TimeUs {
     /// RFC 3339 in UTC with microseconds; the bare number where no calendar reaches it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let timestamp = i64::try_from(self.0)
-            .ok()
-            .and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
+        let timestamp =
+            i64::try_from(self.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
         match timestamp {
             Some(t) => write!(f, "{t:.6}"),
             None => write!(f, "{}", self.0),

@@ -1,0 +1,96 @@
+//! A set of NSIDs and NSID patterns, matched in a time that does not grow with the set.
+
+use std::collections::HashSet;
+
+use super::FilterError;
+use super::syntax::{is_nsid, is_pattern_prefix};
+
+/// A set of NSIDs and `prefix.*` patterns; empty means that every collection is wanted.
+#[derive(Clone, Debug, Default)]
+pub struct Collections {
+    exact: HashSet<String>,
+    /// `app.bsky.feed.` for the pattern `app.bsky.feed.*`.
+    prefixes: HashSet<String>,
+}
+
+impl Collections {
+    /// Adds one NSID or pattern.
+    ///
+    /// # Errors
+    /// [`FilterError::Collection`] where it is neither.
+    pub fn add(&mut self, value: &str) -> Result<(), FilterError> {
+        match value.strip_suffix(".*") {
+            Some(prefix) if is_pattern_prefix(prefix) => self.prefixes.insert(format!("{prefix}.")),
+            None if is_nsid(value) => self.exact.insert(value.into()),
+            _ => return Err(FilterError::Collection(value.into())),
+        };
+        Ok(())
+    }
+
+    /// Whether there is none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exact.is_empty() && self.prefixes.is_empty()
+    }
+
+    /// The number of entries.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.exact.len() + self.prefixes.len()
+    }
+
+    /// The entries as they were written, sorted.
+    #[must_use]
+    pub fn patterns(&self) -> Vec<String> {
+        let prefixes = self.prefixes.iter().map(|p| format!("{p}*"));
+        let mut all: Vec<String> = self.exact.iter().cloned().chain(prefixes).collect();
+        all.sort();
+        all
+    }
+
+    /// Whether a collection is wanted: by its name, or by any prefix that ends in a dot.
+    #[must_use]
+    pub fn matches(&self, collection: &str) -> bool {
+        if self.is_empty() || self.exact.contains(collection) {
+            return true;
+        }
+        !self.prefixes.is_empty()
+            && collection
+                .match_indices('.')
+                .filter_map(|(dot, _)| collection.get(..=dot))
+                .any(|prefix| self.prefixes.contains(prefix))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn set(values: &[&str]) -> Collections {
+        let mut set = Collections::default();
+        values.iter().for_each(|v| set.add(v).unwrap());
+        set
+    }
+
+    #[test]
+    fn a_pattern_matches_whole_labels_at_any_depth() {
+        let feed = set(&["app.bsky.feed.*"]);
+        assert!(feed.matches("app.bsky.feed.post"));
+        assert!(feed.matches("app.bsky.feed.deep.er"));
+        assert!(!feed.matches("app.bsky.feedgen.x"));
+        assert!(!feed.matches("app.bsky.feed"));
+        assert!(!feed.matches(""));
+    }
+
+    #[test]
+    fn refuses_what_is_neither_nsid_nor_pattern() {
+        for bad in ["", "*", ".*", "app.bsky.fo*", "app.*.post", "post", "app.bsky.feed.*x"] {
+            assert_eq!(set(&[]).add(bad), Err(FilterError::Collection(bad.into())), "{bad}");
+        }
+    }
+
+    #[test]
+    fn repeated_entries_count_once() {
+        assert_eq!(set(&["a.b.c", "a.b.c", "a.*", "a.*"]).patterns(), ["a.*", "a.b.c"]);
+    }
+}
