@@ -70,7 +70,18 @@ mod tests {
     #[test]
     fn refuses_what_is_no_whole_number() {
         for text in [
-            "", "_", "1_", "_1", "1__0", "10k", "-1", "+1", "1.5", "1 0", "١", "18446744073709551616",
+            "",
+            "_",
+            "1_",
+            "_1",
+            "1__0",
+            "10k",
+            "-1",
+            "+1",
+            "1.5",
+            "1 0",
+            "١",
+            "18446744073709551616",
         ] {
             assert_eq!(parse_count(text), Err(ValueError::Count(text.to_owned())), "{text}");
         }

@@ -57,9 +57,7 @@ fn sum_ms(text: &str) -> Option<u64> {
     while !rest.is_empty() {
         let unit_at = rest.find(|c: char| !c.is_ascii_digit() && c != '_')?;
         let (number, tail) = rest.split_at(unit_at);
-        let unit_end = tail
-            .find(|c: char| !c.is_ascii_alphabetic())
-            .unwrap_or(tail.len());
+        let unit_end = tail.find(|c: char| !c.is_ascii_alphabetic()).unwrap_or(tail.len());
         let (unit, tail) = tail.split_at(unit_end);
         sum = sum.saturating_add(digits(number)?.saturating_mul(unit_ms(unit)?));
         rest = tail;
@@ -79,11 +77,7 @@ fn unit_ms(unit: &str) -> Option<u64> {
 }
 
 fn out_of_range(text: &str, least: &str) -> ValueError {
-    ValueError::Range {
-        value: text.to_owned(),
-        least: least.to_owned(),
-        most: "3650d".to_owned(),
-    }
+    ValueError::Range { value: text.to_owned(), least: least.to_owned(), most: "3650d".to_owned() }
 }
 
 #[cfg(test)]
@@ -111,11 +105,7 @@ mod tests {
     #[test]
     fn refuses_what_is_no_duration() {
         for text in ["", "5", "s", "-5s", "1.5s", "5 s", "5S", "1h30", "5y", "never"] {
-            assert_eq!(
-                parse_duration(text),
-                Err(ValueError::Duration(text.to_owned())),
-                "{text}"
-            );
+            assert_eq!(parse_duration(text), Err(ValueError::Duration(text.to_owned())), "{text}");
         }
         assert!(parse_duration("3651d").is_err());
         assert!(parse_duration("99999999999999999999d").is_err());
@@ -124,17 +114,9 @@ mod tests {
     #[test]
     fn never_is_a_word_only_where_it_is_allowed() {
         assert_eq!(parse_duration_or_never("never"), Ok(OrNever(None)));
-        assert_eq!(
-            parse_duration_or_never("1s"),
-            Ok(OrNever(Some(Duration::from_secs(1))))
-        );
+        assert_eq!(parse_duration_or_never("1s"), Ok(OrNever(Some(Duration::from_secs(1)))));
         assert!(parse_duration_or_never("0s").is_err());
-        assert!(
-            parse_duration_or_never("soon")
-                .unwrap_err()
-                .to_string()
-                .ends_with("or never")
-        );
+        assert!(parse_duration_or_never("soon").unwrap_err().to_string().ends_with("or never"));
         assert!(parse_positive_duration("0ms").is_err());
     }
 

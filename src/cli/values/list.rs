@@ -58,7 +58,9 @@ pub enum ListError<E> {
         error: E,
     },
     /// More values than a server takes.
-    #[error("{count} values after removing duplicates, and Jetstream takes at most {most}: list fewer, or leave the flag out and filter what skytail prints")]
+    #[error(
+        "{count} values after removing duplicates, and Jetstream takes at most {most}: list fewer, or leave the flag out and filter what skytail prints"
+    )]
     TooMany {
         /// How many there are.
         count: usize,
@@ -108,20 +110,14 @@ pub fn read_list<E>(
         }
     }
     if list.len() > most {
-        return Err(ListError::TooMany {
-            count: list.len(),
-            most,
-        });
+        return Err(ListError::TooMany { count: list.len(), most });
     }
     Ok(list)
 }
 
 /// The text of a list file. A byte order mark, as Windows editors write it, is no part of it.
 fn read_file<E>(path: &PathBuf) -> Result<String, ListError<E>> {
-    let failed = |error| ListError::File {
-        path: path.clone(),
-        error,
-    };
+    let failed = |error| ListError::File { path: path.clone(), error };
     let mut text = String::new();
     File::open(path)
         .and_then(|file| file.take(MOST_FILE_BYTES + 1).read_to_string(&mut text))
@@ -142,11 +138,7 @@ mod tests {
     use super::*;
 
     fn no_spaces(value: &str) -> Result<(), String> {
-        if value.contains(' ') {
-            Err(format!("{value:?} has a space"))
-        } else {
-            Ok(())
-        }
+        if value.contains(' ') { Err(format!("{value:?} has a space")) } else { Ok(()) }
     }
 
     fn file(text: &str) -> (tempfile::NamedTempFile, String) {
@@ -190,9 +182,6 @@ mod tests {
     #[test]
     fn the_limit_counts_distinct_values() {
         assert!(read(&["a", "b", "a", "b"], 2).is_ok());
-        assert!(matches!(
-            read(&["a", "b", "c"], 2),
-            Err(ListError::TooMany { count: 3, most: 2 })
-        ));
+        assert!(matches!(read(&["a", "b", "c"], 2), Err(ListError::TooMany { count: 3, most: 2 })));
     }
 }

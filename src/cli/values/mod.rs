@@ -3,6 +3,7 @@
 //! flag's name nor where the text came from; whoever calls adds both.
 
 pub mod count;
+pub mod cursor;
 pub mod duration;
 pub mod list;
 pub mod size;
@@ -13,13 +14,19 @@ pub mod words;
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ValueError {
     /// Not a size in bytes.
-    #[error("{0:?} is not a size: write bytes (1_000_000), or a number with k, M, G, KiB, MiB or GiB (8MiB)")]
+    #[error(
+        "{0:?} is not a size: write bytes (1_000_000), or a number with k, M, G, KiB, MiB or GiB (8MiB)"
+    )]
     Size(String),
     /// Not a duration.
-    #[error("{0:?} is not a duration: write a number with ms, s, m, h or d, such as 250ms, 5m or 1h30m")]
+    #[error(
+        "{0:?} is not a duration: write a number with ms, s, m, h or d, such as 250ms, 5m or 1h30m"
+    )]
     Duration(String),
     /// Not a duration, where `never` would have been right too.
-    #[error("{0:?} is not a duration: write a number with ms, s, m, h or d, such as 250ms or 5m, or never")]
+    #[error(
+        "{0:?} is not a duration: write a number with ms, s, m, h or d, such as 250ms or 5m, or never"
+    )]
     DurationOrNever(String),
     /// Not a whole number.
     #[error("{0:?} is not a whole number: write digits, with underscores if you like (100_000)")]
@@ -28,7 +35,9 @@ pub enum ValueError {
     #[error("{0:?} is not a whole number: write digits (10, or 1_000), or unlimited")]
     CountOrUnlimited(String),
     /// Not an instant.
-    #[error("{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)")]
+    #[error(
+        "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)"
+    )]
     Time(String),
     /// A good value of its sort, but outside the range.
     #[error("{value} is out of range: write {least} to {most}")]

@@ -13,9 +13,7 @@ const MOST: u64 = 1 << 40;
 /// [`ValueError::Size`] where it is none, [`ValueError::Range`] for 0 and beyond 1 TiB.
 pub fn parse_size(text: &str) -> Result<u64, ValueError> {
     let wrong = || ValueError::Size(text.to_owned());
-    let unit_at = text
-        .find(|c: char| !c.is_ascii_digit() && c != '_')
-        .unwrap_or(text.len());
+    let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
     let factor = factor(unit.trim_start_matches(' ')).ok_or_else(wrong)?;
     let number = digits(number).ok_or_else(wrong)?;

@@ -36,8 +36,5 @@ words!(LogFormat: Text = "text", Json = "json");
 
 /// The word of a value, as a person writes it; empty for a value that no flag names.
 pub fn word<T: ValueEnum>(value: &T) -> String {
-    value
-        .to_possible_value()
-        .map(|v| v.get_name().to_owned())
-        .unwrap_or_default()
+    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }
