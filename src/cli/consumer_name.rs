@@ -177,7 +177,7 @@ mod tests {
         let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
         let all = name(&filter(&["app.bsky.feed.post"], &dids, &[]));
         let fewer = name(&filter(&["app.bsky.feed.post"], &dids[..999], &[]));
-        assert_eq!(all, "app.bsky.feed.post+did:plc:000000000000000000000000+999-more-8f7d3a09");
+        assert_eq!(all, "app.bsky.feed.post+did:plc:000000000000000000000000+999-more-c6f2ad02");
         assert_ne!(all, fewer);
         assert!(fewer.contains("+998-more-"), "{fewer}");
         assert!(check(&all).is_ok());

@@ -3,20 +3,17 @@
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;
 
-/// The end of `skytail --help`.
-pub const ROOT_END: &str = "Try: skytail tail --demo";
-
 /// The end of `skytail tail --help`.
 pub const TAIL_EXAMPLES: &str = "\
-Lists (HOST, NSID, DID, KIND, OP) may be repeated or separated by commas. @FILE
-holds one value a line; blank lines and lines that start with # are left out.
-Sizes: 1_000_000, 64k, 8MiB. Times: 250ms, 10s, 5m, 1h30m, 2d.
-Points in time: 2026-11-23T10:00:00Z, -15m (ago), or Unix microseconds.
+HOST, NSID, DID, KIND and OP may be repeated, or separated by commas. For NSID
+and DID, @FILE reads a file: one a line; blank lines and # comments don't count.
+DUR: 250ms, 10s, 5m, 1h30m.  SIZE and N bytes: 1_000_000, 64k, 8MiB.
+TIME: 2026-11-23T10:00:00Z, -15m (ago), or Unix microseconds.
 
-Each flag can be set by an environment variable (--when-full by
-SKYTAIL_WHEN_FULL), or in the file of --config (when-full = \"block\"), at its top
-or under [profile.NAME]. Flags win over variables, those over the profile, and
-that over the top of the file.
+Every flag has an environment variable (SKYTAIL_WHEN_FULL for --when-full) and a
+key in the file of settings (when-full = \"drop-oldest\"), at its top or under
+[profile.NAME]. Flags win over variables, variables over the profile, and the
+profile over the top of the file. NO_COLOR turns colours off.
 
 Examples:
   See events at once, without a network

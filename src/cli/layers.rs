@@ -179,6 +179,11 @@ impl Layers<'_> {
         if values.len() > 1 && !matches!(arg.get_action(), ArgAction::Append) {
             return Err(UsageError(format!("{origin}: this takes one value, not a list")));
         }
+        if values.is_empty() {
+            return Err(UsageError(format!(
+                "{origin}: the list is empty: write a value, or leave the key out"
+            )));
+        }
         let values = values.iter().map(OsString::from).collect();
         Ok(Some(make(values, origin)))
     }
@@ -317,3 +322,6 @@ fn explain(error: &clap::Error, origins: &Origins) -> UsageError {
         None => UsageError(text.to_owned()),
     }
 }
+
+#[cfg(test)]
+mod tests;

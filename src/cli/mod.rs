@@ -29,11 +29,10 @@ use crate::settings::{ColorMode, DisplaySettings, ProgressMode};
 use exit::{Exit, UsageError};
 use layers::{ParseError, Surroundings};
 
-/// Tail the AT Protocol firehose through Jetstream: NDJSON on stdout
+/// Tail the AT Protocol firehose through Jetstream. Try: skytail tail --demo
 #[derive(Debug, Parser)]
 #[command(name = "skytail", version, max_term_width = help::WIDTH)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(after_help = help::ROOT_END)]
 pub struct Cli {
     #[command(flatten)]
     global: global::GlobalArgs,

@@ -44,46 +44,53 @@ pub struct TailArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Source")]
 pub struct SourceArgs {
-    /// Server to read; repeat for more to fall back on
-    /// [default: Bluesky's public servers]
+    /// Server to read; repeat it for servers to fall back
+    /// on [default: Bluesky's public servers]
     #[arg(long, value_name = "HOST", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Hostname, conflicts_with = "demo")]
     pub host: Vec<String>,
 
-    /// Read made-up events from a built-in server; needs no network
+    /// Read made-up events from a server inside skytail
     #[arg(long)]
     pub demo: bool,
 
-    /// Ask for zstd; auto does where the dictionary is installed
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    /// Use zstd: on, off, or auto, which is on where the
+    /// dictionary is installed
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub compress: CompressMode,
 
-    /// Dictionary to use instead of the installed one
+    /// zstd dictionary to use, not the installed one
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub zstd_dictionary: Option<PathBuf>,
 
-    /// Time to have a connection: DNS, TCP, TLS and WebSocket
-    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, default_value = "10s")]
+    /// Give up an attempt after this
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
     pub connect_timeout: Duration,
 
-    /// Ping the server after this much silence
-    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, default_value = "15s")]
+    /// Ping a silent server after this
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "15s")]
     pub ping_after: Duration,
 
-    /// Reconnect if no byte comes this long after a ping
-    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, default_value = "10s")]
+    /// Time for the server's answer
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
     pub pong_timeout: Duration,
 
-    /// Reconnect if no event comes for this long, or never
-    /// [default: 60s, with --did never]
-    #[arg(long, value_name = "TIME", value_parser = parse_duration_or_never)]
+    /// Reconnect after so long without an event, or never
+    /// [default: 60s; with --did never]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration_or_never)]
     pub stall_timeout: Option<OrNever<Duration>>,
 
-    /// Retries in a row before giving up
+    /// Retries in a row
     #[arg(long, value_name = "N", value_parser = parse_retries, default_value = "unlimited")]
     pub max_retries: OrNever<u32>,
 
-    /// Refuse larger messages from the server
+    /// Largest message accepted
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "16MiB")]
     pub max_frame_size: usize,
 }
@@ -92,28 +99,28 @@ pub struct SourceArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Filters")]
 pub struct FilterArgs {
-    /// Only records of this type: app.bsky.feed.post,
-    /// app.bsky.feed.*, or @FILE. Implies --kind commit
-    /// unless --kind says more [default: all]
+    /// Only records of this collection, or of a prefix
+    /// (app.bsky.feed.*). Implies --kind commit: add kinds with
+    /// --kind commit,identity [default: all]
     #[arg(short, long, value_name = "NSID", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Other)]
     pub collection: Vec<String>,
 
-    /// Only events of this account, or of those in @FILE [default: all]
+    /// Only events of this account [default: all]
     #[arg(short, long, value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 
-    /// Only events of this kind [default: all]
-    #[arg(short, long, value_enum, value_name = "KIND", action = ArgAction::Append, value_delimiter = ',')]
+    /// Only this kind: commit, identity or account [default: all]
+    #[arg(short, long, value_enum, hide_possible_values = true, value_name = "KIND", action = ArgAction::Append, value_delimiter = ',')]
     pub kind: Vec<Kind>,
 
-    /// Only records created, updated or deleted; implies --kind
-    /// commit as -c does [default: all]
-    #[arg(long, value_enum, value_name = "OP", action = ArgAction::Append, value_delimiter = ',')]
+    /// Only this operation: create, update or delete; implies
+    /// --kind commit as -c does [default: all]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "OP", action = ArgAction::Append, value_delimiter = ',')]
     pub operation: Vec<Operation>,
 
-    /// Leave out events with more JSON than this [default: none]
-    #[arg(long, value_name = "SIZE", value_parser = parse_message_size)]
+    /// Only events of up to N bytes of JSON (64k) [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_message_size)]
     pub max_message_size: Option<u32>,
 }
 
@@ -126,12 +133,12 @@ pub struct CursorArgs {
     #[arg(long, value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
     pub cursor: String,
 
-    /// Name to save the cursor under [default: from the filters]
+    /// Name of the saved cursor [default: from filters]
     #[arg(long, value_name = "NAME")]
     pub consumer: Option<String>,
 
-    /// File that holds saved cursors [default: skytail/state.db
-    /// in the state directory]
+    /// File of saved cursors [default: skytail/state.db in the
+    /// directory for state]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(conflicts_with = "no_checkpoint")]
     pub state: Option<PathBuf>,
@@ -141,15 +148,15 @@ pub struct CursorArgs {
     pub no_checkpoint: bool,
 
     /// Save the cursor this often
-    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration, default_value = "1s")]
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "1s")]
     pub checkpoint_every: Duration,
 
-    /// Also save it after this many events [default: no such limit]
+    /// Save it after N events, too [default: no limit]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub checkpoint_events: Option<u64>,
 
-    /// Replay this much on a new connection; duplicates are removed
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    /// Replay this much on reconnecting, less duplicates
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub rewind: Duration,
 }
 
@@ -157,24 +164,24 @@ pub struct CursorArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Stop after this many events [default: no limit]
+    /// Stop after N events [default: no limit]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,
 
-    /// Stop at the first event from this time on [default: never]
+    /// Stop when events reach TIME [default: never]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
 
-    /// Stop when the replay has caught up with the present
+    /// Stop when the replay has reached the present
     #[arg(long)]
     pub exit_when_live: bool,
 
-    /// Stop after running this long [default: never]
-    #[arg(long, value_name = "TIME", value_parser = parse_positive_duration)]
+    /// Stop after this long [default: never]
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration)]
     pub timeout: Option<Duration>,
 
-    /// Time to print what was received, when stopping
-    #[arg(long, value_name = "TIME", value_parser = parse_duration, default_value = "5s")]
+    /// Time to finish the output
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub drain_timeout: Duration,
 
     /// Check the whole JSON grammar of each event
@@ -186,19 +193,26 @@ pub struct OutputArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Flow")]
 pub struct FlowArgs {
-    /// Most events that wait to be printed
+    /// Most events waiting for output
     #[arg(long, value_name = "EVENTS", value_parser = parse_queue_events, default_value = "100000")]
     pub buffer: usize,
 
-    /// Most bytes that wait to be printed
+    /// Most bytes waiting for output
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "8MiB")]
     pub buffer_bytes: usize,
 
-    /// What to do when either is reached; block loses nothing
-    #[arg(long, value_enum, value_name = "WHAT", default_value = "block")]
+    /// Then block (which loses nothing), drop-newest or
+    /// drop-oldest
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHAT",
+        default_value = "block"
+    )]
     pub when_full: WhenFull,
 
-    /// Warn when more events than this keep waiting [default: no warning]
+    /// Warn when more keep waiting [default: no warning]
     #[arg(long, value_name = "EVENTS", value_parser = parse_positive)]
     pub max_lag: Option<u64>,
 }
@@ -207,8 +221,14 @@ pub struct FlowArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Display")]
 pub struct DisplayArgs {
-    /// When to show progress on stderr
-    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    /// Progress: auto, always or never
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
     pub progress: ProgressMode,
 }
 

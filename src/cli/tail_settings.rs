@@ -237,3 +237,6 @@ fn connection(args: &TailArgs, filter: &Filter) -> Connection {
         rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
     }
 }
+
+#[cfg(test)]
+mod tests;
