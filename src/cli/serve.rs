@@ -1,16 +1,145 @@
-//! `skytail serve`.
+//! `skytail serve`: flags → settings → a server that runs until a signal.
+
+use std::io::Write as _;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::ValueEnum;
 
 use super::exit::Exit;
+use crate::position::ServerKind;
+use crate::serve::{self, AtEnd, Rate, Recording, ServeSettings, ZstdDictionary};
 
 /// The flags of `skytail serve`.
 #[derive(Debug, clap::Args)]
-pub struct ServeArgs {}
+pub struct ServeArgs {
+    /// NDJSON events as Jetstream v1 sends them, plain or zstd; `-` for standard input. Held
+    /// in memory
+    #[arg(value_name = "RECORDING")]
+    recording: PathBuf,
+    /// Where to listen; port 0 takes any free port
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6008")]
+    listen: SocketAddr,
+    /// How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like
+    /// `500/s`. A paced recording starts when the first client connects
+    #[arg(long, value_name = "RATE", default_value = "max")]
+    rate: Rate,
+    /// Start again at the end, with later times and higher cursors. Events keep their
+    /// identity, so a consumer that removes duplicates may drop a short loop's events
+    #[arg(long = "loop")]
+    looping: bool,
+    /// Move all times so that the playhead is now (with `--rate max`: the last event). At
+    /// speeds other than 1x, times drift from the clock as the recording plays
+    #[arg(long)]
+    restamp: bool,
+    /// Which server to imitate [default: what the recording was made from]
+    #[arg(long, value_name = "KIND")]
+    server_kind: Option<KindArg>,
+    /// Compress with this dictionary for clients that ask for zstd [default: the official one
+    /// where installed, else one trained from the recording]
+    #[arg(long, value_name = "FILE")]
+    zstd_dictionary: Option<PathBuf>,
+    /// Train a dictionary from the recording, write it to this file and use it
+    #[arg(long, value_name = "FILE", conflicts_with = "zstd_dictionary")]
+    write_dictionary: Option<PathBuf>,
+    /// Close connections at the end of the recording instead of leaving them silent
+    #[arg(long, conflicts_with = "looping")]
+    close_at_end: bool,
+}
+
+/// `--server-kind`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum KindArg {
+    /// The current server: cursors are sequence numbers
+    V2,
+    /// The original server: cursors are times
+    Legacy,
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Says what went wrong, for a person.
 pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
-    let _ = args;
-    anyhow::bail!("not written yet")
+    let recording = Recording::open(&args.recording)?;
+    let settings = ServeSettings {
+        listen: args.listen,
+        kind: args.server_kind.map(|kind| match kind {
+            KindArg::V2 => ServerKind::V2,
+            KindArg::Legacy => ServerKind::Legacy,
+        }),
+        rate: args.rate,
+        looping: args.looping,
+        restamp: args.restamp,
+        zstd: dictionary(&args, &recording)?,
+        at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
+        ..ServeSettings::default()
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("start the server's runtime")?;
+    runtime.block_on(serve(settings, recording))
+}
+
+async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<Exit> {
+    // Listened for before the ready line is out, so that a stop right behind it is clean.
+    let stop = stop_signal().context("listen for signals")?;
+    let (events, rate) = (recording.len(), settings.rate);
+    let server = serve::bind(settings, recording).await?;
+    let (address, kind) = (server.local_addr(), server.kind().as_str());
+    let mut stderr = std::io::stderr().lock();
+    writeln!(
+        stderr,
+        "skytail: serving {events} events on ws://{address}/subscribe ({kind}, {rate})"
+    )
+    .and_then(|()| stderr.flush())
+    .context("write to stderr")?;
+    drop(stderr);
+    server.run(stop).await?;
+    Ok(Exit::Done)
+}
+
+/// The dictionary by flag, else the installed one, else one to be trained.
+fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDictionary> {
+    if let Some(path) = &args.zstd_dictionary {
+        let bytes =
+            std::fs::read(path).with_context(|| format!("--zstd-dictionary {}", path.display()))?;
+        return Ok(ZstdDictionary::Given(bytes));
+    }
+    if let Some(path) = &args.write_dictionary {
+        let bytes = serve::train(recording)
+            .context("--write-dictionary: the recording is too short to train a dictionary from")?;
+        std::fs::write(path, &bytes)
+            .with_context(|| format!("--write-dictionary {}", path.display()))?;
+        return Ok(ZstdDictionary::Given(bytes));
+    }
+    // TODO(lead): `compression::dictionary` knows the installed official one; give it here.
+    Ok(ZstdDictionary::Trained)
+}
+
+/// Ready at the first SIGINT or SIGTERM.
+#[cfg(unix)]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut terminate = signal(SignalKind::terminate())?;
+    Ok(async move {
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+        }
+    })
+}
+
+/// Ready at the first Ctrl-C.
+#[cfg(not(unix))]
+fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
+    Ok(async {
+        // Where it can't be listened for, Ctrl-C ends the process as it always does.
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    })
 }

@@ -56,6 +56,7 @@ pub struct Savepoint {
     entered: u64,
     events: u64,
     latest: TimeUs,
+    highest_seq: Option<Seq>,
 }
 
 impl Window {
@@ -176,6 +177,7 @@ impl Window {
             entered: self.entered(),
             events: self.events,
             latest: self.latest,
+            highest_seq: self.highest_seq,
         }
     }
 
@@ -192,6 +194,7 @@ impl Window {
         self.milestones.truncate(savepoint.milestones.max(1));
         self.events = savepoint.events;
         self.latest = savepoint.latest;
+        self.highest_seq = savepoint.highest_seq;
     }
 
     /// The sink has accepted everything: lets go of what is older than the span.

@@ -1,1 +1,298 @@
-//! serve
+//! A Jetstream v1 server for recordings: people test their consumers with it, `tail --demo`
+//! runs on it, and so do our own tests.
+//!
+//! It imitates either of the two servers that speak v1, in every difference that
+//! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
+//! document. It shares no code with `source`, so that one misreading can't hide in both.
+//!
+//! ```text
+//! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
+//!                                                              └ cutover (legacy's losses)
+//! ```
+//!
+//! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
+//! (100 000 events behind for a minute), permessage-deflate (declined), and the v2 stream.
+
+mod connection;
+mod cutover;
+pub mod demo;
+mod dictionary;
+mod feed;
+mod head;
+mod members;
+mod rate;
+mod recording;
+mod request;
+mod stamps;
+mod timeline;
+mod wanted;
+
+use std::future::Future;
+use std::io;
+use std::net::SocketAddr;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+
+pub use dictionary::train;
+pub use rate::{Rate, RateError};
+pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
+pub use stamps::StampError;
+
+use crate::position::ServerKind;
+use dictionary::Dictionary;
+use request::Answer;
+use stamps::Stamps;
+use timeline::Timeline;
+
+/// Most connections at a time.
+const MAX_CONNECTIONS: usize = 1_024;
+/// Most connections that are being told that there are too many.
+const MAX_REFUSALS: usize = 64;
+/// How long connections may take to end when the server stops.
+const STOP_TIMEOUT: Duration = Duration::from_secs(3);
+/// Pause after the system refused to accept a connection, most often for want of file
+/// descriptors.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// What to serve, and how.
+#[derive(Clone, Debug)]
+pub struct ServeSettings {
+    /// Where to listen; port 0 lets the system choose.
+    pub listen: SocketAddr,
+    /// Which server to imitate. `None`: v2 where the recording's first event has a `cursor`,
+    /// else legacy.
+    pub kind: Option<ServerKind>,
+    /// How fast events happen.
+    pub rate: Rate,
+    /// Whether the recording starts again at its end. A looped event has a later time and a
+    /// higher seq and is otherwise the same, identity included.
+    pub looping: bool,
+    /// Whether times are moved so that the playhead is now (at rate `max`: the last event).
+    pub restamp: bool,
+    /// Events that have already happened when the first client connects; without meaning at
+    /// rate `max`.
+    pub history_events: u64,
+    /// What to compress with for clients that ask for it.
+    pub zstd: ZstdDictionary,
+    /// What happens at the end of the recording.
+    pub at_end: AtEnd,
+    /// Intervals and limits.
+    pub limits: Limits,
+}
+
+/// Where the zstd dictionary comes from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ZstdDictionary {
+    /// This one, in zstd's dictionary format.
+    Given(Vec<u8>),
+    /// One trained from the recording when the first client asks for it.
+    Trained,
+}
+
+/// What a connection sees at the end of the recording.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It stays open and silent.
+    #[default]
+    Idle,
+    /// It is closed with 1000 `end of recording`.
+    Close,
+}
+
+/// Intervals and limits of the servers (protocol/jetstream-v1.md §4.2 and §9). Tests scale
+/// them.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// Time between two pings.
+    pub ping_every: Duration,
+    /// Time for a pong, on v2 only.
+    pub pong_within: Duration,
+    /// Time for a write, on v2.
+    pub v2_write_timeout: Duration,
+    /// Time for a write, on legacy.
+    pub legacy_write_timeout: Duration,
+    /// Events in a connection's outgoing queue, on legacy at a paced rate.
+    pub legacy_queue_events: usize,
+    /// Events per second of a replay, before filters, on legacy at a paced rate.
+    pub legacy_replay_per_second: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            ping_every: Duration::from_secs(30),
+            pong_within: Duration::from_secs(5),
+            v2_write_timeout: Duration::from_secs(5),
+            legacy_write_timeout: Duration::from_secs(10),
+            legacy_queue_events: 50_000,
+            legacy_replay_per_second: 50_000,
+        }
+    }
+}
+
+impl Limits {
+    fn write_timeout(&self, kind: ServerKind) -> Duration {
+        match kind {
+            ServerKind::V2 => self.v2_write_timeout,
+            ServerKind::Legacy => self.legacy_write_timeout,
+        }
+    }
+}
+
+impl Default for ServeSettings {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 6008)),
+            kind: None,
+            rate: Rate::Max,
+            looping: false,
+            restamp: false,
+            history_events: 0,
+            zstd: ZstdDictionary::Trained,
+            at_end: AtEnd::default(),
+            limits: Limits::default(),
+        }
+    }
+}
+
+/// Why a recording is not served.
+#[derive(Debug, thiserror::Error)]
+pub enum ServeError {
+    /// The address is taken, or not ours.
+    #[error("listen on {address}: {source}: choose another address, or port 0 for any free one")]
+    Listen {
+        /// The address asked for.
+        address: SocketAddr,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// The recording does not fit the kind of server.
+    #[error(transparent)]
+    Stamps(#[from] StampError),
+    /// The dictionary is none.
+    #[error("zstd dictionary: {0}")]
+    Dictionary(#[source] io::Error),
+}
+
+/// A server that listens, but answers nobody until it is run.
+#[derive(Debug)]
+pub struct Server {
+    listener: TcpListener,
+    local_addr: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+/// What all connections look at.
+#[derive(Debug)]
+struct Shared {
+    timeline: Timeline,
+    limits: Limits,
+    at_end: AtEnd,
+    /// `None` in it: there is none to be had.
+    dictionary: OnceLock<Option<Dictionary>>,
+}
+
+impl Shared {
+    fn kind(&self) -> ServerKind {
+        self.timeline.stamps.kind()
+    }
+
+    /// The dictionary; the first call trains it where none was given.
+    fn dictionary(&self) -> Option<&Dictionary> {
+        let train = || train(self.timeline.stamps.recording()).and_then(Dictionary::new).ok();
+        self.dictionary.get_or_init(train).as_ref()
+    }
+}
+
+/// Makes a server and starts listening.
+///
+/// # Errors
+/// [`ServeError`] where the address can't be listened on, the recording can't be served by
+/// that kind of server, or the dictionary is none.
+pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Server, ServeError> {
+    let by_content = if recording.is_v2() { ServerKind::V2 } else { ServerKind::Legacy };
+    let stamps = Stamps::new(recording, settings.kind.unwrap_or(by_content))?;
+    let dictionary = match settings.zstd {
+        ZstdDictionary::Trained => OnceLock::new(),
+        ZstdDictionary::Given(bytes) => {
+            let dictionary = Dictionary::new(bytes).map_err(ServeError::Dictionary)?;
+            OnceLock::from(Some(dictionary))
+        }
+    };
+    let timeline = Timeline::new(
+        stamps,
+        settings.rate,
+        settings.looping,
+        settings.restamp,
+        settings.history_events,
+    );
+    if settings.rate == Rate::Max {
+        timeline.start(Instant::now(), request::wall_us());
+    }
+    let listen = |source| ServeError::Listen { address: settings.listen, source };
+    let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
+    let local_addr = listener.local_addr().map_err(listen)?;
+    let shared = Shared { timeline, limits: settings.limits, at_end: settings.at_end, dictionary };
+    Ok(Server { listener, local_addr, shared: Arc::new(shared) })
+}
+
+impl Server {
+    /// Where it listens.
+    #[must_use]
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// Which server it imitates.
+    #[must_use]
+    pub fn kind(&self) -> ServerKind {
+        self.shared.kind()
+    }
+
+    /// Serves until `stop` is ready, then ends every connection the way this kind of server
+    /// does. Returns when everything it started has ended.
+    ///
+    /// # Errors
+    /// None yet: what goes wrong with one connection ends that connection.
+    pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
+        let (stopping, stopped) = watch::channel(false);
+        let mut connections = JoinSet::new();
+        let mut refusals = JoinSet::new();
+        let mut stop = std::pin::pin!(stop);
+        loop {
+            let accepted = tokio::select! {
+                biased;
+                () = &mut stop => break,
+                Some(_) = connections.join_next() => continue,
+                Some(_) = refusals.join_next() => continue,
+                accepted = self.listener.accept() => accepted,
+            };
+            match accepted {
+                Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
+                    let (shared, stopped) = (Arc::clone(&self.shared), stopped.clone());
+                    connections.spawn(async move {
+                        connection::run(stream, &shared, stopped).await;
+                    });
+                }
+                Ok((stream, _)) if refusals.len() < MAX_REFUSALS => {
+                    refusals.spawn(connection::refuse(stream, Answer::too_many_connections()));
+                }
+                Ok(_) => {}
+                Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,
+            }
+        }
+        drop(self.listener);
+        let _ = stopping.send(true);
+        refusals.shutdown().await;
+        let all_ended = async { while connections.join_next().await.is_some() {} };
+        if tokio::time::timeout(STOP_TIMEOUT, all_ended).await.is_err() {
+            connections.shutdown().await;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,246 @@
+//! The bounded channel between reader and writer, and the empty batches on their way back.
+//!
+//! Bounded in events and in bytes. Full means *wait* by default: the reader stops reading the
+//! socket, and the server sees backpressure. An item larger than a bound passes alone, through
+//! an empty queue. What is dropped, where a person asked for dropping, is counted.
+//!
+//! The sender waits asynchronously, the receiver blocks its thread.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use tokio::sync::Notify;
+
+use crate::event::batch::Batch;
+use crate::metrics::Metrics;
+use crate::settings::{Buffer, WhenFull};
+use crate::source::Connection;
+
+/// Empty batches kept for reuse: one being filled, one in the writer's hand, two on the way.
+const SPARE_BATCHES: usize = 4;
+
+/// Lines of one connection, on their way.
+#[derive(Debug)]
+pub struct Item {
+    /// The lines.
+    pub batch: Batch,
+    /// Where they came from.
+    pub connection: Arc<Connection>,
+}
+
+/// The other side is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed;
+
+/// What [`Receiver::recv`] saw.
+#[derive(Debug)]
+pub enum Received {
+    /// Lines.
+    Item(Item),
+    /// Nothing until the deadline.
+    Nothing,
+    /// The sender is gone and the queue is empty.
+    End,
+}
+
+#[derive(Debug)]
+struct Shared {
+    state: Mutex<State>,
+    readable: Condvar,
+    /// Told whenever room appears or the receiver has dealt with an item.
+    progress: Notify,
+    bounds: Buffer,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    queue: VecDeque<Item>,
+    events: usize,
+    bytes: usize,
+    spare: Vec<Batch>,
+    in_hand: bool,
+    sender_gone: bool,
+    receiver_gone: bool,
+}
+
+/// The reader's end.
+#[derive(Debug)]
+pub struct Sender(Arc<Shared>);
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Receiver(Arc<Shared>);
+
+/// Makes a channel with these bounds.
+#[must_use]
+pub fn channel(bounds: Buffer, metrics: Arc<Metrics>) -> (Sender, Receiver) {
+    let shared = Arc::new(Shared {
+        state: Mutex::default(),
+        readable: Condvar::new(),
+        progress: Notify::new(),
+        bounds,
+        metrics,
+    });
+    (Sender(Arc::clone(&shared)), Receiver(shared))
+}
+
+impl Shared {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every change below is complete before its guard goes, so a panic elsewhere in the
+        // holding thread leaves the state sound.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn publish(&self, state: &State) {
+        self.metrics.queue_events.set(state.events as u64);
+        self.metrics.queue_bytes.set(state.bytes as u64);
+    }
+
+    fn has_room(&self, state: &State, batch: &Batch) -> bool {
+        state.queue.is_empty()
+            || (state.events + batch.len() <= self.bounds.events
+                && state.bytes + batch.bytes().len() <= self.bounds.bytes)
+    }
+}
+
+impl State {
+    fn push(&mut self, item: Item) {
+        self.events += item.batch.len();
+        self.bytes += item.batch.bytes().len();
+        self.queue.push_back(item);
+    }
+
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.queue.pop_front()?;
+        self.events -= item.batch.len();
+        self.bytes -= item.batch.bytes().len();
+        Some(item)
+    }
+}
+
+impl Sender {
+    /// Waits until `batch` may be sent under the channel's policy. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Closed`] where the writer is gone.
+    pub async fn ready(&self, batch: &Batch) -> Result<(), Closed> {
+        self.wait_until(|shared, state| {
+            shared.bounds.when_full != WhenFull::Block || shared.has_room(state, batch)
+        })
+        .await
+    }
+
+    /// Sends lines; call it after [`Sender::ready`]. Says how many events were dropped.
+    ///
+    /// # Errors
+    /// [`Closed`] where the writer is gone.
+    pub fn send(&self, item: Item) -> Result<u64, Closed> {
+        let shared = &self.0;
+        let mut state = shared.state();
+        if state.receiver_gone {
+            return Err(Closed);
+        }
+        let mut dropped = 0;
+        match shared.bounds.when_full {
+            WhenFull::Block => state.push(item),
+            WhenFull::DropNewest if shared.has_room(&state, &item.batch) => state.push(item),
+            WhenFull::DropNewest => dropped += item.batch.len(),
+            WhenFull::DropOldest => {
+                while !shared.has_room(&state, &item.batch) {
+                    dropped += state.pop().map_or(0, |oldest| oldest.batch.len());
+                }
+                state.push(item);
+            }
+        }
+        shared.metrics.dropped.add(dropped as u64);
+        shared.publish(&state);
+        drop(state);
+        shared.readable.notify_one();
+        Ok(dropped as u64)
+    }
+
+    /// Waits until the writer has dealt with everything that was sent.
+    ///
+    /// # Errors
+    /// [`Closed`] where the writer is gone.
+    pub async fn drained(&self) -> Result<(), Closed> {
+        self.wait_until(|_, state| state.queue.is_empty() && !state.in_hand).await
+    }
+
+    /// An empty batch, used before where there is one.
+    #[must_use]
+    pub fn take_spare(&self) -> Option<Batch> {
+        self.0.state().spare.pop()
+    }
+
+    async fn wait_until(&self, met: impl Fn(&Shared, &State) -> bool) -> Result<(), Closed> {
+        loop {
+            let progress = self.0.progress.notified();
+            {
+                let state = self.0.state();
+                if state.receiver_gone {
+                    return Err(Closed);
+                }
+                if met(&self.0, &state) {
+                    return Ok(());
+                }
+            }
+            progress.await;
+        }
+    }
+}
+
+impl Drop for Sender {
+    fn drop(&mut self) {
+        self.0.state().sender_gone = true;
+        self.0.readable.notify_one();
+    }
+}
+
+impl Receiver {
+    /// Takes the next lines, waiting until `deadline` for them (`None`: not at all). Whatever
+    /// was taken before counts as dealt with from now on.
+    pub fn recv(&self, deadline: Option<Instant>) -> Received {
+        let shared = &self.0;
+        let mut state = shared.state();
+        state.in_hand = false;
+        if state.queue.is_empty() {
+            shared.progress.notify_one();
+        }
+        loop {
+            if let Some(item) = state.pop() {
+                state.in_hand = true;
+                shared.publish(&state);
+                drop(state);
+                shared.progress.notify_one();
+                return Received::Item(item);
+            }
+            if state.sender_gone {
+                return Received::End;
+            }
+            let wait = deadline.and_then(|at| at.checked_duration_since(Instant::now()));
+            let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
+                return Received::Nothing;
+            };
+            state =
+                shared.readable.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    /// Gives an emptied batch back for reuse.
+    pub fn give_back(&self, batch: Batch) {
+        let mut state = self.0.state();
+        if state.spare.len() < SPARE_BATCHES {
+            state.spare.push(batch);
+        }
+    }
+}
+
+impl Drop for Receiver {
+    fn drop(&mut self) {
+        self.0.state().receiver_gone = true;
+        self.0.progress.notify_one();
+    }
+}

@@ -1,0 +1,305 @@
+//! What happens to each line: malformed, unwanted, too early, written before, or to be
+//! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
+
+use std::sync::Arc;
+
+use crate::event::batch::Batch;
+use crate::event::header::{self, Header, Malformed};
+use crate::event::identity::Identities;
+use crate::filter::Filter;
+use crate::metrics::Metrics;
+use crate::position::window::{Savepoint, Window};
+use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, Start, TimeUs};
+use crate::source::{Asked, Connection};
+
+use super::stop::Reason;
+
+/// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
+/// 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses none.
+const REORDER_US: u64 = 1_000_000;
+
+/// What a sieve is asked for.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// What to write.
+    pub filter: Filter,
+    /// Whether the whole grammar is checked.
+    pub strict: bool,
+    /// Write at most this many lines.
+    pub limit: Option<u64>,
+    /// Write no event at or after this instant.
+    pub until: Option<TimeUs>,
+    /// Stop at the first event at or after this instant, which is written.
+    pub live_at: Option<TimeUs>,
+    /// How far a new connection rewinds, in microseconds of event time.
+    pub rewind_us: u64,
+    /// The seed of the identities.
+    pub identity_seed: u64,
+}
+
+/// A malformed line, for a warning.
+#[derive(Debug)]
+pub struct Rejected {
+    /// What is wrong with it.
+    pub error: Malformed,
+    /// Its first bytes, as they came.
+    pub head: Vec<u8>,
+}
+
+/// The state that a stream of lines passes through.
+#[derive(Debug)]
+pub struct Sieve {
+    rules: Rules,
+    is_open: bool,
+    identities: Identities,
+    window: Window,
+    position: Option<Position>,
+    connection: Option<Arc<Connection>>,
+    /// Events before this instant come from a server that starts early; see [`Asked`].
+    skip_until: Option<TimeUs>,
+    /// The position stands still, since an event beyond `until` was seen.
+    frozen: bool,
+    written: u64,
+    stop: Option<Reason>,
+    rejected: Option<Rejected>,
+    metrics: Arc<Metrics>,
+}
+
+/// A batch that was sifted and not yet accepted by the sink.
+#[derive(Debug)]
+pub struct Pending {
+    savepoint: Savepoint,
+    position: Option<Position>,
+    written: u64,
+}
+
+enum Verdict {
+    Write,
+    Drop,
+}
+
+impl Sieve {
+    /// A sieve for a run that begins at `start`.
+    #[must_use]
+    pub fn new(rules: Rules, start: &Start, metrics: Arc<Metrics>) -> Self {
+        // Twice the margin, so that another server's replay, which starts one margin back by
+        // that server's own clock, still lies within what is remembered.
+        let span_us = rules.rewind_us.saturating_mul(2);
+        let (window, position) = match start {
+            Start::Resume(resume) => {
+                (Window::restore(span_us, resume), Some(resume.position.clone()))
+            }
+            _ => (Window::new(span_us), None),
+        };
+        Self {
+            is_open: rules.filter.is_open(),
+            identities: Identities::new(rules.identity_seed),
+            window,
+            position,
+            connection: None,
+            skip_until: None,
+            frozen: false,
+            written: 0,
+            stop: None,
+            rejected: None,
+            rules,
+            metrics,
+        }
+    }
+
+    /// Leaves in `batch` the lines to write. Call [`Sieve::accepted`] or [`Sieve::refused`]
+    /// with the result, once the sink has spoken.
+    pub fn sift(&mut self, batch: &mut Batch, connection: &Arc<Connection>) -> Pending {
+        let pending = Pending {
+            savepoint: self.window.savepoint(),
+            position: self.position.clone(),
+            written: self.written,
+        };
+        self.meet(connection);
+        self.metrics.received.add(batch.len() as u64);
+        self.metrics.received_bytes.add((batch.bytes().len() - batch.len()) as u64);
+        batch.retain(|line| self.stop.is_none() && matches!(self.judge(line), Verdict::Write));
+        pending
+    }
+
+    /// The sink took the whole batch.
+    pub fn accepted(&mut self, batch: &Batch) {
+        self.window.settle();
+        self.metrics.written.add(batch.len() as u64);
+        self.metrics.written_bytes.add(batch.bytes().len() as u64);
+        if let Some(position) = &mut self.position {
+            self.metrics.last_event_us.set(position.newest.time.0);
+            if let Some(rewind_to) = self.window.rewind_to() {
+                position.rewind_to = rewind_to;
+            }
+            position.latest_time = self.window.latest().max(position.newest.time);
+        }
+    }
+
+    /// The sink took only the first `accepted_bytes` of the batch: everything behind its last
+    /// whole line has not happened.
+    pub fn refused(&mut self, batch: &Batch, pending: Pending, accepted_bytes: usize) {
+        let lines = batch.ends().iter().take_while(|&&end| end <= accepted_bytes).count();
+        self.window.roll_back(pending.savepoint, lines);
+        self.written = pending.written + lines as u64;
+        self.metrics.written.add(lines as u64);
+        self.metrics.written_bytes.add(accepted_bytes as u64);
+        let last = lines.checked_sub(1).and_then(|i| batch.lines().nth(i));
+        let last = last.and_then(|line| header::parse(line).ok()).map(|header| mark(&header));
+        self.position = match (last, &self.connection, self.window.rewind_to()) {
+            (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
+                origin: connection.origin.clone(),
+                newest,
+                rewind_to,
+                latest_time: self.window.latest().max(newest.time),
+            }),
+            _ => pending.position,
+        };
+    }
+
+    /// Where the output stands. Only true between batches.
+    #[must_use]
+    pub fn position(&self) -> Option<&Position> {
+        self.position.as_ref()
+    }
+
+    /// The position with its identities, to be saved.
+    #[must_use]
+    pub fn resume(&self) -> Option<Resume> {
+        let position = self.position.clone()?;
+        Some(Resume { position, identities: self.window.identities() })
+    }
+
+    /// Why no further line is wanted.
+    #[must_use]
+    pub fn stop_reason(&self) -> Option<Reason> {
+        self.stop
+    }
+
+    /// The latest malformed line that nobody has asked about yet.
+    pub fn take_rejected(&mut self) -> Option<Rejected> {
+        self.rejected.take()
+    }
+
+    /// Notes which connection the lines come from.
+    fn meet(&mut self, connection: &Arc<Connection>) {
+        if self.connection.as_ref().is_some_and(|known| known.number == connection.number) {
+            return;
+        }
+        // A v2 server translates a recent instant to the start of its active segment: seconds
+        // to an hour early (protocol/jetstream-v1.md §4.1). The surplus ends with the first
+        // event that is late enough; from there on older times are imported ones. A legacy
+        // server sends nothing before the instant.
+        self.skip_until = match (connection.origin.kind, connection.asked) {
+            (ServerKind::V2, Asked::Instant(instant)) => Some(instant),
+            _ => None,
+        };
+        self.connection = Some(Arc::clone(connection));
+    }
+
+    fn judge(&mut self, line: &[u8]) -> Verdict {
+        let header = match header::parse(line).and_then(|h| self.check_grammar(line).map(|()| h)) {
+            Ok(header) => header,
+            Err(error) => {
+                self.metrics.malformed.add(1);
+                let head = line.get(..200).unwrap_or(line).to_vec();
+                self.rejected = Some(Rejected { error, head });
+                return Verdict::Drop;
+            }
+        };
+        let mark = mark(&header);
+        if self.is_early(mark.time) {
+            self.metrics.early.add(1);
+            return Verdict::Drop;
+        }
+        if let Some(verdict) = self.pass_until(mark.time) {
+            return verdict;
+        }
+        let is_wanted = self.is_open || self.rules.filter.wants(&header, line.len());
+        let identity = is_wanted.then(|| self.identities.of(&header));
+        if identity.is_some_and(|identity| self.window.contains(identity)) {
+            self.metrics.duplicate.add(1);
+            return Verdict::Drop;
+        }
+        self.advance(mark);
+        match identity {
+            None => {
+                self.metrics.filtered.add(1);
+                self.catch_up(mark.time);
+                Verdict::Drop
+            }
+            Some(identity) => {
+                self.window.insert(identity);
+                self.written += 1;
+                self.catch_up(mark.time);
+                if self.rules.limit.is_some_and(|limit| self.written >= limit) {
+                    self.stop = Some(Reason::Limit);
+                }
+                Verdict::Write
+            }
+        }
+    }
+
+    fn check_grammar(&self, line: &[u8]) -> Result<(), Malformed> {
+        if !self.rules.strict {
+            return Ok(());
+        }
+        serde_json::from_slice::<serde::de::IgnoredAny>(line)
+            .map(drop)
+            .map_err(|e| Malformed { what: "invalid JSON", at: e.column() })
+    }
+
+    fn is_early(&mut self, time: TimeUs) -> bool {
+        match self.skip_until {
+            Some(instant) if time < instant => true,
+            Some(_) => {
+                self.skip_until = None;
+                false
+            }
+            None => false,
+        }
+    }
+
+    /// `--until`: nothing at or after it is written, and the position stays in front of it.
+    fn pass_until(&mut self, time: TimeUs) -> Option<Verdict> {
+        let until = self.rules.until?;
+        if time < until {
+            return None;
+        }
+        self.frozen = true;
+        if time >= until.plus_us(REORDER_US) {
+            self.stop = Some(Reason::Until);
+        }
+        Some(Verdict::Drop)
+    }
+
+    fn catch_up(&mut self, time: TimeUs) {
+        if self.rules.live_at.is_some_and(|live_at| time >= live_at) {
+            self.stop = Some(Reason::CaughtUp);
+        }
+    }
+
+    fn advance(&mut self, mark: Mark) {
+        let Some(connection) = &self.connection else { return };
+        let origin = &connection.origin;
+        if self.position.as_ref().is_some_and(|p| p.origin != *origin) {
+            self.window.change_server(mark);
+        }
+        if self.frozen {
+            return;
+        }
+        self.window.advance(mark);
+        match &mut self.position {
+            Some(position) if position.origin == *origin => position.newest = mark,
+            position => *position = Some(first_position(origin, mark)),
+        }
+    }
+}
+
+fn first_position(origin: &Origin, mark: Mark) -> Position {
+    Position { origin: origin.clone(), newest: mark, rewind_to: mark, latest_time: mark.time }
+}
+
+fn mark(header: &Header<'_>) -> Mark {
+    Mark { time: TimeUs(header.time_us), seq: header.cursor.map(Seq) }
+}

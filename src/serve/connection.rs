@@ -1,0 +1,378 @@
+//! One connection from the first byte to the last: request, upgrade, then one loop that
+//! sends events, reads what the client says, pings, and ends the way the imitated server
+//! ends (protocol/jetstream-v1.md §6 and §9).
+//!
+//! Memory per connection is bounded: one batch of output, one message of input, and on legacy
+//! the queue of event numbers.
+
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+use tokio_tungstenite::WebSocketStream;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
+use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use zstd::bulk::Compressor;
+
+use super::feed::{Feed, Step};
+use super::head::{BadHead, Head};
+use super::request::{self, Answer, Subscription};
+use super::wanted::{MAX_CLIENT_MESSAGE_BYTES, Mistake, Wanted};
+use super::{AtEnd, Shared};
+use crate::position::ServerKind;
+
+/// Time for a request head to arrive.
+const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
+/// Time for the peer to answer a close frame.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
+/// Bytes of events between two flushes, and between two looks at what the client says.
+const BATCH_BYTES: usize = 64 * 1024;
+/// Longest message that is taken in at all. Above the protocol's limit, so that legacy can
+/// ignore what is too long for it and v2 can answer with a close frame.
+const MAX_MESSAGE_BYTES: usize = MAX_CLIENT_MESSAGE_BYTES + (4 << 20);
+/// Longest reason of a close frame, in bytes (RFC 6455 §5.5).
+const MAX_REASON_BYTES: usize = 123;
+
+type Socket = WebSocketStream<TcpStream>;
+type Stop = watch::Receiver<bool>;
+
+/// How a stream ends.
+enum Ended {
+    /// The client is gone, or is dropped without a close frame.
+    Quietly,
+    /// With a close frame.
+    Close(CloseCode, String),
+}
+
+/// Serves one connection until it ends or `stop` says so.
+pub(super) async fn run(mut stream: TcpStream, shared: &Shared, mut stop: Stop) {
+    // Without it small batches would wait for acknowledgements; where it fails they do.
+    let _ = stream.set_nodelay(true);
+    let head = tokio::select! {
+        head = timeout(HEAD_TIMEOUT, Head::read(&mut stream)) => head,
+        () = stopped(&mut stop) => return,
+    };
+    let mut head = match head {
+        Ok(Ok(head)) => head,
+        Err(_) | Ok(Err(BadHead::Gone)) => return,
+        Ok(Err(BadHead::TooLong)) => return refuse(stream, Answer::head_too_long()).await,
+        Ok(Err(BadHead::Malformed)) => return refuse(stream, Answer::malformed()).await,
+    };
+    let rest = std::mem::take(&mut head.rest);
+    let now = Instant::now();
+    match request::decide(&head, shared, now) {
+        Err(answer) => refuse(stream, answer).await,
+        Ok(subscription) => {
+            drop(head);
+            upgrade(stream, rest, subscription, shared, stop, now).await;
+        }
+    }
+}
+
+/// Ready when the server stops, or is gone.
+async fn stopped(stop: &mut Stop) {
+    let _ = stop.wait_for(|&s| s).await;
+}
+
+/// Sends an answer and closes.
+pub(super) async fn refuse(mut stream: TcpStream, answer: Answer) {
+    let bytes = answer.into_bytes();
+    let send = async {
+        stream.write_all(&bytes).await?;
+        stream.shutdown().await
+    };
+    // A client that is gone, or does not read, misses its answer.
+    let _ = timeout(HEAD_TIMEOUT, send).await;
+}
+
+async fn upgrade(
+    mut stream: TcpStream,
+    rest: Vec<u8>,
+    subscription: Subscription,
+    shared: &Shared,
+    stop: Stop,
+    now: Instant,
+) {
+    let response = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        subscription.accept_key
+    );
+    if !matches!(timeout(HEAD_TIMEOUT, stream.write_all(response.as_bytes())).await, Ok(Ok(()))) {
+        return;
+    }
+    let config = WebSocketConfig::default()
+        .max_message_size(Some(MAX_MESSAGE_BYTES))
+        .max_frame_size(Some(MAX_MESSAGE_BYTES))
+        .write_buffer_size(BATCH_BYTES);
+    let socket =
+        WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await;
+    let compressor = match shared.dictionary().filter(|_| subscription.compress) {
+        None => None,
+        Some(dictionary) => match dictionary.compressor() {
+            Ok(compressor) => Some(compressor),
+            Err(_) => return,
+        },
+    };
+    let mut session = Session {
+        socket,
+        shared,
+        feed: (!subscription.require_hello).then(|| Feed::new(subscription.from, shared, now)),
+        subscription,
+        compressor,
+        next_ping: now + shared.limits.ping_every,
+        pong_due: None,
+    };
+    if let Ended::Close(code, reason) = session.run(stop).await {
+        session.close(code, &reason).await;
+    }
+}
+
+struct Session<'a> {
+    socket: Socket,
+    shared: &'a Shared,
+    subscription: Subscription,
+    /// `None` until the hello, where one is required.
+    feed: Option<Feed>,
+    compressor: Option<Compressor<'a>>,
+    next_ping: Instant,
+    /// When the connection is dropped unless a pong came.
+    pong_due: Option<Instant>,
+}
+
+/// When to look at the feed again.
+enum Wait {
+    Not,
+    Until(Instant),
+    ForClient,
+}
+
+impl Session<'_> {
+    async fn run(&mut self, mut stop: Stop) -> Ended {
+        loop {
+            let wait = match self.send_batch().await {
+                Ok(wait) => wait,
+                Err(ended) => return ended,
+            };
+            let timer = self.pong_due.unwrap_or(self.next_ping).min(self.next_ping);
+            let pause = async {
+                match wait {
+                    Wait::Not => tokio::task::yield_now().await,
+                    Wait::Until(at) => sleep_until(at.min(timer)).await,
+                    Wait::ForClient => sleep_until(timer).await,
+                }
+            };
+            let step = tokio::select! {
+                biased;
+                () = stopped(&mut stop) => Err(self.shutdown()),
+                message = self.socket.next() => self.take(message).await,
+                () = pause => Ok(()),
+            };
+            let step = match step {
+                Ok(()) => self.liveness().await,
+                ended => ended,
+            };
+            if let Err(ended) = step {
+                return ended;
+            }
+        }
+    }
+
+    fn kind(&self) -> ServerKind {
+        self.shared.kind()
+    }
+
+    fn shutdown(&self) -> Ended {
+        match self.kind() {
+            ServerKind::V2 => Ended::Close(CloseCode::Away, "server shutting down".to_owned()),
+            ServerKind::Legacy => Ended::Quietly,
+        }
+    }
+
+    /// Sends what the feed has, up to one batch.
+    async fn send_batch(&mut self) -> Result<Wait, Ended> {
+        let Some(mut feed) = self.feed.take() else {
+            return Ok(Wait::ForClient);
+        };
+        let limit = self.shared.limits.write_timeout(self.kind());
+        let outcome = match timeout(limit, self.fill(&mut feed)).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err(Ended::Quietly),
+        };
+        self.feed = Some(feed);
+        outcome
+    }
+
+    async fn fill(&mut self, feed: &mut Feed) -> Result<Wait, Ended> {
+        let now = Instant::now();
+        let mut bytes = 0;
+        let wait = loop {
+            match feed.step(&self.subscription.wanted, self.shared, now) {
+                Step::Send(event) => {
+                    let Some(frame) = self.encode(event)? else { continue };
+                    bytes += frame.payload().len();
+                    self.socket.feed(Message::Frame(frame)).await.map_err(|_| Ended::Quietly)?;
+                    if bytes >= BATCH_BYTES {
+                        break Wait::Not;
+                    }
+                }
+                Step::Again => break Wait::Not,
+                Step::WaitUntil(at) => break Wait::Until(at),
+                Step::End if self.shared.at_end == AtEnd::Close => {
+                    let end = "end of recording".to_owned();
+                    return Err(Ended::Close(CloseCode::Normal, end));
+                }
+                Step::End => break Wait::ForClient,
+                Step::Cut => return Err(Ended::Quietly),
+            }
+        };
+        if bytes > 0 {
+            self.socket.flush().await.map_err(|_| Ended::Quietly)?;
+        }
+        Ok(wait)
+    }
+
+    /// The frame of an event; `None` where it is larger than the client wants. v2 measures
+    /// the JSON, legacy what it sends (protocol/jetstream-v1.md §3).
+    fn encode(&mut self, event: u64) -> Result<Option<Frame>, Ended> {
+        let timeline = &self.shared.timeline;
+        let line = timeline.stamps.line(event, timeline.shift_us());
+        let line_bytes = line.len();
+        let (payload, data): (Bytes, Data) = match &mut self.compressor {
+            None => (line, Data::Text),
+            Some(compressor) => {
+                let packed = compressor.compress(&line).map_err(|_| Ended::Quietly)?;
+                (packed.into(), Data::Binary)
+            }
+        };
+        let measured = match self.kind() {
+            ServerKind::V2 => line_bytes,
+            ServerKind::Legacy => payload.len(),
+        };
+        let limit = self.subscription.wanted.max_message_bytes as usize;
+        if limit != 0 && measured > limit {
+            return Ok(None);
+        }
+        Ok(Some(Frame::message(payload, OpCode::Data(data), true)))
+    }
+
+    /// Deals with what the client sent.
+    async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
+        match message {
+            Some(Ok(Message::Text(text))) => self.hello(&text),
+            Some(Ok(Message::Pong(_))) => {
+                self.pong_due = None;
+                Ok(())
+            }
+            // The library answers pings and closes with the next flush.
+            Some(Ok(Message::Ping(_))) => self.flush().await,
+            Some(Ok(Message::Close(_))) => {
+                self.flush().await?;
+                Err(Ended::Quietly)
+            }
+            Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
+            Some(Err(Error::Capacity(_))) => self.mistake(Mistake::TooLong),
+            Some(Err(_)) | None => Err(Ended::Quietly),
+        }
+    }
+
+    fn hello(&mut self, text: &str) -> Result<(), Ended> {
+        match Wanted::from_message(text, &self.subscription.wanted, self.kind()) {
+            Ok(None) => Ok(()),
+            Ok(Some(wanted)) => {
+                self.subscription.wanted = wanted;
+                if self.feed.is_none() {
+                    let from = self.subscription.from;
+                    self.feed = Some(Feed::new(from, self.shared, Instant::now()));
+                }
+                Ok(())
+            }
+            Err(mistake) => self.mistake(mistake),
+        }
+    }
+
+    /// The table of protocol/jetstream-v1.md §6.
+    fn mistake(&self, mistake: Mistake) -> Result<(), Ended> {
+        let close = |code, text: &str| Err(Ended::Close(code, text.to_owned()));
+        match (self.kind(), mistake) {
+            (ServerKind::V2, Mistake::Envelope(_)) => {
+                close(CloseCode::Invalid, "bad SubscriberSourcedMessage envelope")
+            }
+            (ServerKind::V2, Mistake::Payload(_)) => {
+                close(CloseCode::Invalid, "bad options_update payload")
+            }
+            (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
+            (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
+            (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
+            (
+                ServerKind::Legacy,
+                Mistake::Envelope(text) | Mistake::Payload(text) | Mistake::Options(text),
+            ) => close(CloseCode::Normal, &text),
+        }
+    }
+
+    /// Pings when it is time, and drops a v2 client that owes a pong.
+    async fn liveness(&mut self) -> Result<(), Ended> {
+        let now = Instant::now();
+        if self.pong_due.is_some_and(|due| now >= due) {
+            return Err(Ended::Quietly);
+        }
+        if now < self.next_ping {
+            return Ok(());
+        }
+        self.next_ping = now + self.shared.limits.ping_every;
+        if self.kind() == ServerKind::V2 && self.pong_due.is_none() {
+            self.pong_due = Some(now + self.shared.limits.pong_within);
+        }
+        let limit = self.shared.limits.write_timeout(self.kind());
+        let ping = self.socket.send(Message::Ping(Bytes::new()));
+        match timeout(limit, ping).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Quietly),
+        }
+    }
+
+    async fn flush(&mut self) -> Result<(), Ended> {
+        let limit = self.shared.limits.write_timeout(self.kind());
+        match timeout(limit, self.socket.flush()).await {
+            Ok(Ok(())) => Ok(()),
+            _ => Err(Ended::Quietly),
+        }
+    }
+
+    /// Sends a close frame and gives the client a moment to answer: hanging up on unread
+    /// input would destroy the frame on its way.
+    async fn close(&mut self, code: CloseCode, reason: &str) {
+        let reason = shorten(reason, MAX_REASON_BYTES).to_owned();
+        let goodbye = async {
+            let frame = CloseFrame { code, reason: reason.into() };
+            if self.socket.close(Some(frame)).await.is_ok() {
+                while let Some(Ok(_)) = self.socket.next().await {}
+            }
+        };
+        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+}
+
+/// The longest start of `text` with at most `bytes` bytes.
+fn shorten(text: &str, bytes: usize) -> &str {
+    let end = (0..=bytes.min(text.len())).rev().find(|&i| text.is_char_boundary(i));
+    text.get(..end.unwrap_or(0)).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn reasons_are_cut_between_characters() {
+        assert_eq!(shorten("abc", 5), "abc");
+        assert_eq!(shorten("aé", 2), "a");
+        assert_eq!(shorten("aé", 3), "aé");
+    }
+}

@@ -1,0 +1,117 @@
+//! The request head of a connection: read with a bound and a time limit, and taken apart.
+//!
+//! Knows HTTP/1.1's form and nothing of paths, parameters or Jetstream.
+
+use tokio::io::{AsyncRead, AsyncReadExt};
+
+/// Longest request head, in bytes: what v2's HTTP stack takes (protocol/jetstream-v1.md §3),
+/// enough for 10 000 DIDs in the URL.
+pub(super) const MAX_HEAD_BYTES: usize = 1 << 20;
+/// Most header lines.
+const MAX_HEADERS: usize = 100;
+const READ_BYTES: usize = 8 * 1024;
+
+/// A request without a body.
+#[derive(Debug, Default)]
+pub(super) struct Head {
+    pub method: String,
+    pub path: String,
+    /// The part behind the question mark, as sent.
+    pub query: String,
+    headers: Vec<(String, String)>,
+    /// What the client sent behind the head.
+    pub rest: Vec<u8>,
+}
+
+/// Why there is no request.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadHead {
+    /// The client went away.
+    Gone,
+    TooLong,
+    Malformed,
+}
+
+impl Head {
+    /// Reads one head.
+    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Self, BadHead> {
+        let mut bytes: Vec<u8> = Vec::with_capacity(READ_BYTES);
+        loop {
+            // The end of the head may lie across two reads.
+            let searched = bytes.len().saturating_sub(3);
+            bytes.reserve(READ_BYTES);
+            let n = stream.read_buf(&mut bytes).await.map_err(|_| BadHead::Gone)?;
+            if n == 0 {
+                return Err(BadHead::Gone);
+            }
+            let tail = bytes.get(searched..).unwrap_or_default();
+            if let Some(at) = memchr::memmem::find(tail, b"\r\n\r\n") {
+                let rest = bytes.split_off(searched + at + 4);
+                return Self::parse(&bytes, rest).ok_or(BadHead::Malformed);
+            }
+            if bytes.len() > MAX_HEAD_BYTES {
+                return Err(BadHead::TooLong);
+            }
+        }
+    }
+
+    fn parse(bytes: &[u8], rest: Vec<u8>) -> Option<Self> {
+        let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
+        let mut request = httparse::Request::new(&mut headers);
+        if !request.parse(bytes).ok()?.is_complete() {
+            return None;
+        }
+        let target = request.path?;
+        let (path, query) = target.split_once('?').unwrap_or((target, ""));
+        let text = |value: &[u8]| String::from_utf8_lossy(value).into_owned();
+        let headers = request.headers.iter();
+        Some(Self {
+            method: request.method?.to_owned(),
+            path: path.to_owned(),
+            query: query.to_owned(),
+            headers: headers.map(|h| (h.name.to_owned(), text(h.value))).collect(),
+            rest,
+        })
+    }
+
+    /// The values of a header.
+    pub(super) fn header(&self, name: &str) -> impl Iterator<Item = &str> {
+        let named = self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
+        named.map(|(_, value)| value.as_str())
+    }
+
+    /// Whether a header has this token in its comma-separated values.
+    pub(super) fn has_token(&self, name: &str, token: &str) -> bool {
+        let mut tokens = self.header(name).flat_map(|v| v.split(','));
+        tokens.any(|t| t.trim().eq_ignore_ascii_case(token))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn read(bytes: &[u8]) -> Result<Head, BadHead> {
+        Head::read(&mut &bytes[..]).await
+    }
+
+    #[tokio::test]
+    async fn takes_a_request_apart_and_keeps_what_follows() {
+        let head =
+            read(b"GET /subscribe?a=1?2 HTTP/1.1\r\nHost: x\r\nconnection: a, Upgrade\r\n\r\nmore")
+                .await
+                .unwrap();
+        assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/subscribe"));
+        assert_eq!((head.query.as_str(), &head.rest[..]), ("a=1?2", &b"more"[..]));
+        assert!(head.has_token("Connection", "upgrade"));
+        assert!(!head.has_token("Connection", "up"));
+    }
+
+    #[tokio::test]
+    async fn what_is_no_request_is_refused() {
+        assert_eq!(read(b"GET /").await.unwrap_err(), BadHead::Gone);
+        assert_eq!(read(b"\x16\x03\x01 tls\r\n\r\n").await.unwrap_err(), BadHead::Malformed);
+        let long = vec![b'a'; MAX_HEAD_BYTES + READ_BYTES];
+        assert_eq!(read(&long).await.unwrap_err(), BadHead::TooLong);
+    }
+}

@@ -1,0 +1,175 @@
+//! Where the members that a server stamps itself stand in one line: `time_us` and `cursor`.
+//!
+//! Finds spans of the outermost object and nothing else; whether the line is sound JSON has
+//! been decided before (`event::header::parse`). Changing the bytes is `timeline`'s work.
+
+use std::ops::Range;
+
+/// The spans of the members that a server stamps.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Members {
+    /// The digits of `time_us`.
+    pub time: Range<usize>,
+    /// `cursor`, where the line has one.
+    pub cursor: Option<CursorMember>,
+}
+
+/// A `cursor` member.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct CursorMember {
+    /// The digits.
+    pub value: Range<usize>,
+    /// What to take out to remove the member: key, value and one comma.
+    pub whole: Range<usize>,
+}
+
+/// Finds the members in a line that `event::header::parse` accepted. `None` where `time_us`
+/// is missing, written with escapes, or stands there twice.
+pub(super) fn find(line: &[u8]) -> Option<Members> {
+    let mut walk = Walk { line, at: 0 };
+    walk.expect(b'{')?;
+    let (mut time, mut cursor) = (None, None);
+    let mut comma_before = None;
+    loop {
+        let key_start = walk.skip_space();
+        let key = walk.string()?;
+        walk.expect(b':')?;
+        walk.skip_space();
+        let value = walk.value()?;
+        let comma_after = walk.comma();
+        match line.get(key)? {
+            b"time_us" if time.is_some() => return None,
+            b"time_us" => time = Some(value),
+            b"cursor" if cursor.is_some() => return None,
+            b"cursor" => {
+                let whole = match (comma_before, comma_after) {
+                    (Some(before), _) => before..value.end,
+                    (None, Some(after)) => key_start..after + 1,
+                    (None, None) => key_start..value.end,
+                };
+                cursor = Some(CursorMember { value, whole });
+            }
+            _ => {}
+        }
+        comma_before = comma_after;
+        if comma_after.is_none() {
+            return Some(Members { time: time?, cursor });
+        }
+    }
+}
+
+struct Walk<'a> {
+    line: &'a [u8],
+    at: usize,
+}
+
+impl Walk<'_> {
+    fn skip_space(&mut self) -> usize {
+        while matches!(self.line.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
+            self.at += 1;
+        }
+        self.at
+    }
+
+    fn expect(&mut self, byte: u8) -> Option<()> {
+        self.skip_space();
+        (*self.line.get(self.at)? == byte).then(|| self.at += 1)
+    }
+
+    /// The offset of the comma that comes next, if one does.
+    fn comma(&mut self) -> Option<usize> {
+        let at = self.skip_space();
+        self.expect(b',').map(|()| at)
+    }
+
+    /// A string; returns the span between its quotes.
+    fn string(&mut self) -> Option<Range<usize>> {
+        self.expect(b'"')?;
+        let start = self.at;
+        loop {
+            match *self.line.get(self.at)? {
+                b'"' => {
+                    self.at += 1;
+                    return Some(start..self.at - 1);
+                }
+                b'\\' => self.at += 2,
+                _ => self.at += 1,
+            }
+        }
+    }
+
+    /// Any value; returns its span without the space behind it.
+    fn value(&mut self) -> Option<Range<usize>> {
+        let start = self.at;
+        let mut depth = 0_usize;
+        loop {
+            match *self.line.get(self.at)? {
+                b'"' => {
+                    self.string()?;
+                }
+                b'{' | b'[' => {
+                    depth += 1;
+                    self.at += 1;
+                    continue;
+                }
+                b'}' | b']' => {
+                    depth = depth.checked_sub(1)?;
+                    self.at += 1;
+                }
+                b',' | b':' | b' ' | b'\t' | b'\r' | b'\n' => {
+                    self.at += 1;
+                    continue;
+                }
+                _ => self.scalar(),
+            }
+            if depth == 0 {
+                return Some(start..self.at);
+            }
+        }
+    }
+
+    fn scalar(&mut self) {
+        let ends = |b: &u8| b",:]} \t\r\n".contains(b);
+        while self.line.get(self.at).is_some_and(|b| !ends(b)) {
+            self.at += 1;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(line: &str) -> (String, Option<(String, String)>) {
+        let members = find(line.as_bytes()).unwrap();
+        let cursor = members.cursor.map(|c| {
+            let rest = format!("{}{}", &line[..c.whole.start], &line[c.whole.end..]);
+            (line[c.value].to_owned(), rest)
+        });
+        (line[members.time].to_owned(), cursor)
+    }
+
+    #[test]
+    fn finds_the_outer_members_only() {
+        let line = r#"{"commit":{"time_us":1,"cursor":[2,{"cursor":3}]},"did":"a\"}","time_us":45,"cursor":67,"kind":"x"}"#;
+        let rest = line.replace(r#","cursor":67"#, "");
+        assert_eq!(texts(line), ("45".into(), Some(("67".into(), rest))));
+    }
+
+    #[test]
+    fn a_cursor_in_front_goes_with_the_comma_behind_it() {
+        let line = r#"{ "cursor" : 67 , "time_us" : 45 }"#;
+        assert_eq!(
+            texts(line),
+            ("45".into(), Some(("67".into(), r#"{  "time_us" : 45 }"#.into())))
+        );
+    }
+
+    #[test]
+    fn refuses_what_it_cannot_stamp() {
+        assert_eq!(find(br#"{"did":"a"}"#), None);
+        assert_eq!(find(br#"{"time_us":1,"time_us":2}"#), None);
+        assert_eq!(find(br#"{"time_us":"#), None);
+        assert_eq!(find(b"{}"), None);
+    }
+}

@@ -1,0 +1,276 @@
+//! A recording in memory: its lines as one block of bytes, and an index over them.
+//!
+//! Reads and checks; the times and sequence numbers that a server puts on the lines are
+//! `timeline`'s work. The whole recording is held in memory (its bytes plus about 40 bytes an
+//! event), so that any number of connections replays it without touching the disk.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use tokio_tungstenite::tungstenite::Bytes;
+
+use super::members;
+use crate::event::header::{self, Malformed};
+
+/// Longest recording, in bytes after decompression. A bound against a zstd bomb; a day of the
+/// network is far beyond what belongs in memory anyway.
+pub const MAX_RECORDING_BYTES: u64 = 4 << 30;
+
+/// The first bytes of a zstd frame (RFC 8878 §3.1.1).
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+
+/// Events of a Jetstream server, one a line, in the order in which they are served.
+#[derive(Clone, Debug)]
+pub struct Recording {
+    bytes: Bytes,
+    entries: Vec<Entry>,
+}
+
+/// Where one event stands and what the recording says of it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    start: usize,
+    len: u32,
+    time_at: u32,
+    time_len: u8,
+    cursor_at: u32,
+    cursor_len: u8,
+    /// `time_us` as recorded.
+    pub time_us: u64,
+    /// `cursor` as recorded; 0 where the line has none (servers count from 1).
+    pub cursor: u64,
+}
+
+/// Why a recording can't be served.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordingError {
+    /// The file can't be read or decompressed.
+    #[error("recording {path}: {source}")]
+    Read {
+        /// The file, or `-`.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// More bytes than are held in memory.
+    #[error("recording {path}: longer than {MAX_RECORDING_BYTES} bytes: cut it into parts")]
+    TooLong {
+        /// The file, or `-`.
+        path: String,
+    },
+    /// No events.
+    #[error("recording {path}: holds no events")]
+    Empty {
+        /// The file, or `-`.
+        path: String,
+    },
+    /// A line that is no event.
+    #[error("recording {path}, line {line}: {reason}")]
+    Line {
+        /// The file, or `-`.
+        path: String,
+        /// The line, counted from 1.
+        line: usize,
+        /// What is wrong with it.
+        reason: LineError,
+    },
+}
+
+/// What is wrong with a line.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum LineError {
+    /// Not one event in JSON.
+    #[error("{0}")]
+    Malformed(#[from] Malformed),
+    /// Not UTF-8.
+    #[error("not UTF-8")]
+    NotUtf8,
+    /// Longer than an index entry can say.
+    #[error("longer than 4 GiB")]
+    TooLong,
+    /// `time_us` or `cursor` twice, or spelt with escapes.
+    #[error("time_us and cursor must stand there once, spelt without escapes, as plain integers")]
+    Unstampable,
+}
+
+impl Recording {
+    /// Reads a recording: NDJSON, plain or in zstd frames (told apart by content, not by
+    /// name); `-` is standard input. Empty lines are skipped.
+    ///
+    /// # Errors
+    /// [`RecordingError`], naming file and line.
+    pub fn open(path: &Path) -> Result<Self, RecordingError> {
+        let name = path.display().to_string();
+        let read = |source| RecordingError::Read { path: name.clone(), source };
+        if path == PathBuf::from("-") {
+            return Self::read(io::stdin().lock(), &name);
+        }
+        Self::read(File::open(path).map_err(read)?, &name)
+    }
+
+    /// Reads a recording from a stream; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Recording::open`].
+    pub fn read(mut input: impl Read, name: &str) -> Result<Self, RecordingError> {
+        let bytes = read_capped(&mut input)
+            .map_err(|source| RecordingError::Read { path: name.to_owned(), source })?;
+        match bytes {
+            Some(bytes) => Self::from_bytes(bytes, name),
+            None => Err(RecordingError::TooLong { path: name.to_owned() }),
+        }
+    }
+
+    /// Indexes lines that are in memory already; `name` is for messages.
+    ///
+    /// # Errors
+    /// As [`Recording::open`].
+    pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Self, RecordingError> {
+        let mut entries = Vec::new();
+        let mut start = 0;
+        for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
+            let next = start + line.len() + 1;
+            let line = line.strip_suffix(b"\r").unwrap_or(line);
+            if !line.is_empty() {
+                entries.push(index(line, start).map_err(|reason| RecordingError::Line {
+                    path: name.to_owned(),
+                    line: i + 1,
+                    reason,
+                })?);
+            }
+            start = next;
+        }
+        if entries.is_empty() {
+            return Err(RecordingError::Empty { path: name.to_owned() });
+        }
+        Ok(Self { bytes: bytes.into(), entries })
+    }
+
+    /// The number of events; never 0.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is no event; never, since such a recording can't be made.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// Whether it was recorded from a v2 server: its first event has a `cursor`
+    /// (protocol/jetstream-v1.md §2).
+    #[must_use]
+    pub fn is_v2(&self) -> bool {
+        self.entries.first().is_some_and(|e| e.cursor != 0)
+    }
+
+    /// The lines as recorded, without their line feeds.
+    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+        self.entries.iter().map(|e| &self.bytes[e.range()])
+    }
+
+    pub(super) fn entries(&self) -> &[Entry] {
+        &self.entries
+    }
+
+    /// The bytes of one event, sharing the recording's memory.
+    pub(super) fn line(&self, entry: &Entry) -> Bytes {
+        self.bytes.slice(entry.range())
+    }
+}
+
+impl Entry {
+    fn range(&self) -> std::ops::Range<usize> {
+        self.start..self.start + self.len as usize
+    }
+
+    /// The span of `time_us`'s digits within the line.
+    pub(super) fn time_span(&self) -> std::ops::Range<usize> {
+        let at = self.time_at as usize;
+        at..at + usize::from(self.time_len)
+    }
+
+    /// The span of `cursor`'s digits within the line, where it has one.
+    pub(super) fn cursor_span(&self) -> Option<std::ops::Range<usize>> {
+        let at = self.cursor_at as usize;
+        (self.cursor != 0).then(|| at..at + usize::from(self.cursor_len))
+    }
+}
+
+/// Checks one line and makes its index entry.
+fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
+    if simdutf8::basic::from_utf8(line).is_err() {
+        return Err(LineError::NotUtf8);
+    }
+    let len = u32::try_from(line.len()).map_err(|_| LineError::TooLong)?;
+    let header = header::parse(line)?;
+    let members = members::find(line).ok_or(LineError::Unstampable)?;
+    let number = |span: std::ops::Range<usize>| -> Option<(u32, u8, u64)> {
+        let digits = std::str::from_utf8(line.get(span.clone())?).ok()?;
+        let place = u32::try_from(span.start).ok()?;
+        Some((place, u8::try_from(span.len()).ok()?, digits.parse().ok()?))
+    };
+    let (time_at, time_len, time_us) = number(members.time).ok_or(LineError::Unstampable)?;
+    let (cursor_at, cursor_len, cursor) = match members.cursor {
+        Some(member) => number(member.value).ok_or(LineError::Unstampable)?,
+        None => (0, 0, 0),
+    };
+    if time_us != header.time_us || cursor != header.cursor.unwrap_or(0) {
+        return Err(LineError::Unstampable);
+    }
+    Ok(Entry { start, len, time_at, time_len, cursor_at, cursor_len, time_us, cursor })
+}
+
+/// Everything from `input`, decompressed where it is zstd; `None` where it is too long.
+fn read_capped(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
+    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
+    input.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
+    let compressed = head == ZSTD_MAGIC;
+    let input = io::Cursor::new(head).chain(input);
+    let mut bytes = Vec::new();
+    if compressed {
+        let decoder = zstd::stream::read::Decoder::new(input)?;
+        decoder.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
+    } else {
+        input.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
+    }
+    Ok((bytes.len() as u64 <= MAX_RECORDING_BYTES).then_some(bytes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINES: &str = concat!(
+        r#"{"did":"did:plc:a","time_us":10,"kind":"identity","identity":{"did":"did:plc:a","seq":1}}"#,
+        "\n\r\n",
+        r#"{"did":"did:plc:b","time_us":20,"cursor":7,"kind":"account","account":{"active":true,"seq":2}}"#,
+    );
+
+    #[test]
+    fn plain_and_zstd_recordings_are_the_same() {
+        let plain = Recording::read(LINES.as_bytes(), "x").unwrap();
+        let packed = zstd::encode_all(LINES.as_bytes(), 3).unwrap();
+        let packed = Recording::read(&packed[..], "x").unwrap();
+        assert_eq!(plain.len(), 2);
+        assert!(plain.lines().eq(packed.lines()));
+        assert!(!plain.is_v2());
+        assert_eq!(plain.entries()[1].cursor, 7);
+        assert_eq!(plain.line(&plain.entries()[0]).len(), LINES.find('\n').unwrap());
+    }
+
+    #[test]
+    fn a_bad_line_is_named() {
+        let bad = format!("{LINES}\n{{\"did\":\"did:plc:c\"");
+        let error = Recording::read(bad.as_bytes(), "my.ndjson").unwrap_err();
+        assert!(error.to_string().starts_with("recording my.ndjson, line 4: "), "{error}");
+    }
+
+    #[test]
+    fn an_empty_recording_is_refused() {
+        let error = Recording::read(&b"\n\n"[..], "-").unwrap_err();
+        assert!(error.to_string().contains("no events"), "{error}");
+    }
+}

@@ -1,0 +1,272 @@
+//! What one kind of server would have written on the events of a recording: times, sequence
+//! numbers, and the line itself with those put in.
+//!
+//! Changes are surgical: only the digits of `time_us` and the `cursor` member are ever
+//! touched, and a line that needs no change goes out byte for byte, sharing the recording's
+//! memory. When an event is due is `timeline`'s question, not this file's.
+//!
+//! Events are counted on from round to round of a loop: event `n + 3` of a recording of `n`
+//! events is its event 3 in the second round. A looped event keeps its identity (did, rev,
+//! rkey …), and gets a later time and a higher seq.
+
+use tokio_tungstenite::tungstenite::Bytes;
+
+use super::members;
+use super::recording::{Entry, Recording};
+use crate::position::ServerKind;
+
+/// What lies between the last time of one round and the first of the next, in microseconds.
+const ROUND_GAP_US: u64 = 1_000_000;
+
+/// A recording as one kind of server serves it.
+#[derive(Debug)]
+pub(super) struct Stamps {
+    recording: Recording,
+    kind: ServerKind,
+    stamps: Vec<Stamp>,
+    /// Added to every time from one round to the next.
+    round_us: u64,
+    /// Added to every seq from one round to the next.
+    round_seqs: u64,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Stamp {
+    time_us: u64,
+    /// The latest `time_us` up to here: what a playhead and a time cursor go by, since a
+    /// recording may step backwards.
+    latest_us: u64,
+    /// On v2 servers.
+    seq: u64,
+}
+
+/// Why a recording can't be served by a v2 server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StampError {
+    /// A v2 server's seqs increase; this recording is mixed or out of order.
+    #[error(
+        "recording, event {event}: cursor {cursor} does not come after {before}: a v2 server's \
+         cursors increase; serve it with --server-kind legacy, or take the cursors out"
+    )]
+    CursorOrder {
+        /// The event, counted from 1.
+        event: usize,
+        /// Its cursor; 0 where it has none.
+        cursor: u64,
+        /// The cursor of the event before; 0 where that has none.
+        before: u64,
+    },
+}
+
+impl Stamps {
+    pub(super) fn new(recording: Recording, kind: ServerKind) -> Result<Self, StampError> {
+        let invent_seqs = !recording.is_v2();
+        let repair_times = recording.is_v2() && kind == ServerKind::Legacy;
+        let mut stamps: Vec<Stamp> = Vec::with_capacity(recording.len());
+        for (i, entry) in recording.entries().iter().enumerate() {
+            let before = stamps.last().copied();
+            let seq = if invent_seqs { i as u64 + 1 } else { entry.cursor };
+            let order = before.is_some_and(|b| seq <= b.seq) || (invent_seqs && entry.cursor != 0);
+            if kind == ServerKind::V2 && order {
+                return Err(StampError::CursorOrder {
+                    event: i + 1,
+                    cursor: entry.cursor,
+                    before: if invent_seqs { 0 } else { before.map_or(0, |b| b.seq) },
+                });
+            }
+            // A legacy server's clock never repeats (protocol/jetstream-v1.md §8); a
+            // recording made from one is taken as it is, even out of order.
+            let time_us = match before {
+                Some(b) if repair_times => entry.time_us.max(b.time_us.saturating_add(1)),
+                _ => entry.time_us,
+            };
+            let latest_us = before.map_or(time_us, |b| time_us.max(b.latest_us));
+            stamps.push(Stamp { time_us, latest_us, seq });
+        }
+        let earliest_us = stamps.iter().map(|s| s.time_us).min().unwrap_or(0);
+        let (first, last) = (stamps.first().copied(), stamps.last().copied());
+        let latest_us = last.map_or(0, |s| s.latest_us);
+        let seqs = last.map_or(0, |s| s.seq).saturating_sub(first.map_or(0, |s| s.seq));
+        Ok(Self {
+            recording,
+            kind,
+            stamps,
+            round_us: (latest_us - earliest_us).saturating_add(ROUND_GAP_US),
+            round_seqs: seqs.saturating_add(1),
+        })
+    }
+
+    pub(super) fn kind(&self) -> ServerKind {
+        self.kind
+    }
+
+    pub(super) fn recording(&self) -> &Recording {
+        &self.recording
+    }
+
+    /// The events of one round.
+    pub(super) fn len(&self) -> u64 {
+        self.stamps.len() as u64
+    }
+
+    pub(super) fn time_us(&self, event: u64) -> u64 {
+        let (round, _, stamp) = self.at(event);
+        stamp.time_us.saturating_add(self.round_us.saturating_mul(round))
+    }
+
+    /// The latest time up to and including this event.
+    pub(super) fn latest_us(&self, event: u64) -> u64 {
+        let (round, _, stamp) = self.at(event);
+        stamp.latest_us.saturating_add(self.round_us.saturating_mul(round))
+    }
+
+    fn seq(&self, event: u64) -> u64 {
+        let (round, _, stamp) = self.at(event);
+        stamp.seq.saturating_add(self.round_seqs.saturating_mul(round))
+    }
+
+    /// The first event, over all rounds, at or after an instant.
+    pub(super) fn first_at(&self, time_us: u64) -> u64 {
+        let last_us = self.stamps.last().map_or(0, |s| s.latest_us);
+        let round = time_us.saturating_sub(last_us).div_ceil(self.round_us);
+        let within = time_us.saturating_sub(round.saturating_mul(self.round_us));
+        let index = self.stamps.partition_point(|s| s.latest_us < within) as u64;
+        round.saturating_mul(self.len()).saturating_add(index)
+    }
+
+    /// The first event, over all rounds, with this seq or a higher one.
+    pub(super) fn first_with_seq(&self, seq: u64) -> u64 {
+        let last = self.stamps.last().map_or(0, |s| s.seq);
+        let round = seq.saturating_sub(last).div_ceil(self.round_seqs);
+        let within = seq.saturating_sub(round.saturating_mul(self.round_seqs));
+        let index = self.stamps.partition_point(|s| s.seq < within) as u64;
+        round.saturating_mul(self.len()).saturating_add(index)
+    }
+
+    /// The event's line as recorded: good enough for filters, which never look at stamps.
+    pub(super) fn recorded_line(&self, event: u64) -> Bytes {
+        let (_, entry, _) = self.at(event);
+        self.recording.line(entry)
+    }
+
+    /// The event's line as this server sends it, its time moved by `shift_us`.
+    pub(super) fn line(&self, event: u64, shift_us: i64) -> Bytes {
+        let (_, entry, _) = self.at(event);
+        let line = self.recording.line(entry);
+        let time_us = self.time_us(event).saturating_add_signed(shift_us);
+        let seq = (self.kind == ServerKind::V2).then(|| self.seq(event)).unwrap_or(0);
+        if time_us == entry.time_us && seq == entry.cursor {
+            return line;
+        }
+        restamp(&line, entry, time_us, seq)
+    }
+
+    fn at(&self, event: u64) -> (u64, &Entry, Stamp) {
+        let (round, index) = (event / self.len(), (event % self.len()) as usize);
+        (round, &self.recording.entries()[index], self.stamps[index])
+    }
+}
+
+/// The line with another time, and with this seq as its cursor (0: without one).
+fn restamp(line: &[u8], entry: &Entry, time_us: u64, seq: u64) -> Bytes {
+    let time = (entry.time_span(), time_us.to_string());
+    let cursor = match (entry.cursor_span(), seq) {
+        (Some(span), 1..) => Some((span, seq.to_string())),
+        (Some(_), 0) => {
+            let member = members::find(line).and_then(|m| m.cursor);
+            member.map(|m| (m.whole, String::new()))
+        }
+        // Member order as a v2 server writes it (protocol/jetstream-v1.md §7).
+        (None, 1..) => Some((time.0.end..time.0.end, format!(",\"cursor\":{seq}"))),
+        (None, 0) => None,
+    };
+    let mut edits = [Some(time), cursor];
+    edits.sort_by_key(|e| e.as_ref().map_or(usize::MAX, |(span, _)| span.start));
+    let mut out = Vec::with_capacity(line.len() + 32);
+    let mut from = 0;
+    for (span, text) in edits.into_iter().flatten() {
+        out.extend_from_slice(line.get(from..span.start).unwrap_or_default());
+        out.extend_from_slice(text.as_bytes());
+        from = span.end;
+    }
+    out.extend_from_slice(line.get(from..).unwrap_or_default());
+    out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn line(time_us: u64, cursor: Option<u64>) -> String {
+        let cursor = cursor.map_or(String::new(), |c| format!(",\"cursor\":{c}"));
+        format!(
+            r#"{{"did":"did:plc:a","time_us":{time_us}{cursor},"kind":"identity","identity":{{"did":"did:plc:a","seq":1}}}}"#
+        )
+    }
+
+    fn stamps(events: &[(u64, Option<u64>)], kind: ServerKind) -> Stamps {
+        let lines: Vec<String> = events.iter().map(|&(t, c)| line(t, c)).collect();
+        let recording = Recording::from_bytes(lines.join("\n").into_bytes(), "x").unwrap();
+        Stamps::new(recording, kind).unwrap()
+    }
+
+    fn sent(stamps: &Stamps, event: u64, shift_us: i64) -> String {
+        String::from_utf8(stamps.line(event, shift_us).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn a_matching_recording_is_served_byte_for_byte_even_out_of_order() {
+        let legacy = stamps(&[(30, None), (10, None)], ServerKind::Legacy);
+        assert_eq!(sent(&legacy, 1, 0), line(10, None));
+        let v2 = stamps(&[(30, Some(5)), (30, Some(9))], ServerKind::V2);
+        assert_eq!(sent(&v2, 1, 0), line(30, Some(9)));
+    }
+
+    #[test]
+    fn a_v2_server_numbers_a_legacy_recording() {
+        let v2 = stamps(&[(30, None), (10, None)], ServerKind::V2);
+        assert_eq!(sent(&v2, 0, 0), line(30, Some(1)));
+        assert_eq!(sent(&v2, 1, 0), line(10, Some(2)));
+    }
+
+    #[test]
+    fn a_legacy_server_takes_the_cursor_out_and_never_repeats_a_time() {
+        let legacy = stamps(
+            &[(30, Some(1)), (30, Some(2)), (29, Some(3)), (50, Some(4))],
+            ServerKind::Legacy,
+        );
+        let all: Vec<String> = (0..4).map(|i| sent(&legacy, i, 0)).collect();
+        assert_eq!(all, [line(30, None), line(31, None), line(32, None), line(50, None)]);
+    }
+
+    #[test]
+    fn the_next_round_has_later_times_and_higher_seqs() {
+        let v2 = stamps(&[(30, Some(5)), (40, Some(9))], ServerKind::V2);
+        assert_eq!(sent(&v2, 2, 0), line(30 + 1_000_010, Some(10)));
+        assert_eq!(sent(&v2, 5, 7), line(47 + 2 * 1_000_010, Some(19)));
+        for event in 0..6 {
+            assert_eq!(v2.first_at(v2.time_us(event)), event);
+            assert_eq!(v2.first_with_seq(v2.seq(event)), event);
+        }
+        assert_eq!(v2.first_with_seq(6), 1);
+        assert_eq!(v2.first_at(41), 2);
+    }
+
+    #[test]
+    fn a_time_cursor_finds_the_first_event_not_before_it_in_a_recording_out_of_order() {
+        let legacy = stamps(&[(10, None), (40, None), (20, None), (50, None)], ServerKind::Legacy);
+        assert_eq!(legacy.first_at(15), 1);
+        assert_eq!(legacy.first_at(41), 3);
+    }
+
+    #[test]
+    fn cursors_that_do_not_increase_are_refused_on_v2_by_name() {
+        for events in [[(1, Some(4)), (2, Some(4))], [(1, None), (2, Some(4))]] {
+            let lines: Vec<String> = events.iter().map(|&(t, c)| line(t, c)).collect();
+            let recording = Recording::from_bytes(lines.join("\n").into_bytes(), "x").unwrap();
+            let error = Stamps::new(recording.clone(), ServerKind::V2).unwrap_err();
+            assert!(error.to_string().contains("event 2"), "{error}");
+            assert!(Stamps::new(recording, ServerKind::Legacy).is_ok());
+        }
+    }
+}

@@ -1,0 +1,313 @@
+//! The playhead that all connections share: which events have happened by now, when the next
+//! one will, and which event a cursor means.
+//!
+//! Time is always passed in. At rate `max` there is no clock: the whole recording has
+//! happened. At any other rate the playhead starts when the first client connects, and what
+//! lies behind it is history.
+
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use super::rate::Rate;
+use super::stamps::Stamps;
+use crate::position::{Seq, ServerKind};
+
+/// Events in a segment of the v2 server's log: only sealed segments have an index by time, so
+/// a time cursor inside the active one starts at its beginning (protocol/jetstream-v1.md §4.1).
+const SEGMENT_EVENTS: u64 = 10_000;
+
+/// How long after the first connection the first event happens, so that this connection,
+/// which starts at the playhead, gets it.
+const LEAD_IN: Duration = Duration::from_millis(1);
+
+/// The playhead over a recording.
+#[derive(Debug)]
+pub(super) struct Timeline {
+    pub(super) stamps: Stamps,
+    rate: Rate,
+    looping: bool,
+    restamp: bool,
+    /// Events that have happened before the playhead starts.
+    history: u64,
+    started: OnceLock<Started>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Started {
+    at: Instant,
+    shift_us: i64,
+}
+
+/// Why a cursor was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadCursor {
+    NotAnInteger,
+    Negative(i64),
+}
+
+impl Timeline {
+    pub(super) fn new(
+        stamps: Stamps,
+        rate: Rate,
+        looping: bool,
+        restamp: bool,
+        history: u64,
+    ) -> Self {
+        let history = history.min(stamps.len());
+        Self { stamps, rate, looping, restamp, history, started: OnceLock::new() }
+    }
+
+    /// Starts the playhead, unless it runs already. `wall_us` is the time of day in unix
+    /// microseconds.
+    pub(super) fn start(&self, now: Instant, wall_us: u64) {
+        self.started.get_or_init(|| {
+            let shift = |event| {
+                let recorded = self.stamps.latest_us(event);
+                i64::try_from(i128::from(wall_us) - i128::from(recorded)).unwrap_or(0)
+            };
+            let shift_us = match (self.restamp, self.rate) {
+                (false, _) => 0,
+                (true, Rate::Max) => shift(self.stamps.len() - 1),
+                (true, _) => shift(self.history),
+            };
+            Started { at: now, shift_us }
+        });
+    }
+
+    /// What `--restamp` adds to every time; 0 before the start.
+    pub(super) fn shift_us(&self) -> i64 {
+        self.started.get().map_or(0, |s| s.shift_us)
+    }
+
+    /// The number of events after which nothing follows; `None` where it starts again.
+    pub(super) fn end(&self) -> Option<u64> {
+        (!self.looping).then(|| self.stamps.len())
+    }
+
+    /// Whether the recording has a clock.
+    pub(super) fn is_paced(&self) -> bool {
+        self.rate != Rate::Max
+    }
+
+    /// The number of events that have happened.
+    pub(super) fn tip(&self, now: Instant) -> u64 {
+        let end = self.end().unwrap_or(u64::MAX);
+        let tip = match (self.rate, self.played_us(now)) {
+            (Rate::Max, _) => end,
+            (_, None) => self.history,
+            (Rate::PerSecond(rate), Some(us)) => {
+                let events = (us * rate / 1e6) as u64 + 1;
+                self.history.saturating_add(events)
+            }
+            (Rate::Speed(_), Some(_)) => {
+                self.stamps.first_at(self.clock_us(now).saturating_add(1)).max(self.history)
+            }
+        };
+        tip.min(end)
+    }
+
+    /// When an event happens; `None` where it never does, or is not known to.
+    pub(super) fn due(&self, event: u64) -> Option<Instant> {
+        if self.end().is_some_and(|end| event >= end) {
+            return None;
+        }
+        let ahead = event.saturating_sub(self.history);
+        let seconds = match self.rate {
+            Rate::Max => return None,
+            Rate::PerSecond(rate) => ahead as f64 / rate,
+            Rate::Speed(speed) => {
+                let from = self.stamps.latest_us(self.history);
+                self.stamps.latest_us(event).saturating_sub(from) as f64 / 1e6 / speed
+            }
+        };
+        let offset = Duration::try_from_secs_f64(seconds).ok()?;
+        self.started.get()?.at.checked_add(LEAD_IN)?.checked_add(offset)
+    }
+
+    /// What the served clock shows, in recorded time (before `shift_us`).
+    pub(super) fn clock_us(&self, now: Instant) -> u64 {
+        match (self.rate, self.played_us(now)) {
+            (Rate::Max, _) => match self.end() {
+                Some(end) => self.stamps.latest_us(end - 1),
+                None => u64::MAX,
+            },
+            (Rate::Speed(speed), Some(us)) => {
+                self.stamps.latest_us(self.history).saturating_add((us * speed) as u64)
+            }
+            _ => self.stamps.latest_us(self.tip(now).saturating_sub(1)),
+        }
+    }
+
+    /// Microseconds since the first event happened; `None` before.
+    fn played_us(&self, now: Instant) -> Option<f64> {
+        let elapsed = now.checked_duration_since(self.started.get()?.at)?;
+        Some(elapsed.checked_sub(LEAD_IN)?.as_secs_f64() * 1e6)
+    }
+
+    /// Where a connection without a cursor starts.
+    pub(super) fn live(&self, now: Instant) -> u64 {
+        if self.is_paced() { self.tip(now) } else { 0 }
+    }
+
+    /// Where a cursor starts. `None` means the live tip, which is what a server silently
+    /// makes of a cursor that lies ahead.
+    pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
+        // Go's integers may carry a plus sign, and so may Rust's.
+        let value: i64 = cursor.parse().map_err(|_| BadCursor::NotAnInteger)?;
+        let event = match self.stamps.kind() {
+            ServerKind::V2 => self.resolve_v2(value, now)?,
+            ServerKind::Legacy => self.resolve_legacy(value, now),
+        };
+        Ok(event.filter(|&e| e < self.tip(now)))
+    }
+
+    /// protocol/jetstream-v1.md §4.1.
+    fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, BadCursor> {
+        let value = u64::try_from(value).map_err(|_| BadCursor::Negative(value))?;
+        if value < Seq::LIMIT {
+            return Ok(Some(self.stamps.first_with_seq(value.max(1))));
+        }
+        let recorded_us = value.saturating_add_signed(self.shift_us().saturating_neg());
+        if recorded_us > self.clock_us(now) {
+            return Ok(None);
+        }
+        let tip = self.tip(now);
+        let active_segment = tip - tip % SEGMENT_EVENTS;
+        Ok(Some(self.stamps.first_at(recorded_us).min(active_segment)))
+    }
+
+    /// protocol/jetstream-v1.md §4.2.
+    fn resolve_legacy(&self, value: i64, now: Instant) -> Option<u64> {
+        let shift_us = self.shift_us();
+        let clock_us = self.clock_us(now).saturating_add_signed(shift_us);
+        if u64::try_from(value).is_ok_and(|v| v > clock_us) {
+            return None;
+        }
+        // Keys are decimal strings. With as many digits as the keys have, their order is the
+        // order of numbers; otherwise all keys lie on one side, as far as they share a length
+        // and do not start with the same digits.
+        let text = value.to_string();
+        let first_us = self.stamps.latest_us(0).saturating_add_signed(shift_us);
+        if text.len() == first_us.to_string().len() {
+            let value = u64::try_from(value).unwrap_or(0);
+            return Some(
+                self.stamps.first_at(value.saturating_add_signed(shift_us.saturating_neg())),
+            );
+        }
+        Some(self.first_key_from(&text, self.tip(now)))
+    }
+
+    /// The first of `tip` events whose time, as a decimal string, is not below `text`.
+    fn first_key_from(&self, text: &str, tip: u64) -> u64 {
+        let shift_us = self.shift_us();
+        let (mut low, mut high) = (0, tip);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let key = self.stamps.latest_us(middle).saturating_add_signed(shift_us).to_string();
+            if key.as_str() < text {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::recording::Recording;
+
+    const T: u64 = 1_783_175_888_000_000;
+
+    /// Events 100 ms apart, from `T` on.
+    fn timeline(kind: ServerKind, events: u64, rate: &str, looping: bool) -> (Timeline, Instant) {
+        let line = |i| {
+            format!(
+                r#"{{"did":"did:plc:a","time_us":{},"kind":"identity","identity":{{"seq":{i}}}}}"#,
+                T + i * 100_000
+            )
+        };
+        let lines: Vec<String> = (0..events).map(line).collect();
+        let recording = Recording::from_bytes(lines.join("\n").into_bytes(), "x").unwrap();
+        let stamps = Stamps::new(recording, kind).unwrap();
+        let timeline = Timeline::new(stamps, rate.parse().unwrap(), looping, false, 0);
+        let now = Instant::now();
+        timeline.start(now, 0);
+        (timeline, now)
+    }
+
+    fn after(start: Instant, ms: u64) -> Instant {
+        start + LEAD_IN + Duration::from_millis(ms)
+    }
+
+    #[test]
+    fn the_first_connection_of_a_paced_server_starts_before_the_first_event() {
+        for rate in ["1x", "10/s"] {
+            let (timeline, start) = timeline(ServerKind::V2, 20, rate, false);
+            assert_eq!(timeline.live(start), 0);
+            assert_eq!(timeline.live(after(start, 0)), 1);
+            assert_eq!(timeline.tip(after(start, 250)), 3);
+            assert_eq!(timeline.due(3), Some(after(start, 300)));
+            assert_eq!(timeline.tip(after(start, 3_600_000)), 20);
+            assert_eq!(timeline.due(20), None);
+        }
+    }
+
+    #[test]
+    fn a_loop_goes_on_after_the_span_and_one_second() {
+        let (timeline, start) = timeline(ServerKind::V2, 20, "1x", true);
+        assert_eq!(timeline.tip(after(start, 2_899)), 20);
+        assert_eq!(timeline.tip(after(start, 2_900)), 21);
+        assert_eq!(timeline.due(20), Some(after(start, 2_900)));
+    }
+
+    #[test]
+    fn v2_reads_small_cursors_as_seqs_and_large_ones_as_times() {
+        let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
+        let resolve = |c: &str| timeline.resolve(c, now);
+        assert_eq!(resolve("0"), Ok(Some(0)));
+        assert_eq!(resolve("7"), Ok(Some(6)));
+        assert_eq!(resolve("20021"), Ok(None));
+        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T + 700_001).to_string()), Ok(Some(8)));
+        assert_eq!(resolve("1000000000000000"), Ok(Some(0)));
+        let in_active_segment = T + 20_007 * 100_000;
+        assert_eq!(resolve(&in_active_segment.to_string()), Ok(Some(20_000)));
+        assert_eq!(resolve(&i64::MAX.to_string()), Ok(None));
+        assert_eq!(resolve("-1"), Err(BadCursor::Negative(-1)));
+        for bad in ["x", "1.5", " 1", "9223372036854775808"] {
+            assert_eq!(resolve(bad), Err(BadCursor::NotAnInteger), "{bad}");
+        }
+    }
+
+    #[test]
+    fn legacy_compares_short_cursors_as_strings() {
+        let (timeline, now) = timeline(ServerKind::Legacy, 20, "max", false);
+        let resolve = |c: &str| timeline.resolve(c, now);
+        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T + 699_999).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T - 1).to_string()), Ok(Some(0)));
+        assert_eq!(resolve(&(T + 3_000_000).to_string()), Ok(None));
+        // "12345" is below every key "1783…"; "2" is above all of them.
+        assert_eq!(resolve("12345"), Ok(Some(0)));
+        assert_eq!(resolve("2"), Ok(None));
+        assert_eq!(resolve("-5"), Ok(Some(0)));
+        assert_eq!(resolve("soon"), Err(BadCursor::NotAnInteger));
+    }
+
+    #[test]
+    fn restamping_moves_the_playhead_to_now_and_cursors_with_it() {
+        let (timeline, _) = timeline(ServerKind::Legacy, 20, "1x", false);
+        let stamped = Timeline::new(timeline.stamps, Rate::Speed(1.0), false, true, 5);
+        let (now, wall_us) = (Instant::now(), 1_795_000_000_000_000);
+        stamped.start(now, wall_us);
+        let line = String::from_utf8(stamped.stamps.line(5, stamped.shift_us()).to_vec()).unwrap();
+        assert!(line.contains(&format!("\"time_us\":{wall_us},")), "{line}");
+        assert_eq!(stamped.live(now), 5);
+        assert_eq!(stamped.resolve(&(wall_us - 200_000).to_string(), now), Ok(Some(3)));
+    }
+}

@@ -1,0 +1,269 @@
+//! What one connection wants: the filters of the query and of `options_update`, with each
+//! server's limits, words and closing codes (protocol/jetstream-v1.md §3 and §6).
+//!
+//! The server's rule, not the client's: identity and account events bypass
+//! `wantedCollections`, but not `wantedDids`.
+
+use std::collections::HashSet;
+
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::event::header::{self, Kind};
+use crate::filter::{Collections, check_did};
+use crate::position::ServerKind;
+
+const MAX_COLLECTIONS: usize = 100;
+const MAX_DIDS: usize = 10_000;
+/// v2 refuses longer lists before it looks at them.
+const MAX_RAW_COLLECTIONS: usize = 10_000;
+const MAX_RAW_DIDS: usize = 1_000_000;
+/// Longest message taken from a client, in bytes.
+pub(super) const MAX_CLIENT_MESSAGE_BYTES: usize = 10_000_000;
+
+/// The filters of one connection.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Wanted {
+    collections: Collections,
+    /// Whether there is an accepted pattern that matches nothing, like `.*`.
+    matches_nothing_else: bool,
+    dids: HashSet<String>,
+    /// 0: no limit.
+    pub max_message_bytes: u32,
+}
+
+/// The server's text about a bad filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct BadOptions(pub String);
+
+/// What a message of a client came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Mistake {
+    /// Not the envelope.
+    Envelope(String),
+    /// The payload has wrong types.
+    Payload(String),
+    /// A bad filter.
+    Options(String),
+    /// Too long.
+    TooLong,
+}
+
+impl Wanted {
+    /// The filters of a query; `max_message_bytes` is the parameter's text.
+    pub(super) fn from_lists(
+        collections: &[String],
+        dids: &[String],
+        max_message_bytes: u32,
+        kind: ServerKind,
+    ) -> Result<Self, BadOptions> {
+        let mut wanted = Self { max_message_bytes, ..Self::default() };
+        let too_many = match kind {
+            ServerKind::V2 => {
+                collections.len() > MAX_RAW_COLLECTIONS || {
+                    let distinct: HashSet<&String> = collections.iter().collect();
+                    distinct.len() > MAX_COLLECTIONS
+                }
+            }
+            ServerKind::Legacy => {
+                let (prefixes, exact): (Vec<&String>, Vec<&String>) =
+                    collections.iter().partition(|c| c.ends_with(".*"));
+                let exact: HashSet<&String> = exact.into_iter().collect();
+                prefixes.len() + exact.len() > MAX_COLLECTIONS
+            }
+        };
+        if too_many {
+            let text = format!("too many wanted collections: > {MAX_COLLECTIONS}");
+            return Err(BadOptions(text));
+        }
+        if kind == ServerKind::V2 && dids.len() > MAX_RAW_DIDS {
+            return Err(too_many_dids(dids.len()));
+        }
+        for collection in collections {
+            wanted.add_collection(collection)?;
+        }
+        for did in dids {
+            if check_did(did).is_err() {
+                return Err(BadOptions(match kind {
+                    ServerKind::V2 => format!("invalid DID: {did}"),
+                    ServerKind::Legacy => "invalid DID".to_owned(),
+                }));
+            }
+            wanted.dids.insert(did.clone());
+        }
+        if wanted.dids.len() > MAX_DIDS {
+            return Err(too_many_dids(wanted.dids.len()));
+        }
+        Ok(wanted)
+    }
+
+    fn add_collection(&mut self, value: &str) -> Result<(), BadOptions> {
+        match self.collections.add(value) {
+            Ok(()) => Ok(()),
+            // Nothing checks what precedes `.*`; no NSID matches such a pattern.
+            Err(_) if value.ends_with(".*") => {
+                self.matches_nothing_else = true;
+                Ok(())
+            }
+            Err(_) => Err(BadOptions(format!("invalid collection: {value}"))),
+        }
+    }
+
+    /// Whether an event passes, by anything but its size.
+    pub(super) fn lets_through(&self, line: &[u8]) -> bool {
+        let any_collection = self.collections.is_empty() && !self.matches_nothing_else;
+        if any_collection && self.dids.is_empty() {
+            return true;
+        }
+        // Lines were checked when the recording was read.
+        let Ok(header) = header::parse(line) else {
+            return true;
+        };
+        if !self.dids.is_empty() && !self.dids.contains(&*header.did) {
+            return false;
+        }
+        if any_collection || header.kind != Kind::Commit {
+            return true;
+        }
+        match &header.commit {
+            Some(commit) if !commit.collection.is_empty() => {
+                !self.collections.is_empty() && self.collections.matches(&commit.collection)
+            }
+            _ => true,
+        }
+    }
+
+    /// Reads a client's text message: the new filters, or `None` where it is none of the
+    /// known messages.
+    pub(super) fn from_message(
+        text: &str,
+        now: &Self,
+        kind: ServerKind,
+    ) -> Result<Option<Self>, Mistake> {
+        if text.len() > MAX_CLIENT_MESSAGE_BYTES {
+            return Err(Mistake::TooLong);
+        }
+        let envelope: Envelope<'_> =
+            serde_json::from_str(text).map_err(|e| Mistake::Envelope(e.to_string()))?;
+        if envelope.kind.as_deref() != Some("options_update") {
+            return Ok(None);
+        }
+        let payload = envelope.payload.map_or("", RawValue::get);
+        // serde reads a missing member as null, so a missing payload must be told apart.
+        let payload: Option<Payload> =
+            serde_json::from_str(payload).map_err(|e| Mistake::Payload(e.to_string()))?;
+        let payload = payload.unwrap_or_default();
+        let max_message_bytes = match kind {
+            ServerKind::V2 => u32::try_from(payload.max_message_bytes.unwrap_or(0)).unwrap_or(0),
+            // Parsed, but not applied (protocol/jetstream-v1.md §6).
+            ServerKind::Legacy => now.max_message_bytes,
+        };
+        let list = Option::unwrap_or_default;
+        Self::from_lists(&list(payload.collections), &list(payload.dids), max_message_bytes, kind)
+            .map(Some)
+            .map_err(|BadOptions(text)| Mistake::Options(text))
+    }
+}
+
+fn too_many_dids(count: usize) -> BadOptions {
+    BadOptions(format!("too many wanted DIDs: {count} > {MAX_DIDS}"))
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    #[serde(borrow)]
+    payload: Option<&'a RawValue>,
+}
+
+#[derive(Default, Deserialize)]
+struct Payload {
+    #[serde(rename = "wantedCollections")]
+    collections: Option<Vec<String>>,
+    #[serde(rename = "wantedDids")]
+    dids: Option<Vec<String>>,
+    #[serde(rename = "maxMessageSizeBytes")]
+    max_message_bytes: Option<i64>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
+    const IDENTITY: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"identity","identity":{}}"#;
+
+    fn wanted(collections: &[&str], dids: &[&str], kind: ServerKind) -> Result<Wanted, String> {
+        let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
+        Wanted::from_lists(&owned(collections), &owned(dids), 0, kind).map_err(|e| e.0)
+    }
+
+    #[test]
+    fn identities_bypass_collections_but_not_dids() {
+        let posts = wanted(&["app.bsky.feed.post"], &[], ServerKind::V2).unwrap();
+        assert!(!posts.lets_through(LIKE) && posts.lets_through(IDENTITY));
+        let account = wanted(&["app.bsky.feed.*"], &["did:plc:a"], ServerKind::V2).unwrap();
+        assert!(account.lets_through(LIKE) && !account.lets_through(IDENTITY));
+    }
+
+    #[test]
+    fn an_odd_pattern_is_accepted_and_matches_nothing() {
+        let odd = wanted(&[".*"], &[], ServerKind::V2).unwrap();
+        assert!(!odd.lets_through(LIKE) && odd.lets_through(IDENTITY));
+    }
+
+    #[test]
+    fn bad_values_are_named_in_each_servers_words() {
+        let refused = |c: &[&str], d: &[&str], kind| wanted(c, d, kind).unwrap_err();
+        assert_eq!(
+            refused(&["app.bsky.fo*"], &[], ServerKind::V2),
+            "invalid collection: app.bsky.fo*"
+        );
+        assert_eq!(refused(&[""], &[], ServerKind::V2), "invalid collection: ");
+        assert_eq!(refused(&[], &["bob"], ServerKind::V2), "invalid DID: bob");
+        assert_eq!(refused(&[], &["bob"], ServerKind::Legacy), "invalid DID");
+    }
+
+    #[test]
+    fn the_limits_count_as_each_server_counts() {
+        let same = vec!["app.bsky.*"; 101];
+        assert!(wanted(&same, &[], ServerKind::V2).is_ok());
+        assert!(wanted(&same, &[], ServerKind::Legacy).is_err());
+        let dids: Vec<String> = (0..10_001).map(|i| format!("did:plc:{i}")).collect();
+        let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
+        assert!(wanted(&[], &dids[1..], ServerKind::V2).is_ok());
+        let error = wanted(&[], &dids, ServerKind::V2).unwrap_err();
+        assert_eq!(error, "too many wanted DIDs: 10001 > 10000");
+    }
+
+    fn message(text: &str, kind: ServerKind) -> Result<Option<Wanted>, Mistake> {
+        let now = Wanted { max_message_bytes: 77, ..Wanted::default() };
+        Wanted::from_message(text, &now, kind)
+    }
+
+    #[test]
+    fn an_update_replaces_the_filters_as_a_whole() {
+        let text = r#"{"type":"options_update","payload":{"wantedCollections":["app.bsky.feed.post"],"wantedDids":null,"maxMessageSizeBytes":-5}}"#;
+        let new = message(text, ServerKind::V2).unwrap().unwrap();
+        assert!(!new.lets_through(LIKE));
+        assert_eq!(new.max_message_bytes, 0);
+        let legacy = message(text, ServerKind::Legacy).unwrap().unwrap();
+        assert_eq!(legacy.max_message_bytes, 77, "legacy does not apply the size");
+        let open = r#"{"type":"options_update","payload":{}}"#;
+        assert!(message(open, ServerKind::V2).unwrap().unwrap().lets_through(LIKE));
+    }
+
+    #[test]
+    fn mistakes_are_told_apart() {
+        let mistake = |text: &str| message(text, ServerKind::V2).unwrap_err();
+        assert!(matches!(mistake("hello"), Mistake::Envelope(_)));
+        assert!(matches!(mistake(r#"{"type":3}"#), Mistake::Envelope(_)));
+        assert!(matches!(mistake(r#"{"type":"options_update"}"#), Mistake::Payload(_)));
+        let wrong = r#"{"type":"options_update","payload":{"wantedDids":"did:plc:a"}}"#;
+        assert!(matches!(mistake(wrong), Mistake::Payload(_)));
+        let bad = r#"{"type":"options_update","payload":{"wantedDids":["a"]}}"#;
+        assert_eq!(mistake(bad), Mistake::Options("invalid DID: a".into()));
+        assert!(matches!(message(r#"{"type":"other"}"#, ServerKind::V2), Ok(None)));
+    }
+}

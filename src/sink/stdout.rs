@@ -1,0 +1,150 @@
+//! Standard output, written without a buffer of our own: batches are large already.
+//!
+//! What matters here is to know *exactly* how many bytes were accepted, whatever happens. A
+//! blocking `write(2)` into a pipe that nobody reads tells nothing until it returns, so pipes
+//! and terminals are written without blocking where the system allows to open them once more
+//! (Linux, through `/proc/self/fd`): a new open file description, so that whoever shares
+//! ours keeps a blocking one. Elsewhere writes block, and a stop waits for them.
+
+use std::fs::File;
+use std::io::{self, Write};
+use std::time::{Duration, Instant};
+
+use super::{Delivered, Refusal, Refused};
+
+/// How often a write that waits for room looks whether its time is over. Only a blocked
+/// output costs these wake-ups.
+const RECHECK: Duration = Duration::from_millis(50);
+
+/// Standard output.
+#[derive(Debug)]
+pub struct Stdout {
+    file: File,
+    is_pipe: bool,
+}
+
+impl Stdout {
+    /// Takes over standard output. Nothing else may print there.
+    ///
+    /// # Errors
+    /// Where standard output is closed, or the system has no more file descriptors.
+    pub fn open() -> io::Result<Self> {
+        imp::open()
+    }
+
+    /// Writes all of `bytes`, and gives up only when `deadline` names a moment that has
+    /// passed. `deadline` is asked again and again, since a stop may come while we wait.
+    ///
+    /// # Errors
+    /// [`Refused`], with the number of bytes that were accepted.
+    pub fn write_all(
+        &mut self,
+        bytes: &[u8],
+        deadline: impl Fn() -> Option<Instant>,
+    ) -> Result<Delivered, Refused> {
+        let mut accepted_bytes = 0;
+        let refused = |accepted_bytes, refusal| {
+            Err(Refused { accepted_bytes, delivered: Delivered(()), refusal })
+        };
+        while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
+            // A short write is what we want to know of here.
+            #[allow(clippy::disallowed_methods)]
+            let written = self.file.write(rest);
+            match written {
+                Ok(0) => {
+                    let error = io::Error::from(io::ErrorKind::WriteZero);
+                    return refused(accepted_bytes, Refusal::Failed(error));
+                }
+                Ok(n) => accepted_bytes += n,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    if deadline().is_some_and(|at| Instant::now() >= at) {
+                        return refused(accepted_bytes, Refusal::TimedOut);
+                    }
+                    if let Err(e) = imp::wait_for_room(&self.file, RECHECK) {
+                        return refused(accepted_bytes, Refusal::from_io(e));
+                    }
+                }
+                Err(e) => return refused(accepted_bytes, Refusal::from_io(e)),
+            }
+        }
+        Ok(Delivered(()))
+    }
+
+    /// Whether the reader of a pipe has gone, without writing to it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        self.is_pipe && imp::has_no_reader(&self.file)
+    }
+}
+
+#[cfg(unix)]
+mod imp {
+    use super::{Duration, File, Stdout, io};
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    use rustix::fs::{FileType, fstat};
+    use std::os::fd::AsFd;
+
+    pub(super) fn open() -> io::Result<Stdout> {
+        let stdout = io::stdout();
+        let kind = FileType::from_raw_mode(fstat(stdout.as_fd())?.st_mode);
+        let may_block = matches!(kind, FileType::Fifo | FileType::CharacterDevice);
+        let file = match may_block.then(reopen).flatten() {
+            Some(file) => file,
+            None => File::from(stdout.as_fd().try_clone_to_owned()?),
+        };
+        Ok(Stdout { file, is_pipe: kind == FileType::Fifo })
+    }
+
+    #[cfg(target_os = "linux")]
+    fn reopen() -> Option<File> {
+        use rustix::fs::{Mode, OFlags};
+        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).ok().map(File::from)
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn reopen() -> Option<File> {
+        None
+    }
+
+    pub(super) fn wait_for_room(file: &File, at_most: Duration) -> io::Result<()> {
+        let timeout = Timespec::try_from(at_most).map_err(io::Error::other)?;
+        match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
+            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    pub(super) fn has_no_reader(file: &File) -> bool {
+        let mut fds = [PollFd::new(file, PollFlags::empty())];
+        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut fds, Some(&now)).is_ok()
+            && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
+    }
+}
+
+#[cfg(not(unix))]
+mod imp {
+    use super::{Duration, File, Stdout, io};
+
+    pub(super) fn open() -> io::Result<Stdout> {
+        #[cfg(windows)]
+        {
+            use std::os::windows::io::AsHandle;
+            let handle = io::stdout().as_handle().try_clone_to_owned()?;
+            Ok(Stdout { file: File::from(handle), is_pipe: false })
+        }
+        #[cfg(not(windows))]
+        Err(io::Error::from(io::ErrorKind::Unsupported))
+    }
+
+    pub(super) fn wait_for_room(_file: &File, at_most: Duration) -> io::Result<()> {
+        std::thread::sleep(at_most);
+        Ok(())
+    }
+
+    pub(super) fn has_no_reader(_file: &File) -> bool {
+        false
+    }
+}
