@@ -132,10 +132,57 @@ pub struct Connection {
     /// Time without an event after which a stream that can't be quiet counts as dead; `None`
     /// for never.
     pub stall_timeout: Option<Duration>,
-    /// Failed attempts in a row, over all servers, after which to give up; `None` for never.
+    /// Retries in a row, over all servers, before giving up: 0 gives up at the first failure;
+    /// `None` never gives up.
     pub max_retries: Option<u32>,
     /// Largest message accepted, in bytes, after decompression.
     pub max_message_bytes: usize,
     /// How far to rewind on a new connection, in microseconds of event time.
     pub rewind_us: u64,
+}
+
+/// What a run shows to people, on stderr.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DisplaySettings {
+    /// `-q`: errors only, no summary, no progress.
+    pub quiet: bool,
+    /// How often `-v` was given: 0 for warnings and notices, 1 for more, 2 for everything.
+    pub verbosity: u8,
+    /// The form of log lines.
+    pub log_format: LogFormat,
+    /// Whether to colour. `NO_COLOR` is already part of it.
+    pub color: ColorMode,
+    /// Whether to show progress.
+    pub progress: ProgressMode,
+}
+
+/// `--log-format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Lines for people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// `--color`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ColorMode {
+    /// Where stderr is a terminal.
+    Auto,
+    /// Always.
+    Always,
+    /// Never.
+    Never,
+}
+
+/// `--progress`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ProgressMode {
+    /// Where a person would see it.
+    Auto,
+    /// Even where stdout is the same terminal, or stderr none.
+    Always,
+    /// Never.
+    Never,
 }

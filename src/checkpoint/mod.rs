@@ -22,3 +22,14 @@ impl Checkpoint {
         &self.resume
     }
 }
+
+/// TEMPORARY body, replaced by the checkpoint branch.
+///
+/// # Errors
+/// Where the system does not say whose home this is.
+pub fn default_state_path() -> Result<std::path::PathBuf, etcetera::HomeDirError> {
+    use etcetera::BaseStrategy as _;
+    let base = etcetera::choose_base_strategy()?;
+    let dir = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Ok(dir.join("skytail").join("state.db"))
+}

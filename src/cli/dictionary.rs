@@ -1,16 +1,164 @@
-//! `skytail dictionary`.
+//! `skytail dictionary`: fetches the zstd dictionary of Jetstream v1, and shows what is there.
+//! What a good dictionary is, and where it lies, is known to `compression::dictionary`.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::{Context, anyhow, bail};
+use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::exit::Exit;
+use crate::compression::dictionary::{self as store, Dictionary, MAX_SIZE_BYTES};
+use crate::source::tls::platform_certificates;
+
+/// The file in the upstream repository, where the legacy server takes it from.
+const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstream-legacy/main/pkg/models/zstd_dictionary";
+/// Time for the whole download of 110 KiB.
+const DOWNLOAD_TIME: Duration = Duration::from_secs(60);
+/// Time to connect.
+const CONNECT_TIME: Duration = Duration::from_secs(15);
+/// Most redirects followed, all of them to https.
+const MAX_REDIRECTS: u32 = 3;
 
 /// The flags of `skytail dictionary`.
 #[derive(Debug, clap::Args)]
-pub struct DictionaryArgs {}
+pub struct DictionaryArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum Command {
+    /// Fetch the dictionary, check it and keep it in the cache directory
+    Install {
+        /// A file, or an https:// URL [default: the upstream repository]
+        #[arg(value_name = "FILE|URL")]
+        source: Option<String>,
+    },
+    /// Show where the dictionary is and whether it is the right one
+    Show {
+        /// Look at this file instead of the installed one
+        #[arg(long, value_name = "FILE")]
+        zstd_dictionary: Option<PathBuf>,
+    },
+}
 
 /// Runs the command.
 ///
 /// # Errors
 /// Says what went wrong, for a person.
 pub fn run(args: DictionaryArgs) -> anyhow::Result<Exit> {
-    let _ = args;
-    anyhow::bail!("not written yet")
+    match args.command {
+        Command::Install { source } => install(source.as_deref()),
+        Command::Show { zstd_dictionary } => show(zstd_dictionary.as_deref()),
+    }
+}
+
+fn install(source: Option<&str>) -> anyhow::Result<Exit> {
+    let path = store::installed_path()?;
+    let dictionary = match source {
+        None => fetch(UPSTREAM).context(
+            "without network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here and run `skytail dictionary install FILE`",
+        )?,
+        Some(url) if url.contains("://") => fetch(url)?,
+        Some(file) => official(store::load(Path::new(file))?, file)?,
+    };
+    store::install(&dictionary, &path)?;
+    eprintln!(
+        "Installed the zstd dictionary {} as {}",
+        dictionary.id,
+        path.display()
+    );
+    Ok(Exit::Done)
+}
+
+/// Only the one that v1 servers use is worth installing; others work from their file.
+fn official(dictionary: Dictionary, from: &str) -> anyhow::Result<Dictionary> {
+    Dictionary::check_official(dictionary.bytes).map_err(|fault| {
+        anyhow!("{from}: {fault}; nothing was installed (use it with --zstd-dictionary FILE)")
+    })
+}
+
+fn fetch(url: &str) -> anyhow::Result<Dictionary> {
+    if !url.starts_with("https://") {
+        bail!("{url:?}: only https:// URLs are fetched; or give a file");
+    }
+    eprintln!("Fetching {url}");
+    let bytes = download(url).with_context(|| format!("can't fetch {url}"))?;
+    let fetched = bytes.len();
+    Dictionary::check_official(bytes)
+        .map_err(|fault| anyhow!("what {url} gave ({fetched} bytes) is not installed: {fault}"))
+}
+
+fn download(url: &str) -> anyhow::Result<Vec<u8>> {
+    // The same roots as for the stream, so that a company's proxy works for both.
+    let roots: Vec<Certificate<'static>> = platform_certificates()?
+        .iter()
+        .map(|certificate| Certificate::from_der(certificate).to_owned())
+        .collect();
+    let roots = if roots.is_empty() {
+        RootCerts::WebPki
+    } else {
+        RootCerts::Specific(Arc::new(roots))
+    };
+    let agent = ureq::Agent::config_builder()
+        .https_only(true)
+        .max_redirects(MAX_REDIRECTS)
+        .timeout_global(Some(DOWNLOAD_TIME))
+        .timeout_connect(Some(CONNECT_TIME))
+        .user_agent(concat!("skytail/", env!("CARGO_PKG_VERSION")))
+        .tls_config(TlsConfig::builder().root_certs(roots).build())
+        .build()
+        .new_agent();
+    let mut response = agent.get(url).call()?;
+    let bytes = response
+        .body_mut()
+        .with_config()
+        .limit(MAX_SIZE_BYTES)
+        .read_to_vec()?;
+    Ok(bytes)
+}
+
+fn show(flag: Option<&Path>) -> anyhow::Result<Exit> {
+    let (path, found) = match flag {
+        Some(path) => (path.to_owned(), store::load(path).map(Some)),
+        None => {
+            let path = store::installed_path()?;
+            let found = store::load_installed(&path);
+            (path, found)
+        }
+    };
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "path    {}", path.display())?;
+    match found {
+        Ok(Some(dictionary)) => {
+            writeln!(out, "id      {}", dictionary.id)?;
+            writeln!(out, "size    {} bytes", dictionary.bytes.len())?;
+            writeln!(out, "sha256  {}", dictionary.sha256())?;
+            let official = dictionary.id == store::OFFICIAL_ID;
+            writeln!(
+                out,
+                "status  {}",
+                if official {
+                    "valid: the dictionary of Jetstream v1"
+                } else {
+                    "valid: a dictionary, but not that of Jetstream v1"
+                }
+            )?;
+            Ok(Exit::Done)
+        }
+        Ok(None) => {
+            writeln!(
+                out,
+                "status  not installed: run `skytail dictionary install`"
+            )?;
+            Ok(Exit::Failed)
+        }
+        Err(error) => {
+            writeln!(out, "status  not usable")?;
+            Err(error.into())
+        }
+    }
 }

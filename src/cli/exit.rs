@@ -24,3 +24,12 @@ impl From<Exit> for ExitCode {
         Self::from(exit as u8)
     }
 }
+
+/// Something that the person has to write differently. Returned by a command (anywhere in the
+/// chain of causes), it ends the program with [`Exit::Usage`] instead of [`Exit::Failed`].
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct UsageError(
+    /// The flag, the value and the remedy.
+    pub String,
+);

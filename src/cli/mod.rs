@@ -2,23 +2,40 @@
 //! runs, and its outcome becomes an exit code. Nothing below this room knows clap.
 
 pub mod completions;
+mod config_file;
+mod consumer_name;
 pub mod cursors;
 pub mod dictionary;
 pub mod exit;
+pub mod global;
+mod help;
+mod layers;
+pub mod origin;
+mod run_tail;
 pub mod serve;
 pub mod tail;
+mod tail_settings;
+pub mod values;
 
 use std::ffi::OsString;
+use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::{Parser, Subcommand};
+use etcetera::BaseStrategy as _;
 
-use exit::Exit;
+use crate::settings::{ColorMode, DisplaySettings, ProgressMode};
+use exit::{Exit, UsageError};
+use layers::{ParseError, Surroundings};
 
-/// Tail the AT Protocol firehose through Jetstream.
+/// Tail the AT Protocol firehose through Jetstream. Try: skytail tail --demo
 #[derive(Debug, Parser)]
-#[command(name = "skytail", version)]
+#[command(name = "skytail", version, max_term_width = help::WIDTH)]
+#[command(arg_required_else_help = true, disable_help_subcommand = true)]
 pub struct Cli {
+    #[command(flatten)]
+    global: global::GlobalArgs,
     #[command(subcommand)]
     command: Command,
 }
@@ -41,26 +58,78 @@ enum Command {
 
 /// Runs the program with the given arguments (the first is its name).
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let cli = match Cli::try_parse_from(args) {
-        Ok(cli) => cli,
-        Err(e) => {
-            let _ = e.print();
-            return ExitCode::from(if e.use_stderr() { 2 } else { 0 });
-        }
+    let args: Vec<OsString> = args.into_iter().collect();
+    let surroundings = Surroundings {
+        variable: &|name| std::env::var_os(name),
+        default_config: default_config_path(),
     };
-    let outcome = match cli.command {
-        Command::Tail(args) => tail::run(*args),
+    let (cli, origins) = match layers::parse(&args, &surroundings) {
+        Ok(parsed) => parsed,
+        Err(ParseError::Arguments(error)) => {
+            // Fails where the reader of the help has gone: nobody is left to be told.
+            let _ = error.print();
+            let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
+            return exit.into();
+        }
+        Err(ParseError::Surroundings(error)) => return complain(&error.into()).into(),
+    };
+    dispatch(cli, &origins).unwrap_or_else(|error| complain(&error)).into()
+}
+
+fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
+    match cli.command {
+        Command::Tail(args) => {
+            let display = display_settings(&cli.global, args.display.progress, origins);
+            tail::run(&args, display, origins, now_us())
+        }
         Command::Cursors(args) => cursors::run(args),
         Command::Serve(args) => serve::run(args),
         Command::Dictionary(args) => dictionary::run(args),
-        Command::Completions(args) => completions::run(args),
-        Command::Man(args) => completions::run_man(args),
-    };
-    match outcome {
-        Ok(exit) => exit.into(),
-        Err(error) => {
-            eprintln!("skytail: error: {error:#}");
-            Exit::Failed.into()
-        }
+        Command::Completions(args) => completions::run(&args),
+        Command::Man(args) => completions::run_man(&args),
     }
+}
+
+/// Says on stderr what went wrong.
+fn complain(error: &anyhow::Error) -> Exit {
+    eprintln!("error: {error:#}");
+    if error.chain().any(|cause| cause.is::<UsageError>()) {
+        eprintln!("\nFor more information, try '--help'.");
+        return Exit::Usage;
+    }
+    Exit::Failed
+}
+
+/// What a run shows. `NO_COLOR` (set to anything but nothing) turns `auto` into `never`; a
+/// `--color` that somebody gave is stronger.
+fn display_settings(
+    global: &global::GlobalArgs,
+    progress: ProgressMode,
+    origins: &origin::Origins,
+) -> DisplaySettings {
+    let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let color = match global.color {
+        ColorMode::Auto if no_color && !origins.is_given("color") => ColorMode::Never,
+        color => color,
+    };
+    DisplaySettings {
+        quiet: global.quiet,
+        verbosity: global.verbose,
+        log_format: global.log_format,
+        color,
+        progress,
+    }
+}
+
+/// `skytail/config.toml` under the platform's directory for settings; `None` where the system
+/// does not say whose home this is.
+fn default_config_path() -> Option<PathBuf> {
+    let base = etcetera::choose_base_strategy().ok()?;
+    Some(base.config_dir().join("skytail").join("config.toml"))
+}
+
+/// The present in Unix microseconds; 0 on a clock before 1970.
+fn now_us() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
 }

@@ -1,16 +1,248 @@
-//! `skytail tail`.
+//! `skytail tail`: its flags, as clap sees them. What they mean together is decided in
+//! [`super::tail_settings`].
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgAction, ValueHint};
 
 use super::exit::Exit;
+use super::origin::Origins;
+use super::values::OrNever;
+use super::values::count::{parse_positive, parse_queue_events, parse_retries};
+use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
+use super::values::size::{parse_memory_size, parse_message_size};
+use super::{help, run_tail, tail_settings};
+use crate::event::header::{Kind, Operation};
+use crate::settings::{CompressMode, DisplaySettings, ProgressMode, WhenFull};
 
 /// The flags of `skytail tail`.
-#[derive(Debug, clap::Args)]
-pub struct TailArgs {}
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = help::TAIL_EXAMPLES)]
+pub struct TailArgs {
+    /// Where events come from.
+    #[command(flatten)]
+    pub source: SourceArgs,
+    /// Which events are printed.
+    #[command(flatten)]
+    pub filters: FilterArgs,
+    /// Where to start, and what is remembered.
+    #[command(flatten)]
+    pub cursor: CursorArgs,
+    /// When to stop.
+    #[command(flatten)]
+    pub output: OutputArgs,
+    /// Buffers and limits.
+    #[command(flatten)]
+    pub flow: FlowArgs,
+    /// What people see.
+    #[command(flatten)]
+    pub display: DisplayArgs,
+}
 
-/// Runs the command.
+/// The group "Source".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Source")]
+pub struct SourceArgs {
+    /// Server to read; repeat it for servers to fall back
+    /// on [default: Bluesky's public servers]
+    #[arg(long, value_name = "HOST", action = ArgAction::Append, value_delimiter = ',')]
+    #[arg(value_hint = ValueHint::Hostname, conflicts_with = "demo")]
+    pub host: Vec<String>,
+
+    /// Read made-up events from a server inside skytail
+    #[arg(long)]
+    pub demo: bool,
+
+    /// Use zstd: on, off, or auto, which is on where the
+    /// dictionary is installed
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub compress: CompressMode,
+
+    /// zstd dictionary to use, not the installed one
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub zstd_dictionary: Option<PathBuf>,
+
+    /// Give up an attempt after this
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
+    pub connect_timeout: Duration,
+
+    /// Ping a silent server after this
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "15s")]
+    pub ping_after: Duration,
+
+    /// Time for the server's answer
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
+    pub pong_timeout: Duration,
+
+    /// Reconnect after so long without an event, or never
+    /// [default: 60s; with --did never]
+    #[arg(long, value_name = "DUR", value_parser = parse_duration_or_never)]
+    pub stall_timeout: Option<OrNever<Duration>>,
+
+    /// Retries in a row
+    #[arg(long, value_name = "N", value_parser = parse_retries, default_value = "unlimited")]
+    pub max_retries: OrNever<u32>,
+
+    /// Largest message accepted
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "16MiB")]
+    pub max_frame_size: usize,
+}
+
+/// The group "Filters".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Filters")]
+pub struct FilterArgs {
+    /// Only records of this collection, or of a prefix
+    /// (app.bsky.feed.*). Implies --kind commit: add kinds with
+    /// --kind commit,identity [default: all]
+    #[arg(short, long, value_name = "NSID", action = ArgAction::Append, value_delimiter = ',')]
+    #[arg(value_hint = ValueHint::Other)]
+    pub collection: Vec<String>,
+
+    /// Only events of this account [default: all]
+    #[arg(short, long, value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
+    pub did: Vec<String>,
+
+    /// Only this kind: commit, identity or account [default: all]
+    #[arg(short, long, value_enum, hide_possible_values = true, value_name = "KIND", action = ArgAction::Append, value_delimiter = ',')]
+    pub kind: Vec<Kind>,
+
+    /// Only this operation: create, update or delete; implies
+    /// --kind commit as -c does [default: all]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "OP", action = ArgAction::Append, value_delimiter = ',')]
+    pub operation: Vec<Operation>,
+
+    /// Only events of up to N bytes of JSON (64k) [default: all]
+    #[arg(long, value_name = "N", value_parser = parse_message_size)]
+    pub max_message_size: Option<u32>,
+}
+
+/// The group "Cursor".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Cursor")]
+pub struct CursorArgs {
+    /// Where to start: live, auto (where this consumer stopped),
+    /// oldest, a time, an age (-15m), or an integer cursor
+    #[arg(long, value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
+    pub cursor: String,
+
+    /// Name of the saved cursor [default: from filters]
+    #[arg(long, value_name = "NAME")]
+    pub consumer: Option<String>,
+
+    /// File of saved cursors [default: skytail/state.db in the
+    /// directory for state]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(conflicts_with = "no_checkpoint")]
+    pub state: Option<PathBuf>,
+
+    /// Save no cursor
+    #[arg(long)]
+    pub no_checkpoint: bool,
+
+    /// Save the cursor this often
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "1s")]
+    pub checkpoint_every: Duration,
+
+    /// Save it after N events, too [default: no limit]
+    #[arg(long, value_name = "N", value_parser = parse_positive)]
+    pub checkpoint_events: Option<u64>,
+
+    /// Replay this much on reconnecting, less duplicates
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
+    pub rewind: Duration,
+}
+
+/// The group "Output".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Output")]
+pub struct OutputArgs {
+    /// Stop after N events [default: no limit]
+    #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
+    pub limit: Option<u64>,
+
+    /// Stop when events reach TIME [default: never]
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
+    pub until: Option<String>,
+
+    /// Stop when the replay has reached the present
+    #[arg(long)]
+    pub exit_when_live: bool,
+
+    /// Stop after this long [default: never]
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration)]
+    pub timeout: Option<Duration>,
+
+    /// Time to finish the output
+    #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
+    pub drain_timeout: Duration,
+
+    /// Check the whole JSON grammar of each event
+    #[arg(long)]
+    pub strict: bool,
+}
+
+/// The group "Flow".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Flow")]
+pub struct FlowArgs {
+    /// Most events waiting for output
+    #[arg(long, value_name = "EVENTS", value_parser = parse_queue_events, default_value = "100000")]
+    pub buffer: usize,
+
+    /// Most bytes waiting for output
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "8MiB")]
+    pub buffer_bytes: usize,
+
+    /// Then block (which loses nothing), drop-newest or
+    /// drop-oldest
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHAT",
+        default_value = "block"
+    )]
+    pub when_full: WhenFull,
+
+    /// Warn when more keep waiting [default: no warning]
+    #[arg(long, value_name = "EVENTS", value_parser = parse_positive)]
+    pub max_lag: Option<u64>,
+}
+
+/// The group "Display".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Display")]
+pub struct DisplayArgs {
+    /// Progress: auto, always or never
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub progress: ProgressMode,
+}
+
+/// Runs the command. `now_us` is the present in Unix microseconds, from which ages count.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
-pub fn run(args: TailArgs) -> anyhow::Result<Exit> {
-    let _ = args;
-    anyhow::bail!("not written yet")
+/// A [`super::exit::UsageError`] where the flags make no sense together, and whatever the
+/// run ends with.
+pub fn run(
+    args: &TailArgs,
+    display: DisplaySettings,
+    origins: &Origins,
+    now_us: u64,
+) -> anyhow::Result<Exit> {
+    let settings = tail_settings::tail_settings(args, origins, now_us)?;
+    run_tail::run_tail(settings, display)
 }

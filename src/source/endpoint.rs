@@ -1,6 +1,23 @@
-//! What `--host` names: one server and how to reach it.
+//! What `--host` names: one server and how to reach it. Parsing only: nothing is resolved or
+//! dialled here.
 
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::str::FromStr;
 use std::sync::Arc;
+
+use url::{Host, Url};
+
+/// The port on which a self-hosted legacy server listens (protocol/jetstream-v1.md §1).
+const LEGACY_PORT: u16 = 6008;
+/// Longest `--host` value looked at, in bytes.
+const MAX_INPUT_BYTES: usize = 8 * 1024;
+/// Longest base path, in bytes, after normalisation.
+const MAX_PATH_BYTES: usize = 1024;
+/// Longest host name, in bytes (RFC 1035).
+const MAX_HOST_BYTES: usize = 253;
+/// The path of the v1 stream; people paste it along with the host.
+const SUBSCRIBE_PATH: &str = "/subscribe";
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -13,6 +30,524 @@ pub struct Endpoint {
     pub port: u16,
     /// The path in front of `/subscribe` or `/xrpc/…`; empty for most.
     pub base_path: String,
-    /// The name for people, logs and the state file: no scheme, no secrets, no default port.
+    /// What to send as `Authorization`, from `user:password@`.
+    pub credentials: Option<Credentials>,
+    /// The name for people, logs and the state file: no secrets, and no scheme or port where
+    /// they go without saying. Parses back to this endpoint, less the credentials.
     pub label: Arc<str>,
+}
+
+/// A user name and a password for `Authorization: Basic`. `Debug` shows neither.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Credentials {
+    user: String,
+    password: String,
+}
+
+impl Credentials {
+    /// The value of the `Authorization` header (RFC 7617).
+    #[must_use]
+    pub fn basic(&self) -> String {
+        let pair = format!("{}:{}", self.user, self.password);
+        format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()))
+    }
+}
+
+impl fmt::Debug for Credentials {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Credentials(redacted)")
+    }
+}
+
+/// Why a `--host` value was refused. No message repeats a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EndpointError {
+    /// Nothing was given.
+    #[error("the host is empty: give HOST, HOST:PORT or a ws(s):// or http(s):// URL")]
+    Empty,
+    /// Longer than any real one.
+    #[error("the host is too long ({0} bytes)")]
+    TooLong(usize),
+    /// Blanks, control characters or backslashes.
+    #[error("{0:?} holds a blank, a backslash or a control character")]
+    BadCharacter(String),
+    /// A scheme that is not one of the four.
+    #[error("{0:?} is no scheme for a Jetstream server: use ws, wss, http or https")]
+    Scheme(String),
+    /// Not parseable as host or URL.
+    #[error(
+        "{input:?} is no host ({reason}): give HOST, HOST:PORT or a ws(s):// or http(s):// URL"
+    )]
+    Invalid {
+        /// What was given, without credentials.
+        input: String,
+        /// What the parser did not like.
+        reason: String,
+    },
+    /// Port 0.
+    #[error("{0:?}: port 0 can't be dialled")]
+    PortZero(String),
+    /// A query or a fragment.
+    #[error(
+        "{0:?} has a query or a fragment: give the server only, and filters and cursor by their own flags (--collection, --did, --cursor)"
+    )]
+    Query(String),
+}
+
+/// Parses a bare host, `host:port`, `[::1]:6008`, or a `ws`, `wss`, `http` or `https` URL.
+///
+/// A bare host means TLS on port 443, unless it is a loopback one, which means plain
+/// WebSocket on port 6008. A trailing `/subscribe` is dropped.
+///
+/// # Errors
+/// [`EndpointError`] says which part of the value is wrong.
+pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
+    if input.is_empty() {
+        return Err(EndpointError::Empty);
+    }
+    if input.len() > MAX_INPUT_BYTES {
+        return Err(EndpointError::TooLong(input.len()));
+    }
+    let shown = || without_credentials(input);
+    if input
+        .chars()
+        .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
+    {
+        return Err(EndpointError::BadCharacter(shown()));
+    }
+    let invalid = |reason: String| EndpointError::Invalid {
+        input: shown(),
+        reason,
+    };
+    let parse_url = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
+
+    let (url, scheme_tls, explicit_port) = if let Some(scheme) = scheme_of(input) {
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            other => return Err(EndpointError::Scheme(other.to_owned())),
+        };
+        let url = parse_url(input)?;
+        let port = url.port_or_known_default();
+        (url, Some(tls), port)
+    } else {
+        // An address without brackets can only be a host: there is no port to confuse it with.
+        let bare = match input.parse::<Ipv6Addr>() {
+            Ok(address) => format!("[{address}]"),
+            Err(_) => input.to_owned(),
+        };
+        let url = parse_url(&format!("https://{bare}"))?;
+        // The parser hides a port that is the scheme's own, so ask with two schemes.
+        let port = match url.port() {
+            Some(port) => Some(port),
+            None => parse_url(&format!("http://{bare}"))?.port(),
+        };
+        (url, None, port)
+    };
+
+    if url.query().is_some() || url.fragment().is_some() {
+        return Err(EndpointError::Query(shown()));
+    }
+    let host = match url.host() {
+        Some(Host::Domain(name)) => name.to_owned(),
+        Some(Host::Ipv4(address)) => address.to_string(),
+        Some(Host::Ipv6(address)) => address.to_string(),
+        None => return Err(invalid("no host".to_owned())),
+    };
+    if host.len() > MAX_HOST_BYTES {
+        return Err(EndpointError::TooLong(host.len()));
+    }
+    let loopback = is_loopback(&host);
+    let tls = scheme_tls.unwrap_or(!loopback);
+    let port = explicit_port.unwrap_or(if tls { 443 } else { LEGACY_PORT });
+    if port == 0 {
+        return Err(EndpointError::PortZero(shown()));
+    }
+    let base_path = base_path(url.path());
+    if base_path.len() > MAX_PATH_BYTES {
+        return Err(EndpointError::TooLong(base_path.len()));
+    }
+    let label = label(tls, &host, port, loopback, &base_path).into();
+    Ok(Endpoint {
+        tls,
+        host,
+        port,
+        base_path,
+        credentials: credentials(&url),
+        label,
+    })
+}
+
+impl FromStr for Endpoint {
+    type Err = EndpointError;
+
+    fn from_str(s: &str) -> Result<Self, Self::Err> {
+        parse(s)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.label)
+    }
+}
+
+impl Endpoint {
+    /// Whether the host is this machine by its very name.
+    #[must_use]
+    pub fn is_loopback(&self) -> bool {
+        is_loopback(&self.host)
+    }
+
+    /// Host and port as a `Host` header has them: with brackets around an IPv6 address, and
+    /// without the scheme's own port.
+    #[must_use]
+    pub fn authority(&self) -> String {
+        let host = bracketed(&self.host);
+        if self.port == scheme_port(self.tls) {
+            host
+        } else {
+            format!("{host}:{}", self.port)
+        }
+    }
+
+    /// The absolute WebSocket URI of a path (starting with `/`) below the base path, with an
+    /// already encoded query (without `?`; may be empty). Holds no credentials.
+    #[must_use]
+    pub fn request_uri(&self, path: &str, query: &str) -> String {
+        let scheme = if self.tls { "wss" } else { "ws" };
+        let separator = if query.is_empty() { "" } else { "?" };
+        format!(
+            "{scheme}://{}{}{path}{separator}{query}",
+            self.authority(),
+            self.base_path
+        )
+    }
+}
+
+/// The scheme, if the text is a URL and not a bare host whose path happens to hold `://`.
+fn scheme_of(input: &str) -> Option<&str> {
+    let (scheme, _) = input.split_once("://")?;
+    scheme
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.'))
+        .then_some(scheme)
+}
+
+fn scheme_port(tls: bool) -> u16 {
+    if tls { 443 } else { 80 }
+}
+
+fn is_loopback(host: &str) -> bool {
+    match host.parse::<std::net::IpAddr>() {
+        Ok(address) => address.is_loopback(),
+        Err(_) => host == "localhost" || host.ends_with(".localhost"),
+    }
+}
+
+fn bracketed(host: &str) -> String {
+    if host.contains(':') {
+        format!("[{host}]")
+    } else {
+        host.to_owned()
+    }
+}
+
+/// Drops trailing slashes and `/subscribe`, as often as they occur: what is left is stable
+/// when it is parsed again.
+fn base_path(path: &str) -> String {
+    let mut rest = path.trim_end_matches('/');
+    while let Some(shorter) = rest.strip_suffix(SUBSCRIBE_PATH) {
+        rest = shorter.trim_end_matches('/');
+    }
+    rest.to_owned()
+}
+
+/// The shortest text that still parses to the same server and does not hide plain text on a
+/// network, or TLS where one expects none.
+fn label(tls: bool, host: &str, port: u16, loopback: bool, base_path: &str) -> String {
+    let scheme = match (tls, loopback) {
+        (true, false) | (false, true) => "",
+        (true, true) => "wss://",
+        (false, false) => "ws://",
+    };
+    // The default port of a bare loopback host is not that of `ws`, so it is always said.
+    let port = if port == scheme_port(tls) && (tls || !loopback) {
+        String::new()
+    } else {
+        format!(":{port}")
+    };
+    format!("{scheme}{}{port}{base_path}", bracketed(host))
+}
+
+fn credentials(url: &Url) -> Option<Credentials> {
+    let password = url.password();
+    if url.username().is_empty() && password.is_none() {
+        return None;
+    }
+    let decode = |text: &str| {
+        percent_encoding::percent_decode_str(text)
+            .decode_utf8_lossy()
+            .into_owned()
+    };
+    Some(Credentials {
+        user: decode(url.username()),
+        password: decode(password.unwrap_or_default()),
+    })
+}
+
+/// The input as a message may show it: without what stands before `@`, and shortened.
+fn without_credentials(input: &str) -> String {
+    let shown = match input.rsplit_once('@') {
+        None => input.to_owned(),
+        Some((before, after)) => match scheme_of(before) {
+            Some(scheme) => format!("{scheme}://…@{after}"),
+            None => format!("…@{after}"),
+        },
+    };
+    match shown.char_indices().nth(120) {
+        Some((end, _)) => format!("{}…", &shown[..end]),
+        None => shown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[track_caller]
+    fn check(input: &str, tls: bool, host: &str, port: u16, base: &str, label: &str) {
+        let e = parse(input).unwrap();
+        assert_eq!(
+            (
+                e.tls,
+                e.host.as_str(),
+                e.port,
+                e.base_path.as_str(),
+                &*e.label
+            ),
+            (tls, host, port, base, label),
+            "{input}"
+        );
+        let again = parse(&e.label).unwrap();
+        let bare = Endpoint {
+            credentials: None,
+            ..e
+        };
+        assert_eq!(again, bare, "{input}: its label means another server");
+    }
+
+    #[test]
+    fn bare_hosts_mean_tls_except_on_loopback() {
+        check(
+            "jetstream.example",
+            true,
+            "jetstream.example",
+            443,
+            "",
+            "jetstream.example",
+        );
+        check(
+            "Jetstream.Example:8443",
+            true,
+            "jetstream.example",
+            8443,
+            "",
+            "jetstream.example:8443",
+        );
+        check(
+            "example.com:80",
+            true,
+            "example.com",
+            80,
+            "",
+            "example.com:80",
+        );
+        check("localhost", false, "localhost", 6008, "", "localhost:6008");
+        check(
+            "a.localhost",
+            false,
+            "a.localhost",
+            6008,
+            "",
+            "a.localhost:6008",
+        );
+        check("127.0.0.2", false, "127.0.0.2", 6008, "", "127.0.0.2:6008");
+        check(
+            "localhost:443",
+            false,
+            "localhost",
+            443,
+            "",
+            "localhost:443",
+        );
+        check("localhost:80", false, "localhost", 80, "", "localhost:80");
+        check("[::1]:6009", false, "::1", 6009, "", "[::1]:6009");
+        check("::1", false, "::1", 6008, "", "[::1]:6008");
+        check(
+            "[2001:db8::1]",
+            true,
+            "2001:db8::1",
+            443,
+            "",
+            "[2001:db8::1]",
+        );
+    }
+
+    #[test]
+    fn a_scheme_decides() {
+        check(
+            "ws://example.com",
+            false,
+            "example.com",
+            80,
+            "",
+            "ws://example.com",
+        );
+        check(
+            "http://example.com:6008",
+            false,
+            "example.com",
+            6008,
+            "",
+            "ws://example.com:6008",
+        );
+        check(
+            "wss://localhost",
+            true,
+            "localhost",
+            443,
+            "",
+            "wss://localhost",
+        );
+        check(
+            "HTTPS://localhost:80",
+            true,
+            "localhost",
+            80,
+            "",
+            "wss://localhost:80",
+        );
+        check("ws://localhost", false, "localhost", 80, "", "localhost:80");
+    }
+
+    #[test]
+    fn subscribe_is_dropped_and_other_paths_kept() {
+        check(
+            "wss://h.example/subscribe",
+            true,
+            "h.example",
+            443,
+            "",
+            "h.example",
+        );
+        check(
+            "h.example/subscribe/",
+            true,
+            "h.example",
+            443,
+            "",
+            "h.example",
+        );
+        check(
+            "h.example/a/b/subscribe",
+            true,
+            "h.example",
+            443,
+            "/a/b",
+            "h.example/a/b",
+        );
+        check(
+            "h.example/subscribe/subscribe",
+            true,
+            "h.example",
+            443,
+            "",
+            "h.example",
+        );
+        check(
+            "h.example/x://y",
+            true,
+            "h.example",
+            443,
+            "/x://y",
+            "h.example/x://y",
+        );
+        check(
+            "h.example/resubscribe",
+            true,
+            "h.example",
+            443,
+            "/resubscribe",
+            "h.example/resubscribe",
+        );
+    }
+
+    #[test]
+    fn credentials_are_kept_and_never_shown() {
+        let e = parse("wss://al:s%3Acret@h.example").unwrap();
+        assert_eq!(&*e.label, "h.example");
+        // "al:s:cret"
+        assert_eq!(
+            e.credentials.as_ref().unwrap().basic(),
+            "Basic YWw6czpjcmV0"
+        );
+        assert!(!format!("{e:?}").contains("cret"));
+        assert!(!e.request_uri("/subscribe", "").contains("cret"));
+        for bad in [
+            "wss://al:secret@h.example?x=1",
+            "al:secret@h.example:x",
+            "ws://al:secret@",
+            "al:secret@h ost",
+        ] {
+            let text = parse(bad).unwrap_err().to_string();
+            assert!(!text.contains("secret"), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_is_no_server_is_refused_with_the_reason() {
+        for (bad, part) in [
+            ("", "empty"),
+            ("ftp://h.example", "\"ftp\""),
+            ("h.example?cursor=1", "--cursor"),
+            ("h.example#x", "fragment"),
+            ("h.example:0", "port 0"),
+            ("h.example:99999", "port"),
+            ("h example", "blank"),
+            ("https://", "host"),
+            ("ws:h.example", "port"),
+            ("h.example:8x", "port"),
+        ] {
+            let text = parse(bad).unwrap_err().to_string();
+            assert!(text.contains(part), "{bad}: {text}");
+        }
+        assert!(parse(&"a".repeat(300)).is_err());
+    }
+
+    #[test]
+    fn request_uris_and_authorities() {
+        let e = parse("[::1]:6008/base").unwrap();
+        assert_eq!(e.authority(), "[::1]:6008");
+        assert_eq!(
+            e.request_uri("/subscribe", "a=b"),
+            "ws://[::1]:6008/base/subscribe?a=b"
+        );
+        let e = parse("h.example").unwrap();
+        assert_eq!(e.request_uri("/subscribe", ""), "wss://h.example/subscribe");
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_is_parsed_or_refused_and_labels_are_stable(text in prop_oneof![
+            any::<String>(),
+            "(ws|wss|http|https|x)?(://)?([a-z]{1,3}(:[a-z]*)?@)?[a-z0-9.:\\[\\]%-]{0,16}(:[0-9]{0,6})?(/[ -~]{0,10})?(/subscribe/?)?",
+        ]) {
+            if let Ok(endpoint) = parse(&text) {
+                let again = parse(&endpoint.label);
+                prop_assert_eq!(again, Ok(Endpoint { credentials: None, ..endpoint }));
+            }
+        }
+    }
 }

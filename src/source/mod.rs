@@ -2,8 +2,15 @@
 //!
 //! A source knows wire formats; nothing else does. It knows nothing of stdout.
 
+pub mod backoff;
+pub mod dial;
 pub mod endpoint;
 pub mod frame;
+pub mod handshake;
+mod head;
+pub mod proxy;
+mod refusal;
+pub mod tls;
 
 use crate::position::{Origin, Seq, TimeUs};
 

@@ -1,0 +1,52 @@
+//! The flags that every command takes, before or after its name.
+
+use std::path::PathBuf;
+
+use clap::ValueHint;
+
+use crate::settings::{ColorMode, LogFormat};
+
+/// The flags of every command.
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Display")]
+pub struct GlobalArgs {
+    /// Print errors only: no progress, no summary
+    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    pub quiet: bool,
+
+    /// Print more on stderr; -vv for everything
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+
+    /// Form of log lines: text or json
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "FORMAT",
+        default_value = "text"
+    )]
+    pub log_format: LogFormat,
+
+    /// Colour: auto, always or never
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub color: ColorMode,
+
+    /// Read settings from FILE [default: skytail/config.toml]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(help_heading = None::<&'static str>)]
+    pub config: Option<PathBuf>,
+
+    /// Use the settings under [profile.NAME] of that file
+    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(help_heading = None::<&'static str>)]
+    pub profile: Option<String>,
+}

@@ -1,0 +1,217 @@
+//! What the four layers promise.
+
+use std::collections::HashMap;
+
+use super::*;
+use crate::cli::tail::TailArgs;
+
+/// A parse with these variables and, where it isn't empty, this file of settings.
+fn parse_tail(
+    args: &str,
+    variables: &[(&str, &str)],
+    file: &str,
+) -> Result<(TailArgs, Origins), String> {
+    let variables: HashMap<&str, &str> = variables.iter().copied().collect();
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    if !file.is_empty() {
+        std::fs::write(&path, file).unwrap();
+    }
+    let surroundings = Surroundings {
+        variable: &|name| variables.get(name).map(OsString::from),
+        default_config: Some(path),
+    };
+    let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
+    let parsed = parse(&args, &surroundings).map_err(|error| error.to_string());
+    parsed.map(|(cli, origins)| match cli.command {
+        crate::cli::Command::Tail(args) => (*args, origins),
+        _ => unreachable!("these tests call tail only"),
+    })
+}
+
+fn refusal(args: &str, variables: &[(&str, &str)], file: &str) -> String {
+    parse_tail(args, variables, file).unwrap_err()
+}
+
+#[test]
+fn flags_win_over_variables_over_the_profile_over_the_file() {
+    let file = "limit = 1\nprofile.p.limit = 2";
+    let limit = |args: &str, variables: &[(&str, &str)]| {
+        let (args, origins) = parse_tail(args, variables, file).unwrap();
+        (args.output.limit, origins.of("limit").rank())
+    };
+    assert_eq!(limit("skytail tail", &[]), (Some(1), 3));
+    assert_eq!(limit("skytail tail --profile p", &[]), (Some(2), 2));
+    assert_eq!(limit("skytail --profile p tail", &[]), (Some(2), 2));
+    let variables = [("SKYTAIL_LIMIT", "3"), ("SKYTAIL_PROFILE", "p")];
+    assert_eq!(limit("skytail tail", &variables[1..]), (Some(2), 2));
+    assert_eq!(limit("skytail tail", &variables), (Some(3), 1));
+    assert_eq!(limit("skytail tail -n 4", &variables), (Some(4), 0));
+}
+
+/// The paths of all commands: `skytail`, `skytail tail`, `skytail cursors`, …
+fn command_paths() -> Vec<Vec<String>> {
+    fn walk(command: &Command, path: &[String], all: &mut Vec<Vec<String>>) {
+        all.push(path.to_vec());
+        for sub in command.get_subcommands() {
+            walk(sub, &[path, &[sub.get_name().to_owned()]].concat(), all);
+        }
+    }
+    let mut all = Vec::new();
+    walk(&Cli::command(), &["skytail".to_owned()], &mut all);
+    all
+}
+
+fn find(mut command: Command, path: &[String]) -> Command {
+    for name in &path[1..] {
+        command = command.find_subcommand(name).unwrap().clone();
+    }
+    command
+}
+
+#[test]
+fn every_flag_of_every_command_has_a_variable() {
+    let mut tested = 0;
+    for path in command_paths() {
+        let given = Cli::command().ignore_errors(true).get_matches_from(&path);
+        for long in find(Cli::command(), &path).get_arguments().filter_map(Arg::get_long) {
+            let wanted = variable_name(long);
+            let variable = |name: &str| (name == wanted).then(|| OsString::from("x"));
+            let surroundings = Surroundings { variable: &variable, default_config: None };
+            let layers = Layers { surroundings: &surroundings, file: None, profile: None };
+            let mut origins = Origins::default();
+            let applied = layers.apply(Cli::command(), &given, true, &mut origins).unwrap();
+            let applied = find(applied, &path);
+            let arg = applied.get_arguments().find(|arg| arg.get_long() == Some(long)).unwrap();
+            assert_eq!(arg.get_default_values(), ["x"], "{path:?} --{long}");
+            assert_eq!(origins.of(long), Origin::Environment(wanted.clone()));
+            tested += 1;
+        }
+    }
+    assert!(tested > 40, "{tested}");
+}
+
+#[test]
+fn switches_take_the_words_people_write() {
+    let strict = |value| {
+        let parsed = parse_tail("skytail tail", &[("SKYTAIL_STRICT", value)], "");
+        parsed.map(|(args, _)| args.output.strict)
+    };
+    for yes in ["1", "true", "yes", "on", "TRUE"] {
+        assert_eq!(strict(yes), Ok(true), "{yes}");
+    }
+    for no in ["0", "false", "no", "off", ""] {
+        assert_eq!(strict(no), Ok(false), "{no}");
+    }
+    assert!(strict("maybe").unwrap_err().starts_with("SKYTAIL_STRICT: "));
+}
+
+#[test]
+fn a_profile_can_switch_off_what_the_file_switches_on() {
+    let file = "strict = true\nverbose = 2\nprofile.p.strict = false";
+    let (args, _) = parse_tail("skytail tail", &[], file).unwrap();
+    assert!(args.output.strict);
+    let (args, _) = parse_tail("skytail tail --profile p", &[], file).unwrap();
+    assert!(!args.output.strict);
+}
+
+#[test]
+fn lists_are_replaced_by_a_stronger_layer_and_not_added_to() {
+    let file = "collection = ['a.b.c', 'd.e.f']\nkind = 'commit'";
+    let collections = |args: &str, variables: &[(&str, &str)]| {
+        let (args, _) = parse_tail(args, variables, file).unwrap();
+        args.filters.collection
+    };
+    assert_eq!(collections("skytail tail", &[]), ["a.b.c", "d.e.f"]);
+    let variables = [("SKYTAIL_COLLECTION", "g.h.i,j.k.l")];
+    assert_eq!(collections("skytail tail", &variables), ["g.h.i", "j.k.l"]);
+    assert_eq!(collections("skytail tail -c m.n.o", &variables), ["m.n.o"]);
+}
+
+#[test]
+fn the_stronger_of_two_that_exclude_each_other_wins() {
+    let source = |args: &str, variables: &[(&str, &str)], file: &str| {
+        let (args, _) = parse_tail(args, variables, file).unwrap();
+        (args.source.demo, args.source.host)
+    };
+    let none: Vec<String> = Vec::new();
+    let host = [("SKYTAIL_HOST", "b")];
+    assert_eq!(source("skytail tail", &[], "demo = true"), (true, none.clone()));
+    assert_eq!(source("skytail tail --host a", &[], "demo = true"), (false, vec!["a".into()]));
+    assert_eq!(source("skytail tail", &host, "demo = true"), (false, vec!["b".into()]));
+    assert_eq!(source("skytail tail", &host, "demo = false"), (false, vec!["b".into()]));
+    assert_eq!(source("skytail tail --demo", &host, ""), (true, none));
+    let error = refusal("skytail tail", &[], "demo = true\nhost = 'a'");
+    assert!(error.contains("exclude each other"), "{error}");
+    assert!(parse_tail("skytail tail --demo --host a", &[], "").is_err());
+}
+
+#[test]
+fn a_global_flag_before_or_after_the_command_wins_over_the_file() {
+    let file = "log-format = 'json'\ncolor = 'never'\nverbose = 2";
+    let global = |args: &str| {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("config.toml");
+        std::fs::write(&path, file).unwrap();
+        let surroundings = Surroundings { variable: &|_| None, default_config: Some(path) };
+        let args: Vec<OsString> = args.split_whitespace().map(OsString::from).collect();
+        let (cli, _) = parse(&args, &surroundings).unwrap();
+        let color = crate::cli::values::words::word(&cli.global.color);
+        (color, cli.global.verbose, cli.global.quiet)
+    };
+    assert_eq!(global("skytail tail"), ("never".into(), 2, false));
+    assert_eq!(global("skytail tail --color always -v"), ("always".into(), 1, false));
+    assert_eq!(global("skytail --color always -v tail"), ("always".into(), 1, false));
+    assert_eq!(global("skytail tail -q"), ("never".into(), 0, true));
+    assert_eq!(global("skytail -q man"), ("never".into(), 0, true));
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_place() {
+    let error = refusal("skytail tail", &[("SKYTAIL_BUFFER_BYTES", "8x")], "");
+    assert!(error.starts_with("SKYTAIL_BUFFER_BYTES: invalid value '8x'"), "{error}");
+    let error = refusal("skytail tail", &[], "when-full = 'burst'");
+    assert!(error.contains("config.toml: when-full: invalid value 'burst'"), "{error}");
+    assert!(error.contains("drop-newest"), "{error}");
+    let error = refusal("skytail tail --profile p", &[], "profile.p.limit = -1");
+    assert!(error.contains("config.toml: [profile.p] limit: "), "{error}");
+    let error = refusal("skytail tail", &[], "limit = [1, 2]");
+    assert!(error.ends_with("limit: this takes one value, not a list"), "{error}");
+    let error = refusal("skytail tail", &[], "limit = []");
+    assert!(error.contains("limit: the list is empty"), "{error}");
+    let error = refusal("skytail tail -n x", &[], "");
+    assert!(error.starts_with("error: invalid value 'x' for '--limit <N>'"), "{error}");
+}
+
+#[test]
+fn a_weaker_bad_value_does_not_matter() {
+    let variables = [("SKYTAIL_LIMIT", "none")];
+    let (args, _) = parse_tail("skytail tail -n 5", &variables, "limit = 'x'").unwrap();
+    assert_eq!(args.output.limit, Some(5));
+}
+
+#[test]
+fn files_and_profiles_that_are_asked_for_must_exist() {
+    assert!(parse_tail("skytail tail", &[], "").is_ok());
+    let error = refusal("skytail tail --config /nowhere/c.toml", &[], "");
+    assert!(error.contains("/nowhere/c.toml"), "{error}");
+    let error = refusal("skytail tail", &[("SKYTAIL_CONFIG", "/nowhere/d.toml")], "");
+    assert!(error.contains("/nowhere/d.toml"), "{error}");
+    let error = refusal("skytail tail --profile p", &[], "");
+    assert!(error.starts_with("there is no profile \"p\""), "{error}");
+    let error = refusal("skytail tail --profile q", &[], "[profile.p]");
+    assert!(error.ends_with("its profiles are p"), "{error}");
+}
+
+#[test]
+fn the_file_holds_the_flags_of_tail_and_of_every_command() {
+    let keys = known_keys();
+    let holds = |key: &str| keys.iter().any(|known| known == key);
+    for key in ["host", "collection", "when-full", "quiet", "log-format"] {
+        assert!(holds(key), "{key}");
+    }
+    for key in ["config", "profile", "help", "version", "shell"] {
+        assert!(!holds(key), "{key}");
+    }
+    assert!(SHARED_KEYS.into_iter().all(holds));
+}

@@ -1,0 +1,242 @@
+//! What the flags of `skytail tail` mean together: everything is checked here, before
+//! anything is dialled, and comes out as [`TailSettings`].
+
+use std::collections::HashSet;
+use std::fmt::Display;
+use std::path::PathBuf;
+
+use super::consumer_name;
+use super::exit::UsageError;
+use super::origin::Origins;
+use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::values::cursor::parse_cursor_mode;
+use super::values::list::{ListError, read_list};
+use super::values::time::parse_time;
+use crate::checkpoint::default_state_path;
+use crate::event::header::Kind;
+use crate::filter::{Collections, Filter, check_did};
+use crate::settings::{
+    Buffer, CheckpointEvery, Compression, Connection, CursorMode, StopRules, TailSettings,
+};
+use crate::source::endpoint::{self, Endpoint};
+
+/// Bluesky's public servers (protocol/jetstream-v1.md §1). The v2 servers come first, since
+/// they stamp an exact cursor on every event.
+const DEFAULT_HOSTS: [&str; 6] = [
+    "jetstream.us-east.bsky.network",
+    "jetstream.us-west.bsky.network",
+    "jetstream1.us-east.bsky.network",
+    "jetstream2.us-east.bsky.network",
+    "jetstream1.us-west.bsky.network",
+    "jetstream2.us-west.bsky.network",
+];
+/// Most collections that a server takes (protocol/jetstream-v1.md §3).
+const MOST_COLLECTIONS: usize = 100;
+/// Most DIDs that a server takes (protocol/jetstream-v1.md §3).
+const MOST_DIDS: usize = 10_000;
+/// Time without an event after which a stream that can't be quiet counts as dead.
+const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// Turns the flags into settings. `now_us` is the present in Unix microseconds.
+///
+/// # Errors
+/// [`UsageError`] for the first thing that is wrong, naming the flag (or what stood in for
+/// it), the value and the remedy.
+pub fn tail_settings(
+    args: &TailArgs,
+    origins: &Origins,
+    now_us: u64,
+) -> Result<TailSettings, UsageError> {
+    let wrong = Wrong { origins };
+    let endpoints = endpoints(&args.source, &wrong)?;
+    let filter = filter(&args.filters, &wrong)?;
+    let cursor = parse_cursor_mode(&args.cursor.cursor, now_us)
+        .map_err(|error| wrong.value("cursor", error))?;
+    let consumer = match &args.cursor.consumer {
+        Some(name) => {
+            consumer_name::check(name).map_err(|error| wrong.value("consumer", error))?;
+            name.clone()
+        }
+        None => consumer_name::derive(&filter, &endpoints, args.source.demo),
+    };
+    Ok(TailSettings {
+        demo: args.source.demo,
+        cursor,
+        consumer,
+        state: state(&args.cursor, cursor, &wrong)?,
+        checkpoint: CheckpointEvery {
+            interval: args.cursor.checkpoint_every,
+            events: args.cursor.checkpoint_events,
+        },
+        stop: stop_rules(&args.output, now_us, &wrong)?,
+        buffer: buffer(&args.flow, &wrong)?,
+        compression: Compression {
+            mode: args.source.compress,
+            dictionary: args.source.zstd_dictionary.clone(),
+        },
+        strict: args.output.strict,
+        connection: connection(args, &filter),
+        drain_timeout: args.output.drain_timeout,
+        endpoints,
+        filter,
+    })
+}
+
+/// Makes errors that name where the value came from.
+struct Wrong<'a> {
+    origins: &'a Origins,
+}
+
+impl Wrong<'_> {
+    fn value(&self, long: &str, error: impl Display) -> UsageError {
+        UsageError(format!("{}: {error}", self.origins.of(long)))
+    }
+}
+
+fn endpoints(args: &SourceArgs, wrong: &Wrong<'_>) -> Result<Vec<Endpoint>, UsageError> {
+    let defaults = DEFAULT_HOSTS.map(str::to_owned);
+    let hosts = if args.host.is_empty() { &defaults[..] } else { &args.host };
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for host in hosts {
+        let endpoint = endpoint::parse(host).map_err(|error| wrong.value("host", error))?;
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+fn filter(args: &FilterArgs, wrong: &Wrong<'_>) -> Result<Filter, UsageError> {
+    let check = |value: &str| Collections::default().add(value);
+    let patterns = read_list(&args.collection, MOST_COLLECTIONS, check);
+    let mut collections = Collections::default();
+    for pattern in patterns.map_err(|error| wrong.value("collection", error))? {
+        let added = collections.add(&pattern);
+        added.map_err(|error| wrong.value("collection", error))?;
+    }
+    let dids = read_list(&args.did, MOST_DIDS, check_did)
+        .map_err(|error: ListError<_>| wrong.value("did", error))?;
+    Ok(Filter {
+        collections,
+        dids: dids.into_iter().collect::<HashSet<_>>(),
+        kinds: kinds(args, wrong)?,
+        operations: distinct(&args.operation),
+        max_message_bytes: args.max_message_size,
+    })
+}
+
+/// The kinds, with what `--collection` and `--operation` imply: only commits have either, and
+/// the server would send everyone's identity and account events beside them
+/// (protocol/jetstream-v1.md §3).
+fn kinds(args: &FilterArgs, wrong: &Wrong<'_>) -> Result<Vec<Kind>, UsageError> {
+    let kinds = distinct(&args.kind);
+    let implied_by = match (args.collection.is_empty(), args.operation.is_empty()) {
+        (false, _) => "collection",
+        (_, false) => "operation",
+        _ => return Ok(kinds),
+    };
+    if kinds.is_empty() {
+        return Ok(vec![Kind::Commit]);
+    }
+    if kinds.contains(&Kind::Commit) {
+        return Ok(kinds);
+    }
+    let origin = wrong.origins.of(implied_by);
+    Err(wrong.value(
+        "kind",
+        format!("without commit, {origin} could match nothing: add --kind commit, or leave one of the two out"),
+    ))
+}
+
+/// The values in the order given, each once.
+fn distinct<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(value) {
+            distinct.push(*value);
+        }
+    }
+    distinct
+}
+
+fn state(
+    args: &CursorArgs,
+    cursor: CursorMode,
+    wrong: &Wrong<'_>,
+) -> Result<Option<PathBuf>, UsageError> {
+    if args.no_checkpoint {
+        if cursor == CursorMode::Auto {
+            return Err(wrong.value(
+                "no-checkpoint",
+                "\"--cursor auto\" goes on from a saved cursor: leave one of the two out",
+            ));
+        }
+        return Ok(None);
+    }
+    match &args.state {
+        Some(path) if path.as_os_str().is_empty() => Err(wrong.value(
+            "state",
+            "the path is empty: write the path of a file, or use --no-checkpoint",
+        )),
+        Some(path) => Ok(Some(path.clone())),
+        None => default_state_path().map(Some).map_err(|error| {
+            UsageError(format!(
+                "there is no default place for saved cursors ({error}): name one with --state FILE, or use --no-checkpoint"
+            ))
+        }),
+    }
+}
+
+fn stop_rules(args: &OutputArgs, now_us: u64, wrong: &Wrong<'_>) -> Result<StopRules, UsageError> {
+    let until = args.until.as_deref().map(|text| parse_time(text, now_us));
+    Ok(StopRules {
+        limit: args.limit,
+        until: until.transpose().map_err(|error| wrong.value("until", error))?,
+        exit_when_live: args.exit_when_live,
+        timeout: args.timeout,
+    })
+}
+
+fn buffer(args: &FlowArgs, wrong: &Wrong<'_>) -> Result<Buffer, UsageError> {
+    let never_reached = |lag: u64| usize::try_from(lag).map_or(true, |lag| lag >= args.buffer);
+    if let Some(lag) = args.max_lag
+        && never_reached(lag)
+    {
+        return Err(wrong.value(
+            "max-lag",
+            format!(
+                "{lag} events can't wait in a buffer of {}: write a smaller number, or a larger --buffer",
+                args.buffer
+            ),
+        ));
+    }
+    Ok(Buffer {
+        events: args.buffer,
+        bytes: args.buffer_bytes,
+        when_full: args.when_full,
+        max_lag_events: args.max_lag,
+    })
+}
+
+fn connection(args: &TailArgs, filter: &Filter) -> Connection {
+    let source = &args.source;
+    // A stream of a few accounts can be quiet for days, so silence proves nothing there.
+    let can_be_quiet = !filter.dids.is_empty();
+    let stall_timeout = match source.stall_timeout {
+        Some(chosen) => chosen.0,
+        None => (!can_be_quiet).then_some(STALL_TIMEOUT),
+    };
+    Connection {
+        connect_timeout: source.connect_timeout,
+        ping_after: source.ping_after,
+        pong_timeout: source.pong_timeout,
+        stall_timeout,
+        max_retries: source.max_retries.0,
+        max_message_bytes: source.max_frame_size,
+        // Ten years at most: `values::duration` refuses more.
+        rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,133 @@
+//! What the flags of `skytail tail` promise.
+
+use std::time::Duration;
+
+use clap::Parser;
+
+use super::*;
+use crate::event::header::Operation;
+use crate::position::TimeUs;
+
+const NOW: u64 = 1_783_175_888_186_668;
+
+#[derive(Debug, Parser)]
+struct Tail {
+    #[command(flatten)]
+    args: TailArgs,
+}
+
+fn settings(args: &str) -> Result<TailSettings, String> {
+    let words = std::iter::once("tail").chain(args.split_whitespace());
+    let tail = Tail::try_parse_from(words).map_err(|error| error.to_string())?;
+    tail_settings(&tail.args, &Origins::default(), NOW).map_err(|error| error.to_string())
+}
+
+fn good(args: &str) -> TailSettings {
+    settings(args).unwrap()
+}
+
+fn refusal(args: &str) -> String {
+    settings(args).unwrap_err()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_help() {
+    let settings = good("");
+    let labels: Vec<&str> = settings.endpoints.iter().map(|e| &*e.label).collect();
+    assert_eq!(labels, DEFAULT_HOSTS);
+    assert!(settings.endpoints.iter().all(|endpoint| endpoint.tls));
+    assert!(settings.filter.is_open() && !settings.demo && !settings.strict);
+    assert_eq!(settings.cursor, CursorMode::Live);
+    assert_eq!(settings.consumer, "all");
+    assert_eq!(settings.checkpoint.interval, Duration::from_secs(1));
+    assert_eq!(settings.checkpoint.events, None);
+    assert_eq!(settings.buffer.events, 100_000);
+    assert_eq!(settings.buffer.bytes, 8 << 20);
+    assert_eq!(settings.connection.connect_timeout, Duration::from_secs(10));
+    assert_eq!(settings.connection.ping_after, Duration::from_secs(15));
+    assert_eq!(settings.connection.pong_timeout, Duration::from_secs(10));
+    assert_eq!(settings.connection.max_retries, None);
+    assert_eq!(settings.connection.max_message_bytes, 16 << 20);
+    assert_eq!(settings.connection.rewind_us, 5_000_000);
+    assert_eq!(settings.drain_timeout, Duration::from_secs(5));
+}
+
+#[test]
+fn collections_and_operations_imply_commits() {
+    assert_eq!(good("-c app.bsky.feed.post").filter.kinds, [Kind::Commit]);
+    assert_eq!(good("--operation delete").filter.kinds, [Kind::Commit]);
+    assert_eq!(good("-d did:plc:abc").filter.kinds, []);
+    let more = good("-c app.bsky.feed.post -k identity,commit -k commit");
+    assert_eq!(more.filter.kinds, [Kind::Identity, Kind::Commit]);
+    let error = refusal("-k identity -c app.bsky.feed.post");
+    let start = "--kind: without commit, --collection could match nothing";
+    assert!(error.starts_with(start), "{error}");
+    assert!(refusal("-k account --operation create").contains("--operation"));
+}
+
+#[test]
+fn lists_are_split_at_commas() {
+    let settings = good(
+        "-c app.bsky.feed.post,app.bsky.graph.* --operation create,update \
+         --host a.example,b.example --host a.example",
+    );
+    let patterns = settings.filter.collections.patterns();
+    assert_eq!(patterns, ["app.bsky.feed.post", "app.bsky.graph.*"]);
+    assert_eq!(settings.filter.operations, [Operation::Create, Operation::Update]);
+    assert_eq!(settings.endpoints.len(), 2);
+}
+
+#[test]
+fn the_limits_of_the_protocol_are_checked_before_dialling() {
+    let collections = |n: usize| (0..n).map(|i| format!("-c a.b.c{i} ")).collect::<String>();
+    assert_eq!(good(&collections(100)).filter.collections.len(), 100);
+    assert!(refusal(&collections(101)).starts_with("--collection: 101 values"));
+    let dids = |n: usize| {
+        let dids: Vec<String> = (0..n).map(|i| format!("did:plc:x{i}")).collect();
+        format!("-d {}", dids.join(","))
+    };
+    assert_eq!(good(&dids(10_000)).filter.dids.len(), 10_000);
+    assert!(refusal(&dids(10_001)).starts_with("--did: 10001 values"));
+}
+
+#[test]
+fn a_bad_value_is_named_with_its_flag() {
+    for (args, start) in [
+        ("-c app.bsky.fo*", "--collection: \"app.bsky.fo*\" is not a collection"),
+        ("-c a.b.c,", "--collection: \"\" is not a collection"),
+        ("-d alice.example.com", "--did: \"alice.example.com\" is not a DID"),
+        ("-d @/nowhere/dids", "--did: can't read /nowhere/dids: "),
+        ("--host ftp://x", "--host: "),
+        ("--consumer \u{7f}", "--consumer: \"\\u{7f}\" is no consumer name"),
+        ("--cursor yesterdy", "--cursor: "),
+        ("--until soon", "--until: \"soon\" is not a time"),
+        ("--max-lag 10 --buffer 10", "--max-lag: 10 events can't wait in a buffer of 10"),
+        ("--no-checkpoint --cursor auto", "--no-checkpoint: "),
+    ] {
+        let error = refusal(args);
+        assert!(error.starts_with(start), "{args}: {error}");
+    }
+}
+
+#[test]
+fn a_stream_that_may_be_quiet_has_no_stall_timeout() {
+    let stall = |args: &str| good(args).connection.stall_timeout;
+    assert_eq!(stall(""), Some(Duration::from_secs(60)));
+    assert_eq!(stall("-d did:plc:abc"), None);
+    assert_eq!(stall("-d did:plc:abc --stall-timeout 5m"), Some(Duration::from_secs(300)));
+    assert_eq!(stall("--stall-timeout never"), None);
+}
+
+#[test]
+fn points_in_time_count_from_now() {
+    assert_eq!(good("--until -1m").stop.until, Some(TimeUs(NOW - 60_000_000)));
+    let cursor = good("--cursor -15m").cursor;
+    assert_eq!(cursor, CursorMode::Time(TimeUs(NOW - 900_000_000)));
+}
+
+#[test]
+fn without_checkpoints_there_is_no_state_file() {
+    assert_eq!(good("--no-checkpoint").state, None);
+    assert_eq!(good("--state a.db").state, Some(PathBuf::from("a.db")));
+    assert!(good("").state.is_some());
+}

@@ -1,0 +1,40 @@
+//! The flags that take one of a few words, and which plain setting each word stands for.
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
+
+use crate::event::header::{Kind, Operation};
+use crate::settings::{ColorMode, CompressMode, LogFormat, ProgressMode, WhenFull};
+
+/// The settings know nothing of clap, so their words are tied to them here. The words carry
+/// no help of their own: with it, clap would print every flag of a page over three lines.
+macro_rules! words {
+    ($type:ident: $($variant:ident = $word:literal),+) => {
+        impl ValueEnum for $type {
+            fn value_variants<'a>() -> &'a [Self] {
+                &[$(Self::$variant),+]
+            }
+
+            fn to_possible_value(&self) -> Option<PossibleValue> {
+                #[allow(unreachable_patterns, reason = "some types hold more than the flags name")]
+                match self {
+                    $(Self::$variant => Some(PossibleValue::new($word)),)+
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+words!(Kind: Commit = "commit", Identity = "identity", Account = "account");
+words!(Operation: Create = "create", Update = "update", Delete = "delete");
+words!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop-oldest");
+words!(CompressMode: Auto = "auto", On = "on", Off = "off");
+words!(ProgressMode: Auto = "auto", Always = "always", Never = "never");
+words!(ColorMode: Auto = "auto", Always = "always", Never = "never");
+words!(LogFormat: Text = "text", Json = "json");
+
+/// The word of a value, as a person writes it; empty for a value that no flag names.
+pub fn word<T: ValueEnum>(value: &T) -> String {
+    value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
+}

@@ -1,0 +1,378 @@
+//! Capped decompression of single zstd frames with a dictionary. Every frame stands alone, as
+//! Jetstream v1 sends them (protocol/jetstream-v1.md §5); what is inside is not looked at.
+
+use zstd::zstd_safe::{
+    DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_dict_id_from_dict,
+    get_dict_id_from_frame, get_error_name, get_frame_content_size,
+};
+
+/// How every zstd frame starts (RFC 8878 §3.1.1). Skippable frames and formats of old zstd
+/// versions start otherwise and are refused.
+const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+/// Largest window: 8 MiB, what RFC 8878 §3.1.1.1.2 asks every decoder to support. Jetstream's
+/// own frames need 128 KiB. This bounds the memory inside the context.
+const WINDOW_LOG_MAX: u32 = 23;
+/// Room made before the first byte of a frame that claims nothing, or too much.
+const FIRST_ROOM_BYTES: usize = 4 * 1024;
+/// A claimed size is believed at once up to this size, or up to `BELIEVED_RATIO` times the
+/// frame's own: events shrink to about a half, seldom below a tenth.
+const BELIEVED_BYTES: usize = 64 * 1024;
+const BELIEVED_RATIO: usize = 16;
+
+/// Why a frame was refused. The output is as it was before.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InflateError {
+    /// The message is something else.
+    #[error("not a zstd frame (it starts with {0:02x?})")]
+    NotZstd(Vec<u8>),
+    /// Compressed with another dictionary.
+    #[error(
+        "the server compresses with dictionary {frame}, but the one here is {ours}: install that one, or use --compress off"
+    )]
+    Dictionary {
+        /// The frame's dictionary ID.
+        frame: u32,
+        /// The ID of the dictionary given to [`Inflater::new`]; 0 for none.
+        ours: u32,
+    },
+    /// Too much comes out.
+    #[error("it decompresses to more than {max_bytes} bytes: if that is real, raise the limit")]
+    TooLarge {
+        /// The cap.
+        max_bytes: usize,
+    },
+    /// The frame ends too early.
+    #[error("the zstd frame is cut off after {0} bytes")]
+    Truncated(usize),
+    /// Something stands behind the frame.
+    #[error("{0} bytes follow the zstd frame")]
+    Trailing(usize),
+    /// The frame is damaged; its checksum included.
+    #[error("the zstd frame is damaged: {0}")]
+    Corrupt(&'static str),
+    /// The dictionary can't be used.
+    #[error("the zstd dictionary can't be used: {0}")]
+    BadDictionary(&'static str),
+}
+
+/// A decompressor for many frames with one dictionary. Digests the dictionary once, and keeps
+/// its memory from frame to frame.
+pub struct Inflater {
+    context: DCtx<'static>,
+    dictionary_id: u32,
+}
+
+impl std::fmt::Debug for Inflater {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Inflater")
+            .field("dictionary_id", &self.dictionary_id)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Inflater {
+    /// Prepares a dictionary, which is copied; empty for none.
+    ///
+    /// # Errors
+    /// [`InflateError::BadDictionary`] when zstd does not accept it.
+    pub fn new(dictionary: &[u8]) -> Result<Self, InflateError> {
+        let bad = |code| InflateError::BadDictionary(get_error_name(code));
+        let mut context = DCtx::try_create().ok_or(InflateError::BadDictionary("out of memory"))?;
+        context
+            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
+            .map_err(bad)?;
+        context.load_dictionary(dictionary).map_err(bad)?;
+        let dictionary_id = get_dict_id_from_dict(dictionary).map_or(0, |id| id.get());
+        Ok(Self {
+            context,
+            dictionary_id,
+        })
+    }
+
+    /// Decompresses exactly one frame to the end of `out`. At most `max_bytes` are added.
+    ///
+    /// Memory follows what really comes out, not what the frame's header claims.
+    ///
+    /// # Errors
+    /// [`InflateError`]; `out` then holds what it held before.
+    pub fn append(
+        &mut self,
+        frame: &[u8],
+        out: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> Result<(), InflateError> {
+        let start = out.len();
+        let outcome = self.append_unchecked(frame, out, max_bytes);
+        if outcome.is_err() {
+            out.truncate(start);
+        }
+        outcome
+    }
+
+    fn append_unchecked(
+        &mut self,
+        frame: &[u8],
+        out: &mut Vec<u8>,
+        max_bytes: usize,
+    ) -> Result<(), InflateError> {
+        self.check_header(frame)?;
+        // An earlier frame may have left off in the middle.
+        self.context
+            .reset(ResetDirective::SessionOnly)
+            .map_err(|code| InflateError::Corrupt(get_error_name(code)))?;
+
+        let start = out.len();
+        // One byte more than allowed tells "exactly full" from "too much".
+        let limit = max_bytes.saturating_add(1);
+        out.reserve(first_room(frame).min(limit));
+        let mut input = InBuffer::around(frame);
+        loop {
+            let before = (input.pos(), out.len());
+            let room = {
+                let at = out.len();
+                let mut output = OutBuffer::around_pos(out, at);
+                let hint = self
+                    .context
+                    .decompress_stream(&mut output, &mut input)
+                    .map_err(|code| InflateError::Corrupt(get_error_name(code)))?;
+                let room = output.capacity() - output.pos();
+                if hint == 0 { None } else { Some(room) }
+            };
+            let written = out.len() - start;
+            if written > max_bytes {
+                return Err(InflateError::TooLarge { max_bytes });
+            }
+            match room {
+                None => break,
+                Some(0) => out.reserve(written.max(FIRST_ROOM_BYTES).min(limit - written)),
+                Some(_) if input.pos() == frame.len() || before == (input.pos(), out.len()) => {
+                    return Err(InflateError::Truncated(frame.len()));
+                }
+                Some(_) => {}
+            }
+        }
+        match frame.len() - input.pos() {
+            0 => Ok(()),
+            more => Err(InflateError::Trailing(more)),
+        }
+    }
+
+    fn check_header(&self, frame: &[u8]) -> Result<(), InflateError> {
+        if !frame.starts_with(&FRAME_MAGIC) {
+            let start = frame.iter().take(FRAME_MAGIC.len()).copied().collect();
+            return Err(InflateError::NotZstd(start));
+        }
+        match get_dict_id_from_frame(frame) {
+            Some(id) if id.get() != self.dictionary_id => Err(InflateError::Dictionary {
+                frame: id.get(),
+                ours: self.dictionary_id,
+            }),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// How much room to make at first. Where the claim is believable, zstd writes the whole event
+/// in one step, without a copy through its window.
+fn first_room(frame: &[u8]) -> usize {
+    let believable = frame
+        .len()
+        .saturating_mul(BELIEVED_RATIO)
+        .max(BELIEVED_BYTES);
+    match get_frame_content_size(frame) {
+        Ok(Some(claim)) => usize::try_from(claim)
+            .ok()
+            .filter(|&claim| claim <= believable)
+            .unwrap_or(FIRST_ROOM_BYTES),
+        _ => FIRST_ROOM_BYTES,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use zstd::zstd_safe::CParameter;
+
+    const CAP: usize = 1 << 20;
+
+    /// A dictionary trained from made-up events.
+    fn dictionary() -> Vec<u8> {
+        let samples: Vec<Vec<u8>> = (0..500_u32)
+            .map(|n| {
+                let hash = n.wrapping_mul(2_654_435_761);
+                format!(r#"{{"did":"did:plc:{hash:x}","time_us":{n},"kind":"commit","commit":{{"rev":"{hash}"}}}}"#)
+                    .into_bytes()
+            })
+            .collect();
+        zstd::dict::from_samples(&samples, 4096).unwrap()
+    }
+
+    fn deflate(data: &[u8], dictionary: &[u8], with_size: bool) -> Vec<u8> {
+        let mut compressor = zstd::bulk::Compressor::with_dictionary(3, dictionary).unwrap();
+        compressor
+            .set_parameter(CParameter::ContentSizeFlag(with_size))
+            .unwrap();
+        compressor
+            .set_parameter(CParameter::ChecksumFlag(true))
+            .unwrap();
+        compressor.compress(data).unwrap()
+    }
+
+    fn inflate(inflater: &mut Inflater, frame: &[u8]) -> Result<Vec<u8>, InflateError> {
+        let mut out = b"kept".to_vec();
+        let outcome = inflater.append(frame, &mut out, CAP);
+        assert!(out.starts_with(b"kept"));
+        if outcome.is_err() {
+            assert_eq!(out, b"kept", "a failed frame left something behind");
+        }
+        outcome.map(|()| out.split_off(4))
+    }
+
+    #[test]
+    fn every_damage_of_a_frame_is_told_and_the_next_frame_is_fine() {
+        let dictionary = dictionary();
+        let mut inflater = Inflater::new(&dictionary).unwrap();
+        let good = deflate(b"an event", &dictionary, true);
+        for cut in 0..good.len() {
+            assert!(
+                inflate(&mut inflater, &good[..cut]).is_err(),
+                "cut at {cut}"
+            );
+            assert_eq!(inflate(&mut inflater, &good).unwrap(), b"an event");
+        }
+        let mut two = good.clone();
+        two.extend_from_slice(&good);
+        assert_eq!(
+            inflate(&mut inflater, &two),
+            Err(InflateError::Trailing(good.len()))
+        );
+        let mut wrong_sum = good.clone();
+        *wrong_sum.last_mut().unwrap() ^= 1;
+        assert!(matches!(
+            inflate(&mut inflater, &wrong_sum),
+            Err(InflateError::Corrupt(_))
+        ));
+        // A skippable frame is no event.
+        let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, b'x'];
+        assert!(matches!(
+            inflate(&mut inflater, &skippable),
+            Err(InflateError::NotZstd(_))
+        ));
+        assert!(matches!(
+            inflate(&mut inflater, b"{}"),
+            Err(InflateError::NotZstd(_))
+        ));
+        assert_eq!(inflate(&mut inflater, &good).unwrap(), b"an event");
+    }
+
+    #[test]
+    fn another_dictionary_is_named_with_both_ids() {
+        let dictionary = dictionary();
+        let id = get_dict_id_from_dict(&dictionary).unwrap().get();
+        let frame = deflate(b"an event", &dictionary, true);
+        let mut without = Inflater::new(&[]).unwrap();
+        let wrong = InflateError::Dictionary { frame: id, ours: 0 };
+        assert_eq!(inflate(&mut without, &frame), Err(wrong));
+        let mut other = dictionary;
+        other[4..8].copy_from_slice(&77_u32.to_le_bytes());
+        let error = inflate(&mut Inflater::new(&other).unwrap(), &frame).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains(&id.to_string()) && text.contains("77"),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn a_bomb_is_stopped_at_the_cap_whatever_its_header_says() {
+        let zeros = vec![0; 64 << 20];
+        for with_size in [true, false] {
+            let bomb = deflate(&zeros, &[], with_size);
+            let mut inflater = Inflater::new(&[]).unwrap();
+            let mut out = Vec::new();
+            let outcome = inflater.append(&bomb, &mut out, CAP);
+            assert_eq!(outcome, Err(InflateError::TooLarge { max_bytes: CAP }));
+            assert!(out.capacity() <= 3 * CAP, "{} bytes taken", out.capacity());
+        }
+    }
+
+    #[test]
+    fn a_claim_alone_takes_no_memory() {
+        // Magic, then a single-segment header that claims 512 KiB, and nothing behind it.
+        let mut frame = FRAME_MAGIC.to_vec();
+        frame.extend_from_slice(&[0xa0, 0, 0, 8, 0]);
+        let mut out = Vec::new();
+        let mut inflater = Inflater::new(&[]).unwrap();
+        assert!(inflater.append(&frame, &mut out, CAP).is_err());
+        assert!(
+            out.capacity() <= 2 * FIRST_ROOM_BYTES,
+            "{} bytes taken",
+            out.capacity()
+        );
+    }
+
+    #[test]
+    fn a_window_beyond_the_limit_is_refused() {
+        // Window descriptor 0x80: 64 MiB.
+        let mut frame = FRAME_MAGIC.to_vec();
+        frame.extend_from_slice(&[0x00, 0x80, 0x01, 0x00, 0x00]);
+        let outcome = inflate(&mut Inflater::new(&[]).unwrap(), &frame);
+        assert!(
+            matches!(outcome, Err(InflateError::Corrupt(_))),
+            "{outcome:?}"
+        );
+    }
+
+    #[test]
+    fn the_cap_itself_is_allowed() {
+        for size in [0, 1, FIRST_ROOM_BYTES, 100_000, CAP] {
+            for with_size in [true, false] {
+                let data = vec![b'x'; size];
+                let frame = deflate(&data, &[], with_size);
+                let mut out = Vec::new();
+                let mut inflater = Inflater::new(&[]).unwrap();
+                inflater.append(&frame, &mut out, size).unwrap();
+                assert_eq!(out, data);
+                if let Some(less) = size.checked_sub(1) {
+                    let outcome = inflater.append(&frame, &mut out, less);
+                    assert_eq!(outcome, Err(InflateError::TooLarge { max_bytes: less }));
+                    assert_eq!(out, data);
+                }
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn what_was_compressed_comes_back(
+            datas in prop::collection::vec((prop::collection::vec(any::<u8>(), 0..9000), 1..40_usize, any::<bool>()), 1..4),
+        ) {
+            let dictionary = dictionary();
+            let mut inflater = Inflater::new(&dictionary).unwrap();
+            for (data, times, with_size) in datas {
+                let data = data.repeat(times);
+                let frame = deflate(&data, &dictionary, with_size);
+                prop_assert_eq!(inflate(&mut inflater, &frame), Ok(data));
+            }
+        }
+
+        #[test]
+        fn mutated_frames_neither_panic_nor_pass_the_cap(
+            data in prop::collection::vec(any::<u8>(), 0..2000),
+            hits in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+            max_bytes in 0..3000_usize,
+        ) {
+            let mut frame = deflate(&data, &[], true);
+            for (at, value) in hits {
+                let at = at.index(frame.len());
+                frame[at] = value;
+            }
+            let mut inflater = Inflater::new(&[]).unwrap();
+            let mut out = vec![7];
+            let outcome = inflater.append(&frame, &mut out, max_bytes);
+            prop_assert!(out.len() - 1 <= max_bytes);
+            prop_assert!(outcome.is_ok() || out == [7]);
+        }
+    }
+}

@@ -1,0 +1,163 @@
+//! `skytail dictionary` as a person runs it: only the right file is installed, and every
+//! wrong one is named.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use tempfile::TempDir;
+
+const NAME: &str = "skytail/dictionaries/1612007021.zdict";
+
+struct Home {
+    cache: TempDir,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self {
+            cache: tempfile::tempdir().unwrap(),
+        }
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_skytail"))
+            .arg("dictionary")
+            .args(args)
+            .env("XDG_CACHE_HOME", self.cache.path())
+            .output()
+            .unwrap()
+    }
+
+    /// Runs, expects exit code 1, and gives what was said.
+    fn refused(&self, args: &[&str]) -> String {
+        let output = self.run(args);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
+        said
+    }
+
+    fn installed(&self) -> PathBuf {
+        self.cache.path().join(NAME)
+    }
+
+    fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.cache.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path.to_str().unwrap().to_owned()
+    }
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+/// The official dictionary, or `None`, said aloud, where it is not at hand.
+fn official() -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("../shared/protocol/vectors/legacy_subscribe.zdict");
+    if !path.exists() {
+        eprintln!("skipped: {} is not there", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+#[test]
+fn the_official_file_is_installed_and_shown() {
+    let Some(official) = official() else { return };
+    let home = Home::new();
+    let before = home.run(&["show"]);
+    assert_eq!(before.status.code(), Some(1));
+    assert!(text(&before.stdout).contains("not installed"));
+    let done = home.run(&["install", official.to_str().unwrap()]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert!(done.stdout.is_empty());
+    assert!(text(&done.stderr).contains(NAME));
+    assert_eq!(
+        fs::read(home.installed()).unwrap(),
+        fs::read(&official).unwrap()
+    );
+    let shown = home.run(&["show"]);
+    assert!(shown.status.success());
+    let shown = text(&shown.stdout);
+    for part in [
+        NAME,
+        "1612007021",
+        "112640 bytes",
+        "b8d77b46933aceecbdd5275a01241efc985c970c78162b8150cf67a26522f70c",
+        "valid",
+    ] {
+        assert!(shown.contains(part), "{part}: {shown}");
+    }
+}
+
+#[test]
+fn a_file_that_was_changed_after_its_installation_is_noticed() {
+    let Some(official) = official() else { return };
+    let home = Home::new();
+    home.run(&["install", official.to_str().unwrap()]);
+    let mut bytes = fs::read(home.installed()).unwrap();
+    *bytes.last_mut().unwrap() ^= 1;
+    fs::write(home.installed(), bytes).unwrap();
+    let said = home.refused(&["show"]);
+    assert!(
+        said.contains("SHA-256") && said.contains("dictionary install"),
+        "{said}"
+    );
+}
+
+#[test]
+fn wrong_files_are_named_and_not_installed() {
+    let home = Home::new();
+    let missing = home.refused(&["install", "no/such/file"]);
+    assert!(missing.contains("no/such/file"), "{missing}");
+    let wrong = home.file("page.html", b"<html>404</html>");
+    let said = home.refused(&["install", &wrong]);
+    assert!(
+        said.contains("page.html") && said.contains("not a zstd dictionary"),
+        "{said}"
+    );
+    let endless = home.refused(&["install", "/dev/zero"]);
+    assert!(endless.contains("larger than 1 MiB"), "{endless}");
+    let samples: Vec<String> = (0..500).map(|n| format!("{{\"n\":{n}}}")).collect();
+    let other = home.file("other", &zstd::dict::from_samples(&samples, 4096).unwrap());
+    let said = home.refused(&["install", &other]);
+    assert!(said.contains("another dictionary"), "{said}");
+    if let Some(official) = official() {
+        let half = &fs::read(official).unwrap()[..50_000];
+        let said = home.refused(&["install", &home.file("half", half)]);
+        assert!(said.contains("50000 bytes"), "{said}");
+    }
+    assert!(!home.installed().exists());
+}
+
+#[test]
+fn only_https_is_fetched() {
+    let home = Home::new();
+    for url in [
+        "http://127.0.0.1:1/x",
+        "file:///etc/passwd",
+        "ftp://h.example/x",
+    ] {
+        let said = home.refused(&["install", url]);
+        assert!(said.contains("only https://"), "{said}");
+    }
+    let said = home.refused(&["install", "https://127.0.0.1:1/x"]);
+    assert!(said.contains("https://127.0.0.1:1/x"), "{said}");
+    assert!(!home.installed().exists());
+}
+
+#[test]
+fn a_cache_that_cannot_be_written_is_named() {
+    let Some(official) = official() else { return };
+    let home = Home::new();
+    // A file where the directory should be stops root as well.
+    home.file("skytail", b"");
+    let said = home.refused(&["install", official.to_str().unwrap()]);
+    assert!(
+        said.contains("can't install") && said.contains("skytail/dictionaries"),
+        "{said}"
+    );
+}
