@@ -30,21 +30,23 @@ impl Identities {
         self.scratch.clear();
         self.part(&header.did);
         match (&header.commit, header.relay_seq) {
-            (Some(commit), _) => {
+            (Some(commit), _) if !commit.rev.is_empty() => {
                 self.part(&commit.rev);
                 self.part(&commit.operation_text);
                 self.part(&commit.collection);
                 self.part(&commit.rkey);
             }
-            (None, Some(seq)) => {
+            (_, Some(seq)) => {
                 self.part(&header.kind_text);
                 self.scratch.extend_from_slice(&seq.to_le_bytes());
             }
-            // A kind of a later server: its time is the best there is. It differs between
-            // servers, so a failover may repeat such an event, and never loses it.
-            (None, None) => {
+            // A kind of a later server: its place there is the best there is, and the time
+            // alone would not do, since a v2 server repeats it. Both differ between servers,
+            // so a failover may repeat such an event, and never loses it.
+            (_, None) => {
                 self.part(&header.kind_text);
                 self.scratch.extend_from_slice(&header.time_us.to_le_bytes());
+                self.scratch.extend_from_slice(&header.cursor.unwrap_or(0).to_le_bytes());
             }
         }
         xxh3_64_with_seed(&self.scratch, self.seed)
@@ -89,6 +91,17 @@ mod tests {
         ];
         for (i, a) in all.iter().enumerate() {
             assert!(all[i + 1..].iter().all(|b| a != b));
+        }
+    }
+
+    #[test]
+    fn events_without_a_name_of_their_own_differ_in_place() {
+        let event = |cursor: u64, rest: &str| {
+            identity(&format!(r#"{{"did":"d","time_us":5,"cursor":{cursor}{rest}}}"#))
+        };
+        for rest in ["", r#","kind":"new""#, r#","kind":"commit","commit":{}"#] {
+            assert_ne!(event(1, rest), event(2, rest), "{rest}");
+            assert_eq!(event(1, rest), event(1, rest), "{rest}");
         }
     }
 

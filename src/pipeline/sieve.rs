@@ -183,7 +183,9 @@ impl Sieve {
 
     /// Notes which connection the lines come from.
     fn meet(&mut self, connection: &Arc<Connection>) {
-        if self.connection.as_ref().is_some_and(|known| known.number == connection.number) {
+        // The number alone does not say it: until a connection's first sound event its kind
+        // of server is a guess, and malformed lines may come before that.
+        if self.connection.as_ref().is_some_and(|known| known == connection) {
             return;
         }
         // A v2 server translates a recent instant to the start of its active segment: seconds

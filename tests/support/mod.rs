@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
 pub mod client;
+pub mod scripted;
+pub mod tail;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read as _, Write as _};

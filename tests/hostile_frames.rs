@@ -1,0 +1,262 @@
+//! What a server may send instead of an event, and that it costs no other event: bad
+//! messages are skipped and told, a broken protocol ends the connection and not the stream.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use support::events;
+use support::scripted::Step::{Accept, Hang, Send, Sync};
+use support::scripted::{Scripted, binary, close, frame, ping, text, texts};
+use support::tail::{Run, Tail};
+
+/// Sends an event, then `bad`, then another event: both events must be printed.
+#[track_caller]
+fn skips(bad: Vec<u8>, flags: &[&str]) -> Run {
+    let events = events(2, true);
+    let script =
+        vec![Accept, Send(text(&events[0])), Sync, Send(bad), Sync, Send(text(&events[1])), Hang];
+    let server = Scripted::start([script]);
+    let run = Tail::of(&server).flags(&["-n", "2"]).flags(flags).run();
+    run.ends_with(0).prints(&events);
+    run
+}
+
+/// Sends an event, then `bad`, and further events on the next connection, where the first
+/// comes once more.
+#[track_caller]
+fn reconnects_after(bad: Vec<u8>) -> Run {
+    let events = events(3, true);
+    let server = Scripted::start([
+        vec![Accept, Send(text(&events[0])), Sync, Send(bad), Hang],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "3"]).run();
+    run.ends_with(0).prints(&events);
+    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    run
+}
+
+#[test]
+fn text_that_is_no_json_is_skipped_and_told() {
+    skips(text("hello"), &[]).says(&["skipped a malformed event", "begins hello"]);
+}
+
+#[test]
+fn json_that_is_no_object_is_skipped_and_told() {
+    for bad in ["[1,2]", "7", "null", "\"a string\""] {
+        skips(text(bad), &[]).says(&["skipped a malformed event: a JSON object expected"]);
+    }
+}
+
+#[test]
+fn events_without_did_or_time_are_skipped_and_told() {
+    skips(text(r#"{"time_us":1}"#), &[]).says(&["no member did"]);
+    skips(text(r#"{"did":"did:plc:a"}"#), &[]).says(&["no member time_us"]);
+    skips(text(r#"{"did":7,"time_us":1}"#), &[]).says(&["did is no string"]);
+    skips(text(r#"{"did":"did:plc:a","time_us":-1}"#), &[])
+        .says(&["time_us is no unsigned integer"]);
+}
+
+#[test]
+fn an_empty_message_is_skipped_and_told() {
+    skips(text(""), &[]).says(&["skipped a malformed event: a JSON object expected"]);
+}
+
+#[test]
+fn a_binary_message_is_skipped_and_told_where_text_was_asked_for() {
+    let server_event = &events(9, true)[8];
+    skips(binary(server_event.as_bytes()), &[]).says(&["binary, though plain text was asked for"]);
+}
+
+#[test]
+fn a_message_over_the_cap_is_skipped_and_told() {
+    let flags = &["--max-frame-size", "64KiB"];
+    let words = &["longer than --max-frame-size (65536 bytes)"];
+    skips(text(vec![b'x'; 65_537]), flags).says(words);
+    // In pieces that are small enough each, with a ping between them.
+    let mut pieces = frame(0x01, &[b'x'; 60_000]);
+    pieces.extend(ping(b"between"));
+    pieces.extend(frame(0x80, &[b'x'; 60_000]));
+    skips(pieces, flags).says(words);
+}
+
+#[test]
+fn a_message_as_long_as_the_cap_is_printed() {
+    let padding = 65_536 - r#"{"did":"did:plc:a","time_us":1783175888000000,"x":""}"#.len();
+    let event =
+        format!(r#"{{"did":"did:plc:a","time_us":1783175888000000,"x":"{}"}}"#, "x".repeat(padding));
+    let server = Scripted::start([vec![Accept, Send(text(&event)), Hang]]);
+    let run = Tail::of(&server).flags(&["-n", "1", "--max-frame-size", "64KiB"]).run();
+    run.ends_with(0).prints([event]);
+}
+
+#[test]
+fn invalid_utf8_is_skipped_and_told() {
+    skips(text(b"{\"did\":\"did:plc:\xff\",\"time_us\":1}"), &[]).says(&["invalid UTF-8"]);
+}
+
+#[test]
+fn control_characters_reach_neither_stdout_nor_stderr() {
+    for raw in ["\n", "\r", "\0", "\x1b[2J", "\x07", "\t"] {
+        let inside = format!("{{\"did\":\"did:plc:a{raw}\",\"time_us\":1783175888000000}}");
+        skips(text(inside), &[]).says(&["raw control character"]);
+        let nested = format!("{{\"did\":\"did:plc:a\",\"time_us\":1,\"x\":[1,{raw} {{\"y\":2}}]}}");
+        skips(text(nested), &[]).says(&["raw control character"]);
+        let between = format!("{{\"did\":\"did:plc:a\",{raw}\"time_us\":1783175888000000}}");
+        skips(text(between), &[]).says(&["skipped a malformed event"]);
+    }
+}
+
+#[test]
+fn two_events_in_one_message_are_no_event() {
+    let events = events(9, true);
+    skips(text(format!("{}\n{}", events[7], events[8])), &[]).says(&["text after the object"]);
+    skips(text(format!("{}{}", events[7], events[8])), &[]).says(&["text after the object"]);
+}
+
+#[test]
+fn unbalanced_json_is_skipped_and_told() {
+    let start = r#"{"did":"did:plc:a","time_us":1783175888000000"#;
+    for (rest, words) in [
+        ("", "',' or '}' expected"),
+        ("}}", "text after the object"),
+        (r#","x":[1}"#, "brackets don't match"),
+        (r#","x":"open"#, "unclosed string"),
+        (r#","x":{"y":[1,2]"#, "unclosed object or array"),
+    ] {
+        skips(text(format!("{start}{rest}")), &[]).says(&[words]);
+    }
+}
+
+#[test]
+fn broken_grammar_is_skipped_with_strict() {
+    let broken = r#"{"did":"did:plc:a","time_us":1783175888000000,"x":[1 2,]}"#;
+    skips(text(broken), &["--strict"]).says(&["invalid JSON"]);
+}
+
+#[test]
+fn very_deep_nesting_is_skipped_and_told() {
+    let deep = |depth: usize| {
+        let (open, shut) = ("[".repeat(depth), "]".repeat(depth));
+        format!(r#"{{"did":"did:plc:a","time_us":1783175888000000,"x":{open}{shut}}}"#)
+    };
+    skips(text(deep(1_000_000)), &[]).says(&["nested too deeply"]);
+    // What a record may hold is printed.
+    let event = deep(130);
+    let server = Scripted::start([vec![Accept, Send(text(&event)), Hang]]);
+    Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
+}
+
+#[test]
+fn fragments_with_pings_between_them_are_one_event() {
+    let events = events(2, true);
+    let (a, rest) = events[0].as_bytes().split_at(10);
+    let (b, c) = rest.split_at(33);
+    let pieces = [frame(0x01, a), ping(b"1"), frame(0x00, b), frame(0x8a, b"")];
+    let end = [frame(0x00, b""), ping(b"2"), frame(0x80, c), text(&events[1])];
+    let server = Scripted::start([vec![Accept, Send(pieces.concat()), Sync, Send(end.concat()), Hang]]);
+    Tail::of(&server).flags(&["-n", "2"]).run().ends_with(0).prints(&events);
+    let pongs = server.asked()[0].frames.clone();
+    assert!(pongs.starts_with(&[(10, b"1".to_vec()), (10, b"sync".to_vec())]), "{pongs:?}");
+}
+
+#[test]
+fn a_masked_frame_ends_the_connection() {
+    reconnects_after(vec![0x81, 0x81, 1, 2, 3, 4, 5]).says(&["a masked frame"]);
+}
+
+#[test]
+fn reserved_bits_end_the_connection() {
+    reconnects_after(vec![0xc1, 1, b'x']).says(&["a frame with reserved bits"]);
+}
+
+#[test]
+fn an_unknown_opcode_ends_the_connection() {
+    reconnects_after(vec![0x83, 1, b'x']).says(&["a frame with unknown opcode 3"]);
+    reconnects_after(vec![0x8f, 1, b'x']).says(&["a frame with unknown opcode 15"]);
+}
+
+#[test]
+fn bad_control_frames_and_fragments_end_the_connection() {
+    reconnects_after(frame(0x89, &[0; 126])).says(&["a bad control frame"]);
+    reconnects_after(vec![0x09, 0]).says(&["a bad control frame"]);
+    reconnects_after(frame(0x80, b"x")).says(&["a fragment out of order"]);
+    reconnects_after([frame(0x01, b"x"), frame(0x81, b"y")].concat())
+        .says(&["a fragment out of order"]);
+}
+
+#[test]
+fn an_impossible_length_ends_the_connection() {
+    reconnects_after(vec![0x81, 127, 0xff, 0, 0, 0, 0, 0, 0, 0])
+        .says(&["an impossible frame length"]);
+}
+
+#[test]
+fn a_huge_claimed_length_ends_with_the_connection_that_never_sends_it() {
+    let events = events(2, true);
+    let claim = vec![0x81, 127, 0x0f, 0, 0, 0, 0, 0, 0, 0, b'{'];
+    let server = Scripted::start([
+        vec![Accept, Send(text(&events[0])), Sync, Send(claim), Hang],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server)
+        .flags(&["-n", "2", "--ping-after", "200ms", "--pong-timeout", "200ms"])
+        .run();
+    run.ends_with(0).prints(&events).says(&["no answer to a ping"]);
+}
+
+#[test]
+fn a_reset_in_the_middle_of_a_frame_costs_nothing() {
+    let events = events(3, true);
+    let whole = texts(&events);
+    let first = text(&events[0]).len();
+    for cut in [first + 1, first + 3, first + 50, whole.len() - 1] {
+        let server = Scripted::start([
+            vec![Accept, Send(whole[..cut].to_vec())],
+            vec![Accept, Send(whole.clone()), Hang],
+        ]);
+        let run = Tail::of(&server).flags(&["-n", "3"]).run();
+        run.ends_with(0).prints(&events).says(&["the connection ended"]);
+    }
+}
+
+#[test]
+fn a_close_frame_is_told_with_its_reason_and_survived() {
+    reconnects_after(close(1001, b"server shutting down"))
+        .says(&["the server closed the connection with code 1001: server shutting down"]);
+    reconnects_after(close(1008, b"\x1b[31mtoo\r\nslow\xff"))
+        .says(&["the server closed the connection with code 1008: [31mtoo slow\u{fffd}"]);
+    reconnects_after(close(1000, b"")).says(&["the server closed the connection with code 1000;"]);
+    reconnects_after(frame(0x88, b"")).says(&["the server closed the connection;"]);
+    reconnects_after(frame(0x88, b"\x03")).says(&["the server closed the connection;"]);
+}
+
+#[test]
+fn unknown_kinds_and_members_are_passed_through_untouched() {
+    let lines = [
+        r#"{ "did": "did:plc:a", "time_us":1783175888000001,"cursor":1, "kind":"jubilee","jubilee":{"n":1.50,"x":"\u0026 é 🦋"} }"#,
+        // Two of one instant, as v2 stamps the operations of one commit.
+        r#"{"did":"did:plc:a","time_us":1783175888000002,"cursor":2,"kind":"jubilee"}"#,
+        r#"{"did":"did:plc:a","time_us":1783175888000002,"cursor":3,"kind":"jubilee"}"#,
+        r#"{"did":"did:plc:a","time_us":1783175888000003,"cursor":4}"#,
+        r#"{"zzz":[{}],"did":"did:plc:a","time_us":1783175888000004,"cursor":5,"kind":"commit","new":null,"commit":{"rev":"r","operation":"undo","collection":"c.d.e","rkey":"k","later":7}}"#,
+        r#"{"did":"did:plc:a","time_us":1783175888000005,"cursor":6,"kind":"commit","commit":null}"#,
+    ];
+    let server = Scripted::start([vec![Accept, Send(texts(lines)), Hang]]);
+    Tail::of(&server).flags(&["-n", "6"]).run().ends_with(0).prints(lines);
+}
+
+#[test]
+fn ten_thousand_malformed_events_do_not_flood_stderr() {
+    let events = events(2, true);
+    let mut script = vec![Accept, Send(text(&events[0]))];
+    for _ in 0..100 {
+        script.extend([Send(texts(vec!["no event"; 100])), Sync]);
+    }
+    script.extend([Send(text(&events[1])), Hang]);
+    let server = Scripted::start([script]);
+    let run = Tail::of(&server).flags(&["-n", "2"]).run();
+    run.ends_with(0).prints(&events).says(&["skipped a malformed event"]);
+    let told = run.stderr.lines().filter(|line| line.contains("skipped")).count();
+    assert!(told <= 20, "{told} times: {}", run.stderr);
+}

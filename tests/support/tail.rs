@@ -1,0 +1,210 @@
+//! Runs `skytail tail` in a home of its own and holds every run to what all runs promise:
+//! whole events on stdout and nothing else, printable text on stderr, and an end.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+
+use std::io::{BufRead, BufReader, Read};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Instant;
+
+use super::scripted::Scripted;
+use super::{PATIENCE, Scratch};
+
+/// A `skytail tail` that will be run.
+pub struct Tail {
+    command: Command,
+    home: Scratch,
+}
+
+/// A `skytail tail` that has ended.
+#[derive(Debug)]
+pub struct Run {
+    /// Its exit code.
+    pub code: Option<i32>,
+    /// The lines of stdout.
+    pub lines: Vec<String>,
+    /// stderr.
+    pub stderr: String,
+}
+
+impl Tail {
+    /// `skytail tail --host SERVER`.
+    pub fn of(server: &Scripted) -> Self {
+        Self::of_host(&server.host())
+    }
+
+    /// `skytail tail --host HOST`, without the settings of whoever runs the tests.
+    pub fn of_host(host: &str) -> Self {
+        let home = Scratch::new();
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        for (name, _) in std::env::vars_os() {
+            let name = name.to_string_lossy().into_owned();
+            if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {
+                command.env_remove(name);
+            }
+        }
+        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "APPDATA"] {
+            command.env(name, home.path("."));
+        }
+        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        command.args(["tail", "--host", host, "--compress", "off", "--state"]);
+        command.arg(home.path("state.db"));
+        Self { command, home }
+    }
+
+    /// Adds flags.
+    pub fn flags(mut self, flags: &[&str]) -> Self {
+        self.command.args(flags);
+        self
+    }
+
+    /// Another place for stdout than the test's own pipe.
+    pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
+        self.command.stdout(stdout);
+        self
+    }
+
+    /// A file in the run's home.
+    pub fn file(&self, name: &str, bytes: &[u8]) -> String {
+        let path = self.home.path(name);
+        std::fs::write(&path, bytes).expect("write a file");
+        path.to_str().expect("a readable path").to_owned()
+    }
+
+    /// Runs to the end.
+    pub fn run(mut self) -> Run {
+        self.command.stdout(Stdio::piped());
+        self.run_elsewhere()
+    }
+
+    /// Runs to the end with the stdout of [`Tail::stdout`].
+    pub fn run_elsewhere(mut self) -> Run {
+        let child = self.command.stderr(Stdio::piped()).spawn().expect("start skytail");
+        drop(self.command);
+        Started { child, stderr: String::new(), _home: self.home }.finish()
+    }
+
+    /// Starts it; stdout and stderr are piped.
+    pub fn start(mut self) -> Started {
+        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = self.command.spawn().expect("start skytail");
+        Started { child, stderr: String::new(), _home: self.home }
+    }
+}
+
+/// A `skytail tail` that runs. Killed on drop.
+pub struct Started {
+    /// The process.
+    pub child: Child,
+    stderr: String,
+    _home: Scratch,
+}
+
+impl Started {
+    /// Reads `count` lines from stdout and closes it.
+    pub fn head(&mut self, count: usize) -> Vec<String> {
+        let stdout = self.child.stdout.take().expect("a piped stdout");
+        BufReader::new(stdout).lines().take(count).map(|line| line.expect("a line")).collect()
+    }
+
+    /// Waits for the end. Too long a wait fails the test.
+    pub fn finish(mut self) -> Run {
+        let stdout = self.child.stdout.take();
+        let stdout = std::thread::spawn(move || read_all(stdout));
+        let stderr: Option<ChildStderr> = self.child.stderr.take();
+        let stderr = std::thread::spawn(move || read_all(stderr));
+        let status = wait(&mut self.child);
+        let stdout = stdout.join().expect("read stdout");
+        self.stderr += &String::from_utf8(stderr.join().expect("read stderr")).expect("UTF-8");
+        let Some(status) = status else { panic!("still running; stderr: {}", self.stderr) };
+        let run = Run { code: status.code(), lines: whole_events(&stdout), stderr: self.stderr.clone() };
+        assert_printable(&run.stderr);
+        run
+    }
+}
+
+impl Drop for Started {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+impl Run {
+    /// Fails unless the exit code is `code`.
+    #[track_caller]
+    pub fn ends_with(&self, code: i32) -> &Self {
+        assert_eq!(self.code, Some(code), "{self:#?}");
+        self
+    }
+
+    /// Fails unless stdout holds exactly these lines.
+    #[track_caller]
+    pub fn prints<T: AsRef<str>>(&self, lines: impl IntoIterator<Item = T>) -> &Self {
+        let lines: Vec<String> = lines.into_iter().map(|line| line.as_ref().to_owned()).collect();
+        assert!(self.lines == lines, "expected {lines:#?}, but {self:#?}");
+        self
+    }
+
+    /// Fails unless stderr contains every one of these words.
+    #[track_caller]
+    pub fn says(&self, words: &[&str]) -> &Self {
+        for words in words {
+            assert!(self.stderr.contains(words), "{words:?} is not in {}", self.stderr);
+        }
+        self
+    }
+
+    /// Fails if stderr contains these words.
+    #[track_caller]
+    pub fn never_says(&self, words: &str) -> &Self {
+        assert!(!self.stderr.contains(words), "{words:?} is in {}", self.stderr);
+        self
+    }
+}
+
+/// Invariant 6: the lines of stdout, every one of them a whole event.
+#[track_caller]
+fn whole_events(stdout: &[u8]) -> Vec<String> {
+    let text = std::str::from_utf8(stdout).expect("stdout is UTF-8");
+    assert!(text.is_empty() || text.ends_with('\n'), "the last line is torn: {text:?}");
+    for line in text.lines() {
+        let control = line.chars().find(|c| c.is_control());
+        assert_eq!(control, None, "a control character in {line:?}");
+        // Deep nesting is sound JSON, and more than this parser takes.
+        if !line.contains("[[[[[[[[") {
+            let event: serde_json::Value = serde_json::from_str(line).expect(line);
+            assert!(event["did"].is_string() && event["time_us"].is_u64(), "no event: {line}");
+        }
+    }
+    text.lines().map(str::to_owned).collect()
+}
+
+#[track_caller]
+fn assert_printable(stderr: &str) {
+    let control = stderr.chars().find(|c| c.is_control() && *c != '\n');
+    assert_eq!(control, None, "a control character in {stderr:?}");
+    let longest = stderr.lines().map(|line| line.chars().count()).max().unwrap_or(0);
+    assert!(longest < 1000, "a line of {longest} characters on stderr");
+}
+
+fn read_all(stream: Option<impl Read>) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    if let Some(mut stream) = stream {
+        stream.read_to_end(&mut bytes).expect("read");
+    }
+    bytes
+}
+
+/// The status, or `None` after killing a process that took too long.
+fn wait(child: &mut Child) -> Option<ExitStatus> {
+    let patience = Instant::now() + PATIENCE;
+    while Instant::now() < patience {
+        if let Some(status) = child.try_wait().expect("wait") {
+            return Some(status);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(5));
+    }
+    child.kill().expect("kill");
+    let _ = child.wait();
+    None
+}
