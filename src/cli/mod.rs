@@ -12,6 +12,7 @@ mod help;
 mod layers;
 pub mod man;
 pub mod origin;
+mod demo;
 mod run_tail;
 pub mod serve;
 pub mod tail;
