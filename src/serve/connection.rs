@@ -276,7 +276,9 @@ impl Session<'_> {
                 Err(Ended::Quietly)
             }
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(Error::Capacity(_))) => self.mistake(Mistake::TooLong),
+            Some(Err(Error::Capacity(_))) if self.kind() == ServerKind::V2 => {
+                self.mistake(Mistake::TooLong)
+            }
             Some(Err(_)) | None => Err(Ended::Quietly),
         }
     }
@@ -308,6 +310,7 @@ impl Session<'_> {
             }
             (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
             (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
+            // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
             (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
             (
                 ServerKind::Legacy,

@@ -6,7 +6,7 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
@@ -103,7 +103,7 @@ impl Recording {
     pub fn open(path: &Path) -> Result<Self, RecordingError> {
         let name = path.display().to_string();
         let read = |source| RecordingError::Read { path: name.clone(), source };
-        if path == PathBuf::from("-") {
+        if path.as_os_str() == "-" {
             return Self::read(io::stdin().lock(), &name);
         }
         Self::read(File::open(path).map_err(read)?, &name)

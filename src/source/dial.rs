@@ -164,20 +164,13 @@ pub(super) struct Peer {
 impl Peer {
     pub fn fails(&self, problem: DialProblem) -> DialError {
         let proxy = if self.is_proxy { "proxy " } else { "" };
-        DialError {
-            peer: format!("{proxy}{}", host_port(&self.host, self.port)),
-            problem,
-        }
+        DialError { peer: format!("{proxy}{}", host_port(&self.host, self.port)), problem }
     }
 }
 
 /// `host:port`, with brackets around an IPv6 address.
 pub(super) fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Connects to an endpoint. `deadline` bounds all steps together.
@@ -190,20 +183,12 @@ pub async fn dial(
     tls: &TlsContext,
     deadline: Instant,
 ) -> Result<Transport, DialError> {
-    let peer = Peer {
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        is_proxy: false,
-    };
+    let peer = Peer { host: endpoint.host.clone(), port: endpoint.port, is_proxy: false };
     let stream = match proxies.for_endpoint(endpoint) {
         None => Transport::new(tcp(&peer, deadline).await?),
         Some(proxy) => proxy::tunnel(&proxy, &peer, tls, deadline).await?,
     };
-    if endpoint.tls {
-        wrap_tls(&peer, tls, stream, deadline).await
-    } else {
-        Ok(stream)
-    }
+    if endpoint.tls { wrap_tls(&peer, tls, stream, deadline).await } else { Ok(stream) }
 }
 
 /// TLS over an open stream.

@@ -109,16 +109,10 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::TooLong(input.len()));
     }
     let shown = || without_credentials(input);
-    if input
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
-    {
+    if input.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(EndpointError::BadCharacter(shown()));
     }
-    let invalid = |reason: String| EndpointError::Invalid {
-        input: shown(),
-        reason,
-    };
+    let invalid = |reason: String| EndpointError::Invalid { input: shown(), reason };
     let parse_url = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
 
     let (url, scheme_tls, explicit_port) = if let Some(scheme) = scheme_of(input) {
@@ -168,14 +162,7 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::TooLong(base_path.len()));
     }
     let label = label(tls, &host, port, loopback, &base_path).into();
-    Ok(Endpoint {
-        tls,
-        host,
-        port,
-        base_path,
-        credentials: credentials(&url),
-        label,
-    })
+    Ok(Endpoint { tls, host, port, base_path, credentials: credentials(&url), label })
 }
 
 impl FromStr for Endpoint {
@@ -204,11 +191,7 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> String {
         let host = bracketed(&self.host);
-        if self.port == scheme_port(self.tls) {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        if self.port == scheme_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The absolute WebSocket URI of a path (starting with `/`) below the base path, with an
@@ -217,11 +200,7 @@ impl Endpoint {
     pub fn request_uri(&self, path: &str, query: &str) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
         let separator = if query.is_empty() { "" } else { "?" };
-        format!(
-            "{scheme}://{}{}{path}{separator}{query}",
-            self.authority(),
-            self.base_path
-        )
+        format!("{scheme}://{}{}{path}{separator}{query}", self.authority(), self.base_path)
     }
 }
 
@@ -246,11 +225,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Drops trailing slashes and `/subscribe`, as often as they occur: what is left is stable
@@ -285,11 +260,8 @@ fn credentials(url: &Url) -> Option<Credentials> {
     if url.username().is_empty() && password.is_none() {
         return None;
     }
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some(Credentials {
         user: decode(url.username()),
         password: decode(password.unwrap_or_default()),
@@ -320,34 +292,18 @@ mod tests {
     fn check(input: &str, tls: bool, host: &str, port: u16, base: &str, label: &str) {
         let e = parse(input).unwrap();
         assert_eq!(
-            (
-                e.tls,
-                e.host.as_str(),
-                e.port,
-                e.base_path.as_str(),
-                &*e.label
-            ),
+            (e.tls, e.host.as_str(), e.port, e.base_path.as_str(), &*e.label),
             (tls, host, port, base, label),
             "{input}"
         );
         let again = parse(&e.label).unwrap();
-        let bare = Endpoint {
-            credentials: None,
-            ..e
-        };
+        let bare = Endpoint { credentials: None, ..e };
         assert_eq!(again, bare, "{input}: its label means another server");
     }
 
     #[test]
     fn bare_hosts_mean_tls_except_on_loopback() {
-        check(
-            "jetstream.example",
-            true,
-            "jetstream.example",
-            443,
-            "",
-            "jetstream.example",
-        );
+        check("jetstream.example", true, "jetstream.example", 443, "", "jetstream.example");
         check(
             "Jetstream.Example:8443",
             true,
@@ -356,124 +312,33 @@ mod tests {
             "",
             "jetstream.example:8443",
         );
-        check(
-            "example.com:80",
-            true,
-            "example.com",
-            80,
-            "",
-            "example.com:80",
-        );
+        check("example.com:80", true, "example.com", 80, "", "example.com:80");
         check("localhost", false, "localhost", 6008, "", "localhost:6008");
-        check(
-            "a.localhost",
-            false,
-            "a.localhost",
-            6008,
-            "",
-            "a.localhost:6008",
-        );
+        check("a.localhost", false, "a.localhost", 6008, "", "a.localhost:6008");
         check("127.0.0.2", false, "127.0.0.2", 6008, "", "127.0.0.2:6008");
-        check(
-            "localhost:443",
-            false,
-            "localhost",
-            443,
-            "",
-            "localhost:443",
-        );
+        check("localhost:443", false, "localhost", 443, "", "localhost:443");
         check("localhost:80", false, "localhost", 80, "", "localhost:80");
         check("[::1]:6009", false, "::1", 6009, "", "[::1]:6009");
         check("::1", false, "::1", 6008, "", "[::1]:6008");
-        check(
-            "[2001:db8::1]",
-            true,
-            "2001:db8::1",
-            443,
-            "",
-            "[2001:db8::1]",
-        );
+        check("[2001:db8::1]", true, "2001:db8::1", 443, "", "[2001:db8::1]");
     }
 
     #[test]
     fn a_scheme_decides() {
-        check(
-            "ws://example.com",
-            false,
-            "example.com",
-            80,
-            "",
-            "ws://example.com",
-        );
-        check(
-            "http://example.com:6008",
-            false,
-            "example.com",
-            6008,
-            "",
-            "ws://example.com:6008",
-        );
-        check(
-            "wss://localhost",
-            true,
-            "localhost",
-            443,
-            "",
-            "wss://localhost",
-        );
-        check(
-            "HTTPS://localhost:80",
-            true,
-            "localhost",
-            80,
-            "",
-            "wss://localhost:80",
-        );
+        check("ws://example.com", false, "example.com", 80, "", "ws://example.com");
+        check("http://example.com:6008", false, "example.com", 6008, "", "ws://example.com:6008");
+        check("wss://localhost", true, "localhost", 443, "", "wss://localhost");
+        check("HTTPS://localhost:80", true, "localhost", 80, "", "wss://localhost:80");
         check("ws://localhost", false, "localhost", 80, "", "localhost:80");
     }
 
     #[test]
     fn subscribe_is_dropped_and_other_paths_kept() {
-        check(
-            "wss://h.example/subscribe",
-            true,
-            "h.example",
-            443,
-            "",
-            "h.example",
-        );
-        check(
-            "h.example/subscribe/",
-            true,
-            "h.example",
-            443,
-            "",
-            "h.example",
-        );
-        check(
-            "h.example/a/b/subscribe",
-            true,
-            "h.example",
-            443,
-            "/a/b",
-            "h.example/a/b",
-        );
-        check(
-            "h.example/subscribe/subscribe",
-            true,
-            "h.example",
-            443,
-            "",
-            "h.example",
-        );
-        check(
-            "h.example/x://y",
-            true,
-            "h.example",
-            443,
-            "/x://y",
-            "h.example/x://y",
-        );
+        check("wss://h.example/subscribe", true, "h.example", 443, "", "h.example");
+        check("h.example/subscribe/", true, "h.example", 443, "", "h.example");
+        check("h.example/a/b/subscribe", true, "h.example", 443, "/a/b", "h.example/a/b");
+        check("h.example/subscribe/subscribe", true, "h.example", 443, "", "h.example");
+        check("h.example/x://y", true, "h.example", 443, "/x://y", "h.example/x://y");
         check(
             "h.example/resubscribe",
             true,
@@ -489,10 +354,7 @@ mod tests {
         let e = parse("wss://al:s%3Acret@h.example").unwrap();
         assert_eq!(&*e.label, "h.example");
         // "al:s:cret"
-        assert_eq!(
-            e.credentials.as_ref().unwrap().basic(),
-            "Basic YWw6czpjcmV0"
-        );
+        assert_eq!(e.credentials.as_ref().unwrap().basic(), "Basic YWw6czpjcmV0");
         assert!(!format!("{e:?}").contains("cret"));
         assert!(!e.request_uri("/subscribe", "").contains("cret"));
         for bad in [
@@ -530,10 +392,7 @@ mod tests {
     fn request_uris_and_authorities() {
         let e = parse("[::1]:6008/base").unwrap();
         assert_eq!(e.authority(), "[::1]:6008");
-        assert_eq!(
-            e.request_uri("/subscribe", "a=b"),
-            "ws://[::1]:6008/base/subscribe?a=b"
-        );
+        assert_eq!(e.request_uri("/subscribe", "a=b"), "ws://[::1]:6008/base/subscribe?a=b");
         let e = parse("h.example").unwrap();
         assert_eq!(e.request_uri("/subscribe", ""), "wss://h.example/subscribe");
     }

@@ -53,9 +53,7 @@ impl TlsContext {
             .with_no_client_auth();
         // A WebSocket begins as HTTP/1.1: h2 must not be chosen.
         config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-        })
+        Ok(Self { connector: TlsConnector::from(Arc::new(config)) })
     }
 
     /// Runs the handshake with a server that must prove to be `host`.
@@ -67,10 +65,7 @@ impl TlsContext {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             TlsProblem::Other(format!("{host:?} can't be the name in a certificate"))
         })?;
-        self.connector
-            .connect(name, stream)
-            .await
-            .map_err(|e| TlsProblem::from_io(&e))
+        self.connector.connect(name, stream).await.map_err(|e| TlsProblem::from_io(&e))
     }
 }
 
@@ -133,10 +128,7 @@ pub enum TlsProblem {
 
 impl TlsProblem {
     fn from_io(error: &io::Error) -> Self {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<RustlsError>())
-        {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) {
             Some(RustlsError::InvalidCertificate(problem)) => Self::from_certificate(problem),
             Some(RustlsError::InvalidMessage(_)) => Self::NotTls,
             Some(other) => Self::Other(other.to_string()),
