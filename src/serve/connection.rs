@@ -107,6 +107,8 @@ async fn upgrade(
         return;
     }
     let config = WebSocketConfig::default()
+        // Allocated at once for each connection, and clients say little.
+        .read_buffer_size(8 * 1024)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
         .write_buffer_size(BATCH_BYTES);
