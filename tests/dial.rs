@@ -297,8 +297,7 @@ async fn a_closed_port_and_an_unknown_name_are_told_apart() {
     assert!(error.to_string().starts_with("no-such-host.invalid:443: "), "{error}");
 }
 
-/// A TLS server with this certificate that echoes one byte.
-async fn tls_peer(certificate: &str) -> (SocketAddr, JoinHandle<()>) {
+fn acceptor(certificate: &str) -> TlsAcceptor {
     let chain = vec![CertificateDer::from_pem_file(file(certificate)).unwrap()];
     let key = PrivateKeyDer::from_pem_file(file("leaf.key.pem")).unwrap();
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
@@ -308,7 +307,12 @@ async fn tls_peer(certificate: &str) -> (SocketAddr, JoinHandle<()>) {
         .with_single_cert(chain, key)
         .unwrap();
     config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    let acceptor = TlsAcceptor::from(Arc::new(config));
+    TlsAcceptor::from(Arc::new(config))
+}
+
+/// A TLS server with this certificate that echoes one byte.
+async fn tls_peer(certificate: &str) -> (SocketAddr, JoinHandle<()>) {
+    let acceptor = acceptor(certificate);
     peer(|stream| async move {
         if let Ok(mut stream) = acceptor.accept(stream).await {
             assert_eq!(stream.get_ref().1.alpn_protocol(), Some(&b"http/1.1"[..]));
@@ -470,4 +474,50 @@ async fn no_proxy_and_loopback_are_dialled_directly() {
     let (address, _served) = peer(|_| async {}).await;
     let endpoint = plain(address);
     dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+}
+
+#[tokio::test]
+async fn tls_runs_inside_the_tunnel_of_an_https_proxy() {
+    let (outer, inner) = (acceptor("good.pem"), acceptor("other.pem"));
+    let (address, served) = peer(|stream| async move {
+        let mut stream = outer.accept(stream).await.unwrap();
+        let head = request_head(&mut stream).await;
+        assert!(head.starts_with("CONNECT other.example:443 "), "{head}");
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").await.unwrap();
+        let mut stream = inner.accept(stream).await.unwrap();
+        let byte = stream.read_u8().await.unwrap();
+        stream.write_u8(byte).await.unwrap();
+        stream.flush().await.unwrap();
+    })
+    .await;
+    let proxies = Proxies::fixed(&format!("https://localhost:{}", address.port()), "");
+    let endpoint = endpoint::parse("other.example").unwrap();
+    let tls = trusting_the_test_authority();
+    let mut stream = dial(&endpoint, &proxies, &tls, ample()).await.unwrap();
+    echoes(&mut stream, 5).await;
+    served.await.unwrap();
+}
+
+#[tokio::test]
+async fn a_socks_proxy_is_given_user_and_password_and_its_refusal_told() {
+    let (address, served) = peer(|mut stream| async move {
+        let mut hello = [0; 3];
+        stream.read_exact(&mut hello).await.unwrap();
+        assert_eq!(hello, [5, 1, 2]);
+        stream.write_all(&[5, 2]).await.unwrap();
+        let mut login = [0; 11];
+        stream.read_exact(&mut login).await.unwrap();
+        assert_eq!(&login, b"\x01\x02al\x06secret");
+        stream.write_all(&[1, 1]).await.unwrap();
+    })
+    .await;
+    let proxies = Proxies::fixed(&format!("socks5h://al:secret@{address}"), "");
+    let error = fails("server.invalid", &proxies).await;
+    served.await.unwrap();
+    let text = error.to_string();
+    assert!(
+        text.starts_with(&format!("proxy {address}: no tunnel to server.invalid:443: ")),
+        "{text}"
+    );
+    assert!(!text.contains("secret"), "{text}");
 }

@@ -3,10 +3,18 @@
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
+use std::sync::Arc;
+use std::thread::JoinHandle;
 
 use tempfile::TempDir;
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 const NAME: &str = "skytail/dictionaries/1612007021.zdict";
 
@@ -24,6 +32,8 @@ impl Home {
             .arg("dictionary")
             .args(args)
             .env("XDG_CACHE_HOME", self.cache.path())
+            .env("NO_PROXY", "*")
+            .env("SSL_CERT_FILE", tls_file("ca.pem"))
             .output()
             .unwrap()
     }
@@ -45,6 +55,49 @@ impl Home {
         fs::write(&path, bytes).unwrap();
         path.to_str().unwrap().to_owned()
     }
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+}
+
+/// An HTTPS server on loopback that answers each of its connections with the next of these.
+/// Returns the URL; the thread must have served them all when it is joined.
+fn https(answers: Vec<Vec<u8>>) -> (String, JoinHandle<()>) {
+    let chain = vec![CertificateDer::from_pem_file(tls_file("good.pem")).unwrap()];
+    let key = PrivateKeyDer::from_pem_file(tls_file("leaf.key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let serving = std::thread::spawn(move || {
+        for answer in answers {
+            let (tcp, _) = listener.accept().unwrap();
+            let session = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(session, tcp);
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            // The client may have heard enough before the end.
+            let _ = stream.write_all(&answer);
+            stream.conn.send_close_notify();
+            let _ = stream.flush();
+        }
+    });
+    (format!("https://localhost:{port}/dictionary"), serving)
+}
+
+fn ok(body: &[u8]) -> Vec<u8> {
+    let head = "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\n";
+    [head.as_bytes(), body].concat()
 }
 
 fn text(bytes: &[u8]) -> String {
@@ -142,4 +195,40 @@ fn a_cache_that_cannot_be_written_is_named() {
     home.file("skytail", b"");
     let said = home.refused(&["install", official.to_str().unwrap()]);
     assert!(said.contains("can't install") && said.contains("skytail/dictionaries"), "{said}");
+}
+
+#[test]
+fn the_official_file_is_fetched_over_https_even_after_a_redirect() {
+    let Some(official) = official() else { return };
+    let body = fs::read(&official).unwrap();
+    let (target, target_serving) = https(vec![ok(&body)]);
+    let moved = format!("HTTP/1.1 302 Found\r\nLocation: {target}\r\nContent-Length: 0\r\n\r\n");
+    let (url, serving) = https(vec![moved.into_bytes()]);
+    let home = Home::new();
+    let done = home.run(&["install", &url]);
+    assert!(done.status.success(), "{}", text(&done.stderr));
+    assert_eq!(fs::read(home.installed()).unwrap(), body);
+    serving.join().unwrap();
+    target_serving.join().unwrap();
+}
+
+#[test]
+fn downloads_that_are_not_the_dictionary_are_not_installed() {
+    let home = Home::new();
+    for (answer, part) in [
+        (ok(b"<html>sign in to the hotel's network</html>"), "not a zstd dictionary"),
+        (ok(&vec![0; 2 << 20]), "1048576"),
+        (b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n".to_vec(), "404"),
+        (
+            b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n"
+                .to_vec(),
+            "http://127.0.0.1:1/x",
+        ),
+    ] {
+        let (url, serving) = https(vec![answer]);
+        let said = home.refused(&["install", &url]);
+        assert!(said.contains(part), "{part}: {said}");
+        serving.join().unwrap();
+    }
+    assert!(!home.installed().exists());
 }

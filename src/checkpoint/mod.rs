@@ -1,5 +1,8 @@
 //! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
 
+pub mod saver;
+pub mod store;
+
 use crate::position::Resume;
 use crate::sink::Delivered;
 

@@ -1,5 +1,6 @@
-//! `skytail completions` and `skytail man`: scripts and pages generated from the flags, and
-//! never written by hand.
+//! `skytail completions`: scripts generated from the flags, and never written by hand. Those
+//! in `completions/` are made by `skytail completions --all --dir completions`; `tests/cli.rs`
+//! fails when they differ from what that would write.
 
 use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
@@ -7,7 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::builder::PossibleValuesParser;
 use clap::{CommandFactory, ValueHint};
-use clap_complete::Shell;
+use clap_complete::{Generator, Shell};
 
 use super::Cli;
 use super::exit::Exit;
@@ -52,51 +53,45 @@ pub struct CompletionsArgs {
     dir: Option<PathBuf>,
 }
 
-/// The flags of `skytail man`.
-#[derive(Debug, clap::Args)]
-pub struct ManArgs {
-    /// Write a page for each command into DIR; without it, the main page goes to stdout
-    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
-    dir: Option<PathBuf>,
-}
-
 /// Runs `skytail completions`.
 ///
 /// # Errors
 /// Where the scripts can't be written.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     let shells = if args.all { &SHELLS[..] } else { args.shell.as_slice() };
-    let mut command = command_to_complete();
     if let Some(dir) = &args.dir {
         create(dir)?;
         for &shell in shells {
-            clap_complete::generate_to(shell, &mut command, "skytail", dir)
-                .with_context(|| cant_write(dir))?;
+            let path = dir.join(shell.file_name("skytail"));
+            std::fs::write(path, script(shell)?).with_context(|| cant_write(dir))?;
         }
         return Ok(Exit::Done);
     }
-    let mut script = Vec::new();
-    for &shell in shells {
-        clap_complete::generate(shell, &mut command, "skytail", &mut script);
-    }
-    print(&script)
+    let scripts: anyhow::Result<Vec<String>> = shells.iter().map(|&shell| script(shell)).collect();
+    print(scripts?.concat().as_bytes())
 }
 
-/// Runs `skytail man`.
-///
-/// # Errors
-/// Where the pages can't be written.
-pub fn run_man(args: &ManArgs) -> anyhow::Result<Exit> {
-    // The version would make every release change every page, and the build differ.
-    let command = Cli::command();
-    if let Some(dir) = &args.dir {
-        create(dir)?;
-        clap_mangen::generate_to(command, dir).with_context(|| cant_write(dir))?;
-        return Ok(Exit::Done);
+/// The script for a shell.
+fn script(shell: Shell) -> anyhow::Result<String> {
+    let mut script = Vec::new();
+    clap_complete::generate(shell, &mut command_to_complete(), "skytail", &mut script);
+    let script = String::from_utf8(script).context("the script is not UTF-8")?;
+    Ok(COMMON_COLLECTIONS
+        .iter()
+        .filter_map(|name| name.strip_suffix('*'))
+        .fold(script, |script, prefix| escape_star(shell, &script, prefix)))
+}
+
+/// zsh and fish would expand the star of `app.bsky.feed.*` as a file name pattern, find no
+/// such file, and offer nothing.
+fn escape_star(shell: Shell, script: &str, prefix: &str) -> String {
+    match shell {
+        Shell::Zsh => script
+            .replace(&format!(" {prefix}* "), &format!(" {prefix}\\* "))
+            .replace(&format!(" {prefix}*)"), &format!(" {prefix}\\*)")),
+        Shell::Fish => script.replace(&format!("\n{prefix}*\\t"), &format!("\n{prefix}\\*\\t")),
+        _ => script.to_owned(),
     }
-    let mut page = Vec::new();
-    clap_mangen::Man::new(command).render(&mut page)?;
-    print(&page)
 }
 
 /// The command line as completion scripts see it: like the real one, but with the common
@@ -110,7 +105,7 @@ fn command_to_complete() -> clap::Command {
 }
 
 /// Prints to stdout; that the reader has gone is no failure.
-fn print(bytes: &[u8]) -> anyhow::Result<Exit> {
+pub(super) fn print(bytes: &[u8]) -> anyhow::Result<Exit> {
     let mut stdout = io::stdout().lock();
     match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
@@ -120,10 +115,12 @@ fn print(bytes: &[u8]) -> anyhow::Result<Exit> {
     }
 }
 
-fn create(dir: &Path) -> anyhow::Result<()> {
+/// Makes the directory that generated files go to.
+pub(super) fn create(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| cant_write(dir))
 }
 
-fn cant_write(dir: &Path) -> String {
+/// What to say when that fails.
+pub(super) fn cant_write(dir: &Path) -> String {
     format!("can't write into {}: check --dir, or leave it out to print to stdout", dir.display())
 }

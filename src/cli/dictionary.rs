@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail};
+use anyhow::{anyhow, bail};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
 use super::exit::Exit;
@@ -15,6 +15,8 @@ use crate::source::tls::platform_certificates;
 
 /// The file in the upstream repository, where the legacy server takes it from.
 const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstream-legacy/main/pkg/models/zstd_dictionary";
+/// What to do when the download fails.
+const WITHOUT_NETWORK: &str = "without network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here by other means and run `skytail dictionary install FILE`";
 /// Time for the whole download of 110 KiB.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(60);
 /// Time to connect.
@@ -59,9 +61,7 @@ pub fn run(args: DictionaryArgs) -> anyhow::Result<Exit> {
 fn install(source: Option<&str>) -> anyhow::Result<Exit> {
     let path = store::installed_path()?;
     let dictionary = match source {
-        None => fetch(UPSTREAM).context(
-            "without network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here and run `skytail dictionary install FILE`",
-        )?,
+        None => fetch(UPSTREAM)?,
         Some(url) if url.contains("://") => fetch(url)?,
         Some(file) => official(store::load(Path::new(file))?, file)?,
     };
@@ -82,7 +82,8 @@ fn fetch(url: &str) -> anyhow::Result<Dictionary> {
         bail!("{url:?}: only https:// URLs are fetched; or give a file");
     }
     eprintln!("Fetching {url}");
-    let bytes = download(url).with_context(|| format!("can't fetch {url}"))?;
+    let bytes = download(url)
+        .map_err(|error| anyhow!("can't fetch {url}: {error:#}; {WITHOUT_NETWORK}"))?;
     let fetched = bytes.len();
     Dictionary::check_official(bytes)
         .map_err(|fault| anyhow!("what {url} gave ({fetched} bytes) is not installed: {fault}"))

@@ -10,6 +10,7 @@ pub mod exit;
 pub mod global;
 mod help;
 mod layers;
+pub mod man;
 pub mod origin;
 mod run_tail;
 pub mod serve;
@@ -53,7 +54,7 @@ enum Command {
     /// Print a completion script for a shell
     Completions(completions::CompletionsArgs),
     /// Print or write the man pages
-    Man(completions::ManArgs),
+    Man(man::ManArgs),
 }
 
 /// Runs the program with the given arguments (the first is its name).
@@ -86,7 +87,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),
-        Command::Man(args) => completions::run_man(&args),
+        Command::Man(args) => man::run(&args),
     }
 }
 

@@ -165,7 +165,7 @@ impl Default for ServeSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("listen on {address}: {source}: choose another address, or port 0 for any free one")]
+    #[error("can't listen on {address} (choose another address, or port 0 for any free one)")]
     Listen {
         /// The address asked for.
         address: SocketAddr,
@@ -176,7 +176,7 @@ pub enum ServeError {
     #[error(transparent)]
     Stamps(#[from] StampError),
     /// The dictionary is none.
-    #[error("zstd dictionary: {0}")]
+    #[error("zstd can't use the dictionary")]
     Dictionary(#[source] io::Error),
 }
 

@@ -227,23 +227,26 @@ pub(super) async fn resolve(peer: &Peer, deadline: Instant) -> Result<Vec<Socket
         Ok(Err(e)) => return Err(peer.fails(DialProblem::UnknownHost(e.to_string()))),
         Ok(Ok(addresses)) => addresses.collect(),
     };
-    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (preferred, others): (Vec<_>, Vec<_>) =
-        found.into_iter().partition(|a| a.is_ipv6() == first_is_v6);
-    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
-    let mut mixed = Vec::new();
-    loop {
-        let before = mixed.len();
-        mixed.extend(preferred.next());
-        mixed.extend(others.next());
-        if mixed.len() == before || mixed.len() >= MAX_ADDRESSES {
-            break;
-        }
-    }
+    let mixed = interleaved(found);
     if mixed.is_empty() {
         return Err(peer.fails(DialProblem::UnknownHost("it has no address".to_owned())));
     }
     Ok(mixed)
+}
+
+/// Both families in turn, beginning with the resolver's favourite, so that a broken one costs
+/// one head start; at most [`MAX_ADDRESSES`].
+fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut mixed = Vec::new();
+    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
+    while preferred.len() + others.len() > 0 && mixed.len() < MAX_ADDRESSES {
+        mixed.extend(preferred.next());
+        mixed.extend(others.next());
+    }
+    mixed
 }
 
 /// The first of these addresses that answers. Each gets a head start; a dead one does not hold
@@ -281,4 +284,38 @@ async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
     // Pings, pongs and the handshake are small and want to leave at once.
     socket.set_nodelay(true)?;
     socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[test]
+    fn address_families_take_turns() {
+        let parse = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|a| a.parse().unwrap()).collect()
+        };
+        let found = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1");
+        assert_eq!(interleaved(found), parse("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1"));
+        let many = vec![parse("1.1.1.1:1")[0]; 100];
+        assert_eq!(interleaved(many).len(), MAX_ADDRESSES);
+        assert_eq!(interleaved(Vec::new()), []);
+    }
+
+    #[tokio::test]
+    async fn one_good_address_is_enough() {
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let stream = connect_any(vec![closed, closed, open, closed]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        assert!(stream.nodelay().unwrap());
+        let error = connect_any(vec![closed, closed]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connect_any(Vec::new()).await.is_err());
+    }
 }

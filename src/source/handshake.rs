@@ -20,9 +20,10 @@ use super::endpoint::Endpoint;
 use super::head::{self, MAX_HEAD_BYTES};
 use super::refusal;
 
+pub use super::refusal::MAX_RETRY_AFTER;
+
 /// Most characters of a library's error that are shown.
 const MAX_SHOWN_CHARS: usize = 300;
-pub use super::refusal::MAX_RETRY_AFTER;
 
 /// What to ask for.
 #[derive(Clone, Debug, Default)]

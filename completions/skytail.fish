@@ -1,0 +1,197 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_skytail_global_optspecs
+    string join \n q/quiet v/verbose log-format= color= config= profile= h/help V/version
+end
+
+function __fish_skytail_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_skytail_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_skytail_using_subcommand
+    set -l cmd (__fish_skytail_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c skytail -n "__fish_skytail_needs_command" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_needs_command" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_needs_command" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_needs_command" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_needs_command" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_needs_command" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_needs_command" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print version'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'Look at and edit the saved cursors'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Where to listen; port 0 takes any free port' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
+legacy\t'The original server: cursors are times'"
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop\'s events'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of leaving them silent'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "install" -d 'Fetch the dictionary, check it and keep it in the cache directory'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "show" -d 'Show where the dictionary is and whether it is the right one'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l zstd-dictionary -d 'Look at this file instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l dir -d 'Write to a file in DIR instead of stdout' -r -f -a "(__fish_complete_directories)"
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l all -d 'Write the scripts of all shells into --dir'
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l dir -d 'Write a page for each command into DIR [default: print the main page]' -r -f -a "(__fish_complete_directories)"
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout -d 'Give up an attempt after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d 'Ping a silent server after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity or account [default: all]' -r -f -a "commit\t''
+identity\t''
+account\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
+update\t''
+delete\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to finish the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer -d 'Most events waiting for output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer-bytes -d 'Most bytes waiting for output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l when-full -d 'Then block (which loses nothing), drop-newest or drop-oldest' -r -f -a "block\t''
+drop-newest\t''
+drop-oldest\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-lag -d 'Warn when more keep waiting [default: no warning]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l progress -d 'Progress: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+app.bsky.feed.like\t''
+app.bsky.feed.repost\t''
+app.bsky.feed.threadgate\t''
+app.bsky.feed.postgate\t''
+app.bsky.feed.generator\t''
+app.bsky.graph.follow\t''
+app.bsky.graph.block\t''
+app.bsky.graph.list\t''
+app.bsky.graph.listitem\t''
+app.bsky.graph.starterpack\t''
+app.bsky.graph.listblock\t''
+app.bsky.actor.profile\t''
+app.bsky.labeler.service\t''
+chat.bsky.actor.declaration\t''
+app.bsky.feed.\*\t''
+app.bsky.graph.\*\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s h -l help -d 'Print help'

@@ -1,0 +1,5 @@
+//! shim
+/// shim
+#[derive(Debug, thiserror::Error)]
+#[error("shim")]
+pub struct StoreError;

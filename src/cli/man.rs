@@ -1,0 +1,93 @@
+//! `skytail man`: the manual, generated from the flags and never written by hand.
+
+use std::io::{self, Write as _};
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use clap::{Command, CommandFactory, ValueHint};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+
+use super::Cli;
+use super::completions::{cant_write, create, print};
+use super::exit::Exit;
+
+/// The flags of `skytail man`.
+#[derive(Debug, clap::Args)]
+pub struct ManArgs {
+    /// Write a page for each command into DIR [default: print the main page]
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    dir: Option<PathBuf>,
+}
+
+/// Runs `skytail man`.
+///
+/// # Errors
+/// Where the pages can't be written.
+pub fn run(args: &ManArgs) -> anyhow::Result<Exit> {
+    let mut root = Cli::command();
+    root.build();
+    let Some(dir) = &args.dir else {
+        return print(&page(&root)?);
+    };
+    create(dir)?;
+    for (name, page) in pages(&root)? {
+        std::fs::write(dir.join(name), page).with_context(|| cant_write(dir))?;
+    }
+    Ok(Exit::Done)
+}
+
+/// The pages of a command and of all below it, with the names of their files.
+fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name());
+    let mut all = vec![(format!("{name}.1"), page(command)?)];
+    for below in command.get_subcommands().filter(|sub| !sub.is_hide_set()) {
+        all.extend(pages(below)?);
+    }
+    Ok(all)
+}
+
+/// One page. The two sections that clap_mangen leaves unreadable are our own: its synopsis
+/// lists every flag, and it fills the lines of the examples into paragraphs.
+fn page(command: &Command) -> io::Result<Vec<u8>> {
+    let mut command = command.clone();
+    let source = concat!("skytail ", env!("CARGO_PKG_VERSION"));
+    let man = Man::new(command.clone()).source(source).manual("skytail");
+    let mut page = Vec::new();
+    man.render_title(&mut page)?;
+    man.render_name_section(&mut page)?;
+    page.extend(synopsis(&mut command));
+    man.render_description_section(&mut page)?;
+    man.render_options_section(&mut page)?;
+    if command.has_subcommands() {
+        man.render_subcommands_section(&mut page)?;
+    }
+    if let Some(text) = command.get_after_help() {
+        page.extend(notes(&text.to_string()));
+    }
+    page.flush()?;
+    Ok(page)
+}
+
+fn synopsis(command: &mut Command) -> Vec<u8> {
+    let usage = command.render_usage().to_string();
+    let usage = usage.trim_start_matches("Usage:").trim().to_owned();
+    let name = command.get_bin_name().unwrap_or("skytail").to_owned();
+    let rest = usage.strip_prefix(&name).unwrap_or_default().to_owned();
+    let mut roff = Roff::new();
+    roff.control("SH", ["SYNOPSIS"]);
+    roff.text([bold(name), roman(rest)]);
+    roff.to_roff().into_bytes()
+}
+
+/// Text that keeps its lines.
+fn notes(text: &str) -> Vec<u8> {
+    let mut roff = Roff::new();
+    roff.control("SH", ["NOTES"]);
+    roff.control("nf", []);
+    for line in text.lines() {
+        roff.text([roman(line)]);
+    }
+    roff.control("fi", []);
+    roff.to_roff().into_bytes()
+}

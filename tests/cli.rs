@@ -1,0 +1,251 @@
+//! What the command line promises, asked of the built binary: help, exit codes, messages,
+//! and that what is generated is up to date. Nothing here dials.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+/// The binary in a home of its own, away from the settings of whoever runs the tests.
+fn skytail(home: &Path) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("SKYTAIL_") {
+            command.env_remove(name);
+        }
+    }
+    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "APPDATA"] {
+        command.env(name, home);
+    }
+    command.env("COLUMNS", "80").env("NO_COLOR", "1").stdin(Stdio::null());
+    command
+}
+
+fn run(args: &[&str]) -> Output {
+    let home = TempDir::new().unwrap();
+    skytail(home.path()).args(args).output().unwrap()
+}
+
+fn stdout(args: &[&str]) -> String {
+    let output = run(args);
+    assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+    assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// The message of a run that must end with 2 and print nothing to stdout.
+fn usage_error(command: &mut Command) -> String {
+    let output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
+    assert!(output.stdout.is_empty(), "{command:?}: {output:?}");
+    String::from_utf8(output.stderr).unwrap()
+}
+
+#[test]
+fn the_help_fits_a_screen() {
+    let help = stdout(&["--help"]);
+    assert!(help.lines().count() <= 24, "{help}");
+    for page in [help, stdout(&["tail", "--help"])] {
+        let long: Vec<&str> = page.lines().filter(|l| l.chars().count() > 80).collect();
+        assert!(long.is_empty(), "{long:#?}");
+    }
+}
+
+#[test]
+fn the_help_is_what_was_reviewed() {
+    insta::assert_snapshot!("skytail_help", stdout(&["--help"]));
+    insta::assert_snapshot!("skytail_tail_help", stdout(&["tail", "--help"]));
+}
+
+#[test]
+fn short_and_long_help_are_one() {
+    assert_eq!(stdout(&["-h"]), stdout(&["--help"]));
+    assert_eq!(stdout(&["tail", "-h"]), stdout(&["tail", "--help"]));
+}
+
+#[test]
+fn the_name_alone_is_a_usage_error_that_helps() {
+    let home = TempDir::new().unwrap();
+    let message = usage_error(&mut skytail(home.path()));
+    assert!(message.contains("Commands:"), "{message}");
+}
+
+#[test]
+fn the_version_is_that_of_the_package() {
+    assert_eq!(stdout(&["--version"]), concat!("skytail ", env!("CARGO_PKG_VERSION"), "\n"));
+}
+
+#[test]
+fn a_mistake_ends_with_2_and_names_flag_value_and_remedy() {
+    let home = TempDir::new().unwrap();
+    for (args, parts) in [
+        ("nonsense", &["'nonsense'"][..]),
+        ("tail --hots example.com", &["'--hots'", "'--host'"]),
+        ("tail -c nonsense", &["--collection: \"nonsense\"", "app.bsky.feed.post"]),
+        ("tail -d alice.example.com", &["--did: \"alice.example.com\"", "did:plc:"]),
+        ("tail -d @/nowhere/dids", &["--did: ", "/nowhere/dids", "one value a line"]),
+        ("tail -k post", &["'post'", "--kind", "identity"]),
+        ("tail -k identity -c app.bsky.feed.post", &["--kind", "--collection", "commit"]),
+        ("tail --host ftp://example.com", &["--host: ", "ftp", "wss"]),
+        ("tail --cursor yesterdy", &["--cursor: ", "yesterdy", "auto"]),
+        ("tail --until soon", &["--until: \"soon\"", "-15m"]),
+        ("tail --buffer-bytes 8x", &["'8x'", "--buffer-bytes", "8MiB"]),
+        ("tail --buffer 0", &["'0'", "--buffer", "1 to 100000000"]),
+        ("tail --timeout 5", &["'5'", "--timeout", "5m"]),
+        ("tail -n -3", &["-3"]),
+        ("tail --demo --host localhost", &["--demo", "--host"]),
+        ("tail -q -v", &["--quiet", "--verbose"]),
+        ("tail --profile posts", &["\"posts\"", "config.toml", "--config"]),
+        ("tail --config /nowhere/c.toml", &["/nowhere/c.toml"]),
+        ("completions tcsh", &["'tcsh'", "fish"]),
+        ("completions", &["SHELL"]),
+        ("completions --all", &["--dir"]),
+    ] {
+        let message = usage_error(skytail(home.path()).args(args.split_whitespace()));
+        for part in parts {
+            assert!(message.contains(part), "{args}: {part:?} is missing in:\n{message}");
+        }
+        assert!(message.starts_with("error: "), "{args}: {message}");
+    }
+}
+
+#[test]
+fn a_mistake_in_the_surroundings_is_named_where_it_is() {
+    let home = TempDir::new().unwrap();
+    let tail = |home: &TempDir| {
+        let mut command = skytail(home.path());
+        command.arg("tail");
+        command
+    };
+    let message = usage_error(tail(&home).env("SKYTAIL_DID", "did:plc:a,bob"));
+    assert!(message.starts_with("error: SKYTAIL_DID: \"bob\" is not a DID"), "{message}");
+    let message = usage_error(tail(&home).env("SKYTAIL_WHEN_FULL", "burst"));
+    assert!(message.starts_with("error: SKYTAIL_WHEN_FULL: invalid value 'burst'"), "{message}");
+    let message = usage_error(tail(&home).env("SKYTAIL_PROFILE", "p"));
+    assert!(message.contains("no profile \"p\""), "{message}");
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn the_file_of_settings_is_found_and_checked() {
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("skytail").join("config.toml");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let complaint = |text: &str, args: &[&str]| {
+        std::fs::write(&path, text).unwrap();
+        usage_error(skytail(home.path()).arg("tail").args(args))
+    };
+    let place = format!("error: {}", path.display());
+    let message = complaint("hosts = 'a'", &[]);
+    assert!(message.starts_with(&format!("{place}: \"hosts\" is no setting")), "{message}");
+    assert!(message.contains("did you mean \"host\"?"), "{message}");
+    let message = complaint("collection = 'x'", &[]);
+    assert!(message.starts_with(&format!("{place}: collection: \"x\" is not a")), "{message}");
+    let message = complaint("[profile.p]\ncursor = 'x'", &["--profile", "p"]);
+    assert!(message.starts_with(&format!("{place}: [profile.p] cursor: ")), "{message}");
+    let message = complaint("[profile.p]", &["--profile", "q"]);
+    assert!(message.contains("its profiles are p"), "{message}");
+}
+
+#[test]
+fn help_and_scripts_are_quiet_when_nobody_reads_them() {
+    for args in [&["--help"][..], &["tail", "--help"], &["completions", "bash"], &["man"]] {
+        let home = TempDir::new().unwrap();
+        let (reader, writer) = std::io::pipe().unwrap();
+        drop(reader);
+        let mut command = skytail(home.path());
+        let child = command.args(args).stdout(writer).stderr(Stdio::piped()).spawn().unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
+        assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
+    }
+}
+
+/// The files in a directory, by name.
+fn files(dir: &Path) -> BTreeMap<String, String> {
+    let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
+    entries
+        .filter(|entry| entry.file_type().unwrap().is_file())
+        .map(|entry| {
+            let name = entry.file_name().into_string().unwrap();
+            (name, std::fs::read_to_string(entry.path()).unwrap())
+        })
+        .collect()
+}
+
+fn assert_up_to_date(args: &[&str], committed: &str) {
+    let fresh = TempDir::new().unwrap();
+    let dir = fresh.path().to_str().unwrap();
+    stdout(&[args, &["--dir", dir]].concat());
+    let committed_dir = Path::new(env!("CARGO_MANIFEST_DIR")).join(committed);
+    let (fresh, committed_files) = (files(fresh.path()), files(&committed_dir));
+    let names = |files: &BTreeMap<String, String>| files.keys().cloned().collect::<Vec<_>>();
+    let remedy = format!("run: cargo run -- {} --dir {committed}", args.join(" "));
+    assert_eq!(names(&fresh), names(&committed_files), "{remedy}");
+    for (name, text) in fresh {
+        assert!(committed_files[&name] == text, "{committed}/{name} has drifted; {remedy}");
+    }
+}
+
+#[test]
+fn the_completion_scripts_are_up_to_date() {
+    assert_up_to_date(&["completions", "--all"], "completions");
+}
+
+#[test]
+fn the_manual_is_up_to_date() {
+    assert_up_to_date(&["man"], "completions/man");
+}
+
+#[test]
+fn one_script_is_the_same_on_stdout() {
+    let scripts = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("completions"));
+    assert_eq!(stdout(&["completions", "zsh"]), scripts["_skytail"]);
+    assert_eq!(stdout(&["completions", "bash"]), scripts["skytail.bash"]);
+}
+
+#[test]
+fn bash_completes_commands_flags_words_and_collections() {
+    let offers = |words: &[&str]| {
+        let last = words.len() - 1;
+        let driver = format!(
+            "source completions/skytail.bash; compopt() {{ :; }}; COMP_WORDS=({}); COMP_CWORD={last}; \
+             _skytail skytail '{}' '{}'; printf '%s\\n' \"${{COMPREPLY[@]}}\"",
+            words.iter().map(|w| format!("'{w}' ")).collect::<String>(),
+            words[last],
+            words[last - 1],
+        );
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", &driver]).current_dir(env!("CARGO_MANIFEST_DIR"));
+        let output = bash.output().ok()?;
+        assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
+        let lines = String::from_utf8(output.stdout).unwrap();
+        Some(lines.lines().map(str::to_owned).collect::<Vec<_>>())
+    };
+    let Some(commands) = offers(&["skytail", "ta"]) else {
+        println!("skipped: there is no bash here");
+        return;
+    };
+    assert_eq!(commands, ["tail"]);
+    assert_eq!(
+        offers(&["skytail", "tail", "--when-full", "drop"]).unwrap(),
+        ["drop-newest", "drop-oldest"]
+    );
+    assert!(offers(&["skytail", "tail", "--check"]).unwrap().len() == 2);
+    for flag in ["-c", "--collection"] {
+        let graph = offers(&["skytail", "tail", flag, "app.bsky.graph."]).unwrap();
+        assert!(graph.contains(&"app.bsky.graph.follow".to_owned()), "{graph:?}");
+        assert!(graph.contains(&"app.bsky.graph.*".to_owned()), "{graph:?}");
+        assert_eq!(graph.len(), 7, "{graph:?}");
+    }
+}
+
+#[test]
+fn help_is_coloured_only_where_it_should_be() {
+    let escape = '\u{1b}';
+    assert!(!stdout(&["tail", "--help"]).contains(escape));
+    assert!(stdout(&["--color=always", "tail", "--help"]).contains(escape));
+    assert!(stdout(&["tail", "--color", "always", "--help"]).contains(escape));
+}
