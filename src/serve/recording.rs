@@ -4,6 +4,7 @@
 //! `timeline`'s work. The whole recording is held in memory (its bytes plus, with `stamps`,
 //! about 70 bytes an event), so that any number of connections replays it without touching
 //! the disk.
+
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::Path;
