@@ -1,5 +1,0 @@
-//! shim
-/// shim
-#[derive(Debug, thiserror::Error)]
-#[error("shim")]
-pub struct StoreError;
