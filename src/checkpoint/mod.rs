@@ -1,5 +1,13 @@
 //! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
 
+mod error;
+pub mod lease;
+mod open;
+mod row;
+pub mod saver;
+mod schema;
+pub mod store;
+
 use std::path::PathBuf;
 
 use etcetera::BaseStrategy as _;
