@@ -1,10 +1,36 @@
 //! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
 
+mod error;
+pub mod lease;
+mod open;
+mod row;
 pub mod saver;
+mod schema;
 pub mod store;
 
-use crate::position::Resume;
+use std::path::PathBuf;
+
+use etcetera::BaseStrategy as _;
+
+use crate::position::{Resume, Seq, TimeUs};
 use crate::sink::Delivered;
+
+/// Why there is no default state file.
+#[derive(Debug, thiserror::Error)]
+#[error("the system does not say where your home directory is")]
+pub struct NoHome;
+
+/// The state file where nobody named one: `skytail/state.db` under `$XDG_STATE_HOME`
+/// (`~/.local/state`), or under the directory for application data on a platform that has
+/// none for state. Nothing is created.
+///
+/// # Errors
+/// [`NoHome`] where no home directory is known.
+pub fn default_state_path() -> Result<PathBuf, NoHome> {
+    let base = etcetera::choose_base_strategy().map_err(|_| NoHome)?;
+    let directory = base.state_dir().unwrap_or_else(|| base.data_dir());
+    Ok(directory.join("skytail").join("state.db"))
+}
 
 /// What is saved for a consumer. Only delivered output can become one.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -26,13 +52,11 @@ impl Checkpoint {
     }
 }
 
-/// TEMPORARY body, replaced by the checkpoint branch.
-///
-/// # Errors
-/// Where the system does not say whose home this is.
-pub fn default_state_path() -> Result<std::path::PathBuf, etcetera::HomeDirError> {
-    use etcetera::BaseStrategy as _;
-    let base = etcetera::choose_base_strategy()?;
-    let dir = base.state_dir().unwrap_or_else(|| base.data_dir());
-    Ok(dir.join("skytail").join("state.db"))
+/// A place in a stream that a person can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CursorValue {
+    /// An instant; good on any server. At least [`Seq::LIMIT`] microseconds.
+    Time(TimeUs),
+    /// A sequence number of one v2 server; at least 1 and below [`Seq::LIMIT`].
+    Seq(Seq),
 }

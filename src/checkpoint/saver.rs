@@ -1,13 +1,173 @@
-//! shim
-use super::{Checkpoint, store::StoreError};
-/// shim
-#[derive(Debug)]
-pub struct Saver;
+//! The thread that saves. Whoever writes events hands it checkpoints and never waits for the
+//! disk; it keeps the newest and commits as fast as the disk allows.
+
+use std::fmt;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use super::Checkpoint;
+use super::store::{Store, StoreError};
+use crate::position::TimeUs;
+
+/// A change in whether saving works.
+#[derive(Clone, Copy, Debug)]
+pub enum Health<'a> {
+    /// A save failed, and the one before it did not.
+    Failing(&'a StoreError),
+    /// A save worked again.
+    Recovered,
+}
+
+/// The handle of the thread. Dropping it ends the thread as [`Saver::finish`] does, and throws
+/// the outcome away.
+pub struct Saver {
+    shared: Arc<Shared>,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Default)]
+struct Shared {
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    /// The newest checkpoint that is not committed.
+    slot: Option<Checkpoint>,
+    /// Whether something came since the thread looked last. A checkpoint that failed lies in
+    /// the slot without this, so that it waits for the next instead of spinning.
+    is_due: bool,
+    is_finishing: bool,
+    error: Option<StoreError>,
+}
+
 impl Saver {
-    /// shim
-    pub fn save(&self, _c: Checkpoint) {}
-    /// shim
-    pub fn finish(self) -> Result<(), StoreError> {
-        Ok(())
+    /// Starts the thread. `on_change` runs on it: once where saving starts to fail, and once
+    /// where it works again.
+    ///
+    /// # Errors
+    /// As the system reports, where it has no thread left.
+    pub fn spawn(
+        store: Store,
+        consumer: String,
+        on_change: impl FnMut(Health<'_>) + Send + 'static,
+    ) -> std::io::Result<Self> {
+        let shared = Arc::new(Shared::default());
+        let worker = Worker { shared: Arc::clone(&shared), store, consumer, on_change };
+        let thread = thread::Builder::new().name("saver".to_owned()).spawn(move || worker.run())?;
+        Ok(Self { shared, thread: Some(thread) })
+    }
+
+    /// Hands over a checkpoint. Never waits for the disk; one that is still waiting is
+    /// replaced.
+    pub fn save(&self, checkpoint: Checkpoint) {
+        let mut state = self.shared.lock();
+        state.slot = Some(checkpoint);
+        state.is_due = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Why the last save failed; `None` while saving works.
+    #[must_use]
+    pub fn health(&self) -> Option<StoreError> {
+        self.shared.lock().error.clone()
+    }
+
+    /// Commits the newest checkpoint, trying once more where it had failed, closes the store
+    /// and ends the thread.
+    ///
+    /// # Errors
+    /// The error of the last save: what was handed over last is then not saved.
+    pub fn finish(mut self) -> Result<(), StoreError> {
+        self.end()?;
+        self.shared.lock().error.take().map_or(Ok(()), Err)
+    }
+
+    fn end(&mut self) -> Result<(), StoreError> {
+        let Some(thread) = self.thread.take() else { return Ok(()) };
+        self.shared.lock().is_finishing = true;
+        self.shared.changed.notify_one();
+        thread.join().map_err(|_| StoreError::Lost)
     }
 }
+
+impl Drop for Saver {
+    fn drop(&mut self) {
+        let _ = self.end();
+    }
+}
+
+impl fmt::Debug for Saver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Saver").field("health", &self.health()).finish_non_exhaustive()
+    }
+}
+
+impl Shared {
+    /// No code that holds the lock can panic half-way through a change.
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for work. Returns it, if there is any, and whether it is the last.
+    fn next(&self) -> (Option<Checkpoint>, bool) {
+        let idle = |state: &mut State| !state.is_due && !state.is_finishing;
+        let waited = self.changed.wait_while(self.lock(), idle);
+        let mut state = waited.unwrap_or_else(PoisonError::into_inner);
+        state.is_due = false;
+        (state.slot.take(), state.is_finishing)
+    }
+
+    /// Notes the outcome of a save. Returns whether it differs from the one before.
+    fn note(&self, checkpoint: Checkpoint, outcome: &Result<(), StoreError>) -> bool {
+        let mut state = self.lock();
+        let was_failing = state.error.is_some();
+        state.error = outcome.as_ref().err().cloned();
+        if state.error.is_some() && state.slot.is_none() {
+            state.slot = Some(checkpoint);
+        }
+        was_failing != state.error.is_some()
+    }
+}
+
+struct Worker<F> {
+    shared: Arc<Shared>,
+    store: Store,
+    consumer: String,
+    on_change: F,
+}
+
+impl<F: FnMut(Health<'_>)> Worker<F> {
+    fn run(mut self) {
+        loop {
+            let (checkpoint, is_last) = self.shared.next();
+            if let Some(checkpoint) = checkpoint {
+                self.save(checkpoint);
+            }
+            if is_last {
+                return;
+            }
+        }
+    }
+
+    fn save(&mut self, checkpoint: Checkpoint) {
+        let outcome = self.store.save(&self.consumer, &checkpoint, now());
+        if self.shared.note(checkpoint, &outcome) {
+            match &outcome {
+                Ok(()) => (self.on_change)(Health::Recovered),
+                Err(error) => (self.on_change)(Health::Failing(error)),
+            }
+        }
+    }
+}
+
+/// The present, for people to see when a cursor was saved: nothing depends on it.
+fn now() -> TimeUs {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    TimeUs(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))
+}
+
+#[cfg(test)]
+mod tests;

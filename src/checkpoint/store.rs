@@ -1,5 +1,348 @@
-//! shim
-/// shim
-#[derive(Debug, thiserror::Error)]
-#[error("shim")]
-pub struct StoreError;
+//! The state file: what each consumer's cursor is, read and written. It knows no thread and no
+//! lock on names (see [`super::saver`] and [`super::lease`]).
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
+
+pub use super::error::StoreError;
+pub use super::row::{ByHand, Entry, Previous, SavedCursor};
+
+use super::row::{self, BadColumn, identity_bytes};
+use super::{Checkpoint, CursorValue, open};
+use crate::position::{Seq, ServerKind, TimeUs};
+
+/// An open state file.
+#[derive(Debug)]
+pub struct Store {
+    connection: Connection,
+    path: PathBuf,
+    identity_seed: u64,
+}
+
+/// Events that could not be had. Either pair of ends may be unknown.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Gap {
+    /// When it was noticed.
+    pub seen_at: TimeUs,
+    /// The last instant before it.
+    pub from_time: Option<TimeUs>,
+    /// The first instant after it.
+    pub to_time: Option<TimeUs>,
+    /// The last sequence number before it.
+    pub from_seq: Option<Seq>,
+    /// The first sequence number after it.
+    pub to_seq: Option<Seq>,
+    /// Why, in a few words for a person.
+    pub reason: String,
+}
+
+/// Moves the position, if there is one, to the columns that remember what was replaced.
+const KEEP_PREVIOUS: &str = "
+UPDATE consumers SET
+  previous_server = server, previous_time_us = newest_time_us, previous_seq = newest_seq,
+  previous_updated_at_us = updated_at_us
+WHERE name = :name AND server IS NOT NULL";
+
+const SAVE: &str = "
+INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
+  rewind_time_us, rewind_seq, latest_time_us, identities)
+VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
+  :rewind_time, :rewind_seq, :latest_time, :identities)
+ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
+  server = excluded.server, server_kind = excluded.server_kind,
+  newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
+  rewind_time_us = excluded.rewind_time_us, rewind_seq = excluded.rewind_seq,
+  latest_time_us = excluded.latest_time_us, identities = excluded.identities,
+  set_time_us = NULL, set_seq = NULL, set_server = NULL";
+
+const SET: &str = "
+INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server)
+VALUES (:name, :now, :time, :seq, :server)
+ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
+  server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
+  rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL,
+  set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
+  set_server = excluded.set_server";
+
+const RECORD_GAP: &str = "
+INSERT INTO gaps (consumer, seen_at_us, from_us, to_us, from_seq, to_seq, reason)
+VALUES (:name, :seen_at, :from_us, :to_us, :from_seq, :to_seq, :reason)";
+
+impl Store {
+    /// Opens the state file, and makes it where there is none: readable by its owner only, as
+    /// are the directories made for it.
+    ///
+    /// # Errors
+    /// [`StoreError`]. A file that is not ours, from a newer skytail, or damaged is left as
+    /// it is.
+    pub fn open(path: &Path) -> Result<Self, StoreError> {
+        Self::with(open::writable(path)?, path)
+    }
+
+    /// Opens an existing state file to look at; `None` where nothing was ever saved. Works
+    /// while a tail runs, and makes no file. Writing through it fails.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn open_existing(path: &Path) -> Result<Option<Self>, StoreError> {
+        open::readable(path)?.map(|connection| Self::with(connection, path)).transpose()
+    }
+
+    fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
+        let mut store = Self { connection, path: path.to_owned(), identity_seed: 0 };
+        let seed: Option<String> = store
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = 'identity_seed'", [], |row| row.get(0))
+            .optional()
+            .map_err(|error| store.told(&error))?;
+        let seed = seed.filter(|digits| digits.len() == 16);
+        store.identity_seed = seed
+            .and_then(|digits| u64::from_str_radix(&digits, 16).ok())
+            .ok_or_else(|| StoreError::Damaged {
+                path: path.to_owned(),
+                cause: "identity_seed in the table meta is not 16 hexadecimal digits".to_owned(),
+            })?;
+        Ok(store)
+    }
+
+    /// The path it was opened by.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The random seed that all identities in this file were made with.
+    #[must_use]
+    pub fn identity_seed(&self) -> u64 {
+        self.identity_seed
+    }
+
+    /// The cursor saved under a name; `None` where there is none.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Row`] where what is saved makes no sense.
+    pub fn load(&self, consumer: &str) -> Result<Option<SavedCursor>, StoreError> {
+        self.one(consumer, row::cursor)
+    }
+
+    /// All that is saved under a name.
+    ///
+    /// # Errors
+    /// As [`Store::load`].
+    pub fn entry(&self, consumer: &str) -> Result<Option<Entry>, StoreError> {
+        self.one(consumer, |row| row::entry(consumer.to_owned(), row))
+    }
+
+    /// Everything that is saved, by name. A damaged row is an error of its own, so that it
+    /// does not hide the others.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file can't be read.
+    pub fn list(&self) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
+        self.rows("SELECT * FROM consumers ORDER BY name", |row| {
+            let name: String = row.get("name")?;
+            let entry = row::entry(name.clone(), row);
+            Ok(entry.map_err(|bad| self.bad_row(&name, bad)))
+        })
+    }
+
+    /// The names under which something is saved, sorted.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the file can't be read.
+    pub fn names(&self) -> Result<Vec<String>, StoreError> {
+        self.rows("SELECT name FROM consumers ORDER BY name", |row| row.get(0))
+    }
+
+    /// Saves where a tail stands. A cursor set by hand has then done its work and goes.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was saved before is then unchanged.
+    pub fn save(
+        &mut self,
+        consumer: &str,
+        checkpoint: &Checkpoint,
+        now: TimeUs,
+    ) -> Result<(), StoreError> {
+        let resume = checkpoint.resume();
+        let position = &resume.position;
+        let kind = match position.origin.kind {
+            ServerKind::Legacy => "legacy",
+            ServerKind::V2 => "v2",
+        };
+        let done = self.connection.prepare_cached(SAVE).and_then(|mut statement| {
+            statement.execute(named_params! {
+                ":name": consumer,
+                ":now": now.0.cast_signed(),
+                ":server": &*position.origin.server,
+                ":kind": kind,
+                ":newest_time": position.newest.time.0.cast_signed(),
+                ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
+                ":rewind_time": position.rewind_to.time.0.cast_signed(),
+                ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
+                ":latest_time": position.latest_time.0.cast_signed(),
+                ":identities": identity_bytes(&resume.identities),
+            })
+        });
+        done.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// Notes the position saved so far as the previous one. For a run that starts somewhere
+    /// else, before its first save.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_previous(&mut self, consumer: &str) -> Result<(), StoreError> {
+        let done = self.connection.execute(KEEP_PREVIOUS, named_params! { ":name": consumer });
+        done.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// Saves a cursor that a person chose, and notes the position that it replaces. Whoever
+    /// calls this holds the [`super::lease::Lease`] on the name.
+    ///
+    /// # Errors
+    /// [`StoreError`]; what was saved before is then unchanged.
+    pub fn set(&mut self, consumer: &str, to: &ByHand, now: TimeUs) -> Result<(), StoreError> {
+        let (time, seq) = match to.at {
+            CursorValue::Time(time) => (Some(time.0.cast_signed()), None),
+            CursorValue::Seq(seq) => (None, Some(seq.0.cast_signed())),
+        };
+        self.in_transaction(|connection| {
+            connection.execute(KEEP_PREVIOUS, named_params! { ":name": consumer })?;
+            connection.execute(
+                SET,
+                named_params! {
+                    ":name": consumer,
+                    ":now": now.0.cast_signed(),
+                    ":time": time,
+                    ":seq": seq,
+                    ":server": to.server.as_deref(),
+                },
+            )
+        })
+        .map(drop)
+    }
+
+    /// Forgets a name with its gaps. Returns whether there was anything under it. Whoever
+    /// calls this holds the [`super::lease::Lease`] on the name.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then removed.
+    pub fn remove(&mut self, consumer: &str) -> Result<bool, StoreError> {
+        let removed = self.in_transaction(|connection| {
+            connection.execute("DELETE FROM gaps WHERE consumer = ?1", [consumer])?;
+            connection.execute("DELETE FROM consumers WHERE name = ?1", [consumer])
+        })?;
+        Ok(removed > 0)
+    }
+
+    /// Notes events that could not be had.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn record_gap(&mut self, consumer: &str, gap: &Gap) -> Result<(), StoreError> {
+        let done = self.connection.execute(
+            RECORD_GAP,
+            named_params! {
+                ":name": consumer,
+                ":seen_at": gap.seen_at.0.cast_signed(),
+                ":from_us": gap.from_time.map(|time| time.0.cast_signed()),
+                ":to_us": gap.to_time.map(|time| time.0.cast_signed()),
+                ":from_seq": gap.from_seq.map(|seq| seq.0.cast_signed()),
+                ":to_seq": gap.to_seq.map(|seq| seq.0.cast_signed()),
+                ":reason": gap.reason,
+            },
+        );
+        done.map(drop).map_err(|error| self.told(&error))
+    }
+
+    /// The newest gaps of a consumer, newest first, at most `most`.
+    ///
+    /// # Errors
+    /// [`StoreError`] where the table can't be read.
+    pub fn gaps(&self, consumer: &str, most: u32) -> Result<Vec<Gap>, StoreError> {
+        let time = |row: &Row<'_>, name| {
+            row.get::<_, Option<i64>>(name).map(|us| us.map(|us| TimeUs(us.cast_unsigned())))
+        };
+        let seq = |row: &Row<'_>, name| {
+            row.get::<_, Option<i64>>(name).map(|seq| seq.map(|seq| Seq(seq.cast_unsigned())))
+        };
+        self.rows_with(
+            "SELECT * FROM gaps WHERE consumer = ?1 ORDER BY seen_at_us DESC, rowid DESC LIMIT ?2",
+            (consumer, most),
+            |row| {
+                Ok(Gap {
+                    seen_at: TimeUs(row.get::<_, i64>("seen_at_us")?.cast_unsigned()),
+                    from_time: time(row, "from_us")?,
+                    to_time: time(row, "to_us")?,
+                    from_seq: seq(row, "from_seq")?,
+                    to_seq: seq(row, "to_seq")?,
+                    reason: row.get("reason")?,
+                })
+            },
+        )
+    }
+
+    fn one<T>(
+        &self,
+        consumer: &str,
+        read: impl FnOnce(&Row<'_>) -> Result<T, BadColumn>,
+    ) -> Result<Option<T>, StoreError> {
+        let found = self
+            .connection
+            .query_row("SELECT * FROM consumers WHERE name = ?1", [consumer], |row| Ok(read(row)))
+            .optional()
+            .map_err(|error| self.told(&error))?;
+        found.transpose().map_err(|bad| self.bad_row(consumer, bad))
+    }
+
+    fn rows<T>(
+        &self,
+        sql: &str,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        self.rows_with(sql, (), read)
+    }
+
+    fn rows_with<T>(
+        &self,
+        sql: &str,
+        params: impl rusqlite::Params,
+        read: impl FnMut(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StoreError> {
+        let rows = self
+            .connection
+            .prepare(sql)
+            .and_then(|mut statement| statement.query_map(params, read)?.collect());
+        rows.map_err(|error| self.told(&error))
+    }
+
+    fn in_transaction<T>(
+        &mut self,
+        work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
+    ) -> Result<T, StoreError> {
+        let done = self.connection.transaction().and_then(|transaction| {
+            let result = work(&transaction)?;
+            transaction.commit()?;
+            Ok(result)
+        });
+        done.map_err(|error| self.told(&error))
+    }
+
+    fn bad_row(&self, consumer: &str, bad: BadColumn) -> StoreError {
+        StoreError::Row {
+            path: self.path.clone(),
+            consumer: consumer.to_owned(),
+            column: bad.column,
+            problem: bad.problem,
+        }
+    }
+
+    fn told(&self, error: &rusqlite::Error) -> StoreError {
+        StoreError::from_sqlite(&self.path, error)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -13,7 +13,6 @@ pub mod stop;
 pub mod watch;
 pub mod writer;
 
-use std::future::Future;
 use std::io;
 use std::pin::pin;
 use std::sync::Arc;
@@ -107,17 +106,20 @@ pub fn run(
     draw_every: Option<Duration>,
     draw: &mut dyn FnMut(),
 ) -> Outcome {
-    let system = |what| move |source| Outcome::failed(PipelineError::System { what, source });
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    let outcome = runtime.map_err(system("start the runtime")).and_then(|runtime| {
-        let sink = Stdout::open().map_err(system("use standard output"))?;
-        runtime.block_on(async {
-            let signals = Signals::listen().map_err(system("listen for signals"))?;
-            let wired = wire(settings, parts, sink).map_err(system("start the writer thread"))?;
-            Ok(drive(settings, wired, signals, draw_every, draw).await)
-        })
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            let what = "start the runtime";
+            return Outcome::failed(PipelineError::System { what, source });
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let (wired, signals) = wire(settings, parts)?;
+        Ok(drive(settings, wired, signals, draw_every, draw).await)
     });
-    outcome.unwrap_or_else(|failed| failed)
+    // A name that is being looked up can't be interrupted, and nobody waits for it any more.
+    runtime.shutdown_timeout(Duration::ZERO);
+    outcome.unwrap_or_else(Outcome::failed)
 }
 
 /// The parts, connected.
@@ -129,7 +131,10 @@ struct Wired {
     metrics: Arc<Metrics>,
 }
 
-fn wire(settings: &TailSettings, parts: Parts, sink: Stdout) -> io::Result<Wired> {
+fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
+    let system = |what| move |source| PipelineError::System { what, source };
+    let sink = Stdout::open().map_err(system("use standard output"))?;
+    let signals = Signals::listen().map_err(system("listen for signals"))?;
     let Parts { start, saver, identity_seed, dictionary, metrics } = parts;
     let stop = Stop::new(settings.drain_timeout);
     if settings.stop.limit == Some(0) {
@@ -162,10 +167,12 @@ fn wire(settings: &TailSettings, parts: Parts, sink: Stdout) -> io::Result<Wired
         next_report: 0,
     };
     let (done, written) = oneshot::channel();
-    let thread = std::thread::Builder::new().name("writer".into()).spawn(move || {
+    let work = move || {
         // Whoever waits for it may be gone after a second Ctrl-C.
         let _ = done.send(writer.run());
-    })?;
+    };
+    let thread = std::thread::Builder::new().name("writer".into()).spawn(work);
+    let thread = thread.map_err(system("start the writer thread"))?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
         client: Client {
@@ -190,7 +197,7 @@ fn wire(settings: &TailSettings, parts: Parts, sink: Stdout) -> io::Result<Wired
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    Ok(Wired { reader, written, thread, stop, metrics })
+    Ok((Wired { reader, written, thread, stop, metrics }, signals))
 }
 
 fn when_quiet(settings: &TailSettings) -> WhenQuiet {
@@ -267,11 +274,9 @@ fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) 
     Outcome { end, position: written.position, saved: written.saved }
 }
 
-fn sleep_or_never(after: Option<Duration>) -> impl Future<Output = ()> {
-    async move {
-        match after {
-            Some(after) => tokio::time::sleep(after).await,
-            None => std::future::pending().await,
-        }
+async fn sleep_or_never(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
     }
 }

@@ -76,13 +76,19 @@ impl ServeProcess {
         (status, rest)
     }
 
-    /// Sends raw bytes on a new connection and returns all that comes back until it closes.
+    /// Sends a request on a new connection and returns the text that comes back until it
+    /// closes.
     pub fn raw_request(&self, request: &str) -> String {
+        String::from_utf8(self.raw_bytes(request)).expect("an answer in text")
+    }
+
+    /// Sends a request on a new connection and returns all that comes back until it closes.
+    pub fn raw_bytes(&self, request: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
         stream.write_all(request.as_bytes()).expect("send");
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).expect("read the answer");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("read the answer");
         answer
     }
 
@@ -102,6 +108,8 @@ impl Drop for ServeProcess {
 /// `skytail serve RECORDING`, without standard input.
 pub fn serve_command(recording: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    // Whatever dictionary this machine's user has installed, tests start without one.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.arg("serve").arg(recording).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }

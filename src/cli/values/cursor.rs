@@ -1,25 +1,308 @@
-//! `--cursor`. TEMPORARY body, replaced by the checkpoint branch.
+//! What `--cursor` and `skytail cursors set` take: `live`, `auto`, `oldest`, an instant, an
+//! age, or an integer cursor.
+//!
+//! Pure: the present comes in as an argument. It does not know which server will answer, so
+//! whether a sequence number can be used is decided where one has.
 
+use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::Date, tz::Offset};
+
+use crate::checkpoint::CursorValue;
+use crate::position::{Seq, TimeUs};
 use crate::settings::CursorMode;
 
-/// Why a cursor was refused.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "{0:?} is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
-)]
-pub struct CursorError(String);
+/// How far ahead of this machine's clock a time may lie. Servers stamp events with clocks of
+/// their own, so a time copied from an event can be a little early; a server reads a time
+/// ahead of its clock as "live" without a word (protocol/jetstream-v1.md §4.1).
+const CLOCK_SLACK_US: u64 = 60_000_000;
 
-/// Reads a cursor.
+/// Why a cursor was refused. Every message says what to write instead.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum CursorError {
+    /// Nothing that `--cursor` takes.
+    #[error(
+        "{0:?} is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
+    )]
+    NotAMode(String),
+    /// Nothing that can be saved.
+    #[error("{0:?} is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor")]
+    NotAValue(String),
+    /// A word that names no place.
+    #[error(
+        "{0:?} says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
+    )]
+    Word(String),
+    /// A calendar time that does not say where on Earth.
+    #[error("{0:?} has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00")]
+    NoOffset(String),
+    /// A duration that does not go back.
+    #[error("{0:?} is not an age: ages start with a minus (-15m)")]
+    NotAnAge(String),
+    /// An age in months or years.
+    #[error("{0:?} counts in months or years, which have no fixed length: write days (-30d)")]
+    CalendarAge(String),
+    /// Later than now.
+    #[error(
+        "{text:?} lies in the future: this machine's clock says {now}; `--cursor live` starts from now on"
+    )]
+    Future {
+        /// The cursor as it was written.
+        text: String,
+        /// The present.
+        now: TimeUs,
+    },
+    /// Before the first time that a server reads as one.
+    #[error(
+        "{text:?} is before {earliest}, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event", earliest = TimeUs(Seq::LIMIT)
+    )]
+    TooEarly {
+        /// The cursor as it was written.
+        text: String,
+    },
+    /// The integer 0.
+    #[error(
+        "0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event"
+    )]
+    Zero,
+}
+
+/// Reads what `--cursor` takes. `now_us` is the present in Unix microseconds.
 ///
 /// # Errors
-/// [`CursorError`].
+/// [`CursorError`], worded for a person; it does not name the flag.
 pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorError> {
     match text {
-        "live" => Ok(CursorMode::Live),
-        "auto" => Ok(CursorMode::Auto),
-        "oldest" => Ok(CursorMode::Oldest),
-        _ => super::time::parse_time(text, now_us)
-            .map(CursorMode::Time)
-            .map_err(|_| CursorError(text.to_owned())),
+        "live" => return Ok(CursorMode::Live),
+        "auto" => return Ok(CursorMode::Auto),
+        "oldest" => return Ok(CursorMode::Oldest),
+        _ => {}
+    }
+    match place(text, now_us)? {
+        Some(CursorValue::Time(time)) => Ok(CursorMode::Time(time)),
+        Some(CursorValue::Seq(seq)) => Ok(CursorMode::Seq(seq)),
+        None => Err(CursorError::NotAMode(text.to_owned())),
+    }
+}
+
+/// Reads what `skytail cursors set` takes: the values of `--cursor` that name a place.
+/// `now_us` is the present in Unix microseconds.
+///
+/// # Errors
+/// [`CursorError`], worded for a person.
+pub fn parse_cursor_value(text: &str, now_us: u64) -> Result<CursorValue, CursorError> {
+    if matches!(text, "live" | "auto" | "oldest") {
+        return Err(CursorError::Word(text.to_owned()));
+    }
+    place(text, now_us)?.ok_or_else(|| CursorError::NotAValue(text.to_owned()))
+}
+
+/// A place; `None` where the text is nothing of the sort.
+fn place(text: &str, now_us: u64) -> Result<Option<CursorValue>, CursorError> {
+    if let Some(digits) = whole_number(text) {
+        return integer(text, &digits, now_us).map(Some);
+    }
+    if let Some(unix_us) = calendar_us(text)? {
+        return instant(text, unix_us, now_us).map(Some);
+    }
+    let Some(age_us) = age_us(text)? else { return Ok(None) };
+    instant(text, i128::from(now_us) - age_us, now_us).map(Some)
+}
+
+/// The digits of a number that may have single underscores between them.
+fn whole_number(text: &str) -> Option<String> {
+    let grouped = text.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
+    grouped.then(|| text.replace('_', ""))
+}
+
+fn integer(text: &str, digits: &str, now_us: u64) -> Result<CursorValue, CursorError> {
+    // More than 128 bits hold is still a number, and later than any clock.
+    let number: i128 = digits.parse().unwrap_or(i128::MAX);
+    match u64::try_from(number) {
+        Ok(0) => Err(CursorError::Zero),
+        Ok(seq) if seq < Seq::LIMIT => Ok(CursorValue::Seq(Seq(seq))),
+        _ => instant(text, number, now_us),
+    }
+}
+
+fn instant(text: &str, unix_us: i128, now_us: u64) -> Result<CursorValue, CursorError> {
+    if unix_us < i128::from(Seq::LIMIT) {
+        return Err(CursorError::TooEarly { text: text.to_owned() });
+    }
+    let latest = i128::from(now_us) + i128::from(CLOCK_SLACK_US);
+    match u64::try_from(unix_us) {
+        Ok(us) if unix_us <= latest => Ok(CursorValue::Time(TimeUs(us))),
+        _ => Err(CursorError::Future { text: text.to_owned(), now: TimeUs(now_us) }),
+    }
+}
+
+/// An RFC 3339 time, or a date as its midnight in UTC.
+fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
+    if let Ok(timestamp) = text.parse::<Timestamp>() {
+        return Ok(Some(i128::from(timestamp.as_microsecond())));
+    }
+    // A date parses from the front of a longer text too, so the length tells them apart.
+    let Ok(date) = text.parse::<Date>() else { return Ok(None) };
+    if text.len() != "2026-11-23".len() {
+        return Err(CursorError::NoOffset(text.to_owned()));
+    }
+    // Only the last day of the calendar can't be turned into a timestamp.
+    let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0));
+    Ok(Some(midnight.map_or(i128::MAX, |t| i128::from(t.as_microsecond()))))
+}
+
+/// The length of an age in microseconds, a day being 24 hours.
+fn age_us(text: &str) -> Result<Option<i128>, CursorError> {
+    let Ok(span) = text.parse::<Span>() else { return Ok(None) };
+    if span.get_years() != 0 || span.get_months() != 0 {
+        return Err(CursorError::CalendarAge(text.to_owned()));
+    }
+    let Ok(length) = span.to_duration(SpanRelativeTo::days_are_24_hours()) else { return Ok(None) };
+    if length > SignedDuration::ZERO || !(text.starts_with('-') || text.ends_with("ago")) {
+        return Err(CursorError::NotAnAge(text.to_owned()));
+    }
+    Ok(Some(-length.as_micros()))
+}
+
+#[cfg(test)]
+mod tests {
+    use insta::assert_snapshot;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// 2026-07-04T14:38:08.186668Z
+    const NOW: u64 = 1_783_175_888_186_668;
+
+    fn time(us: u64) -> Result<CursorMode, CursorError> {
+        Ok(CursorMode::Time(TimeUs(us)))
+    }
+
+    fn refusal(text: &str) -> String {
+        parse_cursor_mode(text, NOW).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn takes_the_three_words() {
+        assert_eq!(parse_cursor_mode("live", NOW), Ok(CursorMode::Live));
+        assert_eq!(parse_cursor_mode("auto", NOW), Ok(CursorMode::Auto));
+        assert_eq!(parse_cursor_mode("oldest", NOW), Ok(CursorMode::Oldest));
+    }
+
+    #[test]
+    fn an_integer_is_a_seq_below_ten_to_the_fifteenth_and_a_time_from_there_on() {
+        assert_eq!(parse_cursor_mode("1", NOW), Ok(CursorMode::Seq(Seq(1))));
+        assert_eq!(
+            parse_cursor_mode("999999999999999", NOW),
+            Ok(CursorMode::Seq(Seq(999_999_999_999_999)))
+        );
+        assert_eq!(parse_cursor_mode("1000000000000000", NOW), time(1_000_000_000_000_000));
+        assert_eq!(parse_cursor_mode("1_783_175_888_186_668", NOW), time(NOW));
+    }
+
+    #[test]
+    fn takes_calendar_times_with_any_offset_and_dates_as_midnight_utc() {
+        assert_eq!(parse_cursor_mode("2026-07-04T14:38:08.186668Z", NOW), time(NOW));
+        assert_eq!(parse_cursor_mode("2026-07-04T16:38:08.186668+02:00", NOW), time(NOW));
+        assert_eq!(parse_cursor_mode("2026-07-04", NOW), time(1_783_123_200_000_000));
+    }
+
+    #[test]
+    fn takes_ages_with_days_of_24_hours() {
+        for (text, seconds) in [
+            ("-0s", 0),
+            ("-15m", 900),
+            ("-2h", 7_200),
+            ("-1d", 86_400),
+            ("-1w", 604_800),
+            ("-1d2h", 93_600),
+            ("-1h 30m", 5_400),
+            ("15m ago", 900),
+        ] {
+            assert_eq!(parse_cursor_mode(text, NOW), time(NOW - seconds * 1_000_000), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_clock_a_few_seconds_behind_the_server_is_no_future() {
+        assert_eq!(
+            parse_cursor_value(&(NOW + 5_000_000).to_string(), NOW),
+            Ok(CursorValue::Time(TimeUs(NOW + 5_000_000)))
+        );
+        assert!(parse_cursor_value(&(NOW + 61_000_000).to_string(), NOW).is_err());
+    }
+
+    #[test]
+    fn refusals_name_the_value_and_the_remedy() {
+        let texts = [
+            "",
+            "yesterdy",
+            "future",
+            "-",
+            "-5",
+            "-15",
+            "15m",
+            "0s",
+            "-1mo",
+            "-2 years",
+            "2026-11-23T10:00:00",
+            "2026-13-04",
+            "2026-07-05T00:00:00Z",
+            "0",
+            "0001-01-01",
+            "0001-01-01T00:00:00Z",
+            "-9999d",
+            "-99999999999d",
+            "9999-12-31",
+            "1783175888186668000",
+            "18446744073709551616",
+            "340282366920938463463374607431768211456",
+        ];
+        let told: Vec<String> = texts.into_iter().map(refusal).collect();
+        assert_snapshot!(told.join("\n"), @r#"
+        "" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "yesterdy" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "future" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "-" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "-5" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "-15" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "15m" is not an age: ages start with a minus (-15m)
+        "0s" is not an age: ages start with a minus (-15m)
+        "-1mo" counts in months or years, which have no fixed length: write days (-30d)
+        "-2 years" counts in months or years, which have no fixed length: write days (-30d)
+        "2026-11-23T10:00:00" has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00
+        "2026-13-04" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "2026-07-05T00:00:00Z" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event
+        "0001-01-01" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
+        "0001-01-01T00:00:00Z" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
+        "-9999d" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
+        "-99999999999d" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "9999-12-31" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        "1783175888186668000" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        "18446744073709551616" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        "340282366920938463463374607431768211456" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        "#);
+    }
+
+    #[test]
+    fn a_word_can_not_be_saved() {
+        assert_snapshot!(parse_cursor_value("auto", NOW).unwrap_err(), @r#""auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
+        assert_snapshot!(parse_cursor_value("nonsense", NOW).unwrap_err(), @r#""nonsense" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
+    }
+
+    proptest! {
+        #[test]
+        fn never_panics(text in "\\PC{0,40}", now in any::<u64>()) {
+            let _ = parse_cursor_mode(&text, now);
+        }
+
+        #[test]
+        fn nothing_near_a_number_or_an_age_panics(text in "-?[0-9_]{0,45}[a-z: TZ+-]{0,3}", now in any::<u64>()) {
+            let _ = parse_cursor_mode(&text, now);
+        }
+
+        #[test]
+        fn what_we_print_reads_back(us in Seq::LIMIT..=NOW) {
+            prop_assert_eq!(parse_cursor_mode(&TimeUs(us).to_string(), NOW), Ok(CursorMode::Time(TimeUs(us))));
+        }
     }
 }

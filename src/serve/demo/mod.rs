@@ -18,7 +18,7 @@ const ACCOUNTS: usize = 400;
 /// Mean distance between two commits, in microseconds.
 const MEAN_STEP_US: u64 = 2_000;
 /// Where seqs start: large enough to look like a server that has run for a while.
-const FIRST_SEQ: u64 = 9_000_001;
+pub const FIRST_SEQ: u64 = 9_000_001;
 /// Where the relay's own numbers start (beyond 2^31, as they are).
 const FIRST_RELAY_SEQ: u64 = 31_500_000_001;
 

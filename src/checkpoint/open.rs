@@ -1,0 +1,136 @@
+//! From a path to an open SQLite file that is ours, sound, and nobody else's to read. It knows
+//! nothing of what the tables hold.
+
+use std::fs;
+use std::io::{self, ErrorKind};
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use super::error::StoreError;
+use super::schema;
+
+/// How long to wait for another program's write. A save takes milliseconds; a person with an
+/// open transaction in `sqlite3` is told to close it rather than waited for.
+const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Opens the file for reading and writing; makes it, and the directories above it, where it
+/// does not exist.
+///
+/// # Errors
+/// [`StoreError`]; an existing file that is not ours or not sound is left as it is.
+pub fn writable(path: &Path) -> Result<Connection, StoreError> {
+    create(path).map_err(|error| cant_open(path, &error))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    if connection.is_readonly("main").map_err(told)? {
+        return Err(StoreError::ReadOnly { path: path.to_owned() });
+    }
+    examine(&connection, path)?;
+    durability(&connection).map_err(told)?;
+    schema::migrate(&mut connection).map_err(told)?;
+    // Again, since somebody else may have made or changed it while we waited for the lock.
+    examine(&connection, path)?;
+    Ok(connection)
+}
+
+/// Opens an existing file to look at; `None` where there is none, or only an empty one.
+/// Nothing is made, and no table is changed, unless an older format must first be brought up
+/// to date.
+///
+/// # Errors
+/// As [`writable`].
+pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
+    match fs::metadata(path) {
+        Ok(_) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(cant_open(path, &error)),
+    }
+    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    // Opened for writing where that is allowed (SQLite falls back by itself): a reader of a
+    // WAL file shares an index with the writers, and the last one out tidies up.
+    let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags).map_err(told)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    match examine(&connection, path)? {
+        0 => Ok(None),
+        schema::VERSION => {
+            connection.pragma_update(None, "query_only", true).map_err(told)?;
+            Ok(Some(connection))
+        }
+        _ => {
+            drop(connection);
+            writable(path).map(Some)
+        }
+    }
+}
+
+/// Makes the file, empty, before SQLite sees it: only so can it be its owner's alone from the
+/// first byte. SQLite gives the `-wal` and `-shm` files beside it the same permissions.
+fn create(path: &Path) -> io::Result<()> {
+    if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
+        let mut builder = fs::DirBuilder::new();
+        builder.recursive(true);
+        #[cfg(unix)]
+        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+        builder.create(directory)?;
+    }
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    match options.open(path) {
+        Err(error) if error.kind() != ErrorKind::AlreadyExists => {
+            // Where nothing may be made, an existing file gets SQLite's more exact answer.
+            if path.exists() { Ok(()) } else { Err(error) }
+        }
+        _ if path.is_dir() => Err(ErrorKind::IsADirectory.into()),
+        _ => Ok(()),
+    }
+}
+
+/// Checks whose file it is, whether we know its format, and whether it is sound. Returns its
+/// schema version, 0 for an empty file.
+fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
+    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let found = schema::version(connection).map_err(told)?;
+    let owner: i32 =
+        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(told)?;
+    if owner == 0 && found == 0 && schema::is_empty(connection).map_err(told)? {
+        return Ok(0);
+    }
+    if owner != schema::APPLICATION_ID {
+        return Err(StoreError::Foreign { path: path.to_owned() });
+    }
+    if found > schema::VERSION {
+        let known = schema::VERSION;
+        return Err(StoreError::Newer { path: path.to_owned(), found, known });
+    }
+    let damaged = |cause: String| StoreError::Damaged { path: path.to_owned(), cause };
+    if found < 1 {
+        return Err(damaged(format!("its format can't be {found}")));
+    }
+    // The file has a few rows, so looking at all of it costs less than the fsync of one save.
+    let verdict: String =
+        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(told)?;
+    if verdict == "ok" { Ok(found) } else { Err(damaged(verdict)) }
+}
+
+/// WAL lets `skytail cursors` read while a tail saves. With it, NORMAL syncs at checkpoints of
+/// the log and not at each commit: a power cut can lose the newest commits, never the file. A
+/// lost commit leaves an older cursor, and an older cursor repeats events and loses none. A
+/// killed process loses nothing, since the system has the bytes.
+fn durability(connection: &Connection) -> rusqlite::Result<()> {
+    let mode: String =
+        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    // A file system without shared memory keeps the old journal, which is safe only with FULL.
+    let level = if mode == "wal" { "NORMAL" } else { "FULL" };
+    connection.pragma_update(None, "synchronous", level)
+}
+
+fn cant_open(path: &Path, error: &io::Error) -> StoreError {
+    StoreError::Open { path: path.to_owned(), cause: error.to_string() }
+}
