@@ -4,7 +4,7 @@
 
 pub mod client;
 pub mod scripted;
-pub mod tail;
+pub mod run;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read as _, Write as _};

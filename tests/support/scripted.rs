@@ -146,7 +146,7 @@ fn serve(
             listener = None;
         }
         seen.lock().unwrap().connections.push(Asked::default());
-        let mut connection = Connection { stream, seen };
+        let mut connection = Connection { stream, is_upgraded: false, seen };
         if let Err(complaint) = connection.play(script) {
             seen.lock().unwrap().complaints.push(format!("connection {number}: {complaint}"));
         }
@@ -156,6 +156,8 @@ fn serve(
 /// One connection being played.
 struct Connection<'a> {
     stream: TcpStream,
+    /// Whether the client sends frames.
+    is_upgraded: bool,
     seen: &'a Mutex<Seen>,
 }
 
@@ -186,6 +188,7 @@ impl Connection<'_> {
                 let key = asked.header("sec-websocket-key").unwrap_or_default();
                 let answer = switching(&derive_accept_key(key.as_bytes()));
                 self.stream.write_all(&answer)?;
+                self.is_upgraded = true;
             }
             Step::Answer(bytes) => {
                 self.read_head()?;
@@ -241,7 +244,7 @@ impl Connection<'_> {
 
     /// Reads until the client closes; nothing is answered.
     fn hang(&mut self) {
-        while self.frame().is_ok() {}
+        while self.is_upgraded && self.frame().is_ok() {}
         let _ = io::copy(&mut self.stream, &mut io::sink());
     }
 

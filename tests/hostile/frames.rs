@@ -1,13 +1,10 @@
 //! What a server may send instead of an event, and that it costs no other event: bad
 //! messages are skipped and told, a broken protocol ends the connection and not the stream.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
-use support::events;
-use support::scripted::Step::{Accept, Hang, Send, Sync};
-use support::scripted::{Scripted, binary, close, frame, ping, text, texts};
-use support::tail::{Run, Tail};
+use crate::support::events;
+use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
+use crate::support::scripted::{Scripted, binary, close, frame, ping, text, texts};
+use crate::support::run::{Run, Tail};
 
 /// Sends an event, then `bad`, then another event: both events must be printed.
 #[track_caller]

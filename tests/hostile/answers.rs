@@ -1,13 +1,10 @@
 //! What can go wrong before the first frame: each has its own message and exit code, and what
 //! is asked for is asked as protocol/jetstream-v1.md says.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
-mod support;
-
-use support::events;
-use support::scripted::Step::{Accept, Answer, Hang, Send, WaitFor};
-use support::scripted::{Scripted, http, switching, text, texts};
-use support::tail::{Run, Tail};
+use crate::support::events;
+use crate::support::scripted::Step::{Accept, Answer, Hang, Send, WaitFor};
+use crate::support::scripted::{Scripted, http, switching, text, texts};
+use crate::support::run::{Run, Tail};
 
 const QUICK: &[&str] = &["--connect-timeout", "300ms", "--max-retries", "1"];
 

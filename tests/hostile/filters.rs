@@ -1,0 +1,172 @@
+//! A server that ignores every filter: the output never holds an event that the flags
+//! exclude. And the rules that end a run.
+
+use crate::support::scripted::Step::{Accept, Hang, OnlyPongs, Send, Sync};
+use crate::support::scripted::{Scripted, text, texts};
+use crate::support::run::Tail;
+use crate::support::{FIRST_US, events};
+
+/// Events of every kind, and one behind them all that every filter below lets through.
+fn all_sorts() -> Vec<String> {
+    let mut lines = events(20, true);
+    for (n, (did, operation, collection)) in (120_u64..).zip([
+        ("did:plc:even", "delete", "app.bsky.feed.post"),
+        ("did:plc:even", "update", "app.bsky.actor.profile"),
+        ("did:plc:odd", "delete", "app.bsky.graph.follow"),
+        ("did:plc:odd", "create", "app.bsky.feedgen.thing"),
+    ]) {
+        let time_us = FIRST_US + n * 1_000;
+        lines.push(format!(
+            r#"{{"did":"{did}","time_us":{time_us},"cursor":{n},"kind":"commit","commit":{{"rev":"3mptbypluud2b","operation":"{operation}","collection":"{collection}","rkey":"{n}"}}}}"#
+        ));
+    }
+    let account = r#""kind":"account","account":{"active":false,"did":"did:plc:even","seq":9,"status":"deactivated"}"#;
+    let time_us = FIRST_US + 124_000;
+    lines.push(format!(r#"{{"did":"did:plc:even","time_us":{time_us},"cursor":124,{account}}}"#));
+    lines.push(format!(r#"{{"did":"did:plc:even","time_us":{time_us},"cursor":125,"kind":"new"}}"#));
+    lines
+}
+
+/// Runs with these flags in front of a server that sends everything, up to its good-bye.
+#[track_caller]
+fn keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
+    let lines = all_sorts();
+    let expected: Vec<_> = lines.iter().filter(|line| keep(line)).collect();
+    assert!(!expected.is_empty() && expected.len() < lines.len(), "this filter shows nothing");
+    let server = Scripted::start([vec![Accept, Send(texts(&lines)), Sync]]);
+    let run = Tail::of(&server).flags(&["--max-retries", "0"]).flags(flags).run();
+    run.ends_with(3).prints(expected);
+}
+
+fn has(words: &'static str) -> impl Fn(&str) -> bool {
+    move |line| line.contains(words)
+}
+
+#[test]
+fn only_wanted_collections_are_printed() {
+    keeps(&["-c", "app.bsky.feed.post"], has("app.bsky.feed.post"));
+    keeps(&["-c", "app.bsky.feed.*"], has(r#""collection":"app.bsky.feed."#));
+    keeps(&["-c", "app.bsky.graph.*,app.bsky.actor.profile"], |line| {
+        line.contains("app.bsky.graph.follow") || line.contains("app.bsky.actor.profile")
+    });
+    keeps(&["-c", "app.bsky.feed.like", "-k", "commit,identity"], |line| {
+        line.contains("app.bsky.feed.like") || line.contains(r#""kind":"identity""#)
+    });
+}
+
+#[test]
+fn only_wanted_accounts_are_printed() {
+    keeps(&["-d", "did:plc:odd"], |line| line.starts_with(r#"{"did":"did:plc:odd""#));
+    keeps(&["-d", "did:plc:tenth,did:plc:odd"], |line| !line.starts_with(r#"{"did":"did:plc:even""#));
+}
+
+#[test]
+fn only_wanted_kinds_are_printed() {
+    keeps(&["-k", "commit"], has(r#""kind":"commit""#));
+    keeps(&["-k", "identity"], has(r#""kind":"identity""#));
+    keeps(&["-k", "account,identity"], |line| {
+        line.contains(r#""kind":"account""#) || line.contains(r#""kind":"identity""#)
+    });
+}
+
+#[test]
+fn only_wanted_operations_are_printed() {
+    keeps(&["--operation", "delete"], has(r#""operation":"delete""#));
+    keeps(&["--operation", "update,delete"], |line| {
+        line.contains(r#""operation":"delete""#) || line.contains(r#""operation":"update""#)
+    });
+}
+
+#[test]
+fn only_events_of_the_wanted_size_are_printed() {
+    keeps(&["--max-message-size", "190"], |line| line.len() <= 190);
+    let edge = all_sorts()[20].len();
+    keeps(&["--max-message-size", &edge.to_string()], |line| line.len() <= edge);
+}
+
+#[test]
+fn filters_combine() {
+    keeps(&["-c", "app.bsky.feed.*", "-d", "did:plc:even", "--operation", "delete"], |line| {
+        line.contains(r#""rkey":"120""#)
+    });
+}
+
+#[test]
+fn the_limit_counts_what_is_printed() {
+    let lines = all_sorts();
+    let server = Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    let run = Tail::of(&server).flags(&["-n", "3", "-c", "app.bsky.feed.like"]).run();
+    run.ends_with(0).prints(lines.iter().filter(|line| has("app.bsky.feed.like")(line)).take(3));
+}
+
+#[test]
+fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
+    let mut events = events(30, true);
+    events.swap(9, 12);
+    events.push(text_at(FIRST_US + 1_100_000));
+    let until = (FIRST_US + 10_000).to_string();
+    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let run = Tail::of(&server).flags(&["--until", &until]).run();
+    run.ends_with(0).prints(events[..9].iter().chain(&events[10..=12][2..]));
+}
+
+#[test]
+fn until_ends_a_quiet_stream_whose_time_has_come() {
+    let events = events(5, true);
+    let until = (FIRST_US + 10_000).to_string();
+    let server = Scripted::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
+    Tail::of(&server).flags(&["--until", &until]).run().ends_with(0).prints(&events);
+}
+
+#[test]
+fn the_live_tip_ends_a_replay() {
+    let mut events = events(5, true);
+    // Far beyond the start of any run of this test.
+    events.push(text_at(now_us() + 1_800_000_000));
+    events.push(text_at(now_us() + 1_800_000_001));
+    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let flags = &["--exit-when-live", "--cursor", "oldest"];
+    Tail::of(&server).flags(flags).run().ends_with(0).prints(&events[..6]);
+}
+
+#[test]
+fn a_quiet_stream_that_answers_pings_counts_as_live() {
+    let events = events(5, true);
+    let server = Scripted::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
+    let flags = &["--exit-when-live", "--cursor", "oldest"];
+    Tail::of(&server).flags(flags).run().ends_with(0).prints(&events);
+}
+
+#[test]
+fn the_timeout_ends_a_run_in_any_state() {
+    let events = events(5, true);
+    let server = Scripted::start([vec![Accept, Send(texts(&events)), Sync, Hang]]);
+    Tail::of(&server).flags(&["--timeout", "1s"]).run().ends_with(0).prints(&events);
+    // Before anything was answered, too.
+    let server = Scripted::start([vec![Hang]]);
+    Tail::of(&server).flags(&["--timeout", "300ms"]).run().ends_with(0).prints([""; 0]);
+}
+
+fn text_at(time_us: u64) -> String {
+    format!(r#"{{"did":"did:plc:last","time_us":{time_us},"cursor":{},"kind":"new"}}"#, time_us % 1_000_000 + 1_000)
+}
+
+fn now_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_micros()).unwrap()
+}
+
+#[test]
+fn an_excluded_event_moves_the_position_all_the_same() {
+    let lines = all_sorts();
+    let wanted: Vec<_> = lines.iter().filter(|line| has("app.bsky.graph.follow")(line)).collect();
+    let server = Scripted::start([
+        vec![Accept, Send(texts(&lines[..20])), Sync],
+        vec![Accept, Send(texts(&lines[20..])), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "1", "-c", "app.bsky.graph.follow"]).run();
+    run.ends_with(0).prints(wanted);
+    // Nothing was printed, and still the second connection asks for a place of the first.
+    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    drop(text(""));
+}

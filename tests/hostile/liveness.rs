@@ -1,0 +1,102 @@
+//! Peers that are there and are not: each is given up, and the stream goes on with the next
+//! connection.
+
+use std::time::Duration;
+
+use crate::support::events;
+use crate::support::scripted::Step::{Accept, Drip, Hang, OnlyPongs, Send};
+use crate::support::scripted::{Scripted, Step, ping, text, texts};
+use crate::support::run::{Run, Tail};
+
+/// Short enough for a test; answers on loopback take a thousandth of this.
+const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];
+
+/// Sends an event and then behaves in `this` way; the next connection brings the rest.
+#[track_caller]
+fn goes_on_after(this: Step, flags: &[&str]) -> Run {
+    let events = events(5, true);
+    let server = Scripted::start([
+        vec![Accept, Send(text(&events[0])), this],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "5"]).flags(flags).run();
+    run.ends_with(0).prints(&events);
+    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    run
+}
+
+#[test]
+fn a_peer_that_vanished_is_given_up() {
+    goes_on_after(Hang, PINGS).says(&["no answer to a ping for 300ms"]);
+}
+
+#[test]
+fn a_peer_that_vanished_is_given_up_where_silence_is_normal() {
+    let flags = [PINGS, &["-d", "did:plc:even,did:plc:odd"]].concat();
+    goes_on_after(Hang, &flags).says(&["no answer to a ping for 300ms"]);
+}
+
+#[test]
+fn a_peer_that_only_answers_pings_is_given_up() {
+    let flags = [PINGS, &["--stall-timeout", "1s"]].concat();
+    goes_on_after(OnlyPongs, &flags).says(&["no event for 1s"]);
+}
+
+#[test]
+fn a_peer_that_only_pings_is_given_up() {
+    let flags = &["--stall-timeout", "500ms"];
+    goes_on_after(Drip(ping(b"?"), Duration::from_millis(5)), flags).says(&["no event for 500ms"]);
+    // As fast as it can: whoever reads without end must still look at the clock.
+    goes_on_after(Drip(ping(b"?").repeat(50_000), Duration::ZERO), flags)
+        .says(&["no event for 500ms"]);
+}
+
+#[test]
+fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
+    // One 0x7f after the other: a frame with reserved bits would end it at once, so the
+    // first byte begins a long text message.
+    let events = events(5, true);
+    let server = Scripted::start([
+        vec![
+            Accept,
+            Send(text(&events[0])),
+            Send(vec![0x81, 127, 0, 0, 0, 0, 0, 0x10, 0, 0]),
+            Drip(b"x".to_vec(), Duration::from_millis(5)),
+        ],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "5"]).flags(PINGS).run();
+    run.ends_with(0).prints(&events).says(&["no answer to a ping for 300ms"]);
+}
+
+#[test]
+fn a_peer_that_sends_a_message_over_the_cap_for_ever_is_given_up() {
+    let events = events(5, true);
+    let server = Scripted::start([
+        vec![
+            Accept,
+            Send(text(&events[0])),
+            Send(vec![0x81, 127, 0x10, 0, 0, 0, 0, 0, 0, 0]),
+            Drip(vec![b'x'; 1 << 20], Duration::ZERO),
+        ],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "5"]).flags(PINGS).run();
+    run.ends_with(0).prints(&events).says(&["no answer to a ping for 300ms"]);
+}
+
+#[test]
+fn an_answer_in_single_bytes_is_given_up() {
+    let events = events(1, true);
+    let server = Scripted::start([
+        vec![Drip(b"H".to_vec(), Duration::from_millis(5))],
+        vec![
+            Step::Answer(b"HTTP/1.1 101 X\r\nX: ".to_vec()),
+            Drip(b"x".to_vec(), Duration::from_millis(5)),
+        ],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "1", "--connect-timeout", "500ms"]).run();
+    run.ends_with(0).prints(&events);
+    run.says(&["the answer is not HTTP", "timed out while waiting for the WebSocket handshake"]);
+}

@@ -1,0 +1,206 @@
+//! Connections that end, servers that repeat themselves or change: together, the connections
+//! of a run give each event exactly once.
+
+use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
+use crate::support::scripted::{Scripted, close, text, texts};
+use crate::support::run::Tail;
+use crate::support::{FIRST_US, events};
+
+/// A post of number `i` with these stamps.
+fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
+    let cursor = seq.map(|seq| format!(r#","cursor":{seq}"#)).unwrap_or_default();
+    format!(
+        r#"{{"did":"did:plc:a","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}"}}}}"#
+    )
+}
+
+/// Cuts the connection behind `lines`.
+fn cut(lines: &[String]) -> Vec<crate::support::scripted::Step> {
+    vec![Accept, Send(texts(lines))]
+}
+
+fn stay(lines: &[String]) -> Vec<crate::support::scripted::Step> {
+    vec![Accept, Send(texts(lines)), Hang]
+}
+
+#[test]
+fn ten_cuts_give_every_event_once() {
+    let events = events(110, true);
+    let mut scripts: Vec<_> = (1..=10).map(|n| cut(&events[..n * 10])).collect();
+    scripts.push(stay(&events));
+    let server = Scripted::start(scripts);
+    Tail::of(&server).flags(&["-n", "110"]).run().ends_with(0).prints(&events);
+    for asked in &server.asked()[1..] {
+        assert_eq!(asked.query("cursor"), ["100"]);
+    }
+}
+
+#[test]
+fn a_legacy_server_is_resumed_by_time() {
+    let events = events(20, false);
+    let server = Scripted::start([cut(&events[..7]), stay(&events)]);
+    Tail::of(&server).flags(&["-n", "20"]).run().ends_with(0).prints(&events);
+    assert_eq!(server.asked()[1].query("cursor"), [FIRST_US.to_string()]);
+}
+
+#[test]
+fn a_server_that_repeats_itself_is_printed_once() {
+    let events = events(20, true);
+    let twice = [&events[..10], &events[..10], &events[5..], &events[..]].concat();
+    let mut lines = twice;
+    lines.push(post(1, FIRST_US + 90_000, Some(900)));
+    let server = Scripted::start([stay(&lines)]);
+    let expected: Vec<_> = events.iter().chain(lines.last()).collect();
+    Tail::of(&server).flags(&["-n", "21"]).run().ends_with(0).prints(expected);
+}
+
+#[test]
+fn siblings_of_one_instant_all_arrive_across_a_cut() {
+    // A v2 server gives all operations of a commit one time.
+    let events: Vec<_> = (0..30).map(|i| post(i, FIRST_US, Some(500 + i))).collect();
+    for kept in [1, 7, 29] {
+        let server = Scripted::start([cut(&events[..kept]), stay(&events)]);
+        Tail::of(&server).flags(&["-n", "30"]).run().ends_with(0).prints(&events);
+        assert_eq!(server.asked()[1].query("cursor"), ["500"]);
+    }
+}
+
+#[test]
+fn time_that_steps_back_loses_nothing() {
+    for seqs in [true, false] {
+        let seq = |i| seqs.then_some(700 + i);
+        let times = [0, 1, 2, -3_600_000_000, -3_599_999_999, 3, 4, -1, 60_000_000, 5];
+        let events: Vec<_> = (0..)
+            .zip(times)
+            .map(|(i, step)| post(i, FIRST_US.saturating_add_signed(step), seq(i)))
+            .collect();
+        let server = Scripted::start([cut(&events[..5]), cut(&events[..9]), stay(&events)]);
+        Tail::of(&server).flags(&["-n", "10"]).run().ends_with(0).prints(&events);
+    }
+}
+
+#[test]
+fn a_time_in_the_far_future_does_not_become_a_cursor() {
+    for future in [u64::MAX, 9_007_199_254_740_991, FIRST_US + 100 * 366 * 86_400_000_000] {
+        let mut events = events(20, false);
+        events.insert(5, post(99, future, None));
+        let other = Scripted::start([stay(&events)]);
+        // Cut once for a resume on the same server; then it is gone, and the other one is asked.
+        let server = Scripted::start([cut(&events[..7]), cut(&events[..9])]);
+        let run = Tail::of(&server).flags(&["--host", &other.host(), "-n", "21"]).run();
+        run.ends_with(0).prints(&events);
+        for asked in [&server.asked()[1], &other.asked()[0]] {
+            let cursor: u64 = asked.query("cursor")[0].parse().unwrap();
+            assert!(cursor <= FIRST_US + 6_000, "{cursor}");
+        }
+    }
+}
+
+#[test]
+fn a_time_in_the_far_future_ends_no_run() {
+    let mut events = events(20, true);
+    events.insert(5, post(99, 9_007_199_254_740_991, Some(4)));
+    let until = (FIRST_US + 10_000).to_string();
+    let last = post(7, FIRST_US + 2_000_000, Some(9_000));
+    let server = Scripted::start([vec![
+        Accept,
+        Send(texts(&events[..7])),
+        Sync,
+        Send(texts(&events[7..])),
+        Send(text(&last)),
+        Hang,
+    ]]);
+    let run = Tail::of(&server).flags(&["--until", &until]).run();
+    events.remove(5);
+    run.ends_with(0).prints(&events[..10]);
+}
+
+#[test]
+fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
+    let events = events(20, true);
+    let server = Scripted::start([
+        vec![Accept, Send(text("no event")), Sync, Send(texts(&events[..7]))],
+        stay(&events),
+    ]);
+    Tail::of(&server).flags(&["-n", "20"]).run().ends_with(0).prints(&events);
+    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+}
+
+#[test]
+fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
+    let (legacy, v2) = (events(20, false), events(30, true));
+    let server = Scripted::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
+    let run = Tail::of(&server).flags(&["-n", "30"]).run();
+    run.ends_with(0).prints(legacy[..7].iter().chain(&v2[7..]));
+    let asked = server.asked();
+    assert_eq!(asked[1].query("cursor"), [FIRST_US.to_string()]);
+    let seq: u64 = asked[2].query("cursor")[0].parse().unwrap();
+    assert!((100..=107).contains(&seq), "{seq}");
+}
+
+#[test]
+fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
+    let (v2, legacy) = (events(20, true), events(30, false));
+    let server = Scripted::start([
+        cut(&v2[..7]),
+        // A legacy server takes the sequence number for an instant, and replays all it has.
+        stay(&legacy),
+        cut(&legacy[..20]),
+        stay(&legacy),
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "30"]).run();
+    run.ends_with(0).prints(v2[..7].iter().chain(&legacy[7..]));
+    run.says(&["the server is a legacy one", "going on by time"]);
+    let asked = server.asked();
+    assert_eq!(asked[1].query("cursor"), ["100"]);
+    for asked in &asked[2..] {
+        let instant: u64 = asked.query("cursor")[0].parse().unwrap();
+        assert!(instant <= FIRST_US + 6_000 && instant > FIRST_US - 60_000_000, "{instant}");
+    }
+}
+
+#[test]
+fn another_server_goes_on_where_the_first_ended() {
+    let first = Scripted::start([cut(&events(20, true)[..12])]);
+    // Other stamps on the same events, and a replay that begins earlier.
+    let elsewhere = |i| post(i, FIRST_US - 1_000_000 + i, Some(9_000 + i));
+    let theirs: Vec<_> =
+        events(20, true).iter().map(|line| line.replace(r#""cursor":1"#, r#""cursor":7001"#)).collect();
+    let mut replay: Vec<_> = (50..55).map(elsewhere).collect();
+    replay.extend(theirs.clone());
+    let second = Scripted::start([stay(&replay)]);
+    let run = Tail::of(&first).flags(&["--host", &second.host(), "-n", "25"]).run();
+    run.ends_with(0);
+    let new = replay[..5].iter().chain(&theirs[12..]);
+    run.prints(events(20, true)[..12].iter().chain(new));
+    let instant: u64 = second.asked()[0].query("cursor")[0].parse().unwrap();
+    assert_eq!(instant, FIRST_US + 11_000 - 5_000_000);
+}
+
+#[test]
+fn a_run_without_any_event_yet_goes_back_to_its_own_beginning() {
+    let now_us = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        u64::try_from(since.as_micros()).unwrap()
+    };
+    let before = now_us();
+    let events = events(1, true);
+    let event = post(1, before + 30_000_000, Some(100));
+    let server = Scripted::start([
+        vec![Accept, Sync, Send(close(1001, b"server shutting down"))],
+        vec![Accept, Send(text(&event)), Hang],
+    ]);
+    drop(events);
+    Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
+    assert_eq!(server.asked()[0].query("cursor"), [""; 0]);
+    let cursor: u64 = server.asked()[1].query("cursor")[0].parse().unwrap();
+    assert!(cursor >= before - 6_000_000 && cursor <= now_us(), "{cursor}");
+}
+
+#[test]
+fn giving_up_keeps_what_was_received() {
+    let events = events(20, true);
+    let server = Scripted::start([cut(&events)]);
+    let run = Tail::of(&server).flags(&["--max-retries", "0"]).run();
+    run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempts"]);
+}
