@@ -154,7 +154,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--ping-after', '--ping-after', [CompletionResultType]::ParameterName, 'Ping a silent server after this')
             [CompletionResult]::new('--pong-timeout', '--pong-timeout', [CompletionResultType]::ParameterName, 'Time for the server''s answer')
             [CompletionResult]::new('--stall-timeout', '--stall-timeout', [CompletionResultType]::ParameterName, 'Reconnect after so long without an event, or never [default: 60s; with --did never]')
-            [CompletionResult]::new('--max-retries', '--max-retries', [CompletionResultType]::ParameterName, 'Retries in a row')
+            [CompletionResult]::new('--max-retries', '--max-retries', [CompletionResultType]::ParameterName, 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]')
             [CompletionResult]::new('--max-frame-size', '--max-frame-size', [CompletionResultType]::ParameterName, 'Largest message accepted')
             [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account [default: all]')
             [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account [default: all]')

@@ -143,7 +143,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --ping-after 'Ping a silent server after this'
             cand --pong-timeout 'Time for the server''s answer'
             cand --stall-timeout 'Reconnect after so long without an event, or never [default: 60s; with --did never]'
-            cand --max-retries 'Retries in a row'
+            cand --max-retries 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]'
             cand --max-frame-size 'Largest message accepted'
             cand -d 'Only events of this account [default: all]'
             cand --did 'Only events of this account [default: all]'

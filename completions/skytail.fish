@@ -135,7 +135,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d 'Ping a silent server after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity or account [default: all]' -r -f -a "commit\t''

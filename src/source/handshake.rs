@@ -19,6 +19,7 @@ use super::dial::Transport;
 use super::endpoint::Endpoint;
 use super::head::{self, MAX_HEAD_BYTES};
 use super::refusal;
+use crate::display::printable::one_line;
 
 pub use super::refusal::MAX_RETRY_AFTER;
 
@@ -159,7 +160,7 @@ pub async fn upgrade(
 }
 
 fn shown(error: &tungstenite::Error) -> String {
-    head::printable(error.to_string().as_bytes(), MAX_SHOWN_CHARS)
+    one_line(error.to_string().as_bytes(), MAX_SHOWN_CHARS)
 }
 
 fn http_request(

@@ -7,7 +7,7 @@ pub mod dial;
 pub mod endpoint;
 pub mod frame;
 pub mod handshake;
-pub mod head;
+mod head;
 pub mod liveness;
 pub mod proxy;
 mod refusal;

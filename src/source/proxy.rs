@@ -16,6 +16,7 @@ use super::dial::{self, DialError, DialProblem, Peer, Phase, Transport, host_por
 use super::endpoint::Endpoint;
 use super::head;
 use super::tls::TlsContext;
+use crate::display::printable::one_line;
 
 /// Which proxy to use for which endpoint.
 #[derive(Debug)]
@@ -136,7 +137,7 @@ async fn connect(
     }
     let status = response.code.unwrap_or_default();
     if !(200..300).contains(&status) {
-        let words = head::printable(response.reason.unwrap_or_default().as_bytes(), 80);
+        let words = one_line(response.reason.unwrap_or_default().as_bytes(), 80);
         let blank = if words.is_empty() { "" } else { " " };
         return Err(DialProblem::ProxyRefused {
             target,
@@ -174,7 +175,7 @@ async fn socks5(
 }
 
 fn failed(target: String, error: &impl std::fmt::Display) -> DialProblem {
-    DialProblem::Proxy { target, reason: head::printable(error.to_string().as_bytes(), 200) }
+    DialProblem::Proxy { target, reason: one_line(error.to_string().as_bytes(), 200) }
 }
 
 /// Hands the SOCKS client the stream that is open already.

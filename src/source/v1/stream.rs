@@ -242,7 +242,7 @@ impl Stream {
                 return Ok(true);
             }
             Message::Close { code, reason } => {
-                let reason = crate::source::head::printable(reason, 200);
+                let reason = crate::display::printable::printable(reason, 200);
                 return Err(StreamError::Closed { code, reason });
             }
             Message::TooLong => {
