@@ -55,6 +55,42 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             break
         }
         'skytail;serve' {
+            [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen; port 0 takes any free port')
+            [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects')
+            [CompletionResult]::new('--server-kind', '--server-kind', [CompletionResultType]::ParameterName, 'Which server to imitate [default: what the recording was made from]')
+            [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]')
+            [CompletionResult]::new('--write-dictionary', '--write-dictionary', [CompletionResultType]::ParameterName, 'Train a dictionary from the recording, write it to this file and use it')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
+            [CompletionResult]::new('--loop', '--loop', [CompletionResultType]::ParameterName, 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop''s events')
+            [CompletionResult]::new('--restamp', '--restamp', [CompletionResultType]::ParameterName, 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays')
+            [CompletionResult]::new('--close-at-end', '--close-at-end', [CompletionResultType]::ParameterName, 'Close connections at the end of the recording instead of leaving them silent')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'skytail;dictionary' {
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('install', 'install', [CompletionResultType]::ParameterValue, 'Fetch the dictionary, check it and keep it in the cache directory')
+            [CompletionResult]::new('show', 'show', [CompletionResultType]::ParameterValue, 'Show where the dictionary is and whether it is the right one')
+            break
+        }
+        'skytail;dictionary;install' {
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
@@ -67,7 +103,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
-        'skytail;dictionary' {
+        'skytail;dictionary;show' {
+            [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Look at this file instead of the installed one')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')

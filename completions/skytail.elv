@@ -50,6 +50,40 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --help 'Print help'
         }
         &'skytail;serve'= {
+            cand --listen 'Where to listen; port 0 takes any free port'
+            cand --rate 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects'
+            cand --server-kind 'Which server to imitate [default: what the recording was made from]'
+            cand --zstd-dictionary 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]'
+            cand --write-dictionary 'Train a dictionary from the recording, write it to this file and use it'
+            cand --log-format 'Form of log lines: text or json'
+            cand --color 'Colour: auto, always or never'
+            cand --config 'Read settings from FILE [default: skytail/config.toml]'
+            cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand --loop 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop''s events'
+            cand --restamp 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
+            cand --close-at-end 'Close connections at the end of the recording instead of leaving them silent'
+            cand -q 'Print errors only: no progress, no summary'
+            cand --quiet 'Print errors only: no progress, no summary'
+            cand -v 'Print more on stderr; -vv for everything'
+            cand --verbose 'Print more on stderr; -vv for everything'
+            cand -h 'Print help (see more with ''--help'')'
+            cand --help 'Print help (see more with ''--help'')'
+        }
+        &'skytail;dictionary'= {
+            cand --log-format 'Form of log lines: text or json'
+            cand --color 'Colour: auto, always or never'
+            cand --config 'Read settings from FILE [default: skytail/config.toml]'
+            cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand -q 'Print errors only: no progress, no summary'
+            cand --quiet 'Print errors only: no progress, no summary'
+            cand -v 'Print more on stderr; -vv for everything'
+            cand --verbose 'Print more on stderr; -vv for everything'
+            cand -h 'Print help'
+            cand --help 'Print help'
+            cand install 'Fetch the dictionary, check it and keep it in the cache directory'
+            cand show 'Show where the dictionary is and whether it is the right one'
+        }
+        &'skytail;dictionary;install'= {
             cand --log-format 'Form of log lines: text or json'
             cand --color 'Colour: auto, always or never'
             cand --config 'Read settings from FILE [default: skytail/config.toml]'
@@ -61,7 +95,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
-        &'skytail;dictionary'= {
+        &'skytail;dictionary;show'= {
+            cand --zstd-dictionary 'Look at this file instead of the installed one'
             cand --log-format 'Form of log lines: text or json'
             cand --color 'Colour: auto, always or never'
             cand --config 'Read settings from FILE [default: skytail/config.toml]'

@@ -51,6 +51,12 @@ complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l profile -d '
 complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Where to listen; port 0 takes any free port' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
+legacy\t'The original server: cursors are times'"
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -58,19 +64,45 @@ always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop\'s events'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of leaving them silent'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -s q -l quiet -d 'Print errors only: no progress, no summary'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -s v -l verbose -d 'Print more on stderr; -vv for everything'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "install" -d 'Fetch the dictionary, check it and keep it in the cache directory'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "show" -d 'Show where the dictionary is and whether it is the right one'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l zstd-dictionary -d 'Look at this file instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l dir -d 'Write to a file in DIR instead of stdout' -r -f -a "(__fish_complete_directories)"
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"

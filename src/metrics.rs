@@ -73,3 +73,10 @@ pub struct Metrics {
     /// Bytes waiting between reader and writer.
     pub queue_bytes: Gauge,
 }
+
+/// Our own clock: microseconds since the Unix epoch.
+#[must_use]
+pub fn now_us() -> u64 {
+    let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    since_epoch.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))
+}

@@ -132,9 +132,8 @@ pub struct Connection {
     /// Time without an event after which a stream that can't be quiet counts as dead; `None`
     /// for never.
     pub stall_timeout: Option<Duration>,
-    /// Retries in a row, over all servers, before giving up: 0 gives up at the first failure;
-    /// `None` never gives up.
-    pub max_retries: Option<u32>,
+    /// Failed attempts in a row, over all servers, after which to give up.
+    pub max_retries: MaxRetries,
     /// Largest message accepted, in bytes, after decompression.
     pub max_message_bytes: usize,
     /// How far to rewind on a new connection, in microseconds of event time.
@@ -185,4 +184,15 @@ pub enum ProgressMode {
     Always,
     /// Never.
     Never,
+}
+
+/// `--max-retries`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MaxRetries {
+    /// Never give up once a connection has worked, and soon before that.
+    OnceConnected,
+    /// Never give up.
+    Unlimited,
+    /// Give up after this many failed retries in a row.
+    Limit(u32),
 }

@@ -241,3 +241,11 @@ fn bash_completes_commands_flags_words_and_collections() {
         assert_eq!(graph.len(), 7, "{graph:?}");
     }
 }
+
+#[test]
+fn help_is_coloured_only_where_it_should_be() {
+    let escape = '\u{1b}';
+    assert!(!stdout(&["tail", "--help"]).contains(escape));
+    assert!(stdout(&["--color=always", "tail", "--help"]).contains(escape));
+    assert!(stdout(&["tail", "--color", "always", "--help"]).contains(escape));
+}

@@ -27,9 +27,7 @@ fn ample() -> Instant {
 }
 
 fn file(name: &str) -> std::path::PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/tls")
-        .join(name)
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
 fn trusting_the_test_authority() -> TlsContext {
@@ -91,9 +89,7 @@ where
 {
     let (address, served) = peer(script).await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
     let request = Request {
         path: "/subscribe".to_owned(),
         query: "wantedCollections=app.bsky.feed.post".to_owned(),
@@ -117,11 +113,7 @@ async fn answer_with(bytes: &'static [u8]) -> Result<Upgraded, HandshakeError> {
 }
 
 async fn everything(upgraded: Upgraded) -> Vec<u8> {
-    let Upgraded {
-        mut stream,
-        mut leftover,
-        ..
-    } = upgraded;
+    let Upgraded { mut stream, mut leftover, .. } = upgraded;
     stream.read_to_end(&mut leftover).await.unwrap();
     leftover
 }
@@ -168,25 +160,18 @@ async fn the_request_says_who_asks_for_what() {
     })
     .await;
     let endpoint = endpoint::parse(&format!("ws://al:secret@{address}/base/subscribe")).unwrap();
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
     let request = Request {
         path: "/subscribe".to_owned(),
         query: "cursor=1&compress=true".to_owned(),
         headers: vec![("x-extra".parse().unwrap(), "yes".parse().unwrap())],
         ..Request::default()
     };
-    upgrade(transport, &endpoint, &request, ample())
-        .await
-        .unwrap();
+    upgrade(transport, &endpoint, &request, ample()).await.unwrap();
     let head = told.await.unwrap();
     assert!(head.starts_with("GET /base/subscribe?cursor=1&compress=true HTTP/1.1\r\n"));
     assert_eq!(header(&head, "host"), Some(address.to_string().as_str()));
-    assert_eq!(
-        header(&head, "user-agent"),
-        Some(concat!("skytail/", env!("CARGO_PKG_VERSION")))
-    );
+    assert_eq!(header(&head, "user-agent"), Some(concat!("skytail/", env!("CARGO_PKG_VERSION"))));
     assert_eq!(header(&head, "authorization"), Some("Basic YWw6c2VjcmV0"));
     assert_eq!(header(&head, "x-extra"), Some("yes"));
     assert_eq!(header(&head, "sec-websocket-protocol"), None);
@@ -200,21 +185,14 @@ async fn refusals_come_with_the_servers_words() {
     );
     let error = bad.await.unwrap_err();
     assert!(error.is_permanent());
-    assert_eq!(
-        error.to_string(),
-        "the server answers HTTP 400: subscribe: [1minvalid DID"
-    );
+    assert_eq!(error.to_string(), "the server answers HTTP 400: subscribe: [1minvalid DID");
     let busy = answer_with(
         b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: 7\r\n\r\nservice not ready: bootstrap in progress\n",
     );
     let error = busy.await.unwrap_err();
     assert!(!error.is_permanent());
     assert_eq!(error.retry_after(), Some(Duration::from_secs(7)));
-    assert!(
-        error
-            .to_string()
-            .ends_with("503: service not ready: bootstrap in progress")
-    );
+    assert!(error.to_string().ends_with("503: service not ready: bootstrap in progress"));
     for (bytes, permanent) in [
         (&b"HTTP/1.1 401 No\r\n\r\n"[..], true),
         (b"HTTP/1.1 403 No\r\n\r\n", true),
@@ -245,9 +223,7 @@ async fn redirects_are_told_and_not_followed() {
 async fn answers_that_are_no_handshake_are_refused() {
     let garbage = answer_with(b"SSH-2.0-OpenSSH_9.6\r\n").await.unwrap_err();
     assert!(
-        garbage
-            .to_string()
-            .contains("not HTTP; it starts with \"SSH-2.0-OpenSSH_9.6\""),
+        garbage.to_string().contains("not HTTP; it starts with \"SSH-2.0-OpenSSH_9.6\""),
         "{garbage}"
     );
     let wrong_key = answer_with(
@@ -259,10 +235,7 @@ async fn answers_that_are_no_handshake_are_refused() {
     let no_upgrade = answer_with(b"HTTP/1.1 101 X\r\n\r\n").await.unwrap_err();
     assert!(matches!(no_upgrade, HandshakeError::Protocol(_)));
     let not_a_head = answer_with(b"HTTP/1.1 \xff\xff\r\n\r\n").await.unwrap_err();
-    assert!(
-        matches!(not_a_head, HandshakeError::Protocol(_)),
-        "{not_a_head:?}"
-    );
+    assert!(matches!(not_a_head, HandshakeError::Protocol(_)), "{not_a_head:?}");
 }
 
 #[tokio::test]
@@ -271,17 +244,10 @@ async fn an_endless_head_is_cut_off() {
         request_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 101 X\r\n").await.unwrap();
         // Ends when the client hangs up.
-        while stream
-            .write_all(b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n")
-            .await
-            .is_ok()
-        {}
+        while stream.write_all(b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").await.is_ok() {}
     });
     let error = endless.await.unwrap_err();
-    assert!(
-        error.to_string().contains("no end within 65536 bytes"),
-        "{error}"
-    );
+    assert!(error.to_string().contains("no end within 65536 bytes"), "{error}");
 }
 
 #[tokio::test]
@@ -302,14 +268,9 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
     })
     .await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
-    let request = Request {
-        path: "/".to_owned(),
-        ..Request::default()
-    };
+    let request = Request { path: "/".to_owned(), ..Request::default() };
     let error = upgrade(transport, &endpoint, &request, soon).await;
     assert!(matches!(error, Err(HandshakeError::TimedOut)));
     end.send(()).unwrap();
@@ -318,9 +279,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
 
 async fn fails(endpoint: &str, proxies: &Proxies) -> DialError {
     let endpoint = endpoint::parse(endpoint).unwrap();
-    dial(&endpoint, proxies, &trusting_nobody(), ample())
-        .await
-        .unwrap_err()
+    dial(&endpoint, proxies, &trusting_nobody(), ample()).await.unwrap_err()
 }
 
 #[tokio::test]
@@ -334,14 +293,8 @@ async fn a_closed_port_and_an_unknown_name_are_told_apart() {
     assert_eq!(error.peer, format!("127.0.0.1:{port}"));
     assert!(!error.is_permanent());
     let error = fails("no-such-host.invalid", &Proxies::none()).await;
-    assert!(
-        matches!(error.problem, DialProblem::UnknownHost(_)),
-        "{error:?}"
-    );
-    assert!(
-        error.to_string().starts_with("no-such-host.invalid:443: "),
-        "{error}"
-    );
+    assert!(matches!(error.problem, DialProblem::UnknownHost(_)), "{error:?}");
+    assert!(error.to_string().starts_with("no-such-host.invalid:443: "), "{error}");
 }
 
 fn acceptor(certificate: &str) -> TlsAcceptor {
@@ -379,19 +332,14 @@ async fn dial_tls(certificate: &str, tls: &TlsContext) -> Result<Transport, Dial
 
 fn tls_problem(outcome: Result<Transport, DialError>) -> TlsProblem {
     match outcome.unwrap_err() {
-        DialError {
-            problem: DialProblem::Tls(problem),
-            ..
-        } => problem,
+        DialError { problem: DialProblem::Tls(problem), .. } => problem,
         other => panic!("{other:?}"),
     }
 }
 
 #[tokio::test]
 async fn a_trusted_certificate_opens_a_stream() {
-    let mut stream = dial_tls("good.pem", &trusting_the_test_authority())
-        .await
-        .unwrap();
+    let mut stream = dial_tls("good.pem", &trusting_the_test_authority()).await.unwrap();
     stream.write_u8(7).await.unwrap();
     stream.flush().await.unwrap();
     assert_eq!(stream.read_u8().await.unwrap(), 7);
@@ -414,10 +362,7 @@ async fn a_bad_certificate_is_told_with_its_fault() {
 #[tokio::test]
 async fn a_plain_server_behind_wss_is_told_as_such() {
     let (address, _served) = peer(|mut stream| async move {
-        stream
-            .write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
         let _ = stream.read_to_end(&mut Vec::new()).await;
     })
     .await;
@@ -436,13 +381,8 @@ async fn a_stalled_tls_handshake_ends_at_the_deadline() {
     .await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
     let soon = Instant::now() + Duration::from_millis(200);
-    let error = dial(&endpoint, &Proxies::none(), &trusting_nobody(), soon)
-        .await
-        .unwrap_err();
-    assert!(
-        matches!(error.problem, DialProblem::TimedOut(Phase::Tls)),
-        "{error:?}"
-    );
+    let error = dial(&endpoint, &Proxies::none(), &trusting_nobody(), soon).await.unwrap_err();
+    assert!(matches!(error.problem, DialProblem::TimedOut(Phase::Tls)), "{error:?}");
     end.send(()).unwrap();
     served.await.unwrap();
 }
@@ -458,27 +398,16 @@ async fn echoes(stream: &mut (impl AsyncRead + AsyncWrite + Unpin), first: u8) {
 async fn an_http_proxy_is_asked_for_a_tunnel() {
     let (address, served) = peer(|mut stream| async move {
         let head = request_head(&mut stream).await;
-        assert!(
-            head.starts_with("CONNECT server.invalid:6008 HTTP/1.1\r\n"),
-            "{head}"
-        );
-        assert_eq!(
-            header(&head, "proxy-authorization"),
-            Some("Basic YWw6c2VjcmV0")
-        );
-        stream
-            .write_all(b"HTTP/1.1 200 Connection established\r\n\r\n")
-            .await
-            .unwrap();
+        assert!(head.starts_with("CONNECT server.invalid:6008 HTTP/1.1\r\n"), "{head}");
+        assert_eq!(header(&head, "proxy-authorization"), Some("Basic YWw6c2VjcmV0"));
+        stream.write_all(b"HTTP/1.1 200 Connection established\r\n\r\n").await.unwrap();
         let byte = stream.read_u8().await.unwrap();
         stream.write_u8(byte).await.unwrap();
     })
     .await;
     let proxies = Proxies::fixed(&format!("http://al:secret@{address}"), "");
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
-    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
     echoes(&mut stream, 9).await;
     served.await.unwrap();
 }
@@ -487,23 +416,13 @@ async fn an_http_proxy_is_asked_for_a_tunnel() {
 async fn a_proxys_refusal_is_told_with_its_status() {
     let (address, _served) = peer(|mut stream| async move {
         request_head(&mut stream).await;
-        stream
-            .write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n")
-            .await
-            .unwrap();
+        stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
     })
     .await;
-    let error = fails(
-        "server.invalid",
-        &Proxies::fixed(&format!("http://{address}"), ""),
-    )
-    .await;
+    let error = fails("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
     let text = error.to_string();
     assert!(text.starts_with(&format!("proxy {address}: ")), "{text}");
-    assert!(
-        text.contains("server.invalid:443 (HTTP 407 Proxy Authentication Required)"),
-        "{text}"
-    );
+    assert!(text.contains("server.invalid:443 (HTTP 407 Proxy Authentication Required)"), "{text}");
 }
 
 #[tokio::test]
@@ -514,27 +433,12 @@ async fn a_proxy_that_is_none_is_told_as_such() {
             stream.write_all(bytes).await.unwrap();
         })
         .await;
-        let error = fails(
-            "server.invalid",
-            &Proxies::fixed(&format!("http://{address}"), ""),
-        )
-        .await;
-        assert!(
-            matches!(error.problem, DialProblem::Proxy { .. }),
-            "{error:?}"
-        );
+        let error =
+            fails("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
+        assert!(matches!(error.problem, DialProblem::Proxy { .. }), "{error:?}");
     }
-    let error = fails(
-        "server.invalid",
-        &Proxies::fixed("socks4://127.0.0.1:1", ""),
-    )
-    .await;
-    assert!(
-        error
-            .to_string()
-            .contains("socks4 proxies are not supported"),
-        "{error}"
-    );
+    let error = fails("server.invalid", &Proxies::fixed("socks4://127.0.0.1:1", "")).await;
+    assert!(error.to_string().contains("socks4 proxies are not supported"), "{error}");
 }
 
 #[tokio::test]
@@ -547,19 +451,14 @@ async fn a_socks_proxy_resolves_the_name_itself() {
         let mut wanted = [0; 21];
         stream.read_exact(&mut wanted).await.unwrap();
         assert_eq!(&wanted, b"\x05\x01\x00\x03\x0eserver.invalid\x17\x78");
-        stream
-            .write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0])
-            .await
-            .unwrap();
+        stream.write_all(&[5, 0, 0, 1, 0, 0, 0, 0, 0, 0]).await.unwrap();
         let byte = stream.read_u8().await.unwrap();
         stream.write_u8(byte).await.unwrap();
     })
     .await;
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
     let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
-    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
     echoes(&mut stream, 3).await;
     served.await.unwrap();
 }
@@ -574,9 +473,7 @@ async fn no_proxy_and_loopback_are_dialled_directly() {
     assert_eq!(error.peer, "proxy 127.0.0.1:1");
     let (address, _served) = peer(|_| async {}).await;
     let endpoint = plain(address);
-    dial(&endpoint, &proxies, &trusting_nobody(), ample())
-        .await
-        .unwrap();
+    dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
 }
 
 #[tokio::test]
@@ -619,9 +516,7 @@ async fn a_socks_proxy_is_given_user_and_password_and_its_refusal_told() {
     served.await.unwrap();
     let text = error.to_string();
     assert!(
-        text.starts_with(&format!(
-            "proxy {address}: no tunnel to server.invalid:443: "
-        )),
+        text.starts_with(&format!("proxy {address}: no tunnel to server.invalid:443: ")),
         "{text}"
     );
     assert!(!text.contains("secret"), "{text}");

@@ -24,9 +24,7 @@ struct Home {
 
 impl Home {
     fn new() -> Self {
-        Self {
-            cache: tempfile::tempdir().unwrap(),
-        }
+        Self { cache: tempfile::tempdir().unwrap() }
     }
 
     fn run(&self, args: &[&str]) -> Output {
@@ -60,9 +58,7 @@ impl Home {
 }
 
 fn tls_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/tls")
-        .join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
 /// An HTTPS server on loopback that answers each of its connections with the next of these.
@@ -130,10 +126,7 @@ fn the_official_file_is_installed_and_shown() {
     assert!(done.status.success(), "{}", text(&done.stderr));
     assert!(done.stdout.is_empty());
     assert!(text(&done.stderr).contains(NAME));
-    assert_eq!(
-        fs::read(home.installed()).unwrap(),
-        fs::read(&official).unwrap()
-    );
+    assert_eq!(fs::read(home.installed()).unwrap(), fs::read(&official).unwrap());
     let shown = home.run(&["show"]);
     assert!(shown.status.success());
     let shown = text(&shown.stdout);
@@ -157,10 +150,7 @@ fn a_file_that_was_changed_after_its_installation_is_noticed() {
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(home.installed(), bytes).unwrap();
     let said = home.refused(&["show"]);
-    assert!(
-        said.contains("SHA-256") && said.contains("dictionary install"),
-        "{said}"
-    );
+    assert!(said.contains("SHA-256") && said.contains("dictionary install"), "{said}");
 }
 
 #[test]
@@ -170,10 +160,7 @@ fn wrong_files_are_named_and_not_installed() {
     assert!(missing.contains("no/such/file"), "{missing}");
     let wrong = home.file("page.html", b"<html>404</html>");
     let said = home.refused(&["install", &wrong]);
-    assert!(
-        said.contains("page.html") && said.contains("not a zstd dictionary"),
-        "{said}"
-    );
+    assert!(said.contains("page.html") && said.contains("not a zstd dictionary"), "{said}");
     let endless = home.refused(&["install", "/dev/zero"]);
     assert!(endless.contains("larger than 1 MiB"), "{endless}");
     let samples: Vec<String> = (0..500).map(|n| format!("{{\"n\":{n}}}")).collect();
@@ -191,11 +178,7 @@ fn wrong_files_are_named_and_not_installed() {
 #[test]
 fn only_https_is_fetched() {
     let home = Home::new();
-    for url in [
-        "http://127.0.0.1:1/x",
-        "file:///etc/passwd",
-        "ftp://h.example/x",
-    ] {
+    for url in ["http://127.0.0.1:1/x", "file:///etc/passwd", "ftp://h.example/x"] {
         let said = home.refused(&["install", url]);
         assert!(said.contains("only https://"), "{said}");
     }
@@ -211,10 +194,7 @@ fn a_cache_that_cannot_be_written_is_named() {
     // A file where the directory should be stops root as well.
     home.file("skytail", b"");
     let said = home.refused(&["install", official.to_str().unwrap()]);
-    assert!(
-        said.contains("can't install") && said.contains("skytail/dictionaries"),
-        "{said}"
-    );
+    assert!(said.contains("can't install") && said.contains("skytail/dictionaries"), "{said}");
 }
 
 #[test]
@@ -236,15 +216,9 @@ fn the_official_file_is_fetched_over_https_even_after_a_redirect() {
 fn downloads_that_are_not_the_dictionary_are_not_installed() {
     let home = Home::new();
     for (answer, part) in [
-        (
-            ok(b"<html>sign in to the hotel's network</html>"),
-            "not a zstd dictionary",
-        ),
+        (ok(b"<html>sign in to the hotel's network</html>"), "not a zstd dictionary"),
         (ok(&vec![0; 2 << 20]), "1048576"),
-        (
-            b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n".to_vec(),
-            "404",
-        ),
+        (b"HTTP/1.1 404 Not Found\r\nConnection: close\r\n\r\n".to_vec(), "404"),
         (
             b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1:1/x\r\nContent-Length: 0\r\n\r\n"
                 .to_vec(),

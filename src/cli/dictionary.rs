@@ -66,11 +66,7 @@ fn install(source: Option<&str>) -> anyhow::Result<Exit> {
         Some(file) => official(store::load(Path::new(file))?, file)?,
     };
     store::install(&dictionary, &path)?;
-    eprintln!(
-        "Installed the zstd dictionary {} as {}",
-        dictionary.id,
-        path.display()
-    );
+    eprintln!("Installed the zstd dictionary {} as {}", dictionary.id, path.display());
     Ok(Exit::Done)
 }
 
@@ -99,11 +95,8 @@ fn download(url: &str) -> anyhow::Result<Vec<u8>> {
         .iter()
         .map(|certificate| Certificate::from_der(certificate).to_owned())
         .collect();
-    let roots = if roots.is_empty() {
-        RootCerts::WebPki
-    } else {
-        RootCerts::Specific(Arc::new(roots))
-    };
+    let roots =
+        if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) };
     let agent = ureq::Agent::config_builder()
         .https_only(true)
         .max_redirects(MAX_REDIRECTS)
@@ -114,11 +107,7 @@ fn download(url: &str) -> anyhow::Result<Vec<u8>> {
         .build()
         .new_agent();
     let mut response = agent.get(url).call()?;
-    let bytes = response
-        .body_mut()
-        .with_config()
-        .limit(MAX_SIZE_BYTES)
-        .read_to_vec()?;
+    let bytes = response.body_mut().with_config().limit(MAX_SIZE_BYTES).read_to_vec()?;
     Ok(bytes)
 }
 
@@ -151,10 +140,7 @@ fn show(flag: Option<&Path>) -> anyhow::Result<Exit> {
             Ok(Exit::Done)
         }
         Ok(None) => {
-            writeln!(
-                out,
-                "status  not installed: run `skytail dictionary install`"
-            )?;
+            writeln!(out, "status  not installed: run `skytail dictionary install`")?;
             Ok(Exit::Failed)
         }
         Err(error) => {

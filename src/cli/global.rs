@@ -7,21 +7,24 @@ use clap::ValueHint;
 use crate::settings::{ColorMode, LogFormat};
 
 /// The flags of every command.
+///
+/// Their places on a page come after those of the command's own flags.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Display")]
 pub struct GlobalArgs {
     /// Print errors only: no progress, no summary
-    #[arg(short, long, global = true, conflicts_with = "verbose")]
+    #[arg(short, long, global = true, display_order = 901, conflicts_with = "verbose")]
     pub quiet: bool,
 
     /// Print more on stderr; -vv for everything
-    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    #[arg(short, long, global = true, display_order = 902, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
     /// Form of log lines: text or json
     #[arg(
         long,
         global = true,
+        display_order = 903,
         value_enum,
         hide_possible_values = true,
         value_name = "FORMAT",
@@ -33,6 +36,7 @@ pub struct GlobalArgs {
     #[arg(
         long,
         global = true,
+        display_order = 904,
         value_enum,
         hide_possible_values = true,
         value_name = "WHEN",
@@ -41,12 +45,12 @@ pub struct GlobalArgs {
     pub color: ColorMode,
 
     /// Read settings from FILE [default: skytail/config.toml]
-    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    #[arg(long, global = true, display_order = 905, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(help_heading = None::<&'static str>)]
     pub config: Option<PathBuf>,
 
     /// Use the settings under [profile.NAME] of that file
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, global = true, display_order = 906, value_name = "NAME")]
     #[arg(help_heading = None::<&'static str>)]
     pub profile: Option<String>,
 }

@@ -8,12 +8,13 @@
 
 use std::cmp::Ordering;
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
 
 use clap::builder::BoolishValueParser;
 use clap::error::{ContextKind, ContextValue};
 use clap::parser::ValueSource;
-use clap::{Arg, ArgAction, ArgMatches, Command, CommandFactory, FromArgMatches};
+use clap::{Arg, ArgAction, ArgMatches, ColorChoice, Command, CommandFactory, FromArgMatches};
 
 use super::Cli;
 use super::config_file::{ConfigError, ConfigFile};
@@ -59,7 +60,8 @@ pub fn parse(
     args: &[OsString],
     surroundings: &Surroundings<'_>,
 ) -> Result<(Cli, Origins), ParseError> {
-    let given = Cli::command().try_get_matches_from(args)?;
+    let color = message_color(args, surroundings);
+    let given = Cli::command().color(color).try_get_matches_from(args)?;
     let profile = match given.get_one::<String>("profile") {
         Some(name) => Some(name.clone()),
         None => text_variable(surroundings, "SKYTAIL_PROFILE")?,
@@ -263,7 +265,7 @@ fn config_file(
         None => variable(surroundings, "SKYTAIL_CONFIG").map(PathBuf::from),
     };
     let default = &surroundings.default_config;
-    let path = named.or_else(|| default.clone().filter(|path| path.exists()));
+    let path = named.or_else(|| default.clone().filter(|path| is_there(path)));
     let Some(path) = path else {
         return match profile {
             Some(name) => Err(ConfigError::NoFile {
@@ -279,6 +281,28 @@ fn config_file(
         file.check_profile(name)?;
     }
     Ok(Some(file))
+}
+
+/// Whether there is something at the path. What can't be looked at is there: reading it says
+/// why not.
+fn is_there(path: &Path) -> bool {
+    let looked = path.try_exists();
+    looked.unwrap_or_else(|error| error.kind() != ErrorKind::NotADirectory)
+}
+
+/// Whether clap's own messages are coloured. They are printed before flags are understood, so
+/// `--color` is looked for by hand, here and nowhere else.
+fn message_color(args: &[OsString], surroundings: &Surroundings<'_>) -> ColorChoice {
+    let flag = args.iter().enumerate().rev().find_map(|(index, arg)| match arg.to_str()? {
+        "--color" => args.get(index + 1)?.to_str(),
+        arg => arg.strip_prefix("--color="),
+    });
+    let variable = || text_variable(surroundings, "SKYTAIL_COLOR").ok().flatten();
+    match flag.map(str::to_owned).or_else(variable).as_deref() {
+        Some("always") => ColorChoice::Always,
+        Some("never") => ColorChoice::Never,
+        _ => ColorChoice::Auto,
+    }
 }
 
 /// The keys that the file may hold: the long flags of `tail` and those of every command.

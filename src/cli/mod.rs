@@ -5,6 +5,7 @@ pub mod completions;
 mod config_file;
 mod consumer_name;
 pub mod cursors;
+mod demo;
 pub mod dictionary;
 pub mod exit;
 pub mod global;

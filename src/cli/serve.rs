@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::exit::Exit;
+use crate::compression::dictionary;
 use crate::position::ServerKind;
 use crate::serve::{self, AtEnd, Rate, Recording, ServeSettings, ZstdDictionary};
 
@@ -103,20 +104,17 @@ async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<
 
 /// The dictionary by flag, else the installed one, else one to be trained.
 fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDictionary> {
-    if let Some(path) = &args.zstd_dictionary {
-        let bytes =
-            std::fs::read(path).with_context(|| format!("--zstd-dictionary {}", path.display()))?;
-        return Ok(ZstdDictionary::Given(bytes));
-    }
     if let Some(path) = &args.write_dictionary {
-        let bytes = serve::train(recording)
-            .context("--write-dictionary: the recording is too short to train a dictionary from")?;
-        std::fs::write(path, &bytes)
+        let dictionary = serve::train(recording).context(
+            "--write-dictionary: no dictionary can be trained from this recording; most often \
+             it is too short",
+        )?;
+        std::fs::write(path, &dictionary.bytes)
             .with_context(|| format!("--write-dictionary {}", path.display()))?;
-        return Ok(ZstdDictionary::Given(bytes));
+        return Ok(ZstdDictionary::Given(dictionary));
     }
-    // TODO(lead): `compression::dictionary` knows the installed official one; give it here.
-    Ok(ZstdDictionary::Trained)
+    let found = dictionary::find(args.zstd_dictionary.as_deref())?;
+    Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
 }
 
 /// Ready at the first SIGINT or SIGTERM.

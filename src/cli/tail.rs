@@ -86,9 +86,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_duration_or_never)]
     pub stall_timeout: Option<OrNever<Duration>>,
 
-    /// Retries in a row
-    #[arg(long, value_name = "N", value_parser = parse_retries, default_value = "unlimited")]
-    pub max_retries: OrNever<u32>,
+    /// Retries in a row, or unlimited
+    /// [default: unlimited; 8 before the first event]
+    #[arg(long, value_name = "N", value_parser = parse_retries)]
+    pub max_retries: Option<OrNever<u32>>,
 
     /// Largest message accepted
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "16MiB")]

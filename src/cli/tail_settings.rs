@@ -9,6 +9,7 @@ use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::values::OrNever;
 use super::values::cursor::parse_cursor_mode;
 use super::values::list::{ListError, read_list};
 use super::values::time::parse_time;
@@ -16,7 +17,8 @@ use crate::checkpoint::default_state_path;
 use crate::event::header::Kind;
 use crate::filter::{Collections, Filter, check_did};
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, CursorMode, StopRules, TailSettings,
+    Buffer, CheckpointEvery, Compression, Connection, CursorMode, MaxRetries, StopRules,
+    TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 
@@ -231,7 +233,11 @@ fn connection(args: &TailArgs, filter: &Filter) -> Connection {
         ping_after: source.ping_after,
         pong_timeout: source.pong_timeout,
         stall_timeout,
-        max_retries: source.max_retries.0,
+        max_retries: match source.max_retries {
+            None => MaxRetries::OnceConnected,
+            Some(OrNever(None)) => MaxRetries::Unlimited,
+            Some(OrNever(Some(n))) => MaxRetries::Limit(n),
+        },
         max_message_bytes: source.max_frame_size,
         // Ten years at most: `values::duration` refuses more.
         rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),

@@ -173,11 +173,7 @@ pub fn find(flag: Option<&Path>) -> Result<Option<Dictionary>, DictionaryError> 
 /// [`DictionaryError::NoHome`].
 pub fn installed_path() -> Result<PathBuf, DictionaryError> {
     let base = etcetera::choose_base_strategy().map_err(|_| DictionaryError::NoHome)?;
-    Ok(base
-        .cache_dir()
-        .join("skytail")
-        .join("dictionaries")
-        .join(format!("{OFFICIAL_ID}.zdict")))
+    Ok(base.cache_dir().join("skytail").join("dictionaries").join(format!("{OFFICIAL_ID}.zdict")))
 }
 
 /// Loads any dictionary from a file that a person named.
@@ -186,14 +182,9 @@ pub fn installed_path() -> Result<PathBuf, DictionaryError> {
 /// [`DictionaryError::Read`] or [`DictionaryError::Bad`].
 pub fn load(path: &Path) -> Result<Dictionary, DictionaryError> {
     let path_buf = || path.to_owned();
-    let bytes = read_capped(path).map_err(|source| DictionaryError::Read {
-        path: path_buf(),
-        source,
-    })?;
-    Dictionary::check(bytes).map_err(|fault| DictionaryError::Bad {
-        path: path_buf(),
-        fault,
-    })
+    let bytes =
+        read_capped(path).map_err(|source| DictionaryError::Read { path: path_buf(), source })?;
+    Dictionary::check(bytes).map_err(|fault| DictionaryError::Bad { path: path_buf(), fault })
 }
 
 /// Loads the installed dictionary, which must be the official one; `None` if there is none.
@@ -205,15 +196,9 @@ pub fn load_installed(path: &Path) -> Result<Option<Dictionary>, DictionaryError
     match read_capped(path) {
         Ok(bytes) => Dictionary::check_official(bytes)
             .map(Some)
-            .map_err(|fault| DictionaryError::Installed {
-                path: path_buf(),
-                fault,
-            }),
+            .map_err(|fault| DictionaryError::Installed { path: path_buf(), fault }),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(source) => Err(DictionaryError::Read {
-            path: path_buf(),
-            source,
-        }),
+        Err(source) => Err(DictionaryError::Read { path: path_buf(), source }),
     }
 }
 
@@ -223,10 +208,7 @@ pub fn load_installed(path: &Path) -> Result<Option<Dictionary>, DictionaryError
 /// # Errors
 /// [`DictionaryError::Write`].
 pub fn install(dictionary: &Dictionary, path: &Path) -> Result<(), DictionaryError> {
-    let failed = |path: &Path, source| DictionaryError::Write {
-        path: path.to_owned(),
-        source,
-    };
+    let failed = |path: &Path, source| DictionaryError::Write { path: path.to_owned(), source };
     if let Some(directory) = path.parent() {
         fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
     }
@@ -241,11 +223,7 @@ pub fn install(dictionary: &Dictionary, path: &Path) -> Result<(), DictionaryErr
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new()
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .open(path)?;
+    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }
@@ -269,9 +247,8 @@ mod tests {
 
     /// A file of the protocol's vectors, or `None`, said aloud, where they are not at hand.
     fn vector(name: &str) -> Option<Vec<u8>> {
-        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-            .join("../shared/protocol/vectors")
-            .join(name);
+        let path =
+            Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/protocol/vectors").join(name);
         match fs::read(&path) {
             Ok(bytes) => Some(bytes),
             Err(e) => {
@@ -282,9 +259,8 @@ mod tests {
     }
 
     fn trained() -> Vec<u8> {
-        let samples: Vec<String> = (0..500)
-            .map(|n| format!("{{\"time_us\":{n},\"kind\":\"commit\"}}"))
-            .collect();
+        let samples: Vec<String> =
+            (0..500).map(|n| format!("{{\"time_us\":{n},\"kind\":\"commit\"}}")).collect();
         zstd::dict::from_samples(&samples, 4096).unwrap()
     }
 
@@ -324,10 +300,7 @@ mod tests {
             return;
         };
         real.pop();
-        assert!(matches!(
-            Dictionary::check(real),
-            Err(Fault::Altered { size: 112_639, .. })
-        ));
+        assert!(matches!(Dictionary::check(real), Err(Fault::Altered { size: 112_639, .. })));
     }
 
     #[test]
@@ -338,10 +311,7 @@ mod tests {
         let found = find(Some(&path)).unwrap().unwrap();
         assert!(found.id != 0 && found.id != OFFICIAL_ID);
         let text = load_installed(&path).unwrap_err().to_string();
-        assert!(
-            text.contains("another dictionary") && text.contains("install"),
-            "{text}"
-        );
+        assert!(text.contains("another dictionary") && text.contains("install"), "{text}");
     }
 
     #[test]
@@ -363,10 +333,7 @@ mod tests {
     fn a_missing_file_is_an_error_where_it_was_named_and_none_where_it_was_not() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("missing");
-        assert!(matches!(
-            find(Some(&path)),
-            Err(DictionaryError::Read { .. })
-        ));
+        assert!(matches!(find(Some(&path)), Err(DictionaryError::Read { .. })));
         assert_eq!(load_installed(&path).unwrap(), None);
     }
 

@@ -78,15 +78,10 @@ impl Inflater {
     pub fn new(dictionary: &[u8]) -> Result<Self, InflateError> {
         let bad = |code| InflateError::BadDictionary(get_error_name(code));
         let mut context = DCtx::try_create().ok_or(InflateError::BadDictionary("out of memory"))?;
-        context
-            .set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX))
-            .map_err(bad)?;
+        context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(bad)?;
         context.load_dictionary(dictionary).map_err(bad)?;
         let dictionary_id = get_dict_id_from_dict(dictionary).map_or(0, |id| id.get());
-        Ok(Self {
-            context,
-            dictionary_id,
-        })
+        Ok(Self { context, dictionary_id })
     }
 
     /// Decompresses exactly one frame to the end of `out`. At most `max_bytes` are added.
@@ -163,10 +158,9 @@ impl Inflater {
             return Err(InflateError::NotZstd(start));
         }
         match get_dict_id_from_frame(frame) {
-            Some(id) if id.get() != self.dictionary_id => Err(InflateError::Dictionary {
-                frame: id.get(),
-                ours: self.dictionary_id,
-            }),
+            Some(id) if id.get() != self.dictionary_id => {
+                Err(InflateError::Dictionary { frame: id.get(), ours: self.dictionary_id })
+            }
             _ => Ok(()),
         }
     }
@@ -175,10 +169,7 @@ impl Inflater {
 /// How much room to make at first. Where the claim is believable, zstd writes the whole event
 /// in one step, without a copy through its window.
 fn first_room(frame: &[u8]) -> usize {
-    let believable = frame
-        .len()
-        .saturating_mul(BELIEVED_RATIO)
-        .max(BELIEVED_BYTES);
+    let believable = frame.len().saturating_mul(BELIEVED_RATIO).max(BELIEVED_BYTES);
     match get_frame_content_size(frame) {
         Ok(Some(claim)) => usize::try_from(claim)
             .ok()
@@ -210,12 +201,8 @@ mod tests {
 
     fn deflate(data: &[u8], dictionary: &[u8], with_size: bool) -> Vec<u8> {
         let mut compressor = zstd::bulk::Compressor::with_dictionary(3, dictionary).unwrap();
-        compressor
-            .set_parameter(CParameter::ContentSizeFlag(with_size))
-            .unwrap();
-        compressor
-            .set_parameter(CParameter::ChecksumFlag(true))
-            .unwrap();
+        compressor.set_parameter(CParameter::ContentSizeFlag(with_size)).unwrap();
+        compressor.set_parameter(CParameter::ChecksumFlag(true)).unwrap();
         compressor.compress(data).unwrap()
     }
 
@@ -235,34 +222,19 @@ mod tests {
         let mut inflater = Inflater::new(&dictionary).unwrap();
         let good = deflate(b"an event", &dictionary, true);
         for cut in 0..good.len() {
-            assert!(
-                inflate(&mut inflater, &good[..cut]).is_err(),
-                "cut at {cut}"
-            );
+            assert!(inflate(&mut inflater, &good[..cut]).is_err(), "cut at {cut}");
             assert_eq!(inflate(&mut inflater, &good).unwrap(), b"an event");
         }
         let mut two = good.clone();
         two.extend_from_slice(&good);
-        assert_eq!(
-            inflate(&mut inflater, &two),
-            Err(InflateError::Trailing(good.len()))
-        );
+        assert_eq!(inflate(&mut inflater, &two), Err(InflateError::Trailing(good.len())));
         let mut wrong_sum = good.clone();
         *wrong_sum.last_mut().unwrap() ^= 1;
-        assert!(matches!(
-            inflate(&mut inflater, &wrong_sum),
-            Err(InflateError::Corrupt(_))
-        ));
+        assert!(matches!(inflate(&mut inflater, &wrong_sum), Err(InflateError::Corrupt(_))));
         // A skippable frame is no event.
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, b'x'];
-        assert!(matches!(
-            inflate(&mut inflater, &skippable),
-            Err(InflateError::NotZstd(_))
-        ));
-        assert!(matches!(
-            inflate(&mut inflater, b"{}"),
-            Err(InflateError::NotZstd(_))
-        ));
+        assert!(matches!(inflate(&mut inflater, &skippable), Err(InflateError::NotZstd(_))));
+        assert!(matches!(inflate(&mut inflater, b"{}"), Err(InflateError::NotZstd(_))));
         assert_eq!(inflate(&mut inflater, &good).unwrap(), b"an event");
     }
 
@@ -278,10 +250,7 @@ mod tests {
         other[4..8].copy_from_slice(&77_u32.to_le_bytes());
         let error = inflate(&mut Inflater::new(&other).unwrap(), &frame).unwrap_err();
         let text = error.to_string();
-        assert!(
-            text.contains(&id.to_string()) && text.contains("77"),
-            "{text}"
-        );
+        assert!(text.contains(&id.to_string()) && text.contains("77"), "{text}");
     }
 
     #[test]
@@ -305,11 +274,7 @@ mod tests {
         let mut out = Vec::new();
         let mut inflater = Inflater::new(&[]).unwrap();
         assert!(inflater.append(&frame, &mut out, CAP).is_err());
-        assert!(
-            out.capacity() <= 2 * FIRST_ROOM_BYTES,
-            "{} bytes taken",
-            out.capacity()
-        );
+        assert!(out.capacity() <= 2 * FIRST_ROOM_BYTES, "{} bytes taken", out.capacity());
     }
 
     #[test]
@@ -318,10 +283,7 @@ mod tests {
         let mut frame = FRAME_MAGIC.to_vec();
         frame.extend_from_slice(&[0x00, 0x80, 0x01, 0x00, 0x00]);
         let outcome = inflate(&mut Inflater::new(&[]).unwrap(), &frame);
-        assert!(
-            matches!(outcome, Err(InflateError::Corrupt(_))),
-            "{outcome:?}"
-        );
+        assert!(matches!(outcome, Err(InflateError::Corrupt(_))), "{outcome:?}");
     }
 
     #[test]

@@ -1,5 +1,282 @@
 //! The one place that wires threads and tasks: reader → channel → writer.
+//!
+//! The reader is a task on the calling thread, the writer a thread of its own. [`run`]
+//! returns when everything that it started has ended; only a second Ctrl-C leaves a writer
+//! behind, which then ends with the process.
 
 pub mod channel;
+pub mod reader;
 pub mod sieve;
+pub mod signals;
+pub mod stand;
 pub mod stop;
+pub mod watch;
+pub mod writer;
+
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::checkpoint::saver::Saver;
+use crate::compression::dictionary::Dictionary;
+use crate::metrics::Metrics;
+use crate::position::{Position, Start, TimeUs};
+use crate::settings::TailSettings;
+use crate::sink::Refusal;
+use crate::sink::stdout::Stdout;
+use crate::source::proxy::Proxies;
+use crate::source::tls::TlsContext;
+use crate::source::v1::Client;
+
+use reader::{ReadError, Reader, WhenQuiet};
+use sieve::{Rules, Sieve};
+use signals::Signals;
+use stand::Stand;
+use stop::{Reason, Stop};
+use watch::Watch;
+use writer::{Writer, Written};
+
+/// How often the queue is looked at, where somebody wants to know.
+const WATCH_EVERY: Duration = Duration::from_millis(250);
+
+/// Everything that a run needs beside its settings.
+#[derive(Debug)]
+pub struct Parts {
+    /// Where it begins.
+    pub start: Start,
+    /// Who saves positions, if anybody.
+    pub saver: Option<Saver>,
+    /// The seed of the identities.
+    pub identity_seed: u64,
+    /// The dictionary to ask for zstd with.
+    pub dictionary: Option<Dictionary>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+}
+
+/// Why a run could not go on.
+#[derive(Debug, thiserror::Error)]
+pub enum PipelineError {
+    /// No server.
+    #[error(transparent)]
+    Read(#[from] ReadError),
+    /// No output.
+    #[error(transparent)]
+    Output(#[from] Refusal),
+    /// The system refused something that every run needs.
+    #[error("can't {what}: {source}")]
+    System {
+        /// What was wanted.
+        what: &'static str,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// A part of skytail itself failed; the position was kept.
+    #[error("the writer failed unexpectedly; this is a bug in skytail")]
+    Panicked,
+    /// The person in front of it wants out now.
+    #[error("interrupted twice")]
+    Abandoned,
+}
+
+/// How a run ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why.
+    pub end: Result<Reason, PipelineError>,
+    /// The last position that the output proves.
+    pub position: Option<Position>,
+    /// Whether that position was saved; `None` where nobody saves.
+    pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
+}
+
+impl Outcome {
+    fn failed(error: PipelineError) -> Self {
+        Self { end: Err(error), position: None, saved: None }
+    }
+}
+
+/// Runs until there is a reason to stop. `draw` is called every `draw_every`, if that is set.
+pub fn run(
+    settings: &TailSettings,
+    parts: Parts,
+    draw_every: Option<Duration>,
+    draw: &mut dyn FnMut(),
+) -> Outcome {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(source) => {
+            let what = "start the runtime";
+            return Outcome::failed(PipelineError::System { what, source });
+        }
+    };
+    let outcome = runtime.block_on(async {
+        let (wired, signals) = wire(settings, parts)?;
+        Ok(drive(settings, wired, signals, draw_every, draw).await)
+    });
+    // A name that is being looked up can't be interrupted, and nobody waits for it any more.
+    runtime.shutdown_timeout(Duration::ZERO);
+    outcome.unwrap_or_else(Outcome::failed)
+}
+
+/// The parts, connected.
+struct Wired {
+    reader: Reader,
+    written: oneshot::Receiver<Written>,
+    thread: std::thread::JoinHandle<()>,
+    stop: Stop,
+    metrics: Arc<Metrics>,
+}
+
+fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
+    let system = |what| move |source| PipelineError::System { what, source };
+    let sink = Stdout::open().map_err(system("use standard output"))?;
+    let signals = Signals::listen().map_err(system("listen for signals"))?;
+    let Parts { start, saver, identity_seed, dictionary, metrics } = parts;
+    let stop = Stop::new(settings.drain_timeout);
+    if settings.stop.limit == Some(0) {
+        stop.request(Reason::Limit);
+    }
+    let (sender, receiver) = channel::channel(settings.buffer, Arc::clone(&metrics));
+    let position = match &start {
+        Start::Resume(resume) => Some(resume.position.clone()),
+        _ => None,
+    };
+    let stand = Arc::new(Stand::new(position));
+    let rules = Rules {
+        filter: settings.filter.clone(),
+        strict: settings.strict,
+        limit: settings.stop.limit,
+        until: settings.stop.until,
+        live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
+        rewind_us: settings.connection.rewind_us,
+        identity_seed,
+    };
+    let writer = Writer {
+        receiver,
+        sieve: Sieve::new(rules, &start, Arc::clone(&metrics)),
+        sink,
+        saver,
+        every: settings.checkpoint,
+        stand: Arc::clone(&stand),
+        metrics: Arc::clone(&metrics),
+        stop: stop.clone(),
+        next_report: 0,
+    };
+    let (done, written) = oneshot::channel();
+    let work = move || {
+        // Whoever waits for it may be gone after a second Ctrl-C.
+        let _ = done.send(writer.run());
+    };
+    let thread = std::thread::Builder::new().name("writer".into()).spawn(work);
+    let thread = thread.map_err(system("start the writer thread"))?;
+    let reader = Reader {
+        endpoints: settings.endpoints.clone(),
+        client: Client {
+            filter: settings.filter.clone(),
+            proxies: Proxies::from_env(),
+            tls: TlsContext::platform(),
+            connect_timeout: settings.connection.connect_timeout,
+            max_message_bytes: settings.connection.max_message_bytes,
+            metrics: Arc::clone(&metrics),
+        },
+        start,
+        limits: settings.connection,
+        dictionary,
+        compress: settings.compression.mode,
+        // A small buffer still holds several batches, so that neither side waits for the
+        // other's whole share.
+        batch_events: (settings.buffer.events / 4).max(1),
+        when_quiet: when_quiet(settings),
+        ends_with_server: settings.demo,
+        sender,
+        stand,
+        metrics: Arc::clone(&metrics),
+        stop: stop.clone(),
+    };
+    Ok((Wired { reader, written, thread, stop, metrics }, signals))
+}
+
+fn when_quiet(settings: &TailSettings) -> WhenQuiet {
+    match (settings.stop.exit_when_live, settings.stop.until) {
+        (true, _) => WhenQuiet::CaughtUp,
+        (false, Some(until)) => WhenQuiet::Until(until),
+        (false, None) => WhenQuiet::Wait,
+    }
+}
+
+async fn drive(
+    settings: &TailSettings,
+    wired: Wired,
+    mut signals: Signals,
+    draw_every: Option<Duration>,
+    draw: &mut dyn FnMut(),
+) -> Outcome {
+    let Wired { reader, mut written, thread, stop, metrics } = wired;
+    let mut reader = pin!(reader.run());
+    let mut read = None;
+    let mut was_signalled = false;
+    let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
+    let mut has_timed_out = false;
+    let watches = settings.buffer.max_lag_events.is_some()
+        || settings.buffer.when_full != crate::settings::WhenFull::Block;
+    let mut watch = Watch::new(settings.buffer.max_lag_events);
+    let mut watch_tick = tokio::time::interval(WATCH_EVERY);
+    let mut draw_tick = tokio::time::interval(draw_every.unwrap_or(WATCH_EVERY));
+    let written = loop {
+        tokio::select! {
+            result = &mut reader, if read.is_none() => {
+                if result.is_err() {
+                    stop.request(Reason::Failed);
+                }
+                read = Some(result);
+            }
+            result = &mut written => break result,
+            reason = signals.next() => {
+                if was_signalled {
+                    return Outcome::failed(PipelineError::Abandoned);
+                }
+                was_signalled = true;
+                stop.request(reason);
+            }
+            () = &mut timeout, if !has_timed_out => {
+                has_timed_out = true;
+                stop.request(Reason::Timeout);
+            }
+            _ = watch_tick.tick(), if watches => {
+                let word = watch.look(Instant::now(), metrics.queue_events.get(), metrics.dropped.get());
+                if let Some(word) = word {
+                    word.log();
+                }
+            }
+            _ = draw_tick.tick(), if draw_every.is_some() => draw(),
+        }
+    };
+    // The writer has ended, so the reader is told (or knows) that nobody takes its lines.
+    let read = match read {
+        Some(read) => read,
+        None => reader.await,
+    };
+    let _ = thread.join();
+    conclude(read, written.ok(), &stop)
+}
+
+fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) -> Outcome {
+    let Some(written) = written else { return Outcome::failed(PipelineError::Panicked) };
+    let end = match (read, written.failure) {
+        (_, Some(refusal)) => Err(refusal.into()),
+        (Err(error), None) => Err(error.into()),
+        (Ok(()), None) => Ok(stop.reason().unwrap_or(Reason::Failed)),
+    };
+    Outcome { end, position: written.position, saved: written.saved }
+}
+
+async fn sleep_or_never(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}

@@ -43,6 +43,8 @@ pub struct Writer {
     pub metrics: Arc<Metrics>,
     /// When to stop, and whom to tell.
     pub stop: Stop,
+    /// The count of malformed events at which the next one is told of.
+    pub next_report: u64,
 }
 
 /// How a writer ended.
@@ -145,12 +147,16 @@ impl Writer {
     }
 
     fn report_rejected(&mut self) {
-        if let Some(rejected) = self.sieve.take_rejected() {
+        let Some(rejected) = self.sieve.take_rejected() else { return };
+        let total = self.metrics.malformed.get();
+        // Told often at first and ever more seldom: a server gone mad must not flood the log.
+        if total.is_power_of_two() || total >= self.next_report {
+            self.next_report = total.saturating_mul(2);
             tracing::warn!(
-                total = self.metrics.malformed.get(),
+                total,
                 "skipped a malformed event: {}; it begins {}",
                 rejected.error,
-                crate::display::printable::printable(&rejected.head, 120),
+                crate::source::head::printable(&rejected.head, 120),
             );
         }
     }

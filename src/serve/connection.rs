@@ -107,6 +107,8 @@ async fn upgrade(
         return;
     }
     let config = WebSocketConfig::default()
+        // Allocated at once for each connection, and clients say little.
+        .read_buffer_size(8 * 1024)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
         .write_buffer_size(BATCH_BYTES);
@@ -276,7 +278,9 @@ impl Session<'_> {
                 Err(Ended::Quietly)
             }
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(Error::Capacity(_))) => self.mistake(Mistake::TooLong),
+            Some(Err(Error::Capacity(_))) if self.kind() == ServerKind::V2 => {
+                self.mistake(Mistake::TooLong)
+            }
             Some(Err(_)) | None => Err(Ended::Quietly),
         }
     }
@@ -308,6 +312,7 @@ impl Session<'_> {
             }
             (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
             (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
+            // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
             (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
             (
                 ServerKind::Legacy,

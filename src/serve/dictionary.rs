@@ -1,6 +1,7 @@
 //! The zstd dictionary that a server compresses with: given, or trained from the recording.
 //!
-//! Where a given one comes from (a file, the cache) is `cli`'s matter.
+//! Where a given one comes from (a file, the cache) is `cli`'s matter, and whether its bytes
+//! are good is `compression`'s.
 
 use std::io;
 
@@ -9,6 +10,7 @@ use zstd::dict::EncoderDictionary;
 use zstd::zstd_safe::CParameter;
 
 use super::recording::Recording;
+use crate::compression::dictionary::{Dictionary as Checked, OFFICIAL_ID};
 
 /// Compression level: the default of the encoder that the servers use.
 const LEVEL: i32 = 3;
@@ -20,34 +22,25 @@ const TRAINED_BYTES: usize = 64 * 1024;
 const SAMPLE_BYTES: usize = 4 << 20;
 /// Where a dictionary keeps its id (protocol/jetstream-v1.md §5).
 const ID_BYTES: std::ops::Range<usize> = 4..8;
-const MAGIC: [u8; 4] = 0xec30_a437_u32.to_le_bytes();
-/// The id of the servers' own dictionary, which a trained one must not carry.
-const OFFICIAL_ID: u32 = 1_612_007_021;
 
 /// A dictionary, ready to compress with.
 pub(super) struct Dictionary {
-    bytes: Vec<u8>,
-    id: u32,
+    checked: Checked,
     prepared: EncoderDictionary<'static>,
 }
 
 impl Dictionary {
-    pub(super) fn new(bytes: Vec<u8>) -> io::Result<Self> {
-        let bad = |text: &str| io::Error::new(io::ErrorKind::InvalidData, text.to_owned());
-        let id = bytes.get(ID_BYTES).and_then(|b| b.try_into().ok()).map(u32::from_le_bytes);
-        let id = id.filter(|_| bytes.starts_with(&MAGIC));
-        let id =
-            id.ok_or_else(|| bad("not a zstd dictionary: its first bytes are not 37 a4 30 ec"))?;
-        let prepared = EncoderDictionary::try_copy(&bytes, LEVEL)?;
-        Ok(Self { bytes, id, prepared })
+    pub(super) fn new(checked: Checked) -> io::Result<Self> {
+        let prepared = EncoderDictionary::try_copy(&checked.bytes, LEVEL)?;
+        Ok(Self { checked, prepared })
     }
 
     pub(super) fn id(&self) -> u32 {
-        self.id
+        self.checked.id
     }
 
     pub(super) fn bytes(&self) -> &[u8] {
-        &self.bytes
+        &self.checked.bytes
     }
 
     /// A compressor for one connection: one frame an event, with a checksum.
@@ -61,7 +54,7 @@ impl Dictionary {
 
 impl std::fmt::Debug for Dictionary {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Dictionary").field("id", &self.id).finish_non_exhaustive()
+        self.checked.fmt(f)
     }
 }
 
@@ -70,7 +63,7 @@ impl std::fmt::Debug for Dictionary {
 ///
 /// # Errors
 /// What zstd says; most often that there are too few events (about ten are needed).
-pub fn train(recording: &Recording) -> io::Result<Vec<u8>> {
+pub fn train(recording: &Recording) -> io::Result<Checked> {
     let total: usize = recording.lines().map(<[u8]>::len).sum();
     let step = total.div_ceil(SAMPLE_BYTES).max(1);
     let samples: Vec<&[u8]> = recording.lines().step_by(step).collect();
@@ -78,7 +71,7 @@ pub fn train(recording: &Recording) -> io::Result<Vec<u8>> {
     if let Some(id) = bytes.get_mut(ID_BYTES)
         && id == OFFICIAL_ID.to_le_bytes()
     {
-        id[0] ^= 1;
+        id.reverse();
     }
-    Ok(bytes)
+    Checked::check(bytes).map_err(|fault| io::Error::new(io::ErrorKind::InvalidData, fault))
 }

@@ -1,6 +1,8 @@
 //! Which event a connection gets next: from the log at its own pace, or from the legacy
 //! server's outgoing queue. Decides about events; encoding and sockets are `connection`'s.
 
+use std::time::Duration;
+
 use tokio::time::Instant;
 
 use super::Shared;
@@ -13,6 +15,8 @@ use crate::position::ServerKind;
 /// Events looked at in one go before others get their turn: a sparse filter must not hold up
 /// the whole server.
 const SCAN_EVENTS: u64 = 4_096;
+/// How often a throttled replay goes on: a timer's grain.
+const REPLAY_TICK: Duration = Duration::from_millis(1);
 
 /// Where a connection's events come from.
 #[derive(Debug)]
@@ -20,7 +24,18 @@ pub(super) enum Feed {
     /// Reads the log (every server at rate `max`, and v2 always).
     Log { next: u64 },
     /// The legacy server's queue at a paced rate.
-    Queue { outbox: Outbox, replayed: u64, since: Instant },
+    Queue(Queue),
+}
+
+/// The legacy server's queue, and how far time has filled it.
+#[derive(Debug)]
+pub(super) struct Queue {
+    outbox: Outbox,
+    /// Events that the replay has looked at, which is what its throttle counts.
+    replayed: u64,
+    since: Instant,
+    /// The instant up to which fan-out and replay have worked.
+    worked_until: Option<Instant>,
 }
 
 /// What to do next.
@@ -70,22 +85,17 @@ impl Feed {
             From::Event(event) => Outbox::replaying(event, tip, limit),
             From::Live | From::Tip => Outbox::live(tip, limit),
         };
-        Self::Queue { outbox, replayed: 0, since: now }
+        Self::Queue(Queue { outbox, replayed: 0, since: now, worked_until: None })
     }
 
+    /// What the connection does now. Time only moves between calls with another `now`.
     pub(super) fn step(&mut self, wanted: &Wanted, shared: &Shared, now: Instant) -> Step {
-        let timeline = &shared.timeline;
+        let log = Filtered { timeline: &shared.timeline, wanted };
         match self {
-            Self::Log { next } => step_log(next, &Filtered { timeline, wanted }, now),
-            Self::Queue { outbox, replayed, since } => {
-                let elapsed = now.saturating_duration_since(*since).as_secs_f64();
+            Self::Log { next } => step_log(next, &log, now),
+            Self::Queue(queue) => {
                 let per_second = f64::from(shared.limits.legacy_replay_per_second);
-                let allowed = (elapsed * per_second) as u64 + 1;
-                let budget = allowed.saturating_sub(*replayed).min(SCAN_EVENTS);
-                let log = Filtered { timeline, wanted };
-                let (looked_at, step) = step_queue(outbox, &log, budget, now);
-                *replayed += looked_at;
-                step
+                queue.step(&log, per_second, now)
             }
         }
     }
@@ -106,28 +116,136 @@ fn step_log(next: &mut u64, log: &Filtered<'_>, now: Instant) -> Step {
     Step::Again
 }
 
-fn step_queue(outbox: &mut Outbox, log: &Filtered<'_>, budget: u64, now: Instant) -> (u64, Step) {
-    if let Some(event) = outbox.pop() {
-        return (0, Step::Send(event));
+impl Queue {
+    fn step(&mut self, log: &Filtered<'_>, per_second: f64, now: Instant) -> Step {
+        if self.worked_until != Some(now) {
+            self.worked_until = Some(now);
+            if self.work(log, per_second, now) == Err(Full) {
+                return Step::Cut;
+            }
+        }
+        match self.outbox.pop() {
+            Some(event) => Step::Send(event),
+            None if self.outbox.is_live() => until(log.timeline, log.timeline.tip(now)),
+            None => Step::WaitUntil(now + REPLAY_TICK),
+        }
     }
-    let timeline = log.timeline;
-    let tip = timeline.tip(now);
-    if outbox.fan_out(log, tip) == Err(Full) {
-        return (0, Step::Cut);
+
+    /// Does what the fan-out and the replay did since the last time.
+    fn work(&mut self, log: &Filtered<'_>, per_second: f64, now: Instant) -> Result<(), Full> {
+        let tip = log.timeline.tip(now);
+        self.outbox.fan_out(log, tip)?;
+        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
+        let allowed = (elapsed * per_second) as u64 + 1;
+        let budget = allowed.saturating_sub(self.replayed).min(SCAN_EVENTS);
+        self.replayed += self.outbox.replay(log, tip, log.timeline.clock_us(now), budget);
+        Ok(())
     }
-    let looked_at = outbox.replay(log, tip, timeline.clock_us(now), budget);
-    let step = match outbox.pop() {
-        Some(event) => Step::Send(event),
-        None if outbox.is_live() => until(timeline, tip),
-        // The throttle counts in much less than a timer's grain.
-        None => Step::WaitUntil(now + std::time::Duration::from_millis(1)),
-    };
-    (looked_at, step)
 }
 
 fn until(timeline: &Timeline, event: u64) -> Step {
     match timeline.due(event) {
         Some(due) => Step::WaitUntil(due),
         None => Step::End,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::OnceLock;
+
+    use super::*;
+    use crate::serve::demo;
+    use crate::serve::stamps::Stamps;
+    use crate::serve::{AtEnd, Limits, Rate};
+
+    const EVENTS: u64 = 30_000;
+
+    /// A legacy server with about 11 000 events/s, whose replay is throttled to three times
+    /// that, and an instant `played` after its start.
+    fn server(played: Duration) -> (Shared, Instant) {
+        let recording = demo::recording(11, EVENTS as usize, 1_795_000_000_000_000);
+        let stamps = Stamps::new(recording, ServerKind::Legacy).unwrap();
+        let timeline = Timeline::new(stamps, Rate::Speed(20.0), false, false, 0);
+        let limits = Limits { legacy_replay_per_second: 30_000, ..Limits::default() };
+        let start = Instant::now();
+        timeline.start(start, 0);
+        let dictionary = OnceLock::from(None);
+        (Shared { timeline, limits, at_end: AtEnd::Close, dictionary }, start + played)
+    }
+
+    /// What a connection gets until the end of the recording; time moves 1 ms at a time.
+    fn run(from: From, wanted: &Wanted, shared: &Shared, start: Instant) -> Vec<u64> {
+        let mut feed = Feed::new(from, shared, start);
+        let (mut now, mut sent) = (start, Vec::new());
+        loop {
+            match feed.step(wanted, shared, now) {
+                Step::Send(event) => sent.push(event),
+                Step::Again | Step::WaitUntil(_) => now += Duration::from_millis(1),
+                Step::End => return sent,
+                Step::Cut => panic!("cut after {} events", sent.len()),
+            }
+        }
+    }
+
+    fn posts() -> Wanted {
+        let collections = ["app.bsky.feed.post".to_owned()];
+        Wanted::from_lists(&collections, &[], 0, ServerKind::Legacy).unwrap()
+    }
+
+    fn wanted_from(from: u64, wanted: &Wanted, shared: &Shared) -> Vec<u64> {
+        let log = Filtered { timeline: &shared.timeline, wanted };
+        (from..EVENTS).filter(|&e| log.wants(e)).collect()
+    }
+
+    #[test]
+    fn a_legacy_connection_without_cursor_loses_nothing() {
+        let (shared, now) = server(Duration::from_millis(700));
+        let tip = shared.timeline.tip(now);
+        assert!(tip > 1_000);
+        for wanted in [Wanted::default(), posts()] {
+            let sent = run(From::Live, &wanted, &shared, now);
+            assert_eq!(sent, wanted_from(tip, &wanted, &shared));
+        }
+    }
+
+    #[test]
+    fn a_legacy_replay_loses_events_at_the_cutover() {
+        let (shared, now) = server(Duration::from_millis(700));
+        for wanted in [Wanted::default(), posts()] {
+            let sent = run(From::Event(500), &wanted, &shared, now);
+            let all = wanted_from(500, &wanted, &shared);
+            assert!(sent.is_sorted() && sent.len() < all.len(), "{} {}", sent.len(), all.len());
+            assert_eq!(sent.last(), all.last(), "live in the end");
+        }
+    }
+
+    /// What the lossless join of protocol/jetstream-v1.md §4.2 builds on.
+    #[test]
+    fn a_legacy_replay_is_whole_up_to_one_second_behind_the_tip_of_its_start() {
+        let (shared, now) = server(Duration::from_millis(700));
+        let tip_us = shared.timeline.stamps.latest_us(shared.timeline.tip(now) - 1);
+        let safe = |e: &u64| shared.timeline.stamps.latest_us(*e) + 1_000_000 < tip_us;
+        for wanted in [Wanted::default(), posts()] {
+            let sent = run(From::Event(500), &wanted, &shared, now);
+            let (sent, all) = (sent.into_iter(), wanted_from(500, &wanted, &shared).into_iter());
+            let all: Vec<u64> = all.filter(safe).collect();
+            assert!(all.len() > 100);
+            assert_eq!(sent.filter(safe).collect::<Vec<_>>(), all);
+        }
+    }
+
+    #[test]
+    fn a_v2_replay_loses_nothing() {
+        let recording = demo::recording(11, EVENTS as usize, 1_795_000_000_000_000);
+        let (mut shared, now) = server(Duration::from_millis(700));
+        let stamps = Stamps::new(recording, ServerKind::V2).unwrap();
+        shared.timeline = Timeline::new(stamps, Rate::Speed(20.0), false, false, 0);
+        shared.timeline.start(now, 0);
+        let now = now + Duration::from_millis(700);
+        for wanted in [Wanted::default(), posts()] {
+            let sent = run(From::Event(500), &wanted, &shared, now);
+            assert_eq!(sent, wanted_from(500, &wanted, &shared));
+        }
     }
 }

@@ -43,6 +43,7 @@ pub use rate::{Rate, RateError};
 pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
 pub use stamps::StampError;
 
+use crate::compression;
 use crate::position::ServerKind;
 use dictionary::Dictionary;
 use request::Answer;
@@ -88,8 +89,8 @@ pub struct ServeSettings {
 /// Where the zstd dictionary comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ZstdDictionary {
-    /// This one, in zstd's dictionary format.
-    Given(Vec<u8>),
+    /// This one.
+    Given(compression::dictionary::Dictionary),
     /// One trained from the recording when the first client asks for it.
     Trained,
 }
@@ -164,7 +165,7 @@ impl Default for ServeSettings {
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
     /// The address is taken, or not ours.
-    #[error("listen on {address}: {source}: choose another address, or port 0 for any free one")]
+    #[error("can't listen on {address} (choose another address, or port 0 for any free one)")]
     Listen {
         /// The address asked for.
         address: SocketAddr,
@@ -175,7 +176,7 @@ pub enum ServeError {
     #[error(transparent)]
     Stamps(#[from] StampError),
     /// The dictionary is none.
-    #[error("zstd dictionary: {0}")]
+    #[error("zstd can't use the dictionary")]
     Dictionary(#[source] io::Error),
 }
 
@@ -219,8 +220,8 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let stamps = Stamps::new(recording, settings.kind.unwrap_or(by_content))?;
     let dictionary = match settings.zstd {
         ZstdDictionary::Trained => OnceLock::new(),
-        ZstdDictionary::Given(bytes) => {
-            let dictionary = Dictionary::new(bytes).map_err(ServeError::Dictionary)?;
+        ZstdDictionary::Given(checked) => {
+            let dictionary = Dictionary::new(checked).map_err(ServeError::Dictionary)?;
             OnceLock::from(Some(dictionary))
         }
     };

@@ -77,9 +77,14 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
     let (collections, dids) = (query.all("wantedCollections"), query.all("wantedDids"));
     let wanted =
         Wanted::from_lists(&collections, &dids, size, kind).map_err(|e| bad_options(&e, kind))?;
-    shared.timeline.start(now, wall_us());
+    let accept_key = handshake(head, kind);
+    if accept_key.is_ok() {
+        // The first client moves the playhead, and with `--restamp` the times that cursors
+        // are in; somebody who only looks with a plain GET does not.
+        shared.timeline.start(now, wall_us());
+    }
     let from = start(query.first("cursor"), shared, now)?;
-    let accept_key = handshake(head, kind)?;
+    let accept_key = accept_key?;
     if wants_zstd && shared.dictionary().is_none() {
         return Err(Answer::bad_request(
             "compression not available: the recording is too short to train a dictionary from; \

@@ -154,7 +154,7 @@ impl Stamps {
         let (_, entry, _) = self.at(event);
         let line = self.recording.line(entry);
         let time_us = self.time_us(event).saturating_add_signed(shift_us);
-        let seq = (self.kind == ServerKind::V2).then(|| self.seq(event)).unwrap_or(0);
+        let seq = if self.kind == ServerKind::V2 { self.seq(event) } else { 0 };
         if time_us == entry.time_us && seq == entry.cursor {
             return line;
         }

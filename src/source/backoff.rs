@@ -25,9 +25,7 @@ impl Backoff {
 
     /// The next wait. Never longer than [`LONGEST`], unless [`Self::at_least`] asked for it.
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
-        let ceiling = FIRST
-            .saturating_mul(2_u32.saturating_pow(self.failures))
-            .min(LONGEST);
+        let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let jittered = ceiling.mul_f64(rng.f64());
         // Everyone was told the same time: keep the jitter on top of it.
@@ -62,20 +60,14 @@ mod tests {
         for (n, seen) in longest.iter().enumerate() {
             let ceiling = FIRST.saturating_mul(1 << n).min(LONGEST);
             assert!(*seen <= ceiling, "wait {n} was {seen:?}");
-            assert!(
-                *seen > ceiling / 2,
-                "wait {n} never used its room: {seen:?}"
-            );
+            assert!(*seen > ceiling / 2, "wait {n} never used its room: {seen:?}");
         }
     }
 
     #[test]
     fn any_number_of_failures_is_survived() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut backoff = Backoff {
-            failures: u32::MAX,
-            floor: Duration::ZERO,
-        };
+        let mut backoff = Backoff { failures: u32::MAX, floor: Duration::ZERO };
         assert!(backoff.next(&mut rng) <= LONGEST);
         assert!(backoff.next(&mut rng) <= LONGEST);
     }

@@ -164,20 +164,13 @@ pub(super) struct Peer {
 impl Peer {
     pub fn fails(&self, problem: DialProblem) -> DialError {
         let proxy = if self.is_proxy { "proxy " } else { "" };
-        DialError {
-            peer: format!("{proxy}{}", host_port(&self.host, self.port)),
-            problem,
-        }
+        DialError { peer: format!("{proxy}{}", host_port(&self.host, self.port)), problem }
     }
 }
 
 /// `host:port`, with brackets around an IPv6 address.
 pub(super) fn host_port(host: &str, port: u16) -> String {
-    if host.contains(':') {
-        format!("[{host}]:{port}")
-    } else {
-        format!("{host}:{port}")
-    }
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
 }
 
 /// Connects to an endpoint. `deadline` bounds all steps together.
@@ -190,20 +183,12 @@ pub async fn dial(
     tls: &TlsContext,
     deadline: Instant,
 ) -> Result<Transport, DialError> {
-    let peer = Peer {
-        host: endpoint.host.clone(),
-        port: endpoint.port,
-        is_proxy: false,
-    };
+    let peer = Peer { host: endpoint.host.clone(), port: endpoint.port, is_proxy: false };
     let stream = match proxies.for_endpoint(endpoint) {
         None => Transport::new(tcp(&peer, deadline).await?),
         Some(proxy) => proxy::tunnel(&proxy, &peer, tls, deadline).await?,
     };
-    if endpoint.tls {
-        wrap_tls(&peer, tls, stream, deadline).await
-    } else {
-        Ok(stream)
-    }
+    if endpoint.tls { wrap_tls(&peer, tls, stream, deadline).await } else { Ok(stream) }
 }
 
 /// TLS over an open stream.
@@ -253,9 +238,8 @@ pub(super) async fn resolve(peer: &Peer, deadline: Instant) -> Result<Vec<Socket
 /// one head start; at most [`MAX_ADDRESSES`].
 fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
-    let (preferred, others): (Vec<_>, Vec<_>) = found
-        .into_iter()
-        .partition(|address| address.is_ipv6() == first_is_v6);
+    let (preferred, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
     let mut mixed = Vec::new();
     let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
     while preferred.len() + others.len() > 0 && mixed.len() < MAX_ADDRESSES {
@@ -313,10 +297,7 @@ mod tests {
             text.split(' ').map(|a| a.parse().unwrap()).collect()
         };
         let found = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1");
-        assert_eq!(
-            interleaved(found),
-            parse("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1")
-        );
+        assert_eq!(interleaved(found), parse("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1"));
         let many = vec![parse("1.1.1.1:1")[0]; 100];
         assert_eq!(interleaved(many).len(), MAX_ADDRESSES);
         assert_eq!(interleaved(Vec::new()), []);
@@ -330,9 +311,7 @@ mod tests {
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let open = listener.local_addr().unwrap();
-        let stream = connect_any(vec![closed, closed, open, closed])
-            .await
-            .unwrap();
+        let stream = connect_any(vec![closed, closed, open, closed]).await.unwrap();
         assert_eq!(stream.peer_addr().unwrap(), open);
         assert!(stream.nodelay().unwrap());
         let error = connect_any(vec![closed, closed]).await.unwrap_err();

@@ -109,16 +109,10 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::TooLong(input.len()));
     }
     let shown = || without_credentials(input);
-    if input
-        .chars()
-        .any(|c| c.is_whitespace() || c.is_control() || c == '\\')
-    {
+    if input.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(EndpointError::BadCharacter(shown()));
     }
-    let invalid = |reason: String| EndpointError::Invalid {
-        input: shown(),
-        reason,
-    };
+    let invalid = |reason: String| EndpointError::Invalid { input: shown(), reason };
     let parse_url = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
 
     let (url, scheme_tls, explicit_port) = if let Some(scheme) = scheme_of(input) {
@@ -168,14 +162,7 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::TooLong(base_path.len()));
     }
     let label = label(tls, &host, port, loopback, &base_path).into();
-    Ok(Endpoint {
-        tls,
-        host,
-        port,
-        base_path,
-        credentials: credentials(&url),
-        label,
-    })
+    Ok(Endpoint { tls, host, port, base_path, credentials: credentials(&url), label })
 }
 
 impl FromStr for Endpoint {
@@ -204,11 +191,7 @@ impl Endpoint {
     #[must_use]
     pub fn authority(&self) -> String {
         let host = bracketed(&self.host);
-        if self.port == scheme_port(self.tls) {
-            host
-        } else {
-            format!("{host}:{}", self.port)
-        }
+        if self.port == scheme_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
     /// The absolute WebSocket URI of a path (starting with `/`) below the base path, with an
@@ -217,11 +200,7 @@ impl Endpoint {
     pub fn request_uri(&self, path: &str, query: &str) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
         let separator = if query.is_empty() { "" } else { "?" };
-        format!(
-            "{scheme}://{}{}{path}{separator}{query}",
-            self.authority(),
-            self.base_path
-        )
+        format!("{scheme}://{}{}{path}{separator}{query}", self.authority(), self.base_path)
     }
 }
 
@@ -246,11 +225,7 @@ fn is_loopback(host: &str) -> bool {
 }
 
 fn bracketed(host: &str) -> String {
-    if host.contains(':') {
-        format!("[{host}]")
-    } else {
-        host.to_owned()
-    }
+    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
 /// Drops trailing slashes and `/subscribe`, as often as they occur: what is left is stable
@@ -285,11 +260,8 @@ fn credentials(url: &Url) -> Option<Credentials> {
     if url.username().is_empty() && password.is_none() {
         return None;
     }
-    let decode = |text: &str| {
-        percent_encoding::percent_decode_str(text)
-            .decode_utf8_lossy()
-            .into_owned()
-    };
+    let decode =
+        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
     Some(Credentials {
         user: decode(url.username()),
         password: decode(password.unwrap_or_default()),

@@ -136,15 +136,10 @@ pub async fn upgrade(
         Some((101, _)) => Err(HandshakeError::Protocol(shown(&error))),
         Some((status, headers)) if (300..400).contains(&status) => {
             let base = endpoint.request_uri("/", "");
-            Err(HandshakeError::Redirected {
-                status,
-                location: refusal::location(&headers, &base),
-            })
+            Err(HandshakeError::Redirected { status, location: refusal::location(&headers, &base) })
         }
         Some((status, headers)) => {
-            let Upgraded {
-                stream, leftover, ..
-            } = tap.into_upgraded(HeaderMap::new());
+            let Upgraded { stream, leftover, .. } = tap.into_upgraded(HeaderMap::new());
             Err(HandshakeError::Refused {
                 status,
                 body: refusal::body(stream, leftover, &headers, deadline).await,
@@ -187,9 +182,7 @@ fn http_request(
     for (name, value) in &request.headers {
         builder = builder.header(name, value);
     }
-    builder
-        .body(())
-        .map_err(|e| HandshakeError::BadRequest(e.to_string()))
+    builder.body(()).map_err(|e| HandshakeError::BadRequest(e.to_string()))
 }
 
 /// A stream that reads a response head whole, hands exactly that to the WebSocket library, and
@@ -208,13 +201,7 @@ struct HeadTap {
 
 impl HeadTap {
     fn new(transport: Transport) -> Self {
-        Self {
-            transport,
-            bytes: Vec::with_capacity(1024),
-            head: None,
-            handed: 0,
-            failure: None,
-        }
+        Self { transport, bytes: Vec::with_capacity(1024), head: None, handed: 0, failure: None }
     }
 
     /// Reads until the head is whole. The library counts small reads as an attack, so it never
@@ -241,11 +228,7 @@ impl HeadTap {
 
     fn into_upgraded(mut self, response_headers: HeaderMap) -> Upgraded {
         let end = self.head.unwrap_or(self.bytes.len());
-        Upgraded {
-            leftover: self.bytes.split_off(end),
-            stream: self.transport,
-            response_headers,
-        }
+        Upgraded { leftover: self.bytes.split_off(end), stream: self.transport, response_headers }
     }
 
     /// Status and headers of the answer, if there is a whole one.

@@ -28,9 +28,7 @@ impl Proxies {
     /// forms) say now.
     #[must_use]
     pub fn from_env() -> Self {
-        Self {
-            matcher: Some(Matcher::from_env()),
-        }
+        Self { matcher: Some(Matcher::from_env()) }
     }
 
     /// Always connect directly.
@@ -42,12 +40,8 @@ impl Proxies {
     /// One proxy for everything that `no_proxy` (comma-separated) does not name.
     #[must_use]
     pub fn fixed(url: &str, no_proxy: &str) -> Self {
-        let matcher = Matcher::builder()
-            .all(url.to_owned())
-            .no(no_proxy.to_owned());
-        Self {
-            matcher: Some(matcher.build()),
-        }
+        let matcher = Matcher::builder().all(url.to_owned()).no(no_proxy.to_owned());
+        Self { matcher: Some(matcher.build()) }
     }
 
     /// The proxy for an endpoint. Never one for loopback: a proxy's loopback is not ours.
@@ -180,10 +174,7 @@ async fn socks5(
 }
 
 fn failed(target: String, error: &impl std::fmt::Display) -> DialProblem {
-    DialProblem::Proxy {
-        target,
-        reason: head::printable(error.to_string().as_bytes(), 200),
-    }
+    DialProblem::Proxy { target, reason: head::printable(error.to_string().as_bytes(), 200) }
 }
 
 /// Hands the SOCKS client the stream that is open already.

@@ -61,10 +61,7 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         data.extend_from_slice(chunk.get(..size).unwrap_or(chunk));
         // Behind each chunk stands a line break.
-        rest = size
-            .checked_add(2)
-            .and_then(|next| chunk.get(next..))
-            .unwrap_or_default();
+        rest = size.checked_add(2).and_then(|next| chunk.get(next..)).unwrap_or_default();
     }
     data
 }
@@ -97,10 +94,7 @@ pub fn location(headers: &HeaderMap, base: &str) -> String {
     };
     let port = target.port().map(|p| format!(":{p}")).unwrap_or_default();
     let host = target.host_str().unwrap_or_default();
-    printable(
-        format!("{}://{host}{port}", target.scheme()).as_bytes(),
-        260,
-    )
+    printable(format!("{}://{host}{port}", target.scheme()).as_bytes(), 260)
 }
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110 §10.2.3), capped.
@@ -150,10 +144,7 @@ mod tests {
     #[test]
     fn redirects_are_told_without_their_path() {
         for (value, shown) in [
-            (
-                "https://other.example:8443/x?token=secret",
-                "https://other.example:8443",
-            ),
+            ("https://other.example:8443/x?token=secret", "https://other.example:8443"),
             ("https://u:secret@other.example/", "https://other.example"),
             ("/login?secret", "wss://h.example"),
             ("http://[", "nowhere"),
@@ -169,37 +160,16 @@ mod tests {
         let none = HeaderMap::new();
         let long = "x".repeat(100_000);
         let html: &[u8] = b"<html><title>502 Bad Gateway</title>\n<hr>nginx</html>";
-        assert_eq!(
-            body(html, vec![], &none, later).await,
-            "502 Bad Gateway nginx"
-        );
-        assert_eq!(
-            body(&b"lo\nmore"[..], b"hel".into(), &none, later).await,
-            "hello more"
-        );
+        assert_eq!(body(html, vec![], &none, later).await, "502 Bad Gateway nginx");
+        assert_eq!(body(&b"lo\nmore"[..], b"hel".into(), &none, later).await, "hello more");
         let five = with(CONTENT_LENGTH, "5");
-        assert_eq!(
-            body(&b"lo\nmore"[..], b"hel".into(), &five, later).await,
-            "hello"
-        );
-        assert_eq!(
-            body(&b""[..], b"hello more".into(), &five, later).await,
-            "hello"
-        );
-        let cut = body(
-            long.as_bytes(),
-            vec![],
-            &with(CONTENT_LENGTH, "100000"),
-            later,
-        )
-        .await;
+        assert_eq!(body(&b"lo\nmore"[..], b"hel".into(), &five, later).await, "hello");
+        assert_eq!(body(&b""[..], b"hello more".into(), &five, later).await, "hello");
+        let cut = body(long.as_bytes(), vec![], &with(CONTENT_LENGTH, "100000"), later).await;
         assert_eq!(cut.chars().count(), MAX_SHOWN_CHARS + 1);
         let chunked = with(TRANSFER_ENCODING, "chunked");
         let parts: &[u8] = b"3\r\nhel\r\n2;x=y\r\nlo\r\n0\r\n\r\n";
         assert_eq!(body(parts, vec![], &chunked, later).await, "hello");
-        assert_eq!(
-            body(&b"ffffffffffffffff\r\nhel"[..], vec![], &chunked, later).await,
-            "hel"
-        );
+        assert_eq!(body(&b"ffffffffffffffff\r\nhel"[..], vec![], &chunked, later).await, "hel");
     }
 }

@@ -2,7 +2,7 @@
 //! words. Dials nothing by itself.
 
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
@@ -12,10 +12,10 @@ use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError,
 
 use super::dial::Transport;
 
-/// The trusted roots and the settings of TLS: built once, cheap to clone.
-#[derive(Clone)]
+/// The trusted roots and the settings of TLS: built once, at the first use, since reading the
+/// platform's certificates takes longer than all the rest of a start.
 pub struct TlsContext {
-    connector: TlsConnector,
+    connector: OnceLock<TlsConnector>,
 }
 
 impl std::fmt::Debug for TlsContext {
@@ -26,11 +26,21 @@ impl std::fmt::Debug for TlsContext {
 
 impl TlsContext {
     /// Trusts what the platform trusts, or Mozilla's roots where the platform has none, as in a
-    /// bare container. Reads files.
-    ///
-    /// # Errors
-    /// As [`platform_certificates`].
-    pub fn load() -> Result<Self, TlsProblem> {
+    /// bare container. Reads nothing before it is used.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self { connector: OnceLock::new() }
+    }
+
+    fn connector(&self) -> Result<TlsConnector, TlsProblem> {
+        if let Some(connector) = self.connector.get() {
+            return Ok(connector.clone());
+        }
+        let connector = Self::load()?;
+        Ok(self.connector.get_or_init(|| connector).clone())
+    }
+
+    fn load() -> Result<TlsConnector, TlsProblem> {
         let mut roots = RootCertStore::empty();
         let (added, ignored) = roots.add_parsable_certificates(platform_certificates()?);
         tracing::debug!(added, ignored, "platform certificates");
@@ -38,7 +48,7 @@ impl TlsContext {
             tracing::debug!("the platform trusts no certificates: using the built-in roots");
             roots.extend(webpki_roots::TLS_SERVER_ROOTS.iter().cloned());
         }
-        Self::with_roots(roots)
+        connector(roots)
     }
 
     /// Trusts exactly these roots.
@@ -46,16 +56,7 @@ impl TlsContext {
     /// # Errors
     /// [`TlsProblem::Other`] when the TLS library can't be set up, which no input causes.
     pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsProblem> {
-        let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
-            .with_safe_default_protocol_versions()
-            .map_err(|e| TlsProblem::Other(e.to_string()))?
-            .with_root_certificates(roots)
-            .with_no_client_auth();
-        // A WebSocket begins as HTTP/1.1: h2 must not be chosen.
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self {
-            connector: TlsConnector::from(Arc::new(config)),
-        })
+        Ok(Self { connector: OnceLock::from(connector(roots)?) })
     }
 
     /// Runs the handshake with a server that must prove to be `host`.
@@ -67,11 +68,19 @@ impl TlsContext {
         let name = ServerName::try_from(host.to_owned()).map_err(|_| {
             TlsProblem::Other(format!("{host:?} can't be the name in a certificate"))
         })?;
-        self.connector
-            .connect(name, stream)
-            .await
-            .map_err(|e| TlsProblem::from_io(&e))
+        self.connector()?.connect(name, stream).await.map_err(|e| TlsProblem::from_io(&e))
     }
+}
+
+fn connector(roots: RootCertStore) -> Result<TlsConnector, TlsProblem> {
+    let mut config = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|e| TlsProblem::Other(e.to_string()))?
+        .with_root_certificates(roots)
+        .with_no_client_auth();
+    // A WebSocket begins as HTTP/1.1: h2 must not be chosen.
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// The certificates the platform trusts; `SSL_CERT_FILE` and `SSL_CERT_DIR` are honoured. Empty
@@ -133,10 +142,7 @@ pub enum TlsProblem {
 
 impl TlsProblem {
     fn from_io(error: &io::Error) -> Self {
-        match error
-            .get_ref()
-            .and_then(|inner| inner.downcast_ref::<RustlsError>())
-        {
+        match error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) {
             Some(RustlsError::InvalidCertificate(problem)) => Self::from_certificate(problem),
             Some(RustlsError::InvalidMessage(_)) => Self::NotTls,
             Some(other) => Self::Other(other.to_string()),

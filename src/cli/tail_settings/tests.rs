@@ -46,7 +46,7 @@ fn the_defaults_are_those_of_the_help() {
     assert_eq!(settings.connection.connect_timeout, Duration::from_secs(10));
     assert_eq!(settings.connection.ping_after, Duration::from_secs(15));
     assert_eq!(settings.connection.pong_timeout, Duration::from_secs(10));
-    assert_eq!(settings.connection.max_retries, None);
+    assert_eq!(settings.connection.max_retries, MaxRetries::OnceConnected);
     assert_eq!(settings.connection.max_message_bytes, 16 << 20);
     assert_eq!(settings.connection.rewind_us, 5_000_000);
     assert_eq!(settings.drain_timeout, Duration::from_secs(5));

@@ -7,168 +7,47 @@ use proptest::prelude::*;
 fn check(input: &str, tls: bool, host: &str, port: u16, base: &str, label: &str) {
     let e = parse(input).unwrap();
     assert_eq!(
-        (
-            e.tls,
-            e.host.as_str(),
-            e.port,
-            e.base_path.as_str(),
-            &*e.label
-        ),
+        (e.tls, e.host.as_str(), e.port, e.base_path.as_str(), &*e.label),
         (tls, host, port, base, label),
         "{input}"
     );
     let again = parse(&e.label).unwrap();
-    let bare = Endpoint {
-        credentials: None,
-        ..e
-    };
+    let bare = Endpoint { credentials: None, ..e };
     assert_eq!(again, bare, "{input}: its label means another server");
 }
 
 #[test]
 fn bare_hosts_mean_tls_except_on_loopback() {
-    check(
-        "jetstream.example",
-        true,
-        "jetstream.example",
-        443,
-        "",
-        "jetstream.example",
-    );
-    check(
-        "Jetstream.Example:8443",
-        true,
-        "jetstream.example",
-        8443,
-        "",
-        "jetstream.example:8443",
-    );
-    check(
-        "example.com:80",
-        true,
-        "example.com",
-        80,
-        "",
-        "example.com:80",
-    );
+    check("jetstream.example", true, "jetstream.example", 443, "", "jetstream.example");
+    check("Jetstream.Example:8443", true, "jetstream.example", 8443, "", "jetstream.example:8443");
+    check("example.com:80", true, "example.com", 80, "", "example.com:80");
     check("localhost", false, "localhost", 6008, "", "localhost:6008");
-    check(
-        "a.localhost",
-        false,
-        "a.localhost",
-        6008,
-        "",
-        "a.localhost:6008",
-    );
+    check("a.localhost", false, "a.localhost", 6008, "", "a.localhost:6008");
     check("127.0.0.2", false, "127.0.0.2", 6008, "", "127.0.0.2:6008");
-    check(
-        "localhost:443",
-        false,
-        "localhost",
-        443,
-        "",
-        "localhost:443",
-    );
+    check("localhost:443", false, "localhost", 443, "", "localhost:443");
     check("localhost:80", false, "localhost", 80, "", "localhost:80");
     check("[::1]:6009", false, "::1", 6009, "", "[::1]:6009");
     check("::1", false, "::1", 6008, "", "[::1]:6008");
-    check(
-        "[2001:db8::1]",
-        true,
-        "2001:db8::1",
-        443,
-        "",
-        "[2001:db8::1]",
-    );
+    check("[2001:db8::1]", true, "2001:db8::1", 443, "", "[2001:db8::1]");
 }
 
 #[test]
 fn a_scheme_decides() {
-    check(
-        "ws://example.com",
-        false,
-        "example.com",
-        80,
-        "",
-        "ws://example.com",
-    );
-    check(
-        "http://example.com:6008",
-        false,
-        "example.com",
-        6008,
-        "",
-        "ws://example.com:6008",
-    );
-    check(
-        "wss://localhost",
-        true,
-        "localhost",
-        443,
-        "",
-        "wss://localhost",
-    );
-    check(
-        "HTTPS://localhost:80",
-        true,
-        "localhost",
-        80,
-        "",
-        "wss://localhost:80",
-    );
+    check("ws://example.com", false, "example.com", 80, "", "ws://example.com");
+    check("http://example.com:6008", false, "example.com", 6008, "", "ws://example.com:6008");
+    check("wss://localhost", true, "localhost", 443, "", "wss://localhost");
+    check("HTTPS://localhost:80", true, "localhost", 80, "", "wss://localhost:80");
     check("ws://localhost", false, "localhost", 80, "", "localhost:80");
 }
 
 #[test]
 fn subscribe_is_dropped_and_other_paths_kept() {
-    check(
-        "wss://h.example/subscribe",
-        true,
-        "h.example",
-        443,
-        "",
-        "h.example",
-    );
-    check(
-        "h.example/subscribe/",
-        true,
-        "h.example",
-        443,
-        "",
-        "h.example",
-    );
-    check(
-        "h.example/a/b/subscribe",
-        true,
-        "h.example",
-        443,
-        "/a/b",
-        "h.example/a/b",
-    );
-    check(
-        "h.example/subscribe/subscribe",
-        true,
-        "h.example",
-        443,
-        "",
-        "h.example",
-    );
-    check(
-        "h.example/x://y",
-        true,
-        "h.example",
-        443,
-        "/x://y",
-        "h.example/x://y",
-    );
-    check(
-        "h.example/resubscribe",
-        true,
-        "h.example",
-        443,
-        "/resubscribe",
-        "h.example/resubscribe",
-    );
+    check("wss://h.example/subscribe", true, "h.example", 443, "", "h.example");
+    check("h.example/subscribe/", true, "h.example", 443, "", "h.example");
+    check("h.example/a/b/subscribe", true, "h.example", 443, "/a/b", "h.example/a/b");
+    check("h.example/subscribe/subscribe", true, "h.example", 443, "", "h.example");
+    check("h.example/x://y", true, "h.example", 443, "/x://y", "h.example/x://y");
+    check("h.example/resubscribe", true, "h.example", 443, "/resubscribe", "h.example/resubscribe");
 }
 
 #[test]
@@ -176,10 +55,7 @@ fn credentials_are_kept_and_never_shown() {
     let e = parse("wss://al:s%3Acret@h.example").unwrap();
     assert_eq!(&*e.label, "h.example");
     // "al:s:cret"
-    assert_eq!(
-        e.credentials.as_ref().unwrap().basic(),
-        "Basic YWw6czpjcmV0"
-    );
+    assert_eq!(e.credentials.as_ref().unwrap().basic(), "Basic YWw6czpjcmV0");
     assert!(!format!("{e:?}").contains("cret"));
     assert!(!e.request_uri("/subscribe", "").contains("cret"));
     for bad in [
@@ -217,10 +93,7 @@ fn what_is_no_server_is_refused_with_the_reason() {
 fn request_uris_and_authorities() {
     let e = parse("[::1]:6008/base").unwrap();
     assert_eq!(e.authority(), "[::1]:6008");
-    assert_eq!(
-        e.request_uri("/subscribe", "a=b"),
-        "ws://[::1]:6008/base/subscribe?a=b"
-    );
+    assert_eq!(e.request_uri("/subscribe", "a=b"), "ws://[::1]:6008/base/subscribe?a=b");
     let e = parse("h.example").unwrap();
     assert_eq!(e.request_uri("/subscribe", ""), "wss://h.example/subscribe");
 }

@@ -1,0 +1,187 @@
+//! From one connection to the next: which server, from where, after how long, and when to
+//! give up.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::position::{Position, ServerKind, Start, TimeUs};
+use crate::settings::{CompressMode, MaxRetries};
+use crate::source::Asked;
+use crate::source::backoff::Backoff;
+use crate::source::endpoint::Endpoint;
+use crate::source::v1::StreamError;
+
+use super::{Ended, ReadError, Reader};
+
+/// Failed attempts in a row, before any connection has worked, after which a run gives up by
+/// default: half a minute, long enough for a network that comes up, short enough for a typo.
+const FIRST_RETRIES: u32 = 8;
+
+/// What the reader remembers between connections.
+#[derive(Debug)]
+pub(super) struct Attempts {
+    pub(super) number: u64,
+    pub(super) endpoint: usize,
+    pub(super) backoff: Backoff,
+    pub(super) failures: u32,
+    /// Servers that refuse for good, by their place in the list.
+    pub(super) refusing: Vec<bool>,
+    /// When the first connection of a run that began at the tip was made: from then on the
+    /// stream is ours, though no event may have come yet.
+    pub(super) live_since: Option<TimeUs>,
+    /// A server that was thought to have sequence numbers and has none.
+    pub(super) without_seq: Vec<bool>,
+    /// The server's dictionary is not ours.
+    pub(super) plain: bool,
+    /// Whether the connection that just ended had brought an event.
+    pub(super) was_sound: bool,
+    /// Whether any connection of the run had.
+    pub(super) any_success: bool,
+    pub(super) rng: fastrand::Rng,
+}
+
+impl Reader {
+    pub(super) fn first_attempt(&self) -> Attempts {
+        // The server that a saved position names comes first: only there it is exact.
+        let saved = match &self.start {
+            Start::Resume(resume) => Some(&resume.position.origin.server),
+            _ => None,
+        };
+        let known = saved.and_then(|name| self.endpoints.iter().position(|e| e.label == *name));
+        Attempts {
+            number: 0,
+            endpoint: known.unwrap_or(0),
+            backoff: Backoff::new(),
+            failures: 0,
+            refusing: vec![false; self.endpoints.len()],
+            live_since: None,
+            without_seq: vec![false; self.endpoints.len()],
+            plain: false,
+            was_sound: false,
+            any_success: false,
+            rng: fastrand::Rng::new(),
+        }
+    }
+
+    /// What to ask a server for: always from the newest position there is.
+    pub(super) fn asked(&self, endpoint: &Endpoint, attempts: &Attempts) -> Asked {
+        let rewind_us = self.limits.rewind_us;
+        let has_seq = !attempts.without_seq.get(attempts.endpoint).copied().unwrap_or(false);
+        let saved = match &self.start {
+            Start::Resume(resume) => Some(resume.position.clone()),
+            _ => None,
+        };
+        match (self.stand.get().or(saved), &self.start) {
+            (Some(position), _) => ask_for(&position, endpoint, rewind_us, has_seq),
+            (None, Start::Live | Start::Resume(_)) => match attempts.live_since {
+                None => Asked::Live,
+                Some(since) => Asked::Instant(since.minus_us(rewind_us)),
+            },
+            (None, Start::Oldest) => Asked::Oldest,
+            (None, Start::Time(instant)) => Asked::Instant(*instant),
+            (None, Start::Seq(seq)) => Asked::Seq(*seq),
+        }
+    }
+
+    /// Decides what an ended connection means: how long to wait, or that all is over.
+    pub(super) fn judge(
+        &self,
+        ended: Ended,
+        attempts: &mut Attempts,
+    ) -> Result<Duration, ReadError> {
+        let server = self.endpoints.get(attempts.endpoint).map(|e| Arc::clone(&e.label));
+        let server = server.unwrap_or_else(|| "".into());
+        match ended {
+            Ended::Stream(error @ StreamError::NoSequence) => {
+                if self.stand.get().is_none() && matches!(self.start, Start::Seq(_)) {
+                    return Err(ReadError::NoSequence { server, error });
+                }
+                // The server changed its kind behind its name: go on by time.
+                attempts.mark(|a| &mut a.without_seq);
+                tracing::warn!(%server, "{error}; going on by time");
+                Ok(Duration::ZERO)
+            }
+            Ended::Stream(error @ StreamError::Dictionary(_)) => {
+                if self.compress == CompressMode::On {
+                    return Err(ReadError::Dictionary { server, error });
+                }
+                attempts.plain = true;
+                tracing::warn!(%server, "{error}; going on uncompressed");
+                Ok(Duration::ZERO)
+            }
+            Ended::Connect(error) if error.is_permanent() => {
+                attempts.mark(|a| &mut a.refusing);
+                if attempts.refusing.iter().all(|refuses| *refuses) {
+                    return Err(ReadError::Refused(error));
+                }
+                self.reconnect(attempts, &error, None)
+            }
+            Ended::Connect(error) => {
+                let retry_after = error.retry_after();
+                self.reconnect(attempts, &error, retry_after)
+            }
+            other => self.reconnect(attempts, &other, None),
+        }
+    }
+
+    fn reconnect(
+        &self,
+        attempts: &mut Attempts,
+        why: &dyn std::fmt::Display,
+        retry_after: Option<Duration>,
+    ) -> Result<Duration, ReadError> {
+        attempts.failures += 1;
+        let most = match self.limits.max_retries {
+            MaxRetries::Limit(most) => most,
+            MaxRetries::OnceConnected if !attempts.any_success => {
+                FIRST_RETRIES.max(self.endpoints.len() as u32)
+            }
+            MaxRetries::OnceConnected | MaxRetries::Unlimited => u32::MAX,
+        };
+        if attempts.failures > most {
+            return Err(ReadError::GaveUp { attempts: attempts.failures, last: why.to_string() });
+        }
+        let from = attempts.endpoint;
+        // A server that worked a moment ago gets the first chance: only there the resume is
+        // exact to the event.
+        if !attempts.was_sound {
+            attempts.next_endpoint();
+        }
+        let next = self.endpoints.get(attempts.endpoint).map_or("", |e| &e.label);
+        if let Some(wait) = retry_after
+            && attempts.endpoint == from
+        {
+            attempts.backoff.at_least(wait);
+        }
+        let wait = attempts.backoff.next(&mut attempts.rng);
+        tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
+        Ok(wait)
+    }
+}
+
+impl Attempts {
+    fn mark(&mut self, list: impl Fn(&mut Self) -> &mut Vec<bool>) {
+        let endpoint = self.endpoint;
+        if let Some(flag) = list(self).get_mut(endpoint) {
+            *flag = true;
+        }
+    }
+
+    /// Moves on to the next server that has not refused for good.
+    fn next_endpoint(&mut self) {
+        let count = self.refusing.len();
+        let next = (1..=count).map(|step| (self.endpoint + step) % count);
+        let usable = |i: &usize| !self.refusing.get(*i).copied().unwrap_or(true);
+        self.endpoint = next.clone().find(usable).unwrap_or(self.endpoint);
+    }
+}
+
+/// A resume: exactly on the server that the position is from, by instant on any other.
+fn ask_for(position: &Position, endpoint: &Endpoint, rewind_us: u64, has_seq: bool) -> Asked {
+    let is_same = position.origin.server == endpoint.label;
+    match (position.origin.kind, position.rewind_to.seq) {
+        (ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),
+        (ServerKind::Legacy, _) if is_same => Asked::Instant(position.rewind_to.time),
+        _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),
+    }
+}

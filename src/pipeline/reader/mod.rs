@@ -1,0 +1,263 @@
+//! The reader: one task that owns the connection. Dials, reads batches into the channel,
+//! proves the connection alive, and after every end asks for what is missing, on this server
+//! or the next.
+
+mod attempts;
+mod quiet;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::compression::dictionary::Dictionary;
+use crate::compression::inflate::Inflater;
+use crate::event::batch::Batch;
+use crate::metrics::{Metrics, now_us};
+use crate::position::{Start, TimeUs};
+use crate::settings::{CompressMode, Connection as Limits};
+use crate::source::endpoint::Endpoint;
+use crate::source::liveness::{self, Action, Dead, Liveness};
+use crate::source::v1::{Client, ConnectError, Fill, Stream, StreamError};
+
+use super::channel::{Closed, Item, Sender};
+use super::stand::Stand;
+use super::stop::{Reason, Stop};
+
+use attempts::Attempts;
+pub use quiet::WhenQuiet;
+use quiet::{QUIET, Quiet};
+
+/// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
+const BATCH_BYTES: usize = 256 * 1024;
+
+/// How long saying good-bye may take.
+const GOOD_BYE: Duration = Duration::from_millis(200);
+
+/// The reader with all that it needs.
+#[derive(Debug)]
+pub struct Reader {
+    /// The servers, in order of preference; never empty.
+    pub endpoints: Vec<Endpoint>,
+    /// How to connect.
+    pub client: Client,
+    /// Where the run begins.
+    pub start: Start,
+    /// The limits of connections.
+    pub limits: Limits,
+    /// zstd, if it is to be asked for.
+    pub dictionary: Option<Dictionary>,
+    /// What to do where it can't be had.
+    pub compress: CompressMode,
+    /// Most events of a batch.
+    pub batch_events: usize,
+    /// What a quiet stream means.
+    pub when_quiet: WhenQuiet,
+    /// Whether a normal close is the end (`--demo`).
+    pub ends_with_server: bool,
+    /// Where lines go.
+    pub sender: Sender,
+    /// What the writer has dealt with.
+    pub stand: Arc<Stand>,
+    /// The counters.
+    pub metrics: Arc<Metrics>,
+    /// When to stop, and whom to tell.
+    pub stop: Stop,
+}
+
+/// Why the reader can't go on.
+#[derive(Debug, thiserror::Error)]
+pub enum ReadError {
+    /// Every server refuses for good.
+    #[error("{0}")]
+    Refused(ConnectError),
+    /// `--max-retries` failures in a row.
+    #[error("gave up after {attempts} failed attempts; the last: {last}")]
+    GaveUp {
+        /// How many.
+        attempts: u32,
+        /// The last failure, in words.
+        last: String,
+    },
+    /// `--cursor SEQ` on a server without sequence numbers.
+    #[error("{server}: {error}; use a time or unix microseconds with --cursor")]
+    NoSequence {
+        /// The server.
+        server: Arc<str>,
+        /// What was found.
+        error: StreamError,
+    },
+    /// `--compress on` and a server with another dictionary.
+    #[error(
+        "{server}: {error}; name the server's dictionary with --zstd-dictionary, or use --compress off"
+    )]
+    Dictionary {
+        /// The server.
+        server: Arc<str>,
+        /// What was found.
+        error: StreamError,
+    },
+}
+
+/// How one connection ended.
+#[derive(Debug, thiserror::Error)]
+enum Ended {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Dead(#[from] Dead),
+    #[error("stopped")]
+    Stopped,
+}
+
+impl From<Closed> for Ended {
+    fn from(_: Closed) -> Self {
+        Self::Stopped
+    }
+}
+
+impl Reader {
+    /// Reads until it is stopped.
+    ///
+    /// # Errors
+    /// [`ReadError`], where no server can be had.
+    pub async fn run(self) -> Result<(), ReadError> {
+        let mut attempts = self.first_attempt();
+        loop {
+            let ended = self.connect_and_read(&mut attempts).await;
+            self.metrics.connected.set(0);
+            if matches!(ended, Ended::Stopped) || self.stop.reason().is_some() {
+                return Ok(());
+            }
+            if self.ends_with_server && is_end_of_recording(&ended) {
+                self.stop.request(Reason::EndOfRecording);
+                return Ok(());
+            }
+            // Whatever was received must have been dealt with before its position can say
+            // where to go on. A blocked output holds us here, as it would anywhere else.
+            let settled = tokio::select! {
+                settled = self.sender.drained() => settled,
+                () = self.stop.requested() => return Ok(()),
+            };
+            if settled.is_err() {
+                return Ok(());
+            }
+            let wait = self.judge(ended, &mut attempts)?;
+            self.metrics.reconnects.add(1);
+            self.metrics.backoff_ms.set(wait.as_millis() as u64);
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = self.stop.requested() => return Ok(()),
+            }
+            self.metrics.backoff_ms.set(0);
+        }
+    }
+
+    async fn connect_and_read(&self, attempts: &mut Attempts) -> Ended {
+        let Some(endpoint) = self.endpoints.get(attempts.endpoint) else { return Ended::Stopped };
+        let asked = self.asked(endpoint, attempts);
+        let inflater = self.dictionary.as_ref().filter(|_| !attempts.plain);
+        let inflater = match inflater.map(|d| Inflater::new(&d.bytes)).transpose() {
+            Ok(inflater) => inflater,
+            Err(e) => return StreamError::Dictionary(e).into(),
+        };
+        tracing::debug!(server = %endpoint.label, ?asked, "connecting");
+        attempts.number += 1;
+        attempts.was_sound = false;
+        let connecting = self.client.connect(endpoint, asked, inflater, attempts.number);
+        let stream = tokio::select! {
+            stream = connecting => stream,
+            () = self.stop.requested() => return Ended::Stopped,
+        };
+        let mut stream = match stream {
+            Ok(stream) => stream,
+            Err(e) => return e.into(),
+        };
+        tracing::info!(server = %endpoint.label, ?asked, "connected");
+        self.metrics.connected.set(1);
+        attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
+        let ended = match self.read(&mut stream).await {
+            Ok(()) => Ended::Stopped,
+            Err(ended) => ended,
+        };
+        attempts.was_sound = stream.is_proven();
+        if stream.is_proven() {
+            attempts.backoff.reset();
+            attempts.failures = 0;
+            attempts.any_success = true;
+        }
+        if !matches!(ended, Ended::Stream(_)) {
+            stream.close(tokio::time::Instant::now() + GOOD_BYE).await;
+        }
+        ended
+    }
+
+    /// Reads one connection into the channel until either ends.
+    async fn read(&self, stream: &mut Stream) -> Result<(), Ended> {
+        let limits = liveness::Limits {
+            ping_after: self.limits.ping_after,
+            pong_timeout: self.limits.pong_timeout,
+            stall_timeout: self.limits.stall_timeout,
+        };
+        let mut alive = Liveness::new(limits, Instant::now());
+        let mut quiet = Quiet::default();
+        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
+        let mut batch = self.empty_batch();
+        loop {
+            let filled = tokio::select! {
+                biased;
+                () = self.stop.requested() => Err(Ended::Stopped),
+                filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    filled.map_err(Ended::from)
+                }
+                _ = tick.tick() => {
+                    match alive.check(Instant::now(), stream.messages(), stream.events()) {
+                        Action::Wait => {}
+                        Action::Ping => stream.ping(),
+                        Action::GiveUp(dead) => return Err(dead.into()),
+                    }
+                    if let Some(reason) = quiet.check(self.when_quiet, &alive, stream) {
+                        self.stop.request(reason);
+                    }
+                    continue;
+                }
+            };
+            if !batch.is_empty() {
+                batch = self.hand_over(batch, stream, &mut alive).await?;
+            }
+            match filled {
+                Ok(Fill::Full | Fill::Dry) => {}
+                Err(ended) => return Err(ended),
+            }
+        }
+    }
+
+    async fn hand_over(
+        &self,
+        batch: Batch,
+        stream: &Stream,
+        alive: &mut Liveness,
+    ) -> Result<Batch, Ended> {
+        let waiting = Instant::now();
+        tokio::select! {
+            biased;
+            ready = self.sender.ready(&batch) => ready?,
+            // What is left in our hand is read again by the next run.
+            () = self.stop.requested() => return Err(Ended::Stopped),
+        }
+        if waiting.elapsed() > Duration::from_millis(100) {
+            alive.excuse(Instant::now());
+        }
+        self.sender.send(Item { batch, connection: stream.connection() })?;
+        Ok(self.empty_batch())
+    }
+
+    fn empty_batch(&self) -> Batch {
+        // The last line of a batch may go over; most lines are shorter than the extra room.
+        self.sender.take_spare().unwrap_or_else(|| Batch::with_capacity(BATCH_BYTES + 16 * 1024))
+    }
+}
+
+fn is_end_of_recording(ended: &Ended) -> bool {
+    matches!(ended, Ended::Stream(StreamError::Closed { code: Some(1000), .. }))
+}

@@ -1,0 +1,69 @@
+//! The signals that stop a run, as reasons.
+
+use std::io;
+
+use super::stop::Reason;
+
+#[cfg(unix)]
+pub use unix::Signals;
+
+#[cfg(unix)]
+mod unix {
+    use super::{Reason, io};
+    use tokio::signal::unix::{Signal, SignalKind, signal};
+
+    /// Listens for SIGINT, SIGTERM and SIGHUP.
+    #[derive(Debug)]
+    pub struct Signals {
+        interrupt: Signal,
+        terminate: Signal,
+        hangup: Signal,
+    }
+
+    impl Signals {
+        /// Starts to listen; from now on the signals don't end the process by themselves.
+        ///
+        /// # Errors
+        /// Where the system refuses.
+        pub fn listen() -> io::Result<Self> {
+            Ok(Self {
+                interrupt: signal(SignalKind::interrupt())?,
+                terminate: signal(SignalKind::terminate())?,
+                hangup: signal(SignalKind::hangup())?,
+            })
+        }
+
+        /// The next signal.
+        pub async fn next(&mut self) -> Reason {
+            tokio::select! {
+                _ = self.interrupt.recv() => Reason::Interrupt,
+                _ = self.terminate.recv() => Reason::Terminated,
+                _ = self.hangup.recv() => Reason::Terminated,
+            }
+        }
+    }
+}
+
+/// Listens for Ctrl-C, where there is nothing else.
+#[cfg(not(unix))]
+#[derive(Debug)]
+pub struct Signals;
+
+#[cfg(not(unix))]
+impl Signals {
+    /// Starts to listen.
+    ///
+    /// # Errors
+    /// Where the system refuses.
+    pub fn listen() -> io::Result<Self> {
+        Ok(Self)
+    }
+
+    /// The next Ctrl-C.
+    pub async fn next(&mut self) -> Reason {
+        match tokio::signal::ctrl_c().await {
+            Ok(()) => Reason::Interrupt,
+            Err(_) => std::future::pending().await,
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! Filters and a starting point as a v1 query or hello message. Pure.
+//!
+//! Source: protocol/jetstream-v1.md §3, §4, §6.
+
+use serde::Serialize;
+use url::form_urlencoded;
+
+use crate::event::header::Kind;
+use crate::filter::Filter;
+use crate::source::Asked;
+
+/// Longest query that goes into the URL. Servers take more, proxies in front of them may not.
+const MAX_QUERY_BYTES: usize = 4096;
+
+/// An NSID that no record has. Asking for it leaves out every commit, which v1 has no other
+/// way to say; identity and account events come all the same.
+const NO_COLLECTION: &str = "invalid.skytail.nothing";
+
+/// An instant that both servers understand, older than any event: small integers are sequence
+/// numbers to a v2 server, and mean something else again to a legacy one (§4.2).
+const OLDEST_US: u64 = 1_000_000_000_000_000;
+
+/// What to send to begin.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Subscription {
+    /// The query of the URL, encoded, without `?`.
+    pub query: String,
+    /// The text message to send first, where the filters are too long for a URL.
+    pub hello: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Options<'a> {
+    wanted_collections: &'a [String],
+    wanted_dids: &'a [&'a str],
+    max_message_size_bytes: u32,
+}
+
+#[derive(Serialize)]
+struct Hello<'a> {
+    r#type: &'static str,
+    payload: Options<'a>,
+}
+
+impl Subscription {
+    /// Asks for what `filter` wants, as far as a server can filter it, from `asked` on.
+    #[must_use]
+    pub fn new(filter: &Filter, asked: Asked, compress: bool) -> Self {
+        let collections = match wants_commits(filter) {
+            true => filter.collections.patterns(),
+            false => vec![NO_COLLECTION.to_owned()],
+        };
+        let mut dids: Vec<&str> = filter.dids.iter().map(String::as_str).collect();
+        dids.sort_unstable();
+        let max_message_size_bytes = filter.max_message_bytes.unwrap_or(0);
+
+        let mut query = form_urlencoded::Serializer::new(String::new());
+        match asked {
+            Asked::Live => {}
+            Asked::Oldest => add(&mut query, "cursor", OLDEST_US),
+            Asked::Instant(instant) => add(&mut query, "cursor", instant.0.max(OLDEST_US)),
+            Asked::Seq(seq) => add(&mut query, "cursor", seq.0),
+        }
+        if compress {
+            add(&mut query, "compress", "true");
+        }
+        let base = query.finish();
+
+        let mut query = form_urlencoded::Serializer::new(base.clone());
+        for collection in &collections {
+            add(&mut query, "wantedCollections", collection);
+        }
+        for did in &dids {
+            add(&mut query, "wantedDids", did);
+        }
+        if max_message_size_bytes > 0 {
+            add(&mut query, "maxMessageSizeBytes", max_message_size_bytes);
+        }
+        let query = query.finish();
+        if query.len() <= MAX_QUERY_BYTES {
+            return Self { query, hello: None };
+        }
+
+        let mut query = form_urlencoded::Serializer::new(base);
+        add(&mut query, "requireHello", "true");
+        let payload = Options {
+            wanted_collections: &collections,
+            wanted_dids: &dids,
+            max_message_size_bytes,
+        };
+        let hello = serde_json::to_string(&Hello { r#type: "options_update", payload });
+        // Strings and integers always have a JSON form; an empty message would be refused by
+        // the server, in words.
+        Self { query: query.finish(), hello: Some(hello.unwrap_or_default()) }
+    }
+}
+
+fn wants_commits(filter: &Filter) -> bool {
+    filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit)
+}
+
+fn add(query: &mut form_urlencoded::Serializer<'_, String>, name: &str, value: impl ToString) {
+    query.append_pair(name, &value.to_string());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::position::{Seq, TimeUs};
+
+    fn filter(collections: &[&str], dids: &[&str]) -> Filter {
+        let mut filter = Filter::default();
+        collections.iter().for_each(|c| filter.collections.add(c).unwrap());
+        filter.dids = dids.iter().map(|d| (*d).to_owned()).collect();
+        filter
+    }
+
+    fn query(filter: &Filter, asked: Asked) -> String {
+        Subscription::new(filter, asked, false).query
+    }
+
+    #[test]
+    fn an_open_filter_at_the_tip_asks_for_nothing() {
+        assert_eq!(query(&Filter::default(), Asked::Live), "");
+    }
+
+    #[test]
+    fn filters_are_sent_in_a_stable_order() {
+        let filter =
+            filter(&["app.bsky.feed.post", "app.bsky.graph.*"], &["did:plc:b", "did:plc:a"]);
+        assert_eq!(
+            query(&filter, Asked::Live),
+            "wantedCollections=app.bsky.feed.post&wantedCollections=app.bsky.graph.*\
+             &wantedDids=did%3Aplc%3Aa&wantedDids=did%3Aplc%3Ab"
+        );
+    }
+
+    #[test]
+    fn instants_never_look_like_sequence_numbers() {
+        let open = Filter::default();
+        assert_eq!(query(&open, Asked::Oldest), "cursor=1000000000000000");
+        assert_eq!(query(&open, Asked::Instant(TimeUs(5))), "cursor=1000000000000000");
+        assert_eq!(
+            query(&open, Asked::Instant(TimeUs(1_783_175_888_186_668))),
+            "cursor=1783175888186668"
+        );
+        assert_eq!(query(&open, Asked::Seq(Seq(5))), "cursor=5");
+    }
+
+    #[test]
+    fn without_commits_no_commit_is_asked_for() {
+        let filter = Filter { kinds: vec![Kind::Identity], ..Filter::default() };
+        assert_eq!(query(&filter, Asked::Live), "wantedCollections=invalid.skytail.nothing");
+    }
+
+    #[test]
+    fn long_filters_go_into_a_hello() {
+        let dids: Vec<String> = (0..10_000).map(|i| format!("did:plc:{i:024}")).collect();
+        let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
+        let subscription = Subscription::new(&filter(&["a.b.c"], &dids), Asked::Seq(Seq(7)), true);
+        assert_eq!(subscription.query, "cursor=7&compress=true&requireHello=true");
+        let hello: serde_json::Value = serde_json::from_str(&subscription.hello.unwrap()).unwrap();
+        assert_eq!(hello["type"], "options_update");
+        assert_eq!(hello["payload"]["wantedDids"].as_array().unwrap().len(), 10_000);
+        assert_eq!(hello["payload"]["wantedCollections"][0], "a.b.c");
+        assert_eq!(hello["payload"]["maxMessageSizeBytes"], 0);
+    }
+}

@@ -1,0 +1,348 @@
+//! The lines of one v1 connection: messages into batches, pings answered, the server's kind
+//! told from its first event.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use tokio::time::{Instant, timeout_at};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+
+use crate::compression::inflate::{InflateError, Inflater};
+use crate::event::batch::Batch;
+use crate::event::header;
+use crate::metrics::Metrics;
+use crate::position::{Origin, ServerKind};
+use crate::source::dial::Transport;
+use crate::source::frame::{FrameBuffer, FrameError, Message};
+use crate::source::handshake::Upgraded;
+use crate::source::{Asked, Connection};
+
+/// Control frames waiting to be sent. A peer that pings without reading gets no more.
+const MAX_OUTGOING_FRAMES: usize = 16;
+
+/// The limits of a stream.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Limits {
+    pub(super) max_message_bytes: usize,
+}
+
+/// Why [`Stream::fill`] returned.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fill {
+    /// The batch is as full as it may be.
+    Full,
+    /// The batch has lines, and no more bytes are here yet.
+    Dry,
+}
+
+/// How a stream ended. The batch being filled keeps the lines that came before.
+#[derive(Debug, thiserror::Error)]
+pub enum StreamError {
+    /// A close frame.
+    #[error("the server closed the connection{}", close_text(*.code, .reason))]
+    Closed {
+        /// The status code, if there was one.
+        code: Option<u16>,
+        /// The reason, made printable.
+        reason: String,
+    },
+    /// The bytes ended without a close frame.
+    #[error("the connection ended")]
+    Ended,
+    /// The network failed.
+    #[error("the connection failed: {0}")]
+    Io(#[from] io::Error),
+    /// The server broke the WebSocket protocol.
+    #[error("the server broke the WebSocket protocol with {0}")]
+    Protocol(#[from] FrameError),
+    /// The server compresses with another dictionary than ours.
+    #[error("{0}")]
+    Dictionary(InflateError),
+    /// A sequence number was asked for, and the server has none.
+    #[error(
+        "the server is a legacy one: it knows no sequence numbers, and would take one for an instant in 1970"
+    )]
+    NoSequence,
+}
+
+fn close_text(code: Option<u16>, reason: &str) -> String {
+    match (code, reason) {
+        (None, _) => String::new(),
+        (Some(code), "") => format!(" with code {code}"),
+        (Some(code), reason) => format!(" with code {code}: {reason}"),
+    }
+}
+
+/// One connection.
+#[derive(Debug)]
+pub struct Stream {
+    transport: Transport,
+    frames: FrameBuffer,
+    outgoing: VecDeque<Vec<u8>>,
+    inflater: Option<Inflater>,
+    max_message_bytes: usize,
+    label: Arc<str>,
+    asked: Asked,
+    number: u64,
+    connection: Option<Arc<Connection>>,
+    messages: u64,
+    events: u64,
+    pongs: u64,
+    metrics: Arc<Metrics>,
+}
+
+impl Stream {
+    pub(super) fn new(
+        upgraded: Upgraded,
+        limits: Limits,
+        inflater: Option<Inflater>,
+        (label, asked, number): (Arc<str>, Asked, u64),
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self {
+            frames: FrameBuffer::new(limits.max_message_bytes, &upgraded.leftover),
+            transport: upgraded.stream,
+            outgoing: VecDeque::new(),
+            inflater,
+            max_message_bytes: limits.max_message_bytes,
+            label,
+            asked,
+            number,
+            connection: None,
+            messages: 0,
+            events: 0,
+            pongs: 0,
+            metrics,
+        }
+    }
+
+    /// Messages of any kind so far.
+    #[must_use]
+    pub fn messages(&self) -> u64 {
+        self.messages
+    }
+
+    /// Events so far, malformed ones included.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events
+    }
+
+    /// Answers to our pings so far.
+    #[must_use]
+    pub fn pongs(&self) -> u64 {
+        self.pongs
+    }
+
+    /// Whether a sound event has come.
+    #[must_use]
+    pub fn is_proven(&self) -> bool {
+        self.connection.is_some()
+    }
+
+    /// What the lines so far belong to. Before the first sound event the kind of server is
+    /// a guess, and no line that could prove it wrong exists.
+    #[must_use]
+    pub fn connection(&self) -> Arc<Connection> {
+        match &self.connection {
+            Some(connection) => Arc::clone(connection),
+            None => Arc::new(self.describe(ServerKind::Legacy)),
+        }
+    }
+
+    fn describe(&self, kind: ServerKind) -> Connection {
+        let origin = Origin { server: Arc::clone(&self.label), kind };
+        Connection { number: self.number, origin, asked: self.asked }
+    }
+
+    /// Appends lines to `batch` until it holds `max_events` or `max_bytes`, or until no more
+    /// bytes are here and it has at least one. Cancel-safe: lines stay in the batch.
+    ///
+    /// # Errors
+    /// [`StreamError`]: the connection is over. Lines that came before are in the batch.
+    pub async fn fill(
+        &mut self,
+        batch: &mut Batch,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Result<Fill, StreamError> {
+        poll_fn(|cx| self.poll_fill(cx, batch, max_events, max_bytes)).await
+    }
+
+    fn poll_fill(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        max_events: usize,
+        max_bytes: usize,
+    ) -> Poll<Result<Fill, StreamError>> {
+        loop {
+            while self.take_message(batch)? {
+                if batch.len() >= max_events || batch.bytes().len() >= max_bytes {
+                    return Poll::Ready(Ok(Fill::Full));
+                }
+            }
+            self.poll_send(cx)?;
+            let mut space = ReadBuf::new(self.frames.spare());
+            match Pin::new(&mut self.transport).poll_read(cx, &mut space) {
+                Poll::Ready(Ok(())) => {
+                    let bytes = space.filled().len();
+                    if bytes == 0 {
+                        return Poll::Ready(Err(StreamError::Ended));
+                    }
+                    self.metrics.wire_bytes.add(bytes as u64);
+                    self.frames.filled(bytes);
+                }
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
+                Poll::Pending if batch.is_empty() => return Poll::Pending,
+                Poll::Pending => return Poll::Ready(Ok(Fill::Dry)),
+            }
+        }
+    }
+
+    /// Deals with the next whole message; `false` where there is none yet.
+    fn take_message(&mut self, batch: &mut Batch) -> Result<bool, StreamError> {
+        let Some(message) = self.frames.next()? else { return Ok(false) };
+        self.messages += 1;
+        match message {
+            Message::Text(line) => batch.push(line),
+            Message::Binary(bytes) => {
+                let Some(inflater) = &mut self.inflater else {
+                    reject(&self.metrics, "binary, though plain text was asked for");
+                    self.events += 1;
+                    return Ok(true);
+                };
+                match inflater.append(bytes, batch.open_line(), self.max_message_bytes) {
+                    Ok(()) => batch.end_line(),
+                    Err(e) => {
+                        batch.discard_open_line();
+                        if matches!(e, InflateError::Dictionary { .. }) {
+                            return Err(StreamError::Dictionary(e));
+                        }
+                        reject(&self.metrics, &e.to_string());
+                        self.events += 1;
+                        return Ok(true);
+                    }
+                }
+            }
+            Message::Ping(payload) => {
+                let payload = payload.to_vec();
+                self.enqueue(Frame::pong(payload));
+                return Ok(true);
+            }
+            Message::Pong => {
+                self.pongs += 1;
+                return Ok(true);
+            }
+            Message::Close { code, reason } => {
+                let reason = crate::source::head::printable(reason, 200);
+                return Err(StreamError::Closed { code, reason });
+            }
+            Message::TooLong => {
+                let limit = self.max_message_bytes;
+                reject(&self.metrics, &format!("longer than --max-frame-size ({limit} bytes)"));
+                self.events += 1;
+                return Ok(true);
+            }
+        }
+        self.events += 1;
+        if self.connection.is_none() {
+            self.meet(batch)?;
+        }
+        Ok(true)
+    }
+
+    /// Tells the kind of server from its first sound event (protocol/jetstream-v1.md §2).
+    fn meet(&mut self, batch: &mut Batch) -> Result<(), StreamError> {
+        let Some(header) = batch.lines().last().and_then(|line| header::parse(line).ok()) else {
+            return Ok(());
+        };
+        let kind = if header.cursor.is_some() { ServerKind::V2 } else { ServerKind::Legacy };
+        if kind == ServerKind::Legacy && matches!(self.asked, Asked::Seq(_)) {
+            // What it replays has nothing to do with what was asked for.
+            batch.reset(usize::MAX);
+            return Err(StreamError::NoSequence);
+        }
+        tracing::info!(server = %self.label, kind = kind.as_str(), "receiving events");
+        self.connection = Some(Arc::new(self.describe(kind)));
+        Ok(())
+    }
+
+    /// Queues a ping.
+    pub fn ping(&mut self) {
+        self.enqueue(Frame::ping(Vec::new()));
+    }
+
+    fn enqueue(&mut self, frame: Frame) {
+        if self.outgoing.len() < MAX_OUTGOING_FRAMES {
+            self.outgoing.push_back(masked(frame));
+        }
+    }
+
+    /// Sends what is queued as far as the network takes it now.
+    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
+        while let Some(front) = self.outgoing.front_mut() {
+            match Pin::new(&mut self.transport).poll_write(cx, front) {
+                Poll::Pending => return Ok(()),
+                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
+                Poll::Ready(Ok(n)) if n < front.len() => {
+                    front.drain(..n);
+                }
+                Poll::Ready(Ok(_)) => {
+                    self.outgoing.pop_front();
+                }
+                Poll::Ready(Err(e)) => return Err(e),
+            }
+            // TLS holds records back until it is flushed.
+            if let Poll::Ready(Err(e)) = Pin::new(&mut self.transport).poll_flush(cx) {
+                return Err(e);
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends a text message.
+    pub(super) async fn say(&mut self, text: &str, deadline: Instant) -> io::Result<()> {
+        let frame = Frame::message(text.to_owned(), OpCode::Data(Data::Text), true);
+        self.send_now(masked(frame), deadline).await
+    }
+
+    /// Says good-bye, without waiting for an answer.
+    pub async fn close(&mut self, deadline: Instant) {
+        let good_bye = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
+        let _ = self.send_now(masked(Frame::close(Some(good_bye))), deadline).await;
+    }
+
+    async fn send_now(&mut self, bytes: Vec<u8>, deadline: Instant) -> io::Result<()> {
+        let sending = async {
+            self.transport.write_all(&bytes).await?;
+            self.transport.flush().await
+        };
+        timeout_at(deadline, sending).await.unwrap_or_else(|e| Err(e.into()))
+    }
+}
+
+/// A frame as a client must send it: masked (RFC 6455 §5.3). The mask guards proxies against
+/// scripts that choose what they send; nothing we send is chosen by others.
+fn masked(mut frame: Frame) -> Vec<u8> {
+    frame.header_mut().mask = Some(fastrand::u32(..).to_ne_bytes());
+    let mut bytes = Vec::with_capacity(frame.len());
+    // Writing to a Vec can't fail.
+    let _ = frame.format(&mut bytes);
+    bytes
+}
+
+fn reject(metrics: &Metrics, what: &str) {
+    metrics.received.add(1);
+    metrics.malformed.add(1);
+    if metrics.malformed.get().is_power_of_two() {
+        tracing::warn!(total = metrics.malformed.get(), "skipped a message: {what}");
+    }
+}

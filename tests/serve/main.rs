@@ -1,0 +1,31 @@
+//! What `skytail serve` promises, shown on the built binary over real sockets (and in
+//! `liveness`, where intervals must be scaled, on the library).
+//!
+//! Source of the promises: protocol/jetstream-v1.md, by section.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod cursors;
+mod ends;
+mod filters;
+mod liveness;
+mod recordings;
+mod refusals;
+
+use support::ServeProcess;
+use support::client::{Client, End};
+
+const END: &str = "end of recording";
+
+fn ended() -> End {
+    End::Closed(1000, END.to_owned())
+}
+
+/// Everything that a connection with this query gets from a server that closes at the end.
+async fn all(server: &ServeProcess, query: &str) -> Vec<String> {
+    let (events, end) = Client::connect(&server.url(query)).await.rest().await;
+    assert_eq!(end, ended());
+    events
+}

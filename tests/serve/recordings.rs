@@ -1,0 +1,189 @@
+//! What is served: recordings byte for byte, imitations, loops, compression (§5, §7).
+
+use std::fs;
+use std::io::Write as _;
+use std::process::Stdio;
+
+use tokio_tungstenite::tungstenite::Error;
+
+use crate::support::client::Client;
+use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, shared};
+use crate::{all, ended};
+
+fn lines_of(path: &std::path::Path) -> Vec<String> {
+    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn serves_the_production_vectors_byte_for_byte() {
+    let Some(path) = shared("production_v1.jsonl") else { return };
+    let server = ServeProcess::start(&path, &["--close-at-end"]);
+    assert!(server.ready_line.starts_with("skytail: serving 152 events on ws://127.0.0.1:"));
+    assert!(server.ready_line.ends_with("/subscribe (legacy, max)\n"), "{}", server.ready_line);
+    assert_eq!(all(&server, "").await, lines_of(&path));
+}
+
+#[tokio::test]
+async fn serves_the_production_vectors_with_the_official_dictionary() {
+    let Some(path) = shared("production_v1.jsonl") else { return };
+    let Some(dictionary) = shared("legacy_subscribe.zdict") else { return };
+    let flags = ["--close-at-end", "--zstd-dictionary", dictionary.to_str().unwrap()];
+    let dictionary = fs::read(&dictionary).unwrap();
+    for kind in ["legacy", "v2"] {
+        let server = ServeProcess::start(&path, &[&flags[..], &["--server-kind", kind]].concat());
+        let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
+        let (events, end) = client.rest().await;
+        assert_eq!(end, ended());
+        if kind == "legacy" {
+            assert_eq!(events, lines_of(&path));
+        } else {
+            assert_eq!(events.len(), 152);
+            assert!(events[151].contains(r#","cursor":152,"kind""#), "{}", events[151]);
+        }
+        let by_header = [("Socket-Encoding", "zstd")];
+        let client = Client::try_connect(&server.url(""), &by_header).await.unwrap();
+        assert_eq!(client.with_dictionary(dictionary.clone()).rest().await.0, events);
+    }
+}
+
+#[tokio::test]
+async fn reads_recordings_from_zstd_files_and_from_stdin() {
+    let scratch = Scratch::new();
+    let lines = events(30, true);
+    let path = scratch.path("recording.zst");
+    let packed = zstd::encode_all(lines.join("\n").as_bytes(), 3).unwrap();
+    fs::write(&path, &packed).unwrap();
+    let server = ServeProcess::start(&path, &["--close-at-end"]);
+    assert!(server.ready_line.contains("(v2, max)"), "{}", server.ready_line);
+    assert_eq!(all(&server, "").await, lines);
+
+    let mut child = serve_command("-")
+        .args(["--listen", "127.0.0.1:0"])
+        .stdin(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(b"{\"did\":\"did:plc:a\"\n").unwrap();
+    drop(stdin);
+    let output = child.wait_with_output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("recording -, line 1: "), "{stderr}");
+}
+
+#[test]
+fn a_malformed_line_is_refused_by_its_number() {
+    let scratch = Scratch::new();
+    let mut lines = events(5, false);
+    lines[3].truncate(40);
+    let path = scratch.recording(&lines);
+    let output = serve_command(&path).args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stderr.contains("recording.ndjson, line 4: "), "{stderr}");
+}
+
+#[tokio::test]
+async fn imitates_the_other_kind_by_the_stamped_members_only() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(20, true));
+    let server = ServeProcess::start(&path, &["--close-at-end", "--server-kind", "legacy"]);
+    assert_eq!(all(&server, "").await, events(20, false));
+
+    let path = scratch.recording(&events(20, false));
+    let server = ServeProcess::start(&path, &["--close-at-end", "--server-kind", "v2"]);
+    let renumber = |(i, line): (usize, String)| {
+        line.replace(&format!(r#""cursor":{}"#, 100 + i), &format!(r#""cursor":{}"#, i + 1))
+    };
+    let expected: Vec<String> = events(20, true).into_iter().enumerate().map(renumber).collect();
+    assert_eq!(all(&server, "").await, expected);
+}
+
+#[tokio::test]
+async fn a_loop_repeats_the_events_with_later_times_and_higher_cursors() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(20, true));
+    let server = ServeProcess::start(&path, &["--loop"]);
+    let got = Client::connect(&server.url("")).await.take(45).await;
+    assert_eq!(got[..20], events(20, true));
+    let time = |i: u64| FIRST_US + i * 1_000;
+    let second = events(20, true)[3]
+        .replace(&time(3).to_string(), &(time(3) + 1_019_000).to_string())
+        .replace(r#""cursor":103"#, r#""cursor":123"#);
+    assert_eq!(got[23], second);
+    // A cursor of a later round goes on in that round.
+    let resumed = Client::connect(&server.url("cursor=123")).await.take(22).await;
+    assert_eq!(resumed, got[23..]);
+}
+
+#[tokio::test]
+async fn restamping_makes_the_last_event_now() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(20, false));
+    let now_us = || {
+        let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+        u64::try_from(since.unwrap().as_micros()).unwrap()
+    };
+    let before = now_us();
+    let server = ServeProcess::start(&path, &["--restamp", "--close-at-end"]);
+    let after = now_us();
+    let got = all(&server, "").await;
+    let times: Vec<u64> = got.iter().map(|line| time_us(line)).collect();
+    assert!((before..=after).contains(&times[19]), "{before} {} {after}", times[19]);
+    assert!(times.windows(2).all(|w| w[1] - w[0] == 1_000));
+    // Cursors are in the times that are sent.
+    assert_eq!(all(&server, &format!("cursor={}", times[12])).await, got[12..]);
+}
+
+fn time_us(line: &str) -> u64 {
+    let value: serde_json::Value = serde_json::from_str(line).unwrap();
+    value["time_us"].as_u64().unwrap()
+}
+
+#[tokio::test]
+async fn a_trained_dictionary_can_be_written_and_used() {
+    let scratch = Scratch::new();
+    let lines = events(2_000, true);
+    let path = scratch.recording(&lines);
+    let written = scratch.path("trained.zdict");
+    let flags = ["--close-at-end", "--write-dictionary", written.to_str().unwrap()];
+    let server = ServeProcess::start(&path, &flags);
+    let dictionary = fs::read(&written).unwrap();
+    assert_ne!(dictionary[4..8], 1_612_007_021_u32.to_le_bytes());
+    let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
+    assert_eq!(client.rest().await, (lines.clone(), ended()));
+
+    // The same recording trains the same dictionary, without the flag too.
+    let server = ServeProcess::start(&path, &["--close-at-end"]);
+    let mut client = Client::connect_zstd(&server.url(""), dictionary).await;
+    assert_eq!(client.rest().await, (lines, ended()));
+}
+
+#[tokio::test]
+async fn legacy_measures_the_compressed_size() {
+    let scratch = Scratch::new();
+    let lines = events(2_000, false);
+    let path = scratch.recording(&lines);
+    let written = scratch.path("trained.zdict");
+    let flags = ["--close-at-end", "--write-dictionary", written.to_str().unwrap()];
+    let smallest = lines.iter().map(String::len).min().unwrap();
+    let query = format!("maxMessageSizeBytes={}", smallest - 1);
+    for (kind, passes) in [("legacy", true), ("v2", false)] {
+        let server = ServeProcess::start(&path, &[&flags[..], &["--server-kind", kind]].concat());
+        let dictionary = fs::read(&written).unwrap();
+        let (got, _) = Client::connect_zstd(&server.url(&query), dictionary).await.rest().await;
+        assert_eq!(!got.is_empty(), passes, "{kind}");
+        assert_eq!(all(&server, &query).await, Vec::<String>::new(), "{kind}");
+    }
+}
+
+#[tokio::test]
+async fn without_any_dictionary_compression_is_refused() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(3, true));
+    let server = ServeProcess::start(&path, &[]);
+    let refused = Client::try_connect(&server.url("compress=true"), &[]).await;
+    let Err(Error::Http(response)) = refused else { panic!("not refused") };
+    assert_eq!(response.status(), 400);
+}

@@ -1,0 +1,173 @@
+//! Starts `skytail serve` for a test and talks to it: the child process, a small WebSocket
+//! client, and recordings to serve. Ends what it started, also when the test fails.
+#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+
+pub mod client;
+
+use std::ffi::OsStr;
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
+use std::time::Duration;
+
+/// Longest time for anything that must happen; reaching it is a failure, never a pass.
+pub const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A `skytail serve` child. Killed on drop.
+pub struct ServeProcess {
+    child: Child,
+    stderr: BufReader<ChildStderr>,
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// The line that it printed when it was ready.
+    pub ready_line: String,
+}
+
+impl ServeProcess {
+    /// Starts a server for a recording on a free port, and waits until it listens.
+    pub fn start(recording: &Path, flags: &[&str]) -> Self {
+        Self::start_at("127.0.0.1:0", recording, flags)
+    }
+
+    /// Starts a server at an address, say that of one that was stopped before.
+    pub fn start_at(listen: &str, recording: &Path, flags: &[&str]) -> Self {
+        let mut child = serve_command(recording)
+            .args(["--listen", listen])
+            .args(flags)
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("start skytail serve");
+        let mut stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let mut ready_line = String::new();
+        stderr.read_line(&mut ready_line).expect("read the ready line");
+        let address = ready_line
+            .split_once("ws://")
+            .and_then(|(_, rest)| rest.split_once("/subscribe"))
+            .and_then(|(address, _)| address.parse().ok());
+        let Some(address) = address else {
+            let _ = stderr.read_to_string(&mut ready_line);
+            panic!("no ready line, but {ready_line:?}");
+        };
+        Self { child, stderr, address, ready_line }
+    }
+
+    /// `ws://…/subscribe` with a query (without its question mark).
+    pub fn url(&self, query: &str) -> String {
+        format!("ws://{}/subscribe?{query}", self.address)
+    }
+
+    /// The process id.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Asks it to stop with a signal (`INT`, `TERM`, `KILL`) and waits until it has. Returns
+    /// how it ended and what it had printed to stderr after the ready line.
+    pub fn stop(mut self, signal: &str) -> (ExitStatus, String) {
+        let pid = self.pid().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("run kill");
+        assert!(sent.success());
+        let status = self.child.wait().expect("wait for the server");
+        let mut rest = String::new();
+        self.stderr.read_to_string(&mut rest).expect("read stderr");
+        (status, rest)
+    }
+
+    /// Sends a request on a new connection and returns the text that comes back until it
+    /// closes.
+    pub fn raw_request(&self, request: &str) -> String {
+        String::from_utf8(self.raw_bytes(request)).expect("an answer in text")
+    }
+
+    /// Sends a request on a new connection and returns all that comes back until it closes.
+    pub fn raw_bytes(&self, request: &str) -> Vec<u8> {
+        let mut stream = TcpStream::connect(self.address).expect("connect");
+        stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+        stream.write_all(request.as_bytes()).expect("send");
+        let mut answer = Vec::new();
+        stream.read_to_end(&mut answer).expect("read the answer");
+        answer
+    }
+
+    /// A plain GET without upgrade headers.
+    pub fn get(&self, target: &str) -> String {
+        self.raw_request(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"))
+    }
+}
+
+impl Drop for ServeProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// `skytail serve RECORDING`, without standard input.
+pub fn serve_command(recording: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    // Whatever dictionary this machine's user has installed, tests start without one.
+    command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
+    command.arg("serve").arg(recording).stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// A file of the shared protocol documents, or `None` (with the reason printed) where this
+/// machine has none.
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/protocol/vectors").join(name);
+    if path.is_file() {
+        return Some(path);
+    }
+    eprintln!("skipped: {} is not there", path.display());
+    None
+}
+
+/// A directory with files in it; removed on drop.
+pub struct Scratch(tempfile::TempDir);
+
+impl Scratch {
+    /// An empty one.
+    pub fn new() -> Self {
+        Self(tempfile::tempdir().expect("make a directory"))
+    }
+
+    /// A path in it.
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.0.path().join(name)
+    }
+
+    /// Writes a recording into it.
+    pub fn recording(&self, lines: &[String]) -> PathBuf {
+        let path = self.path("recording.ndjson");
+        std::fs::write(&path, lines.join("\n") + "\n").expect("write the recording");
+        path
+    }
+}
+
+/// The `time_us` of the first event of [`events`].
+pub const FIRST_US: u64 = 1_783_175_888_000_000;
+
+/// `count` commits 1 ms apart, alternating posts of `did:plc:even` and likes of
+/// `did:plc:odd`; every tenth event is an identity of `did:plc:tenth`. Number `i` has the
+/// rkey or relay seq `i`, and with `seqs` the cursor 100 + `i`.
+pub fn events(count: u64, seqs: bool) -> Vec<String> {
+    (0..count).map(|i| event(i, seqs)).collect()
+}
+
+fn event(i: u64, seqs: bool) -> String {
+    let time_us = FIRST_US + i * 1_000;
+    let cursor = if seqs { format!(r#","cursor":{}"#, 100 + i) } else { String::new() };
+    if i % 10 == 9 {
+        return format!(
+            r#"{{"did":"did:plc:tenth","time_us":{time_us}{cursor},"kind":"identity","identity":{{"did":"did:plc:tenth","handle":"tenth.example","seq":{i},"time":"2026-07-04T14:38:08.000Z"}}}}"#
+        );
+    }
+    let (did, collection) = match i % 2 {
+        0 => ("did:plc:even", "app.bsky.feed.post"),
+        _ => ("did:plc:odd", "app.bsky.feed.like"),
+    };
+    format!(
+        r#"{{"did":"{did}","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"{collection}","rkey":"{i}","record":{{"$type":"{collection}","text":"event {i}"}},"cid":"bafyrei{i}"}}}}"#
+    )
+}
