@@ -96,11 +96,11 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
 
 /// Says on stderr what went wrong.
 fn complain(error: &anyhow::Error) -> Exit {
-    eprintln!("error: {error:#}");
     if error.chain().any(|cause| cause.is::<UsageError>()) {
-        eprintln!("\nFor more information, try '--help'.");
+        eprintln!("error: {error:#}\n\nFor more information, try '--help'.");
         return Exit::Usage;
     }
+    eprintln!("skytail: error: {error:#}");
     Exit::Failed
 }
 

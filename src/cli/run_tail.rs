@@ -21,13 +21,24 @@ use crate::settings::{
 };
 use crate::source::endpoint::Endpoint;
 
-/// Runs one tail to its end.
+/// Runs one tail to its end. What goes wrong is logged, in the form that was asked for.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
-pub fn run_tail(mut settings: TailSettings, display: DisplaySettings) -> anyhow::Result<Exit> {
+/// A [`UsageError`] where there can be no log.
+pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Result<Exit> {
     let terminal = Terminal::stderr();
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
+    Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
+        tracing::error!("{error:#}");
+        Exit::Failed
+    }))
+}
+
+fn run(
+    mut settings: TailSettings,
+    display: DisplaySettings,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
     let state = State::open(&settings)?;
     let demo = match settings.demo {
         true => Some(Demo::start(state.newest_seq())?),
@@ -38,7 +49,7 @@ pub fn run_tail(mut settings: TailSettings, display: DisplaySettings) -> anyhow:
     }
     let dictionary = find_dictionary(&settings.compression, &settings.endpoints)?;
     let metrics = Arc::new(Metrics::default());
-    let mut progress = progress(&settings, &display, &state.start, &terminal, &metrics);
+    let mut progress = progress(&settings, &display, &state.start, terminal, &metrics);
     let started = Instant::now();
     let parts = Parts {
         start: state.start,
