@@ -77,7 +77,7 @@ fn summary(
 }
 
 fn place(position: &Position) -> String {
-    let time = position.newest.time;
+    let time = position.newest.time.to_seconds();
     let server = printable(position.origin.server.as_bytes(), 100);
     match position.newest.seq {
         Some(seq) => format!("seq {} of {server} ({time})", seq.0),

@@ -117,7 +117,8 @@ impl Progress {
         self.bar.tick();
     }
 
-    /// Takes the line away.
+    /// Takes the line away. (At a Ctrl-C its last state stays on the screen: the terminal's
+    /// echo of `^C` has moved on to the next line.)
     pub fn finish(self) {
         self.bar.finish_and_clear();
     }
@@ -257,6 +258,17 @@ mod tests {
         let ticks = [(0, 0, NOW - hour), (1_000_000, 100_000, NOW - hour / 2)];
         insta::assert_snapshot!(shown(80, |m| m.connected.set(1), &ticks), @"=========>            50%  100.0k/s  30m01s behind  1.0s left");
         assert!(shown(40, |m| m.connected.set(1), &ticks).lines().all(|l| l.chars().count() <= 40));
+    }
+
+    #[test]
+    fn nothing_is_left_at_the_end() {
+        let screen = InMemoryTerm::new(5, 80);
+        let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 8);
+        let mut progress = Progress::new(&Terminal::with(target), Arc::default(), 1000, None);
+        (0..9).for_each(|i| progress.tick(NOW + i));
+        assert_eq!(screen.contents(), "connecting");
+        progress.finish();
+        assert_eq!(screen.contents(), "");
     }
 
     #[test]
