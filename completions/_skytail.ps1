@@ -148,7 +148,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
         }
         'skytail;tail' {
             [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]')
-            [CompletionResult]::new('--compress', '--compress', [CompletionResultType]::ParameterName, 'Use zstd: on, off, or auto, which is on where the dictionary is installed')
+            [CompletionResult]::new('--compress', '--compress', [CompletionResultType]::ParameterName, 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine')
             [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'zstd dictionary to use, not the installed one')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Give up an attempt after this')
             [CompletionResult]::new('--ping-after', '--ping-after', [CompletionResultType]::ParameterName, 'Ping a silent server after this')

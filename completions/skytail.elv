@@ -137,7 +137,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
         }
         &'skytail;tail'= {
             cand --host 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]'
-            cand --compress 'Use zstd: on, off, or auto, which is on where the dictionary is installed'
+            cand --compress 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine'
             cand --zstd-dictionary 'zstd dictionary to use, not the installed one'
             cand --connect-timeout 'Give up an attempt after this'
             cand --ping-after 'Ping a silent server after this'

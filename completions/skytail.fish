@@ -127,7 +127,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'P
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F

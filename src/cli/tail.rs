@@ -55,7 +55,7 @@ pub struct SourceArgs {
     pub demo: bool,
 
     /// Use zstd: on, off, or auto, which is on where the
-    /// dictionary is installed
+    /// dictionary is installed, except on this machine
     #[arg(
         long,
         value_enum,
