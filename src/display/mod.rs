@@ -1,1 +1,3 @@
 //! display
+
+pub mod table;
