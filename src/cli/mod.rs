@@ -86,7 +86,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
             let display = display_settings(&cli.global, args.display.progress, origins);
             tail::run(&args, display, origins, now_us())
         }
-        Command::Cursors(args) => cursors::run(args),
+        Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),
