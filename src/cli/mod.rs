@@ -84,7 +84,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Tail(args) => {
             let display = display_settings(&cli.global, args.display.progress, origins);
-            tail::run(&args, display, origins, now_us())
+            run_tail::run_tail(tail_settings::tail_settings(&args, origins, now_us())?, display)
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(args),

@@ -12,6 +12,7 @@ pub mod liveness;
 pub mod proxy;
 mod refusal;
 pub mod tls;
+pub mod transport;
 pub mod v1;
 
 use crate::position::{Origin, Seq, TimeUs};

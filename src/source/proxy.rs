@@ -12,10 +12,12 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use super::dial::{self, DialError, DialProblem, Peer, Phase, Transport, host_port};
+use super::dial::error::{DialError, DialProblem, Peer, Phase, host_port};
+use super::dial::steps;
 use super::endpoint::Endpoint;
 use super::head;
 use super::tls::TlsContext;
+use super::transport::Transport;
 use crate::display::printable::one_line;
 
 /// Which proxy to use for which endpoint.
@@ -85,13 +87,13 @@ pub(super) async fn tunnel(
             ),
         }));
     }
-    let mut stream = Transport::new(dial::tcp(&peer, deadline).await?);
+    let mut stream = Transport::new(steps::tcp(&peer, deadline).await?);
     if scheme == "https" {
-        stream = dial::wrap_tls(&peer, tls, stream, deadline).await?;
+        stream = steps::wrap_tls(&peer, tls, stream, deadline).await?;
     }
     // `socks5` resolves here, `socks5h` at the proxy: the same words mean the same in curl.
     let destination = if scheme == "socks5" {
-        let addresses = dial::resolve(target, deadline).await?;
+        let addresses = steps::resolve(target, deadline).await?;
         addresses.first().map_or(target_name, ToString::to_string)
     } else {
         target_name

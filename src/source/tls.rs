@@ -10,7 +10,7 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
-use super::dial::Transport;
+use super::transport::Transport;
 use crate::display::printable::one_line;
 
 /// The trusted roots and the settings of TLS: built once, at the first use, since reading the

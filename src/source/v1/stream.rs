@@ -19,9 +19,9 @@ use crate::event::batch::Batch;
 use crate::event::header;
 use crate::metrics::Metrics;
 use crate::position::{Origin, ServerKind};
-use crate::source::dial::Transport;
 use crate::source::frame::{FrameBuffer, FrameError, Message};
 use crate::source::handshake::Upgraded;
+use crate::source::transport::Transport;
 use crate::source::{Asked, Connection};
 
 /// Control frames waiting to be sent. A peer that pings without reading gets no more.
