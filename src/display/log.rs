@@ -2,9 +2,12 @@
 //!
 //! Text, at a terminal: `skytail: warning: MESSAGE (key=value …)`; elsewhere the same with an
 //! RFC 3339 time in front, since logs are read later. JSON: one object a line with the stable
-//! keys `ts`, `level`, `message`, and the fields beside them.
+//! keys `ts` (RFC 3339, UTC, milliseconds), `level` (`error`, `warning`, `info`, `debug`,
+//! `trace`) and `message`, and the fields beside them; a field of one of these names gets a
+//! `_` behind it.
 //!
-//! Whatever a message or field holds, no control character reaches stderr raw.
+//! Whatever a message or field holds, no control character reaches stderr raw, and no text is
+//! longer than [`MAX_CHARS`].
 
 use std::fmt::{self, Write as _};
 
@@ -58,7 +61,13 @@ pub enum LogError {
 /// # Errors
 /// [`LogError`].
 pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
-    let filter = match &settings.filter {
+    let filter = filter(settings)?;
+    let lines = Lines { settings: settings.clone(), terminal: terminal.clone() };
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Twice)
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
+    Ok(match &settings.filter {
         Some(filter) => EnvFilter::try_new(filter)
             .map_err(|e| LogError::Filter { filter: filter.clone(), cause: e.to_string() })?,
         None => EnvFilter::new(match settings.verbosity {
@@ -67,9 +76,7 @@ pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError>
             1 => "warn,skytail=info",
             _ => "info,skytail=debug",
         }),
-    };
-    let lines = Lines { settings: settings.clone(), terminal: terminal.clone() };
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Twice)
+    })
 }
 
 /// Turns events into lines.
@@ -106,6 +113,7 @@ impl Fields {
     fn add(&mut self, field: &Field, value: serde_json::Value) {
         match (field.name(), value) {
             ("message", serde_json::Value::String(text)) => self.message = text,
+            ("message", value) => self.message = value.to_string(),
             (name, value) => self.others.push((name, value)),
         }
     }
@@ -169,9 +177,17 @@ fn json_line(now: jiff::Timestamp, level: Level, fields: &Fields) -> String {
     let mut object = serde_json::Map::new();
     object.insert("ts".into(), format!("{now:.3}").into());
     object.insert("level".into(), word(level).0.into());
-    object.insert("message".into(), fields.message.clone().into());
+    object.insert("message".into(), shortened(&fields.message).into());
     for (name, value) in &fields.others {
-        object.insert((*name).into(), value.clone());
+        let name = match *name {
+            "ts" | "level" | "message" => format!("{name}_"),
+            name => name.to_owned(),
+        };
+        let value = match value {
+            serde_json::Value::String(text) => shortened(text).into(),
+            other => other.clone(),
+        };
+        object.insert(name, value);
     }
     let text = serde_json::Value::Object(object).to_string();
     // JSON escapes the ASCII control characters by itself, and no others.
@@ -186,64 +202,13 @@ fn json_line(now: jiff::Timestamp, level: Level, fields: &Fields) -> String {
     harmless.chain(['\n']).collect()
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use std::sync::{Arc, Mutex};
-
-    fn fields() -> Fields {
-        Fields {
-            message: "closed\x1b[2J\nby peer".into(),
-            others: vec![("server", "a\u{9b}b\u{202e}".into()), ("total", 3.into())],
-        }
-    }
-
-    #[test]
-    fn text_lines_are_one_harmless_line() {
-        let now = jiff::Timestamp::from_second(1_783_175_888).unwrap();
-        assert_eq!(
-            text_line(Some(now), Level::WARN, &fields(), false),
-            "2026-07-04T14:38:08.000Z skytail: warning: closed\\u{1b}[2J\\u{a}by peer (server=a\\u{9b}b\\u{202e} total=3)\n"
-        );
-        let bare = Fields { message: "m".into(), others: vec![] };
-        assert_eq!(
-            text_line(None, Level::ERROR, &bare, true),
-            "skytail: \x1b[1;31merror\x1b[0m: m\n"
-        );
-    }
-
-    #[test]
-    fn json_lines_are_one_harmless_object() {
-        let line = json_line(jiff::Timestamp::UNIX_EPOCH, Level::INFO, &fields());
-        assert!(line.trim_end().chars().all(is_harmless));
-        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
-        assert_eq!(object["message"], fields().message);
-        assert_eq!(object["server"], "a\u{9b}b\u{202e}");
-        assert_eq!((&object["level"], &object["total"]), (&"info".into(), &3.into()));
-    }
-
-    /// Collects the fields that the macros of `tracing` record.
-    struct Collect(Arc<Mutex<Vec<Fields>>>);
-
-    impl<S: Subscriber> Layer<S> for Collect {
-        fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-            let mut fields = Fields::default();
-            event.record(&mut fields);
-            self.0.lock().unwrap().push(fields);
-        }
-    }
-
-    #[test]
-    fn messages_and_fields_keep_their_text() {
-        let seen = Arc::new(Mutex::new(Vec::new()));
-        let subscriber = tracing_subscriber::registry().with(Collect(Arc::clone(&seen)));
-        tracing::subscriber::with_default(subscriber, || {
-            tracing::warn!(server = %"host", total = 3, "went {}", "away");
-        });
-        let seen = seen.lock().unwrap();
-        assert_eq!(
-            text_line(None, Level::WARN, &seen[0], false),
-            "skytail: warning: went away (server=host total=3)\n"
-        );
+/// At most [`MAX_CHARS`] characters, the last one `…` where text is left out.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(MAX_CHARS - 1).chain(['…']).collect(),
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -10,3 +10,4 @@ pub mod summary;
 pub mod table;
 pub mod terminal;
 pub mod units;
+mod words;

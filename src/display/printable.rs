@@ -50,7 +50,9 @@ pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
 pub fn is_harmless(c: char) -> bool {
     !c.is_control()
         && !matches!(c,
-            '\u{200b}'..='\u{200f}' // zero width, direction marks
+            '\u{ad}' | '\u{61c}' | '\u{180e}' // soft hyphen, Arabic direction mark, vowel separator
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers: blank letters
+            | '\u{200b}'..='\u{200f}' // zero width, direction marks
             | '\u{2028}'..='\u{202e}' // line breaks, direction overrides
             | '\u{2060}'..='\u{206f}' // invisible operators, direction isolates
             | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
@@ -67,6 +69,18 @@ mod tests {
         assert_eq!(printable(b"a\x1b[31mb\r\n\x07", 99), r"a\u{1b}[31mb\u{d}\u{a}\u{7}");
         assert_eq!(printable("x\u{202e}y\u{9b}z".as_bytes(), 99), r"x\u{202e}y\u{9b}z");
         assert_eq!(printable(b"ok \xff\xfe \xc3\xa9", 99), r"ok \xff\xfe é");
+    }
+
+    #[test]
+    fn every_direction_control_and_no_letter_is_escaped() {
+        // Unicode Standard Annex #9, section 2: the explicit and implicit ones.
+        let controls = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        for c in controls.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}')
+        {
+            assert!(!is_harmless(c), "{c:?}");
+            assert!(!one_line(c.to_string().as_bytes(), 9).contains(c), "{c:?}");
+        }
+        assert!("héllo, мир שלום 世界 👍 e\u{301}".chars().all(is_harmless));
     }
 
     #[test]

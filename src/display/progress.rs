@@ -13,6 +13,7 @@ use crate::metrics::Metrics;
 
 use super::terminal::Terminal;
 use super::units::{counted, duration, rate};
+use super::words::{GAP, Weight, Words};
 
 /// How often to call [`Progress::tick`].
 pub const TICK: Duration = Duration::from_millis(125);
@@ -26,6 +27,9 @@ const LIVE_WITHIN_US: u64 = 10_000_000;
 
 /// Positions of the bar.
 const BAR_STEPS: u64 = 1000;
+
+/// Most samples kept, should ticks come more often than [`TICK`].
+const MAX_SAMPLES: usize = 256;
 
 /// What is known about whether anybody would see it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,15 +52,16 @@ pub fn should_show(s: Surroundings) -> bool {
     s.stderr_is_terminal && !s.is_dumb && s.asked.unwrap_or(!s.quiet && !s.stdout_is_terminal)
 }
 
-/// The line.
+/// The line; it is taken away when this is dropped. (One `Terminal` has room for one.)
 #[derive(Debug)]
 pub struct Progress {
-    bar: ProgressBar,
+    terminal: Terminal,
     metrics: Arc<Metrics>,
     buffer_bytes: u64,
+    buffer_events: Option<u64>,
     replay_from_us: Option<u64>,
     samples: VecDeque<Sample>,
-    has_bar: bool,
+    bar_columns: usize,
 }
 
 /// The counters at one moment.
@@ -69,7 +74,8 @@ struct Sample {
 
 impl Progress {
     /// A line on `terminal`. `buffer_bytes` is the size of the queue whose fill it shows;
-    /// `replay_from_us` the instant that a replay starts from, where it is known.
+    /// `replay_from_us` the instant that a replay starts from (Unix microseconds), where it
+    /// is known.
     #[must_use]
     pub fn new(
         terminal: &Terminal,
@@ -77,104 +83,127 @@ impl Progress {
         buffer_bytes: u64,
         replay_from_us: Option<u64>,
     ) -> Self {
-        let bar = terminal.bars().add(ProgressBar::new(BAR_STEPS));
-        bar.set_style(numbers_style());
+        terminal.place(ProgressBar::new(BAR_STEPS).with_style(style(0)));
         Self {
-            bar,
+            terminal: terminal.clone(),
             metrics,
             buffer_bytes,
+            buffer_events: None,
             replay_from_us,
             samples: VecDeque::new(),
-            has_bar: false,
+            bar_columns: 0,
         }
+    }
+
+    /// The most events that the queue holds: it is full when either bound is reached.
+    #[must_use]
+    pub fn with_buffer_events(mut self, buffer_events: u64) -> Self {
+        self.buffer_events = Some(buffer_events);
+        self
     }
 
     /// Draws the line as it stands at `now_us` (Unix microseconds).
     pub fn tick(&mut self, now_us: u64) {
+        self.sample(now_us);
+        let (fraction, words) = self.words(now_us);
+        let (bar_columns, text) = words.fit(self.terminal.columns(), fraction.is_some());
+        let restyle = self.bar_columns != bar_columns;
+        self.bar_columns = bar_columns;
+        self.terminal.draw(|bar| {
+            if restyle {
+                bar.set_style(style(bar_columns));
+            }
+            if let Some(fraction) = fraction {
+                bar.set_position((fraction * BAR_STEPS as f64) as u64);
+            }
+            bar.set_message(text);
+        });
+    }
+
+    /// Takes the line away, so that what is written next stands alone.
+    pub fn finish(self) {}
+
+    fn sample(&mut self, now_us: u64) {
         let event_us = self.metrics.last_event_us.get();
         if self.replay_from_us.is_none() && event_us > 0 {
             self.replay_from_us = Some(event_us);
         }
-        self.samples.push_back(Sample {
-            at_us: now_us,
-            received: self.metrics.received.get(),
-            event_us,
-        });
-        while self.samples.len() > 2
-            && self.samples.get(1).is_some_and(|s| s.at_us + RATE_SPAN_US <= now_us)
-        {
+        let received = self.metrics.received.get();
+        self.samples.push_back(Sample { at_us: now_us, received, event_us });
+        let is_old = |s: &Sample| s.at_us.saturating_add(RATE_SPAN_US) <= now_us;
+        while self.samples.len() > MAX_SAMPLES || self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
         }
-        let (fraction, text) = self.line(now_us);
-        if self.has_bar != fraction.is_some() {
-            self.has_bar = fraction.is_some();
-            self.bar.set_style(if self.has_bar { bar_style() } else { numbers_style() });
-        }
-        if let Some(fraction) = fraction {
-            self.bar.set_position((fraction * BAR_STEPS as f64) as u64);
-        }
-        self.bar.set_message(text);
-        self.bar.tick();
-    }
-
-    /// Takes the line away. (At a Ctrl-C its last state stays on the screen: the terminal's
-    /// echo of `^C` has moved on to the next line.)
-    pub fn finish(self) {
-        self.bar.finish_and_clear();
     }
 
     /// The share of a replay that is done, and the words.
-    fn line(&self, now_us: u64) -> (Option<f64>, String) {
+    fn words(&self, now_us: u64) -> (Option<f64>, Words) {
         let metrics = &self.metrics;
-        let mut words = Vec::new();
+        let mut words = Words::default();
         let (event_rate, time_rate) = self.rates();
         let event_us = metrics.last_event_us.get();
-        let lag_us = now_us.saturating_sub(event_us);
+        let lag_us = self.lag_us(now_us, event_us);
         let mut fraction = None;
         if metrics.connected.get() == 0 {
-            words.push(match metrics.backoff_ms.get() {
-                0 => "connecting".to_owned(),
-                ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
-            });
+            words.add(
+                Weight::State,
+                match metrics.backoff_ms.get() {
+                    0 => "connecting".to_owned(),
+                    ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
+                },
+            );
         } else if event_us == 0 {
-            words.push("connected, no event yet".into());
+            words.add(Weight::State, "connected, no event yet".into());
         } else if lag_us > LIVE_WITHIN_US {
             let from_us = self.replay_from_us.unwrap_or(event_us).min(event_us);
-            let whole_us = now_us.saturating_sub(from_us).max(1);
+            let whole_us = event_us.saturating_add(lag_us).saturating_sub(from_us).max(1);
             let done = (event_us - from_us) as f64 / whole_us as f64;
             fraction = Some(done);
-            words.push(format!("{:3.0}%", done * 100.0));
-            words.push(rate(event_rate));
-            words.push(format!("{} behind", micros(lag_us)));
+            words.add(Weight::State, format!("{:3.0}%", done * 100.0));
+            words.add(Weight::Rate, rate(event_rate));
+            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
             // The present runs away from us at one second a second.
             if time_rate > 1.05 {
                 let left_us = lag_us as f64 / (time_rate - 1.0);
-                words.push(format!("{} left", micros(left_us as u64)));
+                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
             }
         } else {
-            words.push("live".into());
-            words.push(rate(event_rate));
-            words.push(format!("{} behind", micros(lag_us)));
+            words.add(Weight::State, "live".into());
+            words.add(Weight::Rate, rate(event_rate));
+            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
         }
-        words.extend(self.extras());
-        (fraction, words.join("  "))
+        self.add_extras(&mut words);
+        (fraction, words)
+    }
+
+    /// How far the newest event is behind the clock. A stream that has nothing to say is not
+    /// behind: while nothing waits, the lag is the one that the newest event arrived with.
+    fn lag_us(&self, now_us: u64, event_us: u64) -> u64 {
+        let arrived_us = self.metrics.last_event_at_us.get();
+        let is_waiting = self.metrics.queue_events.get() > 0;
+        let until_us = if is_waiting || arrived_us == 0 { now_us } else { arrived_us };
+        until_us.saturating_sub(event_us)
     }
 
     /// What is worth a word only when it isn't zero.
-    fn extras(&self) -> Vec<String> {
+    fn add_extras(&self, words: &mut Words) {
         let metrics = &self.metrics;
-        let filled = metrics.queue_bytes.get() * 100 / self.buffer_bytes.max(1);
-        let mut words = Vec::new();
+        let share = |filled: u64, room: u64| filled.saturating_mul(100) / room.max(1);
+        let by_bytes = share(metrics.queue_bytes.get(), self.buffer_bytes);
+        let by_events =
+            self.buffer_events.map_or(0, |room| share(metrics.queue_events.get(), room));
+        // A message larger than the whole queue may pass alone.
+        let filled = by_bytes.max(by_events).min(100);
         if filled > 0 {
-            words.push(format!("buffer {filled}%"));
+            words.add(Weight::Buffer, format!("buffer {filled}%"));
         }
-        for (n, noun) in [(metrics.reconnects.get(), "reconnect"), (metrics.dropped.get(), "drop")]
-        {
-            if n > 0 {
-                words.push(counted(n, noun));
-            }
+        let (reconnects, dropped) = (metrics.reconnects.get(), metrics.dropped.get());
+        if reconnects > 0 {
+            words.add(Weight::Reconnects, counted(reconnects, "reconnect"));
         }
-        words
+        if dropped > 0 {
+            words.add(Weight::Drops, counted(dropped, "drop"));
+        }
     }
 
     /// Events a second, and seconds of event time a second.
@@ -198,94 +227,27 @@ impl Progress {
     }
 }
 
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.terminal.wipe();
+    }
+}
+
 fn micros(us: u64) -> String {
     duration(Duration::from_micros(us))
 }
 
-fn numbers_style() -> ProgressStyle {
-    style("{wide_msg}")
-}
-
-fn bar_style() -> ProgressStyle {
-    style("{bar:20} {wide_msg}").progress_chars("=> ")
-}
-
-fn style(template: &str) -> ProgressStyle {
+/// The words behind a bar of so many columns; 0 for none.
+fn style(bar_columns: usize) -> ProgressStyle {
+    let template = match bar_columns {
+        0 => "{msg}".to_owned(),
+        n => format!("{{bar:{n}}}{GAP}{{msg}}"),
+    };
     // The templates are ours and tested; the default one would only look different.
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar())
+    ProgressStyle::with_template(&template)
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+        .progress_chars("=> ")
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use indicatif::{InMemoryTerm, ProgressDrawTarget};
-
-    const NOW: u64 = 1_783_175_888_000_000;
-
-    fn shown(width: u16, set: impl Fn(&Metrics), ticks: &[(u64, u64, u64)]) -> String {
-        let screen = InMemoryTerm::new(5, width);
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255);
-        let metrics = Arc::new(Metrics::default());
-        set(&metrics);
-        let mut progress = Progress::new(&Terminal::with(target), Arc::clone(&metrics), 1000, None);
-        for &(after_us, received, event_us) in ticks {
-            metrics.received.add(received);
-            metrics.last_event_us.set(event_us);
-            progress.tick(NOW + after_us);
-        }
-        screen.contents()
-    }
-
-    #[test]
-    fn a_live_stream_shows_its_rate_and_lag() {
-        let ticks = [(0, 0, NOW - 200_000), (2_000_000, 1046, NOW + 1_800_000)];
-        assert_eq!(shown(80, |m| m.connected.set(1), &ticks), "live  523/s  0.2s behind");
-        let busy = |m: &Metrics| {
-            m.connected.set(1);
-            m.queue_bytes.set(120);
-            m.reconnects.add(2);
-            m.dropped.add(1);
-        };
-        assert_eq!(
-            shown(80, busy, &ticks),
-            "live  523/s  0.2s behind  buffer 12%  2 reconnects  1 drop"
-        );
-    }
-
-    #[test]
-    fn a_replay_shows_a_bar_and_the_time_left() {
-        let hour = 3_600_000_000;
-        let ticks = [(0, 0, NOW - hour), (1_000_000, 100_000, NOW - hour / 2)];
-        insta::assert_snapshot!(shown(80, |m| m.connected.set(1), &ticks), @"=========>            50%  100.0k/s  30m01s behind  1.0s left");
-        assert!(shown(40, |m| m.connected.set(1), &ticks).lines().all(|l| l.chars().count() <= 40));
-    }
-
-    #[test]
-    fn nothing_is_left_at_the_end() {
-        let screen = InMemoryTerm::new(5, 80);
-        let target = ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 8);
-        let mut progress = Progress::new(&Terminal::with(target), Arc::default(), 1000, None);
-        (0..9).for_each(|i| progress.tick(NOW + i));
-        assert_eq!(screen.contents(), "connecting");
-        progress.finish();
-        assert_eq!(screen.contents(), "");
-    }
-
-    #[test]
-    fn a_broken_connection_says_so() {
-        assert_eq!(shown(80, |_| {}, &[(0, 0, 0)]), "connecting");
-        assert_eq!(shown(80, |m| m.backoff_ms.set(1500), &[(0, 0, 0)]), "reconnecting in 1.5s");
-    }
-
-    #[test]
-    fn is_shown_only_where_a_person_would_see_it() {
-        let seen = Surroundings { stderr_is_terminal: true, ..Surroundings::default() };
-        assert!(should_show(seen));
-        assert!(!should_show(Surroundings { stdout_is_terminal: true, ..seen }));
-        assert!(should_show(Surroundings { stdout_is_terminal: true, asked: Some(true), ..seen }));
-        assert!(!should_show(Surroundings { quiet: true, ..seen }));
-        assert!(!should_show(Surroundings { asked: Some(false), ..seen }));
-        assert!(!should_show(Surroundings { is_dumb: true, asked: Some(true), ..seen }));
-        assert!(!should_show(Surroundings::default()));
-    }
-}
+mod tests;
