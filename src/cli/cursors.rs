@@ -1,5 +1,5 @@
 //! `skytail cursors`: the saved cursors, for people and for programs to see and to change.
-//! How they look is [`view`]'s work; what they are, `checkpoint`'s.
+//! How they look is `view`'s work; what they are, `checkpoint`'s.
 
 mod view;
 

@@ -97,10 +97,10 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
 /// Says on stderr what went wrong.
 fn complain(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<UsageError>()) {
-        eprintln!("error: {error:#}\n\nFor more information, try '--help'.");
+        eprintln!("error: {}\n\nFor more information, try '--help'.", exit::in_words(error));
         return Exit::Usage;
     }
-    eprintln!("skytail: error: {error:#}");
+    eprintln!("skytail: error: {}", exit::in_words(error));
     Exit::Failed
 }
 

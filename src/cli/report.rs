@@ -10,7 +10,7 @@ use crate::pipeline::reader::ReadError;
 use crate::pipeline::stop::Reason;
 use crate::pipeline::{Outcome, PipelineError};
 use crate::position::Position;
-use crate::settings::{DisplaySettings, TailSettings};
+use crate::settings::{DisplaySettings, LogFormat, TailSettings};
 
 /// Whether the person left without waiting.
 #[must_use]
@@ -35,7 +35,14 @@ pub fn report(
     // `skytail tail | head` ends without a word.
     let is_silent = matches!(outcome.end, Ok(Reason::OutputClosed)) && display.verbosity == 0;
     if !display.quiet && !is_silent {
-        eprintln!("{}", summary(&outcome, settings, metrics, elapsed).line());
+        let summary = summary(&outcome, settings, metrics, elapsed);
+        eprintln!(
+            "{}",
+            match display.log_format {
+                LogFormat::Text => summary.line(),
+                LogFormat::Json => summary.json(jiff::Timestamp::now()),
+            }
+        );
     }
     match outcome.end {
         Ok(_) => {}

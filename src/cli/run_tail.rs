@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::demo::Demo;
-use super::exit::{Exit, UsageError};
+use super::exit::{Exit, UsageError, in_words};
 use super::report;
 use super::state::State;
 use crate::compression::dictionary::{self, Dictionary};
@@ -29,7 +29,7 @@ pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Res
     let terminal = Terminal::stderr();
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
     Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
-        tracing::error!("{error:#}");
+        tracing::error!("{}", in_words(&error));
         Exit::Failed
     }))
 }

@@ -1,5 +1,5 @@
 //! `skytail tail`: its flags, as clap sees them. What they mean together is decided in
-//! [`super::tail_settings`].
+//! `tail_settings`.
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::units::{bytes, count, counted, duration, rate};
 
 /// What a run did.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Summary {
     /// Lines written.
     pub events: u64,
     /// Their bytes.
     pub bytes: u64,
     /// How long it took.
+    #[serde(rename = "elapsed_s", serialize_with = "seconds")]
     pub elapsed: Duration,
     /// Connections beyond the first.
     pub reconnects: u64,
@@ -55,6 +56,25 @@ impl Summary {
         parts.push(format!("stopped {}", self.reason));
         parts.join("; ")
     }
+
+    /// The same as one JSON object: `ts`, `level`, `message` as in every log line, and the
+    /// fields of this struct, with `elapsed` as `elapsed_s`.
+    #[must_use]
+    pub fn json(&self, now: jiff::Timestamp) -> String {
+        let mut object = serde_json::json!({
+            "ts": format!("{now:.3}"), "level": "info", "message": "summary",
+        });
+        if let (Some(all), Ok(serde_json::Value::Object(fields))) =
+            (object.as_object_mut(), serde_json::to_value(self))
+        {
+            all.extend(fields);
+        }
+        object.to_string()
+    }
+}
+
+fn seconds<S: serde::Serializer>(d: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(d.as_secs_f64())
 }
 
 #[cfg(test)]
@@ -72,6 +92,7 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
         let busy = Summary {
             events: 1,
             reconnects: 2,
