@@ -114,7 +114,7 @@ impl Context {
     /// Says something to a person who has not asked for quiet.
     fn say(self, text: &str) {
         if !self.quiet {
-            eprintln!("{text}");
+            super::exit::say(text);
         }
     }
 }
@@ -148,7 +148,7 @@ fn list(path: &Path, json: bool, context: Context) -> anyhow::Result<Exit> {
         match entry {
             Ok(entry) => entries.push(entry),
             Err(damaged) => {
-                eprintln!("error: {damaged}");
+                super::exit::say(&format!("skytail: error: {damaged}"));
                 outcome = Exit::Failed;
             }
         }

@@ -1,5 +1,7 @@
-//! The exit codes: part of the interface.
+//! How the program ends, and what it says then: exit codes and messages are part of the
+//! interface.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// How the program ended.
@@ -23,6 +25,12 @@ impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit as u8)
     }
+}
+
+/// Says something to the person on stderr. Where stderr can't be written nobody is there to
+/// hear it, and the program goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
 }
 
 /// An error with its causes, in one line. A cause whose words are part of the line already is

@@ -97,10 +97,11 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
 /// Says on stderr what went wrong.
 fn complain(error: &anyhow::Error) -> Exit {
     if error.chain().any(|cause| cause.is::<UsageError>()) {
-        eprintln!("error: {}\n\nFor more information, try '--help'.", exit::in_words(error));
+        let words = exit::in_words(error);
+        exit::say(&format!("error: {words}\n\nFor more information, try '--help'."));
         return Exit::Usage;
     }
-    eprintln!("skytail: error: {}", exit::in_words(error));
+    exit::say(&format!("skytail: error: {}", exit::in_words(error)));
     Exit::Failed
 }
 

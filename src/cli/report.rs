@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::exit::Exit;
+use super::exit::{Exit, say};
 use crate::display::printable::printable;
 use crate::display::summary::Summary;
 use crate::metrics::Metrics;
@@ -36,13 +36,10 @@ pub fn report(
     let is_silent = matches!(outcome.end, Ok(Reason::OutputClosed)) && display.verbosity == 0;
     if !display.quiet && !is_silent {
         let summary = summary(&outcome, settings, metrics, elapsed);
-        eprintln!(
-            "{}",
-            match display.log_format {
-                LogFormat::Text => summary.line(),
-                LogFormat::Json => summary.json(jiff::Timestamp::now()),
-            }
-        );
+        say(&match display.log_format {
+            LogFormat::Text => summary.line(),
+            LogFormat::Json => summary.json(jiff::Timestamp::now()),
+        });
     }
     match outcome.end {
         Ok(_) => {}

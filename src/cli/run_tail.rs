@@ -92,7 +92,9 @@ fn log_settings(display: &DisplaySettings) -> LogSettings {
         json: display.log_format == LogFormat::Json,
         colour,
         times: !is_terminal,
-        filter: std::env::var("SKYTAIL_LOG").ok().filter(|filter| !filter.is_empty()),
+        filter: std::env::var_os("SKYTAIL_LOG")
+            .filter(|filter| !filter.is_empty())
+            .map(|filter| filter.to_string_lossy().into_owned()),
     }
 }
 
@@ -124,7 +126,10 @@ fn progress(
         Start::Live | Start::Oldest | Start::Seq(_) => None,
     };
     let buffer_bytes = settings.buffer.bytes as u64;
-    is_shown.then(|| Progress::new(terminal, Arc::clone(metrics), buffer_bytes, replay_from_us))
+    is_shown.then(|| {
+        Progress::new(terminal, Arc::clone(metrics), buffer_bytes, replay_from_us)
+            .with_buffer_events(settings.buffer.events as u64)
+    })
 }
 
 /// The dictionary to ask for zstd with; `None` for plain text.
