@@ -42,13 +42,13 @@ impl Summary {
             rate(per_second),
         )];
         let extras = [
-            (self.reconnects, "reconnects"),
-            (self.dropped, "dropped"),
-            (self.duplicates, "duplicates removed"),
-            (self.malformed, "malformed skipped"),
+            (self.reconnects, counted(self.reconnects, "reconnect")),
+            (self.dropped, format!("{} dropped", count(self.dropped))),
+            (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
+            (self.malformed, format!("{} malformed skipped", count(self.malformed))),
         ];
-        let extras = extras.iter().filter(|(n, _)| *n > 0);
-        let extras: Vec<String> = extras.map(|(n, what)| format!("{} {what}", count(*n))).collect();
+        let extras = extras.into_iter().filter(|(n, _)| *n > 0);
+        let extras: Vec<String> = extras.map(|(_, words)| words).collect();
         if !extras.is_empty() {
             parts.push(extras.join(", "));
         }
