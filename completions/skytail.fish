@@ -41,16 +41,67 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Ins
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s q -l quiet -d 'Print errors only: no progress, no summary'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s v -l verbose -d 'Print more on stderr; -vv for everything'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "list" -d 'List the saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "show" -d 'Show all that is saved under a name'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "set" -d 'Say where the next `tail --cursor auto` starts'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "rm" -d 'Forget saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object a line'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l server -d 'The server that a sequence number belongs to [default: any]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Where to listen; port 0 takes any free port' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
@@ -127,7 +178,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'P
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
@@ -135,7 +186,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d 'Ping a silent server after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity or account [default: all]' -r -f -a "commit\t''

@@ -6,11 +6,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use skytail::source::dial::{DialError, DialProblem, Phase, Transport, dial};
+use skytail::source::dial::{DialError, DialProblem, Phase, dial};
 use skytail::source::endpoint::{self, Endpoint};
 use skytail::source::handshake::{HandshakeError, Request, Upgraded, upgrade};
 use skytail::source::proxy::Proxies;
 use skytail::source::tls::{TlsContext, TlsProblem};
+use skytail::source::transport::Transport;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

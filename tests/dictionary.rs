@@ -1,6 +1,6 @@
 //! `skytail dictionary` as a person runs it: only the right file is installed, and every
 //! wrong one is named.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 use std::fs;
 use std::io::{Read, Write};

@@ -4,9 +4,10 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::schema;
@@ -14,6 +15,8 @@ use super::schema;
 /// How long to wait for another program's write. A save takes milliseconds; a person with an
 /// open transaction in `sqlite3` is told to close it rather than waited for.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
+/// The pause between two attempts where SQLite does not wait by itself.
+const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens the file for reading and writing; makes it, and the directories above it, where it
 /// does not exist.
@@ -70,13 +73,21 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
 
 /// Makes the file, empty, before SQLite sees it: only so can it be its owner's alone from the
 /// first byte. SQLite gives the `-wal` and `-shm` files beside it the same permissions.
+///
+/// Processes may race to make the same file; threads of one process may not, since closing
+/// the handle drops the POSIX locks that SQLite holds on the file in other threads.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
         #[cfg(unix)]
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        builder.create(directory)?;
+        let made = builder.create(directory);
+        made.map_err(|error| match error.kind() {
+            // "File exists" would be a riddle.
+            ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
+            _ => error,
+        })?;
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -96,10 +107,8 @@ fn create(path: &Path) -> io::Result<()> {
 /// schema version, 0 for an empty file.
 fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let found = schema::version(connection).map_err(told)?;
-    let owner: i32 =
-        connection.pragma_query_value(None, "application_id", |row| row.get(0)).map_err(told)?;
-    if owner == 0 && found == 0 && schema::is_empty(connection).map_err(told)? {
+    let (found, owner, is_empty) = labels(connection).map_err(told)?;
+    if owner == 0 && found == 0 && is_empty {
         return Ok(0);
     }
     if owner != schema::APPLICATION_ID {
@@ -119,16 +128,42 @@ fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     if verdict == "ok" { Ok(found) } else { Err(damaged(verdict)) }
 }
 
+/// The schema version, the application id, and whether the file is empty: read in one
+/// transaction, since another program may be filling it.
+fn labels(connection: &Connection) -> rusqlite::Result<(i32, i32, bool)> {
+    let _one_view = connection.unchecked_transaction()?;
+    let owner = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    Ok((schema::version(connection)?, owner, schema::is_empty(connection)?))
+}
+
 /// WAL lets `skytail cursors` read while a tail saves. With it, NORMAL syncs at checkpoints of
 /// the log and not at each commit: a power cut can lose the newest commits, never the file. A
 /// lost commit leaves an older cursor, and an older cursor repeats events and loses none. A
 /// killed process loses nothing, since the system has the bytes.
 fn durability(connection: &Connection) -> rusqlite::Result<()> {
-    let mode: String =
-        connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0))?;
+    let mode = switch_to_wal(connection)?;
     // A file system without shared memory keeps the old journal, which is safe only with FULL.
     let level = if mode == "wal" { "NORMAL" } else { "FULL" };
     connection.pragma_update(None, "synchronous", level)
+}
+
+/// Returns the journal mode that came of it. SQLite does not wait for other programs in this
+/// one case, so this does.
+fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
+    let give_up = Instant::now() + BUSY_TIMEOUT;
+    loop {
+        let mode =
+            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
+        match mode {
+            Err(error)
+                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
+                    && Instant::now() < give_up =>
+            {
+                thread::sleep(BUSY_PAUSE);
+            }
+            other => return other,
+        }
+    }
 }
 
 fn cant_open(path: &Path, error: &io::Error) -> StoreError {

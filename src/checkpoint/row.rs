@@ -105,7 +105,8 @@ fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
     let kind = match kind.as_deref() {
         Some("legacy") => ServerKind::Legacy,
         Some("v2") => ServerKind::V2,
-        other => return bad("server_kind", format!("is {other:?}, neither legacy nor v2")),
+        Some(other) => return bad("server_kind", format!("is {other:?}, neither legacy nor v2")),
+        None => return bad("server_kind", "is empty"),
     };
     let position = Position {
         origin: Origin { server: Arc::from(server), kind },

@@ -96,7 +96,9 @@ impl Store {
             .query_row("SELECT value FROM meta WHERE key = 'identity_seed'", [], |row| row.get(0))
             .optional()
             .map_err(|error| store.told(&error))?;
-        let seed = seed.filter(|digits| digits.len() == 16);
+        let is_hex =
+            |text: &String| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let seed = seed.filter(is_hex);
         store.identity_seed = seed
             .and_then(|digits| u64::from_str_radix(&digits, 16).ok())
             .ok_or_else(|| StoreError::Damaged {

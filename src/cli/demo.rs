@@ -7,13 +7,16 @@ use std::thread::JoinHandle;
 use anyhow::Context as _;
 use tokio::sync::oneshot;
 
-use crate::metrics::now_us;
 use crate::position::{Seq, ServerKind};
 use crate::serve::{self, AtEnd, Rate, ServeSettings, Server, demo};
 use crate::source::endpoint::{self, Endpoint};
 
 /// The same events each time, so that a second run can go on where the first one stopped.
 const SEED: u64 = 20_261_123;
+
+/// When its last event happened, in Unix microseconds; the server moves all times to now.
+/// Fixed, since keys and revisions are made from times.
+const END_US: u64 = 1_767_225_600_000_000;
 
 /// Events in the recording: about ten seconds at the speed it was made for.
 const EVENTS: usize = 6_000;
@@ -46,7 +49,7 @@ impl Demo {
             at_end: AtEnd::Close,
             ..ServeSettings::default()
         };
-        let recording = demo::recording(SEED, EVENTS, now_us());
+        let recording = demo::recording(SEED, EVENTS, END_US);
         let (stop, stopped) = oneshot::channel();
         let (ready, address) = mpsc::sync_channel(1);
         let thread = std::thread::Builder::new()

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{anyhow, bail};
 use ureq::tls::{Certificate, RootCerts, TlsConfig};
 
-use super::exit::Exit;
+use super::exit::{Exit, say};
 use crate::compression::dictionary::{self as store, Dictionary, MAX_SIZE_BYTES};
 use crate::source::tls::platform_certificates;
 
@@ -66,7 +66,8 @@ fn install(source: Option<&str>) -> anyhow::Result<Exit> {
         Some(file) => official(store::load(Path::new(file))?, file)?,
     };
     store::install(&dictionary, &path)?;
-    eprintln!("Installed the zstd dictionary {} as {}", dictionary.id, path.display());
+    let (id, path) = (dictionary.id, path.display());
+    say(&format!("Installed the zstd dictionary {id} as {path}"));
     Ok(Exit::Done)
 }
 
@@ -81,7 +82,7 @@ fn fetch(url: &str) -> anyhow::Result<Dictionary> {
     if !url.starts_with("https://") {
         bail!("{url:?}: only https:// URLs are fetched; or give a file");
     }
-    eprintln!("Fetching {url}");
+    say(&format!("Fetching {url}"));
     let bytes = download(url)
         .map_err(|error| anyhow!("can't fetch {url}: {error:#}; {WITHOUT_NETWORK}"))?;
     let fetched = bytes.len();

@@ -1,5 +1,7 @@
-//! The exit codes: part of the interface.
+//! How the program ends, and what it says then: exit codes and messages are part of the
+//! interface.
 
+use std::io::Write as _;
 use std::process::ExitCode;
 
 /// How the program ended.
@@ -25,6 +27,27 @@ impl From<Exit> for ExitCode {
     }
 }
 
+/// Says something to the person on stderr. Where stderr can't be written nobody is there to
+/// hear it, and the program goes on.
+pub fn say(text: &str) {
+    let _ = writeln!(std::io::stderr().lock(), "{text}");
+}
+
+/// An error with its causes, in one line. A cause whose words are part of the line already is
+/// left out: some libraries repeat their causes, some don't.
+#[must_use]
+pub fn in_words(error: &anyhow::Error) -> String {
+    let mut line = String::new();
+    for cause in error.chain().map(ToString::to_string) {
+        if line.is_empty() {
+            line = cause;
+        } else if !line.contains(&cause) {
+            line = format!("{line}: {cause}");
+        }
+    }
+    line
+}
+
 /// Something that the person has to write differently. Returned by a command (anywhere in the
 /// chain of causes), it ends the program with [`Exit::Usage`] instead of [`Exit::Failed`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -33,3 +56,15 @@ pub struct UsageError(
     /// The flag, the value and the remedy.
     pub String,
 );
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn causes_are_told_once() {
+        let full = std::io::Error::other("disk full");
+        let error = anyhow::Error::from(full).context("can't write: disk full").context("saving");
+        assert_eq!(in_words(&error), "saving: can't write: disk full");
+    }
+}

@@ -13,8 +13,10 @@ mod help;
 mod layers;
 pub mod man;
 pub mod origin;
+mod report;
 mod run_tail;
 pub mod serve;
+mod state;
 pub mod tail;
 mod tail_settings;
 pub mod values;
@@ -82,9 +84,9 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Tail(args) => {
             let display = display_settings(&cli.global, args.display.progress, origins);
-            tail::run(&args, display, origins, now_us())
+            run_tail::run_tail(tail_settings::tail_settings(&args, origins, now_us())?, display)
         }
-        Command::Cursors(args) => cursors::run(args),
+        Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),
@@ -94,11 +96,12 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
 
 /// Says on stderr what went wrong.
 fn complain(error: &anyhow::Error) -> Exit {
-    eprintln!("error: {error:#}");
     if error.chain().any(|cause| cause.is::<UsageError>()) {
-        eprintln!("\nFor more information, try '--help'.");
+        let words = exit::in_words(error);
+        exit::say(&format!("error: {words}\n\nFor more information, try '--help'."));
         return Exit::Usage;
     }
+    exit::say(&format!("skytail: error: {}", exit::in_words(error)));
     Exit::Failed
 }
 

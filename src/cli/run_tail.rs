@@ -1,37 +1,169 @@
 //! From settings to a running pipeline, and from its outcome to an exit code.
 
+use std::io::IsTerminal as _;
 use std::sync::Arc;
+use std::time::Instant;
 
-use super::exit::Exit;
-use crate::metrics::Metrics;
+use super::demo::Demo;
+use super::exit::{Exit, UsageError, in_words};
+use super::report;
+use super::state::State;
+use crate::compression::dictionary::{self, Dictionary};
+use crate::display::colour;
+use crate::display::log::{self, LogSettings};
+use crate::display::progress::{self, Progress};
+use crate::display::terminal::Terminal;
+use crate::metrics::{Metrics, now_us};
 use crate::pipeline::{self, Parts};
 use crate::position::Start;
-use crate::settings::{CursorMode, DisplaySettings, TailSettings};
+use crate::settings::{
+    ColorMode, CompressMode, Compression, DisplaySettings, LogFormat, ProgressMode, TailSettings,
+};
+use crate::source::endpoint::Endpoint;
 
-/// Runs one tail to its end.
+/// Runs one tail to its end. What goes wrong is logged, in the form that was asked for.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
+/// A [`UsageError`] where there can be no log.
 pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Result<Exit> {
-    let _ = display;
-    let _ = tracing_subscriber::fmt().with_writer(std::io::stderr).try_init();
-    let start = match settings.cursor {
-        CursorMode::Live | CursorMode::Auto => Start::Live,
-        CursorMode::Oldest => Start::Oldest,
-        CursorMode::Time(t) => Start::Time(t),
-        CursorMode::Seq(s) => Start::Seq(s),
+    let terminal = Terminal::stderr();
+    log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
+    Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
+        tracing::error!("{}", in_words(&error));
+        Exit::Failed
+    }))
+}
+
+fn run(
+    mut settings: TailSettings,
+    display: DisplaySettings,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    let state = State::open(&settings)?;
+    let demo = match settings.demo {
+        true => Some(Demo::start(state.newest_seq())?),
+        false => None,
     };
-    let dictionary =
-        crate::compression::dictionary::find(settings.compression.dictionary.as_deref())?;
+    if let Some(demo) = &demo {
+        settings.endpoints = vec![demo.endpoint()];
+    }
+    let dictionary = find_dictionary(&settings.compression, &settings.endpoints)?;
+    let metrics = Arc::new(Metrics::default());
+    let mut progress = progress(&settings, &display, &state.start, terminal, &metrics);
+    let started = Instant::now();
     let parts = Parts {
-        start,
-        saver: None,
-        identity_seed: 7,
+        start: state.start,
+        saver: state.saver,
+        identity_seed: state.identity_seed,
         dictionary,
-        metrics: Arc::new(Metrics::default()),
+        metrics: Arc::clone(&metrics),
     };
-    let outcome = pipeline::run(&settings, parts, None, &mut || {});
-    eprintln!("{outcome:?}");
-    outcome.end?;
-    Ok(Exit::Done)
+    let draw_every = progress.as_ref().map(|_| progress::TICK);
+    let mut draw = || {
+        if let Some(progress) = &mut progress {
+            progress.tick(now_us());
+        }
+    };
+    let outcome = pipeline::run(&settings, parts, draw_every, &mut draw);
+    let elapsed = started.elapsed();
+    if let Some(progress) = progress {
+        progress.finish();
+    }
+    if let (Some(demo), false) = (demo, report::is_abandoned(&outcome)) {
+        demo.stop();
+    }
+    report::report(outcome, &settings, &display, &metrics, elapsed)
+}
+
+fn log_settings(display: &DisplaySettings) -> LogSettings {
+    let is_terminal = std::io::stderr().is_terminal();
+    let colour = colour::wanted(colour::Surroundings {
+        asked: match display.color {
+            ColorMode::Auto => None,
+            ColorMode::Always => Some(true),
+            ColorMode::Never => Some(false),
+        },
+        forced: std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0"),
+        is_terminal,
+        is_dumb: is_dumb(),
+    });
+    LogSettings {
+        verbosity: if display.quiet { -1 } else { i8::try_from(display.verbosity).unwrap_or(2) },
+        json: display.log_format == LogFormat::Json,
+        colour,
+        times: !is_terminal,
+        filter: std::env::var_os("SKYTAIL_LOG")
+            .filter(|filter| !filter.is_empty())
+            .map(|filter| filter.to_string_lossy().into_owned()),
+    }
+}
+
+fn is_dumb() -> bool {
+    std::env::var_os("TERM").is_some_and(|term| term == "dumb")
+}
+
+fn progress(
+    settings: &TailSettings,
+    display: &DisplaySettings,
+    start: &Start,
+    terminal: &Terminal,
+    metrics: &Arc<Metrics>,
+) -> Option<Progress> {
+    let is_shown = progress::should_show(progress::Surroundings {
+        asked: match display.progress {
+            ProgressMode::Auto => None,
+            ProgressMode::Always => Some(true),
+            ProgressMode::Never => Some(false),
+        },
+        quiet: display.quiet,
+        stderr_is_terminal: std::io::stderr().is_terminal(),
+        stdout_is_terminal: std::io::stdout().is_terminal(),
+        is_dumb: is_dumb(),
+    });
+    let replay_from_us = match start {
+        Start::Time(time) => Some(time.0),
+        Start::Resume(resume) => Some(resume.position.newest.time.0),
+        Start::Live | Start::Oldest | Start::Seq(_) => None,
+    };
+    let buffer_bytes = settings.buffer.bytes as u64;
+    is_shown.then(|| {
+        Progress::new(terminal, Arc::clone(metrics), buffer_bytes, replay_from_us)
+            .with_buffer_events(settings.buffer.events as u64)
+    })
+}
+
+/// The dictionary to ask for zstd with; `None` for plain text.
+fn find_dictionary(
+    compression: &Compression,
+    endpoints: &[Endpoint],
+) -> anyhow::Result<Option<Dictionary>> {
+    const HOW: &str = "install it with `skytail dictionary install`";
+    let path = compression.dictionary.as_deref();
+    // On one machine bytes cost nothing, and decompressing them does.
+    let is_local = endpoints.iter().all(Endpoint::is_loopback);
+    match compression.mode {
+        CompressMode::Off => Ok(None),
+        CompressMode::On => match dictionary::find(path)? {
+            Some(dictionary) => Ok(Some(dictionary)),
+            None => anyhow::bail!(
+                "--compress on: there is no zstd dictionary here: {HOW}, or name one with --zstd-dictionary FILE"
+            ),
+        },
+        CompressMode::Auto if is_local && path.is_none() => Ok(None),
+        CompressMode::Auto => match dictionary::find(path) {
+            Ok(Some(dictionary)) => Ok(Some(dictionary)),
+            Ok(None) => {
+                tracing::warn!(
+                    "receiving uncompressed, which takes twice the bytes: for zstd, {HOW} (--compress off says nothing)"
+                );
+                Ok(None)
+            }
+            // One that was named and can't be used is never passed over.
+            Err(error) if path.is_some() => Err(error.into()),
+            Err(error) => {
+                tracing::warn!("{error}; receiving uncompressed");
+                Ok(None)
+            }
+        },
+    }
 }

@@ -2,10 +2,10 @@
 
 use anyhow::Context as _;
 
+use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::Lease;
 use crate::checkpoint::saver::{Health, Saver};
-use crate::checkpoint::store::{SavedCursor, Store};
-use crate::checkpoint::{ByHand, CursorValue};
+use crate::checkpoint::store::{ByHand, SavedCursor, Store};
 use crate::position::{Seq, Start};
 use crate::settings::{CursorMode, TailSettings};
 
@@ -42,7 +42,8 @@ impl State {
             None => saved_start(&store, settings)?,
         };
         let identity_seed = store.identity_seed();
-        let saver = Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
+        let saver =
+            Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
         Ok(Self { start, identity_seed, saver: Some(saver), _lease: Some(lease) })
     }
 

@@ -1,20 +1,18 @@
 //! `skytail tail`: its flags, as clap sees them. What they mean together is decided in
-//! [`super::tail_settings`].
+//! `tail_settings`.
 
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{ArgAction, ValueHint};
 
-use super::exit::Exit;
-use super::origin::Origins;
+use super::help;
 use super::values::OrNever;
 use super::values::count::{parse_positive, parse_queue_events, parse_retries};
 use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
 use super::values::size::{parse_memory_size, parse_message_size};
-use super::{help, run_tail, tail_settings};
 use crate::event::header::{Kind, Operation};
-use crate::settings::{CompressMode, DisplaySettings, ProgressMode, WhenFull};
+use crate::settings::{CompressMode, ProgressMode, WhenFull};
 
 /// The flags of `skytail tail`.
 #[derive(Clone, Debug, clap::Args)]
@@ -55,7 +53,7 @@ pub struct SourceArgs {
     pub demo: bool,
 
     /// Use zstd: on, off, or auto, which is on where the
-    /// dictionary is installed
+    /// dictionary is installed, except on this machine
     #[arg(
         long,
         value_enum,
@@ -231,19 +229,4 @@ pub struct DisplayArgs {
         default_value = "auto"
     )]
     pub progress: ProgressMode,
-}
-
-/// Runs the command. `now_us` is the present in Unix microseconds, from which ages count.
-///
-/// # Errors
-/// A [`super::exit::UsageError`] where the flags make no sense together, and whatever the
-/// run ends with.
-pub fn run(
-    args: &TailArgs,
-    display: DisplaySettings,
-    origins: &Origins,
-    now_us: u64,
-) -> anyhow::Result<Exit> {
-    let settings = tail_settings::tail_settings(args, origins, now_us)?;
-    run_tail::run_tail(settings, display)
 }

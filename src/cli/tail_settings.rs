@@ -54,6 +54,15 @@ pub fn tail_settings(
     let filter = filter(&args.filters, &wrong)?;
     let cursor = parse_cursor_mode(&args.cursor.cursor, now_us)
         .map_err(|error| wrong.value("cursor", error))?;
+    if matches!(cursor, CursorMode::Seq(_)) && endpoints.len() > 1 && !args.source.demo {
+        let cursor = &args.cursor.cursor;
+        return Err(wrong.value(
+            "cursor",
+            format!(
+                "{cursor} is a place on one server and means nothing on another: name that server with a single --host, or give a time"
+            ),
+        ));
+    }
     let consumer = match &args.cursor.consumer {
         Some(name) => {
             consumer_name::check(name).map_err(|error| wrong.value("consumer", error))?;

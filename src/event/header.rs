@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 
+use super::malformed::Malformed;
 use super::scan::Scanner;
 
 /// What kind of event it is (protocol/jetstream-v1.md §7).
@@ -62,16 +63,6 @@ pub struct Commit<'a> {
     pub collection: Cow<'a, str>,
     /// The record key.
     pub rkey: Cow<'a, str>,
-}
-
-/// Why a line is no event.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{what} at byte {at}")]
-pub struct Malformed {
-    /// What was found.
-    pub what: &'static str,
-    /// Where in the line, counted from 0.
-    pub at: usize,
 }
 
 /// Reads the header of one line and checks the line's structure.

@@ -5,4 +5,5 @@
 pub mod batch;
 pub mod header;
 pub mod identity;
+pub mod malformed;
 mod scan;

@@ -8,7 +8,7 @@
 
 use std::borrow::Cow;
 
-use super::header::Malformed;
+use super::malformed::Malformed;
 
 /// Deepest nesting accepted. Records are limited to 128 levels upstream
 /// (protocol/jetstream-v2-archive.md §6), to which an event adds three and links a few.

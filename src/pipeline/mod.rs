@@ -255,7 +255,8 @@ async fn drive(
             _ = draw_tick.tick(), if draw_every.is_some() => draw(),
         }
     };
-    // The writer has ended, so the reader is told (or knows) that nobody takes its lines.
+    // The writer has ended: whatever the reader still waits for, nobody takes its lines.
+    stop.request(Reason::Failed);
     let read = match read {
         Some(read) => read,
         None => reader.await,
@@ -267,6 +268,12 @@ async fn drive(
 fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) -> Outcome {
     let Some(written) = written else { return Outcome::failed(PipelineError::Panicked) };
     let end = match (read, written.failure) {
+        (_, Some(Refusal::TimedOut)) => {
+            tracing::warn!(
+                "the output took nothing more; what it was not given is read again with --cursor auto"
+            );
+            Ok(stop.reason().unwrap_or(Reason::Failed))
+        }
         (_, Some(refusal)) => Err(refusal.into()),
         (Err(error), None) => Err(error.into()),
         (Ok(()), None) => Ok(stop.reason().unwrap_or(Reason::Failed)),

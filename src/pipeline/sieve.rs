@@ -4,8 +4,9 @@
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
-use crate::event::header::{self, Header, Malformed};
+use crate::event::header::{self, Header};
 use crate::event::identity::Identities;
+use crate::event::malformed::Malformed;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::position::window::{Savepoint, Window};

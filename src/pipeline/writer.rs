@@ -156,7 +156,7 @@ impl Writer {
                 total,
                 "skipped a malformed event: {}; it begins {}",
                 rejected.error,
-                crate::source::head::printable(&rejected.head, 120),
+                crate::display::printable::printable(&rejected.head, 120),
             );
         }
     }

@@ -33,6 +33,13 @@ impl TimeUs {
         Self(self.0.saturating_sub(us))
     }
 
+    /// As it is displayed, cut to whole seconds: enough for a line that people read.
+    #[must_use]
+    pub fn to_seconds(self) -> String {
+        let text = self.to_string();
+        text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
+    }
+
     /// This instant moved on by `us` microseconds.
     #[must_use]
     pub fn plus_us(self, us: u64) -> Self {

@@ -129,7 +129,8 @@ impl Window {
     fn is_ahead(&self, mark: Mark) -> bool {
         match (mark.seq, self.highest_seq) {
             (Some(seq), Some(highest)) => seq > highest,
-            _ => mark.time >= self.latest,
+            // Strictly: a replay from an instant also brings the earlier ones of that instant.
+            _ => mark.time > self.latest,
         }
     }
 
@@ -338,6 +339,19 @@ mod tests {
             restored.settle();
         }
         assert!(restored.identities().len() < 2000);
+    }
+
+    #[test]
+    fn no_milestone_stands_between_events_of_one_instant() {
+        let mut window = Window::new(1000);
+        for (identity, time) in [(1, 0), (2, 500), (3, 500), (4, 2000), (5, 2000), (6, 3500)] {
+            window.advance(Mark { time: TimeUs(time), seq: None });
+            window.insert(identity);
+            window.settle();
+        }
+        let rewind_to = window.rewind_to().unwrap().time.0;
+        let since: Vec<u64> = window.identities();
+        assert_eq!((rewind_to, since), (2000, vec![4, 5, 6]));
     }
 
     #[test]

@@ -12,7 +12,8 @@ use std::path::Path;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::members;
-use crate::event::header::{self, Malformed};
+use crate::event::header;
+use crate::event::malformed::Malformed;
 
 /// Longest recording, in bytes after decompression. A bound against a zstd bomb; a day of the
 /// network is far beyond what belongs in memory anyway.

@@ -15,10 +15,11 @@ use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite;
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
-use super::dial::Transport;
 use super::endpoint::Endpoint;
 use super::head::{self, MAX_HEAD_BYTES};
 use super::refusal;
+use super::transport::Transport;
+use crate::display::printable::one_line;
 
 pub use super::refusal::MAX_RETRY_AFTER;
 
@@ -159,7 +160,7 @@ pub async fn upgrade(
 }
 
 fn shown(error: &tungstenite::Error) -> String {
-    head::printable(error.to_string().as_bytes(), MAX_SHOWN_CHARS)
+    one_line(error.to_string().as_bytes(), MAX_SHOWN_CHARS)
 }
 
 fn http_request(

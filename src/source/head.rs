@@ -1,9 +1,11 @@
-//! Where the head of an HTTP/1 response ends, and what text from a peer may look like in a
-//! message. No I/O but reading one head; nothing is interpreted here.
+//! Where the head of an HTTP/1 response ends. No I/O but reading one head; nothing is
+//! interpreted here.
 
 use std::io;
 
 use tokio::io::{AsyncRead, AsyncReadExt};
+
+use crate::display::printable::one_line;
 
 /// Largest response head accepted, in bytes.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
@@ -32,7 +34,7 @@ pub fn check_partial(bytes: &[u8]) -> io::Result<()> {
     if bytes.get(..shared) != START.get(..shared) {
         return Err(invalid(format!(
             "the answer is not HTTP; it starts with {:?}",
-            printable(bytes, 40)
+            one_line(bytes, 40)
         )));
     }
     if bytes.len() > MAX_HEAD_BYTES {
@@ -64,36 +66,6 @@ fn invalid(message: String) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, message)
 }
 
-/// Text from a peer as a message may show it: one line, no control characters, at most
-/// `max_chars` characters.
-pub fn printable(bytes: &[u8], max_chars: usize) -> String {
-    // A character has at most four bytes: no need to look at more.
-    let bytes = bytes.get(..max_chars.saturating_mul(4)).unwrap_or(bytes);
-    let text = String::from_utf8_lossy(bytes);
-    let mut shown = String::new();
-    let mut chars = 0;
-    for word in text.split(|c: char| c.is_whitespace() || c.is_control()) {
-        if word.is_empty() {
-            continue;
-        }
-        if !shown.is_empty() {
-            shown.push(' ');
-            chars += 1;
-        }
-        for c in word.chars() {
-            if chars >= max_chars {
-                shown.push('…');
-                return shown;
-            }
-            // Invisible and direction-changing characters could hide or forge text.
-            let hidden = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
-            shown.push(if hidden { '\u{fffd}' } else { c });
-            chars += 1;
-        }
-    }
-    shown
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -112,13 +84,5 @@ mod tests {
                 assert_eq!(end_of_head(bytes, cut), Some(end), "{text:?} after {cut}");
             }
         }
-    }
-
-    #[test]
-    fn text_from_a_peer_is_one_short_line() {
-        assert_eq!(printable(b" a\r\n\tb\x1b[31m ", 100), "a b [31m");
-        assert_eq!(printable("é".repeat(50).as_bytes(), 3), "ééé…");
-        assert_eq!(printable("a\u{202e}b".as_bytes(), 9), "a\u{fffd}b");
-        assert_eq!(printable(&[0xff, b'x'], 9), "\u{fffd}x");
     }
 }

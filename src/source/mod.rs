@@ -7,11 +7,12 @@ pub mod dial;
 pub mod endpoint;
 pub mod frame;
 pub mod handshake;
-pub mod head;
+mod head;
 pub mod liveness;
 pub mod proxy;
 mod refusal;
 pub mod tls;
+pub mod transport;
 pub mod v1;
 
 use crate::position::{Origin, Seq, TimeUs};

@@ -12,10 +12,13 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 use tower_service::Service;
 
-use super::dial::{self, DialError, DialProblem, Peer, Phase, Transport, host_port};
+use super::dial::error::{DialError, DialProblem, Peer, Phase, host_port};
+use super::dial::steps;
 use super::endpoint::Endpoint;
 use super::head;
 use super::tls::TlsContext;
+use super::transport::Transport;
+use crate::display::printable::one_line;
 
 /// Which proxy to use for which endpoint.
 #[derive(Debug)]
@@ -84,13 +87,13 @@ pub(super) async fn tunnel(
             ),
         }));
     }
-    let mut stream = Transport::new(dial::tcp(&peer, deadline).await?);
+    let mut stream = Transport::new(steps::tcp(&peer, deadline).await?);
     if scheme == "https" {
-        stream = dial::wrap_tls(&peer, tls, stream, deadline).await?;
+        stream = steps::wrap_tls(&peer, tls, stream, deadline).await?;
     }
     // `socks5` resolves here, `socks5h` at the proxy: the same words mean the same in curl.
     let destination = if scheme == "socks5" {
-        let addresses = dial::resolve(target, deadline).await?;
+        let addresses = steps::resolve(target, deadline).await?;
         addresses.first().map_or(target_name, ToString::to_string)
     } else {
         target_name
@@ -136,7 +139,7 @@ async fn connect(
     }
     let status = response.code.unwrap_or_default();
     if !(200..300).contains(&status) {
-        let words = head::printable(response.reason.unwrap_or_default().as_bytes(), 80);
+        let words = one_line(response.reason.unwrap_or_default().as_bytes(), 80);
         let blank = if words.is_empty() { "" } else { " " };
         return Err(DialProblem::ProxyRefused {
             target,
@@ -174,7 +177,7 @@ async fn socks5(
 }
 
 fn failed(target: String, error: &impl std::fmt::Display) -> DialProblem {
-    DialProblem::Proxy { target, reason: head::printable(error.to_string().as_bytes(), 200) }
+    DialProblem::Proxy { target, reason: one_line(error.to_string().as_bytes(), 200) }
 }
 
 /// Hands the SOCKS client the stream that is open already.

@@ -7,7 +7,7 @@ use http::header::{CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_EN
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
-use super::head::printable;
+use crate::display::printable::one_line;
 
 /// Longest `Retry-After` that is believed.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
@@ -70,7 +70,7 @@ fn unchunked(mut rest: &[u8]) -> Vec<u8> {
 fn words(body: &[u8]) -> String {
     let text = String::from_utf8_lossy(body);
     if !text.trim_start().starts_with('<') {
-        return printable(body, MAX_SHOWN_CHARS);
+        return one_line(body, MAX_SHOWN_CHARS);
     }
     let mut plain = String::new();
     for piece in text.split('<') {
@@ -79,7 +79,7 @@ fn words(body: &[u8]) -> String {
             plain.push(' ');
         }
     }
-    printable(plain.as_bytes(), MAX_SHOWN_CHARS)
+    one_line(plain.as_bytes(), MAX_SHOWN_CHARS)
 }
 
 /// Where a redirect points, seen from `base`: scheme and host only, since the rest may hold
@@ -94,7 +94,7 @@ pub fn location(headers: &HeaderMap, base: &str) -> String {
     };
     let port = target.port().map(|p| format!(":{p}")).unwrap_or_default();
     let host = target.host_str().unwrap_or_default();
-    printable(format!("{}://{host}{port}", target.scheme()).as_bytes(), 260)
+    one_line(format!("{}://{host}{port}", target.scheme()).as_bytes(), 260)
 }
 
 /// `Retry-After` in seconds or as an HTTP date (RFC 9110 §10.2.3), capped.

@@ -10,7 +10,8 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
 use tokio_rustls::rustls::{CertificateError, ClientConfig, Error as RustlsError, RootCertStore};
 
-use super::dial::Transport;
+use super::transport::Transport;
+use crate::display::printable::one_line;
 
 /// The trusted roots and the settings of TLS: built once, at the first use, since reading the
 /// platform's certificates takes longer than all the rest of a start.
@@ -159,7 +160,7 @@ impl TlsProblem {
             CertificateError::UnknownIssuer => Self::UnknownIssuer,
             CertificateError::NotValidForName => Self::WrongName(String::new()),
             CertificateError::NotValidForNameContext { presented, .. } => {
-                let names = super::head::printable(presented.join(", ").as_bytes(), 200);
+                let names = one_line(presented.join(", ").as_bytes(), 200);
                 Self::WrongName(format!(" ({names})"))
             }
             other => Self::Certificate(other.to_string()),

@@ -1,10 +1,11 @@
 //! Starts `skytail serve` for a test and talks to it: the child process, a small WebSocket
 //! client, and recordings to serve. Ends what it started, also when the test fails.
-#![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, dead_code)]
 
 pub mod client;
-pub mod scripted;
 pub mod run;
+pub mod scripted;
+pub mod tail;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read as _, Write as _};

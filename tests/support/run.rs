@@ -46,7 +46,7 @@ impl Tail {
             command.env(name, home.path("."));
         }
         command.env("NO_COLOR", "1").stdin(Stdio::null());
-        command.args(["tail", "--host", host, "--compress", "off", "--state"]);
+        command.args(["tail", "--host", host, "--state"]);
         command.arg(home.path("state.db"));
         Self { command, home }
     }

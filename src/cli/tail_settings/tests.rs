@@ -6,7 +6,7 @@ use clap::Parser;
 
 use super::*;
 use crate::event::header::Operation;
-use crate::position::TimeUs;
+use crate::position::{Seq, TimeUs};
 
 const NOW: u64 = 1_783_175_888_186_668;
 
@@ -130,4 +130,13 @@ fn without_checkpoints_there_is_no_state_file() {
     assert_eq!(good("--no-checkpoint").state, None);
     assert_eq!(good("--state a.db").state, Some(PathBuf::from("a.db")));
     assert!(good("").state.is_some());
+}
+
+#[test]
+fn a_seq_needs_the_one_server_that_it_is_from() {
+    assert_eq!(good("--host a.example.com --cursor 98765").cursor, CursorMode::Seq(Seq(98765)));
+    for hosts in ["", "--host a.example.com --host b.example.com"] {
+        let error = settings(&format!("{hosts} --cursor 98765")).unwrap_err();
+        assert!(error.contains("98765 is a place on one server"), "{error}");
+    }
 }

@@ -135,7 +135,7 @@ fn instant(text: &str, unix_us: i128, now_us: u64) -> Result<CursorValue, Cursor
 }
 
 /// An RFC 3339 time, or a date as its midnight in UTC.
-fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
+pub(super) fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(Some(i128::from(timestamp.as_microsecond())));
     }
@@ -150,7 +150,7 @@ fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
 }
 
 /// The length of an age in microseconds, a day being 24 hours.
-fn age_us(text: &str) -> Result<Option<i128>, CursorError> {
+pub(super) fn age_us(text: &str) -> Result<Option<i128>, CursorError> {
     let Ok(span) = text.parse::<Span>() else { return Ok(None) };
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(CursorError::CalendarAge(text.to_owned()));

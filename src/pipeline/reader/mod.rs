@@ -143,7 +143,6 @@ impl Reader {
                 return Ok(());
             }
             let wait = self.judge(ended, &mut attempts)?;
-            self.metrics.reconnects.add(1);
             self.metrics.backoff_ms.set(wait.as_millis() as u64);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -175,6 +174,9 @@ impl Reader {
         };
         tracing::info!(server = %endpoint.label, ?asked, "connected");
         self.metrics.connected.set(1);
+        if attempts.live_since.is_some() {
+            self.metrics.reconnects.add(1);
+        }
         attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
         let ended = match self.read(&mut stream).await {
             Ok(()) => Ended::Stopped,

@@ -1,6 +1,8 @@
 //! The commits of the synthetic recording: likes, posts, reposts, follows and the rest, in
 //! the proportions of the network, some with several operations.
 
+use std::collections::HashSet;
+
 use super::Writer;
 use super::names::{Account, Names, rfc3339_ms};
 
@@ -17,8 +19,15 @@ struct Operation {
 pub(super) fn write(writer: &mut Writer, operations: usize, names: &mut Names) {
     let account = names.account();
     let rev = names.tid(writer.time_us);
+    let mut paths = HashSet::new();
     for _ in 0..operations {
-        let operation = operation(writer.time_us, names);
+        // A commit touches each record at most once.
+        let operation = loop {
+            let operation = operation(writer.time_us, names);
+            if paths.insert((operation.collection, operation.rkey.clone())) {
+                break operation;
+            }
+        };
         let end = match &operation.record {
             Some(record) => format!(r#","record":{record},"cid":"{}""#, names.cid()),
             None => String::new(),

@@ -142,6 +142,17 @@ mod tests {
     }
 
     #[test]
+    fn no_two_events_are_the_same() {
+        let text = ndjson(7, 3000, END_US);
+        let mut identities = crate::event::identity::Identities::new(1);
+        let distinct: std::collections::HashSet<u64> = text
+            .lines()
+            .map(|line| identities.of(&crate::event::header::parse(line.as_bytes()).unwrap()))
+            .collect();
+        assert_eq!(distinct.len(), 3000);
+    }
+
+    #[test]
     fn its_lines_are_what_a_v2_server_sends() {
         let recording = recording(1, 20_000, END_US);
         let mut mix: HashMap<String, u32> = HashMap::new();

@@ -19,9 +19,9 @@ use crate::event::batch::Batch;
 use crate::event::header;
 use crate::metrics::Metrics;
 use crate::position::{Origin, ServerKind};
-use crate::source::dial::Transport;
 use crate::source::frame::{FrameBuffer, FrameError, Message};
 use crate::source::handshake::Upgraded;
+use crate::source::transport::Transport;
 use crate::source::{Asked, Connection};
 
 /// Control frames waiting to be sent. A peer that pings without reading gets no more.
@@ -242,7 +242,7 @@ impl Stream {
                 return Ok(true);
             }
             Message::Close { code, reason } => {
-                let reason = crate::source::head::printable(reason, 200);
+                let reason = crate::display::printable::printable(reason, 200);
                 return Err(StreamError::Closed { code, reason });
             }
             Message::TooLong => {

@@ -1,0 +1,263 @@
+//! How saved cursors look: a table, a page, and JSON. Pure: the present comes in as an
+//! argument.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use serde::Serialize;
+
+use crate::checkpoint::CursorValue;
+use crate::checkpoint::store::{ByHand, Entry, Gap, SavedCursor};
+use crate::display::table::{Table, printable};
+use crate::position::{Mark, TimeUs};
+
+/// What `list --json` prints. The keys are part of the interface.
+pub const LIST_KEYS: &str = "\
+Keys of --json (null where unknown; *_us are Unix microseconds):
+  name, by_hand, server, server_kind (legacy or v2), cursor (what --cursor would
+  take: seq, else time_us), time_us, seq, rewind_time_us, rewind_seq,
+  latest_time_us, identities (a count), saved_at_us,
+  previous {server, time_us, seq, saved_at_us}";
+
+/// What `show --json` prints.
+pub const SHOW_KEYS: &str = "\
+Keys of --json: as `skytail cursors list --help` says, and
+  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}], newest first";
+
+#[derive(Serialize)]
+struct EntryJson<'a> {
+    name: &'a str,
+    by_hand: bool,
+    server: Option<&'a str>,
+    server_kind: Option<&'static str>,
+    cursor: u64,
+    time_us: Option<u64>,
+    seq: Option<u64>,
+    rewind_time_us: Option<u64>,
+    rewind_seq: Option<u64>,
+    latest_time_us: Option<u64>,
+    identities: usize,
+    saved_at_us: u64,
+    previous: Option<PreviousJson<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    gaps: Option<Vec<GapJson<'a>>>,
+}
+
+#[derive(Serialize)]
+struct PreviousJson<'a> {
+    server: &'a str,
+    time_us: u64,
+    seq: Option<u64>,
+    saved_at_us: u64,
+}
+
+#[derive(Serialize)]
+struct GapJson<'a> {
+    seen_at_us: u64,
+    from_us: Option<u64>,
+    to_us: Option<u64>,
+    from_seq: Option<u64>,
+    to_seq: Option<u64>,
+    reason: &'a str,
+}
+
+/// One JSON object a line.
+///
+/// # Errors
+/// As `serde_json`, which has none for these.
+pub fn json_lines(entries: &[Entry]) -> serde_json::Result<String> {
+    entries.iter().map(|entry| line(&json(entry, None))).collect()
+}
+
+/// One JSON object with the gaps.
+///
+/// # Errors
+/// As [`json_lines`].
+pub fn json_object(entry: &Entry, gaps: &[Gap]) -> serde_json::Result<String> {
+    line(&json(entry, Some(gaps)))
+}
+
+fn line(json: &EntryJson<'_>) -> serde_json::Result<String> {
+    serde_json::to_string(json).map(|text| text + "\n")
+}
+
+fn json<'a>(entry: &'a Entry, gaps: Option<&'a [Gap]>) -> EntryJson<'a> {
+    let (time, seq) = time_and_seq(&entry.cursor);
+    let resume = match &entry.cursor {
+        SavedCursor::Position(resume) => Some(resume),
+        SavedCursor::ByHand(_) => None,
+    };
+    let position = resume.map(|resume| &resume.position);
+    EntryJson {
+        name: &entry.name,
+        by_hand: position.is_none(),
+        server: server(&entry.cursor),
+        server_kind: position.map(|position| position.origin.kind.as_str()),
+        cursor: number(&entry.cursor),
+        time_us: time.map(|time| time.0),
+        seq,
+        rewind_time_us: position.map(|position| position.rewind_to.time.0),
+        rewind_seq: position.and_then(|position| position.rewind_to.seq).map(|seq| seq.0),
+        latest_time_us: position.map(|position| position.latest_time.0),
+        identities: resume.map_or(0, |resume| resume.identities.len()),
+        saved_at_us: entry.saved_at.0,
+        previous: entry.previous.as_ref().map(|previous| PreviousJson {
+            server: &previous.server,
+            time_us: previous.newest.time.0,
+            seq: previous.newest.seq.map(|seq| seq.0),
+            saved_at_us: previous.saved_at.0,
+        }),
+        gaps: gaps.map(|gaps| gaps.iter().map(gap_json).collect()),
+    }
+}
+
+fn gap_json(gap: &Gap) -> GapJson<'_> {
+    GapJson {
+        seen_at_us: gap.seen_at.0,
+        from_us: gap.from_time.map(|time| time.0),
+        to_us: gap.to_time.map(|time| time.0),
+        from_seq: gap.from_seq.map(|seq| seq.0),
+        to_seq: gap.to_seq.map(|seq| seq.0),
+        reason: &gap.reason,
+    }
+}
+
+/// The table of `list`.
+#[must_use]
+pub fn table(entries: &[Entry], now: TimeUs) -> String {
+    let mut table = Table::new(["NAME", "SERVER", "CURSOR", "EVENT TIME", "AGE", "SAVED"]);
+    for entry in entries {
+        let time = time_and_seq(&entry.cursor).0;
+        let set = if matches!(entry.cursor, SavedCursor::ByHand(_)) { "by hand, " } else { "" };
+        table.row([
+            entry.name.clone(),
+            server(&entry.cursor).unwrap_or("any").to_owned(),
+            number(&entry.cursor).to_string(),
+            time.map(|time| time.to_string()).unwrap_or_default(),
+            time.map(|time| span(time, now)).unwrap_or_default(),
+            format!("{set}{} ago", span(entry.saved_at, now)),
+        ]);
+    }
+    table.to_string()
+}
+
+/// The page of `show`.
+#[must_use]
+pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String {
+    let ago = |time: TimeUs| format!("{time} ({} ago)", span(time, now));
+    let mut lines = vec![
+        ("name", entry.name.clone()),
+        ("state file", path.display().to_string()),
+        ("saved", ago(entry.saved_at)),
+    ];
+    match &entry.cursor {
+        SavedCursor::Position(resume) => {
+            let position = &resume.position;
+            let origin = &position.origin;
+            lines.push(("server", format!("{} ({})", origin.server, origin.kind.as_str())));
+            lines.push((
+                "newest event",
+                format!("{}, {} ago", mark(position.newest), span(position.newest.time, now)),
+            ));
+            lines.push(("rewinds to", mark(position.rewind_to)));
+            lines.push(("latest time", position.latest_time.to_string()));
+            lines.push(("identities", resume.identities.len().to_string()));
+        }
+        SavedCursor::ByHand(by_hand) => {
+            lines.push(("set by hand", place(by_hand)));
+        }
+    }
+    if let Some(previous) = &entry.previous {
+        let (server, saved) = (&previous.server, ago(previous.saved_at));
+        lines.push(("previous", format!("{} on {server}, saved {saved}", mark(previous.newest))));
+    }
+    for gap in gaps {
+        lines.push(("gap", gap_text(gap)));
+    }
+    let mut page = String::new();
+    for (label, text) in lines {
+        // Writing to a string can't fail.
+        let _ = writeln!(page, "{:14}{}", format!("{label}:"), printable(&text));
+    }
+    page
+}
+
+fn gap_text(gap: &Gap) -> String {
+    let end = |time: Option<TimeUs>, seq: Option<crate::position::Seq>| match (time, seq) {
+        (Some(time), seq) => mark(Mark { time, seq }),
+        (None, Some(seq)) => format!("seq {}", seq.0),
+        (None, None) => "unknown".to_owned(),
+    };
+    let (from, to) = (end(gap.from_time, gap.from_seq), end(gap.to_time, gap.to_seq));
+    format!("from {from} to {to}, seen {}: {}", gap.seen_at, gap.reason)
+}
+
+/// A place that a person named, in words.
+#[must_use]
+pub fn place(cursor: &ByHand) -> String {
+    let at = match cursor.at {
+        CursorValue::Time(time) => time.to_string(),
+        CursorValue::Seq(seq) => format!("seq {}", seq.0),
+    };
+    match &cursor.server {
+        Some(server) => format!("{at} on {server}"),
+        None => at,
+    }
+}
+
+fn mark(mark: Mark) -> String {
+    match mark.seq {
+        Some(seq) => format!("seq {} at {}", seq.0, mark.time),
+        None => mark.time.to_string(),
+    }
+}
+
+fn server(cursor: &SavedCursor) -> Option<&str> {
+    match cursor {
+        SavedCursor::Position(resume) => Some(&resume.position.origin.server),
+        SavedCursor::ByHand(by_hand) => by_hand.server.as_deref(),
+    }
+}
+
+fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
+    match cursor {
+        SavedCursor::Position(resume) => {
+            let newest = resume.position.newest;
+            (Some(newest.time), newest.seq.map(|seq| seq.0))
+        }
+        SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. }) => (Some(*time), None),
+        SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), .. }) => (None, Some(seq.0)),
+    }
+}
+
+/// The number that `--cursor` would take: exact where the server counts, else the time.
+fn number(cursor: &SavedCursor) -> u64 {
+    let (time, seq) = time_and_seq(cursor);
+    seq.or(time.map(|time| time.0)).unwrap_or_default()
+}
+
+/// The time from `from` to `to` in its two largest units; `0s` where `from` is later, since a
+/// server's clock may be ahead of ours.
+fn span(from: TimeUs, to: TimeUs) -> String {
+    let seconds = to.0.saturating_sub(from.0) / 1_000_000;
+    let units = [
+        (seconds / 86_400, "d"),
+        (seconds / 3_600 % 24, "h"),
+        (seconds / 60 % 60, "m"),
+        (seconds % 60, "s"),
+    ];
+    let mut shown = units
+        .iter()
+        .skip_while(|(count, _)| *count == 0)
+        .take(2)
+        .filter(|(count, _)| *count > 0)
+        .map(|(count, unit)| format!("{count}{unit}"))
+        .collect::<Vec<_>>();
+    if shown.is_empty() {
+        shown.push("0s".to_owned());
+    }
+    shown.join(" ")
+}
+
+#[cfg(test)]
+mod tests;

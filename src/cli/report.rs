@@ -1,0 +1,90 @@
+//! What a person is told when a run has ended, and its exit code.
+
+use std::time::Duration;
+
+use super::exit::{Exit, say};
+use crate::display::printable::printable;
+use crate::display::summary::Summary;
+use crate::metrics::Metrics;
+use crate::pipeline::reader::ReadError;
+use crate::pipeline::stop::Reason;
+use crate::pipeline::{Outcome, PipelineError};
+use crate::position::Position;
+use crate::settings::{DisplaySettings, LogFormat, TailSettings};
+
+/// Whether the person left without waiting.
+#[must_use]
+pub fn is_abandoned(outcome: &Outcome) -> bool {
+    matches!(outcome.end, Err(PipelineError::Abandoned))
+}
+
+/// Tells the end of a run, and turns it into an exit code.
+///
+/// # Errors
+/// What the run failed with.
+pub fn report(
+    outcome: Outcome,
+    settings: &TailSettings,
+    display: &DisplaySettings,
+    metrics: &Metrics,
+    elapsed: Duration,
+) -> anyhow::Result<Exit> {
+    if is_abandoned(&outcome) {
+        return Ok(Exit::Interrupted);
+    }
+    // `skytail tail | head` ends without a word.
+    let is_silent = matches!(outcome.end, Ok(Reason::OutputClosed)) && display.verbosity == 0;
+    if !display.quiet && !is_silent {
+        let summary = summary(&outcome, settings, metrics, elapsed);
+        say(&match display.log_format {
+            LogFormat::Text => summary.line(),
+            LogFormat::Json => summary.json(jiff::Timestamp::now()),
+        });
+    }
+    match outcome.end {
+        Ok(_) => {}
+        Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
+            tracing::error!("{error}");
+            return Ok(Exit::GaveUp);
+        }
+        Err(error) => return Err(error.into()),
+    }
+    match outcome.saved {
+        Some(Err(error)) => Err(anyhow::Error::from(error).context("the position was not saved")),
+        _ => Ok(Exit::Done),
+    }
+}
+
+fn summary(
+    outcome: &Outcome,
+    settings: &TailSettings,
+    metrics: &Metrics,
+    elapsed: Duration,
+) -> Summary {
+    let saved = match (&outcome.saved, &outcome.position) {
+        (Some(Ok(())), Some(position)) => {
+            Some(format!("saved {} as {:?}", place(position), settings.consumer))
+        }
+        _ => None,
+    };
+    Summary {
+        events: metrics.written.get(),
+        bytes: metrics.written_bytes.get(),
+        elapsed,
+        reconnects: metrics.reconnects.get(),
+        dropped: metrics.dropped.get(),
+        duplicates: metrics.duplicate.get(),
+        malformed: metrics.malformed.get(),
+        saved,
+        reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),
+    }
+}
+
+fn place(position: &Position) -> String {
+    let time = position.newest.time.to_seconds();
+    let server = printable(position.origin.server.as_bytes(), 100);
+    match position.newest.seq {
+        Some(seq) => format!("seq {} of {server} ({time})", seq.0),
+        None => format!("{time} of {server}"),
+    }
+}

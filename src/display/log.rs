@@ -1,0 +1,214 @@
+//! Log lines on stderr, for people or as JSON.
+//!
+//! Text, at a terminal: `skytail: warning: MESSAGE (key=value …)`; elsewhere the same with an
+//! RFC 3339 time in front, since logs are read later. JSON: one object a line with the stable
+//! keys `ts` (RFC 3339, UTC, milliseconds), `level` (`error`, `warning`, `info`, `debug`,
+//! `trace`) and `message`, and the fields beside them; a field of one of these names gets a
+//! `_` behind it.
+//!
+//! Whatever a message or field holds, no control character reaches stderr raw, and no text is
+//! longer than [`MAX_CHARS`].
+
+use std::fmt::{self, Write as _};
+
+use tracing::field::{Field, Visit};
+use tracing::{Event, Level, Subscriber};
+use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
+use tracing_subscriber::util::SubscriberInitExt as _;
+
+use super::printable::{is_harmless, printable};
+use super::terminal::Terminal;
+
+/// Longest message or field, in characters.
+const MAX_CHARS: usize = 2000;
+
+/// What to log, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    /// -1 for errors only, 0 for warnings too, 1 for what happens, 2 for all.
+    pub verbosity: i8,
+    /// One JSON object a line.
+    pub json: bool,
+    /// Whether to colour the level.
+    pub colour: bool,
+    /// Whether to put the time in front of text lines.
+    pub times: bool,
+    /// `SKYTAIL_LOG`: a filter that replaces the verbosity.
+    pub filter: Option<String>,
+}
+
+/// Why there is no log.
+#[derive(Debug, thiserror::Error)]
+pub enum LogError {
+    /// A filter that can't be read.
+    #[error(
+        "SKYTAIL_LOG: {filter:?} is no filter: {cause}; write a level (info), or rooms and levels (skytail::source=debug,warn)"
+    )]
+    Filter {
+        /// The filter.
+        filter: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// Somebody logs already.
+    #[error("logging is set up twice; this is a bug in skytail")]
+    Twice,
+}
+
+/// Starts logging to `terminal`.
+///
+/// # Errors
+/// [`LogError`].
+pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
+    let filter = filter(settings)?;
+    let lines = Lines { settings: settings.clone(), terminal: terminal.clone() };
+    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Twice)
+}
+
+fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
+    Ok(match &settings.filter {
+        Some(filter) => EnvFilter::try_new(filter)
+            .map_err(|e| LogError::Filter { filter: filter.clone(), cause: e.to_string() })?,
+        None => EnvFilter::new(match settings.verbosity {
+            ..=-1 => "error",
+            0 => "warn",
+            1 => "warn,skytail=info",
+            _ => "info,skytail=debug",
+        }),
+    })
+}
+
+/// Turns events into lines.
+struct Lines {
+    settings: LogSettings,
+    terminal: Terminal,
+}
+
+impl<S: Subscriber> Layer<S> for Lines {
+    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
+        let mut fields = Fields::default();
+        event.record(&mut fields);
+        let level = *event.metadata().level();
+        let now = jiff::Timestamp::now();
+        let line = match self.settings.json {
+            true => json_line(now, level, &fields),
+            false => {
+                text_line(self.settings.times.then_some(now), level, &fields, self.settings.colour)
+            }
+        };
+        // There is nobody to tell that telling failed.
+        let _ = self.terminal.write_lines(line.as_bytes());
+    }
+}
+
+/// The message and fields of one event, as text.
+#[derive(Debug, Default)]
+struct Fields {
+    message: String,
+    others: Vec<(&'static str, serde_json::Value)>,
+}
+
+impl Fields {
+    fn add(&mut self, field: &Field, value: serde_json::Value) {
+        match (field.name(), value) {
+            ("message", serde_json::Value::String(text)) => self.message = text,
+            ("message", value) => self.message = value.to_string(),
+            (name, value) => self.others.push((name, value)),
+        }
+    }
+}
+
+impl Visit for Fields {
+    fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
+        self.add(field, format!("{value:?}").into());
+    }
+
+    fn record_str(&mut self, field: &Field, value: &str) {
+        self.add(field, value.into());
+    }
+
+    fn record_u64(&mut self, field: &Field, value: u64) {
+        self.add(field, value.into());
+    }
+
+    fn record_i64(&mut self, field: &Field, value: i64) {
+        self.add(field, value.into());
+    }
+
+    fn record_bool(&mut self, field: &Field, value: bool) {
+        self.add(field, value.into());
+    }
+
+    fn record_f64(&mut self, field: &Field, value: f64) {
+        self.add(field, value.into());
+    }
+}
+
+/// The word for a level, and its colour.
+fn word(level: Level) -> (&'static str, &'static str) {
+    match level {
+        Level::ERROR => ("error", "31"),
+        Level::WARN => ("warning", "33"),
+        Level::INFO => ("info", "32"),
+        Level::DEBUG => ("debug", "34"),
+        Level::TRACE => ("trace", "35"),
+    }
+}
+
+fn text_line(now: Option<jiff::Timestamp>, level: Level, fields: &Fields, colour: bool) -> String {
+    let mut line = now.map(|now| format!("{now:.3} ")).unwrap_or_default();
+    let (word, code) = word(level);
+    let word = if colour { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() };
+    // Writing to a String can't fail.
+    let _ = write!(line, "skytail: {word}: {}", printable(fields.message.as_bytes(), MAX_CHARS));
+    for (i, (name, value)) in fields.others.iter().enumerate() {
+        let value = match value {
+            serde_json::Value::String(text) => printable(text.as_bytes(), MAX_CHARS),
+            other => other.to_string(),
+        };
+        let _ = write!(line, "{}{name}={value}", if i == 0 { " (" } else { " " });
+    }
+    line.push_str(if fields.others.is_empty() { "\n" } else { ")\n" });
+    line
+}
+
+fn json_line(now: jiff::Timestamp, level: Level, fields: &Fields) -> String {
+    let mut object = serde_json::Map::new();
+    object.insert("ts".into(), format!("{now:.3}").into());
+    object.insert("level".into(), word(level).0.into());
+    object.insert("message".into(), shortened(&fields.message).into());
+    for (name, value) in &fields.others {
+        let name = match *name {
+            "ts" | "level" | "message" => format!("{name}_"),
+            name => name.to_owned(),
+        };
+        let value = match value {
+            serde_json::Value::String(text) => shortened(text).into(),
+            other => other.clone(),
+        };
+        object.insert(name, value);
+    }
+    let text = serde_json::Value::Object(object).to_string();
+    // JSON escapes the ASCII control characters by itself, and no others.
+    let harmless = text.chars().flat_map(|c| match is_harmless(c) {
+        true => vec![c],
+        false => {
+            let mut units = [0; 2];
+            let escaped = c.encode_utf16(&mut units).iter().map(|u| format!("\\u{u:04x}"));
+            escaped.collect::<String>().chars().collect()
+        }
+    });
+    harmless.chain(['\n']).collect()
+}
+
+/// At most [`MAX_CHARS`] characters, the last one `…` where text is left out.
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(MAX_CHARS) {
+        None => text.to_owned(),
+        Some(_) => text.chars().take(MAX_CHARS - 1).chain(['…']).collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

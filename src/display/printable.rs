@@ -1,0 +1,108 @@
+//! Text from the network, made safe for a terminal and a log.
+
+/// `bytes` as text in which nothing acts on a terminal: control characters, invisible and
+/// direction-changing ones and invalid UTF-8 are shown as escapes. At most `max_chars`
+/// characters, the last one `…` where text is left out.
+#[must_use]
+pub fn printable(bytes: &[u8], max_chars: usize) -> String {
+    let mut shown = String::new();
+    let mut room = max_chars;
+    for chunk in bytes.utf8_chunks() {
+        let invalid = chunk.invalid().iter().map(|b| format!("\\x{b:02x}"));
+        let valid = chunk
+            .valid()
+            .chars()
+            .map(|c| if is_harmless(c) { c.to_string() } else { c.escape_unicode().to_string() });
+        for piece in valid.chain(invalid) {
+            let length = piece.chars().count();
+            if length >= room {
+                shown.push('…');
+                return shown;
+            }
+            room -= length;
+            shown.push_str(&piece);
+        }
+    }
+    shown
+}
+
+/// `bytes` as one line of words, for text whose layout means nothing: runs of blanks, line
+/// breaks and control characters become one space, other characters that could hide or forge
+/// text become `�`. At most `max_chars` characters and a `…`.
+#[must_use]
+pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
+    // A character has at most four bytes: no need to look at more.
+    let bytes = bytes.get(..max_chars.saturating_mul(4)).unwrap_or(bytes);
+    let text = String::from_utf8_lossy(bytes);
+    let words = text.split(|c: char| c.is_whitespace() || c.is_control());
+    let words: Vec<&str> = words.filter(|word| !word.is_empty()).collect();
+    let joined = words.join(" ");
+    let harmless = |c: char| if is_harmless(c) { c } else { '\u{fffd}' };
+    let mut shown: String = joined.chars().take(max_chars).map(harmless).collect();
+    if joined.chars().nth(max_chars).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+/// Whether a character only ever draws itself.
+#[must_use]
+pub fn is_harmless(c: char) -> bool {
+    !c.is_control()
+        && !matches!(c,
+            '\u{ad}' | '\u{61c}' | '\u{180e}' // soft hyphen, Arabic direction mark, vowel separator
+            | '\u{115f}' | '\u{1160}' | '\u{3164}' | '\u{ffa0}' // Hangul fillers: blank letters
+            | '\u{200b}'..='\u{200f}' // zero width, direction marks
+            | '\u{2028}'..='\u{202e}' // line breaks, direction overrides
+            | '\u{2060}'..='\u{206f}' // invisible operators, direction isolates
+            | '\u{feff}' | '\u{fff9}'..='\u{fffb}'
+            | '\u{e0000}'..='\u{e007f}') // tags
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn nothing_acts_on_a_terminal() {
+        assert_eq!(printable(b"a\x1b[31mb\r\n\x07", 99), r"a\u{1b}[31mb\u{d}\u{a}\u{7}");
+        assert_eq!(printable("x\u{202e}y\u{9b}z".as_bytes(), 99), r"x\u{202e}y\u{9b}z");
+        assert_eq!(printable(b"ok \xff\xfe \xc3\xa9", 99), r"ok \xff\xfe é");
+    }
+
+    #[test]
+    fn every_direction_control_and_no_letter_is_escaped() {
+        // Unicode Standard Annex #9, section 2: the explicit and implicit ones.
+        let controls = ['\u{61c}', '\u{200e}', '\u{200f}'];
+        for c in controls.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}')
+        {
+            assert!(!is_harmless(c), "{c:?}");
+            assert!(!one_line(c.to_string().as_bytes(), 9).contains(c), "{c:?}");
+        }
+        assert!("héllo, мир שלום 世界 👍 e\u{301}".chars().all(is_harmless));
+    }
+
+    #[test]
+    fn text_without_layout_is_one_short_line() {
+        assert_eq!(one_line(b" a\r\n\tb\x1b[31m ", 100), "a b [31m");
+        assert_eq!(one_line("é".repeat(50).as_bytes(), 3), "ééé…");
+        assert_eq!(one_line("a\u{202e}b".as_bytes(), 9), "a\u{fffd}b");
+        assert_eq!(one_line(&[0xff, b'x'], 9), "\u{fffd}x");
+    }
+
+    #[test]
+    fn long_text_is_shortened() {
+        assert_eq!(printable(b"abcdef", 4), "abc…");
+        assert_eq!(printable(b"abc", 4), "abc");
+    }
+
+    proptest! {
+        #[test]
+        fn any_bytes_become_harmless_and_short(bytes in prop::collection::vec(any::<u8>(), 0..99), max in 1usize..50) {
+            let shown = printable(&bytes, max);
+            prop_assert!(shown.chars().all(is_harmless));
+            prop_assert!(shown.chars().count() <= max);
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! The line as it stands on a screen.
+
+use super::*;
+use crate::display::terminal::tests::in_memory;
+use indicatif::InMemoryTerm;
+
+const NOW: u64 = 1_783_175_888_000_000;
+const SECOND: u64 = 1_000_000;
+const HOUR: u64 = 3600 * SECOND;
+
+/// One tick: at `NOW + after`, with so many more events, the newest of them from `event`.
+#[derive(Clone, Copy)]
+struct Tick {
+    after: u64,
+    events: u64,
+    event: u64,
+}
+
+/// What stands on a screen after these ticks, each with an event that has just arrived.
+fn shown(columns: u16, set: impl Fn(&Metrics), ticks: &[Tick]) -> String {
+    let (terminal, screen) = in_memory(columns);
+    let metrics = Arc::new(Metrics::default());
+    set(&metrics);
+    let mut progress =
+        Progress::new(&terminal, Arc::clone(&metrics), 1000, None).with_buffer_events(50);
+    for tick in ticks {
+        metrics.received.add(tick.events);
+        metrics.last_event_us.set(tick.event);
+        metrics.last_event_at_us.set(NOW + tick.after);
+        progress.tick(NOW + tick.after);
+    }
+    drawn(&terminal, &screen)
+}
+
+/// The screen once the drawing, which is limited in time, is done.
+fn drawn(terminal: &Terminal, screen: &InMemoryTerm) -> String {
+    terminal.draw(ProgressBar::force_draw);
+    screen.contents()
+}
+
+fn live() -> [Tick; 2] {
+    [
+        Tick { after: 0, events: 0, event: NOW - 200_000 },
+        Tick { after: 2 * SECOND, events: 1046, event: NOW + 1_800_000 },
+    ]
+}
+
+fn replay() -> [Tick; 2] {
+    [
+        Tick { after: 0, events: 0, event: NOW - HOUR },
+        Tick { after: SECOND, events: 100_000, event: NOW - HOUR / 2 },
+    ]
+}
+
+fn connected(metrics: &Metrics) {
+    metrics.connected.set(1);
+}
+
+fn busy(metrics: &Metrics) {
+    connected(metrics);
+    metrics.queue_bytes.set(120);
+    metrics.queue_events.set(1);
+    metrics.reconnects.add(2);
+    metrics.dropped.add(1);
+}
+
+#[test]
+fn a_live_stream_shows_its_rate_and_lag() {
+    insta::assert_snapshot!(shown(80, connected, &live()), @"live  523/s  0.2s behind");
+    insta::assert_snapshot!(shown(80, busy, &live()), @"live  523/s  0.2s behind  buffer 12%  2 reconnects  1 drop");
+    insta::assert_snapshot!(shown(40, busy, &live()), @"live  523/s  0.2s behind  1 drop");
+}
+
+#[test]
+fn a_replay_shows_a_bar_and_the_time_left() {
+    insta::assert_snapshot!(shown(80, connected, &replay()), @"=========>             50%  100.0k/s  30m01s behind  1.0s left");
+    insta::assert_snapshot!(shown(80, busy, &replay()), @" 50%  100.0k/s  30m01s behind  1.0s left  buffer 12%  2 reconnects  1 drop");
+    insta::assert_snapshot!(shown(40, connected, &replay()), @" 50%  100.0k/s  30m01s behind");
+}
+
+#[test]
+fn a_quiet_live_stream_is_not_behind() {
+    let (terminal, screen) = in_memory(80);
+    let metrics = Arc::new(Metrics::default());
+    connected(&metrics);
+    metrics.last_event_us.set(NOW - 200_000);
+    metrics.last_event_at_us.set(NOW);
+    let mut progress = Progress::new(&terminal, Arc::clone(&metrics), 1000, None);
+    progress.tick(NOW + HOUR);
+    assert_eq!(drawn(&terminal, &screen), "live  0/s  0.2s behind");
+    // What waits in the queue is news that nobody has seen.
+    metrics.queue_events.set(1);
+    progress.tick(NOW + HOUR);
+    assert!(drawn(&terminal, &screen).contains("1h00m behind"), "{}", screen.contents());
+}
+
+#[test]
+fn the_buffer_is_as_full_as_its_fuller_bound() {
+    let fill = |bytes, events| {
+        let set = move |m: &Metrics| {
+            connected(m);
+            m.queue_bytes.set(bytes);
+            m.queue_events.set(events);
+        };
+        shown(80, set, &live()).rsplit("  ").next().map(str::to_owned)
+    };
+    assert_eq!(fill(10, 45).as_deref(), Some("buffer 90%"));
+    assert_eq!(fill(300, 1).as_deref(), Some("buffer 30%"));
+    assert_eq!(fill(5000, 1).as_deref(), Some("buffer 100%"));
+}
+
+#[test]
+fn rates_are_those_of_the_last_seconds() {
+    let old = Tick { after: 0, events: 0, event: NOW };
+    let burst = Tick { after: SECOND, events: 1_000_000, event: NOW + SECOND };
+    let calm = (2..9).map(|s| Tick { after: s * SECOND, events: 10, event: NOW + s * SECOND });
+    let ticks: Vec<Tick> = [old, burst].into_iter().chain(calm).collect();
+    assert_eq!(shown(80, connected, &ticks), "live  10/s  0.0s behind");
+}
+
+#[test]
+fn no_line_is_wider_than_its_screen() {
+    for columns in 6..100 {
+        for ticks in [live(), replay()] {
+            let line = shown(columns, busy, &ticks);
+            assert_eq!(line.lines().count(), 1, "{columns}: {line:?}");
+            assert!(line.chars().count() <= usize::from(columns), "{columns}: {line:?}");
+        }
+    }
+}
+
+#[test]
+fn a_log_line_goes_above_it() {
+    let (terminal, screen) = in_memory(40);
+    let metrics = Arc::new(Metrics::default());
+    metrics.backoff_ms.set(1500);
+    let mut progress = Progress::new(&terminal, metrics, 1000, None);
+    progress.tick(NOW);
+    terminal.write_lines(b"skytail: warning: closed by peer\n").unwrap();
+    assert_eq!(screen.contents(), "skytail: warning: closed by peer\nreconnecting in 1.5s");
+    progress.finish();
+    assert_eq!(screen.contents(), "skytail: warning: closed by peer");
+}
+
+#[test]
+fn nothing_is_left_at_the_end_not_even_an_echoed_interrupt() {
+    let (terminal, screen) = in_memory(80);
+    let mut progress = Progress::new(&terminal, Arc::default(), 1000, None);
+    (0..9).for_each(|i| progress.tick(NOW + i));
+    assert_eq!(screen.contents(), "connecting");
+    indicatif::TermLike::write_str(&screen, "^C").unwrap();
+    drop(progress);
+    assert_eq!(screen.contents(), "");
+}
+
+#[test]
+fn a_broken_connection_says_so() {
+    let once = [Tick { after: 0, events: 0, event: 0 }];
+    assert_eq!(shown(80, |_| {}, &once), "connecting");
+    assert_eq!(shown(80, |m| m.backoff_ms.set(1500), &once), "reconnecting in 1.5s");
+    assert_eq!(shown(80, connected, &once), "connected, no event yet");
+}
+
+#[test]
+fn is_shown_only_where_a_person_would_see_it() {
+    let seen = Surroundings { stderr_is_terminal: true, ..Surroundings::default() };
+    assert!(should_show(seen));
+    assert!(!should_show(Surroundings { stdout_is_terminal: true, ..seen }));
+    assert!(should_show(Surroundings { stdout_is_terminal: true, asked: Some(true), ..seen }));
+    assert!(!should_show(Surroundings { quiet: true, ..seen }));
+    assert!(!should_show(Surroundings { asked: Some(false), ..seen }));
+    assert!(!should_show(Surroundings { is_dumb: true, asked: Some(true), ..seen }));
+    assert!(!should_show(Surroundings::default()));
+}

@@ -1,0 +1,107 @@
+//! The one line at the end of a run.
+
+use std::time::Duration;
+
+use super::units::{bytes, count, counted, duration, rate};
+
+/// What a run did.
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct Summary {
+    /// Lines written.
+    pub events: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// How long it took.
+    #[serde(rename = "elapsed_s", serialize_with = "seconds")]
+    pub elapsed: Duration,
+    /// Connections beyond the first.
+    pub reconnects: u64,
+    /// Events dropped by `--when-full`.
+    pub dropped: u64,
+    /// Events that had been written already.
+    pub duplicates: u64,
+    /// Events skipped as malformed.
+    pub malformed: u64,
+    /// The position that was saved, and under which name.
+    pub saved: Option<String>,
+    /// Why it ended, as in "stopped by Ctrl-C".
+    pub reason: String,
+}
+
+impl Summary {
+    /// The line, without a line feed.
+    #[must_use]
+    pub fn line(&self) -> String {
+        let seconds = self.elapsed.as_secs_f64();
+        let per_second = if seconds > 0.0 { self.events as f64 / seconds } else { 0.0 };
+        let mut parts = vec![format!(
+            "skytail: {}, {} in {} ({})",
+            counted(self.events, "event"),
+            bytes(self.bytes),
+            duration(self.elapsed),
+            rate(per_second),
+        )];
+        let extras = [
+            (self.reconnects, counted(self.reconnects, "reconnect")),
+            (self.dropped, format!("{} dropped", count(self.dropped))),
+            (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
+            (self.malformed, format!("{} malformed skipped", count(self.malformed))),
+        ];
+        let extras = extras.into_iter().filter(|(n, _)| *n > 0);
+        let extras: Vec<String> = extras.map(|(_, words)| words).collect();
+        if !extras.is_empty() {
+            parts.push(extras.join(", "));
+        }
+        parts.push(self.saved.clone().unwrap_or_else(|| "no position saved".into()));
+        parts.push(format!("stopped {}", self.reason));
+        parts.join("; ")
+    }
+
+    /// The same as one JSON object: `ts`, `level`, `message` as in every log line, and the
+    /// fields of this struct, with `elapsed` as `elapsed_s`.
+    #[must_use]
+    pub fn json(&self, now: jiff::Timestamp) -> String {
+        let mut object = serde_json::json!({
+            "ts": format!("{now:.3}"), "level": "info", "message": "summary",
+        });
+        if let (Some(all), Ok(serde_json::Value::Object(fields))) =
+            (object.as_object_mut(), serde_json::to_value(self))
+        {
+            all.extend(fields);
+        }
+        object.to_string()
+    }
+}
+
+fn seconds<S: serde::Serializer>(d: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_f64(d.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn says_what_matters_and_leaves_out_zeros() {
+        let plain = Summary {
+            events: 12_345,
+            bytes: 6_815_744,
+            elapsed: Duration::from_secs(62),
+            saved: Some("saved seq 98765 as \"all\"".into()),
+            reason: "by Ctrl-C".into(),
+            ..Summary::default()
+        };
+        insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
+        let busy = Summary {
+            events: 1,
+            reconnects: 2,
+            dropped: 5,
+            duplicates: 3,
+            malformed: 1000,
+            saved: None,
+            ..plain
+        };
+        insta::assert_snapshot!(busy.line(), @"skytail: 1 event, 6.5 MiB in 1m02s (0/s); 2 reconnects, 5 dropped, 3 duplicates removed, 1,000 malformed skipped; no position saved; stopped by Ctrl-C");
+    }
+}

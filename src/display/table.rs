@@ -1,0 +1,81 @@
+//! Columns that line up, for people. It knows nothing of what stands in them.
+
+use std::fmt;
+
+/// The space between two columns.
+const GAP: &str = "  ";
+
+/// Rows of text under a line of titles.
+#[derive(Clone, Debug)]
+pub struct Table<const COLUMNS: usize> {
+    rows: Vec<[String; COLUMNS]>,
+}
+
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// A table with these titles.
+    #[must_use]
+    pub fn new(titles: [&str; COLUMNS]) -> Self {
+        Self { rows: vec![titles.map(str::to_owned)] }
+    }
+
+    /// Adds a row. What would break the line or move the cursor of a terminal is shown as an
+    /// escape; an empty cell as `-`.
+    pub fn row(&mut self, cells: [String; COLUMNS]) {
+        self.rows.push(cells.map(
+            |cell| {
+                if cell.is_empty() { "-".to_owned() } else { printable(&cell) }
+            },
+        ));
+    }
+}
+
+impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+    /// One line a row, each with its line break, and no blanks at the end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut widths = [0; COLUMNS];
+        for row in &self.rows {
+            for (width, cell) in widths.iter_mut().zip(row) {
+                *width = (*width).max(cell.chars().count());
+            }
+        }
+        for row in &self.rows {
+            let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
+            let line = padded.collect::<Vec<_>>().join(GAP);
+            writeln!(f, "{}", line.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// The text with control characters, and those that reorder or hide text, as escapes.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let hides = |c: char| {
+        c.is_control()
+            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
+    };
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if hides(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn columns_line_up_whatever_stands_in_them() {
+        let mut table = Table::new(["NAME", "SERVER", "AGE"]);
+        table.row(["posts".to_owned(), "example.com".to_owned(), "3m 12s".to_owned()]);
+        table.row(["größe".to_owned(), String::new(), String::new()]);
+        table.row(["a\nb\u{1b}[2J\u{202e}".to_owned(), "x".to_owned(), "1s".to_owned()]);
+        insta::assert_snapshot!(table.to_string(), @r#"
+        NAME                   SERVER       AGE
+        posts                  example.com  3m 12s
+        größe                  -            -
+        a\nb\u{1b}[2J\u{202e}  x            1s
+        "#);
+    }
+}

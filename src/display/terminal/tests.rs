@@ -1,0 +1,147 @@
+//! Lines and the drawn line on a screen in memory.
+
+use super::*;
+use indicatif::{InMemoryTerm, ProgressStyle};
+
+/// A terminal of `columns` on a screen in memory.
+pub fn in_memory(columns: u16) -> (Terminal, InMemoryTerm) {
+    let screen = InMemoryTerm::new(8, columns);
+    let lines = Box::new(Lines(screen.clone()));
+    (Terminal::with(Some(Arc::new(screen.clone())), lines), screen)
+}
+
+/// Writes to a screen what a terminal's driver makes of lines.
+struct Lines(InMemoryTerm);
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let text = std::str::from_utf8(bytes).map_err(io::Error::other)?;
+        self.0.write_str(&text.replace('\n', "\r\n"))?;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+fn place(terminal: &Terminal, text: &'static str) {
+    let style = ProgressStyle::with_template("{msg}").unwrap();
+    terminal.place(ProgressBar::no_length().with_style(style));
+    terminal.draw(|bar| bar.set_message(text));
+}
+
+#[test]
+fn a_line_written_while_one_is_drawn_tears_neither() {
+    let (terminal, screen) = in_memory(20);
+    terminal.write_lines(b"before\n").unwrap();
+    place(&terminal, "live  523/s");
+    assert_eq!(screen.contents(), "before\nlive  523/s");
+    terminal.write_lines(b"one\ntwo\n").unwrap();
+    assert_eq!(screen.contents(), "before\none\ntwo\nlive  523/s");
+    terminal.write_lines(b"wider than this whole screen\n").unwrap();
+    assert_eq!(screen.contents(), "before\none\ntwo\nwider than this whol\ne screen\nlive  523/s");
+    terminal.wipe();
+    terminal.write_lines(b"after\n").unwrap();
+    assert_eq!(screen.contents(), "before\none\ntwo\nwider than this whol\ne screen\nafter");
+}
+
+#[test]
+fn lines_of_many_threads_stay_whole() {
+    let (terminal, screen) = in_memory(40);
+    place(&terminal, "drawn");
+    std::thread::scope(|scope| {
+        for name in ["aaaaaaaa", "bbbbbbbb"] {
+            let terminal = terminal.clone();
+            scope.spawn(move || {
+                for _ in 0..3 {
+                    terminal.write_lines(format!("{name}\n").as_bytes()).unwrap();
+                    terminal.draw(|bar| bar.set_message("drawn"));
+                }
+            });
+        }
+    });
+    let contents = screen.contents();
+    let mut lines: Vec<&str> = contents.lines().collect();
+    assert_eq!(lines.pop(), Some("drawn"));
+    lines.sort_unstable();
+    assert_eq!(lines, [["aaaaaaaa"; 3], ["bbbbbbbb"; 3]].concat());
+}
+
+#[test]
+fn an_echoed_interrupt_is_wiped_out_with_the_line() {
+    let (terminal, screen) = in_memory(20);
+    place(&terminal, "live  523/s");
+    screen.write_str("^C").unwrap();
+    terminal.wipe();
+    assert_eq!(screen.contents(), "");
+}
+
+#[test]
+fn lines_are_written_where_nothing_can_be_drawn() {
+    let screen = InMemoryTerm::new(5, 20);
+    let terminal = Terminal::with(None, Box::new(Lines(screen.clone())));
+    place(&terminal, "never seen");
+    terminal.write_lines(b"a line\n").unwrap();
+    assert_eq!((screen.contents().as_str(), terminal.columns()), ("a line", 0));
+}
+
+/// A terminal whose window was closed.
+#[derive(Debug)]
+struct Gone;
+
+fn gone<T>() -> io::Result<T> {
+    Err(io::ErrorKind::BrokenPipe.into())
+}
+
+impl TermLike for Gone {
+    fn width(&self) -> u16 {
+        80
+    }
+    fn move_cursor_up(&self, _: usize) -> io::Result<()> {
+        gone()
+    }
+    fn move_cursor_down(&self, _: usize) -> io::Result<()> {
+        gone()
+    }
+    fn move_cursor_right(&self, _: usize) -> io::Result<()> {
+        gone()
+    }
+    fn move_cursor_left(&self, _: usize) -> io::Result<()> {
+        gone()
+    }
+    fn write_line(&self, _: &str) -> io::Result<()> {
+        gone()
+    }
+    fn write_str(&self, _: &str) -> io::Result<()> {
+        gone()
+    }
+    fn clear_line(&self) -> io::Result<()> {
+        gone()
+    }
+    fn flush(&self) -> io::Result<()> {
+        gone()
+    }
+}
+
+impl Write for Gone {
+    fn write(&mut self, _: &[u8]) -> io::Result<usize> {
+        gone()
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        gone()
+    }
+}
+
+#[test]
+fn a_terminal_that_goes_away_is_an_error_and_no_panic() {
+    let terminal = Terminal::with(Some(Arc::new(Gone)), Box::new(Gone));
+    place(&terminal, "live");
+    for _ in 0..2 {
+        let refused = terminal.write_lines(b"a line\n").unwrap_err();
+        assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
+        terminal.draw(|bar| bar.set_message("still live"));
+    }
+    terminal.wipe();
+}

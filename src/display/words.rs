@@ -1,0 +1,107 @@
+//! The words of the progress line, and which of them to leave out on a narrow screen. Pure.
+
+/// Between two words, and between bar and words.
+pub const GAP: &str = "  ";
+
+/// Widths that a bar may have, in columns, the best first.
+const BAR_COLUMNS: [usize; 2] = [20, 10];
+
+/// How much a word matters: the last ones go first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Weight {
+    /// What is going on.
+    State,
+    /// How far behind.
+    Lag,
+    /// Events lost on purpose.
+    Drops,
+    /// How fast.
+    Rate,
+    /// Time left.
+    Left,
+    /// Connections beyond the first.
+    Reconnects,
+    /// How full the queue is.
+    Buffer,
+}
+
+/// Words in the order they are shown in; ASCII, so that a character is a column.
+#[derive(Clone, Debug, Default)]
+pub struct Words(Vec<(Weight, String)>);
+
+impl Words {
+    /// Adds one at the end.
+    pub fn add(&mut self, weight: Weight, word: String) {
+        self.0.push((weight, word));
+    }
+
+    /// What fits into so many columns: the width of the bar (0 for none) and the text. The bar
+    /// shrinks and goes before any word does; a word goes whole, except the last one.
+    #[must_use]
+    pub fn fit(mut self, columns: usize, wants_bar: bool) -> (usize, String) {
+        let needed = self.columns();
+        let fits = |bar: &&usize| **bar + GAP.len() + needed <= columns;
+        if let Some(bar) = BAR_COLUMNS.iter().filter(|_| wants_bar).find(fits) {
+            return (*bar, self.text());
+        }
+        while self.columns() > columns && self.0.len() > 1 {
+            let least = self.0.iter().enumerate().max_by_key(|(_, (weight, _))| *weight);
+            let Some((i, _)) = least else { break };
+            self.0.remove(i);
+        }
+        (0, self.text().chars().take(columns).collect())
+    }
+
+    fn columns(&self) -> usize {
+        let gaps = self.0.len().saturating_sub(1) * GAP.len();
+        self.0.iter().map(|(_, word)| word.chars().count()).sum::<usize>() + gaps
+    }
+
+    fn text(&self) -> String {
+        let words: Vec<&str> = self.0.iter().map(|(_, word)| word.as_str()).collect();
+        words.join(GAP)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn words() -> Words {
+        let mut words = Words::default();
+        for (weight, word) in [
+            (Weight::State, " 50%"),
+            (Weight::Rate, "100.0k/s"),
+            (Weight::Lag, "30m01s behind"),
+            (Weight::Buffer, "buffer 12%"),
+            (Weight::Drops, "1 drop"),
+        ] {
+            words.add(weight, word.to_owned());
+        }
+        words
+    }
+
+    #[test]
+    fn a_narrow_screen_costs_the_bar_first_and_then_the_least_words() {
+        let all = " 50%  100.0k/s  30m01s behind  buffer 12%  1 drop";
+        assert_eq!(words().fit(78, true), (20, all.into()));
+        assert_eq!(words().fit(78, false), (0, all.into()));
+        assert_eq!(words().fit(62, true), (10, all.into()));
+        assert_eq!(words().fit(50, true), (0, all.into()));
+        assert_eq!(words().fit(38, true), (0, " 50%  100.0k/s  30m01s behind  1 drop".into()));
+        assert_eq!(words().fit(28, true), (0, " 50%  30m01s behind  1 drop".into()));
+        assert_eq!(words().fit(20, true), (0, " 50%  30m01s behind".into()));
+        assert_eq!(words().fit(3, true), (0, " 50".into()));
+        assert_eq!(words().fit(0, true), (0, String::new()));
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_is_wider_than_the_screen(columns in 0usize..120, wants_bar: bool) {
+            let (bar, text) = words().fit(columns, wants_bar);
+            let bar = if bar == 0 { 0 } else { bar + GAP.len() };
+            prop_assert!(bar + text.chars().count() <= columns);
+        }
+    }
+}

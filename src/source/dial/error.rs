@@ -1,0 +1,109 @@
+//! What can go wrong between a host name and a byte stream, in words.
+
+use std::io;
+
+use crate::source::tls::TlsProblem;
+
+/// A connection that did not come about: with whom, and why.
+#[derive(Debug, thiserror::Error)]
+#[error("{peer}: {problem}")]
+pub struct DialError {
+    /// `host:port` of the peer it failed with; with `proxy ` in front where that is a proxy.
+    pub peer: String,
+    /// What happened.
+    pub problem: DialProblem,
+}
+
+/// What can go wrong before the first byte of HTTP.
+#[derive(Debug, thiserror::Error)]
+pub enum DialProblem {
+    /// DNS has no address for the name, or could not be asked.
+    #[error("the name can't be resolved ({0}): check its spelling and the network")]
+    UnknownHost(String),
+    /// Nobody listens on the port.
+    #[error("connection refused: nothing listens on this port")]
+    Refused,
+    /// No way there.
+    #[error("can't be reached ({0}): check the network")]
+    Unreachable(io::Error),
+    /// The time for the whole connection ran out.
+    #[error("timed out while {0}")]
+    TimedOut(Phase),
+    /// The proxy answered CONNECT with something else than 2xx.
+    #[error(
+        "refuses to connect to {target} (HTTP {status}{reason}): check HTTPS_PROXY, or name the host in NO_PROXY"
+    )]
+    ProxyRefused {
+        /// `host:port` that was asked for.
+        target: String,
+        /// The HTTP status.
+        status: u16,
+        /// The proxy's own words, printable, with a blank in front; may be empty.
+        reason: String,
+    },
+    /// The proxy broke its protocol or the connection.
+    #[error("no tunnel to {target}: {reason}")]
+    Proxy {
+        /// `host:port` that was asked for.
+        target: String,
+        /// What happened, printable.
+        reason: String,
+    },
+    /// TLS failed.
+    #[error("{0}")]
+    Tls(TlsProblem),
+}
+
+impl DialError {
+    /// Whether another attempt is pointless. Always `false`: only an HTTP answer of the server
+    /// itself is final, and a name, a route, a proxy or a certificate may be well again when
+    /// the next host, or this one, is tried.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        false
+    }
+}
+
+/// A step of dialling, as a message names it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// DNS.
+    Resolving,
+    /// TCP.
+    Connecting,
+    /// CONNECT or SOCKS.
+    Proxy,
+    /// TLS.
+    Tls,
+}
+
+impl std::fmt::Display for Phase {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Resolving => "looking up the name",
+            Self::Connecting => "connecting",
+            Self::Proxy => "waiting for the proxy",
+            Self::Tls => "shaking hands for TLS",
+        })
+    }
+}
+
+/// A peer for error messages.
+#[derive(Clone, Debug)]
+pub(in crate::source) struct Peer {
+    pub host: String,
+    pub port: u16,
+    pub is_proxy: bool,
+}
+
+impl Peer {
+    pub fn fails(&self, problem: DialProblem) -> DialError {
+        let proxy = if self.is_proxy { "proxy " } else { "" };
+        DialError { peer: format!("{proxy}{}", host_port(&self.host, self.port)), problem }
+    }
+}
+
+/// `host:port`, with brackets around an IPv6 address.
+pub(in crate::source) fn host_port(host: &str, port: u16) -> String {
+    if host.contains(':') { format!("[{host}]:{port}") } else { format!("{host}:{port}") }
+}

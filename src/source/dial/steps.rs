@@ -1,0 +1,151 @@
+//! The steps of dialling: the name, TCP to any of its addresses, TLS. Each within a deadline.
+
+use std::io;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use tokio::net::{TcpSocket, TcpStream};
+use tokio::time::{Instant, timeout_at};
+
+use super::error::{DialError, DialProblem, Peer, Phase};
+use crate::source::tls::TlsContext;
+use crate::source::transport::Transport;
+
+/// Most addresses of one name that are tried.
+const MAX_ADDRESSES: usize = 16;
+/// Head start of each address before the next is tried beside it (RFC 8305 §5).
+const HEAD_START: Duration = Duration::from_millis(250);
+
+/// TLS over an open stream.
+pub(in crate::source) async fn wrap_tls(
+    peer: &Peer,
+    tls: &TlsContext,
+    stream: Transport,
+    deadline: Instant,
+) -> Result<Transport, DialError> {
+    match timeout_at(deadline, tls.handshake(&peer.host, stream)).await {
+        Err(_) => Err(peer.fails(DialProblem::TimedOut(Phase::Tls))),
+        Ok(Err(problem)) => Err(peer.fails(DialProblem::Tls(problem))),
+        Ok(Ok(stream)) => Ok(Transport::new(stream)),
+    }
+}
+
+/// DNS and TCP.
+pub(in crate::source) async fn tcp(peer: &Peer, deadline: Instant) -> Result<TcpStream, DialError> {
+    let addresses = resolve(peer, deadline).await?;
+    match timeout_at(deadline, connect_any(addresses)).await {
+        Err(_) => Err(peer.fails(DialProblem::TimedOut(Phase::Connecting))),
+        Ok(Ok(stream)) => Ok(stream),
+        Ok(Err(e)) => Err(peer.fails(match e.kind() {
+            io::ErrorKind::ConnectionRefused => DialProblem::Refused,
+            io::ErrorKind::TimedOut => DialProblem::TimedOut(Phase::Connecting),
+            _ => DialProblem::Unreachable(e),
+        })),
+    }
+}
+
+/// The addresses of a name, IPv6 and IPv4 in turn, in the resolver's order otherwise.
+pub(in crate::source) async fn resolve(
+    peer: &Peer,
+    deadline: Instant,
+) -> Result<Vec<SocketAddr>, DialError> {
+    let lookup = tokio::net::lookup_host((peer.host.as_str(), peer.port));
+    let found: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
+        Err(_) => return Err(peer.fails(DialProblem::TimedOut(Phase::Resolving))),
+        Ok(Err(e)) => return Err(peer.fails(DialProblem::UnknownHost(e.to_string()))),
+        Ok(Ok(addresses)) => addresses.collect(),
+    };
+    let mixed = interleaved(found);
+    if mixed.is_empty() {
+        return Err(peer.fails(DialProblem::UnknownHost("it has no address".to_owned())));
+    }
+    Ok(mixed)
+}
+
+/// Both families in turn, beginning with the resolver's favourite, so that a broken one costs
+/// one head start; at most [`MAX_ADDRESSES`].
+fn interleaved(found: Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let first_is_v6 = found.first().is_some_and(SocketAddr::is_ipv6);
+    let (preferred, others): (Vec<_>, Vec<_>) =
+        found.into_iter().partition(|address| address.is_ipv6() == first_is_v6);
+    let mut mixed = Vec::new();
+    let (mut preferred, mut others) = (preferred.into_iter(), others.into_iter());
+    while preferred.len() + others.len() > 0 && mixed.len() < MAX_ADDRESSES {
+        mixed.extend(preferred.next());
+        mixed.extend(others.next());
+    }
+    mixed
+}
+
+/// The first of these addresses that answers. Each gets a head start; a dead one does not hold
+/// up the others. The last failure is returned when there is none.
+async fn connect_any(addresses: Vec<SocketAddr>) -> io::Result<TcpStream> {
+    let mut waiting = addresses.into_iter();
+    let mut attempts = FuturesUnordered::new();
+    let mut failure = None;
+    loop {
+        match waiting.next() {
+            Some(address) => attempts.push(connect(address)),
+            None if attempts.is_empty() => {
+                return Err(failure.unwrap_or_else(|| io::ErrorKind::AddrNotAvailable.into()));
+            }
+            None => {}
+        }
+        let more = waiting.len() > 0;
+        tokio::select! {
+            Some(outcome) = attempts.next() => match outcome {
+                Ok(stream) => return Ok(stream),
+                Err(e) => failure = Some(e),
+            },
+            () = tokio::time::sleep(HEAD_START), if more => {}
+        }
+    }
+}
+
+async fn connect(address: SocketAddr) -> io::Result<TcpStream> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4()?,
+        SocketAddr::V6(_) => TcpSocket::new_v6()?,
+    };
+    // Our own pings find a dead peer sooner; this one serves a reader that is blocked.
+    socket.set_keepalive(true)?;
+    // Pings, pongs and the handshake are small and want to leave at once.
+    socket.set_nodelay(true)?;
+    socket.connect(address).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use tokio::net::TcpListener;
+
+    #[test]
+    fn address_families_take_turns() {
+        let parse = |text: &str| -> Vec<SocketAddr> {
+            text.split(' ').map(|a| a.parse().unwrap()).collect()
+        };
+        let found = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1");
+        assert_eq!(interleaved(found), parse("[::1]:1 1.1.1.1:1 [::2]:1 [::3]:1"));
+        let many = vec![parse("1.1.1.1:1")[0]; 100];
+        assert_eq!(interleaved(many).len(), MAX_ADDRESSES);
+        assert_eq!(interleaved(Vec::new()), []);
+    }
+
+    #[tokio::test]
+    async fn one_good_address_is_enough() {
+        let closed = {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            listener.local_addr().unwrap()
+        };
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let open = listener.local_addr().unwrap();
+        let stream = connect_any(vec![closed, closed, open, closed]).await.unwrap();
+        assert_eq!(stream.peer_addr().unwrap(), open);
+        assert!(stream.nodelay().unwrap());
+        let error = connect_any(vec![closed, closed]).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::ConnectionRefused);
+        assert!(connect_any(Vec::new()).await.is_err());
+    }
+}

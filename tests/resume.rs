@@ -1,0 +1,211 @@
+//! What was printed and what is printed after a resume are together the recording: no line
+//! lost, none twice (invariants 1 to 4 of the design).
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::collections::HashSet;
+
+use support::tail::{TailProcess, tail};
+use support::{FIRST_US, Scratch, ServeProcess, shared};
+
+/// `count` events of about a kilobyte, `step_us` apart, every third pair with the same time.
+fn long_events(count: u64, step_us: u64, seqs: bool) -> Vec<String> {
+    let padding = "x".repeat(800);
+    let event = |i: u64| {
+        let time_us = FIRST_US + (i - u64::from(i % 3 == 1)) * step_us;
+        let cursor = if seqs { format!(r#","cursor":{}"#, 5000 + i) } else { String::new() };
+        format!(
+            r#"{{"did":"did:plc:d{}","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}","record":{{"$type":"app.bsky.feed.post","text":"{padding}"}},"cid":"bafyrei{i}"}}}}"#,
+            i % 7,
+        )
+    };
+    (0..count).map(event).collect()
+}
+
+/// Fails unless `printed` is `recorded`, line by line; the message is short.
+fn assert_same(printed: &[String], recorded: &[String]) {
+    let printed: Vec<&str> = printed.iter().map(|line| line.trim_end_matches('\n')).collect();
+    let known: HashSet<&str> = printed.iter().copied().collect();
+    let lost = recorded.iter().filter(|line| !known.contains(line.as_str())).count();
+    let repeated = printed.len() - known.len();
+    assert_eq!((lost, repeated), (0, 0), "(lost, repeated) of {}", recorded.len());
+    let first = printed.iter().zip(recorded).position(|(a, b)| a != b);
+    assert_eq!(first, None, "the first line out of order");
+    assert_eq!(printed.len(), recorded.len());
+}
+
+fn host(server: &ServeProcess) -> String {
+    server.address.to_string()
+}
+
+fn stopped_and_resumed(signal: &str, seqs: bool) {
+    let scratch = Scratch::new();
+    let recorded = long_events(20_000, 5_000, seqs);
+    let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
+    let host = host(&server);
+    let directory = scratch.path("");
+    let flags = [
+        "--host",
+        &host,
+        "--cursor",
+        "auto",
+        "--consumer",
+        "c",
+        "--exit-when-live",
+        "--buffer",
+        "500",
+    ];
+
+    let mut printed = Vec::new();
+    for _ in 0..3 {
+        let mut run = TailProcess::start(&directory, &flags);
+        printed.extend(run.lines(1500));
+        run.signal(signal);
+        let ended = run.wait();
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains("stopped by"), "{}", ended.stderr);
+        printed.extend(ended.rest);
+    }
+    assert!(printed.len() < recorded.len(), "every run was stopped in mid-stream");
+    let ended = tail(&directory, &flags);
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    printed.extend(ended.rest);
+    assert_same(&printed, &recorded);
+}
+
+#[test]
+fn ctrl_c_and_resume_give_the_recording_on_v2() {
+    stopped_and_resumed("INT", true);
+}
+
+#[test]
+fn ctrl_c_and_resume_give_the_recording_on_legacy() {
+    stopped_and_resumed("INT", false);
+}
+
+#[test]
+fn sigterm_and_resume_give_the_recording_on_v2() {
+    stopped_and_resumed("TERM", true);
+}
+
+#[test]
+fn sigterm_and_resume_give_the_recording_on_legacy() {
+    stopped_and_resumed("TERM", false);
+}
+
+fn server_restarted(seqs: bool) {
+    let scratch = Scratch::new();
+    let recorded = long_events(40_000, 5_000, seqs);
+    let recording = scratch.recording(&recorded);
+    let mut server = ServeProcess::start(&recording, &[]);
+    let host = host(&server);
+    let flags = ["--host", &host, "--buffer", "500", "--exit-when-live", "--max-retries", "100"];
+    let mut run = TailProcess::start(&scratch.path(""), &flags);
+    let mut printed = Vec::new();
+    for _ in 0..10 {
+        printed.extend(run.lines(1000));
+        server.stop("KILL");
+        server = ServeProcess::start_at(&host, &recording, &[]);
+    }
+    let ended = run.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("reconnects"), "{}", ended.stderr);
+    printed.extend(ended.rest);
+    assert_same(&printed, &recorded);
+}
+
+#[test]
+fn ten_restarts_of_a_v2_server_lose_and_repeat_nothing() {
+    server_restarted(true);
+}
+
+#[test]
+fn ten_restarts_of_a_legacy_server_lose_and_repeat_nothing() {
+    server_restarted(false);
+}
+
+#[test]
+fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
+    let scratch = Scratch::new();
+    let recorded = long_events(20_000, 5_000, true);
+    let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
+    let host = host(&server);
+    let directory = scratch.path("");
+    let flags = [
+        "--host",
+        &host,
+        "--cursor",
+        "auto",
+        "--consumer",
+        "c",
+        "--exit-when-live",
+        "--checkpoint-every",
+        "10ms",
+        "--buffer",
+        "500",
+    ];
+    let mut printed = Vec::new();
+    for _ in 0..3 {
+        let mut run = TailProcess::start(&directory, &flags);
+        printed.extend(run.lines(1500));
+        run.signal("KILL");
+        // What the pipe still holds was printed; its last line may be cut.
+        printed.extend(run.wait().rest.into_iter().filter(|line| line.ends_with('\n')));
+    }
+    printed.extend(tail(&directory, &flags).rest);
+    let mut seen = HashSet::new();
+    printed.retain(|line| seen.insert(line.clone()));
+    assert_same(&printed, &recorded);
+}
+
+#[test]
+fn the_production_sample_comes_byte_for_byte() {
+    let Some(recording) = shared("production_v1.jsonl") else { return };
+    let dictionary = shared("legacy_subscribe.zdict").expect("beside the recording");
+    let dictionary = dictionary.to_str().expect("UTF-8");
+    let recorded = std::fs::read_to_string(&recording).unwrap();
+    let server = ServeProcess::start(&recording, &["--zstd-dictionary", dictionary]);
+    let host = host(&server);
+    let zstd = ["--compress", "on", "--zstd-dictionary", dictionary];
+    for extra in [&["--compress", "off"][..], &zstd] {
+        let scratch = Scratch::new();
+        let flags = [&["--host", &host, "-n", "152", "--strict"], extra].concat();
+        let ended = tail(&scratch.path(""), &flags);
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert_eq!(ended.rest.concat(), recorded);
+    }
+}
+
+#[test]
+fn the_demo_goes_on_where_it_stopped() {
+    let scratch = Scratch::new();
+    let seqs = |lines: &[String]| -> Vec<u64> {
+        let seq = |line: &String| {
+            serde_json::from_str::<serde_json::Value>(line).unwrap()["cursor"].as_u64().unwrap()
+        };
+        lines.iter().map(seq).collect()
+    };
+    let first = tail(&scratch.path(""), &["--demo", "-n", "25"]);
+    let second = tail(&scratch.path(""), &["--demo", "-n", "25", "--cursor", "auto"]);
+    let seen = [seqs(&first.rest), seqs(&second.rest)].concat();
+    let expected: Vec<u64> = (seen[0]..seen[0] + 50).collect();
+    assert_eq!(seen, expected);
+}
+
+#[test]
+fn a_second_run_with_the_same_consumer_is_refused_with_the_pid_of_the_first() {
+    let scratch = Scratch::new();
+    let mut first = TailProcess::start(&scratch.path(""), &["--demo"]);
+    first.lines(1);
+    let second = tail(&scratch.path(""), &["--demo"]);
+    assert_eq!(second.code(), 1);
+    assert!(
+        second.stderr.contains("\"demo:all\" is in use by skytail with pid"),
+        "{}",
+        second.stderr
+    );
+    assert!(second.rest.is_empty());
+    let other = tail(&scratch.path(""), &["--demo", "--consumer", "other", "-n", "1"]);
+    assert_eq!(other.code(), 0, "{}", other.stderr);
+}

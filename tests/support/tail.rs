@@ -1,0 +1,103 @@
+//! Runs `skytail tail` for a test: flags, a state file of its own, lines as they come, signals.
+
+use std::io::{BufRead, BufReader, Read as _};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+
+/// A `skytail tail` child whose stdout is read by the test. Killed on drop.
+pub struct TailProcess {
+    child: Child,
+    stdout: BufReader<ChildStdout>,
+}
+
+/// How a tail ended.
+pub struct Ended {
+    /// Its exit status.
+    pub status: ExitStatus,
+    /// The lines that had not been read yet, each with its line feed.
+    pub rest: Vec<String>,
+    /// Everything it said.
+    pub stderr: String,
+}
+
+impl Ended {
+    /// The exit code; -1 after a signal.
+    pub fn code(&self) -> i32 {
+        self.status.code().unwrap_or(-1)
+    }
+}
+
+/// `skytail tail` with a state file in `directory`, without the machine's own settings.
+pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {
+            command.env_remove(name);
+        }
+    }
+    command
+        .arg("tail")
+        .arg("--state")
+        .arg(directory.join("state.db"))
+        .args(flags)
+        .env("XDG_CONFIG_HOME", directory)
+        .env("XDG_CACHE_HOME", directory)
+        .stdin(Stdio::null())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    command
+}
+
+impl TailProcess {
+    /// Starts a tail; its stdout is read line by line, so that a slow test is a slow reader.
+    pub fn start(directory: &Path, flags: &[&str]) -> Self {
+        let mut child = tail_command(directory, flags).spawn().expect("start skytail tail");
+        let stdout = BufReader::new(child.stdout.take().expect("piped"));
+        Self { child, stdout }
+    }
+
+    /// The next `count` lines.
+    pub fn lines(&mut self, count: usize) -> Vec<String> {
+        (0..count).map(|i| self.line().unwrap_or_else(|| panic!("only {i} lines came"))).collect()
+    }
+
+    /// The next line, with its line feed; `None` at the end of the output.
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = String::new();
+        let bytes = self.stdout.read_line(&mut line).expect("read stdout");
+        (bytes > 0).then_some(line)
+    }
+
+    /// Sends a signal (`INT`, `TERM`, `KILL`).
+    pub fn signal(&self, signal: &str) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("run kill");
+        assert!(sent.success());
+    }
+
+    /// Reads to the end.
+    pub fn wait(mut self) -> Ended {
+        let mut rest = Vec::new();
+        while let Some(line) = self.line() {
+            rest.push(line);
+        }
+        let mut stderr = String::new();
+        if let Some(mut pipe) = self.child.stderr.take() {
+            pipe.read_to_string(&mut stderr).expect("read stderr");
+        }
+        Ended { status: self.child.wait().expect("wait for the tail"), rest, stderr }
+    }
+}
+
+impl Drop for TailProcess {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// Runs a tail to its end.
+pub fn tail(directory: &Path, flags: &[&str]) -> Ended {
+    TailProcess::start(directory, flags).wait()
+}
