@@ -19,6 +19,12 @@ use super::stop::Reason;
 /// 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses none.
 const REORDER_US: u64 = 1_000_000;
 
+/// How far ahead of both our clock and the stream an event's time may lie and still be
+/// believed. An absurd one must not become a cursor (a server takes a later one for "live",
+/// and all in between is lost: protocol/jetstream-v1.md §4), nor end a run. It has to be ahead
+/// of the stream, too, since our own clock may be the one that is wrong.
+const BELIEVED_AHEAD_US: u64 = 86_400_000_000;
+
 /// What a sieve is asked for.
 #[derive(Clone, Debug)]
 pub struct Rules {
@@ -63,6 +69,8 @@ pub struct Sieve {
     written: u64,
     stop: Option<Reason>,
     rejected: Option<Rejected>,
+    /// Our own clock at the latest batch.
+    now: TimeUs,
     metrics: Arc<Metrics>,
 }
 
@@ -103,14 +111,21 @@ impl Sieve {
             written: 0,
             stop: None,
             rejected: None,
+            now: TimeUs(0),
             rules,
             metrics,
         }
     }
 
     /// Leaves in `batch` the lines to write. Call [`Sieve::accepted`] or [`Sieve::refused`]
-    /// with the result, once the sink has spoken.
-    pub fn sift(&mut self, batch: &mut Batch, connection: &Arc<Connection>) -> Pending {
+    /// with the result, once the sink has spoken. `now` is our own clock.
+    pub fn sift(
+        &mut self,
+        batch: &mut Batch,
+        connection: &Arc<Connection>,
+        now: TimeUs,
+    ) -> Pending {
+        self.now = now;
         let pending = Pending {
             savepoint: self.window.savepoint(),
             position: self.position.clone(),
@@ -146,7 +161,7 @@ impl Sieve {
         self.metrics.written.add(lines as u64);
         self.metrics.written_bytes.add(accepted_bytes as u64);
         let last = lines.checked_sub(1).and_then(|i| batch.lines().nth(i));
-        let last = last.and_then(|line| header::parse(line).ok()).map(|header| mark(&header));
+        let last = last.and_then(|line| header::parse(line).ok()).map(|header| self.place(&header));
         self.position = match (last, &self.connection, self.window.rewind_to()) {
             (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
                 origin: connection.origin.clone(),
@@ -210,12 +225,13 @@ impl Sieve {
                 return Verdict::Drop;
             }
         };
-        let mark = mark(&header);
-        if self.is_early(mark.time) {
+        let mark = self.place(&header);
+        let is_believed = mark.time.0 == header.time_us;
+        if is_believed && self.is_early(mark.time) {
             self.metrics.early.add(1);
             return Verdict::Drop;
         }
-        if let Some(verdict) = self.pass_until(mark.time) {
+        if let Some(verdict) = self.pass_until(TimeUs(header.time_us), is_believed) {
             return verdict;
         }
         let is_wanted = self.is_open || self.rules.filter.wants(&header, line.len());
@@ -264,16 +280,31 @@ impl Sieve {
     }
 
     /// `--until`: nothing at or after it is written, and the position stays in front of it.
-    fn pass_until(&mut self, time: TimeUs) -> Option<Verdict> {
+    fn pass_until(&mut self, time: TimeUs, is_believed: bool) -> Option<Verdict> {
         let until = self.rules.until?;
         if time < until {
             return None;
+        }
+        if !is_believed {
+            return Some(Verdict::Drop);
         }
         self.frozen = true;
         if time >= until.plus_us(REORDER_US) {
             self.stop = Some(Reason::Until);
         }
         Some(Verdict::Drop)
+    }
+
+    /// An event's place in the stream. One with an absurd time stands where it came.
+    fn place(&self, header: &Header<'_>) -> Mark {
+        let time = TimeUs(header.time_us);
+        let latest = self.window.latest();
+        let is_absurd = |than: TimeUs| time > than.plus_us(BELIEVED_AHEAD_US);
+        let time = match latest > TimeUs(0) && is_absurd(latest) && is_absurd(self.now) {
+            true => latest,
+            false => time,
+        };
+        Mark { time, seq: header.cursor.map(Seq) }
     }
 
     fn catch_up(&mut self, time: TimeUs) {
@@ -301,8 +332,4 @@ impl Sieve {
 
 fn first_position(origin: &Origin, mark: Mark) -> Position {
     Position { origin: origin.clone(), newest: mark, rewind_to: mark, latest_time: mark.time }
-}
-
-fn mark(header: &Header<'_>) -> Mark {
-    Mark { time: TimeUs(header.time_us), seq: header.cursor.map(Seq) }
 }

@@ -8,7 +8,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::saver::Saver;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
-use crate::position::Position;
+use crate::position::{Position, TimeUs};
 use crate::settings::CheckpointEvery;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Delivered, Refusal};
@@ -18,7 +18,7 @@ use super::sieve::Sieve;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
-/// How often an idle writer looks whether its output was closed.
+/// How often a writer that writes nothing looks whether its output was closed.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// Memory that an emptied batch keeps.
@@ -71,7 +71,16 @@ impl Writer {
     #[must_use]
     pub fn run(mut self) -> Written {
         let mut unsaved = Unsaved { delivered: None, events: 0, since: Instant::now() };
+        let mut looked = Instant::now();
         let failure = loop {
+            // By the clock: a stream whose every event is excluded is never idle, and never
+            // written, so that no write could fail.
+            if looked.elapsed() >= IDLE_CHECK {
+                looked = Instant::now();
+                if self.sink.is_closed() {
+                    break Some(Refusal::Closed);
+                }
+            }
             // With nothing waiting the quiet stream has been written out already: there is
             // no buffer behind us to flush.
             let item = match self.receiver.recv(None) {
@@ -89,7 +98,6 @@ impl Writer {
                     }
                     self.save_if_due(&mut unsaved);
                 }
-                Received::Nothing if self.sink.is_closed() => break Some(Refusal::Closed),
                 Received::Nothing => {}
                 Received::End => break None,
             }
@@ -117,7 +125,7 @@ impl Writer {
     fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
         let Item { mut batch, connection } = item;
         let seen = batch.len() as u64;
-        let pending = self.sieve.sift(&mut batch, &connection);
+        let pending = self.sieve.sift(&mut batch, &connection, TimeUs(crate::metrics::now_us()));
         self.report_rejected();
         let stop = &self.stop;
         match self.sink.write_all(batch.bytes(), || stop.deadline()) {

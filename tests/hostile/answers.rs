@@ -2,9 +2,9 @@
 //! is asked for is asked as protocol/jetstream-v1.md says.
 
 use crate::support::events;
+use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Answer, Hang, Send, WaitFor};
 use crate::support::scripted::{Scripted, http, switching, text, texts};
-use crate::support::run::{Run, Tail};
 
 const QUICK: &[&str] = &["--connect-timeout", "300ms", "--max-retries", "1"];
 
@@ -77,7 +77,9 @@ fn filters_too_long_for_a_url_go_into_a_message() {
 #[test]
 fn an_unknown_host_is_told() {
     let run = Tail::of_host("no-such-host.invalid").flags(&["--max-retries", "1"]).run();
-    run.ends_with(3).prints([""; 0]).says(&["no-such-host.invalid:443: the name can't be resolved"]);
+    run.ends_with(3)
+        .prints([""; 0])
+        .says(&["no-such-host.invalid:443: the name can't be resolved"]);
 }
 
 #[test]
@@ -150,8 +152,7 @@ fn passing_troubles_are_told_and_retried() {
 fn the_wait_that_a_server_asks_for_is_kept() {
     let events = events(1, true);
     let busy = http("429 Too Many Requests", "Retry-After: 1\r\n", "slow down");
-    let server =
-        Scripted::start([vec![Answer(busy)], vec![Accept, Send(text(&events[0])), Hang]]);
+    let server = Scripted::start([vec![Answer(busy)], vec![Accept, Send(text(&events[0])), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "1"]).run();
     // The jitter adds up to 250 ms.
     run.ends_with(0).prints(&events).says(&["HTTP 429: slow down", " in 1."]);

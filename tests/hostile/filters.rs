@@ -1,10 +1,10 @@
 //! A server that ignores every filter: the output never holds an event that the flags
 //! exclude. And the rules that end a run.
 
-use crate::support::scripted::Step::{Accept, Hang, OnlyPongs, Send, Sync};
-use crate::support::scripted::{Scripted, text, texts};
 use crate::support::run::Tail;
-use crate::support::{FIRST_US, events};
+use crate::support::scripted::Step::{Accept, Hang, OnlyPongs, Send, Sync};
+use crate::support::scripted::{Scripted, texts};
+use crate::support::{FIRST_US, Scratch, events};
 
 /// Events of every kind, and one behind them all that every filter below lets through.
 fn all_sorts() -> Vec<String> {
@@ -23,8 +23,21 @@ fn all_sorts() -> Vec<String> {
     let account = r#""kind":"account","account":{"active":false,"did":"did:plc:even","seq":9,"status":"deactivated"}"#;
     let time_us = FIRST_US + 124_000;
     lines.push(format!(r#"{{"did":"did:plc:even","time_us":{time_us},"cursor":124,{account}}}"#));
-    lines.push(format!(r#"{{"did":"did:plc:even","time_us":{time_us},"cursor":125,"kind":"new"}}"#));
     lines
+        .push(format!(r#"{{"did":"did:plc:even","time_us":{time_us},"cursor":125,"kind":"new"}}"#));
+    lines
+}
+
+fn event_at(time_us: u64) -> String {
+    format!(
+        r#"{{"did":"did:plc:last","time_us":{time_us},"cursor":{},"kind":"new"}}"#,
+        time_us % 1_000_000 + 1_000
+    )
+}
+
+fn now_us() -> u64 {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_micros()).unwrap()
 }
 
 /// Runs with these flags in front of a server that sends everything, up to its good-bye.
@@ -57,7 +70,9 @@ fn only_wanted_collections_are_printed() {
 #[test]
 fn only_wanted_accounts_are_printed() {
     keeps(&["-d", "did:plc:odd"], |line| line.starts_with(r#"{"did":"did:plc:odd""#));
-    keeps(&["-d", "did:plc:tenth,did:plc:odd"], |line| !line.starts_with(r#"{"did":"did:plc:even""#));
+    keeps(&["-d", "did:plc:tenth,did:plc:odd"], |line| {
+        !line.starts_with(r#"{"did":"did:plc:even""#)
+    });
 }
 
 #[test]
@@ -103,11 +118,28 @@ fn the_limit_counts_what_is_printed() {
 fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
     let mut events = events(30, true);
     events.swap(9, 12);
-    events.push(text_at(FIRST_US + 1_100_000));
+    events.push(event_at(FIRST_US + 1_100_000));
     let until = (FIRST_US + 10_000).to_string();
     let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
     let run = Tail::of(&server).flags(&["--until", &until]).run();
     run.ends_with(0).prints(events[..9].iter().chain(&events[10..=12][2..]));
+}
+
+#[test]
+fn the_position_stays_before_until() {
+    let (events, scratch) = (events(30, true), Scratch::new());
+    let until = (FIRST_US + 10_000).to_string();
+    let mut first = events.clone();
+    first.push(event_at(FIRST_US + 1_100_000));
+    let server = Scripted::start([
+        vec![Accept, Send(texts(&first)), Hang],
+        vec![Accept, Send(texts(&events)), Hang],
+    ]);
+    let tail = || Tail::of(&server).state(scratch.path("state.db")).flags(&["--cursor", "auto"]);
+    tail().flags(&["--until", &until]).run().ends_with(0).prints(&events[..10]);
+    tail().flags(&["-n", "20"]).run().ends_with(0).prints(&events[10..]);
+    let seq: u64 = server.asked()[1].query("cursor")[0].parse().unwrap();
+    assert!(seq <= 110, "{seq}");
 }
 
 #[test]
@@ -122,8 +154,8 @@ fn until_ends_a_quiet_stream_whose_time_has_come() {
 fn the_live_tip_ends_a_replay() {
     let mut events = events(5, true);
     // Far beyond the start of any run of this test.
-    events.push(text_at(now_us() + 1_800_000_000));
-    events.push(text_at(now_us() + 1_800_000_001));
+    events.push(event_at(now_us() + 1_800_000_000));
+    events.push(event_at(now_us() + 1_800_000_001));
     let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
     let flags = &["--exit-when-live", "--cursor", "oldest"];
     Tail::of(&server).flags(flags).run().ends_with(0).prints(&events[..6]);
@@ -147,15 +179,6 @@ fn the_timeout_ends_a_run_in_any_state() {
     Tail::of(&server).flags(&["--timeout", "300ms"]).run().ends_with(0).prints([""; 0]);
 }
 
-fn text_at(time_us: u64) -> String {
-    format!(r#"{{"did":"did:plc:last","time_us":{time_us},"cursor":{},"kind":"new"}}"#, time_us % 1_000_000 + 1_000)
-}
-
-fn now_us() -> u64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    u64::try_from(since.as_micros()).unwrap()
-}
-
 #[test]
 fn an_excluded_event_moves_the_position_all_the_same() {
     let lines = all_sorts();
@@ -168,5 +191,4 @@ fn an_excluded_event_moves_the_position_all_the_same() {
     run.ends_with(0).prints(wanted);
     // Nothing was printed, and still the second connection asks for a place of the first.
     assert_eq!(server.asked()[1].query("cursor"), ["100"]);
-    drop(text(""));
 }

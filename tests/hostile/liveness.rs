@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::support::events;
+use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Drip, Hang, OnlyPongs, Send};
 use crate::support::scripted::{Scripted, Step, ping, text, texts};
-use crate::support::run::{Run, Tail};
 
 /// Short enough for a test; answers on loopback take a thousandth of this.
 const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];

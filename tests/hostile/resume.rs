@@ -1,9 +1,9 @@
 //! Connections that end, servers that repeat themselves or change: together, the connections
 //! of a run give each event exactly once.
 
-use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, close, text, texts};
 use crate::support::run::Tail;
+use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
+use crate::support::scripted::{Scripted, Step, close, text, texts};
 use crate::support::{FIRST_US, events};
 
 /// A post of number `i` with these stamps.
@@ -15,11 +15,12 @@ fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
 }
 
 /// Cuts the connection behind `lines`.
-fn cut(lines: &[String]) -> Vec<crate::support::scripted::Step> {
+fn cut(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines))]
 }
 
-fn stay(lines: &[String]) -> Vec<crate::support::scripted::Step> {
+/// Stays connected behind `lines`.
+fn stay(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines)), Hang]
 }
 
@@ -164,8 +165,10 @@ fn another_server_goes_on_where_the_first_ended() {
     let first = Scripted::start([cut(&events(20, true)[..12])]);
     // Other stamps on the same events, and a replay that begins earlier.
     let elsewhere = |i| post(i, FIRST_US - 1_000_000 + i, Some(9_000 + i));
-    let theirs: Vec<_> =
-        events(20, true).iter().map(|line| line.replace(r#""cursor":1"#, r#""cursor":7001"#)).collect();
+    let theirs: Vec<_> = events(20, true)
+        .iter()
+        .map(|line| line.replace(r#""cursor":1"#, r#""cursor":7001"#))
+        .collect();
     let mut replay: Vec<_> = (50..55).map(elsewhere).collect();
     replay.extend(theirs.clone());
     let second = Scripted::start([stay(&replay)]);
@@ -184,13 +187,11 @@ fn a_run_without_any_event_yet_goes_back_to_its_own_beginning() {
         u64::try_from(since.as_micros()).unwrap()
     };
     let before = now_us();
-    let events = events(1, true);
     let event = post(1, before + 30_000_000, Some(100));
     let server = Scripted::start([
         vec![Accept, Sync, Send(close(1001, b"server shutting down"))],
         vec![Accept, Send(text(&event)), Hang],
     ]);
-    drop(events);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
     assert_eq!(server.asked()[0].query("cursor"), [""; 0]);
     let cursor: u64 = server.asked()[1].query("cursor")[0].parse().unwrap();

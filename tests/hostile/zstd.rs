@@ -2,9 +2,9 @@
 //! dictionary ends a run that insists and no other.
 
 use crate::support::events;
+use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
 use crate::support::scripted::{Scripted, binary, text, texts};
-use crate::support::run::{Run, Tail};
 
 /// A dictionary of its own for each salt.
 fn dictionary(salt: u64) -> Vec<u8> {
@@ -72,11 +72,8 @@ fn damaged_frames_are_skipped_and_told() {
 #[test]
 fn text_on_a_compressed_connection_is_taken_as_it_is() {
     let (events, ours) = (events(3, true), dictionary(1));
-    let mixed = [
-        compressed(&events[..1], &ours),
-        text(&events[1]),
-        compressed(&events[2..], &ours),
-    ];
+    let mixed =
+        [compressed(&events[..1], &ours), text(&events[1]), compressed(&events[2..], &ours)];
     let server = Scripted::start([vec![Accept, Send(mixed.concat()), Hang]]);
     tail_with(&server, "on", &ours).flags(&["-n", "3"]).run().ends_with(0).prints(&events);
 }

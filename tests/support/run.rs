@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
+use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
@@ -13,6 +14,7 @@ use super::{PATIENCE, Scratch};
 pub struct Tail {
     command: Command,
     home: Scratch,
+    state: PathBuf,
 }
 
 /// A `skytail tail` that has ended.
@@ -46,14 +48,19 @@ impl Tail {
             command.env(name, home.path("."));
         }
         command.env("NO_COLOR", "1").stdin(Stdio::null());
-        command.args(["tail", "--host", host, "--state"]);
-        command.arg(home.path("state.db"));
-        Self { command, home }
+        command.args(["tail", "--host", host]);
+        Self { command, state: home.path("state.db"), home }
     }
 
     /// Adds flags.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.command.args(flags);
+        self
+    }
+
+    /// Another state file than its own.
+    pub fn state(mut self, path: PathBuf) -> Self {
+        self.state = path;
         self
     }
 
@@ -77,28 +84,20 @@ impl Tail {
     }
 
     /// Runs to the end with the stdout of [`Tail::stdout`].
-    pub fn run_elsewhere(mut self) -> Run {
-        let child = self.command.stderr(Stdio::piped()).spawn().expect("start skytail");
-        drop(self.command);
-        Started { child, stderr: String::new(), _home: self.home }.finish()
-    }
-
-    /// Runs to the end with 0, and returns what a file holds then.
-    pub fn run_elsewhere_then(mut self, path: &str) -> String {
-        let child = self.command.stderr(Stdio::piped()).spawn().expect("start skytail");
-        drop(self.command);
-        let home = self.home;
-        Started { child, stderr: String::new(), _home: Scratch::new() }.finish().ends_with(0);
-        let text = std::fs::read_to_string(path).expect("read the file");
-        drop(home);
-        text
+    pub fn run_elsewhere(self) -> Run {
+        self.spawn().finish()
     }
 
     /// Starts it; stdout and stderr are piped.
     pub fn start(mut self) -> Started {
-        self.command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        self.command.stdout(Stdio::piped());
+        self.spawn()
+    }
+
+    fn spawn(mut self) -> Started {
+        self.command.arg("--state").arg(&self.state).stderr(Stdio::piped());
         let child = self.command.spawn().expect("start skytail");
-        Started { child, stderr: String::new(), _home: self.home }
+        Started { child, _home: self.home }
     }
 }
 
@@ -106,7 +105,6 @@ impl Tail {
 pub struct Started {
     /// The process.
     pub child: Child,
-    stderr: String,
     _home: Scratch,
 }
 
@@ -125,9 +123,9 @@ impl Started {
         let stderr = std::thread::spawn(move || read_all(stderr));
         let status = wait(&mut self.child);
         let stdout = stdout.join().expect("read stdout");
-        self.stderr += &String::from_utf8(stderr.join().expect("read stderr")).expect("UTF-8");
-        let Some(status) = status else { panic!("still running; stderr: {}", self.stderr) };
-        let run = Run { code: status.code(), lines: whole_events(&stdout), stderr: self.stderr.clone() };
+        let stderr = String::from_utf8(stderr.join().expect("read stderr")).expect("UTF-8");
+        let Some(status) = status else { panic!("still running; stderr: {stderr}") };
+        let run = Run { code: status.code(), lines: whole_events(&stdout), stderr };
         assert_printable(&run.stderr);
         run
     }

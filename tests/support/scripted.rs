@@ -129,12 +129,7 @@ impl Drop for Scripted {
     }
 }
 
-fn serve(
-    listener: TcpListener,
-    scripts: Vec<Vec<Step>>,
-    seen: &Mutex<Seen>,
-    is_over: &AtomicBool,
-) {
+fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, seen: &Mutex<Seen>, is_over: &AtomicBool) {
     let mut listener = Some(listener);
     let last = scripts.len().saturating_sub(1);
     for (number, script) in scripts.into_iter().enumerate() {

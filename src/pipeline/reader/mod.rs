@@ -209,9 +209,8 @@ impl Reader {
             let filled = tokio::select! {
                 biased;
                 () = self.stop.requested() => Err(Ended::Stopped),
-                filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
-                    filled.map_err(Ended::from)
-                }
+                // In front of the reading: a peer that sends without a pause would use up the
+                // task's turn each time, and nobody would look at the clock.
                 _ = tick.tick() => {
                     match alive.check(Instant::now(), stream.messages(), stream.events()) {
                         Action::Wait => {}
@@ -222,6 +221,9 @@ impl Reader {
                         self.stop.request(reason);
                     }
                     continue;
+                }
+                filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    filled.map_err(Ended::from)
                 }
             };
             if !batch.is_empty() {
