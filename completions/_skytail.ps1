@@ -230,6 +230,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'File of saved cursors [default: skytail/state.db in the directory for state]')
             [CompletionResult]::new('--checkpoint-every', '--checkpoint-every', [CompletionResultType]::ParameterName, 'Save the cursor this often')
             [CompletionResult]::new('--checkpoint-events', '--checkpoint-events', [CompletionResultType]::ParameterName, 'Save it after N events, too [default: no limit]')
+            [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)')
             [CompletionResult]::new('--rewind', '--rewind', [CompletionResultType]::ParameterName, 'Replay this much on reconnecting, less duplicates')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')

@@ -215,6 +215,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
             cand --checkpoint-every 'Save the cursor this often'
             cand --checkpoint-events 'Save it after N events, too [default: no limit]'
+            cand --join 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)'
             cand --rewind 'Replay this much on reconnecting, less duplicates'
             cand -n 'Stop after N events [default: no limit]'
             cand --limit 'Stop after N events [default: no limit]'

@@ -201,6 +201,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Na
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l join -d 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)' -r -f -a "auto\t''
+single\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r

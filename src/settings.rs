@@ -138,6 +138,17 @@ pub struct Connection {
     pub max_message_bytes: usize,
     /// How far to rewind on a new connection, in microseconds of event time.
     pub rewind_us: u64,
+    /// How a replay from a legacy server meets the live stream.
+    pub join: JoinMode,
+}
+
+/// `--join`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum JoinMode {
+    /// With a live connection beside the replay, on servers that lose events otherwise.
+    Auto,
+    /// On one connection, as the server does it.
+    Single,
 }
 
 /// What a run shows to people, on stderr.

@@ -12,7 +12,7 @@ use super::values::count::{parse_positive, parse_queue_events, parse_retries};
 use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
-use crate::settings::{CompressMode, ProgressMode, WhenFull};
+use crate::settings::{CompressMode, JoinMode, ProgressMode, WhenFull};
 
 /// The flags of `skytail tail`.
 #[derive(Clone, Debug, clap::Args)]
@@ -153,6 +153,17 @@ pub struct CursorArgs {
     /// Save it after N events, too [default: no limit]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
     pub checkpoint_events: Option<u64>,
+
+    /// How a replay meets the live stream of a legacy server:
+    /// auto (nothing lost), or single (as it does it)
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "HOW",
+        default_value = "auto"
+    )]
+    pub join: JoinMode,
 
     /// Replay this much on reconnecting, less duplicates
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]

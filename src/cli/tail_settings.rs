@@ -249,6 +249,7 @@ fn connection(args: &TailArgs, filter: &Filter) -> Connection {
         },
         max_message_bytes: source.max_frame_size,
         // Ten years at most: `values::duration` refuses more.
+        join: args.cursor.join,
         rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
     }
 }

@@ -91,6 +91,12 @@ impl Batch {
         self.ends.truncate(kept_lines);
     }
 
+    /// Keeps the first `lines` lines.
+    pub fn truncate(&mut self, lines: usize) {
+        self.ends.truncate(lines);
+        self.discard_open_line();
+    }
+
     /// Empties the batch and keeps its memory, up to `keep_bytes` of it.
     pub fn reset(&mut self, keep_bytes: usize) {
         self.bytes.clear();

@@ -31,6 +31,8 @@ pub(super) struct Attempts {
     pub(super) live_since: Option<TimeUs>,
     /// A server that was thought to have sequence numbers and has none.
     pub(super) without_seq: Vec<bool>,
+    /// What each server turned out to be.
+    pub(super) kinds: Vec<Option<ServerKind>>,
     /// The server's dictionary is not ours.
     pub(super) plain: bool,
     /// Whether the connection that just ended had brought an event.
@@ -48,6 +50,12 @@ impl Reader {
             _ => None,
         };
         let known = saved.and_then(|name| self.endpoints.iter().position(|e| e.label == *name));
+        let mut kinds = vec![None; self.endpoints.len()];
+        if let (Some(known), Start::Resume(resume)) = (known, &self.start)
+            && let Some(kind) = kinds.get_mut(known)
+        {
+            *kind = Some(resume.position.origin.kind);
+        }
         Attempts {
             number: 0,
             endpoint: known.unwrap_or(0),
@@ -56,6 +64,7 @@ impl Reader {
             refusing: vec![false; self.endpoints.len()],
             live_since: None,
             without_seq: vec![false; self.endpoints.len()],
+            kinds,
             plain: false,
             was_sound: false,
             any_success: false,
@@ -109,6 +118,8 @@ impl Reader {
                 tracing::warn!(%server, "{error}; going on uncompressed");
                 Ok(Duration::ZERO)
             }
+            // The next connection goes on from here, at once.
+            Ended::Horizon => Ok(Duration::ZERO),
             Ended::Connect(error) if error.is_permanent() => {
                 attempts.mark(|a| &mut a.refusing);
                 if attempts.refusing.iter().all(|refuses| *refuses) {
@@ -131,6 +142,7 @@ impl Reader {
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
         attempts.failures += 1;
+        self.metrics.reconnects.add(u64::from(attempts.was_sound));
         let most = match self.limits.max_retries {
             MaxRetries::Limit(most) => most,
             MaxRetries::OnceConnected if !attempts.any_success => {
@@ -165,6 +177,18 @@ impl Attempts {
         if let Some(flag) = list(self).get_mut(endpoint) {
             *flag = true;
         }
+    }
+
+    /// Notes what the present server is.
+    pub(super) fn know(&mut self, kind: ServerKind) {
+        if let Some(known) = self.kinds.get_mut(self.endpoint) {
+            *known = Some(kind);
+        }
+    }
+
+    /// What the present server is known to be.
+    pub(super) fn known_kind(&self) -> Option<ServerKind> {
+        self.kinds.get(self.endpoint).copied().flatten()
     }
 
     /// Moves on to the next server that has not refused for good.

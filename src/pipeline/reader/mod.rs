@@ -3,6 +3,8 @@
 //! or the next.
 
 mod attempts;
+mod horizon;
+mod join;
 mod quiet;
 
 use std::sync::Arc;
@@ -17,14 +19,16 @@ use crate::settings::{CompressMode, Connection as Limits};
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{self, Action, Dead, Liveness};
 use crate::source::v1::{Client, ConnectError, Fill, Stream, StreamError};
+use crate::source::{Asked, Connection};
 
 use super::channel::{Closed, Item, Sender};
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
 use attempts::Attempts;
+use horizon::Horizon;
+use quiet::QUIET;
 pub use quiet::WhenQuiet;
-use quiet::{QUIET, Quiet};
 
 /// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
 const BATCH_BYTES: usize = 256 * 1024;
@@ -106,6 +110,12 @@ enum Ended {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Dead(#[from] Dead),
+    /// The replay came so near to the live stream that only a join may go on.
+    #[error("the replay has reached the live stream")]
+    Horizon,
+    /// The live stream brought more than may be kept while the replay catches up.
+    #[error("the live stream brought too much while the replay caught up")]
+    JoinTooLong,
     #[error("stopped")]
     Stopped,
 }
@@ -155,54 +165,73 @@ impl Reader {
     async fn connect_and_read(&self, attempts: &mut Attempts) -> Ended {
         let Some(endpoint) = self.endpoints.get(attempts.endpoint) else { return Ended::Stopped };
         let asked = self.asked(endpoint, attempts);
-        let inflater = self.dictionary.as_ref().filter(|_| !attempts.plain);
-        let inflater = match inflater.map(|d| Inflater::new(&d.bytes)).transpose() {
-            Ok(inflater) => inflater,
-            Err(e) => return StreamError::Dictionary(e).into(),
-        };
-        tracing::debug!(server = %endpoint.label, ?asked, "connecting");
-        attempts.number += 1;
         attempts.was_sound = false;
-        let connecting = self.client.connect(endpoint, asked, inflater, attempts.number);
-        let stream = tokio::select! {
-            stream = connecting => stream,
-            () = self.stop.requested() => return Ended::Stopped,
+        let ended = match self.needs_join(asked, attempts) {
+            true => self.join(endpoint, asked, attempts).await,
+            false => self.single(endpoint, asked, attempts).await,
         };
-        let mut stream = match stream {
-            Ok(stream) => stream,
-            Err(e) => return e.into(),
-        };
-        tracing::info!(server = %endpoint.label, ?asked, "connected");
-        self.metrics.connected.set(1);
-        if attempts.live_since.is_some() {
-            self.metrics.reconnects.add(1);
-        }
-        attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
-        let ended = match self.read(&mut stream).await {
+        match ended {
             Ok(()) => Ended::Stopped,
             Err(ended) => ended,
-        };
-        attempts.was_sound = stream.is_proven();
-        if stream.is_proven() {
-            attempts.backoff.reset();
-            attempts.failures = 0;
-            attempts.any_success = true;
         }
-        if !matches!(ended, Ended::Stream(_)) {
-            stream.close(tokio::time::Instant::now() + GOOD_BYE).await;
-        }
+    }
+
+    /// One connection from `asked` on.
+    async fn single(
+        &self,
+        endpoint: &Endpoint,
+        asked: Asked,
+        attempts: &mut Attempts,
+    ) -> Result<(), Ended> {
+        let horizon = Horizon::of(asked, self.limits.join, TimeUs(now_us()));
+        let mut stream = self.connect(endpoint, asked, attempts).await?;
+        let ended = self.read(&mut stream, horizon).await;
+        self.part(&mut stream, attempts, ended.as_ref().err()).await;
         ended
     }
 
-    /// Reads one connection into the channel until either ends.
-    async fn read(&self, stream: &mut Stream) -> Result<(), Ended> {
-        let limits = liveness::Limits {
-            ping_after: self.limits.ping_after,
-            pong_timeout: self.limits.pong_timeout,
-            stall_timeout: self.limits.stall_timeout,
+    async fn connect(
+        &self,
+        endpoint: &Endpoint,
+        asked: Asked,
+        attempts: &mut Attempts,
+    ) -> Result<Stream, Ended> {
+        let dictionary = self.dictionary.as_ref().filter(|_| !attempts.plain);
+        let inflater = dictionary.map(|d| Inflater::new(&d.bytes)).transpose();
+        let inflater = inflater.map_err(StreamError::Dictionary)?;
+        tracing::debug!(server = %endpoint.label, ?asked, "connecting");
+        attempts.number += 1;
+        let connecting = self.client.connect(endpoint, asked, inflater, attempts.number);
+        let stream = tokio::select! {
+            stream = connecting => stream?,
+            () = self.stop.requested() => return Err(Ended::Stopped),
         };
+        tracing::info!(server = %endpoint.label, ?asked, "connected");
+        self.metrics.connected.set(1);
+        attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
+        Ok(stream)
+    }
+
+    /// Draws the consequences of a connection that has ended, and says good-bye where the
+    /// server is still there.
+    async fn part(&self, stream: &mut Stream, attempts: &mut Attempts, ended: Option<&Ended>) {
+        if let Some(kind) = stream.kind() {
+            attempts.was_sound = true;
+            attempts.backoff.reset();
+            attempts.failures = 0;
+            attempts.any_success = true;
+            attempts.know(kind);
+        }
+        if !matches!(ended, Some(Ended::Stream(_))) {
+            stream.close(tokio::time::Instant::now() + GOOD_BYE).await;
+        }
+    }
+
+    /// Reads one connection into the channel until either ends, or up to the horizon.
+    async fn read(&self, stream: &mut Stream, horizon: Option<Horizon>) -> Result<(), Ended> {
+        let limits = self.liveness_limits();
         let mut alive = Liveness::new(limits, Instant::now());
-        let mut quiet = Quiet::default();
+        let mut asked_at = None;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
         let mut batch = self.empty_batch();
         loop {
@@ -217,7 +246,7 @@ impl Reader {
                         Action::Ping => stream.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
-                    if let Some(reason) = quiet.check(self.when_quiet, &alive, stream) {
+                    if let Some(reason) = self.when_quiet.check(&mut asked_at, &alive, stream) {
                         self.stop.request(reason);
                     }
                     continue;
@@ -226,8 +255,12 @@ impl Reader {
                     filled.map_err(Ended::from)
                 }
             };
+            let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
             if !batch.is_empty() {
-                batch = self.hand_over(batch, stream, &mut alive).await?;
+                batch = self.hand_over(batch, stream.connection(), &mut alive).await?;
+            }
+            if reached {
+                return Err(Ended::Horizon);
             }
             match filled {
                 Ok(Fill::Full | Fill::Dry) => {}
@@ -236,10 +269,18 @@ impl Reader {
         }
     }
 
+    fn liveness_limits(&self) -> liveness::Limits {
+        liveness::Limits {
+            ping_after: self.limits.ping_after,
+            pong_timeout: self.limits.pong_timeout,
+            stall_timeout: self.limits.stall_timeout,
+        }
+    }
+
     async fn hand_over(
         &self,
         batch: Batch,
-        stream: &Stream,
+        connection: Arc<Connection>,
         alive: &mut Liveness,
     ) -> Result<Batch, Ended> {
         let waiting = Instant::now();
@@ -252,7 +293,7 @@ impl Reader {
         if waiting.elapsed() > Duration::from_millis(100) {
             alive.excuse(Instant::now());
         }
-        self.sender.send(Item { batch, connection: stream.connection() })?;
+        self.sender.send(Item { batch, connection })?;
         Ok(self.empty_batch())
     }
 

@@ -24,38 +24,38 @@ pub enum WhenQuiet {
     Until(TimeUs),
 }
 
-/// Proof that nothing more is coming for now: quiet for a while, and a ping answered since.
-#[derive(Debug, Default)]
-pub(super) struct Quiet {
-    /// Events and answers to pings when we asked.
-    asked_at: Option<(u64, u64)>,
+/// Events and answers to pings of a stream when it was asked whether there is more.
+pub(super) type AskedAt = Option<(u64, u64)>;
+
+/// Whether a stream has nothing more for now: quiet for a while, and a ping answered since.
+pub(super) fn is_exhausted(asked_at: &mut AskedAt, alive: &Liveness, stream: &mut Stream) -> bool {
+    match *asked_at {
+        Some((events, pongs)) if events == stream.events() => stream.pongs() > pongs,
+        _ => {
+            *asked_at = None;
+            if alive.quiet_for(Instant::now()) >= QUIET {
+                *asked_at = Some((stream.events(), stream.pongs()));
+                stream.ping();
+            }
+            false
+        }
+    }
 }
 
-impl Quiet {
+impl WhenQuiet {
+    /// Why the run ends now, if it does.
     pub(super) fn check(
-        &mut self,
-        when: WhenQuiet,
+        self,
+        asked_at: &mut AskedAt,
         alive: &Liveness,
         stream: &mut Stream,
     ) -> Option<Reason> {
-        let reason = match when {
-            WhenQuiet::Wait => return None,
-            WhenQuiet::CaughtUp => Reason::CaughtUp,
-            WhenQuiet::Until(until) if now_us() > until.0 => Reason::Until,
-            WhenQuiet::Until(_) => return None,
+        let reason = match self {
+            Self::Wait => return None,
+            Self::CaughtUp => Reason::CaughtUp,
+            Self::Until(until) if now_us() > until.0 => Reason::Until,
+            Self::Until(_) => return None,
         };
-        match self.asked_at {
-            Some((events, pongs)) if events == stream.events() => {
-                (stream.pongs() > pongs).then_some(reason)
-            }
-            _ => {
-                self.asked_at = None;
-                if alive.quiet_for(Instant::now()) >= QUIET {
-                    self.asked_at = Some((stream.events(), stream.pongs()));
-                    stream.ping();
-                }
-                None
-            }
-        }
+        is_exhausted(asked_at, alive, stream).then_some(reason)
     }
 }

@@ -147,6 +147,12 @@ impl Stream {
         self.connection.is_some()
     }
 
+    /// What the server turned out to be; `None` before the first sound event.
+    #[must_use]
+    pub fn kind(&self) -> Option<ServerKind> {
+        self.connection.as_ref().map(|connection| connection.origin.kind)
+    }
+
     /// What the lines so far belong to. Before the first sound event the kind of server is
     /// a guess, and no line that could prove it wrong exists.
     #[must_use]

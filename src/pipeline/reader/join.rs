@@ -1,0 +1,198 @@
+//! The lossless join: how a replay from a legacy server meets its live stream without the
+//! losses that the server has there (protocol/jetstream-v1.md §4.2).
+//!
+//! First a live connection, whose lines are kept; then, three seconds later, the replay, taken
+//! up to the first event of the live one. In that range the replay is always more than a
+//! second behind the tip, so none of the lossy rules apply. Then what was kept, then on.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
+
+use crate::event::batch::Batch;
+use crate::event::header;
+use crate::metrics::now_us;
+use crate::position::{ServerKind, TimeUs};
+use crate::settings::JoinMode;
+use crate::source::Asked;
+use crate::source::endpoint::Endpoint;
+use crate::source::liveness::{Action, Liveness};
+use crate::source::v1::Stream;
+
+use super::attempts::Attempts;
+use super::horizon::{Horizon, is_near};
+use super::quiet::{QUIET, is_exhausted};
+use super::{BATCH_BYTES, Ended, Reader};
+
+/// How long to wait for the live connection's first event; with a sparse filter none comes.
+const FIRST_EVENT: Duration = Duration::from_secs(3);
+
+/// How long after the live connection's first event the replay may begin.
+const HEAD_START: Duration = Duration::from_secs(3);
+
+/// How far our clock may be ahead of the server's, where no event tells its time.
+const CLOCK_MARGIN_US: u64 = 2_000_000;
+
+/// Most bytes of the live stream that are kept while the replay catches up: half a minute of
+/// the whole firehose.
+const MAX_KEPT_BYTES: usize = 16 << 20;
+
+/// What the live connection has brought and nobody has taken yet.
+#[derive(Debug, Default)]
+struct Kept {
+    batches: VecDeque<Batch>,
+    bytes: usize,
+}
+
+impl Kept {
+    fn push(&mut self, batch: Batch) -> Result<(), Ended> {
+        self.bytes += batch.bytes().len();
+        self.batches.push_back(batch);
+        if self.bytes > MAX_KEPT_BYTES { Err(Ended::JoinTooLong) } else { Ok(()) }
+    }
+}
+
+impl Reader {
+    /// Whether a replay from `asked` must be joined with the live stream: only on a server
+    /// that is known to be a legacy one, and only near the present.
+    pub(super) fn needs_join(&self, asked: Asked, attempts: &Attempts) -> bool {
+        self.limits.join == JoinMode::Auto
+            && attempts.known_kind() == Some(ServerKind::Legacy)
+            && is_near(asked, TimeUs(now_us()))
+    }
+
+    /// Joins a replay from `asked` with the live stream, and goes on with that.
+    pub(super) async fn join(
+        &self,
+        endpoint: &Endpoint,
+        asked: Asked,
+        attempts: &mut Attempts,
+    ) -> Result<(), Ended> {
+        let mut live = self.connect(endpoint, Asked::Live, attempts).await?;
+        let ended = self.join_with(&mut live, endpoint, asked, attempts).await;
+        self.part(&mut live, attempts, ended.as_ref().err()).await;
+        ended
+    }
+
+    async fn join_with(
+        &self,
+        live: &mut Stream,
+        endpoint: &Endpoint,
+        asked: Asked,
+        attempts: &mut Attempts,
+    ) -> Result<(), Ended> {
+        let mut kept = Kept::default();
+        let horizon = self.first_event(live, &mut kept).await?;
+        if live.kind() == Some(ServerKind::V2) {
+            // The server changed its kind behind its name; there is nothing to join.
+            return Err(Ended::Horizon);
+        }
+        if live.kind().is_some() && horizon.is_before(asked) {
+            // Its live stream lies behind the replay (a recording, a server that lags): there
+            // is no tip to meet.
+            let mut replay = self.connect(endpoint, asked, attempts).await?;
+            let ended = self.read(&mut replay, None).await;
+            self.part(&mut replay, attempts, ended.as_ref().err()).await;
+            return ended;
+        }
+        self.keep_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
+        let mut replay = self.connect(endpoint, asked, attempts).await?;
+        let replayed = self.replay_beside(&mut replay, horizon, live, &mut kept).await;
+        self.part(&mut replay, attempts, replayed.as_ref().err()).await;
+        replayed?;
+        tracing::debug!(kept_bytes = kept.bytes, "the replay has met the live stream");
+        let mut alive = Liveness::new(self.liveness_limits(), Instant::now());
+        for batch in kept.batches {
+            self.hand_over(batch, live.connection(), &mut alive).await?;
+        }
+        self.read(live, None).await
+    }
+
+    /// Waits for the live connection's first event, whose time is where the replay ends.
+    async fn first_event(&self, live: &mut Stream, kept: &mut Kept) -> Result<Horizon, Ended> {
+        let opened = TimeUs(now_us());
+        let deadline = TokioInstant::now() + FIRST_EVENT;
+        while live.kind().is_none() {
+            let mut batch = self.empty_batch();
+            let filled = tokio::select! {
+                filled = timeout_at(deadline, live.fill(&mut batch, self.batch_events, BATCH_BYTES)) => filled,
+                () = self.stop.requested() => return Err(Ended::Stopped),
+            };
+            let Ok(filled) = filled else { break };
+            filled?;
+            kept.push(batch)?;
+        }
+        let mut lines = kept.batches.iter().flat_map(Batch::lines);
+        let first = lines.find_map(|line| header::parse(line).ok());
+        Ok(Horizon::at(match first {
+            Some(header) => TimeUs(header.time_us),
+            None => opened.minus_us(CLOCK_MARGIN_US),
+        }))
+    }
+
+    async fn keep_until(
+        &self,
+        live: &mut Stream,
+        kept: &mut Kept,
+        deadline: TokioInstant,
+    ) -> Result<(), Ended> {
+        let mut pause = std::pin::pin!(sleep_until(deadline));
+        loop {
+            let mut batch = self.empty_batch();
+            tokio::select! {
+                () = &mut pause => return Ok(()),
+                () = self.stop.requested() => return Err(Ended::Stopped),
+                filled = live.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    filled?;
+                    kept.push(batch)?;
+                }
+            }
+        }
+    }
+
+    /// Reads the replay up to the horizon, or until it has nothing more, while the live
+    /// stream is kept.
+    async fn replay_beside(
+        &self,
+        replay: &mut Stream,
+        horizon: Horizon,
+        live: &mut Stream,
+        kept: &mut Kept,
+    ) -> Result<(), Ended> {
+        let limits = self.liveness_limits();
+        let mut alive = Liveness::new(limits, Instant::now());
+        let mut asked_at = None;
+        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
+        let (mut batch, mut beside) = (self.empty_batch(), self.empty_batch());
+        loop {
+            tokio::select! {
+                () = self.stop.requested() => return Err(Ended::Stopped),
+                filled = replay.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    let reached = horizon.cut(&mut batch, Some(ServerKind::Legacy));
+                    if !batch.is_empty() {
+                        batch = self.hand_over(batch, replay.connection(), &mut alive).await?;
+                    }
+                    if reached {
+                        return Ok(());
+                    }
+                    filled?;
+                }
+                filled = live.fill(&mut beside, self.batch_events, BATCH_BYTES) => {
+                    filled?;
+                    kept.push(std::mem::replace(&mut beside, self.empty_batch()))?;
+                }
+                _ = tick.tick() => {
+                    match alive.check(Instant::now(), replay.messages(), replay.events()) {
+                        Action::Wait => {}
+                        Action::Ping => replay.ping(),
+                        Action::GiveUp(dead) => return Err(dead.into()),
+                    }
+                    if is_exhausted(&mut asked_at, &alive, replay) {
+                        return Ok(());
+                    }
+                }
+            }
+        }
+    }
+}
