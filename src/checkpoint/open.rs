@@ -58,7 +58,15 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(told)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
-    match examine(&connection, path)? {
+    let (connection, version) = match examine(&connection, path) {
+        Err(StoreError::ReadOnly { .. }) if !has_log(path) => {
+            let connection = unchanging(path).map_err(told)?;
+            let version = examine(&connection, path)?;
+            (connection, version)
+        }
+        examined => (connection, examined?),
+    };
+    match version {
         0 => Ok(None),
         schema::VERSION => {
             connection.pragma_update(None, "query_only", true).map_err(told)?;
@@ -69,6 +77,25 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
             writable(path).map(Some)
         }
     }
+}
+
+/// Whether a log beside the file may hold what the file does not.
+fn has_log(path: &Path) -> bool {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    Path::new(&log).exists()
+}
+
+/// Opens a file that nobody can be writing, since neither it nor its directory can be written
+/// and there is no log: there SQLite could not make the index that readers share otherwise.
+fn unchanging(path: &Path) -> rusqlite::Result<Connection> {
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let url = url::Url::from_file_path(&absolute)
+        .map_err(|()| rusqlite::Error::InvalidPath(absolute.clone()))?;
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY
+        | OpenFlags::SQLITE_OPEN_NO_MUTEX
+        | OpenFlags::SQLITE_OPEN_URI;
+    Connection::open_with_flags(format!("{url}?immutable=1"), flags)
 }
 
 /// Makes the file, empty, before SQLite sees it: only so can it be its owner's alone from the

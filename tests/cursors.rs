@@ -1,0 +1,409 @@
+//! What `skytail cursors` promises, asked of the built binary.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use insta::assert_snapshot;
+use rusqlite::Connection;
+use skytail::checkpoint::lease::Lease;
+use tempfile::TempDir;
+
+/// A home of its own, and the state file in it.
+struct Home {
+    directory: TempDir,
+}
+
+/// What a command left behind, without what changes from run to run.
+#[derive(Debug)]
+struct Told {
+    code: Option<i32>,
+    stdout: String,
+    stderr: String,
+}
+
+impl Home {
+    fn new() -> Self {
+        Self { directory: TempDir::new().unwrap() }
+    }
+
+    fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    fn state(&self) -> PathBuf {
+        self.path().join("state.db")
+    }
+
+    fn command(&self, args: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        for (name, _) in std::env::vars_os() {
+            if name.to_string_lossy().starts_with("SKYTAIL_") {
+                command.env_remove(name);
+            }
+        }
+        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_DATA_HOME", "APPDATA"] {
+            command.env(name, self.path());
+        }
+        command.env("SKYTAIL_STATE", self.state()).env("NO_COLOR", "1").stdin(Stdio::null());
+        command.arg("cursors").args(args);
+        command
+    }
+
+    fn run(&self, args: &[&str]) -> Told {
+        self.told(&self.command(args).output().unwrap())
+    }
+
+    fn told(&self, output: &Output) -> Told {
+        let text = |bytes: &[u8]| {
+            let text = String::from_utf8(bytes.to_vec()).unwrap();
+            text.replace(self.path().to_str().unwrap(), "HOME")
+        };
+        Told {
+            code: output.status.code(),
+            stdout: text(&output.stdout),
+            stderr: text(&output.stderr),
+        }
+    }
+
+    /// Runs what must work and say nothing on stdout.
+    fn set(&self, name: &str, value: &str) {
+        let told = self.run(&["set", name, value]);
+        assert_eq!((told.code, &*told.stdout), (Some(0), ""), "{told:?}");
+    }
+
+    /// What a tail would have left under a name.
+    fn stopped(&self, name: &str) {
+        self.set(name, "1");
+        self.sql(&format!(
+            "UPDATE consumers SET set_seq = NULL, server = 'example.com', server_kind = 'v2',
+             newest_time_us = 1783175888186668, newest_seq = 77,
+             rewind_time_us = 1783175883186668, rewind_seq = 70,
+             latest_time_us = 1783175888186670, identities = zeroblob(24),
+             updated_at_us = 1783175888200000 WHERE name = '{name}'"
+        ));
+    }
+
+    fn sql(&self, sql: &str) {
+        Connection::open(self.state()).unwrap().execute_batch(sql).unwrap();
+    }
+
+    fn files(&self) -> Vec<String> {
+        let entries = fs::read_dir(self.path()).unwrap();
+        let mut names: Vec<String> =
+            entries.map(|e| e.unwrap().file_name().to_string_lossy().into_owned()).collect();
+        names.sort();
+        names
+    }
+}
+
+/// The message of a command that must fail with 1 and print nothing to stdout.
+fn failure(told: Told) -> String {
+    assert_eq!((told.code, &*told.stdout), (Some(1), ""), "{told:?}");
+    told.stderr
+}
+
+#[test]
+fn without_a_state_file_there_is_nothing_to_list_and_nothing_is_made() {
+    let home = Home::new();
+    insta::allow_duplicates! {
+        for args in [&["list"][..], &["list", "--json"]] {
+            let told = home.run(args);
+            assert_eq!((told.code, &*told.stdout), (Some(0), ""), "{told:?}");
+            assert_snapshot!(told.stderr, @"no saved cursors in HOME/state.db");
+        }
+    }
+    assert_eq!(home.run(&["list", "-q"]).stderr, "");
+    assert_snapshot!(failure(home.run(&["show", "posts"])), @r#"skytail: error: no cursor is saved as "posts" in HOME/state.db: nothing is saved there"#);
+    assert_snapshot!(failure(home.run(&["rm", "posts"])), @r#"skytail: error: no cursor is saved as "posts" in HOME/state.db: nothing is saved there"#);
+    assert_eq!(home.files(), [""; 0]);
+}
+
+#[test]
+fn the_default_state_file_is_in_the_directory_for_state_and_its_owners_alone() {
+    let home = Home::new();
+    let mut command = home.command(&["set", "posts", "-1h"]);
+    let output = command.env_remove("SKYTAIL_STATE").output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let state = if cfg!(target_os = "linux") {
+        home.path().join("skytail/state.db")
+    } else {
+        println!("the place is only checked on Linux");
+        return;
+    };
+    #[cfg(unix)]
+    for (path, wanted) in [(state.parent().unwrap(), 0o700), (state.as_path(), 0o600)] {
+        use std::os::unix::fs::PermissionsExt;
+        let mode = fs::metadata(path).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, wanted, "{}", path.display());
+    }
+    assert!(state.is_file());
+}
+
+#[test]
+fn what_is_set_is_listed_and_shown() {
+    let home = Home::new();
+    home.stopped("posts");
+    let told = home.run(&["set", "likes", "12", "--server", "jetstream.example.com"]);
+    assert_snapshot!(told.stderr, @"likes starts at seq 12 on jetstream.example.com with --cursor auto");
+    let told = home.run(&["set", "posts", "2026-07-04"]);
+    assert_snapshot!(told.stderr, @"posts starts at 2026-07-04T00:00:00.000000Z with --cursor auto");
+    home.sql("UPDATE consumers SET updated_at_us = 1783175888200000");
+    let told = home.run(&["list", "--json"]);
+    assert_eq!((told.code, &*told.stderr), (Some(0), ""));
+    assert_snapshot!(told.stdout, @r#"
+    {"name":"likes","by_hand":true,"server":"jetstream.example.com","server_kind":null,"cursor":12,"time_us":null,"seq":12,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":null}
+    {"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000}}
+    "#);
+    let told = home.run(&["show", "--json", "posts"]);
+    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000},"gaps":[]}"#);
+    let table = home.run(&["list"]).stdout;
+    let columns: Vec<Vec<&str>> =
+        table.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
+    assert_eq!(columns[1], ["likes", "jetstream.example.com", "12"], "{table}");
+    assert_eq!(columns[2], ["posts", "any", "1783123200000000"], "{table}");
+    let page = home.run(&["show", "posts"]).stdout;
+    assert!(
+        page.contains("previous:     seq 77 at 2026-07-04T14:38:08.186668Z on example.com"),
+        "{page}"
+    );
+}
+
+#[test]
+fn where_a_tail_stopped_is_listed_and_shown() {
+    let home = Home::new();
+    home.stopped("posts");
+    home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old')");
+    let told = home.run(&["show", "posts", "--json"]);
+    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old"}]}"#);
+    let page = home.run(&["show", "posts"]).stdout;
+    assert!(page.contains("identities:   3\n"), "{page}");
+    assert!(
+        page.contains(
+            "gap:          from seq 4 to seq 9, seen 2128-06-11T08:53:20.000000Z: too old"
+        ),
+        "{page}"
+    );
+}
+
+#[test]
+fn a_later_set_replaces_the_earlier_and_ages_count_from_now() {
+    let home = Home::new();
+    home.set("posts", "12");
+    home.set("posts", "-15m");
+    let json: serde_json::Value =
+        serde_json::from_str(&home.run(&["show", "posts", "--json"]).stdout).unwrap();
+    assert_eq!(json["by_hand"], true);
+    assert_eq!(json["seq"], serde_json::Value::Null);
+    let age = json["saved_at_us"].as_u64().unwrap() - json["time_us"].as_u64().unwrap();
+    assert_eq!(age, 900_000_000);
+}
+
+#[test]
+fn what_is_removed_is_gone_and_an_unknown_name_removes_nothing() {
+    let home = Home::new();
+    for name in ["app.bsky.feed.post", "app.bsky.feed.like", "chat", "notes"] {
+        home.set(name, "12");
+    }
+    let told = home.run(&["rm", "chat", "app.bsky.feed.posts"]);
+    assert_snapshot!(failure(told), @r#"skytail: error: no cursor is saved as "app.bsky.feed.posts" in HOME/state.db: did you mean "app.bsky.feed.post", "app.bsky.feed.like"?"#);
+    assert_snapshot!(failure(home.run(&["show", "feed"])), @r#"skytail: error: no cursor is saved as "feed" in HOME/state.db: did you mean "app.bsky.feed.like", "app.bsky.feed.post"?"#);
+    assert_snapshot!(failure(home.run(&["show", "zzz"])), @r#"skytail: error: no cursor is saved as "zzz" in HOME/state.db: see `skytail cursors list`"#);
+    let told = home.run(&["rm", "chat", "notes", "chat"]);
+    assert_eq!((told.code, &*told.stdout), (Some(0), ""));
+    assert_snapshot!(told.stderr, @r#"
+    forgot "chat"
+    forgot "notes"
+    "#);
+    assert_eq!(home.run(&["list", "--json"]).stdout.lines().count(), 2);
+}
+
+#[test]
+fn wrong_values_and_names_are_errors_of_usage_and_make_no_file() {
+    let home = Home::new();
+    let mut told = Vec::new();
+    for args in [
+        &["set", "posts", "yesterdy"][..],
+        &["set", "posts", "auto"],
+        &["set", "posts", "2999-01-01"],
+        &["set", "posts", "0"],
+        &["set", "two words", "12"],
+        &["set", "posts", "12", "--server", "http://"],
+        &["set", "posts", "12", "--state", ""],
+        &["rm"],
+        &["list", "--state"],
+    ] {
+        let outcome = home.run(args);
+        assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
+        told.push(outcome.stderr.lines().next().unwrap().to_owned());
+    }
+    // The clock in one of them.
+    let clock = told[2].find("says ").unwrap();
+    told[2].replace_range(clock.., "says …");
+    assert_snapshot!(told.join("\n"), @r#"
+    error: "yesterdy" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+    error: "auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+    error: "2999-01-01" lies in the future: this machine's clock says …
+    error: 0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event
+    error: "two words" is no consumer name: write 1 to 200 printable characters without spaces
+    error: --server: "http://" is no host (empty host): give HOST, HOST:PORT or a ws(s):// or http(s):// URL
+    error: a value is required for '--state <FILE>' but none was supplied
+    error: the following required arguments were not provided:
+    error: a value is required for '--state <FILE>' but none was supplied
+    "#);
+    assert_eq!(home.files(), [""; 0]);
+}
+
+#[test]
+fn a_file_that_is_no_state_file_is_refused_and_left_as_it_is() {
+    let home = Home::new();
+    let text = "dear diary, ".repeat(100);
+    fs::write(home.state(), &text).unwrap();
+    insta::allow_duplicates! {
+        for args in [&["list"][..], &["show", "posts"], &["set", "posts", "12"], &["rm", "posts"]] {
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: HOME/state.db is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is");
+        }
+    }
+    assert_eq!(fs::read_to_string(home.state()).unwrap(), text);
+    assert_eq!(home.files(), ["state.db"]);
+}
+
+#[test]
+fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
+    let home = Home::new();
+    home.set("posts", "12");
+    home.sql("PRAGMA user_version = 9");
+    insta::allow_duplicates! {
+        for args in [&["list"][..], &["show", "posts"], &["set", "posts", "13"], &["rm", "posts"]] {
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 1: update skytail, or name another file with --state FILE");
+        }
+    }
+}
+
+#[test]
+fn a_damaged_row_is_named_hides_no_other_and_can_be_replaced() {
+    let home = Home::new();
+    home.stopped("bad");
+    home.stopped("good");
+    home.sql("UPDATE consumers SET identities = x'010203' WHERE name = 'bad'");
+    let told = home.run(&["list", "--json"]);
+    assert_eq!(told.code, Some(1));
+    assert_snapshot!(told.stderr, @r#"skytail: error: the saved cursor "bad" in HOME/state.db is damaged: column identities has 3 bytes, no multiple of 8; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`"#);
+    assert_eq!(told.stdout.lines().count(), 1, "{told:?}");
+    assert_eq!(failure(home.run(&["show", "bad"])), told.stderr);
+    home.set("bad", "12");
+    assert_eq!(home.run(&["list"]).code, Some(0));
+}
+
+#[test]
+fn a_state_file_that_can_not_be_made_or_written_is_named() {
+    let home = Home::new();
+    fs::write(home.path().join("file"), "").unwrap();
+    let below = home.path().join("file/state.db");
+    let told = home.run(&["set", "posts", "12", "--state", below.to_str().unwrap()]);
+    assert_snapshot!(failure(told), @"skytail: error: can't open the state file HOME/file/state.db: not a directory; name another with --state FILE");
+    let told = home.run(&["set", "posts", "12", "--state", home.path().to_str().unwrap()]);
+    assert_snapshot!(failure(told), @"skytail: error: can't open the state file HOME: is a directory; name another with --state FILE");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_read_only_directory_can_be_listed_and_not_changed() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    home.set("posts", "12");
+    let allow = |directory: u32, file: u32| {
+        fs::set_permissions(home.state(), fs::Permissions::from_mode(file)).unwrap();
+        fs::set_permissions(home.path(), fs::Permissions::from_mode(directory)).unwrap();
+    };
+    allow(0o500, 0o400);
+    if fs::write(home.path().join("probe"), "").is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    let (list, set) = (home.run(&["list", "--json"]), home.run(&["set", "posts", "13"]));
+    let lacking =
+        home.run(&["set", "posts", "13", "--state", home.path().join("new.db").to_str().unwrap()]);
+    allow(0o700, 0o600);
+    assert_eq!((list.code, list.stdout.lines().count()), (Some(0), 1), "{list:?}");
+    assert_snapshot!(failure(set), @"skytail: error: the state file HOME/state.db is read-only: make it and its directory writable, or name another with --state FILE");
+    assert_snapshot!(failure(lacking), @"skytail: error: can't open the state file HOME/new.db: Permission denied (os error 13); name another with --state FILE");
+}
+
+#[test]
+fn while_a_tail_runs_its_cursor_can_be_seen_and_not_changed() {
+    let home = Home::new();
+    home.stopped("posts");
+    home.set("likes", "12");
+    let lease = Lease::acquire(&home.state(), "posts").unwrap();
+    let pid = std::process::id().to_string();
+    insta::allow_duplicates! {
+        for args in [&["set", "posts", "13"][..], &["rm", "likes", "posts"]] {
+            let told = failure(home.run(args)).replace(&pid, "PID");
+            assert_snapshot!(told, @r#"skytail: error: consumer "posts" is in use by skytail with pid PID: stop it first, or it would overwrite the change"#);
+        }
+    }
+    assert_eq!(home.run(&["list"]).stdout.lines().count(), 3);
+    assert!(home.run(&["show", "posts"]).stdout.contains("example.com (v2)"));
+    home.set("likes", "13");
+    drop(lease);
+    home.set("posts", "13");
+}
+
+#[test]
+fn the_reader_may_close_the_pipe() {
+    let home = Home::new();
+    home.set("posts", "12");
+    let (reader, writer) = std::io::pipe().unwrap();
+    drop(reader);
+    let output = home.command(&["list"]).stdout(writer).output().unwrap();
+    let told = home.told(&output);
+    assert_eq!((told.code, &*told.stderr), (Some(0), ""), "{told:?}");
+}
+
+/// Not a test of its own: the process that [`a_killed_process_lets_go_of_its_lease`] kills.
+#[test]
+fn hold_a_lease_until_killed() {
+    let Some(state) = std::env::var_os("HOLD_A_LEASE_IN") else { return };
+    let _lease = Lease::acquire(Path::new(&state), "posts").unwrap();
+    // On a line of its own, whatever the harness has begun to print.
+    writeln!(std::io::stdout(), "\nheld").unwrap();
+    let _ = std::io::stdin().read_line(&mut String::new());
+}
+
+#[test]
+fn a_killed_process_lets_go_of_its_lease() {
+    let home = Home::new();
+    home.set("posts", "12");
+    let mut holder: Child = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "hold_a_lease_until_killed", "--nocapture"])
+        .env("HOLD_A_LEASE_IN", home.state())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(holder.stdout.take().unwrap()).lines();
+    assert!(lines.any(|line| line.unwrap() == "held"));
+    let refusal = failure(home.run(&["set", "posts", "13"]));
+    assert!(refusal.contains(&format!("with pid {}:", holder.id())), "{refusal}");
+    holder.kill().unwrap();
+    holder.wait().unwrap();
+    home.set("posts", "13");
+}
+
+#[test]
+fn many_processes_may_make_the_file_at_once() {
+    let home = Home::new();
+    let names: Vec<String> = (0..12).map(|i| format!("consumer{i}")).collect();
+    let makers: Vec<Child> = names
+        .iter()
+        .map(|name| home.command(&["set", name, "12"]).stderr(Stdio::piped()).spawn().unwrap())
+        .collect();
+    for maker in makers {
+        let output = maker.wait_with_output().unwrap();
+        assert!(output.status.success(), "{output:?}");
+    }
+    assert_eq!(home.run(&["list", "--json"]).stdout.lines().count(), names.len());
+}
