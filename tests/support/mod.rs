@@ -115,6 +115,20 @@ pub fn serve_command(recording: impl AsRef<OsStr>) -> Command {
     command
 }
 
+/// Takes the settings of whoever runs the tests away from a command, and gives it a home.
+pub fn at_home(command: &mut Command, home: &Path) {
+    for (name, _) in std::env::vars_os() {
+        let name = name.to_string_lossy().into_owned();
+        if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {
+            command.env_remove(name);
+        }
+    }
+    for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "APPDATA"] {
+        command.env(name, home);
+    }
+    command.env("NO_COLOR", "1").stdin(Stdio::null());
+}
+
 /// A file of the shared protocol documents, or `None` (with the reason printed) where this
 /// machine has none.
 pub fn shared(name: &str) -> Option<PathBuf> {

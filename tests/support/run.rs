@@ -8,7 +8,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
 use super::scripted::Scripted;
-use super::{PATIENCE, Scratch};
+use super::{PATIENCE, Scratch, at_home};
 
 /// A `skytail tail` that will be run.
 pub struct Tail {
@@ -38,16 +38,7 @@ impl Tail {
     pub fn of_host(host: &str) -> Self {
         let home = Scratch::new();
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-        for (name, _) in std::env::vars_os() {
-            let name = name.to_string_lossy().into_owned();
-            if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {
-                command.env_remove(name);
-            }
-        }
-        for name in ["HOME", "XDG_CONFIG_HOME", "XDG_STATE_HOME", "XDG_CACHE_HOME", "APPDATA"] {
-            command.env(name, home.path("."));
-        }
-        command.env("NO_COLOR", "1").stdin(Stdio::null());
+        at_home(&mut command, &home.path("."));
         command.args(["tail", "--host", host]);
         Self { command, state: home.path("state.db"), home }
     }

@@ -30,20 +30,12 @@ impl Ended {
 /// `skytail tail` with a state file in `directory`, without the machine's own settings.
 pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    for (name, _) in std::env::vars_os() {
-        let name = name.to_string_lossy().into_owned();
-        if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {
-            command.env_remove(name);
-        }
-    }
+    super::at_home(&mut command, directory);
     command
         .arg("tail")
         .arg("--state")
         .arg(directory.join("state.db"))
         .args(flags)
-        .env("XDG_CONFIG_HOME", directory)
-        .env("XDG_CACHE_HOME", directory)
-        .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     command
