@@ -10,7 +10,9 @@ use crate::event::malformed::Malformed;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::position::window::{Savepoint, Window};
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, Start, TimeUs};
+use crate::position::{
+    BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, ServerKind, Start, TimeUs,
+};
 use crate::source::{Asked, Connection};
 
 use super::stop::Reason;
@@ -18,12 +20,6 @@ use super::stop::Reason;
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
 /// 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses none.
 const REORDER_US: u64 = 1_000_000;
-
-/// How far ahead of both our clock and the stream an event's time may lie and still be
-/// believed. An absurd one must not become a cursor (a server takes a later one for "live",
-/// and all in between is lost: protocol/jetstream-v1.md §4), nor end a run. It has to be ahead
-/// of the stream, too, since our own clock may be the one that is wrong.
-const BELIEVED_AHEAD_US: u64 = 86_400_000_000;
 
 /// What a sieve is asked for.
 #[derive(Clone, Debug)]
@@ -295,7 +291,9 @@ impl Sieve {
         Some(Verdict::Drop)
     }
 
-    /// An event's place in the stream. One with an absurd time stands where it came.
+    /// An event's place in the stream. One with an absurd time stands where it came. To be
+    /// absurd it has to be ahead of the stream, too: our own clock may be the one that is
+    /// wrong.
     fn place(&self, header: &Header<'_>) -> Mark {
         let time = TimeUs(header.time_us);
         let latest = self.window.latest();

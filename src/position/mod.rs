@@ -26,6 +26,12 @@ impl Seq {
     pub const LIMIT: u64 = 1_000_000_000_000_000;
 }
 
+/// How far ahead of the present, in microseconds, an event's time may lie and still be
+/// believed: a day, for clocks that are wrong. An absurd time must not become a cursor (a
+/// server takes a later one for "live", and all in between is lost: protocol/jetstream-v1.md
+/// §4), nor say that a replay or a run is at its end.
+pub const BELIEVED_AHEAD_US: u64 = 86_400_000_000;
+
 impl TimeUs {
     /// This instant moved back by `us` microseconds, not below the epoch.
     #[must_use]

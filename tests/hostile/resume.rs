@@ -98,6 +98,21 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
 }
 
 #[test]
+fn a_time_in_the_far_future_ends_no_replay() {
+    let mut events = events(20, false);
+    events.insert(5, post(99, 9_007_199_254_740_991, None));
+    let server = Scripted::start([vec![
+        Accept,
+        Send(texts(&events[..6])),
+        Sync,
+        Send(texts(&events[6..])),
+        Hang,
+    ]]);
+    let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "21"]).run();
+    run.ends_with(0).prints(&events);
+}
+
+#[test]
 fn a_time_in_the_far_future_ends_no_run() {
     let mut events = events(20, true);
     events.insert(5, post(99, 9_007_199_254_740_991, Some(4)));

@@ -7,7 +7,7 @@
 
 use crate::event::batch::Batch;
 use crate::event::header;
-use crate::position::{ServerKind, TimeUs};
+use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
 use crate::settings::JoinMode;
 use crate::source::Asked;
 
@@ -41,9 +41,12 @@ impl Horizon {
     }
 
     /// Cuts off what lies at the horizon or beyond, if the lines come from a legacy server;
-    /// says whether there was anything. The times of such a server only grow.
+    /// says whether there was anything. The times of such a server only grow; an absurd one
+    /// says nothing, or a replay that holds it could never pass it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
-        let is_beyond = |line: &[u8]| header::parse(line).is_ok_and(|h| h.time_us >= self.0.0);
+        let beyond = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
+        let is_beyond =
+            |line: &[u8]| header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us));
         if kind != Some(ServerKind::Legacy) || !batch.lines().last().is_some_and(is_beyond) {
             return false;
         }
@@ -80,6 +83,13 @@ mod tests {
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
         assert!(!horizon.cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
+    }
+
+    #[test]
+    fn an_absurd_time_is_no_horizon() {
+        let mut lines = batch(&[10, 20, u64::MAX]);
+        assert!(!Horizon::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::Legacy)));
+        assert_eq!(lines.len(), 3);
     }
 
     #[test]
