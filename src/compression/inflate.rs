@@ -26,9 +26,7 @@ pub enum InflateError {
     #[error("not a zstd frame (it starts with {0:02x?})")]
     NotZstd(Vec<u8>),
     /// Compressed with another dictionary.
-    #[error(
-        "the server compresses with dictionary {frame}, but the one here is {ours}: install that one, or use --compress off"
-    )]
+    #[error("the server compresses with dictionary {frame}, but the one here is {ours}")]
     Dictionary {
         /// The frame's dictionary ID.
         frame: u32,
@@ -36,7 +34,9 @@ pub enum InflateError {
         ours: u32,
     },
     /// Too much comes out.
-    #[error("it decompresses to more than {max_bytes} bytes: if that is real, raise the limit")]
+    #[error(
+        "it decompresses to more than {max_bytes} bytes: if that is real, raise --max-frame-size"
+    )]
     TooLarge {
         /// The cap.
         max_bytes: usize,
