@@ -7,7 +7,7 @@
 //! `_` behind it.
 //!
 //! Whatever a message or field holds, no control character reaches stderr raw, and no text is
-//! longer than [`MAX_CHARS`].
+//! longer than 2,000 characters.
 
 use std::fmt::{self, Write as _};
 
