@@ -209,3 +209,27 @@ fn a_second_run_with_the_same_consumer_is_refused_with_the_pid_of_the_first() {
     let other = tail(&scratch.path(""), &["--demo", "--consumer", "other", "-n", "1"]);
     assert_eq!(other.code(), 0, "{}", other.stderr);
 }
+
+#[test]
+fn a_second_ctrl_c_leaves_at_once_with_130_though_the_output_is_stuck() {
+    let scratch = Scratch::new();
+    let server = ServeProcess::start(&scratch.recording(&long_events(5_000, 5_000, true)), &[]);
+    // Nobody reads on, so a clean stop would wait for a minute.
+    let flags = ["--host", &host(&server), "--drain-timeout", "60s"];
+    let mut run = TailProcess::start(&scratch.path(""), &flags);
+    run.lines(300);
+    run.signal_until_it_ends("INT");
+    let ended = run.wait();
+    assert_eq!((ended.code(), &*ended.stderr), (130, ""));
+}
+
+#[test]
+fn a_hangup_stops_cleanly() {
+    let scratch = Scratch::new();
+    let mut run = TailProcess::start(&scratch.path(""), &["--demo"]);
+    run.lines(1);
+    run.signal("HUP");
+    let ended = run.wait();
+    assert_eq!(ended.code(), 0);
+    assert!(ended.stderr.contains("stopped by a signal"), "{}", ended.stderr);
+}

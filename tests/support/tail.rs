@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
+use std::time::{Duration, Instant};
 
 /// A `skytail tail` child whose stdout is read by the test. Killed on drop.
 pub struct TailProcess {
@@ -66,6 +67,16 @@ impl TailProcess {
         let pid = self.child.id().to_string();
         let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("run kill");
         assert!(sent.success());
+    }
+
+    /// Sends a signal again and again until the process has ended, without reading on.
+    pub fn signal_until_it_ends(&mut self, signal: &str) {
+        let patience = Instant::now() + super::PATIENCE;
+        while self.child.try_wait().expect("wait for the tail").is_none() {
+            assert!(Instant::now() < patience, "still running");
+            self.signal(signal);
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     /// Reads to the end.
