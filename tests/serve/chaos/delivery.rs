@@ -36,7 +36,8 @@ async fn swap_changes_neighbours_of_two_accounts() {
 #[test]
 fn dribble_sends_byte_by_byte() {
     let scratch = Scratch::new();
-    let lines = events(20, true);
+    // Enough of them that a busy machine lets the reader run in between.
+    let lines = events(200, true);
     let server = chaotic(&scratch.recording(&lines), "dribble=1");
     let mut stream = upgraded(&server, "");
     let (mut bytes, mut reads) = (Vec::new(), 0);
