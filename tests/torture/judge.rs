@@ -152,20 +152,32 @@ impl<'a> Judge<'a> {
         self.seen.iter().filter(|seen| **seen).count() as u64
     }
 
-    /// A new life begins, after a clean stop or at the state file's mercy: what was printed
-    /// behind `saved` may come again.
+    /// A new life begins, at the state file's mercy: what was printed behind `saved` may come
+    /// again. If the life before stopped cleanly, that can be nothing that it printed.
     pub fn begin_life(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
+        let printed_last = match self.printed.len() > self.life_began {
+            true => Some(self.printed.len() - 1),
+            false => self.repeated_at,
+        };
         self.torn.clear();
         self.life += 1;
         self.life_began = self.printed.len();
         self.repeated_at = None;
         self.repeated_in_life = 0;
-        self.may_repeat_from = match saved {
-            _ if was_clean => self.printed.len(),
-            None => 0,
-            Some(saved) => self.line_behind(saved)?,
-        };
-        Ok(())
+        self.may_repeat_from = saved.map_or(Ok(0), |saved| self.line_behind(saved))?;
+        match printed_last {
+            Some(last) if was_clean && last >= self.may_repeat_from => {
+                let event = self.printed.get(last).map_or(0, |printed| printed.event);
+                let what = format!("was printed before a clean stop, which saved {saved:?}");
+                Err(self.told(Breach::Repeated, event, &what))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Files are read, all at once, behind the last life: nothing in them may come twice.
+    pub fn begin_files(&mut self) {
+        self.life += 1;
     }
 
     /// Takes output of the present life.

@@ -2,6 +2,7 @@
 //! one after another, each with a recording, servers, a state file and a seed of its own.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::judge::{Breach, Judge, Order, Verdict};
@@ -76,6 +77,8 @@ pub struct Setting<'a> {
     pub seed: u64,
     /// When the last round begins to end.
     pub until: Instant,
+    /// A variable for the program under test.
+    pub variable: Option<(&'a str, &'a str)>,
 }
 
 impl Lane {
@@ -126,9 +129,12 @@ impl<'a> Round<'a> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let recording = Recording::new(lane.nature, lane.events, &mut rng);
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture");
-        let name = format!("{}-{}-{seed:x}", lane.name.replace(' ', "-"), std::process::id());
-        let directory = root.join(name);
-        // What an earlier run of the same seed and process id left behind.
+        // Rounds of one seed may run at once, on other programs.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let directory = root.join(format!("{}-{process}-{count}", lane.name.replace(' ', "-")));
+        // What an earlier process of the same number left behind.
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("out")).expect("make a directory");
         let text = recording.lines.join("\n") + "\n";
@@ -138,7 +144,7 @@ impl<'a> Round<'a> {
 
     fn run(mut self, totals: &mut Totals) -> Result<(), Failure> {
         let mut rig = Rig::start(self.lane, &self.directory, self.seed, &mut self.rng);
-        let mut life = Life::new(self.lane, self.setting.client, &self.directory, &rig, &mut self.rng);
+        let mut life = Life::new(self.lane, self.setting, &self.directory, &rig, &mut self.rng);
         let recording = std::mem::replace(&mut self.recording, Recording::empty());
         let wants = |line: &str| self.lane.wants(line);
         let mut judge = Judge::new(&recording, self.lane.order, self.lane.is_verbatim(), wants);
@@ -189,7 +195,7 @@ impl<'a> Round<'a> {
         }
         life.live(Stopper::complete(), Begin::Last, rig, judge, &mut self.rng)?;
         if !is_piped {
-            judge.begin_life(None, true)?;
+            judge.begin_files();
             judge.feed(&self.files())?;
         }
         judge.conclude()

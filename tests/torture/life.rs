@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::judge::{Judge, Saved, Verdict};
-use super::lane::{Filter, Lane, Output, failed};
+use super::lane::{Filter, Lane, Output, Setting, failed};
 use super::recording::{RARE_COLLECTION, RARE_DID};
 use super::rig::Rig;
 use crate::support::{PATIENCE, at_home};
@@ -74,6 +74,7 @@ pub struct Lived {
 /// All lives of a round, one at a time.
 pub struct Life {
     client: PathBuf,
+    variable: Option<(String, String)>,
     directory: PathBuf,
     output: Output,
     kills_servers: bool,
@@ -85,7 +86,7 @@ impl Life {
     /// Chooses the flags for a round.
     pub fn new(
         lane: &Lane,
-        client: &Path,
+        setting: &Setting<'_>,
         directory: &Path,
         rig: &Rig,
         rng: &mut fastrand::Rng,
@@ -126,7 +127,8 @@ impl Life {
         }
         flags.extend(lane.flags.iter().map(|flag| (*flag).to_owned()));
         Self {
-            client: client.to_owned(),
+            client: setting.client.to_owned(),
+            variable: setting.variable.map(|(name, value)| (name.to_owned(), value.to_owned())),
             directory: directory.to_owned(),
             output: lane.output,
             kills_servers: lane.kills_servers,
@@ -232,7 +234,7 @@ impl Life {
     fn command(&self, begin: Begin) -> Command {
         let mut command = Command::new(&self.client);
         at_home(&mut command, &self.directory);
-        command.arg("tail").args(&self.flags);
+        command.arg("tail").args(&self.flags).envs(self.variable.clone());
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
         match begin {

@@ -48,7 +48,7 @@ fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
         lanes::lanes().into_iter().filter(|lane| lane.name.contains(&picked)).collect();
     assert!(!lanes.is_empty(), "no lane is called {picked:?}");
     println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
-    let setting = Setting { client: &client, seed, until: Instant::now() + lasting };
+    let setting = Setting { client: &client, seed, until: Instant::now() + lasting, variable: None };
     let (mut totals, mut failures) = (Totals::default(), Vec::new());
     std::thread::scope(|scope| {
         let threads: Vec<_> = lanes

@@ -9,8 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Most bytes handed on at a time.
+/// Most bytes handed on at a time,
 const CHUNK_BYTES: usize = 8 * 1024;
+/// and most of them in a second's part.
+const PARTS_OF_A_SECOND: u64 = 50;
 
 /// What the network does to connections.
 #[derive(Clone, Copy, Debug)]
@@ -131,7 +133,8 @@ fn hand_on(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> b
     };
     let mut until_cut = draw(weather.cut_every_bytes);
     let mut until_stall = draw(weather.stall_every_bytes);
-    let mut chunk = [0; CHUNK_BYTES];
+    let most = weather.bytes_per_second.map_or(u64::MAX, |speed| speed / PARTS_OF_A_SECOND);
+    let mut chunk = vec![0; CHUNK_BYTES.min(most as usize)];
     let mut was_served = false;
     loop {
         let Ok(read @ 1..) = server.read(&mut chunk) else { return was_served };

@@ -32,6 +32,8 @@ pub struct Nature {
     /// Times that step back or are years old. A sequence, or a client that takes no time for
     /// a place, is unimpressed.
     pub has_wild_times: bool,
+    /// One in so many times is wild.
+    pub wild_one_in: u32,
     /// Kinds without a name of their own: on another server such an event may come twice.
     pub has_unknown_kinds: bool,
     /// The time between two events, on average, in microseconds.
@@ -198,7 +200,7 @@ impl Writer {
             5 if self.nature.is_v2 => 0,
             _ => rng.u64(0..step_us / 8),
         };
-        if self.nature.has_wild_times && self.nature.is_v2 && rng.u32(0..400) == 0 {
+        if self.nature.has_wild_times && self.nature.is_v2 && rng.u32(0..self.nature.wild_one_in) == 0 {
             self.back = (rng.u64(0..1_500_000), rng.u32(1..20));
         }
         self.back.1 = self.back.1.saturating_sub(1);
@@ -232,10 +234,10 @@ impl Writer {
     }
 
     fn event(&mut self, rng: &mut fastrand::Rng, did: &str, kind: &str, body: &str) {
-        let Nature { is_v2, has_wild_times, .. } = self.nature;
+        let Nature { is_v2, has_wild_times, wild_one_in, .. } = self.nature;
         // A legacy server's clock never repeats.
         self.clock_us += u64::from(!is_v2);
-        let is_imported = has_wild_times && kind == "commit" && rng.u32(0..300) == 0;
+        let is_imported = has_wild_times && kind == "commit" && rng.u32(0..wild_one_in) == 0;
         let time_us = match (is_imported, self.back.1) {
             (true, _) => self.clock_us - rng.u64(1..4) * 365 * 86_400_000_000,
             (false, 0) => self.clock_us,
