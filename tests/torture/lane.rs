@@ -41,8 +41,8 @@ pub struct Lane {
     pub name: &'static str,
     /// What is served.
     pub nature: Nature,
-    /// How many servers, each with its own stamps.
-    pub servers: u64,
+    /// Of which kinds; where there are several, each has stamps of its own.
+    pub servers: &'static [&'static str],
     /// Where lines go.
     pub output: Output,
     /// Which lines.
@@ -111,7 +111,7 @@ impl Lane {
 
     /// Whether servers send the recording's own bytes.
     fn is_verbatim(&self) -> bool {
-        self.servers == 1 && self.stamps.is_empty() && !self.is_live && !self.chaos.contains("reuse")
+        self.servers.len() == 1 && self.stamps.is_empty() && !self.is_live && !self.chaos.contains("reuse")
     }
 }
 

@@ -32,17 +32,33 @@ const V2_NATURE: Nature = Nature {
 
 const LEGACY_NATURE: Nature = Nature { is_v2: false, ..V2_NATURE };
 
+/// Connections end in every way there is.
+macro_rules! ends {
+    () => {
+        "close=4000,drop=4000,reset=4000,cut=4000,violate=8000"
+    };
+}
+/// All that a server may do to connections and loses nothing by.
+const CHAOS: &str = concat!(
+    ends!(),
+    ",stall=8000:300ms,hang=12000,mute=12000,dribble=3000,duplicate=300,garbage=700,ping=500,\
+     fragment=500,refuse=8:0s"
+);
+
+/// Clocks that are not to be trusted.
+const STAMPS: &str = "same=40,step=400,imported=200";
+
 const V2: Lane = Lane {
     name: "v2",
     nature: V2_NATURE,
-    servers: 1,
+    servers: &["v2"],
     output: Output::Stdout,
     filter: Filter::None,
     has_clean_stops: true,
     kills_servers: true,
     is_compressed: false,
     is_live: false,
-    chaos: "",
+    chaos: CHAOS,
     stamps: "",
     weather: ROUGH,
     order: Order::Exact,
@@ -51,7 +67,32 @@ const V2: Lane = Lane {
     flags: &[],
 };
 
-const LEGACY: Lane = Lane { name: "legacy", nature: LEGACY_NATURE, ..V2 };
+const LEGACY: Lane =
+    Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
+
+const LIVE: Lane = Lane {
+    is_live: true,
+    // A live server that is killed forgets what has happened.
+    kills_servers: false,
+    chaos: ends!(),
+    weather: ROUGH_AND_LIVE,
+    events: 5_000,
+    ..V2
+};
+
+/// Two servers that stamp and interleave the same events differently.
+const FAILOVER: Lane = Lane {
+    name: "v2 failover",
+    servers: &["v2", "v2"],
+    // An event of a kind without a name of its own may come twice then.
+    nature: Nature { has_wild_times: false, has_unknown_kinds: false, ..V2_NATURE },
+    // A server that worked is asked again, unless it refuses.
+    chaos: concat!(ends!(), ",refuse=3:0s,mute=9000"),
+    order: Order::WithinByAccount(100),
+    // Two servers' clocks may be two seconds apart.
+    flags: &["--rewind", "5s"],
+    ..V2
+};
 
 /// The lane of this name.
 #[allow(dead_code, reason = "the mutations' part of this file")]
@@ -71,7 +112,7 @@ pub fn lanes() -> Vec<Lane> {
         },
         Lane { name: "v2 slow reader", output: Output::SlowStdout, ..V2 },
         Lane { name: "legacy slow reader", output: Output::SlowStdout, ..LEGACY },
-        Lane { name: "v2 zstd", is_compressed: true, ..V2 },
+        Lane { name: "v2 zstd", is_compressed: true, chaos: concat!(ends!(), ",zstd=2000"), ..V2 },
         Lane { name: "v2 sparse did", filter: Filter::Did, weather: sparse(20_000), ..V2 },
         Lane {
             name: "legacy sparse collection",
@@ -84,20 +125,34 @@ pub fn lanes() -> Vec<Lane> {
         },
         Lane {
             name: "legacy live",
-            is_live: true,
-            kills_servers: false,
             nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
-            weather: ROUGH_AND_LIVE,
-            events: 5_000,
-            ..LEGACY
+            servers: &["legacy"],
+            ..LIVE
         },
         Lane {
             name: "v2 live",
-            is_live: true,
-            kills_servers: false,
             nature: Nature { has_wild_times: false, step_us: 7_000, ..V2_NATURE },
-            weather: ROUGH_AND_LIVE,
-            events: 5_000,
+            ..LIVE
+        },
+        FAILOVER,
+        Lane { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
+        Lane { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
+        Lane {
+            name: "v2 reuse",
+            chaos: concat!(ends!(), ",reuse=1500,swap=200"),
+            order: Order::WithinByAccount(45),
+            // Crashes are counted by the server.
+            kills_servers: false,
+            // Twenty events must lie within the margin.
+            flags: &["--rewind", "5s"],
+            ..V2
+        },
+        Lane { name: "v2 stamps", stamps: STAMPS, ..V2 },
+        Lane { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+        Lane {
+            name: "v2 oversized",
+            chaos: concat!(ends!(), ",oversized=20000"),
+            weather: Weather { bytes_per_second: Some(12_000_000), ..ROUGH },
             ..V2
         },
     ]

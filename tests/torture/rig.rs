@@ -14,7 +14,7 @@ pub struct Rig {
     chaos: String,
     stamps: String,
     is_live: bool,
-    count: u64,
+    kinds: &'static [&'static str],
     servers: Vec<ServeProcess>,
     proxies: Vec<Proxy>,
     /// The dictionary that zstd is spoken with.
@@ -27,8 +27,7 @@ impl Rig {
     /// Starts servers and networks.
     pub fn start(lane: &Lane, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
         let recording = directory.join("recording.ndjson");
-        let kind = if lane.nature.is_v2 { "v2" } else { "legacy" };
-        let mut flags = vec!["--server-kind".to_owned(), kind.to_owned()];
+        let mut flags = Vec::new();
         if lane.is_live {
             flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
         }
@@ -42,13 +41,13 @@ impl Rig {
             chaos: lane.chaos.to_owned(),
             stamps: format!("seed={},{}", seed >> 1, lane.stamps),
             is_live: lane.is_live,
-            count: lane.servers,
+            kinds: lane.servers,
             servers: Vec::new(),
             proxies: Vec::new(),
             dictionary,
             kills: 0,
         };
-        for number in 0..lane.servers {
+        for number in 0..lane.servers.len() {
             let server = rig.serve(number, false);
             let proxy = Proxy::start(lane.weather, rng.fork());
             proxy.lead_to(Some(server.address));
@@ -90,13 +89,14 @@ impl Rig {
         self.proxies[number].lead_to(None);
         // Killed by its drop, before another one takes its place.
         drop(self.servers.remove(number));
-        let server = self.serve(number as u64, is_calm);
+        let server = self.serve(number, is_calm);
         self.proxies[number].lead_to(Some(server.address));
         self.servers.insert(number, server);
     }
 
-    fn serve(&self, number: u64, is_calm: bool) -> ServeProcess {
+    fn serve(&self, number: usize, is_calm: bool) -> ServeProcess {
         let mut flags = self.flags.clone();
+        flags.extend(["--server-kind".to_owned(), self.kinds[number].to_owned()]);
         let chaos = self.chaos_of(number, is_calm);
         if chaos.contains(",") {
             flags.extend(["--chaos".to_owned(), chaos]);
@@ -105,19 +105,15 @@ impl Rig {
         ServeProcess::start(&self.recording, &flags)
     }
 
-    fn chaos_of(&self, number: u64, is_calm: bool) -> String {
+    fn chaos_of(&self, number: usize, is_calm: bool) -> String {
         let mut items = vec![self.stamps.trim_end_matches(',').to_owned()];
         if !is_calm && !self.chaos.is_empty() {
             items.push(self.chaos.clone());
         }
-        if self.servers_are_several() {
+        if self.kinds.len() > 1 {
             items.push(format!("instance={}", number + 1));
         }
         items.join(",")
-    }
-
-    fn servers_are_several(&self) -> bool {
-        self.count > 1
     }
 }
 
