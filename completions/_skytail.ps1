@@ -211,6 +211,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
         }
         'skytail;tail' {
             [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]')
+            [CompletionResult]::new('--prefer-first', '--prefer-first', [CompletionResultType]::ParameterName, 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)')
             [CompletionResult]::new('--compress', '--compress', [CompletionResultType]::ParameterName, 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine')
             [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'zstd dictionary to use, not the installed one')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Give up an attempt after this')
@@ -231,6 +232,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--checkpoint-every', '--checkpoint-every', [CompletionResultType]::ParameterName, 'Save the cursor this often')
             [CompletionResult]::new('--checkpoint-events', '--checkpoint-events', [CompletionResultType]::ParameterName, 'Save it after N events, too [default: no limit]')
             [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)')
+            [CompletionResult]::new('--on-gap', '--on-gap', [CompletionResultType]::ParameterName, 'Where events are missing: warn, or fail (exit code 4)')
             [CompletionResult]::new('--rewind', '--rewind', [CompletionResultType]::ParameterName, 'Replay this much on reconnecting, less duplicates')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')

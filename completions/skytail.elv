@@ -196,6 +196,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
         }
         &'skytail;tail'= {
             cand --host 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]'
+            cand --prefer-first 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)'
             cand --compress 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine'
             cand --zstd-dictionary 'zstd dictionary to use, not the installed one'
             cand --connect-timeout 'Give up an attempt after this'
@@ -216,6 +217,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --checkpoint-every 'Save the cursor this often'
             cand --checkpoint-events 'Save it after N events, too [default: no limit]'
             cand --join 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)'
+            cand --on-gap 'Where events are missing: warn, or fail (exit code 4)'
             cand --rewind 'Replay this much on reconnecting, less duplicates'
             cand -n 'Stop after N events [default: no limit]'
             cand --limit 'Stop after N events [default: no limit]'

@@ -9,6 +9,10 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use super::Checkpoint;
 use super::store::{Store, StoreError};
 use crate::position::TimeUs;
+use crate::position::gap::Gap;
+
+/// Most gaps that wait for a file that can't be written.
+const MOST_WAITING_GAPS: usize = 1_000;
 
 /// A change in whether saving works.
 #[derive(Clone, Copy, Debug)]
@@ -36,6 +40,8 @@ struct Shared {
 struct State {
     /// The newest checkpoint that is not committed.
     slot: Option<Checkpoint>,
+    /// Gaps that are not noted in the file yet.
+    gaps: Vec<Gap>,
     /// Whether something came since the thread looked last. A checkpoint that failed lies in
     /// the slot without this, so that it waits for the next instead of spinning.
     is_due: bool,
@@ -65,6 +71,16 @@ impl Saver {
     pub fn save(&self, checkpoint: Checkpoint) {
         let mut state = self.shared.lock();
         state.slot = Some(checkpoint);
+        state.is_due = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Hands over a gap, to be noted no later than any checkpoint that comes after it.
+    pub fn note_gap(&self, gap: Gap) {
+        let mut state = self.shared.lock();
+        if state.gaps.len() < MOST_WAITING_GAPS {
+            state.gaps.push(gap);
+        }
         state.is_due = true;
         self.shared.changed.notify_one();
     }
@@ -112,12 +128,19 @@ impl Shared {
     }
 
     /// Waits for work. Returns it, if there is any, and whether it is the last.
-    fn next(&self) -> (Option<Checkpoint>, bool) {
+    fn next(&self) -> (Vec<Gap>, Option<Checkpoint>, bool) {
         let idle = |state: &mut State| !state.is_due && !state.is_finishing;
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_due = false;
-        (state.slot.take(), state.is_finishing)
+        (std::mem::take(&mut state.gaps), state.slot.take(), state.is_finishing)
+    }
+
+    /// Puts gaps back that could not be noted.
+    fn keep(&self, gaps: Vec<Gap>, error: StoreError) {
+        let mut state = self.lock();
+        state.gaps.splice(0..0, gaps);
+        state.error = Some(error);
     }
 
     /// Notes the outcome of a save. Returns whether it differs from the one before.
@@ -142,13 +165,23 @@ struct Worker<F> {
 impl<F: FnMut(Health<'_>)> Worker<F> {
     fn run(mut self) {
         loop {
-            let (checkpoint, is_last) = self.shared.next();
+            let (gaps, checkpoint, is_last) = self.shared.next();
+            self.note(gaps);
             if let Some(checkpoint) = checkpoint {
                 self.save(checkpoint);
             }
             if is_last {
                 return;
             }
+        }
+    }
+
+    fn note(&mut self, mut gaps: Vec<Gap>) {
+        while let Some(gap) = gaps.first() {
+            if let Err(error) = self.store.record_gap(&self.consumer, gap) {
+                return self.shared.keep(gaps, error);
+            }
+            gaps.remove(0);
         }
     }
 

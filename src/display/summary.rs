@@ -22,6 +22,8 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
+    /// Holes in the stream: events that could not be had.
+    pub gaps: u64,
     /// The position that was saved, and under which name.
     pub saved: Option<String>,
     /// Why it ended, as in "stopped by Ctrl-C".
@@ -45,6 +47,7 @@ impl Summary {
             (self.reconnects, counted(self.reconnects, "reconnect")),
             (self.dropped, format!("{} dropped", count(self.dropped))),
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
+            (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
@@ -92,7 +95,7 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
         let busy = Summary {
             events: 1,
             reconnects: 2,

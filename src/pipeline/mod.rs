@@ -5,6 +5,7 @@
 //! behind, which then ends with the process.
 
 pub mod channel;
+pub mod continuity;
 pub mod reader;
 pub mod sieve;
 pub mod signals;
@@ -154,6 +155,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
         identity_seed,
+        on_gap: settings.on_gap,
     };
     let writer = Writer {
         receiver,
@@ -161,6 +163,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         sink,
         saver,
         every: settings.checkpoint,
+        on_gap: settings.on_gap,
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),

@@ -3,26 +3,9 @@
 
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, Step, close, text, texts};
+use crate::support::scripted::{Scripted, close, text, texts};
 use crate::support::{FIRST_US, events};
-
-/// A post of number `i` with these stamps.
-fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
-    let cursor = seq.map(|seq| format!(r#","cursor":{seq}"#)).unwrap_or_default();
-    format!(
-        r#"{{"did":"did:plc:a","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}"}}}}"#
-    )
-}
-
-/// Cuts the connection behind `lines`.
-fn cut(lines: &[String]) -> Vec<Step> {
-    vec![Accept, Send(texts(lines))]
-}
-
-/// Stays connected behind `lines`.
-fn stay(lines: &[String]) -> Vec<Step> {
-    vec![Accept, Send(texts(lines)), Hang]
-}
+use crate::{cut, post, stay};
 
 #[test]
 fn ten_cuts_give_every_event_once() {

@@ -92,7 +92,7 @@ impl Reader {
             // Its live stream lies behind the replay (a recording, a server that lags): there
             // is no tip to meet.
             let mut replay = self.connect(endpoint, asked, attempts).await?;
-            let ended = self.read(&mut replay, None).await;
+            let ended = self.read(&mut replay, None, attempts.endpoint).await;
             self.part(&mut replay, attempts, ended.as_ref().err()).await;
             return ended;
         }
@@ -106,7 +106,7 @@ impl Reader {
         for batch in kept.batches {
             self.hand_over(batch, live.connection(), &mut alive).await?;
         }
-        self.read(live, None).await
+        self.read(live, None, attempts.endpoint).await
     }
 
     /// Waits for the live connection's first event, whose time is where the replay ends.
