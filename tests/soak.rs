@@ -37,8 +37,7 @@ fn memory_is_flat_over_a_day_of_stream() {
     let asked = std::env::var("SKYTAIL_SOAK_EVENTS").ok();
     let total: u64 = asked.map_or(20_000_000, |events| events.parse().expect("a number"));
     let scratch = Scratch::new();
-    let server =
-        ServeProcess::start(&scratch.recording(&events(RECORDING, true)), &["--loop"]);
+    let server = ServeProcess::start(&scratch.recording(&events(RECORDING, true)), &["--loop"]);
     let host = server.address.to_string();
     let flags = ["--host", &host, "--cursor", "oldest", "-n", &total.to_string()];
     let mut child = tail_command(&scratch.path(""), &flags).spawn().expect("start skytail");

@@ -61,7 +61,9 @@ fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
         let took = began.elapsed();
         let _ = std::fs::remove_dir_all(&failure.directory);
         return match mutation.breaches.contains(&failure.verdict.breach) {
-            true => Ok(format!("{:?} after {took:.1?}, {} kills", failure.verdict.breach, totals.kills)),
+            true => {
+                Ok(format!("{:?} after {took:.1?}, {} kills", failure.verdict.breach, totals.kills))
+            }
             false => Err(format!("failed for another reason:\n{failure}")),
         };
     }

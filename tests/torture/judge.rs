@@ -196,7 +196,8 @@ impl<'a> Judge<'a> {
     /// The outputs are all there is.
     pub fn conclude(&self) -> Result<(), Verdict> {
         if !self.torn.is_empty() {
-            let told = format!("the last line is torn: {}", shorten(&String::from_utf8_lossy(&self.torn)));
+            let told =
+                format!("the last line is torn: {}", shorten(&String::from_utf8_lossy(&self.torn)));
             return Err(Verdict { breach: Breach::Foreign, told });
         }
         match self.is_complete() {
@@ -277,7 +278,11 @@ impl<'a> Judge<'a> {
         let is_in_order = *newest <= event;
         *newest = event.max(*newest);
         if matches!(self.order, Order::WithinByAccount(_)) && !is_in_order {
-            return Err(self.told(Breach::Disorder, event, "came behind a later one of its account"));
+            return Err(self.told(
+                Breach::Disorder,
+                event,
+                "came behind a later one of its account",
+            ));
         }
         Ok(())
     }
@@ -323,7 +328,8 @@ impl<'a> Judge<'a> {
             let _ = writeln!(told, "{i:7} {came:5} {}", shorten(&self.recording.lines[i]));
         }
         let before = self.printed.iter().rposition(|p| p.event as usize == event);
-        let before = before.or_else(|| self.printed.iter().rposition(|p| (p.event as usize) < event));
+        let before =
+            before.or_else(|| self.printed.iter().rposition(|p| (p.event as usize) < event));
         told.push_str("in the outputs (line, life, event):\n");
         let around = before.map_or(0, |at| at.saturating_sub(NEIGHBOURS));
         let tail = self.printed.len().saturating_sub(NEIGHBOURS + 1);

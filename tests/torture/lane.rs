@@ -111,7 +111,10 @@ impl Lane {
 
     /// Whether servers send the recording's own bytes.
     fn is_verbatim(&self) -> bool {
-        self.servers.len() == 1 && self.stamps.is_empty() && !self.is_live && !self.chaos.contains("reuse")
+        self.servers.len() == 1
+            && self.stamps.is_empty()
+            && !self.is_live
+            && !self.chaos.contains("reuse")
     }
 }
 
@@ -237,7 +240,8 @@ impl<'a> Round<'a> {
     /// All output files, one after another.
     fn files(&self) -> Vec<u8> {
         let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
-        let mut paths: Vec<PathBuf> = directory.map(|entry| entry.expect("an entry").path()).collect();
+        let mut paths: Vec<PathBuf> =
+            directory.map(|entry| entry.expect("an entry").path()).collect();
         paths.sort();
         let mut bytes = Vec::new();
         for path in paths {

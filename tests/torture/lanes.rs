@@ -67,8 +67,7 @@ const V2: Lane = Lane {
     flags: &[],
 };
 
-const LEGACY: Lane =
-    Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
+const LEGACY: Lane = Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
 
 const LIVE: Lane = Lane {
     is_live: true,

@@ -96,7 +96,8 @@ impl Life {
             flags.extend(["--host".to_owned(), host]);
         }
         let state = directory.join("state.db").display().to_string();
-        let fixed = ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
+        let fixed =
+            ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
         flags.extend(fixed.map(str::to_owned));
         flags.push(state);
         let mut choose = |flag: &str, values: &[&str]| {
@@ -118,7 +119,8 @@ impl Life {
         }
         if let Some(dictionary) = &rig.dictionary {
             let path = dictionary.display().to_string();
-            let zstd = ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
+            let zstd =
+                ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
             flags.extend(zstd);
         }
         if let Output::Files(files) = lane.output {
@@ -188,13 +190,15 @@ impl Life {
         rng: &mut fastrand::Rng,
     ) -> Result<(), Verdict> {
         let began = Instant::now();
-        let mut server_dies_after = (self.kills_servers && !stopper.is_complete && rng.u32(0..6) == 0)
-            .then(|| Duration::from_millis(rng.u64(0..1_500)));
+        let mut server_dies_after =
+            (self.kills_servers && !stopper.is_complete && rng.u32(0..6) == 0)
+                .then(|| Duration::from_millis(rng.u64(0..1_500)));
         let (mut bytes, mut last_came) = (0, Instant::now());
         loop {
             let age = began.elapsed();
             let may_end = !stopper.needs_saved || self.saved()?.is_some();
-            let is_due = age >= stopper.after || stopper.after_bytes.is_some_and(|most| bytes >= most);
+            let is_due =
+                age >= stopper.after || stopper.after_bytes.is_some_and(|most| bytes >= most);
             let is_complete = stopper.is_complete && judge.is_complete();
             if is_complete || (is_due && may_end) {
                 return Ok(());
@@ -205,7 +209,10 @@ impl Life {
             if server_dies_after.take_if(|after| age >= *after).is_some() {
                 rig.kill_a_server(rng);
             }
-            let left = stopper.after.saturating_sub(age).clamp(Duration::from_millis(1), Duration::from_millis(20));
+            let left = stopper
+                .after
+                .saturating_sub(age)
+                .clamp(Duration::from_millis(1), Duration::from_millis(20));
             match running.chunks.recv_timeout(left) {
                 Ok(chunk) => {
                     bytes += chunk.len();
@@ -239,13 +246,12 @@ impl Life {
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
         match begin {
             // Servers that fall silent must be found out within a short life.
-            Begin::Often => command.args(["--ping-after", "300ms", "--pong-timeout", "500ms"]).args([
-                "--stall-timeout",
-                "1500ms",
-                "--drain-timeout",
-                "300ms",
-            ]),
-            Begin::Last if matches!(self.output, Output::Files(_)) => command.arg("--exit-when-live"),
+            Begin::Often => command
+                .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
+                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
+            Begin::Last if matches!(self.output, Output::Files(_)) => {
+                command.arg("--exit-when-live")
+            }
             Begin::Last => &mut command,
         };
         command
@@ -261,7 +267,8 @@ impl Life {
     /// Adds the program's last words to a verdict on itself.
     fn explain(&self, mut verdict: Verdict) -> Verdict {
         if verdict.breach == super::judge::Breach::Failed {
-            let log = std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
+            let log =
+                std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(12).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
             verdict.told = format!("{}\nits last words:\n{}", verdict.told, last.join("\n"));

@@ -48,13 +48,12 @@ fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
         lanes::lanes().into_iter().filter(|lane| lane.name.contains(&picked)).collect();
     assert!(!lanes.is_empty(), "no lane is called {picked:?}");
     println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
-    let setting = Setting { client: &client, seed, until: Instant::now() + lasting, variable: None };
+    let setting =
+        Setting { client: &client, seed, until: Instant::now() + lasting, variable: None };
     let (mut totals, mut failures) = (Totals::default(), Vec::new());
     std::thread::scope(|scope| {
-        let threads: Vec<_> = lanes
-            .iter()
-            .map(|lane| (lane.name, scope.spawn(|| lane.run(&setting))))
-            .collect();
+        let threads: Vec<_> =
+            lanes.iter().map(|lane| (lane.name, scope.spawn(|| lane.run(&setting)))).collect();
         for (name, thread) in threads {
             let (of_lane, outcome) = thread.join().unwrap_or_else(|_| panic!("lane {name} broke"));
             println!("{name:26} {of_lane}");

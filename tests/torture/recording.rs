@@ -172,15 +172,27 @@ impl Writer {
         };
         match rng.u32(0..100) {
             0..=2 => {
-                let body = format!(r#"{{"did":"{did}","handle":"a{account}.example","seq":{}}}"#, 31_000_000_000 + i);
+                let body = format!(
+                    r#"{{"did":"{did}","handle":"a{account}.example","seq":{}}}"#,
+                    31_000_000_000 + i
+                );
                 self.event(rng, &did, "identity", &body);
             }
             3..=4 => {
-                let body = format!(r#"{{"active":{},"did":"{did}","seq":{}}}"#, rng.bool(), 31_000_000_000 + i);
+                let body = format!(
+                    r#"{{"active":{},"did":"{did}","seq":{}}}"#,
+                    rng.bool(),
+                    31_000_000_000 + i
+                );
                 self.event(rng, &did, "account", &body);
             }
             5 if self.nature.has_unknown_kinds => {
-                self.event(rng, &format!("did:plc:new{i}"), "news", r#"{"what":"a kind of a later server"}"#);
+                self.event(
+                    rng,
+                    &format!("did:plc:new{i}"),
+                    "news",
+                    r#"{"what":"a kind of a later server"}"#,
+                );
             }
             6..=15 => {
                 for operation in 0..rng.u64(2..6) {
@@ -200,7 +212,10 @@ impl Writer {
             5 if self.nature.is_v2 => 0,
             _ => rng.u64(0..step_us / 8),
         };
-        if self.nature.has_wild_times && self.nature.is_v2 && rng.u32(0..self.nature.wild_one_in) == 0 {
+        if self.nature.has_wild_times
+            && self.nature.is_v2
+            && rng.u32(0..self.nature.wild_one_in) == 0
+        {
             self.back = (rng.u64(0..1_500_000), rng.u32(1..20));
         }
         self.back.1 = self.back.1.saturating_sub(1);
@@ -217,7 +232,8 @@ impl Writer {
             1 => format!("3l:{commit}.{operation}~\\u002d_"),
             _ => format!("3l{commit}x{operation}"),
         };
-        let length = if rng.u32(0..1000) == 0 { rng.usize(20_000..80_000) } else { rng.usize(0..400) };
+        let length =
+            if rng.u32(0..1000) == 0 { rng.usize(20_000..80_000) } else { rng.usize(0..400) };
         let record = format!(
             r#","record":{{"$type":"{collection}","text":"{} \u003c\u00e9\\\"}}"}},"cid":"bafyrei{commit}""#,
             "x".repeat(length)
