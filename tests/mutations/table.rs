@@ -31,12 +31,49 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "takes-time-for-identity",
         edits: &[Edit {
             file: "src/pipeline/sieve.rs",
-            old: "if identity.is_some_and(|identity| self.window.contains(identity)) {",
-            new: r#"let late = crate::is_mutant("takes-time-for-identity") && mark.time <= self.window.latest();
-        if late || identity.is_some_and(|identity| self.window.contains(identity)) {"#,
+            old: "let is_known = identity.is_some_and(|identity| self.window.contains(identity));",
+            new: r#"let is_late = mark.time <= self.window.latest();
+        let is_known = match crate::is_mutant("takes-time-for-identity") {
+            true => is_late,
+            false => identity.is_some_and(|identity| self.window.contains(identity)),
+        };"#,
         }],
         lane: "v2",
         breaches: &[Lost],
+    },
+    Mutation {
+        name: "resumes-v2-at-the-newest",
+        edits: &[Edit {
+            file: "src/pipeline/reader/attempts.rs",
+            old: "(ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),",
+            new: r#"(ServerKind::V2, Some(seq)) if is_same && has_seq => {
+            let is_mutant = crate::is_mutant("resumes-v2-at-the-newest");
+            Asked::Seq(position.newest.seq.filter(|_| is_mutant).unwrap_or(seq))
+        }"#,
+        }],
+        lane: "v2 reuse",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "fails-over-to-the-newest",
+        edits: &[Edit {
+            file: "src/pipeline/reader/attempts.rs",
+            old: "_ => Asked::Instant(position.latest_time.minus_us(rewind_us)),",
+            new: r#"_ if crate::is_mutant("fails-over-to-the-newest") => Asked::Instant(position.newest.time),
+        _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),"#,
+        }],
+        lane: "legacy failover",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "forgets-at-a-failover",
+        edits: &[Edit {
+            file: "src/position/window.rs",
+            old: "if milestone.is_before(mark) {",
+            new: r#"if milestone.is_before(mark) && !crate::is_mutant("forgets-at-a-failover") {"#,
+        }],
+        lane: "legacy failover",
+        breaches: &[Repeated],
     },
     Mutation {
         name: "resumes-at-the-newest",
