@@ -1,6 +1,8 @@
 //! Holds what was printed against the recording. Told of every byte and of every end of a
 //! life, it says at the first line that breaks a promise which one it is.
 
+use std::collections::HashSet;
+
 use super::recording::Recording;
 
 /// Events shown on each side of the one that a verdict is about.
@@ -61,6 +63,7 @@ pub struct Saved {
     pub seq: Option<u64>,
 }
 
+/// A printed line.
 #[derive(Clone, Copy)]
 struct Printed {
     event: u32,
@@ -77,7 +80,10 @@ pub struct Judge<'a> {
     wanted: Vec<bool>,
     seen: Vec<bool>,
     missing: usize,
+    /// Each event when it came first.
     printed: Vec<Printed>,
+    /// Every line of the present life.
+    life_lines: Vec<Printed>,
     newest_of_account: Vec<u32>,
     /// The lowest wanted event that has not come.
     next: u32,
@@ -85,12 +91,15 @@ pub struct Judge<'a> {
     highest: Option<u32>,
     life: u32,
     torn: Vec<u8>,
-    /// Lines from here to `life_began` may come again in this life.
-    may_repeat_from: usize,
-    life_began: usize,
-    /// The line that came again last.
-    repeated_at: Option<usize>,
-    repeated_in_life: usize,
+    saved: Option<Saved>,
+    /// The events that were printed and that the state file knew nothing of when this life
+    /// began: these may come again, and no others. In the order in which they were printed.
+    owed: Vec<u32>,
+    is_owed: HashSet<u32>,
+    /// Those of them that came again.
+    paid: usize,
+    /// Whether an event came first in this life.
+    has_gone_on: bool,
     /// Lines that came again, as they may after a kill.
     pub repeated: u64,
     /// Most of them behind one kill.
@@ -115,15 +124,17 @@ impl<'a> Judge<'a> {
             seen: vec![false; wanted.len()],
             wanted,
             printed: Vec::new(),
+            life_lines: Vec::new(),
             newest_of_account: vec![0; accounts],
             next: 0,
             highest: None,
             life: 0,
             torn: Vec::new(),
-            may_repeat_from: 0,
-            life_began: 0,
-            repeated_at: None,
-            repeated_in_life: 0,
+            saved: None,
+            owed: Vec::new(),
+            is_owed: HashSet::new(),
+            paid: 0,
+            has_gone_on: false,
             repeated: 0,
             most_repeated: 0,
         };
@@ -155,24 +166,50 @@ impl<'a> Judge<'a> {
     /// A new life begins, at the state file's mercy: what was printed behind `saved` may come
     /// again. If the life before stopped cleanly, that can be nothing that it printed.
     pub fn begin_life(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
-        let printed_last = match self.printed.len() > self.life_began {
-            true => Some(self.printed.len() - 1),
-            false => self.repeated_at,
-        };
+        let lines = std::mem::take(&mut self.life_lines);
+        let kept = self.lines_saved(&lines, saved)?;
+        let is_last_saved = lines.last().is_none_or(|last| Some(last.mark) == saved);
+        if let Some(last) =
+            lines.last().filter(|_| was_clean && kept < lines.len() && !is_last_saved)
+        {
+            let what = format!("was printed before a clean stop, which saved {saved:?}");
+            return Err(self.told(Breach::Repeated, last.event, &what));
+        }
+        let kept = if was_clean { lines.len() } else { kept };
+        let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
+        self.owed.retain(|event| !settled.contains(event));
+        let behind = lines.iter().skip(kept).map(|line| line.event);
+        self.is_owed = self.owed.iter().copied().collect();
+        self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));
+        self.saved = saved;
         self.torn.clear();
         self.life += 1;
-        self.life_began = self.printed.len();
-        self.repeated_at = None;
-        self.repeated_in_life = 0;
-        self.may_repeat_from = saved.map_or(Ok(0), |saved| self.line_behind(saved))?;
-        match printed_last {
-            Some(last) if was_clean && last >= self.may_repeat_from => {
-                let event = self.printed.get(last).map_or(0, |printed| printed.event);
-                let what = format!("was printed before a clean stop, which saved {saved:?}");
-                Err(self.told(Breach::Repeated, event, &what))
-            }
-            _ => Ok(()),
+        self.paid = 0;
+        self.has_gone_on = false;
+        Ok(())
+    }
+
+    /// How many of a life's lines the position stands for that was found behind it.
+    fn lines_saved(&self, lines: &[Printed], saved: Option<Saved>) -> Result<usize, Verdict> {
+        if saved == self.saved {
+            return Ok(0);
         }
+        let Some(saved) = saved else { return Ok(0) };
+        if let Some(at) = lines.iter().rposition(|line| line.mark == saved) {
+            // Neighbours that share a mark: it is not said which of them was meant.
+            let twins = lines.iter().take(at).rev().take_while(|line| line.mark == saved);
+            return Ok(at + 1 - twins.count());
+        }
+        if self.wanted.iter().all(|wanted| *wanted) {
+            let told = format!("{saved:?} was saved, and no such line was printed");
+            return Err(Verdict { breach: Breach::Ahead, told });
+        }
+        // It was saved at an event that the filters exclude.
+        let is_behind = |line: &Printed| match (line.mark.seq, saved.seq) {
+            (Some(printed), Some(saved)) => printed <= saved,
+            _ => line.mark.time_us <= saved.time_us,
+        };
+        Ok(lines.iter().rposition(is_behind).map_or(0, |at| at + 1))
     }
 
     /// Files are read, all at once, behind the last life: nothing in them may come twice.
@@ -220,47 +257,33 @@ impl<'a> Judge<'a> {
         if self.is_verbatim && text != self.recording.lines[event as usize] {
             return foreign("not as the server sent it");
         }
+        let mark = Saved { time_us: read.time_us, seq: read.seq };
+        let printed = Printed { event, life: self.life, mark };
+        self.life_lines.push(printed);
         match self.seen[event as usize] {
             true => self.again(event),
-            false => {
-                let mark = Saved { time_us: read.time_us, seq: read.seq };
-                self.new_event(Printed { event, life: self.life, mark })
-            }
+            false => self.new_event(printed),
         }
     }
 
-    /// A line that came before: after a kill, the last ones of the life before it.
+    /// A line that came before: after a kill, the last ones of the lives before.
     fn again(&mut self, event: u32) -> Result<(), Verdict> {
-        let range = self.may_repeat_from..self.life_began;
-        let candidates = self.printed.get(range).unwrap_or_default();
-        let found = candidates.iter().position(|p| p.event == event);
-        let Some(at) = found.map(|i| i + self.may_repeat_from) else {
+        if !self.is_owed.remove(&event) {
             return Err(self.told(Breach::Repeated, event, "came again"));
-        };
-        let in_turn = match self.repeated_at {
-            Some(before) => at == before + 1,
-            None => true,
-        };
-        let is_first_part = self.printed.len() == self.life_began;
-        if self.order == Order::Exact && !(in_turn && is_first_part) {
+        }
+        let is_in_turn = self.owed.get(self.paid) == Some(&event) && !self.has_gone_on;
+        if self.order == Order::Exact && !is_in_turn {
             return Err(self.told(Breach::Repeated, event, "came again, out of turn"));
         }
-        self.repeated_at = Some(at);
-        self.repeated_in_life += 1;
+        self.paid += 1;
         self.repeated += 1;
-        self.most_repeated = self.most_repeated.max(self.repeated_in_life);
-        if self.repeated_in_life > self.life_began - self.may_repeat_from {
-            return Err(self.told(Breach::Repeated, event, "came again, and again"));
-        }
+        self.most_repeated = self.most_repeated.max(self.paid);
         Ok(())
     }
 
     fn new_event(&mut self, printed: Printed) -> Result<(), Verdict> {
         let event = printed.event;
-        let stopped_short = self.repeated_at.is_some_and(|at| at + 1 != self.life_began);
-        if self.order == Order::Exact && self.printed.len() == self.life_began && stopped_short {
-            return Err(self.told(Breach::Disorder, event, "came before the repetition was over"));
-        }
+        self.has_gone_on = true;
         self.seen[event as usize] = true;
         self.missing -= 1;
         self.printed.push(printed);
@@ -294,25 +317,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// The number of printed lines that a saved position stands for.
-    fn line_behind(&self, saved: Saved) -> Result<usize, Verdict> {
-        let exact = self.printed.iter().rposition(|p| p.mark == saved);
-        if let Some(at) = exact {
-            return Ok(at + 1);
-        }
-        let is_filtered = self.wanted.iter().any(|wanted| !wanted);
-        if !is_filtered {
-            let told = format!("{saved:?} was saved, and no such line was printed");
-            return Err(Verdict { breach: Breach::Ahead, told });
-        }
-        // It was saved at an event that the filters exclude.
-        let is_behind = |p: &Printed| match (p.mark.seq, saved.seq) {
-            (Some(printed), Some(saved)) => printed <= saved,
-            _ => p.mark.time_us <= saved.time_us,
-        };
-        Ok(self.printed.iter().rposition(is_behind).map_or(0, |at| at + 1))
-    }
-
     fn lost(&self) -> Verdict {
         self.told(Breach::Lost, self.next, "has not come")
     }
@@ -340,8 +344,11 @@ impl<'a> Judge<'a> {
         }
         let _ = write!(
             told,
-            "this life began behind line {}, and might repeat from line {}",
-            self.life_began, self.may_repeat_from
+            "this life began at {:?}, and might repeat {} events from {:?} on; {} of them came",
+            self.saved,
+            self.owed.len(),
+            self.owed.first(),
+            self.paid
         );
         Verdict { breach, told }
     }

@@ -208,9 +208,8 @@ impl<'a> Round<'a> {
     fn stopper(&mut self, is_first: bool) -> Stopper {
         let end = match self.rng.u32(0..10) {
             0..=1 if self.lane.has_clean_stops => End::Term,
-            2..=3 if self.lane.has_clean_stops && self.lane.output == Output::SlowStdout => {
-                End::TermUnread
-            }
+            2..=3 if self.lane.output == Output::SlowStdout => End::TermUnread,
+            4..=7 if self.lane.output == Output::SlowStdout => End::KillUnread,
             _ => End::Kill,
         };
         let most_ms = if self.lane.is_live { 9_000 } else { 1_600 };

@@ -8,9 +8,9 @@ use super::recording::Nature;
 /// A network that cuts a connection a few times a second, at a speed that lets a recording
 /// last.
 const ROUGH: Weather = Weather {
-    cut_every_bytes: Some(500_000),
+    cut_every_bytes: Some(400_000),
     stall_every_bytes: Some(4_000_000),
-    bytes_per_second: Some(1_500_000),
+    bytes_per_second: Some(1_000_000),
 };
 
 /// A network for a stream that is slow by itself.
@@ -63,7 +63,7 @@ const V2: Lane = Lane {
     weather: ROUGH,
     order: Order::Exact,
     // Not a multiple of the v2 server's segments.
-    events: 25_000,
+    events: 12_500,
     flags: &[],
 };
 
@@ -75,7 +75,7 @@ const LIVE: Lane = Lane {
     kills_servers: false,
     chaos: ends!(),
     weather: ROUGH_AND_LIVE,
-    events: 5_000,
+    events: 3_500,
     ..V2
 };
 

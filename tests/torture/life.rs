@@ -19,15 +19,26 @@ use crate::support::{PATIENCE, at_home};
 /// the six seconds that a join takes, twice.
 const STUCK: Duration = Duration::from_secs(15);
 
+/// Long enough for a pipe to fill up, and for the program to save what it should not.
+const UNREAD: Duration = Duration::from_millis(150);
+
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// By SIGKILL.
     Kill,
+    /// By SIGKILL, when nobody has read the output for a while.
+    KillUnread,
     /// By SIGTERM.
     Term,
     /// By SIGTERM, and nobody reads the output until the process has ended.
     TermUnread,
+}
+
+impl End {
+    fn is_kill(self) -> bool {
+        matches!(self, Self::Kill | Self::KillUnread)
+    }
 }
 
 /// When and how a life ends.
@@ -318,6 +329,10 @@ impl Running {
         let had_ended = self.child.try_wait().expect("wait").is_some();
         match end {
             End::Kill => self.child.kill().expect("kill"),
+            End::KillUnread => {
+                std::thread::sleep(UNREAD);
+                self.child.kill().expect("kill");
+            }
             End::Term | End::TermUnread => {
                 // A process that has ended, and is not waited for, takes no harm.
                 let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
@@ -336,10 +351,10 @@ impl Running {
             }
         }
         let status = self.wait()?;
-        match (status.code(), had_ended && end == End::Kill) {
+        match (status.code(), had_ended && end.is_kill()) {
             (Some(0), false) => Ok(Lived { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM that came before it was listened for.
-            (None, _) => Ok(Lived { was_killed: end == End::Kill, was_clean: false }),
+            (None, _) => Ok(Lived { was_killed: end.is_kill(), was_clean: false }),
             (code, _) => Err(failed(format!("ended with {code:?}"))),
         }
     }

@@ -38,22 +38,34 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name}: {value:?} makes no sense")))
 }
 
+/// The lane of this name, or those that have it in their name.
+fn pick(name: &str) -> Vec<Lane> {
+    let mut lanes = lanes::lanes();
+    if lanes.iter().any(|lane| lane.name == name) {
+        lanes.retain(|lane| lane.name == name);
+    }
+    lanes.retain(|lane| lane.name.contains(name));
+    assert!(!lanes.is_empty(), "no lane is called {name:?}");
+    lanes
+}
+
 /// Runs all lanes at once, and says what came of it.
 fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
     let ours = || PathBuf::from(env!("CARGO_BIN_EXE_skytail"));
     let client = variable("SKYTAIL_TORTURE_BIN").unwrap_or_else(ours);
     let seed = variable("SKYTAIL_TORTURE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let picked: String = variable("SKYTAIL_TORTURE_LANE").unwrap_or_default();
-    let lanes: Vec<Lane> =
-        lanes::lanes().into_iter().filter(|lane| lane.name.contains(&picked)).collect();
-    assert!(!lanes.is_empty(), "no lane is called {picked:?}");
+    let lanes = pick(&picked);
     println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
     let setting =
         Setting { client: &client, seed, until: Instant::now() + lasting, variable: None };
     let (mut totals, mut failures) = (Totals::default(), Vec::new());
+    let run = &run;
     std::thread::scope(|scope| {
-        let threads: Vec<_> =
-            lanes.iter().map(|lane| (lane.name, scope.spawn(|| lane.run(&setting)))).collect();
+        let threads: Vec<_> = (0..)
+            .zip(&lanes)
+            .map(|(number, lane)| (lane.name, scope.spawn(move || run(lane, number))))
+            .collect();
         for (name, thread) in threads {
             let (of_lane, outcome) = thread.join().unwrap_or_else(|_| panic!("lane {name} broke"));
             println!("{name:26} {of_lane}");
