@@ -123,6 +123,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--server-kind', '--server-kind', [CompletionResultType]::ParameterName, 'Which server to imitate [default: what the recording was made from]')
             [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]')
             [CompletionResult]::new('--write-dictionary', '--write-dictionary', [CompletionResultType]::ParameterName, 'Train a dictionary from the recording, write it to this file and use it')
+            [CompletionResult]::new('--chaos', '--chaos', [CompletionResultType]::ParameterName, 'Break things on purpose, as listed below')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')

@@ -592,7 +592,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__serve)
-            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --write-dictionary --close-at-end --quiet --verbose --log-format --color --config --profile --help"
+            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --write-dictionary --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,6 +615,10 @@ _skytail() {
                     return 0
                     ;;
                 --write-dictionary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --chaos)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

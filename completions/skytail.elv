@@ -114,6 +114,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --server-kind 'Which server to imitate [default: what the recording was made from]'
             cand --zstd-dictionary 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]'
             cand --write-dictionary 'Train a dictionary from the recording, write it to this file and use it'
+            cand --chaos 'Break things on purpose, as listed below'
             cand --log-format 'Form of log lines: text or json'
             cand --color 'Colour: auto, always or never'
             cand --config 'Read settings from FILE [default: skytail/config.toml]'

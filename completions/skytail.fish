@@ -108,6 +108,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d
 legacy\t'The original server: cursors are times'"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''

@@ -33,13 +33,13 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   refuse=N[:DUR]  answers one in N connections with 429 or 503, to retry after
                   DUR [1s]
   behind=DUR      its tip is DUR behind the recording's end
- Messages that are no events
+ Messages and frames; no event is lost by them
   garbage=N       broken JSON, control characters, bad UTF-8
   oversized=N     17 MiB of text
   zstd=N          damaged, of another dictionary, or a bomb (if compressed)
   ping=N          a ping with a payload
   fragment=N      an event in fragments with pings between them
-  violate=N       a frame that breaks RFC 6455, then the end";
+  violate=N       a frame that breaks RFC 6455; then the connection ends";
 
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;

@@ -10,6 +10,8 @@
 //!                                                              └ cutover (legacy's losses)
 //! ```
 //!
+//! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
+//!
 //! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
 //! (100 000 events behind for a minute), permessage-deflate (declined), and the v2 stream.
 

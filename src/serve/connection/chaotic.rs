@@ -173,6 +173,8 @@ impl Session<'_> {
         }
         if mischief.strikes(Fault::Dribble, slot).is_some() {
             self.dribble(&wire(&frame)?).await?;
+            // A batch of its own, since the time limit for writing is one for each batch.
+            bytes += BATCH_BYTES;
         } else if let Some(luck) = mischief.strikes(Fault::Fragment, slot) {
             self.send_in_parts(&frame, luck).await?;
         } else {

@@ -8,6 +8,7 @@
 //! the queue of event numbers.
 
 mod chaotic;
+mod ears;
 
 use std::time::Duration;
 
@@ -20,14 +21,14 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
 use super::chaos::Chaos;
 use super::feed::{Feed, Step};
 use super::head::{BadHead, Head};
 use super::request::{self, Answer, Subscription};
-use super::wanted::{MAX_CLIENT_MESSAGE_BYTES, Mistake, Wanted};
+use super::wanted::MAX_CLIENT_MESSAGE_BYTES;
 use super::{AtEnd, Shared};
 use crate::position::ServerKind;
 use chaotic::Mischief;
@@ -304,64 +305,6 @@ impl Session<'_> {
             return Ok(None);
         }
         Ok(Some(Frame::message(payload, OpCode::Data(data), true)))
-    }
-
-    /// Deals with what the client sent.
-    async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
-        match message {
-            Some(Ok(Message::Text(text))) => self.hello(&text),
-            Some(Ok(Message::Pong(_))) => {
-                self.pong_due = None;
-                Ok(())
-            }
-            // The library answers pings and closes with the next flush.
-            Some(Ok(Message::Ping(_))) => self.flush().await,
-            Some(Ok(Message::Close(_))) => {
-                self.flush().await?;
-                Err(Ended::Quietly)
-            }
-            Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(Error::Capacity(_))) if self.kind() == ServerKind::V2 => {
-                self.mistake(Mistake::TooLong)
-            }
-            Some(Err(_)) | None => Err(Ended::Quietly),
-        }
-    }
-
-    fn hello(&mut self, text: &str) -> Result<(), Ended> {
-        match Wanted::from_message(text, &self.subscription.wanted, self.kind()) {
-            Ok(None) => Ok(()),
-            Ok(Some(wanted)) => {
-                self.subscription.wanted = wanted;
-                if self.feed.is_none() {
-                    let from = self.subscription.from;
-                    self.feed = Some(Feed::new(from, self.shared, Instant::now()));
-                }
-                Ok(())
-            }
-            Err(mistake) => self.mistake(mistake),
-        }
-    }
-
-    /// The table of protocol/jetstream-v1.md §6.
-    fn mistake(&self, mistake: Mistake) -> Result<(), Ended> {
-        let close = |code, text: &str| Err(Ended::Close(code, text.to_owned()));
-        match (self.kind(), mistake) {
-            (ServerKind::V2, Mistake::Envelope(_)) => {
-                close(CloseCode::Invalid, "bad SubscriberSourcedMessage envelope")
-            }
-            (ServerKind::V2, Mistake::Payload(_)) => {
-                close(CloseCode::Invalid, "bad options_update payload")
-            }
-            (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
-            (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
-            // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
-            (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
-            (
-                ServerKind::Legacy,
-                Mistake::Envelope(text) | Mistake::Payload(text) | Mistake::Options(text),
-            ) => close(CloseCode::Normal, &text),
-        }
     }
 
     /// Pings when it is time, and drops a v2 client that owes a pong.
