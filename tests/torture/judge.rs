@@ -96,8 +96,10 @@ pub struct Judge<'a> {
     /// began: these may come again, and no others. In the order in which they were printed.
     owed: Vec<u32>,
     is_owed: HashSet<u32>,
-    /// Those of them that came again.
+    /// Those of them that came again,
     paid: usize,
+    /// and the place behind the last of them, where the order is exact.
+    next_turn: usize,
     /// Whether an event came first in this life.
     has_gone_on: bool,
     /// Lines that came again, as they may after a kill.
@@ -134,6 +136,7 @@ impl<'a> Judge<'a> {
             owed: Vec::new(),
             is_owed: HashSet::new(),
             paid: 0,
+            next_turn: 0,
             has_gone_on: false,
             repeated: 0,
             most_repeated: 0,
@@ -177,14 +180,18 @@ impl<'a> Judge<'a> {
         }
         let kept = if was_clean { lines.len() } else { kept };
         let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
-        self.owed.retain(|event| !settled.contains(event));
+        match self.order {
+            // Whatever came before has come before the position, too.
+            Order::Exact if kept > 0 => self.owed.clear(),
+            _ => self.owed.retain(|event| !settled.contains(event)),
+        }
         let behind = lines.iter().skip(kept).map(|line| line.event);
         self.is_owed = self.owed.iter().copied().collect();
         self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));
         self.saved = saved;
         self.torn.clear();
         self.life += 1;
-        self.paid = 0;
+        (self.paid, self.next_turn) = (0, 0);
         self.has_gone_on = false;
         Ok(())
     }
@@ -271,10 +278,11 @@ impl<'a> Judge<'a> {
         if !self.is_owed.remove(&event) {
             return Err(self.told(Breach::Repeated, event, "came again"));
         }
-        let is_in_turn = self.owed.get(self.paid) == Some(&event) && !self.has_gone_on;
-        if self.order == Order::Exact && !is_in_turn {
+        let turn = self.owed.iter().skip(self.next_turn).position(|owed| *owed == event);
+        if self.order == Order::Exact && (turn.is_none() || self.has_gone_on) {
             return Err(self.told(Breach::Repeated, event, "came again, out of turn"));
         }
+        self.next_turn += turn.map_or(0, |skipped| skipped + 1);
         self.paid += 1;
         self.repeated += 1;
         self.most_repeated = self.most_repeated.max(self.paid);

@@ -181,11 +181,12 @@ impl<'a> Round<'a> {
     ) -> Result<(), Verdict> {
         let mut lived = Lived { was_clean: true, ..Lived::default() };
         let is_piped = !matches!(self.lane.output, Output::Files(_));
+        let mut is_first = true;
         while Instant::now() < self.setting.until && !self.is_near_the_end(life, judge)? {
             if is_piped {
                 judge.begin_life(life.saved()?, lived.was_clean)?;
             }
-            let stopper = self.stopper(totals.lives == 0);
+            let stopper = self.stopper(std::mem::take(&mut is_first));
             lived = life.live(stopper, Begin::Often, rig, judge, &mut self.rng)?;
             totals.lives += 1;
             totals.kills += u64::from(lived.was_killed);
@@ -241,7 +242,7 @@ impl<'a> Round<'a> {
         let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
         let mut paths: Vec<PathBuf> =
             directory.map(|entry| entry.expect("an entry").path()).collect();
-        paths.sort();
+        paths.sort_by_key(|path| turn(path));
         let mut bytes = Vec::new();
         for path in paths {
             let file = std::fs::File::open(&path).expect("open an output");
@@ -253,6 +254,15 @@ impl<'a> Round<'a> {
         }
         bytes
     }
+}
+
+/// The place of an output among the others: by its name's time, and by the number that it got
+/// where a name was taken.
+fn turn(path: &Path) -> (String, u64) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut parts = name.split('.').map(str::to_owned);
+    let stem = parts.next().unwrap_or_default();
+    (stem, parts.next().and_then(|number| number.parse().ok()).unwrap_or(0))
 }
 
 fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {

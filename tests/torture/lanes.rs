@@ -13,6 +13,9 @@ const ROUGH: Weather = Weather {
     bytes_per_second: Some(1_000_000),
 };
 
+/// A network that is faster than a slow reader.
+const FAST: Weather = Weather { bytes_per_second: Some(4_000_000), ..ROUGH };
+
 /// A network for a stream that is slow by itself.
 const ROUGH_AND_LIVE: Weather = Weather { cut_every_bytes: Some(1_500_000), ..ROUGH };
 
@@ -109,8 +112,8 @@ pub fn lanes() -> Vec<Lane> {
             nature: Nature { wild_one_in: 6, ..LEGACY_NATURE },
             ..LEGACY
         },
-        Lane { name: "v2 slow reader", output: Output::SlowStdout, ..V2 },
-        Lane { name: "legacy slow reader", output: Output::SlowStdout, ..LEGACY },
+        Lane { name: "v2 slow reader", output: Output::SlowStdout, weather: FAST, ..V2 },
+        Lane { name: "legacy slow reader", output: Output::SlowStdout, weather: FAST, ..LEGACY },
         Lane { name: "v2 zstd", is_compressed: true, chaos: concat!(ends!(), ",zstd=2000"), ..V2 },
         Lane { name: "v2 sparse did", filter: Filter::Did, weather: sparse(20_000), ..V2 },
         Lane {
@@ -132,6 +135,23 @@ pub fn lanes() -> Vec<Lane> {
             name: "v2 live",
             nature: Nature { has_wild_times: false, step_us: 7_000, ..V2_NATURE },
             ..LIVE
+        },
+        Lane { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
+        Lane { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
+        Lane { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
+        Lane {
+            name: "v2 file by size",
+            output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
+            // Names are times, and files are read by name.
+            nature: Nature { has_wild_times: false, ..V2_NATURE },
+            ..V2
+        },
+        Lane {
+            name: "failover file by the hour",
+            output: Output::Files(&["-o", "{}/log-%FT%H.ndjson.zst", "--rotate", "hourly"]),
+            nature: Nature { step_us: 2_000_000, ..FAILOVER.nature },
+            flags: &["--rewind", "20s"],
+            ..FAILOVER
         },
         FAILOVER,
         Lane { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },

@@ -20,7 +20,7 @@ use crate::support::{PATIENCE, at_home};
 const STUCK: Duration = Duration::from_secs(15);
 
 /// Long enough for a pipe to fill up, and for the program to save what it should not.
-const UNREAD: Duration = Duration::from_millis(150);
+const UNREAD: Duration = Duration::from_millis(250);
 
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -157,7 +157,7 @@ impl Life {
 
     /// The position in the state file; `None` before the first one.
     pub fn saved(&self) -> Result<Option<Saved>, Verdict> {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        let mut command = Command::new(&self.client);
         at_home(&mut command, &self.directory);
         let state = self.directory.join("state.db");
         command.args(["cursors", "show", "c", "--json", "--state"]).arg(state);
@@ -327,12 +327,11 @@ impl Running {
 
     fn end(mut self, end: End, judge: &mut Judge<'_>) -> Result<Lived, Verdict> {
         let had_ended = self.child.try_wait().expect("wait").is_some();
+        if matches!(end, End::KillUnread | End::TermUnread) {
+            std::thread::sleep(UNREAD);
+        }
         match end {
-            End::Kill => self.child.kill().expect("kill"),
-            End::KillUnread => {
-                std::thread::sleep(UNREAD);
-                self.child.kill().expect("kill");
-            }
+            End::Kill | End::KillUnread => self.child.kill().expect("kill"),
             End::Term | End::TermUnread => {
                 // A process that has ended, and is not waited for, takes no harm.
                 let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);

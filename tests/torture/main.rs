@@ -57,8 +57,12 @@ fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
     let picked: String = variable("SKYTAIL_TORTURE_LANE").unwrap_or_default();
     let lanes = pick(&picked);
     println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
-    let setting =
-        Setting { client: &client, seed, until: Instant::now() + lasting, variable: None };
+    let until = Instant::now() + lasting;
+    let run = |lane: &Lane, number: u64| {
+        // A lane that runs alone gets the seed as it is.
+        let seed = seed.wrapping_add(number);
+        lane.run(&Setting { client: &client, seed, until, variable: None })
+    };
     let (mut totals, mut failures) = (Totals::default(), Vec::new());
     let run = &run;
     std::thread::scope(|scope| {

@@ -287,11 +287,11 @@ impl Stream {
         Ok(true)
     }
 
-    /// Whether a message of another dictionary speaks for the server: the first one of a
-    /// connection does, and a second one in a row. One alone among sound ones is damaged. (If
-    /// it was not, the next connection's replay brings it again.)
+    /// Whether a message of another dictionary speaks for the server: a second one in a row
+    /// does. One alone is damaged. (If it was not, the next connection's replay brings it
+    /// again.)
     fn is_believed(&mut self) -> bool {
-        self.connection.is_none() || std::mem::replace(&mut self.was_foreign, true)
+        std::mem::replace(&mut self.was_foreign, true)
     }
 
     /// Tells the kind of server from its first sound event (protocol/jetstream-v1.md §2).
