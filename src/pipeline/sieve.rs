@@ -279,7 +279,8 @@ impl Sieve {
         if !self.goes_on(Seen { mark, is_wanted, is_known }) {
             return Verdict::Drop;
         }
-        if is_known {
+        if let Some(identity) = identity.filter(|_| is_known) {
+            self.window.meet_again(identity, mark);
             self.metrics.duplicate.add(1);
             return Verdict::Drop;
         }

@@ -4,18 +4,19 @@
 //! Responsible for memory (bounded by event time and by count) and for the point to rewind
 //! to. What an identity is, `event::identity` knows.
 //!
-//! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash set
-//! (up to 18 bytes each). *Milestones* divide the ring: at each one we know the event's place
+//! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash map
+//! to their places there (up to 34 bytes each). *Milestones* divide the ring: at each one we know the event's place
 //! on the server, and that everything written since is in the ring. The oldest milestone is
 //! what a new connection rewinds to. So the ring is thinned a milestone at a time.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Mark, Resume, Seq, TimeUs};
 
 /// Most events between the oldest milestone and now. The firehose has brought up to 2,500
-/// events a second; ten seconds of that fit twice over. Bounds the memory at 4 MiB.
+/// events a second; ten seconds of that fit twice over. Bounds the memory at 6 MiB.
 pub const MAX_EVENTS: u64 = 65_536;
 
 /// How many milestones divide the span that is remembered.
@@ -26,7 +27,8 @@ const MILESTONES: u64 = 8;
 pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,
-    known: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
+    /// The identities in the ring, and how many were ever entered before each.
+    known: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
     milestones: VecDeque<Milestone>,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
@@ -45,8 +47,21 @@ struct Milestone {
     clock: TimeUs,
     /// The number of identities ever entered before it.
     index: u64,
+    /// The number of those that a replay from here can't bring: `index`, or less where the
+    /// server's order is another than that of writing.
+    keeps_from: u64,
     /// The number of events seen before it.
     events: u64,
+}
+
+impl Milestone {
+    /// Whether a replay from here brings an event at `mark`.
+    fn is_before(&self, mark: Mark) -> bool {
+        match (self.mark.seq, mark.seq) {
+            (Some(own), Some(seq)) => own <= seq,
+            _ => self.mark.time <= mark.time,
+        }
+    }
 }
 
 /// What [`Window::roll_back`] needs to undo a batch.
@@ -66,7 +81,7 @@ impl Window {
         Self {
             span_us,
             ring: VecDeque::new(),
-            known: HashSet::default(),
+            known: HashMap::default(),
             milestones: VecDeque::new(),
             evicted: 0,
             events: 0,
@@ -81,13 +96,14 @@ impl Window {
         let mut window = Self::new(span_us);
         let Resume { position, identities } = resume;
         window.ring.extend(identities);
-        window.known.extend(identities);
+        window.known.extend(identities.iter().copied().zip(0..));
         window.latest = position.latest_time;
         window.highest_seq = position.newest.seq;
         window.milestones.push_back(Milestone {
             mark: position.rewind_to,
             clock: position.latest_time.minus_us(span_us),
             index: 0,
+            keeps_from: 0,
             events: 0,
         });
         window.events = window.ring.len() as u64;
@@ -97,7 +113,7 @@ impl Window {
     /// Whether this event was written already.
     #[must_use]
     pub fn contains(&self, identity: u64) -> bool {
-        self.known.contains(&identity)
+        self.known.contains_key(&identity)
     }
 
     /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
@@ -116,6 +132,7 @@ impl Window {
                 mark,
                 clock: self.latest,
                 index: self.entered(),
+                keeps_from: self.entered(),
                 events: self.events,
             });
         }
@@ -136,8 +153,24 @@ impl Window {
 
     /// Remembers an event that is about to be written.
     pub fn insert(&mut self, identity: u64) {
-        if self.known.insert(identity) {
+        let entered = self.entered();
+        if let Entry::Vacant(unknown) = self.known.entry(identity) {
+            unknown.insert(entered);
             self.ring.push_back(identity);
+        }
+    }
+
+    /// A remembered event came again, at `mark`. Mostly a replay comes by, in the order in
+    /// which events were written, and nothing changes. But what one server sent *before* a
+    /// milestone was set, another one, or the same one after a crash, may send *behind* the
+    /// milestone's mark: a replay from there brings it, so it must stay as long as the
+    /// milestone does.
+    pub fn meet_again(&mut self, identity: u64, mark: Mark) {
+        let Some(&index) = self.known.get(&identity) else { return };
+        for milestone in self.milestones.iter_mut().rev().take_while(|m| m.keeps_from > index) {
+            if milestone.is_before(mark) {
+                milestone.keeps_from = index;
+            }
         }
     }
 
@@ -147,7 +180,8 @@ impl Window {
         let clock = self.milestones.front().map_or(mark.time, |oldest| oldest.clock);
         let events = self.milestones.front().map_or(self.events, |oldest| oldest.events);
         self.milestones.clear();
-        self.milestones.push_back(Milestone { mark, clock, index: self.evicted, events });
+        let index = self.evicted;
+        self.milestones.push_back(Milestone { mark, clock, index, keeps_from: index, events });
         self.highest_seq = mark.seq;
     }
 
@@ -215,7 +249,10 @@ impl Window {
                 break;
             }
             self.milestones.pop_front();
-            while self.evicted < next.index {
+            // Bounded memory comes before a server that repeats one old event for ever.
+            let is_kept_long = self.entered() - next.keeps_from >= MAX_EVENTS;
+            let keeps_from = if is_kept_long { next.index } else { next.keeps_from };
+            while self.evicted < keeps_from {
                 if let Some(identity) = self.ring.pop_front() {
                     self.known.remove(&identity);
                 }
@@ -375,6 +412,43 @@ mod tests {
         }
         assert_eq!(window.rewind_to(), Some(mark(0)));
         assert!((0..100).all(|i| window.contains(i)));
+    }
+
+    #[test]
+    fn what_another_server_orders_behind_a_milestone_is_kept_as_long_as_it() {
+        let time = |time| Mark { time: TimeUs(time), seq: None };
+        let mut window = Window::new(1000);
+        for (identity, at) in [(1, 5000), (2, 5010)] {
+            window.advance(time(at));
+            window.insert(identity);
+            window.settle();
+        }
+        // The other server has 3, which is new, in front of 2.
+        window.change_server(time(5305));
+        window.advance(time(5305));
+        window.insert(3);
+        window.settle();
+        window.meet_again(2, time(5310));
+        for at in 0..17 {
+            window.advance(time(5400 + at * 60));
+            window.insert(100 + at);
+            window.settle();
+        }
+        assert_eq!(window.rewind_to(), Some(time(5305)));
+        assert!(window.contains(2) && window.contains(3));
+    }
+
+    #[test]
+    fn an_old_event_that_is_repeated_for_ever_is_forgotten_in_the_end() {
+        let mut window = Window::new(1000);
+        write(&mut window, 0, 0);
+        for i in 1..4 * MAX_EVENTS {
+            window.meet_again(0, mark(i));
+            write(&mut window, i, i);
+            window.settle();
+        }
+        let kept = window.identities().len() as u64;
+        assert!(kept <= 2 * MAX_EVENTS, "{kept}");
     }
 
     proptest! {

@@ -106,6 +106,8 @@ pub struct Stream {
     messages: u64,
     events: u64,
     pongs: u64,
+    /// The message before this one was compressed with another dictionary.
+    was_foreign: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -128,6 +130,7 @@ impl Stream {
             messages: 0,
             events: 0,
             pongs: 0,
+            was_foreign: false,
             metrics,
         }
     }
@@ -242,10 +245,13 @@ impl Stream {
                     return Ok(true);
                 };
                 match inflater.append(bytes, batch.open_line(), self.max_message_bytes) {
-                    Ok(()) => batch.end_line(),
+                    Ok(()) => {
+                        batch.end_line();
+                        self.was_foreign = false;
+                    }
                     Err(e) => {
                         batch.discard_open_line();
-                        if matches!(e, InflateError::Dictionary { .. }) {
+                        if matches!(e, InflateError::Dictionary { .. }) && self.is_believed() {
                             return Err(StreamError::Dictionary(e));
                         }
                         reject(&self.metrics, &e.to_string());
@@ -279,6 +285,13 @@ impl Stream {
             self.meet(batch)?;
         }
         Ok(true)
+    }
+
+    /// Whether a message of another dictionary speaks for the server: a second one in a row
+    /// does. One alone is damaged. (If it was not, the next connection's replay brings it
+    /// again.)
+    fn is_believed(&mut self) -> bool {
+        std::mem::replace(&mut self.was_foreign, true)
     }
 
     /// Tells the kind of server from its first sound event (protocol/jetstream-v1.md §2).
