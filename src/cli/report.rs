@@ -76,6 +76,7 @@ fn summary(
         duplicates: metrics.duplicate.get(),
         malformed: metrics.malformed.get(),
         saved,
+        output: outcome.written_to.clone(),
         reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),
     }
 }

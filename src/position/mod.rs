@@ -3,6 +3,7 @@
 //! Responsible for the types. The identities of what was already written live in
 //! [`window`]; reading and writing positions to disk is `checkpoint`'s work.
 
+pub mod turns;
 pub mod window;
 
 use std::fmt;

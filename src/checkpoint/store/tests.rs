@@ -33,7 +33,7 @@ fn resume(time: u64) -> Resume {
 }
 
 fn checkpoint(time: u64) -> Checkpoint {
-    Checkpoint { resume: resume(time) }
+    Checkpoint { resume: resume(time), outputs: vec![] }
 }
 
 fn by_hand(us: u64) -> ByHand {
@@ -187,7 +187,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 1: update skytail, or name another file with --state FILE");
+    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 2: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
