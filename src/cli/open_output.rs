@@ -1,6 +1,7 @@
 //! From the files that earlier runs left to a sink: cuts off what a killed run wrote beyond
 //! its last checkpoint, and opens the file to go on with, before anything is dialled.
 
+use std::io::ErrorKind;
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -77,15 +78,13 @@ fn told_cut(path: &Path, bytes: u64) {
 /// One path for one directory, however it was reached.
 fn resolve(naming: &Naming) -> anyhow::Result<Naming> {
     let given = &naming.directory;
-    let directory = given.canonicalize().map_err(|cause| match cause.kind() {
-        std::io::ErrorKind::NotFound => usage(&ClaimError::NoDirectory(given.clone())),
-        std::io::ErrorKind::NotADirectory => {
-            let told = format!(
-                "{} is in no directory: name a file elsewhere",
-                given.join(&naming.name).display()
-            );
-            UsageError(format!("--output: {told}")).into()
-        }
+    let found = given.canonicalize().and_then(|directory| match directory.is_dir() {
+        true => Ok(directory),
+        false => Err(ErrorKind::NotADirectory.into()),
+    });
+    let directory = found.map_err(|cause| match cause.kind() {
+        ErrorKind::NotFound => usage(&ClaimError::NoDirectory(given.clone())),
+        ErrorKind::NotADirectory => usage(&ClaimError::NotInDirectory(given.clone())),
         _ => refused(ClaimError::Denied { path: given.clone(), cause }),
     })?;
     if directory.to_str().is_none() {
@@ -151,9 +150,6 @@ fn take(
 /// Whether files can be made in a directory, as far as that can be seen without making one.
 fn check_directory(directory: &Path) -> anyhow::Result<()> {
     let refuse = |cause| Err(refused(ClaimError::Denied { path: directory.to_owned(), cause }));
-    if !directory.is_dir() {
-        return refuse(std::io::ErrorKind::NotADirectory.into());
-    }
     #[cfg(unix)]
     {
         use rustix::fs::{Access, access};

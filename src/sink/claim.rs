@@ -41,6 +41,9 @@ pub enum ClaimError {
     /// Nowhere to put it.
     #[error("the directory {} does not exist: make it first, or name a file elsewhere", .0.display())]
     NoDirectory(PathBuf),
+    /// A file in place of the directory.
+    #[error("{} is no directory, so no file can be in it: name a file elsewhere", .0.display())]
+    NotInDirectory(PathBuf),
     /// The system forbids it.
     #[error("can't write to {}: {cause}; make it writable for this user, or name another file", path.display())]
     Denied {

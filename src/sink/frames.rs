@@ -81,7 +81,7 @@ mod tests {
         frames.end(&mut packed).unwrap();
         assert_eq!(packed, b"");
         for size in [1, 10, 1_000, 1_000_000] {
-            let lines: Vec<u8> = (0..size).map(|i: u32| (i * i / 7) as u8).collect();
+            let lines: Vec<u8> = (0..size).map(|i: u64| (i * i / 7) as u8).collect();
             frames.pack(&lines, &mut packed).unwrap();
             frames.end(&mut packed).unwrap();
             frames.end(&mut packed).unwrap();

@@ -212,7 +212,7 @@ mod tests {
         assert_eq!(hourly.path(time, 3), Path::new("d/p-20260704T14.3.ndjson"));
         assert_eq!(hourly.pattern(), "d/p-%Y%m%dT%H.ndjson");
         // A year that no calendar has is no reason to stop.
-        hourly.path(TimeUs(u64::MAX), 0);
+        let _ = hourly.path(TimeUs(u64::MAX), 0);
     }
 
     #[test]

@@ -174,7 +174,8 @@ impl Bench {
 
 /// The lines in a file, by the name it has.
 pub fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
-    if path.extension().is_none_or(|extension| extension != "zst") {
+    // A file without a frame is no zstd file, and holds nothing.
+    if bytes.is_empty() || path.extension().is_none_or(|extension| extension != "zst") {
         return bytes.to_vec();
     }
     let mut plain = Vec::new();
@@ -183,17 +184,22 @@ pub fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Every third event has the time of the one before, every 50th one of an hour earlier.
+/// Every third event has the time of the one before, every 50th one of an hour earlier. Half
+/// of the bytes are noise, so that they can't be packed to nothing.
 fn events(count: u64, step_us: u64) -> Vec<String> {
-    let padding = "0123456789".repeat(70);
-    let event = |i: u64| {
+    let mut noise = 1_u64;
+    let mut next = || {
+        noise = noise.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+        format!("{noise:016x}")
+    };
+    let mut event = |i: u64| {
         let imported = if i % 50 == 49 { 3_600_000_000 } else { 0 };
         let time_us = FIRST_US + (i - u64::from(i % 3 == 1)) * step_us - imported;
         let (did, seq) = (i % 7, FIRST_SEQ + i);
+        let text: String = (0..44).map(|_| next()).collect();
         format!(
-            r#"{{"did":"did:plc:d{did}","time_us":{time_us},"cursor":{seq},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}","record":{{"$type":"app.bsky.feed.post","text":"{padding}{}"}},"cid":"bafyrei{i}"}}}}"#,
-            i.wrapping_mul(0x9e37_79b9_7f4a_7c15),
+            r#"{{"did":"did:plc:d{did}","time_us":{time_us},"cursor":{seq},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}","record":{{"$type":"app.bsky.feed.post","text":"{text}"}},"cid":"bafyrei{i}"}}}}"#,
         )
     };
-    (0..count).map(event).collect()
+    (0..count).map(&mut event).collect()
 }

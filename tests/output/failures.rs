@@ -42,7 +42,7 @@ fn mount(args: &[&str]) -> bool {
 fn a_full_disk_ends_the_run_at_its_last_checkpoint() {
     for (name, more, room) in [
         ("out.ndjson", &["--checkpoint-events", "100"][..], "3m"),
-        ("out.ndjson.zst", &["--checkpoint-events", "100"], "300k"),
+        ("out.ndjson.zst", &["--checkpoint-events", "100"], "1m"),
         ("out.ndjson", &["--rotate", "500KiB"], "3m"),
         ("out-%FT%H.ndjson", &["--rotate", "hourly"], "3m"),
     ] {

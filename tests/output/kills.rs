@@ -32,7 +32,7 @@ fn a_plain_file_is_the_stream_after_many_kills() {
 
 #[test]
 fn a_compressed_file_is_the_stream_after_many_kills() {
-    killed(5_000, "out.ndjson.zst", &[], 60_000);
+    killed(5_000, "out.ndjson.zst", &[], 500_000);
 }
 
 #[test]
@@ -46,7 +46,7 @@ fn hourly_files_are_the_stream_after_many_kills() {
 
 #[test]
 fn compressed_files_of_a_size_are_the_stream_after_many_kills() {
-    let bench = killed(5_000, "out.ndjson.zst", &["--rotate", "100KiB"], 60_000);
+    let bench = killed(5_000, "out.ndjson.zst", &["--rotate", "1MiB"], 500_000);
     let names = bench.names();
     assert!(names.len() > 5, "{names:?}");
     assert!(names[1].ends_with("out.1.ndjson.zst"));

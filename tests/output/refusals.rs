@@ -38,7 +38,7 @@ fn what_is_no_file_is_refused() {
         (path("directory"), &["directory is a directory: name a file in it"][..]),
         (path("directory/"), &["names no file"]),
         (path("missing/out"), &["the directory", "missing does not exist: make it first"]),
-        (path("text/out"), &["is in no directory"]),
+        (path("text/out"), &["text is no directory"]),
         (path("pipe"), &["pipe is a pipe", "redirect stdout"]),
         ("/dev/full".to_owned(), &["/dev/full is a device"]),
         ("/dev/stdout".to_owned(), &["redirect stdout"]),
