@@ -187,7 +187,7 @@ pub struct OutputArgs {
     #[arg(long, value_name = "WHEN", value_parser = parse_rotate)]
     pub rotate: Option<Rotate>,
 
-    /// Go on behind the end of a file of others
+    /// Take FILE as it is, and go on behind its end
     #[arg(long)]
     pub append: bool,
 

@@ -13,7 +13,7 @@ use crate::position::{Position, TimeUs};
 use crate::settings::CheckpointEvery;
 use crate::sink::file::FileSink;
 use crate::sink::record::OutputRecord;
-use crate::sink::{Refusal, Sink};
+use crate::sink::{Delivered, Refusal, Sink};
 
 use super::channel::{Item, Received, Receiver};
 use super::sieve::Sieve;
@@ -217,8 +217,10 @@ impl Writer {
         let delivered = self.sink.settle()?;
         *unsaved = Unsaved::default();
         self.settled = self.sieve.position().cloned();
-        if let (Some(saver), Some(resume)) = (&self.saver, self.sieve.resume()) {
-            saver.save(Checkpoint::new(delivered, resume));
+        let Some(saver) = &self.saver else { return Ok(()) };
+        match self.sieve.resume() {
+            Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
+            None => save_files(saver, delivered)?,
         }
         Ok(())
     }
@@ -270,6 +272,19 @@ impl Writer {
             ),
         }
     }
+}
+
+/// Remembers the lengths of files alone: the lines before a `--until` that lay behind us from
+/// the first event on are written and give no position.
+fn save_files(saver: &Saver, delivered: Delivered) -> Result<(), Refusal> {
+    for output in delivered.into_outputs() {
+        let path = output.record().path.clone();
+        output.sync().map_err(|cause| Refusal::File { path: path.clone(), cause })?;
+        saver
+            .begin_output(output.record())
+            .map_err(|error| Refusal::Unannounced { path, cause: error.to_string() })?;
+    }
+    Ok(())
 }
 
 fn in_words(files: &FileSink) -> String {

@@ -143,7 +143,8 @@ impl FileSink {
     ) -> Result<(), Refusal> {
         let mut line = 0;
         while line < batch.len() {
-            if self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes) {
+            // Again where a file of others, taken with --append, is large enough already.
+            while self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes) {
                 let before = turns.iter().take_while(|turn| turn.line <= line).last();
                 self.begin(before.map_or(self.latest, |turn| turn.time), announce)?;
             }
@@ -203,11 +204,13 @@ impl FileSink {
     /// Ends the file that is written, and begins the one for an event at `time`.
     fn begin(&mut self, time: TimeUs, announce: &mut Announce<'_>) -> Result<(), Refusal> {
         self.finish_current()?;
-        let is_first = self.files == 0;
         let period_start = self.naming.rotate.map(|rotate| rotate.start_of(time));
         let name_time = period_start.unwrap_or(time);
+        // --append is for a file of others, and not for one of ours that is full.
+        let is_ours = self.known.contains_key(&self.naming.path(name_time, 0));
+        let takes_first = self.append && self.files == 0 && !is_ours;
         let number = match self.naming.rotate {
-            Some(Rotate::Size(_)) if !(is_first && self.append) => self.free_number(name_time),
+            Some(Rotate::Size(_)) if !takes_first => self.free_number(name_time),
             _ => 0,
         };
         let path = self.naming.path(name_time, number);

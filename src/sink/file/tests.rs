@@ -147,3 +147,21 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
         assert!(refusal.contains(what), "{refusal}");
     }
 }
+
+#[test]
+fn append_takes_a_file_of_others_until_it_is_full() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("a"), "12\n").unwrap();
+    fs::write(home.path().join("b"), "long enough\n").unwrap();
+    for (name, first, second) in [("a", "12\n3\n", "456\n"), ("b", "long enough\n", "3\n456\n")] {
+        let naming = Naming::new(&home.path().join(name), Some(Rotate::Size(5))).unwrap();
+        let mut sink = FileSink::new(naming, true, vec![], None).unwrap();
+        let mut batch = Batch::default();
+        batch.push(b"3");
+        batch.push(b"456");
+        sink.write(&batch, &[], &mut |_| Ok(())).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join(name)).unwrap(), first);
+        let next = home.path().join(format!("{name}.1"));
+        assert_eq!(fs::read_to_string(next).unwrap(), second);
+    }
+}
