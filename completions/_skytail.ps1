@@ -253,7 +253,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
             [CompletionResult]::new('--demo', '--demo', [CompletionResultType]::ParameterName, 'Read made-up events from a server inside skytail')
             [CompletionResult]::new('--no-checkpoint', '--no-checkpoint', [CompletionResultType]::ParameterName, 'Save no cursor')
-            [CompletionResult]::new('--append', '--append', [CompletionResultType]::ParameterName, 'Go on behind the end of a file of others')
+            [CompletionResult]::new('--append', '--append', [CompletionResultType]::ParameterName, 'Take FILE as it is, and go on behind its end')
             [CompletionResult]::new('--exit-when-live', '--exit-when-live', [CompletionResultType]::ParameterName, 'Stop when the replay has reached the present')
             [CompletionResult]::new('--strict', '--strict', [CompletionResultType]::ParameterName, 'Check the whole JSON grammar of each event')
             [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')

@@ -238,7 +238,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --profile 'Use the settings under [profile.NAME] of that file'
             cand --demo 'Read made-up events from a server inside skytail'
             cand --no-checkpoint 'Save no cursor'
-            cand --append 'Go on behind the end of a file of others'
+            cand --append 'Take FILE as it is, and go on behind its end'
             cand --exit-when-live 'Stop when the replay has reached the present'
             cand --strict 'Check the whole JSON grammar of each event'
             cand -q 'Print errors only: no progress, no summary'

@@ -245,7 +245,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Read
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Go on behind the end of a file of others'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Take FILE as it is, and go on behind its end'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'
