@@ -123,6 +123,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--server-kind', '--server-kind', [CompletionResultType]::ParameterName, 'Which server to imitate [default: what the recording was made from]')
             [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]')
             [CompletionResult]::new('--write-dictionary', '--write-dictionary', [CompletionResultType]::ParameterName, 'Train a dictionary from the recording, write it to this file and use it')
+            [CompletionResult]::new('--chaos', '--chaos', [CompletionResultType]::ParameterName, 'Break things on purpose, as listed below')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
@@ -211,6 +212,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
         }
         'skytail;tail' {
             [CompletionResult]::new('--host', '--host', [CompletionResultType]::ParameterName, 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]')
+            [CompletionResult]::new('--prefer-first', '--prefer-first', [CompletionResultType]::ParameterName, 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)')
             [CompletionResult]::new('--compress', '--compress', [CompletionResultType]::ParameterName, 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine')
             [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'zstd dictionary to use, not the installed one')
             [CompletionResult]::new('--connect-timeout', '--connect-timeout', [CompletionResultType]::ParameterName, 'Give up an attempt after this')
@@ -231,6 +233,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--checkpoint-every', '--checkpoint-every', [CompletionResultType]::ParameterName, 'Save the cursor this often [default: 1s; with .zst output 10s]')
             [CompletionResult]::new('--checkpoint-events', '--checkpoint-events', [CompletionResultType]::ParameterName, 'Save it after N events, too [default: no limit]')
             [CompletionResult]::new('--join', '--join', [CompletionResultType]::ParameterName, 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)')
+            [CompletionResult]::new('--on-gap', '--on-gap', [CompletionResultType]::ParameterName, 'Where events are missing: warn, or fail (exit code 4)')
             [CompletionResult]::new('--rewind', '--rewind', [CompletionResultType]::ParameterName, 'Replay this much on reconnecting, less duplicates')
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]')

@@ -114,6 +114,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --server-kind 'Which server to imitate [default: what the recording was made from]'
             cand --zstd-dictionary 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]'
             cand --write-dictionary 'Train a dictionary from the recording, write it to this file and use it'
+            cand --chaos 'Break things on purpose, as listed below'
             cand --log-format 'Form of log lines: text or json'
             cand --color 'Colour: auto, always or never'
             cand --config 'Read settings from FILE [default: skytail/config.toml]'
@@ -196,6 +197,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
         }
         &'skytail;tail'= {
             cand --host 'Server to read; repeat it for servers to fall back on [default: Bluesky''s public servers]'
+            cand --prefer-first 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)'
             cand --compress 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine'
             cand --zstd-dictionary 'zstd dictionary to use, not the installed one'
             cand --connect-timeout 'Give up an attempt after this'
@@ -216,6 +218,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --checkpoint-every 'Save the cursor this often [default: 1s; with .zst output 10s]'
             cand --checkpoint-events 'Save it after N events, too [default: no limit]'
             cand --join 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)'
+            cand --on-gap 'Where events are missing: warn, or fail (exit code 4)'
             cand --rewind 'Replay this much on reconnecting, less duplicates'
             cand -o 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'
             cand --output 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'

@@ -108,6 +108,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d
 legacy\t'The original server: cursors are times'"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -178,6 +179,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'P
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
@@ -203,6 +205,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-ever
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l join -d 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)' -r -f -a "auto\t''
 single\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'Where events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
+fail\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r

@@ -63,6 +63,8 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Messages that were no event.
     pub malformed: Counter,
+    /// Holes in the stream: events that could not be had.
+    pub gaps: Counter,
     /// Connections beyond the first.
     pub reconnects: Counter,
     /// The wait before the next connection, in milliseconds; 0 while connected.

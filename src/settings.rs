@@ -38,6 +38,8 @@ pub struct TailSettings {
     pub strict: bool,
     /// Connection rules.
     pub connection: Connection,
+    /// What to do where events are missing.
+    pub on_gap: OnGap,
     /// How long a stop may take to write what was already received.
     pub drain_timeout: Duration,
 }
@@ -152,6 +154,18 @@ pub struct Connection {
     pub rewind_us: u64,
     /// How a replay from a legacy server meets the live stream.
     pub join: JoinMode,
+    /// How long the first server must have been well again before it is preferred to the one
+    /// that took over; `None` to stay with that one.
+    pub prefer_first: Option<Duration>,
+}
+
+/// `--on-gap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGap {
+    /// Say so, note it in the state file, and go on.
+    Warn,
+    /// Say so, note it, and stop in front of it.
+    Fail,
 }
 
 /// `--join`.

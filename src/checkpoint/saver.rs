@@ -11,8 +11,11 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use super::Checkpoint;
 use super::store::{Store, StoreError};
 use crate::position::TimeUs;
+use crate::position::gap::Gap;
 use crate::sink::record::OutputRecord;
 
+/// Most gaps that wait for a file that can't be written.
+const MOST_WAITING_GAPS: usize = 1_000;
 /// How often whoever waits for the thread looks whether it is still there.
 const RECHECK: Duration = Duration::from_millis(100);
 
@@ -42,6 +45,8 @@ struct Shared {
 struct State {
     /// The newest checkpoint that is not committed.
     slot: Option<Checkpoint>,
+    /// Gaps that are not noted in the file yet.
+    gaps: Vec<Gap>,
     /// Whether something came since the thread looked last. A checkpoint that failed lies in
     /// the slot without this, so that it waits for the next instead of spinning.
     is_due: bool,
@@ -57,6 +62,7 @@ type Begins = (OutputRecord, mpsc::SyncSender<Result<(), StoreError>>);
 
 /// What the thread has to do next.
 struct Work {
+    gaps: Vec<Gap>,
     checkpoint: Option<Checkpoint>,
     begins: Option<Begins>,
     is_last: bool,
@@ -128,6 +134,16 @@ impl Saver {
         self.shared.lock().is_exact = true;
     }
 
+    /// Hands over a gap, to be noted no later than any checkpoint that comes after it.
+    pub fn note_gap(&self, gap: Gap) {
+        let mut state = self.shared.lock();
+        if state.gaps.len() < MOST_WAITING_GAPS {
+            state.gaps.push(gap);
+        }
+        state.is_due = true;
+        self.shared.changed.notify_one();
+    }
+
     /// Why the last save failed; `None` while saving works.
     #[must_use]
     pub fn health(&self) -> Option<StoreError> {
@@ -178,11 +194,19 @@ impl Shared {
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_due = false;
         Work {
+            gaps: std::mem::take(&mut state.gaps),
             checkpoint: state.slot.take(),
             begins: state.begins.take(),
             is_last: state.is_finishing,
             is_exact: state.is_exact,
         }
+    }
+
+    /// Puts gaps back that could not be noted.
+    fn keep(&self, gaps: Vec<Gap>, error: StoreError) {
+        let mut state = self.lock();
+        state.gaps.splice(0..0, gaps);
+        state.error = Some(error);
     }
 
     /// Notes the outcome of a save. Returns whether it differs from the one before.
@@ -214,6 +238,7 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
     fn run(mut self) {
         loop {
             let work = self.shared.next();
+            self.note(work.gaps);
             if let Some(checkpoint) = work.checkpoint {
                 self.save(checkpoint);
             }
@@ -227,6 +252,15 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
                 }
                 return;
             }
+        }
+    }
+
+    fn note(&mut self, mut gaps: Vec<Gap>) {
+        while let Some(gap) = gaps.first() {
+            if let Err(error) = self.store.record_gap(&self.consumer, gap) {
+                return self.shared.keep(gaps, error);
+            }
+            gaps.remove(0);
         }
     }
 

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema that this program writes.
-pub const VERSION: i32 = 2;
+pub const VERSION: i32 = 3;
 
 /// One entry a version, oldest first; the first makes an empty file version 1. An entry that
 /// was released is never edited: a change is a new entry.
@@ -59,6 +59,10 @@ CREATE TABLE gaps (
   reason TEXT NOT NULL
 ) STRICT;
 CREATE INDEX gaps_by_consumer ON gaps (consumer, seen_at_us);
+",
+    "
+-- A fingerprint of the filter that the position was made with; NULL where not known.
+ALTER TABLE consumers ADD COLUMN stream INTEGER;
 ",
     "
 -- The files that consumers write.

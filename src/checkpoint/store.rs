@@ -12,6 +12,7 @@ pub use super::row::{ByHand, Entry, Previous, SavedCursor};
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
+use crate::position::gap::Gap;
 use crate::position::{Resume, Seq, TimeUs};
 
 /// An open state file.
@@ -20,23 +21,6 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     identity_seed: u64,
-}
-
-/// Events that could not be had. Either pair of ends may be unknown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// When it was noticed.
-    pub seen_at: TimeUs,
-    /// The last instant before it.
-    pub from_time: Option<TimeUs>,
-    /// The first instant after it.
-    pub to_time: Option<TimeUs>,
-    /// The last sequence number before it.
-    pub from_seq: Option<Seq>,
-    /// The first sequence number after it.
-    pub to_seq: Option<Seq>,
-    /// Why, in a few words for a person.
-    pub reason: String,
 }
 
 /// Moves the position, if there is one, to the columns that remember what was replaced.
@@ -48,15 +32,15 @@ WHERE name = :name AND server IS NOT NULL";
 
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
-  rewind_time_us, rewind_seq, latest_time_us, identities)
+  rewind_time_us, rewind_seq, latest_time_us, identities, stream)
 VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
-  :rewind_time, :rewind_seq, :latest_time, :identities)
+  :rewind_time, :rewind_seq, :latest_time, :identities, :stream)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = excluded.server, server_kind = excluded.server_kind,
   newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
   rewind_time_us = excluded.rewind_time_us, rewind_seq = excluded.rewind_seq,
   latest_time_us = excluded.latest_time_us, identities = excluded.identities,
-  set_time_us = NULL, set_seq = NULL, set_server = NULL";
+  stream = excluded.stream, set_time_us = NULL, set_seq = NULL, set_server = NULL";
 
 const SET: &str = "
 INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server)
@@ -233,11 +217,16 @@ impl Store {
         Ok(removed > 0)
     }
 
-    /// Notes events that could not be had.
+    /// Notes events that could not be had. A hole that is met again, since the run was killed
+    /// before the position had passed it, is noted once.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn record_gap(&mut self, consumer: &str, gap: &Gap) -> Result<(), StoreError> {
+        let latest = self.gaps(consumer, 1)?;
+        if latest.first().is_some_and(|latest| latest.has_same_ends(gap)) {
+            return Ok(());
+        }
         let done = self.connection.execute(
             RECORD_GAP,
             named_params! {
@@ -358,6 +347,7 @@ fn save_position(
         ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
         ":latest_time": position.latest_time.0.cast_signed(),
         ":identities": identity_bytes(&resume.identities),
+        ":stream": position.origin.stream.cast_signed(),
     });
     done.map(drop)
 }

@@ -13,7 +13,7 @@ use super::values::duration::{parse_duration, parse_duration_or_never, parse_pos
 use super::values::rotate::parse_rotate;
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
-use crate::settings::{CompressMode, JoinMode, ProgressMode, WhenFull};
+use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, WhenFull};
 use crate::sink::rotation::Rotate;
 
 /// The flags of `skytail tail`.
@@ -49,6 +49,18 @@ pub struct SourceArgs {
     #[arg(long, value_name = "HOST", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Hostname, conflicts_with = "demo")]
     pub host: Vec<String>,
+
+    /// Go back to the first --host once it has been well for
+    /// DUR (1m where no =DUR is given)
+    #[arg(
+        long,
+        value_name = "DUR",
+        value_parser = parse_positive_duration,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1m"
+    )]
+    pub prefer_first: Option<Duration>,
 
     /// Read made-up events from a server inside skytail
     #[arg(long)]
@@ -167,6 +179,16 @@ pub struct CursorArgs {
         default_value = "auto"
     )]
     pub join: JoinMode,
+
+    /// Where events are missing: warn, or fail (exit code 4)
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHAT",
+        default_value = "warn"
+    )]
+    pub on_gap: OnGap,
 
     /// Replay this much on reconnecting, less duplicates
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]

@@ -99,6 +99,7 @@ pub fn tail_settings(
         },
         strict: args.output.strict,
         connection: connection(args, &filter),
+        on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         endpoints,
         filter,
@@ -262,6 +263,7 @@ fn connection(args: &TailArgs, filter: &Filter) -> Connection {
         max_message_bytes: source.max_frame_size,
         // Ten years at most: `values::duration` refuses more.
         join: args.cursor.join,
+        prefer_first: source.prefer_first,
         rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
     }
 }

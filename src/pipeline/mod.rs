@@ -5,6 +5,7 @@
 //! behind, which then ends with the process.
 
 pub mod channel;
+pub mod continuity;
 pub mod reader;
 pub mod sieve;
 pub mod signals;
@@ -169,6 +170,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             .as_ref()
             .and_then(|output| output.naming.rotate)
             .map(Rotate::period_us),
+        on_gap: settings.on_gap,
     };
     let writer = Writer {
         receiver,
@@ -176,6 +178,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         sink,
         saver,
         every: settings.checkpoint,
+        on_gap: settings.on_gap,
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),

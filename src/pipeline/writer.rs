@@ -7,15 +7,18 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::saver::Saver;
 use crate::display::printable::printable;
+use crate::display::units::duration;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
+use crate::position::gap::Gap;
 use crate::position::{Position, TimeUs};
-use crate::settings::CheckpointEvery;
+use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::file::FileSink;
 use crate::sink::record::OutputRecord;
 use crate::sink::{Delivered, Refusal, Sink};
 
 use super::channel::{Item, Received, Receiver};
+use super::continuity::Finding;
 use super::sieve::Sieve;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
@@ -39,6 +42,8 @@ pub struct Writer {
     pub saver: Option<Saver>,
     /// How often.
     pub every: CheckpointEvery,
+    /// What to do where events are missing.
+    pub on_gap: OnGap,
     /// The position for the reader.
     pub stand: Arc<Stand>,
     /// The counters.
@@ -149,6 +154,8 @@ impl Writer {
         let seen = batch.len() as u64;
         let pending = self.sieve.sift(&mut batch, &connection, TimeUs(crate::metrics::now_us()));
         self.report_rejected();
+        self.report_finding(connection.number);
+        self.stand.set_early(self.sieve.early());
         let (stop, saver) = (&self.stop, &self.saver);
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
@@ -195,6 +202,43 @@ impl Writer {
                 rejected.error,
                 crate::display::printable::printable(&rejected.head, 120),
             );
+        }
+    }
+
+    /// Tells what a connection's first events said, and whoever has to act on it.
+    fn report_finding(&mut self, connection: u64) {
+        match self.sieve.take_finding() {
+            None => {}
+            Some(Finding::Gap(gap)) => self.report_gap(gap),
+            Some(Finding::Renumbered { asked, got }) => {
+                tracing::warn!(
+                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): going on by time",
+                    asked.0,
+                    got.0,
+                );
+                self.stand.refuse_numbers(connection);
+            }
+            Some(Finding::Ahead { asked, got }) => tracing::warn!(
+                "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
+                asked.0,
+                got.0,
+            ),
+        }
+    }
+
+    fn report_gap(&self, gap: Gap) {
+        self.metrics.gaps.add(1);
+        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
+        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
+        match self.on_gap {
+            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
+            OnGap::Fail => tracing::error!(
+                "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: to go on behind it, run once with --on-gap warn",
+                gap.reason,
+            ),
+        }
+        if let Some(saver) = &self.saver {
+            saver.note_gap(gap);
         }
     }
 

@@ -1,8 +1,10 @@
 //! Where we are in a server's stream: the units, a position, and what to ask for to go on.
 //!
 //! Responsible for the types. The identities of what was already written live in
-//! [`window`]; reading and writing positions to disk is `checkpoint`'s work.
+//! [`window`], what could not be had is a [`gap::Gap`]; reading and writing to disk is
+//! `checkpoint`'s work.
 
+pub mod gap;
 pub mod turns;
 pub mod window;
 
@@ -94,6 +96,10 @@ pub struct Origin {
     pub server: Arc<str>,
     /// What the server turned out to be.
     pub kind: ServerKind,
+    /// What was asked of it, as the filter's fingerprint; 0 where that is not known. A server
+    /// that is asked for something else leaves out other events, so that a hole in what it
+    /// sends proves nothing.
+    pub stream: u64,
 }
 
 /// One event's place in its server's stream.
@@ -103,6 +109,15 @@ pub struct Mark {
     pub time: TimeUs,
     /// `cursor` of the event, where the server writes one.
     pub seq: Option<Seq>,
+}
+
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "seq {} at {}", seq.0, self.time),
+            None => self.time.fmt(f),
+        }
+    }
 }
 
 /// How far the output has come, and from where to ask again.

@@ -151,6 +151,14 @@ impl Window {
         self.highest_seq = mark.seq;
     }
 
+    /// Whether anything that is still remembered was certainly written at or after this
+    /// instant.
+    #[must_use]
+    pub fn has_entry_since(&self, instant: TimeUs) -> bool {
+        let first = self.milestones.iter().find(|milestone| milestone.clock >= instant);
+        first.is_some_and(|milestone| self.entered() > milestone.index)
+    }
+
     /// Where a new connection must start so that every event written since is known.
     #[must_use]
     pub fn rewind_to(&self) -> Option<Mark> {
@@ -325,7 +333,7 @@ mod tests {
         }
         let rewind_to = window.rewind_to().unwrap();
         let position = Position {
-            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
             newest: mark(2999),
             rewind_to,
             latest_time: window.latest(),

@@ -17,7 +17,7 @@ fn home() -> (TempDir, PathBuf) {
 
 fn checkpoint(time: u64) -> Checkpoint {
     let mark = Mark { time: TimeUs(time), seq: None };
-    let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy };
+    let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy, stream: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, latest_time: mark.time };
     Checkpoint { resume: Resume { position, identities: vec![] }, outputs: vec![] }
 }

@@ -25,7 +25,7 @@ fn resume(time: u64) -> Resume {
     let mark = |time, seq| Mark { time: TimeUs(time), seq: Some(Seq(seq)) };
     Resume {
         position: Position {
-            origin: Origin { server: "example.com".into(), kind: ServerKind::V2 },
+            origin: Origin { server: "example.com".into(), kind: ServerKind::V2, stream: u64::MAX },
             newest: mark(time, 77),
             rewind_to: mark(time - 5, 70),
             latest_time: TimeUs(time + 1),
@@ -112,7 +112,7 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     let mut store = Store::open(&path).unwrap();
     let gap = |us| Gap {
         seen_at: TimeUs(us),
-        from_time: Some(TimeUs(1)),
+        from_time: Some(TimeUs(us)),
         to_time: None,
         from_seq: None,
         to_seq: Some(Seq(4)),
@@ -121,6 +121,8 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
     store.record_gap("posts", &gap(1)).unwrap();
     store.record_gap("posts", &gap(2)).unwrap();
+    // The same hole, met again after a kill.
+    store.record_gap("posts", &Gap { seen_at: TimeUs(9), ..gap(2) }).unwrap();
     assert_eq!(store.gaps("posts", 10), Ok(vec![gap(2), gap(1)]));
     assert_eq!(store.gaps("posts", 1), Ok(vec![gap(2)]));
     assert_eq!(store.remove("posts"), Ok(true));
@@ -189,7 +191,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 2: update skytail, or name another file with --state FILE");
+    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 3: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
@@ -331,7 +333,7 @@ fn any_resume() -> impl Strategy<Value = Resume> {
     (".*", kind, marks, prop::collection::vec(any::<u64>(), 0..50)).prop_map(
         |(server, kind, (newest, rewind_to, latest), identities)| Resume {
             position: Position {
-                origin: Origin { server: server.into(), kind },
+                origin: Origin { server: server.into(), kind, stream: 1 },
                 newest,
                 rewind_to,
                 latest_time: TimeUs(latest),
@@ -427,11 +429,11 @@ fn a_position_is_saved_with_its_files_or_not_at_all() {
 }
 
 #[test]
-fn a_file_of_version_1_gets_the_new_table_and_keeps_its_cursors() {
+fn a_file_of_version_2_gets_the_new_table_and_keeps_its_cursors() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
-    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 1").unwrap();
+    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 2").unwrap();
     drop(store);
     let store = Store::open_existing(&path).unwrap().unwrap();
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));

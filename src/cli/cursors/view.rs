@@ -7,10 +7,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Entry, Gap, SavedCursor};
+use crate::checkpoint::store::{ByHand, Entry, SavedCursor};
 use crate::display::table::{Table, printable};
 use crate::display::units::counted;
-use crate::position::{Mark, TimeUs};
+use crate::position::TimeUs;
+use crate::position::gap::Gap;
 use crate::sink::record::OutputRecord;
 
 /// What `list --json` prints. The keys are part of the interface.
@@ -193,9 +194,9 @@ pub fn details(
             lines.push(("server", format!("{} ({})", origin.server, origin.kind.as_str())));
             lines.push((
                 "newest event",
-                format!("{}, {} ago", mark(position.newest), span(position.newest.time, now)),
+                format!("{}, {} ago", position.newest, span(position.newest.time, now)),
             ));
-            lines.push(("rewinds to", mark(position.rewind_to)));
+            lines.push(("rewinds to", position.rewind_to.to_string()));
             lines.push(("latest time", position.latest_time.to_string()));
             lines.push(("identities", resume.identities.len().to_string()));
         }
@@ -205,7 +206,7 @@ pub fn details(
     }
     if let Some(previous) = &entry.previous {
         let (server, saved) = (&previous.server, ago(previous.saved_at));
-        lines.push(("previous", format!("{} on {server}, saved {saved}", mark(previous.newest))));
+        lines.push(("previous", format!("{} on {server}, saved {saved}", previous.newest)));
     }
     for output in outputs {
         let (path, length) = (output.path.display(), counted(output.length_bytes, "byte"));
@@ -223,13 +224,8 @@ pub fn details(
 }
 
 fn gap_text(gap: &Gap) -> String {
-    let end = |time: Option<TimeUs>, seq: Option<crate::position::Seq>| match (time, seq) {
-        (Some(time), seq) => mark(Mark { time, seq }),
-        (None, Some(seq)) => format!("seq {}", seq.0),
-        (None, None) => "unknown".to_owned(),
-    };
-    let (from, to) = (end(gap.from_time, gap.from_seq), end(gap.to_time, gap.to_seq));
-    format!("from {from} to {to}, seen {}: {}", gap.seen_at, gap.reason)
+    let missing = gap.missing_us().map(|us| format!(", {} missing", span(TimeUs(0), TimeUs(us))));
+    format!("{gap}{}, seen {}: {}", missing.unwrap_or_default(), gap.seen_at, gap.reason)
 }
 
 /// A place that a person named, in words.
@@ -242,13 +238,6 @@ pub fn place(cursor: &ByHand) -> String {
     match &cursor.server {
         Some(server) => format!("{at} on {server}"),
         None => at,
-    }
-}
-
-fn mark(mark: Mark) -> String {
-    match mark.seq {
-        Some(seq) => format!("seq {} at {}", seq.0, mark.time),
-        None => mark.time.to_string(),
     }
 }
 

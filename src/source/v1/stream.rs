@@ -33,6 +33,19 @@ pub(super) struct Limits {
     pub(super) max_message_bytes: usize,
 }
 
+/// What is known of a connection before its first event.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// The server's name.
+    pub(super) label: Arc<str>,
+    /// The fingerprint of the filter.
+    pub(super) stream: u64,
+    /// Where it was asked to begin.
+    pub(super) asked: Asked,
+    /// Counts the connections of a run.
+    pub(super) number: u64,
+}
+
 /// Why [`Stream::fill`] returned.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fill {
@@ -88,9 +101,7 @@ pub struct Stream {
     outgoing: VecDeque<Vec<u8>>,
     inflater: Option<Inflater>,
     max_message_bytes: usize,
-    label: Arc<str>,
-    asked: Asked,
-    number: u64,
+    about: About,
     connection: Option<Arc<Connection>>,
     messages: u64,
     events: u64,
@@ -103,7 +114,7 @@ impl Stream {
         upgraded: Upgraded,
         limits: Limits,
         inflater: Option<Inflater>,
-        (label, asked, number): (Arc<str>, Asked, u64),
+        about: About,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -112,15 +123,19 @@ impl Stream {
             outgoing: VecDeque::new(),
             inflater,
             max_message_bytes: limits.max_message_bytes,
-            label,
-            asked,
-            number,
+            about,
             connection: None,
             messages: 0,
             events: 0,
             pongs: 0,
             metrics,
         }
+    }
+
+    /// The connection's number within the run.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.about.number
     }
 
     /// Messages of any kind so far.
@@ -164,8 +179,9 @@ impl Stream {
     }
 
     fn describe(&self, kind: ServerKind) -> Connection {
-        let origin = Origin { server: Arc::clone(&self.label), kind };
-        Connection { number: self.number, origin, asked: self.asked }
+        let server = Arc::clone(&self.about.label);
+        let origin = Origin { server, kind, stream: self.about.stream };
+        Connection { number: self.about.number, origin, asked: self.about.asked }
     }
 
     /// Appends lines to `batch` until it holds `max_events` or `max_bytes`, or until no more
@@ -271,12 +287,12 @@ impl Stream {
             return Ok(());
         };
         let kind = if header.cursor.is_some() { ServerKind::V2 } else { ServerKind::Legacy };
-        if kind == ServerKind::Legacy && matches!(self.asked, Asked::Seq(_)) {
+        if kind == ServerKind::Legacy && matches!(self.about.asked, Asked::Seq(_)) {
             // What it replays has nothing to do with what was asked for.
             batch.reset(usize::MAX);
             return Err(StreamError::NoSequence);
         }
-        tracing::info!(server = %self.label, kind = kind.as_str(), "receiving events");
+        tracing::info!(server = %self.about.label, kind = kind.as_str(), "receiving events");
         self.connection = Some(Arc::new(self.describe(kind)));
         Ok(())
     }

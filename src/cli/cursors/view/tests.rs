@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::checkpoint::store::Previous;
-use crate::position::{Origin, Position, Resume, Seq, ServerKind};
+use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 
 /// 2026-07-04T14:38:08.186668Z
 const NOW: TimeUs = TimeUs(1_783_175_888_186_668);
@@ -14,7 +14,7 @@ fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
         time: NOW.minus_us(back * 1_000_000),
         seq: seq.map(|seq| Seq(seq - back)),
     };
-    let origin = Origin { server: Arc::from("jetstream.example.com"), kind };
+    let origin = Origin { server: Arc::from("jetstream.example.com"), kind, stream: 1 };
     let position =
         Position { origin, newest: mark(192), rewind_to: mark(197), latest_time: mark(190).time };
     Entry {
@@ -130,7 +130,7 @@ fn the_page_says_everything() {
         latest time:  2026-07-04T14:34:58.186668Z
         identities:   3
         output:       /data/posts.ndjson, 1,234 bytes, clean
-        gap:          from 2026-07-04T14:38:07.186668Z to 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
+        gap:          from 2026-07-04T14:38:07.186668Z to 2026-07-04T14:38:08.186668Z, 1s missing, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
         gap:          from unknown to seq 9 at 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
         "#);
 }
