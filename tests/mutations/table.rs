@@ -66,16 +66,6 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost],
     },
     Mutation {
-        name: "forgets-at-a-failover",
-        edits: &[Edit {
-            file: "src/position/window.rs",
-            old: "if milestone.is_before(mark) {",
-            new: r#"if milestone.is_before(mark) && !crate::is_mutant("forgets-at-a-failover") {"#,
-        }],
-        lane: "legacy failover",
-        breaches: &[Repeated],
-    },
-    Mutation {
         name: "resumes-at-the-newest",
         edits: &[Edit {
             file: "src/pipeline/reader/attempts.rs",

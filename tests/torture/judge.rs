@@ -13,17 +13,16 @@ const NEIGHBOURS: usize = 2;
 pub enum Order {
     /// As recorded.
     Exact,
-    /// The server itself moves events, by at most so many places.
-    Within(u32),
-    /// As `Within`, and as recorded within an account: two servers interleave differently.
-    WithinByAccount(u32),
+    /// As recorded within an account; an event of another may come so many places too late.
+    /// Two servers interleave accounts differently.
+    ByAccount(u32),
 }
 
 impl Order {
     fn slack(self) -> u32 {
         match self {
             Self::Exact => 0,
-            Self::Within(slack) | Self::WithinByAccount(slack) => slack,
+            Self::ByAccount(slack) => slack,
         }
     }
 }
@@ -308,7 +307,7 @@ impl<'a> Judge<'a> {
         let newest = &mut self.newest_of_account[self.recording.accounts[event as usize] as usize];
         let is_in_order = *newest <= event;
         *newest = event.max(*newest);
-        if matches!(self.order, Order::WithinByAccount(_)) && !is_in_order {
+        if matches!(self.order, Order::ByAccount(_)) && !is_in_order {
             return Err(self.told(
                 Breach::Disorder,
                 event,
