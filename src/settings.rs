@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
+use crate::sink::naming::Naming;
 use crate::source::endpoint::Endpoint;
 
 /// One run of `skytail tail`.
@@ -25,6 +26,8 @@ pub struct TailSettings {
     pub state: Option<PathBuf>,
     /// How often to save.
     pub checkpoint: CheckpointEvery,
+    /// The files to write; `None` for standard output.
+    pub output: Option<OutputSettings>,
     /// When to stop.
     pub stop: StopRules,
     /// The queue between reader and writer.
@@ -39,6 +42,15 @@ pub struct TailSettings {
     pub on_gap: OnGap,
     /// How long a stop may take to write what was already received.
     pub drain_timeout: Duration,
+}
+
+/// `--output`, `--rotate` and `--append`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSettings {
+    /// The names of the files, and when one follows the other.
+    pub naming: Naming,
+    /// Whether to go on behind the end of a file that somebody else wrote.
+    pub append: bool,
 }
 
 /// `--cursor`.

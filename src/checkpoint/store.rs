@@ -1,6 +1,8 @@
 //! The state file: what each consumer's cursor is, read and written. It knows no thread and no
 //! lock on names (see [`super::saver`] and [`super::lease`]).
 
+mod outputs;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -11,7 +13,7 @@ pub use super::row::{ByHand, Entry, Previous, SavedCursor};
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
 use crate::position::gap::Gap;
-use crate::position::{Seq, ServerKind, TimeUs};
+use crate::position::{Resume, Seq, TimeUs};
 
 /// An open state file.
 #[derive(Debug)]
@@ -141,7 +143,8 @@ impl Store {
         self.rows("SELECT name FROM consumers ORDER BY name", |row| row.get(0))
     }
 
-    /// Saves where a tail stands. A cursor set by hand has then done its work and goes.
+    /// Saves where a tail stands, with the files that it writes, in one step. A cursor set by
+    /// hand has then done its work and goes. The files were synced before.
     ///
     /// # Errors
     /// [`StoreError`]; what was saved before is then unchanged.
@@ -152,27 +155,16 @@ impl Store {
         now: TimeUs,
     ) -> Result<(), StoreError> {
         let resume = checkpoint.resume();
-        let position = &resume.position;
-        let kind = match position.origin.kind {
-            ServerKind::Legacy => "legacy",
-            ServerKind::V2 => "v2",
-        };
-        let done = self.connection.prepare_cached(SAVE).and_then(|mut statement| {
-            statement.execute(named_params! {
-                ":name": consumer,
-                ":now": now.0.cast_signed(),
-                ":server": &*position.origin.server,
-                ":kind": kind,
-                ":newest_time": position.newest.time.0.cast_signed(),
-                ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
-                ":rewind_time": position.rewind_to.time.0.cast_signed(),
-                ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
-                ":latest_time": position.latest_time.0.cast_signed(),
-                ":identities": identity_bytes(&resume.identities),
-                ":stream": position.origin.stream.cast_signed(),
-            })
-        });
-        done.map(drop).map_err(|error| self.told(&error))
+        if checkpoint.outputs().is_empty() {
+            let done = save_position(&self.connection, consumer, resume, now);
+            return done.map_err(|error| self.told(&error));
+        }
+        self.in_transaction(|connection| {
+            for output in checkpoint.outputs() {
+                outputs::put(connection, consumer, output.record(), false)?;
+            }
+            save_position(connection, consumer, resume, now)
+        })
     }
 
     /// Notes the position saved so far as the previous one. For a run that starts somewhere
@@ -211,7 +203,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Forgets a name with its gaps. Returns whether there was anything under it. Whoever
+    /// Forgets a name with its gaps and files (the rows, not the files). Returns whether there was anything under it. Whoever
     /// calls this holds the [`super::lease::Lease`] on the name.
     ///
     /// # Errors
@@ -219,6 +211,7 @@ impl Store {
     pub fn remove(&mut self, consumer: &str) -> Result<bool, StoreError> {
         let removed = self.in_transaction(|connection| {
             connection.execute("DELETE FROM gaps WHERE consumer = ?1", [consumer])?;
+            connection.execute("DELETE FROM outputs WHERE consumer = ?1", [consumer])?;
             connection.execute("DELETE FROM consumers WHERE name = ?1", [consumer])
         })?;
         Ok(removed > 0)
@@ -334,6 +327,29 @@ impl Store {
     fn told(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, error)
     }
+}
+
+fn save_position(
+    connection: &Connection,
+    consumer: &str,
+    resume: &Resume,
+    now: TimeUs,
+) -> rusqlite::Result<()> {
+    let position = &resume.position;
+    let done = connection.prepare_cached(SAVE)?.execute(named_params! {
+        ":name": consumer,
+        ":now": now.0.cast_signed(),
+        ":server": &*position.origin.server,
+        ":kind": position.origin.kind.as_str(),
+        ":newest_time": position.newest.time.0.cast_signed(),
+        ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
+        ":rewind_time": position.rewind_to.time.0.cast_signed(),
+        ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
+        ":latest_time": position.latest_time.0.cast_signed(),
+        ":identities": identity_bytes(&resume.identities),
+            ":stream": position.origin.stream.cast_signed(),
+    });
+    done.map(drop)
 }
 
 #[cfg(test)]

@@ -63,6 +63,6 @@ Examples:
     skytail tail -c app.bsky.feed.post --operation create |
       jq -r .commit.record.text
   Go on where this command stopped, and never lose an event
-    skytail tail -c 'app.bsky.graph.*' --cursor auto >> graph.ndjson
+    skytail tail -c 'app.bsky.graph.*' --cursor auto -o graph.ndjson
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";

@@ -79,6 +79,7 @@ fn summary(
         malformed: metrics.malformed.get(),
         gaps: metrics.gaps.get(),
         saved,
+        output: outcome.written_to.clone(),
         reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),
     }
 }

@@ -10,9 +10,11 @@ use super::help;
 use super::values::OrNever;
 use super::values::count::{parse_positive, parse_queue_events, parse_retries};
 use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
+use super::values::rotate::parse_rotate;
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
 use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, WhenFull};
+use crate::sink::rotation::Rotate;
 
 /// The flags of `skytail tail`.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,7 +29,7 @@ pub struct TailArgs {
     /// Where to start, and what is remembered.
     #[command(flatten)]
     pub cursor: CursorArgs,
-    /// When to stop.
+    /// Where events go, and when to stop.
     #[command(flatten)]
     pub output: OutputArgs,
     /// Buffers and limits.
@@ -159,8 +161,9 @@ pub struct CursorArgs {
     pub no_checkpoint: bool,
 
     /// Save the cursor this often
-    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "1s")]
-    pub checkpoint_every: Duration,
+    /// [default: 1s; with .zst output 10s]
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration)]
+    pub checkpoint_every: Option<Duration>,
 
     /// Save it after N events, too [default: no limit]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
@@ -196,6 +199,20 @@ pub struct CursorArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
+    /// Append to FILE, exactly once; .zst is compressed
+    /// [default: - for stdout]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Begin files hourly, daily, or after SIZE; FILE has
+    /// event times as strftime fields (log-%FT%H.ndjson)
+    #[arg(long, value_name = "WHEN", value_parser = parse_rotate)]
+    pub rotate: Option<Rotate>,
+
+    /// Take FILE as it is, and go on behind its end
+    #[arg(long)]
+    pub append: bool,
+
     /// Stop after N events [default: no limit]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,

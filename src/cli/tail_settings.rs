@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
+use super::output_settings::output_settings;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
 use super::values::cursor::parse_cursor_mode;
@@ -38,6 +39,13 @@ const MOST_COLLECTIONS: usize = 100;
 const MOST_DIDS: usize = 10_000;
 /// Time without an event after which a stream that can't be quiet counts as dead.
 const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How often positions are saved.
+const CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// The same where each save ends a zstd frame: a frame packs better the more it holds, and
+/// ten seconds of the firehose hold more than zstd looks back. A kill costs no event either
+/// way; ten seconds are read again.
+const PACKED_CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Turns the flags into settings. `now_us` is the present in Unix microseconds.
 ///
@@ -70,15 +78,19 @@ pub fn tail_settings(
         }
         None => consumer_name::derive(&filter, &endpoints, args.source.demo),
     };
+    let output = output_settings(&args.output, origins)?;
+    let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
+    let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
         demo: args.source.demo,
         cursor,
         consumer,
         state: state(&args.cursor, cursor, &wrong)?,
         checkpoint: CheckpointEvery {
-            interval: args.cursor.checkpoint_every,
+            interval: args.cursor.checkpoint_every.unwrap_or(interval),
             events: args.cursor.checkpoint_events,
         },
+        output,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {

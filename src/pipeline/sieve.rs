@@ -9,6 +9,7 @@ use crate::event::identity::Identities;
 use crate::event::malformed::Malformed;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
+use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
 use crate::position::{BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, Start, TimeUs};
 use crate::settings::OnGap;
@@ -40,6 +41,8 @@ pub struct Rules {
     pub identity_seed: u64,
     /// What to do where events are missing.
     pub on_gap: OnGap,
+    /// The length of the periods whose turns the output wants to know, in microseconds.
+    pub period_us: Option<u64>,
 }
 
 /// A malformed line, for a warning.
@@ -58,6 +61,7 @@ pub struct Sieve {
     is_open: bool,
     identities: Identities,
     window: Window,
+    turns: Turns,
     position: Option<Position>,
     connection: Option<Arc<Connection>>,
     /// Events before this instant were not asked for; see [`Sieve::meet`].
@@ -110,6 +114,10 @@ impl Sieve {
         Self {
             is_open: rules.filter.is_open(),
             identities: Identities::new(rules.identity_seed),
+            turns: Turns::new(
+                rules.period_us,
+                position.as_ref().map_or(TimeUs(0), |position| position.latest_time),
+            ),
             window,
             position,
             connection: None,
@@ -143,6 +151,7 @@ impl Sieve {
             written: self.written,
         };
         self.meet(connection);
+        self.turns.begin_batch();
         self.metrics.received.add(batch.len() as u64);
         self.metrics.received_bytes.add((batch.bytes().len() - batch.len()) as u64);
         batch.retain(|line| {
@@ -197,6 +206,12 @@ impl Sieve {
     pub fn resume(&self) -> Option<Resume> {
         let position = self.position.clone()?;
         Some(Resume { position, identities: self.window.identities() })
+    }
+
+    /// Where the lines left in the latest batch pass into a new period.
+    #[must_use]
+    pub fn turns(&self) -> &[Turn] {
+        self.turns.list()
     }
 
     /// Why no further line is wanted.
@@ -293,6 +308,7 @@ impl Sieve {
             }
             Some(identity) => {
                 self.window.insert(identity);
+                self.turns.note(self.window.latest().max(mark.time));
                 self.written += 1;
                 self.catch_up(mark.time);
                 if self.rules.limit.is_some_and(|limit| self.written >= limit) {

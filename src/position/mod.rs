@@ -5,6 +5,7 @@
 //! `checkpoint`'s work.
 
 pub mod gap;
+pub mod turns;
 pub mod window;
 
 use std::fmt;

@@ -9,8 +9,10 @@ use serde::Serialize;
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::{ByHand, Entry, SavedCursor};
 use crate::display::table::{Table, printable};
+use crate::display::units::counted;
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
+use crate::sink::record::OutputRecord;
 
 /// What `list --json` prints. The keys are part of the interface.
 pub const LIST_KEYS: &str = "\
@@ -23,7 +25,9 @@ Keys of --json (null where unknown; *_us are Unix microseconds):
 /// What `show --json` prints.
 pub const SHOW_KEYS: &str = "\
 Keys of --json: as `skytail cursors list --help` says, and
-  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}], newest first";
+  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}],
+  outputs [{path, length_bytes, state (open: being written, or killed; done: a
+  later file follows; clean)}], newest first";
 
 #[derive(Serialize)]
 struct EntryJson<'a> {
@@ -42,6 +46,15 @@ struct EntryJson<'a> {
     previous: Option<PreviousJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<Vec<GapJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Vec<OutputJson>>,
+}
+
+#[derive(Serialize)]
+struct OutputJson {
+    path: String,
+    length_bytes: u64,
+    state: &'static str,
 }
 
 #[derive(Serialize)]
@@ -67,22 +80,30 @@ struct GapJson<'a> {
 /// # Errors
 /// As `serde_json`, which has none for these.
 pub fn json_lines(entries: &[Entry]) -> serde_json::Result<String> {
-    entries.iter().map(|entry| line(&json(entry, None))).collect()
+    entries.iter().map(|entry| line(&json(entry, None, None))).collect()
 }
 
-/// One JSON object with the gaps.
+/// One JSON object with the gaps and files.
 ///
 /// # Errors
 /// As [`json_lines`].
-pub fn json_object(entry: &Entry, gaps: &[Gap]) -> serde_json::Result<String> {
-    line(&json(entry, Some(gaps)))
+pub fn json_object(
+    entry: &Entry,
+    gaps: &[Gap],
+    outputs: &[OutputRecord],
+) -> serde_json::Result<String> {
+    line(&json(entry, Some(gaps), Some(outputs)))
 }
 
 fn line(json: &EntryJson<'_>) -> serde_json::Result<String> {
     serde_json::to_string(json).map(|text| text + "\n")
 }
 
-fn json<'a>(entry: &'a Entry, gaps: Option<&'a [Gap]>) -> EntryJson<'a> {
+fn json<'a>(
+    entry: &'a Entry,
+    gaps: Option<&'a [Gap]>,
+    outputs: Option<&[OutputRecord]>,
+) -> EntryJson<'a> {
     let (time, seq) = time_and_seq(&entry.cursor);
     let resume = match &entry.cursor {
         SavedCursor::Position(resume) => Some(resume),
@@ -109,6 +130,7 @@ fn json<'a>(entry: &'a Entry, gaps: Option<&'a [Gap]>) -> EntryJson<'a> {
             saved_at_us: previous.saved_at.0,
         }),
         gaps: gaps.map(|gaps| gaps.iter().map(gap_json).collect()),
+        outputs: outputs.map(|outputs| outputs.iter().map(output_json).collect()),
     }
 }
 
@@ -120,6 +142,14 @@ fn gap_json(gap: &Gap) -> GapJson<'_> {
         from_seq: gap.from_seq.map(|seq| seq.0),
         to_seq: gap.to_seq.map(|seq| seq.0),
         reason: &gap.reason,
+    }
+}
+
+fn output_json(output: &OutputRecord) -> OutputJson {
+    OutputJson {
+        path: output.path.to_string_lossy().into_owned(),
+        length_bytes: output.length_bytes,
+        state: output.state.as_str(),
     }
 }
 
@@ -144,7 +174,13 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
 
 /// The page of `show`.
 #[must_use]
-pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String {
+pub fn details(
+    entry: &Entry,
+    gaps: &[Gap],
+    outputs: &[OutputRecord],
+    path: &Path,
+    now: TimeUs,
+) -> String {
     let ago = |time: TimeUs| format!("{time} ({} ago)", span(time, now));
     let mut lines = vec![
         ("name", entry.name.clone()),
@@ -171,6 +207,10 @@ pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String 
     if let Some(previous) = &entry.previous {
         let (server, saved) = (&previous.server, ago(previous.saved_at));
         lines.push(("previous", format!("{} on {server}, saved {saved}", previous.newest)));
+    }
+    for output in outputs {
+        let (path, length) = (output.path.display(), counted(output.length_bytes, "byte"));
+        lines.push(("output", format!("{path}, {length}, {}", output.state.as_str())));
     }
     for gap in gaps {
         lines.push(("gap", gap_text(gap)));

@@ -196,11 +196,10 @@ impl Reader {
         asked: Asked,
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
-        let horizon = Horizon::of(asked, self.limits.join, TimeUs(now_us()));
-        let mut stream = self.connect(endpoint, asked, attempts).await?;
-        let ended = self.read(&mut stream, horizon, attempts.endpoint).await;
-        self.part(&mut stream, attempts, ended.as_ref().err()).await;
-        ended
+        // A legacy server that is met for the first time is asked once more, with a join.
+        let is_new = attempts.known_kind().is_none();
+        let horizon = (is_new && self.may_need_join(asked)).then_some(Horizon::NEAREST);
+        self.replay_alone(endpoint, asked, horizon, attempts).await
     }
 
     async fn connect(
