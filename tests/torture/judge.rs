@@ -179,11 +179,12 @@ impl<'a> Judge<'a> {
         }
         let kept = if was_clean { lines.len() } else { kept };
         let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
-        match self.order {
-            // Whatever came before has come before the position, too.
-            Order::Exact if kept > 0 => self.owed.clear(),
-            _ => self.owed.retain(|event| !settled.contains(event)),
-        }
+        let newest = lines.iter().take(kept).next_back().map(|line| line.event);
+        self.owed.retain(|event| match (self.order, newest) {
+            // Whatever came before the position is settled by it.
+            (Order::Exact, Some(newest)) => *event > newest,
+            _ => !settled.contains(event),
+        });
         let behind = lines.iter().skip(kept).map(|line| line.event);
         self.is_owed = self.owed.iter().copied().collect();
         self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));

@@ -76,7 +76,8 @@ const LIVE: Lane = Lane {
     is_live: true,
     // A live server that is killed forgets what has happened.
     kills_servers: false,
-    chaos: ends!(),
+    // Nor can it be replaced by a calm one for the last life.
+    chaos: "",
     weather: ROUGH_AND_LIVE,
     events: 3_500,
     ..V2

@@ -27,8 +27,7 @@ mod recording;
 mod report;
 mod rig;
 
-use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use lane::{Lane, Setting};
@@ -50,23 +49,13 @@ fn pick(name: &str) -> Vec<Lane> {
     lanes
 }
 
-/// Whether a program, which may be an older one, can write files.
-fn writes_files(client: &Path) -> bool {
-    let help = Command::new(client).args(["tail", "--help"]).output().expect("run the program");
-    String::from_utf8_lossy(&help.stdout).contains("--rotate")
-}
-
 /// Runs all lanes at once, and says what came of it.
 fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
     let ours = || PathBuf::from(env!("CARGO_BIN_EXE_skytail"));
     let client = variable("SKYTAIL_TORTURE_BIN").unwrap_or_else(ours);
     let seed = variable("SKYTAIL_TORTURE_SEED").unwrap_or_else(|| fastrand::u64(..));
     let picked: String = variable("SKYTAIL_TORTURE_LANE").unwrap_or_default();
-    let mut lanes = pick(&picked);
-    if !writes_files(&client) {
-        println!("skipped: this program has no --rotate, so no lane writes files");
-        lanes.retain(|lane| !matches!(lane.output, lane::Output::Files(_)));
-    }
+    let lanes = pick(&picked);
     println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
     let until = Instant::now() + lasting;
     let run = |lane: &Lane, number: u64| {
