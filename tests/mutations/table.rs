@@ -128,18 +128,11 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "never-joins",
-        edits: &[
-            Edit {
-                file: "src/pipeline/reader/join.rs",
-                old: "self.limits.join == JoinMode::Auto",
-                new: r#"!crate::is_mutant("never-joins") && self.limits.join == JoinMode::Auto"#,
-            },
-            Edit {
-                file: "src/pipeline/reader/horizon.rs",
-                old: "(replays && join == JoinMode::Auto).then(",
-                new: r#"(replays && join == JoinMode::Auto && !crate::is_mutant("never-joins")).then("#,
-            },
-        ],
+        edits: &[Edit {
+            file: "src/pipeline/reader/join.rs",
+            old: "replays && self.limits.join == JoinMode::Auto",
+            new: r#"replays && self.limits.join == JoinMode::Auto && !crate::is_mutant("never-joins")"#,
+        }],
         lane: "legacy live",
         breaches: &[Lost],
     },
@@ -147,11 +140,11 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "keeps-the-tail-of-a-file",
         edits: &[Edit {
             file: "src/sink/claim.rs",
-            old: "    let cut_bytes = found_bytes - length_bytes;\n    if cut_bytes > 0 {",
-            new: r#"    let is_mutant = crate::is_mutant("keeps-the-tail-of-a-file");
-    let length_bytes = if is_mutant { found_bytes } else { length_bytes };
-    let cut_bytes = found_bytes - length_bytes;
-    if cut_bytes > 0 {"#,
+            old: "Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),",
+            new: r#"Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),
+        Ok(_) if crate::is_mutant("keeps-the-tail-of-a-file") => {
+            (found_bytes, read_tail(&file, found_bytes).map_err(failed)?)
+        }"#,
         }],
         lane: "v2 file",
         breaches: &[Repeated, Foreign],
