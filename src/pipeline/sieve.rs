@@ -232,8 +232,9 @@ impl Sieve {
         }
         let is_wanted = self.is_open || self.rules.filter.wants(&header, line.len());
         let identity = is_wanted.then(|| self.identities.of(&header));
-        if identity.is_some_and(|identity| self.window.contains(identity)) {
+        if let Some(identity) = identity.filter(|&identity| self.window.contains(identity)) {
             self.metrics.duplicate.add(1);
+            self.recall(identity, mark);
             return Verdict::Drop;
         }
         self.advance(mark);
@@ -308,6 +309,16 @@ impl Sieve {
     fn catch_up(&mut self, time: TimeUs) {
         if self.rules.live_at.is_some_and(|live_at| time >= live_at) {
             self.stop = Some(Reason::CaughtUp);
+        }
+    }
+
+    /// An event came again. Until the first new event of another server all marks are still
+    /// those of the one before.
+    fn recall(&mut self, identity: u64, mark: Mark) {
+        let origin = self.connection.as_ref().map(|connection| &connection.origin);
+        let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
+        if is_same && !self.frozen {
+            self.window.recall(identity, mark);
         }
     }
 

@@ -104,6 +104,18 @@ pub struct Mark {
     pub seq: Option<Seq>,
 }
 
+impl Mark {
+    /// Whether an event here comes before one at `other` on the same server, for certain:
+    /// events of one instant without sequence numbers may stand in any order.
+    #[must_use]
+    pub fn is_before(self, other: Self) -> bool {
+        match (self.seq, other.seq) {
+            (Some(seq), Some(others)) => seq < others,
+            _ => self.time < other.time,
+        }
+    }
+}
+
 /// How far the output has come, and from where to ask again.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {

@@ -4,18 +4,23 @@
 //! Responsible for memory (bounded by event time and by count) and for the point to rewind
 //! to. What an identity is, `event::identity` knows.
 //!
-//! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash set
-//! (up to 18 bytes each). *Milestones* divide the ring: at each one we know the event's place
-//! on the server, and that everything written since is in the ring. The oldest milestone is
-//! what a new connection rewinds to. So the ring is thinned a milestone at a time.
+//! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash map
+//! to their places there (up to 39 bytes each). *Milestones* divide the ring: at each one we
+//! know the event's place on the server, and that everything written that stands behind it on
+//! the server stands behind it in the ring. The oldest milestone is what a new connection
+//! rewinds to. So the ring is thinned a milestone at a time.
+//!
+//! The two orders differ where another server took over, or where a server repeats an event:
+//! [`Window::recall`] then enters the identity a second time, behind the milestone. The same
+//! call finds milestones in what an earlier run left, which knew only its oldest one.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
 use super::{Mark, Resume, Seq, TimeUs};
 
 /// Most events between the oldest milestone and now. The firehose has brought up to 2,500
-/// events a second; ten seconds of that fit twice over. Bounds the memory at 4 MiB.
+/// events a second; ten seconds of that fit twice over. Bounds the memory at 6 MiB.
 pub const MAX_EVENTS: u64 = 65_536;
 
 /// How many milestones divide the span that is remembered.
@@ -26,7 +31,10 @@ const MILESTONES: u64 = 8;
 pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,
-    known: HashSet<u64, BuildHasherDefault<AlreadyHashed>>,
+    /// Each identity's newest place: the number of identities entered before it.
+    known: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
+    /// The places of those that were entered a second time since the last settling.
+    repeated: Vec<u64>,
     milestones: VecDeque<Milestone>,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
@@ -36,6 +44,8 @@ pub struct Window {
     latest: TimeUs,
     /// The highest sequence number seen on this server.
     highest_seq: Option<Seq>,
+    /// The latest time of an event that came again.
+    recalled: TimeUs,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -66,12 +76,14 @@ impl Window {
         Self {
             span_us,
             ring: VecDeque::new(),
-            known: HashSet::default(),
+            known: HashMap::default(),
+            repeated: Vec::new(),
             milestones: VecDeque::new(),
             evicted: 0,
             events: 0,
             latest: TimeUs(0),
             highest_seq: None,
+            recalled: TimeUs(0),
         }
     }
 
@@ -80,13 +92,13 @@ impl Window {
     pub fn restore(span_us: u64, resume: &Resume) -> Self {
         let mut window = Self::new(span_us);
         let Resume { position, identities } = resume;
-        window.ring.extend(identities);
-        window.known.extend(identities);
+        identities.iter().for_each(|&identity| window.insert(identity));
         window.latest = position.latest_time;
         window.highest_seq = position.newest.seq;
         window.milestones.push_back(Milestone {
             mark: position.rewind_to,
-            clock: position.latest_time.minus_us(span_us),
+            // Its own time, unless that is an imported one of the future.
+            clock: position.rewind_to.time.min(position.latest_time.minus_us(span_us)),
             index: 0,
             events: 0,
         });
@@ -97,7 +109,7 @@ impl Window {
     /// Whether this event was written already.
     #[must_use]
     pub fn contains(&self, identity: u64) -> bool {
-        self.known.contains(&identity)
+        self.known.contains_key(&identity)
     }
 
     /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
@@ -136,8 +148,38 @@ impl Window {
 
     /// Remembers an event that is about to be written.
     pub fn insert(&mut self, identity: u64) {
-        if self.known.insert(identity) {
-            self.ring.push_back(identity);
+        if !self.contains(identity) {
+            self.enter(identity);
+        }
+    }
+
+    fn enter(&mut self, identity: u64) {
+        self.known.insert(identity, self.entered());
+        self.ring.push_back(identity);
+    }
+
+    /// Notes that an event that was written before has come again, at `mark` of the server
+    /// that the marks so far are of.
+    pub fn recall(&mut self, identity: u64, mark: Mark) {
+        let Some(&place) = self.known.get(&identity) else { return };
+        // A milestone in front of it on the server and behind it in the ring would let go of
+        // it too early.
+        let is_left = |m: &Milestone| m.index > place && !mark.is_before(m.mark);
+        if self.milestones.iter().any(is_left) {
+            self.repeated.push(self.entered());
+            self.enter(identity);
+            self.events += 1;
+            return;
+        }
+        let Some(&last) = self.milestones.back() else { return };
+        // As in `is_ahead`: what else came at that instant may stand in front of it.
+        let is_alone = mark.seq.is_some() || mark.time > self.recalled;
+        self.recalled = self.recalled.max(mark.time);
+        let clock = mark.time.min(self.latest);
+        let is_due = clock >= last.clock.plus_us(self.span_us / MILESTONES);
+        if is_due && is_alone && last.mark.is_before(mark) && place >= last.index {
+            let events = (last.events + (place - last.index)).min(self.events);
+            self.milestones.push_back(Milestone { mark, clock, index: place, events });
         }
     }
 
@@ -166,7 +208,9 @@ impl Window {
     /// The identities, oldest first.
     #[must_use]
     pub fn identities(&self) -> Vec<u64> {
-        self.ring.iter().copied().collect()
+        let places = self.evicted..;
+        let newest = |(place, identity): &(u64, &u64)| self.known.get(identity) == Some(place);
+        places.zip(&self.ring).filter(newest).map(|(_, identity)| *identity).collect()
     }
 
     /// A point to come back to if the sink refuses what is entered from here on. Nothing
@@ -184,10 +228,28 @@ impl Window {
 
     /// Forgets what was entered since `savepoint`, but for the first `accepted` identities.
     pub fn roll_back(&mut self, savepoint: Savepoint, accepted: usize) {
-        let keep = (savepoint.entered - self.evicted) as usize + accepted;
-        while self.ring.len() > keep {
-            if let Some(identity) = self.ring.pop_back() {
-                self.known.remove(&identity);
+        let keep = (savepoint.entered - self.evicted) as usize;
+        let tail = self.ring.split_off(keep.min(self.ring.len()));
+        let repeated = std::mem::take(&mut self.repeated);
+        let is_repeated = |place: &u64| repeated.binary_search(place).is_ok();
+        let tail: Vec<(bool, u64)> =
+            (savepoint.entered..).map(|place| is_repeated(&place)).zip(tail).collect();
+        for (is_repeated, identity) in &tail {
+            if !is_repeated {
+                self.known.remove(identity);
+            }
+        }
+        let mut new = 0;
+        for (is_repeated, identity) in tail {
+            // What comes again was written before, unless that has just been undone.
+            if is_repeated && self.contains(identity) {
+                self.repeated.push(self.entered());
+                self.enter(identity);
+            } else if !is_repeated {
+                new += 1;
+                if new <= accepted {
+                    self.enter(identity);
+                }
             }
         }
         // The very first milestone stays: it is the first event seen, and nothing before it
@@ -200,6 +262,7 @@ impl Window {
 
     /// The sink has accepted everything: lets go of what is older than the span.
     pub fn settle(&mut self) {
+        self.repeated.clear();
         while let Some(&next) = self.milestones.get(1) {
             let old = next.clock.0.saturating_add(self.span_us) <= self.latest.0;
             let many = self.events - next.events >= MAX_EVENTS;
@@ -208,7 +271,9 @@ impl Window {
             }
             self.milestones.pop_front();
             while self.evicted < next.index {
-                if let Some(identity) = self.ring.pop_front() {
+                if let Some(identity) = self.ring.pop_front()
+                    && self.known.get(&identity) == Some(&self.evicted)
+                {
                     self.known.remove(&identity);
                 }
                 self.evicted += 1;
@@ -369,7 +434,224 @@ mod tests {
         assert!((0..100).all(|i| window.contains(i)));
     }
 
+    fn resume(window: &Window, newest: Mark) -> Resume {
+        let position = Position {
+            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            newest,
+            rewind_to: window.rewind_to().unwrap(),
+            latest_time: window.latest(),
+        };
+        Resume { position, identities: window.identities() }
+    }
+
+    /// Everything from the rewind point up to `end` comes again.
+    fn replay(window: &mut Window, end: u64) {
+        let from = window.rewind_to().unwrap().time.0;
+        (from..end).for_each(|time| window.recall(time, mark(time)));
+    }
+
+    #[test]
+    fn runs_shorter_than_the_span_pile_up_nothing() {
+        let mut window = Window::new(1000);
+        for run in 0..100 {
+            for time in run * 50..(run + 1) * 50 {
+                write(&mut window, time, time);
+                window.settle();
+            }
+            let end = (run + 1) * 50;
+            window = Window::restore(1000, &resume(&window, mark(end - 1)));
+            replay(&mut window, end);
+            window.settle();
+            assert!((end.saturating_sub(1000)..end).all(|time| window.contains(time)), "{run}");
+        }
+        assert!(window.identities().len() <= 1300, "{}", window.identities().len());
+        assert!(window.rewind_to().unwrap().time.0 >= 3700, "{:?}", window.rewind_to());
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_known_as_long_as_it_can_come_again() {
+        let mut window = Window::new(1000);
+        write(&mut window, 0, 0);
+        for time in 1..5000 {
+            write(&mut window, time, time);
+            if time % 700 == 0 {
+                window.recall(0, mark(time));
+            }
+            window.settle();
+            let repeated = time / 700 * 700;
+            assert!(repeated < window.rewind_to().unwrap().time.0 || window.contains(0), "{time}");
+        }
+        assert!(window.identities().len() < 1300);
+    }
+
+    #[test]
+    fn what_another_server_has_later_is_kept_as_long() {
+        let mut window = Window::new(1000);
+        for time in 0..2000 {
+            write(&mut window, time, time);
+            window.settle();
+        }
+        // Two that are new or filtered out, then all the others of the last second again.
+        let there = |time| Mark { time: TimeUs(time), seq: Some(Seq(time + 90_000)) };
+        window.change_server(there(998));
+        window.advance(there(998));
+        window.advance(there(999));
+        (1000..2000).for_each(|time| window.recall(time, there(time)));
+        for time in 2000..6000 {
+            window.advance(there(time));
+            window.insert(time);
+            window.settle();
+            let from = window.rewind_to().unwrap().time.0;
+            assert!((from.max(1000)..time).all(|known| window.contains(known)), "{from} to {time}");
+        }
+        assert!(window.identities().len() < 1300);
+    }
+
+    #[test]
+    fn a_repeat_is_undone_with_what_it_repeats_and_else_kept() {
+        let mut window = Window::new(1000);
+        (0..10).for_each(|time| write(&mut window, time, time * 200));
+        let savepoint = window.savepoint();
+        (10..20).for_each(|time| write(&mut window, time, time * 200));
+        window.recall(5, mark(4000));
+        window.recall(10, mark(4001));
+        window.recall(15, mark(4002));
+        window.roll_back(savepoint, 3);
+        assert_eq!(window.identities(), [0, 1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 5, 10]);
+        (0..13).for_each(|known| assert!(window.contains(known), "{known}"));
+    }
+
+    #[test]
+    fn identities_that_a_damaged_file_repeats_count_once() {
+        let mut saved = Window::new(1000);
+        write(&mut saved, 1, 0);
+        let mut resume = resume(&saved, mark(0));
+        resume.identities = vec![1, 1, 2, 1];
+        assert_eq!(Window::restore(1000, &resume).identities(), [1, 2]);
+    }
+
+    /// What may happen to a window, in one server's stream.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// New events, each written or not, their times this far apart; those of long ago
+        /// where `imported`.
+        Read { events: Vec<bool>, pace: u64, imported: bool },
+        /// The same, but the sink takes only a part.
+        Refuse { events: Vec<bool>, pace: u64, accepted: usize },
+        /// A new connection, perhaps of a new process.
+        Reconnect { restarts: bool },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let events = || prop::collection::vec(any::<bool>(), 0..40);
+        prop_oneof![
+            6 => (events(), 0u64..80, prop::bool::weighted(0.1))
+                .prop_map(|(events, pace, imported)| Step::Read { events, pace, imported }),
+            1 => (events(), 0u64..80, 0usize..40)
+                .prop_map(|(events, pace, accepted)| Step::Refuse { events, pace, accepted }),
+            2 => any::<bool>().prop_map(|restarts| Step::Reconnect { restarts }),
+        ]
+    }
+
+    /// A stream, what was written of it, and the window that should know.
+    struct Model {
+        window: Window,
+        has_seqs: bool,
+        stream: Vec<(Mark, bool)>,
+        clock: u64,
+    }
+
+    impl Model {
+        fn read(&mut self, events: &[bool], pace: u64, imported: bool) {
+            for &is_written in events {
+                self.clock += pace;
+                let time = if imported { 1 } else { self.clock };
+                let identity = self.stream.len() as u64;
+                let seq = self.has_seqs.then_some(Seq(identity + 1));
+                let mark = Mark { time: TimeUs(time), seq };
+                self.window.advance(mark);
+                if is_written {
+                    self.window.insert(identity);
+                }
+                self.stream.push((mark, is_written));
+            }
+        }
+
+        /// The stream from the rewind point on, as a server would find it.
+        fn replayed(&self) -> impl Iterator<Item = (u64, Mark, bool)> + '_ {
+            let from = self.window.rewind_to();
+            let is_asked = move |mark: Mark| from.is_none_or(|from| match from.seq {
+                Some(_) => mark.seq >= from.seq,
+                None => mark.time >= from.time,
+            });
+            let numbered = self.stream.iter().enumerate();
+            numbered
+                .filter(move |(_, (mark, _))| is_asked(*mark))
+                .map(|(i, (mark, is_written))| (i as u64, *mark, *is_written))
+        }
+
+        fn check(&self) -> Result<(), TestCaseError> {
+            for (identity, mark, is_written) in self.replayed() {
+                prop_assert_eq!(self.window.contains(identity), is_written, "{:?}", mark);
+            }
+            let kept = self.window.ring.len() as u64;
+            prop_assert!(kept <= 2 * MAX_EVENTS + MAX_EVENTS / MILESTONES);
+            prop_assert!(self.window.known.len() <= self.window.ring.len());
+            Ok(())
+        }
+
+        fn reconnect(&mut self, restarts: bool) {
+            let Some((newest, _)) = self.stream.last() else { return };
+            if restarts && self.window.rewind_to().is_some() {
+                self.window = Window::restore(1000, &resume(&self.window, *newest));
+            }
+            let again: Vec<_> = self.replayed().collect();
+            for (identity, mark, _) in again {
+                match self.window.contains(identity) {
+                    true => self.window.recall(identity, mark),
+                    false => self.window.advance(mark),
+                }
+            }
+            self.window.settle();
+        }
+
+        fn take(&mut self, step: Step) {
+            match step {
+                Step::Read { events, pace, imported } => {
+                    let imported = imported && self.has_seqs;
+                    self.read(&events, pace, imported);
+                    self.window.settle();
+                }
+                Step::Refuse { events, pace, accepted } => {
+                    let (savepoint, before) = (self.window.savepoint(), self.stream.len());
+                    self.read(&events, pace, false);
+                    self.window.roll_back(savepoint, accepted);
+                    // Up to the last line that was taken everything has happened.
+                    let new = self.stream.iter().enumerate().skip(before);
+                    let taken = new.filter(|(_, (_, w))| *w).take(accepted).last();
+                    let end = taken.map_or(before, |(i, _)| i + 1);
+                    self.stream.truncate(end);
+                    self.clock = self.stream.last().map_or(0, |(m, _)| m.time.0).max(self.clock);
+                    self.reconnect(true);
+                }
+                Step::Reconnect { restarts } => self.reconnect(restarts),
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_replay_is_told_apart_event_by_event(
+            steps in prop::collection::vec(step(), 1..60), has_seqs: bool,
+        ) {
+            let window = Window::new(1000);
+            let mut model = Model { window, has_seqs, stream: Vec::new(), clock: 10 };
+            for step in steps {
+                model.take(step);
+                model.check()?;
+            }
+        }
+
         /// The model is a list of all events ever written.
         #[test]
         fn everything_written_since_the_rewind_point_is_known(
