@@ -111,9 +111,13 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let runtime = runtime.expect("a runtime");
     runtime.block_on(async {
         let pieces = outcome(answer, steps).await;
-        assert_eq!(pieces, outcome(answer, [255, 255, 255]).await);
-        if let Ok(behind) = pieces {
-            assert!(answer.ends_with(&behind) || answer.windows(ACCEPT.len()).any(|w| w == ACCEPT));
+        let whole = outcome(answer, [255, 255, 255]).await;
+        // The right answer is another one each time, and may be told where it stands in a body.
+        if answer.windows(ACCEPT.len()).any(|window| window == ACCEPT) {
+            assert_eq!(pieces.is_ok(), whole.is_ok());
+        } else {
+            assert_eq!(pieces, whole);
+            assert!(pieces.is_err(), "no server knows the answer by chance");
         }
     });
 });

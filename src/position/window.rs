@@ -46,6 +46,9 @@ pub struct Window {
     highest_seq: Option<Seq>,
     /// The latest time of an event that came again.
     recalled: TimeUs,
+    /// Events come again, and none has come since that lies beyond all that was seen. Until
+    /// one does, what is old by the clock may be still to come.
+    is_replaying: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -84,6 +87,7 @@ impl Window {
             latest: TimeUs(0),
             highest_seq: None,
             recalled: TimeUs(0),
+            is_replaying: false,
         }
     }
 
@@ -115,6 +119,7 @@ impl Window {
     /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
     pub fn advance(&mut self, mark: Mark) {
         let is_ahead = self.is_ahead(mark);
+        self.is_replaying &= !is_ahead;
         self.latest = self.latest.max(mark.time);
         self.highest_seq = self.highest_seq.max(mark.seq);
         let due = self.milestones.back().is_none_or(|last| {
@@ -162,6 +167,7 @@ impl Window {
     /// that the marks so far are of.
     pub fn recall(&mut self, identity: u64, mark: Mark) {
         let Some(&place) = self.known.get(&identity) else { return };
+        self.is_replaying = true;
         // A milestone in front of it on the server and behind it in the ring would let go of
         // it too early.
         let is_left = |m: &Milestone| m.index > place && !mark.is_before(m.mark);
@@ -264,7 +270,7 @@ impl Window {
     pub fn settle(&mut self) {
         self.repeated.clear();
         while let Some(&next) = self.milestones.get(1) {
-            let old = next.clock.0.saturating_add(self.span_us) <= self.latest.0;
+            let old = next.clock.plus_us(self.span_us) <= self.latest && !self.is_replaying;
             let many = self.events - next.events >= MAX_EVENTS;
             if !old && !many {
                 break;
