@@ -592,7 +592,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__serve)
-            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --write-dictionary --close-at-end --quiet --verbose --log-format --color --config --profile --help"
+            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --write-dictionary --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -615,6 +615,10 @@ _skytail() {
                     return 0
                     ;;
                 --write-dictionary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --chaos)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -653,13 +657,17 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -n -c -q -v -h --host --demo --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --rewind --limit --until --exit-when-live --timeout --drain-timeout --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -n -c -q -v -h --host --prefer-first --demo --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --limit --until --exit-when-live --timeout --drain-timeout --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --host)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefer-first)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -763,6 +771,10 @@ _skytail() {
                     ;;
                 --join)
                     COMPREPLY=($(compgen -W "auto single" -- "${cur}"))
+                    return 0
+                    ;;
+                --on-gap)
+                    COMPREPLY=($(compgen -W "warn fail" -- "${cur}"))
                     return 0
                     ;;
                 --rewind)

@@ -108,6 +108,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d
 legacy\t'The original server: cursors are times'"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -178,6 +179,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'P
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
@@ -199,11 +201,15 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-siz
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often [default: 1s; with .zst output 10s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l join -d 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)' -r -f -a "auto\t''
 single\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'Where events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
+fail\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
@@ -243,6 +249,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Read
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Take FILE as it is, and go on behind its end'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'

@@ -3,7 +3,7 @@
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that only grows.
+/// A number that grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -11,6 +11,11 @@ impl Counter {
     /// Adds `n`.
     pub fn add(&self, n: u64) {
         self.0.fetch_add(n, Relaxed);
+    }
+
+    /// Takes back `n` that turned out not to have happened.
+    pub fn take_back(&self, n: u64) {
+        self.0.fetch_sub(n, Relaxed);
     }
 
     /// The number now.
@@ -58,6 +63,8 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Messages that were no event.
     pub malformed: Counter,
+    /// Holes in the stream: events that could not be had.
+    pub gaps: Counter,
     /// Connections beyond the first.
     pub reconnects: Counter,
     /// The wait before the next connection, in milliseconds; 0 while connected.

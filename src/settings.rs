@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
+use crate::sink::naming::Naming;
 use crate::source::endpoint::Endpoint;
 
 /// One run of `skytail tail`.
@@ -25,6 +26,8 @@ pub struct TailSettings {
     pub state: Option<PathBuf>,
     /// How often to save.
     pub checkpoint: CheckpointEvery,
+    /// The files to write; `None` for standard output.
+    pub output: Option<OutputSettings>,
     /// When to stop.
     pub stop: StopRules,
     /// The queue between reader and writer.
@@ -35,8 +38,19 @@ pub struct TailSettings {
     pub strict: bool,
     /// Connection rules.
     pub connection: Connection,
+    /// What to do where events are missing.
+    pub on_gap: OnGap,
     /// How long a stop may take to write what was already received.
     pub drain_timeout: Duration,
+}
+
+/// `--output`, `--rotate` and `--append`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OutputSettings {
+    /// The names of the files, and when one follows the other.
+    pub naming: Naming,
+    /// Whether to go on behind the end of a file that somebody else wrote.
+    pub append: bool,
 }
 
 /// `--cursor`.
@@ -140,6 +154,18 @@ pub struct Connection {
     pub rewind_us: u64,
     /// How a replay from a legacy server meets the live stream.
     pub join: JoinMode,
+    /// How long the first server must have been well again before it is preferred to the one
+    /// that took over; `None` to stay with that one.
+    pub prefer_first: Option<Duration>,
+}
+
+/// `--on-gap`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum OnGap {
+    /// Say so, note it in the state file, and go on.
+    Warn,
+    /// Say so, note it, and stop in front of it.
+    Fail,
 }
 
 /// `--join`.

@@ -158,7 +158,7 @@ fn what_is_set_is_listed_and_shown() {
     {"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000}}
     "#);
     let told = home.run(&["show", "--json", "posts"]);
-    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000},"gaps":[]}"#);
+    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000},"gaps":[],"outputs":[]}"#);
     let table = home.run(&["list"]).stdout;
     let columns: Vec<Vec<&str>> =
         table.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
@@ -177,7 +177,7 @@ fn where_a_tail_stopped_is_listed_and_shown() {
     home.stopped("posts");
     home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old')");
     let told = home.run(&["show", "posts", "--json"]);
-    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old"}]}"#);
+    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old"}],"outputs":[]}"#);
     let page = home.run(&["show", "posts"]).stdout;
     assert!(page.contains("identities:   3\n"), "{page}");
     assert!(
@@ -277,7 +277,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     home.sql("PRAGMA user_version = 9");
     insta::allow_duplicates! {
         for args in [&["list"][..], &["show", "posts"], &["set", "posts", "13"], &["rm", "posts"]] {
-            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 1: update skytail, or name another file with --state FILE");
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 3: update skytail, or name another file with --state FILE");
         }
     }
 }

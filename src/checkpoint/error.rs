@@ -83,6 +83,14 @@ pub enum StoreError {
         /// What SQLite said.
         cause: String,
     },
+    /// What was written did not reach the disk.
+    #[error("can't bring {} to the disk: {cause}; check the disk, and go on with --cursor auto", path.display())]
+    Output {
+        /// The file that was written.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
     /// The thread that saves died.
     #[error("the thread that saves the cursor ended unexpectedly; the last cursors were not saved")]
     Lost,

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use etcetera::BaseStrategy as _;
 
 use crate::position::{Resume, Seq, TimeUs};
-use crate::sink::Delivered;
+use crate::sink::{Delivered, Output};
 
 /// Why there is no default state file.
 #[derive(Debug, thiserror::Error)]
@@ -33,22 +33,41 @@ pub fn default_state_path() -> Result<PathBuf, NoHome> {
 }
 
 /// What is saved for a consumer. Only delivered output can become one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Checkpoint {
     resume: Resume,
+    outputs: Vec<Output>,
 }
 
 impl Checkpoint {
     /// The position that `delivered` proves.
     #[must_use]
-    pub fn new(_delivered: &Delivered, resume: Resume) -> Self {
-        Self { resume }
+    pub fn new(delivered: Delivered, resume: Resume) -> Self {
+        Self { resume, outputs: delivered.into_outputs() }
     }
 
     /// The position.
     #[must_use]
     pub fn resume(&self) -> &Resume {
         &self.resume
+    }
+
+    /// The files that changed, to be synced before the position is saved.
+    #[must_use]
+    pub fn outputs(&self) -> &[Output] {
+        &self.outputs
+    }
+
+    /// Takes over what an older checkpoint, which was never saved, says of files that this
+    /// one does not mention.
+    fn supersede(&mut self, older: Self) {
+        let is_newer = |old: &Output| {
+            self.outputs.iter().any(|output| output.record().path == old.record().path)
+        };
+        let mut outputs: Vec<Output> =
+            older.outputs.into_iter().filter(|old| !is_newer(old)).collect();
+        outputs.append(&mut self.outputs);
+        self.outputs = outputs;
     }
 }
 

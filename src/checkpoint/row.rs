@@ -109,7 +109,11 @@ fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
         None => return bad("server_kind", "is empty"),
     };
     let position = Position {
-        origin: Origin { server: Arc::from(server), kind },
+        origin: Origin {
+            server: Arc::from(server),
+            kind,
+            stream: integer(row, "stream")?.unwrap_or(0),
+        },
         newest: mark(row, "newest_time_us", "newest_seq")?,
         rewind_to: mark(row, "rewind_time_us", "rewind_seq")?,
         latest_time: time(row, "latest_time_us")?,

@@ -1,14 +1,24 @@
 //! The thread that saves. Whoever writes events hands it checkpoints and never waits for the
-//! disk; it keeps the newest and commits as fast as the disk allows.
+//! disk; it keeps the newest, syncs the files in it, and commits as fast as the disk allows.
+//! Only where a file begins does the writer wait, until that is remembered for good.
 
 use std::fmt;
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Checkpoint;
 use super::store::{Store, StoreError};
 use crate::position::TimeUs;
+use crate::position::gap::Gap;
+use crate::sink::record::OutputRecord;
+
+/// Most gaps that wait for a file that can't be written.
+const MOST_WAITING_GAPS: usize = 1_000;
+
+/// How often whoever waits for the thread looks whether it is still there.
+const RECHECK: Duration = Duration::from_millis(100);
 
 /// A change in whether saving works.
 #[derive(Clone, Copy, Debug)]
@@ -36,11 +46,28 @@ struct Shared {
 struct State {
     /// The newest checkpoint that is not committed.
     slot: Option<Checkpoint>,
+    /// Gaps that are not noted in the file yet.
+    gaps: Vec<Gap>,
     /// Whether something came since the thread looked last. A checkpoint that failed lies in
     /// the slot without this, so that it waits for the next instead of spinning.
     is_due: bool,
+    /// A file that begins, and where its writer waits for the answer.
+    begins: Option<Begins>,
     is_finishing: bool,
+    /// Whether the files are exactly as the last checkpoint says.
+    is_exact: bool,
     error: Option<StoreError>,
+}
+
+type Begins = (OutputRecord, mpsc::SyncSender<Result<(), StoreError>>);
+
+/// What the thread has to do next.
+struct Work {
+    gaps: Vec<Gap>,
+    checkpoint: Option<Checkpoint>,
+    begins: Option<Begins>,
+    is_last: bool,
+    is_exact: bool,
 }
 
 impl Saver {
@@ -55,7 +82,8 @@ impl Saver {
         on_change: impl FnMut(Health<'_>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
-        let worker = Worker { shared: Arc::clone(&shared), store, consumer, on_change };
+        let worker =
+            Worker { shared: Arc::clone(&shared), store, consumer, on_change, broken: None };
         let thread = thread::Builder::new().name("saver".to_owned()).spawn(move || worker.run())?;
         Ok(Self { shared, thread: Some(thread) })
     }
@@ -64,9 +92,57 @@ impl Saver {
     /// replaced.
     pub fn save(&self, checkpoint: Checkpoint) {
         let mut state = self.shared.lock();
+        let mut checkpoint = checkpoint;
+        if let Some(older) = state.slot.take() {
+            checkpoint.supersede(older);
+        }
         state.slot = Some(checkpoint);
         state.is_due = true;
         self.shared.changed.notify_one();
+    }
+
+    /// Hands over a gap, to be noted no later than any checkpoint that comes after it.
+    pub fn note_gap(&self, gap: Gap) {
+        let mut state = self.shared.lock();
+        if state.gaps.len() < MOST_WAITING_GAPS {
+            state.gaps.push(gap);
+        }
+        state.is_due = true;
+        self.shared.changed.notify_one();
+    }
+
+    /// Remembers that a file begins, and waits until that is committed. What was handed over
+    /// before is committed first.
+    ///
+    /// # Errors
+    /// The error of the commit.
+    pub fn begin_output(&self, record: &OutputRecord) -> Result<(), StoreError> {
+        let (answer, answered) = mpsc::sync_channel(1);
+        self.shared.lock().begins = Some((record.clone(), answer));
+        self.shared.changed.notify_one();
+        loop {
+            match answered.recv_timeout(RECHECK) {
+                Ok(answer) => return answer,
+                Err(RecvTimeoutError::Disconnected) => return Err(StoreError::Lost),
+                Err(RecvTimeoutError::Timeout) => {
+                    if self.thread.as_ref().is_none_or(JoinHandle::is_finished) {
+                        return Err(StoreError::Lost);
+                    }
+                }
+            }
+        }
+    }
+
+    /// Why the files could not be synced; nothing is saved after that any more.
+    #[must_use]
+    pub fn output_error(&self) -> Option<StoreError> {
+        self.health().filter(|error| matches!(error, StoreError::Output { .. }))
+    }
+
+    /// Says that the files end exactly where the last checkpoint says, so that the end notes
+    /// them as cleanly ended.
+    pub fn files_are_exact(&self) {
+        self.shared.lock().is_exact = true;
     }
 
     /// Why the last save failed; `None` while saving works.
@@ -111,13 +187,27 @@ impl Shared {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work. Returns it, if there is any, and whether it is the last.
-    fn next(&self) -> (Option<Checkpoint>, bool) {
-        let idle = |state: &mut State| !state.is_due && !state.is_finishing;
+    /// Waits for work.
+    fn next(&self) -> Work {
+        let idle =
+            |state: &mut State| !state.is_due && !state.is_finishing && state.begins.is_none();
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_due = false;
-        (state.slot.take(), state.is_finishing)
+        Work {
+            gaps: std::mem::take(&mut state.gaps),
+            checkpoint: state.slot.take(),
+            begins: state.begins.take(),
+            is_last: state.is_finishing,
+            is_exact: state.is_exact,
+        }
+    }
+
+    /// Puts gaps back that could not be noted.
+    fn keep(&self, gaps: Vec<Gap>, error: StoreError) {
+        let mut state = self.lock();
+        state.gaps.splice(0..0, gaps);
+        state.error = Some(error);
     }
 
     /// Notes the outcome of a save. Returns whether it differs from the one before.
@@ -125,8 +215,11 @@ impl Shared {
         let mut state = self.lock();
         let was_failing = state.error.is_some();
         state.error = outcome.as_ref().err().cloned();
-        if state.error.is_some() && state.slot.is_none() {
-            state.slot = Some(checkpoint);
+        if state.error.is_some() {
+            match &mut state.slot {
+                Some(newer) => newer.supersede(checkpoint),
+                empty => *empty = Some(checkpoint),
+            }
         }
         was_failing != state.error.is_some()
     }
@@ -137,28 +230,72 @@ struct Worker<F> {
     store: Store,
     consumer: String,
     on_change: F,
+    /// A file that could not be synced. The system tells that once, and lets a second try
+    /// succeed though bytes are lost: so there is none.
+    broken: Option<StoreError>,
 }
 
 impl<F: FnMut(Health<'_>)> Worker<F> {
     fn run(mut self) {
         loop {
-            let (checkpoint, is_last) = self.shared.next();
-            if let Some(checkpoint) = checkpoint {
+            let work = self.shared.next();
+            self.note(work.gaps);
+            if let Some(checkpoint) = work.checkpoint {
                 self.save(checkpoint);
             }
-            if is_last {
+            if let Some((record, answer)) = work.begins {
+                // Whoever asked may have given up.
+                let _ = answer.send(self.store.begin_output(&self.consumer, &record));
+            }
+            if work.is_last {
+                if work.is_exact {
+                    self.close_outputs();
+                }
                 return;
             }
         }
     }
 
+    fn note(&mut self, mut gaps: Vec<Gap>) {
+        while let Some(gap) = gaps.first() {
+            if let Err(error) = self.store.record_gap(&self.consumer, gap) {
+                return self.shared.keep(gaps, error);
+            }
+            gaps.remove(0);
+        }
+    }
+
     fn save(&mut self, checkpoint: Checkpoint) {
-        let outcome = self.store.save(&self.consumer, &checkpoint, now());
+        let outcome = self.sync(&checkpoint);
+        let outcome = outcome.and_then(|()| self.store.save(&self.consumer, &checkpoint, now()));
         if self.shared.note(checkpoint, &outcome) {
             match &outcome {
                 Ok(()) => (self.on_change)(Health::Recovered),
                 Err(error) => (self.on_change)(Health::Failing(error)),
             }
+        }
+    }
+
+    /// Brings the files of a checkpoint to the disk.
+    fn sync(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
+        if let Some(error) = &self.broken {
+            return Err(error.clone());
+        }
+        for output in checkpoint.outputs() {
+            if let Err(error) = output.sync() {
+                let path = output.record().path.clone();
+                let error = StoreError::Output { path, cause: error.to_string() };
+                self.broken = Some(error.clone());
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    fn close_outputs(&mut self) {
+        let is_saved = self.shared.lock().error.is_none();
+        if is_saved && let Err(error) = self.store.close_outputs(&self.consumer) {
+            self.shared.lock().error = Some(error);
         }
     }
 }

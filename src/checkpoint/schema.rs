@@ -7,14 +7,15 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema that this program writes.
-pub const VERSION: i32 = 1;
+pub const VERSION: i32 = 3;
 
 /// One entry a version, oldest first; the first makes an empty file version 1. An entry that
 /// was released is never edited: a change is a new entry.
 ///
 /// Integers are signed in SQLite and unsigned here: a time beyond the year 292,000, which only
 /// a lying server sends, shows as a negative number and reads back as what it was.
-const MIGRATIONS: [&str; VERSION as usize] = ["
+const MIGRATIONS: [&str; VERSION as usize] = [
+    "
 CREATE TABLE meta (
   key TEXT PRIMARY KEY,
   value TEXT NOT NULL
@@ -58,7 +59,28 @@ CREATE TABLE gaps (
   reason TEXT NOT NULL
 ) STRICT;
 CREATE INDEX gaps_by_consumer ON gaps (consumer, seen_at_us);
-"];
+",
+    "
+-- A fingerprint of the filter that the position was made with; NULL where not known.
+ALTER TABLE consumers ADD COLUMN stream INTEGER;
+",
+    "
+-- The files that consumers write.
+CREATE TABLE outputs (
+  consumer TEXT NOT NULL,
+  path TEXT NOT NULL,               -- absolute
+  ordinal INTEGER NOT NULL,         -- the order in which a consumer began them
+  pattern TEXT NOT NULL,            -- the name as given, made absolute
+  rotation TEXT,                    -- 'hourly', 'daily' or 'size'; NULL for a single file
+  state TEXT NOT NULL,              -- 'open', 'done' or 'clean'
+  length_bytes INTEGER NOT NULL,    -- at the saved position
+  tail_hash INTEGER NOT NULL,       -- xxh3 of the last 64 KiB before that length
+  period_start_us INTEGER,          -- the instant in its name
+  number INTEGER NOT NULL,          -- the number in its name; 0 for none
+  PRIMARY KEY (consumer, path)
+) STRICT, WITHOUT ROWID;
+",
+];
 
 /// The schema version of an open file; 0 for an empty one.
 ///

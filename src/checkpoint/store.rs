@@ -1,6 +1,8 @@
 //! The state file: what each consumer's cursor is, read and written. It knows no thread and no
 //! lock on names (see [`super::saver`] and [`super::lease`]).
 
+mod outputs;
+
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
@@ -10,7 +12,8 @@ pub use super::row::{ByHand, Entry, Previous, SavedCursor};
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
-use crate::position::{Seq, ServerKind, TimeUs};
+use crate::position::gap::Gap;
+use crate::position::{Resume, Seq, TimeUs};
 
 /// An open state file.
 #[derive(Debug)]
@@ -18,23 +21,6 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     identity_seed: u64,
-}
-
-/// Events that could not be had. Either pair of ends may be unknown.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Gap {
-    /// When it was noticed.
-    pub seen_at: TimeUs,
-    /// The last instant before it.
-    pub from_time: Option<TimeUs>,
-    /// The first instant after it.
-    pub to_time: Option<TimeUs>,
-    /// The last sequence number before it.
-    pub from_seq: Option<Seq>,
-    /// The first sequence number after it.
-    pub to_seq: Option<Seq>,
-    /// Why, in a few words for a person.
-    pub reason: String,
 }
 
 /// Moves the position, if there is one, to the columns that remember what was replaced.
@@ -46,15 +32,15 @@ WHERE name = :name AND server IS NOT NULL";
 
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
-  rewind_time_us, rewind_seq, latest_time_us, identities)
+  rewind_time_us, rewind_seq, latest_time_us, identities, stream)
 VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
-  :rewind_time, :rewind_seq, :latest_time, :identities)
+  :rewind_time, :rewind_seq, :latest_time, :identities, :stream)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = excluded.server, server_kind = excluded.server_kind,
   newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
   rewind_time_us = excluded.rewind_time_us, rewind_seq = excluded.rewind_seq,
   latest_time_us = excluded.latest_time_us, identities = excluded.identities,
-  set_time_us = NULL, set_seq = NULL, set_server = NULL";
+  stream = excluded.stream, set_time_us = NULL, set_seq = NULL, set_server = NULL";
 
 const SET: &str = "
 INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server)
@@ -157,7 +143,8 @@ impl Store {
         self.rows("SELECT name FROM consumers ORDER BY name", |row| row.get(0))
     }
 
-    /// Saves where a tail stands. A cursor set by hand has then done its work and goes.
+    /// Saves where a tail stands, with the files that it writes, in one step. A cursor set by
+    /// hand has then done its work and goes. The files were synced before.
     ///
     /// # Errors
     /// [`StoreError`]; what was saved before is then unchanged.
@@ -168,26 +155,16 @@ impl Store {
         now: TimeUs,
     ) -> Result<(), StoreError> {
         let resume = checkpoint.resume();
-        let position = &resume.position;
-        let kind = match position.origin.kind {
-            ServerKind::Legacy => "legacy",
-            ServerKind::V2 => "v2",
-        };
-        let done = self.connection.prepare_cached(SAVE).and_then(|mut statement| {
-            statement.execute(named_params! {
-                ":name": consumer,
-                ":now": now.0.cast_signed(),
-                ":server": &*position.origin.server,
-                ":kind": kind,
-                ":newest_time": position.newest.time.0.cast_signed(),
-                ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
-                ":rewind_time": position.rewind_to.time.0.cast_signed(),
-                ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
-                ":latest_time": position.latest_time.0.cast_signed(),
-                ":identities": identity_bytes(&resume.identities),
-            })
-        });
-        done.map(drop).map_err(|error| self.told(&error))
+        if checkpoint.outputs().is_empty() {
+            let done = save_position(&self.connection, consumer, resume, now);
+            return done.map_err(|error| self.told(&error));
+        }
+        self.in_transaction(|connection| {
+            for output in checkpoint.outputs() {
+                outputs::put(connection, consumer, output.record(), false)?;
+            }
+            save_position(connection, consumer, resume, now)
+        })
     }
 
     /// Notes the position saved so far as the previous one. For a run that starts somewhere
@@ -226,7 +203,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Forgets a name with its gaps. Returns whether there was anything under it. Whoever
+    /// Forgets a name with its gaps and files (the rows, not the files). Returns whether there was anything under it. Whoever
     /// calls this holds the [`super::lease::Lease`] on the name.
     ///
     /// # Errors
@@ -234,16 +211,22 @@ impl Store {
     pub fn remove(&mut self, consumer: &str) -> Result<bool, StoreError> {
         let removed = self.in_transaction(|connection| {
             connection.execute("DELETE FROM gaps WHERE consumer = ?1", [consumer])?;
+            connection.execute("DELETE FROM outputs WHERE consumer = ?1", [consumer])?;
             connection.execute("DELETE FROM consumers WHERE name = ?1", [consumer])
         })?;
         Ok(removed > 0)
     }
 
-    /// Notes events that could not be had.
+    /// Notes events that could not be had. A hole that is met again, since the run was killed
+    /// before the position had passed it, is noted once.
     ///
     /// # Errors
     /// [`StoreError`].
     pub fn record_gap(&mut self, consumer: &str, gap: &Gap) -> Result<(), StoreError> {
+        let latest = self.gaps(consumer, 1)?;
+        if latest.first().is_some_and(|latest| latest.has_same_ends(gap)) {
+            return Ok(());
+        }
         let done = self.connection.execute(
             RECORD_GAP,
             named_params! {
@@ -344,6 +327,29 @@ impl Store {
     fn told(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, error)
     }
+}
+
+fn save_position(
+    connection: &Connection,
+    consumer: &str,
+    resume: &Resume,
+    now: TimeUs,
+) -> rusqlite::Result<()> {
+    let position = &resume.position;
+    let done = connection.prepare_cached(SAVE)?.execute(named_params! {
+        ":name": consumer,
+        ":now": now.0.cast_signed(),
+        ":server": &*position.origin.server,
+        ":kind": position.origin.kind.as_str(),
+        ":newest_time": position.newest.time.0.cast_signed(),
+        ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
+        ":rewind_time": position.rewind_to.time.0.cast_signed(),
+        ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
+        ":latest_time": position.latest_time.0.cast_signed(),
+        ":identities": identity_bytes(&resume.identities),
+            ":stream": position.origin.stream.cast_signed(),
+    });
+    done.map(drop)
 }
 
 #[cfg(test)]

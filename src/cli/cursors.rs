@@ -21,6 +21,8 @@ use crate::source::endpoint;
 
 /// Most gaps that `show` shows.
 const MOST_GAPS: u32 = 100;
+/// Most files that `show` shows.
+const MOST_OUTPUTS: u32 = 100;
 /// Most names that are suggested in place of an unknown one.
 const MOST_NEAR: usize = 5;
 /// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be suggested.
@@ -170,10 +172,11 @@ fn show(path: &Path, name: &str, json: bool, context: Context) -> anyhow::Result
         return Err(unknown(&[name], &store.names()?, path));
     };
     let gaps = store.gaps(name, MOST_GAPS)?;
+    let outputs = store.newest_outputs(name, MOST_OUTPUTS)?;
     let text = if json {
-        view::json_object(&entry, &gaps)?
+        view::json_object(&entry, &gaps, &outputs)?
     } else {
-        view::details(&entry, &gaps, path, context.now)
+        view::details(&entry, &gaps, &outputs, path, context.now)
     };
     print(text.as_bytes())
 }

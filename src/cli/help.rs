@@ -1,5 +1,46 @@
 //! The longer texts of the help. Flags explain themselves where they are defined.
 
+/// The end of `skytail serve --help`.
+pub const SERVE_CHAOS: &str = "\
+SPEC is a list like seed=7,drop=2000,stall=500:3s. N means once in N events of a
+connection, on average. The same seed, connection number and event give the same
+fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
+
+  seed=N          what chance derives from [default: 0]
+ The connection ends
+  close=N         with close frame 1001
+  drop=N          with a FIN, without a close frame
+  reset=N         with an RST
+  cut=N           in the middle of a frame
+ Time passes
+  stall=N[:DUR]   nothing is sent for DUR [2s]; pings are answered
+  hang=N          silence for ever, no pongs either: a vanished peer
+  mute=N          pongs, but no events any more
+  dribble=N       an event comes byte by byte
+ Order and repetition
+  duplicate=N     an event comes twice
+  swap=N          two neighbours (of two accounts) change places
+ Stamps, the same on every connection
+  same=N          an event takes the time_us of the one before
+  step=N[:DUR]    the clock is DUR [2s] back for 20 events
+  imported=N      an event's time_us is years older
+  instance=K      the recording as another server K tells it: other times, seqs
+                  and order of accounts
+ The server
+  reuse=N         crashes once in N events, drops all, and assigns the last seqs
+                  again in another order (v2 only)
+  clamp=N         holds N events; older cursors silently start at the oldest
+  refuse=N[:DUR]  answers one in N connections with 429 or 503, to retry after
+                  DUR [1s]
+  behind=DUR      its tip is DUR behind the recording's end
+ Messages and frames; no event is lost by them
+  garbage=N       broken JSON, control characters, bad UTF-8
+  oversized=N     17 MiB of text
+  zstd=N          damaged, of another dictionary, or a bomb (if compressed)
+  ping=N          a ping with a payload
+  fragment=N      an event in fragments with pings between them
+  violate=N       a frame that breaks RFC 6455; then the connection ends";
+
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;
 
@@ -22,6 +63,6 @@ Examples:
     skytail tail -c app.bsky.feed.post --operation create |
       jq -r .commit.record.text
   Go on where this command stopped, and never lose an event
-    skytail tail -c 'app.bsky.graph.*' --cursor auto >> graph.ndjson
+    skytail tail -c 'app.bsky.graph.*' --cursor auto -o graph.ndjson
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";

@@ -12,7 +12,9 @@ pub mod global;
 mod help;
 mod layers;
 pub mod man;
+mod open_output;
 pub mod origin;
+mod output_settings;
 mod report;
 mod run_tail;
 pub mod serve;
@@ -51,7 +53,7 @@ enum Command {
     /// Look at and edit the saved cursors
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
-    Serve(serve::ServeArgs),
+    Serve(Box<serve::ServeArgs>),
     /// Install the zstd dictionary of Jetstream v1
     Dictionary(dictionary::DictionaryArgs),
     /// Print a completion script for a shell
@@ -87,7 +89,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
             run_tail::run_tail(tail_settings::tail_settings(&args, origins, now_us())?, display)
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
-        Command::Serve(args) => serve::run(args),
+        Command::Serve(args) => serve::run(*args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

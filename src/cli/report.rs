@@ -41,6 +41,7 @@ pub fn report(
             LogFormat::Json => summary.json(jiff::Timestamp::now()),
         });
     }
+    let is_gap = matches!(outcome.end, Ok(Reason::Gap));
     match outcome.end {
         Ok(_) => {}
         Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
@@ -51,6 +52,7 @@ pub fn report(
     }
     match outcome.saved {
         Some(Err(error)) => Err(anyhow::Error::from(error).context("the position was not saved")),
+        _ if is_gap => Ok(Exit::Gap),
         _ => Ok(Exit::Done),
     }
 }
@@ -75,7 +77,9 @@ fn summary(
         dropped: metrics.dropped.get(),
         duplicates: metrics.duplicate.get(),
         malformed: metrics.malformed.get(),
+        gaps: metrics.gaps.get(),
         saved,
+        output: outcome.written_to.clone(),
         reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),
     }
 }

@@ -30,7 +30,10 @@ pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Res
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
     Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
         tracing::error!("{}", in_words(&error));
-        Exit::Failed
+        match error.chain().any(|cause| cause.is::<UsageError>()) {
+            true => Exit::Usage,
+            false => Exit::Failed,
+        }
     }))
 }
 
@@ -54,6 +57,7 @@ fn run(
     let parts = Parts {
         start: state.start,
         saver: state.saver,
+        output: state.output,
         identity_seed: state.identity_seed,
         dictionary,
         metrics: Arc::clone(&metrics),
@@ -117,7 +121,8 @@ fn progress(
         },
         quiet: display.quiet,
         stderr_is_terminal: std::io::stderr().is_terminal(),
-        stdout_is_terminal: std::io::stdout().is_terminal(),
+        // Events in a file don't get in the way.
+        stdout_is_terminal: settings.output.is_none() && std::io::stdout().is_terminal(),
         is_dumb: is_dumb(),
     });
     let replay_from_us = match start {

@@ -8,12 +8,14 @@ use anyhow::Context as _;
 use clap::ValueEnum;
 
 use super::exit::Exit;
+use super::help;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
-use crate::serve::{self, AtEnd, Rate, Recording, ServeSettings, ZstdDictionary};
+use crate::serve::{self, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary};
 
 /// The flags of `skytail serve`.
 #[derive(Debug, clap::Args)]
+#[command(after_help = help::SERVE_CHAOS)]
 pub struct ServeArgs {
     /// NDJSON events as Jetstream v1 sends them, plain or zstd; `-` for standard input. Held
     /// in memory
@@ -47,6 +49,9 @@ pub struct ServeArgs {
     /// Close connections at the end of the recording instead of leaving them silent
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
+    /// Break things on purpose, as listed below
+    #[arg(long, value_name = "SPEC")]
+    chaos: Option<ChaosSpec>,
 }
 
 /// `--server-kind`.
@@ -74,6 +79,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         looping: args.looping,
         restamp: args.restamp,
         zstd: dictionary(&args, &recording)?,
+        chaos: args.chaos,
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
     };
@@ -88,12 +94,13 @@ async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<
     // Listened for before the ready line is out, so that a stop right behind it is clean.
     let stop = stop_signal().context("listen for signals")?;
     let (events, rate) = (recording.len(), settings.rate);
+    let chaos = settings.chaos.as_ref().map_or(String::new(), |spec| format!(", chaos {spec}"));
     let server = serve::bind(settings, recording).await?;
     let (address, kind) = (server.local_addr(), server.kind().as_str());
     let mut stderr = std::io::stderr().lock();
     writeln!(
         stderr,
-        "skytail: serving {events} events on ws://{address}/subscribe ({kind}, {rate})"
+        "skytail: serving {events} events on ws://{address}/subscribe ({kind}, {rate}{chaos})"
     )
     .and_then(|()| stderr.flush())
     .context("write to stderr")?;

@@ -1,13 +1,17 @@
-//! What the state file says of this run: where it starts, and who may save.
+//! What the state file says of this run: where it starts, which files it goes on with, and
+//! who may save.
 
 use anyhow::Context as _;
+
+use super::open_output;
 
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::Lease;
 use crate::checkpoint::saver::{Health, Saver};
-use crate::checkpoint::store::{ByHand, SavedCursor, Store};
+use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::position::{Seq, Start};
 use crate::settings::{CursorMode, TailSettings};
+use crate::sink::file::FileSink;
 
 /// The state of one run. The lease is held for as long as this lives.
 #[derive(Debug)]
@@ -18,6 +22,8 @@ pub struct State {
     pub identity_seed: u64,
     /// Who saves, unless nobody shall.
     pub saver: Option<Saver>,
+    /// The files to write; `None` for standard output.
+    pub output: Option<FileSink>,
     _lease: Option<Lease>,
 }
 
@@ -25,15 +31,34 @@ impl State {
     /// Opens the state file, takes the lease on the consumer's name, and reads where to start.
     ///
     /// # Errors
-    /// Where the file can't be used, or another run has the name.
+    /// Where a file can't be used, or another run has the name.
     pub fn open(settings: &TailSettings) -> anyhow::Result<Self> {
+        let consumer = &settings.consumer;
         let Some(path) = &settings.state else {
             let start = explicit_start(settings.cursor).unwrap_or(Start::Live);
-            return Ok(Self { start, identity_seed: fastrand::u64(..), saver: None, _lease: None });
+            let output = settings.output.as_ref();
+            let output = output.map(|output| open_output::open(output, None, consumer));
+            return Ok(Self {
+                start,
+                identity_seed: fastrand::u64(..),
+                saver: None,
+                output: output.transpose()?,
+                _lease: None,
+            });
         };
         let mut store = Store::open(path)?;
-        let consumer = &settings.consumer;
         let lease = Lease::acquire(path, consumer)?;
+        let output = match &settings.output {
+            Some(output) => {
+                store.make_durable()?;
+                Some(open_output::open(output, Some(&mut store), consumer)?)
+            }
+            None => {
+                let mut records = store.outputs(consumer)?;
+                open_output::recover(&mut store, consumer, &mut records)?;
+                None
+            }
+        };
         let start = match explicit_start(settings.cursor) {
             Some(start) => {
                 store.keep_previous(consumer)?;
@@ -42,9 +67,10 @@ impl State {
             None => saved_start(&store, settings)?,
         };
         let identity_seed = store.identity_seed();
+        let told = if output.is_some() { told_of_files } else { told };
         let saver =
             Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
-        Ok(Self { start, identity_seed, saver: Some(saver), _lease: Some(lease) })
+        Ok(Self { start, identity_seed, saver: Some(saver), output, _lease: Some(lease) })
     }
 
     /// The newest sequence number that was dealt with, if the start is a saved one.
@@ -89,6 +115,18 @@ fn saved_start(store: &Store, settings: &TailSettings) -> anyhow::Result<Start> 
                 _ => Ok(Start::Seq(seq)),
             }
         }
+    }
+}
+
+/// As [`told`], for a run that writes files: what is not saved is cut off and read again.
+fn told_of_files(health: Health<'_>) {
+    match health {
+        // The run ends, and says this as its error.
+        Health::Failing(StoreError::Output { .. }) => {}
+        Health::Failing(error) => tracing::warn!(
+            "the position can't be saved: {error}; events go on, and a restart would cut them off and read them again"
+        ),
+        Health::Recovered => told(health),
     }
 }
 

@@ -10,9 +10,11 @@ use super::help;
 use super::values::OrNever;
 use super::values::count::{parse_positive, parse_queue_events, parse_retries};
 use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
+use super::values::rotate::parse_rotate;
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
-use crate::settings::{CompressMode, JoinMode, ProgressMode, WhenFull};
+use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, WhenFull};
+use crate::sink::rotation::Rotate;
 
 /// The flags of `skytail tail`.
 #[derive(Clone, Debug, clap::Args)]
@@ -27,7 +29,7 @@ pub struct TailArgs {
     /// Where to start, and what is remembered.
     #[command(flatten)]
     pub cursor: CursorArgs,
-    /// When to stop.
+    /// Where events go, and when to stop.
     #[command(flatten)]
     pub output: OutputArgs,
     /// Buffers and limits.
@@ -47,6 +49,18 @@ pub struct SourceArgs {
     #[arg(long, value_name = "HOST", action = ArgAction::Append, value_delimiter = ',')]
     #[arg(value_hint = ValueHint::Hostname, conflicts_with = "demo")]
     pub host: Vec<String>,
+
+    /// Go back to the first --host once it has been well for
+    /// DUR (1m where no =DUR is given)
+    #[arg(
+        long,
+        value_name = "DUR",
+        value_parser = parse_positive_duration,
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "1m"
+    )]
+    pub prefer_first: Option<Duration>,
 
     /// Read made-up events from a server inside skytail
     #[arg(long)]
@@ -147,8 +161,9 @@ pub struct CursorArgs {
     pub no_checkpoint: bool,
 
     /// Save the cursor this often
-    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "1s")]
-    pub checkpoint_every: Duration,
+    /// [default: 1s; with .zst output 10s]
+    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration)]
+    pub checkpoint_every: Option<Duration>,
 
     /// Save it after N events, too [default: no limit]
     #[arg(long, value_name = "N", value_parser = parse_positive)]
@@ -165,6 +180,16 @@ pub struct CursorArgs {
     )]
     pub join: JoinMode,
 
+    /// Where events are missing: warn, or fail (exit code 4)
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHAT",
+        default_value = "warn"
+    )]
+    pub on_gap: OnGap,
+
     /// Replay this much on reconnecting, less duplicates
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub rewind: Duration,
@@ -174,6 +199,20 @@ pub struct CursorArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
+    /// Append to FILE, exactly once; .zst is compressed
+    /// [default: - for stdout]
+    #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub output: Option<PathBuf>,
+
+    /// Begin files hourly, daily, or after SIZE; FILE has
+    /// event times as strftime fields (log-%FT%H.ndjson)
+    #[arg(long, value_name = "WHEN", value_parser = parse_rotate)]
+    pub rotate: Option<Rotate>,
+
+    /// Take FILE as it is, and go on behind its end
+    #[arg(long)]
+    pub append: bool,
+
     /// Stop after N events [default: no limit]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,

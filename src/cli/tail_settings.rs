@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
+use super::output_settings::output_settings;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
 use super::values::cursor::parse_cursor_mode;
@@ -38,6 +39,13 @@ const MOST_COLLECTIONS: usize = 100;
 const MOST_DIDS: usize = 10_000;
 /// Time without an event after which a stream that can't be quiet counts as dead.
 const STALL_TIMEOUT: std::time::Duration = std::time::Duration::from_secs(60);
+
+/// How often positions are saved.
+const CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
+/// The same where each save ends a zstd frame: a frame packs better the more it holds, and
+/// ten seconds of the firehose hold more than zstd looks back. A kill costs no event either
+/// way; ten seconds are read again.
+const PACKED_CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
 /// Turns the flags into settings. `now_us` is the present in Unix microseconds.
 ///
@@ -70,15 +78,19 @@ pub fn tail_settings(
         }
         None => consumer_name::derive(&filter, &endpoints, args.source.demo),
     };
+    let output = output_settings(&args.output, origins)?;
+    let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
+    let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
         demo: args.source.demo,
         cursor,
         consumer,
         state: state(&args.cursor, cursor, &wrong)?,
         checkpoint: CheckpointEvery {
-            interval: args.cursor.checkpoint_every,
+            interval: args.cursor.checkpoint_every.unwrap_or(interval),
             events: args.cursor.checkpoint_events,
         },
+        output,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {
@@ -87,6 +99,7 @@ pub fn tail_settings(
         },
         strict: args.output.strict,
         connection: connection(args, &filter),
+        on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         endpoints,
         filter,
@@ -250,6 +263,7 @@ fn connection(args: &TailArgs, filter: &Filter) -> Connection {
         max_message_bytes: source.max_frame_size,
         // Ten years at most: `values::duration` refuses more.
         join: args.cursor.join,
+        prefer_first: source.prefer_first,
         rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
     }
 }

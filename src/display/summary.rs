@@ -22,6 +22,11 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
+    /// Holes in the stream: events that could not be had.
+    pub gaps: u64,
+    /// The file that was written, or the last of several and how many; `None` for stdout.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub output: Option<String>,
     /// The position that was saved, and under which name.
     pub saved: Option<String>,
     /// Why it ended, as in "stopped by Ctrl-C".
@@ -34,8 +39,9 @@ impl Summary {
     pub fn line(&self) -> String {
         let seconds = self.elapsed.as_secs_f64();
         let per_second = if seconds > 0.0 { self.events as f64 / seconds } else { 0.0 };
+        let to = self.output.as_ref().map(|output| format!(" to {output}")).unwrap_or_default();
         let mut parts = vec![format!(
-            "skytail: {}, {} in {} ({})",
+            "skytail: {}, {} in {} ({}){to}",
             counted(self.events, "event"),
             bytes(self.bytes),
             duration(self.elapsed),
@@ -45,6 +51,7 @@ impl Summary {
             (self.reconnects, counted(self.reconnects, "reconnect")),
             (self.dropped, format!("{} dropped", count(self.dropped))),
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
+            (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
@@ -92,7 +99,9 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
+        let filed = Summary { output: Some("posts.ndjson".into()), ..plain.clone() };
+        assert!(filed.line().contains(" (199/s) to posts.ndjson; saved"), "{}", filed.line());
         let busy = Summary {
             events: 1,
             reconnects: 2,

@@ -5,6 +5,7 @@
 //! behind, which then ends with the process.
 
 pub mod channel;
+pub mod continuity;
 pub mod reader;
 pub mod sieve;
 pub mod signals;
@@ -25,8 +26,10 @@ use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::settings::TailSettings;
-use crate::sink::Refusal;
+use crate::sink::file::FileSink;
+use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
+use crate::sink::{Refusal, Sink};
 use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v1::Client;
@@ -49,6 +52,8 @@ pub struct Parts {
     pub start: Start,
     /// Who saves positions, if anybody.
     pub saver: Option<Saver>,
+    /// The files to write; `None` for standard output.
+    pub output: Option<FileSink>,
     /// The seed of the identities.
     pub identity_seed: u64,
     /// The dictionary to ask for zstd with.
@@ -91,11 +96,13 @@ pub struct Outcome {
     pub position: Option<Position>,
     /// Whether that position was saved; `None` where nobody saves.
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
+    /// The files that were written, in words; `None` for standard output.
+    pub written_to: Option<String>,
 }
 
 impl Outcome {
     fn failed(error: PipelineError) -> Self {
-        Self { end: Err(error), position: None, saved: None }
+        Self { end: Err(error), position: None, saved: None, written_to: None }
     }
 }
 
@@ -133,9 +140,12 @@ struct Wired {
 
 fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
-    let sink = Stdout::open().map_err(system("use standard output"))?;
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts { start, saver, identity_seed, dictionary, metrics } = parts;
+    let Parts { start, saver, output, identity_seed, dictionary, metrics } = parts;
+    let sink = match output {
+        Some(files) => Sink::File(Box::new(files)),
+        None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
+    };
     let stop = Stop::new(settings.drain_timeout);
     if settings.stop.limit == Some(0) {
         stop.request(Reason::Limit);
@@ -145,6 +155,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         Start::Resume(resume) => Some(resume.position.clone()),
         _ => None,
     };
+    let settled = position.clone();
     let stand = Arc::new(Stand::new(position));
     let rules = Rules {
         filter: settings.filter.clone(),
@@ -154,6 +165,12 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
         identity_seed,
+        on_gap: settings.on_gap,
+        period_us: settings
+            .output
+            .as_ref()
+            .and_then(|output| output.naming.rotate)
+            .map(Rotate::period_us),
     };
     let writer = Writer {
         receiver,
@@ -161,10 +178,12 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         sink,
         saver,
         every: settings.checkpoint,
+        on_gap: settings.on_gap,
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
         next_report: 0,
+        settled,
     };
     let (done, written) = oneshot::channel();
     let work = move || {
@@ -278,7 +297,12 @@ fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) 
         (Err(error), None) => Err(error.into()),
         (Ok(()), None) => Ok(stop.reason().unwrap_or(Reason::Failed)),
     };
-    Outcome { end, position: written.position, saved: written.saved }
+    Outcome {
+        end,
+        position: written.position,
+        saved: written.saved,
+        written_to: written.written_to,
+    }
 }
 
 async fn sleep_or_never(after: Option<Duration>) {

@@ -9,12 +9,13 @@ use crate::event::identity::Identities;
 use crate::event::malformed::Malformed;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
+use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
-use crate::position::{
-    BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, ServerKind, Start, TimeUs,
-};
+use crate::position::{BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, Start, TimeUs};
+use crate::settings::OnGap;
 use crate::source::{Asked, Connection};
 
+use super::continuity::{Continuity, Finding, Seen};
 use super::stop::Reason;
 
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
@@ -38,6 +39,10 @@ pub struct Rules {
     pub rewind_us: u64,
     /// The seed of the identities.
     pub identity_seed: u64,
+    /// What to do where events are missing.
+    pub on_gap: OnGap,
+    /// The length of the periods whose turns the output wants to know, in microseconds.
+    pub period_us: Option<u64>,
 }
 
 /// A malformed line, for a warning.
@@ -56,10 +61,20 @@ pub struct Sieve {
     is_open: bool,
     identities: Identities,
     window: Window,
+    turns: Turns,
     position: Option<Position>,
     connection: Option<Arc<Connection>>,
-    /// Events before this instant come from a server that starts early; see [`Asked`].
+    /// Events before this instant were not asked for; see [`Sieve::meet`].
     skip_until: Option<TimeUs>,
+    /// The newest of them.
+    early: Option<TimeUs>,
+    /// Whether the connection goes on where the output stands.
+    continuity: Continuity,
+    /// What that came to, until somebody asks.
+    finding: Option<Finding>,
+    /// The server's numbers were given anew: lines of this connection (by its number) are
+    /// left alone, and the marks of the next one are the first that mean something.
+    renumbered: Option<u64>,
     /// The position stands still, since an event beyond `until` was seen.
     frozen: bool,
     written: u64,
@@ -99,10 +114,18 @@ impl Sieve {
         Self {
             is_open: rules.filter.is_open(),
             identities: Identities::new(rules.identity_seed),
+            turns: Turns::new(
+                rules.period_us,
+                position.as_ref().map_or(TimeUs(0), |position| position.latest_time),
+            ),
             window,
             position,
             connection: None,
             skip_until: None,
+            early: None,
+            continuity: Continuity::Settled,
+            finding: None,
+            renumbered: None,
             frozen: false,
             written: 0,
             stop: None,
@@ -128,9 +151,12 @@ impl Sieve {
             written: self.written,
         };
         self.meet(connection);
+        self.turns.begin_batch();
         self.metrics.received.add(batch.len() as u64);
         self.metrics.received_bytes.add((batch.bytes().len() - batch.len()) as u64);
-        batch.retain(|line| self.stop.is_none() && matches!(self.judge(line), Verdict::Write));
+        batch.retain(|line| {
+            self.is_open_to(connection) && matches!(self.judge(line), Verdict::Write)
+        });
         pending
     }
 
@@ -182,6 +208,12 @@ impl Sieve {
         Some(Resume { position, identities: self.window.identities() })
     }
 
+    /// Where the lines left in the latest batch pass into a new period.
+    #[must_use]
+    pub fn turns(&self) -> &[Turn] {
+        self.turns.list()
+    }
+
     /// Why no further line is wanted.
     #[must_use]
     pub fn stop_reason(&self) -> Option<Reason> {
@@ -193,6 +225,23 @@ impl Sieve {
         self.rejected.take()
     }
 
+    /// What the connection's first events said, where it matters and nobody has asked yet.
+    pub fn take_finding(&mut self) -> Option<Finding> {
+        self.finding.take()
+    }
+
+    /// The newest event's time, while a connection brings only events from before the instant
+    /// that it was asked for.
+    #[must_use]
+    pub fn early(&self) -> Option<TimeUs> {
+        self.early
+    }
+
+    /// Whether lines of this connection are still looked at.
+    fn is_open_to(&self, connection: &Connection) -> bool {
+        self.stop.is_none() && self.renumbered != Some(connection.number)
+    }
+
     /// Notes which connection the lines come from.
     fn meet(&mut self, connection: &Arc<Connection>) {
         // The number alone does not say it: until a connection's first sound event its kind
@@ -202,12 +251,21 @@ impl Sieve {
         }
         // A v2 server translates a recent instant to the start of its active segment: seconds
         // to an hour early (protocol/jetstream-v1.md §4.1). The surplus ends with the first
-        // event that is late enough; from there on older times are imported ones. A legacy
-        // server sends nothing before the instant.
-        self.skip_until = match (connection.origin.kind, connection.asked) {
-            (ServerKind::V2, Asked::Instant(instant)) => Some(instant),
+        // event that is late enough; from there on older times are imported ones. A server of
+        // either kind that lags behind the instant takes it for "live" (§4) and sends what it
+        // has: that was written long ago, from another server or before this one fell back.
+        self.skip_until = match connection.asked {
+            Asked::Instant(instant) => Some(instant),
             _ => None,
         };
+        self.early = None;
+        self.continuity = Continuity::of(
+            connection,
+            self.position.as_ref(),
+            &self.window,
+            &self.rules.filter,
+            self.renumbered.is_some(),
+        );
         self.connection = Some(Arc::clone(connection));
     }
 
@@ -232,9 +290,13 @@ impl Sieve {
         }
         let is_wanted = self.is_open || self.rules.filter.wants(&header, line.len());
         let identity = is_wanted.then(|| self.identities.of(&header));
-        if let Some(identity) = identity.filter(|&identity| self.window.contains(identity)) {
+        let is_known = identity.is_some_and(|identity| self.window.contains(identity));
+        if !self.goes_on(Seen { mark, is_wanted, is_known }) {
+            return Verdict::Drop;
+        }
+        if let Some(identity) = identity.filter(|_| is_known) {
             self.metrics.duplicate.add(1);
-            self.recall(identity, mark);
+            self.meet_again(identity, mark);
             return Verdict::Drop;
         }
         self.advance(mark);
@@ -246,6 +308,7 @@ impl Sieve {
             }
             Some(identity) => {
                 self.window.insert(identity);
+                self.turns.note(self.window.latest().max(mark.time));
                 self.written += 1;
                 self.catch_up(mark.time);
                 if self.rules.limit.is_some_and(|limit| self.written >= limit) {
@@ -254,6 +317,25 @@ impl Sieve {
                 Verdict::Write
             }
         }
+    }
+
+    /// Whether the stream may go on with this event, as far as what lies between it and the
+    /// output's place is concerned.
+    fn goes_on(&mut self, seen: Seen) -> bool {
+        let Some(finding) = self.continuity.look(seen, self.now) else { return true };
+        let goes_on = match &finding {
+            Finding::Gap(_) if self.rules.on_gap == OnGap::Fail => {
+                self.stop = Some(Reason::Gap);
+                false
+            }
+            Finding::Gap(_) | Finding::Ahead { .. } => true,
+            Finding::Renumbered { .. } => {
+                self.renumbered = self.connection.as_ref().map(|connection| connection.number);
+                false
+            }
+        };
+        self.finding = Some(finding);
+        goes_on
     }
 
     fn check_grammar(&self, line: &[u8]) -> Result<(), Malformed> {
@@ -267,9 +349,12 @@ impl Sieve {
 
     fn is_early(&mut self, time: TimeUs) -> bool {
         match self.skip_until {
-            Some(instant) if time < instant => true,
+            Some(instant) if time < instant => {
+                self.early = Some(time);
+                true
+            }
             Some(_) => {
-                self.skip_until = None;
+                (self.skip_until, self.early) = (None, None);
                 false
             }
             None => false,
@@ -312,28 +397,36 @@ impl Sieve {
         }
     }
 
-    /// An event came again. Until the first new event of another server all marks are still
-    /// those of the one before.
-    fn recall(&mut self, identity: u64, mark: Mark) {
+    /// An event came again. Until the first new event of another server, or of one that
+    /// counts anew, all marks are still those from before, and tell nothing of this one.
+    fn meet_again(&mut self, identity: u64, mark: Mark) {
         let origin = self.connection.as_ref().map(|connection| &connection.origin);
         let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
-        if is_same && !self.frozen {
-            self.window.recall(identity, mark);
+        if is_same && self.renumbered.is_none() && !self.frozen {
+            self.window.meet_again(identity, mark);
         }
     }
 
     fn advance(&mut self, mark: Mark) {
         let Some(connection) = &self.connection else { return };
         let origin = &connection.origin;
-        if self.position.as_ref().is_some_and(|p| p.origin != *origin) {
-            self.window.change_server(mark);
-        }
+        // Before anything changes: what the window knows must fit the position.
         if self.frozen {
             return;
         }
+        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
+        let begins_anew = is_other || self.renumbered.take().is_some();
+        if begins_anew {
+            self.window.change_server(mark);
+        }
         self.window.advance(mark);
         match &mut self.position {
-            Some(position) if position.origin == *origin => position.newest = mark,
+            // A replay brings what is not wanted again, too, and is not the newest for that.
+            Some(position) if position.origin == *origin => {
+                if begins_anew || position.newest.seq <= mark.seq {
+                    position.newest = mark;
+                }
+            }
             position => *position = Some(first_position(origin, mark)),
         }
     }

@@ -10,6 +10,7 @@ pub use unix::Signals;
 #[cfg(unix)]
 mod unix {
     use super::{Reason, io};
+    use rustix::process::Signal as Number;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
     /// Listens for SIGINT, SIGTERM and SIGHUP.
@@ -18,6 +19,7 @@ mod unix {
         interrupt: Signal,
         terminate: Signal,
         hangup: Signal,
+        _too_large: Signal,
     }
 
     impl Signals {
@@ -30,6 +32,9 @@ mod unix {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
                 hangup: signal(SignalKind::hangup())?,
+                // Listened to so that it does not end the process: the write that went beyond
+                // the limit on file sizes then fails, and is dealt with like any other.
+                _too_large: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
             })
         }
 

@@ -24,6 +24,8 @@ pub enum Reason {
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminated,
+    /// Events are missing, and `--on-gap fail` was given.
+    Gap,
     /// Something failed; the error itself travels with whoever met it.
     Failed,
 }
@@ -41,6 +43,7 @@ impl Reason {
             Self::OutputClosed => "as the output was closed",
             Self::Interrupt => "by Ctrl-C",
             Self::Terminated => "by a signal",
+            Self::Gap => "at a gap",
             Self::Failed => "by an error",
         }
     }

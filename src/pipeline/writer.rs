@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::saver::Saver;
+use crate::display::printable::printable;
+use crate::display::units::duration;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
+use crate::position::gap::Gap;
 use crate::position::{Position, TimeUs};
-use crate::settings::CheckpointEvery;
-use crate::sink::stdout::Stdout;
-use crate::sink::{Delivered, Refusal};
+use crate::settings::{CheckpointEvery, OnGap};
+use crate::sink::file::FileSink;
+use crate::sink::record::OutputRecord;
+use crate::sink::{Delivered, Refusal, Sink};
 
 use super::channel::{Item, Received, Receiver};
+use super::continuity::Finding;
 use super::sieve::Sieve;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
@@ -32,11 +37,13 @@ pub struct Writer {
     /// What happens to them.
     pub sieve: Sieve,
     /// Where they go.
-    pub sink: Stdout,
+    pub sink: Sink,
     /// Who remembers; `None` where nobody shall.
     pub saver: Option<Saver>,
     /// How often.
     pub every: CheckpointEvery,
+    /// What to do where events are missing.
+    pub on_gap: OnGap,
     /// The position for the reader.
     pub stand: Arc<Stand>,
     /// The counters.
@@ -45,6 +52,8 @@ pub struct Writer {
     pub stop: Stop,
     /// The count of malformed events at which the next one is told of.
     pub next_report: u64,
+    /// The position at the last proof from the sink.
+    pub settled: Option<Position>,
 }
 
 /// How a writer ended.
@@ -56,21 +65,34 @@ pub struct Written {
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
     /// Why the output failed, if it did.
     pub failure: Option<Refusal>,
+    /// The files that were written, in words; `None` for standard output.
+    pub written_to: Option<String>,
 }
 
 /// What is not saved yet.
 #[derive(Debug)]
 struct Unsaved {
-    delivered: Option<Delivered>,
+    /// Whether anything is: a position can move without a line.
+    is_due: bool,
+    /// Events that were seen.
     events: u64,
+    /// Lines that were written, and their bytes.
+    lines: u64,
+    bytes: u64,
     since: Instant,
+}
+
+impl Default for Unsaved {
+    fn default() -> Self {
+        Self { is_due: false, events: 0, lines: 0, bytes: 0, since: Instant::now() }
+    }
 }
 
 impl Writer {
     /// Works until the channel ends or the output does.
     #[must_use]
     pub fn run(mut self) -> Written {
-        let mut unsaved = Unsaved { delivered: None, events: 0, since: Instant::now() };
+        let mut unsaved = Unsaved::default();
         let mut looked = Instant::now();
         let failure = loop {
             // By the clock: a stream whose every event is excluded is never idle, and never
@@ -84,7 +106,10 @@ impl Writer {
             // With nothing waiting the quiet stream has been written out already: there is
             // no buffer behind us to flush.
             let item = match self.receiver.recv(None) {
-                Received::Nothing => self.wait(&mut unsaved),
+                Received::Nothing => match self.wait(&mut unsaved) {
+                    Ok(received) => received,
+                    Err(refusal) => break Some(refusal),
+                },
                 other => other,
             };
             match item {
@@ -96,9 +121,15 @@ impl Writer {
                         self.stop.request(reason);
                         break None;
                     }
-                    self.save_if_due(&mut unsaved);
+                    if let Err(refusal) = self.save_if_due(&mut unsaved) {
+                        break Some(refusal);
+                    }
                 }
-                Received::Nothing => {}
+                Received::Nothing => {
+                    if let Err(refusal) = self.save_if_due(&mut unsaved) {
+                        break Some(refusal);
+                    }
+                }
                 Received::End => break None,
             }
         };
@@ -111,15 +142,11 @@ impl Writer {
     }
 
     /// Waits for lines, and saves what is due meanwhile.
-    fn wait(&mut self, unsaved: &mut Unsaved) -> Received {
-        self.save_if_due(unsaved);
-        let due = unsaved.delivered.is_some().then_some(unsaved.since + self.every.interval);
+    fn wait(&mut self, unsaved: &mut Unsaved) -> Result<Received, Refusal> {
+        self.save_if_due(unsaved)?;
+        let due = unsaved.is_due.then_some(unsaved.since + self.every.interval);
         let idle = Instant::now() + IDLE_CHECK;
-        let received = self.receiver.recv(Some(due.map_or(idle, |due| due.min(idle))));
-        if matches!(received, Received::Nothing) {
-            self.save_if_due(unsaved);
-        }
-        received
+        Ok(self.receiver.recv(Some(due.map_or(idle, |due| due.min(idle)))))
     }
 
     fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
@@ -127,22 +154,31 @@ impl Writer {
         let seen = batch.len() as u64;
         let pending = self.sieve.sift(&mut batch, &connection, TimeUs(crate::metrics::now_us()));
         self.report_rejected();
-        let stop = &self.stop;
-        match self.sink.write_all(batch.bytes(), || stop.deadline()) {
-            Ok(delivered) => {
+        self.report_finding(connection.number);
+        self.stand.set_early(self.sieve.early());
+        let (stop, saver) = (&self.stop, &self.saver);
+        let deadline = || stop.deadline();
+        let mut announce = |record: &OutputRecord| match saver {
+            Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
+            None => Ok(()),
+        };
+        match self.sink.write(&batch, self.sieve.turns(), deadline, &mut announce) {
+            Ok(()) => {
                 self.sieve.accepted(&batch);
-                if unsaved.delivered.is_none() {
+                if !unsaved.is_due {
                     unsaved.since = Instant::now();
                 }
-                unsaved.delivered = Some(delivered);
+                unsaved.is_due = true;
                 unsaved.events += seen;
+                unsaved.lines += batch.len() as u64;
+                unsaved.bytes += batch.bytes().len() as u64;
                 self.stand.set(self.sieve.position());
                 self.recycle(batch);
                 Ok(())
             }
             Err(refused) => {
                 self.sieve.refused(&batch, pending, refused.accepted_bytes);
-                unsaved.delivered = Some(refused.delivered);
+                unsaved.is_due = true;
                 Err(refused.refusal)
             }
         }
@@ -169,25 +205,139 @@ impl Writer {
         }
     }
 
-    fn save_if_due(&mut self, unsaved: &mut Unsaved) {
+    /// Tells what a connection's first events said, and whoever has to act on it.
+    fn report_finding(&mut self, connection: u64) {
+        match self.sieve.take_finding() {
+            None => {}
+            Some(Finding::Gap(gap)) => self.report_gap(gap),
+            Some(Finding::Renumbered { asked, got }) => {
+                tracing::warn!(
+                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): going on by time",
+                    asked.0,
+                    got.0,
+                );
+                self.stand.refuse_numbers(connection);
+            }
+            Some(Finding::Ahead { asked, got }) => tracing::warn!(
+                "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
+                asked.0,
+                got.0,
+            ),
+        }
+    }
+
+    fn report_gap(&self, gap: Gap) {
+        self.metrics.gaps.add(1);
+        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
+        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
+        match self.on_gap {
+            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
+            OnGap::Fail => tracing::error!(
+                "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: to go on behind it, run once with --on-gap warn",
+                gap.reason,
+            ),
+        }
+        if let Some(saver) = &self.saver {
+            saver.note_gap(gap);
+        }
+    }
+
+    fn save_if_due(&mut self, unsaved: &mut Unsaved) -> Result<(), Refusal> {
         let many = self.every.events.is_some_and(|most| unsaved.events >= most);
         if many || unsaved.since.elapsed() >= self.every.interval {
-            self.save(unsaved);
+            return self.save(unsaved);
         }
+        Ok(())
     }
 
-    fn save(&mut self, unsaved: &mut Unsaved) {
-        let Some(delivered) = unsaved.delivered.take() else { return };
-        unsaved.events = 0;
-        if let (Some(saver), Some(resume)) = (&self.saver, self.sieve.resume()) {
-            saver.save(Checkpoint::new(&delivered, resume));
+    /// Takes proof of what was written from the sink, and hands it to the saver.
+    fn save(&mut self, unsaved: &mut Unsaved) -> Result<(), Refusal> {
+        if !unsaved.is_due {
+            return Ok(());
         }
+        if let Some(error) = self.saver.as_ref().and_then(Saver::output_error) {
+            return Err(Refusal::Unsynced(error.to_string()));
+        }
+        let delivered = self.sink.settle()?;
+        *unsaved = Unsaved::default();
+        self.settled = self.sieve.position().cloned();
+        let Some(saver) = &self.saver else { return Ok(()) };
+        match self.sieve.resume() {
+            Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
+            None => save_files(saver, delivered)?,
+        }
+        Ok(())
     }
 
-    fn finish(mut self, mut unsaved: Unsaved, failure: Option<Refusal>) -> Written {
-        self.save(&mut unsaved);
-        self.stand.set(self.sieve.position());
+    fn finish(mut self, mut unsaved: Unsaved, mut failure: Option<Refusal>) -> Written {
+        // What a pipe accepted stays accepted when it fails; a file is cut back instead.
+        if failure.is_none() || self.sink.files().is_none() {
+            let saved = self.save(&mut unsaved);
+            failure = failure.or(saved.err());
+        }
+        match &failure {
+            Some(refusal) if self.sink.files().is_some() => self.give_up(refusal, &unsaved),
+            _ => self.close(&mut failure),
+        }
+        let position = match failure.is_some() && self.sink.files().is_some() {
+            true => self.settled.clone(),
+            false => self.sieve.position().cloned(),
+        };
+        self.stand.set(position.as_ref());
         let saved = self.saver.take().map(Saver::finish);
-        Written { position: self.sieve.position().cloned(), saved, failure }
+        let written_to = self.sink.files().map(|files| in_words(files));
+        Written { position, saved, failure, written_to }
+    }
+
+    /// The run ended well: the files are exactly as the last checkpoint says.
+    fn close(&mut self, failure: &mut Option<Refusal>) {
+        let Some(files) = self.sink.files() else { return };
+        match &self.saver {
+            Some(saver) => saver.files_are_exact(),
+            None => *failure = files.sync().err(),
+        }
+    }
+
+    /// A file failed: what came after the last checkpoint has not happened.
+    fn give_up(&mut self, refusal: &Refusal, unsaved: &Unsaved) {
+        self.metrics.written.take_back(unsaved.lines);
+        self.metrics.written_bytes.take_back(unsaved.bytes);
+        // What somebody else wrote is not ours to cut; what did not reach the disk, the next
+        // run cuts back to what did.
+        if matches!(refusal, Refusal::Disturbed { .. } | Refusal::Unsynced(_)) {
+            return;
+        }
+        let Some(files) = self.sink.files() else { return };
+        match (files.cut_back(), &self.saver) {
+            (Ok(()), Some(saver)) => saver.files_are_exact(),
+            (Ok(()), None) => {}
+            (Err(error), _) => tracing::warn!(
+                "the file could not be cut back to the last checkpoint ({error}); the next run does that"
+            ),
+        }
+    }
+}
+
+/// Remembers the lengths of files alone: the lines before a `--until` that lay behind us from
+/// the first event on are written and give no position.
+fn save_files(saver: &Saver, delivered: Delivered) -> Result<(), Refusal> {
+    for output in delivered.into_outputs() {
+        let path = output.record().path.clone();
+        output.sync().map_err(|cause| Refusal::File { path: path.clone(), cause })?;
+        saver
+            .begin_output(output.record())
+            .map_err(|error| Refusal::Unannounced { path, cause: error.to_string() })?;
+    }
+    Ok(())
+}
+
+fn in_words(files: &FileSink) -> String {
+    match files.written() {
+        None => "no file".to_owned(),
+        Some((path, count)) => {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            let name = printable(name.as_encoded_bytes(), 100);
+            if count == 1 { name } else { format!("{count} files, the last {name}") }
+        }
     }
 }

@@ -1,8 +1,11 @@
 //! Where we are in a server's stream: the units, a position, and what to ask for to go on.
 //!
 //! Responsible for the types. The identities of what was already written live in
-//! [`window`]; reading and writing positions to disk is `checkpoint`'s work.
+//! [`window`], what could not be had is a [`gap::Gap`]; reading and writing to disk is
+//! `checkpoint`'s work.
 
+pub mod gap;
+pub mod turns;
 pub mod window;
 
 use std::fmt;
@@ -93,6 +96,10 @@ pub struct Origin {
     pub server: Arc<str>,
     /// What the server turned out to be.
     pub kind: ServerKind,
+    /// What was asked of it, as the filter's fingerprint; 0 where that is not known. A server
+    /// that is asked for something else leaves out other events, so that a hole in what it
+    /// sends proves nothing.
+    pub stream: u64,
 }
 
 /// One event's place in its server's stream.
@@ -104,14 +111,11 @@ pub struct Mark {
     pub seq: Option<Seq>,
 }
 
-impl Mark {
-    /// Whether an event here comes before one at `other` on the same server, for certain:
-    /// events of one instant without sequence numbers may stand in any order.
-    #[must_use]
-    pub fn is_before(self, other: Self) -> bool {
-        match (self.seq, other.seq) {
-            (Some(seq), Some(others)) => seq < others,
-            _ => self.time < other.time,
+impl fmt::Display for Mark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.seq {
+            Some(seq) => write!(f, "seq {} at {}", seq.0, self.time),
+            None => self.time.fmt(f),
         }
     }
 }

@@ -5,15 +5,12 @@
 //! to. What an identity is, `event::identity` knows.
 //!
 //! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash map
-//! to their places there (up to 39 bytes each). *Milestones* divide the ring: at each one we
-//! know the event's place on the server, and that everything written that stands behind it on
-//! the server stands behind it in the ring. The oldest milestone is what a new connection
-//! rewinds to. So the ring is thinned a milestone at a time.
-//!
-//! The two orders differ where another server took over, or where a server repeats an event:
-//! [`Window::recall`] then enters the identity a second time, behind the milestone. The same
-//! call finds milestones in what an earlier run left, which knew only its oldest one.
+//! to their places there (up to 34 bytes each). *Milestones* divide the ring: at each one we
+//! know the event's place on the server, and that everything written since is in the ring. The
+//! oldest milestone is what a new connection rewinds to. So the ring is thinned a milestone at
+//! a time.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasherDefault, Hasher};
 
@@ -31,10 +28,8 @@ const MILESTONES: u64 = 8;
 pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,
-    /// Each identity's newest place: the number of identities entered before it.
+    /// The identities in the ring, and how many were ever entered before each.
     known: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
-    /// The places of those that were entered a second time since the last settling.
-    repeated: Vec<u64>,
     milestones: VecDeque<Milestone>,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
@@ -45,7 +40,7 @@ pub struct Window {
     /// The highest sequence number seen on this server.
     highest_seq: Option<Seq>,
     /// The latest time of an event that came again.
-    recalled: TimeUs,
+    latest_again: TimeUs,
     /// Events come again, and none has come since that lies beyond all that was seen. Until
     /// one does, what is old by the clock may be still to come.
     is_replaying: bool,
@@ -58,8 +53,21 @@ struct Milestone {
     clock: TimeUs,
     /// The number of identities ever entered before it.
     index: u64,
+    /// The number of those that a replay from here can't bring: `index`, or less where the
+    /// server's order is another than that of writing.
+    keeps_from: u64,
     /// The number of events seen before it.
     events: u64,
+}
+
+impl Milestone {
+    /// Whether a replay from here brings an event at `mark`.
+    fn is_before(&self, mark: Mark) -> bool {
+        match (self.mark.seq, mark.seq) {
+            (Some(own), Some(seq)) => own <= seq,
+            _ => self.mark.time <= mark.time,
+        }
+    }
 }
 
 /// What [`Window::roll_back`] needs to undo a batch.
@@ -80,13 +88,12 @@ impl Window {
             span_us,
             ring: VecDeque::new(),
             known: HashMap::default(),
-            repeated: Vec::new(),
             milestones: VecDeque::new(),
             evicted: 0,
             events: 0,
             latest: TimeUs(0),
             highest_seq: None,
-            recalled: TimeUs(0),
+            latest_again: TimeUs(0),
             is_replaying: false,
         }
     }
@@ -104,6 +111,7 @@ impl Window {
             // Its own time, unless that is an imported one of the future.
             clock: position.rewind_to.time.min(position.latest_time.minus_us(span_us)),
             index: 0,
+            keeps_from: 0,
             events: 0,
         });
         window.events = window.ring.len() as u64;
@@ -133,6 +141,7 @@ impl Window {
                 mark,
                 clock: self.latest,
                 index: self.entered(),
+                keeps_from: self.entered(),
                 events: self.events,
             });
         }
@@ -153,39 +162,43 @@ impl Window {
 
     /// Remembers an event that is about to be written.
     pub fn insert(&mut self, identity: u64) {
-        if !self.contains(identity) {
-            self.enter(identity);
+        let entered = self.entered();
+        if let Entry::Vacant(unknown) = self.known.entry(identity) {
+            unknown.insert(entered);
+            self.ring.push_back(identity);
         }
     }
 
-    fn enter(&mut self, identity: u64) {
-        self.known.insert(identity, self.entered());
-        self.ring.push_back(identity);
-    }
-
-    /// Notes that an event that was written before has come again, at `mark` of the server
-    /// that the marks so far are of.
-    pub fn recall(&mut self, identity: u64, mark: Mark) {
-        let Some(&place) = self.known.get(&identity) else { return };
+    /// A remembered event came again, at `mark` of the server that the marks so far are of.
+    /// Mostly a replay comes by, in the order in which events were written. But what one
+    /// server sent *before* a milestone was set, another one, or the same one after a crash,
+    /// may send *behind* the milestone's mark: a replay from there brings it, so it must stay
+    /// as long as the milestone does.
+    pub fn meet_again(&mut self, identity: u64, mark: Mark) {
+        let Some(&index) = self.known.get(&identity) else { return };
         self.is_replaying = true;
-        // A milestone in front of it on the server and behind it in the ring would let go of
-        // it too early.
-        let is_left = |m: &Milestone| m.index > place && !mark.is_before(m.mark);
-        if self.milestones.iter().any(is_left) {
-            self.repeated.push(self.entered());
-            self.enter(identity);
-            self.events += 1;
-            return;
+        for milestone in &mut self.milestones {
+            if milestone.keeps_from > index && milestone.is_before(mark) {
+                milestone.keeps_from = index;
+            }
         }
-        let Some(&last) = self.milestones.back() else { return };
+        self.find_milestone(index, mark);
+    }
+
+    /// Sets the milestones anew that an earlier run had: of those only the oldest was saved.
+    /// Without them a run that ends within the span would never let go of anything, and many
+    /// of them in a row would rewind ever further.
+    fn find_milestone(&mut self, index: u64, mark: Mark) {
         // As in `is_ahead`: what else came at that instant may stand in front of it.
-        let is_alone = mark.seq.is_some() || mark.time > self.recalled;
-        self.recalled = self.recalled.max(mark.time);
+        let is_alone = mark.seq.is_some() || mark.time > self.latest_again;
+        self.latest_again = self.latest_again.max(mark.time);
+        let Some(&last) = self.milestones.back() else { return };
         let clock = mark.time.min(self.latest);
         let is_due = clock >= last.clock.plus_us(self.span_us / MILESTONES);
-        if is_due && is_alone && last.mark.is_before(mark) && place >= last.index {
-            let events = (last.events + (place - last.index)).min(self.events);
-            self.milestones.push_back(Milestone { mark, clock, index: place, events });
+        if is_due && is_alone && last.mark != mark && last.is_before(mark) && index >= last.index {
+            let events = (last.events + (index - last.index)).min(self.events);
+            let found = Milestone { mark, clock, index, keeps_from: index, events };
+            self.milestones.push_back(found);
         }
     }
 
@@ -195,8 +208,17 @@ impl Window {
         let clock = self.milestones.front().map_or(mark.time, |oldest| oldest.clock);
         let events = self.milestones.front().map_or(self.events, |oldest| oldest.events);
         self.milestones.clear();
-        self.milestones.push_back(Milestone { mark, clock, index: self.evicted, events });
+        let index = self.evicted;
+        self.milestones.push_back(Milestone { mark, clock, index, keeps_from: index, events });
         self.highest_seq = mark.seq;
+    }
+
+    /// Whether anything that is still remembered was certainly written at or after this
+    /// instant.
+    #[must_use]
+    pub fn has_entry_since(&self, instant: TimeUs) -> bool {
+        let first = self.milestones.iter().find(|milestone| milestone.clock >= instant);
+        first.is_some_and(|milestone| self.entered() > milestone.index)
     }
 
     /// Where a new connection must start so that every event written since is known.
@@ -214,9 +236,7 @@ impl Window {
     /// The identities, oldest first.
     #[must_use]
     pub fn identities(&self) -> Vec<u64> {
-        let places = self.evicted..;
-        let newest = |(place, identity): &(u64, &u64)| self.known.get(identity) == Some(place);
-        places.zip(&self.ring).filter(newest).map(|(_, identity)| *identity).collect()
+        self.ring.iter().copied().collect()
     }
 
     /// A point to come back to if the sink refuses what is entered from here on. Nothing
@@ -234,28 +254,10 @@ impl Window {
 
     /// Forgets what was entered since `savepoint`, but for the first `accepted` identities.
     pub fn roll_back(&mut self, savepoint: Savepoint, accepted: usize) {
-        let keep = (savepoint.entered - self.evicted) as usize;
-        let tail = self.ring.split_off(keep.min(self.ring.len()));
-        let repeated = std::mem::take(&mut self.repeated);
-        let is_repeated = |place: &u64| repeated.binary_search(place).is_ok();
-        let tail: Vec<(bool, u64)> =
-            (savepoint.entered..).map(|place| is_repeated(&place)).zip(tail).collect();
-        for (is_repeated, identity) in &tail {
-            if !is_repeated {
-                self.known.remove(identity);
-            }
-        }
-        let mut new = 0;
-        for (is_repeated, identity) in tail {
-            // What comes again was written before, unless that has just been undone.
-            if is_repeated && self.contains(identity) {
-                self.repeated.push(self.entered());
-                self.enter(identity);
-            } else if !is_repeated {
-                new += 1;
-                if new <= accepted {
-                    self.enter(identity);
-                }
+        let keep = (savepoint.entered - self.evicted) as usize + accepted;
+        while self.ring.len() > keep {
+            if let Some(identity) = self.ring.pop_back() {
+                self.known.remove(&identity);
             }
         }
         // The very first milestone stays: it is the first event seen, and nothing before it
@@ -268,7 +270,6 @@ impl Window {
 
     /// The sink has accepted everything: lets go of what is older than the span.
     pub fn settle(&mut self) {
-        self.repeated.clear();
         while let Some(&next) = self.milestones.get(1) {
             let old = next.clock.plus_us(self.span_us) <= self.latest && !self.is_replaying;
             let many = self.events - next.events >= MAX_EVENTS;
@@ -276,10 +277,11 @@ impl Window {
                 break;
             }
             self.milestones.pop_front();
-            while self.evicted < next.index {
-                if let Some(identity) = self.ring.pop_front()
-                    && self.known.get(&identity) == Some(&self.evicted)
-                {
+            // Bounded memory comes before a server that repeats one old event for ever.
+            let is_kept_long = self.entered() - next.keeps_from >= MAX_EVENTS;
+            let keeps_from = if is_kept_long { next.index } else { next.keeps_from };
+            while self.evicted < keeps_from {
+                if let Some(identity) = self.ring.pop_front() {
                     self.known.remove(&identity);
                 }
                 self.evicted += 1;
@@ -396,7 +398,7 @@ mod tests {
         }
         let rewind_to = window.rewind_to().unwrap();
         let position = Position {
-            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
             newest: mark(2999),
             rewind_to,
             latest_time: window.latest(),
@@ -440,9 +442,46 @@ mod tests {
         assert!((0..100).all(|i| window.contains(i)));
     }
 
+    #[test]
+    fn what_another_server_orders_behind_a_milestone_is_kept_as_long_as_it() {
+        let time = |time| Mark { time: TimeUs(time), seq: None };
+        let mut window = Window::new(1000);
+        for (identity, at) in [(1, 5000), (2, 5010)] {
+            window.advance(time(at));
+            window.insert(identity);
+            window.settle();
+        }
+        // The other server has 3, which is new, in front of 2.
+        window.change_server(time(5305));
+        window.advance(time(5305));
+        window.insert(3);
+        window.settle();
+        window.meet_again(2, time(5310));
+        for at in 0..17 {
+            window.advance(time(5400 + at * 60));
+            window.insert(100 + at);
+            window.settle();
+        }
+        assert_eq!(window.rewind_to(), Some(time(5305)));
+        assert!(window.contains(2) && window.contains(3));
+    }
+
+    #[test]
+    fn an_old_event_that_is_repeated_for_ever_is_forgotten_in_the_end() {
+        let mut window = Window::new(1000);
+        write(&mut window, 0, 0);
+        for i in 1..4 * MAX_EVENTS {
+            window.meet_again(0, mark(i));
+            write(&mut window, i, i);
+            window.settle();
+        }
+        let kept = window.identities().len() as u64;
+        assert!(kept <= 2 * MAX_EVENTS, "{kept}");
+    }
+
     fn resume(window: &Window, newest: Mark) -> Resume {
         let position = Position {
-            origin: Origin { server: "a".into(), kind: ServerKind::V2 },
+            origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
             newest,
             rewind_to: window.rewind_to().unwrap(),
             latest_time: window.latest(),
@@ -453,7 +492,7 @@ mod tests {
     /// Everything from the rewind point up to `end` comes again.
     fn replay(window: &mut Window, end: u64) {
         let from = window.rewind_to().unwrap().time.0;
-        (from..end).for_each(|time| window.recall(time, mark(time)));
+        (from..end).for_each(|time| window.meet_again(time, mark(time)));
     }
 
     #[test]
@@ -481,13 +520,12 @@ mod tests {
         for time in 1..5000 {
             write(&mut window, time, time);
             if time % 700 == 0 {
-                window.recall(0, mark(time));
+                window.meet_again(0, mark(time));
             }
             window.settle();
             let repeated = time / 700 * 700;
             assert!(repeated < window.rewind_to().unwrap().time.0 || window.contains(0), "{time}");
         }
-        assert!(window.identities().len() < 1300);
     }
 
     #[test]
@@ -502,7 +540,7 @@ mod tests {
         window.change_server(there(998));
         window.advance(there(998));
         window.advance(there(999));
-        (1000..2000).for_each(|time| window.recall(time, there(time)));
+        (1000..2000).for_each(|time| window.meet_again(time, there(time)));
         for time in 2000..6000 {
             window.advance(there(time));
             window.insert(time);
@@ -511,20 +549,6 @@ mod tests {
             assert!((from.max(1000)..time).all(|known| window.contains(known)), "{from} to {time}");
         }
         assert!(window.identities().len() < 1300);
-    }
-
-    #[test]
-    fn a_repeat_is_undone_with_what_it_repeats_and_else_kept() {
-        let mut window = Window::new(1000);
-        (0..10).for_each(|time| write(&mut window, time, time * 200));
-        let savepoint = window.savepoint();
-        (10..20).for_each(|time| write(&mut window, time, time * 200));
-        window.recall(5, mark(4000));
-        window.recall(10, mark(4001));
-        window.recall(15, mark(4002));
-        window.roll_back(savepoint, 3);
-        assert_eq!(window.identities(), [0, 1, 2, 3, 4, 6, 7, 8, 9, 11, 12, 5, 10]);
-        (0..13).for_each(|known| assert!(window.contains(known), "{known}"));
     }
 
     #[test]
@@ -614,7 +638,7 @@ mod tests {
             let again: Vec<_> = self.replayed().collect();
             for (identity, mark, _) in again {
                 match self.window.contains(identity) {
-                    true => self.window.recall(identity, mark),
+                    true => self.window.meet_again(identity, mark),
                     false => self.window.advance(mark),
                 }
             }

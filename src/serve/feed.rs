@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::Shared;
+use super::chaos::Chaos;
 use super::cutover::{Full, Log, Outbox};
 use super::request::From;
 use super::timeline::Timeline;
@@ -56,6 +57,8 @@ pub(super) enum Step {
 struct Filtered<'a> {
     timeline: &'a Timeline,
     wanted: &'a Wanted,
+    chaos: Option<&'a Chaos>,
+    crashes: u64,
 }
 
 impl Log for Filtered<'_> {
@@ -64,6 +67,7 @@ impl Log for Filtered<'_> {
     }
 
     fn wants(&self, event: u64) -> bool {
+        let event = self.chaos.map_or(event, |chaos| chaos.event(event, self.crashes));
         self.wanted.lets_through(&self.timeline.stamps.recorded_line(event))
     }
 }
@@ -88,9 +92,17 @@ impl Feed {
         Self::Queue(Queue { outbox, replayed: 0, since: now, worked_until: None })
     }
 
-    /// What the connection does now. Time only moves between calls with another `now`.
-    pub(super) fn step(&mut self, wanted: &Wanted, shared: &Shared, now: Instant) -> Step {
-        let log = Filtered { timeline: &shared.timeline, wanted };
+    /// What the connection does now. Time only moves between calls with another `now`. The
+    /// log is read as it is after this many `crashes` (see `chaos`; usually none).
+    pub(super) fn step(
+        &mut self,
+        wanted: &Wanted,
+        shared: &Shared,
+        now: Instant,
+        crashes: u64,
+    ) -> Step {
+        let chaos = shared.chaos.as_ref();
+        let log = Filtered { timeline: &shared.timeline, wanted, chaos, crashes };
         match self {
             Self::Log { next } => step_log(next, &log, now),
             Self::Queue(queue) => {
@@ -171,7 +183,8 @@ mod tests {
         let start = Instant::now();
         timeline.start(start, 0);
         let dictionary = OnceLock::from(None);
-        (Shared { timeline, limits, at_end: AtEnd::Close, dictionary }, start + played)
+        let shared = Shared { timeline, limits, at_end: AtEnd::Close, dictionary, chaos: None };
+        (shared, start + played)
     }
 
     /// What a connection gets until the end of the recording; time moves 1 ms at a time.
@@ -179,7 +192,7 @@ mod tests {
         let mut feed = Feed::new(from, shared, start);
         let (mut now, mut sent) = (start, Vec::new());
         loop {
-            match feed.step(wanted, shared, now) {
+            match feed.step(wanted, shared, now, 0) {
                 Step::Send(event) => sent.push(event),
                 Step::Again | Step::WaitUntil(_) => now += Duration::from_millis(1),
                 Step::End => return sent,
@@ -194,7 +207,7 @@ mod tests {
     }
 
     fn wanted_from(from: u64, wanted: &Wanted, shared: &Shared) -> Vec<u64> {
-        let log = Filtered { timeline: &shared.timeline, wanted };
+        let log = Filtered { timeline: &shared.timeline, wanted, chaos: None, crashes: 0 };
         (from..EVENTS).filter(|&e| log.wants(e)).collect()
     }
 

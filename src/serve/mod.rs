@@ -10,9 +10,12 @@
 //!                                                              └ cutover (legacy's losses)
 //! ```
 //!
+//! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
+//!
 //! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
 //! (100 000 events behind for a minute), permessage-deflate (declined), and the v2 stream.
 
+mod chaos;
 mod connection;
 mod cutover;
 pub mod demo;
@@ -38,6 +41,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use chaos::{ChaosError, ChaosSpec, Fault, Odds};
 pub use dictionary::train;
 pub use rate::{Rate, RateError};
 pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
@@ -45,6 +49,7 @@ pub use stamps::StampError;
 
 use crate::compression;
 use crate::position::ServerKind;
+use chaos::Chaos;
 use dictionary::Dictionary;
 use request::Answer;
 use stamps::Stamps;
@@ -84,6 +89,8 @@ pub struct ServeSettings {
     pub at_end: AtEnd,
     /// Intervals and limits.
     pub limits: Limits,
+    /// What goes wrong on purpose.
+    pub chaos: Option<ChaosSpec>,
 }
 
 /// Where the zstd dictionary comes from.
@@ -157,6 +164,7 @@ impl Default for ServeSettings {
             zstd: ZstdDictionary::Trained,
             at_end: AtEnd::default(),
             limits: Limits::default(),
+            chaos: None,
         }
     }
 }
@@ -175,6 +183,12 @@ pub enum ServeError {
     /// The recording does not fit the kind of server.
     #[error(transparent)]
     Stamps(#[from] StampError),
+    /// Only v2 servers have what is to be reused.
+    #[error(
+        "--chaos reuse: a legacy server has no seqs to assign again: leave it out, or serve with \
+         --server-kind v2"
+    )]
+    NothingToReuse,
     /// The dictionary is none.
     #[error("zstd can't use the dictionary")]
     Dictionary(#[source] io::Error),
@@ -196,6 +210,7 @@ struct Shared {
     at_end: AtEnd,
     /// `None` in it: there is none to be had.
     dictionary: OnceLock<Option<Dictionary>>,
+    chaos: Option<Chaos>,
 }
 
 impl Shared {
@@ -217,7 +232,15 @@ impl Shared {
 /// that kind of server, or the dictionary is none.
 pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Server, ServeError> {
     let by_content = if recording.is_v2() { ServerKind::V2 } else { ServerKind::Legacy };
-    let stamps = Stamps::new(recording, settings.kind.unwrap_or(by_content))?;
+    let mut stamps = Stamps::new(recording, settings.kind.unwrap_or(by_content))?;
+    let mut chaos = None;
+    if let Some(spec) = &settings.chaos {
+        if stamps.kind() == ServerKind::Legacy && spec.odds(Fault::Reuse).is_some() {
+            return Err(ServeError::NothingToReuse);
+        }
+        stamps = stamps.with_chaos(spec);
+        chaos = Some(Chaos::new(spec.clone(), &stamps));
+    }
     let dictionary = match settings.zstd {
         ZstdDictionary::Trained => OnceLock::new(),
         ZstdDictionary::Given(checked) => {
@@ -225,20 +248,27 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
             OnceLock::from(Some(dictionary))
         }
     };
-    let timeline = Timeline::new(
+    let mut timeline = Timeline::new(
         stamps,
         settings.rate,
         settings.looping,
         settings.restamp,
         settings.history_events,
     );
+    if let Some(behind) = settings.chaos.as_ref().and_then(|spec| spec.behind) {
+        timeline = timeline.behind(behind);
+    }
+    if let Some(events) = settings.chaos.as_ref().and_then(|spec| spec.clamp) {
+        timeline = timeline.holding(events);
+    }
     if settings.rate == Rate::Max {
         timeline.start(Instant::now(), request::wall_us());
     }
     let listen = |source| ServeError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
     let local_addr = listener.local_addr().map_err(listen)?;
-    let shared = Shared { timeline, limits: settings.limits, at_end: settings.at_end, dictionary };
+    let (limits, at_end) = (settings.limits, settings.at_end);
+    let shared = Shared { timeline, limits, at_end, dictionary, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })
 }
 
@@ -265,6 +295,7 @@ impl Server {
         let mut connections = JoinSet::new();
         let mut refusals = JoinSet::new();
         let mut stop = std::pin::pin!(stop);
+        let mut numbers = 0_u64..;
         loop {
             let accepted = tokio::select! {
                 biased;
@@ -273,11 +304,12 @@ impl Server {
                 Some(_) = refusals.join_next() => continue,
                 accepted = self.listener.accept() => accepted,
             };
+            let number = if accepted.is_ok() { numbers.next().unwrap_or(0) } else { 0 };
             match accepted {
                 Ok((stream, _)) if connections.len() < MAX_CONNECTIONS => {
                     let (shared, stopped) = (Arc::clone(&self.shared), stopped.clone());
                     connections.spawn(async move {
-                        connection::run(stream, &shared, stopped).await;
+                        connection::run(stream, number, &shared, stopped).await;
                     });
                 }
                 Ok((stream, _)) if refusals.len() < MAX_REFUSALS => {

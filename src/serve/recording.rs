@@ -173,6 +173,12 @@ impl Recording {
         self.entries.iter().map(|e| &self.bytes[e.range()])
     }
 
+    /// The same bytes with its events in another order.
+    pub(super) fn in_order(&self, events: impl Iterator<Item = usize>) -> Self {
+        let entries = events.filter_map(|event| self.entries.get(event).copied()).collect();
+        Self { bytes: self.bytes.clone(), entries }
+    }
+
     pub(super) fn entries(&self) -> &[Entry] {
         &self.entries
     }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::Shared;
+use super::chaos::Refusal;
 use super::head::Head;
 use super::timeline::BadCursor;
 use super::wanted::{BadOptions, Wanted};
@@ -48,11 +49,19 @@ pub(super) struct Answer {
     body: Vec<u8>,
 }
 
-/// Decides a request.
-pub(super) fn decide(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription, Answer> {
+/// Decides the request of a connection with this number.
+pub(super) fn decide(
+    head: &Head,
+    connection: u64,
+    shared: &Shared,
+    now: Instant,
+) -> Result<Subscription, Answer> {
     let kind = shared.kind();
     match (head.path.as_str(), kind) {
-        (SUBSCRIBE, _) => subscribe(head, shared, now),
+        (SUBSCRIBE, _) => match shared.chaos.as_ref().and_then(|c| c.refusal(connection)) {
+            Some(refusal) => Err(Answer::not_now(refusal)),
+            None => subscribe(head, shared, now),
+        },
         ("/", _) if head.method == "GET" => Err(welcome(kind)),
         (GET_DICTIONARY, ServerKind::V2) if head.method == "GET" => Err(dictionary(head, shared)),
         ("/" | GET_DICTIONARY, ServerKind::V2) | ("/", _) => Err(Answer::wrong_method()),
@@ -218,6 +227,16 @@ impl Answer {
             headers: "Allow: GET\r\nContent-Type: text/plain; charset=utf-8\r\n".to_owned(),
             ..Self::text("405 Method Not Allowed", "Method Not Allowed")
         }
+    }
+
+    /// Refused on purpose.
+    fn not_now(refusal: Refusal) -> Self {
+        let mut answer = match refusal.too_many {
+            true => Self::text("429 Too Many Requests", "too many requests"),
+            false => Self::text("503 Service Unavailable", "service not ready: chaos"),
+        };
+        answer.headers.push_str(&format!("Retry-After: {}\r\n", refusal.retry_after_s));
+        answer
     }
 
     /// No more connections are taken.

@@ -11,6 +11,7 @@
 
 use tokio_tungstenite::tungstenite::Bytes;
 
+use super::chaos::{self, ChaosSpec};
 use super::members;
 use super::recording::{Entry, Recording};
 use crate::position::ServerKind;
@@ -28,6 +29,8 @@ pub(super) struct Stamps {
     round_us: u64,
     /// Added to every seq from one round to the next.
     round_seqs: u64,
+    /// How far this server's clock is from the recording's.
+    clock_error_us: i64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -83,17 +86,60 @@ impl Stamps {
             let latest_us = before.map_or(time_us, |b| time_us.max(b.latest_us));
             stamps.push(Stamp { time_us, latest_us, seq });
         }
+        Ok(Self::over(recording, kind, stamps))
+    }
+
+    fn over(recording: Recording, kind: ServerKind, stamps: Vec<Stamp>) -> Self {
         let earliest_us = stamps.iter().map(|s| s.time_us).min().unwrap_or(0);
         let (first, last) = (stamps.first().copied(), stamps.last().copied());
         let latest_us = last.map_or(0, |s| s.latest_us);
         let seqs = last.map_or(0, |s| s.seq).saturating_sub(first.map_or(0, |s| s.seq));
-        Ok(Self {
+        Self {
             recording,
             kind,
             stamps,
             round_us: (latest_us - earliest_us).saturating_add(ROUND_GAP_US),
             round_seqs: seqs.saturating_add(1),
-        })
+            clock_error_us: 0,
+        }
+    }
+
+    /// As another server would have stamped the same events, and with the troubles of its
+    /// clock. A troubled clock changes what is shown, and never when an event is due or
+    /// which event a cursor means.
+    pub(super) fn with_chaos(self, spec: &ChaosSpec) -> Self {
+        let mut stamps = match spec.instance {
+            Some(instance) => self.told_by(instance),
+            None => self,
+        };
+        let times: Vec<u64> = stamps.stamps.iter().map(|s| s.time_us).collect();
+        for (stamp, shown_us) in stamps.stamps.iter_mut().zip(chaos::shown_times(spec, &times)) {
+            stamp.time_us = shown_us;
+        }
+        stamps
+    }
+
+    fn told_by(self, instance: u64) -> Self {
+        let accounts: Vec<String> = self.recording.lines().map(chaos::account).collect();
+        let times = self.stamps.iter().map(|s| s.latest_us);
+        let told = chaos::retell(instance, times.zip(accounts.iter().map(String::as_str)));
+        let mut stamps: Vec<Stamp> = Vec::with_capacity(told.len());
+        for (seq, told) in (chaos::first_seq(instance)..).zip(&told) {
+            // Never again on legacy (protocol/jetstream-v1.md §8).
+            let time_us = match (stamps.last(), self.kind) {
+                (Some(before), ServerKind::Legacy) => told.time_us.max(before.time_us + 1),
+                _ => told.time_us,
+            };
+            stamps.push(Stamp { time_us, latest_us: time_us, seq });
+        }
+        let recording = self.recording.in_order(told.iter().map(|t| t.event));
+        let clock_error_us = chaos::clock_error_us(instance);
+        Self { clock_error_us, ..Self::over(recording, self.kind, stamps) }
+    }
+
+    /// How far this server's clock is from the recording's.
+    pub(super) fn clock_error_us(&self) -> i64 {
+        self.clock_error_us
     }
 
     pub(super) fn kind(&self) -> ServerKind {
@@ -149,12 +195,13 @@ impl Stamps {
         self.recording.line(entry)
     }
 
-    /// The event's line as this server sends it, its time moved by `shift_us`.
-    pub(super) fn line(&self, event: u64, shift_us: i64) -> Bytes {
+    /// The event's line as this server sends it, its time moved by `shift_us`. Its seq is
+    /// that of `slot`, which is the event itself except after a crash (see `chaos`).
+    pub(super) fn line(&self, event: u64, slot: u64, shift_us: i64) -> Bytes {
         let (_, entry, _) = self.at(event);
         let line = self.recording.line(entry);
         let time_us = self.time_us(event).saturating_add_signed(shift_us);
-        let seq = if self.kind == ServerKind::V2 { self.seq(event) } else { 0 };
+        let seq = if self.kind == ServerKind::V2 { self.seq(slot) } else { 0 };
         if time_us == entry.time_us && seq == entry.cursor {
             return line;
         }
@@ -211,7 +258,7 @@ mod tests {
     }
 
     fn sent(stamps: &Stamps, event: u64, shift_us: i64) -> String {
-        String::from_utf8(stamps.line(event, shift_us).to_vec()).unwrap()
+        String::from_utf8(stamps.line(event, event, shift_us).to_vec()).unwrap()
     }
 
     #[test]

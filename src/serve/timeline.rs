@@ -31,6 +31,12 @@ pub(super) struct Timeline {
     restamp: bool,
     /// Events that have happened before the playhead starts.
     history: u64,
+    /// Events of a round that ever happen.
+    happening: u64,
+    /// How much later than recorded everything happens.
+    behind: Duration,
+    /// Events that the server holds; older cursors start at the oldest of them.
+    holds: Option<u64>,
     started: OnceLock<Started>,
 }
 
@@ -56,7 +62,36 @@ impl Timeline {
         history: u64,
     ) -> Self {
         let history = history.min(stamps.len());
-        Self { stamps, rate, looping, restamp, history, started: OnceLock::new() }
+        Self {
+            happening: stamps.len(),
+            behind: Duration::ZERO,
+            holds: None,
+            stamps,
+            rate,
+            looping,
+            restamp,
+            history,
+            started: OnceLock::new(),
+        }
+    }
+
+    /// Puts the tip `behind` the recording's end: at rate `max` the events of that time never
+    /// happen, at other rates all come so much later. A loop at rate `max` has no end.
+    pub(super) fn behind(mut self, behind: Duration) -> Self {
+        self.behind = behind;
+        if self.rate == Rate::Max {
+            let behind_us = u64::try_from(behind.as_micros()).unwrap_or(u64::MAX);
+            let last_us = self.stamps.latest_us(self.stamps.len() - 1);
+            let tip_us = last_us.saturating_sub(behind_us);
+            self.happening = self.stamps.first_at(tip_us + 1).min(self.stamps.len());
+        }
+        self
+    }
+
+    /// Makes the server hold only so many events.
+    pub(super) fn holding(mut self, events: u64) -> Self {
+        self.holds = Some(events);
+        self
     }
 
     /// Starts the playhead, unless it runs already. `wall_us` is the time of day in unix
@@ -65,7 +100,8 @@ impl Timeline {
         self.started.get_or_init(|| {
             let shift = |event| {
                 let recorded = self.stamps.latest_us(event);
-                i64::try_from(i128::from(wall_us) - i128::from(recorded)).unwrap_or(0)
+                let shift = i64::try_from(i128::from(wall_us) - i128::from(recorded));
+                shift.unwrap_or(0).saturating_add(self.stamps.clock_error_us())
             };
             let shift_us = match (self.restamp, self.rate) {
                 (false, _) => 0,
@@ -83,7 +119,7 @@ impl Timeline {
 
     /// The number of events after which nothing follows; `None` where it starts again.
     pub(super) fn end(&self) -> Option<u64> {
-        (!self.looping).then(|| self.stamps.len())
+        (!self.looping).then_some(self.happening)
     }
 
     /// Whether the recording has a clock.
@@ -123,14 +159,14 @@ impl Timeline {
             }
         };
         let offset = Duration::try_from_secs_f64(seconds).ok()?;
-        self.started.get()?.at.checked_add(LEAD_IN)?.checked_add(offset)
+        self.started.get()?.at.checked_add(self.lead_in())?.checked_add(offset)
     }
 
     /// What the served clock shows, in recorded time (before `shift_us`).
     pub(super) fn clock_us(&self, now: Instant) -> u64 {
         match (self.rate, self.played_us(now)) {
             (Rate::Max, _) => match self.end() {
-                Some(end) => self.stamps.latest_us(end - 1),
+                Some(end) => self.stamps.latest_us(end.saturating_sub(1)),
                 None => u64::MAX,
             },
             (Rate::Speed(speed), Some(us)) => {
@@ -140,10 +176,22 @@ impl Timeline {
         }
     }
 
+    /// How long after the start the first event happens.
+    fn lead_in(&self) -> Duration {
+        let behind = match self.rate {
+            Rate::Speed(speed) => {
+                let seconds = self.behind.as_secs_f64() / speed;
+                Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX)
+            }
+            Rate::Max | Rate::PerSecond(_) => self.behind,
+        };
+        LEAD_IN.saturating_add(behind)
+    }
+
     /// Microseconds since the first event happened; `None` before.
     fn played_us(&self, now: Instant) -> Option<f64> {
         let elapsed = now.checked_duration_since(self.started.get()?.at)?;
-        Some(elapsed.checked_sub(LEAD_IN)?.as_secs_f64() * 1e6)
+        Some(elapsed.checked_sub(self.lead_in())?.as_secs_f64() * 1e6)
     }
 
     /// Where a connection without a cursor starts.
@@ -160,7 +208,13 @@ impl Timeline {
             ServerKind::V2 => self.resolve_v2(value, now)?,
             ServerKind::Legacy => self.resolve_legacy(value, now),
         };
-        Ok(event.filter(|&e| e < self.tip(now)))
+        let tip = self.tip(now);
+        let floor = match self.holds {
+            // A loop at rate `max` has no tip to count from.
+            Some(events) if tip != u64::MAX => tip.saturating_sub(events),
+            _ => 0,
+        };
+        Ok(event.filter(|&e| e < tip).map(|e| e.max(floor)))
     }
 
     /// protocol/jetstream-v1.md §4.1.
@@ -305,7 +359,8 @@ mod tests {
         let stamped = Timeline::new(timeline.stamps, Rate::Speed(1.0), false, true, 5);
         let (now, wall_us) = (Instant::now(), 1_795_000_000_000_000);
         stamped.start(now, wall_us);
-        let line = String::from_utf8(stamped.stamps.line(5, stamped.shift_us()).to_vec()).unwrap();
+        let line =
+            String::from_utf8(stamped.stamps.line(5, 5, stamped.shift_us()).to_vec()).unwrap();
         assert!(line.contains(&format!("\"time_us\":{wall_us},")), "{line}");
         assert_eq!(stamped.live(now), 5);
         assert_eq!(stamped.resolve(&(wall_us - 200_000).to_string(), now), Ok(Some(3)));

@@ -1,13 +1,55 @@
-//! Where lines go. A sink knows nothing of WebSockets.
+//! Where lines go. A sink knows nothing of WebSockets, nor of the state file: what must be
+//! remembered before it begins a file, it asks its caller to remember.
 
+pub mod claim;
+pub mod file;
+mod frames;
+pub mod naming;
+pub mod record;
+pub mod rotation;
 pub mod stdout;
 
+use std::fs::File;
 use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::event::batch::Batch;
+use crate::position::turns::Turn;
+
+use claim::ClaimError;
+use file::FileSink;
+use record::OutputRecord;
+use stdout::Stdout;
+
+/// Where the lines of a run go: an enum, so that a line costs no call through a pointer.
+#[derive(Debug)]
+pub enum Sink {
+    /// Standard output.
+    Stdout(Stdout),
+    /// A file, or a row of them.
+    File(Box<FileSink>),
+}
 
 /// Proof that a sink accepted what it says it did: what a checkpoint is made from. Only sinks
-/// make it.
+/// make it. Whoever commits the checkpoint first syncs the files in it.
 #[derive(Debug)]
-pub struct Delivered(());
+pub struct Delivered {
+    outputs: Vec<Output>,
+}
+
+/// A file as it is at a checkpoint.
+#[derive(Clone, Debug)]
+pub struct Output {
+    /// The file, where it is still to be synced.
+    file: Option<Arc<File>>,
+    /// What is to be remembered of it.
+    record: OutputRecord,
+}
+
+/// Remembers, for good, that a file begins; asked before its first byte is written.
+pub type Announce<'a> = dyn FnMut(&OutputRecord) -> Result<(), String> + 'a;
 
 /// Why a sink did not take a batch.
 #[derive(Debug, thiserror::Error)]
@@ -21,6 +63,37 @@ pub enum Refusal {
     /// The output failed.
     #[error("can't write to standard output: {0}")]
     Failed(#[source] io::Error),
+    /// A file failed.
+    #[error("can't write to {}: {cause}; {}, and go on with --cursor auto", path.display(), remedy(cause))]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// Somebody else changed a file while we wrote it.
+    #[error("{} {what} by another program while it was written: keep other programs away from it (for files that end by themselves use --rotate)", path.display())]
+    Disturbed {
+        /// The file.
+        path: PathBuf,
+        /// What happened to it.
+        what: &'static str,
+    },
+    /// The next file can't be had.
+    #[error("the next file can't be begun: {0}")]
+    Next(#[source] ClaimError),
+    /// The next file can't be remembered.
+    #[error("can't begin {}, since that can't be remembered: {cause}", path.display())]
+    Unannounced {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        cause: String,
+    },
+    /// What was written did not reach the disk. Whoever saves has said why.
+    #[error("{0}")]
+    Unsynced(String),
 }
 
 /// A batch that was not taken whole.
@@ -28,10 +101,89 @@ pub enum Refusal {
 pub struct Refused {
     /// How many bytes of it were taken all the same.
     pub accepted_bytes: usize,
-    /// Proof of those bytes.
-    pub delivered: Delivered,
     /// Why no more.
     pub refusal: Refusal,
+}
+
+impl Sink {
+    /// Writes all lines of `batch`. `turns` says where their times pass into a new period;
+    /// `deadline` names the moment to give up, and is asked again and again.
+    ///
+    /// # Errors
+    /// [`Refused`], with the number of bytes that count as written.
+    pub fn write(
+        &mut self,
+        batch: &Batch,
+        turns: &[Turn],
+        deadline: impl Fn() -> Option<Instant>,
+        announce: &mut Announce<'_>,
+    ) -> Result<(), Refused> {
+        match self {
+            Self::Stdout(stdout) => stdout.write_all(batch.bytes(), deadline),
+            // What goes wrong here ends in cutting the file back to the last checkpoint.
+            Self::File(file) => file
+                .write(batch, turns, announce)
+                .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+        }
+    }
+
+    /// Proof of everything that was written so far, for a checkpoint.
+    ///
+    /// # Errors
+    /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name.
+    pub fn settle(&mut self) -> Result<Delivered, Refusal> {
+        match self {
+            Self::Stdout(_) => Ok(Delivered { outputs: Vec::new() }),
+            Self::File(file) => Ok(Delivered { outputs: file.settle()? }),
+        }
+    }
+
+    /// Whether the reader of a pipe has gone, without writing to it.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        match self {
+            Self::Stdout(stdout) => stdout.is_closed(),
+            Self::File(_) => false,
+        }
+    }
+
+    /// The files of this sink; `None` for standard output.
+    pub fn files(&mut self) -> Option<&mut FileSink> {
+        match self {
+            Self::Stdout(_) => None,
+            Self::File(file) => Some(file),
+        }
+    }
+}
+
+impl Delivered {
+    /// The files that changed since the last proof.
+    #[must_use]
+    pub fn into_outputs(self) -> Vec<Output> {
+        self.outputs
+    }
+}
+
+impl Output {
+    /// What is to be remembered.
+    #[must_use]
+    pub fn record(&self) -> &OutputRecord {
+        &self.record
+    }
+
+    /// Brings the file to the disk.
+    ///
+    /// # Errors
+    /// As the system reports. What was written may then be lost, though a second try may
+    /// work: the system tells such an error only once.
+    pub fn sync(&self) -> io::Result<()> {
+        self.file.as_ref().map_or(Ok(()), |file| file.sync_data())
+    }
+
+    #[cfg(test)]
+    pub(crate) fn for_test(record: OutputRecord, file: Option<Arc<File>>) -> Self {
+        Self { file, record }
+    }
 }
 
 impl Refusal {
@@ -40,5 +192,13 @@ impl Refusal {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Closed,
             _ => Self::Failed(error),
         }
+    }
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",
+        io::ErrorKind::FileTooLarge => "raise the limit on file sizes (ulimit -f), or use --rotate",
+        _ => "check the disk",
     }
 }

@@ -10,7 +10,7 @@ use std::fs::File;
 use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
-use super::{Delivered, Refusal, Refused};
+use super::{Refusal, Refused};
 
 /// How often a write that waits for room looks whether its time is over. Only a blocked
 /// output costs these wake-ups.
@@ -41,11 +41,9 @@ impl Stdout {
         &mut self,
         bytes: &[u8],
         deadline: impl Fn() -> Option<Instant>,
-    ) -> Result<Delivered, Refused> {
+    ) -> Result<(), Refused> {
         let mut accepted_bytes = 0;
-        let refused = |accepted_bytes, refusal| {
-            Err(Refused { accepted_bytes, delivered: Delivered(()), refusal })
-        };
+        let refused = |accepted_bytes, refusal| Err(Refused { accepted_bytes, refusal });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
             // A short write is what we want to know of here.
             #[allow(clippy::disallowed_methods)]
@@ -68,7 +66,7 @@ impl Stdout {
                 Err(e) => return refused(accepted_bytes, Refusal::from_io(e)),
             }
         }
-        Ok(Delivered(()))
+        Ok(())
     }
 
     /// Whether the reader of a pipe has gone, without writing to it.

@@ -9,7 +9,29 @@ mod support;
 mod answers;
 mod filters;
 mod frames;
+mod gaps;
 mod liveness;
 mod output;
 mod resume;
 mod zstd;
+
+use support::scripted::Step::{Accept, Hang, Send};
+use support::scripted::{Step, texts};
+
+/// A post of number `i` with these stamps.
+fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
+    let cursor = seq.map(|seq| format!(r#","cursor":{seq}"#)).unwrap_or_default();
+    format!(
+        r#"{{"did":"did:plc:a","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}"}}}}"#
+    )
+}
+
+/// Cuts the connection behind `lines`.
+fn cut(lines: &[String]) -> Vec<Step> {
+    vec![Accept, Send(texts(lines))]
+}
+
+/// Stays connected behind `lines`.
+fn stay(lines: &[String]) -> Vec<Step> {
+    vec![Accept, Send(texts(lines)), Hang]
+}

@@ -1,28 +1,12 @@
 //! Connections that end, servers that repeat themselves or change: together, the connections
-//! of a run give each event exactly once.
+//! of a run give each event exactly once. (Legacy servers are asked with `--join single` here:
+//! a script has no live stream beside the replay. `tests/join.rs` has.)
 
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, Step, close, text, texts};
+use crate::support::scripted::{Scripted, close, text, texts};
 use crate::support::{FIRST_US, events};
-
-/// A post of number `i` with these stamps.
-fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
-    let cursor = seq.map(|seq| format!(r#","cursor":{seq}"#)).unwrap_or_default();
-    format!(
-        r#"{{"did":"did:plc:a","time_us":{time_us}{cursor},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}"}}}}"#
-    )
-}
-
-/// Cuts the connection behind `lines`.
-fn cut(lines: &[String]) -> Vec<Step> {
-    vec![Accept, Send(texts(lines))]
-}
-
-/// Stays connected behind `lines`.
-fn stay(lines: &[String]) -> Vec<Step> {
-    vec![Accept, Send(texts(lines)), Hang]
-}
+use crate::{cut, post, stay};
 
 #[test]
 fn ten_cuts_give_every_event_once() {
@@ -40,7 +24,7 @@ fn ten_cuts_give_every_event_once() {
 fn a_legacy_server_is_resumed_by_time() {
     let events = events(20, false);
     let server = Scripted::start([cut(&events[..7]), stay(&events)]);
-    Tail::of(&server).flags(&["-n", "20"]).run().ends_with(0).prints(&events);
+    Tail::of(&server).flags(&["--join", "single", "-n", "20"]).run().ends_with(0).prints(&events);
     assert_eq!(server.asked()[1].query("cursor"), [FIRST_US.to_string()]);
 }
 
@@ -76,7 +60,11 @@ fn time_that_steps_back_loses_nothing() {
             .map(|(i, step)| post(i, FIRST_US.saturating_add_signed(step), seq(i)))
             .collect();
         let server = Scripted::start([cut(&events[..5]), cut(&events[..9]), stay(&events)]);
-        Tail::of(&server).flags(&["-n", "10"]).run().ends_with(0).prints(&events);
+        Tail::of(&server)
+            .flags(&["--join", "single", "-n", "10"])
+            .run()
+            .ends_with(0)
+            .prints(&events);
     }
 }
 
@@ -88,7 +76,9 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
         let other = Scripted::start([stay(&events)]);
         // Cut once for a resume on the same server; then it is gone, and the other one is asked.
         let server = Scripted::start([cut(&events[..7]), cut(&events[..9])]);
-        let run = Tail::of(&server).flags(&["--host", &other.host(), "-n", "21"]).run();
+        let run = Tail::of(&server)
+            .flags(&["--join", "single", "--host", &other.host(), "-n", "21"])
+            .run();
         run.ends_with(0).prints(&events);
         for asked in [&server.asked()[1], &other.asked()[0]] {
             let cursor: u64 = asked.query("cursor")[0].parse().unwrap();
@@ -108,7 +98,8 @@ fn a_time_in_the_far_future_ends_no_replay() {
         Send(texts(&events[6..])),
         Hang,
     ]]);
-    let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "21"]).run();
+    let run =
+        Tail::of(&server).flags(&["--join", "single", "--cursor", "oldest", "-n", "21"]).run();
     run.ends_with(0).prints(&events);
 }
 
@@ -146,7 +137,7 @@ fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
 fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
     let (legacy, v2) = (events(20, false), events(30, true));
     let server = Scripted::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
-    let run = Tail::of(&server).flags(&["-n", "30"]).run();
+    let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(legacy[..7].iter().chain(&v2[7..]));
     let asked = server.asked();
     assert_eq!(asked[1].query("cursor"), [FIRST_US.to_string()]);
@@ -164,7 +155,7 @@ fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
         cut(&legacy[..20]),
         stay(&legacy),
     ]);
-    let run = Tail::of(&server).flags(&["-n", "30"]).run();
+    let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(v2[..7].iter().chain(&legacy[7..]));
     run.says(&["the server is a legacy one", "going on by time"]);
     let asked = server.asked();

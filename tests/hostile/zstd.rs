@@ -79,6 +79,12 @@ fn text_on_a_compressed_connection_is_taken_as_it_is() {
 }
 
 #[test]
+fn one_message_of_another_dictionary_among_sound_ones_is_skipped_and_told() {
+    let foreign = deflate(&events(9, true)[8], &dictionary(2));
+    skips(binary(&foreign)).says(&["the server compresses with dictionary"]);
+}
+
+#[test]
 fn another_dictionary_ends_a_run_that_insists() {
     let (ours, theirs) = (dictionary(1), dictionary(2));
     let server = Scripted::start([vec![Accept, Send(compressed(&events(2, true), &theirs)), Hang]]);

@@ -7,6 +7,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod chaos;
 mod cursors;
 mod ends;
 mod filters;

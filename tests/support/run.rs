@@ -10,6 +10,16 @@ use std::time::Instant;
 use super::scripted::Scripted;
 use super::{PATIENCE, Scratch, at_home};
 
+/// What `skytail cursors` prints to stdout.
+pub fn cursors(args: &[&str]) -> String {
+    let home = Scratch::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, &home.path("."));
+    let output = command.arg("cursors").args(args).output().expect("run skytail");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
 /// A `skytail tail` that will be run.
 pub struct Tail {
     command: Command,

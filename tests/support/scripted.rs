@@ -34,6 +34,8 @@ pub enum Step {
     OnlyPongs,
     /// Sends these bytes again and again, this far apart, until the client leaves.
     Drip(Vec<u8>, Duration),
+    /// Waits. For servers whose pace matters; nothing is proven by it.
+    Pause(Duration),
     /// Does nothing until the client leaves: for it, a peer that vanished.
     Hang,
 }
@@ -205,6 +207,7 @@ impl Connection<'_> {
                 }
                 return Ok(false);
             }
+            Step::Pause(pause) => std::thread::sleep(pause),
             Step::Hang => self.hang(),
         }
         Ok(true)

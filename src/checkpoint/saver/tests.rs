@@ -6,6 +6,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::checkpoint::store::SavedCursor;
 use crate::position::{Mark, Origin, Position, Resume, ServerKind};
+use crate::sink::Output;
+use crate::sink::record::OutputState;
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -15,9 +17,9 @@ fn home() -> (TempDir, PathBuf) {
 
 fn checkpoint(time: u64) -> Checkpoint {
     let mark = Mark { time: TimeUs(time), seq: None };
-    let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy };
+    let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy, stream: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, latest_time: mark.time };
-    Checkpoint { resume: Resume { position, identities: vec![] } }
+    Checkpoint { resume: Resume { position, identities: vec![] }, outputs: vec![] }
 }
 
 fn saved(path: &std::path::Path) -> u64 {
@@ -125,4 +127,72 @@ fn a_thread_that_died_is_no_success() {
     let saver = Saver::spawn(store, "posts".to_owned(), |_| panic!("a careless caller")).unwrap();
     saver.save(checkpoint(1));
     assert_eq!(saver.finish(), Err(StoreError::Lost));
+}
+
+fn output(path: &str, length_bytes: u64, file: Option<Arc<std::fs::File>>) -> Output {
+    let record = OutputRecord {
+        path: path.into(),
+        pattern: path.to_owned(),
+        rotation: None,
+        state: OutputState::Open,
+        length_bytes,
+        tail_hash: 0,
+        period_start: None,
+        number: 0,
+    };
+    Output::for_test(record, file)
+}
+
+fn with(time: u64, outputs: Vec<Output>) -> Checkpoint {
+    Checkpoint { outputs, ..checkpoint(time) }
+}
+
+fn lengths(path: &std::path::Path) -> Vec<(String, u64, OutputState)> {
+    let outputs = Store::open(path).unwrap().outputs("posts").unwrap();
+    let told = |o: OutputRecord| (o.path.display().to_string(), o.length_bytes, o.state);
+    outputs.into_iter().map(told).collect()
+}
+
+#[test]
+fn a_checkpoint_that_is_replaced_keeps_what_it_says_of_other_files() {
+    let (_home, path) = home();
+    let (saver, changes) = saver(&path);
+    break_it(&path);
+    saver.save(with(1, vec![output("/a", 1, None), output("/b", 2, None)]));
+    changes.recv().unwrap().unwrap_err();
+    saver.save(with(2, vec![output("/b", 5, None)]));
+    mend(&path);
+    saver.files_are_exact();
+    assert_eq!(saver.finish(), Ok(()));
+    assert_eq!(saved(&path), 2);
+    let clean = OutputState::Clean;
+    assert_eq!(lengths(&path), [("/a".to_owned(), 1, clean), ("/b".to_owned(), 5, clean)]);
+}
+
+#[test]
+fn a_file_that_begins_is_remembered_before_the_call_returns() {
+    let (_home, path) = home();
+    let (saver, _changes) = saver(&path);
+    saver.save(checkpoint(1));
+    saver.begin_output(output("/a", 0, None).record()).unwrap();
+    assert_eq!(saved(&path), 1);
+    assert_eq!(lengths(&path), [("/a".to_owned(), 0, OutputState::Open)]);
+}
+
+/// `/dev/full` and its like can't be synced, as a broken disk can't.
+#[cfg(target_os = "linux")]
+#[test]
+fn nothing_is_saved_any_more_when_a_file_could_not_be_synced() {
+    let (_home, path) = home();
+    let (saver, changes) = saver(&path);
+    let device = Arc::new(std::fs::File::open("/dev/null").unwrap());
+    saver.save(with(1, vec![output("/a", 9, Some(device))]));
+    let error = changes.recv().unwrap().unwrap_err();
+    assert!(error.to_string().starts_with("can't bring /a to the disk"), "{error}");
+    saver.save(checkpoint(2));
+    assert_eq!(saver.output_error(), Some(error.clone()));
+    saver.files_are_exact();
+    assert_eq!(saver.finish(), Err(error));
+    assert_eq!(Store::open(&path).unwrap().load("posts"), Ok(None));
+    assert_eq!(lengths(&path), []);
 }

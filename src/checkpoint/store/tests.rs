@@ -6,7 +6,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::checkpoint::schema;
-use crate::position::{Mark, Origin, Position, Resume};
+use crate::position::{Mark, Origin, Position, Resume, ServerKind};
+use crate::sink::Output;
+use crate::sink::record::{OutputRecord, OutputState};
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -23,7 +25,7 @@ fn resume(time: u64) -> Resume {
     let mark = |time, seq| Mark { time: TimeUs(time), seq: Some(Seq(seq)) };
     Resume {
         position: Position {
-            origin: Origin { server: "example.com".into(), kind: ServerKind::V2 },
+            origin: Origin { server: "example.com".into(), kind: ServerKind::V2, stream: u64::MAX },
             newest: mark(time, 77),
             rewind_to: mark(time - 5, 70),
             latest_time: TimeUs(time + 1),
@@ -33,7 +35,7 @@ fn resume(time: u64) -> Resume {
 }
 
 fn checkpoint(time: u64) -> Checkpoint {
-    Checkpoint { resume: resume(time) }
+    Checkpoint { resume: resume(time), outputs: vec![] }
 }
 
 fn by_hand(us: u64) -> ByHand {
@@ -110,7 +112,7 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     let mut store = Store::open(&path).unwrap();
     let gap = |us| Gap {
         seen_at: TimeUs(us),
-        from_time: Some(TimeUs(1)),
+        from_time: Some(TimeUs(us)),
         to_time: None,
         from_seq: None,
         to_seq: Some(Seq(4)),
@@ -119,6 +121,8 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
     store.record_gap("posts", &gap(1)).unwrap();
     store.record_gap("posts", &gap(2)).unwrap();
+    // The same hole, met again after a kill.
+    store.record_gap("posts", &Gap { seen_at: TimeUs(9), ..gap(2) }).unwrap();
     assert_eq!(store.gaps("posts", 10), Ok(vec![gap(2), gap(1)]));
     assert_eq!(store.gaps("posts", 1), Ok(vec![gap(2)]));
     assert_eq!(store.remove("posts"), Ok(true));
@@ -187,7 +191,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 1: update skytail, or name another file with --state FILE");
+    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 3: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
@@ -329,7 +333,7 @@ fn any_resume() -> impl Strategy<Value = Resume> {
     (".*", kind, marks, prop::collection::vec(any::<u64>(), 0..50)).prop_map(
         |(server, kind, (newest, rewind_to, latest), identities)| Resume {
             position: Position {
-                origin: Origin { server: server.into(), kind },
+                origin: Origin { server: server.into(), kind, stream: 1 },
                 newest,
                 rewind_to,
                 latest_time: TimeUs(latest),
@@ -346,7 +350,7 @@ proptest! {
     fn any_position_under_any_name_comes_back(name in ".*", resume in any_resume(), now in any::<u64>()) {
         let (_home, path) = home();
         let mut store = Store::open(&path).unwrap();
-        store.save(&name, &Checkpoint { resume: resume.clone() }, TimeUs(now)).unwrap();
+        store.save(&name, &Checkpoint { resume: resume.clone(), outputs: vec![] }, TimeUs(now)).unwrap();
         prop_assert_eq!(store.load(&name), Ok(Some(SavedCursor::Position(resume))));
         prop_assert_eq!(store.entry(&name).unwrap().unwrap().saved_at, TimeUs(now));
     }
@@ -379,4 +383,59 @@ proptest! {
             let _ = store.save("posts", &checkpoint(2_000), TimeUs(6));
         }
     }
+}
+
+fn output(path: &str, state: OutputState, length_bytes: u64) -> OutputRecord {
+    OutputRecord {
+        path: path.into(),
+        pattern: "/%F".to_owned(),
+        rotation: Some("daily".to_owned()),
+        state,
+        length_bytes,
+        tail_hash: u64::MAX,
+        period_start: Some(TimeUs(7)),
+        number: 3,
+    }
+}
+
+#[test]
+fn a_position_is_saved_with_its_files_or_not_at_all() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let (a, b) = (output("/a", OutputState::Open, 5), output("/b", OutputState::Open, 0));
+    store.begin_output("posts", &a).unwrap();
+    store.begin_output("posts", &b).unwrap();
+    let done = output("/a", OutputState::Done, 9);
+    let mut checkpoint = checkpoint(1_000);
+    checkpoint.outputs = vec![Output::for_test(done.clone(), None)];
+    let broken =
+        "CREATE TRIGGER broken BEFORE INSERT ON consumers BEGIN SELECT raise(ABORT, ''); END";
+    store.connection.execute_batch(broken).unwrap();
+    store.save("posts", &checkpoint, TimeUs(5)).unwrap_err();
+    assert_eq!(store.outputs("posts"), Ok(vec![a, b.clone()]));
+    store.connection.execute_batch("DROP TRIGGER broken").unwrap();
+    store.save("posts", &checkpoint, TimeUs(5)).unwrap();
+    assert_eq!(store.outputs("posts"), Ok(vec![done.clone(), b.clone()]));
+    // One that is begun again is the newest; only what is open ends cleanly.
+    store.begin_output("posts", &output("/a", OutputState::Open, 9)).unwrap();
+    store.put_output("posts", &output("/b", OutputState::Done, 0)).unwrap();
+    store.close_outputs("posts").unwrap();
+    let (b, a) = (output("/b", OutputState::Done, 0), output("/a", OutputState::Clean, 9));
+    assert_eq!(store.outputs("posts"), Ok(vec![b.clone(), a.clone()]));
+    assert_eq!(store.newest_outputs("posts", 1), Ok(vec![a]));
+    assert_eq!(store.outputs("likes"), Ok(vec![]));
+    store.remove("posts").unwrap();
+    assert_eq!(store.outputs("posts"), Ok(vec![]));
+}
+
+#[test]
+fn a_file_of_version_1_gets_the_new_table_and_keeps_its_cursors() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
+    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 1").unwrap();
+    drop(store);
+    let store = Store::open_existing(&path).unwrap().unwrap();
+    assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));
+    assert_eq!(store.outputs("posts"), Ok(vec![]));
 }

@@ -7,9 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Entry, Gap, SavedCursor};
+use crate::checkpoint::store::{ByHand, Entry, SavedCursor};
 use crate::display::table::{Table, printable};
-use crate::position::{Mark, TimeUs};
+use crate::display::units::counted;
+use crate::position::TimeUs;
+use crate::position::gap::Gap;
+use crate::sink::record::OutputRecord;
 
 /// What `list --json` prints. The keys are part of the interface.
 pub const LIST_KEYS: &str = "\
@@ -22,7 +25,9 @@ Keys of --json (null where unknown; *_us are Unix microseconds):
 /// What `show --json` prints.
 pub const SHOW_KEYS: &str = "\
 Keys of --json: as `skytail cursors list --help` says, and
-  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}], newest first";
+  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}],
+  outputs [{path, length_bytes, state (open: being written, or killed; done: a
+  later file follows; clean)}], newest first";
 
 #[derive(Serialize)]
 struct EntryJson<'a> {
@@ -41,6 +46,15 @@ struct EntryJson<'a> {
     previous: Option<PreviousJson<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     gaps: Option<Vec<GapJson<'a>>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    outputs: Option<Vec<OutputJson>>,
+}
+
+#[derive(Serialize)]
+struct OutputJson {
+    path: String,
+    length_bytes: u64,
+    state: &'static str,
 }
 
 #[derive(Serialize)]
@@ -66,22 +80,30 @@ struct GapJson<'a> {
 /// # Errors
 /// As `serde_json`, which has none for these.
 pub fn json_lines(entries: &[Entry]) -> serde_json::Result<String> {
-    entries.iter().map(|entry| line(&json(entry, None))).collect()
+    entries.iter().map(|entry| line(&json(entry, None, None))).collect()
 }
 
-/// One JSON object with the gaps.
+/// One JSON object with the gaps and files.
 ///
 /// # Errors
 /// As [`json_lines`].
-pub fn json_object(entry: &Entry, gaps: &[Gap]) -> serde_json::Result<String> {
-    line(&json(entry, Some(gaps)))
+pub fn json_object(
+    entry: &Entry,
+    gaps: &[Gap],
+    outputs: &[OutputRecord],
+) -> serde_json::Result<String> {
+    line(&json(entry, Some(gaps), Some(outputs)))
 }
 
 fn line(json: &EntryJson<'_>) -> serde_json::Result<String> {
     serde_json::to_string(json).map(|text| text + "\n")
 }
 
-fn json<'a>(entry: &'a Entry, gaps: Option<&'a [Gap]>) -> EntryJson<'a> {
+fn json<'a>(
+    entry: &'a Entry,
+    gaps: Option<&'a [Gap]>,
+    outputs: Option<&[OutputRecord]>,
+) -> EntryJson<'a> {
     let (time, seq) = time_and_seq(&entry.cursor);
     let resume = match &entry.cursor {
         SavedCursor::Position(resume) => Some(resume),
@@ -108,6 +130,7 @@ fn json<'a>(entry: &'a Entry, gaps: Option<&'a [Gap]>) -> EntryJson<'a> {
             saved_at_us: previous.saved_at.0,
         }),
         gaps: gaps.map(|gaps| gaps.iter().map(gap_json).collect()),
+        outputs: outputs.map(|outputs| outputs.iter().map(output_json).collect()),
     }
 }
 
@@ -119,6 +142,14 @@ fn gap_json(gap: &Gap) -> GapJson<'_> {
         from_seq: gap.from_seq.map(|seq| seq.0),
         to_seq: gap.to_seq.map(|seq| seq.0),
         reason: &gap.reason,
+    }
+}
+
+fn output_json(output: &OutputRecord) -> OutputJson {
+    OutputJson {
+        path: output.path.to_string_lossy().into_owned(),
+        length_bytes: output.length_bytes,
+        state: output.state.as_str(),
     }
 }
 
@@ -143,7 +174,13 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
 
 /// The page of `show`.
 #[must_use]
-pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String {
+pub fn details(
+    entry: &Entry,
+    gaps: &[Gap],
+    outputs: &[OutputRecord],
+    path: &Path,
+    now: TimeUs,
+) -> String {
     let ago = |time: TimeUs| format!("{time} ({} ago)", span(time, now));
     let mut lines = vec![
         ("name", entry.name.clone()),
@@ -157,9 +194,9 @@ pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String 
             lines.push(("server", format!("{} ({})", origin.server, origin.kind.as_str())));
             lines.push((
                 "newest event",
-                format!("{}, {} ago", mark(position.newest), span(position.newest.time, now)),
+                format!("{}, {} ago", position.newest, span(position.newest.time, now)),
             ));
-            lines.push(("rewinds to", mark(position.rewind_to)));
+            lines.push(("rewinds to", position.rewind_to.to_string()));
             lines.push(("latest time", position.latest_time.to_string()));
             lines.push(("identities", resume.identities.len().to_string()));
         }
@@ -169,7 +206,11 @@ pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String 
     }
     if let Some(previous) = &entry.previous {
         let (server, saved) = (&previous.server, ago(previous.saved_at));
-        lines.push(("previous", format!("{} on {server}, saved {saved}", mark(previous.newest))));
+        lines.push(("previous", format!("{} on {server}, saved {saved}", previous.newest)));
+    }
+    for output in outputs {
+        let (path, length) = (output.path.display(), counted(output.length_bytes, "byte"));
+        lines.push(("output", format!("{path}, {length}, {}", output.state.as_str())));
     }
     for gap in gaps {
         lines.push(("gap", gap_text(gap)));
@@ -183,13 +224,8 @@ pub fn details(entry: &Entry, gaps: &[Gap], path: &Path, now: TimeUs) -> String 
 }
 
 fn gap_text(gap: &Gap) -> String {
-    let end = |time: Option<TimeUs>, seq: Option<crate::position::Seq>| match (time, seq) {
-        (Some(time), seq) => mark(Mark { time, seq }),
-        (None, Some(seq)) => format!("seq {}", seq.0),
-        (None, None) => "unknown".to_owned(),
-    };
-    let (from, to) = (end(gap.from_time, gap.from_seq), end(gap.to_time, gap.to_seq));
-    format!("from {from} to {to}, seen {}: {}", gap.seen_at, gap.reason)
+    let missing = gap.missing_us().map(|us| format!(", {} missing", span(TimeUs(0), TimeUs(us))));
+    format!("{gap}{}, seen {}: {}", missing.unwrap_or_default(), gap.seen_at, gap.reason)
 }
 
 /// A place that a person named, in words.
@@ -202,13 +238,6 @@ pub fn place(cursor: &ByHand) -> String {
     match &cursor.server {
         Some(server) => format!("{at} on {server}"),
         None => at,
-    }
-}
-
-fn mark(mark: Mark) -> String {
-    match mark.seq {
-        Some(seq) => format!("seq {} at {}", seq.0, mark.time),
-        None => mark.time.to_string(),
     }
 }
 

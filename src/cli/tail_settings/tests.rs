@@ -53,6 +53,23 @@ fn the_defaults_are_those_of_the_help() {
 }
 
 #[test]
+fn compressed_files_are_saved_less_often_unless_somebody_asks() {
+    assert_eq!(good("-o a.ndjson").checkpoint.interval, Duration::from_secs(1));
+    assert_eq!(good("-o a.ndjson.zst").checkpoint.interval, Duration::from_secs(10));
+    let asked = good("-o a.ndjson.zst --checkpoint-every 2s");
+    assert_eq!(asked.checkpoint.interval, Duration::from_secs(2));
+}
+
+#[test]
+fn a_dash_is_stdout_and_needs_no_rotation() {
+    assert_eq!(good("").output, None);
+    assert_eq!(good("-o -").output, None);
+    assert!(good("-o ./-").output.is_some());
+    assert!(refusal("--rotate daily").contains("name one with --output FILE"));
+    assert!(refusal("-o - --append").contains("name one with --output FILE"));
+}
+
+#[test]
 fn collections_and_operations_imply_commits() {
     assert_eq!(good("-c app.bsky.feed.post").filter.kinds, [Kind::Commit]);
     assert_eq!(good("--operation delete").filter.kinds, [Kind::Commit]);

@@ -6,6 +6,7 @@ pub mod count;
 pub mod cursor;
 pub mod duration;
 pub mod list;
+pub mod rotate;
 pub mod size;
 pub mod time;
 pub mod words;
@@ -39,6 +40,9 @@ pub enum ValueError {
         "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)"
     )]
     Time(String),
+    /// Not a rotation.
+    #[error("{0:?} is no rotation: write hourly, daily, or a size (100MiB)")]
+    Rotate(String),
     /// A good value of its sort, but outside the range.
     #[error("{value} is out of range: write {least} to {most}")]
     Range {

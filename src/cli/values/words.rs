@@ -4,7 +4,9 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::event::header::{Kind, Operation};
-use crate::settings::{ColorMode, CompressMode, JoinMode, LogFormat, ProgressMode, WhenFull};
+use crate::settings::{
+    ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, WhenFull,
+};
 
 /// The settings know nothing of clap, so their words are tied to them here. The words carry
 /// no help of their own: with it, clap would print every flag of a page over three lines.
@@ -33,6 +35,7 @@ words!(CompressMode: Auto = "auto", On = "on", Off = "off");
 words!(ProgressMode: Auto = "auto", Always = "always", Never = "never");
 words!(ColorMode: Auto = "auto", Always = "always", Never = "never");
 words!(JoinMode: Auto = "auto", Single = "single");
+words!(OnGap: Warn = "warn", Fail = "fail");
 words!(LogFormat: Text = "text", Json = "json");
 
 /// The word of a value, as a person writes it; empty for a value that no flag names.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::{Position, ServerKind, Start, TimeUs};
+use crate::position::{Mark, Position, ServerKind, Start, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::Asked;
 use crate::source::backoff::Backoff;
@@ -31,6 +31,9 @@ pub(super) struct Attempts {
     pub(super) live_since: Option<TimeUs>,
     /// A server that was thought to have sequence numbers and has none.
     pub(super) without_seq: Vec<bool>,
+    /// Where the output stood when a server's sequence numbers turned out to be new: until it
+    /// has moved on, that server is asked by time.
+    pub(super) renumbered: Option<Mark>,
     /// What each server turned out to be.
     pub(super) kinds: Vec<Option<ServerKind>>,
     /// The server's dictionary is not ours.
@@ -64,6 +67,7 @@ impl Reader {
             refusing: vec![false; self.endpoints.len()],
             live_since: None,
             without_seq: vec![false; self.endpoints.len()],
+            renumbered: None,
             kinds,
             plain: false,
             was_sound: false,
@@ -81,7 +85,10 @@ impl Reader {
             _ => None,
         };
         match (self.stand.get().or(saved), &self.start) {
-            (Some(position), _) => ask_for(&position, endpoint, rewind_us, has_seq),
+            (Some(position), _) => {
+                let has_seq = has_seq && attempts.renumbered != Some(position.newest);
+                ask_for(&position, endpoint, rewind_us, has_seq)
+            }
             (None, Start::Live | Start::Resume(_)) => match attempts.live_since {
                 None => Asked::Live,
                 Some(since) => Asked::Instant(since.minus_us(rewind_us)),
@@ -120,6 +127,21 @@ impl Reader {
             }
             // The next connection goes on from here, at once.
             Ended::Horizon => Ok(Duration::ZERO),
+            Ended::Renumbered => {
+                attempts.renumbered = self.stand.get().map(|position| position.newest);
+                Ok(Duration::ZERO)
+            }
+            Ended::PreferFirst => {
+                attempts.endpoint = 0;
+                let first = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
+                tracing::warn!("{first} is well again: going back to it");
+                Ok(Duration::ZERO)
+            }
+            Ended::Behind(_) => {
+                // However well it speaks, it has nothing for us.
+                attempts.was_sound = false;
+                self.reconnect(attempts, &ended, None)
+            }
             Ended::Connect(error) if error.is_permanent() => {
                 attempts.mark(|a| &mut a.refusing);
                 if attempts.refusing.iter().all(|refuses| *refuses) {

@@ -3,19 +3,19 @@
 //! Such a server drops and reorders events where a replay meets its live stream: never
 //! anything that was more than a second behind its tip when it was queued
 //! (protocol/jetstream-v1.md §4.2, rules 1 to 3). The tip only moves on, so whatever is older
-//! than the moment of connecting, less a margin, is whole and in order. Pure.
+//! than the tip at the moment of connecting, less a margin, is whole and in order. Where the
+//! tip is, the server's own live stream says: its clock need not be ours. Pure.
 
 use crate::event::batch::Batch;
 use crate::event::header;
 use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
-use crate::settings::JoinMode;
 use crate::source::Asked;
 
-/// The second of the rule, and four more for clocks that differ.
+/// The second of the rule, and four more for events that were late.
 const MARGIN_US: u64 = 5_000_000;
 
-/// A replay nearer to the present than this is joined with the live stream; one further
-/// behind first comes nearer by itself. The live stream is kept in memory meanwhile.
+/// A replay nearer to the tip than this is joined with the live stream; one further behind
+/// first comes nearer by itself. The live stream is kept in memory meanwhile.
 const JOIN_WITHIN_US: u64 = 30_000_000;
 
 /// The first instant that a replay is not trusted with.
@@ -23,30 +23,38 @@ const JOIN_WITHIN_US: u64 = 30_000_000;
 pub(super) struct Horizon(TimeUs);
 
 impl Horizon {
-    /// The horizon of a connection that is made `now`; `None` where it replays nothing, or
-    /// nobody minds.
-    pub(super) fn of(asked: Asked, join: JoinMode, now: TimeUs) -> Option<Self> {
-        let replays = matches!(asked, Asked::Instant(_) | Asked::Oldest);
-        (replays && join == JoinMode::Auto).then(|| Self(now.minus_us(MARGIN_US)))
-    }
+    /// Trusts nothing: for a server that may turn out to be a legacy one.
+    pub(super) const NEAREST: Self = Self(TimeUs(0));
 
     /// The horizon of a replay beside a live connection whose first event is at `first`.
     pub(super) fn at(first: TimeUs) -> Self {
         Self(first)
     }
 
+    /// The horizon of a replay that begins when the tip is here, and stands alone.
+    pub(super) fn of_tip(self) -> Self {
+        Self(self.0.minus_us(MARGIN_US))
+    }
+
     /// Whether it lies before the start of a replay, which then has nothing in front of it.
     pub(super) fn is_before(self, asked: Asked) -> bool {
-        matches!(asked, Asked::Instant(instant) if self.0 < instant)
+        matches!(asked, Asked::Instant(instant) if self.0 <= instant)
+    }
+
+    /// Whether a replay from `asked` is near enough to be joined with the live stream.
+    pub(super) fn is_near(self, asked: Asked) -> bool {
+        matches!(asked, Asked::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
     }
 
     /// Cuts off what lies at the horizon or beyond, if the lines come from a legacy server;
     /// says whether there was anything. The times of such a server only grow; an absurd one
     /// says nothing, or a replay that holds it could never pass it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
+        let trusts_nothing = self == Self::NEAREST;
         let beyond = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
-        let is_beyond =
-            |line: &[u8]| header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us));
+        let is_beyond = |line: &[u8]| {
+            trusts_nothing || header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us))
+        };
         if kind != Some(ServerKind::Legacy) || !batch.lines().last().is_some_and(is_beyond) {
             return false;
         }
@@ -54,11 +62,6 @@ impl Horizon {
         batch.truncate(within);
         true
     }
-}
-
-/// Whether a replay from `asked` is near enough to be joined with the live stream.
-pub(super) fn is_near(asked: Asked, now: TimeUs) -> bool {
-    matches!(asked, Asked::Instant(instant) if instant >= now.minus_us(JOIN_WITHIN_US))
 }
 
 #[cfg(test)]
@@ -101,15 +104,21 @@ mod tests {
     }
 
     #[test]
-    fn only_replays_have_one_and_only_if_wanted() {
-        let now = TimeUs(100_000_000);
-        assert_eq!(Horizon::of(Asked::Live, JoinMode::Auto, now), None);
-        assert_eq!(Horizon::of(Asked::Oldest, JoinMode::Single, now), None);
-        assert_eq!(
-            Horizon::of(Asked::Oldest, JoinMode::Auto, now),
-            Some(Horizon(TimeUs(95_000_000)))
-        );
-        assert!(is_near(Asked::Instant(TimeUs(70_000_000)), now));
-        assert!(!is_near(Asked::Instant(TimeUs(69_999_999)), now));
+    fn a_server_that_may_be_a_legacy_one_is_trusted_with_nothing_if_it_is() {
+        let mut lines = batch(&[10, 20]);
+        assert!(!Horizon::NEAREST.cut(&mut lines, Some(ServerKind::V2)));
+        assert!(Horizon::NEAREST.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(lines.is_empty());
+    }
+
+    #[test]
+    fn near_and_far_are_told_by_the_servers_clock() {
+        let tip = Horizon::at(TimeUs(100_000_000));
+        assert_eq!(tip.of_tip(), Horizon(TimeUs(95_000_000)));
+        assert!(tip.is_near(Asked::Instant(TimeUs(70_000_000))));
+        assert!(!tip.is_near(Asked::Instant(TimeUs(69_999_999))));
+        assert!(!tip.is_near(Asked::Oldest));
+        assert!(tip.is_before(Asked::Instant(TimeUs(100_000_000))));
+        assert!(!tip.is_before(Asked::Instant(TimeUs(99_999_999))));
     }
 }

@@ -1,8 +1,10 @@
 //! The lossless join: how a replay from a legacy server meets its live stream without the
 //! losses that the server has there (protocol/jetstream-v1.md §4.2).
 //!
-//! First a live connection, whose lines are kept; then, three seconds later, the replay, taken
-//! up to the first event of the live one. In that range the replay is always more than a
+//! First a live connection, whose first event tells where the server's tip is. If that is far
+//! away, the replay goes first, up to some seconds before it, and all begins again. If it is
+//! near, the live connection's lines are kept; then, three seconds later, comes the replay,
+//! taken up to the first event of the live one. In that range the replay is always more than a
 //! second behind the tip, so none of the lossy rules apply. Then what was kept, then on.
 
 use std::collections::VecDeque;
@@ -21,9 +23,9 @@ use crate::source::liveness::{Action, Liveness};
 use crate::source::v1::Stream;
 
 use super::attempts::Attempts;
-use super::horizon::{Horizon, is_near};
+use super::horizon::Horizon;
 use super::quiet::{QUIET, is_exhausted};
-use super::{BATCH_BYTES, Ended, Reader};
+use super::{BATCH_BYTES, Ended, GOOD_BYE, Reader};
 
 /// How long to wait for the live connection's first event; with a sparse filter none comes.
 const FIRST_EVENT: Duration = Duration::from_secs(3);
@@ -55,11 +57,15 @@ impl Kept {
 
 impl Reader {
     /// Whether a replay from `asked` must be joined with the live stream: only on a server
-    /// that is known to be a legacy one, and only near the present.
+    /// that is known to be a legacy one.
     pub(super) fn needs_join(&self, asked: Asked, attempts: &Attempts) -> bool {
-        self.limits.join == JoinMode::Auto
-            && attempts.known_kind() == Some(ServerKind::Legacy)
-            && is_near(asked, TimeUs(now_us()))
+        self.may_need_join(asked) && attempts.known_kind() == Some(ServerKind::Legacy)
+    }
+
+    /// Whether `asked` is a replay that must be joined if the server is a legacy one.
+    pub(super) fn may_need_join(&self, asked: Asked) -> bool {
+        let replays = matches!(asked, Asked::Instant(_) | Asked::Oldest);
+        replays && self.limits.join == JoinMode::Auto
     }
 
     /// Joins a replay from `asked` with the live stream, and goes on with that.
@@ -91,10 +97,11 @@ impl Reader {
         if live.kind().is_some() && horizon.is_before(asked) {
             // Its live stream lies behind the replay (a recording, a server that lags): there
             // is no tip to meet.
-            let mut replay = self.connect(endpoint, asked, attempts).await?;
-            let ended = self.read(&mut replay, None).await;
-            self.part(&mut replay, attempts, ended.as_ref().err()).await;
-            return ended;
+            return self.replay_alone(endpoint, asked, None, attempts).await;
+        }
+        if !horizon.is_near(asked) {
+            live.close(TokioInstant::now() + GOOD_BYE).await;
+            return self.replay_alone(endpoint, asked, Some(horizon.of_tip()), attempts).await;
         }
         self.keep_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
         let mut replay = self.connect(endpoint, asked, attempts).await?;
@@ -106,7 +113,21 @@ impl Reader {
         for batch in kept.batches {
             self.hand_over(batch, live.connection(), &mut alive).await?;
         }
-        self.read(live, None).await
+        self.read(live, None, attempts.endpoint).await
+    }
+
+    /// Reads a replay on a connection of its own, up to the horizon if there is one.
+    pub(super) async fn replay_alone(
+        &self,
+        endpoint: &Endpoint,
+        asked: Asked,
+        horizon: Option<Horizon>,
+        attempts: &mut Attempts,
+    ) -> Result<(), Ended> {
+        let mut replay = self.connect(endpoint, asked, attempts).await?;
+        let ended = self.read(&mut replay, horizon, attempts.endpoint).await;
+        self.part(&mut replay, attempts, ended.as_ref().err()).await;
+        ended
     }
 
     /// Waits for the live connection's first event, whose time is where the replay ends.

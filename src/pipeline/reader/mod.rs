@@ -3,10 +3,13 @@
 //! or the next.
 
 mod attempts;
+mod behind;
 mod horizon;
 mod join;
+mod prefer;
 mod quiet;
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -26,6 +29,7 @@ use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
 use attempts::Attempts;
+use behind::Behind;
 use horizon::Horizon;
 use quiet::QUIET;
 pub use quiet::WhenQuiet;
@@ -116,6 +120,15 @@ enum Ended {
     /// The live stream brought more than may be kept while the replay catches up.
     #[error("the live stream brought too much while the replay caught up")]
     JoinTooLong,
+    /// The server's sequence numbers mean nothing any more.
+    #[error("the server's sequence numbers were given anew")]
+    Renumbered,
+    /// The server lags behind the output, and there are others.
+    #[error("the server lags behind: its newest event is {0}")]
+    Behind(TimeUs),
+    /// The first server is well again, and preferred.
+    #[error("the first server is well again")]
+    PreferFirst,
     #[error("stopped")]
     Stopped,
 }
@@ -183,11 +196,10 @@ impl Reader {
         asked: Asked,
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
-        let horizon = Horizon::of(asked, self.limits.join, TimeUs(now_us()));
-        let mut stream = self.connect(endpoint, asked, attempts).await?;
-        let ended = self.read(&mut stream, horizon).await;
-        self.part(&mut stream, attempts, ended.as_ref().err()).await;
-        ended
+        // A legacy server that is met for the first time is asked once more, with a join.
+        let is_new = attempts.known_kind().is_none();
+        let horizon = (is_new && self.may_need_join(asked)).then_some(Horizon::NEAREST);
+        self.replay_alone(endpoint, asked, horizon, attempts).await
     }
 
     async fn connect(
@@ -228,9 +240,17 @@ impl Reader {
     }
 
     /// Reads one connection into the channel until either ends, or up to the horizon.
-    async fn read(&self, stream: &mut Stream, horizon: Option<Horizon>) -> Result<(), Ended> {
+    async fn read(
+        &self,
+        stream: &mut Stream,
+        horizon: Option<Horizon>,
+        endpoint: usize,
+    ) -> Result<(), Ended> {
         let limits = self.liveness_limits();
         let mut alive = Liveness::new(limits, Instant::now());
+        let mut behind = Behind::default();
+        let mut refused = pin!(self.stand.numbers_refused(stream.number()));
+        let mut first_is_well = pin!(self.first_is_well(endpoint));
         let mut asked_at = None;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
         let mut batch = self.empty_batch();
@@ -246,11 +266,17 @@ impl Reader {
                         Action::Ping => stream.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
+                    let early = self.stand.early();
+                    if behind.look(Instant::now(), early) {
+                        self.is_behind(stream, early)?;
+                    }
                     if let Some(reason) = self.when_quiet.check(&mut asked_at, &alive, stream) {
                         self.stop.request(reason);
                     }
                     continue;
                 }
+                () = &mut refused => return Err(Ended::Renumbered),
+                () = &mut first_is_well => return Err(Ended::PreferFirst),
                 filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled.map_err(Ended::from)
                 }
@@ -267,6 +293,20 @@ impl Reader {
                 Err(ended) => return Err(ended),
             }
         }
+    }
+
+    /// A server that lags is left for another, and waited for where there is none: what it
+    /// sends until it has caught up was written already.
+    fn is_behind(&self, stream: &Stream, newest: Option<TimeUs>) -> Result<(), Ended> {
+        let newest = newest.unwrap_or_default();
+        if self.endpoints.len() > 1 {
+            return Err(Ended::Behind(newest));
+        }
+        tracing::warn!(
+            server = %stream.connection().origin.server,
+            "the server lags behind what was printed last: its newest event is of {newest}; nothing of it is printed until it has caught up"
+        );
+        Ok(())
     }
 
     fn liveness_limits(&self) -> liveness::Limits {

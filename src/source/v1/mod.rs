@@ -103,8 +103,13 @@ impl Client {
             .map_err(in_handshake)?;
         let limits = stream::Limits { max_message_bytes: self.max_message_bytes };
         let metrics = Arc::clone(&self.metrics);
-        let label = Arc::clone(&endpoint.label);
-        let mut stream = Stream::new(upgraded, limits, inflater, (label, asked, number), metrics);
+        let about = stream::About {
+            label: Arc::clone(&endpoint.label),
+            stream: self.filter.fingerprint(),
+            asked,
+            number,
+        };
+        let mut stream = Stream::new(upgraded, limits, inflater, about, metrics);
         if let Some(hello) = subscription.hello {
             stream.say(&hello, deadline).await.map_err(|e| in_handshake(HandshakeError::Cut(e)))?;
         }

@@ -33,6 +33,19 @@ pub(super) struct Limits {
     pub(super) max_message_bytes: usize,
 }
 
+/// What is known of a connection before its first event.
+#[derive(Clone, Debug)]
+pub(super) struct About {
+    /// The server's name.
+    pub(super) label: Arc<str>,
+    /// The fingerprint of the filter.
+    pub(super) stream: u64,
+    /// Where it was asked to begin.
+    pub(super) asked: Asked,
+    /// Counts the connections of a run.
+    pub(super) number: u64,
+}
+
 /// Why [`Stream::fill`] returned.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Fill {
@@ -88,13 +101,13 @@ pub struct Stream {
     outgoing: VecDeque<Vec<u8>>,
     inflater: Option<Inflater>,
     max_message_bytes: usize,
-    label: Arc<str>,
-    asked: Asked,
-    number: u64,
+    about: About,
     connection: Option<Arc<Connection>>,
     messages: u64,
     events: u64,
     pongs: u64,
+    /// The message before this one was compressed with another dictionary.
+    was_foreign: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -103,7 +116,7 @@ impl Stream {
         upgraded: Upgraded,
         limits: Limits,
         inflater: Option<Inflater>,
-        (label, asked, number): (Arc<str>, Asked, u64),
+        about: About,
         metrics: Arc<Metrics>,
     ) -> Self {
         Self {
@@ -112,15 +125,20 @@ impl Stream {
             outgoing: VecDeque::new(),
             inflater,
             max_message_bytes: limits.max_message_bytes,
-            label,
-            asked,
-            number,
+            about,
             connection: None,
             messages: 0,
             events: 0,
             pongs: 0,
+            was_foreign: false,
             metrics,
         }
+    }
+
+    /// The connection's number within the run.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.about.number
     }
 
     /// Messages of any kind so far.
@@ -164,8 +182,9 @@ impl Stream {
     }
 
     fn describe(&self, kind: ServerKind) -> Connection {
-        let origin = Origin { server: Arc::clone(&self.label), kind };
-        Connection { number: self.number, origin, asked: self.asked }
+        let server = Arc::clone(&self.about.label);
+        let origin = Origin { server, kind, stream: self.about.stream };
+        Connection { number: self.about.number, origin, asked: self.about.asked }
     }
 
     /// Appends lines to `batch` until it holds `max_events` or `max_bytes`, or until no more
@@ -226,10 +245,13 @@ impl Stream {
                     return Ok(true);
                 };
                 match inflater.append(bytes, batch.open_line(), self.max_message_bytes) {
-                    Ok(()) => batch.end_line(),
+                    Ok(()) => {
+                        batch.end_line();
+                        self.was_foreign = false;
+                    }
                     Err(e) => {
                         batch.discard_open_line();
-                        if matches!(e, InflateError::Dictionary { .. }) {
+                        if matches!(e, InflateError::Dictionary { .. }) && self.is_believed() {
                             return Err(StreamError::Dictionary(e));
                         }
                         reject(&self.metrics, &e.to_string());
@@ -265,18 +287,25 @@ impl Stream {
         Ok(true)
     }
 
+    /// Whether a message of another dictionary speaks for the server: a second one in a row
+    /// does. One alone is damaged. (If it was not, the next connection's replay brings it
+    /// again.)
+    fn is_believed(&mut self) -> bool {
+        std::mem::replace(&mut self.was_foreign, true)
+    }
+
     /// Tells the kind of server from its first sound event (protocol/jetstream-v1.md §2).
     fn meet(&mut self, batch: &mut Batch) -> Result<(), StreamError> {
         let Some(header) = batch.lines().last().and_then(|line| header::parse(line).ok()) else {
             return Ok(());
         };
         let kind = if header.cursor.is_some() { ServerKind::V2 } else { ServerKind::Legacy };
-        if kind == ServerKind::Legacy && matches!(self.asked, Asked::Seq(_)) {
+        if kind == ServerKind::Legacy && matches!(self.about.asked, Asked::Seq(_)) {
             // What it replays has nothing to do with what was asked for.
             batch.reset(usize::MAX);
             return Err(StreamError::NoSequence);
         }
-        tracing::info!(server = %self.label, kind = kind.as_str(), "receiving events");
+        tracing::info!(server = %self.about.label, kind = kind.as_str(), "receiving events");
         self.connection = Some(Arc::new(self.describe(kind)));
         Ok(())
     }

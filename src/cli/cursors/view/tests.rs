@@ -4,7 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::checkpoint::store::Previous;
-use crate::position::{Origin, Position, Resume, Seq, ServerKind};
+use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 
 /// 2026-07-04T14:38:08.186668Z
 const NOW: TimeUs = TimeUs(1_783_175_888_186_668);
@@ -14,7 +14,7 @@ fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
         time: NOW.minus_us(back * 1_000_000),
         seq: seq.map(|seq| Seq(seq - back)),
     };
-    let origin = Origin { server: Arc::from("jetstream.example.com"), kind };
+    let origin = Origin { server: Arc::from("jetstream.example.com"), kind, stream: 1 };
     let position =
         Position { origin, newest: mark(192), rewind_to: mark(197), latest_time: mark(190).time };
     Entry {
@@ -48,6 +48,19 @@ fn entries() -> Vec<Entry> {
     ]
 }
 
+fn outputs() -> Vec<OutputRecord> {
+    vec![OutputRecord {
+        path: "/data/posts.ndjson".into(),
+        pattern: "/data/posts.ndjson".to_owned(),
+        rotation: None,
+        state: crate::sink::record::OutputState::Clean,
+        length_bytes: 1234,
+        tail_hash: 5,
+        period_start: None,
+        number: 0,
+    }]
+}
+
 fn gaps() -> Vec<Gap> {
     let gap = |from_time, to_seq| Gap {
         seen_at: NOW,
@@ -74,7 +87,8 @@ fn the_table_lines_up() {
 #[test]
 fn the_page_says_everything() {
     let path = Path::new("/home/ada/state.db");
-    let pages: Vec<String> = entries().iter().map(|entry| details(entry, &[], path, NOW)).collect();
+    let pages: Vec<String> =
+        entries().iter().map(|entry| details(entry, &[], &[], path, NOW)).collect();
     assert_snapshot!(pages.join("\n"), @r#"
         name:         app.bsky.feed.post
         state file:   /home/ada/state.db
@@ -106,7 +120,7 @@ fn the_page_says_everything() {
         set by hand:  seq 12 on jetstream.example.com
         previous:     seq 7 at 2026-07-03T13:38:08.186668Z on old.example.com, saved 2026-07-03T13:38:08.186668Z (1d 1h ago)
         "#);
-    assert_snapshot!(details(&entries()[0], &gaps(), path, NOW), @r#"
+    assert_snapshot!(details(&entries()[0], &gaps(), &outputs(), path, NOW), @r#"
         name:         app.bsky.feed.post
         state file:   /home/ada/state.db
         saved:        2026-07-04T14:38:03.186668Z (5s ago)
@@ -115,7 +129,8 @@ fn the_page_says_everything() {
         rewinds to:   seq 27914856923 at 2026-07-04T14:34:51.186668Z
         latest time:  2026-07-04T14:34:58.186668Z
         identities:   3
-        gap:          from 2026-07-04T14:38:07.186668Z to 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
+        output:       /data/posts.ndjson, 1,234 bytes, clean
+        gap:          from 2026-07-04T14:38:07.186668Z to 2026-07-04T14:38:08.186668Z, 1s missing, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
         gap:          from unknown to seq 9 at 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
         "#);
 }
@@ -128,8 +143,8 @@ fn the_keys_of_the_json_stay() {
         {"name":"again","by_hand":true,"server":null,"server_kind":null,"cursor":1783168688186668,"time_us":1783168688186668,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888186673,"previous":{"server":"old.example.com","time_us":1783085888186668,"seq":7,"saved_at_us":1783085888186668}}
         {"name":"exact","by_hand":true,"server":"jetstream.example.com","server_kind":null,"cursor":12,"time_us":null,"seq":12,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888186673,"previous":{"server":"old.example.com","time_us":1783085888186668,"seq":7,"saved_at_us":1783085888186668}}
         "#);
-    assert_snapshot!(json_object(&entries()[1], &gaps()).unwrap(), @r#"{"name":"likes\u001b[2J","by_hand":false,"server":"jetstream.example.com","server_kind":"legacy","cursor":1783175696186668,"time_us":1783175696186668,"seq":null,"rewind_time_us":1783175691186668,"rewind_seq":null,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[{"seen_at_us":1783175888186668,"from_us":1783175887186668,"to_us":1783175888186668,"from_seq":null,"to_seq":null,"reason":"the server no longer\nheld it"},{"seen_at_us":1783175888186668,"from_us":null,"to_us":1783175888186668,"from_seq":null,"to_seq":9,"reason":"the server no longer\nheld it"}]}"#);
-    assert_snapshot!(json_object(&entries()[0], &[]).unwrap(), @r#"{"name":"app.bsky.feed.post","by_hand":false,"server":"jetstream.example.com","server_kind":"v2","cursor":27914856928,"time_us":1783175696186668,"seq":27914856928,"rewind_time_us":1783175691186668,"rewind_seq":27914856923,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[]}"#);
+    assert_snapshot!(json_object(&entries()[1], &gaps(), &[]).unwrap(), @r#"{"name":"likes\u001b[2J","by_hand":false,"server":"jetstream.example.com","server_kind":"legacy","cursor":1783175696186668,"time_us":1783175696186668,"seq":null,"rewind_time_us":1783175691186668,"rewind_seq":null,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[{"seen_at_us":1783175888186668,"from_us":1783175887186668,"to_us":1783175888186668,"from_seq":null,"to_seq":null,"reason":"the server no longer\nheld it"},{"seen_at_us":1783175888186668,"from_us":null,"to_us":1783175888186668,"from_seq":null,"to_seq":9,"reason":"the server no longer\nheld it"}],"outputs":[]}"#);
+    assert_snapshot!(json_object(&entries()[0], &[], &outputs()).unwrap(), @r#"{"name":"app.bsky.feed.post","by_hand":false,"server":"jetstream.example.com","server_kind":"v2","cursor":27914856928,"time_us":1783175696186668,"seq":27914856928,"rewind_time_us":1783175691186668,"rewind_seq":27914856923,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[],"outputs":[{"path":"/data/posts.ndjson","length_bytes":1234,"state":"clean"}]}"#);
 }
 
 #[test]

@@ -2,8 +2,13 @@
 //! sends events, reads what the client says, pings, and ends the way the imitated server
 //! ends (protocol/jetstream-v1.md §6 and §9).
 //!
+//! What `--chaos` does to it is in `chaotic`.
+//!
 //! Memory per connection is bounded: one batch of output, one message of input, and on legacy
 //! the queue of event numbers.
+
+mod chaotic;
+mod ears;
 
 use std::time::Duration;
 
@@ -16,15 +21,17 @@ use tokio_tungstenite::WebSocketStream;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
-use tokio_tungstenite::tungstenite::{Bytes, Error, Message};
+use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
+use super::chaos::Chaos;
 use super::feed::{Feed, Step};
 use super::head::{BadHead, Head};
 use super::request::{self, Answer, Subscription};
-use super::wanted::{MAX_CLIENT_MESSAGE_BYTES, Mistake, Wanted};
+use super::wanted::MAX_CLIENT_MESSAGE_BYTES;
 use super::{AtEnd, Shared};
 use crate::position::ServerKind;
+use chaotic::Mischief;
 
 /// Time for a request head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -47,10 +54,17 @@ enum Ended {
     Quietly,
     /// With a close frame.
     Close(CloseCode, String),
+    /// On purpose: with a FIN and no close frame.
+    Fin,
+    /// On purpose: with an RST.
+    Reset,
+    /// On purpose: never, as far as the client can tell.
+    Hang,
 }
 
-/// Serves one connection until it ends or `stop` says so.
-pub(super) async fn run(mut stream: TcpStream, shared: &Shared, mut stop: Stop) {
+/// Serves one connection until it ends or `stop` says so. `number` counts the server's
+/// connections from 0.
+pub(super) async fn run(mut stream: TcpStream, number: u64, shared: &Shared, mut stop: Stop) {
     // Without it small batches would wait for acknowledgements; where it fails they do.
     let _ = stream.set_nodelay(true);
     let head = tokio::select! {
@@ -65,11 +79,12 @@ pub(super) async fn run(mut stream: TcpStream, shared: &Shared, mut stop: Stop) 
     };
     let rest = std::mem::take(&mut head.rest);
     let now = Instant::now();
-    match request::decide(&head, shared, now) {
+    match request::decide(&head, number, shared, now) {
         Err(answer) => refuse(stream, answer).await,
         Ok(subscription) => {
             drop(head);
-            upgrade(stream, rest, subscription, shared, stop, now).await;
+            let Some(socket) = upgrade(stream, rest, &subscription).await else { return };
+            session(socket, number, subscription, shared, stop, now).await;
         }
     }
 }
@@ -93,18 +108,15 @@ pub(super) async fn refuse(mut stream: TcpStream, answer: Answer) {
 async fn upgrade(
     mut stream: TcpStream,
     rest: Vec<u8>,
-    subscription: Subscription,
-    shared: &Shared,
-    stop: Stop,
-    now: Instant,
-) {
+    subscription: &Subscription,
+) -> Option<Socket> {
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
          Sec-WebSocket-Accept: {}\r\n\r\n",
         subscription.accept_key
     );
     if !matches!(timeout(HEAD_TIMEOUT, stream.write_all(response.as_bytes())).await, Ok(Ok(()))) {
-        return;
+        return None;
     }
     let config = WebSocketConfig::default()
         // Allocated at once for each connection, and clients say little.
@@ -112,8 +124,17 @@ async fn upgrade(
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
         .write_buffer_size(BATCH_BYTES);
-    let socket =
-        WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await;
+    Some(WebSocketStream::from_partially_read(stream, rest, Role::Server, Some(config)).await)
+}
+
+async fn session(
+    socket: Socket,
+    number: u64,
+    subscription: Subscription,
+    shared: &Shared,
+    mut stop: Stop,
+    now: Instant,
+) {
     let compressor = match shared.dictionary().filter(|_| subscription.compress) {
         None => None,
         Some(dictionary) => match dictionary.compressor() {
@@ -121,6 +142,8 @@ async fn upgrade(
             Err(_) => return,
         },
     };
+    let mut crashes = shared.chaos.as_ref().map(Chaos::crashes);
+    let crashes_before = crashes.as_mut().map_or(0, |crashes| *crashes.borrow_and_update());
     let mut session = Session {
         socket,
         shared,
@@ -129,9 +152,15 @@ async fn upgrade(
         compressor,
         next_ping: now + shared.limits.ping_every,
         pong_due: None,
+        mischief: Mischief::new(shared, number, crashes_before),
+        crashes,
     };
-    if let Ended::Close(code, reason) = session.run(stop).await {
-        session.close(code, &reason).await;
+    match session.run(&mut stop).await {
+        Ended::Quietly => {}
+        Ended::Close(code, reason) => session.close(code, &reason).await,
+        Ended::Fin => session.hang_up().await,
+        Ended::Reset => chaotic::reset(&session.socket),
+        Ended::Hang => session.vanish(&mut stop).await,
     }
 }
 
@@ -145,6 +174,9 @@ struct Session<'a> {
     next_ping: Instant,
     /// When the connection is dropped unless a pong came.
     pong_due: Option<Instant>,
+    mischief: Option<Mischief<'a>>,
+    /// The server's crashes, where it may crash.
+    crashes: Option<watch::Receiver<u64>>,
 }
 
 /// When to look at the feed again.
@@ -155,7 +187,7 @@ enum Wait {
 }
 
 impl Session<'_> {
-    async fn run(&mut self, mut stop: Stop) -> Ended {
+    async fn run(&mut self, stop: &mut Stop) -> Ended {
         loop {
             let wait = match self.send_batch().await {
                 Ok(wait) => wait,
@@ -171,7 +203,8 @@ impl Session<'_> {
             };
             let step = tokio::select! {
                 biased;
-                () = stopped(&mut stop) => Err(self.shutdown()),
+                () = stopped(stop) => Err(self.shutdown()),
+                () = chaotic::crashed(&mut self.crashes) => Err(Ended::Fin),
                 message = self.socket.next() => self.take(message).await,
                 () = pause => Ok(()),
             };
@@ -202,11 +235,15 @@ impl Session<'_> {
             return Ok(Wait::ForClient);
         };
         let limit = self.shared.limits.write_timeout(self.kind());
-        let outcome = match timeout(limit, self.fill(&mut feed)).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err(Ended::Quietly),
+        let mut mischief = self.mischief.take();
+        let fill = async {
+            match &mut mischief {
+                None => self.fill(&mut feed).await,
+                Some(mischief) => self.fill_with_mischief(&mut feed, mischief).await,
+            }
         };
-        self.feed = Some(feed);
+        let outcome = timeout(limit, fill).await.unwrap_or(Err(Ended::Quietly));
+        (self.feed, self.mischief) = (Some(feed), mischief);
         outcome
     }
 
@@ -214,23 +251,16 @@ impl Session<'_> {
         let now = Instant::now();
         let mut bytes = 0;
         let wait = loop {
-            match feed.step(&self.subscription.wanted, self.shared, now) {
+            match feed.step(&self.subscription.wanted, self.shared, now, 0) {
                 Step::Send(event) => {
-                    let Some(frame) = self.encode(event)? else { continue };
+                    let Some(frame) = self.encode(event, event)? else { continue };
                     bytes += frame.payload().len();
                     self.socket.feed(Message::Frame(frame)).await.map_err(|_| Ended::Quietly)?;
                     if bytes >= BATCH_BYTES {
                         break Wait::Not;
                     }
                 }
-                Step::Again => break Wait::Not,
-                Step::WaitUntil(at) => break Wait::Until(at),
-                Step::End if self.shared.at_end == AtEnd::Close => {
-                    let end = "end of recording".to_owned();
-                    return Err(Ended::Close(CloseCode::Normal, end));
-                }
-                Step::End => break Wait::ForClient,
-                Step::Cut => return Err(Ended::Quietly),
+                step => break self.pause(step)?,
             }
         };
         if bytes > 0 {
@@ -239,11 +269,25 @@ impl Session<'_> {
         Ok(wait)
     }
 
-    /// The frame of an event; `None` where it is larger than the client wants. v2 measures
-    /// the JSON, legacy what it sends (protocol/jetstream-v1.md §3).
-    fn encode(&mut self, event: u64) -> Result<Option<Frame>, Ended> {
+    /// What a step that sends nothing means for the connection.
+    fn pause(&self, step: Step) -> Result<Wait, Ended> {
+        match step {
+            Step::Send(_) | Step::Again => Ok(Wait::Not),
+            Step::WaitUntil(at) => Ok(Wait::Until(at)),
+            Step::End if self.shared.at_end == AtEnd::Close => {
+                let end = "end of recording".to_owned();
+                Err(Ended::Close(CloseCode::Normal, end))
+            }
+            Step::End => Ok(Wait::ForClient),
+            Step::Cut => Err(Ended::Quietly),
+        }
+    }
+
+    /// The frame of an event with the seq of a slot; `None` where it is larger than the
+    /// client wants. v2 measures the JSON, legacy what it sends (protocol/jetstream-v1.md §3).
+    fn encode(&mut self, event: u64, slot: u64) -> Result<Option<Frame>, Ended> {
         let timeline = &self.shared.timeline;
-        let line = timeline.stamps.line(event, timeline.shift_us());
+        let line = timeline.stamps.line(event, slot, timeline.shift_us());
         let line_bytes = line.len();
         let (payload, data): (Bytes, Data) = match &mut self.compressor {
             None => (line, Data::Text),
@@ -261,64 +305,6 @@ impl Session<'_> {
             return Ok(None);
         }
         Ok(Some(Frame::message(payload, OpCode::Data(data), true)))
-    }
-
-    /// Deals with what the client sent.
-    async fn take(&mut self, message: Option<Result<Message, Error>>) -> Result<(), Ended> {
-        match message {
-            Some(Ok(Message::Text(text))) => self.hello(&text),
-            Some(Ok(Message::Pong(_))) => {
-                self.pong_due = None;
-                Ok(())
-            }
-            // The library answers pings and closes with the next flush.
-            Some(Ok(Message::Ping(_))) => self.flush().await,
-            Some(Ok(Message::Close(_))) => {
-                self.flush().await?;
-                Err(Ended::Quietly)
-            }
-            Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
-            Some(Err(Error::Capacity(_))) if self.kind() == ServerKind::V2 => {
-                self.mistake(Mistake::TooLong)
-            }
-            Some(Err(_)) | None => Err(Ended::Quietly),
-        }
-    }
-
-    fn hello(&mut self, text: &str) -> Result<(), Ended> {
-        match Wanted::from_message(text, &self.subscription.wanted, self.kind()) {
-            Ok(None) => Ok(()),
-            Ok(Some(wanted)) => {
-                self.subscription.wanted = wanted;
-                if self.feed.is_none() {
-                    let from = self.subscription.from;
-                    self.feed = Some(Feed::new(from, self.shared, Instant::now()));
-                }
-                Ok(())
-            }
-            Err(mistake) => self.mistake(mistake),
-        }
-    }
-
-    /// The table of protocol/jetstream-v1.md §6.
-    fn mistake(&self, mistake: Mistake) -> Result<(), Ended> {
-        let close = |code, text: &str| Err(Ended::Close(code, text.to_owned()));
-        match (self.kind(), mistake) {
-            (ServerKind::V2, Mistake::Envelope(_)) => {
-                close(CloseCode::Invalid, "bad SubscriberSourcedMessage envelope")
-            }
-            (ServerKind::V2, Mistake::Payload(_)) => {
-                close(CloseCode::Invalid, "bad options_update payload")
-            }
-            (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
-            (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
-            // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
-            (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
-            (
-                ServerKind::Legacy,
-                Mistake::Envelope(text) | Mistake::Payload(text) | Mistake::Options(text),
-            ) => close(CloseCode::Normal, &text),
-        }
     }
 
     /// Pings when it is time, and drops a v2 client that owes a pong.

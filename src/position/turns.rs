@@ -1,0 +1,97 @@
+//! Where, in a batch of lines, the time of events passes from one period into the next. The
+//! latest time so far decides, so that a clock that steps back, or an imported older time,
+//! never leads back into a period that is over.
+
+use super::TimeUs;
+
+/// A line that is the first of its period.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    /// The line's index in its batch.
+    pub line: usize,
+    /// The latest event time up to it.
+    pub time: TimeUs,
+}
+
+/// The turns of one batch, and what is needed to find those of the next.
+#[derive(Debug)]
+pub struct Turns {
+    /// Nobody asks where this is `None`.
+    period_us: Option<u64>,
+    latest: TimeUs,
+    /// The number of the period of the last line; `None` before the first.
+    period: Option<u64>,
+    lines: usize,
+    list: Vec<Turn>,
+}
+
+impl Turns {
+    /// Watches for periods of `period_us`, after a run that had come to `latest`.
+    #[must_use]
+    pub fn new(period_us: Option<u64>, latest: TimeUs) -> Self {
+        let period_us = period_us.filter(|us| *us > 0);
+        Self { period_us, latest, period: None, lines: 0, list: Vec::new() }
+    }
+
+    /// A new batch begins.
+    pub fn begin_batch(&mut self) {
+        self.lines = 0;
+        self.list.clear();
+    }
+
+    /// Notes the next line that stays in the batch. The first line of a run is always a turn.
+    pub fn note(&mut self, time: TimeUs) {
+        let Some(period_us) = self.period_us else { return };
+        self.latest = self.latest.max(time);
+        let period = Some(self.latest.0 / period_us);
+        if self.period != period {
+            self.period = period;
+            self.list.push(Turn { line: self.lines, time: self.latest });
+        }
+        self.lines += 1;
+    }
+
+    /// The turns of the batch.
+    #[must_use]
+    pub fn list(&self) -> &[Turn] {
+        &self.list
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn turns(period_us: u64, latest: u64, times: &[u64]) -> Vec<(usize, u64)> {
+        let mut turns = Turns::new(Some(period_us), TimeUs(latest));
+        times.iter().for_each(|time| turns.note(TimeUs(*time)));
+        turns.list().iter().map(|turn| (turn.line, turn.time.0)).collect()
+    }
+
+    #[test]
+    fn only_a_later_period_is_a_turn() {
+        assert_eq!(turns(10, 0, &[5, 9, 10, 3, 19, 35, 20]), [(0, 5), (2, 10), (5, 35)]);
+    }
+
+    #[test]
+    fn an_earlier_run_is_not_gone_behind() {
+        assert_eq!(turns(10, 27, &[5, 29, 30]), [(0, 27), (2, 30)]);
+    }
+
+    #[test]
+    fn batches_count_their_own_lines() {
+        let mut turns = Turns::new(Some(10), TimeUs(0));
+        turns.note(TimeUs(1));
+        turns.begin_batch();
+        turns.note(TimeUs(2));
+        turns.note(TimeUs(12));
+        assert_eq!(turns.list(), [Turn { line: 1, time: TimeUs(12) }]);
+    }
+
+    #[test]
+    fn nothing_is_kept_where_nobody_asks() {
+        let mut turns = Turns::new(None, TimeUs(0));
+        turns.note(TimeUs(1));
+        assert_eq!(turns.list(), []);
+    }
+}

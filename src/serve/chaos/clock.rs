@@ -1,0 +1,76 @@
+//! Times as a troubled server stamps them: repeated, stepped back, imported. Pure.
+//!
+//! A shown time is never later than the true one, so that whoever resumes from a time that it
+//! was shown starts early enough.
+
+use super::dice::strikes_all;
+use super::fault::Fault;
+use super::spec::ChaosSpec;
+
+/// Events for which a clock stays back.
+const STEP_EVENTS: usize = 20;
+const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
+/// Years by which an imported event is older: from 1 up to this.
+const IMPORTED_YEARS: u64 = 10;
+
+/// The times that are shown in place of the true ones.
+pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u64> {
+    let step = spec.odds(Fault::Step).map_or(0, |o| o.duration.as_micros());
+    let step_us = u64::try_from(step).unwrap_or(u64::MAX);
+    let mut back_until = 0;
+    let mut shown: Vec<u64> = Vec::with_capacity(times_us.len());
+    for (i, &time_us) in times_us.iter().enumerate() {
+        let event = i as u64;
+        if strikes_all(spec, Fault::Step, event).is_some() {
+            back_until = i + STEP_EVENTS;
+        }
+        let mut back_us = if i < back_until { step_us } else { 0 };
+        if let Some(luck) = strikes_all(spec, Fault::Imported, event) {
+            back_us += YEAR_US + luck.below(0, (IMPORTED_YEARS - 1) * YEAR_US);
+        }
+        let mut time_us = time_us.saturating_sub(back_us).max(1);
+        if let (Some(_), Some(&before_us)) = (strikes_all(spec, Fault::Same, event), shown.last()) {
+            time_us = time_us.min(before_us);
+        }
+        shown.push(time_us);
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_783_175_888_000_000;
+
+    fn shown(spec: &str) -> Vec<u64> {
+        let times: Vec<u64> = (0..1_000).map(|i| T + i * 1_000).collect();
+        let shown = shown_times(&spec.parse().unwrap(), &times);
+        assert!(shown.iter().zip(&times).all(|(shown, true_us)| shown <= true_us));
+        shown
+    }
+
+    #[test]
+    fn without_such_faults_times_are_true() {
+        assert_eq!(shown("close=1")[7], T + 7_000);
+    }
+
+    #[test]
+    fn the_clock_is_back_for_twenty_events_after_a_step() {
+        let shown = shown("step=100:5s");
+        let first = shown.windows(2).position(|w| w[1] < w[0]).unwrap() + 1;
+        let back = &shown[first..first + STEP_EVENTS];
+        let off = |i: usize| T + (first + i) as u64 * 1_000 - 5_000_000;
+        assert!(back.iter().enumerate().all(|(i, &time_us)| time_us == off(i)));
+    }
+
+    #[test]
+    fn some_events_share_a_time_and_some_are_years_older() {
+        let same = shown("same=10");
+        assert!(same.windows(2).filter(|w| w[0] == w[1]).count() > 50);
+        assert!(same.is_sorted());
+        let imported = shown("imported=10");
+        let old = imported.iter().filter(|&&time_us| time_us < T - YEAR_US / 2);
+        assert!((50..200).contains(&old.count()));
+    }
+}

@@ -1,0 +1,119 @@
+//! The recording as another server would tell it: another clock, other seqs, and accounts
+//! interleaved a little differently (protocol/jetstream-v1.md §8). Pure.
+
+use std::collections::HashMap;
+
+use super::dice::Luck;
+
+/// How much later than another server one may see an event, in microseconds. Events of two
+/// accounts change places within this.
+const JITTER_US: u64 = 20_000;
+/// How far two servers' clocks may be from the true time, in microseconds.
+const CLOCK_ERROR_US: i64 = 1_000_000;
+/// Where seqs may start: all of one length, so that lines keep theirs.
+const SEQS: std::ops::Range<u64> = 100_000_000..900_000_000;
+
+/// One event in another server's order.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(in crate::serve) struct Told {
+    /// Its number in the recording.
+    pub event: usize,
+    /// When this server saw it, by its own clock.
+    pub time_us: u64,
+}
+
+/// How far this server's clock is from the recording's.
+pub(in crate::serve) fn clock_error_us(instance: u64) -> i64 {
+    let range = 2 * CLOCK_ERROR_US.unsigned_abs() + 1;
+    Luck::of(instance).below(0, range).cast_signed() - CLOCK_ERROR_US
+}
+
+/// The first seq that this server assigned.
+pub(in crate::serve) fn first_seq(instance: u64) -> u64 {
+    SEQS.start + Luck::of(instance).below(1, SEQS.end - SEQS.start)
+}
+
+/// Tells the recording again. `events` are the times (never decreasing) and accounts. Within
+/// an account the order stays, and events that share a time (the operations of one commit)
+/// still do.
+pub(in crate::serve) fn retell<'a>(
+    instance: u64,
+    events: impl Iterator<Item = (u64, &'a str)>,
+) -> Vec<Told> {
+    let luck = Luck::of(instance);
+    // Per account, the last event's time in the recording and here.
+    let mut last: HashMap<&str, (u64, u64)> = HashMap::new();
+    let mut told: Vec<Told> = Vec::new();
+    for (event, (recorded_us, account)) in events.enumerate() {
+        let seen_us = recorded_us + luck.below(2 + event as u64, JITTER_US);
+        let time_us = match last.get(account) {
+            Some(&(before_us, told_us)) if before_us == recorded_us => told_us,
+            Some(&(_, told_us)) => seen_us.max(told_us),
+            None => seen_us,
+        };
+        last.insert(account, (recorded_us, time_us));
+        told.push(Told { event, time_us });
+    }
+    told.sort_by_key(|t| t.time_us);
+    let clock_error_us = clock_error_us(instance);
+    for event in &mut told {
+        event.time_us = event.time_us.saturating_add_signed(clock_error_us).max(1);
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const T: u64 = 1_783_175_888_000_000;
+    const ACCOUNTS: [&str; 5] = ["a", "b", "c", "d", "e"];
+
+    fn recorded(event: usize) -> (u64, &'static str) {
+        // Every seventh event has a sibling that shares its time.
+        let place = event - usize::from(event % 7 == 6);
+        (T + place as u64 * 1_000, ACCOUNTS[place % 5])
+    }
+
+    fn told(instance: u64) -> Vec<Told> {
+        retell(instance, (0..1_000).map(recorded))
+    }
+
+    #[test]
+    fn servers_tell_the_same_events_in_other_orders_with_other_times() {
+        let (one, two) = (told(1), told(2));
+        assert_eq!(one, told(1));
+        let order = |told: &[Told]| told.iter().map(|t| t.event).collect::<Vec<_>>();
+        assert_ne!(order(&one), order(&two));
+        let mut sorted = order(&one);
+        sorted.sort_unstable();
+        assert_eq!(sorted, (0..1_000).collect::<Vec<_>>());
+        assert_ne!(clock_error_us(1), clock_error_us(2));
+        assert_ne!(first_seq(1), first_seq(2));
+    }
+
+    #[test]
+    fn times_increase_and_are_near_the_recorded_ones() {
+        for instance in 0..20 {
+            let told = told(instance);
+            assert!(told.is_sorted_by_key(|t| t.time_us));
+            let error = clock_error_us(instance);
+            assert!(error.abs() <= CLOCK_ERROR_US);
+            for t in told {
+                let late = t.time_us.saturating_add_signed(-error) - recorded(t.event).0;
+                assert!(late < JITTER_US, "{late}");
+            }
+        }
+    }
+
+    #[test]
+    fn within_an_account_the_order_stays_and_siblings_share_their_time() {
+        let told = told(3);
+        for account in ACCOUNTS {
+            let of = |t: &&Told| recorded(t.event).1 == account;
+            assert!(told.iter().filter(of).is_sorted_by_key(|t| t.event));
+        }
+        let time = |event| told.iter().find(|t| t.event == event).unwrap().time_us;
+        assert!((0..100).all(|i| time(i * 7 + 5) == time(i * 7 + 6)));
+    }
+}

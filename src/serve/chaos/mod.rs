@@ -1,0 +1,104 @@
+//! Faults on purpose: what `--chaos` asks for, and every decision about it. Pure but for two
+//! counters: the tricks on the socket are in `connection`, and what a fault does to times and
+//! seqs is put into `stamps` before the server starts.
+//!
+//! No fault of delivery may lose an event: whoever goes on as the protocol says ends up with
+//! the same events. Only `clamp` and `behind` change what there is to be had.
+
+mod clock;
+mod dice;
+mod fault;
+mod garbage;
+mod instance;
+mod order;
+mod reuse;
+mod spec;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use tokio::sync::watch;
+
+pub use fault::Fault;
+pub use spec::{ChaosError, ChaosSpec, Odds};
+
+pub(super) use clock::shown_times;
+pub(super) use dice::Luck;
+pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
+pub(super) use instance::{clock_error_us, first_seq, retell};
+pub(super) use order::{Order, Swaps};
+
+use super::stamps::Stamps;
+use crate::event::header;
+use reuse::Reuse;
+
+/// The faults of a server, and how far it has come in them.
+#[derive(Debug)]
+pub(super) struct Chaos {
+    spec: ChaosSpec,
+    refusals: AtomicU64,
+    reuse: Option<Reuse>,
+    /// How often the server has crashed.
+    crashes: watch::Sender<u64>,
+}
+
+/// How a connection is refused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Refusal {
+    /// 429, or else 503.
+    pub too_many: bool,
+    pub retry_after_s: u64,
+}
+
+impl Chaos {
+    pub(super) fn new(spec: ChaosSpec, stamps: &Stamps) -> Self {
+        let account = |event| account(&stamps.recorded_line(event));
+        let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, stamps.len(), account));
+        let crashes = watch::Sender::new(0);
+        Self { spec, refusals: AtomicU64::new(0), reuse, crashes }
+    }
+
+    /// Whether a fault happens at an event of a connection.
+    pub(super) fn strikes(&self, fault: Fault, connection: u64, event: u64) -> Option<Luck> {
+        dice::strikes(&self.spec, fault, connection, event)
+    }
+
+    pub(super) fn odds(&self, fault: Fault) -> Option<Odds> {
+        self.spec.odds(fault)
+    }
+
+    /// Whether a connection is refused. 429 and 503 take turns.
+    pub(super) fn refusal(&self, connection: u64) -> Option<Refusal> {
+        let odds = self.spec.odds(Fault::Refuse)?;
+        dice::strikes(&self.spec, Fault::Refuse, connection, 0)?;
+        let before = self.refusals.fetch_add(1, Ordering::Relaxed);
+        let too_many = before.is_multiple_of(2);
+        Some(Refusal { too_many, retry_after_s: odds.duration.as_secs() })
+    }
+
+    /// The event that stands in a slot of the log (see `reuse`) after this many crashes.
+    pub(super) fn event(&self, slot: u64, crashes: u64) -> u64 {
+        self.reuse.as_ref().map_or(slot, |reuse| reuse.event(slot, crashes))
+    }
+
+    /// The crashes so far; changes when the server crashes.
+    pub(super) fn crashes(&self) -> watch::Receiver<u64> {
+        self.crashes.subscribe()
+    }
+
+    /// Takes note that a slot was sent, and returns whether that was one too many: the server
+    /// has crashed.
+    pub(super) fn sent(&self, slot: u64) -> bool {
+        let Some(reuse) = &self.reuse else { return false };
+        let by_now = reuse.crashes_by(slot);
+        self.crashes.send_if_modified(|crashes| {
+            let more = by_now > *crashes;
+            *crashes = by_now.max(*crashes);
+            more
+        })
+    }
+}
+
+/// The DID of a line that was checked when the recording was read.
+pub(super) fn account(line: &[u8]) -> String {
+    header::parse(line).map(|header| header.did.into_owned()).unwrap_or_default()
+}

@@ -1,0 +1,127 @@
+//! `swap`: the order in which a connection's events leave, where now and then two neighbours
+//! change places. Events of one account never do: their order is a promise of the protocol
+//! that nobody could make good again. Pure; time is passed in.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+use crate::serve::feed::Step;
+
+/// How long an event waits for a neighbour to change places with.
+const PATIENCE: Duration = Duration::from_secs(1);
+
+/// The events that were taken from the feed and not sent yet.
+#[derive(Debug, Default)]
+pub(in crate::serve) struct Order {
+    ready: VecDeque<u64>,
+    /// Waits for its neighbour until then.
+    held: Option<(u64, Instant)>,
+}
+
+/// What a swap has to know of an event.
+pub(in crate::serve) trait Swaps {
+    /// Whether it is to change places with the next one.
+    fn strikes(&self, event: u64) -> bool;
+    /// Whether two events are of one account.
+    fn same_account(&self, one: u64, other: u64) -> bool;
+}
+
+impl Order {
+    /// What the connection does next; `feed` is asked for events.
+    pub(in crate::serve) fn next(
+        &mut self,
+        swaps: &impl Swaps,
+        now: Instant,
+        mut feed: impl FnMut() -> Step,
+    ) -> Step {
+        loop {
+            if let Some(event) = self.ready.pop_front() {
+                return Step::Send(event);
+            }
+            match (feed(), self.held) {
+                (Step::Send(event), Some((held, _))) => {
+                    self.held = None;
+                    let pair = match swaps.same_account(held, event) {
+                        true => [held, event],
+                        false => [event, held],
+                    };
+                    self.ready.extend(pair);
+                }
+                (Step::Send(event), None) if swaps.strikes(event) => {
+                    self.held = Some((event, now + PATIENCE));
+                }
+                (Step::WaitUntil(at), Some((_, until))) if now < until => {
+                    return Step::WaitUntil(at.min(until));
+                }
+                (Step::WaitUntil(_) | Step::End, Some((held, _))) => {
+                    self.held = None;
+                    return Step::Send(held);
+                }
+                (step, _) => return step,
+            }
+        }
+    }
+
+    /// Takes an event back that was to be sent: it will be the next one.
+    pub(in crate::serve) fn put_back(&mut self, event: u64) {
+        self.ready.push_front(event);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Every third event is swapped; 3 and 4 are of one account.
+    struct Third;
+
+    impl Swaps for Third {
+        fn strikes(&self, event: u64) -> bool {
+            event.is_multiple_of(3)
+        }
+        fn same_account(&self, one: u64, other: u64) -> bool {
+            (one, other) == (3, 4)
+        }
+    }
+
+    fn sent(steps: Vec<Step>, now: Instant) -> Vec<Step> {
+        let (mut order, mut steps) = (Order::default(), steps.into_iter());
+        let mut feed = || steps.next().unwrap_or(Step::End);
+        let mut sent = Vec::new();
+        loop {
+            let step = order.next(&Third, now, &mut feed);
+            sent.push(step);
+            if step == Step::End {
+                return sent;
+            }
+        }
+    }
+
+    #[test]
+    fn neighbours_change_places_unless_they_are_of_one_account() {
+        let sent = sent((0..8).map(Step::Send).collect(), Instant::now());
+        let expected = [1, 0, 2, 3, 4, 5, 7, 6].map(Step::Send);
+        assert_eq!(sent, [&expected[..], &[Step::End]].concat());
+    }
+
+    #[test]
+    fn an_event_waits_for_its_neighbour_but_not_for_ever() {
+        let now = Instant::now();
+        let mut order = Order::default();
+        let far = now + Duration::from_secs(60);
+        let mut steps = vec![Step::WaitUntil(far), Step::WaitUntil(far), Step::Send(0)];
+        let mut feed = || steps.pop().unwrap_or(Step::End);
+        let until = now + PATIENCE;
+        assert_eq!(order.next(&Third, now, &mut feed), Step::WaitUntil(until));
+        assert_eq!(order.next(&Third, until, &mut feed), Step::Send(0));
+        assert_eq!(order.next(&Third, until, &mut feed), Step::End);
+    }
+
+    #[test]
+    fn the_last_event_has_no_neighbour() {
+        let sent = sent(vec![Step::Send(6)], Instant::now());
+        assert_eq!(sent, [Step::Send(6), Step::End]);
+    }
+}

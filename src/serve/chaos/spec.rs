@@ -1,0 +1,307 @@
+//! `--chaos SPEC`: what goes wrong, and how often. Reading and printing only; what chance
+//! decides is in `dice`, and what a fault does is elsewhere.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::fault::Fault;
+
+/// The longest duration that is taken: beyond it nobody waits to see what happens.
+const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+
+/// What goes wrong on purpose.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ChaosSpec {
+    /// Where all chance comes from.
+    pub seed: u64,
+    odds: [Option<Odds>; Fault::ALL.len()],
+    /// `clamp`: how many events the server holds.
+    pub clamp: Option<u64>,
+    /// `instance`: which server tells the recording.
+    pub instance: Option<u64>,
+    /// `behind`: how far the tip lies behind the recording's end.
+    pub behind: Option<Duration>,
+}
+
+/// How likely a fault is, and how long it lasts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Odds {
+    /// Once in so many events (`refuse`: connections), on average; at least 1.
+    pub one_in: u64,
+    /// Zero for faults that take none.
+    pub duration: Duration,
+}
+
+/// Why a specification was refused.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ChaosError {
+    /// Not of the form `name=value`.
+    #[error("{0:?} has no value: write items like close=100, separated by commas")]
+    NoValue(String),
+    /// No such item.
+    #[error("{name:?} is no fault: write {}", names())]
+    Name {
+        /// What stands there.
+        name: String,
+    },
+    /// A value that the item does not take.
+    #[error("{name}: {value:?} is not {accepted}")]
+    Value {
+        /// The item.
+        name: &'static str,
+        /// What stands there.
+        value: String,
+        /// What it takes.
+        accepted: &'static str,
+    },
+    /// The same item again.
+    #[error("{0} stands there twice: leave one out")]
+    Twice(&'static str),
+}
+
+impl ChaosSpec {
+    /// The odds of a fault; `None` where it never happens.
+    #[must_use]
+    pub fn odds(&self, fault: Fault) -> Option<Odds> {
+        self.odds.get(fault as usize).copied().flatten()
+    }
+
+    fn set(&mut self, fault: Fault, value: &str) -> Result<(), ChaosError> {
+        let accepted = match fault {
+            Fault::Refuse => "N or N:DUR, N a whole number from 1, DUR in whole seconds (0s, 5s)",
+            _ if fault.usual_duration().is_some() => {
+                "N or N:DUR, N a whole number from 1, DUR like 250ms, 2s or 5m"
+            }
+            _ => "a whole number from 1 (on average once in N)",
+        };
+        let refused = || ChaosError::Value { name: fault.name(), value: value.into(), accepted };
+        let (number, duration) = match (value.split_once(':'), fault.usual_duration()) {
+            (Some((number, text)), Some(_)) => (number, read_duration(text).ok_or_else(refused)?),
+            (None, usual) => (value, usual.unwrap_or_default()),
+            (Some(_), None) => return Err(refused()),
+        };
+        let whole_seconds = duration.subsec_nanos() == 0;
+        let one_in = positive(number)
+            .filter(|_| whole_seconds || fault != Fault::Refuse)
+            .ok_or_else(refused)?;
+        match self.odds.get_mut(fault as usize) {
+            Some(Some(_)) => Err(ChaosError::Twice(fault.name())),
+            Some(odds) => {
+                *odds = Some(Odds { one_in, duration });
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+}
+
+/// Every name that an item may have.
+fn names() -> String {
+    let faults = Fault::ALL.iter().map(|f| f.name());
+    let names: Vec<&str> = ["seed"].into_iter().chain(faults).collect();
+    format!("{}, clamp, instance or behind", names.join(", "))
+}
+
+impl FromStr for ChaosSpec {
+    type Err = ChaosError;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        const NUMBER: &str = "a whole number";
+        let mut spec = Self::default();
+        let mut seed = None;
+        for item in text.split(',').map(str::trim) {
+            let (name, value) =
+                item.split_once('=').ok_or_else(|| ChaosError::NoValue(item.to_owned()))?;
+            let refused =
+                |name, accepted| ChaosError::Value { name, value: value.to_owned(), accepted };
+            match name {
+                "seed" => {
+                    let number = value.parse().map_err(|_| refused("seed", NUMBER))?;
+                    once(&mut seed, number, "seed")?;
+                }
+                "clamp" => {
+                    let number = positive(value)
+                        .ok_or_else(|| refused("clamp", "a whole number of events from 1"))?;
+                    once(&mut spec.clamp, number, "clamp")?;
+                }
+                "instance" => {
+                    let number = value.parse().map_err(|_| refused("instance", NUMBER))?;
+                    once(&mut spec.instance, number, "instance")?;
+                }
+                "behind" => {
+                    let duration = read_duration(value)
+                        .ok_or_else(|| refused("behind", "a duration like 250ms, 2s or 5m"))?;
+                    once(&mut spec.behind, duration, "behind")?;
+                }
+                _ => match Fault::ALL.into_iter().find(|f| f.name() == name) {
+                    Some(fault) => spec.set(fault, value)?,
+                    None => return Err(ChaosError::Name { name: name.to_owned() }),
+                },
+            }
+        }
+        spec.seed = seed.unwrap_or(0);
+        Ok(spec)
+    }
+}
+
+fn once<T>(place: &mut Option<T>, value: T, name: &'static str) -> Result<(), ChaosError> {
+    match place.replace(value) {
+        Some(_) => Err(ChaosError::Twice(name)),
+        None => Ok(()),
+    }
+}
+
+fn positive(text: &str) -> Option<u64> {
+    text.parse().ok().filter(|&n| n > 0)
+}
+
+/// A whole number and its unit.
+fn read_duration(text: &str) -> Option<Duration> {
+    let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.split_at(unit_at);
+    let unit_ms = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    let ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
+    Some(Duration::from_millis(ms)).filter(|&d| d <= LONGEST)
+}
+
+/// As [`read_duration`] reads it.
+fn duration_text(duration: Duration) -> String {
+    match duration.subsec_millis() {
+        0 => format!("{}s", duration.as_secs()),
+        _ => format!("{}ms", duration.as_millis()),
+    }
+}
+
+/// Always with the seed, so that what is printed can be played again.
+impl fmt::Display for ChaosSpec {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seed={}", self.seed)?;
+        for fault in Fault::ALL {
+            let Some(odds) = self.odds(fault) else { continue };
+            write!(f, ",{}={}", fault.name(), odds.one_in)?;
+            if fault.usual_duration().is_some() {
+                write!(f, ":{}", duration_text(odds.duration))?;
+            }
+        }
+        if let Some(events) = self.clamp {
+            write!(f, ",clamp={events}")?;
+        }
+        if let Some(instance) = self.instance {
+            write!(f, ",instance={instance}")?;
+        }
+        if let Some(behind) = self.behind {
+            write!(f, ",behind={}", duration_text(behind))?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(text: &str) -> ChaosSpec {
+        text.parse().unwrap()
+    }
+
+    fn refusal(text: &str) -> String {
+        text.parse::<ChaosSpec>().unwrap_err().to_string()
+    }
+
+    #[test]
+    fn items_are_read_with_their_usual_durations() {
+        let spec = read("stall=50,close=7,refuse=3:0s, step=9:250ms,clamp=10,behind=5m");
+        let odds = |fault| spec.odds(fault).map(|o| (o.one_in, o.duration.as_millis()));
+        assert_eq!(odds(Fault::Stall), Some((50, 2_000)));
+        assert_eq!(odds(Fault::Close), Some((7, 0)));
+        assert_eq!(odds(Fault::Refuse), Some((3, 0)));
+        assert_eq!(odds(Fault::Step), Some((9, 250)));
+        assert_eq!(odds(Fault::Drop), None);
+        assert_eq!((spec.seed, spec.clamp, spec.instance), (0, Some(10), None));
+        assert_eq!(spec.behind, Some(Duration::from_secs(300)));
+    }
+
+    #[test]
+    fn what_is_printed_names_the_seed() {
+        assert_eq!(read("close=5").to_string(), "seed=0,close=5");
+        assert_eq!(read("stall=5,seed=9").to_string(), "seed=9,stall=5:2s");
+    }
+
+    #[test]
+    fn a_refusal_names_the_item_its_value_and_what_it_takes() {
+        for (text, words) in [
+            ("", &["\"\" has no value"][..]),
+            ("close", &["\"close\" has no value", "close=100"]),
+            ("clsoe=5", &["\"clsoe\"", "seed, close, drop", "instance or behind"]),
+            ("close=0", &["close: \"0\"", "from 1"]),
+            ("close=5:2s", &["close: \"5:2s\"", "whole number"]),
+            ("close=-1", &["close: \"-1\""]),
+            ("stall=5:2", &["stall: \"5:2\"", "N:DUR", "250ms"]),
+            ("stall=5:99999999h", &["stall"]),
+            ("refuse=5:1500ms", &["refuse: \"5:1500ms\"", "whole seconds"]),
+            ("seed=x", &["seed: \"x\"", "whole number"]),
+            ("clamp=0", &["clamp: \"0\"", "from 1"]),
+            ("behind=2", &["behind: \"2\"", "2s"]),
+            ("close=5,close=6", &["close", "twice"]),
+            ("seed=5,seed=5", &["seed", "twice"]),
+            ("close=5,", &["\"\" has no value"]),
+        ] {
+            for words in words {
+                let message = refusal(text);
+                assert!(message.contains(words), "{text:?}: {message:?} lacks {words:?}");
+            }
+        }
+    }
+
+    fn duration() -> impl Strategy<Value = Duration> {
+        (0..100_000_u64).prop_map(Duration::from_millis)
+    }
+
+    fn odds(fault: Fault) -> BoxedStrategy<Option<Odds>> {
+        let duration = match fault {
+            Fault::Refuse => (0..90_u64).prop_map(Duration::from_secs).boxed(),
+            _ if fault.usual_duration().is_some() => duration().boxed(),
+            _ => Just(Duration::ZERO).boxed(),
+        };
+        let odds = (1..=u64::MAX, duration);
+        proptest::option::of(odds.prop_map(|(one_in, duration)| Odds { one_in, duration })).boxed()
+    }
+
+    fn any_spec() -> impl Strategy<Value = ChaosSpec> {
+        let all: Vec<_> = Fault::ALL.into_iter().map(odds).collect();
+        let rest = (
+            any::<u64>(),
+            proptest::option::of(1..=u64::MAX),
+            any::<Option<u64>>(),
+            proptest::option::of(duration()),
+        );
+        (all, rest).prop_map(|(all, (seed, clamp, instance, behind))| ChaosSpec {
+            seed,
+            odds: std::array::from_fn(|i| all[i]),
+            clamp,
+            instance,
+            behind,
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_printed_reads_as_the_same(spec in any_spec()) {
+            prop_assert_eq!(spec.to_string().parse(), Ok(spec));
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
+            let _ = text.parse::<ChaosSpec>();
+        }
+    }
+}

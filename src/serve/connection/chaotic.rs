@@ -1,0 +1,347 @@
+//! What `--chaos` does to one connection: the tricks on its socket. What happens when is
+//! decided in `serve::chaos`; nothing here runs without that flag.
+
+use futures_util::SinkExt;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::protocol::frame::Frame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
+use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
+
+use super::{BATCH_BYTES, CLOSE_TIMEOUT, Ended, Session, Socket, Stop, Wait, stopped};
+use crate::serve::Shared;
+use crate::serve::chaos::{self, Chaos, Fault, Luck, Order};
+use crate::serve::feed::{Feed, Step};
+
+/// Most parts that an event is sent in.
+const MAX_PARTS: u64 = 4;
+
+/// The troubles of one connection.
+pub(super) struct Mischief<'a> {
+    chaos: &'a Chaos,
+    shared: &'a Shared,
+    connection: u64,
+    /// The server's crashes when the connection was made: it tells the log as it was then.
+    crashes: u64,
+    order: Order,
+    /// The event that waits, and until when.
+    stall: Option<(u64, Instant)>,
+    /// No event is sent any more.
+    mute: bool,
+}
+
+/// What came of an event.
+enum Dealt {
+    /// This many bytes are on their way, or in the socket's buffer.
+    Sent(usize),
+    Wait(Wait),
+}
+
+impl<'a> Mischief<'a> {
+    pub(super) fn new(shared: &'a Shared, connection: u64, crashes: u64) -> Option<Self> {
+        let chaos = shared.chaos.as_ref()?;
+        let order = Order::default();
+        Some(Self { chaos, shared, connection, crashes, order, stall: None, mute: false })
+    }
+
+    fn strikes(&self, fault: Fault, slot: u64) -> Option<Luck> {
+        self.chaos.strikes(fault, self.connection, slot)
+    }
+
+    fn account(&self, slot: u64) -> String {
+        let event = self.chaos.event(slot, self.crashes);
+        chaos::account(&self.shared.timeline.stamps.recorded_line(event))
+    }
+
+    /// Until when an event has to wait; `None` where it does not, or has.
+    fn stalls(&mut self, slot: u64, now: Instant) -> Option<Instant> {
+        let odds = self.chaos.odds(Fault::Stall)?;
+        self.strikes(Fault::Stall, slot)?;
+        if self.stall.is_some_and(|(stalled, _)| stalled == slot) {
+            return None;
+        }
+        let until = now.checked_add(odds.duration)?;
+        self.stall = Some((slot, until));
+        self.order.put_back(slot);
+        Some(until)
+    }
+}
+
+impl chaos::Swaps for &Mischief<'_> {
+    fn strikes(&self, slot: u64) -> bool {
+        Mischief::strikes(self, Fault::Swap, slot).is_some()
+    }
+
+    fn same_account(&self, one: u64, other: u64) -> bool {
+        self.account(one) == self.account(other)
+    }
+}
+
+/// Ready when the server crashes.
+pub(super) async fn crashed(crashes: &mut Option<watch::Receiver<u64>>) {
+    if let Some(crashes) = crashes
+        && crashes.changed().await.is_ok()
+    {
+        return;
+    }
+    std::future::pending().await
+}
+
+impl Session<'_> {
+    /// As `fill`, with trouble.
+    pub(super) async fn fill_with_mischief(
+        &mut self,
+        feed: &mut Feed,
+        mischief: &mut Mischief<'_>,
+    ) -> Result<Wait, Ended> {
+        let now = Instant::now();
+        if mischief.mute {
+            return Ok(Wait::ForClient);
+        }
+        if let Some((_, until)) = mischief.stall
+            && now < until
+        {
+            return Ok(Wait::Until(until));
+        }
+        let mut bytes = 0;
+        let wait = loop {
+            match self.next(feed, mischief, now)? {
+                Step::Send(slot) => match self.deal(slot, mischief, now).await? {
+                    Dealt::Sent(more) => bytes += more,
+                    Dealt::Wait(wait) => break wait,
+                },
+                step => break self.pause(step)?,
+            }
+            if bytes >= BATCH_BYTES {
+                break Wait::Not;
+            }
+        };
+        self.flush_all().await?;
+        Ok(wait)
+    }
+
+    /// The next event. There is no `await` between looking for a crash and encoding what
+    /// comes next, and what comes next is told as of the crashes that this connection knows.
+    fn next(
+        &self,
+        feed: &mut Feed,
+        mischief: &mut Mischief<'_>,
+        now: Instant,
+    ) -> Result<Step, Ended> {
+        if *mischief.chaos.crashes().borrow() != mischief.crashes {
+            return Err(Ended::Fin);
+        }
+        let (wanted, crashes) = (&self.subscription.wanted, mischief.crashes);
+        let mut order = std::mem::take(&mut mischief.order);
+        let step = order.next(&&*mischief, now, || feed.step(wanted, self.shared, now, crashes));
+        mischief.order = order;
+        Ok(step)
+    }
+
+    /// Sends one event, with all that goes wrong before, at and after it.
+    async fn deal(
+        &mut self,
+        slot: u64,
+        mischief: &mut Mischief<'_>,
+        now: Instant,
+    ) -> Result<Dealt, Ended> {
+        if mischief.strikes(Fault::Hang, slot).is_some() {
+            self.flush_all().await?;
+            return Err(Ended::Hang);
+        }
+        if mischief.strikes(Fault::Mute, slot).is_some() {
+            mischief.mute = true;
+            return Ok(Dealt::Wait(Wait::ForClient));
+        }
+        if let Some(until) = mischief.stalls(slot, now) {
+            return Ok(Dealt::Wait(Wait::Until(until)));
+        }
+        let event = mischief.chaos.event(slot, mischief.crashes);
+        let Some(frame) = self.encode(event, slot)? else { return Ok(Dealt::Sent(0)) };
+        let mut bytes = frame.payload().len();
+        bytes += self.disturb(slot, mischief, &frame).await?;
+        if let Some(luck) = mischief.strikes(Fault::Violate, slot) {
+            self.write_raw(chaos::violation(luck)).await?;
+            return Err(Ended::Fin);
+        }
+        if let Some(luck) = mischief.strikes(Fault::Cut, slot) {
+            let wire = wire(&frame)?;
+            let end = 1 + luck.below(0, wire.len() as u64 - 1) as usize;
+            self.write_raw(wire.get(..end).unwrap_or_default()).await?;
+            return Err(Ended::Fin);
+        }
+        if mischief.strikes(Fault::Dribble, slot).is_some() {
+            self.dribble(&wire(&frame)?).await?;
+            // A batch of its own, since the time limit for writing is one for each batch.
+            bytes += BATCH_BYTES;
+        } else if let Some(luck) = mischief.strikes(Fault::Fragment, slot) {
+            self.send_in_parts(&frame, luck).await?;
+        } else {
+            self.put(Message::Frame(frame.clone())).await?;
+        }
+        if mischief.strikes(Fault::Duplicate, slot).is_some() {
+            bytes += frame.payload().len();
+            self.put(Message::Frame(frame)).await?;
+        }
+        self.end_after(slot, mischief).await?;
+        Ok(Dealt::Sent(bytes))
+    }
+
+    /// The ends that come right behind an event.
+    async fn end_after(&mut self, slot: u64, mischief: &Mischief<'_>) -> Result<(), Ended> {
+        let strikes = |fault| mischief.strikes(fault, slot).is_some();
+        if mischief.chaos.sent(slot) || strikes(Fault::Drop) {
+            return Err(Ended::Fin);
+        }
+        if strikes(Fault::Reset) {
+            self.flush_all().await?;
+            return Err(Ended::Reset);
+        }
+        if strikes(Fault::Close) {
+            return Err(Ended::Close(CloseCode::Away, "chaos".to_owned()));
+        }
+        Ok(())
+    }
+
+    /// Sends what comes between events and is none; returns its size.
+    async fn disturb(
+        &mut self,
+        slot: u64,
+        mischief: &Mischief<'_>,
+        event: &Frame,
+    ) -> Result<usize, Ended> {
+        let mut messages = Vec::new();
+        if let Some(luck) = mischief.strikes(Fault::Garbage, slot) {
+            messages.push(self.garbage(luck)?);
+        }
+        if mischief.strikes(Fault::Oversized, slot).is_some() {
+            messages.push(Message::Text(chaos::oversized()));
+        }
+        if let (Some(luck), Some(_)) =
+            (mischief.strikes(Fault::Zstd, slot), self.compressor.as_ref())
+        {
+            messages.push(Message::Binary(match luck.below(0, 4) {
+                0 => chaos::bomb(),
+                _ => chaos::damage(luck, event.payload().to_vec()),
+            }));
+        }
+        if mischief.strikes(Fault::Ping, slot).is_some() {
+            messages.push(Message::Ping(format!("chaos at {slot}").into()));
+        }
+        let bytes = messages.iter().map(Message::len).sum();
+        for message in messages {
+            self.put(message).await?;
+        }
+        Ok(bytes)
+    }
+
+    /// On zstd connections half of the garbage is compressed like events are.
+    fn garbage(&mut self, luck: Luck) -> Result<Message, Ended> {
+        let bytes = chaos::garbage(luck);
+        if let Some(compressor) = &mut self.compressor
+            && luck.below(1, 2) == 0
+        {
+            let packed = compressor.compress(&bytes).map_err(|_| Ended::Quietly)?;
+            return Ok(Message::Binary(packed.into()));
+        }
+        Ok(match Utf8Bytes::try_from(bytes.clone()) {
+            Ok(text) => Message::Text(text),
+            Err(_) => Message::Binary(bytes),
+        })
+    }
+
+    /// Sends a message in fragments, with pings between them.
+    async fn send_in_parts(&mut self, frame: &Frame, luck: Luck) -> Result<(), Ended> {
+        let payload = Bytes::copy_from_slice(frame.payload());
+        let parts = 2 + luck.below(0, MAX_PARTS - 1);
+        let mut opcode = frame.header().opcode;
+        let mut start = 0;
+        for part in 1..=parts {
+            // Anywhere, also within a character, and a part may be empty.
+            let rest = (payload.len() - start) as u64;
+            let end = match part == parts {
+                true => payload.len(),
+                false => start + luck.below(part, rest + 1) as usize,
+            };
+            let part_frame = Frame::message(payload.slice(start..end), opcode, part == parts);
+            self.put(Message::Frame(part_frame)).await?;
+            if part < parts {
+                self.put(Message::Ping("between".into())).await?;
+            }
+            (start, opcode) = (end, OpCode::Data(Data::Continue));
+        }
+        Ok(())
+    }
+
+    async fn dribble(&mut self, wire: &[u8]) -> Result<(), Ended> {
+        self.flush_all().await?;
+        for byte in wire {
+            self.write_unbuffered(std::slice::from_ref(byte)).await?;
+            // The client gets a chance to see the byte alone.
+            tokio::task::yield_now().await;
+        }
+        Ok(())
+    }
+
+    /// Puts a message into the socket's buffer.
+    async fn put(&mut self, message: Message) -> Result<(), Ended> {
+        self.socket.feed(message).await.map_err(|_| Ended::Quietly)
+    }
+
+    /// As `flush`, within the time limit of a batch.
+    async fn flush_all(&mut self) -> Result<(), Ended> {
+        self.socket.flush().await.map_err(|_| Ended::Quietly)
+    }
+
+    /// Writes bytes that the library would not.
+    async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.flush_all().await?;
+        self.write_unbuffered(bytes).await
+    }
+
+    /// Only after a flush.
+    async fn write_unbuffered(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+        self.socket.get_mut().write_all(bytes).await.map_err(|_| Ended::Quietly)
+    }
+
+    /// Ends with a FIN: what was sent arrives.
+    pub(super) async fn hang_up(&mut self) {
+        let goodbye = async {
+            self.socket.flush().await.ok()?;
+            let stream = self.socket.get_mut();
+            stream.shutdown().await.ok()?;
+            // Closing with unread input would make the system send an RST.
+            drain(stream).await;
+            Some(())
+        };
+        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+    }
+
+    /// Keeps the connection open and does nothing, until the client goes away.
+    pub(super) async fn vanish(&mut self, stop: &mut Stop) {
+        tokio::select! {
+            () = stopped(stop) => {}
+            () = drain(self.socket.get_mut()) => {}
+        }
+    }
+}
+
+/// Ends with an RST, once the socket is dropped.
+pub(super) fn reset(socket: &Socket) {
+    // Where the system refuses, the connection ends with a FIN.
+    let _ = socket.get_ref().set_zero_linger();
+}
+
+/// Reads until the other side closes.
+async fn drain(stream: &mut tokio::net::TcpStream) {
+    let mut sink = [0; 4_096];
+    while matches!(stream.read(&mut sink).await, Ok(1..)) {}
+}
+
+/// A frame's bytes.
+fn wire(frame: &Frame) -> Result<Vec<u8>, Ended> {
+    let mut bytes = Vec::with_capacity(frame.len());
+    frame.clone().format(&mut bytes).map_err(|_| Ended::Quietly)?;
+    Ok(bytes)
+}

@@ -1,0 +1,313 @@
+//! Whose file is it? Opens a file to write on at its end, and refuses where that would tear,
+//! repeat or spoil something. What an earlier run wrote beyond its last checkpoint is cut off.
+
+use std::fs::{self, File, OpenOptions, TryLockError};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::{Path, PathBuf};
+
+use super::record::{OutputRecord, OutputState, TAIL_BYTES, Tail};
+
+/// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
+const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
+
+/// A file that is ours to write on, locked.
+#[derive(Debug)]
+pub struct Claimed {
+    /// The file; writes go to its end.
+    pub file: File,
+    /// Its length now.
+    pub length_bytes: u64,
+    /// Its end.
+    pub tail: Tail,
+    /// What was cut off.
+    pub cut_bytes: u64,
+}
+
+/// Why a file can't be written on. Every message names the file and the way out.
+#[derive(Debug, thiserror::Error)]
+pub enum ClaimError {
+    /// Not a file.
+    #[error("{} is a directory: name a file in it", .0.display())]
+    Directory(PathBuf),
+    /// Something that has no length.
+    #[error("{} is {what}, where nothing can be cut off again: leave --output out and redirect stdout there", path.display())]
+    NotRegular {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        what: &'static str,
+    },
+    /// Nowhere to put it.
+    #[error("the directory {} does not exist: make it first, or name a file elsewhere", .0.display())]
+    NoDirectory(PathBuf),
+    /// A file in place of the directory.
+    #[error("{} is no directory, so no file can be in it: name a file elsewhere", .0.display())]
+    NotInDirectory(PathBuf),
+    /// The system forbids it.
+    #[error("can't write to {}: {cause}; make it writable for this user, or name another file", path.display())]
+    Denied {
+        /// The file or its directory.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+    /// Somebody else's bytes.
+    #[error("{} holds {} that this consumer did not write: go on behind them with --append, or name another file", path.display(), bytes(*found_bytes))]
+    Foreign {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+    },
+    /// Nothing there.
+    #[error("{} is gone, or was moved; it held {}: put it back, or begin a new one with --append", path.display(), bytes(*recorded_bytes))]
+    Gone {
+        /// The file.
+        path: PathBuf,
+        /// The length that was saved.
+        recorded_bytes: u64,
+    },
+    /// Too little there.
+    #[error("{} has {}, and had {} at the saved position: put the file back, or go on behind its end with --append", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
+    Shorter {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// The length that was saved.
+        recorded_bytes: u64,
+    },
+    /// Something else there.
+    #[error("{} is not the file that was written, or was edited: put it back, or go on behind its end with --append", .0.display())]
+    Changed(PathBuf),
+    /// Too much there.
+    #[error("{} has {}, and the last run ended at {}: somebody else wrote to it; go on behind its end with --append, or name another file", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
+    Longer {
+        /// The file.
+        path: PathBuf,
+        /// Its length.
+        found_bytes: u64,
+        /// The length that was saved.
+        recorded_bytes: u64,
+    },
+    /// Not what its name says.
+    #[error("{} is no zstd file, so nothing compressed can follow in it: name another file", .0.display())]
+    NotZstd(PathBuf),
+    /// Another process writes it.
+    #[error("{} is being written by another process: stop that one, or name another file", .0.display())]
+    Locked(PathBuf),
+    /// Anything else.
+    #[error("can't use {}: {cause}", path.display())]
+    Failed {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        cause: io::Error,
+    },
+}
+
+fn bytes(n: u64) -> String {
+    crate::display::units::counted(n, "byte")
+}
+
+impl ClaimError {
+    /// Whether a person has to write something differently, and no retry would help.
+    #[must_use]
+    pub fn is_usage(&self) -> bool {
+        !matches!(self, Self::Locked(_) | Self::Failed { .. })
+    }
+
+    fn from_io(path: &Path, cause: io::Error) -> Self {
+        let path = path.to_owned();
+        match cause.kind() {
+            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+                Self::Denied { path, cause }
+            }
+            ErrorKind::NotFound => {
+                Self::NoDirectory(path.parent().unwrap_or(Path::new(".")).to_owned())
+            }
+            _ => Self::Failed { path, cause },
+        }
+    }
+}
+
+/// Opens `path` to write on behind its end. `record` is what is known of it; `append` takes
+/// what is there, whoever wrote it. A plain file gets a line feed where it ends in none.
+///
+/// # Errors
+/// [`ClaimError`]; the file is then as it was.
+pub fn claim(
+    path: &Path,
+    record: Option<&OutputRecord>,
+    append: bool,
+    is_compressed: bool,
+) -> Result<Claimed, ClaimError> {
+    check_kind(path)?;
+    if let Some(record) = record.filter(|record| record.length_bytes > 0 && !append)
+        && !path.exists()
+    {
+        let recorded_bytes = record.length_bytes;
+        return Err(ClaimError::Gone { path: path.to_owned(), recorded_bytes });
+    }
+    let failed = |cause| ClaimError::from_io(path, cause);
+    let file = open_locked(path)?;
+    let found_bytes = file.metadata().map_err(failed)?.len();
+    let judged = match record {
+        Some(record) => judge(&file, found_bytes, record),
+        None if found_bytes == 0 => Ok((0, Tail::default())),
+        None => Err(ClaimError::Foreign { path: path.to_owned(), found_bytes }),
+    };
+    let (length_bytes, tail) = match judged {
+        Err(ClaimError::Failed { path, cause }) => {
+            return Err(ClaimError::Failed { path, cause });
+        }
+        Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),
+        judged => judged?,
+    };
+    if is_compressed && length_bytes > 0 && !is_zstd(&file).map_err(failed)? {
+        return Err(ClaimError::NotZstd(path.to_owned()));
+    }
+    let cut_bytes = found_bytes - length_bytes;
+    if cut_bytes > 0 {
+        cut(&file, length_bytes).map_err(failed)?;
+    }
+    let mut claimed = Claimed { file, length_bytes, tail, cut_bytes };
+    if !is_compressed && claimed.tail.last().is_some_and(|byte| byte != b'\n') {
+        claimed.file.write_all(b"\n").and_then(|()| claimed.file.sync_data()).map_err(failed)?;
+        claimed.tail.push(b"\n");
+        claimed.length_bytes += 1;
+    }
+    Ok(claimed)
+}
+
+/// Cuts a file that a killed run left behind to its recorded length. Returns how much was
+/// cut off. A file of which nothing counts may be missing.
+///
+/// # Errors
+/// [`ClaimError`]; the file is then as it was.
+pub fn cut_back(record: &OutputRecord) -> Result<u64, ClaimError> {
+    let path = &record.path;
+    if !path.exists() {
+        let recorded_bytes = record.length_bytes;
+        return match recorded_bytes {
+            0 => Ok(0),
+            _ => Err(ClaimError::Gone { path: path.clone(), recorded_bytes }),
+        };
+    }
+    check_kind(path)?;
+    let failed = |cause| ClaimError::from_io(path, cause);
+    let file = open_locked(path)?;
+    let found_bytes = file.metadata().map_err(failed)?.len();
+    let (length_bytes, _) = judge(&file, found_bytes, record)?;
+    if found_bytes > length_bytes {
+        cut(&file, length_bytes).map_err(failed)?;
+    }
+    Ok(found_bytes - length_bytes)
+}
+
+/// Whether the name is free: nothing is there, or an empty file that loses nothing.
+#[must_use]
+pub fn is_free(path: &Path) -> bool {
+    match fs::metadata(path) {
+        Ok(found) => found.is_file() && found.len() == 0,
+        Err(error) => error.kind() == ErrorKind::NotFound,
+    }
+}
+
+/// Makes the entry of a new file in its directory last through a power cut.
+///
+/// # Errors
+/// As the system reports.
+pub fn sync_directory(path: &Path) -> io::Result<()> {
+    #[cfg(unix)]
+    if let Some(directory) = path.parent() {
+        match File::open(directory)?.sync_all() {
+            // Some file systems have nothing to sync there, and say so like this.
+            Err(error) if error.kind() == ErrorKind::InvalidInput => {}
+            synced => return synced,
+        }
+    }
+    Ok(())
+}
+
+/// Looks before it opens: opening a pipe that nobody reads would wait for ever.
+fn check_kind(path: &Path) -> Result<(), ClaimError> {
+    let Ok(found) = fs::metadata(path) else { return Ok(()) };
+    if found.is_dir() {
+        return Err(ClaimError::Directory(path.to_owned()));
+    }
+    if found.is_file() {
+        return Ok(());
+    }
+    Err(ClaimError::NotRegular { path: path.to_owned(), what: kind(&found) })
+}
+
+#[cfg(unix)]
+fn kind(found: &fs::Metadata) -> &'static str {
+    use std::os::unix::fs::FileTypeExt as _;
+    let kind = found.file_type();
+    if kind.is_fifo() {
+        "a pipe"
+    } else if kind.is_socket() {
+        "a socket"
+    } else {
+        "a device"
+    }
+}
+
+#[cfg(not(unix))]
+fn kind(_found: &fs::Metadata) -> &'static str {
+    "no regular file"
+}
+
+fn open_locked(path: &Path) -> Result<File, ClaimError> {
+    // Every write goes to the end, so that even a program that ignores the lock is not
+    // overwritten.
+    let opened = OpenOptions::new().read(true).append(true).create(true).open(path);
+    let file = opened.map_err(|cause| ClaimError::from_io(path, cause))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(ClaimError::Locked(path.to_owned())),
+        Err(TryLockError::Error(cause)) => Err(ClaimError::Failed { path: path.to_owned(), cause }),
+    }
+}
+
+/// How much of the file counts, and the end of that part.
+fn judge(file: &File, found_bytes: u64, record: &OutputRecord) -> Result<(u64, Tail), ClaimError> {
+    let (path, recorded_bytes) = (record.path.clone(), record.length_bytes);
+    if found_bytes < recorded_bytes {
+        return Err(ClaimError::Shorter { path, found_bytes, recorded_bytes });
+    }
+    let tail = read_tail(file, recorded_bytes)
+        .map_err(|cause| ClaimError::Failed { path: path.clone(), cause })?;
+    if tail.hash() != record.tail_hash {
+        return Err(ClaimError::Changed(path));
+    }
+    if found_bytes > recorded_bytes && record.state != OutputState::Open {
+        return Err(ClaimError::Longer { path, found_bytes, recorded_bytes });
+    }
+    Ok((recorded_bytes, tail))
+}
+
+fn read_tail(mut file: &File, length_bytes: u64) -> io::Result<Tail> {
+    let from = length_bytes.saturating_sub(TAIL_BYTES as u64);
+    file.seek(SeekFrom::Start(from))?;
+    let mut bytes = Vec::new();
+    file.take(length_bytes - from).read_to_end(&mut bytes)?;
+    Ok(Tail::new(bytes))
+}
+
+fn is_zstd(mut file: &File) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut head = Vec::new();
+    file.take(4).read_to_end(&mut head)?;
+    Ok(head == ZSTD_MAGIC || (head.len() == 4 && head.ends_with(&ZSTD_SKIPPABLE)))
+}
+
+fn cut(file: &File, length_bytes: u64) -> io::Result<()> {
+    file.set_len(length_bytes)?;
+    file.sync_data()
+}

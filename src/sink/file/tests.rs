@@ -1,0 +1,167 @@
+use super::*;
+use crate::position::turns::Turns;
+
+const HOUR_US: u64 = 3_600_000_000;
+
+/// A sink in a directory of its own, and what it announced.
+struct Bench {
+    home: tempfile::TempDir,
+    sink: FileSink,
+    turns: Turns,
+    begun: Vec<String>,
+}
+
+impl Bench {
+    fn new(name: &str, rotate: Option<Rotate>) -> Self {
+        let home = tempfile::tempdir().unwrap();
+        Self::at(home, name, rotate)
+    }
+
+    fn at(home: tempfile::TempDir, name: &str, rotate: Option<Rotate>) -> Self {
+        let naming = Naming::new(&home.path().join(name), rotate).unwrap();
+        let turns = Turns::new(rotate.map(Rotate::period_us), TimeUs(0));
+        let sink = FileSink::new(naming, false, vec![], None).unwrap();
+        Self { home, sink, turns, begun: Vec::new() }
+    }
+
+    /// Writes lines, each with its time, as one batch.
+    fn write(&mut self, lines: &[(u64, &str)]) -> Result<(), Refusal> {
+        let mut batch = Batch::default();
+        self.turns.begin_batch();
+        for (time, line) in lines {
+            batch.push(line.as_bytes());
+            self.turns.note(TimeUs(*time));
+        }
+        let begun = &mut self.begun;
+        let mut announce = |record: &OutputRecord| {
+            let name = record.path.file_name().unwrap().to_str().unwrap();
+            let length = record.path.metadata().unwrap().len();
+            assert_eq!(length, record.length_bytes, "asked before the first byte");
+            begun.push(name.to_owned());
+            Ok(())
+        };
+        self.sink.write(&batch, self.turns.list(), &mut announce)
+    }
+
+    fn read(&self, name: &str) -> String {
+        fs::read_to_string(self.home.path().join(name)).unwrap()
+    }
+}
+
+/// Names and lengths in a checkpoint, with their states.
+fn told(outputs: &[Output]) -> Vec<(String, u64, OutputState)> {
+    let told = |output: &Output| {
+        let record = &output.record;
+        let name = record.path.file_name().unwrap().to_str().unwrap().to_owned();
+        (name, record.length_bytes, record.state)
+    };
+    outputs.iter().map(told).collect()
+}
+
+#[test]
+fn files_turn_exactly_between_two_events_and_never_back() {
+    let mut bench = Bench::new("%FT%H", Some(Rotate::Hourly));
+    bench.write(&[(1, "a"), (HOUR_US - 1, "b"), (HOUR_US, "c"), (5, "d")]).unwrap();
+    bench.write(&[(HOUR_US - 1, "e"), (3 * HOUR_US, "f")]).unwrap();
+    assert_eq!(bench.begun, ["1970-01-01T00", "1970-01-01T01", "1970-01-01T03"]);
+    assert_eq!(bench.read("1970-01-01T00"), "a\nb\n");
+    assert_eq!(bench.read("1970-01-01T01"), "c\nd\ne\n");
+    assert_eq!(bench.read("1970-01-01T03"), "f\n");
+    let (open, done) = (OutputState::Open, OutputState::Done);
+    assert_eq!(
+        told(&bench.sink.settle().unwrap()),
+        [
+            ("1970-01-01T00".to_owned(), 4, done),
+            ("1970-01-01T01".to_owned(), 6, done),
+            ("1970-01-01T03".to_owned(), 2, open),
+        ]
+    );
+    assert_eq!(told(&bench.sink.settle().unwrap()), []);
+}
+
+#[test]
+fn a_file_of_a_size_ends_after_the_line_that_reaches_it() {
+    let mut bench = Bench::new("x.ndjson", Some(Rotate::Size(6)));
+    bench.write(&[(1, "12"), (2, "45"), (3, "a"), (4, "long line"), (5, "b")]).unwrap();
+    bench.write(&[(6, "cd"), (7, "e")]).unwrap();
+    assert_eq!(bench.begun, ["x.ndjson", "x.1.ndjson", "x.2.ndjson"]);
+    assert_eq!(bench.read("x.ndjson"), "12\n45\n");
+    assert_eq!(bench.read("x.1.ndjson"), "a\nlong line\n");
+    assert_eq!(bench.read("x.2.ndjson"), "b\ncd\ne\n");
+}
+
+#[test]
+fn a_file_of_a_size_has_the_time_of_its_first_event_and_takes_no_name_twice() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("x-0.ndjson"), "theirs\n").unwrap();
+    fs::write(home.path().join("x-2.ndjson"), "").unwrap();
+    let mut bench = Bench::at(home, "x-%s.ndjson", Some(Rotate::Size(4)));
+    let second = 1_000_000;
+    bench.write(&[(1, "abc"), (2, "def"), (2 * second, "ghi"), (second, "jkl")]).unwrap();
+    assert_eq!(bench.begun, ["x-0.1.ndjson", "x-0.2.ndjson", "x-2.ndjson", "x-2.1.ndjson"]);
+    assert_eq!(bench.read("x-0.ndjson"), "theirs\n");
+    assert_eq!(bench.read("x-2.1.ndjson"), "jkl\n");
+}
+
+#[test]
+fn what_is_not_settled_can_be_cut_off_again() {
+    let mut bench = Bench::new("%FT%H", Some(Rotate::Hourly));
+    bench.write(&[(1, "a")]).unwrap();
+    assert_eq!(bench.sink.settle().unwrap().len(), 1);
+    bench.write(&[(2, "b"), (HOUR_US, "c"), (2 * HOUR_US, "d")]).unwrap();
+    bench.sink.cut_back().unwrap();
+    assert_eq!(bench.read("1970-01-01T00"), "a\n");
+    assert_eq!(bench.read("1970-01-01T01") + &bench.read("1970-01-01T02"), "");
+}
+
+#[test]
+fn a_file_of_others_in_the_way_is_refused() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("1970-01-01T01"), "theirs\n").unwrap();
+    let mut bench = Bench::at(home, "%FT%H", Some(Rotate::Hourly));
+    let refusal = bench.write(&[(1, "a"), (HOUR_US, "b")]).unwrap_err().to_string();
+    assert!(refusal.contains("T01 holds 7 bytes that this consumer did not write"), "{refusal}");
+    assert_eq!(bench.read("1970-01-01T01"), "theirs\n");
+}
+
+#[test]
+fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
+    let home = tempfile::tempdir().unwrap();
+    for (what, disturb) in [
+        ("was cut", (|path| fs::write(path, "")) as fn(&Path) -> io::Result<()>),
+        ("was written to", |path| {
+            OpenOptions::new().append(true).open(path)?.write_all(b"theirs\n")
+        }),
+        ("was moved or removed", |path| fs::remove_file(path)),
+        ("was replaced", |path| fs::remove_file(path).and_then(|()| fs::write(path, "12\n"))),
+    ] {
+        let name = what.replace(' ', "-");
+        let naming = Naming::new(&home.path().join(&name), Some(Rotate::Size(100))).unwrap();
+        let path = home.path().join(name);
+        let mut sink = FileSink::new(naming, false, vec![], None).unwrap();
+        let mut batch = Batch::default();
+        batch.push(b"12");
+        sink.write(&batch, &[], &mut |_| Ok(())).unwrap();
+        disturb(&path).unwrap();
+        let refusal = sink.settle().unwrap_err().to_string();
+        assert!(refusal.contains(what), "{refusal}");
+    }
+}
+
+#[test]
+fn append_takes_a_file_of_others_until_it_is_full() {
+    let home = tempfile::tempdir().unwrap();
+    fs::write(home.path().join("a"), "12\n").unwrap();
+    fs::write(home.path().join("b"), "long enough\n").unwrap();
+    for (name, first, second) in [("a", "12\n3\n", "456\n"), ("b", "long enough\n", "3\n456\n")] {
+        let naming = Naming::new(&home.path().join(name), Some(Rotate::Size(5))).unwrap();
+        let mut sink = FileSink::new(naming, true, vec![], None).unwrap();
+        let mut batch = Batch::default();
+        batch.push(b"3");
+        batch.push(b"456");
+        sink.write(&batch, &[], &mut |_| Ok(())).unwrap();
+        assert_eq!(fs::read_to_string(home.path().join(name)).unwrap(), first);
+        let next = home.path().join(format!("{name}.1"));
+        assert_eq!(fs::read_to_string(next).unwrap(), second);
+    }
+}

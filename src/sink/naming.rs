@@ -1,0 +1,258 @@
+//! What files are called: a name with fields for the time, and numbers where a name is taken.
+//! Knows names only; whether a file exists is asked elsewhere.
+
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use jiff::fmt::strtime;
+
+use super::rotation::Rotate;
+use crate::position::TimeUs;
+
+/// 2026-01-01T00:00:00Z, an instant to try names with.
+const TRIAL_US: u64 = 1_767_225_600_000_000;
+const HOUR_US: u64 = 3_600_000_000;
+/// Two periods so many hours apart must have different names: the next hour, the other half
+/// of the clock, the next day, weekday, month and year.
+const APART_HOURS: [u64; 6] = [1, 12, 24, 7 * 24, 31 * 24, 365 * 24];
+
+/// Why a name can't be used.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NameError {
+    /// No name at all.
+    #[error("{0:?} names no file: write the path of a file, or - for stdout")]
+    NoFile(PathBuf),
+    /// Not text.
+    #[error("{0:?} is not UTF-8: give the file another name")]
+    NotUtf8(PathBuf),
+    /// A directory that would change with the time.
+    #[error("{0:?} has a field in a directory's name: put fields in the name of the file only")]
+    FieldInDirectory(PathBuf),
+    /// Not a field.
+    #[error(
+        "{name:?}: {cause}: write fields as strftime does (%Y-%m-%dT%H), and %% for a percent sign"
+    )]
+    BadField {
+        /// The name.
+        name: String,
+        /// What is wrong with it.
+        cause: String,
+    },
+    /// A field that gives what no name may hold.
+    #[error(
+        "{name:?} would become {example:?}, which is no file name: use other fields (%Y-%m-%d)"
+    )]
+    BadResult {
+        /// The name.
+        name: String,
+        /// What came of it.
+        example: String,
+    },
+    /// Two periods would share a file.
+    #[error("{name:?} does not tell {what} apart: add {fields} to the name")]
+    Ambiguous {
+        /// The name.
+        name: String,
+        /// Hours or days.
+        what: &'static str,
+        /// The fields that do.
+        fields: &'static str,
+    },
+}
+
+/// How the files of a run are called.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Naming {
+    /// Where they are.
+    pub directory: PathBuf,
+    /// Their name; with `rotate` its fields are not filled in.
+    pub name: String,
+    /// How they follow each other; `None` for a single file.
+    pub rotate: Option<Rotate>,
+}
+
+impl Naming {
+    /// Reads a path as a person gave it.
+    ///
+    /// # Errors
+    /// [`NameError`].
+    pub fn new(given: &Path, rotate: Option<Rotate>) -> Result<Self, NameError> {
+        let text = given.to_str().ok_or_else(|| NameError::NotUtf8(given.to_owned()))?;
+        let name = given.file_name().and_then(|name| name.to_str());
+        let Some(name) = name.filter(|_| !text.ends_with(std::path::is_separator)) else {
+            return Err(NameError::NoFile(given.to_owned()));
+        };
+        let directory = given.parent().filter(|d| !d.as_os_str().is_empty());
+        let directory = directory.unwrap_or(Path::new(".")).to_owned();
+        let naming = Self { directory, name: name.to_owned(), rotate };
+        if let Some(rotate) = rotate {
+            if naming.directory.to_str().is_some_and(|d| d.contains('%')) {
+                return Err(NameError::FieldInDirectory(given.to_owned()));
+            }
+            naming.check(rotate)?;
+        }
+        Ok(naming)
+    }
+
+    /// Whether the files are compressed.
+    #[must_use]
+    pub fn is_compressed(&self) -> bool {
+        self.name.ends_with(".zst")
+    }
+
+    /// The path with its fields not filled in: what the state file knows it by.
+    #[must_use]
+    pub fn pattern(&self) -> String {
+        self.directory.join(&self.name).to_string_lossy().into_owned()
+    }
+
+    /// The file of an instant, with a number where it is not 0.
+    #[must_use]
+    pub fn path(&self, time: TimeUs, number: u32) -> PathBuf {
+        let name = match self.rotate {
+            // Every field was tried before the run began.
+            Some(_) => fill_in(&self.name, time).unwrap_or_else(|_| self.name.clone()),
+            None => self.name.clone(),
+        };
+        self.directory.join(numbered(&name, number))
+    }
+
+    fn check(&self, rotate: Rotate) -> Result<(), NameError> {
+        let name = || self.name.clone();
+        let trial = |us| {
+            fill_in(&self.name, TimeUs(us))
+                .map_err(|cause| NameError::BadField { name: name(), cause })
+        };
+        let example = trial(TRIAL_US)?;
+        let is_bad = |c: char| std::path::is_separator(c) || c.is_control();
+        if example.contains(is_bad) || matches!(&*example, "" | "." | "..") {
+            return Err(NameError::BadResult { name: name(), example });
+        }
+        let (least_hours, what, fields) = match rotate {
+            Rotate::Hourly => (1, "hours", "%Y-%m-%dT%H"),
+            Rotate::Daily => (24, "days", "%Y-%m-%d"),
+            Rotate::Size(_) => return Ok(()),
+        };
+        for hours in APART_HOURS.into_iter().filter(|hours| *hours >= least_hours) {
+            if trial(TRIAL_US + hours * HOUR_US)? == example {
+                return Err(NameError::Ambiguous { name: name(), what, fields });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The name with the fields of an instant in UTC.
+fn fill_in(name: &str, time: TimeUs) -> Result<String, String> {
+    // No calendar reaches the times that a lying server may send.
+    let us = i64::try_from(time.0).unwrap_or(i64::MAX);
+    let time = Timestamp::from_microsecond(us).unwrap_or(Timestamp::MAX);
+    strtime::format(name, time).map_err(|error| error.to_string())
+}
+
+/// The name with a number before its extensions.
+fn numbered(name: &str, number: u32) -> String {
+    if number == 0 {
+        return name.to_owned();
+    }
+    let (stem, extensions) = name.split_at(extensions_at(name));
+    format!("{stem}.{number}{extensions}")
+}
+
+/// Where the extensions begin: the last one, and the one before `.zst`. Only what begins with
+/// a letter is one, so that a version or a date stays with the stem.
+fn extensions_at(name: &str) -> usize {
+    let last = |name: &str| {
+        let at = name.rfind('.').filter(|at| *at > 0)?;
+        let begins = name.get(at + 1..)?.chars().next()?;
+        begins.is_ascii_alphabetic().then_some(at)
+    };
+    let Some(at) = last(name) else { return name.len() };
+    let stem = name.get(..at).unwrap_or(name);
+    if name.ends_with(".zst") { last(stem).unwrap_or(at) } else { at }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn naming(name: &str, rotate: Option<Rotate>) -> Naming {
+        Naming::new(Path::new(name), rotate).unwrap()
+    }
+
+    fn refusal(name: &str, rotate: Rotate) -> String {
+        Naming::new(Path::new(name), Some(rotate)).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn numbers_stand_before_the_extensions() {
+        for (name, first, second) in [
+            ("posts.ndjson.zst", "posts.1.ndjson.zst", "posts.2.ndjson.zst"),
+            ("posts.ndjson", "posts.1.ndjson", "posts.2.ndjson"),
+            ("posts.zst", "posts.1.zst", "posts.2.zst"),
+            ("posts", "posts.1", "posts.2"),
+            (".hidden", ".hidden.1", ".hidden.2"),
+            (".hidden.zst", ".hidden.1.zst", ".hidden.2.zst"),
+            ("a.2026-11-24.ndjson", "a.2026-11-24.1.ndjson", "a.2026-11-24.2.ndjson"),
+            ("v1.2", "v1.2.1", "v1.2.2"),
+            ("größe.ndjson", "größe.1.ndjson", "größe.2.ndjson"),
+        ] {
+            assert_eq!(
+                [numbered(name, 0), numbered(name, 1), numbered(name, 2)],
+                [name, first, second]
+            );
+        }
+    }
+
+    #[test]
+    fn fields_hold_the_event_time_in_utc() {
+        let hourly = naming("d/p-%Y%m%dT%H.ndjson", Some(Rotate::Hourly));
+        let time = TimeUs(1_783_175_888_186_668);
+        assert_eq!(hourly.path(time, 0), Path::new("d/p-20260704T14.ndjson"));
+        assert_eq!(hourly.path(time, 3), Path::new("d/p-20260704T14.3.ndjson"));
+        assert_eq!(hourly.pattern(), "d/p-%Y%m%dT%H.ndjson");
+        // A year that no calendar has is no reason to stop.
+        let _ = hourly.path(TimeUs(u64::MAX), 0);
+    }
+
+    #[test]
+    fn without_rotation_a_percent_sign_is_one() {
+        let plain = naming("100%H.ndjson", None);
+        assert_eq!(plain.path(TimeUs(0), 0), Path::new("./100%H.ndjson"));
+    }
+
+    #[test]
+    fn names_that_tell_periods_apart_are_taken() {
+        for name in ["%s", "%Y-%m-%dT%H", "%F-%H", "%Y%j%H", "%y%m%d%I%p", "%Y-%m-%d_%T"] {
+            naming(name, Some(Rotate::Hourly));
+            naming(name, Some(Rotate::Daily));
+        }
+        naming("%F", Some(Rotate::Daily));
+        naming("posts.ndjson", Some(Rotate::Size(1)));
+        naming("posts-%s.ndjson.zst", Some(Rotate::Size(1)));
+    }
+
+    #[test]
+    fn names_that_do_not_are_refused_with_the_fields_that_would() {
+        for name in ["p", "%H", "%F", "%d%H", "%m-%dT%H", "%FT%I", "%a%H", "%%Y%%m%%d%%H"] {
+            let told = refusal(name, Rotate::Hourly);
+            assert!(told.ends_with("add %Y-%m-%dT%H to the name"), "{told}");
+        }
+        for name in ["p", "%d", "%m-%d", "%Y-%m", "%a"] {
+            let told = refusal(name, Rotate::Daily);
+            assert!(told.ends_with("days apart: add %Y-%m-%d to the name"), "{told}");
+        }
+    }
+
+    #[test]
+    fn what_can_be_no_name_is_refused() {
+        assert!(refusal("%D-%H", Rotate::Hourly).contains("no file name"));
+        assert!(refusal("%F%n", Rotate::Daily).contains("no file name"));
+        assert!(refusal("%!-%F", Rotate::Daily).contains("write fields as strftime does"));
+        assert!(refusal("%Y/%F", Rotate::Daily).contains("in a directory's name"));
+        for name in ["", "/", "..", "a/", "a/.."] {
+            let told = Naming::new(Path::new(name), None).unwrap_err();
+            assert_eq!(told, NameError::NoFile(PathBuf::from(name)));
+        }
+    }
+}

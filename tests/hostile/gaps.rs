@@ -1,0 +1,200 @@
+//! Events that the server no longer has, and servers that are not where the output is: found
+//! by comparing what came with what was asked, told with both ends, kept in the state file.
+
+use crate::support::run::{Run, Tail};
+use crate::support::scripted::Step::{Accept, Hang, Send};
+use crate::support::scripted::{Scripted, Step, text};
+use crate::support::{FIRST_US, Scratch, events, run};
+use crate::{cut, stay};
+
+const S: u64 = 1_000_000;
+
+/// A post of number `i`, `seconds` behind the first instant.
+fn post(i: u64, seconds: u64, seq: Option<u64>) -> String {
+    crate::post(i, FIRST_US + seconds * S, seq)
+}
+
+/// Runs until `count` lines are there.
+fn tail(server: &Scripted, count: usize, flags: &[&str]) -> Run {
+    Tail::of(server).flags(&["-n", &count.to_string()]).flags(flags).run()
+}
+
+/// Five events, and five that come an hour later.
+fn before_and_after(seqs: bool) -> (Vec<String>, Vec<String>) {
+    let seq = |i| seqs.then_some(500 + i);
+    let before = (0..5).map(|i| post(i, i, seq(i))).collect();
+    let after = (900..905).map(|i| post(i, 3_600 + i, seq(i))).collect();
+    (before, after)
+}
+
+#[test]
+fn a_server_that_forgot_leaves_a_gap_that_is_told_with_both_ends() {
+    let (before, after) = before_and_after(true);
+    let server = Scripted::start([cut(&before), stay(&after)]);
+    let run = tail(&server, 10, &[]);
+    run.ends_with(0).prints(before.iter().chain(&after));
+    run.says(&[
+        "gap from seq 504 at 2026-07-04T14:38:12.000000Z to seq 1400 at 2026-07-04T15:53:08.000000Z (1h14m): the server no longer holds these events",
+        "1 gap",
+    ]);
+}
+
+#[test]
+fn a_legacy_server_that_forgot_leaves_a_gap() {
+    let (before, after) = before_and_after(false);
+    let server = Scripted::start([cut(&before), stay(&after)]);
+    let run = tail(&server, 10, &["--join", "single"]);
+    run.ends_with(0).prints(before.iter().chain(&after));
+    run.says(&["gap from 2026-07-04T14:38:12.000000Z to 2026-07-04T15:53:08.000000Z"]);
+}
+
+#[test]
+fn on_gap_fail_stops_in_front_of_it_and_a_later_run_may_pass() {
+    let (before, after) = before_and_after(true);
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let server = Scripted::start([cut(&before), stay(&after), stay(&after), stay(&after)]);
+    let run = |flags: &[&str]| {
+        let flags = [&["--consumer", "c"], flags].concat();
+        Tail::of(&server).state(state.clone()).flags(&flags).run()
+    };
+    let failed = run(&["--on-gap", "fail"]);
+    failed.ends_with(4).prints(&before);
+    failed.says(&["--on-gap warn", "stopped at a gap", "saved seq 504"]);
+    let again = run(&["--on-gap", "fail", "--cursor", "auto"]);
+    again.ends_with(4).prints([""; 0]);
+    let passed = run(&["--cursor", "auto", "-n", "5"]);
+    passed.ends_with(0).prints(&after).says(&["gap from seq 504"]);
+
+    let shown = run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let gaps = shown["gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 1, "one hole, met three times: {shown}");
+    assert_eq!((&gaps[0]["from_seq"], &gaps[0]["to_seq"]), (&504.into(), &1400.into()));
+}
+
+#[test]
+fn a_consumer_with_another_filter_has_no_gap() {
+    let scratch = Scratch::new();
+    let (before, after) = before_and_after(true);
+    let server = Scripted::start([stay(&before), stay(&after)]);
+    let run = |flags: &[&str]| {
+        Tail::of(&server).state(scratch.path("state.db")).flags(&["-n", "5"]).flags(flags).run()
+    };
+    run(&["--consumer", "c"]).ends_with(0);
+    let other = ["--consumer", "c", "--cursor", "auto", "-c", "app.bsky.feed.post"];
+    run(&other).ends_with(0).prints(&after).never_says("gap");
+}
+
+#[test]
+fn a_start_older_than_all_that_the_server_holds_is_a_gap() {
+    let events = events(5, true);
+    let hour_before = (FIRST_US - 3_600 * S).to_string();
+    let server = Scripted::start([stay(&events)]);
+    let run = tail(&server, 5, &["--cursor", &hour_before]);
+    run.ends_with(0).prints(&events);
+    run.says(&["gap from 2026-07-04T13:38:08.000000Z to seq 100", "(1h00m)"]);
+
+    let server = Scripted::start([stay(&events)]);
+    let run = tail(&server, 5, &["--cursor", "7", "--on-gap", "fail"]);
+    run.ends_with(4).prints([""; 0]).says(&["gap from seq 7 to seq 100"]);
+
+    // With a list of accounts silence proves nothing.
+    let server = Scripted::start([stay(&events)]);
+    let dids = ["-d", "did:plc:even,did:plc:odd", "--cursor", &hour_before];
+    tail(&server, 5, &dids).ends_with(0).never_says("gap");
+}
+
+#[test]
+fn a_seq_that_lies_ahead_is_told() {
+    let events = events(5, true);
+    let server = Scripted::start([stay(&events)]);
+    let run = tail(&server, 5, &["--cursor", "9000"]);
+    run.ends_with(0).prints(&events).says(&["seq 9000 lies ahead"]).never_says("gap");
+}
+
+#[test]
+fn numbers_given_anew_are_not_believed() {
+    let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
+    // The server lost its log and counts from 1 again; it still has the events.
+    let anew: Vec<_> = (0..30).map(|i| post(i, i, Some(1 + i))).collect();
+    // Its counter is past the number that is asked for: another event has that number now.
+    let reused: Vec<_> = (0..30).map(|i| post(i, i, Some(480 + i))).collect();
+    for renumbered in [anew, reused] {
+        let from = if renumbered[0].contains(r#""cursor":1,"#) { 25 } else { 28 };
+        let server = Scripted::start([cut(&old), stay(&renumbered[from..]), stay(&renumbered)]);
+        let run = tail(&server, 30, &[]);
+        run.ends_with(0).prints(old.iter().chain(&renumbered[20..]));
+        run.says(&["sequence numbers were given anew"]).never_says("gap");
+        let asked: Vec<String> =
+            server.asked()[1..].iter().map(|asked| asked.query("cursor")[0].clone()).collect();
+        let by_time = (FIRST_US + 14 * S).to_string();
+        assert!(asked[0].parse::<u64>().unwrap() < 600, "{asked:?}");
+        assert_eq!(asked[1], by_time);
+    }
+}
+
+#[test]
+fn what_a_server_says_under_new_numbers_is_resumed_by_them() {
+    let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
+    let anew: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
+    let server =
+        Scripted::start([cut(&old), stay(&anew[25..]), cut(&anew[10..50]), stay(&anew[39..])]);
+    let run = tail(&server, 60, &[]);
+    run.ends_with(0).prints(old.iter().chain(&anew[20..])).never_says("gap");
+    let cursor: u64 = server.asked()[3].query("cursor")[0].parse().unwrap();
+    assert!((30..=50).contains(&cursor), "{cursor}");
+}
+
+#[test]
+fn a_host_that_lags_is_left_for_another_and_nothing_of_it_is_printed() {
+    let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, Some(500 + i))).collect();
+    // It sends what the others sent long ago, at the pace of life.
+    let old: Vec<_> = (0..40).map(|i| post(1_000 + i, i, Some(20 + i))).collect();
+    let lagging = {
+        let mut steps = vec![Accept];
+        for line in old {
+            steps.push(Step::Pause(std::time::Duration::from_millis(500)));
+            steps.push(Send(text(line)));
+        }
+        steps.push(Hang);
+        steps
+    };
+    let lags = Scripted::start([lagging]);
+    let good = Scripted::start([cut(&events[..20]), vec![], stay(&events[8..])]);
+    let flags = ["--host", &lags.host(), "-n", "40"];
+    let run = Tail::of(&good).flags(&flags).run();
+    run.ends_with(0).prints(&events).says(&["lags behind"]).never_says("gap");
+}
+
+#[test]
+fn a_legacy_host_that_lags_repeats_nothing() {
+    let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, None)).collect();
+    let old: Vec<_> = (0..50).map(|i| post(1_000 + i, i, None)).collect();
+    let both = [&old[..], &events].concat();
+    let good = Scripted::start([cut(&events[..20]), vec![]]);
+    let lags = Scripted::start([stay(&both)]);
+    let flags = ["--host", &lags.host(), "-n", "40", "--join", "single"];
+    Tail::of(&good).flags(&flags).run().ends_with(0).prints(&events).never_says("gap");
+}
+
+#[test]
+fn another_host_that_forgot_leaves_a_gap() {
+    let (before, after) = before_and_after(true);
+    let first = Scripted::start([cut(&before), vec![]]);
+    let other = Scripted::start([stay(&after)]);
+    let run = Tail::of(&first).flags(&["--host", &other.host(), "-n", "10"]).run();
+    run.ends_with(0).prints(before.iter().chain(&after));
+    run.says(&["gap from 2026-07-04T14:38:12.000000Z", "showed nothing of what was written last"]);
+}
+
+#[test]
+fn the_first_host_is_preferred_again_only_where_asked_and_once_it_is_well() {
+    let events = events(40, true);
+    let look = || stay(&events[20..30]);
+    let first = Scripted::start([cut(&events[..10]), vec![], look(), look(), stay(&events)]);
+    let other = Scripted::start([stay(&events[..20])]);
+    let flags = ["--host", &other.host(), "-n", "40", "--prefer-first=50ms"];
+    let run = Tail::of(&first).flags(&flags).run();
+    run.ends_with(0).prints(&events).says(&["is well again: going back to it"]);
+}

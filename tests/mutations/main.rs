@@ -1,0 +1,121 @@
+//! The harness is held to its own promise: builds that are broken on purpose must fail in it,
+//! by a lost or a repeated event. A mutation that survives means that a promise is watched by
+//! nobody.
+//!
+//! ```sh
+//! cargo test --test mutations -- --ignored
+//! ```
+//!
+//! All mutations are built at once, into one program that asks a variable which of them to
+//! be: one compilation instead of many. `SKYTAIL_MUTATION` picks some by a part of their name.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+#![allow(dead_code, reason = "the harness is used in part")]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+#[path = "../torture/judge.rs"]
+mod judge;
+#[path = "../torture/lane.rs"]
+mod lane;
+#[path = "../torture/lanes.rs"]
+mod lanes;
+#[path = "../torture/life.rs"]
+mod life;
+#[path = "../torture/proxy.rs"]
+mod proxy;
+#[path = "../torture/recording.rs"]
+mod recording;
+#[path = "../torture/report.rs"]
+mod report;
+#[path = "../torture/rig.rs"]
+mod rig;
+
+mod build;
+mod table;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use judge::Breach;
+use lane::Setting;
+use table::{MUTATIONS, Mutation};
+
+/// How long a mutation may go undetected.
+const HUNT: Duration = Duration::from_secs(40);
+/// Seeds tried with it; an attempt that is not over by then counts as a survival.
+const SEEDS: [u64; 2] = [11, 12];
+/// Mutations hunted at the same time.
+const HUNTERS: usize = 3;
+
+/// How a mutation was found out, or what happened instead.
+fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
+    let began = Instant::now();
+    let lane = lanes::lane(mutation.lane);
+    for seed in SEEDS {
+        let until = began + HUNT * (1 + u32::from(seed == SEEDS[1])) / 2;
+        let variable = Some((build::VARIABLE, mutation.name));
+        let setting = Setting { client: program, seed, until, variable };
+        let (totals, outcome) = lane.run(&setting);
+        let Err(failure) = outcome else { continue };
+        let took = began.elapsed();
+        let _ = std::fs::remove_dir_all(&failure.directory);
+        return match mutation.breaches.contains(&failure.verdict.breach) {
+            true => {
+                Ok(format!("{:?} after {took:.1?}, {} kills", failure.verdict.breach, totals.kills))
+            }
+            false => Err(format!("failed for another reason:\n{failure}")),
+        };
+    }
+    Err(format!("survived {:?} in lane {:?}", began.elapsed(), mutation.lane))
+}
+
+#[test]
+#[ignore = "builds another program; a minute or two"]
+fn every_mutation_is_found_out() {
+    let picked = std::env::var("SKYTAIL_MUTATION").unwrap_or_default();
+    let program = build::all(MUTATIONS);
+    let unchanged = Setting {
+        client: &program,
+        seed: 1,
+        until: Instant::now() + Duration::from_secs(5),
+        variable: None,
+    };
+    if let (_, Err(failure)) = lanes::lane("v2").run(&unchanged) {
+        panic!("fails without any mutation, too:\n{failure}");
+    }
+    let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(|m| m.name.contains(&picked)).collect();
+    let next = std::sync::atomic::AtomicUsize::new(0);
+    let survivors = std::sync::Mutex::new(Vec::new());
+    std::thread::scope(|scope| {
+        for _ in 0..HUNTERS {
+            scope.spawn(|| {
+                while let Some(mutation) =
+                    chosen.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
+                {
+                    match hunt(mutation, &program) {
+                        Ok(how) => println!("{:28} {how}", mutation.name),
+                        Err(told) => {
+                            println!("{:28} NOT FOUND OUT: {told}", mutation.name);
+                            survivors.lock().unwrap().push(mutation.name);
+                        }
+                    }
+                }
+            });
+        }
+    });
+    assert_eq!(survivors.into_inner().unwrap(), [""; 0], "not found out");
+}
+
+#[test]
+fn every_mutation_still_fits_the_sources() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    build::mutated(root, MUTATIONS);
+    for mutation in MUTATIONS {
+        assert!(mutation.breaches.iter().all(|breach| *breach != Breach::Failed));
+        lanes::lane(mutation.lane);
+        for edit in mutation.edits {
+            assert!(edit.new.contains(&format!(r#"crate::is_mutant("{}")"#, mutation.name)));
+        }
+    }
+}

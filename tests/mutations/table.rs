@@ -1,0 +1,159 @@
+//! The mutations. Each replaces a text of the sources, which must stand there exactly once, by
+//! one that does the wrong thing where `crate::is_mutant` says so.
+
+use super::judge::Breach::{self, Ahead, Lost, Repeated};
+
+/// A way of being wrong.
+pub struct Mutation {
+    /// What it is called, in its own edits, too.
+    pub name: &'static str,
+    /// What it changes.
+    pub edits: &'static [Edit],
+    /// The lane that finds it out,
+    pub lane: &'static str,
+    /// by one of these.
+    pub breaches: &'static [Breach],
+}
+
+/// A change of one file.
+pub struct Edit {
+    /// Below the root.
+    pub file: &'static str,
+    /// What stands there, once.
+    pub old: &'static str,
+    /// What stands there instead.
+    pub new: &'static str,
+}
+
+/// All of them.
+pub const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "takes-time-for-identity",
+        edits: &[Edit {
+            file: "src/pipeline/sieve.rs",
+            old: "let is_known = identity.is_some_and(|identity| self.window.contains(identity));",
+            new: r#"let is_late = mark.time <= self.window.latest();
+        let is_known = match crate::is_mutant("takes-time-for-identity") {
+            true => is_late,
+            false => identity.is_some_and(|identity| self.window.contains(identity)),
+        };"#,
+        }],
+        lane: "v2",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "resumes-v2-at-the-newest",
+        edits: &[Edit {
+            file: "src/pipeline/reader/attempts.rs",
+            old: "(ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),",
+            new: r#"(ServerKind::V2, Some(seq)) if is_same && has_seq => {
+            let is_mutant = crate::is_mutant("resumes-v2-at-the-newest");
+            Asked::Seq(position.newest.seq.filter(|_| is_mutant).unwrap_or(seq))
+        }"#,
+        }],
+        lane: "v2 reuse",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "fails-over-to-the-newest",
+        edits: &[Edit {
+            file: "src/pipeline/reader/attempts.rs",
+            old: "_ => Asked::Instant(position.latest_time.minus_us(rewind_us)),",
+            new: r#"_ if crate::is_mutant("fails-over-to-the-newest") => Asked::Instant(position.newest.time),
+        _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),"#,
+        }],
+        lane: "legacy failover",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "forgets-at-a-failover",
+        edits: &[Edit {
+            file: "src/position/window.rs",
+            old: "if milestone.is_before(mark) {",
+            new: r#"if milestone.is_before(mark) && !crate::is_mutant("forgets-at-a-failover") {"#,
+        }],
+        lane: "legacy failover",
+        breaches: &[Repeated],
+    },
+    Mutation {
+        name: "resumes-at-the-newest",
+        edits: &[Edit {
+            file: "src/pipeline/reader/attempts.rs",
+            old: "(ServerKind::Legacy, _) if is_same => Asked::Instant(position.rewind_to.time),",
+            new: r#"(ServerKind::Legacy, _) if is_same => Asked::Instant(
+            if crate::is_mutant("resumes-at-the-newest") { position.newest.time } else { position.rewind_to.time },
+        ),"#,
+        }],
+        lane: "legacy wild times",
+        breaches: &[Repeated],
+    },
+    Mutation {
+        name: "saves-before-writing",
+        edits: &[Edit {
+            file: "src/pipeline/writer.rs",
+            old: "        let stop = &self.stop;\n        match self.sink.write_all(",
+            new: r#"        if crate::is_mutant("saves-before-writing")
+            && let (Ok(delivered), Some(resume), Some(saver)) =
+                (self.sink.write_all(b"", || None), self.sieve.resume(), &self.saver)
+        {
+            saver.save(Checkpoint::new(&delivered, resume));
+        }
+        let stop = &self.stop;
+        match self.sink.write_all("#,
+        }],
+        lane: "v2 slow reader",
+        breaches: &[Lost, Ahead],
+    },
+    Mutation {
+        name: "takes-queued-for-written",
+        edits: &[Edit {
+            file: "src/pipeline/writer.rs",
+            old: "self.sieve.refused(&batch, pending, refused.accepted_bytes);",
+            new: r#"let queued = crate::is_mutant("takes-queued-for-written").then(|| batch.bytes().len());
+                self.sieve.refused(&batch, pending, queued.unwrap_or(refused.accepted_bytes));"#,
+        }],
+        lane: "v2 slow reader",
+        breaches: &[Lost, Ahead],
+    },
+    Mutation {
+        name: "forgets-identities",
+        edits: &[Edit {
+            file: "src/pipeline/sieve.rs",
+            old: "Some(Resume { position, identities: self.window.identities() })",
+            new: r#"let is_forgetful = crate::is_mutant("forgets-identities");
+        let identities = if is_forgetful { Vec::new() } else { self.window.identities() };
+        Some(Resume { position, identities })"#,
+        }],
+        lane: "legacy",
+        breaches: &[Repeated],
+    },
+    Mutation {
+        name: "leaves-out-the-rkey",
+        edits: &[Edit {
+            file: "src/event/identity.rs",
+            old: "self.part(&commit.rkey);",
+            new: r#"if !crate::is_mutant("leaves-out-the-rkey") {
+                    self.part(&commit.rkey);
+                }"#,
+        }],
+        lane: "legacy",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "never-joins",
+        edits: &[
+            Edit {
+                file: "src/pipeline/reader/join.rs",
+                old: "self.limits.join == JoinMode::Auto",
+                new: r#"!crate::is_mutant("never-joins") && self.limits.join == JoinMode::Auto"#,
+            },
+            Edit {
+                file: "src/pipeline/reader/horizon.rs",
+                old: "(replays && join == JoinMode::Auto).then(",
+                new: r#"(replays && join == JoinMode::Auto && !crate::is_mutant("never-joins")).then("#,
+            },
+        ],
+        lane: "legacy live",
+        breaches: &[Lost],
+    },
+];

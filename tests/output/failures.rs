@@ -1,0 +1,165 @@
+//! Output that fails in the middle: what the state file says stays true, and the next run
+//! goes on without a gap, a duplicate or a torn line.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+use crate::bench::Bench;
+use crate::support::tail::tail_command;
+
+/// A file system of its own, so that it can be full or read-only. Unmounted on drop.
+struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`, with the reason printed, where nothing may be mounted.
+    fn new(at: PathBuf, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()]);
+        if !mounted {
+            println!("skipped: mounting a small file system needs root");
+            return None;
+        }
+        Some(Self(at))
+    }
+
+    fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+fn mount(args: &[&str]) -> bool {
+    Command::new("mount").args(args).output().is_ok_and(|output| output.status.success())
+}
+
+#[test]
+fn a_full_disk_ends_the_run_at_its_last_checkpoint() {
+    for (name, more, room) in [
+        ("out.ndjson", &["--checkpoint-events", "100"][..], "3m"),
+        ("out.ndjson.zst", &["--checkpoint-events", "100"], "1m"),
+        ("out.ndjson", &["--rotate", "500KiB"], "3m"),
+        ("out-%FT%H.ndjson", &["--rotate", "hourly"], "3m"),
+    ] {
+        let bench = Bench::new(10_000, 1_000_000);
+        let Some(disk) = Disk::new(bench.files.clone(), room) else { return };
+        let file = bench.file(name);
+        let flags = [&["-o", &*file], more].concat();
+        for _ in 0..2 {
+            let ended = bench.run(&flags);
+            assert_eq!(ended.code(), 1, "{}", ended.stderr);
+            for words in ["can't write to", "out", "No space left", "free some space"] {
+                assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
+            }
+            bench.assert_state_is_true();
+            bench.assert_files_hold(bench.saved());
+            assert!(bench.rows().iter().all(|row| row.state != "open"), "{:?}", bench.rows());
+        }
+        disk.remount("size=64m");
+        bench.run_well(&flags);
+        bench.assert_files_are_the_recording();
+    }
+}
+
+#[test]
+fn a_read_only_disk_is_refused() {
+    let bench = Bench::new(10, 1_000_000);
+    let Some(disk) = Disk::new(bench.files.clone(), "1m") else { return };
+    let file = bench.file("out.ndjson");
+    bench.run_well(&["-o", &file, "-n", "5"]);
+    disk.remount("ro");
+    for (file, more) in [
+        (&*file, &[][..]),
+        (&bench.file("new.ndjson"), &[]),
+        (&bench.file("%F.ndjson"), &["--rotate", "daily"]),
+    ] {
+        let ended = bench.run(&[&["-o", file], more].concat());
+        assert_eq!(ended.code(), 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains("Read-only file system"), "{}", ended.stderr);
+    }
+    disk.remount("rw");
+    bench.run_well(&["-o", &file]);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn a_limit_on_file_sizes_is_told_and_the_next_run_goes_on() {
+    let bench = Bench::new(20_000, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["-o", &*file, "--checkpoint-every", "50ms"];
+    let inner = tail_command(&bench.scratch.path(""), &bench.flags(&flags));
+    let mut command = Command::new("sh");
+    // 8 MiB; the unit of POSIX is 512 bytes, that of bash 1024.
+    command.args(["-c", "ulimit -f 16384; exec \"$@\"", "sh"]);
+    command.arg(inner.get_program()).args(inner.get_args());
+    crate::support::at_home(&mut command, &bench.scratch.path(""));
+    let output = command.output().unwrap();
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{stderr}");
+    assert!(stderr.contains("File too large") && stderr.contains("ulimit -f"), "{stderr}");
+    bench.assert_state_is_true();
+    bench.assert_files_hold(bench.saved());
+    bench.run_well(&flags);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn a_position_that_can_not_be_saved_is_not_claimed() {
+    let bench = Bench::new(5_000, 5_000);
+    let file = bench.file("out.ndjson");
+    bench.run_well(&["-o", &file, "-n", "1000"]);
+    bench.sql(
+        "CREATE TRIGGER broken BEFORE INSERT ON consumers BEGIN SELECT raise(ABORT, 'broken'); END",
+    );
+    let ended = bench.run(&["-o", &file, "-n", "1000", "--checkpoint-events", "10"]);
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("a restart would cut them off"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("the position was not saved"), "{}", ended.stderr);
+    bench.sql("DROP TRIGGER broken");
+    assert_eq!(bench.saved(), 1000);
+    bench.assert_state_is_true();
+    bench.run_well(&["-o", &file]);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn a_file_that_can_not_be_remembered_is_not_begun() {
+    let bench = Bench::new(5_000, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["-o", &*file, "--rotate", "100KiB"];
+    bench.run_well(&[&flags[..], &["-n", "10"]].concat());
+    bench.sql(
+        "CREATE TRIGGER broken BEFORE INSERT ON outputs WHEN new.length_bytes = 0
+         BEGIN SELECT raise(ABORT, 'broken'); END",
+    );
+    let ended = bench.run(&flags);
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(
+        ended.stderr.contains("out.1.ndjson, since that can't be remembered"),
+        "{}",
+        ended.stderr
+    );
+    bench.sql("DROP TRIGGER broken");
+    bench.assert_state_is_true();
+    bench.run_well(&flags);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn a_file_that_is_moved_away_ends_the_run() {
+    let bench = Bench::new(100, 5_000);
+    let (file, moved) = (bench.file("out.ndjson"), bench.file("moved.ndjson"));
+    let flags = ["-o", &*file, "--demo", "--consumer", "d", "--checkpoint-every", "10ms"];
+    let run = crate::support::tail::TailProcess::start(&bench.scratch.path(""), &flags);
+    bench.wait_for_bytes(1);
+    std::fs::rename(&file, &moved).unwrap();
+    let ended = run.wait();
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("out.ndjson was moved or removed"), "{}", ended.stderr);
+    assert!(ended.stderr.contains("use --rotate"), "{}", ended.stderr);
+}

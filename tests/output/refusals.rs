@@ -1,0 +1,207 @@
+//! Files that must not be written: each refused before anything is dialled, with the file,
+//! what is wrong with it and the way out; and left as it was.
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::process::Command;
+
+use crate::bench::Bench;
+use crate::support::Scratch;
+use crate::support::tail::tail;
+
+/// Nobody listens there: a run that dials would give up with 3.
+const NOWHERE: [&str; 4] = ["--host", "127.0.0.1:1", "--max-retries", "0"];
+
+#[track_caller]
+fn refused(scratch: &Scratch, flags: &[&str], words: &[&str]) {
+    let flags = [&NOWHERE[..], flags].concat();
+    let ended = tail(&scratch.path(""), &flags);
+    assert_eq!((ended.code(), ended.rest.len()), (2, 0), "{}", ended.stderr);
+    for words in words {
+        assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
+    }
+}
+
+fn append_to(path: &str, bytes: &[u8]) {
+    fs::OpenOptions::new().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[test]
+fn what_is_no_file_is_refused() {
+    let scratch = Scratch::new();
+    let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
+    fs::create_dir(path("directory")).unwrap();
+    fs::write(path("text"), "").unwrap();
+    assert!(Command::new("mkfifo").arg(path("pipe")).status().unwrap().success());
+    for (name, words) in [
+        (path("directory"), &["directory is a directory: name a file in it"][..]),
+        (path("directory/"), &["names no file"]),
+        (path("missing/out"), &["the directory", "missing does not exist: make it first"]),
+        (path("text/out"), &["text is no directory"]),
+        (path("pipe"), &["pipe is a pipe", "redirect stdout"]),
+        ("/dev/full".to_owned(), &["/dev/full is a device"]),
+        ("/dev/stdout".to_owned(), &["redirect stdout"]),
+    ] {
+        refused(&scratch, &["-o", &name], words);
+    }
+}
+
+#[test]
+fn names_and_flags_that_do_not_fit_are_refused() {
+    let scratch = Scratch::new();
+    let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
+    let (plain, fields) = (path("a.ndjson"), path("%F/%H.ndjson"));
+    refused(&scratch, &["-o", &plain, "--rotate", "hourly"], &["--output", "add %Y-%m-%dT%H"]);
+    refused(&scratch, &["-o", &plain, "--rotate", "daily"], &["--output", "add %Y-%m-%d"]);
+    refused(&scratch, &["-o", &fields, "--rotate", "daily"], &["in a directory's name"]);
+    refused(&scratch, &["-o", &plain, "--rotate", "weekly"], &["hourly, daily, or a size"]);
+    refused(&scratch, &["--rotate", "daily"], &["--rotate", "name one with --output FILE"]);
+    refused(&scratch, &["-o", "-", "--append"], &["--append", "name one with --output FILE"]);
+}
+
+#[test]
+fn a_file_of_others_is_refused_and_taken_with_append() {
+    let bench = Bench::new(100, 5_000);
+    let file = bench.file("out.ndjson");
+    fs::write(&file, "theirs, and no line feed").unwrap();
+    let words = [&*file, "holds 24 bytes", "--append"];
+    refused(&bench.scratch, &["-o", &file, "--consumer", "c"], &words);
+    assert_eq!(fs::read(&file).unwrap(), b"theirs, and no line feed");
+    bench.run_well(&["-o", &file, "--append", "-n", "10"]);
+    bench.run_well(&["-o", &file, "-n", "10"]);
+    let expected = format!("theirs, and no line feed\n{}\n", bench.recorded[..20].join("\n"));
+    assert_eq!(fs::read_to_string(&file).unwrap(), expected);
+}
+
+#[test]
+fn an_empty_file_is_as_good_as_none() {
+    let bench = Bench::new(100, 5_000);
+    let file = bench.file("out.ndjson");
+    fs::write(&file, "").unwrap();
+    bench.run_well(&["-o", &file, "--append"]);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn a_file_that_changed_behind_our_back_is_refused() {
+    let bench = Bench::new(1000, 5_000);
+    let file = bench.file("out.ndjson");
+    bench.run_well(&["-o", &file, "-n", "100"]);
+    let sound = fs::read(&file).unwrap();
+    let flags = ["-o", &*file, "--consumer", "c"];
+
+    append_to(&file, b"theirs\n");
+    refused(&bench.scratch, &flags, &[&file, "somebody else wrote to it", "--append"]);
+    fs::write(&file, &sound[..sound.len() - 10]).unwrap();
+    refused(&bench.scratch, &flags, &[&file, "at the saved position", "--append"]);
+    let mut edited = sound.clone();
+    *edited.iter_mut().rev().nth(60_000).unwrap() ^= 1;
+    fs::write(&file, &edited).unwrap();
+    refused(&bench.scratch, &flags, &[&file, "was edited", "--append"]);
+    fs::remove_file(&file).unwrap();
+    refused(&bench.scratch, &flags, &[&file, "is gone", "--append"]);
+    assert!(!fs::exists(&file).unwrap());
+
+    fs::write(&file, &sound).unwrap();
+    bench.run_well(&["-o", &file]);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn append_goes_on_behind_a_change_and_changes_nothing_where_there_is_none() {
+    let bench = Bench::new(1000, 5_000);
+    let file = bench.file("out.ndjson");
+    bench.run_well(&["-o", &file, "--append", "-n", "100"]);
+    append_to(&file, b"theirs");
+    bench.run_well(&["-o", &file, "--append", "-n", "100"]);
+    let text = fs::read_to_string(&file).unwrap();
+    let expected = format!(
+        "{}\ntheirs\n{}\n",
+        bench.recorded[..100].join("\n"),
+        bench.recorded[100..200].join("\n"),
+    );
+    assert!(text == expected);
+    // As a service would restart it: what a kill left is cut all the same.
+    fs::remove_file(&file).unwrap();
+    let run = bench.start(&["-o", &file, "--append", "--checkpoint-every", "1h"]);
+    bench.wait_for_bytes(1);
+    run.signal("KILL");
+    run.wait();
+    let ended = bench.run_well(&["-o", &file, "--append"]);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text == bench.recorded[200..].join("\n") + "\n", "{}", ended.stderr);
+}
+
+#[test]
+fn what_a_kill_left_is_cut_with_a_warning_that_counts_it() {
+    let bench = Bench::new(1000, 5_000);
+    let file = bench.file("out.ndjson");
+    let run = bench.start(&["-o", &file, "--checkpoint-every", "1h"]);
+    bench.wait_for_bytes(1);
+    run.signal("KILL");
+    run.wait();
+    let ended = bench.run_well(&["-o", &file]);
+    assert!(ended.stderr.contains("the last run was killed: cut "), "{}", ended.stderr);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn plain_text_is_not_continued_with_zstd() {
+    let bench = Bench::new(10, 5_000);
+    let file = bench.file("out.zst");
+    fs::write(&file, "plain\n").unwrap();
+    refused(&bench.scratch, &["-o", &file, "--append"], &[&file, "is no zstd file"]);
+    assert_eq!(fs::read(&file).unwrap(), b"plain\n");
+}
+
+#[test]
+fn two_runs_on_one_file_are_refused() {
+    let bench = Bench::new(100, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["-o", &*file, "--demo", "--consumer", "first"];
+    let first = crate::support::tail::TailProcess::start(&bench.scratch.path(""), &flags);
+    bench.wait_for_bytes(1);
+    let ended = bench.run(&["-o", &file, "--append"]);
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("is being written by another process"), "{}", ended.stderr);
+    first.signal("INT");
+    assert_eq!(first.wait().code(), 0);
+    let text = fs::read_to_string(&file).unwrap();
+    assert!(text.lines().all(|line| line.starts_with('{') && line.ends_with('}')));
+}
+
+#[test]
+fn what_may_not_be_written_is_refused() {
+    let scratch = Scratch::new();
+    let home = scratch.path("home");
+    fs::create_dir(&home).unwrap();
+    let owned = scratch.path("owned.ndjson");
+    fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&owned).unwrap();
+    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let may_become = Command::new("setpriv")
+        .args(nobody)
+        .args([env!("CARGO_BIN_EXE_skytail"), "--version"])
+        .output()
+        .is_ok_and(|output| output.status.success());
+    if !may_become {
+        println!("skipped: this needs root, setpriv, and a binary that everybody may run");
+        return;
+    }
+    for path in [scratch.path("."), home.clone()] {
+        let open = |mode| std::os::unix::fs::PermissionsExt::from_mode(mode);
+        fs::set_permissions(&path, open(if path == home { 0o777 } else { 0o755 })).unwrap();
+    }
+    let inside = scratch.path("new.ndjson");
+    let rotated = scratch.path("%F.ndjson");
+    for (path, more) in [(&owned, &[][..]), (&inside, &[]), (&rotated, &["--rotate", "daily"])] {
+        let mut command = Command::new("setpriv");
+        crate::support::at_home(&mut command, &home);
+        command.args(nobody).args([env!("CARGO_BIN_EXE_skytail"), "tail", "-o"]).arg(path);
+        let output = command.args(NOWHERE).args(more).output().unwrap();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert_eq!(output.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("Permission denied"), "{stderr}");
+        assert!(stderr.contains("make it writable"), "{stderr}");
+    }
+}

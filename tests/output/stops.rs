@@ -1,0 +1,119 @@
+//! Clean stops, and what is said of files then.
+
+use std::fs;
+use std::process::Command;
+
+use crate::bench::Bench;
+use crate::support::at_home;
+
+#[test]
+fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
+    let bench = Bench::new(20_000, 5_000);
+    let file = bench.file("out.ndjson");
+    let whole: usize = bench.recorded.iter().map(|line| line.len() + 1).sum();
+    for _ in 0..3 {
+        let run = bench.start(&["-o", &file, "--buffer", "500"]);
+        // At the end of the recording a run still waits for more.
+        bench.wait_for_bytes((bench.bytes() + 1).min(whole as u64));
+        run.signal("INT");
+        let ended = run.wait();
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert!(ended.stderr.contains(" to out.ndjson; "), "{}", ended.stderr);
+        assert!(ended.stderr.contains("; saved seq "), "{}", ended.stderr);
+        bench.assert_state_is_true();
+        bench.assert_files_hold(bench.saved());
+        let rows = bench.rows();
+        assert_eq!((rows.len(), &*rows[0].state), (1, "clean"));
+    }
+    let ended = bench.run_well(&["-o", &file]);
+    assert!(!ended.stderr.contains("killed"), "{}", ended.stderr);
+    bench.assert_files_are_the_recording();
+}
+
+#[test]
+fn runs_with_limits_follow_each_other_exactly() {
+    for (name, rotate) in [
+        ("out.ndjson", None),
+        ("out.zst", None),
+        ("out-%F-%H.ndjson.zst", Some("hourly")),
+        ("out-%s.ndjson", Some("300KiB")),
+    ] {
+        let bench = Bench::new(2_000, 10_000_000);
+        let file = bench.file(name);
+        let mut flags = vec!["-o", &file];
+        flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
+        for count in [1, 9, 490, 1000] {
+            bench.run_well(&[&*flags, &["-n", &count.to_string()]].concat());
+            bench.assert_state_is_true();
+        }
+        bench.assert_files_hold(1500);
+        bench.run_well(&flags);
+        bench.assert_files_are_the_recording();
+        assert!(bench.rows().iter().all(|row| row.state != "open"), "{:?}", bench.rows());
+        // Again, all at once: the same files, byte for byte if they are not compressed.
+        if name.ends_with(".ndjson") {
+            let before: Vec<_> = bench.names();
+            let again = Bench::new(2_000, 10_000_000);
+            let file = again.file(name);
+            let mut flags = vec!["-o", &file];
+            flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
+            again.run_well(&flags);
+            for (a, b) in before.iter().zip(again.names()) {
+                assert_eq!(a.file_name(), b.file_name());
+                assert!(fs::read(a).unwrap() == fs::read(b).unwrap());
+            }
+            assert_eq!(before.len(), again.names().len());
+        }
+    }
+}
+
+#[test]
+fn show_lists_the_files_and_rm_forgets_them() {
+    let bench = Bench::new(100, 5_000);
+    let file = bench.file("out.ndjson");
+    bench.run_well(&["-o", &file, "-n", "10"]);
+    let cursors = |args: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        at_home(&mut command, &bench.scratch.path(""));
+        command.env("SKYTAIL_STATE", bench.scratch.path("state.db"));
+        let output = command.arg("cursors").args(args).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let length = bench.bytes();
+    let page = cursors(&["show", "c"]);
+    assert!(page.contains("out.ndjson, ") && page.contains(" bytes, clean\n"), "{page}");
+    let json: serde_json::Value = serde_json::from_str(&cursors(&["show", "c", "--json"])).unwrap();
+    assert_eq!(json["outputs"][0]["length_bytes"], length);
+    assert_eq!(json["outputs"][0]["state"], "clean");
+    cursors(&["rm", "c"]);
+    assert_eq!(bench.rows().len(), 0);
+    let refused = bench.run(&["-o", &file]);
+    assert_eq!(refused.code(), 2, "{}", refused.stderr);
+}
+
+#[test]
+fn a_dash_is_stdout() {
+    let bench = Bench::new(100, 5_000);
+    let ended = bench.run(&["-o", "-", "-n", "5"]);
+    assert_eq!((ended.code(), ended.rest.len()), (0, 5), "{}", ended.stderr);
+    assert_eq!(bench.rows().len(), 0);
+}
+
+#[test]
+fn without_a_checkpoint_a_new_file_is_written() {
+    let bench = Bench::new(100, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["--no-checkpoint", "--host", &bench.host, "-n", "40", "-o", &file];
+    let run = |more: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        at_home(&mut command, &bench.scratch.path(""));
+        command.arg("tail").args(flags).args(more).output().unwrap()
+    };
+    assert_eq!(run(&[]).status.code(), Some(0));
+    bench.assert_files_hold(40);
+    let refused = run(&[]);
+    assert_eq!(refused.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&refused.stderr).contains("--append"));
+    assert_eq!(run(&["--append"]).status.code(), Some(0));
+    assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 80);
+}

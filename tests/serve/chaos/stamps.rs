@@ -1,0 +1,88 @@
+//! Times and seqs: troubled clocks, and the recording as other servers tell it.
+
+use std::collections::BTreeMap;
+
+use super::{chaotic, identities, json, unstamped};
+use crate::support::{FIRST_US, Scratch, ServeProcess, events};
+
+fn times(lines: &[String]) -> Vec<u64> {
+    lines.iter().map(|line| json(line)["time_us"].as_u64().unwrap()).collect()
+}
+
+#[tokio::test]
+async fn troubled_clocks_change_times_alone_and_the_same_on_every_connection() {
+    const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
+    let scratch = Scratch::new();
+    for (kind, seqs) in [("v2", true), ("legacy", false)] {
+        let lines = events(500, seqs);
+        let path = scratch.recording(&lines);
+        for fault in ["same=10", "step=50:5s", "imported=10"] {
+            let flags = ["--close-at-end", "--server-kind", kind, "--chaos", fault];
+            let server = ServeProcess::start(&path, &flags);
+            let got = crate::all(&server, "").await;
+            assert_eq!(got, crate::all(&server, "").await, "{kind} {fault}");
+            let seq = |line: &String| (json(line)["cursor"].clone(), unstamped(line));
+            assert!(got.iter().map(seq).eq(lines.iter().map(seq)), "{kind} {fault}");
+            let times = times(&got);
+            let pairs = || times.windows(2);
+            let shown = match fault {
+                "same=10" => pairs().filter(|w| w[0] == w[1]).count() > 20,
+                "imported=10" => times.iter().filter(|&&t| t < FIRST_US - YEAR_US / 2).count() > 20,
+                _ => pairs().filter(|w| w[1] + 4_000_000 < w[0]).count() > 3,
+            };
+            assert!(shown, "{kind} {fault}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_shown_time_is_a_cursor_that_loses_nothing() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(300, false));
+    let server = chaotic(&path, "same=5,step=60,imported=50");
+    let got = crate::all(&server, "").await;
+    for (i, time_us) in times(&got).into_iter().enumerate().step_by(7) {
+        let rest = crate::all(&server, &format!("cursor={time_us}")).await;
+        assert!(rest.len() >= got.len() - i && got.ends_with(&rest), "event {i}");
+    }
+}
+
+#[tokio::test]
+async fn another_instance_tells_the_same_events_with_stamps_of_its_own() {
+    let scratch = Scratch::new();
+    for (kind, seqs) in [("v2", true), ("legacy", false)] {
+        let lines = events(500, seqs);
+        let path = scratch.recording(&lines);
+        let tell = async |instance: u32| {
+            let spec = format!("instance={instance}");
+            let flags = ["--close-at-end", "--server-kind", kind, "--chaos", &spec];
+            crate::all(&ServeProcess::start(&path, &flags), "").await
+        };
+        let (one, again, two) = (tell(1).await, tell(1).await, tell(2).await);
+        assert_eq!(one, again);
+        assert_ne!(identities(&one), identities(&two), "another order");
+        let mut accounts: Vec<BTreeMap<String, Vec<u64>>> = Vec::new();
+        for told in [&one, &two, &lines] {
+            let mut sorted = identities(told);
+            sorted.sort_unstable();
+            assert_eq!(sorted, (0..500).collect::<Vec<_>>(), "the same events");
+            let mut by_account: BTreeMap<String, Vec<u64>> = BTreeMap::new();
+            for (line, identity) in told.iter().zip(identities(told)) {
+                by_account.entry(json(line)["did"].to_string()).or_default().push(identity);
+            }
+            accounts.push(by_account);
+            assert!(times(told).is_sorted());
+            let far = |(time_us, identity): (u64, u64)| {
+                time_us.abs_diff(FIRST_US + identity * 1_000) > 1_050_000
+            };
+            assert!(!times(told).into_iter().zip(identities(told)).any(far));
+        }
+        assert!(accounts[0] == accounts[2] && accounts[1] == accounts[2], "order within accounts");
+        let seqs: Vec<Vec<Option<u64>>> = [&one, &two]
+            .map(|told| told.iter().map(|l| json(l)["cursor"].as_u64()).collect())
+            .to_vec();
+        assert!(seqs[0].is_sorted());
+        assert_eq!(seqs[0] == seqs[1], kind == "legacy", "other seqs, on v2");
+        assert!(times(&one).iter().all(|t| !times(&two).contains(t)) || kind == "v2");
+    }
+}

@@ -1,0 +1,368 @@
+//! Holds what was printed against the recording. Told of every byte and of every end of a
+//! life, it says at the first line that breaks a promise which one it is.
+
+use std::collections::HashSet;
+
+use super::recording::Recording;
+
+/// Events shown on each side of the one that a verdict is about.
+const NEIGHBOURS: usize = 2;
+
+/// In which order events may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As recorded.
+    Exact,
+    /// The server itself moves events, by at most so many places.
+    Within(u32),
+    /// As `Within`, and as recorded within an account: two servers interleave differently.
+    WithinByAccount(u32),
+}
+
+impl Order {
+    fn slack(self) -> u32 {
+        match self {
+            Self::Exact => 0,
+            Self::Within(slack) | Self::WithinByAccount(slack) => slack,
+        }
+    }
+}
+
+/// A broken promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Breach {
+    /// An event never came, or behind others that follow it.
+    Lost,
+    /// An event came again that must not.
+    Repeated,
+    /// An event came out of order.
+    Disorder,
+    /// A position was saved that the output had not reached.
+    Ahead,
+    /// A line that is none of the recording's.
+    Foreign,
+    /// The program under test misbehaved: exit code, deadline.
+    Failed,
+}
+
+/// A breach, in words.
+#[derive(Clone, Debug)]
+pub struct Verdict {
+    /// What is broken.
+    pub breach: Breach,
+    /// For a person who has to find out why.
+    pub told: String,
+}
+
+/// A position, as the state file holds it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Saved {
+    /// `time_us` of the newest event dealt with.
+    pub time_us: u64,
+    /// Its sequence number.
+    pub seq: Option<u64>,
+}
+
+/// A printed line.
+#[derive(Clone, Copy)]
+struct Printed {
+    event: u32,
+    life: u32,
+    mark: Saved,
+}
+
+/// The judge of one recording's outputs.
+pub struct Judge<'a> {
+    recording: &'a Recording,
+    order: Order,
+    /// Whether lines must be the recording's, byte for byte.
+    is_verbatim: bool,
+    wanted: Vec<bool>,
+    seen: Vec<bool>,
+    missing: usize,
+    /// Each event when it came first.
+    printed: Vec<Printed>,
+    /// Every line of the present life.
+    life_lines: Vec<Printed>,
+    newest_of_account: Vec<u32>,
+    /// The lowest wanted event that has not come.
+    next: u32,
+    /// The highest that has.
+    highest: Option<u32>,
+    life: u32,
+    torn: Vec<u8>,
+    saved: Option<Saved>,
+    /// The events that were printed and that the state file knew nothing of when this life
+    /// began: these may come again, and no others. In the order in which they were printed.
+    owed: Vec<u32>,
+    is_owed: HashSet<u32>,
+    /// Those of them that came again,
+    paid: usize,
+    /// and the place behind the last of them, where the order is exact.
+    next_turn: usize,
+    /// Whether an event came first in this life.
+    has_gone_on: bool,
+    /// Lines that came again, as they may after a kill.
+    pub repeated: u64,
+    /// Most of them behind one kill.
+    pub most_repeated: usize,
+}
+
+impl<'a> Judge<'a> {
+    /// A judge; `wants` says of a line whether the filters let it through.
+    pub fn new(
+        recording: &'a Recording,
+        order: Order,
+        is_verbatim: bool,
+        wants: impl Fn(&str) -> bool,
+    ) -> Self {
+        let wanted: Vec<bool> = recording.lines.iter().map(|line| wants(line)).collect();
+        let accounts = recording.accounts.iter().max().map_or(0, |&most| most as usize + 1);
+        let mut judge = Self {
+            recording,
+            order,
+            is_verbatim,
+            missing: wanted.iter().filter(|w| **w).count(),
+            seen: vec![false; wanted.len()],
+            wanted,
+            printed: Vec::new(),
+            life_lines: Vec::new(),
+            newest_of_account: vec![0; accounts],
+            next: 0,
+            highest: None,
+            life: 0,
+            torn: Vec::new(),
+            saved: None,
+            owed: Vec::new(),
+            is_owed: HashSet::new(),
+            paid: 0,
+            next_turn: 0,
+            has_gone_on: false,
+            repeated: 0,
+            most_repeated: 0,
+        };
+        judge.skip_to_missing();
+        judge
+    }
+
+    /// Whether every event has come.
+    pub fn is_complete(&self) -> bool {
+        self.missing == 0
+    }
+
+    /// Whether hardly any is missing.
+    pub fn is_nearly_complete(&self) -> bool {
+        let wanted = self.wanted.iter().filter(|wanted| **wanted).count();
+        self.missing * 20 <= wanted
+    }
+
+    /// The share of the recording that lies before an instant.
+    pub fn share_before(&self, time_us: u64) -> f64 {
+        self.recording.share_before(time_us)
+    }
+
+    /// The different events that have come.
+    pub fn events(&self) -> u64 {
+        self.seen.iter().filter(|seen| **seen).count() as u64
+    }
+
+    /// A new life begins, at the state file's mercy: what was printed behind `saved` may come
+    /// again. If the life before stopped cleanly, that can be nothing that it printed.
+    pub fn begin_life(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
+        let lines = std::mem::take(&mut self.life_lines);
+        let kept = self.lines_saved(&lines, saved)?;
+        let is_last_saved = lines.last().is_none_or(|last| Some(last.mark) == saved);
+        if let Some(last) =
+            lines.last().filter(|_| was_clean && kept < lines.len() && !is_last_saved)
+        {
+            let what = format!("was printed before a clean stop, which saved {saved:?}");
+            return Err(self.told(Breach::Repeated, last.event, &what));
+        }
+        let kept = if was_clean { lines.len() } else { kept };
+        let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
+        match self.order {
+            // Whatever came before has come before the position, too.
+            Order::Exact if kept > 0 => self.owed.clear(),
+            _ => self.owed.retain(|event| !settled.contains(event)),
+        }
+        let behind = lines.iter().skip(kept).map(|line| line.event);
+        self.is_owed = self.owed.iter().copied().collect();
+        self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));
+        self.saved = saved;
+        self.torn.clear();
+        self.life += 1;
+        (self.paid, self.next_turn) = (0, 0);
+        self.has_gone_on = false;
+        Ok(())
+    }
+
+    /// How many of a life's lines the position stands for that was found behind it.
+    fn lines_saved(&self, lines: &[Printed], saved: Option<Saved>) -> Result<usize, Verdict> {
+        if saved == self.saved {
+            return Ok(0);
+        }
+        let Some(saved) = saved else { return Ok(0) };
+        if let Some(at) = lines.iter().rposition(|line| line.mark == saved) {
+            // Neighbours that share a mark: it is not said which of them was meant.
+            let twins = lines.iter().take(at).rev().take_while(|line| line.mark == saved);
+            return Ok(at + 1 - twins.count());
+        }
+        if self.wanted.iter().all(|wanted| *wanted) {
+            let told = format!("{saved:?} was saved, and no such line was printed");
+            return Err(Verdict { breach: Breach::Ahead, told });
+        }
+        // It was saved at an event that the filters exclude.
+        let is_behind = |line: &Printed| match (line.mark.seq, saved.seq) {
+            (Some(printed), Some(saved)) => printed <= saved,
+            _ => line.mark.time_us <= saved.time_us,
+        };
+        Ok(lines.iter().rposition(is_behind).map_or(0, |at| at + 1))
+    }
+
+    /// Files are read, all at once, behind the last life: nothing in them may come twice.
+    pub fn begin_files(&mut self) {
+        self.life += 1;
+    }
+
+    /// Takes output of the present life.
+    pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Verdict> {
+        let mut rest = bytes;
+        while let Some(end) = memchr::memchr(b'\n', rest) {
+            self.torn.extend_from_slice(&rest[..end]);
+            rest = &rest[end + 1..];
+            let line = std::mem::take(&mut self.torn);
+            self.line(&line)?;
+        }
+        self.torn.extend_from_slice(rest);
+        Ok(())
+    }
+
+    /// The outputs are all there is.
+    pub fn conclude(&self) -> Result<(), Verdict> {
+        if !self.torn.is_empty() {
+            let told =
+                format!("the last line is torn: {}", shorten(&String::from_utf8_lossy(&self.torn)));
+            return Err(Verdict { breach: Breach::Foreign, told });
+        }
+        match self.is_complete() {
+            true => Ok(()),
+            false => Err(self.lost()),
+        }
+    }
+
+    fn line(&mut self, line: &[u8]) -> Result<(), Verdict> {
+        let foreign = |what: &str| {
+            let told = format!("{what}: {}", shorten(&String::from_utf8_lossy(line)));
+            Err(Verdict { breach: Breach::Foreign, told })
+        };
+        let Ok(text) = std::str::from_utf8(line) else { return foreign("not UTF-8") };
+        let Some(read) = self.recording.read(text) else { return foreign("no event") };
+        let Some(event) = read.event else { return foreign("not in the recording") };
+        if !self.wanted[event as usize] {
+            return foreign("excluded by the filters");
+        }
+        if self.is_verbatim && text != self.recording.lines[event as usize] {
+            return foreign("not as the server sent it");
+        }
+        let mark = Saved { time_us: read.time_us, seq: read.seq };
+        let printed = Printed { event, life: self.life, mark };
+        self.life_lines.push(printed);
+        match self.seen[event as usize] {
+            true => self.again(event),
+            false => self.new_event(printed),
+        }
+    }
+
+    /// A line that came before: after a kill, the last ones of the lives before.
+    fn again(&mut self, event: u32) -> Result<(), Verdict> {
+        if !self.is_owed.remove(&event) {
+            return Err(self.told(Breach::Repeated, event, "came again"));
+        }
+        let turn = self.owed.iter().skip(self.next_turn).position(|owed| *owed == event);
+        if self.order == Order::Exact && (turn.is_none() || self.has_gone_on) {
+            return Err(self.told(Breach::Repeated, event, "came again, out of turn"));
+        }
+        self.next_turn += turn.map_or(0, |skipped| skipped + 1);
+        self.paid += 1;
+        self.repeated += 1;
+        self.most_repeated = self.most_repeated.max(self.paid);
+        Ok(())
+    }
+
+    fn new_event(&mut self, printed: Printed) -> Result<(), Verdict> {
+        let event = printed.event;
+        self.has_gone_on = true;
+        self.seen[event as usize] = true;
+        self.missing -= 1;
+        self.printed.push(printed);
+        self.skip_to_missing();
+        let highest = self.highest.map_or(event, |highest| highest.max(event));
+        self.highest = Some(highest);
+        let slack = self.order.slack();
+        if event < highest.saturating_sub(slack) {
+            return Err(self.told(Breach::Disorder, event, "came too late"));
+        }
+        if self.next < highest.saturating_sub(slack) {
+            return Err(self.lost());
+        }
+        let newest = &mut self.newest_of_account[self.recording.accounts[event as usize] as usize];
+        let is_in_order = *newest <= event;
+        *newest = event.max(*newest);
+        if matches!(self.order, Order::WithinByAccount(_)) && !is_in_order {
+            return Err(self.told(
+                Breach::Disorder,
+                event,
+                "came behind a later one of its account",
+            ));
+        }
+        Ok(())
+    }
+
+    fn skip_to_missing(&mut self) {
+        let passed = |i: usize| self.seen[i] || !self.wanted[i];
+        while (self.next as usize) < self.wanted.len() && passed(self.next as usize) {
+            self.next += 1;
+        }
+    }
+
+    fn lost(&self) -> Verdict {
+        self.told(Breach::Lost, self.next, "has not come")
+    }
+
+    /// The breach with the event's neighbours in the recording and in the outputs.
+    fn told(&self, breach: Breach, event: u32, what: &str) -> Verdict {
+        use std::fmt::Write as _;
+        let mut told = format!("event {event} {what}, in life {}\nin the recording:\n", self.life);
+        let event = event as usize;
+        let until = (event + NEIGHBOURS + 1).min(self.recording.lines.len());
+        for i in event.saturating_sub(NEIGHBOURS)..until {
+            let came = if self.seen[i] { "came" } else { "" };
+            let _ = writeln!(told, "{i:7} {came:5} {}", shorten(&self.recording.lines[i]));
+        }
+        let before = self.printed.iter().rposition(|p| p.event as usize == event);
+        let before =
+            before.or_else(|| self.printed.iter().rposition(|p| (p.event as usize) < event));
+        told.push_str("in the outputs (line, life, event):\n");
+        let around = before.map_or(0, |at| at.saturating_sub(NEIGHBOURS));
+        let tail = self.printed.len().saturating_sub(NEIGHBOURS + 1);
+        for (line, p) in self.printed.iter().enumerate() {
+            if (around..around + 2 * NEIGHBOURS + 1).contains(&line) || line >= tail {
+                let _ = writeln!(told, "{line:7} {:5} {:7} {:?}", p.life, p.event, p.mark);
+            }
+        }
+        let _ = write!(
+            told,
+            "this life began at {:?}, and might repeat {} events from {:?} on; {} of them came",
+            self.saved,
+            self.owed.len(),
+            self.owed.first(),
+            self.paid
+        );
+        Verdict { breach, told }
+    }
+}
+
+/// A line's beginning.
+fn shorten(line: &str) -> String {
+    line.chars().take(230).collect()
+}

@@ -1,0 +1,276 @@
+//! A lane: one way of running the program, with all that is done to it. Rounds of a lane run
+//! one after another, each with a recording, servers, a state file and a seed of its own.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use super::judge::{Breach, Judge, Order, Verdict};
+use super::life::{Begin, End, Life, Lived, Stopper};
+use super::proxy::Weather;
+use super::recording::{Nature, RARE_COLLECTION, RARE_DID, Recording};
+use super::report::{Failure, Totals};
+use super::rig::Rig;
+
+/// Where the program writes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// To a pipe that the harness reads at once.
+    Stdout,
+    /// To a pipe that it reads slowly, and now and then not at all.
+    SlowStdout,
+    /// To files: these flags, with `{}` for the directory.
+    Files(&'static [&'static str]),
+}
+
+/// Which events it is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Filter {
+    /// All.
+    None,
+    /// Those of one account among hundreds.
+    Did,
+    /// Those of a collection that is seldom seen.
+    Collection,
+}
+
+/// One way of running the program.
+#[derive(Clone, Debug)]
+pub struct Lane {
+    /// What it is called in reports.
+    pub name: &'static str,
+    /// What is served.
+    pub nature: Nature,
+    /// Of which kinds; where there are several, each has stamps of its own.
+    pub servers: &'static [&'static str],
+    /// Where lines go.
+    pub output: Output,
+    /// Which lines.
+    pub filter: Filter,
+    /// Whether lives also end by SIGTERM.
+    pub has_clean_stops: bool,
+    /// Whether servers are killed and started again.
+    pub kills_servers: bool,
+    /// Whether zstd is spoken.
+    pub is_compressed: bool,
+    /// Events happen by the clock, and now: what a replay meets is a live stream.
+    pub is_live: bool,
+    /// What servers do to connections (`serve --chaos`), and nobody does in the last life.
+    pub chaos: &'static str,
+    /// What they do to stamps; the same in all lives.
+    pub stamps: &'static str,
+    /// What the network does to connections.
+    pub weather: Weather,
+    /// In which order events may come.
+    pub order: Order,
+    /// Events of a recording.
+    pub events: usize,
+    /// Further flags of the program.
+    pub flags: &'static [&'static str],
+}
+
+/// What all rounds of a lane share.
+pub struct Setting<'a> {
+    /// The program under test.
+    pub client: &'a Path,
+    /// From which all that is random derives.
+    pub seed: u64,
+    /// When the last round begins to end.
+    pub until: Instant,
+    /// A variable for the program under test.
+    pub variable: Option<(&'a str, &'a str)>,
+}
+
+impl Lane {
+    /// Runs rounds until the time is over or a promise is broken.
+    pub fn run(&self, setting: &Setting<'_>) -> (Totals, Result<(), Failure>) {
+        let mut totals = Totals::default();
+        for round in 0.. {
+            let seed = self.seed_of(setting.seed, round);
+            let outcome = Round::new(self, setting, seed).run(&mut totals);
+            totals.rounds += 1;
+            if outcome.is_err() || Instant::now() >= setting.until {
+                return (totals, outcome);
+            }
+        }
+        unreachable!("rounds have no end of their own")
+    }
+
+    /// The first round of a run with the seed of a round is that round.
+    fn seed_of(&self, seed: u64, round: u64) -> u64 {
+        if round == 0 { seed } else { fastrand::Rng::with_seed(seed ^ (round << 40)).u64(..) }
+    }
+
+    fn wants(&self, line: &str) -> bool {
+        match self.filter {
+            Filter::None => true,
+            Filter::Did => line.contains(&format!(r#""did":"{RARE_DID}""#)),
+            Filter::Collection => line.contains(&format!(r#""collection":"{RARE_COLLECTION}""#)),
+        }
+    }
+
+    /// Whether servers send the recording's own bytes.
+    fn is_verbatim(&self) -> bool {
+        self.servers.len() == 1
+            && self.stamps.is_empty()
+            && !self.is_live
+            && !self.chaos.contains("reuse")
+    }
+}
+
+struct Round<'a> {
+    lane: &'a Lane,
+    setting: &'a Setting<'a>,
+    seed: u64,
+    rng: fastrand::Rng,
+    directory: PathBuf,
+    recording: Recording,
+}
+
+impl<'a> Round<'a> {
+    fn new(lane: &'a Lane, setting: &'a Setting<'a>, seed: u64) -> Self {
+        let mut rng = fastrand::Rng::with_seed(seed);
+        let recording = Recording::new(lane.nature, lane.events, &mut rng);
+        let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture");
+        // Rounds of one seed may run at once, on other programs.
+        static COUNT: AtomicU64 = AtomicU64::new(0);
+        let count = COUNT.fetch_add(1, Ordering::Relaxed);
+        let process = std::process::id();
+        let directory = root.join(format!("{}-{process}-{count}", lane.name.replace(' ', "-")));
+        // What an earlier process of the same number left behind.
+        let _ = std::fs::remove_dir_all(&directory);
+        std::fs::create_dir_all(directory.join("out")).expect("make a directory");
+        let text = recording.lines.join("\n") + "\n";
+        std::fs::write(directory.join("recording.ndjson"), text).expect("write the recording");
+        Self { lane, setting, seed, rng, directory, recording }
+    }
+
+    fn run(mut self, totals: &mut Totals) -> Result<(), Failure> {
+        let mut rig = Rig::start(self.lane, &self.directory, self.seed, &mut self.rng);
+        let mut life = Life::new(self.lane, self.setting, &self.directory, &rig, &mut self.rng);
+        let recording = std::mem::replace(&mut self.recording, Recording::empty());
+        let wants = |line: &str| self.lane.wants(line);
+        let mut judge = Judge::new(&recording, self.lane.order, self.lane.is_verbatim(), wants);
+        let outcome = self.live(&mut rig, &mut life, &mut judge, totals);
+        totals.events += judge.events();
+        totals.repeated += judge.repeated;
+        totals.most_repeated = totals.most_repeated.max(judge.most_repeated);
+        totals.disconnects += rig.disconnects();
+        totals.server_kills += rig.kills;
+        match outcome {
+            Ok(()) => {
+                let _ = std::fs::remove_dir_all(&self.directory);
+                Ok(())
+            }
+            Err(verdict) => Err(Failure {
+                lane: self.lane.name.to_owned(),
+                seed: self.seed,
+                command: life.command_line(),
+                directory: self.directory,
+                verdict,
+            }),
+        }
+    }
+
+    fn live(
+        &mut self,
+        rig: &mut Rig,
+        life: &mut Life,
+        judge: &mut Judge<'_>,
+        totals: &mut Totals,
+    ) -> Result<(), Verdict> {
+        let mut lived = Lived { was_clean: true, ..Lived::default() };
+        let is_piped = !matches!(self.lane.output, Output::Files(_));
+        let mut is_first = true;
+        while Instant::now() < self.setting.until && !self.is_near_the_end(life, judge)? {
+            if is_piped {
+                judge.begin_life(life.saved()?, lived.was_clean)?;
+            }
+            let stopper = self.stopper(std::mem::take(&mut is_first));
+            lived = life.live(stopper, Begin::Often, rig, judge, &mut self.rng)?;
+            totals.lives += 1;
+            totals.kills += u64::from(lived.was_killed);
+            totals.clean_stops += u64::from(lived.was_clean);
+        }
+        // The last life reads on, undisturbed, to the end.
+        rig.calm_down();
+        if is_piped {
+            judge.begin_life(life.saved()?, lived.was_clean)?;
+        }
+        life.live(Stopper::complete(), Begin::Last, rig, judge, &mut self.rng)?;
+        if !is_piped {
+            judge.begin_files();
+            judge.feed(&self.files())?;
+        }
+        judge.conclude()
+    }
+
+    /// When and how a life ends.
+    fn stopper(&mut self, is_first: bool) -> Stopper {
+        let end = match self.rng.u32(0..10) {
+            0..=1 if self.lane.has_clean_stops => End::Term,
+            2..=3 if self.lane.output == Output::SlowStdout => End::TermUnread,
+            4..=7 if self.lane.output == Output::SlowStdout => End::KillUnread,
+            _ => End::Kill,
+        };
+        let most_ms = if self.lane.is_live { 9_000 } else { 1_600 };
+        let after_ms = match self.rng.u32(0..8) {
+            // While it starts.
+            0 => self.rng.u64(0..80),
+            _ => self.rng.u64(0..most_ms),
+        };
+        let after_bytes = match self.rng.u32(0..3) {
+            0 if !self.lane.is_live => Some(self.rng.usize(0..400_000)),
+            _ => None,
+        };
+        // A run that starts live, and dies before it saved anything, starts live again.
+        let needs_saved = self.lane.is_live && is_first;
+        let after = Duration::from_millis(after_ms);
+        Stopper { end, after, after_bytes, needs_saved, is_complete: false }
+    }
+
+    fn is_near_the_end(&self, life: &Life, judge: &Judge<'_>) -> Result<bool, Verdict> {
+        if matches!(self.lane.output, Output::Files(_)) {
+            let saved = life.saved()?;
+            return Ok(saved.is_some_and(|saved| judge.share_before(saved.time_us) > 0.95));
+        }
+        Ok(judge.is_nearly_complete())
+    }
+
+    /// All output files, one after another.
+    fn files(&self) -> Vec<u8> {
+        let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
+        let mut paths: Vec<PathBuf> =
+            directory.map(|entry| entry.expect("an entry").path()).collect();
+        paths.sort_by_key(|path| turn(path));
+        let mut bytes = Vec::new();
+        for path in paths {
+            let file = std::fs::File::open(&path).expect("open an output");
+            if path.extension().is_some_and(|extension| extension == "zst") {
+                inflate(file, &mut bytes);
+            } else {
+                std::io::Read::read_to_end(&mut { file }, &mut bytes).expect("read an output");
+            }
+        }
+        bytes
+    }
+}
+
+/// The place of an output among the others: by its name's time, and by the number that it got
+/// where a name was taken.
+fn turn(path: &Path) -> (String, u64) {
+    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let mut parts = name.split('.').map(str::to_owned);
+    let stem = parts.next().unwrap_or_default();
+    (stem, parts.next().and_then(|number| number.parse().ok()).unwrap_or(0))
+}
+
+fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {
+    let mut decoder = zstd::stream::read::Decoder::new(file).expect("a decoder");
+    std::io::Read::read_to_end(&mut decoder, bytes).expect("sound zstd to the end");
+}
+
+/// A verdict on the program, not on its output.
+pub fn failed(told: String) -> Verdict {
+    Verdict { breach: Breach::Failed, told }
+}

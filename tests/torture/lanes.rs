@@ -1,0 +1,178 @@
+//! The table of lanes.
+
+use super::judge::Order;
+use super::lane::{Filter, Lane, Output};
+use super::proxy::Weather;
+use super::recording::Nature;
+
+/// A network that cuts a connection a few times a second, at a speed that lets a recording
+/// last.
+const ROUGH: Weather = Weather {
+    cut_every_bytes: Some(400_000),
+    stall_every_bytes: Some(4_000_000),
+    bytes_per_second: Some(1_000_000),
+};
+
+/// A network that is faster than a slow reader.
+const FAST: Weather = Weather { bytes_per_second: Some(4_000_000), ..ROUGH };
+
+/// A network for a stream that is slow by itself.
+const ROUGH_AND_LIVE: Weather = Weather { cut_every_bytes: Some(1_500_000), ..ROUGH };
+
+/// A network for a stream of which little is left.
+const fn sparse(bytes_per_second: u64) -> Weather {
+    let cut_every_bytes = Some(bytes_per_second / 2);
+    Weather { cut_every_bytes, stall_every_bytes: None, bytes_per_second: Some(bytes_per_second) }
+}
+
+const V2_NATURE: Nature = Nature {
+    is_v2: true,
+    has_wild_times: true,
+    wild_one_in: 300,
+    has_unknown_kinds: true,
+    step_us: 60_000,
+};
+
+const LEGACY_NATURE: Nature = Nature { is_v2: false, ..V2_NATURE };
+
+/// Connections end in every way there is.
+macro_rules! ends {
+    () => {
+        "close=4000,drop=4000,reset=4000,cut=4000,violate=8000"
+    };
+}
+/// All that a server may do to connections and loses nothing by.
+const CHAOS: &str = concat!(
+    ends!(),
+    ",stall=8000:300ms,hang=12000,mute=12000,dribble=3000,duplicate=300,garbage=700,ping=500,\
+     fragment=500,refuse=8:0s"
+);
+
+/// Clocks that are not to be trusted.
+const STAMPS: &str = "same=40,step=400,imported=200";
+
+const V2: Lane = Lane {
+    name: "v2",
+    nature: V2_NATURE,
+    servers: &["v2"],
+    output: Output::Stdout,
+    filter: Filter::None,
+    has_clean_stops: true,
+    kills_servers: true,
+    is_compressed: false,
+    is_live: false,
+    chaos: CHAOS,
+    stamps: "",
+    weather: ROUGH,
+    order: Order::Exact,
+    // Not a multiple of the v2 server's segments.
+    events: 12_500,
+    flags: &[],
+};
+
+const LEGACY: Lane = Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
+
+const LIVE: Lane = Lane {
+    is_live: true,
+    // A live server that is killed forgets what has happened.
+    kills_servers: false,
+    chaos: ends!(),
+    weather: ROUGH_AND_LIVE,
+    events: 3_500,
+    ..V2
+};
+
+/// Two servers that stamp and interleave the same events differently.
+const FAILOVER: Lane = Lane {
+    name: "v2 failover",
+    servers: &["v2", "v2"],
+    // An event of a kind without a name of its own may come twice then.
+    nature: Nature { has_wild_times: false, has_unknown_kinds: false, ..V2_NATURE },
+    // A server that worked is asked again, unless it refuses.
+    chaos: concat!(ends!(), ",refuse=3:0s,mute=9000"),
+    order: Order::WithinByAccount(100),
+    // Two servers' clocks may be two seconds apart.
+    flags: &["--rewind", "5s"],
+    ..V2
+};
+
+/// The lane of this name.
+#[allow(dead_code, reason = "the mutations' part of this file")]
+pub fn lane(name: &str) -> Lane {
+    lanes().into_iter().find(|lane| lane.name == name).expect(name)
+}
+
+/// Every lane.
+pub fn lanes() -> Vec<Lane> {
+    vec![
+        V2,
+        LEGACY,
+        Lane {
+            name: "legacy wild times",
+            nature: Nature { wild_one_in: 6, ..LEGACY_NATURE },
+            ..LEGACY
+        },
+        Lane { name: "v2 slow reader", output: Output::SlowStdout, weather: FAST, ..V2 },
+        Lane { name: "legacy slow reader", output: Output::SlowStdout, weather: FAST, ..LEGACY },
+        Lane { name: "v2 zstd", is_compressed: true, chaos: concat!(ends!(), ",zstd=2000"), ..V2 },
+        Lane { name: "v2 sparse did", filter: Filter::Did, weather: sparse(20_000), ..V2 },
+        Lane {
+            name: "legacy sparse collection",
+            filter: Filter::Collection,
+            weather: sparse(60_000),
+            // The judge tells what a position stands for by its time, where filters exclude
+            // its event.
+            nature: Nature { has_wild_times: false, ..LEGACY_NATURE },
+            ..LEGACY
+        },
+        Lane {
+            name: "legacy live",
+            nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
+            servers: &["legacy"],
+            ..LIVE
+        },
+        Lane {
+            name: "v2 live",
+            nature: Nature { has_wild_times: false, step_us: 7_000, ..V2_NATURE },
+            ..LIVE
+        },
+        Lane { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
+        Lane { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
+        Lane { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
+        Lane {
+            name: "v2 file by size",
+            output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
+            // Names are times, and files are read by name.
+            nature: Nature { has_wild_times: false, ..V2_NATURE },
+            ..V2
+        },
+        Lane {
+            name: "failover file by the hour",
+            output: Output::Files(&["-o", "{}/log-%FT%H.ndjson.zst", "--rotate", "hourly"]),
+            nature: Nature { step_us: 2_000_000, ..FAILOVER.nature },
+            flags: &["--rewind", "20s"],
+            ..FAILOVER
+        },
+        FAILOVER,
+        Lane { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
+        Lane { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
+        Lane {
+            name: "v2 reuse",
+            chaos: concat!(ends!(), ",reuse=1500,swap=200"),
+            order: Order::WithinByAccount(45),
+            // Crashes are counted by the server.
+            kills_servers: false,
+            // Twenty events must lie within the margin.
+            flags: &["--rewind", "5s"],
+            ..V2
+        },
+        Lane { name: "v2 stamps", stamps: STAMPS, ..V2 },
+        Lane { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+        Lane {
+            name: "v2 oversized",
+            chaos: concat!(ends!(), ",oversized=20000"),
+            weather: Weather { bytes_per_second: Some(12_000_000), ..ROUGH },
+            ..V2
+        },
+    ]
+}

@@ -1,0 +1,383 @@
+//! One life of the program: started, read from, and ended by a signal at a random moment.
+
+use std::io::{Read, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::judge::{Judge, Saved, Verdict};
+use super::lane::{Filter, Lane, Output, Setting, failed};
+use super::recording::{RARE_COLLECTION, RARE_DID};
+use super::rig::Rig;
+use crate::support::{PATIENCE, at_home};
+
+/// How long the last life may be without a new line before it is taken for stuck. Longer than
+/// the six seconds that a join takes, twice.
+const STUCK: Duration = Duration::from_secs(15);
+
+/// Long enough for a pipe to fill up, and for the program to save what it should not.
+const UNREAD: Duration = Duration::from_millis(250);
+
+/// How a life ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// By SIGKILL.
+    Kill,
+    /// By SIGKILL, when nobody has read the output for a while.
+    KillUnread,
+    /// By SIGTERM.
+    Term,
+    /// By SIGTERM, and nobody reads the output until the process has ended.
+    TermUnread,
+}
+
+impl End {
+    fn is_kill(self) -> bool {
+        matches!(self, Self::Kill | Self::KillUnread)
+    }
+}
+
+/// When and how a life ends.
+#[derive(Clone, Copy, Debug)]
+pub struct Stopper {
+    /// How.
+    pub end: End,
+    /// At this age,
+    pub after: Duration,
+    /// or behind so many bytes of output, whichever comes first,
+    pub after_bytes: Option<usize>,
+    /// but not before a position is saved.
+    pub needs_saved: bool,
+    /// When the output is complete instead.
+    pub is_complete: bool,
+}
+
+impl Stopper {
+    /// The stop of the last life.
+    pub fn complete() -> Self {
+        let after = Duration::MAX;
+        Self { end: End::Term, after, after_bytes: None, needs_saved: false, is_complete: true }
+    }
+}
+
+/// Which life it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Begin {
+    /// One of many.
+    Often,
+    /// The one that reads to the end.
+    Last,
+}
+
+/// How a life went.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Lived {
+    /// It ended by our SIGKILL.
+    pub was_killed: bool,
+    /// It ended by itself, cleanly, after our SIGTERM.
+    pub was_clean: bool,
+}
+
+/// All lives of a round, one at a time.
+pub struct Life {
+    client: PathBuf,
+    variable: Option<(String, String)>,
+    directory: PathBuf,
+    output: Output,
+    kills_servers: bool,
+    flags: Vec<String>,
+    count: u32,
+}
+
+impl Life {
+    /// Chooses the flags for a round.
+    pub fn new(
+        lane: &Lane,
+        setting: &Setting<'_>,
+        directory: &Path,
+        rig: &Rig,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let mut flags: Vec<String> = Vec::new();
+        for host in rig.hosts() {
+            flags.extend(["--host".to_owned(), host]);
+        }
+        let state = directory.join("state.db").display().to_string();
+        let fixed =
+            ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
+        flags.extend(fixed.map(str::to_owned));
+        flags.push(state);
+        let mut choose = |flag: &str, values: &[&str]| {
+            let value = values[rng.usize(0..values.len())];
+            if !value.is_empty() {
+                flags.extend([flag.to_owned(), value.to_owned()]);
+            }
+        };
+        choose("--checkpoint-every", &["10ms", "50ms", "300ms", "1s"]);
+        choose("--checkpoint-events", &["", "1", "100", "1000"]);
+        choose("--buffer", &["100", "1000", "100000"]);
+        if !lane.flags.contains(&"--rewind") {
+            choose("--rewind", &["500ms", "1s", "2s"]);
+        }
+        match lane.filter {
+            Filter::None => {}
+            Filter::Did => flags.extend(["--did".to_owned(), RARE_DID.to_owned()]),
+            Filter::Collection => flags.extend(["-c".to_owned(), RARE_COLLECTION.to_owned()]),
+        }
+        if let Some(dictionary) = &rig.dictionary {
+            let path = dictionary.display().to_string();
+            let zstd =
+                ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
+            flags.extend(zstd);
+        }
+        if let Output::Files(files) = lane.output {
+            let out = directory.join("out").display().to_string();
+            flags.extend(files.iter().map(|flag| flag.replace("{}", &out)));
+        }
+        flags.extend(lane.flags.iter().map(|flag| (*flag).to_owned()));
+        Self {
+            client: setting.client.to_owned(),
+            variable: setting.variable.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            directory: directory.to_owned(),
+            output: lane.output,
+            kills_servers: lane.kills_servers,
+            flags,
+            count: 0,
+        }
+    }
+
+    /// The command, for a person to run.
+    pub fn command_line(&self) -> String {
+        format!("{} tail {}", self.client.display(), self.flags.join(" "))
+    }
+
+    /// The position in the state file; `None` before the first one.
+    pub fn saved(&self) -> Result<Option<Saved>, Verdict> {
+        let mut command = Command::new(&self.client);
+        at_home(&mut command, &self.directory);
+        let state = self.directory.join("state.db");
+        command.args(["cursors", "show", "c", "--json", "--state"]).arg(state);
+        let shown = command.output().expect("run skytail cursors show");
+        if shown.status.success() {
+            let saved = serde_json::from_slice(&shown.stdout).expect("a position in JSON");
+            return Ok(Some(saved));
+        }
+        let told = String::from_utf8_lossy(&shown.stderr).into_owned();
+        match told.contains("no cursor is saved") {
+            true => Ok(None),
+            false => Err(failed(format!("skytail cursors show: {told}"))),
+        }
+    }
+
+    /// Starts the program, hands its output to the judge, and ends it.
+    pub fn live(
+        &mut self,
+        stopper: Stopper,
+        begin: Begin,
+        rig: &mut Rig,
+        judge: &mut Judge<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> Result<Lived, Verdict> {
+        self.count += 1;
+        self.note(&format!("life {} {begin:?}: {stopper:?}", self.count));
+        let mut running = Running::start(self, begin);
+        let read = self.read(&mut running, stopper, rig, judge, rng);
+        let lived = read.and_then(|()| running.end(stopper.end, judge));
+        self.note(&format!("life {}: {lived:?}", self.count));
+        lived.map_err(|verdict| self.explain(verdict))
+    }
+
+    /// Reads until the life is to end.
+    fn read(
+        &self,
+        running: &mut Running,
+        stopper: Stopper,
+        rig: &mut Rig,
+        judge: &mut Judge<'_>,
+        rng: &mut fastrand::Rng,
+    ) -> Result<(), Verdict> {
+        let began = Instant::now();
+        let mut server_dies_after =
+            (self.kills_servers && !stopper.is_complete && rng.u32(0..6) == 0)
+                .then(|| Duration::from_millis(rng.u64(0..1_500)));
+        let (mut bytes, mut last_came) = (0, Instant::now());
+        loop {
+            let age = began.elapsed();
+            let may_end = !stopper.needs_saved || self.saved()?.is_some();
+            let is_due =
+                age >= stopper.after || stopper.after_bytes.is_some_and(|most| bytes >= most);
+            let is_complete = stopper.is_complete && judge.is_complete();
+            if is_complete || (is_due && may_end) {
+                return Ok(());
+            }
+            if stopper.is_complete && last_came.elapsed() > self.patience() {
+                return Ok(());
+            }
+            if server_dies_after.take_if(|after| age >= *after).is_some() {
+                rig.kill_a_server(rng);
+            }
+            let left = stopper
+                .after
+                .saturating_sub(age)
+                .clamp(Duration::from_millis(1), Duration::from_millis(20));
+            match running.chunks.recv_timeout(left) {
+                Ok(chunk) => {
+                    bytes += chunk.len();
+                    last_came = Instant::now();
+                    running.take(&chunk, judge)?;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                // With a file as output this end is there from the start.
+                Err(RecvTimeoutError::Disconnected) => {
+                    if running.child.try_wait().expect("wait").is_some() {
+                        return Ok(());
+                    }
+                    std::thread::sleep(left);
+                }
+            }
+            if self.output == Output::SlowStdout && !stopper.is_complete && rng.u32(0..12) == 0 {
+                std::thread::sleep(Duration::from_millis(rng.u64(0..150)));
+            }
+        }
+    }
+
+    fn patience(&self) -> Duration {
+        if matches!(self.output, Output::Files(_)) { 2 * PATIENCE } else { STUCK }
+    }
+
+    fn command(&self, begin: Begin) -> Command {
+        let mut command = Command::new(&self.client);
+        at_home(&mut command, &self.directory);
+        command.arg("tail").args(&self.flags).envs(self.variable.clone());
+        let log = open_to_append(&self.directory.join("stderr.log"));
+        command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
+        match begin {
+            // Servers that fall silent must be found out within a short life.
+            Begin::Often => command
+                .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
+                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
+            Begin::Last if matches!(self.output, Output::Files(_)) => {
+                command.arg("--exit-when-live")
+            }
+            Begin::Last => &mut command,
+        };
+        command
+    }
+
+    fn note(&self, line: &str) {
+        for name in ["lives.log", "stderr.log"] {
+            let mut log = open_to_append(&self.directory.join(name));
+            writeln!(log, "== {line}").expect("write a log");
+        }
+    }
+
+    /// Adds the program's last words to a verdict on itself.
+    fn explain(&self, mut verdict: Verdict) -> Verdict {
+        if verdict.breach == super::judge::Breach::Failed {
+            let log =
+                std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
+            let last: Vec<&str> = log.lines().rev().take(12).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            verdict.told = format!("{}\nits last words:\n{}", verdict.told, last.join("\n"));
+        }
+        verdict
+    }
+}
+
+fn open_to_append(path: &Path) -> std::fs::File {
+    std::fs::File::options().create(true).append(true).open(path).expect("open a log")
+}
+
+/// A process of the program, and the thread that reads its output. Killed on drop.
+struct Running {
+    child: Child,
+    chunks: Receiver<Vec<u8>>,
+    reader: Option<JoinHandle<()>>,
+    copy: std::fs::File,
+}
+
+impl Running {
+    fn start(life: &Life, begin: Begin) -> Self {
+        let mut child = life.command(begin).spawn().expect("start skytail tail");
+        let stdout = child.stdout.take().expect("piped");
+        // One chunk on its way: whoever takes none lets the pipe fill up.
+        let (sender, chunks) = sync_channel(1);
+        let hand_on = move |mut stdout: ChildStdout| {
+            let mut chunk = vec![0; 16 * 1024];
+            while let Ok(read @ 1..) = stdout.read(&mut chunk) {
+                if sender.send(chunk[..read].to_vec()).is_err() {
+                    return;
+                }
+            }
+        };
+        let reader = Some(std::thread::spawn(move || hand_on(stdout)));
+        let name = format!("stdout-of-life-{:05}", life.count);
+        let copy = std::fs::File::create(life.directory.join(name)).expect("make a file");
+        Self { child, chunks, reader, copy }
+    }
+
+    fn take(&mut self, chunk: &[u8], judge: &mut Judge<'_>) -> Result<(), Verdict> {
+        self.copy.write_all(chunk).expect("keep a copy");
+        judge.feed(chunk)
+    }
+
+    fn end(mut self, end: End, judge: &mut Judge<'_>) -> Result<Lived, Verdict> {
+        let had_ended = self.child.try_wait().expect("wait").is_some();
+        if matches!(end, End::KillUnread | End::TermUnread) {
+            std::thread::sleep(UNREAD);
+        }
+        match end {
+            End::Kill | End::KillUnread => self.child.kill().expect("kill"),
+            End::Term | End::TermUnread => {
+                // A process that has ended, and is not waited for, takes no harm.
+                let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+            }
+        }
+        if end == End::TermUnread {
+            self.wait()?;
+        }
+        let patience = Instant::now() + PATIENCE;
+        loop {
+            let left = patience.saturating_duration_since(Instant::now());
+            match self.chunks.recv_timeout(left) {
+                Ok(chunk) => self.take(&chunk, judge)?,
+                Err(RecvTimeoutError::Disconnected) => break,
+                Err(RecvTimeoutError::Timeout) => return Err(failed("does not end".to_owned())),
+            }
+        }
+        let status = self.wait()?;
+        match (status.code(), had_ended && end.is_kill()) {
+            (Some(0), false) => Ok(Lived { was_killed: false, was_clean: true }),
+            // By SIGKILL, or by a SIGTERM that came before it was listened for.
+            (None, _) => Ok(Lived { was_killed: end.is_kill(), was_clean: false }),
+            (code, _) => Err(failed(format!("ended with {code:?}"))),
+        }
+    }
+
+    fn wait(&mut self) -> Result<std::process::ExitStatus, Verdict> {
+        let patience = Instant::now() + PATIENCE;
+        while Instant::now() < patience {
+            if let Some(status) = self.child.try_wait().expect("wait") {
+                return Ok(status);
+            }
+            std::thread::sleep(Duration::from_millis(3));
+        }
+        Err(failed("does not end".to_owned()))
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+        // The pipe is closed now; a chunk on its way is given up with the channel.
+        while self.chunks.recv().is_ok() {}
+        if let Some(reader) = self.reader.take() {
+            let _ = reader.join();
+        }
+    }
+}

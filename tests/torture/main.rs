@@ -1,0 +1,107 @@
+//! Never lose an event: the program is run against servers and networks that break all the
+//! time, killed at random moments and started again, and everything that it ever printed is
+//! held against the recording. Every event is there, in order; what comes twice was printed
+//! behind the position that was saved when the process was killed; nothing comes twice after
+//! a clean stop, nor ever in a file.
+//!
+//! The short form is part of `cargo test`. The long one:
+//!
+//! ```sh
+//! cargo test --release --test torture -- --ignored --nocapture
+//! ```
+//!
+//! runs for `SKYTAIL_TORTURE_MINUTES` (30). `SKYTAIL_TORTURE_SEED` is where all that is random
+//! comes from, but for the moments that the system chooses; `SKYTAIL_TORTURE_LANE` picks lanes
+//! by a part of their name, `SKYTAIL_TORTURE_BIN` another program than ours.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod judge;
+mod lane;
+mod lanes;
+mod life;
+mod proxy;
+mod recording;
+mod report;
+mod rig;
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use lane::{Lane, Setting};
+use report::{Failure, Totals};
+
+fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
+    let value = std::env::var(name).ok()?;
+    Some(value.parse().unwrap_or_else(|_| panic!("{name}: {value:?} makes no sense")))
+}
+
+/// The lane of this name, or those that have it in their name.
+fn pick(name: &str) -> Vec<Lane> {
+    let mut lanes = lanes::lanes();
+    if lanes.iter().any(|lane| lane.name == name) {
+        lanes.retain(|lane| lane.name == name);
+    }
+    lanes.retain(|lane| lane.name.contains(name));
+    assert!(!lanes.is_empty(), "no lane is called {name:?}");
+    lanes
+}
+
+/// Runs all lanes at once, and says what came of it.
+fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
+    let ours = || PathBuf::from(env!("CARGO_BIN_EXE_skytail"));
+    let client = variable("SKYTAIL_TORTURE_BIN").unwrap_or_else(ours);
+    let seed = variable("SKYTAIL_TORTURE_SEED").unwrap_or_else(|| fastrand::u64(..));
+    let picked: String = variable("SKYTAIL_TORTURE_LANE").unwrap_or_default();
+    let lanes = pick(&picked);
+    println!("torture: seed {seed}, {} lanes for {lasting:?}", lanes.len());
+    let until = Instant::now() + lasting;
+    let run = |lane: &Lane, number: u64| {
+        // A lane that runs alone gets the seed as it is.
+        let seed = seed.wrapping_add(number);
+        lane.run(&Setting { client: &client, seed, until, variable: None })
+    };
+    let (mut totals, mut failures) = (Totals::default(), Vec::new());
+    let run = &run;
+    std::thread::scope(|scope| {
+        let threads: Vec<_> = (0..)
+            .zip(&lanes)
+            .map(|(number, lane)| (lane.name, scope.spawn(move || run(lane, number))))
+            .collect();
+        for (name, thread) in threads {
+            let (of_lane, outcome) = thread.join().unwrap_or_else(|_| panic!("lane {name} broke"));
+            println!("{name:26} {of_lane}");
+            totals.add(&of_lane);
+            failures.extend(outcome.err());
+        }
+    });
+    println!("{:26} {totals}; {} broken promises; seed {seed}", "all", failures.len());
+    (totals, failures)
+}
+
+#[track_caller]
+fn assert_unbroken(failures: &[Failure]) {
+    let told: Vec<String> = failures.iter().map(Failure::to_string).collect();
+    assert!(told.is_empty(), "\n{}\n", told.join("\n\n"));
+}
+
+#[test]
+fn nothing_is_lost_whatever_breaks() {
+    let seconds = variable("SKYTAIL_TORTURE_SECONDS").unwrap_or(15);
+    let (_, failures) = run(Duration::from_secs(seconds));
+    assert_unbroken(&failures);
+}
+
+#[test]
+#[ignore = "half an hour; see above"]
+fn nothing_is_lost_in_half_an_hour() {
+    let minutes = variable("SKYTAIL_TORTURE_MINUTES").unwrap_or(30);
+    let (totals, failures) = run(Duration::from_secs(60 * minutes));
+    assert_unbroken(&failures);
+    // What a run of this length is for; a machine that is busy otherwise does less.
+    if minutes >= 30 {
+        assert!(totals.kills >= 1_000 && totals.disconnects >= 10_000, "{totals}");
+    }
+}

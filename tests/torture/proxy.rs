@@ -1,0 +1,156 @@
+//! A network that can't be relied on: hands bytes from a server to a client at a bounded
+//! speed, and cuts connections after any byte. The server behind it may go and come back at
+//! another address; the client always knows this one. Counts what it did.
+
+use std::io::{Read, Write};
+use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+/// Most bytes handed on at a time,
+const CHUNK_BYTES: usize = 8 * 1024;
+/// and most of them in a second's part.
+const PARTS_OF_A_SECOND: u64 = 50;
+
+/// What the network does to connections.
+#[derive(Clone, Copy, Debug)]
+pub struct Weather {
+    /// A connection is cut after so many bytes on average.
+    pub cut_every_bytes: Option<u64>,
+    /// Once in so many bytes on average nothing moves for up to 300 ms.
+    pub stall_every_bytes: Option<u64>,
+    /// The speed; `None`: as fast as it goes.
+    pub bytes_per_second: Option<u64>,
+}
+
+impl Weather {
+    /// Nothing ever happens.
+    pub const FAIR: Self =
+        Self { cut_every_bytes: None, stall_every_bytes: None, bytes_per_second: None };
+}
+
+struct Shared {
+    upstream: Mutex<Option<SocketAddr>>,
+    weather: Mutex<Weather>,
+    is_over: AtomicBool,
+    disconnects: AtomicU64,
+    rng: Mutex<fastrand::Rng>,
+}
+
+/// The network in front of one server. Ends when dropped.
+pub struct Proxy {
+    /// Where clients connect.
+    pub address: SocketAddr,
+    shared: Arc<Shared>,
+    accepting: Option<JoinHandle<()>>,
+}
+
+impl Proxy {
+    /// A network without a server yet.
+    pub fn start(weather: Weather, rng: fastrand::Rng) -> Self {
+        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
+        let address = listener.local_addr().expect("an address");
+        let shared = Arc::new(Shared {
+            upstream: Mutex::new(None),
+            weather: Mutex::new(weather),
+            is_over: AtomicBool::new(false),
+            disconnects: AtomicU64::new(0),
+            rng: Mutex::new(rng),
+        });
+        let state = Arc::clone(&shared);
+        let accepting = std::thread::spawn(move || {
+            for client in listener.incoming() {
+                if state.is_over.load(Ordering::Relaxed) {
+                    return;
+                }
+                let (Ok(client), state) = (client, Arc::clone(&state)) else { continue };
+                std::thread::spawn(move || serve(client, &state));
+            }
+        });
+        Self { address, shared, accepting: Some(accepting) }
+    }
+
+    /// Puts a server behind the network, or none.
+    pub fn lead_to(&self, upstream: Option<SocketAddr>) {
+        *self.shared.upstream.lock().expect("no panic under it") = upstream;
+    }
+
+    /// Changes the weather for connections to come.
+    pub fn weather(&self, weather: Weather) {
+        *self.shared.weather.lock().expect("no panic under it") = weather;
+    }
+
+    /// How many connections ended under a living client.
+    pub fn disconnects(&self) -> u64 {
+        self.shared.disconnects.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.shared.is_over.store(true, Ordering::Relaxed);
+        let woken = TcpStream::connect(self.address).is_ok();
+        if let Some(thread) = self.accepting.take().filter(|_| woken) {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Serves one connection to its end.
+fn serve(client: TcpStream, shared: &Shared) {
+    let upstream = *shared.upstream.lock().expect("no panic under it");
+    let Some(server) = upstream.and_then(|address| TcpStream::connect(address).ok()) else {
+        return;
+    };
+    let _ = (client.set_nodelay(true), server.set_nodelay(true));
+    let client_is_gone = AtomicBool::new(false);
+    let (Ok(mut from), Ok(mut to)) = (client.try_clone(), server.try_clone()) else { return };
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            // What ends the one way ends the other: here, first of all, a client that is killed.
+            let _ = std::io::copy(&mut from, &mut to);
+            client_is_gone.store(true, Ordering::Relaxed);
+            let _ = to.shutdown(Shutdown::Both);
+        });
+        let was_served = hand_on(&server, &client, shared);
+        if was_served && !client_is_gone.load(Ordering::Relaxed) {
+            shared.disconnects.fetch_add(1, Ordering::Relaxed);
+        }
+        let _ = (client.shutdown(Shutdown::Both), server.shutdown(Shutdown::Both));
+    });
+}
+
+/// Hands bytes on until either side ends, or the network does. Says whether the server had
+/// said anything.
+fn hand_on(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> bool {
+    let weather = *shared.weather.lock().expect("no panic under it");
+    let mut rng = shared.rng.lock().expect("no panic under it").fork();
+    // Waiting times of a process without memory: any byte may be the last.
+    let mut draw = |every: Option<u64>| {
+        every.map_or(u64::MAX, |every| (-(1.0 - rng.f64()).ln() * every as f64) as u64)
+    };
+    let mut until_cut = draw(weather.cut_every_bytes);
+    let mut until_stall = draw(weather.stall_every_bytes);
+    let most = weather.bytes_per_second.map_or(u64::MAX, |speed| speed / PARTS_OF_A_SECOND);
+    let mut chunk = vec![0; CHUNK_BYTES.min(most as usize)];
+    let mut was_served = false;
+    loop {
+        let Ok(read @ 1..) = server.read(&mut chunk) else { return was_served };
+        was_served = true;
+        let handed = (read as u64).min(until_cut);
+        if client.write_all(&chunk[..handed as usize]).is_err() || handed < read as u64 {
+            return was_served;
+        }
+        until_cut -= handed;
+        if until_stall < handed {
+            std::thread::sleep(Duration::from_millis(fastrand::u64(0..300)));
+            until_stall = draw(weather.stall_every_bytes);
+        }
+        until_stall -= handed.min(until_stall);
+        if let Some(speed) = weather.bytes_per_second {
+            std::thread::sleep(Duration::from_micros(handed * 1_000_000 / speed));
+        }
+    }
+}

@@ -1,0 +1,271 @@
+//! Recordings that are unpleasant by themselves: many events of one instant, clocks that step
+//! back, imported times, commits of several operations, kinds nobody knows. And how an event
+//! is told from all others, in words of this file and not of the program under test.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+
+use serde::Deserialize;
+
+/// The `time_us` near which recordings begin.
+const FIRST_US: u64 = 1_783_175_888_000_000;
+/// The `cursor` behind which they begin.
+const FIRST_SEQ: u64 = 700_000;
+/// The account that a sparse `--did` asks for, and the collection that a sparse `-c` does.
+pub const RARE_DID: &str = "did:plc:rare";
+/// See [`RARE_DID`].
+pub const RARE_COLLECTION: &str = "app.bsky.graph.list";
+
+const COLLECTIONS: [&str; 5] = [
+    "app.bsky.feed.like",
+    "app.bsky.feed.post",
+    "app.bsky.graph.follow",
+    "app.bsky.feed.repost",
+    "app.bsky.actor.profile",
+];
+
+/// What a recording is like.
+#[derive(Clone, Copy, Debug)]
+pub struct Nature {
+    /// With sequence numbers, as a v2 server sends them, and events that share a time.
+    pub is_v2: bool,
+    /// Times that step back or are years old. A sequence, or a client that takes no time for
+    /// a place, is unimpressed.
+    pub has_wild_times: bool,
+    /// One in so many times is wild.
+    pub wild_one_in: u32,
+    /// Kinds without a name of their own: on another server such an event may come twice.
+    pub has_unknown_kinds: bool,
+    /// The time between two events, on average, in microseconds.
+    pub step_us: u64,
+}
+
+/// Events with all that a judge must know of them.
+pub struct Recording {
+    /// The lines, as a server that changes nothing sends them.
+    pub lines: Vec<String>,
+    /// The account of each, as a number.
+    pub accounts: Vec<u32>,
+    places: HashMap<String, u32>,
+    /// The latest time up to each.
+    latest_us: Vec<u64>,
+}
+
+/// A line's stamps and its event.
+pub struct Stamped {
+    /// `time_us`.
+    pub time_us: u64,
+    /// `cursor`.
+    pub seq: Option<u64>,
+    /// Which event of the recording it is.
+    pub event: Option<u32>,
+}
+
+#[derive(Deserialize)]
+struct Line<'a> {
+    #[serde(borrow)]
+    did: Cow<'a, str>,
+    time_us: u64,
+    cursor: Option<u64>,
+    #[serde(borrow)]
+    kind: Cow<'a, str>,
+    #[serde(borrow)]
+    commit: Option<Commit<'a>>,
+    identity: Option<Relayed>,
+    account: Option<Relayed>,
+}
+
+#[derive(Deserialize)]
+struct Commit<'a> {
+    #[serde(borrow)]
+    rev: Cow<'a, str>,
+    #[serde(borrow)]
+    operation: Cow<'a, str>,
+    #[serde(borrow)]
+    collection: Cow<'a, str>,
+    #[serde(borrow)]
+    rkey: Cow<'a, str>,
+}
+
+#[derive(Deserialize)]
+struct Relayed {
+    seq: u64,
+}
+
+impl Line<'_> {
+    fn name(&self) -> String {
+        let relayed = self.identity.as_ref().or(self.account.as_ref());
+        match (&self.commit, relayed) {
+            (Some(c), _) => {
+                format!("{} {} {} {} {}", self.did, c.rev, c.operation, c.collection, c.rkey)
+            }
+            (None, Some(relayed)) => format!("{} {} {}", self.did, self.kind, relayed.seq),
+            // The writer below gives each of these an account of its own.
+            (None, None) => format!("{} {}", self.did, self.kind),
+        }
+    }
+}
+
+impl Recording {
+    /// A recording of at least `events` events.
+    pub fn new(nature: Nature, events: usize, rng: &mut fastrand::Rng) -> Self {
+        let mut writer = Writer { nature, clock_us: FIRST_US, back: (0, 0), lines: Vec::new() };
+        while writer.lines.len() < events {
+            writer.next(rng);
+        }
+        Self::of(writer.lines)
+    }
+
+    /// One without events.
+    pub fn empty() -> Self {
+        Self::of(Vec::new())
+    }
+
+    fn of(lines: Vec<String>) -> Self {
+        let mut places = HashMap::with_capacity(lines.len());
+        let mut numbers = HashMap::new();
+        let mut accounts = Vec::with_capacity(lines.len());
+        let mut latest_us: Vec<u64> = Vec::with_capacity(lines.len());
+        for (i, text) in lines.iter().enumerate() {
+            let line: Line<'_> = serde_json::from_str(text).expect("a line of ours");
+            let twin = places.insert(line.name(), i as u32);
+            assert_eq!(twin, None, "two events of one name: {text}");
+            let latest = latest_us.last().copied().unwrap_or(0);
+            latest_us.push(latest.max(line.time_us));
+            let next = numbers.len() as u32;
+            accounts.push(*numbers.entry(line.did.into_owned()).or_insert(next));
+        }
+        Self { lines, accounts, places, latest_us }
+    }
+
+    /// The share of events that lies before an instant.
+    pub fn share_before(&self, time_us: u64) -> f64 {
+        let before = self.latest_us.partition_point(|&latest| latest < time_us);
+        before as f64 / self.lines.len().max(1) as f64
+    }
+
+    /// Reads a printed line; `None` where it is no event.
+    pub fn read(&self, line: &str) -> Option<Stamped> {
+        let line: Line<'_> = serde_json::from_str(line).ok()?;
+        let event = self.places.get(&line.name()).copied();
+        Some(Stamped { time_us: line.time_us, seq: line.cursor, event })
+    }
+}
+
+struct Writer {
+    nature: Nature,
+    clock_us: u64,
+    /// How far the clock is back, and for how many events more.
+    back: (u64, u32),
+    lines: Vec<String>,
+}
+
+impl Writer {
+    /// Writes the events of one message of the relay.
+    fn next(&mut self, rng: &mut fastrand::Rng) {
+        self.tick(rng);
+        let i = self.lines.len() as u64;
+        let account = (rng.f64() * rng.f64() * 300.0) as u64;
+        let did = match rng.u32(0..150) {
+            0 => RARE_DID.to_owned(),
+            _ => format!("did:plc:acc{account}"),
+        };
+        match rng.u32(0..100) {
+            0..=2 => {
+                let body = format!(
+                    r#"{{"did":"{did}","handle":"a{account}.example","seq":{}}}"#,
+                    31_000_000_000 + i
+                );
+                self.event(rng, &did, "identity", &body);
+            }
+            3..=4 => {
+                let body = format!(
+                    r#"{{"active":{},"did":"{did}","seq":{}}}"#,
+                    rng.bool(),
+                    31_000_000_000 + i
+                );
+                self.event(rng, &did, "account", &body);
+            }
+            5 if self.nature.has_unknown_kinds => {
+                self.event(
+                    rng,
+                    &format!("did:plc:new{i}"),
+                    "news",
+                    r#"{"what":"a kind of a later server"}"#,
+                );
+            }
+            6..=15 => {
+                for operation in 0..rng.u64(2..6) {
+                    self.operation(rng, &did, i, operation);
+                }
+            }
+            _ => self.operation(rng, &did, i, 0),
+        }
+    }
+
+    fn tick(&mut self, rng: &mut fastrand::Rng) {
+        // Bursts and pauses, as on the network.
+        let step_us = self.nature.step_us;
+        self.clock_us += match rng.u32(0..20) {
+            0 => rng.u64(0..step_us * 16),
+            1..=4 => rng.u64(0..step_us * 2),
+            5 if self.nature.is_v2 => 0,
+            _ => rng.u64(0..step_us / 8),
+        };
+        if self.nature.has_wild_times
+            && self.nature.is_v2
+            && rng.u32(0..self.nature.wild_one_in) == 0
+        {
+            self.back = (rng.u64(0..1_500_000), rng.u32(1..20));
+        }
+        self.back.1 = self.back.1.saturating_sub(1);
+    }
+
+    fn operation(&mut self, rng: &mut fastrand::Rng, did: &str, commit: u64, operation: u64) {
+        let collection = match rng.u32(0..100) {
+            0 => RARE_COLLECTION,
+            n => COLLECTIONS[n as usize % 5],
+        };
+        // Some records change again and again under one key; a commit may delete and make one.
+        let rkey = match rng.u32(0..10) {
+            0 if operation == 0 => "self".to_owned(),
+            1 => format!("3l:{commit}.{operation}~\\u002d_"),
+            _ => format!("3l{commit}x{operation}"),
+        };
+        let length =
+            if rng.u32(0..1000) == 0 { rng.usize(20_000..80_000) } else { rng.usize(0..400) };
+        let record = format!(
+            r#","record":{{"$type":"{collection}","text":"{} \u003c\u00e9\\\"}}"}},"cid":"bafyrei{commit}""#,
+            "x".repeat(length)
+        );
+        let (word, record) = match rng.u32(0..10) {
+            0..=1 => ("delete", ""),
+            2 => ("update", &*record),
+            _ => ("create", &*record),
+        };
+        let body = format!(
+            r#"{{"rev":"3m{commit:011}","operation":"{word}","collection":"{collection}","rkey":"{rkey}"{record}}}"#
+        );
+        self.event(rng, did, "commit", &body);
+    }
+
+    fn event(&mut self, rng: &mut fastrand::Rng, did: &str, kind: &str, body: &str) {
+        let Nature { is_v2, has_wild_times, wild_one_in, .. } = self.nature;
+        // A legacy server's clock never repeats.
+        self.clock_us += u64::from(!is_v2);
+        let is_imported = has_wild_times && kind == "commit" && rng.u32(0..wild_one_in) == 0;
+        let time_us = match (is_imported, self.back.1) {
+            (true, _) => self.clock_us - rng.u64(1..4) * 365 * 86_400_000_000,
+            (false, 0) => self.clock_us,
+            (false, _) => self.clock_us - self.back.0,
+        };
+        let cursor = match is_v2 {
+            // Sequence numbers grow, and leave some out.
+            true => format!(r#","cursor":{}"#, FIRST_SEQ + 2 * self.lines.len() as u64),
+            false => String::new(),
+        };
+        self.lines.push(format!(
+            r#"{{"did":"{did}","time_us":{time_us}{cursor},"kind":"{kind}","{kind}":{body}}}"#
+        ));
+    }
+}

@@ -1,0 +1,130 @@
+//! The servers of a round, each behind a network that can't be relied on.
+
+use std::path::{Path, PathBuf};
+
+use super::lane::Lane;
+use super::proxy::{Proxy, Weather};
+use crate::support::ServeProcess;
+
+/// Servers and networks. Ends them when dropped.
+pub struct Rig {
+    recording: PathBuf,
+    /// The flags that every start of a server has, and what of chaos stays to the end.
+    flags: Vec<String>,
+    chaos: String,
+    stamps: String,
+    is_live: bool,
+    kinds: &'static [&'static str],
+    servers: Vec<ServeProcess>,
+    proxies: Vec<Proxy>,
+    /// The dictionary that zstd is spoken with.
+    pub dictionary: Option<PathBuf>,
+    /// How many servers were killed.
+    pub kills: u64,
+}
+
+impl Rig {
+    /// Starts servers and networks.
+    pub fn start(lane: &Lane, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
+        let recording = directory.join("recording.ndjson");
+        let mut flags = Vec::new();
+        if lane.is_live {
+            flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
+        }
+        let dictionary = lane.is_compressed.then(|| train(directory, &recording));
+        if let Some(dictionary) = &dictionary {
+            flags.extend(["--zstd-dictionary".to_owned(), dictionary.display().to_string()]);
+        }
+        let mut rig = Self {
+            recording,
+            flags,
+            chaos: lane.chaos.to_owned(),
+            stamps: format!("seed={},{}", seed >> 1, lane.stamps),
+            is_live: lane.is_live,
+            kinds: lane.servers,
+            servers: Vec::new(),
+            proxies: Vec::new(),
+            dictionary,
+            kills: 0,
+        };
+        for number in 0..lane.servers.len() {
+            let server = rig.serve(number, false);
+            let proxy = Proxy::start(lane.weather, rng.fork());
+            proxy.lead_to(Some(server.address));
+            rig.servers.push(server);
+            rig.proxies.push(proxy);
+        }
+        rig
+    }
+
+    /// The addresses for the program.
+    pub fn hosts(&self) -> impl Iterator<Item = String> {
+        self.proxies.iter().map(|proxy| proxy.address.to_string())
+    }
+
+    /// Kills a server; it is away for as long as another one takes to start.
+    pub fn kill_a_server(&mut self, rng: &mut fastrand::Rng) {
+        let number = rng.usize(0..self.servers.len());
+        self.replace(number, false);
+        self.kills += 1;
+    }
+
+    /// From now on, servers and networks do nothing to connections.
+    pub fn calm_down(&mut self) {
+        for number in 0..self.servers.len() {
+            self.proxies[number].weather(Weather::FAIR);
+            // A live server has its clock, and a calm one needs no change.
+            if !self.is_live && !self.chaos.is_empty() {
+                self.replace(number, true);
+            }
+        }
+    }
+
+    /// How many connections ended under a living program.
+    pub fn disconnects(&self) -> u64 {
+        self.proxies.iter().map(Proxy::disconnects).sum()
+    }
+
+    fn replace(&mut self, number: usize, is_calm: bool) {
+        self.proxies[number].lead_to(None);
+        // Killed by its drop, before another one takes its place.
+        drop(self.servers.remove(number));
+        let server = self.serve(number, is_calm);
+        self.proxies[number].lead_to(Some(server.address));
+        self.servers.insert(number, server);
+    }
+
+    fn serve(&self, number: usize, is_calm: bool) -> ServeProcess {
+        let mut flags = self.flags.clone();
+        flags.extend(["--server-kind".to_owned(), self.kinds[number].to_owned()]);
+        let chaos = self.chaos_of(number, is_calm);
+        if chaos.contains(",") {
+            flags.extend(["--chaos".to_owned(), chaos]);
+        }
+        let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+        ServeProcess::start(&self.recording, &flags)
+    }
+
+    fn chaos_of(&self, number: usize, is_calm: bool) -> String {
+        let mut items = vec![self.stamps.trim_end_matches(',').to_owned()];
+        if !is_calm && !self.chaos.is_empty() {
+            items.push(self.chaos.clone());
+        }
+        if self.kinds.len() > 1 {
+            items.push(format!("instance={}", number + 1));
+        }
+        items.join(",")
+    }
+}
+
+/// Has a dictionary trained on the recording's beginning.
+fn train(directory: &Path, recording: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(recording).expect("read the recording");
+    let head: Vec<&str> = text.lines().take(3000).collect();
+    let sample = directory.join("sample.ndjson");
+    std::fs::write(&sample, head.join("\n")).expect("write a sample");
+    let dictionary = directory.join("dictionary");
+    let path = dictionary.to_str().expect("a readable path");
+    drop(ServeProcess::start(&sample, &["--write-dictionary", path]));
+    dictionary
+}
