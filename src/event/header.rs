@@ -46,7 +46,7 @@ pub struct Header<'a> {
     pub kind_text: Cow<'a, str>,
     /// `commit`'s fields; `Some` exactly for commits that have such a member.
     pub commit: Option<Commit<'a>>,
-    /// The relay's `seq` inside `identity`, `account` or `sync`.
+    /// The relay's `seq` inside `identity`, `account` or `sync`, whichever the kind names.
     pub relay_seq: Option<u64>,
 }
 
@@ -93,19 +93,24 @@ pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
             fields.kind = scanner.string("kind is no string")?.decode()?;
             Ok(())
         }
-        "commit" if scanner.peek() == Some(b'{') => {
-            fields.commit = Some(commit(scanner)?);
+        "commit" => {
+            fields.commit = object(scanner, commit)?;
             Ok(())
         }
-        "identity" | "account" | "sync" if scanner.peek() == Some(b'{') => {
-            fields.relay_seq = relay_seq(scanner)?;
-            Ok(())
-        }
-        _ => scanner.skip_value(),
+        _ => match PAYLOADS.iter().zip(&mut fields.relay_seqs).find(|(name, _)| **name == key) {
+            Some((_, seq)) => {
+                *seq = object(scanner, relay_seq)?.flatten();
+                Ok(())
+            }
+            None => scanner.skip_value(),
+        },
     })?;
     scanner.end()?;
     fields.finish()
 }
+
+/// The members that hold the relay's `seq`, each in events of the kind of that name.
+const PAYLOADS: [&str; 3] = ["identity", "account", "sync"];
 
 /// What [`parse`] has met so far.
 #[derive(Default)]
@@ -115,7 +120,8 @@ struct Fields<'a> {
     cursor: u64,
     kind: Cow<'a, str>,
     commit: Option<Commit<'a>>,
-    relay_seq: Option<u64>,
+    /// In the order of [`PAYLOADS`].
+    relay_seqs: [Option<u64>; PAYLOADS.len()],
 }
 
 impl<'a> Fields<'a> {
@@ -132,7 +138,10 @@ impl<'a> Fields<'a> {
             time_us: self.time_us.ok_or_else(|| missing("no member time_us"))?,
             cursor: Some(self.cursor).filter(|&seq| seq > 0),
             commit: self.commit.filter(|_| kind == Kind::Commit),
-            relay_seq: self.relay_seq,
+            relay_seq: PAYLOADS.iter().zip(self.relay_seqs).find_map(|(name, seq)| {
+                let is_of_kind = *name == self.kind;
+                seq.filter(|_| is_of_kind)
+            }),
             kind,
             kind_text: self.kind,
         })
@@ -157,6 +166,17 @@ fn members<'a>(
             return Ok(());
         }
         scanner.expect(b',', "',' or '}' expected")?;
+    }
+}
+
+/// Takes an object; passes over any other value, which counts as none.
+fn object<'a, T>(
+    scanner: &mut Scanner<'a>,
+    read: impl FnOnce(&mut Scanner<'a>) -> Result<T, Malformed>,
+) -> Result<Option<T>, Malformed> {
+    match scanner.peek() {
+        Some(b'{') => read(scanner).map(Some),
+        _ => scanner.skip_value().map(|()| None),
     }
 }
 
@@ -188,6 +208,10 @@ fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
         ("seq", Some(b'0'..=b'9')) => {
             seq = Some(scanner.integer("seq is no unsigned integer")?);
             Ok(())
+        }
+        ("seq", _) => {
+            seq = None;
+            scanner.skip_value()
         }
         _ => scanner.skip_value(),
     })?;
@@ -230,6 +254,28 @@ mod tests {
     fn the_last_of_two_equal_members_counts() {
         let header = parse(br#"{"did":"a","time_us":1,"did":"b"}"#).unwrap();
         assert_eq!(&*header.did, "b");
+        let twice = |first: &str, last: &str| {
+            let line = format!(
+                r#"{{"did":"a","time_us":1,"kind":"commit","commit":{first},"commit":{last}}}"#
+            );
+            parse(line.as_bytes()).unwrap().commit.map(|commit| commit.rev.into_owned())
+        };
+        assert_eq!(twice(r#"{"rev":"x"}"#, r#"{"rev":"y"}"#).as_deref(), Some("y"));
+        assert_eq!(twice(r#"{"rev":"x"}"#, "null"), None);
+    }
+
+    #[test]
+    fn the_relay_seq_is_that_of_the_kind_alone_and_the_last_of_two() {
+        for (rest, seq) in [
+            (r#""account":{"seq":1},"identity":{"seq":2},"sync":{}"#, Some(1)),
+            (r#""identity":{"seq":2}"#, None),
+            (r#""account":{"seq":1},"account":[]"#, None),
+            (r#""account":{"seq":1,"seq":"2"}"#, None),
+            (r#""account":{"seq":"2","seq":1}"#, Some(1)),
+        ] {
+            let line = format!(r#"{{"did":"a","time_us":1,{rest},"kind":"account"}}"#);
+            assert_eq!(parse(line.as_bytes()).unwrap().relay_seq, seq, "{rest}");
+        }
     }
 
     #[test]

@@ -295,8 +295,8 @@ impl Sieve {
             return Verdict::Drop;
         }
         if let Some(identity) = identity.filter(|_| is_known) {
-            self.window.meet_again(identity, mark);
             self.metrics.duplicate.add(1);
+            self.meet_again(identity, mark);
             return Verdict::Drop;
         }
         self.advance(mark);
@@ -397,19 +397,36 @@ impl Sieve {
         }
     }
 
+    /// An event came again. Until the first new event of another server, or of one that
+    /// counts anew, all marks are still those from before, and tell nothing of this one.
+    fn meet_again(&mut self, identity: u64, mark: Mark) {
+        let origin = self.connection.as_ref().map(|connection| &connection.origin);
+        let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
+        if is_same && self.renumbered.is_none() && !self.frozen {
+            self.window.meet_again(identity, mark);
+        }
+    }
+
     fn advance(&mut self, mark: Mark) {
         let Some(connection) = &self.connection else { return };
         let origin = &connection.origin;
-        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
-        if is_other || self.renumbered.take().is_some() {
-            self.window.change_server(mark);
-        }
+        // Before anything changes: what the window knows must fit the position.
         if self.frozen {
             return;
         }
+        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
+        let begins_anew = is_other || self.renumbered.take().is_some();
+        if begins_anew {
+            self.window.change_server(mark);
+        }
         self.window.advance(mark);
         match &mut self.position {
-            Some(position) if position.origin == *origin => position.newest = mark,
+            // A replay brings what is not wanted again, too, and is not the newest for that.
+            Some(position) if position.origin == *origin => {
+                if begins_anew || position.newest.seq <= mark.seq {
+                    position.newest = mark;
+                }
+            }
             position => *position = Some(first_position(origin, mark)),
         }
     }

@@ -5,9 +5,10 @@
 //! to. What an identity is, `event::identity` knows.
 //!
 //! Identities stand in a ring in the order they were written, 8 bytes each, and in a hash map
-//! to their places there (up to 34 bytes each). *Milestones* divide the ring: at each one we know the event's place
-//! on the server, and that everything written since is in the ring. The oldest milestone is
-//! what a new connection rewinds to. So the ring is thinned a milestone at a time.
+//! to their places there (up to 34 bytes each). *Milestones* divide the ring: at each one we
+//! know the event's place on the server, and that everything written since is in the ring. The
+//! oldest milestone is what a new connection rewinds to. So the ring is thinned a milestone at
+//! a time.
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
@@ -38,6 +39,11 @@ pub struct Window {
     latest: TimeUs,
     /// The highest sequence number seen on this server.
     highest_seq: Option<Seq>,
+    /// The latest time of an event that came again.
+    latest_again: TimeUs,
+    /// Events come again, and none has come since that lies beyond all that was seen. Until
+    /// one does, what is old by the clock may be still to come.
+    is_replaying: bool,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -87,6 +93,8 @@ impl Window {
             events: 0,
             latest: TimeUs(0),
             highest_seq: None,
+            latest_again: TimeUs(0),
+            is_replaying: false,
         }
     }
 
@@ -95,13 +103,13 @@ impl Window {
     pub fn restore(span_us: u64, resume: &Resume) -> Self {
         let mut window = Self::new(span_us);
         let Resume { position, identities } = resume;
-        window.ring.extend(identities);
-        window.known.extend(identities.iter().copied().zip(0..));
+        identities.iter().for_each(|&identity| window.insert(identity));
         window.latest = position.latest_time;
         window.highest_seq = position.newest.seq;
         window.milestones.push_back(Milestone {
             mark: position.rewind_to,
-            clock: position.latest_time.minus_us(span_us),
+            // Its own time, unless that is an imported one of the future.
+            clock: position.rewind_to.time.min(position.latest_time.minus_us(span_us)),
             index: 0,
             keeps_from: 0,
             events: 0,
@@ -119,6 +127,7 @@ impl Window {
     /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
     pub fn advance(&mut self, mark: Mark) {
         let is_ahead = self.is_ahead(mark);
+        self.is_replaying &= !is_ahead;
         self.latest = self.latest.max(mark.time);
         self.highest_seq = self.highest_seq.max(mark.seq);
         let due = self.milestones.back().is_none_or(|last| {
@@ -160,17 +169,36 @@ impl Window {
         }
     }
 
-    /// A remembered event came again, at `mark`. Mostly a replay comes by, in the order in
-    /// which events were written, and nothing changes. But what one server sent *before* a
-    /// milestone was set, another one, or the same one after a crash, may send *behind* the
-    /// milestone's mark: a replay from there brings it, so it must stay as long as the
-    /// milestone does.
+    /// A remembered event came again, at `mark` of the server that the marks so far are of.
+    /// Mostly a replay comes by, in the order in which events were written. But what one
+    /// server sent *before* a milestone was set, another one, or the same one after a crash,
+    /// may send *behind* the milestone's mark: a replay from there brings it, so it must stay
+    /// as long as the milestone does.
     pub fn meet_again(&mut self, identity: u64, mark: Mark) {
         let Some(&index) = self.known.get(&identity) else { return };
-        for milestone in self.milestones.iter_mut().rev().take_while(|m| m.keeps_from > index) {
-            if milestone.is_before(mark) {
+        self.is_replaying = true;
+        for milestone in &mut self.milestones {
+            if milestone.keeps_from > index && milestone.is_before(mark) {
                 milestone.keeps_from = index;
             }
+        }
+        self.find_milestone(index, mark);
+    }
+
+    /// Sets the milestones anew that an earlier run had: of those only the oldest was saved.
+    /// Without them a run that ends within the span would never let go of anything, and many
+    /// of them in a row would rewind ever further.
+    fn find_milestone(&mut self, index: u64, mark: Mark) {
+        // As in `is_ahead`: what else came at that instant may stand in front of it.
+        let is_alone = mark.seq.is_some() || mark.time > self.latest_again;
+        self.latest_again = self.latest_again.max(mark.time);
+        let Some(&last) = self.milestones.back() else { return };
+        let clock = mark.time.min(self.latest);
+        let is_due = clock >= last.clock.plus_us(self.span_us / MILESTONES);
+        if is_due && is_alone && last.mark != mark && last.is_before(mark) && index >= last.index {
+            let events = (last.events + (index - last.index)).min(self.events);
+            let found = Milestone { mark, clock, index, keeps_from: index, events };
+            self.milestones.push_back(found);
         }
     }
 
@@ -243,7 +271,7 @@ impl Window {
     /// The sink has accepted everything: lets go of what is older than the span.
     pub fn settle(&mut self) {
         while let Some(&next) = self.milestones.get(1) {
-            let old = next.clock.0.saturating_add(self.span_us) <= self.latest.0;
+            let old = next.clock.plus_us(self.span_us) <= self.latest && !self.is_replaying;
             let many = self.events - next.events >= MAX_EVENTS;
             if !old && !many {
                 break;
@@ -451,7 +479,209 @@ mod tests {
         assert!(kept <= 2 * MAX_EVENTS, "{kept}");
     }
 
+    fn resume(window: &Window, newest: Mark) -> Resume {
+        let position = Position {
+            origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
+            newest,
+            rewind_to: window.rewind_to().unwrap(),
+            latest_time: window.latest(),
+        };
+        Resume { position, identities: window.identities() }
+    }
+
+    /// Everything from the rewind point up to `end` comes again.
+    fn replay(window: &mut Window, end: u64) {
+        let from = window.rewind_to().unwrap().time.0;
+        (from..end).for_each(|time| window.meet_again(time, mark(time)));
+    }
+
+    #[test]
+    fn runs_shorter_than_the_span_pile_up_nothing() {
+        let mut window = Window::new(1000);
+        for run in 0..100 {
+            for time in run * 50..(run + 1) * 50 {
+                write(&mut window, time, time);
+                window.settle();
+            }
+            let end = (run + 1) * 50;
+            window = Window::restore(1000, &resume(&window, mark(end - 1)));
+            replay(&mut window, end);
+            window.settle();
+            assert!((end.saturating_sub(1000)..end).all(|time| window.contains(time)), "{run}");
+        }
+        assert!(window.identities().len() <= 1300, "{}", window.identities().len());
+        assert!(window.rewind_to().unwrap().time.0 >= 3700, "{:?}", window.rewind_to());
+    }
+
+    #[test]
+    fn what_a_server_repeats_is_known_as_long_as_it_can_come_again() {
+        let mut window = Window::new(1000);
+        write(&mut window, 0, 0);
+        for time in 1..5000 {
+            write(&mut window, time, time);
+            if time % 700 == 0 {
+                window.meet_again(0, mark(time));
+            }
+            window.settle();
+            let repeated = time / 700 * 700;
+            assert!(repeated < window.rewind_to().unwrap().time.0 || window.contains(0), "{time}");
+        }
+    }
+
+    #[test]
+    fn what_another_server_has_later_is_kept_as_long() {
+        let mut window = Window::new(1000);
+        for time in 0..2000 {
+            write(&mut window, time, time);
+            window.settle();
+        }
+        // Two that are new or filtered out, then all the others of the last second again.
+        let there = |time| Mark { time: TimeUs(time), seq: Some(Seq(time + 90_000)) };
+        window.change_server(there(998));
+        window.advance(there(998));
+        window.advance(there(999));
+        (1000..2000).for_each(|time| window.meet_again(time, there(time)));
+        for time in 2000..6000 {
+            window.advance(there(time));
+            window.insert(time);
+            window.settle();
+            let from = window.rewind_to().unwrap().time.0;
+            assert!((from.max(1000)..time).all(|known| window.contains(known)), "{from} to {time}");
+        }
+        assert!(window.identities().len() < 1300);
+    }
+
+    #[test]
+    fn identities_that_a_damaged_file_repeats_count_once() {
+        let mut saved = Window::new(1000);
+        write(&mut saved, 1, 0);
+        let mut resume = resume(&saved, mark(0));
+        resume.identities = vec![1, 1, 2, 1];
+        assert_eq!(Window::restore(1000, &resume).identities(), [1, 2]);
+    }
+
+    /// What may happen to a window, in one server's stream.
+    #[derive(Clone, Debug)]
+    enum Step {
+        /// New events, each written or not, their times this far apart; those of long ago
+        /// where `imported`.
+        Read { events: Vec<bool>, pace: u64, imported: bool },
+        /// The same, but the sink takes only a part.
+        Refuse { events: Vec<bool>, pace: u64, accepted: usize },
+        /// A new connection, perhaps of a new process.
+        Reconnect { restarts: bool },
+    }
+
+    fn step() -> impl Strategy<Value = Step> {
+        let events = || prop::collection::vec(any::<bool>(), 0..40);
+        prop_oneof![
+            6 => (events(), 0u64..80, prop::bool::weighted(0.1))
+                .prop_map(|(events, pace, imported)| Step::Read { events, pace, imported }),
+            1 => (events(), 0u64..80, 0usize..40)
+                .prop_map(|(events, pace, accepted)| Step::Refuse { events, pace, accepted }),
+            2 => any::<bool>().prop_map(|restarts| Step::Reconnect { restarts }),
+        ]
+    }
+
+    /// A stream, what was written of it, and the window that should know.
+    struct Model {
+        window: Window,
+        has_seqs: bool,
+        stream: Vec<(Mark, bool)>,
+        clock: u64,
+    }
+
+    impl Model {
+        fn read(&mut self, events: &[bool], pace: u64, imported: bool) {
+            for &is_written in events {
+                self.clock += pace;
+                let time = if imported { 1 } else { self.clock };
+                let identity = self.stream.len() as u64;
+                let seq = self.has_seqs.then_some(Seq(identity + 1));
+                let mark = Mark { time: TimeUs(time), seq };
+                self.window.advance(mark);
+                if is_written {
+                    self.window.insert(identity);
+                }
+                self.stream.push((mark, is_written));
+            }
+        }
+
+        /// The stream from the rewind point on, as a server would find it.
+        fn replayed(&self) -> impl Iterator<Item = (u64, Mark, bool)> + '_ {
+            let from = self.window.rewind_to();
+            let is_asked = move |mark: Mark| from.is_none_or(|from| match from.seq {
+                Some(_) => mark.seq >= from.seq,
+                None => mark.time >= from.time,
+            });
+            let numbered = self.stream.iter().enumerate();
+            numbered
+                .filter(move |(_, (mark, _))| is_asked(*mark))
+                .map(|(i, (mark, is_written))| (i as u64, *mark, *is_written))
+        }
+
+        fn check(&self) -> Result<(), TestCaseError> {
+            for (identity, mark, is_written) in self.replayed() {
+                prop_assert_eq!(self.window.contains(identity), is_written, "{:?}", mark);
+            }
+            let kept = self.window.ring.len() as u64;
+            prop_assert!(kept <= 2 * MAX_EVENTS + MAX_EVENTS / MILESTONES);
+            prop_assert!(self.window.known.len() <= self.window.ring.len());
+            Ok(())
+        }
+
+        fn reconnect(&mut self, restarts: bool) {
+            let Some((newest, _)) = self.stream.last() else { return };
+            if restarts && self.window.rewind_to().is_some() {
+                self.window = Window::restore(1000, &resume(&self.window, *newest));
+            }
+            let again: Vec<_> = self.replayed().collect();
+            for (identity, mark, _) in again {
+                match self.window.contains(identity) {
+                    true => self.window.meet_again(identity, mark),
+                    false => self.window.advance(mark),
+                }
+            }
+            self.window.settle();
+        }
+
+        fn take(&mut self, step: Step) {
+            match step {
+                Step::Read { events, pace, imported } => {
+                    let imported = imported && self.has_seqs;
+                    self.read(&events, pace, imported);
+                    self.window.settle();
+                }
+                Step::Refuse { events, pace, accepted } => {
+                    let (savepoint, before) = (self.window.savepoint(), self.stream.len());
+                    self.read(&events, pace, false);
+                    self.window.roll_back(savepoint, accepted);
+                    // Up to the last line that was taken everything has happened.
+                    let new = self.stream.iter().enumerate().skip(before);
+                    let taken = new.filter(|(_, (_, w))| *w).take(accepted).last();
+                    let end = taken.map_or(before, |(i, _)| i + 1);
+                    self.stream.truncate(end);
+                    self.clock = self.stream.last().map_or(0, |(m, _)| m.time.0).max(self.clock);
+                    self.reconnect(true);
+                }
+                Step::Reconnect { restarts } => self.reconnect(restarts),
+            }
+        }
+    }
+
     proptest! {
+        #[test]
+        fn a_replay_is_told_apart_event_by_event(
+            steps in prop::collection::vec(step(), 1..60), has_seqs: bool,
+        ) {
+            let window = Window::new(1000);
+            let mut model = Model { window, has_seqs, stream: Vec::new(), clock: 10 };
+            for step in steps {
+                model.take(step);
+                model.check()?;
+            }
+        }
+
         /// The model is a list of all events ever written.
         #[test]
         fn everything_written_since_the_rewind_point_is_known(

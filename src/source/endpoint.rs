@@ -142,6 +142,13 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     if url.query().is_some() || url.fragment().is_some() {
         return Err(EndpointError::Query(shown()));
     }
+    // A password with a slash in it ends the host too early; the rest, secret as it is, would
+    // be shown as a path.
+    if url.path().contains('@') {
+        return Err(invalid(
+            "an @ behind a slash: in a user name or password write / as %2F".to_owned(),
+        ));
+    }
     let host = match url.host() {
         Some(Host::Domain(name)) => name.to_owned(),
         Some(Host::Ipv4(address)) => address.to_string(),

@@ -220,10 +220,11 @@ impl HeadTap {
             }
             let searched = self.bytes.len();
             self.bytes.extend_from_slice(buf.filled());
-            self.head = head::end_of_head(&self.bytes, searched);
+            let head = head::end_of_head(&self.bytes, searched);
             // Frames behind the head don't count as part of it.
-            let end = self.head.unwrap_or(self.bytes.len());
+            let end = head.unwrap_or(self.bytes.len());
             head::check_partial(self.bytes.get(..end).unwrap_or_default())?;
+            self.head = head;
         }
     }
 

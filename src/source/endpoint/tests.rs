@@ -110,3 +110,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_password_with_a_slash_is_no_path() {
+    for input in
+        ["wss://me:12/s3cret@h.example", "me:12/s3cret@h.example", "h.example/a@s3cret@h.example"]
+    {
+        let error = parse(input).unwrap_err().to_string();
+        assert!(error.contains("%2F") && !error.contains("s3cret"), "{error}");
+    }
+    assert!(parse("h.example/a%40b").is_ok());
+}

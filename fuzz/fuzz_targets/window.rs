@@ -1,0 +1,12 @@
+//! The window of identities, and the sieve around it, in a world of servers that are cut,
+//! killed and changed: nothing comes twice, nothing is missing.
+#![no_main]
+
+#[path = "../../tests/support/world.rs"]
+mod world;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| {
+    if data.len() >= 2 {
+        world::travel(data);
+    }
+});

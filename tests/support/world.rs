@@ -1,0 +1,327 @@
+//! A small world in which a sieve makes journeys: servers that tell the same events in orders,
+//! times and numbers of their own, and a consumer that is cut, killed and sent elsewhere. After
+//! each step it is checked that nothing came twice, and at the end that nothing is missing.
+//!
+//! A journey is made of bytes, so that both proptest and the fuzzer can choose it. No I/O.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use skytail::event::batch::Batch;
+use skytail::event::header::{self, Operation};
+use skytail::filter::Filter;
+use skytail::metrics::Metrics;
+use skytail::pipeline::sieve::{Rules, Sieve};
+use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, Start, TimeUs};
+use skytail::settings::OnGap;
+use skytail::source::{Asked, Connection};
+
+/// When the world begins: servers take smaller numbers for sequence numbers.
+const EPOCH_US: u64 = 2_000_000_000_000_000;
+/// How far a new connection rewinds. Any two servers' times for one event are less apart.
+const REWIND_US: u64 = 500;
+const EVENTS: u64 = 600;
+/// How much later a server that repeats itself does so.
+const REPEAT_US: u64 = 700;
+const KINDS: [ServerKind; 3] = [ServerKind::V2, ServerKind::V2, ServerKind::Legacy];
+
+/// What one server has to tell, in its order.
+struct Server {
+    origin: Origin,
+    /// Each with the server's own time of it, which is not always what it writes.
+    told: Vec<(u64, Mark, u64)>,
+}
+
+/// What sort of world it is.
+#[derive(Clone, Copy)]
+struct Nature {
+    /// The first servers only; one means that there is no other.
+    servers: usize,
+    first: usize,
+    /// Some events carry times of long ago (v2).
+    imports: bool,
+    /// Several events share one time (legacy, and v2).
+    ties: bool,
+    /// Servers tell some events twice.
+    repeats: bool,
+    /// The consumer wants only some events, and picks them out itself.
+    picky: bool,
+}
+
+/// Takes the journey apart; zeros once it is used up.
+struct Steps<'a>(&'a [u8]);
+
+impl Steps<'_> {
+    fn next(&mut self) -> u64 {
+        let Some((first, rest)) = self.0.split_first() else { return 0 };
+        self.0 = rest;
+        u64::from(*first)
+    }
+}
+
+/// The consumer.
+struct Traveller<'a> {
+    servers: &'a [Server],
+    nature: Nature,
+    sieve: Sieve,
+    connection: Arc<Connection>,
+    server: usize,
+    /// The place in the server's list of what comes next.
+    next: usize,
+    connections: u64,
+    /// What was printed and counts: a kill makes the rest count no more.
+    printed: HashSet<u64>,
+    saved: Option<(Resume, HashSet<u64>)>,
+}
+
+/// A number that looks random and depends on its inputs alone.
+fn mix(a: u64, b: u64) -> u64 {
+    let x = (a ^ b.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
+}
+
+fn server(which: usize, nature: Nature, steps: &mut Steps<'_>) -> Server {
+    let salt = which as u64 + 1;
+    let mut stamped = Vec::new();
+    let mut time = EPOCH_US;
+    let pace = steps.next() % 40;
+    for event in 0..EVENTS {
+        let quiet = if mix(event, 7).is_multiple_of(97) { 3 * REWIND_US } else { 0 };
+        time += if nature.ties { pace / 4 } else { 1 + mix(event, pace) % (pace + 1) } + quiet;
+        let stamp = time + mix(event, salt) % 150 + 60 * salt;
+        stamped.push((stamp, event));
+        if nature.repeats && mix(event, salt + 9).is_multiple_of(11) {
+            stamped.push((stamp + REPEAT_US, event));
+        }
+    }
+    stamped.sort_unstable();
+    let kind = KINDS[which];
+    let mut told: Vec<(u64, Mark, u64)> = Vec::new();
+    for (place, (stamp, event)) in stamped.into_iter().enumerate() {
+        let is_import = is_import(event, nature);
+        let (time, seq) = match kind {
+            ServerKind::V2 if is_import => (EPOCH_US - 1000 + event, Some(place)),
+            ServerKind::V2 => (stamp, Some(place)),
+            ServerKind::Legacy => (stamp, None),
+        };
+        let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
+        told.push((stamp, Mark { time: TimeUs(time), seq }, event));
+    }
+    Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, told }
+}
+
+fn is_import(event: u64, nature: Nature) -> bool {
+    nature.imports && mix(event, 3).is_multiple_of(5)
+}
+
+fn is_wanted(event: u64, nature: Nature) -> bool {
+    !nature.picky || !mix(event, 5).is_multiple_of(3)
+}
+
+fn line(mark: Mark, event: u64) -> String {
+    let operation = if mix(event, 5).is_multiple_of(3) { "delete" } else { "create" };
+    let cursor = mark.seq.map(|seq| format!(r#""cursor":{},"#, seq.0)).unwrap_or_default();
+    format!(
+        r#"{{"did":"did:plc:made","time_us":{},{cursor}"kind":"commit","commit":{{"rev":"{event}","operation":"{operation}","collection":"com.example.note","rkey":"k"}}}}"#,
+        mark.time.0
+    )
+}
+
+fn sieve(nature: Nature, start: &Start) -> Sieve {
+    let mut filter = Filter::default();
+    if nature.picky {
+        filter.operations.push(Operation::Create);
+    }
+    let rules = Rules {
+        filter,
+        strict: false,
+        limit: None,
+        until: None,
+        live_at: None,
+        rewind_us: REWIND_US,
+        identity_seed: 42,
+        on_gap: OnGap::Fail,
+        period_us: None,
+    };
+    Sieve::new(rules, start, Arc::new(Metrics::default()))
+}
+
+impl Traveller<'_> {
+    /// A connection to a server, as the reader would ask for it.
+    fn connect(&mut self, server: usize, surplus: u64) {
+        let to = &self.servers[server];
+        let position = self.sieve.position().cloned();
+        let asked = match &position {
+            None => Asked::Oldest,
+            Some(position) if position.origin != to.origin => {
+                Asked::Instant(position.latest_time.minus_us(REWIND_US))
+            }
+            Some(position) => match position.rewind_to.seq {
+                Some(seq) => Asked::Seq(seq),
+                None => Asked::Instant(position.rewind_to.time),
+            },
+        };
+        let from = to.told.partition_point(|(stamp, mark, _)| match asked {
+            Asked::Seq(seq) => mark.seq < Some(seq),
+            Asked::Instant(instant) => *stamp < instant.0,
+            Asked::Live | Asked::Oldest => false,
+        });
+        let starts_early = to.origin.kind == ServerKind::V2 && matches!(asked, Asked::Instant(_));
+        let surplus = if starts_early { surplus as usize } else { 0 };
+        (self.server, self.next) = (server, from.saturating_sub(surplus));
+        self.connections += 1;
+        let number = self.connections;
+        self.connection = Arc::new(Connection { number, origin: to.origin.clone(), asked });
+    }
+
+    fn batch(&mut self, events: usize) -> Batch {
+        let told = &self.servers[self.server].told;
+        let end = (self.next + events).min(told.len());
+        let mut batch = Batch::default();
+        for (_, mark, event) in &told[self.next..end] {
+            batch.push(line(*mark, *event).as_bytes());
+        }
+        self.next = end;
+        batch
+    }
+
+    fn print<'b>(&mut self, lines: impl Iterator<Item = &'b [u8]>) {
+        for line in lines {
+            let header = header::parse(line).expect("we wrote it");
+            let event = header.commit.and_then(|c| c.rev.parse().ok()).expect("we wrote it");
+            assert!(is_wanted(event, self.nature), "event {event} is not wanted");
+            assert!(self.printed.insert(event), "event {event} came twice");
+        }
+    }
+
+    /// Nothing is ever missing here, and no server counts anew.
+    fn find_nothing(&mut self) {
+        let found = self.sieve.take_finding();
+        assert!(found.is_none(), "{found:?} at {:?}", self.sieve.position());
+    }
+
+    /// Reads on, and prints.
+    fn read(&mut self, events: usize) {
+        let mut batch = self.batch(events);
+        let _pending = self.sieve.sift(&mut batch, &self.connection.clone(), TimeUs(0));
+        self.find_nothing();
+        self.print(batch.lines());
+        self.sieve.accepted(&batch);
+    }
+
+    /// Reads on, and the output breaks behind some lines; the run ends there.
+    fn break_off(&mut self, events: usize, cut: u64) {
+        let mut batch = self.batch(events);
+        let pending = self.sieve.sift(&mut batch, &self.connection.clone(), TimeUs(0));
+        self.find_nothing();
+        let accepted_bytes = (cut as usize * 7) % (batch.bytes().len() + 1);
+        let whole = batch.ends().iter().filter(|end| **end <= accepted_bytes).count();
+        self.print(batch.lines().take(whole));
+        self.sieve.refused(&batch, pending, accepted_bytes);
+        self.restart();
+    }
+
+    fn save(&mut self) {
+        self.saved = self.sieve.resume().map(|resume| (resume, self.printed.clone()));
+    }
+
+    /// A clean end and a new beginning.
+    fn restart(&mut self) {
+        self.save();
+        self.kill();
+    }
+
+    /// A new beginning from what was saved last.
+    fn kill(&mut self) {
+        let start = match &self.saved {
+            Some((resume, printed)) => {
+                self.printed.clone_from(printed);
+                Start::Resume(Box::new(resume.clone()))
+            }
+            None => {
+                self.printed.clear();
+                Start::Oldest
+            }
+        };
+        self.sieve = sieve(self.nature, &start);
+    }
+}
+
+/// Makes the journey that these bytes stand for, and checks its promises.
+///
+/// # Panics
+/// Where one does not hold.
+pub fn travel(bytes: &[u8]) {
+    let mut steps = Steps(bytes);
+    let flags = steps.next();
+    let repeats = flags & 8 != 0;
+    let nature = Nature {
+        // A server that repeats an event long after another has told it can't be seen through.
+        servers: if repeats { 1 } else { KINDS.len() },
+        first: if flags & 1 == 0 { 0 } else { 2 },
+        imports: flags & 2 != 0,
+        ties: flags & 4 != 0,
+        repeats,
+        picky: flags & 16 != 0,
+    };
+    let pace = Steps(&[steps.next() as u8]).next() as u8;
+    let servers: Vec<Server> =
+        (0..KINDS.len()).map(|which| server(which, nature, &mut Steps(&[pace]))).collect();
+    let start = Start::Oldest;
+    let origin = servers[nature.first].origin.clone();
+    let mut traveller = Traveller {
+        servers: &servers,
+        nature,
+        sieve: sieve(nature, &start),
+        connection: Arc::new(Connection { number: 0, origin, asked: Asked::Oldest }),
+        server: nature.first,
+        next: 0,
+        connections: 0,
+        printed: HashSet::new(),
+        saved: None,
+    };
+    traveller.connect(nature.first, 0);
+    while !steps.0.is_empty() {
+        let (step, many) = (steps.next(), steps.next());
+        let elsewhere = if nature.servers == 1 {
+            traveller.server
+        } else {
+            (many % nature.servers as u64) as usize
+        };
+        // From the beginning a server is never changed: there is no position yet.
+        let elsewhere = if traveller.sieve.position().is_none() { nature.first } else { elsewhere };
+        match step % 12 {
+            0..=4 => traveller.read(many as usize % 50),
+            5 => traveller.save(),
+            6 => {
+                traveller.restart();
+                traveller.connect(traveller.server, 0);
+            }
+            7 => {
+                traveller.restart();
+                traveller.connect(elsewhere, many % 30);
+            }
+            8 => {
+                traveller.kill();
+                let same = traveller.sieve.position().map(|p| p.origin.clone());
+                let server = servers.iter().position(|s| Some(&s.origin) == same.as_ref());
+                traveller.connect(server.unwrap_or(nature.first), 0);
+            }
+            9 => traveller.connect(traveller.server, 0),
+            10 => traveller.connect(elsewhere, many % 30),
+            _ => {
+                traveller.break_off(many as usize % 50, step * 31 + many);
+                let back = if traveller.sieve.position().is_none() { nature.first } else { traveller.server };
+                traveller.connect(back, many % 30);
+            }
+        }
+    }
+    traveller.read(usize::try_from(EVENTS).unwrap_or(usize::MAX) * 3);
+    // Where a server is asked by time, an old time in front of the first late enough can't be
+    // told from what the server sends too much.
+    let is_sure = |event: &u64| nature.servers == 1 || !is_import(*event, nature);
+    let wanted = (0..EVENTS).filter(|event| is_wanted(*event, nature)).filter(is_sure);
+    for event in wanted {
+        assert!(traveller.printed.contains(&event), "event {event} is missing");
+    }
+}
