@@ -156,7 +156,7 @@ impl Window {
         match (mark.seq, self.highest_seq) {
             (Some(seq), Some(highest)) => seq > highest,
             // Strictly: a replay from an instant also brings the earlier ones of that instant.
-            _ => mark.time > self.latest,
+            _ => mark.time > self.latest.max(self.latest_again),
         }
     }
 
@@ -610,10 +610,12 @@ mod tests {
         /// The stream from the rewind point on, as a server would find it.
         fn replayed(&self) -> impl Iterator<Item = (u64, Mark, bool)> + '_ {
             let from = self.window.rewind_to();
-            let is_asked = move |mark: Mark| from.is_none_or(|from| match from.seq {
-                Some(_) => mark.seq >= from.seq,
-                None => mark.time >= from.time,
-            });
+            let is_asked = move |mark: Mark| {
+                from.is_none_or(|from| match from.seq {
+                    Some(_) => mark.seq >= from.seq,
+                    None => mark.time >= from.time,
+                })
+            };
             let numbered = self.stream.iter().enumerate();
             numbered
                 .filter(move |(_, (mark, _))| is_asked(*mark))

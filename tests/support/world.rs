@@ -311,7 +311,11 @@ pub fn travel(bytes: &[u8]) {
             10 => traveller.connect(elsewhere, many % 30),
             _ => {
                 traveller.break_off(many as usize % 50, step * 31 + many);
-                let back = if traveller.sieve.position().is_none() { nature.first } else { traveller.server };
+                let back = if traveller.sieve.position().is_none() {
+                    nature.first
+                } else {
+                    traveller.server
+                };
                 traveller.connect(back, many % 30);
             }
         }
