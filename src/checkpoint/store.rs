@@ -347,7 +347,7 @@ fn save_position(
         ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
         ":latest_time": position.latest_time.0.cast_signed(),
         ":identities": identity_bytes(&resume.identities),
-            ":stream": position.origin.stream.cast_signed(),
+        ":stream": position.origin.stream.cast_signed(),
     });
     done.map(drop)
 }

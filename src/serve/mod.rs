@@ -239,7 +239,8 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
             return Err(ServeError::NothingToReuse);
         }
         stamps = stamps.with_chaos(spec);
-        chaos = Some(Chaos::new(spec.clone(), &stamps));
+        let account = |event| chaos::account(&stamps.recorded_line(event));
+        chaos = Some(Chaos::new(spec.clone(), stamps.len(), account));
     }
     let dictionary = match settings.zstd {
         ZstdDictionary::Trained => OnceLock::new(),

@@ -1,7 +1,7 @@
 //! The mutations. Each replaces a text of the sources, which must stand there exactly once, by
 //! one that does the wrong thing where `crate::is_mutant` says so.
 
-use super::judge::Breach::{self, Ahead, Lost, Repeated};
+use super::judge::Breach::{self, Ahead, Foreign, Lost, Repeated};
 
 /// A way of being wrong.
 pub struct Mutation {
@@ -66,16 +66,6 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost],
     },
     Mutation {
-        name: "forgets-at-a-failover",
-        edits: &[Edit {
-            file: "src/position/window.rs",
-            old: "if milestone.is_before(mark) {",
-            new: r#"if milestone.is_before(mark) && !crate::is_mutant("forgets-at-a-failover") {"#,
-        }],
-        lane: "legacy failover",
-        breaches: &[Repeated],
-    },
-    Mutation {
         name: "resumes-at-the-newest",
         edits: &[Edit {
             file: "src/pipeline/reader/attempts.rs",
@@ -91,15 +81,12 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "saves-before-writing",
         edits: &[Edit {
             file: "src/pipeline/writer.rs",
-            old: "        let stop = &self.stop;\n        match self.sink.write_all(",
-            new: r#"        if crate::is_mutant("saves-before-writing")
-            && let (Ok(delivered), Some(resume), Some(saver)) =
-                (self.sink.write_all(b"", || None), self.sieve.resume(), &self.saver)
-        {
-            saver.save(Checkpoint::new(&delivered, resume));
+            old: "let (stop, saver) = (&self.stop, &self.saver);",
+            new: r#"if crate::is_mutant("saves-before-writing") {
+            unsaved.is_due = true;
+            self.save(unsaved)?;
         }
-        let stop = &self.stop;
-        match self.sink.write_all("#,
+        let (stop, saver) = (&self.stop, &self.saver);"#,
         }],
         lane: "v2 slow reader",
         breaches: &[Lost, Ahead],
@@ -141,19 +128,25 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "never-joins",
-        edits: &[
-            Edit {
-                file: "src/pipeline/reader/join.rs",
-                old: "self.limits.join == JoinMode::Auto",
-                new: r#"!crate::is_mutant("never-joins") && self.limits.join == JoinMode::Auto"#,
-            },
-            Edit {
-                file: "src/pipeline/reader/horizon.rs",
-                old: "(replays && join == JoinMode::Auto).then(",
-                new: r#"(replays && join == JoinMode::Auto && !crate::is_mutant("never-joins")).then("#,
-            },
-        ],
+        edits: &[Edit {
+            file: "src/pipeline/reader/join.rs",
+            old: "replays && self.limits.join == JoinMode::Auto",
+            new: r#"replays && self.limits.join == JoinMode::Auto && !crate::is_mutant("never-joins")"#,
+        }],
         lane: "legacy live",
         breaches: &[Lost],
+    },
+    Mutation {
+        name: "keeps-the-tail-of-a-file",
+        edits: &[Edit {
+            file: "src/sink/claim.rs",
+            old: "Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),",
+            new: r#"Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),
+        Ok(_) if crate::is_mutant("keeps-the-tail-of-a-file") => {
+            (found_bytes, read_tail(&file, found_bytes).map_err(failed)?)
+        }"#,
+        }],
+        lane: "v2 file",
+        breaches: &[Repeated, Foreign],
     },
 ];

@@ -13,17 +13,16 @@ const NEIGHBOURS: usize = 2;
 pub enum Order {
     /// As recorded.
     Exact,
-    /// The server itself moves events, by at most so many places.
-    Within(u32),
-    /// As `Within`, and as recorded within an account: two servers interleave differently.
-    WithinByAccount(u32),
+    /// As recorded within an account; an event of another may come so many places too late.
+    /// Two servers interleave accounts differently.
+    ByAccount(u32),
 }
 
 impl Order {
     fn slack(self) -> u32 {
         match self {
             Self::Exact => 0,
-            Self::Within(slack) | Self::WithinByAccount(slack) => slack,
+            Self::ByAccount(slack) => slack,
         }
     }
 }
@@ -180,11 +179,12 @@ impl<'a> Judge<'a> {
         }
         let kept = if was_clean { lines.len() } else { kept };
         let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
-        match self.order {
-            // Whatever came before has come before the position, too.
-            Order::Exact if kept > 0 => self.owed.clear(),
-            _ => self.owed.retain(|event| !settled.contains(event)),
-        }
+        let newest = lines.iter().take(kept).next_back().map(|line| line.event);
+        self.owed.retain(|event| match (self.order, newest) {
+            // Whatever came before the position is settled by it.
+            (Order::Exact, Some(newest)) => *event > newest,
+            _ => !settled.contains(event),
+        });
         let behind = lines.iter().skip(kept).map(|line| line.event);
         self.is_owed = self.owed.iter().copied().collect();
         self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));
@@ -308,7 +308,7 @@ impl<'a> Judge<'a> {
         let newest = &mut self.newest_of_account[self.recording.accounts[event as usize] as usize];
         let is_in_order = *newest <= event;
         *newest = event.max(*newest);
-        if matches!(self.order, Order::WithinByAccount(_)) && !is_in_order {
+        if matches!(self.order, Order::ByAccount(_)) && !is_in_order {
             return Err(self.told(
                 Breach::Disorder,
                 event,

@@ -89,7 +89,7 @@ fn assert_unbroken(failures: &[Failure]) {
 
 #[test]
 fn nothing_is_lost_whatever_breaks() {
-    let seconds = variable("SKYTAIL_TORTURE_SECONDS").unwrap_or(15);
+    let seconds = variable("SKYTAIL_TORTURE_SECONDS").unwrap_or(10);
     let (_, failures) = run(Duration::from_secs(seconds));
     assert_unbroken(&failures);
 }

@@ -429,11 +429,11 @@ fn a_position_is_saved_with_its_files_or_not_at_all() {
 }
 
 #[test]
-fn a_file_of_version_1_gets_the_new_table_and_keeps_its_cursors() {
+fn a_file_of_version_2_gets_the_new_table_and_keeps_its_cursors() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
-    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 1").unwrap();
+    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 2").unwrap();
     drop(store);
     let store = Store::open_existing(&path).unwrap().unwrap();
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));

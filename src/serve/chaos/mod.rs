@@ -27,7 +27,6 @@ pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
 pub(super) use instance::{clock_error_us, first_seq, retell};
 pub(super) use order::{Order, Swaps};
 
-use super::stamps::Stamps;
 use crate::event::header;
 use reuse::Reuse;
 
@@ -50,9 +49,9 @@ pub(super) struct Refusal {
 }
 
 impl Chaos {
-    pub(super) fn new(spec: ChaosSpec, stamps: &Stamps) -> Self {
-        let account = |event| account(&stamps.recorded_line(event));
-        let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, stamps.len(), account));
+    /// The chaos of a recording of `events` events; `account` tells whose each is.
+    pub(super) fn new(spec: ChaosSpec, events: u64, account: impl Fn(u64) -> String) -> Self {
+        let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, events, account));
         let crashes = watch::Sender::new(0);
         Self { spec, refusals: AtomicU64::new(0), reuse, crashes }
     }
