@@ -14,10 +14,37 @@ use skytail::position::{Seq, TimeUs};
 use skytail_fuzz::Input;
 
 /// The columns of `consumers` behind the name.
-const COLUMNS: [&str; 16] = [
-    "updated_at_us", "server", "server_kind", "newest_time_us", "newest_seq", "rewind_time_us",
-    "rewind_seq", "latest_time_us", "identities", "set_time_us", "set_seq", "set_server",
-    "previous_server", "previous_time_us", "previous_seq", "previous_updated_at_us",
+const COLUMNS: [&str; 17] = [
+    "stream",
+    "updated_at_us",
+    "server",
+    "server_kind",
+    "newest_time_us",
+    "newest_seq",
+    "rewind_time_us",
+    "rewind_seq",
+    "latest_time_us",
+    "identities",
+    "set_time_us",
+    "set_seq",
+    "set_server",
+    "previous_server",
+    "previous_time_us",
+    "previous_seq",
+    "previous_updated_at_us",
+];
+
+/// The columns of `outputs` behind the consumer.
+const OUTPUT_COLUMNS: [&str; 9] = [
+    "path",
+    "ordinal",
+    "pattern",
+    "rotation",
+    "state",
+    "length_bytes",
+    "tail_hash",
+    "period_start_us",
+    "number",
 ];
 
 fn home() -> &'static Path {
@@ -44,6 +71,9 @@ fn template() -> &'static [u8] {
         let sql = "INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us,
             rewind_time_us, latest_time_us, identities) VALUES ('tail', 1, 'a', 'legacy', 3, 2, 3,
             x'0102030405060708')";
+        connection.execute_batch(sql).expect("room");
+        let sql = "INSERT INTO outputs VALUES
+            ('tail', '/a/x-1.ndjson', 1, '/a/x-{n}.ndjson', 'size', 'open', 5, 7, NULL, 1)";
         connection.execute_batch(sql).expect("room");
         connection.execute_batch("PRAGMA journal_mode = delete").expect("alone");
         drop(connection);
@@ -90,6 +120,11 @@ fn damage(path: &Path, input: &mut Input<'_>) {
         let values: Vec<Value> = (0..6).map(|_| value(input)).collect();
         let _ = connection.execute(sql, params_from_iter(values));
     }
+    if input.byte() % 4 == 0 {
+        let column = OUTPUT_COLUMNS[usize::from(input.byte()) % OUTPUT_COLUMNS.len()];
+        let sql = format!("UPDATE outputs SET {column} = ?1");
+        let _ = connection.execute(&sql, [value(input)]);
+    }
     if input.byte() % 8 == 0 {
         let text: String = (0..16).map(|_| char::from(input.byte())).collect();
         let _ = connection.execute("UPDATE meta SET value = ?1", [text]);
@@ -113,6 +148,7 @@ fn look_at(path: &Path) {
         }
         let _ = store.entry(name);
         let _ = store.gaps(name, 100);
+        let _ = store.outputs(name);
     }
     let _ = store.names();
 }

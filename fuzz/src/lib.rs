@@ -82,6 +82,5 @@ impl<'a> Input<'a> {
 
 /// Whether a text would do nothing to a terminal and fits in a few lines of it.
 pub fn is_showable(text: &str, max_chars: usize) -> bool {
-    text.chars().all(skytail::display::printable::is_harmless)
-        && text.chars().count() <= max_chars
+    text.chars().all(skytail::display::printable::is_harmless) && text.chars().count() <= max_chars
 }

@@ -33,12 +33,14 @@ pub enum ConfigError {
     #[error("{} is larger than 4 MiB: put long lists into files of their own, as did = \"@FILE\"", .0.display())]
     TooLarge(PathBuf),
     /// It is no TOML.
-    #[error("{} is no TOML file: {error}", path.display())]
+    #[error("{} is no TOML file: {problem} in line {line}", path.display())]
     Syntax {
         /// The file.
         path: PathBuf,
-        /// What the parser said, with the place.
-        error: Box<toml::de::Error>,
+        /// The line, counted from 1.
+        line: usize,
+        /// What the parser said. Not the text there: a host may hold a password.
+        problem: String,
     },
     /// A key that is no flag.
     #[error("{}: {key:?} is no setting: {}", path.display(), remedy(.near.as_deref()))]
@@ -102,9 +104,13 @@ impl ConfigFile {
     /// Anything that is wrong with it, in any profile.
     pub fn load(path: &Path, known: &[String]) -> Result<Self, ConfigError> {
         let text = read(path)?;
-        let table: Table = toml::from_str(&text).map_err(|error| ConfigError::Syntax {
-            path: path.to_owned(),
-            error: Box::new(error),
+        let table: Table = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start)).unwrap_or_default();
+            ConfigError::Syntax {
+                path: path.to_owned(),
+                line: 1 + before.matches('\n').count(),
+                problem: error.message().replace('\n', " "),
+            }
         })?;
         let mut file = Self { path: path.to_owned(), ..Self::default() };
         for (key, value) in table {
@@ -278,6 +284,8 @@ mod tests {
     #[test]
     fn what_is_no_setting_is_refused_with_its_place() {
         assert!(message("host = ").contains("is no TOML file"));
+        let secret = message("limit = 1\nhost = 'wss://me:s3cret@h.example' x");
+        assert!(secret.ends_with("in line 2") && !secret.contains("s3cret"), "{secret}");
         assert!(message("host = {a = 1}").contains("\"host\" is a table"));
         assert!(message("host = [['a']]").contains("\"host\" is a array"));
         assert!(message("profile = 'posts'").contains("did you mean \"[profile.posts]\"?"));

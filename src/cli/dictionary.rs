@@ -80,14 +80,26 @@ fn official(dictionary: Dictionary, from: &str) -> anyhow::Result<Dictionary> {
 
 fn fetch(url: &str) -> anyhow::Result<Dictionary> {
     if !url.starts_with("https://") {
-        bail!("{url:?}: only https:// URLs are fetched; or give a file");
+        bail!("{:?}: only https:// URLs are fetched; or give a file", shown(url));
     }
-    say(&format!("Fetching {url}"));
+    let shown = shown(url);
+    say(&format!("Fetching {shown}"));
     let bytes = download(url)
-        .map_err(|error| anyhow!("can't fetch {url}: {error:#}; {WITHOUT_NETWORK}"))?;
+        .map_err(|error| anyhow!("can't fetch {shown}: {error:#}; {WITHOUT_NETWORK}"))?;
     let fetched = bytes.len();
     Dictionary::check_official(bytes)
-        .map_err(|fault| anyhow!("what {url} gave ({fetched} bytes) is not installed: {fault}"))
+        .map_err(|fault| anyhow!("what {shown} gave ({fetched} bytes) is not installed: {fault}"))
+}
+
+/// A URL without what may be secret in it: user, password and query.
+fn shown(url: &str) -> String {
+    let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
+    let rest =
+        rest.split_once(['?', '#']).map_or(rest.to_owned(), |(plain, _)| format!("{plain}?…"));
+    match rest.rsplit_once('@') {
+        Some((_, plain)) => format!("{scheme}://…@{plain}"),
+        None => format!("{scheme}://{rest}"),
+    }
 }
 
 fn download(url: &str) -> anyhow::Result<Vec<u8>> {

@@ -4,6 +4,8 @@
 use std::io::Write as _;
 use std::process::ExitCode;
 
+use crate::display::printable::printable;
+
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
@@ -27,10 +29,12 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Says something to the person on stderr. Where stderr can't be written nobody is there to
-/// hear it, and the program goes on.
+/// Says something to the person on stderr, with nothing in it that acts on a terminal but line
+/// breaks: the words may come from a server or a file. Where stderr can't be written nobody is
+/// there to hear it, and the program goes on.
 pub fn say(text: &str) {
-    let _ = writeln!(std::io::stderr().lock(), "{text}");
+    let lines = text.split('\n').map(|line| printable(line.as_bytes(), usize::MAX));
+    let _ = writeln!(std::io::stderr().lock(), "{}", lines.collect::<Vec<_>>().join("\n"));
 }
 
 /// An error with its causes, in one line. A cause whose words are part of the line already is

@@ -12,8 +12,9 @@
 use std::fmt::{self, Write as _};
 
 use tracing::field::{Field, Visit};
-use tracing::{Event, Level, Subscriber};
+use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
@@ -63,7 +64,20 @@ pub enum LogError {
 pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
     let filter = filter(settings)?;
     let lines = Lines { settings: settings.clone(), terminal: terminal.clone() };
-    tracing_subscriber::registry().with(filter).with(lines).try_init().map_err(|_| LogError::Twice)
+    let subscriber = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
+    subscriber.with(lines).try_init().map_err(|_| LogError::Twice)
+}
+
+/// Whether a library may log this. Some log whole requests, `Authorization` included, at these
+/// levels, and no filter that a person gives opens them so far.
+fn is_discreet(metadata: &Metadata<'_>) -> bool {
+    let room = metadata.target().split("::").next();
+    let most = match room {
+        Some("tungstenite") => Level::DEBUG,
+        Some("ureq" | "ureq_proto") => Level::INFO,
+        _ => return true,
+    };
+    *metadata.level() <= most
 }
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {

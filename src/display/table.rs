@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use super::printable::is_harmless;
+
 /// The space between two columns.
 const GAP: &str = "  ";
 
@@ -50,13 +52,9 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 /// The text with control characters, and those that reorder or hide text, as escapes.
 #[must_use]
 pub fn printable(text: &str) -> String {
-    let hides = |c: char| {
-        c.is_control()
-            || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
-    };
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
-        if hides(c) { shown.extend(c.escape_default()) } else { shown.push(c) }
+        if is_harmless(c) { shown.push(c) } else { shown.extend(c.escape_default()) }
     }
     shown
 }

@@ -189,6 +189,8 @@ struct Payload {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
@@ -265,5 +267,22 @@ mod tests {
         let bad = r#"{"type":"options_update","payload":{"wantedDids":["a"]}}"#;
         assert_eq!(mistake(bad), Mistake::Options("invalid DID: a".into()));
         assert!(matches!(message(r#"{"type":"other"}"#, ServerKind::V2), Ok(None)));
+    }
+
+    proptest! {
+        #[test]
+        fn any_message_of_a_client_is_answered(
+            text in prop_oneof![
+                ".{0,200}",
+                r#"\{"type":"options_update","payload":(null|\{("wantedCollections":(null|\["[a-z.*]{0,12}"(,"[a-z.]{1,9}")?\]))?(,?"wantedDids":\["did:[a-z:]{0,9}"\])?(,?"maxMessageSizeBytes":-?[0-9]{1,20})?\})\}"#,
+            ],
+            kind in prop_oneof![Just(ServerKind::V2), Just(ServerKind::Legacy)],
+        ) {
+            if let Ok(Some(wanted)) = message(&text, kind) {
+                wanted.lets_through(LIKE);
+                prop_assert!(wanted.dids.len() <= MAX_DIDS);
+                prop_assert!(wanted.collections.len() <= MAX_COLLECTIONS);
+            }
+        }
     }
 }

@@ -1,0 +1,183 @@
+//! What is secret stays secret: no password of a host, a proxy or a URL is logged, printed in
+//! an error, saved, or shown by `skytail cursors`. And what a damaged state file holds does
+//! nothing to a terminal.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+mod support;
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Output};
+use std::thread;
+
+use support::scripted::Step::{Accept, Answer, Hang, Send};
+use support::scripted::{Scripted, http, texts};
+use support::{Scratch, at_home, events};
+
+const SECRET: &str = "s3cret-hunter2";
+
+fn skytail(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, home);
+    // Libraries log, too, if they are asked.
+    command
+        .env("SKYTAIL_LOG", "trace,tungstenite::handshake::client=trace")
+        .args(args)
+        .envs(environment.iter().copied());
+    command.output().unwrap()
+}
+
+/// Everything that was said; fails if the secret, plain or as it is sent, is in it.
+#[track_caller]
+fn kept(output: &Output) -> String {
+    let encoded = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
+    let said = [&output.stdout[..], &output.stderr[..]].concat();
+    let said = String::from_utf8(said).unwrap();
+    for secret in [SECRET, &encoded, "s3cret"] {
+        assert!(!said.contains(secret), "{secret:?} is in {said}");
+    }
+    said
+}
+
+fn with_secret(server: &Scripted) -> String {
+    format!("ws://me:{SECRET}@{}", server.host())
+}
+
+#[test]
+fn the_password_of_a_host_is_sent_and_nowhere_shown_or_saved() {
+    let server = Scripted::start([
+        vec![Answer(http("503 Busy", "", "later"))],
+        vec![Accept, Send(texts(events(3, true))), Hang],
+    ]);
+    let home = Scratch::new();
+    let run = skytail(&home.path("."), &["tail", "-n", "3", "--host", &with_secret(&server)], &[]);
+    assert!(run.status.success(), "{run:?}");
+    assert!(kept(&run).contains(&server.host()));
+    let sent = server.asked()[1].header("authorization").map(str::to_owned);
+    let basic = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
+    assert_eq!(sent, Some(format!("Basic {basic}")));
+    let list = skytail(&home.path("."), &["cursors", "list", "--json"], &[]);
+    assert!(kept(&list).contains(&server.host()), "{list:?}");
+    for file in walk(&home.path(".")) {
+        let bytes = std::fs::read(&file).unwrap();
+        let text = String::from_utf8_lossy(&bytes);
+        assert!(!text.contains(SECRET) && !text.contains(&basic), "{}", file.display());
+    }
+}
+
+fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { walk(&path) } else { vec![path] }).collect()
+}
+
+#[test]
+fn a_refusal_or_a_redirect_shows_no_password() {
+    let moved = "Location: https://me:s3cret-hunter2@else.example/?s3cret-hunter2\r\n";
+    let server = Scripted::start([
+        vec![Answer(http("302 Found", moved, ""))],
+        vec![Answer(http("401 No", "", "who are you?"))],
+    ]);
+    let home = Scratch::new();
+    let host = with_secret(&server);
+    let run = skytail(&home.path("."), &["tail", "--host", &host, "--max-retries", "3"], &[]);
+    let said = kept(&run);
+    assert!(said.contains("redirects") && said.contains("https://else.example"), "{said}");
+    assert!(said.contains("HTTP 401"), "{said}");
+}
+
+/// A proxy that reads a request and gives this answer.
+fn proxy(answer: &'static [u8]) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // Ends with the test's process, should nobody come.
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let _ = stream.read(&mut [0; 4096]);
+        let _ = stream.write_all(answer);
+    });
+    address
+}
+
+#[test]
+fn the_password_of_a_proxy_is_nowhere_shown() {
+    let home = Scratch::new();
+    let answers: [(&str, &[u8]); 4] = [
+        ("http", b"HTTP/1.1 407 Who \x1b[31mare you\r\n\r\n"),
+        ("http", b"\x1b]0;title\x07 no proxy\r\n\r\n"),
+        ("socks5h", b"\x05\xff"),
+        ("socks5h", b"\x05\x02\x01\x01"),
+    ];
+    for (scheme, answer) in answers {
+        let url = format!("{scheme}://me:{SECRET}@{}", proxy(answer));
+        let host = format!("wss://you:{SECRET}@server.invalid");
+        let flags = ["tail", "--max-retries", "0", "--no-checkpoint", "--host", &host];
+        let run = skytail(&home.path("."), &flags, &[("ALL_PROXY", &url)]);
+        let said = kept(&run);
+        assert_eq!(run.status.code(), Some(3), "{said}");
+        assert!(said.contains("proxy 127.0.0.1"), "{said}");
+        assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+    }
+}
+
+#[test]
+fn wrong_settings_are_told_without_their_passwords() {
+    let home = Scratch::new();
+    let directory = home.path("skytail");
+    std::fs::create_dir_all(&directory).unwrap();
+    let run = |settings: &str, args: &[&str], environment: &[(&str, &str)]| {
+        std::fs::write(directory.join("config.toml"), settings).unwrap();
+        let output = skytail(&home.path("."), args, environment);
+        assert_eq!(output.status.code(), Some(2), "{output:?}");
+        kept(&output)
+    };
+    let host = format!("wss://me:{SECRET}@h.example?x");
+    let said = run(&format!("host = '{host}' x"), &["tail"], &[]);
+    assert!(said.contains("is no TOML file"), "{said}");
+    assert!(run(&format!("host = '{host}'"), &["tail"], &[]).contains("…@h.example"));
+    assert!(run("", &["tail"], &[("SKYTAIL_HOST", &host)]).contains("SKYTAIL_HOST"));
+    assert!(run("", &["tail", "--host", &host], &[]).contains("--host"));
+    assert!(run("", &["cursors", "set", "a", "7", "--server", &host], &[]).contains("--server"));
+}
+
+#[test]
+fn the_password_of_a_dictionarys_url_is_nowhere_shown() {
+    let home = Scratch::new();
+    for url in [
+        format!("https://me:{SECRET}@127.0.0.1:1/x?token={SECRET}"),
+        format!("https://127.0.0.1:1/x?token=me@{SECRET}"),
+        format!("http://me:{SECRET}@127.0.0.1:1/x"),
+    ] {
+        let run = skytail(&home.path("."), &["dictionary", "install", &url], &[]);
+        assert_eq!(run.status.code(), Some(1), "{run:?}");
+        assert!(kept(&run).contains("127.0.0.1:1/x"), "{run:?}");
+    }
+}
+
+#[test]
+fn a_state_file_that_was_tampered_with_does_nothing_to_a_terminal() {
+    let home = Scratch::new();
+    let state = home.path("state.db").display().to_string();
+    let cursors = |args: &[&str]| {
+        skytail(&home.path("."), &[&["cursors"], args, &["--state", &state]].concat(), &[])
+    };
+    let set = cursors(&["set", "posts", "7", "--server", "a.example"]);
+    assert!(set.status.success(), "{set:?}");
+    let evil = "\x1b]0;title\x07\u{9b}2J\u{202e}h";
+    let connection = rusqlite::Connection::open(&state).unwrap();
+    connection.execute("UPDATE consumers SET set_server = ?1", [evil]).unwrap();
+    drop(connection);
+    let tail = ["tail", "--consumer", "posts", "--cursor", "auto", "--host", "b.example"];
+    let told = [
+        cursors(&["list"]),
+        cursors(&["show", "posts"]),
+        skytail(&home.path("."), &[&tail[..], &["--state", &state]].concat(), &[]),
+    ];
+    for output in told {
+        let said = [&output.stdout[..], &output.stderr[..]].concat();
+        let said = String::from_utf8(said).unwrap();
+        assert!(said.contains("title"), "{said:?}");
+        let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
+        assert!(!said.contains(acts), "{said:?}");
+    }
+}
