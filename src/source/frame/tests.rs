@@ -156,6 +156,9 @@ fn oracle(bytes: &[u8]) -> (Vec<String>, bool) {
     let mut seen = Vec::new();
     loop {
         match socket.read() {
+            Ok(tungstenite::Message::Text(text)) if text.len() > 99 => {
+                seen.push(format!("text of {}", text.len()));
+            }
             Ok(tungstenite::Message::Text(text)) => seen.push(format!("text {text}")),
             Ok(tungstenite::Message::Binary(b)) => seen.push(format!("binary {}", b.len())),
             Ok(tungstenite::Message::Ping(p)) => {
