@@ -178,13 +178,14 @@ impl Sieve {
     /// whole line has not happened.
     pub fn refused(&mut self, batch: &Batch, pending: Pending, accepted_bytes: usize) {
         let lines = batch.ends().iter().take_while(|&&end| end <= accepted_bytes).count();
-        self.window.roll_back(pending.savepoint, lines);
+        let accepted = batch.lines().take(lines).filter_map(|line| header::parse(line).ok());
+        let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
+        self.window.roll_back(pending.savepoint, &accepted);
         self.written = pending.written + lines as u64;
         self.metrics.written.add(lines as u64);
         self.metrics.written_bytes.add(accepted_bytes as u64);
-        let last = lines.checked_sub(1).and_then(|i| batch.lines().nth(i));
-        let last = last.and_then(|line| header::parse(line).ok()).map(|header| self.place(&header));
-        self.position = match (last, &self.connection, self.window.rewind_to()) {
+        self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
+        {
             (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
                 origin: connection.origin.clone(),
                 newest,

@@ -155,7 +155,8 @@ impl Window {
     fn is_ahead(&self, mark: Mark) -> bool {
         match (mark.seq, self.highest_seq) {
             (Some(seq), Some(highest)) => seq > highest,
-            // Strictly: a replay from an instant also brings the earlier ones of that instant.
+            // Strictly: a replay from an instant also brings the earlier ones of that instant,
+            // be they new or known.
             _ => mark.time > self.latest.max(self.latest_again),
         }
     }
@@ -252,9 +253,10 @@ impl Window {
         }
     }
 
-    /// Forgets what was entered since `savepoint`, but for the first `accepted` identities.
-    pub fn roll_back(&mut self, savepoint: Savepoint, accepted: usize) {
-        let keep = (savepoint.entered - self.evicted) as usize + accepted;
+    /// Forgets what was entered since `savepoint`, but for the first identities, whose marks
+    /// are `accepted`.
+    pub fn roll_back(&mut self, savepoint: Savepoint, accepted: &[Mark]) {
+        let keep = (savepoint.entered - self.evicted) as usize + accepted.len();
         while self.ring.len() > keep {
             if let Some(identity) = self.ring.pop_back() {
                 self.known.remove(&identity);
@@ -264,8 +266,11 @@ impl Window {
         // was ever asked for.
         self.milestones.truncate(savepoint.milestones.max(1));
         self.events = savepoint.events;
-        self.latest = savepoint.latest;
-        self.highest_seq = savepoint.highest_seq;
+        // What was accepted counts: the next event is ahead of it or is not.
+        let latest = accepted.iter().map(|mark| mark.time).max();
+        self.latest = latest.map_or(savepoint.latest, |latest| latest.max(savepoint.latest));
+        let highest_seq = accepted.iter().filter_map(|mark| mark.seq).max();
+        self.highest_seq = highest_seq.max(savepoint.highest_seq);
     }
 
     /// The sink has accepted everything: lets go of what is older than the span.
@@ -383,7 +388,7 @@ mod tests {
         for i in 2..100 {
             write(&mut window, i, i * 1000);
         }
-        window.roll_back(savepoint, 3);
+        window.roll_back(savepoint, &[mark(2000), mark(3000), mark(4000)]);
         window.settle();
         assert_eq!(window.identities(), [1, 2, 3, 4]);
         assert_eq!(window.rewind_to(), Some(mark(0)));
@@ -657,11 +662,12 @@ mod tests {
                 Step::Refuse { events, pace, accepted } => {
                     let (savepoint, before) = (self.window.savepoint(), self.stream.len());
                     self.read(&events, pace, false);
-                    self.window.roll_back(savepoint, accepted);
                     // Up to the last line that was taken everything has happened.
                     let new = self.stream.iter().enumerate().skip(before);
-                    let taken = new.filter(|(_, (_, w))| *w).take(accepted).last();
-                    let end = taken.map_or(before, |(i, _)| i + 1);
+                    let taken: Vec<_> = new.filter(|(_, (_, w))| *w).take(accepted).collect();
+                    let end = taken.last().map_or(before, |(i, _)| i + 1);
+                    let marks: Vec<Mark> = taken.iter().map(|(_, (mark, _))| *mark).collect();
+                    self.window.roll_back(savepoint, &marks);
                     self.stream.truncate(end);
                     self.clock = self.stream.last().map_or(0, |(m, _)| m.time.0).max(self.clock);
                     self.reconnect(true);

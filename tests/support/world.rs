@@ -4,6 +4,8 @@
 //!
 //! A journey is made of bytes, so that both proptest and the fuzzer can choose it. No I/O.
 
+#![allow(clippy::expect_used)]
+
 use std::collections::HashSet;
 use std::sync::Arc;
 
