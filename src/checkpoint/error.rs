@@ -91,6 +91,12 @@ pub enum StoreError {
         /// What the system said.
         cause: String,
     },
+    /// It was taken away while it was used.
+    #[error("the state file {} was moved, removed or replaced: put it back, or start anew", path.display())]
+    Gone {
+        /// The file.
+        path: PathBuf,
+    },
     /// The thread that saves died.
     #[error("the thread that saves the cursor ended unexpectedly; the last cursors were not saved")]
     Lost,

@@ -9,7 +9,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Checkpoint;
-use super::store::{Store, StoreError};
+use super::store::{ByHand, Store, StoreError};
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
 use crate::sink::record::OutputRecord;
@@ -51,7 +51,7 @@ struct State {
     /// Whether something came since the thread looked last. A checkpoint that failed lies in
     /// the slot without this, so that it waits for the next instead of spinning.
     is_due: bool,
-    /// A file that begins, and where its writer waits for the answer.
+    /// What begins, and where whoever begins it waits for the answer.
     begins: Option<Begins>,
     is_finishing: bool,
     /// Whether the files are exactly as the last checkpoint says.
@@ -59,7 +59,15 @@ struct State {
     error: Option<StoreError>,
 }
 
-type Begins = (OutputRecord, mpsc::SyncSender<Result<(), StoreError>>);
+type Begins = (Beginning, mpsc::SyncSender<Result<(), StoreError>>);
+
+/// What must be remembered before the first byte of it is written.
+enum Beginning {
+    /// A file.
+    Output(OutputRecord),
+    /// A run of a consumer of which nothing is saved: its first event.
+    Run(ByHand),
+}
 
 /// What the thread has to do next.
 struct Work {
@@ -117,8 +125,21 @@ impl Saver {
     /// # Errors
     /// The error of the commit.
     pub fn begin_output(&self, record: &OutputRecord) -> Result<(), StoreError> {
+        self.begin(Beginning::Output(record.clone()))
+    }
+
+    /// Remembers where a run begins, if nothing is saved for its consumer, and waits until
+    /// that is committed: a run that is killed before its first checkpoint begins there again.
+    ///
+    /// # Errors
+    /// The error of the commit.
+    pub fn begin_run(&self, at: ByHand) -> Result<(), StoreError> {
+        self.begin(Beginning::Run(at))
+    }
+
+    fn begin(&self, what: Beginning) -> Result<(), StoreError> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.shared.lock().begins = Some((record.clone(), answer));
+        self.shared.lock().begins = Some((what, answer));
         self.shared.changed.notify_one();
         loop {
             match answered.recv_timeout(RECHECK) {
@@ -243,9 +264,13 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
             if let Some(checkpoint) = work.checkpoint {
                 self.save(checkpoint);
             }
-            if let Some((record, answer)) = work.begins {
+            if let Some((what, answer)) = work.begins {
+                let begun = match what {
+                    Beginning::Output(record) => self.store.begin_output(&self.consumer, &record),
+                    Beginning::Run(at) => self.store.begin_run(&self.consumer, &at, now()),
+                };
                 // Whoever asked may have given up.
-                let _ = answer.send(self.store.begin_output(&self.consumer, &record));
+                let _ = answer.send(begun);
             }
             if work.is_last {
                 if work.is_exact {

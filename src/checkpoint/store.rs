@@ -21,7 +21,12 @@ pub struct Store {
     connection: Connection,
     path: PathBuf,
     identity_seed: u64,
+    /// Which file it is, whatever stands at its path later.
+    place: Option<Place>,
 }
+
+/// The device and number of a file.
+type Place = (u64, u64);
 
 /// Moves the position, if there is one, to the columns that remember what was replaced.
 const KEEP_PREVIOUS: &str = "
@@ -76,7 +81,8 @@ impl Store {
     }
 
     fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        let mut store = Self { connection, path: path.to_owned(), identity_seed: 0 };
+        let place = place_of(path);
+        let mut store = Self { connection, path: path.to_owned(), identity_seed: 0, place };
         let seed: Option<String> = store
             .connection
             .query_row("SELECT value FROM meta WHERE key = 'identity_seed'", [], |row| row.get(0))
@@ -154,6 +160,10 @@ impl Store {
         checkpoint: &Checkpoint,
         now: TimeUs,
     ) -> Result<(), StoreError> {
+        // SQLite would go on writing into a file that nobody can open any more.
+        if self.place != place_of(&self.path) {
+            return Err(StoreError::Gone { path: self.path.clone() });
+        }
         let resume = checkpoint.resume();
         if checkpoint.outputs().is_empty() {
             let done = save_position(&self.connection, consumer, resume, now);
@@ -203,8 +213,24 @@ impl Store {
         .map(drop)
     }
 
-    /// Forgets a name with its gaps and files (the rows, not the files). Returns whether there was anything under it. Whoever
-    /// calls this holds the [`super::lease::Lease`] on the name.
+    /// Saves where a run begins, as a cursor set by hand, unless something is saved already.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn begin_run(
+        &mut self,
+        consumer: &str,
+        at: &ByHand,
+        now: TimeUs,
+    ) -> Result<(), StoreError> {
+        if self.names()?.iter().any(|name| name == consumer) {
+            return Ok(());
+        }
+        self.set(consumer, at, now)
+    }
+
+    /// Forgets a name with its gaps and files (the rows, not the files). Returns whether there
+    /// was anything under it. Whoever calls this holds the [`super::lease::Lease`] on the name.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is then removed.
@@ -350,6 +376,17 @@ fn save_position(
         ":stream": position.origin.stream.cast_signed(),
     });
     done.map(drop)
+}
+
+#[cfg(unix)]
+fn place_of(path: &Path) -> Option<Place> {
+    use std::os::unix::fs::MetadataExt as _;
+    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
+}
+
+#[cfg(not(unix))]
+fn place_of(_path: &Path) -> Option<Place> {
+    None
 }
 
 #[cfg(test)]

@@ -69,7 +69,7 @@ pub fn recover(
 
 fn told_cut(path: &Path, bytes: u64) {
     tracing::warn!(
-        "the last run was killed: cut {} behind the saved position off {}; they are read again",
+        "the last run was killed: cut {} behind the saved position off {}; --cursor auto reads them again",
         counted(bytes, "byte"),
         path.display(),
     );

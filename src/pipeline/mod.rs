@@ -40,7 +40,7 @@ use signals::Signals;
 use stand::Stand;
 use stop::{Reason, Stop};
 use watch::Watch;
-use writer::{Writer, Written};
+use writer::{Beginning, Writer, Written};
 
 /// How often the queue is looked at, where somebody wants to know.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -172,6 +172,11 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             .and_then(|output| output.naming.rotate)
             .map(Rotate::period_us),
     };
+    let beginning = match (&start, settings.endpoints.len()) {
+        (Start::Resume(_), _) => None,
+        (_, 0 | 1) => Some(Beginning::Exact),
+        _ => Some(Beginning::ByTime),
+    };
     let writer = Writer {
         receiver,
         sieve: Sieve::new(rules, &start, Arc::clone(&metrics)),
@@ -179,6 +184,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         saver,
         every: settings.checkpoint,
         on_gap: settings.on_gap,
+        beginning,
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),

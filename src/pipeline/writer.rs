@@ -4,14 +4,15 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::Checkpoint;
 use crate::checkpoint::saver::Saver;
+use crate::checkpoint::store::ByHand;
+use crate::checkpoint::{Checkpoint, CursorValue};
 use crate::display::printable::printable;
 use crate::display::units::duration;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 use crate::position::gap::Gap;
-use crate::position::{Position, TimeUs};
+use crate::position::{Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::file::FileSink;
 use crate::sink::record::OutputRecord;
@@ -44,6 +45,8 @@ pub struct Writer {
     pub every: CheckpointEvery,
     /// What to do where events are missing.
     pub on_gap: OnGap,
+    /// Where a run begins that may be the first of its consumer, until that is remembered.
+    pub beginning: Option<Beginning>,
     /// The position for the reader.
     pub stand: Arc<Stand>,
     /// The counters.
@@ -54,6 +57,32 @@ pub struct Writer {
     pub next_report: u64,
     /// The position at the last proof from the sink.
     pub settled: Option<Position>,
+}
+
+/// How the beginning of a run is remembered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Beginning {
+    /// By sequence number where there are some: there is only one server.
+    Exact,
+    /// By time, which any of several servers understands.
+    ByTime,
+}
+
+impl Beginning {
+    /// A run whose first event is at `position.rewind_to`.
+    fn of(self, position: &Position) -> ByHand {
+        let first = position.rewind_to;
+        match (self, first.seq) {
+            (Self::Exact, Some(seq)) => {
+                let server = Some(Arc::clone(&position.origin.server));
+                ByHand { at: CursorValue::Seq(seq), server }
+            }
+            _ => {
+                let time = first.time.max(TimeUs(Seq::LIMIT));
+                ByHand { at: CursorValue::Time(time), server: None }
+            }
+        }
+    }
 }
 
 /// How a writer ended.
@@ -156,6 +185,10 @@ impl Writer {
         self.report_rejected();
         self.report_finding(connection.number);
         self.stand.set_early(self.sieve.early());
+        if let Err(refusal) = self.remember_beginning() {
+            self.sieve.refused(&batch, pending, 0);
+            return Err(refusal);
+        }
         let (stop, saver) = (&self.stop, &self.saver);
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
@@ -181,6 +214,22 @@ impl Writer {
                 unsaved.is_due = true;
                 Err(refused.refusal)
             }
+        }
+    }
+
+    /// Before the first line of a run is written: killed before its first checkpoint, it
+    /// must find here where to begin again. A file that could not be remembered is not begun;
+    /// of a failure with standard output the first checkpoint will tell.
+    fn remember_beginning(&mut self) -> Result<(), Refusal> {
+        let (Some(saver), Some(position)) = (&self.saver, self.sieve.position()) else {
+            return Ok(());
+        };
+        let Some(beginning) = self.beginning.take() else { return Ok(()) };
+        match saver.begin_run(beginning.of(position)) {
+            Err(error) if self.sink.files().is_some() => {
+                Err(Refusal::Unremembered(error.to_string()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -304,7 +353,14 @@ impl Writer {
         self.metrics.written_bytes.take_back(unsaved.bytes);
         // What somebody else wrote is not ours to cut; what did not reach the disk, the next
         // run cuts back to what did.
-        if matches!(refusal, Refusal::Disturbed { .. } | Refusal::Unsynced(_)) {
+        if matches!(refusal, Refusal::Unsynced(_)) {
+            return;
+        }
+        if matches!(refusal, Refusal::Disturbed { .. }) {
+            // Noted as ended, so that the next run refuses what is more instead of cutting it.
+            if let Some(saver) = &self.saver {
+                saver.files_are_exact();
+            }
             return;
         }
         let Some(files) = self.sink.files() else { return };

@@ -95,6 +95,9 @@ pub enum ClaimError {
     /// Not what its name says.
     #[error("{} is no zstd file, so nothing compressed can follow in it: name another file", .0.display())]
     NotZstd(PathBuf),
+    /// It ends in the middle of something.
+    #[error("{} is damaged or ends in the middle of a zstd frame, so nothing that follows could be read: mend it, or name another file", .0.display())]
+    TornZstd(PathBuf),
     /// Another process writes it.
     #[error("{} is being written by another process: stop that one, or name another file", .0.display())]
     Locked(PathBuf),
@@ -160,6 +163,7 @@ pub fn claim(
         None if found_bytes == 0 => Ok((0, Tail::default())),
         None => Err(ClaimError::Foreign { path: path.to_owned(), found_bytes }),
     };
+    let is_taken_unseen = judged.is_err();
     let (length_bytes, tail) = match judged {
         Err(ClaimError::Failed { path, cause }) => {
             return Err(ClaimError::Failed { path, cause });
@@ -169,6 +173,9 @@ pub fn claim(
     };
     if is_compressed && length_bytes > 0 && !is_zstd(&file).map_err(failed)? {
         return Err(ClaimError::NotZstd(path.to_owned()));
+    }
+    if is_compressed && is_taken_unseen && length_bytes > 0 && !is_whole_zstd(&file) {
+        return Err(ClaimError::TornZstd(path.to_owned()));
     }
     let cut_bytes = found_bytes - length_bytes;
     if cut_bytes > 0 {
@@ -305,6 +312,15 @@ fn is_zstd(mut file: &File) -> io::Result<bool> {
     let mut head = Vec::new();
     file.take(4).read_to_end(&mut head)?;
     Ok(head == ZSTD_MAGIC || (head.len() == 4 && head.ends_with(&ZSTD_SKIPPABLE)))
+}
+
+/// Whether a file is nothing but whole frames: read once through, where somebody else wrote it.
+fn is_whole_zstd(mut file: &File) -> bool {
+    let read = file.seek(SeekFrom::Start(0)).and_then(|_| {
+        let mut decoder = zstd::stream::read::Decoder::new(file)?;
+        io::copy(&mut decoder, &mut io::sink())
+    });
+    read.is_ok()
 }
 
 fn cut(file: &File, length_bytes: u64) -> io::Result<()> {

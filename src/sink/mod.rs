@@ -91,6 +91,9 @@ pub enum Refusal {
         /// Why not.
         cause: String,
     },
+    /// Where the run begins can't be remembered.
+    #[error("no file can be begun, since where the run begins can't be remembered: {0}")]
+    Unremembered(String),
     /// What was written did not reach the disk. Whoever saves has said why.
     #[error("{0}")]
     Unsynced(String),

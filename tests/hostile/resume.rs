@@ -5,7 +5,7 @@
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
 use crate::support::scripted::{Scripted, close, text, texts};
-use crate::support::{FIRST_US, events};
+use crate::support::{FIRST_US, Scratch, events};
 use crate::{cut, post, stay};
 
 #[test]
@@ -26,6 +26,23 @@ fn a_legacy_server_is_resumed_by_time() {
     let server = Scripted::start([cut(&events[..7]), stay(&events)]);
     Tail::of(&server).flags(&["--join", "single", "-n", "20"]).run().ends_with(0).prints(&events);
     assert_eq!(server.asked()[1].query("cursor"), [FIRST_US.to_string()]);
+}
+
+#[test]
+fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
+    let scratch = Scratch::new();
+    let events = events(5, true);
+    let server = Scripted::start([stay(&events), stay(&events)]);
+    let tail = || {
+        let flags = ["--consumer", "c", "--cursor", "auto", "--checkpoint-every", "1h"];
+        Tail::of(&server).state(scratch.path("state.db")).flags(&flags)
+    };
+    let mut killed = tail().start();
+    assert_eq!(killed.head(5), events);
+    killed.child.kill().unwrap();
+    drop(killed);
+    tail().flags(&["-n", "5"]).run().ends_with(0).prints(&events);
+    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
 }
 
 #[test]

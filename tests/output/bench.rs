@@ -122,6 +122,12 @@ impl Bench {
         seq.map_or(0, |seq| usize::try_from(seq - FIRST_SEQ.cast_signed() + 1).unwrap())
     }
 
+    /// The sequence number at which a run without a saved position would begin.
+    pub fn begun(&self) -> Option<i64> {
+        let state = Connection::open(self.scratch.path("state.db")).unwrap();
+        state.query_row("SELECT set_seq FROM consumers", [], |row| row.get(0)).unwrap()
+    }
+
     /// Fails unless the files, up to the lengths that the state file knows, are the recording
     /// up to the saved position.
     #[track_caller]

@@ -163,3 +163,14 @@ fn a_file_that_is_moved_away_ends_the_run() {
     assert!(ended.stderr.contains("out.ndjson was moved or removed"), "{}", ended.stderr);
     assert!(ended.stderr.contains("use --rotate"), "{}", ended.stderr);
 }
+
+#[test]
+fn a_state_file_that_is_taken_away_is_told_and_ends_with_1() {
+    let bench = Bench::new(20_000, 5_000);
+    let run = bench.start(&["-o", &bench.file("out.ndjson"), "--checkpoint-every", "5ms"]);
+    bench.wait_for_bytes(100_000);
+    std::fs::remove_file(bench.scratch.path("state.db")).unwrap();
+    let ended = run.wait();
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    assert!(ended.stderr.contains("was moved, removed or replaced"), "{}", ended.stderr);
+}

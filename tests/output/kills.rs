@@ -67,3 +67,18 @@ fn plain_files_of_a_size_end_after_the_event_that_reaches_it_whatever_kills() {
     let found: Vec<u64> = whole.iter().map(|path| path.metadata().unwrap().len()).collect();
     assert_eq!(found, expected);
 }
+
+#[test]
+fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
+    let bench = Bench::new(5_000, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["-o", &*file, "--checkpoint-every", "1h", "--buffer", "100"];
+    let run = bench.start(&flags);
+    bench.wait_for_bytes(100_000);
+    run.signal("KILL");
+    assert_eq!(run.wait().code(), -1);
+    assert_eq!(bench.rows()[0].length, 0);
+    assert_eq!(bench.begun(), Some(5_000), "the first event's sequence number");
+    bench.run_well(&flags);
+    bench.assert_files_are_the_recording();
+}

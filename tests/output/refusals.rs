@@ -205,3 +205,31 @@ fn what_may_not_be_written_is_refused() {
         assert!(stderr.contains("make it writable"), "{stderr}");
     }
 }
+
+#[test]
+fn a_cut_zstd_file_is_not_continued() {
+    let scratch = Scratch::new();
+    let path = scratch.path("cut.ndjson.zst");
+    let packed = zstd::encode_all(&b"{\"some\":\"lines\"}\n"[..], 3).unwrap();
+    fs::write(&path, &packed[..packed.len() - 3]).unwrap();
+    let path = path.to_str().unwrap();
+    refused(&scratch, &["-o", path, "--append"], &["in the middle of a zstd frame"]);
+    assert_eq!(fs::metadata(path).unwrap().len(), packed.len() as u64 - 3);
+}
+
+#[test]
+fn what_others_wrote_during_a_run_is_not_cut_off_by_the_next() {
+    let bench = Bench::new(20_000, 5_000);
+    let file = bench.file("out.ndjson");
+    let flags = ["-o", &*file, "--checkpoint-every", "5ms", "--buffer", "100"];
+    let run = bench.start(&flags);
+    bench.wait_for_bytes(100_000);
+    append_to(&file, b"foreign\n");
+    let ended = run.wait();
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    let ended = bench.run(&flags);
+    assert_eq!(ended.code(), 2, "{}", ended.stderr);
+    assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
+    let there = fs::read(&file).unwrap();
+    assert!(there.windows(8).any(|bytes| bytes == b"foreign\n"));
+}

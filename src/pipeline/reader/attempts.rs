@@ -17,6 +17,9 @@ use super::{Ended, ReadError, Reader};
 /// default: half a minute, long enough for a network that comes up, short enough for a typo.
 const FIRST_RETRIES: u32 = 8;
 
+/// Connections in a row without anything new, after which that is told.
+const STANDSTILL: u32 = 5;
+
 /// What the reader remembers between connections.
 #[derive(Debug)]
 pub(super) struct Attempts {
@@ -34,6 +37,9 @@ pub(super) struct Attempts {
     /// Where the output stood when a server's sequence numbers turned out to be new: until it
     /// has moved on, that server is asked by time.
     pub(super) renumbered: Option<Mark>,
+    /// Where the output stood at the last connection's end, and how many in a row ended there
+    /// though they had brought events.
+    pub(super) stuck: (Option<Mark>, u32),
     /// What each server turned out to be.
     pub(super) kinds: Vec<Option<ServerKind>>,
     /// The server's dictionary is not ours.
@@ -68,6 +74,7 @@ impl Reader {
             live_since: None,
             without_seq: vec![false; self.endpoints.len()],
             renumbered: None,
+            stuck: (None, 0),
             kinds,
             plain: false,
             was_sound: false,
@@ -157,6 +164,20 @@ impl Reader {
         }
     }
 
+    /// A connection that dies before it has passed what was rewound brings nothing new, and
+    /// the next one rewinds again.
+    fn notice_standstill(&self, attempts: &mut Attempts) {
+        let newest = self.stand.get().map(|position| position.newest);
+        let (before, times) = attempts.stuck;
+        let stands = attempts.was_sound && newest.is_some() && newest == before;
+        attempts.stuck = (newest, if stands { times + 1 } else { 0 });
+        if attempts.stuck.1 == STANDSTILL {
+            tracing::warn!(
+                "{STANDSTILL} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
+            );
+        }
+    }
+
     fn reconnect(
         &self,
         attempts: &mut Attempts,
@@ -164,6 +185,7 @@ impl Reader {
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
         attempts.failures += 1;
+        self.notice_standstill(attempts);
         self.metrics.reconnects.add(u64::from(attempts.was_sound));
         let most = match self.limits.max_retries {
             MaxRetries::Limit(most) => most,
