@@ -159,6 +159,9 @@ pub fn lanes() -> Vec<Lane> {
         Lane { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
         Lane {
             name: "v2 reuse",
+            // An event of a kind without a name of its own is known by its number, and may come
+            // twice where that changes: the half hour of 2026-11-25 met one.
+            nature: Nature { has_unknown_kinds: false, ..V2_NATURE },
             chaos: concat!(ends!(), ",reuse=1500,swap=200"),
             order: Order::ByAccount(45),
             // Crashes are counted by the server.
