@@ -163,8 +163,13 @@ impl Life {
         command.args(["cursors", "show", "c", "--json", "--state"]).arg(state);
         let shown = command.output().expect("run skytail cursors show");
         if shown.status.success() {
-            let saved = serde_json::from_slice(&shown.stdout).expect("a position in JSON");
-            return Ok(Some(saved));
+            let shown: serde_json::Value =
+                serde_json::from_slice(&shown.stdout).expect("a cursor in JSON");
+            // Where the run began, and no event that was saved as printed.
+            if shown["by_hand"] == true {
+                return Ok(None);
+            }
+            return Ok(Some(serde_json::from_value(shown).expect("a position in JSON")));
         }
         let told = String::from_utf8_lossy(&shown.stderr).into_owned();
         match told.contains("no cursor is saved") {
