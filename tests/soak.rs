@@ -27,6 +27,19 @@ fn rss_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
+/// Reads nothing until the process has stopped growing: its queue is full then, which a
+/// hiccup of the reader would otherwise bring about at any moment of the run.
+fn fill_the_queue(pid: u32) {
+    let (mut before, mut steady) = (0, 0);
+    while steady < 10 {
+        std::thread::sleep(std::time::Duration::from_millis(100));
+        let now = rss_kib(pid);
+        steady = if now == before { steady + 1 } else { 0 };
+        before = now;
+    }
+    eprintln!("with a full queue: {before:>6} KiB");
+}
+
 #[test]
 #[ignore = "takes minutes: run it by hand, in release"]
 fn memory_is_flat_over_a_day_of_stream() {
@@ -43,6 +56,7 @@ fn memory_is_flat_over_a_day_of_stream() {
     let mut child = tail_command(&scratch.path(""), &flags).spawn().expect("start skytail");
     let mut stdout = child.stdout.take().expect("piped");
 
+    fill_the_queue(child.id());
     let (mut seen, mut sizes) = (0, Vec::new());
     let mut buffer = vec![0; 1 << 20];
     loop {
