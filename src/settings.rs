@@ -103,6 +103,14 @@ pub struct Buffer {
     pub max_lag_events: Option<u64>,
 }
 
+impl Buffer {
+    /// Most events of a batch; at least 1.
+    #[must_use]
+    pub fn batch_events(&self) -> usize {
+        (self.events / 4).max(1)
+    }
+}
+
 /// `--when-full`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum WhenFull {

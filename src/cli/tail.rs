@@ -247,7 +247,7 @@ pub struct FlowArgs {
     pub buffer: usize,
 
     /// Most bytes waiting for output
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "8MiB")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "4MiB")]
     pub buffer_bytes: usize,
 
     /// Then block (which loses nothing), drop-newest or

@@ -25,6 +25,13 @@ impl Batch {
         self.end_line();
     }
 
+    /// Adds the lines of another batch.
+    pub fn append(&mut self, other: &Self) {
+        let begin = self.bytes.len();
+        self.bytes.extend_from_slice(&other.bytes);
+        self.ends.extend(other.ends.iter().map(|end| begin + end));
+    }
+
     /// The buffer to append one line to in place; close it with [`Batch::end_line`], or take
     /// it back with [`Batch::discard_open_line`].
     pub fn open_line(&mut self) -> &mut Vec<u8> {

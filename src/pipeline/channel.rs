@@ -4,6 +4,9 @@
 //! socket, and the server sees backpressure. An item larger than a bound passes alone, through
 //! an empty queue. What is dropped, where a person asked for dropping, is counted.
 //!
+//! Behind a slow writer the few lines that a quiet stream brings at a time join the batch that
+//! waits last: a queue of many small batches would hold far more memory than lines.
+//!
 //! The sender waits asynchronously, the receiver blocks its thread.
 
 use std::collections::VecDeque;
@@ -17,6 +20,12 @@ use crate::metrics::Metrics;
 use crate::settings::{Buffer, WhenFull};
 use crate::source::Connection;
 
+/// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
+pub const BATCH_BYTES: usize = 256 * 1024;
+
+/// Room for the line that goes beyond that; most lines are shorter.
+const SLACK_BYTES: usize = 16 * 1024;
+
 /// Empty batches kept for reuse: one being filled, one in the writer's hand, two on the way.
 const SPARE_BATCHES: usize = 4;
 
@@ -27,6 +36,15 @@ pub struct Item {
     pub batch: Batch,
     /// Where they came from.
     pub connection: Arc<Connection>,
+}
+
+impl Item {
+    /// Whether the lines of `next`, which come right behind these, fit into the same batch.
+    fn takes(&self, next: &Self, bounds: Buffer) -> bool {
+        Arc::ptr_eq(&self.connection, &next.connection)
+            && self.batch.len() + next.batch.len() <= bounds.batch_events()
+            && self.batch.bytes().len() + next.batch.bytes().len() <= BATCH_BYTES
+    }
 }
 
 /// The other side is gone.
@@ -106,10 +124,23 @@ impl Shared {
 }
 
 impl State {
-    fn push(&mut self, item: Item) {
+    fn push(&mut self, item: Item, bounds: Buffer) {
         self.events += item.batch.len();
         self.bytes += item.batch.bytes().len();
-        self.queue.push_back(item);
+        match self.queue.back_mut().filter(|last| last.takes(&item, bounds)) {
+            Some(last) => {
+                last.batch.append(&item.batch);
+                self.keep(item.batch);
+            }
+            None => self.queue.push_back(item),
+        }
+    }
+
+    fn keep(&mut self, mut batch: Batch) {
+        if self.spare.len() < SPARE_BATCHES {
+            batch.reset(BATCH_BYTES + SLACK_BYTES);
+            self.spare.push(batch);
+        }
     }
 
     fn pop(&mut self) -> Option<Item> {
@@ -144,14 +175,16 @@ impl Sender {
         }
         let mut dropped = 0;
         match shared.bounds.when_full {
-            WhenFull::Block => state.push(item),
-            WhenFull::DropNewest if shared.has_room(&state, &item.batch) => state.push(item),
+            WhenFull::Block => state.push(item, shared.bounds),
+            WhenFull::DropNewest if shared.has_room(&state, &item.batch) => {
+                state.push(item, shared.bounds)
+            }
             WhenFull::DropNewest => dropped += item.batch.len(),
             WhenFull::DropOldest => {
                 while !shared.has_room(&state, &item.batch) {
                     dropped += state.pop().map_or(0, |oldest| oldest.batch.len());
                 }
-                state.push(item);
+                state.push(item, shared.bounds);
             }
         }
         shared.metrics.dropped.add(dropped as u64);
@@ -171,8 +204,9 @@ impl Sender {
 
     /// An empty batch, used before where there is one.
     #[must_use]
-    pub fn take_spare(&self) -> Option<Batch> {
-        self.0.state().spare.pop()
+    pub fn empty_batch(&self) -> Batch {
+        let spare = self.0.state().spare.pop();
+        spare.unwrap_or_else(|| Batch::with_capacity(BATCH_BYTES + SLACK_BYTES))
     }
 
     async fn wait_until(&self, met: impl Fn(&Shared, &State) -> bool) -> Result<(), Closed> {
@@ -229,12 +263,9 @@ impl Receiver {
         }
     }
 
-    /// Gives an emptied batch back for reuse.
+    /// Gives a batch back for reuse.
     pub fn give_back(&self, batch: Batch) {
-        let mut state = self.0.state();
-        if state.spare.len() < SPARE_BATCHES {
-            state.spare.push(batch);
-        }
+        self.0.state().keep(batch);
     }
 }
 
@@ -244,3 +275,7 @@ impl Drop for Receiver {
         self.0.progress.notify_one();
     }
 }
+
+#[cfg(test)]
+#[path = "channel/tests.rs"]
+mod tests;

@@ -214,7 +214,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         compress: settings.compression.mode,
         // A small buffer still holds several batches, so that neither side waits for the
         // other's whole share.
-        batch_events: (settings.buffer.events / 4).max(1),
+        batch_events: settings.buffer.batch_events(),
         when_quiet: when_quiet(settings),
         ends_with_server: settings.demo,
         sender,

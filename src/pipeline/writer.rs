@@ -27,9 +27,6 @@ use super::stop::{Reason, Stop};
 /// How often a writer that writes nothing looks whether its output was closed.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
-/// Memory that an emptied batch keeps.
-const KEEP_BYTES: usize = 512 * 1024;
-
 /// The writer with all that it needs.
 #[derive(Debug)]
 pub struct Writer {
@@ -233,9 +230,8 @@ impl Writer {
         }
     }
 
-    fn recycle(&self, mut batch: Batch) {
+    fn recycle(&self, batch: Batch) {
         self.metrics.last_event_at_us.set(crate::metrics::now_us());
-        batch.reset(KEEP_BYTES);
         self.receiver.give_back(batch);
     }
 

@@ -22,10 +22,11 @@ use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{Action, Liveness};
 use crate::source::v1::Stream;
 
+use super::super::channel::BATCH_BYTES;
 use super::attempts::Attempts;
 use super::horizon::Horizon;
 use super::quiet::{QUIET, is_exhausted};
-use super::{BATCH_BYTES, Ended, GOOD_BYE, Reader};
+use super::{Ended, GOOD_BYE, Reader};
 
 /// How long to wait for the live connection's first event; with a sparse filter none comes.
 const FIRST_EVENT: Duration = Duration::from_secs(3);
@@ -135,7 +136,7 @@ impl Reader {
         let opened = TimeUs(now_us());
         let deadline = TokioInstant::now() + FIRST_EVENT;
         while live.kind().is_none() {
-            let mut batch = self.empty_batch();
+            let mut batch = self.sender.empty_batch();
             let filled = tokio::select! {
                 filled = timeout_at(deadline, live.fill(&mut batch, self.batch_events, BATCH_BYTES)) => filled,
                 () = self.stop.requested() => return Err(Ended::Stopped),
@@ -160,7 +161,7 @@ impl Reader {
     ) -> Result<(), Ended> {
         let mut pause = std::pin::pin!(sleep_until(deadline));
         loop {
-            let mut batch = self.empty_batch();
+            let mut batch = self.sender.empty_batch();
             tokio::select! {
                 () = &mut pause => return Ok(()),
                 () = self.stop.requested() => return Err(Ended::Stopped),
@@ -185,7 +186,7 @@ impl Reader {
         let mut alive = Liveness::new(limits, Instant::now());
         let mut asked_at = None;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
-        let (mut batch, mut beside) = (self.empty_batch(), self.empty_batch());
+        let (mut batch, mut beside) = (self.sender.empty_batch(), self.sender.empty_batch());
         loop {
             tokio::select! {
                 () = self.stop.requested() => return Err(Ended::Stopped),
@@ -201,7 +202,7 @@ impl Reader {
                 }
                 filled = live.fill(&mut beside, self.batch_events, BATCH_BYTES) => {
                     filled?;
-                    kept.push(std::mem::replace(&mut beside, self.empty_batch()))?;
+                    kept.push(std::mem::replace(&mut beside, self.sender.empty_batch()))?;
                 }
                 _ = tick.tick() => {
                     match alive.check(Instant::now(), replay.messages(), replay.events()) {

@@ -24,7 +24,7 @@ use crate::source::liveness::{self, Action, Dead, Liveness};
 use crate::source::v1::{Client, ConnectError, Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
-use super::channel::{Closed, Item, Sender};
+use super::channel::{BATCH_BYTES, Closed, Item, Sender};
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
@@ -33,9 +33,6 @@ use behind::Behind;
 use horizon::Horizon;
 use quiet::QUIET;
 pub use quiet::WhenQuiet;
-
-/// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
-const BATCH_BYTES: usize = 256 * 1024;
 
 /// How long saying good-bye may take.
 const GOOD_BYE: Duration = Duration::from_millis(200);
@@ -253,7 +250,7 @@ impl Reader {
         let mut first_is_well = pin!(self.first_is_well(endpoint));
         let mut asked_at = None;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
-        let mut batch = self.empty_batch();
+        let mut batch = self.sender.empty_batch();
         loop {
             let filled = tokio::select! {
                 biased;
@@ -334,12 +331,7 @@ impl Reader {
             alive.excuse(Instant::now());
         }
         self.sender.send(Item { batch, connection })?;
-        Ok(self.empty_batch())
-    }
-
-    fn empty_batch(&self) -> Batch {
-        // The last line of a batch may go over; most lines are shorter than the extra room.
-        self.sender.take_spare().unwrap_or_else(|| Batch::with_capacity(BATCH_BYTES + 16 * 1024))
+        Ok(self.sender.empty_batch())
     }
 }
 

@@ -9,7 +9,8 @@ use crate::event::header;
 use crate::source::Asked;
 use crate::source::endpoint::Endpoint;
 
-use super::{BATCH_BYTES, Reader};
+use super::super::channel::BATCH_BYTES;
+use super::Reader;
 
 /// The longest pause between two looks at the first server.
 const LOOK_EVERY: Duration = Duration::from_secs(15);

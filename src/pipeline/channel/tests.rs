@@ -1,0 +1,88 @@
+use super::*;
+use crate::position::{Origin, ServerKind};
+use crate::source::Asked;
+
+fn connection() -> Arc<Connection> {
+    let origin = Origin {
+        server: Arc::from("wss://jetstream.example.com"),
+        kind: ServerKind::V2,
+        stream: 0,
+    };
+    Arc::new(Connection { number: 1, origin, asked: Asked::Live })
+}
+
+fn item(connection: &Arc<Connection>, lines: &[&[u8]]) -> Item {
+    let mut batch = Batch::default();
+    for line in lines {
+        batch.push(line);
+    }
+    Item { batch, connection: Arc::clone(connection) }
+}
+
+fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
+    let bounds = Buffer { events, bytes: 4 * BATCH_BYTES, when_full, max_lag_events: None };
+    channel(bounds, Arc::new(Metrics::default()))
+}
+
+/// What is received, one entry an item, until nothing waits.
+fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
+    let next = || match receiver.recv(None) {
+        Received::Item(item) => Some(item.batch.bytes().to_vec()),
+        Received::Nothing | Received::End => None,
+    };
+    std::iter::from_fn(next).collect()
+}
+
+#[test]
+fn few_lines_join_the_batch_that_waits_last() {
+    let (sender, receiver) = open(100, WhenFull::Block);
+    let from = connection();
+    for lines in [&[&b"a"[..], b"b"][..], &[b"c"], &[b"d", b"e"]] {
+        sender.send(item(&from, lines)).unwrap();
+    }
+    let Received::Item(all) = receiver.recv(None) else { panic!("nothing came") };
+    assert_eq!(all.batch.lines().collect::<Vec<_>>(), [b"a", b"b", b"c", b"d", b"e"]);
+    assert_eq!(received(&receiver), [b""; 0]);
+}
+
+#[test]
+fn lines_of_two_connections_stay_apart() {
+    let (sender, receiver) = open(100, WhenFull::Block);
+    let (one, two) = (connection(), connection());
+    for from in [&one, &two, &two, &one] {
+        sender.send(item(from, &[b"x"])).unwrap();
+    }
+    assert_eq!(received(&receiver), [&b"x\n"[..], b"x\nx\n", b"x\n"]);
+}
+
+#[test]
+fn a_batch_never_outgrows_its_bounds() {
+    let (sender, receiver) = open(1_000, WhenFull::Block);
+    let from = connection();
+    let line = vec![b'x'; BATCH_BYTES / 2 - 1];
+    for _ in 0..3 {
+        sender.send(item(&from, &[&line])).unwrap();
+    }
+    let sizes: Vec<usize> = received(&receiver).iter().map(Vec::len).collect();
+    assert_eq!(sizes, [BATCH_BYTES, BATCH_BYTES / 2]);
+
+    let (sender, receiver) = open(8, WhenFull::Block);
+    for _ in 0..5 {
+        sender.send(item(&from, &[b"x"])).unwrap();
+    }
+    assert_eq!(received(&receiver), [&b"x\nx\n"[..], b"x\nx\n", b"x\n"]);
+}
+
+#[test]
+fn what_was_joined_is_counted_when_it_is_dropped() {
+    let (sender, receiver) = open(4, WhenFull::DropOldest);
+    let from = connection();
+    let dropped: u64 = [b"a", b"b", b"c", b"d", b"e"]
+        .map(|line| sender.send(item(&from, &[line])).unwrap())
+        .iter()
+        .sum();
+    assert_eq!(
+        (dropped, received(&receiver)),
+        (1, vec![b"b\n".to_vec(), b"c\n".to_vec(), b"d\n".to_vec(), b"e\n".to_vec()])
+    );
+}
