@@ -68,6 +68,8 @@ pub struct Sieve {
     skip_until: Option<TimeUs>,
     /// The newest of them.
     early: Option<TimeUs>,
+    /// Until an event this late, a legacy server's replay may bring what was dealt with.
+    replays_until: Option<TimeUs>,
     /// Whether the connection goes on where the output stands.
     continuity: Continuity,
     /// What that came to, until somebody asks.
@@ -123,6 +125,7 @@ impl Sieve {
             connection: None,
             skip_until: None,
             early: None,
+            replays_until: None,
             continuity: Continuity::Settled,
             finding: None,
             renumbered: None,
@@ -260,6 +263,8 @@ impl Sieve {
             _ => None,
         };
         self.early = None;
+        let is_same = |position: &&Position| position.origin == connection.origin;
+        self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
         self.continuity = Continuity::of(
             connection,
             self.position.as_ref(),
@@ -300,7 +305,7 @@ impl Sieve {
             self.meet_again(identity, mark);
             return Verdict::Drop;
         }
-        self.advance(mark);
+        self.advance(mark, is_wanted);
         match identity {
             None => {
                 self.metrics.filtered.add(1);
@@ -408,7 +413,7 @@ impl Sieve {
         }
     }
 
-    fn advance(&mut self, mark: Mark) {
+    fn advance(&mut self, mark: Mark, is_new: bool) {
         let Some(connection) = &self.connection else { return };
         let origin = &connection.origin;
         // Before anything changes: what the window knows must fit the position.
@@ -424,8 +429,15 @@ impl Sieve {
         match &mut self.position {
             // A replay brings what is not wanted again, too, and is not the newest for that.
             Some(position) if position.origin == *origin => {
-                if begins_anew || position.newest.seq <= mark.seq {
+                let is_newest = match (position.newest.seq, mark.seq) {
+                    (None, None) => {
+                        is_new || self.replays_until.is_none_or(|until| until <= mark.time)
+                    }
+                    (newest, seq) => newest <= seq,
+                };
+                if begins_anew || is_newest {
                     position.newest = mark;
+                    self.replays_until = None;
                 }
             }
             position => *position = Some(first_position(origin, mark)),

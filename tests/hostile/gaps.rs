@@ -198,3 +198,21 @@ fn the_first_host_is_preferred_again_only_where_asked_and_once_it_is_well() {
     let run = Tail::of(&first).flags(&flags).run();
     run.ends_with(0).prints(&events).says(&["is well again: going back to it"]);
 }
+
+#[test]
+fn a_replay_of_what_is_not_wanted_does_not_move_the_position_back() {
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let identity = |i: u64, seconds: u64| {
+        let time_us = FIRST_US + seconds * S;
+        format!(r#"{{"did":"did:plc:a","time_us":{time_us},"kind":"news","news":{i}}}"#)
+    };
+    let first = [post(1, 1, None), identity(2, 2), post(3, 3, None)];
+    let server = Scripted::start([cut(&first), stay(&[post(1, 1, None), identity(2, 2)])]);
+    let flags = ["--consumer", "c", "--join", "single", "--timeout", "3s", "-k", "commit"];
+    let run = Tail::of(&server).state(state.clone()).flags(&flags).run();
+    run.ends_with(0).prints([&first[0], &first[2]]);
+    let shown = run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["time_us"], FIRST_US + 3 * S, "{shown}");
+}

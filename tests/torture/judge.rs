@@ -205,7 +205,10 @@ impl<'a> Judge<'a> {
         if let Some(at) = lines.iter().rposition(|line| line.mark == saved) {
             // Neighbours that share a mark: it is not said which of them was meant.
             let twins = lines.iter().take(at).rev().take_while(|line| line.mark == saved);
-            return Ok(at + 1 - twins.count());
+            // Neighbours in the wrong order: the position is that of the higher number.
+            let is_swapped = |line: &&Printed| line.mark.seq.is_some() && line.mark.seq < saved.seq;
+            let swapped = lines.iter().skip(at + 1).take_while(is_swapped);
+            return Ok(at + 1 - twins.count() + swapped.count());
         }
         if self.wanted.iter().all(|wanted| *wanted) {
             let told = format!("{saved:?} was saved, and no such line was printed");

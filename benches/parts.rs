@@ -1,0 +1,224 @@
+//! The parts that every event passes through, each by itself.
+//!
+//! ```sh
+//! cargo bench --bench parts
+//! ```
+#![allow(clippy::unwrap_used, clippy::expect_used, missing_docs)]
+
+use std::hint::black_box;
+use std::sync::Arc;
+
+use divan::counter::{BytesCount, ItemsCount};
+use divan::{AllocProfiler, Bencher};
+
+use skytail::checkpoint::Checkpoint;
+use skytail::checkpoint::store::Store;
+use skytail::compression::inflate::Inflater;
+use skytail::event::batch::Batch;
+use skytail::event::header;
+use skytail::event::identity::Identities;
+use skytail::filter::Filter;
+use skytail::position::window::Window;
+use skytail::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
+use skytail::serve::demo;
+use skytail::sink::Sink;
+use skytail::sink::stdout::Stdout;
+use skytail::source::frame::{FrameBuffer, Message};
+
+/// Allocations are counted, too.
+#[global_allocator]
+static ALLOC: AllocProfiler = AllocProfiler::system();
+
+const EVENTS: usize = 5_000;
+
+fn main() {
+    divan::main();
+}
+
+fn lines() -> Vec<Vec<u8>> {
+    let recording = demo::recording(7, EVENTS, 1_780_000_000_000_000);
+    recording.lines().map(<[u8]>::to_vec).collect()
+}
+
+fn of_all<'a, 'b>(bencher: Bencher<'a, 'b>, lines: &[Vec<u8>]) -> Bencher<'a, 'b> {
+    bencher
+        .counter(ItemsCount::new(lines.len()))
+        .counter(BytesCount::new(lines.iter().map(Vec::len).sum::<usize>()))
+}
+
+/// The header and the structural check: one pass.
+#[divan::bench]
+fn header(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    of_all(bencher, &lines).bench_local(|| {
+        for line in &lines {
+            black_box(header::parse(line).unwrap());
+        }
+    });
+}
+
+/// The whole grammar, as `--strict` checks it.
+#[divan::bench]
+fn strict(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    of_all(bencher, &lines).bench_local(|| {
+        for line in &lines {
+            black_box(serde_json::from_slice::<serde::de::IgnoredAny>(line).unwrap());
+        }
+    });
+}
+
+/// A tree of each event, which skytail never builds.
+#[divan::bench]
+fn tree(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    of_all(bencher, &lines).bench_local(|| {
+        for line in &lines {
+            black_box(serde_json::from_slice::<serde_json::Value>(line).unwrap());
+        }
+    });
+}
+
+#[divan::bench(args = [1, 100])]
+fn collections(bencher: Bencher<'_, '_>, patterns: usize) {
+    let lines = lines();
+    let headers: Vec<_> = lines.iter().map(|line| header::parse(line).unwrap()).collect();
+    let mut filter = Filter::default();
+    for i in 1..patterns {
+        filter.collections.add(&format!("com.example.c{i}")).unwrap();
+    }
+    filter.collections.add("app.bsky.graph.*").unwrap();
+    of_all(bencher, &lines)
+        .bench_local(|| headers.iter().filter(|header| filter.wants(header, 500)).count());
+}
+
+#[divan::bench(args = [1, 10_000])]
+fn dids(bencher: Bencher<'_, '_>, dids: usize) {
+    let lines = lines();
+    let headers: Vec<_> = lines.iter().map(|line| header::parse(line).unwrap()).collect();
+    let dids = (0..dids).map(|i| format!("did:plc:{i:024}")).collect();
+    let filter = Filter { dids, ..Filter::default() };
+    of_all(bencher, &lines)
+        .bench_local(|| headers.iter().filter(|header| filter.wants(header, 500)).count());
+}
+
+#[divan::bench]
+fn identity(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    let headers: Vec<_> = lines.iter().map(|line| header::parse(line).unwrap()).collect();
+    let mut identities = Identities::new(1);
+    of_all(bencher, &lines).bench_local(|| {
+        for header in &headers {
+            black_box(identities.of(header));
+        }
+    });
+}
+
+/// A full window: every event is looked for, entered, and pushes an old one out.
+#[divan::bench]
+fn window(bencher: Bencher<'_, '_>) {
+    let mut window = Window::new(u64::MAX);
+    let mut next = 0_u64;
+    let mut some = move |count: u64| {
+        for _ in 0..count {
+            next += 1;
+            let mark = Mark { time: TimeUs(next * 500), seq: Some(Seq(next)) };
+            let identity = next.wrapping_mul(0x9e37_79b9_7f4a_7c15);
+            assert!(!window.contains(identity));
+            window.advance(mark);
+            window.insert(identity);
+            window.settle();
+        }
+    };
+    some(200_000);
+    bencher.counter(ItemsCount::new(EVENTS)).bench_local(|| some(EVENTS as u64));
+}
+
+/// Frames into a batch, as the reader does it.
+#[divan::bench]
+fn frames(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    let mut wire = Vec::new();
+    for line in &lines {
+        wire.extend_from_slice(&[0x81, 126]);
+        wire.extend_from_slice(&(line.len() as u16).to_be_bytes());
+        wire.extend_from_slice(line);
+    }
+    let mut batch = Batch::with_capacity(wire.len() + lines.len());
+    let mut buffer = FrameBuffer::new(1 << 24, &[]);
+    of_all(bencher, &lines).bench_local(|| {
+        batch.reset(usize::MAX);
+        let mut rest = &wire[..];
+        while !rest.is_empty() {
+            let space = buffer.spare();
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            buffer.filled(count);
+            rest = &rest[count..];
+            while let Some(message) = buffer.next().unwrap() {
+                if let Message::Text(line) = message {
+                    batch.push(line);
+                }
+            }
+        }
+        assert_eq!(batch.len(), lines.len());
+    });
+}
+
+fn compressed(lines: &[Vec<u8>]) -> (Vec<u8>, Vec<Vec<u8>>) {
+    let dictionary = zstd::dict::from_samples(lines, 64 * 1024).unwrap();
+    let mut compressor = zstd::bulk::Compressor::with_dictionary(1, &dictionary).unwrap();
+    let packed = lines.iter().map(|line| compressor.compress(line).unwrap()).collect();
+    (dictionary, packed)
+}
+
+#[divan::bench]
+fn inflate(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    let (dictionary, packed) = compressed(&lines);
+    let mut inflater = Inflater::new(&dictionary).unwrap();
+    let mut out = Vec::with_capacity(1 << 20);
+    of_all(bencher, &lines).bench_local(|| {
+        for frame in &packed {
+            out.clear();
+            inflater.append(frame, &mut out, 1 << 24).unwrap();
+        }
+    });
+}
+
+/// The same by libzstd's simplest call.
+#[divan::bench]
+fn inflate_floor(bencher: Bencher<'_, '_>) {
+    let lines = lines();
+    let (dictionary, packed) = compressed(&lines);
+    let mut decompressor = zstd::bulk::Decompressor::with_dictionary(&dictionary).unwrap();
+    let mut out = Vec::with_capacity(1 << 20);
+    of_all(bencher, &lines).bench_local(|| {
+        for frame in &packed {
+            out.clear();
+            decompressor.decompress_to_buffer(frame, &mut out).unwrap();
+        }
+    });
+}
+
+/// One save with as many identities as five seconds of the network bring, and the most.
+#[divan::bench(args = [0, 10_000, 65_536])]
+fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
+    let directory = tempfile::tempdir().unwrap();
+    let mut store = Store::open(&directory.path().join("state.db")).unwrap();
+    let mark = Mark { time: TimeUs(1_780_000_000_000_000), seq: Some(Seq(1)) };
+    let server = Arc::from("wss://jetstream.example.com");
+    let position = Position {
+        origin: Origin { server, kind: ServerKind::V2, stream: 1 },
+        newest: mark,
+        rewind_to: mark,
+        latest_time: mark.time,
+    };
+    let resume = Resume { position, identities: (0..identities).collect() };
+    let mut sink = Sink::Stdout(Stdout::open().unwrap());
+    bencher.bench_local(|| {
+        let delivered = sink.settle().unwrap();
+        let checkpoint = Checkpoint::new(delivered, resume.clone());
+        store.save("bench", &checkpoint, TimeUs(1)).unwrap();
+    });
+}

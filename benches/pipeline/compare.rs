@@ -1,0 +1,295 @@
+//! The comparisons: which programs, on which stream, and what their ratios may be at most.
+
+use std::path::PathBuf;
+
+use super::Arguments;
+use super::latency;
+use super::load::{self, Load};
+use super::measure::{self, Output, Program, Took};
+use super::peers;
+use super::programs;
+use super::report::{Report, median};
+use super::server;
+
+/// Starts tried for the time to the first byte.
+const STARTS: usize = 20;
+
+/// A comparison, and its name.
+type Comparison = (&'static str, fn(&Bench, &mut Report));
+
+/// What all comparisons share.
+pub struct Bench {
+    arguments: Arguments,
+    scratch: tempfile::TempDir,
+}
+
+impl Bench {
+    pub fn new(arguments: &Arguments) -> Self {
+        let scratch = tempfile::tempdir().expect("a directory");
+        Self { arguments: arguments.clone(), scratch }
+    }
+
+    /// All comparisons that were asked for.
+    pub fn run(&self, report: &mut Report) {
+        let comparisons: [Comparison; 10] = [
+            ("plain", Self::plain),
+            ("filters", Self::filters),
+            ("cursor", Self::cursor),
+            ("zstd", Self::zstd),
+            ("blocked", Self::blocked),
+            ("start", Self::start),
+            ("tip", Self::tip),
+            ("flat", Self::flat),
+            ("lists", Self::lists),
+            ("binary", Self::binary),
+        ];
+        for (name, comparison) in comparisons {
+            if name.contains(&self.arguments.only) {
+                comparison(self, report);
+            }
+        }
+    }
+
+    /// A `skytail tail` with its own state file.
+    pub fn skytail(&self, name: &str, host: &str, flags: &[&str]) -> Program {
+        let state = self.scratch.path().join("state.db").display().to_string();
+        let common = ["tail", "--host", host, "--state", &state, "--compress", "off"];
+        let binary = self.arguments.skytail.display().to_string();
+        let words = common.iter().chain(flags).map(|word| (*word).to_owned());
+        Program::new(name, std::iter::once(binary).chain(words))
+    }
+
+    /// Runs one program against a server of its own.
+    fn once(
+        &self,
+        load: &Load,
+        times: usize,
+        output: Output,
+        program: impl FnOnce(&str) -> Program,
+    ) -> Took {
+        let (listener, address) = server::listen();
+        std::thread::scope(|scope| {
+            server::flood(scope, listener, &load.frames, times);
+            measure::run(&program(&address.to_string()), output)
+        })
+    }
+
+    /// Rounds in which the programs take turns.
+    fn rounds(&self, mut programs: Vec<Box<dyn FnMut() -> Took + '_>>) -> Vec<Vec<Took>> {
+        (0..self.arguments.rounds)
+            .map(|_| programs.iter_mut().map(|program| program()).collect())
+            .collect()
+    }
+
+    fn plain(&self, report: &mut Report) {
+        let load = Load::plain(self.arguments.events);
+        let events = load.events.to_string();
+        let floor = |host: &str| Program::role("floor", "floor", &[host, &events]);
+        let skytail = |host: &str| self.skytail("skytail", host, &["-n", &events]);
+        for (name, output) in [("to /dev/null", Output::Null), ("| cat >/dev/null", Output::Cat)] {
+            let mut names = vec!["floor", "skytail"];
+            let mut programs: Vec<Box<dyn FnMut() -> Took>> = vec![
+                Box::new(|| self.once(&load, 1, output, floor)),
+                Box::new(|| self.once(&load, 1, output, skytail)),
+            ];
+            if output == Output::Null {
+                names.push("the reference design");
+                programs.push(Box::new(|| {
+                    let role = |host: &str| Program::role("", "reference", &[host, &events]);
+                    self.once(&load, 1, output, role)
+                }));
+                for peer in peers::installed(self.arguments.peers) {
+                    names.push(peer.name);
+                    let load = &load;
+                    programs.push(Box::new(move || {
+                        self.once(load, 1, output, |host| peer.program(host))
+                    }));
+                }
+            }
+            let rounds = self.rounds(programs);
+            report.compare(name, &names, &rounds);
+        }
+        let wall = report.wall_ratio("to /dev/null", "skytail");
+        report.figure("plain, wall beside the floor", wall, "×", Some(1.6));
+        let cpu = report.cpu_ratio("to /dev/null", "skytail");
+        report.figure("plain, CPU beside the floor", cpu, "×", Some(4.0));
+        let pipe = report.wall_ratio("| cat >/dev/null", "skytail");
+        report.figure("to a pipe, wall beside the floor", pipe, "×", Some(1.25));
+        let rss = report.peak_rss_mib("to /dev/null", "skytail");
+        report.figure("peak memory at full speed", rss, "MiB", Some(20.0));
+    }
+
+    /// A filter that passes one event of a hundred, on a server that sends all of them.
+    fn filters(&self, report: &mut Report) {
+        let mut passes = 0_usize;
+        let wanted: &[u8] = br#""operation":"delete","collection":"app.bsky.feed.post""#;
+        load::lines(self.arguments.events, |line| {
+            passes += usize::from(memchr::memmem::find(line, wanted).is_some());
+        });
+        let load = Load::plain(self.arguments.events);
+        let (events, passes) = (load.events.to_string(), passes.to_string());
+        let flags = ["-c", "app.bsky.feed.post", "--operation", "delete", "-n", &passes];
+        let rounds = self.rounds(vec![
+            Box::new(|| {
+                self.once(&load, 1, Output::Null, |host| self.skytail("", host, &["-n", &events]))
+            }),
+            Box::new(|| self.once(&load, 1, Output::Null, |host| self.skytail("", host, &flags))),
+        ]);
+        report.compare("filters", &["all events", "one of a hundred"], &rounds);
+        let cpu = report.cpu_ratio("filters", "one of a hundred");
+        report.figure("a filter that passes 1%, CPU beside none", cpu, "×", Some(1.0));
+    }
+
+    fn cursor(&self, report: &mut Report) {
+        let load = Load::plain(self.arguments.events);
+        let events = load.events.to_string();
+        let with = |flags: &'static [&'static str]| {
+            let all: Vec<&str> = flags.iter().copied().chain(["-n", &events]).collect();
+            // Otherwise the second run with `auto` would find everything known.
+            let _ = std::fs::remove_file(self.scratch.path().join("state.db"));
+            self.once(&load, 1, Output::Null, |host| self.skytail("", host, &all))
+        };
+        let rounds = self.rounds(vec![
+            Box::new(|| with(&["--cursor", "live"])),
+            Box::new(|| with(&["--cursor", "auto"])),
+            Box::new(|| with(&["--no-checkpoint"])),
+        ]);
+        report.compare("cursor", &["--cursor live", "--cursor auto", "--no-checkpoint"], &rounds);
+        let cpu = report.cpu_ratio("cursor", "--cursor auto");
+        report.figure("--cursor auto, CPU beside live", cpu, "×", Some(1.03));
+    }
+
+    fn zstd(&self, report: &mut Report) {
+        let dictionary = load::dictionary();
+        let path = self.scratch.path().join("dictionary");
+        std::fs::write(&path, &dictionary).expect("write the dictionary");
+        let path = path.display().to_string();
+        let load = Load::compressed(self.arguments.zstd_events, &dictionary);
+        let events = load.events.to_string();
+        let flags = ["--compress", "on", "--zstd-dictionary", &path, "-n", &events];
+        let skytail = |host: &str| {
+            let mut program = self.skytail("", host, &flags);
+            let off = program.words.iter().position(|word| word == "off").expect("it is there");
+            program.words.drain(off - 1..=off);
+            program
+        };
+        let rounds = self.rounds(vec![
+            Box::new(|| programs::inflate(&load, &dictionary)),
+            Box::new(|| self.once(&load, 1, Output::Null, skytail)),
+            Box::new(|| self.once(&load, 1, Output::Cat, skytail)),
+        ]);
+        let names = ["libzstd alone", "skytail to /dev/null", "skytail | cat >/dev/null"];
+        report.compare("zstd", &names, &rounds);
+        let wall = report.wall_ratio("zstd", "skytail to /dev/null");
+        report.figure("zstd, wall beside libzstd alone", wall, "×", Some(1.2));
+    }
+
+    /// Nobody reads the output: at full speed, and where each event comes alone.
+    fn blocked(&self, report: &mut Report) {
+        let load = Load::plain(100_000.min(self.arguments.events));
+        for (name, rate) in [("", None), (", 5,000/s", Some(5_000))] {
+            let rss = latency::blocked(self, &load, rate);
+            report.figure(
+                &format!("peak memory with blocked stdout{name}"),
+                rss,
+                "MiB",
+                Some(20.0),
+            );
+        }
+    }
+
+    fn start(&self, report: &mut Report) {
+        let load = Load::plain(100);
+        let events = load.events.to_string();
+        let starts: Vec<f64> = (0..STARTS)
+            .map(|_| latency::first_byte(&load, |host| self.skytail("", host, &["-n", &events])))
+            .collect();
+        report.figure("start to first byte of output", median(starts), "ms", Some(20.0));
+    }
+
+    /// The live tip: delay and processor time at what the network brings.
+    fn tip(&self, report: &mut Report) {
+        for rate in [4, 1_000, 5_000] {
+            let events = (rate * self.arguments.seconds) as usize;
+            let floor = latency::paced(events, rate, |host, events| {
+                Program::role("floor", "floor", &[host, events])
+            });
+            let ours = latency::paced(events, rate, |host, events| {
+                self.skytail("skytail", host, &["-n", events])
+            });
+            let name = |what: &str| format!("{rate}/s, {what}");
+            report.figure(&name("p50 delay of the floor"), floor.p50_us, "µs", None);
+            report.figure(&name("p50 delay"), ours.p50_us, "µs", Some(200.0));
+            report.figure(&name("p99 delay of the floor"), floor.p99_us, "µs", None);
+            report.figure(&name("p99 delay"), ours.p99_us, "µs", Some(2_000.0));
+            report.figure(&name("CPU of the floor"), floor.cpu_percent, "% of a core", None);
+            let most = (rate == 1_000).then_some(1.0);
+            report.figure(&name("CPU"), ours.cpu_percent, "% of a core", most);
+        }
+    }
+
+    /// The cost of one event, from few events to many.
+    fn flat(&self, report: &mut Report) {
+        let load = Load::plain(self.arguments.events.min(1_000_000));
+        let many: usize = if self.arguments.long { 50_000_000 } else { 5_000_000 };
+        for events in [10_000_usize, 100_000, 1_000_000, many] {
+            let count = events.to_string();
+            let times = events.div_ceil(load.events);
+            let skytail = |host: &str| self.skytail("", host, &["-n", &count]);
+            let took = || self.once(&load, times, Output::Null, skytail).cpu_us as f64;
+            let rounds = if events > 1_000_000 { 1 } else { self.arguments.rounds };
+            let cpu_us = median((0..rounds).map(|_| took()));
+            report.figure(
+                &format!("CPU an event, {events} events"),
+                cpu_us * 1e3 / events as f64,
+                "ns",
+                None,
+            );
+        }
+    }
+
+    /// The cost of one event, with short and with long lists of what is wanted.
+    fn lists(&self, report: &mut Report) {
+        let load = Load::plain(self.arguments.events.min(1_000_000));
+        let (mut dids, mut posts) = (std::collections::BTreeSet::new(), 0_usize);
+        load::lines(load.events, |line| {
+            let header = skytail::event::header::parse(line).expect("a sound event");
+            dids.insert(header.did.into_owned());
+            posts += usize::from(header.commit.is_some());
+        });
+        let events = load.events.to_string();
+        let posts = posts.to_string();
+        let mut all: Vec<String> = dids.into_iter().collect();
+        let known = all.len();
+        all.extend(
+            (0..).map(|i| format!("did:plc:{i:024}")).take(10_000_usize.saturating_sub(known)),
+        );
+        all.truncate(10_000);
+        let file = self.scratch.path().join("dids.txt");
+        let wanted = format!("@{}", file.display());
+        std::fs::write(&file, all.join("\n")).expect("write the list");
+        let collections = |count: usize| {
+            let names = (1..count).map(|i| format!("com.example.c{i}"));
+            names.chain(["app.bsky.*".to_owned()]).collect::<Vec<_>>().join(",")
+        };
+        let (one, hundred) = (collections(1), collections(100));
+        let with = |flags: &[&str], count: &str| {
+            let all: Vec<&str> = flags.iter().copied().chain(["-n", count]).collect();
+            self.once(&load, 1, Output::Null, |host| self.skytail("", host, &all))
+        };
+        let rounds = self.rounds(vec![
+            Box::new(|| with(&[], &events)),
+            Box::new(|| with(&["-c", &one], &posts)),
+            Box::new(|| with(&["-c", &hundred], &posts)),
+            Box::new(|| with(&["-d", &wanted], &events)),
+        ]);
+        let names = ["no filter", "1 collection", "100 collections", "10,000 DIDs"];
+        report.compare("lists", &names, &rounds);
+    }
+
+    fn binary(&self, report: &mut Report) {
+        let path: &PathBuf = &self.arguments.skytail;
+        let bytes = std::fs::metadata(path).expect("the binary").len();
+        report.figure("release binary", bytes as f64 / f64::from(1 << 20), "MiB", Some(12.0));
+    }
+}

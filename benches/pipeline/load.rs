@@ -1,0 +1,95 @@
+//! What is sent: events of real shape, as frames that are ready to go.
+
+use skytail::serve::demo;
+
+/// When the last event happened; any past instant does.
+const END_US: u64 = 1_780_000_000_000_000;
+/// The demo's seed.
+const SEED: u64 = 7;
+/// Events generated at once, so that the generator's own memory stays small.
+const PIECE: usize = 100_000;
+
+/// Frames, back to back.
+pub struct Load {
+    pub frames: Vec<u8>,
+    pub events: usize,
+    /// Bytes of the lines with their line feeds.
+    pub line_bytes: u64,
+}
+
+/// The lines of `events` events. Every piece is another network, in the order of time.
+pub fn lines(events: usize, mut each: impl FnMut(&[u8])) {
+    let mut left = events;
+    while left > 0 {
+        let piece = left.min(PIECE);
+        // A commit takes two milliseconds, so that pieces don't overlap.
+        let end_us = END_US - (left - piece) as u64 * 2_500;
+        let recording = demo::recording(SEED + left as u64, piece, end_us);
+        recording.lines().take(piece).for_each(&mut each);
+        left -= piece;
+    }
+}
+
+impl Load {
+    pub fn plain(events: usize) -> Self {
+        let mut load = Self { frames: Vec::new(), events, line_bytes: 0 };
+        lines(events, |line| {
+            load.line_bytes += line.len() as u64 + 1;
+            frame(0x81, line, &mut load.frames);
+        });
+        load
+    }
+
+    /// Every event one zstd frame in a binary message.
+    pub fn compressed(events: usize, dictionary: &[u8]) -> Self {
+        let mut load = Self { frames: Vec::new(), events, line_bytes: 0 };
+        let mut compressor =
+            zstd::bulk::Compressor::with_dictionary(1, dictionary).expect("a sound dictionary");
+        lines(events, |line| {
+            load.line_bytes += line.len() as u64 + 1;
+            let packed = compressor.compress(line).expect("it fits into memory");
+            frame(0x82, &packed, &mut load.frames);
+        });
+        load
+    }
+
+    /// The payloads of the frames.
+    pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
+        let mut rest = &self.frames[..];
+        std::iter::from_fn(move || {
+            let (payload, behind) = split(rest)?;
+            rest = behind;
+            Some(payload)
+        })
+    }
+}
+
+/// A dictionary for events like these.
+pub fn dictionary() -> Vec<u8> {
+    let mut samples = Vec::new();
+    lines(4_000, |line| samples.push(line.to_vec()));
+    zstd::dict::from_samples(&samples, 64 * 1024).expect("enough samples")
+}
+
+fn frame(first: u8, payload: &[u8], into: &mut Vec<u8>) {
+    into.push(first);
+    match payload.len() {
+        short @ 0..126 => into.push(short as u8),
+        long => {
+            into.push(126);
+            let long = u16::try_from(long).expect("the demo has no events of 64 KiB");
+            into.extend_from_slice(&long.to_be_bytes());
+        }
+    }
+    into.extend_from_slice(payload);
+}
+
+/// The payload of the first frame, and what stands behind it.
+pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
+    let (begin, length) = match bytes {
+        [_, 126, a, b, ..] => (4, usize::from(u16::from_be_bytes([*a, *b]))),
+        [_, short, ..] if *short < 126 => (2, usize::from(*short)),
+        _ => return None,
+    };
+    Some((bytes.get(begin..begin + length)?, &bytes[begin + length..]))
+}

@@ -1,0 +1,114 @@
+//! What a process took: wall time, processor time, and the most memory it ever had.
+//!
+//! The operating system adds up what a process's children took, so every measured program is
+//! the only child of a process of its own, which tells it.
+
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::resource::{UsageWho, getrusage};
+
+/// What a program took.
+#[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
+pub struct Took {
+    pub wall_us: u64,
+    pub cpu_us: u64,
+    pub peak_rss_kib: u64,
+    pub succeeded: bool,
+}
+
+/// Where its output goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Output {
+    /// Nowhere.
+    Null,
+    /// To `cat`, which sends it nowhere.
+    Cat,
+}
+
+/// A command, and what it is called.
+#[derive(Clone, Debug)]
+pub struct Program {
+    pub name: String,
+    pub words: Vec<String>,
+}
+
+impl Program {
+    pub fn new(name: &str, words: impl IntoIterator<Item = String>) -> Self {
+        Self { name: name.to_owned(), words: words.into_iter().collect() }
+    }
+
+    /// One of the roles that this benchmark plays itself.
+    pub fn role(name: &str, role: &str, words: &[&str]) -> Self {
+        let own = std::env::current_exe().expect("a path of our own");
+        let first = [own.display().to_string(), format!("role:{role}")];
+        Self::new(name, first.into_iter().chain(words.iter().map(|word| (*word).to_owned())))
+    }
+}
+
+/// Starts a program under a watch of its own. `told` is where the watch writes to.
+pub fn start(program: &Program, told: &Path, stdout: Stdio) -> Child {
+    Command::new(std::env::current_exe().expect("a path of our own"))
+        .arg("role:watch")
+        .arg(told)
+        .args(&program.words)
+        .stdin(Stdio::null())
+        .stdout(stdout)
+        .stderr(Stdio::inherit())
+        .spawn()
+        .expect("start a process")
+}
+
+/// Runs a program to its end.
+pub fn run(program: &Program, output: Output) -> Took {
+    let scratch = tempfile::tempdir().expect("a directory");
+    let told = scratch.path().join("took");
+    let mut cat = None;
+    let stdout = match output {
+        Output::Null => Stdio::null(),
+        Output::Cat => {
+            let mut child = Command::new("cat")
+                .stdin(Stdio::piped())
+                .stdout(Stdio::null())
+                .spawn()
+                .expect("start cat");
+            let stdin = child.stdin.take().expect("piped");
+            cat = Some(child);
+            Stdio::from(stdin)
+        }
+    };
+    start(program, &told, stdout).wait().expect("wait for the watch");
+    if let Some(mut cat) = cat {
+        cat.wait().expect("wait for cat");
+    }
+    took(&told, program)
+}
+
+/// What a watch wrote.
+pub fn took(told: &Path, program: &Program) -> Took {
+    let text = std::fs::read_to_string(told).expect("the watch tells");
+    let took: Took = serde_json::from_str(&text).expect("as it should");
+    assert!(took.succeeded, "{} failed: {:?}", program.name, program.words);
+    took
+}
+
+/// The role of the watch: runs a command and writes down what it took.
+pub fn watch(words: &[String]) {
+    let [told, command, arguments @ ..] = words else { panic!("watch FILE COMMAND…") };
+    let began = Instant::now();
+    let status = Command::new(command).args(arguments).status().expect("start the program");
+    let wall_us = began.elapsed().as_micros() as u64;
+    let usage = getrusage(UsageWho::RUSAGE_CHILDREN).expect("the system counts");
+    let micros = |time: nix::sys::time::TimeVal| {
+        Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1_000).as_micros() as u64
+    };
+    let took = Took {
+        wall_us,
+        cpu_us: micros(usage.user_time()) + micros(usage.system_time()),
+        // Linux counts in KiB.
+        peak_rss_kib: usage.max_rss() as u64,
+        succeeded: status.success(),
+    };
+    std::fs::write(told, serde_json::to_string(&took).expect("numbers")).expect("write");
+}

@@ -1,0 +1,147 @@
+//! The programs that skytail is measured beside.
+//!
+//! The floor does what can't be left out: reads the socket, strips the frames, writes the
+//! lines. The reference is the design that most clients have: a WebSocket library, a struct
+//! an event, a channel of structs, and each one written out again.
+
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
+use std::time::Instant;
+
+use futures_util::StreamExt as _;
+use serde::{Deserialize, Serialize};
+
+use super::{load, measure};
+
+/// Plays a role.
+pub fn play(role: &str, words: &[String]) {
+    match (role, words) {
+        ("watch", words) => measure::watch(words),
+        ("floor", [host, events]) => floor(host, events.parse().expect("a number")),
+        ("reference", [host, events]) => reference(host, events.parse().expect("a number")),
+        _ => panic!("no role {role:?} with {words:?}"),
+    }
+}
+
+/// Bytes read at once, and written at once.
+const FLOOR_READ_BYTES: usize = 512 * 1024;
+const FLOOR_WRITE_BYTES: usize = 64 * 1024;
+
+fn floor(host: &str, events: u64) {
+    let mut stream = TcpStream::connect(host).expect("connect");
+    let request = format!(
+        "GET /subscribe HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+         Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
+    );
+    stream.write_all(request.as_bytes()).expect("ask");
+    let mut byte = [0];
+    let mut head = Vec::new();
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).expect("an answer");
+        head.push(byte[0]);
+    }
+    strip(stream, events);
+}
+
+fn strip(mut stream: TcpStream, events: u64) {
+    let mut buffer = vec![0; FLOOR_READ_BYTES];
+    let mut lines = Vec::with_capacity(FLOOR_WRITE_BYTES * 2);
+    let mut stdout = std::io::stdout().lock();
+    let (mut start, mut end, mut left) = (0, 0, events);
+    while left > 0 {
+        let read = stream.read(&mut buffer[end..]).expect("read");
+        assert!(read > 0, "the server went away, {left} events to go");
+        end += read;
+        while let Some((payload, _)) = load::split(&buffer[start..end]) {
+            lines.extend_from_slice(payload);
+            lines.push(b'\n');
+            start += payload.len() + if payload.len() < 126 { 2 } else { 4 };
+            left -= 1;
+            if lines.len() >= FLOOR_WRITE_BYTES {
+                write(&mut stdout, &mut lines);
+            }
+        }
+        buffer.copy_within(start..end, 0);
+        (start, end) = (0, end - start);
+        write(&mut stdout, &mut lines);
+    }
+}
+
+/// Past the line buffer of `Stdout`, which would look for line feeds.
+fn write(stdout: &mut std::io::StdoutLock<'_>, lines: &mut Vec<u8>) {
+    use std::os::fd::AsFd as _;
+    let mut rest = &lines[..];
+    while !rest.is_empty() {
+        let written = nix::unistd::write(stdout.as_fd(), rest).expect("write");
+        rest = &rest[written..];
+    }
+    lines.clear();
+}
+
+#[derive(Serialize, Deserialize)]
+struct Event {
+    did: String,
+    time_us: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cursor: Option<u64>,
+    kind: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    commit: Option<Commit>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    identity: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    account: Option<serde_json::Value>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct Commit {
+    rev: String,
+    operation: String,
+    collection: String,
+    rkey: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    record: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cid: Option<String>,
+}
+
+fn reference(host: &str, events: u64) {
+    let (sender, mut receiver) = tokio::sync::mpsc::channel::<Event>(1_000);
+    let writer = std::thread::spawn(move || {
+        for _ in 0..events {
+            let event = receiver.blocking_recv().expect("an event");
+            println!("{}", serde_json::to_string(&event).expect("it came from JSON"));
+        }
+    });
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    runtime.expect("a runtime").block_on(async {
+        let stream = tokio::net::TcpStream::connect(host).await.expect("connect");
+        let url = format!("ws://{host}/subscribe");
+        let (mut messages, _) =
+            tokio_tungstenite::client_async(url, stream).await.expect("a handshake");
+        for _ in 0..events {
+            let message = messages.next().await.expect("more").expect("a message");
+            let text = message.into_text().expect("text");
+            sender.send(serde_json::from_str(&text).expect("an event")).await.ok();
+        }
+    });
+    writer.join().expect("the writer");
+}
+
+/// libzstd alone: the same frames, from memory into memory, in this process.
+pub fn inflate(load: &load::Load, dictionary: &[u8]) -> measure::Took {
+    let mut decompressor =
+        zstd::bulk::Decompressor::with_dictionary(dictionary).expect("a dictionary");
+    let mut line = Vec::with_capacity(1 << 20);
+    let mut bytes = 0;
+    let began = Instant::now();
+    for payload in load.payloads() {
+        line.clear();
+        bytes += decompressor.decompress_to_buffer(payload, &mut line).expect("a sound frame") + 1;
+    }
+    let wall_us = began.elapsed().as_micros() as u64;
+    assert_eq!(bytes as u64, load.line_bytes);
+    // It waits for nothing.
+    measure::Took { wall_us, cpu_us: wall_us, peak_rss_kib: 0, succeeded: true }
+}

@@ -1,0 +1,131 @@
+//! What was found, as a table and as JSON.
+
+use super::measure::Took;
+
+/// One program in one comparison.
+#[derive(Debug, serde::Serialize)]
+struct Row {
+    comparison: String,
+    program: String,
+    wall_ms: f64,
+    cpu_ms: f64,
+    peak_rss_mib: f64,
+    /// Medians of the rounds' ratios to the comparison's first program.
+    wall_ratio: f64,
+    cpu_ratio: f64,
+}
+
+/// A single number, and what it may be at most.
+#[derive(Debug, serde::Serialize)]
+struct Figure {
+    name: String,
+    value: f64,
+    unit: &'static str,
+    at_most: Option<f64>,
+}
+
+/// All of it.
+#[derive(Debug, serde::Serialize)]
+pub struct Report {
+    #[serde(skip)]
+    json_only: bool,
+    rows: Vec<Row>,
+    figures: Vec<Figure>,
+}
+
+/// The middle one.
+pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
+    let mut values: Vec<f64> = values.into_iter().collect();
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
+}
+
+impl Report {
+    pub fn new(json_only: bool) -> Self {
+        Self { json_only, rows: Vec::new(), figures: Vec::new() }
+    }
+
+    /// The rounds of a comparison: for each program, in the order of `programs`, what it took.
+    pub fn compare(&mut self, comparison: &str, programs: &[&str], rounds: &[Vec<Took>]) {
+        for (place, program) in programs.iter().enumerate() {
+            let of = |what: fn(&Took) -> u64| median(rounds.iter().map(|r| what(&r[place]) as f64));
+            let ratio = |what: fn(&Took) -> u64| {
+                median(rounds.iter().map(|r| what(&r[place]) as f64 / what(&r[0]) as f64))
+            };
+            self.rows.push(Row {
+                comparison: comparison.to_owned(),
+                program: (*program).to_owned(),
+                wall_ms: of(|took| took.wall_us) / 1e3,
+                cpu_ms: of(|took| took.cpu_us) / 1e3,
+                peak_rss_mib: of(|took| took.peak_rss_kib) / 1024.0,
+                wall_ratio: ratio(|took| took.wall_us),
+                cpu_ratio: ratio(|took| took.cpu_us),
+            });
+        }
+        if !self.json_only {
+            self.print_rows(comparison);
+        }
+    }
+
+    /// The ratio of wall times that [`Report::compare`] found.
+    pub fn wall_ratio(&self, comparison: &str, program: &str) -> f64 {
+        self.row(comparison, program).map_or(f64::NAN, |row| row.wall_ratio)
+    }
+
+    /// The ratio of processor times that [`Report::compare`] found.
+    pub fn cpu_ratio(&self, comparison: &str, program: &str) -> f64 {
+        self.row(comparison, program).map_or(f64::NAN, |row| row.cpu_ratio)
+    }
+
+    /// The most memory that [`Report::compare`] found, in MiB.
+    pub fn peak_rss_mib(&self, comparison: &str, program: &str) -> f64 {
+        self.row(comparison, program).map_or(f64::NAN, |row| row.peak_rss_mib)
+    }
+
+    fn row(&self, comparison: &str, program: &str) -> Option<&Row> {
+        self.rows.iter().find(|row| row.comparison == comparison && row.program == program)
+    }
+
+    /// A number of its own.
+    pub fn figure(&mut self, name: &str, value: f64, unit: &'static str, at_most: Option<f64>) {
+        let figure = Figure { name: name.to_owned(), value, unit, at_most };
+        if !self.json_only {
+            println!("{}", figure.line());
+        }
+        self.figures.push(figure);
+    }
+
+    /// The numbers for machines.
+    pub fn print(&self) {
+        println!("{}", serde_json::to_string(self).expect("numbers and names"));
+    }
+
+    fn print_rows(&self, comparison: &str) {
+        println!(
+            "\n{comparison:<34} {:>9} {:>9} {:>7} {:>6} {:>6}",
+            "wall ms", "CPU ms", "MiB", "×wall", "×CPU"
+        );
+        for row in self.rows.iter().filter(|row| row.comparison == comparison) {
+            println!(
+                "  {:<32} {:>9.1} {:>9.1} {:>7.1} {:>6.2} {:>6.2}",
+                row.program,
+                row.wall_ms,
+                row.cpu_ms,
+                row.peak_rss_mib,
+                row.wall_ratio,
+                row.cpu_ratio
+            );
+        }
+    }
+}
+
+impl Figure {
+    fn line(&self) -> String {
+        let target = match self.at_most {
+            None => String::new(),
+            Some(most) if self.value <= most => format!("  (at most {most}: met)"),
+            Some(most) => format!("  (at most {most}: MISSED)"),
+        };
+        format!("{:<44} {:>9.2} {}{target}", self.name, self.value, self.unit)
+    }
+}

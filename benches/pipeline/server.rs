@@ -1,0 +1,93 @@
+//! The server: one connection, one handshake, and bytes as fast as they are taken.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
+
+/// Bytes written at once.
+const CHUNK_BYTES: usize = 1 << 20;
+
+/// A listener on a free port.
+pub fn listen() -> (TcpListener, SocketAddr) {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("listen on this machine");
+    let address = listener.local_addr().expect("an address");
+    (listener, address)
+}
+
+/// Takes the next connection and its handshake.
+pub fn accept(listener: &TcpListener) -> Option<TcpStream> {
+    let (mut stream, _) = listener.accept().ok()?;
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).ok()?;
+        head.push(byte[0]);
+    }
+    let head = String::from_utf8_lossy(&head).into_owned();
+    if head.starts_with("GET /xrpc/") {
+        let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
+        return accept(listener);
+    }
+    let key = head.lines().find_map(|line| {
+        let (name, value) = line.split_once(':')?;
+        name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
+    })?;
+    let accept = derive_accept_key(key.as_bytes());
+    let answer = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(answer.as_bytes()).ok()?;
+    stream.set_nodelay(true).ok()?;
+    Some(stream)
+}
+
+/// Sends all frames `times` times to the next connection, and a good-bye.
+pub fn flood<'scope>(
+    scope: &'scope std::thread::Scope<'scope, '_>,
+    listener: TcpListener,
+    frames: &'scope [u8],
+    times: usize,
+) {
+    scope.spawn(move || {
+        let Some(mut stream) = accept(&listener) else { return };
+        for _ in 0..times {
+            for chunk in frames.chunks(CHUNK_BYTES) {
+                // A program that has what it wants hangs up.
+                if stream.write_all(chunk).is_err() {
+                    return;
+                }
+            }
+        }
+        let _ = stream.write_all(&[0x88, 2, 3, 0xe8]);
+        let _ = stream.read(&mut [0; 64]);
+    });
+}
+
+/// Sends one frame at a time, evenly, and notes when.
+pub fn pace(
+    listener: TcpListener,
+    frames: Vec<Vec<u8>>,
+    every: Duration,
+) -> JoinHandle<Vec<Instant>> {
+    std::thread::spawn(move || {
+        let mut sent = Vec::with_capacity(frames.len());
+        let Some(mut stream) = accept(&listener) else { return sent };
+        // The program finds its feet first.
+        std::thread::sleep(Duration::from_millis(300));
+        let mut due = Instant::now();
+        for frame in &frames {
+            std::thread::sleep(due.saturating_duration_since(Instant::now()));
+            sent.push(Instant::now());
+            if stream.write_all(frame).is_err() {
+                break;
+            }
+            due += every;
+        }
+        let _ = stream.read(&mut [0; 64]);
+        sent
+    })
+}
