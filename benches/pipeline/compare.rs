@@ -53,7 +53,7 @@ impl Bench {
     /// A `skytail tail` with its own state file.
     pub fn skytail(&self, name: &str, host: &str, flags: &[&str]) -> Program {
         let state = self.scratch.path().join("state.db").display().to_string();
-        let common = ["tail", "--host", host, "--state", &state, "--compress", "off"];
+        let common = ["tail", "--host", host, "--state", &state, "--compress", "off", "-q"];
         let binary = self.arguments.skytail.display().to_string();
         let words = common.iter().chain(flags).map(|word| (*word).to_owned());
         Program::new(name, std::iter::once(binary).chain(words))

@@ -17,15 +17,29 @@ pub struct Load {
     pub line_bytes: u64,
 }
 
-/// The lines of `events` events. Every piece is another network, in the order of time.
+/// The lines of `events` events. Every piece is another network, in the order of time and
+/// with numbers that go on.
 pub fn lines(events: usize, mut each: impl FnMut(&[u8])) {
     let mut left = events;
+    let mut seq = demo::FIRST_SEQ;
+    let mut whole = Vec::new();
+    let mut numbered = |line: &[u8]| {
+        const MEMBER: &[u8] = br#""cursor":"#;
+        let at = memchr::memmem::find(line, MEMBER).expect("a v2 server's event") + MEMBER.len();
+        let digits = line[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
+        whole.clear();
+        whole.extend_from_slice(&line[..at]);
+        whole.extend_from_slice(seq.to_string().as_bytes());
+        whole.extend_from_slice(&line[at + digits..]);
+        seq += 1;
+        each(&whole);
+    };
     while left > 0 {
         let piece = left.min(PIECE);
         // A commit takes two milliseconds, so that pieces don't overlap.
         let end_us = END_US - (left - piece) as u64 * 2_500;
         let recording = demo::recording(SEED + left as u64, piece, end_us);
-        recording.lines().take(piece).for_each(&mut each);
+        recording.lines().take(piece).for_each(&mut numbered);
         left -= piece;
     }
 }

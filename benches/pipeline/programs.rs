@@ -53,7 +53,8 @@ fn strip(mut stream: TcpStream, events: u64) {
         let read = stream.read(&mut buffer[end..]).expect("read");
         assert!(read > 0, "the server went away, {left} events to go");
         end += read;
-        while let Some((payload, _)) = load::split(&buffer[start..end]) {
+        // The good-bye behind the last event is none.
+        while let Some((payload, _)) = load::split(&buffer[start..end]).filter(|_| left > 0) {
             lines.extend_from_slice(payload);
             lines.push(b'\n');
             start += payload.len() + if payload.len() < 126 { 2 } else { 4 };
