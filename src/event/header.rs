@@ -31,6 +31,17 @@ pub enum Operation {
     Other,
 }
 
+impl Operation {
+    fn of(word: &str) -> Self {
+        match word {
+            "create" => Self::Create,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
+}
+
 /// The header fields of one event. Strings are decoded (borrowed unless they held escapes).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -75,38 +86,100 @@ pub struct Commit<'a> {
 /// value of the wrong type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
     let mut scanner = Scanner::new(line)?;
-    let mut fields = Fields::default();
-    members(&mut scanner, "a JSON object expected", |scanner, key| match key {
-        "did" => {
-            fields.did = Some(scanner.string("did is no string")?.decode()?);
-            Ok(())
-        }
-        "time_us" => {
-            fields.time_us = Some(scanner.integer("time_us is no unsigned integer")?);
-            Ok(())
-        }
-        "cursor" => {
-            fields.cursor = scanner.integer("cursor is no unsigned integer")?;
-            Ok(())
-        }
-        "kind" => {
-            fields.kind = scanner.string("kind is no string")?.decode()?;
-            Ok(())
-        }
-        "commit" => {
-            fields.commit = object(scanner, commit)?;
-            Ok(())
-        }
-        _ => match PAYLOADS.iter().zip(&mut fields.relay_seqs).find(|(name, _)| **name == key) {
-            Some((_, seq)) => {
-                *seq = object(scanner, relay_seq)?.flatten();
-                Ok(())
-            }
-            None => scanner.skip_value(),
-        },
-    })?;
+    match usual_head(&mut scanner) {
+        Some(head) if scanner.literal("}}") && scanner.is_at_end() => Ok(head.finish()),
+        Some(head) => parse_rest(scanner, head),
+        None => parse_any(scanner),
+    }
+}
+
+/// Goes on behind [`usual_head`], where something unusual follows.
+#[cold]
+fn parse_rest<'a>(mut scanner: Scanner<'a>, head: Head<'a>) -> Result<Header<'a>, Malformed> {
+    let mut fields = Fields {
+        did: Some(Cow::Borrowed(head.did)),
+        time_us: Some(head.time_us),
+        cursor: head.cursor,
+        kind: Cow::Borrowed("commit"),
+        ..Fields::default()
+    };
+    let mut commit = CommitFields {
+        rev: Cow::Borrowed(head.rev),
+        operation: Cow::Borrowed(head.operation),
+        collection: Cow::Borrowed(head.collection),
+        rkey: Cow::Borrowed(head.rkey),
+    };
+    rest_of_members(&mut scanner, |scanner, key| commit.take(scanner, key))?;
+    fields.commit = Some(commit.finish());
+    rest_of_members(&mut scanner, |scanner, key| fields.take(scanner, key))?;
     scanner.end()?;
     fields.finish()
+}
+
+/// Reads members in any order.
+fn parse_any(mut scanner: Scanner<'_>) -> Result<Header<'_>, Malformed> {
+    let mut fields = Fields::default();
+    scanner.restart();
+    members(&mut scanner, "a JSON object expected", |scanner, key| fields.take(scanner, key))?;
+    scanner.end()?;
+    fields.finish()
+}
+
+/// What [`usual_head`] has read.
+struct Head<'a> {
+    did: &'a str,
+    time_us: u64,
+    cursor: u64,
+    rev: &'a str,
+    operation: &'a str,
+    collection: &'a str,
+    rkey: &'a str,
+}
+
+impl<'a> Head<'a> {
+    #[inline(always)]
+    fn finish(self) -> Header<'a> {
+        Header {
+            did: Cow::Borrowed(self.did),
+            time_us: self.time_us,
+            cursor: Some(self.cursor).filter(|&seq| seq > 0),
+            kind: Kind::Commit,
+            kind_text: Cow::Borrowed("commit"),
+            commit: Some(Commit {
+                rev: Cow::Borrowed(self.rev),
+                operation: Operation::of(self.operation),
+                operation_text: Cow::Borrowed(self.operation),
+                collection: Cow::Borrowed(self.collection),
+                rkey: Cow::Borrowed(self.rkey),
+            }),
+            relay_seq: None,
+        }
+    }
+}
+
+/// Reads a commit up to behind its record and cid as today's servers write it, member by
+/// member at its place (protocol/jetstream-v1.md §7). `None` where anything stands elsewhere:
+/// then nothing is known.
+#[inline(always)]
+fn usual_head<'a>(scanner: &mut Scanner<'a>) -> Option<Head<'a>> {
+    let did = scanner.plain_string_after("{\"did\":\"")?;
+    let time_us = scanner.literal(",\"time_us\":").then(|| scanner.integer("").ok())??;
+    let cursor = match scanner.literal(",\"cursor\":") {
+        true => scanner.integer("").ok()?,
+        false => 0,
+    };
+    let rev = scanner.plain_string_after(",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
+    let operation = scanner.plain_string_after(",\"operation\":\"")?;
+    let collection = scanner.plain_string_after(",\"collection\":\"")?;
+    let rkey = scanner.plain_string_after(",\"rkey\":\"")?;
+    // A deletion has neither.
+    if scanner.literal(",\"record\":") {
+        scanner.skip_value().ok()?;
+    }
+    if scanner.literal(",\"cid\":\"") {
+        scanner.plain_string()?;
+    }
+    Some(Head { did, time_us, cursor, rev, operation, collection, rkey })
 }
 
 /// The members that hold the relay's `seq`, each in events of the kind of that name.
@@ -125,6 +198,26 @@ struct Fields<'a> {
 }
 
 impl<'a> Fields<'a> {
+    fn take(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
+        match key {
+            "did" => self.did = Some(scanner.string("did is no string")?.decode()?),
+            "time_us" => {
+                self.time_us = Some(scanner.integer("time_us is no unsigned integer")?);
+            }
+            "cursor" => self.cursor = scanner.integer("cursor is no unsigned integer")?,
+            "kind" => self.kind = scanner.string("kind is no string")?.decode()?,
+            "commit" => self.commit = object(scanner, commit)?,
+            _ => {
+                let mut payloads = PAYLOADS.iter().zip(&mut self.relay_seqs);
+                match payloads.find(|(name, _)| **name == key) {
+                    Some((_, seq)) => *seq = object(scanner, relay_seq)?.flatten(),
+                    None => scanner.skip_value()?,
+                }
+            }
+        }
+        Ok(())
+    }
+
     fn finish(self) -> Result<Header<'a>, Malformed> {
         let missing = |what| Malformed { what, at: 0 };
         let kind = match &*self.kind {
@@ -158,15 +251,30 @@ fn members<'a>(
     if scanner.take(b'}') {
         return Ok(());
     }
-    loop {
-        let key = scanner.string("member name expected")?.decode()?;
-        scanner.expect(b':', "':' expected")?;
-        each(scanner, &key)?;
-        if scanner.take(b'}') {
-            return Ok(());
-        }
+    member(scanner, &mut each)?;
+    rest_of_members(scanner, each)
+}
+
+/// Walks the members that are left behind one of them.
+#[inline]
+fn rest_of_members<'a>(
+    scanner: &mut Scanner<'a>,
+    mut each: impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    while !scanner.take(b'}') {
         scanner.expect(b',', "',' or '}' expected")?;
+        member(scanner, &mut each)?;
     }
+    Ok(())
+}
+
+fn member<'a>(
+    scanner: &mut Scanner<'a>,
+    each: &mut impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
+) -> Result<(), Malformed> {
+    let key = scanner.string("member name expected")?.decode()?;
+    scanner.expect(b':', "':' expected")?;
+    each(scanner, &key)
 }
 
 /// Takes an object; passes over any other value, which counts as none.
@@ -181,25 +289,38 @@ fn object<'a, T>(
 }
 
 fn commit<'a>(scanner: &mut Scanner<'a>) -> Result<Commit<'a>, Malformed> {
-    let (mut rev, mut operation, mut collection, mut rkey) = Default::default();
-    members(scanner, "commit is no object", |scanner, key| {
+    let mut fields = CommitFields::default();
+    members(scanner, "commit is no object", |scanner, key| fields.take(scanner, key))?;
+    Ok(fields.finish())
+}
+
+/// What was met of a commit so far.
+#[derive(Default)]
+struct CommitFields<'a> {
+    rev: Cow<'a, str>,
+    operation: Cow<'a, str>,
+    collection: Cow<'a, str>,
+    rkey: Cow<'a, str>,
+}
+
+impl<'a> CommitFields<'a> {
+    fn take(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
         let field: &mut Cow<'a, str> = match key {
-            "rev" => &mut rev,
-            "operation" => &mut operation,
-            "collection" => &mut collection,
-            "rkey" => &mut rkey,
+            "rev" => &mut self.rev,
+            "operation" => &mut self.operation,
+            "collection" => &mut self.collection,
+            "rkey" => &mut self.rkey,
             _ => return scanner.skip_value(),
         };
         *field = scanner.string("a commit field is no string")?.decode()?;
         Ok(())
-    })?;
-    let known = match &*operation {
-        "create" => Operation::Create,
-        "update" => Operation::Update,
-        "delete" => Operation::Delete,
-        _ => Operation::Other,
-    };
-    Ok(Commit { rev, operation: known, operation_text: operation, collection, rkey })
+    }
+
+    fn finish(self) -> Commit<'a> {
+        let Self { rev, operation: operation_text, collection, rkey } = self;
+        let operation = Operation::of(&operation_text);
+        Commit { rev, operation, operation_text, collection, rkey }
+    }
 }
 
 fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
@@ -294,7 +415,7 @@ mod tests {
             (b"{\"did\":\"a\",\"time_us\":01}", "time_us is no unsigned integer"),
             (b"{\"did\":\"a\",\"time_us\":99999999999999999999}", "time_us is no unsigned integer"),
             (b"{\"did\":\"a\nb\",\"time_us\":1}", "raw control character"),
-            (b"{\"did\":\"a\",\n\"time_us\":1}", "member name expected"),
+            (b"{\"did\":\"a\",\n\"time_us\":1}", "raw control character"),
             (b"{\"did\":\"a\",\"x\":[{]},\"time_us\":1}", "brackets don't match"),
             (b"{\"did\":\"a\",\"x\":[1\n],\"time_us\":1}", "raw control character"),
             (b"{\"did\":\"a\",\"time_us\":1}}", "text after the object"),
@@ -359,6 +480,27 @@ mod tests {
             prop_assert_eq!(&*header.did, did);
             prop_assert_eq!(header.time_us, time_us);
             prop_assert_eq!(&*header.commit.unwrap().rkey, rkey);
+        }
+
+        #[test]
+        fn the_usual_order_reads_as_any_other(
+            cuts in prop::collection::vec((0..COMMIT.len(), 0..COMMIT.len(), 0..4_usize), 0..3),
+        ) {
+            let mut line = COMMIT.as_bytes().to_vec();
+            for (from, to, what) in cuts {
+                let (from, to) = (from.min(line.len()), to.min(line.len()));
+                let piece = line.get(from.min(to)..to.max(from)).unwrap_or_default().to_vec();
+                match what {
+                    0 => drop(line.splice(from..from, piece)),
+                    1 => drop(line.splice(from.min(to)..to.max(from), [])),
+                    2 => line.insert(from, b'\\'),
+                    _ => line.insert(from, b'"'),
+                }
+            }
+            // Behind a blank nothing stands at its usual place.
+            let elsewhere = [b" ", &line[..]].concat();
+            let expected = parse(&elsewhere).map_err(|error| error.what);
+            prop_assert_eq!(parse(&line).map_err(|error| error.what), expected);
         }
 
         #[test]

@@ -3,6 +3,7 @@
 //! Pure functions over bytes. This room knows no other.
 
 pub mod batch;
+mod blocks;
 pub mod header;
 pub mod identity;
 pub mod malformed;

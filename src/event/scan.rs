@@ -8,6 +8,7 @@
 
 use std::borrow::Cow;
 
+use super::blocks::{self, BLOCK_BYTES};
 use super::malformed::Malformed;
 
 /// Deepest nesting accepted. Records are limited to 128 levels upstream
@@ -18,6 +19,8 @@ const MAX_DEPTH: usize = 512;
 pub(super) struct Scanner<'a> {
     text: &'a str,
     pos: usize,
+    /// Whether the line has a backslash anywhere; most have none.
+    has_backslash: bool,
 }
 
 /// A string as it stands between its quotes.
@@ -41,15 +44,18 @@ impl<'a> RawString<'a> {
 
 impl<'a> Scanner<'a> {
     /// Starts at the first byte. The text must be UTF-8, which is checked here because binary
-    /// (compressed) messages never were.
+    /// (compressed) messages never were, and have no raw control character.
     pub(super) fn new(line: &'a [u8]) -> Result<Self, Malformed> {
-        match simdutf8::basic::from_utf8(line) {
-            Ok(text) => Ok(Self { text, pos: 0 }),
-            Err(_) => {
-                let at = std::str::from_utf8(line).err().map_or(0, |e| e.valid_up_to());
-                Err(Malformed { what: "invalid UTF-8", at })
-            }
+        let Ok(text) = simdutf8::basic::from_utf8(line) else {
+            let at = std::str::from_utf8(line).err().map_or(0, |e| e.valid_up_to());
+            return Err(Malformed { what: "invalid UTF-8", at });
+        };
+        let found = blocks::survey(line);
+        if found.has_control {
+            let at = line.iter().position(|&byte| byte < b' ').unwrap_or(0);
+            return Err(Malformed { what: "raw control character", at });
         }
+        Ok(Self { text, pos: 0, has_backslash: found.has_backslash })
     }
 
     fn bytes(&self) -> &'a [u8] {
@@ -107,48 +113,93 @@ impl<'a> Scanner<'a> {
 
     /// Passes to behind the closing quote; says whether a backslash was met.
     fn pass_string_body(&mut self) -> Result<bool, Malformed> {
-        let bytes = self.bytes();
-        let mut has_escapes = false;
+        let start = self.pos;
         loop {
-            self.pos += plain_prefix(bytes.get(self.pos..).unwrap_or_default());
-            match bytes.get(self.pos) {
-                Some(b'"') => {
-                    self.pos += 1;
-                    return Ok(has_escapes);
-                }
-                Some(b'\\') => {
-                    has_escapes = true;
-                    // Whatever is escaped is no quote that closes; a control character is
-                    // refused all the same.
-                    match bytes.get(self.pos + 1) {
-                        Some(0x20..) => self.pos += 2,
-                        Some(_) => return Err(self.malformed("raw control character")),
-                        None => return Err(self.malformed("unclosed string")),
-                    }
-                    // An escaped multi-byte character is no JSON, and would leave `pos` inside
-                    // it; the next bytes are all >= 0x80 and are passed as plain ones.
-                }
-                Some(_) => return Err(self.malformed("raw control character")),
-                None => return Err(self.malformed("unclosed string")),
+            let Some(quote) = blocks::find_quote(self.bytes(), self.pos) else {
+                self.pos = self.bytes().len();
+                return Err(self.malformed("unclosed string"));
+            };
+            self.pos = quote + 1;
+            if !self.has_backslash {
+                return Ok(false);
+            }
+            let body = self.bytes().get(start..self.pos - 1).unwrap_or_default();
+            // What stands behind an odd number of backslashes is no quote that closes.
+            let backslashes = body.iter().rev().take_while(|&&byte| byte == b'\\').count();
+            if backslashes % 2 == 0 {
+                return Ok(memchr::memchr(b'\\', body).is_some());
             }
         }
     }
 
+    /// Goes back to the first byte.
+    pub(super) fn restart(&mut self) {
+        self.pos = 0;
+    }
+
+    /// Takes `text` if it comes next, as it stands.
+    #[inline(always)]
+    pub(super) fn literal(&mut self, text: &str) -> bool {
+        let rest = self.bytes().get(self.pos..).unwrap_or_default();
+        let found = rest.starts_with(text.as_bytes());
+        self.pos += if found { text.len() } else { 0 };
+        found
+    }
+
+    /// Takes `before`, which ends with an opening quote, and the string without escapes that it
+    /// opens.
+    #[inline(always)]
+    pub(super) fn plain_string_after(&mut self, before: &str) -> Option<&'a str> {
+        self.literal(before).then(|| self.plain_string())?
+    }
+
+    /// Whether everything was taken.
+    #[inline]
+    pub(super) fn is_at_end(&self) -> bool {
+        self.pos == self.text.len()
+    }
+
+    /// Takes the rest of a string whose opening quote was taken, where it has no escapes.
+    #[inline(always)]
+    pub(super) fn plain_string(&mut self) -> Option<&'a str> {
+        let quote = blocks::find_quote(self.bytes(), self.pos)?;
+        let body = self.text.get(self.pos..quote)?;
+        if self.has_backslash && body.contains('\\') {
+            return None;
+        }
+        self.pos = quote + 1;
+        Some(body)
+    }
+
     /// Takes an unsigned integer: digits only, no sign, fraction or exponent, no leading zero.
+    #[inline]
     pub(super) fn integer(&mut self, what: &'static str) -> Result<u64, Malformed> {
         self.peek();
         let digits = self.bytes().get(self.pos..).unwrap_or_default();
-        let n = digits.iter().take_while(|b| b.is_ascii_digit()).count();
-        let ends_well = matches!(digits.get(n), None | Some(b',' | b'}' | b']' | b' '));
-        let leading_zero = n > 1 && digits.first() == Some(&b'0');
-        let value = self.text.get(self.pos..self.pos + n).and_then(|d| d.parse().ok());
-        match value {
-            Some(value) if ends_well && !leading_zero => {
-                self.pos += n;
-                Ok(value)
+        let (mut value, mut n) = (0_u64, 0);
+        while let Some(eight) = digits.get(n..).and_then(|rest| rest.first_chunk::<8>())
+            && let Some(eight) = blocks::eight_digits(*eight)
+        {
+            // More than sixteen digits are left to what follows, which knows when it is over.
+            if n == 16 {
+                break;
             }
-            _ => Err(self.malformed(what)),
+            value = value * 100_000_000 + eight;
+            n += 8;
         }
+        while let Some(digit) = digits.get(n).filter(|byte| byte.is_ascii_digit()) {
+            let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit - b'0')));
+            let Some(next) = next else { return Err(self.malformed(what)) };
+            value = next;
+            n += 1;
+        }
+        let ends_well = matches!(digits.get(n), None | Some(b',' | b'}' | b']' | b' '));
+        let has_leading_zero = n > 1 && digits.first() == Some(&b'0');
+        if n == 0 || has_leading_zero || !ends_well {
+            return Err(self.malformed(what));
+        }
+        self.pos += n;
+        Ok(value)
     }
 
     /// Passes over one value of any type.
@@ -158,7 +209,8 @@ impl<'a> Scanner<'a> {
                 self.pos += 1;
                 self.pass_string_body().map(drop)
             }
-            Some(b'{' | b'[') => self.skip_nested(),
+            Some(b'{' | b'[') if self.has_backslash => self.skip_nested::<true>(),
+            Some(b'{' | b'[') => self.skip_nested::<false>(),
             Some(b'-' | b'0'..=b'9' | b't' | b'f' | b'n') => self.skip_word(),
             _ => Err(self.malformed("value expected")),
         }
@@ -173,89 +225,77 @@ impl<'a> Scanner<'a> {
     }
 
     /// Passes over an object or array by its brackets and strings alone.
-    fn skip_nested(&mut self) -> Result<(), Malformed> {
+    fn skip_nested<const BACKSLASHES: bool>(&mut self) -> Result<(), Malformed> {
         let bytes = self.bytes();
-        // One bit a level: set for an object.
-        let mut levels = [0u64; MAX_DEPTH / 64];
-        let mut depth = 0usize;
-        loop {
-            let Some(&byte) = bytes.get(self.pos) else {
-                return Err(self.malformed("unclosed object or array"));
-            };
-            match byte {
-                b'"' => {
-                    self.pos += 1;
-                    self.pass_string_body()?;
-                    continue;
-                }
-                b'{' | b'[' => {
-                    let Some(level) = levels.get_mut(depth / 64) else {
-                        return Err(self.malformed("nested too deeply"));
-                    };
-                    let bit = 1u64 << (depth % 64);
-                    *level = if byte == b'{' { *level | bit } else { *level & !bit };
-                    depth += 1;
-                }
-                b'}' | b']' => {
-                    depth -= 1;
-                    let level = levels.get(depth / 64).copied().unwrap_or_default();
-                    let is_object = level & (1u64 << (depth % 64)) != 0;
-                    if is_object != (byte == b'}') {
-                        return Err(self.malformed("brackets don't match"));
-                    }
-                    if depth == 0 {
-                        self.pos += 1;
-                        return Ok(());
-                    }
-                }
-                0..=0x1f => return Err(self.malformed("raw control character")),
-                _ => {}
+        let mut nesting = Nesting::default();
+        // All ones while a string reaches into the next block.
+        let mut in_string = 0_u64;
+        let mut is_escaped = false;
+        let mut base = self.pos;
+        while let Some(bits) = blocks::bits::<BACKSLASHES>(bytes, base) {
+            let mut quotes = bits.quotes;
+            if BACKSLASHES {
+                quotes &= !blocks::escaped(bits.backslashes, &mut is_escaped);
             }
-            self.pos += 1;
+            let inside = blocks::parity(quotes) ^ in_string;
+            in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
+            let mut brackets = bits.brackets & !inside;
+            while brackets != 0 {
+                let at = base + brackets.trailing_zeros() as usize;
+                brackets &= brackets - 1;
+                let byte = bytes.get(at).copied().unwrap_or_default();
+                let is_over = nesting.meet(byte).map_err(|what| Malformed { what, at })?;
+                if is_over {
+                    self.pos = at + 1;
+                    return Ok(());
+                }
+            }
+            base += BLOCK_BYTES;
         }
+        self.pos = bytes.len();
+        Err(self.malformed(match in_string {
+            0 => "unclosed object or array",
+            _ => "unclosed string",
+        }))
     }
 }
 
-/// The number of leading bytes that are neither a quote, a backslash nor a control character.
-/// Looks at eight bytes at a time.
-fn plain_prefix(bytes: &[u8]) -> usize {
-    const ONES: u64 = 0x0101_0101_0101_0101;
-    const HIGHS: u64 = 0x8080_8080_8080_8080;
-    let is_zero = |v: u64| v.wrapping_sub(ONES) & !v & HIGHS;
-
-    let mut passed = 0;
-    let (chunks, _) = bytes.as_chunks::<8>();
-    for chunk in chunks {
-        let word = u64::from_le_bytes(*chunk);
-        let quote = is_zero(word ^ (ONES * u64::from(b'"')));
-        let backslash = is_zero(word ^ (ONES * u64::from(b'\\')));
-        let control = word.wrapping_sub(ONES * 0x20) & !word & HIGHS;
-        // A borrow can only mark bytes above a true hit, so the lowest mark is always true.
-        let hits = quote | backslash | control;
-        if hits != 0 {
-            return passed + (hits.trailing_zeros() / 8) as usize;
-        }
-        passed += 8;
-    }
-    let rest = bytes.get(passed..).unwrap_or_default();
-    passed + rest.iter().take_while(|&&b| b >= 0x20 && b != b'"' && b != b'\\').count()
+/// The brackets that are open.
+struct Nesting {
+    /// One bit a level: set for an object.
+    levels: [u64; MAX_DEPTH / 64],
+    depth: usize,
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
+impl Default for Nesting {
+    fn default() -> Self {
+        Self { levels: [0; MAX_DEPTH / 64], depth: 0 }
+    }
+}
 
-    proptest! {
-        #[test]
-        fn plain_prefix_agrees_with_one_byte_at_a_time(
-            bytes in prop::collection::vec(
-                prop_oneof![8 => 0x20u8..=0xff, 1 => Just(b'"'), 1 => Just(b'\\'), 1 => 0u8..0x20],
-                0..64,
-            )
-        ) {
-            let slow = bytes.iter().take_while(|&&b| b >= 0x20 && b != b'"' && b != b'\\').count();
-            prop_assert_eq!(plain_prefix(&bytes), slow);
+impl Nesting {
+    /// Takes the next bracket; says whether it closes the outermost one.
+    #[inline]
+    fn meet(&mut self, bracket: u8) -> Result<bool, &'static str> {
+        match bracket {
+            b'{' | b'[' => {
+                let Some(level) = self.levels.get_mut(self.depth / 64) else {
+                    return Err("nested too deeply");
+                };
+                let bit = 1u64 << (self.depth % 64);
+                *level = if bracket == b'{' { *level | bit } else { *level & !bit };
+                self.depth += 1;
+                Ok(false)
+            }
+            _ => {
+                self.depth -= 1;
+                let level = self.levels.get(self.depth / 64).copied().unwrap_or_default();
+                let is_object = level & (1u64 << (self.depth % 64)) != 0;
+                if is_object != (bracket == b'}') {
+                    return Err("brackets don't match");
+                }
+                Ok(self.depth == 0)
+            }
         }
     }
 }
