@@ -223,3 +223,6 @@ fn append_base64(bytes: &[u8], out: &mut Vec<u8>) {
         BASE64_NOPAD.encode_mut(bytes, place);
     }
 }
+
+#[cfg(test)]
+mod tests;
