@@ -32,6 +32,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --version 'Print version'
             cand cursors 'Look at and edit the saved cursors'
             cand serve 'Serve a recording as a Jetstream server'
+            cand inspect 'Look into a segment of the archive'
             cand dictionary 'Install the zstd dictionary of Jetstream v1'
             cand completions 'Print a completion script for a shell'
             cand man 'Print or write the man pages'
@@ -128,6 +129,21 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --verbose 'Print more on stderr; -vv for everything'
             cand -h 'Print help (see more with ''--help'')'
             cand --help 'Print help (see more with ''--help'')'
+        }
+        &'skytail;inspect'= {
+            cand --shape 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream'
+            cand --log-format 'Form of log lines: text or json'
+            cand --color 'Colour: auto, always or never'
+            cand --config 'Read settings from FILE [default: skytail/config.toml]'
+            cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand --json 'Print one JSON object'
+            cand --events 'Print the rows as events, one JSON object a line'
+            cand -q 'Print errors only: no progress, no summary'
+            cand --quiet 'Print errors only: no progress, no summary'
+            cand -v 'Print more on stderr; -vv for everything'
+            cand --verbose 'Print more on stderr; -vv for everything'
+            cand -h 'Print help'
+            cand --help 'Print help'
         }
         &'skytail;dictionary'= {
             cand --log-format 'Form of log lines: text or json'
