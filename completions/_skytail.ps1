@@ -35,6 +35,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('cursors', 'cursors', [CompletionResultType]::ParameterValue, 'Look at and edit the saved cursors')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Serve a recording as a Jetstream server')
+            [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Look into a segment of the archive')
             [CompletionResult]::new('dictionary', 'dictionary', [CompletionResultType]::ParameterValue, 'Install the zstd dictionary of Jetstream v1')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
             [CompletionResult]::new('man', 'man', [CompletionResultType]::ParameterValue, 'Print or write the man pages')
@@ -121,8 +122,13 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--listen', '--listen', [CompletionResultType]::ParameterName, 'Where to listen; port 0 takes any free port')
             [CompletionResult]::new('--rate', '--rate', [CompletionResultType]::ParameterName, 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects')
             [CompletionResult]::new('--server-kind', '--server-kind', [CompletionResultType]::ParameterName, 'Which server to imitate [default: what the recording was made from]')
-            [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]')
+            [CompletionResult]::new('--zstd-dictionary', '--zstd-dictionary', [CompletionResultType]::ParameterName, 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]')
+            [CompletionResult]::new('--v2-dictionary', '--v2-dictionary', [CompletionResultType]::ParameterName, 'Compress the v2 stream with this dictionary, and hand it out [default: one trained from the recording]')
             [CompletionResult]::new('--write-dictionary', '--write-dictionary', [CompletionResultType]::ParameterName, 'Train a dictionary from the recording, write it to this file and use it')
+            [CompletionResult]::new('--retention-events', '--retention-events', [CompletionResultType]::ParameterName, 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]')
+            [CompletionResult]::new('--archive-segment-events', '--archive-segment-events', [CompletionResultType]::ParameterName, 'Events in a segment of a v2 server''s log. The archive has all segments but the newest, which is not full yet')
+            [CompletionResult]::new('--archive-block-events', '--archive-block-events', [CompletionResultType]::ParameterName, 'Events in a block of the archive')
+            [CompletionResult]::new('--api-key-file', '--api-key-file', [CompletionResultType]::ParameterName, 'Demand the key in this file of the archive''s clients: Authorization: Bearer KEY')
             [CompletionResult]::new('--chaos', '--chaos', [CompletionResultType]::ParameterName, 'Break things on purpose, as listed below')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
@@ -137,6 +143,22 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
             [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
+            break
+        }
+        'skytail;inspect' {
+            [CompletionResult]::new('--shape', '--shape', [CompletionResultType]::ParameterName, 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print one JSON object')
+            [CompletionResult]::new('--events', '--events', [CompletionResultType]::ParameterName, 'Print the rows as events, one JSON object a line')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
             break
         }
         'skytail;dictionary' {

@@ -37,6 +37,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -s h -l help -d 'Print hel
 complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print version'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'Look at and edit the saved cursors'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Look into a segment of the archive'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
@@ -106,8 +107,13 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Whe
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
 legacy\t'The original server: cursors are times'"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-dictionary -d 'Compress the v2 stream with this dictionary, and hand it out [default: one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-events -d 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-segment-events -d 'Events in a segment of a v2 server\'s log. The archive has all segments but the newest, which is not full yet' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-block-events -d 'Events in a block of the archive' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Demand the key in this file of the archive\'s clients: Authorization: Bearer KEY' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -122,6 +128,20 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
+native\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l json -d 'Print one JSON object'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l events -d 'Print the rows as events, one JSON object a line'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
