@@ -175,6 +175,48 @@ async fn what_is_not_sealed_yet_is_on_the_stream_and_what_is_old_in_the_archive_
     assert_eq!(all, recorded(1_050));
 }
 
+#[tokio::test]
+async fn the_archive_tells_the_times_of_the_stream() {
+    let scratch = Scratch::new();
+    let spec = ["--restamp", "--chaos", "same=5,imported=7,instance=3"];
+    let server = server(&scratch, &spec);
+    let (archived, _) = sweep(&server, "");
+    let streamed = crate::all(&server, "").await;
+    let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
+    assert_eq!(archived, streamed[..1_000]);
+}
+
+#[tokio::test]
+async fn a_paced_recording_is_sealed_as_it_plays() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &["--rate", "1000/s", "--restamp"]);
+    assert_eq!(plan(&server, "{}")["sealedTipSeq"], 0);
+    let mut client = Client::connect(&server.url("cursor=0")).await;
+    let played = client.take(250).await;
+    let (archived, _) = sweep(&server, "");
+    assert!(archived.len() >= 200 && archived.len() % 100 == 0, "{}", archived.len());
+    let played: Vec<_> = played.iter().map(|line| super::without_cid(line)).collect();
+    assert_eq!(archived[..200], played[..200]);
+}
+
+/// After a crash the archive has what the log has.
+#[tokio::test]
+async fn reused_seqs_are_archived_under_their_last_events() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &["--chaos", "reuse=300"]);
+    let mut streamed = Vec::new();
+    for _ in 0..100 {
+        streamed = Client::connect(&server.url("cursor=0")).await.rest().await.0;
+        if streamed.len() == 1_050 {
+            break;
+        }
+    }
+    let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
+    assert_eq!(streamed.len(), 1_050);
+    assert_ne!(streamed, recorded(1_050), "the server has crashed");
+    assert_eq!(sweep(&server, "").0, streamed[..1_000]);
+}
+
 #[test]
 fn a_short_recording_has_an_empty_archive() {
     let scratch = Scratch::new();
