@@ -48,7 +48,7 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   echo=N          one in N handshakes echoes a wrong subprotocol, or none
   rotate=N        the dictionary gets another id after N compressed connections
   deny=N          one in N connections is denied the current dictionary
- The archive only; N requests of one thing, on average
+ The archive only; once in N requests of one thing (block, segment, page)
   page=N          pages of a plan have N entries
   stuck=N         a plan gets no further
   throttle=N[:DUR]  429 or 503, to retry after DUR [1s]

@@ -11,7 +11,9 @@ use super::exit::Exit;
 use super::help;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
-use crate::serve::{self, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary};
+use crate::serve::{
+    self, ApiKey, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary,
+};
 
 /// The flags of `skytail serve`.
 #[derive(Debug, clap::Args)]
@@ -147,17 +149,14 @@ fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDic
     Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
 }
 
-/// The one line of a file with a key.
-fn read_key(path: &Path) -> anyhow::Result<String> {
+/// The key in a file.
+fn read_key(path: &Path) -> anyhow::Result<ApiKey> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("--api-key-file {}", path.display()))?;
-    match text.trim() {
-        "" => anyhow::bail!("--api-key-file {}: the file holds no key", path.display()),
-        key if key.contains(char::is_whitespace) => {
-            anyhow::bail!("--api-key-file {}: a key is one word on one line", path.display())
-        }
-        key => Ok(key.to_owned()),
-    }
+    ApiKey::new(&text).with_context(|| {
+        let path = path.display();
+        format!("--api-key-file {path}: it holds no key: write one word into it, on one line")
+    })
 }
 
 fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {

@@ -4,7 +4,10 @@
 //! It imitates either of the two servers that speak v1, in every difference that
 //! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
 //! document. As a v2 server it has the v2 stream beside it (`v2`; "v2 §" means
-//! protocol/jetstream-v2.md) and the archive (`archive`). It shares no code with `source`, so that one misreading can't hide in both.
+//! protocol/jetstream-v2.md) and the archive (`archive`).
+//!
+//! It shares no code with `source`, so that one misreading can't hide in both. Segments are
+//! written by the room that readers use as well: golden files hold that one to the format.
 //!
 //! ```text
 //! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
@@ -50,6 +53,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use archive::ApiKey;
 pub use chaos::{ChaosError, ChaosSpec, Fault, Odds};
 pub use dictionary::train;
 pub use rate::{Rate, RateError};
@@ -109,7 +113,7 @@ pub struct ServeSettings {
     /// Events in a block of the archive.
     pub block_events: usize,
     /// What clients of the archive must show; `None`: nothing.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     /// What happens at the end of the recording.
     pub at_end: AtEnd,
     /// Intervals and limits.

@@ -14,6 +14,7 @@
 
 mod build;
 mod files;
+mod key;
 mod plan;
 mod shelf;
 mod trouble;
@@ -27,6 +28,7 @@ use super::request::wall_us;
 use super::v2;
 use crate::position::ServerKind;
 
+pub use key::ApiKey;
 pub(super) use shelf::Shelf;
 
 /// Longest body of a request (archive §2).
@@ -40,7 +42,7 @@ pub(super) struct Archive {
     /// Rows of a block.
     pub block_events: usize,
     /// What a client must show; `None`: nothing.
-    pub api_key: Option<String>,
+    pub api_key: Option<ApiKey>,
     pub shelf: Shelf,
 }
 
@@ -102,9 +104,7 @@ fn admit(endpoint: Endpoint, head: &Head, shared: &Shared) -> Result<(), Answer>
     if !endpoint.methods().split(", ").any(|method| method == head.method) {
         return Err(Answer::wrong_xrpc_method(endpoint.methods()));
     }
-    let Some(key) = &shared.archive.api_key else { return Ok(()) };
-    let shown = head.header("Authorization").find_map(|value| value.trim().strip_prefix("Bearer "));
-    if shown.map(str::trim) == Some(key.as_str()) {
+    if shared.archive.api_key.as_ref().is_none_or(|key| key.is_shown_by(head)) {
         return Ok(());
     }
     let message = "this endpoint takes Authorization: Bearer KEY, with a key of this server";
