@@ -63,8 +63,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let json = transcode(&cbor);
         let text = std::str::from_utf8(data).expect("serde_json took it");
         if depth(text) <= SURE_DEPTH && text.len() < 1 << 20 {
-            let json = json.expect("what we write");
-            assert_eq!(record_to_cbor(json.as_bytes()).expect("what we print").0, cbor);
+            // `3.0` is a float, and prints as the integer `3`: once, again.
+            let once = record_to_cbor(json.expect("what we write").as_bytes()).expect("ours").0;
+            let again = transcode(&once).expect("what we write");
+            assert_eq!(record_to_cbor(again.as_bytes()).expect("what we print").0, once);
         }
     }
 });

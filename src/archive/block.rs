@@ -171,32 +171,29 @@ impl<'a> Block<'a> {
         let rev_lengths = columns.take(rows);
         let payload_lengths: &[[u8; 4]] = columns.take(rows * 4).as_chunks().0;
 
-        // At most 262,144 times 2^32: no sum can leave 64 bits.
-        let byte_sum = |lengths: &[u8]| lengths.iter().map(|&n| u64::from(n)).sum::<u64>();
-        let did_bytes: u64 = did_lengths.iter().map(|&n| u64::from(u16::from_le_bytes(n))).sum();
-        let payload_bytes: u64 =
-            payload_lengths.iter().map(|&n| u64::from(u32::from_le_bytes(n))).sum();
-        let (collection_bytes, rkey_bytes, rev_bytes) =
-            (byte_sum(collection_lengths), byte_sum(rkey_lengths), byte_sum(rev_lengths));
-        let blob_bytes = collection_bytes + did_bytes + rkey_bytes + rev_bytes + payload_bytes;
-        let left = body.len() as u64 - fixed_bytes;
-        if blob_bytes != left {
+        let sizes = BlobBytes {
+            collections: sum(collection_lengths.iter().map(|&n| u32::from(n))),
+            dids: sum(did_lengths.iter().map(|&n| u32::from(u16::from_le_bytes(n)))),
+            rkeys: sum(rkey_lengths.iter().map(|&n| u32::from(n))),
+            revs: sum(rev_lengths.iter().map(|&n| u32::from(n))),
+            payloads: sum(payload_lengths.iter().map(|&n| u32::from_le_bytes(n))),
+        };
+        if sizes.all() != body.len() as u64 - fixed_bytes {
             let what = "the lengths of the rows don't add up to what follows them";
-            return malformed(what, blob_bytes, columns.at);
+            return malformed(what, sizes.all(), columns.at);
         }
-
         check_kinds(kinds, kinds_at)?;
         check_seqs(seqs)?;
         let wide = |lengths: &'a [u8]| lengths.iter().map(|&n| usize::from(n));
-        // All of them are at most `left`, and so fit a usize.
+        // All of them together are what is left of the body, and so fit a usize.
         let collections =
-            columns.text(wide(collection_lengths), collection_bytes as usize, BAD_TEXT)?;
+            columns.text(wide(collection_lengths), sizes.collections as usize, BAD_TEXT)?;
         let did_widths = did_lengths.iter().map(|&n| usize::from(u16::from_le_bytes(n)));
-        let dids = columns.text(did_widths, did_bytes as usize, BAD_TEXT)?;
-        let rkeys = columns.text(wide(rkey_lengths), rkey_bytes as usize, BAD_TEXT)?;
-        let revs = columns.text(wide(rev_lengths), rev_bytes as usize, BAD_TEXT)?;
+        let dids = columns.text(did_widths, sizes.dids as usize, BAD_TEXT)?;
+        let rkeys = columns.text(wide(rkey_lengths), sizes.rkeys as usize, BAD_TEXT)?;
+        let revs = columns.text(wide(rev_lengths), sizes.revs as usize, BAD_TEXT)?;
         let payloads_at = columns.at;
-        let payloads = columns.take(payload_bytes as usize);
+        let payloads = columns.take(sizes.payloads as usize);
         Ok(Self {
             body_bytes: body.len(),
             seqs,
@@ -267,6 +264,26 @@ impl<'a> Block<'a> {
         let Self { collections, dids, rkeys, revs, payloads, .. } = *self;
         Rows { block: *self, next: 0, collections, dids, rkeys, revs, payloads }
     }
+}
+
+/// Bytes of the blobs behind the columns of fixed width.
+struct BlobBytes {
+    collections: u64,
+    dids: u64,
+    rkeys: u64,
+    revs: u64,
+    payloads: u64,
+}
+
+impl BlobBytes {
+    fn all(&self) -> u64 {
+        self.collections + self.dids + self.rkeys + self.revs + self.payloads
+    }
+}
+
+/// The sum of a column of lengths: at most 262,144 times 2^32, far from leaving 64 bits.
+fn sum(lengths: impl Iterator<Item = u32>) -> u64 {
+    lengths.map(u64::from).sum()
 }
 
 const BAD_TEXT: &str = "text that is no UTF-8";

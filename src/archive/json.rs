@@ -1,5 +1,5 @@
 //! Pieces of JSON, appended as a v2 server writes them: strings, integers, floats
-//! (protocol/jetstream-v2-archive.md §6). No piece is allocated.
+//! (protocol/jetstream-v2-archive.md §6). Nothing is allocated but for floats with an exponent.
 
 use std::io::Write as _;
 

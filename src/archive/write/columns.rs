@@ -1,6 +1,7 @@
 //! Rows become columns: the body of one block (protocol/jetstream-v2-archive.md §5).
 
 use super::WriteError;
+use crate::archive::line::MAX_PAYLOAD_BYTES;
 use crate::archive::row::{Row, RowKind};
 use crate::archive::segment::index::BlockEntry;
 
@@ -64,7 +65,13 @@ impl Columns {
         let did = fit(row, "DID", row.did.len(), u16::MAX.into())?;
         let rkey = fit(row, "rkey", row.rkey.len(), u8::MAX.into())?;
         let rev = fit(row, "rev", row.rev.len(), u8::MAX.into())?;
-        let payload = fit(row, "payload", row.payload.len(), u32::MAX as usize)?;
+        let payload = match row.payload.len() {
+            bytes if bytes > MAX_PAYLOAD_BYTES => {
+                let (what, max) = ("payload", MAX_PAYLOAD_BYTES);
+                return Err(WriteError::TooLong { what, seq: row.seq.0, bytes, max });
+            }
+            bytes => bytes as u32,
+        };
         self.collections.push(collection, row.collection.as_bytes());
         self.dids.push(did, row.did.as_bytes());
         self.rkeys.push(rkey, row.rkey.as_bytes());

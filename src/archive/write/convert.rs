@@ -118,8 +118,8 @@ impl RowBuf {
         };
         let body = body.filter(Value::is_object).ok_or(ConvertError::Missing(kind.as_str()))?;
         if kind == RowKind::Sync {
-            let rev = body.get("rev").and_then(Value::as_str);
-            row.rev = rev.ok_or(ConvertError::Missing("sync.rev"))?.to_owned();
+            // One that a server made itself may lack it (v2 §3).
+            row.rev = body.get("rev").and_then(Value::as_str).unwrap_or_default().to_owned();
         }
         row.kind = kind;
         record::append(&body, &mut row.payload).map_err(ConvertError::Integer)?;

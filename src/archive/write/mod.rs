@@ -23,6 +23,9 @@ use crate::position::Seq;
 
 /// Rows of a block on real servers (protocol/jetstream-v2-archive.md §5).
 pub const BLOCK_EVENTS: usize = 4096;
+/// A block that has grown to this is closed, however few its rows: readers cap what a block
+/// may decompress to.
+const FULL_BLOCK_BYTES: usize = 32 << 20;
 /// Level of compression. Blocks are read more often than they are written.
 const LEVEL: i32 = 3;
 
@@ -97,7 +100,8 @@ fn compressor(level: i32) -> io::Result<Compressor<'static>> {
 }
 
 impl SegmentWriter {
-    /// An empty segment whose blocks hold `block_events` rows (the last one perhaps fewer).
+    /// An empty segment whose blocks hold `block_events` rows (the last one, and those of more
+    /// than 32 MiB, fewer).
     /// A number beyond what a block may hold counts as that.
     ///
     /// # Errors
@@ -152,7 +156,7 @@ impl SegmentWriter {
         self.open.push(row)?;
         self.last_seq = row.seq.0;
         self.count(row);
-        if self.open.rows() == self.block_events {
+        if self.open.rows() == self.block_events || self.open.body_bytes() >= FULL_BLOCK_BYTES {
             self.close_block()?;
         }
         Ok(())

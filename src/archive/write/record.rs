@@ -16,8 +16,8 @@ const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const TAG: u8 = 6;
 
-/// Appends the value. `Err` holds an integer beyond signed 64 bits, which DAG-CBOR as it is
-/// read here can't hold.
+/// Appends the value. `Err` holds an integer beyond signed 64 bits that no float is printed
+/// as: DAG-CBOR as it is read here can't hold it.
 pub(super) fn append(value: &Value, out: &mut Vec<u8>) -> Result<(), Number> {
     match value {
         Value::Null => out.push(0xf6),
@@ -75,7 +75,9 @@ fn append_number(number: &Number, out: &mut Vec<u8>) -> Result<(), Number> {
     match (number.as_i64(), number.as_f64()) {
         (Some(n), _) if n < 0 => append_head(NEGATIVE, n.unsigned_abs() - 1, out),
         (Some(n), _) => append_head(UNSIGNED, n.unsigned_abs(), out),
-        (None, Some(float)) if number.is_f64() => {
+        // A server prints a whole float without a point. Beyond 64 bits with a sign nothing
+        // else can have become an integer, if it has the digits that a float is printed with.
+        (None, Some(float)) if number.is_f64() || format!("{float}") == number.to_string() => {
             out.push(0xfb);
             out.extend_from_slice(&float.to_be_bytes());
         }
@@ -107,5 +109,28 @@ fn append_head(major: u8, number: u64, out: &mut Vec<u8>) {
             out.push(major | 27);
             out.extend_from_slice(&number.to_be_bytes());
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_are_what_a_server_printed_them_from() {
+        for (json, cbor) in [
+            ("9223372036854775807", "1b7fffffffffffffff"),
+            ("-9223372036854775808", "3b7fffffffffffffff"),
+            ("9223372036854776000", "fb43e0000000000000"),
+            ("1e+21", "fb444b1ae4d6e2ef50"),
+            ("-0", "fb8000000000000000"),
+            ("24", "1818"),
+        ] {
+            let mut out = Vec::new();
+            append(&serde_json::from_str(json).unwrap(), &mut out).unwrap();
+            assert_eq!(data_encoding::HEXLOWER.encode(&out), cbor, "{json}");
+        }
+        let beyond: Value = serde_json::from_str("18446744073709551615").unwrap();
+        assert!(append(&beyond, &mut Vec::new()).is_err());
     }
 }
