@@ -107,8 +107,13 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Whe
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
 legacy\t'The original server: cursors are times'"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-dictionary -d 'Compress the v2 stream with this dictionary, and hand it out [default: one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-events -d 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-segment-events -d 'Events in a segment of a v2 server\'s log. The archive has all segments but the newest, which is not full yet' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-block-events -d 'Events in a block of the archive' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Demand the key in this file of the archive\'s clients: Authorization: Bearer KEY' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"

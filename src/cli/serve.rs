@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -11,7 +11,9 @@ use super::exit::Exit;
 use super::help;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
-use crate::serve::{self, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary};
+use crate::serve::{
+    self, ApiKey, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary,
+};
 
 /// The flags of `skytail serve`.
 #[derive(Debug, clap::Args)]
@@ -39,13 +41,31 @@ pub struct ServeArgs {
     /// Which server to imitate [default: what the recording was made from]
     #[arg(long, value_name = "KIND")]
     server_kind: Option<KindArg>,
-    /// Compress with this dictionary for clients that ask for zstd [default: the official one
+    /// Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one
     /// where installed, else one trained from the recording]
     #[arg(long, value_name = "FILE")]
     zstd_dictionary: Option<PathBuf>,
+    /// Compress the v2 stream with this dictionary, and hand it out [default: one trained from
+    /// the recording]
+    #[arg(long, value_name = "FILE")]
+    v2_dictionary: Option<PathBuf>,
     /// Train a dictionary from the recording, write it to this file and use it
     #[arg(long, value_name = "FILE", conflicts_with = "zstd_dictionary")]
     write_dictionary: Option<PathBuf>,
+    /// Hold only the newest N events, rounded up to whole segments: an older cursor starts at
+    /// the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]
+    #[arg(long, value_name = "N")]
+    retention_events: Option<u64>,
+    /// Events in a segment of a v2 server's log. The archive has all segments but the newest,
+    /// which is not full yet
+    #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_SEGMENT_EVENTS, value_parser = clap::value_parser!(u64).range(1..))]
+    archive_segment_events: u64,
+    /// Events in a block of the archive
+    #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_BLOCK_EVENTS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    archive_block_events: u64,
+    /// Demand the key in this file of the archive's clients: Authorization: Bearer KEY
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// Close connections at the end of the recording instead of leaving them silent
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
@@ -79,6 +99,11 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         looping: args.looping,
         restamp: args.restamp,
         zstd: dictionary(&args, &recording)?,
+        v2_zstd: v2_dictionary(&args)?,
+        retention_events: args.retention_events,
+        segment_events: args.archive_segment_events,
+        block_events: usize::try_from(args.archive_block_events).unwrap_or(usize::MAX),
+        api_key: args.api_key_file.as_deref().map(read_key).transpose()?,
         chaos: args.chaos,
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
@@ -122,6 +147,23 @@ fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDic
     }
     let found = dictionary::find(args.zstd_dictionary.as_deref())?;
     Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
+}
+
+/// The key in a file.
+fn read_key(path: &Path) -> anyhow::Result<ApiKey> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("--api-key-file {}", path.display()))?;
+    ApiKey::new(&text).with_context(|| {
+        let path = path.display();
+        format!("--api-key-file {path}: it holds no key: write one word into it, on one line")
+    })
+}
+
+fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {
+    Ok(match &args.v2_dictionary {
+        Some(path) => ZstdDictionary::Given(dictionary::load(path)?),
+        None => ZstdDictionary::Trained,
+    })
 }
 
 /// Ready at the first SIGINT or SIGTERM.

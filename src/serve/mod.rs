@@ -1,9 +1,13 @@
-//! A Jetstream v1 server for recordings: people test their consumers with it, `tail --demo`
+//! A Jetstream server for recordings: people test their consumers with it, `tail --demo`
 //! runs on it, and so do our own tests.
 //!
 //! It imitates either of the two servers that speak v1, in every difference that
 //! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
-//! document. It shares no code with `source`, so that one misreading can't hide in both.
+//! document. As a v2 server it has the v2 stream beside it (`v2`; "v2 §" means
+//! protocol/jetstream-v2.md) and the archive (`archive`).
+//!
+//! It shares no code with `source`, so that one misreading can't hide in both. Segments are
+//! written by the room that readers use as well: golden files hold that one to the format.
 //!
 //! ```text
 //! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
@@ -13,27 +17,35 @@
 //! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
 //!
 //! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
-//! (100 000 events behind for a minute), permessage-deflate (declined), and the v2 stream.
+//! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
 
+mod answer;
+mod archive;
 mod chaos;
 mod connection;
+mod content;
+mod cursor;
 mod cutover;
 pub mod demo;
 mod dictionary;
 mod feed;
+mod handshake;
 mod head;
 mod members;
+mod query;
 mod rate;
 mod recording;
 mod request;
 mod stamps;
+mod subscription;
 mod timeline;
+mod v2;
 mod wanted;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -41,17 +53,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
+pub use archive::ApiKey;
 pub use chaos::{ChaosError, ChaosSpec, Fault, Odds};
 pub use dictionary::train;
 pub use rate::{Rate, RateError};
 pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
 pub use stamps::StampError;
+pub use timeline::DEFAULT_SEGMENT_EVENTS;
 
 use crate::compression;
 use crate::position::ServerKind;
+use answer::Answer;
+use archive::{Archive, Shelf};
 use chaos::Chaos;
-use dictionary::Dictionary;
-use request::Answer;
+use dictionary::{Dictionaries, Dictionary};
 use stamps::Stamps;
 use timeline::Timeline;
 
@@ -59,6 +74,8 @@ use timeline::Timeline;
 const MAX_CONNECTIONS: usize = 1_024;
 /// Most connections that are being told that there are too many.
 const MAX_REFUSALS: usize = 64;
+/// Events in a block of the archive where nothing else is asked for: ten blocks in a segment.
+pub const DEFAULT_BLOCK_EVENTS: usize = 1_000;
 /// How long connections may take to end when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause after the system refused to accept a connection, most often for want of file
@@ -83,8 +100,20 @@ pub struct ServeSettings {
     /// Events that have already happened when the first client connects; without meaning at
     /// rate `max`.
     pub history_events: u64,
-    /// What to compress with for clients that ask for it.
+    /// What to compress with on `/subscribe` for clients that ask for it.
     pub zstd: ZstdDictionary,
+    /// The same on the v2 stream; v2 servers hand it out.
+    pub v2_zstd: ZstdDictionary,
+    /// Events that the streams hold for replays, rounded up to whole segments; 0: none.
+    /// `None`: all.
+    pub retention_events: Option<u64>,
+    /// Events in a segment of the log; time cursors are exact in all but the newest segment,
+    /// and the archive has all but it.
+    pub segment_events: u64,
+    /// Events in a block of the archive.
+    pub block_events: usize,
+    /// What clients of the archive must show; `None`: nothing.
+    pub api_key: Option<ApiKey>,
     /// What happens at the end of the recording.
     pub at_end: AtEnd,
     /// Intervals and limits.
@@ -100,6 +129,15 @@ pub enum ZstdDictionary {
     Given(compression::dictionary::Dictionary),
     /// One trained from the recording when the first client asks for it.
     Trained,
+}
+
+impl ZstdDictionary {
+    fn given(self) -> Option<compression::dictionary::Dictionary> {
+        match self {
+            Self::Given(dictionary) => Some(dictionary),
+            Self::Trained => None,
+        }
+    }
 }
 
 /// What a connection sees at the end of the recording.
@@ -162,6 +200,11 @@ impl Default for ServeSettings {
             restamp: false,
             history_events: 0,
             zstd: ZstdDictionary::Trained,
+            v2_zstd: ZstdDictionary::Trained,
+            retention_events: None,
+            segment_events: DEFAULT_SEGMENT_EVENTS,
+            block_events: DEFAULT_BLOCK_EVENTS,
+            api_key: None,
             at_end: AtEnd::default(),
             limits: Limits::default(),
             chaos: None,
@@ -208,8 +251,8 @@ struct Shared {
     timeline: Timeline,
     limits: Limits,
     at_end: AtEnd,
-    /// `None` in it: there is none to be had.
-    dictionary: OnceLock<Option<Dictionary>>,
+    dictionaries: Dictionaries,
+    archive: Archive,
     chaos: Option<Chaos>,
 }
 
@@ -218,10 +261,14 @@ impl Shared {
         self.timeline.stamps.kind()
     }
 
-    /// The dictionary; the first call trains it where none was given.
-    fn dictionary(&self) -> Option<&Dictionary> {
-        let train = || train(self.timeline.stamps.recording()).and_then(Dictionary::new).ok();
-        self.dictionary.get_or_init(train).as_ref()
+    /// The dictionary of the v2 stream, as it is now.
+    fn v2_dictionary(&self) -> Option<Arc<Dictionary>> {
+        let generation = self.chaos.as_ref().map_or(0, Chaos::generation);
+        self.dictionaries.v2(self.recording(), generation)
+    }
+
+    fn recording(&self) -> &Recording {
+        self.timeline.stamps.recording()
     }
 }
 
@@ -242,20 +289,19 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         let account = |event| chaos::account(&stamps.recorded_line(event));
         chaos = Some(Chaos::new(spec.clone(), stamps.len(), account));
     }
-    let dictionary = match settings.zstd {
-        ZstdDictionary::Trained => OnceLock::new(),
-        ZstdDictionary::Given(checked) => {
-            let dictionary = Dictionary::new(checked).map_err(ServeError::Dictionary)?;
-            OnceLock::from(Some(dictionary))
-        }
-    };
+    let dictionaries = Dictionaries::new(settings.zstd.given(), settings.v2_zstd.given())
+        .map_err(ServeError::Dictionary)?;
     let mut timeline = Timeline::new(
         stamps,
         settings.rate,
         settings.looping,
         settings.restamp,
         settings.history_events,
-    );
+    )
+    .with_segments_of(settings.segment_events);
+    if let Some(events) = settings.retention_events {
+        timeline = timeline.retaining(events);
+    }
     if let Some(behind) = settings.chaos.as_ref().and_then(|spec| spec.behind) {
         timeline = timeline.behind(behind);
     }
@@ -269,7 +315,12 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
     let local_addr = listener.local_addr().map_err(listen)?;
     let (limits, at_end) = (settings.limits, settings.at_end);
-    let shared = Shared { timeline, limits, at_end, dictionary, chaos };
+    let archive = Archive {
+        block_events: settings.block_events.max(1),
+        api_key: settings.api_key,
+        shelf: Shelf::default(),
+    };
+    let shared = Shared { timeline, limits, at_end, dictionaries, archive, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })
 }
 

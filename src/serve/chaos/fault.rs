@@ -47,11 +47,37 @@ pub enum Fault {
     Fragment,
     /// A frame that no WebSocket server may send.
     Violate,
+    /// The v2 stream ends with the error `ConsumerTooSlow`.
+    Slow,
+    /// The v2 stream ends with the error `InternalError`.
+    Fail,
+    /// A message of the v2 stream that nobody knows yet.
+    Unknown,
+    /// The v2 handshake echoes no subprotocol, or a wrong one.
+    Echo,
+    /// The v2 dictionary gets another id.
+    Rotate,
+    /// The current v2 dictionary is denied.
+    Deny,
+    /// A block of the archive is damaged.
+    Corrupt,
+    /// A download from the archive breaks off.
+    Truncate,
+    /// A request of the archive is refused for now.
+    Throttle,
+    /// A download from the archive comes whole, whatever was asked for.
+    Norange,
+    /// A segment of the archive gets other bytes.
+    Rewrite,
+    /// A segment of the archive is not found.
+    Missing,
+    /// A plan makes no progress.
+    Stuck,
 }
 
 impl Fault {
     /// All of them, each at the index that it is cast to.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 34] = [
         Self::Close,
         Self::Drop,
         Self::Reset,
@@ -73,6 +99,19 @@ impl Fault {
         Self::Ping,
         Self::Fragment,
         Self::Violate,
+        Self::Slow,
+        Self::Fail,
+        Self::Unknown,
+        Self::Echo,
+        Self::Rotate,
+        Self::Deny,
+        Self::Corrupt,
+        Self::Truncate,
+        Self::Throttle,
+        Self::Norange,
+        Self::Rewrite,
+        Self::Missing,
+        Self::Stuck,
     ];
 
     /// Its name in a specification.
@@ -100,6 +139,19 @@ impl Fault {
             Self::Ping => "ping",
             Self::Fragment => "fragment",
             Self::Violate => "violate",
+            Self::Slow => "slow",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+            Self::Echo => "echo",
+            Self::Rotate => "rotate",
+            Self::Deny => "deny",
+            Self::Corrupt => "corrupt",
+            Self::Truncate => "truncate",
+            Self::Throttle => "throttle",
+            Self::Norange => "norange",
+            Self::Rewrite => "rewrite",
+            Self::Missing => "missing",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -109,7 +161,7 @@ impl Fault {
     pub fn usual_duration(self) -> Option<Duration> {
         match self {
             Self::Stall | Self::Step => Some(Duration::from_secs(2)),
-            Self::Refuse => Some(Duration::from_secs(1)),
+            Self::Refuse | Self::Throttle => Some(Duration::from_secs(1)),
             _ => None,
         }
     }
