@@ -14,6 +14,8 @@ pub enum Kind {
     Identity,
     /// A change of an account's status.
     Account,
+    /// A repository that was replaced or repaired as a whole (v2 §3).
+    Sync,
     /// A kind of a later server: passed through, never a failure.
     Other,
 }
@@ -29,6 +31,18 @@ pub enum Operation {
     Delete,
     /// A word of a later server.
     Other,
+}
+
+impl Operation {
+    /// What a word means.
+    pub(super) fn of(word: &str) -> Self {
+        match word {
+            "create" => Self::Create,
+            "update" => Self::Update,
+            "delete" => Self::Delete,
+            _ => Self::Other,
+        }
+    }
 }
 
 /// The header fields of one event. Strings are decoded (borrowed unless they held escapes).
@@ -131,6 +145,7 @@ impl<'a> Fields<'a> {
             "commit" => Kind::Commit,
             "identity" => Kind::Identity,
             "account" => Kind::Account,
+            "sync" => Kind::Sync,
             _ => Kind::Other,
         };
         Ok(Header {
@@ -149,7 +164,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Walks the members of an object; `each` takes the value that belongs to its key.
-fn members<'a>(
+pub(super) fn members<'a>(
     scanner: &mut Scanner<'a>,
     what: &'static str,
     mut each: impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
@@ -193,16 +208,11 @@ fn commit<'a>(scanner: &mut Scanner<'a>) -> Result<Commit<'a>, Malformed> {
         *field = scanner.string("a commit field is no string")?.decode()?;
         Ok(())
     })?;
-    let known = match &*operation {
-        "create" => Operation::Create,
-        "update" => Operation::Update,
-        "delete" => Operation::Delete,
-        _ => Operation::Other,
-    };
+    let known = Operation::of(&operation);
     Ok(Commit { rev, operation: known, operation_text: operation, collection, rkey })
 }
 
-fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
+pub(super) fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
     let mut seq = None;
     members(scanner, "an object expected", |scanner, key| match (key, scanner.peek()) {
         ("seq", Some(b'0'..=b'9')) => {

@@ -21,6 +21,7 @@ pub(super) struct Scanner<'a> {
 }
 
 /// A string as it stands between its quotes.
+#[derive(Clone, Copy)]
 pub(super) struct RawString<'a> {
     text: &'a str,
     has_escapes: bool,
@@ -28,6 +29,11 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    /// The bytes between the quotes, escapes as they stand there.
+    pub(super) fn raw(&self) -> &'a str {
+        self.text
+    }
+
     /// The string's value.
     pub(super) fn decode(&self) -> Result<Cow<'a, str>, Malformed> {
         if !self.has_escapes {
@@ -149,6 +155,17 @@ impl<'a> Scanner<'a> {
             }
             _ => Err(self.malformed(what)),
         }
+    }
+
+    /// Where the next value begins.
+    pub(super) fn mark(&mut self) -> usize {
+        self.peek();
+        self.pos
+    }
+
+    /// What was passed since a mark.
+    pub(super) fn since(&self, mark: usize) -> &'a str {
+        self.text.get(mark..self.pos).unwrap_or_default()
     }
 
     /// Passes over one value of any type.
