@@ -63,6 +63,10 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Messages that were no event.
     pub malformed: Counter,
+    /// Events of types that only later servers know.
+    pub unknown: Counter,
+    /// Events whose sequence number was not higher than the one before.
+    pub disordered: Counter,
     /// Holes in the stream: events that could not be had.
     pub gaps: Counter,
     /// Connections beyond the first.

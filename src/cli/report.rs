@@ -77,6 +77,7 @@ fn summary(
         dropped: metrics.dropped.get(),
         duplicates: metrics.duplicate.get(),
         malformed: metrics.malformed.get(),
+        unknown: metrics.unknown.get(),
         gaps: metrics.gaps.get(),
         saved,
         output: outcome.written_to.clone(),

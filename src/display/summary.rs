@@ -22,6 +22,8 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
+    /// Events passed over since only later versions know their types.
+    pub unknown: u64,
     /// Holes in the stream: events that could not be had.
     pub gaps: u64,
     /// The file that was written, or the last of several and how many; `None` for stdout.
@@ -53,6 +55,7 @@ impl Summary {
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
             (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
+            (self.unknown, format!("{} of unknown types skipped", count(self.unknown))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
         let extras: Vec<String> = extras.map(|(_, words)| words).collect();

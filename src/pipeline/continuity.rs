@@ -27,6 +27,9 @@ const LENIENCE_US: u64 = 60_000_000;
 /// How far two servers' stamps of one event may differ before an overlap would be missed.
 const STAMPS_DIFFER_US: u64 = 1_000_000;
 
+/// Why a gap is one, where the server proved it.
+const NO_LONGER_HELD: &str = "the server no longer holds these events";
+
 /// What a connection's first events say.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Finding {
@@ -83,6 +86,14 @@ pub enum Continuity {
         /// How much later an event must be to be clearly later.
         margin_us: u64,
     },
+    /// The server said that it no longer holds what was asked for (protocol/jetstream-v2.md §4,
+    /// §5); its first event is the other end of the gap.
+    Told {
+        /// The last event in front of it, or the instant.
+        from: Option<Mark>,
+        /// The sequence number asked for, where there is no such event.
+        asked: Option<Seq>,
+    },
     /// Its first event decides: a person's time.
     AskedTime(TimeUs),
     /// Its first event decides: a person's sequence number.
@@ -100,6 +111,9 @@ impl Continuity {
         filter: &Filter,
         is_renumbered: bool,
     ) -> Self {
+        if let Some(told) = Self::told(connection, position) {
+            return told;
+        }
         let Some(position) = position else {
             // With a list of accounts a stream may be silent for days, and proves nothing.
             return match connection.asked {
@@ -132,6 +146,21 @@ impl Continuity {
         }
     }
 
+    /// What the server itself said about the beginning of a connection.
+    fn told(connection: &Connection, position: Option<&Position>) -> Option<Self> {
+        match (connection.asked, position) {
+            (Asked::Floor(_), Some(position)) => {
+                Some(Self::Told { from: Some(position.newest), asked: None })
+            }
+            (Asked::Floor(seq), None) => Some(Self::Told { from: None, asked: Some(seq) }),
+            (Asked::Instant(instant), position) if connection.is_clamped => {
+                let time = position.map_or(instant, |position| position.latest_time);
+                Some(Self::Told { from: Some(Mark { time, seq: None }), asked: None })
+            }
+            _ => None,
+        }
+    }
+
     /// Looks at the next event. `now` is our own clock.
     pub fn look(&mut self, seen: Seen, now: TimeUs) -> Option<Finding> {
         let Seen { mark, is_wanted, is_known } = seen;
@@ -143,13 +172,13 @@ impl Continuity {
                     Some(Finding::Renumbered { asked, got })
                 }
                 (Some(got), Some(had)) if got > had && !is_known => {
-                    Some(gap(Some(newest), mark, "the server no longer holds these events", now))
+                    Some(gap(Some(newest), mark, NO_LONGER_HELD, now))
                 }
                 _ => None,
             },
             Self::ByTime { latest } => (mark.time > latest && !is_known).then(|| {
                 let from = Mark { time: latest, seq: None };
-                gap(Some(from), mark, "the server no longer holds these events", now)
+                gap(Some(from), mark, NO_LONGER_HELD, now)
             }),
             Self::ByOverlap { .. } if is_known => None,
             Self::ByOverlap { latest, margin_us } => {
@@ -158,6 +187,20 @@ impl Continuity {
                 }
                 let why = "this server showed nothing of what was written last from another";
                 Some(gap(Some(latest), mark, why, now))
+            }
+            Self::Told { .. } if is_known => None,
+            Self::Told { from, asked } => {
+                let is_missing = match (from, asked) {
+                    (Some(Mark { seq: Some(had), .. }), _) => mark.seq > Some(had),
+                    (Some(Mark { time, .. }), _) => mark.time > time,
+                    (None, asked) => mark.seq > asked,
+                };
+                is_missing.then(|| match gap(from, mark, NO_LONGER_HELD, now) {
+                    Finding::Gap(gap) if from.is_none() => {
+                        Finding::Gap(Gap { from_seq: asked, ..gap })
+                    }
+                    finding => finding,
+                })
             }
             Self::AskedTime(instant) => (mark.time > instant.plus_us(LENIENCE_US)).then(|| {
                 let from = Mark { time: instant, seq: None };
@@ -231,7 +274,7 @@ mod tests {
         position: Option<&Position>,
         window: &Window,
     ) -> Continuity {
-        let connection = Connection { number: 1, origin, asked };
+        let connection = Connection::v1(1, origin, asked);
         Continuity::of(&connection, position, window, &Filter::default(), false)
     }
 
@@ -279,6 +322,36 @@ mod tests {
         let mut continuity = by_seq();
         assert_eq!(continuity.look(seen(mark(90, Some(180)), true), NOW), None);
         assert_eq!(continuity.look(seen(mark(400, Some(900)), false), NOW), None);
+    }
+
+    #[test]
+    fn what_the_server_says_itself_is_believed_at_once() {
+        let position = position(ServerKind::V2);
+        let v2 = || origin("a", ServerKind::V2);
+        let floor = |position| of(v2(), Asked::Floor(Seq(180)), position, &window(&[]));
+        assert_eq!(
+            ends(floor(Some(&position)).look(seen(mark(400, Some(900)), false), NOW)).as_deref(),
+            Some(
+                "from seq 200 at 1970-01-01T00:01:40.000000Z to seq 900 at 1970-01-01T00:06:40.000000Z"
+            )
+        );
+        assert_eq!(floor(Some(&position)).look(seen(mark(99, Some(195)), false), NOW), None);
+        assert_eq!(
+            ends(floor(None).look(seen(mark(400, Some(900)), false), NOW)).as_deref(),
+            Some("from seq 180 to seq 900 at 1970-01-01T00:06:40.000000Z")
+        );
+        let clamped = |position| {
+            let asked = Asked::Instant(TimeUs(95 * S));
+            let connection = Connection { is_clamped: true, ..Connection::v1(1, v2(), asked) };
+            Continuity::of(&connection, position, &window(&[]), &Filter::default(), false)
+        };
+        // One second is enough: nothing has to be guessed.
+        assert!(ends(clamped(None).look(seen(mark(96, Some(5)), false), NOW)).is_some());
+        assert!(
+            ends(clamped(Some(&position)).look(seen(mark(101, Some(5)), false), NOW)).is_some()
+        );
+        assert_eq!(clamped(Some(&position)).look(seen(mark(99, Some(5)), false), NOW), None);
+        assert_eq!(clamped(Some(&position)).look(seen(mark(101, Some(5)), true), NOW), None);
     }
 
     #[test]

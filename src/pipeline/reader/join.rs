@@ -20,7 +20,8 @@ use crate::settings::JoinMode;
 use crate::source::Asked;
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{Action, Liveness};
-use crate::source::v1::Stream;
+use crate::source::protocol::Protocol;
+use crate::source::stream::Stream;
 
 use super::super::channel::BATCH_BYTES;
 use super::attempts::Attempts;
@@ -77,7 +78,11 @@ impl Reader {
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
         let mut live = self.connect(endpoint, Asked::Live, attempts).await?;
-        let ended = self.join_with(&mut live, endpoint, asked, attempts).await;
+        let ended = match live.protocol() {
+            Protocol::V1 => self.join_with(&mut live, endpoint, asked, attempts).await,
+            // Whoever speaks v2 loses nothing there, and is asked again as what it is.
+            Protocol::V2 => Err(Ended::Horizon),
+        };
         self.part(&mut live, attempts, ended.as_ref().err()).await;
         ended
     }
