@@ -3,12 +3,13 @@
 //! Data flows one way, and no room looks back up it:
 //!
 //! ```text
-//! cli → pipeline → source | sink | checkpoint → filter, position, compression → event
+//! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
 //! ```
 //!
 //! `metrics` and `display` are used from many rooms and use none of them; `serve` is a
 //! Jetstream server of its own, which shares only the rooms at the end of that line.
 
+pub mod archive;
 pub mod checkpoint;
 pub mod cli;
 pub mod compression;

@@ -30,6 +30,7 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   reuse=N         crashes once in N events, drops all, and assigns the last seqs
                   again in another order (v2 only)
   clamp=N         holds N events; older cursors silently start at the oldest
+                  (v2 stream: are refused, or told)
   refuse=N[:DUR]  answers one in N connections with 429 or 503, to retry after
                   DUR [1s]
   behind=DUR      its tip is DUR behind the recording's end
@@ -39,7 +40,14 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   zstd=N          damaged, of another dictionary, or a bomb (if compressed)
   ping=N          a ping with a payload
   fragment=N      an event in fragments with pings between them
-  violate=N       a frame that breaks RFC 6455; then the connection ends";
+  violate=N       a frame that breaks RFC 6455; then the connection ends
+ The v2 stream only
+  slow=N          it ends with the error ConsumerTooSlow
+  fail=N          it ends with the error InternalError
+  unknown=N       a message of a later version
+  echo=N          one in N handshakes echoes a wrong subprotocol, or none
+  rotate=N        the dictionary gets another id after N compressed connections
+  deny=N          one in N connections is denied the current dictionary";
 
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;

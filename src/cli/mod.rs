@@ -10,6 +10,7 @@ pub mod dictionary;
 pub mod exit;
 pub mod global;
 mod help;
+pub mod inspect;
 mod layers;
 pub mod man;
 mod open_output;
@@ -54,6 +55,8 @@ enum Command {
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
     Serve(Box<serve::ServeArgs>),
+    /// Look into a segment of the archive
+    Inspect(inspect::InspectArgs),
     /// Install the zstd dictionary of Jetstream v1
     Dictionary(dictionary::DictionaryArgs),
     /// Print a completion script for a shell
@@ -90,6 +93,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),
+        Command::Inspect(args) => inspect::run(&args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),
         Command::Man(args) => man::run(&args),

@@ -39,13 +39,24 @@ pub struct ServeArgs {
     /// Which server to imitate [default: what the recording was made from]
     #[arg(long, value_name = "KIND")]
     server_kind: Option<KindArg>,
-    /// Compress with this dictionary for clients that ask for zstd [default: the official one
+    /// Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one
     /// where installed, else one trained from the recording]
     #[arg(long, value_name = "FILE")]
     zstd_dictionary: Option<PathBuf>,
+    /// Compress the v2 stream with this dictionary, and hand it out [default: one trained from
+    /// the recording]
+    #[arg(long, value_name = "FILE")]
+    v2_dictionary: Option<PathBuf>,
     /// Train a dictionary from the recording, write it to this file and use it
     #[arg(long, value_name = "FILE", conflicts_with = "zstd_dictionary")]
     write_dictionary: Option<PathBuf>,
+    /// Hold only the newest N events, rounded up to whole segments: an older cursor starts at
+    /// the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]
+    #[arg(long, value_name = "N")]
+    retention_events: Option<u64>,
+    /// Events in a segment of a v2 server's log
+    #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_SEGMENT_EVENTS, value_parser = clap::value_parser!(u64).range(1..))]
+    archive_segment_events: u64,
     /// Close connections at the end of the recording instead of leaving them silent
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
@@ -79,6 +90,9 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         looping: args.looping,
         restamp: args.restamp,
         zstd: dictionary(&args, &recording)?,
+        v2_zstd: v2_dictionary(&args)?,
+        retention_events: args.retention_events,
+        segment_events: args.archive_segment_events,
         chaos: args.chaos,
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
@@ -122,6 +136,13 @@ fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDic
     }
     let found = dictionary::find(args.zstd_dictionary.as_deref())?;
     Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
+}
+
+fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {
+    Ok(match &args.v2_dictionary {
+        Some(path) => ZstdDictionary::Given(dictionary::load(path)?),
+        None => ZstdDictionary::Trained,
+    })
 }
 
 /// Ready at the first SIGINT or SIGTERM.

@@ -8,7 +8,7 @@ use zstd::zstd_safe::{
 
 /// How every zstd frame starts (RFC 8878 §3.1.1). Skippable frames and formats of old zstd
 /// versions start otherwise and are refused.
-const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
+pub const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest window: 8 MiB, what RFC 8878 §3.1.1.1.2 asks every decoder to support. Jetstream's
 /// own frames need 128 KiB. This bounds the memory inside the context.
 const WINDOW_LOG_MAX: u32 = 23;
@@ -76,9 +76,18 @@ impl Inflater {
     /// # Errors
     /// [`InflateError::BadDictionary`] when zstd does not accept it.
     pub fn new(dictionary: &[u8]) -> Result<Self, InflateError> {
+        Self::with_window_log(dictionary, WINDOW_LOG_MAX)
+    }
+
+    /// As [`Inflater::new`], for frames whose window may take 2 to the power of
+    /// `window_log_max` bytes: as much may be held between their pieces.
+    ///
+    /// # Errors
+    /// As [`Inflater::new`].
+    pub fn with_window_log(dictionary: &[u8], window_log_max: u32) -> Result<Self, InflateError> {
         let bad = |code| InflateError::BadDictionary(get_error_name(code));
         let mut context = DCtx::try_create().ok_or(InflateError::BadDictionary("out of memory"))?;
-        context.set_parameter(DParameter::WindowLogMax(WINDOW_LOG_MAX)).map_err(bad)?;
+        context.set_parameter(DParameter::WindowLogMax(window_log_max)).map_err(bad)?;
         context.load_dictionary(dictionary).map_err(bad)?;
         let dictionary_id = get_dict_id_from_dict(dictionary).map_or(0, |id| id.get());
         Ok(Self { context, dictionary_id })

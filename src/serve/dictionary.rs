@@ -1,9 +1,11 @@
-//! The zstd dictionary that a server compresses with: given, or trained from the recording.
+//! The zstd dictionaries that a server compresses with, one on `/subscribe` and another on the
+//! v2 stream: given, or trained from the recording.
 //!
 //! Where a given one comes from (a file, the cache) is `cli`'s matter, and whether its bytes
 //! are good is `compression`'s.
 
 use std::io;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use zstd::bulk::Compressor;
 use zstd::dict::EncoderDictionary;
@@ -49,6 +51,64 @@ impl Dictionary {
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
         compressor.set_parameter(CParameter::WindowLog(WINDOW_LOG))?;
         Ok(compressor)
+    }
+}
+
+/// The dictionaries of a server. Where none was given, the first client that asks for one
+/// waits until it is trained from the recording; there may be none to be had.
+#[derive(Debug, Default)]
+pub(super) struct Dictionaries {
+    v1: OnceLock<Option<Arc<Dictionary>>>,
+    v2: OnceLock<Option<Arc<Dictionary>>>,
+    trained: OnceLock<Option<Arc<Dictionary>>>,
+    /// That of the v2 stream under its newest other id, and how many that was.
+    renumbered: Mutex<Option<(u32, Arc<Dictionary>)>>,
+}
+
+impl Dictionaries {
+    pub(super) fn new(v1: Option<Checked>, v2: Option<Checked>) -> io::Result<Self> {
+        let given = |checked: Option<Checked>| -> io::Result<_> {
+            Ok(match checked {
+                None => OnceLock::new(),
+                Some(checked) => OnceLock::from(Some(Arc::new(Dictionary::new(checked)?))),
+            })
+        };
+        Ok(Self { v1: given(v1)?, v2: given(v2)?, ..Self::default() })
+    }
+
+    /// For `/subscribe`.
+    pub(super) fn v1(&self, recording: &Recording) -> Option<Arc<Dictionary>> {
+        self.v1.get_or_init(|| self.trained(recording)).clone()
+    }
+
+    /// For the v2 stream, under the id of this generation.
+    pub(super) fn v2(&self, recording: &Recording, generation: u32) -> Option<Arc<Dictionary>> {
+        let original = self.v2.get_or_init(|| self.trained(recording)).clone()?;
+        if generation == 0 {
+            return Some(original);
+        }
+        let mut newest = self.renumbered.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, dictionary)) = newest.as_ref().filter(|(at, _)| *at == generation) {
+            return Some(Arc::clone(dictionary));
+        }
+        let dictionary = Arc::new(original.renumbered(generation)?);
+        *newest = Some((generation, Arc::clone(&dictionary)));
+        Some(dictionary)
+    }
+
+    fn trained(&self, recording: &Recording) -> Option<Arc<Dictionary>> {
+        let train = || train(recording).and_then(Dictionary::new).ok().map(Arc::new);
+        self.trained.get_or_init(train).clone()
+    }
+}
+
+impl Dictionary {
+    /// The same dictionary under another id, `ahead` of its own.
+    pub(super) fn renumbered(&self, ahead: u32) -> Option<Self> {
+        let mut bytes = self.checked.bytes.clone();
+        let id = self.id().wrapping_add(ahead).max(1);
+        bytes.get_mut(ID_BYTES)?.copy_from_slice(&id.to_le_bytes());
+        Checked::check(bytes).ok().and_then(|checked| Self::new(checked).ok())
     }
 }
 

@@ -8,9 +8,8 @@ use tokio::time::Instant;
 use super::Shared;
 use super::chaos::Chaos;
 use super::cutover::{Full, Log, Outbox};
-use super::request::From;
+use super::subscription::{From, Wants};
 use super::timeline::Timeline;
-use super::wanted::Wanted;
 use crate::position::ServerKind;
 
 /// Events looked at in one go before others get their turn: a sparse filter must not hold up
@@ -56,7 +55,7 @@ pub(super) enum Step {
 
 struct Filtered<'a> {
     timeline: &'a Timeline,
-    wanted: &'a Wanted,
+    wants: &'a Wants,
     chaos: Option<&'a Chaos>,
     crashes: u64,
 }
@@ -68,7 +67,8 @@ impl Log for Filtered<'_> {
 
     fn wants(&self, event: u64) -> bool {
         let event = self.chaos.map_or(event, |chaos| chaos.event(event, self.crashes));
-        self.wanted.lets_through(&self.timeline.stamps.recorded_line(event))
+        let stamps = &self.timeline.stamps;
+        self.wants.lets_through(&stamps.recorded_line(event), stamps.only_v2_tells(event))
     }
 }
 
@@ -96,13 +96,13 @@ impl Feed {
     /// log is read as it is after this many `crashes` (see `chaos`; usually none).
     pub(super) fn step(
         &mut self,
-        wanted: &Wanted,
+        wants: &Wants,
         shared: &Shared,
         now: Instant,
         crashes: u64,
     ) -> Step {
         let chaos = shared.chaos.as_ref();
-        let log = Filtered { timeline: &shared.timeline, wanted, chaos, crashes };
+        let log = Filtered { timeline: &shared.timeline, wants, chaos, crashes };
         match self {
             Self::Log { next } => step_log(next, &log, now),
             Self::Queue(queue) => {
@@ -164,11 +164,11 @@ fn until(timeline: &Timeline, event: u64) -> Step {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::OnceLock;
-
     use super::*;
     use crate::serve::demo;
+    use crate::serve::dictionary::Dictionaries;
     use crate::serve::stamps::Stamps;
+    use crate::serve::wanted::Wanted;
     use crate::serve::{AtEnd, Limits, Rate};
 
     const EVENTS: u64 = 30_000;
@@ -182,17 +182,17 @@ mod tests {
         let limits = Limits { legacy_replay_per_second: 30_000, ..Limits::default() };
         let start = Instant::now();
         timeline.start(start, 0);
-        let dictionary = OnceLock::from(None);
-        let shared = Shared { timeline, limits, at_end: AtEnd::Close, dictionary, chaos: None };
+        let dictionaries = Dictionaries::default();
+        let shared = Shared { timeline, limits, at_end: AtEnd::Close, dictionaries, chaos: None };
         (shared, start + played)
     }
 
     /// What a connection gets until the end of the recording; time moves 1 ms at a time.
-    fn run(from: From, wanted: &Wanted, shared: &Shared, start: Instant) -> Vec<u64> {
+    fn run(from: From, wants: &Wants, shared: &Shared, start: Instant) -> Vec<u64> {
         let mut feed = Feed::new(from, shared, start);
         let (mut now, mut sent) = (start, Vec::new());
         loop {
-            match feed.step(wanted, shared, now, 0) {
+            match feed.step(wants, shared, now, 0) {
                 Step::Send(event) => sent.push(event),
                 Step::Again | Step::WaitUntil(_) => now += Duration::from_millis(1),
                 Step::End => return sent,
@@ -201,13 +201,13 @@ mod tests {
         }
     }
 
-    fn posts() -> Wanted {
+    fn posts() -> Wants {
         let collections = ["app.bsky.feed.post".to_owned()];
-        Wanted::from_lists(&collections, &[], 0, ServerKind::Legacy).unwrap()
+        Wants::V1(Wanted::from_lists(&collections, &[], 0, ServerKind::Legacy).unwrap())
     }
 
-    fn wanted_from(from: u64, wanted: &Wanted, shared: &Shared) -> Vec<u64> {
-        let log = Filtered { timeline: &shared.timeline, wanted, chaos: None, crashes: 0 };
+    fn wanted_from(from: u64, wants: &Wants, shared: &Shared) -> Vec<u64> {
+        let log = Filtered { timeline: &shared.timeline, wants, chaos: None, crashes: 0 };
         (from..EVENTS).filter(|&e| log.wants(e)).collect()
     }
 
@@ -216,18 +216,18 @@ mod tests {
         let (shared, now) = server(Duration::from_millis(700));
         let tip = shared.timeline.tip(now);
         assert!(tip > 1_000);
-        for wanted in [Wanted::default(), posts()] {
-            let sent = run(From::Live, &wanted, &shared, now);
-            assert_eq!(sent, wanted_from(tip, &wanted, &shared));
+        for wants in [Wants::V1(Wanted::default()), posts()] {
+            let sent = run(From::Live, &wants, &shared, now);
+            assert_eq!(sent, wanted_from(tip, &wants, &shared));
         }
     }
 
     #[test]
     fn a_legacy_replay_loses_events_at_the_cutover() {
         let (shared, now) = server(Duration::from_millis(700));
-        for wanted in [Wanted::default(), posts()] {
-            let sent = run(From::Event(500), &wanted, &shared, now);
-            let all = wanted_from(500, &wanted, &shared);
+        for wants in [Wants::V1(Wanted::default()), posts()] {
+            let sent = run(From::Event(500), &wants, &shared, now);
+            let all = wanted_from(500, &wants, &shared);
             assert!(sent.is_sorted() && sent.len() < all.len(), "{} {}", sent.len(), all.len());
             assert_eq!(sent.last(), all.last(), "live in the end");
         }
@@ -239,9 +239,9 @@ mod tests {
         let (shared, now) = server(Duration::from_millis(700));
         let tip_us = shared.timeline.stamps.latest_us(shared.timeline.tip(now) - 1);
         let safe = |e: &u64| shared.timeline.stamps.latest_us(*e) + 1_000_000 < tip_us;
-        for wanted in [Wanted::default(), posts()] {
-            let sent = run(From::Event(500), &wanted, &shared, now);
-            let (sent, all) = (sent.into_iter(), wanted_from(500, &wanted, &shared).into_iter());
+        for wants in [Wants::V1(Wanted::default()), posts()] {
+            let sent = run(From::Event(500), &wants, &shared, now);
+            let (sent, all) = (sent.into_iter(), wanted_from(500, &wants, &shared).into_iter());
             let all: Vec<u64> = all.filter(safe).collect();
             assert!(all.len() > 100);
             assert_eq!(sent.filter(safe).collect::<Vec<_>>(), all);
@@ -256,9 +256,9 @@ mod tests {
         shared.timeline = Timeline::new(stamps, Rate::Speed(20.0), false, false, 0);
         shared.timeline.start(now, 0);
         let now = now + Duration::from_millis(700);
-        for wanted in [Wanted::default(), posts()] {
-            let sent = run(From::Event(500), &wanted, &shared, now);
-            assert_eq!(sent, wanted_from(500, &wanted, &shared));
+        for wants in [Wants::V1(Wanted::default()), posts()] {
+            let sent = run(From::Event(500), &wants, &shared, now);
+            assert_eq!(sent, wanted_from(500, &wants, &shared));
         }
     }
 }

@@ -80,6 +80,11 @@ impl Head {
         named.map(|(_, value)| value.as_str())
     }
 
+    /// As [`Head::has_token`], in the same case.
+    pub(super) fn has_exact_token(&self, name: &str, token: &str) -> bool {
+        self.header(name).flat_map(|v| v.split(',')).any(|t| t.trim() == token)
+    }
+
     /// Whether a header has this token in its comma-separated values.
     pub(super) fn has_token(&self, name: &str, token: &str) -> bool {
         let mut tokens = self.header(name).flat_map(|v| v.split(','));

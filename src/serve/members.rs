@@ -58,6 +58,27 @@ pub(super) fn find(line: &[u8]) -> Option<Members> {
     }
 }
 
+/// The members of an object, as they stand there: each key without its quotes, and its value.
+/// `None` where the text is no object.
+pub(super) fn list(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut walk = Walk { line: object, at: 0 };
+    let mut members = Vec::with_capacity(8);
+    walk.expect(b'{')?;
+    if walk.expect(b'}').is_some() {
+        return Some(members);
+    }
+    loop {
+        let key = walk.string()?;
+        walk.expect(b':')?;
+        walk.skip_space();
+        let value = walk.value()?;
+        members.push((object.get(key)?, object.get(value)?));
+        if walk.comma().is_none() {
+            return Some(members);
+        }
+    }
+}
+
 struct Walk<'a> {
     line: &'a [u8],
     at: usize,
@@ -87,13 +108,13 @@ impl Walk<'_> {
         self.expect(b'"')?;
         let start = self.at;
         loop {
+            self.at += memchr::memchr2(b'"', b'\\', self.line.get(self.at..)?)?;
             match *self.line.get(self.at)? {
                 b'"' => {
                     self.at += 1;
                     return Some(start..self.at - 1);
                 }
-                b'\\' => self.at += 2,
-                _ => self.at += 1,
+                _ => self.at += 2,
             }
         }
     }
@@ -163,6 +184,18 @@ mod tests {
             texts(line),
             ("45".into(), Some(("67".into(), r#"{  "time_us" : 45 }"#.into())))
         );
+    }
+
+    #[test]
+    fn lists_members_as_they_stand_there() {
+        let object = br#"{"b": [1,{"x":"}\\"}] , "a\"b":"c" ,"n":-1.50e3}"#;
+        let members = list(object).unwrap();
+        let text = |part: &[u8]| String::from_utf8(part.to_vec()).unwrap();
+        let texts: Vec<_> = members.iter().map(|(k, v)| (text(k), text(v))).collect();
+        let expected = [("b", r#"[1,{"x":"}\\"}]"#), (r#"a\"b"#, r#""c""#), ("n", "-1.50e3")];
+        assert_eq!(texts, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
+        assert_eq!(list(b"{ }"), Some(vec![]));
+        assert_eq!(list(b"7"), None);
     }
 
     #[test]

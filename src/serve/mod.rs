@@ -1,9 +1,10 @@
-//! A Jetstream v1 server for recordings: people test their consumers with it, `tail --demo`
+//! A Jetstream server for recordings: people test their consumers with it, `tail --demo`
 //! runs on it, and so do our own tests.
 //!
 //! It imitates either of the two servers that speak v1, in every difference that
 //! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
-//! document. It shares no code with `source`, so that one misreading can't hide in both.
+//! document. As a v2 server it has the v2 stream beside it (`v2`; "v2 §" means
+//! protocol/jetstream-v2.md). It shares no code with `source`, so that one misreading can't hide in both.
 //!
 //! ```text
 //! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
@@ -13,27 +14,34 @@
 //! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
 //!
 //! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
-//! (100 000 events behind for a minute), permessage-deflate (declined), and the v2 stream.
+//! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
 
+mod answer;
 mod chaos;
 mod connection;
+mod content;
+mod cursor;
 mod cutover;
 pub mod demo;
 mod dictionary;
 mod feed;
+mod handshake;
 mod head;
 mod members;
+mod query;
 mod rate;
 mod recording;
 mod request;
 mod stamps;
+mod subscription;
 mod timeline;
+mod v2;
 mod wanted;
 
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -46,12 +54,13 @@ pub use dictionary::train;
 pub use rate::{Rate, RateError};
 pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
 pub use stamps::StampError;
+pub use timeline::DEFAULT_SEGMENT_EVENTS;
 
 use crate::compression;
 use crate::position::ServerKind;
+use answer::Answer;
 use chaos::Chaos;
-use dictionary::Dictionary;
-use request::Answer;
+use dictionary::{Dictionaries, Dictionary};
 use stamps::Stamps;
 use timeline::Timeline;
 
@@ -83,8 +92,15 @@ pub struct ServeSettings {
     /// Events that have already happened when the first client connects; without meaning at
     /// rate `max`.
     pub history_events: u64,
-    /// What to compress with for clients that ask for it.
+    /// What to compress with on `/subscribe` for clients that ask for it.
     pub zstd: ZstdDictionary,
+    /// The same on the v2 stream; v2 servers hand it out.
+    pub v2_zstd: ZstdDictionary,
+    /// Events that the streams hold for replays, rounded up to whole segments; 0: none.
+    /// `None`: all.
+    pub retention_events: Option<u64>,
+    /// Events in a segment of the log; time cursors are exact in all but the newest segment.
+    pub segment_events: u64,
     /// What happens at the end of the recording.
     pub at_end: AtEnd,
     /// Intervals and limits.
@@ -100,6 +116,15 @@ pub enum ZstdDictionary {
     Given(compression::dictionary::Dictionary),
     /// One trained from the recording when the first client asks for it.
     Trained,
+}
+
+impl ZstdDictionary {
+    fn given(self) -> Option<compression::dictionary::Dictionary> {
+        match self {
+            Self::Given(dictionary) => Some(dictionary),
+            Self::Trained => None,
+        }
+    }
 }
 
 /// What a connection sees at the end of the recording.
@@ -162,6 +187,9 @@ impl Default for ServeSettings {
             restamp: false,
             history_events: 0,
             zstd: ZstdDictionary::Trained,
+            v2_zstd: ZstdDictionary::Trained,
+            retention_events: None,
+            segment_events: DEFAULT_SEGMENT_EVENTS,
             at_end: AtEnd::default(),
             limits: Limits::default(),
             chaos: None,
@@ -208,8 +236,7 @@ struct Shared {
     timeline: Timeline,
     limits: Limits,
     at_end: AtEnd,
-    /// `None` in it: there is none to be had.
-    dictionary: OnceLock<Option<Dictionary>>,
+    dictionaries: Dictionaries,
     chaos: Option<Chaos>,
 }
 
@@ -218,10 +245,14 @@ impl Shared {
         self.timeline.stamps.kind()
     }
 
-    /// The dictionary; the first call trains it where none was given.
-    fn dictionary(&self) -> Option<&Dictionary> {
-        let train = || train(self.timeline.stamps.recording()).and_then(Dictionary::new).ok();
-        self.dictionary.get_or_init(train).as_ref()
+    /// The dictionary of the v2 stream, as it is now.
+    fn v2_dictionary(&self) -> Option<Arc<Dictionary>> {
+        let generation = self.chaos.as_ref().map_or(0, Chaos::generation);
+        self.dictionaries.v2(self.recording(), generation)
+    }
+
+    fn recording(&self) -> &Recording {
+        self.timeline.stamps.recording()
     }
 }
 
@@ -242,20 +273,19 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         let account = |event| chaos::account(&stamps.recorded_line(event));
         chaos = Some(Chaos::new(spec.clone(), stamps.len(), account));
     }
-    let dictionary = match settings.zstd {
-        ZstdDictionary::Trained => OnceLock::new(),
-        ZstdDictionary::Given(checked) => {
-            let dictionary = Dictionary::new(checked).map_err(ServeError::Dictionary)?;
-            OnceLock::from(Some(dictionary))
-        }
-    };
+    let dictionaries = Dictionaries::new(settings.zstd.given(), settings.v2_zstd.given())
+        .map_err(ServeError::Dictionary)?;
     let mut timeline = Timeline::new(
         stamps,
         settings.rate,
         settings.looping,
         settings.restamp,
         settings.history_events,
-    );
+    )
+    .with_segments_of(settings.segment_events);
+    if let Some(events) = settings.retention_events {
+        timeline = timeline.retaining(events);
+    }
     if let Some(behind) = settings.chaos.as_ref().and_then(|spec| spec.behind) {
         timeline = timeline.behind(behind);
     }
@@ -269,7 +299,7 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
     let local_addr = listener.local_addr().map_err(listen)?;
     let (limits, at_end) = (settings.limits, settings.at_end);
-    let shared = Shared { timeline, limits, at_end, dictionary, chaos };
+    let shared = Shared { timeline, limits, at_end, dictionaries, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })
 }
 

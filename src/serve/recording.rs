@@ -42,6 +42,8 @@ pub(super) struct Entry {
     pub time_us: u64,
     /// `cursor` as recorded; 0 where the line has none (servers count from 1).
     pub cursor: u64,
+    /// A repository that diverged: only the v2 stream tells of it (v2 §7).
+    pub only_v2_tells: bool,
 }
 
 /// Why a recording can't be served.
@@ -228,7 +230,18 @@ fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
     if time_us != header.time_us || cursor != header.cursor.unwrap_or(0) {
         return Err(LineError::Unstampable);
     }
-    Ok(Entry { start, len, time_at, time_len, cursor_at, cursor_len, time_us, cursor })
+    let only_v2_tells = header.kind_text == "sync";
+    Ok(Entry {
+        start,
+        len,
+        time_at,
+        time_len,
+        cursor_at,
+        cursor_len,
+        time_us,
+        cursor,
+        only_v2_tells,
+    })
 }
 
 /// Everything from `input`, decompressed where it is zstd; `None` where it is too long.

@@ -166,7 +166,8 @@ impl Stamps {
         stamp.latest_us.saturating_add(self.round_us.saturating_mul(round))
     }
 
-    fn seq(&self, event: u64) -> u64 {
+    /// The event's seq; without meaning on legacy.
+    pub(super) fn seq(&self, event: u64) -> u64 {
         let (round, _, stamp) = self.at(event);
         stamp.seq.saturating_add(self.round_seqs.saturating_mul(round))
     }
@@ -193,6 +194,11 @@ impl Stamps {
     pub(super) fn recorded_line(&self, event: u64) -> Bytes {
         let (_, entry, _) = self.at(event);
         self.recording.line(entry)
+    }
+
+    /// Whether it is an event that v1 never tells.
+    pub(super) fn only_v2_tells(&self, event: u64) -> bool {
+        self.at(event).1.only_v2_tells
     }
 
     /// The event's line as this server sends it, its time moved by `shift_us`. Its seq is

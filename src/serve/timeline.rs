@@ -1,5 +1,5 @@
 //! The playhead that all connections share: which events have happened by now, when the next
-//! one will, and which event a cursor means.
+//! one will, which are sealed, and which are still held. What a cursor means is `cursor`'s.
 //!
 //! Time is always passed in. At rate `max` there is no clock: the whole recording has
 //! happened. At any other rate the playhead starts when the first client connects, and what
@@ -12,11 +12,9 @@ use tokio::time::Instant;
 
 use super::rate::Rate;
 use super::stamps::Stamps;
-use crate::position::{Seq, ServerKind};
 
-/// Events in a segment of the v2 server's log: only sealed segments have an index by time, so
-/// a time cursor inside the active one starts at its beginning (protocol/jetstream-v1.md §4.1).
-const SEGMENT_EVENTS: u64 = 10_000;
+/// Events in a segment where nothing else is asked for.
+pub const DEFAULT_SEGMENT_EVENTS: u64 = 10_000;
 
 /// How long after the first connection the first event happens, so that this connection,
 /// which starts at the playhead, gets it.
@@ -35,8 +33,12 @@ pub(super) struct Timeline {
     happening: u64,
     /// How much later than recorded everything happens.
     behind: Duration,
-    /// Events that the server holds; older cursors start at the oldest of them.
+    /// Events that the server holds on purpose of chaos, to the event.
     holds: Option<u64>,
+    /// Events that the streams hold; 0: they replay nothing.
+    retention: Option<u64>,
+    /// Events in a segment of the v2 server's log.
+    segment_events: u64,
     started: OnceLock<Started>,
 }
 
@@ -44,13 +46,6 @@ pub(super) struct Timeline {
 struct Started {
     at: Instant,
     shift_us: i64,
-}
-
-/// Why a cursor was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadCursor {
-    NotAnInteger,
-    Negative(i64),
 }
 
 impl Timeline {
@@ -66,6 +61,8 @@ impl Timeline {
             happening: stamps.len(),
             behind: Duration::ZERO,
             holds: None,
+            retention: None,
+            segment_events: DEFAULT_SEGMENT_EVENTS,
             stamps,
             rate,
             looping,
@@ -92,6 +89,49 @@ impl Timeline {
     pub(super) fn holding(mut self, events: u64) -> Self {
         self.holds = Some(events);
         self
+    }
+
+    /// Makes the streams hold so many events and the rest of the segment that the oldest of
+    /// them lies in, and always what is not sealed; 0: they replay nothing.
+    pub(super) fn retaining(mut self, events: u64) -> Self {
+        self.retention = Some(events);
+        self
+    }
+
+    /// Makes segments of so many events, at least one.
+    pub(super) fn with_segments_of(mut self, events: u64) -> Self {
+        self.segment_events = events.max(1);
+        self
+    }
+
+    /// Events in a segment.
+    pub(super) fn segment_events(&self) -> u64 {
+        self.segment_events
+    }
+
+    /// The number of events in sealed segments. What follows is the active one.
+    pub(super) fn sealed(&self, now: Instant) -> u64 {
+        let tip = self.tip(now);
+        tip - tip % self.segment_events
+    }
+
+    /// The oldest event that a stream may start at. A loop at rate `max` has no tip to count
+    /// from, and holds everything.
+    pub(super) fn floor(&self, now: Instant) -> u64 {
+        let tip = self.tip(now);
+        if tip == u64::MAX {
+            return 0;
+        }
+        let held = self.holds.map_or(0, |events| tip.saturating_sub(events));
+        let retained = match self.retention {
+            None => 0,
+            Some(0) => tip,
+            Some(events) => {
+                let oldest = tip.saturating_sub(events);
+                oldest - oldest % self.segment_events
+            }
+        };
+        held.max(retained)
     }
 
     /// Starts the playhead, unless it runs already. `wall_us` is the time of day in unix
@@ -198,87 +238,23 @@ impl Timeline {
     pub(super) fn live(&self, now: Instant) -> u64 {
         if self.is_paced() { self.tip(now) } else { 0 }
     }
-
-    /// Where a cursor starts. `None` means the live tip, which is what a server silently
-    /// makes of a cursor that lies ahead.
-    pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
-        // Go's integers may carry a plus sign, and so may Rust's.
-        let value: i64 = cursor.parse().map_err(|_| BadCursor::NotAnInteger)?;
-        let event = match self.stamps.kind() {
-            ServerKind::V2 => self.resolve_v2(value, now)?,
-            ServerKind::Legacy => self.resolve_legacy(value, now),
-        };
-        let tip = self.tip(now);
-        let floor = match self.holds {
-            // A loop at rate `max` has no tip to count from.
-            Some(events) if tip != u64::MAX => tip.saturating_sub(events),
-            _ => 0,
-        };
-        Ok(event.filter(|&e| e < tip).map(|e| e.max(floor)))
-    }
-
-    /// protocol/jetstream-v1.md §4.1.
-    fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, BadCursor> {
-        let value = u64::try_from(value).map_err(|_| BadCursor::Negative(value))?;
-        if value < Seq::LIMIT {
-            return Ok(Some(self.stamps.first_with_seq(value.max(1))));
-        }
-        let recorded_us = value.saturating_add_signed(self.shift_us().saturating_neg());
-        if recorded_us > self.clock_us(now) {
-            return Ok(None);
-        }
-        let tip = self.tip(now);
-        let active_segment = tip - tip % SEGMENT_EVENTS;
-        Ok(Some(self.stamps.first_at(recorded_us).min(active_segment)))
-    }
-
-    /// protocol/jetstream-v1.md §4.2.
-    fn resolve_legacy(&self, value: i64, now: Instant) -> Option<u64> {
-        let shift_us = self.shift_us();
-        let clock_us = self.clock_us(now).saturating_add_signed(shift_us);
-        if u64::try_from(value).is_ok_and(|v| v > clock_us) {
-            return None;
-        }
-        // Keys are decimal strings. With as many digits as the keys have, their order is the
-        // order of numbers; otherwise all keys lie on one side, as far as they share a length
-        // and do not start with the same digits.
-        let text = value.to_string();
-        let first_us = self.stamps.latest_us(0).saturating_add_signed(shift_us);
-        if text.len() == first_us.to_string().len() {
-            let value = u64::try_from(value).unwrap_or(0);
-            return Some(
-                self.stamps.first_at(value.saturating_add_signed(shift_us.saturating_neg())),
-            );
-        }
-        Some(self.first_key_from(&text, self.tip(now)))
-    }
-
-    /// The first of `tip` events whose time, as a decimal string, is not below `text`.
-    fn first_key_from(&self, text: &str, tip: u64) -> u64 {
-        let shift_us = self.shift_us();
-        let (mut low, mut high) = (0, tip);
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let key = self.stamps.latest_us(middle).saturating_add_signed(shift_us).to_string();
-            if key.as_str() < text {
-                low = middle + 1;
-            } else {
-                high = middle;
-            }
-        }
-        low
-    }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
+    use crate::position::ServerKind;
     use crate::serve::recording::Recording;
 
-    const T: u64 = 1_783_175_888_000_000;
+    pub(in crate::serve) const T: u64 = 1_783_175_888_000_000;
 
     /// Events 100 ms apart, from `T` on.
-    fn timeline(kind: ServerKind, events: u64, rate: &str, looping: bool) -> (Timeline, Instant) {
+    pub(in crate::serve) fn timeline(
+        kind: ServerKind,
+        events: u64,
+        rate: &str,
+        looping: bool,
+    ) -> (Timeline, Instant) {
         let line = |i| {
             format!(
                 r#"{{"did":"did:plc:a","time_us":{},"kind":"identity","identity":{{"seq":{i}}}}}"#,
@@ -317,40 +293,6 @@ mod tests {
         assert_eq!(timeline.tip(after(start, 2_899)), 20);
         assert_eq!(timeline.tip(after(start, 2_900)), 21);
         assert_eq!(timeline.due(20), Some(after(start, 2_900)));
-    }
-
-    #[test]
-    fn v2_reads_small_cursors_as_seqs_and_large_ones_as_times() {
-        let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
-        let resolve = |c: &str| timeline.resolve(c, now);
-        assert_eq!(resolve("0"), Ok(Some(0)));
-        assert_eq!(resolve("7"), Ok(Some(6)));
-        assert_eq!(resolve("20021"), Ok(None));
-        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
-        assert_eq!(resolve(&(T + 700_001).to_string()), Ok(Some(8)));
-        assert_eq!(resolve("1000000000000000"), Ok(Some(0)));
-        let in_active_segment = T + 20_007 * 100_000;
-        assert_eq!(resolve(&in_active_segment.to_string()), Ok(Some(20_000)));
-        assert_eq!(resolve(&i64::MAX.to_string()), Ok(None));
-        assert_eq!(resolve("-1"), Err(BadCursor::Negative(-1)));
-        for bad in ["x", "1.5", " 1", "9223372036854775808"] {
-            assert_eq!(resolve(bad), Err(BadCursor::NotAnInteger), "{bad}");
-        }
-    }
-
-    #[test]
-    fn legacy_compares_short_cursors_as_strings() {
-        let (timeline, now) = timeline(ServerKind::Legacy, 20, "max", false);
-        let resolve = |c: &str| timeline.resolve(c, now);
-        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
-        assert_eq!(resolve(&(T + 699_999).to_string()), Ok(Some(7)));
-        assert_eq!(resolve(&(T - 1).to_string()), Ok(Some(0)));
-        assert_eq!(resolve(&(T + 3_000_000).to_string()), Ok(None));
-        // "12345" is below every key "1783…"; "2" is above all of them.
-        assert_eq!(resolve("12345"), Ok(Some(0)));
-        assert_eq!(resolve("2"), Ok(None));
-        assert_eq!(resolve("-5"), Ok(Some(0)));
-        assert_eq!(resolve("soon"), Err(BadCursor::NotAnInteger));
     }
 
     #[test]

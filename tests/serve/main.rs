@@ -1,7 +1,7 @@
 //! What `skytail serve` promises, shown on the built binary over real sockets (and in
 //! `liveness`, where intervals must be scaled, on the library).
 //!
-//! Source of the promises: protocol/jetstream-v1.md, by section.
+//! Source of the promises: protocol/jetstream-v1.md, by section; in `v2`, jetstream-v2.md.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
@@ -14,6 +14,7 @@ mod filters;
 mod liveness;
 mod recordings;
 mod refusals;
+mod v2;
 
 use support::ServeProcess;
 use support::client::{Client, End};

@@ -17,6 +17,9 @@ use std::time::Duration;
 /// Longest time for anything that must happen; reaching it is a failure, never a pass.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
+/// The path of the v2 stream.
+pub const V2_STREAM: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
+
 /// A `skytail serve` child. Killed on drop.
 pub struct ServeProcess {
     child: Child,
@@ -58,6 +61,11 @@ impl ServeProcess {
     /// `ws://…/subscribe` with a query (without its question mark).
     pub fn url(&self, query: &str) -> String {
         format!("ws://{}/subscribe?{query}", self.address)
+    }
+
+    /// `ws://…/xrpc/network.bsky.jetstream.subscribeEvents` with a query.
+    pub fn v2_url(&self, query: &str) -> String {
+        format!("ws://{}{V2_STREAM}?{query}", self.address)
     }
 
     /// The process id.

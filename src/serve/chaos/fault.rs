@@ -47,11 +47,23 @@ pub enum Fault {
     Fragment,
     /// A frame that no WebSocket server may send.
     Violate,
+    /// The v2 stream ends with the error `ConsumerTooSlow`.
+    Slow,
+    /// The v2 stream ends with the error `InternalError`.
+    Fail,
+    /// A message of the v2 stream that nobody knows yet.
+    Unknown,
+    /// The v2 handshake echoes no subprotocol, or a wrong one.
+    Echo,
+    /// The v2 dictionary gets another id.
+    Rotate,
+    /// The current v2 dictionary is denied.
+    Deny,
 }
 
 impl Fault {
     /// All of them, each at the index that it is cast to.
-    pub const ALL: [Self; 21] = [
+    pub const ALL: [Self; 27] = [
         Self::Close,
         Self::Drop,
         Self::Reset,
@@ -73,6 +85,12 @@ impl Fault {
         Self::Ping,
         Self::Fragment,
         Self::Violate,
+        Self::Slow,
+        Self::Fail,
+        Self::Unknown,
+        Self::Echo,
+        Self::Rotate,
+        Self::Deny,
     ];
 
     /// Its name in a specification.
@@ -100,6 +118,12 @@ impl Fault {
             Self::Ping => "ping",
             Self::Fragment => "fragment",
             Self::Violate => "violate",
+            Self::Slow => "slow",
+            Self::Fail => "fail",
+            Self::Unknown => "unknown",
+            Self::Echo => "echo",
+            Self::Rotate => "rotate",
+            Self::Deny => "deny",
         }
     }
 

@@ -13,6 +13,7 @@ mod instance;
 mod order;
 mod reuse;
 mod spec;
+mod v2;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -26,6 +27,7 @@ pub(super) use dice::Luck;
 pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
 pub(super) use instance::{clock_error_us, first_seq, retell};
 pub(super) use order::{Order, Swaps};
+pub(super) use v2::{failed, too_slow, unknown};
 
 use crate::event::header;
 use reuse::Reuse;
@@ -35,6 +37,8 @@ use reuse::Reuse;
 pub(super) struct Chaos {
     spec: ChaosSpec,
     refusals: AtomicU64,
+    /// Connections to the v2 stream that were compressed.
+    compressed: AtomicU64,
     reuse: Option<Reuse>,
     /// How often the server has crashed.
     crashes: watch::Sender<u64>,
@@ -53,7 +57,8 @@ impl Chaos {
     pub(super) fn new(spec: ChaosSpec, events: u64, account: impl Fn(u64) -> String) -> Self {
         let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, events, account));
         let crashes = watch::Sender::new(0);
-        Self { spec, refusals: AtomicU64::new(0), reuse, crashes }
+        let (refusals, compressed) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { spec, refusals, compressed, reuse, crashes }
     }
 
     /// Whether a fault happens at an event of a connection.
@@ -72,6 +77,30 @@ impl Chaos {
         let before = self.refusals.fetch_add(1, Ordering::Relaxed);
         let too_many = before.is_multiple_of(2);
         Some(Refusal { too_many, retry_after_s: odds.duration.as_secs() })
+    }
+
+    /// What a handshake of the v2 stream echoes instead of what is right, where it does.
+    pub(super) fn echo(&self, connection: u64) -> Option<Option<&'static str>> {
+        let luck = dice::strikes(&self.spec, Fault::Echo, connection, 0)?;
+        Some((luck.below(0, 2) == 0).then_some("xrpc.v0.chaos"))
+    }
+
+    /// Takes note of a compressed connection to the v2 stream.
+    pub(super) fn compressed(&self) {
+        self.compressed.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// How often the dictionary of the v2 stream has got another id.
+    pub(super) fn generation(&self) -> u32 {
+        let every = self.spec.odds(Fault::Rotate).map(|odds| odds.one_in);
+        let compressed = self.compressed.load(Ordering::Relaxed);
+        let generation = every.and_then(|every| compressed.checked_div(every)).unwrap_or(0);
+        u32::try_from(generation).unwrap_or(u32::MAX)
+    }
+
+    /// Whether the current dictionary is denied to a connection that asks for it.
+    pub(super) fn denies_dictionary(&self, connection: u64) -> bool {
+        dice::strikes(&self.spec, Fault::Deny, connection, 0).is_some()
     }
 
     /// The event that stands in a slot of the log (see `reuse`) after this many crashes.

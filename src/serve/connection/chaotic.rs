@@ -132,7 +132,7 @@ impl Session<'_> {
         if *mischief.chaos.crashes().borrow() != mischief.crashes {
             return Err(Ended::Fin);
         }
-        let (wanted, crashes) = (&self.subscription.wanted, mischief.crashes);
+        let (wanted, crashes) = (&self.subscription.wants, mischief.crashes);
         let mut order = std::mem::take(&mut mischief.order);
         let step = order.next(&&*mischief, now, || feed.step(wanted, self.shared, now, crashes));
         mischief.order = order;
@@ -198,10 +198,24 @@ impl Session<'_> {
             self.flush_all().await?;
             return Err(Ended::Reset);
         }
+        if let Some(error) = self.error_after(slot, mischief) {
+            let frame = self.pack(error.into())?;
+            self.put(Message::Frame(frame)).await?;
+            return Err(Ended::Fin);
+        }
         if strikes(Fault::Close) {
             return Err(Ended::Close(CloseCode::Away, "chaos".to_owned()));
         }
         Ok(())
+    }
+
+    /// The error that the v2 stream ends with behind an event.
+    fn error_after(&self, slot: u64, mischief: &Mischief<'_>) -> Option<String> {
+        let strikes = |fault| self.subscription.is_v2() && mischief.strikes(fault, slot).is_some();
+        if strikes(Fault::Slow) {
+            return Some(chaos::too_slow(self.shared.timeline.stamps.seq(slot)));
+        }
+        strikes(Fault::Fail).then(chaos::failed)
     }
 
     /// Sends what comes between events and is none; returns its size.
@@ -214,6 +228,13 @@ impl Session<'_> {
         let mut messages = Vec::new();
         if let Some(luck) = mischief.strikes(Fault::Garbage, slot) {
             messages.push(self.garbage(luck)?);
+        }
+        if let Some(luck) = mischief.strikes(Fault::Unknown, slot)
+            && self.subscription.is_v2()
+        {
+            let before = self.shared.timeline.stamps.seq(slot).saturating_sub(1);
+            let frame = self.pack(chaos::unknown(luck, before).into())?;
+            messages.push(Message::Frame(frame));
         }
         if mischief.strikes(Fault::Oversized, slot).is_some() {
             messages.push(Message::Text(chaos::oversized()));
@@ -285,7 +306,7 @@ impl Session<'_> {
     }
 
     /// Puts a message into the socket's buffer.
-    async fn put(&mut self, message: Message) -> Result<(), Ended> {
+    pub(super) async fn put(&mut self, message: Message) -> Result<(), Ended> {
         self.socket.feed(message).await.map_err(|_| Ended::Quietly)
     }
 

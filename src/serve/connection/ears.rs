@@ -7,6 +7,7 @@ use tokio_tungstenite::tungstenite::{Error, Message};
 use super::{Ended, Session};
 use crate::position::ServerKind;
 use crate::serve::feed::Feed;
+use crate::serve::subscription::Wants;
 use crate::serve::wanted::{Mistake, Wanted};
 
 impl Session<'_> {
@@ -16,6 +17,13 @@ impl Session<'_> {
         message: Option<Result<Message, Error>>,
     ) -> Result<(), Ended> {
         match message {
+            // The v2 stream is push only (v2 §1).
+            Some(Ok(Message::Text(_) | Message::Binary(_)) | Err(Error::Capacity(_)))
+                if self.subscription.is_v2() =>
+            {
+                let reason = "this stream takes no messages".to_owned();
+                Err(Ended::Close(CloseCode::Policy, reason))
+            }
             Some(Ok(Message::Text(text))) => self.hello(&text),
             Some(Ok(Message::Pong(_))) => {
                 self.pong_due = None;
@@ -36,10 +44,11 @@ impl Session<'_> {
     }
 
     fn hello(&mut self, text: &str) -> Result<(), Ended> {
-        match Wanted::from_message(text, &self.subscription.wanted, self.kind()) {
+        let Wants::V1(wanted) = &self.subscription.wants else { return Ok(()) };
+        match Wanted::from_message(text, wanted, self.kind()) {
             Ok(None) => Ok(()),
             Ok(Some(wanted)) => {
-                self.subscription.wanted = wanted;
+                self.subscription.wants = Wants::V1(wanted);
                 if self.feed.is_none() {
                     let from = self.subscription.from;
                     self.feed = Some(Feed::new(from, self.shared, Instant::now()));

@@ -2,13 +2,15 @@
 //! sends events, reads what the client says, pings, and ends the way the imitated server
 //! ends (protocol/jetstream-v1.md §6 and §9).
 //!
-//! What `--chaos` does to it is in `chaotic`.
+//! Requests are decided by `request`, how events become frames is in `encode`, and what
+//! `--chaos` does to a connection in `chaotic`.
 //!
 //! Memory per connection is bounded: one batch of output, one message of input, and on legacy
 //! the queue of event numbers.
 
 mod chaotic;
 mod ears;
+mod encode;
 
 use std::time::Duration;
 
@@ -18,16 +20,18 @@ use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_tungstenite::WebSocketStream;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
-use tokio_tungstenite::tungstenite::protocol::frame::{CloseFrame, Frame};
+use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
+use super::answer::Answer;
 use super::chaos::Chaos;
 use super::feed::{Feed, Step};
 use super::head::{BadHead, Head};
-use super::request::{self, Answer, Subscription};
+use super::request;
+use super::subscription::{Protocol, Subscription};
 use super::wanted::MAX_CLIENT_MESSAGE_BYTES;
 use super::{AtEnd, Shared};
 use crate::position::ServerKind;
@@ -39,6 +43,8 @@ const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 /// Bytes of events between two flushes, and between two looks at what the client says.
 const BATCH_BYTES: usize = 64 * 1024;
+/// Bytes of an answer that must be taken within [`HEAD_TIMEOUT`].
+const ANSWER_BYTES: usize = 256 * 1024;
 /// Longest message that is taken in at all. Above the protocol's limit, so that legacy can
 /// ignore what is too long for it and v2 can answer with a close frame.
 const MAX_MESSAGE_BYTES: usize = MAX_CLIENT_MESSAGE_BYTES + (4 << 20);
@@ -96,13 +102,18 @@ async fn stopped(stop: &mut Stop) {
 
 /// Sends an answer and closes.
 pub(super) async fn refuse(mut stream: TcpStream, answer: Answer) {
-    let bytes = answer.into_bytes();
-    let send = async {
-        stream.write_all(&bytes).await?;
-        stream.shutdown().await
-    };
+    // The beginning goes out in one piece: there are clients that look no further for the words
+    // of a refusal.
+    let mut head = answer.head().into_bytes();
+    let mut body = answer.body;
+    head.extend_from_slice(&body.split_to(body.len().min(ANSWER_BYTES)));
     // A client that is gone, or does not read, misses its answer.
-    let _ = timeout(HEAD_TIMEOUT, send).await;
+    for part in std::iter::once(&head[..]).chain(body.chunks(ANSWER_BYTES)) {
+        if !matches!(timeout(HEAD_TIMEOUT, stream.write_all(part)).await, Ok(Ok(()))) {
+            return;
+        }
+    }
+    let _ = timeout(HEAD_TIMEOUT, stream.shutdown()).await;
 }
 
 async fn upgrade(
@@ -110,9 +121,13 @@ async fn upgrade(
     rest: Vec<u8>,
     subscription: &Subscription,
 ) -> Option<Socket> {
+    let echo = match &subscription.protocol {
+        Protocol::V2 { echo: Some(echo), .. } => format!("Sec-WebSocket-Protocol: {echo}\r\n"),
+        _ => String::new(),
+    };
     let response = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {}\r\n\r\n",
+         Sec-WebSocket-Accept: {}\r\n{echo}\r\n",
         subscription.accept_key
     );
     if !matches!(timeout(HEAD_TIMEOUT, stream.write_all(response.as_bytes())).await, Ok(Ok(()))) {
@@ -135,7 +150,8 @@ async fn session(
     mut stop: Stop,
     now: Instant,
 ) {
-    let compressor = match shared.dictionary().filter(|_| subscription.compress) {
+    let dictionary = subscription.dictionary.clone();
+    let compressor = match &dictionary {
         None => None,
         Some(dictionary) => match dictionary.compressor() {
             Ok(compressor) => Some(compressor),
@@ -188,6 +204,9 @@ enum Wait {
 
 impl Session<'_> {
     async fn run(&mut self, stop: &mut Stop) -> Ended {
+        if let Err(ended) = self.announce().await {
+            return ended;
+        }
         loop {
             let wait = match self.send_batch().await {
                 Ok(wait) => wait,
@@ -251,7 +270,7 @@ impl Session<'_> {
         let now = Instant::now();
         let mut bytes = 0;
         let wait = loop {
-            match feed.step(&self.subscription.wanted, self.shared, now, 0) {
+            match feed.step(&self.subscription.wants, self.shared, now, 0) {
                 Step::Send(event) => {
                     let Some(frame) = self.encode(event, event)? else { continue };
                     bytes += frame.payload().len();
@@ -281,30 +300,6 @@ impl Session<'_> {
             Step::End => Ok(Wait::ForClient),
             Step::Cut => Err(Ended::Quietly),
         }
-    }
-
-    /// The frame of an event with the seq of a slot; `None` where it is larger than the
-    /// client wants. v2 measures the JSON, legacy what it sends (protocol/jetstream-v1.md §3).
-    fn encode(&mut self, event: u64, slot: u64) -> Result<Option<Frame>, Ended> {
-        let timeline = &self.shared.timeline;
-        let line = timeline.stamps.line(event, slot, timeline.shift_us());
-        let line_bytes = line.len();
-        let (payload, data): (Bytes, Data) = match &mut self.compressor {
-            None => (line, Data::Text),
-            Some(compressor) => {
-                let packed = compressor.compress(&line).map_err(|_| Ended::Quietly)?;
-                (packed.into(), Data::Binary)
-            }
-        };
-        let measured = match self.kind() {
-            ServerKind::V2 => line_bytes,
-            ServerKind::Legacy => payload.len(),
-        };
-        let limit = self.subscription.wanted.max_message_bytes as usize;
-        if limit != 0 && measured > limit {
-            return Ok(None);
-        }
-        Ok(Some(Frame::message(payload, OpCode::Data(data), true)))
     }
 
     /// Pings when it is time, and drops a v2 client that owes a pong.

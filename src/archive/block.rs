@@ -1,0 +1,349 @@
+//! One block: a zstd frame, and in it the columns of some thousand rows
+//! (protocol/jetstream-v2-archive.md §5). What a payload holds is not looked at.
+
+use super::error::BlockError;
+use super::fields::u32_at;
+use super::row::{Row, RowKind};
+use super::segment::index::BlockEntry;
+use crate::compression::inflate::{InflateError, Inflater};
+use crate::position::Seq;
+
+/// Most rows of a block that are accepted (§5).
+pub const MAX_ROWS: usize = 262_144;
+/// Most bytes that a block may decompress to, unless a caller says otherwise. The server's own
+/// limit is 1 GiB, real blocks hold a few MB: this is what a hostile one may cost.
+pub const MAX_BLOCK_BYTES: usize = 256 << 20;
+/// Bytes of a row in the columns of fixed width.
+const FIXED_BYTES: u64 = 34;
+/// Largest zstd window: 128 MiB, for blocks that were compressed in one piece. Frames whose
+/// stated size is believable need none of it.
+const WINDOW_LOG_MAX: u32 = 27;
+/// The bit of the frame header's first byte behind the magic that announces the content
+/// checksum (RFC 8878 §3.1.1.1.1).
+const CHECKSUM_FLAG: u8 = 1 << 2;
+
+/// Decodes blocks into one buffer that goes from block to block, and grows to the largest.
+#[derive(Debug)]
+pub struct BlockDecoder {
+    inflater: Inflater,
+    body: Vec<u8>,
+    max_bytes: usize,
+}
+
+impl BlockDecoder {
+    /// A decoder for blocks that decompress to at most [`MAX_BLOCK_BYTES`].
+    ///
+    /// # Errors
+    /// [`BlockError::Frame`] where zstd has no memory.
+    pub fn new() -> Result<Self, BlockError> {
+        Self::with_cap(MAX_BLOCK_BYTES)
+    }
+
+    /// A decoder for blocks that decompress to at most `max_bytes`.
+    ///
+    /// # Errors
+    /// As [`BlockDecoder::new`].
+    pub fn with_cap(max_bytes: usize) -> Result<Self, BlockError> {
+        let inflater = Inflater::with_window_log(&[], WINDOW_LOG_MAX)?;
+        Ok(Self { inflater, body: Vec::new(), max_bytes })
+    }
+
+    /// Decodes one stored frame, as `getBlock` returns it.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    pub fn decode(&mut self, frame: &[u8]) -> Result<Block<'_>, BlockError> {
+        self.decompress(frame)?;
+        Block::parse(&self.body)
+    }
+
+    /// Decompresses a frame without looking at what comes out, which is returned.
+    ///
+    /// # Errors
+    /// [`BlockError`].
+    pub fn decompress(&mut self, frame: &[u8]) -> Result<&[u8], BlockError> {
+        self.body.clear();
+        self.inflater.append(frame, &mut self.body, self.max_bytes).map_err(
+            |error| match error {
+                InflateError::TooLarge { max_bytes } => BlockError::TooLarge { max_bytes },
+                other => BlockError::Frame(other),
+            },
+        )?;
+        if frame.get(4).is_none_or(|descriptor| descriptor & CHECKSUM_FLAG == 0) {
+            return Err(BlockError::NoChecksum);
+        }
+        Ok(&self.body)
+    }
+}
+
+/// The columns of one block, checked.
+#[derive(Clone, Copy, Debug)]
+pub struct Block<'a> {
+    body_bytes: usize,
+    seqs: &'a [[u8; 8]],
+    witnessed: &'a [[u8; 8]],
+    indexed: &'a [[u8; 8]],
+    kinds: &'a [u8],
+    collection_lengths: &'a [u8],
+    did_lengths: &'a [[u8; 2]],
+    rkey_lengths: &'a [u8],
+    rev_lengths: &'a [u8],
+    payload_lengths: &'a [[u8; 4]],
+    collections: &'a str,
+    dids: &'a str,
+    rkeys: &'a str,
+    revs: &'a str,
+    payloads: &'a [u8],
+    payloads_at: usize,
+}
+
+/// Takes columns from the front of a block.
+struct Columns<'a> {
+    body: &'a [u8],
+    at: usize,
+}
+
+impl<'a> Columns<'a> {
+    /// The next `bytes` bytes. The caller has checked that they are there.
+    fn take(&mut self, bytes: usize) -> &'a [u8] {
+        let column = self.body.get(self.at..self.at + bytes).unwrap_or_default();
+        self.at += bytes;
+        column
+    }
+
+    /// The next blob of text, cut into rows by `lengths`.
+    fn text(
+        &mut self,
+        lengths: impl Iterator<Item = usize>,
+        bytes: usize,
+        what: &'static str,
+    ) -> Result<&'a str, BlockError> {
+        let start = self.at;
+        let blob = self.take(bytes);
+        let malformed = |at: usize| BlockError::Malformed {
+            what,
+            value: u64::from(blob.get(at).copied().unwrap_or_default()),
+            at: start + at,
+        };
+        let text =
+            simdutf8::compat::from_utf8(blob).map_err(|error| malformed(error.valid_up_to()))?;
+        if !text.is_ascii() {
+            // Sound as a whole is not enough: each row must be.
+            let mut end = 0;
+            for length in lengths {
+                end += length;
+                if !text.is_char_boundary(end) {
+                    return Err(malformed(end));
+                }
+            }
+        }
+        Ok(text)
+    }
+}
+
+impl<'a> Block<'a> {
+    /// Takes apart what a block's frame decompresses to. Allocates nothing.
+    ///
+    /// # Errors
+    /// [`BlockError::Malformed`].
+    pub fn parse(body: &'a [u8]) -> Result<Self, BlockError> {
+        let malformed = |what, value, at| Err(BlockError::Malformed { what, value, at });
+        let Some(count) = u32_at(body, 0) else {
+            return malformed("too short for a number of rows", body.len() as u64, 0);
+        };
+        let rows = count as usize;
+        if rows > MAX_ROWS {
+            return malformed("more rows than are allowed", count.into(), 0);
+        }
+        let fixed_bytes = 4 + u64::from(count) * FIXED_BYTES;
+        if fixed_bytes > body.len() as u64 {
+            return malformed("more rows than bytes for them", count.into(), 0);
+        }
+        let mut columns = Columns { body, at: 4 };
+        let seqs = columns.take(rows * 8).as_chunks().0;
+        let witnessed = columns.take(rows * 8).as_chunks().0;
+        let indexed = columns.take(rows * 8).as_chunks().0;
+        let kinds_at = columns.at;
+        let kinds = columns.take(rows);
+        let collection_lengths = columns.take(rows);
+        let did_lengths: &[[u8; 2]] = columns.take(rows * 2).as_chunks().0;
+        let rkey_lengths = columns.take(rows);
+        let rev_lengths = columns.take(rows);
+        let payload_lengths: &[[u8; 4]] = columns.take(rows * 4).as_chunks().0;
+
+        // At most 262,144 times 2^32: no sum can leave 64 bits.
+        let byte_sum = |lengths: &[u8]| lengths.iter().map(|&n| u64::from(n)).sum::<u64>();
+        let did_bytes: u64 = did_lengths.iter().map(|&n| u64::from(u16::from_le_bytes(n))).sum();
+        let payload_bytes: u64 =
+            payload_lengths.iter().map(|&n| u64::from(u32::from_le_bytes(n))).sum();
+        let (collection_bytes, rkey_bytes, rev_bytes) =
+            (byte_sum(collection_lengths), byte_sum(rkey_lengths), byte_sum(rev_lengths));
+        let blob_bytes = collection_bytes + did_bytes + rkey_bytes + rev_bytes + payload_bytes;
+        let left = body.len() as u64 - fixed_bytes;
+        if blob_bytes != left {
+            let what = "the lengths of the rows don't add up to what follows them";
+            return malformed(what, blob_bytes, columns.at);
+        }
+
+        check_kinds(kinds, kinds_at)?;
+        check_seqs(seqs)?;
+        let wide = |lengths: &'a [u8]| lengths.iter().map(|&n| usize::from(n));
+        // All of them are at most `left`, and so fit a usize.
+        let collections =
+            columns.text(wide(collection_lengths), collection_bytes as usize, BAD_TEXT)?;
+        let did_widths = did_lengths.iter().map(|&n| usize::from(u16::from_le_bytes(n)));
+        let dids = columns.text(did_widths, did_bytes as usize, BAD_TEXT)?;
+        let rkeys = columns.text(wide(rkey_lengths), rkey_bytes as usize, BAD_TEXT)?;
+        let revs = columns.text(wide(rev_lengths), rev_bytes as usize, BAD_TEXT)?;
+        let payloads_at = columns.at;
+        let payloads = columns.take(payload_bytes as usize);
+        Ok(Self {
+            body_bytes: body.len(),
+            seqs,
+            witnessed,
+            indexed,
+            kinds,
+            collection_lengths,
+            did_lengths,
+            rkey_lengths,
+            rev_lengths,
+            payload_lengths,
+            collections,
+            dids,
+            rkeys,
+            revs,
+            payloads,
+            payloads_at,
+        })
+    }
+
+    /// Whether it is the block that the segment's index describes: its size, its number of
+    /// rows, and their seqs within the bounds (which are those before a compaction).
+    ///
+    /// # Errors
+    /// [`BlockError::Disagrees`].
+    pub fn check_against(&self, entry: &BlockEntry) -> Result<(), BlockError> {
+        let disagrees = |what, block, index| Err(BlockError::Disagrees { what, block, index });
+        if self.body_bytes as u64 != u64::from(entry.body_bytes) {
+            let index = entry.body_bytes.into();
+            return disagrees("decompressed bytes", self.body_bytes as u64, index);
+        }
+        if self.len() as u64 != u64::from(entry.event_count) {
+            return disagrees("number of rows", self.len() as u64, entry.event_count.into());
+        }
+        let seq = |bytes: Option<&[u8; 8]>| bytes.map(|&bytes| u64::from_le_bytes(bytes));
+        match (seq(self.seqs.first()), seq(self.seqs.last())) {
+            (Some(first), _) if first < entry.min_seq => {
+                disagrees("lowest seq", first, entry.min_seq)
+            }
+            (_, Some(last)) if last > entry.max_seq => {
+                disagrees("highest seq", last, entry.max_seq)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The number of rows.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Whether all of its rows were removed.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.seqs.is_empty()
+    }
+
+    /// Bytes of the decompressed block.
+    #[must_use]
+    pub fn body_bytes(&self) -> usize {
+        self.body_bytes
+    }
+
+    /// The rows, by ascending seq.
+    #[must_use]
+    pub fn rows(&self) -> Rows<'a> {
+        let Self { collections, dids, rkeys, revs, payloads, .. } = *self;
+        Rows { block: *self, next: 0, collections, dids, rkeys, revs, payloads }
+    }
+}
+
+const BAD_TEXT: &str = "text that is no UTF-8";
+
+fn check_kinds(kinds: &[u8], at: usize) -> Result<(), BlockError> {
+    match kinds.iter().position(|&kind| RowKind::from_number(kind).is_none()) {
+        None => Ok(()),
+        Some(row) => {
+            let value = u64::from(kinds.get(row).copied().unwrap_or_default());
+            Err(BlockError::Malformed { what: "an unknown kind of row", value, at: at + row })
+        }
+    }
+}
+
+/// Seqs ascend without repetition, within what is a seq (v2 §3).
+fn check_seqs(seqs: &[[u8; 8]]) -> Result<(), BlockError> {
+    let mut last = 0;
+    for (row, &bytes) in seqs.iter().enumerate() {
+        let seq = u64::from_le_bytes(bytes);
+        if seq <= last || seq >= Seq::LIMIT {
+            let what = "a seq that is none, or not above the one before";
+            return Err(BlockError::Malformed { what, value: seq, at: 4 + row * 8 });
+        }
+        last = seq;
+    }
+    Ok(())
+}
+
+/// The rows of a block.
+#[derive(Clone, Debug)]
+pub struct Rows<'a> {
+    block: Block<'a>,
+    next: usize,
+    collections: &'a str,
+    dids: &'a str,
+    rkeys: &'a str,
+    revs: &'a str,
+    payloads: &'a [u8],
+}
+
+/// Cuts the first `bytes` bytes off a blob whose parts were checked.
+fn cut<'a>(blob: &mut &'a str, bytes: usize) -> &'a str {
+    let (first, rest) = blob.split_at_checked(bytes).unwrap_or_default();
+    *blob = rest;
+    first
+}
+
+impl<'a> Iterator for Rows<'a> {
+    type Item = Row<'a>;
+
+    fn next(&mut self) -> Option<Row<'a>> {
+        let (block, i) = (&self.block, self.next);
+        let seq = Seq(u64::from_le_bytes(*block.seqs.get(i)?));
+        let kind = RowKind::from_number(*block.kinds.get(i)?)?;
+        let payload_at = block.payloads_at + (block.payloads.len() - self.payloads.len());
+        let payload_bytes = u32::from_le_bytes(*block.payload_lengths.get(i)?) as usize;
+        let (payload, payloads) = self.payloads.split_at_checked(payload_bytes)?;
+        self.payloads = payloads;
+        self.next += 1;
+        Some(Row {
+            seq,
+            witnessed_at_us: i64::from_le_bytes(*block.witnessed.get(i)?),
+            indexed_at_us: i64::from_le_bytes(*block.indexed.get(i)?),
+            kind,
+            collection: cut(&mut self.collections, (*block.collection_lengths.get(i)?).into()),
+            did: cut(&mut self.dids, u16::from_le_bytes(*block.did_lengths.get(i)?).into()),
+            rkey: cut(&mut self.rkeys, (*block.rkey_lengths.get(i)?).into()),
+            rev: cut(&mut self.revs, (*block.rev_lengths.get(i)?).into()),
+            payload,
+            payload_at,
+        })
+    }
+
+    fn size_hint(&self) -> (usize, Option<usize>) {
+        let left = self.block.len() - self.next;
+        (left, Some(left))
+    }
+}
+
+impl ExactSizeIterator for Rows<'_> {}

@@ -1,0 +1,209 @@
+//! Pieces of JSON, appended as a v2 server writes them: strings, integers, floats
+//! (protocol/jetstream-v2-archive.md §6). No piece is allocated.
+
+use std::io::Write as _;
+
+/// Bytes looked at in one step: the comparisons of a step become vector instructions.
+const STEP: usize = 16;
+const HEX: &[u8; 16] = b"0123456789abcdef";
+
+/// Whether a byte may have to be escaped. Without `ASCII` that of `\u2028` counts, which
+/// starts other characters too; with it, whatever is not ASCII.
+#[inline(always)]
+fn is_special<const ASCII: bool>(byte: u8) -> bool {
+    let beyond = if ASCII { byte >= 0x80 } else { byte == 0xe2 };
+    // `"` and `&` differ in one bit, as do `<` and `>`.
+    (byte < 0x20) | (byte & 0xfb == b'"') | (byte & 0xfd == b'<') | (byte == b'\\') | beyond
+}
+
+/// The number of leading bytes that are not special.
+#[inline]
+fn plain_prefix<const ASCII: bool>(bytes: &[u8]) -> usize {
+    let mut passed = 0;
+    for chunk in bytes.as_chunks::<STEP>().0 {
+        if chunk.iter().fold(false, |any, &byte| any | is_special::<ASCII>(byte)) {
+            break;
+        }
+        passed += STEP;
+    }
+    let rest = bytes.get(passed..).unwrap_or_default();
+    passed + rest.iter().take_while(|&&byte| !is_special::<ASCII>(byte)).count()
+}
+
+/// Appends a string with its quotes. Where the bytes are no UTF-8, says at which of them, and
+/// has appended nothing that is whole.
+#[inline]
+pub(super) fn append_checked(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
+    if plain_prefix::<true>(bytes) == bytes.len() {
+        out.push(b'"');
+        out.extend_from_slice(bytes);
+        out.push(b'"');
+        return Ok(());
+    }
+    match simdutf8::basic::from_utf8(bytes) {
+        Ok(text) => {
+            append_string(text, out);
+            Ok(())
+        }
+        Err(_) => Err(std::str::from_utf8(bytes).err().map_or(0, |error| error.valid_up_to())),
+    }
+}
+
+/// Appends a string with its quotes.
+pub(super) fn append_string(text: &str, out: &mut Vec<u8>) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    loop {
+        let (plain, tail) = rest.split_at_checked(plain_prefix::<false>(rest)).unwrap_or_default();
+        out.extend_from_slice(plain);
+        let Some(&first) = tail.first() else { break };
+        // U+2028 and U+2029, or another character that starts with this byte.
+        let passed = match (first, tail.get(1), tail.get(2)) {
+            (0xe2, Some(0x80), Some(last @ 0xa8..=0xa9)) => {
+                out.extend_from_slice(if *last == 0xa8 { b"\\u2028" } else { b"\\u2029" });
+                3
+            }
+            (0xe2, ..) => {
+                out.push(first);
+                1
+            }
+            _ => {
+                append_escape(first, out);
+                1
+            }
+        };
+        rest = tail.get(passed..).unwrap_or_default();
+    }
+    out.push(b'"');
+}
+
+fn append_escape(byte: u8, out: &mut Vec<u8>) {
+    let short = match byte {
+        b'"' | b'\\' => byte,
+        0x08 => b'b',
+        0x0c => b'f',
+        b'\n' => b'n',
+        b'\r' => b'r',
+        b'\t' => b't',
+        _ => {
+            let digit = |nibble: u8| HEX.get(usize::from(nibble)).copied().unwrap_or(b'0');
+            out.extend_from_slice(&[b'\\', b'u', b'0', b'0', digit(byte >> 4), digit(byte & 15)]);
+            return;
+        }
+    };
+    out.extend_from_slice(&[b'\\', short]);
+}
+
+/// Appends an unsigned integer.
+pub(super) fn append_unsigned(mut n: u64, out: &mut Vec<u8>) {
+    let mut digits = [0_u8; 20];
+    let mut used = 0;
+    for place in digits.iter_mut().rev() {
+        *place = b'0' + (n % 10) as u8;
+        n /= 10;
+        used += 1;
+        if n == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
+}
+
+/// Appends a float: the shortest decimal that reads back as the same one, with an exponent
+/// below 1e-6 and from 1e21 on.
+pub(super) fn append_float(value: f64, out: &mut Vec<u8>) {
+    let size = value.abs();
+    if size != 0.0 && !(1e-6..1e21).contains(&size) {
+        let text = format!("{value:e}");
+        let signed = if size >= 1.0 { text.replace('e', "e+") } else { text };
+        out.extend_from_slice(signed.as_bytes());
+    } else {
+        // A vector takes everything.
+        let _ = write!(out, "{value}");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn string(text: &str) -> String {
+        let mut out = Vec::new();
+        append_checked(text.as_bytes(), &mut out).unwrap();
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn strings_are_escaped_as_the_server_does() {
+        for (text, json) in [
+            ("", r#""""#),
+            ("plain text of more than sixteen bytes", r#""plain text of more than sixteen bytes""#),
+            ("a\"b\\c/d", r#""a\"b\\c/d""#),
+            ("<a href=\"x\">&</a>", r#""\u003ca href=\"x\"\u003e\u0026\u003c/a\u003e""#),
+            (
+                "\u{0}\u{8}\t\n\u{b}\u{c}\r\u{1f}\u{7f}",
+                "\"\\u0000\\b\\t\\n\\u000b\\f\\r\\u001f\u{7f}\"",
+            ),
+            ("\u{2027}\u{2028}\u{2029}\u{202a}€é", "\"\u{2027}\\u2028\\u2029\u{202a}€é\""),
+        ] {
+            assert_eq!(string(text), json);
+        }
+        let mut out = Vec::new();
+        assert_eq!(append_checked(b"abc\xe2\x80", &mut out), Err(3));
+    }
+
+    #[test]
+    fn floats_are_the_shortest_that_read_back() {
+        for (value, json) in [
+            (0.0, "0"),
+            (-0.0, "-0"),
+            (1.0, "1"),
+            (0.1, "0.1"),
+            (-2.5, "-2.5"),
+            (1e-6, "0.000001"),
+            (9.5e-7, "9.5e-7"),
+            (1e20, "100000000000000000000"),
+            (1e21, "1e+21"),
+            (-1.5e300, "-1.5e+300"),
+            (5e-324, "5e-324"),
+        ] {
+            let mut out = Vec::new();
+            append_float(value, &mut out);
+            assert_eq!(String::from_utf8(out).unwrap(), json);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn any_text_reads_back(text in prop::collection::vec(
+            prop_oneof![
+                4 => prop::char::range(' ', '~'),
+                1 => any::<char>(),
+                1 => prop::sample::select(vec!['\u{2028}', '\u{2029}', '"', '\\', '\n', '&', '’']),
+            ], 0..80,
+        )) {
+            let text: String = text.into_iter().collect();
+            let json = string(&text);
+            prop_assert!(!json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+            prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn any_integer_reads_back(n in prop_oneof![any::<u64>(), 0..200_u64]) {
+            let mut out = Vec::new();
+            append_unsigned(n, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), n.to_string());
+        }
+
+        #[test]
+        fn any_float_reads_back(bits: u64) {
+            let value = f64::from_bits(bits);
+            prop_assume!(value.is_finite());
+            let mut out = Vec::new();
+            append_float(value, &mut out);
+            let back: f64 = std::str::from_utf8(&out).unwrap().parse().unwrap();
+            prop_assert_eq!(back.to_bits(), bits);
+        }
+    }
+}

@@ -1,0 +1,190 @@
+//! A row as one line: the event as a v2 server writes it, without its line feed.
+//!
+//! The shape of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6), or the
+//! payload of the v2 stream (v2 §3). Both are lossless.
+
+use std::io::Write as _;
+
+use super::cbor::CborError;
+use super::error::RowError;
+use super::row::{Row, RowKind};
+use super::transcode::Transcoder;
+use super::{cid, json};
+use crate::position::TimeUs;
+
+/// Largest payload that becomes an event. Records are limited to about 1 MiB upstream; JSON
+/// takes six times as many bytes at worst.
+pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
+
+/// How a row is written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Shape {
+    /// As on `/subscribe`, with `cursor`; sync rows as `"kind":"sync"`.
+    #[default]
+    V1,
+    /// As the payload of `subscribeEvents`.
+    Native,
+}
+
+/// Writes rows. Keeps its scratch memory from row to row.
+#[derive(Debug, Default)]
+pub struct LineWriter {
+    transcoder: Transcoder,
+}
+
+impl LineWriter {
+    /// A writer without scratch memory yet.
+    #[must_use]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Appends the row's event, without a line feed: to [`Batch::open_line`], say.
+    ///
+    /// [`Batch::open_line`]: crate::event::batch::Batch::open_line
+    ///
+    /// # Errors
+    /// [`RowError`] where the payload is no DAG-CBOR as it must be, or the time lies before
+    /// 1970; `out` then holds what it held before.
+    pub fn append(
+        &mut self,
+        row: &Row<'_>,
+        shape: Shape,
+        out: &mut Vec<u8>,
+    ) -> Result<(), RowError> {
+        let start = out.len();
+        let outcome = match shape {
+            Shape::V1 => self.append_v1(row, out),
+            Shape::Native => self.append_native(row, out),
+        };
+        outcome.map_err(|CborError { what, at }| {
+            out.truncate(start);
+            RowError { seq: row.seq, what, at, block_at: row.payload_at + at }
+        })
+    }
+
+    fn append_v1(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+        let time = display_time(row)?;
+        out.extend_from_slice(b"{\"did\":");
+        json::append_string(row.did, out);
+        out.extend_from_slice(b",\"time_us\":");
+        json::append_unsigned(time.0, out);
+        out.extend_from_slice(b",\"cursor\":");
+        json::append_unsigned(row.seq.0, out);
+        out.extend_from_slice(b",\"kind\":\"");
+        out.extend_from_slice(row.kind.as_str().as_bytes());
+        out.extend_from_slice(b"\",\"");
+        out.extend_from_slice(row.kind.as_str().as_bytes());
+        out.extend_from_slice(b"\":");
+        match row.kind.operation() {
+            None => self.append_body(row, out)?,
+            Some(operation) => {
+                out.extend_from_slice(b"{\"rev\":");
+                json::append_string(row.rev, out);
+                out.extend_from_slice(b",\"operation\":\"");
+                out.extend_from_slice(operation.as_bytes());
+                out.extend_from_slice(b"\",\"collection\":");
+                json::append_string(row.collection, out);
+                out.extend_from_slice(b",\"rkey\":");
+                json::append_string(row.rkey, out);
+                if row.kind != RowKind::Delete {
+                    out.extend_from_slice(b",\"record\":");
+                    self.append_payload(row, out)?;
+                    out.extend_from_slice(b",\"cid\":\"");
+                    cid::append_record_cid(row.payload, out);
+                    out.push(b'"');
+                }
+                out.push(b'}');
+            }
+        }
+        out.push(b'}');
+        Ok(())
+    }
+
+    fn append_native(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+        let time = display_time(row)?;
+        let kind = row.kind.as_str();
+        out.extend_from_slice(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#");
+        out.extend_from_slice(kind.as_bytes());
+        out.push(b'"');
+        let member = |name: &str, out: &mut Vec<u8>| {
+            out.extend_from_slice(b",\"");
+            out.extend_from_slice(name.as_bytes());
+            out.extend_from_slice(b"\":");
+        };
+        let text = |name: &str, text: &str, out: &mut Vec<u8>| {
+            member(name, out);
+            json::append_string(text, out);
+        };
+        let seq = |out: &mut Vec<u8>| {
+            member("seq", out);
+            json::append_unsigned(row.seq.0, out);
+        };
+        // By name: the body's stands before `did`, behind it or behind `seq`.
+        match row.kind {
+            RowKind::Account => {
+                member(kind, out);
+                self.append_body(row, out)?;
+                text("did", row.did, out);
+                seq(out);
+            }
+            RowKind::Identity => {
+                text("did", row.did, out);
+                member(kind, out);
+                self.append_body(row, out)?;
+                seq(out);
+            }
+            RowKind::Sync => {
+                text("did", row.did, out);
+                seq(out);
+                member(kind, out);
+                self.append_body(row, out)?;
+            }
+            RowKind::Create | RowKind::Update | RowKind::Delete | RowKind::Resync => {
+                let has_record = row.kind != RowKind::Delete;
+                if has_record {
+                    member("cid", out);
+                    out.push(b'"');
+                    cid::append_record_cid(row.payload, out);
+                    out.push(b'"');
+                }
+                text("collection", row.collection, out);
+                text("did", row.did, out);
+                text("operation", row.kind.operation().unwrap_or_default(), out);
+                if has_record {
+                    member("record", out);
+                    self.append_payload(row, out)?;
+                }
+                text("rev", row.rev, out);
+                text("rkey", row.rkey, out);
+                seq(out);
+            }
+        }
+        member("time", out);
+        // A vector takes everything.
+        let _ = write!(out, "\"{time}\"}}");
+        Ok(())
+    }
+
+    /// The relay's event, which is a map.
+    fn append_body(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+        let start = out.len();
+        self.append_payload(row, out)?;
+        match out.get(start) {
+            Some(b'{') if row.payload.first().is_some_and(|first| first >> 5 == 5) => Ok(()),
+            _ => Err(CborError { what: "the relay's event is no map", at: 0 }),
+        }
+    }
+
+    fn append_payload(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+        if row.payload.len() > MAX_PAYLOAD_BYTES {
+            return Err(CborError { what: "a payload of more than 16 MiB", at: MAX_PAYLOAD_BYTES });
+        }
+        self.transcoder.append(row.payload, out)
+    }
+}
+
+fn display_time(row: &Row<'_>) -> Result<TimeUs, CborError> {
+    let time = u64::try_from(row.display_time_us());
+    time.map(TimeUs).map_err(|_| CborError { what: "the row's time lies before 1970", at: 0 })
+}

@@ -1,0 +1,23 @@
+//! Jetstream v2's archive as a format: sealed segments, their blocks, and the rows in them.
+//!
+//! Pure: bytes in, values or an error out. Fetching segments is not done here, nor deciding
+//! which rows are wanted. Source: protocol/jetstream-v2-archive.md §4 (segments), §5 (blocks)
+//! and §6 (rows as events).
+//!
+//! ```text
+//! segment ──frame──▶ block ──▶ row ──▶ line      (reading)
+//! line ──▶ write::convert ──▶ row ──▶ write      (writing)
+//! ```
+
+pub mod block;
+pub mod cbor;
+pub mod cid;
+pub mod error;
+mod fields;
+mod json;
+pub mod line;
+pub mod name;
+pub mod row;
+pub mod segment;
+pub mod transcode;
+pub mod write;

@@ -1,0 +1,107 @@
+//! One row of a block: a view of its columns (protocol/jetstream-v2-archive.md §5).
+
+use crate::position::Seq;
+
+/// What a row says. The numbers are those of the format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u8)]
+pub enum RowKind {
+    /// A new record.
+    Create = 1,
+    /// A changed record.
+    Update = 2,
+    /// A removed record.
+    Delete = 3,
+    /// A change of handle or identity document.
+    Identity = 4,
+    /// A change of an account's status.
+    Account = 5,
+    /// The repository diverged.
+    Sync = 6,
+    /// A record that comes again after a sync; outside a create.
+    Resync = 7,
+}
+
+impl RowKind {
+    /// The kind of a number; `None` for those that no decoder takes.
+    #[must_use]
+    pub fn from_number(number: u8) -> Option<Self> {
+        Some(match number {
+            1 => Self::Create,
+            2 => Self::Update,
+            3 => Self::Delete,
+            4 => Self::Identity,
+            5 => Self::Account,
+            6 => Self::Sync,
+            7 => Self::Resync,
+            _ => return None,
+        })
+    }
+
+    /// The event's `kind`.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create | Self::Update | Self::Delete | Self::Resync => "commit",
+            Self::Identity => "identity",
+            Self::Account => "account",
+            Self::Sync => "sync",
+        }
+    }
+
+    /// The commit's `operation`; `None` for the other kinds.
+    #[must_use]
+    pub fn operation(self) -> Option<&'static str> {
+        match self {
+            Self::Create | Self::Resync => Some("create"),
+            Self::Update => Some("update"),
+            Self::Delete => Some("delete"),
+            Self::Identity | Self::Account | Self::Sync => None,
+        }
+    }
+
+    /// The name that stands for it in the collection index; `None` for commits, which stand
+    /// there under their collection (§4).
+    #[must_use]
+    pub fn sentinel(self) -> Option<&'static str> {
+        match self {
+            Self::Identity => Some("$identity"),
+            Self::Account => Some("$account"),
+            Self::Sync => Some("$sync"),
+            _ => None,
+        }
+    }
+}
+
+/// One row. Borrows from the decompressed block.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Row<'a> {
+    /// Its place in the server's order.
+    pub seq: Seq,
+    /// When the server saw it, in Unix microseconds.
+    pub witnessed_at_us: i64,
+    /// An imported time, in Unix microseconds; 0 for none.
+    pub indexed_at_us: i64,
+    /// What it says.
+    pub kind: RowKind,
+    /// The repository.
+    pub did: &'a str,
+    /// The NSID; empty for all but commits.
+    pub collection: &'a str,
+    /// The record key; empty for all but commits.
+    pub rkey: &'a str,
+    /// The revision; empty for identity and account rows.
+    pub rev: &'a str,
+    /// DAG-CBOR: the record, or the body of the relay's event; empty for deletes.
+    pub payload: &'a [u8],
+    /// Where the payload starts in the decompressed block. Of no meaning to a writer.
+    pub payload_at: usize,
+}
+
+impl Row<'_> {
+    /// `time_us` of the event, in Unix microseconds: the imported time where there is one.
+    #[must_use]
+    pub fn display_time_us(&self) -> i64 {
+        if self.indexed_at_us == 0 { self.witnessed_at_us } else { self.indexed_at_us }
+    }
+}

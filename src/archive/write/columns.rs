@@ -1,0 +1,115 @@
+//! Rows become columns: the body of one block (protocol/jetstream-v2-archive.md §5).
+
+use super::WriteError;
+use crate::archive::row::{Row, RowKind};
+use crate::archive::segment::index::BlockEntry;
+
+/// A block that is being filled.
+#[derive(Debug, Default)]
+pub(super) struct Columns {
+    seqs: Vec<u64>,
+    witnessed: Vec<i64>,
+    indexed: Vec<i64>,
+    kinds: Vec<RowKind>,
+    collections: Blob<u8>,
+    dids: Blob<u16>,
+    rkeys: Blob<u8>,
+    revs: Blob<u8>,
+    payloads: Blob<u32>,
+}
+
+/// Values of different lengths, one behind the other.
+#[derive(Debug, Default)]
+struct Blob<L> {
+    lengths: Vec<L>,
+    bytes: Vec<u8>,
+}
+
+impl<L: TryFrom<usize>> Blob<L> {
+    fn push(&mut self, length: L, value: &[u8]) {
+        self.lengths.push(length);
+        self.bytes.extend_from_slice(value);
+    }
+}
+
+/// The length as its column holds it.
+fn fit<L: TryFrom<usize>>(
+    row: &Row<'_>,
+    what: &'static str,
+    bytes: usize,
+    max: usize,
+) -> Result<L, WriteError> {
+    L::try_from(bytes).map_err(|_| WriteError::TooLong { what, seq: row.seq.0, bytes, max })
+}
+
+impl Columns {
+    /// The number of rows.
+    pub(super) fn rows(&self) -> usize {
+        self.seqs.len()
+    }
+
+    /// Bytes that [`Columns::body`] will have.
+    pub(super) fn body_bytes(&self) -> usize {
+        4 + self.rows() * 34
+            + self.collections.bytes.len()
+            + self.dids.bytes.len()
+            + self.rkeys.bytes.len()
+            + self.revs.bytes.len()
+            + self.payloads.bytes.len()
+    }
+
+    /// Adds a row, or nothing where a column has no room for it.
+    pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
+        let collection = fit(row, "collection", row.collection.len(), u8::MAX.into())?;
+        let did = fit(row, "DID", row.did.len(), u16::MAX.into())?;
+        let rkey = fit(row, "rkey", row.rkey.len(), u8::MAX.into())?;
+        let rev = fit(row, "rev", row.rev.len(), u8::MAX.into())?;
+        let payload = fit(row, "payload", row.payload.len(), u32::MAX as usize)?;
+        self.collections.push(collection, row.collection.as_bytes());
+        self.dids.push(did, row.did.as_bytes());
+        self.rkeys.push(rkey, row.rkey.as_bytes());
+        self.revs.push(rev, row.rev.as_bytes());
+        self.payloads.push(payload, row.payload);
+        self.seqs.push(row.seq.0);
+        self.witnessed.push(row.witnessed_at_us);
+        self.indexed.push(row.indexed_at_us);
+        self.kinds.push(row.kind);
+        Ok(())
+    }
+
+    /// The block's bytes before compression.
+    pub(super) fn body(&self) -> Vec<u8> {
+        let mut body = Vec::with_capacity(self.body_bytes());
+        body.extend_from_slice(&(self.rows() as u32).to_le_bytes());
+        self.seqs.iter().for_each(|n| body.extend_from_slice(&n.to_le_bytes()));
+        self.witnessed.iter().for_each(|n| body.extend_from_slice(&n.to_le_bytes()));
+        self.indexed.iter().for_each(|n| body.extend_from_slice(&n.to_le_bytes()));
+        body.extend(self.kinds.iter().map(|&kind| kind as u8));
+        body.extend_from_slice(&self.collections.lengths);
+        self.dids.lengths.iter().for_each(|n| body.extend_from_slice(&n.to_le_bytes()));
+        body.extend_from_slice(&self.rkeys.lengths);
+        body.extend_from_slice(&self.revs.lengths);
+        self.payloads.lengths.iter().for_each(|n| body.extend_from_slice(&n.to_le_bytes()));
+        for blob in [&self.collections.bytes, &self.dids.bytes, &self.rkeys.bytes] {
+            body.extend_from_slice(blob);
+        }
+        body.extend_from_slice(&self.revs.bytes);
+        body.extend_from_slice(&self.payloads.bytes);
+        body
+    }
+
+    /// The entry of the block index, for a block at `offset`.
+    pub(super) fn entry(&self, offset: u64, frame: &[u8], body: &[u8]) -> BlockEntry {
+        let witnessed = || self.witnessed.iter().copied();
+        BlockEntry {
+            offset,
+            frame_bytes: u32::try_from(frame.len()).unwrap_or(u32::MAX),
+            body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
+            event_count: self.rows() as u32,
+            min_seq: self.seqs.first().copied().unwrap_or_default(),
+            max_seq: self.seqs.last().copied().unwrap_or_default(),
+            min_witnessed_at_us: witnessed().min().unwrap_or_default(),
+            max_witnessed_at_us: witnessed().max().unwrap_or_default(),
+        }
+    }
+}

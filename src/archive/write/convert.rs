@@ -1,0 +1,191 @@
+//! One event's line, in the shape of `/subscribe`, as a row.
+
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::record;
+use crate::archive::cid;
+use crate::archive::row::{Row, RowKind};
+use crate::position::Seq;
+
+/// A row that owns its columns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RowBuf {
+    /// See [`Row::seq`].
+    pub seq: Seq,
+    /// See [`Row::witnessed_at_us`].
+    pub witnessed_at_us: i64,
+    /// See [`Row::indexed_at_us`].
+    pub indexed_at_us: i64,
+    /// See [`Row::kind`].
+    pub kind: RowKind,
+    /// See [`Row::did`].
+    pub did: String,
+    /// See [`Row::collection`].
+    pub collection: String,
+    /// See [`Row::rkey`].
+    pub rkey: String,
+    /// See [`Row::rev`].
+    pub rev: String,
+    /// See [`Row::payload`].
+    pub payload: Vec<u8>,
+}
+
+/// Why a line is no row.
+#[derive(Debug, thiserror::Error)]
+pub enum ConvertError {
+    /// It is no JSON, or a member has another type than it must.
+    #[error("not an event: {0}")]
+    Json(#[from] serde_json::Error),
+    /// Something that a row of its kind has is not there.
+    #[error("the event has no {0}")]
+    Missing(&'static str),
+    /// A kind or an operation that the archive has no number for.
+    #[error("the archive has no rows of {what} {word:?}")]
+    Unknown {
+        /// `kind` or `operation`.
+        what: &'static str,
+        /// The word.
+        word: String,
+    },
+    /// No integer of 64 bits with a sign.
+    #[error("the integer {0} is beyond what a record may hold")]
+    Integer(serde_json::Number),
+}
+
+#[derive(Deserialize)]
+struct Event {
+    did: String,
+    time_us: i64,
+    #[serde(default)]
+    cursor: u64,
+    kind: String,
+    commit: Option<Commit>,
+    identity: Option<Value>,
+    account: Option<Value>,
+    sync: Option<Value>,
+}
+
+#[derive(Deserialize)]
+struct Commit {
+    rev: String,
+    operation: String,
+    collection: String,
+    rkey: String,
+    /// `None` where there is no such member; a record may be `null`.
+    #[serde(default, deserialize_with = "present")]
+    record: Option<Value>,
+}
+
+fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<Value>, D::Error> {
+    Value::deserialize(deserializer).map(Some)
+}
+
+impl RowBuf {
+    /// The row of an event's line. Its seq is `seq`, or the line's own `cursor` without one.
+    /// The line's `time_us` becomes the time of witnessing. A `cid` in the line is not looked
+    /// at: rows don't hold it, readers compute it.
+    ///
+    /// # Errors
+    /// [`ConvertError`].
+    pub fn from_line(line: &[u8], seq: Option<Seq>) -> Result<Self, ConvertError> {
+        let event: Event = serde_json::from_slice(line)?;
+        let seq = match (seq, event.cursor) {
+            (Some(seq), _) => seq,
+            (None, 0) => return Err(ConvertError::Missing("cursor")),
+            (None, cursor) => Seq(cursor),
+        };
+        let mut row = Self {
+            seq,
+            witnessed_at_us: event.time_us,
+            indexed_at_us: 0,
+            kind: RowKind::Delete,
+            did: event.did,
+            collection: String::new(),
+            rkey: String::new(),
+            rev: String::new(),
+            payload: Vec::new(),
+        };
+        let (kind, body) = match event.kind.as_str() {
+            "commit" => {
+                let commit = event.commit.ok_or(ConvertError::Missing("commit"))?;
+                return row.with_commit(commit);
+            }
+            "identity" => (RowKind::Identity, event.identity),
+            "account" => (RowKind::Account, event.account),
+            "sync" => (RowKind::Sync, event.sync),
+            _ => return Err(ConvertError::Unknown { what: "kind", word: event.kind }),
+        };
+        let body = body.filter(Value::is_object).ok_or(ConvertError::Missing(kind.as_str()))?;
+        if kind == RowKind::Sync {
+            let rev = body.get("rev").and_then(Value::as_str);
+            row.rev = rev.ok_or(ConvertError::Missing("sync.rev"))?.to_owned();
+        }
+        row.kind = kind;
+        record::append(&body, &mut row.payload).map_err(ConvertError::Integer)?;
+        Ok(row)
+    }
+
+    fn with_commit(mut self, commit: Commit) -> Result<Self, ConvertError> {
+        self.kind = match commit.operation.as_str() {
+            "create" => RowKind::Create,
+            "update" => RowKind::Update,
+            "delete" => RowKind::Delete,
+            _ => {
+                let word = commit.operation;
+                return Err(ConvertError::Unknown { what: "operation", word });
+            }
+        };
+        (self.collection, self.rkey, self.rev) = (commit.collection, commit.rkey, commit.rev);
+        if self.kind != RowKind::Delete {
+            let record = commit.record.ok_or(ConvertError::Missing("commit.record"))?;
+            record::append(&record, &mut self.payload).map_err(ConvertError::Integer)?;
+        }
+        Ok(self)
+    }
+
+    /// The row as writers and readers see it.
+    #[must_use]
+    pub fn as_row(&self) -> Row<'_> {
+        Row {
+            seq: self.seq,
+            witnessed_at_us: self.witnessed_at_us,
+            indexed_at_us: self.indexed_at_us,
+            kind: self.kind,
+            did: &self.did,
+            collection: &self.collection,
+            rkey: &self.rkey,
+            rev: &self.rev,
+            payload: &self.payload,
+            payload_at: 0,
+        }
+    }
+}
+
+impl From<&Row<'_>> for RowBuf {
+    fn from(row: &Row<'_>) -> Self {
+        Self {
+            seq: row.seq,
+            witnessed_at_us: row.witnessed_at_us,
+            indexed_at_us: row.indexed_at_us,
+            kind: row.kind,
+            did: row.did.to_owned(),
+            collection: row.collection.to_owned(),
+            rkey: row.rkey.to_owned(),
+            rev: row.rev.to_owned(),
+            payload: row.payload.to_vec(),
+        }
+    }
+}
+
+/// A record's JSON as canonical DAG-CBOR, and the CID of that.
+///
+/// # Errors
+/// [`ConvertError`].
+pub fn record_to_cbor(json: &[u8]) -> Result<(Vec<u8>, String), ConvertError> {
+    let value: Value = serde_json::from_slice(json)?;
+    let mut payload = Vec::new();
+    record::append(&value, &mut payload).map_err(ConvertError::Integer)?;
+    let cid = cid::record_cid(&payload);
+    Ok((payload, cid))
+}

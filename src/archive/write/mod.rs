@@ -1,0 +1,249 @@
+//! Writes sealed segments: rows → blocks → footer and header. Small and whole in memory, for
+//! `skytail serve` and tests; a server's log it is not.
+
+mod columns;
+pub mod convert;
+mod footer;
+mod record;
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+
+use xxhash_rust::xxh3::Xxh3;
+use zstd::bulk::Compressor;
+use zstd::zstd_safe::CParameter;
+
+use self::columns::Columns;
+use super::block::MAX_ROWS;
+use super::row::Row;
+use super::segment::collections::Collection;
+use super::segment::header::{CHECKED_FROM, HEADER_BYTES, Header, MAX_BLOCKS, MAX_SEGMENT_BYTES};
+use super::segment::index::BlockEntry;
+use crate::position::Seq;
+
+/// Rows of a block on real servers (protocol/jetstream-v2-archive.md §5).
+pub const BLOCK_EVENTS: usize = 4096;
+/// Level of compression. Blocks are read more often than they are written.
+const LEVEL: i32 = 3;
+
+/// Why a row can't be written, or a segment not be sealed.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// Seqs must ascend.
+    #[error("seq {seq} is none, or not above {last}, the one before: rows are written in order")]
+    SeqOrder {
+        /// The row's.
+        seq: u64,
+        /// The last one written; 0 if there was none.
+        last: u64,
+    },
+    /// A column has no room for it.
+    #[error("the {what} of seq {seq} has {bytes} bytes, but {max} fit")]
+    TooLong {
+        /// The column.
+        what: &'static str,
+        /// The row.
+        seq: u64,
+        /// Its length.
+        bytes: usize,
+        /// The longest.
+        max: usize,
+    },
+    /// A segment holds something.
+    #[error("a segment without rows can't be sealed")]
+    Empty,
+    /// Too large.
+    #[error("more than {0}: begin another segment before")]
+    TooLarge(&'static str),
+    /// zstd failed.
+    #[error("can't compress: {0}")]
+    Compress(#[from] io::Error),
+}
+
+/// A segment that is being written.
+pub struct SegmentWriter {
+    block_events: usize,
+    compressor: Compressor<'static>,
+    /// The header's room, and the blocks so far.
+    bytes: Vec<u8>,
+    blocks: Vec<BlockEntry>,
+    /// The block that is being filled.
+    open: Columns,
+    last_seq: u64,
+    /// For each block, the numbers of its collections; the open one's last.
+    block_collections: Vec<HashSet<usize>>,
+    collections: Vec<Collection>,
+    /// Where each name is in `collections`.
+    numbers: HashMap<String, usize>,
+    dids: HashSet<String>,
+    /// The DIDs of the open block.
+    block_dids: HashSet<String>,
+    /// The most DIDs of a block.
+    most_block_dids: usize,
+}
+
+impl std::fmt::Debug for SegmentWriter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let bytes = self.bytes.len();
+        f.debug_struct("SegmentWriter").field("bytes", &bytes).finish_non_exhaustive()
+    }
+}
+
+/// The compressor of everything in a segment: with a content checksum, which decoders rely on.
+fn compressor() -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(LEVEL)?;
+    compressor.set_parameter(CParameter::ChecksumFlag(true))?;
+    Ok(compressor)
+}
+
+impl SegmentWriter {
+    /// An empty segment whose blocks hold `block_events` rows (the last one perhaps fewer).
+    /// A number beyond what a block may hold counts as that.
+    ///
+    /// # Errors
+    /// [`WriteError::Compress`] where zstd has no memory.
+    pub fn new(block_events: usize) -> Result<Self, WriteError> {
+        Ok(Self {
+            block_events: block_events.clamp(1, MAX_ROWS),
+            compressor: compressor()?,
+            bytes: vec![0; HEADER_BYTES],
+            blocks: Vec::new(),
+            open: Columns::default(),
+            last_seq: 0,
+            block_collections: Vec::new(),
+            collections: Vec::new(),
+            numbers: HashMap::new(),
+            dids: HashSet::new(),
+            block_dids: HashSet::new(),
+            most_block_dids: 0,
+        })
+    }
+
+    /// Bytes of the blocks that are complete, and of what waits in the open one.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes.len() + self.open.body_bytes()
+    }
+
+    /// Adds a row, whose seq must be above the one before. `payload_at` means nothing here.
+    ///
+    /// # Errors
+    /// [`WriteError`]; the row is not in the segment then.
+    pub fn push(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
+        if row.seq.0 <= self.last_seq || row.seq.0 >= Seq::LIMIT {
+            return Err(WriteError::SeqOrder { seq: row.seq.0, last: self.last_seq });
+        }
+        if self.open.rows() == 0 {
+            if self.blocks.len() >= MAX_BLOCKS as usize {
+                return Err(WriteError::TooLarge("2^20 blocks"));
+            }
+            if self.bytes() as u64 > MAX_SEGMENT_BYTES / 2 {
+                return Err(WriteError::TooLarge("512 MiB"));
+            }
+        }
+        self.open.push(row)?;
+        self.last_seq = row.seq.0;
+        self.count(row);
+        if self.open.rows() == self.block_events {
+            self.close_block()?;
+        }
+        Ok(())
+    }
+
+    /// Notes who and what a row is of.
+    fn count(&mut self, row: &Row<'_>) {
+        let name = row.kind.sentinel().unwrap_or(row.collection);
+        let number = match self.numbers.get(name) {
+            Some(&number) => number,
+            None => {
+                let number = self.collections.len();
+                self.collections.push(Collection { name: name.to_owned(), event_count: 0 });
+                self.numbers.insert(name.to_owned(), number);
+                number
+            }
+        };
+        if row.kind.sentinel().is_none()
+            && let Some(collection) = self.collections.get_mut(number)
+        {
+            collection.event_count += 1;
+        }
+        if self.block_collections.len() == self.blocks.len() {
+            self.block_collections.push(HashSet::new());
+        }
+        if let Some(block) = self.block_collections.last_mut() {
+            block.insert(number);
+        }
+        for dids in [&mut self.dids, &mut self.block_dids] {
+            if !dids.contains(row.did) {
+                dids.insert(row.did.to_owned());
+            }
+        }
+    }
+
+    fn close_block(&mut self) -> Result<(), WriteError> {
+        let body = self.open.body();
+        let frame = self.compressor.compress(&body)?;
+        let entry = self.open.entry(self.bytes.len() as u64, &frame, &body);
+        self.bytes.extend_from_slice(&(frame.len() as u64).to_le_bytes());
+        self.bytes.extend_from_slice(&frame);
+        self.blocks.push(entry);
+        self.open = Columns::default();
+        self.most_block_dids = self.most_block_dids.max(self.block_dids.len());
+        self.block_dids.clear();
+        Ok(())
+    }
+
+    /// The whole segment.
+    ///
+    /// # Errors
+    /// [`WriteError`].
+    pub fn seal(mut self) -> Result<Vec<u8>, WriteError> {
+        if self.open.rows() > 0 {
+            self.close_block()?;
+        }
+        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
+            return Err(WriteError::Empty);
+        };
+        let times = self.blocks.iter();
+        let earliest = times.clone().map(|block| block.min_witnessed_at_us).min();
+        let latest = times.clone().map(|block| block.max_witnessed_at_us).max();
+        let mut header = Header {
+            block_count: self.blocks.len() as u32,
+            event_count: times.map(|block| block.event_count).sum(),
+            unique_did_count: u32::try_from(self.dids.len()).unwrap_or(u32::MAX),
+            min_seq: first.min_seq,
+            max_seq: last.max_seq,
+            min_witnessed_at_us: earliest.unwrap_or_default(),
+            max_witnessed_at_us: latest.unwrap_or_default(),
+            footer_offset: self.bytes.len() as u64,
+            ..Header::default()
+        };
+        for block in &self.blocks {
+            block.append_to(&mut self.bytes);
+        }
+        header.did_filter_offset = self.bytes.len() as u64;
+        footer::append_filter(self.dids.len(), self.dids.len(), &mut self.bytes);
+        header.block_filters_offset = self.bytes.len() as u64;
+        footer::append_block_filters(self.blocks.len(), self.most_block_dids, &mut self.bytes);
+        header.collection_index_offset = self.bytes.len() as u64;
+        let table = footer::CollectionTable {
+            collections: &self.collections,
+            blocks: &self.block_collections,
+        };
+        table.append_to(&mut self.compressor, &mut self.bytes)?;
+        Ok(sealed(header, self.bytes))
+    }
+}
+
+/// Puts the header in its place, with its checksum.
+fn sealed(mut header: Header, mut bytes: Vec<u8>) -> Vec<u8> {
+    let footer_offset = usize::try_from(header.footer_offset).unwrap_or(bytes.len());
+    let mut hash = Xxh3::new();
+    hash.update(header.to_bytes().get(CHECKED_FROM..).unwrap_or_default());
+    hash.update(bytes.get(footer_offset..).unwrap_or_default());
+    header.checksum = hash.digest();
+    if let Some(place) = bytes.first_chunk_mut::<HEADER_BYTES>() {
+        *place = header.to_bytes();
+    }
+    bytes
+}

@@ -1,0 +1,225 @@
+//! How a segment looks: a page for people, and JSON. Pure.
+
+use std::fmt::Write as _;
+
+use serde::Serialize;
+
+use crate::archive::block::Block;
+use crate::archive::segment::Segment;
+use crate::archive::segment::index::BlockEntry;
+use crate::display::table::Table;
+use crate::display::units::{bytes, count};
+use crate::position::TimeUs;
+
+/// What `--json` prints. The keys are part of the interface.
+pub const JSON_KEYS: &str = "\
+Header, footer and checksum of a segment are checked before anything is printed,
+each block before its events are. A row whose record can't be read is told on
+stderr; the exit code is 1 then.
+
+Keys of --json (*_us are Unix microseconds):
+  size_bytes, checksum, event_count, unique_did_count, min_seq, max_seq,
+  min_witnessed_us, max_witnessed_us,
+  blocks [{offset, frame_bytes, body_bytes, event_count, min_seq, max_seq,
+  min_witnessed_us, max_witnessed_us, collections}],
+  collections [{name, event_count, block_count}]
+and for a single block: frame_bytes, body_bytes, event_count, min_seq, max_seq";
+
+#[derive(Serialize)]
+struct SegmentJson<'a> {
+    size_bytes: u64,
+    checksum: String,
+    event_count: u32,
+    unique_did_count: u32,
+    min_seq: u64,
+    max_seq: u64,
+    min_witnessed_us: i64,
+    max_witnessed_us: i64,
+    blocks: Vec<BlockJson<'a>>,
+    collections: Vec<CollectionJson<'a>>,
+}
+
+#[derive(Serialize)]
+struct BlockJson<'a> {
+    offset: u64,
+    frame_bytes: u32,
+    body_bytes: u32,
+    event_count: u32,
+    min_seq: u64,
+    max_seq: u64,
+    min_witnessed_us: i64,
+    max_witnessed_us: i64,
+    collections: Vec<&'a str>,
+}
+
+#[derive(Serialize)]
+struct CollectionJson<'a> {
+    name: &'a str,
+    event_count: u32,
+    block_count: usize,
+}
+
+/// One JSON object.
+///
+/// # Errors
+/// As `serde_json`, which has none for this.
+pub fn json(segment: &Segment) -> serde_json::Result<String> {
+    let Segment { header, blocks, collections, file_bytes } = segment;
+    let block = |(i, block): (usize, &BlockEntry)| BlockJson {
+        offset: block.offset,
+        frame_bytes: block.frame_bytes,
+        body_bytes: block.body_bytes,
+        event_count: block.event_count,
+        min_seq: block.min_seq,
+        max_seq: block.max_seq,
+        min_witnessed_us: block.min_witnessed_at_us,
+        max_witnessed_us: block.max_witnessed_at_us,
+        collections: collections.of_block(i).map(|collection| &*collection.name).collect(),
+    };
+    let json = SegmentJson {
+        size_bytes: *file_bytes,
+        checksum: header.checksum_text(),
+        event_count: header.event_count,
+        unique_did_count: header.unique_did_count,
+        min_seq: header.min_seq,
+        max_seq: header.max_seq,
+        min_witnessed_us: header.min_witnessed_at_us,
+        max_witnessed_us: header.max_witnessed_at_us,
+        blocks: blocks.iter().enumerate().map(block).collect(),
+        collections: (0..)
+            .zip(collections.all())
+            .map(|(i, collection)| CollectionJson {
+                name: &collection.name,
+                event_count: collection.event_count,
+                block_count: block_count(segment, i),
+            })
+            .collect(),
+    };
+    serde_json::to_string(&json).map(|text| text + "\n")
+}
+
+/// In how many blocks the collection of this number occurs.
+fn block_count(segment: &Segment, collection: usize) -> usize {
+    (0..segment.blocks.len()).filter(|&i| segment.collections.occurs(collection, i)).count()
+}
+
+/// The page.
+#[must_use]
+pub fn text(segment: &Segment) -> String {
+    let Segment { header, blocks, collections, file_bytes } = segment;
+    let frames: u64 = blocks.iter().map(|block| u64::from(block.frame_bytes)).sum();
+    let bodies: u64 = blocks.iter().map(|block| u64::from(block.body_bytes)).sum();
+    let in_blocks: u64 = blocks.iter().map(|block| u64::from(block.event_count)).sum();
+    let mut page = String::new();
+    let mut line = |name: &str, value: String| {
+        let _ = writeln!(page, "{name:<12} {value}");
+    };
+    line("size", format!("{} ({} bytes)", bytes(*file_bytes), count(*file_bytes)));
+    line("checksum", format!("{} (correct)", header.checksum_text()));
+    line("seqs", format!("{} to {}", header.min_seq, header.max_seq));
+    line("witnessed", span(header.min_witnessed_at_us, header.max_witnessed_at_us));
+    line(
+        "events",
+        match u64::from(header.event_count) {
+            events if events == in_blocks => count(events),
+            events => {
+                format!("{} in the header, {} in the blocks", count(events), count(in_blocks))
+            }
+        },
+    );
+    line("accounts", count(header.unique_did_count.into()));
+    line(
+        "blocks",
+        format!(
+            "{}: {}, decompressed {}",
+            count(blocks.len() as u64),
+            bytes(frames),
+            bytes(bodies)
+        ),
+    );
+    line("collections", count(collections.all().len() as u64));
+    format!("{page}\n{}\n{}", block_table(segment), collection_table(segment))
+}
+
+fn block_table(segment: &Segment) -> Table<7> {
+    let titles = ["BLOCK", "OFFSET", "BYTES", "DECOMPRESSED", "EVENTS", "SEQS", "WITNESSED FROM"];
+    let mut table = Table::new(titles);
+    for (i, block) in segment.blocks.iter().enumerate() {
+        table.row([
+            i.to_string(),
+            block.offset.to_string(),
+            count(block.frame_bytes.into()),
+            count(block.body_bytes.into()),
+            count(block.event_count.into()),
+            format!("{} to {}", block.min_seq, block.max_seq),
+            time(block.min_witnessed_at_us),
+        ]);
+    }
+    table
+}
+
+fn collection_table(segment: &Segment) -> Table<3> {
+    let mut table = Table::new(["COLLECTION", "EVENTS", "BLOCKS"]);
+    for (i, collection) in segment.collections.all().iter().enumerate() {
+        // The three names that are none have no count of events.
+        let is_sentinel = collection.name.starts_with('$');
+        let events = if is_sentinel { String::new() } else { count(collection.event_count.into()) };
+        table.row([collection.name.clone(), events, count(block_count(segment, i) as u64)]);
+    }
+    table
+}
+
+fn span(from_us: i64, to_us: i64) -> String {
+    format!("{} to {}", time(from_us), time(to_us))
+}
+
+/// A time, or its bare number before 1970.
+fn time(us: i64) -> String {
+    u64::try_from(us).map_or_else(|_| us.to_string(), |us| TimeUs(us).to_string())
+}
+
+/// A block that stands alone.
+#[derive(Serialize)]
+pub struct OfBlock {
+    frame_bytes: usize,
+    body_bytes: usize,
+    event_count: usize,
+    min_seq: Option<u64>,
+    max_seq: Option<u64>,
+}
+
+impl OfBlock {
+    /// What there is to say of a block.
+    #[must_use]
+    pub fn new(frame_bytes: usize, block: &Block<'_>) -> Self {
+        Self {
+            frame_bytes,
+            body_bytes: block.body_bytes(),
+            event_count: block.len(),
+            min_seq: block.rows().next().map(|row| row.seq.0),
+            max_seq: block.rows().last().map(|row| row.seq.0),
+        }
+    }
+
+    /// One JSON object.
+    ///
+    /// # Errors
+    /// As [`json`].
+    pub fn json(&self) -> serde_json::Result<String> {
+        serde_json::to_string(self).map(|text| text + "\n")
+    }
+
+    /// The page.
+    #[must_use]
+    pub fn text(&self) -> String {
+        let seqs = match (self.min_seq, self.max_seq) {
+            (Some(min), Some(max)) => format!("{min} to {max}"),
+            _ => "none".to_owned(),
+        };
+        let (frame, body) = (bytes(self.frame_bytes as u64), bytes(self.body_bytes as u64));
+        let events = count(self.event_count as u64);
+        format!(
+            "block        {frame}, decompressed {body}\nevents       {events}\nseqs         {seqs}\n"
+        )
+    }
+}

@@ -1,0 +1,158 @@
+//! Answers that end a connection: status, headers and body, in the form of each server. What
+//! is answered to whom is decided elsewhere.
+
+use tokio_tungstenite::tungstenite::Bytes;
+
+use super::chaos::Refusal;
+
+/// An answer that ends the connection.
+#[derive(Debug)]
+pub(super) struct Answer {
+    pub status: &'static str,
+    /// Header lines, each with its line break.
+    pub headers: String,
+    pub body: Bytes,
+    /// The length that the head names, where it is not that of the body: an answer to HEAD,
+    /// or one that breaks off on purpose.
+    pub length: Option<u64>,
+}
+
+/// The errors of an XRPC endpoint (v2 §5, v2-archive §2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Xrpc {
+    InvalidRequest,
+    CursorTooOld,
+    UnknownZstdDictionary,
+    DictionaryNotFound,
+    MethodNotAllowed,
+    MethodNotImplemented,
+    ServiceUnavailable,
+}
+
+impl Xrpc {
+    fn status(self) -> &'static str {
+        match self {
+            Self::InvalidRequest | Self::CursorTooOld | Self::UnknownZstdDictionary => {
+                "400 Bad Request"
+            }
+            Self::DictionaryNotFound => "404 Not Found",
+            Self::MethodNotAllowed => "405 Method Not Allowed",
+            Self::MethodNotImplemented => "501 Not Implemented",
+            Self::ServiceUnavailable => "503 Service Unavailable",
+        }
+    }
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::InvalidRequest => "InvalidRequest",
+            Self::CursorTooOld => "CursorTooOld",
+            Self::UnknownZstdDictionary => "UnknownZstdDictionary",
+            Self::DictionaryNotFound => "DictionaryNotFound",
+            Self::MethodNotAllowed => "MethodNotAllowed",
+            Self::MethodNotImplemented => "MethodNotImplemented",
+            Self::ServiceUnavailable => "ServiceUnavailable",
+        }
+    }
+}
+
+impl Answer {
+    pub(super) fn new(
+        status: &'static str,
+        headers: impl Into<String>,
+        body: impl Into<Bytes>,
+    ) -> Self {
+        Self { status, headers: headers.into(), body: body.into(), length: None }
+    }
+
+    /// One line of text.
+    pub(super) fn text(status: &'static str, line: &str) -> Self {
+        let headers =
+            "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
+        Self::new(status, headers, format!("{line}\n"))
+    }
+
+    pub(super) fn html(status: &'static str, line: &str) -> Self {
+        Self::new(status, "Content-Type: text/html; charset=utf-8\r\n", format!("{line}\n"))
+    }
+
+    pub(super) fn json(status: &'static str, body: String) -> Self {
+        Self::new(status, "Content-Type: application/json\r\n", body)
+    }
+
+    /// An error of an XRPC endpoint.
+    pub(super) fn xrpc(error: Xrpc, message: &str) -> Self {
+        let body = serde_json::json!({ "error": error.name(), "message": message });
+        Self::json(error.status(), body.to_string())
+    }
+
+    pub(super) fn bad_request(line: &str) -> Self {
+        Self::text("400 Bad Request", line)
+    }
+
+    pub(super) fn not_found() -> Self {
+        Self::text("404 Not Found", "404 page not found")
+    }
+
+    pub(super) fn wrong_method() -> Self {
+        Self::new(
+            "405 Method Not Allowed",
+            "Allow: GET\r\nContent-Type: text/plain; charset=utf-8\r\n",
+            "Method Not Allowed\n",
+        )
+    }
+
+    /// Refused on purpose, in words of v1 servers and of proxies.
+    pub(super) fn not_now(refusal: Refusal) -> Self {
+        let answer = match refusal.too_many {
+            true => Self::text("429 Too Many Requests", "too many requests"),
+            false => Self::text("503 Service Unavailable", "service not ready: chaos"),
+        };
+        answer.retry_after(refusal)
+    }
+
+    /// Refused on purpose by a v2 server, or (429) by the proxy in front of it.
+    pub(super) fn not_now_xrpc(refusal: Refusal) -> Self {
+        match refusal.too_many {
+            true => Self::not_now(refusal),
+            false => Self::xrpc(Xrpc::ServiceUnavailable, "service not ready: chaos")
+                .retry_after(refusal),
+        }
+    }
+
+    fn retry_after(self, refusal: Refusal) -> Self {
+        self.with(&format!("Retry-After: {}\r\n", refusal.retry_after_s))
+    }
+
+    /// With further header lines.
+    pub(super) fn with(mut self, headers: &str) -> Self {
+        self.headers.push_str(headers);
+        self
+    }
+
+    /// No more connections are taken.
+    pub(super) fn too_many_connections() -> Self {
+        Self::text("503 Service Unavailable", "service not ready: too many connections")
+    }
+
+    /// The head is longer than is taken.
+    pub(super) fn head_too_long() -> Self {
+        Self::text("431 Request Header Fields Too Large", "request header fields too large")
+    }
+
+    /// Not HTTP/1.1.
+    pub(super) fn malformed() -> Self {
+        Self::bad_request("400 Bad Request")
+    }
+
+    /// As sent, but for the body.
+    pub(super) fn head(&self) -> String {
+        let length = self.length.unwrap_or(self.body.len() as u64);
+        // What an answer says of the connection itself comes first.
+        let close =
+            if self.headers.starts_with("Connection:") { "" } else { "Connection: close\r\n" };
+        format!(
+            "HTTP/1.1 {}\r\n{}{close}Content-Length: {length}\r\n\r\n",
+            self.status, self.headers
+        )
+    }
+}

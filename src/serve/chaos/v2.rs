@@ -1,0 +1,48 @@
+//! Messages of the v2 stream that are no events (v2 §3, §5): the errors that it ends with, and
+//! messages of a later version.
+
+use super::dice::Luck;
+use crate::serve::v2;
+
+/// The error for a client that is too slow; it has got everything up to this seq.
+pub(in crate::serve) fn too_slow(seq: u64) -> String {
+    let message = format!(
+        "reading below the floor rate 250000 events behind the tip; reconnect with cursor={}",
+        seq.saturating_add(1)
+    );
+    v2::error("ConsumerTooSlow", &message)
+}
+
+/// The error of a server whose log can't be read.
+pub(in crate::serve) fn failed() -> String {
+    v2::error("InternalError", "stream read failed; reconnect")
+}
+
+/// A message that nobody knows yet; `before` is a seq that was passed already.
+pub(in crate::serve) fn unknown(luck: Luck, before: u64) -> String {
+    match luck.below(0, 4) {
+        0 => r#"{"$type":"notice","payload":{"$type":"com.example.chaos#notice","text":"chaos"}}"#
+            .to_owned(),
+        1 => format!(
+            r##"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#chaos","did":"did:plc:chaos","seq":{before},"time":"2026-07-04T14:38:08.085434Z"}}}}"##
+        ),
+        2 => r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#chaos"}}"##
+            .to_owned(),
+        _ => v2::info("Chaos", "an advisory of a later version"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_message_is_an_object_with_a_type() {
+        let unknown = (0..50).map(|n| unknown(Luck::of(n), 7));
+        for text in unknown.chain([too_slow(7), failed()]) {
+            let value: serde_json::Value = serde_json::from_str(&text).unwrap();
+            assert!(value["$type"].is_string(), "{text}");
+        }
+        assert!(too_slow(7).contains("cursor=8"));
+    }
+}

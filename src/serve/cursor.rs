@@ -1,0 +1,198 @@
+//! Which event a cursor means, on each kind of server and endpoint
+//! (protocol/jetstream-v1.md §4, v2 §4). Where the playhead is, is `timeline`'s matter.
+
+use tokio::time::Instant;
+
+use super::timeline::Timeline;
+use crate::position::{Seq, ServerKind};
+
+/// Why a cursor was refused.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum BadCursor {
+    NotAnInteger,
+    Negative(i64),
+}
+
+/// Where a cursor of the v2 stream leads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    /// The live tip.
+    Tip,
+    Event(u64),
+    /// A seq below the floor, which is this event.
+    SeqBelow {
+        asked: u64,
+        floor: u64,
+    },
+    /// A time below the floor, which is this event.
+    TimeBelow {
+        floor: u64,
+    },
+}
+
+impl Timeline {
+    /// Where a cursor of `/subscribe` starts. `None` means the live tip, which is what a
+    /// server silently makes of a cursor that lies ahead.
+    pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
+        let value = read(cursor)?;
+        let event = match self.stamps.kind() {
+            ServerKind::V2 => self.resolve_v2(value, now)?,
+            ServerKind::Legacy => self.resolve_legacy(value, now),
+        };
+        let (tip, floor) = (self.tip(now), self.floor(now));
+        Ok(event.filter(|&e| e < tip).map(|e| e.max(floor)))
+    }
+
+    /// Where a cursor of the v2 stream starts: only there is an old one told from others.
+    pub(super) fn place(&self, cursor: &str, now: Instant) -> Result<Place, BadCursor> {
+        let value = read(cursor)?;
+        let Some(event) = self.resolve_v2(value, now)?.filter(|&e| e < self.tip(now)) else {
+            return Ok(Place::Tip);
+        };
+        let floor = self.floor(now);
+        if floor >= self.tip(now) {
+            // Nothing is held for replays: the operator disabled the lookback.
+            return Ok(Place::Tip);
+        }
+        let asked = value.unsigned_abs();
+        if asked < Seq::LIMIT {
+            let too_old = floor > 0 && asked.max(1) < self.stamps.seq(floor);
+            return Ok(if too_old {
+                Place::SeqBelow { asked, floor }
+            } else {
+                Place::Event(event)
+            });
+        }
+        let too_old = self.stamps.first_at(self.recorded_us(asked)) < floor;
+        Ok(if too_old { Place::TimeBelow { floor } } else { Place::Event(event.max(floor)) })
+    }
+
+    /// protocol/jetstream-v1.md §4.1.
+    fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, BadCursor> {
+        let value = u64::try_from(value).map_err(|_| BadCursor::Negative(value))?;
+        if value < Seq::LIMIT {
+            return Ok(Some(self.stamps.first_with_seq(value.max(1))));
+        }
+        let recorded_us = self.recorded_us(value);
+        if recorded_us > self.clock_us(now) {
+            return Ok(None);
+        }
+        // Only sealed segments have an index by time.
+        Ok(Some(self.stamps.first_at(recorded_us).min(self.sealed(now))))
+    }
+
+    /// A served time in the recording's.
+    fn recorded_us(&self, served_us: u64) -> u64 {
+        served_us.saturating_add_signed(self.shift_us().saturating_neg())
+    }
+
+    /// protocol/jetstream-v1.md §4.2.
+    fn resolve_legacy(&self, value: i64, now: Instant) -> Option<u64> {
+        let shift_us = self.shift_us();
+        let clock_us = self.clock_us(now).saturating_add_signed(shift_us);
+        if u64::try_from(value).is_ok_and(|v| v > clock_us) {
+            return None;
+        }
+        // Keys are decimal strings. With as many digits as the keys have, their order is the
+        // order of numbers; otherwise all keys lie on one side, as far as they share a length
+        // and do not start with the same digits.
+        let text = value.to_string();
+        let first_us = self.stamps.latest_us(0).saturating_add_signed(shift_us);
+        if text.len() == first_us.to_string().len() {
+            let value = u64::try_from(value).unwrap_or(0);
+            return Some(self.stamps.first_at(self.recorded_us(value)));
+        }
+        Some(self.first_key_from(&text, self.tip(now)))
+    }
+
+    /// The first of `tip` events whose time, as a decimal string, is not below `text`.
+    fn first_key_from(&self, text: &str, tip: u64) -> u64 {
+        let shift_us = self.shift_us();
+        let (mut low, mut high) = (0, tip);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let key = self.stamps.latest_us(middle).saturating_add_signed(shift_us).to_string();
+            if key.as_str() < text {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        low
+    }
+}
+
+/// Go's integers may carry a plus sign, and so may Rust's.
+fn read(cursor: &str) -> Result<i64, BadCursor> {
+    cursor.parse().map_err(|_| BadCursor::NotAnInteger)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::serve::timeline::tests::{T, timeline};
+
+    #[test]
+    fn v2_reads_small_cursors_as_seqs_and_large_ones_as_times() {
+        let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
+        let resolve = |c: &str| timeline.resolve(c, now);
+        assert_eq!(resolve("0"), Ok(Some(0)));
+        assert_eq!(resolve("7"), Ok(Some(6)));
+        assert_eq!(resolve("20021"), Ok(None));
+        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T + 700_001).to_string()), Ok(Some(8)));
+        assert_eq!(resolve("1000000000000000"), Ok(Some(0)));
+        let in_active_segment = T + 20_007 * 100_000;
+        assert_eq!(resolve(&in_active_segment.to_string()), Ok(Some(20_000)));
+        assert_eq!(resolve(&i64::MAX.to_string()), Ok(None));
+        assert_eq!(resolve("-1"), Err(BadCursor::Negative(-1)));
+        for bad in ["x", "1.5", " 1", "9223372036854775808"] {
+            assert_eq!(resolve(bad), Err(BadCursor::NotAnInteger), "{bad}");
+        }
+    }
+
+    #[test]
+    fn the_v2_stream_tells_old_cursors_from_others() {
+        let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
+        let place = |timeline: &Timeline, c: u64| timeline.place(&c.to_string(), now).unwrap();
+        assert_eq!(place(&timeline, 0), Place::Event(0));
+        let timeline = timeline.holding(50);
+        assert_eq!(place(&timeline, 0), Place::SeqBelow { asked: 0, floor: 19_970 });
+        assert_eq!(place(&timeline, 19_970), Place::SeqBelow { asked: 19_970, floor: 19_970 });
+        assert_eq!(place(&timeline, 19_971), Place::Event(19_970));
+        assert_eq!(place(&timeline, 20_021), Place::Tip);
+        let at = |event: u64| T + event * 100_000;
+        assert_eq!(place(&timeline, at(19_969)), Place::TimeBelow { floor: 19_970 });
+        assert_eq!(place(&timeline, at(19_970)), Place::Event(19_970));
+        assert_eq!(place(&timeline, at(20_010)), Place::Event(20_000), "coarse");
+        assert_eq!(place(&timeline, at(30_000)), Place::Tip);
+    }
+
+    #[test]
+    fn retention_ends_at_the_start_of_a_segment_and_never_above_what_is_sealed() {
+        let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
+        for (events, floor) in
+            [(30_000, 0), (15_000, 0), (10_020, 10_000), (20, 20_000), (3, 20_000)]
+        {
+            let (timeline, _) = self::timeline(ServerKind::V2, 20_020, "max", false);
+            assert_eq!(timeline.retaining(events).floor(now), floor, "{events}");
+        }
+        let without = timeline.retaining(0);
+        assert_eq!(without.place("5", now), Ok(Place::Tip));
+    }
+
+    #[test]
+    fn legacy_compares_short_cursors_as_strings() {
+        let (timeline, now) = timeline(ServerKind::Legacy, 20, "max", false);
+        let resolve = |c: &str| timeline.resolve(c, now);
+        assert_eq!(resolve(&(T + 700_000).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T + 699_999).to_string()), Ok(Some(7)));
+        assert_eq!(resolve(&(T - 1).to_string()), Ok(Some(0)));
+        assert_eq!(resolve(&(T + 3_000_000).to_string()), Ok(None));
+        // "12345" is below every key "1783…"; "2" is above all of them.
+        assert_eq!(resolve("12345"), Ok(Some(0)));
+        assert_eq!(resolve("2"), Ok(None));
+        assert_eq!(resolve("-5"), Ok(Some(0)));
+        assert_eq!(resolve("soon"), Err(BadCursor::NotAnInteger));
+    }
+}

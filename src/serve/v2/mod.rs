@@ -1,0 +1,49 @@
+//! What a v2 server has under `/xrpc/`: the native stream and the dictionary of its
+//! compression (protocol/jetstream-v2.md; "v2 §" is a section of that document).
+//!
+//! Decides about requests and makes frames; sockets are `connection`'s.
+
+mod dictionary;
+mod frame;
+mod subscribe;
+mod wanted;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::answer::{Answer, Xrpc};
+use super::head::Head;
+use super::subscription::Subscription;
+
+pub(super) use frame::{error, info, message};
+pub(super) use wanted::Wanted;
+
+/// Where XRPC methods lie.
+pub(super) const XRPC: &str = "/xrpc/";
+/// The subprotocol of the stream (v2 §1).
+pub(super) const SUBPROTOCOL: &str = "xrpc.v1.json";
+
+/// Decides a request for an XRPC method.
+pub(super) fn decide(
+    method: &str,
+    head: &Head,
+    connection: u64,
+    shared: &Shared,
+    now: Instant,
+) -> Result<Subscription, Answer> {
+    match method {
+        "network.bsky.jetstream.subscribeEvents" => {
+            subscribe::decide(head, connection, shared, now)
+        }
+        "network.bsky.jetstream.getZstdDictionary" => Err(match head.method.as_str() {
+            "GET" | "HEAD" => dictionary::answer(head, shared),
+            _ => wrong_method("GET, HEAD"),
+        }),
+        _ => Err(Answer::xrpc(Xrpc::MethodNotImplemented, "method not implemented")),
+    }
+}
+
+fn wrong_method(allowed: &str) -> Answer {
+    Answer::xrpc(Xrpc::MethodNotAllowed, "method not allowed")
+        .with(&format!("Allow: {allowed}\r\n"))
+}

@@ -1,0 +1,149 @@
+//! The request for the v2 stream: its parameters and refusals, in the server's order of
+//! checks (v2 §1, §2, §4, §5): readiness, query syntax, compression, filters, cursor,
+//! handshake.
+
+use std::sync::Arc;
+
+use tokio::time::Instant;
+
+use super::{SUBPROTOCOL, Wanted, dictionary, frame};
+use crate::position::ServerKind;
+use crate::serve::Shared;
+use crate::serve::answer::{Answer, Xrpc};
+use crate::serve::cursor::Place;
+use crate::serve::dictionary::Dictionary;
+use crate::serve::handshake;
+use crate::serve::head::Head;
+use crate::serve::query::Query;
+use crate::serve::request::wall_us;
+use crate::serve::subscription::{From, Protocol, Subscription, Wants};
+
+/// What only `/subscribe` takes.
+const V1_FILTERS: [&str; 3] = ["wantedDids", "wantedCollections", "requireHello"];
+
+/// Decides a request for the stream.
+pub(super) fn decide(
+    head: &Head,
+    connection: u64,
+    shared: &Shared,
+    now: Instant,
+) -> Result<Subscription, Answer> {
+    let chaos = shared.chaos.as_ref();
+    if let Some(refusal) = chaos.and_then(|c| c.refusal(connection)) {
+        return Err(Answer::not_now_xrpc(refusal));
+    }
+    let query = Query::parse(&head.query, ServerKind::V2)
+        .map_err(|_| bad_request("invalid query string"))?;
+    let dictionary = compression(head, &query, connection, shared)?;
+    let wanted = wanted(&query)?;
+    let accept_key = handshake::accept_key(head, ServerKind::V2);
+    if accept_key.is_ok() {
+        // As on `/subscribe`: only a client moves the playhead.
+        shared.timeline.start(now, wall_us());
+    }
+    let (from, first) = start(query.first("cursor"), shared, now)?;
+    let accept_key = accept_key?;
+    let mut echo =
+        head.has_exact_token("Sec-WebSocket-Protocol", SUBPROTOCOL).then_some(SUBPROTOCOL);
+    if let Some(chaos) = chaos {
+        if let Some(changed) = chaos.echo(connection) {
+            echo = changed;
+        }
+        if dictionary.is_some() {
+            chaos.compressed();
+        }
+    }
+    Ok(Subscription {
+        wants: Wants::V2(wanted),
+        from,
+        dictionary,
+        protocol: Protocol::V2 { echo, first },
+        require_hello: false,
+        accept_key,
+    })
+}
+
+fn bad_request(message: &str) -> Answer {
+    Answer::xrpc(Xrpc::InvalidRequest, &format!("subscribe: {message}"))
+}
+
+/// v2 §6.
+fn compression(
+    head: &Head,
+    query: &Query,
+    connection: u64,
+    shared: &Shared,
+) -> Result<Option<Arc<Dictionary>>, Answer> {
+    let with_v1s = query.first("compress") == Some("true")
+        || head.header("Socket-Encoding").any(|v| v.contains("zstd"));
+    if with_v1s {
+        return Err(bad_request(
+            "compress and Socket-Encoding belong to /subscribe: use zstdDictionary",
+        ));
+    }
+    let Some(text) = query.first("zstdDictionary").filter(|text| !text.is_empty()) else {
+        return Ok(None);
+    };
+    let asked = dictionary::read_id(text)
+        .ok_or_else(|| bad_request(&format!("invalid zstdDictionary: {text:?}")))?;
+    let current = shared
+        .v2_dictionary()
+        .ok_or_else(|| Answer::xrpc(Xrpc::UnknownZstdDictionary, dictionary::NONE))?;
+    let denied = shared.chaos.as_ref().is_some_and(|chaos| chaos.denies_dictionary(connection));
+    if asked != u64::from(current.id()) || denied {
+        let message = dictionary::unknown(asked, current.id());
+        return Err(Answer::xrpc(Xrpc::UnknownZstdDictionary, &message));
+    }
+    Ok(Some(current))
+}
+
+/// v2 §2.
+fn wanted(query: &Query) -> Result<Wanted, Answer> {
+    if let Some(name) = V1_FILTERS.into_iter().find(|name| query.first(name).is_some()) {
+        return Err(bad_request(&format!(
+            "{name} belongs to /subscribe: use kinds, dids and collections"
+        )));
+    }
+    let (kinds, dids) = (query.all("kinds"), query.all("dids"));
+    let mut wanted = Wanted::from_lists(&kinds, &dids, &query.all("collections"))
+        .map_err(|text| bad_request(&format!("invalid options: {text}")))?;
+    wanted.max_message_bytes = match query.all("maxMessageSizeBytes").as_slice() {
+        [] => 0,
+        [size] if size.bytes().all(|b| b.is_ascii_digit()) => size
+            .parse()
+            .map_err(|_| bad_request(&format!("invalid maxMessageSizeBytes: {size:?}")))?,
+        [size] => return Err(bad_request(&format!("invalid maxMessageSizeBytes: {size:?}"))),
+        _ => return Err(bad_request("maxMessageSizeBytes is given more than once")),
+    };
+    Ok(wanted)
+}
+
+/// v2 §4: where the stream starts, and the frame that comes first.
+fn start(
+    cursor: Option<&str>,
+    shared: &Shared,
+    now: Instant,
+) -> Result<(From, Option<String>), Answer> {
+    let Some(cursor) = cursor.filter(|c| !c.is_empty()) else {
+        return Ok((From::Live, None));
+    };
+    let place = shared.timeline.place(cursor, now);
+    match place.map_err(|_| bad_request(&format!("invalid cursor: {cursor:?}")))? {
+        Place::Tip => Ok((From::Tip, None)),
+        Place::Event(event) => Ok((From::Event(event), None)),
+        Place::SeqBelow { asked, floor } => {
+            let floor = shared.timeline.stamps.seq(floor);
+            let message = format!(
+                "subscribe: cursor too old: cursor {asked} below lookback floor {floor}; \
+                 re-backfill from your last seq"
+            );
+            Err(Answer::xrpc(Xrpc::CursorTooOld, &message))
+        }
+        Place::TimeBelow { floor } => {
+            let seq = shared.timeline.stamps.seq(floor);
+            let message =
+                format!("requested timestamp cursor below retention floor; starting at seq {seq}");
+            Ok((From::Event(floor), Some(frame::info("OutdatedCursor", &message))))
+        }
+    }
+}

@@ -1,0 +1,137 @@
+//! The filters of the v2 stream, and what is refused in them (v2 §2). Filters of `/subscribe`
+//! have other rules (`serve::wanted`).
+
+use std::collections::HashSet;
+
+use crate::event::header::{self, Kind};
+use crate::filter::{Collections, check_did};
+
+const KINDS: [&str; 4] = ["commit", "identity", "account", "sync"];
+/// The limits count raw values, duplicates included.
+const MAX_KINDS: usize = 4;
+const MAX_DIDS: usize = 10_000;
+const MAX_COLLECTIONS: usize = 100;
+
+/// The filters of one connection.
+#[derive(Clone, Debug, Default)]
+pub(in crate::serve) struct Wanted {
+    kinds: Vec<&'static str>,
+    dids: HashSet<String>,
+    collections: Collections,
+    /// 0: no limit.
+    pub max_message_bytes: u32,
+}
+
+impl Wanted {
+    /// The filters of lists of raw values; an empty list lets all through.
+    ///
+    /// # Errors
+    /// The text of a 400.
+    pub(in crate::serve) fn from_lists(
+        kinds: &[String],
+        dids: &[String],
+        collections: &[String],
+    ) -> Result<Self, String> {
+        too_many("kinds", kinds.len(), MAX_KINDS)?;
+        too_many("dids", dids.len(), MAX_DIDS)?;
+        too_many("collections", collections.len(), MAX_COLLECTIONS)?;
+        let mut wanted = Self::default();
+        for kind in kinds {
+            let known = KINDS.into_iter().find(|k| k == kind);
+            wanted.kinds.push(known.ok_or_else(|| {
+                format!("invalid kind: {kind:?}: expected commit, identity, account or sync")
+            })?);
+        }
+        for did in dids {
+            check_did(did).map_err(|_| format!("invalid DID: {did:?}"))?;
+            wanted.dids.insert(did.clone());
+        }
+        for collection in collections {
+            // `PREFIX.*` where `PREFIX.x` is an NSID: two labels at least.
+            let is_short = collection.strip_suffix(".*").is_some_and(|p| !p.contains('.'));
+            let added = wanted.collections.add(collection);
+            if is_short || added.is_err() {
+                return Err(format!("invalid collection: {collection:?}"));
+            }
+        }
+        if !wanted.collections.is_empty() && !wanted.wants_kind("commit") {
+            return Err("collections restrict commits, but kinds does not include commit".into());
+        }
+        Ok(wanted)
+    }
+
+    fn wants_kind(&self, kind: &str) -> bool {
+        self.kinds.is_empty() || self.kinds.contains(&kind)
+    }
+
+    /// Whether an event passes, by anything but its size.
+    pub(in crate::serve) fn lets_through(&self, line: &[u8]) -> bool {
+        if self.kinds.is_empty() && self.dids.is_empty() && self.collections.is_empty() {
+            return true;
+        }
+        // Lines were checked when the recording was read.
+        let Ok(header) = header::parse(line) else { return true };
+        if !self.wants_kind(&header.kind_text)
+            || !(self.dids.is_empty() || self.dids.contains(&*header.did))
+        {
+            return false;
+        }
+        let collection = header.commit.as_ref().map_or("", |commit| &*commit.collection);
+        header.kind != Kind::Commit || self.collections.matches(collection)
+    }
+}
+
+fn too_many(name: &str, count: usize, most: usize) -> Result<(), String> {
+    if count > most { Err(format!("too many {name}: {count} > {most}")) } else { Ok(()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
+    const SYNC: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"sync","sync":{}}"#;
+
+    fn wanted(kinds: &[&str], dids: &[&str], collections: &[&str]) -> Result<Wanted, String> {
+        let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
+        Wanted::from_lists(&owned(kinds), &owned(dids), &owned(collections))
+    }
+
+    #[test]
+    fn kinds_and_dids_restrict_all_and_collections_commits_only() {
+        for (kinds, dids, collections, like, sync) in [
+            (&[][..], &[][..], &[][..], true, true),
+            (&["commit"], &[], &[], true, false),
+            (&["sync", "identity"], &[], &[], false, true),
+            (&[], &["did:plc:b"], &[], false, true),
+            (&[], &[], &["app.bsky.feed.post"], false, true),
+            (&[], &[], &["app.bsky.*"], true, true),
+            (&["commit"], &[], &["app.bsky.feed.post"], false, false),
+            (&["commit"], &["did:plc:a"], &["app.bsky.feed.like"], true, false),
+        ] {
+            let wanted = wanted(kinds, dids, collections).unwrap();
+            let passed = (wanted.lets_through(LIKE), wanted.lets_through(SYNC));
+            assert_eq!(passed, (like, sync), "{wanted:?}");
+        }
+    }
+
+    #[test]
+    fn limits_count_duplicates_and_bad_values_are_named() {
+        assert!(wanted(&["commit"; 4], &["did:plc:a"; 10_000], &["app.bsky.x"; 100]).is_ok());
+        for (kinds, dids, collections, words) in [
+            (&["commit"; 5][..], &[][..], &[][..], "too many kinds: 5 > 4"),
+            (&[], &["did:plc:a"; 10_001], &[], "too many dids: 10001 > 10000"),
+            (&[], &[], &["app.bsky.x"; 101], "too many collections: 101 > 100"),
+            (&["commits"], &[], &[], "invalid kind: \"commits\""),
+            (&[""], &[], &[], "invalid kind: \"\""),
+            (&[], &["bob"], &[], "invalid DID: \"bob\""),
+            (&[], &[], &["app.*"], "invalid collection: \"app.*\""),
+            (&[], &[], &[".*"], "invalid collection: \".*\""),
+            (&[], &[], &["app.bsky.fo*"], "invalid collection"),
+            (&["sync"], &[], &["app.bsky.*"], "does not include commit"),
+        ] {
+            let text = wanted(kinds, dids, collections).unwrap_err();
+            assert!(text.contains(words), "{text}");
+        }
+    }
+}

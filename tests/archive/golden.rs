@@ -1,0 +1,156 @@
+//! The golden files of the protocol's documents, through the built binary.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use skytail::archive::block::BlockDecoder;
+use skytail::archive::cid::record_cid;
+use skytail::archive::segment::Segment;
+
+use crate::support::{Scratch, at_home, shared};
+
+/// `skytail inspect` with these flags.
+pub fn inspect(flags: &[&str], file: &Path) -> Output {
+    let home = Scratch::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, &home.path("."));
+    command.arg("inspect").args(flags).arg(file).output().unwrap()
+}
+
+/// A golden file and what is expected of its rows; `None` where this machine has none.
+fn golden(name: &str, expected: &str) -> Option<(std::path::PathBuf, Vec<Value>)> {
+    let path = shared(name)?;
+    let text = std::fs::read_to_string(shared(expected)?).unwrap();
+    Some((path, text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()))
+}
+
+/// The event that a row should become; `None` where its record can't be read.
+fn event(row: &Value) -> Option<Value> {
+    let time = |name: &str| row[name].as_i64().unwrap();
+    let time_us = if time("indexed_at") == 0 { time("witnessed_at") } else { time("indexed_at") };
+    let operation = match row["kind"].as_u64().unwrap() {
+        1 | 7 => "create",
+        2 => "update",
+        3 => "delete",
+        _ => return None,
+    };
+    let mut commit = serde_json::json!({
+        "rev": row["rev"],
+        "operation": operation,
+        "collection": row["collection"],
+        "rkey": row["rkey"],
+    });
+    if operation != "delete" {
+        commit["record"] = row.get("record")?.clone();
+        commit["cid"] = row["cid"].clone();
+    }
+    Some(serde_json::json!({
+        "did": row["did"],
+        "time_us": time_us,
+        "cursor": row["seq"],
+        "kind": "commit",
+        "commit": commit,
+    }))
+}
+
+/// Holds the events of a file against its rows.
+fn agrees(name: &str, expected: &str) {
+    let Some((path, rows)) = golden(name, expected) else { return };
+    let output = inspect(&["--events"], &path);
+    let events: Vec<Value> = String::from_utf8(output.stdout)
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    let wanted: Vec<Value> = rows.iter().filter_map(event).collect();
+    assert_eq!(events, wanted);
+    let stderr = String::from_utf8(output.stderr).unwrap();
+    let failed: Vec<&Value> = rows.iter().filter(|row| event(row).is_none()).collect();
+    for row in &failed {
+        assert!(stderr.contains(&format!("seq {}: ", row["seq"])), "{stderr}");
+    }
+    assert_eq!(stderr.lines().count(), if failed.is_empty() { 0 } else { failed.len() + 1 });
+    assert_eq!(output.status.code(), Some(i32::from(!failed.is_empty())), "{stderr}");
+}
+
+#[test]
+fn the_corpus_segment_gives_every_row_with_its_record_and_cid() {
+    agrees("golden_corpus_segment.jss", "golden_corpus_segment.expected.jsonl");
+}
+
+#[test]
+fn a_segment_whose_records_are_broken_is_read_and_its_rows_are_reported() {
+    agrees("golden_seal.bin", "golden_seal.expected.jsonl");
+}
+
+#[test]
+fn an_older_segment_with_large_filters_is_read() {
+    agrees("legacy_fixed4096_blooms.jss", "legacy_fixed4096_blooms.expected.jsonl");
+}
+
+#[test]
+fn a_bare_block_is_read() {
+    agrees("golden_block.bin", "golden_block.expected.jsonl");
+}
+
+#[test]
+fn every_column_of_the_golden_rows_is_what_is_expected() {
+    for (name, expected) in [
+        ("golden_corpus_segment.jss", "golden_corpus_segment.expected.jsonl"),
+        ("golden_seal.bin", "golden_seal.expected.jsonl"),
+        ("legacy_fixed4096_blooms.jss", "legacy_fixed4096_blooms.expected.jsonl"),
+    ] {
+        let Some((path, rows)) = golden(name, expected) else { return };
+        let bytes = std::fs::read(path).unwrap();
+        let segment = Segment::parse(&bytes).unwrap();
+        let mut rows = rows.iter();
+        let mut decoder = BlockDecoder::new().unwrap();
+        for i in 0..segment.blocks.len() {
+            let frame = segment.frame(&bytes, i).unwrap();
+            for row in segment.decode(i, frame, &mut decoder).unwrap().rows() {
+                let wanted = rows.next().unwrap();
+                let found = serde_json::json!({
+                    "block": i,
+                    "seq": row.seq.0,
+                    "witnessed_at": row.witnessed_at_us,
+                    "indexed_at": row.indexed_at_us,
+                    "kind": row.kind as u8,
+                    "did": row.did,
+                    "collection": row.collection,
+                    "rkey": row.rkey,
+                    "rev": row.rev,
+                    "payload_len": row.payload.len(),
+                    "cid": record_cid(row.payload),
+                });
+                for (name, value) in found.as_object().unwrap() {
+                    assert_eq!(&wanted[name], value, "{name} of {wanted}");
+                }
+            }
+        }
+        assert!(rows.next().is_none());
+    }
+}
+
+#[test]
+fn the_cids_are_those_of_the_repository_that_the_segment_came_from() {
+    let (Some((_, rows)), Some(list)) = (
+        golden("golden_corpus_segment.jss", "golden_corpus_segment.expected.jsonl"),
+        shared("car_expected_records.tsv"),
+    ) else {
+        return;
+    };
+    let list = std::fs::read_to_string(list).unwrap();
+    let cids: HashMap<&str, &str> = list.lines().filter_map(|line| line.split_once('\t')).collect();
+    let path = shared("golden_corpus_segment.jss").unwrap();
+    let output = String::from_utf8(inspect(&["--events"], &path).stdout).unwrap();
+    assert_eq!(output.lines().count(), rows.len());
+    for line in output.lines() {
+        let event: Value = serde_json::from_str(line).unwrap();
+        let commit = &event["commit"];
+        let text = |name: &str| commit[name].as_str().unwrap();
+        let key = format!("{}/{}", text("collection"), text("rkey"));
+        assert_eq!(cids.get(&*key), Some(&text("cid")), "{key}");
+    }
+}
