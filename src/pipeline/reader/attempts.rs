@@ -192,6 +192,10 @@ impl Reader {
             let is_first = !attempts.not_v2.get(attempts.endpoint).copied().unwrap_or(true);
             attempts.mark(|a| &mut a.not_v2);
             if is_first {
+                if !attempts.any_success {
+                    // Nothing of its stream was ours yet.
+                    attempts.live_since = None;
+                }
                 tracing::warn!(%server, "{error}; asking it for v1");
                 return Ok(Duration::ZERO);
             }

@@ -129,11 +129,8 @@ impl Dictionaries {
     /// # Errors
     /// [`DictionaryTrouble`], as for [`Dictionaries::of`].
     pub async fn instead_of(&self, refused: u32, message: &str, way: Way<'_>) -> Found {
-        let named = named_id(message);
-        if named == Some(refused) {
-            self.know(way.endpoint, Server::Plain);
-            return Err(DictionaryTrouble::SameAgain(refused));
-        }
+        // The number of the refused one says nothing: it may only be repeated there.
+        let named = named_id(message).filter(|id| *id != refused);
         let cached = named.and_then(|id| self.cache.load(id)).map(Arc::new);
         let dictionary = match cached {
             Some(cached) => cached,
