@@ -102,6 +102,13 @@ impl ConnectError {
         self.xrpc_name() == Some("CursorTooOld")
     }
 
+    /// Whether the server picked a subprotocol that was not offered. A server that has worked
+    /// before may do better the next time.
+    #[must_use]
+    pub fn is_wrong_echo(&self) -> bool {
+        matches!(self, Self::Handshake { source: HandshakeError::Subprotocol { .. }, .. })
+    }
+
     /// The name of the server's own error, where it has one.
     fn xrpc_name(&self) -> Option<&str> {
         match self {

@@ -165,7 +165,9 @@ impl Reader {
                 self.was_beyond(&error, attempts);
                 Ok(Duration::ZERO)
             }
-            Ended::Connect(error) if error.is_permanent() => {
+            Ended::Connect(error)
+                if error.is_permanent() && !(error.is_wrong_echo() && attempts.any_success) =>
+            {
                 attempts.mark(|a| &mut a.refusing);
                 if attempts.refusing.iter().all(|refuses| *refuses) {
                     return Err(ReadError::Refused(error));
