@@ -185,7 +185,8 @@ mod tests {
         )) {
             let text: String = text.into_iter().collect();
             let json = string(&text);
-            prop_assert!(!json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']));
+            let is_escaped = !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']);
+            prop_assert!(is_escaped, "{}", json);
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
         }
 

@@ -47,7 +47,16 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   unknown=N       a message of a later version
   echo=N          one in N handshakes echoes a wrong subprotocol, or none
   rotate=N        the dictionary gets another id after N compressed connections
-  deny=N          one in N connections is denied the current dictionary";
+  deny=N          one in N connections is denied the current dictionary
+ The archive only; N requests of one thing, on average
+  page=N          pages of a plan have N entries
+  stuck=N         a plan gets no further
+  throttle=N[:DUR]  429 or 503, to retry after DUR [1s]
+  missing=N       a segment is not found
+  rewrite=N       a segment gets other bytes, and another checksum
+  norange=N       a download comes whole, whatever Range asks for
+  truncate=N      a download breaks off
+  corrupt=N       a block is damaged";
 
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;

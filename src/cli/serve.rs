@@ -2,7 +2,7 @@
 
 use std::io::Write as _;
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use clap::ValueEnum;
@@ -54,9 +54,16 @@ pub struct ServeArgs {
     /// the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]
     #[arg(long, value_name = "N")]
     retention_events: Option<u64>,
-    /// Events in a segment of a v2 server's log
+    /// Events in a segment of a v2 server's log. The archive has all segments but the newest,
+    /// which is not full yet
     #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_SEGMENT_EVENTS, value_parser = clap::value_parser!(u64).range(1..))]
     archive_segment_events: u64,
+    /// Events in a block of the archive
+    #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_BLOCK_EVENTS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
+    archive_block_events: u64,
+    /// Demand the key in this file of the archive's clients: Authorization: Bearer KEY
+    #[arg(long, value_name = "FILE")]
+    api_key_file: Option<PathBuf>,
     /// Close connections at the end of the recording instead of leaving them silent
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
@@ -93,6 +100,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         v2_zstd: v2_dictionary(&args)?,
         retention_events: args.retention_events,
         segment_events: args.archive_segment_events,
+        block_events: usize::try_from(args.archive_block_events).unwrap_or(usize::MAX),
+        api_key: args.api_key_file.as_deref().map(read_key).transpose()?,
         chaos: args.chaos,
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
@@ -136,6 +145,19 @@ fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDic
     }
     let found = dictionary::find(args.zstd_dictionary.as_deref())?;
     Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
+}
+
+/// The one line of a file with a key.
+fn read_key(path: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("--api-key-file {}", path.display()))?;
+    match text.trim() {
+        "" => anyhow::bail!("--api-key-file {}: the file holds no key", path.display()),
+        key if key.contains(char::is_whitespace) => {
+            anyhow::bail!("--api-key-file {}: a key is one word on one line", path.display())
+        }
+        key => Ok(key.to_owned()),
+    }
 }
 
 fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {

@@ -24,8 +24,13 @@ pub(super) enum Xrpc {
     CursorTooOld,
     UnknownZstdDictionary,
     DictionaryNotFound,
+    SegmentNotFound,
+    BlockNotFound,
+    AuthenticationRequired,
     MethodNotAllowed,
     MethodNotImplemented,
+    TooLarge,
+    RateLimitExceeded,
     ServiceUnavailable,
 }
 
@@ -35,7 +40,12 @@ impl Xrpc {
             Self::InvalidRequest | Self::CursorTooOld | Self::UnknownZstdDictionary => {
                 "400 Bad Request"
             }
-            Self::DictionaryNotFound => "404 Not Found",
+            Self::AuthenticationRequired => "401 Unauthorized",
+            Self::DictionaryNotFound | Self::SegmentNotFound | Self::BlockNotFound => {
+                "404 Not Found"
+            }
+            Self::TooLarge => "413 Content Too Large",
+            Self::RateLimitExceeded => "429 Too Many Requests",
             Self::MethodNotAllowed => "405 Method Not Allowed",
             Self::MethodNotImplemented => "501 Not Implemented",
             Self::ServiceUnavailable => "503 Service Unavailable",
@@ -48,6 +58,11 @@ impl Xrpc {
             Self::CursorTooOld => "CursorTooOld",
             Self::UnknownZstdDictionary => "UnknownZstdDictionary",
             Self::DictionaryNotFound => "DictionaryNotFound",
+            Self::SegmentNotFound => "SegmentNotFound",
+            Self::BlockNotFound => "BlockNotFound",
+            Self::AuthenticationRequired => "AuthenticationRequired",
+            Self::TooLarge => "TooLarge",
+            Self::RateLimitExceeded => "RateLimitExceeded",
             Self::MethodNotAllowed => "MethodNotAllowed",
             Self::MethodNotImplemented => "MethodNotImplemented",
             Self::ServiceUnavailable => "ServiceUnavailable",
@@ -99,6 +114,17 @@ impl Answer {
             "Allow: GET\r\nContent-Type: text/plain; charset=utf-8\r\n",
             "Method Not Allowed\n",
         )
+    }
+
+    /// The same for an XRPC endpoint.
+    pub(super) fn wrong_xrpc_method(allowed: &str) -> Self {
+        let answer = Self::xrpc(Xrpc::MethodNotAllowed, "method not allowed");
+        answer.with(&format!("Allow: {allowed}\r\n"))
+    }
+
+    /// A body of unknown length is not read.
+    pub(super) fn length_required() -> Self {
+        Self::text("411 Length Required", "send a Content-Length")
     }
 
     /// Refused on purpose, in words of v1 servers and of proxies.

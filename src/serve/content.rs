@@ -31,6 +31,21 @@ enum Asked {
 impl Content {
     /// The answer to a GET or HEAD.
     pub(super) fn answer(self, head: &Head) -> Answer {
+        self.part(head).0
+    }
+
+    /// The same, and which of the bytes it has.
+    pub(super) fn part(self, head: &Head) -> (Answer, Range<usize>) {
+        let asked = self.asked(head);
+        self.give(asked, head)
+    }
+
+    /// The answer of a server that does not know of ranges.
+    pub(super) fn whole(self, head: &Head) -> (Answer, Range<usize>) {
+        self.give(Asked::Whole, head)
+    }
+
+    fn give(self, asked: Asked, head: &Head) -> (Answer, Range<usize>) {
         let mut headers = format!(
             "Content-Type: application/octet-stream\r\nETag: {}\r\nAccept-Ranges: bytes\r\n{}",
             self.etag, self.headers
@@ -39,26 +54,28 @@ impl Content {
             headers.push_str(&format!("Last-Modified: {}\r\n", self.last_modified));
         }
         if self.is_known(head) {
-            return Answer::new("304 Not Modified", headers, Bytes::new());
+            return (Answer::new("304 Not Modified", headers, Bytes::new()), 0..0);
         }
         let length = self.body.len();
-        let answer = match self.asked(head) {
-            Asked::Whole => Answer::new("200 OK", headers, self.body),
+        let (answer, given) = match asked {
+            Asked::Whole => (Answer::new("200 OK", headers, self.body), 0..length),
             Asked::Part(part) => {
                 let (first, last) = (part.start, part.end.saturating_sub(1));
                 headers.push_str(&format!("Content-Range: bytes {first}-{last}/{length}\r\n"));
-                Answer::new("206 Partial Content", headers, self.body.slice(part))
+                let body = self.body.slice(part.clone());
+                (Answer::new("206 Partial Content", headers, body), part)
             }
             Asked::Unsatisfiable => {
                 let headers = format!("Content-Range: bytes */{length}\r\n");
-                Answer::text("416 Range Not Satisfiable", "invalid range").with(&headers)
+                let answer = Answer::text("416 Range Not Satisfiable", "invalid range");
+                (answer.with(&headers), 0..0)
             }
         };
         if head.method == "HEAD" {
             let length = Some(answer.body.len() as u64);
-            return Answer { body: Bytes::new(), length, ..answer };
+            return (Answer { body: Bytes::new(), length, ..answer }, 0..0);
         }
-        answer
+        (answer, given)
     }
 
     /// Whether the client has it already.

@@ -165,6 +165,7 @@ fn until(timeline: &Timeline, event: u64) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::serve::archive::{Archive, Shelf};
     use crate::serve::demo;
     use crate::serve::dictionary::Dictionaries;
     use crate::serve::stamps::Stamps;
@@ -183,7 +184,9 @@ mod tests {
         let start = Instant::now();
         timeline.start(start, 0);
         let dictionaries = Dictionaries::default();
-        let shared = Shared { timeline, limits, at_end: AtEnd::Close, dictionaries, chaos: None };
+        let archive = Archive { block_events: 100, api_key: None, shelf: Shelf::default() };
+        let at_end = AtEnd::Close;
+        let shared = Shared { timeline, limits, at_end, dictionaries, archive, chaos: None };
         (shared, start + played)
     }
 

@@ -2,7 +2,7 @@
 //!
 //! Knows HTTP/1.1's form and nothing of paths, parameters or Jetstream.
 
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 /// Longest request head, in bytes: what v2's HTTP stack takes (protocol/jetstream-v1.md §3),
 /// enough for 10 000 DIDs in the URL.
@@ -11,7 +11,7 @@ pub(super) const MAX_HEAD_BYTES: usize = 1 << 20;
 const MAX_HEADERS: usize = 100;
 const READ_BYTES: usize = 8 * 1024;
 
-/// A request without a body.
+/// A request, its body aside.
 #[derive(Debug, Default)]
 pub(super) struct Head {
     pub method: String,
@@ -32,7 +32,48 @@ pub(super) enum BadHead {
     Malformed,
 }
 
+/// Why there is no body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum BadBody {
+    /// The client went away.
+    Gone,
+    TooLong,
+    /// Sent in chunks, which is not read here.
+    Unsized,
+}
+
 impl Head {
+    /// Reads the body behind this head, of at most `most` bytes; an empty one where the head
+    /// announces none.
+    pub(super) async fn read_body(
+        &mut self,
+        stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
+        most: usize,
+    ) -> Result<Vec<u8>, BadBody> {
+        if self.header("Transfer-Encoding").next().is_some() {
+            return Err(BadBody::Unsized);
+        }
+        let length = match self.header("Content-Length").next().map(str::trim) {
+            None => 0,
+            Some(text) => text.parse().map_err(|_| BadBody::TooLong)?,
+        };
+        if length > most {
+            return Err(BadBody::TooLong);
+        }
+        let mut body = std::mem::take(&mut self.rest);
+        if self.has_token("Expect", "100-continue") && body.len() < length {
+            let go_on = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
+            go_on.await.map_err(|_| BadBody::Gone)?;
+        }
+        let missing = length.saturating_sub(body.len()) as u64;
+        stream.take(missing).read_to_end(&mut body).await.map_err(|_| BadBody::Gone)?;
+        if body.len() < length {
+            return Err(BadBody::Gone);
+        }
+        body.truncate(length);
+        Ok(body)
+    }
+
     /// Reads one head.
     pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Self, BadHead> {
         let mut bytes: Vec<u8> = Vec::with_capacity(READ_BYTES);

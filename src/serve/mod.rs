@@ -4,7 +4,7 @@
 //! It imitates either of the two servers that speak v1, in every difference that
 //! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
 //! document. As a v2 server it has the v2 stream beside it (`v2`; "v2 §" means
-//! protocol/jetstream-v2.md). It shares no code with `source`, so that one misreading can't hide in both.
+//! protocol/jetstream-v2.md) and the archive (`archive`). It shares no code with `source`, so that one misreading can't hide in both.
 //!
 //! ```text
 //! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
@@ -17,6 +17,7 @@
 //! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
 
 mod answer;
+mod archive;
 mod chaos;
 mod connection;
 mod content;
@@ -59,6 +60,7 @@ pub use timeline::DEFAULT_SEGMENT_EVENTS;
 use crate::compression;
 use crate::position::ServerKind;
 use answer::Answer;
+use archive::{Archive, Shelf};
 use chaos::Chaos;
 use dictionary::{Dictionaries, Dictionary};
 use stamps::Stamps;
@@ -68,6 +70,8 @@ use timeline::Timeline;
 const MAX_CONNECTIONS: usize = 1_024;
 /// Most connections that are being told that there are too many.
 const MAX_REFUSALS: usize = 64;
+/// Events in a block of the archive where nothing else is asked for: ten blocks in a segment.
+pub const DEFAULT_BLOCK_EVENTS: usize = 1_000;
 /// How long connections may take to end when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
 /// Pause after the system refused to accept a connection, most often for want of file
@@ -99,8 +103,13 @@ pub struct ServeSettings {
     /// Events that the streams hold for replays, rounded up to whole segments; 0: none.
     /// `None`: all.
     pub retention_events: Option<u64>,
-    /// Events in a segment of the log; time cursors are exact in all but the newest segment.
+    /// Events in a segment of the log; time cursors are exact in all but the newest segment,
+    /// and the archive has all but it.
     pub segment_events: u64,
+    /// Events in a block of the archive.
+    pub block_events: usize,
+    /// What clients of the archive must show; `None`: nothing.
+    pub api_key: Option<String>,
     /// What happens at the end of the recording.
     pub at_end: AtEnd,
     /// Intervals and limits.
@@ -190,6 +199,8 @@ impl Default for ServeSettings {
             v2_zstd: ZstdDictionary::Trained,
             retention_events: None,
             segment_events: DEFAULT_SEGMENT_EVENTS,
+            block_events: DEFAULT_BLOCK_EVENTS,
+            api_key: None,
             at_end: AtEnd::default(),
             limits: Limits::default(),
             chaos: None,
@@ -237,6 +248,7 @@ struct Shared {
     limits: Limits,
     at_end: AtEnd,
     dictionaries: Dictionaries,
+    archive: Archive,
     chaos: Option<Chaos>,
 }
 
@@ -299,7 +311,12 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;
     let local_addr = listener.local_addr().map_err(listen)?;
     let (limits, at_end) = (settings.limits, settings.at_end);
-    let shared = Shared { timeline, limits, at_end, dictionaries, chaos };
+    let archive = Archive {
+        block_events: settings.block_events.max(1),
+        api_key: settings.api_key,
+        shelf: Shelf::default(),
+    };
+    let shared = Shared { timeline, limits, at_end, dictionaries, archive, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })
 }
 

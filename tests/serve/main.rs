@@ -1,12 +1,14 @@
 //! What `skytail serve` promises, shown on the built binary over real sockets (and in
 //! `liveness`, where intervals must be scaled, on the library).
 //!
-//! Source of the promises: protocol/jetstream-v1.md, by section; in `v2`, jetstream-v2.md.
+//! Source of the promises: protocol/jetstream-v1.md, by section; in `v2`, jetstream-v2.md; in
+//! `archive`, jetstream-v2-archive.md.
 #![allow(clippy::unwrap_used, clippy::expect_used)]
 
 #[path = "../support/mod.rs"]
 mod support;
 
+mod archive;
 mod chaos;
 mod cursors;
 mod ends;

@@ -90,8 +90,8 @@ impl std::fmt::Debug for SegmentWriter {
 }
 
 /// The compressor of everything in a segment: with a content checksum, which decoders rely on.
-fn compressor() -> io::Result<Compressor<'static>> {
-    let mut compressor = Compressor::new(LEVEL)?;
+fn compressor(level: i32) -> io::Result<Compressor<'static>> {
+    let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;
     Ok(compressor)
 }
@@ -103,9 +103,17 @@ impl SegmentWriter {
     /// # Errors
     /// [`WriteError::Compress`] where zstd has no memory.
     pub fn new(block_events: usize) -> Result<Self, WriteError> {
+        Self::with_level(block_events, LEVEL)
+    }
+
+    /// As [`SegmentWriter::new`], with another level of zstd: the same rows in other bytes.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::new`].
+    pub fn with_level(block_events: usize, level: i32) -> Result<Self, WriteError> {
         Ok(Self {
             block_events: block_events.clamp(1, MAX_ROWS),
-            compressor: compressor()?,
+            compressor: compressor(level)?,
             bytes: vec![0; HEADER_BYTES],
             blocks: Vec::new(),
             open: Columns::default(),

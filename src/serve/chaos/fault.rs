@@ -59,11 +59,25 @@ pub enum Fault {
     Rotate,
     /// The current v2 dictionary is denied.
     Deny,
+    /// A block of the archive is damaged.
+    Corrupt,
+    /// A download from the archive breaks off.
+    Truncate,
+    /// A request of the archive is refused for now.
+    Throttle,
+    /// A download from the archive comes whole, whatever was asked for.
+    Norange,
+    /// A segment of the archive gets other bytes.
+    Rewrite,
+    /// A segment of the archive is not found.
+    Missing,
+    /// A plan makes no progress.
+    Stuck,
 }
 
 impl Fault {
     /// All of them, each at the index that it is cast to.
-    pub const ALL: [Self; 27] = [
+    pub const ALL: [Self; 34] = [
         Self::Close,
         Self::Drop,
         Self::Reset,
@@ -91,6 +105,13 @@ impl Fault {
         Self::Echo,
         Self::Rotate,
         Self::Deny,
+        Self::Corrupt,
+        Self::Truncate,
+        Self::Throttle,
+        Self::Norange,
+        Self::Rewrite,
+        Self::Missing,
+        Self::Stuck,
     ];
 
     /// Its name in a specification.
@@ -124,6 +145,13 @@ impl Fault {
             Self::Echo => "echo",
             Self::Rotate => "rotate",
             Self::Deny => "deny",
+            Self::Corrupt => "corrupt",
+            Self::Truncate => "truncate",
+            Self::Throttle => "throttle",
+            Self::Norange => "norange",
+            Self::Rewrite => "rewrite",
+            Self::Missing => "missing",
+            Self::Stuck => "stuck",
         }
     }
 
@@ -133,7 +161,7 @@ impl Fault {
     pub fn usual_duration(self) -> Option<Duration> {
         match self {
             Self::Stall | Self::Step => Some(Duration::from_secs(2)),
-            Self::Refuse => Some(Duration::from_secs(1)),
+            Self::Refuse | Self::Throttle => Some(Duration::from_secs(1)),
             _ => None,
         }
     }

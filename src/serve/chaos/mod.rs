@@ -15,7 +15,10 @@ mod reuse;
 mod spec;
 mod v2;
 
+use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::watch;
 
@@ -39,10 +42,23 @@ pub(super) struct Chaos {
     refusals: AtomicU64,
     /// Connections to the v2 stream that were compressed.
     compressed: AtomicU64,
+    archive: Mutex<Requests>,
     reuse: Option<Reuse>,
     /// How often the server has crashed.
     crashes: watch::Sender<u64>,
 }
+
+/// What was asked of the archive.
+#[derive(Debug, Default)]
+struct Requests {
+    /// How often each fault was considered for each target.
+    considered: HashMap<(Fault, u64), u64>,
+    /// How often each segment was rewritten.
+    rewrites: HashMap<u64, u64>,
+}
+
+/// Targets of faults that are remembered; a hostile client could name any number.
+const MAX_TARGETS: usize = 1 << 20;
 
 /// How a connection is refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,7 +74,8 @@ impl Chaos {
         let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, events, account));
         let crashes = watch::Sender::new(0);
         let (refusals, compressed) = (AtomicU64::new(0), AtomicU64::new(0));
-        Self { spec, refusals, compressed, reuse, crashes }
+        let archive = Mutex::default();
+        Self { spec, refusals, compressed, archive, reuse, crashes }
     }
 
     /// Whether a fault happens at an event of a connection.
@@ -101,6 +118,49 @@ impl Chaos {
     /// Whether the current dictionary is denied to a connection that asks for it.
     pub(super) fn denies_dictionary(&self, connection: u64) -> bool {
         dice::strikes(&self.spec, Fault::Deny, connection, 0).is_some()
+    }
+
+    /// Whether a fault happens to something that may be asked for many times; the luck changes
+    /// from time to time.
+    pub(super) fn strikes_again(&self, fault: Fault, target: u64) -> Option<Luck> {
+        self.spec.odds(fault)?;
+        let mut requests = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        if requests.considered.len() >= MAX_TARGETS {
+            requests.considered.clear();
+        }
+        let times = requests.considered.entry((fault, target)).or_default();
+        *times += 1;
+        dice::strikes(&self.spec, fault, target, *times)
+    }
+
+    /// Whether a request of the archive is to come again, and after which time.
+    pub(super) fn throttles(&self, target: u64) -> Option<(Luck, Duration)> {
+        let luck = self.strikes_again(Fault::Throttle, target)?;
+        Some((luck, self.spec.odds(Fault::Throttle)?.duration))
+    }
+
+    /// Whether a plan makes no progress.
+    pub(super) fn is_stuck(&self, after_seq: u64) -> bool {
+        self.strikes_again(Fault::Stuck, after_seq).is_some()
+    }
+
+    /// The entries of a plan's page, where they are limited.
+    pub(super) fn plan_entries(&self) -> Option<usize> {
+        self.spec.page.map(|entries| usize::try_from(entries).unwrap_or(usize::MAX))
+    }
+
+    /// Lets a segment be rewritten, perhaps.
+    pub(super) fn rewrite(&self, index: u64) {
+        if self.strikes_again(Fault::Rewrite, index).is_some() {
+            let mut requests = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+            *requests.rewrites.entry(index).or_default() += 1;
+        }
+    }
+
+    /// How often a segment was rewritten.
+    pub(super) fn rewrites(&self, index: u64) -> u64 {
+        let requests = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
+        requests.rewrites.get(&index).copied().unwrap_or(0)
     }
 
     /// The event that stands in a slot of the log (see `reuse`) after this many crashes.

@@ -11,7 +11,7 @@ use super::fault::Fault;
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
 /// What goes wrong on purpose.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChaosSpec {
     /// Where all chance comes from.
     pub seed: u64,
@@ -20,8 +20,23 @@ pub struct ChaosSpec {
     pub clamp: Option<u64>,
     /// `instance`: which server tells the recording.
     pub instance: Option<u64>,
+    /// `page`: how many entries a page of the archive's plan has.
+    pub page: Option<u64>,
     /// `behind`: how far the tip lies behind the recording's end.
     pub behind: Option<Duration>,
+}
+
+impl Default for ChaosSpec {
+    fn default() -> Self {
+        Self {
+            seed: 0,
+            odds: [None; Fault::ALL.len()],
+            clamp: None,
+            instance: None,
+            page: None,
+            behind: None,
+        }
+    }
 }
 
 /// How likely a fault is, and how long it lasts.
@@ -69,7 +84,9 @@ impl ChaosSpec {
 
     fn set(&mut self, fault: Fault, value: &str) -> Result<(), ChaosError> {
         let accepted = match fault {
-            Fault::Refuse => "N or N:DUR, N a whole number from 1, DUR in whole seconds (0s, 5s)",
+            Fault::Refuse | Fault::Throttle => {
+                "N or N:DUR, N a whole number from 1, DUR in whole seconds (0s, 5s)"
+            }
             _ if fault.usual_duration().is_some() => {
                 "N or N:DUR, N a whole number from 1, DUR like 250ms, 2s or 5m"
             }
@@ -83,7 +100,7 @@ impl ChaosSpec {
         };
         let whole_seconds = duration.subsec_nanos() == 0;
         let one_in = positive(number)
-            .filter(|_| whole_seconds || fault != Fault::Refuse)
+            .filter(|_| whole_seconds || !matches!(fault, Fault::Refuse | Fault::Throttle))
             .ok_or_else(refused)?;
         match self.odds.get_mut(fault as usize) {
             Some(Some(_)) => Err(ChaosError::Twice(fault.name())),
@@ -100,7 +117,7 @@ impl ChaosSpec {
 fn names() -> String {
     let faults = Fault::ALL.iter().map(|f| f.name());
     let names: Vec<&str> = ["seed"].into_iter().chain(faults).collect();
-    format!("{}, clamp, instance or behind", names.join(", "))
+    format!("{}, clamp, page, instance or behind", names.join(", "))
 }
 
 impl FromStr for ChaosSpec {
@@ -124,6 +141,11 @@ impl FromStr for ChaosSpec {
                     let number = positive(value)
                         .ok_or_else(|| refused("clamp", "a whole number of events from 1"))?;
                     once(&mut spec.clamp, number, "clamp")?;
+                }
+                "page" => {
+                    let number = positive(value)
+                        .ok_or_else(|| refused("page", "a whole number of entries from 1"))?;
+                    once(&mut spec.page, number, "page")?;
                 }
                 "instance" => {
                     let number = value.parse().map_err(|_| refused("instance", NUMBER))?;
@@ -192,6 +214,9 @@ impl fmt::Display for ChaosSpec {
         }
         if let Some(events) = self.clamp {
             write!(f, ",clamp={events}")?;
+        }
+        if let Some(entries) = self.page {
+            write!(f, ",page={entries}")?;
         }
         if let Some(instance) = self.instance {
             write!(f, ",instance={instance}")?;
@@ -268,7 +293,7 @@ mod tests {
 
     fn odds(fault: Fault) -> BoxedStrategy<Option<Odds>> {
         let duration = match fault {
-            Fault::Refuse => (0..90_u64).prop_map(Duration::from_secs).boxed(),
+            Fault::Refuse | Fault::Throttle => (0..90_u64).prop_map(Duration::from_secs).boxed(),
             _ if fault.usual_duration().is_some() => duration().boxed(),
             _ => Just(Duration::ZERO).boxed(),
         };
@@ -281,13 +306,15 @@ mod tests {
         let rest = (
             any::<u64>(),
             proptest::option::of(1..=u64::MAX),
+            proptest::option::of(1..=u64::MAX),
             any::<Option<u64>>(),
             proptest::option::of(duration()),
         );
-        (all, rest).prop_map(|(all, (seed, clamp, instance, behind))| ChaosSpec {
+        (all, rest).prop_map(|(all, (seed, clamp, page, instance, behind))| ChaosSpec {
             seed,
             odds: std::array::from_fn(|i| all[i]),
             clamp,
+            page,
             instance,
             behind,
         })

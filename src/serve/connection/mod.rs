@@ -11,7 +11,9 @@
 mod chaotic;
 mod ears;
 mod encode;
+mod fetch;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
@@ -27,6 +29,7 @@ use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
 use super::answer::Answer;
+use super::archive::Endpoint;
 use super::chaos::Chaos;
 use super::feed::{Feed, Step};
 use super::head::{BadHead, Head};
@@ -70,7 +73,7 @@ enum Ended {
 
 /// Serves one connection until it ends or `stop` says so. `number` counts the server's
 /// connections from 0.
-pub(super) async fn run(mut stream: TcpStream, number: u64, shared: &Shared, mut stop: Stop) {
+pub(super) async fn run(mut stream: TcpStream, number: u64, shared: &Arc<Shared>, mut stop: Stop) {
     // Without it small batches would wait for acknowledgements; where it fails they do.
     let _ = stream.set_nodelay(true);
     let head = tokio::select! {
@@ -83,8 +86,11 @@ pub(super) async fn run(mut stream: TcpStream, number: u64, shared: &Shared, mut
         Ok(Err(BadHead::TooLong)) => return refuse(stream, Answer::head_too_long()).await,
         Ok(Err(BadHead::Malformed)) => return refuse(stream, Answer::malformed()).await,
     };
-    let rest = std::mem::take(&mut head.rest);
     let now = Instant::now();
+    if let Some(endpoint) = Endpoint::of(&head, shared.kind()) {
+        return fetch::answer(stream, endpoint, head, shared, now).await;
+    }
+    let rest = std::mem::take(&mut head.rest);
     match request::decide(&head, number, shared, now) {
         Err(answer) => refuse(stream, answer).await,
         Ok(subscription) => {

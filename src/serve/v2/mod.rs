@@ -1,5 +1,6 @@
 //! What a v2 server has under `/xrpc/`: the native stream and the dictionary of its
-//! compression (protocol/jetstream-v2.md; "v2 §" is a section of that document).
+//! compression (protocol/jetstream-v2.md; "v2 §" is a section of that document). The archive
+//! is in a room of its own.
 //!
 //! Decides about requests and makes frames; sockets are `connection`'s.
 
@@ -37,13 +38,8 @@ pub(super) fn decide(
         }
         "network.bsky.jetstream.getZstdDictionary" => Err(match head.method.as_str() {
             "GET" | "HEAD" => dictionary::answer(head, shared),
-            _ => wrong_method("GET, HEAD"),
+            _ => Answer::wrong_xrpc_method("GET, HEAD"),
         }),
         _ => Err(Answer::xrpc(Xrpc::MethodNotImplemented, "method not implemented")),
     }
-}
-
-fn wrong_method(allowed: &str) -> Answer {
-    Answer::xrpc(Xrpc::MethodNotAllowed, "method not allowed")
-        .with(&format!("Allow: {allowed}\r\n"))
 }

@@ -64,6 +64,21 @@ impl Wanted {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
+    /// Whether events may pass that are of these collections, or of what a name with `$`
+    /// stands for (archive §4), and of the accounts that `has_did` knows.
+    pub(in crate::serve) fn may_match<'a>(
+        &self,
+        mut names: impl Iterator<Item = &'a str>,
+        has_did: impl Fn(&str) -> bool,
+    ) -> bool {
+        let has_account = self.dids.is_empty() || self.dids.iter().any(|did| has_did(did));
+        has_account
+            && names.any(|name| match name.strip_prefix('$') {
+                Some(kind) => self.wants_kind(kind),
+                None => self.wants_kind("commit") && self.collections.matches(name),
+            })
+    }
+
     /// Whether an event passes, by anything but its size.
     pub(in crate::serve) fn lets_through(&self, line: &[u8]) -> bool {
         if self.kinds.is_empty() && self.dids.is_empty() && self.collections.is_empty() {

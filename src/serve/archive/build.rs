@@ -1,0 +1,84 @@
+//! One segment of the log, built from the recording: its file, and what is known of it
+//! without looking into the file.
+
+use std::collections::HashSet;
+
+use tokio_tungstenite::tungstenite::Bytes;
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::shelf::Edition;
+use crate::archive::name::segment_name;
+use crate::archive::segment::Segment;
+use crate::archive::write::SegmentWriter;
+use crate::archive::write::convert::RowBuf;
+use crate::position::Seq;
+use crate::serve::Shared;
+
+/// Levels of compression of one edition after the other: the same rows in other bytes.
+const LEVELS: [i32; 4] = [3, 1, 6, 9];
+
+/// What is known of a segment.
+#[derive(Debug)]
+pub(super) struct Volume {
+    pub index: u64,
+    pub name: String,
+    pub segment: Segment,
+    /// Hashes of the DIDs in each block.
+    dids: Vec<HashSet<u64>>,
+}
+
+impl Volume {
+    /// Whether a block has an event of this account, or of one with the same hash.
+    pub(super) fn has_did(&self, block: usize, did: &str) -> bool {
+        self.dids.get(block).is_some_and(|dids| dids.contains(&xxh3_64(did.as_bytes())))
+    }
+}
+
+/// Builds an edition of a segment. `None` where none of its events can be archived.
+pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)> {
+    let block_events = shared.archive.block_events;
+    let level = usize::try_from(edition.rewrites).unwrap_or(0) % LEVELS.len();
+    let level = LEVELS.get(level).copied().unwrap_or(3);
+    let mut writer = SegmentWriter::with_level(block_events, level).ok()?;
+    let (mut dids, mut rows, mut left_out) = (Vec::new(), 0_usize, 0_u64);
+    let events = shared.timeline.segment_events();
+    let first = edition.index.checked_mul(events)?;
+    for slot in first..first.checked_add(events)? {
+        let Some(row) =
+            row(slot, edition.crashes, shared).filter(|r| writer.push(&r.as_row()).is_ok())
+        else {
+            left_out += 1;
+            continue;
+        };
+        if rows % block_events == 0 {
+            dids.push(HashSet::new());
+        }
+        if let Some(block) = dids.last_mut() {
+            block.insert(xxh3_64(row.did.as_bytes()));
+        }
+        rows += 1;
+    }
+    if left_out > 0 {
+        let index = edition.index;
+        tracing::warn!("segment {index}: {left_out} events have no form in an archive; left out");
+    }
+    let file = writer.seal().ok()?;
+    let segment = Segment::parse(&file).ok()?;
+    let volume = Volume { index: edition.index, name: segment_name(edition.index), segment, dids };
+    Some((volume, file.into()))
+}
+
+/// The row of a slot of the log after this many crashes.
+fn row(slot: u64, crashes: u64, shared: &Shared) -> Option<RowBuf> {
+    let (timeline, chaos) = (&shared.timeline, shared.chaos.as_ref());
+    let event = chaos.map_or(slot, |chaos| chaos.event(slot, crashes));
+    let stamps = &timeline.stamps;
+    let mut row =
+        RowBuf::from_line(&stamps.recorded_line(event), Some(Seq(stamps.seq(slot)))).ok()?;
+    let served = |time_us: u64| i64::try_from(time_us.saturating_add_signed(timeline.shift_us()));
+    let shown_us = served(stamps.time_us(event)).ok()?;
+    row.witnessed_at_us = served(stamps.latest_us(event)).ok()?;
+    // What is shown is the time of witnessing, or else an imported one.
+    row.indexed_at_us = if shown_us == row.witnessed_at_us { 0 } else { shown_us };
+    Some(row)
+}

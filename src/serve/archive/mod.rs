@@ -1,0 +1,125 @@
+//! The archive of a v2 server: everything in sealed segments, over HTTP
+//! (protocol/jetstream-v2-archive.md §1 to §3; "archive §" is a section of it).
+//!
+//! ```text
+//! timeline (what is sealed) ─▶ build (rows → segment) ─▶ shelf (kept) ─▶ plan | files
+//! ```
+//!
+//! Segments are built when they are asked for, since a recording is in memory anyway. The
+//! newest of them are kept as files, of all others only what a plan needs to know. Answers
+//! take a thread of their own (`connection::fetch`): building costs about a tenth of a second
+//! for each segment.
+//!
+//! Not imitated: compaction. Rows are never removed.
+
+mod build;
+mod files;
+mod plan;
+mod shelf;
+mod trouble;
+
+use tokio::time::Instant;
+
+use super::Shared;
+use super::answer::{Answer, Xrpc};
+use super::head::Head;
+use super::request::wall_us;
+use super::v2;
+use crate::position::ServerKind;
+
+pub(super) use shelf::Shelf;
+
+/// Longest body of a request (archive §2).
+pub(super) const MAX_BODY_BYTES: usize = 2_000_000;
+/// Entries of a plan's page where nothing else is asked for.
+const PLAN_ENTRIES: usize = 100_000;
+
+/// The archive of a server.
+#[derive(Debug)]
+pub(super) struct Archive {
+    /// Rows of a block.
+    pub block_events: usize,
+    /// What a client must show; `None`: nothing.
+    pub api_key: Option<String>,
+    pub shelf: Shelf,
+}
+
+/// What is asked of the archive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Endpoint {
+    PlanSnapshot,
+    GetSegment,
+    GetBlock,
+    ListSegments,
+}
+
+impl Endpoint {
+    /// The endpoint of a request; `None` where it is for something else. Legacy servers have
+    /// no archive.
+    pub(super) fn of(head: &Head, kind: ServerKind) -> Option<Self> {
+        let method = head.path.strip_prefix(v2::XRPC).filter(|_| kind == ServerKind::V2)?;
+        Some(match method.strip_prefix("network.bsky.jetstream.")? {
+            "planSnapshot" => Self::PlanSnapshot,
+            "getSegment" => Self::GetSegment,
+            "getBlock" => Self::GetBlock,
+            "listSegments" => Self::ListSegments,
+            _ => return None,
+        })
+    }
+
+    fn methods(self) -> &'static str {
+        match self {
+            Self::PlanSnapshot => "POST",
+            _ => "GET, HEAD",
+        }
+    }
+}
+
+/// Answers a request.
+pub(super) fn answer(
+    endpoint: Endpoint,
+    head: &Head,
+    body: &[u8],
+    shared: &Shared,
+    now: Instant,
+) -> Answer {
+    if let Err(answer) = admit(endpoint, head, shared) {
+        return answer;
+    }
+    // Whoever begins with the history is a client, too.
+    shared.timeline.start(now, wall_us());
+    let answered = match endpoint {
+        Endpoint::PlanSnapshot => plan::answer(head, body, shared, now),
+        Endpoint::GetSegment => files::segment(head, shared, now),
+        Endpoint::GetBlock => files::block(head, shared, now),
+        Endpoint::ListSegments => files::list(head, shared, now),
+    };
+    answered.unwrap_or_else(|refusal| refusal)
+}
+
+/// Method and key.
+fn admit(endpoint: Endpoint, head: &Head, shared: &Shared) -> Result<(), Answer> {
+    if !endpoint.methods().split(", ").any(|method| method == head.method) {
+        return Err(Answer::wrong_xrpc_method(endpoint.methods()));
+    }
+    let Some(key) = &shared.archive.api_key else { return Ok(()) };
+    let shown = head.header("Authorization").find_map(|value| value.trim().strip_prefix("Bearer "));
+    if shown.map(str::trim) == Some(key.as_str()) {
+        return Ok(());
+    }
+    let message = "this endpoint takes Authorization: Bearer KEY, with a key of this server";
+    Err(Answer::xrpc(Xrpc::AuthenticationRequired, message))
+}
+
+/// The number of sealed segments. A loop at rate `max` has no tip, and so none.
+fn sealed_segments(shared: &Shared, now: Instant) -> u64 {
+    let timeline = &shared.timeline;
+    if timeline.tip(now) == u64::MAX {
+        return 0;
+    }
+    timeline.sealed(now) / timeline.segment_events()
+}
+
+fn bad_request(message: &str) -> Answer {
+    Answer::xrpc(Xrpc::InvalidRequest, message)
+}

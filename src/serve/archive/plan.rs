@@ -1,0 +1,189 @@
+//! `planSnapshot`: which segments and blocks may hold what is wanted, page by page
+//! (archive §2).
+
+use serde::{Deserialize, Serialize};
+use tokio::time::Instant;
+
+use super::build::Volume;
+use super::{PLAN_ENTRIES, bad_request, sealed_segments};
+use crate::serve::Shared;
+use crate::serve::answer::Answer;
+use crate::serve::head::Head;
+use crate::serve::v2::Wanted;
+
+/// A segment is fetched whole where at least so many of its blocks match, in percent.
+const WHOLE_FROM_PERCENT: usize = 75;
+
+#[derive(Default, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+struct Request {
+    kinds: Option<Vec<String>>,
+    dids: Option<Vec<String>>,
+    collections: Option<Vec<String>>,
+    after_seq: Option<u64>,
+    before_seq: Option<u64>,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    planned_through_seq: u64,
+    sealed_tip_seq: u64,
+    segments: Vec<PlannedSegment>,
+    stats: Stats,
+}
+
+#[derive(Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PlannedSegment {
+    name: String,
+    index: u64,
+    checksum: String,
+    min_seq: u64,
+    max_seq: u64,
+    mode: &'static str,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    blocks: Vec<BlockRange>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+struct BlockRange {
+    first: usize,
+    last: usize,
+}
+
+#[derive(Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Stats {
+    segments_examined: u64,
+    segments_matched: u64,
+    blocks_matched: usize,
+    entries: usize,
+}
+
+/// What is wanted, and between which seqs: above `after`, up to `before`.
+struct Asked {
+    wanted: Wanted,
+    after: u64,
+    before: u64,
+}
+
+pub(super) fn answer(
+    head: &Head,
+    body: &[u8],
+    shared: &Shared,
+    now: Instant,
+) -> Result<Answer, Answer> {
+    let json = |value: &str| value.split(';').next().map(str::trim) == Some("application/json");
+    if !head.header("Content-Type").any(json) {
+        return Err(bad_request("the body must be application/json"));
+    }
+    let asked = read(body)?;
+    if let Some(chaos) = &shared.chaos
+        && let Some(answer) = super::trouble::refusal(chaos, "planSnapshot", asked.after)
+    {
+        return Err(answer);
+    }
+    let plan = plan(&asked, shared, now);
+    let text = serde_json::to_string(&plan);
+    text.map(|text| Answer::json("200 OK", text)).map_err(|error| bad_request(&error.to_string()))
+}
+
+fn read(body: &[u8]) -> Result<Asked, Answer> {
+    let request: Request = serde_json::from_slice(body)
+        .map_err(|error| bad_request(&format!("invalid request body: {error}")))?;
+    let list = Option::unwrap_or_default;
+    let (kinds, dids) = (list(request.kinds), list(request.dids));
+    let wanted = Wanted::from_lists(&kinds, &dids, &list(request.collections))
+        .map_err(|text| bad_request(&text))?;
+    let (after, before) = (request.after_seq.unwrap_or(0), request.before_seq);
+    if before.is_some_and(|before| before <= after) {
+        return Err(bad_request("beforeSeq must be greater than afterSeq"));
+    }
+    Ok(Asked { wanted, after, before: before.unwrap_or(u64::MAX) })
+}
+
+fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
+    let volumes = || {
+        let all = 0..sealed_segments(shared, now);
+        all.filter_map(|index| shared.archive.shelf.volume(index, shared))
+    };
+    let segments = sealed_segments(shared, now);
+    let newest = (0..segments).rev().find_map(|index| shared.archive.shelf.volume(index, shared));
+    let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(asked.before);
+    let chaos = shared.chaos.as_ref();
+    let mut plan = Plan {
+        planned_through_seq: sealed_tip_seq,
+        sealed_tip_seq,
+        segments: Vec::new(),
+        stats: Stats::default(),
+    };
+    if chaos.is_some_and(|chaos| chaos.is_stuck(asked.after)) {
+        plan.planned_through_seq = asked.after.min(sealed_tip_seq);
+        return plan;
+    }
+    let entries = chaos.and_then(super::super::chaos::Chaos::plan_entries).unwrap_or(PLAN_ENTRIES);
+    for volume in volumes() {
+        plan.stats.segments_examined += 1;
+        if !plan.take(&volume, asked, entries) {
+            break;
+        }
+    }
+    plan
+}
+
+impl Plan {
+    /// Adds what a segment has of what is asked for. Whether there is room for more.
+    fn take(&mut self, volume: &Volume, asked: &Asked, entries: usize) -> bool {
+        let ranges = matching(volume, asked);
+        if ranges.is_empty() {
+            return true;
+        }
+        if self.stats.entries >= entries {
+            return false;
+        }
+        let blocks = |ranges: &[BlockRange]| -> usize {
+            ranges.iter().map(|range| range.last + 1 - range.first).sum()
+        };
+        let header = &volume.segment.header;
+        let whole = blocks(&ranges) * 100 >= volume.segment.blocks.len() * WHOLE_FROM_PERCENT;
+        let room = entries - self.stats.entries;
+        let taken = if whole { &ranges[..] } else { ranges.get(..room).unwrap_or(&ranges) };
+        self.stats.segments_matched += 1;
+        self.stats.blocks_matched += blocks(taken);
+        self.stats.entries += if whole { 1 } else { taken.len() };
+        let last_block = taken.last().and_then(|range| volume.segment.blocks.get(range.last));
+        let end = if whole { header.max_seq } else { last_block.map_or(0, |block| block.max_seq) };
+        self.segments.push(PlannedSegment {
+            name: volume.name.clone(),
+            index: volume.index,
+            checksum: header.checksum_text(),
+            min_seq: header.min_seq,
+            max_seq: header.max_seq,
+            mode: if whole { "segment" } else { "blocks" },
+            blocks: if whole { Vec::new() } else { taken.to_vec() },
+        });
+        if self.stats.entries >= entries {
+            self.planned_through_seq = end.min(self.sealed_tip_seq);
+        }
+        self.stats.entries < entries
+    }
+}
+
+/// The blocks of a segment that may hold what is asked for.
+fn matching(volume: &Volume, asked: &Asked) -> Vec<BlockRange> {
+    let mut ranges: Vec<BlockRange> = Vec::new();
+    for (number, block) in volume.segment.blocks.iter().enumerate() {
+        let names = volume.segment.collections.of_block(number).map(|c| c.name.as_str());
+        let is_asked_for = block.event_count > 0
+            && block.max_seq > asked.after
+            && block.min_seq <= asked.before
+            && asked.wanted.may_match(names, |did| volume.has_did(number, did));
+        match ranges.last_mut() {
+            _ if !is_asked_for => {}
+            Some(range) if range.last + 1 == number => range.last = number,
+            _ => ranges.push(BlockRange { first: number, last: number }),
+        }
+    }
+    ranges
+}

@@ -1,0 +1,167 @@
+//! `planSnapshot`, and what a client gets by it (§1, §2).
+
+use serde_json::json;
+
+use super::{plan, plan_with, recorded, server, sweep};
+use crate::support::client::Client;
+use crate::support::{Scratch, ServeProcess, V2_STREAM, events};
+
+#[test]
+fn a_plan_without_filters_is_all_sealed_segments() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &[]);
+    let page = plan(&server, "{}");
+    assert_eq!((&page["plannedThroughSeq"], &page["sealedTipSeq"]), (&json!(1_099), &json!(1_099)));
+    let segments = page["segments"].as_array().unwrap();
+    assert_eq!(segments.len(), 10);
+    for (i, segment) in segments.iter().enumerate() {
+        assert_eq!(segment["name"], format!("seg_{i:010}.jss"));
+        assert_eq!((&segment["index"], &segment["mode"]), (&json!(i), &json!("segment")));
+        assert_eq!(segment["minSeq"], 100 + 100 * i);
+        assert_eq!(segment["maxSeq"], 199 + 100 * i);
+        assert_eq!(segment["checksum"].as_str().unwrap().len(), 16);
+        assert_eq!(segment.get("blocks"), None);
+    }
+    let stats = json!({ "segmentsExamined": 10, "segmentsMatched": 10, "blocksMatched": 100, "entries": 10 });
+    assert_eq!(page["stats"], stats);
+    assert_eq!(sweep(&server, "").0, recorded(1_000));
+}
+
+#[test]
+fn bounds_are_exclusive_below_and_inclusive_above() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &[]);
+    let page = plan(&server, r#"{"afterSeq":329,"beforeSeq":410}"#);
+    assert_eq!((&page["plannedThroughSeq"], &page["sealedTipSeq"]), (&json!(410), &json!(410)));
+    let entries: Vec<_> = page["segments"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|s| (s["index"].as_u64().unwrap(), s["blocks"].clone()))
+        .collect();
+    assert_eq!(
+        entries,
+        [(2, json!([{ "first": 3, "last": 9 }])), (3, json!([{ "first": 0, "last": 1 }])),]
+    );
+    let beyond = plan(&server, r#"{"afterSeq":1099}"#);
+    assert_eq!((&beyond["segments"], &beyond["sealedTipSeq"]), (&json!([]), &json!(1_099)));
+}
+
+#[test]
+fn nothing_that_matches_a_filter_is_missing() {
+    let scratch = Scratch::new();
+    // Posts in the middle, and one account that acts twice.
+    let mut lines = events(1_050, true);
+    for (i, line) in lines.iter_mut().enumerate() {
+        if !(400..550).contains(&i) {
+            *line = line.replace("app.bsky.feed.post", "app.bsky.feed.repost");
+        }
+        if i == 130 || i == 735 {
+            *line =
+                line.replace("did:plc:even", "did:plc:rare").replace("did:plc:odd", "did:plc:rare");
+        }
+        if i == 860 {
+            *line = line.replace("commit", "sync").replace("\"sync\":{", "\"sync\":{\"seq\":1,");
+        }
+    }
+    let path = scratch.recording(&lines);
+    let sizes = ["--archive-segment-events", "100", "--archive-block-events", "10"];
+    let server = ServeProcess::start(&path, &sizes);
+    for (filters, words, most) in [
+        (
+            r#""kinds":["commit"],"collections":["app.bsky.feed.post"],"#,
+            "\"app.bsky.feed.post\"",
+            150,
+        ),
+        (r#""collections":["app.bsky.feed.post"],"kinds":[],"#, "\"app.bsky.feed.post\"", 1_000),
+        (r#""dids":["did:plc:rare"],"#, "did:plc:rare", 20),
+        (r#""kinds":["identity"],"#, "identity", 1_000),
+        (r#""kinds":["sync"],"#, "\"kind\":\"sync\"", 10),
+        (r#""dids":["did:plc:nobody"],"#, "did:plc:nobody", 0),
+    ] {
+        let (found, _) = sweep(&server, filters);
+        assert!(found.len() <= most, "{filters}: {}", found.len());
+        let wanted = lines[..1_000].iter().filter(|line| line.contains(words));
+        for line in wanted.map(|line| super::without_cid(line)) {
+            assert!(found.contains(&line), "{filters}: {line}");
+        }
+    }
+}
+
+#[test]
+fn pages_are_cut_at_entries_and_lead_on() {
+    let scratch = Scratch::new();
+    for entries in [1, 3, 7] {
+        let server = server(&scratch, &["--chaos", &format!("page={entries}")]);
+        assert_eq!(sweep(&server, ""), (recorded(1_000), 10_usize.div_ceil(entries)));
+        // Every second block of all but the last segments: five ranges each.
+        let (found, pages) = sweep(&server, r#""kinds":["identity"],"dids":["did:plc:tenth"],"#);
+        assert_eq!(found.len(), 1_000);
+        assert!(pages > 1);
+    }
+    let server = server(&scratch, &["--chaos", "page=2"]);
+    let page = plan(&server, r#"{"afterSeq":149}"#);
+    assert_eq!(page["segments"][0]["blocks"], json!([{ "first": 5, "last": 9 }]));
+    assert_eq!((&page["plannedThroughSeq"], &page["stats"]["entries"]), (&json!(299), &json!(2)));
+}
+
+#[test]
+fn bad_requests_are_refused_by_name() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &[]);
+    let many = |value: &str, count: usize| vec![format!("\"{value}\""); count].join(",");
+    for body in [
+        String::new(),
+        "[]".into(),
+        "{".into(),
+        r#"{"afterSeq":-1}"#.into(),
+        r#"{"afterSeq":"1"}"#.into(),
+        r#"{"afterSeq":5,"beforeSeq":5}"#.into(),
+        r#"{"beforeSeq":0}"#.into(),
+        r#"{"kinds":["commits"]}"#.into(),
+        r#"{"kinds":["identity"],"collections":["app.bsky.x"]}"#.into(),
+        r#"{"collections":["app.*"]}"#.into(),
+        r#"{"dids":["bob"]}"#.into(),
+        format!(r#"{{"dids":[{}]}}"#, many("did:plc:a", 10_001)),
+        format!(r#"{{"collections":[{}]}}"#, many("app.bsky.x", 101)),
+        format!(r#"{{"kinds":[{}]}}"#, many("commit", 5)),
+    ] {
+        let answer = plan_with(&server, &body, "");
+        let short = &body[..body.len().min(60)];
+        assert_eq!(answer.error(), (400, "InvalidRequest".into()), "{short}");
+    }
+    let long = format!(r#"{{"x":"{}"}}"#, "x".repeat(2_000_000));
+    assert_eq!(plan_with(&server, &long, "").error(), (413, "TooLarge".into()));
+    let target = "/xrpc/network.bsky.jetstream.planSnapshot";
+    let answer = server.get(target);
+    assert!(answer.starts_with("HTTP/1.1 405 ") && answer.contains("\r\nAllow: POST\r\n"));
+    let untyped = format!("POST {target} HTTP/1.1\r\nContent-Length: 2\r\n\r\n{{}}");
+    assert!(server.raw_request(&untyped).starts_with("HTTP/1.1 400 "));
+    let waiting = plan_with(&server, "{}", "Expect: 100-continue\r\n");
+    assert!(waiting.status == 200 || waiting.status == 100);
+}
+
+#[tokio::test]
+async fn what_is_not_sealed_yet_is_on_the_stream_and_what_is_old_in_the_archive_only() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &["--retention-events", "200"]);
+    let refused = server.get(&format!("{V2_STREAM}?cursor=100"));
+    assert!(refused.contains("CursorTooOld"), "{refused}");
+    let (mut all, _) = sweep(&server, "");
+    let tip = all.last().unwrap()["cursor"].as_u64().unwrap();
+    let live = Client::connect(&server.url(&format!("cursor={tip}"))).await.rest().await.0;
+    all.extend(live.iter().skip(1).map(|line| super::without_cid(line)));
+    assert_eq!(all, recorded(1_050));
+}
+
+#[test]
+fn a_short_recording_has_an_empty_archive() {
+    let scratch = Scratch::new();
+    let server = ServeProcess::start(&scratch.recording(&events(50, true)), &[]);
+    let page = plan(&server, "{}");
+    let nothing = json!({
+        "plannedThroughSeq": 0, "sealedTipSeq": 0, "segments": [],
+        "stats": { "segmentsExamined": 0, "segmentsMatched": 0, "blocksMatched": 0, "entries": 0 },
+    });
+    assert_eq!(page, nothing);
+}
