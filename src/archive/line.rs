@@ -188,3 +188,70 @@ fn display_time(row: &Row<'_>) -> Result<TimeUs, CborError> {
     let time = u64::try_from(row.display_time_us());
     time.map(TimeUs).map_err(|_| CborError { what: "the row's time lies before 1970", at: 0 })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::archive::write::convert::RowBuf;
+
+    const SYNC: &str = r#"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7,"kind":"sync","sync":{"blocks":{"$bytes":"OqJl"},"did":"did:plc:a","rev":"3mptbypluud2a","seq":5,"time":"2026-07-04T14:38:08.101Z"}}"#;
+    const ACCOUNT: &str = r#"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7,"kind":"account","account":{"active":false,"did":"did:plc:a","seq":5,"status":"deleted","time":"t"}}"#;
+    const DELETE: &str = r#"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"a.b.c","rkey":"<k>"}}"#;
+
+    fn line(row: &Row<'_>, shape: Shape) -> Result<String, RowError> {
+        let mut out = Vec::new();
+        let outcome = LineWriter::new().append(row, shape, &mut out);
+        assert!(outcome.is_ok() || out.is_empty());
+        outcome.map(|()| String::from_utf8(out).unwrap())
+    }
+
+    #[test]
+    fn each_kind_has_its_members_in_the_servers_order() {
+        for (v1, native) in [
+            (
+                SYNC,
+                r##"{"$type":"network.bsky.jetstream.subscribeEvents#sync","did":"did:plc:a","seq":7,"sync":{"blocks":{"$bytes":"OqJl"},"did":"did:plc:a","rev":"3mptbypluud2a","seq":5,"time":"2026-07-04T14:38:08.101Z"},"time":"2026-07-04T14:38:08.395001Z"}"##,
+            ),
+            (
+                ACCOUNT,
+                r##"{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{"active":false,"did":"did:plc:a","seq":5,"status":"deleted","time":"t"},"did":"did:plc:a","seq":7,"time":"2026-07-04T14:38:08.395001Z"}"##,
+            ),
+            (
+                DELETE,
+                r##"{"$type":"network.bsky.jetstream.subscribeEvents#commit","collection":"a.b.c","did":"did:plc:a","operation":"delete","rev":"r","rkey":"\u003ck\u003e","seq":7,"time":"2026-07-04T14:38:08.395001Z"}"##,
+            ),
+        ] {
+            let row = RowBuf::from_line(v1.as_bytes(), None).unwrap();
+            let v1 = v1.replace("<k>", "\\u003ck\\u003e");
+            assert_eq!(line(&row.as_row(), Shape::V1), Ok(v1));
+            assert_eq!(line(&row.as_row(), Shape::Native).as_deref(), Ok(native));
+        }
+    }
+
+    #[test]
+    fn what_a_sync_stands_for_is_in_its_row() {
+        let row = RowBuf::from_line(SYNC.as_bytes(), None).unwrap();
+        assert_eq!((row.kind, &*row.rev), (RowKind::Sync, "3mptbypluud2a"));
+        assert_eq!((&*row.collection, &*row.rkey), ("", ""));
+    }
+
+    #[test]
+    fn a_row_that_is_no_event_is_named_and_leaves_nothing() {
+        let sound = RowBuf::from_line(ACCOUNT.as_bytes(), None).unwrap();
+        let at = |row: &RowBuf, what| {
+            for shape in [Shape::V1, Shape::Native] {
+                let row = Row { payload_at: 100, ..row.as_row() };
+                let error = line(&row, shape).unwrap_err();
+                assert_eq!((error.seq.0, error.what), (7, what));
+                assert_eq!(error.block_at, 100 + error.at);
+            }
+        };
+        at(&RowBuf { payload: vec![], ..sound.clone() }, "the end is missing");
+        at(&RowBuf { payload: vec![0x80], ..sound.clone() }, "the relay's event is no map");
+        at(
+            &RowBuf { payload: vec![0xa1, 0x61, b'a', 0xf7], ..sound.clone() },
+            "a simple value other than false, true and null",
+        );
+        at(&RowBuf { witnessed_at_us: -1, ..sound }, "the row's time lies before 1970");
+    }
+}

@@ -2,10 +2,10 @@
 
 use super::*;
 
-/// The bytes of a CID of DAG-CBOR whose digest is all sevens.
-const CID_HEX: &str =
-    "0171122007070707070707070707070707070707070707070707070707070707070707070707";
-const CID_TEXT: &str = "bafyreiahaodqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyhay";
+/// The bytes of a CID of DAG-CBOR whose digest is all sevens,
+const CID_HEX: &str = "01711220 0707070707070707 0707070707070707 0707070707070707 0707070707070707";
+/// and its text.
+const CID_TEXT: &str = "bafyreiaha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4";
 
 fn hex(text: &str) -> Vec<u8> {
     data_encoding::HEXLOWER_PERMISSIVE.decode(text.replace(' ', "").as_bytes()).unwrap()
