@@ -25,6 +25,9 @@ _skytail() {
             skytail,dictionary)
                 cmd="skytail__subcmd__dictionary"
                 ;;
+            skytail,inspect)
+                cmd="skytail__subcmd__inspect"
+                ;;
             skytail,man)
                 cmd="skytail__subcmd__man"
                 ;;
@@ -59,7 +62,7 @@ _skytail() {
 
     case "${cmd}" in
         skytail)
-            opts="-q -v -h -V --quiet --verbose --log-format --color --config --profile --help --version cursors serve dictionary completions man tail"
+            opts="-q -v -h -V --quiet --verbose --log-format --color --config --profile --help --version cursors serve inspect dictionary completions man tail"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -543,6 +546,51 @@ _skytail() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        skytail__subcmd__inspect)
+            opts="-q -v -h --json --events --shape --quiet --verbose --log-format --color --config --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --shape)
+                    COMPREPLY=($(compgen -W "v1 native" -- "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         skytail__subcmd__man)
             opts="-q -v -h --dir --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -592,7 +640,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__serve)
-            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --write-dictionary --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
+            opts="-q -v -h --listen --rate --loop --restamp --server-kind --zstd-dictionary --v2-dictionary --write-dictionary --retention-events --archive-segment-events --archive-block-events --api-key-file --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -614,7 +662,27 @@ _skytail() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
+                --v2-dictionary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 --write-dictionary)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --retention-events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive-segment-events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --archive-block-events)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --api-key-file)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -657,7 +725,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -669,6 +737,10 @@ _skytail() {
                     ;;
                 --prefer-first)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol)
+                    COMPREPLY=($(compgen -W "auto v1 v2" -- "${cur}"))
                     return 0
                     ;;
                 --compress)
@@ -723,11 +795,11 @@ _skytail() {
                     return 0
                     ;;
                 --kind)
-                    COMPREPLY=($(compgen -W "commit identity account" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
                     return 0
                     ;;
                 -k)
-                    COMPREPLY=($(compgen -W "commit identity account" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
                     return 0
                     ;;
                 --operation)
@@ -833,6 +905,10 @@ _skytail() {
                     ;;
                 --drain-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shape)
+                    COMPREPLY=($(compgen -W "v1 native" -- "${cur}"))
                     return 0
                     ;;
                 --buffer)

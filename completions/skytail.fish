@@ -37,6 +37,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -s h -l help -d 'Print hel
 complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print version'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'Look at and edit the saved cursors'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Look into a segment of the archive'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
@@ -106,8 +107,13 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Whe
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
 legacy\t'The original server: cursors are times'"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-dictionary -d 'Compress the v2 stream with this dictionary, and hand it out [default: one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-events -d 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-segment-events -d 'Events in a segment of a v2 server\'s log. The archive has all segments but the newest, which is not full yet' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-block-events -d 'Events in a block of the archive' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Demand the key in this file of the archive\'s clients: Authorization: Bearer KEY' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -122,6 +128,20 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
+native\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l json -d 'Print one JSON object'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l events -d 'Print the rows as events, one JSON object a line'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -180,7 +200,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 where the server has it' -r -f -a "auto\t''
+v1\t''
+v2\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where there is a dictionary (v2 servers have one; v1\'s must be installed), except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
@@ -191,9 +214,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity or account [default: all]' -r -f -a "commit\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
 identity\t''
-account\t''"
+account\t''
+sync\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
 update\t''
 delete\t''"
@@ -214,6 +238,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d '
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to finish the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l shape -d 'Shape of v2 events: as in v1, or native' -r -f -a "v1\t''
+native\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer -d 'Most events waiting for output' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer-bytes -d 'Most bytes waiting for output' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l when-full -d 'Then block (which loses nothing), drop-newest or drop-oldest' -r -f -a "block\t''

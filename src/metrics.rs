@@ -75,6 +75,8 @@ pub struct Metrics {
     pub backoff_ms: Gauge,
     /// 1 while a connection is up.
     pub connected: Gauge,
+    /// The protocol spoken last: 1 or 2; 0 before the first connection.
+    pub protocol: Gauge,
     /// `time_us` of the newest event dealt with; 0 before the first.
     pub last_event_us: Gauge,
     /// When that event was dealt with, in microseconds of our own clock; 0 before the first.

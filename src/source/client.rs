@@ -189,28 +189,29 @@ impl Client {
     /// [`ConnectError`]. Where neither protocol is to be had, it is what v1 was answered.
     pub async fn connect(&self, wish: Wish<'_>) -> Result<Stream, ConnectError> {
         let Plan { first, second } = self.protocols.plan(wish.endpoint, &self.filter);
-        let server = &wish.endpoint.label;
         let error = match self.speak(first, wish).await {
-            Ok(stream) => {
-                self.protocols.know(wish.endpoint, first);
-                tracing::info!(%server, protocol = %first, asked = ?wish.asked, "connected");
-                return Ok(stream);
-            }
+            Ok(stream) => return Ok(self.connected(stream, wish)),
             Err(error) => error,
         };
         let Some(second) = second.filter(|_| error.is_no_server_of(first)) else {
             return Err(error);
         };
+        let server = &wish.endpoint.label;
         tracing::info!(%server, "no {first} here ({error}): asking for {second}");
         match self.speak(second, wish).await {
-            Ok(stream) => {
-                self.protocols.know(wish.endpoint, second);
-                tracing::info!(%server, protocol = %second, asked = ?wish.asked, "connected");
-                Ok(stream)
-            }
+            Ok(stream) => Ok(self.connected(stream, wish)),
             Err(_) if first == Protocol::V1 => Err(error),
             Err(error) => Err(error),
         }
+    }
+
+    fn connected(&self, stream: Stream, wish: Wish<'_>) -> Stream {
+        let protocol = stream.protocol();
+        self.protocols.know(wish.endpoint, protocol);
+        self.metrics.protocol.set(if protocol == Protocol::V2 { 2 } else { 1 });
+        let server = &wish.endpoint.label;
+        tracing::info!(%server, %protocol, asked = ?wish.asked, "connected");
+        stream
     }
 
     async fn speak(&self, protocol: Protocol, wish: Wish<'_>) -> Result<Stream, ConnectError> {

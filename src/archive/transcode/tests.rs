@@ -3,7 +3,8 @@
 use super::*;
 
 /// The bytes of a CID of DAG-CBOR whose digest is all sevens,
-const CID_HEX: &str = "01711220 0707070707070707 0707070707070707 0707070707070707 0707070707070707";
+const CID_HEX: &str =
+    "01711220 0707070707070707 0707070707070707 0707070707070707 0707070707070707";
 /// and its text.
 const CID_TEXT: &str = "bafyreiaha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4dqobyha4";
 
