@@ -35,7 +35,10 @@ const FIRST_EVENT: Duration = Duration::from_secs(3);
 /// How long after the live connection's first event the replay may begin.
 const HEAD_START: Duration = Duration::from_secs(3);
 
-/// How far our clock may be ahead of the server's, where no event tells its time.
+/// How far our clock may be behind the server's, where no event tells its time. The replay is
+/// taken so much beyond the moment at which the live connection was opened: what happened in
+/// front of that moment nobody else brings, and what it brings twice is recognised. It begins
+/// six seconds later, so that all this is still more than a second behind the tip.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
 /// Most bytes of the live stream that are kept while the replay catches up: half a minute of
@@ -154,7 +157,7 @@ impl Reader {
         let first = lines.find_map(|line| header::parse(line).ok());
         Ok(Horizon::at(match first {
             Some(header) => TimeUs(header.time_us),
-            None => opened.minus_us(CLOCK_MARGIN_US),
+            None => opened.plus_us(CLOCK_MARGIN_US),
         }))
     }
 
