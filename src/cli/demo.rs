@@ -24,6 +24,10 @@ const EVENTS: usize = 6_000;
 /// Events that have happened when the demo begins: what `--cursor oldest` replays.
 const HISTORY_EVENTS: u64 = 1_000;
 
+/// Events in a segment, so that what has happened is in the archive, and in one of its blocks.
+const SEGMENT_EVENTS: u64 = 500;
+const BLOCK_EVENTS: usize = 100;
+
 /// The running demo server.
 #[derive(Debug)]
 pub struct Demo {
@@ -45,6 +49,8 @@ impl Demo {
             kind: Some(ServerKind::V2),
             rate: Rate::Speed(1.0),
             restamp: true,
+            segment_events: SEGMENT_EVENTS,
+            block_events: BLOCK_EVENTS,
             history_events: HISTORY_EVENTS.max(seen).min(EVENTS as u64),
             at_end: AtEnd::Close,
             ..ServeSettings::default()

@@ -131,7 +131,21 @@ fn range_of(range: &str, length: usize) -> Asked {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    proptest! {
+        #[test]
+        fn no_range_reaches_beyond_what_there_is(
+            range in prop_oneof!["bytes=[0-9]{0,25}-[0-9]{0,25}", "\\PC{0,20}"],
+            length in 0..1_000_usize,
+        ) {
+            if let Asked::Part(part) = range_of(&range, length) {
+                prop_assert!(part.start < part.end && part.end <= length);
+            }
+        }
+    }
 
     #[test]
     fn ranges_are_cut_to_what_there_is() {

@@ -27,7 +27,7 @@ pub(super) fn segment(head: &Head, shared: &Shared, now: Instant) -> Result<Answ
     let index = named(query.first("name"), "name")?;
     trouble::before_download(shared, "getSegment", index)?;
     let (volume, file) = sealed(index, shared, now)?;
-    let parts = (0..volume.segment.blocks.len())
+    let parts: Vec<Part> = (0..volume.segment.blocks.len())
         .filter_map(|block| Some(Part { block, bytes: frame(&volume, block)? }))
         .collect();
     let etag = format!("\"{}\"", volume.segment.header.checksum_text());

@@ -8,6 +8,7 @@ use super::build::Volume;
 use super::{PLAN_ENTRIES, bad_request, sealed_segments};
 use crate::serve::Shared;
 use crate::serve::answer::Answer;
+use crate::serve::chaos::Chaos;
 use crate::serve::head::Head;
 use crate::serve::v2::Wanted;
 
@@ -90,6 +91,10 @@ pub(super) fn answer(
 }
 
 fn read(body: &[u8]) -> Result<Asked, Answer> {
+    // Arrays would do for serde.
+    if !body.trim_ascii_start().starts_with(b"{") {
+        return Err(bad_request("invalid request body: expected a JSON object"));
+    }
     let request: Request = serde_json::from_slice(body)
         .map_err(|error| bad_request(&format!("invalid request body: {error}")))?;
     let list = Option::unwrap_or_default;
@@ -104,28 +109,28 @@ fn read(body: &[u8]) -> Result<Asked, Answer> {
 }
 
 fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
-    let volumes = || {
-        let all = 0..sealed_segments(shared, now);
-        all.filter_map(|index| shared.archive.shelf.volume(index, shared))
-    };
-    let segments = sealed_segments(shared, now);
-    let newest = (0..segments).rev().find_map(|index| shared.archive.shelf.volume(index, shared));
+    let sealed = sealed_segments(shared, now);
+    let volume = |index| shared.archive.shelf.volume(index, shared);
+    let newest = (0..sealed).rev().find_map(volume);
     let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(asked.before);
-    let chaos = shared.chaos.as_ref();
     let mut plan = Plan {
         planned_through_seq: sealed_tip_seq,
         sealed_tip_seq,
         segments: Vec::new(),
         stats: Stats::default(),
     };
+    let chaos = shared.chaos.as_ref();
     if chaos.is_some_and(|chaos| chaos.is_stuck(asked.after)) {
         plan.planned_through_seq = asked.after.min(sealed_tip_seq);
         return plan;
     }
-    let entries = chaos.and_then(super::super::chaos::Chaos::plan_entries).unwrap_or(PLAN_ENTRIES);
-    for volume in volumes() {
-        plan.stats.segments_examined += 1;
-        if !plan.take(&volume, asked, entries) {
+    let entries = chaos.and_then(Chaos::plan_entries).unwrap_or(PLAN_ENTRIES);
+    // What lies outside of the bounds need not be built.
+    let timeline = &shared.timeline;
+    let first = timeline.stamps.first_with_seq(asked.after.saturating_add(1));
+    for volume in (first / timeline.segment_events()..sealed).filter_map(volume) {
+        let is_above = volume.segment.header.min_seq > asked.before;
+        if is_above || !plan.take(&volume, asked, entries) {
             break;
         }
     }
@@ -135,6 +140,7 @@ fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
 impl Plan {
     /// Adds what a segment has of what is asked for. Whether there is room for more.
     fn take(&mut self, volume: &Volume, asked: &Asked, entries: usize) -> bool {
+        self.stats.segments_examined += 1;
         let ranges = matching(volume, asked);
         if ranges.is_empty() {
             return true;
@@ -186,4 +192,24 @@ fn matching(volume: &Volume, asked: &Asked) -> Vec<BlockRange> {
         }
     }
     ranges
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn any_body_is_answered(body in prop_oneof![
+            proptest::collection::vec(any::<u8>(), 0..60),
+            r#"\{("kinds":(null|\["[a-z]{0,8}"\]),?)?("afterSeq":-?[0-9]{1,22},?)?("beforeSeq":[0-9]{1,22})?\}"#
+                .prop_map(String::into_bytes),
+        ]) {
+            if let Ok(asked) = read(&body) {
+                prop_assert!(asked.before > asked.after || asked.before == u64::MAX);
+            }
+        }
+    }
 }

@@ -11,6 +11,9 @@ use crate::serve::Shared;
 /// Most bytes of files that are kept, besides one that is larger by itself.
 const KEPT_BYTES: usize = 256 << 20;
 
+/// Most volumes that are remembered. A loop has no last segment.
+const MAX_VOLUMES: usize = 10_000;
+
 /// Which segment, and which of its forms: crashes give seqs to other events, and rewrites
 /// give the same rows other bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,6 +83,9 @@ impl Built {
     fn build(&mut self, edition: Edition, shared: &Shared) -> Option<(Arc<Volume>, Bytes)> {
         let built = build::build(edition, shared).map(|(volume, file)| (Arc::new(volume), file));
         let volume = built.as_ref().map(|(volume, _)| Arc::clone(volume));
+        if self.volumes.len() >= MAX_VOLUMES {
+            self.volumes.clear();
+        }
         self.volumes.insert(edition.index, (edition, volume));
         let (volume, file) = built?;
         self.file_bytes += file.len();

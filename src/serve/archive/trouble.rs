@@ -58,7 +58,7 @@ pub(super) fn not_found(index: u64) -> Answer {
 /// The answer with bytes of a segment, and what becomes of it on its way.
 pub(super) fn download(
     content: Content,
-    parts: &Vec<Part>,
+    parts: &[Part],
     head: &Head,
     shared: &Shared,
     index: u64,

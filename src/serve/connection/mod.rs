@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{SinkExt, StreamExt};
-use tokio::io::AsyncWriteExt;
+use tokio::io::{AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -107,7 +107,7 @@ async fn stopped(stop: &mut Stop) {
 }
 
 /// Sends an answer and closes.
-pub(super) async fn refuse(mut stream: TcpStream, answer: Answer) {
+pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, answer: Answer) {
     // The beginning goes out in one piece: there are clients that look no further for the words
     // of a refusal.
     let mut head = answer.head().into_bytes();

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::Writer;
 use super::names::{Account, Names, rfc3339_ms};
+use crate::archive::write::convert::record_to_cbor;
 
 /// One operation of a commit.
 struct Operation {
@@ -29,7 +30,7 @@ pub(super) fn write(writer: &mut Writer, operations: usize, names: &mut Names) {
             }
         };
         let end = match &operation.record {
-            Some(record) => format!(r#","record":{record},"cid":"{}""#, names.cid()),
+            Some(record) => format!(r#","record":{record},"cid":"{}""#, cid(record)),
             None => String::new(),
         };
         let body = format!(
@@ -37,6 +38,14 @@ pub(super) fn write(writer: &mut Writer, operations: usize, names: &mut Names) {
             operation.verb, operation.collection, operation.rkey
         );
         writer.event(&account.did, "commit", &body);
+    }
+}
+
+/// The CID of a record, which the archive computes as well.
+fn cid(record: &str) -> String {
+    match record_to_cbor(record.as_bytes()) {
+        Ok((_, cid)) => cid,
+        Err(error) => unreachable!("a record of the demo is malformed: {error}"),
     }
 }
 

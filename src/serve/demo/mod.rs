@@ -3,7 +3,7 @@
 //! Accounts, handles, words and keys are generated from a seed; the same arguments give the
 //! same bytes. The mix, the member order and the sizes follow protocol/jetstream-v1.md §7 and
 //! what a v2 server sends: every event has a `cursor`, and the operations of one commit share
-//! `rev` and `time_us`. CIDs and signatures are plausible, not computed.
+//! `rev` and `time_us`. CIDs of records are theirs; those in references are made up.
 
 mod commits;
 mod names;
