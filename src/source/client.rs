@@ -81,7 +81,7 @@ impl ConnectError {
         match self {
             Self::Dial(error) => error.is_permanent(),
             Self::Handshake { source, .. } => source.is_permanent(),
-            Self::Dictionary { source, .. } => matches!(source, DictionaryTrouble::SameAgain(_)),
+            Self::Dictionary { source, .. } => source.is_permanent(),
             Self::NoDictionary { .. } | Self::BadDictionary { .. } => true,
         }
     }
@@ -127,6 +127,9 @@ impl ConnectError {
 
     /// Whether the server answered, and not as one that speaks this protocol would.
     fn is_no_server_of(&self, protocol: Protocol) -> bool {
+        if let Self::Dictionary { source: DictionaryTrouble::Fetch(error), .. } = self {
+            return error.is_no_such_endpoint();
+        }
         let Self::Handshake { source, .. } = self else { return false };
         match (protocol, source) {
             (Protocol::V1, _) => source.is_permanent(),

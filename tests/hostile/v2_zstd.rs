@@ -3,7 +3,7 @@
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, binary, texts};
+use crate::support::scripted::{Scripted, Step, binary, http, texts};
 use crate::v2::{ECHO, posts, xrpc};
 
 /// A dictionary with this ID.
@@ -164,6 +164,21 @@ fn what_is_no_dictionary_is_told_and_done_without() {
         let run = tail.flags(&["--zstd-dictionary", &file]).run();
         run.ends_with(0).prints(&lines).says(&[words, "receiving uncompressed"]);
     }
+}
+
+#[test]
+fn a_server_without_dictionaries_has_no_v2_where_zstd_is_demanded() {
+    let none = || vec![Answer(http("404 Not Found", "", "404 page not found"))];
+    let run = |server: &Scripted, protocol| {
+        Tail::of(server).protocol(protocol).flags(&["--compress", "on"]).run()
+    };
+    // v1 is asked for next, and its dictionary is not installed.
+    let server = Scripted::start([none()]);
+    let said = run(&server, "auto");
+    said.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
+    let server = Scripted::start([none()]);
+    let said = run(&server, "v2");
+    said.ends_with(1).says(&["dictionary can't be had: HTTP 404", "--compress auto"]);
 }
 
 #[test]

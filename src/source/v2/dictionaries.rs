@@ -40,6 +40,17 @@ pub enum DictionaryTrouble {
     SameAgain(u32),
 }
 
+impl DictionaryTrouble {
+    /// Whether asking again is useless.
+    #[must_use]
+    pub fn is_permanent(&self) -> bool {
+        match self {
+            Self::Fetch(error) => error.is_no_such_endpoint(),
+            Self::SameAgain(_) => true,
+        }
+    }
+}
+
 /// How dictionaries are fetched.
 #[derive(Clone, Copy, Debug)]
 pub struct Way<'a> {

@@ -56,6 +56,14 @@ pub enum FetchError {
     },
 }
 
+impl FetchError {
+    /// Whether the server answered that it has nothing of the kind.
+    #[must_use]
+    pub fn is_no_such_endpoint(&self) -> bool {
+        matches!(self, Self::Refused { status: 300..=428 | 430..=499 | 501, .. })
+    }
+}
+
 /// Fetches the dictionary of this ID, or the server's current one. No credentials are sent.
 ///
 /// # Errors
