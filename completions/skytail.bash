@@ -725,7 +725,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -737,6 +737,10 @@ _skytail() {
                     ;;
                 --prefer-first)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --protocol)
+                    COMPREPLY=($(compgen -W "auto v1 v2" -- "${cur}"))
                     return 0
                     ;;
                 --compress)
@@ -791,11 +795,11 @@ _skytail() {
                     return 0
                     ;;
                 --kind)
-                    COMPREPLY=($(compgen -W "commit identity account" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
                     return 0
                     ;;
                 -k)
-                    COMPREPLY=($(compgen -W "commit identity account" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
                     return 0
                     ;;
                 --operation)
@@ -901,6 +905,10 @@ _skytail() {
                     ;;
                 --drain-timeout)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --shape)
+                    COMPREPLY=($(compgen -W "v1 native" -- "${cur}"))
                     return 0
                     ;;
                 --buffer)

@@ -200,7 +200,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where the dictionary is installed, except on this machine' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 where the server has it' -r -f -a "auto\t''
+v1\t''
+v2\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where there is a dictionary (v2 servers have one; v1\'s must be installed), except on this machine' -r -f -a "auto\t''
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
@@ -211,9 +214,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity or account [default: all]' -r -f -a "commit\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
 identity\t''
-account\t''"
+account\t''
+sync\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
 update\t''
 delete\t''"
@@ -234,6 +238,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d '
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to finish the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l shape -d 'Shape of v2 events: as in v1, or native' -r -f -a "v1\t''
+native\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer -d 'Most events waiting for output' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer-bytes -d 'Most bytes waiting for output' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l when-full -d 'Then block (which loses nothing), drop-newest or drop-oldest' -r -f -a "block\t''

@@ -63,6 +63,10 @@ pub struct Metrics {
     pub dropped: Counter,
     /// Messages that were no event.
     pub malformed: Counter,
+    /// Events of types that only later servers know.
+    pub unknown: Counter,
+    /// Events whose sequence number was not higher than the one before.
+    pub disordered: Counter,
     /// Holes in the stream: events that could not be had.
     pub gaps: Counter,
     /// Connections beyond the first.
@@ -71,6 +75,8 @@ pub struct Metrics {
     pub backoff_ms: Gauge,
     /// 1 while a connection is up.
     pub connected: Gauge,
+    /// The protocol spoken last: 1 or 2; 0 before the first connection.
+    pub protocol: Gauge,
     /// `time_us` of the newest event dealt with; 0 before the first.
     pub last_event_us: Gauge,
     /// When that event was dealt with, in microseconds of our own clock; 0 before the first.

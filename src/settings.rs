@@ -4,10 +4,12 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
 use crate::sink::naming::Naming;
 use crate::source::endpoint::Endpoint;
+pub use crate::source::protocol::Choice as Protocol;
 
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]
@@ -16,6 +18,10 @@ pub struct TailSettings {
     pub endpoints: Vec<Endpoint>,
     /// Tail the built-in demo server instead.
     pub demo: bool,
+    /// Which protocol to speak.
+    pub protocol: Protocol,
+    /// The shape of v2 events.
+    pub shape: Shape,
     /// What to print.
     pub filter: Filter,
     /// Where to start.

@@ -51,7 +51,11 @@ fn the_password_of_a_host_is_sent_and_nowhere_shown_or_saved() {
         vec![Accept, Send(texts(events(3, true))), Hang],
     ]);
     let home = Scratch::new();
-    let run = skytail(&home.path("."), &["tail", "-n", "3", "--host", &with_secret(&server)], &[]);
+    let run = skytail(
+        &home.path("."),
+        &["tail", "--protocol", "v1", "-n", "3", "--host", &with_secret(&server)],
+        &[],
+    );
     assert!(run.status.success(), "{run:?}");
     assert!(kept(&run).contains(&server.host()));
     let sent = server.asked()[1].header("authorization").map(str::to_owned);
@@ -80,7 +84,8 @@ fn a_refusal_or_a_redirect_shows_no_password() {
     ]);
     let home = Scratch::new();
     let host = with_secret(&server);
-    let run = skytail(&home.path("."), &["tail", "--host", &host, "--max-retries", "3"], &[]);
+    let flags = ["tail", "--protocol", "v1", "--host", &host, "--max-retries", "3"];
+    let run = skytail(&home.path("."), &flags, &[]);
     let said = kept(&run);
     assert!(said.contains("redirects") && said.contains("https://else.example"), "{said}");
     assert!(said.contains("HTTP 401"), "{said}");

@@ -77,7 +77,13 @@ fn summary(
         dropped: metrics.dropped.get(),
         duplicates: metrics.duplicate.get(),
         malformed: metrics.malformed.get(),
+        unknown: metrics.unknown.get(),
         gaps: metrics.gaps.get(),
+        protocol: match metrics.protocol.get() {
+            1 => Some("v1"),
+            2 => Some("v2"),
+            _ => None,
+        },
         saved,
         output: outcome.written_to.clone(),
         reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),

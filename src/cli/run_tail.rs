@@ -8,7 +8,8 @@ use super::demo::Demo;
 use super::exit::{Exit, UsageError, in_words};
 use super::report;
 use super::state::State;
-use crate::compression::dictionary::{self, Dictionary};
+use crate::compression::cache::Cache;
+use crate::compression::dictionary::{self, Dictionary, OFFICIAL_ID};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
 use crate::display::progress::{self, Progress};
@@ -17,9 +18,11 @@ use crate::metrics::{Metrics, now_us};
 use crate::pipeline::{self, Parts};
 use crate::position::Start;
 use crate::settings::{
-    ColorMode, CompressMode, Compression, DisplaySettings, LogFormat, ProgressMode, TailSettings,
+    ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
 use crate::source::endpoint::Endpoint;
+use crate::source::protocol::Protocol;
+use crate::source::v2::dictionaries::{Demand, Dictionaries};
 
 /// Runs one tail to its end. What goes wrong is logged, in the form that was asked for.
 ///
@@ -50,7 +53,7 @@ fn run(
     if let Some(demo) = &demo {
         settings.endpoints = vec![demo.endpoint()];
     }
-    let dictionary = find_dictionary(&settings.compression, &settings.endpoints)?;
+    let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
     let metrics = Arc::new(Metrics::default());
     let mut progress = progress(&settings, &display, &state.start, terminal, &metrics);
     let started = Instant::now();
@@ -59,7 +62,8 @@ fn run(
         saver: state.saver,
         output: state.output,
         identity_seed: state.identity_seed,
-        dictionary,
+        v1_dictionary,
+        dictionaries,
         metrics: Arc::clone(&metrics),
     };
     let draw_every = progress.as_ref().map(|_| progress::TICK);
@@ -137,38 +141,40 @@ fn progress(
     })
 }
 
-/// The dictionary to ask for zstd with; `None` for plain text.
-fn find_dictionary(
-    compression: &Compression,
-    endpoints: &[Endpoint],
-) -> anyhow::Result<Option<Dictionary>> {
-    const HOW: &str = "install it with `skytail dictionary install`";
+/// The dictionary to ask v1 servers for zstd with, `None` for plain text; and how to come by
+/// those of v2 servers.
+fn find_dictionaries(
+    settings: &TailSettings,
+) -> anyhow::Result<(Option<Dictionary>, Dictionaries)> {
+    let compression = &settings.compression;
     let path = compression.dictionary.as_deref();
     // On one machine bytes cost nothing, and decompressing them does.
-    let is_local = endpoints.iter().all(Endpoint::is_loopback);
-    match compression.mode {
-        CompressMode::Off => Ok(None),
-        CompressMode::On => match dictionary::find(path)? {
-            Some(dictionary) => Ok(Some(dictionary)),
-            None => anyhow::bail!(
-                "--compress on: there is no zstd dictionary here: {HOW}, or name one with --zstd-dictionary FILE"
-            ),
-        },
-        CompressMode::Auto if is_local && path.is_none() => Ok(None),
-        CompressMode::Auto => match dictionary::find(path) {
-            Ok(Some(dictionary)) => Ok(Some(dictionary)),
-            Ok(None) => {
-                tracing::warn!(
-                    "receiving uncompressed, which takes twice the bytes: for zstd, {HOW} (--compress off says nothing)"
-                );
-                Ok(None)
-            }
+    let is_local = settings.endpoints.iter().all(Endpoint::is_loopback) && path.is_none();
+    let demand = match compression.mode {
+        CompressMode::Off => Demand::Never,
+        CompressMode::Auto if is_local => Demand::Never,
+        CompressMode::Auto => Demand::IfPossible,
+        CompressMode::On => Demand::Always,
+    };
+    let found = match demand {
+        Demand::Never => None,
+        Demand::IfPossible | Demand::Always => match dictionary::find(path) {
+            Ok(found) => found,
             // One that was named and can't be used is never passed over.
-            Err(error) if path.is_some() => Err(error.into()),
+            Err(error) if path.is_some() || demand == Demand::Always => return Err(error.into()),
             Err(error) => {
-                tracing::warn!("{error}; receiving uncompressed");
-                Ok(None)
+                tracing::warn!("{error}; receiving uncompressed where v1 is spoken");
+                None
             }
         },
+    };
+    let is_v1 = |endpoint| settings.protocol.pinned(endpoint) == Some(Protocol::V1);
+    if found.is_none() && demand == Demand::Always && settings.endpoints.iter().all(is_v1) {
+        anyhow::bail!(
+            "--compress on: there is no zstd dictionary here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
+        );
     }
+    let is_of_v2 = |dictionary: &Dictionary| path.is_some() && dictionary.id != OFFICIAL_ID;
+    let given = found.clone().filter(is_of_v2);
+    Ok((found, Dictionaries::new(demand, given, Cache::of_user())))
 }

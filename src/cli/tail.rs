@@ -13,7 +13,8 @@ use super::values::duration::{parse_duration, parse_duration_or_never, parse_pos
 use super::values::rotate::parse_rotate;
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
-use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, WhenFull};
+use crate::event::shape::Shape;
+use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, Protocol, WhenFull};
 use crate::sink::rotation::Rotate;
 
 /// The flags of `skytail tail`.
@@ -66,8 +67,20 @@ pub struct SourceArgs {
     #[arg(long)]
     pub demo: bool,
 
-    /// Use zstd: on, off, or auto, which is on where the
-    /// dictionary is installed, except on this machine
+    /// Protocol: v1, v2, or auto, which is v2 where the server
+    /// has it
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHICH",
+        default_value = "auto"
+    )]
+    pub protocol: Protocol,
+
+    /// Use zstd: on, off, or auto, which is on where there is a
+    /// dictionary (v2 servers have one; v1's must be installed),
+    /// except on this machine
     #[arg(
         long,
         value_enum,
@@ -123,7 +136,8 @@ pub struct FilterArgs {
     #[arg(short, long, value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 
-    /// Only this kind: commit, identity or account [default: all]
+    /// Only this kind: commit, identity, account or sync (of v2)
+    /// [default: all]
     #[arg(short, long, value_enum, hide_possible_values = true, value_name = "KIND", action = ArgAction::Append, value_delimiter = ',')]
     pub kind: Vec<Kind>,
 
@@ -232,6 +246,16 @@ pub struct OutputArgs {
     /// Time to finish the output
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub drain_timeout: Duration,
+
+    /// Shape of v2 events: as in v1, or native
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "SHAPE",
+        default_value = "v1"
+    )]
+    pub shape: Shape,
 
     /// Check the whole JSON grammar of each event
     #[arg(long)]

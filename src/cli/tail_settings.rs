@@ -22,6 +22,8 @@ use crate::settings::{
     TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
+use crate::source::protocol::Protocol;
+use crate::source::v2;
 
 /// Bluesky's public servers (protocol/jetstream-v1.md §1). The v2 servers come first, since
 /// they stamp an exact cursor on every event.
@@ -60,6 +62,7 @@ pub fn tail_settings(
     let wrong = Wrong { origins };
     let endpoints = endpoints(&args.source, &wrong)?;
     let filter = filter(&args.filters, &wrong)?;
+    can_be_asked(&args.source, &endpoints, &filter, &wrong)?;
     let cursor = parse_cursor_mode(&args.cursor.cursor, now_us)
         .map_err(|error| wrong.value("cursor", error))?;
     if matches!(cursor, CursorMode::Seq(_)) && endpoints.len() > 1 && !args.source.demo {
@@ -83,6 +86,8 @@ pub fn tail_settings(
     let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
         demo: args.source.demo,
+        protocol: args.source.protocol,
+        shape: args.output.shape,
         cursor,
         consumer,
         state: state(&args.cursor, cursor, &wrong)?,
@@ -128,6 +133,31 @@ fn endpoints(args: &SourceArgs, wrong: &Wrong<'_>) -> Result<Vec<Endpoint>, Usag
         }
     }
     Ok(endpoints)
+}
+
+/// Whether each server that may only be spoken to in one protocol can be asked for all this in
+/// it. With a choice, skytail chooses the other.
+fn can_be_asked(
+    args: &SourceArgs,
+    endpoints: &[Endpoint],
+    filter: &Filter,
+    wrong: &Wrong<'_>,
+) -> Result<(), UsageError> {
+    let pinned = |endpoint: &Endpoint| args.protocol.pinned(endpoint);
+    if endpoints.iter().any(|endpoint| pinned(endpoint) == Some(Protocol::V2))
+        && let Some(obstacle) = v2::request::obstacle(filter)
+    {
+        return Err(wrong.value(
+            "protocol",
+            format!("{obstacle}; leave --protocol at auto, which uses v1 for these filters"),
+        ));
+    }
+    if endpoints.iter().all(|endpoint| pinned(endpoint) == Some(Protocol::V1))
+        && filter.kinds == [Kind::Sync]
+    {
+        return Err(wrong.value("kind", "sync events exist in v2 only: use --protocol v2"));
+    }
+    Ok(())
 }
 
 fn filter(args: &FilterArgs, wrong: &Wrong<'_>) -> Result<Filter, UsageError> {

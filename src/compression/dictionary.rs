@@ -1,6 +1,6 @@
-//! The zstd dictionary of Jetstream v1: where it is kept, and the check it must pass each time
-//! it is loaded. It comes with neither skytail nor any server, so fetching it is the work of
-//! `skytail dictionary install`; nothing here touches the network.
+//! zstd dictionaries: where that of Jetstream v1 is kept, and the check that any must pass each
+//! time it is loaded. The one of v1 comes with neither skytail nor any server, so fetching it
+//! is the work of `skytail dictionary install`; nothing here touches the network.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,6 +17,36 @@ pub const OFFICIAL_SIZE_BYTES: usize = 112_640;
 /// Its SHA-256.
 pub const OFFICIAL_SHA256: &str =
     "b8d77b46933aceecbdd5275a01241efc985c970c78162b8150cf67a26522f70c";
+/// A dictionary whose bytes are known.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Known {
+    /// Its ID.
+    pub id: u32,
+    /// Its size in bytes.
+    pub size_bytes: usize,
+    /// Its SHA-256 in lower-case hexadecimal.
+    pub sha256: &'static str,
+    /// Whose it is.
+    pub name: &'static str,
+}
+
+/// Those that are known: that of v1, and that of v2 servers since 2026-08-11
+/// (protocol/jetstream-v2.md §6). A server may have a newer one.
+const KNOWN: [Known; 2] = [
+    Known {
+        id: OFFICIAL_ID,
+        size_bytes: OFFICIAL_SIZE_BYTES,
+        sha256: OFFICIAL_SHA256,
+        name: "Jetstream v1",
+    },
+    Known {
+        id: 20_260_811,
+        size_bytes: 65_536,
+        sha256: "f631a689a829b84b042ba45bcd7a7c2f792467192c5832fcfc1fc48afbec96aa",
+        name: "Jetstream v2",
+    },
+];
+
 /// Most bytes that are read from any source: dictionaries are around 100 KiB.
 pub const MAX_SIZE_BYTES: u64 = 1 << 20;
 
@@ -95,11 +125,16 @@ pub enum Fault {
     /// A dictionary, but not the one of Jetstream v1.
     #[error("it is another dictionary (ID {0}); Jetstream v1 uses {OFFICIAL_ID}")]
     OtherId(u32),
-    /// The official ID with other bytes.
+    /// A known ID with other bytes.
     #[error(
-        "it claims to be the dictionary of Jetstream v1, but has {size} bytes and the SHA-256 {sha256} instead of {OFFICIAL_SIZE_BYTES} bytes and {OFFICIAL_SHA256}"
+        "it claims to be the dictionary of {}, but has {size} bytes and the SHA-256 {sha256} instead of {} bytes and {}",
+        known.name,
+        known.size_bytes,
+        known.sha256
     )]
     Altered {
+        /// What it claims to be.
+        known: &'static Known,
         /// Its size in bytes.
         size: usize,
         /// Its SHA-256.
@@ -108,7 +143,7 @@ pub enum Fault {
 }
 
 impl Dictionary {
-    /// Accepts any structured zstd dictionary; the official ID only with the official bytes.
+    /// Accepts any structured zstd dictionary; a known ID only with the known bytes.
     ///
     /// # Errors
     /// [`Fault`] says what is wrong.
@@ -120,11 +155,11 @@ impl Dictionary {
             Some(id) if bytes.starts_with(&MAGIC) => id.get(),
             _ => return Err(Fault::NotADictionary),
         };
-        if id == OFFICIAL_ID {
+        if let Some(known) = KNOWN.iter().find(|known| known.id == id) {
             let sha256 = sha256(&bytes);
-            if bytes.len() != OFFICIAL_SIZE_BYTES || sha256 != OFFICIAL_SHA256 {
+            if bytes.len() != known.size_bytes || sha256 != known.sha256 {
                 let size = bytes.len();
-                return Err(Fault::Altered { size, sha256 });
+                return Err(Fault::Altered { known, size, sha256 });
             }
         }
         if DDict::try_create(&bytes).is_none() {
@@ -172,8 +207,21 @@ pub fn find(flag: Option<&Path>) -> Result<Option<Dictionary>, DictionaryError> 
 /// # Errors
 /// [`DictionaryError::NoHome`].
 pub fn installed_path() -> Result<PathBuf, DictionaryError> {
+    Ok(directory()?.join(file_name(OFFICIAL_ID)))
+}
+
+/// Where dictionaries are kept: `skytail/dictionaries` in the user's cache directory.
+///
+/// # Errors
+/// [`DictionaryError::NoHome`].
+pub fn directory() -> Result<PathBuf, DictionaryError> {
     let base = etcetera::choose_base_strategy().map_err(|_| DictionaryError::NoHome)?;
-    Ok(base.cache_dir().join("skytail").join("dictionaries").join(format!("{OFFICIAL_ID}.zdict")))
+    Ok(base.cache_dir().join("skytail").join("dictionaries"))
+}
+
+/// The name of a dictionary's file there.
+pub(super) fn file_name(id: u32) -> String {
+    format!("{id}.zdict")
 }
 
 /// Loads any dictionary from a file that a person named.

@@ -22,11 +22,16 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
+    /// Events passed over since only later versions know their types.
+    pub unknown: u64,
     /// Holes in the stream: events that could not be had.
     pub gaps: u64,
     /// The file that was written, or the last of several and how many; `None` for stdout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
+    /// The protocol that was spoken last, `v1` or `v2`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub protocol: Option<&'static str>,
     /// The position that was saved, and under which name.
     pub saved: Option<String>,
     /// Why it ended, as in "stopped by Ctrl-C".
@@ -53,6 +58,7 @@ impl Summary {
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
             (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
+            (self.unknown, format!("{} of unknown types skipped", count(self.unknown))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
         let extras: Vec<String> = extras.map(|(_, words)| words).collect();
@@ -99,7 +105,7 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z"}"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
         let filed = Summary { output: Some("posts.ndjson".into()), ..plain.clone() };
         assert!(filed.line().contains(" (199/s) to posts.ndjson; saved"), "{}", filed.line());
         let busy = Summary {

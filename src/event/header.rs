@@ -14,6 +14,8 @@ pub enum Kind {
     Identity,
     /// A change of an account's status.
     Account,
+    /// A repository that was replaced or repaired as a whole (v2 §3).
+    Sync,
     /// A kind of a later server: passed through, never a failure.
     Other,
 }
@@ -32,7 +34,8 @@ pub enum Operation {
 }
 
 impl Operation {
-    fn of(word: &str) -> Self {
+    /// What a word means.
+    pub(super) fn of(word: &str) -> Self {
         match word {
             "create" => Self::Create,
             "update" => Self::Update,
@@ -224,6 +227,7 @@ impl<'a> Fields<'a> {
             "commit" => Kind::Commit,
             "identity" => Kind::Identity,
             "account" => Kind::Account,
+            "sync" => Kind::Sync,
             _ => Kind::Other,
         };
         Ok(Header {
@@ -242,7 +246,7 @@ impl<'a> Fields<'a> {
 }
 
 /// Walks the members of an object; `each` takes the value that belongs to its key.
-fn members<'a>(
+pub(super) fn members<'a>(
     scanner: &mut Scanner<'a>,
     what: &'static str,
     mut each: impl FnMut(&mut Scanner<'a>, &str) -> Result<(), Malformed>,
@@ -323,7 +327,7 @@ impl<'a> CommitFields<'a> {
     }
 }
 
-fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
+pub(super) fn relay_seq(scanner: &mut Scanner<'_>) -> Result<Option<u64>, Malformed> {
     let mut seq = None;
     members(scanner, "an object expected", |scanner, key| match (key, scanner.peek()) {
         ("seq", Some(b'0'..=b'9')) => {

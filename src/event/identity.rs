@@ -36,14 +36,15 @@ impl Identities {
                 self.part(&commit.collection);
                 self.part(&commit.rkey);
             }
-            (_, Some(seq)) => {
+            // A sync that a server made itself has number 0, as all of them do (v2 §3).
+            (_, Some(seq)) if seq > 0 => {
                 self.part(&header.kind_text);
                 self.scratch.extend_from_slice(&seq.to_le_bytes());
             }
             // A kind of a later server: its place there is the best there is, and the time
             // alone would not do, since a v2 server repeats it. Both differ between servers,
             // so a failover may repeat such an event, and never loses it.
-            (_, None) => {
+            _ => {
                 self.part(&header.kind_text);
                 self.scratch.extend_from_slice(&header.time_us.to_le_bytes());
                 self.scratch.extend_from_slice(&header.cursor.unwrap_or(0).to_le_bytes());

@@ -1,4 +1,5 @@
-//! One event as bytes: its header fields, its identity, and whether its line is sound.
+//! One event as bytes: its header fields, its identity, and whether its line is sound, in the
+//! shape of either protocol.
 //!
 //! Pure functions over bytes. This room knows no other.
 
@@ -8,3 +9,5 @@ pub mod header;
 pub mod identity;
 pub mod malformed;
 mod scan;
+pub mod shape;
+pub mod v2;

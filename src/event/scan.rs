@@ -24,6 +24,7 @@ pub(super) struct Scanner<'a> {
 }
 
 /// A string as it stands between its quotes.
+#[derive(Clone, Copy)]
 pub(super) struct RawString<'a> {
     text: &'a str,
     has_escapes: bool,
@@ -31,6 +32,11 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
+    /// The bytes between the quotes, escapes as they stand there.
+    pub(super) fn raw(&self) -> &'a str {
+        self.text
+    }
+
     /// The string's value.
     pub(super) fn decode(&self) -> Result<Cow<'a, str>, Malformed> {
         if !self.has_escapes {
@@ -200,6 +206,17 @@ impl<'a> Scanner<'a> {
         }
         self.pos += n;
         Ok(value)
+    }
+
+    /// Where the next value begins.
+    pub(super) fn mark(&mut self) -> usize {
+        self.peek();
+        self.pos
+    }
+
+    /// What was passed since a mark.
+    pub(super) fn since(&self, mark: usize) -> &'a str {
+        self.text.get(mark..self.pos).unwrap_or_default()
     }
 
     /// Passes over one value of any type.

@@ -30,9 +30,11 @@ use crate::sink::file::FileSink;
 use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
+use crate::source::client::Client;
+use crate::source::protocol::Protocols;
 use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
-use crate::source::v1::Client;
+use crate::source::v2::dictionaries::Dictionaries;
 
 use reader::{ReadError, Reader, WhenQuiet};
 use sieve::{Rules, Sieve};
@@ -56,8 +58,10 @@ pub struct Parts {
     pub output: Option<FileSink>,
     /// The seed of the identities.
     pub identity_seed: u64,
-    /// The dictionary to ask for zstd with.
-    pub dictionary: Option<Dictionary>,
+    /// v1's dictionary, if zstd is to be asked for there.
+    pub v1_dictionary: Option<Dictionary>,
+    /// The dictionaries of v2 servers.
+    pub dictionaries: Dictionaries,
     /// The counters.
     pub metrics: Arc<Metrics>,
 }
@@ -141,7 +145,7 @@ struct Wired {
 fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts { start, saver, output, identity_seed, dictionary, metrics } = parts;
+    let Parts { start, saver, output, identity_seed, v1_dictionary, dictionaries, metrics } = parts;
     let sink = match output {
         Some(files) => Sink::File(Box::new(files)),
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
@@ -202,6 +206,10 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         endpoints: settings.endpoints.clone(),
         client: Client {
             filter: settings.filter.clone(),
+            protocols: Protocols::new(settings.protocol),
+            shape: settings.shape,
+            v1_dictionary,
+            dictionaries,
             proxies: Proxies::from_env(),
             tls: TlsContext::platform(),
             connect_timeout: settings.connection.connect_timeout,
@@ -210,7 +218,6 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         },
         start,
         limits: settings.connection,
-        dictionary,
         compress: settings.compression.mode,
         // A small buffer still holds several batches, so that neither side waits for the
         // other's whole share.

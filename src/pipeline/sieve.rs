@@ -4,9 +4,10 @@
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
-use crate::event::header::{self, Header};
+use crate::event::header::Header;
 use crate::event::identity::Identities;
 use crate::event::malformed::Malformed;
+use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::position::turns::{Turn, Turns};
@@ -64,6 +65,8 @@ pub struct Sieve {
     turns: Turns,
     position: Option<Position>,
     connection: Option<Arc<Connection>>,
+    /// The shape of its lines.
+    shape: Shape,
     /// Events before this instant were not asked for; see [`Sieve::meet`].
     skip_until: Option<TimeUs>,
     /// The newest of them.
@@ -123,6 +126,7 @@ impl Sieve {
             window,
             position,
             connection: None,
+            shape: Shape::V1,
             skip_until: None,
             early: None,
             replays_until: None,
@@ -181,7 +185,8 @@ impl Sieve {
     /// whole line has not happened.
     pub fn refused(&mut self, batch: &Batch, pending: Pending, accepted_bytes: usize) {
         let lines = batch.ends().iter().take_while(|&&end| end <= accepted_bytes).count();
-        let accepted = batch.lines().take(lines).filter_map(|line| header::parse(line).ok());
+        let shape = self.shape;
+        let accepted = batch.lines().take(lines).filter_map(|line| shape.parse(line).ok());
         let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
         self.window.roll_back(pending.savepoint, &accepted);
         self.written = pending.written + lines as u64;
@@ -259,9 +264,10 @@ impl Sieve {
         // either kind that lags behind the instant takes it for "live" (§4) and sends what it
         // has: that was written long ago, from another server or before this one fell back.
         self.skip_until = match connection.asked {
-            Asked::Instant(instant) => Some(instant),
+            Asked::Instant(instant) if !connection.is_clamped => Some(instant),
             _ => None,
         };
+        self.shape = connection.shape;
         self.early = None;
         let is_same = |position: &&Position| position.origin == connection.origin;
         self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
@@ -276,7 +282,8 @@ impl Sieve {
     }
 
     fn judge(&mut self, line: &[u8]) -> Verdict {
-        let header = match header::parse(line).and_then(|h| self.check_grammar(line).map(|()| h)) {
+        let header = match self.shape.parse(line).and_then(|h| self.check_grammar(line).map(|()| h))
+        {
             Ok(header) => header,
             Err(error) => {
                 self.metrics.malformed.add(1);

@@ -8,6 +8,9 @@ use std::sync::Arc;
 
 use url::{Host, Url};
 
+use super::protocol::Protocol;
+use super::{v1, v2};
+
 /// The port on which a self-hosted legacy server listens (protocol/jetstream-v1.md §1).
 const LEGACY_PORT: u16 = 6008;
 /// Longest `--host` value looked at, in bytes.
@@ -16,8 +19,10 @@ const MAX_INPUT_BYTES: usize = 8 * 1024;
 const MAX_PATH_BYTES: usize = 1024;
 /// Longest host name, in bytes (RFC 1035).
 const MAX_HOST_BYTES: usize = 253;
-/// The path of the v1 stream; people paste it along with the host.
-const SUBSCRIBE_PATH: &str = "/subscribe";
+/// The paths of the streams, which people paste along with the host, and what they say about
+/// the protocol.
+const STREAM_PATHS: [(&str, Protocol); 3] =
+    [(v1::PATH, Protocol::V1), (v2::PATH, Protocol::V2), ("/xrpc", Protocol::V2)];
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -30,10 +35,12 @@ pub struct Endpoint {
     pub port: u16,
     /// The path in front of `/subscribe` or `/xrpc/…`; empty for most.
     pub base_path: String,
+    /// The protocol that the path named, if it named one.
+    pub protocol: Option<Protocol>,
     /// What to send as `Authorization`, from `user:password@`.
     pub credentials: Option<Credentials>,
     /// The name for people, logs and the state file: no secrets, and no scheme or port where
-    /// they go without saying. Parses back to this endpoint, less the credentials.
+    /// they go without saying. Parses back to this endpoint, less credentials and protocol.
     pub label: Arc<str>,
 }
 
@@ -97,7 +104,7 @@ pub enum EndpointError {
 /// Parses a bare host, `host:port`, `[::1]:6008`, or a `ws`, `wss`, `http` or `https` URL.
 ///
 /// A bare host means TLS on port 443, unless it is a loopback one, which means plain
-/// WebSocket on port 6008. A trailing `/subscribe` is dropped.
+/// WebSocket on port 6008. The path of a stream at its end names the protocol, and is dropped.
 ///
 /// # Errors
 /// [`EndpointError`] says which part of the value is wrong.
@@ -164,12 +171,12 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     if port == 0 {
         return Err(EndpointError::PortZero(shown()));
     }
-    let base_path = base_path(url.path());
+    let (base_path, protocol) = base_path(url.path());
     if base_path.len() > MAX_PATH_BYTES {
         return Err(EndpointError::TooLong(base_path.len()));
     }
     let label = label(tls, &host, port, loopback, &base_path).into();
-    Ok(Endpoint { tls, host, port, base_path, credentials: credentials(&url), label })
+    Ok(Endpoint { tls, host, port, base_path, protocol, credentials: credentials(&url), label })
 }
 
 impl FromStr for Endpoint {
@@ -235,14 +242,19 @@ fn bracketed(host: &str) -> String {
     if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
 }
 
-/// Drops trailing slashes and `/subscribe`, as often as they occur: what is left is stable
-/// when it is parsed again.
-fn base_path(path: &str) -> String {
+/// Drops trailing slashes and the paths of streams, as often as they occur: what is left is
+/// stable when it is parsed again. The last path is the one that counts.
+fn base_path(path: &str) -> (String, Option<Protocol>) {
     let mut rest = path.trim_end_matches('/');
-    while let Some(shorter) = rest.strip_suffix(SUBSCRIBE_PATH) {
-        rest = shorter.trim_end_matches('/');
+    let mut protocol = None;
+    let named = |rest: &str| {
+        STREAM_PATHS.iter().find_map(|(path, named)| Some((rest.strip_suffix(path)?.len(), *named)))
+    };
+    while let Some((length, named)) = named(rest) {
+        rest = rest.get(..length).unwrap_or_default().trim_end_matches('/');
+        protocol = protocol.or(Some(named));
     }
-    rest.to_owned()
+    (rest.to_owned(), protocol)
 }
 
 /// The shortest text that still parses to the same server and does not hide plain text on a

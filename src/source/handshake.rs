@@ -13,6 +13,7 @@ use http::header::{
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite;
+use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::endpoint::Endpoint;
@@ -21,7 +22,7 @@ use super::refusal;
 use super::transport::Transport;
 use crate::display::printable::one_line;
 
-pub use super::refusal::MAX_RETRY_AFTER;
+pub use super::refusal::{MAX_RETRY_AFTER, Xrpc};
 
 /// Most characters of a library's error that are shown.
 const MAX_SHOWN_CHARS: usize = 300;
@@ -36,9 +37,8 @@ pub struct Request {
     pub query: String,
     /// Further headers.
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    /// Offered subprotocols; empty for v1. A server that picks none of those offered is
-    /// refused by the WebSocket library; a v2 source that wants to allow that has to relax it
-    /// here, in [`upgrade`].
+    /// Offered subprotocols; empty for v1. A server may pick one of them or none at all
+    /// (protocol/jetstream-v2.md §1: a proxy may strip its choice).
     pub subprotocols: Vec<String>,
 }
 
@@ -57,12 +57,14 @@ pub struct Upgraded {
 #[derive(Debug, thiserror::Error)]
 pub enum HandshakeError {
     /// The server, or a proxy before it, answered with an HTTP error.
-    #[error("the server answers HTTP {status}{}{body}", if body.is_empty() { "" } else { ": " })]
+    #[error("the server answers HTTP {status}{}", said(body, xrpc.as_ref()))]
     Refused {
         /// The HTTP status.
         status: u16,
         /// The server's words: one printable, shortened line; may be empty.
         body: String,
+        /// Its error by name, where it is an XRPC server that answers.
+        xrpc: Option<Xrpc>,
         /// How long it asks to be left alone; at most [`MAX_RETRY_AFTER`].
         retry_after: Option<Duration>,
         /// Whether the same request will be refused for ever (DESIGN.md, connection rules).
@@ -77,6 +79,16 @@ pub enum HandshakeError {
         status: u16,
         /// Scheme and host only, printable.
         location: String,
+    },
+    /// The server picked a subprotocol that was not offered.
+    #[error(
+        "the server answers with the subprotocol {picked:?}, and was offered {offered:?}: what speaks there is no Jetstream v2 server"
+    )]
+    Subprotocol {
+        /// What it picked, printable.
+        picked: String,
+        /// What it was offered.
+        offered: String,
     },
     /// The answer breaks HTTP or the WebSocket protocol.
     #[error("the server's answer is no WebSocket handshake: {0}")]
@@ -98,8 +110,17 @@ impl HandshakeError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Refused { permanent, .. } => *permanent,
-            Self::BadRequest(_) => true,
+            Self::BadRequest(_) | Self::Subprotocol { .. } => true,
             _ => false,
+        }
+    }
+
+    /// The server's error by name, where it is an XRPC server that answered.
+    #[must_use]
+    pub fn xrpc(&self) -> Option<&Xrpc> {
+        match self {
+            Self::Refused { xrpc, .. } => xrpc.as_ref(),
+            _ => None,
         }
     }
 
@@ -123,6 +144,7 @@ pub async fn upgrade(
     request: &Request,
     deadline: Instant,
 ) -> Result<Upgraded, HandshakeError> {
+    let offered = request.subprotocols.join(", ");
     let request = http_request(endpoint, request)?;
     let mut tap = HeadTap::new(transport);
     let outcome = timeout_at(deadline, tokio_tungstenite::client_async(request, &mut tap)).await;
@@ -134,6 +156,17 @@ pub async fn upgrade(
     // The library's error drops what it read, so the answer is taken from the tap: that also
     // covers answers that it can't read, such as HTTP/1.0 errors from old proxies.
     match tap.answer() {
+        // The last thing that the library looks at: everything else is as it must be.
+        Some((101, headers)) if is_about_subprotocol(&error, SubProtocolError::NoSubProtocol) => {
+            Ok(tap.into_upgraded(headers))
+        }
+        Some((101, headers))
+            if is_about_subprotocol(&error, SubProtocolError::InvalidSubProtocol) =>
+        {
+            let picked = headers.get(SEC_WEBSOCKET_PROTOCOL).map_or(&b""[..], |v| v.as_bytes());
+            let picked = one_line(picked, MAX_SHOWN_CHARS);
+            Err(HandshakeError::Subprotocol { picked, offered })
+        }
         Some((101, _)) => Err(HandshakeError::Protocol(shown(&error))),
         Some((status, headers)) if (300..400).contains(&status) => {
             let base = endpoint.request_uri("/", "");
@@ -141,9 +174,11 @@ pub async fn upgrade(
         }
         Some((status, headers)) => {
             let Upgraded { stream, leftover, .. } = tap.into_upgraded(HeaderMap::new());
+            let (body, xrpc) = refusal::body(stream, leftover, &headers, deadline).await;
             Err(HandshakeError::Refused {
                 status,
-                body: refusal::body(stream, leftover, &headers, deadline).await,
+                body,
+                xrpc,
                 retry_after: refusal::retry_after(&headers, SystemTime::now()),
                 permanent: matches!(status, 400 | 401 | 403 | 404),
             })
@@ -157,6 +192,21 @@ pub async fn upgrade(
             (None, error) => HandshakeError::Protocol(shown(&error)),
         }),
     }
+}
+
+/// The words of a refusal, with what stands in front of them.
+fn said(body: &str, xrpc: Option<&Xrpc>) -> String {
+    match xrpc {
+        Some(Xrpc { name, message }) if message.is_empty() => format!(" ({name})"),
+        Some(Xrpc { name, message }) => format!(" ({name}): {message}"),
+        None if body.is_empty() => String::new(),
+        None => format!(": {body}"),
+    }
+}
+
+fn is_about_subprotocol(error: &tungstenite::Error, fault: SubProtocolError) -> bool {
+    let fault = ProtocolError::SecWebSocketSubProtocolError(fault);
+    matches!(error, tungstenite::Error::Protocol(found) if *found == fault)
 }
 
 fn shown(error: &tungstenite::Error) -> String {
@@ -235,20 +285,7 @@ impl HeadTap {
 
     /// Status and headers of the answer, if there is a whole one.
     fn answer(&self) -> Option<(u16, HeaderMap)> {
-        let mut fields = [httparse::EMPTY_HEADER; head::MAX_HEADERS];
-        let mut response = httparse::Response::new(&mut fields);
-        let parsed = response.parse(self.bytes.get(..self.head?)?).ok()?;
-        if parsed.is_partial() {
-            return None;
-        }
-        let mut headers = HeaderMap::new();
-        for field in response.headers.iter() {
-            let name = HeaderName::from_bytes(field.name.as_bytes());
-            if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
-                headers.append(name, value);
-            }
-        }
-        Some((response.code?, headers))
+        head::parse(self.bytes.get(..self.head?)?)
     }
 }
 

@@ -1,8 +1,9 @@
-//! Where the head of an HTTP/1 response ends. No I/O but reading one head; nothing is
-//! interpreted here.
+//! Where the head of an HTTP/1 response ends, and the fields in it. No I/O but reading one
+//! head; what the fields mean is not known here.
 
 use std::io;
 
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::display::printable::one_line;
@@ -60,6 +61,23 @@ pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec
         }
         check_partial(&head)?;
     }
+}
+
+/// Status and headers of a whole head; `None` where it can't be read.
+pub fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
+    let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
+    let mut response = httparse::Response::new(&mut fields);
+    if response.parse(head).ok()?.is_partial() {
+        return None;
+    }
+    let mut headers = HeaderMap::new();
+    for field in response.headers.iter() {
+        let name = HeaderName::from_bytes(field.name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
+            headers.append(name, value);
+        }
+    }
+    Some((response.code?, headers))
 }
 
 fn invalid(message: String) -> io::Error {

@@ -13,6 +13,8 @@ mod gaps;
 mod liveness;
 mod output;
 mod resume;
+mod v2;
+mod v2_zstd;
 mod zstd;
 
 use support::scripted::Step::{Accept, Hang, Send};

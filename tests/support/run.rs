@@ -23,6 +23,8 @@ pub fn cursors(args: &[&str]) -> String {
 /// A `skytail tail` that will be run.
 pub struct Tail {
     command: Command,
+    /// Most scripts know v1 only, and are written for one connection.
+    protocol: &'static str,
     home: Scratch,
     state: PathBuf,
 }
@@ -50,12 +52,18 @@ impl Tail {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
         at_home(&mut command, &home.path("."));
         command.args(["tail", "--host", host]);
-        Self { command, state: home.path("state.db"), home }
+        Self { command, protocol: "v1", state: home.path("state.db"), home }
     }
 
     /// Adds flags.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.command.args(flags);
+        self
+    }
+
+    /// Another `--protocol` than v1.
+    pub fn protocol(mut self, protocol: &'static str) -> Self {
+        self.protocol = protocol;
         self
     }
 
@@ -78,6 +86,13 @@ impl Tail {
         path.to_str().expect("a readable path").to_owned()
     }
 
+    /// A file in the run's cache directory.
+    pub fn cache(&self, name: &str, bytes: &[u8]) {
+        let path = self.home.path(name);
+        std::fs::create_dir_all(path.parent().expect("a directory")).expect("make a directory");
+        std::fs::write(path, bytes).expect("write a file");
+    }
+
     /// Runs to the end.
     pub fn run(mut self) -> Run {
         self.command.stdout(Stdio::piped());
@@ -96,6 +111,7 @@ impl Tail {
     }
 
     fn spawn(mut self) -> Started {
+        self.command.args(["--protocol", self.protocol]);
         self.command.arg("--state").arg(&self.state).stderr(Stdio::piped());
         let child = self.command.spawn().expect("start skytail");
         Started { child, _home: self.home }
@@ -183,7 +199,8 @@ fn whole_events(stdout: &[u8]) -> Vec<String> {
         // Deep nesting is sound JSON, and more than this parser takes.
         if !line.contains("[[[[[[[[") {
             let event: serde_json::Value = serde_json::from_str(line).expect(line);
-            assert!(event["did"].is_string() && event["time_us"].is_u64(), "no event: {line}");
+            let has_time = event["time_us"].is_u64() || event["time"].is_string();
+            assert!(event["did"].is_string() && has_time, "no event: {line}");
         }
     }
     text.lines().map(str::to_owned).collect()

@@ -22,6 +22,8 @@ use super::PATIENCE;
 pub enum Step {
     /// Reads the request and answers 101 with the right key.
     Accept,
+    /// The same, with further whole header lines.
+    AcceptWith(&'static str),
     /// Reads the request and answers with these bytes.
     Answer(Vec<u8>),
     /// Sends these bytes.
@@ -180,13 +182,8 @@ impl Connection<'_> {
     /// Says whether the client is still there.
     fn step(&mut self, step: Step) -> io::Result<bool> {
         match step {
-            Step::Accept => {
-                let asked = self.read_head()?;
-                let key = asked.header("sec-websocket-key").unwrap_or_default();
-                let answer = switching(&derive_accept_key(key.as_bytes()));
-                self.stream.write_all(&answer)?;
-                self.is_upgraded = true;
-            }
+            Step::Accept => self.accept("")?,
+            Step::AcceptWith(headers) => self.accept(headers)?,
             Step::Answer(bytes) => {
                 self.read_head()?;
                 self.stream.write_all(&bytes)?;
@@ -211,6 +208,17 @@ impl Connection<'_> {
             Step::Hang => self.hang(),
         }
         Ok(true)
+    }
+
+    fn accept(&mut self, headers: &str) -> io::Result<()> {
+        let asked = self.read_head()?;
+        let key = asked.header("sec-websocket-key").unwrap_or_default();
+        let mut answer = switching(&derive_accept_key(key.as_bytes()));
+        // In front of the empty line.
+        answer.splice(answer.len() - 2..answer.len() - 2, headers.bytes());
+        self.stream.write_all(&answer)?;
+        self.is_upgraded = true;
+        Ok(())
     }
 
     fn read_head(&mut self) -> io::Result<Asked> {

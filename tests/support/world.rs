@@ -166,14 +166,14 @@ impl Traveller<'_> {
         let from = to.told.partition_point(|(stamp, mark, _)| match asked {
             Asked::Seq(seq) => mark.seq < Some(seq),
             Asked::Instant(instant) => *stamp < instant.0,
-            Asked::Live | Asked::Oldest => false,
+            Asked::Live | Asked::Oldest | Asked::Floor(_) => false,
         });
         let starts_early = to.origin.kind == ServerKind::V2 && matches!(asked, Asked::Instant(_));
         let surplus = if starts_early { surplus as usize } else { 0 };
         (self.server, self.next) = (server, from.saturating_sub(surplus));
         self.connections += 1;
         let number = self.connections;
-        self.connection = Arc::new(Connection { number, origin: to.origin.clone(), asked });
+        self.connection = Arc::new(Connection::v1(number, to.origin.clone(), asked));
     }
 
     fn batch(&mut self, events: usize) -> Batch {
@@ -275,7 +275,7 @@ pub fn travel(bytes: &[u8]) {
         servers: &servers,
         nature,
         sieve: sieve(nature, &start),
-        connection: Arc::new(Connection { number: 0, origin, asked: Asked::Oldest }),
+        connection: Arc::new(Connection::v1(0, origin, Asked::Oldest)),
         server: nature.first,
         next: 0,
         connections: 0,

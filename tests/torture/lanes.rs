@@ -97,6 +97,20 @@ const FAILOVER: Lane = Lane {
     ..V2
 };
 
+/// The v2 stream. Kinds that nobody knows have no form there, and what a server adds to them
+/// is passed over.
+const V2_STREAM: Lane = Lane {
+    name: "stream v2",
+    nature: Nature { has_unknown_kinds: false, ..V2_NATURE },
+    chaos: concat!(
+        ends!(),
+        ",stall=8000:300ms,hang=12000,mute=12000,dribble=3000,duplicate=300,garbage=700,\
+         ping=500,fragment=500,refuse=8:0s,slow=6000,fail=6000,unknown=700"
+    ),
+    flags: &["--protocol", "v2"],
+    ..V2
+};
+
 /// The lane of this name.
 #[allow(dead_code, reason = "the mutations' part of this file")]
 pub fn lane(name: &str) -> Lane {
@@ -172,6 +186,30 @@ pub fn lanes() -> Vec<Lane> {
         },
         Lane { name: "v2 stamps", stamps: STAMPS, ..V2 },
         Lane { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+        V2_STREAM,
+        Lane {
+            name: "stream v2 zstd",
+            is_compressed: true,
+            chaos: concat!(ends!(), ",zstd=2000,rotate=5"),
+            ..V2_STREAM
+        },
+        Lane {
+            name: "stream v2 file zst",
+            output: Output::Files(&["-o", "{}/log.ndjson.zst"]),
+            ..V2_STREAM
+        },
+        Lane {
+            name: "stream v2 slow reader",
+            output: Output::SlowStdout,
+            weather: FAST,
+            ..V2_STREAM
+        },
+        Lane {
+            name: "failover between protocols",
+            servers: &["v2", "legacy"],
+            flags: &["--rewind", "5s", "--protocol", "auto"],
+            ..FAILOVER
+        },
         Lane {
             name: "v2 oversized",
             chaos: concat!(ends!(), ",oversized=20000"),

@@ -111,6 +111,9 @@ impl Life {
             ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
         flags.extend(fixed.map(str::to_owned));
         flags.push(state);
+        if !lane.flags.contains(&"--protocol") {
+            flags.extend(["--protocol", "v1"].map(str::to_owned));
+        }
         let mut choose = |flag: &str, values: &[&str]| {
             let value = values[rng.usize(0..values.len())];
             if !value.is_empty() {

@@ -4,8 +4,9 @@ use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
 use crate::event::header::{Kind, Operation};
+use crate::event::shape::Shape;
 use crate::settings::{
-    ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, WhenFull,
+    ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, Protocol, WhenFull,
 };
 
 /// The settings know nothing of clap, so their words are tied to them here. The words carry
@@ -28,7 +29,9 @@ macro_rules! words {
     };
 }
 
-words!(Kind: Commit = "commit", Identity = "identity", Account = "account");
+words!(Kind: Commit = "commit", Identity = "identity", Account = "account", Sync = "sync");
+words!(Protocol: Auto = "auto", V1 = "v1", V2 = "v2");
+words!(Shape: V1 = "v1", Native = "native");
 words!(Operation: Create = "create", Update = "update", Delete = "delete");
 words!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop-oldest");
 words!(CompressMode: Auto = "auto", On = "on", Off = "off");

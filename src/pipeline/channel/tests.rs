@@ -8,7 +8,7 @@ fn connection() -> Arc<Connection> {
         kind: ServerKind::V2,
         stream: 0,
     };
-    Arc::new(Connection { number: 1, origin, asked: Asked::Live })
+    Arc::new(Connection::v1(1, origin, Asked::Live))
 }
 
 fn item(connection: &Arc<Connection>, lines: &[&[u8]]) -> Item {

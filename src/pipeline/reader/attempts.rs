@@ -4,12 +4,12 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::{Mark, Position, ServerKind, Start, TimeUs};
+use crate::position::{Mark, Position, Seq, ServerKind, Start, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::Asked;
 use crate::source::backoff::Backoff;
 use crate::source::endpoint::Endpoint;
-use crate::source::v1::StreamError;
+use crate::source::stream::StreamError;
 
 use super::{Ended, ReadError, Reader};
 
@@ -44,6 +44,12 @@ pub(super) struct Attempts {
     pub(super) kinds: Vec<Option<ServerKind>>,
     /// The server's dictionary is not ours.
     pub(super) plain: bool,
+    /// What the last connection was asked for.
+    pub(super) asked: Asked,
+    /// A sequence number that a server refused as older than what it holds.
+    pub(super) too_old: Option<Seq>,
+    /// Servers that answered the v2 request with something else.
+    pub(super) not_v2: Vec<bool>,
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
@@ -77,6 +83,9 @@ impl Reader {
             stuck: (None, 0),
             kinds,
             plain: false,
+            asked: Asked::Live,
+            too_old: None,
+            not_v2: vec![false; self.endpoints.len()],
             was_sound: false,
             any_success: false,
             rng: fastrand::Rng::new(),
@@ -124,6 +133,7 @@ impl Reader {
                 tracing::warn!(%server, "{error}; going on by time");
                 Ok(Duration::ZERO)
             }
+            Ended::Stream(error @ StreamError::NotV2) => self.is_not_v2(server, error, attempts),
             Ended::Stream(error @ StreamError::Dictionary(_)) => {
                 if self.compress == CompressMode::On {
                     return Err(ReadError::Dictionary { server, error });
@@ -149,7 +159,15 @@ impl Reader {
                 attempts.was_sound = false;
                 self.reconnect(attempts, &ended, None)
             }
-            Ended::Connect(error) if error.is_permanent() => {
+            Ended::Connect(error)
+                if error.is_cursor_too_old() && matches!(attempts.asked, Asked::Seq(_)) =>
+            {
+                self.was_beyond(&error, attempts);
+                Ok(Duration::ZERO)
+            }
+            Ended::Connect(error)
+                if error.is_permanent() && !(error.is_wrong_echo() && attempts.any_success) =>
+            {
                 attempts.mark(|a| &mut a.refusing);
                 if attempts.refusing.iter().all(|refuses| *refuses) {
                     return Err(ReadError::Refused(error));
@@ -162,6 +180,34 @@ impl Reader {
             }
             other => self.reconnect(attempts, &other, None),
         }
+    }
+
+    /// A server upgraded the v2 request and sent something else.
+    fn is_not_v2(
+        &self,
+        server: Arc<str>,
+        error: StreamError,
+        attempts: &mut Attempts,
+    ) -> Result<Duration, ReadError> {
+        let endpoint = self.endpoints.get(attempts.endpoint);
+        if endpoint.is_some_and(|endpoint| self.client.protocols.has_no_v2(endpoint)) {
+            let is_first = !attempts.not_v2.get(attempts.endpoint).copied().unwrap_or(true);
+            attempts.mark(|a| &mut a.not_v2);
+            if is_first {
+                if !attempts.any_success {
+                    // Nothing of its stream was ours yet.
+                    attempts.live_since = None;
+                }
+                tracing::warn!(%server, "{error}; asking it for v1");
+                return Ok(Duration::ZERO);
+            }
+            return self.reconnect(attempts, &error, None);
+        }
+        attempts.mark(|a| &mut a.refusing);
+        if attempts.refusing.iter().all(|refuses| *refuses) {
+            return Err(ReadError::NotV2 { server, error });
+        }
+        self.reconnect(attempts, &error, None)
     }
 
     /// A connection that dies before it has passed what was rewound brings nothing new, and

@@ -20,7 +20,8 @@ use crate::settings::JoinMode;
 use crate::source::Asked;
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{Action, Liveness};
-use crate::source::v1::Stream;
+use crate::source::protocol::Protocol;
+use crate::source::stream::Stream;
 
 use super::super::channel::BATCH_BYTES;
 use super::attempts::Attempts;
@@ -34,7 +35,10 @@ const FIRST_EVENT: Duration = Duration::from_secs(3);
 /// How long after the live connection's first event the replay may begin.
 const HEAD_START: Duration = Duration::from_secs(3);
 
-/// How far our clock may be ahead of the server's, where no event tells its time.
+/// How far our clock may be behind the server's, where no event tells its time. The replay is
+/// taken so much beyond the moment at which the live connection was opened: what happened in
+/// front of that moment nobody else brings, and what it brings twice is recognised. It begins
+/// six seconds later, so that all this is still more than a second behind the tip.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
 /// Most bytes of the live stream that are kept while the replay catches up: half a minute of
@@ -77,7 +81,11 @@ impl Reader {
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
         let mut live = self.connect(endpoint, Asked::Live, attempts).await?;
-        let ended = self.join_with(&mut live, endpoint, asked, attempts).await;
+        let ended = match live.protocol() {
+            Protocol::V1 => self.join_with(&mut live, endpoint, asked, attempts).await,
+            // Whoever speaks v2 loses nothing there, and is asked again as what it is.
+            Protocol::V2 => Err(Ended::Horizon),
+        };
         self.part(&mut live, attempts, ended.as_ref().err()).await;
         ended
     }
@@ -149,7 +157,7 @@ impl Reader {
         let first = lines.find_map(|line| header::parse(line).ok());
         Ok(Horizon::at(match first {
             Some(header) => TimeUs(header.time_us),
-            None => opened.minus_us(CLOCK_MARGIN_US),
+            None => opened.plus_us(CLOCK_MARGIN_US),
         }))
     }
 

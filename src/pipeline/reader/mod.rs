@@ -4,6 +4,7 @@
 
 mod attempts;
 mod behind;
+mod beyond;
 mod horizon;
 mod join;
 mod prefer;
@@ -13,15 +14,15 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::compression::dictionary::Dictionary;
-use crate::compression::inflate::Inflater;
 use crate::event::batch::Batch;
 use crate::metrics::{Metrics, now_us};
-use crate::position::{Start, TimeUs};
+use crate::position::{ServerKind, Start, TimeUs};
 use crate::settings::{CompressMode, Connection as Limits};
+use crate::source::client::{Client, ConnectError, Wish};
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{self, Action, Dead, Liveness};
-use crate::source::v1::{Client, ConnectError, Fill, Stream, StreamError};
+use crate::source::protocol::Protocol;
+use crate::source::stream::{Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
 use super::channel::{BATCH_BYTES, Closed, Item, Sender};
@@ -48,9 +49,7 @@ pub struct Reader {
     pub start: Start,
     /// The limits of connections.
     pub limits: Limits,
-    /// zstd, if it is to be asked for.
-    pub dictionary: Option<Dictionary>,
-    /// What to do where it can't be had.
+    /// What to do where zstd can't be had.
     pub compress: CompressMode,
     /// Most events of a batch.
     pub batch_events: usize,
@@ -85,6 +84,14 @@ pub enum ReadError {
     /// `--cursor SEQ` on a server without sequence numbers.
     #[error("{server}: {error}; use a time or unix microseconds with --cursor")]
     NoSequence {
+        /// The server.
+        server: Arc<str>,
+        /// What was found.
+        error: StreamError,
+    },
+    /// `--protocol v2` on a server that speaks something else.
+    #[error("{server}: {error}")]
+    NotV2 {
         /// The server.
         server: Arc<str>,
         /// What was found.
@@ -174,7 +181,8 @@ impl Reader {
 
     async fn connect_and_read(&self, attempts: &mut Attempts) -> Ended {
         let Some(endpoint) = self.endpoints.get(attempts.endpoint) else { return Ended::Stopped };
-        let asked = self.asked(endpoint, attempts);
+        let asked = attempts.within_the_window(self.asked(endpoint, attempts));
+        attempts.asked = asked;
         attempts.was_sound = false;
         let ended = match self.needs_join(asked, attempts) {
             true => self.join(endpoint, asked, attempts).await,
@@ -205,17 +213,18 @@ impl Reader {
         asked: Asked,
         attempts: &mut Attempts,
     ) -> Result<Stream, Ended> {
-        let dictionary = self.dictionary.as_ref().filter(|_| !attempts.plain);
-        let inflater = dictionary.map(|d| Inflater::new(&d.bytes)).transpose();
-        let inflater = inflater.map_err(StreamError::Dictionary)?;
         tracing::debug!(server = %endpoint.label, ?asked, "connecting");
         attempts.number += 1;
-        let connecting = self.client.connect(endpoint, asked, inflater, attempts.number);
+        let (is_plain, number) = (attempts.plain, attempts.number);
+        let connecting = self.client.connect(Wish { endpoint, asked, is_plain, number });
         let stream = tokio::select! {
             stream = connecting => stream?,
             () = self.stop.requested() => return Err(Ended::Stopped),
         };
-        tracing::info!(server = %endpoint.label, ?asked, "connected");
+        if stream.protocol() == Protocol::V2 {
+            // Only one kind of server speaks it.
+            attempts.know(ServerKind::V2);
+        }
         self.metrics.connected.set(1);
         attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
         Ok(stream)
@@ -249,6 +258,7 @@ impl Reader {
         let mut refused = pin!(self.stand.numbers_refused(stream.number()));
         let mut first_is_well = pin!(self.first_is_well(endpoint));
         let mut asked_at = None;
+        let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
         let mut batch = self.sender.empty_batch();
         loop {
@@ -278,6 +288,9 @@ impl Reader {
                     filled.map_err(Ended::from)
                 }
             };
+            if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
+                self.is_beyond(stream)?;
+            }
             let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
             if !batch.is_empty() {
                 batch = self.hand_over(batch, stream.connection(), &mut alive).await?;

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::event::batch::Batch;
-use crate::event::header;
 use crate::source::Asked;
+use crate::source::client::Wish;
 use crate::source::endpoint::Endpoint;
 
 use super::super::channel::BATCH_BYTES;
@@ -49,9 +49,8 @@ impl Reader {
     /// One look: it takes a live connection and either sends an event that is not old, or,
     /// where a stream may be quiet, answers a ping.
     async fn looks_well(&self, first: &Endpoint) -> bool {
-        let Ok(mut stream) = self.client.connect(first, Asked::Live, None, 0).await else {
-            return false;
-        };
+        let wish = Wish { endpoint: first, asked: Asked::Live, is_plain: true, number: 0 };
+        let Ok(mut stream) = self.client.connect(wish).await else { return false };
         let may_be_quiet = self.limits.stall_timeout.is_none();
         let mut batch = Batch::default();
         let first_event = async {
@@ -59,7 +58,8 @@ impl Reader {
             while batch.is_empty() && stream.fill(&mut batch, 1, BATCH_BYTES).await.is_ok() {}
         };
         let answered = timeout(ANSWER_WITHIN, first_event).await.is_ok();
-        let is_well = match batch.lines().next().map(header::parse) {
+        let shape = stream.connection().shape;
+        let is_well = match batch.lines().next().map(|line| shape.parse(line)) {
             Some(Ok(header)) => self.is_not_old(header.time_us),
             Some(Err(_)) => false,
             None => !answered && may_be_quiet && stream.pongs() > 0,

@@ -7,7 +7,7 @@ use crate::metrics::now_us;
 use crate::pipeline::stop::Reason;
 use crate::position::TimeUs;
 use crate::source::liveness::Liveness;
-use crate::source::v1::Stream;
+use crate::source::stream::Stream;
 
 /// How long a stream must be quiet, with a ping answered meanwhile, before "no more events"
 /// is believed (`--exit-when-live`, `--until`).

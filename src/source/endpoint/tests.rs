@@ -12,7 +12,7 @@ fn check(input: &str, tls: bool, host: &str, port: u16, base: &str, label: &str)
         "{input}"
     );
     let again = parse(&e.label).unwrap();
-    let bare = Endpoint { credentials: None, ..e };
+    let bare = Endpoint { credentials: None, protocol: None, ..e };
     assert_eq!(again, bare, "{input}: its label means another server");
 }
 
@@ -48,6 +48,22 @@ fn subscribe_is_dropped_and_other_paths_kept() {
     check("h.example/subscribe/subscribe", true, "h.example", 443, "", "h.example");
     check("h.example/x://y", true, "h.example", 443, "/x://y", "h.example/x://y");
     check("h.example/resubscribe", true, "h.example", 443, "/resubscribe", "h.example/resubscribe");
+}
+
+#[test]
+fn the_path_of_a_stream_names_the_protocol() {
+    for (input, protocol, base) in [
+        ("h.example", None, ""),
+        ("wss://h.example/subscribe", Some(Protocol::V1), ""),
+        ("h.example/base/subscribe/", Some(Protocol::V1), "/base"),
+        ("h.example/xrpc/network.bsky.jetstream.subscribeEvents", Some(Protocol::V2), ""),
+        ("https://h.example/base/xrpc/", Some(Protocol::V2), "/base"),
+        ("h.example/xrpc/other", None, "/xrpc/other"),
+        ("h.example/subscribe/xrpc", Some(Protocol::V2), ""),
+    ] {
+        let endpoint = parse(input).unwrap();
+        assert_eq!((endpoint.protocol, &*endpoint.base_path), (protocol, base), "{input}");
+    }
 }
 
 #[test]
@@ -102,11 +118,11 @@ proptest! {
     #[test]
     fn any_text_is_parsed_or_refused_and_labels_are_stable(text in prop_oneof![
         any::<String>(),
-        "(ws|wss|http|https|x)?(://)?([a-z]{1,3}(:[a-z]*)?@)?[a-z0-9.:\\[\\]%-]{0,16}(:[0-9]{0,6})?(/[ -~]{0,10})?(/subscribe/?)?",
+        "(ws|wss|http|https|x)?(://)?([a-z]{1,3}(:[a-z]*)?@)?[a-z0-9.:\\[\\]%-]{0,16}(:[0-9]{0,6})?(/[ -~]{0,10})?(/subscribe/?|/xrpc(/network.bsky.jetstream.subscribeEvents)?)?",
     ]) {
         if let Ok(endpoint) = parse(&text) {
             let again = parse(&endpoint.label);
-            prop_assert_eq!(again, Ok(Endpoint { credentials: None, ..endpoint }));
+            prop_assert_eq!(again, Ok(Endpoint { credentials: None, protocol: None, ..endpoint }));
         }
     }
 }

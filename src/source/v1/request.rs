@@ -7,7 +7,7 @@ use url::form_urlencoded;
 
 use crate::event::header::Kind;
 use crate::filter::Filter;
-use crate::source::Asked;
+use crate::source::{Asked, OLDEST_US};
 
 /// Longest query that goes into the URL. Servers take more, proxies in front of them may not.
 const MAX_QUERY_BYTES: usize = 4096;
@@ -15,10 +15,6 @@ const MAX_QUERY_BYTES: usize = 4096;
 /// An NSID that no record has. Asking for it leaves out every commit, which v1 has no other
 /// way to say; identity and account events come all the same.
 const NO_COLLECTION: &str = "invalid.skytail.nothing";
-
-/// An instant that both servers understand, older than any event: small integers are sequence
-/// numbers to a v2 server, and mean something else again to a legacy one (§4.2).
-const OLDEST_US: u64 = 1_000_000_000_000_000;
 
 /// What to send to begin.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,7 +54,7 @@ impl Subscription {
         let mut query = form_urlencoded::Serializer::new(String::new());
         match asked {
             Asked::Live => {}
-            Asked::Oldest => add(&mut query, "cursor", OLDEST_US),
+            Asked::Oldest | Asked::Floor(_) => add(&mut query, "cursor", OLDEST_US),
             Asked::Instant(instant) => add(&mut query, "cursor", instant.0.max(OLDEST_US)),
             Asked::Seq(seq) => add(&mut query, "cursor", seq.0),
         }

@@ -1,5 +1,7 @@
-//! The lines of one v1 connection: messages into batches, pings answered, the server's kind
-//! told from its first event.
+//! The lines of one connection: messages into batches, pings answered, the server's kind told.
+//! What is asked for, and what a v2 message means, is known elsewhere.
+
+mod error;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -17,25 +19,33 @@ use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, O
 use crate::compression::inflate::{InflateError, Inflater};
 use crate::event::batch::Batch;
 use crate::event::header;
+use crate::event::shape::Shape;
 use crate::metrics::Metrics;
 use crate::position::{Origin, ServerKind};
-use crate::source::frame::{FrameBuffer, FrameError, Message};
+use crate::source::frame::{FrameBuffer, Message};
 use crate::source::handshake::Upgraded;
+use crate::source::protocol::Protocol;
 use crate::source::transport::Transport;
-use crate::source::{Asked, Connection};
+use crate::source::v2::intake::{Intake, Taken};
+use crate::source::{Asked, Connection, reject};
+
+pub use error::StreamError;
 
 /// Control frames waiting to be sent. A peer that pings without reading gets no more.
 const MAX_OUTGOING_FRAMES: usize = 16;
 
+/// Memory kept between v2 messages that are decompressed, in bytes.
+const KEEP_INFLATED_BYTES: usize = 256 * 1024;
+
 /// The limits of a stream.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Limits {
+pub struct Limits {
     pub(super) max_message_bytes: usize,
 }
 
 /// What is known of a connection before its first event.
 #[derive(Clone, Debug)]
-pub(super) struct About {
+pub struct About {
     /// The server's name.
     pub(super) label: Arc<str>,
     /// The fingerprint of the filter.
@@ -55,44 +65,6 @@ pub enum Fill {
     Dry,
 }
 
-/// How a stream ended. The batch being filled keeps the lines that came before.
-#[derive(Debug, thiserror::Error)]
-pub enum StreamError {
-    /// A close frame.
-    #[error("the server closed the connection{}", close_text(*.code, .reason))]
-    Closed {
-        /// The status code, if there was one.
-        code: Option<u16>,
-        /// The reason, made printable.
-        reason: String,
-    },
-    /// The bytes ended without a close frame.
-    #[error("the connection ended")]
-    Ended,
-    /// The network failed.
-    #[error("the connection failed: {0}")]
-    Io(#[from] io::Error),
-    /// The server broke the WebSocket protocol.
-    #[error("the server broke the WebSocket protocol with {0}")]
-    Protocol(#[from] FrameError),
-    /// The server compresses with another dictionary than ours.
-    #[error("{0}")]
-    Dictionary(InflateError),
-    /// A sequence number was asked for, and the server has none.
-    #[error(
-        "the server is a legacy one: it knows no sequence numbers, and would take one for an instant in 1970"
-    )]
-    NoSequence,
-}
-
-fn close_text(code: Option<u16>, reason: &str) -> String {
-    match (code, reason) {
-        (None, _) => String::new(),
-        (Some(code), "") => format!(" with code {code}"),
-        (Some(code), reason) => format!(" with code {code}: {reason}"),
-    }
-}
-
 /// One connection.
 #[derive(Debug)]
 pub struct Stream {
@@ -100,6 +72,10 @@ pub struct Stream {
     frames: FrameBuffer,
     outgoing: VecDeque<Vec<u8>>,
     inflater: Option<Inflater>,
+    /// What v2 messages come to; `None` where v1 is spoken.
+    intake: Option<Intake>,
+    /// A v2 message, decompressed.
+    inflated: Vec<u8>,
     max_message_bytes: usize,
     about: About,
     connection: Option<Arc<Connection>>,
@@ -116,6 +92,7 @@ impl Stream {
         upgraded: Upgraded,
         limits: Limits,
         inflater: Option<Inflater>,
+        intake: Option<Intake>,
         about: About,
         metrics: Arc<Metrics>,
     ) -> Self {
@@ -124,6 +101,8 @@ impl Stream {
             transport: upgraded.stream,
             outgoing: VecDeque::new(),
             inflater,
+            intake,
+            inflated: Vec::new(),
             max_message_bytes: limits.max_message_bytes,
             about,
             connection: None,
@@ -177,14 +156,37 @@ impl Stream {
     pub fn connection(&self) -> Arc<Connection> {
         match &self.connection {
             Some(connection) => Arc::clone(connection),
-            None => Arc::new(self.describe(ServerKind::Legacy)),
+            None => Arc::new(self.describe(match self.intake {
+                Some(_) => ServerKind::V2,
+                None => ServerKind::Legacy,
+            })),
         }
+    }
+
+    /// The protocol spoken.
+    #[must_use]
+    pub fn protocol(&self) -> Protocol {
+        if self.intake.is_some() { Protocol::V2 } else { Protocol::V1 }
+    }
+
+    /// Whether the server said that it no longer holds the instant that was asked for. Said in
+    /// front of the first event, if at all (protocol/jetstream-v2.md §4).
+    #[must_use]
+    pub fn is_clamped(&self) -> bool {
+        self.intake.as_ref().is_some_and(Intake::is_clamped)
     }
 
     fn describe(&self, kind: ServerKind) -> Connection {
         let server = Arc::clone(&self.about.label);
         let origin = Origin { server, kind, stream: self.about.stream };
-        Connection { number: self.about.number, origin, asked: self.about.asked }
+        Connection {
+            number: self.about.number,
+            origin,
+            asked: self.about.asked,
+            protocol: self.protocol(),
+            shape: self.intake.as_ref().map_or(Shape::V1, Intake::shape),
+            is_clamped: self.is_clamped(),
+        }
     }
 
     /// Appends lines to `batch` until it holds `max_events` or `max_bytes`, or until no more
@@ -237,28 +239,41 @@ impl Stream {
         let Some(message) = self.frames.next()? else { return Ok(false) };
         self.messages += 1;
         match message {
-            Message::Text(line) => batch.push(line),
+            Message::Text(line) => {
+                if let Some(intake) = &mut self.intake {
+                    let taken = intake.take(line, batch, &self.metrics);
+                    return self.took(taken);
+                }
+                batch.push(line);
+            }
             Message::Binary(bytes) => {
                 let Some(inflater) = &mut self.inflater else {
-                    reject(&self.metrics, "binary, though plain text was asked for");
+                    reject(&self.metrics, "binary, though plain text was asked for", &[]);
                     self.events += 1;
                     return Ok(true);
                 };
-                match inflater.append(bytes, batch.open_line(), self.max_message_bytes) {
-                    Ok(()) => {
-                        batch.end_line();
-                        self.was_foreign = false;
+                // A v1 message is a line as it is; a v2 message becomes one.
+                let out = match self.intake {
+                    Some(_) => {
+                        self.inflated.clear();
+                        &mut self.inflated
                     }
+                    None => batch.open_line(),
+                };
+                match inflater.append(bytes, out, self.max_message_bytes) {
+                    Ok(()) => self.was_foreign = false,
                     Err(e) => {
                         batch.discard_open_line();
-                        if matches!(e, InflateError::Dictionary { .. }) && self.is_believed() {
-                            return Err(StreamError::Dictionary(e));
-                        }
-                        reject(&self.metrics, &e.to_string());
-                        self.events += 1;
-                        return Ok(true);
+                        return self.not_inflated(e);
                     }
                 }
+                if let Some(intake) = &mut self.intake {
+                    let taken = intake.take(&self.inflated, batch, &self.metrics);
+                    // A large event is rare; its memory is given back.
+                    self.inflated.shrink_to(KEEP_INFLATED_BYTES);
+                    return self.took(taken);
+                }
+                batch.end_line();
             }
             Message::Ping(payload) => {
                 let payload = payload.to_vec();
@@ -275,7 +290,8 @@ impl Stream {
             }
             Message::TooLong => {
                 let limit = self.max_message_bytes;
-                reject(&self.metrics, &format!("longer than --max-frame-size ({limit} bytes)"));
+                let what = format!("longer than --max-frame-size ({limit} bytes)");
+                reject(&self.metrics, &what, &[]);
                 self.events += 1;
                 return Ok(true);
             }
@@ -284,6 +300,33 @@ impl Stream {
         if self.connection.is_none() {
             self.meet(batch)?;
         }
+        Ok(true)
+    }
+
+    /// Draws the consequences of a v2 message.
+    fn took(&mut self, taken: Taken) -> Result<bool, StreamError> {
+        match taken {
+            Taken::Event => {
+                self.events += 1;
+                if self.connection.is_none() {
+                    self.connection = Some(Arc::new(self.describe(ServerKind::V2)));
+                    tracing::info!(server = %self.about.label, kind = "v2", "receiving events");
+                }
+            }
+            Taken::Skipped => self.events += 1,
+            Taken::Advisory => {}
+            Taken::Last(farewell) => return Err(StreamError::Farewell(farewell)),
+            Taken::Foreign => return Err(StreamError::NotV2),
+        }
+        Ok(true)
+    }
+
+    fn not_inflated(&mut self, error: InflateError) -> Result<bool, StreamError> {
+        if matches!(error, InflateError::Dictionary { .. }) && self.is_believed() {
+            return Err(StreamError::Dictionary(error));
+        }
+        reject(&self.metrics, &error.to_string(), &[]);
+        self.events += 1;
         Ok(true)
     }
 
@@ -372,12 +415,4 @@ fn masked(mut frame: Frame) -> Vec<u8> {
     // Writing to a Vec can't fail.
     let _ = frame.format(&mut bytes);
     bytes
-}
-
-fn reject(metrics: &Metrics, what: &str) {
-    metrics.received.add(1);
-    metrics.malformed.add(1);
-    if metrics.malformed.get().is_power_of_two() {
-        tracing::warn!(total = metrics.malformed.get(), "skipped a message: {what}");
-    }
 }

@@ -1,0 +1,274 @@
+//! The payload of a v2 message: one event, its parts as slices of the bytes that came.
+//!
+//! Source: protocol/jetstream-v2.md §3. Members may come in any order, and one of a known name
+//! may also occur deeper inside; only the payload's own count. Of two equal members the last
+//! one counts, as it does for `jq` and most others.
+
+use std::borrow::Cow;
+
+use crate::event::header::{self, Commit, Header, Kind, Operation};
+use crate::event::malformed::Malformed;
+use crate::event::scan::{RawString, Scanner};
+
+use super::time;
+
+/// What all payload types begin with.
+const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
+
+/// The first integer that is no sequence number (§3).
+const SEQ_LIMIT: u64 = 1_000_000_000_000_000;
+
+/// One event.
+pub struct Event<'a> {
+    /// The repository.
+    pub(super) did: RawString<'a>,
+    /// `time` in Unix microseconds.
+    pub time_us: u64,
+    /// The sequence number, 1 to 10^15-1.
+    pub seq: u64,
+    /// What happened.
+    pub(super) body: Body<'a>,
+}
+
+/// What happened.
+pub(super) enum Body<'a> {
+    /// An operation on a record.
+    Commit(Change<'a>),
+    /// The relay's event, unchanged: identity, account or sync.
+    Relayed(Kind, Relayed<'a>),
+}
+
+/// A commit's own fields.
+pub(super) struct Change<'a> {
+    pub(super) rev: RawString<'a>,
+    pub(super) operation: RawString<'a>,
+    pub(super) collection: RawString<'a>,
+    pub(super) rkey: RawString<'a>,
+    /// Whatever JSON stands there; `None` on delete.
+    pub(super) record: Option<&'a str>,
+    /// Its JSON, quotes included; `None` on delete.
+    pub(super) cid: Option<&'a str>,
+}
+
+/// A relay's event.
+#[derive(Clone, Copy)]
+pub(super) struct Relayed<'a> {
+    /// Its JSON object.
+    pub(super) json: &'a str,
+    /// The relay's sequence number.
+    pub(super) seq: Option<u64>,
+}
+
+/// What a payload turned out to be.
+pub(super) enum Payload<'a> {
+    /// An event.
+    Event(Event<'a>),
+    /// An advisory (`#info`).
+    Info {
+        /// Its name.
+        name: Cow<'a, str>,
+        /// The server's words.
+        message: Cow<'a, str>,
+    },
+    /// Of a type that only later servers know.
+    Unknown(Cow<'a, str>),
+}
+
+/// The members of a payload, not looked at yet: an envelope of an unknown type may hold any.
+#[derive(Default)]
+pub(super) struct Members<'a> {
+    kind: Option<RawString<'a>>,
+    did: Option<RawString<'a>>,
+    time: Option<RawString<'a>>,
+    seq: Option<u64>,
+    rev: Option<RawString<'a>>,
+    operation: Option<RawString<'a>>,
+    collection: Option<RawString<'a>>,
+    rkey: Option<RawString<'a>>,
+    record: Option<&'a str>,
+    cid: Option<&'a str>,
+    identity: Option<Relayed<'a>>,
+    account: Option<Relayed<'a>>,
+    sync: Option<Relayed<'a>>,
+    name: Option<RawString<'a>>,
+    message: Option<RawString<'a>>,
+    /// The first member of a known name and a wrong type. It says nothing yet: a type of a
+    /// later server may use the name for something else.
+    fault: Option<Malformed>,
+}
+
+/// Reads the header of one event in the native shape, and checks the line's structure.
+///
+/// # Errors
+/// [`Malformed`] where the line is not one balanced JSON object with closed strings and no
+/// raw control character, or no event of a known type.
+pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
+    let mut scanner = Scanner::new(line)?;
+    let members = read(&mut scanner)?;
+    scanner.end()?;
+    match members.finish()? {
+        Payload::Event(event) => event.header(),
+        Payload::Info { .. } | Payload::Unknown(_) => {
+            Err(Malformed { what: "no event of a known type", at: 0 })
+        }
+    }
+}
+
+/// Reads the object that comes next.
+pub(super) fn read<'a>(scanner: &mut Scanner<'a>) -> Result<Members<'a>, Malformed> {
+    let mut found = Members::default();
+    header::members(scanner, "a payload object expected", |scanner, key| found.take(scanner, key))?;
+    Ok(found)
+}
+
+impl<'a> Members<'a> {
+    fn take(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
+        let string: &mut Option<RawString<'a>> = match key {
+            "$type" => &mut self.kind,
+            "did" => &mut self.did,
+            "time" => &mut self.time,
+            "rev" => &mut self.rev,
+            "operation" => &mut self.operation,
+            "collection" => &mut self.collection,
+            "rkey" => &mut self.rkey,
+            "name" => &mut self.name,
+            "message" => &mut self.message,
+            "seq" => return self.take_seq(scanner),
+            "record" => return raw(scanner).map(|json| self.record = Some(json)),
+            "cid" => return raw(scanner).map(|json| self.cid = Some(json)),
+            "identity" => return relayed(scanner).map(|body| self.identity = body),
+            "account" => return relayed(scanner).map(|body| self.account = body),
+            "sync" => return relayed(scanner).map(|body| self.sync = body),
+            _ => return scanner.skip_value(),
+        };
+        const WHAT: &str = "a member of the payload is no string";
+        if scanner.peek() == Some(b'"') {
+            *string = Some(scanner.string(WHAT)?);
+            return Ok(());
+        }
+        *string = None;
+        self.fault.get_or_insert_with(|| scanner.malformed(WHAT));
+        scanner.skip_value()
+    }
+
+    fn take_seq(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
+        match scanner.integer("seq is no unsigned integer") {
+            Ok(seq) => {
+                self.seq = Some(seq);
+                Ok(())
+            }
+            Err(error) => {
+                self.fault.get_or_insert(error);
+                scanner.skip_value()
+            }
+        }
+    }
+
+    /// What they say together.
+    pub(super) fn finish(self) -> Result<Payload<'a>, Malformed> {
+        let missing = |what| Malformed { what, at: 0 };
+        let kind = self.kind.ok_or_else(|| missing("no member $type in the payload"))?.decode()?;
+        let body = match kind.strip_prefix(NSID) {
+            Some("commit") => None,
+            Some("identity") => Some((Kind::Identity, self.identity)),
+            Some("account") => Some((Kind::Account, self.account)),
+            Some("sync") => Some((Kind::Sync, self.sync)),
+            Some("info") => {
+                let decode =
+                    |text: Option<RawString<'a>>| text.map_or(Ok("".into()), |t| t.decode());
+                return Ok(Payload::Info {
+                    name: decode(self.name)?,
+                    message: decode(self.message)?,
+                });
+            }
+            _ => return Ok(Payload::Unknown(kind)),
+        };
+        if let Some(fault) = self.fault {
+            return Err(fault);
+        }
+        let body = match body {
+            None => Body::Commit(Change {
+                rev: self.rev.ok_or_else(|| missing("no member rev"))?,
+                operation: self.operation.ok_or_else(|| missing("no member operation"))?,
+                collection: self.collection.ok_or_else(|| missing("no member collection"))?,
+                rkey: self.rkey.ok_or_else(|| missing("no member rkey"))?,
+                record: self.record,
+                cid: self.cid,
+            }),
+            Some((kind, relayed)) => {
+                let what = "the object that the payload's type names is missing";
+                Body::Relayed(kind, relayed.ok_or_else(|| missing(what))?)
+            }
+        };
+        let time = self.time.ok_or_else(|| missing("no member time"))?.decode()?;
+        let seq = self.seq.ok_or_else(|| missing("no member seq"))?;
+        if !(1..SEQ_LIMIT).contains(&seq) {
+            return Err(missing("seq is not between 1 and 10^15"));
+        }
+        Ok(Payload::Event(Event {
+            did: self.did.ok_or_else(|| missing("no member did"))?,
+            time_us: time::parse_us(&time)
+                .ok_or_else(|| missing("time is not like 2026-07-04T14:38:08.085434Z"))?,
+            seq,
+            body,
+        }))
+    }
+}
+
+impl<'a> Event<'a> {
+    /// The fields that skytail reads, strings decoded.
+    fn header(&self) -> Result<Header<'a>, Malformed> {
+        let (kind, commit, relay_seq) = match &self.body {
+            Body::Commit(change) => (Kind::Commit, Some(change.header()?), None),
+            Body::Relayed(kind, relayed) => (*kind, None, relayed.seq),
+        };
+        Ok(Header {
+            did: self.did.decode()?,
+            time_us: self.time_us,
+            cursor: Some(self.seq),
+            kind,
+            kind_text: Cow::Borrowed(word(kind)),
+            commit,
+            relay_seq,
+        })
+    }
+}
+
+impl<'a> Change<'a> {
+    fn header(&self) -> Result<Commit<'a>, Malformed> {
+        let operation_text = self.operation.decode()?;
+        Ok(Commit {
+            rev: self.rev.decode()?,
+            operation: Operation::of(&operation_text),
+            operation_text,
+            collection: self.collection.decode()?,
+            rkey: self.rkey.decode()?,
+        })
+    }
+}
+
+/// The word that v1 has, or would have, for a kind.
+pub(super) fn word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Commit => "commit",
+        Kind::Identity => "identity",
+        Kind::Account => "account",
+        Kind::Sync => "sync",
+        Kind::Other => "",
+    }
+}
+
+fn raw<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, Malformed> {
+    let mark = scanner.mark();
+    scanner.skip_value()?;
+    Ok(scanner.since(mark))
+}
+
+fn relayed<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Relayed<'a>>, Malformed> {
+    let mark = scanner.mark();
+    if scanner.peek() != Some(b'{') {
+        return scanner.skip_value().map(|()| None);
+    }
+    let seq = header::relay_seq(scanner)?;
+    Ok(Some(Relayed { json: scanner.since(mark), seq }))
+}

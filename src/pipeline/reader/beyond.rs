@@ -1,0 +1,54 @@
+//! What lies beyond a server's live window: it was asked for events that it no longer holds,
+//! and said so (v2 only; v1 moves a cursor in silence, and `continuity` finds that out).
+//!
+//! Today nobody else has these events. The stream goes on from the oldest that the server
+//! holds, and the writer reports the gap at its first event (`pipeline::continuity`). This is
+//! the one place where another source of old events, the archive, steps in instead.
+
+use crate::position::Seq;
+use crate::source::Asked;
+use crate::source::client::ConnectError;
+use crate::source::stream::Stream;
+
+use super::attempts::Attempts;
+use super::{Ended, Reader};
+
+impl Reader {
+    /// A connection was refused since the sequence number it asked for is older than what the
+    /// server holds (`CursorTooOld`, protocol/jetstream-v2.md §5).
+    pub(super) fn was_beyond(&self, refusal: &ConnectError, attempts: &mut Attempts) {
+        if let Asked::Seq(seq) = attempts.asked {
+            attempts.too_old = Some(seq);
+            tracing::warn!("{refusal}; going on from the oldest event that the server holds");
+        }
+    }
+
+    /// A connection began later than the instant it asked for (`OutdatedCursor`, §4). Called
+    /// before its first line is handed on; an error would end it there.
+    pub(super) fn is_beyond(&self, stream: &Stream) -> Result<(), Ended> {
+        let connection = stream.connection();
+        if let Asked::Instant(instant) = connection.asked {
+            let server = &connection.origin.server;
+            tracing::warn!(
+                %server,
+                "the server no longer holds events as old as {instant}; it begins with the oldest that it holds"
+            );
+        }
+        Ok(())
+    }
+}
+
+impl Attempts {
+    /// What to ask instead of a sequence number that was refused as too old. A number that the
+    /// position has moved on from is asked for again.
+    pub(super) fn within_the_window(&self, asked: Asked) -> Asked {
+        match asked {
+            Asked::Seq(seq) if self.is_too_old(seq) => Asked::Floor(seq),
+            other => other,
+        }
+    }
+
+    fn is_too_old(&self, seq: Seq) -> bool {
+        self.too_old == Some(seq)
+    }
+}

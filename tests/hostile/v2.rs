@@ -1,0 +1,409 @@
+//! The v2 stream: what is asked for, which servers are asked for what, and every way of being
+//! wrong that protocol/jetstream-v2.md names.
+
+use crate::support::run::{Run, Tail};
+use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
+use crate::support::scripted::{Scripted, Step, http, text, texts};
+use crate::support::{FIRST_US, Scratch, run as support_run};
+
+const PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
+pub const ECHO: Step = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
+
+/// A post of number `i`, which is its seq, too, `seconds` behind the first instant: the
+/// message, and the v1 line that stands for it.
+pub fn post(i: u64, seconds: u64) -> (String, String) {
+    let time_us = FIRST_US + seconds * 1_000_000;
+    let time = format!("{:.6}", jiff::Timestamp::from_microsecond(time_us as i64).unwrap());
+    let record = r#"{"$type":"app.bsky.feed.post","seq":7,"text":"{\"seq\":8}"}"#;
+    let payload = format!(
+        r#"{{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafy{i}","collection":"app.bsky.feed.post","did":"did:plc:a","operation":"create","record":{record},"rev":"3mptbypluud2a","rkey":"{i}","seq":{i},"time":"{time}"}}"#
+    );
+    let line = format!(
+        r#"{{"did":"did:plc:a","time_us":{time_us},"cursor":{i},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}","record":{record},"cid":"bafy{i}"}}}}"#
+    );
+    (format!(r#"{{"$type":"message","payload":{payload}}}"#), line)
+}
+
+pub fn posts(from: u64, count: u64) -> (Vec<String>, Vec<String>) {
+    (from..from + count).map(|i| post(i, i)).unzip()
+}
+
+fn info(name: &str) -> String {
+    format!(
+        r#"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#info","message":"m","name":"{name}"}}}}"#
+    )
+}
+
+fn error(name: &str) -> String {
+    format!(r#"{{"$type":"error","error":"{name}","message":"why \u001b[31m"}}"#)
+}
+
+pub fn xrpc(status: &str, name: &str, message: &str) -> Vec<u8> {
+    let body = format!(r#"{{"error":"{name}","message":"{message}"}}"#);
+    http(status, "Content-Type: application/json\r\n", &body)
+}
+
+fn tail(server: &Scripted, count: usize, flags: &[&str]) -> Run {
+    let tail = Tail::of(server).protocol("v2").flags(&["-n", &count.to_string()]);
+    tail.flags(flags).run()
+}
+
+#[test]
+fn messages_are_printed_as_the_lines_of_v1() {
+    let (messages, lines) = posts(500, 3);
+    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    tail(&server, 3, &["--strict"]).ends_with(0).prints(&lines);
+    let asked = &server.asked()[0];
+    assert_eq!(asked.target(), PATH);
+    assert_eq!(asked.header("sec-websocket-protocol"), Some("xrpc.v1.json"));
+    assert_eq!(asked.header("sec-websocket-extensions"), None);
+    // Any message of the client would end the connection (§1).
+    assert!(asked.frames.iter().all(|(opcode, _)| *opcode >= 8), "{:?}", asked.frames);
+}
+
+#[test]
+fn the_native_shape_is_the_payload_as_it_came() {
+    let (messages, _) = posts(500, 3);
+    let payloads = messages.iter().map(|message| {
+        let payload = message.strip_prefix(r#"{"$type":"message","payload":"#).unwrap();
+        payload.strip_suffix('}').unwrap().to_owned()
+    });
+    let server = Scripted::start([
+        vec![ECHO, Send(texts(&messages))],
+        vec![ECHO, Send(texts(&messages)), Hang],
+    ]);
+    let flags = ["--shape", "native", "--operation", "create", "--timeout", "2s"];
+    let run = tail(&server, 100, &flags);
+    run.ends_with(0).prints(payloads).says(&["3 duplicates removed", "saved seq 502"]);
+    assert_eq!(server.asked()[1].query("cursor"), ["500"]);
+}
+
+#[test]
+fn filters_and_cursor_are_asked_for() {
+    let (messages, lines) = posts(500, 1);
+    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let flags = ["-c", "app.bsky.feed.post,app.bsky.graph.*", "-d", "did:plc:a"];
+    let more = ["--max-message-size", "64k", "--cursor", "500"];
+    tail(&server, 1, &[flags, more].concat()).ends_with(0).prints(&lines);
+    let asked = &server.asked()[0];
+    assert_eq!(asked.query("collections"), ["app.bsky.feed.post", "app.bsky.graph.*"]);
+    assert_eq!(asked.query("dids"), ["did:plc:a"]);
+    assert_eq!(asked.query("cursor"), ["500"]);
+    // The message is longer than the line.
+    assert_eq!(asked.query("maxMessageSizeBytes"), ["68096"]);
+    for v1 in ["wantedCollections", "wantedDids", "requireHello", "compress", "zstdDictionary"] {
+        assert_eq!(asked.query(v1), [""; 0]);
+    }
+}
+
+#[test]
+fn a_server_without_echo_is_accepted_and_another_echo_is_not() {
+    let (messages, lines) = posts(500, 1);
+    let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+    tail(&server, 1, &[]).ends_with(0).prints(&lines);
+    for echo in [
+        "Sec-WebSocket-Protocol: XRPC.v1.json\r\n",
+        "Sec-WebSocket-Protocol: xrpc.v2.json\r\n",
+        "Sec-WebSocket-Protocol: \r\n",
+    ] {
+        let server = Scripted::start([vec![AcceptWith(echo), Hang]]);
+        let run = tail(&server, 1, &[]);
+        run.ends_with(1).prints([""; 0]).says(&["subprotocol", "xrpc.v1.json", &server.host()]);
+    }
+}
+
+#[test]
+fn auto_speaks_v2_where_it_is_and_says_so() {
+    let (messages, lines) = posts(500, 1);
+    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let run = Tail::of(&server).protocol("auto").flags(&["-n", "1", "-v"]).run();
+    run.ends_with(0).prints(&lines).says(&["protocol=v2"]);
+}
+
+#[test]
+fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
+    let (_, lines) = posts(500, 6);
+    let answers = [
+        http("404 Not Found", "", r#"{"message":"Not Found"}"#),
+        http("400 Bad Request", "", "what?"),
+        http("501 Not Implemented", "", ""),
+        http("200 OK", "", "<html>Welcome</html>"),
+        http("302 Found", "Location: https://other.example/\r\n", ""),
+        xrpc("404 Not Found", "XRPCNotSupported", "no"),
+    ];
+    for answer in answers {
+        let server = Scripted::start([
+            vec![Answer(answer)],
+            vec![Accept, Send(texts(&lines[..3]))],
+            // Not asked for v2 again.
+            vec![Accept, Send(texts(&lines[2..])), Hang],
+        ]);
+        let run = Tail::of(&server).protocol("auto").flags(&["-n", "6", "-v"]).run();
+        run.ends_with(0).prints(&lines).says(&["no v2 here", "asking for v1", "protocol=v1"]);
+        let targets: Vec<String> =
+            server.asked().iter().map(|asked| asked.target().to_owned()).collect();
+        assert_eq!(targets, [PATH, "/subscribe", "/subscribe?cursor=500"]);
+    }
+}
+
+#[test]
+fn auto_asks_for_v2_again_where_v1_is_no_more() {
+    let (messages, lines) = posts(500, 6);
+    let gone = || vec![Answer(http("404 Not Found", "", "gone"))];
+    let server = Scripted::start([
+        gone(),
+        vec![Accept, Send(texts(&lines[..3]))],
+        gone(),
+        vec![ECHO, Send(texts(&messages[2..])), Hang],
+    ]);
+    // A position of one protocol is one of the other.
+    let run = Tail::of(&server).protocol("auto").flags(&["-n", "6"]).run();
+    run.ends_with(0).prints(&lines).never_says("gap");
+    assert_eq!(server.asked()[3].query("cursor"), ["500"]);
+}
+
+#[test]
+fn auto_goes_back_to_v1_where_the_v2_endpoint_speaks_something_else() {
+    let (_, lines) = posts(500, 3);
+    let server = Scripted::start([
+        vec![Accept, Send(texts(&lines)), Hang],
+        vec![Accept, Send(texts(&lines)), Hang],
+    ]);
+    let run = Tail::of(&server).protocol("auto").flags(&["-n", "3"]).run();
+    run.ends_with(0).prints(&lines).says(&["objects without $type", "asking it for v1"]);
+}
+
+#[test]
+fn what_v1_answers_is_told_where_neither_is_to_be_had() {
+    let server = Scripted::start([
+        vec![Answer(http("404 Not Found", "", "no such route"))],
+        vec![Answer(http("400 Bad Request", "", "invalid DID: did:x"))],
+    ]);
+    let run = Tail::of(&server).protocol("auto").run();
+    run.ends_with(1).prints([""; 0]).says(&["HTTP 400: invalid DID: did:x"]);
+}
+
+#[test]
+fn the_path_of_a_host_settles_the_protocol() {
+    let (messages, lines) = posts(500, 1);
+    let v2 = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let run = |host: &str| Tail::of_host(host).protocol("auto").flags(&["-n", "1"]).run();
+    run(&format!("ws://{}{PATH}", v2.host())).ends_with(0).prints(&lines);
+    let v1 = Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    run(&format!("ws://{}/subscribe", v1.host())).ends_with(0).prints(&lines);
+    assert_eq!(v1.asked()[0].target(), "/subscribe");
+    let refusing = Scripted::start([vec![Answer(http("404 Not Found", "", "no such route"))]]);
+    let run = run(&format!("ws://{}{PATH}", refusing.host()));
+    run.ends_with(1).says(&["HTTP 404: no such route"]);
+}
+
+#[test]
+fn filters_that_v2_cannot_say_are_asked_of_v1_or_refused() {
+    let (_, lines) = posts(500, 1);
+    let v1 = || Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    let server = v1();
+    let flags = ["-n", "1", "-c", "app.*", "-v"];
+    let run = Tail::of(&server).protocol("auto").flags(&flags).run();
+    run.ends_with(0).prints(&lines).says(&["speaking v1", "\"app.*\""]);
+    let many: Vec<String> = (0..2_000).map(|i| format!("did:plc:{i:024}")).collect();
+    let list = (many.join("\n") + "\ndid:plc:a\n").into_bytes();
+    let server = Scripted::start([vec![Accept, Step::WaitFor(1), Send(texts(&lines)), Hang]]);
+    let tail = Tail::of(&server).protocol("auto");
+    let dids = format!("@{}", tail.file("dids", &list));
+    tail.flags(&["-n", "1", "-d", &dids]).run().ends_with(0).prints(&lines);
+    assert_eq!(server.asked()[0].target(), "/subscribe?requireHello=true");
+    let refused = |tail: Tail, flags: &[&str]| {
+        tail.protocol("v2").flags(flags).run().ends_with(2).says(&["--protocol", "auto"]);
+    };
+    refused(Tail::of_host("127.0.0.1:1"), &["-c", "app.*"]);
+    let tail = Tail::of_host("127.0.0.1:1");
+    let dids = format!("@{}", tail.file("dids", &list));
+    refused(tail, &["-d", &dids]);
+    let only_sync = Tail::of_host("127.0.0.1:1").flags(&["-k", "sync"]).run();
+    only_sync.ends_with(2).says(&["--kind", "v2"]);
+}
+
+#[test]
+fn refusals_are_told_by_name_and_in_the_servers_words() {
+    let server =
+        Scripted::start([vec![Answer(xrpc("400 Bad Request", "InvalidRequest", "bad DID: x"))]]);
+    // It is a v2 server that speaks: there is nothing else to try.
+    let run = Tail::of(&server).protocol("auto").run();
+    run.ends_with(1).prints([""; 0]).says(&["HTTP 400 (InvalidRequest): bad DID: x"]);
+    let busy = || vec![Answer(xrpc("503 No", "ServiceUnavailable", "service not ready: warming"))];
+    let server = Scripted::start([busy(), busy()]);
+    let run = Tail::of(&server).protocol("auto").flags(&["--max-retries", "1"]).run();
+    run.ends_with(3).says(&["HTTP 503 (ServiceUnavailable): service not ready: warming"]);
+}
+
+#[test]
+fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_goes_on_from_the_floor() {
+    let (before, before_lines) = posts(500, 3);
+    let (after, after_lines) = posts(900, 2);
+    let too_old = || vec![Answer(xrpc("400 Bad Request", "CursorTooOld", "cursor 500 below 900"))];
+    let server = Scripted::start([
+        vec![ECHO, Send(texts(&before))],
+        too_old(),
+        vec![ECHO, Send(texts([&[info("OutdatedCursor")][..], &after].concat())), Hang],
+    ]);
+    let run = tail(&server, 5, &[]);
+    run.ends_with(0).prints(before_lines.iter().chain(&after_lines)).says(&[
+        "CursorTooOld",
+        "cursor 500 below 900",
+        "gap from seq 502 at 2026-07-04T14:46:30.000000Z to seq 900",
+        "1 gap",
+    ]);
+    let asked = server.asked();
+    assert_eq!(asked[1].query("cursor"), ["500"]);
+    assert_eq!(asked[2].query("cursor"), ["1000000000000000"]);
+
+    // A person's own number.
+    let server = Scripted::start([too_old(), vec![ECHO, Send(texts(&after)), Hang]]);
+    let run = tail(&server, 100, &["--cursor", "500", "--on-gap", "fail"]);
+    run.ends_with(4).prints([""; 0]).says(&["gap from seq 500 to seq 900"]);
+}
+
+#[test]
+fn an_instant_that_is_too_old_is_a_gap_as_the_server_says() {
+    let (messages, lines) = posts(900, 2);
+    let outdated = [&[info("OutdatedCursor")][..], &messages].concat();
+    let script = || vec![ECHO, Send(texts(&outdated)), Hang];
+    let server = Scripted::start([script()]);
+    // Less than the minute that an unsaid gap would need.
+    let instant = (FIRST_US + 890_000_000).to_string();
+    let run = tail(&server, 2, &["--cursor", &instant]);
+    run.ends_with(0).prints(&lines).says(&["no longer holds events as old as", "1 gap"]);
+    // Whoever asks for the oldest has what was asked for.
+    let server = Scripted::start([script()]);
+    tail(&server, 2, &["--cursor", "oldest"]).ends_with(0).prints(&lines).never_says("gap");
+    assert_eq!(server.asked()[0].query("cursor"), ["1000000000000000"]);
+}
+
+#[test]
+fn a_position_is_the_same_under_both_protocols() {
+    let (messages, lines) = posts(500, 9);
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let server = Scripted::start([
+        vec![ECHO, Send(texts(&messages[..3])), Hang],
+        vec![Accept, Send(texts(&lines[..6])), Hang],
+        vec![ECHO, Send(texts(&messages)), Hang],
+    ]);
+    for (protocol, from) in [("v2", 0), ("v1", 3), ("v2", 6)] {
+        let tail = Tail::of(&server).protocol(protocol).state(state.clone());
+        let run = tail.flags(&["-n", "3", "--cursor", "auto", "--consumer", "c"]).run();
+        run.ends_with(0).prints(&lines[from..from + 3]).never_says("gap");
+    }
+    let asked = server.asked();
+    assert_eq!(asked[1].query("cursor"), ["500"]);
+    // The first event that this protocol's stream added.
+    assert_eq!(asked[2].query("cursor"), ["503"]);
+    let shown = support_run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    assert_eq!(shown["seq"], 508);
+}
+
+#[test]
+fn error_frames_are_told_by_name_and_the_stream_goes_on() {
+    let (messages, lines) = posts(500, 8);
+    let server = Scripted::start([
+        vec![ECHO, Send(texts(&messages[..2])), Send(text(error("ConsumerTooSlow")))],
+        vec![ECHO, Send(texts(&messages[1..4])), Send(text(error("InternalError")))],
+        vec![ECHO, Send(texts(&messages[3..6])), Send(text(error("SomethingNew")))],
+        vec![ECHO, Send(texts(&messages[5..])), Hang],
+    ]);
+    let run = tail(&server, 8, &[]);
+    run.ends_with(0).prints(&lines).says(&[
+        "read too slowly (ConsumerTooSlow: why [31m)",
+        "a failure of its own (InternalError: why [31m)",
+        "\"SomethingNew\": why [31m",
+        "3 reconnects",
+    ]);
+}
+
+#[test]
+fn numbers_that_go_back_or_repeat_are_told_and_lose_nothing() {
+    let (messages, lines) = posts(500, 6);
+    let order = [0, 1, 1, 3, 2, 4, 5];
+    let sent: Vec<&String> = order.iter().map(|i| &messages[*i]).collect();
+    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    let run = tail(&server, 6, &[]);
+    let printed = [0, 1, 3, 2, 4, 5].map(|i: usize| lines[i].clone());
+    run.ends_with(0).prints(printed).says(&[
+        "sequence numbers repeated: seq 501 came after seq 501",
+        "sequence numbers went back: seq 502 came after seq 503",
+        "1 duplicate removed",
+    ]);
+}
+
+#[test]
+fn messages_that_are_no_events_are_skipped_and_counted() {
+    let (messages, lines) = posts(500, 2);
+    let unknown = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#label\u001b","seq":501}}"#;
+    for (bad, words) in [
+        (r#"{"$type":"message","payload":{"#.to_owned(), "skipped a malformed event"),
+        (r#"{"$type":"message"}"#.to_owned(), "no object as payload"),
+        (messages[1].replace("\"seq\":501", "\"seq\":\"501\""), "seq is no unsigned integer"),
+        (messages[1].replace("\"seq\":501", "\"seq\":0"), "seq is not between"),
+        (messages[1].replace(".000000Z", "Z"), "time is not like"),
+        (messages[1].replace("\"did\":\"did:plc:a\",", ""), "no member did"),
+        (messages[1].replace("app.bsky.feed.post", "app.\n"), "raw control character"),
+        // A single object of v1 among messages of v2 is damage, not another protocol.
+        (lines[1].clone(), "an object without $type"),
+        (unknown.to_owned(), "1 of unknown types"),
+    ] {
+        let sent = [&messages[0], &bad, &messages[1]];
+        let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+        tail(&server, 2, &[]).ends_with(0).prints(&lines).says(&[words]);
+    }
+}
+
+#[test]
+fn an_endpoint_that_speaks_v1_is_no_v2_server() {
+    let (_, lines) = posts(500, 2);
+    for objects in [lines, vec![r#"{"error":"InvalidRequest","message":"m"}"#.to_owned()]] {
+        let server = Scripted::start([vec![ECHO, Send(texts(&objects)), Hang]]);
+        let run = tail(&server, 2, &[]);
+        run.ends_with(1).prints([""; 0]).says(&["objects without $type", "--protocol v1"]);
+    }
+}
+
+#[test]
+fn the_kinds_that_prove_life_are_left_out_of_the_output() {
+    let (messages, lines) = posts(500, 2);
+    let identity = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#identity","did":"did:plc:b","identity":{"did":"did:plc:b","seq":3},"seq":501,"time":"2026-07-04T14:38:08.384849Z"}}"#;
+    let sync = identity.replace("identity", "sync").replace("501", "502");
+    let sent = [&messages[0], identity, &sync, &messages[1].replace("\"seq\":501", "\"seq\":503")];
+    let expected = [lines[0].clone(), lines[1].replace("\"cursor\":501", "\"cursor\":503")];
+    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    tail(&server, 2, &["-c", "app.bsky.feed.post"]).ends_with(0).prints(expected);
+    // `-c` alone implies commits, and the server is asked for the rest all the same.
+    assert_eq!(server.asked()[0].query("kinds"), [""; 0]);
+
+    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    let run = tail(&server, 1, &["-k", "sync"]);
+    run.ends_with(0).prints([r#"{"did":"did:plc:b","time_us":1783175888384849,"cursor":502,"kind":"sync","sync":{"did":"did:plc:b","seq":3}}"#]);
+    assert_eq!(server.asked()[0].query("kinds"), ["identity", "account", "sync"]);
+}
+
+#[test]
+fn a_failover_from_v2_to_a_legacy_server_loses_nothing() {
+    let (messages, lines) = posts(1, 12);
+    let legacy: Vec<String> = lines
+        .iter()
+        .enumerate()
+        .map(|(i, l)| l.replace(&format!(",\"cursor\":{}", i + 1), ""))
+        .collect();
+    let refused = || vec![Answer(http("503 Down", "Retry-After: 300\r\n", "down"))];
+    let first = Scripted::start([vec![ECHO, Send(texts(&messages[..6]))], refused()]);
+    let second = Scripted::start([
+        vec![Answer(http("404 Not Found", "", ""))],
+        vec![Accept, Send(texts(&legacy)), Hang],
+    ]);
+    let run = Tail::of(&first)
+        .protocol("auto")
+        .flags(&["--host", &second.host(), "--join", "single", "-n", "12"])
+        .run();
+    let expected = lines[..6].iter().chain(&legacy[6..]);
+    run.ends_with(0).prints(expected).never_says("gap");
+}

@@ -1,0 +1,212 @@
+//! What a v2 message means, said a second time with a JSON library and trees, so that the
+//! program's scanner can be held against it. Shared by the tests and the fuzzer.
+
+#![allow(clippy::expect_used, clippy::unwrap_used)]
+
+use std::fmt;
+
+use serde::de::{MapAccess, Visitor};
+use serde_json::value::RawValue;
+use skytail::event::header;
+use skytail::event::shape::Shape;
+use skytail::event::v2::{self, Message, Unreadable};
+
+const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
+
+/// Beyond this a value may be refused as nested too deeply.
+const SURE_DEPTH: usize = 500;
+
+/// The members of an object as they stand there, repeated ones included.
+struct Members<'a>(Vec<(String, &'a RawValue)>);
+
+impl<'de> serde::Deserialize<'de> for Members<'de> {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Reader;
+        impl<'de> Visitor<'de> for Reader {
+            type Value = Members<'de>;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = map.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Reader)
+    }
+}
+
+impl<'a> Members<'a> {
+    fn of(raw: &'a str) -> Option<Self> {
+        serde_json::from_str(raw).ok()
+    }
+
+    fn last(&self, name: &str) -> Option<&'a str> {
+        self.0.iter().rev().find(|(key, _)| key == name).map(|(_, value)| value.get())
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        self.last(name).and_then(|raw| serde_json::from_str(raw).ok())
+    }
+
+    /// A string's own bytes between the quotes.
+    fn raw_text(&self, name: &str) -> Option<&'a str> {
+        self.text(name)?;
+        self.last(name)?.strip_prefix('"')?.strip_suffix('"')
+    }
+
+    fn are_all(&self, names: &[&str], is_sound: impl Fn(&str) -> bool) -> bool {
+        let named = self.0.iter().filter(|(key, _)| names.contains(&&**key));
+        named.into_iter().all(|(_, value)| is_sound(value.get()))
+    }
+}
+
+/// What a sound message means.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Meaning {
+    /// An event: its v1 line, its native line, and time and seq.
+    Event { v1: String, native: String, time_us: u64, seq: u64 },
+    /// Anything else that is no mistake.
+    Other(&'static str),
+    /// No object with a `$type`.
+    NoEnvelope,
+    /// A message that the program has to refuse.
+    Unsound,
+}
+
+fn time_us(text: &str) -> Option<u64> {
+    let timestamp: jiff::Timestamp = text.parse().ok()?;
+    let us = u64::try_from(timestamp.as_microsecond()).ok()?;
+    // One form only.
+    (format!("{timestamp:.6}") == text).then_some(us)
+}
+
+/// What a message means; `None` where it is no JSON object.
+pub fn meaning(message: &str) -> Option<Meaning> {
+    let envelope = Members::of(message)?;
+    let Some(kind) = envelope.text("$type") else { return Some(Meaning::NoEnvelope) };
+    Some(match &*kind {
+        "error" => Meaning::Other("error"),
+        "message" => match envelope.last("payload").filter(|raw| raw.starts_with('{')) {
+            Some(raw) => payload(raw),
+            None => Meaning::Unsound,
+        },
+        _ => Meaning::Other("unknown"),
+    })
+}
+
+fn payload(raw: &str) -> Meaning {
+    let Some(payload) = Members::of(raw) else { return Meaning::Unsound };
+    let Some(kind) = payload.text("$type") else { return Meaning::Unsound };
+    match kind.strip_prefix(NSID) {
+        Some("info") => Meaning::Other("info"),
+        Some(kind @ ("commit" | "identity" | "account" | "sync")) => {
+            event(raw, &payload, kind).unwrap_or(Meaning::Unsound)
+        }
+        _ => Meaning::Other("unknown"),
+    }
+}
+
+fn event(raw: &str, payload: &Members<'_>, kind: &str) -> Option<Meaning> {
+    let strings =
+        ["$type", "did", "time", "rev", "operation", "collection", "rkey", "name", "message"];
+    let is_string = |raw: &str| raw.starts_with('"');
+    let is_integer = |raw: &str| serde_json::from_str::<u64>(raw).is_ok();
+    if !payload.are_all(&strings, is_string) || !payload.are_all(&["seq"], is_integer) {
+        return None;
+    }
+    let time_us = time_us(&payload.text("time")?)?;
+    let seq: u64 = serde_json::from_str(payload.last("seq")?).ok()?;
+    if !(1..1_000_000_000_000_000).contains(&seq) {
+        return None;
+    }
+    let did = payload.raw_text("did")?;
+    let mut v1 = format!(r#"{{"did":"{did}","time_us":{time_us},"cursor":{seq},"kind":"{kind}","#);
+    if kind == "commit" {
+        let part = |name: &str| payload.raw_text(name);
+        v1 += &format!(
+            r#""commit":{{"rev":"{}","operation":"{}","collection":"{}","rkey":"{}""#,
+            part("rev")?,
+            part("operation")?,
+            part("collection")?,
+            part("rkey")?,
+        );
+        for name in ["record", "cid"] {
+            if let Some(raw) = payload.last(name) {
+                v1 += &format!(r#","{name}":{raw}"#);
+            }
+        }
+        v1 += "}}";
+    } else {
+        let body = payload.last(kind).filter(|raw| raw.starts_with('{'))?;
+        v1 += &format!(r#""{kind}":{body}}}"#);
+    }
+    Some(Meaning::Event { v1, native: raw.to_owned(), time_us, seq })
+}
+
+/// Deepest nesting of a text, and whether every bracket has its partner.
+fn depth(text: &str) -> usize {
+    let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
+    for c in text.chars() {
+        match (in_string, c) {
+            (true, _) if escaped => escaped = false,
+            (true, '\\') => escaped = true,
+            (_, '"') => in_string = !in_string,
+            (false, '{' | '[') => depth += 1,
+            (false, '}' | ']') => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+        deepest = deepest.max(depth);
+    }
+    deepest
+}
+
+/// Reads a message both ways, and fails where the two differ.
+///
+/// # Panics
+/// Where they do.
+pub fn check(bytes: &[u8]) {
+    let found = v2::read(bytes);
+    let text = std::str::from_utf8(bytes).ok();
+    if let Ok(Message::Event(event, native)) = &found {
+        let mut line = b"kept".to_vec();
+        event.write_v1_line(&mut line);
+        let line = line.strip_prefix(b"kept").expect("only appended");
+        check_line(line, native.as_bytes());
+    }
+    let Some(meaning) = text.and_then(meaning) else { return };
+    let text = text.unwrap();
+    // Rules of ours that a JSON library does not know.
+    let excused = bytes.iter().any(|b| *b < 0x20) || depth(text) > SURE_DEPTH;
+    match (found, meaning) {
+        (Ok(Message::Event(event, native)), Meaning::Event { v1, native: raw, time_us, seq }) => {
+            let mut line = Vec::new();
+            event.write_v1_line(&mut line);
+            assert_eq!(String::from_utf8(line).unwrap(), v1);
+            assert_eq!((native, event.time_us, event.seq), (&*raw, time_us, seq));
+        }
+        (Ok(Message::Info { .. }), Meaning::Other("info"))
+        | (Ok(Message::Error { .. }), Meaning::Other("error"))
+        | (Ok(Message::Unknown(_)), Meaning::Other("unknown"))
+        | (Err(Unreadable::NoEnvelope), Meaning::NoEnvelope)
+        | (Err(Unreadable::Malformed(_)), Meaning::Unsound) => {}
+        // The relay's seq is read for the identity, and must be one if it is a number.
+        (Err(Unreadable::Malformed(error)), _) if error.what == "seq is no unsigned integer" => {}
+        (Err(_), _) if excused => {}
+        (Err(error), meaning) => panic!("{error}, and the model says {meaning:?}: {text}"),
+        (Ok(_), meaning) => panic!("accepted, and the model says {meaning:?}: {text}"),
+    }
+}
+
+/// A line stays a line in either shape, and both say the same.
+fn check_line(v1: &[u8], native: &[u8]) {
+    let own = header::parse(v1).expect("our own line is sound");
+    match Shape::Native.parse(native) {
+        Ok(header) => assert_eq!(own, header),
+        Err(error) => panic!("{error} in a payload that was accepted"),
+    }
+    assert!(v1.iter().chain(native).all(|b| *b >= 0x20));
+}

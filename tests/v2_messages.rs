@@ -1,0 +1,230 @@
+//! The reading of v2 messages and their v1 lines, against the recorded pairs and against a
+//! second reading with a JSON library.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
+
+mod support;
+#[path = "support/v2_model.rs"]
+mod v2_model;
+
+use std::collections::HashMap;
+
+use proptest::prelude::*;
+use skytail::event::identity::Identities;
+use skytail::event::shape::Shape;
+use skytail::event::v2::{self, Message, Unreadable};
+
+use v2_model::{Meaning, check, meaning};
+
+const COMMIT: &str = r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafyrei","collection":"app.bsky.feed.post","did":"did:plc:a","operation":"create","record":{"$type":"app.bsky.feed.post","seq":5,"time":"x","did":1,"n":[1e21,-0],"text":"a \"}\u003c,\"seq\":9"},"rev":"3mptbypluud2a","rkey":"k","seq":7000001,"time":"2026-07-04T14:38:08.085434Z"}}"##;
+
+fn line_of(message: &str) -> String {
+    let Ok(Message::Event(event, _)) = v2::read(message.as_bytes()) else {
+        panic!("no event: {message}")
+    };
+    let mut line = Vec::new();
+    event.write_v1_line(&mut line);
+    String::from_utf8(line).unwrap()
+}
+
+fn lines(name: &str) -> Option<Vec<String>> {
+    let text = std::fs::read_to_string(support::shared(name)?).expect("read a vector");
+    Some(text.lines().map(str::to_owned).collect())
+}
+
+#[test]
+fn a_commit_becomes_the_line_of_the_same_server() {
+    assert_eq!(
+        line_of(COMMIT),
+        r##"{"did":"did:plc:a","time_us":1783175888085434,"cursor":7000001,"kind":"commit","commit":{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"k","record":{"$type":"app.bsky.feed.post","seq":5,"time":"x","did":1,"n":[1e21,-0],"text":"a \"}\u003c,\"seq\":9"},"cid":"bafyrei"}}"##
+    );
+}
+
+#[test]
+fn a_sync_keeps_its_object_under_its_own_kind() {
+    let message = r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#sync","did":"did:plc:a","seq":7000028,"sync":{"blocks":{"$bytes":"OqJ"},"did":"did:plc:a","rev":"r","seq":31527015472,"time":""},"time":"2026-07-04T14:38:08.395001Z"}}"##;
+    assert_eq!(
+        line_of(message),
+        r##"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7000028,"kind":"sync","sync":{"blocks":{"$bytes":"OqJ"},"did":"did:plc:a","rev":"r","seq":31527015472,"time":""}}"##
+    );
+}
+
+#[test]
+fn the_recorded_pairs_say_the_same() {
+    let (Some(v2), Some(v1)) = (lines("derived_v2.jsonl"), lines("production_v1.jsonl")) else {
+        return;
+    };
+    let mut identities = Identities::new(1);
+    let mut by_identity: HashMap<u64, String> = HashMap::new();
+    for line in v1 {
+        by_identity.insert(identities.of(&Shape::V1.parse(line.as_bytes()).unwrap()), line);
+    }
+    let mut pairs = 0;
+    for message in &v2 {
+        check(message.as_bytes());
+        let Ok(Message::Event(event, native)) = v2::read(message.as_bytes()) else { continue };
+        let line = line_of(message);
+        let header = Shape::Native.parse(native.as_bytes()).unwrap();
+        assert_eq!(header, Shape::V1.parse(line.as_bytes()).unwrap());
+        let mut ours: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(ours.as_object_mut().unwrap().remove("cursor"), Some(event.seq.into()));
+        let theirs = by_identity.get(&identities.of(&header)).expect("one of the sample");
+        assert_eq!(ours, serde_json::from_str::<serde_json::Value>(theirs).unwrap());
+        pairs += 1;
+    }
+    assert_eq!((v2.len(), pairs), (29, 27));
+}
+
+#[test]
+fn what_is_no_v2_message_is_told_from_what_is_damaged() {
+    for name in ["v2_frame_no_envelope_error.json", "v2_frame_v1_shape_bad_base64.json"] {
+        let Some(path) = support::shared(&format!("malformed/{name}")) else { return };
+        let bytes = std::fs::read(path).unwrap();
+        let found = v2::read(bytes.trim_ascii());
+        assert!(matches!(found, Err(Unreadable::NoEnvelope)), "{name}");
+    }
+    for (from, to, what) in [
+        ("\"seq\":7000001", "\"seq\":0", "seq is not between"),
+        ("\"seq\":7000001", "\"seq\":1000000000000000", "seq is not between"),
+        ("\"seq\":7000001", "\"seq\":-1", "seq is no unsigned integer"),
+        ("\"seq\":7000001", "\"seq\":7.5", "seq is no unsigned integer"),
+        ("\"seq\":7000001,", "", "no member seq"),
+        (".085434Z", ".085Z", "time is not like"),
+        ("\"did\":\"did:plc:a\"", "\"did\":null", "no string"),
+        ("\"did\":\"did:plc:a\",", "", "no member did"),
+        ("\"rev\":\"3mptbypluud2a\",", "", "no member rev"),
+        ("\"rkey\":\"k\"", "\"rkey\":7", "no string"),
+        ("subscribeEvents#commit", "subscribeEvents#sync", "the object that"),
+        ("\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\",", "", "no member $type"),
+        ("\"payload\":{", "\"payloads\":{", "no object as payload"),
+        ("[1e21,-0]", "[1e21,-0}", "brackets don't match"),
+        ("\"text\"", "\"te\nxt\"", "raw control character"),
+        ("Z\"}}", "Z\"}", "expected"),
+        ("Z\"}}", "Z\"}}}", "text after"),
+    ] {
+        let message = COMMIT.replacen(from, to, 1);
+        assert_ne!(message, COMMIT, "{from}");
+        match v2::read(message.as_bytes()) {
+            Err(Unreadable::Malformed(error)) => {
+                assert!(error.what.contains(what), "{from} -> {to}: {error}");
+            }
+            Err(error) => panic!("{from} -> {to}: {error}"),
+            Ok(_) => panic!("{from} -> {to}: accepted"),
+        }
+    }
+}
+
+#[test]
+fn types_of_later_servers_are_passed_over_whatever_they_hold() {
+    for message in [
+        r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#label","seq":"x","did":[]}}"##,
+        r##"{"$type":"message","payload":{"$type":"com.example.other"}}"##,
+        r##"{"payload":7,"$type":"batch"}"##,
+        r##"{"payload":{"seq":-1},"$type":"batch"}"##,
+    ] {
+        assert!(matches!(v2::read(message.as_bytes()), Ok(Message::Unknown(_))), "{message}");
+        check(message.as_bytes());
+    }
+}
+
+/// Members in an order of chance, as an object.
+fn shuffled(members: Vec<(String, String)>) -> impl Strategy<Value = String> {
+    Just(members).prop_shuffle().prop_map(|members| {
+        let members: Vec<String> = members
+            .into_iter()
+            .map(|(name, json)| format!("{}:{json}", serde_json::Value::from(name)))
+            .collect();
+        format!("{{{}}}", members.join(","))
+    })
+}
+
+/// Any JSON, with names that mean something further out.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(|f| serde_json::Number::from_f64(f).map_or(0.into(), Into::into)),
+        "\\PC*".prop_map(Into::into),
+        Just("\",\"seq\":1,{[".into()),
+    ];
+    let name = prop_oneof!["seq|did|time|\\$type|record|payload|kind|identity|rev", "\\PC*"];
+    leaf.prop_recursive(4, 32, 4, move |inner| {
+        prop_oneof![
+            prop::collection::vec(inner.clone(), 0..4).prop_map(Into::into),
+            prop::collection::hash_map(name.clone(), inner, 0..4)
+                .prop_map(|m| serde_json::Value::Object(m.into_iter().collect())),
+        ]
+    })
+}
+
+fn message() -> impl Strategy<Value = String> {
+    let kinds = prop_oneof![
+        8 => "commit|identity|account|sync",
+        1 => "info|other",
+    ];
+    let parts = (kinds, "\\PC*", any::<[String; 4]>(), json(), 0..2_000_000_000_000_000_u64);
+    (parts, 0..4_000_000_000_000_000_i64, prop::option::of(json()), 0..12_usize)
+        .prop_flat_map(
+            |((kind, did, [rev, operation, collection, rkey], body, seq), us, extra, drop)| {
+                let text = |text: &str| serde_json::Value::from(text).to_string();
+                let time = format!("{:.6}", jiff::Timestamp::from_microsecond(us).unwrap());
+                let mut members = vec![
+                    (
+                        "$type".to_owned(),
+                        text(&format!("network.bsky.jetstream.subscribeEvents#{kind}")),
+                    ),
+                    ("did".to_owned(), text(&did)),
+                    ("seq".to_owned(), seq.to_string()),
+                    ("time".to_owned(), text(&time)),
+                    ("rev".to_owned(), text(&rev)),
+                    ("operation".to_owned(), text(&operation)),
+                    ("collection".to_owned(), text(&collection)),
+                    ("rkey".to_owned(), text(&rkey)),
+                    ("record".to_owned(), body.to_string()),
+                    ("cid".to_owned(), text(&rev)),
+                ];
+                if kind != "commit" {
+                    let relayed = serde_json::json!({"seq": seq, "did": did, "x": body});
+                    members.push((kind, relayed.to_string()));
+                }
+                if let Some(extra) = extra {
+                    members.push(("extra".to_owned(), extra.to_string()));
+                }
+                if drop < members.len() {
+                    members.remove(drop);
+                }
+                shuffled(members)
+            },
+        )
+        .prop_flat_map(|payload| {
+            let members = vec![
+                ("$type".to_owned(), "\"message\"".to_owned()),
+                ("payload".to_owned(), payload),
+            ];
+            shuffled(members)
+        })
+}
+
+proptest! {
+    #[test]
+    fn agrees_with_a_json_library_on_any_message(message in message()) {
+        prop_assert_ne!(meaning(&message), None::<Meaning>);
+        check(message.as_bytes());
+    }
+
+    #[test]
+    fn agrees_with_it_on_any_damage(
+        message in message(),
+        at in any::<prop::sample::Index>(),
+        with in prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:\\0 ".to_vec())],
+        what in 0..3,
+    ) {
+        let mut bytes = message.into_bytes();
+        let at = at.index(bytes.len());
+        match what {
+            0 => bytes[at] = with,
+            1 => bytes.truncate(at),
+            _ => bytes.insert(at, with),
+        }
+        check(&bytes);
+    }
+}
