@@ -53,7 +53,11 @@ impl Bench {
     /// A `skytail tail` with its own state file.
     pub fn skytail(&self, name: &str, host: &str, flags: &[&str]) -> Program {
         let state = self.scratch.path().join("state.db").display().to_string();
-        let common = ["tail", "--host", host, "--state", &state, "--compress", "off", "-q"];
+        let mut common = vec!["tail", "--host", host, "--compress", "off", "-q"];
+        // The two exclude each other.
+        if !flags.contains(&"--no-checkpoint") {
+            common.extend(["--state", &state]);
+        }
         let binary = self.arguments.skytail.display().to_string();
         let words = common.iter().chain(flags).map(|word| (*word).to_owned());
         Program::new(name, std::iter::once(binary).chain(words))
