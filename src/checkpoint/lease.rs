@@ -17,7 +17,7 @@ const SHOWN_BYTES: usize = 48;
 #[derive(Debug)]
 pub struct Lease {
     // Locked; closing it unlocks.
-    _file: File,
+    file: File,
 }
 
 /// Why there is no lease.
@@ -71,7 +71,14 @@ impl Lease {
         }
         // The number is for people. Where the disk is too full for it, the lock still holds.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { _file: file })
+        Ok(Self { file })
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        // Closing it would do, unless a child that is just being started has the file, too.
+        let _ = self.file.unlock();
     }
 }
 

@@ -282,17 +282,18 @@ impl Sieve {
     }
 
     fn judge(&mut self, line: &[u8]) -> Verdict {
-        let header = match self.shape.parse(line).and_then(|h| self.check_grammar(line).map(|()| h))
-        {
+        // By reference: the header is large, and moving it costs as much as hashing it.
+        let parsed = self.shape.parse(line);
+        let header = match &parsed {
             Ok(header) => header,
-            Err(error) => {
-                self.metrics.malformed.add(1);
-                let head = line.get(..200).unwrap_or(line).to_vec();
-                self.rejected = Some(Rejected { error, head });
-                return Verdict::Drop;
-            }
+            Err(error) => return self.reject(line, error.clone()),
         };
-        let mark = self.place(&header);
+        if self.rules.strict
+            && let Err(error) = check_grammar(line)
+        {
+            return self.reject(line, error);
+        }
+        let mark = self.place(header);
         let is_believed = mark.time.0 == header.time_us;
         if is_believed && self.is_early(mark.time) {
             self.metrics.early.add(1);
@@ -301,8 +302,8 @@ impl Sieve {
         if let Some(verdict) = self.pass_until(TimeUs(header.time_us), is_believed) {
             return verdict;
         }
-        let is_wanted = self.is_open || self.rules.filter.wants(&header, line.len());
-        let identity = is_wanted.then(|| self.identities.of(&header));
+        let is_wanted = self.is_open || self.rules.filter.wants(header, line.len());
+        let identity = is_wanted.then(|| self.identities.of(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         if !self.goes_on(Seen { mark, is_wanted, is_known }) {
             return Verdict::Drop;
@@ -351,13 +352,11 @@ impl Sieve {
         goes_on
     }
 
-    fn check_grammar(&self, line: &[u8]) -> Result<(), Malformed> {
-        if !self.rules.strict {
-            return Ok(());
-        }
-        serde_json::from_slice::<serde::de::IgnoredAny>(line)
-            .map(drop)
-            .map_err(|e| Malformed { what: "invalid JSON", at: e.column() })
+    fn reject(&mut self, line: &[u8], error: Malformed) -> Verdict {
+        self.metrics.malformed.add(1);
+        let head = line.get(..200).unwrap_or(line).to_vec();
+        self.rejected = Some(Rejected { error, head });
+        Verdict::Drop
     }
 
     fn is_early(&mut self, time: TimeUs) -> bool {
@@ -454,4 +453,11 @@ impl Sieve {
 
 fn first_position(origin: &Origin, mark: Mark) -> Position {
     Position { origin: origin.clone(), newest: mark, rewind_to: mark, latest_time: mark.time }
+}
+
+/// The whole JSON grammar, for `--strict`.
+fn check_grammar(line: &[u8]) -> Result<(), Malformed> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line)
+        .map(drop)
+        .map_err(|e| Malformed { what: "invalid JSON", at: e.column() })
 }
