@@ -109,7 +109,7 @@ fn control_characters_reach_neither_stdout_nor_stderr() {
 #[test]
 fn two_events_in_one_message_are_no_event() {
     let events = events(9, true);
-    skips(text(format!("{}\n{}", events[7], events[8])), &[]).says(&["text after the object"]);
+    skips(text(format!("{}\n{}", events[7], events[8])), &[]).says(&["raw control character"]);
     skips(text(format!("{}{}", events[7], events[8])), &[]).says(&["text after the object"]);
 }
 
