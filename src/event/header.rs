@@ -90,7 +90,7 @@ pub struct Commit<'a> {
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
     let mut scanner = Scanner::new(line)?;
     match usual_head(&mut scanner) {
-        Some(head) if scanner.literal("}}") && scanner.is_at_end() => Ok(head.finish()),
+        Some(head) if scanner.is_left("}}") => Ok(head.finish()),
         Some(head) => parse_rest(scanner, head),
         None => parse_any(scanner),
     }
@@ -423,6 +423,9 @@ mod tests {
             (b"{\"did\":\"a\",\"x\":[{]},\"time_us\":1}", "brackets don't match"),
             (b"{\"did\":\"a\",\"x\":[1\n],\"time_us\":1}", "raw control character"),
             (b"{\"did\":\"a\",\"time_us\":1}}", "text after the object"),
+            (&[COMMIT.as_bytes(), b"}}"].concat(), "text after the object"),
+            (&[COMMIT.as_bytes(), COMMIT.as_bytes()].concat(), "text after the object"),
+            (&[COMMIT.as_bytes(), b",\"x\":1}}"].concat(), "text after the object"),
             (b"{\"did\":\"\xff\",\"time_us\":1}", "invalid UTF-8"),
             (b"{\"did\":\"\\q\",\"time_us\":1}", "bad escape in a string"),
         ] {
@@ -488,7 +491,7 @@ mod tests {
 
         #[test]
         fn the_usual_order_reads_as_any_other(
-            cuts in prop::collection::vec((0..COMMIT.len(), 0..COMMIT.len(), 0..4_usize), 0..3),
+            cuts in prop::collection::vec((0..COMMIT.len(), 0..COMMIT.len(), 0..5_usize), 0..3),
         ) {
             let mut line = COMMIT.as_bytes().to_vec();
             for (from, to, what) in cuts {
@@ -498,7 +501,8 @@ mod tests {
                     0 => drop(line.splice(from..from, piece)),
                     1 => drop(line.splice(from.min(to)..to.max(from), [])),
                     2 => line.insert(from, b'\\'),
-                    _ => line.insert(from, b'"'),
+                    3 => line.insert(from, b'"'),
+                    _ => line.extend_from_slice(&piece),
                 }
             }
             // Behind a blank nothing stands at its usual place.

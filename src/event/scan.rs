@@ -159,10 +159,10 @@ impl<'a> Scanner<'a> {
         self.literal(before).then(|| self.plain_string())?
     }
 
-    /// Whether everything was taken.
+    /// Whether `text` is all that is left.
     #[inline]
-    pub(super) fn is_at_end(&self) -> bool {
-        self.pos == self.text.len()
+    pub(super) fn is_left(&self, text: &str) -> bool {
+        self.bytes().get(self.pos..) == Some(text.as_bytes())
     }
 
     /// Takes the rest of a string whose opening quote was taken, where it has no escapes.
