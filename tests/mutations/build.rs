@@ -47,6 +47,8 @@ pub fn all(mutations: &[Mutation]) -> PathBuf {
     // Whatever has gone from our sources must go from the copy.
     let _ = std::fs::remove_dir_all(&sources);
     copy_directory(&root.join("src"), &sources);
+    // Named in the manifest, and never built.
+    copy_directory(&root.join("benches"), &copy.join("benches"));
     for (file, text) in mutated(root, mutations) {
         std::fs::write(copy.join(file), text).expect("write a mutated file");
     }
