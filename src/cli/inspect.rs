@@ -18,7 +18,7 @@ use crate::archive::segment::Segment;
 use crate::archive::segment::header::MAX_SEGMENT_BYTES;
 use crate::compression::inflate::FRAME_MAGIC;
 use crate::display::units::counted;
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, Lines};
 
 /// Lines are printed whenever so many bytes of them are there.
 const PRINT_BYTES: usize = 256 * 1024;
@@ -157,7 +157,7 @@ impl Printer {
                     exit::say(&format!("skytail: error: {error}{place}"));
                 }
             }
-            if self.batch.bytes().len() >= PRINT_BYTES {
+            if self.batch.held_bytes() >= PRINT_BYTES {
                 self.print()?;
             }
         }
@@ -166,7 +166,9 @@ impl Printer {
 
     fn print(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        stdout.write_all(self.batch.bytes()).and_then(|()| stdout.flush())?;
+        let lines = Lines::from(std::mem::take(&mut self.batch));
+        stdout.write_all(lines.bytes()).and_then(|()| stdout.flush())?;
+        self.batch = lines.into_batch();
         self.batch.reset(PRINT_BYTES * 2);
         Ok(())
     }

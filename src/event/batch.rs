@@ -1,22 +1,39 @@
 //! Whole lines in one buffer: the unit that travels from source to sink.
 //!
-//! A message of a WebSocket library pins the library's read buffer for as long as it lives,
-//! so lines are copied here once, and the buffer goes round (protocol measurements: sending
-//! messages costs twice the wall time and three times the CPU of this).
+//! A message of a WebSocket library pins the library's read buffer for as long as it lives, so
+//! sending messages costs twice the wall time and three times the CPU of a buffer of lines that
+//! goes round. On the way to the writer lines may have gaps between them: what a socket brings
+//! is read straight into the buffer, and a frame's header is such a gap. The writer, which
+//! looks at every line anyway, closes them ([`Lines`]).
 
-/// Lines, each followed by one line feed, back to back.
+/// Lines, each followed by one line feed, in order, perhaps with gaps between them.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
-    /// For each line, the offset just behind its line feed.
-    ends: Vec<usize>,
+    /// Where each line stands. Nothing stands behind the last but a line that is still open.
+    spans: Vec<Span>,
+}
+
+/// The place of one line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// Its first byte.
+    pub start: usize,
+    /// Just behind its line feed.
+    pub end: usize,
+}
+
+impl Span {
+    fn text(self, bytes: &[u8]) -> &[u8] {
+        bytes.get(self.start..self.end - 1).unwrap_or_default()
+    }
 }
 
 impl Batch {
     /// An empty batch with room for `bytes` bytes.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), ends: Vec::new() }
+        Self { bytes: Vec::with_capacity(bytes), spans: Vec::new() }
     }
 
     /// Adds one line, without its line feed.
@@ -27,9 +44,7 @@ impl Batch {
 
     /// Adds the lines of another batch.
     pub fn append(&mut self, other: &Self) {
-        let begin = self.bytes.len();
-        self.bytes.extend_from_slice(&other.bytes);
-        self.ends.extend(other.ends.iter().map(|end| begin + end));
+        other.lines().for_each(|line| self.push(line));
     }
 
     /// The buffer to append one line to in place; close it with [`Batch::end_line`], or take
@@ -38,76 +53,209 @@ impl Batch {
         &mut self.bytes
     }
 
+    /// What was appended through [`Batch::open_line`] and belongs to no line yet.
+    #[must_use]
+    pub fn opened(&self) -> &[u8] {
+        self.bytes.get(self.end()..).unwrap_or_default()
+    }
+
     /// Ends the line that was appended through [`Batch::open_line`].
     pub fn end_line(&mut self) {
+        let start = self.end();
         self.bytes.push(b'\n');
-        self.ends.push(self.bytes.len());
+        self.spans.push(Span { start, end: self.bytes.len() });
+    }
+
+    /// Makes a line of `length` opened bytes behind the first `gap`: its line feed takes the
+    /// place of the byte behind it, which is returned, if there is one.
+    ///
+    /// # Panics
+    /// Where fewer bytes are open.
+    #[inline]
+    pub fn take_line(&mut self, gap: usize, length: usize) -> Option<u8> {
+        let start = self.end() + gap;
+        let end = start + length;
+        self.spans.push(Span { start, end: end + 1 });
+        if end == self.bytes.len() {
+            self.bytes.push(b'\n');
+            return None;
+        }
+        Some(std::mem::replace(&mut self.bytes[end], b'\n'))
     }
 
     /// Forgets what was appended since the last whole line.
     pub fn discard_open_line(&mut self) {
-        self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
+        self.bytes.truncate(self.end());
+    }
+
+    /// The bytes that can be opened without getting more memory.
+    #[must_use]
+    pub fn room_bytes(&self) -> usize {
+        self.bytes.capacity() - self.bytes.len()
     }
 
     /// The number of lines.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.spans.len()
     }
 
     /// Whether there is no line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.ends.is_empty()
+        self.spans.is_empty()
     }
 
-    /// All lines with their line feeds.
+    /// The bytes that are held, gaps included.
     #[must_use]
-    pub fn bytes(&self) -> &[u8] {
-        &self.bytes
+    pub fn held_bytes(&self) -> usize {
+        self.bytes.len()
     }
 
-    /// The offset just behind each line's line feed.
+    /// The bytes of the lines alone, without line feeds.
     #[must_use]
-    pub fn ends(&self) -> &[usize] {
-        &self.ends
+    pub fn text_bytes(&self) -> usize {
+        self.spans.iter().map(|span| span.end - 1 - span.start).sum()
     }
 
     /// The lines without their line feeds.
-    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
-        let starts = std::iter::once(0).chain(self.ends.iter().copied());
-        starts.zip(&self.ends).map(|(start, &end)| &self.bytes[start..end - 1])
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
+        self.spans.iter().map(|span| span.text(&self.bytes))
     }
 
-    /// Keeps the lines for which `keep` says so, in order, in place.
-    pub fn retain(&mut self, mut keep: impl FnMut(&[u8]) -> bool) {
-        let (mut start, mut kept_bytes, mut kept_lines) = (0, 0, 0);
-        for i in 0..self.ends.len() {
-            let end = self.ends[i];
-            if keep(&self.bytes[start..end - 1]) {
-                if start != kept_bytes {
-                    self.bytes.copy_within(start..end, kept_bytes);
+    /// The lines for which `keep` says so, in order, in the same memory.
+    #[must_use]
+    pub fn sift(mut self, mut keep: impl FnMut(&[u8]) -> bool) -> Lines {
+        let (mut end, mut kept) = (0, 0);
+        for i in 0..self.spans.len() {
+            let span = self.spans[i];
+            if keep(span.text(&self.bytes)) {
+                let start = end;
+                end += span.end - span.start;
+                if span.start != start {
+                    self.bytes.copy_within(span.start..span.end, start);
                 }
-                kept_bytes += end - start;
-                self.ends[kept_lines] = kept_bytes;
-                kept_lines += 1;
+                self.spans[kept] = Span { start, end };
+                kept += 1;
             }
-            start = end;
         }
-        self.bytes.truncate(kept_bytes);
-        self.ends.truncate(kept_lines);
+        self.bytes.truncate(end);
+        self.spans.truncate(kept);
+        Lines(self)
     }
 
     /// Keeps the first `lines` lines.
     pub fn truncate(&mut self, lines: usize) {
-        self.ends.truncate(lines);
+        self.spans.truncate(lines);
         self.discard_open_line();
     }
 
     /// Empties the batch and keeps its memory, up to `keep_bytes` of it.
     pub fn reset(&mut self, keep_bytes: usize) {
         self.bytes.clear();
-        self.ends.clear();
+        self.spans.clear();
         self.bytes.shrink_to(keep_bytes);
+    }
+
+    /// Where the last whole line ends.
+    #[inline]
+    fn end(&self) -> usize {
+        self.spans.last().map_or(0, |span| span.end)
+    }
+}
+
+/// Lines without gaps, to be written as they stand.
+#[derive(Debug, Default)]
+pub struct Lines(Batch);
+
+impl Lines {
+    /// All lines with their line feeds, back to back.
+    #[must_use]
+    pub fn bytes(&self) -> &[u8] {
+        &self.0.bytes
+    }
+
+    /// Where each line stands in them.
+    #[must_use]
+    pub fn spans(&self) -> &[Span] {
+        &self.0.spans
+    }
+
+    /// The number of lines.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is no line.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// The lines without their line feeds.
+    pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
+        self.0.lines()
+    }
+
+    /// The memory, for more lines.
+    #[must_use]
+    pub fn into_batch(self) -> Batch {
+        self.0
+    }
+}
+
+impl From<Batch> for Lines {
+    fn from(batch: Batch) -> Self {
+        batch.sift(|_| true)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn an_open_line_that_is_discarded_leaves_nothing() {
+        let mut batch = Batch::default();
+        batch.push(b"one");
+        batch.open_line().extend_from_slice(b"tw");
+        assert_eq!(batch.opened(), b"tw");
+        batch.discard_open_line();
+        batch.push(b"three");
+        assert_eq!(Lines::from(batch).bytes(), b"one\nthree\n");
+    }
+
+    #[test]
+    fn a_line_feed_takes_the_place_of_the_byte_behind_the_line() {
+        let mut batch = Batch::default();
+        batch.open_line().extend_from_slice(b"..one..two");
+        assert_eq!(batch.take_line(2, 3), Some(b'.'));
+        assert_eq!(batch.opened(), b".two");
+        assert_eq!(batch.take_line(1, 3), None);
+        assert!(batch.lines().eq([b"one", b"two"]));
+        assert_eq!((batch.text_bytes(), batch.held_bytes()), (6, 11));
+    }
+
+    proptest! {
+        #[test]
+        fn sifting_agrees_with_filtering_a_list(
+            lines in prop::collection::vec(("[a-z]{0,9}", 0..3_usize, any::<bool>()), 0..20),
+        ) {
+            let mut batch = Batch::default();
+            for (line, gap, _) in &lines {
+                batch.open_line().extend(std::iter::repeat_n(b'#', *gap));
+                batch.open_line().extend_from_slice(line.as_bytes());
+                batch.take_line(*gap, line.len());
+            }
+            let mut wanted = lines.iter().map(|(_, _, keep)| *keep);
+            let sifted = batch.sift(|_| wanted.next().unwrap_or_default());
+            let kept = lines.iter().filter(|(_, _, keep)| *keep).map(|(line, _, _)| line);
+            let expected: String = kept.map(|line| format!("{line}\n")).collect();
+            prop_assert_eq!(sifted.bytes(), expected.as_bytes());
+            let ends = sifted.spans().iter().map(|span| span.end);
+            prop_assert!(ends.eq(expected.match_indices('\n').map(|(at, _)| at + 1)));
+        }
     }
 }

@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use super::malformed::Malformed;
 use super::scan::Scanner;
+use super::usual;
 
 /// What kind of event it is (protocol/jetstream-v1.md §7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -88,101 +89,19 @@ pub struct Commit<'a> {
 /// raw control character, lacks `did` or `time_us`, or has one of the header members with a
 /// value of the wrong type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
-    let mut scanner = Scanner::new(line)?;
-    match usual_head(&mut scanner) {
-        Some(head) if scanner.is_left("}}") => Ok(head.finish()),
-        Some(head) => parse_rest(scanner, head),
-        None => parse_any(scanner),
+    match usual::parse(line) {
+        Some(header) => Ok(header),
+        None => parse_any(line),
     }
-}
-
-/// Goes on behind [`usual_head`], where something unusual follows.
-#[cold]
-fn parse_rest<'a>(mut scanner: Scanner<'a>, head: Head<'a>) -> Result<Header<'a>, Malformed> {
-    let mut fields = Fields {
-        did: Some(Cow::Borrowed(head.did)),
-        time_us: Some(head.time_us),
-        cursor: head.cursor,
-        kind: Cow::Borrowed("commit"),
-        ..Fields::default()
-    };
-    let mut commit = CommitFields {
-        rev: Cow::Borrowed(head.rev),
-        operation: Cow::Borrowed(head.operation),
-        collection: Cow::Borrowed(head.collection),
-        rkey: Cow::Borrowed(head.rkey),
-    };
-    rest_of_members(&mut scanner, |scanner, key| commit.take(scanner, key))?;
-    fields.commit = Some(commit.finish());
-    rest_of_members(&mut scanner, |scanner, key| fields.take(scanner, key))?;
-    scanner.end()?;
-    fields.finish()
 }
 
 /// Reads members in any order.
-fn parse_any(mut scanner: Scanner<'_>) -> Result<Header<'_>, Malformed> {
+fn parse_any(line: &[u8]) -> Result<Header<'_>, Malformed> {
+    let mut scanner = Scanner::new(line)?;
     let mut fields = Fields::default();
-    scanner.restart();
     members(&mut scanner, "a JSON object expected", |scanner, key| fields.take(scanner, key))?;
     scanner.end()?;
     fields.finish()
-}
-
-/// What [`usual_head`] has read.
-struct Head<'a> {
-    did: &'a str,
-    time_us: u64,
-    cursor: u64,
-    rev: &'a str,
-    operation: &'a str,
-    collection: &'a str,
-    rkey: &'a str,
-}
-
-impl<'a> Head<'a> {
-    #[inline(always)]
-    fn finish(self) -> Header<'a> {
-        Header {
-            did: Cow::Borrowed(self.did),
-            time_us: self.time_us,
-            cursor: Some(self.cursor).filter(|&seq| seq > 0),
-            kind: Kind::Commit,
-            kind_text: Cow::Borrowed("commit"),
-            commit: Some(Commit {
-                rev: Cow::Borrowed(self.rev),
-                operation: Operation::of(self.operation),
-                operation_text: Cow::Borrowed(self.operation),
-                collection: Cow::Borrowed(self.collection),
-                rkey: Cow::Borrowed(self.rkey),
-            }),
-            relay_seq: None,
-        }
-    }
-}
-
-/// Reads a commit up to behind its record and cid as today's servers write it, member by
-/// member at its place (protocol/jetstream-v1.md §7). `None` where anything stands elsewhere:
-/// then nothing is known.
-#[inline(always)]
-fn usual_head<'a>(scanner: &mut Scanner<'a>) -> Option<Head<'a>> {
-    let did = scanner.plain_string_after("{\"did\":\"")?;
-    let time_us = scanner.literal(",\"time_us\":").then(|| scanner.integer("").ok())??;
-    let cursor = match scanner.literal(",\"cursor\":") {
-        true => scanner.integer("").ok()?,
-        false => 0,
-    };
-    let rev = scanner.plain_string_after(",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
-    let operation = scanner.plain_string_after(",\"operation\":\"")?;
-    let collection = scanner.plain_string_after(",\"collection\":\"")?;
-    let rkey = scanner.plain_string_after(",\"rkey\":\"")?;
-    // A deletion has neither.
-    if scanner.literal(",\"record\":") {
-        scanner.skip_value().ok()?;
-    }
-    if scanner.literal(",\"cid\":\"") {
-        scanner.plain_string()?;
-    }
-    Some(Head { did, time_us, cursor, rev, operation, collection, rkey })
 }
 
 /// The members that hold the relay's `seq`, each in events of the kind of that name.

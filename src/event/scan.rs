@@ -138,47 +138,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Goes back to the first byte.
-    pub(super) fn restart(&mut self) {
-        self.pos = 0;
-    }
-
-    /// Takes `text` if it comes next, as it stands.
-    #[inline(always)]
-    pub(super) fn literal(&mut self, text: &str) -> bool {
-        let rest = self.bytes().get(self.pos..).unwrap_or_default();
-        let found = rest.starts_with(text.as_bytes());
-        self.pos += if found { text.len() } else { 0 };
-        found
-    }
-
-    /// Takes `before`, which ends with an opening quote, and the string without escapes that it
-    /// opens.
-    #[inline(always)]
-    pub(super) fn plain_string_after(&mut self, before: &str) -> Option<&'a str> {
-        self.literal(before).then(|| self.plain_string())?
-    }
-
-    /// Whether `text` is all that is left.
-    #[inline]
-    pub(super) fn is_left(&self, text: &str) -> bool {
-        self.bytes().get(self.pos..) == Some(text.as_bytes())
-    }
-
-    /// Takes the rest of a string whose opening quote was taken, where it has no escapes.
-    #[inline(always)]
-    pub(super) fn plain_string(&mut self) -> Option<&'a str> {
-        let quote = blocks::find_quote(self.bytes(), self.pos)?;
-        let body = self.text.get(self.pos..quote)?;
-        if self.has_backslash && body.contains('\\') {
-            return None;
-        }
-        self.pos = quote + 1;
-        Some(body)
-    }
-
     /// Takes an unsigned integer: digits only, no sign, fraction or exponent, no leading zero.
-    #[inline]
     pub(super) fn integer(&mut self, what: &'static str) -> Result<u64, Malformed> {
         self.peek();
         let digits = self.bytes().get(self.pos..).unwrap_or_default();

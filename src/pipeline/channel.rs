@@ -43,7 +43,7 @@ impl Item {
     fn takes(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
-            && self.batch.bytes().len() + next.batch.bytes().len() <= BATCH_BYTES
+            && self.batch.held_bytes() + next.batch.held_bytes() <= BATCH_BYTES
     }
 }
 
@@ -119,20 +119,24 @@ impl Shared {
     fn has_room(&self, state: &State, batch: &Batch) -> bool {
         state.queue.is_empty()
             || (state.events + batch.len() <= self.bounds.events
-                && state.bytes + batch.bytes().len() <= self.bounds.bytes)
+                && state.bytes + batch.held_bytes() <= self.bounds.bytes)
     }
 }
 
 impl State {
     fn push(&mut self, item: Item, bounds: Buffer) {
         self.events += item.batch.len();
-        self.bytes += item.batch.bytes().len();
         match self.queue.back_mut().filter(|last| last.takes(&item, bounds)) {
             Some(last) => {
+                let before = last.batch.held_bytes();
                 last.batch.append(&item.batch);
+                self.bytes += last.batch.held_bytes() - before;
                 self.keep(item.batch);
             }
-            None => self.queue.push_back(item),
+            None => {
+                self.bytes += item.batch.held_bytes();
+                self.queue.push_back(item);
+            }
         }
     }
 
@@ -146,7 +150,7 @@ impl State {
     fn pop(&mut self) -> Option<Item> {
         let item = self.queue.pop_front()?;
         self.events -= item.batch.len();
-        self.bytes -= item.batch.bytes().len();
+        self.bytes -= item.batch.held_bytes();
         Some(item)
     }
 }

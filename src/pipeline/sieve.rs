@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, Lines};
 use crate::event::header::Header;
 use crate::event::identity::Identities;
 use crate::event::malformed::Malformed;
@@ -143,14 +143,14 @@ impl Sieve {
         }
     }
 
-    /// Leaves in `batch` the lines to write. Call [`Sieve::accepted`] or [`Sieve::refused`]
-    /// with the result, once the sink has spoken. `now` is our own clock.
+    /// The lines of `batch` to write. Call [`Sieve::accepted`] or [`Sieve::refused`] with
+    /// them, once the sink has spoken. `now` is our own clock.
     pub fn sift(
         &mut self,
-        batch: &mut Batch,
+        batch: Batch,
         connection: &Arc<Connection>,
         now: TimeUs,
-    ) -> Pending {
+    ) -> (Lines, Pending) {
         self.now = now;
         let pending = Pending {
             savepoint: self.window.savepoint(),
@@ -160,18 +160,17 @@ impl Sieve {
         self.meet(connection);
         self.turns.begin_batch();
         self.metrics.received.add(batch.len() as u64);
-        self.metrics.received_bytes.add((batch.bytes().len() - batch.len()) as u64);
-        batch.retain(|line| {
-            self.is_open_to(connection) && matches!(self.judge(line), Verdict::Write)
-        });
-        pending
+        self.metrics.received_bytes.add(batch.text_bytes() as u64);
+        let lines = batch
+            .sift(|line| self.is_open_to(connection) && matches!(self.judge(line), Verdict::Write));
+        (lines, pending)
     }
 
     /// The sink took the whole batch.
-    pub fn accepted(&mut self, batch: &Batch) {
+    pub fn accepted(&mut self, lines: &Lines) {
         self.window.settle();
-        self.metrics.written.add(batch.len() as u64);
-        self.metrics.written_bytes.add(batch.bytes().len() as u64);
+        self.metrics.written.add(lines.len() as u64);
+        self.metrics.written_bytes.add(lines.bytes().len() as u64);
         if let Some(position) = &mut self.position {
             self.metrics.last_event_us.set(position.newest.time.0);
             if let Some(rewind_to) = self.window.rewind_to() {
@@ -183,14 +182,14 @@ impl Sieve {
 
     /// The sink took only the first `accepted_bytes` of the batch: everything behind its last
     /// whole line has not happened.
-    pub fn refused(&mut self, batch: &Batch, pending: Pending, accepted_bytes: usize) {
-        let lines = batch.ends().iter().take_while(|&&end| end <= accepted_bytes).count();
+    pub fn refused(&mut self, lines: &Lines, pending: Pending, accepted_bytes: usize) {
+        let whole = lines.spans().partition_point(|span| span.end <= accepted_bytes);
         let shape = self.shape;
-        let accepted = batch.lines().take(lines).filter_map(|line| shape.parse(line).ok());
+        let accepted = lines.iter().take(whole).filter_map(|line| shape.parse(line).ok());
         let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
         self.window.roll_back(pending.savepoint, &accepted);
-        self.written = pending.written + lines as u64;
-        self.metrics.written.add(lines as u64);
+        self.written = pending.written + whole as u64;
+        self.metrics.written.add(whole as u64);
         self.metrics.written_bytes.add(accepted_bytes as u64);
         self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
         {

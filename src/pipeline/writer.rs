@@ -176,14 +176,15 @@ impl Writer {
     }
 
     fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        let Item { mut batch, connection } = item;
+        let Item { batch, connection } = item;
         let seen = batch.len() as u64;
-        let pending = self.sieve.sift(&mut batch, &connection, TimeUs(crate::metrics::now_us()));
+        let now = TimeUs(crate::metrics::now_us());
+        let (lines, pending) = self.sieve.sift(batch, &connection, now);
         self.report_rejected();
         self.report_finding(connection.number);
         self.stand.set_early(self.sieve.early());
         if let Err(refusal) = self.remember_beginning() {
-            self.sieve.refused(&batch, pending, 0);
+            self.sieve.refused(&lines, pending, 0);
             return Err(refusal);
         }
         let (stop, saver) = (&self.stop, &self.saver);
@@ -192,22 +193,22 @@ impl Writer {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
-        match self.sink.write(&batch, self.sieve.turns(), deadline, &mut announce) {
+        match self.sink.write(&lines, self.sieve.turns(), deadline, &mut announce) {
             Ok(()) => {
-                self.sieve.accepted(&batch);
+                self.sieve.accepted(&lines);
                 if !unsaved.is_due {
                     unsaved.since = Instant::now();
                 }
                 unsaved.is_due = true;
                 unsaved.events += seen;
-                unsaved.lines += batch.len() as u64;
-                unsaved.bytes += batch.bytes().len() as u64;
+                unsaved.lines += lines.len() as u64;
+                unsaved.bytes += lines.bytes().len() as u64;
                 self.stand.set(self.sieve.position());
-                self.recycle(batch);
+                self.recycle(lines.into_batch());
                 Ok(())
             }
             Err(refused) => {
-                self.sieve.refused(&batch, pending, refused.accepted_bytes);
+                self.sieve.refused(&lines, pending, refused.accepted_bytes);
                 unsaved.is_due = true;
                 Err(refused.refusal)
             }

@@ -17,7 +17,7 @@ use super::naming::Naming;
 use super::record::{OutputRecord, OutputState, Tail};
 use super::rotation::Rotate;
 use super::{Announce, Output, Refusal};
-use crate::event::batch::Batch;
+use crate::event::batch::Lines;
 use crate::position::TimeUs;
 use crate::position::turns::Turn;
 
@@ -97,17 +97,17 @@ impl FileSink {
         self.current.as_ref().map(|current| (&*current.path, self.files))
     }
 
-    /// Appends all lines of `batch`, each to the file that it belongs to.
+    /// Appends all lines of `lines`, each to the file that it belongs to.
     pub(super) fn write(
         &mut self,
-        batch: &Batch,
+        lines: &Lines,
         turns: &[Turn],
         announce: &mut Announce<'_>,
     ) -> Result<(), Refusal> {
         match self.naming.rotate {
-            None => self.append(batch.bytes())?,
-            Some(Rotate::Size(bytes)) => self.write_by_size(batch, turns, bytes, announce)?,
-            Some(rotate) => self.write_by_period(batch, turns, rotate, announce)?,
+            None => self.append(lines.bytes())?,
+            Some(Rotate::Size(bytes)) => self.write_by_size(lines, turns, bytes, announce)?,
+            Some(rotate) => self.write_by_period(lines, turns, rotate, announce)?,
         }
         self.latest = turns.last().map_or(self.latest, |turn| turn.time);
         self.write_packed()
@@ -115,7 +115,7 @@ impl FileSink {
 
     fn write_by_period(
         &mut self,
-        batch: &Batch,
+        lines: &Lines,
         turns: &[Turn],
         rotate: Rotate,
         announce: &mut Announce<'_>,
@@ -126,36 +126,36 @@ impl FileSink {
             if self.current.as_ref().is_some_and(|c| c.period_start == Some(period)) {
                 continue;
             }
-            let to = start_of_line(batch, turn.line);
-            self.append(batch.bytes().get(from..to).unwrap_or_default())?;
+            let to = start_of_line(lines, turn.line);
+            self.append(lines.bytes().get(from..to).unwrap_or_default())?;
             from = to;
             self.begin(turn.time, announce)?;
         }
-        self.append(batch.bytes().get(from..).unwrap_or_default())
+        self.append(lines.bytes().get(from..).unwrap_or_default())
     }
 
     fn write_by_size(
         &mut self,
-        batch: &Batch,
+        lines: &Lines,
         turns: &[Turn],
         bytes: u64,
         announce: &mut Announce<'_>,
     ) -> Result<(), Refusal> {
         let mut line = 0;
-        while line < batch.len() {
+        while line < lines.len() {
             // Again where a file of others, taken with --append, is large enough already.
             while self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes) {
                 let before = turns.iter().take_while(|turn| turn.line <= line).last();
                 self.begin(before.map_or(self.latest, |turn| turn.time), announce)?;
             }
             let has_bytes = self.current.as_ref().map_or(0, |c| c.length_bytes);
-            let (from, next) = (start_of_line(batch, line), line + 1);
+            let (from, next) = (start_of_line(lines, line), line + 1);
             let next = match self.frames {
                 // How much a line adds is only known when it was packed.
                 Some(_) => next,
-                None => line_that_reaches(batch, line, bytes.saturating_sub(has_bytes)),
+                None => line_that_reaches(lines, line, bytes.saturating_sub(has_bytes)),
             };
-            self.append(batch.bytes().get(from..start_of_line(batch, next)).unwrap_or_default())?;
+            self.append(lines.bytes().get(from..start_of_line(lines, next)).unwrap_or_default())?;
             if !self.packed.is_empty() {
                 self.write_packed()?;
             }
@@ -367,16 +367,16 @@ fn is_same(_a: &fs::Metadata, _b: &fs::Metadata) -> bool {
 }
 
 /// The offset at which a line begins; the end of the batch for the line behind the last.
-fn start_of_line(batch: &Batch, line: usize) -> usize {
-    line.checked_sub(1).and_then(|before| batch.ends().get(before)).copied().unwrap_or(0)
+fn start_of_line(lines: &Lines, line: usize) -> usize {
+    line.checked_sub(1).and_then(|before| lines.spans().get(before)).map_or(0, |span| span.end)
 }
 
 /// The line behind the first one, from `line` on, at whose end `room_bytes` are used up.
-fn line_that_reaches(batch: &Batch, line: usize, room_bytes: u64) -> usize {
-    let from = start_of_line(batch, line);
-    let rest = batch.ends().get(line..).unwrap_or_default();
-    let short = rest.partition_point(|end| ((end - from) as u64) < room_bytes);
-    (line + short + 1).min(batch.len())
+fn line_that_reaches(lines: &Lines, line: usize, room_bytes: u64) -> usize {
+    let from = start_of_line(lines, line);
+    let rest = lines.spans().get(line..).unwrap_or_default();
+    let short = rest.partition_point(|span| ((span.end - from) as u64) < room_bytes);
+    (line + short + 1).min(lines.len())
 }
 
 #[cfg(test)]

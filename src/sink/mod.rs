@@ -15,7 +15,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::event::batch::Batch;
+use crate::event::batch::Lines;
 use crate::position::turns::Turn;
 
 use claim::ClaimError;
@@ -109,23 +109,23 @@ pub struct Refused {
 }
 
 impl Sink {
-    /// Writes all lines of `batch`. `turns` says where their times pass into a new period;
+    /// Writes all `lines`. `turns` says where their times pass into a new period;
     /// `deadline` names the moment to give up, and is asked again and again.
     ///
     /// # Errors
     /// [`Refused`], with the number of bytes that count as written.
     pub fn write(
         &mut self,
-        batch: &Batch,
+        lines: &Lines,
         turns: &[Turn],
         deadline: impl Fn() -> Option<Instant>,
         announce: &mut Announce<'_>,
     ) -> Result<(), Refused> {
         match self {
-            Self::Stdout(stdout) => stdout.write_all(batch.bytes(), deadline),
+            Self::Stdout(stdout) => stdout.write_all(lines.bytes(), deadline),
             // What goes wrong here ends in cutting the file back to the last checkpoint.
             Self::File(file) => file
-                .write(batch, turns, announce)
+                .write(lines, turns, announce)
                 .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
         }
     }

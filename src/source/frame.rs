@@ -13,6 +13,8 @@
 //! Memory: the buffer starts at [`READ_BYTES`] and grows by doubling, only as bytes really
 //! arrive, up to the largest message allowed; it shrinks back afterwards.
 
+mod in_place;
+
 /// How much is read at once. 512 KiB took half the time of 16 KiB in the prototypes.
 pub const READ_BYTES: usize = 512 * 1024;
 

@@ -6,11 +6,12 @@ mod error;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
+use bytes::BufMut;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::time::{Instant, timeout_at};
 use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
@@ -212,24 +213,63 @@ impl Stream {
     ) -> Poll<Result<Fill, StreamError>> {
         loop {
             while self.take_message(batch)? {
-                if batch.len() >= max_events || batch.bytes().len() >= max_bytes {
+                if batch.len() >= max_events || batch.held_bytes() >= max_bytes {
                     return Poll::Ready(Ok(Fill::Full));
                 }
             }
             self.poll_send(cx)?;
-            let mut space = ReadBuf::new(self.frames.spare());
-            match Pin::new(&mut self.transport).poll_read(cx, &mut space) {
-                Poll::Ready(Ok(())) => {
-                    let bytes = space.filled().len();
-                    if bytes == 0 {
-                        return Poll::Ready(Err(StreamError::Ended));
-                    }
-                    self.metrics.wire_bytes.add(bytes as u64);
-                    self.frames.filled(bytes);
-                }
+            let room_bytes = if self.has_lines() { self.frames.open_in(batch) } else { 0 };
+            let read = match room_bytes {
+                0 => self.poll_read(cx),
+                _ => self.poll_read_lines(cx, batch, room_bytes, max_events),
+            };
+            match read {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(StreamError::Ended)),
+                Poll::Ready(Ok(bytes)) => self.metrics.wire_bytes.add(bytes as u64),
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
                 Poll::Pending if batch.is_empty() => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(Fill::Dry)),
+            }
+            if batch.len() >= max_events || batch.held_bytes() >= max_bytes {
+                return Poll::Ready(Ok(Fill::Full));
+            }
+        }
+    }
+
+    /// Whether messages are lines as they come, and nothing is to be learned from the next.
+    fn has_lines(&self) -> bool {
+        self.intake.is_none() && self.inflater.is_none() && self.connection.is_some()
+    }
+
+    /// Reads to where frames are taken apart. Says how many bytes came; 0 at the end.
+    fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let mut space = ReadBuf::new(self.frames.spare());
+        ready!(Pin::new(&mut self.transport).poll_read(cx, &mut space))?;
+        let bytes = space.filled().len();
+        self.frames.filled(bytes);
+        Poll::Ready(Ok(bytes))
+    }
+
+    /// Reads to where lines shall stand, behind what [`FrameBuffer::open_in`] opened. Says how
+    /// many bytes came; 0 at the end.
+    fn poll_read_lines(
+        &mut self,
+        cx: &mut Context<'_>,
+        batch: &mut Batch,
+        room_bytes: usize,
+        max_events: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut space = batch.open_line().limit(room_bytes);
+        match pin!(self.transport.read_buf(&mut space)).poll(cx) {
+            Poll::Ready(Ok(bytes)) if bytes > 0 => {
+                let taken = self.frames.take_texts(batch, max_events) as u64;
+                self.messages += taken;
+                self.events += taken;
+                Poll::Ready(Ok(bytes))
+            }
+            nothing => {
+                batch.discard_open_line();
+                nothing
             }
         }
     }

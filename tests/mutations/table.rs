@@ -96,9 +96,9 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "takes-queued-for-written",
         edits: &[Edit {
             file: "src/pipeline/writer.rs",
-            old: "self.sieve.refused(&batch, pending, refused.accepted_bytes);",
-            new: r#"let queued = crate::is_mutant("takes-queued-for-written").then(|| batch.bytes().len());
-                self.sieve.refused(&batch, pending, queued.unwrap_or(refused.accepted_bytes));"#,
+            old: "self.sieve.refused(&lines, pending, refused.accepted_bytes);",
+            new: r#"let queued = crate::is_mutant("takes-queued-for-written").then(|| lines.bytes().len());
+                self.sieve.refused(&lines, pending, queued.unwrap_or(refused.accepted_bytes));"#,
         }],
         lane: "v2 slow reader",
         breaches: &[Lost, Ahead],

@@ -204,22 +204,22 @@ impl Traveller<'_> {
 
     /// Reads on, and prints.
     fn read(&mut self, events: usize) {
-        let mut batch = self.batch(events);
-        let _pending = self.sieve.sift(&mut batch, &self.connection.clone(), TimeUs(0));
+        let batch = self.batch(events);
+        let (lines, _) = self.sieve.sift(batch, &self.connection.clone(), TimeUs(0));
         self.find_nothing();
-        self.print(batch.lines());
-        self.sieve.accepted(&batch);
+        self.print(lines.iter());
+        self.sieve.accepted(&lines);
     }
 
     /// Reads on, and the output breaks behind some lines; the run ends there.
     fn break_off(&mut self, events: usize, cut: u64) {
-        let mut batch = self.batch(events);
-        let pending = self.sieve.sift(&mut batch, &self.connection.clone(), TimeUs(0));
+        let batch = self.batch(events);
+        let (lines, pending) = self.sieve.sift(batch, &self.connection.clone(), TimeUs(0));
         self.find_nothing();
-        let accepted_bytes = (cut as usize * 7) % (batch.bytes().len() + 1);
-        let whole = batch.ends().iter().filter(|end| **end <= accepted_bytes).count();
-        self.print(batch.lines().take(whole));
-        self.sieve.refused(&batch, pending, accepted_bytes);
+        let accepted_bytes = (cut as usize * 7) % (lines.bytes().len() + 1);
+        let whole = lines.spans().iter().filter(|span| span.end <= accepted_bytes).count();
+        self.print(lines.iter().take(whole));
+        self.sieve.refused(&lines, pending, accepted_bytes);
         self.restart();
     }
 

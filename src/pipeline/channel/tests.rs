@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::batch::Lines;
 use crate::position::{Origin, ServerKind};
 use crate::source::Asked;
 
@@ -27,7 +28,7 @@ fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
 /// What is received, one entry an item, until nothing waits.
 fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
     let next = || match receiver.recv(None) {
-        Received::Item(item) => Some(item.batch.bytes().to_vec()),
+        Received::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
         Received::Nothing | Received::End => None,
     };
     std::iter::from_fn(next).collect()

@@ -54,7 +54,7 @@ struct Kept {
 
 impl Kept {
     fn push(&mut self, batch: Batch) -> Result<(), Ended> {
-        self.bytes += batch.bytes().len();
+        self.bytes += batch.held_bytes();
         self.batches.push_back(batch);
         if self.bytes > MAX_KEPT_BYTES { Err(Ended::JoinTooLong) } else { Ok(()) }
     }

@@ -1,4 +1,5 @@
 use super::*;
+use crate::event::batch::Batch;
 use crate::position::turns::Turns;
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -40,7 +41,7 @@ impl Bench {
             begun.push(name.to_owned());
             Ok(())
         };
-        self.sink.write(&batch, self.turns.list(), &mut announce)
+        self.sink.write(&batch.into(), self.turns.list(), &mut announce)
     }
 
     fn read(&self, name: &str) -> String {
@@ -141,7 +142,7 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
         let mut sink = FileSink::new(naming, false, vec![], None).unwrap();
         let mut batch = Batch::default();
         batch.push(b"12");
-        sink.write(&batch, &[], &mut |_| Ok(())).unwrap();
+        sink.write(&batch.into(), &[], &mut |_| Ok(())).unwrap();
         disturb(&path).unwrap();
         let refusal = sink.settle().unwrap_err().to_string();
         assert!(refusal.contains(what), "{refusal}");
@@ -159,7 +160,7 @@ fn append_takes_a_file_of_others_until_it_is_full() {
         let mut batch = Batch::default();
         batch.push(b"3");
         batch.push(b"456");
-        sink.write(&batch, &[], &mut |_| Ok(())).unwrap();
+        sink.write(&batch.into(), &[], &mut |_| Ok(())).unwrap();
         assert_eq!(fs::read_to_string(home.path().join(name)).unwrap(), first);
         let next = home.path().join(format!("{name}.1"));
         assert_eq!(fs::read_to_string(next).unwrap(), second);
