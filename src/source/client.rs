@@ -135,7 +135,7 @@ impl ConnectError {
             (Protocol::V1, _) => source.is_permanent(),
             (Protocol::V2, HandshakeError::Refused { status: 404 | 501, .. }) => true,
             // Its own error names say that it is one.
-            (Protocol::V2, HandshakeError::Refused { status, xrpc: None, .. }) => {
+            (Protocol::V2, HandshakeError::Refused { status, xrpc: None, is_cut: false, .. }) => {
                 matches!(status, 200..=299 | 400..=428 | 430..=499)
             }
             (

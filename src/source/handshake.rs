@@ -69,6 +69,9 @@ pub enum HandshakeError {
         retry_after: Option<Duration>,
         /// Whether the same request will be refused for ever (DESIGN.md, connection rules).
         permanent: bool,
+        /// Whether the connection ended before the answer did. Half a sentence may be the
+        /// beginning of any.
+        is_cut: bool,
     },
     /// The server points elsewhere, which is not followed: a position belongs to a server.
     #[error(
@@ -174,13 +177,14 @@ pub async fn upgrade(
         }
         Some((status, headers)) => {
             let Upgraded { stream, leftover, .. } = tap.into_upgraded(HeaderMap::new());
-            let (body, xrpc) = refusal::body(stream, leftover, &headers, deadline).await;
+            let (body, xrpc, is_cut) = refusal::body(stream, leftover, &headers, deadline).await;
             Err(HandshakeError::Refused {
                 status,
                 body,
                 xrpc,
                 retry_after: refusal::retry_after(&headers, SystemTime::now()),
-                permanent: matches!(status, 400 | 401 | 403 | 404),
+                permanent: !is_cut && matches!(status, 400 | 401 | 403 | 404),
+                is_cut,
             })
         }
         None => Err(match (tap.failure.take(), error) {

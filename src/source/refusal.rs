@@ -41,6 +41,8 @@ pub struct Body {
     pub bytes: Vec<u8>,
     /// Whether that is all of it, as far as the head tells.
     pub is_whole: bool,
+    /// Whether the connection ended in the middle of it.
+    pub is_cut: bool,
 }
 
 /// Reads at most `max_bytes` of a body until `deadline`. `body` is what was read behind the
@@ -57,14 +59,14 @@ pub async fn read_body(
     let length =
         text(CONTENT_LENGTH).filter(|_| !chunked).and_then(|length| length.trim().parse().ok());
     let wanted = length.unwrap_or(max_bytes).min(max_bytes);
-    let mut has_ended = false;
+    let mut ended = None;
     let reading = async {
         while body.len() < wanted && !(chunked && body.ends_with(LAST_CHUNK)) {
             // An error or the end: what has come is still worth showing.
             match stream.read_buf(&mut body).await {
                 Ok(1..) => {}
                 end => {
-                    has_ended = end.is_ok();
+                    ended = Some(end.is_ok());
                     break;
                 }
             }
@@ -74,23 +76,24 @@ pub async fn read_body(
     let is_whole = match (length, chunked) {
         (Some(length), _) => body.len() >= length,
         (None, true) => body.ends_with(LAST_CHUNK),
-        (None, false) => is_in_time && has_ended,
+        (None, false) => is_in_time && ended == Some(true),
     };
     body.truncate(wanted);
     let bytes = if chunked { unchunked(&body) } else { body };
-    Body { bytes, is_whole }
+    Body { bytes, is_whole, is_cut: !is_whole && ended.is_some() }
 }
 
-/// The words of a refusal, and its XRPC error if it is one: as much of the body as comes soon.
+/// The words of a refusal, its XRPC error if it is one, and whether its end is missing: as much
+/// of the body as comes soon.
 pub async fn body(
     stream: impl AsyncRead + Unpin,
     body: Vec<u8>,
     headers: &HeaderMap,
     deadline: Instant,
-) -> (String, Option<Xrpc>) {
+) -> (String, Option<Xrpc>, bool) {
     let deadline = deadline.min(Instant::now() + BODY_TIME);
     let body = read_body(stream, body, headers, deadline, MAX_BODY_BYTES).await;
-    (words(&body.bytes), xrpc(&body.bytes))
+    (words(&body.bytes), xrpc(&body.bytes), body.is_cut)
 }
 
 /// The error of an XRPC server, if the body is one.

@@ -362,9 +362,39 @@ fn messages_that_are_no_events_are_skipped_and_counted() {
 fn an_endpoint_that_speaks_v1_is_no_v2_server() {
     let (_, lines) = posts(500, 2);
     for objects in [lines, vec![r#"{"error":"InvalidRequest","message":"m"}"#.to_owned()]] {
-        let server = Scripted::start([vec![ECHO, Send(texts(&objects)), Hang]]);
+        let connection = || vec![ECHO, Send(texts(&objects)), Hang];
+        let server = Scripted::start([connection(), connection()]);
         let run = tail(&server, 2, &[]);
         run.ends_with(1).prints([""; 0]).says(&["objects without $type", "--protocol v1"]);
+    }
+}
+
+#[test]
+fn one_object_of_v1_in_front_of_a_v2_stream_is_a_damaged_message() {
+    let (messages, lines) = posts(500, 2);
+    let object = || vec![ECHO, Send(text(&lines[0])), Hang];
+    // At first contact, and when the stream has been v2 before: even twice in a row.
+    let server = Scripted::start([
+        object(),
+        vec![ECHO, Send(text(&messages[0]))],
+        object(),
+        object(),
+        vec![ECHO, Send(texts(&messages)), Hang],
+    ]);
+    let run = tail(&server, 2, &["--cursor", "1783175000000000"]);
+    run.ends_with(0).prints(&lines).says(&["objects without $type"]);
+}
+
+#[test]
+fn a_refusal_that_is_cut_off_is_no_last_word() {
+    let (messages, lines) = posts(500, 1);
+    for body in [r#"{"error":"Unkn"#, ""] {
+        let cut = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 60\r\n\r\n{body}");
+        let server = Scripted::start([
+            vec![Answer(cut.into_bytes())],
+            vec![ECHO, Send(texts(&messages)), Hang],
+        ]);
+        tail(&server, 1, &[]).ends_with(0).prints(&lines).says(&["HTTP 400", "connecting to"]);
     }
 }
 

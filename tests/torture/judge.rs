@@ -169,11 +169,10 @@ impl<'a> Judge<'a> {
     /// again. If the life before stopped cleanly, that can be nothing that it printed.
     pub fn begin_life(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
         let lines = std::mem::take(&mut self.life_lines);
-        let kept = self.lines_saved(&lines, saved)?;
+        let (kept, swapped) = self.lines_saved(&lines, saved)?;
         let is_last_saved = lines.last().is_none_or(|last| Some(last.mark) == saved);
-        if let Some(last) =
-            lines.last().filter(|_| was_clean && kept < lines.len() && !is_last_saved)
-        {
+        let is_unsaved = kept + swapped < lines.len() && !is_last_saved;
+        if let Some(last) = lines.last().filter(|_| was_clean && is_unsaved) {
             let what = format!("was printed before a clean stop, which saved {saved:?}");
             return Err(self.told(Breach::Repeated, last.event, &what));
         }
@@ -196,19 +195,24 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// How many of a life's lines the position stands for that was found behind it.
-    fn lines_saved(&self, lines: &[Printed], saved: Option<Saved>) -> Result<usize, Verdict> {
-        if saved == self.saved {
-            return Ok(0);
-        }
-        let Some(saved) = saved else { return Ok(0) };
+    /// How many of a life's lines the position stands for that was found behind it, and for
+    /// how many more it may stand.
+    fn lines_saved(
+        &self,
+        lines: &[Printed],
+        saved: Option<Saved>,
+    ) -> Result<(usize, usize), Verdict> {
+        let Some(saved) = saved.filter(|saved| Some(*saved) != self.saved) else {
+            return Ok((0, 0));
+        };
         if let Some(at) = lines.iter().rposition(|line| line.mark == saved) {
             // Neighbours that share a mark: it is not said which of them was meant.
             let twins = lines.iter().take(at).rev().take_while(|line| line.mark == saved);
-            // Neighbours in the wrong order: the position is that of the higher number.
-            let is_swapped = |line: &&Printed| line.mark.seq.is_some() && line.mark.seq < saved.seq;
+            // Neighbours in the wrong order: the position is that of the one that belongs behind,
+            // whether it was saved between them or behind both.
+            let is_swapped = |line: &&Printed| line.event < lines[at].event;
             let swapped = lines.iter().skip(at + 1).take_while(is_swapped);
-            return Ok(at + 1 - twins.count() + swapped.count());
+            return Ok((at + 1 - twins.count(), swapped.count()));
         }
         if self.wanted.iter().all(|wanted| *wanted) {
             let told = format!("{saved:?} was saved, and no such line was printed");
@@ -219,7 +223,7 @@ impl<'a> Judge<'a> {
             (Some(printed), Some(saved)) => printed <= saved,
             _ => line.mark.time_us <= saved.time_us,
         };
-        Ok(lines.iter().rposition(is_behind).map_or(0, |at| at + 1))
+        Ok((lines.iter().rposition(is_behind).map_or(0, |at| at + 1), 0))
     }
 
     /// Files are read, all at once, behind the last life: nothing in them may come twice.

@@ -203,6 +203,12 @@ impl Reader {
             }
             return self.reconnect(attempts, &error, None);
         }
+        // One such message among others is a damaged one, also where it is a connection's first.
+        let is_first = !attempts.not_v2.get(attempts.endpoint).copied().unwrap_or(true);
+        attempts.mark(|a| &mut a.not_v2);
+        if is_first || attempts.any_success {
+            return self.reconnect(attempts, &error, None);
+        }
         attempts.mark(|a| &mut a.refusing);
         if attempts.refusing.iter().all(|refuses| *refuses) {
             return Err(ReadError::NotV2 { server, error });
