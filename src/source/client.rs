@@ -157,9 +157,9 @@ pub struct Client {
     /// The shape of v2 events.
     pub shape: Shape,
     /// Proxies from the environment.
-    pub proxies: Proxies,
+    pub proxies: Arc<Proxies>,
     /// Trust.
-    pub tls: TlsContext,
+    pub tls: Arc<TlsContext>,
     /// Time for all steps of connecting together.
     pub connect_timeout: Duration,
     /// Largest message, in bytes, after decompression.
