@@ -218,6 +218,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         },
         start,
         limits: settings.connection,
+        archive: settings.archive.clone(),
         compress: settings.compression.mode,
         // A small buffer still holds several batches, so that neither side waits for the
         // other's whole share.

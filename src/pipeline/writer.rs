@@ -176,7 +176,11 @@ impl Writer {
     }
 
     fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        let Item { mut batch, connection } = item;
+        let Item { mut batch, connection, gap, through } = item;
+        if let Some(gap) = gap {
+            self.sieve.miss(gap);
+            self.report_finding(connection.number);
+        }
         let seen = batch.len() as u64;
         let pending = self.sieve.sift(&mut batch, &connection, TimeUs(crate::metrics::now_us()));
         self.report_rejected();
@@ -195,6 +199,10 @@ impl Writer {
         match self.sink.write(&batch, self.sieve.turns(), deadline, &mut announce) {
             Ok(()) => {
                 self.sieve.accepted(&batch);
+                if let Some(through) = through {
+                    let now = TimeUs(crate::metrics::now_us());
+                    self.sieve.pass(&connection, through, now);
+                }
                 if !unsaved.is_due {
                     unsaved.since = Instant::now();
                 }

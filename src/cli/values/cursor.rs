@@ -73,7 +73,8 @@ pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorEr
     match text {
         "live" => return Ok(CursorMode::Live),
         "auto" => return Ok(CursorMode::Auto),
-        "oldest" => return Ok(CursorMode::Oldest),
+        // What v2 servers mean by 0 (protocol/jetstream-v2.md §4).
+        "oldest" | "0" => return Ok(CursorMode::Oldest),
         _ => {}
     }
     match place(text, now_us)? {

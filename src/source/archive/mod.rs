@@ -28,6 +28,8 @@ pub mod sweep;
 mod tries;
 mod work;
 
+use std::time::Duration;
+
 use crate::event::batch::Batch;
 use crate::position::gap::Gap;
 use crate::position::{Mark, TimeUs};
@@ -94,6 +96,15 @@ impl SweepError {
     #[must_use]
     pub fn is_passing(&self) -> bool {
         matches!(self, Self::Fetch { source, .. } if source.is_passing())
+    }
+
+    /// How long the server wants to be left alone.
+    #[must_use]
+    pub fn wait(&self) -> Option<Duration> {
+        match self {
+            Self::Fetch { source, .. } => source.wait(),
+            _ => None,
+        }
     }
 
     fn of_list(what: &str, error: ListError) -> Self {
