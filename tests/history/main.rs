@@ -91,6 +91,16 @@ impl Bench {
     }
 }
 
+/// Does something for each of these, all at once: most of it is waiting.
+pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+    let work = &work;
+    std::thread::scope(|scope| {
+        for one in all {
+            scope.spawn(move || work(one));
+        }
+    });
+}
+
 /// Lines without their line feeds.
 pub fn bare(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.trim_end_matches('\n').to_owned()).collect()

@@ -234,6 +234,32 @@ struct Listed {
 /// [`FetchError`], and [`PlanError`] inside, where the list can't be had.
 pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
     let instant = i64::try_from(instant.0).unwrap_or(i64::MAX);
+    let reaches = |segment: &Listed| {
+        (segment.max_witnessed_at >= instant).then(|| segment.min_seq.saturating_sub(1))
+    };
+    let Walk { found, last } = walk(way, reaches).await?;
+    Ok(found.or(last.map(|last| last.max_seq)).unwrap_or(0))
+}
+
+/// When the newest event up to `seq` was witnessed, as far as the list of segments tells.
+///
+/// # Errors
+/// As [`seq_before`].
+pub async fn time_at(way: &Way, seq: u64) -> Result<TimeUs, ListError> {
+    let latest = walk(way, |segment| (segment.min_seq > seq).then_some(())).await?;
+    let at_us = latest.last.map_or(0, |last| last.max_witnessed_at);
+    Ok(TimeUs(u64::try_from(at_us).unwrap_or(0)))
+}
+
+/// How far the list was walked.
+struct Walk<T> {
+    found: Option<T>,
+    /// The last segment before it.
+    last: Option<Listed>,
+}
+
+/// Walks the list until something is found.
+async fn walk<T>(way: &Way, find: impl Fn(&Listed) -> Option<T>) -> Result<Walk<T>, ListError> {
     let (mut cursor, mut last) = (None::<String>, None::<Listed>);
     for _ in 0..MAX_LIST_PAGES {
         let target = match &cursor {
@@ -247,8 +273,8 @@ pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
         let body = way.whole(&target, None, MAX_LIST_BYTES).await?;
         let list = read_list(&body, last)?;
         for segment in list.segments {
-            if segment.max_witnessed_at >= instant {
-                return Ok(segment.min_seq.saturating_sub(1));
+            if let Some(found) = find(&segment) {
+                return Ok(Walk { found: Some(found), last });
             }
             last = Some(segment);
         }
@@ -257,7 +283,7 @@ pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
             None => break,
         }
     }
-    Ok(last.map_or(0, |last| last.max_seq))
+    Ok(Walk { found: None, last })
 }
 
 /// Why the list of segments can't be used.

@@ -170,7 +170,10 @@ impl Sweep {
                 }
                 News::Message(message) => self.heard(message)?,
                 News::Nothing => match self.page_is_done() {
-                    Some(step) => Some(step),
+                    Some(mut step) => {
+                        self.find_time(&mut step).await;
+                        Some(step)
+                    }
                     None if self.through >= self.tip => return Ok(None),
                     None => {
                         self.next_page().await?;
@@ -229,6 +232,19 @@ impl Sweep {
         self.common.metrics.history.at_seq.set(self.done);
         let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
         Some(Step { through, ..Step::default() })
+    }
+
+    /// Where no row has shown the time, the list of segments knows it: a position without a
+    /// time would have another server begin at its very beginning. Not worth failing for.
+    async fn find_time(&mut self, step: &mut Step) {
+        let Some(Mark { time: TimeUs(0), seq: Some(seq) }) = step.through else { return };
+        match plan::time_at(&self.way, seq.0).await {
+            Ok(time) => {
+                self.latest = time;
+                step.through = Some(Mark { time, seq: Some(seq) });
+            }
+            Err(error) => tracing::debug!("listSegments: {error}"),
+        }
     }
 
     /// Starts as much work as may be on its way at once.

@@ -124,7 +124,7 @@ async fn what_is_too_large_or_refused_is_not_asked_for_again() {
         (
             "403 Forbidden",
             r#"{"error":"Forbidden","message":"no \u001b[31m"}"#,
-            "HTTP 403: Forbidden: no  [31m",
+            "HTTP 403: Forbidden: no [31m",
         ),
         ("501 Not Implemented", "", "HTTP 501"),
         ("302 Found", "", "HTTP 302: a redirect, which is not followed"),
