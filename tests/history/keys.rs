@@ -4,7 +4,7 @@
 use std::process::Output;
 
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, http, texts};
+use crate::support::scripted::{Asked, Scripted, Step, http, texts};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, V2_STREAM};
 use crate::{Bench, assert_same};
@@ -86,42 +86,46 @@ fn a_key_is_not_sent_in_the_open_and_not_shown_where_it_is_refused() {
     }
 }
 
-#[test]
-fn the_stream_the_dictionary_and_a_redirect_never_see_the_key() {
-    let line = crate::support::events(1, true).remove(0);
-    let moved = "Location: http://127.0.0.1:1/elsewhere\r\n";
-    let server = Scripted::start([
-        // The archive, which sends us elsewhere.
-        vec![Answer(http("302 Found", moved, ""))],
-        vec![Answer(http("404 Not Found", "", ""))],
-        vec![AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n"), Send(texts([line])), Hang],
-    ]);
+/// What a server was asked, and the end of a run with a key against its script.
+fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, String) {
+    let server = Scripted::start(script);
     let home = Scratch::new();
-    let flags = ["--host", &server.host(), "--protocol", "v2", "--cursor", "oldest"];
-    let more = ["--compress", "on", "--timeout", "3s"];
-    let mut command = tail_command(&home.path("."), &[&flags[..], &more].concat());
+    let host = server.host();
+    let flags = ["--host", &*host, "--protocol", "v2"];
+    let mut command = tail_command(&home.path("."), &[&flags[..], more].concat());
     let output = command.env("SKYTAIL_API_KEY", KEY).output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("s3cret"), "{said}");
+    (server.asked(), output.status.code(), said)
+}
+
+#[test]
+fn a_redirect_of_the_archive_is_not_followed() {
+    let moved = "Location: http://127.0.0.1:1/elsewhere\r\n";
+    let script = vec![vec![Answer(http("302 Found", moved, ""))]];
+    let (asked, code, said) = scripted(script, &["--cursor", "oldest"]);
     // A key was given, and the archive can't be used.
-    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert_eq!(code, Some(1), "{said}");
     assert!(said.contains("a redirect, which is not followed"), "{said}");
-    let asked = server.asked();
-    assert_eq!(asked.len(), 1, "{said}");
     assert!(asked[0].target().ends_with(".planSnapshot"));
     assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+}
 
-    // Started live: neither the dictionary nor the stream is shown the key.
-    let server = Scripted::start([
-        vec![Answer(http("404 Not Found", "", ""))],
-        vec![Answer(http("400 Bad Request", "", r#"{"error":"InvalidRequest","message":"m"}"#))],
-    ]);
-    let flags = ["--host", &server.host(), "--protocol", "v2", "--compress", "auto"];
-    let dictionary = ["--max-retries", "0"];
-    let mut command = tail_command(&home.path("."), &[&flags[..], &dictionary].concat());
-    let output = command.env("SKYTAIL_API_KEY", KEY).output().unwrap();
-    assert!(!output.status.success());
-    for asked in server.asked() {
-        assert_eq!(asked.header("authorization"), None, "{}", asked.target());
-        assert!(asked.target().starts_with("/xrpc/"), "{V2_STREAM}");
-    }
+#[test]
+fn neither_the_stream_nor_the_dictionary_is_shown_the_key() {
+    let empty = r#"{"plannedThroughSeq":0,"sealedTipSeq":0,"segments":[]}"#;
+    let message = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{"active":true},"did":"did:plc:a","seq":1,"time":"2026-07-04T14:38:08.390226Z"}}"#;
+    let echo = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
+    let stream = vec![echo, Send(texts([message])), Hang];
+    let script = vec![vec![Answer(http("200 OK", "", empty))], stream];
+    let (asked, code, said) = scripted(script, &["--cursor", "oldest", "-n", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+    assert!(asked[1].target().starts_with(V2_STREAM));
+    assert_eq!(asked[1].header("authorization"), None);
+
+    let script = vec![vec![Answer(http("404 Not Found", "", ""))]];
+    let (asked, _, _) = scripted(script, &["--compress", "on", "--max-retries", "0"]);
+    assert!(asked[0].target().contains("getZstdDictionary"), "{}", asked[0].target());
+    assert_eq!(asked[0].header("authorization"), None);
 }

@@ -34,10 +34,15 @@ pub fn canonical(line: &str, shape: Shape) -> String {
 
 /// A server of which only the newest few events can be had live.
 pub struct Bench {
+    /// Where everything lies.
     pub scratch: Scratch,
+    /// What the server tells, in both of its places.
     pub recorded: Vec<String>,
+    /// The file of that.
     pub recording: PathBuf,
+    /// The server.
     pub server: ServeProcess,
+    /// Its name.
     pub host: String,
 }
 
