@@ -167,7 +167,7 @@ impl Reader {
         if self.archive.key.is_some() && error.refused_with().is_some() {
             attempts.mark(|a| &mut a.refusing);
             if attempts.refusing.iter().all(|refuses| *refuses) {
-                return Err(ReadError::Archive { server, error });
+                return Err(ReadError::Archive { server, error: Box::new(error) });
             }
             return self.reconnect(attempts, &Ended::Archive(error), None);
         }

@@ -109,7 +109,7 @@ pub enum ReadError {
         /// The server.
         server: Arc<str>,
         /// What it said.
-        error: SweepError,
+        error: Box<SweepError>,
     },
     /// `--compress on` and a server with another dictionary.
     #[error(

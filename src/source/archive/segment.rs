@@ -310,6 +310,15 @@ pub struct Frames {
     pub entries: Vec<BlockEntry>,
 }
 
+impl Frames {
+    /// A single frame, of which no index tells.
+    #[must_use]
+    pub fn one(bytes: Vec<u8>) -> Self {
+        let places = std::iter::once(0..bytes.len()).collect();
+        Self { bytes, places, entries: Vec::new() }
+    }
+}
+
 /// The two ends of a file, as if all of it were there.
 struct Ends<'a> {
     head: &'a [u8],

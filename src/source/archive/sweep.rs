@@ -325,7 +325,7 @@ impl Sweep {
             }
         };
         match &*generation {
-            Generation::Numbered(count) => self.pieces_by_number(&volume, &[(0..*count)]),
+            Generation::Numbered(count) => self.pieces_by_number(&volume, 0..*count),
             Generation::Indexed { blocks, .. } => {
                 let wants = &self.common.wants;
                 let is_wanted = |block: u32| {
@@ -368,18 +368,13 @@ impl Sweep {
     /// A segment of which the plan names the blocks.
     fn named(&mut self) {
         let Some(Opening::Named(volume)) = self.opening.take() else { return };
-        let ranges: Vec<Range<u32>> = volume
-            .planned
-            .blocks()
-            .unwrap_or_default()
-            .iter()
-            .map(|b| b.first..b.last + 1)
-            .collect();
-        self.pieces_by_number(&volume, &ranges);
+        let planned = volume.planned.clone();
+        let ranges = planned.blocks().unwrap_or_default().iter();
+        self.pieces_by_number(&volume, ranges.flat_map(|range| range.first..=range.last));
     }
 
-    fn pieces_by_number(&mut self, volume: &Arc<Volume>, ranges: &[Range<u32>]) {
-        for block in ranges.iter().cloned().flatten() {
+    fn pieces_by_number(&mut self, volume: &Arc<Volume>, blocks: impl Iterator<Item = u32>) {
+        for block in blocks {
             self.pieces.push_back(Piece {
                 volume: Arc::clone(volume),
                 blocks: block..block + 1,

@@ -169,6 +169,5 @@ pub(super) async fn fetch(
         return volume.frames(blocks).await;
     }
     let bytes = volume.block(blocks.start).await?;
-    let places = vec![0..bytes.len()];
-    Ok(Frames { bytes, places, entries: Vec::new() })
+    Ok(Frames::one(bytes))
 }
