@@ -1,6 +1,8 @@
 //! What happens to each line: malformed, unwanted, too early, written before, or to be
 //! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
 
+mod pass;
+
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
@@ -10,7 +12,6 @@ use crate::event::malformed::Malformed;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::position::gap::Gap;
 use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
 use crate::position::{BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, Start, TimeUs};
@@ -203,59 +204,6 @@ impl Sieve {
             }),
             _ => pending.position,
         };
-    }
-
-    /// Events that can't be had lie in front of what comes next.
-    pub fn miss(&mut self, gap: Gap) {
-        if self.stop.is_some() || self.frozen {
-            return;
-        }
-        if self.rules.on_gap == OnGap::Fail {
-            self.stop = Some(Reason::Gap);
-        }
-        self.finding = Some(Finding::Gap(gap));
-    }
-
-    /// Whatever `connection` has up to `through` was sifted and accepted, though its last
-    /// events may be none that are wanted. A time of 0 is not known. Call it between batches.
-    pub fn pass(&mut self, connection: &Arc<Connection>, through: Mark, now: TimeUs) {
-        self.now = now;
-        self.meet(connection);
-        if !self.is_open_to(connection) {
-            return;
-        }
-        let time = match through.time {
-            TimeUs(0) => self.window.latest(),
-            // As with an event: an absurd time stands where it came.
-            time if time > now.plus_us(BELIEVED_AHEAD_US) => self.window.latest(),
-            time => time,
-        };
-        let mark = Mark { time, seq: through.seq };
-        if self.pass_until(time, true).is_some() || self.frozen {
-            return;
-        }
-        let origin = &connection.origin;
-        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
-        let begins_anew = is_other || self.renumbered.take().is_some();
-        if begins_anew {
-            self.window.change_server(mark);
-        }
-        self.window.pass(mark);
-        match &mut self.position {
-            Some(position) if position.origin == *origin => {
-                if begins_anew || position.newest.seq <= mark.seq {
-                    position.newest = mark;
-                }
-            }
-            position => *position = Some(first_position(origin, mark)),
-        }
-        if let Some(position) = &mut self.position {
-            if let Some(rewind_to) = self.window.rewind_to() {
-                position.rewind_to = rewind_to;
-            }
-            position.latest_time = self.window.latest().max(position.newest.time);
-            self.metrics.last_event_us.set(position.newest.time.0);
-        }
     }
 
     /// Where the output stands. Only true between batches.
