@@ -11,18 +11,25 @@ use std::sync::Arc;
 use divan::counter::{BytesCount, ItemsCount};
 use divan::{AllocProfiler, Bencher};
 
+use skytail::archive::block::BlockDecoder;
+use skytail::archive::error::RowError;
+use skytail::archive::segment::Segment;
+use skytail::archive::write::SegmentWriter;
+use skytail::archive::write::convert::RowBuf;
 use skytail::checkpoint::Checkpoint;
 use skytail::checkpoint::store::Store;
 use skytail::compression::inflate::Inflater;
 use skytail::event::batch::Batch;
 use skytail::event::header;
 use skytail::event::identity::Identities;
+use skytail::event::shape::Shape;
 use skytail::filter::Filter;
 use skytail::position::window::Window;
 use skytail::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
 use skytail::serve::demo;
 use skytail::sink::Sink;
 use skytail::sink::stdout::Stdout;
+use skytail::source::archive::decode::{Lines, Taker, Toolbox, Tools, Wants};
 use skytail::source::frame::{FrameBuffer, Message};
 
 /// Allocations are counted, too.
@@ -220,5 +227,94 @@ fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
         let delivered = sink.settle().unwrap();
         let checkpoint = Checkpoint::new(delivered, resume.clone());
         store.save("bench", &checkpoint, TimeUs(1)).unwrap();
+    });
+}
+
+/// A segment of the archive in blocks as large as real ones: its bytes, and what they say.
+fn segment() -> (Vec<u8>, Segment) {
+    let recording = demo::recording(7, 32_768, 1_780_000_000_000_000);
+    let mut writer = SegmentWriter::new(4_096).unwrap();
+    for line in recording.lines() {
+        writer.push(&RowBuf::from_line(line, None).unwrap().as_row()).unwrap();
+    }
+    let bytes = writer.seal().unwrap();
+    let segment = Segment::parse(&bytes).unwrap();
+    (bytes, segment)
+}
+
+/// Counts what it is given.
+#[derive(Default)]
+struct Count(usize);
+
+impl Taker for Count {
+    fn begins(&mut self, _: u64, _: u64) -> bool {
+        true
+    }
+
+    fn takes(&mut self, lines: Lines) -> bool {
+        self.0 += black_box(lines.batch.held_bytes());
+        true
+    }
+
+    fn misses(&mut self, error: &RowError) {
+        panic!("{error}");
+    }
+}
+
+/// Decodes every `threads`-th block from `first` on into lines; their bytes.
+fn decode(
+    bytes: &[u8],
+    segment: &Segment,
+    tools: &mut Tools,
+    first: usize,
+    threads: usize,
+) -> usize {
+    let wants = Wants {
+        filter: Filter::default(),
+        shape: Shape::V1,
+        after: 0,
+        up_to: u64::MAX,
+        since: None,
+    };
+    let bounds = (segment.header.min_seq, segment.header.max_seq);
+    let mut count = Count::default();
+    for block in (first..segment.blocks.len()).step_by(threads) {
+        let frame = segment.frame(bytes, block).unwrap();
+        tools.decode(frame, segment.blocks.get(block), bounds, &wants, &mut count).unwrap();
+    }
+    count.0
+}
+
+/// Blocks of the archive into lines, on one core and on two. Bytes are those of the lines.
+#[divan::bench(args = [1, 2])]
+fn archive(bencher: Bencher<'_, '_>, threads: usize) {
+    let (bytes, segment) = segment();
+    let toolbox = Toolbox::default();
+    let mut all: Vec<Tools> = (0..threads).map(|_| toolbox.take().unwrap()).collect();
+    let out_bytes = decode(&bytes, &segment, &mut all[0], 0, 1);
+    let bencher = bencher
+        .counter(ItemsCount::new(segment.header.event_count))
+        .counter(BytesCount::new(out_bytes));
+    bencher.bench_local(|| {
+        std::thread::scope(|scope| {
+            for (first, tools) in all.iter_mut().enumerate() {
+                let (bytes, segment) = (&bytes, &segment);
+                scope.spawn(move || decode(bytes, segment, tools, first, threads));
+            }
+        });
+    });
+}
+
+/// The floor of that: zstd alone, on the same blocks.
+#[divan::bench]
+fn archive_floor(bencher: Bencher<'_, '_>) {
+    let (bytes, segment) = segment();
+    let mut decoder = BlockDecoder::new().unwrap();
+    let frames: Vec<&[u8]> =
+        (0..segment.blocks.len()).map(|block| segment.frame(&bytes, block).unwrap()).collect();
+    bencher.counter(ItemsCount::new(segment.header.event_count)).bench_local(|| {
+        for frame in &frames {
+            black_box(decoder.decompress(frame).unwrap());
+        }
     });
 }

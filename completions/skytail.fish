@@ -232,6 +232,10 @@ single\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'Where events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
 fail\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'History from the archive of v2 servers: auto (where the cursor is older than the live stream), or off' -r -f -a "auto\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Downloads at once' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r

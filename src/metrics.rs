@@ -85,6 +85,46 @@ pub struct Metrics {
     pub queue_events: Gauge,
     /// Bytes waiting between reader and writer.
     pub queue_bytes: Gauge,
+    /// The sweep through the archive.
+    pub history: History,
+}
+
+/// How far a sweep through the archive is. Seqs are the server's.
+#[derive(Debug, Default)]
+pub struct History {
+    /// 1 while one is on its way.
+    pub is_on: Gauge,
+    /// The seq behind which the first sweep of the run began.
+    pub from_seq: Gauge,
+    /// The sealed tip that it leads to.
+    pub to_seq: Gauge,
+    /// Everything up to here was handed on.
+    pub at_seq: Gauge,
+    /// Segments that the plan names.
+    pub segments: Counter,
+    /// Those that were dealt with.
+    pub segments_done: Counter,
+}
+
+impl History {
+    /// A sweep begins behind `after` and leads to `tip`. A later one of the same run goes on
+    /// where the one before stopped: it is shown as one.
+    pub fn begin(&self, after: u64, tip: u64) {
+        if self.to_seq.get() == 0 {
+            self.from_seq.set(after);
+        }
+        // What was planned and not reached is planned again.
+        let left = self.segments.get().saturating_sub(self.segments_done.get());
+        self.segments.take_back(left);
+        self.to_seq.set(tip);
+        self.at_seq.set(after);
+        self.is_on.set(1);
+    }
+
+    /// The sweep is over.
+    pub fn end(&self) {
+        self.is_on.set(0);
+    }
 }
 
 /// Our own clock: microseconds since the Unix epoch.

@@ -8,6 +8,7 @@ use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
 use crate::sink::naming::Naming;
+use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 pub use crate::source::protocol::Choice as Protocol;
 
@@ -44,10 +45,32 @@ pub struct TailSettings {
     pub strict: bool,
     /// Connection rules.
     pub connection: Connection,
+    /// What lies before a server's live window.
+    pub archive: Archive,
     /// What to do where events are missing.
     pub on_gap: OnGap,
     /// How long a stop may take to write what was already received.
     pub drain_timeout: Duration,
+}
+
+/// `--archive`, `--archive-parallelism` and the key.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// Whether to read it where the start needs it and the server has it.
+    pub is_wanted: bool,
+    /// Downloads, and blocks being decoded, at once; at least 1.
+    pub parallelism: usize,
+    /// What to show there.
+    pub key: Option<ApiKey>,
+}
+
+/// `--archive`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ArchiveMode {
+    /// Where the start needs it and the server has it.
+    Auto,
+    /// Never.
+    Off,
 }
 
 /// `--output`, `--rotate` and `--append`.

@@ -14,8 +14,18 @@ fn all(server: &ServeProcess, flags: &[&str]) -> (Vec<String>, String) {
     let scratch = Scratch::new();
     let host = server.address.to_string();
     // Less than lies between two troubles.
-    let common =
-        ["--host", &host, "--cursor", "oldest", "--exit-when-live", "--strict", "--rewind", "50ms"];
+    let common = [
+        "--host",
+        &host,
+        "--cursor",
+        "oldest",
+        "--exit-when-live",
+        "--strict",
+        "--rewind",
+        "50ms",
+        "--archive",
+        "off",
+    ];
     let ended = tail(&scratch.path(""), &[&common[..], flags].concat());
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     (bare(ended.rest), ended.stderr)
@@ -195,7 +205,18 @@ fn a_server_that_forgot_leaves_a_gap_and_the_stream_goes_on() {
     let recording = scratch.recording(&recorded);
     let server = ServeProcess::start(&recording, &["--archive-segment-events", "100"]);
     let host = server.address.to_string();
-    let flags = ["--host", &host, "--protocol", "v2", "--cursor", "oldest", "--rewind", "10ms"];
+    let flags = [
+        "--host",
+        &host,
+        "--protocol",
+        "v2",
+        "--cursor",
+        "oldest",
+        "--rewind",
+        "10ms",
+        "--archive",
+        "off",
+    ];
     let mut run = TailProcess::start(&scratch.path(""), &[&flags[..], &["--buffer", "1"]].concat());
     let mut printed = run.lines(1);
     // A pipe and the sockets hold a few megabytes of what follows, and not all of it.

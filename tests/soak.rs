@@ -52,7 +52,8 @@ fn memory_is_flat_over_a_day_of_stream() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(RECORDING, true)), &["--loop"]);
     let host = server.address.to_string();
-    let flags = ["--host", &host, "--cursor", "oldest", "-n", &total.to_string()];
+    let flags =
+        ["--host", &host, "--cursor", "oldest", "--archive", "off", "-n", &total.to_string()];
     let mut child = tail_command(&scratch.path(""), &flags).spawn().expect("start skytail");
     let mut stdout = child.stdout.take().expect("piped");
 

@@ -252,6 +252,18 @@ impl<'a> Block<'a> {
         self.seqs.is_empty()
     }
 
+    /// The lowest seq; `None` where there is no row.
+    #[must_use]
+    pub fn first_seq(&self) -> Option<Seq> {
+        self.seqs.first().map(|&bytes| Seq(u64::from_le_bytes(bytes)))
+    }
+
+    /// The highest seq; `None` where there is no row.
+    #[must_use]
+    pub fn last_seq(&self) -> Option<Seq> {
+        self.seqs.last().map(|&bytes| Seq(u64::from_le_bytes(bytes)))
+    }
+
     /// Bytes of the decompressed block.
     #[must_use]
     pub fn body_bytes(&self) -> usize {

@@ -1,6 +1,7 @@
 //! The front of the house: flags, files and environment become plain settings, a command
 //! runs, and its outcome becomes an exit code. Nothing below this room knows clap.
 
+mod archive_settings;
 pub mod completions;
 mod config_file;
 mod consumer_name;

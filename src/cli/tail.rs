@@ -14,7 +14,9 @@ use super::values::rotate::parse_rotate;
 use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
-use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, Protocol, WhenFull};
+use crate::settings::{
+    ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, Protocol, WhenFull,
+};
 use crate::sink::rotation::Rotate;
 
 /// The flags of `skytail tail`.
@@ -30,6 +32,9 @@ pub struct TailArgs {
     /// Where to start, and what is remembered.
     #[command(flatten)]
     pub cursor: CursorArgs,
+    /// What lies before a server's live window.
+    #[command(flatten)]
+    pub archive: ArchiveArgs,
     /// Where events go, and when to stop.
     #[command(flatten)]
     pub output: OutputArgs,
@@ -207,6 +212,32 @@ pub struct CursorArgs {
     /// Replay this much on reconnecting, less duplicates
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub rewind: Duration,
+}
+
+/// The group "Archive".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Archive")]
+pub struct ArchiveArgs {
+    /// History from the archive of v2 servers: auto (where the
+    /// cursor is older than the live stream), or off
+    #[arg(
+        long,
+        value_enum,
+        hide_possible_values = true,
+        value_name = "WHEN",
+        default_value = "auto"
+    )]
+    pub archive: ArchiveMode,
+
+    /// Downloads at once
+    #[arg(long, value_name = "N", default_value = "4")]
+    #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub archive_parallelism: u8,
+
+    /// File with the archive's key; or set SKYTAIL_API_KEY
+    /// [default: no key]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub api_key_file: Option<PathBuf>,
 }
 
 /// The group "Output".

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::fmt::Display;
 use std::path::PathBuf;
 
+use super::archive_settings::archive_settings;
 use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
@@ -104,6 +105,12 @@ pub fn tail_settings(
         },
         strict: args.output.strict,
         connection: connection(args, &filter),
+        archive: archive_settings(
+            &args.archive,
+            open_to(&args.source, &endpoints),
+            origins,
+            |name| std::env::var_os(name),
+        )?,
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         endpoints,
@@ -133,6 +140,11 @@ fn endpoints(args: &SourceArgs, wrong: &Wrong<'_>) -> Result<Vec<Endpoint>, Usag
         }
     }
     Ok(endpoints)
+}
+
+/// The servers that are spoken to: none of these with `--demo`, which brings its own.
+fn open_to<'a>(args: &SourceArgs, endpoints: &'a [Endpoint]) -> &'a [Endpoint] {
+    if args.demo { &[] } else { endpoints }
 }
 
 /// Whether each server that may only be spoken to in one protocol can be asked for all this in

@@ -12,7 +12,7 @@ use indicatif::{ProgressBar, ProgressStyle};
 use crate::metrics::Metrics;
 
 use super::terminal::Terminal;
-use super::units::{counted, duration, rate};
+use super::units::{bytes, counted, duration, rate};
 use super::words::{GAP, Weight, Words};
 
 /// How often to call [`Progress::tick`].
@@ -70,6 +70,8 @@ struct Sample {
     at_us: u64,
     received: u64,
     event_us: u64,
+    /// The place in the archive.
+    at_seq: u64,
 }
 
 impl Progress {
@@ -129,7 +131,12 @@ impl Progress {
             self.replay_from_us = Some(event_us);
         }
         let received = self.metrics.received.get();
-        self.samples.push_back(Sample { at_us: now_us, received, event_us });
+        self.samples.push_back(Sample {
+            at_us: now_us,
+            received,
+            event_us,
+            at_seq: self.metrics.history.at_seq.get(),
+        });
         let is_old = |s: &Sample| s.at_us.saturating_add(RATE_SPAN_US) <= now_us;
         while self.samples.len() > MAX_SAMPLES || self.samples.get(1).is_some_and(is_old) {
             self.samples.pop_front();
@@ -152,6 +159,8 @@ impl Progress {
                     ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
                 },
             );
+        } else if metrics.history.is_on.get() > 0 {
+            fraction = Some(self.history_words(&mut words, event_rate));
         } else if event_us == 0 {
             words.add(Weight::State, "connected, no event yet".into());
         } else if lag_us > LIVE_WITHIN_US {
@@ -174,6 +183,30 @@ impl Progress {
         }
         self.add_extras(&mut words);
         (fraction, words)
+    }
+
+    /// The way through an archive, counted in seqs from where the run began to the sealed tip;
+    /// the share of it that is done. (Times don't tell: what was there when a server began
+    /// shares one.)
+    fn history_words(&self, words: &mut Words, event_rate: f64) -> f64 {
+        let history = &self.metrics.history;
+        let (from, to) = (history.from_seq.get(), history.to_seq.get());
+        let at = history.at_seq.get().clamp(from, to.max(from));
+        let done = (at - from) as f64 / to.saturating_sub(from).max(1) as f64;
+        words.add(Weight::State, format!("archive {:3.0}%", done * 100.0));
+        let (parts, all) = (history.segments_done.get(), history.segments.get());
+        words.add(Weight::Parts, format!("segment {} of {all}", parts.min(all)));
+        words.add(Weight::Buffer, bytes(self.metrics.wire_bytes.get()));
+        words.add(Weight::Rate, rate(event_rate));
+        if let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) {
+            let seqs = last.at_seq.saturating_sub(first.at_seq);
+            let span_us = last.at_us.saturating_sub(first.at_us);
+            if first.at_seq >= from && seqs > 0 && span_us > 0 {
+                let left_us = to.saturating_sub(at) as f64 * span_us as f64 / seqs as f64;
+                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
+            }
+        }
+        done
     }
 
     /// How far the newest event is behind the clock. A stream that has nothing to say is not

@@ -144,6 +144,12 @@ impl Batch {
         Lines(self)
     }
 
+    /// Removes the first `lines` lines.
+    pub fn remove_first(&mut self, lines: usize) {
+        self.spans.drain(..lines.min(self.spans.len()));
+        self.discard_open_line();
+    }
+
     /// Keeps the first `lines` lines.
     pub fn truncate(&mut self, lines: usize) {
         self.spans.truncate(lines);
@@ -236,6 +242,17 @@ mod tests {
         assert_eq!(batch.take_line(1, 3), None);
         assert!(batch.lines().eq([b"one", b"two"]));
         assert_eq!((batch.text_bytes(), batch.held_bytes()), (6, 11));
+    }
+
+    #[test]
+    fn the_first_lines_and_the_last_ones_can_be_removed() {
+        let mut batch = Batch::default();
+        [b"one", b"two", b"six"].iter().for_each(|line| batch.push(*line));
+        batch.remove_first(1);
+        batch.truncate(1);
+        assert!(batch.lines().eq([b"two"]));
+        batch.remove_first(9);
+        assert_eq!((batch.len(), batch.opened()), (0, &b""[..]));
     }
 
     proptest! {

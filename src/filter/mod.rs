@@ -59,6 +59,14 @@ impl Filter {
             && self.max_message_bytes.is_none_or(|max| line_bytes <= max as usize)
     }
 
+    /// Whether an event may be wanted, as far as this tells: all but its size.
+    #[must_use]
+    pub fn may_want(&self, kind: Kind, operation: Operation, collection: &str, did: &str) -> bool {
+        (self.kinds.is_empty() || self.kinds.contains(&kind))
+            && (self.dids.is_empty() || self.dids.contains(did))
+            && (kind != Kind::Commit || self.wants_commit(collection, operation))
+    }
+
     /// Whether every event is wanted, so that nobody needs to ask for each.
     #[must_use]
     pub fn is_open(&self) -> bool {
@@ -95,6 +103,10 @@ impl Filter {
             Some(commit) => (&*commit.collection, commit.operation),
             None => ("", Operation::Other),
         };
+        self.wants_commit(collection, operation)
+    }
+
+    fn wants_commit(&self, collection: &str, operation: Operation) -> bool {
         self.collections.matches(collection)
             && (self.operations.is_empty() || self.operations.contains(&operation))
     }

@@ -17,6 +17,8 @@ use tokio::sync::Notify;
 
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
+use crate::position::Mark;
+use crate::position::gap::Gap;
 use crate::settings::{Buffer, WhenFull};
 use crate::source::Connection;
 
@@ -36,12 +38,24 @@ pub struct Item {
     pub batch: Batch,
     /// Where they came from.
     pub connection: Arc<Connection>,
+    /// Events that can't be had, in front of the lines.
+    pub gap: Option<Gap>,
+    /// Whatever is wanted up to here has come with these lines or before them.
+    pub through: Option<Mark>,
 }
 
 impl Item {
+    /// Nothing but lines.
+    #[must_use]
+    pub fn lines(batch: Batch, connection: Arc<Connection>) -> Self {
+        Self { batch, connection, gap: None, through: None }
+    }
+
     /// Whether the lines of `next`, which come right behind these, fit into the same batch.
     fn takes(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
+            && self.through.is_none()
+            && next.gap.is_none()
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
             && self.batch.held_bytes() + next.batch.held_bytes() <= BATCH_BYTES
     }
@@ -131,6 +145,7 @@ impl State {
                 let before = last.batch.held_bytes();
                 last.batch.append(&item.batch);
                 self.bytes += last.batch.held_bytes() - before;
+                last.through = item.through;
                 self.keep(item.batch);
             }
             None => {
@@ -165,6 +180,15 @@ impl Sender {
             shared.bounds.when_full != WhenFull::Block || shared.has_room(state, batch)
         })
         .await
+    }
+
+    /// Waits until there is room for `batch`, whatever the policy: for a source that nobody
+    /// hurries. What is sent then is not dropped. Cancel-safe.
+    ///
+    /// # Errors
+    /// [`Closed`] where the writer is gone.
+    pub async fn has_room(&self, batch: &Batch) -> Result<(), Closed> {
+        self.wait_until(|shared, state| shared.has_room(state, batch)).await
     }
 
     /// Sends lines; call it after [`Sender::ready`]. Says how many events were dropped.

@@ -210,14 +210,15 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             shape: settings.shape,
             v1_dictionary,
             dictionaries,
-            proxies: Proxies::from_env(),
-            tls: TlsContext::platform(),
+            proxies: Arc::new(Proxies::from_env()),
+            tls: Arc::new(TlsContext::platform()),
             connect_timeout: settings.connection.connect_timeout,
             max_message_bytes: settings.connection.max_message_bytes,
             metrics: Arc::clone(&metrics),
         },
         start,
         limits: settings.connection,
+        archive: settings.archive.clone(),
         compress: settings.compression.mode,
         // A small buffer still holds several batches, so that neither side waits for the
         // other's whole share.

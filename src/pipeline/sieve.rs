@@ -1,6 +1,8 @@
 //! What happens to each line: malformed, unwanted, too early, written before, or to be
 //! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
 
+mod pass;
+
 use std::sync::Arc;
 
 use crate::event::batch::{Batch, Lines};

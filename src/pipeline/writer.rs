@@ -176,7 +176,11 @@ impl Writer {
     }
 
     fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        let Item { batch, connection } = item;
+        let Item { batch, connection, gap, through } = item;
+        if let Some(gap) = gap {
+            self.sieve.miss(gap);
+            self.report_finding(connection.number);
+        }
         let seen = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
         let (lines, pending) = self.sieve.sift(batch, &connection, now);
@@ -196,6 +200,10 @@ impl Writer {
         match self.sink.write(&lines, self.sieve.turns(), deadline, &mut announce) {
             Ok(()) => {
                 self.sieve.accepted(&lines);
+                if let Some(through) = through {
+                    let now = TimeUs(crate::metrics::now_us());
+                    self.sieve.pass(&connection, through, now);
+                }
                 if !unsaved.is_due {
                     unsaved.since = Instant::now();
                 }

@@ -39,6 +39,8 @@ pub struct Window {
     latest: TimeUs,
     /// The highest sequence number seen on this server.
     highest_seq: Option<Seq>,
+    /// Everything up to here was dealt with and comes no more: see [`Window::pass`].
+    passed: Option<Mark>,
     /// The latest time of an event that came again.
     latest_again: TimeUs,
     /// Events come again, and none has come since that lies beyond all that was seen. Until
@@ -93,6 +95,7 @@ impl Window {
             events: 0,
             latest: TimeUs(0),
             highest_seq: None,
+            passed: None,
             latest_again: TimeUs(0),
             is_replaying: false,
         }
@@ -146,6 +149,17 @@ impl Window {
             });
         }
         self.events += 1;
+    }
+
+    /// Everything up to `mark` was dealt with, and whoever asks from `mark` on (inclusively)
+    /// gets nothing of it again but the event at `mark` itself. That one is still remembered:
+    /// it is the newest, if it was written at all.
+    pub fn pass(&mut self, mark: Mark) {
+        self.latest = self.latest.max(mark.time);
+        self.highest_seq = self.highest_seq.max(mark.seq);
+        if self.passed.is_none_or(|passed| passed.seq < mark.seq) {
+            self.passed = Some(mark);
+        }
     }
 
     /// Whether an event lies beyond all that was seen. Inside a replay it does not, and
@@ -212,6 +226,7 @@ impl Window {
         let index = self.evicted;
         self.milestones.push_back(Milestone { mark, clock, index, keeps_from: index, events });
         self.highest_seq = mark.seq;
+        self.passed = None;
     }
 
     /// Whether anything that is still remembered was certainly written at or after this
@@ -225,7 +240,11 @@ impl Window {
     /// Where a new connection must start so that every event written since is known.
     #[must_use]
     pub fn rewind_to(&self) -> Option<Mark> {
-        self.milestones.front().map(|oldest| oldest.mark)
+        let oldest = self.milestones.front().map(|oldest| oldest.mark);
+        match (oldest, self.passed) {
+            (Some(oldest), Some(passed)) if oldest.seq >= passed.seq => Some(oldest),
+            (oldest, passed) => passed.or(oldest),
+        }
     }
 
     /// The latest event time seen.

@@ -15,6 +15,10 @@ use crate::filter::Filter;
 use crate::metrics::Metrics;
 
 use super::Asked;
+use super::archive::fetch::Way as ArchiveWay;
+use super::archive::key::ApiKey;
+use super::archive::sweep::Sweep;
+use super::archive::{Beginning, SweepError};
 use super::dial::{self, DialError};
 use super::endpoint::Endpoint;
 use super::handshake::{self, HandshakeError, Upgraded};
@@ -33,6 +37,10 @@ const MAX_ROTATIONS: usize = 3;
 /// restored, and leaves out kinds that v1 always sends (protocol/jetstream-v2.md §2, §7), so
 /// that a hole in one proves nothing about the other.
 const V2_STREAM: u64 = 0x7632_0000_0000_7632;
+
+/// The same for the archive: it leaves out what later events have superseded (archive §7), and
+/// what was written of it proves nothing about the stream.
+const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
 
 /// Why there is no connection.
 #[derive(Debug, thiserror::Error)]
@@ -157,9 +165,9 @@ pub struct Client {
     /// The shape of v2 events.
     pub shape: Shape,
     /// Proxies from the environment.
-    pub proxies: Proxies,
+    pub proxies: Arc<Proxies>,
     /// Trust.
-    pub tls: TlsContext,
+    pub tls: Arc<TlsContext>,
     /// Time for all steps of connecting together.
     pub connect_timeout: Duration,
     /// Largest message, in bytes, after decompression.
@@ -215,6 +223,41 @@ impl Client {
         let server = &wish.endpoint.label;
         tracing::info!(%server, %protocol, asked = ?wish.asked, "connected");
         stream
+    }
+
+    /// Whether a server may be asked for v2, as far as is known.
+    #[must_use]
+    pub fn may_speak_v2(&self, endpoint: &Endpoint) -> bool {
+        let Plan { first, second } = self.protocols.plan(endpoint, &self.filter);
+        first == Protocol::V2 || second == Some(Protocol::V2)
+    }
+
+    /// What tells positions in the archive from those in a stream.
+    #[must_use]
+    pub fn archive_stream(&self) -> u64 {
+        (self.filter.fingerprint() ^ ARCHIVE_STREAM).max(1)
+    }
+
+    /// Begins to read a server's archive.
+    ///
+    /// # Errors
+    /// [`SweepError`].
+    pub async fn sweep(
+        &self,
+        endpoint: &Endpoint,
+        beginning: Beginning,
+        key: Option<ApiKey>,
+        parallelism: usize,
+    ) -> Result<Sweep, SweepError> {
+        let way = ArchiveWay {
+            endpoint: endpoint.clone(),
+            proxies: Arc::clone(&self.proxies),
+            tls: Arc::clone(&self.tls),
+            key,
+            connect_timeout: self.connect_timeout,
+            metrics: Arc::clone(&self.metrics),
+        };
+        Sweep::begin(Arc::new(way), beginning, self.filter.clone(), self.shape, parallelism).await
     }
 
     async fn speak(&self, protocol: Protocol, wish: Wish<'_>) -> Result<Stream, ConnectError> {

@@ -2,6 +2,7 @@
 //!
 //! A source knows wire formats; nothing else does. It knows nothing of stdout.
 
+pub mod archive;
 pub mod backoff;
 pub mod client;
 pub mod dial;
@@ -73,6 +74,8 @@ pub enum Asked {
     /// At the oldest event it holds, since it had refused this sequence number as too old
     /// (protocol/jetstream-v2.md §5, `CursorTooOld`): what lies between is a gap.
     Floor(Seq),
+    /// Not the stream but the archive: what lies before the live window.
+    Past,
 }
 
 /// Counts a message that is no event, and tells of the first, second, fourth and so on. It

@@ -138,6 +138,33 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost],
     },
     Mutation {
+        name: "passes-what-is-on-its-way",
+        edits: &[Edit {
+            file: "src/source/archive/sweep.rs",
+            old: "self.last_block_seq = last;",
+            new: r#"self.last_block_seq = last;
+        if crate::is_mutant("passes-what-is-on-its-way") {
+            let through = seq(last).map(|seq| Mark { time: self.latest, seq: Some(seq) });
+            return Some(Step { through, ..Step::default() });
+        }"#,
+        }],
+        lane: "archive slow reader",
+        breaches: &[Lost, Ahead],
+    },
+    Mutation {
+        name: "cuts-over-too-late",
+        edits: &[Edit {
+            file: "src/source/archive/sweep.rs",
+            old: "self.done = self.through;",
+            new: r#"self.done = self.through;
+        if crate::is_mutant("cuts-over-too-late") {
+            self.done += 20;
+        }"#,
+        }],
+        lane: "archive",
+        breaches: &[Lost, Ahead],
+    },
+    Mutation {
         name: "keeps-the-tail-of-a-file",
         edits: &[Edit {
             file: "src/sink/claim.rs",

@@ -25,6 +25,8 @@ pub struct Tail {
     command: Command,
     /// Most scripts know v1 only, and are written for one connection.
     protocol: &'static str,
+    /// Most scripts have no archive.
+    archive: &'static str,
     home: Scratch,
     state: PathBuf,
 }
@@ -52,7 +54,7 @@ impl Tail {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
         at_home(&mut command, &home.path("."));
         command.args(["tail", "--host", host]);
-        Self { command, protocol: "v1", state: home.path("state.db"), home }
+        Self { command, protocol: "v1", archive: "off", state: home.path("state.db"), home }
     }
 
     /// Adds flags.
@@ -64,6 +66,12 @@ impl Tail {
     /// Another `--protocol` than v1.
     pub fn protocol(mut self, protocol: &'static str) -> Self {
         self.protocol = protocol;
+        self
+    }
+
+    /// Another `--archive` than off.
+    pub fn archive(mut self, archive: &'static str) -> Self {
+        self.archive = archive;
         self
     }
 
@@ -111,7 +119,7 @@ impl Tail {
     }
 
     fn spawn(mut self) -> Started {
-        self.command.args(["--protocol", self.protocol]);
+        self.command.args(["--protocol", self.protocol, "--archive", self.archive]);
         self.command.arg("--state").arg(&self.state).stderr(Stdio::piped());
         let child = self.command.spawn().expect("start skytail");
         Started { child, _home: self.home }

@@ -166,7 +166,7 @@ impl Traveller<'_> {
         let from = to.told.partition_point(|(stamp, mark, _)| match asked {
             Asked::Seq(seq) => mark.seq < Some(seq),
             Asked::Instant(instant) => *stamp < instant.0,
-            Asked::Live | Asked::Oldest | Asked::Floor(_) => false,
+            Asked::Live | Asked::Oldest | Asked::Floor(_) | Asked::Past => false,
         });
         let starts_early = to.origin.kind == ServerKind::V2 && matches!(asked, Asked::Instant(_));
         let surplus = if starts_early { surplus as usize } else { 0 };

@@ -55,6 +55,8 @@ pub struct Lane {
     pub is_compressed: bool,
     /// Events happen by the clock, and now: what a replay meets is a live stream.
     pub is_live: bool,
+    /// Only the end of a recording can be had live: the rest is the archive's.
+    pub is_archived: bool,
     /// What servers do to connections (`serve --chaos`), and nobody does in the last life.
     pub chaos: &'static str,
     /// What they do to stamps; the same in all lives.
@@ -114,6 +116,8 @@ impl Lane {
         self.servers.len() == 1
             && self.stamps.is_empty()
             && !self.is_live
+            // An archive tells the records' own CIDs.
+            && !self.is_archived
             && !self.chaos.contains("reuse")
     }
 }

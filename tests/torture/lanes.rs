@@ -61,6 +61,7 @@ const V2: Lane = Lane {
     kills_servers: true,
     is_compressed: false,
     is_live: false,
+    is_archived: false,
     chaos: CHAOS,
     stamps: "",
     weather: ROUGH,
@@ -109,6 +110,18 @@ const V2_STREAM: Lane = Lane {
     ),
     flags: &["--protocol", "v2"],
     ..V2
+};
+
+/// The whole history, all but the last segment of it from the archive.
+const ARCHIVE: Lane = Lane {
+    name: "archive",
+    is_archived: true,
+    chaos: concat!(
+        ends!(),
+        ",stall=8000:300ms,mute=12000,duplicate=300,garbage=700,refuse=8:0s,truncate=9,\
+         norange=15,rewrite=15,throttle=15:0s,missing=90,page=3,corrupt=300"
+    ),
+    ..V2_STREAM
 };
 
 /// The lane of this name.
@@ -204,6 +217,10 @@ pub fn lanes() -> Vec<Lane> {
             weather: FAST,
             ..V2_STREAM
         },
+        ARCHIVE,
+        Lane { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
+        Lane { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
+        Lane { name: "archive slow reader", output: Output::SlowStdout, weather: FAST, ..ARCHIVE },
         Lane {
             name: "failover between protocols",
             servers: &["v2", "legacy"],

@@ -142,6 +142,9 @@ impl Life {
             flags.extend(files.iter().map(|flag| flag.replace("{}", &out)));
         }
         flags.extend(lane.flags.iter().map(|flag| (*flag).to_owned()));
+        if lane.is_archived {
+            begin_at_the_beginning(setting.client, directory);
+        }
         Self {
             client: setting.client.to_owned(),
             variable: setting.variable.map(|(name, value)| (name.to_owned(), value.to_owned())),
@@ -294,6 +297,16 @@ impl Life {
         }
         verdict
     }
+}
+
+/// Has the first life begin with the first event. Without a saved cursor it would begin live.
+fn begin_at_the_beginning(client: &Path, directory: &Path) {
+    let mut command = Command::new(client);
+    at_home(&mut command, directory);
+    let state = directory.join("state.db");
+    let set = command.args(["cursors", "set", "c", "1", "--state"]).arg(state).output();
+    let set = set.expect("run skytail cursors set");
+    assert!(set.status.success(), "{set:?}");
 }
 
 fn open_to_append(path: &Path) -> std::fs::File {

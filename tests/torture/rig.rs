@@ -31,6 +31,14 @@ impl Rig {
         if lane.is_live {
             flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
         }
+        if lane.is_archived {
+            let sizes = [
+                ["--archive-segment-events", "1000"],
+                ["--archive-block-events", "100"],
+                ["--retention-events", "1000"],
+            ];
+            flags.extend(sizes.concat().into_iter().map(str::to_owned));
+        }
         let dictionary = lane.is_compressed.then(|| train(directory, &recording));
         if let Some(dictionary) = &dictionary {
             flags.extend(["--zstd-dictionary".to_owned(), dictionary.display().to_string()]);

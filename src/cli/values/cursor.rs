@@ -73,7 +73,8 @@ pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorEr
     match text {
         "live" => return Ok(CursorMode::Live),
         "auto" => return Ok(CursorMode::Auto),
-        "oldest" => return Ok(CursorMode::Oldest),
+        // What v2 servers mean by 0 (protocol/jetstream-v2.md §4).
+        "oldest" | "0" => return Ok(CursorMode::Oldest),
         _ => {}
     }
     match place(text, now_us)? {
@@ -246,7 +247,6 @@ mod tests {
             "2026-11-23T10:00:00",
             "2026-13-04",
             "2026-07-05T00:00:00Z",
-            "0",
             "0001-01-01",
             "0001-01-01T00:00:00Z",
             "-9999d",
@@ -271,7 +271,6 @@ mod tests {
         "2026-11-23T10:00:00" has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00
         "2026-13-04" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
         "2026-07-05T00:00:00Z" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
-        0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event
         "0001-01-01" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
         "0001-01-01T00:00:00Z" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
         "-9999d" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event

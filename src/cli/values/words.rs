@@ -6,7 +6,8 @@ use clap::builder::PossibleValue;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::settings::{
-    ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, Protocol, WhenFull,
+    ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, Protocol,
+    WhenFull,
 };
 
 /// The settings know nothing of clap, so their words are tied to them here. The words carry
@@ -37,6 +38,7 @@ words!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop
 words!(CompressMode: Auto = "auto", On = "on", Off = "off");
 words!(ProgressMode: Auto = "auto", Always = "always", Never = "never");
 words!(ColorMode: Auto = "auto", Always = "always", Never = "never");
+words!(ArchiveMode: Auto = "auto", Off = "off");
 words!(JoinMode: Auto = "auto", Single = "single");
 words!(OnGap: Warn = "warn", Fail = "fail");
 words!(LogFormat: Text = "text", Json = "json");

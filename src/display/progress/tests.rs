@@ -172,3 +172,25 @@ fn is_shown_only_where_a_person_would_see_it() {
     assert!(!should_show(Surroundings { is_dumb: true, asked: Some(true), ..seen }));
     assert!(!should_show(Surroundings::default()));
 }
+
+#[test]
+fn a_sweep_through_the_archive_shows_the_whole_way() {
+    let (terminal, screen) = in_memory(100);
+    let metrics = Arc::new(Metrics::default());
+    connected(&metrics);
+    let mut progress = Progress::new(&terminal, Arc::clone(&metrics), 1000, None);
+    metrics.history.begin(1_000, 5_000);
+    metrics.history.segments.add(84);
+    progress.tick(NOW);
+    metrics.history.at_seq.set(2_000);
+    metrics.history.segments_done.add(21);
+    metrics.wire_bytes.add(5 << 30);
+    metrics.received.add(4_000_000);
+    progress.tick(NOW + 2 * SECOND);
+    let line = drawn(&terminal, &screen);
+    let words = "archive  25%  segment 21 of 84  5.0 GiB  2.0M/s  6.0s left";
+    assert!(line.ends_with(words), "{line:?}");
+    metrics.history.end();
+    progress.tick(NOW + 3 * SECOND);
+    assert!(!drawn(&terminal, &screen).contains("archive"));
+}

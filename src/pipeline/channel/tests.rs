@@ -17,7 +17,7 @@ fn item(connection: &Arc<Connection>, lines: &[&[u8]]) -> Item {
     for line in lines {
         batch.push(line);
     }
-    Item { batch, connection: Arc::clone(connection) }
+    Item::lines(batch, Arc::clone(connection))
 }
 
 fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {

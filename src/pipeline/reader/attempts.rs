@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::position::{Mark, Position, Seq, ServerKind, Start, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::Asked;
+use crate::source::archive::Beginning;
 use crate::source::backoff::Backoff;
 use crate::source::endpoint::Endpoint;
 use crate::source::stream::StreamError;
@@ -48,6 +49,14 @@ pub(super) struct Attempts {
     pub(super) asked: Asked,
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
+    /// Where to begin in the archive of the present server, since its stream begins later.
+    pub(super) past: Option<Beginning>,
+    /// Servers whose archive can't be used.
+    pub(super) without_archive: Vec<bool>,
+    /// Servers whose archive was read to its end.
+    pub(super) swept: Vec<bool>,
+    /// Where the output stood at the last sweep's end, and how many in a row ended there.
+    pub(super) sweeps: (Option<Mark>, u32),
     /// Servers that answered the v2 request with something else.
     pub(super) not_v2: Vec<bool>,
     /// Whether the connection that just ended had brought an event.
@@ -85,6 +94,10 @@ impl Reader {
             plain: false,
             asked: Asked::Live,
             too_old: None,
+            past: None,
+            without_archive: vec![false; self.endpoints.len()],
+            swept: vec![false; self.endpoints.len()],
+            sweeps: (None, 0),
             not_v2: vec![false; self.endpoints.len()],
             was_sound: false,
             any_success: false,
@@ -154,6 +167,12 @@ impl Reader {
                 tracing::warn!("{first} is well again: going back to it");
                 Ok(Duration::ZERO)
             }
+            Ended::Beyond(instant) => {
+                attempts.past = Some(Beginning::Since(instant));
+                Ok(Duration::ZERO)
+            }
+            Ended::Swept => self.was_swept(attempts),
+            Ended::Archive(error) => self.judge_archive(server, error, attempts),
             Ended::Behind(_) => {
                 // However well it speaks, it has nothing for us.
                 attempts.was_sound = false;
@@ -230,7 +249,7 @@ impl Reader {
         }
     }
 
-    fn reconnect(
+    pub(super) fn reconnect(
         &self,
         attempts: &mut Attempts,
         why: &dyn std::fmt::Display,
@@ -268,7 +287,7 @@ impl Reader {
 }
 
 impl Attempts {
-    fn mark(&mut self, list: impl Fn(&mut Self) -> &mut Vec<bool>) {
+    pub(super) fn mark(&mut self, list: impl Fn(&mut Self) -> &mut Vec<bool>) {
         let endpoint = self.endpoint;
         if let Some(flag) = list(self).get_mut(endpoint) {
             *flag = true;

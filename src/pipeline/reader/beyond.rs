@@ -1,12 +1,13 @@
 //! What lies beyond a server's live window: it was asked for events that it no longer holds,
 //! and said so (v2 only; v1 moves a cursor in silence, and `continuity` finds that out).
 //!
-//! Today nobody else has these events. The stream goes on from the oldest that the server
-//! holds, and the writer reports the gap at its first event (`pipeline::continuity`). This is
-//! the one place where another source of old events, the archive, steps in instead.
+//! Where the server has an archive, that has these events (`history`). Where it has none, the
+//! stream goes on from the oldest event that the server holds, and the writer reports the gap
+//! at its first event (`pipeline::continuity`).
 
 use crate::position::Seq;
 use crate::source::Asked;
+use crate::source::archive::Beginning;
 use crate::source::client::ConnectError;
 use crate::source::stream::Stream;
 
@@ -17,23 +18,31 @@ impl Reader {
     /// A connection was refused since the sequence number it asked for is older than what the
     /// server holds (`CursorTooOld`, protocol/jetstream-v2.md §5).
     pub(super) fn was_beyond(&self, refusal: &ConnectError, attempts: &mut Attempts) {
-        if let Asked::Seq(seq) = attempts.asked {
-            attempts.too_old = Some(seq);
-            tracing::warn!("{refusal}; going on from the oldest event that the server holds");
+        let Asked::Seq(seq) = attempts.asked else { return };
+        let endpoint = self.endpoints.get(attempts.endpoint);
+        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, attempts)) {
+            tracing::info!("{refusal}; reading the archive from there");
+            attempts.past = Some(Beginning::After(seq.0.saturating_sub(1)));
+            return;
         }
+        attempts.too_old = Some(seq);
+        tracing::warn!("{refusal}; going on from the oldest event that the server holds");
     }
 
     /// A connection began later than the instant it asked for (`OutdatedCursor`, §4). Called
-    /// before its first line is handed on; an error would end it there.
-    pub(super) fn is_beyond(&self, stream: &Stream) -> Result<(), Ended> {
+    /// before its first line is handed on; an error ends it there.
+    pub(super) fn is_beyond(&self, stream: &Stream, attempts: &Attempts) -> Result<(), Ended> {
         let connection = stream.connection();
-        if let Asked::Instant(instant) = connection.asked {
-            let server = &connection.origin.server;
-            tracing::warn!(
-                %server,
-                "the server no longer holds events as old as {instant}; it begins with the oldest that it holds"
-            );
+        let Asked::Instant(instant) = connection.asked else { return Ok(()) };
+        let endpoint = self.endpoints.get(attempts.endpoint);
+        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, attempts)) {
+            return Err(Ended::Beyond(instant));
         }
+        let server = &connection.origin.server;
+        tracing::warn!(
+            %server,
+            "the server no longer holds events as old as {instant}; it begins with the oldest that it holds"
+        );
         Ok(())
     }
 }

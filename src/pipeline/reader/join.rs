@@ -122,7 +122,7 @@ impl Reader {
         for batch in kept.batches {
             self.hand_over(batch, live.connection(), &mut alive).await?;
         }
-        self.read(live, None, attempts.endpoint).await
+        self.read(live, None, attempts).await
     }
 
     /// Reads a replay on a connection of its own, up to the horizon if there is one.
@@ -134,7 +134,7 @@ impl Reader {
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
         let mut replay = self.connect(endpoint, asked, attempts).await?;
-        let ended = self.read(&mut replay, horizon, attempts.endpoint).await;
+        let ended = self.read(&mut replay, horizon, attempts).await;
         self.part(&mut replay, attempts, ended.as_ref().err()).await;
         ended
     }

@@ -5,6 +5,7 @@
 mod attempts;
 mod behind;
 mod beyond;
+mod history;
 mod horizon;
 mod join;
 mod prefer;
@@ -17,7 +18,8 @@ use std::time::{Duration, Instant};
 use crate::event::batch::Batch;
 use crate::metrics::{Metrics, now_us};
 use crate::position::{ServerKind, Start, TimeUs};
-use crate::settings::{CompressMode, Connection as Limits};
+use crate::settings::{Archive, CompressMode, Connection as Limits};
+use crate::source::archive::SweepError;
 use crate::source::client::{Client, ConnectError, Wish};
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{self, Action, Dead, Liveness};
@@ -49,6 +51,8 @@ pub struct Reader {
     pub start: Start,
     /// The limits of connections.
     pub limits: Limits,
+    /// What lies before a server's live window.
+    pub archive: Archive,
     /// What to do where zstd can't be had.
     pub compress: CompressMode,
     /// Most events of a batch.
@@ -97,6 +101,16 @@ pub enum ReadError {
         /// What was found.
         error: StreamError,
     },
+    /// A key was given, and the archive can't be used with it.
+    #[error(
+        "{server}: the archive can't be used, though a key for it was given: {error}; check the key, or leave it out to go on without the archive"
+    )]
+    Archive {
+        /// The server.
+        server: Arc<str>,
+        /// What it said.
+        error: Box<SweepError>,
+    },
     /// `--compress on` and a server with another dictionary.
     #[error(
         "{server}: {error}; name the server's dictionary with --zstd-dictionary, or use --compress off"
@@ -127,6 +141,15 @@ enum Ended {
     /// The server's sequence numbers mean nothing any more.
     #[error("the server's sequence numbers were given anew")]
     Renumbered,
+    /// The server begins later than the instant it was asked for, and its archive may not.
+    #[error("the server no longer holds events as old as {0}")]
+    Beyond(TimeUs),
+    /// The archive was read to its end.
+    #[error("the archive was read to its end")]
+    Swept,
+    /// The archive was not.
+    #[error("the archive: {0}")]
+    Archive(#[from] SweepError),
     /// The server lags behind the output, and there are others.
     #[error("the server lags behind: its newest event is {0}")]
     Behind(TimeUs),
@@ -184,9 +207,10 @@ impl Reader {
         let asked = attempts.within_the_window(self.asked(endpoint, attempts));
         attempts.asked = asked;
         attempts.was_sound = false;
-        let ended = match self.needs_join(asked, attempts) {
-            true => self.join(endpoint, asked, attempts).await,
-            false => self.single(endpoint, asked, attempts).await,
+        let ended = match self.beginning_in_archive(endpoint, asked, attempts) {
+            Some(beginning) => self.sweep(endpoint, beginning, attempts).await,
+            None if self.needs_join(asked, attempts) => self.join(endpoint, asked, attempts).await,
+            None => self.single(endpoint, asked, attempts).await,
         };
         match ended {
             Ok(()) => Ended::Stopped,
@@ -250,13 +274,13 @@ impl Reader {
         &self,
         stream: &mut Stream,
         horizon: Option<Horizon>,
-        endpoint: usize,
+        attempts: &Attempts,
     ) -> Result<(), Ended> {
         let limits = self.liveness_limits();
         let mut alive = Liveness::new(limits, Instant::now());
         let mut behind = Behind::default();
         let mut refused = pin!(self.stand.numbers_refused(stream.number()));
-        let mut first_is_well = pin!(self.first_is_well(endpoint));
+        let mut first_is_well = pin!(self.first_is_well(attempts.endpoint));
         let mut asked_at = None;
         let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
@@ -289,7 +313,7 @@ impl Reader {
                 }
             };
             if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
-                self.is_beyond(stream)?;
+                self.is_beyond(stream, attempts)?;
             }
             let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
             if !batch.is_empty() {
@@ -343,7 +367,7 @@ impl Reader {
         if waiting.elapsed() > Duration::from_millis(100) {
             alive.excuse(Instant::now());
         }
-        self.sender.send(Item { batch, connection })?;
+        self.sender.send(Item::lines(batch, connection))?;
         Ok(self.sender.empty_batch())
     }
 }

@@ -54,7 +54,7 @@ impl Subscription {
         let mut query = form_urlencoded::Serializer::new(String::new());
         match asked {
             Asked::Live => {}
-            Asked::Oldest | Asked::Floor(_) => add(&mut query, "cursor", OLDEST_US),
+            Asked::Oldest | Asked::Floor(_) | Asked::Past => add(&mut query, "cursor", OLDEST_US),
             Asked::Instant(instant) => add(&mut query, "cursor", instant.0.max(OLDEST_US)),
             Asked::Seq(seq) => add(&mut query, "cursor", seq.0),
         }

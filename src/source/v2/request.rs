@@ -54,7 +54,7 @@ pub fn query(filter: &Filter, asked: Asked, dictionary: Option<u32>) -> String {
     };
     match asked {
         Asked::Live => {}
-        Asked::Oldest | Asked::Floor(_) => add("cursor", &OLDEST_US.to_string()),
+        Asked::Oldest | Asked::Floor(_) | Asked::Past => add("cursor", &OLDEST_US.to_string()),
         Asked::Instant(instant) => add("cursor", &instant.0.max(OLDEST_US).to_string()),
         Asked::Seq(seq) => add("cursor", &seq.0.to_string()),
     }

@@ -1,0 +1,67 @@
+//! What a source says beside its lines: that everything up to some place was in them, and that
+//! something in front of them can't be had.
+
+use std::sync::Arc;
+
+use super::{Sieve, first_position};
+use crate::pipeline::continuity::Finding;
+use crate::pipeline::stop::Reason;
+use crate::position::gap::Gap;
+use crate::position::{BELIEVED_AHEAD_US, Mark, TimeUs};
+use crate::settings::OnGap;
+use crate::source::Connection;
+
+impl Sieve {
+    /// Events that can't be had lie in front of what comes next.
+    pub fn miss(&mut self, gap: Gap) {
+        if self.stop.is_some() || self.frozen {
+            return;
+        }
+        if self.rules.on_gap == OnGap::Fail {
+            self.stop = Some(Reason::Gap);
+        }
+        self.finding = Some(Finding::Gap(gap));
+    }
+
+    /// Whatever `connection` has up to `through` was sifted and accepted, though its last
+    /// events may be none that are wanted. A time of 0 is not known. Call it between batches.
+    pub fn pass(&mut self, connection: &Arc<Connection>, through: Mark, now: TimeUs) {
+        self.now = now;
+        self.meet(connection);
+        if !self.is_open_to(connection) {
+            return;
+        }
+        let time = match through.time {
+            TimeUs(0) => self.window.latest(),
+            // As with an event: an absurd time stands where it came.
+            time if time > now.plus_us(BELIEVED_AHEAD_US) => self.window.latest(),
+            time => time,
+        };
+        let mark = Mark { time, seq: through.seq };
+        if self.pass_until(time, true).is_some() || self.frozen {
+            return;
+        }
+        let origin = &connection.origin;
+        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
+        let begins_anew = is_other || self.renumbered.take().is_some();
+        if begins_anew {
+            self.window.change_server(mark);
+        }
+        self.window.pass(mark);
+        match &mut self.position {
+            Some(position) if position.origin == *origin => {
+                if begins_anew || position.newest.seq <= mark.seq {
+                    position.newest = mark;
+                }
+            }
+            position => *position = Some(first_position(origin, mark)),
+        }
+        if let Some(position) = &mut self.position {
+            if let Some(rewind_to) = self.window.rewind_to() {
+                position.rewind_to = rewind_to;
+            }
+            position.latest_time = self.window.latest().max(position.newest.time);
+            self.metrics.last_event_us.set(position.newest.time.0);
+        }
+    }
+}

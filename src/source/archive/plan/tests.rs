@@ -1,0 +1,132 @@
+use std::collections::HashSet;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn page(through: u64, tip: u64, segments: &str) -> String {
+    format!(
+        r#"{{"plannedThroughSeq":{through},"sealedTipSeq":{tip},"segments":[{segments}],"stats":{{"new":1}}}}"#
+    )
+}
+
+fn segment(index: u64, min: u64, max: u64, rest: &str) -> String {
+    let name = crate::archive::name::segment_name(index);
+    format!(
+        r#"{{"name":"{name}","index":{index},"checksum":"00","minSeq":{min},"maxSeq":{max},{rest}}}"#
+    )
+}
+
+const WHOLE: &str = r#""mode":"segment""#;
+
+#[test]
+fn a_page_says_what_to_fetch() {
+    let blocks = r#""mode":"blocks","blocks":[{"first":3,"last":7},{"first":90,"last":90}]"#;
+    let text = page(200, 300, &[segment(1, 1, 99, WHOLE), segment(3, 150, 220, blocks)].join(","));
+    let page = read_page(text.as_bytes(), 0, None).unwrap();
+    assert_eq!((page.planned_through_seq, page.sealed_tip_seq), (200, 300));
+    assert_eq!(page.segments[0].blocks(), None);
+    let ranges = [Blocks { first: 3, last: 7 }, Blocks { first: 90, last: 90 }];
+    assert_eq!(page.segments[1].blocks(), Some(&ranges[..]));
+}
+
+#[test]
+fn an_empty_page_at_the_tip_means_that_all_is_done() {
+    assert!(read_page(page(300, 300, "").as_bytes(), 100, Some(300)).is_ok());
+    assert!(read_page(page(0, 0, "").as_bytes(), 0, None).is_ok());
+    // The archive may end before what the consumer has from the stream.
+    assert!(read_page(page(300, 300, "").as_bytes(), 400, None).is_ok());
+}
+
+#[test]
+fn a_page_that_leads_nowhere_is_an_error() {
+    let stuck = |through, tip, after, pinned| {
+        let read = read_page(page(through, tip, "").as_bytes(), after, pinned);
+        matches!(read, Err(PlanError::NoProgress { .. }))
+    };
+    assert!(stuck(100, 300, 100, None));
+    assert!(stuck(50, 300, 100, Some(300)));
+    // A tip that sinks below the pinned one leads nowhere either.
+    assert!(stuck(100, 100, 100, Some(300)));
+    assert!(!stuck(101, 300, 100, None));
+}
+
+#[test]
+fn what_no_server_may_plan_is_refused() {
+    let refused = |text: String| {
+        let error = read_page(text.as_bytes(), 0, Some(300)).unwrap_err();
+        assert!(!matches!(error, PlanError::NoProgress { .. }), "{error}");
+        error.to_string()
+    };
+    let with = |segments: &[String]| page(300, 300, &segments.join(","));
+    let blocks =
+        |list: &str| with(&[segment(1, 1, 9, &format!(r#""mode":"blocks","blocks":[{list}]"#))]);
+    assert!(refused("{}".into()).contains("can't be read"));
+    assert!(refused("[]".into()).contains("can't be read"));
+    assert!(refused(page(301, 300, "")).contains("beyond the sealed tip (301)"));
+    assert!(refused(page(301, 301, "")).contains("above the one that was asked for (301)"));
+    assert!(refused(page(300, 1_000_000_000_000_000, "")).contains("no seq"));
+    let twice = [segment(1, 1, 9, WHOLE), segment(1, 10, 19, WHOLE)];
+    assert!(refused(with(&twice)).contains("don't ascend (1)"));
+    let overlap = [segment(1, 1, 9, WHOLE), segment(2, 9, 19, WHOLE)];
+    assert!(refused(with(&overlap)).contains("don't ascend (2)"));
+    assert!(refused(with(&[segment(1, 9, 1, WHOLE)])).contains("bounds that are none"));
+    assert!(refused(with(&[segment(1, 1, 9, r#""mode":"torrent""#)])).contains("can't be read"));
+    let named = segment(1, 1, 9, WHOLE).replace("seg_0000000001.jss", "../x.jss\\u001b");
+    assert!(refused(with(&[named])).contains("no name of segment number 1"));
+    assert!(refused(blocks("")).contains("no block is named (1)"));
+    assert!(refused(blocks(r#"{"first":3,"last":2}"#)).contains("block ranges"));
+    assert!(
+        refused(blocks(r#"{"first":3,"last":4},{"first":4,"last":5}"#)).contains("block ranges")
+    );
+    assert!(refused(blocks(r#"{"first":0,"last":1048576}"#)).contains("block ranges"));
+}
+
+#[test]
+fn a_request_holds_the_filter_and_the_bounds() {
+    let text =
+        |filter: &Filter, after, tip| String::from_utf8(request(filter, after, tip)).unwrap();
+    assert_eq!(text(&Filter::default(), 0, None), r#"{"afterSeq":0}"#);
+    let mut filter = Filter {
+        kinds: vec![Kind::Commit],
+        dids: HashSet::from(["did:plc:b".into(), "did:plc:a".into()]),
+        ..Filter::default()
+    };
+    filter.collections.add("app.bsky.feed.*").unwrap();
+    assert_eq!(
+        text(&filter, 7, Some(9)),
+        r#"{"kinds":["commit"],"collections":["app.bsky.feed.*"],"dids":["did:plc:a","did:plc:b"],"afterSeq":7,"beforeSeq":9}"#
+    );
+}
+
+#[test]
+fn a_list_must_ascend_and_must_go_on() {
+    let listed = |index, min, max| {
+        format!(r#"{{"index":{index},"minSeq":{min},"maxSeq":{max},"maxWitnessedAt":5}}"#)
+    };
+    let list = |segments: &[String], cursor: &str| {
+        format!(r#"{{{cursor}"segments":[{}]}}"#, segments.join(","))
+    };
+    let ok = list(&[listed(1, 1, 9), listed(2, 10, 19)], r#""cursor":"2","#);
+    let read = read_list(ok.as_bytes(), None).unwrap();
+    let last = read.segments[1];
+    assert_eq!(read.cursor.as_deref(), Some("2"));
+    // The same page again.
+    assert!(read_list(ok.as_bytes(), Some(last)).is_err());
+    assert!(read_list(list(&[], r#""cursor":"2","#).as_bytes(), None).is_err());
+    assert!(read_list(list(&[listed(1, 9, 1)], "").as_bytes(), None).is_err());
+    assert!(read_list(list(&[], "").as_bytes(), Some(last)).is_ok());
+}
+
+proptest! {
+    #[test]
+    fn whatever_comes_a_page_that_is_taken_leads_on(
+        through in 0_u64..400, tip in 0_u64..400, after in 0_u64..400,
+        pinned in proptest::option::of(0_u64..400),
+    ) {
+        if let Ok(page) = read_page(page(through, tip, "").as_bytes(), after, pinned) {
+            let end = pinned.unwrap_or(page.sealed_tip_seq);
+            prop_assert!(page.planned_through_seq > after || page.planned_through_seq >= end);
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! When a request is made again: after 429, 5xx and broken connections, not after other
+//! refusals; after as long as the server asks for, capped; and not for ever
+//! (protocol/jetstream-v2-archive.md §3).
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use http::header::HeaderMap;
+
+use super::fetch::FetchError;
+use crate::source::backoff::Backoff;
+use crate::source::refusal;
+
+/// Longest wait that a server may ask for.
+const LONGEST: Duration = Duration::from_secs(30);
+
+/// Failures in a row, without a byte in between, after which the reader takes over: it has the
+/// other servers, and the person's own limit.
+const MOST: u32 = 6;
+
+/// How long the server wants to be left alone: until `RateLimit-Reset` (Unix seconds), or as
+/// `Retry-After` says; at most 30 s.
+#[must_use]
+pub fn wait_asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    let reset = headers.get("ratelimit-reset").and_then(|value| value.to_str().ok());
+    let reset = reset.and_then(|text| text.trim().parse::<u64>().ok());
+    let until_reset = reset.map(|at_s| {
+        let now_s = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
+        Duration::from_secs(at_s.saturating_sub(now_s))
+    });
+    let wait = until_reset.or_else(|| refusal::retry_after(headers, now))?;
+    Some(wait.min(LONGEST))
+}
+
+/// The tries of one request.
+#[derive(Debug, Default)]
+pub struct Tries {
+    backoff: Backoff,
+    failures: u32,
+}
+
+impl Tries {
+    /// Something came: what fails from here on fails for the first time.
+    pub fn progress(&mut self) {
+        *self = Self::default();
+    }
+
+    /// How long to wait before the next try.
+    ///
+    /// # Errors
+    /// `error` itself, where there shall be none.
+    fn next(&mut self, error: FetchError, rng: &mut fastrand::Rng) -> Result<Duration, FetchError> {
+        self.failures += 1;
+        if !error.is_passing() || self.failures >= MOST {
+            return Err(error);
+        }
+        if let Some(wait) = error.wait() {
+            self.backoff.at_least(wait);
+        }
+        let wait = self.backoff.next(rng);
+        tracing::info!("the archive: {error}; asking again in {:.1} s", wait.as_secs_f64());
+        Ok(wait)
+    }
+
+    /// Waits until the request may be made again.
+    ///
+    /// # Errors
+    /// `error` itself, where it shall not be.
+    pub async fn again(&mut self, error: FetchError) -> Result<(), FetchError> {
+        let wait = self.next(error, &mut fastrand::Rng::new())?;
+        tokio::time::sleep(wait).await;
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&'static str, &'static str)]) -> HeaderMap {
+        let pair = |(name, value): &(&'static str, &'static str)| {
+            (name.parse().unwrap(), value.parse().unwrap())
+        };
+        pairs.iter().map(pair).collect()
+    }
+
+    fn busy(wait: Option<Duration>) -> FetchError {
+        FetchError::Busy { status: 429, said: String::new(), wait }
+    }
+
+    #[test]
+    fn the_server_says_how_long_and_is_believed_up_to_a_point() {
+        let now = UNIX_EPOCH + Duration::from_secs(1_000);
+        for (pairs, seconds) in [
+            (&[][..], None),
+            (&[("ratelimit-reset", "1007")], Some(7)),
+            (&[("ratelimit-reset", "999")], Some(0)),
+            (&[("ratelimit-reset", "9999999999")], Some(30)),
+            (&[("ratelimit-reset", "soon"), ("retry-after", "5")], Some(5)),
+            (&[("retry-after", "3600")], Some(30)),
+            (&[("retry-after", "-1")], None),
+        ] {
+            let wait = wait_asked_for(&headers(pairs), now);
+            assert_eq!(wait, seconds.map(Duration::from_secs), "{pairs:?}");
+        }
+    }
+
+    #[test]
+    fn what_passes_is_tried_again_and_not_for_ever() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut tries = Tries::default();
+        for _ in 1..MOST {
+            let wait = tries.next(busy(Some(Duration::from_secs(2))), &mut rng).unwrap();
+            assert!(wait >= Duration::from_secs(2));
+        }
+        assert!(tries.next(busy(None), &mut rng).is_err());
+        tries.progress();
+        assert!(tries.next(busy(None), &mut rng).is_ok());
+    }
+
+    #[test]
+    fn a_refusal_is_final_at_once() {
+        let refused = FetchError::Refused { status: 403, said: String::new(), name: None };
+        assert!(Tries::default().next(refused, &mut fastrand::Rng::with_seed(1)).is_err());
+    }
+}

@@ -1,0 +1,45 @@
+//! Where the archive ends and the stream begins: under load, and when the stream has moved on
+//! by then.
+
+use crate::{Bench, assert_same};
+
+/// The recording plays while its beginning is swept: segments are sealed meanwhile, the window
+/// moves, and the stream never stands still.
+#[test]
+fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
+    for (seed, rate) in [("1", "6000/s"), ("2", "12000/s")] {
+        let chaos = format!("seed={seed},throttle=6:0s,truncate=7,drop=3000");
+        let bench = Bench::of_sizes(30_000, 500, 50, &["--rate", rate, "--chaos", &chaos]);
+        let count = bench.recorded.len().to_string();
+        let flags = ["--cursor", "oldest", "-n", &count, "--rewind", "20ms"];
+        let host = ["--host", &*bench.host, "--protocol", "v2"];
+        let home = crate::support::Scratch::new();
+        let ended = crate::support::tail::tail(&home.path(""), &[&host[..], &flags].concat());
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
+        assert_same(&crate::bare(ended.rest), &bench.recorded);
+    }
+}
+
+/// A reader that is held up for longer than the window comes back to the archive.
+#[test]
+fn a_stream_that_has_aged_is_caught_up_with_from_the_archive() {
+    let bench = Bench::of_sizes(60_000, 500, 50, &[]);
+    let flags = ["--cursor", "60000", "--rewind", "10ms", "--buffer", "1", "-v"];
+    let mut run = bench.start(&flags);
+    let mut printed = run.lines(1);
+    // A pipe and the sockets hold some of what follows, and not all of it.
+    let Bench { recorded, recording, server, host, .. } = bench;
+    server.stop("KILL");
+    let sizes = ["--archive-segment-events", "500", "--archive-block-events", "50"];
+    let forgetful = [&sizes[..], &["--retention-events", "500"]].concat();
+    let _server = crate::support::ServeProcess::start_at(&host, &recording, &forgetful);
+    while let Some(line) = run.line() {
+        printed.push(line);
+    }
+    let ended = run.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
+    let first = recorded.len() - printed.len();
+    assert_same(&crate::bare(printed), &recorded[first..]);
+}

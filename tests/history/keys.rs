@@ -1,0 +1,131 @@
+//! The archive's key: shown there and nowhere else, and what is said where it is missing or
+//! wrong (§1).
+
+use std::process::Output;
+
+use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
+use crate::support::scripted::{Asked, Scripted, Step, http, texts};
+use crate::support::tail::tail_command;
+use crate::support::{Scratch, V2_STREAM};
+use crate::{Bench, assert_same};
+
+const KEY: &str = "s3cret-hunter2";
+
+fn run(bench: &Bench, home: &Scratch, key: Option<&str>, more: &[&str]) -> Output {
+    let flags = ["--host", &*bench.host, "--protocol", "v2", "--exit-when-live"];
+    let mut command = tail_command(&home.path("."), &[&flags[..], more].concat());
+    command.env("SKYTAIL_LOG", "trace");
+    if let Some(key) = key {
+        command.env("SKYTAIL_API_KEY", key);
+    }
+    let output = command.output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("s3cret"), "the key is in {said}");
+    output
+}
+
+fn gated() -> (Scratch, Bench) {
+    let home = Scratch::new();
+    let file = home.path("key");
+    std::fs::write(&file, format!("{KEY}\n")).unwrap();
+    let bench = Bench::new(1_250, &["--api-key-file", file.to_str().unwrap()]);
+    (home, bench)
+}
+
+fn lines(output: &Output) -> Vec<String> {
+    String::from_utf8(output.stdout.clone()).unwrap().lines().map(str::to_owned).collect()
+}
+
+#[test]
+fn a_key_of_a_file_or_a_variable_opens_the_archive() {
+    let (home, bench) = gated();
+    let file = home.path("key");
+    for (key, flags) in [(None, &["--api-key-file", file.to_str().unwrap()][..]), (Some(KEY), &[])]
+    {
+        let output = run(&bench, &Scratch::new(), key, &[&["--cursor", "oldest"], flags].concat());
+        assert!(output.status.success(), "{output:?}");
+        assert_same(&lines(&output), &bench.recorded);
+    }
+}
+
+#[test]
+fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
+    let (_home, bench) = gated();
+    let output = run(&bench, &Scratch::new(), None, &["--cursor", "100"]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{said}");
+    assert!(said.contains("HTTP 401") && said.contains("--api-key-file"), "{said}");
+    assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
+    assert_same(&lines(&output), &bench.recorded[500..]);
+}
+
+#[test]
+fn a_wrong_key_ends_the_run() {
+    let (_home, bench) = gated();
+    for cursor in ["100", "oldest"] {
+        let output = run(&bench, &Scratch::new(), Some("s3cret-wrong"), &["--cursor", cursor]);
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), lines(&output).len()), (Some(1), 0), "{said}");
+        assert!(said.contains("HTTP 401") && said.contains("check the key"), "{said}");
+    }
+}
+
+#[test]
+fn a_key_is_not_sent_in_the_open_and_not_shown_where_it_is_refused() {
+    let home = Scratch::new();
+    for (host, key, words) in [
+        ("ws://archive.example", KEY, "without TLS"),
+        ("archive.example", "two s3cret words", "more than one word"),
+    ] {
+        let mut command = tail_command(&home.path("."), &["--host", host]);
+        let output = command.env("SKYTAIL_API_KEY", key).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        assert!(said.contains(words) && said.contains("SKYTAIL_API_KEY"), "{said}");
+        assert!(!said.contains("s3cret"), "{said}");
+    }
+}
+
+/// What a server was asked, and the end of a run with a key against its script.
+fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, String) {
+    let server = Scripted::start(script);
+    let home = Scratch::new();
+    let host = server.host();
+    let flags = ["--host", &*host, "--protocol", "v2"];
+    let mut command = tail_command(&home.path("."), &[&flags[..], more].concat());
+    let output = command.env("SKYTAIL_API_KEY", KEY).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!said.contains("s3cret"), "{said}");
+    (server.asked(), output.status.code(), said)
+}
+
+#[test]
+fn a_redirect_of_the_archive_is_not_followed() {
+    let moved = "Location: http://127.0.0.1:1/elsewhere\r\n";
+    let script = vec![vec![Answer(http("302 Found", moved, ""))]];
+    let (asked, code, said) = scripted(script, &["--cursor", "oldest"]);
+    // A key was given, and the archive can't be used.
+    assert_eq!(code, Some(1), "{said}");
+    assert!(said.contains("a redirect, which is not followed"), "{said}");
+    assert!(asked[0].target().ends_with(".planSnapshot"));
+    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+}
+
+#[test]
+fn neither_the_stream_nor_the_dictionary_is_shown_the_key() {
+    let empty = r#"{"plannedThroughSeq":0,"sealedTipSeq":0,"segments":[]}"#;
+    let message = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{"active":true},"did":"did:plc:a","seq":1,"time":"2026-07-04T14:38:08.390226Z"}}"#;
+    let echo = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
+    let stream = vec![echo, Send(texts([message])), Hang];
+    let script = vec![vec![Answer(http("200 OK", "", empty))], stream];
+    let (asked, code, said) = scripted(script, &["--cursor", "oldest", "-n", "1"]);
+    assert_eq!(code, Some(0), "{said}");
+    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+    assert!(asked[1].target().starts_with(V2_STREAM));
+    assert_eq!(asked[1].header("authorization"), None);
+
+    let script = vec![vec![Answer(http("404 Not Found", "", ""))]];
+    let (asked, _, _) = scripted(script, &["--compress", "on", "--max-retries", "0"]);
+    assert!(asked[0].target().contains("getZstdDictionary"), "{}", asked[0].target());
+    assert_eq!(asked[0].header("authorization"), None);
+}

@@ -1,0 +1,61 @@
+//! `kill -9` in mid-history, and stops: with `-o` nothing is lost and nothing comes twice.
+
+use std::time::{Duration, Instant};
+
+use crate::support::PATIENCE;
+use crate::{Bench, assert_same};
+
+fn length(path: &std::path::Path) -> u64 {
+    std::fs::metadata(path).map_or(0, |metadata| metadata.len())
+}
+
+fn wait_for(path: &std::path::Path, bytes: u64) {
+    let patience = Instant::now() + PATIENCE;
+    while length(path) < bytes {
+        assert!(Instant::now() < patience, "only {} bytes came", length(path));
+        std::thread::sleep(Duration::from_millis(1));
+    }
+}
+
+/// Kills runs at ever other places; the last one comes to the end.
+fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
+    let bench = Bench::of_sizes(24_250, 2_000, 100, chaos);
+    let (name, out) = ("out.ndjson", bench.scratch.path("out.ndjson"));
+    let path = bench.scratch.path(name);
+    let file = path.to_str().unwrap();
+    let whole: u64 = bench.recorded.iter().map(|line| line.len() as u64 + 1).sum();
+    let common = ["-o", file, "--consumer", "c", "--checkpoint-every", "5ms", "--buffer", "300"];
+    let flags = [&common[..], flags].concat();
+    let mut kills = 0;
+    for round in 0..8_u64 {
+        // Before the first save there is nothing to go on from.
+        let cursor = if round == 0 { "oldest" } else { "auto" };
+        let run = bench.start(&[&flags[..], &["--cursor", cursor]].concat());
+        wait_for(&out, (length(&out) + whole / 20).min(whole / 10 * 9));
+        run.signal(signal);
+        kills += u32::from(run.wait().code() != 0);
+    }
+    let ended = bench.start(&[&flags[..], &["--cursor", "auto"]].concat()).wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
+    let printed: Vec<String> =
+        std::fs::read_to_string(&out).unwrap().lines().map(str::to_owned).collect();
+    assert_same(&printed, &bench.recorded);
+    assert!(signal != "KILL" || kills >= 5, "{kills} kills");
+}
+
+#[test]
+fn resumes_without_loss_or_repetition_after_a_kill_in_mid_history() {
+    killed(&[], &[], "KILL");
+}
+
+#[test]
+fn resumes_after_a_kill_while_the_archive_is_in_trouble() {
+    let chaos = "seed=3,truncate=5,norange=9,rewrite=9,page=1";
+    killed(&[], &["--chaos", chaos], "KILL");
+}
+
+#[test]
+fn resumes_after_clean_stops_in_mid_history() {
+    killed(&["--archive-parallelism", "2"], &[], "TERM");
+}
