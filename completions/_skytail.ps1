@@ -35,6 +35,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--version', '--version', [CompletionResultType]::ParameterName, 'Print version')
             [CompletionResult]::new('cursors', 'cursors', [CompletionResultType]::ParameterValue, 'Look at and edit the saved cursors')
             [CompletionResult]::new('serve', 'serve', [CompletionResultType]::ParameterValue, 'Serve a recording as a Jetstream server')
+            [CompletionResult]::new('stats', 'stats', [CompletionResultType]::ParameterValue, 'Count what a recording holds')
             [CompletionResult]::new('inspect', 'inspect', [CompletionResultType]::ParameterValue, 'Look into a segment of the archive')
             [CompletionResult]::new('dictionary', 'dictionary', [CompletionResultType]::ParameterValue, 'Install the zstd dictionary of Jetstream v1')
             [CompletionResult]::new('completions', 'completions', [CompletionResultType]::ParameterValue, 'Print a completion script for a shell')
@@ -145,6 +146,23 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help (see more with ''--help'')')
             break
         }
+        'skytail;stats' {
+            [CompletionResult]::new('--plot', '--plot', [CompletionResultType]::ParameterName, 'Draw events a minute by collection, as SVG')
+            [CompletionResult]::new('--gap-over', '--gap-over', [CompletionResultType]::ParameterName, 'Call more than this without an event a gap')
+            [CompletionResult]::new('--top', '--top', [CompletionResultType]::ParameterName, 'Show the N largest collections and languages (JSON has all; the picture shows up to 8)')
+            [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
+            [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
+            [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Read settings from FILE [default: skytail/config.toml]')
+            [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
+            [CompletionResult]::new('--json', '--json', [CompletionResultType]::ParameterName, 'Print JSON')
+            [CompletionResult]::new('-q', '-q', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('--quiet', '--quiet', [CompletionResultType]::ParameterName, 'Print errors only: no progress, no summary')
+            [CompletionResult]::new('-v', '-v', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('--verbose', '--verbose', [CompletionResultType]::ParameterName, 'Print more on stderr; -vv for everything')
+            [CompletionResult]::new('-h', '-h', [CompletionResultType]::ParameterName, 'Print help')
+            [CompletionResult]::new('--help', '--help', [CompletionResultType]::ParameterName, 'Print help')
+            break
+        }
         'skytail;inspect' {
             [CompletionResult]::new('--shape', '--shape', [CompletionResultType]::ParameterName, 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')
@@ -243,9 +261,10 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--pong-timeout', '--pong-timeout', [CompletionResultType]::ParameterName, 'Time for the server''s answer')
             [CompletionResult]::new('--stall-timeout', '--stall-timeout', [CompletionResultType]::ParameterName, 'Reconnect after so long without an event, or never [default: 60s; with --did never]')
             [CompletionResult]::new('--max-retries', '--max-retries', [CompletionResultType]::ParameterName, 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]')
+            [CompletionResult]::new('--dns-server', '--dns-server', [CompletionResultType]::ParameterName, 'DNS server to ask for handles [default: the system''s]')
             [CompletionResult]::new('--max-frame-size', '--max-frame-size', [CompletionResultType]::ParameterName, 'Largest message accepted')
-            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account [default: all]')
-            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account [default: all]')
+            [CompletionResult]::new('-d', '-d', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]')
+            [CompletionResult]::new('--did', '--did', [CompletionResultType]::ParameterName, 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]')
             [CompletionResult]::new('-k', '-k', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (of v2) [default: all]')
             [CompletionResult]::new('--kind', '--kind', [CompletionResultType]::ParameterName, 'Only this kind: commit, identity, account or sync (of v2) [default: all]')
             [CompletionResult]::new('--operation', '--operation', [CompletionResultType]::ParameterName, 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]')
@@ -275,6 +294,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--when-full', '--when-full', [CompletionResultType]::ParameterName, 'Then block (which loses nothing), drop-newest or drop-oldest')
             [CompletionResult]::new('--max-lag', '--max-lag', [CompletionResultType]::ParameterName, 'Warn when more keep waiting [default: no warning]')
             [CompletionResult]::new('--progress', '--progress', [CompletionResultType]::ParameterName, 'Progress: auto, always or never')
+            [CompletionResult]::new('--metrics-listen', '--metrics-listen', [CompletionResultType]::ParameterName, 'Tell /metrics (for Prometheus) and /healthz over HTTP; a port alone is one of 127.0.0.1 [default: don''t]')
             [CompletionResult]::new('-c', '-c', [CompletionResultType]::ParameterName, 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]')
             [CompletionResult]::new('--collection', '--collection', [CompletionResultType]::ParameterName, 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]')
             [CompletionResult]::new('--log-format', '--log-format', [CompletionResultType]::ParameterName, 'Form of log lines: text or json')

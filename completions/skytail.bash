@@ -34,6 +34,9 @@ _skytail() {
             skytail,serve)
                 cmd="skytail__subcmd__serve"
                 ;;
+            skytail,stats)
+                cmd="skytail__subcmd__stats"
+                ;;
             skytail,tail)
                 cmd="skytail__subcmd__tail"
                 ;;
@@ -62,7 +65,7 @@ _skytail() {
 
     case "${cmd}" in
         skytail)
-            opts="-q -v -h -V --quiet --verbose --log-format --color --config --profile --help --version cursors serve inspect dictionary completions man tail"
+            opts="-q -v -h -V --quiet --verbose --log-format --color --config --profile --help --version cursors serve stats inspect dictionary completions man tail"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -724,8 +727,72 @@ _skytail() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        skytail__subcmd__stats)
+            opts="-q -v -h --json --plot --gap-over --top --quiet --verbose --log-format --color --config --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --plot)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --gap-over)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --top)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         skytail__subcmd__tail)
-            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -779,6 +846,10 @@ _skytail() {
                     return 0
                     ;;
                 --max-retries)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --dns-server)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -952,6 +1023,10 @@ _skytail() {
                     ;;
                 --progress)
                     COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --metrics-listen)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --collection)

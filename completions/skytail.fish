@@ -37,6 +37,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -s h -l help -d 'Print hel
 complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print version'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'Look at and edit the saved cursors'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "stats" -d 'Count what a recording holds'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Look into a segment of the archive'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -128,6 +129,20 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l plot -d 'Draw events a minute by collection, as SVG' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l gap-over -d 'Call more than this without an event a gap' -r
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l top -d 'Show the N largest collections and languages (JSON has all; the picture shows up to 8)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l json -d 'Print JSON'
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
 native\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
@@ -212,8 +227,9 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d '
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d 'DNS server to ask for handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
@@ -253,6 +269,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-lag -d 'War
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l progress -d 'Progress: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l metrics-listen -d 'Tell /metrics (for Prometheus) and /healthz over HTTP; a port alone is one of 127.0.0.1 [default: don\'t]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''

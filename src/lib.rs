@@ -6,8 +6,10 @@
 //! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
 //! ```
 //!
-//! `metrics` and `display` are used from many rooms and use none of them; `serve` is a
-//! Jetstream server of its own, which shares only the rooms at the end of that line.
+//! `stats` counts what a recording holds, from `event` alone.
+//! `metrics` and `display` are used from many rooms and use none of them; `operate` shows the
+//! counters to machines, and is used by `cli` alone; `serve` is a Jetstream server of its own,
+//! which shares only the rooms at the end of that line.
 
 pub mod archive;
 pub mod checkpoint;
@@ -17,9 +19,11 @@ pub mod display;
 pub mod event;
 pub mod filter;
 pub mod metrics;
+pub mod operate;
 pub mod pipeline;
 pub mod position;
 pub mod serve;
 pub mod settings;
 pub mod sink;
 pub mod source;
+pub mod stats;

@@ -1,6 +1,7 @@
 //! What a run was asked to do, in plain validated values. Made by `cli`, read by `pipeline`;
 //! it knows neither flags nor files, and holds no state that could not be run.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +11,7 @@ use crate::position::{Seq, TimeUs};
 use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
+use crate::source::handle::Handle;
 pub use crate::source::protocol::Choice as Protocol;
 
 /// One run of `skytail tail`.
@@ -51,6 +53,21 @@ pub struct TailSettings {
     pub on_gap: OnGap,
     /// How long a stop may take to write what was already received.
     pub drain_timeout: Duration,
+    /// Handles that stand for accounts of the filter, and are to be resolved before it is used.
+    pub handles: Option<Handles>,
+    /// Where to tell the counters over HTTP; `None` for nowhere.
+    pub metrics_listen: Option<SocketAddr>,
+}
+
+/// The handles among what `--did` names, and how to resolve them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Handles {
+    /// The handles; never none.
+    pub names: Vec<Handle>,
+    /// `--dns-server`.
+    pub dns_server: Option<SocketAddr>,
+    /// Whether the consumer's name is made of the filters, and so of the DIDs behind them.
+    pub name_consumer: bool,
 }
 
 /// `--archive`, `--archive-parallelism` and the key.

@@ -84,7 +84,11 @@ fn a_mistake_ends_with_2_and_names_flag_value_and_remedy() {
         ("nonsense", &["'nonsense'"][..]),
         ("tail --hots example.com", &["'--hots'", "'--host'"]),
         ("tail -c nonsense", &["--collection: \"nonsense\"", "app.bsky.feed.post"]),
-        ("tail -d alice.example.com", &["--did: \"alice.example.com\"", "did:plc:"]),
+        ("tail -d alice", &["--did: \"alice\"", "did:plc:", "alice.bsky.social"]),
+        ("tail -d alice.local", &["--did: \"alice.local\"", "under .local"]),
+        ("tail -d @missing.txt", &["--did: ", "missing.txt", "one value a line"]),
+        ("tail --dns-server ns.example.com", &["'ns.example.com'", "--dns-server", "1.1.1.1"]),
+        ("tail --metrics-listen localhost", &["'localhost'", "--metrics-listen", "127.0.0.1:9464"]),
         ("tail -d @/nowhere/dids", &["--did: ", "/nowhere/dids", "one value a line"]),
         ("tail -k post", &["'post'", "--kind", "identity"]),
         ("tail -k identity -c app.bsky.feed.post", &["--kind", "--collection", "commit"]),
@@ -120,7 +124,7 @@ fn a_mistake_in_the_surroundings_is_named_where_it_is() {
         command
     };
     let message = usage_error(tail(&home).env("SKYTAIL_DID", "did:plc:a,bob"));
-    assert!(message.starts_with("error: SKYTAIL_DID: \"bob\" is not a DID"), "{message}");
+    assert!(message.starts_with("error: SKYTAIL_DID: \"bob\" is neither a DID"), "{message}");
     let message = usage_error(tail(&home).env("SKYTAIL_WHEN_FULL", "burst"));
     assert!(message.starts_with("error: SKYTAIL_WHEN_FULL: invalid value 'burst'"), "{message}");
     let message = usage_error(tail(&home).env("SKYTAIL_PROFILE", "p"));

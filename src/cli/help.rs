@@ -65,6 +65,7 @@ pub const WIDTH: usize = 80;
 pub const TAIL_EXAMPLES: &str = "\
 HOST, NSID, DID, KIND and OP may be repeated, or separated by commas. For NSID
 and DID, @FILE reads a file: one a line; blank lines and # comments don't count.
+Where DID stands, a handle does too: alice.bsky.social or @alice.bsky.social.
 DUR: 250ms, 10s, 5m, 1h30m.  SIZE and N bytes: 1_000_000, 64k, 8MiB.
 TIME: 2026-11-23T10:00:00Z, -15m (ago), or Unix microseconds.
 

@@ -2,6 +2,7 @@
 //! runs, and its outcome becomes an exit code. Nothing below this room knows clap.
 
 mod archive_settings;
+mod attend;
 pub mod completions;
 mod config_file;
 mod consumer_name;
@@ -18,9 +19,11 @@ mod open_output;
 pub mod origin;
 mod output_settings;
 mod report;
+mod resolve;
 mod run_tail;
 pub mod serve;
 mod state;
+pub mod stats;
 pub mod tail;
 mod tail_settings;
 pub mod values;
@@ -41,6 +44,8 @@ use layers::{ParseError, Surroundings};
 #[derive(Debug, Parser)]
 #[command(name = "skytail", version, max_term_width = help::WIDTH)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
+// One blank line less than usual: the page fits 24 lines.
+#[command(help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}")]
 pub struct Cli {
     #[command(flatten)]
     global: global::GlobalArgs,
@@ -56,6 +61,8 @@ enum Command {
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
     Serve(Box<serve::ServeArgs>),
+    /// Count what a recording holds
+    Stats(stats::StatsArgs),
     /// Look into a segment of the archive
     Inspect(inspect::InspectArgs),
     /// Install the zstd dictionary of Jetstream v1
@@ -94,6 +101,7 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),
+        Command::Stats(args) => stats::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args),

@@ -4,23 +4,28 @@ use std::io::IsTerminal as _;
 use std::sync::Arc;
 use std::time::Instant;
 
+use anyhow::Context as _;
+
+use super::attend::{Attendance, Beginning};
 use super::demo::Demo;
 use super::exit::{Exit, UsageError, in_words};
 use super::report;
+use super::resolve::resolve_handles;
 use super::state::State;
 use crate::compression::cache::Cache;
 use crate::compression::dictionary::{self, Dictionary, OFFICIAL_ID};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
-use crate::display::progress::{self, Progress};
+use crate::display::progress;
 use crate::display::terminal::Terminal;
-use crate::metrics::{Metrics, now_us};
-use crate::pipeline::{self, Parts};
+use crate::metrics::Metrics;
+use crate::pipeline::{self, Attendant, Moment, Parts};
 use crate::position::Start;
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
 use crate::source::endpoint::Endpoint;
+use crate::source::handle::ResolveError;
 use crate::source::protocol::Protocol;
 use crate::source::v2::dictionaries::{Demand, Dictionaries};
 
@@ -33,9 +38,13 @@ pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Res
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
     Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
         tracing::error!("{}", in_words(&error));
-        match error.chain().any(|cause| cause.is::<UsageError>()) {
-            true => Exit::Usage,
-            false => Exit::Failed,
+        let unreachable = |error: &ResolveError| error.is_unreachable();
+        if error.chain().any(|cause| cause.is::<UsageError>()) {
+            Exit::Usage
+        } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(unreachable) {
+            Exit::GaveUp
+        } else {
+            Exit::Failed
         }
     }))
 }
@@ -45,6 +54,7 @@ fn run(
     display: DisplaySettings,
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
+    resolve_handles(&mut settings)?;
     let state = State::open(&settings)?;
     let demo = match settings.demo {
         true => Some(Demo::start(state.newest_seq())?),
@@ -55,7 +65,15 @@ fn run(
     }
     let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
     let metrics = Arc::new(Metrics::default());
-    let mut progress = progress(&settings, &display, &state.start, terminal, &metrics);
+    let mut attendance = Attendance::begin(&Beginning {
+        settings: &settings,
+        metrics: &metrics,
+        terminal,
+        log_format: display.log_format,
+        draws: draws_progress(&settings, &display),
+        replay_from_us: replay_from_us(&state.start),
+    })
+    .context("--metrics-listen")?;
     let started = Instant::now();
     let parts = Parts {
         start: state.start,
@@ -66,17 +84,13 @@ fn run(
         dictionaries,
         metrics: Arc::clone(&metrics),
     };
-    let draw_every = progress.as_ref().map(|_| progress::TICK);
-    let mut draw = || {
-        if let Some(progress) = &mut progress {
-            progress.tick(now_us());
-        }
-    };
-    let outcome = pipeline::run(&settings, parts, draw_every, &mut draw);
+    let tick_every = attendance.tick_every();
+    let attendant =
+        Attendant { tick_every, attend: &mut |moment: Moment| attendance.attend(moment) };
+    let outcome = pipeline::run(&settings, parts, attendant);
     let elapsed = started.elapsed();
-    if let Some(progress) = progress {
-        progress.finish();
-    }
+    // What is drawn goes before anything is said, and nobody is told numbers any more.
+    drop(attendance);
     if let (Some(demo), false) = (demo, report::is_abandoned(&outcome)) {
         demo.stop();
     }
@@ -110,14 +124,8 @@ fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-fn progress(
-    settings: &TailSettings,
-    display: &DisplaySettings,
-    start: &Start,
-    terminal: &Terminal,
-    metrics: &Arc<Metrics>,
-) -> Option<Progress> {
-    let is_shown = progress::should_show(progress::Surroundings {
+fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
+    progress::should_show(progress::Surroundings {
         asked: match display.progress {
             ProgressMode::Auto => None,
             ProgressMode::Always => Some(true),
@@ -128,17 +136,16 @@ fn progress(
         // Events in a file don't get in the way.
         stdout_is_terminal: settings.output.is_none() && std::io::stdout().is_terminal(),
         is_dumb: is_dumb(),
-    });
-    let replay_from_us = match start {
+    })
+}
+
+/// The instant that a replay starts from, in Unix microseconds, where it is known.
+fn replay_from_us(start: &Start) -> Option<u64> {
+    match start {
         Start::Time(time) => Some(time.0),
         Start::Resume(resume) => Some(resume.position.newest.time.0),
         Start::Live | Start::Oldest | Start::Seq(_) => None,
-    };
-    let buffer_bytes = settings.buffer.bytes as u64;
-    is_shown.then(|| {
-        Progress::new(terminal, Arc::clone(metrics), buffer_bytes, replay_from_us)
-            .with_buffer_events(settings.buffer.events as u64)
-    })
+    }
 }
 
 /// The dictionary to ask v1 servers for zstd with, `None` for plain text; and how to come by

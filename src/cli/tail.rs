@@ -1,6 +1,7 @@
 //! `skytail tail`: its flags, as clap sees them. What they mean together is decided in
 //! `tail_settings`.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use clap::{ArgAction, ValueHint};
 
 use super::help;
 use super::values::OrNever;
+use super::values::address::{parse_dns_server, parse_listen_address};
 use super::values::count::{parse_positive, parse_queue_events, parse_retries};
 use super::values::duration::{parse_duration, parse_duration_or_never, parse_positive_duration};
 use super::values::rotate::parse_rotate;
@@ -44,6 +46,9 @@ pub struct TailArgs {
     /// What people see.
     #[command(flatten)]
     pub display: DisplayArgs,
+    /// What machines see that look after it.
+    #[command(flatten)]
+    pub operation: OperationArgs,
 }
 
 /// The group "Source".
@@ -121,6 +126,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "N", value_parser = parse_retries)]
     pub max_retries: Option<OrNever<u32>>,
 
+    /// DNS server to ask for handles [default: the system's]
+    #[arg(long, value_name = "ADDR[:PORT]", value_parser = parse_dns_server)]
+    pub dns_server: Option<SocketAddr>,
+
     /// Largest message accepted
     #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "16MiB")]
     pub max_frame_size: usize,
@@ -137,7 +146,8 @@ pub struct FilterArgs {
     #[arg(value_hint = ValueHint::Other)]
     pub collection: Vec<String>,
 
-    /// Only events of this account [default: all]
+    /// Only events of this account: its DID, or a handle of it
+    /// (alice.bsky.social), resolved at the start [default: all]
     #[arg(short, long, value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 
@@ -334,4 +344,14 @@ pub struct DisplayArgs {
         default_value = "auto"
     )]
     pub progress: ProgressMode,
+}
+
+/// The group "Operation".
+#[derive(Clone, Debug, clap::Args)]
+#[command(next_help_heading = "Operation")]
+pub struct OperationArgs {
+    /// Tell /metrics (for Prometheus) and /healthz over HTTP; a
+    /// port alone is one of 127.0.0.1 [default: don't]
+    #[arg(long, value_name = "ADDR:PORT", value_parser = parse_listen_address)]
+    pub metrics_listen: Option<SocketAddr>,
 }

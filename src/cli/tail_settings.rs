@@ -12,17 +12,19 @@ use super::origin::Origins;
 use super::output_settings::output_settings;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
+use super::values::account::{Account, parse_account, without_at};
 use super::values::cursor::parse_cursor_mode;
 use super::values::list::{ListError, read_list};
 use super::values::time::parse_time;
 use crate::checkpoint::default_state_path;
 use crate::event::header::Kind;
-use crate::filter::{Collections, Filter, check_did};
+use crate::filter::{Collections, Filter};
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, CursorMode, MaxRetries, StopRules,
+    Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries, StopRules,
     TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
+use crate::source::handle::Handle;
 use crate::source::protocol::Protocol;
 use crate::source::v2;
 
@@ -62,8 +64,10 @@ pub fn tail_settings(
 ) -> Result<TailSettings, UsageError> {
     let wrong = Wrong { origins };
     let endpoints = endpoints(&args.source, &wrong)?;
-    let filter = filter(&args.filters, &wrong)?;
-    can_be_asked(&args.source, &endpoints, &filter, &wrong)?;
+    let (dids, handles) = accounts(args, &wrong)?;
+    let filter = filter(&args.filters, dids, &wrong)?;
+    let complete = with_stand_ins(&filter, &handles);
+    can_be_asked(&args.source, &endpoints, &complete, &wrong)?;
     let cursor = parse_cursor_mode(&args.cursor.cursor, now_us)
         .map_err(|error| wrong.value("cursor", error))?;
     if matches!(cursor, CursorMode::Seq(_)) && endpoints.len() > 1 && !args.source.demo {
@@ -104,15 +108,21 @@ pub fn tail_settings(
             dictionary: args.source.zstd_dictionary.clone(),
         },
         strict: args.output.strict,
-        connection: connection(args, &filter),
+        connection: connection(args, &complete),
         archive: archive_settings(
             &args.archive,
             open_to(&args.source, &endpoints),
             origins,
             |name| std::env::var_os(name),
         )?,
+        handles: (!handles.is_empty()).then(|| Handles {
+            names: handles,
+            dns_server: args.source.dns_server,
+            name_consumer: args.cursor.consumer.is_none(),
+        }),
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
+        metrics_listen: args.operation.metrics_listen,
         endpoints,
         filter,
     })
@@ -172,7 +182,41 @@ fn can_be_asked(
     Ok(())
 }
 
-fn filter(args: &FilterArgs, wrong: &Wrong<'_>) -> Result<Filter, UsageError> {
+/// What `--did` names: DIDs, and handles that are to become some, each once.
+fn accounts(
+    args: &TailArgs,
+    wrong: &Wrong<'_>,
+) -> Result<(HashSet<String>, Vec<Handle>), UsageError> {
+    let for_tests = args.source.dns_server.is_some();
+    let values = args.filters.did.iter().map(|value| without_at(value, for_tests).to_owned());
+    let values: Vec<String> = values.collect();
+    let list = read_list(&values, MOST_DIDS, |text| parse_account(text, for_tests).map(drop))
+        .map_err(|error: ListError<_>| wrong.value("did", error))?;
+    let (mut dids, mut handles) = (HashSet::new(), Vec::new());
+    for text in &list {
+        match parse_account(text, for_tests).map_err(|error| wrong.value("did", error))? {
+            Account::Did(did) => {
+                dids.insert(did);
+            }
+            Account::Handle(handle) if !handles.contains(&handle) => handles.push(handle),
+            Account::Handle(_) => {}
+        }
+    }
+    Ok((dids, handles))
+}
+
+/// The filter with some DID for each handle: enough for questions about how many there are.
+fn with_stand_ins(filter: &Filter, handles: &[Handle]) -> Filter {
+    let mut complete = filter.clone();
+    complete.dids.extend(handles.iter().map(|handle| format!("did:web:{handle}")));
+    complete
+}
+
+fn filter(
+    args: &FilterArgs,
+    dids: HashSet<String>,
+    wrong: &Wrong<'_>,
+) -> Result<Filter, UsageError> {
     let check = |value: &str| Collections::default().add(value);
     let patterns = read_list(&args.collection, MOST_COLLECTIONS, check);
     let mut collections = Collections::default();
@@ -180,11 +224,9 @@ fn filter(args: &FilterArgs, wrong: &Wrong<'_>) -> Result<Filter, UsageError> {
         let added = collections.add(&pattern);
         added.map_err(|error| wrong.value("collection", error))?;
     }
-    let dids = read_list(&args.did, MOST_DIDS, check_did)
-        .map_err(|error: ListError<_>| wrong.value("did", error))?;
     Ok(Filter {
         collections,
-        dids: dids.into_iter().collect::<HashSet<_>>(),
+        dids,
         kinds: kinds(args, wrong)?,
         operations: distinct(&args.operation),
         max_message_bytes: args.max_message_size,

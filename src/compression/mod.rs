@@ -4,3 +4,4 @@
 pub mod cache;
 pub mod dictionary;
 pub mod inflate;
+pub mod sniff;

@@ -3,33 +3,19 @@
 //! Costs nothing per event: it looks at the counters a few times a second, when it is told
 //! to. Times come in as arguments.
 
-use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Duration;
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use crate::metrics::Metrics;
-
+use super::status::Status;
 use super::terminal::Terminal;
-use super::units::{bytes, counted, duration, rate};
-use super::words::{GAP, Weight, Words};
+use super::words::GAP;
 
 /// How often to call [`Progress::tick`].
 pub const TICK: Duration = Duration::from_millis(125);
 
-/// Rates are those of the last few seconds: long enough not to flicker, short enough to show
-/// what is going on.
-const RATE_SPAN_US: u64 = 5_000_000;
-
-/// A stream this close to its server's clock is live.
-const LIVE_WITHIN_US: u64 = 10_000_000;
-
 /// Positions of the bar.
 const BAR_STEPS: u64 = 1000;
-
-/// Most samples kept, should ticks come more often than [`TICK`].
-const MAX_SAMPLES: usize = 256;
 
 /// What is known about whether anybody would see it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -56,58 +42,21 @@ pub fn should_show(s: Surroundings) -> bool {
 #[derive(Debug)]
 pub struct Progress {
     terminal: Terminal,
-    metrics: Arc<Metrics>,
-    buffer_bytes: u64,
-    buffer_events: Option<u64>,
-    replay_from_us: Option<u64>,
-    samples: VecDeque<Sample>,
+    status: Status,
     bar_columns: usize,
 }
 
-/// The counters at one moment.
-#[derive(Clone, Copy, Debug)]
-struct Sample {
-    at_us: u64,
-    received: u64,
-    event_us: u64,
-    /// The place in the archive.
-    at_seq: u64,
-}
-
 impl Progress {
-    /// A line on `terminal`. `buffer_bytes` is the size of the queue whose fill it shows;
-    /// `replay_from_us` the instant that a replay starts from (Unix microseconds), where it
-    /// is known.
+    /// A line on `terminal` that shows this status.
     #[must_use]
-    pub fn new(
-        terminal: &Terminal,
-        metrics: Arc<Metrics>,
-        buffer_bytes: u64,
-        replay_from_us: Option<u64>,
-    ) -> Self {
+    pub fn new(terminal: &Terminal, status: Status) -> Self {
         terminal.place(ProgressBar::new(BAR_STEPS).with_style(style(0)));
-        Self {
-            terminal: terminal.clone(),
-            metrics,
-            buffer_bytes,
-            buffer_events: None,
-            replay_from_us,
-            samples: VecDeque::new(),
-            bar_columns: 0,
-        }
-    }
-
-    /// The most events that the queue holds: it is full when either bound is reached.
-    #[must_use]
-    pub fn with_buffer_events(mut self, buffer_events: u64) -> Self {
-        self.buffer_events = Some(buffer_events);
-        self
+        Self { terminal: terminal.clone(), status, bar_columns: 0 }
     }
 
     /// Draws the line as it stands at `now_us` (Unix microseconds).
     pub fn tick(&mut self, now_us: u64) {
-        self.sample(now_us);
-        let (fraction, words) = self.words(now_us);
+        let (fraction, words) = self.status.look(now_us);
         let (bar_columns, text) = words.fit(self.terminal.columns(), fraction.is_some());
         let restyle = self.bar_columns != bar_columns;
         self.bar_columns = bar_columns;
@@ -121,153 +70,12 @@ impl Progress {
             bar.set_message(text);
         });
     }
-
-    /// Takes the line away, so that what is written next stands alone.
-    pub fn finish(self) {}
-
-    fn sample(&mut self, now_us: u64) {
-        let event_us = self.metrics.last_event_us.get();
-        if self.replay_from_us.is_none() && event_us > 0 {
-            self.replay_from_us = Some(event_us);
-        }
-        let received = self.metrics.received.get();
-        self.samples.push_back(Sample {
-            at_us: now_us,
-            received,
-            event_us,
-            at_seq: self.metrics.history.at_seq.get(),
-        });
-        let is_old = |s: &Sample| s.at_us.saturating_add(RATE_SPAN_US) <= now_us;
-        while self.samples.len() > MAX_SAMPLES || self.samples.get(1).is_some_and(is_old) {
-            self.samples.pop_front();
-        }
-    }
-
-    /// The share of a replay that is done, and the words.
-    fn words(&self, now_us: u64) -> (Option<f64>, Words) {
-        let metrics = &self.metrics;
-        let mut words = Words::default();
-        let (event_rate, time_rate) = self.rates();
-        let event_us = metrics.last_event_us.get();
-        let lag_us = self.lag_us(now_us, event_us);
-        let mut fraction = None;
-        if metrics.connected.get() == 0 {
-            words.add(
-                Weight::State,
-                match metrics.backoff_ms.get() {
-                    0 => "connecting".to_owned(),
-                    ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
-                },
-            );
-        } else if metrics.history.is_on.get() > 0 {
-            fraction = Some(self.history_words(&mut words, event_rate));
-        } else if event_us == 0 {
-            words.add(Weight::State, "connected, no event yet".into());
-        } else if lag_us > LIVE_WITHIN_US {
-            let from_us = self.replay_from_us.unwrap_or(event_us).min(event_us);
-            let whole_us = event_us.saturating_add(lag_us).saturating_sub(from_us).max(1);
-            let done = (event_us - from_us) as f64 / whole_us as f64;
-            fraction = Some(done);
-            words.add(Weight::State, format!("{:3.0}%", done * 100.0));
-            words.add(Weight::Rate, rate(event_rate));
-            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
-            // The present runs away from us at one second a second.
-            if time_rate > 1.05 {
-                let left_us = lag_us as f64 / (time_rate - 1.0);
-                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
-            }
-        } else {
-            words.add(Weight::State, "live".into());
-            words.add(Weight::Rate, rate(event_rate));
-            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
-        }
-        self.add_extras(&mut words);
-        (fraction, words)
-    }
-
-    /// The way through an archive, counted in seqs from where the run began to the sealed tip;
-    /// the share of it that is done. (Times don't tell: what was there when a server began
-    /// shares one.)
-    fn history_words(&self, words: &mut Words, event_rate: f64) -> f64 {
-        let history = &self.metrics.history;
-        let (from, to) = (history.from_seq.get(), history.to_seq.get());
-        let at = history.at_seq.get().clamp(from, to.max(from));
-        let done = (at - from) as f64 / to.saturating_sub(from).max(1) as f64;
-        words.add(Weight::State, format!("archive {:3.0}%", done * 100.0));
-        let (parts, all) = (history.segments_done.get(), history.segments.get());
-        words.add(Weight::Parts, format!("segment {} of {all}", parts.min(all)));
-        words.add(Weight::Buffer, bytes(self.metrics.wire_bytes.get()));
-        words.add(Weight::Rate, rate(event_rate));
-        if let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) {
-            let seqs = last.at_seq.saturating_sub(first.at_seq);
-            let span_us = last.at_us.saturating_sub(first.at_us);
-            if first.at_seq >= from && seqs > 0 && span_us > 0 {
-                let left_us = to.saturating_sub(at) as f64 * span_us as f64 / seqs as f64;
-                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
-            }
-        }
-        done
-    }
-
-    /// How far the newest event is behind the clock. A stream that has nothing to say is not
-    /// behind: while nothing waits, the lag is the one that the newest event arrived with.
-    fn lag_us(&self, now_us: u64, event_us: u64) -> u64 {
-        let arrived_us = self.metrics.last_event_at_us.get();
-        let is_waiting = self.metrics.queue_events.get() > 0;
-        let until_us = if is_waiting || arrived_us == 0 { now_us } else { arrived_us };
-        until_us.saturating_sub(event_us)
-    }
-
-    /// What is worth a word only when it isn't zero.
-    fn add_extras(&self, words: &mut Words) {
-        let metrics = &self.metrics;
-        let share = |filled: u64, room: u64| filled.saturating_mul(100) / room.max(1);
-        let by_bytes = share(metrics.queue_bytes.get(), self.buffer_bytes);
-        let by_events =
-            self.buffer_events.map_or(0, |room| share(metrics.queue_events.get(), room));
-        // A message larger than the whole queue may pass alone.
-        let filled = by_bytes.max(by_events).min(100);
-        if filled > 0 {
-            words.add(Weight::Buffer, format!("buffer {filled}%"));
-        }
-        let (reconnects, dropped) = (metrics.reconnects.get(), metrics.dropped.get());
-        if reconnects > 0 {
-            words.add(Weight::Reconnects, counted(reconnects, "reconnect"));
-        }
-        if dropped > 0 {
-            words.add(Weight::Drops, counted(dropped, "drop"));
-        }
-    }
-
-    /// Events a second, and seconds of event time a second.
-    fn rates(&self) -> (f64, f64) {
-        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
-            return (0.0, 0.0);
-        };
-        let span_us = last.at_us.saturating_sub(first.at_us);
-        if span_us == 0 {
-            return (0.0, 0.0);
-        }
-        let per_second = |n: u64| n as f64 * 1e6 / span_us as f64;
-        let event_time_us = match first.event_us {
-            0 => 0,
-            from => last.event_us.saturating_sub(from),
-        };
-        (
-            per_second(last.received.saturating_sub(first.received)),
-            event_time_us as f64 / span_us as f64,
-        )
-    }
 }
 
 impl Drop for Progress {
     fn drop(&mut self) {
         self.terminal.wipe();
     }
-}
-
-fn micros(us: u64) -> String {
-    duration(Duration::from_micros(us))
 }
 
 /// The words behind a bar of so many columns; 0 for none.

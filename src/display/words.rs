@@ -54,6 +54,13 @@ impl Words {
         (0, self.text().chars().take(columns).collect())
     }
 
+    /// All of them, with commas between.
+    #[must_use]
+    pub fn list(&self) -> String {
+        let words: Vec<&str> = self.0.iter().map(|(_, word)| word.trim()).collect();
+        words.join(", ")
+    }
+
     fn columns(&self) -> usize {
         let gaps = self.0.len().saturating_sub(1) * GAP.len();
         self.0.iter().map(|(_, word)| word.chars().count()).sum::<usize>() + gaps

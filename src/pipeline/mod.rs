@@ -38,7 +38,7 @@ use crate::source::v2::dictionaries::Dictionaries;
 
 use reader::{ReadError, Reader, WhenQuiet};
 use sieve::{Rules, Sieve};
-use signals::Signals;
+use signals::{Asked, Signals};
 use stand::Stand;
 use stop::{Reason, Stop};
 use watch::Watch;
@@ -104,19 +104,33 @@ pub struct Outcome {
     pub written_to: Option<String>,
 }
 
+/// What whoever looks after a run is told while it runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Time has passed, and the run's own loop turns.
+    Tick,
+    /// Somebody wants to know how it stands.
+    StatusAsked,
+    /// It begins to stop.
+    Stopping,
+}
+
+/// Whoever looks after a run.
+pub struct Attendant<'a> {
+    /// How often to be told that time has passed; `None` for never.
+    pub tick_every: Option<Duration>,
+    /// Is told.
+    pub attend: &'a mut dyn FnMut(Moment),
+}
+
 impl Outcome {
     fn failed(error: PipelineError) -> Self {
         Self { end: Err(error), position: None, saved: None, written_to: None }
     }
 }
 
-/// Runs until there is a reason to stop. `draw` is called every `draw_every`, if that is set.
-pub fn run(
-    settings: &TailSettings,
-    parts: Parts,
-    draw_every: Option<Duration>,
-    draw: &mut dyn FnMut(),
-) -> Outcome {
+/// Runs until there is a reason to stop.
+pub fn run(settings: &TailSettings, parts: Parts, attendant: Attendant<'_>) -> Outcome {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
@@ -126,7 +140,7 @@ pub fn run(
     };
     let outcome = runtime.block_on(async {
         let (wired, signals) = wire(settings, parts)?;
-        Ok(drive(settings, wired, signals, draw_every, draw).await)
+        Ok(drive(settings, wired, signals, attendant).await)
     });
     // A name that is being looked up can't be interrupted, and nobody waits for it any more.
     runtime.shutdown_timeout(Duration::ZERO);
@@ -245,9 +259,9 @@ async fn drive(
     settings: &TailSettings,
     wired: Wired,
     mut signals: Signals,
-    draw_every: Option<Duration>,
-    draw: &mut dyn FnMut(),
+    attendant: Attendant<'_>,
 ) -> Outcome {
+    let Attendant { tick_every, attend } = attendant;
     let Wired { reader, mut written, thread, stop, metrics } = wired;
     let mut reader = pin!(reader.run());
     let mut read = None;
@@ -258,7 +272,8 @@ async fn drive(
         || settings.buffer.when_full != crate::settings::WhenFull::Block;
     let mut watch = Watch::new(settings.buffer.max_lag_events);
     let mut watch_tick = tokio::time::interval(WATCH_EVERY);
-    let mut draw_tick = tokio::time::interval(draw_every.unwrap_or(WATCH_EVERY));
+    let mut tick = tokio::time::interval(tick_every.unwrap_or(WATCH_EVERY));
+    let mut is_stopping = false;
     let written = loop {
         tokio::select! {
             result = &mut reader, if read.is_none() => {
@@ -268,12 +283,19 @@ async fn drive(
                 read = Some(result);
             }
             result = &mut written => break result,
-            reason = signals.next() => {
-                if was_signalled {
+            asked = signals.next() => match asked {
+                Asked::Status => attend(Moment::StatusAsked),
+                Asked::Stop(_) if was_signalled => {
                     return Outcome::failed(PipelineError::Abandoned);
                 }
-                was_signalled = true;
-                stop.request(reason);
+                Asked::Stop(reason) => {
+                    was_signalled = true;
+                    stop.request(reason);
+                }
+            },
+            () = stop.requested(), if !is_stopping => {
+                is_stopping = true;
+                attend(Moment::Stopping);
             }
             () = &mut timeout, if !has_timed_out => {
                 has_timed_out = true;
@@ -285,7 +307,7 @@ async fn drive(
                     word.log();
                 }
             }
-            _ = draw_tick.tick(), if draw_every.is_some() => draw(),
+            _ = tick.tick(), if tick_every.is_some() => attend(Moment::Tick),
         }
     };
     // The writer has ended: whatever the reader still waits for, nobody takes its lines.

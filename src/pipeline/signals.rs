@@ -1,24 +1,34 @@
-//! The signals that stop a run, as reasons.
+//! The signals that stop a run, as reasons, and the one that asks how it stands.
 
 use std::io;
 
 use super::stop::Reason;
+
+/// What a signal asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Asked {
+    /// To stop, and why.
+    Stop(Reason),
+    /// To say how the run stands (SIGUSR1).
+    Status,
+}
 
 #[cfg(unix)]
 pub use unix::Signals;
 
 #[cfg(unix)]
 mod unix {
-    use super::{Reason, io};
+    use super::{Asked, Reason, io};
     use rustix::process::Signal as Number;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// Listens for SIGINT, SIGTERM and SIGHUP.
+    /// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1.
     #[derive(Debug)]
     pub struct Signals {
         interrupt: Signal,
         terminate: Signal,
         hangup: Signal,
+        user: Signal,
         _too_large: Signal,
     }
 
@@ -32,6 +42,7 @@ mod unix {
                 interrupt: signal(SignalKind::interrupt())?,
                 terminate: signal(SignalKind::terminate())?,
                 hangup: signal(SignalKind::hangup())?,
+                user: signal(SignalKind::user_defined1())?,
                 // Listened to so that it does not end the process: the write that went beyond
                 // the limit on file sizes then fails, and is dealt with like any other.
                 _too_large: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
@@ -39,11 +50,12 @@ mod unix {
         }
 
         /// The next signal.
-        pub async fn next(&mut self) -> Reason {
+        pub async fn next(&mut self) -> Asked {
             tokio::select! {
-                _ = self.interrupt.recv() => Reason::Interrupt,
-                _ = self.terminate.recv() => Reason::Terminated,
-                _ = self.hangup.recv() => Reason::Terminated,
+                _ = self.interrupt.recv() => Asked::Stop(Reason::Interrupt),
+                _ = self.terminate.recv() => Asked::Stop(Reason::Terminated),
+                _ = self.hangup.recv() => Asked::Stop(Reason::Terminated),
+                _ = self.user.recv() => Asked::Status,
             }
         }
     }
@@ -65,9 +77,9 @@ impl Signals {
     }
 
     /// The next Ctrl-C.
-    pub async fn next(&mut self) -> Reason {
+    pub async fn next(&mut self) -> Asked {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Reason::Interrupt,
+            Ok(()) => Asked::Stop(Reason::Interrupt),
             Err(_) => std::future::pending().await,
         }
     }

@@ -12,15 +12,13 @@ use std::path::Path;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::members;
+use crate::compression::sniff;
 use crate::event::header;
 use crate::event::malformed::Malformed;
 
 /// Longest recording, in bytes after decompression. A bound against a zstd bomb; a day of the
 /// network is far beyond what belongs in memory anyway.
 pub const MAX_RECORDING_BYTES: u64 = 4 << 30;
-
-/// The first bytes of a zstd frame (RFC 8878 §3.1.1).
-const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 
 /// Events of a Jetstream server, one a line, in the order in which they are served.
 #[derive(Clone, Debug)]
@@ -246,17 +244,8 @@ fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
 
 /// Everything from `input`, decompressed where it is zstd; `None` where it is too long.
 fn read_capped(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
-    let mut head = Vec::with_capacity(ZSTD_MAGIC.len());
-    input.take(ZSTD_MAGIC.len() as u64).read_to_end(&mut head)?;
-    let compressed = head == ZSTD_MAGIC;
-    let input = io::Cursor::new(head).chain(input);
     let mut bytes = Vec::new();
-    if compressed {
-        let decoder = zstd::stream::read::Decoder::new(input)?;
-        decoder.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
-    } else {
-        input.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
-    }
+    sniff::decompressed(input)?.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
     Ok((bytes.len() as u64 <= MAX_RECORDING_BYTES).then_some(bytes))
 }
 

@@ -8,6 +8,7 @@ pub mod client;
 pub mod dial;
 pub mod endpoint;
 pub mod frame;
+pub mod handle;
 pub mod handshake;
 mod head;
 mod http;

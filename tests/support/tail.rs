@@ -45,7 +45,12 @@ pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
 impl TailProcess {
     /// Starts a tail; its stdout is read line by line, so that a slow test is a slow reader.
     pub fn start(directory: &Path, flags: &[&str]) -> Self {
-        let mut child = tail_command(directory, flags).spawn().expect("start skytail tail");
+        Self::of(tail_command(directory, flags))
+    }
+
+    /// Starts a command of [`tail_command`] that was changed.
+    pub fn of(mut command: Command) -> Self {
+        let mut child = command.spawn().expect("start skytail tail");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         Self { child, stdout }
     }

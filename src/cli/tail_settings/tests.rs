@@ -53,6 +53,21 @@ fn the_defaults_are_those_of_the_help() {
 }
 
 #[test]
+fn handles_are_kept_apart_until_they_are_resolved() {
+    let settings = good("-d did:plc:abc,@Alice.example.com -d alice.example.com,bob.example.com");
+    assert_eq!(settings.filter.dids, HashSet::from(["did:plc:abc".to_owned()]));
+    let handles = settings.handles.unwrap();
+    let names: Vec<&str> = handles.names.iter().map(Handle::as_str).collect();
+    assert_eq!(names, ["alice.example.com", "bob.example.com"]);
+    assert!(handles.name_consumer && handles.dns_server.is_none());
+    assert_eq!(good("-d did:plc:abc").handles, None);
+    // A stream of one account may be quiet, however the account is named.
+    assert_eq!(good("-d alice.example.com").connection.stall_timeout, None);
+    let chosen = good("-d alice.test --dns-server 127.0.0.1:5353 --consumer a").handles.unwrap();
+    assert!(!chosen.name_consumer && chosen.dns_server.is_some());
+}
+
+#[test]
 fn compressed_files_are_saved_less_often_unless_somebody_asks() {
     assert_eq!(good("-o a.ndjson").checkpoint.interval, Duration::from_secs(1));
     assert_eq!(good("-o a.ndjson.zst").checkpoint.interval, Duration::from_secs(10));
@@ -112,7 +127,8 @@ fn a_bad_value_is_named_with_its_flag() {
     for (args, start) in [
         ("-c app.bsky.fo*", "--collection: \"app.bsky.fo*\" is not a collection"),
         ("-c a.b.c,", "--collection: \"\" is not a collection"),
-        ("-d alice.example.com", "--did: \"alice.example.com\" is not a DID"),
+        ("-d alice", "--did: \"alice\" is neither a DID nor a handle"),
+        ("-d alice.test", "--did: \"alice.test\" is not a handle"),
         ("-d @/nowhere/dids", "--did: can't read /nowhere/dids: "),
         ("--host ftp://x", "--host: "),
         ("--consumer \u{7f}", "--consumer: \"\\u{7f}\" is no consumer name"),

@@ -2,6 +2,8 @@
 //! word, each with a message that says what would have been right. They know neither the
 //! flag's name nor where the text came from; whoever calls adds both.
 
+pub mod account;
+pub mod address;
 pub mod count;
 pub mod cursor;
 pub mod duration;
@@ -35,6 +37,16 @@ pub enum ValueError {
     /// Not a whole number, where no limit would have been right too.
     #[error("{0:?} is not a whole number: write digits (10, or 1_000), or unlimited")]
     CountOrUnlimited(String),
+    /// Not an address to listen on.
+    #[error(
+        "{0:?} is not an address to listen on: write one with its port (127.0.0.1:9464, [::1]:9464), or the port alone, which is then of 127.0.0.1"
+    )]
+    ListenAddress(String),
+    /// Not a DNS server.
+    #[error(
+        "{0:?} is not a DNS server: write its address (1.1.1.1), or address and port ([::1]:53)"
+    )]
+    DnsServer(String),
     /// Not an instant.
     #[error(
         "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)"

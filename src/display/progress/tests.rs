@@ -2,7 +2,9 @@
 
 use super::*;
 use crate::display::terminal::tests::in_memory;
+use crate::metrics::Metrics;
 use indicatif::InMemoryTerm;
+use std::sync::Arc;
 
 const NOW: u64 = 1_783_175_888_000_000;
 const SECOND: u64 = 1_000_000;
@@ -21,8 +23,7 @@ fn shown(columns: u16, set: impl Fn(&Metrics), ticks: &[Tick]) -> String {
     let (terminal, screen) = in_memory(columns);
     let metrics = Arc::new(Metrics::default());
     set(&metrics);
-    let mut progress =
-        Progress::new(&terminal, Arc::clone(&metrics), 1000, None).with_buffer_events(50);
+    let mut progress = Progress::new(&terminal, Status::new(Arc::clone(&metrics), 1000, 50, None));
     for tick in ticks {
         metrics.received.add(tick.events);
         metrics.last_event_us.set(tick.event);
@@ -85,7 +86,8 @@ fn a_quiet_live_stream_is_not_behind() {
     connected(&metrics);
     metrics.last_event_us.set(NOW - 200_000);
     metrics.last_event_at_us.set(NOW);
-    let mut progress = Progress::new(&terminal, Arc::clone(&metrics), 1000, None);
+    let mut progress =
+        Progress::new(&terminal, Status::new(Arc::clone(&metrics), 1000, u64::MAX, None));
     progress.tick(NOW + HOUR);
     assert_eq!(drawn(&terminal, &screen), "live  0/s  0.2s behind");
     // What waits in the queue is news that nobody has seen.
@@ -134,18 +136,18 @@ fn a_log_line_goes_above_it() {
     let (terminal, screen) = in_memory(40);
     let metrics = Arc::new(Metrics::default());
     metrics.backoff_ms.set(1500);
-    let mut progress = Progress::new(&terminal, metrics, 1000, None);
+    let mut progress = Progress::new(&terminal, Status::new(metrics, 1000, u64::MAX, None));
     progress.tick(NOW);
     terminal.write_lines(b"skytail: warning: closed by peer\n").unwrap();
     assert_eq!(screen.contents(), "skytail: warning: closed by peer\nreconnecting in 1.5s");
-    progress.finish();
+    drop(progress);
     assert_eq!(screen.contents(), "skytail: warning: closed by peer");
 }
 
 #[test]
 fn nothing_is_left_at_the_end_not_even_an_echoed_interrupt() {
     let (terminal, screen) = in_memory(80);
-    let mut progress = Progress::new(&terminal, Arc::default(), 1000, None);
+    let mut progress = Progress::new(&terminal, Status::new(Arc::default(), 1000, u64::MAX, None));
     (0..9).for_each(|i| progress.tick(NOW + i));
     assert_eq!(screen.contents(), "connecting");
     indicatif::TermLike::write_str(&screen, "^C").unwrap();
@@ -178,7 +180,8 @@ fn a_sweep_through_the_archive_shows_the_whole_way() {
     let (terminal, screen) = in_memory(100);
     let metrics = Arc::new(Metrics::default());
     connected(&metrics);
-    let mut progress = Progress::new(&terminal, Arc::clone(&metrics), 1000, None);
+    let mut progress =
+        Progress::new(&terminal, Status::new(Arc::clone(&metrics), 1000, 1000, None));
     metrics.history.begin(1_000, 5_000);
     metrics.history.segments.add(84);
     progress.tick(NOW);

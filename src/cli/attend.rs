@@ -1,0 +1,167 @@
+//! Looks after a run while it runs: draws progress, answers SIGUSR1, tells the service manager
+//! and serves the metrics. Put together here from `display` and `operate`.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::display::progress::{self, Progress};
+use crate::display::status::Status;
+use crate::display::terminal::Terminal;
+use crate::metrics::{Metrics, now_us};
+use crate::operate::exposition;
+use crate::operate::health::Health;
+use crate::operate::listen::{self, ListenError, Listening};
+use crate::pipeline::Moment;
+use crate::settings::{LogFormat, TailSettings};
+
+/// Everybody who wants to know how a run stands.
+#[derive(Debug)]
+pub struct Attendance {
+    terminal: Terminal,
+    log_format: LogFormat,
+    progress: Option<Progress>,
+    /// For SIGUSR1 and the service manager.
+    status: Status,
+    #[cfg(unix)]
+    manager: Option<Manager>,
+    _listening: Option<Listening>,
+}
+
+/// What an [`Attendance`] is made of.
+pub struct Beginning<'a> {
+    /// The run.
+    pub settings: &'a TailSettings,
+    /// Its counters.
+    pub metrics: &'a Arc<Metrics>,
+    /// stderr.
+    pub terminal: &'a Terminal,
+    /// The form of what is written there.
+    pub log_format: LogFormat,
+    /// Whether to draw progress.
+    pub draws: bool,
+    /// The instant that a replay starts from, where it is known.
+    pub replay_from_us: Option<u64>,
+}
+
+impl Attendance {
+    /// Begins: from now on the metrics are served, if they are to be.
+    ///
+    /// # Errors
+    /// [`ListenError`].
+    pub fn begin(beginning: &Beginning<'_>) -> Result<Self, ListenError> {
+        let Beginning { settings, metrics, terminal, log_format, draws, replay_from_us } =
+            *beginning;
+        let buffer_bytes = settings.buffer.bytes as u64;
+        let buffer_events = settings.buffer.events as u64;
+        let new_status =
+            || Status::new(Arc::clone(metrics), buffer_bytes, buffer_events, replay_from_us);
+        let stall_timeout = settings.connection.stall_timeout;
+        let health = Health { started_us: now_us(), stall_timeout };
+        let listening = settings.metrics_listen.map(|address| {
+            let run = exposition::Run { health, buffer_events, buffer_bytes };
+            let listening = listen::listen(address, Arc::clone(metrics), run)?;
+            tracing::info!("telling metrics at http://{}/metrics", listening.address);
+            Ok(listening)
+        });
+        let mut status = new_status();
+        // The rates of a first SIGUSR1 are those since the start.
+        let _ = status.look(now_us());
+        Ok(Self {
+            terminal: terminal.clone(),
+            log_format,
+            _listening: listening.transpose()?,
+            progress: draws.then(|| Progress::new(terminal, new_status())),
+            status,
+            #[cfg(unix)]
+            manager: Manager::of_process(metrics, health),
+        })
+    }
+
+    /// How often to call [`Attendance::attend`] with [`Moment::Tick`]; `None` for never.
+    #[must_use]
+    pub fn tick_every(&self) -> Option<Duration> {
+        let drawing = self.progress.as_ref().map(|_| progress::TICK);
+        #[cfg(unix)]
+        let managing = self.manager.as_ref().map(|manager| manager.notifier.tick_every());
+        #[cfg(not(unix))]
+        let managing: Option<Duration> = None;
+        drawing.into_iter().chain(managing).min()
+    }
+
+    /// Does what is to be done at this moment.
+    pub fn attend(&mut self, moment: Moment) {
+        let now_us = now_us();
+        match moment {
+            Moment::Tick => {
+                if let Some(progress) = &mut self.progress {
+                    progress.tick(now_us);
+                }
+                #[cfg(unix)]
+                if let Some(manager) = &mut self.manager {
+                    manager.tick(now_us, &mut self.status);
+                }
+            }
+            Moment::StatusAsked => self.say(now_us),
+            Moment::Stopping =>
+            {
+                #[cfg(unix)]
+                if let Some(manager) = &mut self.manager {
+                    manager.notifier.stopping();
+                }
+            }
+        }
+    }
+
+    /// The status line. It was asked for, so that neither `-q` nor a log filter hides it.
+    fn say(&mut self, now_us: u64) {
+        let line = match self.log_format {
+            LogFormat::Text => format!("skytail: {}\n", self.status.line(now_us)),
+            LogFormat::Json => self.status.json(now_us) + "\n",
+        };
+        // Where stderr is gone there is nobody to tell.
+        let _ = self.terminal.write_lines(line.as_bytes());
+    }
+}
+
+#[cfg(unix)]
+pub use manager::Manager;
+
+#[cfg(unix)]
+mod manager {
+    use super::{Arc, Health, Metrics, Status};
+    use crate::operate::health::Verdict;
+    use crate::operate::notify::{Notifier, Surroundings};
+
+    /// The service manager that started this process.
+    #[derive(Debug)]
+    pub struct Manager {
+        pub(super) notifier: Notifier,
+        metrics: Arc<Metrics>,
+        health: Health,
+    }
+
+    impl Manager {
+        /// The one that the environment names, if any.
+        pub(super) fn of_process(metrics: &Arc<Metrics>, health: Health) -> Option<Self> {
+            match Notifier::new(&Surroundings::of_process()) {
+                Ok(notifier) => {
+                    Some(Self { notifier: notifier?, metrics: Arc::clone(metrics), health })
+                }
+                Err(error) => {
+                    tracing::warn!("NOTIFY_SOCKET: the service manager is told nothing ({error})");
+                    None
+                }
+            }
+        }
+
+        pub(super) fn tick(&mut self, now_us: u64, status: &mut Status) {
+            let was_connected = self.metrics.protocol.get() != 0;
+            let verdict = self.health.look(&self.metrics, now_us);
+            let is_alive = matches!(verdict, Verdict::Alive(_));
+            self.notifier.tick(now_us, was_connected, is_alive, || match verdict {
+                Verdict::Alive(_) => status.line(now_us),
+                Verdict::Stale(why) => format!("stale: {why}"),
+            });
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Handles become DIDs: once, at the start of a run, before anything depends on the filter.
+
+use anyhow::Context as _;
+
+use super::consumer_name;
+use crate::settings::TailSettings;
+use crate::source::handle::{self, Ways};
+use crate::source::proxy::Proxies;
+use crate::source::tls::TlsContext;
+
+/// Puts the DIDs in the place of the handles, if there are any. The name of the consumer is
+/// then the one that the DIDs alone would have given.
+///
+/// # Errors
+/// [`handle::ResolveError`] for a handle that leads to none, or what the system refused.
+pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
+    let Some(handles) = settings.handles.take() else { return Ok(()) };
+    let ways = Ways {
+        dns_server: handles.dns_server,
+        proxies: Proxies::from_env(),
+        tls: TlsContext::platform(),
+        timeout: settings.connection.connect_timeout,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("can't start the runtime")?;
+    let dids = runtime.block_on(handle::resolve(&handles.names, &ways));
+    // A name that is being looked up can't be interrupted, and nobody waits for it any more.
+    runtime.shutdown_timeout(std::time::Duration::ZERO);
+    settings.filter.dids.extend(dids.context("--did")?);
+    if handles.name_consumer {
+        settings.consumer =
+            consumer_name::derive(&settings.filter, &settings.endpoints, settings.demo);
+    }
+    Ok(())
+}

@@ -1,0 +1,91 @@
+//! Accounts: DIDs, or handles that lead to one.
+
+use std::path::Path;
+
+use crate::filter::syntax::is_did;
+use crate::source::handle::{Handle, HandleError};
+
+/// What `--did` may name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// The account itself.
+    Did(String),
+    /// A name of it.
+    Handle(Handle),
+}
+
+/// Why a value names no account.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum AccountError {
+    /// Neither a DID nor a handle.
+    #[error(
+        "{0:?} is neither a DID nor a handle: write one like did:plc:z72i7hdynmk6r22z27h6tvur, did:web:example.com or alice.bsky.social"
+    )]
+    Neither(String),
+    /// A handle that nobody can have.
+    #[error(transparent)]
+    Handle(HandleError),
+}
+
+/// Reads a DID or a handle, which may have an `@` in front. `for_tests` is that of
+/// [`Handle::parse`].
+///
+/// # Errors
+/// [`AccountError`].
+pub fn parse_account(text: &str, for_tests: bool) -> Result<Account, AccountError> {
+    if is_did(text) {
+        return Ok(Account::Did(text.to_owned()));
+    }
+    match Handle::parse(text.strip_prefix('@').unwrap_or(text), for_tests) {
+        Ok(handle) => Ok(Account::Handle(handle)),
+        Err(HandleError::Syntax(_)) => Err(AccountError::Neither(text.to_owned())),
+        Err(reserved) => Err(AccountError::Handle(reserved)),
+    }
+}
+
+/// Endings of files, of which none is a top-level domain: whoever mistypes the name of a list
+/// is to hear of a file, and not of a handle.
+const FILE_ENDINGS: [&str; 5] = [".txt", ".csv", ".tsv", ".lst", ".list"];
+
+/// The value without its `@` where that stands in front of a handle and not of a file: a file
+/// of that name is meant if there is one.
+#[must_use]
+pub fn without_at(value: &str, for_tests: bool) -> &str {
+    let Some(name) = value.strip_prefix('@') else { return value };
+    let is_file = FILE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    if !is_file && Handle::parse(name, for_tests).is_ok() && !Path::new(name).exists() {
+        return name;
+    }
+    value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_account_is_a_did_or_a_handle() {
+        let of = |text| parse_account(text, false);
+        assert_eq!(of("did:plc:abc"), Ok(Account::Did("did:plc:abc".into())));
+        let alice = || Account::Handle(Handle::parse("alice.example.com", false).unwrap());
+        for text in ["alice.example.com", "@alice.example.com", "@ALICE.example.com"] {
+            assert_eq!(of(text), Ok(alice()), "{text}");
+        }
+        assert!(matches!(of("bob"), Err(AccountError::Neither(_))));
+        assert!(matches!(of("@@a.com"), Err(AccountError::Neither(_))));
+        assert!(matches!(of("a.local"), Err(AccountError::Handle(_))));
+    }
+
+    #[test]
+    fn an_at_sign_in_front_of_a_file_is_kept() {
+        let file = tempfile::Builder::new().prefix("list").suffix(".com").tempfile_in(".");
+        let file = file.unwrap();
+        let name = format!("@{}", file.path().file_name().unwrap().to_str().unwrap());
+        assert_eq!(without_at(&name, false), name);
+        file.close().unwrap();
+        assert_eq!(without_at(&name, false), &name[1..]);
+        assert_eq!(without_at("@nosuchfile.txt", false), "@nosuchfile.txt");
+        assert_eq!(without_at("@dids", false), "@dids");
+        assert_eq!(without_at("did:plc:a", false), "did:plc:a");
+    }
+}

@@ -1,0 +1,172 @@
+//! The counters in Prometheus' text format 0.0.4: names with units, help and type for each.
+//! Text out, no I/O.
+
+use std::fmt::Write as _;
+
+use super::health::{Health, Verdict};
+use super::process::Process;
+use crate::metrics::Metrics;
+
+/// The media type of [`page`].
+pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
+
+/// What is known of a run beside its counters.
+#[derive(Clone, Copy, Debug)]
+pub struct Run {
+    /// When it is healthy, and when it began.
+    pub health: Health,
+    /// Most events that the queue holds.
+    pub buffer_events: u64,
+    /// Most bytes that the queue holds.
+    pub buffer_bytes: u64,
+}
+
+/// The two types of metric that there are here.
+#[derive(Clone, Copy)]
+enum Type {
+    Counter,
+    Gauge,
+}
+
+/// A page in the making.
+#[derive(Default)]
+struct Page(String);
+
+impl Page {
+    /// One metric with its help and its samples: labels (in braces, or nothing) and values.
+    fn metric(&mut self, name: &str, kind: Type, help: &str, samples: &[(&str, f64)]) {
+        let kind = match kind {
+            Type::Counter => "counter",
+            Type::Gauge => "gauge",
+        };
+        // Writing to a String can't fail.
+        let _ = writeln!(self.0, "# HELP {name} {help}\n# TYPE {name} {kind}");
+        for (labels, value) in samples {
+            let _ = writeln!(self.0, "{name}{labels} {value}");
+        }
+    }
+
+    fn counter(&mut self, name: &str, help: &str, value: u64) {
+        self.metric(name, Type::Counter, help, &[("", value as f64)]);
+    }
+
+    fn gauge(&mut self, name: &str, help: &str, value: f64) {
+        self.metric(name, Type::Gauge, help, &[("", value)]);
+    }
+}
+
+/// The page at `now_us` (Unix microseconds).
+#[must_use]
+pub fn page(metrics: &Metrics, run: &Run, now_us: u64) -> String {
+    let mut page = Page::default();
+    let version = concat!("{version=\"", env!("CARGO_PKG_VERSION"), "\"}");
+    let help = "The version of skytail; the value is always 1.";
+    page.metric("skytail_build_info", Type::Gauge, help, &[(version, 1.0)]);
+    events(&mut page, metrics);
+    stream(&mut page, metrics, run, now_us);
+    queue(&mut page, metrics, run);
+    process(&mut page, run);
+    page.0
+}
+
+fn events(page: &mut Page, metrics: &Metrics) {
+    let outcomes = [
+        ("{outcome=\"written\"}", &metrics.written),
+        ("{outcome=\"filtered\"}", &metrics.filtered),
+        ("{outcome=\"duplicate\"}", &metrics.duplicate),
+        ("{outcome=\"early\"}", &metrics.early),
+        ("{outcome=\"dropped\"}", &metrics.dropped),
+        ("{outcome=\"malformed\"}", &metrics.malformed),
+        ("{outcome=\"unknown\"}", &metrics.unknown),
+    ]
+    .map(|(labels, counter)| (labels, counter.get() as f64));
+    let help = "Events dealt with, by what became of them: written to the output, filtered by the \
+                flags, duplicate of one that was written, early (before the instant asked for), \
+                dropped by --when-full, malformed, or of an unknown type.";
+    page.metric("skytail_events_total", Type::Counter, help, &outcomes);
+    let counters = [
+        ("skytail_received_events_total", "Events that servers sent.", &metrics.received),
+        (
+            "skytail_received_bytes_total",
+            "Bytes of the events that servers sent, decompressed.",
+            &metrics.received_bytes,
+        ),
+        ("skytail_network_bytes_total", "Bytes read from the network.", &metrics.wire_bytes),
+        (
+            "skytail_written_bytes_total",
+            "Bytes that the output accepted, before it compresses them.",
+            &metrics.written_bytes,
+        ),
+        (
+            "skytail_disordered_events_total",
+            "Events whose sequence number was not higher than the one before.",
+            &metrics.disordered,
+        ),
+        (
+            "skytail_gaps_total",
+            "Holes in the stream: places where events could not be had.",
+            &metrics.gaps,
+        ),
+        ("skytail_reconnects_total", "Connections beyond the first.", &metrics.reconnects),
+    ];
+    for (name, help, counter) in counters {
+        page.counter(name, help, counter.get());
+    }
+}
+
+fn stream(page: &mut Page, metrics: &Metrics, run: &Run, now_us: u64) {
+    let is_healthy = matches!(run.health.look(metrics, now_us), Verdict::Alive(_));
+    let healthy = f64::from(u8::from(is_healthy));
+    page.gauge("skytail_healthy", "1 while /healthz answers 200, 0 while it answers 503.", healthy);
+    let connected = metrics.connected.get() as f64;
+    page.gauge("skytail_connected", "1 while a connection to a server is up.", connected);
+    let help = "The version of Jetstream's protocol spoken last; 0 before the first connection.";
+    page.gauge("skytail_protocol_version", help, metrics.protocol.get() as f64);
+    let help = "The wait before the next connection; 0 while connected.";
+    page.gauge("skytail_backoff_seconds", help, metrics.backoff_ms.get() as f64 / 1e3);
+    let (event_us, at_us) = (metrics.last_event_us.get(), metrics.last_event_at_us.get());
+    let help = "The time of the newest event dealt with, as its server stamped it; 0 before the \
+                first.";
+    page.gauge("skytail_last_event_timestamp_seconds", help, event_us as f64 / 1e6);
+    let help = "When the newest event was dealt with, by this machine's clock; 0 before the first.";
+    page.gauge("skytail_last_event_written_timestamp_seconds", help, at_us as f64 / 1e6);
+    let help = "How far the newest event was behind this machine's clock when it was dealt with.";
+    page.gauge("skytail_lag_seconds", help, at_us.saturating_sub(event_us) as f64 / 1e6);
+}
+
+fn queue(page: &mut Page, metrics: &Metrics, run: &Run) {
+    let gauges = [
+        ("skytail_queue_events", "Events waiting for the output.", metrics.queue_events.get()),
+        ("skytail_queue_bytes", "Bytes waiting for the output.", metrics.queue_bytes.get()),
+        ("skytail_queue_limit_events", "Most events that may wait (--buffer).", run.buffer_events),
+        (
+            "skytail_queue_limit_bytes",
+            "Most bytes that may wait (--buffer-bytes).",
+            run.buffer_bytes,
+        ),
+    ];
+    for (name, help, value) in gauges {
+        page.gauge(name, help, value as f64);
+    }
+}
+
+fn process(page: &mut Page, run: &Run) {
+    let process = Process::look();
+    let start = run.health.started_us as f64 / 1e6;
+    page.gauge("process_start_time_seconds", "When the process began, in Unix seconds.", start);
+    if let Some(seconds) = process.cpu_seconds {
+        let help = "CPU time of the process, user and system.";
+        page.metric("process_cpu_seconds_total", Type::Counter, help, &[("", seconds)]);
+    }
+    let gauges = [
+        ("process_resident_memory_bytes", "Memory in RAM.", process.resident_bytes),
+        ("process_virtual_memory_bytes", "Address space.", process.virtual_bytes),
+        ("process_open_fds", "Open file descriptors.", process.open_fds),
+        ("process_max_fds", "Most file descriptors that may be open.", process.max_fds),
+    ];
+    for (name, help, value) in gauges {
+        if let Some(value) = value {
+            page.gauge(name, help, value as f64);
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Lines of any length out of a stream, in bounded memory and without copying most of them.
+
+use std::io::{self, BufRead, ErrorKind};
+
+/// Longest line that is looked at, in bytes: the largest that `--max-frame-size` lets in by
+/// default, and some room for what a server may add to it.
+pub const MAX_LINE_BYTES: usize = 17 << 20;
+
+/// One line, without its line break.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Line<'a> {
+    /// The line.
+    Whole(&'a [u8]),
+    /// Longer than [`MAX_LINE_BYTES`]; passed over.
+    TooLong,
+}
+
+/// Calls `each` for every line, the last one also where no line break follows it.
+///
+/// # Errors
+/// As `input`; the lines before were given out.
+pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Result<()> {
+    let mut begun = Begun::default();
+    loop {
+        let buffer = match input.fill_buf() {
+            Ok([]) => {
+                begun.end_of_input(&mut each);
+                return Ok(());
+            }
+            Ok(buffer) => buffer,
+            Err(error) if error.kind() == ErrorKind::Interrupted => continue,
+            Err(error) => return Err(error),
+        };
+        let mut from = 0;
+        for at in memchr::memchr_iter(b'\n', buffer) {
+            begun.end(buffer.get(from..at).unwrap_or_default(), &mut each);
+            from = at + 1;
+        }
+        begun.add(buffer.get(from..).unwrap_or_default());
+        let used = buffer.len();
+        input.consume(used);
+    }
+}
+
+/// The part of a line that earlier reads brought.
+#[derive(Default)]
+struct Begun {
+    bytes: Vec<u8>,
+    is_too_long: bool,
+}
+
+impl Begun {
+    fn add(&mut self, piece: &[u8]) {
+        if self.bytes.len() + piece.len() > MAX_LINE_BYTES {
+            self.is_too_long = true;
+            self.bytes = Vec::new();
+        }
+        if !self.is_too_long {
+            self.bytes.extend_from_slice(piece);
+        }
+    }
+
+    fn end(&mut self, piece: &[u8], each: &mut impl FnMut(Line<'_>)) {
+        if self.bytes.is_empty() && !self.is_too_long && piece.len() <= MAX_LINE_BYTES {
+            return each(Line::Whole(piece));
+        }
+        self.add(piece);
+        each(if self.is_too_long { Line::TooLong } else { Line::Whole(&self.bytes) });
+        self.bytes.clear();
+        self.is_too_long = false;
+    }
+
+    fn end_of_input(&mut self, each: &mut impl FnMut(Line<'_>)) {
+        if self.is_too_long || !self.bytes.is_empty() {
+            self.end(&[], each);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use std::io::BufReader;
+
+    fn lines(bytes: &[u8], capacity: usize) -> Vec<Option<Vec<u8>>> {
+        let mut lines = Vec::new();
+        let input = BufReader::with_capacity(capacity, bytes);
+        let each = |line: Line<'_>| {
+            lines.push(match line {
+                Line::Whole(line) => Some(line.to_vec()),
+                Line::TooLong => None,
+            });
+        };
+        each_line(input, each).unwrap();
+        lines
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_is_one_line_and_ends() {
+        let mut text = vec![b'x'; MAX_LINE_BYTES + 1];
+        text.extend_from_slice(b"\nshort\n");
+        text.extend(vec![b'y'; MAX_LINE_BYTES]);
+        let lines = lines(&text, 1 << 16);
+        let lengths: Vec<_> = lines.iter().map(|l| l.as_ref().map(Vec::len)).collect();
+        assert_eq!(lengths, [None, Some(5), Some(MAX_LINE_BYTES)]);
+    }
+
+    proptest! {
+        #[test]
+        fn are_those_of_split_whatever_the_reads(text in "[a\n]{0,40}", capacity in 1usize..10) {
+            let mut expected: Vec<_> =
+                text.as_bytes().split(|&b| b == b'\n').map(|l| Some(l.to_vec())).collect();
+            // What follows the last line break is a line only where there is something.
+            if expected.last() == Some(&Some(Vec::new())) {
+                expected.pop();
+            }
+            prop_assert_eq!(lines(text.as_bytes(), capacity), expected);
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! What a recording holds: counts, times, gaps, sizes and duplicates, in one pass over its
+//! lines and in bounded memory, whatever stands in them. Knows neither flags nor how the
+//! figures are shown.
+
+pub mod breaks;
+pub mod buckets;
+pub mod lines;
+mod names;
+pub mod plot;
+pub mod seen;
+pub mod sizes;
+pub mod tally;

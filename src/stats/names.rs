@@ -1,0 +1,57 @@
+//! Counts by names that strangers chose: as many as are sensible, and one count for the rest.
+
+use std::collections::HashMap;
+
+/// Counts of type `T` by name.
+#[derive(Clone, Debug)]
+pub struct Names<T> {
+    counts: HashMap<String, T>,
+    most: usize,
+    longest: usize,
+    /// The count of all names beyond the bounds.
+    pub others: T,
+}
+
+impl<T: Default> Names<T> {
+    /// Of at most `most` names of at most `longest` bytes.
+    #[must_use]
+    pub fn new(most: usize, longest: usize) -> Self {
+        Self { counts: HashMap::new(), most, longest, others: T::default() }
+    }
+
+    /// The count of a name.
+    pub fn of(&mut self, name: &str) -> &mut T {
+        let is_new = !self.counts.contains_key(name);
+        if is_new && (self.counts.len() >= self.most || name.len() > self.longest) {
+            return &mut self.others;
+        }
+        if is_new {
+            self.counts.insert(name.to_owned(), T::default());
+        }
+        // It was inserted above.
+        self.counts.get_mut(name).unwrap_or(&mut self.others)
+    }
+
+    /// All names, those with the greatest `weight` first, equal ones by name.
+    pub fn sorted(&self, weight: impl Fn(&T) -> u64) -> Vec<(&str, &T)> {
+        let mut all: Vec<(&str, &T)> =
+            self.counts.iter().map(|(name, count)| (name.as_str(), count)).collect();
+        all.sort_by(|(a, x), (b, y)| weight(y).cmp(&weight(x)).then(a.cmp(b)));
+        all
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn too_many_and_too_long_names_are_counted_together() {
+        let mut names = Names::<u64>::new(2, 3);
+        for name in ["b", "a", "a", "c", "long", "b", "a"] {
+            *names.of(name) += 1;
+        }
+        assert_eq!(names.sorted(|n| *n), [("a", &3), ("b", &2)]);
+        assert_eq!(names.others, 2);
+    }
+}

@@ -1,0 +1,96 @@
+//! Which identities came before, among the last few million.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasherDefault, Hasher};
+
+/// Identities of one generation. As many as a table of 2^22 places takes without growing, which
+/// is 38 MB.
+const GENERATION: usize = (1 << 22) / 8 * 7;
+
+/// The events before each one that it is compared with, at least.
+pub const WINDOW_EVENTS: usize = GENERATION;
+
+/// Two generations of identities: the present one and the one before. When the present one is
+/// full it becomes the one before, so that memory stays at two tables (76 MB), and each event
+/// is compared with [`WINDOW_EVENTS`] others at least.
+#[derive(Debug)]
+pub struct Seen {
+    present: Identities,
+    before: Identities,
+    generation: usize,
+    has_forgotten: bool,
+}
+
+type Identities = HashSet<u64, BuildHasherDefault<AsItIs>>;
+
+impl Default for Seen {
+    /// Nothing was seen.
+    fn default() -> Self {
+        Self::with_generation(GENERATION)
+    }
+}
+
+impl Seen {
+    fn with_generation(generation: usize) -> Self {
+        let (present, before) = Default::default();
+        Self { present, before, generation, has_forgotten: false }
+    }
+
+    /// Whether this identity came before; from now on it has.
+    pub fn again(&mut self, identity: u64) -> bool {
+        if self.before.contains(&identity) || !self.present.insert(identity) {
+            return true;
+        }
+        if self.present.len() >= self.generation {
+            self.has_forgotten |= !self.before.is_empty();
+            std::mem::swap(&mut self.present, &mut self.before);
+            self.present.clear();
+        }
+        false
+    }
+
+    /// Whether every event was compared with all before it.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.has_forgotten
+    }
+}
+
+/// Identities are hashes already.
+#[derive(Clone, Copy, Debug, Default)]
+struct AsItIs(u64);
+
+impl Hasher for AsItIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, n: u64) {
+        self.0 = n;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn repetitions_within_the_window_are_found_and_memory_is_bounded() {
+        let mut seen = Seen::with_generation(100);
+        assert!(!seen.again(0) && seen.again(0) && seen.is_exact());
+        for n in 1..1000 {
+            assert!(!seen.again(n), "{n}");
+            let back = n.min(99);
+            assert!(seen.again(n - back), "{n} less {back}");
+        }
+        assert!(!seen.is_exact());
+        assert!(!seen.again(0));
+        assert!(seen.present.len() + seen.before.len() <= 200);
+    }
+}

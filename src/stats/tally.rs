@@ -1,0 +1,283 @@
+//! One pass over a recording: every line is counted, as an event or as none.
+
+use memchr::memmem::Finder;
+use serde::Deserialize;
+
+use super::breaks::Breaks;
+use super::buckets::Buckets;
+use super::lines::{Line, MAX_LINE_BYTES};
+use super::names::Names;
+use super::seen::Seen;
+use super::sizes::Sizes;
+use crate::event::header::{Header, Kind, Operation};
+use crate::event::identity::Identities;
+use crate::event::shape::Shape;
+use crate::position::TimeUs;
+
+/// Most collections counted each by itself: more than there are NSIDs on the network.
+const MOST_COLLECTIONS: usize = 20_000;
+/// Most languages counted each by itself.
+const MOST_LANGUAGES: usize = 2_000;
+/// Most kinds counted each by itself.
+const MOST_KINDS: usize = 50;
+/// Longest NSID in bytes (the NSID grammar of the AT Protocol).
+const LONGEST_NSID_BYTES: usize = 317;
+/// Longest language tag that is believed, in bytes (RFC 5646 §4.4.1 asks for 35).
+const LONGEST_LANGUAGE_BYTES: usize = 35;
+/// Longest kind that is believed, in bytes.
+const LONGEST_KIND_BYTES: usize = 32;
+
+/// What was counted.
+#[derive(Debug)]
+pub struct Tally {
+    /// Lines with anything in them.
+    pub lines: u64,
+    /// Lines that are no event.
+    pub malformed: u64,
+    /// The first of them: its number, counted from 1 with blank ones, and what is wrong.
+    pub first_malformed: Option<(u64, String)>,
+    /// The events' lines, without line breaks.
+    pub sizes: Sizes,
+    /// Events by kind.
+    pub kinds: Names<u64>,
+    /// Commits by operation.
+    pub operations: Operations,
+    /// Commits by collection.
+    pub collections: Names<Collection>,
+    /// Records by language (`langs`); one with several counts for each.
+    pub languages: Names<u64>,
+    /// Events that came before.
+    pub duplicates: u64,
+    /// The earliest and the latest time.
+    pub times: Option<(TimeUs, TimeUs)>,
+    /// The lowest and the highest `cursor`.
+    pub cursors: Option<(u64, u64)>,
+    /// Gaps.
+    pub breaks: Breaks,
+    /// Events by minute, where somebody wants a picture.
+    pub buckets: Option<Buckets>,
+    seen: Seen,
+    identities: Identities,
+    shape: Shape,
+    langs: Finder<'static>,
+    line_number: u64,
+}
+
+/// Counts by operation.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Operations {
+    /// New records.
+    pub create: u64,
+    /// Changed records.
+    pub update: u64,
+    /// Removed records.
+    pub delete: u64,
+    /// Words of later servers.
+    pub other: u64,
+}
+
+impl Operations {
+    fn add(&mut self, operation: Operation) {
+        *match operation {
+            Operation::Create => &mut self.create,
+            Operation::Update => &mut self.update,
+            Operation::Delete => &mut self.delete,
+            Operation::Other => &mut self.other,
+        } += 1;
+    }
+
+    /// All of them.
+    #[must_use]
+    pub fn sum(&self) -> u64 {
+        self.create + self.update + self.delete + self.other
+    }
+}
+
+/// What is counted of one collection.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Collection {
+    /// Its commits.
+    pub operations: Operations,
+    /// The bytes of their lines.
+    pub bytes: u64,
+}
+
+impl Tally {
+    /// Nothing was counted yet. Gaps are those over `gap_over_us`; `seed` is any number that
+    /// the recording's author can't know.
+    #[must_use]
+    pub fn new(gap_over_us: u64, buckets: Option<Buckets>, seed: u64) -> Self {
+        Self {
+            lines: 0,
+            malformed: 0,
+            first_malformed: None,
+            sizes: Sizes::default(),
+            kinds: Names::new(MOST_KINDS, LONGEST_KIND_BYTES),
+            operations: Operations::default(),
+            collections: Names::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
+            languages: Names::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
+            duplicates: 0,
+            times: None,
+            cursors: None,
+            breaks: Breaks::new(gap_over_us),
+            buckets,
+            seen: Seen::default(),
+            identities: Identities::new(seed),
+            shape: Shape::V1,
+            langs: Finder::new(b"\"langs\""),
+            line_number: 0,
+        }
+    }
+
+    /// Whether each event was compared with all before it, and not only with the last
+    /// [`super::seen::WINDOW_EVENTS`].
+    #[must_use]
+    pub fn duplicates_are_exact(&self) -> bool {
+        self.seen.is_exact()
+    }
+
+    /// Counts one line. Blank ones only have a number.
+    pub fn add(&mut self, line: Line<'_>) {
+        self.line_number += 1;
+        let line = match line {
+            Line::Whole(line) => line.strip_suffix(b"\r").unwrap_or(line),
+            Line::TooLong => {
+                self.lines += 1;
+                return self.no_event(|| format!("longer than {} MiB", MAX_LINE_BYTES >> 20));
+            }
+        };
+        if line.is_empty() {
+            return;
+        }
+        self.lines += 1;
+        if simdutf8::basic::from_utf8(line).is_err() {
+            return self.no_event(|| "not UTF-8".to_owned());
+        }
+        let other = match self.shape {
+            Shape::V1 => Shape::Native,
+            Shape::Native => Shape::V1,
+        };
+        match self.shape.parse(line) {
+            Ok(header) => self.event(line, &header),
+            // The shape of the last event is the one to try first; its error is the one to tell.
+            Err(error) => match other.parse(line) {
+                Ok(header) => {
+                    self.shape = other;
+                    self.event(line, &header);
+                }
+                Err(_) => self.no_event(|| error.to_string()),
+            },
+        }
+    }
+
+    fn no_event(&mut self, reason: impl FnOnce() -> String) {
+        self.malformed += 1;
+        if self.first_malformed.is_none() {
+            self.first_malformed = Some((self.line_number, reason()));
+        }
+    }
+
+    fn event(&mut self, line: &[u8], header: &Header<'_>) {
+        let bytes = line.len() as u64;
+        self.sizes.add(bytes);
+        let identity = self.identities.of(header);
+        self.duplicates += u64::from(self.seen.again(identity));
+        let time = TimeUs(header.time_us);
+        self.breaks.add(time);
+        self.times = Some(self.times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
+        if let Some(seq) = header.cursor {
+            self.cursors = Some(self.cursors.map_or((seq, seq), |(a, b)| (a.min(seq), b.max(seq))));
+        }
+        let kind = if header.kind_text.is_empty() { "none" } else { &*header.kind_text };
+        *self.kinds.of(kind) += 1;
+        let series = match &header.commit {
+            Some(commit) => {
+                self.operations.add(commit.operation);
+                let collection = self.collections.of(&commit.collection);
+                collection.operations.add(commit.operation);
+                collection.bytes += bytes;
+                if header.kind == Kind::Commit && self.langs.find(line).is_some() {
+                    self.languages_of(line);
+                }
+                &*commit.collection
+            }
+            None => kind,
+        };
+        if let Some(buckets) = &mut self.buckets {
+            buckets.add(time, series);
+        }
+    }
+
+    fn languages_of(&mut self, line: &[u8]) {
+        let Ok(event) = serde_json::from_slice::<Spoken>(line) else { return };
+        let record = event.record.or_else(|| event.commit.and_then(|commit| commit.record));
+        let mut langs = record.and_then(|record| record.langs).unwrap_or_default();
+        langs.sort_unstable();
+        langs.dedup();
+        for language in langs {
+            *self.languages.of(&language) += 1;
+        }
+    }
+}
+
+/// The way to `langs` in either shape.
+#[derive(Deserialize)]
+struct Spoken {
+    commit: Option<SpokenCommit>,
+    record: Option<SpokenRecord>,
+}
+
+#[derive(Deserialize)]
+struct SpokenCommit {
+    record: Option<SpokenRecord>,
+}
+
+#[derive(Deserialize)]
+struct SpokenRecord {
+    langs: Option<Vec<String>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tally(lines: &[&str]) -> Tally {
+        let mut tally = Tally::new(1_000_000, None, 1);
+        lines.iter().for_each(|line| tally.add(Line::Whole(line.as_bytes())));
+        tally
+    }
+
+    fn post(rkey: u32, rest: &str) -> String {
+        format!(
+            r#"{{"did":"did:plc:a","time_us":{rkey},"kind":"commit","commit":{{"rev":"r","operation":"create","collection":"app.bsky.feed.post","rkey":"{rkey}","record":{{"text":"\"langs\""{rest}}}}}}}"#
+        )
+    }
+
+    #[test]
+    fn languages_are_those_of_the_record_each_once() {
+        let lines = [
+            post(1, r#","langs":["en","pt-BR","en"]"#),
+            post(2, r#","langs":["en"]"#),
+            post(3, r#","langs":"en""#),
+            post(4, r#","embed":{"langs":["xx"]}"#),
+            post(5, ""),
+        ];
+        let tally = tally(&lines.each_ref().map(String::as_str));
+        assert_eq!(tally.languages.sorted(|n| *n), [("en", &2), ("pt-BR", &1)]);
+        assert_eq!((tally.lines, tally.malformed), (5, 0));
+    }
+
+    #[test]
+    fn both_shapes_are_read_and_what_is_neither_is_counted() {
+        let native = r#"{"$type":"network.bsky.jetstream.subscribeEvents#commit","did":"did:plc:b","time":"2026-07-04T14:38:08.085434Z","seq":7,"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"k","record":{"langs":["de"]},"cid":"bafyreib"}"#;
+        let first = post(1, "");
+        let tally = tally(&[&first, "", "nonsense", native, "{}", &first]);
+        assert_eq!((tally.lines, tally.malformed, tally.sizes.count), (5, 2, 3));
+        let (line, reason) = tally.first_malformed.unwrap();
+        assert_eq!(line, 3);
+        assert!(reason.contains("at byte 0"), "{reason}");
+        assert_eq!(tally.duplicates, 1);
+        assert_eq!(tally.languages.sorted(|n| *n), [("de", &1)]);
+        assert_eq!(tally.cursors, Some((7, 7)));
+    }
+}

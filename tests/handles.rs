@@ -1,0 +1,282 @@
+//! `--did HANDLE`: resolved by DNS and by HTTPS before anything else is dialled, or refused in
+//! words. DNS and HTTPS servers here send only what is written down in these tests.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::collections::HashMap;
+use std::io::Write as _;
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::path::PathBuf;
+use std::process::Command;
+use std::sync::Arc;
+use std::thread;
+
+use support::tail::{Ended, TailProcess, tail_command};
+use support::{PATIENCE, Scratch, ServeProcess, events};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+
+/// What a DNS server has for a name.
+#[derive(Clone)]
+enum Has {
+    /// These TXT records, each of these strings.
+    Texts(Vec<Vec<String>>),
+    /// Nothing of that name.
+    Nothing,
+    /// An answer that says that it failed.
+    Failure,
+}
+
+fn texts(records: &[&str]) -> Has {
+    Has::Texts(records.iter().map(|record| vec![(*record).to_owned()]).collect())
+}
+
+/// A DNS server that answers questions for TXT records; of other names it has nothing.
+fn dns(names: &[(&str, Has)]) -> SocketAddr {
+    let names: HashMap<String, Has> =
+        names.iter().map(|(name, has)| ((*name).to_owned(), has.clone())).collect();
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let address = socket.local_addr().unwrap();
+    thread::spawn(move || {
+        let mut question = [0; 1500];
+        while let Ok((length, peer)) = socket.recv_from(&mut question) {
+            let answer = answer(&question[..length], &names);
+            let _ = socket.send_to(&answer, peer);
+        }
+    });
+    address
+}
+
+/// RFC 1035 §4: the question again, and what there is for it.
+fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
+    let mut labels = Vec::new();
+    let mut at = 12;
+    while question[at] != 0 {
+        let length = usize::from(question[at]);
+        labels.push(String::from_utf8(question[at + 1..at + 1 + length].to_vec()).unwrap());
+        at += 1 + length;
+    }
+    let section = &question[12..at + 5];
+    assert_eq!(section[section.len() - 4..], [0, 16, 0, 1], "TXT and IN were asked for");
+    let name = labels.join(".").to_lowercase();
+    let has = names.get(&name).cloned().unwrap_or(Has::Nothing);
+    let (code, records) = match has {
+        Has::Texts(records) => (0, records),
+        Has::Nothing => (3, Vec::new()),
+        Has::Failure => (2, Vec::new()),
+    };
+    let mut answer = question[..2].to_vec();
+    answer.extend_from_slice(&[0x81, 0x80 | code, 0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
+    answer.extend_from_slice(section);
+    for strings in records {
+        let data: Vec<u8> = strings
+            .iter()
+            .flat_map(|text| [&[text.len() as u8][..], text.as_bytes()].concat())
+            .collect();
+        answer.extend_from_slice(&[0xc0, 12, 0, 16, 0, 1, 0, 0, 0, 60, 0, data.len() as u8]);
+        answer.extend_from_slice(&data);
+    }
+    answer
+}
+
+fn tls_file(name: &str) -> PathBuf {
+    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
+}
+
+/// A proxy that is also the server behind it, with the certificate of `other.example`: it
+/// answers CONNECT, then TLS, then one request after the other with these heads and bodies.
+fn web(answers: Vec<String>) -> SocketAddr {
+    let chain = CertificateDer::pem_file_iter(tls_file("other.pem")).unwrap();
+    let chain = chain.map(Result::unwrap).collect();
+    let key = PrivateKeyDer::from_pem_file(tls_file("leaf.key.pem")).unwrap();
+    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .unwrap();
+    let config = Arc::new(config);
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    thread::spawn(move || {
+        for answer in answers {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let connect = head(&mut stream);
+            assert!(connect.starts_with("CONNECT other.example:443 "), "{connect}");
+            stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n").unwrap();
+            let tls = ServerConnection::new(Arc::clone(&config)).unwrap();
+            let mut stream = StreamOwned::new(tls, stream);
+            let request = head(&mut stream);
+            assert!(request.contains("Host: other.example\r\n"), "{request}");
+            // Whoever has heard enough may be gone.
+            let _ = stream.write_all(answer.as_bytes());
+            let _ = stream.flush();
+        }
+    });
+    address
+}
+
+fn head(stream: &mut impl std::io::Read) -> String {
+    let mut head = Vec::new();
+    let mut byte = [0];
+    while !head.ends_with(b"\r\n\r\n") {
+        stream.read_exact(&mut byte).unwrap();
+        head.push(byte[0]);
+    }
+    String::from_utf8(head).unwrap()
+}
+
+fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+fn moved(to: &str) -> String {
+    format!("HTTP/1.1 302 Found\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
+}
+
+/// A server of 100 events, of which `did:plc:even` has 50.
+struct World {
+    home: Scratch,
+    server: ServeProcess,
+}
+
+impl World {
+    fn new() -> Self {
+        let home = Scratch::new();
+        let server = ServeProcess::start(&home.recording(&events(100, true)), &[]);
+        Self { home, server }
+    }
+
+    /// A tail of all events of an account, by this DNS server and perhaps this proxy.
+    fn tail(&self, account: &str, dns: SocketAddr, proxy: Option<SocketAddr>) -> Ended {
+        let (host, dns) = (self.server.address.to_string(), dns.to_string());
+        let flags = ["--host", &host, "-d", account, "--dns-server", &dns];
+        let more = ["--cursor", "oldest", "--exit-when-live", "-v", "--connect-timeout", "4s"];
+        let mut command = tail_command(&self.home.path("."), &[&flags[..], &more[..]].concat());
+        self.proxied(&mut command, proxy);
+        TailProcess::of(command).wait()
+    }
+
+    /// HTTPS goes through the proxy, or to a port where nothing listens: never to the network.
+    fn proxied(&self, command: &mut Command, proxy: Option<SocketAddr>) {
+        let proxy = proxy.map_or("127.0.0.1:1".to_owned(), |address| address.to_string());
+        command.env("HTTPS_PROXY", format!("http://{proxy}"));
+        command.env("SSL_CERT_FILE", tls_file("ca.pem"));
+    }
+}
+
+#[track_caller]
+fn has_even(ended: &Ended) {
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert_eq!(ended.rest.len(), 50, "{}", ended.stderr);
+    assert!(ended.rest.iter().all(|line| line.contains("did:plc:even")));
+}
+
+#[track_caller]
+fn fails(ended: &Ended, code: i32, words: &[&str]) {
+    assert_eq!(ended.code(), code, "{}", ended.stderr);
+    assert!(ended.rest.is_empty());
+    for words in words {
+        assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
+    }
+    assert!(!ended.stderr.chars().any(|c| c.is_control() && c != '\n'), "{:?}", ended.stderr);
+}
+
+#[test]
+fn a_handle_is_resolved_by_dns_and_the_consumer_is_that_of_the_did() {
+    let world = World::new();
+    // One record in two strings, among others.
+    let split =
+        Has::Texts(vec![vec!["v=spf1 -all".into()], vec!["did=did:plc".into(), ":even".into()]]);
+    let dns = dns(&[("_atproto.even.test", split)]);
+    for account in ["even.test", "@Even.TEST", "did:plc:even"] {
+        let ended = world.tail(account, dns, None);
+        has_even(&ended);
+        assert!(ended.stderr.contains("as \"did:plc:even@localhost\""), "{}", ended.stderr);
+        let is_handle = !account.starts_with("did:");
+        assert_eq!(ended.stderr.contains("even.test is did:plc:even (DNS)"), is_handle);
+    }
+}
+
+#[test]
+fn handles_stand_in_lists_among_dids() {
+    let world = World::new();
+    let dns = dns(&[("_atproto.even.test", texts(&["did=did:plc:even"]))]);
+    let list = world.home.path("accounts.txt");
+    std::fs::write(&list, "# who\n@even.test\neven.test\ndid:plc:even\n").unwrap();
+    has_even(&world.tail(&format!("@{}", list.display()), dns, None));
+}
+
+#[test]
+fn where_dns_has_nothing_https_is_asked() {
+    let world = World::new();
+    let nothing = dns(&[("_atproto.other.example", texts(&["unrelated"]))]);
+    let ended = world.tail("other.example", nothing, Some(web(vec![ok("did:plc:even\n")])));
+    has_even(&ended);
+    assert!(ended.stderr.contains("other.example is did:plc:even (HTTPS)"), "{}", ended.stderr);
+    let failing = dns(&[("_atproto.other.example", Has::Failure)]);
+    has_even(&world.tail("other.example", failing, Some(web(vec![ok("did:plc:even")]))));
+    let redirects =
+        vec![moved("/else"), moved("https://other.example/did?x=1"), ok("did:plc:even")];
+    has_even(&world.tail("other.example", nothing, Some(web(redirects))));
+}
+
+#[test]
+fn records_that_conflict_are_an_error_and_https_is_not_asked() {
+    let world = World::new();
+    let conflict = texts(&["did=did:plc:even", "did=did:plc:odd"]);
+    let dns = dns(&[("_atproto.other.example", conflict)]);
+    let ended = world.tail("other.example", dns, Some(web(vec![ok("did:plc:even")])));
+    let words = ["more than one DID", "did:plc:even", "did:plc:odd", "give the DID"];
+    fails(&ended, 1, &words);
+}
+
+#[test]
+fn an_answer_that_is_no_did_is_an_error_that_shows_it() {
+    let world = World::new();
+    let nothing = dns(&[]);
+    for (answers, words) in [
+        (vec![ok("<html>\u{1b}[2J hello")], "which is no DID"),
+        (vec![ok(&"x".repeat(100_000))], "which is no DID"),
+        (vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into()], "HTTPS answered 404"),
+        (vec![moved("http://other.example/")], "only 3 redirects to https://"),
+        (vec![moved("/a"), moved("/b"), moved("/c"), moved("/d")], "only 3 redirects"),
+        (vec![moved("https://user:secret@other.example/")], "only 3 redirects"),
+        (vec!["nonsense\r\n\r\n".into()], "HTTPS gave no answer"),
+    ] {
+        let ended = world.tail("other.example", nothing, Some(web(answers)));
+        fails(&ended, 1, &[words, "no did= in a TXT record of _atproto.other.example"]);
+    }
+    let no_did = dns(&[("_atproto.other.example", texts(&["did=did:PLC:even"]))]);
+    let ended = world.tail("other.example", no_did, None);
+    fails(&ended, 1, &["names \"did:PLC:even\", which is no DID"]);
+}
+
+#[test]
+fn where_nobody_answers_the_exit_code_is_that_of_giving_up() {
+    let world = World::new();
+    let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let ended = world.tail("even.test", silent.local_addr().unwrap(), None);
+    fails(&ended, 3, &["--did: even.test can't be resolved", "DNS gave no answer", "HTTPS failed"]);
+}
+
+#[test]
+fn nothing_else_is_dialled_before_the_handle_is_known() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let host = listener.local_addr().unwrap().to_string();
+    let home = Scratch::new();
+    let dns = dns(&[]).to_string();
+    let flags = ["--host", &host, "-d", "even.test", "--dns-server", &dns];
+    let mut command = tail_command(&home.path("."), &flags);
+    command.env("HTTPS_PROXY", "http://127.0.0.1:1");
+    let ended = TailProcess::of(command).wait();
+    assert_eq!(ended.code(), 1, "{}", ended.stderr);
+    let refused = listener.accept().map(|(stream, _): (TcpStream, _)| stream);
+    assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}

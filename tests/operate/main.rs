@@ -1,0 +1,146 @@
+//! What machines see that look after a `skytail tail`: metrics and health over HTTP, messages
+//! to a service manager, the status line on SIGUSR1; and that the README's operations part is
+//! about this program.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+mod hostile;
+mod manager;
+mod readme;
+mod scrape;
+mod status;
+
+use std::io::{BufRead, BufReader, Read as _, Write as _};
+use std::net::{SocketAddr, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::time::{Duration, Instant};
+
+use support::tail::tail_command;
+use support::{PATIENCE, Scratch, ServeProcess, events};
+
+/// A tail whose stdout nobody needs, and whose stderr is read line by line.
+struct Watched {
+    child: Child,
+    stderr: Receiver<String>,
+    _home: Scratch,
+}
+
+impl Watched {
+    /// Starts a tail of this host; `change` adds what the test is about.
+    fn start(host: &str, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
+        let home = Scratch::new();
+        let mut command = tail_command(&home.path("."), &["--host", host]);
+        command.args(flags).stdout(Stdio::null());
+        change(&mut command);
+        let mut child = command.spawn().expect("start skytail");
+        let pipe = BufReader::new(child.stderr.take().expect("piped"));
+        let (sender, stderr) = channel();
+        std::thread::spawn(move || {
+            for line in pipe.lines().map_while(Result::ok) {
+                let _ = sender.send(line);
+            }
+        });
+        Self { child, stderr, _home: home }
+    }
+
+    /// The next line on stderr with these words.
+    #[track_caller]
+    fn says(&self, words: &str) -> String {
+        let deadline = Instant::now() + PATIENCE;
+        let mut others = Vec::new();
+        loop {
+            let left = deadline.saturating_duration_since(Instant::now());
+            match self.stderr.recv_timeout(left) {
+                Ok(line) if line.contains(words) => return line,
+                Ok(line) => others.push(line),
+                Err(_) => panic!("nobody said {words:?}, but {others:#?}"),
+            }
+        }
+    }
+
+    /// Where it tells its metrics.
+    fn metrics_address(&self) -> SocketAddr {
+        let line = self.says("telling metrics at http://");
+        let (_, rest) = line.split_once("http://").unwrap();
+        rest.split_once("/metrics").unwrap().0.parse().unwrap()
+    }
+
+    fn signal(&self, name: &str) {
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
+    }
+
+    /// Ends it with SIGTERM; it must end well.
+    fn stop(self) {
+        self.signal("TERM");
+        self.ends();
+    }
+
+    /// Waits for its end after a SIGTERM.
+    fn ends(mut self) {
+        assert_eq!(self.child.wait().unwrap().code(), Some(0));
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A server that holds these many events and then stays silent.
+fn serve(count: u64) -> (Scratch, ServeProcess) {
+    let scratch = Scratch::new();
+    let server = ServeProcess::start(&scratch.recording(&events(count, true)), &[]);
+    (scratch, server)
+}
+
+/// A tail of all events of a server, with metrics on a free port.
+fn watched(server: &ServeProcess, flags: &[&str]) -> Watched {
+    let flags = [&["--metrics-listen", "0", "--cursor", "oldest", "-v"], flags].concat();
+    Watched::start(&server.address.to_string(), &flags, |_| {})
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+struct Answer {
+    status: u16,
+    head: String,
+    body: String,
+}
+
+/// Sends a request and reads what comes until the connection closes.
+fn ask(address: SocketAddr, request: &str) -> Option<Answer> {
+    let mut stream = TcpStream::connect(address).expect("connect");
+    stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
+    stream.write_all(request.as_bytes()).ok()?;
+    let mut text = String::new();
+    stream.read_to_string(&mut text).ok()?;
+    let (head, body) = text.split_once("\r\n\r\n")?;
+    let status = head.split(' ').nth(1)?.parse().ok()?;
+    Some(Answer { status, head: head.to_lowercase(), body: body.to_owned() })
+}
+
+fn get(address: SocketAddr, path: &str) -> Answer {
+    let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
+    ask(address, &request).expect("an answer")
+}
+
+/// Asks again and again until the answer is as wanted.
+#[track_caller]
+fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let answer = get(address, path);
+        if wanted(&answer) {
+            return answer;
+        }
+        assert!(Instant::now() < deadline, "{answer:#?}");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+}

@@ -1,0 +1,89 @@
+//! sd_notify: what a service manager hears.
+
+use std::os::unix::net::UnixDatagram;
+
+use crate::support::{PATIENCE, Scratch};
+use crate::{Watched, serve};
+
+/// A service manager of our own.
+struct Manager {
+    socket: UnixDatagram,
+    scratch: Scratch,
+}
+
+impl Manager {
+    fn new() -> Self {
+        let scratch = Scratch::new();
+        let socket = UnixDatagram::bind(scratch.path("notify")).unwrap();
+        socket.set_read_timeout(Some(PATIENCE)).unwrap();
+        Self { socket, scratch }
+    }
+
+    /// A tail that is told of this manager.
+    fn starts(&self, host: &str, flags: &[&str], watchdog_us: &str) -> Watched {
+        Watched::start(host, flags, |command| {
+            command.env("NOTIFY_SOCKET", self.scratch.path("notify"));
+            command.env("WATCHDOG_USEC", watchdog_us).env_remove("WATCHDOG_PID");
+        })
+    }
+
+    fn hears(&self) -> String {
+        let mut message = [0; 4096];
+        let length = self.socket.recv(&mut message).expect("a message");
+        String::from_utf8(message[..length].to_vec()).unwrap()
+    }
+
+    /// The first message with this line; `never` must not come before it.
+    #[track_caller]
+    fn hears_line(&self, line: &str, never: &str) -> String {
+        loop {
+            let message = self.hears();
+            assert!(!message.contains(never), "{message}");
+            if message.lines().any(|l| l.starts_with(line)) {
+                return message;
+            }
+        }
+    }
+}
+
+#[test]
+fn it_is_ready_after_the_first_connection_and_alive_until_it_stops() {
+    let (_scratch, server) = serve(100);
+    let manager = Manager::new();
+    let host = server.address.to_string();
+    let tail = manager.starts(&host, &["--cursor", "oldest"], "400000");
+    let ready = manager.hears_line("READY=1", "STOPPING");
+    assert!(ready.contains("\nSTATUS="), "{ready}");
+    for _ in 0..3 {
+        manager.hears_line("WATCHDOG=1", "STOPPING");
+    }
+    tail.signal("TERM");
+    manager.hears_line("STOPPING=1", "READY");
+    tail.ends();
+}
+
+#[test]
+fn it_is_not_ready_and_not_alive_without_a_connection() {
+    let manager = Manager::new();
+    // Nothing listens on port 1.
+    let flags = ["--max-retries", "unlimited"];
+    let tail = manager.starts("127.0.0.1:1", &flags, "400000");
+    let status = manager.hears_line("STATUS=", "READY");
+    assert!(status.contains("STATUS=stale: not connected"), "{status}");
+    tail.signal("TERM");
+    manager.hears_line("STOPPING=1", "READY");
+    tail.ends();
+}
+
+#[test]
+fn a_stale_stream_does_not_feed_the_watchdog() {
+    let (_scratch, server) = serve(10);
+    let manager = Manager::new();
+    let host = server.address.to_string();
+    let tail = manager.starts(&host, &["--cursor", "oldest"], "400000");
+    manager.hears_line("WATCHDOG=1", "STOPPING");
+    drop(server);
+    let stale = manager.hears_line("STATUS=stale", "STOPPING");
+    assert!(!stale.contains("WATCHDOG"), "{stale}");
+    drop(tail);
+}

@@ -1,0 +1,185 @@
+//! `skytail stats`: what it counts, of any recording, and what it says of damaged ones.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "support/mod.rs"]
+mod support;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+use support::{FIRST_US, Scratch, at_home, events};
+
+fn stats(scratch: &Scratch, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, &scratch.path("."));
+    command.arg("stats").args(args);
+    command
+}
+
+fn text(path: &Path) -> &str {
+    path.to_str().unwrap()
+}
+
+/// stdout of a run that must end with `code`, and stderr.
+fn run(command: &mut Command, code: i32) -> (String, String) {
+    let output: Output = command.output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+fn json(scratch: &Scratch, recording: &Path, args: &[&str]) -> Value {
+    let (out, err) = run(&mut stats(scratch, &[&[text(recording), "--json"], args].concat()), 0);
+    assert_eq!(err, "");
+    serde_json::from_str(&out).unwrap()
+}
+
+#[test]
+fn everything_is_counted() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(100, true));
+    let report = json(&scratch, &recording, &[]);
+    assert_eq!(report["events"], 100);
+    assert_eq!(report["lines"], 100);
+    let size = std::fs::metadata(&recording).unwrap().len();
+    assert_eq!(report["bytes"], size - 100);
+    assert_eq!(report["time"]["min_us"], FIRST_US);
+    assert_eq!(report["time"]["max_us"], FIRST_US + 99_000);
+    assert_eq!((&report["cursor"]["min"], &report["cursor"]["max"]), (&100.into(), &199.into()));
+    assert_eq!(report["duplicates"]["count"], 0);
+    assert_eq!(report["malformed"]["count"], 0);
+    assert_eq!(report["gaps"]["count"], 0);
+    assert_eq!(report["kinds"][0]["kind"], "commit");
+    assert_eq!(report["kinds"][0]["events"], 90);
+    assert_eq!(report["operations"]["create"], 90);
+    assert_eq!(report["collections"][0]["collection"], "app.bsky.feed.post");
+    assert_eq!(report["collections"][0]["events"], 50);
+    assert_eq!(report["collections"][1]["events"], 40);
+}
+
+#[test]
+fn a_zstd_recording_and_stdin_are_the_same() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(100, false));
+    let bytes = std::fs::read(&recording).unwrap();
+    // Two frames, as a file sink writes them; the name does not matter.
+    let (front, back) = bytes.split_at(1234);
+    let frames = [zstd::encode_all(front, 3).unwrap(), zstd::encode_all(back, 3).unwrap()].concat();
+    let packed = scratch.path("packed");
+    std::fs::write(&packed, frames).unwrap();
+    let mut plain = json(&scratch, &recording, &[]);
+    let mut of_packed = json(&scratch, &packed, &[]);
+    let mut command = stats(&scratch, &["-", "--json"]);
+    let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    child.stdin.take().unwrap().write_all(&bytes).unwrap();
+    let mut piped: Value =
+        serde_json::from_slice(&child.wait_with_output().unwrap().stdout).unwrap();
+    for report in [&mut plain, &mut of_packed, &mut piped] {
+        report["recording"] = Value::Null;
+    }
+    assert_eq!(plain, of_packed);
+    assert_eq!(plain, piped);
+}
+
+#[test]
+fn gaps_duplicates_and_damage_are_found() {
+    let scratch = Scratch::new();
+    let mut lines = events(20, true);
+    lines.drain(5..8);
+    lines.insert(3, lines[0].clone());
+    lines.insert(7, "no event".to_owned());
+    lines.insert(9, lines[1][..80].to_owned());
+    let recording = scratch.recording(&lines);
+    let report = json(&scratch, &recording, &["--gap-over", "2ms"]);
+    assert_eq!(report["duplicates"]["count"], 1);
+    assert_eq!(report["duplicates"]["exact"], true);
+    assert_eq!(report["malformed"]["count"], 2);
+    assert_eq!(report["malformed"]["first_line"], 8);
+    assert_eq!(report["gaps"]["count"], 1);
+    assert_eq!(report["gaps"]["longest"][0]["from_us"], FIRST_US + 4_000);
+    assert_eq!(report["gaps"]["longest"][0]["to_us"], FIRST_US + 8_000);
+}
+
+#[test]
+fn the_page_fits_80_columns_whatever_stands_in_the_recording() {
+    let scratch = Scratch::new();
+    let mut lines = events(40, true);
+    for (i, name) in
+        ["com.example.".repeat(20) + "thing", "a\u{1b}[2J.b.c".into()].iter().enumerate()
+    {
+        lines.push(format!(
+            r#"{{"did":"did:plc:x","time_us":{},"kind":"commit","commit":{{"rev":"r","operation":"update","collection":{},"rkey":"{i}","record":{{"langs":["en",{}]}}}}}}"#,
+            FIRST_US + 90_000_000,
+            Value::from(name.as_str()),
+            Value::from("x".repeat(300)),
+        ));
+    }
+    lines.push("{\"did\": \"\u{1b}[31m\"".into());
+    let recording = scratch.recording(&lines);
+    let (page, _) = run(&mut stats(&scratch, &[text(&recording)]), 0);
+    for line in page.lines() {
+        // The path is the test's own.
+        let fits = line.chars().count() <= 80;
+        assert!(fits && !line.chars().any(char::is_control), "{line:?}");
+    }
+    for words in ["com.example.", "…", "GAP FROM", "1m29s", "LANGUAGE", "(1 others)", "en "] {
+        assert!(page.contains(words) || words == "(1 others)", "{words} is missing in\n{page}");
+    }
+    let (short, _) = run(&mut stats(&scratch, &[text(&recording), "--top", "1"]), 0);
+    assert!(short.contains("(3 others)"), "{short}");
+}
+
+#[test]
+fn what_holds_no_event_is_an_error() {
+    let scratch = Scratch::new();
+    let empty = scratch.path("empty");
+    std::fs::write(&empty, "\n\n").unwrap();
+    let (out, err) = run(&mut stats(&scratch, &[text(&empty)]), 1);
+    assert!(out.is_empty() && err.contains("holds no events"), "{err}");
+    let prose = scratch.path("prose");
+    std::fs::write(&prose, "\nhello\n").unwrap();
+    let (out, err) = run(&mut stats(&scratch, &[text(&prose)]), 1);
+    assert!(out.is_empty() && err.contains("no line of it is an event; line 2: "), "{err}");
+    let (_, err) = run(&mut stats(&scratch, &["/nowhere/x"]), 1);
+    assert!(err.contains("/nowhere/x"), "{err}");
+    let (_, err) = run(&mut stats(&scratch, &["x", "--gap-over", "0s"]), 2);
+    assert!(err.contains("--gap-over"), "{err}");
+}
+
+#[test]
+fn a_recording_that_is_cut_off_is_counted_as_far_as_it_goes() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(2000, true));
+    let packed = zstd::encode_all(&std::fs::read(&recording).unwrap()[..], 3).unwrap();
+    let mut frames = packed.clone();
+    frames.extend_from_slice(&packed[..packed.len() / 2]);
+    let cut = scratch.path("cut.zst");
+    std::fs::write(&cut, frames).unwrap();
+    let (out, err) = run(&mut stats(&scratch, &[text(&cut), "--json"]), 1);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert!(report["events"].as_u64().unwrap() >= 2000, "{report}");
+    assert!(err.contains("can't be read any further"), "{err}");
+}
+
+#[test]
+fn the_picture_is_svg_with_the_largest_collections() {
+    let scratch = Scratch::new();
+    let mut lines = events(500, true);
+    let markup = r#"{"did":"did:plc:x","time_us":TIME,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"<script>alert(1)</script>","rkey":"k"}}"#;
+    lines.push(markup.replace("TIME", &FIRST_US.to_string()));
+    let recording = scratch.recording(&lines);
+    let svg = scratch.path("events.svg");
+    run(&mut stats(&scratch, &[text(&recording), "--plot", text(&svg)]), 0);
+    let picture = std::fs::read_to_string(&svg).unwrap();
+    assert!(picture.starts_with("<svg ") && picture.trim_end().ends_with("</svg>"));
+    for words in ["app.bsky.feed.post", "app.bsky.feed.like", "identity", "events a minute"] {
+        assert!(picture.contains(words), "{words}");
+    }
+    assert!(!picture.contains("<script"), "markup of a stranger");
+    assert!(picture.len() < 200_000);
+    let nowhere =
+        stats(&scratch, &[text(&recording), "--plot", "/nowhere/x.svg"]).output().unwrap();
+    assert_eq!(nowhere.status.code(), Some(1));
+    assert!(String::from_utf8_lossy(&nowhere.stderr).contains("can't write /nowhere/x.svg"));
+}
