@@ -400,6 +400,25 @@ mod tests {
     }
 
     #[test]
+    fn what_was_passed_is_not_asked_for_again_and_its_last_event_stays_known() {
+        let mut window = Window::new(1000);
+        write(&mut window, 1, 10);
+        write(&mut window, 2, 20);
+        window.pass(mark(20));
+        window.settle();
+        assert_eq!(window.rewind_to(), Some(mark(20)));
+        assert!(window.contains(2));
+        // Where nothing is wanted the place moves on all the same, and never back.
+        window.pass(Mark { time: TimeUs(20), seq: Some(Seq(5000)) });
+        window.pass(mark(30));
+        assert_eq!(window.rewind_to().and_then(|mark| mark.seq), Some(Seq(5000)));
+        // Another server's numbers are others.
+        window.change_server(mark(40));
+        assert_eq!(window.rewind_to(), Some(mark(40)));
+        assert!(window.contains(1) && window.contains(2));
+    }
+
+    #[test]
     fn a_refused_batch_leaves_no_trace_but_its_accepted_lines() {
         let mut window = Window::new(1000);
         write(&mut window, 1, 0);
