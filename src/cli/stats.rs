@@ -25,8 +25,9 @@ const READ_BYTES: usize = 256 << 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A recording has one event a line, in the shape of v1 or the native one of v2,
-plain or as zstd. Memory stays below 200 MB, however long it is: an event counts
-as a duplicate if it is one of the 3,670,016 before it (or of somewhat more).
+plain or as zstd. It takes 100 MB of memory, 300 MB at worst, however long it is:
+an event counts as a duplicate if it is one of the 3,670,016 before it (or of
+somewhat more).
 
 Examples:
   What happened in the last ten minutes

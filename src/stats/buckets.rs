@@ -37,7 +37,7 @@ pub struct Series {
     pub name: Option<String>,
     /// All its events.
     pub events: u64,
-    /// Its events by bucket, as the buckets of [`Grid::starts`].
+    /// Its events by bucket, the first beginning at [`Grid::start`].
     pub counts: Vec<u64>,
 }
 
