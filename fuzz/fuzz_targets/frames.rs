@@ -2,6 +2,7 @@
 //! memory follows the cap on messages, whatever lengths are claimed.
 #![no_main]
 
+use skytail::event::batch::Batch;
 use skytail::source::frame::{FrameBuffer, Message, READ_BYTES};
 use skytail_fuzz::{Counting, Input, peak_bytes};
 
@@ -70,6 +71,44 @@ fn read(bytes: &[u8], leftover: usize, steps: &[u8], max_bytes: usize) -> Seen {
     seen
 }
 
+/// The same, with messages that become lines where they were read to.
+fn read_in_place(bytes: &[u8], steps: &[u8], max_bytes: usize) -> Seen {
+    let mut rest = bytes;
+    let mut frames = FrameBuffer::new(max_bytes, &[]);
+    let mut batch = Batch::with_capacity(2048);
+    let mut seen = Seen::default();
+    let mut steps = steps.iter().cycle();
+    while seen.drain(&mut frames, max_bytes) && !rest.is_empty() {
+        let step = 1 + usize::from(steps.next().copied().unwrap_or(255)) * 3;
+        let room = frames.open_in(&mut batch);
+        let count = match room {
+            0 => {
+                let spare = frames.spare();
+                let count = step.min(rest.len()).min(spare.len());
+                spare[..count].copy_from_slice(&rest[..count]);
+                frames.filled(count);
+                count
+            }
+            room => {
+                let count = step.min(rest.len()).min(room);
+                batch.open_line().extend_from_slice(&rest[..count]);
+                let before = batch.len();
+                let taken = frames.take_texts(&mut batch, before + step);
+                assert_eq!(batch.len(), before + taken);
+                assert!(batch.opened().is_empty());
+                batch.lines().skip(before).for_each(|line| seen.note(1, line));
+                count
+            }
+        };
+        rest = &rest[count..];
+        assert!(batch.held_bytes() <= 2048, "it never gets more memory");
+        if batch.room_bytes() < 512 {
+            batch.reset(usize::MAX);
+        }
+    }
+    seen
+}
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let mut input = Input(data);
     let max_bytes = usize::from(input.byte()) * usize::from(input.byte());
@@ -79,6 +118,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let whole = read(bytes, bytes.len(), &[], max_bytes);
     let (pieces, peak) = peak_bytes(|| read(bytes, leftover, &steps, max_bytes));
     assert_eq!(whole, pieces);
+    assert_eq!(whole, read_in_place(bytes, &steps, max_bytes));
     // The buffer, while it grows and moves, and one message in fragments.
     assert!(peak <= 2 * READ_BYTES + 6 * max_bytes + 4096, "{peak} bytes for a cap of {max_bytes}");
     read(bytes, 0, &[0], max_bytes);
