@@ -155,7 +155,9 @@ mod manager {
         }
 
         pub(super) fn tick(&mut self, now_us: u64, status: &mut Status) {
-            let was_connected = self.metrics.protocol.get() != 0;
+            // The archive is read before any stream is: then no protocol was spoken yet.
+            let (protocol, connected) = (&self.metrics.protocol, &self.metrics.connected);
+            let was_connected = protocol.get() != 0 || connected.get() == 1;
             let verdict = self.health.look(&self.metrics, now_us);
             let is_alive = matches!(verdict, Verdict::Alive(_));
             self.notifier.tick(now_us, was_connected, is_alive, || match verdict {
