@@ -325,7 +325,9 @@ mod tests {
     #[test]
     fn refuses_what_is_no_whole_event() {
         for (line, what) in [
-            (&b""[..], "a JSON object expected"),
+            (&br#"{"did":"a","time_us":1,"x":[\"]}"#[..], "backslash outside of a string"),
+            (br#"{"did":"a","time_us":1,"x":{"y":\"]"}}"#, "backslash outside of a string"),
+            (b"", "a JSON object expected"),
             (b"[1]", "a JSON object expected"),
             (b"{\"did\":\"a\"", "',' or '}' expected"),
             (b"{\"did\":\"a", "unclosed string"),

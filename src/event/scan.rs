@@ -216,11 +216,16 @@ impl<'a> Scanner<'a> {
             }
             let inside = blocks::parity(quotes) ^ in_string;
             in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
-            let mut brackets = bits.brackets & !inside;
+            // Which escapes nothing: whether the quote behind it is one, nobody can say.
+            let stray = if BACKSLASHES { bits.backslashes & !inside } else { 0 };
+            let mut brackets = (bits.brackets & !inside) | stray;
             while brackets != 0 {
                 let at = base + brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
                 let byte = bytes.get(at).copied().unwrap_or_default();
+                if BACKSLASHES && byte == b'\\' {
+                    return Err(Malformed { what: "backslash outside of a string", at });
+                }
                 let is_over = nesting.meet(byte).map_err(|what| Malformed { what, at })?;
                 if is_over {
                     self.pos = at + 1;

@@ -17,13 +17,16 @@ const MAX_BLOCKS: usize = 24;
 pub(super) struct Sheet {
     quotes: [u64; MAX_BLOCKS],
     brackets: [u64; MAX_BLOCKS],
+    /// Backslashes, once somebody asked.
+    backslashes: [u64; MAX_BLOCKS],
 }
 
 impl Sheet {
     /// A sheet to be filled.
     #[inline(always)]
     pub(super) fn empty() -> Self {
-        Self { quotes: [0; MAX_BLOCKS], brackets: [0; MAX_BLOCKS] }
+        let none = [0; MAX_BLOCKS];
+        Self { quotes: none, brackets: none, backslashes: none }
     }
 
     /// Looks through a line with `marks`, a block at a time; `None` where it is shorter than a
@@ -56,8 +59,10 @@ impl Sheet {
     #[cold]
     pub(super) fn unescape(&mut self, line: &[u8]) -> Option<RangeInclusive<usize>> {
         let mut carry = false;
-        for (place, quotes) in self.quotes.iter_mut().enumerate() {
+        let words = self.quotes.iter_mut().zip(&mut self.backslashes);
+        for (place, (quotes, backslashes)) in words.enumerate() {
             let Some(bits) = blocks::bits::<true>(line, place * BLOCK_BYTES) else { break };
+            *backslashes = bits.backslashes;
             *quotes &= !blocks::escaped(bits.backslashes, &mut carry);
         }
         Some(memchr::memchr(b'\\', line)?..=memchr::memrchr(b'\\', line)?)
@@ -76,7 +81,8 @@ impl Sheet {
     }
 
     /// Just behind the object that begins at `from`. `None` where its brackets don't match,
-    /// where it has no end or a string has none, or where it is nested too deeply for this
+    /// where it has no end or a string has none,
+    /// where a backslash stands outside of strings, or where it is nested too deeply for this
     /// way of counting. `parity` is [`blocks::parity`], or does what that does.
     #[inline(always)]
     pub(super) fn object_end(
@@ -90,16 +96,21 @@ impl Sheet {
         let mut in_string = 0;
         let mut nesting = Nesting::default();
         let first = from / BLOCK_BYTES;
-        let words = self.quotes.iter().zip(&self.brackets).enumerate().skip(first);
-        for (place, (quotes, brackets)) in words {
+        let marks = self.brackets.iter().zip(&self.backslashes);
+        let words = self.quotes.iter().zip(marks).enumerate().skip(first);
+        for (place, (quotes, (brackets, backslashes))) in words {
             let inside = parity(quotes & wanted) ^ in_string;
             in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
-            let mut brackets = brackets & wanted & !inside;
+            let mut brackets = (brackets | backslashes) & wanted & !inside;
             wanted = u64::MAX;
             while brackets != 0 {
                 let at = place * BLOCK_BYTES + brackets.trailing_zeros() as usize;
                 brackets &= brackets - 1;
-                if nesting.meet(*line.get(at)?)? {
+                let byte = *line.get(at)?;
+                if byte == b'\\' {
+                    return None;
+                }
+                if nesting.meet(byte)? {
                     return Some(at + 1);
                 }
             }
@@ -178,6 +189,19 @@ mod tests {
         assert_eq!(sheet.quote(0), Some(60));
         assert_eq!(sheet.quote(61), Some(67));
         assert_eq!(sheet.quote(68), None);
+    }
+
+    #[test]
+    fn a_backslash_outside_of_strings_ends_nothing() {
+        for (object, is_sound) in
+            [(r#"{"a\""}"#, true), (r#"{\"}"#, false), (r#"{"a":\"b"}"#, false)]
+        {
+            let line = format!("{}{object}{}", " ".repeat(61), " ".repeat(70));
+            let mut sheet = sheet(line.as_bytes()).unwrap();
+            sheet.unescape(line.as_bytes()).unwrap();
+            let end = sheet.object_end(line.as_bytes(), 61, blocks::parity);
+            assert_eq!(end.is_some(), is_sound, "{object}");
+        }
     }
 
     #[test]
