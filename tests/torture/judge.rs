@@ -51,6 +51,8 @@ pub struct Verdict {
     pub breach: Breach,
     /// For a person who has to find out why.
     pub told: String,
+    /// The sequence number of the event that is missing, where one is.
+    pub missing: Option<u64>,
 }
 
 /// A position, as the state file holds it.
@@ -216,7 +218,7 @@ impl<'a> Judge<'a> {
         }
         if self.wanted.iter().all(|wanted| *wanted) {
             let told = format!("{saved:?} was saved, and no such line was printed");
-            return Err(Verdict { breach: Breach::Ahead, told });
+            return Err(Verdict { breach: Breach::Ahead, told, missing: None });
         }
         // It was saved at an event that the filters exclude.
         let is_behind = |line: &Printed| match (line.mark.seq, saved.seq) {
@@ -249,7 +251,7 @@ impl<'a> Judge<'a> {
         if !self.torn.is_empty() {
             let told =
                 format!("the last line is torn: {}", shorten(&String::from_utf8_lossy(&self.torn)));
-            return Err(Verdict { breach: Breach::Foreign, told });
+            return Err(Verdict { breach: Breach::Foreign, told, missing: None });
         }
         match self.is_complete() {
             true => Ok(()),
@@ -260,7 +262,7 @@ impl<'a> Judge<'a> {
     fn line(&mut self, line: &[u8]) -> Result<(), Verdict> {
         let foreign = |what: &str| {
             let told = format!("{what}: {}", shorten(&String::from_utf8_lossy(line)));
-            Err(Verdict { breach: Breach::Foreign, told })
+            Err(Verdict { breach: Breach::Foreign, told, missing: None })
         };
         let Ok(text) = std::str::from_utf8(line) else { return foreign("not UTF-8") };
         let Some(read) = self.recording.read(text) else { return foreign("no event") };
@@ -365,7 +367,9 @@ impl<'a> Judge<'a> {
             self.owed.first(),
             self.paid
         );
-        Verdict { breach, told }
+        let missing = self.recording.lines.get(event).filter(|_| breach == Breach::Lost);
+        let missing = missing.and_then(|line| self.recording.read(line)?.seq);
+        Verdict { breach, told, missing }
     }
 }
 

@@ -162,18 +162,32 @@ impl<'a> Round<'a> {
         totals.disconnects += rig.disconnects();
         totals.server_kills += rig.kills;
         match outcome {
-            Ok(()) => {
-                let _ = std::fs::remove_dir_all(&self.directory);
-                Ok(())
-            }
-            Err(verdict) => Err(Failure {
+            Err(verdict) if !self.is_told(&verdict) => Err(Failure {
                 lane: self.lane.name.to_owned(),
                 seed: self.seed,
                 command: life.command_line(),
                 directory: self.directory,
                 verdict,
             }),
+            _ => {
+                let _ = std::fs::remove_dir_all(&self.directory);
+                Ok(())
+            }
         }
+    }
+
+    /// Whether what is missing lies in a gap that was told: a block of an archive that was
+    /// struck twice can't be had. The round ends there.
+    fn is_told(&self, verdict: &Verdict) -> bool {
+        let log = std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
+        let gaps = log.lines().filter_map(|line| {
+            let ends = line.split_once("gap from seq ")?.1.split_once(": the archive: ")?.0;
+            let (from, to) = ends.split_once(" to seq ")?;
+            let to = to.split(' ').next()?;
+            Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
+        });
+        let is_in = |missing| gaps.clone().any(|(from, to)| from < missing && missing < to);
+        self.lane.is_archived && verdict.missing.is_some_and(is_in)
     }
 
     fn live(
@@ -276,5 +290,5 @@ fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {
 
 /// A verdict on the program, not on its output.
 pub fn failed(told: String) -> Verdict {
-    Verdict { breach: Breach::Failed, told }
+    Verdict { breach: Breach::Failed, told, missing: None }
 }

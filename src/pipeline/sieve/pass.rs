@@ -50,7 +50,8 @@ impl Sieve {
         self.window.pass(mark);
         match &mut self.position {
             Some(position) if position.origin == *origin => {
-                if begins_anew || position.newest.seq <= mark.seq {
+                // Where it is the newest event's own place, that knows its time better.
+                if begins_anew || position.newest.seq < mark.seq {
                     position.newest = mark;
                 }
             }
