@@ -152,19 +152,6 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost, Ahead],
     },
     Mutation {
-        name: "cuts-over-too-late",
-        edits: &[Edit {
-            file: "src/source/archive/sweep.rs",
-            old: "self.done = self.through;",
-            new: r#"self.done = self.through;
-        if crate::is_mutant("cuts-over-too-late") {
-            self.done += 20;
-        }"#,
-        }],
-        lane: "archive",
-        breaches: &[Lost, Ahead],
-    },
-    Mutation {
         name: "keeps-the-tail-of-a-file",
         edits: &[Edit {
             file: "src/sink/claim.rs",
