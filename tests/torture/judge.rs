@@ -2,6 +2,7 @@
 //! life, it says at the first line that breaks a promise which one it is.
 
 use std::collections::HashSet;
+use std::num::NonZeroU64;
 
 use super::recording::Recording;
 
@@ -52,7 +53,7 @@ pub struct Verdict {
     /// For a person who has to find out why.
     pub told: String,
     /// The sequence number of the event that is missing, where one is.
-    pub missing: Option<u64>,
+    pub missing: Option<NonZeroU64>,
 }
 
 /// A position, as the state file holds it.
@@ -368,7 +369,7 @@ impl<'a> Judge<'a> {
             self.paid
         );
         let missing = self.recording.lines.get(event).filter(|_| breach == Breach::Lost);
-        let missing = missing.and_then(|line| self.recording.read(line)?.seq);
+        let missing = missing.and_then(|line| NonZeroU64::new(self.recording.read(line)?.seq?));
         Verdict { breach, told, missing }
     }
 }

@@ -187,7 +187,7 @@ impl<'a> Round<'a> {
             Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
         });
         let is_in = |missing| gaps.clone().any(|(from, to)| from < missing && missing < to);
-        self.lane.is_archived && verdict.missing.is_some_and(is_in)
+        self.lane.is_archived && verdict.missing.is_some_and(|missing| is_in(missing.get()))
     }
 
     fn live(
