@@ -190,7 +190,7 @@ fn few_digits(bytes: &[u8; 8], high: u64) -> Option<(u64, usize)> {
 
 /// The eight digits' value, where all eight are digits.
 #[inline]
-pub(super) fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
+fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
     let word = u64::from_le_bytes(bytes);
     const SIXES: u64 = 0x0606_0606_0606_0606;
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;

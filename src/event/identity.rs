@@ -4,6 +4,8 @@
 //! identity, account and sync events are (did, kind, the relay's seq). `time_us`, `cursor` and
 //! bytes are no part of it.
 
+use std::hash::{BuildHasherDefault, Hasher};
+
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::header::Header;
@@ -57,6 +59,30 @@ impl Identities {
     fn part(&mut self, part: &str) {
         self.scratch.extend_from_slice(part.as_bytes());
         self.scratch.extend_from_slice(&(part.len() as u32).to_le_bytes());
+    }
+}
+
+/// For tables of identities, which are hashes already: hashing them again would cost as much as
+/// looking them up.
+pub type AsItIs = BuildHasherDefault<AlreadyHashed>;
+
+/// The hasher of [`AsItIs`].
+#[derive(Debug, Default)]
+pub struct AlreadyHashed(u64);
+
+impl Hasher for AlreadyHashed {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for &byte in bytes {
+            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
+        }
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        self.0 = value;
     }
 }
 

@@ -143,16 +143,6 @@ impl<'a> Scanner<'a> {
         self.peek();
         let digits = self.bytes().get(self.pos..).unwrap_or_default();
         let (mut value, mut n) = (0_u64, 0);
-        while let Some(eight) = digits.get(n..).and_then(|rest| rest.first_chunk::<8>())
-            && let Some(eight) = blocks::eight_digits(*eight)
-        {
-            // More than sixteen digits are left to what follows, which knows when it is over.
-            if n == 16 {
-                break;
-            }
-            value = value * 100_000_000 + eight;
-            n += 8;
-        }
         while let Some(digit) = digits.get(n).filter(|byte| byte.is_ascii_digit()) {
             let next = value.checked_mul(10).and_then(|v| v.checked_add(u64::from(digit - b'0')));
             let Some(next) = next else { return Err(self.malformed(what)) };

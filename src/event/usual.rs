@@ -40,10 +40,9 @@ mod wide {
             && is_x86_feature_detected!("bmi1")
             && is_x86_feature_detected!("bmi2")
             && is_x86_feature_detected!("pclmulqdq")
-            && is_x86_feature_detected!("popcnt")
     }
 
-    #[target_feature(enable = "avx2,bmi1,bmi2,pclmulqdq,popcnt")]
+    #[target_feature(enable = "avx2,bmi1,bmi2,pclmulqdq")]
     pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
         let (mut sheet, mut found) = (Sheet::empty(), Wide::new());
         sheet.fill(line, |block| found.marks(block))?;

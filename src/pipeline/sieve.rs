@@ -173,6 +173,11 @@ impl Sieve {
         self.window.settle();
         self.metrics.written.add(lines.len() as u64);
         self.metrics.written_bytes.add(lines.bytes().len() as u64);
+        self.settle_position();
+    }
+
+    /// The position as it follows from the window.
+    fn settle_position(&mut self) {
         if let Some(position) = &mut self.position {
             self.metrics.last_event_us.set(position.newest.time.0);
             if let Some(rewind_to) = self.window.rewind_to() {

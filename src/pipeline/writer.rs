@@ -201,7 +201,6 @@ impl Writer {
             Ok(()) => {
                 self.sieve.accepted(&lines);
                 if let Some(through) = through {
-                    let now = TimeUs(crate::metrics::now_us());
                     self.sieve.pass(&connection, through, now);
                 }
                 if !unsaved.is_due {

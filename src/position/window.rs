@@ -12,7 +12,8 @@
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
-use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::event::identity::AsItIs;
 
 use super::{Mark, Resume, Seq, TimeUs};
 
@@ -29,7 +30,7 @@ pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,
     /// The identities in the ring, and how many were ever entered before each.
-    known: HashMap<u64, u64, BuildHasherDefault<AlreadyHashed>>,
+    known: HashMap<u64, u64, AsItIs>,
     milestones: VecDeque<Milestone>,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
@@ -315,26 +316,6 @@ impl Window {
 
     fn entered(&self) -> u64 {
         self.evicted + self.ring.len() as u64
-    }
-}
-
-/// Identities are hashes already; hashing them again would cost as much as looking them up.
-#[derive(Debug, Default)]
-struct AlreadyHashed(u64);
-
-impl Hasher for AlreadyHashed {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, value: u64) {
-        self.0 = value;
     }
 }
 

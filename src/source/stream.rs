@@ -211,9 +211,10 @@ impl Stream {
         max_events: usize,
         max_bytes: usize,
     ) -> Poll<Result<Fill, StreamError>> {
+        let is_full = |batch: &Batch| batch.len() >= max_events || batch.held_bytes() >= max_bytes;
         loop {
             while self.take_message(batch)? {
-                if batch.len() >= max_events || batch.held_bytes() >= max_bytes {
+                if is_full(batch) {
                     return Poll::Ready(Ok(Fill::Full));
                 }
             }
@@ -230,7 +231,7 @@ impl Stream {
                 Poll::Pending if batch.is_empty() => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(Fill::Dry)),
             }
-            if batch.len() >= max_events || batch.held_bytes() >= max_bytes {
+            if is_full(batch) {
                 return Poll::Ready(Ok(Fill::Full));
             }
         }

@@ -1,7 +1,8 @@
 //! Which identities came before, among the last few million.
 
 use std::collections::HashSet;
-use std::hash::{BuildHasherDefault, Hasher};
+
+use crate::event::identity::AsItIs;
 
 /// Identities of one generation. As many as a table of 2^22 places takes without growing, which
 /// is 38 MB.
@@ -21,7 +22,7 @@ pub struct Seen {
     has_forgotten: bool,
 }
 
-type Identities = HashSet<u64, BuildHasherDefault<AsItIs>>;
+type Identities = HashSet<u64, AsItIs>;
 
 impl Default for Seen {
     /// Nothing was seen.
@@ -53,26 +54,6 @@ impl Seen {
     #[must_use]
     pub fn is_exact(&self) -> bool {
         !self.has_forgotten
-    }
-}
-
-/// Identities are hashes already.
-#[derive(Clone, Copy, Debug, Default)]
-struct AsItIs(u64);
-
-impl Hasher for AsItIs {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, bytes: &[u8]) {
-        for &byte in bytes {
-            self.0 = self.0.rotate_left(8) ^ u64::from(byte);
-        }
-    }
-
-    fn write_u64(&mut self, n: u64) {
-        self.0 = n;
     }
 }
 

@@ -57,12 +57,6 @@ impl Sieve {
             }
             position => *position = Some(first_position(origin, mark)),
         }
-        if let Some(position) = &mut self.position {
-            if let Some(rewind_to) = self.window.rewind_to() {
-                position.rewind_to = rewind_to;
-            }
-            position.latest_time = self.window.latest().max(position.newest.time);
-            self.metrics.last_event_us.set(position.newest.time.0);
-        }
+        self.settle_position();
     }
 }

@@ -79,8 +79,8 @@ fn wanted_bytes(held: &[u8]) -> usize {
     }
 }
 
-/// The length of the header behind its first byte, and of the payload; `None` where it is no text message in one
-/// frame, or a long one, or where the header is not all there.
+/// The length of the header behind its first byte, and of the payload; `None` where it is no
+/// text message in one frame, or a long one, or where the header is not all there.
 #[inline]
 fn whole_text(first: u8, rest: &[u8]) -> Option<(usize, usize)> {
     match rest {
