@@ -1,11 +1,12 @@
 //! The one place that wires threads and tasks: reader → channel → writer.
 //!
-//! The reader is a task on the calling thread, the writer a thread of its own. [`run`]
-//! returns when everything that it started has ended; only a second Ctrl-C leaves a writer
+//! The reader is a task on the calling thread, the writer a thread of its own, whose work the
+//! reader does itself where that has nothing to do (see [`desk`]). [`run`] returns when everything that it started has ended; only a second Ctrl-C leaves a writer
 //! behind, which then ends with the process.
 
 pub mod channel;
 pub mod continuity;
+pub mod desk;
 pub mod reader;
 pub mod sieve;
 pub mod signals;
@@ -36,13 +37,14 @@ use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
+use desk::Desk;
 use reader::{ReadError, Reader, WhenQuiet};
 use sieve::{Rules, Sieve};
 use signals::{Asked, Signals};
 use stand::Stand;
 use stop::{Reason, Stop};
 use watch::Watch;
-use writer::{Beginning, Writer, Written};
+use writer::{Beginning, Outlet, Writer, Written};
 
 /// How often the queue is looked at, where somebody wants to know.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -195,9 +197,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         (_, 0 | 1) => Some(Beginning::Exact),
         _ => Some(Beginning::ByTime),
     };
-    let writer = Writer {
-        receiver,
-        sieve: Sieve::new(rules, &start, Arc::clone(&metrics)),
+    let outlet = Outlet {
         sink,
         saver,
         every: settings.checkpoint,
@@ -206,13 +206,16 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
-        next_report: 0,
-        settled,
     };
+    let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
+    let desk = Arc::new(Desk::new(Writer::new(outlet, sieve, settled)));
+    let writers = Arc::clone(&desk);
     let (done, written) = oneshot::channel();
     let work = move || {
-        // Whoever waits for it may be gone after a second Ctrl-C.
-        let _ = done.send(writer.run());
+        if let Some(written) = writers.run(&receiver) {
+            // Whoever waits for it may be gone after a second Ctrl-C.
+            let _ = done.send(written);
+        }
     };
     let thread = std::thread::Builder::new().name("writer".into()).spawn(work);
     let thread = thread.map_err(system("start the writer thread"))?;
@@ -240,6 +243,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         when_quiet: when_quiet(settings),
         ends_with_server: settings.demo,
         sender,
+        desk,
         stand,
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),

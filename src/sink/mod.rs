@@ -109,24 +109,51 @@ pub struct Refused {
 }
 
 impl Sink {
-    /// Writes all `lines`. `turns` says where their times pass into a new period;
-    /// `deadline` names the moment to give up, and is asked again and again.
+    /// Writes all `lines`, but for their first `written_bytes`. `turns` says where their times
+    /// pass into a new period; `deadline` names the moment to give up, and is asked again and
+    /// again.
     ///
     /// # Errors
     /// [`Refused`], with the number of bytes that count as written.
     pub fn write(
         &mut self,
         lines: &Lines,
+        written_bytes: usize,
         turns: &[Turn],
         deadline: impl Fn() -> Option<Instant>,
         announce: &mut Announce<'_>,
     ) -> Result<(), Refused> {
         match self {
-            Self::Stdout(stdout) => stdout.write_all(lines.bytes(), deadline),
+            Self::Stdout(stdout) => {
+                stdout.write_all(rest(lines, written_bytes), deadline).map_err(|refused| {
+                    let accepted_bytes = written_bytes + refused.accepted_bytes;
+                    Refused { accepted_bytes, ..refused }
+                })
+            }
             // What goes wrong here ends in cutting the file back to the last checkpoint.
             Self::File(file) => file
                 .write(lines, turns, announce)
                 .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+        }
+    }
+
+    /// Writes as much of `lines` as is taken without waiting, and says how many bytes.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, Refused> {
+        match self {
+            Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
+            Self::File(_) => Ok(0),
+        }
+    }
+
+    /// Whether [`Sink::write_ready`] writes at all: a file may have to wait for its disk.
+    #[must_use]
+    pub fn is_non_blocking(&self) -> bool {
+        match self {
+            Self::Stdout(stdout) => stdout.is_non_blocking(),
+            Self::File(_) => false,
         }
     }
 
@@ -196,6 +223,10 @@ impl Refusal {
             _ => Self::Failed(error),
         }
     }
+}
+
+fn rest(lines: &Lines, written_bytes: usize) -> &[u8] {
+    lines.bytes().get(written_bytes..).unwrap_or_default()
 }
 
 fn remedy(cause: &io::Error) -> &'static str {

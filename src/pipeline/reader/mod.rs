@@ -28,6 +28,7 @@ use crate::source::stream::{Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
 use super::channel::{BATCH_BYTES, Closed, Item, Sender};
+use super::desk::Desk;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
@@ -63,6 +64,8 @@ pub struct Reader {
     pub ends_with_server: bool,
     /// Where lines go.
     pub sender: Sender,
+    /// Who writes them, if it has the time.
+    pub desk: Arc<Desk>,
     /// What the writer has dealt with.
     pub stand: Arc<Stand>,
     /// The counters.
@@ -357,17 +360,21 @@ impl Reader {
         connection: Arc<Connection>,
         alive: &mut Liveness,
     ) -> Result<Batch, Ended> {
+        let item = match self.desk.write_here(&self.sender, Item::lines(batch, connection)) {
+            Ok(empty) => return Ok(empty),
+            Err(item) => item,
+        };
         let waiting = Instant::now();
         tokio::select! {
             biased;
-            ready = self.sender.ready(&batch) => ready?,
+            ready = self.sender.ready(&item.batch) => ready?,
             // What is left in our hand is read again by the next run.
             () = self.stop.requested() => return Err(Ended::Stopped),
         }
         if waiting.elapsed() > Duration::from_millis(100) {
             alive.excuse(Instant::now());
         }
-        self.sender.send(Item::lines(batch, connection))?;
+        self.sender.send(item)?;
         Ok(self.sender.empty_batch())
     }
 }
