@@ -20,6 +20,7 @@ use crate::sink::{Delivered, Refusal, Sink};
 
 use super::channel::{Item, Received, Receiver};
 use super::continuity::Finding;
+use super::rendering::Rendering;
 use super::sieve::Sieve;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
@@ -34,6 +35,8 @@ pub struct Writer {
     pub receiver: Receiver,
     /// What happens to them.
     pub sieve: Sieve,
+    /// What they are made into, where they are not written as they are.
+    pub rendering: Option<Rendering>,
     /// Where they go.
     pub sink: Sink,
     /// Who remembers; `None` where nobody shall.
@@ -54,6 +57,8 @@ pub struct Writer {
     pub next_report: u64,
     /// The position at the last proof from the sink.
     pub settled: Option<Position>,
+    /// Why what is rendered came to its end.
+    pub ended: Option<Reason>,
 }
 
 /// How the beginning of a run is remembered.
@@ -114,6 +119,18 @@ impl Default for Unsaved {
     }
 }
 
+impl Unsaved {
+    fn add(&mut self, events: u64, lines: u64, bytes: u64) {
+        if !self.is_due {
+            self.since = Instant::now();
+        }
+        self.is_due = true;
+        self.events += events;
+        self.lines += lines;
+        self.bytes += bytes;
+    }
+}
+
 impl Writer {
     /// Works until the channel ends or the output does.
     #[must_use]
@@ -143,7 +160,7 @@ impl Writer {
                     if let Err(refusal) = self.write(item, &mut unsaved) {
                         break Some(refusal);
                     }
-                    if let Some(reason) = self.sieve.stop_reason() {
+                    if let Some(reason) = self.ended.or(self.sieve.stop_reason()) {
                         self.stop.request(reason);
                         break None;
                     }
@@ -197,19 +214,30 @@ impl Writer {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
+        if let Some(rendering) = &mut self.rendering {
+            let turns = self.sieve.turns();
+            let passed = rendering.write(&lines, turns, &mut self.sink, deadline, &mut announce);
+            unsaved.add(seen, passed.written, passed.bytes);
+            self.ended = passed.reason();
+            if passed.is_whole(&lines) {
+                self.sieve.settle();
+                if let Some(through) = through {
+                    self.sieve.pass(&connection, through, now);
+                }
+            } else {
+                self.sieve.cut(&lines, pending, passed.whole);
+            }
+            self.stand.set(self.sieve.position());
+            self.recycle(lines.into_batch());
+            return passed.refused();
+        }
         match self.sink.write(&lines, self.sieve.turns(), deadline, &mut announce) {
             Ok(()) => {
                 self.sieve.accepted(&lines);
                 if let Some(through) = through {
                     self.sieve.pass(&connection, through, now);
                 }
-                if !unsaved.is_due {
-                    unsaved.since = Instant::now();
-                }
-                unsaved.is_due = true;
-                unsaved.events += seen;
-                unsaved.lines += lines.len() as u64;
-                unsaved.bytes += lines.bytes().len() as u64;
+                unsaved.add(seen, lines.len() as u64, lines.bytes().len() as u64);
                 self.stand.set(self.sieve.position());
                 self.recycle(lines.into_batch());
                 Ok(())
