@@ -68,36 +68,40 @@ fn last_columns(text: &str, most: usize) -> (String, bool) {
 /// Parses an expression.
 pub fn parse(text: &str) -> Result<Term<&str>, Fault> {
     if text.trim().is_empty() {
-        return Err(Fault::new(text, "the expression is empty: write . for the whole event", text));
+        return Err(Fault::new(text, "the expression is empty: . is the whole event", text));
     }
     let tokens = Lexer::new(text).lex().map_err(|errors| match errors.first() {
-        Some((expect, at)) => {
-            Fault::new(text, format!("{} is missing or wrong here", expect.as_str()), at)
-        }
+        Some((expected, found)) => unexpected(text, expected.as_str(), found),
         None => Fault::new(text, "it can't be read", text),
     })?;
-    Parser::new(&tokens).parse(|parser| parser.term()).map_err(|errors| match errors.first() {
-        Some((expect, found)) => {
-            let found = Token::opt_as_str(*found, text);
-            let instead = match found {
-                "" => "the expression ends".to_owned(),
-                found => format!("{:?} stands there", fit::cut(&shown(found), 20)),
-            };
-            let what = format!("expected {}, but {instead}", in_words(expect.as_str()));
-            Fault::new(text, what, found)
+    let parsed = Parser::new(&tokens).parse(|parser| parser.term());
+    parsed.map_err(|errors| match errors.first() {
+        Some((expected, found)) => {
+            unexpected(text, expected.as_str(), Token::opt_as_str(*found, text))
         }
         None => Fault::new(text, "it can't be read", text),
     })
 }
 
-/// What a parser expects: words for a class of tokens, or the token itself.
+/// `found` begins where something else should.
+fn unexpected(text: &str, expected: &str, found: &str) -> Fault {
+    let word = found.split_whitespace().next().unwrap_or_default();
+    let found_there = match word {
+        "" => "the expression ends".to_owned(),
+        word => format!("there is {}", fit::cut(&shown(word), 20)),
+    };
+    Fault::new(text, format!("expected {}, but {found_there}", in_words(expected)), found)
+}
+
+/// What a parser expects: the name of a class of tokens, or the token itself.
 fn in_words(expected: &str) -> String {
     match expected {
         "" | "nothing" => "nothing more".to_owned(),
-        words if words.contains(' ') || words.len() > 6 => words.to_owned(),
-        "term" => "a value or filter".to_owned(),
-        "key" => "a key".to_owned(),
-        "string" => "a string".to_owned(),
+        "term" | "token" => "a value or a filter".to_owned(),
+        "argument" | "identifier" => format!("an {expected}"),
+        "variable" | "pattern" | "key" | "string" | "digit" => format!("a {expected}"),
+        words if words.starts_with("closing ") => format!("a {words}"),
+        words if words.contains(' ') => words.to_owned(),
         token => format!("{token:?}"),
     }
 }
@@ -136,7 +140,7 @@ fn unknown_filter(name: &str, arity: usize) -> String {
     let near = known
         .iter()
         .map(|(known, _)| (strsim::damerau_levenshtein(name, known), known))
-        .filter(|(distance, known)| *distance <= 2 && *distance < known.len().min(name.len()))
+        .filter(|(distance, known)| distance * 3 <= known.len().min(name.len()))
         .min();
     match near {
         Some((_, near)) => format!("there is no filter {name}: did you mean {near}?"),
