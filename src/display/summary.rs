@@ -67,7 +67,7 @@ impl Summary {
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
             (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
-            (self.failed, format!("{} skipped", counted(self.failed, "error"))),
+            (self.failed, skipped_for_errors(self.failed)),
             (self.unknown, format!("{} of unknown types skipped", count(self.unknown))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
@@ -94,6 +94,11 @@ impl Summary {
         }
         object.to_string()
     }
+}
+
+fn skipped_for_errors(n: u64) -> String {
+    let whose = if n == 1 { "its error" } else { "their errors" };
+    format!("{} skipped for {whose}", count(n))
 }
 
 fn is_zero(n: &u64) -> bool {

@@ -38,8 +38,8 @@ use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
-use rendering::Rendering;
 use reader::{ReadError, Reader, WhenQuiet};
+use rendering::Rendering;
 use sieve::{Rules, Sieve};
 use signals::{Asked, Signals};
 use stand::Stand;
@@ -164,8 +164,16 @@ struct Wired {
 fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts { start, saver, output, renderer, identity_seed, v1_dictionary, dictionaries, metrics } =
-        parts;
+    let Parts {
+        start,
+        saver,
+        output,
+        renderer,
+        identity_seed,
+        v1_dictionary,
+        dictionaries,
+        metrics,
+    } = parts;
     let sink = match output {
         Some(files) => Sink::File(Box::new(files)),
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),

@@ -71,7 +71,7 @@ impl Layout {
 
     fn write_event(&self, outline: &Outline, out: &mut Vec<u8>) {
         let is_wide = self.columns >= WIDE;
-        let (for_collection, for_account) = if is_wide { (26, 32) } else { (14, 10) };
+        let (for_collection, for_account) = if is_wide { (26, 32) } else { (14, 9) };
         let collection = harmless(&outline.collection);
         let (collection, did) = match is_wide {
             true => (collection, harmless(&outline.did)),

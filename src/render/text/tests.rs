@@ -40,8 +40,8 @@ fn events() -> Vec<String> {
 fn a_line_says_what_happened_in_so_many_columns() {
     let page =
         |columns| events().iter().map(|e| line(columns, false, e)).collect::<Vec<_>>().join("\n");
-    insta::assert_snapshot!(page(80), @"");
-    insta::assert_snapshot!(page(140), @"");
+    insta::assert_snapshot!("eighty_columns", page(80));
+    insta::assert_snapshot!("wide", page(140));
 }
 
 #[test]
