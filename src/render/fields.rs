@@ -8,7 +8,7 @@ const MOST_FIELDS: usize = 1_000;
 /// A column.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// As it was given, which is the column's head.
+    /// The column's head: the keys with points between.
     pub name: String,
     /// The keys on the way; in an array a number.
     path: Vec<String>,
@@ -38,8 +38,8 @@ pub fn parse(names: &[String]) -> Result<Vec<Field>, FieldError> {
     let fields = names.iter().map(|given| {
         // Whoever knows jq writes a point in front.
         let name = given.trim();
-        let path: Vec<String> =
-            name.strip_prefix('.').unwrap_or(name).split('.').map(str::to_owned).collect();
+        let name = name.strip_prefix('.').unwrap_or(name);
+        let path: Vec<String> = name.split('.').map(str::to_owned).collect();
         match path.iter().any(String::is_empty) {
             true => Err(FieldError::Empty(given.clone())),
             false => Ok(Field { name: name.to_owned(), path }),
