@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
+use crate::render::Plan;
 use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
@@ -37,6 +38,8 @@ pub struct TailSettings {
     pub checkpoint: CheckpointEvery,
     /// The files to write; `None` for standard output.
     pub output: Option<OutputSettings>,
+    /// What to make of events; `None` to write them as they are.
+    pub render: Option<Render>,
     /// When to stop.
     pub stop: StopRules,
     /// The queue between reader and writer.
@@ -97,6 +100,24 @@ pub struct OutputSettings {
     pub naming: Naming,
     /// Whether to go on behind the end of a file that somebody else wrote.
     pub append: bool,
+}
+
+/// `--jq`, `--format` and what belongs to them.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// What to make of events.
+    pub plan: Plan,
+    /// What to do where one can't be rendered.
+    pub on_error: RenderErrors,
+}
+
+/// `--jq-errors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenderErrors {
+    /// Leave the event out, and count it.
+    Skip,
+    /// Stop in front of it.
+    Fail,
 }
 
 /// `--cursor`.

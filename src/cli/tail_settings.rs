@@ -10,6 +10,7 @@ use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
 use super::output_settings::output_settings;
+use super::render_settings::render_settings;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
 use super::values::account::{Account, parse_account, without_at};
@@ -101,6 +102,7 @@ pub fn tail_settings(
             events: args.cursor.checkpoint_events,
         },
         output,
+        render: render_settings(&args.render, origins)?,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {

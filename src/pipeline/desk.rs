@@ -55,19 +55,33 @@ impl Desk {
         }
     }
 
-    /// Writes lines here and now, and gives an empty batch. The lines come back where they are
-    /// to be sent instead. Never waits.
-    ///
-    /// # Errors
-    /// The lines.
-    pub fn write_here(&self, sender: &Sender, item: Item) -> Result<Batch, Item> {
-        if item.batch.held_bytes() > AT_ONCE_BYTES {
-            return Err(item);
+    /// The writer's turn, if `bytes` bytes of lines can be written here and now: they are few,
+    /// the thread has nothing to do, and nothing has to be waited for.
+    pub fn turn<'a>(&'a self, sender: &'a Sender, bytes: usize) -> Option<Turn<'a>> {
+        if bytes > AT_ONCE_BYTES {
+            return None;
         }
-        let Ok(mut writer) = self.0.try_lock() else { return Err(item) };
-        if !writer.takes_at_once() || !sender.take_turn() {
-            return Err(item);
-        }
+        let writer = self.0.try_lock().ok()?;
+        (writer.takes_at_once() && sender.take_turn()).then_some(Turn { writer, sender })
+    }
+
+    fn writer(&self) -> Option<MutexGuard<'_, Writer>> {
+        self.0.lock().ok()
+    }
+}
+
+/// The right to write some lines, which is used at once.
+#[must_use]
+pub struct Turn<'a> {
+    writer: MutexGuard<'a, Writer>,
+    sender: &'a Sender,
+}
+
+impl Turn<'_> {
+    /// Writes lines, and gives an empty batch. Never waits: what the output does not take is
+    /// left to the thread.
+    pub fn write(self, item: Item) -> Batch {
+        let Self { mut writer, sender } = self;
         // A panic poisons the lock, which tells the thread of it; our own task goes on until
         // that has put an end to the run.
         let written = catch_unwind(AssertUnwindSafe(move || {
@@ -78,16 +92,12 @@ impl Desk {
             Ok(Some(mut batch)) => {
                 sender.end_turn(false);
                 batch.reset(ROOM_BYTES);
-                Ok(batch)
+                batch
             }
             _ => {
                 sender.end_turn(true);
-                Ok(sender.empty_batch())
+                sender.empty_batch()
             }
         }
-    }
-
-    fn writer(&self) -> Option<MutexGuard<'_, Writer>> {
-        self.0.lock().ok()
     }
 }

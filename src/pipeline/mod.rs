@@ -8,6 +8,7 @@ pub mod channel;
 pub mod continuity;
 pub mod desk;
 pub mod reader;
+pub mod rendering;
 pub mod sieve;
 pub mod signals;
 pub mod stand;
@@ -26,7 +27,8 @@ use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
-use crate::settings::TailSettings;
+use crate::render::{self, Renderer};
+use crate::settings::{RenderErrors, TailSettings};
 use crate::sink::file::FileSink;
 use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
@@ -39,6 +41,7 @@ use crate::source::v2::dictionaries::Dictionaries;
 
 use desk::Desk;
 use reader::{ReadError, Reader, WhenQuiet};
+use rendering::Rendering;
 use sieve::{Rules, Sieve};
 use signals::{Asked, Signals};
 use stand::Stand;
@@ -58,6 +61,8 @@ pub struct Parts {
     pub saver: Option<Saver>,
     /// The files to write; `None` for standard output.
     pub output: Option<FileSink>,
+    /// What makes lines of events, where they are not written as they are.
+    pub renderer: Option<Renderer>,
     /// The seed of the identities.
     pub identity_seed: u64,
     /// v1's dictionary, if zstd is to be asked for there.
@@ -161,7 +166,16 @@ struct Wired {
 fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts { start, saver, output, identity_seed, v1_dictionary, dictionaries, metrics } = parts;
+    let Parts {
+        start,
+        saver,
+        output,
+        renderer,
+        identity_seed,
+        v1_dictionary,
+        dictionaries,
+        metrics,
+    } = parts;
     let sink = match output {
         Some(files) => Sink::File(Box::new(files)),
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
@@ -180,7 +194,8 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
     let rules = Rules {
         filter: settings.filter.clone(),
         strict: settings.strict,
-        limit: settings.stop.limit,
+        // Where events are rendered, what comes of them is counted.
+        limit: settings.stop.limit.filter(|_| renderer.is_none()),
         until: settings.stop.until,
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
@@ -197,7 +212,12 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         (_, 0 | 1) => Some(Beginning::Exact),
         _ => Some(Beginning::ByTime),
     };
+    let mut thread = std::thread::Builder::new().name("writer".into());
+    if renderer.is_some() {
+        thread = thread.stack_size(render::jq::STACK_BYTES);
+    }
     let outlet = Outlet {
+        rendering: renderer.map(|renderer| rendering(settings, renderer, &metrics)),
         sink,
         saver,
         every: settings.checkpoint,
@@ -217,8 +237,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             let _ = done.send(written);
         }
     };
-    let thread = std::thread::Builder::new().name("writer".into()).spawn(work);
-    let thread = thread.map_err(system("start the writer thread"))?;
+    let thread = thread.spawn(work).map_err(system("start the writer thread"))?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
         client: Client {
@@ -249,6 +268,16 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         stop: stop.clone(),
     };
     Ok((Wired { reader, written, thread, stop, metrics }, signals))
+}
+
+fn rendering(settings: &TailSettings, renderer: Renderer, metrics: &Arc<Metrics>) -> Rendering {
+    let on_error = settings.render.as_ref().map_or(RenderErrors::Skip, |render| render.on_error);
+    // Files begin with it by themselves, each of them.
+    let header = match settings.output {
+        Some(_) => Vec::new(),
+        None => renderer.header(),
+    };
+    Rendering::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
 }
 
 fn when_quiet(settings: &TailSettings) -> WhenQuiet {

@@ -7,9 +7,9 @@ mod saving;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
 use crate::checkpoint::store::ByHand;
-use crate::checkpoint::CursorValue;
 use crate::display::units::duration;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
@@ -22,6 +22,7 @@ use crate::source::Connection;
 
 use super::channel::Item;
 use super::continuity::Finding;
+use super::rendering::{Passed, Rendering};
 use super::sieve::{Pending, Sieve};
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
@@ -34,6 +35,8 @@ const IDLE_CHECK: Duration = Duration::from_secs(1);
 /// What a writer writes to and whom it tells.
 #[derive(Debug)]
 pub struct Outlet {
+    /// What lines are made into, where they are not written as they are.
+    pub rendering: Option<Rendering>,
     /// Where lines go.
     pub sink: Sink,
     /// Who remembers; `None` where nobody shall.
@@ -144,10 +147,14 @@ impl Writer {
     /// Whether a batch can be written without waiting for anything.
     #[must_use]
     pub fn takes_at_once(&self) -> bool {
-        let Outlet { sink, saver, beginning, .. } = &self.outlet;
+        let Outlet { rendering, sink, saver, beginning, .. } = &self.outlet;
         // What is remembered before the first line is waited for.
         let begins = saver.is_some() && beginning.is_some();
-        sink.is_non_blocking() && !begins && self.open.is_none() && !self.has_ended
+        sink.is_non_blocking()
+            && rendering.is_none()
+            && !begins
+            && self.open.is_none()
+            && !self.has_ended
     }
 
     /// Whether nothing more is written: the output failed, or enough was written.
@@ -190,13 +197,17 @@ impl Writer {
     /// Waits until the output has taken what lies open, if anything does.
     pub fn go_on(&mut self) -> Option<Batch> {
         let open = self.open.take()?;
-        let Outlet { stop, saver, sink, .. } = &mut self.outlet;
+        let Outlet { rendering, stop, saver, sink, .. } = &mut self.outlet;
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
         let turns = self.sieve.turns();
+        if let Some(rendering) = rendering {
+            let passed = rendering.write(&open.lines, turns, sink, deadline, &mut announce);
+            return Some(self.pass(open, passed));
+        }
         match sink.write(&open.lines, open.written_bytes, turns, deadline, &mut announce) {
             Ok(()) => Some(self.accept(open)),
             Err(refused) => {
@@ -261,20 +272,39 @@ impl Writer {
         if let Some(through) = through {
             self.sieve.pass(&connection, through, now);
         }
-        if !self.unsaved.is_due {
-            self.unsaved.since = Instant::now();
+        self.unsaved.add(events, lines.len() as u64, lines.bytes().len() as u64);
+        self.has_written(None);
+        lines.into_batch()
+    }
+
+    /// The output took what was made of some lines, or of all.
+    fn pass(&mut self, open: Open, passed: Passed) -> Batch {
+        let Open { lines, pending, events, connection, through, now, .. } = open;
+        self.unsaved.add(events, passed.written, passed.bytes);
+        if passed.is_whole(&lines) {
+            self.sieve.settle();
+            if let Some(through) = through {
+                self.sieve.pass(&connection, through, now);
+            }
+        } else {
+            self.sieve.cut(&lines, pending, passed.whole);
         }
-        self.unsaved.is_due = true;
-        self.unsaved.events += events;
-        self.unsaved.lines += lines.len() as u64;
-        self.unsaved.bytes += lines.bytes().len() as u64;
+        let reason = passed.reason();
+        match passed.refused() {
+            Ok(()) => self.has_written(reason),
+            Err(refusal) => self.end(Some(refusal)),
+        }
+        lines.into_batch()
+    }
+
+    /// Tells where the output stands, and stops where there is a reason.
+    fn has_written(&mut self, reason: Option<Reason>) {
         self.outlet.stand.set(self.sieve.position());
         self.outlet.metrics.last_event_at_us.set(crate::metrics::now_us());
-        if let Some(reason) = self.sieve.stop_reason() {
+        if let Some(reason) = reason.or(self.sieve.stop_reason()) {
             self.outlet.stop.request(reason);
             self.end(None);
         }
-        lines.into_batch()
     }
 
     /// The output took no more.

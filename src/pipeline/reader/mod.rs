@@ -360,21 +360,20 @@ impl Reader {
         connection: Arc<Connection>,
         alive: &mut Liveness,
     ) -> Result<Batch, Ended> {
-        let item = match self.desk.write_here(&self.sender, Item::lines(batch, connection)) {
-            Ok(empty) => return Ok(empty),
-            Err(item) => item,
-        };
+        if let Some(turn) = self.desk.turn(&self.sender, batch.held_bytes()) {
+            return Ok(turn.write(Item::lines(batch, connection)));
+        }
         let waiting = Instant::now();
         tokio::select! {
             biased;
-            ready = self.sender.ready(&item.batch) => ready?,
+            ready = self.sender.ready(&batch) => ready?,
             // What is left in our hand is read again by the next run.
             () = self.stop.requested() => return Err(Ended::Stopped),
         }
         if waiting.elapsed() > Duration::from_millis(100) {
             alive.excuse(Instant::now());
         }
-        self.sender.send(item)?;
+        self.sender.send(Item::lines(batch, connection))?;
         Ok(self.sender.empty_batch())
     }
 }

@@ -29,6 +29,18 @@ impl Default for Unsaved {
     }
 }
 
+impl Unsaved {
+    pub(super) fn add(&mut self, events: u64, lines: u64, bytes: u64) {
+        if !self.is_due {
+            self.since = Instant::now();
+        }
+        self.is_due = true;
+        self.events += events;
+        self.lines += lines;
+        self.bytes += bytes;
+    }
+}
+
 impl Writer {
     /// Before the first line of a run is written: killed before its first checkpoint, it
     /// must find here where to begin again. A file that could not be remembered is not begun;
