@@ -27,26 +27,43 @@ impl Table {
     /// The names of the columns.
     pub fn header(&self) -> Vec<u8> {
         let mut out = Vec::new();
-        let mut row = Row::new(&mut out, self.is_csv);
-        self.fields.iter().for_each(|field| row.add(field.name.as_bytes()));
-        row.end();
+        self.write_row(&mut out, self.fields.iter().map(|field| field.name.as_bytes()));
         out
     }
 
     /// Appends one row.
     pub fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
-        let mut cell = Vec::new();
-        let used = out.len() - from;
-        let mut row = Row::new(out, self.is_csv);
+        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(self.fields.len()));
         for field in &self.fields {
-            cell.clear();
-            write_cell(&mut cell, field.of(value))?;
-            row.bytes += cell.len();
-            json::check_length(used + row.bytes)?;
-            row.add(&cell);
+            write_cell(&mut text, field.of(value))?;
+            ends.push(text.len());
+            json::check_length(out.len() - from + text.len())?;
         }
-        row.end();
+        let mut start = 0;
+        let cells = ends.iter().map(|end| {
+            let cell = text.get(start..*end).unwrap_or_default();
+            start = *end;
+            cell
+        });
+        self.write_row(out, cells);
         Ok(())
+    }
+
+    fn write_row<'c>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = &'c [u8]>) {
+        if self.is_csv {
+            let mut writer = csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out);
+            // Memory takes everything, and a single row has the length that it has.
+            let _ = writer.write_record(cells);
+            let _ = writer.flush();
+            return;
+        }
+        for (i, cell) in cells.enumerate() {
+            if i > 0 {
+                out.push(b'\t');
+            }
+            escape_tab(out, cell);
+        }
+        out.push(b'\n');
     }
 }
 
@@ -58,7 +75,10 @@ pub fn write_cell(cell: &mut Vec<u8>, value: Option<&Val>) -> Result<(), WriteEr
             cell.extend_from_slice(text);
             Ok(())
         }
-        Some(value) => json::write(cell, value, Style::default(), 0),
+        Some(value) => {
+            let from = cell.len();
+            json::write(cell, value, Style::default(), from)
+        }
     }
 }
 
@@ -71,50 +91,6 @@ pub fn escape_tab(out: &mut Vec<u8>, text: &[u8]) {
             b'\r' => out.extend_from_slice(b"\\r"),
             b'\\' => out.extend_from_slice(b"\\\\"),
             byte => out.push(*byte),
-        }
-    }
-}
-
-/// A row that is being written.
-struct Row<'o> {
-    kind: Kind<'o>,
-    bytes: usize,
-}
-
-enum Kind<'o> {
-    Csv(csv::Writer<&'o mut Vec<u8>>),
-    Tsv { out: &'o mut Vec<u8>, is_first: bool },
-}
-
-impl<'o> Row<'o> {
-    fn new(out: &'o mut Vec<u8>, is_csv: bool) -> Self {
-        let kind = match is_csv {
-            true => Kind::Csv(csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out)),
-            false => Kind::Tsv { out, is_first: true },
-        };
-        Self { kind, bytes: 0 }
-    }
-
-    fn add(&mut self, cell: &[u8]) {
-        match &mut self.kind {
-            // Memory takes everything, and rows can't differ in length: one is all there is.
-            Kind::Csv(writer) => drop(writer.write_field(cell)),
-            Kind::Tsv { out, is_first } => {
-                if !std::mem::take(is_first) {
-                    out.push(b'\t');
-                }
-                escape_tab(out, cell);
-            }
-        }
-    }
-
-    fn end(self) {
-        match self.kind {
-            Kind::Csv(mut writer) => {
-                let _ = writer.write_record(None::<&[u8]>);
-                let _ = writer.flush();
-            }
-            Kind::Tsv { out, .. } => out.push(b'\n'),
         }
     }
 }

@@ -148,31 +148,31 @@ pub fn replaces(name: &str) -> bool {
 }
 
 /// `STEP | term`.
-fn step<'s>(term: Term<&'s str>) -> Term<&'s str> {
+fn step(term: Term<&str>) -> Term<&str> {
     let step = Term::Call(STEP, Vec::new());
     Term::BinOp(Box::new(step), BinaryOp::Pipe(None), Box::new(term))
 }
 
 /// A definition of the library. Those that call themselves do so inside of another one, which
 /// is what takes a step: the others cost nothing.
-pub fn guard_library<'s>(def: Def<&'s str>) -> Def<&'s str> {
+pub fn guard_library(def: Def<&str>) -> Def<&str> {
     Def { body: guard(def.body), ..def }
 }
 
-fn guard_def<'s>(def: Def<&'s str>) -> Def<&'s str> {
+fn guard_def(def: Def<&str>) -> Def<&str> {
     Def { body: step(guard(def.body)), ..def }
 }
 
-fn boxed<'s>(term: Box<Term<&'s str>>) -> Box<Term<&'s str>> {
-    Box::new(guard(*term))
+fn boxed(term: Term<&str>) -> Box<Term<&str>> {
+    Box::new(guard(term))
 }
 
-fn all<'s>(terms: Vec<Term<&'s str>>) -> Vec<Term<&'s str>> {
+fn all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(guard).collect()
 }
 
 /// The same expression, with a step wherever it can repeat.
-pub fn guard<'s>(term: Term<&'s str>) -> Term<&'s str> {
+pub fn guard(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) => term,
         Term::Var("$ENV") => Term::Call("env", Vec::new()),
@@ -184,31 +184,33 @@ pub fn guard<'s>(term: Term<&'s str>) -> Term<&'s str> {
             });
             Term::Str(format, parts.collect())
         }
-        Term::Arr(inside) => Term::Arr(inside.map(boxed)),
+        Term::Arr(inside) => Term::Arr(inside.map(|inside| boxed(*inside))),
         Term::Obj(members) => Term::Obj(
             members.into_iter().map(|(key, value)| (guard(key), value.map(guard))).collect(),
         ),
-        Term::Neg(inside) => Term::Neg(boxed(inside)),
+        Term::Neg(inside) => Term::Neg(boxed(*inside)),
         Term::BinOp(left, BinaryOp::Pipe(Some(pattern)), right) => {
             let bind = BinaryOp::Pipe(Some(guard_pattern(pattern)));
-            Term::BinOp(boxed(left), bind, Box::new(step(guard(*right))))
+            Term::BinOp(boxed(*left), bind, Box::new(step(guard(*right))))
         }
-        Term::BinOp(left, operator, right) => Term::BinOp(boxed(left), operator, boxed(right)),
-        Term::Label(name, inside) => Term::Label(name, boxed(inside)),
+        Term::BinOp(left, operator, right) => Term::BinOp(boxed(*left), operator, boxed(*right)),
+        Term::Label(name, inside) => Term::Label(name, boxed(*inside)),
         Term::Fold(name, values, pattern, mut inside) => {
             inside = all(inside);
             if let Some(update) = inside.get_mut(1) {
                 *update = step(std::mem::take(update));
             }
-            Term::Fold(name, boxed(values), guard_pattern(pattern), inside)
+            Term::Fold(name, boxed(*values), guard_pattern(pattern), inside)
         }
-        Term::TryCatch(inside, catch) => Term::TryCatch(boxed(inside), catch.map(boxed)),
+        Term::TryCatch(inside, catch) => {
+            Term::TryCatch(boxed(*inside), catch.map(|catch| boxed(*catch)))
+        }
         Term::IfThenElse(branches, otherwise) => Term::IfThenElse(
             branches.into_iter().map(|(test, then)| (guard(test), guard(then))).collect(),
-            otherwise.map(boxed),
+            otherwise.map(|otherwise| boxed(*otherwise)),
         ),
         Term::Def(defs, inside) => {
-            Term::Def(defs.into_iter().map(guard_def).collect(), boxed(inside))
+            Term::Def(defs.into_iter().map(guard_def).collect(), boxed(*inside))
         }
         Term::Call(name, arguments) => Term::Call(name, all(arguments)),
         Term::Path(head, path) => {
@@ -219,12 +221,12 @@ pub fn guard<'s>(term: Term<&'s str>) -> Term<&'s str> {
                 };
                 (part, optional)
             });
-            Term::Path(boxed(head), Path(parts.collect()))
+            Term::Path(boxed(*head), Path(parts.collect()))
         }
     }
 }
 
-fn guard_pattern<'s>(pattern: Pattern<&'s str>) -> Pattern<&'s str> {
+fn guard_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
     match pattern {
         Pattern::Var(name) => Pattern::Var(name),
         Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guard_pattern).collect()),
