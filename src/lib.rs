@@ -27,3 +27,4 @@ pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod top;
