@@ -69,9 +69,9 @@ pub const WIDTH: usize = 80;
 
 /// The end of `skytail top --help`.
 pub const TOP: &str = "\
-Keys: q, Esc and Ctrl-C quit, p pauses, Tab chooses a table, s sorts it, / filters
-it by name, o shows one operation, z enlarges the table, arrows and page keys
-scroll it, Ctrl-Z suspends, Ctrl-L draws anew.
+Keys: q, Esc and Ctrl-C quit, p pauses, Tab chooses a table, s sorts it,
+/ filters it by name, o shows one operation, z enlarges the table, arrows and
+page keys scroll it, Ctrl-Z suspends, Ctrl-L draws anew.
 The screen needs 80 columns and 20 lines. With TERM=dumb a page is printed for
 each window. HOST, NSID, DID and so on are those of skytail tail --help.
 
@@ -80,7 +80,7 @@ Examples:
     skytail top --demo
   The five busiest collections of ten seconds, for a script
     skytail top --once --json | jq '.collections[:5]'
-  Who posts pictures
+  Which languages people post in, minute by minute
     skytail top -c app.bsky.feed.post --window 1m";
 
 /// The end of `skytail tail --help`.

@@ -205,7 +205,6 @@ impl Tally {
             buckets.add(time, series);
         }
     }
-
 }
 
 #[cfg(test)]

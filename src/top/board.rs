@@ -237,9 +237,8 @@ impl Board {
     #[must_use]
     pub fn operations(&self, at: Duration) -> Vec<Row> {
         let rows = OPERATIONS.into_iter().zip(&self.operations);
-        let wanted = rows.filter(|(operation, slices)| {
-            *operation != Operation::Other || slices.total() > 0
-        });
+        let wanted =
+            rows.filter(|(operation, slices)| *operation != Operation::Other || slices.total() > 0);
         wanted.map(|(operation, slices)| self.row(word(operation), slices, at)).collect()
     }
 
@@ -366,8 +365,7 @@ fn ranked<'a, T: 'a>(
 ) -> (Vec<Row>, usize) {
     let filter = look.filter.to_lowercase();
     let is_wanted = |counted: &Counted<'_, T>| {
-        counted.total > 0
-            && (filter.is_empty() || counted.name.to_lowercase().contains(&filter))
+        counted.total > 0 && (filter.is_empty() || counted.name.to_lowercase().contains(&filter))
     };
     let mut counts: Vec<Counted<'_, T>> = counts.filter(is_wanted).collect();
     counts.sort_by(|a, b| {

@@ -6,7 +6,7 @@ use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// Most lines held; older ones are dropped, and that is said.
-const MOST_LINES: usize = 100;
+const MOST_LINES: usize = 20;
 
 /// Lines on their way to stderr; clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -85,11 +85,11 @@ mod tests {
         for n in 0..MOST_LINES + 2 {
             held.clone().write_all(format!("line {n}\n").as_bytes()).unwrap();
         }
-        assert_eq!(held.latest().as_deref(), Some("line 101"));
+        assert_eq!(held.latest().as_deref(), Some("line 21"));
         let mut out = Vec::new();
         held.release(&mut out).unwrap();
         let text = String::from_utf8(out).unwrap();
         assert!(text.starts_with("skytail: 2 earlier log lines were dropped\nline 2\n"), "{text}");
-        assert!(text.ends_with("line 101\n") && held.latest().is_none());
+        assert!(text.ends_with("line 21\n") && held.latest().is_none());
     }
 }

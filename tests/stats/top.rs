@@ -4,8 +4,8 @@
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
-use serde_json::Value;
 use crate::support::{PATIENCE, Scratch, ServeProcess, at_home, events};
+use serde_json::Value;
 
 fn top(home: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));

@@ -67,7 +67,8 @@ pub fn run(
     let held = Held::default();
     let (terminal, log) = match mode {
         Mode::Screen => {
-            let plain = LogSettings { json: false, colour: false, times: false, ..log_settings(display) };
+            let plain =
+                LogSettings { json: false, colour: false, times: false, ..log_settings(display) };
             (Terminal::with(None, Box::new(held.clone())), plain)
         }
         _ => (Terminal::stderr(), log_settings(display)),
@@ -128,8 +129,11 @@ impl Run<'_> {
                 };
                 let watching = Watching::begin(scene)
                     .context("can't draw a screen here (use --once for a table)")?;
-                let outcome =
-                    pipeline::run(&settings, parts, Attendant { tick_every: None, attend: &mut |_| {} });
+                let outcome = pipeline::run(
+                    &settings,
+                    parts,
+                    Attendant { tick_every: None, attend: &mut |_| {} },
+                );
                 drop(watching);
                 outcome
             }
@@ -179,6 +183,9 @@ fn source(settings: &TailSettings) -> String {
 
 fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
     match outcome.end {
+        Ok(Reason::Failed) => {
+            Err(anyhow::anyhow!("the screen failed unexpectedly; this is a bug in skytail"))
+        }
         Ok(_) => Ok(Exit::Done),
         Err(PipelineError::Abandoned) => Ok(Exit::Interrupted),
         Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {

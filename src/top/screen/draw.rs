@@ -21,10 +21,14 @@ pub const LEAST_LINES: u16 = 20;
 const KINDS_LINES: u16 = 4;
 /// Columns that the accounts need: a DID of 32, and numbers.
 const ACCOUNTS_COLUMNS: u16 = 50;
+/// The widest that short names get, so that their numbers stand beside them.
+const SHORT_NAME: Constraint = Constraint::Max(16);
+/// The same for accounts.
+const ACCOUNT_NAME: Constraint = Constraint::Max(40);
 
 /// The keys, in words.
 const KEYS: &str =
-    "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  Up Down scroll";
+    "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
 const KEYS_WRITING: &str = "Enter keep  Esc take back";
 
 /// What it looks like.
@@ -101,13 +105,7 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
     }
 }
 
-fn draw_title(
-    frame: &mut Frame<'_>,
-    area: Rect,
-    view: &View<'_>,
-    wishes: &Wishes,
-    theme: &Theme,
-) {
+fn draw_title(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, wishes: &Wishes, theme: &Theme) {
     let since = duration(view.at);
     let room = usize::from(area.width).saturating_sub(since.len() + 1);
     let mut used = 0;
@@ -198,7 +196,7 @@ fn series_columns(area: Rect, others: u16, least: u16) -> u16 {
 fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &'static str, rows: Vec<Row>) {
     let series = series_columns(area, 9 + 2 + 8 + 2, 10);
     let columns = [
-        Column::text(title, Constraint::Fill(1)),
+        Column::text(title, SHORT_NAME),
         Column::number("RATE", 8),
         Column::text("LAST", Constraint::Length(series)),
     ];
@@ -263,7 +261,7 @@ fn collections(
     let all = view.board.events(view.at).per_second;
     let series = series_columns(area, 60, 20);
     let columns = [
-        Column::text("COLLECTION", Constraint::Fill(1)).sorted(sort == Sort::Name),
+        Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)).sorted(sort == Sort::Name),
         Column::number("RATE", 8).sorted(sort == Sort::Rate),
         Column::number("SHARE", 6),
         Column::number("TOTAL", 10).sorted(sort == Sort::Total),
@@ -295,7 +293,7 @@ fn accounts(
     let found = view.board.accounts(view.at, look, most(area, wishes, place));
     let sort = look.sort;
     let columns = [
-        Column::text("ACCOUNT", Constraint::Fill(1)).sorted(sort == Sort::Name),
+        Column::text("ACCOUNT", ACCOUNT_NAME).sorted(sort == Sort::Name),
         Column::number("RATE", 7).sorted(sort == Sort::Rate),
         Column::number("TOTAL", 7).sorted(sort == Sort::Total),
     ];
@@ -319,7 +317,7 @@ fn languages(
     let with_series = area.width >= 40;
     let series = series_columns(area, 8 + 2 + 7 + 2 + 7 + 2, 10);
     let mut columns = vec![
-        Column::text("LANGUAGE", Constraint::Fill(1)).sorted(sort == Sort::Name),
+        Column::text("LANGUAGE", SHORT_NAME).sorted(sort == Sort::Name),
         Column::number("RATE", 7).sorted(sort == Sort::Rate),
         Column::number("TOTAL", 7).sorted(sort == Sort::Total),
     ];

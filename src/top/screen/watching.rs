@@ -77,9 +77,9 @@ impl Watching {
             told,
             is_over: Arc::clone(&is_over),
         };
+        let ending = Ending { stop: screen.scene.stop.clone(), _end: end };
         let work = move || {
-            // Dropped with the thread, also by a panic.
-            let _end = end;
+            let _ending = ending;
             if screen.run().is_err() {
                 screen.scene.stop.request(Reason::Terminated);
             }
@@ -100,6 +100,20 @@ impl Drop for Watching {
             _ => terminal::leave(),
         }
         let _ = self.held.release(&mut io::stderr());
+    }
+}
+
+/// Dropped with the thread: a run that nobody can see any more, since the screen failed, ends.
+struct Ending {
+    stop: Stop,
+    _end: mpsc::Sender<()>,
+}
+
+impl Drop for Ending {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.stop.request(Reason::Failed);
+        }
     }
 }
 

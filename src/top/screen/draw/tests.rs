@@ -15,7 +15,10 @@ fn board() -> Board {
             0 => ("app.bsky.feed.like", "delete"),
             1..5 => ("app.bsky.feed.like", "create"),
             5 => ("app.bsky.actor.profile", "update"),
-            6 => ("com.example.a-collection-whose-name-is-far-too-long-for-a-narrow-screen", "create"),
+            6 => (
+                "com.example.a-collection-whose-name-is-far-too-long-for-a-narrow-screen",
+                "create",
+            ),
             _ => ("app.bsky.feed.post", "create"),
         };
         let language = if n % 3 == 0 { "ja" } else { "en" };
@@ -44,7 +47,9 @@ fn screen_of(
         source: "jetstream.example",
         standing: "live  85/s  0.2s behind",
         trouble: "1 gap",
-        told: Some("skytail: warning: the connection to jetstream.example was lost: it was reset by the peer"),
+        told: Some(
+            "skytail: warning: the connection to jetstream.example was lost: it was reset by the peer",
+        ),
     };
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
     terminal.draw(|frame| draw(frame, &view, wishes, theme)).unwrap();
