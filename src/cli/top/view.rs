@@ -65,12 +65,11 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
     let lag = figures.lag_us().map(|us| duration(Duration::from_micros(us)));
     let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
     let mut page = format!(
-        "{}: {} in {} ({}), {} ({}/s){lag}",
+        "{}: {} in {} ({}), {}/s{lag}",
         printable(figures.source.as_bytes(), LONGEST_NAME),
         counted(events, "event"),
         duration(figures.window),
         rate(figures.per_second(events)),
-        bytes(size),
         bytes(figures.per_second(size) as u64),
     );
     for (n, noun) in troubles(figures.metrics) {
@@ -104,7 +103,13 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
         let [name, sum, rate, _] = cells(figures, &row, events);
         languages.row([name, sum, rate]);
     }
-    let _ = write!(page, "\n{kinds}\n{collections}\n{accounts}\n{languages}");
+    let tables = [kinds.to_string(), collections.to_string(), accounts.to_string()];
+    for table in tables.into_iter().chain([languages.to_string()]) {
+        // One of titles alone says nothing.
+        if table.lines().count() > 1 {
+            let _ = write!(page, "\n{table}");
+        }
+    }
     page
 }
 

@@ -12,6 +12,7 @@ use super::table::{Column, Shown, draw as draw_table, put};
 use crate::display::printable::printable;
 use crate::display::units::{bytes, count, duration, rate};
 use crate::top::board::{Board, Look, Row, Sort, word};
+use crate::top::slices::WHOLE;
 
 /// The least that is needed.
 pub const LEAST_COLUMNS: u16 = 80;
@@ -132,10 +133,9 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, wishes: &Wishe
 fn draw_flow(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, theme: &Theme) {
     let (events, size) = (view.board.events(view.at), view.board.bytes(view.at));
     let speed = format!("{}/s", bytes(size.per_second as u64));
-    let most = duration(view.board.slice() * 60);
     let lines = [
         ("events", rate(events.per_second), format!("{} in all", count(events.total)), &events),
-        ("bytes", speed, format!("{} in all, last {most}", bytes(size.total)), &size),
+        ("bytes", speed, format!("{} in all", bytes(size.total)), &size),
     ];
     for ((name, speed, total, row), y) in lines.iter().zip(area.y..) {
         let buffer = frame.buffer_mut();
@@ -193,7 +193,7 @@ fn series_columns(area: Rect, others: u16, least: u16) -> u16 {
     area.width.saturating_sub(others).clamp(least, 60)
 }
 
-fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &'static str, rows: Vec<Row>) {
+fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Vec<Row>) {
     let series = series_columns(area, 9 + 2 + 8 + 2, 10);
     let columns = [
         Column::text(title, SHORT_NAME),
@@ -260,12 +260,14 @@ fn collections(
     let sort = look.sort;
     let all = view.board.events(view.at).per_second;
     let series = series_columns(area, 60, 20);
+    // How long a series is, is said once on a screen.
+    let last = format!("LAST {}", duration(view.board.slice() * WHOLE as u32));
     let columns = [
         Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)).sorted(sort == Sort::Name),
         Column::number("RATE", 8).sorted(sort == Sort::Rate),
         Column::number("SHARE", 6),
         Column::number("TOTAL", 10).sorted(sort == Sort::Total),
-        Column::text("LAST", Constraint::Length(series)),
+        Column::text(&last, Constraint::Length(series)),
     ];
     let texts = |row: Row| {
         vec![

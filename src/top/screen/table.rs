@@ -16,9 +16,9 @@ const LONGEST_NAME: usize = 400;
 
 /// One column.
 #[derive(Clone, Copy, Debug)]
-pub struct Column {
+pub struct Column<'a> {
     /// Its title.
-    pub title: &'static str,
+    pub title: &'a str,
     /// How wide.
     pub width: Constraint,
     /// Whether it holds numbers.
@@ -27,14 +27,14 @@ pub struct Column {
     pub is_sorted: bool,
 }
 
-impl Column {
+impl<'a> Column<'a> {
     /// One of text.
-    pub const fn text(title: &'static str, width: Constraint) -> Self {
+    pub const fn text(title: &'a str, width: Constraint) -> Self {
         Self { title, width, is_number: false, is_sorted: false }
     }
 
     /// One of numbers.
-    pub const fn number(title: &'static str, columns: u16) -> Self {
+    pub const fn number(title: &'a str, columns: u16) -> Self {
         Self { title, width: Constraint::Length(columns), is_number: true, is_sorted: false }
     }
 
@@ -47,7 +47,7 @@ impl Column {
 /// A table in its place.
 pub struct Shown<'a> {
     /// Its columns.
-    pub columns: &'a [Column],
+    pub columns: &'a [Column<'a>],
     /// What is said of it behind its first title.
     pub remark: String,
     /// Its rows, a text for each column.
@@ -58,7 +58,7 @@ pub struct Shown<'a> {
 
 /// Draws it.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &Shown<'_>) {
-    let cell = |text: String, column: &Column| {
+    let cell = |text: String, column: &Column<'_>| {
         let text = Text::raw(text);
         Cell::from(if column.is_number { text.right_aligned() } else { text })
     };
