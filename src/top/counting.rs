@@ -22,7 +22,6 @@ impl Shared {
     }
 
     /// The board, and what has passed since it was made.
-    #[must_use]
     pub fn lock(&self) -> (MutexGuard<'_, Board>, Duration) {
         // A panic in between leaves one event half counted.
         let board = self.board.lock().unwrap_or_else(PoisonError::into_inner);

@@ -59,7 +59,7 @@ impl Write for Held {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
         if !state.is_holding {
-            return io::stderr().write(line);
+            return io::stderr().write_all(line).map(|()| line.len());
         }
         if state.lines.len() >= MOST_LINES {
             state.lines.pop_front();
