@@ -1,6 +1,9 @@
 //! Tells the program which commit it was built from, and as what. Needs neither git nor a
 //! repository: without them there is no commit to tell.
 //!
+//! What it tells are variables that begin with `BUILD_`: cargo sets them for whatever it runs,
+//! too, and those that begin with `SKYTAIL_` are the program's flags.
+//!
 //! Only release builds look for it, so that a commit does not rebuild every test. A build from
 //! the crate's tarball takes it from cargo's own note in there.
 
@@ -16,16 +19,16 @@ fn main() {
         _ if variable("PROFILE") != "release" => None,
         _ => noted().or_else(asked),
     };
-    println!("cargo::rustc-env=SKYTAIL_COMMIT={}", commit.unwrap_or_default());
-    println!("cargo::rustc-env=SKYTAIL_TARGET={}", variable("TARGET"));
-    println!("cargo::rustc-env=SKYTAIL_PROFILE={}", variable("PROFILE"));
+    println!("cargo::rustc-env=BUILD_COMMIT={}", commit.unwrap_or_default());
+    println!("cargo::rustc-env=BUILD_TARGET={}", variable("TARGET"));
+    println!("cargo::rustc-env=BUILD_PROFILE={}", variable("PROFILE"));
     let features = std::env::vars().filter_map(|(name, _)| {
         let feature = name.strip_prefix("CARGO_FEATURE_")?;
         Some(feature.to_ascii_lowercase().replace('_', "-"))
     });
     let mut features: Vec<String> = features.collect();
     features.sort_unstable();
-    println!("cargo::rustc-env=SKYTAIL_FEATURES={}", features.join(" "));
+    println!("cargo::rustc-env=BUILD_FEATURES={}", features.join(" "));
 }
 
 /// The commit that `cargo package` noted, shortened; it notes no date.

@@ -86,7 +86,7 @@ fn parse_window(text: &str) -> Result<Duration, ValueError> {
 /// What to read: as `skytail tail` would with the same flags, saving nothing.
 ///
 /// # Errors
-/// As [`tail_settings`].
+/// As those of `skytail tail`.
 pub fn settings(
     args: &TopArgs,
     origins: &Origins,

@@ -8,7 +8,7 @@ use std::fmt::Write as _;
 #[must_use]
 pub fn short() -> String {
     let version = env!("CARGO_PKG_VERSION");
-    let about = match (env!("SKYTAIL_COMMIT"), env!("SKYTAIL_PROFILE")) {
+    let about = match (env!("BUILD_COMMIT"), env!("BUILD_PROFILE")) {
         ("", "debug") => "debug build",
         (commit, _) => commit,
     };
@@ -22,12 +22,12 @@ pub fn short() -> String {
 #[must_use]
 pub fn long() -> String {
     let mut text = short();
-    let features = match env!("SKYTAIL_FEATURES") {
+    let features = match env!("BUILD_FEATURES") {
         "" => "none",
         features => features,
     };
     let facts = [
-        ("target", env!("SKYTAIL_TARGET").to_owned()),
+        ("target", env!("BUILD_TARGET").to_owned()),
         ("features", features.to_owned()),
         ("protocols", "Jetstream v1 and v2, with zstd; the archive of v2".to_owned()),
         (
