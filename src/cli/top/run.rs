@@ -33,9 +33,6 @@ use crate::top::screen::watching::{Scene, Watching};
 /// How often the end of a window is looked for.
 const TICK: Duration = Duration::from_millis(50);
 
-/// How far a demo is read again after a reconnect, in microseconds of event time.
-const DEMO_REWIND_US: u64 = 1_000_000;
-
 /// How figures are shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Mode {
@@ -101,8 +98,6 @@ impl Run<'_> {
         };
         if let Some(demo) = &demo {
             settings.endpoints = vec![demo.endpoint()];
-            // It begins again after ten seconds, with events that would count as repeated.
-            settings.connection.rewind_us = DEMO_REWIND_US;
         }
         let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
