@@ -209,9 +209,15 @@ struct Pages<'a> {
 
 impl Pages<'_> {
     fn attend(&mut self, moment: Moment) {
-        if moment != Moment::Tick {
-            return;
+        match moment {
+            Moment::Tick => self.tick(),
+            // Before the connection is closed, so that the figures are of the stream as it was.
+            Moment::Stopping => self.end(),
+            Moment::StatusAsked => {}
         }
+    }
+
+    fn tick(&mut self) {
         let Some(began) = self.began else {
             let metrics = &self.metrics;
             if metrics.connected.get() == 1 || metrics.received.get() > 0 {
