@@ -139,7 +139,15 @@ impl Run<'_> {
             }
             Mode::Pages | Mode::Once => {
                 let source = source(&settings);
-                let mut pages = Pages { run: &self, source, board, metrics, stop, began: None };
+                let mut pages = Pages {
+                    run: &self,
+                    source,
+                    board,
+                    metrics,
+                    stop,
+                    is_connected: false,
+                    began: None,
+                };
                 let attend = &mut |moment| pages.attend(moment);
                 let attendant = Attendant { tick_every: Some(TICK), attend };
                 let outcome = pipeline::run(&settings, parts, attendant);
@@ -203,6 +211,8 @@ struct Pages<'a> {
     board: Shared,
     metrics: Arc<Metrics>,
     stop: Stop,
+    /// Whether a connection was up at the last tick; at the end there is none.
+    is_connected: bool,
     /// When the window began: with the first connection, or the first event of an archive.
     began: Option<Instant>,
 }
@@ -211,16 +221,16 @@ impl Pages<'_> {
     fn attend(&mut self, moment: Moment) {
         match moment {
             Moment::Tick => self.tick(),
-            // Before the connection is closed, so that the figures are of the stream as it was.
             Moment::Stopping => self.end(),
             Moment::StatusAsked => {}
         }
     }
 
     fn tick(&mut self) {
+        self.is_connected = self.metrics.connected.get() == 1;
         let Some(began) = self.began else {
             let metrics = &self.metrics;
-            if metrics.connected.get() == 1 || metrics.received.get() > 0 {
+            if self.is_connected || metrics.received.get() > 0 {
                 self.began = Some(Instant::now());
             }
             return;
@@ -255,6 +265,7 @@ impl Pages<'_> {
             window: began.elapsed(),
             source: &self.source,
             metrics: &self.metrics,
+            is_connected: self.is_connected,
             now_us: now_us(),
         };
         let most = usize::from(self.run.figures.top);

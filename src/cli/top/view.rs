@@ -27,6 +27,8 @@ pub struct Figures<'a> {
     pub source: &'a str,
     /// The counters of the whole run.
     pub metrics: &'a Metrics,
+    /// Whether a connection was up.
+    pub is_connected: bool,
     /// The moment, in Unix microseconds.
     pub now_us: u64,
 }
@@ -156,7 +158,7 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
             0 => None,
             us => Some(us),
         },
-        "connected": metrics.connected.get() == 1,
+        "connected": figures.is_connected,
         "protocol": match metrics.protocol.get() {
             1 => Some("v1"),
             2 => Some("v2"),
