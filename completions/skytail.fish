@@ -29,7 +29,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_needs_command" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_needs_command" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_needs_command" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_needs_command" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_needs_command" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_needs_command" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -43,12 +43,13 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Ins
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "top" -d 'Watch what happens now: rates, collections, accounts'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -63,7 +64,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object a line'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print errors only: no progress, no summary'
@@ -75,7 +76,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
@@ -88,7 +89,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -99,7 +100,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -121,7 +122,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop\'s events'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
@@ -137,7 +138,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand stats" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l json -d 'Print JSON'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s q -l quiet -d 'Print errors only: no progress, no summary'
@@ -150,7 +151,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l json -d 'Print one JSON object'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l events -d 'Print the rows as events, one JSON object a line'
@@ -162,7 +163,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -174,7 +175,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -185,7 +186,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -196,7 +197,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand completions" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l all -d 'Write the scripts of all shells into --dir'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -s q -l quiet -d 'Print errors only: no progress, no summary'
@@ -208,7 +209,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -301,7 +302,7 @@ json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Read settings from FILE [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
@@ -312,3 +313,65 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Chec
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l window -d 'Rates are those of the last DUR, 1s to 1h' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l top -d 'Print the N largest with --once (JSON has all, and N accounts)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 where the server has it' -r -f -a "auto\t''
+v1\t''
+v2\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l compress -d 'Use zstd: on, off, or auto, which is on where there is a dictionary (v2 servers have one; v1\'s must be installed), except on this machine' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l connect-timeout -d 'Give up an attempt after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l ping-after -d 'Ping a silent server after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l pong-timeout -d 'Time for the server\'s answer' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l dns-server -d 'DNS server to ask for handles [default: the system\'s]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
+identity\t''
+account\t''
+sync\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
+update\t''
+delete\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (-15m), or an integer cursor; none is saved' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'History from the archive of v2 servers: auto (where the cursor is older than the live stream), or off' -r -f -a "auto\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Downloads at once' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+app.bsky.feed.like\t''
+app.bsky.feed.repost\t''
+app.bsky.feed.threadgate\t''
+app.bsky.feed.postgate\t''
+app.bsky.feed.generator\t''
+app.bsky.graph.follow\t''
+app.bsky.graph.block\t''
+app.bsky.graph.list\t''
+app.bsky.graph.listitem\t''
+app.bsky.graph.starterpack\t''
+app.bsky.graph.listblock\t''
+app.bsky.actor.profile\t''
+app.bsky.labeler.service\t''
+chat.bsky.actor.declaration\t''
+app.bsky.feed.\*\t''
+app.bsky.graph.\*\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l once -d 'Print the figures of one window, and end'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l json -d 'Print them as JSON'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'

@@ -6,7 +6,8 @@
 //! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
 //! ```
 //!
-//! `stats` counts what a recording holds, from `event` alone.
+//! `stats` counts what a recording holds, from `event` alone; `top` counts what happens now with
+//! its help, and shows it: `cli` puts it behind the pipeline in the place of a sink.
 //! `metrics` and `display` are used from many rooms and use none of them; `operate` shows the
 //! counters to machines, and is used by `cli` alone; `serve` is a Jetstream server of its own,
 //! which shares only the rooms at the end of that line.
@@ -28,3 +29,4 @@ pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod top;

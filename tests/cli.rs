@@ -47,7 +47,7 @@ fn usage_error(command: &mut Command) -> String {
 fn the_help_fits_a_screen() {
     let help = stdout(&["--help"]);
     assert!(help.lines().count() <= 24, "{help}");
-    for page in [help, stdout(&["tail", "--help"])] {
+    for page in [help, stdout(&["tail", "--help"]), stdout(&["top", "--help"])] {
         let long: Vec<&str> = page.lines().filter(|l| l.chars().count() > 80).collect();
         assert!(long.is_empty(), "{long:#?}");
     }
@@ -57,6 +57,7 @@ fn the_help_fits_a_screen() {
 fn the_help_is_what_was_reviewed() {
     insta::assert_snapshot!("skytail_help", stdout(&["--help"]));
     insta::assert_snapshot!("skytail_tail_help", stdout(&["tail", "--help"]));
+    insta::assert_snapshot!("skytail_top_help", stdout(&["top", "--help"]));
 }
 
 #[test]
@@ -74,7 +75,16 @@ fn the_name_alone_is_a_usage_error_that_helps() {
 
 #[test]
 fn the_version_is_that_of_the_package() {
-    assert_eq!(stdout(&["--version"]), concat!("skytail ", env!("CARGO_PKG_VERSION"), "\n"));
+    let short = stdout(&["-V"]);
+    let name = concat!("skytail ", env!("CARGO_PKG_VERSION"));
+    let rest = short.strip_prefix(name).and_then(|rest| rest.strip_suffix('\n')).unwrap();
+    // Without a commit, as when built from a tarball, there is nothing in brackets.
+    assert!(rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')), "{short}");
+    let long = stdout(&["--version"]);
+    assert!(long.starts_with(&short) && long.len() > short.len(), "{long}");
+    for part in ["\ntarget: ", "\nfeatures: ", "\nprotocols: ", "SQLite 3.", "zstd 1."] {
+        assert!(long.contains(part), "{part:?} is missing in:\n{long}");
+    }
 }
 
 #[test]
@@ -256,6 +266,7 @@ fn bash_completes_commands_flags_words_and_collections() {
         return;
     };
     assert_eq!(commands, ["tail"]);
+    assert_eq!(offers(&["skytail", "to"]).unwrap(), ["top"]);
     assert_eq!(
         offers(&["skytail", "tail", "--when-full", "drop"]).unwrap(),
         ["drop-newest", "drop-oldest"]
@@ -273,6 +284,8 @@ fn bash_completes_commands_flags_words_and_collections() {
 fn help_is_coloured_only_where_it_should_be() {
     let escape = '\u{1b}';
     assert!(!stdout(&["tail", "--help"]).contains(escape));
+    assert!(!stdout(&["--help"]).contains(escape));
+    assert!(stdout(&["--color=always", "--help"]).contains(escape));
     assert!(stdout(&["--color=always", "tail", "--help"]).contains(escape));
     assert!(stdout(&["tail", "--color", "always", "--help"]).contains(escape));
 }

@@ -97,11 +97,12 @@ fn escape_star(shell: Shell, script: &str, prefix: &str) -> String {
 /// The command line as completion scripts see it: like the real one, but with the common
 /// collections listed, which in the real one would refuse all others.
 fn command_to_complete() -> clap::Command {
-    Cli::command().mut_subcommand("tail", |tail| {
-        tail.mut_arg("collection", |arg| {
+    let common = |command: clap::Command| {
+        command.mut_arg("collection", |arg| {
             arg.value_parser(PossibleValuesParser::new(COMMON_COLLECTIONS))
         })
-    })
+    };
+    Cli::command().mut_subcommand("tail", common).mut_subcommand("top", common)
 }
 
 /// Prints to stdout; that the reader has gone is no failure.

@@ -8,7 +8,7 @@ use anyhow::Context as _;
 use tokio::sync::oneshot;
 
 use crate::position::{Seq, ServerKind};
-use crate::serve::{self, AtEnd, Rate, ServeSettings, Server, demo};
+use crate::serve::{self, Rate, ServeSettings, Server, demo};
 use crate::source::endpoint::{self, Endpoint};
 
 /// The same events each time, so that a second run can go on where the first one stopped.
@@ -28,6 +28,15 @@ const HISTORY_EVENTS: u64 = 1_000;
 const SEGMENT_EVENTS: u64 = 500;
 const BLOCK_EVENTS: usize = 100;
 
+/// What the demo does at the end of its recording.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AtEnd {
+    /// It ends.
+    Close,
+    /// It begins again.
+    Loop,
+}
+
 /// The running demo server.
 #[derive(Debug)]
 pub struct Demo {
@@ -42,7 +51,7 @@ impl Demo {
     ///
     /// # Errors
     /// Where the system gives no loopback port or no thread.
-    pub fn start(after: Option<Seq>) -> anyhow::Result<Self> {
+    pub fn start(after: Option<Seq>, at_end: AtEnd) -> anyhow::Result<Self> {
         let seen = after.map_or(0, |seq| (seq.0 + 1).saturating_sub(demo::FIRST_SEQ));
         let settings = ServeSettings {
             listen: ([127, 0, 0, 1], 0).into(),
@@ -52,7 +61,8 @@ impl Demo {
             segment_events: SEGMENT_EVENTS,
             block_events: BLOCK_EVENTS,
             history_events: HISTORY_EVENTS.max(seen).min(EVENTS as u64),
-            at_end: AtEnd::Close,
+            looping: at_end == AtEnd::Loop,
+            at_end: serve::AtEnd::Close,
             ..ServeSettings::default()
         };
         let recording = demo::recording(SEED, EVENTS, END_US);

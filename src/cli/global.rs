@@ -44,7 +44,7 @@ pub struct GlobalArgs {
     )]
     pub color: ColorMode,
 
-    /// Read settings from FILE [default: skytail/config.toml]
+    /// File of settings [default: skytail/config.toml]
     #[arg(long, global = true, display_order = 905, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(help_heading = None::<&'static str>)]
     pub config: Option<PathBuf>,

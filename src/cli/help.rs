@@ -58,8 +58,30 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   truncate=N      a download breaks off
   corrupt=N       a block is damaged";
 
+/// The form of `skytail --help`, which fits 24 lines: blank lines and headings are fewer than
+/// usual. The codes are those of clap's own headings; they go where nobody wants colours.
+pub const FRONT: &str = "{about}\n{usage-heading} {usage}\n\n\
+\x1b[1m\x1b[4mCommands:\x1b[0m\n{subcommands}\n\n\
+\x1b[1m\x1b[4mOptions:\x1b[0m\n{options}";
+
 /// The widest that help is printed; terminals that are narrower get less.
 pub const WIDTH: usize = 80;
+
+/// The end of `skytail top --help`.
+pub const TOP: &str = "\
+Keys: q, Esc and Ctrl-C quit, p pauses, Tab chooses a table, s sorts it,
+/ filters it by name, o shows one operation, z enlarges the table, arrows and
+page keys scroll it, Ctrl-Z suspends, Ctrl-L draws anew.
+The screen needs 80 columns and 20 lines. With TERM=dumb a page is printed for
+each window. HOST, NSID, DID and so on are those of skytail tail --help.
+
+Examples:
+  Watch made-up events, without a network
+    skytail top --demo
+  The five busiest collections of ten seconds, for a script
+    skytail top --once --json | jq '.collections[:5]'
+  Which languages people post in, minute by minute
+    skytail top -c app.bsky.feed.post --window 1m";
 
 /// The end of `skytail tail --help`.
 pub const TAIL_EXAMPLES: &str = "\

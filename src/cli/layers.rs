@@ -118,13 +118,19 @@ impl Layers<'_> {
         is_root: bool,
         origins: &mut Origins,
     ) -> Result<Command, UsageError> {
-        let takes_all_keys = is_root || command.get_name() == "tail";
+        let name = if is_root { "" } else { command.get_name() };
+        let takes = |long: &str| match name {
+            "" | "tail" => true,
+            // A profile that goes on where it stopped can be watched from now on.
+            "top" => long != "cursor",
+            _ => SHARED_KEYS.contains(&long),
+        };
         let mut candidates = Vec::new();
         for arg in command.get_arguments() {
             let Some(long) = arg.get_long() else { continue };
             if is_given(given, arg, is_root) {
                 origins.set(long, Origin::Flag(long.to_owned()));
-            } else if let Some(candidate) = self.candidate(arg, long, takes_all_keys)? {
+            } else if let Some(candidate) = self.candidate(arg, long, takes(long))? {
                 candidates.push(candidate);
             }
         }
@@ -153,7 +159,7 @@ impl Layers<'_> {
         &self,
         arg: &Arg,
         long: &str,
-        takes_all_keys: bool,
+        is_in_file: bool,
     ) -> Result<Option<Candidate>, UsageError> {
         let make = |values, origin| Candidate {
             id: arg.get_id().to_string(),
@@ -167,7 +173,7 @@ impl Layers<'_> {
             return Ok(Some(make(vec![value], Origin::Environment(name))));
         }
         let Some(file) = &self.file else { return Ok(None) };
-        if !takes_all_keys && !SHARED_KEYS.contains(&long) {
+        if !is_in_file {
             return Ok(None);
         }
         let Some((values, of_profile)) = file.get(long, self.profile.as_deref()) else {

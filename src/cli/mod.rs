@@ -27,7 +27,9 @@ mod state;
 pub mod stats;
 pub mod tail;
 mod tail_settings;
+pub mod top;
 pub mod values;
+mod version;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
@@ -43,10 +45,10 @@ use layers::{ParseError, Surroundings};
 
 /// Tail the AT Protocol firehose through Jetstream. Try: skytail tail --demo
 #[derive(Debug, Parser)]
-#[command(name = "skytail", version, max_term_width = help::WIDTH)]
+#[command(name = "skytail", version = version::short(), long_version = version::long())]
+#[command(max_term_width = help::WIDTH)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
-// One blank line less than usual: the page fits 24 lines.
-#[command(help_template = "{about}\n{usage-heading} {usage}\n\n{all-args}")]
+#[command(help_template = help::FRONT)]
 pub struct Cli {
     #[command(flatten)]
     global: global::GlobalArgs,
@@ -58,6 +60,8 @@ pub struct Cli {
 enum Command {
     /// Print events as they happen, or from where you stopped
     Tail(Box<tail::TailArgs>),
+    /// Watch what happens now: rates, collections, accounts
+    Top(Box<top::TopArgs>),
     /// Look at and edit the saved cursors
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
@@ -99,6 +103,10 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
         Command::Tail(args) => {
             let display = display_settings(&cli.global, args.display.progress, origins);
             run_tail::run_tail(tail_settings::tail_settings(&args, origins, now_us())?, display)
+        }
+        Command::Top(args) => {
+            let display = display_settings(&cli.global, ProgressMode::Never, origins);
+            top::run(&args, top::settings(&args, origins, now_us())?, &display)
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),

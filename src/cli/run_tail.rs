@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::attend::{Attendance, Beginning};
-use super::demo::Demo;
+use super::demo::{AtEnd, Demo};
 use super::exit::{Exit, UsageError, in_words};
 use super::report;
 use super::resolve::resolve_handles;
@@ -19,12 +19,14 @@ use crate::display::log::{self, LogSettings};
 use crate::display::progress;
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
+use crate::pipeline::stop::Stop;
 use crate::pipeline::{self, Attendant, Moment, Parts};
 use crate::position::Start;
 use crate::render::{Renderer, Surface};
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
+use crate::sink::Sink;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::ResolveError;
 use crate::source::protocol::Protocol;
@@ -39,15 +41,20 @@ pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Res
     log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
     Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
         tracing::error!("{}", in_words(&error));
-        let unreachable = |error: &ResolveError| error.is_unreachable();
-        if error.chain().any(|cause| cause.is::<UsageError>()) {
-            Exit::Usage
-        } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(unreachable) {
-            Exit::GaveUp
-        } else {
-            Exit::Failed
-        }
+        exit_of(&error)
     }))
+}
+
+/// What a run ends with that this kept from its work.
+pub(super) fn exit_of(error: &anyhow::Error) -> Exit {
+    let unreachable = |error: &ResolveError| error.is_unreachable();
+    if error.chain().any(|cause| cause.is::<UsageError>()) {
+        Exit::Usage
+    } else if error.chain().filter_map(|cause| cause.downcast_ref()).any(unreachable) {
+        Exit::GaveUp
+    } else {
+        Exit::Failed
+    }
 }
 
 fn run(
@@ -58,7 +65,7 @@ fn run(
     resolve_handles(&mut settings)?;
     let state = State::open(&settings)?;
     let demo = match settings.demo {
-        true => Some(Demo::start(state.newest_seq())?),
+        true => Some(Demo::start(state.newest_seq(), AtEnd::Close)?),
         false => None,
     };
     if let Some(demo) = &demo {
@@ -81,8 +88,9 @@ fn run(
     let parts = Parts {
         start: state.start,
         saver: state.saver,
-        output: state.output.map(|files| files.with_header(header)),
+        output: state.output.map(|files| Sink::File(Box::new(files.with_header(header)))),
         renderer,
+        stop: Stop::new(settings.drain_timeout),
         identity_seed: state.identity_seed,
         v1_dictionary,
         dictionaries,
@@ -126,7 +134,7 @@ fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Render
     Some(Renderer::new(&render.plan, Surface { colour, is_terminal }))
 }
 
-fn log_settings(display: &DisplaySettings) -> LogSettings {
+pub(super) fn log_settings(display: &DisplaySettings) -> LogSettings {
     let is_terminal = std::io::stderr().is_terminal();
     let colour = has_colour(display, is_terminal);
     LogSettings {
@@ -140,7 +148,7 @@ fn log_settings(display: &DisplaySettings) -> LogSettings {
     }
 }
 
-fn is_dumb() -> bool {
+pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
@@ -160,7 +168,7 @@ fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
 }
 
 /// The instant that a replay starts from, in Unix microseconds, where it is known.
-fn replay_from_us(start: &Start) -> Option<u64> {
+pub(super) fn replay_from_us(start: &Start) -> Option<u64> {
     match start {
         Start::Time(time) => Some(time.0),
         Start::Resume(resume) => Some(resume.position.newest.time.0),
@@ -170,7 +178,7 @@ fn replay_from_us(start: &Start) -> Option<u64> {
 
 /// The dictionary to ask v1 servers for zstd with, `None` for plain text; and how to come by
 /// those of v2 servers.
-fn find_dictionaries(
+pub(super) fn find_dictionaries(
     settings: &TailSettings,
 ) -> anyhow::Result<(Option<Dictionary>, Dictionaries)> {
     let compression = &settings.compression;

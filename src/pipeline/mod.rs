@@ -29,7 +29,6 @@ use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::render::{self, Renderer};
 use crate::settings::{RenderErrors, TailSettings};
-use crate::sink::file::FileSink;
 use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
@@ -59,10 +58,12 @@ pub struct Parts {
     pub start: Start,
     /// Who saves positions, if anybody.
     pub saver: Option<Saver>,
-    /// The files to write; `None` for standard output.
-    pub output: Option<FileSink>,
+    /// Where lines go; `None` for standard output.
+    pub output: Option<Sink>,
     /// What makes lines of events, where they are not written as they are.
     pub renderer: Option<Renderer>,
+    /// When to stop, and whom to tell; made anew for each run.
+    pub stop: Stop,
     /// The seed of the identities.
     pub identity_seed: u64,
     /// v1's dictionary, if zstd is to be asked for there.
@@ -171,16 +172,16 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         saver,
         output,
         renderer,
+        stop,
         identity_seed,
         v1_dictionary,
         dictionaries,
         metrics,
     } = parts;
     let sink = match output {
-        Some(files) => Sink::File(Box::new(files)),
+        Some(sink) => sink,
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
     };
-    let stop = Stop::new(settings.drain_timeout);
     if settings.stop.limit == Some(0) {
         stop.request(Reason::Limit);
     }

@@ -9,6 +9,7 @@ pub mod record;
 pub mod rotation;
 pub mod stdout;
 
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
@@ -30,6 +31,15 @@ pub enum Sink {
     Stdout(Stdout),
     /// A file, or a row of them.
     File(Box<FileSink>),
+    /// Somebody in this process.
+    Taker(Box<dyn Taker>),
+}
+
+/// Somebody in this process who looks at lines and keeps none: asked once a batch, so that a
+/// line costs no call through a pointer.
+pub trait Taker: fmt::Debug + Send {
+    /// Looks at all lines, and waits for nobody but for a moment.
+    fn take(&mut self, lines: &Lines);
 }
 
 /// Proof that a sink accepted what it says it did: what a checkpoint is made from. Only sinks
@@ -134,6 +144,10 @@ impl Sink {
             Self::File(file) => file
                 .write(lines, turns, announce)
                 .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+            Self::Taker(taker) => {
+                taker.take(lines);
+                Ok(())
+            }
         }
     }
 
@@ -145,6 +159,10 @@ impl Sink {
         match self {
             Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
             Self::File(_) => Ok(0),
+            Self::Taker(taker) => {
+                taker.take(lines);
+                Ok(lines.bytes().len())
+            }
         }
     }
 
@@ -154,6 +172,7 @@ impl Sink {
         match self {
             Self::Stdout(stdout) => stdout.is_non_blocking(),
             Self::File(_) => false,
+            Self::Taker(_) => true,
         }
     }
 
@@ -163,7 +182,7 @@ impl Sink {
     /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name.
     pub fn settle(&mut self) -> Result<Delivered, Refusal> {
         match self {
-            Self::Stdout(_) => Ok(Delivered { outputs: Vec::new() }),
+            Self::Stdout(_) | Self::Taker(_) => Ok(Delivered { outputs: Vec::new() }),
             Self::File(file) => Ok(Delivered { outputs: file.settle()? }),
         }
     }
@@ -173,14 +192,14 @@ impl Sink {
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_closed(),
-            Self::File(_) => false,
+            Self::File(_) | Self::Taker(_) => false,
         }
     }
 
-    /// The files of this sink; `None` for standard output.
+    /// The files of this sink; `None` where there are none.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {
-            Self::Stdout(_) => None,
+            Self::Stdout(_) | Self::Taker(_) => None,
             Self::File(file) => Some(file),
         }
     }

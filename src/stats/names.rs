@@ -32,6 +32,22 @@ impl<T: Default> Names<T> {
         self.counts.get_mut(name).unwrap_or(&mut self.others)
     }
 
+    /// Whether a new name would be counted with the others.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.counts.len() >= self.most
+    }
+
+    /// Makes room: names that `keep` does not want are forgotten, counts and all.
+    pub fn forget(&mut self, keep: impl Fn(&T) -> bool) {
+        self.counts.retain(|_, count| keep(count));
+    }
+
+    /// All names, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
+        self.counts.iter().map(|(name, count)| (name.as_str(), count))
+    }
+
     /// All names, those with the greatest `weight` first, equal ones by name.
     pub fn sorted(&self, weight: impl Fn(&T) -> u64) -> Vec<(&str, &T)> {
         let mut all: Vec<(&str, &T)> =
@@ -53,5 +69,9 @@ mod tests {
         }
         assert_eq!(names.sorted(|n| *n), [("a", &3), ("b", &2)]);
         assert_eq!(names.others, 2);
+        assert!(names.is_full());
+        names.forget(|n| *n > 2);
+        *names.of("c") += 1;
+        assert_eq!(names.sorted(|n| *n), [("a", &3), ("c", &1)]);
     }
 }

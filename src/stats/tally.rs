@@ -1,14 +1,12 @@
 //! One pass over a recording: every line is counted, as an event or as none.
 
-use memchr::memmem::Finder;
-use serde::Deserialize;
-
 use super::breaks::Breaks;
 use super::buckets::Buckets;
 use super::lines::{Line, MAX_LINE_BYTES};
 use super::names::Names;
 use super::seen::Seen;
 use super::sizes::Sizes;
+use super::spoken::{LONGEST_LANGUAGE_BYTES, Spoken};
 use crate::event::header::{Header, Kind, Operation};
 use crate::event::identity::Identities;
 use crate::event::shape::Shape;
@@ -19,13 +17,11 @@ const MOST_COLLECTIONS: usize = 20_000;
 /// Most languages counted each by itself.
 const MOST_LANGUAGES: usize = 2_000;
 /// Most kinds counted each by itself.
-const MOST_KINDS: usize = 50;
+pub const MOST_KINDS: usize = 50;
 /// Longest NSID in bytes (the NSID grammar of the AT Protocol).
-const LONGEST_NSID_BYTES: usize = 317;
-/// Longest language tag that is believed, in bytes (RFC 5646 §4.4.1 asks for 35).
-const LONGEST_LANGUAGE_BYTES: usize = 35;
+pub const LONGEST_NSID_BYTES: usize = 317;
 /// Longest kind that is believed, in bytes.
-const LONGEST_KIND_BYTES: usize = 32;
+pub const LONGEST_KIND_BYTES: usize = 32;
 
 /// What was counted.
 #[derive(Debug)]
@@ -59,7 +55,7 @@ pub struct Tally {
     seen: Seen,
     identities: Identities,
     shape: Shape,
-    langs: Finder<'static>,
+    spoken: Spoken,
     line_number: u64,
 }
 
@@ -124,7 +120,7 @@ impl Tally {
             seen: Seen::default(),
             identities: Identities::new(seed),
             shape: Shape::V1,
-            langs: Finder::new(b"\"langs\""),
+            spoken: Spoken::default(),
             line_number: 0,
         }
     }
@@ -196,8 +192,10 @@ impl Tally {
                 let collection = self.collections.of(&commit.collection);
                 collection.operations.add(commit.operation);
                 collection.bytes += bytes;
-                if header.kind == Kind::Commit && self.langs.find(line).is_some() {
-                    self.languages_of(line);
+                if header.kind == Kind::Commit {
+                    for language in self.spoken.in_line(line) {
+                        *self.languages.of(&language) += 1;
+                    }
                 }
                 &*commit.collection
             }
@@ -207,34 +205,6 @@ impl Tally {
             buckets.add(time, series);
         }
     }
-
-    fn languages_of(&mut self, line: &[u8]) {
-        let Ok(event) = serde_json::from_slice::<Spoken>(line) else { return };
-        let record = event.record.or_else(|| event.commit.and_then(|commit| commit.record));
-        let mut langs = record.and_then(|record| record.langs).unwrap_or_default();
-        langs.sort_unstable();
-        langs.dedup();
-        for language in langs {
-            *self.languages.of(&language) += 1;
-        }
-    }
-}
-
-/// The way to `langs` in either shape.
-#[derive(Deserialize)]
-struct Spoken {
-    commit: Option<SpokenCommit>,
-    record: Option<SpokenRecord>,
-}
-
-#[derive(Deserialize)]
-struct SpokenCommit {
-    record: Option<SpokenRecord>,
-}
-
-#[derive(Deserialize)]
-struct SpokenRecord {
-    langs: Option<Vec<String>>,
 }
 
 #[cfg(test)]

@@ -83,6 +83,8 @@ fn the_alerts_are_about_metrics_that_exist() {
 #[test]
 fn the_unit_file_starts_a_command_that_exists() {
     let unit = block("ini", "[Service]");
+    let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/skytail.service");
+    assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{unit}\n"));
     for line in unit.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', '[', ' '])) {
         assert!(line.contains('='), "{line}");
     }

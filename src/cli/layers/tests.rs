@@ -215,3 +215,23 @@ fn the_file_holds_the_flags_of_tail_and_of_every_command() {
     }
     assert!(SHARED_KEYS.into_iter().all(holds));
 }
+
+#[test]
+fn what_is_watched_is_what_a_profile_tails_but_from_now_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("config.toml");
+    let file = "[profile.p]\ncollection = 'a.b.c'\ncursor = 'auto'\noutput = 'x.ndjson'";
+    std::fs::write(&path, file).unwrap();
+    let top = |variable: &dyn Fn(&str) -> Option<OsString>| {
+        let surroundings = Surroundings { variable, default_config: Some(path.clone()) };
+        let args: Vec<OsString> = ["skytail", "top", "--profile", "p"].map(Into::into).to_vec();
+        let (cli, _) = parse(&args, &surroundings).unwrap();
+        match cli.command {
+            crate::cli::Command::Top(args) => (args.filters.collection, args.start.cursor),
+            _ => unreachable!("this test calls top only"),
+        }
+    };
+    assert_eq!(top(&|_| None), (vec!["a.b.c".to_owned()], "live".to_owned()));
+    let variable = |name: &str| (name == "SKYTAIL_CURSOR").then(|| OsString::from("-15m"));
+    assert_eq!(top(&variable).1, "-15m");
+}

@@ -1,15 +1,11 @@
 //! `skytail stats`: what it counts, of any recording, and what it says of damaged ones.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+use crate::support::{FIRST_US, Scratch, at_home, events};
 use serde_json::Value;
-use support::{FIRST_US, Scratch, at_home, events};
 
 fn stats(scratch: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));

@@ -1,0 +1,285 @@
+//! From settings to a pipeline that is counted, and to the screen or the pages that show it.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use anyhow::Context as _;
+
+use super::view::{self, Figures};
+use super::{FiguresArgs, TopArgs};
+use crate::cli::demo::{AtEnd, Demo};
+use crate::cli::exit::{Exit, UsageError, in_words};
+use crate::cli::resolve::resolve_handles;
+use crate::cli::run_tail::{exit_of, find_dictionaries, is_dumb, log_settings, replay_from_us};
+use crate::cli::state::State;
+use crate::display::colour;
+use crate::display::log::{self, LogSettings};
+use crate::display::status::Status;
+use crate::display::terminal::Terminal;
+use crate::metrics::{Metrics, now_us};
+use crate::pipeline::reader::ReadError;
+use crate::pipeline::stop::{Reason, Stop};
+use crate::pipeline::{self, Attendant, Moment, Outcome, Parts, PipelineError};
+use crate::settings::{ColorMode, DisplaySettings, TailSettings};
+use crate::sink::Sink;
+use crate::top::board::Board;
+use crate::top::counting::{Counting, Shared};
+use crate::top::held::Held;
+use crate::top::screen::draw::Theme;
+use crate::top::screen::spark::{Bars, shows_unicode};
+use crate::top::screen::watching::{Scene, Watching};
+
+/// How often the end of a window is looked for.
+const TICK: Duration = Duration::from_millis(50);
+
+/// How figures are shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Mode {
+    /// On a screen.
+    Screen,
+    /// As a page for each window, on terminals that can't do more.
+    Pages,
+    /// As one page.
+    Once,
+}
+
+/// Runs the command. What goes wrong while it runs is logged.
+///
+/// # Errors
+/// A [`UsageError`] where there is no terminal, or can be no log.
+pub fn run(
+    args: &TopArgs,
+    settings: TailSettings,
+    display: &DisplaySettings,
+) -> anyhow::Result<Exit> {
+    let mode = match args.figures.once {
+        true => Mode::Once,
+        false if !io::stdout().is_terminal() => {
+            return Err(UsageError(
+                "stdout is no terminal, and top draws a screen: for a script use --once --json, for a table --once".into(),
+            )
+            .into());
+        }
+        false if is_dumb() => Mode::Pages,
+        false => Mode::Screen,
+    };
+    let held = Held::default();
+    let (terminal, log) = match mode {
+        Mode::Screen => {
+            let plain =
+                LogSettings { json: false, colour: false, times: false, ..log_settings(display) };
+            (Terminal::with(None, Box::new(held.clone())), plain)
+        }
+        _ => (Terminal::stderr(), log_settings(display)),
+    };
+    log::init(&log, &terminal).map_err(|e| UsageError(e.to_string()))?;
+    let run = Run { figures: &args.figures, display, mode, held };
+    Ok(run.go(settings).unwrap_or_else(|error| {
+        tracing::error!("{}", in_words(&error));
+        exit_of(&error)
+    }))
+}
+
+struct Run<'a> {
+    figures: &'a FiguresArgs,
+    display: &'a DisplaySettings,
+    mode: Mode,
+    held: Held,
+}
+
+impl Run<'_> {
+    fn go(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
+        resolve_handles(&mut settings)?;
+        let state = State::open(&settings)?;
+        let demo = match settings.demo {
+            true => Some(Demo::start(None, AtEnd::Loop)?),
+            false => None,
+        };
+        if let Some(demo) = &demo {
+            settings.endpoints = vec![demo.endpoint()];
+        }
+        let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
+        let metrics = Arc::new(Metrics::default());
+        let board = Shared::new(self.figures.window);
+        let stop = Stop::new(settings.drain_timeout);
+        let from_us = replay_from_us(&state.start);
+        let parts = Parts {
+            start: state.start,
+            saver: None,
+            output: Some(Sink::Taker(Box::new(Counting::on(&board)))),
+            renderer: None,
+            stop: stop.clone(),
+            identity_seed: state.identity_seed,
+            v1_dictionary,
+            dictionaries,
+            metrics: Arc::clone(&metrics),
+        };
+        let outcome = match self.mode {
+            Mode::Screen => {
+                let buffer = &settings.buffer;
+                let (bytes, events) = (buffer.bytes as u64, buffer.events as u64);
+                let scene = Scene {
+                    board,
+                    status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
+                    metrics,
+                    source: source(&settings),
+                    held: self.held.clone(),
+                    stop,
+                    theme: self.theme(),
+                };
+                let watching = Watching::begin(scene)
+                    .context("can't draw a screen here (use --once for a table)")?;
+                let outcome = pipeline::run(
+                    &settings,
+                    parts,
+                    Attendant { tick_every: None, attend: &mut |_| {} },
+                );
+                drop(watching);
+                outcome
+            }
+            Mode::Pages | Mode::Once => {
+                let source = source(&settings);
+                let mut pages = Pages {
+                    run: &self,
+                    source,
+                    board,
+                    metrics,
+                    stop,
+                    is_connected: false,
+                    began: None,
+                };
+                let attend = &mut |moment| pages.attend(moment);
+                let attendant = Attendant { tick_every: Some(TICK), attend };
+                let outcome = pipeline::run(&settings, parts, attendant);
+                pages.end();
+                outcome
+            }
+        };
+        let is_abandoned = matches!(outcome.end, Err(PipelineError::Abandoned));
+        if let (Some(demo), false) = (demo, is_abandoned) {
+            demo.stop();
+        }
+        exit(outcome)
+    }
+
+    fn theme(&self) -> Theme {
+        let is_coloured = colour::wanted(colour::Surroundings {
+            asked: match self.display.color {
+                ColorMode::Auto => None,
+                ColorMode::Always => Some(true),
+                ColorMode::Never => Some(false),
+            },
+            forced: false,
+            is_terminal: true,
+            is_dumb: false,
+        });
+        let bars = match shows_unicode(|name| std::env::var(name).ok()) {
+            true => Bars::BLOCKS,
+            false => Bars::ASCII,
+        };
+        Theme::new(is_coloured, bars)
+    }
+}
+
+/// Where events come from, in a word.
+fn source(settings: &TailSettings) -> String {
+    match settings.endpoints.as_slice() {
+        [one] => one.label.to_string(),
+        several => format!("{} servers", several.len()),
+    }
+}
+
+fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
+    match outcome.end {
+        Ok(Reason::Failed) => {
+            Err(anyhow::anyhow!("the screen failed unexpectedly; this is a bug in skytail"))
+        }
+        Ok(_) => Ok(Exit::Done),
+        Err(PipelineError::Abandoned) => Ok(Exit::Interrupted),
+        Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
+            tracing::error!("{error}");
+            Ok(Exit::GaveUp)
+        }
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Figures as text: one page, or one for each window.
+struct Pages<'a> {
+    run: &'a Run<'a>,
+    source: String,
+    board: Shared,
+    metrics: Arc<Metrics>,
+    stop: Stop,
+    /// Whether a connection was up at the last tick; at the end there is none.
+    is_connected: bool,
+    /// When the window began: with the first connection, or the first event of an archive.
+    began: Option<Instant>,
+}
+
+impl Pages<'_> {
+    fn attend(&mut self, moment: Moment) {
+        match moment {
+            Moment::Tick => self.tick(),
+            Moment::Stopping => self.end(),
+            Moment::StatusAsked => {}
+        }
+    }
+
+    fn tick(&mut self) {
+        self.is_connected = self.metrics.connected.get() == 1;
+        let Some(began) = self.began else {
+            let metrics = &self.metrics;
+            if self.is_connected || metrics.received.get() > 0 {
+                self.began = Some(Instant::now());
+            }
+            return;
+        };
+        if began.elapsed() < self.run.figures.window {
+            return;
+        }
+        self.print(began);
+        match self.run.mode {
+            Mode::Once => {
+                self.began = None;
+                self.stop.request(Reason::Timeout);
+            }
+            _ => self.began = Some(Instant::now()),
+        }
+    }
+
+    /// The run has ended: what a window that was cut short has is printed, too.
+    fn end(&mut self) {
+        if let Some(began) = self.began.take() {
+            self.print(began);
+        }
+    }
+
+    fn print(&self, began: Instant) {
+        let (mut shared, at) = self.board.lock();
+        let board = std::mem::replace(&mut *shared, Board::new(self.run.figures.window));
+        drop(shared);
+        let figures = Figures {
+            board: &board,
+            at,
+            window: began.elapsed(),
+            source: &self.source,
+            metrics: &self.metrics,
+            is_connected: self.is_connected,
+            now_us: now_us(),
+        };
+        let most = usize::from(self.run.figures.top);
+        let text = match self.run.figures.json {
+            true => view::json(&figures, most),
+            false => view::text(&figures, most),
+        };
+        let mut stdout = io::stdout().lock();
+        if let Err(error) = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush()) {
+            if error.kind() != io::ErrorKind::BrokenPipe {
+                tracing::error!("can't write to stdout: {error}");
+            }
+            self.stop.request(Reason::OutputClosed);
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! The figures of one window, as a page for people and as JSON. Pure: counts in, text out.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use serde_json::{Value, json};
+
+use crate::display::printable::printable;
+use crate::display::table::Table;
+use crate::display::units::{bytes, count, counted, duration, rate};
+use crate::metrics::Metrics;
+use crate::top::board::{Board, Look, OPERATIONS, OTHERS, Row, Sort, word};
+
+/// The longest name on the page, in characters, so that it has 80 columns.
+const LONGEST_NAME: usize = 36;
+
+/// What is told.
+#[derive(Debug)]
+pub struct Figures<'a> {
+    /// The counts of the window.
+    pub board: &'a Board,
+    /// The moment, since the board was made.
+    pub at: Duration,
+    /// How long the window was.
+    pub window: Duration,
+    /// Where events come from.
+    pub source: &'a str,
+    /// The counters of the whole run.
+    pub metrics: &'a Metrics,
+    /// Whether a connection was up.
+    pub is_connected: bool,
+    /// The moment, in Unix microseconds.
+    pub now_us: u64,
+}
+
+impl Figures<'_> {
+    fn per_second(&self, n: u64) -> f64 {
+        n as f64 / self.window.as_secs_f64().max(0.001)
+    }
+
+    /// How far the newest event was behind the clock when it was dealt with, in microseconds.
+    fn lag_us(&self) -> Option<u64> {
+        let event_us = self.metrics.last_event_us.get();
+        let until_us = match self.metrics.last_event_at_us.get() {
+            0 => self.now_us,
+            at_us => at_us,
+        };
+        (event_us > 0).then(|| until_us.saturating_sub(event_us))
+    }
+
+    fn languages(&self, most: usize) -> Vec<Row> {
+        self.board.languages(self.at, BY_TOTAL, most).0
+    }
+
+    fn accounts(&self, most: usize) -> Vec<Row> {
+        self.board.accounts(self.at, BY_TOTAL, most).0
+    }
+}
+
+const BY_TOTAL: Look<'_> = Look { sort: Sort::Total, filter: "", operation: None };
+
+/// The page.
+#[must_use]
+pub fn text(figures: &Figures<'_>, most: usize) -> String {
+    let events = figures.board.events(figures.at).total;
+    let size = figures.board.bytes(figures.at).total;
+    let lag = figures.lag_us().map(|us| duration(Duration::from_micros(us)));
+    let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
+    let mut page = format!(
+        "{}: {} in {} ({}), {}/s{lag}",
+        printable(figures.source.as_bytes(), LONGEST_NAME),
+        counted(events, "event"),
+        duration(figures.window),
+        rate(figures.per_second(events)),
+        bytes(figures.per_second(size) as u64),
+    );
+    for (n, noun) in troubles(figures.metrics) {
+        // Writing to a String can't fail.
+        let _ = write!(page, ", {}", counted(n, noun));
+    }
+    page.push('\n');
+    if events == 0 {
+        return page;
+    }
+    let mut kinds = Table::new(["KIND", "EVENTS", "RATE", "SHARE"]);
+    for row in figures.board.kinds(figures.at) {
+        kinds.row(cells(figures, &row, events));
+    }
+    let mut collections =
+        Table::new(["COLLECTION", "EVENTS", "RATE", "SHARE", "CREATE", "UPDATE", "DELETE"]);
+    for (name, counts) in figures.board.collection_totals().into_iter().take(most) {
+        let total = counts.iter().sum();
+        if total > 0 {
+            let [name, sum, rate, share] = named_cells(figures, name, total, events);
+            let [create, update, delete, _] = counts.map(count);
+            collections.row([name, sum, rate, share, create, update, delete]);
+        }
+    }
+    let mut accounts = Table::new(["ACCOUNT", "EVENTS", "RATE", "SHARE"]);
+    for row in figures.accounts(most) {
+        accounts.row(cells(figures, &row, events));
+    }
+    let mut languages = Table::new(["LANGUAGE", "RECORDS", "RATE"]);
+    for row in figures.languages(most) {
+        let [name, sum, rate, _] = cells(figures, &row, events);
+        languages.row([name, sum, rate]);
+    }
+    let tables = [kinds.to_string(), collections.to_string(), accounts.to_string()];
+    for table in tables.into_iter().chain([languages.to_string()]) {
+        // One of titles alone says nothing.
+        if table.lines().count() > 1 {
+            let _ = write!(page, "\n{table}");
+        }
+    }
+    page
+}
+
+fn troubles(metrics: &Metrics) -> impl Iterator<Item = (u64, &'static str)> {
+    let all = [
+        (metrics.reconnects.get(), "reconnect"),
+        (metrics.gaps.get(), "gap"),
+        (metrics.malformed.get(), "malformed event"),
+    ];
+    all.into_iter().filter(|(n, _)| *n > 0)
+}
+
+fn cells(figures: &Figures<'_>, row: &Row, events: u64) -> [String; 4] {
+    named_cells(figures, &row.name, row.total, events)
+}
+
+fn named_cells(figures: &Figures<'_>, name: &str, total: u64, events: u64) -> [String; 4] {
+    [
+        printable(name.as_bytes(), LONGEST_NAME),
+        count(total),
+        rate(figures.per_second(total)),
+        format!("{:.1}%", total as f64 * 100.0 / events.max(1) as f64),
+    ]
+}
+
+/// One JSON object and a line feed. `accounts` is how many of those are told.
+#[must_use]
+pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
+    let metrics = figures.metrics;
+    let events = figures.board.events(figures.at).total;
+    let size = figures.board.bytes(figures.at).total;
+    let operations = figures.board.operations(figures.at);
+    let operations: serde_json::Map<String, Value> =
+        operations.into_iter().map(|row| (row.name, row.total.into())).collect();
+    let report = json!({
+        "source": figures.source,
+        "window_s": figures.window.as_secs_f64(),
+        "events": events,
+        "events_per_second": figures.per_second(events),
+        "bytes": size,
+        "bytes_per_second": figures.per_second(size),
+        "lag_s": figures.lag_us().map(|us| us as f64 / 1e6),
+        "time_us": match metrics.last_event_us.get() {
+            0 => None,
+            us => Some(us),
+        },
+        "connected": figures.is_connected,
+        "protocol": match metrics.protocol.get() {
+            1 => Some("v1"),
+            2 => Some("v2"),
+            _ => None,
+        },
+        "reconnects": metrics.reconnects.get(),
+        "gaps": metrics.gaps.get(),
+        "duplicates": metrics.duplicate.get(),
+        "malformed": metrics.malformed.get(),
+        "kinds": named(figures.board.kinds(figures.at), "kind"),
+        "operations": operations,
+        "collections": collections(figures.board),
+        "languages": named(figures.languages(usize::MAX), "language"),
+        "accounts": {
+            "busiest": named(figures.accounts(accounts), "did"),
+            "too_low_by_at_most": figures.board.accounts_missed(),
+        },
+    });
+    report.to_string() + "\n"
+}
+
+/// The name, or null for the others.
+fn name(name: &str) -> Value {
+    if name == OTHERS { Value::Null } else { name.into() }
+}
+
+fn named(rows: Vec<Row>, what: &str) -> Vec<Value> {
+    let one = |row: Row| json!({what: name(&row.name), "events": row.total});
+    rows.into_iter().map(one).collect()
+}
+
+fn collections(board: &Board) -> Vec<Value> {
+    let all = board.collection_totals().into_iter();
+    let one = |(collection, counts): (&str, [u64; 4])| {
+        let words = OPERATIONS.map(word).into_iter().zip(counts);
+        let operations: serde_json::Map<String, Value> =
+            words.map(|(word, n)| (word.to_owned(), n.into())).collect();
+        json!({
+            "collection": name(collection),
+            "events": counts.iter().sum::<u64>(),
+            "operations": operations,
+        })
+    };
+    all.filter(|(_, counts)| counts.iter().any(|n| *n > 0)).map(one).collect()
+}

@@ -1,0 +1,149 @@
+//! Screens, as people see them.
+
+use ratatui::Terminal;
+use ratatui::backend::TestBackend;
+use ratatui::crossterm::event::{KeyCode, KeyEvent};
+
+use super::*;
+use crate::top::board::Reader;
+
+/// A minute in which posts become more and more.
+fn board() -> Board {
+    let (mut board, reader) = (Board::new(Duration::from_secs(10)), Reader::default());
+    for n in 0..2000u64 {
+        let (collection, operation) = match n % 10 {
+            0 => ("app.bsky.feed.like", "delete"),
+            1..5 => ("app.bsky.feed.like", "create"),
+            5 => ("app.bsky.actor.profile", "update"),
+            6 => (
+                "com.example.a-collection-whose-name-is-far-too-long-for-a-narrow-screen",
+                "create",
+            ),
+            _ => ("app.bsky.feed.post", "create"),
+        };
+        let language = if n % 3 == 0 { "ja" } else { "en" };
+        let did = format!("did:plc:{:0>24}", if n % 4 == 0 { 7 } else { n });
+        let line = match n % 50 {
+            49 => format!(r#"{{"did":"{did}","time_us":1,"kind":"account","account":{{}}}}"#),
+            _ => format!(
+                r#"{{"did":"{did}","time_us":1,"kind":"commit","commit":{{"rev":"r","operation":"{operation}","collection":"{collection}","rkey":"k","record":{{"langs":["{language}"]}}}}}}"#
+            ),
+        };
+        // Second s has twice s events and one more, up to second 44.
+        board.add(&reader, line.as_bytes(), Duration::from_secs(n.isqrt()));
+    }
+    board
+}
+
+fn screen_of(
+    (columns, lines): (u16, u16),
+    theme: &Theme,
+    wishes: &mut Wishes,
+) -> Terminal<TestBackend> {
+    let board = board();
+    let view = View {
+        board: &board,
+        at: Duration::from_secs(44),
+        source: "jetstream.example",
+        standing: "live  85/s  0.2s behind",
+        trouble: "1 gap",
+        told: Some(
+            "skytail: warning: the connection to jetstream.example was lost: it was reset by the peer",
+        ),
+    };
+    let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
+    terminal.draw(|frame| draw(frame, &view, wishes, theme)).unwrap();
+    terminal
+}
+
+fn text(size: (u16, u16), wishes: &mut Wishes) -> String {
+    let theme = Theme::new(false, Bars::BLOCKS);
+    let terminal = screen_of(size, &theme, wishes);
+    let buffer = terminal.backend().buffer();
+    let row = |y: u16| (0..size.0).map(|x| buffer[(x, y)].symbol()).collect::<String>();
+    (0..size.1).map(|y| row(y).trim_end().to_owned() + "\n").collect()
+}
+
+fn press(wishes: &mut Wishes, keys: &str) {
+    for c in keys.chars() {
+        let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+        let _ = wishes.key(KeyEvent::from(code));
+    }
+}
+
+#[test]
+fn the_usual_screen_has_everything() {
+    insta::assert_snapshot!(text((80, 24), &mut Wishes::default()));
+}
+
+#[test]
+fn a_low_screen_has_less_of_everything() {
+    insta::assert_snapshot!(text((80, 20), &mut Wishes::default()));
+}
+
+#[test]
+fn a_filter_an_operation_and_a_pause_are_seen() {
+    let mut wishes = Wishes::default();
+    press(&mut wishes, "o/feed\npz");
+    let screen = text((80, 24), &mut wishes);
+    assert!(screen.contains("PAUSED"), "{screen}");
+    assert!(screen.contains("COLLECTION create /feed"), "{screen}");
+    assert!(screen.contains("app.bsky.feed.like") && !screen.contains("profile"), "{screen}");
+    assert!(!screen.contains("ACCOUNT"), "enlarged:\n{screen}");
+    press(&mut wishes, "/x");
+    let screen = text((80, 24), &mut wishes);
+    assert!(screen.contains("filter: feedx_") && screen.contains("Enter keep"), "{screen}");
+}
+
+#[test]
+fn where_there_is_too_little_room_it_says_so() {
+    let screen = text((60, 20), &mut Wishes::default());
+    assert!(screen.contains("needs 80 columns and 20 lines") && screen.contains("60 and 20"));
+    let screen = text((80, 19), &mut Wishes::default());
+    assert!(screen.contains("80 and 19") && screen.contains("--once"), "{screen}");
+}
+
+#[test]
+fn no_size_is_too_odd() {
+    for size in [(0, 0), (1, 1), (3, 50), (80, 20), (81, 21), (200, 50), (500, 20), (80, 200)] {
+        for keys in ["", "z", "\t"] {
+            let mut wishes = Wishes::default();
+            press(&mut wishes, keys);
+            let theme = Theme::new(true, Bars::ASCII);
+            let _ = screen_of(size, &theme, &mut wishes);
+        }
+    }
+}
+
+#[test]
+fn colours_only_where_they_are_wanted() {
+    let coloured = |is_coloured| {
+        let theme = Theme::new(is_coloured, Bars::BLOCKS);
+        let terminal = screen_of((80, 24), &theme, &mut Wishes::default());
+        let cells = terminal.backend().buffer().content().to_vec();
+        cells.iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
+    };
+    assert!(coloured(true) && !coloured(false));
+}
+
+#[test]
+fn what_strangers_write_acts_on_no_terminal() {
+    let (mut board, reader) = (Board::new(Duration::from_secs(10)), Reader::default());
+    let line = r#"{"did":"did:\u001b[2J\u202e","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"\u009b31m\u0007世界","rkey":"k","record":{"langs":["\u001b]0;x\u0007"]}}}"#;
+    board.add(&reader, line.as_bytes(), Duration::ZERO);
+    let view = View {
+        board: &board,
+        at: Duration::ZERO,
+        source: "\u{1b}[31m",
+        standing: "",
+        trouble: "",
+        told: Some("\u{1b}[31m\u{202e}"),
+    };
+    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
+    let theme = Theme::new(false, Bars::ASCII);
+    terminal.draw(|frame| draw(frame, &view, &mut Wishes::default(), &theme)).unwrap();
+    let cells = terminal.backend().buffer().content();
+    let symbols: String = cells.iter().map(|cell| cell.symbol()).collect();
+    assert!(symbols.contains("世"), "{symbols}");
+    assert!(symbols.chars().all(crate::display::printable::is_harmless), "{symbols:?}");
+}

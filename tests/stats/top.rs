@@ -1,0 +1,168 @@
+//! `skytail top`: what it counts, what it says where it can't draw, and that it leaves a
+//! terminal as it found it.
+
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use crate::support::{PATIENCE, Scratch, ServeProcess, at_home, events};
+use serde_json::Value;
+
+fn top(home: &Scratch, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, &home.path("."));
+    command.arg("top").args(args).stdin(Stdio::null());
+    command
+}
+
+fn run(home: &Scratch, args: &[&str], code: i32) -> (String, String) {
+    let output: Output = top(home, args).output().unwrap();
+    assert_eq!(output.status.code(), Some(code), "{output:?}");
+    (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
+}
+
+/// A server for this many events, each once to each client.
+fn serve(count: u64) -> (Scratch, ServeProcess) {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(count, true));
+    let server = ServeProcess::start(&recording, &[]);
+    (scratch, server)
+}
+
+fn figures(server: &ServeProcess, args: &[&str]) -> Value {
+    let home = Scratch::new();
+    let host = format!("ws://{}", server.address);
+    let fixed = ["--once", "--json", "--window", "1s", "--cursor", "oldest", "--host", &host];
+    let (out, err) = run(&home, &[&fixed[..], args].concat(), 0);
+    assert_eq!(err, "");
+    // Nothing is saved.
+    assert_eq!(std::fs::read_dir(home.path(".")).unwrap().count(), 0);
+    serde_json::from_str(&out).unwrap()
+}
+
+#[test]
+fn one_window_is_counted_for_scripts() {
+    let (_scratch, server) = serve(100);
+    let report = figures(&server, &[]);
+    assert_eq!(report["events"], 100);
+    assert_eq!(report["kinds"][0]["kind"], "commit");
+    assert_eq!(report["kinds"][0]["events"], 90);
+    assert_eq!(report["operations"]["create"], 90);
+    assert_eq!(report["collections"][0]["collection"], "app.bsky.feed.post");
+    assert_eq!(report["collections"][0]["events"], 50);
+    assert_eq!(report["collections"][1]["operations"]["create"], 40);
+    assert_eq!(report["accounts"]["too_low_by_at_most"], 0);
+    assert!(report["window_s"].as_f64().unwrap() >= 1.0);
+    assert_eq!(report["connected"], true);
+    let busiest = report["accounts"]["busiest"].as_array().unwrap();
+    assert!(!busiest.is_empty() && busiest.len() <= 15, "{busiest:?}");
+}
+
+#[test]
+fn filters_and_protocols_are_those_of_tail() {
+    let (_scratch, server) = serve(100);
+    let likes = figures(&server, &["-c", "app.bsky.feed.like", "--protocol", "v1"]);
+    assert_eq!((&likes["events"], &likes["protocol"]), (&40.into(), &"v1".into()));
+    let accounts = figures(&server, &["--kind", "identity,account", "--top", "1"]);
+    assert_eq!((&accounts["events"], &accounts["protocol"]), (&10.into(), &"v2".into()));
+    assert_eq!(accounts["accounts"]["busiest"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn a_page_for_people_has_the_same() {
+    let (_scratch, server) = serve(100);
+    let home = Scratch::new();
+    let host = format!("ws://{}", server.address);
+    let args = ["--once", "--window", "1s", "--cursor", "oldest", "--host", &host];
+    let (out, err) = run(&home, &args, 0);
+    assert_eq!(err, "");
+    for part in [": 100 events in 1.", "app.bsky.feed.post  50", "COLLECTION", "ACCOUNT"] {
+        assert!(out.contains(part), "{part:?} is missing in:\n{out}");
+    }
+    assert!(out.lines().all(|line| line.chars().count() <= 80), "{out}");
+}
+
+#[test]
+fn where_it_can_not_work_it_says_what_to_do() {
+    let home = Scratch::new();
+    for (args, code, parts) in [
+        (&["--demo"][..], 2, &["no terminal", "--once --json"][..]),
+        (&["--demo", "--json"], 2, &["--once"]),
+        (&["--demo", "--once", "--cursor", "auto"], 2, &["--cursor: \"auto\"", "saves none"]),
+        (&["--demo", "--once", "--window", "0s"], 2, &["--window", "1s to 1h"]),
+        (&["--demo", "--once", "--window", "2h"], 2, &["--window", "1s to 1h"]),
+        (&["--once", "-c", "nonsense"], 2, &["--collection: \"nonsense\""]),
+        (&["--once", "--host", "127.0.0.1:1", "--max-retries", "0"], 3, &["gave up"]),
+    ] {
+        let (out, err) = run(&home, args, code);
+        assert_eq!(out, "", "{args:?}");
+        for part in parts {
+            assert!(err.contains(part), "{args:?}: {part:?} is missing in:\n{err}");
+        }
+    }
+}
+
+/// Runs a command in a terminal of 80 by 24 and gives what it showed; `None` where there is no
+/// `script` to make a terminal with.
+fn in_a_terminal(shell: &str) -> Option<String> {
+    let home = Scratch::new();
+    let mut script = Command::new("script");
+    at_home(&mut script, &home.path("."));
+    script.args(["-q", "-e", "-c", shell, "/dev/null"]).env("TERM", "xterm");
+    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    let Ok(mut child) = script.spawn() else {
+        println!("skipped: there is no script here");
+        return None;
+    };
+    // Open until the end: script takes the end of its input for that of the session.
+    let input = child.stdin.take();
+    let until = Instant::now() + PATIENCE;
+    while child.try_wait().unwrap().is_none() {
+        assert!(Instant::now() < until, "{shell} did not end");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    Some(String::from_utf8_lossy(&output.stdout).into_owned())
+}
+
+const ENTER: &str = "\u{1b}[?1049h";
+const LEAVE: &str = "\u{1b}[?1049l";
+
+#[test]
+#[cfg(unix)]
+fn a_terminal_is_left_as_it_was_found() {
+    let skytail = env!("CARGO_BIN_EXE_skytail");
+    // Told to end as soon as it runs; the settings of the terminal are compared.
+    let shell = format!(
+        "stty cols 80 rows 24; before=$(stty -g); {skytail} top --demo & wait_for() {{ while ! stty -a | grep -q -- '-icanon'; do :; done; }}; \
+         wait_for; kill -TERM $!; wait $!; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same"
+    );
+    let Some(shown) = in_a_terminal(&shell) else { return };
+    assert!(shown.contains("code 0"), "{shown}");
+    assert!(shown.contains("same"), "{shown}");
+    let (enter, leave) = (shown.find(ENTER), shown.rfind(LEAVE));
+    assert!(enter.is_some() && enter < leave, "{shown:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn what_was_logged_is_told_when_the_screen_has_gone() {
+    let skytail = env!("CARGO_BIN_EXE_skytail");
+    let shell = format!(
+        "stty cols 80 rows 24; {skytail} top --host 127.0.0.1:1 --max-retries 1; echo code $?"
+    );
+    let Some(shown) = in_a_terminal(&shell) else { return };
+    let (_, behind) = shown.rsplit_once(LEAVE).expect("a screen");
+    assert!(behind.contains("gave up after") && behind.contains("code 3"), "{behind:?}");
+    assert!(!behind.contains(ENTER));
+}
+
+#[test]
+#[cfg(unix)]
+fn a_dumb_terminal_gets_pages_and_no_escapes() {
+    let skytail = env!("CARGO_BIN_EXE_skytail");
+    let shell = format!("TERM=dumb timeout -s INT 2 {skytail} top --demo --window 1s");
+    let Some(shown) = in_a_terminal(&shell) else { return };
+    assert!(shown.matches("COLLECTION").count() >= 1, "{shown}");
+    assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
