@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
+use crate::sink::broker::BrokerSettings;
 use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
@@ -35,8 +36,10 @@ pub struct TailSettings {
     pub state: Option<PathBuf>,
     /// How often to save.
     pub checkpoint: CheckpointEvery,
-    /// The files to write; `None` for standard output.
+    /// The files to write; `None` for standard output, or a broker.
     pub output: Option<OutputSettings>,
+    /// The broker to publish to, if any; there are no files then.
+    pub to: Option<BrokerSettings>,
     /// When to stop.
     pub stop: StopRules,
     /// The queue between reader and writer.

@@ -134,7 +134,9 @@ fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
         quiet: display.quiet,
         stderr_is_terminal: std::io::stderr().is_terminal(),
         // Events in a file don't get in the way.
-        stdout_is_terminal: settings.output.is_none() && std::io::stdout().is_terminal(),
+        stdout_is_terminal: settings.output.is_none()
+            && settings.to.is_none()
+            && std::io::stdout().is_terminal(),
         is_dumb: is_dumb(),
     })
 }

@@ -268,6 +268,15 @@ pub struct OutputArgs {
     #[arg(long)]
     pub append: bool,
 
+    /// Publish to nats://HOST/SUBJECT or kafka://HOST/TOPIC,
+    /// exactly once, not to stdout (if this build can)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub to: Option<String>,
+
+    /// File with what --to's client needs: password = …
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to_config: Option<PathBuf>,
+
     /// Stop after N events [default: no limit]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,

@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::archive_settings::archive_settings;
+use super::broker_settings::broker_settings;
 use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
@@ -87,6 +88,7 @@ pub fn tail_settings(
         None => consumer_name::derive(&filter, &endpoints, args.source.demo),
     };
     let output = output_settings(&args.output, origins)?;
+    let to = broker_settings(&args.output, origins)?;
     let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
     let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
@@ -101,6 +103,7 @@ pub fn tail_settings(
             events: args.cursor.checkpoint_events,
         },
         output,
+        to,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {

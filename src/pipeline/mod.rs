@@ -26,7 +26,6 @@ use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::settings::TailSettings;
-use crate::sink::file::FileSink;
 use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
@@ -54,8 +53,8 @@ pub struct Parts {
     pub start: Start,
     /// Who saves positions, if anybody.
     pub saver: Option<Saver>,
-    /// The files to write; `None` for standard output.
-    pub output: Option<FileSink>,
+    /// What to write to; `None` for standard output.
+    pub output: Option<Sink>,
     /// The seed of the identities.
     pub identity_seed: u64,
     /// v1's dictionary, if zstd is to be asked for there.
@@ -100,7 +99,7 @@ pub struct Outcome {
     pub position: Option<Position>,
     /// Whether that position was saved; `None` where nobody saves.
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
-    /// The files that were written, in words; `None` for standard output.
+    /// What was written to, in words; `None` for standard output.
     pub written_to: Option<String>,
 }
 
@@ -161,7 +160,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
     let signals = Signals::listen().map_err(system("listen for signals"))?;
     let Parts { start, saver, output, identity_seed, v1_dictionary, dictionaries, metrics } = parts;
     let sink = match output {
-        Some(files) => Sink::File(Box::new(files)),
+        Some(sink) => sink,
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
     };
     let stop = Stop::new(settings.drain_timeout);

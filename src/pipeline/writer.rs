@@ -91,7 +91,7 @@ pub struct Written {
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
     /// Why the output failed, if it did.
     pub failure: Option<Refusal>,
-    /// The files that were written, in words; `None` for standard output.
+    /// What was written to, in words; `None` for standard output.
     pub written_to: Option<String>,
 }
 
@@ -197,7 +197,8 @@ impl Writer {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
-        match self.sink.write(&lines, self.sieve.turns(), deadline, &mut announce) {
+        let shape = connection.shape;
+        match self.sink.write(&lines, shape, self.sieve.turns(), deadline, &mut announce) {
             Ok(()) => {
                 self.sieve.accepted(&lines);
                 if let Some(through) = through {
@@ -311,7 +312,8 @@ impl Writer {
         if let Some(error) = self.saver.as_ref().and_then(Saver::output_error) {
             return Err(Refusal::Unsynced(error.to_string()));
         }
-        let delivered = self.sink.settle()?;
+        let stop = &self.stop;
+        let delivered = self.sink.settle(|| stop.deadline())?;
         *unsaved = Unsaved::default();
         self.settled = self.sieve.position().cloned();
         let Some(saver) = &self.saver else { return Ok(()) };
@@ -323,22 +325,27 @@ impl Writer {
     }
 
     fn finish(mut self, mut unsaved: Unsaved, mut failure: Option<Refusal>) -> Written {
-        // What a pipe accepted stays accepted when it fails; a file is cut back instead.
-        if failure.is_none() || self.sink.files().is_none() {
+        // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
+        // a broker the next run finds out what it has.
+        if failure.is_none() || !self.sink.must_settle() {
             let saved = self.save(&mut unsaved);
             failure = failure.or(saved.err());
         }
         match &failure {
-            Some(refusal) if self.sink.files().is_some() => self.give_up(refusal, &unsaved),
+            Some(refusal) if self.sink.must_settle() => self.give_up(refusal, &unsaved),
             _ => self.close(&mut failure),
         }
-        let position = match failure.is_some() && self.sink.files().is_some() {
+        let position = match failure.is_some() && self.sink.must_settle() {
             true => self.settled.clone(),
             false => self.sieve.position().cloned(),
         };
         self.stand.set(position.as_ref());
         let saved = self.saver.take().map(Saver::finish);
-        let written_to = self.sink.files().map(|files| in_words(files));
+        let written_to = match &self.sink {
+            Sink::Stdout(_) => None,
+            Sink::File(files) => Some(in_words(files)),
+            Sink::Broker(broker) => Some(broker.in_words()),
+        };
         Written { position, saved, failure, written_to }
     }
 
@@ -351,7 +358,7 @@ impl Writer {
         }
     }
 
-    /// A file failed: what came after the last checkpoint has not happened.
+    /// A file or a broker failed: what came after the last checkpoint has not happened.
     fn give_up(&mut self, refusal: &Refusal, unsaved: &Unsaved) {
         self.metrics.written.take_back(unsaved.lines);
         self.metrics.written_bytes.take_back(unsaved.bytes);
