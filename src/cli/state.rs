@@ -13,8 +13,8 @@ use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::position::{Seq, Start};
 use crate::settings::{CursorMode, TailSettings};
 use crate::sink::Sink;
-use crate::sink::file::FileSink;
 use crate::sink::broker::{Broker, BrokerSettings};
+use crate::sink::file::FileSink;
 use crate::sink::record::OutputRecord;
 
 /// The state of one run. The lease is held for as long as this lives.

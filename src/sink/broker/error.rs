@@ -80,6 +80,14 @@ pub enum BrokerError {
         /// What is wrong, and what to do. Never the value.
         problem: String,
     },
+    /// A broker that has less than it acknowledged.
+    #[error("{broker} has lost {messages} events that it had acknowledged: run it again with --cursor auto, which publishes them anew where they came after the last save")]
+    Lost {
+        /// The target.
+        broker: String,
+        /// How many, at least.
+        messages: u64,
+    },
     /// The client can't promise any more what it promised.
     #[error("{broker} can't go on without losing or repeating events ({cause}): run it again with --cursor auto")]
     Broken {

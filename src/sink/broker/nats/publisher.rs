@@ -48,6 +48,8 @@ pub struct Publisher {
     stored: HashSet<MessageId>,
     /// How many may be under way: few after trouble, more with every acknowledgement.
     window: usize,
+    /// Whether there was a connection before.
+    is_open: bool,
     trouble: Trouble,
 }
 
@@ -74,6 +76,7 @@ impl Publisher {
             from: known,
             stored: HashSet::new(),
             window: MOST_MESSAGES,
+            is_open: false,
             trouble,
         }
     }
@@ -88,6 +91,7 @@ impl Publisher {
                     self.trouble.over();
                     let end = session.end;
                     self.from.get_or_insert(end);
+                    self.is_open = true;
                     return Ok((session, end));
                 }
                 Err(NoSession::Never(error)) => return Err(error),
@@ -149,6 +153,10 @@ impl Publisher {
     async fn connect(&mut self) -> Result<Session, NoSession> {
         let session = Session::open(&self.options).await?;
         let Some(from) = self.from else { return Ok(session) };
+        if session.end < from {
+            self.lost(from - session.end)?;
+            self.from = Some(session.end);
+        }
         match session.stored_since(from).await {
             Ok(stored) => self.stored = stored,
             Err(cause) => tracing::warn!(
@@ -164,6 +172,19 @@ impl Publisher {
             }
         }
         Ok(session)
+    }
+
+    /// The stream ends before what was acknowledged. What was acknowledged to this run since
+    /// its last save, the next one publishes again; what was saved, nobody has any more.
+    fn lost(&self, messages: u64) -> Result<(), NoSession> {
+        let broker = self.options.target.to_string();
+        if self.is_open {
+            return Err(NoSession::Never(BrokerError::Lost { broker, messages }));
+        }
+        tracing::warn!(
+            "{broker}: the stream ends {messages} messages before the saved position: it was made anew, or has lost them; going on at the saved position"
+        );
+        Ok(())
     }
 
     /// Publishes on one connection.

@@ -2,7 +2,6 @@
 //! has come, and read back where that is needed.
 
 use std::collections::HashSet;
-use std::error::Error as _;
 use std::time::Duration;
 
 use async_nats::jetstream::consumer::{DeliverPolicy, pull};
