@@ -41,8 +41,9 @@ impl Wire {
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next message: its subject, its headers, and its payload.
-    fn message(&mut self) -> (String, String, String) {
+    /// The next message for a subscription: its subject, its headers, and its payload. What
+    /// comes for others is late, and nobody waits for it.
+    fn message(&mut self, sid: u32) -> (String, String, String) {
         loop {
             let mut line = String::new();
             assert!(self.stream.read_line(&mut line).unwrap() > 0, "the server closed");
@@ -60,7 +61,9 @@ impl Wire {
                         _ => 0,
                     };
                     let (headers, payload) = text.split_at(headers);
-                    return (words[1].to_owned(), headers.to_owned(), payload.to_owned());
+                    if words[2] == sid.to_string() {
+                        return (words[1].to_owned(), headers.to_owned(), payload.to_owned());
+                    }
                 }
                 "-ERR" => panic!("{line}"),
                 _ => {}
@@ -79,7 +82,7 @@ impl Wire {
                 body.len()
             );
             self.send(&ask);
-            let (_, headers, answer) = self.message();
+            let (_, headers, answer) = self.message(sid);
             if !headers.contains("503") {
                 let answer: Value = serde_json::from_str(&answer).unwrap();
                 assert!(answer["error"].is_null(), "{what}: {answer}");
@@ -111,7 +114,6 @@ impl Wire {
     pub fn stored(&mut self, name: &str) -> Vec<(String, String, String)> {
         self.requests += 1;
         let sid = self.requests;
-        // The answer to the request may come among the first messages.
         let inbox = format!("_INBOX.all.{sid}");
         self.send(&format!("SUB {inbox} {sid}\r\n"));
         let info = self.api(&format!("STREAM.INFO.{name}"), &json!({}));
@@ -123,7 +125,7 @@ impl Wire {
         let body = body.to_string();
         let length = body.len();
         self.send(&format!("PUB $JS.API.CONSUMER.CREATE.{name} _INBOX.nobody {length}\r\n{body}\r\n"));
-        let stored = (0..count).map(|_| self.message()).collect();
+        let stored = (0..count).map(|_| self.message(sid)).collect();
         self.send(&format!("UNSUB {sid}\r\n"));
         stored
     }

@@ -61,7 +61,7 @@ pub enum BrokerError {
         cause: String,
     },
     /// An event that is larger than the broker takes.
-    #[error("an event of {bytes} bytes is too large for {broker} ({cause}): raise {limit} there, or leave such events out with --max-message-size")]
+    #[error("an event of {bytes} bytes is too large for {broker} ({cause}): raise {limit}, or leave such events out with --max-message-size")]
     TooLarge {
         /// The target.
         broker: String,
@@ -87,6 +87,14 @@ pub enum BrokerError {
         broker: String,
         /// How many, at least.
         messages: u64,
+    },
+    /// What lies there can't be read.
+    #[error("what was published to {broker} behind the saved position can't be read back ({cause}), and would be repeated: let this user read there, or accept that with another --consumer")]
+    Unread {
+        /// The target.
+        broker: String,
+        /// Why not.
+        cause: String,
     },
     /// The client can't promise any more what it promised.
     #[error("{broker} can't go on without losing or repeating events ({cause}): run it again with --cursor auto")]

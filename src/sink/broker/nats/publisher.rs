@@ -285,8 +285,8 @@ impl Publisher {
         let api = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
         match (error.kind(), api.map(jetstream::Error::error_code)) {
             (PublishErrorKind::WrongLastMessageId, _) => End::Interrupted,
-            (PublishErrorKind::MaxPayloadExceeded, _) => too_large("max_payload"),
-            (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => too_large("max_msg_size"),
+            (PublishErrorKind::MaxPayloadExceeded, _) => too_large("max_payload there (some 200 bytes of headers count, too)"),
+            (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => too_large("max_msg_size there (some 200 bytes of headers count, too)"),
             (PublishErrorKind::BrokenPipe, _) => End::Lost(cause),
             _ => End::NotStored(cause),
         }
