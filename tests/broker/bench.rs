@@ -54,7 +54,7 @@ impl Bench {
         crate::support::at_home(&mut command, &self.scratch.path(""));
         let state = self.scratch.path("state.db");
         command.args(["cursors", "set", "c", &FIRST_US.to_string(), "--state"]).arg(state);
-        assert!(command.status().unwrap().success());
+        assert!(command.output().unwrap().status.success());
     }
 
     /// Fails unless these are the recording: each event once, and in its order.
