@@ -5,7 +5,7 @@
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No server answered, from the very first try on.
-    #[error("can't reach {broker} ({cause}), after {tries} tries: check that it runs, and the address")]
+    #[error("can't reach {broker} ({cause}), after {tries} tries: check the address, that it runs there, and whether it speaks TLS")]
     Unreachable {
         /// The target.
         broker: String,

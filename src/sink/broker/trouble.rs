@@ -16,6 +16,8 @@ const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 #[derive(Debug)]
 pub struct Trouble {
     broker: String,
+    /// Whether it ever worked.
+    is_open: bool,
     tries: u32,
     since: Option<Instant>,
     /// When to speak again, and how long to be silent after that.
@@ -25,7 +27,7 @@ pub struct Trouble {
 impl Trouble {
     /// No trouble yet.
     pub fn new(broker: String) -> Self {
-        Self { broker, tries: 0, since: None, speak: None }
+        Self { broker, is_open: false, tries: 0, since: None, speak: None }
     }
 
     /// Something went wrong, in words. Returns how long to wait: longer each time, and by
@@ -43,19 +45,23 @@ impl Trouble {
         self.since.get_or_insert(now);
         let (due, silence) = self.speak.unwrap_or((now, SPEAK_AGAIN));
         if now >= due {
-            tracing::warn!("{}: {what}; events wait, and nothing is lost", self.broker);
+            let then = match self.is_open {
+                true => "events wait, and nothing is lost",
+                false => "trying again",
+            };
+            tracing::warn!("{}: {what}; {then}", self.broker);
             self.speak = Some((now + silence, (silence * 2).min(LONGEST_SILENCE)));
         }
     }
 
     /// It works. Says so where trouble was told of.
     pub fn over(&mut self) {
-        self.tries = 0;
-        if let Some(since) = self.since.take() {
-            if self.speak.take().is_some() {
-                let lasted = crate::display::units::duration(since.elapsed());
-                tracing::warn!("{} takes events again, after {lasted}", self.broker);
-            }
+        (self.is_open, self.tries) = (true, 0);
+        if let Some(since) = self.since.take()
+            && self.speak.take().is_some()
+        {
+            let lasted = crate::display::units::duration(since.elapsed());
+            tracing::warn!("{} takes events again, after {lasted}", self.broker);
         }
     }
 }

@@ -77,7 +77,10 @@ impl ClientContext for Context {
         if state.is_open {
             state.trouble.tell(&words);
         }
-        state.words = Some(words);
+        // That all are down follows from what was said of each, and says less.
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.words.is_none() {
+            state.words = Some(words);
+        }
     }
 }
 

@@ -33,7 +33,7 @@ const ID: &str = "skytail-id";
 /// Time for one answer about the topic.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
 /// Tries before a broker that has never answered is given up.
-const FIRST_TRIES: u32 = 6;
+const FIRST_TRIES: u32 = 4;
 /// How often a full queue of librdkafka's is tried again.
 const RECHECK: Duration = Duration::from_millis(10);
 

@@ -169,8 +169,13 @@ fn no_api(
             [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
         off.contains(&api.error_code())
     });
-    let request = error.source().and_then(|e| e.downcast_ref::<RequestError>());
-    let nobody = request.is_some_and(|e| e.kind() == RequestErrorKind::NoResponders);
+    let mut causes = std::iter::successors(error.source(), |cause| cause.source());
+    let nobody = causes.any(|cause| {
+        let of_request = cause.downcast_ref::<RequestError>().map(RequestError::kind);
+        let of_client = cause.downcast_ref::<async_nats::RequestError>();
+        of_request == Some(RequestErrorKind::NoResponders)
+            || of_client.is_some_and(|e| e.kind() == async_nats::RequestErrorKind::NoResponders)
+    });
     if is_off || nobody {
         let broker = target.to_string();
         return NoSession::Never(BrokerError::NoJetStream { broker, cause });
