@@ -266,6 +266,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand -o 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'
             cand --output 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'
             cand --rotate 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)'
+            cand --to 'Publish to nats://HOST/SUBJECT or kafka://HOST/TOPIC, exactly once, not to stdout (if this build can)'
+            cand --to-config 'File with what --to''s client needs: password = …'
             cand -n 'Stop after N events [default: no limit]'
             cand --limit 'Stop after N events [default: no limit]'
             cand --until 'Stop when events reach TIME [default: never]'

@@ -349,8 +349,13 @@ impl Writer {
         Written { position, saved, failure, written_to }
     }
 
-    /// The run ended well: the files are exactly as the last checkpoint says.
+    /// The run ended well: files, or the broker, are exactly as the last checkpoint says.
     fn close(&mut self, failure: &mut Option<Refusal>) {
+        if let (Sink::Broker(broker), Some(saver)) = (&self.sink, &self.saver)
+            && broker.is_exact()
+        {
+            saver.files_are_exact();
+        }
         let Some(files) = self.sink.files() else { return };
         match &self.saver {
             Some(saver) => saver.files_are_exact(),

@@ -150,10 +150,7 @@ impl Sink {
     /// # Errors
     /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name, or a
     /// broker did not acknowledge everything.
-    pub fn settle(
-        &mut self,
-        deadline: impl Fn() -> Option<Instant>,
-    ) -> Result<Delivered, Refusal> {
+    pub fn settle(&mut self, deadline: impl Fn() -> Option<Instant>) -> Result<Delivered, Refusal> {
         match self {
             Self::Stdout(_) => Ok(Delivered { outputs: Vec::new() }),
             Self::File(file) => Ok(Delivered { outputs: file.settle()? }),

@@ -60,7 +60,8 @@ impl Bench {
     /// Fails unless these are the recording: each event once, and in its order.
     #[track_caller]
     pub fn assert_is_the_recording(&self, found: &[String]) {
-        let differs = found.iter().zip(&self.recorded).position(|(found, recorded)| found != recorded);
+        let differs =
+            found.iter().zip(&self.recorded).position(|(found, recorded)| found != recorded);
         assert_eq!(differs, None, "event {differs:?} is another one");
         assert_eq!(found.len(), self.recorded.len());
     }

@@ -151,7 +151,13 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
         ("S", Some(&some), &[][..], 1, "let this user publish to S"),
         ("T", Some(&all), &[][..], 1, "make one (nats stream add --subjects 'T')"),
         ("S.a.b", Some(&all), &[][..], 1, "has no stream that takes the subject \"S.a.b\""),
-        ("S", Some(&all), &[][..], 1, "raise max_msg_size there (some 200 bytes of headers count, too), or leave such events out"),
+        (
+            "S",
+            Some(&all),
+            &[][..],
+            1,
+            "raise max_msg_size there (some 200 bytes of headers count, too), or leave such events out",
+        ),
         ("S", Some(&all), &whole[..], 0, "stopped at the live tip"),
     ] {
         let mut flags = vec!["--cursor", "oldest"];

@@ -29,7 +29,8 @@ impl Nats {
         let places = std::env::var_os("PATH").unwrap_or_default();
         // Where Debian puts it, and not every PATH looks.
         let places = std::env::split_paths(&places).chain([PathBuf::from("/usr/sbin")]);
-        let Some(binary) = places.map(|place| place.join("nats-server")).find(|path| path.is_file())
+        let Some(binary) =
+            places.map(|place| place.join("nats-server")).find(|path| path.is_file())
         else {
             eprintln!("skipped: nats-server is not installed here");
             return None;

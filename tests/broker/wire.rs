@@ -124,7 +124,9 @@ impl Wire {
         }});
         let body = body.to_string();
         let length = body.len();
-        self.send(&format!("PUB $JS.API.CONSUMER.CREATE.{name} _INBOX.nobody {length}\r\n{body}\r\n"));
+        self.send(&format!(
+            "PUB $JS.API.CONSUMER.CREATE.{name} _INBOX.nobody {length}\r\n{body}\r\n"
+        ));
         let stored = (0..count).map(|_| self.message(sid)).collect();
         self.send(&format!("UNSUB {sid}\r\n"));
         stored

@@ -215,7 +215,10 @@ pub fn details(
     for output in outputs {
         let path = output.path.display();
         let told = match output.is_broker() {
-            true => format!("{path}, saved up to message {}", output.length_bytes),
+            true => {
+                let (next, state) = (output.length_bytes, output.state.as_str());
+                format!("{path}, next message {next}, {state}")
+            }
             false => {
                 let length = counted(output.length_bytes, "byte");
                 format!("{path}, {length}, {}", output.state.as_str())

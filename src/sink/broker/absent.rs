@@ -40,6 +40,12 @@ impl Broker {
         match *self {}
     }
 
+    /// Whether nothing lies in the broker that the last checkpoint does not know of.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        match *self {}
+    }
+
     /// Where events went, in words.
     #[must_use]
     pub fn in_words(&self) -> String {

@@ -5,7 +5,9 @@
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
     /// No server answered, from the very first try on.
-    #[error("can't reach {broker} ({cause}), after {tries} tries: check the address, that it runs there, and whether it speaks TLS")]
+    #[error(
+        "can't reach {broker} ({cause}), after {tries} tries: check the address, that it runs there, and whether it speaks TLS"
+    )]
     Unreachable {
         /// The target.
         broker: String,
@@ -15,7 +17,9 @@ pub enum BrokerError {
         tries: u32,
     },
     /// It does not know us, or wants a secret.
-    #[error("{broker} refuses us ({cause}): give it credentials with --to-config FILE, or correct them")]
+    #[error(
+        "{broker} refuses us ({cause}): give it credentials with --to-config FILE, or correct them"
+    )]
     Denied {
         /// The target.
         broker: String,
@@ -33,7 +37,9 @@ pub enum BrokerError {
         needs: String,
     },
     /// A NATS server without JetStream.
-    #[error("{broker} has no JetStream ({cause}): start nats-server with -js, or enable it for this account")]
+    #[error(
+        "{broker} has no JetStream ({cause}): start nats-server with -js, or enable it for this account"
+    )]
     NoJetStream {
         /// The target.
         broker: String,
@@ -51,7 +57,9 @@ pub enum BrokerError {
         remedy: String,
     },
     /// There is no such topic.
-    #[error("{broker} has no such topic ({cause}): make it (kafka-topics.sh --create --topic {topic}), or name another")]
+    #[error(
+        "{broker} has no such topic ({cause}): make it (kafka-topics.sh --create --topic {topic}), or name another"
+    )]
     NoTopic {
         /// The target.
         broker: String,
@@ -61,7 +69,9 @@ pub enum BrokerError {
         cause: String,
     },
     /// An event that is larger than the broker takes.
-    #[error("an event of {bytes} bytes is too large for {broker} ({cause}): raise {limit}, or leave such events out with --max-message-size")]
+    #[error(
+        "an event of {bytes} bytes is too large for {broker} ({cause}): raise {limit}, or leave such events out with --max-message-size"
+    )]
     TooLarge {
         /// The target.
         broker: String,
@@ -81,7 +91,9 @@ pub enum BrokerError {
         problem: String,
     },
     /// A broker that has less than it acknowledged.
-    #[error("{broker} has lost {messages} events that it had acknowledged: run it again with --cursor auto, which publishes them anew where they came after the last save")]
+    #[error(
+        "{broker} has lost {messages} events that it had acknowledged: run it again with --cursor auto, which publishes them anew where they came after the last save"
+    )]
     Lost {
         /// The target.
         broker: String,
@@ -89,7 +101,9 @@ pub enum BrokerError {
         messages: u64,
     },
     /// What lies there can't be read.
-    #[error("what was published to {broker} behind the saved position can't be read back ({cause}), and would be repeated: let this user read there, or accept that with another --consumer")]
+    #[error(
+        "what was published to {broker} behind the saved position can't be read back ({cause}), and would be repeated: let this user read there, or accept that with another --consumer"
+    )]
     Unread {
         /// The target.
         broker: String,
@@ -97,7 +111,9 @@ pub enum BrokerError {
         cause: String,
     },
     /// The client can't promise any more what it promised.
-    #[error("{broker} can't go on without losing or repeating events ({cause}): run it again with --cursor auto")]
+    #[error(
+        "{broker} can't go on without losing or repeating events ({cause}): run it again with --cursor auto"
+    )]
     Broken {
         /// The target.
         broker: String,

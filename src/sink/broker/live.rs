@@ -32,7 +32,8 @@ pub struct Broker {
     outbox: Arc<Outbox>,
     identities: Identities,
     /// How far it had come when the run began, until that is remembered: what a run that is
-    /// killed before its first checkpoint has published lies behind it.
+    /// killed before its first checkpoint has published lies behind it. `None` where an earlier
+    /// run's ends still stand.
     begins: Option<Ends>,
 }
 
@@ -53,11 +54,13 @@ impl Broker {
     /// [`BrokerError`].
     pub fn open(settings: &BrokerSettings, known: &[OutputRecord]) -> Result<Self, BrokerError> {
         let name = settings.target.to_string();
-        let known: Ends = known
-            .iter()
-            .filter(|record| record.pattern == name)
-            .map(|record| (record.number, record.length_bytes))
-            .collect();
+        let rows: Vec<_> = known.iter().filter(|record| record.pattern == name).collect();
+        // After a run that ended cleanly, nothing of it lies behind its last checkpoint.
+        let is_clean = rows.iter().all(|record| record.state == OutputState::Clean);
+        let known: Ends = match is_clean {
+            true => Ends::new(),
+            false => rows.iter().map(|row| (row.number, row.length_bytes)).collect(),
+        };
         let outbox = Arc::new(Outbox::default());
         let (client, ends) = connect(settings, &known, &outbox)?;
         let begins = known.is_empty().then_some(ends);
@@ -99,6 +102,12 @@ impl Broker {
         Ok(records.map(|record| Output { file: None, record }).collect())
     }
 
+    /// Whether nothing lies in the broker that the last checkpoint does not know of.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.outbox.is_held()
+    }
+
     /// Where events went, in words.
     #[must_use]
     pub fn in_words(&self) -> String {
@@ -130,14 +139,13 @@ fn connect(
     }
 }
 
-/// What is remembered of one partition. Never "open", which is what is said of files that may
-/// be cut back.
+/// What is remembered of one partition while a run publishes.
 fn record(name: &str, partition: u32, end: u64) -> OutputRecord {
     OutputRecord {
         path: PathBuf::from(format!("{name}#{partition}")),
         pattern: name.to_owned(),
         rotation: None,
-        state: OutputState::Clean,
+        state: OutputState::Open,
         length_bytes: end,
         tail_hash: 0,
         period_start: None,

@@ -21,6 +21,11 @@ impl fmt::Display for MessageId {
 }
 
 impl MessageId {
+    #[cfg(test)]
+    pub fn of_test(number: u8) -> Self {
+        Self(u128::from(number))
+    }
+
     /// Reads what `Display` writes.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text).ok()?;
@@ -85,7 +90,8 @@ mod tests {
     #[test]
     fn an_event_has_one_identity_wherever_it_is_read() {
         let legacy = r#"{"did":"did:plc:a","time_us":5,"kind":"identity","identity":{"seq":7}}"#;
-        let v2 = r#"{"did":"did:plc:a","time_us":6,"cursor":3,"kind":"identity","identity":{"seq":7}}"#;
+        let v2 =
+            r#"{"did":"did:plc:a","time_us":6,"cursor":3,"kind":"identity","identity":{"seq":7}}"#;
         let other = r#"{"did":"did:plc:a","time_us":5,"kind":"identity","identity":{"seq":8}}"#;
         let sent = sent(&[legacy, v2, other]);
         assert_eq!(sent[0].id, sent[1].id);

@@ -3,7 +3,8 @@
 //!
 //! What a broker holds at a checkpoint is remembered as a file's length is: the number up to
 //! which its stream (or each partition of its topic) had come. The next run can't cut off what
-//! lies behind that, as it would with a file; it reads it back, and leaves out what is there.
+//! lies behind that, as it would with a file; where a run did not end cleanly the next one reads
+//! it back, and leaves out what is there.
 //!
 //! The clients are large, and built in by the cargo features `kafka` and `nats` alone. Without
 //! them a [`Broker`] is a thing that there can't be, and costs nothing.
@@ -14,6 +15,8 @@ pub mod config;
 pub mod error;
 #[cfg(feature = "kafka")]
 mod kafka;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod leftover;
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod live;
 #[cfg(any(feature = "kafka", feature = "nats"))]

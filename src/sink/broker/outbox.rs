@@ -40,6 +40,8 @@ struct State {
     /// How far each partition has come: the number behind its last acknowledged message, for
     /// those that have moved since somebody asked.
     ends: BTreeMap<u32, u64>,
+    /// Whether the ends are kept back: see [`Outbox::hold`].
+    is_held: bool,
     failure: Option<BrokerError>,
 }
 
@@ -130,7 +132,21 @@ impl Outbox {
         deadline: &impl Fn() -> Option<Instant>,
     ) -> Result<BTreeMap<u32, u64>, Refusal> {
         let mut state = self.wait_for(self.state(), deadline, |state| state.messages == 0)?;
-        Ok(std::mem::take(&mut state.ends))
+        match state.is_held {
+            true => Ok(BTreeMap::new()),
+            false => Ok(std::mem::take(&mut state.ends)),
+        }
+    }
+
+    /// Whether the ends are kept back, since not all that an earlier run left behind its last
+    /// checkpoint has been met again: a run after this one must read it back once more.
+    pub fn hold(&self, is_held: bool) {
+        self.state().is_held = is_held;
+    }
+
+    /// Whether they are.
+    pub fn is_held(&self) -> bool {
+        self.state().is_held
     }
 
     /// The next messages, at most `most`; none where none wait.

@@ -263,7 +263,9 @@ mod tests {
 
     #[test]
     fn a_password_is_refused_and_not_repeated() {
-        for given in ["nats://me:hidden@h/s", "kafka://me:hidden@h/t", "me:hidden@h", "x://a:hidden@b"] {
+        for given in
+            ["nats://me:hidden@h/s", "kafka://me:hidden@h/t", "me:hidden@h", "x://a:hidden@b"]
+        {
             let error = parse(given).unwrap_err();
             assert_eq!(error, TargetError::Credentials);
             assert!(!error.to_string().contains("hidden"));

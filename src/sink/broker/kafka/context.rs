@@ -34,8 +34,7 @@ impl Context {
     /// Nothing has been told yet.
     pub fn new(target: Target, outbox: Arc<Outbox>) -> Self {
         let trouble = Trouble::new(target.to_string());
-        let state =
-            Mutex::new(State { trouble, is_open: false, words: None, failure: None });
+        let state = Mutex::new(State { trouble, is_open: false, words: None, failure: None });
         Self { target, outbox, state }
     }
 
@@ -122,14 +121,14 @@ pub fn final_error(target: &Target, error: &KafkaError, bytes: usize) -> BrokerE
     let broker = target.to_string();
     let cause = printable(error.to_string().as_bytes(), 300);
     match error.rdkafka_error_code() {
-        Some(
-            RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize,
-        ) => BrokerError::TooLarge {
-            broker,
-            bytes,
-            cause,
-            limit: "the topic's max.message.bytes (and message.max.bytes in --to-config)",
-        },
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+            BrokerError::TooLarge {
+                broker,
+                bytes,
+                cause,
+                limit: "the topic's max.message.bytes (and message.max.bytes in --to-config)",
+            }
+        }
         Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
             BrokerError::NoTopic { broker, topic: target.channel.clone(), cause }
         }

@@ -9,7 +9,6 @@ mod context;
 mod options;
 mod readback;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -19,8 +18,9 @@ use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::BrokerSettings;
 use super::error::BrokerError;
+use super::leftover::Leftover;
 use super::live::Ends;
-use super::message::{Message, MessageId};
+use super::message::Message;
 use super::outbox::Outbox;
 use super::target::Target;
 use super::trouble::Trouble;
@@ -42,7 +42,7 @@ pub struct Client {
     target: Target,
     producer: ThreadedProducer<Context>,
     /// There already, from an earlier run.
-    stored: HashSet<MessageId>,
+    stored: Leftover,
 }
 
 impl std::fmt::Debug for Client {
@@ -63,15 +63,15 @@ impl Client {
         outbox: Arc<Outbox>,
     ) -> Result<(Self, Ends), BrokerError> {
         let target = settings.target.clone();
-        let context = Context::new(target.clone(), outbox);
+        let context = Context::new(target.clone(), Arc::clone(&outbox));
         let config = options::producer(settings)?;
         let producer: ThreadedProducer<Context> = config
             .create_with_context(context)
             .map_err(|error| options::refused(&error, settings))?;
         let ends = first_look(&producer, &target)?;
         let stored = match known.is_empty() {
-            true => HashSet::new(),
-            false => readback::stored_since(settings, known, &ends)?,
+            true => Leftover::default(),
+            false => Leftover::new(readback::stored_since(settings, known, &ends)?, &outbox),
         };
         Ok((Self { target, producer, stored }, ends))
     }
@@ -84,7 +84,7 @@ impl Client {
         deadline: &impl Fn() -> Option<Instant>,
     ) -> Result<(), Refusal> {
         for message in messages {
-            if !self.stored.is_empty() && self.stored.remove(&message.id) {
+            if self.stored.meet(message.id, outbox) {
                 continue;
             }
             outbox.admit(message.bytes(), deadline)?;
@@ -133,10 +133,7 @@ impl Client {
 }
 
 /// How far each partition has come. Tries for some seconds.
-fn first_look(
-    producer: &ThreadedProducer<Context>,
-    target: &Target,
-) -> Result<Ends, BrokerError> {
+fn first_look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Ends, BrokerError> {
     let mut trouble = Trouble::new(target.to_string());
     let mut tries = 0;
     loop {

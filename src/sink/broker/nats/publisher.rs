@@ -6,7 +6,7 @@
 //! is known to the stream by its identity (`Nats-Msg-Id`), for as long as its duplicate window
 //! is; for outages that last longer the stream is read back.
 
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::error::Error as _;
 use std::future::{Future, ready};
 use std::pin::Pin;
@@ -22,7 +22,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::options::Options;
 use super::session::{NoSession, Session, in_words, not_permitted, permission};
 use crate::sink::broker::error::BrokerError;
-use crate::sink::broker::message::{Message, MessageId};
+use crate::sink::broker::leftover::Leftover;
+use crate::sink::broker::message::Message;
 use crate::sink::broker::outbox::{MOST_MESSAGES, Outbox};
 use crate::sink::broker::target::Target;
 use crate::sink::broker::trouble::Trouble;
@@ -45,7 +46,7 @@ pub struct Publisher {
     /// Where the stream must be read back from; `None` for nowhere.
     from: Option<u64>,
     /// Stored by an earlier run, or on an earlier connection: not to be sent again.
-    stored: HashSet<MessageId>,
+    stored: Leftover,
     /// How many may be under way: few after trouble, more with every acknowledgement.
     window: usize,
     /// Whether there was a connection before.
@@ -74,7 +75,7 @@ impl Publisher {
             outbox,
             unacked: VecDeque::new(),
             from: known,
-            stored: HashSet::new(),
+            stored: Leftover::default(),
             window: MOST_MESSAGES,
             is_open: false,
             trouble,
@@ -115,7 +116,9 @@ impl Publisher {
                     self.wait(&cause).await;
                     match session.check(&self.options.target).await {
                         Ok(()) => {}
-                        Err(NoSession::Never(error @ BrokerError::NoStream { .. })) => return error,
+                        Err(NoSession::Never(error @ BrokerError::NoStream { .. })) => {
+                            return error;
+                        }
                         Err(NoSession::Never(error)) => self.trouble.tell(&error.to_string()),
                         Err(NoSession::NotNow(cause)) => self.trouble.tell(&cause),
                     }
@@ -158,7 +161,7 @@ impl Publisher {
             self.from = Some(session.end);
         }
         match session.stored_since(from).await {
-            Ok(stored) => self.stored = stored,
+            Ok(stored) => self.stored = Leftover::new(stored, &self.outbox),
             Err(cause) => tracing::warn!(
                 "{}: the stream can't be read back ({cause}): what was stored before and not heard of is told apart by its duplicate window alone",
                 self.options.target
@@ -166,7 +169,7 @@ impl Publisher {
         }
         let (unacked, outbox) = (std::mem::take(&mut self.unacked), Arc::clone(&self.outbox));
         for message in unacked {
-            match self.stored.remove(&message.id) {
+            match self.stored.meet(message.id, &outbox) {
                 true => outbox.acknowledge(1, message.bytes(), None),
                 false => self.unacked.push_back(message),
             }
@@ -233,7 +236,7 @@ impl Publisher {
             return;
         }
         for message in self.outbox.take(MOST_MESSAGES) {
-            if !self.stored.is_empty() && self.stored.remove(&message.id) {
+            if self.stored.meet(message.id, &self.outbox) {
                 self.outbox.acknowledge(1, message.bytes(), None);
             } else {
                 self.unacked.push_back(message);
@@ -268,7 +271,9 @@ impl Publisher {
     fn acknowledged(&mut self, ack: &PublishAck) {
         let Some(message) = self.unacked.pop_front() else { return };
         let end = ack.sequence.saturating_add(1);
-        self.from = self.from.max(Some(end));
+        if self.stored.is_empty() {
+            self.from = self.from.max(Some(end));
+        }
         self.window = (self.window * 2).min(MOST_MESSAGES);
         self.trouble.over();
         self.outbox.acknowledge(1, message.bytes(), Some((0, end)));
@@ -285,8 +290,12 @@ impl Publisher {
         let api = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
         match (error.kind(), api.map(jetstream::Error::error_code)) {
             (PublishErrorKind::WrongLastMessageId, _) => End::Interrupted,
-            (PublishErrorKind::MaxPayloadExceeded, _) => too_large("max_payload there (some 200 bytes of headers count, too)"),
-            (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => too_large("max_msg_size there (some 200 bytes of headers count, too)"),
+            (PublishErrorKind::MaxPayloadExceeded, _) => {
+                too_large("max_payload there (some 200 bytes of headers count, too)")
+            }
+            (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => {
+                too_large("max_msg_size there (some 200 bytes of headers count, too)")
+            }
             (PublishErrorKind::BrokenPipe, _) => End::Lost(cause),
             _ => End::NotStored(cause),
         }

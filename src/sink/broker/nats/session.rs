@@ -165,8 +165,7 @@ fn no_api(
 ) -> NoSession {
     let cause = in_words(error);
     let is_off = api.is_some_and(|api| {
-        let off =
-            [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
+        let off = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
         off.contains(&api.error_code())
     });
     let mut causes = std::iter::successors(error.source(), |cause| cause.source());
