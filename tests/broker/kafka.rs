@@ -75,14 +75,14 @@ impl Kafka {
 #[test]
 fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
     let kafka = Kafka::start();
-    let bench = Bench::new(20_000);
+    let bench = Bench::new(8_000);
     bench.begin_at_oldest();
     let mut kills = 0;
     for round in 0..6_i64 {
         let run = bench.start(&kafka.to("t"), &["--checkpoint-every", "150ms"]);
         // Each time a little more than what is there, and at an odd place.
-        let more = kafka.ends().iter().sum::<i64>() + 1 + round * 617;
-        kafka.wait_for(more.min(20_000));
+        let more = kafka.ends().iter().sum::<i64>() + 1 + round * 311;
+        kafka.wait_for(more.min(8_000));
         run.signal("KILL");
         kills += u32::from(run.wait().code() == -1);
     }
@@ -95,13 +95,13 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
 #[test]
 fn brokers_that_go_away_and_come_back_get_each_event_once() {
     let kafka = Kafka::start();
-    let bench = Bench::new(20_000);
+    let bench = Bench::new(8_000);
     bench.begin_at_oldest();
     let run = bench.start(&kafka.to("t"), &[]);
     let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 3];
     for round in 0..4_i64 {
-        let more = kafka.ends().iter().sum::<i64>() + 1 + round * 1_000;
-        kafka.wait_for(more.min(20_000));
+        let more = kafka.ends().iter().sum::<i64>() + 1 + round * 700;
+        kafka.wait_for(more.min(8_000));
         let broker = 1 + (round % 2) as i32;
         kafka.cluster.broker_down(broker).unwrap();
         // A full disk, or replicas that are away, look like this.

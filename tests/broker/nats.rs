@@ -11,7 +11,7 @@ const NO_WINDOW: u64 = 100_000_000;
 #[test]
 fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order() {
     let Some(nats) = Nats::start() else { return };
-    let bench = Bench::new(20_000);
+    let bench = Bench::new(8_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({"duplicate_window": NO_WINDOW}));
     bench.begin_at_oldest();
@@ -20,8 +20,8 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order()
         let run = bench.start(&nats.to("S"), &["--checkpoint-every", "150ms"]);
         if round % 4 != 3 {
             // Each time a little more than what is there, and at an odd place.
-            let more = wire.newest("S") + 1 + round * 617;
-            wire.wait_for("S", more.min(20_000));
+            let more = wire.newest("S") + 1 + round * 311;
+            wire.wait_for("S", more.min(8_000));
         }
         run.signal("KILL");
         kills += u32::from(run.wait().code() == -1);
@@ -35,14 +35,14 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order()
 #[test]
 fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_order() {
     let Some(mut nats) = Nats::start() else { return };
-    let bench = Bench::new(30_000);
+    let bench = Bench::new(10_000);
     nats.wire().stream("S", json!({"duplicate_window": NO_WINDOW}));
     bench.begin_at_oldest();
     let mut run = bench.start(&nats.to("S"), &[]);
     for round in 0..5_u64 {
         let mut wire = nats.wire();
-        let more = wire.newest("S") + 1 + round * 1_000;
-        wire.wait_for("S", more.min(30_000));
+        let more = wire.newest("S") + 1 + round * 700;
+        wire.wait_for("S", more.min(10_000));
         if round % 2 == 0 {
             nats.kill();
             nats.go();
@@ -68,7 +68,7 @@ fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_ord
 #[test]
 fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
     let Some(nats) = Nats::start() else { return };
-    let bench = Bench::new(3_000);
+    let bench = Bench::new(2_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({"max_bytes": 400_000}));
     bench.begin_at_oldest();
@@ -90,7 +90,7 @@ fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
 #[test]
 fn a_run_that_is_stopped_while_its_broker_is_away_keeps_what_was_acknowledged() {
     let Some(mut nats) = Nats::start() else { return };
-    let bench = Bench::new(30_000);
+    let bench = Bench::new(10_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({}));
     bench.begin_at_oldest();

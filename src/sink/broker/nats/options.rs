@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn a_password_is_told_in_the_open_to_this_machine_alone_or_by_order() {
-        let hides = |target, config| options(target, config).unwrap().must_hide();
+        let hides = |target: &str, config: &str| options(target, config).unwrap().must_hide();
         let login = "user = me\npassword = secret";
         assert!(hides("nats://far.example/s", login));
         assert!(hides("nats://localhost,far.example/s", "token = t"));
