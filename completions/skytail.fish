@@ -254,8 +254,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-paralle
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish to nats://HOST/SUBJECT or kafka://HOST/TOPIC, exactly once, not to stdout (if this build can)' -r -f
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File with what --to\'s client needs: password = …' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File of "key = value" lines for --to, as password' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r

@@ -268,12 +268,12 @@ pub struct OutputArgs {
     #[arg(long)]
     pub append: bool,
 
-    /// Publish to nats://HOST/SUBJECT or kafka://HOST/TOPIC,
-    /// exactly once, not to stdout (if this build can)
+    /// Publish exactly once to nats://HOST/SUBJECT or
+    /// kafka://HOST/TOPIC (cargo features nats and kafka)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub to: Option<String>,
 
-    /// File with what --to's client needs: password = …
+    /// File of "key = value" lines for --to, as password
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub to_config: Option<PathBuf>,
 
