@@ -72,16 +72,21 @@ fn add(config: &mut ClientConfig, settings: &BrokerSettings) -> Result<(), Broke
     Ok(())
 }
 
-/// What it means that librdkafka makes no client. Its words may repeat a value, which may be a
-/// secret.
+/// What it means that librdkafka makes no client. Its words may repeat a value; those that are
+/// secrets are taken out.
 pub fn refused(error: &KafkaError, settings: &BrokerSettings) -> BrokerError {
     let (key, mut problem) = match error {
         KafkaError::ClientConfig(_, words, key, _) => (key.clone(), words.clone()),
         KafkaError::ClientCreation(words) => ("librdkafka".to_owned(), words.clone()),
         other => ("librdkafka".to_owned(), other.to_string()),
     };
-    for (_, value) in settings.config.iter().filter(|(_, value)| value.len() > 3) {
-        problem = problem.replace(value, "…");
+    let is_secret = |key: &str| {
+        ["password", "secret", "key", "token", "jaas"].iter().any(|word| key.contains(word))
+    };
+    for (key, value) in settings.config.iter() {
+        if is_secret(key) && !value.is_empty() {
+            problem = problem.replace(value, "…");
+        }
     }
     BrokerError::Setting { key, problem: printable(problem.as_bytes(), 300) }
 }
