@@ -41,12 +41,6 @@ impl Identities {
         digest(&self.scratch)
     }
 
-    /// The same for a line that has no header.
-    #[must_use]
-    pub fn digest_of_text(&self, text: &[u8]) -> u128 {
-        digest(text)
-    }
-
     /// Writes what names the event into the scratch memory.
     fn spell(&mut self, header: &Header<'_>) {
         self.scratch.clear();
