@@ -792,7 +792,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --output --rotate --append --to --to-config --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --fields --output --rotate --append --to --to-config --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -945,6 +945,22 @@ _skytail() {
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o filenames
                     fi
+                    return 0
+                    ;;
+                --jq)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --jq-errors)
+                    COMPREPLY=($(compgen -W "skip fail" -- "${cur}"))
+                    return 0
+                    ;;
+                --format)
+                    COMPREPLY=($(compgen -W "ndjson pretty text csv tsv" -- "${cur}"))
+                    return 0
+                    ;;
+                --fields)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --output)

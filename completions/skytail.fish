@@ -252,6 +252,15 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'His
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Downloads at once' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq -d 'Print what EXPR, in jq\'s language, makes of each event' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq-errors -d 'Where --jq raises an error: skip the event, or fail (in front of it, with exit code 1)' -r -f -a "skip\t''
+fail\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l format -d 'Print ndjson, pretty (indented JSON), text (for eyes), csv or tsv' -r -f -a "ndjson\t''
+pretty\t''
+text\t''
+csv\t''
+tsv\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
@@ -298,6 +307,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Read
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq makes without their quotes'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Take FILE as it is, and go on behind its end'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'

@@ -22,6 +22,7 @@ pub mod metrics;
 pub mod operate;
 pub mod pipeline;
 pub mod position;
+pub mod render;
 pub mod serve;
 pub mod settings;
 pub mod sink;

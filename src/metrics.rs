@@ -61,6 +61,10 @@ pub struct Metrics {
     pub early: Counter,
     /// Events dropped by `--when-full`.
     pub dropped: Counter,
+    /// Events that could not be rendered: their `--jq` expression raised an error.
+    pub failed: Counter,
+    /// Outputs that were made of events and accepted, where events are rendered.
+    pub outputs: Counter,
     /// Messages that were no event.
     pub malformed: Counter,
     /// Events of types that only later servers know.

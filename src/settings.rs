@@ -8,6 +8,7 @@ use std::time::Duration;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
+use crate::render::Plan;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
@@ -40,6 +41,8 @@ pub struct TailSettings {
     pub output: Option<OutputSettings>,
     /// The broker to publish to, if any; there are no files then.
     pub to: Option<BrokerSettings>,
+    /// What to make of events; `None` to write them as they are.
+    pub render: Option<Render>,
     /// When to stop.
     pub stop: StopRules,
     /// The queue between reader and writer.
@@ -100,6 +103,24 @@ pub struct OutputSettings {
     pub naming: Naming,
     /// Whether to go on behind the end of a file that somebody else wrote.
     pub append: bool,
+}
+
+/// `--jq`, `--format` and what belongs to them.
+#[derive(Clone, Debug)]
+pub struct Render {
+    /// What to make of events.
+    pub plan: Plan,
+    /// What to do where one can't be rendered.
+    pub on_error: RenderErrors,
+}
+
+/// `--jq-errors`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RenderErrors {
+    /// Leave the event out, and count it.
+    Skip,
+    /// Stop in front of it.
+    Fail,
 }
 
 /// `--cursor`.

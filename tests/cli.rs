@@ -99,6 +99,28 @@ fn a_mistake_ends_with_2_and_names_flag_value_and_remedy() {
         ("tail --buffer 0", &["'0'", "--buffer", "1 to 100000000"]),
         ("tail --timeout 5", &["'5'", "--timeout", "5m"]),
         ("tail -n -3", &["-3"]),
+        (
+            "tail --jq .a|slect(.b)",
+            &[
+                "--jq: ",
+                "there is no filter slect: did you mean select?",
+                "\n  .a|slect(.b)\n     ^\n",
+            ],
+        ),
+        (
+            "tail --jq .a[",
+            &["--jq: expected a closing bracket, but the expression ends", "\n  .a[\n     ^\n"],
+        ),
+        ("tail --format csv", &["--format: ", "--fields did,"]),
+        ("tail --format xml", &["'xml'", "--format", "ndjson"]),
+        ("tail --fields did", &["--fields: ", "--format csv", "--jq"]),
+        (
+            "tail --format tsv --fields did,,x",
+            &["--fields: \"\" is no field", "commit.record.text"],
+        ),
+        ("tail -r", &["--raw-output: ", "--jq .commit.record.text"]),
+        ("tail -r --jq . --format text", &["--raw-output: ", "ndjson and pretty"]),
+        ("tail --jq . --jq-errors panic", &["'panic'", "--jq-errors", "fail"]),
         ("tail --demo --host localhost", &["--demo", "--host"]),
         ("tail -q -v", &["--quiet", "--verbose"]),
         ("tail --profile posts", &["\"posts\"", "config.toml", "--config"]),

@@ -31,11 +31,12 @@ impl Bench {
 
     /// All comparisons that were asked for.
     pub fn run(&self, report: &mut Report) {
-        let comparisons: [Comparison; 10] = [
+        let comparisons: [Comparison; 11] = [
             ("plain", Self::plain),
             ("filters", Self::filters),
             ("cursor", Self::cursor),
             ("zstd", Self::zstd),
+            ("v2", Self::v2),
             ("blocked", Self::blocked),
             ("start", Self::start),
             ("tip", Self::tip),
@@ -73,7 +74,7 @@ impl Bench {
     ) -> Took {
         let (listener, address) = server::listen();
         std::thread::scope(|scope| {
-            server::flood(scope, listener, &load.frames, times);
+            server::flood(scope, listener, load, times);
             measure::run(&program(&address.to_string()), output)
         })
     }
@@ -186,6 +187,24 @@ impl Bench {
         report.compare("zstd", &names, &rounds);
         let wall = report.wall_ratio("zstd", "skytail to /dev/null");
         report.figure("zstd, wall beside libzstd alone", wall, "×", Some(1.2));
+    }
+
+    /// The same events from a server that speaks v1, and from one that speaks v2.
+    fn v2(&self, report: &mut Report) {
+        let (v1, v2) = (Load::plain(self.arguments.events), Load::v2(self.arguments.events));
+        let events = v1.events.to_string();
+        let with = |load: &Load, flags: &[&str]| {
+            let all: Vec<&str> = flags.iter().copied().chain(["-n", &events]).collect();
+            self.once(load, 1, Output::Null, |host| self.skytail("", host, &all))
+        };
+        let rounds = self.rounds(vec![
+            Box::new(|| with(&v1, &["--protocol", "v1"])),
+            Box::new(|| with(&v2, &["--protocol", "v2"])),
+            Box::new(|| with(&v2, &["--protocol", "v2", "--shape", "native"])),
+        ]);
+        report.compare("v2", &["live v1", "live v2", "live v2, --shape native"], &rounds);
+        let cpu = report.cpu_ratio("v2", "live v2");
+        report.figure("live v2, CPU beside live v1", cpu, "×", None);
     }
 
     /// Nobody reads the output: at full speed, and where each event comes alone.

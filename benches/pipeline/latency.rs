@@ -64,7 +64,7 @@ pub fn first_byte(load: &Load, program: impl FnOnce(&str) -> Program) -> f64 {
     let (listener, address) = server::listen();
     let program = program(&address.to_string());
     std::thread::scope(|scope| {
-        server::flood(scope, listener, &load.frames, 1);
+        server::flood(scope, listener, load, 1);
         let began = Instant::now();
         let mut child = std::process::Command::new(&program.words[0])
             .args(&program.words[1..])
@@ -92,7 +92,7 @@ pub fn blocked(bench: &Bench, load: &Load, rate: Option<u64>) -> f64 {
     let program = bench.skytail("", &address.to_string(), &["-n", &events]);
     std::thread::scope(|scope| {
         match rate {
-            None => server::flood(scope, listener, &load.frames, 1),
+            None => server::flood(scope, listener, load, 1),
             Some(rate) => drop(server::pace(listener, single_frames(load), every(rate))),
         }
         let mut child = measure::start(&program, &told, Stdio::piped());

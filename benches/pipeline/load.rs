@@ -1,6 +1,6 @@
 //! What is sent: events of real shape, as frames that are ready to go.
 
-use skytail::serve::demo;
+use skytail::serve::{demo, v2_message};
 
 /// When the last event happened; any past instant does.
 const END_US: u64 = 1_780_000_000_000_000;
@@ -15,6 +15,14 @@ pub struct Load {
     pub events: usize,
     /// Bytes of the lines with their line feeds.
     pub line_bytes: u64,
+    pub protocol: Protocol,
+}
+
+/// What the server speaks that sends it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Protocol {
+    V1,
+    V2,
 }
 
 /// The lines of `events` events. Every piece is another network, in the order of time and
@@ -46,7 +54,7 @@ pub fn lines(events: usize, mut each: impl FnMut(&[u8])) {
 
 impl Load {
     pub fn plain(events: usize) -> Self {
-        let mut load = Self { frames: Vec::new(), events, line_bytes: 0 };
+        let mut load = Self::none(events);
         lines(events, |line| {
             load.line_bytes += line.len() as u64 + 1;
             frame(0x81, line, &mut load.frames);
@@ -54,9 +62,26 @@ impl Load {
         load
     }
 
+    /// The same events as the messages of v2.
+    pub fn v2(events: usize) -> Self {
+        let mut load = Self { protocol: Protocol::V2, ..Self::none(events) };
+        lines(events, |line| {
+            load.line_bytes += line.len() as u64 + 1;
+            let header = skytail::event::header::parse(line).expect("a sound event");
+            let seq = header.cursor.expect("a v2 server's event");
+            let message = v2_message(line, header.time_us, seq).expect("a sound event");
+            frame(0x81, &message, &mut load.frames);
+        });
+        load
+    }
+
+    fn none(events: usize) -> Self {
+        Self { frames: Vec::new(), events, line_bytes: 0, protocol: Protocol::V1 }
+    }
+
     /// Every event one zstd frame in a binary message.
     pub fn compressed(events: usize, dictionary: &[u8]) -> Self {
-        let mut load = Self { frames: Vec::new(), events, line_bytes: 0 };
+        let mut load = Self::none(events);
         let mut compressor =
             zstd::bulk::Compressor::with_dictionary(1, dictionary).expect("a sound dictionary");
         lines(events, |line| {

@@ -7,6 +7,8 @@ use std::time::{Duration, Instant};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
+use super::load::{Load, Protocol};
+
 /// Bytes written at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
@@ -17,8 +19,8 @@ pub fn listen() -> (TcpListener, SocketAddr) {
     (listener, address)
 }
 
-/// Takes the next connection and its handshake.
-pub fn accept(listener: &TcpListener) -> Option<TcpStream> {
+/// Takes the next connection that wants this protocol, and its handshake.
+pub fn accept(listener: &TcpListener, protocol: Protocol) -> Option<TcpStream> {
     let (mut stream, _) = listener.accept().ok()?;
     let mut head = Vec::new();
     let mut byte = [0];
@@ -27,18 +29,22 @@ pub fn accept(listener: &TcpListener) -> Option<TcpStream> {
         head.push(byte[0]);
     }
     let head = String::from_utf8_lossy(&head).into_owned();
-    if head.starts_with("GET /xrpc/") {
+    if protocol == Protocol::V1 && head.starts_with("GET /xrpc/") {
         let _ = stream.write_all(b"HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n");
-        return accept(listener);
+        return accept(listener, protocol);
     }
     let key = head.lines().find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("sec-websocket-key").then(|| value.trim().to_owned())
     })?;
     let accept = derive_accept_key(key.as_bytes());
+    let echo = match protocol {
+        Protocol::V1 => "",
+        Protocol::V2 => "Sec-WebSocket-Protocol: xrpc.v1.json\r\n",
+    };
     let answer = format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
-         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+         {echo}Sec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes()).ok()?;
     stream.set_nodelay(true).ok()?;
@@ -49,13 +55,13 @@ pub fn accept(listener: &TcpListener) -> Option<TcpStream> {
 pub fn flood<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     listener: TcpListener,
-    frames: &'scope [u8],
+    load: &'scope Load,
     times: usize,
 ) {
     scope.spawn(move || {
-        let Some(mut stream) = accept(&listener) else { return };
+        let Some(mut stream) = accept(&listener, load.protocol) else { return };
         for _ in 0..times {
-            for chunk in frames.chunks(CHUNK_BYTES) {
+            for chunk in load.frames.chunks(CHUNK_BYTES) {
                 // A program that has what it wants hangs up.
                 if stream.write_all(chunk).is_err() {
                     return;
@@ -75,7 +81,7 @@ pub fn pace(
 ) -> JoinHandle<Vec<Instant>> {
     std::thread::spawn(move || {
         let mut sent = Vec::with_capacity(frames.len());
-        let Some(mut stream) = accept(&listener) else { return sent };
+        let Some(mut stream) = accept(&listener, Protocol::V1) else { return sent };
         // The program finds its feet first.
         std::thread::sleep(Duration::from_millis(300));
         let mut due = Instant::now();

@@ -78,8 +78,10 @@ Examples:
   See events at once, without a network
     skytail tail --demo -n 10
   Every new post, as text
-    skytail tail -c app.bsky.feed.post --operation create |
-      jq -r .commit.record.text
+    skytail tail -c app.bsky.feed.post --operation create \\
+      -r --jq .commit.record.text
+  Look at what goes by
+    skytail tail --format text
   Go on where this command stopped, and never lose an event
     skytail tail -c 'app.bsky.graph.*' --cursor auto -o graph.ndjson
   The last hour of some accounts, then stop

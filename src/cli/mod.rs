@@ -19,6 +19,7 @@ pub mod man;
 mod open_output;
 pub mod origin;
 mod output_settings;
+mod render_settings;
 mod report;
 mod resolve;
 mod run_tail;

@@ -42,6 +42,7 @@ pub fn report(
         });
     }
     let is_gap = matches!(outcome.end, Ok(Reason::Gap));
+    let is_failed = matches!(outcome.end, Ok(Reason::RenderError));
     match outcome.end {
         Ok(_) => {}
         Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
@@ -53,6 +54,7 @@ pub fn report(
     match outcome.saved {
         Some(Err(error)) => Err(anyhow::Error::from(error).context("the position was not saved")),
         _ if is_gap => Ok(Exit::Gap),
+        _ if is_failed => Ok(Exit::Failed),
         _ => Ok(Exit::Done),
     }
 }
@@ -77,6 +79,8 @@ fn summary(
         dropped: metrics.dropped.get(),
         duplicates: metrics.duplicate.get(),
         malformed: metrics.malformed.get(),
+        failed: metrics.failed.get(),
+        outputs: settings.render.as_ref().map(|_| metrics.outputs.get()),
         unknown: metrics.unknown.get(),
         gaps: metrics.gaps.get(),
         protocol: match metrics.protocol.get() {

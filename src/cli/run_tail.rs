@@ -21,6 +21,7 @@ use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
 use crate::pipeline::{self, Attendant, Moment, Parts};
 use crate::position::Start;
+use crate::render::{Renderer, Surface};
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
@@ -75,10 +76,13 @@ fn run(
     })
     .context("--metrics-listen")?;
     let started = Instant::now();
+    let renderer = renderer(&settings, &display);
+    let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
     let parts = Parts {
         start: state.start,
         saver: state.saver,
-        output: state.output,
+        output: state.output.map(|sink| sink.with_header(header)),
+        renderer,
         identity_seed: state.identity_seed,
         v1_dictionary,
         dictionaries,
@@ -97,9 +101,8 @@ fn run(
     report::report(outcome, &settings, &display, &metrics, elapsed)
 }
 
-fn log_settings(display: &DisplaySettings) -> LogSettings {
-    let is_terminal = std::io::stderr().is_terminal();
-    let colour = colour::wanted(colour::Surroundings {
+fn has_colour(display: &DisplaySettings, is_terminal: bool) -> bool {
+    colour::wanted(colour::Surroundings {
         asked: match display.color {
             ColorMode::Auto => None,
             ColorMode::Always => Some(true),
@@ -108,7 +111,24 @@ fn log_settings(display: &DisplaySettings) -> LogSettings {
         forced: std::env::var_os("CLICOLOR_FORCE").is_some_and(|v| !v.is_empty() && v != "0"),
         is_terminal,
         is_dumb: is_dumb(),
-    });
+    })
+}
+
+/// What makes lines of events, where they are not printed as they are.
+fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Renderer> {
+    let render = settings.render.as_ref()?;
+    let is_terminal = settings.output.is_none() && std::io::stdout().is_terminal();
+    // CLICOLOR_FORCE speaks of what people see, and a file is read by programs.
+    let colour = match settings.output {
+        Some(_) => display.color == ColorMode::Always,
+        None => has_colour(display, is_terminal),
+    };
+    Some(Renderer::new(&render.plan, Surface { colour, is_terminal }))
+}
+
+fn log_settings(display: &DisplaySettings) -> LogSettings {
+    let is_terminal = std::io::stderr().is_terminal();
+    let colour = has_colour(display, is_terminal);
     LogSettings {
         verbosity: if display.quiet { -1 } else { i8::try_from(display.verbosity).unwrap_or(2) },
         json: display.log_format == LogFormat::Json,

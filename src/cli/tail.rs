@@ -8,6 +8,7 @@ use std::time::Duration;
 use clap::{ArgAction, ValueHint};
 
 use super::help;
+use super::render_settings::RenderArgs;
 use super::values::OrNever;
 use super::values::address::{parse_dns_server, parse_listen_address};
 use super::values::count::{parse_positive, parse_queue_events, parse_retries};
@@ -37,6 +38,9 @@ pub struct TailArgs {
     /// What lies before a server's live window.
     #[command(flatten)]
     pub archive: ArchiveArgs,
+    /// What is made of events.
+    #[command(flatten)]
+    pub render: RenderArgs,
     /// Where events go, and when to stop.
     #[command(flatten)]
     pub output: OutputArgs,

@@ -11,6 +11,7 @@ use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
 use super::output_settings::output_settings;
+use super::render_settings::render_settings;
 use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
 use super::values::account::{Account, parse_account, without_at};
@@ -89,6 +90,11 @@ pub fn tail_settings(
     };
     let output = output_settings(&args.output, origins)?;
     let to = broker_settings(&args.output, origins)?;
+    let render = render_settings(&args.render, origins)?;
+    if to.is_some() && render.is_some() {
+        let told = "a broker knows events again by what they are, and gets them as they came: leave --jq and --format to its consumers";
+        return Err(wrong.value("to", told));
+    }
     let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
     let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
@@ -104,6 +110,7 @@ pub fn tail_settings(
         },
         output,
         to,
+        render,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {

@@ -22,6 +22,12 @@ pub struct Summary {
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
+    /// Events skipped since `--jq` raised an error on them.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub failed: u64,
+    /// What was made of the events and written, where they are rendered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub outputs: Option<u64>,
     /// Events passed over since only later versions know their types.
     pub unknown: u64,
     /// Holes in the stream: events that could not be had.
@@ -45,8 +51,11 @@ impl Summary {
         let seconds = self.elapsed.as_secs_f64();
         let per_second = if seconds > 0.0 { self.events as f64 / seconds } else { 0.0 };
         let to = self.output.as_ref().map(|output| format!(" to {output}")).unwrap_or_default();
+        let outputs = self.outputs.filter(|outputs| *outputs != self.events);
+        let outputs = outputs.map(|n| format!(" with {}", counted(n, "output")));
+        let outputs = outputs.unwrap_or_default();
         let mut parts = vec![format!(
-            "skytail: {}, {} in {} ({}){to}",
+            "skytail: {}{outputs}, {} in {} ({}){to}",
             counted(self.events, "event"),
             bytes(self.bytes),
             duration(self.elapsed),
@@ -58,6 +67,7 @@ impl Summary {
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
             (self.gaps, counted(self.gaps, "gap")),
             (self.malformed, format!("{} malformed skipped", count(self.malformed))),
+            (self.failed, skipped_for_errors(self.failed)),
             (self.unknown, format!("{} of unknown types skipped", count(self.unknown))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
@@ -84,6 +94,15 @@ impl Summary {
         }
         object.to_string()
     }
+}
+
+fn skipped_for_errors(n: u64) -> String {
+    let whose = if n == 1 { "its error" } else { "their errors" };
+    format!("{} skipped for {whose}", count(n))
+}
+
+fn is_zero(n: &u64) -> bool {
+    *n == 0
 }
 
 fn seconds<S: serde::Serializer>(d: &Duration, serializer: S) -> Result<S::Ok, S::Error> {

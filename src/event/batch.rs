@@ -175,6 +175,19 @@ impl Batch {
 pub struct Lines(Batch);
 
 impl Lines {
+    /// Bytes that were made of lines, and where those of each stand: back to back, and perhaps
+    /// none.
+    #[must_use]
+    pub fn of_parts(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
+        Self(Batch { bytes, spans })
+    }
+
+    /// The memory of [`Lines::of_parts`].
+    #[must_use]
+    pub fn into_parts(self) -> (Vec<u8>, Vec<Span>) {
+        (self.0.bytes, self.0.spans)
+    }
+
     /// All lines with their line feeds, back to back.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {

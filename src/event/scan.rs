@@ -38,10 +38,13 @@ impl<'a> RawString<'a> {
     }
 
     /// The string's value.
+    #[inline]
     pub(super) fn decode(&self) -> Result<Cow<'a, str>, Malformed> {
-        if !self.has_escapes {
-            return Ok(Cow::Borrowed(self.text));
-        }
+        if self.has_escapes { self.unescape() } else { Ok(Cow::Borrowed(self.text)) }
+    }
+
+    #[cold]
+    fn unescape(&self) -> Result<Cow<'a, str>, Malformed> {
         serde_json::from_str::<String>(&format!("\"{}\"", self.text))
             .map(Cow::Owned)
             .map_err(|_| Malformed { what: "bad escape in a string", at: self.at })

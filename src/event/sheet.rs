@@ -16,9 +16,9 @@ const MAX_BLOCKS: usize = 24;
 /// The bits of a line, 64 bytes a word.
 pub(super) struct Sheet {
     quotes: [u64; MAX_BLOCKS],
+    /// Brackets, and after [`Sheet::unescape`] backslashes, too: outside of strings these are
+    /// none, and what [`Sheet::object_end`] meets there is the end of it.
     brackets: [u64; MAX_BLOCKS],
-    /// Backslashes, once somebody asked.
-    backslashes: [u64; MAX_BLOCKS],
 }
 
 impl Sheet {
@@ -26,7 +26,7 @@ impl Sheet {
     #[inline(always)]
     pub(super) fn empty() -> Self {
         let none = [0; MAX_BLOCKS];
-        Self { quotes: none, brackets: none, backslashes: none }
+        Self { quotes: none, brackets: none }
     }
 
     /// Looks through a line with `marks`, a block at a time; `None` where it is shorter than a
@@ -59,10 +59,10 @@ impl Sheet {
     #[cold]
     pub(super) fn unescape(&mut self, line: &[u8]) -> Option<RangeInclusive<usize>> {
         let mut carry = false;
-        let words = self.quotes.iter_mut().zip(&mut self.backslashes);
-        for (place, (quotes, backslashes)) in words.enumerate() {
+        let words = self.quotes.iter_mut().zip(&mut self.brackets);
+        for (place, (quotes, brackets)) in words.enumerate() {
             let Some(bits) = blocks::bits::<true>(line, place * BLOCK_BYTES) else { break };
-            *backslashes = bits.backslashes;
+            *brackets |= bits.backslashes;
             *quotes &= !blocks::escaped(bits.backslashes, &mut carry);
         }
         Some(memchr::memchr(b'\\', line)?..=memchr::memrchr(b'\\', line)?)
@@ -96,12 +96,11 @@ impl Sheet {
         let mut in_string = 0;
         let mut nesting = Nesting::default();
         let first = from / BLOCK_BYTES;
-        let marks = self.brackets.iter().zip(&self.backslashes);
-        let words = self.quotes.iter().zip(marks).enumerate().skip(first);
-        for (place, (quotes, (brackets, backslashes))) in words {
+        let words = self.quotes.iter().zip(&self.brackets).enumerate().skip(first);
+        for (place, (quotes, brackets)) in words {
             let inside = parity(quotes & wanted) ^ in_string;
             in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
-            let mut brackets = (brackets | backslashes) & wanted & !inside;
+            let mut brackets = brackets & wanted & !inside;
             wanted = u64::MAX;
             while brackets != 0 {
                 let at = place * BLOCK_BYTES + brackets.trailing_zeros() as usize;

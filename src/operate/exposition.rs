@@ -76,12 +76,13 @@ fn events(page: &mut Page, metrics: &Metrics) {
         ("{outcome=\"duplicate\"}", &metrics.duplicate),
         ("{outcome=\"early\"}", &metrics.early),
         ("{outcome=\"dropped\"}", &metrics.dropped),
+        ("{outcome=\"failed\"}", &metrics.failed),
         ("{outcome=\"malformed\"}", &metrics.malformed),
         ("{outcome=\"unknown\"}", &metrics.unknown),
     ]
     .map(|(labels, counter)| (labels, counter.get() as f64));
     let help = "Events dealt with, by what became of them: written to the output, filtered by the \
-                flags, duplicate of one that was written, early (before the instant asked for), \
+                flags, failed (an error of --jq), duplicate of one that was written, early (before the instant asked for), \
                 dropped by --when-full, malformed, or of an unknown type.";
     page.metric("skytail_events_total", Type::Counter, help, &outcomes);
     let counters = [

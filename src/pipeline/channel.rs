@@ -7,7 +7,8 @@
 //! Behind a slow writer the few lines that a quiet stream brings at a time join the batch that
 //! waits last: a queue of many small batches would hold far more memory than lines.
 //!
-//! The sender waits asynchronously, the receiver blocks its thread.
+//! The sender waits asynchronously, the receiver blocks its thread. While that has nothing in
+//! hand and nothing waits, the sender may take the receiver's turn, and deal with lines itself.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -25,8 +26,8 @@ use crate::source::Connection;
 /// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
 pub const BATCH_BYTES: usize = 256 * 1024;
 
-/// Room for the line that goes beyond that; most lines are shorter.
-const SLACK_BYTES: usize = 16 * 1024;
+/// The memory of a batch: room for the line that goes beyond that, too. Most are shorter.
+pub(super) const ROOM_BYTES: usize = BATCH_BYTES + 16 * 1024;
 
 /// Empty batches kept for reuse: one being filled, one in the writer's hand, two on the way.
 const SPARE_BATCHES: usize = 4;
@@ -70,6 +71,8 @@ pub struct Closed;
 pub enum Received {
     /// Lines.
     Item(Item),
+    /// The sender took a turn and left something to do.
+    Left,
     /// Nothing until the deadline.
     Nothing,
     /// The sender is gone and the queue is empty.
@@ -92,9 +95,20 @@ struct State {
     events: usize,
     bytes: usize,
     spare: Vec<Batch>,
-    in_hand: bool,
+    turn: Turn,
     sender_gone: bool,
     receiver_gone: bool,
+}
+
+/// Who deals with lines right now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Turn {
+    #[default]
+    Nobody,
+    Receiver,
+    Sender,
+    /// The sender did, and left the rest to the receiver.
+    Left,
 }
 
 /// The reader's end.
@@ -138,6 +152,10 @@ impl Shared {
 }
 
 impl State {
+    fn is_idle(&self) -> bool {
+        self.queue.is_empty() && self.turn == Turn::Nobody
+    }
+
     fn push(&mut self, item: Item, bounds: Buffer) {
         self.events += item.batch.len();
         match self.queue.back_mut().filter(|last| last.takes(&item, bounds)) {
@@ -157,7 +175,7 @@ impl State {
 
     fn keep(&mut self, mut batch: Batch) {
         if self.spare.len() < SPARE_BATCHES {
-            batch.reset(BATCH_BYTES + SLACK_BYTES);
+            batch.reset(ROOM_BYTES);
             self.spare.push(batch);
         }
     }
@@ -227,14 +245,34 @@ impl Sender {
     /// # Errors
     /// [`Closed`] where the writer is gone.
     pub async fn drained(&self) -> Result<(), Closed> {
-        self.wait_until(|_, state| state.queue.is_empty() && !state.in_hand).await
+        self.wait_until(|_, state| state.is_idle()).await
+    }
+
+    /// Takes the receiver's turn, if it has nothing to do: what comes next may be dealt with
+    /// here and now. Every turn taken is ended.
+    #[must_use]
+    pub fn take_turn(&self) -> bool {
+        let mut state = self.0.state();
+        let is_free = state.is_idle() && !state.receiver_gone;
+        if is_free {
+            state.turn = Turn::Sender;
+        }
+        is_free
+    }
+
+    /// Ends a turn; `is_left` says that the receiver has something to go on with.
+    pub fn end_turn(&self, is_left: bool) {
+        self.0.state().turn = if is_left { Turn::Left } else { Turn::Nobody };
+        if is_left {
+            self.0.readable.notify_one();
+        }
     }
 
     /// An empty batch, used before where there is one.
     #[must_use]
     pub fn empty_batch(&self) -> Batch {
         let spare = self.0.state().spare.pop();
-        spare.unwrap_or_else(|| Batch::with_capacity(BATCH_BYTES + SLACK_BYTES))
+        spare.unwrap_or_else(|| Batch::with_capacity(ROOM_BYTES))
     }
 
     async fn wait_until(&self, met: impl Fn(&Shared, &State) -> bool) -> Result<(), Closed> {
@@ -267,13 +305,20 @@ impl Receiver {
     pub fn recv(&self, deadline: Option<Instant>) -> Received {
         let shared = &self.0;
         let mut state = shared.state();
-        state.in_hand = false;
-        if state.queue.is_empty() {
+        if state.turn == Turn::Receiver {
+            state.turn = Turn::Nobody;
+        }
+        if state.is_idle() {
             shared.progress.notify_one();
         }
         loop {
+            if state.turn == Turn::Left {
+                state.turn = Turn::Receiver;
+                return Received::Left;
+            }
+            // The sender never sends during its own turn.
             if let Some(item) = state.pop() {
-                state.in_hand = true;
+                state.turn = Turn::Receiver;
                 shared.publish(&state);
                 drop(state);
                 shared.progress.notify_one();

@@ -1,12 +1,14 @@
 //! The one place that wires threads and tasks: reader → channel → writer.
 //!
-//! The reader is a task on the calling thread, the writer a thread of its own. [`run`]
-//! returns when everything that it started has ended; only a second Ctrl-C leaves a writer
+//! The reader is a task on the calling thread, the writer a thread of its own, whose work the
+//! reader does itself where that has nothing to do (see [`desk`]). [`run`] returns when everything that it started has ended; only a second Ctrl-C leaves a writer
 //! behind, which then ends with the process.
 
 pub mod channel;
 pub mod continuity;
+pub mod desk;
 pub mod reader;
+pub mod rendering;
 pub mod sieve;
 pub mod signals;
 pub mod stand;
@@ -25,7 +27,8 @@ use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
-use crate::settings::TailSettings;
+use crate::render::{self, Renderer};
+use crate::settings::{RenderErrors, TailSettings};
 use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
@@ -35,13 +38,15 @@ use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
+use desk::Desk;
 use reader::{ReadError, Reader, WhenQuiet};
+use rendering::Rendering;
 use sieve::{Rules, Sieve};
 use signals::{Asked, Signals};
 use stand::Stand;
 use stop::{Reason, Stop};
 use watch::Watch;
-use writer::{Beginning, Writer, Written};
+use writer::{Beginning, Outlet, Writer, Written};
 
 /// How often the queue is looked at, where somebody wants to know.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
@@ -55,6 +60,8 @@ pub struct Parts {
     pub saver: Option<Saver>,
     /// What to write to; `None` for standard output.
     pub output: Option<Sink>,
+    /// What makes lines of events, where they are not written as they are.
+    pub renderer: Option<Renderer>,
     /// The seed of the identities.
     pub identity_seed: u64,
     /// v1's dictionary, if zstd is to be asked for there.
@@ -158,7 +165,16 @@ struct Wired {
 fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts { start, saver, output, identity_seed, v1_dictionary, dictionaries, metrics } = parts;
+    let Parts {
+        start,
+        saver,
+        output,
+        renderer,
+        identity_seed,
+        v1_dictionary,
+        dictionaries,
+        metrics,
+    } = parts;
     let sink = match output {
         Some(sink) => sink,
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
@@ -177,7 +193,8 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
     let rules = Rules {
         filter: settings.filter.clone(),
         strict: settings.strict,
-        limit: settings.stop.limit,
+        // Where events are rendered, what comes of them is counted.
+        limit: settings.stop.limit.filter(|_| renderer.is_none()),
         until: settings.stop.until,
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
@@ -194,9 +211,12 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         (_, 0 | 1) => Some(Beginning::Exact),
         _ => Some(Beginning::ByTime),
     };
-    let writer = Writer {
-        receiver,
-        sieve: Sieve::new(rules, &start, Arc::clone(&metrics)),
+    let mut thread = std::thread::Builder::new().name("writer".into());
+    if renderer.is_some() {
+        thread = thread.stack_size(render::jq::STACK_BYTES);
+    }
+    let outlet = Outlet {
+        rendering: renderer.map(|renderer| rendering(settings, renderer, &metrics)),
         sink,
         saver,
         every: settings.checkpoint,
@@ -205,16 +225,18 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         stand: Arc::clone(&stand),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
-        next_report: 0,
-        settled,
     };
+    let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
+    let desk = Arc::new(Desk::new(Writer::new(outlet, sieve, settled)));
+    let writers = Arc::clone(&desk);
     let (done, written) = oneshot::channel();
     let work = move || {
-        // Whoever waits for it may be gone after a second Ctrl-C.
-        let _ = done.send(writer.run());
+        if let Some(written) = writers.run(&receiver) {
+            // Whoever waits for it may be gone after a second Ctrl-C.
+            let _ = done.send(written);
+        }
     };
-    let thread = std::thread::Builder::new().name("writer".into()).spawn(work);
-    let thread = thread.map_err(system("start the writer thread"))?;
+    let thread = thread.spawn(work).map_err(system("start the writer thread"))?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
         client: Client {
@@ -239,11 +261,22 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         when_quiet: when_quiet(settings),
         ends_with_server: settings.demo,
         sender,
+        desk,
         stand,
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
     Ok((Wired { reader, written, thread, stop, metrics }, signals))
+}
+
+fn rendering(settings: &TailSettings, renderer: Renderer, metrics: &Arc<Metrics>) -> Rendering {
+    let on_error = settings.render.as_ref().map_or(RenderErrors::Skip, |render| render.on_error);
+    // Files begin with it by themselves, each of them.
+    let header = match settings.output {
+        Some(_) => Vec::new(),
+        None => renderer.header(),
+    };
+    Rendering::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
 }
 
 fn when_quiet(settings: &TailSettings) -> WhenQuiet {

@@ -170,9 +170,14 @@ impl Sieve {
 
     /// The sink took the whole batch.
     pub fn accepted(&mut self, lines: &Lines) {
-        self.window.settle();
         self.metrics.written.add(lines.len() as u64);
         self.metrics.written_bytes.add(lines.bytes().len() as u64);
+        self.settle();
+    }
+
+    /// The whole batch was dealt with.
+    pub fn settle(&mut self) {
+        self.window.settle();
         self.settle_position();
     }
 
@@ -191,13 +196,19 @@ impl Sieve {
     /// whole line has not happened.
     pub fn refused(&mut self, lines: &Lines, pending: Pending, accepted_bytes: usize) {
         let whole = lines.spans().partition_point(|span| span.end <= accepted_bytes);
+        self.metrics.written.add(whole as u64);
+        self.metrics.written_bytes.add(accepted_bytes as u64);
+        self.cut(lines, pending, whole);
+    }
+
+    /// Only the first `whole` lines of the batch were dealt with: everything behind them has
+    /// not happened.
+    pub fn cut(&mut self, lines: &Lines, pending: Pending, whole: usize) {
         let shape = self.shape;
         let accepted = lines.iter().take(whole).filter_map(|line| shape.parse(line).ok());
         let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
         self.window.roll_back(pending.savepoint, &accepted);
         self.written = pending.written + whole as u64;
-        self.metrics.written.add(whole as u64);
-        self.metrics.written_bytes.add(accepted_bytes as u64);
         self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
         {
             (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {

@@ -26,6 +26,8 @@ pub enum Reason {
     Terminated,
     /// Events are missing, and `--on-gap fail` was given.
     Gap,
+    /// An event can't be rendered, and `--jq-errors fail` was given.
+    RenderError,
     /// Something failed; the error itself travels with whoever met it.
     Failed,
 }
@@ -44,6 +46,7 @@ impl Reason {
             Self::Interrupt => "by Ctrl-C",
             Self::Terminated => "by a signal",
             Self::Gap => "at a gap",
+            Self::RenderError => "at an error of --jq",
             Self::Failed => "by an error",
         }
     }

@@ -1,40 +1,43 @@
-//! The writer: one thread that takes batches, sifts them, writes them, and hands positions to
-//! the saver. Print first, remember second.
+//! The writer: takes batches, sifts them, writes them, and hands positions to the saver. Print
+//! first, remember second. On whose thread it works, `desk` knows; what is saved, and when,
+//! `saving`.
+
+mod saving;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
 use crate::checkpoint::store::ByHand;
-use crate::checkpoint::{Checkpoint, CursorValue};
-use crate::display::printable::printable;
 use crate::display::units::duration;
-use crate::event::batch::Batch;
+use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
 use crate::position::gap::Gap;
-use crate::position::{Position, Seq, TimeUs};
+use crate::position::{Mark, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
-use crate::sink::file::FileSink;
 use crate::sink::record::OutputRecord;
-use crate::sink::{Delivered, Refusal, Sink};
+use crate::sink::{Refusal, Refused, Sink};
+use crate::source::Connection;
 
-use super::channel::{Item, Received, Receiver};
+use super::channel::Item;
 use super::continuity::Finding;
-use super::sieve::Sieve;
+use super::rendering::{Passed, Rendering};
+use super::sieve::{Pending, Sieve};
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
+
+use saving::Unsaved;
 
 /// How often a writer that writes nothing looks whether its output was closed.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
-/// The writer with all that it needs.
+/// What a writer writes to and whom it tells.
 #[derive(Debug)]
-pub struct Writer {
-    /// Where lines come from.
-    pub receiver: Receiver,
-    /// What happens to them.
-    pub sieve: Sieve,
-    /// Where they go.
+pub struct Outlet {
+    /// What lines are made into, where they are not written as they are.
+    pub rendering: Option<Rendering>,
+    /// Where lines go.
     pub sink: Sink,
     /// Who remembers; `None` where nobody shall.
     pub saver: Option<Saver>,
@@ -50,10 +53,39 @@ pub struct Writer {
     pub metrics: Arc<Metrics>,
     /// When to stop, and whom to tell.
     pub stop: Stop,
+}
+
+/// The writer.
+#[derive(Debug)]
+pub struct Writer {
+    outlet: Outlet,
+    /// What happens to lines.
+    sieve: Sieve,
     /// The count of malformed events at which the next one is told of.
-    pub next_report: u64,
+    next_report: u64,
     /// The position at the last proof from the sink.
-    pub settled: Option<Position>,
+    settled: Option<Position>,
+    unsaved: Unsaved,
+    /// When the output was last looked at.
+    looked: Instant,
+    open: Option<Open>,
+    /// Why the output failed.
+    failure: Option<Refusal>,
+    has_ended: bool,
+}
+
+/// A batch that was sifted, and that the output has not taken whole yet.
+#[derive(Debug)]
+struct Open {
+    lines: Lines,
+    pending: Pending,
+    /// Events before the sifting.
+    events: u64,
+    written_bytes: usize,
+    connection: Arc<Connection>,
+    through: Option<Mark>,
+    /// Our own clock when it was sifted.
+    now: TimeUs,
 }
 
 /// How the beginning of a run is remembered.
@@ -95,158 +127,207 @@ pub struct Written {
     pub written_to: Option<String>,
 }
 
-/// What is not saved yet.
-#[derive(Debug)]
-struct Unsaved {
-    /// Whether anything is: a position can move without a line.
-    is_due: bool,
-    /// Events that were seen.
-    events: u64,
-    /// Lines that were written, and their bytes.
-    lines: u64,
-    bytes: u64,
-    since: Instant,
-}
-
-impl Default for Unsaved {
-    fn default() -> Self {
-        Self { is_due: false, events: 0, lines: 0, bytes: 0, since: Instant::now() }
-    }
-}
-
 impl Writer {
-    /// Works until the channel ends or the output does.
+    /// A writer that has written nothing yet.
     #[must_use]
-    pub fn run(mut self) -> Written {
-        let mut unsaved = Unsaved::default();
-        let mut looked = Instant::now();
-        let failure = loop {
-            // By the clock: a stream whose every event is excluded is never idle, and never
-            // written, so that no write could fail.
-            if looked.elapsed() >= IDLE_CHECK {
-                looked = Instant::now();
-                if self.sink.is_closed() {
-                    break Some(Refusal::Closed);
-                }
-            }
-            // With nothing waiting the quiet stream has been written out already: there is
-            // no buffer behind us to flush.
-            let item = match self.receiver.recv(None) {
-                Received::Nothing => match self.wait(&mut unsaved) {
-                    Ok(received) => received,
-                    Err(refusal) => break Some(refusal),
-                },
-                other => other,
-            };
-            match item {
-                Received::Item(item) => {
-                    if let Err(refusal) = self.write(item, &mut unsaved) {
-                        break Some(refusal);
-                    }
-                    if let Some(reason) = self.sieve.stop_reason() {
-                        self.stop.request(reason);
-                        break None;
-                    }
-                    if let Err(refusal) = self.save_if_due(&mut unsaved) {
-                        break Some(refusal);
-                    }
-                }
-                Received::Nothing => {
-                    if let Err(refusal) = self.save_if_due(&mut unsaved) {
-                        break Some(refusal);
-                    }
-                }
-                Received::End => break None,
-            }
-        };
-        if matches!(failure, Some(Refusal::Closed)) {
-            self.stop.request(Reason::OutputClosed);
-        } else if failure.is_some() {
-            self.stop.request(Reason::Failed);
+    pub fn new(outlet: Outlet, sieve: Sieve, settled: Option<Position>) -> Self {
+        Self {
+            outlet,
+            sieve,
+            next_report: 0,
+            settled,
+            unsaved: Unsaved::default(),
+            looked: Instant::now(),
+            open: None,
+            failure: None,
+            has_ended: false,
         }
-        self.finish(unsaved, failure.filter(|refusal| !matches!(refusal, Refusal::Closed)))
     }
 
-    /// Waits for lines, and saves what is due meanwhile.
-    fn wait(&mut self, unsaved: &mut Unsaved) -> Result<Received, Refusal> {
-        self.save_if_due(unsaved)?;
-        let due = unsaved.is_due.then_some(unsaved.since + self.every.interval);
-        let idle = Instant::now() + IDLE_CHECK;
-        Ok(self.receiver.recv(Some(due.map_or(idle, |due| due.min(idle)))))
+    /// Whether a batch can be written without waiting for anything.
+    #[must_use]
+    pub fn takes_at_once(&self) -> bool {
+        let Outlet { rendering, sink, saver, beginning, .. } = &self.outlet;
+        // What is remembered before the first line is waited for.
+        let begins = saver.is_some() && beginning.is_some();
+        sink.is_non_blocking()
+            && rendering.is_none()
+            && !begins
+            && self.open.is_none()
+            && !self.has_ended
     }
 
-    fn write(&mut self, item: Item, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        let Item { batch, connection, gap, through } = item;
-        if let Some(gap) = gap {
-            self.sieve.miss(gap);
-            self.report_finding(connection.number);
+    /// Whether nothing more is written: the output failed, or enough was written.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    /// Writes lines, and waits until the output has taken them. Gives the batch back, to be
+    /// used again.
+    pub fn write(&mut self, item: Item) -> Option<Batch> {
+        self.begin(item);
+        self.go_on()
+    }
+
+    /// Writes lines as far as the output takes them without waiting. `None` where something
+    /// is left for [`Writer::go_on`], or where the writer has ended. Only where
+    /// [`Writer::takes_at_once`].
+    pub fn write_at_once(&mut self, item: Item) -> Option<Batch> {
+        self.begin(item);
+        let mut open = self.open.take()?;
+        match self.outlet.sink.write_ready(&open.lines) {
+            Ok(bytes) if bytes == open.lines.bytes().len() => {
+                let batch = self.accept(open);
+                self.save_if_due();
+                Some(batch)
+            }
+            Ok(bytes) => {
+                open.written_bytes = bytes;
+                self.open = Some(open);
+                None
+            }
+            Err(refused) => {
+                self.refuse(open, refused);
+                None
+            }
         }
-        let seen = batch.len() as u64;
-        let now = TimeUs(crate::metrics::now_us());
-        let (lines, pending) = self.sieve.sift(batch, &connection, now);
-        self.report_rejected();
-        self.report_finding(connection.number);
-        self.stand.set_early(self.sieve.early());
-        if let Err(refusal) = self.remember_beginning() {
-            self.sieve.refused(&lines, pending, 0);
-            return Err(refusal);
-        }
-        let (stop, saver) = (&self.stop, &self.saver);
+    }
+
+    /// Waits until the output has taken what lies open, if anything does.
+    pub fn go_on(&mut self) -> Option<Batch> {
+        let open = self.open.take()?;
+        let Outlet { rendering, stop, saver, sink, .. } = &mut self.outlet;
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
-        let shape = connection.shape;
-        match self.sink.write(&lines, shape, self.sieve.turns(), deadline, &mut announce) {
-            Ok(()) => {
-                self.sieve.accepted(&lines);
-                if let Some(through) = through {
-                    self.sieve.pass(&connection, through, now);
-                }
-                if !unsaved.is_due {
-                    unsaved.since = Instant::now();
-                }
-                unsaved.is_due = true;
-                unsaved.events += seen;
-                unsaved.lines += lines.len() as u64;
-                unsaved.bytes += lines.bytes().len() as u64;
-                self.stand.set(self.sieve.position());
-                self.recycle(lines.into_batch());
-                Ok(())
-            }
+        let turns = self.sieve.turns();
+        if let Some(rendering) = rendering {
+            let passed = rendering.write(&open.lines, turns, sink, deadline, &mut announce);
+            return Some(self.pass(open, passed));
+        }
+        let shape = open.connection.shape;
+        match sink.write(&open.lines, shape, open.written_bytes, turns, deadline, &mut announce) {
+            Ok(()) => Some(self.accept(open)),
             Err(refused) => {
-                self.sieve.refused(&lines, pending, refused.accepted_bytes);
-                unsaved.is_due = true;
-                Err(refused.refusal)
+                self.refuse(open, refused);
+                None
             }
         }
     }
 
-    /// Before the first line of a run is written: killed before its first checkpoint, it
-    /// must find here where to begin again. A file that could not be remembered is not begun;
-    /// of a failure with standard output the first checkpoint will tell.
-    fn remember_beginning(&mut self) -> Result<(), Refusal> {
-        let (Some(saver), Some(position)) = (&self.saver, self.sieve.position()) else {
-            return Ok(());
-        };
-        let Some(beginning) = self.beginning.take() else { return Ok(()) };
-        match saver.begin_run(beginning.of(position)) {
-            Err(error) if self.sink.files().is_some() => {
-                Err(Refusal::Unremembered(error.to_string()))
+    /// What a quiet moment is for: saves what is due, and looks whether the output was closed.
+    /// Says when to look again at the latest.
+    pub fn look_after(&mut self) -> Instant {
+        let now = Instant::now();
+        if self.has_ended || self.open.is_some() {
+            return now;
+        }
+        // By the clock: a stream whose every event is excluded is never idle, and never
+        // written, so that no write could fail.
+        if now.duration_since(self.looked) >= IDLE_CHECK {
+            self.looked = now;
+            if self.outlet.sink.is_closed() {
+                self.end(Some(Refusal::Closed));
             }
-            _ => Ok(()),
+        }
+        self.save_if_due();
+        let due = self.unsaved.since + self.outlet.every.interval;
+        // Whoever writes meanwhile tells nobody that something is to be saved.
+        let next = if self.unsaved.is_due { due } else { now + self.outlet.every.interval };
+        next.min(now + IDLE_CHECK)
+    }
+
+    /// Sifts lines; what is left of them then lies open.
+    fn begin(&mut self, item: Item) {
+        let Item { batch, connection, gap, through } = item;
+        if let Some(gap) = gap {
+            self.sieve.miss(gap);
+            self.report_finding(connection.number);
+        }
+        let events = batch.len() as u64;
+        let now = TimeUs(crate::metrics::now_us());
+        let (lines, pending) = self.sieve.sift(batch, &connection, now);
+        self.report_rejected();
+        self.report_finding(connection.number);
+        self.outlet.stand.set_early(self.sieve.early());
+        match self.remember_beginning() {
+            Ok(()) => {
+                let written_bytes = 0;
+                self.open =
+                    Some(Open { lines, pending, events, written_bytes, connection, through, now });
+            }
+            Err(refusal) => {
+                self.sieve.refused(&lines, pending, 0);
+                self.end(Some(refusal));
+            }
         }
     }
 
-    fn recycle(&self, batch: Batch) {
-        self.metrics.last_event_at_us.set(crate::metrics::now_us());
-        self.receiver.give_back(batch);
+    /// The output took all lines.
+    fn accept(&mut self, open: Open) -> Batch {
+        let Open { lines, events, connection, through, now, .. } = open;
+        self.sieve.accepted(&lines);
+        if let Some(through) = through {
+            self.sieve.pass(&connection, through, now);
+        }
+        self.unsaved.add(events, lines.len() as u64, lines.bytes().len() as u64);
+        self.has_written(None);
+        lines.into_batch()
+    }
+
+    /// The output took what was made of some lines, or of all.
+    fn pass(&mut self, open: Open, passed: Passed) -> Batch {
+        let Open { lines, pending, events, connection, through, now, .. } = open;
+        self.unsaved.add(events, passed.written, passed.bytes);
+        if passed.is_whole(&lines) {
+            self.sieve.settle();
+            if let Some(through) = through {
+                self.sieve.pass(&connection, through, now);
+            }
+        } else {
+            self.sieve.cut(&lines, pending, passed.whole);
+        }
+        let reason = passed.reason();
+        match passed.refused() {
+            Ok(()) => self.has_written(reason),
+            Err(refusal) => self.end(Some(refusal)),
+        }
+        lines.into_batch()
+    }
+
+    /// Tells where the output stands, and stops where there is a reason.
+    fn has_written(&mut self, reason: Option<Reason>) {
+        self.outlet.stand.set(self.sieve.position());
+        self.outlet.metrics.last_event_at_us.set(crate::metrics::now_us());
+        if let Some(reason) = reason.or(self.sieve.stop_reason()) {
+            self.outlet.stop.request(reason);
+            self.end(None);
+        }
+    }
+
+    /// The output took no more.
+    fn refuse(&mut self, open: Open, refused: Refused) {
+        self.sieve.refused(&open.lines, open.pending, refused.accepted_bytes);
+        self.unsaved.is_due = true;
+        self.end(Some(refused.refusal));
+    }
+
+    fn end(&mut self, failure: Option<Refusal>) {
+        match &failure {
+            None => {}
+            Some(Refusal::Closed) => self.outlet.stop.request(Reason::OutputClosed),
+            Some(_) => self.outlet.stop.request(Reason::Failed),
+        }
+        self.has_ended = true;
+        self.failure = failure;
     }
 
     fn report_rejected(&mut self) {
         let Some(rejected) = self.sieve.take_rejected() else { return };
-        let total = self.metrics.malformed.get();
+        let total = self.outlet.metrics.malformed.get();
         // Told often at first and ever more seldom: a server gone mad must not flood the log.
         if total.is_power_of_two() || total >= self.next_report {
             self.next_report = total.saturating_mul(2);
@@ -270,7 +351,7 @@ impl Writer {
                     asked.0,
                     got.0,
                 );
-                self.stand.refuse_numbers(connection);
+                self.outlet.stand.refuse_numbers(connection);
             }
             Some(Finding::Ahead { asked, got }) => tracing::warn!(
                 "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
@@ -281,135 +362,18 @@ impl Writer {
     }
 
     fn report_gap(&self, gap: Gap) {
-        self.metrics.gaps.add(1);
+        self.outlet.metrics.gaps.add(1);
         let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
         let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
-        match self.on_gap {
+        match self.outlet.on_gap {
             OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
             OnGap::Fail => tracing::error!(
                 "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: to go on behind it, run once with --on-gap warn",
                 gap.reason,
             ),
         }
-        if let Some(saver) = &self.saver {
+        if let Some(saver) = &self.outlet.saver {
             saver.note_gap(gap);
-        }
-    }
-
-    fn save_if_due(&mut self, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        let many = self.every.events.is_some_and(|most| unsaved.events >= most);
-        if many || unsaved.since.elapsed() >= self.every.interval {
-            return self.save(unsaved);
-        }
-        Ok(())
-    }
-
-    /// Takes proof of what was written from the sink, and hands it to the saver.
-    fn save(&mut self, unsaved: &mut Unsaved) -> Result<(), Refusal> {
-        if !unsaved.is_due {
-            return Ok(());
-        }
-        if let Some(error) = self.saver.as_ref().and_then(Saver::output_error) {
-            return Err(Refusal::Unsynced(error.to_string()));
-        }
-        let stop = &self.stop;
-        let delivered = self.sink.settle(|| stop.deadline())?;
-        *unsaved = Unsaved::default();
-        self.settled = self.sieve.position().cloned();
-        let Some(saver) = &self.saver else { return Ok(()) };
-        match self.sieve.resume() {
-            Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
-            None => save_files(saver, delivered)?,
-        }
-        Ok(())
-    }
-
-    fn finish(mut self, mut unsaved: Unsaved, mut failure: Option<Refusal>) -> Written {
-        // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
-        // a broker the next run finds out what it has.
-        if failure.is_none() || !self.sink.must_settle() {
-            let saved = self.save(&mut unsaved);
-            failure = failure.or(saved.err());
-        }
-        match &failure {
-            Some(refusal) if self.sink.must_settle() => self.give_up(refusal, &unsaved),
-            _ => self.close(&mut failure),
-        }
-        let position = match failure.is_some() && self.sink.must_settle() {
-            true => self.settled.clone(),
-            false => self.sieve.position().cloned(),
-        };
-        self.stand.set(position.as_ref());
-        let saved = self.saver.take().map(Saver::finish);
-        let written_to = match &self.sink {
-            Sink::Stdout(_) => None,
-            Sink::File(files) => Some(in_words(files)),
-            Sink::Broker(broker) => Some(broker.in_words()),
-        };
-        Written { position, saved, failure, written_to }
-    }
-
-    /// The run ended well: files, or the broker, are exactly as the last checkpoint says.
-    fn close(&mut self, failure: &mut Option<Refusal>) {
-        if let (Sink::Broker(broker), Some(saver)) = (&self.sink, &self.saver)
-            && broker.is_exact()
-        {
-            saver.files_are_exact();
-        }
-        let Some(files) = self.sink.files() else { return };
-        match &self.saver {
-            Some(saver) => saver.files_are_exact(),
-            None => *failure = files.sync().err(),
-        }
-    }
-
-    /// A file or a broker failed: what came after the last checkpoint has not happened.
-    fn give_up(&mut self, refusal: &Refusal, unsaved: &Unsaved) {
-        self.metrics.written.take_back(unsaved.lines);
-        self.metrics.written_bytes.take_back(unsaved.bytes);
-        // What somebody else wrote is not ours to cut; what did not reach the disk, the next
-        // run cuts back to what did.
-        if matches!(refusal, Refusal::Unsynced(_)) {
-            return;
-        }
-        if matches!(refusal, Refusal::Disturbed { .. }) {
-            // Noted as ended, so that the next run refuses what is more instead of cutting it.
-            if let Some(saver) = &self.saver {
-                saver.files_are_exact();
-            }
-            return;
-        }
-        let Some(files) = self.sink.files() else { return };
-        match (files.cut_back(), &self.saver) {
-            (Ok(()), Some(saver)) => saver.files_are_exact(),
-            (Ok(()), None) => {}
-            (Err(error), _) => tracing::warn!(
-                "the file could not be cut back to the last checkpoint ({error}); the next run does that"
-            ),
-        }
-    }
-}
-
-/// Remembers the lengths of files alone: the lines before a `--until` that lay behind us from
-/// the first event on are written and give no position.
-fn save_files(saver: &Saver, delivered: Delivered) -> Result<(), Refusal> {
-    for output in delivered.into_outputs() {
-        let path = output.record().path.clone();
-        output.sync().map_err(|cause| Refusal::File { path: path.clone(), cause })?;
-        saver
-            .begin_output(output.record())
-            .map_err(|error| Refusal::Unannounced { path, cause: error.to_string() })?;
-    }
-    Ok(())
-}
-
-fn in_words(files: &FileSink) -> String {
-    match files.written() {
-        None => "no file".to_owned(),
-        Some((path, count)) => {
-            let name = path.file_name().unwrap_or(path.as_os_str());
-            let name = printable(name.as_encoded_bytes(), 100);
-            if count == 1 { name } else { format!("{count} files, the last {name}") }
         }
     }
 }

@@ -60,6 +60,7 @@ pub use rate::{Rate, RateError};
 pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
 pub use stamps::StampError;
 pub use timeline::DEFAULT_SEGMENT_EVENTS;
+pub use v2::message as v2_message;
 
 use crate::compression;
 use crate::position::ServerKind;

@@ -36,6 +36,8 @@ pub struct FileSink {
     packed: Vec<u8>,
     latest: TimeUs,
     files: u64,
+    /// What stands at the head of every file.
+    header: Vec<u8>,
 }
 
 #[derive(Debug)]
@@ -48,6 +50,8 @@ struct Current {
     tail: Tail,
     period_start: Option<TimeUs>,
     number: u32,
+    /// Whether nothing was given to it yet.
+    is_fresh: bool,
 }
 
 #[derive(Debug)]
@@ -77,6 +81,7 @@ impl FileSink {
             tail,
             period_start: record.period_start,
             number: record.number,
+            is_fresh: record.length_bytes == 0,
         });
         Ok(Self {
             naming,
@@ -88,7 +93,14 @@ impl FileSink {
             frames,
             packed: Vec::new(),
             latest: TimeUs(0),
+            header: Vec::new(),
         })
+    }
+
+    /// The same with a head in front of the first line of each file that holds nothing yet.
+    #[must_use]
+    pub fn with_header(self, header: Vec<u8>) -> Self {
+        Self { header, ..self }
     }
 
     /// The file that was written last, and how many there were.
@@ -149,6 +161,7 @@ impl FileSink {
                 self.begin(before.map_or(self.latest, |turn| turn.time), announce)?;
             }
             let has_bytes = self.current.as_ref().map_or(0, |c| c.length_bytes);
+            let has_bytes = has_bytes + self.head_bytes() as u64;
             let (from, next) = (start_of_line(lines, line), line + 1);
             let next = match self.frames {
                 // How much a line adds is only known when it was packed.
@@ -165,6 +178,24 @@ impl FileSink {
     }
 
     fn append(&mut self, lines: &[u8]) -> Result<(), Refusal> {
+        if self.head_bytes() > 0 && !lines.is_empty() {
+            if let Some(current) = &mut self.current {
+                current.is_fresh = false;
+            }
+            self.append_part(&self.header.clone())?;
+        }
+        self.append_part(lines)
+    }
+
+    /// The bytes of the head that comes before the next line.
+    fn head_bytes(&self) -> usize {
+        match &self.current {
+            Some(current) if current.is_fresh => self.header.len(),
+            _ => 0,
+        }
+    }
+
+    fn append_part(&mut self, lines: &[u8]) -> Result<(), Refusal> {
         let Some(current) = &mut self.current else {
             return match lines {
                 [] => Ok(()),
@@ -225,6 +256,7 @@ impl FileSink {
             tail,
             period_start,
             number,
+            is_fresh: length_bytes == 0,
         };
         let record = current.record(&self.naming, OutputState::Open);
         claim::sync_directory(&current.path).map_err(|cause| current.failed(cause))?;

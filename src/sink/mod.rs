@@ -118,8 +118,9 @@ pub struct Refused {
 }
 
 impl Sink {
-    /// Writes all `lines`, which have one `shape`. `turns` says where their times pass into a
-    /// new period; `deadline` names the moment to give up, and is asked again and again.
+    /// Writes all `lines`, which have one `shape`, but for their first `written_bytes`. `turns`
+    /// says where their times pass into a new period; `deadline` names the moment to give up, and
+    /// is asked again and again.
     ///
     /// # Errors
     /// [`Refused`], with the number of bytes that count as written.
@@ -127,12 +128,18 @@ impl Sink {
         &mut self,
         lines: &Lines,
         shape: Shape,
+        written_bytes: usize,
         turns: &[Turn],
         deadline: impl Fn() -> Option<Instant>,
         announce: &mut Announce<'_>,
     ) -> Result<(), Refused> {
         match self {
-            Self::Stdout(stdout) => stdout.write_all(lines.bytes(), deadline),
+            Self::Stdout(stdout) => {
+                stdout.write_all(rest(lines, written_bytes), deadline).map_err(|refused| {
+                    let accepted_bytes = written_bytes + refused.accepted_bytes;
+                    Refused { accepted_bytes, ..refused }
+                })
+            }
             // What goes wrong here ends in cutting the file back to the last checkpoint.
             Self::File(file) => file
                 .write(lines, turns, announce)
@@ -141,6 +148,27 @@ impl Sink {
             Self::Broker(broker) => broker
                 .write(lines, shape, deadline, announce)
                 .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+        }
+    }
+
+    /// Writes as much of `lines` as is taken without waiting, and says how many bytes.
+    ///
+    /// # Errors
+    /// As [`Sink::write`].
+    pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, Refused> {
+        match self {
+            Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
+            Self::File(_) | Self::Broker(_) => Ok(0),
+        }
+    }
+
+    /// Whether [`Sink::write_ready`] writes at all: a file may have to wait for its
+    /// disk, and a broker for room.
+    #[must_use]
+    pub fn is_non_blocking(&self) -> bool {
+        match self {
+            Self::Stdout(stdout) => stdout.is_non_blocking(),
+            Self::File(_) | Self::Broker(_) => false,
         }
     }
 
@@ -155,6 +183,15 @@ impl Sink {
             Self::Stdout(_) => Ok(Delivered { outputs: Vec::new() }),
             Self::File(file) => Ok(Delivered { outputs: file.settle()? }),
             Self::Broker(broker) => Ok(Delivered { outputs: broker.settle(deadline)? }),
+        }
+    }
+
+    /// The same with a head in front of the first line of each file that holds nothing yet.
+    #[must_use]
+    pub fn with_header(self, header: Vec<u8>) -> Self {
+        match self {
+            Self::File(files) => Self::File(Box::new(files.with_header(header))),
+            other => other,
         }
     }
 
@@ -220,6 +257,10 @@ impl Refusal {
             _ => Self::Failed(error),
         }
     }
+}
+
+fn rest(lines: &Lines, written_bytes: usize) -> &[u8] {
+    lines.bytes().get(written_bytes..).unwrap_or_default()
 }
 
 fn remedy(cause: &io::Error) -> &'static str {

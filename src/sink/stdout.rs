@@ -21,6 +21,7 @@ const RECHECK: Duration = Duration::from_millis(50);
 pub struct Stdout {
     file: File,
     is_pipe: bool,
+    is_non_blocking: bool,
 }
 
 impl Stdout {
@@ -43,6 +44,26 @@ impl Stdout {
         deadline: impl Fn() -> Option<Instant>,
     ) -> Result<(), Refused> {
         let mut accepted_bytes = 0;
+        loop {
+            let rest = bytes.get(accepted_bytes..).unwrap_or_default();
+            let (now, refusal) = match self.write_ready(rest) {
+                Ok(now) if now == rest.len() => return Ok(()),
+                Ok(now) => (now, self.wait_for_room(&deadline)),
+                Err(Refused { accepted_bytes, refusal }) => (accepted_bytes, Some(refusal)),
+            };
+            accepted_bytes += now;
+            if let Some(refusal) = refusal {
+                return Err(Refused { accepted_bytes, refusal });
+            }
+        }
+    }
+
+    /// Writes as much of `bytes` as is taken without waiting, and says how much that was.
+    ///
+    /// # Errors
+    /// As [`Stdout::write_all`], but never that the time is over.
+    pub fn write_ready(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        let mut accepted_bytes = 0;
         let refused = |accepted_bytes, refusal| Err(Refused { accepted_bytes, refusal });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
             // A short write is what we want to know of here.
@@ -55,18 +76,25 @@ impl Stdout {
                 }
                 Ok(n) => accepted_bytes += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    if deadline().is_some_and(|at| Instant::now() >= at) {
-                        return refused(accepted_bytes, Refusal::TimedOut);
-                    }
-                    if let Err(e) = imp::wait_for_room(&self.file, RECHECK) {
-                        return refused(accepted_bytes, Refusal::from_io(e));
-                    }
-                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
                 Err(e) => return refused(accepted_bytes, Refusal::from_io(e)),
             }
         }
-        Ok(())
+        Ok(accepted_bytes)
+    }
+
+    /// Waits a while for room; says why no more is written, if the time is over.
+    fn wait_for_room(&self, deadline: impl Fn() -> Option<Instant>) -> Option<Refusal> {
+        if deadline().is_some_and(|at| Instant::now() >= at) {
+            return Some(Refusal::TimedOut);
+        }
+        imp::wait_for_room(&self.file, RECHECK).err().map(Refusal::from_io)
+    }
+
+    /// Whether [`Stdout::write_ready`] keeps its word and never waits.
+    #[must_use]
+    pub fn is_non_blocking(&self) -> bool {
+        self.is_non_blocking
     }
 
     /// Whether the reader of a pipe has gone, without writing to it.
@@ -87,11 +115,13 @@ mod imp {
         let stdout = io::stdout();
         let kind = FileType::from_raw_mode(fstat(stdout.as_fd())?.st_mode);
         let may_block = matches!(kind, FileType::Fifo | FileType::CharacterDevice);
-        let file = match may_block.then(reopen).flatten() {
+        let reopened = may_block.then(reopen).flatten();
+        let is_non_blocking = reopened.is_some();
+        let file = match reopened {
             Some(file) => file,
             None => File::from(stdout.as_fd().try_clone_to_owned()?),
         };
-        Ok(Stdout { file, is_pipe: kind == FileType::Fifo })
+        Ok(Stdout { file, is_pipe: kind == FileType::Fifo, is_non_blocking })
     }
 
     #[cfg(target_os = "linux")]
@@ -131,7 +161,7 @@ mod imp {
         {
             use std::os::windows::io::AsHandle;
             let handle = io::stdout().as_handle().try_clone_to_owned()?;
-            Ok(Stdout { file: File::from(handle), is_pipe: false })
+            Ok(Stdout { file: File::from(handle), is_pipe: false, is_non_blocking: false })
         }
         #[cfg(not(windows))]
         Err(io::Error::from(io::ErrorKind::Unsupported))

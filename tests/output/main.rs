@@ -10,4 +10,5 @@ mod bench;
 mod failures;
 mod kills;
 mod refusals;
+mod rendered;
 mod stops;

@@ -3,11 +3,12 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::cli::render_settings::Format;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::settings::{
     ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, Protocol,
-    WhenFull,
+    RenderErrors, WhenFull,
 };
 
 /// The settings know nothing of clap, so their words are tied to them here. The words carry
@@ -40,6 +41,8 @@ words!(ProgressMode: Auto = "auto", Always = "always", Never = "never");
 words!(ColorMode: Auto = "auto", Always = "always", Never = "never");
 words!(ArchiveMode: Auto = "auto", Off = "off");
 words!(JoinMode: Auto = "auto", Single = "single");
+words!(RenderErrors: Skip = "skip", Fail = "fail");
+words!(Format: Ndjson = "ndjson", Pretty = "pretty", Text = "text", Csv = "csv", Tsv = "tsv");
 words!(OnGap: Warn = "warn", Fail = "fail");
 words!(LogFormat: Text = "text", Json = "json");
 

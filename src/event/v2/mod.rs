@@ -52,7 +52,10 @@ pub enum Unreadable {
 #[derive(Default)]
 struct Envelope<'a> {
     kind: Option<RawString<'a>>,
-    payload: Option<(Members<'a>, &'a str)>,
+    /// The payload's JSON, and its members. These are large: moving them would cost more than
+    /// reading them.
+    payload: Option<&'a str>,
+    members: Members<'a>,
     error: Option<RawString<'a>>,
     message: Option<RawString<'a>>,
 }
@@ -99,18 +102,21 @@ impl<'a> Envelope<'a> {
             self.payload = None;
             return scanner.skip_value();
         }
-        let members = payload::read(scanner)?;
-        self.payload = Some((members, scanner.since(mark)));
+        if self.payload.is_some() {
+            self.members = Members::default();
+        }
+        payload::read(scanner, &mut self.members)?;
+        self.payload = Some(scanner.since(mark));
         Ok(())
     }
 
-    fn finish(self) -> Result<Message<'a>, Unreadable> {
+    fn finish(&self) -> Result<Message<'a>, Unreadable> {
         let kind = self.kind.ok_or(Unreadable::NoEnvelope)?.decode()?;
         match &*kind {
             "message" => {
                 let missing = Malformed { what: "no object as payload", at: 0 };
-                let (members, json) = self.payload.ok_or(missing)?;
-                Ok(match members.finish()? {
+                let json = self.payload.ok_or(missing)?;
+                Ok(match self.members.finish()? {
                     Payload::Event(event) => Message::Event(event, json),
                     Payload::Info { name, message } => Message::Info { name, message },
                     Payload::Unknown(kind) => Message::Unknown(kind),

@@ -104,7 +104,8 @@ pub(super) struct Members<'a> {
 /// raw control character, or no event of a known type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
     let mut scanner = Scanner::new(line)?;
-    let members = read(&mut scanner)?;
+    let mut members = Members::default();
+    read(&mut scanner, &mut members)?;
     scanner.end()?;
     match members.finish()? {
         Payload::Event(event) => event.header(),
@@ -115,10 +116,11 @@ pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
 }
 
 /// Reads the object that comes next.
-pub(super) fn read<'a>(scanner: &mut Scanner<'a>) -> Result<Members<'a>, Malformed> {
-    let mut found = Members::default();
-    header::members(scanner, "a payload object expected", |scanner, key| found.take(scanner, key))?;
-    Ok(found)
+pub(super) fn read<'a>(
+    scanner: &mut Scanner<'a>,
+    found: &mut Members<'a>,
+) -> Result<(), Malformed> {
+    header::members(scanner, "a payload object expected", |scanner, key| found.take(scanner, key))
 }
 
 impl<'a> Members<'a> {
@@ -165,7 +167,7 @@ impl<'a> Members<'a> {
     }
 
     /// What they say together.
-    pub(super) fn finish(self) -> Result<Payload<'a>, Malformed> {
+    pub(super) fn finish(&self) -> Result<Payload<'a>, Malformed> {
         let missing = |what| Malformed { what, at: 0 };
         let kind = self.kind.ok_or_else(|| missing("no member $type in the payload"))?.decode()?;
         let body = match kind.strip_prefix(NSID) {
@@ -183,8 +185,8 @@ impl<'a> Members<'a> {
             }
             _ => return Ok(Payload::Unknown(kind)),
         };
-        if let Some(fault) = self.fault {
-            return Err(fault);
+        if let Some(fault) = &self.fault {
+            return Err(fault.clone());
         }
         let body = match body {
             None => Body::Commit(Change {

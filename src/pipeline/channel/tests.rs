@@ -29,7 +29,7 @@ fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
 fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
     let next = || match receiver.recv(None) {
         Received::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
-        Received::Nothing | Received::End => None,
+        Received::Left | Received::Nothing | Received::End => None,
     };
     std::iter::from_fn(next).collect()
 }
@@ -86,4 +86,43 @@ fn what_was_joined_is_counted_when_it_is_dropped() {
         (dropped, received(&receiver)),
         (1, vec![b"b\n".to_vec(), b"c\n".to_vec(), b"d\n".to_vec(), b"e\n".to_vec()])
     );
+}
+
+#[test]
+fn a_turn_is_taken_only_where_nothing_waits_and_nobody_has_one() {
+    let (sender, receiver) = open(100, WhenFull::Block);
+    assert!(sender.take_turn());
+    assert!(!sender.take_turn());
+    sender.end_turn(false);
+    sender.send(item(&connection(), &[b"x"])).unwrap();
+    assert!(!sender.take_turn(), "lines wait");
+    assert_eq!(receiver.recv(None).name(), "item");
+    assert!(!sender.take_turn(), "the receiver deals with them");
+    assert_eq!(receiver.recv(None).name(), "nothing");
+    assert!(sender.take_turn());
+    sender.end_turn(false);
+    drop(receiver);
+    assert!(!sender.take_turn(), "nobody is there to take what would be left");
+}
+
+#[test]
+fn what_a_turn_leaves_comes_before_the_lines_behind_it() {
+    let (sender, receiver) = open(100, WhenFull::Block);
+    assert!(sender.take_turn());
+    sender.end_turn(true);
+    sender.send(item(&connection(), &[b"x"])).unwrap();
+    drop(sender);
+    let came = std::array::from_fn(|_| receiver.recv(None).name());
+    assert_eq!(came, ["left", "item", "end"]);
+}
+
+impl Received {
+    fn name(&self) -> &'static str {
+        match self {
+            Self::Item(_) => "item",
+            Self::Left => "left",
+            Self::Nothing => "nothing",
+            Self::End => "end",
+        }
+    }
 }

@@ -28,6 +28,7 @@ use crate::source::stream::{Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
 use super::channel::{BATCH_BYTES, Closed, Item, Sender};
+use super::desk::Desk;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
@@ -63,6 +64,8 @@ pub struct Reader {
     pub ends_with_server: bool,
     /// Where lines go.
     pub sender: Sender,
+    /// Who writes them, if it has the time.
+    pub desk: Arc<Desk>,
     /// What the writer has dealt with.
     pub stand: Arc<Stand>,
     /// The counters.
@@ -357,6 +360,9 @@ impl Reader {
         connection: Arc<Connection>,
         alive: &mut Liveness,
     ) -> Result<Batch, Ended> {
+        if let Some(turn) = self.desk.turn(&self.sender, batch.held_bytes()) {
+            return Ok(turn.write(Item::lines(batch, connection)));
+        }
         let waiting = Instant::now();
         tokio::select! {
             biased;

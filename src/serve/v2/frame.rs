@@ -13,7 +13,8 @@ const LAST_SECOND: u64 = 253_402_207_199;
 /// its seq. `None` where the line is none that a recording accepts.
 ///
 /// Kinds that v2 does not have are told in the same way, under their own names.
-pub(in crate::serve) fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
+#[must_use]
+pub fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
     let (time, seq) = (time_text(time_us), seq.to_string());
     let mut kind: &[u8] = b"";
     let mut members: Vec<(&[u8], &[u8])> = Vec::with_capacity(12);

@@ -16,7 +16,8 @@ use super::answer::{Answer, Xrpc};
 use super::head::Head;
 use super::subscription::Subscription;
 
-pub(super) use frame::{error, info, message};
+pub use frame::message;
+pub(super) use frame::{error, info};
 pub(super) use wanted::Wanted;
 
 /// Where XRPC methods lie.

@@ -1,0 +1,187 @@
+//! What of a writer's work is saved, and when; and how a run ends.
+
+use std::time::Instant;
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::saver::Saver;
+use crate::display::printable::printable;
+use crate::sink::file::FileSink;
+use crate::sink::{Delivered, Refusal, Sink};
+
+use super::{Writer, Written};
+
+/// What is not saved yet.
+#[derive(Debug)]
+pub(super) struct Unsaved {
+    /// Whether anything is: a position can move without a line.
+    pub(super) is_due: bool,
+    /// Events that were seen.
+    pub(super) events: u64,
+    /// Lines that were written, and their bytes.
+    pub(super) lines: u64,
+    pub(super) bytes: u64,
+    pub(super) since: Instant,
+}
+
+impl Default for Unsaved {
+    fn default() -> Self {
+        Self { is_due: false, events: 0, lines: 0, bytes: 0, since: Instant::now() }
+    }
+}
+
+impl Unsaved {
+    pub(super) fn add(&mut self, events: u64, lines: u64, bytes: u64) {
+        if !self.is_due {
+            self.since = Instant::now();
+        }
+        self.is_due = true;
+        self.events += events;
+        self.lines += lines;
+        self.bytes += bytes;
+    }
+}
+
+impl Writer {
+    /// Before the first line of a run is written: killed before its first checkpoint, it
+    /// must find here where to begin again. A file that could not be remembered is not begun;
+    /// of a failure with standard output the first checkpoint will tell.
+    pub(super) fn remember_beginning(&mut self) -> Result<(), Refusal> {
+        let (Some(saver), Some(position)) = (&self.outlet.saver, self.sieve.position()) else {
+            return Ok(());
+        };
+        let Some(beginning) = self.outlet.beginning.take() else { return Ok(()) };
+        match saver.begin_run(beginning.of(position)) {
+            Err(error) if self.outlet.sink.files().is_some() => {
+                Err(Refusal::Unremembered(error.to_string()))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn save_if_due(&mut self) {
+        if self.has_ended {
+            return;
+        }
+        let every = self.outlet.every;
+        let many = every.events.is_some_and(|most| self.unsaved.events >= most);
+        if (many || self.unsaved.since.elapsed() >= every.interval)
+            && let Err(refusal) = self.save()
+        {
+            self.end(Some(refusal));
+        }
+    }
+
+    /// Takes proof of what was written from the sink, and hands it to the saver.
+    fn save(&mut self) -> Result<(), Refusal> {
+        if !self.unsaved.is_due {
+            return Ok(());
+        }
+        if let Some(error) = self.outlet.saver.as_ref().and_then(Saver::output_error) {
+            return Err(Refusal::Unsynced(error.to_string()));
+        }
+        let delivered = {
+            let stop = &self.outlet.stop;
+            self.outlet.sink.settle(|| stop.deadline())?
+        };
+        self.unsaved = Unsaved::default();
+        self.settled = self.sieve.position().cloned();
+        let Some(saver) = &self.outlet.saver else { return Ok(()) };
+        match self.sieve.resume() {
+            Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
+            None => save_files(saver, delivered)?,
+        }
+        Ok(())
+    }
+
+    /// Ends the run: saves the last position that the output proves.
+    pub fn finish(&mut self) -> Written {
+        let failure = self.failure.take();
+        let mut failure = failure.filter(|refusal| !matches!(refusal, Refusal::Closed));
+        // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
+        // a broker the next run finds out what it has.
+        if failure.is_none() || !self.outlet.sink.must_settle() {
+            let saved = self.save();
+            failure = failure.or(saved.err());
+        }
+        match &failure {
+            Some(refusal) if self.outlet.sink.must_settle() => self.give_up(refusal),
+            _ => self.close(&mut failure),
+        }
+        let position = match failure.is_some() && self.outlet.sink.must_settle() {
+            true => self.settled.clone(),
+            false => self.sieve.position().cloned(),
+        };
+        self.outlet.stand.set(position.as_ref());
+        let saved = self.outlet.saver.take().map(Saver::finish);
+        let written_to = match &self.outlet.sink {
+            Sink::Stdout(_) => None,
+            Sink::File(files) => Some(in_words(files)),
+            Sink::Broker(broker) => Some(broker.in_words()),
+        };
+        Written { position, saved, failure, written_to }
+    }
+
+    /// The run ended well: files, or the broker, are exactly as the last checkpoint says.
+    fn close(&mut self, failure: &mut Option<Refusal>) {
+        if let (Sink::Broker(broker), Some(saver)) = (&self.outlet.sink, &self.outlet.saver)
+            && broker.is_exact()
+        {
+            saver.files_are_exact();
+        }
+        let Some(files) = self.outlet.sink.files() else { return };
+        match &self.outlet.saver {
+            Some(saver) => saver.files_are_exact(),
+            None => *failure = files.sync().err(),
+        }
+    }
+
+    /// A file or a broker failed: what came after the last checkpoint has not happened.
+    fn give_up(&mut self, refusal: &Refusal) {
+        self.outlet.metrics.written.take_back(self.unsaved.lines);
+        self.outlet.metrics.written_bytes.take_back(self.unsaved.bytes);
+        // What somebody else wrote is not ours to cut; what did not reach the disk, the next
+        // run cuts back to what did.
+        if matches!(refusal, Refusal::Unsynced(_)) {
+            return;
+        }
+        if matches!(refusal, Refusal::Disturbed { .. }) {
+            // Noted as ended, so that the next run refuses what is more instead of cutting it.
+            if let Some(saver) = &self.outlet.saver {
+                saver.files_are_exact();
+            }
+            return;
+        }
+        let Some(files) = self.outlet.sink.files() else { return };
+        match (files.cut_back(), &self.outlet.saver) {
+            (Ok(()), Some(saver)) => saver.files_are_exact(),
+            (Ok(()), None) => {}
+            (Err(error), _) => tracing::warn!(
+                "the file could not be cut back to the last checkpoint ({error}); the next run does that"
+            ),
+        }
+    }
+}
+
+/// Remembers the lengths of files alone: the lines before a `--until` that lay behind us from
+/// the first event on are written and give no position.
+fn save_files(saver: &Saver, delivered: Delivered) -> Result<(), Refusal> {
+    for output in delivered.into_outputs() {
+        let path = output.record().path.clone();
+        output.sync().map_err(|cause| Refusal::File { path: path.clone(), cause })?;
+        saver
+            .begin_output(output.record())
+            .map_err(|error| Refusal::Unannounced { path, cause: error.to_string() })?;
+    }
+    Ok(())
+}
+
+fn in_words(files: &FileSink) -> String {
+    match files.written() {
+        None => "no file".to_owned(),
+        Some((path, count)) => {
+            let name = path.file_name().unwrap_or(path.as_os_str());
+            let name = printable(name.as_encoded_bytes(), 100);
+            if count == 1 { name } else { format!("{count} files, the last {name}") }
+        }
+    }
+}

@@ -1,0 +1,237 @@
+//! What an expression may cost on one event. jq's language can run for ever and eat all memory,
+//! in one step of the iterator that its interpreter is. So the expression is changed before it
+//! is compiled: whatever can repeat (a definition that may call itself, `range`, the inside of
+//! `reduce`, `foreach` and `as`) takes a step first, and the number of steps is bounded.
+
+use std::cell::Cell;
+
+use jaq_core::box_iter::box_once;
+use jaq_core::load::lex::StrPart;
+use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
+use jaq_core::native::Fun;
+use jaq_core::path::{Part, Path};
+use jaq_core::{DataT, Error, Exn, Lut, Native, data::HasLut};
+use jaq_json::Val;
+
+/// Most steps on one event: some 10 ms.
+pub const MOST_STEPS: u32 = 100_000;
+/// The stack that a thread needs which runs expressions.
+pub const STACK_BYTES: usize = 64 * 1024 * 1024;
+/// What calls within calls may take of it. The rest is for dropping what was nested.
+const MOST_STACK_BYTES: usize = 24 * 1024 * 1024;
+/// Most bytes of a string, and items of an array, that may grow from step to step.
+const MOST_LENGTH: usize = 32 * 1024 * 1024;
+
+/// No steps are left.
+pub const OUT_OF_STEPS: u32 = 0;
+/// The same where the stack was used up.
+pub const OUT_OF_STACK: u32 = u32::MAX;
+/// The same where a value had grown too large.
+pub const OUT_OF_MEMORY: u32 = u32::MAX - 1;
+/// What is said then.
+pub const TOO_LARGE: &str = "a value grew too large";
+
+/// The filter that takes a step. No expression can name it.
+const STEP: &str = "!step";
+
+/// The kind of data that expressions run on: values, and what is left of the allowance.
+pub struct Bounded;
+
+impl DataT for Bounded {
+    type V<'a> = Val;
+    type Data<'a> = Allowance<'a>;
+}
+
+/// What one run may still use.
+#[derive(Clone, Copy)]
+pub struct Allowance<'a> {
+    lut: &'a Lut<Bounded>,
+    steps: &'a Cell<u32>,
+    /// Where the stack stood at the beginning.
+    stack: usize,
+}
+
+impl<'a> HasLut<'a, Bounded> for Allowance<'a> {
+    fn lut(&self) -> &'a Lut<Bounded> {
+        self.lut
+    }
+}
+
+impl<'a> Allowance<'a> {
+    /// With so many steps, on the stack as it is now.
+    pub fn new(lut: &'a Lut<Bounded>, steps: &'a Cell<u32>) -> Self {
+        Self { lut, steps, stack: stack_now() }
+    }
+
+    /// Takes one step with a value in hand.
+    fn step(&self, value: &Val) -> Result<(), Exn<'a, Val>> {
+        let steps = self.steps.get();
+        let left = match steps {
+            OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => steps,
+            _ if length(value) > MOST_LENGTH => OUT_OF_MEMORY,
+            _ if self.stack.abs_diff(stack_now()) > MOST_STACK_BYTES => OUT_OF_STACK,
+            steps => steps - 1,
+        };
+        self.steps.set(left);
+        match left {
+            // Caught or not, every further step fails: so every loop ends.
+            OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => {
+                Err(Exn::from(Error::str("out of bounds")))
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Roughly where the stack stands.
+#[inline(never)]
+fn stack_now() -> usize {
+    let here = 0_u8;
+    std::hint::black_box(&raw const here).addr()
+}
+
+fn length(value: &Val) -> usize {
+    match value {
+        Val::TStr(text) | Val::BStr(text) => text.len(),
+        Val::Arr(items) => items.len(),
+        Val::Obj(members) => members.len(),
+        Val::Null | Val::Bool(_) | Val::Num(_) => 0,
+    }
+}
+
+/// The filters that count.
+pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
+    let step = Native::<Bounded>::new(|cv| {
+        let stepped = cv.0.data().step(&cv.1);
+        box_once(stepped.map(|()| cv.1))
+    })
+    .with_paths(|cv| {
+        let stepped = cv.0.data().step(&cv.1.0);
+        box_once(stepped.map(|()| cv.1))
+    })
+    .with_update(|cv, update| match cv.0.data().step(&cv.1) {
+        Ok(()) => update(cv.1),
+        Err(error) => box_once(Err(error)),
+    });
+    let range = Native::<Bounded>::new(|mut cv| {
+        let (by, to) = (cv.0.pop_var(), cv.0.pop_var());
+        let mut next = Some(cv.0.pop_var());
+        let allowance = *cv.0.data();
+        let zero = Val::from(0_usize);
+        Box::new(std::iter::from_fn(move || {
+            let value = next.take()?;
+            let is_in = match by.cmp(&zero) {
+                std::cmp::Ordering::Greater => value < to,
+                std::cmp::Ordering::Less => value > to,
+                std::cmp::Ordering::Equal => value != to,
+            };
+            if !is_in {
+                return None;
+            }
+            if let Err(error) = allowance.step(&value) {
+                return Some(Err(error));
+            }
+            match value.clone() + by.clone() {
+                Ok(following) => next = Some(following),
+                Err(error) => return Some(Err(error.into())),
+            }
+            Some(Ok(value))
+        }))
+    });
+    let three = jaq_core::native::v(3);
+    [(STEP, jaq_core::native::v(0), step), ("range", three, range)].into_iter()
+}
+
+/// The names of core filters that these take the place of.
+pub fn replaces(name: &str) -> bool {
+    name == "range"
+}
+
+/// `STEP | term`.
+fn step(term: Term<&str>) -> Term<&str> {
+    let step = Term::Call(STEP, Vec::new());
+    Term::BinOp(Box::new(step), BinaryOp::Pipe(None), Box::new(term))
+}
+
+/// A definition of the library. Those that call themselves do so inside of another one, which
+/// is what takes a step: the others cost nothing.
+pub fn guard_library(def: Def<&str>) -> Def<&str> {
+    Def { body: guard(def.body), ..def }
+}
+
+fn guard_def(def: Def<&str>) -> Def<&str> {
+    Def { body: step(guard(def.body)), ..def }
+}
+
+fn boxed(term: Term<&str>) -> Box<Term<&str>> {
+    Box::new(guard(term))
+}
+
+fn all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
+    terms.into_iter().map(guard).collect()
+}
+
+/// The same expression, with a step wherever it can repeat.
+pub fn guard(term: Term<&str>) -> Term<&str> {
+    match term {
+        Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) => term,
+        Term::Var("$ENV") => Term::Call("env", Vec::new()),
+        Term::Var(name) => Term::Var(name),
+        Term::Str(format, parts) => {
+            let parts = parts.into_iter().map(|part| match part {
+                StrPart::Term(term) => StrPart::Term(guard(term)),
+                other => other,
+            });
+            Term::Str(format, parts.collect())
+        }
+        Term::Arr(inside) => Term::Arr(inside.map(|inside| boxed(*inside))),
+        Term::Obj(members) => Term::Obj(
+            members.into_iter().map(|(key, value)| (guard(key), value.map(guard))).collect(),
+        ),
+        Term::Neg(inside) => Term::Neg(boxed(*inside)),
+        Term::BinOp(left, BinaryOp::Pipe(Some(pattern)), right) => {
+            let bind = BinaryOp::Pipe(Some(guard_pattern(pattern)));
+            Term::BinOp(boxed(*left), bind, Box::new(step(guard(*right))))
+        }
+        Term::BinOp(left, operator, right) => Term::BinOp(boxed(*left), operator, boxed(*right)),
+        Term::Label(name, inside) => Term::Label(name, boxed(*inside)),
+        Term::Fold(name, values, pattern, mut inside) => {
+            inside = all(inside);
+            if let Some(update) = inside.get_mut(1) {
+                *update = step(std::mem::take(update));
+            }
+            Term::Fold(name, boxed(*values), guard_pattern(pattern), inside)
+        }
+        Term::TryCatch(inside, catch) => {
+            Term::TryCatch(boxed(*inside), catch.map(|catch| boxed(*catch)))
+        }
+        Term::IfThenElse(branches, otherwise) => Term::IfThenElse(
+            branches.into_iter().map(|(test, then)| (guard(test), guard(then))).collect(),
+            otherwise.map(|otherwise| boxed(*otherwise)),
+        ),
+        Term::Def(defs, inside) => {
+            Term::Def(defs.into_iter().map(guard_def).collect(), boxed(*inside))
+        }
+        Term::Call(name, arguments) => Term::Call(name, all(arguments)),
+        Term::Path(head, path) => {
+            let parts = path.0.into_iter().map(|(part, optional)| {
+                let part = match part {
+                    Part::Index(index) => Part::Index(guard(index)),
+                    Part::Range(from, to) => Part::Range(from.map(guard), to.map(guard)),
+                };
+                (part, optional)
+            });
+            Term::Path(boxed(*head), Path(parts.collect()))
+        }
+    }
+}
+
+fn guard_pattern(pattern: Pattern<&str>) -> Pattern<&str> {
+    match pattern {
+        Pattern::Var(name) => Pattern::Var(name),
+        Pattern::Arr(items) => Pattern::Arr(items.into_iter().map(guard_pattern).collect()),
+        Pattern::Obj(members) => Pattern::Obj(
+            members.into_iter().map(|(key, value)| (guard(key), guard_pattern(value))).collect(),
+        ),
+    }
+}

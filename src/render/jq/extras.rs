@@ -1,0 +1,155 @@
+//! The library of an expression: jaq's, less what is bounded by ours, and what people know from
+//! jq and jaq's crates leave out.
+
+use std::cmp::Reverse;
+use std::rc::Rc;
+
+use jaq_core::load::parse::Def;
+use jaq_core::native::{Fun, bome, unary, v};
+use jaq_core::{Error, Native, ValR, load};
+use jaq_json::{Num, Val};
+
+use super::bounds::{self, Bounded};
+use crate::render::table::{escape_tab, write_cell};
+
+/// What is written in jq's own language. `del` and `delpaths` come again: jaq's move the last
+/// key of an object to the place of the deleted one.
+const DEFINITIONS: &str = r#"
+def del(f): delpaths([path(f)]);
+def toarray: if isarray then . else [.] end;
+def leaf_paths: paths(scalars);
+def IN(s): any(s == .; .);
+def IN(src; s): any(src == s; .);
+def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
+def INDEX(f): INDEX(.[]; f);
+def @csv: csv_row;
+def @tsv: tsv_row;
+"#;
+
+/// All definitions.
+pub fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
+    let ours = load::parse(DEFINITIONS, |parser| parser.defs()).unwrap_or_default();
+    let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
+    let theirs = theirs.filter(|def| !matches!(def.name, "del" | "delpaths"));
+    // For a library and an expression to be chained, one must not outlive the other.
+    let as_short = |def: Def<&'static str>| -> Def<&'s str> { bounds::guard_library(def) };
+    theirs.chain(ours).map(as_short)
+}
+
+/// All filters that are no definitions.
+pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
+    let core = jaq_core::funs().filter(|(name, _, _)| !bounds::replaces(name));
+    let theirs = core.chain(jaq_std::funs()).chain(jaq_json::funs());
+    theirs.chain(bounds::funs()).chain(ours())
+}
+
+fn ours() -> impl Iterator<Item = Fun<Bounded>> {
+    [
+        ("csv_row", v(0), Native::new(|cv| bome(row(&cv.1, b",", csv_cell)))),
+        ("tsv_row", v(0), Native::new(|cv| bome(row(&cv.1, b"\t", tsv_cell)))),
+        ("delpaths", v(1), Native::new(|cv| unary(cv, |value, paths| del_paths(value, &paths)))),
+    ]
+    .into_iter()
+}
+
+type Cell = fn(&mut Vec<u8>, &Val) -> Result<(), Error<Val>>;
+
+/// jq's `@csv` and `@tsv`: an array of plain values as one row.
+fn row(value: &Val, between: &[u8], cell: Cell) -> ValR<Val> {
+    let Val::Arr(items) = value else { return Err(Error::typ(value.clone(), "array")) };
+    let mut row = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        if i > 0 {
+            row.extend_from_slice(between);
+        }
+        if matches!(item, Val::Arr(_) | Val::Obj(_)) {
+            return Err(Error::typ(item.clone(), "cell of a row"));
+        }
+        cell(&mut row, item)?;
+    }
+    Ok(Val::utf8_str(row))
+}
+
+fn csv_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
+    let Val::TStr(text) = value else { return plain_cell(row, value) };
+    row.push(b'"');
+    for byte in text.iter() {
+        match byte {
+            b'"' => row.extend_from_slice(b"\"\""),
+            byte => row.push(*byte),
+        }
+    }
+    row.push(b'"');
+    Ok(())
+}
+
+fn tsv_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
+    let Val::TStr(text) = value else { return plain_cell(row, value) };
+    escape_tab(row, text);
+    Ok(())
+}
+
+fn plain_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
+    write_cell(row, Some(value)).map_err(Error::str)
+}
+
+/// Deletes what stands at `paths`, the last first, so that none moves another; what is left
+/// stays in its order.
+fn del_paths(value: Val, paths: &Val) -> ValR<Val> {
+    let Val::Arr(paths) = paths else { return Err(Error::typ(paths.clone(), "array")) };
+    let mut paths: Vec<&Val> = paths.iter().collect();
+    paths.sort_by_key(|path| Reverse(*path));
+    paths.into_iter().try_fold(value, |value, path| match path {
+        Val::Arr(path) => del_path(value, path),
+        other => Err(Error::typ(other.clone(), "array")),
+    })
+}
+
+fn del_path(mut value: Val, path: &[Val]) -> ValR<Val> {
+    let Some((key, rest)) = path.split_first() else { return Ok(Val::Null) };
+    match (&mut value, key) {
+        (Val::Null, _) => {}
+        (Val::Obj(members), Val::TStr(_)) => {
+            let Some(index) = members.get_index_of(key) else { return Ok(value) };
+            let members = Rc::make_mut(members);
+            if rest.is_empty() {
+                members.shift_remove_index(index);
+            } else if let Some((_, member)) = members.get_index_mut(index) {
+                *member = del_path(std::mem::take(member), rest)?;
+            }
+        }
+        (Val::Arr(items), Val::Num(Num::Int(index))) => {
+            let length = isize::try_from(items.len()).unwrap_or(isize::MAX);
+            let index = if *index < 0 { index + length } else { *index };
+            let Some(index) = usize::try_from(index).ok().filter(|index| *index < items.len())
+            else {
+                return Ok(value);
+            };
+            let items = Rc::make_mut(items);
+            if rest.is_empty() {
+                items.remove(index);
+            } else if let Some(item) = items.get_mut(index) {
+                *item = del_path(std::mem::take(item), rest)?;
+            }
+        }
+        (Val::Arr(items), Val::Obj(_)) if rest.is_empty() => del_slice(items, key)?,
+        _ => return Err(Error::index(value, key.clone())),
+    }
+    Ok(value)
+}
+
+/// Deletes `.[from:to]`, which is an object with `start` and `end` in a path.
+fn del_slice(items: &mut Rc<Vec<Val>>, slice: &Val) -> Result<(), Error<Val>> {
+    let length = items.len();
+    let place = |name: &str, otherwise: usize| match crate::render::fields::member(slice, name) {
+        None | Some(Val::Null) => Ok(otherwise),
+        Some(Val::Num(Num::Int(at))) if *at < 0 => Ok(length.saturating_sub(at.unsigned_abs())),
+        Some(Val::Num(Num::Int(at))) => Ok(at.unsigned_abs().min(length)),
+        Some(other) => Err(Error::typ(other.clone(), "integer")),
+    };
+    let (from, to) = (place("start", 0)?, place("end", length)?);
+    if from < to {
+        Rc::make_mut(items).drain(from..to);
+    }
+    Ok(())
+}

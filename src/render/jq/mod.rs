@@ -1,0 +1,108 @@
+//! `--jq`: an expression of jq's language, compiled once and run on each event. What it may
+//! cost is bounded (`bounds`), and whatever it does, it ends with values or an error.
+
+mod bounds;
+mod extras;
+mod fault;
+
+use std::cell::Cell;
+use std::fmt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use jaq_core::load::parse::Def;
+use jaq_core::load::{Arena, File, Loader};
+use jaq_core::{Compiler, Ctx, Exn, Vars};
+use jaq_json::Val;
+
+use super::RenderError;
+use crate::display::printable::printable;
+use bounds::{Allowance, Bounded};
+
+pub use bounds::{MOST_STEPS, STACK_BYTES};
+pub use fault::Fault;
+
+/// Most characters of an error of the expression: values stand in it.
+const MOST_ERROR_CHARS: usize = 200;
+/// The definition that holds the expression.
+const MAIN: &str = "skytail_main";
+
+/// A compiled expression.
+pub struct Program {
+    text: String,
+    filter: jaq_core::Filter<Bounded>,
+}
+
+impl fmt::Debug for Program {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Program").field(&self.text).finish()
+    }
+}
+
+impl Program {
+    /// Compiles an expression.
+    ///
+    /// # Errors
+    /// [`Fault`], which says what is wrong and where.
+    pub fn compile(text: &str) -> Result<Self, Fault> {
+        let body = bounds::guard(fault::parse(text)?);
+        // The expression is the last of the definitions that it can use: so it can be changed
+        // before it is compiled, and its errors still point into its text.
+        let main = Def { name: MAIN, args: Vec::new(), body };
+        let file = File { code: MAIN, path: () };
+        let arena = Arena::default();
+        let modules = Loader::new(extras::defs().chain([main])).load(&arena, file);
+        let modules = modules.map_err(|_| Fault::new(text, "it can't be loaded", text))?;
+        let filter =
+            Compiler::<&str, Bounded>::default().with_funs(extras::funs()).compile(modules);
+        let filter = filter.map_err(|errors| fault::undefined(text, &errors))?;
+        Ok(Self { text: text.to_owned(), filter })
+    }
+
+    /// Runs it on one event, and gives each output to `each`, which may stop it with an error.
+    ///
+    /// # Errors
+    /// What `each` said, or how the expression failed.
+    pub fn run(
+        &self,
+        event: Val,
+        mut each: impl FnMut(Val) -> Result<(), RenderError>,
+    ) -> Result<(), RenderError> {
+        let steps = Cell::new(MOST_STEPS);
+        let allowance = Allowance::new(&self.filter.lut, &steps);
+        let context = Ctx::<Bounded>::new(allowance, Vars::new([]));
+        // A bug of the interpreter (or "x" * 1e18, which no memory holds) is an error of the
+        // expression like any other: nothing of ours is left half done by it.
+        let ran = catch_unwind(AssertUnwindSafe(|| {
+            for output in self.filter.id.run((context, event)) {
+                each(output.map_err(failure)?)?;
+            }
+            Ok(())
+        }));
+        match steps.get() {
+            // Whether or not the expression caught the error that this was to it.
+            bounds::OUT_OF_STEPS => Err(RenderError::TooManySteps),
+            bounds::OUT_OF_STACK => Err(RenderError::TooDeep),
+            bounds::OUT_OF_MEMORY => Err(RenderError::Failed(bounds::TOO_LARGE.to_owned())),
+            _ => ran.unwrap_or_else(|_| Err(RenderError::Failed("it can't be calculated".into()))),
+        }
+    }
+}
+
+fn failure(exception: Exn<'_, Val>) -> RenderError {
+    match exception.get_err() {
+        Ok(error) => {
+            let told = match error.into_val() {
+                Val::TStr(text) => printable(&text, MOST_ERROR_CHARS),
+                value => printable(value.to_string().as_bytes(), MOST_ERROR_CHARS),
+            };
+            RenderError::Failed(told)
+        }
+        Err(exception) => match exception.get_halt() {
+            Ok(_) => RenderError::Halt,
+            Err(_) => RenderError::Failed("break outside of its label".to_owned()),
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,70 @@
+//! From an event's bytes to a value. The peer is not trusted: nesting is bounded, since both
+//! reading and dropping a value recurse.
+
+use jaq_json::Val;
+
+use super::RenderError;
+
+/// Deeper values are refused; records of the AT Protocol are a few levels deep.
+const MOST_LEVELS: u32 = 1_000;
+
+/// Reads one event.
+pub fn read(event: &[u8]) -> Result<Val, RenderError> {
+    if levels(event) > MOST_LEVELS {
+        let told = format!("more than {MOST_LEVELS} levels of arrays and objects");
+        return Err(RenderError::Unreadable(told));
+    }
+    jaq_json::read::parse_single(event).map_err(|error| RenderError::Unreadable(error.to_string()))
+}
+
+/// How deep a JSON text is nested at most.
+fn levels(text: &[u8]) -> u32 {
+    let (mut depth, mut deepest): (u32, u32) = (0, 0);
+    let mut bytes = text.iter();
+    while let Some(byte) = bytes.next() {
+        match byte {
+            b'[' | b'{' => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' => depth = depth.saturating_sub(1),
+            b'"' => skip_string(&mut bytes),
+            _ => {}
+        }
+    }
+    deepest
+}
+
+fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
+    let mut rest = bytes.as_slice();
+    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
+        let is_end = rest.get(at) == Some(&b'"');
+        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
+        if is_end {
+            *bytes = rest.iter();
+            return;
+        }
+    }
+    *bytes = [].iter();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nesting_is_counted_outside_of_strings() {
+        assert_eq!(levels(br#"{"a":[{"b":"]]]\"[[["}],"c":"\\"}"#), 3);
+        assert_eq!(levels(b"1"), 0);
+        assert_eq!(levels(br#"{"a":"[[["#), 1);
+    }
+
+    #[test]
+    fn a_deep_event_is_refused_and_costs_no_stack() {
+        let deep = [vec![b'['; 1_000_000], vec![b']'; 1_000_000]].concat();
+        assert!(matches!(read(&deep), Err(RenderError::Unreadable(_))));
+        let fine = [vec![b'['; 900], vec![b']'; 900]].concat();
+        assert!(read(&fine).is_ok());
+        assert!(matches!(read(b"{\"a\":"), Err(RenderError::Unreadable(_))));
+    }
+}

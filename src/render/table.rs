@@ -1,0 +1,96 @@
+//! Rows of a table: CSV as RFC 4180 quotes it, or TSV as jq's `@tsv` escapes it. Lines end with
+//! one line feed, as everything else that is printed.
+
+use jaq_json::Val;
+
+use super::fields::Field;
+use super::json::{self, Style, WriteError};
+
+/// The columns, and how they are told apart.
+#[derive(Clone, Debug)]
+pub struct Table {
+    fields: Vec<Field>,
+    is_csv: bool,
+}
+
+impl Table {
+    /// With commas.
+    pub fn csv(fields: Vec<Field>) -> Self {
+        Self { fields, is_csv: true }
+    }
+
+    /// With tabs.
+    pub fn tsv(fields: Vec<Field>) -> Self {
+        Self { fields, is_csv: false }
+    }
+
+    /// The names of the columns.
+    pub fn header(&self) -> Vec<u8> {
+        let mut out = Vec::new();
+        self.write_row(&mut out, self.fields.iter().map(|field| field.name.as_bytes()));
+        out
+    }
+
+    /// Appends one row.
+    pub fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
+        let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(self.fields.len()));
+        for field in &self.fields {
+            write_cell(&mut text, field.of(value))?;
+            ends.push(text.len());
+            json::check_length(out.len() - from + text.len())?;
+        }
+        let mut start = 0;
+        let cells = ends.iter().map(|end| {
+            let cell = text.get(start..*end).unwrap_or_default();
+            start = *end;
+            cell
+        });
+        self.write_row(out, cells);
+        Ok(())
+    }
+
+    fn write_row<'c>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = &'c [u8]>) {
+        if self.is_csv {
+            let mut writer = csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out);
+            // Memory takes everything, and a single row has the length that it has.
+            let _ = writer.write_record(cells);
+            let _ = writer.flush();
+            return;
+        }
+        for (i, cell) in cells.enumerate() {
+            if i > 0 {
+                out.push(b'\t');
+            }
+            escape_tab(out, cell);
+        }
+        out.push(b'\n');
+    }
+}
+
+/// Appends the text of a cell: nothing for what is missing or null, JSON for what has parts.
+pub fn write_cell(cell: &mut Vec<u8>, value: Option<&Val>) -> Result<(), WriteError> {
+    match value {
+        None | Some(Val::Null) => Ok(()),
+        Some(Val::TStr(text)) => {
+            cell.extend_from_slice(text);
+            Ok(())
+        }
+        Some(value) => {
+            let from = cell.len();
+            json::write(cell, value, Style::default(), from)
+        }
+    }
+}
+
+/// Appends `text` as jq's `@tsv` escapes it.
+pub fn escape_tab(out: &mut Vec<u8>, text: &[u8]) {
+    for byte in text {
+        match byte {
+            b'\t' => out.extend_from_slice(b"\\t"),
+            b'\n' => out.extend_from_slice(b"\\n"),
+            b'\r' => out.extend_from_slice(b"\\r"),
+            b'\\' => out.extend_from_slice(b"\\\\"),
+            byte => out.push(*byte),
+        }
+    }
+}

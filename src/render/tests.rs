@@ -1,0 +1,72 @@
+use super::*;
+
+const POST: &str = r#"{"did":"did:plc:abcdefghijklmnopqrstuvwx","time_us":1764136566475375,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"app.bsky.feed.post","rkey":"k","record":{"text":"a \"b\",\tc\nd","langs":["en"],"big":123456789012345678901234567890,"dec":1.10},"cid":"c"},"cursor":7}"#;
+
+fn plan(jq: Option<&str>, form: Form) -> Plan {
+    let program = jq.map(|text| Arc::new(Program::compile(text).unwrap()));
+    Plan { program, form, raw_strings: false }
+}
+
+fn fields(list: &str) -> Vec<Field> {
+    let names: Vec<String> = list.split(',').map(str::to_owned).collect();
+    fields::parse(&names).unwrap()
+}
+
+fn render(plan: &Plan, surface: Surface, event: &str) -> String {
+    let mut renderer = Renderer::new(plan, surface);
+    let mut out = renderer.header();
+    renderer.render(event.as_bytes(), &mut out).unwrap();
+    String::from_utf8(out).unwrap()
+}
+
+#[test]
+fn keys_keep_their_order_and_numbers_their_digits() {
+    let plain = render(&plan(Some("."), Form::Ndjson), Surface::default(), POST);
+    assert_eq!(plain, format!("{POST}\n"));
+}
+
+#[test]
+fn csv_quotes_and_tsv_escapes_what_would_break_the_table() {
+    let columns = fields("did,commit.record.text,commit.record.langs,commit.record.none,cursor");
+    let csv = render(&plan(None, Form::Csv(columns.clone())), Surface::default(), POST);
+    insta::assert_snapshot!(csv, @r#"
+    did,commit.record.text,commit.record.langs,commit.record.none,cursor
+    did:plc:abcdefghijklmnopqrstuvwx,"a ""b"",	c
+    d","[""en""]",,7
+    "#);
+    let tsv = render(&plan(None, Form::Tsv(columns)), Surface::default(), POST);
+    insta::assert_snapshot!(tsv.replace('\t', "<TAB>"), @r#"
+    did<TAB>commit.record.text<TAB>commit.record.langs<TAB>commit.record.none<TAB>cursor
+    did:plc:abcdefghijklmnopqrstuvwx<TAB>a "b",\tc\nd<TAB>["en"]<TAB><TAB>7
+    "#);
+}
+
+#[test]
+fn pretty_is_what_jq_prints_and_harmless_on_a_terminal() {
+    let plan = plan(Some("{a:[1,{}],b:[],c:.commit.record.text}"), Form::Pretty);
+    insta::assert_snapshot!(render(&plan, Surface::default(), POST), @r#"
+    {
+      "a": [
+        1,
+        {}
+      ],
+      "b": [],
+      "c": "a \"b\",\tc\nd"
+    }
+    "#);
+    let terminal = Surface { is_terminal: true, colour: true };
+    let shown = render(&plan, terminal, &POST.replace("a \\\"b", "\u{9b}31m\u{202e}"));
+    assert!(shown.contains(r"\u009b31m\u202e"), "{shown:?}");
+    assert!(shown.contains("\x1b[34;1m\"a\"\x1b[0m: ["), "{shown:?}");
+}
+
+#[test]
+fn what_can_not_be_rendered_leaves_nothing_behind() {
+    let mut renderer =
+        Renderer::new(&plan(Some(".a, error(\"no\")"), Form::Ndjson), Surface::default());
+    let mut out = b"before".to_vec();
+    let error = renderer.render(br#"{"a":1}"#, &mut out).unwrap_err();
+    assert_eq!((error, &*out), (RenderError::Failed("no".into()), &b"before"[..]));
+    assert!(matches!(renderer.render(b"{", &mut out), Err(RenderError::Unreadable(_))));
+    assert_eq!(out, b"before");
+}
