@@ -288,6 +288,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]')
             [CompletionResult]::new('--rotate', '--rotate', [CompletionResultType]::ParameterName, 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)')
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)')
+            [CompletionResult]::new('--to-config', '--to-config', [CompletionResultType]::ParameterName, 'File of "key = value" lines for --to, as password')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')
             [CompletionResult]::new('--until', '--until', [CompletionResultType]::ParameterName, 'Stop when events reach TIME [default: never]')

@@ -795,7 +795,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -r -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --fields --output --rotate --append --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --cursor --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --fields --output --rotate --append --to --to-config --limit --until --exit-when-live --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -998,6 +998,25 @@ _skytail() {
                     ;;
                 --rotate)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --to-config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
                     return 0
                     ;;
                 --limit)

@@ -271,6 +271,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand -o 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'
             cand --output 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]'
             cand --rotate 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)'
+            cand --to 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)'
+            cand --to-config 'File of "key = value" lines for --to, as password'
             cand -n 'Stop after N events [default: no limit]'
             cand --limit 'Stop after N events [default: no limit]'
             cand --until 'Stop when events reach TIME [default: never]'

@@ -264,6 +264,8 @@ tsv\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File of "key = value" lines for --to, as password' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r

@@ -9,6 +9,7 @@ use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
 use crate::render::Plan;
+use crate::sink::broker::BrokerSettings;
 use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
@@ -36,8 +37,10 @@ pub struct TailSettings {
     pub state: Option<PathBuf>,
     /// How often to save.
     pub checkpoint: CheckpointEvery,
-    /// The files to write; `None` for standard output.
+    /// The files to write; `None` for standard output, or a broker.
     pub output: Option<OutputSettings>,
+    /// The broker to publish to, if any; there are no files then.
+    pub to: Option<BrokerSettings>,
     /// What to make of events; `None` to write them as they are.
     pub render: Option<Render>,
     /// When to stop.

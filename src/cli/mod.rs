@@ -3,6 +3,7 @@
 
 mod archive_settings;
 mod attend;
+mod broker_settings;
 pub mod completions;
 mod config_file;
 mod consumer_name;

@@ -55,7 +55,9 @@ pub fn recover(
     consumer: &str,
     records: &mut [OutputRecord],
 ) -> anyhow::Result<()> {
-    for record in records.iter_mut().filter(|record| record.state == OutputState::Open) {
+    let is_cut =
+        |record: &&mut OutputRecord| record.state == OutputState::Open && !record.is_broker();
+    for record in records.iter_mut().filter(is_cut) {
         match claim::cut_back(record) {
             Ok(0) => {}
             Ok(bytes) => told_cut(&record.path, bytes),

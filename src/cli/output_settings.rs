@@ -22,6 +22,9 @@ pub fn output_settings(
     let Some(path) = args.output.as_deref().filter(|path| *path != Path::new("-")) else {
         let needless = [("rotate", args.rotate.is_some()), ("append", args.append)];
         return match needless.iter().find(|(_, is_given)| *is_given) {
+            Some((long, _)) if args.to.is_some() => {
+                Err(wrong(long, &"a broker has no files: leave this out"))
+            }
             Some((long, _)) => Err(wrong(
                 long,
                 &"stdout is no file: name one with --output FILE, or leave this out",

@@ -26,7 +26,6 @@ use crate::render::{Renderer, Surface};
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
-use crate::sink::Sink;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::ResolveError;
 use crate::source::protocol::Protocol;
@@ -88,7 +87,7 @@ fn run(
     let parts = Parts {
         start: state.start,
         saver: state.saver,
-        output: state.output.map(|files| Sink::File(Box::new(files.with_header(header)))),
+        output: state.output.map(|sink| sink.with_header(header)),
         renderer,
         stop: Stop::new(settings.drain_timeout),
         identity_seed: state.identity_seed,
@@ -162,7 +161,9 @@ fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
         quiet: display.quiet,
         stderr_is_terminal: std::io::stderr().is_terminal(),
         // Events in a file don't get in the way.
-        stdout_is_terminal: settings.output.is_none() && std::io::stdout().is_terminal(),
+        stdout_is_terminal: settings.output.is_none()
+            && settings.to.is_none()
+            && std::io::stdout().is_terminal(),
         is_dumb: is_dumb(),
     })
 }

@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 
+use super::exit::UsageError;
 use super::open_output;
 
 use crate::checkpoint::CursorValue;
@@ -11,7 +12,10 @@ use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::position::{Seq, Start};
 use crate::settings::{CursorMode, TailSettings};
+use crate::sink::Sink;
+use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
+use crate::sink::record::OutputRecord;
 
 /// The state of one run. The lease is held for as long as this lives.
 #[derive(Debug)]
@@ -22,8 +26,8 @@ pub struct State {
     pub identity_seed: u64,
     /// Who saves, unless nobody shall.
     pub saver: Option<Saver>,
-    /// The files to write; `None` for standard output.
-    pub output: Option<FileSink>,
+    /// What to write to; `None` for standard output.
+    pub output: Option<Sink>,
     _lease: Option<Lease>,
 }
 
@@ -36,13 +40,16 @@ impl State {
         let consumer = &settings.consumer;
         let Some(path) = &settings.state else {
             let start = explicit_start(settings.cursor).unwrap_or(Start::Live);
-            let output = settings.output.as_ref();
-            let output = output.map(|output| open_output::open(output, None, consumer));
+            let output = match (&settings.output, &settings.to) {
+                (Some(output), _) => Some(file(open_output::open(output, None, consumer)?)),
+                (None, Some(to)) => Some(connect(to, &[])?),
+                (None, None) => None,
+            };
             return Ok(Self {
                 start,
                 identity_seed: fastrand::u64(..),
                 saver: None,
-                output: output.transpose()?,
+                output,
                 _lease: None,
             });
         };
@@ -51,12 +58,15 @@ impl State {
         let output = match &settings.output {
             Some(output) => {
                 store.make_durable()?;
-                Some(open_output::open(output, Some(&mut store), consumer)?)
+                Some(file(open_output::open(output, Some(&mut store), consumer)?))
             }
             None => {
                 let mut records = store.outputs(consumer)?;
                 open_output::recover(&mut store, consumer, &mut records)?;
-                None
+                if settings.to.is_some() {
+                    store.make_durable()?;
+                }
+                settings.to.as_ref().map(|to| connect(to, &records)).transpose()?
             }
         };
         let start = match explicit_start(settings.cursor) {
@@ -67,7 +77,7 @@ impl State {
             None => saved_start(&store, settings)?,
         };
         let identity_seed = store.identity_seed();
-        let told = if output.is_some() { told_of_files } else { told };
+        let told = if settings.output.is_some() { told_of_files } else { told };
         let saver =
             Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
         Ok(Self { start, identity_seed, saver: Some(saver), output, _lease: Some(lease) })
@@ -80,6 +90,19 @@ impl State {
             Start::Resume(resume) => resume.position.newest.seq,
             _ => None,
         }
+    }
+}
+
+fn file(files: FileSink) -> Sink {
+    Sink::File(Box::new(files))
+}
+
+/// Connects to a broker, before any server of events is dialled.
+fn connect(to: &BrokerSettings, known: &[OutputRecord]) -> anyhow::Result<Sink> {
+    match Broker::open(to, known) {
+        Ok(broker) => Ok(Sink::Broker(Box::new(broker))),
+        Err(error) if error.is_usage() => Err(UsageError(error.to_string()).into()),
+        Err(error) => Err(error.into()),
     }
 }
 

@@ -272,6 +272,15 @@ pub struct OutputArgs {
     #[arg(long)]
     pub append: bool,
 
+    /// Publish exactly once to nats://HOST/SUBJECT or
+    /// kafka://HOST/TOPIC (cargo features nats and kafka)
+    #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
+    pub to: Option<String>,
+
+    /// File of "key = value" lines for --to, as password
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub to_config: Option<PathBuf>,
+
     /// Stop after N events [default: no limit]
     #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,

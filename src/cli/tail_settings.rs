@@ -6,6 +6,7 @@ use std::fmt::Display;
 use std::path::PathBuf;
 
 use super::archive_settings::archive_settings;
+use super::broker_settings::broker_settings;
 use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
@@ -88,6 +89,12 @@ pub fn tail_settings(
         None => consumer_name::derive(&filter, &endpoints, args.source.demo),
     };
     let output = output_settings(&args.output, origins)?;
+    let to = broker_settings(&args.output, origins)?;
+    let render = render_settings(&args.render, origins)?;
+    if to.is_some() && render.is_some() {
+        let told = "a broker knows events again by what they are, and gets them as they came: leave --jq and --format to its consumers";
+        return Err(wrong.value("to", told));
+    }
     let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
     let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
@@ -102,7 +109,8 @@ pub fn tail_settings(
             events: args.cursor.checkpoint_events,
         },
         output,
-        render: render_settings(&args.render, origins)?,
+        to,
+        render,
         stop: stop_rules(&args.output, now_us, &wrong)?,
         buffer: buffer(&args.flow, &wrong)?,
         compression: Compression {

@@ -73,6 +73,8 @@ pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError>
 fn is_discreet(metadata: &Metadata<'_>) -> bool {
     let room = metadata.target().split("::").next();
     let most = match room {
+        // What happens to a broker's connection is told by us, in words that help.
+        Some("async_nats") => return false,
         Some("tungstenite") => Level::DEBUG,
         Some("ureq" | "ureq_proto") => Level::INFO,
         _ => return true,

@@ -6,6 +6,7 @@
 
 use std::hash::{BuildHasherDefault, Hasher};
 
+use sha2::{Digest as _, Sha256};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::header::Header;
@@ -29,6 +30,19 @@ impl Identities {
 
     /// The identity of one event.
     pub fn of(&mut self, header: &Header<'_>) -> u64 {
+        self.spell(header);
+        xxh3_64_with_seed(&self.scratch, self.seed)
+    }
+
+    /// The identity of one event whatever the seed, for others to know it by: nobody can prepare
+    /// two events that share it, and so it costs more than [`Identities::of`].
+    pub fn digest(&mut self, header: &Header<'_>) -> u128 {
+        self.spell(header);
+        digest(&self.scratch)
+    }
+
+    /// Writes what names the event into the scratch memory.
+    fn spell(&mut self, header: &Header<'_>) {
         self.scratch.clear();
         self.part(&header.did);
         match (&header.commit, header.relay_seq) {
@@ -52,7 +66,6 @@ impl Identities {
                 self.scratch.extend_from_slice(&header.cursor.unwrap_or(0).to_le_bytes());
             }
         }
-        xxh3_64_with_seed(&self.scratch, self.seed)
     }
 
     /// Adds a part and its length, so that no two lists of parts give the same bytes.
@@ -60,6 +73,12 @@ impl Identities {
         self.scratch.extend_from_slice(part.as_bytes());
         self.scratch.extend_from_slice(&(part.len() as u32).to_le_bytes());
     }
+}
+
+/// The first 128 bits of SHA-256.
+fn digest(bytes: &[u8]) -> u128 {
+    let digest = Sha256::digest(bytes);
+    digest.iter().take(16).fold(0, |sum, byte| sum << 8 | u128::from(*byte))
 }
 
 /// For tables of identities, which are hashes already: hashing them again would cost as much as

@@ -108,7 +108,7 @@ pub struct Outcome {
     pub position: Option<Position>,
     /// Whether that position was saved; `None` where nobody saves.
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
-    /// The files that were written, in words; `None` for standard output.
+    /// What was written to, in words; `None` for standard output.
     pub written_to: Option<String>,
 }
 

@@ -7,6 +7,7 @@ use std::time::Instant;
 
 use crate::display::printable::printable;
 use crate::event::batch::{Lines, Span};
+use crate::event::shape::Shape;
 use crate::metrics::Metrics;
 use crate::position::turns::Turn;
 use crate::render::{RenderError, Renderer};
@@ -134,17 +135,18 @@ impl Rendering {
         while passed.whole < lines.len() && passed.end.is_none() {
             let Part { lines: rendered, outputs, end } = self.part(lines, passed.whole, &deadline);
             let turns = turns_of(turns, passed.whole, rendered.len());
-            let (taken, bytes) = match sink.write(&rendered, 0, &turns, &deadline, announce) {
-                Ok(()) => {
-                    passed.end = end;
-                    (rendered.len(), rendered.bytes().len())
-                }
-                Err(refused) => {
-                    passed.end = Some(Ended::Refused(refused.refusal));
-                    let is_in = |span: &Span| span.end <= refused.accepted_bytes;
-                    (rendered.spans().partition_point(is_in), refused.accepted_bytes)
-                }
-            };
+            let (taken, bytes) =
+                match sink.write(&rendered, Shape::V1, 0, &turns, &deadline, announce) {
+                    Ok(()) => {
+                        passed.end = end;
+                        (rendered.len(), rendered.bytes().len())
+                    }
+                    Err(refused) => {
+                        passed.end = Some(Ended::Refused(refused.refusal));
+                        let is_in = |span: &Span| span.end <= refused.accepted_bytes;
+                        (rendered.spans().partition_point(is_in), refused.accepted_bytes)
+                    }
+                };
             passed.bytes += bytes as u64;
             passed.whole += taken;
             passed.written += self.count(outputs.get(..taken).unwrap_or_default());

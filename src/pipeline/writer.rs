@@ -123,7 +123,7 @@ pub struct Written {
     pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
     /// Why the output failed, if it did.
     pub failure: Option<Refusal>,
-    /// The files that were written, in words; `None` for standard output.
+    /// What was written to, in words; `None` for standard output.
     pub written_to: Option<String>,
 }
 
@@ -208,7 +208,8 @@ impl Writer {
             let passed = rendering.write(&open.lines, turns, sink, deadline, &mut announce);
             return Some(self.pass(open, passed));
         }
-        match sink.write(&open.lines, open.written_bytes, turns, deadline, &mut announce) {
+        let shape = open.connection.shape;
+        match sink.write(&open.lines, shape, open.written_bytes, turns, deadline, &mut announce) {
             Ok(()) => Some(self.accept(open)),
             Err(refused) => {
                 self.refuse(open, refused);

@@ -1,6 +1,7 @@
 //! Where lines go. A sink knows nothing of WebSockets, nor of the state file: what must be
 //! remembered before it begins a file, it asks its caller to remember.
 
+pub mod broker;
 pub mod claim;
 pub mod file;
 mod frames;
@@ -17,8 +18,11 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::event::batch::Lines;
+use crate::event::shape::Shape;
 use crate::position::turns::Turn;
 
+use broker::Broker;
+use broker::error::BrokerError;
 use claim::ClaimError;
 use file::FileSink;
 use record::OutputRecord;
@@ -31,6 +35,8 @@ pub enum Sink {
     Stdout(Stdout),
     /// A file, or a row of them.
     File(Box<FileSink>),
+    /// A message broker.
+    Broker(Box<Broker>),
     /// Somebody in this process.
     Taker(Box<dyn Taker>),
 }
@@ -101,6 +107,9 @@ pub enum Refusal {
         /// Why not.
         cause: String,
     },
+    /// A broker took no more, and will not.
+    #[error(transparent)]
+    Broker(#[from] BrokerError),
     /// Where the run begins can't be remembered.
     #[error("no file can be begun, since where the run begins can't be remembered: {0}")]
     Unremembered(String),
@@ -119,15 +128,16 @@ pub struct Refused {
 }
 
 impl Sink {
-    /// Writes all `lines`, but for their first `written_bytes`. `turns` says where their times
-    /// pass into a new period; `deadline` names the moment to give up, and is asked again and
-    /// again.
+    /// Writes all `lines`, which have one `shape`, but for their first `written_bytes`. `turns`
+    /// says where their times pass into a new period; `deadline` names the moment to give up, and
+    /// is asked again and again.
     ///
     /// # Errors
     /// [`Refused`], with the number of bytes that count as written.
     pub fn write(
         &mut self,
         lines: &Lines,
+        shape: Shape,
         written_bytes: usize,
         turns: &[Turn],
         deadline: impl Fn() -> Option<Instant>,
@@ -144,6 +154,10 @@ impl Sink {
             Self::File(file) => file
                 .write(lines, turns, announce)
                 .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+            // What it got all the same, the next run finds there.
+            Self::Broker(broker) => broker
+                .write(lines, shape, deadline, announce)
+                .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
             Self::Taker(taker) => {
                 taker.take(lines);
                 Ok(())
@@ -158,7 +172,7 @@ impl Sink {
     pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, Refused> {
         match self {
             Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
-            Self::File(_) => Ok(0),
+            Self::File(_) | Self::Broker(_) => Ok(0),
             Self::Taker(taker) => {
                 taker.take(lines);
                 Ok(lines.bytes().len())
@@ -166,25 +180,45 @@ impl Sink {
         }
     }
 
-    /// Whether [`Sink::write_ready`] writes at all: a file may have to wait for its disk.
+    /// Whether [`Sink::write_ready`] writes at all: a file may have to wait for its
+    /// disk, and a broker for room.
     #[must_use]
     pub fn is_non_blocking(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_non_blocking(),
-            Self::File(_) => false,
+            Self::File(_) | Self::Broker(_) => false,
             Self::Taker(_) => true,
         }
     }
 
-    /// Proof of everything that was written so far, for a checkpoint.
+    /// Proof of everything that was written so far, for a checkpoint. Waits until a broker has
+    /// acknowledged it, or until `deadline`.
     ///
     /// # Errors
-    /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name.
-    pub fn settle(&mut self) -> Result<Delivered, Refusal> {
+    /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name, or a
+    /// broker did not acknowledge everything.
+    pub fn settle(&mut self, deadline: impl Fn() -> Option<Instant>) -> Result<Delivered, Refusal> {
         match self {
             Self::Stdout(_) | Self::Taker(_) => Ok(Delivered { outputs: Vec::new() }),
             Self::File(file) => Ok(Delivered { outputs: file.settle()? }),
+            Self::Broker(broker) => Ok(Delivered { outputs: broker.settle(deadline)? }),
         }
+    }
+
+    /// The same with a head in front of the first line of each file that holds nothing yet.
+    #[must_use]
+    pub fn with_header(self, header: Vec<u8>) -> Self {
+        match self {
+            Self::File(files) => Self::File(Box::new(files.with_header(header))),
+            other => other,
+        }
+    }
+
+    /// Whether what was written counts only once it is settled. What standard output took, it
+    /// has taken.
+    #[must_use]
+    pub fn must_settle(&self) -> bool {
+        matches!(self, Self::File(_) | Self::Broker(_))
     }
 
     /// Whether the reader of a pipe has gone, without writing to it.
@@ -192,14 +226,14 @@ impl Sink {
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_closed(),
-            Self::File(_) | Self::Taker(_) => false,
+            Self::File(_) | Self::Broker(_) | Self::Taker(_) => false,
         }
     }
 
-    /// The files of this sink; `None` where there are none.
+    /// The files of this sink, if it has any.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {
-            Self::Stdout(_) | Self::Taker(_) => None,
+            Self::Stdout(_) | Self::Broker(_) | Self::Taker(_) => None,
             Self::File(file) => Some(file),
         }
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use xxhash_rust::xxh3::xxh3_64;
 
+use super::broker::target;
 use crate::position::TimeUs;
 
 /// How much of a file's end the hash covers. Enough to tell one stream of events from any
@@ -53,6 +54,16 @@ pub struct OutputRecord {
     pub period_start: Option<TimeUs>,
     /// The number in its name; 0 for none.
     pub number: u32,
+}
+
+impl OutputRecord {
+    /// Whether it is no file but (a partition of) a broker's stream. The length is then the
+    /// number of the message behind the last one that the saved position covers.
+    #[must_use]
+    pub fn is_broker(&self) -> bool {
+        // The path of a file is absolute, and so is the name that it was made from.
+        target::parse(&self.pattern).is_ok()
+    }
 }
 
 /// The end of a file that is being written.

@@ -71,6 +71,10 @@ fn compile(copy: &Path, ours: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--locked", "--bin", "skytail-mutant", "--manifest-path"]);
     cargo.arg(copy.join("Cargo.toml")).arg("--target-dir").arg(target);
+    // Those that this was built with: with others every dependency would be built anew.
+    let features = [("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))];
+    let features = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name);
+    cargo.args(["--features", &features.collect::<Vec<_>>().join(",")]);
     if profile.ends_with("release") {
         cargo.arg("--release");
     }

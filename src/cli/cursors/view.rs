@@ -26,7 +26,7 @@ Keys of --json (null where unknown; *_us are Unix microseconds):
 pub const SHOW_KEYS: &str = "\
 Keys of --json: as `skytail cursors list --help` says, and
   gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}],
-  outputs [{path, length_bytes, state (open: being written, or killed; done: a
+  outputs [{path, length_bytes (of a broker next_message), state (open: being written, or killed; done: a
   later file follows; clean)}], newest first";
 
 #[derive(Serialize)]
@@ -53,7 +53,10 @@ struct EntryJson<'a> {
 #[derive(Serialize)]
 struct OutputJson {
     path: String,
-    length_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    length_bytes: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_message: Option<u64>,
     state: &'static str,
 }
 
@@ -148,7 +151,8 @@ fn gap_json(gap: &Gap) -> GapJson<'_> {
 fn output_json(output: &OutputRecord) -> OutputJson {
     OutputJson {
         path: output.path.to_string_lossy().into_owned(),
-        length_bytes: output.length_bytes,
+        length_bytes: (!output.is_broker()).then_some(output.length_bytes),
+        next_message: output.is_broker().then_some(output.length_bytes),
         state: output.state.as_str(),
     }
 }
@@ -209,8 +213,18 @@ pub fn details(
         lines.push(("previous", format!("{} on {server}, saved {saved}", previous.newest)));
     }
     for output in outputs {
-        let (path, length) = (output.path.display(), counted(output.length_bytes, "byte"));
-        lines.push(("output", format!("{path}, {length}, {}", output.state.as_str())));
+        let path = output.path.display();
+        let told = match output.is_broker() {
+            true => {
+                let (next, state) = (output.length_bytes, output.state.as_str());
+                format!("{path}, next message {next}, {state}")
+            }
+            false => {
+                let length = counted(output.length_bytes, "byte");
+                format!("{path}, {length}, {}", output.state.as_str())
+            }
+        };
+        lines.push(("output", told));
     }
     for gap in gaps {
         lines.push(("gap", gap_text(gap)));

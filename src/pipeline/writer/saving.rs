@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::saver::Saver;
 use crate::display::printable::printable;
 use crate::sink::file::FileSink;
-use crate::sink::{Delivered, Refusal};
+use crate::sink::{Delivered, Refusal, Sink};
 
 use super::{Writer, Written};
 
@@ -79,7 +79,10 @@ impl Writer {
         if let Some(error) = self.outlet.saver.as_ref().and_then(Saver::output_error) {
             return Err(Refusal::Unsynced(error.to_string()));
         }
-        let delivered = self.outlet.sink.settle()?;
+        let delivered = {
+            let stop = &self.outlet.stop;
+            self.outlet.sink.settle(|| stop.deadline())?
+        };
         self.unsaved = Unsaved::default();
         self.settled = self.sieve.position().cloned();
         let Some(saver) = &self.outlet.saver else { return Ok(()) };
@@ -94,27 +97,37 @@ impl Writer {
     pub fn finish(&mut self) -> Written {
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, Refusal::Closed));
-        // What a pipe accepted stays accepted when it fails; a file is cut back instead.
-        if failure.is_none() || self.outlet.sink.files().is_none() {
+        // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
+        // a broker the next run finds out what it has.
+        if failure.is_none() || !self.outlet.sink.must_settle() {
             let saved = self.save();
             failure = failure.or(saved.err());
         }
         match &failure {
-            Some(refusal) if self.outlet.sink.files().is_some() => self.give_up(refusal),
+            Some(refusal) if self.outlet.sink.must_settle() => self.give_up(refusal),
             _ => self.close(&mut failure),
         }
-        let position = match failure.is_some() && self.outlet.sink.files().is_some() {
+        let position = match failure.is_some() && self.outlet.sink.must_settle() {
             true => self.settled.clone(),
             false => self.sieve.position().cloned(),
         };
         self.outlet.stand.set(position.as_ref());
         let saved = self.outlet.saver.take().map(Saver::finish);
-        let written_to = self.outlet.sink.files().map(|files| in_words(files));
+        let written_to = match &self.outlet.sink {
+            Sink::Stdout(_) | Sink::Taker(_) => None,
+            Sink::File(files) => Some(in_words(files)),
+            Sink::Broker(broker) => Some(broker.in_words()),
+        };
         Written { position, saved, failure, written_to }
     }
 
-    /// The run ended well: the files are exactly as the last checkpoint says.
+    /// The run ended well: files, or the broker, are exactly as the last checkpoint says.
     fn close(&mut self, failure: &mut Option<Refusal>) {
+        if let (Sink::Broker(broker), Some(saver)) = (&self.outlet.sink, &self.outlet.saver)
+            && broker.is_exact()
+        {
+            saver.files_are_exact();
+        }
         let Some(files) = self.outlet.sink.files() else { return };
         match &self.outlet.saver {
             Some(saver) => saver.files_are_exact(),
@@ -122,7 +135,7 @@ impl Writer {
         }
     }
 
-    /// A file failed: what came after the last checkpoint has not happened.
+    /// A file or a broker failed: what came after the last checkpoint has not happened.
     fn give_up(&mut self, refusal: &Refusal) {
         self.outlet.metrics.written.take_back(self.unsaved.lines);
         self.outlet.metrics.written_bytes.take_back(self.unsaved.bytes);

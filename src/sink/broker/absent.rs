@@ -1,0 +1,54 @@
+//! The broker of a build that can speak to none: nobody can make one.
+
+use std::time::Instant;
+
+use super::BrokerSettings;
+use super::error::BrokerError;
+use crate::event::batch::Lines;
+use crate::event::shape::Shape;
+use crate::sink::record::OutputRecord;
+use crate::sink::{Announce, Output, Refusal};
+
+/// A broker; there is none.
+#[derive(Debug)]
+pub enum Broker {}
+
+impl Broker {
+    /// Never succeeds: `cli` has refused the address before.
+    ///
+    /// # Errors
+    /// Always.
+    pub fn open(settings: &BrokerSettings, _known: &[OutputRecord]) -> Result<Self, BrokerError> {
+        let problem = "this build has no client for any broker".to_owned();
+        Err(BrokerError::Setting { key: settings.target.to_string(), problem })
+    }
+
+    pub(in crate::sink) fn write(
+        &mut self,
+        _lines: &Lines,
+        _shape: Shape,
+        _deadline: impl Fn() -> Option<Instant>,
+        _announce: &mut Announce<'_>,
+    ) -> Result<(), Refusal> {
+        match *self {}
+    }
+
+    pub(in crate::sink) fn settle(
+        &mut self,
+        _deadline: impl Fn() -> Option<Instant>,
+    ) -> Result<Vec<Output>, Refusal> {
+        match *self {}
+    }
+
+    /// Whether nothing lies in the broker that the last checkpoint does not know of.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        match *self {}
+    }
+
+    /// Where events went, in words.
+    #[must_use]
+    pub fn in_words(&self) -> String {
+        match *self {}
+    }
+}

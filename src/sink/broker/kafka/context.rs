@@ -1,0 +1,148 @@
+//! What librdkafka tells while it works: deliveries, errors that pass, and those that do not.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rdkafka::ClientContext;
+use rdkafka::config::RDKafkaLogLevel;
+use rdkafka::error::{KafkaError, RDKafkaErrorCode};
+use rdkafka::message::Message as _;
+use rdkafka::producer::{DeliveryResult, ProducerContext};
+
+use crate::display::printable::printable;
+use crate::sink::broker::error::BrokerError;
+use crate::sink::broker::outbox::Outbox;
+use crate::sink::broker::target::Target;
+use crate::sink::broker::trouble::Trouble;
+
+/// Is called by librdkafka.
+pub struct Context {
+    target: Target,
+    outbox: Arc<Outbox>,
+    state: Mutex<State>,
+}
+
+struct State {
+    trouble: Trouble,
+    /// Whether anything was delivered or asked: before that, whoever connects tells.
+    is_open: bool,
+    /// The last error, in librdkafka's words.
+    words: Option<String>,
+    failure: Option<BrokerError>,
+}
+
+impl Context {
+    /// Nothing has been told yet.
+    pub fn new(target: Target, outbox: Arc<Outbox>) -> Self {
+        let trouble = Trouble::new(target.to_string());
+        let state = Mutex::new(State { trouble, is_open: false, words: None, failure: None });
+        Self { target, outbox, state }
+    }
+
+    /// The last error, in words.
+    pub fn words(&self) -> Option<String> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).words.clone()
+    }
+
+    /// Why there is no way on, if there is none.
+    pub fn failure(&self) -> Option<BrokerError> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
+    }
+
+    fn fail(&self, error: BrokerError) {
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        state.failure.get_or_insert_with(|| error.clone());
+        self.outbox.fail(error);
+    }
+}
+
+impl ClientContext for Context {
+    fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
+        let words = printable(words.as_bytes(), 300);
+        tracing::debug!("librdkafka ({level:?}): {facility}: {words}");
+    }
+
+    fn error(&self, error: KafkaError, reason: &str) {
+        let code = error.rdkafka_error_code();
+        if code.is_some_and(|code| code == RDKafkaErrorCode::Fatal || is_denial(code)) {
+            let broker = self.target.to_string();
+            let cause = printable(reason.as_bytes(), 300);
+            return self.fail(match code {
+                Some(RDKafkaErrorCode::Fatal) => BrokerError::Broken { broker, cause },
+                _ => BrokerError::Denied { broker, cause },
+            });
+        }
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let words = printable(reason.as_bytes(), 300);
+        if state.is_open {
+            state.trouble.tell(&words);
+        }
+        // That all are down follows from what was said of each, and says less.
+        if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.words.is_none() {
+            state.words = Some(words);
+        }
+    }
+}
+
+impl ProducerContext for Context {
+    type DeliveryOpaque = Box<usize>;
+
+    fn delivery(&self, result: &DeliveryResult<'_>, bytes: Self::DeliveryOpaque) {
+        match result {
+            Ok(message) => {
+                let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+                state.is_open = true;
+                state.trouble.over();
+                drop(state);
+                let partition = message.partition().cast_unsigned();
+                let end = message.offset().saturating_add(1).max(0).cast_unsigned();
+                self.outbox.acknowledge(1, *bytes, Some((partition, end)));
+            }
+            Err((error, message)) => {
+                let bytes = message.payload().map_or(0, <[u8]>::len);
+                self.fail(final_error(&self.target, error, bytes));
+            }
+        }
+    }
+}
+
+/// Whether the broker does not know us.
+pub fn is_denial(code: RDKafkaErrorCode) -> bool {
+    matches!(
+        code,
+        RDKafkaErrorCode::Authentication
+            | RDKafkaErrorCode::SaslAuthenticationFailed
+            | RDKafkaErrorCode::UnsupportedSASLMechanism
+            | RDKafkaErrorCode::IllegalSASLState
+    )
+}
+
+/// What an error means that no retry mends.
+pub fn final_error(target: &Target, error: &KafkaError, bytes: usize) -> BrokerError {
+    let broker = target.to_string();
+    let cause = printable(error.to_string().as_bytes(), 300);
+    match error.rdkafka_error_code() {
+        Some(RDKafkaErrorCode::MessageSizeTooLarge | RDKafkaErrorCode::InvalidMessageSize) => {
+            BrokerError::TooLarge {
+                broker,
+                bytes,
+                cause,
+                limit: "the topic's max.message.bytes (and message.max.bytes in --to-config)",
+            }
+        }
+        Some(RDKafkaErrorCode::UnknownTopic | RDKafkaErrorCode::UnknownTopicOrPartition) => {
+            BrokerError::NoTopic { broker, topic: target.channel.clone(), cause }
+        }
+        Some(
+            RDKafkaErrorCode::TopicAuthorizationFailed
+            | RDKafkaErrorCode::ClusterAuthorizationFailed,
+        ) => {
+            let needs = format!(
+                "describe, read and write the topic {}, and write idempotently",
+                target.channel
+            );
+            BrokerError::Forbidden { broker, cause, needs }
+        }
+        Some(code) if is_denial(code) => BrokerError::Denied { broker, cause },
+        _ => BrokerError::Broken { broker, cause },
+    }
+}

@@ -1,0 +1,112 @@
+//! A line as a broker gets it: with the account it belongs to, and an identity by which the
+//! broker, or the next run, knows it again.
+
+use std::fmt;
+
+use bytes::Bytes;
+
+use crate::event::batch::Lines;
+use crate::event::identity::Identities;
+use crate::event::shape::Shape;
+
+/// The identity of an event as everybody computes it who reads the same network: two runs, or
+/// two machines, that publish one event give it one identity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct MessageId(u128);
+
+impl fmt::Display for MessageId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&data_encoding::BASE64URL_NOPAD.encode(&self.0.to_be_bytes()))
+    }
+}
+
+impl MessageId {
+    #[cfg(test)]
+    pub fn of_test(number: u8) -> Self {
+        Self(u128::from(number))
+    }
+
+    /// Reads what `Display` writes.
+    pub fn parse(text: &[u8]) -> Option<Self> {
+        let bytes = data_encoding::BASE64URL_NOPAD.decode(text).ok()?;
+        Some(Self(u128::from_be_bytes(bytes.try_into().ok()?)))
+    }
+}
+
+/// One event on its way.
+#[derive(Clone, Debug)]
+pub struct Message {
+    /// Its identity.
+    pub id: MessageId,
+    /// Its account; empty where it has none.
+    pub did: Box<str>,
+    /// The line without its line feed.
+    pub payload: Bytes,
+}
+
+impl Message {
+    /// What it takes up while it waits, in bytes: the headers count, too.
+    pub fn bytes(&self) -> usize {
+        self.payload.len() + self.did.len() + 128
+    }
+}
+
+/// The messages of a batch's lines, which share one copy of it.
+pub fn messages<'a>(
+    lines: &'a Lines,
+    shape: Shape,
+    identities: &'a mut Identities,
+) -> impl Iterator<Item = Message> + 'a {
+    let copy = Bytes::copy_from_slice(lines.bytes());
+    lines.spans().iter().map(move |span| {
+        let payload = copy.slice(span.start..span.end - 1);
+        // Whoever sent it here has parsed it before. A line that is no event after all must not
+        // be taken for another one that reads the same: to be published twice is the lesser evil.
+        match shape.parse(&payload) {
+            Ok(header) => {
+                let id = MessageId(identities.digest(&header));
+                let did = header.did.as_ref().into();
+                Message { id, did, payload }
+            }
+            Err(_) => {
+                let id = MessageId(fastrand::u128(..));
+                Message { id, did: Box::default(), payload }
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::batch::Batch;
+
+    fn sent(lines: &[&str]) -> Vec<Message> {
+        let mut batch = Batch::with_capacity(1000);
+        lines.iter().for_each(|line| batch.push(line.as_bytes()));
+        let lines = batch.sift(|_| true);
+        messages(&lines, Shape::V1, &mut Identities::new(fastrand::u64(..))).collect()
+    }
+
+    #[test]
+    fn an_event_has_one_identity_wherever_it_is_read() {
+        let legacy = r#"{"did":"did:plc:a","time_us":5,"kind":"identity","identity":{"seq":7}}"#;
+        let v2 =
+            r#"{"did":"did:plc:a","time_us":6,"cursor":3,"kind":"identity","identity":{"seq":7}}"#;
+        let other = r#"{"did":"did:plc:a","time_us":5,"kind":"identity","identity":{"seq":8}}"#;
+        let sent = sent(&[legacy, v2, other]);
+        assert_eq!(sent[0].id, sent[1].id);
+        assert_ne!(sent[0].id, sent[2].id);
+        assert_eq!(&*sent[0].did, "did:plc:a");
+        assert_eq!(sent[2].payload, other.as_bytes());
+    }
+
+    #[test]
+    fn an_identity_is_read_back_from_what_was_written() {
+        let id = sent(&[r#"{"did":"d","time_us":5}"#])[0].id;
+        assert_eq!(MessageId::parse(id.to_string().as_bytes()), Some(id));
+        for text in ["", "x", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa", "!!!!"] {
+            assert_eq!(MessageId::parse(text.as_bytes()), None);
+        }
+    }
+}

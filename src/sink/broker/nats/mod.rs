@@ -1,0 +1,106 @@
+//! NATS JetStream: a thread with a runtime of its own that connects, publishes in order, and
+//! answers the server's pings while nobody writes.
+
+mod options;
+mod publisher;
+mod session;
+
+use std::sync::{Arc, mpsc};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
+
+use super::BrokerSettings;
+use super::error::BrokerError;
+use super::live::Ends;
+use super::outbox::Outbox;
+
+use options::Options;
+use publisher::Publisher;
+
+/// The handle of the thread. Dropping it ends the thread, whatever is still out.
+#[derive(Debug)]
+pub struct Client {
+    close: Option<oneshot::Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Client {
+    /// Connects and starts to take messages from `outbox`. `known` says up to where an earlier
+    /// run is sure to have come; what lies behind it is read back, and not published again.
+    /// Returns how far the stream has come.
+    ///
+    /// # Errors
+    /// [`BrokerError`], where nobody answers for some seconds or the server says no.
+    pub fn connect(
+        settings: &BrokerSettings,
+        known: &Ends,
+        outbox: Arc<Outbox>,
+    ) -> Result<(Self, Ends), BrokerError> {
+        let options = Options::new(settings)?;
+        let publisher = Publisher::new(options, known.get(&0).copied(), Arc::clone(&outbox));
+        let (close, closed) = oneshot::channel();
+        let (opened, open) = mpsc::sync_channel(1);
+        let work = move || run(publisher, &opened, closed, &outbox);
+        let thread = std::thread::Builder::new().name("nats".to_owned()).spawn(work);
+        let thread = thread.map_err(|cause| system("start a thread", &cause))?;
+        let client = Self { close: Some(close), thread: Some(thread) };
+        let lost = |_| Err(broken("its thread ended unexpectedly"));
+        let end = open.recv().unwrap_or_else(lost)?;
+        Ok((client, Ends::from([(0, end)])))
+    }
+}
+
+impl Drop for Client {
+    fn drop(&mut self) {
+        drop(self.close.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+type Opened = mpsc::SyncSender<Result<u64, BrokerError>>;
+
+/// The thread.
+fn run(mut publisher: Publisher, opened: &Opened, closed: oneshot::Receiver<()>, outbox: &Outbox) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(cause) => {
+            let _ = opened.send(Err(system("start the runtime", &cause)));
+            return;
+        }
+    };
+    let failure = runtime.block_on(async {
+        let work = async {
+            match publisher.open().await {
+                Ok((session, end)) => {
+                    // Whoever waits for it is there: it blocks until this.
+                    let _ = opened.send(Ok(end));
+                    publisher.run(session).await
+                }
+                Err(error) => {
+                    let _ = opened.send(Err(error.clone()));
+                    error
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            _ = closed => None,
+            failure = work => Some(failure),
+        }
+    });
+    // A name that is being looked up can't be interrupted, and nobody waits for it any more.
+    runtime.shutdown_timeout(Duration::ZERO);
+    outbox.fail(failure.unwrap_or_else(|| broken("it was closed")));
+}
+
+fn system(what: &'static str, cause: &std::io::Error) -> BrokerError {
+    BrokerError::System { what, cause: cause.to_string() }
+}
+
+fn broken(cause: &str) -> BrokerError {
+    BrokerError::Broken { broker: "NATS".to_owned(), cause: cause.to_owned() }
+}

@@ -1,0 +1,325 @@
+//! Publishes in order, whatever happens to servers and connections.
+//!
+//! Each message names the one before it (`Nats-Expected-Last-Msg-Id`), but for the first after
+//! a start or after trouble. So where one was not stored, none that follows it is, and all are
+//! sent again from there: accounts keep their order. What was stored without our hearing of it
+//! is known to the stream by its identity (`Nats-Msg-Id`), for as long as its duplicate window
+//! is; for outages that last longer the stream is read back.
+
+use std::collections::VecDeque;
+use std::error::Error as _;
+use std::future::{Future, ready};
+use std::pin::Pin;
+use std::sync::Arc;
+
+use async_nats::Event;
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::{self, ErrorCode};
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::options::Options;
+use super::session::{NoSession, Session, in_words, not_permitted, permission};
+use crate::sink::broker::error::BrokerError;
+use crate::sink::broker::leftover::Leftover;
+use crate::sink::broker::message::Message;
+use crate::sink::broker::outbox::{MOST_MESSAGES, Outbox};
+use crate::sink::broker::target::Target;
+use crate::sink::broker::trouble::Trouble;
+
+/// The header with the account.
+const DID: &str = "Skytail-Did";
+/// Tries before a server that has never answered is given up.
+const FIRST_TRIES: u32 = 6;
+/// Messages that are handed to the socket before acknowledgements are looked at again.
+const BURST: usize = 256;
+
+type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>>;
+
+/// The state that outlives connections.
+pub struct Publisher {
+    options: Options,
+    outbox: Arc<Outbox>,
+    /// Taken from the outbox and not acknowledged, oldest first.
+    unacked: VecDeque<Message>,
+    /// Where the stream must be read back from; `None` for nowhere.
+    from: Option<u64>,
+    /// Stored by an earlier run, or on an earlier connection: not to be sent again.
+    stored: Leftover,
+    /// How many may be under way: few after trouble, more with every acknowledgement.
+    window: usize,
+    /// Whether there was a connection before.
+    is_open: bool,
+    trouble: Trouble,
+}
+
+/// Why a connection is not used any further.
+enum End {
+    /// It is gone.
+    Lost(String),
+    /// Something was not stored, and may be later.
+    NotStored(String),
+    /// Somebody else published in between.
+    Interrupted,
+    /// There is no way on.
+    Failed(BrokerError),
+}
+
+impl Publisher {
+    /// A publisher that has not connected yet.
+    pub fn new(options: Options, known: Option<u64>, outbox: Arc<Outbox>) -> Self {
+        let trouble = Trouble::new(options.target.to_string());
+        Self {
+            options,
+            outbox,
+            unacked: VecDeque::new(),
+            from: known,
+            stored: Leftover::default(),
+            window: MOST_MESSAGES,
+            is_open: false,
+            trouble,
+        }
+    }
+
+    /// The first connection. Says which sequence number the stream's next message gets.
+    pub async fn open(&mut self) -> Result<(Session, u64), BrokerError> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            match self.connect().await {
+                Ok(session) => {
+                    self.trouble.over();
+                    let end = session.end;
+                    self.from.get_or_insert(end);
+                    self.is_open = true;
+                    return Ok((session, end));
+                }
+                Err(NoSession::Never(error)) => return Err(error),
+                Err(NoSession::NotNow(cause)) if tries >= FIRST_TRIES => {
+                    let broker = self.options.target.to_string();
+                    return Err(BrokerError::Unreachable { broker, cause, tries });
+                }
+                Err(NoSession::NotNow(cause)) => self.wait(&cause).await,
+            }
+        }
+    }
+
+    /// Publishes until there is no way on, and says why.
+    pub async fn run(&mut self, mut session: Session) -> BrokerError {
+        loop {
+            match self.pump(&mut session).await {
+                End::Failed(error) => return error,
+                End::Interrupted => self.window = (self.window / 2).max(1),
+                End::NotStored(cause) => {
+                    self.window = 1;
+                    self.wait(&cause).await;
+                    match session.check(&self.options.target).await {
+                        Ok(()) => {}
+                        Err(NoSession::Never(error @ BrokerError::NoStream { .. })) => {
+                            return error;
+                        }
+                        Err(NoSession::Never(error)) => self.trouble.tell(&error.to_string()),
+                        Err(NoSession::NotNow(cause)) => self.trouble.tell(&cause),
+                    }
+                }
+                End::Lost(cause) => match self.reconnect(cause).await {
+                    Ok(again) => session = again,
+                    Err(error) => return error,
+                },
+            }
+        }
+    }
+
+    async fn wait(&mut self, cause: &str) {
+        let pause = self.trouble.strike(cause);
+        tokio::time::sleep(pause).await;
+    }
+
+    async fn reconnect(&mut self, mut cause: String) -> Result<Session, BrokerError> {
+        self.window = 1;
+        loop {
+            self.wait(&cause).await;
+            match self.connect().await {
+                Ok(session) => return Ok(session),
+                // A server that is starting has no JetStream yet.
+                Err(NoSession::Never(error @ BrokerError::NoJetStream { .. })) => {
+                    cause = error.to_string();
+                }
+                Err(NoSession::Never(error)) => return Err(error),
+                Err(NoSession::NotNow(again)) => cause = again,
+            }
+        }
+    }
+
+    /// Connects, and leaves out what is stored already.
+    async fn connect(&mut self) -> Result<Session, NoSession> {
+        let session = Session::open(&self.options).await?;
+        let Some(from) = self.from else { return Ok(session) };
+        if session.end < from {
+            self.lost(from - session.end)?;
+            self.from = Some(session.end);
+        }
+        match session.stored_since(from).await {
+            Ok(stored) => self.stored = Leftover::new(stored, &self.outbox),
+            Err(cause) => tracing::warn!(
+                "{}: the stream can't be read back ({cause}): what was stored before and not heard of is told apart by its duplicate window alone",
+                self.options.target
+            ),
+        }
+        let (unacked, outbox) = (std::mem::take(&mut self.unacked), Arc::clone(&self.outbox));
+        for message in unacked {
+            match self.stored.meet(message.id, &outbox) {
+                true => outbox.acknowledge(1, message.bytes(), None),
+                false => self.unacked.push_back(message),
+            }
+        }
+        Ok(session)
+    }
+
+    /// The stream ends before what was acknowledged. What was acknowledged to this run since
+    /// its last save, the next one publishes again; what was saved, nobody has any more.
+    fn lost(&self, messages: u64) -> Result<(), NoSession> {
+        let broker = self.options.target.to_string();
+        if self.is_open {
+            return Err(NoSession::Never(BrokerError::Lost { broker, messages }));
+        }
+        tracing::warn!(
+            "{broker}: the stream ends {messages} messages before the saved position: it was made anew, or has lost them; going on at the saved position"
+        );
+        Ok(())
+    }
+
+    /// Publishes on one connection.
+    async fn pump(&mut self, session: &mut Session) -> End {
+        // One for each of the first messages in `unacked`.
+        let mut acks: VecDeque<Ack> = VecDeque::new();
+        loop {
+            self.refill();
+            let may_send = self.unacked.len().min(self.window);
+            for index in acks.len()..may_send.min(acks.len() + BURST) {
+                match self.send(session, index, !acks.is_empty()).await {
+                    Ok(ack) => acks.push_back(ack),
+                    Err(error) => return self.judge(&error, index),
+                }
+            }
+            let may_send = may_send > acks.len();
+            tokio::select! {
+                biased;
+                event = session.events.recv() => match event {
+                    Some(event) => {
+                        if let Some(words) = permission(&event) {
+                            return End::Failed(not_permitted(&self.options.target, words));
+                        }
+                        if matches!(event, Event::Disconnected | Event::Closed) {
+                            return End::Lost("the connection is lost".to_owned());
+                        }
+                    }
+                    None => return End::Lost("the connection was closed".to_owned()),
+                },
+                answer = oldest(&mut acks), if !acks.is_empty() => {
+                    acks.pop_front();
+                    match answer {
+                        Ok(ack) => self.acknowledged(&ack),
+                        Err(error) => return self.judge(&error, 0),
+                    }
+                }
+                () = ready(()), if may_send => {}
+                () = self.outbox.work(), if !may_send => {}
+            }
+        }
+    }
+
+    /// Takes what waits, and leaves out what is stored.
+    fn refill(&mut self) {
+        if self.unacked.len() >= MOST_MESSAGES / 2 {
+            return;
+        }
+        for message in self.outbox.take(MOST_MESSAGES) {
+            if self.stored.meet(message.id, &self.outbox) {
+                self.outbox.acknowledge(1, message.bytes(), None);
+            } else {
+                self.unacked.push_back(message);
+            }
+        }
+    }
+
+    async fn send(
+        &self,
+        session: &Session,
+        index: usize,
+        follows: bool,
+    ) -> Result<Ack, PublishError> {
+        let Some(message) = self.unacked.get(index) else {
+            return Err(PublishError::new(PublishErrorKind::Other));
+        };
+        let mut publish = PublishMessage::build()
+            .payload(message.payload.clone())
+            .message_id(message.id.to_string());
+        if !message.did.is_empty() {
+            publish = publish.header(DID, header_value(&message.did));
+        }
+        let before = index.checked_sub(1).filter(|_| follows);
+        if let Some(before) = before.and_then(|before| self.unacked.get(before)) {
+            publish = publish.expected_last_message_id(before.id.to_string());
+        }
+        let subject = subject(&self.options.target, &message.did);
+        let ack = session.context.send_publish(subject, publish).await?;
+        Ok(ack.into_future())
+    }
+
+    fn acknowledged(&mut self, ack: &PublishAck) {
+        let Some(message) = self.unacked.pop_front() else { return };
+        let end = ack.sequence.saturating_add(1);
+        if self.stored.is_empty() {
+            self.from = self.from.max(Some(end));
+        }
+        self.window = (self.window * 2).min(MOST_MESSAGES);
+        self.trouble.over();
+        self.outbox.acknowledge(1, message.bytes(), Some((0, end)));
+    }
+
+    /// What an error means for the message at `index`.
+    fn judge(&self, error: &PublishError, index: usize) -> End {
+        let cause = in_words(error);
+        let too_large = |limit| {
+            let bytes = self.unacked.get(index).map_or(0, |message| message.payload.len());
+            let broker = self.options.target.to_string();
+            End::Failed(BrokerError::TooLarge { broker, bytes, cause: cause.clone(), limit })
+        };
+        let api = error.source().and_then(|source| source.downcast_ref::<jetstream::Error>());
+        match (error.kind(), api.map(jetstream::Error::error_code)) {
+            (PublishErrorKind::WrongLastMessageId, _) => End::Interrupted,
+            (PublishErrorKind::MaxPayloadExceeded, _) => {
+                too_large("max_payload there (some 200 bytes of headers count, too)")
+            }
+            (_, Some(ErrorCode::STREAM_MESSAGE_EXCEEDS_MAXIMUM)) => {
+                too_large("max_msg_size there (some 200 bytes of headers count, too)")
+            }
+            (PublishErrorKind::BrokenPipe, _) => End::Lost(cause),
+            _ => End::NotStored(cause),
+        }
+    }
+}
+
+async fn oldest(acks: &mut VecDeque<Ack>) -> Result<PublishAck, PublishError> {
+    match acks.front_mut() {
+        Some(ack) => ack.await,
+        None => std::future::pending().await,
+    }
+}
+
+/// The subject of an account's events: the same for all of them.
+fn subject(target: &Target, did: &str) -> String {
+    match target.partitions {
+        Some(count) => {
+            format!("{}.{}", target.channel, xxh3_64(did.as_bytes()) % u64::from(count.max(1)))
+        }
+        None => target.channel.clone(),
+    }
+}
+
+/// A header's value is one line of visible characters; a DID is one, unless a server lies.
+fn header_value(did: &str) -> String {
+    did.chars().filter(|c| c.is_ascii_graphic()).collect()
+}

@@ -1,0 +1,274 @@
+//! What `--to` names: which broker, where it is, and where in it events go. Parsing only:
+//! nothing is resolved or dialled here, and every build reads all of it.
+
+use std::fmt;
+
+use percent_encoding::percent_decode_str;
+
+/// Longest value looked at, in bytes.
+const MAX_INPUT_BYTES: usize = 8 * 1024;
+/// Longest topic of Kafka, in bytes (its own limit).
+const MAX_TOPIC_BYTES: usize = 249;
+/// Longest subject, in bytes: a server's line for a message has room for 4,096.
+const MAX_SUBJECT_BYTES: usize = 1024;
+/// Most partitions that a NATS subject is spread over.
+const MAX_PARTITIONS: u16 = 1024;
+/// The port where a NATS server listens if nobody says otherwise.
+const NATS_PORT: u16 = 4222;
+/// The same of Kafka.
+const KAFKA_PORT: u16 = 9092;
+
+/// The two kinds of broker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Apache Kafka, or what speaks its protocol.
+    Kafka,
+    /// NATS with JetStream.
+    Nats,
+}
+
+impl Kind {
+    /// The scheme, which is also the name of the cargo feature.
+    #[must_use]
+    pub fn scheme(self) -> &'static str {
+        match self {
+            Self::Kafka => "kafka",
+            Self::Nats => "nats",
+        }
+    }
+
+    /// Whether this build can speak to it.
+    #[must_use]
+    pub fn is_built_in(self) -> bool {
+        match self {
+            Self::Kafka => cfg!(feature = "kafka"),
+            Self::Nats => cfg!(feature = "nats"),
+        }
+    }
+}
+
+/// A topic of Kafka, or a subject of NATS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Which kind of broker.
+    pub kind: Kind,
+    /// `host:port` of each server to begin with, in the order given; never empty.
+    pub servers: Vec<String>,
+    /// The topic or the subject.
+    pub channel: String,
+    /// Over how many subjects `CHANNEL.0`, `CHANNEL.1`, … accounts are spread; NATS only.
+    pub partitions: Option<u16>,
+}
+
+impl fmt::Display for Target {
+    /// As it was given, and the name of the state file's rows: there are no secrets in it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}/{}", self.kind.scheme(), self.servers.join(","), self.channel)?;
+        self.partitions.map_or(Ok(()), |count| write!(f, "?partitions={count}"))
+    }
+}
+
+/// Why a value of `--to` was refused. No message repeats a password.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TargetError {
+    /// Nothing that could be one.
+    #[error("{0:?} names no broker: write nats://HOST[:PORT]/SUBJECT or kafka://HOST[:PORT]/TOPIC")]
+    Form(String),
+    /// Longer than any real one.
+    #[error("the address is too long ({0} bytes)")]
+    TooLong(usize),
+    /// A user name or a password on the command line.
+    #[error(
+        "credentials don't belong on a command line, where everybody on the machine can read them: put them into a file, and name it with --to-config FILE"
+    )]
+    Credentials,
+    /// A server that is none.
+    #[error("{server:?} is no server ({reason}): write HOST or HOST:PORT, several with commas")]
+    Server {
+        /// What was given.
+        server: String,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// No topic, no subject.
+    #[error("there is no {what} behind {servers:?}: write {scheme}://{servers}/NAME")]
+    NoChannel {
+        /// `topic` or `subject`.
+        what: &'static str,
+        /// The servers.
+        servers: String,
+        /// The scheme.
+        scheme: &'static str,
+    },
+    /// A topic that Kafka does not take.
+    #[error(
+        "{0:?} is no topic of Kafka: letters, digits, dots, dashes and underscores, at most 249"
+    )]
+    Topic(String),
+    /// A subject that can't be published to.
+    #[error(
+        "{0:?} is no subject to publish to: words with dots between them, without blanks, * and >"
+    )]
+    Subject(String),
+    /// A query that means nothing.
+    #[error("{0:?} means nothing here: only ?partitions=N (1 to 1024) of a NATS subject does")]
+    Query(String),
+}
+
+/// Parses `kafka://broker[,broker]/TOPIC` or `nats://host[,host]/SUBJECT[?partitions=N]`.
+///
+/// # Errors
+/// [`TargetError`] says which part of the value is wrong.
+pub fn parse(input: &str) -> Result<Target, TargetError> {
+    if input.len() > MAX_INPUT_BYTES {
+        return Err(TargetError::TooLong(input.len()));
+    }
+    let form = || TargetError::Form(input.to_owned());
+    let (scheme, rest) = input.split_once("://").ok_or_else(|| match input.contains('@') {
+        true => TargetError::Credentials,
+        false => form(),
+    })?;
+    let (rest, query) = match rest.split_once('?') {
+        Some((rest, query)) => (rest, Some(query)),
+        None => (rest, None),
+    };
+    let (servers, channel) = rest.split_once('/').unwrap_or((rest, ""));
+    if servers.contains('@') {
+        return Err(TargetError::Credentials);
+    }
+    let kind = match scheme {
+        "kafka" => Kind::Kafka,
+        "nats" => Kind::Nats,
+        _ => return Err(form()),
+    };
+    let servers: Vec<String> =
+        servers.split(',').map(|text| server(text, kind)).collect::<Result<_, _>>()?;
+    let channel = match percent_decode_str(channel).decode_utf8() {
+        Ok(channel) => channel.into_owned(),
+        Err(_) => return Err(TargetError::Subject(channel.to_owned())),
+    };
+    check_channel(&channel, kind, &servers)?;
+    let partitions = query.map(|query| partitions(query, kind)).transpose()?;
+    Ok(Target { kind, servers, channel, partitions })
+}
+
+fn server(text: &str, kind: Kind) -> Result<String, TargetError> {
+    let refused = |reason| Err(TargetError::Server { server: text.to_owned(), reason });
+    let (host, port) = match text.rsplit_once(':') {
+        Some((host, port)) if !port.contains(']') => (host, Some(port)),
+        _ => (text, None),
+    };
+    if host.is_empty() {
+        return refused("it has no name");
+    }
+    let is_address = host.starts_with('[') && host.ends_with(']');
+    if host.contains(':') && !is_address {
+        return refused("an IPv6 address stands in brackets");
+    }
+    if host.chars().any(|c| c.is_whitespace() || c.is_control() || "\\\"'#;".contains(c)) {
+        return refused("a character that no name has");
+    }
+    let port = match port.map(str::parse) {
+        None if kind == Kind::Kafka => KAFKA_PORT,
+        None => NATS_PORT,
+        Some(Ok(port)) if port > 0 => port,
+        Some(_) => return refused("its port is none from 1 to 65535"),
+    };
+    Ok(format!("{host}:{port}"))
+}
+
+fn check_channel(channel: &str, kind: Kind, servers: &[String]) -> Result<(), TargetError> {
+    let what = if kind == Kind::Kafka { "topic" } else { "subject" };
+    if channel.is_empty() {
+        let (servers, scheme) = (servers.join(","), kind.scheme());
+        return Err(TargetError::NoChannel { what, servers, scheme });
+    }
+    match kind {
+        Kind::Kafka => {
+            let is_sound = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
+            let is_reserved = matches!(channel, "." | "..");
+            if channel.len() > MAX_TOPIC_BYTES || is_reserved || !channel.chars().all(is_sound) {
+                return Err(TargetError::Topic(channel.to_owned()));
+            }
+        }
+        Kind::Nats => {
+            let is_odd = |c: char| c.is_whitespace() || c.is_control() || "*>/".contains(c);
+            let is_sound = |word: &str| !word.is_empty() && !word.contains(is_odd);
+            // What begins with a dollar belongs to the server itself.
+            let is_reserved = channel.starts_with('$') || channel.starts_with("_INBOX.");
+            if channel.len() > MAX_SUBJECT_BYTES || is_reserved || !channel.split('.').all(is_sound)
+            {
+                return Err(TargetError::Subject(channel.to_owned()));
+            }
+        }
+    }
+    Ok(())
+}
+
+fn partitions(query: &str, kind: Kind) -> Result<u16, TargetError> {
+    let refused = || TargetError::Query(format!("?{query}"));
+    if kind != Kind::Nats {
+        return Err(refused());
+    }
+    let count = query.strip_prefix("partitions=").ok_or_else(refused)?;
+    let count: u16 = count.parse().map_err(|_| refused())?;
+    if (1..=MAX_PARTITIONS).contains(&count) { Ok(count) } else { Err(refused()) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_shown_as_it_is_meant() {
+        for (given, shown) in [
+            ("nats://n/FIREHOSE", "nats://n:4222/FIREHOSE"),
+            ("nats://n:1,[::1]/a.b", "nats://n:1,[::1]:4222/a.b"),
+            ("nats://n/a?partitions=8", "nats://n:4222/a?partitions=8"),
+            ("kafka://a,b:9/x-y_z", "kafka://a:9092,b:9/x-y_z"),
+        ] {
+            let target = parse(given).unwrap();
+            assert_eq!(target.to_string(), shown);
+            assert_eq!(parse(shown).unwrap(), target);
+        }
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused_with_a_reason() {
+        for (given, said) in [
+            ("", "names no broker"),
+            ("FIREHOSE", "names no broker"),
+            ("amqp://h/q", "names no broker"),
+            ("nats://", "has no name"),
+            ("nats://h", "no subject behind"),
+            ("kafka://h/", "no topic behind"),
+            ("nats://h:0/s", "port"),
+            ("nats://h:99999/s", "port"),
+            ("nats://::1/s", "brackets"),
+            ("kafka://a,,b/t", "has no name"),
+            ("nats://h/a.*", "no subject to publish to"),
+            ("nats://h/a..b", "no subject to publish to"),
+            ("nats://h/$JS.API", "no subject to publish to"),
+            ("nats://h/a%20b", "no subject to publish to"),
+            ("kafka://h/a b", "no topic of Kafka"),
+            ("kafka://h/a/b", "no topic of Kafka"),
+            ("kafka://h/t?partitions=2", "means nothing"),
+            ("nats://h/s?partitions=0", "means nothing"),
+            ("nats://h/s?x=1", "means nothing"),
+        ] {
+            let error = parse(given).unwrap_err().to_string();
+            assert!(error.contains(said), "{given}: {error}");
+        }
+    }
+
+    #[test]
+    fn a_password_is_refused_and_not_repeated() {
+        for given in
+            ["nats://me:hidden@h/s", "kafka://me:hidden@h/t", "me:hidden@h", "x://a:hidden@b"]
+        {
+            let error = parse(given).unwrap_err();
+            assert_eq!(error, TargetError::Credentials);
+            assert!(!error.to_string().contains("hidden"));
+        }
+    }
+}
