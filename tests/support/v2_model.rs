@@ -207,7 +207,8 @@ fn check_line(v1: &[u8], native: &[u8]) {
     match (header::parse(v1), Shape::Native.parse(native)) {
         (Ok(own), Ok(header)) => assert_eq!(own, header),
         (Err(own), Err(error)) => {
-            let is_json = serde_json::from_slice::<serde::de::IgnoredAny>(native).is_ok();
+            // With its strings decoded, which tells half a surrogate pair.
+            let is_json = serde_json::from_slice::<serde_json::Value>(native).is_ok();
             assert!(!is_json, "{own} in our own line, and {error} in a sound payload");
         }
         (own, error) => panic!("{own:?} in our own line, and {error:?} in its payload"),
