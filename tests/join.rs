@@ -89,3 +89,17 @@ fn on_a_single_connection_the_server_does_lose_events() {
     let (missing, _) = stopped_and_resumed(&["--join", "single"], |_| true);
     assert_ne!(missing, Vec::<u64>::new());
 }
+
+/// All of it lies nearer to the tip than a replay alone may come.
+#[test]
+fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event_on() {
+    let scratch = Scratch::new();
+    let events = &recording()[..1_000];
+    let path = scratch.recording(events);
+    let server = ServeProcess::start(&path, &["--server-kind", "legacy"]);
+    let host = server.address.to_string();
+    let common = ["--host", &host, "--cursor", "oldest", "-n", "1000", "--timeout", "30s"];
+    let ended = tail(&scratch.path(""), &common);
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert_eq!(rkeys(&ended.rest), (0..1_000).collect::<Vec<_>>());
+}

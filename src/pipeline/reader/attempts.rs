@@ -47,6 +47,9 @@ pub(super) struct Attempts {
     pub(super) plain: bool,
     /// What the last connection was asked for.
     pub(super) asked: Asked,
+    /// What the last replay was asked for that came to the horizon: asked for the same again,
+    /// the next one would come there with nothing, too.
+    pub(super) empty_replay: Option<Asked>,
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
     /// Where to begin in the archive of the present server, since its stream begins later.
@@ -93,6 +96,7 @@ impl Reader {
             kinds,
             plain: false,
             asked: Asked::Live,
+            empty_replay: None,
             too_old: None,
             past: None,
             without_archive: vec![false; self.endpoints.len()],

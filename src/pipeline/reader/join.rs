@@ -108,9 +108,14 @@ impl Reader {
             // is no tip to meet.
             return self.replay_alone(endpoint, asked, None, attempts).await;
         }
-        if !horizon.is_near(asked) {
+        // Where the last such replay brought nothing in front of the horizon, all there is
+        // lies near enough.
+        if !horizon.is_near(asked) && attempts.empty_replay.take() != Some(asked) {
             live.close(TokioInstant::now() + GOOD_BYE).await;
-            return self.replay_alone(endpoint, asked, Some(horizon.of_tip()), attempts).await;
+            let horizon = Some(horizon.of_tip());
+            let ended = self.replay_alone(endpoint, asked, horizon, attempts).await;
+            attempts.empty_replay = matches!(ended, Err(Ended::Horizon)).then_some(asked);
+            return ended;
         }
         self.keep_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
         let mut replay = self.connect(endpoint, asked, attempts).await?;
