@@ -81,13 +81,14 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "saves-before-writing",
         edits: &[Edit {
-            file: "src/pipeline/writer.rs",
-            old: "let (stop, saver) = (&self.stop, &self.saver);",
+            // Lines were sifted and are not written yet.
+            file: "src/pipeline/writer/saving.rs",
+            old: "let (Some(saver), Some(position)) = (&self.outlet.saver, self.sieve.position()) else {",
             new: r#"if crate::is_mutant("saves-before-writing") {
-            unsaved.is_due = true;
-            self.save(unsaved)?;
+            self.unsaved.is_due = true;
+            self.save()?;
         }
-        let (stop, saver) = (&self.stop, &self.saver);"#,
+        let (Some(saver), Some(position)) = (&self.outlet.saver, self.sieve.position()) else {"#,
         }],
         lane: "v2 slow reader",
         breaches: &[Lost, Ahead],
@@ -96,9 +97,9 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "takes-queued-for-written",
         edits: &[Edit {
             file: "src/pipeline/writer.rs",
-            old: "self.sieve.refused(&lines, pending, refused.accepted_bytes);",
-            new: r#"let queued = crate::is_mutant("takes-queued-for-written").then(|| lines.bytes().len());
-                self.sieve.refused(&lines, pending, queued.unwrap_or(refused.accepted_bytes));"#,
+            old: "self.sieve.refused(&open.lines, open.pending, refused.accepted_bytes);",
+            new: r#"let queued = crate::is_mutant("takes-queued-for-written").then(|| open.lines.bytes().len());
+        self.sieve.refused(&open.lines, open.pending, queued.unwrap_or(refused.accepted_bytes));"#,
         }],
         lane: "v2 slow reader",
         breaches: &[Lost, Ahead],
