@@ -1,12 +1,12 @@
 //! The broker of a build that has a client: hands messages over, waits for acknowledgements,
 //! and turns them into what a checkpoint remembers.
 
-use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
 use super::BrokerSettings;
+use super::ends::Ends;
 use super::error::BrokerError;
 #[cfg(feature = "kafka")]
 use super::kafka;
@@ -20,9 +20,6 @@ use crate::event::identity::Identities;
 use crate::event::shape::Shape;
 use crate::sink::record::{OutputRecord, OutputState};
 use crate::sink::{Announce, Output, Refusal};
-
-/// How far each partition of a broker's stream has come: the number behind its last message.
-pub type Ends = BTreeMap<u32, u64>;
 
 /// A broker that is connected.
 #[derive(Debug)]

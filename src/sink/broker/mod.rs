@@ -12,6 +12,8 @@
 #[cfg(not(any(feature = "kafka", feature = "nats")))]
 mod absent;
 pub mod config;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod ends;
 pub mod error;
 #[cfg(feature = "kafka")]
 mod kafka;

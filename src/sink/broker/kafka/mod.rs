@@ -17,9 +17,9 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::BrokerSettings;
+use super::ends::Ends;
 use super::error::BrokerError;
 use super::leftover::Leftover;
-use super::live::Ends;
 use super::message::Message;
 use super::outbox::Outbox;
 use super::target::Target;

@@ -12,8 +12,8 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{ID, options};
 use crate::display::printable::printable;
 use crate::sink::broker::BrokerSettings;
+use crate::sink::broker::ends::Ends;
 use crate::sink::broker::error::BrokerError;
-use crate::sink::broker::live::Ends;
 use crate::sink::broker::message::MessageId;
 
 /// How long nothing may come while a partition has more.

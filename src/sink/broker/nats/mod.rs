@@ -12,8 +12,8 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::BrokerSettings;
+use super::ends::Ends;
 use super::error::BrokerError;
-use super::live::Ends;
 use super::outbox::Outbox;
 
 use options::Options;
