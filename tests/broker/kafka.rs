@@ -128,7 +128,7 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
     let small = config("small", "message.max.bytes = 1000\n");
     let ours = config("ours", "acks = 1\n");
     let odd = config("odd", "sasl.pasword = hidden\n");
-    let wrong = config("wrong", "linger.ms = soon\nssl.key.password = hidden\n");
+    let wrong = config("wrong", "linger.ms = soon\nsasl.password = hidden\n");
     // No event is that large: the topic's own limit answers for it.
     for (config, code, said) in [
         (&ours, 2, "acks: skytail sets this by itself"),
