@@ -25,8 +25,7 @@ impl Sheet {
     /// A sheet to be filled.
     #[inline(always)]
     pub(super) fn empty() -> Self {
-        let none = [0; MAX_BLOCKS];
-        Self { quotes: none, brackets: none }
+        Self { quotes: [0; MAX_BLOCKS], brackets: [0; MAX_BLOCKS] }
     }
 
     /// Looks through a line with `marks`, a block at a time; `None` where it is shorter than a
@@ -81,9 +80,8 @@ impl Sheet {
     }
 
     /// Just behind the object that begins at `from`. `None` where its brackets don't match,
-    /// where it has no end or a string has none,
-    /// where a backslash stands outside of strings, or where it is nested too deeply for this
-    /// way of counting. `parity` is [`blocks::parity`], or does what that does.
+    /// where it has no end or a string has none, where a backslash stands outside of strings, or
+    /// where it is nested too deeply for this way of counting. `parity` is [`blocks::parity`], or does what that does.
     #[inline(always)]
     pub(super) fn object_end(
         &self,

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use crate::display::printable::printable;
+use crate::display::seldom::Seldom;
 use crate::event::batch::{Lines, Span};
 use crate::event::shape::Shape;
 use crate::metrics::Metrics;
@@ -32,8 +33,8 @@ pub struct Rendering {
     outputs: u64,
     /// Events that failed.
     skipped: u64,
-    /// The count of them at which the next one is told of.
-    next_report: u64,
+    /// Which of them are told of.
+    seldom: Seldom,
     metrics: Arc<Metrics>,
     /// Memory for the next part.
     spare: (Vec<u8>, Vec<Span>),
@@ -115,7 +116,7 @@ impl Rendering {
             header,
             outputs: 0,
             skipped: 0,
-            next_report: 0,
+            seldom: Seldom::default(),
             metrics,
             spare,
         }
@@ -227,9 +228,7 @@ impl Rendering {
     fn tell_skipped(&mut self, error: &RenderError, event: &[u8]) {
         self.skipped += 1;
         let total = self.skipped;
-        // As seldom as malformed events are told of.
-        if total.is_power_of_two() || total >= self.next_report {
-            self.next_report = total.saturating_mul(2);
+        if self.seldom.is_due(total) {
             let (what, head) = (self.what(), printable(event, 120));
             tracing::warn!(total, "skipped an event, {what}: {error}; it begins {head}");
         }

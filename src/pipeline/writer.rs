@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
 use crate::checkpoint::store::ByHand;
+use crate::display::printable::printable;
+use crate::display::seldom::Seldom;
 use crate::display::units::duration;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
@@ -61,8 +63,8 @@ pub struct Writer {
     outlet: Outlet,
     /// What happens to lines.
     sieve: Sieve,
-    /// The count of malformed events at which the next one is told of.
-    next_report: u64,
+    /// Which malformed events are told of.
+    malformed: Seldom,
     /// The position at the last proof from the sink.
     settled: Option<Position>,
     unsaved: Unsaved,
@@ -134,7 +136,7 @@ impl Writer {
         Self {
             outlet,
             sieve,
-            next_report: 0,
+            malformed: Seldom::default(),
             settled,
             unsaved: Unsaved::default(),
             looked: Instant::now(),
@@ -328,14 +330,12 @@ impl Writer {
     fn report_rejected(&mut self) {
         let Some(rejected) = self.sieve.take_rejected() else { return };
         let total = self.outlet.metrics.malformed.get();
-        // Told often at first and ever more seldom: a server gone mad must not flood the log.
-        if total.is_power_of_two() || total >= self.next_report {
-            self.next_report = total.saturating_mul(2);
+        if self.malformed.is_due(total) {
             tracing::warn!(
                 total,
                 "skipped a malformed event: {}; it begins {}",
                 rejected.error,
-                crate::display::printable::printable(&rejected.head, 120),
+                printable(&rejected.head, 120),
             );
         }
     }

@@ -50,8 +50,7 @@ impl<T: Default> Names<T> {
 
     /// All names, those with the greatest `weight` first, equal ones by name.
     pub fn sorted(&self, weight: impl Fn(&T) -> u64) -> Vec<(&str, &T)> {
-        let mut all: Vec<(&str, &T)> =
-            self.counts.iter().map(|(name, count)| (name.as_str(), count)).collect();
+        let mut all: Vec<(&str, &T)> = self.iter().collect();
         all.sort_by(|(a, x), (b, y)| weight(y).cmp(&weight(x)).then(a.cmp(b)));
         all
     }
