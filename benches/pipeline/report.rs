@@ -13,6 +13,8 @@ struct Row {
     /// Medians of the rounds' ratios to the comparison's first program.
     wall_ratio: f64,
     cpu_ratio: f64,
+    /// The least and the greatest of the rounds' ratios of wall time.
+    wall_ratios: (f64, f64),
 }
 
 /// A single number, and what it may be at most.
@@ -50,16 +52,21 @@ impl Report {
         for (place, program) in programs.iter().enumerate() {
             let of = |what: fn(&Took) -> u64| median(rounds.iter().map(|r| what(&r[place]) as f64));
             let ratio = |what: fn(&Took) -> u64| {
-                median(rounds.iter().map(|r| what(&r[place]) as f64 / what(&r[0]) as f64))
+                rounds.iter().map(move |r| what(&r[place]) as f64 / what(&r[0]) as f64)
             };
+            let wall_ratios: Vec<f64> = ratio(|took| took.wall_us).collect();
             self.rows.push(Row {
                 comparison: comparison.to_owned(),
                 program: (*program).to_owned(),
                 wall_ms: of(|took| took.wall_us) / 1e3,
                 cpu_ms: of(|took| took.cpu_us) / 1e3,
                 peak_rss_mib: of(|took| took.peak_rss_kib) / 1024.0,
-                wall_ratio: ratio(|took| took.wall_us),
-                cpu_ratio: ratio(|took| took.cpu_us),
+                wall_ratio: median(wall_ratios.iter().copied()),
+                cpu_ratio: median(ratio(|took| took.cpu_us)),
+                wall_ratios: (
+                    wall_ratios.iter().copied().fold(f64::INFINITY, f64::min),
+                    wall_ratios.iter().copied().fold(0.0, f64::max),
+                ),
             });
         }
         if !self.json_only {
@@ -102,17 +109,18 @@ impl Report {
 
     fn print_rows(&self, comparison: &str) {
         println!(
-            "\n{comparison:<34} {:>9} {:>9} {:>7} {:>6} {:>6}",
-            "wall ms", "CPU ms", "MiB", "×wall", "×CPU"
+            "\n{comparison:<28} {:>8} {:>8} {:>6} {:>6} {:>12} {:>6}",
+            "wall ms", "CPU ms", "MiB", "×wall", "least–most", "×CPU"
         );
         for row in self.rows.iter().filter(|row| row.comparison == comparison) {
             println!(
-                "  {:<32} {:>9.1} {:>9.1} {:>7.1} {:>6.2} {:>6.2}",
+                "  {:<26} {:>8.1} {:>8.1} {:>6.1} {:>6.2} {:>12} {:>6.2}",
                 row.program,
                 row.wall_ms,
                 row.cpu_ms,
                 row.peak_rss_mib,
                 row.wall_ratio,
+                format!("{:.2}–{:.2}", row.wall_ratios.0, row.wall_ratios.1),
                 row.cpu_ratio
             );
         }
