@@ -91,12 +91,15 @@ impl Bench {
     fn plain(&self, report: &mut Report) {
         let load = Load::plain(self.arguments.events);
         let events = load.events.to_string();
-        let mut names = vec!["floor", "skytail", "the reference design"];
+        let mut names = vec!["floor", "skytail"];
         let mut programs = self.floor_and_skytail(&load, &events, Output::Null);
-        programs.push(Box::new(|| {
-            let role = |host: &str| Program::role("", "reference", &[host, &events]);
-            self.once(&load, 1, Output::Null, role)
-        }));
+        if !self.arguments.no_reference {
+            names.push("the reference design");
+            programs.push(Box::new(|| {
+                let role = |host: &str| Program::role("", "reference", &[host, &events]);
+                self.once(&load, 1, Output::Null, role)
+            }));
+        }
         for peer in peers::installed(self.arguments.peers) {
             names.push(peer.name);
             let load = &load;

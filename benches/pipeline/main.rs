@@ -48,6 +48,9 @@ struct Arguments {
     /// Seconds that each paced stream lasts
     #[arg(long, default_value_t = 10)]
     seconds: u64,
+    /// Leave out the reference design, which takes most of the time
+    #[arg(long)]
+    no_reference: bool,
     /// Measure websocat and other installed clients as well
     #[arg(long)]
     peers: bool,
