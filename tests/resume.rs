@@ -5,8 +5,10 @@
 mod support;
 
 use std::collections::HashSet;
+use std::io::{BufRead as _, BufReader};
+use std::time::Duration;
 
-use support::tail::{TailProcess, tail};
+use support::tail::{TailProcess, tail, tail_command};
 use support::{FIRST_US, Scratch, ServeProcess, shared};
 
 /// `count` events of about a kilobyte, `step_us` apart, every third pair with the same time.
@@ -123,6 +125,90 @@ fn ten_restarts_of_a_v2_server_lose_and_repeat_nothing() {
 #[test]
 fn ten_restarts_of_a_legacy_server_lose_and_repeat_nothing() {
     server_restarted(false);
+}
+
+/// Reads `count` lines, not a byte more, and goes away, right behind a signal if there is one.
+fn read_and_go(
+    flags: &[&str],
+    directory: &std::path::Path,
+    count: usize,
+    signal: Option<&str>,
+) -> Vec<String> {
+    let mut child = tail_command(directory, flags).spawn().unwrap();
+    let mut stdout = BufReader::with_capacity(1, child.stdout.take().unwrap());
+    let mut lines = vec![String::new(); count];
+    for line in &mut lines {
+        stdout.read_line(line).unwrap();
+    }
+    // The rest of the pipe fills, and positions behind what was read are saved.
+    std::thread::sleep(Duration::from_millis(300));
+    if let Some(signal) = signal {
+        support::signal(child.id(), signal);
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    drop(stdout);
+    let ended = child.wait_with_output().unwrap();
+    assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
+    lines
+}
+
+/// What a reader of the pipe left there when it went away comes again, and nothing else.
+fn unread(
+    recorded: &[String],
+    expected: usize,
+    more: &[&str],
+    signal: Option<&str>,
+) -> Vec<String> {
+    let scratch = Scratch::new();
+    let server = ServeProcess::start(&scratch.recording(recorded), &[]);
+    let host = host(&server);
+    let directory = scratch.path("");
+    let flags = ["--host", &host, "--cursor", "auto", "--consumer", "c"];
+    let flags = [&flags[..], &["--checkpoint-every", "10ms"], more].concat();
+    let mut printed = Vec::new();
+    for count in [0, 1, 300, 7, 0] {
+        printed.extend(read_and_go(&flags, &directory, count, signal));
+    }
+    let rest = (expected - printed.len()).to_string();
+    let ended = tail(&directory, &[&flags[..], &["-n", &rest]].concat());
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    printed.extend(ended.rest);
+    printed
+}
+
+#[test]
+fn what_lay_unread_in_a_closed_pipe_comes_again_on_v2() {
+    let recorded = long_events(5_000, 5_000, true);
+    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+}
+
+#[test]
+fn what_lay_unread_in_a_closed_pipe_comes_again_on_legacy() {
+    let recorded = long_events(5_000, 5_000, false);
+    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+}
+
+#[test]
+fn what_lay_unread_comes_again_though_it_is_older_than_what_is_remembered() {
+    let recorded = long_events(2_000, 60_000_000, true);
+    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+}
+
+#[test]
+fn what_lay_unread_comes_again_when_a_signal_ends_the_reader_too() {
+    let recorded = long_events(5_000, 5_000, true);
+    assert_same(&unread(&recorded, recorded.len(), &[], Some("INT")), &recorded);
+}
+
+#[test]
+fn what_lay_unread_as_text_comes_again() {
+    let recorded = long_events(5_000, 5_000, true);
+    let expression = r#".commit | select(.rkey | endswith("7") | not) | .rkey + .record.text"#;
+    let padding = "x".repeat(800);
+    let numbers = (0..5_000).map(|i: u64| i.to_string()).filter(|number| !number.ends_with('7'));
+    let expected: Vec<String> = numbers.map(|number| format!("{number}{padding}")).collect();
+    let printed = unread(&recorded, expected.len(), &["-r", "--jq", expression], None);
+    assert_same(&printed, &expected);
 }
 
 #[test]

@@ -67,6 +67,8 @@ enum Beginning {
     Output(OutputRecord),
     /// A run of a consumer of which nothing is saved: its first event.
     Run(ByHand),
+    /// A run of which nothing counts any more: its first event.
+    Again(ByHand),
 }
 
 /// What the thread has to do next.
@@ -135,6 +137,15 @@ impl Saver {
     /// The error of the commit.
     pub fn begin_run(&self, at: ByHand) -> Result<(), StoreError> {
         self.begin(Beginning::Run(at))
+    }
+
+    /// Remembers where a run begins once more, since nothing that it wrote counts: whatever was
+    /// saved is replaced.
+    ///
+    /// # Errors
+    /// The error of the save.
+    pub fn begin_again(&self, at: ByHand) -> Result<(), StoreError> {
+        self.begin(Beginning::Again(at))
     }
 
     fn begin(&self, what: Beginning) -> Result<(), StoreError> {
@@ -268,6 +279,7 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
                 let begun = match what {
                     Beginning::Output(record) => self.store.begin_output(&self.consumer, &record),
                     Beginning::Run(at) => self.store.begin_run(&self.consumer, &at, now()),
+                    Beginning::Again(at) => self.store.set(&self.consumer, &at, now()),
                 };
                 // Whoever asked may have given up.
                 let _ = answer.send(begun);

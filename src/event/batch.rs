@@ -24,6 +24,12 @@ pub struct Span {
 }
 
 impl Span {
+    /// Its bytes, the line feed included.
+    #[must_use]
+    pub fn length(&self) -> usize {
+        self.end - self.start
+    }
+
     fn text(self, bytes: &[u8]) -> &[u8] {
         bytes.get(self.start..self.end - 1).unwrap_or_default()
     }

@@ -49,6 +49,10 @@ pub struct Passed {
     pub written: u64,
     /// Bytes that were accepted, those of events that were not accepted whole included.
     pub bytes: u64,
+    /// The bytes of each of the first events.
+    pub lengths: Vec<usize>,
+    /// Bytes that were accepted of the event behind them.
+    pub torn_bytes: usize,
     /// Why no more of it shall be.
     pub end: Option<Ended>,
 }
@@ -136,18 +140,20 @@ impl Rendering {
         while passed.whole < lines.len() && passed.end.is_none() {
             let Part { lines: rendered, outputs, end } = self.part(lines, passed.whole, &deadline);
             let turns = turns_of(turns, passed.whole, rendered.len());
-            let (taken, bytes) =
-                match sink.write(&rendered, Shape::V1, 0, &turns, &deadline, announce) {
-                    Ok(()) => {
-                        passed.end = end;
-                        (rendered.len(), rendered.bytes().len())
-                    }
-                    Err(refused) => {
-                        passed.end = Some(Ended::Refused(refused.refusal));
-                        let is_in = |span: &Span| span.end <= refused.accepted_bytes;
-                        (rendered.spans().partition_point(is_in), refused.accepted_bytes)
-                    }
-                };
+            let bytes = match sink.write(&rendered, Shape::V1, 0, &turns, &deadline, announce) {
+                Ok(()) => {
+                    passed.end = end;
+                    rendered.bytes().len()
+                }
+                Err(refused) => {
+                    passed.end = Some(Ended::Refused(refused.refusal));
+                    refused.accepted_bytes
+                }
+            };
+            let taken = rendered.spans().partition_point(|span| span.end <= bytes);
+            let whole = rendered.spans().get(..taken).unwrap_or_default();
+            passed.torn_bytes = bytes - whole.last().map_or(0, |span| span.end);
+            passed.lengths.extend(whole.iter().map(Span::length));
             passed.bytes += bytes as u64;
             passed.whole += taken;
             passed.written += self.count(outputs.get(..taken).unwrap_or_default());

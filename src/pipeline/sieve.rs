@@ -1,7 +1,9 @@
 //! What happens to each line: malformed, unwanted, too early, written before, or to be
 //! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
 
+mod outcome;
 mod pass;
+mod unread;
 
 use std::sync::Arc;
 
@@ -20,6 +22,8 @@ use crate::source::{Asked, Connection};
 
 use super::continuity::{Continuity, Finding, Seen};
 use super::stop::Reason;
+
+use unread::{Before, Unread};
 
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
 /// 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses none.
@@ -85,6 +89,8 @@ pub struct Sieve {
     /// The position stands still, since an event beyond `until` was seen.
     frozen: bool,
     written: u64,
+    /// What may lie in a pipe that nobody has read yet.
+    unread: Unread,
     stop: Option<Reason>,
     rejected: Option<Rejected>,
     /// Our own clock at the latest batch.
@@ -118,6 +124,10 @@ impl Sieve {
             }
             _ => (Window::new(span_us), None),
         };
+        let before = match &position {
+            Some(position) => Before::Mark(position.newest, None),
+            None => Before::Nothing,
+        };
         Self {
             is_open: rules.filter.is_open(),
             identities: Identities::new(rules.identity_seed),
@@ -137,6 +147,7 @@ impl Sieve {
             renumbered: None,
             frozen: false,
             written: 0,
+            unread: Unread::new(before),
             stop: None,
             rejected: None,
             now: TimeUs(0),
@@ -161,64 +172,12 @@ impl Sieve {
         };
         self.meet(connection);
         self.turns.begin_batch();
+        self.unread.begin_batch();
         self.metrics.received.add(batch.len() as u64);
         self.metrics.received_bytes.add(batch.text_bytes() as u64);
         let lines = batch
             .sift(|line| self.is_open_to(connection) && matches!(self.judge(line), Verdict::Write));
         (lines, pending)
-    }
-
-    /// The sink took the whole batch.
-    pub fn accepted(&mut self, lines: &Lines) {
-        self.metrics.written.add(lines.len() as u64);
-        self.metrics.written_bytes.add(lines.bytes().len() as u64);
-        self.settle();
-    }
-
-    /// The whole batch was dealt with.
-    pub fn settle(&mut self) {
-        self.window.settle();
-        self.settle_position();
-    }
-
-    /// The position as it follows from the window.
-    fn settle_position(&mut self) {
-        if let Some(position) = &mut self.position {
-            self.metrics.last_event_us.set(position.newest.time.0);
-            if let Some(rewind_to) = self.window.rewind_to() {
-                position.rewind_to = rewind_to;
-            }
-            position.latest_time = self.window.latest().max(position.newest.time);
-        }
-    }
-
-    /// The sink took only the first `accepted_bytes` of the batch: everything behind its last
-    /// whole line has not happened.
-    pub fn refused(&mut self, lines: &Lines, pending: Pending, accepted_bytes: usize) {
-        let whole = lines.spans().partition_point(|span| span.end <= accepted_bytes);
-        self.metrics.written.add(whole as u64);
-        self.metrics.written_bytes.add(accepted_bytes as u64);
-        self.cut(lines, pending, whole);
-    }
-
-    /// Only the first `whole` lines of the batch were dealt with: everything behind them has
-    /// not happened.
-    pub fn cut(&mut self, lines: &Lines, pending: Pending, whole: usize) {
-        let shape = self.shape;
-        let accepted = lines.iter().take(whole).filter_map(|line| shape.parse(line).ok());
-        let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
-        self.window.roll_back(pending.savepoint, &accepted);
-        self.written = pending.written + whole as u64;
-        self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
-        {
-            (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
-                origin: connection.origin.clone(),
-                newest,
-                rewind_to,
-                latest_time: self.window.latest().max(newest.time),
-            }),
-            _ => pending.position,
-        };
     }
 
     /// Where the output stands. Only true between batches.
@@ -339,6 +298,7 @@ impl Sieve {
             }
             Some(identity) => {
                 self.window.insert(identity);
+                self.unread.note(mark, identity);
                 self.turns.note(self.window.latest().max(mark.time));
                 self.written += 1;
                 self.catch_up(mark.time);
@@ -447,6 +407,7 @@ impl Sieve {
         let begins_anew = is_other || self.renumbered.take().is_some();
         if begins_anew {
             self.window.change_server(mark);
+            self.unread.change_server();
         }
         self.window.advance(mark);
         match &mut self.position {

@@ -3,6 +3,7 @@
 //! `saving`.
 
 mod saving;
+mod unread;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -71,6 +72,8 @@ pub struct Writer {
     /// When the output was last looked at.
     looked: Instant,
     open: Option<Open>,
+    /// Where the run began, if it was the first of its consumer.
+    begun: Option<ByHand>,
     /// Why the output failed.
     failure: Option<Refusal>,
     has_ended: bool,
@@ -132,7 +135,10 @@ pub struct Written {
 impl Writer {
     /// A writer that has written nothing yet.
     #[must_use]
-    pub fn new(outlet: Outlet, sieve: Sieve, settled: Option<Position>) -> Self {
+    pub fn new(outlet: Outlet, mut sieve: Sieve, settled: Option<Position>) -> Self {
+        if outlet.saver.is_some() {
+            sieve.watch_pipe(outlet.sink.pipe_bytes());
+        }
         Self {
             outlet,
             sieve,
@@ -141,6 +147,7 @@ impl Writer {
             unsaved: Unsaved::default(),
             looked: Instant::now(),
             open: None,
+            begun: None,
             failure: None,
             has_ended: false,
         }
@@ -284,6 +291,7 @@ impl Writer {
     fn pass(&mut self, open: Open, passed: Passed) -> Batch {
         let Open { lines, pending, events, connection, through, now, .. } = open;
         self.unsaved.add(events, passed.written, passed.bytes);
+        self.sieve.sent(passed.lengths.iter().copied(), passed.torn_bytes);
         if passed.is_whole(&lines) {
             self.sieve.settle();
             if let Some(through) = through {

@@ -230,6 +230,24 @@ impl Sink {
         }
     }
 
+    /// What the pipe that is written to holds at most, in bytes; 0 where there is none.
+    #[must_use]
+    pub fn pipe_bytes(&self) -> usize {
+        match self {
+            Self::Stdout(stdout) => stdout.pipe_bytes(),
+            Self::File(_) | Self::Broker(_) | Self::Taker(_) => 0,
+        }
+    }
+
+    /// The bytes in that pipe that were not read.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        match self {
+            Self::Stdout(stdout) => stdout.unread_bytes(),
+            Self::File(_) | Self::Broker(_) | Self::Taker(_) => 0,
+        }
+    }
+
     /// The files of this sink, if it has any.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {

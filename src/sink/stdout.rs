@@ -102,6 +102,19 @@ impl Stdout {
     pub fn is_closed(&self) -> bool {
         self.is_pipe && imp::has_no_reader(&self.file)
     }
+
+    /// What a pipe holds at most, in bytes; 0 where this is no pipe, or the system does not
+    /// tell what lies in it.
+    #[must_use]
+    pub fn pipe_bytes(&self) -> usize {
+        if self.is_pipe { imp::pipe_bytes(&self.file) } else { 0 }
+    }
+
+    /// The bytes that lie in the pipe and were not read, also once nobody is left to read them.
+    #[must_use]
+    pub fn unread_bytes(&self) -> usize {
+        if self.is_pipe { imp::unread_bytes(&self.file) } else { 0 }
+    }
 }
 
 #[cfg(unix)]
@@ -110,6 +123,10 @@ mod imp {
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{FileType, fstat};
     use std::os::fd::AsFd;
+
+    /// What a pipe shall hold, where it holds less.
+    #[cfg(target_os = "linux")]
+    const PIPE_BYTES: usize = 256 * 1024;
 
     pub(super) fn open() -> io::Result<Stdout> {
         let stdout = io::stdout();
@@ -121,7 +138,11 @@ mod imp {
             Some(file) => file,
             None => File::from(stdout.as_fd().try_clone_to_owned()?),
         };
-        Ok(Stdout { file, is_pipe: kind == FileType::Fifo, is_non_blocking })
+        let is_pipe = kind == FileType::Fifo;
+        if is_pipe {
+            widen(&file);
+        }
+        Ok(Stdout { file, is_pipe, is_non_blocking })
     }
 
     #[cfg(target_os = "linux")]
@@ -134,6 +155,37 @@ mod imp {
     #[cfg(not(target_os = "linux"))]
     fn reopen() -> Option<File> {
         None
+    }
+
+    /// Lets a pipe hold what a batch does: where two programs share few cores, each would else
+    /// wait for the other every 64 KiB. Measured (`cargo bench --bench pipeline -- --only pipe`,
+    /// beside the floor, which leaves the pipe as it is): 1.06-1.39 x the wall time without it,
+    /// 0.78-0.86 with it, 0.62-0.66 with 1 MiB, which is as much more to lose in a power cut.
+    #[cfg(target_os = "linux")]
+    fn widen(file: &File) {
+        if pipe_bytes(file) < PIPE_BYTES {
+            // The system may say that somebody has too much already.
+            let _ = rustix::pipe::fcntl_setpipe_size(file, PIPE_BYTES);
+        }
+    }
+
+    #[cfg(not(target_os = "linux"))]
+    fn widen(_file: &File) {}
+
+    #[cfg(target_os = "linux")]
+    pub(super) fn pipe_bytes(file: &File) -> usize {
+        rustix::pipe::fcntl_getpipe_size(file).unwrap_or(0)
+    }
+
+    /// Elsewhere the end that is written to does not tell.
+    #[cfg(not(target_os = "linux"))]
+    pub(super) fn pipe_bytes(_file: &File) -> usize {
+        0
+    }
+
+    pub(super) fn unread_bytes(file: &File) -> usize {
+        let bytes = rustix::io::ioctl_fionread(file).unwrap_or(0);
+        usize::try_from(bytes).unwrap_or(usize::MAX)
     }
 
     pub(super) fn wait_for_room(file: &File, at_most: Duration) -> io::Result<()> {
@@ -174,5 +226,13 @@ mod imp {
 
     pub(super) fn has_no_reader(_file: &File) -> bool {
         false
+    }
+
+    pub(super) fn pipe_bytes(_file: &File) -> usize {
+        0
+    }
+
+    pub(super) fn unread_bytes(_file: &File) -> usize {
+        0
     }
 }

@@ -20,6 +20,12 @@ pub const PATIENCE: Duration = Duration::from_secs(30);
 /// The path of the v2 stream.
 pub const V2_STREAM: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
 
+/// Sends a signal (`INT`, `TERM`, `KILL`) to a process.
+pub fn signal(pid: u32, signal: &str) {
+    let sent = Command::new("kill").args(["-s", signal, &pid.to_string()]).status();
+    assert!(sent.expect("run kill").success());
+}
+
 /// A `skytail serve` child. Killed on drop.
 pub struct ServeProcess {
     child: Child,
@@ -76,9 +82,7 @@ impl ServeProcess {
     /// Asks it to stop with a signal (`INT`, `TERM`, `KILL`) and waits until it has. Returns
     /// how it ended and what it had printed to stderr after the ready line.
     pub fn stop(mut self, signal: &str) -> (ExitStatus, String) {
-        let pid = self.pid().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("run kill");
-        assert!(sent.success());
+        self::signal(self.pid(), signal);
         let status = self.child.wait().expect("wait for the server");
         let mut rest = String::new();
         self.stderr.read_to_string(&mut rest).expect("read stderr");

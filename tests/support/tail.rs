@@ -69,9 +69,7 @@ impl TailProcess {
 
     /// Sends a signal (`INT`, `TERM`, `KILL`).
     pub fn signal(&self, signal: &str) {
-        let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-s", signal, &pid]).status().expect("run kill");
-        assert!(sent.success());
+        super::signal(self.child.id(), signal);
     }
 
     /// Sends a signal again and again until the process has ended, without reading on.

@@ -46,6 +46,7 @@ impl Sieve {
         let begins_anew = is_other || self.renumbered.take().is_some();
         if begins_anew {
             self.window.change_server(mark);
+            self.unread.change_server();
         }
         self.window.pass(mark);
         match &mut self.position {

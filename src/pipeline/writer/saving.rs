@@ -50,7 +50,9 @@ impl Writer {
             return Ok(());
         };
         let Some(beginning) = self.outlet.beginning.take() else { return Ok(()) };
-        match saver.begin_run(beginning.of(position)) {
+        let begun = beginning.of(position);
+        self.begun = Some(begun.clone());
+        match saver.begin_run(begun) {
             Err(error) if self.outlet.sink.files().is_some() => {
                 Err(Refusal::Unremembered(error.to_string()))
             }
@@ -97,6 +99,7 @@ impl Writer {
     pub fn finish(&mut self) -> Written {
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, Refusal::Closed));
+        self.take_back_unread();
         // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
         // a broker the next run finds out what it has.
         if failure.is_none() || !self.outlet.sink.must_settle() {

@@ -1,0 +1,104 @@
+//! What became of a batch that was sifted: all of it was taken, its beginning, or less than it
+//! had seemed.
+
+use crate::event::batch::{Lines, Span};
+use crate::position::{Mark, Position};
+
+use super::unread::{Before, TakenBack};
+use super::{Pending, Sieve};
+
+impl Sieve {
+    /// The sink took the whole batch.
+    pub fn accepted(&mut self, lines: &Lines) {
+        self.metrics.written.add(lines.len() as u64);
+        self.metrics.written_bytes.add(lines.bytes().len() as u64);
+        self.sent(lines.spans().iter().map(Span::length), 0);
+        self.settle();
+    }
+
+    /// The output is a pipe that holds so many bytes, and how the run ends depends on what of
+    /// them is read.
+    pub fn watch_pipe(&mut self, pipe_bytes: usize) {
+        self.unread.watch(pipe_bytes);
+    }
+
+    /// The sink took what was made of the first lines of the batch, so many bytes of each, and
+    /// some more of the next one.
+    pub fn sent(&mut self, lengths: impl Iterator<Item = usize>, torn_bytes: usize) {
+        self.unread.sent(lengths, torn_bytes);
+    }
+
+    /// The last `bytes` of all that the sink took were never read: their events have not
+    /// happened. Says how many; call it once no more is written.
+    pub fn take_back(&mut self, bytes: usize) -> usize {
+        // What came behind `--until` has no place in front of it.
+        if self.frozen {
+            return 0;
+        }
+        let Some(TakenBack { events, before }) = self.unread.take_back(bytes) else { return 0 };
+        match (before, &mut self.position) {
+            (Before::Mark(mark, identity), Some(position))
+                if self.window.take_back(events, mark, identity) =>
+            {
+                position.newest = mark;
+                position.rewind_to = self.window.rewind_to().unwrap_or(mark);
+                events
+            }
+            (Before::Nothing, _) => {
+                // Where this run began is remembered.
+                self.position = None;
+                events
+            }
+            _ => 0,
+        }
+    }
+
+    /// The whole batch was dealt with.
+    pub fn settle(&mut self) {
+        self.window.settle();
+        self.settle_position();
+    }
+
+    /// The position as it follows from the window.
+    pub(super) fn settle_position(&mut self) {
+        if let Some(position) = &mut self.position {
+            self.metrics.last_event_us.set(position.newest.time.0);
+            if let Some(rewind_to) = self.window.rewind_to() {
+                position.rewind_to = rewind_to;
+            }
+            position.latest_time = self.window.latest().max(position.newest.time);
+        }
+    }
+
+    /// The sink took only the first `accepted_bytes` of the batch: everything behind its last
+    /// whole line has not happened.
+    pub fn refused(&mut self, lines: &Lines, pending: Pending, accepted_bytes: usize) {
+        let whole = lines.spans().partition_point(|span| span.end <= accepted_bytes);
+        self.metrics.written.add(whole as u64);
+        self.metrics.written_bytes.add(accepted_bytes as u64);
+        let sent = lines.spans().get(..whole).unwrap_or_default();
+        let whole_bytes = sent.last().map_or(0, |span| span.end);
+        self.sent(sent.iter().map(Span::length), accepted_bytes - whole_bytes);
+        self.cut(lines, pending, whole);
+    }
+
+    /// Only the first `whole` lines of the batch were dealt with: everything behind them has
+    /// not happened.
+    pub fn cut(&mut self, lines: &Lines, pending: Pending, whole: usize) {
+        let shape = self.shape;
+        let accepted = lines.iter().take(whole).filter_map(|line| shape.parse(line).ok());
+        let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
+        self.window.roll_back(pending.savepoint, &accepted);
+        self.written = pending.written + whole as u64;
+        self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
+        {
+            (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
+                origin: connection.origin.clone(),
+                newest,
+                rewind_to,
+                latest_time: self.window.latest().max(newest.time),
+            }),
+            _ => pending.position,
+        };
+    }
+}
