@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
+use crate::display::units::counted;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::render::{self, Renderer};
@@ -48,6 +49,8 @@ use stop::{Reason, Stop};
 use watch::Watch;
 use writer::{Beginning, Outlet, Writer, Written};
 
+/// How long a person who asked to stop waits without a word.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How often the queue is looked at, where somebody wants to know.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
@@ -300,6 +303,8 @@ async fn drive(
     let mut reader = pin!(reader.run());
     let mut read = None;
     let mut was_signalled = false;
+    let mut silence = pin!(sleep_or_never(None));
+    let mut has_told = false;
     let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
     let mut has_timed_out = false;
     let watches = settings.buffer.max_lag_events.is_some()
@@ -325,8 +330,13 @@ async fn drive(
                 Asked::Stop(reason) => {
                     was_signalled = true;
                     stop.request(reason);
+                    silence.set(sleep_or_never(Some(SILENCE)));
                 }
             },
+            () = &mut silence, if !has_told => {
+                has_told = true;
+                tell_of_waiting(&stop);
+            }
             () = stop.requested(), if !is_stopping => {
                 is_stopping = true;
                 attend(Moment::Stopping);
@@ -352,6 +362,16 @@ async fn drive(
     };
     let _ = thread.join();
     conclude(read, written.ok(), &stop)
+}
+
+/// Tells a person who asked a run to stop why it is still there.
+fn tell_of_waiting(stop: &Stop) {
+    let Some(deadline) = stop.deadline() else { return };
+    let left_s = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
+    tracing::warn!(
+        "waiting for the output to take what was received, {} at most; a second Ctrl-C ends at once",
+        counted(left_s as u64, "more second"),
+    );
 }
 
 fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) -> Outcome {
