@@ -14,6 +14,10 @@ fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
     let file = bench.file("out.ndjson");
     let whole: usize = bench.recorded.iter().map(|line| line.len() + 1).sum();
     for _ in 0..3 {
+        // A run with nothing left to write gives no sign of having begun.
+        if bench.bytes() == whole as u64 {
+            break;
+        }
         let run = bench.start(&["-o", &file, "--buffer", "500"]);
         // At the end of the recording a run still waits for more.
         bench.wait_for_bytes((bench.bytes() + 1).min(whole as u64));
