@@ -227,6 +227,10 @@ impl Pages<'_> {
     }
 
     fn tick(&mut self) {
+        // A run that is ending has no further window.
+        if self.stop.reason().is_some() {
+            return;
+        }
         self.is_connected = self.metrics.connected.get() == 1;
         let Some(began) = self.began else {
             let metrics = &self.metrics;
