@@ -25,7 +25,6 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
-use crate::display::units::counted;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::render::{self, Renderer};
@@ -335,7 +334,7 @@ async fn drive(
             },
             () = &mut silence, if !has_told => {
                 has_told = true;
-                tell_of_waiting(&stop);
+                stop.tell_of_waiting();
             }
             () = stop.requested(), if !is_stopping => {
                 is_stopping = true;
@@ -362,16 +361,6 @@ async fn drive(
     };
     let _ = thread.join();
     conclude(read, written.ok(), &stop)
-}
-
-/// Tells a person who asked a run to stop why it is still there.
-fn tell_of_waiting(stop: &Stop) {
-    let Some(deadline) = stop.deadline() else { return };
-    let left_s = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
-    tracing::warn!(
-        "waiting for the output to take what was received, {} at most; a second Ctrl-C ends at once",
-        counted(left_s as u64, "more second"),
-    );
 }
 
 fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) -> Outcome {
