@@ -77,6 +77,9 @@ pub struct Metrics {
     pub reconnects: Counter,
     /// The wait before the next connection, in milliseconds; 0 while connected.
     pub backoff_ms: Gauge,
+    /// The number of the server that was dialled last, among those of the run, from 1; 0
+    /// before the first.
+    pub server: Gauge,
     /// 1 while a connection is up.
     pub connected: Gauge,
     /// The protocol spoken last: 1 or 2; 0 before the first connection.

@@ -142,6 +142,10 @@ fn wrong_settings_are_told_without_their_passwords() {
     assert!(run(&format!("host = '{host}'"), &["tail"], &[]).contains("…@h.example"));
     assert!(run("", &["tail"], &[("SKYTAIL_HOST", &host)]).contains("SKYTAIL_HOST"));
     assert!(run("", &["tail", "--host", &host], &[]).contains("--host"));
+    let host = format!("wss://h.example/subscribe?token={SECRET}");
+    assert!(run("", &["tail", "--host", &host], &[]).contains("h.example/subscribe?…\" has a"));
+    let to = format!("nats://h.example/s?token={SECRET}");
+    assert!(run("", &["tail", "--to", &to], &[]).contains("\"?…\" means nothing here"));
     assert!(run("", &["cursors", "set", "a", "7", "--server", &host], &[]).contains("--server"));
 }
 

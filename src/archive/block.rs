@@ -1,10 +1,10 @@
 //! One block: a zstd frame, and in it the columns of some thousand rows
 //! (protocol/jetstream-v2-archive.md §5). What a payload holds is not looked at.
 
+use super::entry::BlockEntry;
 use super::error::BlockError;
 use super::fields::u32_at;
 use super::row::{Row, RowKind};
-use super::segment::index::BlockEntry;
 use crate::compression::inflate::{InflateError, Inflater};
 use crate::position::Seq;
 

@@ -9,7 +9,7 @@ use crate::position::Seq;
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
     /// Something else.
-    #[error("it starts with {found:02x?} instead of \"jss0\": not a segment of Jetstream")]
+    #[error("it starts with \"{}\" instead of \"jss0\": not a segment of Jetstream", .found.escape_ascii())]
     NotASegment {
         /// The first bytes.
         found: Vec<u8>,

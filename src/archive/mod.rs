@@ -12,6 +12,7 @@
 pub mod block;
 pub mod cbor;
 pub mod cid;
+pub mod entry;
 pub mod error;
 mod fields;
 mod json;

@@ -14,6 +14,7 @@ use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
 use crate::position::gap::Gap;
 use crate::position::{Resume, Seq, TimeUs};
+use crate::sink::record::OutputState;
 
 /// An open state file.
 #[derive(Debug)]
@@ -170,8 +171,13 @@ impl Store {
             return done.map_err(|error| self.told(&error));
         }
         self.in_transaction(|connection| {
+            let mut has_finished = false;
             for output in checkpoint.outputs() {
                 outputs::put(connection, consumer, output.record(), false)?;
+                has_finished |= output.record().state == OutputState::Done;
+            }
+            if has_finished {
+                outputs::forget_old(connection, consumer)?;
             }
             save_position(connection, consumer, resume, now)
         })

@@ -102,8 +102,9 @@ impl Attendance {
                 }
             }
             Moment::StatusAsked => self.say(now_us),
-            Moment::Stopping =>
-            {
+            Moment::Stopping => {
+                // What it shows is the reading, and that is over.
+                self.progress = None;
                 #[cfg(unix)]
                 if let Some(manager) = &mut self.manager {
                     manager.notifier.stopping();

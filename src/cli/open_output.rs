@@ -26,6 +26,12 @@ pub fn open(
     consumer: &str,
 ) -> anyhow::Result<FileSink> {
     let naming = resolve(&settings.naming)?;
+    if naming.has_idle_fields() {
+        tracing::warn!(
+            "--output: {:?} is taken as it stands: its fields hold the time only with --rotate hourly, daily or a size",
+            naming.name
+        );
+    }
     let mut known = match &mut store {
         Some(store) => store.outputs(consumer)?,
         None => Vec::new(),

@@ -82,7 +82,8 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
         };
         print(text.as_bytes())?;
     }
-    outcome.with_context(|| format!("{name} can't be read any further"))?;
+    let further = if tally.lines > 0 { " any further" } else { "" };
+    outcome.with_context(|| format!("{name} can't be read{further}"))?;
     if tally.lines == 0 {
         return Err(anyhow!("{name}: holds no events"));
     }

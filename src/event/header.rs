@@ -44,6 +44,17 @@ impl Operation {
             _ => Self::Other,
         }
     }
+
+    /// Its word; `other` for those of later servers.
+    #[must_use]
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Create => "create",
+            Self::Update => "update",
+            Self::Delete => "delete",
+            Self::Other => "other",
+        }
+    }
 }
 
 /// The header fields of one event. Strings are decoded (borrowed unless they held escapes).

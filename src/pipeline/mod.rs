@@ -48,6 +48,8 @@ use stop::{Reason, Stop};
 use watch::Watch;
 use writer::{Beginning, Outlet, Writer, Written};
 
+/// How long a person who asked to stop waits without a word.
+const SILENCE: Duration = Duration::from_secs(1);
 /// How often the queue is looked at, where somebody wants to know.
 const WATCH_EVERY: Duration = Duration::from_millis(250);
 
@@ -300,6 +302,8 @@ async fn drive(
     let mut reader = pin!(reader.run());
     let mut read = None;
     let mut was_signalled = false;
+    let mut silence = pin!(sleep_or_never(None));
+    let mut has_told = false;
     let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
     let mut has_timed_out = false;
     let watches = settings.buffer.max_lag_events.is_some()
@@ -325,8 +329,13 @@ async fn drive(
                 Asked::Stop(reason) => {
                     was_signalled = true;
                     stop.request(reason);
+                    silence.set(sleep_or_never(Some(SILENCE)));
                 }
             },
+            () = &mut silence, if !has_told => {
+                has_told = true;
+                stop.tell_of_waiting();
+            }
             () = stop.requested(), if !is_stopping => {
                 is_stopping = true;
                 attend(Moment::Stopping);

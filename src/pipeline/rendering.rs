@@ -35,6 +35,8 @@ pub struct Rendering {
     skipped: u64,
     /// Which of them are told of.
     seldom: Seldom,
+    /// The error that was told last.
+    told: String,
     metrics: Arc<Metrics>,
     /// Memory for the next part.
     spare: (Vec<u8>, Vec<Span>),
@@ -121,6 +123,7 @@ impl Rendering {
             outputs: 0,
             skipped: 0,
             seldom: Seldom::default(),
+            told: String::new(),
             metrics,
             spare,
         }
@@ -234,9 +237,17 @@ impl Rendering {
     fn tell_skipped(&mut self, error: &RenderError, event: &[u8]) {
         self.skipped += 1;
         let total = self.skipped;
-        if self.seldom.is_due(total) {
-            let (what, head) = (self.what(), printable(event, 120));
+        if !self.seldom.is_due(total) {
+            return;
+        }
+        let (what, error) = (self.what(), error.to_string());
+        if error == self.told {
+            // One event that shows it is enough.
+            tracing::warn!(total, "skipped an event, {what}: {error}");
+        } else {
+            let head = printable(event, 120);
             tracing::warn!(total, "skipped an event, {what}: {error}; it begins {head}");
+            self.told = error;
         }
     }
 

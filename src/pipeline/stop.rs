@@ -5,6 +5,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
 
+use crate::display::units::counted;
+
 /// Why a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Reason {
@@ -91,6 +93,16 @@ impl Stop {
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
         self.inner.asked.get().map(|(_, at)| *at + self.inner.drain_timeout)
+    }
+
+    /// Tells a person who asked for it why the run is still there.
+    pub fn tell_of_waiting(&self) {
+        let Some(deadline) = self.deadline() else { return };
+        let left_s = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
+        tracing::warn!(
+            "waiting for the output to take what was received, {} at most; a second Ctrl-C ends at once",
+            counted(left_s as u64, "more second"),
+        );
     }
 
     /// Waits for the request.

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 use super::Shared;
 use super::chaos::Chaos;
 use super::cutover::{Full, Log, Outbox};
+use super::step::Step;
 use super::subscription::{From, Wants};
 use super::timeline::Timeline;
 use crate::position::ServerKind;
@@ -36,21 +37,6 @@ pub(super) struct Queue {
     since: Instant,
     /// The instant up to which fan-out and replay have worked.
     worked_until: Option<Instant>,
-}
-
-/// What to do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Step {
-    /// Send this event.
-    Send(u64),
-    /// Nothing yet, but ask again at once.
-    Again,
-    /// Nothing before this instant.
-    WaitUntil(Instant),
-    /// Nothing will ever come.
-    End,
-    /// Cut the connection without a word.
-    Cut,
 }
 
 struct Filtered<'a> {

@@ -37,6 +37,7 @@ mod rate;
 mod recording;
 mod request;
 mod stamps;
+mod step;
 mod subscription;
 mod timeline;
 mod v2;
@@ -310,7 +311,7 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         timeline = timeline.holding(events);
     }
     if settings.rate == Rate::Max {
-        timeline.start(Instant::now(), request::wall_us());
+        timeline.start(Instant::now(), crate::metrics::now_us());
     }
     let listen = |source| ServeError::Listen { address: settings.listen, source };
     let listener = TcpListener::bind(settings.listen).await.map_err(listen)?;

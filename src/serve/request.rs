@@ -2,8 +2,6 @@
 //! parameters and refusals, in the words of the imitated server
 //! (protocol/jetstream-v1.md §2, §3 and §10). What lies under `/xrpc/` is `v2`'s.
 
-use std::time::{SystemTime, UNIX_EPOCH};
-
 use tokio::time::Instant;
 
 use super::Shared;
@@ -15,6 +13,7 @@ use super::query::Query;
 use super::subscription::{From, Protocol, Subscription, Wants};
 use super::v2;
 use super::wanted::{BadOptions, Wanted};
+use crate::metrics::now_us;
 use crate::position::ServerKind;
 
 const SUBSCRIBE: &str = "/subscribe";
@@ -63,7 +62,7 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
     if accept_key.is_ok() {
         // The first client moves the playhead, and with `--restamp` the times that cursors
         // are in; somebody who only looks with a plain GET does not.
-        shared.timeline.start(now, wall_us());
+        shared.timeline.start(now, now_us());
     }
     let from = start(query.first("cursor"), shared, now)?;
     let accept_key = accept_key?;
@@ -122,10 +121,4 @@ fn welcome(kind: ServerKind) -> Answer {
              <code>/xrpc/network.bsky.jetstream.subscribeEvents</code>.",
         ),
     }
-}
-
-/// The time of day in unix microseconds.
-pub(super) fn wall_us() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-    u64::try_from(since.as_micros()).unwrap_or(u64::MAX)
 }

@@ -4,8 +4,7 @@
 use std::sync::Arc;
 
 use super::dictionary::Dictionary;
-use super::v2;
-use super::wanted::Wanted;
+use super::wanted::{Wanted, v2};
 
 /// A stream to open.
 #[derive(Debug)]

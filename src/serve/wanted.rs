@@ -4,6 +4,8 @@
 //! The server's rule, not the client's: identity and account events bypass
 //! `wantedCollections`, but not `wantedDids`.
 
+pub(super) mod v2;
+
 use std::collections::HashSet;
 
 use serde::Deserialize;

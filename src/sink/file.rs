@@ -26,7 +26,8 @@ use crate::position::turns::Turn;
 pub struct FileSink {
     naming: Naming,
     append: bool,
-    /// The files of earlier runs and of this one, but for the one that is written.
+    /// The files of earlier runs. Those of this one are not missed: time never leads back into
+    /// a period, and a number that was used is not free.
     known: HashMap<PathBuf, OutputRecord>,
     current: Option<Current>,
     /// The files that ended since the last checkpoint, oldest first.
@@ -283,7 +284,6 @@ impl FileSink {
         self.end_part()?;
         let Some(current) = self.current.take() else { return Ok(()) };
         let record = current.record(&self.naming, OutputState::Done);
-        self.known.insert(current.path.clone(), record.clone());
         self.finished.push(Finished { record, settled_bytes: current.settled_bytes });
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }

@@ -15,6 +15,28 @@ const HOUR_US: u64 = 3_600_000_000;
 /// Two periods so many hours apart must have different names: the next hour, the other half
 /// of the clock, the next day, weekday, month and year.
 const APART_HOURS: [u64; 6] = [1, 12, 24, 7 * 24, 31 * 24, 365 * 24];
+/// 2027-02-03T13:14:15.161718Z, which differs from the other instant in every field.
+const OTHER_TRIAL_US: u64 = 1_801_660_455_161_718;
+/// The ending of names whose files are compressed.
+const ZSTD: &str = ".zst";
+/// Endings that promise something which no file here is.
+const PACKED_OTHERWISE: [(&str, &str); 14] = [
+    ("gz", "gzip"),
+    ("gzip", "gzip"),
+    ("tgz", "gzip"),
+    ("bz2", "bzip2"),
+    ("xz", "xz"),
+    ("lzma", "lzma"),
+    ("lz4", "lz4"),
+    ("br", "brotli"),
+    ("sz", "snappy"),
+    ("zip", "zip"),
+    ("7z", "7-Zip"),
+    ("z", "compress"),
+    // Neither is what `is_compressed` goes by.
+    ("zst", "zstd"),
+    ("zstd", "zstd"),
+];
 
 /// Why a name can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -25,6 +47,18 @@ pub enum NameError {
     /// Not text.
     #[error("{0:?} is not UTF-8: give the file another name")]
     NotUtf8(PathBuf),
+    /// Events that are not compressed would stand under a name that says so.
+    #[error(
+        "{name:?} says {what}, and only names in .zst are compressed (with zstd): call it {instead:?}, or leave --output out and pipe stdout through a program that compresses"
+    )]
+    PackedOtherwise {
+        /// The name.
+        name: String,
+        /// What its ending stands for.
+        what: &'static str,
+        /// A name that says what the file is.
+        instead: String,
+    },
     /// A directory that would change with the time.
     #[error("{0:?} has a field in a directory's name: put fields in the name of the file only")]
     FieldInDirectory(PathBuf),
@@ -82,6 +116,7 @@ impl Naming {
         let Some(name) = name.filter(|_| !text.ends_with(std::path::is_separator)) else {
             return Err(NameError::NoFile(given.to_owned()));
         };
+        refuse_other_packing(name)?;
         let directory = given.parent().filter(|d| !d.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).to_owned();
         let naming = Self { directory, name: name.to_owned(), rotate };
@@ -97,7 +132,16 @@ impl Naming {
     /// Whether the files are compressed.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
-        self.name.ends_with(".zst")
+        self.name.ends_with(ZSTD)
+    }
+
+    /// Whether the name holds fields for the time that nobody fills in.
+    #[must_use]
+    pub fn has_idle_fields(&self) -> bool {
+        let filled = |us| fill_in(&self.name, TimeUs(us));
+        self.rotate.is_none()
+            && filled(TRIAL_US).is_ok()
+            && filled(TRIAL_US) != filled(OTHER_TRIAL_US)
     }
 
     /// The path with its fields not filled in: what the state file knows it by.
@@ -142,6 +186,22 @@ impl Naming {
     }
 }
 
+/// Whoever reads a file goes by the end of its name.
+fn refuse_other_packing(name: &str) -> Result<(), NameError> {
+    let Some((stem, ending)) = name.rsplit_once('.').filter(|_| !name.ends_with(ZSTD)) else {
+        return Ok(());
+    };
+    let is_it = |(known, _): &&(&str, &str)| ending.eq_ignore_ascii_case(known);
+    match PACKED_OTHERWISE.iter().find(is_it) {
+        None => Ok(()),
+        Some((_, what)) => Err(NameError::PackedOtherwise {
+            name: name.to_owned(),
+            what,
+            instead: format!("{stem}{ZSTD}"),
+        }),
+    }
+}
+
 /// The name with the fields of an instant in UTC.
 fn fill_in(name: &str, time: TimeUs) -> Result<String, String> {
     // No calendar reaches the times that a lying server may send.
@@ -169,7 +229,7 @@ fn extensions_at(name: &str) -> usize {
     };
     let Some(at) = last(name) else { return name.len() };
     let stem = name.get(..at).unwrap_or(name);
-    if name.ends_with(".zst") { last(stem).unwrap_or(at) } else { at }
+    if name.ends_with(ZSTD) { last(stem).unwrap_or(at) } else { at }
 }
 
 #[cfg(test)]
@@ -219,6 +279,39 @@ mod tests {
     fn without_rotation_a_percent_sign_is_one() {
         let plain = naming("100%H.ndjson", None);
         assert_eq!(plain.path(TimeUs(0), 0), Path::new("./100%H.ndjson"));
+        for (name, is_idle) in [
+            ("x%Y", true),
+            ("x%M", true),
+            ("%a", true),
+            ("100%H.zst", true),
+            ("100%", false),
+            ("50%%", false),
+            ("5%!", false),
+            ("x", false),
+        ] {
+            assert_eq!(naming(name, None).has_idle_fields(), is_idle, "{name}");
+        }
+        assert!(!naming("%F", Some(Rotate::Daily)).has_idle_fields());
+    }
+
+    #[test]
+    fn a_name_that_promises_another_compression_is_refused_with_one_that_does_not() {
+        for (name, what, instead) in [
+            ("x.ndjson.gz", "gzip", "x.ndjson.zst"),
+            ("x.GZ", "gzip", "x.zst"),
+            ("x.bz2", "bzip2", "x.zst"),
+            ("x.zstd", "zstd", "x.zst"),
+            ("x.ndjson.Zst", "zstd", "x.ndjson.zst"),
+            (".gz", "gzip", ".zst"),
+        ] {
+            let told = Naming::new(Path::new(name), None).unwrap_err().to_string();
+            assert!(told.contains(&format!("says {what}, ")), "{told}");
+            assert!(told.contains(&format!("call it {instead:?}")), "{told}");
+            assert!(Naming::new(Path::new(instead), None).unwrap().is_compressed());
+        }
+        for name in ["gz", "x.gz.ndjson", "gz.zst", "d.gz/x", "x.gzx"] {
+            naming(name, None);
+        }
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// Why a `--host` value was refused. No message repeats a password.
+/// Why a `--host` value was refused. No message repeats a password or a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
     /// Nothing was given.
@@ -86,7 +86,7 @@ pub enum EndpointError {
         "{input:?} is no host ({reason}): give HOST, HOST:PORT or a ws(s):// or http(s):// URL"
     )]
     Invalid {
-        /// What was given, without credentials.
+        /// What was given, without secrets.
         input: String,
         /// What the parser did not like.
         reason: String,
@@ -115,7 +115,7 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     if input.len() > MAX_INPUT_BYTES {
         return Err(EndpointError::TooLong(input.len()));
     }
-    let shown = || without_credentials(input);
+    let shown = || without_secrets(input);
     if input.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(EndpointError::BadCharacter(shown()));
     }
@@ -287,14 +287,22 @@ fn credentials(url: &Url) -> Option<Credentials> {
     })
 }
 
-/// The input as a message may show it: without what stands before `@`, and shortened.
-fn without_credentials(input: &str) -> String {
-    let shown = match input.rsplit_once('@') {
-        None => input.to_owned(),
-        Some((before, after)) => match scheme_of(before) {
-            Some(scheme) => format!("{scheme}://…@{after}"),
-            None => format!("…@{after}"),
-        },
+/// The input as a message may show it: without what stands before `@`, and without query and
+/// fragment, either of which may be secret; and shortened.
+fn without_secrets(input: &str) -> String {
+    let scheme = scheme_of(input).map_or(String::new(), |scheme| format!("{scheme}://"));
+    let (place, rest) = input.split_at(input.find(['?', '#']).unwrap_or(input.len()));
+    // The rest of a password may follow a question mark, and of a query an @.
+    if rest.contains('@') {
+        return format!("{scheme}…");
+    }
+    let shown = match place.rsplit_once('@') {
+        None => place.to_owned(),
+        Some((_, place)) => format!("{scheme}…@{place}"),
+    };
+    let shown = match rest.chars().next() {
+        None => shown,
+        Some(mark) => format!("{shown}{mark}…"),
     };
     match shown.char_indices().nth(120) {
         Some((end, _)) => format!("{}…", &shown[..end]),

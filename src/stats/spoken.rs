@@ -1,10 +1,17 @@
 //! The languages that a record says it is written in. Reads one line; counts nothing.
 
+use std::fmt;
+
 use memchr::memmem::Finder;
 use serde::Deserialize;
+use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 /// Longest language tag that is believed, in bytes (RFC 5646 §4.4.1 asks for 35).
 pub const LONGEST_LANGUAGE_BYTES: usize = 35;
+
+/// Most tags of one record that are looked at: a post may have three, and a hostile one
+/// millions.
+const MOST_TAGS: usize = 16;
 
 /// Finds languages.
 #[derive(Debug)]
@@ -20,7 +27,8 @@ impl Default for Spoken {
 
 impl Spoken {
     /// The languages of a commit's record (`langs`), in either shape, each once. A line whose
-    /// bytes don't even hold the word is not parsed.
+    /// bytes don't even hold the word is not parsed. Of more than 16 tags the first are taken,
+    /// and a tag that is too long to be believed is cut to one byte or character more than that.
     #[must_use]
     pub fn in_line(&self, line: &[u8]) -> Vec<String> {
         if self.langs.find(line).is_none() {
@@ -28,7 +36,9 @@ impl Spoken {
         }
         let Ok(event) = serde_json::from_slice::<Event>(line) else { return Vec::new() };
         let record = event.record.or_else(|| event.commit.and_then(|commit| commit.record));
-        let mut langs = record.and_then(|record| record.langs).unwrap_or_default();
+        let Some(Tags(mut langs)) = record.and_then(|record| record.langs) else {
+            return Vec::new();
+        };
         langs.sort_unstable();
         langs.dedup();
         langs
@@ -49,5 +59,92 @@ struct Commit {
 
 #[derive(Deserialize)]
 struct Record {
-    langs: Option<Vec<String>>,
+    langs: Option<Tags>,
+}
+
+/// The first tags of an array of strings.
+struct Tags(Vec<String>);
+
+impl<'de> Deserialize<'de> for Tags {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_seq(TagsVisitor)
+    }
+}
+
+struct TagsVisitor;
+
+impl<'de> Visitor<'de> for TagsVisitor {
+    type Value = Tags;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an array of language tags")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut tags: A) -> Result<Tags, A::Error> {
+        let mut first = Vec::new();
+        while first.len() < MOST_TAGS {
+            match tags.next_element()? {
+                Some(Tag(tag)) => first.push(tag),
+                None => return Ok(Tags(first)),
+            }
+        }
+        while tags.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Tags(first))
+    }
+}
+
+/// One tag, cut where it is too long.
+struct Tag(String);
+
+impl<'de> Deserialize<'de> for Tag {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_str(TagVisitor)
+    }
+}
+
+struct TagVisitor;
+
+impl Visitor<'_> for TagVisitor {
+    type Value = Tag;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a language tag")
+    }
+
+    fn visit_str<E: Error>(self, tag: &str) -> Result<Tag, E> {
+        let end = tag.char_indices().map(|(at, _)| at).find(|at| *at > LONGEST_LANGUAGE_BYTES);
+        Ok(Tag(tag.get(..end.unwrap_or(tag.len())).unwrap_or_default().to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn spoken(langs: &str) -> Vec<String> {
+        let line = format!(r#"{{"commit":{{"record":{{"langs":{langs}}}}}}}"#);
+        Spoken::default().in_line(line.as_bytes())
+    }
+
+    #[test]
+    fn each_language_of_a_record_is_found_once() {
+        assert_eq!(spoken(r#"["pt-BR","en","\u0065n"]"#), ["en", "pt-BR"]);
+        for none in ["null", "[]", r#""en""#, r#"["en",7]"#, r#"{"en":1}"#, "7"] {
+            assert_eq!(spoken(none), [""; 0], "{none}");
+        }
+    }
+
+    #[test]
+    fn a_record_of_a_million_tags_or_of_a_long_one_costs_little() {
+        let many: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();
+        let found = spoken(&serde_json::to_string(&many).unwrap());
+        assert_eq!(found.len(), MOST_TAGS);
+        assert!(found.capacity() <= 64, "{}", found.capacity());
+        for long in ["x".repeat(1_000_000), "\u{1f41f}".repeat(100_000)] {
+            let found = spoken(&serde_json::to_string(&[long]).unwrap());
+            let bytes = found[0].len();
+            assert!((LONGEST_LANGUAGE_BYTES + 1..LONGEST_LANGUAGE_BYTES + 5).contains(&bytes));
+            assert!(found[0].capacity() < 64);
+        }
+    }
 }

@@ -239,7 +239,7 @@ impl Board {
         let rows = OPERATIONS.into_iter().zip(&self.operations);
         let wanted =
             rows.filter(|(operation, slices)| *operation != Operation::Other || slices.total() > 0);
-        wanted.map(|(operation, slices)| self.row(word(operation), slices, at)).collect()
+        wanted.map(|(operation, slices)| self.row(operation.word(), slices, at)).collect()
     }
 
     /// The collections, at most `most` of those that are wanted, and how many are.
@@ -334,17 +334,6 @@ fn place(operation: Operation) -> usize {
         Operation::Update => 1,
         Operation::Delete => 2,
         Operation::Other => 3,
-    }
-}
-
-/// The word for an operation.
-#[must_use]
-pub fn word(operation: Operation) -> &'static str {
-    match operation {
-        Operation::Create => "create",
-        Operation::Update => "update",
-        Operation::Delete => "delete",
-        Operation::Other => "other",
     }
 }
 

@@ -8,3 +8,4 @@ pub mod counting;
 pub mod held;
 pub mod screen;
 pub mod slices;
+pub mod source;

@@ -226,5 +226,5 @@ fn giving_up_keeps_what_was_received() {
     let events = events(20, true);
     let server = Scripted::start([cut(&events)]);
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).run();
-    run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempts"]);
+    run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempt;"]);
 }

@@ -57,6 +57,14 @@ fn names_and_flags_that_do_not_fit_are_refused() {
     refused(&scratch, &["-o", &fields, "--rotate", "daily"], &["in a directory's name"]);
     refused(&scratch, &["-o", &plain, "--rotate", "weekly"], &["hourly, daily, or a size"]);
     refused(&scratch, &["--rotate", "daily"], &["--rotate", "name one with --output FILE"]);
+    for (name, words) in [
+        ("a.ndjson.gz", ["\"a.ndjson.gz\" says gzip", "call it \"a.ndjson.zst\""]),
+        ("a.XZ", ["\"a.XZ\" says xz", "or leave --output out and pipe stdout"]),
+        ("%F.zstd", ["says zstd, and only names in .zst are", "call it \"%F.zst\""]),
+    ] {
+        refused(&scratch, &["-o", &path(name)], &words);
+        refused(&scratch, &["-o", &path(name), "--rotate", "daily", "--append"], &words);
+    }
     refused(&scratch, &["-o", "-", "--append"], &["--append", "name one with --output FILE"]);
 }
 

@@ -144,6 +144,11 @@ fn an_error_skips_its_event_or_stops_in_front_of_it() {
     assert!(ended.stderr.contains("skipped an event, an error of --jq: no;"), "{}", ended.stderr);
     assert!(ended.stderr.contains(", 1 skipped for its error;"), "{}", ended.stderr);
     assert_eq!(bench.saved(), 30);
+    // Of many errors that are the same, one event is shown.
+    let ended = Bench::new(30, 5_000).run(&["--jq", "error(\"no\")"]);
+    let told = ended.stderr.lines().filter(|line| line.contains("skipped an event"));
+    let shown = told.clone().filter(|line| line.contains("it begins {")).count();
+    assert_eq!((told.count(), shown), (5, 1), "{}", ended.stderr);
 }
 
 #[test]

@@ -1,10 +1,12 @@
 //! Clean stops, and what is said of files then.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 
 use crate::bench::Bench;
 use crate::support::at_home;
+use crate::support::tail::tail_command;
 
 #[test]
 fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
@@ -12,6 +14,10 @@ fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
     let file = bench.file("out.ndjson");
     let whole: usize = bench.recorded.iter().map(|line| line.len() + 1).sum();
     for _ in 0..3 {
+        // A run with nothing left to write gives no sign of having begun.
+        if bench.bytes() == whole as u64 {
+            break;
+        }
         let run = bench.start(&["-o", &file, "--buffer", "500"]);
         // At the end of the recording a run still waits for more.
         bench.wait_for_bytes((bench.bytes() + 1).min(whole as u64));
@@ -89,6 +95,39 @@ fn show_lists_the_files_and_rm_forgets_them() {
     assert_eq!(bench.rows().len(), 0);
     let refused = bench.run(&["-o", &file]);
     assert_eq!(refused.code(), 2, "{}", refused.stderr);
+}
+
+#[test]
+fn fields_that_nobody_fills_in_are_told() {
+    let bench = Bench::new(10, 5_000);
+    let file = bench.file("x%Y.ndjson");
+    let told = bench.run_well(&["-o", &file]).stderr;
+    assert!(told.contains("\"x%Y.ndjson\" is taken as it stands"), "{told}");
+    assert!(told.contains("only with --rotate"), "{told}");
+    bench.assert_files_are_the_recording();
+    let told = bench.run_well(&["-o", &bench.file("100%.ndjson")]).stderr;
+    assert!(!told.contains("as it stands"), "{told}");
+}
+
+#[test]
+fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
+    let bench = Bench::new(5_000, 5_000);
+    let flags = bench.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
+    let mut run = tail_command(&bench.scratch.path(""), &flags).spawn().unwrap();
+    let pid = run.id().to_string();
+    let signal = || {
+        assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
+    };
+    // Nobody reads stdout.
+    let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("the output is slower than the stream")));
+    signal();
+    let line = told.next().unwrap();
+    assert!(line.contains("waiting for the output to take what was received, "), "{line}");
+    assert!(line.contains("at most; a second Ctrl-C ends at once"), "{line}");
+    signal();
+    assert_eq!(told.next(), None);
+    assert_eq!(run.wait().unwrap().code(), Some(130));
 }
 
 #[test]

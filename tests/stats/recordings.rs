@@ -156,6 +156,8 @@ fn a_recording_that_is_cut_off_is_counted_as_far_as_it_goes() {
     let report: Value = serde_json::from_str(&out).unwrap();
     assert!(report["events"].as_u64().unwrap() >= 2000, "{report}");
     assert!(err.contains("can't be read any further"), "{err}");
+    let (_, err) = run(&mut stats(&scratch, &[text(&scratch.path("missing"))]), 1);
+    assert!(err.contains("missing can't be read: "), "{err}");
 }
 
 #[test]

@@ -14,8 +14,8 @@ use xxhash_rust::xxh3::Xxh3;
 
 use self::collections::{Collections, HEAD_BYTES, MAX_TABLE_BYTES};
 use self::header::{CHECKED_FROM, HEADER_BYTES, Header};
-use self::index::{BlockEntry, PREFIX_BYTES};
 use super::block::{Block, BlockDecoder};
+use super::entry::{BlockEntry, ENTRY_BYTES, PREFIX_BYTES};
 use super::error::{BlockError, SegmentError};
 use super::fields::u32_at;
 
@@ -141,7 +141,7 @@ impl Footer {
     ) -> Result<Self, SegmentError> {
         let malformed = |what, value, at| Err(SegmentError::Malformed { what, value, at });
         let index_bytes = header.did_filter_offset - header.footer_offset;
-        if index_bytes != u64::from(header.block_count) * index::ENTRY_BYTES as u64 {
+        if index_bytes != u64::from(header.block_count) * ENTRY_BYTES as u64 {
             return malformed("the block index has another length", index_bytes, 66);
         }
         let collections_bytes = file_bytes - header.collection_index_offset;

@@ -1,9 +1,9 @@
 //! Rows become columns: the body of one block (protocol/jetstream-v2-archive.md §5).
 
 use super::WriteError;
+use crate::archive::entry::BlockEntry;
 use crate::archive::line::MAX_PAYLOAD_BYTES;
 use crate::archive::row::{Row, RowKind};
-use crate::archive::segment::index::BlockEntry;
 
 /// A block that is being filled.
 #[derive(Debug, Default)]

@@ -15,10 +15,10 @@ use zstd::zstd_safe::CParameter;
 
 use self::columns::Columns;
 use super::block::MAX_ROWS;
+use super::entry::BlockEntry;
 use super::row::Row;
 use super::segment::collections::Collection;
 use super::segment::header::{CHECKED_FROM, HEADER_BYTES, Header, MAX_BLOCKS, MAX_SEGMENT_BYTES};
-use super::segment::index::BlockEntry;
 use crate::position::Seq;
 
 /// Rows of a block on real servers (protocol/jetstream-v2-archive.md §5).

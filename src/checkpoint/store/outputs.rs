@@ -23,6 +23,21 @@ ON CONFLICT (consumer, path) DO UPDATE SET
   tail_hash = excluded.tail_hash, period_start_us = excluded.period_start_us,
   number = excluded.number";
 
+/// How many of the files that a consumer finished are remembered: hours of six weeks. A run
+/// never goes back to one by itself (the files that it may have to cut, or go on with, are
+/// `open` or `clean`); a person who replays the past into the same files does.
+const FINISHED: i64 = 1_000;
+
+const FORGET: &str = "
+DELETE FROM outputs WHERE consumer = :consumer AND state = 'done' AND ordinal <=
+  (SELECT max(ordinal) FROM outputs WHERE consumer = :consumer) - :kept";
+
+/// Forgets the files that were finished long ago.
+pub(super) fn forget_old(connection: &Connection, consumer: &str) -> rusqlite::Result<()> {
+    let params = named_params! { ":consumer": consumer, ":kept": FINISHED };
+    connection.prepare_cached(FORGET)?.execute(params).map(drop)
+}
+
 /// Writes a row. `begins` where the file is the newest from now on.
 pub(super) fn put(
     connection: &Connection,

@@ -439,3 +439,35 @@ fn a_file_of_version_2_gets_the_new_table_and_keeps_its_cursors() {
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));
     assert_eq!(store.outputs("posts"), Ok(vec![]));
 }
+
+#[test]
+fn files_finished_long_ago_are_forgotten_in_the_step_that_saves_a_position() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    let name = |i: usize| format!("/{i}");
+    let kept_clean = output("/clean", OutputState::Clean, 9);
+    store.begin_output("posts", &kept_clean).unwrap();
+    let filled = store.in_transaction(|connection| {
+        (0..1_500).try_for_each(|i| {
+            outputs::put(connection, "posts", &output(&name(i), OutputState::Done, 5), true)
+        })
+    });
+    filled.unwrap();
+    let others = output("/0", OutputState::Done, 5);
+    store.begin_output("likes", &others).unwrap();
+    store.begin_output("posts", &output("/open", OutputState::Open, 0)).unwrap();
+    // Nothing was finished: nothing is looked for.
+    let mut checkpoint = checkpoint(1_000);
+    checkpoint.outputs = vec![Output::for_test(output("/open", OutputState::Open, 3), None)];
+    store.save("posts", &checkpoint, TimeUs(5)).unwrap();
+    assert_eq!(store.outputs("posts").unwrap().len(), 1_502);
+    checkpoint.outputs = vec![Output::for_test(output("/1499", OutputState::Done, 6), None)];
+    store.save("posts", &checkpoint, TimeUs(5)).unwrap();
+    let left = store.outputs("posts").unwrap();
+    assert_eq!(left[0], kept_clean);
+    let left: Vec<String> =
+        left[1..].iter().map(|record| record.path.display().to_string()).collect();
+    let expected = (501..1_500).map(name).chain(["/open".to_owned()]);
+    assert_eq!(left, expected.collect::<Vec<_>>());
+    assert_eq!(store.outputs("likes"), Ok(vec![others]));
+}

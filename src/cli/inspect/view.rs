@@ -5,8 +5,8 @@ use std::fmt::Write as _;
 use serde::Serialize;
 
 use crate::archive::block::Block;
+use crate::archive::entry::BlockEntry;
 use crate::archive::segment::Segment;
-use crate::archive::segment::index::BlockEntry;
 use crate::display::table::Table;
 use crate::display::units::{bytes, count};
 use crate::position::TimeUs;

@@ -26,9 +26,10 @@ use crate::sink::Sink;
 use crate::top::board::Board;
 use crate::top::counting::{Counting, Shared};
 use crate::top::held::Held;
-use crate::top::screen::draw::Theme;
 use crate::top::screen::spark::{Bars, shows_unicode};
+use crate::top::screen::theme::Theme;
 use crate::top::screen::watching::{Scene, Watching};
+use crate::top::source::Source;
 
 /// How often the end of a window is looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -122,8 +123,8 @@ impl Run<'_> {
                 let scene = Scene {
                     board,
                     status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
+                    source: source(&settings, &metrics),
                     metrics,
-                    source: source(&settings),
                     held: self.held.clone(),
                     stop,
                     theme: self.theme(),
@@ -139,7 +140,7 @@ impl Run<'_> {
                 outcome
             }
             Mode::Pages | Mode::Once => {
-                let source = source(&settings);
+                let source = source(&settings, &metrics);
                 let mut pages = Pages {
                     run: &self,
                     source,
@@ -182,12 +183,10 @@ impl Run<'_> {
     }
 }
 
-/// Where events come from, in a word.
-fn source(settings: &TailSettings) -> String {
-    match settings.endpoints.as_slice() {
-        [one] => one.label.to_string(),
-        several => format!("{} servers", several.len()),
-    }
+/// Where events come from.
+fn source(settings: &TailSettings, metrics: &Arc<Metrics>) -> Source {
+    let labels = settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label));
+    Source::new(labels.collect(), Arc::clone(metrics))
 }
 
 fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
@@ -208,7 +207,7 @@ fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
 /// Figures as text: one page, or one for each window.
 struct Pages<'a> {
     run: &'a Run<'a>,
-    source: String,
+    source: Source,
     board: Shared,
     metrics: Arc<Metrics>,
     stop: Stop,
@@ -228,6 +227,10 @@ impl Pages<'_> {
     }
 
     fn tick(&mut self) {
+        // A run that is ending has no further window.
+        if self.stop.reason().is_some() {
+            return;
+        }
         self.is_connected = self.metrics.connected.get() == 1;
         let Some(began) = self.began else {
             let metrics = &self.metrics;

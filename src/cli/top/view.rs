@@ -8,8 +8,10 @@ use serde_json::{Value, json};
 use crate::display::printable::printable;
 use crate::display::table::Table;
 use crate::display::units::{bytes, count, counted, duration, rate};
+use crate::event::header::Operation;
 use crate::metrics::Metrics;
-use crate::top::board::{Board, Look, OPERATIONS, OTHERS, Row, Sort, word};
+use crate::top::board::{Board, Look, OPERATIONS, OTHERS, Row, Sort};
+use crate::top::source::Source;
 
 /// The longest name on the page, in characters, so that it has 80 columns.
 const LONGEST_NAME: usize = 36;
@@ -24,7 +26,7 @@ pub struct Figures<'a> {
     /// How long the window was.
     pub window: Duration,
     /// Where events come from.
-    pub source: &'a str,
+    pub source: &'a Source,
     /// The counters of the whole run.
     pub metrics: &'a Metrics,
     /// Whether a connection was up.
@@ -67,8 +69,9 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
     let lag = figures.lag_us().map(|us| duration(Duration::from_micros(us)));
     let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
     let mut page = format!(
-        "{}: {} in {} ({}), {}/s{lag}",
-        printable(figures.source.as_bytes(), LONGEST_NAME),
+        "{}{}: {} in {} ({}), {}/s{lag}",
+        printable(figures.source.name().as_bytes(), LONGEST_NAME),
+        figures.source.number(),
         counted(events, "event"),
         duration(figures.window),
         rate(figures.per_second(events)),
@@ -147,7 +150,7 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
     let operations: serde_json::Map<String, Value> =
         operations.into_iter().map(|row| (row.name, row.total.into())).collect();
     let report = json!({
-        "source": figures.source,
+        "source": figures.source.name(),
         "window_s": figures.window.as_secs_f64(),
         "events": events,
         "events_per_second": figures.per_second(events),
@@ -193,7 +196,7 @@ fn named(rows: Vec<Row>, what: &str) -> Vec<Value> {
 fn collections(board: &Board) -> Vec<Value> {
     let all = board.collection_totals().into_iter();
     let one = |(collection, counts): (&str, [u64; 4])| {
-        let words = OPERATIONS.map(word).into_iter().zip(counts);
+        let words = OPERATIONS.map(Operation::word).into_iter().zip(counts);
         let operations: serde_json::Map<String, Value> =
             words.map(|(word, n)| (word.to_owned(), n.into())).collect();
         json!({

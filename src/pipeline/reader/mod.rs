@@ -15,6 +15,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use crate::display::units::counted;
 use crate::event::batch::Batch;
 use crate::metrics::{Metrics, now_us};
 use crate::position::{ServerKind, Start, TimeUs};
@@ -81,7 +82,7 @@ pub enum ReadError {
     #[error("{0}")]
     Refused(ConnectError),
     /// `--max-retries` failures in a row.
-    #[error("gave up after {attempts} failed attempts; the last: {last}")]
+    #[error("gave up after {}; the last: {last}", counted((*attempts).into(), "failed attempt"))]
     GaveUp {
         /// How many.
         attempts: u32,
@@ -210,6 +211,7 @@ impl Reader {
         let asked = attempts.within_the_window(self.asked(endpoint, attempts));
         attempts.asked = asked;
         attempts.was_sound = false;
+        self.metrics.server.set(attempts.endpoint as u64 + 1);
         let ended = match self.beginning_in_archive(endpoint, asked, attempts) {
             Some(beginning) => self.sweep(endpoint, beginning, attempts).await,
             None if self.needs_join(asked, attempts) => self.join(endpoint, asked, attempts).await,

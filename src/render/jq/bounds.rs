@@ -1,17 +1,19 @@
 //! What an expression may cost on one event. jq's language can run for ever and eat all memory,
 //! in one step of the iterator that its interpreter is. So the expression is changed before it
 //! is compiled: whatever can repeat (a definition that may call itself, `range`, the inside of
-//! `reduce`, `foreach` and `as`) takes a step first, and the number of steps is bounded.
+//! `reduce`, `foreach` and `as`) takes a step first, and the number of steps is bounded. And
+//! what a single step can make too large, a product, is judged before it is calculated.
 
 use std::cell::Cell;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Def, Pattern, Term};
-use jaq_core::native::Fun;
+use jaq_core::native::{Fun, v};
+use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{DataT, Error, Exn, Lut, Native, data::HasLut};
-use jaq_json::Val;
+use jaq_json::{Num, Val};
 
 /// Most steps on one event: some 10 ms.
 pub const MOST_STEPS: u32 = 100_000;
@@ -21,6 +23,8 @@ pub const STACK_BYTES: usize = 64 * 1024 * 1024;
 const MOST_STACK_BYTES: usize = 24 * 1024 * 1024;
 /// Most bytes of a string, and items of an array, that may grow from step to step.
 const MOST_LENGTH: usize = 32 * 1024 * 1024;
+/// Most bits of a product of whole numbers, which have as many as they need: some 20,000 digits.
+const MOST_BITS: u64 = 64 * 1024;
 
 /// No steps are left.
 pub const OUT_OF_STEPS: u32 = 0;
@@ -33,6 +37,9 @@ pub const TOO_LARGE: &str = "a value grew too large";
 
 /// The filter that takes a step. No expression can name it.
 const STEP: &str = "!step";
+/// The filter that multiplies, and the factor of `*=`. No expression can name them either.
+const TIMES: &str = "!times";
+const FACTOR: &str = "$!factor";
 
 /// The kind of data that expressions run on: values, and what is left of the allowance.
 pub struct Bounded;
@@ -75,11 +82,50 @@ impl<'a> Allowance<'a> {
         self.steps.set(left);
         match left {
             // Caught or not, every further step fails: so every loop ends.
-            OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => {
-                Err(Exn::from(Error::str("out of bounds")))
-            }
+            OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => Err(out_of_bounds()),
             _ => Ok(()),
         }
+    }
+
+    /// Multiplies, unless that would take too much memory.
+    fn product(&self, left: Val, right: Val) -> Result<Val, Exn<'a, Val>> {
+        if is_too_large(&left, &right) {
+            self.steps.set(OUT_OF_MEMORY);
+            return Err(out_of_bounds());
+        }
+        (left * right).map_err(Exn::from)
+    }
+}
+
+fn out_of_bounds<'a>() -> Exn<'a, Val> {
+    Exn::from(Error::str("out of bounds"))
+}
+
+/// Whether a product would be a string, or a whole number, beyond the bounds.
+fn is_too_large(left: &Val, right: &Val) -> bool {
+    match (left, right) {
+        (Val::TStr(_) | Val::BStr(_), Val::Num(times)) => {
+            length(left).saturating_mul(copies(times)) > MOST_LENGTH
+        }
+        (Val::Num(_), Val::TStr(_) | Val::BStr(_)) => is_too_large(right, left),
+        (Val::Num(left), Val::Num(right)) => bits(left).saturating_add(bits(right)) > MOST_BITS,
+        _ => false,
+    }
+}
+
+/// How often a string is repeated; other numbers repeat none.
+fn copies(times: &Num) -> usize {
+    match times {
+        Num::Int(times) => usize::try_from(*times).unwrap_or(0),
+        Num::BigInt(_) => usize::MAX,
+        Num::Float(_) | Num::Dec(_) => 0,
+    }
+}
+
+fn bits(number: &Num) -> u64 {
+    match number {
+        Num::BigInt(number) => number.bits(),
+        Num::Int(_) | Num::Float(_) | Num::Dec(_) => u64::from(usize::BITS),
     }
 }
 
@@ -138,8 +184,11 @@ pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
             Some(Ok(value))
         }))
     });
-    let three = jaq_core::native::v(3);
-    [(STEP, jaq_core::native::v(0), step), ("range", three, range)].into_iter()
+    let times = Native::<Bounded>::new(|mut cv| {
+        let (right, left) = (cv.0.pop_var(), cv.0.pop_var());
+        box_once(cv.0.data().product(left, right))
+    });
+    [(STEP, v(0), step), ("range", v(3), range), (TIMES, v(2), times)].into_iter()
 }
 
 /// The names of core filters that these take the place of.
@@ -192,6 +241,16 @@ pub fn guard(term: Term<&str>) -> Term<&str> {
         Term::BinOp(left, BinaryOp::Pipe(Some(pattern)), right) => {
             let bind = BinaryOp::Pipe(Some(guard_pattern(pattern)));
             Term::BinOp(boxed(*left), bind, Box::new(step(guard(*right))))
+        }
+        Term::BinOp(left, BinaryOp::Math(Math::Mul), right) => {
+            Term::Call(TIMES, vec![guard(*left), guard(*right)])
+        }
+        // `right as $factor | left |= . * $factor`, as it is defined.
+        Term::BinOp(left, BinaryOp::UpdateMath(Math::Mul), right) => {
+            let product = Term::Call(TIMES, vec![Term::Id, Term::Var(FACTOR)]);
+            let update = Term::BinOp(boxed(*left), BinaryOp::Update, Box::new(product));
+            let bind = BinaryOp::Pipe(Some(Pattern::Var(FACTOR)));
+            Term::BinOp(boxed(*right), bind, Box::new(update))
         }
         Term::BinOp(left, operator, right) => Term::BinOp(boxed(*left), operator, boxed(*right)),
         Term::Label(name, inside) => Term::Label(name, boxed(*inside)),

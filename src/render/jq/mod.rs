@@ -70,8 +70,8 @@ impl Program {
         let steps = Cell::new(MOST_STEPS);
         let allowance = Allowance::new(&self.filter.lut, &steps);
         let context = Ctx::<Bounded>::new(allowance, Vars::new([]));
-        // A bug of the interpreter (or "x" * 1e18, which no memory holds) is an error of the
-        // expression like any other: nothing of ours is left half done by it.
+        // A bug of the interpreter is an error of the expression like any other: nothing of ours
+        // is left half done by it.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             for output in self.filter.id.run((context, event)) {
                 each(output.map_err(failure)?)?;

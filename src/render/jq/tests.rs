@@ -64,6 +64,17 @@ fn an_expression_means_what_it_means_to_jq() {
         "0",
         &["9", "6"],
     );
+    check("[(1,2) * (3,4)], 2 * \"ab\" * 2", "1", &["[3,4,6,8]", "\"abababab\""]);
+    check(
+        ".a *= (1,2), (.. |= .)",
+        r#"{"a":"x"}"#,
+        &[r#"{"a":"x"}"#, r#"{"a":"xx"}"#, r#"{"a":"x"}"#],
+    );
+    check(
+        "9999999999999999999999 * 2, (\"x\" * 0), ({a:{b:1}} * {a:{c:2}})",
+        "1",
+        &["19999999999999999999998", "null", r#"{"a":{"b":1,"c":2}}"#],
+    );
     check("path(..), (.a |= 3)", r#"{"a":1}"#, &["[]", r#"["a"]"#, r#"{"a":3}"#]);
     check("(.. | numbers) |= . + 1", r#"{"a":[1]}"#, &[r#"{"a":[2]}"#]);
     check(
@@ -99,8 +110,17 @@ fn an_endless_expression_ends_with_an_error() {
             let error = outputs(text, "1").unwrap_err();
             assert!(matches!(error, RenderError::TooDeep | RenderError::TooManySteps), "{text}");
         }
-        let error = outputs("reduce range(1000) as $i (\"x\"; . + .)", "1").unwrap_err();
-        assert_eq!(error, RenderError::Failed(bounds::TOO_LARGE.into()));
+        for text in [
+            "reduce range(1000) as $i (\"x\"; . + .)",
+            "\"x\" * 100000000000",
+            "100000000000000000000000 * \"x\"",
+            "try (\"x\" * 100000000000) catch 1",
+            "{a: \"xx\"} | .a *= 20000000",
+            "reduce range(60) as $i (2; . * .)",
+        ] {
+            let error = outputs(text, "1").unwrap_err();
+            assert_eq!(error, RenderError::Failed(bounds::TOO_LARGE.into()), "{text}");
+        }
         let error = outputs("reduce range(45000) as $i (.; [.])", "1").unwrap_err();
         assert!(error.to_string().contains("levels"), "{error}");
     });

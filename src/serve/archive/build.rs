@@ -6,7 +6,6 @@ use std::collections::HashSet;
 use tokio_tungstenite::tungstenite::Bytes;
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::shelf::Edition;
 use crate::archive::name::segment_name;
 use crate::archive::segment::Segment;
 use crate::archive::write::SegmentWriter;
@@ -16,6 +15,15 @@ use crate::serve::Shared;
 
 /// Levels of compression of one edition after the other: the same rows in other bytes.
 const LEVELS: [i32; 4] = [3, 1, 6, 9];
+
+/// Which segment, and which of its forms: crashes give seqs to other events, and rewrites
+/// give the same rows other bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Edition {
+    pub index: u64,
+    pub crashes: u64,
+    pub rewrites: u64,
+}
 
 /// What is known of a segment.
 #[derive(Debug)]

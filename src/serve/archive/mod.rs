@@ -24,8 +24,8 @@ use tokio::time::Instant;
 use super::Shared;
 use super::answer::{Answer, Xrpc};
 use super::head::Head;
-use super::request::wall_us;
 use super::v2;
+use crate::metrics::now_us;
 use crate::position::ServerKind;
 
 pub use key::ApiKey;
@@ -89,7 +89,7 @@ pub(super) fn answer(
         return answer;
     }
     // Whoever begins with the history is a client, too.
-    shared.timeline.start(now, wall_us());
+    shared.timeline.start(now, now_us());
     let answered = match endpoint {
         Endpoint::PlanSnapshot => plan::answer(head, body, shared, now),
         Endpoint::GetSegment => files::segment(head, shared, now),

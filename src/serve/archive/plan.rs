@@ -10,7 +10,7 @@ use crate::serve::Shared;
 use crate::serve::answer::Answer;
 use crate::serve::chaos::Chaos;
 use crate::serve::head::Head;
-use crate::serve::v2::Wanted;
+use crate::serve::wanted::v2::Wanted;
 
 /// A segment is fetched whole where at least so many of its blocks match, in percent.
 const WHOLE_FROM_PERCENT: usize = 75;

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::build::{self, Volume};
+use super::build::{self, Edition, Volume};
 use crate::serve::Shared;
 
 /// Most bytes of files that are kept, besides one that is larger by itself.
@@ -13,15 +13,6 @@ const KEPT_BYTES: usize = 256 << 20;
 
 /// Most volumes that are remembered. A loop has no last segment.
 const MAX_VOLUMES: usize = 10_000;
-
-/// Which segment, and which of its forms: crashes give seqs to other events, and rewrites
-/// give the same rows other bytes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edition {
-    pub index: u64,
-    pub crashes: u64,
-    pub rewrites: u64,
-}
 
 /// What was built.
 #[derive(Debug, Default)]

@@ -4,12 +4,12 @@
 use std::ops::Range;
 
 use crate::archive::name::segment_name;
+use crate::metrics::now_us;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Xrpc};
 use crate::serve::chaos::{Chaos, Fault};
 use crate::serve::content::Content;
 use crate::serve::head::Head;
-use crate::serve::request::wall_us;
 
 /// A block within what is handed out.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub(super) fn refusal(chaos: &Chaos, endpoint: &str, target: u64) -> Option<Answ
     };
     Some(match luck.below(0, 3) {
         0 => too_many(format!("Retry-After: {wait_s}\r\n")),
-        1 => too_many(format!("RateLimit-Reset: {}\r\n", wall_us() / 1_000_000 + wait_s)),
+        1 => too_many(format!("RateLimit-Reset: {}\r\n", now_us() / 1_000_000 + wait_s)),
         _ => Answer::xrpc(Xrpc::ServiceUnavailable, "service not ready: chaos")
             .with(&format!("Retry-After: {wait_s}\r\n")),
     })

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use crate::serve::feed::Step;
+use crate::serve::step::Step;
 
 /// How long an event waits for a neighbour to change places with.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -12,7 +12,8 @@ use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 use super::{BATCH_BYTES, CLOSE_TIMEOUT, Ended, Session, Socket, Stop, Wait, stopped};
 use crate::serve::Shared;
 use crate::serve::chaos::{self, Chaos, Fault, Luck, Order};
-use crate::serve::feed::{Feed, Step};
+use crate::serve::feed::Feed;
+use crate::serve::step::Step;
 
 /// Most parts that an event is sent in.
 const MAX_PARTS: u64 = 4;

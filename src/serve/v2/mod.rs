@@ -7,7 +7,6 @@
 mod dictionary;
 mod frame;
 mod subscribe;
-mod wanted;
 
 use tokio::time::Instant;
 
@@ -18,7 +17,6 @@ use super::subscription::Subscription;
 
 pub use frame::message;
 pub(super) use frame::{error, info};
-pub(super) use wanted::Wanted;
 
 /// Where XRPC methods lie.
 pub(super) const XRPC: &str = "/xrpc/";

@@ -6,7 +6,8 @@ use std::sync::Arc;
 
 use tokio::time::Instant;
 
-use super::{SUBPROTOCOL, Wanted, dictionary, frame};
+use super::{SUBPROTOCOL, dictionary, frame};
+use crate::metrics::now_us;
 use crate::position::ServerKind;
 use crate::serve::Shared;
 use crate::serve::answer::{Answer, Xrpc};
@@ -15,8 +16,8 @@ use crate::serve::dictionary::Dictionary;
 use crate::serve::handshake;
 use crate::serve::head::Head;
 use crate::serve::query::Query;
-use crate::serve::request::wall_us;
 use crate::serve::subscription::{From, Protocol, Subscription, Wants};
+use crate::serve::wanted::v2::Wanted;
 
 /// What only `/subscribe` takes.
 const V1_FILTERS: [&str; 3] = ["wantedDids", "wantedCollections", "requireHello"];
@@ -39,7 +40,7 @@ pub(super) fn decide(
     let accept_key = handshake::accept_key(head, ServerKind::V2);
     if accept_key.is_ok() {
         // As on `/subscribe`: only a client moves the playhead.
-        shared.timeline.start(now, wall_us());
+        shared.timeline.start(now, now_us());
     }
     let (from, first) = start(query.first("cursor"), shared, now)?;
     let accept_key = accept_key?;

@@ -123,11 +123,17 @@ pub fn parse(input: &str) -> Result<Target, TargetError> {
     if input.len() > MAX_INPUT_BYTES {
         return Err(TargetError::TooLong(input.len()));
     }
-    let form = || TargetError::Form(input.to_owned());
-    let (scheme, rest) = input.split_once("://").ok_or_else(|| match input.contains('@') {
-        true => TargetError::Credentials,
-        false => form(),
-    })?;
+    parse_parts(input).map_err(|error| match error {
+        // Whatever is wrong with it, a part of it may be a password.
+        TargetError::TooLong(_) => error,
+        _ if input.contains('@') => TargetError::Credentials,
+        error => error,
+    })
+}
+
+fn parse_parts(input: &str) -> Result<Target, TargetError> {
+    let form = || TargetError::Form(without_query(input));
+    let (scheme, rest) = input.split_once("://").ok_or_else(form)?;
     let (rest, query) = match rest.split_once('?') {
         Some((rest, query)) => (rest, Some(query)),
         None => (rest, None),
@@ -150,6 +156,14 @@ pub fn parse(input: &str) -> Result<Target, TargetError> {
     check_channel(&channel, kind, &servers)?;
     let partitions = query.map(|query| partitions(query, kind)).transpose()?;
     Ok(Target { kind, servers, channel, partitions })
+}
+
+/// A query may hold a token.
+fn without_query(input: &str) -> String {
+    match input.split_once(['?', '#']) {
+        Some((plain, _)) => format!("{plain}?…"),
+        None => input.to_owned(),
+    }
 }
 
 fn server(text: &str, kind: Kind) -> Result<String, TargetError> {
@@ -206,11 +220,15 @@ fn check_channel(channel: &str, kind: Kind, servers: &[String]) -> Result<(), Ta
 }
 
 fn partitions(query: &str, kind: Kind) -> Result<u16, TargetError> {
-    let refused = || TargetError::Query(format!("?{query}"));
+    let count = query.strip_prefix("partitions=");
+    let refused = || match count {
+        Some(count) => TargetError::Query(format!("?partitions={count}")),
+        None => TargetError::Query("?…".to_owned()),
+    };
     if kind != Kind::Nats {
         return Err(refused());
     }
-    let count = query.strip_prefix("partitions=").ok_or_else(refused)?;
+    let count = count.ok_or_else(refused)?;
     let count: u16 = count.parse().map_err(|_| refused())?;
     if (1..=MAX_PARTITIONS).contains(&count) { Ok(count) } else { Err(refused()) }
 }
@@ -263,12 +281,20 @@ mod tests {
 
     #[test]
     fn a_password_is_refused_and_not_repeated() {
-        for given in
-            ["nats://me:hidden@h/s", "kafka://me:hidden@h/t", "me:hidden@h", "x://a:hidden@b"]
-        {
+        for given in [
+            "nats://me:hidden@h/s",
+            "kafka://me:hidden@h/t",
+            "me:hidden@h",
+            "x://a:hidden@b",
+            "nats://me:hidden/1@h/s",
+            "nats://me:hidden?1@h/s",
+        ] {
             let error = parse(given).unwrap_err();
             assert_eq!(error, TargetError::Credentials);
             assert!(!error.to_string().contains("hidden"));
+        }
+        for given in ["https://h/s?token=hidden", "nats://h/s?token=hidden", "h?token=hidden"] {
+            assert!(!parse(given).unwrap_err().to_string().contains("hidden"));
         }
     }
 }

@@ -4,10 +4,10 @@
 use std::sync::{Mutex, PoisonError};
 
 use crate::archive::block::BlockDecoder;
+use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
 use crate::archive::line::{LineWriter, Shape as LineShape};
 use crate::archive::row::{Row, RowKind};
-use crate::archive::segment::index::BlockEntry;
 use crate::event::batch::Batch;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;

@@ -15,10 +15,10 @@ use tokio::sync::Mutex;
 
 use super::fetch::{FetchError, RangeError, Way};
 use super::plan::Planned;
+use crate::archive::entry::BlockEntry;
 use crate::archive::error::SegmentError;
 use crate::archive::segment::Segment;
 use crate::archive::segment::header::{HEADER_BYTES, Header};
-use crate::archive::segment::index::BlockEntry;
 
 /// Most bytes of one stored block.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;

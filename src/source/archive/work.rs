@@ -9,8 +9,8 @@ use tokio::task::spawn_blocking;
 use super::decode::{Lines, Summary, Taker, Toolbox, Wants};
 use super::fetch::FetchError;
 use super::segment::{Frames, Trouble, Volume};
+use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
-use crate::archive::segment::index::BlockEntry;
 use crate::metrics::Metrics;
 
 /// Batches of one block that may wait for the blocks before it: all of a usual one.

@@ -79,6 +79,13 @@ fn credentials_are_kept_and_never_shown() {
         "al:secret@h.example:x",
         "ws://al:secret@",
         "al:secret@h ost",
+        "wss://al:sec?secret@h.example",
+        "wss://al:sec#secret@h.example",
+        "wss://al:pass/secret@h.example",
+        "wss://h.example/subscribe?token=secret",
+        "wss://h.example/?token=a@secret",
+        "h.example:x?secret",
+        "h.example#secret",
     ] {
         let text = parse(bad).unwrap_err().to_string();
         assert!(!text.contains("secret"), "{text}");

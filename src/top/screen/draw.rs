@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
-use ratatui::style::{Color, Modifier, Style};
+use ratatui::style::{Modifier, Style};
 
 use super::keys::{Place, Wishes};
-use super::spark::Bars;
 use super::table::{Column, Shown, draw as draw_table, put};
+use super::theme::Theme;
 use crate::display::printable::printable;
 use crate::display::units::{bytes, count, duration, rate};
-use crate::top::board::{Board, Look, Row, Sort, word};
+use crate::top::board::{Board, Look, Row, Sort};
 use crate::top::slices::WHOLE;
 
 /// The least that is needed.
@@ -27,34 +27,15 @@ const SHORT_NAME: Constraint = Constraint::Max(16);
 /// The same for accounts.
 const ACCOUNT_NAME: Constraint = Constraint::Max(40);
 
+/// Titles by whose columns rows can be sorted.
+const RATE: &str = "RATE";
+/// The other one.
+const TOTAL: &str = "TOTAL";
+
 /// The keys, in words.
 const KEYS: &str =
     "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
 const KEYS_WRITING: &str = "Enter keep  Esc take back";
-
-/// What it looks like.
-#[derive(Clone, Copy, Debug)]
-pub struct Theme {
-    /// Of series.
-    pub bars: Style,
-    /// Of what needs attention.
-    pub trouble: Style,
-    /// The characters of series.
-    pub characters: Bars,
-}
-
-impl Theme {
-    /// With or without colours, and with these characters for series.
-    #[must_use]
-    pub fn new(is_coloured: bool, characters: Bars) -> Self {
-        let colour = |colour| match is_coloured {
-            true => Style::new().fg(colour),
-            false => Style::new(),
-        };
-        let trouble = colour(Color::Red).add_modifier(Modifier::BOLD);
-        Self { bars: colour(Color::Cyan), trouble, characters }
-    }
-}
 
 /// What is shown.
 #[derive(Debug)]
@@ -65,6 +46,8 @@ pub struct View<'a> {
     pub at: Duration,
     /// Where events come from.
     pub source: &'a str,
+    /// Which of several servers that is, left out where there is no room for it.
+    pub number: &'a str,
     /// How the stream stands, in words; those of trouble apart.
     pub standing: &'a str,
     /// What is wrong, if anything.
@@ -112,10 +95,15 @@ fn draw_title(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, wishes: &Wishe
     let mut used = 0;
     let pause = if wishes.is_paused { "PAUSED" } else { "" };
     let reversed = Style::new().add_modifier(Modifier::REVERSED);
+    let numbered = format!("{}{}", view.source, view.number);
+    let others = ["skytail top", pause, view.standing, view.trouble];
+    let others: usize = others.iter().map(|part| part.chars().count() + 2).sum();
+    let has_room = others + numbered.chars().count() <= room;
+    let source = if has_room { &*numbered } else { view.source };
     let parts = [
         ("skytail top", Style::new().add_modifier(Modifier::BOLD)),
         (pause, reversed),
-        (view.source, Style::new()),
+        (source, Style::new()),
         (view.standing, Style::new()),
         (view.trouble, theme.trouble),
     ];
@@ -197,7 +185,7 @@ fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Ve
     let series = series_columns(area, 9 + 2 + 8 + 2, 10);
     let columns = [
         Column::text(title, SHORT_NAME),
-        Column::number("RATE", 8),
+        Column::number(RATE, 8),
         Column::text("LAST", Constraint::Length(series)),
     ];
     let texts = |row: Row| {
@@ -216,7 +204,7 @@ fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Ve
 fn look(wishes: &Wishes, place: Place) -> (Look<'_>, String) {
     let aspect = &wishes.aspects[place as usize];
     let operation = wishes.operation.filter(|_| place == Place::Collections);
-    let mut remark = operation.map_or(String::new(), |operation| format!(" {}", word(operation)));
+    let mut remark = operation.map_or(String::new(), |operation| format!(" {}", operation.word()));
     if !aspect.filter.is_empty() {
         remark += &format!(" /{}", aspect.filter);
     }
@@ -238,13 +226,46 @@ fn fitting(
     rows.into_iter().skip(aspect.scroll).take(fit)
 }
 
-/// How many rows to ask for.
-fn most(area: Rect, wishes: &Wishes, place: Place) -> usize {
-    wishes.aspects[place as usize].scroll + usize::from(area.height)
-}
-
 fn share(row: &Row, of: f64) -> String {
     format!("{:.1}%", if of > 0.0 { row.per_second * 100.0 / of } else { 0.0 })
+}
+
+/// A table of the board: its columns, and what stands in them.
+struct Listing<'a> {
+    place: Place,
+    /// The name's column first.
+    columns: Vec<Column<'a>>,
+    texts: &'a dyn Fn(Row) -> Vec<String>,
+}
+
+impl Listing<'_> {
+    fn draw(
+        mut self,
+        frame: &mut Frame<'_>,
+        area: Rect,
+        view: &View<'_>,
+        wishes: &mut Wishes,
+        theme: &Theme,
+    ) {
+        let place = self.place;
+        let (look, remark) = look(wishes, place);
+        let most = wishes.aspects[place as usize].scroll + usize::from(area.height);
+        let found = match place {
+            Place::Collections => view.board.collections(view.at, look, most),
+            Place::Accounts => view.board.accounts(view.at, look, most),
+            Place::Languages => view.board.languages(view.at, look, most),
+        };
+        for (i, column) in self.columns.iter_mut().enumerate() {
+            *column = column.sorted(match look.sort {
+                Sort::Name => i == 0,
+                Sort::Rate => column.title == RATE,
+                Sort::Total => column.title == TOTAL,
+            });
+        }
+        let rows = fitting(area, wishes, place, found).map(self.texts).collect();
+        let is_chosen = wishes.place == place;
+        draw_table(frame, area, theme, &Shown { columns: &self.columns, remark, rows, is_chosen });
+    }
 }
 
 fn collections(
@@ -254,33 +275,24 @@ fn collections(
     wishes: &mut Wishes,
     theme: &Theme,
 ) {
-    let place = Place::Collections;
-    let (look, remark) = look(wishes, place);
-    let found = view.board.collections(view.at, look, most(area, wishes, place));
-    let sort = look.sort;
     let all = view.board.events(view.at).per_second;
     let series = series_columns(area, 60, 20);
     // How long a series is, is said once on a screen.
     let last = format!("LAST {}", duration(view.board.slice() * WHOLE as u32));
-    let columns = [
-        Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)).sorted(sort == Sort::Name),
-        Column::number("RATE", 8).sorted(sort == Sort::Rate),
+    let columns = vec![
+        Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)),
+        Column::number(RATE, 8),
         Column::number("SHARE", 6),
-        Column::number("TOTAL", 10).sorted(sort == Sort::Total),
+        Column::number(TOTAL, 10),
         Column::text(&last, Constraint::Length(series)),
     ];
     let texts = |row: Row| {
-        vec![
-            row.name.clone(),
-            rate(row.per_second),
-            share(&row, all),
-            count(row.total),
-            theme.characters.draw(&row.series, usize::from(series)),
-        ]
+        let bars = theme.characters.draw(&row.series, usize::from(series));
+        let share = share(&row, all);
+        vec![row.name, rate(row.per_second), share, count(row.total), bars]
     };
-    let rows = fitting(area, wishes, place, found).map(texts).collect();
-    let is_chosen = wishes.place == place;
-    draw_table(frame, area, theme, &Shown { columns: &columns, remark, rows, is_chosen });
+    let listing = Listing { place: Place::Collections, columns, texts: &texts };
+    listing.draw(frame, area, view, wishes, theme);
 }
 
 fn accounts(
@@ -290,19 +302,14 @@ fn accounts(
     wishes: &mut Wishes,
     theme: &Theme,
 ) {
-    let place = Place::Accounts;
-    let (look, remark) = look(wishes, place);
-    let found = view.board.accounts(view.at, look, most(area, wishes, place));
-    let sort = look.sort;
-    let columns = [
-        Column::text("ACCOUNT", ACCOUNT_NAME).sorted(sort == Sort::Name),
-        Column::number("RATE", 7).sorted(sort == Sort::Rate),
-        Column::number("TOTAL", 7).sorted(sort == Sort::Total),
+    let columns = vec![
+        Column::text("ACCOUNT", ACCOUNT_NAME),
+        Column::number(RATE, 7),
+        Column::number(TOTAL, 7),
     ];
     let texts = |row: Row| vec![row.name, rate(row.per_second), count(row.total)];
-    let rows = fitting(area, wishes, place, found).map(texts).collect();
-    let is_chosen = wishes.place == place;
-    draw_table(frame, area, theme, &Shown { columns: &columns, remark, rows, is_chosen });
+    let listing = Listing { place: Place::Accounts, columns, texts: &texts };
+    listing.draw(frame, area, view, wishes, theme);
 }
 
 fn languages(
@@ -312,27 +319,21 @@ fn languages(
     wishes: &mut Wishes,
     theme: &Theme,
 ) {
-    let place = Place::Languages;
-    let (look, remark) = look(wishes, place);
-    let found = view.board.languages(view.at, look, most(area, wishes, place));
-    let sort = look.sort;
-    let with_series = area.width >= 40;
     let series = series_columns(area, 8 + 2 + 7 + 2 + 7 + 2, 10);
     let mut columns = vec![
-        Column::text("LANGUAGE", SHORT_NAME).sorted(sort == Sort::Name),
-        Column::number("RATE", 7).sorted(sort == Sort::Rate),
-        Column::number("TOTAL", 7).sorted(sort == Sort::Total),
+        Column::text("LANGUAGE", SHORT_NAME),
+        Column::number(RATE, 7),
+        Column::number(TOTAL, 7),
     ];
-    if with_series {
+    if area.width >= 40 {
         columns.push(Column::text("LAST", Constraint::Length(series)));
     }
     let texts = |row: Row| {
         let bars = theme.characters.draw(&row.series, usize::from(series));
         vec![row.name, rate(row.per_second), count(row.total), bars]
     };
-    let rows = fitting(area, wishes, place, found).map(texts).collect();
-    let is_chosen = wishes.place == place;
-    draw_table(frame, area, theme, &Shown { columns: &columns, remark, rows, is_chosen });
+    let listing = Listing { place: Place::Languages, columns, texts: &texts };
+    listing.draw(frame, area, view, wishes, theme);
 }
 
 /// The filter that is being written, or the latest log line.

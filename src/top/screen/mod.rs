@@ -5,4 +5,5 @@ pub mod keys;
 pub mod spark;
 mod table;
 pub mod terminal;
+pub mod theme;
 pub mod watching;

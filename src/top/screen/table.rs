@@ -6,7 +6,7 @@ use ratatui::text::Text;
 use ratatui::widgets::{Cell, Row, Table};
 use ratatui::{Frame, buffer::Buffer};
 
-use super::draw::Theme;
+use super::theme::Theme;
 use crate::display::printable::printable;
 
 /// Columns between two columns.

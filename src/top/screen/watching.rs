@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use super::draw::{self, Theme, View};
+use super::draw::{self, View};
 use super::keys::{Asked, Wishes};
 use super::terminal::{self, Canvas};
+use super::theme::Theme;
 use crate::display::status::Status;
 use crate::display::units::counted;
 use crate::metrics::{Metrics, now_us};
@@ -20,6 +21,7 @@ use crate::pipeline::stop::{Reason, Stop};
 use crate::top::board::Board;
 use crate::top::counting::Shared;
 use crate::top::held::Held;
+use crate::top::source::Source;
 
 /// How often the screen is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -40,7 +42,7 @@ pub struct Scene {
     /// How it stands.
     pub status: Status,
     /// Where events come from.
-    pub source: String,
+    pub source: Source,
     /// Log lines.
     pub held: Held,
     /// Whom to tell that the person wants to end.
@@ -184,7 +186,8 @@ impl Screen {
             0 => String::new(),
             gaps => counted(gaps, "gap"),
         };
-        let (source, theme) = (scene.source.as_str(), &scene.theme);
+        let (source, number) = (scene.source.name(), scene.source.number());
+        let (source, number, theme) = (source.as_str(), number.as_str(), &scene.theme);
         let standing = standing.trim();
         // Inside, so that nobody waits for the board while the terminal takes its time.
         let draw = |frame: &mut Frame<'_>| {
@@ -196,7 +199,7 @@ impl Screen {
                     (&*live.0, live.1)
                 }
             };
-            let view = View { board, at, source, standing, trouble: &trouble, told: line };
+            let view = View { board, at, source, number, standing, trouble: &trouble, told: line };
             draw::draw(frame, &view, wishes, theme);
         };
         canvas.draw(draw).map(drop)

@@ -3,9 +3,11 @@
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::crossterm::event::{KeyCode, KeyEvent};
+use ratatui::style::Color;
 
 use super::*;
 use crate::top::board::Reader;
+use crate::top::screen::spark::Bars;
 
 /// A minute in which posts become more and more.
 fn board() -> Board {
@@ -45,6 +47,7 @@ fn screen_of(
         board: &board,
         at: Duration::from_secs(44),
         source: "jetstream.example",
+        number: "",
         standing: "live  85/s  0.2s behind",
         trouble: "1 gap",
         told: Some(
@@ -135,6 +138,7 @@ fn what_strangers_write_acts_on_no_terminal() {
         board: &board,
         at: Duration::ZERO,
         source: "\u{1b}[31m",
+        number: "",
         standing: "",
         trouble: "",
         told: Some("\u{1b}[31m\u{202e}"),

@@ -1,5 +1,5 @@
-//! The filters of the v2 stream, and what is refused in them (v2 §2). Filters of `/subscribe`
-//! have other rules (`serve::wanted`).
+//! The filters of the v2 stream, and what is refused in them (protocol/jetstream-v2.md §2).
+//! Filters of `/subscribe` have other rules (those of the module above).
 
 use std::collections::HashSet;
 
