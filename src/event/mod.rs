@@ -9,6 +9,7 @@ pub mod header;
 pub mod identity;
 pub mod malformed;
 mod marks;
+mod parts;
 mod scan;
 pub mod shape;
 mod sheet;

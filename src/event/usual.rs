@@ -7,8 +7,8 @@
 use std::borrow::Cow;
 
 use super::blocks;
-use super::header::{Commit, Header, Kind, Operation};
 use super::marks::{Found, Narrow};
+use super::parts::{Commit, Header, Kind, Operation};
 use super::sheet::Sheet;
 
 /// Reads the header of a line and checks the line's structure, where it is a commit in the

@@ -14,6 +14,7 @@ mod head;
 mod http;
 pub mod liveness;
 pub mod protocol;
+pub mod protocols;
 pub mod proxy;
 mod refusal;
 pub mod stream;

@@ -4,7 +4,6 @@
 //! Source: protocol/jetstream-v2-archive.md §2, §3. Each request has a connection of its own;
 //! a redirect is never followed, so that the key stays where it belongs.
 
-use std::io;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -12,10 +11,11 @@ use std::time::{Duration, SystemTime};
 use ::http::header::{CONTENT_RANGE, ETAG, HeaderMap};
 use tokio::time::Instant;
 
+use super::error::{FetchError, RangeError};
 use super::key::{ApiKey, may_be_shown};
 use super::tries::{Tries, wait_asked_for};
 use crate::metrics::Metrics;
-use crate::source::dial::{self, DialError};
+use crate::source::dial;
 use crate::source::endpoint::Endpoint;
 use crate::source::http::{Answer, Bounds, Request, send};
 use crate::source::proxy::Proxies;
@@ -51,96 +51,6 @@ pub struct Way {
     pub connect_timeout: Duration,
     /// The counters.
     pub metrics: Arc<Metrics>,
-}
-
-/// Why there is no answer, or none to use.
-#[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No byte stream.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// No answer.
-    #[error("no answer ({0})")]
-    Io(#[from] io::Error),
-    /// The answer ended too early.
-    #[error("the answer was cut off after {0} bytes")]
-    CutOff(usize),
-    /// Not now: 429, or the server's own trouble.
-    #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
-    Busy {
-        /// The HTTP status.
-        status: u16,
-        /// The server's words, printable.
-        said: String,
-        /// How long it wants to be left alone.
-        wait: Option<Duration>,
-    },
-    /// Never.
-    #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
-    Refused {
-        /// The HTTP status.
-        status: u16,
-        /// The server's words, printable.
-        said: String,
-        /// The name of its error, where it has one.
-        name: Option<String>,
-    },
-    /// More than is accepted.
-    #[error("an answer of more than {0} bytes")]
-    TooLarge(usize),
-    /// An answer that answers something else.
-    #[error("{0}")]
-    Strange(&'static str),
-}
-
-impl FetchError {
-    /// Whether the same request may be answered later.
-    #[must_use]
-    pub fn is_passing(&self) -> bool {
-        match self {
-            Self::Dial(error) => !error.is_permanent(),
-            Self::Io(_) | Self::CutOff(_) | Self::Busy { .. } => true,
-            Self::Refused { .. } | Self::TooLarge(_) | Self::Strange(_) => false,
-        }
-    }
-
-    /// How long the server wants to be left alone.
-    #[must_use]
-    pub fn wait(&self) -> Option<Duration> {
-        match self {
-            Self::Busy { wait, .. } => *wait,
-            _ => None,
-        }
-    }
-
-    /// The status of a refusal.
-    #[must_use]
-    pub fn refused_with(&self) -> Option<u16> {
-        match self {
-            Self::Refused { status, .. } => Some(*status),
-            _ => None,
-        }
-    }
-
-    /// Whether the server's own error has this name.
-    #[must_use]
-    pub fn is_named(&self, wanted: &str) -> bool {
-        matches!(self, Self::Refused { name: Some(name), .. } if name == wanted)
-    }
-}
-
-/// Why a range can't be had.
-#[derive(Debug, thiserror::Error)]
-pub enum RangeError {
-    /// The file was rewritten: what was read of it belongs to nothing any more.
-    #[error("the file was rewritten while it was read")]
-    Changed,
-    /// The server sends the whole file, whatever is asked for.
-    #[error("the server does not send parts of a file")]
-    NotHonoured,
-    /// No bytes.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
 }
 
 /// The beginning of a file.

@@ -20,6 +20,7 @@
 //! - one page of the plan: 100,000 entries of some 150 bytes, at most 64 MiB as it comes.
 
 pub mod decode;
+pub mod error;
 pub mod fetch;
 pub mod key;
 pub mod plan;
@@ -34,7 +35,7 @@ use crate::event::batch::Batch;
 use crate::position::gap::Gap;
 use crate::position::{Mark, TimeUs};
 
-use fetch::FetchError;
+use error::FetchError;
 use plan::{ListError, PlanError};
 use segment::Trouble;
 

@@ -5,7 +5,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::fetch::{FetchError, Way};
+use super::error::FetchError;
+use super::fetch::Way;
 use crate::archive::name::segment_index;
 use crate::archive::segment::header::MAX_BLOCKS;
 use crate::event::header::Kind;

@@ -13,7 +13,8 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
-use super::fetch::{FetchError, RangeError, Way};
+use super::error::{FetchError, RangeError};
+use super::fetch::Way;
 use super::plan::Planned;
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::SegmentError;

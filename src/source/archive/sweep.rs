@@ -286,7 +286,7 @@ impl Sweep {
                 Ok(self.lost_segment(&source.to_string()))
             }
             Message::Failed(Trouble::Fetch { source, .. })
-                if matches!(source, super::fetch::FetchError::TooLarge(_)) =>
+                if matches!(source, super::error::FetchError::TooLarge(_)) =>
             {
                 Ok(self.lost(&source.to_string()))
             }

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::HeaderMap;
 
-use super::fetch::FetchError;
+use super::error::FetchError;
 use crate::source::backoff::Backoff;
 use crate::source::refusal;
 

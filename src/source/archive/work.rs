@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::decode::{Lines, Summary, Taker, Toolbox, Wants};
-use super::fetch::FetchError;
+use super::error::FetchError;
 use super::segment::{Frames, Trouble, Volume};
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
