@@ -14,7 +14,7 @@ use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
-pub use crate::source::protocol::Choice as Protocol;
+pub use crate::source::protocols::Choice as Protocol;
 
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]

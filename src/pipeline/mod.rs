@@ -33,7 +33,7 @@ use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
 use crate::source::client::Client;
-use crate::source::protocol::Protocols;
+use crate::source::protocols::Protocols;
 use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;

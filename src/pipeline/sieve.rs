@@ -91,6 +91,8 @@ pub struct Sieve {
     written: u64,
     /// What may lie in a pipe that nobody has read yet.
     unread: Unread,
+    /// What held before the change of server that may have to be taken back with it.
+    earlier: Option<Earlier>,
     stop: Option<Reason>,
     rejected: Option<Rejected>,
     /// Our own clock at the latest batch.
@@ -104,6 +106,13 @@ pub struct Pending {
     savepoint: Savepoint,
     position: Option<Position>,
     written: u64,
+}
+
+/// The state that a change of server ended.
+#[derive(Debug)]
+struct Earlier {
+    window: Window,
+    position: Option<Position>,
 }
 
 enum Verdict {
@@ -148,6 +157,7 @@ impl Sieve {
             frozen: false,
             written: 0,
             unread: Unread::new(before),
+            earlier: None,
             stop: None,
             rejected: None,
             now: TimeUs(0),
@@ -398,18 +408,17 @@ impl Sieve {
 
     fn advance(&mut self, mark: Mark, is_new: bool) {
         let Some(connection) = &self.connection else { return };
-        let origin = &connection.origin;
         // Before anything changes: what the window knows must fit the position.
         if self.frozen {
             return;
         }
-        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
+        let is_other = self.position.as_ref().is_some_and(|p| p.origin != connection.origin);
         let begins_anew = is_other || self.renumbered.take().is_some();
         if begins_anew {
-            self.window.change_server(mark);
-            self.unread.change_server();
+            self.begin_anew(mark);
         }
         self.window.advance(mark);
+        let Some(Connection { origin, .. }) = self.connection.as_deref() else { return };
         match &mut self.position {
             // A replay brings what is not wanted again, too, and is not the newest for that.
             Some(position) if position.origin == *origin => {
@@ -426,6 +435,16 @@ impl Sieve {
             }
             position => *position = Some(first_position(origin, mark)),
         }
+    }
+
+    /// The output goes on with another server, or with one that counts anew: from `mark` on.
+    fn begin_anew(&mut self, mark: Mark) {
+        if self.unread.is_watched() {
+            let (window, position) = (self.window.clone(), self.position.clone());
+            self.earlier = Some(Earlier { window, position });
+            self.unread.change_server();
+        }
+        self.window.change_server(mark);
     }
 }
 

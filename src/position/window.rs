@@ -27,7 +27,7 @@ pub const MAX_EVENTS: u64 = 65_536;
 const MILESTONES: u64 = 8;
 
 /// The remembered identities.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,

@@ -228,7 +228,8 @@ impl<'a> Round<'a> {
         let end = match self.rng.u32(0..10) {
             0..=1 if self.lane.has_clean_stops => End::Term,
             2..=3 if self.lane.output == Output::SlowStdout => End::TermUnread,
-            4..=7 if self.lane.output == Output::SlowStdout => End::KillUnread,
+            4..=6 if self.lane.output == Output::SlowStdout => End::KillUnread,
+            7 if self.lane.has_clean_stops => End::Leave,
             _ => End::Kill,
         };
         let most_ms = if self.lane.is_live { 9_000 } else { 1_600 };

@@ -3,6 +3,8 @@
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -33,6 +35,8 @@ pub enum End {
     Term,
     /// By SIGTERM, and nobody reads the output until the process has ended.
     TermUnread,
+    /// By itself, since whoever read the output goes away, and leaves some unread.
+    Leave,
 }
 
 impl End {
@@ -318,6 +322,8 @@ struct Running {
     child: Child,
     chunks: Receiver<Vec<u8>>,
     reader: Option<JoinHandle<()>>,
+    /// Asks that thread to close the output behind the chunk in its hand.
+    leaves: Arc<AtomicBool>,
     copy: std::fs::File,
 }
 
@@ -327,10 +333,12 @@ impl Running {
         let stdout = child.stdout.take().expect("piped");
         // One chunk on its way: whoever takes none lets the pipe fill up.
         let (sender, chunks) = sync_channel(1);
+        let leaves = Arc::new(AtomicBool::new(false));
+        let has_left = Arc::clone(&leaves);
         let hand_on = move |mut stdout: ChildStdout| {
             let mut chunk = vec![0; 16 * 1024];
             while let Ok(read @ 1..) = stdout.read(&mut chunk) {
-                if sender.send(chunk[..read].to_vec()).is_err() {
+                if sender.send(chunk[..read].to_vec()).is_err() || has_left.load(Relaxed) {
                     return;
                 }
             }
@@ -338,7 +346,7 @@ impl Running {
         let reader = Some(std::thread::spawn(move || hand_on(stdout)));
         let name = format!("stdout-of-life-{:05}", life.count);
         let copy = std::fs::File::create(life.directory.join(name)).expect("make a file");
-        Self { child, chunks, reader, copy }
+        Self { child, chunks, reader, leaves, copy }
     }
 
     fn take(&mut self, chunk: &[u8], judge: &mut Judge<'_>) -> Result<(), Verdict> {
@@ -348,7 +356,7 @@ impl Running {
 
     fn end(mut self, end: End, judge: &mut Judge<'_>) -> Result<Lived, Verdict> {
         let had_ended = self.child.try_wait().expect("wait").is_some();
-        if matches!(end, End::KillUnread | End::TermUnread) {
+        if matches!(end, End::KillUnread | End::TermUnread | End::Leave) {
             std::thread::sleep(UNREAD);
         }
         match end {
@@ -357,6 +365,7 @@ impl Running {
                 // A process that has ended, and is not waited for, takes no harm.
                 let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
             }
+            End::Leave => self.leaves.store(true, Relaxed),
         }
         if end == End::TermUnread {
             self.wait()?;
@@ -364,9 +373,16 @@ impl Running {
         let patience = Instant::now() + PATIENCE;
         loop {
             let left = patience.saturating_duration_since(Instant::now());
+            let left = if end == End::Leave { left.min(UNREAD) } else { left };
             match self.chunks.recv_timeout(left) {
                 Ok(chunk) => self.take(&chunk, judge)?,
                 Err(RecvTimeoutError::Disconnected) => break,
+                // Where nothing comes, nothing is left unread.
+                Err(RecvTimeoutError::Timeout)
+                    if end == End::Leave && Instant::now() < patience =>
+                {
+                    let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+                }
                 Err(RecvTimeoutError::Timeout) => return Err(failed("does not end".to_owned())),
             }
         }

@@ -5,7 +5,7 @@ use crate::event::batch::{Lines, Span};
 use crate::position::{Mark, Position};
 
 use super::unread::{Before, TakenBack};
-use super::{Pending, Sieve};
+use super::{Earlier, Pending, Sieve};
 
 impl Sieve {
     /// The sink took the whole batch.
@@ -35,27 +35,39 @@ impl Sieve {
         if self.frozen {
             return 0;
         }
-        let Some(TakenBack { events, before }) = self.unread.take_back(bytes) else { return 0 };
-        match (before, &mut self.position) {
-            (Before::Mark(mark, identity), Some(position))
-                if self.window.take_back(events, mark, identity) =>
-            {
-                position.newest = mark;
-                position.rewind_to = self.window.rewind_to().unwrap_or(mark);
-                events
-            }
-            (Before::Nothing, _) => {
-                // Where this run began is remembered.
-                self.position = None;
-                events
-            }
-            _ => 0,
+        let Some(TakenBack { events, behind_change, before }) = self.unread.take_back(bytes) else {
+            return 0;
+        };
+        if behind_change.is_some() {
+            let Some(Earlier { window, position }) = self.earlier.take() else { return 0 };
+            (self.window, self.position) = (window, position);
         }
+        let is_taken_back = match (before, &mut self.position) {
+            (Before::OtherServer, _) => true,
+            (Before::Nothing, position) => {
+                // Where this run began is remembered.
+                *position = None;
+                true
+            }
+            (Before::Mark(mark, identity), Some(position)) => {
+                let can_go_on = self.window.take_back(events, mark, identity);
+                if can_go_on {
+                    position.newest = mark;
+                    position.rewind_to = self.window.rewind_to().unwrap_or(mark);
+                }
+                can_go_on
+            }
+            (Before::Mark(..), None) => false,
+        };
+        behind_change.unwrap_or(0) + if is_taken_back { events } else { 0 }
     }
 
     /// The whole batch was dealt with.
     pub fn settle(&mut self) {
         self.window.settle();
+        if !self.unread.reaches_change() {
+            self.earlier = None;
+        }
         self.settle_position();
     }
 

@@ -45,8 +45,7 @@ impl Sieve {
         let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
         let begins_anew = is_other || self.renumbered.take().is_some();
         if begins_anew {
-            self.window.change_server(mark);
-            self.unread.change_server();
+            self.begin_anew(mark);
         }
         self.window.pass(mark);
         match &mut self.position {

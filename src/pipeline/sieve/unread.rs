@@ -23,8 +23,8 @@ pub(super) enum Before {
     Nothing,
     /// A place of the same server, and the event there if it was written by this run.
     Mark(Mark, Option<u64>),
-    /// Something that no mark of this server names.
-    Unknown,
+    /// What another server sent, to which other marks belong.
+    OtherServer,
 }
 
 /// What was taken back.
@@ -32,8 +32,17 @@ pub(super) enum Before {
 pub(super) struct TakenBack {
     /// The last events that were written, so many of them.
     pub(super) events: usize,
-    /// Where the output stands without them. Never [`Before::Unknown`].
+    /// If the change of server is undone: how many came behind it, and are not counted above.
+    pub(super) behind_change: Option<usize>,
+    /// Where the output stands without them; [`Before::OtherServer`] for right before the change.
     pub(super) before: Before,
+}
+
+/// Lines of one server.
+#[derive(Debug)]
+struct Era {
+    lines: VecDeque<(Event, usize)>,
+    before: Before,
 }
 
 /// The lines that may still be in the pipe.
@@ -43,12 +52,42 @@ pub(super) struct Unread {
     pipe_bytes: usize,
     /// Events of the batch in hand, in the order of its lines.
     fresh: Vec<Event>,
-    lines: VecDeque<(Event, usize)>,
-    /// The sum of the lines' bytes.
+    now: Era,
+    /// Lines of the server before this one.
+    earlier: Option<Era>,
+    /// The sum of all lines' bytes.
     bytes: usize,
     /// Bytes of a line that was not taken whole, behind all others.
     torn_bytes: usize,
-    before: Before,
+}
+
+impl Era {
+    fn new(before: Before) -> Self {
+        Self { lines: VecDeque::new(), before }
+    }
+
+    /// Takes lines back until `behind_bytes`, those of all that were taken, are `unread_bytes`.
+    /// Says how many.
+    fn take_back(&mut self, unread_bytes: usize, behind_bytes: &mut usize) -> usize {
+        let before = self.lines.len();
+        while *behind_bytes < unread_bytes
+            && let Some((_, length)) = self.lines.pop_back()
+        {
+            *behind_bytes += length;
+        }
+        before - self.lines.len()
+    }
+
+    /// Where the output stands behind its last line.
+    fn end(&self) -> Before {
+        self.lines.back().map_or(self.before, |(event, _)| event.place())
+    }
+}
+
+impl Event {
+    fn place(self) -> Before {
+        Before::Mark(self.mark, Some(self.identity))
+    }
 }
 
 impl Unread {
@@ -56,16 +95,21 @@ impl Unread {
         Self {
             pipe_bytes: 0,
             fresh: Vec::new(),
-            lines: VecDeque::new(),
+            now: Era::new(before),
+            earlier: None,
             bytes: 0,
             torn_bytes: 0,
-            before,
         }
     }
 
     /// The output is a pipe that holds so much.
     pub(super) fn watch(&mut self, pipe_bytes: usize) {
         self.pipe_bytes = pipe_bytes;
+    }
+
+    /// Whether anything is remembered.
+    pub(super) fn is_watched(&self) -> bool {
+        self.pipe_bytes > 0
     }
 
     pub(super) fn begin_batch(&mut self) {
@@ -75,7 +119,7 @@ impl Unread {
     /// The next event of the batch that is about to be written.
     #[inline]
     pub(super) fn note(&mut self, mark: Mark, identity: u64) {
-        if self.pipe_bytes > 0 {
+        if self.is_watched() {
             self.fresh.push(Event { mark, identity });
         }
     }
@@ -84,52 +128,67 @@ impl Unread {
     /// of the next one.
     pub(super) fn sent(&mut self, lengths: impl Iterator<Item = usize>, torn_bytes: usize) {
         for (event, length) in self.fresh.iter().zip(lengths) {
-            self.lines.push_back((*event, length));
+            self.now.lines.push_back((*event, length));
             self.bytes += length;
         }
         self.torn_bytes = torn_bytes;
-        while let Some(&(event, length)) = self.lines.front()
-            && (self.bytes - length >= self.pipe_bytes || self.lines.len() > MAX_LINES)
-        {
-            self.lines.pop_front();
-            self.bytes -= length;
-            self.before = Before::Mark(event.mark, Some(event.identity));
+        while self.let_go_of_oldest() {}
+    }
+
+    /// Lets go of the oldest line, if enough are left without it.
+    fn let_go_of_oldest(&mut self) -> bool {
+        let era = self.earlier.as_mut().unwrap_or(&mut self.now);
+        let Some(&(event, length)) = era.lines.front() else {
+            // Until the pipe can't hold all lines of this server.
+            return self.bytes > self.pipe_bytes && self.earlier.take().is_some();
+        };
+        if self.bytes - length < self.pipe_bytes && era.lines.len() <= MAX_LINES {
+            return false;
         }
+        era.lines.pop_front();
+        era.before = event.place();
+        self.bytes -= length;
+        true
     }
 
     /// From here on marks are those of another server.
     pub(super) fn change_server(&mut self) {
-        self.lines.clear();
-        self.bytes = 0;
-        self.before = Before::Unknown;
+        let earlier = std::mem::replace(&mut self.now, Era::new(Before::OtherServer));
+        self.earlier = Some(earlier);
+        self.bytes = self.earlier.iter().flat_map(|era| &era.lines).map(|(_, length)| length).sum();
+    }
+
+    /// Whether a change of server may have to be taken back.
+    pub(super) fn reaches_change(&self) -> bool {
+        self.earlier.is_some()
     }
 
     /// Of all that went into the pipe, the last `bytes` were not read, and never will be. An
     /// event counts as read with its last byte.
     pub(super) fn take_back(&mut self, bytes: usize) -> Option<TakenBack> {
         let unread_bytes = bytes.saturating_sub(self.torn_bytes);
-        let (mut events, mut behind_bytes) = (0, 0);
-        let mut first = None;
-        while behind_bytes < unread_bytes
-            && let Some((event, length)) = self.lines.pop_back()
-        {
-            behind_bytes += length;
-            events += 1;
-            first = Some(event);
-        }
-        let known = |event: Event| Before::Mark(event.mark, Some(event.identity));
-        let first = first?;
-        let before = match (self.lines.back(), self.before) {
-            (Some((event, _)), _) => known(*event),
-            (None, Before::Unknown) => {
-                // There must be something to go on from.
-                events -= 1;
-                known(first)
+        let mut behind_bytes = 0;
+        let mut events = self.now.take_back(unread_bytes, &mut behind_bytes);
+        let (mut behind_change, mut before) = (None, self.now.end());
+        if before == Before::OtherServer {
+            let earlier = self.earlier.as_mut()?;
+            let first = earlier.lines.front().map(|(event, _)| event.place());
+            behind_change = Some(events);
+            events = earlier.take_back(unread_bytes, &mut behind_bytes);
+            if events > 0 {
+                before = earlier.end();
             }
-            (None, before) => before,
-        };
-        (self.bytes, self.torn_bytes) = (self.bytes - behind_bytes, 0);
-        (events > 0).then_some(TakenBack { events, before })
+            // Two changes of server within what a pipe holds: there must be something to go on
+            // from, so the first line between them stays.
+            if let (true, Before::OtherServer, Some(first)) = (events > 0, before, first) {
+                events -= 1;
+                before = first;
+            }
+        }
+        self.bytes = self.bytes.saturating_sub(behind_bytes);
+        self.torn_bytes = 0;
+        let is_any = events + behind_change.unwrap_or(0) > 0;
+        is_any.then_some(TakenBack { events, behind_change, before })
     }
 }
 
@@ -157,7 +216,7 @@ mod tests {
     #[test]
     fn an_event_counts_as_read_with_its_last_byte() {
         let take_back = |bytes| unread(Before::Nothing, &[10, 10, 10]).take_back(bytes);
-        let back = |events, before| Some(TakenBack { events, before });
+        let back = |events, before| Some(TakenBack { events, behind_change: None, before });
         assert_eq!(take_back(0), None);
         assert_eq!(take_back(1), back(1, Before::Mark(mark(1), Some(1))));
         assert_eq!(take_back(10), back(1, Before::Mark(mark(1), Some(1))));
@@ -174,18 +233,50 @@ mod tests {
         assert_eq!(some.take_back(4), None);
     }
 
+    fn send(unread: &mut Unread, events: impl Iterator<Item = u64>) {
+        for n in events {
+            unread.begin_batch();
+            unread.note(mark(n), n);
+            unread.sent(std::iter::once(10), 0);
+        }
+    }
+
     #[test]
-    fn behind_a_change_of_server_the_first_event_stays() {
+    fn a_change_of_server_can_be_taken_back() {
+        let take_back = |bytes| {
+            let mut some = unread(Before::Nothing, &[10, 10]);
+            some.change_server();
+            send(&mut some, 5..7);
+            some.take_back(bytes).map(|back| (back.events, back.behind_change, back.before))
+        };
+        let known = |n| Before::Mark(mark(n), Some(n));
+        assert_eq!(take_back(10), Some((1, None, known(5))));
+        assert_eq!(take_back(20), Some((0, Some(2), Before::OtherServer)));
+        assert_eq!(take_back(30), Some((1, Some(2), known(0))));
+        assert_eq!(take_back(99), Some((2, Some(2), Before::Nothing)));
+    }
+
+    #[test]
+    fn of_two_changes_the_first_line_between_them_stays() {
         let mut some = unread(Before::Nothing, &[10]);
         some.change_server();
-        for n in [5, 6] {
-            some.begin_batch();
-            some.note(mark(n), n);
-            some.sent(std::iter::once(10), 0);
-        }
-        let before = Before::Mark(mark(5), Some(5));
-        assert_eq!(some.take_back(60), Some(TakenBack { events: 1, before }));
-        assert_eq!(some.take_back(60), None);
+        send(&mut some, 5..7);
+        some.change_server();
+        send(&mut some, 8..9);
+        let back =
+            TakenBack { events: 1, behind_change: Some(1), before: Before::Mark(mark(5), Some(5)) };
+        assert_eq!(some.take_back(99), Some(back));
+    }
+
+    #[test]
+    fn a_change_is_remembered_as_long_as_the_pipe_may_hold_it() {
+        let mut some = unread(Before::Nothing, &[10]);
+        some.change_server();
+        send(&mut some, 1..11);
+        assert!(some.reaches_change());
+        send(&mut some, 11..12);
+        assert!(!some.reaches_change());
+        assert_eq!(some.take_back(100).map(|back| back.events), Some(10));
     }
 
     proptest! {
