@@ -131,8 +131,9 @@ impl Recording {
     pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Self, RecordingError> {
         let mut entries = Vec::new();
         let mut start = 0;
-        for (i, line) in bytes.split(|&b| b == b'\n').enumerate() {
-            let next = start + line.len() + 1;
+        let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
+        for (i, end) in ends.enumerate() {
+            let line = &bytes[start..end];
             let line = line.strip_suffix(b"\r").unwrap_or(line);
             if !line.is_empty() {
                 entries.push(index(line, start).map_err(|reason| RecordingError::Line {
@@ -141,7 +142,7 @@ impl Recording {
                     reason,
                 })?);
             }
-            start = next;
+            start = end + 1;
         }
         if entries.is_empty() {
             return Err(RecordingError::Empty { path: name.to_owned() });
