@@ -134,7 +134,7 @@ fn window(bencher: Bencher<'_, '_>) {
             assert!(!window.contains(identity));
             window.advance(mark);
             window.insert(identity);
-            window.settle();
+            window.settle(None);
         }
     };
     some(200_000);

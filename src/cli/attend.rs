@@ -101,6 +101,7 @@ impl Attendance {
                     manager.tick(now_us, &mut self.status);
                 }
             }
+            Moment::Beginning => {}
             Moment::StatusAsked => self.say(now_us),
             Moment::Stopping => {
                 // What it shows is the reading, and that is over.

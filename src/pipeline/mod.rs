@@ -117,6 +117,8 @@ pub struct Outcome {
 /// What whoever looks after a run is told while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
+    /// It begins: signals no longer end the process by themselves.
+    Beginning,
     /// Time has passed, and the run's own loop turns.
     Tick,
     /// Somebody wants to know how it stands.
@@ -299,6 +301,7 @@ async fn drive(
 ) -> Outcome {
     let Attendant { tick_every, attend } = attendant;
     let Wired { reader, mut written, thread, stop, metrics } = wired;
+    attend(Moment::Beginning);
     let mut reader = pin!(reader.run());
     let mut read = None;
     let mut was_signalled = false;

@@ -23,7 +23,7 @@ use crate::source::{Asked, Connection};
 use super::continuity::{Continuity, Finding, Seen};
 use super::stop::Reason;
 
-use unread::{Before, Unread};
+use unread::{Before, Place, Unread};
 
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
 /// 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses none.
@@ -134,7 +134,9 @@ impl Sieve {
             _ => (Window::new(span_us), None),
         };
         let before = match &position {
-            Some(position) => Before::Mark(position.newest, None),
+            Some(Position { newest, latest_time, .. }) => {
+                Before::Place(Place { mark: *newest, identity: None, latest: *latest_time })
+            }
             None => Before::Nothing,
         };
         Self {
@@ -308,7 +310,7 @@ impl Sieve {
             }
             Some(identity) => {
                 self.window.insert(identity);
-                self.unread.note(mark, identity);
+                self.unread.note(mark, identity, self.window.latest());
                 self.turns.note(self.window.latest().max(mark.time));
                 self.written += 1;
                 self.catch_up(mark.time);

@@ -295,10 +295,15 @@ impl Window {
         self.highest_seq = highest_seq.max(savepoint.highest_seq);
     }
 
-    /// The sink has accepted everything: lets go of what is older than the span.
-    pub fn settle(&mut self) {
+    /// The sink has accepted everything: lets go of what is older than the span. `unread` are
+    /// the last events, so many of them, that may have to be taken back, and the latest event
+    /// time at the first of them: the span then ends there.
+    pub fn settle(&mut self, unread: Option<(usize, TimeUs)>) {
+        let (unread, latest) = unread.unwrap_or((0, self.latest));
+        let read = self.entered() - unread as u64;
         while let Some(&next) = self.milestones.get(1) {
-            let old = next.clock.plus_us(self.span_us) <= self.latest && !self.is_replaying;
+            let is_read = unread == 0 || next.index < read;
+            let old = next.clock.plus_us(self.span_us) <= latest && is_read && !self.is_replaying;
             let many = self.events - next.events >= MAX_EVENTS;
             if !old && !many {
                 break;

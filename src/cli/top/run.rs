@@ -129,14 +129,22 @@ impl Run<'_> {
                     stop,
                     theme: self.theme(),
                 };
-                let watching = Watching::begin(scene)
-                    .context("can't draw a screen here (use --once for a table)")?;
-                let outcome = pipeline::run(
-                    &settings,
-                    parts,
-                    Attendant { tick_every: None, attend: &mut |_| {} },
-                );
-                drop(watching);
+                let (mut scene, mut watching) = (Some(scene), None);
+                // Not before a signal would give the terminal back.
+                let attend = &mut |moment| {
+                    if let (Moment::Beginning, Some(scene)) = (moment, scene.take()) {
+                        let stop = scene.stop.clone();
+                        let begun = Watching::begin(scene);
+                        if begun.is_err() {
+                            stop.request(Reason::Failed);
+                        }
+                        watching = Some(begun);
+                    }
+                };
+                let attendant = Attendant { tick_every: None, attend };
+                let outcome = pipeline::run(&settings, parts, attendant);
+                let begun = watching.transpose();
+                drop(begun.context("can't draw a screen here (use --once for a table)")?);
                 outcome
             }
             Mode::Pages | Mode::Once => {
@@ -222,7 +230,7 @@ impl Pages<'_> {
         match moment {
             Moment::Tick => self.tick(),
             Moment::Stopping => self.end(),
-            Moment::StatusAsked => {}
+            Moment::Beginning | Moment::StatusAsked => {}
         }
     }
 

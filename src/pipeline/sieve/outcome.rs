@@ -4,7 +4,7 @@
 use crate::event::batch::{Lines, Span};
 use crate::position::{Mark, Position};
 
-use super::unread::{Before, TakenBack};
+use super::unread::{Before, Place, TakenBack};
 use super::{Earlier, Pending, Sieve};
 
 impl Sieve {
@@ -28,6 +28,11 @@ impl Sieve {
         self.unread.sent(lengths, torn_bytes);
     }
 
+    /// No more than the last `bytes` of all that the sink took are still to be read.
+    pub fn was_read(&mut self, bytes: usize) {
+        self.unread.was_read(bytes);
+    }
+
     /// The last `bytes` of all that the sink took were never read: their events have not
     /// happened. Says how many; call it once no more is written.
     pub fn take_back(&mut self, bytes: usize) -> usize {
@@ -49,22 +54,23 @@ impl Sieve {
                 *position = None;
                 true
             }
-            (Before::Mark(mark, identity), Some(position)) => {
-                let can_go_on = self.window.take_back(events, mark, identity);
+            (Before::Place(Place { mark, identity, latest }), Some(position)) => {
+                let can_go_on = self.window.take_back(events, mark, identity, latest);
                 if can_go_on {
                     position.newest = mark;
                     position.rewind_to = self.window.rewind_to().unwrap_or(mark);
+                    position.latest_time = latest;
                 }
                 can_go_on
             }
-            (Before::Mark(..), None) => false,
+            (Before::Place(_), None) => false,
         };
         behind_change.unwrap_or(0) + if is_taken_back { events } else { 0 }
     }
 
     /// The whole batch was dealt with.
     pub fn settle(&mut self) {
-        self.window.settle();
+        self.window.settle(self.unread.oldest());
         if !self.unread.reaches_change() {
             self.earlier = None;
         }

@@ -4,16 +4,19 @@
 
 use std::collections::VecDeque;
 
-use crate::position::Mark;
+use crate::position::{Mark, TimeUs};
 
 /// Most lines that are remembered. An output of `--jq` may be a byte long, or none.
 const MAX_LINES: usize = 16_384;
 
-/// An event that was written.
+/// Where the output stands behind an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Event {
+pub(super) struct Place {
     pub(super) mark: Mark,
-    pub(super) identity: u64,
+    /// Of the event, if this run wrote it.
+    pub(super) identity: Option<u64>,
+    /// The latest event time so far.
+    pub(super) latest: TimeUs,
 }
 
 /// What the output came to before the first remembered line.
@@ -21,8 +24,8 @@ pub(super) struct Event {
 pub(super) enum Before {
     /// Nothing: the run began with it.
     Nothing,
-    /// A place of the same server, and the event there if it was written by this run.
-    Mark(Mark, Option<u64>),
+    /// A place of the same server.
+    Place(Place),
     /// What another server sent, to which other marks belong.
     OtherServer,
 }
@@ -41,7 +44,7 @@ pub(super) struct TakenBack {
 /// Lines of one server.
 #[derive(Debug)]
 struct Era {
-    lines: VecDeque<(Event, usize)>,
+    lines: VecDeque<(Place, usize)>,
     before: Before,
 }
 
@@ -51,7 +54,7 @@ pub(super) struct Unread {
     /// What the pipe holds at most; 0 where there is none.
     pipe_bytes: usize,
     /// Events of the batch in hand, in the order of its lines.
-    fresh: Vec<Event>,
+    fresh: Vec<Place>,
     now: Era,
     /// Lines of the server before this one.
     earlier: Option<Era>,
@@ -80,13 +83,7 @@ impl Era {
 
     /// Where the output stands behind its last line.
     fn end(&self) -> Before {
-        self.lines.back().map_or(self.before, |(event, _)| event.place())
-    }
-}
-
-impl Event {
-    fn place(self) -> Before {
-        Before::Mark(self.mark, Some(self.identity))
+        self.lines.back().map_or(self.before, |(place, _)| Before::Place(*place))
     }
 }
 
@@ -118,37 +115,54 @@ impl Unread {
 
     /// The next event of the batch that is about to be written.
     #[inline]
-    pub(super) fn note(&mut self, mark: Mark, identity: u64) {
+    pub(super) fn note(&mut self, mark: Mark, identity: u64, latest: TimeUs) {
         if self.is_watched() {
-            self.fresh.push(Event { mark, identity });
+            self.fresh.push(Place { mark, identity: Some(identity), latest });
         }
     }
 
     /// The first events of the batch went into the pipe, in so many bytes each, and `torn_bytes`
     /// of the next one.
     pub(super) fn sent(&mut self, lengths: impl Iterator<Item = usize>, torn_bytes: usize) {
-        for (event, length) in self.fresh.iter().zip(lengths) {
-            self.now.lines.push_back((*event, length));
+        for (place, length) in self.fresh.iter().zip(lengths) {
+            self.now.lines.push_back((*place, length));
             self.bytes += length;
         }
         self.torn_bytes = torn_bytes;
-        while self.let_go_of_oldest() {}
+        self.let_go(self.pipe_bytes);
     }
 
-    /// Lets go of the oldest line, if enough are left without it.
-    fn let_go_of_oldest(&mut self) -> bool {
-        let era = self.earlier.as_mut().unwrap_or(&mut self.now);
-        let Some(&(event, length)) = era.lines.front() else {
+    /// Of all that went into the pipe, no more than the last `bytes` were not read yet.
+    pub(super) fn was_read(&mut self, bytes: usize) {
+        self.let_go(bytes.saturating_sub(self.torn_bytes));
+    }
+
+    /// Lets go of the oldest lines as long as `bytes` are left.
+    fn let_go(&mut self, bytes: usize) {
+        loop {
             // Until the pipe can't hold all lines of this server.
-            return self.bytes > self.pipe_bytes && self.earlier.take().is_some();
-        };
-        if self.bytes - length < self.pipe_bytes && era.lines.len() <= MAX_LINES {
-            return false;
+            let is_all_of_now = self.bytes <= bytes;
+            let has_earlier = self.earlier.is_some();
+            let era = self.earlier.as_mut().unwrap_or(&mut self.now);
+            match era.lines.front() {
+                Some(&(place, length)) => {
+                    if self.bytes - length < bytes && era.lines.len() <= MAX_LINES {
+                        return;
+                    }
+                    era.lines.pop_front();
+                    era.before = Before::Place(place);
+                    self.bytes -= length;
+                }
+                None if has_earlier && !is_all_of_now => self.earlier = None,
+                None => return,
+            }
         }
-        era.lines.pop_front();
-        era.before = event.place();
-        self.bytes -= length;
-        true
+    }
+
+    /// The lines of this server that may be unread, so many of them, and the latest event time
+    /// at the first of them.
+    pub(super) fn oldest(&self) -> Option<(usize, TimeUs)> {
+        self.now.lines.front().map(|(place, _)| (self.now.lines.len(), place.latest))
     }
 
     /// From here on marks are those of another server.
@@ -172,7 +186,7 @@ impl Unread {
         let (mut behind_change, mut before) = (None, self.now.end());
         if before == Before::OtherServer {
             let earlier = self.earlier.as_mut()?;
-            let first = earlier.lines.front().map(|(event, _)| event.place());
+            let first = earlier.lines.front().map(|(place, _)| Before::Place(*place));
             behind_change = Some(events);
             events = earlier.take_back(unread_bytes, &mut behind_bytes);
             if events > 0 {
@@ -195,11 +209,14 @@ impl Unread {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::position::TimeUs;
     use proptest::prelude::*;
 
     fn mark(n: u64) -> Mark {
         Mark { time: TimeUs(n), seq: None }
+    }
+
+    fn known(n: u64) -> Before {
+        Before::Place(Place { mark: mark(n), identity: Some(n), latest: TimeUs(n) })
     }
 
     fn unread(before: Before, lengths: &[usize]) -> Unread {
@@ -207,7 +224,7 @@ mod tests {
         unread.watch(100);
         for (n, length) in lengths.iter().enumerate() {
             unread.begin_batch();
-            unread.note(mark(n as u64), n as u64);
+            unread.note(mark(n as u64), n as u64, TimeUs(n as u64));
             unread.sent(std::iter::once(*length), 0);
         }
         unread
@@ -218,9 +235,9 @@ mod tests {
         let take_back = |bytes| unread(Before::Nothing, &[10, 10, 10]).take_back(bytes);
         let back = |events, before| Some(TakenBack { events, behind_change: None, before });
         assert_eq!(take_back(0), None);
-        assert_eq!(take_back(1), back(1, Before::Mark(mark(1), Some(1))));
-        assert_eq!(take_back(10), back(1, Before::Mark(mark(1), Some(1))));
-        assert_eq!(take_back(11), back(2, Before::Mark(mark(0), Some(0))));
+        assert_eq!(take_back(1), back(1, known(1)));
+        assert_eq!(take_back(10), back(1, known(1)));
+        assert_eq!(take_back(11), back(2, known(0)));
         assert_eq!(take_back(30), back(3, Before::Nothing));
     }
 
@@ -228,7 +245,7 @@ mod tests {
     fn the_torn_rest_of_a_line_is_none() {
         let mut some = unread(Before::Nothing, &[10]);
         some.begin_batch();
-        some.note(mark(1), 1);
+        some.note(mark(1), 1, TimeUs(1));
         some.sent(std::iter::empty(), 4);
         assert_eq!(some.take_back(4), None);
     }
@@ -236,7 +253,7 @@ mod tests {
     fn send(unread: &mut Unread, events: impl Iterator<Item = u64>) {
         for n in events {
             unread.begin_batch();
-            unread.note(mark(n), n);
+            unread.note(mark(n), n, TimeUs(n));
             unread.sent(std::iter::once(10), 0);
         }
     }
@@ -249,7 +266,6 @@ mod tests {
             send(&mut some, 5..7);
             some.take_back(bytes).map(|back| (back.events, back.behind_change, back.before))
         };
-        let known = |n| Before::Mark(mark(n), Some(n));
         assert_eq!(take_back(10), Some((1, None, known(5))));
         assert_eq!(take_back(20), Some((0, Some(2), Before::OtherServer)));
         assert_eq!(take_back(30), Some((1, Some(2), known(0))));
@@ -263,8 +279,7 @@ mod tests {
         send(&mut some, 5..7);
         some.change_server();
         send(&mut some, 8..9);
-        let back =
-            TakenBack { events: 1, behind_change: Some(1), before: Before::Mark(mark(5), Some(5)) };
+        let back = TakenBack { events: 1, behind_change: Some(1), before: known(5) };
         assert_eq!(some.take_back(99), Some(back));
     }
 
@@ -277,6 +292,16 @@ mod tests {
         send(&mut some, 11..12);
         assert!(!some.reaches_change());
         assert_eq!(some.take_back(100).map(|back| back.events), Some(10));
+    }
+
+    #[test]
+    fn what_was_read_is_let_go_of() {
+        let mut some = unread(Before::Nothing, &[10, 10, 10]);
+        some.was_read(11);
+        assert_eq!(some.oldest(), Some((2, TimeUs(1))));
+        assert_eq!(some.take_back(99).map(|back| back.before), Some(known(0)));
+        some.was_read(0);
+        assert_eq!((some.oldest(), some.take_back(9)), (None, None));
     }
 
     proptest! {

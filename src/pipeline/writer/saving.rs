@@ -85,6 +85,7 @@ impl Writer {
             let stop = &self.outlet.stop;
             self.outlet.sink.settle(|| stop.deadline())?
         };
+        self.sieve.was_read(self.outlet.sink.unread_bytes());
         self.unsaved = Unsaved::default();
         self.settled = self.sieve.position().cloned();
         let Some(saver) = &self.outlet.saver else { return Ok(()) };

@@ -16,7 +16,7 @@ fn remembers_at_least_the_span_and_forgets_beyond() {
     let mut window = Window::new(1000);
     for i in 0..5000 {
         write(&mut window, i, i);
-        window.settle();
+        window.settle(None);
     }
     assert!((4000..5000).all(|i| window.contains(i)));
     assert!(!window.contains(3000));
@@ -30,7 +30,7 @@ fn stays_bounded_when_the_clock_stands_still() {
     let mut window = Window::new(1000);
     for i in 0..MAX_EVENTS * 4 {
         write(&mut window, i, 7);
-        window.settle();
+        window.settle(None);
     }
     let kept = window.identities().len() as u64;
     assert!((MAX_EVENTS..=MAX_EVENTS + MAX_EVENTS / MILESTONES + 1).contains(&kept), "{kept}");
@@ -41,7 +41,7 @@ fn an_imported_older_time_evicts_nothing() {
     let mut window = Window::new(1000);
     write(&mut window, 1, 1_000_000);
     write(&mut window, 2, 5);
-    window.settle();
+    window.settle(None);
     assert!(window.contains(1) && window.contains(2));
 }
 
@@ -51,7 +51,7 @@ fn filtered_events_move_the_rewind_point() {
     write(&mut window, 1, 0);
     for time in 1..5000 {
         window.advance(mark(time));
-        window.settle();
+        window.settle(None);
     }
     assert!(window.rewind_to().unwrap().time.0 >= 3000);
     assert!(!window.contains(1));
@@ -63,7 +63,7 @@ fn what_was_passed_is_not_asked_for_again_and_its_last_event_stays_known() {
     write(&mut window, 1, 10);
     write(&mut window, 2, 20);
     window.pass(mark(20));
-    window.settle();
+    window.settle(None);
     assert_eq!(window.rewind_to(), Some(mark(20)));
     assert!(window.contains(2));
     // Where nothing is wanted the place moves on all the same, and never back.
@@ -85,7 +85,7 @@ fn a_refused_batch_leaves_no_trace_but_its_accepted_lines() {
         write(&mut window, i, i * 1000);
     }
     window.roll_back(savepoint, &[mark(2000), mark(3000), mark(4000)]);
-    window.settle();
+    window.settle(None);
     assert_eq!(window.identities(), [1, 2, 3, 4]);
     assert_eq!(window.rewind_to(), Some(mark(0)));
 }
@@ -95,7 +95,7 @@ fn a_restored_window_knows_what_the_saved_one_knew() {
     let mut window = Window::new(1000);
     for i in 0..3000 {
         write(&mut window, i, i);
-        window.settle();
+        window.settle(None);
     }
     let rewind_to = window.rewind_to().unwrap();
     let position = Position {
@@ -110,7 +110,7 @@ fn a_restored_window_knows_what_the_saved_one_knew() {
     assert_eq!(restored.identities(), window.identities());
     for i in 3000..9000 {
         write(&mut restored, i, i);
-        restored.settle();
+        restored.settle(None);
     }
     assert!(restored.identities().len() < 2000);
 }
@@ -121,7 +121,7 @@ fn no_milestone_stands_between_events_of_one_instant() {
     for (identity, time) in [(1, 0), (2, 500), (3, 500), (4, 2000), (5, 2000), (6, 3500)] {
         window.advance(Mark { time: TimeUs(time), seq: None });
         window.insert(identity);
-        window.settle();
+        window.settle(None);
     }
     let rewind_to = window.rewind_to().unwrap().time.0;
     let since: Vec<u64> = window.identities();
@@ -134,10 +134,10 @@ fn a_filtered_replay_makes_nothing_forgotten() {
     for i in 0..100 {
         write(&mut window, i, i);
     }
-    window.settle();
+    window.settle(None);
     for _ in 0..3 * MAX_EVENTS / MILESTONES / 100 {
         (0..100).for_each(|time| window.advance(mark(time)));
-        window.settle();
+        window.settle(None);
     }
     assert_eq!(window.rewind_to(), Some(mark(0)));
     assert!((0..100).all(|i| window.contains(i)));
@@ -150,18 +150,18 @@ fn what_another_server_orders_behind_a_milestone_is_kept_as_long_as_it() {
     for (identity, at) in [(1, 5000), (2, 5010)] {
         window.advance(time(at));
         window.insert(identity);
-        window.settle();
+        window.settle(None);
     }
     // The other server has 3, which is new, in front of 2.
     window.change_server(time(5305));
     window.advance(time(5305));
     window.insert(3);
-    window.settle();
+    window.settle(None);
     window.meet_again(2, time(5310));
     for at in 0..17 {
         window.advance(time(5400 + at * 60));
         window.insert(100 + at);
-        window.settle();
+        window.settle(None);
     }
     assert_eq!(window.rewind_to(), Some(time(5305)));
     assert!(window.contains(2) && window.contains(3));
@@ -174,7 +174,7 @@ fn an_old_event_that_is_repeated_for_ever_is_forgotten_in_the_end() {
     for i in 1..4 * MAX_EVENTS {
         window.meet_again(0, mark(i));
         write(&mut window, i, i);
-        window.settle();
+        window.settle(None);
     }
     let kept = window.identities().len() as u64;
     assert!(kept <= 2 * MAX_EVENTS, "{kept}");
@@ -202,12 +202,12 @@ fn runs_shorter_than_the_span_pile_up_nothing() {
     for run in 0..100 {
         for time in run * 50..(run + 1) * 50 {
             write(&mut window, time, time);
-            window.settle();
+            window.settle(None);
         }
         let end = (run + 1) * 50;
         window = Window::restore(1000, &resume(&window, mark(end - 1)));
         replay(&mut window, end);
-        window.settle();
+        window.settle(None);
         assert!((end.saturating_sub(1000)..end).all(|time| window.contains(time)), "{run}");
     }
     assert!(window.identities().len() <= 1300, "{}", window.identities().len());
@@ -223,7 +223,7 @@ fn what_a_server_repeats_is_known_as_long_as_it_can_come_again() {
         if time % 700 == 0 {
             window.meet_again(0, mark(time));
         }
-        window.settle();
+        window.settle(None);
         let repeated = time / 700 * 700;
         assert!(repeated < window.rewind_to().unwrap().time.0 || window.contains(0), "{time}");
     }
@@ -234,7 +234,7 @@ fn what_another_server_has_later_is_kept_as_long() {
     let mut window = Window::new(1000);
     for time in 0..2000 {
         write(&mut window, time, time);
-        window.settle();
+        window.settle(None);
     }
     // Two that are new or filtered out, then all the others of the last second again.
     let there = |time| Mark { time: TimeUs(time), seq: Some(Seq(time + 90_000)) };
@@ -245,7 +245,7 @@ fn what_another_server_has_later_is_kept_as_long() {
     for time in 2000..6000 {
         window.advance(there(time));
         window.insert(time);
-        window.settle();
+        window.settle(None);
         let from = window.rewind_to().unwrap().time.0;
         assert!((from.max(1000)..time).all(|known| window.contains(known)), "{from} to {time}");
     }
@@ -345,7 +345,7 @@ impl Model {
                 false => self.window.advance(mark),
             }
         }
-        self.window.settle();
+        self.window.settle(None);
     }
 
     fn take(&mut self, step: Step) {
@@ -353,7 +353,7 @@ impl Model {
             Step::Read { events, pace, imported } => {
                 let imported = imported && self.has_seqs;
                 self.read(&events, pace, imported);
-                self.window.settle();
+                self.window.settle(None);
             }
             Step::Refuse { events, pace, accepted } => {
                 let (savepoint, before) = (self.window.savepoint(), self.stream.len());
@@ -402,7 +402,7 @@ proptest! {
                 written.push((i as u64, time));
             }
             if settles {
-                window.settle();
+                window.settle(None);
             }
         }
         let rewind_to = window.rewind_to().unwrap().time.0;
