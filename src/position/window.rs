@@ -34,6 +34,9 @@ pub struct Window {
     /// The identities in the ring, and how many were ever entered before each.
     known: HashMap<u64, u64, AsItIs>,
     milestones: VecDeque<Milestone>,
+    /// Which of them a new connection rewinds to; older ones are there for what may have to be
+    /// taken back.
+    oldest: usize,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
     /// Events seen, written or not.
@@ -94,6 +97,7 @@ impl Window {
             ring: VecDeque::new(),
             known: HashMap::default(),
             milestones: VecDeque::new(),
+            oldest: 0,
             evicted: 0,
             events: 0,
             latest: TimeUs(0),
@@ -223,9 +227,11 @@ impl Window {
     /// The output now comes from another server: from its first event `mark` on, everything
     /// that was written is still in the ring, and no earlier mark means anything.
     pub fn change_server(&mut self, mark: Mark) {
-        let clock = self.milestones.front().map_or(mark.time, |oldest| oldest.clock);
-        let events = self.milestones.front().map_or(self.events, |oldest| oldest.events);
+        let oldest = self.milestones.get(self.oldest);
+        let clock = oldest.map_or(mark.time, |oldest| oldest.clock);
+        let events = oldest.map_or(self.events, |oldest| oldest.events);
         self.milestones.clear();
+        self.oldest = 0;
         let index = self.evicted;
         self.milestones.push_back(Milestone { mark, clock, index, keeps_from: index, events });
         self.highest_seq = mark.seq;
@@ -243,7 +249,7 @@ impl Window {
     /// Where a new connection must start so that every event written since is known.
     #[must_use]
     pub fn rewind_to(&self) -> Option<Mark> {
-        let oldest = self.milestones.front().map(|oldest| oldest.mark);
+        let oldest = self.milestones.get(self.oldest).map(|oldest| oldest.mark);
         match (oldest, self.passed) {
             (Some(oldest), Some(passed)) if oldest.seq >= passed.seq => Some(oldest),
             (oldest, passed) => passed.or(oldest),
@@ -287,6 +293,7 @@ impl Window {
         // The very first milestone stays: it is the first event seen, and nothing before it
         // was ever asked for.
         self.milestones.truncate(savepoint.milestones.max(1));
+        self.oldest = self.oldest.min(self.milestones.len().saturating_sub(1));
         self.events = savepoint.events;
         // What was accepted counts: the next event is ahead of it or is not.
         let latest = accepted.iter().map(|mark| mark.time).max();
@@ -297,18 +304,25 @@ impl Window {
 
     /// The sink has accepted everything: lets go of what is older than the span. `unread` are
     /// the last events, so many of them, that may have to be taken back, and the latest event
-    /// time at the first of them: the span then ends there.
+    /// time at the first of them: what was remembered then is kept.
     pub fn settle(&mut self, unread: Option<(usize, TimeUs)>) {
+        while let Some(next) = self.milestones.get(self.oldest + 1)
+            && (self.is_old(next, self.latest) || self.is_far(next))
+        {
+            self.oldest += 1;
+        }
         let (unread, latest) = unread.unwrap_or((0, self.latest));
         let read = self.entered() - unread as u64;
-        while let Some(&next) = self.milestones.get(1) {
+        let is_done_with = |window: &Self, next: &Milestone| {
             let is_read = unread == 0 || next.index < read;
-            let old = next.clock.plus_us(self.span_us) <= latest && is_read && !self.is_replaying;
-            let many = self.events - next.events >= MAX_EVENTS;
-            if !old && !many {
-                break;
-            }
+            (is_read && window.is_old(next, latest)) || window.is_far(next)
+        };
+        while self.oldest > 0
+            && let Some(&next) = self.milestones.get(1)
+            && is_done_with(self, &next)
+        {
             self.milestones.pop_front();
+            self.oldest -= 1;
             // Bounded memory comes before a server that repeats one old event for ever.
             let is_kept_long = self.entered() - next.keeps_from >= MAX_EVENTS;
             let keeps_from = if is_kept_long { next.index } else { next.keeps_from };
@@ -319,6 +333,16 @@ impl Window {
                 self.evicted += 1;
             }
         }
+    }
+
+    /// Whether the span in front of `latest` begins at this milestone or behind it.
+    fn is_old(&self, milestone: &Milestone, latest: TimeUs) -> bool {
+        milestone.clock.plus_us(self.span_us) <= latest && !self.is_replaying
+    }
+
+    /// Whether as many events as may be remembered were seen since.
+    fn is_far(&self, milestone: &Milestone) -> bool {
+        self.events - milestone.events >= MAX_EVENTS
     }
 
     fn entered(&self) -> u64 {

@@ -55,6 +55,7 @@ impl Window {
     fn end_at(&mut self, before: Mark, latest: TimeUs) {
         self.latest = latest;
         self.highest_seq = before.seq;
+        self.oldest = 0;
         self.passed = self.passed.filter(|passed| passed.seq <= before.seq);
     }
 }
@@ -109,6 +110,8 @@ mod tests {
             let first = time - 1000 * unread.saturating_sub(1);
             window.settle((unread > 0).then_some((unread as usize, TimeUs(first))));
         }
+        // Not what a new connection asks for.
+        assert_eq!(window.rewind_to(), Some(mark(48_000)));
         assert!(window.take_back(20, mark(29_000), None, TimeUs(29_000)));
         assert!(window.rewind_to().unwrap().time <= TimeUs(29_000));
         assert_eq!(window.identities().last(), Some(&29_000));
