@@ -140,21 +140,19 @@ impl Unread {
     /// Lets go of the oldest lines as long as `bytes` are left.
     fn let_go(&mut self, bytes: usize) {
         loop {
-            // Until the pipe can't hold all lines of this server.
-            let is_all_of_now = self.bytes <= bytes;
-            let has_earlier = self.earlier.is_some();
-            let era = self.earlier.as_mut().unwrap_or(&mut self.now);
-            match era.lines.front() {
-                Some(&(place, length)) => {
-                    if self.bytes - length < bytes && era.lines.len() <= MAX_LINES {
-                        return;
-                    }
-                    era.lines.pop_front();
-                    era.before = Before::Place(place);
-                    self.bytes -= length;
-                }
-                None if has_earlier && !is_all_of_now => self.earlier = None,
-                None => return,
+            let earlier = self.earlier.as_mut().filter(|era| !era.lines.is_empty());
+            let is_of_now = earlier.is_none();
+            let era = earlier.unwrap_or(&mut self.now);
+            let Some(&(place, length)) = era.lines.front() else { return };
+            if self.bytes - length < bytes && era.lines.len() <= MAX_LINES {
+                return;
+            }
+            era.lines.pop_front();
+            era.before = Before::Place(place);
+            self.bytes -= length;
+            if is_of_now {
+                // There is something of this server to go on from.
+                self.earlier = None;
             }
         }
     }
@@ -292,6 +290,21 @@ mod tests {
         send(&mut some, 11..12);
         assert!(!some.reaches_change());
         assert_eq!(some.take_back(100).map(|back| back.events), Some(10));
+    }
+
+    #[test]
+    fn a_change_is_remembered_while_the_first_line_behind_it_was_read_in_part() {
+        let mut some = unread(Before::Nothing, &[10]);
+        some.change_server();
+        send(&mut some, 5..7);
+        some.was_read(15);
+        let back = some.take_back(15);
+        assert_eq!(back.map(|back| (back.events, back.behind_change)), Some((0, Some(2))));
+        let mut some = unread(Before::Nothing, &[10]);
+        some.change_server();
+        send(&mut some, 5..7);
+        some.was_read(10);
+        assert!(!some.reaches_change());
     }
 
     #[test]
