@@ -84,7 +84,8 @@ fn the_outputs_of_each_event_are_in_the_file_once_after_many_kills() {
 
 #[test]
 fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
-    let bench = Bench::new(400, 5_000);
+    // Several times what a pipe holds.
+    let bench = Bench::new(1_600, 5_000);
     let mut all = String::new();
     let mut torn = 0;
     for round in 0..40 {
