@@ -229,7 +229,9 @@ impl<'a> Round<'a> {
             0..=1 if self.lane.has_clean_stops => End::Term,
             2..=3 if self.lane.output == Output::SlowStdout => End::TermUnread,
             4..=6 if self.lane.output == Output::SlowStdout => End::KillUnread,
-            7 if self.lane.has_clean_stops => End::Leave,
+            7 if self.lane.has_clean_stops && !matches!(self.lane.output, Output::Files(_)) => {
+                End::Leave
+            }
             _ => End::Kill,
         };
         let most_ms = if self.lane.is_live { 9_000 } else { 1_600 };

@@ -371,16 +371,16 @@ impl Running {
             self.wait()?;
         }
         let patience = Instant::now() + PATIENCE;
+        let mut must_ask = end == End::Leave;
         loop {
             let left = patience.saturating_duration_since(Instant::now());
-            let left = if end == End::Leave { left.min(UNREAD) } else { left };
+            let left = if must_ask { left.min(UNREAD) } else { left };
             match self.chunks.recv_timeout(left) {
                 Ok(chunk) => self.take(&chunk, judge)?,
                 Err(RecvTimeoutError::Disconnected) => break,
-                // Where nothing comes, nothing is left unread.
-                Err(RecvTimeoutError::Timeout)
-                    if end == End::Leave && Instant::now() < patience =>
-                {
+                // Where nothing comes, nothing is left unread. Asked twice it would leave at once.
+                Err(RecvTimeoutError::Timeout) if must_ask => {
+                    must_ask = false;
                     let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(failed("does not end".to_owned())),
