@@ -409,16 +409,11 @@ impl Sieve {
     }
 
     fn advance(&mut self, mark: Mark, is_new: bool) {
-        let Some(connection) = &self.connection else { return };
         // Before anything changes: what the window knows must fit the position.
-        if self.frozen {
+        if self.connection.is_none() || self.frozen {
             return;
         }
-        let is_other = self.position.as_ref().is_some_and(|p| p.origin != connection.origin);
-        let begins_anew = is_other || self.renumbered.take().is_some();
-        if begins_anew {
-            self.begin_anew(mark);
-        }
+        let begins_anew = self.begins_anew(mark);
         self.window.advance(mark);
         let Some(Connection { origin, .. }) = self.connection.as_deref() else { return };
         match &mut self.position {
@@ -439,14 +434,21 @@ impl Sieve {
         }
     }
 
-    /// The output goes on with another server, or with one that counts anew: from `mark` on.
-    fn begin_anew(&mut self, mark: Mark) {
-        if self.unread.is_watched() {
-            let (window, position) = (self.window.clone(), self.position.clone());
-            self.earlier = Some(Earlier { window, position });
-            self.unread.change_server();
+    /// Whether the output goes on with another server, or with one that counts anew: then from
+    /// `mark` on.
+    fn begins_anew(&mut self, mark: Mark) -> bool {
+        let origin = self.connection.as_ref().map(|connection| &connection.origin);
+        let is_other = self.position.as_ref().is_some_and(|p| Some(&p.origin) != origin);
+        let begins_anew = is_other || self.renumbered.take().is_some();
+        if begins_anew {
+            if self.unread.is_watched() {
+                let (window, position) = (self.window.clone(), self.position.clone());
+                self.earlier = Some(Earlier { window, position });
+                self.unread.change_server();
+            }
+            self.window.change_server(mark);
         }
-        self.window.change_server(mark);
+        begins_anew
     }
 }
 

@@ -284,12 +284,7 @@ impl Window {
     /// Forgets what was entered since `savepoint`, but for the first identities, whose marks
     /// are `accepted`.
     pub fn roll_back(&mut self, savepoint: Savepoint, accepted: &[Mark]) {
-        let keep = (savepoint.entered - self.evicted) as usize + accepted.len();
-        while self.ring.len() > keep {
-            if let Some(identity) = self.ring.pop_back() {
-                self.known.remove(&identity);
-            }
-        }
+        self.keep((savepoint.entered - self.evicted) as usize + accepted.len());
         // The very first milestone stays: it is the first event seen, and nothing before it
         // was ever asked for.
         self.milestones.truncate(savepoint.milestones.max(1));
@@ -343,6 +338,15 @@ impl Window {
     /// Whether as many events as may be remembered were seen since.
     fn is_far(&self, milestone: &Milestone) -> bool {
         self.events - milestone.events >= MAX_EVENTS
+    }
+
+    /// Forgets all identities but the oldest ones.
+    fn keep(&mut self, oldest: usize) {
+        while self.ring.len() > oldest {
+            if let Some(identity) = self.ring.pop_back() {
+                self.known.remove(&identity);
+            }
+        }
     }
 
     fn entered(&self) -> u64 {

@@ -41,13 +41,9 @@ impl Sieve {
         if self.pass_until(time, true).is_some() || self.frozen {
             return;
         }
-        let origin = &connection.origin;
-        let is_other = self.position.as_ref().is_some_and(|p| p.origin != *origin);
-        let begins_anew = is_other || self.renumbered.take().is_some();
-        if begins_anew {
-            self.begin_anew(mark);
-        }
+        let begins_anew = self.begins_anew(mark);
         self.window.pass(mark);
+        let origin = &connection.origin;
         match &mut self.position {
             Some(position) if position.origin == *origin => {
                 // Where it is the newest event's own place, that knows its time better.

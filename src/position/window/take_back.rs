@@ -24,9 +24,7 @@ impl Window {
         if self.milestones.front().is_none_or(|oldest| oldest.index >= entered) {
             return self.begin_at(before, identity, latest);
         }
-        for identity in self.ring.drain(left..) {
-            self.known.remove(&identity);
-        }
+        self.keep(left);
         self.milestones.retain(|milestone| milestone.index < entered);
         self.end_at(before, latest);
         true
