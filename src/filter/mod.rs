@@ -2,12 +2,12 @@
 //! printed, and for what our own server sends.
 
 mod collections;
+mod fingerprint;
 pub mod syntax;
 
 use std::collections::HashSet;
 
 pub use collections::Collections;
-use xxhash_rust::xxh3::xxh3_64;
 
 use crate::event::header::{Header, Kind, Operation};
 
@@ -77,21 +77,6 @@ impl Filter {
             && self.max_message_bytes.is_none()
     }
 
-    /// A number that tells this filter from others, never 0. It is kept in state files:
-    /// changing this function makes the next resume of every consumer a little less exact.
-    #[must_use]
-    pub fn fingerprint(&self) -> u64 {
-        let mut dids: Vec<&String> = self.dids.iter().collect();
-        dids.sort();
-        let mut kinds: Vec<String> = self.kinds.iter().map(|kind| format!("{kind:?}")).collect();
-        kinds.sort();
-        let mut operations: Vec<String> =
-            self.operations.iter().map(|operation| format!("{operation:?}")).collect();
-        operations.sort();
-        let parts = (self.collections.patterns(), dids, kinds, operations, self.max_message_bytes);
-        xxh3_64(format!("{parts:?}").as_bytes()).max(1)
-    }
-
     fn wants_kind(&self, header: &Header<'_>) -> bool {
         if !self.kinds.is_empty() && !self.kinds.contains(&header.kind) {
             return false;
@@ -122,18 +107,6 @@ mod tests {
 
     fn wants(filter: &Filter, line: &str) -> bool {
         filter.wants(&parse(line.as_bytes()).unwrap(), line.len())
-    }
-
-    #[test]
-    fn a_fingerprint_depends_on_what_is_wanted_and_not_on_the_order() {
-        let kinds = |kinds: &[Kind]| Filter { kinds: kinds.to_vec(), ..Filter::default() };
-        let print = |filter: &Filter| filter.fingerprint();
-        let both = kinds(&[Kind::Commit, Kind::Account]);
-        assert_eq!(print(&both), print(&kinds(&[Kind::Account, Kind::Commit])));
-        assert_ne!(print(&both), print(&kinds(&[Kind::Commit])));
-        assert_ne!(print(&both), print(&Filter::default()));
-        // Kept in state files: it must not change from one build to the next.
-        assert_eq!(print(&Filter::default()), 17_956_086_024_437_440_847);
     }
 
     #[test]

@@ -1,0 +1,86 @@
+//! The number under which a state file remembers which filters a position was made with.
+
+use xxhash_rust::xxh3::xxh3_64;
+
+use super::Filter;
+use crate::event::header::{Kind, Operation};
+
+impl Filter {
+    /// Returns a number that differs for filters that want different events; never 0.
+    ///
+    /// State files hold this number. Another number for the same filter makes the next resume of
+    /// every consumer less exact, so the hashed text is written out here, word by word, and does
+    /// not depend on the names of types.
+    #[must_use]
+    pub fn fingerprint(&self) -> u64 {
+        let mut dids: Vec<&String> = self.dids.iter().collect();
+        dids.sort();
+        let mut kinds: Vec<&str> = self.kinds.iter().copied().map(kind_word).collect();
+        kinds.sort_unstable();
+        let mut operations: Vec<&str> =
+            self.operations.iter().copied().map(operation_word).collect();
+        operations.sort_unstable();
+        // The text is that of a tuple of lists: `(["a"], [], ["Commit"], [], Some(100))`.
+        let parts = (self.collections.patterns(), dids, kinds, operations, self.max_message_bytes);
+        xxh3_64(format!("{parts:?}").as_bytes()).max(1)
+    }
+}
+
+/// Returns the word of a kind in the hashed text.
+fn kind_word(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Commit => "Commit",
+        Kind::Identity => "Identity",
+        Kind::Account => "Account",
+        Kind::Sync => "Sync",
+        Kind::Other => "Other",
+    }
+}
+
+/// Returns the word of an operation in the hashed text.
+fn operation_word(operation: Operation) -> &'static str {
+    match operation {
+        Operation::Create => "Create",
+        Operation::Update => "Update",
+        Operation::Delete => "Delete",
+        Operation::Other => "Other",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_fingerprint_depends_on_what_is_wanted_and_not_on_the_order() {
+        let kinds = |kinds: &[Kind]| Filter { kinds: kinds.to_vec(), ..Filter::default() };
+        let print = |filter: &Filter| filter.fingerprint();
+        let both = kinds(&[Kind::Commit, Kind::Account]);
+        assert_eq!(print(&both), print(&kinds(&[Kind::Account, Kind::Commit])));
+        assert_ne!(print(&both), print(&kinds(&[Kind::Commit])));
+        assert_ne!(print(&both), print(&Filter::default()));
+    }
+
+    /// The values were computed outside of this program from the text that 0.1.0 hashes.
+    #[test]
+    fn fingerprints_are_those_of_the_state_files_of_0_1_0() {
+        assert_eq!(Filter::default().fingerprint(), 17_956_086_024_437_440_847);
+        let mut filter = Filter {
+            dids: ["did:plc:b", "did:plc:a"].map(String::from).into(),
+            kinds: vec![Kind::Commit, Kind::Account],
+            operations: vec![Operation::Delete, Operation::Create],
+            max_message_bytes: Some(100),
+            ..Filter::default()
+        };
+        filter.collections.add("app.bsky.graph.*").unwrap();
+        filter.collections.add("app.bsky.feed.post").unwrap();
+        assert_eq!(filter.fingerprint(), 134_307_407_106_794_474);
+        use {Kind::*, Operation as O};
+        let words = Filter {
+            kinds: vec![Commit, Identity, Account, Sync, Other],
+            operations: vec![O::Create, O::Update, O::Delete, O::Other],
+            ..Filter::default()
+        };
+        assert_eq!(words.fingerprint(), 15_009_195_829_551_780_346);
+    }
+}
