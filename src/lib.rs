@@ -1,16 +1,17 @@
 //! skytail tails the AT Protocol firehose through Jetstream.
 //!
-//! Data flows one way, and no room looks back up it:
+//! Data flows in one direction, and imports point down only:
 //!
 //! ```text
 //! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
 //! ```
 //!
-//! `stats` counts what a recording holds, from `event` alone; `top` counts what happens now with
-//! its help, and shows it: `cli` puts it behind the pipeline in the place of a sink.
-//! `metrics` and `display` are used from many rooms and use none of them; `operate` shows the
-//! counters to machines, and is used by `cli` alone; `serve` is a Jetstream server of its own,
-//! which shares only the rooms at the end of that line.
+//! `stats` counts the events of a recording and imports `event` only. `top` counts the events of
+//! a running pipeline and draws them; `cli` passes it to the pipeline in place of a sink. Many
+//! modules import `metrics` and `display`, which import no other module. Only `cli` imports
+//! `telemetry`, which exports the counters over HTTP and to a service manager. `serve` is a
+//! Jetstream server; it shares with the client only `filter`, `archive`, `position`, `compression`
+//! and `event`.
 
 pub mod archive;
 pub mod checkpoint;
@@ -20,7 +21,6 @@ pub mod display;
 pub mod event;
 pub mod filter;
 pub mod metrics;
-pub mod operate;
 pub mod pipeline;
 pub mod position;
 pub mod render;
@@ -29,4 +29,5 @@ pub mod settings;
 pub mod sink;
 pub mod source;
 pub mod stats;
+pub mod telemetry;
 pub mod top;

@@ -1,5 +1,5 @@
 //! Looks after a run while it runs: draws progress, answers SIGUSR1, tells the service manager
-//! and serves the metrics. Put together here from `display` and `operate`.
+//! and serves the metrics. Put together here from `display` and `telemetry`.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,11 +8,11 @@ use crate::display::progress::{self, Progress};
 use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
-use crate::operate::exposition;
-use crate::operate::health::Health;
-use crate::operate::listen::{self, ListenError, Listening};
 use crate::pipeline::Moment;
 use crate::settings::{LogFormat, TailSettings};
+use crate::telemetry::health::Health;
+use crate::telemetry::http_server::{self, ListenError, MetricsServer};
+use crate::telemetry::prometheus;
 
 /// Everybody who wants to know how a run stands.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub struct Attendance {
     status: Status,
     #[cfg(unix)]
     manager: Option<Manager>,
-    _listening: Option<Listening>,
+    _listening: Option<MetricsServer>,
 }
 
 /// What an [`Attendance`] is made of.
@@ -58,8 +58,8 @@ impl Attendance {
         let stall_timeout = settings.connection.stall_timeout;
         let health = Health { started_us: now_us(), stall_timeout };
         let listening = settings.metrics_listen.map(|address| {
-            let run = exposition::Run { health, buffer_events, buffer_bytes };
-            let listening = listen::listen(address, Arc::clone(metrics), run)?;
+            let run = prometheus::Run { health, buffer_events, buffer_bytes };
+            let listening = http_server::listen(address, Arc::clone(metrics), run)?;
             tracing::info!("telling metrics at http://{}/metrics", listening.address);
             Ok(listening)
         });
@@ -131,8 +131,8 @@ pub use manager::Manager;
 #[cfg(unix)]
 mod manager {
     use super::{Arc, Health, Metrics, Status};
-    use crate::operate::health::Verdict;
-    use crate::operate::notify::{Notifier, Surroundings};
+    use crate::telemetry::health::HealthStatus;
+    use crate::telemetry::systemd::{Notifier, ServiceManagerEnv};
 
     /// The service manager that started this process.
     #[derive(Debug)]
@@ -145,7 +145,7 @@ mod manager {
     impl Manager {
         /// The one that the environment names, if any.
         pub(super) fn of_process(metrics: &Arc<Metrics>, health: Health) -> Option<Self> {
-            match Notifier::new(&Surroundings::of_process()) {
+            match Notifier::new(&ServiceManagerEnv::from_process()) {
                 Ok(notifier) => {
                     Some(Self { notifier: notifier?, metrics: Arc::clone(metrics), health })
                 }
@@ -160,11 +160,11 @@ mod manager {
             // The archive is read before any stream is: then no protocol was spoken yet.
             let (protocol, connected) = (&self.metrics.protocol, &self.metrics.connected);
             let was_connected = protocol.get() != 0 || connected.get() == 1;
-            let verdict = self.health.look(&self.metrics, now_us);
-            let is_alive = matches!(verdict, Verdict::Alive(_));
+            let verdict = self.health.check(&self.metrics, now_us);
+            let is_alive = matches!(verdict, HealthStatus::Alive(_));
             self.notifier.tick(now_us, was_connected, is_alive, || match verdict {
-                Verdict::Alive(_) => status.line(now_us),
-                Verdict::Stale(why) => format!("stale: {why}"),
+                HealthStatus::Alive(_) => status.line(now_us),
+                HealthStatus::Stale(why) => format!("stale: {why}"),
             });
         }
     }

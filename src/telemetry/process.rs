@@ -1,25 +1,25 @@
-//! What the system says of this process, in the units of the `process_*` metrics that
-//! Prometheus' own clients have. What it doesn't say is left out.
+//! Resource figures of this process, in the units of the `process_*` metrics of Prometheus' own
+//! clients. Figures that the system does not offer are `None`.
 
-/// Figures of this process, now.
+/// Resource figures of this process at one moment.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Process {
-    /// CPU time used, in seconds.
+    /// User and system CPU time, in seconds.
     pub cpu_seconds: Option<f64>,
-    /// Memory in RAM, in bytes.
+    /// Resident memory, in bytes.
     pub resident_bytes: Option<u64>,
-    /// Address space, in bytes.
+    /// Size of the address space, in bytes.
     pub virtual_bytes: Option<u64>,
-    /// Open file descriptors.
+    /// Number of open file descriptors.
     pub open_fds: Option<u64>,
-    /// Most file descriptors that may be open.
+    /// Limit of open file descriptors (RLIMIT_NOFILE).
     pub max_fds: Option<u64>,
 }
 
 impl Process {
-    /// Looks now. Takes some microseconds.
+    /// Reads the figures; this takes some microseconds.
     #[must_use]
-    pub fn look() -> Self {
+    pub fn sample() -> Self {
         let (resident_bytes, virtual_bytes) = memory().unzip();
         Self {
             cpu_seconds: cpu_seconds(),
@@ -52,7 +52,7 @@ fn max_fds() -> Option<u64> {
     None
 }
 
-/// Resident and virtual bytes (proc(5), `statm`).
+/// Returns resident and virtual bytes (proc(5), `statm`).
 #[cfg(target_os = "linux")]
 fn memory() -> Option<(u64, u64)> {
     let statm = std::fs::read_to_string("/proc/self/statm").ok()?;
@@ -64,7 +64,7 @@ fn memory() -> Option<(u64, u64)> {
 
 #[cfg(target_os = "linux")]
 fn open_fds() -> Option<u64> {
-    // The directory is open itself while it is read.
+    // The descriptor of the directory itself is counted, too.
     Some((std::fs::read_dir("/proc/self/fd").ok()?.count() as u64).saturating_sub(1))
 }
 

@@ -1,8 +1,8 @@
-//! The HTTP server behind `--metrics-listen`: a thread of its own, so that whoever asks costs
-//! the stream nothing.
+//! The HTTP server of `--metrics-listen`. It runs on its own thread, so that requests don't delay
+//! the stream.
 //!
-//! The peer is hostile: few connections at a time, one request each, little time and few bytes
-//! for it. A body that somebody sends is never read.
+//! A client may be hostile: the server limits the number of connections, accepts one request per
+//! connection, limits its time and its bytes, and never reads a body.
 
 use std::convert::Infallible;
 use std::io;
@@ -22,43 +22,44 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, oneshot};
 use tokio::time::timeout;
 
-use super::exposition::{self, Run};
-use super::health::Verdict;
+use super::health::HealthStatus;
+use super::prometheus::{self, Run};
 use crate::metrics::{Metrics, now_us};
 
-/// Connections served at a time; more wait in the system's queue. A scraper needs one.
+/// Connections served at a time; others wait in the system's queue. A scraper needs one.
 const MAX_CONNECTIONS: usize = 8;
-/// Time for the head of a request. Eight idle connections keep others waiting no longer.
+/// Longest time for the head of a request. This is also the longest time for which eight idle
+/// connections keep others waiting.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(3);
-/// Time for a connection as a whole: the page is a few KiB.
+/// Longest time for a whole connection: the page has a few KiB.
 const CONNECTION_TIMEOUT: Duration = Duration::from_secs(6);
-/// Longest head of a request, in bytes; hyper takes no smaller bound.
+/// Longest head of a request, in bytes; hyper accepts no smaller bound.
 const MAX_HEAD_BYTES: usize = 8192;
-/// Most header fields of a request.
+/// Largest number of header fields of a request.
 const MAX_HEADERS: usize = 48;
-/// The wait after an accept that failed, say for want of file descriptors.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(200);
+/// The delay after a failed accept, for example when no file descriptor is left.
+const ACCEPT_RETRY_DELAY: Duration = Duration::from_millis(200);
 
-/// Why nobody listens.
+/// The address can't be bound.
 #[derive(Debug, thiserror::Error)]
 #[error("can't listen on {address}: choose another address, or port 0 for any free one")]
 pub struct ListenError {
-    /// The address asked for.
+    /// The value of `--metrics-listen`.
     address: SocketAddr,
-    /// What the system said.
+    /// The system's error.
     source: io::Error,
 }
 
-/// A server that runs until it is dropped.
+/// A running server; it stops when this value is dropped.
 #[derive(Debug)]
-pub struct Listening {
-    /// Where it listens.
+pub struct MetricsServer {
+    /// The bound address, with the port that the system chose if the flag had port 0.
     pub address: SocketAddr,
     stop: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Drop for Listening {
+impl Drop for MetricsServer {
     fn drop(&mut self) {
         drop(self.stop.take());
         if let Some(thread) = self.thread.take() {
@@ -67,15 +68,15 @@ impl Drop for Listening {
     }
 }
 
-/// Starts to answer at `address`.
+/// Binds `address` and starts to answer requests.
 ///
 /// # Errors
-/// [`ListenError`] where the system refuses.
+/// [`ListenError`] if the system refuses the address, a runtime or a thread.
 pub fn listen(
     address: SocketAddr,
     metrics: Arc<Metrics>,
     run: Run,
-) -> Result<Listening, ListenError> {
+) -> Result<MetricsServer, ListenError> {
     let failed = |source| ListenError { address, source };
     let listener = std::net::TcpListener::bind(address).map_err(failed)?;
     listener.set_nonblocking(true).map_err(failed)?;
@@ -87,21 +88,22 @@ pub fn listen(
         TcpListener::from_std(listener).map_err(failed)?
     };
     let (stop, stopped) = oneshot::channel();
-    let told = Arc::new(Told { metrics, run });
-    let work = move || runtime.block_on(serve(listener, told, stopped));
+    let content = Arc::new(Content { metrics, run });
+    let work = move || runtime.block_on(serve(listener, content, stopped));
     let thread = std::thread::Builder::new().name("metrics".into()).spawn(work).map_err(failed)?;
-    Ok(Listening { address: local, stop: Some(stop), thread: Some(thread) })
+    Ok(MetricsServer { address: local, stop: Some(stop), thread: Some(thread) })
 }
 
-/// What is told.
+/// The data that the pages are made from.
 #[derive(Debug)]
-struct Told {
+struct Content {
     metrics: Arc<Metrics>,
     run: Run,
 }
 
-/// Answers until `stopped` resolves; the connections that are open then end with the runtime.
-async fn serve(listener: TcpListener, told: Arc<Told>, mut stopped: oneshot::Receiver<()>) {
+/// Accepts connections until `stopped` resolves. Connections that are open then end with the
+/// runtime.
+async fn serve(listener: TcpListener, content: Arc<Content>, mut stopped: oneshot::Receiver<()>) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     let next = async || {
         let slot = Arc::clone(&slots).acquire_owned().await;
@@ -112,25 +114,25 @@ async fn serve(listener: TcpListener, told: Arc<Told>, mut stopped: oneshot::Rec
             _ = &mut stopped => return,
             (slot, accepted) = next() => match accepted {
                 Ok((stream, _)) => {
-                    let told = Arc::clone(&told);
+                    let content = Arc::clone(&content);
                     tokio::spawn(async move {
-                        answer(stream, told).await;
+                        answer(stream, content).await;
                         drop(slot);
                     });
                 }
                 Err(error) => {
                     tracing::debug!(%error, "a connection for metrics failed");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                    tokio::time::sleep(ACCEPT_RETRY_DELAY).await;
                 }
             },
         }
     }
 }
 
-/// One connection with one request.
-async fn answer(stream: TcpStream, told: Arc<Told>) {
+/// Serves one connection with one request.
+async fn answer(stream: TcpStream, content: Arc<Content>) {
     let service = service_fn(|request: http::Request<Incoming>| {
-        let response = respond(request.method(), request.uri().path(), &told);
+        let response = respond(request.method(), request.uri().path(), &content);
         std::future::ready(Ok::<_, Infallible>(response))
     });
     let mut http = http1::Builder::new();
@@ -144,7 +146,7 @@ async fn answer(stream: TcpStream, told: Arc<Told>) {
     }
 }
 
-fn respond(method: &Method, path: &str, told: &Told) -> http::Response<Full<Bytes>> {
+fn respond(method: &Method, path: &str, content: &Content) -> http::Response<Full<Bytes>> {
     let plain = "text/plain; charset=utf-8";
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let (status, media_type, body) = match path {
@@ -152,12 +154,12 @@ fn respond(method: &Method, path: &str, told: &Told) -> http::Response<Full<Byte
             (StatusCode::METHOD_NOT_ALLOWED, plain, "GET or HEAD, please\n".to_owned())
         }
         "/metrics" => {
-            let page = exposition::page(&told.metrics, &told.run, now_us());
-            (StatusCode::OK, exposition::CONTENT_TYPE, page)
+            let page = prometheus::page(&content.metrics, &content.run, now_us());
+            (StatusCode::OK, prometheus::CONTENT_TYPE, page)
         }
-        "/healthz" => match told.run.health.look(&told.metrics, now_us()) {
-            Verdict::Alive(why) => (StatusCode::OK, plain, format!("ok: {why}\n")),
-            Verdict::Stale(why) => {
+        "/healthz" => match content.run.health.check(&content.metrics, now_us()) {
+            HealthStatus::Alive(why) => (StatusCode::OK, plain, format!("ok: {why}\n")),
+            HealthStatus::Stale(why) => {
                 (StatusCode::SERVICE_UNAVAILABLE, plain, format!("stale: {why}\n"))
             }
         },

@@ -1,34 +1,34 @@
-//! Whether the stream is alive, from the counters. Pure: it is told the time.
+//! Decides from the counters whether the stream is alive. Pure: the caller passes the time.
 
 use std::time::Duration;
 
 use crate::display::units::{counted, duration};
 use crate::metrics::Metrics;
 
-/// What a healthy stream is.
+/// The criteria of a healthy stream.
 #[derive(Clone, Copy, Debug)]
 pub struct Health {
-    /// When the run began, in Unix microseconds.
+    /// Start time of the run, in Unix microseconds.
     pub started_us: u64,
-    /// Longest time without an event; `None` where a stream may be quiet for ever.
+    /// Longest time without an event; `None` if the stream may stay quiet without a limit.
     pub stall_timeout: Option<Duration>,
 }
 
-/// What was found.
+/// The result of a health check, with the reason that `/healthz` prints.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum HealthStatus {
     /// Connected, and the last event is not too long ago.
     Alive(String),
-    /// Not so, and why.
+    /// Not connected, or without an event for too long.
     Stale(String),
 }
 
 impl Health {
-    /// Looks at the counters.
+    /// Checks the counters as of `now_us`, in Unix microseconds.
     #[must_use]
-    pub fn look(&self, metrics: &Metrics, now_us: u64) -> Verdict {
+    pub fn check(&self, metrics: &Metrics, now_us: u64) -> HealthStatus {
         if metrics.connected.get() == 0 {
-            return Verdict::Stale(match (metrics.backoff_ms.get(), metrics.protocol.get()) {
+            return HealthStatus::Stale(match (metrics.backoff_ms.get(), metrics.protocol.get()) {
                 (0, 0) => "not connected yet".to_owned(),
                 (0, _) => "not connected".to_owned(),
                 (ms, _) => format!(
@@ -44,13 +44,13 @@ impl Health {
                 0 => String::new(),
                 n => format!(": the output takes none of {} in the queue", counted(n, "event")),
             };
-            return Verdict::Stale(format!(
+            return HealthStatus::Stale(format!(
                 "no event for {} (at most {}){waiting}",
                 duration(silence),
                 duration(most)
             ));
         }
-        Verdict::Alive(match last_us {
+        HealthStatus::Alive(match last_us {
             0 => "connected, no event yet".to_owned(),
             _ => format!("connected, last event {} ago", duration(silence)),
         })
@@ -64,54 +64,54 @@ mod tests {
     const START: u64 = 1_783_175_888_000_000;
     const S: u64 = 1_000_000;
 
-    fn look(stall: Option<u64>, set: impl Fn(&Metrics), after: u64) -> Verdict {
+    fn check(stall: Option<u64>, set: impl Fn(&Metrics), after: u64) -> HealthStatus {
         let metrics = Metrics::default();
         set(&metrics);
         let stall_timeout = stall.map(Duration::from_secs);
-        Health { started_us: START, stall_timeout }.look(&metrics, START + after * S)
+        Health { started_us: START, stall_timeout }.check(&metrics, START + after * S)
     }
 
-    fn stale(words: &str) -> Verdict {
-        Verdict::Stale(words.into())
+    fn stale(words: &str) -> HealthStatus {
+        HealthStatus::Stale(words.into())
     }
 
     #[test]
     fn a_stream_without_a_connection_is_stale() {
-        assert_eq!(look(Some(60), |_| {}, 0), stale("not connected yet"));
+        assert_eq!(check(Some(60), |_| {}, 0), stale("not connected yet"));
         let lost = |metrics: &Metrics| {
             metrics.protocol.set(2);
             metrics.last_event_at_us.set(START);
         };
-        assert_eq!(look(None, lost, 1), stale("not connected"));
+        assert_eq!(check(None, lost, 1), stale("not connected"));
         let waits = |metrics: &Metrics| metrics.backoff_ms.set(2100);
         let words = "not connected; the next attempt is 2.1s after the last one";
-        assert_eq!(look(Some(60), waits, 1), stale(words));
+        assert_eq!(check(Some(60), waits, 1), stale(words));
     }
 
     #[test]
-    fn silence_counts_from_the_start_or_the_last_event() {
+    fn the_timeout_starts_at_the_start_or_at_the_last_event() {
         let up = |metrics: &Metrics| metrics.connected.set(1);
-        assert_eq!(look(Some(60), up, 60), Verdict::Alive("connected, no event yet".into()));
-        assert_eq!(look(Some(60), up, 61), stale("no event for 1m01s (at most 1m00s)"));
+        assert_eq!(check(Some(60), up, 60), HealthStatus::Alive("connected, no event yet".into()));
+        assert_eq!(check(Some(60), up, 61), stale("no event for 1m01s (at most 1m00s)"));
         let event = |metrics: &Metrics| {
             metrics.connected.set(1);
             metrics.last_event_at_us.set(START + 50 * S);
         };
-        let alive = Verdict::Alive("connected, last event 11s ago".into());
-        assert_eq!(look(Some(60), event, 61), alive);
-        assert_eq!(look(Some(60), event, 200), stale("no event for 2m30s (at most 1m00s)"));
-        let quiet = Verdict::Alive("connected, last event 1d17h ago".into());
-        assert_eq!(look(None, event, 150_000), quiet);
+        let alive = HealthStatus::Alive("connected, last event 11s ago".into());
+        assert_eq!(check(Some(60), event, 61), alive);
+        assert_eq!(check(Some(60), event, 200), stale("no event for 2m30s (at most 1m00s)"));
+        let quiet = HealthStatus::Alive("connected, last event 1d17h ago".into());
+        assert_eq!(check(None, event, 150_000), quiet);
     }
 
     #[test]
-    fn a_blocked_output_is_named() {
+    fn the_reason_names_a_blocked_output() {
         let blocked = |metrics: &Metrics| {
             metrics.connected.set(1);
             metrics.queue_events.set(7);
         };
         let words =
             "no event for 2m00s (at most 1m00s): the output takes none of 7 events in the queue";
-        assert_eq!(look(Some(60), blocked, 120), stale(words));
+        assert_eq!(check(Some(60), blocked, 120), stale(words));
     }
 }

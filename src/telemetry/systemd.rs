@@ -1,7 +1,8 @@
-//! Messages to a service manager (sd_notify(3)): ready, status, alive, stopping.
+//! Messages to a service manager (sd_notify(3)): ready, status, watchdog, stopping.
 //!
-//! By hand, since sending must never wait: the crates for it send with a blocking socket, and
-//! a manager that does not read would stop the stream. A message that can't be sent is lost.
+//! skytail sends them itself because sending must never block: the crates for it use a blocking
+//! socket, and a manager that does not read would stop the stream. A message that can't be sent
+//! is dropped.
 
 use std::ffi::{OsStr, OsString};
 use std::io;
@@ -9,10 +10,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
 
-/// How often the status is told while nothing changes.
+/// How often the status is sent while nothing changes, in microseconds.
 const STATUS_EVERY_US: u64 = 5_000_000;
 
-/// A service manager that listens, and what it knows.
+/// A connection to a service manager, and what it was sent so far.
 #[derive(Debug)]
 pub struct Notifier {
     socket: UnixDatagram,
@@ -24,9 +25,9 @@ pub struct Notifier {
     was_alive: bool,
 }
 
-/// What stands in the environment for it.
+/// The variables that a service manager sets for a process.
 #[derive(Clone, Debug, Default)]
-pub struct Surroundings {
+pub struct ServiceManagerEnv {
     /// `NOTIFY_SOCKET`.
     pub socket: Option<OsString>,
     /// `WATCHDOG_USEC`.
@@ -35,10 +36,10 @@ pub struct Surroundings {
     pub watchdog_pid: Option<OsString>,
 }
 
-impl Surroundings {
-    /// What the environment says now.
+impl ServiceManagerEnv {
+    /// Reads the variables of this process.
     #[must_use]
-    pub fn of_process() -> Self {
+    pub fn from_process() -> Self {
         Self {
             socket: std::env::var_os("NOTIFY_SOCKET"),
             watchdog_usec: std::env::var_os("WATCHDOG_USEC"),
@@ -46,8 +47,7 @@ impl Surroundings {
         }
     }
 
-    /// The time within which a sign of life is expected; `None` where nobody asks this process
-    /// for one.
+    /// Returns the watchdog's timeout; `None` if the manager does not watch this process.
     fn watchdog(&self) -> Option<Duration> {
         let number = |text: &Option<OsString>| text.as_deref()?.to_str()?.parse::<u64>().ok();
         let is_ours = self.watchdog_pid.is_none()
@@ -58,19 +58,19 @@ impl Surroundings {
 }
 
 impl Notifier {
-    /// The manager that the environment names, if any.
+    /// Connects to the manager that the environment names, if there is one.
     ///
     /// # Errors
-    /// Where the name in `NOTIFY_SOCKET` is none, or the system refuses.
-    pub fn new(surroundings: &Surroundings) -> io::Result<Option<Self>> {
-        let name = surroundings.socket.as_deref().filter(|name| !name.is_empty());
+    /// If `NOTIFY_SOCKET` names no socket, or the system refuses a socket.
+    pub fn new(env: &ServiceManagerEnv) -> io::Result<Option<Self>> {
+        let name = env.socket.as_deref().filter(|name| !name.is_empty());
         let Some(name) = name else { return Ok(None) };
         let socket = UnixDatagram::unbound()?;
         socket.set_nonblocking(true)?;
         Ok(Some(Self {
             socket,
             manager: address(name)?,
-            watchdog: surroundings.watchdog(),
+            watchdog: env.watchdog(),
             is_ready: false,
             is_stopping: false,
             status_at_us: None,
@@ -78,16 +78,16 @@ impl Notifier {
         }))
     }
 
-    /// How often to call [`Notifier::tick`]: often enough for the watchdog, which wants to hear
-    /// twice in its time.
+    /// Returns how often to call [`Notifier::tick`]: a quarter of the watchdog's timeout, at most a
+    /// second. A manager expects two messages within the timeout.
     #[must_use]
     pub fn tick_every(&self) -> Duration {
         let second = Duration::from_secs(1);
         self.watchdog.map_or(second, |time| (time / 4).clamp(Duration::from_millis(10), second))
     }
 
-    /// Tells what there is to tell. `was_connected` is whether there ever was a connection;
-    /// `is_alive` whether the stream is alive now; `status` says how it stands.
+    /// Sends the messages that are due. `was_connected`: the run has had a connection; `is_alive`:
+    /// the stream is alive now; `status` returns the status line.
     pub fn tick(
         &mut self,
         now_us: u64,
@@ -115,7 +115,7 @@ impl Notifier {
         self.send(&message);
     }
 
-    /// Tells that the end has begun.
+    /// Sends once that the run is stopping.
     pub fn stopping(&mut self) {
         if !self.is_stopping {
             self.is_stopping = true;
@@ -128,12 +128,12 @@ impl Notifier {
             return;
         }
         if let Err(error) = self.socket.send_to_addr(message.as_bytes(), &self.manager) {
-            tracing::debug!(%error, "the service manager could not be told");
+            tracing::debug!(%error, "the message to the service manager could not be sent");
         }
     }
 }
 
-/// The address behind `NOTIFY_SOCKET`: a path, or `@` and a name without one (Linux).
+/// Parses the value of `NOTIFY_SOCKET`: a path, or on Linux `@` and an abstract name.
 fn address(name: &OsStr) -> io::Result<SocketAddr> {
     match name.as_bytes() {
         [b'/', ..] => SocketAddr::from_pathname(name),
@@ -150,9 +150,9 @@ fn address(name: &OsStr) -> io::Result<SocketAddr> {
 mod tests {
     use super::*;
 
-    fn surroundings(socket: &str, usec: Option<&str>, pid: Option<&str>) -> Surroundings {
+    fn env(socket: &str, usec: Option<&str>, pid: Option<&str>) -> ServiceManagerEnv {
         let os = |text: &str| OsString::from(text);
-        Surroundings {
+        ServiceManagerEnv {
             socket: Some(os(socket)),
             watchdog_usec: usec.map(os),
             watchdog_pid: pid.map(os),
@@ -160,9 +160,9 @@ mod tests {
     }
 
     #[test]
-    fn the_watchdog_is_asked_of_one_process_only() {
+    fn only_the_watched_process_has_a_watchdog() {
         let own = std::process::id().to_string();
-        let of = |usec, pid| surroundings("", Some(usec), pid).watchdog();
+        let of = |usec, pid| env("", Some(usec), pid).watchdog();
         let second = Some(Duration::from_secs(1));
         assert_eq!(of("1000000", None), second);
         assert_eq!(of("1000000", Some(&own)), second);
@@ -172,12 +172,12 @@ mod tests {
     }
 
     #[test]
-    fn a_manager_that_does_not_read_stops_nothing() {
+    fn a_manager_that_does_not_read_does_not_block_the_run() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("notify");
-        let _deaf = UnixDatagram::bind(&path).unwrap();
-        let surroundings = surroundings(path.to_str().unwrap(), Some("1000000"), None);
-        let mut notifier = Notifier::new(&surroundings).unwrap().unwrap();
+        let _unread = UnixDatagram::bind(&path).unwrap();
+        let env = env(path.to_str().unwrap(), Some("1000000"), None);
+        let mut notifier = Notifier::new(&env).unwrap().unwrap();
         for i in 0..5_000 {
             notifier.tick(i * STATUS_EVERY_US, true, true, || "x".repeat(1000));
         }
@@ -185,9 +185,9 @@ mod tests {
     }
 
     #[test]
-    fn without_a_manager_there_is_nothing_to_do() {
-        assert!(Notifier::new(&Surroundings::default()).unwrap().is_none());
-        assert!(Notifier::new(&surroundings("", None, None)).unwrap().is_none());
-        assert!(Notifier::new(&surroundings("run/notify", None, None)).is_err());
+    fn without_a_manager_there_is_no_notifier() {
+        assert!(Notifier::new(&ServiceManagerEnv::default()).unwrap().is_none());
+        assert!(Notifier::new(&env("", None, None)).unwrap().is_none());
+        assert!(Notifier::new(&env("run/notify", None, None)).is_err());
     }
 }

@@ -1,39 +1,40 @@
-//! The counters in Prometheus' text format 0.0.4: names with units, help and type for each.
-//! Text out, no I/O.
+//! Formats the counters in Prometheus' text format 0.0.4, each metric with unit, help and type.
+//! Does no I/O.
 
 use std::fmt::Write as _;
 
-use super::health::{Health, Verdict};
+use super::health::{Health, HealthStatus};
 use super::process::Process;
 use crate::metrics::Metrics;
 
 /// The media type of [`page`].
 pub const CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";
 
-/// What is known of a run beside its counters.
+/// Properties of a run that the page shows beside its counters.
 #[derive(Clone, Copy, Debug)]
 pub struct Run {
-    /// When it is healthy, and when it began.
+    /// The health check, which also holds the start time of the run.
     pub health: Health,
-    /// Most events that the queue holds.
+    /// Capacity of the queue, in events.
     pub buffer_events: u64,
-    /// Most bytes that the queue holds.
+    /// Capacity of the queue, in bytes.
     pub buffer_bytes: u64,
 }
 
-/// The two types of metric that there are here.
+/// The Prometheus types that skytail uses.
 #[derive(Clone, Copy)]
 enum Type {
     Counter,
     Gauge,
 }
 
-/// A page in the making.
+/// Builds the text of a page.
 #[derive(Default)]
 struct Page(String);
 
 impl Page {
-    /// One metric with its help and its samples: labels (in braces, or nothing) and values.
+    /// Appends one metric with its help and its samples. A sample is a pair of labels (with
+    /// braces, or empty) and value.
     fn metric(&mut self, name: &str, kind: Type, help: &str, samples: &[(&str, f64)]) {
         let kind = match kind {
             Type::Counter => "counter",
@@ -55,7 +56,7 @@ impl Page {
     }
 }
 
-/// The page at `now_us` (Unix microseconds).
+/// Returns the page as of `now_us`, in Unix microseconds.
 #[must_use]
 pub fn page(metrics: &Metrics, run: &Run, now_us: u64) -> String {
     let mut page = Page::default();
@@ -116,7 +117,7 @@ fn events(page: &mut Page, metrics: &Metrics) {
 }
 
 fn stream(page: &mut Page, metrics: &Metrics, run: &Run, now_us: u64) {
-    let is_healthy = matches!(run.health.look(metrics, now_us), Verdict::Alive(_));
+    let is_healthy = matches!(run.health.check(metrics, now_us), HealthStatus::Alive(_));
     let healthy = f64::from(u8::from(is_healthy));
     page.gauge("skytail_healthy", "1 while /healthz answers 200, 0 while it answers 503.", healthy);
     let connected = metrics.connected.get() as f64;
@@ -152,7 +153,7 @@ fn queue(page: &mut Page, metrics: &Metrics, run: &Run) {
 }
 
 fn process(page: &mut Page, run: &Run) {
-    let process = Process::look();
+    let process = Process::sample();
     let start = run.health.started_us as f64 / 1e6;
     page.gauge("process_start_time_seconds", "When the process began, in Unix seconds.", start);
     if let Some(seconds) = process.cpu_seconds {

@@ -1,0 +1,9 @@
+//! What monitoring sees of a run: metrics and health over HTTP, and the messages to a service
+//! manager. This module only reads the counters.
+
+pub mod health;
+pub mod http_server;
+mod process;
+pub mod prometheus;
+#[cfg(unix)]
+pub mod systemd;
