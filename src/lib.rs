@@ -8,7 +8,7 @@
 //!
 //! `stats` counts the events of a recording and imports `event` only. `top` counts the events of
 //! a running pipeline and draws them; `cli` passes it to the pipeline in place of a sink. Many
-//! modules import `metrics` and `display`, which import no other module. Only `cli` imports
+//! modules import `metrics`, `display` and `paths`, which import no other module. Only `cli` imports
 //! `telemetry`, which exports the counters over HTTP and to a service manager. `serve` is a
 //! Jetstream server; it shares with the client only `filter`, `archive`, `position`, `compression`
 //! and `event`.
@@ -21,6 +21,7 @@ pub mod display;
 pub mod event;
 pub mod filter;
 pub mod metrics;
+pub mod paths;
 pub mod pipeline;
 pub mod position;
 pub mod render;

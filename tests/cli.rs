@@ -185,6 +185,60 @@ fn the_file_of_settings_is_found_and_checked() {
     assert!(message.contains("its profiles are p"), "{message}");
 }
 
+/// With `sudo -u` the HOME, and with it the default file, may be another user's.
+#[test]
+#[cfg(target_os = "linux")]
+fn a_default_file_of_settings_that_can_not_be_read_is_ignored_with_a_warning() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let home = TempDir::new().unwrap();
+    let path = home.path().join("skytail").join("config.toml");
+    std::fs::create_dir(path.parent().unwrap()).unwrap();
+    let list = |command: &mut Command, flags: &[&str]| {
+        let state = home.path().join("state.db");
+        let output = command.args(["cursors", "list", "--state"]).arg(state).args(flags).output();
+        let output = output.unwrap();
+        (output.status.code(), String::from_utf8(output.stderr).unwrap())
+    };
+    // Not even root can read a directory as a file.
+    std::fs::create_dir(&path).unwrap();
+    let (code, said) = list(&mut skytail(home.path()), &[]);
+    let warning = format!("skytail: warning: can't read the settings in {}: ", path.display());
+    assert!(code == Some(0) && said.starts_with(&warning), "{said}");
+    assert!(said.contains("going on without them"), "{said}");
+    assert_eq!(list(&mut skytail(home.path()), &["-q"]), (Some(0), String::new()));
+    for flags in [&["--config", path.to_str().unwrap()][..], &["--profile", "p"]] {
+        let (code, said) = list(&mut skytail(home.path()), flags);
+        assert!(code == Some(2) && said.starts_with("error: can't read the settings"), "{said}");
+    }
+    std::fs::remove_dir(&path).unwrap();
+
+    std::fs::write(&path, "limit = 1").unwrap();
+    let mode = |path: &std::path::Path, mode| {
+        std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+    };
+    mode(home.path(), 0o755);
+    let plain = skytail(home.path());
+    for (directory, file) in [(0o755, 0o600), (0o700, 0o644)] {
+        mode(&path, file);
+        mode(path.parent().unwrap(), directory);
+        let mut other = Command::new("setpriv");
+        other.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        other.arg(plain.get_program());
+        for (name, value) in plain.get_envs() {
+            if let Some(value) = value {
+                other.env(name, value);
+            }
+        }
+        let (code, said) = list(&mut other, &[]);
+        if code != Some(0) && !said.contains("skytail") {
+            println!("skipped: this needs root, setpriv, and a binary that everybody may run");
+            return;
+        }
+        assert!(code == Some(0) && said.starts_with(&warning), "{said}");
+        assert!(said.contains("Permission denied"), "{said}");
+    }
+}
+
 #[test]
 fn help_and_scripts_are_quiet_when_nobody_reads_them() {
     for args in [&["--help"][..], &["tail", "--help"], &["completions", "bash"], &["man"]] {

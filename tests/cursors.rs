@@ -175,9 +175,9 @@ fn what_is_set_is_listed_and_shown() {
 fn where_a_tail_stopped_is_listed_and_shown() {
     let home = Home::new();
     home.stopped("posts");
-    home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old')");
+    home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old', 1)");
     let told = home.run(&["show", "posts", "--json"]);
-    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old"}],"outputs":[]}"#);
+    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old","count":1}],"outputs":[]}"#);
     let page = home.run(&["show", "posts"]).stdout;
     assert!(page.contains("identities:   3\n"), "{page}");
     assert!(
@@ -277,7 +277,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     home.sql("PRAGMA user_version = 9");
     insta::allow_duplicates! {
         for args in [&["list"][..], &["show", "posts"], &["set", "posts", "13"], &["rm", "posts"]] {
-            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 3: update skytail, or name another file with --state FILE");
+            assert_snapshot!(failure(home.run(args)), @"skytail: error: the state file HOME/state.db has format 9, from a newer skytail; this one knows formats up to 4: update skytail, or name another file with --state FILE");
         }
     }
 }

@@ -69,6 +69,20 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
+    /// A limit of the process, not of the disk.
+    #[error("can't save to the state file {}: it has reached the limit on file sizes; raise that limit (ulimit -f), or name another file with --state FILE", path.display())]
+    FileTooLarge {
+        /// The file.
+        path: PathBuf,
+    },
+    /// Its log is needed, and can't be read as the log of a file that no process writes.
+    #[error("can't read the state file {}: {cause}, and its log {}-wal holds changes that are not in it yet; copy both to a directory that can be written to, or use `skytail cursors backup` on the machine that wrote it", path.display(), path.display())]
+    Log {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        cause: String,
+    },
     /// Somebody holds it for too long.
     #[error("the state file {} has been locked by another program for too long: stop that program, or name another file with --state FILE", path.display())]
     Busy {
@@ -113,8 +127,71 @@ impl StoreError {
             Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
             Some(ErrorCode::DiskFull) => Self::Full { path },
             Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
+            // SQLite does not say why: it reports a full disk as such only in some places.
+            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) if is_full(&path) => {
+                Self::Full { path }
+            }
+            Some(ErrorCode::SystemIoFailure) if is_at_size_limit(&path) => {
+                Self::FileTooLarge { path }
+            }
             Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Open { path, cause },
             _ => Self::Failed { path, cause },
         }
     }
+
+    /// Returns whether the file itself may be sound, and only the files that SQLite needs beside
+    /// it can't be made.
+    pub(super) fn is_about_files_beside(&self) -> bool {
+        matches!(
+            self,
+            Self::ReadOnly { .. } | Self::Open { .. } | Self::Full { .. } | Self::Failed { .. }
+        )
+    }
+
+    /// Returns the error for a file whose log would be needed.
+    pub(super) fn with_log(self) -> Self {
+        match self {
+            Self::ReadOnly { path } => {
+                Self::Log { path, cause: "its directory is read-only".to_owned() }
+            }
+            Self::Open { path, cause } | Self::Failed { path, cause } => Self::Log { path, cause },
+            Self::Full { path } => Self::Log { path, cause: "its disk is full".to_owned() },
+            other => other,
+        }
+    }
+}
+
+/// A disk with less free space counts as full: SQLite makes its files in pieces of 32 KiB.
+#[cfg(unix)]
+const LEAST_FREE_BYTES: u64 = 64 * 1024;
+
+/// Returns whether the disk of the file at `path` has no room for another file.
+#[cfg(unix)]
+fn is_full(path: &Path) -> bool {
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let Ok(disk) = rustix::fs::statvfs(directory.unwrap_or(Path::new("."))) else { return false };
+    let has_no_inode = disk.f_files > 0 && disk.f_favail == 0;
+    has_no_inode || disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_FREE_BYTES
+}
+
+/// Returns whether the state file or its log is as long as a file of this process may be.
+#[cfg(unix)]
+fn is_at_size_limit(path: &Path) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
+    let Some(limit) = limit else { return false };
+    ["", "-wal", "-shm"].iter().any(|suffix| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(suffix);
+        std::fs::metadata(name).is_ok_and(|found| found.len() + LEAST_FREE_BYTES > limit)
+    })
+}
+
+#[cfg(not(unix))]
+fn is_full(_path: &Path) -> bool {
+    false
+}
+
+#[cfg(not(unix))]
+fn is_at_size_limit(_path: &Path) -> bool {
+    false
 }

@@ -1,23 +1,42 @@
 //! One tail per consumer name: a lock that the operating system holds for the process, and
 //! lets go when the process ends, however it ends.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, Write as _};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
+
+use crate::paths;
 
 /// Most bytes of a consumer's name that its lock file shows.
 const SHOWN_BYTES: usize = 48;
 
+/// Longest lock file that is read, in bytes: a process ID has at most 10 digits.
+const LONGEST_BYTES: u64 = 32;
+
+/// How often a lock that another process holds is tried again. [`remove_unused`] holds the locks
+/// of unused names for less than a millisecond each.
+const TRIES: u32 = 5;
+/// The pause between two tries.
+const TRY_PAUSE: Duration = Duration::from_millis(10);
+
+/// Most files beside the state file that [`remove_unused`] looks at.
+const MOST_FILES: usize = 10_000;
+
 /// The right to write one consumer's cursor, for as long as the value lives.
 ///
-/// The lock file stays when the lease ends: were it removed, a second process could hold the
-/// lock on the removed file while a third locks a new one of the same name.
+/// The lock file stays when the lease ends. A process that removes one holds its lock meanwhile,
+/// and a process that has locked one checks that the file is still the one at its path: otherwise
+/// two processes could hold locks on two files of the same name.
 #[derive(Debug)]
 pub struct Lease {
     // Locked; closing it unlocks.
     file: File,
+    path: PathBuf,
 }
 
 /// Why there is no lease.
@@ -30,6 +49,16 @@ pub enum LeaseError {
         consumer: String,
         /// The holder; `None` where it has not written it yet, or the system hides it.
         pid: Option<u32>,
+    },
+    /// Something that skytail did not make has the name of the lock file.
+    #[error("can't lock consumer {consumer:?}: {} {problem}, and may be a trap of another user; it was left as it is: remove it, or name a state file in a directory of your own with --state FILE", path.display())]
+    Foreign {
+        /// The name.
+        consumer: String,
+        /// The lock file.
+        path: PathBuf,
+        /// What is there instead: the middle of a sentence.
+        problem: &'static str,
     },
     /// The lock file can't be made or locked.
     #[error("can't lock consumer {consumer:?} with {}: {cause}; name a state file elsewhere with --state FILE", path.display())]
@@ -50,28 +79,48 @@ fn with_pid(pid: Option<u32>) -> String {
 
 impl Lease {
     /// Takes the lease on `consumer` in the state file at `state`, which exists (open the
-    /// [`super::store::Store`] first). Never waits.
+    /// [`super::store::Store`] first). Waits 50 ms at most.
     ///
     /// # Errors
-    /// [`LeaseError::Held`] where another process, or another lease of this one, has it.
+    /// [`LeaseError::Held`] where another process, or another lease of this one, has it;
+    /// [`LeaseError::Foreign`] if the name of the lock file is taken. Nothing is then written.
     pub fn acquire(state: &Path, consumer: &str) -> Result<Self, LeaseError> {
-        // One state file may be reached by several paths; it has one set of locks.
-        let real = fs::canonicalize(state);
-        let path = lock_path(real.as_deref().unwrap_or(state), consumer);
+        let path = lock_path(&real(state), consumer);
         let failed =
             |cause| LeaseError::Failed { consumer: consumer.to_owned(), path: path.clone(), cause };
-        let mut file = open(&path).map_err(failed)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let pid = read_pid(&mut file);
-                return Err(LeaseError::Held { consumer: consumer.to_owned(), pid });
+        let mut tries = 0;
+        let mut file = loop {
+            tries += 1;
+            let file = open(&path, consumer)?;
+            match file.try_lock() {
+                // Otherwise the file was removed while this process waited for its lock.
+                Ok(()) if is_at(&file, &path) => break file,
+                Ok(()) if tries < TRIES => {}
+                Ok(()) => return Err(failed(io::Error::other("it was removed again and again"))),
+                Err(TryLockError::WouldBlock) if tries < TRIES => thread::sleep(TRY_PAUSE),
+                Err(TryLockError::WouldBlock) => {
+                    let pid = digits(&file).and_then(|digits| digits.parse().ok());
+                    return Err(LeaseError::Held { consumer: consumer.to_owned(), pid });
+                }
+                Err(TryLockError::Error(cause)) => return Err(failed(cause)),
             }
-            Err(TryLockError::Error(cause)) => return Err(failed(cause)),
-        }
-        // The number is for people. Where the disk is too full for it, the lock still holds.
+        };
+        // The number is for people. If the disk is too full for it, the lock still holds.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
-        Ok(Self { file })
+        Ok(Self { file, path })
+    }
+
+    /// Ends the lease on a name that no longer exists, and removes its lock file.
+    pub fn remove(self) {
+        // Not on systems where the name of an open file stays taken until it is closed.
+        #[cfg(unix)]
+        let _ = fs::remove_file(&self.path);
+    }
+
+    /// Returns the path of the lock file.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 }
 
@@ -80,6 +129,40 @@ impl Drop for Lease {
         // Closing it would do, unless a child that is just being started has the file, too.
         let _ = self.file.unlock();
     }
+}
+
+/// Removes the lock files beside the state file of names that `used` does not return, except those
+/// that a process holds. `used` is asked while the lock is held, so that no run can take the name
+/// meanwhile; `None` ends the work. Files that can't be removed stay.
+pub fn remove_unused(state: &Path, mut used: impl FnMut() -> Option<Vec<String>>) {
+    let state = real(state);
+    let directory = state.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let Ok(entries) = fs::read_dir(directory.unwrap_or(Path::new("."))) else { return };
+    let is_of =
+        |names: &[String], path: &Path| names.iter().any(|name| lock_path(&state, name) == path);
+    let Some(known) = used() else { return };
+    let known: HashSet<PathBuf> = known.iter().map(|name| lock_path(&state, name)).collect();
+    let locks = entries.take(MOST_FILES).filter_map(Result::ok);
+    let locks = locks.filter_map(|entry| Some(state.parent()?.join(entry.file_name())));
+    for path in locks.filter(|path| is_lock_of(path, &state) && !known.contains(path)) {
+        let mut options = OpenOptions::new();
+        let Ok(file) = paths::open_without_link(options.read(true).write(true), &path) else {
+            continue;
+        };
+        if !is_lock_file(&file) || file.try_lock().is_err() || !is_at(&file, &path) {
+            continue;
+        }
+        // A run may have saved something under the name before the lock was taken here.
+        let Some(names) = used() else { return };
+        if !is_of(&names, &path) {
+            Lease { file, path }.remove();
+        }
+    }
+}
+
+/// Returns the path that all paths to one state file share: it has one set of locks.
+fn real(state: &Path) -> PathBuf {
+    fs::canonicalize(state).unwrap_or_else(|_| state.to_owned())
 }
 
 /// `state.db.<what can be shown of the name>-<hash of the name>.lock`. The hash tells names
@@ -92,18 +175,77 @@ fn lock_path(state: &Path, consumer: &str) -> PathBuf {
     state.with_file_name(name)
 }
 
-fn open(path: &Path) -> io::Result<File> {
+/// Returns whether `path` has the form that [`lock_path`] gives.
+fn is_lock_of(path: &Path, state: &Path) -> bool {
+    let text = |path: &Path| path.file_name().and_then(|name| name.to_str()).map(str::to_owned);
+    let (Some(name), Some(state)) = (text(path), text(state)) else { return false };
+    let hash = name
+        .strip_prefix(&state)
+        .and_then(|rest| rest.strip_prefix('.'))
+        .and_then(|rest| rest.strip_suffix(".lock"))
+        .and_then(|rest| rest.rsplit_once('-'));
+    hash.is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
+}
+
+/// Opens the lock file, or makes it. Never follows a link, and refuses everything that skytail
+/// did not write: in a directory that others may write to, the name is theirs to take.
+fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
+    let foreign = |problem| LeaseError::Foreign {
+        consumer: consumer.to_owned(),
+        path: path.to_owned(),
+        problem,
+    };
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(path)
+    match paths::open_without_link(&mut options, path) {
+        Ok(file) if is_lock_file(&file) => Ok(file),
+        Ok(_) => Err(foreign("is no lock file of skytail")),
+        // Which error says so depends on the system.
+        Err(_) if path.is_symlink() => Err(foreign("is a symbolic link")),
+        Err(_) if path.is_dir() => Err(foreign("is a directory")),
+        Err(cause) => {
+            Err(LeaseError::Failed { consumer: consumer.to_owned(), path: path.to_owned(), cause })
+        }
+    }
 }
 
-fn read_pid(file: &mut File) -> Option<u32> {
+/// Returns whether a file holds what a lease writes, or nothing, and has one name only: a second
+/// name is a hard link to a file of its owner.
+fn is_lock_file(file: &File) -> bool {
+    let Ok(found) = file.metadata() else { return false };
+    #[cfg(unix)]
+    let is_single = std::os::unix::fs::MetadataExt::nlink(&found) <= 1;
+    #[cfg(not(unix))]
+    let is_single = true;
+    found.is_file() && is_single && found.len() <= LONGEST_BYTES && digits(file).is_some()
+}
+
+/// Returns whether `file` is the one at `path`.
+#[cfg(unix)]
+fn is_at(file: &File, path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let place = |found: fs::Metadata| (found.dev(), found.ino());
+    let ours = file.metadata().map(place);
+    let there = fs::symlink_metadata(path).map(place);
+    matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
+}
+
+#[cfg(not(unix))]
+fn is_at(_file: &File, _path: &Path) -> bool {
+    true
+}
+
+/// Returns the process ID in a lock file as text: empty until its holder has written it. `None` if
+/// the file holds anything else.
+fn digits(mut file: &File) -> Option<String> {
+    file.rewind().ok()?;
     let mut text = String::new();
-    file.take(32).read_to_string(&mut text).ok()?;
-    text.trim().parse().ok()
+    file.take(LONGEST_BYTES + 1).read_to_string(&mut text).ok()?;
+    file.rewind().ok()?;
+    let digits = text.trim();
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.to_owned())
 }
 
 #[cfg(test)]
@@ -147,6 +289,79 @@ mod tests {
         std::os::unix::fs::symlink(&state, &link).unwrap();
         let _first = Lease::acquire(&state, "posts").unwrap();
         assert!(matches!(Lease::acquire(&link, "posts"), Err(LeaseError::Held { .. })));
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn what_is_no_lock_file_is_refused_and_left_as_it_is() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state.db");
+        let (lock, precious) = (lock_path(&state, "posts"), home.path().join("precious"));
+        let plant: [(&str, &dyn Fn()); 5] = [
+            ("is a symbolic link", &|| std::os::unix::fs::symlink(&precious, &lock).unwrap()),
+            ("is no lock file", &|| fs::hard_link(&precious, &lock).unwrap()),
+            ("is no lock file", &|| fs::write(&lock, "a diary").unwrap()),
+            ("is no lock file", &|| fs::write(&lock, "1".repeat(100)).unwrap()),
+            ("is a directory", &|| fs::create_dir(&lock).unwrap()),
+        ];
+        for content in ["precious", "", "123"] {
+            for (words, plant) in &plant {
+                fs::write(&precious, content).unwrap();
+                plant();
+                let refusal = Lease::acquire(&state, "posts").unwrap_err();
+                assert!(matches!(refusal, LeaseError::Foreign { .. }), "{refusal}");
+                assert!(refusal.to_string().contains(words), "{words:?} is not in {refusal}");
+                assert_eq!(fs::read_to_string(&precious).unwrap(), content);
+                let _ = fs::remove_file(&lock).or_else(|_| fs::remove_dir(&lock));
+            }
+        }
+        Lease::acquire(&state, "posts").unwrap();
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn lock_files_of_unused_names_are_removed_and_held_ones_stay() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state.db");
+        fs::write(&state, "").unwrap();
+        for name in ["used", "unused", "a/b"] {
+            drop(Lease::acquire(&state, name).unwrap());
+        }
+        let held = Lease::acquire(&state, "held").unwrap();
+        let others = ["state.db.lock", "state.db.x-0123.lock", "other.db.x-0123456789abcdef.lock"];
+        for name in others {
+            fs::write(home.path().join(name), "").unwrap();
+        }
+        remove_unused(&state, || Some(vec!["used".to_owned()]));
+        let mut left: Vec<_> =
+            fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+        left.sort();
+        let mut expected = vec![state.clone(), lock_path(&state, "used"), held.path().to_owned()];
+        expected.extend(others.map(|name| home.path().join(name)));
+        expected.sort();
+        assert_eq!(left, expected);
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_lock_on_a_removed_file_is_no_lease() {
+        let home = tempfile::tempdir().unwrap();
+        let state = home.path().join("state.db");
+        // Many processes take and remove one name; no two may have it at a time.
+        let holders = std::sync::atomic::AtomicU32::new(0);
+        std::thread::scope(|scope| {
+            for _ in 0..4 {
+                scope.spawn(|| {
+                    for _ in 0..200 {
+                        let Ok(lease) = Lease::acquire(&state, "posts") else { continue };
+                        let order = std::sync::atomic::Ordering::SeqCst;
+                        assert_eq!(holders.fetch_add(1, order), 0);
+                        holders.fetch_sub(1, order);
+                        lease.remove();
+                    }
+                });
+            }
+        });
     }
 
     #[test]

@@ -11,6 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::schema;
+use crate::paths;
 
 /// How long to wait for another program's write. A save takes milliseconds; a person with an
 /// open transaction in `sqlite3` is told to close it rather than waited for.
@@ -24,6 +25,7 @@ const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// # Errors
 /// [`StoreError`]; an existing file that is not ours or not sound is left as it is.
 pub fn writable(path: &Path) -> Result<Connection, StoreError> {
+    check_owner(path)?;
     create(path).map_err(|error| cant_open(path, &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
@@ -49,7 +51,7 @@ pub fn writable(path: &Path) -> Result<Connection, StoreError> {
 pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
     match fs::metadata(path) {
         Ok(_) => {}
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
+        Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
         Err(error) => return Err(cant_open(path, &error)),
     }
     let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
@@ -59,7 +61,10 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
     let connection = Connection::open_with_flags(path, flags).map_err(told)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
     let (connection, version) = match examine(&connection, path) {
-        Err(StoreError::ReadOnly { .. }) if !has_log(path) => {
+        Err(error) if error.is_about_files_beside() => {
+            if has_log(path) {
+                return Err(error.with_log());
+            }
             let connection = unchanging(path).map_err(told)?;
             let version = examine(&connection, path)?;
             (connection, version)
@@ -79,11 +84,26 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
     }
 }
 
-/// Whether a log beside the file may hold what the file does not.
+/// Returns whether a log beside the file may hold what the file does not.
 fn has_log(path: &Path) -> bool {
     let mut log = path.as_os_str().to_owned();
     log.push("-wal");
-    Path::new(&log).exists()
+    fs::metadata(log).is_ok_and(|found| found.len() > 0)
+}
+
+/// Refuses a file that another user may have planted in a directory that every user may write to:
+/// it names files that a run then cuts or writes to.
+fn check_owner(path: &Path) -> Result<(), StoreError> {
+    let cause = match paths::planting_owner(path) {
+        _ if paths::is_planted_link(path) => {
+            "it is a symbolic link that another user may have put there".to_owned()
+        }
+        Some(owner) => format!(
+            "it belongs to another user (uid {owner}), and every user may put files into its directory"
+        ),
+        None => return Ok(()),
+    };
+    Err(StoreError::Open { path: path.to_owned(), cause })
 }
 
 /// Opens a file that nobody can be writing, since neither it nor its directory can be written
@@ -115,6 +135,9 @@ fn create(path: &Path) -> io::Result<()> {
             ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
             _ => error,
         })?;
+    }
+    if let Some(target) = paths::dangling_target(path) {
+        return Err(dangling(&target));
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
@@ -194,5 +217,16 @@ fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
 }
 
 fn cant_open(path: &Path, error: &io::Error) -> StoreError {
-    StoreError::Open { path: path.to_owned(), cause: error.to_string() }
+    let path = path.to_owned();
+    match paths::dangling_target(&path) {
+        Some(target) => StoreError::Open { path, cause: dangling(&target).to_string() },
+        None if error.kind() == ErrorKind::StorageFull => StoreError::Full { path },
+        None => StoreError::Open { path, cause: error.to_string() },
+    }
+}
+
+/// A new state file is not made behind a link: what the link leads to may be on a disk that is
+/// not mounted now, and then holds the saved cursors.
+fn dangling(target: &Path) -> io::Error {
+    io::Error::other(format!("it is a symbolic link to {}, which does not exist", target.display()))
 }

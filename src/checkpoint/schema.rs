@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema that this program writes.
-pub const VERSION: i32 = 3;
+pub const VERSION: i32 = 4;
 
 /// One entry a version, oldest first; the first makes an empty file version 1. An entry that
 /// was released is never edited: a change is a new entry.
@@ -79,6 +79,10 @@ CREATE TABLE outputs (
   number INTEGER NOT NULL,          -- the number in its name; 0 for none
   PRIMARY KEY (consumer, path)
 ) STRICT, WITHOUT ROWID;
+",
+    "
+-- How many gaps a row stands for.
+ALTER TABLE gaps ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
 ",
 ];
 

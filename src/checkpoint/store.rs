@@ -1,6 +1,7 @@
 //! The state file: what each consumer's cursor is, read and written. It knows no thread and no
 //! lock on names (see [`super::saver`] and [`super::lease`]).
 
+mod gaps;
 mod outputs;
 
 use std::path::{Path, PathBuf};
@@ -9,11 +10,11 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 pub use super::error::StoreError;
 pub use super::row::{ByHand, Entry, Previous, SavedCursor};
+pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
-use crate::position::gap::Gap;
-use crate::position::{Resume, Seq, TimeUs};
+use crate::position::{Resume, TimeUs};
 use crate::sink::record::OutputState;
 
 /// An open state file.
@@ -56,10 +57,6 @@ ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL,
   set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
   set_server = excluded.set_server";
-
-const RECORD_GAP: &str = "
-INSERT INTO gaps (consumer, seen_at_us, from_us, to_us, from_seq, to_seq, reason)
-VALUES (:name, :seen_at, :from_us, :to_us, :from_seq, :to_seq, :reason)";
 
 impl Store {
     /// Opens the state file, and makes it where there is none: readable by its owner only, as
@@ -247,58 +244,6 @@ impl Store {
             connection.execute("DELETE FROM consumers WHERE name = ?1", [consumer])
         })?;
         Ok(removed > 0)
-    }
-
-    /// Notes events that could not be had. A hole that is met again, since the run was killed
-    /// before the position had passed it, is noted once.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn record_gap(&mut self, consumer: &str, gap: &Gap) -> Result<(), StoreError> {
-        let latest = self.gaps(consumer, 1)?;
-        if latest.first().is_some_and(|latest| latest.has_same_ends(gap)) {
-            return Ok(());
-        }
-        let done = self.connection.execute(
-            RECORD_GAP,
-            named_params! {
-                ":name": consumer,
-                ":seen_at": gap.seen_at.0.cast_signed(),
-                ":from_us": gap.from_time.map(|time| time.0.cast_signed()),
-                ":to_us": gap.to_time.map(|time| time.0.cast_signed()),
-                ":from_seq": gap.from_seq.map(|seq| seq.0.cast_signed()),
-                ":to_seq": gap.to_seq.map(|seq| seq.0.cast_signed()),
-                ":reason": gap.reason,
-            },
-        );
-        done.map(drop).map_err(|error| self.told(&error))
-    }
-
-    /// The newest gaps of a consumer, newest first, at most `most`.
-    ///
-    /// # Errors
-    /// [`StoreError`] where the table can't be read.
-    pub fn gaps(&self, consumer: &str, most: u32) -> Result<Vec<Gap>, StoreError> {
-        let time = |row: &Row<'_>, name| {
-            row.get::<_, Option<i64>>(name).map(|us| us.map(|us| TimeUs(us.cast_unsigned())))
-        };
-        let seq = |row: &Row<'_>, name| {
-            row.get::<_, Option<i64>>(name).map(|seq| seq.map(|seq| Seq(seq.cast_unsigned())))
-        };
-        self.rows_with(
-            "SELECT * FROM gaps WHERE consumer = ?1 ORDER BY seen_at_us DESC, rowid DESC LIMIT ?2",
-            (consumer, most),
-            |row| {
-                Ok(Gap {
-                    seen_at: TimeUs(row.get::<_, i64>("seen_at_us")?.cast_unsigned()),
-                    from_time: time(row, "from_us")?,
-                    to_time: time(row, "to_us")?,
-                    from_seq: seq(row, "from_seq")?,
-                    to_seq: seq(row, "to_seq")?,
-                    reason: row.get("reason")?,
-                })
-            },
-        )
     }
 
     fn one<T>(

@@ -3,6 +3,7 @@
 //! flags are.
 
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
@@ -80,6 +81,15 @@ pub enum ConfigError {
         /// Where the file would be.
         path: PathBuf,
     },
+}
+
+impl ConfigError {
+    /// Returns whether the system did not let the file be read; `false` if it was read, and what
+    /// it holds is wrong.
+    #[must_use]
+    pub fn is_unreadable(&self) -> bool {
+        matches!(self, Self::Read { error, .. } if error.kind() != ErrorKind::InvalidData)
+    }
 }
 
 fn remedy(near: Option<&str>) -> String {

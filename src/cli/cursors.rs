@@ -14,7 +14,7 @@ use super::consumer_name;
 use super::exit::{Exit, UsageError};
 use super::values::cursor::parse_cursor_value;
 use crate::checkpoint::default_state_path;
-use crate::checkpoint::lease::{Lease, LeaseError};
+use crate::checkpoint::lease::{self, Lease, LeaseError};
 use crate::checkpoint::store::{ByHand, Store};
 use crate::position::TimeUs;
 use crate::source::endpoint;
@@ -219,11 +219,12 @@ fn rm(path: &Path, names: &[String], context: Context) -> anyhow::Result<Exit> {
     names.dedup();
     let mut store = Store::open(path)?;
     let leases: anyhow::Result<Vec<Lease>> = names.iter().map(|name| lease(path, name)).collect();
-    let _leases = leases?;
-    for name in &names {
+    for (name, lease) in names.iter().zip(leases?) {
         store.remove(name)?;
+        lease.remove();
         context.say(&format!("forgot {name:?}"));
     }
+    lease::remove_unused(path, || store.names().ok());
     Ok(Exit::Done)
 }
 

@@ -66,12 +66,16 @@ pub fn parse(
         Some(name) => Some(name.clone()),
         None => text_variable(surroundings, "SKYTAIL_PROFILE")?,
     };
-    let layers = Layers {
-        surroundings,
-        file: config_file(&given, surroundings, profile.as_deref())?,
-        profile,
-    };
     let mut origins = Origins::default();
+    let file = match config_file(&given, surroundings, profile.as_deref()) {
+        Err(Unread::Ignored(error)) => {
+            origins.ignore_file(error.to_string());
+            None
+        }
+        Err(Unread::Refused(error)) => return Err(error),
+        Ok(file) => file,
+    };
+    let layers = Layers { surroundings, file, profile };
     let command = layers.apply(Cli::command(), &given, true, &mut origins)?;
     let matches = command.try_get_matches_from(args).map_err(|error| explain(&error, &origins))?;
     Ok((Cli::from_arg_matches(&matches)?, origins))
@@ -260,16 +264,31 @@ fn with_default(arg: Arg, values: Vec<OsString>) -> Arg {
     arg.default_values(values)
 }
 
+/// Why there is no file of settings.
+enum Unread {
+    /// The default file can't be read, and the run does not depend on it.
+    Ignored(ConfigError),
+    /// The run can't go on.
+    Refused(ParseError),
+}
+
+impl<E: Into<ParseError>> From<E> for Unread {
+    fn from(error: E) -> Self {
+        Self::Refused(error.into())
+    }
+}
+
 /// The file of settings: the one that was named, or the default one if there is one.
 fn config_file(
     given: &ArgMatches,
     surroundings: &Surroundings<'_>,
     profile: Option<&str>,
-) -> Result<Option<ConfigFile>, ParseError> {
+) -> Result<Option<ConfigFile>, Unread> {
     let named = match given.get_one::<PathBuf>("config") {
         Some(path) => Some(path.clone()),
         None => variable(surroundings, "SKYTAIL_CONFIG").map(PathBuf::from),
     };
+    let is_default = named.is_none();
     let default = &surroundings.default_config;
     let path = named.or_else(|| default.clone().filter(|path| is_there(path)));
     let Some(path) = path else {
@@ -282,7 +301,13 @@ fn config_file(
             None => Ok(None),
         };
     };
-    let file = ConfigFile::load(&path, &known_keys())?;
+    let file = match ConfigFile::load(&path, &known_keys()) {
+        // `sudo -u` keeps the HOME of a user whose files this one may not read.
+        Err(error) if is_default && profile.is_none() && error.is_unreadable() => {
+            return Err(Unread::Ignored(error));
+        }
+        loaded => loaded?,
+    };
     if let Some(name) = profile {
         file.check_profile(name)?;
     }

@@ -40,7 +40,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use clap::{Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
-use crate::settings::{ColorMode, DisplaySettings, ProgressMode};
+use crate::display::log;
+use crate::settings::{ColorMode, DisplaySettings, LogFormat, ProgressMode};
 use exit::{Exit, UsageError};
 use layers::{ParseError, Surroundings};
 
@@ -96,6 +97,11 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(ParseError::Surroundings(error)) => return complain(&error.into()).into(),
     };
+    if let Some(why) = origins.ignored_file().filter(|_| !cli.global.quiet) {
+        let is_json = cli.global.log_format == LogFormat::Json;
+        let warning = format!("{why}; going on without them: name other settings with --config");
+        exit::say(log::warning_line(&warning, is_json).trim_end());
+    }
     dispatch(cli, &origins).unwrap_or_else(|error| complain(&error)).into()
 }
 

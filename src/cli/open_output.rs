@@ -9,6 +9,7 @@ use anyhow::{Context as _, anyhow};
 use super::exit::UsageError;
 use crate::checkpoint::store::Store;
 use crate::display::units::counted;
+use crate::paths;
 use crate::position::TimeUs;
 use crate::settings::OutputSettings;
 use crate::sink::claim::{self, ClaimError, Claimed};
@@ -91,7 +92,10 @@ fn resolve(naming: &Naming) -> anyhow::Result<Naming> {
         false => Err(ErrorKind::NotADirectory.into()),
     });
     let directory = found.map_err(|cause| match cause.kind() {
-        ErrorKind::NotFound => usage(&ClaimError::NoDirectory(given.clone())),
+        ErrorKind::NotFound => usage(&match paths::dangling_target(given) {
+            Some(target) => ClaimError::DanglingLink { path: given.clone(), target },
+            None => ClaimError::NoDirectory(given.clone()),
+        }),
         ErrorKind::NotADirectory => usage(&ClaimError::NotInDirectory(given.clone())),
         _ => refused(ClaimError::Denied { path: given.clone(), cause }),
     })?;

@@ -57,24 +57,38 @@ impl fmt::Display for Origin {
 
 /// The origins of all flags of one run, by their long names.
 #[derive(Clone, Debug, Default)]
-pub struct Origins(HashMap<String, Origin>);
+pub struct Origins {
+    origins: HashMap<String, Origin>,
+    ignored_file: Option<String>,
+}
 
 impl Origins {
     /// Remembers where a flag's value came from.
     pub fn set(&mut self, long: &str, origin: Origin) {
-        self.0.insert(long.to_owned(), origin);
+        self.origins.insert(long.to_owned(), origin);
     }
 
     /// Where the flag's value came from.
     #[must_use]
     pub fn of(&self, long: &str) -> Origin {
-        let found = self.0.get(long).cloned();
+        let found = self.origins.get(long).cloned();
         found.unwrap_or_else(|| Origin::Default(long.to_owned()))
+    }
+
+    /// Remembers why the default file of settings was ignored.
+    pub fn ignore_file(&mut self, why: String) {
+        self.ignored_file = Some(why);
+    }
+
+    /// Returns why the default file of settings was ignored, if it was.
+    #[must_use]
+    pub fn ignored_file(&self) -> Option<&str> {
+        self.ignored_file.as_deref()
     }
 
     /// Whether anybody gave a value.
     #[must_use]
     pub fn is_given(&self, long: &str) -> bool {
-        self.0.contains_key(long)
+        self.origins.contains_key(long)
     }
 }

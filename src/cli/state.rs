@@ -7,7 +7,7 @@ use super::exit::UsageError;
 use super::open_output;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::lease::Lease;
+use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::position::{Seq, Start};
@@ -55,6 +55,7 @@ impl State {
         };
         let mut store = Store::open(path)?;
         let lease = Lease::acquire(path, consumer)?;
+        lease::remove_unused(path, || store.names().ok());
         let output = match &settings.output {
             Some(output) => {
                 store.make_durable()?;

@@ -261,7 +261,7 @@ pub fn install(dictionary: &Dictionary, path: &Path) -> Result<(), DictionaryErr
         fs::create_dir_all(directory).map_err(|e| failed(directory, e))?;
     }
     // Two installations at once must not write into one file.
-    let temporary = path.with_extension(format!("tmp-{}", std::process::id()));
+    let temporary = path.with_extension(format!("tmp-{:016x}", fastrand::u64(..)));
     let outcome =
         write_new(&temporary, &dictionary.bytes).and_then(|()| fs::rename(&temporary, path));
     outcome.map_err(|e| {
@@ -271,7 +271,8 @@ pub fn install(dictionary: &Dictionary, path: &Path) -> Result<(), DictionaryErr
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let mut file = OpenOptions::new().write(true).create(true).truncate(true).open(path)?;
+    // Never follows a link: a new file is made, or none.
+    let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
 }

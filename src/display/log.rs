@@ -6,11 +6,18 @@
 //! `trace`) and `message`, and the fields beside them; a field of one of these names gets a
 //! `_` behind it.
 //!
+//! A statement that logs very often is throttled (`throttle`): the last line before lines are left
+//! out says so, and the next line has their number in `left_out`. `-vv` and `SKYTAIL_LOG` ask for
+//! all lines.
+//!
 //! Whatever a message or field holds, no control character reaches stderr raw, and no text is
 //! longer than 2,000 characters.
 
 use std::fmt::{self, Write as _};
+use std::sync::{Mutex, PoisonError};
+use std::time::Instant;
 
+use tracing::callsite;
 use tracing::field::{Field, Visit};
 use tracing::{Event, Level, Metadata, Subscriber};
 use tracing_subscriber::EnvFilter;
@@ -20,6 +27,7 @@ use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::printable::{is_harmless, printable};
 use super::terminal::Terminal;
+use super::throttle::{Throttle, Verdict};
 
 /// Longest message or field, in characters.
 const MAX_CHARS: usize = 2000;
@@ -63,9 +71,23 @@ pub enum LogError {
 /// [`LogError`].
 pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
     let filter = filter(settings)?;
-    let lines = Lines { settings: settings.clone(), terminal: terminal.clone() };
+    let lines = Lines {
+        settings: settings.clone(),
+        terminal: terminal.clone(),
+        throttle: Mutex::default(),
+    };
     let subscriber = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
     subscriber.with(lines).try_init().map_err(|_| LogError::Twice)
+}
+
+/// Returns the line of a warning that comes before the log is set up.
+#[must_use]
+pub fn warning_line(message: &str, is_json: bool) -> String {
+    let fields = Fields { message: message.to_owned(), ..Fields::default() };
+    match is_json {
+        true => json_line(jiff::Timestamp::now(), Level::WARN, &fields),
+        false => text_line(None, Level::WARN, &fields, false),
+    }
 }
 
 /// Whether a library may log this. Some log whole requests, `Authorization` included, at these
@@ -99,12 +121,41 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
 struct Lines {
     settings: LogSettings,
     terminal: Terminal,
+    throttle: Mutex<Throttle<callsite::Identifier>>,
+}
+
+impl Lines {
+    /// Decides whether a line is written, and adds what is said of those that are not.
+    fn admit(&self, event: &Event<'_>, fields: &mut Fields) -> bool {
+        if self.settings.verbosity > 1 || self.settings.filter.is_some() {
+            return true;
+        }
+        // A thread that panicked here left a sound map behind.
+        let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
+        match throttle.next(event.metadata().callsite(), Instant::now()) {
+            Verdict::LeaveOut => false,
+            Verdict::Write { left_out, is_last } => {
+                if left_out > 0 {
+                    fields.others.push(("left_out", left_out.into()));
+                }
+                if is_last {
+                    fields
+                        .others
+                        .push(("throttled", "more of these are left out; -vv shows them".into()));
+                }
+                true
+            }
+        }
+    }
 }
 
 impl<S: Subscriber> Layer<S> for Lines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
         let mut fields = Fields::default();
         event.record(&mut fields);
+        if !self.admit(event, &mut fields) {
+            return;
+        }
         let level = *event.metadata().level();
         let now = jiff::Timestamp::now();
         let line = match self.settings.json {

@@ -11,5 +11,6 @@ pub mod status;
 pub mod summary;
 pub mod table;
 pub mod terminal;
+pub mod throttle;
 pub mod units;
 mod words;

@@ -29,12 +29,69 @@ impl Gap {
         Some(to.0.saturating_sub(from.0))
     }
 
-    /// Whether it is the same hole, whenever it was noticed.
+    /// Returns whether `other` is this gap, or a part of it, whenever it was noticed.
     #[must_use]
-    pub fn has_same_ends(&self, other: &Self) -> bool {
+    pub fn covers(&self, other: &Self) -> bool {
         let ends = |gap: &Self| (gap.from_time, gap.to_time, gap.from_seq, gap.to_seq);
-        ends(self) == ends(other)
+        if ends(self) == ends(other) {
+            return true;
+        }
+        let is_within = match (self.seqs(), other.seqs()) {
+            (Some(ours), Some(theirs)) => is_within(ours, theirs),
+            (None, None) => match (self.times(), other.times()) {
+                (Some(ours), Some(theirs)) => is_within(ours, theirs),
+                _ => false,
+            },
+            _ => false,
+        };
+        is_within && self.reason == other.reason
     }
+
+    /// Returns whether `later` begins inside of this gap or at its end, for the same reason: then
+    /// at most one event was received between them.
+    #[must_use]
+    pub fn is_followed_by(&self, later: &Self) -> bool {
+        let touches = match (self.seqs(), later.seqs()) {
+            (Some((from, to)), Some((later_from, later_to))) => {
+                (from..=to).contains(&later_from) && later_to >= to
+            }
+            (None, None) => match (self.times(), later.times()) {
+                (Some((from, to)), Some((later_from, later_to))) => {
+                    (from..=to).contains(&later_from) && later_to >= to
+                }
+                _ => false,
+            },
+            _ => false,
+        };
+        touches && self.reason == later.reason
+    }
+
+    /// Returns the gap from the beginning of this one to the end of `later`.
+    #[must_use]
+    pub fn joined_with(&self, later: &Self, reason: &str) -> Self {
+        let is_ascending = self.from_seq.zip(later.to_seq).is_none_or(|(from, to)| from <= to);
+        Self {
+            seen_at: later.seen_at,
+            from_time: self.from_time,
+            to_time: later.to_time,
+            // The numbers of different servers make no interval.
+            from_seq: self.from_seq.filter(|_| is_ascending),
+            to_seq: later.to_seq.filter(|_| is_ascending),
+            reason: reason.to_owned(),
+        }
+    }
+
+    fn seqs(&self) -> Option<(Seq, Seq)> {
+        self.from_seq.zip(self.to_seq)
+    }
+
+    fn times(&self) -> Option<(TimeUs, TimeUs)> {
+        self.from_time.zip(self.to_time)
+    }
+}
+
+fn is_within<T: PartialOrd>(outer: (T, T), inner: (T, T)) -> bool {
+    outer.0 <= inner.0 && inner.1 <= outer.1
 }
 
 impl fmt::Display for Gap {

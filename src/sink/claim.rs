@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
 use super::record::{OutputRecord, OutputState, TAIL_BYTES, Tail};
+use crate::paths;
 
 /// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -41,6 +42,17 @@ pub enum ClaimError {
     /// Nowhere to put it.
     #[error("the directory {} does not exist: make it first, or name a file elsewhere", .0.display())]
     NoDirectory(PathBuf),
+    /// A symbolic link that leads nowhere.
+    #[error("{} is a symbolic link to {}, which does not exist: remove the link, or make what it leads to", path.display(), target.display())]
+    DanglingLink {
+        /// The link.
+        path: PathBuf,
+        /// Where it leads.
+        target: PathBuf,
+    },
+    /// A symbolic link of another user.
+    #[error("{} is a symbolic link that another user may have put there, and was not followed: remove it, or name a file in a directory of your own", .0.display())]
+    PlantedLink(PathBuf),
     /// A file in place of the directory.
     #[error("{} is no directory, so no file can be in it: name a file elsewhere", .0.display())]
     NotInDirectory(PathBuf),
@@ -102,7 +114,7 @@ pub enum ClaimError {
     #[error("{} is being written by another process: stop that one, or name another file", .0.display())]
     Locked(PathBuf),
     /// Anything else.
-    #[error("can't use {}: {cause}", path.display())]
+    #[error("can't use {}: {cause}{}", path.display(), super::remedy_after(cause))]
     Failed {
         /// The file.
         path: PathBuf,
@@ -125,13 +137,18 @@ impl ClaimError {
 
     fn from_io(path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
+        if paths::is_planted_link(&path) {
+            // Which error says so depends on the system.
+            return Self::PlantedLink(path);
+        }
         match cause.kind() {
             ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
                 Self::Denied { path, cause }
             }
-            ErrorKind::NotFound => {
-                Self::NoDirectory(path.parent().unwrap_or(Path::new(".")).to_owned())
-            }
+            ErrorKind::NotFound => match paths::dangling_target(&path) {
+                Some(target) => Self::DanglingLink { path, target },
+                None => Self::NoDirectory(path.parent().unwrap_or(Path::new(".")).to_owned()),
+            },
             _ => Self::Failed { path, cause },
         }
     }
@@ -152,6 +169,9 @@ pub fn claim(
     if let Some(record) = record.filter(|record| record.length_bytes > 0 && !append)
         && !path.exists()
     {
+        if let Some(target) = paths::dangling_target(path) {
+            return Err(ClaimError::DanglingLink { path: path.to_owned(), target });
+        }
         let recorded_bytes = record.length_bytes;
         return Err(ClaimError::Gone { path: path.to_owned(), recorded_bytes });
     }
@@ -273,7 +293,7 @@ fn kind(_found: &fs::Metadata) -> &'static str {
 fn open_locked(path: &Path) -> Result<File, ClaimError> {
     // Every write goes to the end, so that even a program that ignores the lock is not
     // overwritten.
-    let opened = OpenOptions::new().read(true).append(true).create(true).open(path);
+    let opened = paths::open_trusted(OpenOptions::new().read(true).append(true).create(true), path);
     let file = opened.map_err(|cause| ClaimError::from_io(path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
@@ -288,13 +308,13 @@ fn judge(file: &File, found_bytes: u64, record: &OutputRecord) -> Result<(u64, T
     if found_bytes < recorded_bytes {
         return Err(ClaimError::Shorter { path, found_bytes, recorded_bytes });
     }
+    if found_bytes > recorded_bytes && record.state != OutputState::Open {
+        return Err(ClaimError::Longer { path, found_bytes, recorded_bytes });
+    }
     let tail = read_tail(file, recorded_bytes)
         .map_err(|cause| ClaimError::Failed { path: path.clone(), cause })?;
     if tail.hash() != record.tail_hash {
         return Err(ClaimError::Changed(path));
-    }
-    if found_bytes > recorded_bytes && record.state != OutputState::Open {
-        return Err(ClaimError::Longer { path, found_bytes, recorded_bytes });
     }
     Ok((recorded_bytes, tail))
 }

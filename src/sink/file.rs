@@ -5,9 +5,11 @@
 //! a file that is finished is synced here, so that a run with many short files keeps one open
 //! file and not thousands.
 
+mod current;
+
 use std::collections::HashMap;
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{File, OpenOptions};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,8 +20,11 @@ use super::record::{OutputRecord, OutputState, Tail};
 use super::rotation::Rotate;
 use super::{Announce, Output, Refusal};
 use crate::event::batch::Lines;
+use crate::paths;
 use crate::position::TimeUs;
 use crate::position::turns::Turn;
+
+use current::{Current, shorten};
 
 /// A file, or one after the other.
 #[derive(Debug)]
@@ -39,20 +44,8 @@ pub struct FileSink {
     files: u64,
     /// What stands at the head of every file.
     header: Vec<u8>,
-}
-
-#[derive(Debug)]
-struct Current {
-    file: Arc<File>,
-    path: PathBuf,
-    length_bytes: u64,
-    /// The length at the last checkpoint, or when it was opened.
-    settled_bytes: u64,
-    tail: Tail,
-    period_start: Option<TimeUs>,
-    number: u32,
-    /// Whether nothing was given to it yet.
-    is_fresh: bool,
+    /// The file that another program wrote to, though everything of this run is in it, too.
+    shared: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -74,15 +67,9 @@ impl FileSink {
         current: Option<(OutputRecord, File, Tail)>,
     ) -> io::Result<Self> {
         let frames = naming.is_compressed().then(Frames::new).transpose()?;
-        let current = current.map(|(record, file, tail)| Current {
-            file: Arc::new(file),
-            path: record.path,
-            length_bytes: record.length_bytes,
-            settled_bytes: record.length_bytes,
-            tail,
-            period_start: record.period_start,
-            number: record.number,
-            is_fresh: record.length_bytes == 0,
+        let current = current.map(|(record, file, tail)| {
+            let current = Current::new(record.path, file, record.length_bytes, tail);
+            Current { period_start: record.period_start, number: record.number, ..current }
         });
         Ok(Self {
             naming,
@@ -95,6 +82,7 @@ impl FileSink {
             packed: Vec::new(),
             latest: TimeUs(0),
             header: Vec::new(),
+            shared: None,
         })
     }
 
@@ -227,10 +215,22 @@ impl FileSink {
             frames.end(&mut self.packed).map_err(|cause| current.failed(cause))?;
         }
         self.write_packed()?;
-        match &self.current {
-            Some(current) if current.length_bytes != current.settled_bytes => current.check(),
-            _ => Ok(()),
+        if let Some(current) = &mut self.current
+            && current.length_bytes != current.settled_bytes
+        {
+            current.check()?;
+            if current.foreign_bytes > 0 {
+                self.shared = Some(current.path.clone());
+            }
         }
+        Ok(())
+    }
+
+    /// Returns why the run can't go on after this checkpoint: another program wrote to a file.
+    #[must_use]
+    pub fn disturbance(&self) -> Option<Refusal> {
+        let path = self.shared.clone()?;
+        Some(Refusal::Disturbed { path, what: "was written to" })
     }
 
     /// Ends the file that is written, and begins the one for an event at `time`.
@@ -249,16 +249,8 @@ impl FileSink {
         let known = self.known.get(&path);
         let claimed = claim::claim(&path, known, self.append, self.naming.is_compressed());
         let Claimed { file, length_bytes, tail, .. } = claimed.map_err(Refusal::Next)?;
-        let current = Current {
-            file: Arc::new(file),
-            path,
-            length_bytes,
-            settled_bytes: length_bytes,
-            tail,
-            period_start,
-            number,
-            is_fresh: length_bytes == 0,
-        };
+        let current = Current::new(path, file, length_bytes, tail);
+        let current = Current { period_start, number, ..current };
         let record = current.record(&self.naming, OutputState::Open);
         claim::sync_directory(&current.path).map_err(|cause| current.failed(cause))?;
         announce(&record)
@@ -297,7 +289,7 @@ impl FileSink {
         if let Some(current) = &mut self.current
             && (current.length_bytes != current.settled_bytes || !outputs.is_empty())
         {
-            current.settled_bytes = current.length_bytes;
+            current.settle();
             outputs.push(Output {
                 file: Some(Arc::clone(&current.file)),
                 record: current.record(&self.naming, OutputState::Open),
@@ -312,14 +304,29 @@ impl FileSink {
     /// # Errors
     /// As the system reports; what is cut off already stays so.
     pub fn cut_back(&mut self) -> io::Result<()> {
+        self.cut_back_finished()?;
+        self.current.as_mut().map_or(Ok(()), Current::cut_back)
+    }
+
+    /// As [`FileSink::cut_back`], after another program moved, cut or wrote to a file: only what
+    /// this run certainly wrote is cut off, so that no later run writes it a second time.
+    ///
+    /// # Errors
+    /// As the system reports.
+    pub fn cut_back_disturbed(&mut self) -> io::Result<()> {
+        self.cut_back_finished()?;
+        self.current.as_mut().map_or(Ok(()), Current::cut_back_disturbed)
+    }
+
+    fn cut_back_finished(&mut self) -> io::Result<()> {
         self.packed.clear();
         for finished in self.finished.drain(..) {
-            let file = OpenOptions::new().write(true).open(&finished.record.path)?;
-            shorten(&file, finished.settled_bytes)?;
-        }
-        if let Some(current) = &mut self.current {
-            shorten(&current.file, current.settled_bytes)?;
-            current.length_bytes = current.settled_bytes;
+            let path = &finished.record.path;
+            let file = paths::open_trusted(OpenOptions::new().write(true), path)?;
+            // A file that another program wrote to meanwhile is not ours to cut.
+            if file.metadata()?.len() == finished.record.length_bytes {
+                shorten(&file, finished.settled_bytes)?;
+            }
         }
         Ok(())
     }
@@ -332,70 +339,6 @@ impl FileSink {
         let Some(current) = &self.current else { return Ok(()) };
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }
-}
-
-impl Current {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        let mut file = &*self.file;
-        file.write_all(bytes).map_err(|cause| self.failed(cause))?;
-        self.length_bytes += bytes.len() as u64;
-        self.tail.push(bytes);
-        Ok(())
-    }
-
-    fn failed(&self, cause: io::Error) -> Refusal {
-        Refusal::File { path: self.path.clone(), cause }
-    }
-
-    fn record(&self, naming: &Naming, state: OutputState) -> OutputRecord {
-        OutputRecord {
-            path: self.path.clone(),
-            pattern: naming.pattern(),
-            rotation: naming.rotate.map(|rotate| rotate.word().to_owned()),
-            state,
-            length_bytes: self.length_bytes,
-            tail_hash: self.tail.hash(),
-            period_start: self.period_start,
-            number: self.number,
-        }
-    }
-
-    /// Whether the file is still where it was, and as long as we made it: a position that
-    /// relied on a file that was moved away or cut would lose events.
-    fn check(&self) -> Result<(), Refusal> {
-        let disturbed = |what| Err(Refusal::Disturbed { path: self.path.clone(), what });
-        let ours = self.file.metadata().map_err(|cause| self.failed(cause))?;
-        match fs::metadata(&self.path) {
-            Ok(there) if is_same(&ours, &there) => {}
-            Ok(_) => return disturbed("was replaced"),
-            Err(_) => return disturbed("was moved or removed"),
-        }
-        match ours.len() {
-            len if len < self.length_bytes => disturbed("was cut"),
-            len if len > self.length_bytes => disturbed("was written to"),
-            _ => Ok(()),
-        }
-    }
-}
-
-/// Cuts a file; one that is too short already is never made longer.
-fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
-    if file.metadata()?.len() < to_bytes {
-        return Err(io::Error::other("it has become shorter by itself"));
-    }
-    file.set_len(to_bytes)?;
-    file.sync_data()
-}
-
-#[cfg(unix)]
-fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_a: &fs::Metadata, _b: &fs::Metadata) -> bool {
-    true
 }
 
 /// The offset at which a line begins; the end of the batch for the line behind the last.

@@ -300,6 +300,16 @@ fn rest(lines: &Lines, written_bytes: usize) -> &[u8] {
     lines.bytes().get(written_bytes..).unwrap_or_default()
 }
 
+/// Returns what to do about `cause`, as the end of a sentence; empty if only the system knows.
+fn remedy_after(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+            "; free some space, or name a file on another disk"
+        }
+        _ => "",
+    }
+}
+
 fn remedy(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space",

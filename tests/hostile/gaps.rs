@@ -216,3 +216,27 @@ fn a_replay_of_what_is_not_wanted_does_not_move_the_position_back() {
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["time_us"], FIRST_US + 3 * S, "{shown}");
 }
+
+#[test]
+fn a_server_that_makes_a_gap_at_each_connection_fills_neither_the_log_nor_the_state_file() {
+    const CONNECTIONS: u64 = 40;
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let events: Vec<_> =
+        (1..=CONNECTIONS).map(|i| post(i, i * 3_600, Some(i * 1_000_000))).collect();
+    let server = Scripted::start(events.iter().map(|event| cut(std::slice::from_ref(event))));
+    let flags = ["--consumer", "c", "-n", &CONNECTIONS.to_string()];
+    let run = Tail::of(&server).state(state.clone()).flags(&flags).run();
+    run.ends_with(0).prints(&events);
+    run.says(&["gap from seq 1000000 at ", "more of these are left out", "39 gaps"]);
+    let lines = |words: &str| run.stderr.lines().filter(|line| line.contains(words)).count();
+    assert!(lines(": gap from seq") <= 12, "{}", run.stderr);
+    assert!(lines("connecting to") <= 12, "{}", run.stderr);
+
+    let shown = run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
+    let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    let gaps = shown["gaps"].as_array().unwrap();
+    assert_eq!(gaps.len(), 1, "{shown}");
+    assert_eq!((&gaps[0]["from_seq"], &gaps[0]["to_seq"]), (&1_000_000.into(), &40_000_000.into()));
+    assert_eq!(gaps[0]["count"], 39);
+}

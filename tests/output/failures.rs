@@ -1,42 +1,11 @@
 //! Output that fails in the middle: what the state file says stays true, and the next run
 //! goes on without a gap, a duplicate or a torn line.
 
-use std::path::PathBuf;
 use std::process::Command;
 
 use crate::bench::Bench;
+use crate::support::disk::Disk;
 use crate::support::tail::tail_command;
-
-/// A file system of its own, so that it can be full or read-only. Unmounted on drop.
-struct Disk(PathBuf);
-
-impl Disk {
-    /// `None`, with the reason printed, where nothing may be mounted.
-    fn new(at: PathBuf, size: &str) -> Option<Self> {
-        let options = format!("size={size}");
-        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()]);
-        if !mounted {
-            println!("skipped: mounting a small file system needs root");
-            return None;
-        }
-        Some(Self(at))
-    }
-
-    fn remount(&self, options: &str) {
-        let options = format!("remount,{options}");
-        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg(&self.0).status();
-    }
-}
-
-fn mount(args: &[&str]) -> bool {
-    Command::new("mount").args(args).output().is_ok_and(|output| output.status.success())
-}
 
 #[test]
 fn a_full_disk_ends_the_run_at_its_last_checkpoint() {

@@ -15,9 +15,14 @@ const NOWHERE: [&str; 4] = ["--host", "127.0.0.1:1", "--max-retries", "0"];
 
 #[track_caller]
 fn refused(scratch: &Scratch, flags: &[&str], words: &[&str]) {
+    ends_with(2, scratch, flags, words);
+}
+
+#[track_caller]
+fn ends_with(code: i32, scratch: &Scratch, flags: &[&str], words: &[&str]) {
     let flags = [&NOWHERE[..], flags].concat();
     let ended = tail(&scratch.path(""), &flags);
-    assert_eq!((ended.code(), ended.rest.len()), (2, 0), "{}", ended.stderr);
+    assert_eq!((ended.code(), ended.rest.len()), (code, 0), "{}", ended.stderr);
     for words in words {
         assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
     }
@@ -225,19 +230,125 @@ fn a_cut_zstd_file_is_not_continued() {
     assert_eq!(fs::metadata(path).unwrap().len(), packed.len() as u64 - 3);
 }
 
+/// The lines of a file that are no event of the recording, after a check that every other line is
+/// there once.
+#[track_caller]
+fn foreign_lines(bench: &Bench, file: &str) -> Vec<String> {
+    let text = fs::read_to_string(file).unwrap();
+    let (events, foreign): (Vec<_>, Vec<_>) =
+        text.lines().map(str::to_owned).partition(|line| bench.recorded.contains(line));
+    let mut missing: std::collections::HashMap<&str, i32> =
+        bench.recorded.iter().map(|line| (&**line, 1)).collect();
+    for line in &events {
+        *missing.get_mut(&**line).unwrap() -= 1;
+    }
+    let wrong: Vec<_> = missing.iter().filter(|(_, count)| **count != 0).take(5).collect();
+    assert!(wrong.is_empty(), "lost (1) or repeated (below 0): {wrong:?}");
+    foreign
+}
+
 #[test]
-fn what_others_wrote_during_a_run_is_not_cut_off_by_the_next() {
+fn what_others_wrote_during_a_run_stays_and_no_event_is_repeated_behind_it() {
+    for (every, events) in [("5ms", 20_000), ("1h", 20_000), ("1h", 3_000)] {
+        let bench = Bench::new(events, 5_000);
+        let file = bench.file("out.ndjson");
+        let flags = ["-o", &*file, "--checkpoint-every", every, "--buffer", "100"];
+        let run = bench.start(&flags);
+        bench.wait_for_bytes(100_000);
+        append_to(&file, b"foreign\n");
+        append_to(&file, b"more\n");
+        let ended = run.wait();
+        assert_eq!(ended.code(), 1, "{}", ended.stderr);
+        assert!(ended.stderr.contains("was written to by another program"), "{}", ended.stderr);
+        let ended = bench.run(&flags);
+        assert_eq!(ended.code(), 2, "{}", ended.stderr);
+        assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
+        bench.run_well(&[&flags[..], &["--append"]].concat());
+        assert_eq!(foreign_lines(&bench, &file), ["foreign", "more"]);
+        bench.run_well(&flags);
+    }
+}
+
+#[test]
+fn a_file_that_was_disturbed_and_put_back_holds_no_event_twice() {
+    type Disturb = fn(&str);
+    let moved: Disturb = |file| fs::rename(file, format!("{file}.moved")).unwrap();
+    let replaced: Disturb = |file| {
+        fs::rename(file, format!("{file}.moved")).unwrap();
+        fs::write(file, "theirs\n").unwrap();
+    };
+    for disturb in [moved, replaced] {
+        let bench = Bench::new(20_000, 5_000);
+        let file = bench.file("out.ndjson");
+        let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
+        let run = bench.start(&flags);
+        bench.wait_for_bytes(100_000);
+        disturb(&file);
+        let ended = run.wait();
+        assert_eq!(ended.code(), 1, "{}", ended.stderr);
+        fs::rename(format!("{file}.moved"), &file).unwrap();
+        bench.run_well(&[&flags[..], &["--append"]].concat());
+        assert_eq!(foreign_lines(&bench, &file), [""; 0]);
+    }
+}
+
+#[test]
+fn what_was_written_behind_a_cut_is_not_written_twice() {
     let bench = Bench::new(20_000, 5_000);
     let file = bench.file("out.ndjson");
-    let flags = ["-o", &*file, "--checkpoint-every", "5ms", "--buffer", "100"];
+    let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
     let run = bench.start(&flags);
     bench.wait_for_bytes(100_000);
-    append_to(&file, b"foreign\n");
+    // As a rotation with copytruncate does.
+    fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
-    let ended = bench.run(&flags);
-    assert_eq!(ended.code(), 2, "{}", ended.stderr);
-    assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
-    let there = fs::read(&file).unwrap();
-    assert!(there.windows(8).any(|bytes| bytes == b"foreign\n"));
+    assert!(ended.stderr.contains("was cut by another program"), "{}", ended.stderr);
+    bench.run_well(&[&flags[..], &["--append"]].concat());
+    let text = fs::read_to_string(&file).unwrap();
+    let rest = bench.recorded.len() - text.lines().count();
+    assert!(text.lines().eq(bench.recorded[rest..].iter()), "lost or repeated");
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_named_with_its_target() {
+    let scratch = Scratch::new();
+    let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
+    std::os::unix::fs::symlink("missing/out", path("link")).unwrap();
+    std::os::unix::fs::symlink("missing", path("directory")).unwrap();
+    let words = ["link is a symbolic link to missing/out, which does not exist"];
+    refused(&scratch, &["-o", &path("link")], &words);
+    let words = ["directory is a symbolic link to missing, which does not exist"];
+    refused(&scratch, &["-o", &path("directory/out")], &words);
+    refused(&scratch, &["-o", &path("directory/%F"), "--rotate", "daily"], &words);
+    std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
+    ends_with(1, &scratch, &["-o", &path("loop")], &["Too many levels of symbolic links"]);
+    // A link that leads to a directory is followed.
+    fs::create_dir(path("missing")).unwrap();
+    let bench = Bench::new(10, 5_000);
+    bench.run_well(&["-o", &path("link")]);
+    assert_eq!(fs::read_to_string(path("missing/out")).unwrap().lines().count(), 10);
+}
+
+#[test]
+fn a_link_of_another_user_in_a_public_directory_is_not_followed() {
+    use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
+    let bench = Bench::new(10, 5_000);
+    let public = bench.scratch.path("public");
+    fs::create_dir(&public).unwrap();
+    fs::set_permissions(&public, fs::Permissions::from_mode(0o1777)).unwrap();
+    let (link, target) = (public.join("out.ndjson"), bench.scratch.path("target"));
+    symlink(&target, &link).unwrap();
+    let link = link.to_str().unwrap();
+    if lchown(link, Some(65_534), Some(65_534)).is_err() {
+        println!("skipped: giving a link to another user needs root");
+        return;
+    }
+    refused(&bench.scratch, &["-o", link], &["is a symbolic link that another user may have put"]);
+    refused(&bench.scratch, &["-o", link, "--append"], &["was not followed"]);
+    assert!(!target.exists());
+    fs::remove_file(link).unwrap();
+    symlink(&target, link).unwrap();
+    bench.run_well(&["-o", link]);
+    assert_eq!(fs::read_to_string(&target).unwrap().lines().count(), 10);
 }

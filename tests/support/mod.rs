@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, dead_code)]
 
 pub mod client;
+#[cfg(unix)]
+pub mod disk;
 pub mod run;
 pub mod scripted;
 pub mod tail;

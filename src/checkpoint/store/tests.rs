@@ -6,7 +6,8 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::checkpoint::schema;
-use crate::position::{Mark, Origin, Position, Resume, ServerKind};
+use crate::position::gap::Gap;
+use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 use crate::sink::Output;
 use crate::sink::record::{OutputRecord, OutputState};
 
@@ -123,12 +124,59 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     store.record_gap("posts", &gap(2)).unwrap();
     // The same hole, met again after a kill.
     store.record_gap("posts", &Gap { seen_at: TimeUs(9), ..gap(2) }).unwrap();
-    assert_eq!(store.gaps("posts", 10), Ok(vec![gap(2), gap(1)]));
-    assert_eq!(store.gaps("posts", 1), Ok(vec![gap(2)]));
+    let one = |us| SavedGap { gap: gap(us), count: 1 };
+    assert_eq!(store.gaps("posts", 10), Ok(vec![one(2), one(1)]));
+    assert_eq!(store.gaps("posts", 1), Ok(vec![one(2)]));
     assert_eq!(store.remove("posts"), Ok(true));
     assert_eq!(store.remove("posts"), Ok(false));
     assert_eq!(store.gaps("posts", 10), Ok(vec![]));
     assert_eq!(store.names(), Ok(vec![]));
+}
+
+/// A gap between two sequence numbers and the instants of the same numbers.
+fn seq_gap(from: u64, to: u64, reason: &str) -> Gap {
+    Gap {
+        seen_at: TimeUs(to),
+        from_time: Some(TimeUs(from)),
+        to_time: Some(TimeUs(to)),
+        from_seq: Some(Seq(from)),
+        to_seq: Some(Seq(to)),
+        reason: reason.to_owned(),
+    }
+}
+
+#[test]
+fn gaps_that_touch_become_one_row() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    for i in 1..=5_000 {
+        store.record_gap("posts", &seq_gap(i * 10, (i + 1) * 10, "a")).unwrap();
+    }
+    let merged = SavedGap { gap: seq_gap(10, 50_010, "a"), count: 5_000 };
+    assert_eq!(store.gaps("posts", 10), Ok(vec![merged.clone()]));
+    // A part of it that is met again after a kill.
+    let again = Gap { seen_at: TimeUs(60_000), ..seq_gap(50_000, 50_010, "a") };
+    store.record_gap("posts", &again).unwrap();
+    assert_eq!(store.gaps("posts", 10), Ok(vec![merged]));
+    for (from, to, reason) in [(50_010, 50_020, "b"), (50_030, 50_040, "b"), (5, 9, "b")] {
+        store.record_gap("posts", &seq_gap(from, to, reason)).unwrap();
+    }
+    assert_eq!(store.gaps("posts", 10).unwrap().len(), 4);
+}
+
+#[test]
+fn very_many_gaps_are_bounded_and_counted() {
+    let (_home, path) = home();
+    let mut store = Store::open(&path).unwrap();
+    for i in 1..=1_300 {
+        let reason = if i % 2 == 0 { "even" } else { "odd" };
+        store.record_gap("posts", &seq_gap(i * 10, i * 10 + 5, reason)).unwrap();
+    }
+    let gaps = store.gaps("posts", 9_999).unwrap();
+    assert_eq!(gaps.len(), 1_000);
+    assert_eq!(gaps[0], SavedGap { gap: seq_gap(13_000, 13_005, "even"), count: 1 });
+    let oldest = SavedGap { gap: seq_gap(10, 3_015, "several reasons"), count: 301 };
+    assert_eq!(gaps[999], oldest);
 }
 
 #[test]
@@ -191,7 +239,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 3: update skytail, or name another file with --state FILE");
+    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 4: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
@@ -433,7 +481,12 @@ fn a_file_of_version_2_gets_the_new_table_and_keeps_its_cursors() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
-    store.connection.execute_batch("DROP TABLE outputs; PRAGMA user_version = 2").unwrap();
+    store
+        .connection
+        .execute_batch(
+            "DROP TABLE outputs; ALTER TABLE gaps DROP COLUMN count; PRAGMA user_version = 2",
+        )
+        .unwrap();
     drop(store);
     let store = Store::open_existing(&path).unwrap().unwrap();
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));

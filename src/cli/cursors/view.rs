@@ -7,11 +7,10 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Entry, SavedCursor};
+use crate::checkpoint::store::{ByHand, Entry, SavedCursor, SavedGap};
 use crate::display::table::{Table, printable};
 use crate::display::units::counted;
 use crate::position::TimeUs;
-use crate::position::gap::Gap;
 use crate::sink::record::OutputRecord;
 
 /// What `list --json` prints. The keys are part of the interface.
@@ -25,7 +24,8 @@ Keys of --json (null where unknown; *_us are Unix microseconds):
 /// What `show --json` prints.
 pub const SHOW_KEYS: &str = "\
 Keys of --json: as `skytail cursors list --help` says, and
-  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason}],
+  gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason, count (of gaps
+  that were merged)}],
   outputs [{path, length_bytes (of a broker next_message), state (open: being written, or killed; done: a
   later file follows; clean)}], newest first";
 
@@ -76,6 +76,7 @@ struct GapJson<'a> {
     from_seq: Option<u64>,
     to_seq: Option<u64>,
     reason: &'a str,
+    count: u64,
 }
 
 /// One JSON object a line.
@@ -92,7 +93,7 @@ pub fn json_lines(entries: &[Entry]) -> serde_json::Result<String> {
 /// As [`json_lines`].
 pub fn json_object(
     entry: &Entry,
-    gaps: &[Gap],
+    gaps: &[SavedGap],
     outputs: &[OutputRecord],
 ) -> serde_json::Result<String> {
     line(&json(entry, Some(gaps), Some(outputs)))
@@ -104,7 +105,7 @@ fn line(json: &EntryJson<'_>) -> serde_json::Result<String> {
 
 fn json<'a>(
     entry: &'a Entry,
-    gaps: Option<&'a [Gap]>,
+    gaps: Option<&'a [SavedGap]>,
     outputs: Option<&[OutputRecord]>,
 ) -> EntryJson<'a> {
     let (time, seq) = time_and_seq(&entry.cursor);
@@ -137,7 +138,8 @@ fn json<'a>(
     }
 }
 
-fn gap_json(gap: &Gap) -> GapJson<'_> {
+fn gap_json(saved: &SavedGap) -> GapJson<'_> {
+    let SavedGap { gap, count } = saved;
     GapJson {
         seen_at_us: gap.seen_at.0,
         from_us: gap.from_time.map(|time| time.0),
@@ -145,6 +147,7 @@ fn gap_json(gap: &Gap) -> GapJson<'_> {
         from_seq: gap.from_seq.map(|seq| seq.0),
         to_seq: gap.to_seq.map(|seq| seq.0),
         reason: &gap.reason,
+        count: *count,
     }
 }
 
@@ -180,7 +183,7 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
 #[must_use]
 pub fn details(
     entry: &Entry,
-    gaps: &[Gap],
+    gaps: &[SavedGap],
     outputs: &[OutputRecord],
     path: &Path,
     now: TimeUs,
@@ -237,9 +240,13 @@ pub fn details(
     page
 }
 
-fn gap_text(gap: &Gap) -> String {
+fn gap_text(saved: &SavedGap) -> String {
+    let SavedGap { gap, count } = saved;
+    let merged =
+        if *count > 1 { format!(" ({} in one)", counted(*count, "gap")) } else { String::new() };
     let missing = gap.missing_us().map(|us| format!(", {} missing", span(TimeUs(0), TimeUs(us))));
-    format!("{gap}{}, seen {}: {}", missing.unwrap_or_default(), gap.seen_at, gap.reason)
+    let missing = missing.unwrap_or_default();
+    format!("{gap}{missing}, seen {}: {}{merged}", gap.seen_at, gap.reason)
 }
 
 /// A place that a person named, in words.

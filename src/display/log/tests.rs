@@ -80,9 +80,11 @@ proptest! {
 /// What a screen shows of what is logged with these settings.
 fn logged(settings: LogSettings, log: impl FnOnce()) -> String {
     let (terminal, screen) = in_memory(200);
-    let subscriber = tracing_subscriber::registry()
-        .with(filter(&settings).unwrap())
-        .with(Lines { settings, terminal });
+    let subscriber = tracing_subscriber::registry().with(filter(&settings).unwrap()).with(Lines {
+        settings,
+        terminal,
+        throttle: Mutex::default(),
+    });
     tracing::subscriber::with_default(subscriber, log);
     screen.contents()
 }
@@ -115,6 +117,31 @@ fn quiet_means_errors_and_each_v_more() {
     skytail: debug: looked at
     skytail: info: theirs
     ");
+}
+
+#[test]
+fn a_flood_of_one_statement_is_throttled_unless_all_is_asked_for() {
+    let flood = || {
+        for i in 0..1_000 {
+            tracing::warn!("hostile {i}");
+        }
+        tracing::warn!("another statement");
+    };
+    let seen = logged(settings(), flood);
+    let lines: Vec<&str> = seen.lines().map(str::trim_end).collect();
+    // The screen shows the last lines.
+    let end = [
+        "skytail: warning: hostile 8",
+        "skytail: warning: hostile 9 (throttled=more of these are left out; -vv shows them)",
+        "skytail: warning: another statement",
+    ];
+    assert_eq!(lines[lines.len() - 3..], end, "{seen}");
+    for all in [
+        LogSettings { verbosity: 2, ..settings() },
+        LogSettings { filter: Some("warn".to_owned()), ..settings() },
+    ] {
+        assert!(logged(all, flood).contains("hostile 999"));
+    }
 }
 
 #[test]

@@ -88,12 +88,16 @@ impl Writer {
         self.sieve.was_read(self.outlet.sink.unread_bytes());
         self.unsaved = Unsaved::default();
         self.settled = self.sieve.position().cloned();
-        let Some(saver) = &self.outlet.saver else { return Ok(()) };
-        match self.sieve.resume() {
-            Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
-            None => save_files(saver, delivered)?,
+        if let Some(saver) = &self.outlet.saver {
+            match self.sieve.resume() {
+                Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
+                None => save_files(saver, delivered)?,
+            }
         }
-        Ok(())
+        // Only now: what was written is in the file, whatever another program wrote there, and
+        // must not be written again.
+        let disturbance = self.outlet.sink.files().and_then(|files| files.disturbance());
+        disturbance.map_or(Ok(()), Err)
     }
 
     /// Ends the run: saves the last position that the output proves.
@@ -143,20 +147,18 @@ impl Writer {
     fn give_up(&mut self, refusal: &Refusal) {
         self.outlet.metrics.written.take_back(self.unsaved.lines);
         self.outlet.metrics.written_bytes.take_back(self.unsaved.bytes);
-        // What somebody else wrote is not ours to cut; what did not reach the disk, the next
-        // run cuts back to what did.
+        // What did not reach the disk, the next run cuts back to what did.
         if matches!(refusal, Refusal::Unsynced(_)) {
             return;
         }
-        if matches!(refusal, Refusal::Disturbed { .. }) {
-            // Noted as ended, so that the next run refuses what is more instead of cutting it.
-            if let Some(saver) = &self.outlet.saver {
-                saver.files_are_exact();
-            }
-            return;
-        }
         let Some(files) = self.outlet.sink.files() else { return };
-        match (files.cut_back(), &self.outlet.saver) {
+        let cut = match refusal {
+            // What another program wrote stays. The file is saved as ended, so that the next run
+            // refuses what is more instead of cutting it.
+            Refusal::Disturbed { .. } => files.cut_back_disturbed(),
+            _ => files.cut_back(),
+        };
+        match (cut, &self.outlet.saver) {
             (Ok(()), Some(saver)) => saver.files_are_exact(),
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!(

@@ -1,3 +1,6 @@
+use std::fs;
+use std::io::Write as _;
+
 use super::*;
 use crate::event::batch::Batch;
 use crate::position::turns::Turns;
@@ -130,9 +133,7 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
     let home = tempfile::tempdir().unwrap();
     for (what, disturb) in [
         ("was cut", (|path| fs::write(path, "")) as fn(&Path) -> io::Result<()>),
-        ("was written to", |path| {
-            OpenOptions::new().append(true).open(path)?.write_all(b"theirs\n")
-        }),
+        ("was written to", |path| fs::write(path, "theirs\n")),
         ("was moved or removed", |path| fs::remove_file(path)),
         ("was replaced", |path| fs::remove_file(path).and_then(|()| fs::write(path, "12\n"))),
     ] {
@@ -146,6 +147,44 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
         disturb(&path).unwrap();
         let refusal = sink.settle().unwrap_err().to_string();
         assert!(refusal.contains(what), "{refusal}");
+    }
+}
+
+#[test]
+fn what_others_write_between_is_no_part_of_a_checkpoint_and_does_not_prevent_it() {
+    let foreign = |path: &Path| {
+        OpenOptions::new().append(true).open(path).unwrap().write_all(b"theirs\n").unwrap();
+    };
+    for before_and_after in [[false, true], [true, false], [true, true]] {
+        let mut bench = Bench::new("a", None);
+        let naming = Naming::new(&bench.home.path().join("a"), None).unwrap();
+        let path = bench.home.path().join("a");
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&path).unwrap();
+        let record = Current::new(path.clone(), file.try_clone().unwrap(), 0, Tail::default());
+        let record = record.record(&naming, OutputState::Open);
+        bench.sink =
+            FileSink::new(naming, false, vec![], Some((record, file, Tail::default()))).unwrap();
+        bench.write(&[(1, "a")]).unwrap();
+        assert!(bench.sink.settle().is_ok_and(|outputs| outputs.len() == 1));
+        let [before, after] = before_and_after;
+        if before {
+            foreign(&path);
+        }
+        bench.write(&[(2, "b")]).unwrap();
+        if after {
+            foreign(&path);
+        }
+        let outputs = bench.sink.settle().unwrap();
+        let record = &outputs[0].record;
+        assert_eq!(
+            (record.length_bytes, record.tail_hash),
+            (4, Tail::new(b"a\nb\n".into()).hash())
+        );
+        let refusal = bench.sink.disturbance().unwrap().to_string();
+        assert!(refusal.contains("was written to"), "{refusal}");
+        bench.sink.cut_back_disturbed().unwrap();
+        let text = bench.read("a");
+        assert_eq!(text.replace("theirs\n", ""), "a\nb\n");
     }
 }
 

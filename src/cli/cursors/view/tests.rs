@@ -4,6 +4,7 @@ use insta::assert_snapshot;
 
 use super::*;
 use crate::checkpoint::store::Previous;
+use crate::position::gap::Gap;
 use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 
 /// 2026-07-04T14:38:08.186668Z
@@ -61,16 +62,14 @@ fn outputs() -> Vec<OutputRecord> {
     }]
 }
 
-fn gaps() -> Vec<Gap> {
-    let gap = |from_time, to_seq| Gap {
-        seen_at: NOW,
-        from_time,
-        to_time: Some(NOW),
-        from_seq: None,
-        to_seq,
-        reason: "the server no longer\nheld it".to_owned(),
+fn gaps() -> Vec<SavedGap> {
+    let gap = |from_time, to_seq, count| {
+        let reason = "the server no longer\nheld it".to_owned();
+        let to_time = Some(NOW);
+        let gap = Gap { seen_at: NOW, from_time, to_time, from_seq: None, to_seq, reason };
+        SavedGap { gap, count }
     };
-    vec![gap(Some(NOW.minus_us(1_000_000)), None), gap(None, Some(Seq(9)))]
+    vec![gap(Some(NOW.minus_us(1_000_000)), None, 1), gap(None, Some(Seq(9)), 12)]
 }
 
 #[test]
@@ -131,7 +130,7 @@ fn the_page_says_everything() {
         identities:   3
         output:       /data/posts.ndjson, 1,234 bytes, clean
         gap:          from 2026-07-04T14:38:07.186668Z to 2026-07-04T14:38:08.186668Z, 1s missing, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
-        gap:          from unknown to seq 9 at 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it
+        gap:          from unknown to seq 9 at 2026-07-04T14:38:08.186668Z, seen 2026-07-04T14:38:08.186668Z: the server no longer\nheld it (12 gaps in one)
         "#);
 }
 
@@ -143,7 +142,7 @@ fn the_keys_of_the_json_stay() {
         {"name":"again","by_hand":true,"server":null,"server_kind":null,"cursor":1783168688186668,"time_us":1783168688186668,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888186673,"previous":{"server":"old.example.com","time_us":1783085888186668,"seq":7,"saved_at_us":1783085888186668}}
         {"name":"exact","by_hand":true,"server":"jetstream.example.com","server_kind":null,"cursor":12,"time_us":null,"seq":12,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888186673,"previous":{"server":"old.example.com","time_us":1783085888186668,"seq":7,"saved_at_us":1783085888186668}}
         "#);
-    assert_snapshot!(json_object(&entries()[1], &gaps(), &[]).unwrap(), @r#"{"name":"likes\u001b[2J","by_hand":false,"server":"jetstream.example.com","server_kind":"legacy","cursor":1783175696186668,"time_us":1783175696186668,"seq":null,"rewind_time_us":1783175691186668,"rewind_seq":null,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[{"seen_at_us":1783175888186668,"from_us":1783175887186668,"to_us":1783175888186668,"from_seq":null,"to_seq":null,"reason":"the server no longer\nheld it"},{"seen_at_us":1783175888186668,"from_us":null,"to_us":1783175888186668,"from_seq":null,"to_seq":9,"reason":"the server no longer\nheld it"}],"outputs":[]}"#);
+    assert_snapshot!(json_object(&entries()[1], &gaps(), &[]).unwrap(), @r#"{"name":"likes\u001b[2J","by_hand":false,"server":"jetstream.example.com","server_kind":"legacy","cursor":1783175696186668,"time_us":1783175696186668,"seq":null,"rewind_time_us":1783175691186668,"rewind_seq":null,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[{"seen_at_us":1783175888186668,"from_us":1783175887186668,"to_us":1783175888186668,"from_seq":null,"to_seq":null,"reason":"the server no longer\nheld it","count":1},{"seen_at_us":1783175888186668,"from_us":null,"to_us":1783175888186668,"from_seq":null,"to_seq":9,"reason":"the server no longer\nheld it","count":12}],"outputs":[]}"#);
     assert_snapshot!(json_object(&entries()[0], &[], &outputs()).unwrap(), @r#"{"name":"app.bsky.feed.post","by_hand":false,"server":"jetstream.example.com","server_kind":"v2","cursor":27914856928,"time_us":1783175696186668,"seq":27914856928,"rewind_time_us":1783175691186668,"rewind_seq":27914856923,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null,"gaps":[],"outputs":[{"path":"/data/posts.ndjson","length_bytes":1234,"state":"clean"}]}"#);
 }
 

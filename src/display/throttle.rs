@@ -1,0 +1,140 @@
+//! Bounds how often each log statement writes a line. A server can trigger a line at each
+//! connection and at each message, for months; the log must not grow with that. Pure: the present
+//! comes in as an argument.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+use std::time::{Duration, Instant};
+
+/// Lines of one statement that are written at once: more than an outage of some minutes has, with
+/// the waits that grow between its connections.
+const BURST: u32 = 10;
+
+/// A pause of this length before a line gains the statement one more line, up to [`BURST`]. A
+/// statement that is quieter than that is never throttled.
+const PAUSE: Duration = Duration::from_secs(30);
+
+/// The longest time between two lines of a flood. The first is [`PAUSE`], and each is twice the
+/// one before.
+const LONGEST: Duration = Duration::from_secs(600);
+
+/// What becomes of a line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// It is written.
+    Write {
+        /// How many lines of the statement were left out since the last one that was written.
+        left_out: u64,
+        /// Whether the next lines will be left out.
+        is_last: bool,
+    },
+    /// It is left out.
+    LeaveOut,
+}
+
+/// The lines that each statement may write. Programs have some hundred statements, so the map is
+/// bounded.
+#[derive(Debug)]
+pub struct Throttle<K> {
+    statements: HashMap<K, Statement>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Statement {
+    /// The lines that may be written now.
+    lines: u32,
+    /// When the latest line came, whether it was written or not.
+    latest: Instant,
+    /// When the next line of a flood is written, and how long it is then to the one after.
+    next: Instant,
+    interval: Duration,
+    left_out: u64,
+}
+
+impl<K: Hash + Eq> Default for Throttle<K> {
+    fn default() -> Self {
+        Self { statements: HashMap::new() }
+    }
+}
+
+impl<K: Hash + Eq> Throttle<K> {
+    /// Decides about the next line of a statement.
+    pub fn next(&mut self, statement: K, now: Instant) -> Verdict {
+        let fresh =
+            Statement { lines: BURST, latest: now, next: now, interval: PAUSE, left_out: 0 };
+        let state = self.statements.entry(statement).or_insert(fresh);
+        let pause = now.saturating_duration_since(state.latest);
+        state.latest = now;
+        let gained = u32::try_from(pause.as_secs() / PAUSE.as_secs()).unwrap_or(u32::MAX);
+        state.lines = state.lines.saturating_add(gained).min(BURST);
+        match state.lines {
+            0 if now < state.next => {
+                state.left_out += 1;
+                return Verdict::LeaveOut;
+            }
+            0 => state.interval = (state.interval * 2).min(LONGEST),
+            _ => {
+                state.lines -= 1;
+                state.interval = PAUSE;
+            }
+        }
+        state.next = now + state.interval;
+        let left_out = std::mem::take(&mut state.left_out);
+        Verdict::Write { left_out, is_last: state.lines == 0 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(throttle: &mut Throttle<u8>, statement: u8, lines: u32, now: Instant) -> u32 {
+        let verdicts = (0..lines).map(|_| throttle.next(statement, now));
+        verdicts.filter(|verdict| *verdict != Verdict::LeaveOut).count() as u32
+    }
+
+    #[test]
+    fn a_burst_is_written_and_then_ever_fewer_lines() {
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        assert_eq!(written(&mut throttle, 1, 1_000, start), BURST);
+        assert_eq!(written(&mut throttle, 2, 5, start), 5, "statements are independent");
+        let hour = |throttle: &mut Throttle<u8>, from: Instant| -> u32 {
+            let lines = (1..=3_600 * 10).map(|tenth| from + Duration::from_millis(100) * tenth);
+            lines.map(|now| written(throttle, 1, 1, now)).sum()
+        };
+        assert_eq!(hour(&mut throttle, start), 9);
+        assert_eq!(hour(&mut throttle, start + Duration::from_secs(3_600)), 6);
+    }
+
+    #[test]
+    fn a_statement_that_is_seldom_used_is_never_throttled() {
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        assert!((0..1_000).all(|line| written(&mut throttle, 1, 1, start + PAUSE * line) == 1));
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_and_announced() {
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        for line in 1..=BURST {
+            let expected = Verdict::Write { left_out: 0, is_last: line == BURST };
+            assert_eq!(throttle.next(1, start), expected);
+        }
+        assert_eq!(written(&mut throttle, 1, 7, start), 0);
+        assert_eq!(written(&mut throttle, 1, 1, start + PAUSE / 2), 0);
+        let next = throttle.next(1, start + PAUSE);
+        assert_eq!(next, Verdict::Write { left_out: 8, is_last: true });
+    }
+
+    #[test]
+    fn a_quiet_time_gives_the_whole_burst_back() {
+        let start = Instant::now();
+        let mut throttle = Throttle::default();
+        written(&mut throttle, 1, 1_000, start);
+        let later = start + PAUSE * BURST * 5;
+        assert_eq!(written(&mut throttle, 1, 1_000, later), BURST);
+        assert_eq!(written(&mut throttle, 1, 1_000, later), 0);
+    }
+}

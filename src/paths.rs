@@ -1,0 +1,126 @@
+//! What a path is beyond what `std::fs` says: symbolic links that lead nowhere, and links that
+//! another user may have put there.
+//!
+//! A name in a directory that every user may write to can be taken by another user before skytail
+//! opens it. Linux refuses to follow such a link in sticky directories
+//! (`fs.protected_symlinks`), but not in every container, and other systems don't.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, ErrorKind};
+use std::path::{Path, PathBuf};
+
+/// Returns the target of a symbolic link at `path` that leads nowhere; `None` for everything
+/// else.
+#[must_use]
+pub fn dangling_target(path: &Path) -> Option<PathBuf> {
+    let is_missing = fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+    if is_missing { fs::read_link(path).ok() } else { None }
+}
+
+/// Returns whether `path` is a symbolic link that another user may have planted: it is in a
+/// directory that every user may write to, and belongs neither to this user, nor to the owner of
+/// the directory, nor to root.
+#[cfg(unix)]
+#[must_use]
+pub fn is_planted_link(path: &Path) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    let Ok(link) = fs::symlink_metadata(path) else { return false };
+    link.is_symlink()
+        && public_directory(path).is_some_and(|directory| !is_trusted(link.uid(), directory.uid()))
+}
+
+/// Returns whether `path` is a symbolic link that another user may have planted: not known here.
+#[cfg(not(unix))]
+#[must_use]
+pub fn is_planted_link(_path: &Path) -> bool {
+    false
+}
+
+/// Returns the owner of the file at `path`, if that is another user and the file is in a directory
+/// that every user may write to: that user may have put it there.
+#[cfg(unix)]
+#[must_use]
+pub fn planting_owner(path: &Path) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt as _;
+    let file = fs::metadata(path).ok()?;
+    let directory = public_directory(path)?;
+    (!is_trusted(file.uid(), directory.uid())).then_some(file.uid())
+}
+
+/// Returns the owner of a file that may have been planted: not known here.
+#[cfg(not(unix))]
+#[must_use]
+pub fn planting_owner(_path: &Path) -> Option<u32> {
+    None
+}
+
+#[cfg(unix)]
+fn is_trusted(owner: u32, directory_owner: u32) -> bool {
+    owner == 0 || owner == directory_owner || owner == rustix::process::geteuid().as_raw()
+}
+
+/// Returns the directory of `path` if every user may write to it.
+#[cfg(unix)]
+fn public_directory(path: &Path) -> Option<fs::Metadata> {
+    use std::os::unix::fs::MetadataExt as _;
+    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = fs::metadata(directory.unwrap_or(Path::new("."))).ok()?;
+    (directory.mode() & 0o002 != 0).then_some(directory)
+}
+
+/// Opens `path` as `options` say, and follows a symbolic link there only if it existed before and
+/// no other user can have planted it.
+///
+/// # Errors
+/// As the system reports; which error a link that is not followed gives depends on the system.
+pub fn open_trusted(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    let is_link = fs::symlink_metadata(path).is_ok_and(|found| found.is_symlink());
+    if !is_link || is_planted_link(path) {
+        return open_without_link(options, path);
+    }
+    options.open(path)
+}
+
+/// Opens `path` as `options` say, and never follows a symbolic link there.
+///
+/// # Errors
+/// As the system reports; which error a link that is not followed gives depends on the system.
+pub fn open_without_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::OpenOptionsExt as _;
+        // Without O_NONBLOCK a pipe that another user planted would block the open for ever.
+        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
+        options.custom_flags(flags.bits().cast_signed());
+    }
+    options.open(path)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use super::*;
+
+    #[test]
+    fn only_a_link_that_leads_nowhere_has_a_dangling_target() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, link) = (home.path().join("file"), home.path().join("link"));
+        symlink(&file, &link).unwrap();
+        assert_eq!(dangling_target(&link), Some(file.clone()));
+        assert_eq!(dangling_target(&file), None);
+        fs::write(&file, "").unwrap();
+        assert_eq!((dangling_target(&link), dangling_target(&file)), (None, None));
+    }
+
+    #[test]
+    fn a_link_is_followed_only_when_it_is_allowed_and_is_ours() {
+        let home = tempfile::tempdir().unwrap();
+        let (file, link) = (home.path().join("file"), home.path().join("link"));
+        fs::write(&file, "").unwrap();
+        symlink(&file, &link).unwrap();
+        open_trusted(OpenOptions::new().append(true), &link).unwrap();
+        assert!(!is_planted_link(&link));
+        open_without_link(OpenOptions::new().append(true), &link).unwrap_err();
+    }
+}

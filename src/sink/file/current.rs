@@ -1,0 +1,206 @@
+//! The file that is being written, and what other programs do to it meanwhile.
+
+use std::fs::{self, File};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use crate::position::TimeUs;
+use crate::sink::Refusal;
+use crate::sink::naming::Naming;
+use crate::sink::record::{OutputRecord, OutputState, TAIL_BYTES, Tail};
+
+#[derive(Debug)]
+pub(super) struct Current {
+    pub(super) file: Arc<File>,
+    pub(super) path: PathBuf,
+    /// Its length, without what other programs wrote since it was opened.
+    pub(super) length_bytes: u64,
+    /// The length at the last checkpoint, or when it was opened.
+    pub(super) settled_bytes: u64,
+    /// The hash of its end at that length.
+    pub(super) settled_hash: u64,
+    /// What other programs wrote between or after the writes of this run.
+    pub(super) foreign_bytes: u64,
+    /// The bytes at its end that were written after another program had cut it.
+    pub(super) stray_bytes: u64,
+    pub(super) tail: Tail,
+    pub(super) period_start: Option<TimeUs>,
+    pub(super) number: u32,
+    /// Whether nothing was given to it yet.
+    pub(super) is_fresh: bool,
+}
+
+impl Current {
+    /// A file to write on behind `length_bytes`, whose end is `tail`.
+    pub(super) fn new(path: PathBuf, file: File, length_bytes: u64, tail: Tail) -> Self {
+        Self {
+            file: Arc::new(file),
+            path,
+            length_bytes,
+            settled_bytes: length_bytes,
+            settled_hash: tail.hash(),
+            foreign_bytes: 0,
+            stray_bytes: 0,
+            tail,
+            period_start: None,
+            number: 0,
+            is_fresh: length_bytes == 0,
+        }
+    }
+
+    /// Appends bytes, and checks that they are in the file next to what this run wrote before.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if bytes.is_empty() {
+            return Ok(());
+        }
+        let mut file = &*self.file;
+        file.write_all(bytes).map_err(|cause| self.failed(cause))?;
+        self.length_bytes += bytes.len() as u64;
+        self.tail.push(bytes);
+        self.notice_others(bytes)
+    }
+
+    /// Counts what another program wrote before or after `written`. The check costs less than a
+    /// microsecond a write, and knows of each write of this run that it is in the file: a
+    /// checkpoint may then cover it, and no later run writes it a second time.
+    fn notice_others(&mut self, written: &[u8]) -> Result<(), Refusal> {
+        let found = self.file.metadata().map_err(|cause| self.failed(cause))?.len();
+        let expected = self.length_bytes + self.foreign_bytes;
+        if found == expected {
+            return Ok(());
+        }
+        let length = written.len() as u64;
+        let is_there = |at| self.holds(at, written).map_err(|cause| self.failed(cause));
+        if found < expected {
+            self.stray_bytes = if is_there(found.saturating_sub(length))? { length } else { 0 };
+            return Err(self.disturbed("was cut"));
+        }
+        if !is_there(found - length)? && !is_there(expected - length)? {
+            return Err(self.disturbed("was written to"));
+        }
+        self.foreign_bytes += found - expected;
+        Ok(())
+    }
+
+    /// Returns whether the file has these bytes at an offset.
+    fn holds(&self, at: u64, bytes: &[u8]) -> io::Result<bool> {
+        self.read(at, bytes.len() as u64).map(|found| found == bytes)
+    }
+
+    fn read(&self, at: u64, length: u64) -> io::Result<Vec<u8>> {
+        let mut file = &*self.file;
+        // Writes go to the end, wherever this leads.
+        file.seek(SeekFrom::Start(at))?;
+        let mut found = Vec::new();
+        file.take(length).read_to_end(&mut found)?;
+        Ok(found)
+    }
+
+    /// The hash of the last [`TAIL_BYTES`] before an offset.
+    fn hash_before(&self, at: u64) -> io::Result<u64> {
+        let from = at.saturating_sub(TAIL_BYTES as u64);
+        self.read(from, at - from).map(|bytes| Tail::new(bytes).hash())
+    }
+
+    /// The last checkpoint covers everything that was written.
+    pub(super) fn settle(&mut self) {
+        self.settled_bytes = self.length_bytes;
+        self.settled_hash = self.tail.hash();
+    }
+
+    pub(super) fn failed(&self, cause: io::Error) -> Refusal {
+        Refusal::File { path: self.path.clone(), cause }
+    }
+
+    fn disturbed(&self, what: &'static str) -> Refusal {
+        Refusal::Disturbed { path: self.path.clone(), what }
+    }
+
+    pub(super) fn record(&self, naming: &Naming, state: OutputState) -> OutputRecord {
+        OutputRecord {
+            path: self.path.clone(),
+            pattern: naming.pattern(),
+            rotation: naming.rotate.map(|rotate| rotate.word().to_owned()),
+            state,
+            length_bytes: self.length_bytes,
+            tail_hash: self.tail.hash(),
+            period_start: self.period_start,
+            number: self.number,
+        }
+    }
+
+    /// Checks that the file is still where it was, and holds all that this run wrote: a position
+    /// that relied on a file that was moved away or cut would lose events.
+    pub(super) fn check(&mut self) -> Result<(), Refusal> {
+        let ours = self.file.metadata().map_err(|cause| self.failed(cause))?;
+        match fs::metadata(&self.path) {
+            Ok(there) if is_same(&ours, &there) => {}
+            Ok(_) => return Err(self.disturbed("was replaced")),
+            Err(_) => return Err(self.disturbed("was moved or removed")),
+        }
+        let (found, expected) = (ours.len(), self.length_bytes + self.foreign_bytes);
+        if found < expected {
+            return Err(self.disturbed("was cut"));
+        }
+        if found > expected {
+            let is_ours = self.foreign_bytes > 0
+                || self.hash_before(expected).map_err(|cause| self.failed(cause))?
+                    == self.tail.hash();
+            if !is_ours {
+                return Err(self.disturbed("was written to"));
+            }
+            self.foreign_bytes += found - expected;
+        }
+        Ok(())
+    }
+
+    /// Cuts everything off that was written since the last checkpoint.
+    pub(super) fn cut_back(&mut self) -> io::Result<()> {
+        if self.foreign_bytes > 0 {
+            return self.cut_back_disturbed();
+        }
+        shorten(&self.file, self.settled_bytes)?;
+        self.length_bytes = self.settled_bytes;
+        Ok(())
+    }
+
+    /// Cuts off what this run certainly wrote since the last checkpoint, in a file that another
+    /// program moved, cut or wrote to.
+    pub(super) fn cut_back_disturbed(&mut self) -> io::Result<()> {
+        let unsaved_bytes = self.length_bytes - self.settled_bytes;
+        let found = self.file.metadata()?.len();
+        if unsaved_bytes == 0 || self.foreign_bytes > 0 || found > self.length_bytes {
+            return Ok(());
+        }
+        let is_sound = found >= self.settled_bytes
+            && self.hash_before(self.settled_bytes)? == self.settled_hash;
+        let to_bytes = match is_sound {
+            true => self.settled_bytes,
+            false => found - self.stray_bytes.min(found),
+        };
+        shorten(&self.file, to_bytes)?;
+        self.length_bytes = self.settled_bytes;
+        Ok(())
+    }
+}
+
+/// Cuts a file; one that is too short already is never made longer.
+pub(super) fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
+    if file.metadata()?.len() < to_bytes {
+        return Err(io::Error::other("it has become shorter by itself"));
+    }
+    file.set_len(to_bytes)?;
+    file.sync_data()
+}
+
+#[cfg(unix)]
+fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
+    use std::os::unix::fs::MetadataExt as _;
+    (a.dev(), a.ino()) == (b.dev(), b.ino())
+}
+
+#[cfg(not(unix))]
+fn is_same(_a: &fs::Metadata, _b: &fs::Metadata) -> bool {
+    true
+}

@@ -1,0 +1,63 @@
+//! The state file and the files beside it: locks, links that another user planted, full and
+//! read-only disks, and the ways to another machine.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
+
+mod disks;
+mod locks;
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::process::Command;
+
+use support::at_home;
+
+/// What a command left behind.
+#[derive(Debug)]
+pub struct Told {
+    /// The exit code; `None` after a signal.
+    pub code: Option<i32>,
+    /// What it printed.
+    pub stdout: String,
+    /// What it logged.
+    pub stderr: String,
+}
+
+impl Told {
+    /// Checks the exit code.
+    #[track_caller]
+    pub fn ends_with(self, code: i32) -> Self {
+        assert_eq!(self.code, Some(code), "{self:?}");
+        self
+    }
+
+    /// Checks that the log holds all of these words.
+    #[track_caller]
+    pub fn says(self, words: &[&str]) -> Self {
+        for words in words {
+            assert!(self.stderr.contains(words), "{words:?} is not in {self:?}");
+        }
+        self
+    }
+}
+
+/// `skytail ARGS --state STATE`, with the directory of `state` as home.
+pub fn command(state: &Path, args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    at_home(&mut command, state.parent().unwrap());
+    command.args(args).arg("--state").arg(state);
+    command
+}
+
+/// Runs [`command`] to its end.
+pub fn run(state: &Path, args: &[&str]) -> Told {
+    told(&mut command(state, args))
+}
+
+/// Runs a command to its end.
+pub fn told(command: &mut Command) -> Told {
+    let output = command.output().unwrap();
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
+    Told { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+}

@@ -1,0 +1,36 @@
+//! File systems that are full or read-only.
+
+use std::path::PathBuf;
+use std::process::Command;
+
+/// A file system of its own, so that it can be full or read-only. Unmounted on drop.
+pub struct Disk(PathBuf);
+
+impl Disk {
+    /// `None`, with the reason printed, where nothing may be mounted.
+    pub fn new(at: PathBuf, size: &str) -> Option<Self> {
+        let options = format!("size={size}");
+        let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()]);
+        if !mounted {
+            eprintln!("skipped: mounting a small file system needs root");
+            return None;
+        }
+        Some(Self(at))
+    }
+
+    /// Mounts it anew with other options.
+    pub fn remount(&self, options: &str) {
+        let options = format!("remount,{options}");
+        assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg(&self.0).status();
+    }
+}
+
+fn mount(args: &[&str]) -> bool {
+    Command::new("mount").args(args).output().is_ok_and(|output| output.status.success())
+}
