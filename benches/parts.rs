@@ -21,7 +21,7 @@ use skytail::checkpoint::store::Store;
 use skytail::compression::inflate::Inflater;
 use skytail::event::batch::Batch;
 use skytail::event::header;
-use skytail::event::identity::Identities;
+use skytail::event::identity::{Identities, IdentityKey};
 use skytail::event::shape::Shape;
 use skytail::filter::Filter;
 use skytail::position::window::Window;
@@ -113,7 +113,7 @@ fn dids(bencher: Bencher<'_, '_>, dids: usize) {
 fn identity(bencher: Bencher<'_, '_>) {
     let lines = lines();
     let headers: Vec<_> = lines.iter().map(|line| header::parse(line).unwrap()).collect();
-    let mut identities = Identities::new(1);
+    let mut identities = Identities::new(IdentityKey::new(1));
     of_all(bencher, &lines).bench_local(|| {
         for header in &headers {
             black_box(identities.of(header));

@@ -9,7 +9,7 @@ mod v2_model;
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use skytail::event::identity::Identities;
+use skytail::event::identity::{Identities, IdentityKey};
 use skytail::event::shape::Shape;
 use skytail::event::v2::{self, Message, Unreadable};
 
@@ -53,7 +53,7 @@ fn the_recorded_pairs_say_the_same() {
     let (Some(v2), Some(v1)) = (lines("derived_v2.jsonl"), lines("production_v1.jsonl")) else {
         return;
     };
-    let mut identities = Identities::new(1);
+    let mut identities = Identities::new(IdentityKey::new(1));
     let mut by_identity: HashMap<u64, String> = HashMap::new();
     for line in v1 {
         by_identity.insert(identities.of(&Shape::V1.parse(line.as_bytes()).unwrap()), line);

@@ -14,6 +14,7 @@ pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open};
+use crate::event::identity::{IdentityKey, IdentitySecrets};
 use crate::position::{Resume, TimeUs};
 use crate::sink::record::OutputState;
 
@@ -22,7 +23,8 @@ use crate::sink::record::OutputState;
 pub struct Store {
     connection: Connection,
     path: PathBuf,
-    identity_seed: u64,
+    /// The key, where the file holds one, and the seed that 0.1.0 used.
+    secrets: (Option<IdentityKey>, u64),
     /// Which file it is, whatever stands at its path later.
     place: Option<Place>,
 }
@@ -58,6 +60,10 @@ ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
   set_server = excluded.set_server";
 
+/// Gives the file its key, once. SQLite's random bytes are a cipher's, seeded by the system.
+const MAKE_KEY: &str = "
+INSERT OR IGNORE INTO meta (key, value) VALUES ('identity_key', lower(hex(randomblob(16))))";
+
 impl Store {
     /// Opens the state file, and makes it where there is none: readable by its owner only, as
     /// are the directories made for it.
@@ -66,7 +72,9 @@ impl Store {
     /// [`StoreError`]. A file that is not ours, from a newer skytail, or damaged is left as
     /// it is.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
-        Self::with(open::writable(path)?, path)
+        let connection = open::writable(path)?;
+        connection.execute(MAKE_KEY, []).map_err(|error| StoreError::from_sqlite(path, &error))?;
+        Self::with(connection, path)
     }
 
     /// Opens an existing state file to look at; `None` where nothing was ever saved. Works
@@ -80,22 +88,34 @@ impl Store {
 
     fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let place = place_of(path);
-        let mut store = Self { connection, path: path.to_owned(), identity_seed: 0, place };
-        let seed: Option<String> = store
-            .connection
-            .query_row("SELECT value FROM meta WHERE key = 'identity_seed'", [], |row| row.get(0))
-            .optional()
-            .map_err(|error| store.told(&error))?;
-        let is_hex =
-            |text: &String| text.len() == 16 && text.bytes().all(|b| b.is_ascii_hexdigit());
-        let seed = seed.filter(is_hex);
-        store.identity_seed = seed
-            .and_then(|digits| u64::from_str_radix(&digits, 16).ok())
-            .ok_or_else(|| StoreError::Damaged {
-                path: path.to_owned(),
-                cause: "identity_seed in the table meta is not 16 hexadecimal digits".to_owned(),
-            })?;
+        let secrets = (None, 0);
+        let mut store = Self { connection, path: path.to_owned(), secrets, place };
+        let key = store.hexadecimal("identity_key", 32)?.map(IdentityKey::new);
+        let seed = store.hexadecimal("identity_seed", 16)?.ok_or_else(|| store.no_seed())?;
+        store.secrets = (key, seed as u64);
         Ok(store)
+    }
+
+    /// Reads a number of so many hexadecimal digits from the table meta.
+    fn hexadecimal(&self, key: &str, digits: usize) -> Result<Option<u128>, StoreError> {
+        let found: Option<String> = self
+            .connection
+            .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.told(&error))?;
+        let Some(text) = found else { return Ok(None) };
+        let is_hex = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
+        let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_hex);
+        let damaged = || StoreError::Damaged {
+            path: self.path.clone(),
+            cause: format!("{key} in the table meta is not {digits} hexadecimal digits"),
+        };
+        number.map(Some).ok_or_else(damaged)
+    }
+
+    fn no_seed(&self) -> StoreError {
+        let cause = "identity_seed is missing in the table meta".to_owned();
+        StoreError::Damaged { path: self.path.clone(), cause }
     }
 
     /// The path it was opened by.
@@ -104,10 +124,15 @@ impl Store {
         &self.path
     }
 
-    /// The random seed that all identities in this file were made with.
-    #[must_use]
-    pub fn identity_seed(&self) -> u64 {
-        self.identity_seed
+    /// Returns what the identities in this file are made with.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file holds no key: 0.1.0 wrote it, and it was opened to be read.
+    pub fn identity_secrets(&self) -> Result<IdentitySecrets, StoreError> {
+        let (key, seed) = self.secrets;
+        let cause = "identity_key is missing in the table meta".to_owned();
+        let damaged = || StoreError::Damaged { path: self.path.clone(), cause };
+        Ok(IdentitySecrets { key: key.ok_or_else(damaged)?, former_seed: Some(seed) })
     }
 
     /// The cursor saved under a name; `None` where there is none.

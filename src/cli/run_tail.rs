@@ -90,7 +90,7 @@ fn run(
         output: state.output.map(|sink| sink.with_header(header)),
         renderer,
         stop: Stop::new(settings.drain_timeout),
-        identity_seed: state.identity_seed,
+        secrets: state.secrets,
         v1_dictionary,
         dictionaries,
         metrics: Arc::clone(&metrics),

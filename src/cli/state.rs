@@ -10,6 +10,7 @@ use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
+use crate::event::identity::IdentitySecrets;
 use crate::position::{Seq, Start};
 use crate::settings::{CursorMode, TailSettings};
 use crate::sink::Sink;
@@ -22,8 +23,8 @@ use crate::sink::record::OutputRecord;
 pub struct State {
     /// Where the run starts.
     pub start: Start,
-    /// The seed of the identities.
-    pub identity_seed: u64,
+    /// The secrets of the identities.
+    pub secrets: IdentitySecrets,
     /// Who saves, unless nobody shall.
     pub saver: Option<Saver>,
     /// What to write to; `None` for standard output.
@@ -47,7 +48,7 @@ impl State {
             };
             return Ok(Self {
                 start,
-                identity_seed: fastrand::u64(..),
+                secrets: IdentitySecrets::random(),
                 saver: None,
                 output,
                 _lease: None,
@@ -77,11 +78,11 @@ impl State {
             }
             None => saved_start(&store, settings)?,
         };
-        let identity_seed = store.identity_seed();
+        let secrets = store.identity_secrets()?;
         let told = if settings.output.is_some() { told_of_files } else { told };
         let saver =
             Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
-        Ok(Self { start, identity_seed, saver: Some(saver), output, _lease: Some(lease) })
+        Ok(Self { start, secrets, saver: Some(saver), output, _lease: Some(lease) })
     }
 
     /// The newest sequence number that was dealt with, if the start is a saved one.

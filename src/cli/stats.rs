@@ -13,6 +13,7 @@ use clap::ValueHint;
 use super::exit::{self, Exit, UsageError};
 use super::values::duration::parse_positive_duration;
 use crate::compression::sniff;
+use crate::event::identity::IdentityKey;
 use crate::stats::buckets::Buckets;
 use crate::stats::lines::each_line;
 use crate::stats::plot;
@@ -68,7 +69,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     }
     let gap_over_us = u64::try_from(args.gap_over.as_micros()).unwrap_or(u64::MAX);
     let buckets = args.plot.as_ref().map(|_| Buckets::default());
-    let mut tally = Tally::new(gap_over_us, buckets, fastrand::u64(..));
+    let mut tally = Tally::new(gap_over_us, buckets, IdentityKey::random());
     // What was read before a failure is shown all the same.
     let outcome = count(&args.recording, &mut tally);
     if tally.lines > 0 && tally.sizes.count == 0 && outcome.is_ok() {

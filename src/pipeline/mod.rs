@@ -25,6 +25,7 @@ use tokio::sync::oneshot;
 
 use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
+use crate::event::identity::IdentitySecrets;
 use crate::metrics::Metrics;
 use crate::position::{Position, Start, TimeUs};
 use crate::render::{self, Renderer};
@@ -66,8 +67,8 @@ pub struct Parts {
     pub renderer: Option<Renderer>,
     /// When to stop, and whom to tell; made anew for each run.
     pub stop: Stop,
-    /// The seed of the identities.
-    pub identity_seed: u64,
+    /// The secrets of the identities.
+    pub secrets: IdentitySecrets,
     /// v1's dictionary, if zstd is to be asked for there.
     pub v1_dictionary: Option<Dictionary>,
     /// The dictionaries of v2 servers.
@@ -177,7 +178,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         output,
         renderer,
         stop,
-        identity_seed,
+        secrets,
         v1_dictionary,
         dictionaries,
         metrics,
@@ -204,7 +205,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         until: settings.stop.until,
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
-        identity_seed,
+        secrets,
         on_gap: settings.on_gap,
         period_us: settings
             .output

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use crate::event::batch::{Batch, Lines};
 use crate::event::header::Header;
-use crate::event::identity::Identities;
+use crate::event::identity::{Identities, IdentitySecrets};
 use crate::event::malformed::Malformed;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
@@ -44,8 +44,8 @@ pub struct Rules {
     pub live_at: Option<TimeUs>,
     /// How far a new connection rewinds, in microseconds of event time.
     pub rewind_us: u64,
-    /// The seed of the identities.
-    pub identity_seed: u64,
+    /// What the identities are made with.
+    pub secrets: IdentitySecrets,
     /// What to do where events are missing.
     pub on_gap: OnGap,
     /// The length of the periods whose turns the output wants to know, in microseconds.
@@ -67,6 +67,8 @@ pub struct Sieve {
     rules: Rules,
     is_open: bool,
     identities: Identities,
+    /// The seed of 0.1.0, as long as identities of an earlier run decide what is new.
+    former_seed: Option<u64>,
     window: Window,
     turns: Turns,
     position: Option<Position>,
@@ -141,7 +143,8 @@ impl Sieve {
         };
         Self {
             is_open: rules.filter.is_open(),
-            identities: Identities::new(rules.identity_seed),
+            identities: Identities::new(rules.secrets.key),
+            former_seed: rules.secrets.former_seed.filter(|_| position.is_some()),
             turns: Turns::new(
                 rules.period_us,
                 position.as_ref().map_or(TimeUs(0), |position| position.latest_time),
@@ -291,7 +294,7 @@ impl Sieve {
             return verdict;
         }
         let is_wanted = self.is_open || self.rules.filter.wants(header, line.len());
-        let identity = is_wanted.then(|| self.identities.of(header));
+        let identity = is_wanted.then(|| self.identify(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         if !self.goes_on(Seen { mark, is_wanted, is_known }) {
             return Verdict::Drop;
@@ -320,6 +323,20 @@ impl Sieve {
                 Verdict::Write
             }
         }
+    }
+
+    /// Returns the identity under which the event is known, or else its own.
+    ///
+    /// A position saved by 0.1.0 has XXH3 identities, and the file does not say which function
+    /// made one. So both are looked up until the identities of the earlier run have left the
+    /// rewind margin; what this run writes is remembered under its own function only.
+    #[inline]
+    fn identify(&mut self, header: &Header<'_>) -> u64 {
+        let identity = self.identities.of(header);
+        let Some(seed) = self.former_seed else { return identity };
+        let former = self.identities.former(seed);
+        let is_former = !self.window.contains(identity) && self.window.contains(former);
+        if is_former { former } else { identity }
     }
 
     /// Whether the stream may go on with this event, as far as what lies between it and the

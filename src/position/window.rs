@@ -39,6 +39,8 @@ pub struct Window {
     oldest: usize,
     /// Identities that have left the ring, so that a milestone's index stays true.
     evicted: u64,
+    /// How many of all that were ever entered an earlier run saved: the first ones.
+    restored: u64,
     /// Events seen, written or not.
     events: u64,
     /// The latest event time seen.
@@ -99,6 +101,7 @@ impl Window {
             milestones: VecDeque::new(),
             oldest: 0,
             evicted: 0,
+            restored: 0,
             events: 0,
             latest: TimeUs(0),
             highest_seq: None,
@@ -114,6 +117,7 @@ impl Window {
         let mut window = Self::new(span_us);
         let Resume { position, identities } = resume;
         identities.iter().for_each(|&identity| window.insert(identity));
+        window.restored = window.entered();
         window.latest = position.latest_time;
         window.highest_seq = position.newest.seq;
         window.milestones.push_back(Milestone {
@@ -254,6 +258,12 @@ impl Window {
             (Some(oldest), Some(passed)) if oldest.seq >= passed.seq => Some(oldest),
             (oldest, passed) => passed.or(oldest),
         }
+    }
+
+    /// Returns whether a replay from [`Window::rewind_to`] may bring what an earlier run wrote.
+    #[must_use]
+    pub fn rewinds_into_earlier_run(&self) -> bool {
+        self.milestones.front().is_some_and(|oldest| oldest.keeps_from < self.restored)
     }
 
     /// The latest event time seen.

@@ -8,7 +8,7 @@ use super::seen::Seen;
 use super::sizes::Sizes;
 use super::spoken::{LONGEST_LANGUAGE_BYTES, Spoken};
 use crate::event::header::{Header, Kind, Operation};
-use crate::event::identity::Identities;
+use crate::event::identity::{Identities, IdentityKey};
 use crate::event::shape::Shape;
 use crate::position::TimeUs;
 
@@ -99,10 +99,10 @@ pub struct Collection {
 }
 
 impl Tally {
-    /// Nothing was counted yet. Gaps are those over `gap_over_us`; `seed` is any number that
+    /// Nothing was counted yet. Gaps are those over `gap_over_us`; `key` is one that
     /// the recording's author can't know.
     #[must_use]
-    pub fn new(gap_over_us: u64, buckets: Option<Buckets>, seed: u64) -> Self {
+    pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: IdentityKey) -> Self {
         Self {
             lines: 0,
             malformed: 0,
@@ -118,7 +118,7 @@ impl Tally {
             breaks: Breaks::new(gap_over_us),
             buckets,
             seen: Seen::default(),
-            identities: Identities::new(seed),
+            identities: Identities::new(key),
             shape: Shape::V1,
             spoken: Spoken::default(),
             line_number: 0,
@@ -212,7 +212,7 @@ mod tests {
     use super::*;
 
     fn tally(lines: &[&str]) -> Tally {
-        let mut tally = Tally::new(1_000_000, None, 1);
+        let mut tally = Tally::new(1_000_000, None, IdentityKey::new(1));
         lines.iter().for_each(|line| tally.add(Line::Whole(line.as_bytes())));
         tally
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 
 use skytail::event::batch::Batch;
 use skytail::event::header::{self, Operation};
+use skytail::event::identity::{IdentityKey, IdentitySecrets};
 use skytail::filter::Filter;
 use skytail::metrics::Metrics;
 use skytail::pipeline::sieve::{Rules, Sieve};
@@ -141,7 +142,7 @@ fn sieve(nature: Nature, start: &Start) -> Sieve {
         until: None,
         live_at: None,
         rewind_us: REWIND_US,
-        identity_seed: 42,
+        secrets: IdentitySecrets { key: IdentityKey::new(42), former_seed: None },
         on_gap: OnGap::Fail,
         period_us: None,
     };

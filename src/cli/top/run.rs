@@ -111,7 +111,7 @@ impl Run<'_> {
             output: Some(Sink::Taker(Box::new(Counting::on(&board)))),
             renderer: None,
             stop: stop.clone(),
-            identity_seed: state.identity_seed,
+            secrets: state.secrets,
             v1_dictionary,
             dictionaries,
             metrics: Arc::clone(&metrics),

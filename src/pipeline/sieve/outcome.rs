@@ -71,6 +71,9 @@ impl Sieve {
     /// The whole batch was dealt with.
     pub fn settle(&mut self) {
         self.window.settle(self.unread.oldest());
+        if !self.window.rewinds_into_earlier_run() {
+            self.former_seed = None;
+        }
         if !self.unread.reaches_change() {
             self.earlier = None;
         }

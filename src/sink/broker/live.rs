@@ -16,7 +16,7 @@ use super::nats;
 use super::outbox::Outbox;
 use super::target::Kind;
 use crate::event::batch::Lines;
-use crate::event::identity::Identities;
+use crate::event::identity::{Identities, IdentityKey};
 use crate::event::shape::Shape;
 use crate::sink::record::{OutputRecord, OutputState};
 use crate::sink::{Announce, Output, Refusal};
@@ -61,7 +61,7 @@ impl Broker {
         let outbox = Arc::new(Outbox::default());
         let (client, ends) = connect(settings, &known, &outbox)?;
         let begins = known.is_empty().then_some(ends);
-        Ok(Self { name, client, outbox, identities: Identities::new(0), begins })
+        Ok(Self { name, client, outbox, identities: Identities::new(IdentityKey::new(0)), begins })
     }
 
     /// Hands all lines over; returns before they are acknowledged.

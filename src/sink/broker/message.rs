@@ -85,7 +85,12 @@ mod tests {
         let mut batch = Batch::with_capacity(1000);
         lines.iter().for_each(|line| batch.push(line.as_bytes()));
         let lines = batch.sift(|_| true);
-        messages(&lines, Shape::V1, &mut Identities::new(fastrand::u64(..))).collect()
+        messages(
+            &lines,
+            Shape::V1,
+            &mut Identities::new(crate::event::identity::IdentityKey::random()),
+        )
+        .collect()
     }
 
     #[test]

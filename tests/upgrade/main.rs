@@ -1,0 +1,117 @@
+//! State files of 0.1.0: a later release continues them without loss and without repetition.
+//!
+//! `state-0.1.0.db` was written by 0.1.0: consumer `notes` had written the first 500 events of
+//! [`recording`] to a file. Its 225 identities are XXH3 hashes. The paths and the server in it
+//! are replaced by those of the test.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::fs;
+use std::path::PathBuf;
+
+use rusqlite::Connection;
+use support::tail::tail_command;
+use support::{FIRST_US, Scratch, ServeProcess};
+
+/// What 0.1.0 had written.
+const WRITTEN: usize = 500;
+
+fn recording() -> Vec<String> {
+    let event = |n: u64| {
+        format!(
+            r#"{{"did":"did:plc:{:024}","time_us":{},"cursor":{},"kind":"commit","commit":{{"rev":"{n}","operation":"create","collection":"com.example.note","rkey":"k{n}","record":{{"n":{n}}}}}}}"#,
+            n % 7,
+            FIRST_US + n * 50_000,
+            1_000 + n,
+        )
+    };
+    (1..=800).map(event).collect()
+}
+
+/// The old state file with its output, beside a server of the recording.
+struct Old {
+    scratch: Scratch,
+    lines: Vec<String>,
+    server: ServeProcess,
+    output: PathBuf,
+}
+
+impl Old {
+    /// `is_same` says whether the server is the one that the file names.
+    fn new(is_same: bool) -> Self {
+        let scratch = Scratch::new();
+        let lines = recording();
+        let server = ServeProcess::start(&scratch.recording(&lines), &["--server-kind", "v2"]);
+        let output = scratch.path("out.ndjson");
+        fs::write(&output, lines[..WRITTEN].join("\n") + "\n").unwrap();
+        fs::write(scratch.path("state.db"), include_bytes!("state-0.1.0.db")).unwrap();
+        let state = Connection::open(scratch.path("state.db")).unwrap();
+        let path = output.to_str().unwrap();
+        state.execute("UPDATE outputs SET path = ?1, pattern = ?1", [path]).unwrap();
+        if is_same {
+            let label = server.address.to_string();
+            state.execute("UPDATE consumers SET server = ?1", [label]).unwrap();
+        }
+        Self { scratch, lines, server, output }
+    }
+
+    /// Runs the present program to the end, or for `limit` events.
+    fn tail(&self, limit: Option<u32>) {
+        let host = format!("ws://{}/subscribe", self.server.address);
+        let flags = ["--host", &host, "--protocol", "v1", "--cursor", "auto"];
+        let mut command = tail_command(&self.scratch.path(""), &flags);
+        command.args(["--consumer", "notes", "--exit-when-live", "-o"]).arg(&self.output);
+        if let Some(limit) = limit {
+            command.args(["-n", &limit.to_string()]);
+        }
+        let done = command.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert!(!stderr.contains("gap "), "{stderr}");
+    }
+
+    #[track_caller]
+    fn holds(&self, count: usize) {
+        let text = fs::read_to_string(&self.output).unwrap();
+        let written: Vec<&str> = text.lines().collect();
+        let first = written.iter().zip(&self.lines).position(|(a, b)| a != b);
+        assert_eq!((written.len(), first), (count, None), "lines, and the first wrong one");
+    }
+}
+
+#[test]
+fn a_state_file_of_0_1_0_continues_on_its_server() {
+    let old = Old::new(true);
+    // Both hash functions decide: the second run finds identities of either in the file.
+    for (run, limit) in [20, 20, 100].into_iter().enumerate() {
+        old.tail(Some(limit));
+        old.holds(WRITTEN + [20, 40, 140][run]);
+    }
+    old.tail(None);
+    old.holds(800);
+}
+
+#[test]
+fn a_state_file_of_0_1_0_continues_on_another_server() {
+    let old = Old::new(false);
+    old.tail(Some(30));
+    old.holds(WRITTEN + 30);
+    old.tail(None);
+    old.holds(800);
+}
+
+#[test]
+fn the_new_key_has_128_bits_and_stays() {
+    let old = Old::new(true);
+    let key = || {
+        let state = Connection::open(old.scratch.path("state.db")).unwrap();
+        let query = "SELECT value FROM meta WHERE key = 'identity_key'";
+        state.query_row(query, [], |row| row.get::<_, String>(0)).unwrap()
+    };
+    old.tail(Some(1));
+    let first = key();
+    old.tail(Some(1));
+    assert_eq!((first.len(), key()), (32, first));
+}
