@@ -226,11 +226,11 @@ impl Client {
         stream
     }
 
-    /// Whether a server may be asked for v2, as far as is known.
+    /// Returns whether a server's archive may be read, as far as is known. It may also hold what
+    /// the v2 stream can't be asked for: a plan takes longer lists, and rows are filtered here.
     #[must_use]
-    pub fn may_speak_v2(&self, endpoint: &Endpoint) -> bool {
-        let Plan { first, second } = self.protocols.plan(endpoint, &self.filter);
-        first == Protocol::V2 || second == Some(Protocol::V2)
+    pub fn may_have_archive(&self, endpoint: &Endpoint) -> bool {
+        self.protocols.pinned(endpoint) != Some(Protocol::V1)
     }
 
     /// What tells positions in the archive from those in a stream.

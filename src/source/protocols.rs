@@ -79,6 +79,12 @@ impl Protocols {
         }
     }
 
+    /// Returns the protocol that alone may be spoken with a server, if that is settled.
+    #[must_use]
+    pub fn pinned(&self, endpoint: &Endpoint) -> Option<Protocol> {
+        self.choice.pinned(endpoint)
+    }
+
     /// What a server spoke last.
     #[must_use]
     pub fn known(&self, endpoint: &Endpoint) -> Option<Protocol> {

@@ -57,6 +57,11 @@ fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
     assert!(said.contains("HTTP 401") && said.contains("--api-key-file"), "{said}");
     assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
     assert_same(&lines(&output), &bench.recorded[500..]);
+    let whole = ["--cursor", "oldest", "--on-gap", "fail"];
+    let output = run(&bench, &Scratch::new(), None, &whole);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{said}");
+    assert!(said.contains("gap from seq 1 to seq 600"), "{said}");
 }
 
 #[test]

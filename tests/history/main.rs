@@ -7,6 +7,7 @@ mod chaos;
 mod cutover;
 mod keys;
 mod kills;
+mod left_out;
 mod scripts;
 #[path = "../support/mod.rs"]
 mod support;

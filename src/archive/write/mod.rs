@@ -52,9 +52,6 @@ pub enum WriteError {
         /// The longest.
         max: usize,
     },
-    /// A segment holds something.
-    #[error("a segment without rows can't be sealed")]
-    Empty,
     /// Too large.
     #[error("more than {0}: begin another segment before")]
     TooLarge(&'static str),
@@ -205,7 +202,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// The whole segment.
+    /// Returns the whole segment. One without rows has no block, and 0 for every bound, as real
+    /// servers seal it.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -213,9 +211,6 @@ impl SegmentWriter {
         if self.open.rows() > 0 {
             self.close_block()?;
         }
-        let (Some(first), Some(last)) = (self.blocks.first(), self.blocks.last()) else {
-            return Err(WriteError::Empty);
-        };
         let times = self.blocks.iter();
         let earliest = times.clone().map(|block| block.min_witnessed_at_us).min();
         let latest = times.clone().map(|block| block.max_witnessed_at_us).max();
@@ -223,8 +218,8 @@ impl SegmentWriter {
             block_count: self.blocks.len() as u32,
             event_count: times.map(|block| block.event_count).sum(),
             unique_did_count: u32::try_from(self.dids.len()).unwrap_or(u32::MAX),
-            min_seq: first.min_seq,
-            max_seq: last.max_seq,
+            min_seq: self.blocks.first().map_or(0, |block| block.min_seq),
+            max_seq: self.blocks.last().map_or(0, |block| block.max_seq),
             min_witnessed_at_us: earliest.unwrap_or_default(),
             max_witnessed_at_us: latest.unwrap_or_default(),
             footer_offset: self.bytes.len() as u64,

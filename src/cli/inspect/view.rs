@@ -116,8 +116,13 @@ pub fn text(segment: &Segment) -> String {
     };
     line("size", format!("{} ({} bytes)", bytes(*file_bytes), count(*file_bytes)));
     line("checksum", format!("{} (correct)", header.checksum_text()));
-    line("seqs", format!("{} to {}", header.min_seq, header.max_seq));
-    line("witnessed", span(header.min_witnessed_at_us, header.max_witnessed_at_us));
+    // A real server seals segments without events, with 0 for every bound.
+    if header.max_seq == 0 {
+        line("seqs", "none (an empty segment)".into());
+    } else {
+        line("seqs", format!("{} to {}", header.min_seq, header.max_seq));
+        line("witnessed", span(header.min_witnessed_at_us, header.max_witnessed_at_us));
+    }
     line(
         "events",
         match u64::from(header.event_count) {

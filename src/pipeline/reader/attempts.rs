@@ -56,6 +56,8 @@ pub(super) struct Attempts {
     pub(super) past: Option<Beginning>,
     /// Servers whose archive can't be used.
     pub(super) without_archive: Vec<bool>,
+    /// Servers that have an archive of which something could not be read.
+    pub(super) left_out: Vec<bool>,
     /// Servers whose archive was read to its end.
     pub(super) swept: Vec<bool>,
     /// Where the output stood at the last sweep's end, and how many in a row ended there.
@@ -100,6 +102,7 @@ impl Reader {
             too_old: None,
             past: None,
             without_archive: vec![false; self.endpoints.len()],
+            left_out: vec![false; self.endpoints.len()],
             swept: vec![false; self.endpoints.len()],
             sweeps: (None, 0),
             not_v2: vec![false; self.endpoints.len()],

@@ -41,7 +41,7 @@ impl Reader {
         let server = &connection.origin.server;
         tracing::warn!(
             %server,
-            "the server no longer holds events as old as {instant}; it begins with the oldest that it holds"
+            "the server begins later than {instant}, with the oldest event that it holds live"
         );
         Ok(())
     }
@@ -53,8 +53,15 @@ impl Attempts {
     pub(super) fn within_the_window(&self, asked: Asked) -> Asked {
         match asked {
             Asked::Seq(seq) if self.is_too_old(seq) => Asked::Floor(seq),
+            // Seqs count from 1: what the archive has from there on is missing.
+            Asked::Oldest if self.is_left_out() => Asked::Floor(Seq(1)),
             other => other,
         }
+    }
+
+    /// Returns whether the present server has an archive of which something could not be read.
+    fn is_left_out(&self) -> bool {
+        self.left_out.get(self.endpoint).copied().unwrap_or(false)
     }
 
     fn is_too_old(&self, seq: Seq) -> bool {

@@ -31,7 +31,7 @@ impl Reader {
         self.archive.is_wanted
             && !is_useless
             && attempts.known_kind() != Some(ServerKind::Legacy)
-            && self.client.may_speak_v2(endpoint)
+            && self.client.may_have_archive(endpoint)
     }
 
     /// Where to begin in the archive, if that is where to go now.
@@ -145,6 +145,7 @@ impl Reader {
             "{what}, {MOST_SWEEPS} times in a row; going on with the oldest event of the live stream"
         );
         attempts.mark(|a| &mut a.without_archive);
+        attempts.mark(|a| &mut a.left_out);
         Ok(Duration::ZERO)
     }
 
@@ -173,6 +174,10 @@ impl Reader {
         }
         attempts.mark(|a| &mut a.without_archive);
         let then = "going on with the oldest event of the live stream";
+        // A server without this endpoint has no archive, so there is nothing to leave out.
+        if !matches!(error.refused_with(), Some(404 | 405 | 501)) {
+            attempts.mark(|a| &mut a.left_out);
+        }
         match error.refused_with() {
             Some(401 | 403) => tracing::warn!(
                 %server,

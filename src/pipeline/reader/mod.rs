@@ -146,7 +146,7 @@ enum Ended {
     #[error("the server's sequence numbers were given anew")]
     Renumbered,
     /// The server begins later than the instant it was asked for, and its archive may not.
-    #[error("the server no longer holds events as old as {0}")]
+    #[error("the live stream begins later than {0}")]
     Beyond(TimeUs),
     /// The archive was read to its end.
     #[error("the archive was read to its end")]

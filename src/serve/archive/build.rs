@@ -13,6 +13,8 @@ use crate::archive::write::convert::RowBuf;
 use crate::position::Seq;
 use crate::serve::Shared;
 
+use super::empty;
+
 /// Levels of compression of one edition after the other: the same rows in other bytes.
 const LEVELS: [i32; 4] = [3, 1, 6, 9];
 
@@ -42,7 +44,8 @@ impl Volume {
     }
 }
 
-/// Builds an edition of a segment. `None` where none of its events can be archived.
+/// Builds an edition of a segment, also where it holds no event. `None` for a number that no
+/// segment can have.
 pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)> {
     let block_events = shared.archive.block_events;
     let level = usize::try_from(edition.rewrites).unwrap_or(0) % LEVELS.len();
@@ -50,8 +53,14 @@ pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)
     let mut writer = SegmentWriter::with_level(block_events, level).ok()?;
     let (mut dids, mut rows, mut left_out) = (Vec::new(), 0_usize, 0_u64);
     let events = shared.timeline.segment_events();
-    let first = edition.index.checked_mul(events)?;
-    for slot in first..first.checked_add(events)? {
+    let slots = match empty::stretch(edition.index, shared) {
+        Some(number) => {
+            let first = number.checked_mul(events)?;
+            first..first.checked_add(events)?
+        }
+        None => 0..0,
+    };
+    for slot in slots {
         let Some(row) =
             row(slot, edition.crashes, shared).filter(|r| writer.push(&r.as_row()).is_ok())
         else {

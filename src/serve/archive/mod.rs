@@ -13,6 +13,7 @@
 //! Not imitated: compaction. Rows are never removed.
 
 mod build;
+mod empty;
 mod files;
 mod key;
 mod plan;
@@ -117,7 +118,7 @@ fn sealed_segments(shared: &Shared, now: Instant) -> u64 {
     if timeline.tip(now) == u64::MAX {
         return 0;
     }
-    timeline.sealed(now) / timeline.segment_events()
+    empty::with_empty(timeline.sealed(now) / timeline.segment_events(), shared)
 }
 
 fn bad_request(message: &str) -> Answer {

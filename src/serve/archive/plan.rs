@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 use super::build::Volume;
+use super::empty;
 use super::{PLAN_ENTRIES, bad_request, sealed_segments};
 use crate::serve::Shared;
 use crate::serve::answer::Answer;
@@ -111,7 +112,7 @@ fn read(body: &[u8]) -> Result<Asked, Answer> {
 fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
     let sealed = sealed_segments(shared, now);
     let volume = |index| shared.archive.shelf.volume(index, shared);
-    let newest = (0..sealed).rev().find_map(volume);
+    let newest = (0..sealed).rev().filter_map(volume).find(|v| v.segment.header.event_count > 0);
     let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(asked.before);
     let mut plan = Plan {
         planned_through_seq: sealed_tip_seq,
@@ -128,7 +129,8 @@ fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
     // What lies outside of the bounds need not be built.
     let timeline = &shared.timeline;
     let first = timeline.stamps.first_with_seq(asked.after.saturating_add(1));
-    for volume in (first / timeline.segment_events()..sealed).filter_map(volume) {
+    let first = empty::index(first / timeline.segment_events(), shared);
+    for volume in (first..sealed).filter_map(volume) {
         let is_above = volume.segment.header.min_seq > asked.before;
         if is_above || !plan.take(&volume, asked, entries) {
             break;

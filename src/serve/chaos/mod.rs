@@ -149,6 +149,11 @@ impl Chaos {
         self.spec.page.map(|entries| usize::try_from(entries).unwrap_or(usize::MAX))
     }
 
+    /// After how many segments of events the archive has one without any.
+    pub(super) fn empty_after(&self) -> Option<u64> {
+        self.spec.empty
+    }
+
     /// Lets a segment be rewritten, perhaps.
     pub(super) fn rewrite(&self, index: u64) {
         if self.strikes_again(Fault::Rewrite, index).is_some() {

@@ -22,6 +22,8 @@ pub struct ChaosSpec {
     pub instance: Option<u64>,
     /// `page`: how many entries a page of the archive's plan has.
     pub page: Option<u64>,
+    /// `empty`: after how many segments of events the archive has one without any.
+    pub empty: Option<u64>,
     /// `behind`: how far the tip lies behind the recording's end.
     pub behind: Option<Duration>,
 }
@@ -34,6 +36,7 @@ impl Default for ChaosSpec {
             clamp: None,
             instance: None,
             page: None,
+            empty: None,
             behind: None,
         }
     }
@@ -117,7 +120,7 @@ impl ChaosSpec {
 fn names() -> String {
     let faults = Fault::ALL.iter().map(|f| f.name());
     let names: Vec<&str> = ["seed"].into_iter().chain(faults).collect();
-    format!("{}, clamp, page, instance or behind", names.join(", "))
+    format!("{}, clamp, page, empty, instance or behind", names.join(", "))
 }
 
 impl FromStr for ChaosSpec {
@@ -146,6 +149,11 @@ impl FromStr for ChaosSpec {
                     let number = positive(value)
                         .ok_or_else(|| refused("page", "a whole number of entries from 1"))?;
                     once(&mut spec.page, number, "page")?;
+                }
+                "empty" => {
+                    let number = positive(value)
+                        .ok_or_else(|| refused("empty", "a whole number of segments from 1"))?;
+                    once(&mut spec.empty, number, "empty")?;
                 }
                 "instance" => {
                     let number = value.parse().map_err(|_| refused("instance", NUMBER))?;
@@ -218,6 +226,9 @@ impl fmt::Display for ChaosSpec {
         if let Some(entries) = self.page {
             write!(f, ",page={entries}")?;
         }
+        if let Some(segments) = self.empty {
+            write!(f, ",empty={segments}")?;
+        }
         if let Some(instance) = self.instance {
             write!(f, ",instance={instance}")?;
         }
@@ -275,6 +286,7 @@ mod tests {
             ("refuse=5:1500ms", &["refuse: \"5:1500ms\"", "whole seconds"]),
             ("seed=x", &["seed: \"x\"", "whole number"]),
             ("clamp=0", &["clamp: \"0\"", "from 1"]),
+            ("empty=0", &["empty: \"0\"", "from 1"]),
             ("behind=2", &["behind: \"2\"", "2s"]),
             ("close=5,close=6", &["close", "twice"]),
             ("seed=5,seed=5", &["seed", "twice"]),
@@ -307,14 +319,16 @@ mod tests {
             any::<u64>(),
             proptest::option::of(1..=u64::MAX),
             proptest::option::of(1..=u64::MAX),
+            proptest::option::of(1..=u64::MAX),
             any::<Option<u64>>(),
             proptest::option::of(duration()),
         );
-        (all, rest).prop_map(|(all, (seed, clamp, page, instance, behind))| ChaosSpec {
+        (all, rest).prop_map(|(all, (seed, clamp, page, empty, instance, behind))| ChaosSpec {
             seed,
             odds: std::array::from_fn(|i| all[i]),
             clamp,
             page,
+            empty,
             instance,
             behind,
         })

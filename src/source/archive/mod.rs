@@ -23,6 +23,7 @@ pub mod decode;
 pub mod error;
 pub mod fetch;
 pub mod key;
+pub mod list;
 pub mod plan;
 pub mod segment;
 pub mod sweep;
@@ -36,7 +37,8 @@ use crate::position::gap::Gap;
 use crate::position::{Mark, TimeUs};
 
 use error::FetchError;
-use plan::{ListError, PlanError};
+use list::ListError;
+use plan::PlanError;
 use segment::Trouble;
 
 /// Where a sweep begins.

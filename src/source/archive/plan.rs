@@ -1,40 +1,104 @@
 //! The plan of a sweep: what to ask `planSnapshot` for, what its pages say, and whether they
-//! lead anywhere; and where in the archive an instant lies. Pure but for the asking.
+//! lead anywhere. Pure except for the request itself.
 //!
 //! Source: protocol/jetstream-v2-archive.md §2.
 
 use serde::{Deserialize, Serialize};
 
-use super::error::FetchError;
 use super::fetch::Way;
+use super::list::ListError;
 use crate::archive::name::segment_index;
 use crate::archive::segment::header::MAX_BLOCKS;
 use crate::event::header::Kind;
 use crate::filter::Filter;
-use crate::position::{Seq, TimeUs};
+use crate::position::Seq;
+use crate::source::v2::request::is_too_wide;
 
 /// Longest page: 100,000 entries are about 20 MB.
 const MAX_PAGE_BYTES: usize = 64 << 20;
-/// Longest page of `listSegments`: a thousand entries are about 300 KB.
-const MAX_LIST_BYTES: usize = 4 << 20;
-/// Segments asked for at once.
-const LIST_LIMIT: u32 = 1_000;
-/// Most pages of a list that are followed: ten million segments.
-const MAX_LIST_PAGES: u32 = 10_000;
+/// Longest body that a server takes (§2).
+const MAX_BODY_BYTES: usize = 2_000_000;
+/// Most DIDs of one request (§2).
+const MAX_DIDS: usize = 10_000;
+/// Most collections of one request (§2).
+const MAX_COLLECTIONS: usize = 100;
+/// Room for the DIDs of a request: a hundred collections take at most 32 KB of the body.
+const ROOM_BYTES: usize = MAX_BODY_BYTES - 64_000;
 
-/// What a plan is asked for.
+/// The body of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Request<'a> {
+    #[serde(flatten)]
+    wish: &'a Wish,
+    after_seq: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    before_seq: Option<u64>,
+}
+
+/// The filters of a plan: at most what the server takes. It may select more than the run wants,
+/// because each row is filtered here again, and never less.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Wish {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kinds: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     collections: Vec<String>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    dids: Vec<&'a String>,
-    after_seq: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    before_seq: Option<u64>,
+    dids: Vec<String>,
+}
+
+impl Wish {
+    /// Returns what to ask the server for, to get at least what `filter` wants.
+    #[must_use]
+    pub fn of(filter: &Filter) -> Self {
+        let wants_commits = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit);
+        let mut collections =
+            if wants_commits { filter.collections.patterns() } else { Vec::new() };
+        // One pattern that the server does not take widens the whole list to everything.
+        if collections.len() > MAX_COLLECTIONS || collections.iter().any(|c| is_too_wide(c)) {
+            collections.clear();
+        }
+        let mut dids: Vec<String> = filter.dids.iter().cloned().collect();
+        dids.sort_unstable();
+        if dids.len() > MAX_DIDS || dids.iter().map(|did| did.len() + 3).sum::<usize>() > ROOM_BYTES
+        {
+            dids.clear();
+        }
+        Self { kinds: filter.kinds.iter().filter_map(word).collect(), collections, dids }
+    }
+
+    /// Returns whether every segment that holds events is asked for.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.kinds.is_empty() && !self.has_lists()
+    }
+
+    fn has_lists(&self) -> bool {
+        !self.collections.is_empty() || !self.dids.is_empty()
+    }
+
+    fn drop_lists(&mut self) {
+        self.collections.clear();
+        self.dids.clear();
+    }
+
+    /// Returns the body of the request for a page above `after`, up to the pinned tip.
+    fn request(&self, after: u64, tip: Option<u64>) -> Vec<u8> {
+        let request = Request { wish: self, after_seq: after, before_seq: tip };
+        serde_json::to_vec(&request).unwrap_or_default()
+    }
+}
+
+fn word(kind: &Kind) -> Option<&'static str> {
+    match kind {
+        Kind::Commit => Some("commit"),
+        Kind::Identity => Some("identity"),
+        Kind::Account => Some("account"),
+        Kind::Sync => Some("sync"),
+        Kind::Other => None,
+    }
 }
 
 /// One page.
@@ -110,7 +174,7 @@ pub enum PlanError {
         tip: u64,
     },
     /// A value that can't be.
-    #[error("the plan is no plan: {what} ({value})")]
+    #[error("the server's answer contradicts itself: {what} ({value})")]
     Malformed {
         /// What was found.
         what: &'static str,
@@ -122,30 +186,11 @@ pub enum PlanError {
     Name(String, u64),
 }
 
-/// The body of the request for a page: what `filter` wants above `after`, up to the pinned tip.
-///
-/// # Panics
-/// Never: the request is plain data.
-#[must_use]
-pub fn request(filter: &Filter, after: u64, tip: Option<u64>) -> Vec<u8> {
-    let word = |kind: &Kind| match kind {
-        Kind::Commit => Some("commit"),
-        Kind::Identity => Some("identity"),
-        Kind::Account => Some("account"),
-        Kind::Sync => Some("sync"),
-        Kind::Other => None,
-    };
-    let mut dids: Vec<&String> = filter.dids.iter().collect();
-    dids.sort_unstable();
-    let wants_commits = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit);
-    let request = Request {
-        kinds: filter.kinds.iter().filter_map(word).collect(),
-        collections: if wants_commits { filter.collections.patterns() } else { Vec::new() },
-        dids,
-        after_seq: after,
-        before_seq: tip,
-    };
-    serde_json::to_vec(&request).unwrap_or_default()
+impl PlanError {
+    pub(super) fn unreadable(error: serde_json::Error) -> Self {
+        let text = error.to_string();
+        Self::Unreadable(crate::display::printable::one_line(text.as_bytes(), 200))
+    }
 }
 
 /// Reads a page that was asked for above `after`, up to the pinned `tip` if there is one
@@ -154,10 +199,9 @@ pub fn request(filter: &Filter, after: u64, tip: Option<u64>) -> Vec<u8> {
 /// # Errors
 /// [`PlanError`].
 pub fn read_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<Page, PlanError> {
-    let page: Page = serde_json::from_slice(body).map_err(|error| {
-        let text = error.to_string();
-        PlanError::Unreadable(crate::display::printable::one_line(text.as_bytes(), 200))
-    })?;
+    let mut page: Page = serde_json::from_slice(body).map_err(PlanError::unreadable)?;
+    // Seqs count from 1: an empty segment has none (§8).
+    page.segments.retain(|segment| segment.max_seq > 0);
     let malformed = |what, value| Err(PlanError::Malformed { what, value });
     let (through, sealed) = (page.planned_through_seq, page.sealed_tip_seq);
     if sealed >= Seq::LIMIT {
@@ -211,127 +255,28 @@ fn check_segment(segment: &Planned, last: Option<&Planned>) -> Result<(), PlanEr
     Ok(())
 }
 
-/// A page of `listSegments`.
-#[derive(Debug, Deserialize)]
-struct List {
-    cursor: Option<String>,
-    #[serde(default)]
-    segments: Vec<Listed>,
-}
-
-#[derive(Clone, Copy, Debug, Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Listed {
-    index: u64,
-    min_seq: u64,
-    max_seq: u64,
-    max_witnessed_at: i64,
-}
-
-/// The seq behind which everything lies that was witnessed at or after `instant`: all before
-/// the first segment that reaches it.
-///
-/// # Errors
-/// [`FetchError`], and [`PlanError`] inside, where the list can't be had.
-pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
-    let instant = i64::try_from(instant.0).unwrap_or(i64::MAX);
-    let reaches = |segment: &Listed| {
-        (segment.max_witnessed_at >= instant).then(|| segment.min_seq.saturating_sub(1))
-    };
-    let Walk { found, last } = walk(way, reaches).await?;
-    Ok(found.or(last.map(|last| last.max_seq)).unwrap_or(0))
-}
-
-/// When the newest event up to `seq` was witnessed, as far as the list of segments tells.
-///
-/// # Errors
-/// As [`seq_before`].
-pub async fn time_at(way: &Way, seq: u64) -> Result<TimeUs, ListError> {
-    let latest = walk(way, |segment| (segment.min_seq > seq).then_some(())).await?;
-    let at_us = latest.last.map_or(0, |last| last.max_witnessed_at);
-    Ok(TimeUs(u64::try_from(at_us).unwrap_or(0)))
-}
-
-/// How far the list was walked.
-struct Walk<T> {
-    found: Option<T>,
-    /// The last segment before it.
-    last: Option<Listed>,
-}
-
-/// Walks the list until something is found.
-async fn walk<T>(way: &Way, find: impl Fn(&Listed) -> Option<T>) -> Result<Walk<T>, ListError> {
-    let (mut cursor, mut last) = (None::<String>, None::<Listed>);
-    for _ in 0..MAX_LIST_PAGES {
-        let target = match &cursor {
-            Some(cursor) => {
-                let cursor: String =
-                    url::form_urlencoded::byte_serialize(cursor.as_bytes()).collect();
-                format!("listSegments?limit={LIST_LIMIT}&cursor={cursor}")
-            }
-            None => format!("listSegments?limit={LIST_LIMIT}"),
-        };
-        let body = way.whole(&target, None, MAX_LIST_BYTES).await?;
-        let list = read_list(&body, last)?;
-        for segment in list.segments {
-            if let Some(found) = find(&segment) {
-                return Ok(Walk { found: Some(found), last });
-            }
-            last = Some(segment);
-        }
-        match list.cursor.filter(|cursor| !cursor.is_empty()) {
-            Some(next) => cursor = Some(next),
-            None => break,
-        }
-    }
-    Ok(Walk { found: None, last })
-}
-
-/// Why the list of segments can't be used.
-#[derive(Debug, thiserror::Error)]
-pub enum ListError {
-    /// It can't be had.
-    #[error(transparent)]
-    Fetch(#[from] FetchError),
-    /// It can't be read.
-    #[error(transparent)]
-    Plan(#[from] PlanError),
-}
-
-fn read_list(body: &[u8], mut last: Option<Listed>) -> Result<List, PlanError> {
-    let list: List = serde_json::from_slice(body).map_err(|error| {
-        let text = error.to_string();
-        PlanError::Unreadable(crate::display::printable::one_line(text.as_bytes(), 200))
-    })?;
-    if list.segments.is_empty() && list.cursor.is_some() {
-        let what = "a page of the list that holds nothing and has another behind it";
-        return Err(PlanError::Malformed { what, value: 0 });
-    }
-    for segment in &list.segments {
-        let is_sound = segment.min_seq <= segment.max_seq
-            && segment.max_seq < Seq::LIMIT
-            && last.is_none_or(|last| last.index < segment.index && last.max_seq < segment.min_seq);
-        if !is_sound {
-            let what = "segments of the list don't ascend";
-            return Err(PlanError::Malformed { what, value: segment.index });
-        }
-        last = Some(*segment);
-    }
-    Ok(list)
-}
-
-/// Asks for a page.
+/// Asks for a page. A server that refuses lists as long as these (an operator may allow fewer)
+/// is asked without them from then on.
 ///
 /// # Errors
 /// [`ListError`].
 pub async fn page(
     way: &Way,
-    filter: &Filter,
+    wish: &mut Wish,
     after: u64,
     tip: Option<u64>,
 ) -> Result<Page, ListError> {
-    let body =
-        way.whole("planSnapshot", Some(&request(filter, after, tip)), MAX_PAGE_BYTES).await?;
+    let asked = way.whole("planSnapshot", Some(&wish.request(after, tip)), MAX_PAGE_BYTES).await;
+    let body = match asked {
+        Err(error) if matches!(error.refused_with(), Some(400 | 413)) && wish.has_lists() => {
+            tracing::info!(
+                "planSnapshot refuses the filters ({error}); asking for a plan without them and filtering here"
+            );
+            wish.drop_lists();
+            way.whole("planSnapshot", Some(&wish.request(after, tip)), MAX_PAGE_BYTES).await?
+        }
+        asked => asked?,
+    };
     Ok(read_page(&body, after, tip)?)
 }
 

@@ -5,6 +5,7 @@
 //! front, blocks being decoded. Only the block in front is listened to; those behind it wait
 //! when their own little queue is full, and so no order of events can lock the sweep up.
 
+mod holes;
 mod loss;
 mod pieces;
 
@@ -17,7 +18,8 @@ use tokio::task::JoinHandle;
 
 use super::decode::{Lines, Summary, Toolbox, Wants, seq};
 use super::fetch::Way;
-use super::plan::{self, Page, Planned};
+use super::list::{self, Hole};
+use super::plan::{self, Page, Planned, Wish};
 use super::segment::{Frames, Generation, Trouble, Volume};
 use super::work::{Common, Frame, Job, Message};
 use super::{Beginning, Step, SweepError};
@@ -50,6 +52,12 @@ pub struct Sweep {
     latest: TimeUs,
     /// A gap whose other end is not known yet.
     open_gap: Option<(u64, String)>,
+    /// What to ask the planner for.
+    wish: Wish,
+    /// Everything up to here was planned, or is in `holes`.
+    planned: u64,
+    /// Stretches that the plan leaves out and that were not reported yet, ascending.
+    holes: VecDeque<Hole>,
 }
 
 #[derive(Debug)]
@@ -106,11 +114,12 @@ impl Sweep {
         let (after, since) = match beginning {
             Beginning::After(after) => (after, None),
             Beginning::Since(instant) => {
-                let after = plan::seq_before(&way, instant).await;
+                let after = list::seq_before(&way, instant).await;
                 (after.map_err(|e| SweepError::of_list("listSegments", e))?, Some(instant))
             }
         };
-        let page = plan::page(&way, &filter, after, None).await;
+        let mut wish = Wish::of(&filter);
+        let page = plan::page(&way, &mut wish, after, None).await;
         let page = page.map_err(|e| SweepError::of_list("planSnapshot", e))?;
         let tip = page.sealed_tip_seq;
         let wants = Wants { filter, shape, after, up_to: tip, since };
@@ -134,8 +143,11 @@ impl Sweep {
             is_late: since.is_none(),
             latest: TimeUs(0),
             open_gap: None,
+            wish,
+            planned: after,
+            holes: VecDeque::new(),
         };
-        sweep.take_page(page);
+        sweep.take_page(page).await;
         Ok(sweep)
     }
 
@@ -207,12 +219,13 @@ impl Sweep {
 
     async fn next_page(&mut self) -> Result<(), SweepError> {
         let (after, tip) = (self.through, Some(self.tip));
-        let page = plan::page(&self.way, &self.common.wants.filter, after, tip).await;
-        self.take_page(page.map_err(|e| SweepError::of_list("planSnapshot", e))?);
+        let page = plan::page(&self.way, &mut self.wish, after, tip).await;
+        self.take_page(page.map_err(|e| SweepError::of_list("planSnapshot", e))?).await;
         Ok(())
     }
 
-    fn take_page(&mut self, page: Page) {
+    async fn take_page(&mut self, page: Page) {
+        self.find_holes(&page).await;
         self.through = self.through.max(page.planned_through_seq);
         self.common.metrics.history.segments.add(page.segments.len() as u64);
         self.volumes = page.segments.into();
@@ -220,8 +233,8 @@ impl Sweep {
 
     /// Everything that the page names was handed on.
     fn page_is_done(&mut self) -> Option<Step> {
-        if let Some((from, what)) = self.open_gap.take() {
-            return Some(self.gap(from, self.through + 1, what));
+        if let Some(step) = self.missing_before(self.through + 1) {
+            return Some(step);
         }
         if self.through <= self.done {
             return None;
@@ -236,7 +249,7 @@ impl Sweep {
     /// time would have another server begin at its very beginning. Not worth failing for.
     async fn find_time(&mut self, step: &mut Step) {
         let Some(Mark { time: TimeUs(0), seq: Some(seq) }) = step.through else { return };
-        match plan::time_at(&self.way, seq.0).await {
+        match list::time_at(&self.way, seq.0).await {
             Ok(time) => {
                 self.latest = time;
                 step.through = Some(Mark { time, seq: Some(seq) });
@@ -303,8 +316,7 @@ impl Sweep {
             return self.lost(&why);
         }
         self.last_block_seq = last;
-        let (from, what) = self.open_gap.take()?;
-        Some(self.gap(from, first, what))
+        self.missing_before(first)
     }
 
     fn lines(&mut self, lines: Lines) -> Option<Step> {

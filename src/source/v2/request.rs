@@ -33,15 +33,18 @@ pub enum Obstacle {
 /// What stands in the way of asking v2 for this, if anything does.
 #[must_use]
 pub fn obstacle(filter: &Filter) -> Option<Obstacle> {
-    let is_too_wide = |pattern: &String| {
-        // "`PREFIX.*` where `PREFIX.x` must be a valid NSID".
-        pattern.strip_suffix('*').is_some_and(|prefix| !is_nsid(&format!("{prefix}x")))
-    };
-    if let Some(pattern) = filter.collections.patterns().into_iter().find(is_too_wide) {
+    if let Some(pattern) = filter.collections.patterns().into_iter().find(|p| is_too_wide(p)) {
         return Some(Obstacle::Pattern(pattern));
     }
     let bytes = query(filter, Asked::Live, None).len();
     (bytes > MAX_QUERY_BYTES).then_some(Obstacle::TooLong(bytes))
+}
+
+/// Returns whether a server of v2 refuses this pattern of collections, on the stream and for a
+/// plan: "`PREFIX.*` where `PREFIX.x` must be a valid NSID".
+#[must_use]
+pub fn is_too_wide(pattern: &str) -> bool {
+    pattern.strip_suffix('*').is_some_and(|prefix| !is_nsid(&format!("{prefix}x")))
 }
 
 /// Asks for what `filter` wants, as far as a server can filter it, from `asked` on; with the

@@ -84,8 +84,9 @@ fn what_no_server_may_plan_is_refused() {
 
 #[test]
 fn a_request_holds_the_filter_and_the_bounds() {
-    let text =
-        |filter: &Filter, after, tip| String::from_utf8(request(filter, after, tip)).unwrap();
+    let text = |filter: &Filter, after, tip| {
+        String::from_utf8(Wish::of(filter).request(after, tip)).unwrap()
+    };
     assert_eq!(text(&Filter::default(), 0, None), r#"{"afterSeq":0}"#);
     let mut filter = Filter {
         kinds: vec![Kind::Commit],
@@ -100,22 +101,25 @@ fn a_request_holds_the_filter_and_the_bounds() {
 }
 
 #[test]
-fn a_list_must_ascend_and_must_go_on() {
-    let listed = |index, min, max| {
-        format!(r#"{{"index":{index},"minSeq":{min},"maxSeq":{max},"maxWitnessedAt":5}}"#)
-    };
-    let list = |segments: &[String], cursor: &str| {
-        format!(r#"{{{cursor}"segments":[{}]}}"#, segments.join(","))
-    };
-    let ok = list(&[listed(1, 1, 9), listed(2, 10, 19)], r#""cursor":"2","#);
-    let read = read_list(ok.as_bytes(), None).unwrap();
-    let last = read.segments[1];
-    assert_eq!(read.cursor.as_deref(), Some("2"));
-    // The same page again.
-    assert!(read_list(ok.as_bytes(), Some(last)).is_err());
-    assert!(read_list(list(&[], r#""cursor":"2","#).as_bytes(), None).is_err());
-    assert!(read_list(list(&[listed(1, 9, 1)], "").as_bytes(), None).is_err());
-    assert!(read_list(list(&[], "").as_bytes(), Some(last)).is_ok());
+fn an_empty_segment_in_a_plan_is_passed_over() {
+    let segments = [segment(0, 0, 0, WHOLE), segment(1, 1, 9, WHOLE), segment(2, 0, 0, WHOLE)];
+    let page = read_page(page(9, 9, &segments.join(",")).as_bytes(), 0, None).unwrap();
+    assert_eq!(page.segments.iter().map(|s| s.index).collect::<Vec<_>>(), [1]);
+}
+
+#[test]
+fn what_a_server_does_not_take_is_left_to_our_own_filter() {
+    let mut filter = Filter::default();
+    filter.collections.add("app.bsky.feed.post").unwrap();
+    filter.collections.add("app.*").unwrap();
+    filter.dids = (0..10_000).map(|i| format!("did:plc:{i:024}")).collect();
+    let wish = Wish::of(&filter);
+    assert_eq!((wish.collections.len(), wish.dids.len()), (0, 10_000));
+    assert!(!wish.is_everything());
+    filter.dids.insert("did:plc:more".into());
+    assert!(Wish::of(&filter).is_everything());
+    filter.dids = (0..1_000).map(|i| format!("did:web:{i:0>2000}")).collect();
+    assert!(Wish::of(&filter).request(0, None).len() < MAX_BODY_BYTES);
 }
 
 proptest! {

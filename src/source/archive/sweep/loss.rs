@@ -69,6 +69,6 @@ impl Sweep {
 }
 
 /// Two reasons for one gap, as long as anybody reads them.
-fn joined(before: String, what: &str) -> String {
+pub(super) fn joined(before: String, what: &str) -> String {
     if before.len() + what.len() > MAX_TOLD_BYTES { before } else { format!("{before}; {what}") }
 }
