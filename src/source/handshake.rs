@@ -1,30 +1,28 @@
 //! The WebSocket opening handshake (RFC 6455 §4.1) over an open [`Transport`]. Gives back the
-//! raw stream: frames are read elsewhere, and no byte that came behind the response is lost.
+//! raw stream: frames are read elsewhere, and no byte that came after the response is lost.
+
+mod answer;
+mod redirect;
 
 use std::io;
-use std::pin::Pin;
-use std::task::{Context, Poll, ready};
 use std::time::{Duration, SystemTime};
 
-use http::header::{
-    AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue, SEC_WEBSOCKET_KEY,
-    SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION, UPGRADE, USER_AGENT,
-};
-use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use tokio::io::AsyncWriteExt as _;
 use tokio::time::{Instant, timeout_at};
-use tokio_tungstenite::tungstenite;
-use tokio_tungstenite::tungstenite::error::{ProtocolError, SubProtocolError};
 use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 
 use super::endpoint::Endpoint;
-use super::head::{self, MAX_HEAD_BYTES};
-use super::refusal;
+use super::head::{self, Head, HeadError};
 use super::transport::Transport;
-use crate::display::printable::one_line;
+use super::{refusal, retry_after};
+use crate::display::units;
 
-pub use super::refusal::{MAX_RETRY_AFTER, Xrpc};
+pub use super::refusal::Xrpc;
+pub use super::retry_after::MAX_RETRY_AFTER;
+pub use redirect::Target;
 
-/// Most characters of a library's error that are shown.
+/// Most characters of a header field that are shown.
 const MAX_SHOWN_CHARS: usize = 300;
 
 /// What to ask for.
@@ -45,7 +43,7 @@ pub struct Request {
 /// A WebSocket connection whose frames have not been touched.
 #[derive(Debug)]
 pub struct Upgraded {
-    /// The stream, right behind `leftover`.
+    /// The stream, right after `leftover`.
     pub stream: Transport,
     /// What arrived together with the response: the first bytes of the first frames.
     pub leftover: Vec<u8>,
@@ -74,14 +72,20 @@ pub enum HandshakeError {
         is_cut: bool,
     },
     /// The server points elsewhere, which is not followed: a position belongs to a server.
-    #[error(
-        "the server redirects (HTTP {status}) to {location}: give that as --host, if you trust it"
-    )]
+    #[error("the server redirects (HTTP {status}) {target}")]
     Redirected {
         /// The HTTP status.
         status: u16,
-        /// Scheme and host only, printable.
-        location: String,
+        /// Where it points.
+        target: Target,
+        /// How long it asks to be left alone; at most [`MAX_RETRY_AFTER`].
+        retry_after: Option<Duration>,
+    },
+    /// A TLS server, asked without TLS.
+    #[error("the server speaks TLS on this port: use {try_instead}")]
+    TlsPort {
+        /// The same server with the scheme that it speaks.
+        try_instead: String,
     },
     /// The server picked a subprotocol that was not offered.
     #[error(
@@ -94,14 +98,23 @@ pub enum HandshakeError {
         offered: String,
     },
     /// The answer breaks HTTP or the WebSocket protocol.
-    #[error("the server's answer is no WebSocket handshake: {0}")]
+    #[error("the server's answer is not a WebSocket handshake: {0}")]
     Protocol(String),
     /// The connection ended before the answer did.
     #[error("the connection ended during the WebSocket handshake ({0})")]
     Cut(io::Error),
+    /// The connection ended without a single byte.
+    #[error("the server closed the connection without an answer to the WebSocket handshake{hint}")]
+    Silent {
+        /// What else to try; may be empty.
+        hint: String,
+    },
     /// No answer in time.
-    #[error("timed out while waiting for the WebSocket handshake")]
-    TimedOut,
+    #[error("timed out after {} while waiting for the answer to the WebSocket handshake", units::duration(*.0))]
+    TimedOut(
+        /// How long the handshake took, without the connection before it.
+        Duration,
+    ),
     /// The request can't be sent.
     #[error("the request can't be made: {0}")]
     BadRequest(String),
@@ -113,7 +126,7 @@ impl HandshakeError {
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Refused { permanent, .. } => *permanent,
-            Self::BadRequest(_) | Self::Subprotocol { .. } => true,
+            Self::BadRequest(_) | Self::Subprotocol { .. } | Self::TlsPort { .. } => true,
             _ => false,
         }
     }
@@ -131,7 +144,9 @@ impl HandshakeError {
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Refused { retry_after, .. } => *retry_after,
+            Self::Refused { retry_after, .. } | Self::Redirected { retry_after, .. } => {
+                *retry_after
+            }
             _ => None,
         }
     }
@@ -142,60 +157,72 @@ impl HandshakeError {
 /// # Errors
 /// [`HandshakeError`]; the transport is gone then.
 pub async fn upgrade(
-    transport: Transport,
+    mut transport: Transport,
     endpoint: &Endpoint,
     request: &Request,
     deadline: Instant,
 ) -> Result<Upgraded, HandshakeError> {
-    let offered = request.subprotocols.join(", ");
-    let request = http_request(endpoint, request)?;
-    let mut tap = HeadTap::new(transport);
-    let outcome = timeout_at(deadline, tokio_tungstenite::client_async(request, &mut tap)).await;
-    let error = match outcome {
-        Err(_) => return Err(HandshakeError::TimedOut),
-        Ok(Ok((_, response))) => return Ok(tap.into_upgraded(response.into_parts().0.headers)),
-        Ok(Err(error)) => error,
+    let key = generate_key();
+    let bytes = http_request(endpoint, request, &key)?;
+    let began = Instant::now();
+    let exchange = async {
+        let written = async {
+            transport.write_all(&bytes).await?;
+            transport.flush().await
+        };
+        let written = written.await;
+        // A server that refuses early may have closed its side for reading already.
+        match (head::read_head(&mut transport).await, written) {
+            (Err(HeadError::Io(_)), Err(e)) => Err(HeadError::Io(e)),
+            (outcome, _) => outcome,
+        }
     };
-    // The library's error drops what it read, so the answer is taken from the tap: that also
-    // covers answers that it can't read, such as HTTP/1.0 errors from old proxies.
-    match tap.answer() {
-        // The last thing that the library looks at: everything else is as it must be.
-        Some((101, headers)) if is_about_subprotocol(&error, SubProtocolError::NoSubProtocol) => {
-            Ok(tap.into_upgraded(headers))
-        }
-        Some((101, headers))
-            if is_about_subprotocol(&error, SubProtocolError::InvalidSubProtocol) =>
-        {
-            let picked = headers.get(SEC_WEBSOCKET_PROTOCOL).map_or(&b""[..], |v| v.as_bytes());
-            let picked = one_line(picked, MAX_SHOWN_CHARS);
-            Err(HandshakeError::Subprotocol { picked, offered })
-        }
-        Some((101, _)) => Err(HandshakeError::Protocol(shown(&error))),
-        Some((status, headers)) if (300..400).contains(&status) => {
-            let base = endpoint.request_uri("/", "");
-            Err(HandshakeError::Redirected { status, location: refusal::location(&headers, &base) })
-        }
-        Some((status, headers)) => {
-            let Upgraded { stream, leftover, .. } = tap.into_upgraded(HeaderMap::new());
-            let (body, xrpc, is_cut) = refusal::body(stream, leftover, &headers, deadline).await;
-            Err(HandshakeError::Refused {
-                status,
-                body,
-                xrpc,
-                retry_after: refusal::retry_after(&headers, SystemTime::now()),
-                permanent: !is_cut && matches!(status, 400 | 401 | 403 | 404),
-                is_cut,
-            })
-        }
-        None => Err(match (tap.failure.take(), error) {
-            (Some(e), _) if e.kind() == io::ErrorKind::InvalidData => {
-                HandshakeError::Protocol(e.to_string())
-            }
-            (Some(e), _) => HandshakeError::Cut(e),
-            (None, tungstenite::Error::Io(e)) => HandshakeError::Cut(e),
-            (None, error) => HandshakeError::Protocol(shown(&error)),
-        }),
+    let Head { status, headers, behind, .. } = match timeout_at(deadline, exchange).await {
+        Ok(Ok(head)) => head,
+        Ok(Err(error)) => return Err(no_head(error, endpoint)),
+        Err(_) => return Err(HandshakeError::TimedOut(began.elapsed())),
+    };
+    if status == 101 {
+        answer::check(&headers, &key, &request.subprotocols)?;
+        return Ok(Upgraded { stream: transport, leftover: behind, response_headers: headers });
     }
+    let retry_after = retry_after::retry_after(&headers, SystemTime::now());
+    if (300..400).contains(&status) {
+        let target = redirect::target(&headers, endpoint);
+        return Err(HandshakeError::Redirected { status, target, retry_after });
+    }
+    let (body, xrpc, is_cut) = refusal::body(transport, behind, &headers, deadline).await;
+    if status == 400 && !endpoint.tls && is_about_tls(&body) {
+        return Err(HandshakeError::TlsPort { try_instead: endpoint.other_scheme() });
+    }
+    let permanent = !is_cut && matches!(status, 400 | 401 | 403 | 404);
+    Err(HandshakeError::Refused { status, body, xrpc, retry_after, permanent, is_cut })
+}
+
+fn no_head(error: HeadError, endpoint: &Endpoint) -> HandshakeError {
+    match error {
+        HeadError::Tls if !endpoint.tls => {
+            HandshakeError::TlsPort { try_instead: endpoint.other_scheme() }
+        }
+        HeadError::Silent => {
+            let hint = match endpoint.tls {
+                true => String::new(),
+                false => {
+                    format!(": if it speaks TLS on this port, use {}", endpoint.other_scheme())
+                }
+            };
+            HandshakeError::Silent { hint }
+        }
+        HeadError::Io(error) => HandshakeError::Cut(error),
+        other => HandshakeError::Protocol(other.to_string()),
+    }
+}
+
+/// Whether the words of a 400 say that TLS was expected. Common servers answer plain HTTP on
+/// their TLS port with such words, and in plain text.
+fn is_about_tls(words: &str) -> bool {
+    let words = words.to_ascii_lowercase();
+    words.contains("plain http") || words.contains("http request to an https")
 }
 
 /// The words of a refusal, with what stands in front of them.
@@ -208,132 +235,37 @@ fn said(body: &str, xrpc: Option<&Xrpc>) -> String {
     }
 }
 
-fn is_about_subprotocol(error: &tungstenite::Error, fault: SubProtocolError) -> bool {
-    let fault = ProtocolError::SecWebSocketSubProtocolError(fault);
-    matches!(error, tungstenite::Error::Protocol(found) if *found == fault)
-}
-
-fn shown(error: &tungstenite::Error) -> String {
-    one_line(error.to_string().as_bytes(), MAX_SHOWN_CHARS)
-}
-
+/// The bytes of the request. Those headers that some servers compare with their case are written
+/// as RFC 6455 writes them.
 fn http_request(
     endpoint: &Endpoint,
     request: &Request,
-) -> Result<http::Request<()>, HandshakeError> {
-    let mut builder = http::Request::get(endpoint.request_uri(&request.path, &request.query))
-        .header(HOST, endpoint.authority())
-        .header(CONNECTION, "Upgrade")
-        .header(UPGRADE, "websocket")
-        .header(SEC_WEBSOCKET_VERSION, "13")
-        .header(SEC_WEBSOCKET_KEY, generate_key())
-        .header(USER_AGENT, concat!("skytail/", env!("CARGO_PKG_VERSION")));
+    key: &str,
+) -> Result<Vec<u8>, HandshakeError> {
+    let bad = |e: http::uri::InvalidUri| HandshakeError::BadRequest(e.to_string());
+    // Checks characters and length.
+    let uri: http::Uri =
+        endpoint.request_uri(&request.path, &request.query).parse().map_err(bad)?;
+    let target = uri.path_and_query().map_or("/", |target| target.as_str());
+    let mut text = format!(
+        "GET {target} HTTP/1.1\r\nHost: {}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: {key}\r\nUser-Agent: skytail/{}\r\n",
+        endpoint.authority(),
+        env!("CARGO_PKG_VERSION"),
+    );
     if let Some(credentials) = &endpoint.credentials {
-        builder = builder.header(AUTHORIZATION, credentials.basic());
+        text.push_str(&format!("Authorization: {}\r\n", credentials.basic()));
     }
     if !request.subprotocols.is_empty() {
-        builder = builder.header(SEC_WEBSOCKET_PROTOCOL, request.subprotocols.join(", "));
+        let offered = request.subprotocols.join(", ");
+        text.push_str(&format!("Sec-WebSocket-Protocol: {offered}\r\n"));
     }
+    let mut bytes = text.into_bytes();
     for (name, value) in &request.headers {
-        builder = builder.header(name, value);
+        bytes.extend_from_slice(name.as_str().as_bytes());
+        bytes.extend_from_slice(b": ");
+        bytes.extend_from_slice(value.as_bytes());
+        bytes.extend_from_slice(b"\r\n");
     }
-    builder.body(()).map_err(|e| HandshakeError::BadRequest(e.to_string()))
+    bytes.extend_from_slice(b"\r\n");
+    Ok(bytes)
 }
-
-/// A stream that reads a response head whole, hands exactly that to the WebSocket library, and
-/// keeps what came behind it.
-struct HeadTap {
-    transport: Transport,
-    /// Everything read so far.
-    bytes: Vec<u8>,
-    /// Length of the head in `bytes`, once known.
-    head: Option<usize>,
-    /// How much of the head was handed over.
-    handed: usize,
-    /// Why reading ended, since the library blurs that.
-    failure: Option<io::Error>,
-}
-
-impl HeadTap {
-    fn new(transport: Transport) -> Self {
-        Self { transport, bytes: Vec::with_capacity(1024), head: None, handed: 0, failure: None }
-    }
-
-    /// Reads until the head is whole. The library counts small reads as an attack, so it never
-    /// sees a part of it.
-    fn poll_head(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        loop {
-            if let Some(end) = self.head {
-                return Poll::Ready(Ok(end));
-            }
-            let mut chunk = [0; 4096];
-            let mut buf = ReadBuf::new(&mut chunk);
-            ready!(Pin::new(&mut self.transport).poll_read(cx, &mut buf))?;
-            if buf.filled().is_empty() {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
-            }
-            let searched = self.bytes.len();
-            self.bytes.extend_from_slice(buf.filled());
-            let head = head::end_of_head(&self.bytes, searched);
-            // Frames behind the head don't count as part of it.
-            let end = head.unwrap_or(self.bytes.len());
-            head::check_partial(self.bytes.get(..end).unwrap_or_default())?;
-            self.head = head;
-        }
-    }
-
-    fn into_upgraded(mut self, response_headers: HeaderMap) -> Upgraded {
-        let end = self.head.unwrap_or(self.bytes.len());
-        Upgraded { leftover: self.bytes.split_off(end), stream: self.transport, response_headers }
-    }
-
-    /// Status and headers of the answer, if there is a whole one.
-    fn answer(&self) -> Option<(u16, HeaderMap)> {
-        head::parse(self.bytes.get(..self.head?)?)
-    }
-}
-
-impl AsyncRead for HeadTap {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        buf: &mut ReadBuf<'_>,
-    ) -> Poll<io::Result<()>> {
-        let this = &mut *self;
-        match ready!(this.poll_head(cx)) {
-            Ok(end) => {
-                let rest = this.bytes.get(this.handed..end).unwrap_or_default();
-                let now = rest.len().min(buf.remaining());
-                buf.put_slice(rest.get(..now).unwrap_or_default());
-                this.handed += now;
-                Poll::Ready(Ok(()))
-            }
-            Err(e) => {
-                let copy = io::Error::new(e.kind(), e.to_string());
-                this.failure = Some(e);
-                Poll::Ready(Err(copy))
-            }
-        }
-    }
-}
-
-impl AsyncWrite for HeadTap {
-    fn poll_write(
-        mut self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        bytes: &[u8],
-    ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.transport).poll_write(cx, bytes)
-    }
-
-    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_flush(cx)
-    }
-
-    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.transport).poll_shutdown(cx)
-    }
-}
-
-// A head of this size still passes the library's own limit.
-const _: () = assert!(MAX_HEAD_BYTES <= 65_536);

@@ -1,5 +1,5 @@
-//! Where the head of an HTTP/1 response ends, and the fields in it. No I/O but reading one
-//! head; what the fields mean is not known here.
+//! The head of an HTTP/1 response: where it ends, its status and its fields. Interim responses
+//! in front of the final one are skipped. What the fields mean is not known here.
 
 use std::io;
 
@@ -8,18 +8,112 @@ use tokio::io::{AsyncRead, AsyncReadExt};
 
 use crate::display::printable::one_line;
 
-/// Largest response head accepted, in bytes.
+/// Largest head accepted, in bytes, with the interim responses in front of it.
 pub const MAX_HEAD_BYTES: usize = 64 * 1024;
 
 /// Most header fields accepted in a response.
-pub const MAX_HEADERS: usize = 124;
+const MAX_HEADERS: usize = 124;
+
+/// Most interim responses (1xx) accepted in front of the final one. RFC 9110 §15.2 allows any
+/// number; real servers send one or two (100 Continue, 103 Early Hints).
+const MAX_INTERIM: usize = 16;
 
 /// What every response head starts with.
 const START: &[u8] = b"HTTP/1.";
 
+/// The content types of TLS records (RFC 8446 §5.1): what a TLS server answers to plain HTTP
+/// begins with one of them, and no HTTP response does.
+const TLS_RECORDS: std::ops::RangeInclusive<u8> = 0x14..=0x17;
+
+/// The final response of a server, as far as its head goes.
+#[derive(Debug)]
+pub struct Head {
+    /// The HTTP status.
+    pub status: u16,
+    /// The words after the status, printable; may be empty.
+    pub reason: String,
+    /// The header fields.
+    pub headers: HeaderMap,
+    /// What was read after the head: the first bytes of a body or of a stream.
+    pub behind: Vec<u8>,
+}
+
+/// Why there is no head.
+#[derive(Debug, thiserror::Error)]
+pub enum HeadError {
+    /// The connection failed, or ended in the middle.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// The connection ended before its first byte.
+    #[error("the peer closed the connection without an answer")]
+    Silent,
+    /// The peer answers with a TLS record.
+    #[error("the answer is TLS, not HTTP")]
+    Tls,
+    /// Not HTTP/1.
+    #[error("the answer is not HTTP; it starts with {0:?}")]
+    NotHttp(String),
+    /// HTTP/1 with a fault.
+    #[error("{0}")]
+    Malformed(String),
+}
+
+impl From<HeadError> for io::Error {
+    fn from(error: HeadError) -> Self {
+        match error {
+            HeadError::Io(error) => error,
+            HeadError::Silent => Self::new(io::ErrorKind::UnexpectedEof, error.to_string()),
+            other => Self::new(io::ErrorKind::InvalidData, other.to_string()),
+        }
+    }
+}
+
+/// Reads the head of the final response. 1xx responses are skipped, but for 101, which is final
+/// (RFC 9110 §15.2).
+///
+/// # Errors
+/// [`HeadError`]. Reads no more than [`MAX_HEAD_BYTES`] and one read beyond.
+pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, HeadError> {
+    let mut bytes = Vec::with_capacity(1024);
+    // Where the response that is being read begins, and how far its end was searched for.
+    let (mut start, mut searched, mut interim) = (0, 0, 0);
+    loop {
+        let end = end_of_head(bytes.get(start..).unwrap_or_default(), searched - start);
+        let end = end.map(|length| start + length);
+        check_partial(bytes.get(start..end.unwrap_or(bytes.len())).unwrap_or_default())?;
+        if end.unwrap_or(bytes.len()) > MAX_HEAD_BYTES {
+            let fault = format!("the head of the answer has no end within {MAX_HEAD_BYTES} bytes");
+            return Err(HeadError::Malformed(fault));
+        }
+        let Some(end) = end else {
+            searched = bytes.len();
+            match stream.read_buf(&mut bytes).await {
+                Ok(1..) => continue,
+                // A reset is an end, too, if what was sent was not read.
+                Ok(0) if bytes.is_empty() => return Err(HeadError::Silent),
+                Err(e) if bytes.is_empty() && e.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(HeadError::Silent);
+                }
+                Ok(_) => return Err(HeadError::Io(io::ErrorKind::UnexpectedEof.into())),
+                Err(e) => return Err(HeadError::Io(e)),
+            }
+        };
+        let (status, reason, headers) = parse(bytes.get(start..end).unwrap_or_default())?;
+        if !(100..200).contains(&status) || status == 101 {
+            return Ok(Head { status, reason, headers, behind: bytes.split_off(end) });
+        }
+        interim += 1;
+        if interim > MAX_INTERIM {
+            let fault = format!("more than {MAX_INTERIM} interim answers and no final one");
+            return Err(HeadError::Malformed(fault));
+        }
+        (start, searched) = (end, end);
+    }
+}
+
 /// The length of the head, blank line included, once it is complete. Lines may end with a bare
 /// line feed, as `httparse` allows. `searched` is how much of `bytes` was looked at before.
-pub fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
+fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
     let from = searched.saturating_sub(3);
     let tail = bytes.get(from..)?;
     memchr::memchr_iter(b'\n', tail).find_map(|at| match tail.get(at + 1..)? {
@@ -29,59 +123,47 @@ pub fn end_of_head(bytes: &[u8], searched: usize) -> Option<usize> {
     })
 }
 
-/// Refuses a peer that does not speak HTTP/1 or that sends too large a head.
-pub fn check_partial(bytes: &[u8]) -> io::Result<()> {
+/// Refuses a peer that does not speak HTTP/1.
+fn check_partial(bytes: &[u8]) -> Result<(), HeadError> {
     let shared = bytes.len().min(START.len());
-    if bytes.get(..shared) != START.get(..shared) {
-        return Err(invalid(format!(
-            "the answer is not HTTP; it starts with {:?}",
-            one_line(bytes, 40)
-        )));
+    if bytes.get(..shared) == START.get(..shared) {
+        return Ok(());
     }
-    if bytes.len() > MAX_HEAD_BYTES {
-        return Err(invalid(format!(
-            "the head of the answer has no end within {MAX_HEAD_BYTES} bytes"
-        )));
-    }
-    Ok(())
-}
-
-/// Reads one response head. Returns it, and what was read behind it.
-pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> io::Result<(Vec<u8>, Vec<u8>)> {
-    let mut head = Vec::with_capacity(1024);
-    loop {
-        let searched = head.len();
-        if stream.read_buf(&mut head).await? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if let Some(end) = end_of_head(&head, searched) {
-            check_partial(head.get(..end).unwrap_or_default())?;
-            let behind = head.split_off(end);
-            return Ok((head, behind));
-        }
-        check_partial(&head)?;
+    match bytes.first() {
+        Some(first) if TLS_RECORDS.contains(first) => Err(HeadError::Tls),
+        _ => Err(HeadError::NotHttp(one_line(bytes, 40))),
     }
 }
 
-/// Status and headers of a whole head; `None` where it can't be read.
-pub fn parse(head: &[u8]) -> Option<(u16, HeaderMap)> {
+/// Status, reason and fields of a whole head.
+fn parse(head: &[u8]) -> Result<(u16, String, HeaderMap), HeadError> {
+    let malformed =
+        |what: &str| HeadError::Malformed(format!("the head of the answer is damaged ({what})"));
     let mut fields = [httparse::EMPTY_HEADER; MAX_HEADERS];
     let mut response = httparse::Response::new(&mut fields);
-    if response.parse(head).ok()?.is_partial() {
-        return None;
+    let mut parser = httparse::ParserConfig::default();
+    // A client must read folded lines as if they were one (RFC 9112 §5.2).
+    parser.allow_obsolete_multiline_headers_in_responses(true);
+    match parser.parse_response(&mut response, head) {
+        Ok(httparse::Status::Complete(_)) => {}
+        Ok(httparse::Status::Partial) => return Err(malformed("it has no end")),
+        Err(error) => return Err(malformed(&error.to_string())),
     }
     let mut headers = HeaderMap::new();
     for field in response.headers.iter() {
         let name = HeaderName::from_bytes(field.name.as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(field.value)) {
+        // A folded line holds line breaks, which a value here can't.
+        let value: Vec<u8> = field
+            .value
+            .iter()
+            .map(|b| if matches!(b, b'\r' | b'\n') { b' ' } else { *b })
+            .collect();
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(&value)) {
             headers.append(name, value);
         }
     }
-    Some((response.code?, headers))
-}
-
-fn invalid(message: String) -> io::Error {
-    io::Error::new(io::ErrorKind::InvalidData, message)
+    let reason = one_line(response.reason.unwrap_or_default().as_bytes(), 80);
+    Ok((response.code.ok_or_else(|| malformed("it has no status"))?, reason, headers))
 }
 
 #[cfg(test)]
@@ -101,6 +183,48 @@ mod tests {
                 assert_eq!(end_of_head(&bytes[..cut], 0), None);
                 assert_eq!(end_of_head(bytes, cut), Some(end), "{text:?} after {cut}");
             }
+        }
+    }
+
+    async fn read(mut bytes: &[u8]) -> Result<Head, String> {
+        read_head(&mut bytes).await.map_err(|error| error.to_string())
+    }
+
+    #[tokio::test]
+    async fn interim_answers_are_skipped_up_to_a_bound() {
+        let last = "HTTP/1.1 200 OK\r\nA: b\r\n\r\nrest";
+        let interim = "HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\nHTTP/1.1 100\r\n\r\n";
+        let head = read(format!("{interim}{last}").as_bytes()).await.unwrap();
+        assert_eq!((head.status, &*head.reason, &*head.behind), (200, "OK", &b"rest"[..]));
+        assert_eq!(head.headers.len(), 1);
+        let most = format!("{}{last}", interim.repeat(MAX_INTERIM / 2));
+        assert_eq!(read(most.as_bytes()).await.unwrap().status, 200);
+        let error = read(format!("{interim}{most}").as_bytes()).await.unwrap_err();
+        assert!(error.contains("16 interim answers"), "{error}");
+        let long = format!("HTTP/1.1 100 {}\r\n\r\n", "x".repeat(30_000)).repeat(3);
+        let error = read(format!("{long}{last}").as_bytes()).await.unwrap_err();
+        assert!(error.contains("no end within 65536 bytes"), "{error}");
+    }
+
+    #[tokio::test]
+    async fn a_folded_field_is_one_value() {
+        let head = read(b"HTTP/1.1 200 OK\r\nA: b\r\n\t c\r\nD: e\r\n\r\n").await.unwrap();
+        let value = head.headers["a"].to_str().unwrap();
+        assert_eq!(value.split_whitespace().collect::<Vec<_>>(), ["b", "c"]);
+        assert_eq!(head.headers["d"], "e");
+    }
+
+    #[tokio::test]
+    async fn what_is_no_head_is_named() {
+        for (bytes, words) in [
+            (&b""[..], "without an answer"),
+            (b"HTTP/1.1 2", "unexpected end of file"),
+            (b"\x15\x03\x03\0\x02\x02\x46", "TLS, not HTTP"),
+            (b"SSH-2.0-x\r\n", "not HTTP; it starts with \"SSH-2.0-x\""),
+            (b"HTTP/1.1 \xff\xff\r\n\r\n", "damaged"),
+        ] {
+            let error = read(bytes).await.unwrap_err();
+            assert!(error.contains(words), "{error}");
         }
     }
 }

@@ -8,8 +8,9 @@ use tokio::io::AsyncWriteExt;
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
+use super::head::{self, Head};
+use super::refusal;
 use super::transport::Transport;
-use super::{head, refusal};
 
 /// A request.
 #[derive(Clone, Copy, Default)]
@@ -90,15 +91,13 @@ pub async fn send(
         transport.write_all(request.as_bytes()).await?;
         transport.write_all(body.unwrap_or_default()).await?;
         transport.flush().await?;
-        head::read_head(&mut transport).await
+        Ok::<_, io::Error>(head::read_head(&mut transport).await?)
     };
-    let (bytes, behind) = timeout_at(bounds.head_by, exchange).await??;
-    let Some((status, headers)) = head::parse(&bytes) else {
-        return Err(io::Error::new(
-            io::ErrorKind::InvalidData,
-            "the head of the answer is damaged",
-        ));
-    };
+    let head = timeout_at(bounds.head_by, exchange).await.map_err(|_| {
+        let words = "timed out while waiting for the answer";
+        io::Error::new(io::ErrorKind::TimedOut, words)
+    })??;
+    let Head { status, headers, behind, .. } = head;
     let Bounds { body_by, max_body_bytes, .. } = bounds;
     let body = refusal::read_body(transport, behind, &headers, body_by, max_body_bytes).await;
     Ok(Answer { status, headers, body })

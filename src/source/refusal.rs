@@ -1,17 +1,15 @@
 //! What an HTTP answer that is no upgrade says: its body, its words for people, the error of
-//! an XRPC server, how long to wait, where it points. Everything read is bounded in bytes and
-//! time, and what is shown is made printable.
+//! an XRPC server. Everything read is bounded in bytes and time, and what is shown is made
+//! printable.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, HeaderMap, LOCATION, RETRY_AFTER, TRANSFER_ENCODING};
+use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::time::{Instant, timeout_at};
 
 use crate::display::printable::one_line;
 
-/// Longest `Retry-After` that is believed.
-pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 /// Most bytes of a body that are read.
 const MAX_BODY_BYTES: usize = 8 * 1024;
 /// Most characters of it that are shown.
@@ -146,37 +144,6 @@ pub fn words(body: &[u8]) -> String {
     one_line(plain.as_bytes(), MAX_SHOWN_CHARS)
 }
 
-/// Where a redirect points, seen from `base`: scheme and host only, since the rest may hold
-/// anything.
-pub fn location(headers: &HeaderMap, base: &str) -> String {
-    let target = headers
-        .get(LOCATION)
-        .and_then(|value| value.to_str().ok())
-        .and_then(|text| url::Url::parse(base).ok()?.join(text).ok());
-    let Some(target) = target else {
-        return "nowhere".to_owned();
-    };
-    let port = target.port().map(|p| format!(":{p}")).unwrap_or_default();
-    let host = target.host_str().unwrap_or_default();
-    one_line(format!("{}://{host}{port}", target.scheme()).as_bytes(), 260)
-}
-
-/// `Retry-After` in seconds or as an HTTP date (RFC 9110 §10.2.3), capped.
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
-    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
-    let seconds = match text.parse::<u64>() {
-        Ok(seconds) => seconds,
-        Err(_) => {
-            // The day of the week adds nothing, and some servers get it wrong.
-            let parser = jiff::fmt::rfc2822::DateTimeParser::new().relaxed_weekday(true);
-            let at = parser.parse_timestamp(text).ok()?.as_second();
-            let now = now.duration_since(UNIX_EPOCH).ok()?.as_secs();
-            u64::try_from(at).unwrap_or(0).saturating_sub(now)
-        }
-    };
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -184,38 +151,6 @@ mod tests {
 
     fn with(name: http::HeaderName, value: &'static str) -> HeaderMap {
         HeaderMap::from_iter([(name, HeaderValue::from_static(value))])
-    }
-
-    #[test]
-    fn retry_after_is_read_as_seconds_or_date_and_capped() {
-        let now = UNIX_EPOCH + Duration::from_secs(784_111_777);
-        for (value, seconds) in [
-            ("7", Some(7)),
-            ("0", Some(0)),
-            ("86400", Some(300)),
-            ("99999999999999999999999", None),
-            ("Sun, 06 Nov 1994 08:50:00 GMT", Some(23)),
-            ("Sun, 06 Nov 1994 08:49:30 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:49:30 GMT", Some(300)),
-            ("soon", None),
-            ("-3", None),
-        ] {
-            let wait = retry_after(&with(RETRY_AFTER, value), now);
-            assert_eq!(wait, seconds.map(Duration::from_secs), "{value}");
-        }
-    }
-
-    #[test]
-    fn redirects_are_told_without_their_path() {
-        for (value, shown) in [
-            ("https://other.example:8443/x?token=secret", "https://other.example:8443"),
-            ("https://u:secret@other.example/", "https://other.example"),
-            ("/login?secret", "wss://h.example"),
-            ("http://[", "nowhere"),
-        ] {
-            assert_eq!(location(&with(LOCATION, value), "wss://h.example/"), shown);
-        }
-        assert_eq!(location(&HeaderMap::new(), "wss://h.example/"), "nowhere");
     }
 
     async fn shown(stream: &[u8], read: Vec<u8>, headers: &HeaderMap, until: Instant) -> String {

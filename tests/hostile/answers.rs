@@ -98,7 +98,7 @@ fn a_server_that_accepts_and_never_answers_is_told() {
     let run = Tail::of(&server).flags(QUICK).run();
     run.ends_with(3).prints([""; 0]).says(&[
         &server.host(),
-        "timed out while waiting for the WebSocket handshake",
+        "while waiting for the answer to the WebSocket handshake",
         "gave up after 2 failed attempts",
     ]);
 }
@@ -170,10 +170,11 @@ fn a_redirect_is_told_and_not_followed() {
 fn an_answer_that_is_no_http_is_told() {
     gives_up_on(b"SSH-2.0-OpenSSH_9.6\x1b[2J\r\n".to_vec())
         .says(&["the answer is not HTTP", "SSH-2.0-OpenSSH_9.6 [2J"]);
-    gives_up_on(b"HTTP/1.1 wat\r\n\r\n".to_vec()).says(&["is no WebSocket handshake"]);
+    gives_up_on(b"HTTP/1.1 wat\r\n\r\n".to_vec()).says(&["is not a WebSocket handshake"]);
     gives_up_on(http("200 OK", "", "<html>Welcome to Jetstream</html>"))
         .says(&["HTTP 200: Welcome to Jetstream"]);
-    gives_up_on(Vec::new()).says(&["the connection ended during the WebSocket handshake"]);
+    gives_up_on(Vec::new())
+        .says(&["closed the connection without an answer to the WebSocket handshake"]);
 }
 
 #[test]
@@ -184,7 +185,7 @@ fn a_head_without_end_is_given_up() {
 
 #[test]
 fn a_wrong_accept_key_is_told() {
-    gives_up_on(switching("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")).says(&["no WebSocket handshake"]);
+    gives_up_on(switching("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")).says(&["not a WebSocket handshake"]);
 }
 
 #[test]

@@ -98,5 +98,8 @@ fn an_answer_in_single_bytes_is_given_up() {
     ]);
     let run = Tail::of(&server).flags(&["-n", "1", "--connect-timeout", "500ms"]).run();
     run.ends_with(0).prints(&events);
-    run.says(&["the answer is not HTTP", "timed out while waiting for the WebSocket handshake"]);
+    run.says(&[
+        "the answer is not HTTP",
+        "while waiting for the answer to the WebSocket handshake",
+    ]);
 }

@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 
 use super::error::FetchError;
 use crate::source::backoff::Backoff;
-use crate::source::refusal;
+use crate::source::retry_after;
 
 /// Longest wait that a server may ask for.
 const LONGEST: Duration = Duration::from_secs(30);
@@ -27,7 +27,7 @@ pub fn wait_asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> 
         let now_s = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         Duration::from_secs(at_s.saturating_sub(now_s))
     });
-    let wait = until_reset.or_else(|| refusal::retry_after(headers, now))?;
+    let wait = until_reset.or_else(|| retry_after::retry_after(headers, now))?;
     Some(wait.min(LONGEST))
 }
 
