@@ -1,6 +1,9 @@
 //! What `--host` names: one server and how to reach it. Parsing only: nothing is resolved or
 //! dialled here.
 
+mod credentials;
+pub(super) mod zone;
+
 use std::fmt;
 use std::net::Ipv6Addr;
 use std::str::FromStr;
@@ -10,6 +13,8 @@ use url::{Host, Url};
 
 use super::protocol::Protocol;
 use super::{v1, v2};
+
+pub use credentials::Credentials;
 
 /// The port on which a self-hosted legacy server listens (protocol/jetstream-v1.md §1).
 const LEGACY_PORT: u16 = 6008;
@@ -29,8 +34,10 @@ const STREAM_PATHS: [(&str, Protocol); 3] =
 pub struct Endpoint {
     /// Whether TLS is spoken.
     pub tls: bool,
-    /// Host name or address, without brackets.
+    /// Host name or address, without brackets and zone.
     pub host: String,
+    /// The zone of a link-local address: the network interface that leads there.
+    pub zone: Option<String>,
     /// TCP port.
     pub port: u16,
     /// The path in front of `/subscribe` or `/xrpc/…`; empty for most.
@@ -42,28 +49,6 @@ pub struct Endpoint {
     /// The name for people, logs and the state file: no secrets, and no scheme or port where
     /// they go without saying. Parses back to this endpoint, less credentials and protocol.
     pub label: Arc<str>,
-}
-
-/// A user name and a password for `Authorization: Basic`. `Debug` shows neither.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Credentials {
-    user: String,
-    password: String,
-}
-
-impl Credentials {
-    /// The value of the `Authorization` header (RFC 7617).
-    #[must_use]
-    pub fn basic(&self) -> String {
-        let pair = format!("{}:{}", self.user, self.password);
-        format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()))
-    }
-}
-
-impl fmt::Debug for Credentials {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Credentials(redacted)")
-    }
 }
 
 /// Why a `--host` value was refused. No message repeats a password or a query.
@@ -120,6 +105,11 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::BadCharacter(shown()));
     }
     let invalid = |reason: String| EndpointError::Invalid { input: shown(), reason };
+    // The URL parser knows no zones.
+    let (input, zone) = zone::split(input).ok_or_else(|| {
+        invalid("the zone after % must be the name of a network interface".to_owned())
+    })?;
+    let input = input.as_str();
     let parse_url = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
 
     let (url, scheme_tls, explicit_port) = if let Some(scheme) = scheme_of(input) {
@@ -175,8 +165,9 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     if base_path.len() > MAX_PATH_BYTES {
         return Err(EndpointError::TooLong(base_path.len()));
     }
-    let label = label(tls, &host, port, loopback, &base_path).into();
-    Ok(Endpoint { tls, host, port, base_path, protocol, credentials: credentials(&url), label })
+    let label = label(tls, &bracketed(&host, zone.as_deref()), port, loopback, &base_path).into();
+    let credentials = Credentials::of_url(&url);
+    Ok(Endpoint { tls, host, zone, port, base_path, protocol, credentials, label })
 }
 
 impl FromStr for Endpoint {
@@ -204,8 +195,31 @@ impl Endpoint {
     /// without the scheme's own port.
     #[must_use]
     pub fn authority(&self) -> String {
-        let host = bracketed(&self.host);
+        // A zone means nothing to the other side (RFC 6874 §4).
+        let host = bracketed(&self.host, None);
         if self.port == scheme_port(self.tls) { host } else { format!("{host}:{}", self.port) }
+    }
+
+    /// The host as the resolver takes it: with the zone of a link-local address.
+    #[must_use]
+    pub fn dial_host(&self) -> String {
+        match &self.zone {
+            Some(zone) => format!("{}%{zone}", self.host),
+            None => self.host.clone(),
+        }
+    }
+
+    /// The URL of the same server with TLS instead of plain text, or the reverse.
+    #[must_use]
+    pub fn other_scheme(&self) -> String {
+        let tls = !self.tls;
+        let scheme = if tls { "wss" } else { "ws" };
+        let host = bracketed(&self.host, self.zone.as_deref());
+        let port = match self.port == scheme_port(tls) {
+            true => String::new(),
+            false => format!(":{}", self.port),
+        };
+        format!("{scheme}://{host}{port}{}", self.base_path)
     }
 
     /// The absolute WebSocket URI of a path (starting with `/`) below the base path, with an
@@ -238,8 +252,9 @@ fn is_loopback(host: &str) -> bool {
     }
 }
 
-fn bracketed(host: &str) -> String {
-    if host.contains(':') { format!("[{host}]") } else { host.to_owned() }
+fn bracketed(host: &str, zone: Option<&str>) -> String {
+    let zone = zone.map(|zone| format!("%25{zone}")).unwrap_or_default();
+    if host.contains(':') { format!("[{host}{zone}]") } else { host.to_owned() }
 }
 
 /// Drops trailing slashes and the paths of streams, as often as they occur: what is left is
@@ -271,25 +286,12 @@ fn label(tls: bool, host: &str, port: u16, loopback: bool, base_path: &str) -> S
     } else {
         format!(":{port}")
     };
-    format!("{scheme}{}{port}{base_path}", bracketed(host))
-}
-
-fn credentials(url: &Url) -> Option<Credentials> {
-    let password = url.password();
-    if url.username().is_empty() && password.is_none() {
-        return None;
-    }
-    let decode =
-        |text: &str| percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned();
-    Some(Credentials {
-        user: decode(url.username()),
-        password: decode(password.unwrap_or_default()),
-    })
+    format!("{scheme}{host}{port}{base_path}")
 }
 
 /// The input as a message may show it: without what stands before `@`, and without query and
 /// fragment, either of which may be secret; and shortened.
-fn without_secrets(input: &str) -> String {
+pub(super) fn without_secrets(input: &str) -> String {
     let scheme = scheme_of(input).map_or(String::new(), |scheme| format!("{scheme}://"));
     let (place, rest) = input.split_at(input.find(['?', '#']).unwrap_or(input.len()));
     // The rest of a password may follow a question mark, and of a query an @.

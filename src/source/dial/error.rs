@@ -2,13 +2,16 @@
 
 use std::io;
 
+use super::clock::Timing;
+use crate::source::proxy::ProxySettingError;
 use crate::source::tls::TlsProblem;
 
 /// A connection that did not come about: with whom, and why.
 #[derive(Debug, thiserror::Error)]
 #[error("{peer}: {problem}")]
 pub struct DialError {
-    /// `host:port` of the peer it failed with; with `proxy ` in front where that is a proxy.
+    /// `host:port` of the peer it failed with; of a proxy with its variable, as in
+    /// `proxy host:port (from HTTPS_PROXY)`.
     pub peer: String,
     /// What happened.
     pub problem: DialProblem,
@@ -26,20 +29,28 @@ pub enum DialProblem {
     /// No way there.
     #[error("can't be reached ({0}): check the network")]
     Unreachable(io::Error),
+    /// The address has a zone, and no network interface here has its name.
+    #[error("no network interface is called {0:?}: check the zone after the % of the address")]
+    NoInterface(String),
     /// The time for the whole connection ran out.
-    #[error("timed out while {0}")]
-    TimedOut(Phase),
+    #[error("{0}")]
+    TimedOut(Timing),
+    /// The variable for the proxy can't be used.
+    #[error("{0}")]
+    ProxySetting(Box<ProxySettingError>),
     /// The proxy answered CONNECT with something else than 2xx.
     #[error(
-        "refuses to connect to {target} (HTTP {status}{reason}): check HTTPS_PROXY, or name the host in NO_PROXY"
+        "refuses to connect to {target} (HTTP {status}{reason}): check {variable}, or name the host in NO_PROXY"
     )]
     ProxyRefused {
         /// `host:port` that was asked for.
-        target: String,
+        target: Box<str>,
         /// The HTTP status.
         status: u16,
         /// The proxy's own words, printable, with a blank in front; may be empty.
-        reason: String,
+        reason: Box<str>,
+        /// The variable that named the proxy.
+        variable: &'static str,
     },
     /// The proxy broke its protocol or the connection.
     #[error("no tunnel to {target}: {reason}")]
@@ -55,12 +66,12 @@ pub enum DialProblem {
 }
 
 impl DialError {
-    /// Whether another attempt is pointless. Always `false`: only an HTTP answer of the server
-    /// itself is final, and a name, a route, a proxy or a certificate may be well again when
-    /// the next host, or this one, is tried.
+    /// Whether another attempt is pointless. That is so for a wrong setting alone: a name, a
+    /// route, a proxy or a certificate may be well again when the next host, or this one, is
+    /// tried.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
-        false
+        matches!(self.problem, DialProblem::ProxySetting(_))
     }
 }
 
@@ -93,13 +104,18 @@ impl std::fmt::Display for Phase {
 pub(in crate::source) struct Peer {
     pub host: String,
     pub port: u16,
-    pub is_proxy: bool,
+    /// The variable that named it, if it is a proxy.
+    pub proxy_variable: Option<&'static str>,
 }
 
 impl Peer {
     pub fn fails(&self, problem: DialProblem) -> DialError {
-        let proxy = if self.is_proxy { "proxy " } else { "" };
-        DialError { peer: format!("{proxy}{}", host_port(&self.host, self.port)), problem }
+        let place = host_port(&self.host, self.port);
+        let peer = match self.proxy_variable {
+            None => place,
+            Some(variable) => format!("proxy {place} (from {variable})"),
+        };
+        DialError { peer, problem }
     }
 }
 

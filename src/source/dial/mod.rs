@@ -1,16 +1,21 @@
 //! From an [`Endpoint`] to a byte stream: DNS, TCP, a proxy where the environment names one,
-//! and TLS. Speaks no HTTP of its own; retries nothing.
+//! and TLS. Speaks no HTTP of its own, but to find a plain server where TLS was expected;
+//! retries nothing.
 
+pub(super) mod clock;
 pub mod error;
+mod plain;
 pub(super) mod steps;
 
 use tokio::time::Instant;
 
 use super::endpoint::Endpoint;
 use super::proxy::{self, Proxies};
-use super::tls::TlsContext;
+use super::tls::{TlsContext, TlsProblem};
 use super::transport::Transport;
 
+use clock::Clock;
+pub use clock::Timing;
 use error::Peer;
 pub use error::{DialError, DialProblem, Phase};
 
@@ -24,10 +29,53 @@ pub async fn dial(
     tls: &TlsContext,
     deadline: Instant,
 ) -> Result<Transport, DialError> {
-    let peer = Peer { host: endpoint.host.clone(), port: endpoint.port, is_proxy: false };
-    let stream = match proxies.for_endpoint(endpoint) {
-        None => Transport::new(steps::tcp(&peer, deadline).await?),
-        Some(proxy) => proxy::tunnel(&proxy, &peer, tls, deadline).await?,
+    let mut clock = Clock::new(deadline);
+    let peer = Peer { host: endpoint.dial_host(), port: endpoint.port, proxy_variable: None };
+    let proxy = proxies.for_endpoint(endpoint);
+    let proxy =
+        proxy.map_err(|error| peer.fails(DialProblem::ProxySetting(error.clone().into())))?;
+    if let Some(proxy) = proxy {
+        let stream = proxy::tunnel(proxy, &peer, tls, &mut clock).await?;
+        return match endpoint.tls {
+            true => steps::wrap_tls(&peer, tls, stream, &mut clock).await,
+            false => Ok(stream),
+        };
+    }
+    let stream = steps::tcp(&peer, &mut clock).await?;
+    match endpoint.tls {
+        true => direct_tls(endpoint, &peer, tls, stream, clock).await,
+        false => Ok(Transport::new(stream)),
+    }
+}
+
+/// TLS over a direct connection. A plain server may wait for the rest of what it takes for a
+/// request, and so is looked for in a second connection when the first brings nothing.
+async fn direct_tls(
+    endpoint: &Endpoint,
+    peer: &Peer,
+    tls: &TlsContext,
+    stream: tokio::net::TcpStream,
+    mut clock: Clock,
+) -> Result<Transport, DialError> {
+    let not_tls = || {
+        let try_instead = endpoint.other_scheme();
+        peer.fails(DialProblem::Tls(TlsProblem::NotTls { try_instead }))
     };
-    if endpoint.tls { steps::wrap_tls(&peer, tls, stream, deadline).await } else { Ok(stream) }
+    let address = stream.peer_addr().ok();
+    let handshake = steps::wrap_tls(peer, tls, Transport::new(stream), &mut clock);
+    let outcome = tokio::select! {
+        outcome = handshake => outcome,
+        () = plain::found_when_quiet(address, endpoint) => return Err(not_tls()),
+    };
+    match outcome {
+        Err(DialError { problem: DialProblem::Tls(TlsProblem::NotTls { .. }), .. }) => {
+            Err(not_tls())
+        }
+        Err(DialError { problem: DialProblem::Tls(TlsProblem::Cut(_)), .. })
+            if plain::is_found(address, endpoint).await =>
+        {
+            Err(not_tls())
+        }
+        outcome => outcome,
+    }
 }

@@ -7,8 +7,9 @@ use std::time::Duration;
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::Instant;
 
+use super::clock::{Clock, Timing};
 use super::error::{DialError, DialProblem, Peer, Phase};
 use crate::source::tls::TlsContext;
 use crate::source::transport::Transport;
@@ -23,24 +24,28 @@ pub(in crate::source) async fn wrap_tls(
     peer: &Peer,
     tls: &TlsContext,
     stream: Transport,
-    deadline: Instant,
+    clock: &mut Clock,
 ) -> Result<Transport, DialError> {
-    match timeout_at(deadline, tls.handshake(&peer.host, stream)).await {
-        Err(_) => Err(peer.fails(DialProblem::TimedOut(Phase::Tls))),
+    match clock.run(Phase::Tls, tls.handshake(&peer.host, stream)).await {
+        Err(problem) => Err(peer.fails(problem)),
         Ok(Err(problem)) => Err(peer.fails(DialProblem::Tls(problem))),
         Ok(Ok(stream)) => Ok(Transport::new(stream)),
     }
 }
 
 /// DNS and TCP.
-pub(in crate::source) async fn tcp(peer: &Peer, deadline: Instant) -> Result<TcpStream, DialError> {
-    let addresses = resolve(peer, deadline).await?;
-    match timeout_at(deadline, connect_any(addresses)).await {
-        Err(_) => Err(peer.fails(DialProblem::TimedOut(Phase::Connecting))),
+pub(in crate::source) async fn tcp(peer: &Peer, clock: &mut Clock) -> Result<TcpStream, DialError> {
+    let addresses = resolve(peer, clock).await?;
+    let began = Instant::now();
+    match clock.run(Phase::Connecting, connect_any(addresses)).await {
+        Err(problem) => Err(peer.fails(problem)),
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) => Err(peer.fails(match e.kind() {
             io::ErrorKind::ConnectionRefused => DialProblem::Refused,
-            io::ErrorKind::TimedOut => DialProblem::TimedOut(Phase::Connecting),
+            io::ErrorKind::TimedOut => {
+                let took = began.elapsed();
+                DialProblem::TimedOut(Timing { phase: Phase::Connecting, took, before: None })
+            }
             _ => DialProblem::Unreachable(e),
         })),
     }
@@ -49,12 +54,18 @@ pub(in crate::source) async fn tcp(peer: &Peer, deadline: Instant) -> Result<Tcp
 /// The addresses of a name, IPv6 and IPv4 in turn, in the resolver's order otherwise.
 pub(in crate::source) async fn resolve(
     peer: &Peer,
-    deadline: Instant,
+    clock: &mut Clock,
 ) -> Result<Vec<SocketAddr>, DialError> {
     let lookup = tokio::net::lookup_host((peer.host.as_str(), peer.port));
-    let found: Vec<SocketAddr> = match timeout_at(deadline, lookup).await {
-        Err(_) => return Err(peer.fails(DialProblem::TimedOut(Phase::Resolving))),
-        Ok(Err(e)) => return Err(peer.fails(DialProblem::UnknownHost(e.to_string()))),
+    let found: Vec<SocketAddr> = match clock.run(Phase::Resolving, lookup).await {
+        Err(problem) => return Err(peer.fails(problem)),
+        Ok(Err(e)) => match peer.host.split_once('%') {
+            // An address needs no look-up but for the number of its interface.
+            Some((_, zone)) => {
+                return Err(peer.fails(DialProblem::NoInterface(zone.to_owned())));
+            }
+            None => return Err(peer.fails(DialProblem::UnknownHost(e.to_string()))),
+        },
         Ok(Ok(addresses)) => addresses.collect(),
     };
     let mixed = interleaved(found);
