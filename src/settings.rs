@@ -15,6 +15,7 @@ use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
 pub use crate::source::protocols::Choice as Protocol;
+use crate::source::tls::ExtraRoots;
 
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]
@@ -53,6 +54,8 @@ pub struct TailSettings {
     pub strict: bool,
     /// Connection rules.
     pub connection: Connection,
+    /// `--ca-file`: the certificates that are trusted besides those of the platform.
+    pub ca_file: ExtraRoots,
     /// What lies before a server's live window.
     pub archive: Archive,
     /// What to do where events are missing.

@@ -2,6 +2,9 @@
 //! wrong one is named.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
+#[path = "support/tls.rs"]
+mod support;
+
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
@@ -10,11 +13,9 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use support::{server_config, tls_file};
 use tempfile::TempDir;
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 const NAME: &str = "skytail/dictionaries/1612007021.zdict";
 
@@ -57,22 +58,10 @@ impl Home {
     }
 }
 
-fn tls_file(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
-}
-
 /// An HTTPS server on loopback that answers each of its connections with the next of these.
 /// Returns the URL; the thread must have served them all when it is joined.
 fn https(answers: Vec<Vec<u8>>) -> (String, JoinHandle<()>) {
-    let chain = vec![CertificateDer::from_pem_file(tls_file("good.pem")).unwrap()];
-    let key = PrivateKeyDer::from_pem_file(tls_file("leaf.key.pem")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let config = Arc::new(config);
+    let config = Arc::new(server_config("good.pem"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let port = listener.local_addr().unwrap().port();
     let serving = std::thread::spawn(move || {

@@ -8,17 +8,14 @@ mod support;
 use std::collections::HashMap;
 use std::io::Write as _;
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::path::PathBuf;
 use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
 use support::tail::{Ended, TailProcess, tail_command};
+use support::tls::{server_config, tls_file};
 use support::{PATIENCE, Scratch, ServeProcess, events};
-use tokio_rustls::rustls::crypto::ring;
-use tokio_rustls::rustls::pki_types::pem::PemObject as _;
-use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
-use tokio_rustls::rustls::{ServerConfig, ServerConnection, StreamOwned};
+use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 /// What a DNS server has for a name.
 #[derive(Clone)]
@@ -83,23 +80,10 @@ fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
     answer
 }
 
-fn tls_file(name: &str) -> PathBuf {
-    std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
-}
-
 /// A proxy that is also the server behind it, with the certificate of `other.example`: it
 /// answers CONNECT, then TLS, then one request after the other with these heads and bodies.
 fn web(answers: Vec<String>) -> SocketAddr {
-    let chain = CertificateDer::pem_file_iter(tls_file("other.pem")).unwrap();
-    let chain = chain.map(Result::unwrap).collect();
-    let key = PrivateKeyDer::from_pem_file(tls_file("leaf.key.pem")).unwrap();
-    let config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
-        .with_safe_default_protocol_versions()
-        .unwrap()
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .unwrap();
-    let config = Arc::new(config);
+    let config = Arc::new(server_config("other.pem"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     thread::spawn(move || {

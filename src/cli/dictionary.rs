@@ -3,15 +3,18 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{anyhow, bail};
-use ureq::tls::{Certificate, RootCerts, TlsConfig};
+use tokio::time::Instant;
+use url::Url;
 
-use super::exit::{Exit, say};
+use super::exit::{Exit, UsageError, say};
 use crate::compression::dictionary::{self as store, Dictionary, MAX_SIZE_BYTES};
-use crate::source::tls::platform_certificates;
+use crate::display::secrets;
+use crate::source::download::{self, Route};
+use crate::source::proxy::Proxies;
+use crate::source::tls::{ExtraRoots, TlsContext};
 
 /// The file in the upstream repository, where the legacy server takes it from.
 const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstream-legacy/main/pkg/models/zstd_dictionary";
@@ -19,10 +22,6 @@ const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstre
 const WITHOUT_NETWORK: &str = "without network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here by other means and run `skytail dictionary install FILE`";
 /// Time for the whole download of 110 KiB.
 const DOWNLOAD_TIME: Duration = Duration::from_secs(60);
-/// Time to connect.
-const CONNECT_TIME: Duration = Duration::from_secs(15);
-/// Most redirects followed, all of them to https.
-const MAX_REDIRECTS: u32 = 3;
 
 /// The flags of `skytail dictionary`.
 #[derive(Debug, clap::Args)]
@@ -38,6 +37,9 @@ enum Command {
         /// A file, or an https:// URL [default: the upstream repository]
         #[arg(value_name = "FILE|URL")]
         source: Option<String>,
+        /// Trust the certificates in FILE (PEM), too
+        #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
+        ca_file: Option<PathBuf>,
     },
     /// Show where the dictionary is and whether it is the right one
     Show {
@@ -53,16 +55,22 @@ enum Command {
 /// Says what went wrong, for a person.
 pub fn run(args: DictionaryArgs) -> anyhow::Result<Exit> {
     match args.command {
-        Command::Install { source } => install(source.as_deref()),
+        Command::Install { source, ca_file } => install(source.as_deref(), ca_file.as_deref()),
         Command::Show { zstd_dictionary } => show(zstd_dictionary.as_deref()),
     }
 }
 
-fn install(source: Option<&str>) -> anyhow::Result<Exit> {
+fn install(source: Option<&str>, ca_file: Option<&Path>) -> anyhow::Result<Exit> {
     let path = store::installed_path()?;
+    let extra = match ca_file {
+        None => ExtraRoots::default(),
+        Some(file) => {
+            ExtraRoots::read(file).map_err(|error| UsageError(format!("--ca-file: {error}")))?
+        }
+    };
     let dictionary = match source {
-        None => fetch(UPSTREAM)?,
-        Some(url) if url.contains("://") => fetch(url)?,
+        None => fetch(UPSTREAM, extra)?,
+        Some(url) if url.contains("://") => fetch(url, extra)?,
         Some(file) => official(store::load(Path::new(file))?, file)?,
     };
     store::install(&dictionary, &path)?;
@@ -78,13 +86,13 @@ fn official(dictionary: Dictionary, from: &str) -> anyhow::Result<Dictionary> {
     })
 }
 
-fn fetch(url: &str) -> anyhow::Result<Dictionary> {
+fn fetch(url: &str, extra: ExtraRoots) -> anyhow::Result<Dictionary> {
     if !url.starts_with("https://") {
         bail!("{:?}: only https:// URLs are fetched; or give a file", shown(url));
     }
     let shown = shown(url);
     say(&format!("Fetching {shown}"));
-    let bytes = download(url)
+    let bytes = download(url, extra)
         .map_err(|error| anyhow!("can't fetch {shown}: {error:#}; {WITHOUT_NETWORK}"))?;
     let fetched = bytes.len();
     Dictionary::check_official(bytes)
@@ -102,26 +110,28 @@ fn shown(url: &str) -> String {
     }
 }
 
-fn download(url: &str) -> anyhow::Result<Vec<u8>> {
-    // The same roots as for the stream, so that a company's proxy works for both.
-    let roots: Vec<Certificate<'static>> = platform_certificates()?
-        .iter()
-        .map(|certificate| Certificate::from_der(certificate).to_owned())
-        .collect();
-    let roots =
-        if roots.is_empty() { RootCerts::WebPki } else { RootCerts::Specific(Arc::new(roots)) };
-    let agent = ureq::Agent::config_builder()
-        .https_only(true)
-        .max_redirects(MAX_REDIRECTS)
-        .timeout_global(Some(DOWNLOAD_TIME))
-        .timeout_connect(Some(CONNECT_TIME))
-        .user_agent(concat!("skytail/", env!("CARGO_PKG_VERSION")))
-        .tls_config(TlsConfig::builder().root_certs(roots).build())
-        .build()
-        .new_agent();
-    let mut response = agent.get(url).call()?;
-    let bytes = response.body_mut().with_config().limit(MAX_SIZE_BYTES).read_to_vec()?;
-    Ok(bytes)
+fn download(url: &str, extra: ExtraRoots) -> anyhow::Result<Vec<u8>> {
+    let url = Url::parse(url)?;
+    // A token in the query is as secret as a password.
+    url.query().into_iter().for_each(secrets::keep);
+    let max_body_bytes = usize::try_from(MAX_SIZE_BYTES)?;
+    let (proxies, tls) = (Proxies::from_env(), TlsContext::platform_and(extra));
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let answer = runtime.block_on(async {
+        let deadline = Instant::now() + DOWNLOAD_TIME;
+        let route = Route { proxies: &proxies, tls: &tls, deadline, max_body_bytes };
+        download::fetch(&url, route).await
+    });
+    // A name that is being looked up can't be interrupted.
+    runtime.shutdown_timeout(Duration::ZERO);
+    let body = answer?.body;
+    if body.bytes.len() >= max_body_bytes && !body.is_whole {
+        bail!("the file is larger than {MAX_SIZE_BYTES} bytes");
+    }
+    if !body.is_whole {
+        bail!("the answer was cut off after {} bytes", body.bytes.len());
+    }
+    Ok(body.bytes)
 }
 
 fn show(flag: Option<&Path>) -> anyhow::Result<Exit> {

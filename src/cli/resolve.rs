@@ -18,7 +18,7 @@ pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
     let ways = Ways {
         dns_server: handles.dns_server,
         proxies: Proxies::from_env(),
-        tls: TlsContext::platform(),
+        tls: TlsContext::platform_and(settings.ca_file.clone()),
         timeout: settings.connection.connect_timeout,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

@@ -108,6 +108,11 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub zstd_dictionary: Option<PathBuf>,
 
+    /// Trust the certificates in FILE (PEM), too: of an
+    /// authority, or a server's own
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub ca_file: Option<PathBuf>,
+
     /// Give up an attempt after this
     #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
     pub connect_timeout: Duration,

@@ -28,6 +28,7 @@ use crate::settings::{
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
 use crate::source::protocol::Protocol;
+use crate::source::tls::ExtraRoots;
 use crate::source::v2;
 
 /// Bluesky's public servers (protocol/jetstream-v1.md §1). The v2 servers come first, since
@@ -119,6 +120,7 @@ pub fn tail_settings(
         },
         strict: args.output.strict,
         connection: connection(args, &complete),
+        ca_file: ca_file(&args.source, &wrong)?,
         archive: archive_settings(
             &args.archive,
             open_to(&args.source, &endpoints),
@@ -160,6 +162,11 @@ fn endpoints(args: &SourceArgs, wrong: &Wrong<'_>) -> Result<Vec<Endpoint>, Usag
         }
     }
     Ok(endpoints)
+}
+
+fn ca_file(args: &SourceArgs, wrong: &Wrong<'_>) -> Result<ExtraRoots, UsageError> {
+    let Some(path) = &args.ca_file else { return Ok(ExtraRoots::default()) };
+    ExtraRoots::read(path).map_err(|error| wrong.value("ca-file", error))
 }
 
 /// The servers that are spoken to: none of these with `--demo`, which brings its own.

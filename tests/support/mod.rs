@@ -8,6 +8,7 @@ pub mod disk;
 pub mod run;
 pub mod scripted;
 pub mod tail;
+pub mod tls;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read as _, Write as _};

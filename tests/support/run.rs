@@ -63,6 +63,12 @@ impl Tail {
         self
     }
 
+    /// Sets an environment variable.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     /// Another `--protocol` than v1.
     pub fn protocol(mut self, protocol: &'static str) -> Self {
         self.protocol = protocol;

@@ -68,10 +68,10 @@ impl ResolveError {
     /// Whether nobody answered at all, so that it may be otherwise when the network is back.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
-        matches!(
-            &self.problem,
-            Problem::Neither(DnsProblem::NoAnswer(_), WebProblem::Dial(_) | WebProblem::Io(_))
-        )
+        match &self.problem {
+            Problem::Neither(DnsProblem::NoAnswer(_), web) => web.is_unreachable(),
+            _ => false,
+        }
     }
 }
 
