@@ -12,7 +12,7 @@ use std::process::{Command, Output};
 use std::thread;
 
 use support::scripted::Step::{Accept, Answer, Hang, Send};
-use support::scripted::{Scripted, http, texts};
+use support::scripted::{Scripted, close, http, texts};
 use support::{Scratch, at_home, events};
 
 const SECRET: &str = "s3cret-hunter2";
@@ -160,6 +160,88 @@ fn the_password_of_a_dictionarys_url_is_nowhere_shown() {
         let run = skytail(&home.path("."), &["dictionary", "install", &url], &[]);
         assert_eq!(run.status.code(), Some(1), "{run:?}");
         assert!(kept(&run).contains("127.0.0.1:1/x"), "{run:?}");
+    }
+}
+
+#[test]
+fn what_a_peer_repeats_of_a_secret_is_left_out() {
+    // Of it may be sent what it was sent: the password, the pair in base64, and parts of either.
+    let pair = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
+    let inner = data_encoding::BASE64.encode(format!("user=me&password={SECRET}&x=1").as_bytes());
+    let percent: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let upper = SECRET.to_uppercase();
+    let long = format!("{}{SECRET}", "x".repeat(110));
+    let forms =
+        [SECRET, &pair, &inner, &format!("{{\"a\":\"{SECRET}\"}}"), &upper, &percent, &long];
+    std::thread::scope(|scope| {
+        for (i, form) in forms.into_iter().enumerate() {
+            let format = if i % 2 == 0 { "text" } else { "json" };
+            scope.spawn(move || is_left_out(form, format));
+        }
+    });
+}
+
+/// A server repeats `form` in each place where it can.
+fn is_left_out(form: &str, format: &str) {
+    let moved = format!("Location: https://{form}.example/\r\n");
+    let reason = &form.as_bytes()[..form.len().min(123)];
+    let event = format!("{{\"did\":{form}");
+    let body = format!("{{\"error\":\"Bad\",\"message\":\"{form}\"}}");
+    let status = format!("HTTP/1.1 407 {form}\r\nContent-Length: 0\r\n\r\n");
+    let server = Scripted::start([
+        vec![Answer(http("302 Found", &moved, ""))],
+        vec![Answer(http("503 Busy", "", &format!("who is {form}?")))],
+        vec![Answer(status.into_bytes())],
+        vec![Answer(format!("{form} is no HTTP\r\n").into_bytes())],
+        vec![Accept, Send(texts([event])), Send(close(1008, reason))],
+        vec![Answer(http("401 No", "", &body))],
+    ]);
+    let home = Scratch::new();
+    let host = with_secret(&server);
+    let flags = ["tail", "--protocol", "v1", "--max-retries", "6", "--log-format", format];
+    let run = skytail(&home.path("."), &[&flags[..], &["--host", &host]].concat(), &[]);
+    let said = kept(&run).to_lowercase();
+    for hidden in ["s3cret", "hunter2", "bwu6czn", &form.to_lowercase()] {
+        assert!(!said.contains(hidden), "{hidden} is in {said}");
+    }
+    // Excerpts of two of the answers may end before the secret.
+    assert!(said.matches("[redacted]").count() >= 4, "{said}");
+}
+
+#[test]
+fn the_key_of_the_archive_is_left_out_where_a_server_repeats_it() {
+    let key = "key-0123456789abcdef";
+    for form in
+        [key.to_owned(), data_encoding::BASE64.encode(key.as_bytes()), format!("Bearer {key}")]
+    {
+        let server = Scripted::start([vec![Answer(http(
+            "403 Forbidden",
+            "",
+            &format!("{form} is no key of ours"),
+        ))]]);
+        let home = Scratch::new();
+        let host = format!("ws://{}", server.host());
+        let flags = [
+            "tail",
+            "--protocol",
+            "v2",
+            "--archive",
+            "auto",
+            "--cursor",
+            "oldest",
+            "--host",
+            &host,
+            "--max-retries",
+            "0",
+            "--compress",
+            "off",
+        ];
+        let run = skytail(&home.path("."), &flags, &[("SKYTAIL_API_KEY", key)]);
+        let said = String::from_utf8([&run.stdout[..], &run.stderr[..]].concat()).unwrap();
+        let asked = server.asked();
+        assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {key}")));
+        assert!(!said.contains(key) && !said.contains(&form), "{said}");
+        assert!(said.contains("[redacted]"), "{said}");
     }
 }
 

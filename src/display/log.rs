@@ -11,7 +11,7 @@
 //! all lines.
 //!
 //! Whatever a message or field holds, no control character reaches stderr raw, and no text is
-//! longer than 2,000 characters.
+//! longer than 2,000 characters. Known secrets are left out of all of it ([`secrets`]).
 
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -26,6 +26,7 @@ use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
 use super::printable::{is_harmless, printable};
+use super::secrets;
 use super::terminal::Terminal;
 use super::throttle::{Throttle, Verdict};
 
@@ -98,7 +99,6 @@ fn is_discreet(metadata: &Metadata<'_>) -> bool {
         // What happens to a broker's connection is told by us, in words that help.
         Some("async_nats") => return false,
         Some("tungstenite") => Level::DEBUG,
-        Some("ureq" | "ureq_proto") => Level::INFO,
         _ => return true,
     };
     *metadata.level() <= most
@@ -178,6 +178,11 @@ struct Fields {
 
 impl Fields {
     fn add(&mut self, field: &Field, value: serde_json::Value) {
+        // Here, before any text is shortened or escaped: a part of a secret would not be found.
+        let value = match value {
+            serde_json::Value::String(text) => secrets::redacted(&text).into(),
+            other => other,
+        };
         match (field.name(), value) {
             ("message", serde_json::Value::String(text)) => self.message = text,
             ("message", value) => self.message = value.to_string(),

@@ -6,6 +6,7 @@ pub mod colour;
 pub mod log;
 pub mod printable;
 pub mod progress;
+pub mod secrets;
 pub mod seldom;
 pub mod status;
 pub mod summary;

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use crate::display::secrets;
+
 /// Most lines that mean anything.
 const MAX_ENTRIES: usize = 1_000;
 
@@ -45,6 +47,9 @@ impl Config {
             if key.is_empty() {
                 return Err(ConfigError::Line(index + 1));
             }
+            if is_secret(&key) {
+                secrets::keep(&value);
+            }
             entries.retain(|(known, _)| *known != key);
             entries.push((key, value));
             if entries.len() > MAX_ENTRIES {
@@ -58,6 +63,12 @@ impl Config {
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }
+}
+
+/// Whether the value of a key must not reach a log. A key that names a file holds no secret.
+fn is_secret(key: &str) -> bool {
+    let words = ["password", "secret", "token", "jaas", "nkey", "ssl.key.pem"];
+    words.iter().any(|word| key.contains(word)) && !key.ends_with("location")
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@
 
 use std::fmt;
 
+use crate::display::secrets;
 use crate::source::endpoint::Endpoint;
 
 /// Longest key, in bytes.
@@ -39,7 +40,10 @@ impl ApiKey {
         match key {
             "" => Err(KeyError::Empty),
             _ if key.len() > MAX_BYTES => Err(KeyError::TooLong),
-            _ if key.bytes().all(|byte| byte.is_ascii_graphic()) => Ok(Self(key.to_owned())),
+            _ if key.bytes().all(|byte| byte.is_ascii_graphic()) => {
+                secrets::keep(key);
+                Ok(Self(key.to_owned()))
+            }
             _ => Err(KeyError::NotOneWord),
         }
     }

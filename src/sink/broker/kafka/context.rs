@@ -58,7 +58,8 @@ impl Context {
 impl ClientContext for Context {
     fn log(&self, level: RDKafkaLogLevel, facility: &str, words: &str) {
         let words = printable(words.as_bytes(), 300);
-        tracing::debug!("librdkafka ({level:?}): {facility}: {words}");
+        let level = format!("{level:?}").to_ascii_lowercase();
+        tracing::debug!("librdkafka ({level}): {facility}: {words}");
     }
 
     fn error(&self, error: KafkaError, reason: &str) {

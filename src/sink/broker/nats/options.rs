@@ -6,6 +6,7 @@ use std::time::Duration;
 use async_nats::{ConnectOptions, Event};
 use tokio::sync::mpsc;
 
+use crate::display::secrets;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::target::Target;
@@ -72,7 +73,12 @@ impl Options {
                 "password" => options.login.password = text(),
                 "token" => options.login.token = text(),
                 "nkey" => options.login.nkey = text(),
-                "credentials" => options.login.credentials = Some(read(key, value)?),
+                "credentials" => {
+                    let file = read(key, value)?;
+                    // A token and a seed, between lines of dashes.
+                    file.lines().filter(|line| !line.starts_with('-')).for_each(secrets::keep);
+                    options.login.credentials = Some(file);
+                }
                 "tls" => options.tls = Some(boolean(key, value)?),
                 "tls.ca" => options.ca = Some(file(key, value)?),
                 "tls.certificate" => options.certificate = Some(file(key, value)?),
