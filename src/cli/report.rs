@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::exit::{Exit, say};
 use crate::display::printable::printable;
-use crate::display::summary::Summary;
+use crate::display::summary::{Saved, Summary};
 use crate::metrics::Metrics;
 use crate::pipeline::reader::ReadError;
 use crate::pipeline::stop::Reason;
@@ -65,10 +65,9 @@ fn summary(
     metrics: &Metrics,
     elapsed: Duration,
 ) -> Summary {
+    let end = outcome.end.as_ref().copied().unwrap_or(Reason::Failed);
     let saved = match (&outcome.saved, &outcome.position) {
-        (Some(Ok(())), Some(position)) => {
-            Some(format!("saved {} as {:?}", place(position), settings.consumer))
-        }
+        (Some(Ok(())), Some(position)) => Some(saved(position, &settings.consumer)),
         _ => None,
     };
     Summary {
@@ -90,15 +89,17 @@ fn summary(
         },
         saved,
         output: outcome.written_to.clone(),
-        reason: outcome.end.as_ref().map_or("by an error", |reason| reason.as_str()).into(),
+        reason: end.code(),
+        reason_words: end.as_str(),
     }
 }
 
-fn place(position: &Position) -> String {
-    let time = position.newest.time.to_seconds();
-    let server = printable(position.origin.server.as_bytes(), 100);
-    match position.newest.seq {
-        Some(seq) => format!("seq {} of {server} ({time})", seq.0),
-        None => format!("{time} of {server}"),
+fn saved(position: &Position, consumer: &str) -> Saved {
+    Saved {
+        consumer: consumer.to_owned(),
+        server: printable(position.origin.server.as_bytes(), 100),
+        seq: position.newest.seq.map(|seq| seq.0),
+        time_us: position.newest.time.0,
+        time: position.newest.time.to_seconds().to_string(),
     }
 }

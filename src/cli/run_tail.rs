@@ -29,6 +29,7 @@ use crate::settings::{
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::ResolveError;
 use crate::source::protocol::Protocol;
+use crate::source::proxy::Proxies;
 use crate::source::v2::dictionaries::{Demand, Dictionaries};
 
 /// Runs one tail to its end. What goes wrong is logged, in the form that was asked for.
@@ -61,6 +62,7 @@ fn run(
     display: DisplaySettings,
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
+    check_proxies(&settings)?;
     resolve_handles(&mut settings)?;
     let state = State::open(&settings)?;
     let demo = match settings.demo {
@@ -106,6 +108,16 @@ fn run(
         demo.stop();
     }
     report::report(outcome, &settings, &display, &metrics, elapsed)
+}
+
+/// A wrong setting is refused before anything is dialled, as a wrong flag is.
+fn check_proxies(settings: &TailSettings) -> Result<(), UsageError> {
+    let proxies = Proxies::from_env();
+    let endpoints = if settings.demo { &[][..] } else { &settings.endpoints };
+    for endpoint in endpoints {
+        proxies.for_endpoint(endpoint).map_err(|error| UsageError(error.to_string()))?;
+    }
+    Ok(())
 }
 
 fn has_colour(display: &DisplaySettings, is_terminal: bool) -> bool {

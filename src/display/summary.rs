@@ -1,5 +1,6 @@
 //! The one line at the end of a run.
 
+use std::fmt;
 use std::time::Duration;
 
 use super::units::{bytes, count, counted, duration, rate};
@@ -38,10 +39,39 @@ pub struct Summary {
     /// The protocol that was spoken last, `v1` or `v2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
-    /// The position that was saved, and under which name.
-    pub saved: Option<String>,
-    /// Why it ended, as in "stopped by Ctrl-C".
-    pub reason: String,
+    /// The position that was saved; `None` if none was.
+    pub saved: Option<Saved>,
+    /// Why it ended, as one stable word for programs.
+    pub reason: &'static str,
+    /// The same in words for people, as in "stopped by Ctrl-C".
+    #[serde(skip)]
+    pub reason_words: &'static str,
+}
+
+/// A saved position.
+#[derive(Clone, Debug, serde::Serialize)]
+pub struct Saved {
+    /// The name that it is saved under.
+    pub consumer: String,
+    /// The server that it belongs to, printable.
+    pub server: String,
+    /// The sequence number of its newest event, if the server has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seq: Option<u64>,
+    /// The time of that event, in Unix microseconds.
+    pub time_us: u64,
+    /// The same in RFC 3339, to the second.
+    pub time: String,
+}
+
+impl fmt::Display for Saved {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { consumer, server, time, .. } = self;
+        match self.seq {
+            Some(seq) => write!(f, "saved seq {seq} of {server} ({time}) as {consumer:?}"),
+            None => write!(f, "saved {time} of {server} as {consumer:?}"),
+        }
+    }
 }
 
 impl Summary {
@@ -75,8 +105,9 @@ impl Summary {
         if !extras.is_empty() {
             parts.push(extras.join(", "));
         }
-        parts.push(self.saved.clone().unwrap_or_else(|| "no position saved".into()));
-        parts.push(format!("stopped {}", self.reason));
+        let saved = self.saved.as_ref().map(ToString::to_string);
+        parts.push(saved.unwrap_or_else(|| "no position saved".into()));
+        parts.push(format!("stopped {}", self.reason_words));
         parts.join("; ")
     }
 
@@ -119,12 +150,19 @@ mod tests {
             events: 12_345,
             bytes: 6_815_744,
             elapsed: Duration::from_secs(62),
-            saved: Some("saved seq 98765 as \"all\"".into()),
-            reason: "by Ctrl-C".into(),
+            saved: Some(Saved {
+                consumer: "all".into(),
+                server: "h.example".into(),
+                seq: Some(98765),
+                time_us: 1_783_175_888_186_668,
+                time: "2026-07-04T14:38:08Z".into(),
+            }),
+            reason: "interrupt",
+            reason_words: "by Ctrl-C",
             ..Summary::default()
         };
-        insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"by Ctrl-C","reconnects":0,"saved":"saved seq 98765 as \"all\"","ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
+        insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 of h.example (2026-07-04T14:38:08Z) as "all"; stopped by Ctrl-C"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"interrupt","reconnects":0,"saved":{"consumer":"all","seq":98765,"server":"h.example","time":"2026-07-04T14:38:08Z","time_us":1783175888186668},"ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
         let filed = Summary { output: Some("posts.ndjson".into()), ..plain.clone() };
         assert!(filed.line().contains(" (199/s) to posts.ndjson; saved"), "{}", filed.line());
         let busy = Summary {

@@ -253,7 +253,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             v1_dictionary,
             dictionaries,
             proxies: Arc::new(Proxies::from_env()),
-            tls: Arc::new(TlsContext::platform()),
+            tls: Arc::new(TlsContext::platform_and(settings.ca_file.clone())),
             connect_timeout: settings.connection.connect_timeout,
             max_message_bytes: settings.connection.max_message_bytes,
             metrics: Arc::clone(&metrics),

@@ -35,6 +35,24 @@ pub enum Reason {
 }
 
 impl Reason {
+    /// For programs that read the summary as JSON: one stable word.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Limit => "limit",
+            Self::Until => "until",
+            Self::CaughtUp => "caught_up",
+            Self::Timeout => "timeout",
+            Self::EndOfRecording => "end_of_recording",
+            Self::OutputClosed => "output_closed",
+            Self::Interrupt => "interrupt",
+            Self::Terminated => "terminated",
+            Self::Gap => "gap",
+            Self::RenderError => "jq_error",
+            Self::Failed => "error",
+        }
+    }
+
     /// For the summary: "stopped …".
     #[must_use]
     pub fn as_str(self) -> &'static str {

@@ -28,6 +28,7 @@ use super::proxy::Proxies;
 use super::stream::{About, Limits, Stream};
 use super::tls::TlsContext;
 use super::v2::dictionaries::{Dictionaries, DictionaryTrouble, Way};
+use super::v2::fetch::FetchError;
 use super::v2::intake::Intake;
 use super::{v1, v2};
 
@@ -169,7 +170,7 @@ pub struct Client {
     pub proxies: Arc<Proxies>,
     /// Trust.
     pub tls: Arc<TlsContext>,
-    /// Time for all steps of connecting together.
+    /// Time for all steps of one connection together.
     pub connect_timeout: Duration,
     /// Largest message, in bytes, after decompression.
     pub max_message_bytes: usize,
@@ -201,6 +202,7 @@ impl Client {
     /// [`ConnectError`]. Where neither protocol is to be had, it is what v1 was answered.
     pub async fn connect(&self, wish: Wish<'_>) -> Result<Stream, ConnectError> {
         let Plan { first, second } = self.protocols.plan(wish.endpoint, &self.filter);
+        self.protocols.explain(wish.endpoint, &self.filter);
         let error = match self.speak(first, wish).await {
             Ok(stream) => return Ok(self.connected(stream, wish)),
             Err(error) => error,
@@ -222,7 +224,7 @@ impl Client {
         self.protocols.know(wish.endpoint, protocol);
         self.metrics.protocol.set(if protocol == Protocol::V2 { 2 } else { 1 });
         let server = &wish.endpoint.label;
-        tracing::info!(%server, %protocol, asked = ?wish.asked, "connected");
+        tracing::info!(%server, %protocol, asked = %wish.asked, "connected");
         stream
     }
 
@@ -299,8 +301,12 @@ impl Client {
     }
 
     async fn speak_v2(&self, wish: Wish<'_>) -> Result<Stream, ConnectError> {
-        let deadline = Instant::now() + self.connect_timeout;
-        let way = Way { endpoint: wish.endpoint, proxies: &self.proxies, tls: &self.tls, deadline };
+        let way = Way {
+            endpoint: wish.endpoint,
+            proxies: &self.proxies,
+            tls: &self.tls,
+            timeout: self.connect_timeout,
+        };
         let mut trouble = None;
         let mut dictionary = match wish.is_plain {
             true => None,
@@ -315,6 +321,8 @@ impl Client {
                 subprotocols: vec![v2::SUBPROTOCOL.into()],
                 ..handshake::Request::default()
             };
+            // A time of its own: a server that is slow with its dictionary may still stream.
+            let deadline = Instant::now() + self.connect_timeout;
             let error = match self.upgrade(wish, &request, deadline).await {
                 Ok(upgraded) => break upgraded,
                 Err(error) => error,
@@ -349,6 +357,8 @@ impl Client {
     ) -> Result<Option<Arc<Dictionary>>, ConnectError> {
         match found {
             Ok(found) => Ok(found),
+            // A server that can't be reached has more to say than that it has no dictionary.
+            Err(DictionaryTrouble::Fetch(FetchError::Dial(error))) => Err(error.into()),
             Err(source) if self.dictionaries.is_demanded() => {
                 let server = Arc::clone(&wish.endpoint.label);
                 Err(ConnectError::Dictionary { server, source })

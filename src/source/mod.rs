@@ -6,6 +6,7 @@ pub mod archive;
 pub mod backoff;
 pub mod client;
 pub mod dial;
+pub mod download;
 pub mod endpoint;
 pub mod frame;
 pub mod handle;
@@ -17,11 +18,14 @@ pub mod protocol;
 pub mod protocols;
 pub mod proxy;
 mod refusal;
+mod retry_after;
 pub mod stream;
 pub mod tls;
 pub mod transport;
 pub mod v1;
 pub mod v2;
+
+use std::fmt;
 
 use crate::display::printable::printable;
 use crate::event::shape::Shape;
@@ -78,6 +82,19 @@ pub enum Asked {
     Floor(Seq),
     /// Not the stream but the archive: what lies before the live window.
     Past,
+}
+
+impl fmt::Display for Asked {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Live => f.write_str("the live tip"),
+            Self::Oldest => f.write_str("the oldest event"),
+            Self::Instant(instant) => write!(f, "{instant}"),
+            Self::Seq(seq) => write!(f, "seq {}", seq.0),
+            Self::Floor(seq) => write!(f, "the oldest event, because seq {} is too old", seq.0),
+            Self::Past => f.write_str("the archive"),
+        }
+    }
 }
 
 /// Counts a message that is no event, and tells of the first, second, fourth and so on. It

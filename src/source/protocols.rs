@@ -1,7 +1,7 @@
 //! Which of the two protocols is spoken with a server: what was asked for, and what each
 //! server turned out to have. No I/O.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::filter::Filter;
@@ -52,13 +52,15 @@ pub struct Protocols {
     choice: Choice,
     /// What the servers turned out to speak, by label.
     known: Mutex<HashMap<Arc<str>, Protocol>>,
+    /// The servers for which the log says why they are not asked for v2.
+    explained: Mutex<HashSet<Arc<str>>>,
 }
 
 impl Protocols {
     /// Nothing is known yet.
     #[must_use]
     pub fn new(choice: Choice) -> Self {
-        Self { choice, known: Mutex::default() }
+        Self { choice, known: Mutex::default(), explained: Mutex::default() }
     }
 
     /// What to try with a server. What it spoke before comes first; a server that refuses that
@@ -69,8 +71,7 @@ impl Protocols {
         if let Some(pinned) = self.choice.pinned(endpoint) {
             return only(pinned);
         }
-        if let Some(obstacle) = v2::request::obstacle(filter) {
-            tracing::info!(server = %endpoint.label, "speaking v1: {obstacle}");
+        if v2::request::obstacle(filter).is_some() {
             return only(Protocol::V1);
         }
         match self.known(endpoint) {
@@ -95,6 +96,18 @@ impl Protocols {
     pub fn know(&self, endpoint: &Endpoint, protocol: Protocol) {
         let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
         known.insert(Arc::clone(&endpoint.label), protocol);
+    }
+
+    /// Logs why a server is not asked for v2, once for each server.
+    pub fn explain(&self, endpoint: &Endpoint, filter: &Filter) {
+        if self.choice.pinned(endpoint).is_some() {
+            return;
+        }
+        let Some(obstacle) = v2::request::obstacle(filter) else { return };
+        let mut explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
+        if explained.insert(Arc::clone(&endpoint.label)) {
+            tracing::info!(server = %endpoint.label, "speaking v1: {obstacle}");
+        }
     }
 
     /// Notes that a server answered the v2 request and does not speak v2. Says whether it may

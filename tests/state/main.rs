@@ -5,7 +5,6 @@
 
 mod disks;
 mod locks;
-mod moves;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -78,7 +78,7 @@ impl Reader {
         self.metrics.connected.set(1);
         self.metrics.protocol.set(2);
         let server = Arc::clone(&endpoint.label);
-        tracing::info!(%server, ?beginning, tip = sweep.tip(), "reading the archive");
+        tracing::info!(%server, %beginning, tip = sweep.tip(), "reading the archive");
         let connection = Arc::new(Connection {
             number: attempts.number,
             origin: Origin { server, kind: ServerKind::V2, stream: self.client.archive_stream() },

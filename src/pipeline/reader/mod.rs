@@ -242,7 +242,7 @@ impl Reader {
         asked: Asked,
         attempts: &mut Attempts,
     ) -> Result<Stream, Ended> {
-        tracing::debug!(server = %endpoint.label, ?asked, "connecting");
+        tracing::debug!(server = %endpoint.label, %asked, "connecting");
         attempts.number += 1;
         let (is_plain, number) = (attempts.plain, attempts.number);
         let connecting = self.client.connect(Wish { endpoint, asked, is_plain, number });

@@ -50,6 +50,16 @@ pub enum Beginning {
     Since(TimeUs),
 }
 
+impl std::fmt::Display for Beginning {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::After(0) => f.write_str("its oldest event"),
+            Self::After(seq) => write!(f, "the event after seq {seq}"),
+            Self::Since(instant) => write!(f, "{instant}"),
+        }
+    }
+}
+
 /// What a sweep brings next. In this order: events that can't be had, lines, and how far
 /// everything was dealt with then.
 #[derive(Debug, Default)]

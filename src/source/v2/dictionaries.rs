@@ -7,6 +7,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use tokio::time::Instant;
 
@@ -60,8 +61,8 @@ pub struct Way<'a> {
     pub proxies: &'a Proxies,
     /// Trust.
     pub tls: &'a TlsContext,
-    /// When to give up.
-    pub deadline: Instant,
+    /// Time for one dictionary.
+    pub timeout: Duration,
 }
 
 /// A dictionary to ask with, or why there is none.
@@ -164,7 +165,10 @@ impl Dictionaries {
 
     /// Fetches, once more where the server names another ID than was asked for.
     async fn fetch(&self, way: Way<'_>, id: Option<u32>) -> Result<Arc<Dictionary>, FetchError> {
-        let once = |id| fetch(way.endpoint, way.proxies, way.tls, id, way.deadline);
+        let once = |id| {
+            let deadline = Instant::now() + way.timeout;
+            fetch(way.endpoint, way.proxies, way.tls, id, deadline)
+        };
         let dictionary = match once(id).await {
             Err(FetchError::NotFound(message)) if named_id(&message) != id => {
                 once(named_id(&message)).await?
