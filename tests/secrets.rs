@@ -241,6 +241,10 @@ fn the_key_of_the_archive_is_left_out_where_a_server_repeats_it() {
         let asked = server.asked();
         assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {key}")));
         assert!(!said.contains(key) && !said.contains(&form), "{said}");
+        for file in walk(&home.path(".")) {
+            let bytes = std::fs::read(&file).unwrap();
+            assert!(!String::from_utf8_lossy(&bytes).contains(&form), "{}", file.display());
+        }
         assert!(said.contains("[redacted]"), "{said}");
     }
 }

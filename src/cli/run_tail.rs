@@ -111,7 +111,7 @@ fn run(
 }
 
 /// A wrong setting is refused before anything is dialled, as a wrong flag is.
-fn check_proxies(settings: &TailSettings) -> Result<(), UsageError> {
+pub(super) fn check_proxies(settings: &TailSettings) -> Result<(), UsageError> {
     let proxies = Proxies::from_env();
     let endpoints = if settings.demo { &[][..] } else { &settings.endpoints };
     for endpoint in endpoints {

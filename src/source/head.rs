@@ -48,7 +48,7 @@ pub enum HeadError {
     #[error("the peer closed the connection without an answer")]
     Silent,
     /// The peer answers with a TLS record.
-    #[error("the answer is TLS, not HTTP")]
+    #[error("the answer is TLS, not HTTP: use wss:// for this port")]
     Tls,
     /// Not HTTP/1.
     #[error("the answer is not HTTP; it starts with {0:?}")]

@@ -138,6 +138,28 @@ fn messages_name_the_variable_that_was_used() {
 }
 
 #[test]
+fn an_https_proxy_that_speaks_plain_text_is_named_with_its_variable() {
+    let (address, _) = http_proxy();
+    let answering = listener(|mut stream| {
+        stream.read_exact(&mut [0])?;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    let advice = format!("use http://{answering} in HTTP_PROXY");
+    run(HOST, &[("HTTP_PROXY", &format!("https://{answering}"))]).ends_with(3).says(&[&advice]);
+    run(HOST, &[("HTTP_PROXY", &format!("http://{address}"))]).ends_with(0);
+    // A plain server behind the proxy.
+    let advice = "use ws://server.invalid:6008";
+    let host = "wss://server.invalid:6008";
+    let relay = listener(|mut stream| {
+        read_head(&mut stream)?;
+        stream.write_all(b"HTTP/1.1 200 OK\r\n\r\n")?;
+        stream.read_exact(&mut [0])?;
+        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+    });
+    run(host, &[("ALL_PROXY", &format!("http://{relay}"))]).ends_with(3).says(&[advice]);
+}
+
+#[test]
 fn every_other_request_obeys_the_same_settings() {
     let home = super::support::Scratch::new();
     let skytail = |args: &[&str]| {
@@ -155,6 +177,8 @@ fn every_other_request_obeys_the_same_settings() {
     let args = ["tail", "--host", "127.0.0.1:1", "--did", "a.example", "--dns-server", &dns_server];
     let (_, said) = skytail(&[&args[..], &["--connect-timeout", "200ms"]].concat());
     assert!(said.contains("ALL_PROXY names no proxy"), "{said}");
+    let (code, said) = skytail(&["top", "--once", "--window", "1s", "--host", "server.invalid"]);
+    assert!(code == Some(2) && said.contains("ALL_PROXY names no proxy"), "{said}");
     let archive = ["tail", "--host", "server.invalid", "--cursor", "oldest", "--archive", "auto"];
     let (code, said) = skytail(&archive);
     assert!(code == Some(2) && said.contains("ALL_PROXY names no proxy"), "{said}");

@@ -4,6 +4,7 @@
 use rusqlite::{Connection, Row, named_params};
 
 use super::{Store, StoreError};
+use crate::display::secrets;
 use crate::position::gap::Gap;
 use crate::position::{Seq, TimeUs};
 
@@ -108,7 +109,8 @@ fn insert(connection: &Connection, consumer: &str, saved: &SavedGap) -> rusqlite
             ":to_us": time(gap.to_time),
             ":from_seq": seq(gap.from_seq),
             ":to_seq": seq(gap.to_seq),
-            ":reason": gap.reason,
+            // The reason may hold words of a server.
+            ":reason": secrets::redacted(&gap.reason),
             ":count": i64::try_from(*count).unwrap_or(i64::MAX),
         })
         .map(drop)

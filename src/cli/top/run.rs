@@ -11,7 +11,9 @@ use super::{FiguresArgs, TopArgs};
 use crate::cli::demo::{AtEnd, Demo};
 use crate::cli::exit::{Exit, UsageError, in_words};
 use crate::cli::resolve::resolve_handles;
-use crate::cli::run_tail::{exit_of, find_dictionaries, is_dumb, log_settings, replay_from_us};
+use crate::cli::run_tail::{
+    check_proxies, exit_of, find_dictionaries, is_dumb, log_settings, replay_from_us,
+};
 use crate::cli::state::State;
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
@@ -91,6 +93,7 @@ struct Run<'a> {
 
 impl Run<'_> {
     fn go(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
+        check_proxies(&settings)?;
         resolve_handles(&mut settings)?;
         let state = State::open(&settings)?;
         let demo = match settings.demo {

@@ -34,18 +34,29 @@ pub async fn dial(
     let proxy = proxies.for_endpoint(endpoint);
     let proxy =
         proxy.map_err(|error| peer.fails(DialProblem::ProxySetting(error.clone().into())))?;
-    if let Some(proxy) = proxy {
-        let stream = proxy::tunnel(proxy, &peer, tls, &mut clock).await?;
-        return match endpoint.tls {
-            true => steps::wrap_tls(&peer, tls, stream, &mut clock).await,
-            false => Ok(stream),
-        };
+    let outcome = match (proxy, endpoint.tls) {
+        (Some(proxy), tls_inside) => {
+            let stream = proxy::tunnel(proxy, &peer, tls, &mut clock).await?;
+            match tls_inside {
+                true => steps::wrap_tls(&peer, tls, stream, &mut clock).await,
+                false => Ok(stream),
+            }
+        }
+        (None, true) => {
+            let stream = steps::tcp(&peer, &mut clock).await?;
+            direct_tls(endpoint, &peer, tls, stream, clock).await
+        }
+        (None, false) => Ok(Transport::new(steps::tcp(&peer, &mut clock).await?)),
+    };
+    outcome.map_err(|error| with_other_scheme(error, &endpoint.other_scheme()))
+}
+
+/// The same error, with the URL to use instead if the peer turned out not to speak TLS.
+pub(super) fn with_other_scheme(mut error: DialError, url: &str) -> DialError {
+    if let DialProblem::Tls(TlsProblem::NotTls { try_instead }) = &mut error.problem {
+        url.clone_into(try_instead);
     }
-    let stream = steps::tcp(&peer, &mut clock).await?;
-    match endpoint.tls {
-        true => direct_tls(endpoint, &peer, tls, stream, clock).await,
-        false => Ok(Transport::new(stream)),
-    }
+    error
 }
 
 /// TLS over a direct connection. A plain server may wait for the rest of what it takes for a
@@ -58,7 +69,7 @@ async fn direct_tls(
     mut clock: Clock,
 ) -> Result<Transport, DialError> {
     let not_tls = || {
-        let try_instead = endpoint.other_scheme();
+        let try_instead = String::new();
         peer.fails(DialProblem::Tls(TlsProblem::NotTls { try_instead }))
     };
     let address = stream.peer_addr().ok();
@@ -68,9 +79,6 @@ async fn direct_tls(
         () = plain::found_when_quiet(address, endpoint) => return Err(not_tls()),
     };
     match outcome {
-        Err(DialError { problem: DialProblem::Tls(TlsProblem::NotTls { .. }), .. }) => {
-            Err(not_tls())
-        }
         Err(DialError { problem: DialProblem::Tls(TlsProblem::Cut(_)), .. })
             if plain::is_found(address, endpoint).await =>
         {

@@ -8,6 +8,7 @@ use crate::display::printable::one_line;
 use crate::source::dial::clock::Clock;
 use crate::source::dial::error::{DialError, DialProblem, Peer, Phase, host_port};
 use crate::source::dial::steps;
+use crate::source::dial::with_other_scheme;
 use crate::source::head::{self, Head};
 use crate::source::tls::TlsContext;
 use crate::source::transport::Transport;
@@ -23,7 +24,9 @@ pub async fn tunnel(
         Peer { host: proxy.host.clone(), port: proxy.port, proxy_variable: Some(proxy.variable) };
     let mut stream = Transport::new(steps::tcp(&peer, clock).await?);
     if proxy.kind == Kind::Https {
-        stream = steps::wrap_tls(&peer, tls, stream, clock).await?;
+        let wrapped = steps::wrap_tls(&peer, tls, stream, clock).await;
+        let plain = format!("http://{} in {}", host_port(&peer.host, peer.port), proxy.variable);
+        stream = wrapped.map_err(|error| with_other_scheme(error, &plain))?;
     }
     // `socks5` resolves here, `socks5h` at the proxy: the same words mean the same in curl.
     let destination = match proxy.kind {

@@ -66,7 +66,8 @@ impl TlsProblem {
         match error.get_ref().and_then(|inner| inner.downcast_ref::<RustlsError>()) {
             Some(RustlsError::InvalidCertificate(problem)) => Self::from_certificate(problem, host),
             Some(RustlsError::InvalidMessage(_)) => {
-                Self::NotTls { try_instead: format!("ws://{host}:PORT") }
+                // Only the caller knows the port.
+                Self::NotTls { try_instead: format!("ws://{host}") }
             }
             Some(RustlsError::AlertReceived(alert)) => {
                 let alert = in_words(&format!("{alert:?}"));
