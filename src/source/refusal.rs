@@ -2,6 +2,7 @@
 //! an XRPC server. Everything read is bounded in bytes and time, and what is shown is made
 //! printable.
 
+use std::io::ErrorKind;
 use std::time::Duration;
 
 use http::header::{CONTENT_LENGTH, HeaderMap, TRANSFER_ENCODING};
@@ -58,12 +59,16 @@ pub async fn read_body(
         text(CONTENT_LENGTH).filter(|_| !chunked).and_then(|length| length.trim().parse().ok());
     let wanted = length.unwrap_or(max_bytes).min(max_bytes);
     let mut ended = None;
+    // Many TLS servers close the connection without saying so first. A body with a length shows
+    // whether it is whole; without one, such an end may be a cut, but is the usual one.
+    let mut is_unclosed = false;
     let reading = async {
         while body.len() < wanted && !(chunked && body.ends_with(LAST_CHUNK)) {
             // An error or the end: what has come is still worth showing.
             match stream.read_buf(&mut body).await {
                 Ok(1..) => {}
                 end => {
+                    is_unclosed = matches!(&end, Err(e) if e.kind() == ErrorKind::UnexpectedEof);
                     ended = Some(end.is_ok());
                     break;
                 }
@@ -78,7 +83,8 @@ pub async fn read_body(
     };
     body.truncate(wanted);
     let bytes = if chunked { unchunked(&body) } else { body };
-    Body { bytes, is_whole, is_cut: !is_whole && ended.is_some() }
+    let is_usual = is_unclosed && length.is_none() && !chunked;
+    Body { bytes, is_whole, is_cut: !is_whole && ended.is_some() && !is_usual }
 }
 
 /// The words of a refusal, its XRPC error if it is one, and whether its end is missing: as much

@@ -58,6 +58,22 @@ fn an_authority_is_trusted_with_its_file_and_each_fault_has_words() {
 }
 
 #[test]
+fn a_refusal_of_a_server_that_does_not_close_tls_is_still_final() {
+    let config = Arc::new(server_config("self-signed.pem"));
+    let address = listener(move |stream| {
+        let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
+        let mut stream = StreamOwned::new(session, stream);
+        read_head(&mut stream)?;
+        stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\nnothing here")?;
+        // The end of TCP, and no close_notify.
+        stream.flush()
+    });
+    let path = tls_file("self-signed.pem");
+    let run = tail(&url(address)).flags(&["--ca-file", path.to_str().unwrap()]).run();
+    run.ends_with(1).says(&["HTTP 404: nothing here"]);
+}
+
+#[test]
 fn a_wrong_ca_file_is_refused_before_anything_is_dialled() {
     for (name, words) in [("leaf.key.pem", "no certificate in PEM"), ("absent.pem", "can't read")] {
         let path = tls_file(name);
