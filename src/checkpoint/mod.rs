@@ -1,5 +1,6 @@
 //! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
 
+pub mod backup;
 mod error;
 pub mod lease;
 mod open;
@@ -7,6 +8,7 @@ mod row;
 pub mod saver;
 mod schema;
 pub mod store;
+pub mod transfer;
 
 use std::path::PathBuf;
 

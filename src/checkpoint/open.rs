@@ -118,6 +118,15 @@ fn unchanging(path: &Path) -> rusqlite::Result<Connection> {
     Connection::open_with_flags(format!("{url}?immutable=1"), flags)
 }
 
+/// Checks a copy that no program has open. Leaves no file beside it.
+///
+/// # Errors
+/// [`StoreError`] if it is not a sound state file.
+pub fn check_copy(path: &Path) -> Result<(), StoreError> {
+    let connection = unchanging(path).map_err(|error| StoreError::from_sqlite(path, &error))?;
+    examine(&connection, path).map(drop)
+}
+
 /// Makes the file, empty, before SQLite sees it: only so can it be its owner's alone from the
 /// first byte. SQLite gives the `-wal` and `-shm` files beside it the same permissions.
 ///

@@ -108,11 +108,19 @@ pub fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
 /// # Errors
 /// As SQLite reports; the file is then as the last whole step left it.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
+    migrate_to(connection, VERSION)
+}
+
+/// Brings an empty or older file to the version `to`, as [`migrate`] does.
+///
+/// # Errors
+/// As SQLite reports.
+pub fn migrate_to(connection: &mut Connection, to: i32) -> rusqlite::Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let from = version(&transaction)?;
         let step = usize::try_from(from).ok().and_then(|from| MIGRATIONS.get(from));
-        let Some(step) = step else { return Ok(()) };
+        let Some(step) = step.filter(|_| from < to) else { return Ok(()) };
         transaction.execute_batch(step)?;
         transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
         transaction.pragma_update(None, "user_version", from + 1)?;

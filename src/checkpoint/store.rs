@@ -13,16 +13,16 @@ pub use super::row::{ByHand, Entry, Previous, SavedCursor};
 pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
-use super::{Checkpoint, CursorValue, open};
 use crate::event::identity::{IdentityKey, IdentitySecrets};
+use super::{Checkpoint, CursorValue, open, transfer};
 use crate::position::{Resume, TimeUs};
 use crate::sink::record::OutputState;
 
 /// An open state file.
 #[derive(Debug)]
 pub struct Store {
-    connection: Connection,
-    path: PathBuf,
+    pub(super) connection: Connection,
+    pub(super) path: PathBuf,
     /// The key, where the file holds one, and the seed that 0.1.0 used.
     secrets: (Option<IdentityKey>, u64),
     /// Which file it is, whatever stands at its path later.
@@ -86,6 +86,11 @@ impl Store {
         open::readable(path)?.map(|connection| Self::with(connection, path)).transpose()
     }
 
+    /// A store of rows that are not in a file.
+    pub(super) fn in_memory(connection: Connection) -> Result<Self, StoreError> {
+        Self::with(connection, Path::new(":memory:"))
+    }
+
     fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let place = place_of(path);
         let secrets = (None, 0);
@@ -124,12 +129,17 @@ impl Store {
         &self.path
     }
 
-    /// Returns what the identities in this file are made with.
+    /// Returns what the identities of a consumer are made with: the secrets of the file, unless
+    /// the consumer brought its own along with an import.
     ///
     /// # Errors
     /// [`StoreError`] if the file holds no key: 0.1.0 wrote it, and it was opened to be read.
-    pub fn identity_secrets(&self) -> Result<IdentitySecrets, StoreError> {
+    pub fn identity_secrets(&self, consumer: &str) -> Result<IdentitySecrets, StoreError> {
+        let own =
+            |key: &str, digits| self.hexadecimal(&transfer::own_key(key, consumer), digits);
         let (key, seed) = self.secrets;
+        let key = own("identity_key", 32)?.map(IdentityKey::new).or(key);
+        let seed = own("identity_seed", 16)?.map_or(seed, |seed| seed as u64);
         let cause = "identity_key is missing in the table meta".to_owned();
         let damaged = || StoreError::Damaged { path: self.path.clone(), cause };
         Ok(IdentitySecrets { key: key.ok_or_else(damaged)?, former_seed: Some(seed) })
@@ -263,11 +273,8 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing is then removed.
     pub fn remove(&mut self, consumer: &str) -> Result<bool, StoreError> {
-        let removed = self.in_transaction(|connection| {
-            connection.execute("DELETE FROM gaps WHERE consumer = ?1", [consumer])?;
-            connection.execute("DELETE FROM outputs WHERE consumer = ?1", [consumer])?;
-            connection.execute("DELETE FROM consumers WHERE name = ?1", [consumer])
-        })?;
+        let removed =
+            self.in_transaction(|connection| transfer::remove_rows(connection, consumer))?;
         Ok(removed > 0)
     }
 
@@ -305,7 +312,7 @@ impl Store {
         rows.map_err(|error| self.told(&error))
     }
 
-    fn in_transaction<T>(
+    pub(super) fn in_transaction<T>(
         &mut self,
         work: impl FnOnce(&Connection) -> rusqlite::Result<T>,
     ) -> Result<T, StoreError> {
@@ -317,7 +324,7 @@ impl Store {
         done.map_err(|error| self.told(&error))
     }
 
-    fn bad_row(&self, consumer: &str, bad: BadColumn) -> StoreError {
+    pub(super) fn bad_row(&self, consumer: &str, bad: BadColumn) -> StoreError {
         StoreError::Row {
             path: self.path.clone(),
             consumer: consumer.to_owned(),
@@ -326,7 +333,7 @@ impl Store {
         }
     }
 
-    fn told(&self, error: &rusqlite::Error) -> StoreError {
+    pub(super) fn told(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, error)
     }
 }

@@ -1,6 +1,7 @@
 //! `skytail cursors`: the saved cursors, for people and for programs to see and to change.
 //! How they look is `view`'s work; what they are, `checkpoint`'s.
 
+mod moves;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -71,6 +72,39 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
+    /// Print all that is saved under names, for `import` elsewhere
+    #[command(after_help = moves::EXPORT_HELP)]
+    Export {
+        /// Names of saved cursors
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
+        #[command(flatten)]
+        file: StateFile,
+    },
+    /// Save what `export` printed, under the same names
+    #[command(after_help = moves::IMPORT_HELP)]
+    Import {
+        /// What `export` printed [default: stdin]
+        #[arg(value_name = "FILE", default_value = "-", hide_default_value = true, value_hint = ValueHint::FilePath)]
+        input: PathBuf,
+        /// Replace what is saved under a name
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        file: StateFile,
+    },
+    /// Copy the whole state file, also while runs save to it
+    #[command(after_help = moves::BACKUP_HELP)]
+    Backup {
+        /// The copy
+        #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+        to: PathBuf,
+        /// Replace FILE if it exists
+        #[arg(long)]
+        force: bool,
+        #[command(flatten)]
+        file: StateFile,
+    },
     /// Forget saved cursors
     Rm {
         /// Names of saved cursors
@@ -133,6 +167,11 @@ pub fn run(args: &CursorsArgs, quiet: bool, now_us: u64) -> anyhow::Result<Exit>
         Command::Set { name, value, server, file } => {
             set(&file.path()?, name, value, server.as_deref(), context)
         }
+        Command::Export { names, file } => moves::export(&file.path()?, names),
+        Command::Import { input, force, file } => {
+            moves::import(&file.path()?, input, *force, context)
+        }
+        Command::Backup { to, force, file } => moves::backup(&file.path()?, to, *force, context),
         Command::Rm { names, file } => rm(&file.path()?, names, context),
     }
 }

@@ -78,7 +78,7 @@ impl State {
             }
             None => saved_start(&store, settings)?,
         };
-        let secrets = store.identity_secrets()?;
+        let secrets = store.identity_secrets(consumer)?;
         let told = if settings.output.is_some() { told_of_files } else { told };
         let saver =
             Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;

@@ -5,6 +5,7 @@
 
 mod disks;
 mod locks;
+mod moves;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -49,19 +49,19 @@ fn what_is_saved_is_loaded_by_the_next_process() {
     let mut store = Store::open(&path).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
     store.save("posts", &checkpoint(2_000), TimeUs(6)).unwrap();
-    let secrets = store.identity_secrets().unwrap();
+    let secrets = store.identity_secrets("posts").unwrap();
     drop(store);
     let store = Store::open(&path).unwrap();
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(2_000)))));
     assert_eq!(store.load("other"), Ok(None));
-    assert_eq!(store.identity_secrets(), Ok(secrets));
+    assert_eq!(store.identity_secrets("posts"), Ok(secrets));
     assert_eq!(store.entry("posts").unwrap().unwrap().saved_at, TimeUs(6));
 }
 
 #[test]
 fn every_file_has_a_key_of_its_own() {
     let ((_a, a), (_b, b)) = (home(), home());
-    let key = |path| Store::open(path).unwrap().identity_secrets().unwrap().key;
+    let key = |path| Store::open(path).unwrap().identity_secrets("posts").unwrap().key;
     assert_ne!(key(&a), key(&b));
     assert_eq!(key(&a), key(&a));
 }
@@ -361,7 +361,7 @@ fn many_connections_may_fill_the_same_file_at_once() {
             std::thread::spawn(move || {
                 let mut store = Store::open(&path)?;
                 store.save(&format!("consumer {i}"), &checkpoint(1_000), TimeUs(5))?;
-                store.identity_secrets()
+                store.identity_secrets("posts")
             })
         })
         .collect();

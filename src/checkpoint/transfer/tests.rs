@@ -1,0 +1,90 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::position::gap::Gap;
+use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
+use crate::sink::record::{OutputRecord, OutputState};
+
+fn number() -> impl Strategy<Value = u64> {
+    prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX), Just(LARGEST_EXACT + 1)]
+}
+
+fn mark() -> impl Strategy<Value = Mark> {
+    let seq = proptest::option::of(number().prop_map(Seq));
+    (number().prop_map(TimeUs), seq).prop_map(|(time, seq)| Mark { time, seq })
+}
+
+fn resume() -> impl Strategy<Value = Resume> {
+    let identities = proptest::collection::vec(number(), 0..20);
+    (mark(), mark(), number(), number(), identities).prop_map(
+        |(newest, rewind_to, latest, stream, identities)| Resume {
+            position: Position {
+                origin: Origin { server: "a.example".into(), kind: ServerKind::V2, stream },
+                newest,
+                rewind_to,
+                latest_time: TimeUs(latest),
+            },
+            identities,
+        },
+    )
+}
+
+fn output(path: &str, length_bytes: u64, tail_hash: u64) -> OutputRecord {
+    OutputRecord {
+        path: path.into(),
+        pattern: path.to_owned(),
+        rotation: None,
+        state: OutputState::Open,
+        length_bytes,
+        tail_hash,
+        period_start: None,
+        number: 0,
+    }
+}
+
+/// Everything that a store has of a consumer.
+fn all(store: &Store, consumer: &str) -> impl PartialEq + std::fmt::Debug + use<> {
+    (
+        store.entry(consumer).unwrap(),
+        store.gaps(consumer, 9_999).unwrap(),
+        store.outputs(consumer).unwrap(),
+        secrets_of(&store.connection, consumer).unwrap(),
+    )
+}
+
+fn store(home: &tempfile::TempDir, name: &str) -> Store {
+    Store::open(&home.path().join(name)).unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(40))]
+    #[test]
+    fn what_is_exported_is_imported_exactly(
+        resume in resume(), from in number(), to in number(), length in number(), hash in number(),
+    ) {
+        let home = tempfile::tempdir().unwrap();
+        let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
+        let checkpoint = crate::checkpoint::Checkpoint { resume, outputs: vec![] };
+        ours.save("c/d", &checkpoint, TimeUs(5)).unwrap();
+        ours.keep_previous("c/d").unwrap();
+        let gap = Gap {
+            seen_at: TimeUs(to), from_time: Some(TimeUs(from)), to_time: None,
+            from_seq: None, to_seq: Some(Seq(to)), reason: "a \"reason\"\n".to_owned(),
+        };
+        ours.record_gap("c/d", &gap).unwrap();
+        ours.begin_output("c/d", &output("/out.ndjson", length, hash)).unwrap();
+        ours.begin_output("c/d", &output("nats://h/s", length, 0)).unwrap();
+        let text = serde_json::to_string(&ours.export("c/d").unwrap().unwrap()).unwrap();
+        let export: Export = serde_json::from_str(&text).unwrap();
+        theirs.import(&[export.clone()], false).unwrap();
+        prop_assert_eq!(all(&theirs, "c/d"), all(&ours, "c/d"));
+        // Once more, over itself and back.
+        theirs.import(&[export], true).unwrap();
+        let again = theirs.export("c/d").unwrap().unwrap();
+        prop_assert_eq!(serde_json::to_string(&again).unwrap(), text);
+        prop_assert!(theirs.remove("c/d").unwrap());
+        prop_assert_eq!(theirs.export("c/d").unwrap().is_none(), true);
+        let secrets = |store: &Store| secrets_of(&store.connection, "c/d").unwrap();
+        prop_assert_ne!(secrets(&theirs), secrets(&ours));
+    }
+}
