@@ -13,8 +13,8 @@ pub use super::row::{ByHand, Entry, Previous, SavedCursor};
 pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
-use crate::event::identity::{IdentityKey, IdentitySecrets};
 use super::{Checkpoint, CursorValue, open, transfer};
+use crate::event::identity::{IdentityKey, IdentitySecrets};
 use crate::position::{Resume, TimeUs};
 use crate::sink::record::OutputState;
 
@@ -135,8 +135,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`] if the file holds no key: 0.1.0 wrote it, and it was opened to be read.
     pub fn identity_secrets(&self, consumer: &str) -> Result<IdentitySecrets, StoreError> {
-        let own =
-            |key: &str, digits| self.hexadecimal(&transfer::own_key(key, consumer), digits);
+        let own = |key: &str, digits| self.hexadecimal(&transfer::own_key(key, consumer), digits);
         let (key, seed) = self.secrets;
         let key = own("identity_key", 32)?.map(IdentityKey::new).or(key);
         let seed = own("identity_seed", 16)?.map_or(seed, |seed| seed as u64);

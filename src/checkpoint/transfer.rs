@@ -309,7 +309,7 @@ fn rows(
 ) -> rusqlite::Result<Vec<BTreeMap<String, Value>>> {
     // The names are those of the schema.
     let mut statement = connection.prepare(&format!("SELECT * FROM {table} WHERE {key} = ?1"))?;
-    let columns: Vec<String> = statement.column_names().into_iter().map(str::to_owned).collect();
+    let columns: Vec<String> = statement.column_names().map(str::to_owned).collect();
     let read = |row: &rusqlite::Row<'_>| {
         let value = |(i, column): (usize, &String)| {
             row.get_ref(i).map(|value| (column.clone(), to_json(value)))

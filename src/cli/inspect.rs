@@ -1,6 +1,7 @@
 //! `skytail inspect`: what a segment of the archive holds, for people, for programs, and event
 //! by event. How it looks is `view`'s work; what it is, `archive`'s.
 
+mod check;
 mod view;
 
 use std::fs::File;
@@ -74,7 +75,11 @@ fn look(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> 
     if args.events {
         return Printer::new(args).segment(&segment, file);
     }
-    print(if args.json { view::json(&segment)? } else { view::text(&segment) }.as_bytes())
+    let damage = check::segment(&segment, file)?;
+    let page =
+        if args.json { view::json(&segment, &damage)? } else { view::text(&segment, &damage) };
+    print(page.as_bytes())?;
+    Ok(damage.report(&args.file))
 }
 
 /// A bare frame: what `getBlock` returns (protocol/jetstream-v2-archive.md §2).
@@ -93,8 +98,10 @@ fn look_at_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Resu
             Err(error) => closed(error),
         };
     }
-    let of_block = view::OfBlock::new(frame.len(), &block);
-    print(if args.json { of_block.json()? } else { of_block.text() }.as_bytes())
+    let damage = check::block(&block);
+    let of_block = view::OfBlock::new(frame.len(), &block, &damage);
+    print(if args.json { of_block.json()? } else { of_block.text() }.as_bytes())?;
+    Ok(damage.report(&args.file))
 }
 
 /// Prints rows as events, and tells of those that can't be.

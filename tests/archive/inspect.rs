@@ -33,7 +33,9 @@ fn a_page_says_what_the_segment_holds() {
         "seqs         100 to 349",
         "events       250",
         "accounts     3",
+        "of header and footer (correct)",
         "blocks       3: ",
+        "checked      3 blocks, 250 rows",
         "app.bsky.feed.post  125     3",
         "app.bsky.feed.like  100     3",
         "$identity           -       3",
@@ -72,6 +74,45 @@ fn a_damaged_block_ends_the_events_with_its_place_and_file() {
     for words in ["seg_0000000000.jss", &place, "seq 200 to 299"] {
         assert!(stderr.contains(words), "{words:?} is not in {stderr}");
     }
+}
+
+#[test]
+fn every_damaged_block_is_found_without_events_too() {
+    let scratch = Scratch::new();
+    let path = segment_file(&scratch, 250);
+    let good = std::fs::read(&path).unwrap();
+    let segment = skytail::archive::segment::Segment::parse(&good).unwrap();
+    // A flipped bit anywhere in a block, its length included.
+    for (block, seqs) in ["seq 100 to 199", "seq 200 to 299", "seq 300 to 349"].iter().enumerate() {
+        let entry = &segment.blocks[block];
+        for at in [entry.offset, entry.frame_at(), entry.frame_at() + 40] {
+            let mut bytes = good.clone();
+            bytes[at as usize] ^= 0x55;
+            std::fs::write(&path, &bytes).unwrap();
+            let output = inspect(&[], &path);
+            assert_eq!(output.status.code(), Some(1), "{seqs} {at}");
+            let page = String::from_utf8(output.stdout).unwrap();
+            assert!(page.contains("checked      3 blocks (1 damaged), "), "{page}");
+            let said = String::from_utf8(output.stderr).unwrap();
+            for words in ["seg_0000000000.jss: ", seqs, "are lost"] {
+                assert!(said.contains(words), "{words:?} is not in {said}");
+            }
+            let output = inspect(&["--json"], &path);
+            assert_eq!(output.status.code(), Some(1));
+            let json: Value = serde_json::from_slice(&output.stdout).unwrap();
+            for (i, entry) in json["blocks"].as_array().unwrap().iter().enumerate() {
+                assert_eq!(entry["damage"].is_string(), i == block, "{json}");
+            }
+        }
+    }
+    let mut bytes = good;
+    for entry in &segment.blocks {
+        bytes[entry.frame_at() as usize + 40] ^= 0x55;
+    }
+    std::fs::write(&path, &bytes).unwrap();
+    let output = inspect(&[], &path);
+    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(String::from_utf8(output.stderr).unwrap().lines().count(), 3);
 }
 
 #[test]

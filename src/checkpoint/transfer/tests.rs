@@ -76,7 +76,7 @@ proptest! {
         ours.begin_output("c/d", &output("nats://h/s", length, 0)).unwrap();
         let text = serde_json::to_string(&ours.export("c/d").unwrap().unwrap()).unwrap();
         let export: Export = serde_json::from_str(&text).unwrap();
-        theirs.import(&[export.clone()], false).unwrap();
+        theirs.import(std::slice::from_ref(&export), false).unwrap();
         prop_assert_eq!(all(&theirs, "c/d"), all(&ours, "c/d"));
         // Once more, over itself and back.
         theirs.import(&[export], true).unwrap();

@@ -4,26 +4,30 @@ use std::fmt::Write as _;
 
 use serde::Serialize;
 
+use super::check::Damage;
+
 use crate::archive::block::Block;
 use crate::archive::entry::BlockEntry;
 use crate::archive::segment::Segment;
 use crate::display::table::Table;
-use crate::display::units::{bytes, count};
+use crate::display::units::{bytes, count, counted};
 use crate::position::TimeUs;
 
 /// What `--json` prints. The keys are part of the interface.
 pub const JSON_KEYS: &str = "\
-Header, footer and checksum of a segment are checked before anything is printed,
-each block before its events are. A row whose record can't be read is told on
-stderr; the exit code is 1 then.
+Header and footer of a segment, and the checksum of the two, are checked before
+anything is printed. Then every block is decompressed and compared with the index,
+and every row is read. Damage is reported on stderr; the exit code is 1 then.
+--events stops at the first damaged block.
 
 Keys of --json (*_us are Unix microseconds):
   size_bytes, checksum, event_count, unique_did_count, min_seq, max_seq,
-  min_witnessed_us, max_witnessed_us,
+  min_witnessed_us, max_witnessed_us, unreadable_rows,
   blocks [{offset, frame_bytes, body_bytes, event_count, min_seq, max_seq,
-  min_witnessed_us, max_witnessed_us, collections}],
+  min_witnessed_us, max_witnessed_us, collections, damage (null if sound)}],
   collections [{name, event_count, block_count}]
-and for a single block: frame_bytes, body_bytes, event_count, min_seq, max_seq";
+and for a single block: frame_bytes, body_bytes, event_count, min_seq, max_seq,
+  unreadable_rows";
 
 #[derive(Serialize)]
 struct SegmentJson<'a> {
@@ -35,6 +39,7 @@ struct SegmentJson<'a> {
     max_seq: u64,
     min_witnessed_us: i64,
     max_witnessed_us: i64,
+    unreadable_rows: u64,
     blocks: Vec<BlockJson<'a>>,
     collections: Vec<CollectionJson<'a>>,
 }
@@ -50,6 +55,7 @@ struct BlockJson<'a> {
     min_witnessed_us: i64,
     max_witnessed_us: i64,
     collections: Vec<&'a str>,
+    damage: Option<&'a str>,
 }
 
 #[derive(Serialize)]
@@ -63,7 +69,7 @@ struct CollectionJson<'a> {
 ///
 /// # Errors
 /// As `serde_json`, which has none for this.
-pub fn json(segment: &Segment) -> serde_json::Result<String> {
+pub fn json(segment: &Segment, damage: &Damage) -> serde_json::Result<String> {
     let Segment { header, blocks, collections, file_bytes } = segment;
     let block = |(i, block): (usize, &BlockEntry)| BlockJson {
         offset: block.offset,
@@ -75,6 +81,7 @@ pub fn json(segment: &Segment) -> serde_json::Result<String> {
         min_witnessed_us: block.min_witnessed_at_us,
         max_witnessed_us: block.max_witnessed_at_us,
         collections: collections.of_block(i).map(|collection| &*collection.name).collect(),
+        damage: damage.blocks.get(&i).map(String::as_str),
     };
     let json = SegmentJson {
         size_bytes: *file_bytes,
@@ -85,6 +92,7 @@ pub fn json(segment: &Segment) -> serde_json::Result<String> {
         max_seq: header.max_seq,
         min_witnessed_us: header.min_witnessed_at_us,
         max_witnessed_us: header.max_witnessed_at_us,
+        unreadable_rows: damage.rows,
         blocks: blocks.iter().enumerate().map(block).collect(),
         collections: (0..)
             .zip(collections.all())
@@ -105,7 +113,7 @@ fn block_count(segment: &Segment, collection: usize) -> usize {
 
 /// The page.
 #[must_use]
-pub fn text(segment: &Segment) -> String {
+pub fn text(segment: &Segment, damage: &Damage) -> String {
     let Segment { header, blocks, collections, file_bytes } = segment;
     let frames: u64 = blocks.iter().map(|block| u64::from(block.frame_bytes)).sum();
     let bodies: u64 = blocks.iter().map(|block| u64::from(block.body_bytes)).sum();
@@ -115,7 +123,7 @@ pub fn text(segment: &Segment) -> String {
         let _ = writeln!(page, "{name:<12} {value}");
     };
     line("size", format!("{} ({} bytes)", bytes(*file_bytes), count(*file_bytes)));
-    line("checksum", format!("{} (correct)", header.checksum_text()));
+    line("checksum", format!("{} of header and footer (correct)", header.checksum_text()));
     // A real server seals segments without events, with 0 for every bound.
     if header.max_seq == 0 {
         line("seqs", "none (an empty segment)".into());
@@ -142,8 +150,19 @@ pub fn text(segment: &Segment) -> String {
             bytes(bodies)
         ),
     );
+    line("checked", checked(blocks.len() as u64, damage));
     line("collections", count(collections.all().len() as u64));
     format!("{page}\n{}\n{}", block_table(segment), collection_table(segment))
+}
+
+/// What was read, and what of it can't be read.
+fn checked(blocks: u64, damage: &Damage) -> String {
+    let part = |all: u64, what: &str, bad: u64, how: &str| match bad {
+        0 => counted(all, what),
+        bad => format!("{} ({} {how})", counted(all, what), count(bad)),
+    };
+    let blocks = part(blocks, "block", damage.blocks.len() as u64, "damaged");
+    format!("{blocks}, {}", part(damage.checked_rows, "row", damage.rows, "unreadable"))
 }
 
 fn block_table(segment: &Segment) -> Table<7> {
@@ -191,18 +210,20 @@ pub struct OfBlock {
     event_count: usize,
     min_seq: Option<u64>,
     max_seq: Option<u64>,
+    unreadable_rows: u64,
 }
 
 impl OfBlock {
     /// What there is to say of a block.
     #[must_use]
-    pub fn new(frame_bytes: usize, block: &Block<'_>) -> Self {
+    pub fn new(frame_bytes: usize, block: &Block<'_>, damage: &Damage) -> Self {
         Self {
             frame_bytes,
             body_bytes: block.body_bytes(),
             event_count: block.len(),
             min_seq: block.rows().next().map(|row| row.seq.0),
             max_seq: block.rows().last().map(|row| row.seq.0),
+            unreadable_rows: damage.rows,
         }
     }
 
