@@ -279,6 +279,8 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
                 let begun = match what {
                     Beginning::Output(record) => self.store.begin_output(&self.consumer, &record),
                     Beginning::Run(at) => self.store.begin_run(&self.consumer, &at, now()),
+                    // The cursor of an earlier run is then still saved, and stays.
+                    Beginning::Again(_) if self.store.has_departure() => Ok(()),
                     Beginning::Again(at) => self.store.set(&self.consumer, &at, now()),
                 };
                 // Whoever asked may have given up.

@@ -7,7 +7,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema that this program writes.
-pub const VERSION: i32 = 4;
+pub const VERSION: i32 = 5;
 
 /// One entry a version, oldest first; the first makes an empty file version 1. An entry that
 /// was released is never edited: a change is a new entry.
@@ -83,6 +83,31 @@ CREATE TABLE outputs (
     "
 -- How many gaps a row stands for.
 ALTER TABLE gaps ADD COLUMN count INTEGER NOT NULL DEFAULT 1;
+",
+    "
+-- The cursors that a set, a restore, or a run with a start of its own replaced. The columns are
+-- those of consumers.
+CREATE TABLE earlier_positions (
+  consumer TEXT NOT NULL,
+  replaced_at_us INTEGER NOT NULL,
+  updated_at_us INTEGER NOT NULL,
+  server TEXT,
+  server_kind TEXT,
+  newest_time_us INTEGER,
+  newest_seq INTEGER,
+  rewind_time_us INTEGER,
+  rewind_seq INTEGER,
+  latest_time_us INTEGER,
+  identities BLOB,
+  stream INTEGER,
+  set_time_us INTEGER,
+  set_seq INTEGER,
+  set_server TEXT
+) STRICT;
+CREATE INDEX earlier_positions_by_consumer ON earlier_positions (consumer, replaced_at_us);
+
+-- 1 if a run that was asked to save wrote the position, 0 if not; NULL if not known.
+ALTER TABLE consumers ADD COLUMN is_asked_for INTEGER;
 ",
 ];
 

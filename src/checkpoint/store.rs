@@ -1,6 +1,7 @@
 //! The state file: what each consumer's cursor is, read and written. It knows no thread and no
 //! lock on names (see [`super::saver`] and [`super::lease`]).
 
+mod earlier;
 mod gaps;
 mod outputs;
 
@@ -10,6 +11,7 @@ use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 pub use super::error::StoreError;
 pub use super::row::{ByHand, Entry, Previous, SavedCursor};
+pub use earlier::{Departure, Earlier};
 pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
@@ -27,38 +29,35 @@ pub struct Store {
     secrets: (Option<IdentityKey>, u64),
     /// Which file it is, whatever stands at its path later.
     place: Option<Place>,
+    /// Whether the user asked for what is saved from now on; `None` if not known.
+    is_asked_for: Option<bool>,
+    /// What the next save leaves.
+    departure: Option<Departure>,
 }
 
 /// The device and number of a file.
 type Place = (u64, u64);
 
-/// Moves the position, if there is one, to the columns that remember what was replaced.
-const KEEP_PREVIOUS: &str = "
-UPDATE consumers SET
-  previous_server = server, previous_time_us = newest_time_us, previous_seq = newest_seq,
-  previous_updated_at_us = updated_at_us
-WHERE name = :name AND server IS NOT NULL";
-
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
-  rewind_time_us, rewind_seq, latest_time_us, identities, stream)
+  rewind_time_us, rewind_seq, latest_time_us, identities, stream, is_asked_for)
 VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
-  :rewind_time, :rewind_seq, :latest_time, :identities, :stream)
+  :rewind_time, :rewind_seq, :latest_time, :identities, :stream, :is_asked_for)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = excluded.server, server_kind = excluded.server_kind,
   newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
   rewind_time_us = excluded.rewind_time_us, rewind_seq = excluded.rewind_seq,
   latest_time_us = excluded.latest_time_us, identities = excluded.identities,
-  stream = excluded.stream, set_time_us = NULL, set_seq = NULL, set_server = NULL";
+  stream = excluded.stream, is_asked_for = excluded.is_asked_for, set_time_us = NULL, set_seq = NULL, set_server = NULL";
 
 const SET: &str = "
-INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server)
-VALUES (:name, :now, :time, :seq, :server)
+INSERT INTO consumers (name, updated_at_us, set_time_us, set_seq, set_server, is_asked_for)
+VALUES (:name, :now, :time, :seq, :server, :is_asked_for)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
   rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL,
   set_time_us = excluded.set_time_us, set_seq = excluded.set_seq,
-  set_server = excluded.set_server";
+  set_server = excluded.set_server, is_asked_for = excluded.is_asked_for";
 
 /// Gives the file its key, once. SQLite's random bytes are a cipher's, seeded by the system.
 const MAKE_KEY: &str = "
@@ -94,7 +93,9 @@ impl Store {
     fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
         let place = place_of(path);
         let secrets = (None, 0);
-        let mut store = Self { connection, path: path.to_owned(), secrets, place };
+        let path = path.to_owned();
+        let mut store =
+            Self { connection, path, secrets, place, is_asked_for: None, departure: None };
         let key = store.hexadecimal("identity_key", 32)?.map(IdentityKey::new);
         let seed = store.hexadecimal("identity_seed", 16)?.ok_or_else(|| store.no_seed())?;
         store.secrets = (key, seed as u64);
@@ -196,9 +197,10 @@ impl Store {
         if self.place != place_of(&self.path) {
             return Err(StoreError::Gone { path: self.path.clone() });
         }
-        let resume = checkpoint.resume();
+        self.depart(consumer, now)?;
+        let (resume, is_asked_for) = (checkpoint.resume(), self.is_asked_for);
         if checkpoint.outputs().is_empty() {
-            let done = save_position(&self.connection, consumer, resume, now);
+            let done = save_position(&self.connection, consumer, resume, is_asked_for, now);
             return done.map_err(|error| self.told(&error));
         }
         self.in_transaction(|connection| {
@@ -210,18 +212,8 @@ impl Store {
             if has_finished {
                 outputs::forget_old(connection, consumer)?;
             }
-            save_position(connection, consumer, resume, now)
+            save_position(connection, consumer, resume, is_asked_for, now)
         })
-    }
-
-    /// Notes the position saved so far as the previous one. For a run that starts somewhere
-    /// else, before its first save.
-    ///
-    /// # Errors
-    /// [`StoreError`].
-    pub fn keep_previous(&mut self, consumer: &str) -> Result<(), StoreError> {
-        let done = self.connection.execute(KEEP_PREVIOUS, named_params! { ":name": consumer });
-        done.map(drop).map_err(|error| self.told(&error))
     }
 
     /// Saves a cursor that a person chose, and notes the position that it replaces. Whoever
@@ -234,8 +226,9 @@ impl Store {
             CursorValue::Time(time) => (Some(time.0.cast_signed()), None),
             CursorValue::Seq(seq) => (None, Some(seq.0.cast_signed())),
         };
+        let is_asked_for = self.is_asked_for.unwrap_or(true);
         self.in_transaction(|connection| {
-            connection.execute(KEEP_PREVIOUS, named_params! { ":name": consumer })?;
+            earlier::keep(connection, consumer, now)?;
             connection.execute(
                 SET,
                 named_params! {
@@ -244,6 +237,7 @@ impl Store {
                     ":time": time,
                     ":seq": seq,
                     ":server": to.server.as_deref(),
+                    ":is_asked_for": is_asked_for,
                 },
             )
         })
@@ -341,6 +335,7 @@ fn save_position(
     connection: &Connection,
     consumer: &str,
     resume: &Resume,
+    is_asked_for: Option<bool>,
     now: TimeUs,
 ) -> rusqlite::Result<()> {
     let position = &resume.position;
@@ -356,6 +351,7 @@ fn save_position(
         ":latest_time": position.latest_time.0.cast_signed(),
         ":identities": identity_bytes(&resume.identities),
         ":stream": position.origin.stream.cast_signed(),
+        ":is_asked_for": is_asked_for,
     });
     done.map(drop)
 }

@@ -16,6 +16,7 @@ use serde_json::Value;
 use super::row::BadColumn;
 use super::schema;
 use super::store::{Store, StoreError};
+use crate::position::TimeUs;
 
 /// The version of the format.
 const FORMAT: u32 = 1;
@@ -234,6 +235,7 @@ impl Store {
                 return Err(bad("path", format!("is {path:?}, which is not absolute")));
             }
         }
+        self.earlier(consumer, TimeUs(0))?;
         for saved in self.gaps(consumer, u32::MAX)? {
             if saved.count == 0 {
                 return Err(bad("count", "is 0".to_owned()));

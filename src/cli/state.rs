@@ -73,7 +73,7 @@ impl State {
         };
         let start = match explicit_start(settings.cursor) {
             Some(start) => {
-                store.keep_previous(consumer)?;
+                store.set_departure(crate::checkpoint::store::Departure { skipped: None });
                 start
             }
             None => saved_start(&store, settings)?,

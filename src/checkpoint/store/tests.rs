@@ -100,10 +100,10 @@ fn a_cursor_set_by_hand_waits_for_its_tail_and_remembers_what_it_replaced() {
 fn a_run_that_starts_elsewhere_remembers_what_it_replaced() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
-    store.keep_previous("posts").unwrap();
+    store.keep_earlier("posts", TimeUs(6)).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
     assert_eq!(store.entry("posts").unwrap().unwrap().previous, None);
-    store.keep_previous("posts").unwrap();
+    store.keep_earlier("posts", TimeUs(6)).unwrap();
     store.save("posts", &checkpoint(2_000), TimeUs(6)).unwrap();
     let previous = store.entry("posts").unwrap().unwrap().previous.unwrap();
     assert_eq!((previous.newest.time, previous.saved_at), (TimeUs(1_000), TimeUs(5)));
@@ -241,7 +241,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 4: update skytail, or name another file with --state FILE");
+    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 5: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
@@ -486,7 +486,8 @@ fn a_file_of_version_2_gets_the_new_table_and_keeps_its_cursors() {
     store
         .connection
         .execute_batch(
-            "DROP TABLE outputs; ALTER TABLE gaps DROP COLUMN count; PRAGMA user_version = 2",
+            "DROP TABLE outputs; ALTER TABLE gaps DROP COLUMN count; DROP TABLE earlier_positions;
+             ALTER TABLE consumers DROP COLUMN is_asked_for; PRAGMA user_version = 2",
         )
         .unwrap();
     drop(store);

@@ -66,7 +66,7 @@ proptest! {
         let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
         let checkpoint = crate::checkpoint::Checkpoint { resume, outputs: vec![] };
         ours.save("c/d", &checkpoint, TimeUs(5)).unwrap();
-        ours.keep_previous("c/d").unwrap();
+        ours.keep_earlier("c/d", TimeUs(6)).unwrap();
         let gap = Gap {
             seen_at: TimeUs(to), from_time: Some(TimeUs(from)), to_time: None,
             from_seq: None, to_seq: Some(Seq(to)), reason: "a \"reason\"\n".to_owned(),

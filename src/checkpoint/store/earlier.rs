@@ -1,0 +1,183 @@
+//! The cursors of a consumer that were replaced: kept, listed, and put back.
+
+use rusqlite::{Connection, OptionalExtension as _, named_params};
+
+use super::{Store, StoreError};
+use crate::checkpoint::row::{self, SavedCursor};
+use crate::position::TimeUs;
+use crate::position::gap::Gap;
+
+/// Most earlier positions of one consumer. Each may hold 512 KiB of dedup keys.
+const MOST: u32 = 10;
+/// How long one is kept: longer than any public server holds events outside of its archive.
+const KEPT_US: u64 = 30 * 24 * 3600 * 1_000_000;
+
+/// What is copied between the tables.
+const COLUMNS: &str = "updated_at_us, server, server_kind, newest_time_us, newest_seq, \
+    rewind_time_us, rewind_seq, latest_time_us, identities, stream, set_time_us, set_seq, set_server";
+
+/// Moves the position, if there is one, to the columns that `cursors list` shows.
+const KEEP_PREVIOUS: &str = "
+UPDATE consumers SET
+  previous_server = server, previous_time_us = newest_time_us, previous_seq = newest_seq,
+  previous_updated_at_us = updated_at_us
+WHERE name = :name AND server IS NOT NULL";
+
+/// A position that is the latest earlier one already is not kept twice.
+const SAME: &str = "
+DELETE FROM earlier_positions WHERE consumer = :name AND EXISTS (
+  SELECT 1 FROM consumers c WHERE c.name = :name
+  AND c.server IS earlier_positions.server AND c.stream IS earlier_positions.stream
+  AND c.newest_time_us IS earlier_positions.newest_time_us
+  AND c.newest_seq IS earlier_positions.newest_seq
+  AND c.identities IS earlier_positions.identities
+  AND c.set_time_us IS earlier_positions.set_time_us AND c.set_seq IS earlier_positions.set_seq
+  AND c.set_server IS earlier_positions.set_server)";
+
+const FORGET: &str = "
+DELETE FROM earlier_positions WHERE consumer = :name AND (replaced_at_us < :oldest OR rowid NOT IN (
+  SELECT rowid FROM earlier_positions WHERE consumer = :name
+  ORDER BY replaced_at_us DESC, rowid DESC LIMIT :most))";
+
+const NEWEST: &str = "
+SELECT rowid, * FROM earlier_positions WHERE consumer = ?1 AND replaced_at_us >= ?2
+ORDER BY replaced_at_us DESC, rowid DESC LIMIT ?3";
+
+/// A cursor that was replaced.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Earlier {
+    /// The cursor.
+    pub cursor: SavedCursor,
+    /// When it was saved.
+    pub saved_at: TimeUs,
+    /// When it was replaced.
+    pub replaced_at: TimeUs,
+}
+
+/// What a run does to the saved cursor before its first save, because it starts elsewhere.
+#[derive(Clone, Debug)]
+pub struct Departure {
+    /// The stretch that the run skips, if it starts later.
+    pub skipped: Option<Gap>,
+}
+
+impl Store {
+    /// Notes whether the user asked for what is saved from now on. A run that was not asked to
+    /// save leaves alone what a run that was asked to saved.
+    pub fn set_asked_for(&mut self, is_asked_for: bool) {
+        self.is_asked_for = Some(is_asked_for);
+    }
+
+    /// Returns whether a position or a cursor that was set is saved that a run may not replace
+    /// unless the user asked it to save. An unknown origin (of a file of 0.1.0) counts as asked.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the file can't be read.
+    pub fn is_asked_for(&self, consumer: &str) -> Result<bool, StoreError> {
+        let sql = "SELECT coalesce(is_asked_for, 1) FROM consumers WHERE name = ?1";
+        let found = self.connection.query_row(sql, [consumer], |row| row.get(0)).optional();
+        found.map(|found| found.unwrap_or(false)).map_err(|error| self.told(&error))
+    }
+
+    /// Arranges that the next save keeps the cursor that it replaces, and saves what the run
+    /// skips. A run that saves nothing changes nothing.
+    pub fn set_departure(&mut self, departure: Departure) {
+        self.departure = Some(departure);
+    }
+
+    /// Returns whether nothing was saved since [`Store::set_departure`].
+    #[must_use]
+    pub fn has_departure(&self) -> bool {
+        self.departure.is_some()
+    }
+
+    pub(super) fn depart(&mut self, consumer: &str, now: TimeUs) -> Result<(), StoreError> {
+        let Some(departure) = self.departure.clone() else { return Ok(()) };
+        self.keep_earlier(consumer, now)?;
+        if let Some(gap) = &departure.skipped {
+            self.record_gap(consumer, gap)?;
+        }
+        self.departure = None;
+        Ok(())
+    }
+
+    /// Keeps the cursor saved so far as an earlier one.
+    ///
+    /// # Errors
+    /// [`StoreError`].
+    pub fn keep_earlier(&mut self, consumer: &str, now: TimeUs) -> Result<(), StoreError> {
+        self.in_transaction(|connection| keep(connection, consumer, now))
+    }
+
+    /// Returns the earlier cursors of a consumer, the one that was replaced last first.
+    ///
+    /// # Errors
+    /// [`StoreError`]; [`StoreError::Row`] if one of them makes no sense.
+    pub fn earlier(&self, consumer: &str, now: TimeUs) -> Result<Vec<Earlier>, StoreError> {
+        let read = |row: &rusqlite::Row<'_>| {
+            let time = |name| row.get::<_, i64>(name).map(|us| TimeUs(us.cast_unsigned()));
+            let (saved_at, replaced_at) = (time("updated_at_us")?, time("replaced_at_us")?);
+            Ok(row::cursor(row).map(|cursor| Earlier { cursor, saved_at, replaced_at }))
+        };
+        let rows = self.rows_with(NEWEST, (consumer, oldest(now), MOST), read)?;
+        rows.into_iter().map(|row| row.map_err(|bad| self.bad_row(consumer, bad))).collect()
+    }
+
+    /// Saves the earlier cursor with this number (1 for the one that was replaced last) as the
+    /// present one, and keeps the present one as an earlier one. The caller holds the lease on
+    /// the name. Returns whether there is such a cursor.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then changed.
+    pub fn restore(
+        &mut self,
+        consumer: &str,
+        number: usize,
+        now: TimeUs,
+    ) -> Result<bool, StoreError> {
+        let Some(index) = number.checked_sub(1) else { return Ok(false) };
+        self.in_transaction(|connection| {
+            let mut statement = connection.prepare(NEWEST)?;
+            let params = (consumer, oldest(now), MOST);
+            let rows: Vec<i64> = statement
+                .query_map(params, |row| row.get("rowid"))?
+                .collect::<rusqlite::Result<_>>()?;
+            let Some(row) = rows.get(index) else { return Ok(false) };
+            // The copy goes first: keeping the present one may push out the tenth.
+            let sql = format!(
+                "CREATE TEMP TABLE restored AS SELECT {COLUMNS} FROM earlier_positions WHERE rowid = ?1"
+            );
+            connection.execute(&sql, [row])?;
+            connection.execute("DELETE FROM earlier_positions WHERE rowid = ?1", [row])?;
+            keep(connection, consumer, now)?;
+            let sql = format!(
+                "UPDATE consumers SET ({COLUMNS}) = (SELECT * FROM restored), is_asked_for = 1 WHERE name = ?1"
+            );
+            connection.execute(&sql, [consumer])?;
+            connection.execute("DROP TABLE restored", [])?;
+            Ok(true)
+        })
+    }
+}
+
+/// Keeps the present cursor as an earlier one, and forgets those that are too old or too many.
+pub(super) fn keep(connection: &Connection, consumer: &str, now: TimeUs) -> rusqlite::Result<()> {
+    let name = named_params! { ":name": consumer };
+    connection.execute(KEEP_PREVIOUS, name)?;
+    connection.execute(SAME, name)?;
+    let sql = format!(
+        "INSERT INTO earlier_positions (consumer, replaced_at_us, {COLUMNS}) \
+         SELECT name, :now, {COLUMNS} FROM consumers WHERE name = :name"
+    );
+    let now_us = now.0.cast_signed();
+    connection.execute(&sql, named_params! { ":name": consumer, ":now": now_us })?;
+    let params = named_params! { ":name": consumer, ":oldest": oldest(now), ":most": MOST };
+    connection.execute(FORGET, params).map(drop)
+}
+
+fn oldest(now: TimeUs) -> i64 {
+    now.0.saturating_sub(KEPT_US).cast_signed()
+}
+
+#[cfg(test)]
+mod tests;
