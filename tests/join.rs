@@ -103,3 +103,84 @@ fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event_on() {
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert_eq!(rkeys(&ended.rest), (0..1_000).collect::<Vec<_>>());
 }
+
+const RARE: u64 = 7;
+
+/// Events `step_us` apart. The rare account's are the first, those of one commit at `at`, and
+/// the last.
+fn sparse(count: u64, step_us: u64, at: u64) -> Vec<String> {
+    let event = |i: u64| {
+        let is_rare = i == 0 || (at..at + RARE).contains(&i) || i == count - 1;
+        let did = if is_rare { "did:plc:rare" } else { "did:plc:often" };
+        format!(
+            r#"{{"did":"{did}","time_us":{},"kind":"commit","commit":{{"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"{i}","record":{{"$type":"app.bsky.feed.post","text":"event {i}"}},"cid":"bafyrei{i}"}}}}"#,
+            FIRST_US + i * step_us,
+        )
+    };
+    (0..count).map(event).collect()
+}
+
+fn rare(count: u64, at: u64) -> Vec<u64> {
+    (at..at + RARE).chain([count - 1]).collect()
+}
+
+/// A server that scans 12,000 events for six seconds, sends none of them, and answers pings
+/// meanwhile; then come the ones that are wanted.
+fn slow_server(scratch: &Scratch) -> ServeProcess {
+    let path = scratch.recording(&sparse(12_000, 2_000, 11_900));
+    let flags = ["--server-kind", "legacy", "--restamp", "--legacy-scan-rate", "2000"];
+    ServeProcess::start(&path, &flags)
+}
+
+#[test]
+fn a_replay_that_is_silent_while_the_server_scans_is_read_to_its_end() {
+    let scratch = Scratch::new();
+    let server = slow_server(&scratch);
+    let host = server.address.to_string();
+    let common = ["--host", &host, "--consumer", "c", "--did", "did:plc:rare"];
+    let directory = scratch.path("");
+    let start = ["--cursor", "oldest", "--join", "single", "-n", "1"];
+    let first = tail(&directory, &[&common[..], &start].concat());
+    assert_eq!(rkeys(&first.rest), [0], "{}", first.stderr);
+    let resume = ["--cursor", "auto", "-n", "8", "--timeout", "40s"];
+    let ended = tail(&directory, &[&common[..], &resume].concat());
+    assert_eq!(rkeys(&ended.rest), rare(12_000, 11_900), "{}", ended.stderr);
+}
+
+fn ends_complete(flags: &[&str], said: &str) {
+    let scratch = Scratch::new();
+    let server = slow_server(&scratch);
+    let host = server.address.to_string();
+    let common = ["--host", &host, "--did", "did:plc:rare", "--timeout", "60s"];
+    let ended = tail(&scratch.path(""), &[&common[..], flags].concat());
+    let mut wanted = vec![0];
+    wanted.extend(rare(12_000, 11_900));
+    assert_eq!(rkeys(&ended.rest), wanted, "{}", ended.stderr);
+    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+}
+
+#[test]
+fn the_live_tip_is_not_taken_for_reached_while_the_server_scans() {
+    ends_complete(&["--cursor", "oldest", "--exit-when-live", "--join", "single"], "live tip");
+    ends_complete(&["--cursor", "oldest", "--exit-when-live"], "live tip");
+}
+
+/// The server plays ten seconds a second, months ago: only its own live stream says where its
+/// tip is. The consumer is fifty seconds behind it and first replays alone.
+#[test]
+fn a_sparse_resume_from_far_behind_meets_the_live_stream_without_loss() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&sparse(18_000, 10_000, 6_000));
+    let flags = ["--server-kind", "legacy", "--rate", "10x", "--legacy-scan-rate", "1500"];
+    let server = ServeProcess::start(&path, &flags);
+    let host = server.address.to_string();
+    let common = ["--host", &host, "--consumer", "c", "--did", "did:plc:rare"];
+    let directory = scratch.path("");
+    let first = tail(&directory, &[&common[..], &["-n", "1"]].concat());
+    assert_eq!(rkeys(&first.rest), [0], "{}", first.stderr);
+    let clock = tail(&directory, &["--host", &host, "--consumer", "clock", "-n", "5500"]);
+    assert_eq!(clock.rest.len(), 5_500, "{}", clock.stderr);
+    let resume = ["--cursor", "auto", "-n", "8", "--timeout", "60s", "-v"];
+    let ended = tail(&directory, &[&common[..], &resume].concat());
+    assert_eq!(rkeys(&ended.rest), rare(18_000, 6_000), "{}", ended.stderr);
+}

@@ -12,7 +12,7 @@ use super::help;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
 use crate::serve::{
-    self, ApiKey, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ZstdDictionary,
+    self, ApiKey, AtEnd, ChaosSpec, Limits, Rate, Recording, ServeSettings, ZstdDictionary,
 };
 
 /// The flags of `skytail serve`.
@@ -66,6 +66,18 @@ pub struct ServeArgs {
     /// Demand the key in this file of the archive's clients: Authorization: Bearer KEY
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
+    /// Imitate a legacy server that scans a replay at N events per second before it filters,
+    /// also at --rate max; it sends nothing meanwhile and answers pings [default: 50000, not
+    /// at --rate max]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    legacy_scan_rate: Option<u32>,
+    /// Imitate a legacy server that drops a connection when N events are queued for it
+    #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
+    legacy_queue_events: u32,
+    /// Imitate a legacy server that sends a connection at most N events per second
+    /// [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    legacy_send_rate: Option<u32>,
     /// Close connections at the end of the recording instead of leaving them silent
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
@@ -104,6 +116,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         segment_events: args.archive_segment_events,
         block_events: usize::try_from(args.archive_block_events).unwrap_or(usize::MAX),
         api_key: args.api_key_file.as_deref().map(read_key).transpose()?,
+        limits: legacy_limits(&args),
         chaos: args.chaos,
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
@@ -132,6 +145,17 @@ async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<
     drop(stderr);
     server.run(stop).await?;
     Ok(Exit::Done)
+}
+
+fn legacy_limits(args: &ServeArgs) -> Limits {
+    let usual = Limits::default();
+    Limits {
+        legacy_queue_events: usize::try_from(args.legacy_queue_events).unwrap_or(usize::MAX),
+        legacy_replay_per_second: args.legacy_scan_rate.unwrap_or(usual.legacy_replay_per_second),
+        legacy_send_per_second: args.legacy_send_rate,
+        legacy_limits_at_max: args.legacy_scan_rate.is_some() || args.legacy_send_rate.is_some(),
+        ..usual
+    }
 }
 
 /// The dictionary by flag, else the installed one, else one to be trained.

@@ -67,6 +67,14 @@ impl Filter {
             && (kind != Kind::Commit || self.wants_commit(collection, operation))
     }
 
+    /// Returns whether a v1 server that filters by collections and repositories sends this
+    /// event (protocol/jetstream-v1.md §3).
+    #[must_use]
+    pub fn is_sent(&self, header: &Header<'_>) -> bool {
+        (self.dids.is_empty() || self.dids.contains(&*header.did))
+            && header.commit.as_ref().is_none_or(|c| self.collections.matches(&c.collection))
+    }
+
     /// Whether every event is wanted, so that nobody needs to ask for each.
     #[must_use]
     pub fn is_open(&self) -> bool {

@@ -131,9 +131,17 @@ impl Continuity {
             Asked::Instant(instant)
                 if is_same
                     && connection.origin.kind == ServerKind::Legacy
-                    && position.rewind_to.time == instant =>
+                    && (position.rewind_to.time..=position.newest.time).contains(&instant) =>
             {
                 Self::ByTime { latest }
+            }
+            // What lies between was seen on the connection before this one.
+            Asked::Instant(instant)
+                if is_same
+                    && connection.origin.kind == ServerKind::Legacy
+                    && position.newest.time < instant =>
+            {
+                Self::Settled
             }
             Asked::Instant(instant) => Self::ByOverlap {
                 latest: Mark { time: latest, seq: None },

@@ -40,6 +40,10 @@ impl Timeline {
             ServerKind::Legacy => self.resolve_legacy(value, now),
         };
         let (tip, floor) = (self.tip(now), self.floor(now));
+        // A legacy replay that finds no event at or after its cursor starts again from the
+        // oldest (protocol/jetstream-v1.md §12).
+        let wraps = self.stamps.kind() == ServerKind::Legacy && self.is_paced();
+        let event = event.map(|e| if wraps && e >= tip { floor } else { e });
         Ok(event.filter(|&e| e < tip).map(|e| e.max(floor)))
     }
 

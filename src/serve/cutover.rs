@@ -9,7 +9,8 @@ use std::collections::VecDeque;
 
 /// Rule 1: live events are withheld until the newest queued event is this near to them.
 const WITHHOLD_US: u64 = 1_000_000;
-/// Rule 3: a pass whose last event is this near to now is the last one.
+/// Rule 3: a pass whose last event is this near to the last event emitted live is the last
+/// one.
 const SWITCH_US: u64 = 500_000;
 
 /// What the cutover needs to know of the log.
@@ -93,11 +94,11 @@ impl Outbox {
 
     /// The replay: looks at up to `budget` events and returns how many it took. Blocks on a
     /// full queue, unlike the fan-out.
-    pub(super) fn replay(&mut self, log: &impl Log, tip: u64, clock_us: u64, budget: u64) -> u64 {
+    pub(super) fn replay(&mut self, log: &impl Log, tip: u64, emitted_us: u64, budget: u64) -> u64 {
         let mut looked_at = 0;
         while let Some(mut pass) = self.pass {
             if pass.next >= pass.end {
-                self.pass = next_pass(log, pass, tip, clock_us);
+                self.pass = next_pass(log, pass, tip, emitted_us);
                 continue;
             }
             if looked_at >= budget || self.queue.len() >= self.limit {
@@ -129,10 +130,10 @@ impl Outbox {
 
 /// Rule 3: what follows a pass that has reached its snapshot; `None` for live. What happened
 /// after the snapshot was withheld by rule 1 and is never sent, if the connection is too far
-/// behind by then.
-fn next_pass(log: &impl Log, done: Pass, tip: u64, clock_us: u64) -> Option<Pass> {
+/// behind by then. Before anything was emitted (`emitted_us` 0), every pass is the last one.
+fn next_pass(log: &impl Log, done: Pass, tip: u64, emitted_us: u64) -> Option<Pass> {
     let last = done.end.checked_sub(1)?;
-    let near = log.time_us(last).saturating_add(SWITCH_US) >= clock_us;
+    let near = log.time_us(last).saturating_add(SWITCH_US) >= emitted_us;
     // A recording may be silent for longer than the network ever is; passes over nothing
     // would then go on for ever.
     let nothing_new = tip <= done.end;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::Limits;
 use super::Shared;
 use super::chaos::Chaos;
 use super::cutover::{Full, Log, Outbox};
@@ -34,6 +35,8 @@ pub(super) struct Queue {
     outbox: Outbox,
     /// Events that the replay has looked at, which is what its throttle counts.
     replayed: u64,
+    /// Events that were sent.
+    sent: u64,
     since: Instant,
     /// The instant up to which fan-out and replay have worked.
     worked_until: Option<Instant>,
@@ -67,7 +70,8 @@ impl Feed {
             From::Tip => tip,
             From::Event(event) => event,
         };
-        if shared.kind() == ServerKind::V2 || !timeline.is_paced() {
+        let is_limited = timeline.is_paced() || shared.limits.legacy_limits_at_max;
+        if shared.kind() == ServerKind::V2 || !is_limited {
             return Self::Log { next };
         }
         let limit = shared.limits.legacy_queue_events;
@@ -75,7 +79,7 @@ impl Feed {
             From::Event(event) => Outbox::replaying(event, tip, limit),
             From::Live | From::Tip => Outbox::live(tip, limit),
         };
-        Self::Queue(Queue { outbox, replayed: 0, since: now, worked_until: None })
+        Self::Queue(Queue { outbox, replayed: 0, sent: 0, since: now, worked_until: None })
     }
 
     /// What the connection does now. Time only moves between calls with another `now`. The
@@ -91,10 +95,7 @@ impl Feed {
         let log = Filtered { timeline: &shared.timeline, wants, chaos, crashes };
         match self {
             Self::Log { next } => step_log(next, &log, now),
-            Self::Queue(queue) => {
-                let per_second = f64::from(shared.limits.legacy_replay_per_second);
-                queue.step(&log, per_second, now)
-            }
+            Self::Queue(queue) => queue.step(&log, &shared.limits, now),
         }
     }
 }
@@ -115,15 +116,25 @@ fn step_log(next: &mut u64, log: &Filtered<'_>, now: Instant) -> Step {
 }
 
 impl Queue {
-    fn step(&mut self, log: &Filtered<'_>, per_second: f64, now: Instant) -> Step {
+    fn step(&mut self, log: &Filtered<'_>, limits: &Limits, now: Instant) -> Step {
         if self.worked_until != Some(now) {
             self.worked_until = Some(now);
+            let per_second = f64::from(limits.legacy_replay_per_second);
             if self.work(log, per_second, now) == Err(Full) {
                 return Step::Cut;
             }
         }
+        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
+        if let Some(rate) = limits.legacy_send_per_second
+            && self.sent as f64 > elapsed * f64::from(rate)
+        {
+            return Step::WaitUntil(now + REPLAY_TICK);
+        }
         match self.outbox.pop() {
-            Some(event) => Step::Send(event),
+            Some(event) => {
+                self.sent += 1;
+                Step::Send(event)
+            }
             None if self.outbox.is_live() => until(log.timeline, log.timeline.tip(now)),
             None => Step::WaitUntil(now + REPLAY_TICK),
         }
@@ -136,7 +147,8 @@ impl Queue {
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
         let allowed = (elapsed * per_second) as u64 + 1;
         let budget = allowed.saturating_sub(self.replayed).min(SCAN_EVENTS);
-        self.replayed += self.outbox.replay(log, tip, log.timeline.clock_us(now), budget);
+        let emitted_us = log.timeline.emitted_us(now);
+        self.replayed += self.outbox.replay(log, tip, emitted_us, budget);
         Ok(())
     }
 }
@@ -156,7 +168,7 @@ mod tests {
     use crate::serve::dictionary::Dictionaries;
     use crate::serve::stamps::Stamps;
     use crate::serve::wanted::Wanted;
-    use crate::serve::{AtEnd, Limits, Rate};
+    use crate::serve::{AtEnd, Rate};
 
     const EVENTS: u64 = 30_000;
 

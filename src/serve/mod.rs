@@ -16,7 +16,8 @@
 //!
 //! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
 //!
-//! Not imitated: legacy's limit of 5 000 events/s per client address, v2's slow-reader rule
+//! Not imitated: legacy's limit of 5 000 events/s per client address (only one for each
+//! connection, on request), v2's slow-reader rule
 //! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
 
 mod answer;
@@ -166,8 +167,12 @@ pub struct Limits {
     pub legacy_write_timeout: Duration,
     /// Events in a connection's outgoing queue, on legacy at a paced rate.
     pub legacy_queue_events: usize,
-    /// Events per second of a replay, before filters, on legacy at a paced rate.
+    /// Events per second that a replay scans, before filters, on legacy at a paced rate.
     pub legacy_replay_per_second: u32,
+    /// Events per second that a connection is sent, on legacy at a paced rate; `None`: no limit.
+    pub legacy_send_per_second: Option<u32>,
+    /// Whether the three limits of legacy also hold at rate `max`.
+    pub legacy_limits_at_max: bool,
 }
 
 impl Default for Limits {
@@ -179,6 +184,8 @@ impl Default for Limits {
             legacy_write_timeout: Duration::from_secs(10),
             legacy_queue_events: 50_000,
             legacy_replay_per_second: 50_000,
+            legacy_send_per_second: None,
+            legacy_limits_at_max: false,
         }
     }
 }

@@ -184,6 +184,14 @@ impl Timeline {
         tip.min(end)
     }
 
+    /// The recorded time of the last event that live connections got; 0 as long as none
+    /// happened since the start. A legacy server measures a replay against it, not against
+    /// the clock (protocol/jetstream-v1.md §12).
+    pub(super) fn emitted_us(&self, now: Instant) -> u64 {
+        let tip = self.tip(now);
+        if tip > self.history && self.is_paced() { self.stamps.latest_us(tip - 1) } else { 0 }
+    }
+
     /// When an event happens; `None` where it never does, or is not known to.
     pub(super) fn due(&self, event: u64) -> Option<Instant> {
         if self.end().is_some_and(|end| event >= end) {

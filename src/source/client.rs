@@ -59,12 +59,18 @@ pub enum ConnectError {
         source: HandshakeError,
     },
     /// zstd is demanded, and the server's dictionary can't be had.
-    #[error("{server}: {source}; use --compress auto to go on without")]
+    #[error("{server}: {source}; {}", advice(source))]
     Dictionary {
         /// The server.
         server: Arc<str>,
         /// What went wrong.
         source: DictionaryTrouble,
+    },
+    /// A person's sequence number, and a server that has none: it was sent nothing.
+    #[error("{server}: the server has no v2, so it is a legacy one that knows no sequence numbers")]
+    NoSequence {
+        /// The server.
+        server: Arc<str>,
     },
     /// zstd is demanded, the server speaks v1, and nobody installed v1's dictionary.
     #[error(
@@ -92,7 +98,9 @@ impl ConnectError {
             Self::Dial(error) => error.is_permanent(),
             Self::Handshake { source, .. } => source.is_permanent(),
             Self::Dictionary { source, .. } => source.is_permanent(),
-            Self::NoDictionary { .. } | Self::BadDictionary { .. } => true,
+            Self::NoDictionary { .. } | Self::BadDictionary { .. } | Self::NoSequence { .. } => {
+                true
+            }
         }
     }
 
@@ -193,6 +201,9 @@ pub struct Wish<'a> {
     pub is_plain: bool,
     /// Tells the run's connections apart.
     pub number: u64,
+    /// Whether a server without v2 must not be asked for a sequence number: it would take a
+    /// small one for an instant long ago (protocol/jetstream-v1.md §4.2).
+    pub keeps_seq: bool,
 }
 
 impl Client {
@@ -211,6 +222,9 @@ impl Client {
             return Err(error);
         };
         let server = &wish.endpoint.label;
+        if wish.keeps_seq && first == Protocol::V2 {
+            return Err(ConnectError::NoSequence { server: Arc::clone(server) });
+        }
         tracing::info!(%server, "no {first} here ({error}): asking for {second}");
         match self.speak(second, wish).await {
             Ok(stream) => Ok(self.connected(stream, wish)),
@@ -293,6 +307,7 @@ impl Client {
         }
         let stream = self.filter.fingerprint();
         let mut stream = self.stream(upgraded, inflater, None, stream, wish);
+        stream.narrow_by(subscription.narrow);
         if let Some(hello) = subscription.hello {
             let said = stream.say(&hello, deadline).await;
             said.map_err(|e| in_handshake(wish, HandshakeError::Cut(e)))?;
@@ -397,6 +412,17 @@ impl Client {
             number: wish.number,
         };
         Stream::new(upgraded, limits, inflater, intake, about, Arc::clone(&self.metrics))
+    }
+}
+
+/// Returns what to do without a v2 server's dictionary. Legacy servers have zstd, too, and no
+/// endpoint that serves its dictionary (protocol/jetstream-v1.md §5).
+fn advice(trouble: &DictionaryTrouble) -> &'static str {
+    match trouble {
+        DictionaryTrouble::Fetch(error) if error.is_no_such_endpoint() => {
+            "a legacy server has zstd on v1: use --protocol v1 after `skytail dictionary install`, or --compress auto to go on without"
+        }
+        _ => "use --compress auto to go on without",
     }
 }
 

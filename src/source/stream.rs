@@ -1,6 +1,7 @@
 //! The lines of one connection: messages into batches, pings answered, the server's kind told.
 //! What is asked for, and what a v2 message means, is known elsewhere.
 
+mod breadth;
 mod error;
 
 use std::collections::VecDeque;
@@ -30,6 +31,7 @@ use crate::source::transport::Transport;
 use crate::source::v2::intake::{Intake, Taken};
 use crate::source::{Asked, Connection, reject};
 
+use breadth::Breadth;
 pub use error::StreamError;
 
 /// Control frames waiting to be sent. A peer that pings without reading gets no more.
@@ -85,6 +87,7 @@ pub struct Stream {
     pongs: u64,
     /// The message before this one was compressed with another dictionary.
     was_foreign: bool,
+    breadth: Breadth,
     metrics: Arc<Metrics>,
 }
 
@@ -111,6 +114,7 @@ impl Stream {
             events: 0,
             pongs: 0,
             was_foreign: false,
+            breadth: Breadth::default(),
             metrics,
         }
     }
@@ -399,10 +403,12 @@ impl Stream {
         self.enqueue(Frame::ping(Vec::new()));
     }
 
-    fn enqueue(&mut self, frame: Frame) {
-        if self.outgoing.len() < MAX_OUTGOING_FRAMES {
+    fn enqueue(&mut self, frame: Frame) -> bool {
+        let has_room = self.outgoing.len() < MAX_OUTGOING_FRAMES;
+        if has_room {
             self.outgoing.push_back(masked(frame));
         }
+        has_room
     }
 
     /// Sends what is queued as far as the network takes it now.

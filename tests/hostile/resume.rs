@@ -228,3 +228,36 @@ fn giving_up_keeps_what_was_received() {
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).run();
     run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempt;"]);
 }
+
+/// The server drops a replay when too much is queued for it; a replay that asks for less gets
+/// further.
+#[test]
+fn a_legacy_replay_that_was_cut_continues_just_before_the_newest_event() {
+    let at = |i: u64| FIRST_US + i * 200_000;
+    let events: Vec<String> = (0..100).map(|i| post(i, at(i), None)).collect();
+    let server = Scripted::start([
+        vec![Accept, Send(texts(&events[..60]))],
+        vec![Accept, Send(texts(&events[54..])), Hang],
+    ]);
+    let flags = ["--join", "single", "--cursor", "oldest", "-n", "100"];
+    let run = Tail::of(&server).flags(&flags).run();
+    run.ends_with(0).prints(&events).says(&["drops a replay that is too slow"]);
+    assert_eq!(server.asked()[1].query("cursor"), [(at(59) - 1_000_000).to_string()]);
+}
+
+/// The window keeps twice as much, for the sake of other servers.
+#[test]
+fn a_legacy_resume_rewinds_by_the_margin_and_no_further() {
+    let (scratch, at) = (Scratch::new(), |i: u64| FIRST_US + i * 200_000);
+    let events: Vec<String> = (0..120).map(|i| post(i, at(i), None)).collect();
+    let server = Scripted::start([
+        vec![Accept, Send(texts(&events[..100])), Hang],
+        vec![Accept, Send(texts(&events[70..])), Hang],
+    ]);
+    let tail = || Tail::of(&server).state(scratch.path("state.db")).flags(&["--join", "single"]);
+    let oldest = ["--cursor", "oldest", "--consumer", "c", "-n", "100"];
+    tail().flags(&oldest).run().ends_with(0).prints(&events[..100]);
+    let auto = ["--cursor", "auto", "--consumer", "c", "-n", "20"];
+    tail().flags(&auto).run().ends_with(0).prints(&events[100..]);
+    assert_eq!(server.asked()[1].query("cursor"), [(at(99) - 5_000_000).to_string()]);
+}

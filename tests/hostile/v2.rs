@@ -437,3 +437,11 @@ fn a_failover_from_v2_to_a_legacy_server_loses_nothing() {
     let expected = lines[..6].iter().chain(&legacy[6..]);
     run.ends_with(0).prints(expected).never_says("gap");
 }
+
+/// A legacy server would replay all that it holds.
+#[test]
+fn a_sequence_number_is_not_sent_to_a_server_without_v2() {
+    let server = Scripted::start([vec![Answer(http("404 Not Found", "", "404 page not found"))]]);
+    let run = Tail::of(&server).protocol("auto").flags(&["--cursor", "5"]).run();
+    run.ends_with(1).prints([""; 0]).says(&["knows no sequence numbers", "use a time"]);
+}

@@ -69,10 +69,14 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "resumes-at-the-newest",
         edits: &[Edit {
             file: "src/pipeline/reader/attempts.rs",
-            old: "(ServerKind::Legacy, _) if is_same => Asked::Instant(position.rewind_to.time),",
-            new: r#"(ServerKind::Legacy, _) if is_same => Asked::Instant(
-            if crate::is_mutant("resumes-at-the-newest") { position.newest.time } else { position.rewind_to.time },
-        ),"#,
+            old: "if is_plausible { newest.minus_us(margin_us).max(from) } else { from }",
+            new: r#"if crate::is_mutant("resumes-at-the-newest") {
+        newest
+    } else if is_plausible {
+        newest.minus_us(margin_us).max(from)
+    } else {
+        from
+    }"#,
         }],
         lane: "legacy wild times",
         // Behind an imported time it asks for last year, and gets no further.
@@ -136,6 +140,18 @@ pub const MUTATIONS: &[Mutation] = &[
             new: r#"replays && self.limits.join == JoinMode::Auto && !crate::is_mutant("never-joins")"#,
         }],
         lane: "legacy live",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "trusts-a-pong",
+        edits: &[Edit {
+            file: "src/pipeline/reader/quiet.rs",
+            old: "stream.protocol() == Protocol::V1\n        && stream.is_filtered()",
+            new: r#"!crate::is_mutant("trusts-a-pong")
+        && stream.protocol() == Protocol::V1
+        && stream.is_filtered()"#,
+        }],
+        lane: "legacy slow scan",
         breaches: &[Lost],
     },
     Mutation {

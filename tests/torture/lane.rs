@@ -69,6 +69,8 @@ pub struct Lane {
     pub events: usize,
     /// Further flags of the program.
     pub flags: &'static [&'static str],
+    /// Further flags of the servers.
+    pub serve_flags: &'static [&'static str],
 }
 
 /// What all rounds of a lane share.

@@ -69,6 +69,7 @@ const V2: Lane = Lane {
     // Not a multiple of the v2 server's segments.
     events: 12_500,
     flags: &[],
+    serve_flags: &[],
 };
 
 const LEGACY: Lane = Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
@@ -157,6 +158,15 @@ pub fn lanes() -> Vec<Lane> {
             name: "legacy live",
             nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
             servers: &["legacy"],
+            ..LIVE
+        },
+        // What a rare account's replay scans in silence takes longer than a pong.
+        Lane {
+            name: "legacy slow scan",
+            nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
+            servers: &["legacy"],
+            filter: Filter::Did,
+            serve_flags: &["--legacy-scan-rate", "500"],
             ..LIVE
         },
         Lane {

@@ -27,7 +27,7 @@ impl Rig {
     /// Starts servers and networks.
     pub fn start(lane: &Lane, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
         let recording = directory.join("recording.ndjson");
-        let mut flags = Vec::new();
+        let mut flags: Vec<String> = lane.serve_flags.iter().map(|&f| f.to_owned()).collect();
         if lane.is_live {
             flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
         }

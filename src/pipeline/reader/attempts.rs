@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::{Mark, Position, Seq, ServerKind, Start, TimeUs};
+use crate::position::{Mark, Seq, ServerKind, Start, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::Asked;
 use crate::source::archive::Beginning;
@@ -12,6 +12,7 @@ use crate::source::backoff::Backoff;
 use crate::source::endpoint::Endpoint;
 use crate::source::stream::StreamError;
 
+use super::rewind::{LEAST_MARGIN_US, ask_for};
 use super::{Ended, ReadError, Reader};
 
 /// Failed attempts in a row, before any connection has worked, after which a run gives up by
@@ -50,6 +51,14 @@ pub(super) struct Attempts {
     /// What the last replay was asked for that came to the horizon: asked for the same again,
     /// the next one would come there with nothing, too.
     pub(super) empty_replay: Option<Asked>,
+    /// The time of the live stream's first event, where a join has met one.
+    pub(super) tip: Option<TimeUs>,
+    /// Up to which instant a legacy server, by its place in the list, has shown everything:
+    /// nothing before it needs to be scanned again, however old the output's place is.
+    pub(super) scanned: Option<(usize, TimeUs)>,
+    /// A legacy server cut the last replay: it does that to one that is too slow for what it
+    /// asked for, so the next one asks for as little as is safe.
+    pub(super) was_cut: bool,
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
     /// Where to begin in the archive of the present server, since its stream begins later.
@@ -99,6 +108,9 @@ impl Reader {
             plain: false,
             asked: Asked::Live,
             empty_replay: None,
+            tip: None,
+            scanned: None,
+            was_cut: false,
             too_old: None,
             past: None,
             without_archive: vec![false; self.endpoints.len()],
@@ -123,7 +135,8 @@ impl Reader {
         match (self.stand.get().or(saved), &self.start) {
             (Some(position), _) => {
                 let has_seq = has_seq && attempts.renumbered != Some(position.newest);
-                ask_for(&position, endpoint, rewind_us, has_seq)
+                let margin_us = if attempts.was_cut { LEAST_MARGIN_US } else { rewind_us };
+                ask_for(&position, endpoint, rewind_us, margin_us.min(rewind_us), has_seq)
             }
             (None, Start::Live | Start::Resume(_)) => match attempts.live_since {
                 None => Asked::Live,
@@ -163,7 +176,15 @@ impl Reader {
                 Ok(Duration::ZERO)
             }
             // The next connection goes on from here, at once.
-            Ended::Horizon => Ok(Duration::ZERO),
+            Ended::Horizon => {
+                attempts.was_cut = false;
+                Ok(Duration::ZERO)
+            }
+            Ended::Scanned(limit) => {
+                attempts.was_cut = false;
+                attempts.scanned = Some((attempts.endpoint, limit));
+                Ok(Duration::ZERO)
+            }
             Ended::Renumbered => {
                 attempts.renumbered = self.stand.get().map(|position| position.newest);
                 Ok(Duration::ZERO)
@@ -204,7 +225,13 @@ impl Reader {
                 let retry_after = error.retry_after();
                 self.reconnect(attempts, &error, retry_after)
             }
-            other => self.reconnect(attempts, &other, None),
+            Ended::Stream(error) if error.is_cut() && attempts.may_be_too_slow() => {
+                self.was_cut(&error, attempts)
+            }
+            other => {
+                attempts.was_cut = false;
+                self.reconnect(attempts, &other, None)
+            }
         }
     }
 
@@ -319,15 +346,5 @@ impl Attempts {
         let next = (1..=count).map(|step| (self.endpoint + step) % count);
         let usable = |i: &usize| !self.refusing.get(*i).copied().unwrap_or(true);
         self.endpoint = next.clone().find(usable).unwrap_or(self.endpoint);
-    }
-}
-
-/// A resume: exactly on the server that the position is from, by instant on any other.
-fn ask_for(position: &Position, endpoint: &Endpoint, rewind_us: u64, has_seq: bool) -> Asked {
-    let is_same = position.origin.server == endpoint.label;
-    match (position.origin.kind, position.rewind_to.seq) {
-        (ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),
-        (ServerKind::Legacy, _) if is_same => Asked::Instant(position.rewind_to.time),
-        _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),
     }
 }

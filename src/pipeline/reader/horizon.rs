@@ -36,6 +36,11 @@ impl Horizon {
         Self(self.0.minus_us(MARGIN_US))
     }
 
+    /// Returns the first instant that is not trusted, unless that is every one.
+    pub(super) fn limit(self) -> Option<TimeUs> {
+        (self != Self::NEAREST).then_some(self.0)
+    }
+
     /// Whether it lies before the start of a replay, which then has nothing in front of it.
     pub(super) fn is_before(self, asked: Asked) -> bool {
         matches!(asked, Asked::Instant(instant) if self.0 <= instant)

@@ -26,7 +26,7 @@ use crate::source::stream::Stream;
 use super::super::channel::BATCH_BYTES;
 use super::attempts::Attempts;
 use super::horizon::Horizon;
-use super::quiet::{QUIET, is_exhausted};
+use super::quiet::{QUIET, Scan};
 use super::{Ended, GOOD_BYE, Reader};
 
 /// How long to wait for the live connection's first event; with a sparse filter none comes.
@@ -41,9 +41,10 @@ const HEAD_START: Duration = Duration::from_secs(3);
 /// six seconds later, so that all this is still more than a second behind the tip.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
-/// Most bytes of the live stream that are kept while the replay catches up: half a minute of
-/// the whole firehose.
-const MAX_KEPT_BYTES: usize = 16 << 20;
+/// Most bytes of the live stream that are kept while the replay catches up: two minutes of the
+/// whole firehose, and half a minute at 5,000 events a second, since both connections share
+/// what a legacy server sends to one address.
+const MAX_KEPT_BYTES: usize = 64 << 20;
 
 /// What the live connection has brought and nobody has taken yet.
 #[derive(Debug, Default)]
@@ -98,7 +99,8 @@ impl Reader {
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
         let mut kept = Kept::default();
-        let horizon = self.first_event(live, &mut kept).await?;
+        let (horizon, tip) = self.first_event(live, &mut kept).await?;
+        attempts.tip = tip;
         if live.kind() == Some(ServerKind::V2) {
             // The server changed its kind behind its name; there is nothing to join.
             return Err(Ended::Horizon);
@@ -110,7 +112,9 @@ impl Reader {
         }
         // Where the last such replay brought nothing in front of the horizon, all there is
         // lies near enough.
-        if !horizon.is_near(asked) && attempts.empty_replay.take() != Some(asked) {
+        // One that was cut was too slow to be joined.
+        let is_far = attempts.was_cut || !horizon.is_near(asked);
+        if is_far && attempts.empty_replay.take() != Some(asked) {
             live.close(TokioInstant::now() + GOOD_BYE).await;
             let horizon = Some(horizon.of_tip());
             let ended = self.replay_alone(endpoint, asked, horizon, attempts).await;
@@ -144,10 +148,18 @@ impl Reader {
         ended
     }
 
-    /// Waits for the live connection's first event, whose time is where the replay ends.
-    async fn first_event(&self, live: &mut Stream, kept: &mut Kept) -> Result<Horizon, Ended> {
+    /// Waits for the live connection's first event, whose time is where the replay ends. A
+    /// sparse filter is lifted until then: only the server knows where its tip is.
+    async fn first_event(
+        &self,
+        live: &mut Stream,
+        kept: &mut Kept,
+    ) -> Result<(Horizon, Option<TimeUs>), Ended> {
         let opened = TimeUs(now_us());
         let deadline = TokioInstant::now() + FIRST_EVENT;
+        let mut scan = Scan::new(live, Instant::now());
+        let mut first = None;
+        live.widen();
         while live.kind().is_none() {
             let mut batch = self.sender.empty_batch();
             let filled = tokio::select! {
@@ -156,14 +168,13 @@ impl Reader {
             };
             let Ok(filled) = filled else { break };
             filled?;
+            first =
+                batch.lines().find_map(|line| header::parse(line).ok()).map(|h| TimeUs(h.time_us));
+            self.strip(live, &mut scan, &mut batch);
             kept.push(batch)?;
         }
-        let mut lines = kept.batches.iter().flat_map(Batch::lines);
-        let first = lines.find_map(|line| header::parse(line).ok());
-        Ok(Horizon::at(match first {
-            Some(header) => TimeUs(header.time_us),
-            None => opened.plus_us(CLOCK_MARGIN_US),
-        }))
+        live.narrow();
+        Ok((Horizon::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
     }
 
     async fn keep_until(
@@ -173,6 +184,7 @@ impl Reader {
         deadline: TokioInstant,
     ) -> Result<(), Ended> {
         let mut pause = std::pin::pin!(sleep_until(deadline));
+        let mut scan = Scan::new(live, Instant::now());
         loop {
             let mut batch = self.sender.empty_batch();
             tokio::select! {
@@ -180,6 +192,7 @@ impl Reader {
                 () = self.stop.requested() => return Err(Ended::Stopped),
                 filled = live.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled?;
+                    self.strip(live, &mut scan, &mut batch);
                     kept.push(batch)?;
                 }
             }
@@ -197,14 +210,16 @@ impl Reader {
     ) -> Result<(), Ended> {
         let limits = self.liveness_limits();
         let mut alive = Liveness::new(limits, Instant::now());
-        let mut asked_at = None;
+        let mut scan = Scan::new(replay, Instant::now());
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
         let (mut batch, mut beside) = (self.sender.empty_batch(), self.sender.empty_batch());
         loop {
             tokio::select! {
                 () = self.stop.requested() => return Err(Ended::Stopped),
                 filled = replay.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    scan.note(replay, &batch);
                     let reached = horizon.cut(&mut batch, Some(ServerKind::Legacy));
+                    self.strip(replay, &mut scan, &mut batch);
                     if !batch.is_empty() {
                         batch = self.hand_over(batch, replay.connection(), &mut alive).await?;
                     }
@@ -215,6 +230,7 @@ impl Reader {
                 }
                 filled = live.fill(&mut beside, self.batch_events, BATCH_BYTES) => {
                     filled?;
+                    self.strip(live, &mut scan, &mut beside);
                     kept.push(std::mem::replace(&mut beside, self.sender.empty_batch()))?;
                 }
                 _ = tick.tick() => {
@@ -223,7 +239,8 @@ impl Reader {
                         Action::Ping => replay.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
-                    if is_exhausted(&mut asked_at, &alive, replay) {
+                    let limit = horizon.limit().unwrap_or_default();
+                    if scan.is_over(&alive, replay, Instant::now(), limit) {
                         return Ok(());
                     }
                 }

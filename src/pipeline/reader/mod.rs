@@ -5,11 +5,13 @@
 mod attempts;
 mod behind;
 mod beyond;
+mod ended;
 mod history;
 mod horizon;
 mod join;
 mod prefer;
 mod quiet;
+mod rewind;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -23,21 +25,22 @@ use crate::settings::{Archive, CompressMode, Connection as Limits};
 use crate::source::archive::SweepError;
 use crate::source::client::{Client, ConnectError, Wish};
 use crate::source::endpoint::Endpoint;
-use crate::source::liveness::{self, Action, Dead, Liveness};
+use crate::source::liveness::{self, Action, Liveness};
 use crate::source::protocol::Protocol;
 use crate::source::stream::{Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
-use super::channel::{BATCH_BYTES, Closed, Item, Sender};
+use super::channel::{BATCH_BYTES, Item, Sender};
 use super::desk::Desk;
 use super::stand::Stand;
 use super::stop::{Reason, Stop};
 
 use attempts::Attempts;
 use behind::Behind;
+use ended::Ended;
 use horizon::Horizon;
-use quiet::QUIET;
 pub use quiet::WhenQuiet;
+use quiet::{QUIET, Scan};
 
 /// How long saying good-bye may take.
 const GOOD_BYE: Duration = Duration::from_millis(200);
@@ -127,49 +130,6 @@ pub enum ReadError {
     },
 }
 
-/// How one connection ended.
-#[derive(Debug, thiserror::Error)]
-enum Ended {
-    #[error(transparent)]
-    Connect(#[from] ConnectError),
-    #[error(transparent)]
-    Stream(#[from] StreamError),
-    #[error(transparent)]
-    Dead(#[from] Dead),
-    /// The replay came so near to the live stream that only a join may go on.
-    #[error("the replay has reached the live stream")]
-    Horizon,
-    /// The live stream brought more than may be kept while the replay catches up.
-    #[error("the live stream brought too much while the replay caught up")]
-    JoinTooLong,
-    /// The server's sequence numbers mean nothing any more.
-    #[error("the server's sequence numbers were given anew")]
-    Renumbered,
-    /// The server begins later than the instant it was asked for, and its archive may not.
-    #[error("the live stream begins later than {0}")]
-    Beyond(TimeUs),
-    /// The archive was read to its end.
-    #[error("the archive was read to its end")]
-    Swept,
-    /// The archive was not.
-    #[error("the archive: {0}")]
-    Archive(#[from] SweepError),
-    /// The server lags behind the output, and there are others.
-    #[error("the server lags behind: its newest event is {0}")]
-    Behind(TimeUs),
-    /// The first server is well again, and preferred.
-    #[error("the first server is well again")]
-    PreferFirst,
-    #[error("stopped")]
-    Stopped,
-}
-
-impl From<Closed> for Ended {
-    fn from(_: Closed) -> Self {
-        Self::Stopped
-    }
-}
-
 impl Reader {
     /// Reads until it is stopped.
     ///
@@ -209,6 +169,7 @@ impl Reader {
     async fn connect_and_read(&self, attempts: &mut Attempts) -> Ended {
         let Some(endpoint) = self.endpoints.get(attempts.endpoint) else { return Ended::Stopped };
         let asked = attempts.within_the_window(self.asked(endpoint, attempts));
+        let asked = attempts.after_scan(asked);
         attempts.asked = asked;
         attempts.was_sound = false;
         self.metrics.server.set(attempts.endpoint as u64 + 1);
@@ -230,6 +191,7 @@ impl Reader {
         asked: Asked,
         attempts: &mut Attempts,
     ) -> Result<(), Ended> {
+        attempts.tip = None;
         // A legacy server that is met for the first time is asked once more, with a join.
         let is_new = attempts.known_kind().is_none();
         let horizon = (is_new && self.may_need_join(asked)).then_some(Horizon::NEAREST);
@@ -245,9 +207,12 @@ impl Reader {
         tracing::debug!(server = %endpoint.label, %asked, "connecting");
         attempts.number += 1;
         let (is_plain, number) = (attempts.plain, attempts.number);
-        let connecting = self.client.connect(Wish { endpoint, asked, is_plain, number });
+        let is_given = matches!(self.start, Start::Seq(_)) && self.stand.get().is_none();
+        let keeps_seq = is_given && matches!(asked, Asked::Seq(_));
+        let wish = Wish { endpoint, asked, is_plain, number, keeps_seq };
+        let connecting = self.client.connect(wish);
         let stream = tokio::select! {
-            stream = connecting => stream?,
+            stream = connecting => stream.map_err(Ended::of_connecting)?,
             () = self.stop.requested() => return Err(Ended::Stopped),
         };
         if stream.protocol() == Protocol::V2 {
@@ -286,7 +251,7 @@ impl Reader {
         let mut behind = Behind::default();
         let mut refused = pin!(self.stand.numbers_refused(stream.number()));
         let mut first_is_well = pin!(self.first_is_well(attempts.endpoint));
-        let mut asked_at = None;
+        let mut scan = Scan::new(stream, Instant::now());
         let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
         let mut batch = self.sender.empty_batch();
@@ -306,8 +271,9 @@ impl Reader {
                     if behind.look(Instant::now(), early) {
                         self.is_behind(stream, early)?;
                     }
-                    if let Some(reason) = self.when_quiet.check(&mut asked_at, &alive, stream) {
-                        self.stop.request(reason);
+                    let (scan, tip) = (&mut scan, attempts.tip);
+                    if let Some(ended) = self.look_at_silence(scan, &alive, stream, horizon, tip) {
+                        return Err(ended);
                     }
                     continue;
                 }
@@ -320,12 +286,18 @@ impl Reader {
             if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
                 self.is_beyond(stream, attempts)?;
             }
+            if horizon.is_some() || stream.is_filtered() {
+                scan.note(stream, &batch);
+            }
             let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
+            self.strip(stream, &mut scan, &mut batch);
             if !batch.is_empty() {
                 batch = self.hand_over(batch, stream.connection(), &mut alive).await?;
             }
             if reached {
-                return Err(Ended::Horizon);
+                let limit = horizon.and_then(Horizon::limit);
+                let limit = limit.filter(|limit| scan.has_reached(*limit));
+                return Err(limit.map_or(Ended::Horizon, Ended::Scanned));
             }
             match filled {
                 Ok(Fill::Full | Fill::Dry) => {}

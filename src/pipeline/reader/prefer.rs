@@ -49,7 +49,13 @@ impl Reader {
     /// One look: it takes a live connection and either sends an event that is not old, or,
     /// where a stream may be quiet, answers a ping.
     async fn looks_well(&self, first: &Endpoint) -> bool {
-        let wish = Wish { endpoint: first, asked: Asked::Live, is_plain: true, number: 0 };
+        let wish = Wish {
+            endpoint: first,
+            asked: Asked::Live,
+            is_plain: true,
+            number: 0,
+            keeps_seq: false,
+        };
         let Ok(mut stream) = self.client.connect(wish).await else { return false };
         let may_be_quiet = self.limits.stall_timeout.is_none();
         let mut batch = Batch::default();

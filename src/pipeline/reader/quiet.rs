@@ -1,17 +1,42 @@
-//! When silence means the end: `--exit-when-live` and `--until` on a stream that has nothing
-//! more to send. v1 has no word for "the replay is over".
+//! When silence means the end: `--exit-when-live`, `--until` and the end of a join's replay,
+//! on a stream that has nothing more to send. v1 has no word for "the replay is over".
+//!
+//! Silence and a pong prove it only where the server filters nothing: a legacy server that
+//! scans behind a sparse filter sends nothing for minutes, and answers pings from another
+//! goroutine meanwhile (protocol/jetstream-v1.md §12). There the filters are lifted for a
+//! moment. The next event that the server scans then says how far it has come.
 
 use std::time::{Duration, Instant};
 
+use crate::event::batch::Batch;
+use crate::event::header;
 use crate::metrics::now_us;
 use crate::pipeline::stop::Reason;
-use crate::position::TimeUs;
+use crate::position::{ServerKind, TimeUs};
+use crate::source::Asked;
 use crate::source::liveness::Liveness;
+use crate::source::protocol::Protocol;
 use crate::source::stream::Stream;
+
+use super::horizon::Horizon;
+use super::{Ended, Reader};
 
 /// How long a stream must be quiet, with a ping answered meanwhile, before "no more events"
 /// is believed (`--exit-when-live`, `--until`).
 pub(super) const QUIET: Duration = Duration::from_secs(3);
+
+/// How far ahead of our clock an event's time may be and still say how far a scan has come.
+const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
+
+/// How far our clock may be ahead of the server's.
+const CLOCK_MARGIN_US: u64 = 2_000_000;
+
+/// The seconds of the network that a legacy server scans in one second: 50,000 events a
+/// second by default (protocol/jetstream-v1.md §12), and the network has brought up to 2,500.
+const SCAN_SPEED: u64 = 20;
+
+/// What a legacy server holds by default (protocol/jetstream-v1.md §11).
+const RETENTION_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// When a quiet stream means the end of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,38 +49,192 @@ pub enum WhenQuiet {
     Until(TimeUs),
 }
 
-/// Events and answers to pings of a stream when it was asked whether there is more.
-pub(super) type AskedAt = Option<(u64, u64)>;
+impl WhenQuiet {
+    /// Returns why a quiet stream ends the run now, if it does.
+    pub(super) fn reason(self) -> Option<Reason> {
+        match self {
+            Self::CaughtUp => Some(Reason::CaughtUp),
+            Self::Until(until) if now_us() > until.0 => Some(Reason::Until),
+            Self::Wait | Self::Until(_) => None,
+        }
+    }
 
-/// Whether a stream has nothing more for now: quiet for a while, and a ping answered since.
-pub(super) fn is_exhausted(asked_at: &mut AskedAt, alive: &Liveness, stream: &mut Stream) -> bool {
-    match *asked_at {
-        Some((events, pongs)) if events == stream.events() => stream.pongs() > pongs,
-        _ => {
-            *asked_at = None;
-            if alive.quiet_for(Instant::now()) >= QUIET {
-                *asked_at = Some((stream.events(), stream.pongs()));
-                stream.ping();
-            }
-            false
+    /// Returns the instant of an event that ends the run by itself, if it is earlier than the
+    /// live stream's at `tip`.
+    pub(super) fn proof(self, tip: TimeUs) -> TimeUs {
+        match self {
+            Self::Until(until) => until.plus_us(CLOCK_MARGIN_US).min(tip),
+            Self::Wait | Self::CaughtUp => tip,
         }
     }
 }
 
-impl WhenQuiet {
-    /// Why the run ends now, if it does.
-    pub(super) fn check(
-        self,
-        asked_at: &mut AskedAt,
+/// How far a server has come in what it was asked for.
+#[derive(Debug)]
+pub(super) struct Scan {
+    /// Events and answers to pings when the stream was asked whether there is more.
+    asked_at: Option<(u64, u64, Instant)>,
+    /// When the connection was made.
+    opened: TimeUs,
+    /// The newest event, or the instant that was asked for.
+    reached: TimeUs,
+    /// When that was.
+    since: Instant,
+    /// The server has sent an event that only a lifted filter lets through.
+    has_answered: bool,
+    is_told: bool,
+}
+
+impl Scan {
+    /// A scan that begins `now`.
+    pub(super) fn new(stream: &Stream, now: Instant) -> Self {
+        let reached = match stream.connection().asked {
+            Asked::Instant(instant) => instant.minus_us(1),
+            _ => TimeUs(0),
+        };
+        let opened = TimeUs(now_us());
+        Self { asked_at: None, opened, reached, since: now, has_answered: false, is_told: false }
+    }
+
+    /// Returns the earliest time of an event that certainly is one of the live stream.
+    pub(super) fn tip(&self) -> TimeUs {
+        self.opened.minus_us(CLOCK_MARGIN_US)
+    }
+
+    /// Returns whether an event at `instant` or later has come.
+    pub(super) fn has_reached(&self, instant: TimeUs) -> bool {
+        self.reached >= instant
+    }
+
+    /// Notes what came, and restores the filters if they were lifted.
+    pub(super) fn note(&mut self, stream: &mut Stream, batch: &Batch) {
+        let last = batch.lines().last().and_then(|line| header::parse(line).ok());
+        let Some(last) = last else { return };
+        stream.narrow();
+        let is_plausible = last.time_us <= now_us().saturating_add(PLAUSIBLE_AHEAD_US);
+        if is_plausible && last.time_us > self.reached.0 {
+            (self.reached, self.since) = (TimeUs(last.time_us), Instant::now());
+        }
+    }
+
+    /// Notes that an event came that the server's filters would have left out.
+    pub(super) fn answered(&mut self) {
+        self.has_answered = true;
+    }
+
+    /// Returns whether the server has nothing more for now. An event at `proof` or later
+    /// shows it, too.
+    pub(super) fn is_over(
+        &mut self,
         alive: &Liveness,
         stream: &mut Stream,
-    ) -> Option<Reason> {
-        let reason = match self {
-            Self::Wait => return None,
-            Self::CaughtUp => Reason::CaughtUp,
-            Self::Until(until) if now_us() > until.0 => Reason::Until,
-            Self::Until(_) => return None,
-        };
-        is_exhausted(asked_at, alive, stream).then_some(reason)
+        now: Instant,
+        proof: TimeUs,
+    ) -> bool {
+        let needs_proof = needs_proof(stream);
+        if needs_proof && self.has_reached(proof) {
+            return true;
+        }
+        match self.asked_at {
+            Some((events, pongs, at)) if events == stream.events() => {
+                if stream.pongs() <= pongs {
+                    return false;
+                }
+                !needs_proof || (now.duration_since(at) >= QUIET && self.has_had_time(now))
+            }
+            _ => {
+                self.asked_at = None;
+                if alive.quiet_for(now) >= QUIET {
+                    self.asked_at = Some((stream.events(), stream.pongs(), now));
+                    if needs_proof {
+                        stream.widen();
+                    }
+                    stream.ping();
+                }
+                false
+            }
+        }
     }
+
+    /// Returns whether the filters were lifted, nothing came, and that proves something: either
+    /// this server is known to lift them, or it has had the time to scan everything.
+    fn has_had_time(&mut self, now: Instant) -> bool {
+        let span_us = now_us().saturating_sub(self.reached.0).min(RETENTION_US);
+        let needed = QUIET + Duration::from_micros(span_us / SCAN_SPEED);
+        let is_over = self.has_answered || now.duration_since(self.since) >= needed;
+        if !is_over && !std::mem::replace(&mut self.is_told, true) {
+            tracing::warn!(
+                "nothing comes, and nothing proves that the server's replay has ended: it may still scan what the filters leave out; waiting up to {} s for its next event",
+                needed.as_secs()
+            );
+        }
+        is_over
+    }
+}
+
+impl Reader {
+    /// Takes out what only lifted filters let through: nothing of it may become a position
+    /// that the narrower stream does not have.
+    pub(super) fn strip(&self, stream: &Stream, scan: &mut Scan, batch: &mut Batch) {
+        if !stream.was_wide() || batch.is_empty() {
+            return;
+        }
+        let filter = &self.client.filter;
+        let most_bytes = filter.max_message_bytes.map_or(usize::MAX, |max| max as usize);
+        let mut wanted = self.sender.empty_batch();
+        for line in batch.lines() {
+            match header::parse(line) {
+                Ok(header) if !filter.is_sent(&header) => scan.answered(),
+                Ok(_) if line.len() > most_bytes => {}
+                _ => wanted.push(line),
+            }
+        }
+        *batch = wanted;
+    }
+
+    /// Returns how a quiet stream ends, if it has nothing more up to the horizon. Without one,
+    /// or before it, the whole run may end.
+    pub(super) fn look_at_silence(
+        &self,
+        scan: &mut Scan,
+        alive: &Liveness,
+        stream: &mut Stream,
+        horizon: Option<Horizon>,
+        tip: Option<TimeUs>,
+    ) -> Option<Ended> {
+        let now = Instant::now();
+        let limit = horizon.and_then(Horizon::limit);
+        if let (Some(limit), true) = (limit, needs_proof(stream)) {
+            let is_over = scan.is_over(alive, stream, now, self.when_quiet.proof(limit));
+            if scan.has_reached(limit) {
+                return Some(Ended::Scanned(limit));
+            }
+            if let (true, Some(reason)) = (is_over, self.when_quiet.reason()) {
+                self.stop.request(reason);
+            }
+            return None;
+        }
+        let reason = self.when_quiet.reason();
+        // A server of unknown kind tells it with its first event.
+        let must_meet = horizon.is_some() && needs_proof(stream);
+        if reason.is_none() && !must_meet {
+            return None;
+        }
+        let proof = self.when_quiet.proof(tip.unwrap_or(scan.tip()));
+        if scan.is_over(alive, stream, now, proof)
+            && let Some(reason) = reason
+        {
+            self.stop.request(reason);
+        }
+        None
+    }
+}
+
+/// Returns whether the server may be scanning in silence: a replay, behind filters, from a
+/// server that is not known to be a v2 one.
+pub(super) fn needs_proof(stream: &Stream) -> bool {
+    stream.protocol() == Protocol::V1
+        && stream.is_filtered()
+        && stream.kind() != Some(ServerKind::V2)
+        && stream.connection().asked != Asked::Live
 }

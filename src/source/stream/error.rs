@@ -44,6 +44,14 @@ pub enum StreamError {
     NoSequence,
 }
 
+impl StreamError {
+    /// Returns whether the connection ended without a word.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        matches!(self, Self::Ended | Self::Io(_))
+    }
+}
+
 fn close_text(code: Option<u16>, reason: &str) -> String {
     match (code, reason) {
         (None, _) => String::new(),

@@ -23,7 +23,12 @@ pub struct Subscription {
     pub query: String,
     /// The text message to send first, where the filters are too long for a URL.
     pub hello: Option<String>,
+    /// The filters as an update, where the server filters anything.
+    pub narrow: Option<String>,
 }
+
+/// An update that turns every filter off (protocol/jetstream-v1.md §6).
+pub const WIDEN: &str = r#"{"type":"options_update","payload":{"wantedCollections":[],"wantedDids":[],"maxMessageSizeBytes":0}}"#;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -74,12 +79,9 @@ impl Subscription {
             add(&mut query, "maxMessageSizeBytes", max_message_size_bytes);
         }
         let query = query.finish();
-        if query.len() <= MAX_QUERY_BYTES {
-            return Self { query, hello: None };
+        if query == base {
+            return Self { query, hello: None, narrow: None };
         }
-
-        let mut query = form_urlencoded::Serializer::new(base);
-        add(&mut query, "requireHello", "true");
         let payload = Options {
             wanted_collections: &collections,
             wanted_dids: &dids,
@@ -88,7 +90,13 @@ impl Subscription {
         let hello = serde_json::to_string(&Hello { r#type: "options_update", payload });
         // Strings and integers always have a JSON form; an empty message would be refused by
         // the server, in words.
-        Self { query: query.finish(), hello: Some(hello.unwrap_or_default()) }
+        let narrow = hello.unwrap_or_default();
+        if query.len() <= MAX_QUERY_BYTES {
+            return Self { query, hello: None, narrow: Some(narrow) };
+        }
+        let mut query = form_urlencoded::Serializer::new(base);
+        add(&mut query, "requireHello", "true");
+        Self { query: query.finish(), hello: Some(narrow.clone()), narrow: Some(narrow) }
     }
 }
 

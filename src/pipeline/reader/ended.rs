@@ -1,0 +1,65 @@
+//! Why a connection ended.
+
+use crate::position::TimeUs;
+use crate::source::archive::SweepError;
+use crate::source::client::ConnectError;
+use crate::source::liveness::Dead;
+use crate::source::stream::StreamError;
+
+use super::super::channel::Closed;
+
+/// How one connection ended.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Ended {
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    #[error(transparent)]
+    Stream(#[from] StreamError),
+    #[error(transparent)]
+    Dead(#[from] Dead),
+    /// The replay came so near to the live stream that only a join may go on.
+    #[error("the replay has reached the live stream")]
+    Horizon,
+    /// A legacy server has scanned everything before this instant.
+    #[error("the replay was scanned up to {0}")]
+    Scanned(TimeUs),
+    /// The live stream brought more than may be kept while the replay catches up.
+    #[error("the live stream brought too much while the replay caught up")]
+    JoinTooLong,
+    /// The server's sequence numbers mean nothing any more.
+    #[error("the server's sequence numbers were given anew")]
+    Renumbered,
+    /// The server begins later than the instant it was asked for, and its archive may not.
+    #[error("the live stream begins later than {0}")]
+    Beyond(TimeUs),
+    /// The archive was read to its end.
+    #[error("the archive was read to its end")]
+    Swept,
+    /// The archive was not.
+    #[error("the archive: {0}")]
+    Archive(#[from] SweepError),
+    /// The server lags behind the output, and there are others.
+    #[error("the server lags behind: its newest event is {0}")]
+    Behind(TimeUs),
+    /// The first server is well again, and preferred.
+    #[error("the first server is well again")]
+    PreferFirst,
+    #[error("stopped")]
+    Stopped,
+}
+
+impl Ended {
+    /// A connection without sequence numbers means the same before it is made and after.
+    pub(super) fn of_connecting(error: ConnectError) -> Self {
+        match error {
+            ConnectError::NoSequence { .. } => Self::Stream(StreamError::NoSequence),
+            error => Self::Connect(error),
+        }
+    }
+}
+
+impl From<Closed> for Ended {
+    fn from(_: Closed) -> Self {
+        Self::Stopped
+    }
+}
