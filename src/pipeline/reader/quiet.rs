@@ -28,7 +28,7 @@ pub(super) const QUIET: Duration = Duration::from_secs(3);
 /// How far ahead of our clock an event's time may be and still say how far a scan has come.
 const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
 
-/// How far our clock may be ahead of the server's.
+/// How far our clock may be behind the server's.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
 /// The seconds of the network that a legacy server scans in one second: 50,000 events a
@@ -96,9 +96,10 @@ impl Scan {
         Self { asked_at: None, opened, reached, since: now, has_answered: false, is_told: false }
     }
 
-    /// Returns the earliest time of an event that certainly is one of the live stream.
+    /// Returns the earliest time of an event that certainly happened after the connection was
+    /// made.
     pub(super) fn tip(&self) -> TimeUs {
-        self.opened.minus_us(CLOCK_MARGIN_US)
+        self.opened.plus_us(CLOCK_MARGIN_US)
     }
 
     /// Returns whether an event at `instant` or later has come.
