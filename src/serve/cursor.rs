@@ -186,6 +186,19 @@ mod tests {
     }
 
     #[test]
+    fn a_legacy_cursor_after_the_last_event_starts_again_from_the_oldest() {
+        let (timeline, start) = timeline(ServerKind::Legacy, 20, "1x", false);
+        // Between two events, the newer of which has not happened yet.
+        let now = start + std::time::Duration::from_millis(1_060);
+        let last = timeline.stamps.latest_us(timeline.tip(now) - 1);
+        let resolve = |time_us: u64| timeline.resolve(&time_us.to_string(), now);
+        assert!(last < timeline.clock_us(now));
+        assert_eq!(resolve(last), Ok(Some(timeline.tip(now) - 1)));
+        assert_eq!(resolve(last + 1), Ok(Some(0)));
+        assert_eq!(resolve(timeline.clock_us(now) + 1), Ok(None));
+    }
+
+    #[test]
     fn legacy_compares_short_cursors_as_strings() {
         let (timeline, now) = timeline(ServerKind::Legacy, 20, "max", false);
         let resolve = |c: &str| timeline.resolve(c, now);

@@ -222,6 +222,15 @@ mod tests {
     }
 
     #[test]
+    fn before_anything_was_emitted_every_pass_is_the_last() {
+        let log = Even { every: 1 };
+        let mut outbox = Outbox::replaying(0, 100, 5_000);
+        outbox.replay(&log, 1_000, 0, 5_000);
+        assert!(outbox.is_live());
+        assert_eq!(drain(&mut outbox), (0..100).collect::<Vec<_>>());
+    }
+
+    #[test]
     fn a_replay_of_nothing_is_live_at_once() {
         let log = Even { every: 1 };
         let mut outbox = Outbox::replaying(0, 0, 10);

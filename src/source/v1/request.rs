@@ -159,6 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn only_filters_that_the_server_applies_can_be_lifted() {
+        let narrow = |filter: &Filter| Subscription::new(filter, Asked::Oldest, false).narrow;
+        assert_eq!(narrow(&Filter::default()), None);
+        let update = narrow(&filter(&["a.b.c"], &["did:plc:a"])).unwrap();
+        let mut update: serde_json::Value = serde_json::from_str(&update).unwrap();
+        assert_eq!(update["payload"]["wantedCollections"][0], "a.b.c");
+        assert_eq!(update["payload"]["wantedDids"][0], "did:plc:a");
+        let lists = &mut update["payload"];
+        (lists["wantedCollections"], lists["wantedDids"]) = ([""; 0].into(), [""; 0].into());
+        assert_eq!(update, serde_json::from_str::<serde_json::Value>(WIDEN).unwrap());
+    }
+
+    #[test]
     fn long_filters_go_into_a_hello() {
         let dids: Vec<String> = (0..10_000).map(|i| format!("did:plc:{i:024}")).collect();
         let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
