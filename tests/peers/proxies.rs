@@ -160,6 +160,34 @@ fn an_https_proxy_that_speaks_plain_text_is_named_with_its_variable() {
 }
 
 #[test]
+fn a_handle_is_not_shown_to_dns_where_a_proxy_resolves_names() {
+    let did = "did:plc:z72i7hdynmk6r22z27h6tvur";
+    // The host of the handle, behind the proxy: it has no TLS, which is as far as this goes.
+    let asked = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&asked);
+    let address = listener(move |mut stream| {
+        stream.read_exact(&mut [0; 3])?;
+        stream.write_all(&[5, 0])?;
+        let mut request = [0; 5];
+        stream.read_exact(&mut request)?;
+        assert_eq!(request, [5, 1, 0, 3, 17]);
+        let mut name = [0; 17];
+        stream.read_exact(&mut name)?;
+        assert_eq!(&name, b"alice.bsky.social");
+        counted.fetch_add(1, Ordering::SeqCst);
+        Ok(())
+    });
+    for value in [format!("socks5h://{address}"), format!("socks://{address}"), "foo://a".into()] {
+        let run = tail("ws://127.0.0.1:1")
+            .flags(&["--did", "alice.bsky.social", "--did", did])
+            .env("ALL_PROXY", &value)
+            .run();
+        run.says(&["DNS was not asked, because ALL_PROXY names a proxy", "--dns-server"]);
+    }
+    assert_eq!(asked.load(Ordering::SeqCst), 2);
+}
+
+#[test]
 fn every_other_request_obeys_the_same_settings() {
     let home = super::support::Scratch::new();
     let skytail = |args: &[&str]| {

@@ -43,7 +43,10 @@ pub enum DnsProblem {
         /// What stands there, printable.
         value: String,
     },
-    /// Nobody could be asked.
+    /// DNS must not be asked: the proxy that this variable names resolves names itself.
+    #[error("DNS was not asked, because {0} names a proxy (--dns-server names a server to ask)")]
+    NotAsked(&'static str),
+    /// No server could be asked.
     #[error("DNS gave no answer ({0})")]
     NoAnswer(String),
 }

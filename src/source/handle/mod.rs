@@ -14,6 +14,7 @@ use std::time::Duration;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
+use super::endpoint;
 use super::proxy::Proxies;
 use super::tls::TlsContext;
 pub use dns::{DnsProblem, Lookup};
@@ -69,7 +70,9 @@ impl ResolveError {
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match &self.problem {
-            Problem::Neither(DnsProblem::NoAnswer(_), web) => web.is_unreachable(),
+            Problem::Neither(DnsProblem::NoAnswer(_) | DnsProblem::NotAsked(_), web) => {
+                web.is_unreachable()
+            }
             _ => false,
         }
     }
@@ -85,9 +88,30 @@ pub async fn resolve(handles: &[Handle], ways: &Ways) -> Result<Vec<String>, Res
     stream::iter(each).buffered(AT_A_TIME).try_collect().await
 }
 
+/// Returns why DNS must not be asked for a handle: a user whose proxy resolves names itself, or
+/// whose setting for it can't be used, may not want any other server to see them. A DNS server
+/// that the user names is asked.
+fn not_to_ask(handle: &Handle, ways: &Ways) -> Option<DnsProblem> {
+    if ways.dns_server.is_some() {
+        return None;
+    }
+    let endpoint = endpoint::parse(&format!("https://{handle}")).ok()?;
+    match ways.proxies.for_endpoint(&endpoint) {
+        Ok(Some(proxy)) if proxy.resolves_names() => Some(DnsProblem::NotAsked(proxy.variable)),
+        Ok(_) => None,
+        Err(error) => Some(DnsProblem::NotAsked(error.variable)),
+    }
+}
+
 async fn one(handle: &Handle, ways: &Ways, lookup: &Lookup) -> Result<String, ResolveError> {
     let fails = |problem| ResolveError { handle: handle.clone(), problem };
-    let by_dns = match lookup.did(handle, Instant::now() + ways.timeout).await {
+    let asking = async {
+        match not_to_ask(handle, ways) {
+            Some(problem) => Err(problem),
+            None => lookup.did(handle, Instant::now() + ways.timeout).await,
+        }
+    };
+    let by_dns = match asking.await {
         Ok(did) => {
             tracing::info!("{handle} is {did} (DNS)");
             return Ok(did);

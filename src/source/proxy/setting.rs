@@ -32,6 +32,14 @@ pub enum Kind {
     Socks5h,
 }
 
+impl Proxy {
+    /// Whether the proxy resolves names, so that no DNS server sees them from here.
+    #[must_use]
+    pub fn resolves_names(&self) -> bool {
+        self.kind == Kind::Socks5h
+    }
+}
+
 /// Why a setting names no proxy that can be used. Shows no password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
