@@ -44,7 +44,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "resumes-v2-at-the-newest",
         edits: &[Edit {
-            file: "src/pipeline/reader/attempts.rs",
+            file: "src/pipeline/reader/rewind.rs",
             old: "(ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),",
             new: r#"(ServerKind::V2, Some(seq)) if is_same && has_seq => {
             let is_mutant = crate::is_mutant("resumes-v2-at-the-newest");
@@ -57,7 +57,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "fails-over-to-the-newest",
         edits: &[Edit {
-            file: "src/pipeline/reader/attempts.rs",
+            file: "src/pipeline/reader/rewind.rs",
             old: "_ => Asked::Instant(position.latest_time.minus_us(rewind_us)),",
             new: r#"_ if crate::is_mutant("fails-over-to-the-newest") => Asked::Instant(position.newest.time),
         _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),"#,
@@ -68,7 +68,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "resumes-at-the-newest",
         edits: &[Edit {
-            file: "src/pipeline/reader/attempts.rs",
+            file: "src/pipeline/reader/rewind.rs",
             old: "if is_plausible { newest.minus_us(margin_us).max(from) } else { from }",
             new: r#"if crate::is_mutant("resumes-at-the-newest") {
         newest
