@@ -21,6 +21,9 @@ use super::stop::Reason;
 /// expression that makes much of little can take.
 const PART_BYTES: usize = 256 * 1024;
 
+/// Rows of a table after which a field that none of them had is reported.
+const ROWS_TO_JUDGE: u64 = 1_000;
+
 /// The stage of a run that renders.
 #[derive(Debug)]
 pub struct Rendering {
@@ -37,6 +40,8 @@ pub struct Rendering {
     seldom: Seldom,
     /// The error that was told last.
     told: String,
+    /// Whether the fields that no row had were reported.
+    has_told_absent: bool,
     metrics: Arc<Metrics>,
     /// Memory for the next part.
     spare: (Vec<u8>, Vec<Span>),
@@ -124,6 +129,7 @@ impl Rendering {
             skipped: 0,
             seldom: Seldom::default(),
             told: String::new(),
+            has_told_absent: false,
             metrics,
             spare,
         }
@@ -161,6 +167,9 @@ impl Rendering {
             passed.whole += taken;
             passed.written += self.count(outputs.get(..taken).unwrap_or_default());
             self.spare = rendered.into_parts();
+        }
+        if !self.has_told_absent && self.renderer.absent_fields().0 >= ROWS_TO_JUDGE {
+            self.tell_absent();
         }
         self.metrics.written.add(passed.written);
         self.metrics.written_bytes.add(passed.bytes);
@@ -234,13 +243,29 @@ impl Rendering {
         Part { lines: Lines::of_parts(bytes, spans), outputs, end }
     }
 
+    /// Reports the fields that no row had, once a run: after its first rows, or at its end.
+    pub fn tell_absent(&mut self) {
+        let (rows, names) = self.renderer.absent_fields();
+        if self.has_told_absent || rows == 0 {
+            return;
+        }
+        if !names.is_empty() {
+            let names = printable(names.join(", ").as_bytes(), 300);
+            tracing::warn!(
+                rows,
+                "no event has had these --fields so far, so their columns are empty: {names}; check how they are spelled (skytail tail -n 1 --format pretty shows an event)"
+            );
+        }
+        self.has_told_absent = true;
+    }
+
     fn tell_skipped(&mut self, error: &RenderError, event: &[u8]) {
         self.skipped += 1;
         let total = self.skipped;
         if !self.seldom.is_due(total) {
             return;
         }
-        let (what, error) = (self.what(), error.to_string());
+        let (what, error) = (self.what(error), error.to_string());
         if error == self.told {
             // One event that shows it is enough.
             tracing::warn!(total, "skipped an event, {what}: {error}");
@@ -252,14 +277,14 @@ impl Rendering {
     }
 
     fn tell_last(&self, error: &RenderError, event: &[u8]) {
-        let (what, head) = (self.what(), printable(event, 120));
+        let (what, head) = (self.what(error), printable(event, 120));
         tracing::error!(
             "stopped in front of an event, as --jq-errors fail asks, {what}: {error}; it begins {head}"
         );
     }
 
-    fn what(&self) -> &'static str {
-        if self.renderer.has_program() {
+    fn what(&self, error: &RenderError) -> &'static str {
+        if self.renderer.has_program() && !matches!(error, RenderError::Write(_)) {
             "an error of --jq"
         } else {
             "which --format can't lay out"

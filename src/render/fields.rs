@@ -49,6 +49,12 @@ pub fn parse(names: &[String]) -> Result<Vec<Field>, FieldError> {
 }
 
 impl Field {
+    /// Returns whether an array can have this field.
+    #[must_use]
+    pub fn is_index(&self) -> bool {
+        self.path.first().is_some_and(|key| key.parse::<usize>().is_ok())
+    }
+
     /// What stands there.
     #[must_use]
     pub fn of<'v>(&self, value: &'v Val) -> Option<&'v Val> {

@@ -31,6 +31,11 @@ pub enum WriteError {
     /// Too much.
     #[error("more than {} MiB came out of one event", MOST_BYTES >> 20)]
     TooLong,
+    /// A table has no row for it.
+    #[error(
+        "a row of csv or tsv is made of an object, or of an array by numbers like --fields 0,1, and this output is {0}: let --jq make an object, like '{{did, kind}}'"
+    )]
+    NoRow(&'static str),
     /// JSON has no such objects.
     #[error("object keys must be strings")]
     Key,

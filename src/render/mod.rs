@@ -126,6 +126,15 @@ impl Renderer {
         self.program.is_some()
     }
 
+    /// Returns the number of rows of a table so far, and the names of the fields that no row had.
+    #[must_use]
+    pub fn absent_fields(&self) -> (u64, Vec<&str>) {
+        match &self.layout {
+            Layout::Table(table) => table.absent(),
+            Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
+        }
+    }
+
     /// What stands at the head of the output.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {

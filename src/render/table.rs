@@ -1,6 +1,8 @@
 //! Rows of a table: CSV as RFC 4180 quotes it, or TSV as jq's `@tsv` escapes it. Lines end with
 //! one line feed, as everything else that is printed.
 
+use std::cell::{Cell, RefCell};
+
 use jaq_json::Val;
 
 use super::fields::Field;
@@ -11,17 +13,45 @@ use super::json::{self, Style, WriteError};
 pub struct Table {
     fields: Vec<Field>,
     is_csv: bool,
+    /// The fields that no row has had yet, by their places.
+    absent: RefCell<Vec<usize>>,
+    rows: Cell<u64>,
 }
 
 impl Table {
     /// With commas.
     pub fn csv(fields: Vec<Field>) -> Self {
-        Self { fields, is_csv: true }
+        Self::new(fields, true)
     }
 
     /// With tabs.
     pub fn tsv(fields: Vec<Field>) -> Self {
-        Self { fields, is_csv: false }
+        Self::new(fields, false)
+    }
+
+    fn new(fields: Vec<Field>, is_csv: bool) -> Self {
+        let absent = RefCell::new((0..fields.len()).collect());
+        Self { fields, is_csv, absent, rows: Cell::new(0) }
+    }
+
+    /// Returns the number of rows, and the names of the fields that none of them had.
+    pub fn absent(&self) -> (u64, Vec<&str>) {
+        let absent = self.absent.borrow();
+        let fields = absent.iter().filter_map(|at| self.fields.get(*at));
+        (self.rows.get(), fields.map(|field| field.name.as_str()).collect())
+    }
+
+    /// Checks that a row can be made of `value`.
+    fn check(&self, value: &Val) -> Result<(), WriteError> {
+        match value {
+            Val::Obj(_) => Ok(()),
+            Val::Arr(_) if self.fields.iter().any(Field::is_index) => Ok(()),
+            Val::Arr(_) => Err(WriteError::NoRow("an array")),
+            Val::TStr(_) | Val::BStr(_) => Err(WriteError::NoRow("a string")),
+            Val::Num(_) => Err(WriteError::NoRow("a number")),
+            Val::Bool(_) => Err(WriteError::NoRow("a boolean")),
+            Val::Null => Err(WriteError::NoRow("null")),
+        }
     }
 
     /// The names of the columns.
@@ -33,11 +63,18 @@ impl Table {
 
     /// Appends one row.
     pub fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
+        self.check(value)?;
         let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(self.fields.len()));
         for field in &self.fields {
             write_cell(&mut text, field.of(value))?;
             ends.push(text.len());
             json::check_length(out.len() - from + text.len())?;
+        }
+        self.rows.set(self.rows.get() + 1);
+        let mut absent = self.absent.borrow_mut();
+        if !absent.is_empty() {
+            let is_absent = |field: &Field| field.of(value).is_none();
+            absent.retain(|at| self.fields.get(*at).is_some_and(is_absent));
         }
         let mut start = 0;
         let cells = ends.iter().map(|end| {

@@ -105,6 +105,9 @@ impl Writer {
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, Refusal::Closed));
         self.take_back_unread();
+        if let Some(rendering) = &mut self.outlet.rendering {
+            rendering.tell_absent();
+        }
         // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
         // a broker the next run finds out what it has.
         if failure.is_none() || !self.outlet.sink.must_settle() {

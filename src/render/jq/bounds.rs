@@ -5,6 +5,7 @@
 //! what a single step can make too large, a product, is judged before it is calculated.
 
 use std::cell::Cell;
+use std::sync::Mutex;
 
 use jaq_core::box_iter::box_once;
 use jaq_core::load::lex::StrPart;
@@ -14,6 +15,8 @@ use jaq_core::ops::Math;
 use jaq_core::path::{Part, Path};
 use jaq_core::{DataT, Error, Exn, Lut, Native, data::HasLut};
 use jaq_json::{Num, Val};
+
+use super::regexes::Regexes;
 
 /// Most steps on one event: some 10 ms.
 pub const MOST_STEPS: u32 = 100_000;
@@ -54,6 +57,8 @@ impl DataT for Bounded {
 pub struct Allowance<'a> {
     lut: &'a Lut<Bounded>,
     steps: &'a Cell<u32>,
+    /// The program's compiled regular expressions.
+    pub regexes: &'a Mutex<Regexes>,
     /// Where the stack stood at the beginning.
     stack: usize,
 }
@@ -66,18 +71,30 @@ impl<'a> HasLut<'a, Bounded> for Allowance<'a> {
 
 impl<'a> Allowance<'a> {
     /// With so many steps, on the stack as it is now.
-    pub fn new(lut: &'a Lut<Bounded>, steps: &'a Cell<u32>) -> Self {
-        Self { lut, steps, stack: stack_now() }
+    pub fn new(
+        lut: &'a Lut<Bounded>,
+        steps: &'a Cell<u32>,
+        regexes: &'a Mutex<Regexes>,
+    ) -> Self {
+        Self { lut, steps, regexes, stack: stack_now() }
     }
 
     /// Takes one step with a value in hand.
     fn step(&self, value: &Val) -> Result<(), Exn<'a, Val>> {
+        self.spend(1, value)
+    }
+
+    /// Takes `count` steps with a value in hand.
+    ///
+    /// # Errors
+    /// No steps, or no room, are left.
+    pub fn spend(&self, count: u32, value: &Val) -> Result<(), Exn<'a, Val>> {
         let steps = self.steps.get();
         let left = match steps {
             OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => steps,
             _ if length(value) > MOST_LENGTH => OUT_OF_MEMORY,
             _ if self.stack.abs_diff(stack_now()) > MOST_STACK_BYTES => OUT_OF_STACK,
-            steps => steps - 1,
+            steps => steps.saturating_sub(count),
         };
         self.steps.set(left);
         match left {

@@ -10,43 +10,46 @@ use jaq_core::{Error, Native, ValR, load};
 use jaq_json::{Num, Val};
 
 use super::bounds::{self, Bounded};
+use super::{matching, targets};
 use crate::render::table::{escape_tab, write_cell};
 
-/// What is written in jq's own language. `del` and `delpaths` come again: jaq's move the last
-/// key of an object to the place of the deleted one.
-const DEFINITIONS: &str = r#"
-def del(f): delpaths([path(f)]);
-def toarray: if isarray then . else [.] end;
-def leaf_paths: paths(scalars);
-def IN(s): any(s == .; .);
-def IN(src; s): any(src == s; .);
-def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
-def INDEX(f): INDEX(.[]; f);
-def @csv: csv_row;
-def @tsv: tsv_row;
-"#;
+/// What is written in jq's own language.
+const DEFINITIONS: &str = include_str!("library.jq");
+/// Definitions of jaq that the library replaces.
+const REPLACED: [&str; 2] = ["del", "delpaths"];
 
 /// All definitions.
 pub fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
     let ours = load::parse(DEFINITIONS, |parser| parser.defs()).unwrap_or_default();
     let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
-    let theirs = theirs.filter(|def| !matches!(def.name, "del" | "delpaths"));
+    let theirs = theirs.filter(|def| !REPLACED.contains(&def.name));
     // For a library and an expression to be chained, one must not outlive the other.
     let as_short = |def: Def<&'static str>| -> Def<&'s str> { bounds::guard_library(def) };
+    let ours = ours.into_iter().map(|mut def| {
+        targets::create(&mut def.body, def.name == "getpath");
+        def
+    });
     theirs.chain(ours).map(as_short)
 }
 
 /// All filters that are no definitions.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     let core = jaq_core::funs().filter(|(name, _, _)| !bounds::replaces(name));
-    let theirs = core.chain(jaq_std::funs()).chain(jaq_json::funs());
-    theirs.chain(bounds::funs()).chain(ours())
+    let theirs = core.chain(jaq_std::funs().filter(|(name, _, _)| !matching::replaces(name))).chain(jaq_json::funs());
+    let theirs = theirs.map(|(name, arguments, run)| match name {
+        // The library wraps these.
+        "strftime" => ("strftime_utc", arguments, run),
+        "strflocaltime" => ("strftime_local", arguments, run),
+        name => (name, arguments, run),
+    });
+    theirs.chain(bounds::funs()).chain(targets::funs()).chain(matching::funs()).chain(ours())
 }
 
 fn ours() -> impl Iterator<Item = Fun<Bounded>> {
     [
         ("csv_row", v(0), Native::new(|cv| bome(row(&cv.1, b",", csv_cell)))),
         ("tsv_row", v(0), Native::new(|cv| bome(row(&cv.1, b"\t", tsv_cell)))),
+        ("c_locale", v(0), Native::new(|cv| bome(c_locale(&cv.1)))),
         ("delpaths", v(1), Native::new(|cv| unary(cv, |value, paths| del_paths(value, &paths)))),
     ]
     .into_iter()
@@ -91,6 +94,27 @@ fn tsv_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
 
 fn plain_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
     write_cell(row, Some(value)).map_err(Error::str)
+}
+
+/// Spells out what depends on the locale in a format of `strftime`, as the C locale does.
+fn c_locale(format: &Val) -> ValR<Val> {
+    let Val::TStr(format) = format else { return Err(Error::typ(format.clone(), "string")) };
+    let mut out = Vec::with_capacity(format.len());
+    let mut bytes = format.iter().copied();
+    while let Some(byte) = bytes.next() {
+        let kind = if byte == b'%' { bytes.next() } else { None };
+        match (byte, kind) {
+            (b'%', Some(b'c')) => out.extend_from_slice(b"%a %b %e %H:%M:%S %Y"),
+            (b'%', Some(b'x')) => out.extend_from_slice(b"%m/%d/%y"),
+            (b'%', Some(b'X')) => out.extend_from_slice(b"%H:%M:%S"),
+            (b'%', Some(b'r')) => out.extend_from_slice(b"%I:%M:%S %p"),
+            (byte, kind) => {
+                out.push(byte);
+                out.extend(kind);
+            }
+        }
+    }
+    Ok(Val::utf8_str(out))
 }
 
 /// Deletes what stands at `paths`, the last first, so that none moves another; what is left

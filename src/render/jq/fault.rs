@@ -85,6 +85,11 @@ pub fn parse(text: &str) -> Result<Term<&str>, Fault> {
 
 /// `found` begins where something else should.
 fn unexpected(text: &str, expected: &str, found: &str) -> Fault {
+    let offset = found.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+    if text.get(offset..).is_some_and(|rest| rest.starts_with("?//")) {
+        let what = "alternative destructuring (?//) does not exist here: use if, try or //";
+        return Fault::new(text, what, found);
+    }
     let word = found.split_whitespace().next().unwrap_or_default();
     let found_there = match word {
         "" => "the expression ends".to_owned(),

@@ -4,9 +4,15 @@
 mod bounds;
 mod extras;
 mod fault;
+mod matching;
+mod regexes;
+mod source;
+mod targets;
+mod visit;
 
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use jaq_core::load::parse::Def;
@@ -17,6 +23,7 @@ use jaq_json::Val;
 use super::RenderError;
 use crate::display::printable::printable;
 use bounds::{Allowance, Bounded};
+use regexes::Regexes;
 
 pub use bounds::{MOST_STEPS, STACK_BYTES};
 pub use fault::Fault;
@@ -30,6 +37,7 @@ const MAIN: &str = "skytail_main";
 pub struct Program {
     text: String,
     filter: jaq_core::Filter<Bounded>,
+    regexes: Mutex<Regexes>,
 }
 
 impl fmt::Debug for Program {
@@ -44,7 +52,14 @@ impl Program {
     /// # Errors
     /// [`Fault`], which says what is wrong and where.
     pub fn compile(text: &str) -> Result<Self, Fault> {
-        let body = bounds::guard(fault::parse(text)?);
+        let joined = source::without_surrogates(text);
+        let text: &str = &joined;
+        let lines = source::line_numbers(text);
+        let mut body = fault::parse(text)?;
+        source::fill_places(&mut body, text, &lines);
+        let regexes = Mutex::new(matching::check_constants(&mut body, text)?);
+        targets::create(&mut body, false);
+        let body = bounds::guard(body);
         // The expression is the last of the definitions that it can use: so it can be changed
         // before it is compiled, and its errors still point into its text.
         let main = Def { name: MAIN, args: Vec::new(), body };
@@ -55,7 +70,7 @@ impl Program {
         let filter =
             Compiler::<&str, Bounded>::default().with_funs(extras::funs()).compile(modules);
         let filter = filter.map_err(|errors| fault::undefined(text, &errors))?;
-        Ok(Self { text: text.to_owned(), filter })
+        Ok(Self { text: text.to_owned(), filter, regexes })
     }
 
     /// Runs it on one event, and gives each output to `each`, which may stop it with an error.
@@ -68,7 +83,7 @@ impl Program {
         mut each: impl FnMut(Val) -> Result<(), RenderError>,
     ) -> Result<(), RenderError> {
         let steps = Cell::new(MOST_STEPS);
-        let allowance = Allowance::new(&self.filter.lut, &steps);
+        let allowance = Allowance::new(&self.filter.lut, &steps, &self.regexes);
         let context = Ctx::<Bounded>::new(allowance, Vars::new([]));
         // A bug of the interpreter is an error of the expression like any other: nothing of ours
         // is left half done by it.

@@ -1,0 +1,53 @@
+# What jaq's libraries leave out, or define otherwise than jq does.
+
+# jaq's move the last key of an object to the place of the deleted one.
+def del(f): delpaths([path(f)]);
+
+# Assigning to what these return creates what is missing.
+def getpath($path): reduce $path[] as $p (.; .[$p]);
+def setpath($path; $value): getpath($path) = $value;
+
+def toarray: if isarray then . else [.] end;
+def leaf_paths: paths(scalars);
+def IN(s): any(s == .; .);
+def IN(src; s): any(src == s; .);
+def INDEX(stream; f): reduce stream as $row ({}; .[$row | f | tostring] |= $row);
+def INDEX(f): INDEX(.[]; f);
+def @csv: csv_row;
+def @tsv: tsv_row;
+
+# A group that took no part is null, not left out.
+def test(re; flags): is_match(re; flags);
+def test(re): is_match(re; null);
+def scan(re; flags):
+  matches(re; "g" + flags)[] | [.[].string] | if length > 1 then .[1:] else .[0] end;
+def scan(re): scan(re; null);
+
+# Without fractions of a second, and in the C locale.
+def strftime($format): strftime_utc($format | c_locale);
+def strflocaltime($format): strftime_local($format | c_locale);
+def todateiso8601: strftime("%Y-%m-%dT%H:%M:%SZ");
+def todate: todateiso8601;
+def date: todateiso8601;
+def dateadd(unit; n): . + n;
+def datesub(unit; n): . - n;
+
+def tostream:
+  def inside($at):
+    if (isarray or isobject) and length > 0 then
+      (to_entries as $members
+      | ($members[] | .key as $key | .value | inside($at + [$key])),
+        [$at + [$members[-1].key]])
+    else [$at, .] end;
+  inside([]);
+def fromstream(events):
+  foreach events as $event ({};
+    (if .done then {} else . end)
+    | ($event[0]) as $at
+    | if $event | length == 2
+      then setpath(["value"] + $at; $event[1]) | .done = ($at == [])
+      else .done = ($at | length == 1) end;
+    if .done then .value else empty end);
+def truncate_stream(depth; events):
+  depth as $depth | events | if .[0] | length > $depth then .[0] |= .[$depth:] else empty end;
+def truncate_stream(events): . as $depth | truncate_stream($depth; null | events);
