@@ -11,6 +11,7 @@ mod hostile;
 mod manager;
 mod readme;
 mod scrape;
+mod security;
 mod status;
 
 use std::io::{BufRead, BufReader, Read as _, Write as _};

@@ -8,6 +8,7 @@ mod support;
 
 mod bench;
 mod failures;
+mod jq;
 mod kills;
 mod refusals;
 mod rendered;

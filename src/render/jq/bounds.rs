@@ -71,11 +71,7 @@ impl<'a> HasLut<'a, Bounded> for Allowance<'a> {
 
 impl<'a> Allowance<'a> {
     /// With so many steps, on the stack as it is now.
-    pub fn new(
-        lut: &'a Lut<Bounded>,
-        steps: &'a Cell<u32>,
-        regexes: &'a Mutex<Regexes>,
-    ) -> Self {
+    pub fn new(lut: &'a Lut<Bounded>, steps: &'a Cell<u32>, regexes: &'a Mutex<Regexes>) -> Self {
         Self { lut, steps, regexes, stack: stack_now() }
     }
 

@@ -35,7 +35,9 @@ pub fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
 /// All filters that are no definitions.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     let core = jaq_core::funs().filter(|(name, _, _)| !bounds::replaces(name));
-    let theirs = core.chain(jaq_std::funs().filter(|(name, _, _)| !matching::replaces(name))).chain(jaq_json::funs());
+    let theirs = core
+        .chain(jaq_std::funs().filter(|(name, _, _)| !matching::replaces(name)))
+        .chain(jaq_json::funs());
     let theirs = theirs.map(|(name, arguments, run)| match name {
         // The library wraps these.
         "strftime" => ("strftime_utc", arguments, run),

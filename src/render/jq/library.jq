@@ -51,3 +51,14 @@ def fromstream(events):
 def truncate_stream(depth; events):
   depth as $depth | events | if .[0] | length > $depth then .[0] |= .[$depth:] else empty end;
 def truncate_stream(events): . as $depth | truncate_stream($depth; null | events);
+
+def JOIN($index; key): [.[] | [., $index[key]]];
+def JOIN($index; rows; key): rows | [., $index[key]];
+def JOIN($index; rows; key; joined): JOIN($index; rows; key) | joined;
+def format($name):
+  if $name == "text" then @text elif $name == "json" then @json
+  elif $name == "csv" then @csv elif $name == "tsv" then @tsv
+  elif $name == "html" then @html elif $name == "uri" then @uri
+  elif $name == "sh" then @sh elif $name == "base64" then @base64
+  elif $name == "base64d" then @base64d
+  else error("\($name) is not a valid format") end;

@@ -4,10 +4,10 @@
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError};
 
+use jaq_core::box_iter::box_once;
 use jaq_core::load::lex::StrPart;
 use jaq_core::load::parse::{BinaryOp, Term};
 use jaq_core::native::{Fun, v};
-use jaq_core::box_iter::box_once;
 use jaq_core::{Cv, Error, Exn, Native, ValT as _};
 use jaq_json::Val;
 
@@ -88,17 +88,14 @@ fn cost(text: &str) -> u32 {
 fn text_of<'a>(value: &Val) -> Outcome<'a, Cow<'_, str>> {
     match value {
         Val::TStr(text) => Ok(String::from_utf8_lossy(text)),
-        other => Err(Error::str(format_args!("{other} cannot be matched, as it is not a string"))
-            .into()),
+        other => {
+            Err(Error::str(format_args!("{other} cannot be matched, as it is not a string")).into())
+        }
     }
 }
 
 /// Returns the compiled expression. As in jq the first argument may be `[REGEX, FLAGS]`.
-fn pattern<'a>(
-    allowance: Allowance<'a>,
-    regex: &Val,
-    flags: &Val,
-) -> Outcome<'a, Arc<Pattern>> {
+fn pattern<'a>(allowance: Allowance<'a>, regex: &Val, flags: &Val) -> Outcome<'a, Arc<Pattern>> {
     let (regex, flags) = match regex {
         Val::Arr(pair) => match &***pair {
             [regex] => (regex, flags),
@@ -116,7 +113,8 @@ fn pattern<'a>(
         Val::TStr(flags) => String::from_utf8_lossy(flags),
         _ => Cow::Borrowed(""),
     };
-    let kept = allowance.regexes.lock().unwrap_or_else(PoisonError::into_inner).find(&regex, &flags);
+    let kept =
+        allowance.regexes.lock().unwrap_or_else(PoisonError::into_inner).find(&regex, &flags);
     if let Some(kept) = kept {
         return Ok(kept);
     }
@@ -152,7 +150,8 @@ fn described<'a>(
     let start = groups.first().cloned().flatten().map_or(0, |whole| whole.start);
     let base = chars.before(start);
     let described = groups.iter().zip(names).enumerate().map(|(number, (group, name))| {
-        let inside = group.clone().and_then(|group| Some((text.get(start..group.start)?, text.get(group)?)));
+        let inside =
+            group.clone().and_then(|group| Some((text.get(start..group.start)?, text.get(group)?)));
         let (offset, length, what) = match inside {
             Some((before, inside)) => (
                 isize::try_from(base + before.chars().count()).unwrap_or(isize::MAX),
@@ -237,10 +236,7 @@ fn check<'s>(
 
 /// Returns the regular expression and the flags of a call, if both are constants, and the place
 /// of the expression.
-fn constants<'s>(
-    name: &str,
-    arguments: &[Term<&'s str>],
-) -> Option<(String, String, &'s str)> {
+fn constants<'s>(name: &str, arguments: &[Term<&'s str>]) -> Option<(String, String, &'s str)> {
     // gsub is sub with a flag more.
     let (name, more) = if name == "gsub" { ("sub", "g") } else { (name, "") };
     let more = if matches!(name, "scan" | "split" | "splits") { "g" } else { more };
@@ -258,7 +254,8 @@ fn constants<'s>(
         Some(Term::Call("null", _)) => String::new(),
         Some(flags) => constant(flags)?.0,
     };
-    let flags = if name == "split" || name == "splits" { flags + more } else { more.to_owned() + &flags };
+    let flags =
+        if name == "split" || name == "splits" { flags + more } else { more.to_owned() + &flags };
     Some((regex, flags, at))
 }
 

@@ -12,8 +12,8 @@ mod visit;
 
 use std::cell::Cell;
 use std::fmt;
-use std::sync::Mutex;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
 
 use jaq_core::load::parse::Def;
 use jaq_core::load::{Arena, File, Loader};

@@ -115,9 +115,8 @@ impl Pattern {
         let input = Input::new(text).range(start..).anchored(Anchored::Yes);
         let mut captures = longest.create_captures();
         longest.captures(&mut longest.create_cache(), input, &mut captures);
-        let groups = (0..captures.group_len()).map(|group| {
-            captures.get_group(group).map(|span| span.range())
-        });
+        let groups = (0..captures.group_len())
+            .map(|group| captures.get_group(group).map(|span| span.range()));
         Some(groups.collect())
     }
 

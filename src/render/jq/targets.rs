@@ -28,10 +28,7 @@ pub fn create(term: &mut Term<&str>, is_target: bool) {
     match term {
         Term::BinOp(
             left,
-            BinaryOp::Assign
-            | BinaryOp::Update
-            | BinaryOp::UpdateMath(_)
-            | BinaryOp::UpdateAlt,
+            BinaryOp::Assign | BinaryOp::Update | BinaryOp::UpdateMath(_) | BinaryOp::UpdateAlt,
             right,
         ) => {
             create(left, true);

@@ -1,0 +1,259 @@
+//! SECURITY.md is about this program: each bound in its table has the value of the constant in
+//! the code, and the code has as many `unsafe` blocks as the documents say.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::process::Command;
+
+fn read(file: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(file);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+/// Where the code holds a bound.
+enum Held {
+    /// A constant of a file below `src`, times a factor.
+    Constant(&'static str, &'static str, u64),
+    /// A constant that is a power of two.
+    Power(&'static str, &'static str),
+    /// The default of a flag of `skytail tail`.
+    Flag(&'static str),
+}
+use Held::{Constant, Flag, Power};
+
+/// The rows of the table by their first words, and each quantity in them, in its order.
+fn rows() -> Vec<(&'static str, Vec<Held>)> {
+    let archive = |file, name| Constant(file, name, 1);
+    vec![
+        ("a message, in frames", vec![Flag("--max-frame-size")]),
+        ("the zstd window", vec![Power("compression/inflate.rs", "WINDOW_LOG_MAX")]),
+        ("nesting of JSON", vec![Constant("event/scan.rs", "MAX_DEPTH", 1)]),
+        (
+            "a page of an archive's plan",
+            vec![
+                archive("source/archive/plan.rs", "MAX_PAGE_BYTES"),
+                archive("source/archive/plan.rs", "MAX_LIST_BYTES"),
+            ],
+        ),
+        (
+            "a segment of the archive",
+            vec![
+                archive("archive/segment/header.rs", "MAX_SEGMENT_BYTES"),
+                archive("archive/segment/collections.rs", "MAX_TABLE_BYTES"),
+            ],
+        ),
+        (
+            "a block of it",
+            vec![
+                archive("archive/block.rs", "MAX_BLOCK_BYTES"),
+                Power("archive/block.rs", "WINDOW_LOG_MAX"),
+            ],
+        ),
+        ("rows of a block", vec![archive("archive/block.rs", "MAX_ROWS")]),
+        (
+            "a record in it",
+            vec![
+                archive("archive/line.rs", "MAX_PAYLOAD_BYTES"),
+                archive("archive/cbor.rs", "MAX_STRING_BYTES"),
+                archive("archive/cbor.rs", "MAX_DEPTH"),
+            ],
+        ),
+        (
+            "the head of an HTTP answer",
+            vec![
+                Constant("source/head.rs", "MAX_HEAD_BYTES", 1),
+                Constant("source/head.rs", "MAX_HEADERS", 1),
+            ],
+        ),
+        (
+            "the body of a refusal",
+            vec![
+                Constant("source/refusal.rs", "MAX_BODY_BYTES", 1),
+                Constant("source/refusal.rs", "BODY_TIME", 1),
+                Constant("source/refusal.rs", "MAX_SHOWN_CHARS", 1),
+            ],
+        ),
+        ("control frames waiting", vec![Constant("source/stream.rs", "MAX_OUTGOING_FRAMES", 1)]),
+        (
+            "events that a broker",
+            vec![
+                Constant("sink/broker/outbox.rs", "MOST_BYTES", 1),
+                Constant("sink/broker/outbox.rs", "MOST_MESSAGES", 1),
+            ],
+        ),
+        (
+            "identities read back",
+            vec![
+                Constant("sink/broker/nats/session.rs", "MOST_READ_BACK", 1),
+                // A key has 16 bytes.
+                Constant("sink/broker/kafka/readback.rs", "MOST_READ_BACK", 16),
+            ],
+        ),
+        ("events waiting for the output", vec![Flag("--buffer-bytes")]),
+        ("the live stream kept", vec![Constant("pipeline/reader/join.rs", "MAX_KEPT_BYTES", 1)]),
+        (
+            "identities remembered",
+            vec![
+                Constant("position/window.rs", "MAX_EVENTS", 2),
+                Constant("position/window.rs", "MAX_EVENTS", 1),
+            ],
+        ),
+        (
+            "a request for metrics",
+            vec![
+                Constant("telemetry/http_server.rs", "MAX_HEAD_BYTES", 1),
+                Constant("telemetry/http_server.rs", "MAX_HEADERS", 1),
+                Constant("telemetry/http_server.rs", "CONNECTION_TIMEOUT", 1),
+                Constant("telemetry/http_server.rs", "MAX_CONNECTIONS", 1),
+            ],
+        ),
+        (
+            "the answer of a handle's host",
+            vec![
+                Constant("source/handle/well_known.rs", "MAX_BODY_BYTES", 1),
+                Constant("source/handle/well_known.rs", "MAX_REDIRECTS", 1),
+            ],
+        ),
+        (
+            "a line of a recording",
+            vec![
+                Constant("stats/lines.rs", "MAX_LINE_BYTES", 1),
+                Constant("stats/tally.rs", "MOST_COLLECTIONS", 1),
+                Constant("stats/tally.rs", "MOST_LANGUAGES", 1),
+            ],
+        ),
+        (
+            "what `top` counts by name",
+            vec![
+                Constant("top/board.rs", "MOST_COLLECTIONS", 1),
+                Constant("top/board.rs", "MOST_LANGUAGES", 1),
+                Constant("top/board.rs", "MOST_ACCOUNTS", 1),
+            ],
+        ),
+        (
+            "log lines held",
+            vec![
+                Constant("top/held.rs", "MOST_LINES", 1),
+                Constant("display/log.rs", "MAX_CHARS", 1),
+            ],
+        ),
+        (
+            "a regular expression of `--jq`",
+            vec![
+                Constant("render/jq/regexes.rs", "MOST_PATTERN_BYTES", 1),
+                Constant("render/jq/regexes.rs", "MOST_COMPILED_BYTES", 1),
+            ],
+        ),
+        ("a dictionary", vec![Constant("compression/dictionary.rs", "MAX_SIZE_BYTES", 1)]),
+    ]
+}
+
+/// Calculates the value of a constant: a whole number, a product, a shift or seconds.
+fn constant(file: &str, name: &str) -> u64 {
+    let source = read(&format!("src/{file}"));
+    let after = source.split_once(&format!("const {name}:"));
+    let (_, after) = after.unwrap_or_else(|| panic!("src/{file} has no constant {name}"));
+    let value = after.split_once('=').unwrap().1.split(';').next().unwrap();
+    let value = value.replace("Duration::from_secs(", "").replace([')', '_'], "");
+    let number = |text: &str| -> u64 {
+        text.trim().parse().unwrap_or_else(|_| panic!("src/{file}: {name} is {value}"))
+    };
+    match value.split_once("<<") {
+        Some((base, bits)) => number(base) << number(bits),
+        None => value.split('*').map(number).product(),
+    }
+}
+
+/// Returns the default of a flag, from the help.
+fn default(flag: &str) -> u64 {
+    let help = Command::new(env!("CARGO_BIN_EXE_skytail")).args(["tail", "--help"]).output();
+    let help = String::from_utf8(help.unwrap().stdout).unwrap();
+    let (_, after) = help.split_once(&format!("{flag} ")).unwrap();
+    let (_, default) = after.split_once("[default: ").unwrap();
+    let default = default.split(']').next().unwrap();
+    quantities(&default.replace("MiB", " MiB"))[0]
+}
+
+/// Returns the quantities in a text, in bytes or as they are.
+fn quantities(text: &str) -> Vec<u64> {
+    let words = [("three", 3), ("four", 4), ("eight", 8)];
+    let words = BTreeMap::from(words);
+    let tokens: Vec<&str> =
+        text.split([' ', ';', '`']).map(|token| token.trim_matches(',')).collect();
+    let mut found = Vec::new();
+    for (token, unit) in tokens.iter().zip(tokens.iter().skip(1).chain([&""])) {
+        let number = token.replace(',', "").parse().ok().or(words.get(token).copied());
+        let factor = match *unit {
+            "KiB" => 1 << 10,
+            "MiB" => 1 << 20,
+            "GiB" => 1 << 30,
+            "MB" | "million" => 1_000_000,
+            _ => 1,
+        };
+        found.extend(number.map(|number: u64| number * factor));
+    }
+    found
+}
+
+#[test]
+fn each_bound_of_the_table_is_that_of_the_code() {
+    let document = read("SECURITY.md");
+    let table = document.lines().map(str::trim).filter(|line| line.starts_with("| "));
+    let table: Vec<Vec<&str>> = table
+        .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
+        .filter(|cells: &Vec<&str>| cells.len() == 3 && !cells[0].is_empty())
+        .collect();
+    let rows = rows();
+    for cells in &table {
+        let held = rows.iter().find(|(row, _)| cells[0].starts_with(row));
+        let (_, held) = held.unwrap_or_else(|| panic!("no constant is known for {cells:?}"));
+        let values: Vec<u64> = held
+            .iter()
+            .map(|held| match held {
+                Constant(file, name, factor) => constant(file, name) * factor,
+                Power(file, name) => 1 << constant(file, name),
+                Flag(flag) => default(flag),
+            })
+            .collect();
+        let mut told = quantities(cells[1]);
+        // The first fetch, and those after a change.
+        if cells[0] == "a dictionary" {
+            assert_eq!(told.pop(), Some(constant("source/client.rs", "MAX_ROTATIONS") + 1));
+        }
+        assert_eq!(told, values, "{cells:?}");
+        for path in cells[2].split(", ").map(|path| path.trim_matches(['`', ' ', '|'])) {
+            let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
+            assert!(path.exists(), "{cells:?}: {} does not exist", path.display());
+        }
+    }
+    assert_eq!(table.len(), rows.len(), "rows are missing in SECURITY.md, or here");
+}
+
+#[test]
+fn the_documents_know_each_unsafe_block() {
+    let mut blocks = Vec::new();
+    collect_unsafe(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut blocks);
+    assert_eq!(blocks, ["usual.rs"], "SECURITY.md and fuzz/README.md say which files have one");
+    let security = read("SECURITY.md");
+    assert!(security.contains("One `unsafe` block in the program (`event/usual.rs`"));
+    let fuzz = read("fuzz/README.md");
+    assert!(fuzz.contains("one `unsafe` block") && fuzz.contains("`event/usual.rs`"));
+}
+
+/// Collects the names of the files with an `unsafe` block outside of tests, once for each.
+fn collect_unsafe(directory: &Path, found: &mut Vec<String>) {
+    for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {
+        let path = entry.path();
+        if path.is_dir() {
+            collect_unsafe(&path, found);
+            continue;
+        }
+        let source = std::fs::read_to_string(&path).unwrap();
+        let program = source.split("#[cfg(test)]").next().unwrap();
+        let code = program.lines().filter(|line| !line.trim_start().starts_with("//"));
+        let name = path.file_name().unwrap().to_str().unwrap().to_owned();
+        let words = ["unsafe {", "unsafe fn", "unsafe impl", "unsafe extern", "unsafe trait"];
+        let count = code.map(|line| words.map(|w| line.matches(w).count()).iter().sum::<usize>());
+        found.extend(std::iter::repeat_n(name, count.sum()));
+    }
+}
