@@ -32,7 +32,7 @@ fn rows() -> Vec<(&'static str, Vec<Held>)> {
             "a page of an archive's plan",
             vec![
                 archive("source/archive/plan.rs", "MAX_PAGE_BYTES"),
-                archive("source/archive/plan.rs", "MAX_LIST_BYTES"),
+                archive("source/archive/list.rs", "MAX_LIST_BYTES"),
             ],
         ),
         (
