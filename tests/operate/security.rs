@@ -63,6 +63,7 @@ fn rows() -> Vec<(&'static str, Vec<Held>)> {
             vec![
                 Constant("source/head.rs", "MAX_HEAD_BYTES", 1),
                 Constant("source/head.rs", "MAX_HEADERS", 1),
+                Constant("source/head.rs", "MAX_INTERIM", 1),
             ],
         ),
         (
