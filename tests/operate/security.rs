@@ -115,6 +115,7 @@ fn rows() -> Vec<(&'static str, Vec<Held>)> {
                 Constant("source/handle/well_known.rs", "MAX_REDIRECTS", 1),
             ],
         ),
+        ("`--ca-file`", vec![Constant("source/tls/trust.rs", "MAX_FILE_BYTES", 1)]),
         (
             "a line of a recording",
             vec![
