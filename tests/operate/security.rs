@@ -112,7 +112,7 @@ fn rows() -> Vec<(&'static str, Vec<Held>)> {
             "the answer of a handle's host",
             vec![
                 Constant("source/handle/well_known.rs", "MAX_BODY_BYTES", 1),
-                Constant("source/handle/well_known.rs", "MAX_REDIRECTS", 1),
+                Constant("source/download.rs", "MAX_REDIRECTS", 1),
             ],
         ),
         ("`--ca-file`", vec![Constant("source/tls/trust.rs", "MAX_FILE_BYTES", 1)]),
