@@ -69,7 +69,9 @@ impl FileSink {
         let frames = naming.is_compressed().then(Frames::new).transpose()?;
         let current = current.map(|(record, file, tail)| {
             let current = Current::new(record.path, file, record.length_bytes, tail);
-            Current { period_start: record.period_start, number: record.number, ..current }
+            let (period_start, number) = (record.period_start, record.number);
+            let is_compressed = frames.is_some();
+            Current { period_start, number, is_compressed, ..current }
         });
         Ok(Self {
             naming,
@@ -250,7 +252,8 @@ impl FileSink {
         let claimed = claim::claim(&path, known, self.append, self.naming.is_compressed());
         let Claimed { file, length_bytes, tail, .. } = claimed.map_err(Refusal::Next)?;
         let current = Current::new(path, file, length_bytes, tail);
-        let current = Current { period_start, number, ..current };
+        let is_compressed = self.frames.is_some();
+        let current = Current { period_start, number, is_compressed, ..current };
         let record = current.record(&self.naming, OutputState::Open);
         claim::sync_directory(&current.path).map_err(|cause| current.failed(cause))?;
         announce(&record)

@@ -87,4 +87,27 @@ proptest! {
         let secrets = |store: &Store| secrets_of(&store.connection, "c/d").unwrap();
         prop_assert_ne!(secrets(&theirs), secrets(&ours));
     }
+
+    #[test]
+    fn no_text_makes_an_import_panic_or_half_done(
+        resume in resume(), edits in proptest::collection::vec((any::<usize>(), any::<u8>()), 1..4),
+    ) {
+        let home = tempfile::tempdir().unwrap();
+        let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
+        let checkpoint = crate::checkpoint::Checkpoint { resume, outputs: vec![] };
+        ours.save("c", &checkpoint, TimeUs(5)).unwrap();
+        ours.begin_output("c", &output("/out.ndjson", 5, 7)).unwrap();
+        let mut text = serde_json::to_vec(&ours.export("c").unwrap().unwrap()).unwrap();
+        for (at, byte) in edits {
+            let at = at % text.len();
+            text[at] = byte;
+        }
+        let Ok(export) = serde_json::from_slice::<Export>(&text) else { return Ok(()) };
+        let name = export.name.clone();
+        let is_imported = theirs.import(&[export], false).is_ok();
+        prop_assert_eq!(theirs.names().unwrap().len(), usize::from(is_imported));
+        // What was imported can be read.
+        prop_assert_eq!(theirs.export(&name).unwrap().is_some(), is_imported);
+        theirs.identity_secrets(&name).unwrap();
+    }
 }

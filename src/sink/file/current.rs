@@ -24,6 +24,8 @@ pub(super) struct Current {
     pub(super) foreign_bytes: u64,
     /// The bytes at its end that were written after another program had cut it.
     pub(super) stray_bytes: u64,
+    /// Whether it holds zstd frames, and no lines.
+    pub(super) is_compressed: bool,
     pub(super) tail: Tail,
     pub(super) period_start: Option<TimeUs>,
     pub(super) number: u32,
@@ -42,6 +44,7 @@ impl Current {
             settled_hash: tail.hash(),
             foreign_bytes: 0,
             stray_bytes: 0,
+            is_compressed: false,
             tail,
             period_start: None,
             number: 0,
@@ -62,24 +65,45 @@ impl Current {
     }
 
     /// Counts what another program wrote before or after `written`. The check costs less than a
-    /// microsecond a write, and knows of each write of this run that it is in the file: a
+    /// microsecond a write, and knows of each write of this run that it is in the file, whole: a
     /// checkpoint may then cover it, and no later run writes it a second time.
     fn notice_others(&mut self, written: &[u8]) -> Result<(), Refusal> {
-        let found = self.file.metadata().map_err(|cause| self.failed(cause))?.len();
+        let failed = |cause| Refusal::File { path: self.path.clone(), cause };
+        let found = self.file.metadata().map_err(failed)?.len();
         let expected = self.length_bytes + self.foreign_bytes;
         if found == expected {
             return Ok(());
         }
         let length = written.len() as u64;
-        let is_there = |at| self.holds(at, written).map_err(|cause| self.failed(cause));
+        let is_there = |at| self.holds(at, written).map_err(failed);
         if found < expected {
             self.stray_bytes = if is_there(found.saturating_sub(length))? { length } else { 0 };
             return Err(self.disturbed("was cut"));
         }
-        if !is_there(found - length)? && !is_there(expected - length)? {
+        // Nothing behind foreign bytes in a frame can be read.
+        let is_before = !self.is_compressed && is_there(found - length)?;
+        if !is_before && (self.is_compressed || !is_there(expected - length)?) {
             return Err(self.disturbed("was written to"));
         }
+        let foreign_end = if is_before { found - length } else { found };
+        let ends_line = self.holds(foreign_end.saturating_sub(1), b"\n").map_err(failed)?;
         self.foreign_bytes += found - expected;
+        if !ends_line {
+            self.end_foreign_line(foreign_end, if is_before { written } else { b"" })?;
+        }
+        Ok(())
+    }
+
+    /// Ends a foreign line without a line feed, so that the event behind it has its own line. The
+    /// event may be there already: then it is `behind`, and is written anew.
+    fn end_foreign_line(&mut self, foreign_end: u64, behind: &[u8]) -> Result<(), Refusal> {
+        let failed = |cause| Refusal::File { path: self.path.clone(), cause };
+        if !behind.is_empty() {
+            self.file.set_len(foreign_end).map_err(failed)?;
+        }
+        let mut file = &*self.file;
+        file.write_all(&[b"\n", behind].concat()).map_err(failed)?;
+        self.foreign_bytes += 1;
         Ok(())
     }
 
