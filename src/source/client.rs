@@ -3,13 +3,15 @@
 //!
 //! Knows what v1 and v2 have in common, and nothing of reconnecting: that is the reader's.
 
+mod error;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::Instant;
 
 use crate::compression::dictionary::Dictionary;
-use crate::compression::inflate::{InflateError, Inflater};
+use crate::compression::inflate::Inflater;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
@@ -19,7 +21,7 @@ use super::archive::fetch::Way as ArchiveWay;
 use super::archive::key::ApiKey;
 use super::archive::sweep::Sweep;
 use super::archive::{Beginning, SweepError};
-use super::dial::{self, DialError};
+use super::dial;
 use super::endpoint::Endpoint;
 use super::handshake::{self, HandshakeError, Upgraded};
 use super::protocol::Protocol;
@@ -32,6 +34,8 @@ use super::v2::fetch::FetchError;
 use super::v2::intake::Intake;
 use super::{v1, v2};
 
+pub use error::ConnectError;
+
 /// How often a server may change its mind about the dictionary within one connecting.
 const MAX_ROTATIONS: usize = 3;
 
@@ -43,127 +47,6 @@ const V2_STREAM: u64 = 0x7632_0000_0000_7632;
 /// The same for the archive: it leaves out what later events have superseded (archive §7), and
 /// what was written of it proves nothing about the stream.
 const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
-
-/// Why there is no connection.
-#[derive(Debug, thiserror::Error)]
-pub enum ConnectError {
-    /// No byte stream.
-    #[error(transparent)]
-    Dial(#[from] DialError),
-    /// No WebSocket on it.
-    #[error("{server}: {source}")]
-    Handshake {
-        /// The server.
-        server: Arc<str>,
-        /// What went wrong.
-        source: HandshakeError,
-    },
-    /// zstd is demanded, and the server's dictionary can't be had.
-    #[error("{server}: {source}; {}", advice(source))]
-    Dictionary {
-        /// The server.
-        server: Arc<str>,
-        /// What went wrong.
-        source: DictionaryTrouble,
-    },
-    /// A person's sequence number, and a server that has none: it was sent nothing.
-    #[error("{server}: the server has no v2, so it is a legacy one that knows no sequence numbers")]
-    NoSequence {
-        /// The server.
-        server: Arc<str>,
-    },
-    /// zstd is demanded, the server speaks v1, and nobody installed v1's dictionary.
-    #[error(
-        "{server}: --compress on: the server speaks v1, and there is no zstd dictionary for that here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
-    )]
-    NoDictionary {
-        /// The server.
-        server: Arc<str>,
-    },
-    /// A dictionary that can't be used.
-    #[error("{server}: {source}")]
-    BadDictionary {
-        /// The server.
-        server: Arc<str>,
-        /// What zstd says.
-        source: InflateError,
-    },
-}
-
-impl ConnectError {
-    /// Whether asking this server again is useless.
-    #[must_use]
-    pub fn is_permanent(&self) -> bool {
-        match self {
-            Self::Dial(error) => error.is_permanent(),
-            Self::Handshake { source, .. } => source.is_permanent(),
-            Self::Dictionary { source, .. } => source.is_permanent(),
-            Self::NoDictionary { .. } | Self::BadDictionary { .. } | Self::NoSequence { .. } => {
-                true
-            }
-        }
-    }
-
-    /// How long the server wants to be left alone.
-    #[must_use]
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Handshake { source, .. } => source.retry_after(),
-            _ => None,
-        }
-    }
-
-    /// Whether the server refuses a sequence number as older than what it holds
-    /// (protocol/jetstream-v2.md §5).
-    #[must_use]
-    pub fn is_cursor_too_old(&self) -> bool {
-        self.xrpc_name() == Some("CursorTooOld")
-    }
-
-    /// Whether the server picked a subprotocol that was not offered. A server that has worked
-    /// before may do better the next time.
-    #[must_use]
-    pub fn is_wrong_echo(&self) -> bool {
-        matches!(self, Self::Handshake { source: HandshakeError::Subprotocol { .. }, .. })
-    }
-
-    /// The name of the server's own error, where it has one.
-    fn xrpc_name(&self) -> Option<&str> {
-        match self {
-            Self::Handshake { source, .. } => Some(&source.xrpc()?.name),
-            _ => None,
-        }
-    }
-
-    /// The server's words behind that name.
-    fn xrpc_message(&self) -> &str {
-        match self {
-            Self::Handshake { source, .. } => source.xrpc().map_or("", |xrpc| &xrpc.message),
-            _ => "",
-        }
-    }
-
-    /// Whether the server answered, and not as one that speaks this protocol would.
-    fn is_no_server_of(&self, protocol: Protocol) -> bool {
-        if let Self::Dictionary { source: DictionaryTrouble::Fetch(error), .. } = self {
-            return error.is_no_such_endpoint();
-        }
-        let Self::Handshake { source, .. } = self else { return false };
-        match (protocol, source) {
-            (Protocol::V1, _) => source.is_permanent(),
-            (Protocol::V2, HandshakeError::Refused { status: 404 | 501, .. }) => true,
-            // Its own error names say that it is one.
-            (Protocol::V2, HandshakeError::Refused { status, xrpc: None, is_cut: false, .. }) => {
-                matches!(status, 200..=299 | 400..=428 | 430..=499)
-            }
-            (
-                Protocol::V2,
-                HandshakeError::Redirected { .. } | HandshakeError::Subprotocol { .. },
-            ) => true,
-            _ => false,
-        }
-    }
-}
 
 /// What all connections of a run have in common.
 #[derive(Debug)]
@@ -412,17 +295,6 @@ impl Client {
             number: wish.number,
         };
         Stream::new(upgraded, limits, inflater, intake, about, Arc::clone(&self.metrics))
-    }
-}
-
-/// Returns what to do without a v2 server's dictionary. Legacy servers have zstd, too, and no
-/// endpoint that serves its dictionary (protocol/jetstream-v1.md §5).
-fn advice(trouble: &DictionaryTrouble) -> &'static str {
-    match trouble {
-        DictionaryTrouble::Fetch(error) if error.is_no_such_endpoint() => {
-            "a legacy server has zstd on v1: use --protocol v1 after `skytail dictionary install`, or --compress auto to go on without"
-        }
-        _ => "use --compress auto to go on without",
     }
 }
 
