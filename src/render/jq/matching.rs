@@ -179,8 +179,8 @@ fn string(text: Option<&str>) -> Val {
     Val::utf8_str(text.unwrap_or_default().as_bytes().to_vec())
 }
 
-/// The filters whose first argument is a regular expression, with the number of arguments and,
-/// where there is one, the place of the flags.
+/// The filters whose first argument is a regular expression, with the number of arguments and the
+/// place of the flags, if the filter takes flags.
 const WITH_REGEX: [(&str, usize, Option<usize>); 13] = [
     ("test", 1, None),
     ("test", 2, Some(1)),

@@ -82,7 +82,7 @@ pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
 }
 
 /// Returns when the newest event up to `seq` was witnessed, as far as the list of segments
-/// shows; 0 if there is none.
+/// shows; 0 if it shows no such event.
 ///
 /// # Errors
 /// As [`seq_before`].

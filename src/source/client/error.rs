@@ -37,7 +37,7 @@ pub enum ConnectError {
         /// The server.
         server: Arc<str>,
     },
-    /// zstd is demanded, the server speaks v1, and nobody installed v1's dictionary.
+    /// zstd is required, the server speaks v1, and the v1 dictionary is not installed.
     #[error(
         "{server}: --compress on: the server speaks v1, and there is no zstd dictionary for that here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
     )]
@@ -92,7 +92,7 @@ impl ConnectError {
         matches!(self, Self::Handshake { source: HandshakeError::Subprotocol { .. }, .. })
     }
 
-    /// The name of the server's own error, where it has one.
+    /// The name of the server's own error, if it has one.
     pub(super) fn xrpc_name(&self) -> Option<&str> {
         match self {
             Self::Handshake { source, .. } => Some(&source.xrpc()?.name),

@@ -85,7 +85,7 @@ fn a_restored_position_is_exact_and_changes_places_with_the_present_one() {
     assert_eq!(times(&store, later), [50, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
     assert_eq!(store.restore("a", 1, later), Ok(true));
     assert_eq!(times(&store, later), [2, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
-    assert_eq!(store.restore("nobody", 1, later), Ok(false));
+    assert_eq!(store.restore("unknown", 1, later), Ok(false));
     let set = ByHand { at: CursorValue::Time(TimeUs(Seq::LIMIT)), server: None };
     store.set("a", &set, later).unwrap();
     store.set("a", &set, later).unwrap();

@@ -53,7 +53,8 @@ impl Sweep {
     /// whose bounds are unknown, and what the plan leaves out.
     pub(super) fn missing_before(&mut self, seq: u64) -> Option<Step> {
         let mut missing = self.open_gap.take().map(|(from, what)| (from, seq, what));
-        while let Some(hole) = self.holes.pop_front_if(|hole| hole.to <= seq) {
+        while self.holes.front().is_some_and(|hole| hole.to <= seq) {
+            let Some(hole) = self.holes.pop_front() else { break };
             missing = Some(match missing {
                 Some((from, to, what)) => {
                     (from.min(hole.from), to.max(hole.to), joined(what, &hole.what))
