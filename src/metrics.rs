@@ -55,6 +55,9 @@ pub struct Metrics {
     pub written_bytes: Counter,
     /// Events that the flags exclude and the server sent all the same.
     pub filtered: Counter,
+    /// How long the present stream may bring no event, in milliseconds; 0 for no limit, or
+    /// before that is known.
+    pub stall_limit_ms: Gauge,
     /// Events that had been written already.
     pub duplicate: Counter,
     /// Events before the instant that was asked for (a v2 server starts up to an hour early).

@@ -224,5 +224,6 @@ pub(super) fn find_dictionaries(
     }
     let is_of_v2 = |dictionary: &Dictionary| path.is_some() && dictionary.id != OFFICIAL_ID;
     let given = found.clone().filter(is_of_v2);
-    Ok((found, Dictionaries::new(demand, given, Cache::of_user())))
+    let named = found.as_ref().filter(|_| path.is_some()).map(|dictionary| dictionary.id);
+    Ok((found, Dictionaries::new(demand, given, Cache::of_user()).with_named(named)))
 }

@@ -30,10 +30,14 @@ pub struct ServeArgs {
     /// `500/s`. A paced recording starts when the first client connects
     #[arg(long, value_name = "RATE", default_value = "max")]
     rate: Rate,
-    /// Start again at the end, with later times and higher cursors. Events keep their
-    /// identity, so a consumer that removes duplicates may drop a short loop's events
+    /// Start again at the end, with later times, higher cursors and new identities (`rev` of
+    /// commits, relay `seq` of other events)
     #[arg(long = "loop")]
     looping: bool,
+    /// With `--loop`, give the events of each round the identities of the first: a consumer
+    /// that removes duplicates then drops them
+    #[arg(long, requires = "looping")]
+    keep_identities: bool,
     /// Move all times so that the playhead is now (with `--rate max`: the last event). At
     /// speeds other than 1x, times drift from the clock as the recording plays
     #[arg(long)]
@@ -109,6 +113,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         }),
         rate: args.rate,
         looping: args.looping,
+        keeps_identities: args.keep_identities,
         restamp: args.restamp,
         zstd: dictionary(&args, &recording)?,
         v2_zstd: v2_dictionary(&args)?,
@@ -125,13 +130,13 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         .enable_all()
         .build()
         .context("start the server's runtime")?;
-    runtime.block_on(serve(settings, recording))
+    runtime.block_on(serve(settings, recording, &args.recording))
 }
 
-async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<Exit> {
+async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> anyhow::Result<Exit> {
     // Listened for before the ready line is out, so that a stop right behind it is clean.
     let stop = stop_signal().context("listen for signals")?;
-    let (events, rate) = (recording.len(), settings.rate);
+    let (events, rate, torn) = (recording.len(), settings.rate, recording.torn());
     let chaos = settings.chaos.as_ref().map_or(String::new(), |spec| format!(", chaos {spec}"));
     let server = serve::bind(settings, recording).await?;
     let (address, kind) = (server.local_addr(), server.kind().as_str());
@@ -143,6 +148,13 @@ async fn serve(settings: ServeSettings, recording: Recording) -> anyhow::Result<
     .and_then(|()| stderr.flush())
     .context("write to stderr")?;
     drop(stderr);
+    // After the ready line, which programs read.
+    if let Some(torn) = torn {
+        let (path, line, bytes) = (path.display(), torn.line, torn.bytes);
+        super::exit::say(&format!(
+            "skytail: warning: recording {path}: the last line ({line}) was not finished and is left out ({bytes} bytes without a line feed that are no event)"
+        ));
+    }
     server.run(stop).await?;
     Ok(Exit::Done)
 }

@@ -26,7 +26,7 @@ const READ_BYTES: usize = 256 << 10;
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A recording has one event a line, in the shape of v1 or the native one of v2,
-plain or as zstd. It takes 100 MB of memory, 300 MB at worst, however long it is:
+plain or as zstd. Several are counted together, as one. It takes 100 MB of memory, 300 MB at worst, however long it is:
 an event counts as a duplicate if it is one of the 3,670,016 before it (or of
 somewhat more).
 
@@ -36,9 +36,9 @@ Examples:
   Events a minute by collection, as a picture
     skytail stats all.ndjson.zst --plot all.svg")]
 pub struct StatsArgs {
-    /// Recording to read; - for stdin
-    #[arg(value_name = "RECORDING", value_hint = ValueHint::FilePath)]
-    recording: PathBuf,
+    /// Recordings to read, in their order; - for stdin
+    #[arg(value_name = "RECORDING", required = true, value_hint = ValueHint::FilePath)]
+    recordings: Vec<PathBuf>,
 
     /// Print JSON
     #[arg(long)]
@@ -63,18 +63,28 @@ pub struct StatsArgs {
 /// # Errors
 /// Says what went wrong, for a person.
 pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
-    let name = args.recording.display().to_string();
+    let names: Vec<String> = args.recordings.iter().map(|r| r.display().to_string()).collect();
+    let name = names.join(", ");
     if args.plot.as_deref() == Some(Path::new("-")) {
         return Err(UsageError("--plot: write the path of a file, say events.svg".into()).into());
+    }
+    if names.iter().filter(|name| *name == "-").count() > 1 {
+        return Err(UsageError("- stands there twice: stdin can be read only once".into()).into());
     }
     let gap_over_us = u64::try_from(args.gap_over.as_micros()).unwrap_or(u64::MAX);
     let buckets = args.plot.as_ref().map(|_| Buckets::default());
     let mut tally = Tally::new(gap_over_us, buckets, IdentityKey::random());
     // What was read before a failure is shown all the same.
-    let outcome = count(&args.recording, &mut tally);
+    let (first_malformed_in, outcome) = count_all(&args.recordings, &mut tally);
     if tally.lines > 0 && tally.sizes.count == 0 && outcome.is_ok() {
         let (line, reason) = tally.first_malformed.unwrap_or_default();
+        let name = first_malformed_in.unwrap_or(name);
         return Err(anyhow!("{name}: no line of it is an event; line {line}: {reason}"));
+    }
+    if let Some((_, reason)) = &mut tally.first_malformed
+        && let Some(name) = first_malformed_in.filter(|_| names.len() > 1)
+    {
+        *reason = format!("{reason} (in {name})");
     }
     if tally.lines > 0 {
         let text = match args.json {
@@ -83,8 +93,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
         };
         print(text.as_bytes())?;
     }
-    let further = if tally.lines > 0 { " any further" } else { "" };
-    outcome.with_context(|| format!("{name} can't be read{further}"))?;
+    outcome?;
     if tally.lines == 0 {
         return Err(anyhow!("{name}: holds no events"));
     }
@@ -92,6 +101,34 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
         Some(path) => draw(&tally, usize::from(args.top), &name, path),
         None => Ok(Exit::Done),
     }
+}
+
+/// Counts the recordings one after the other, up to the first that can't be read. Returns the
+/// name of the one with the first malformed line, too.
+fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyhow::Result<()>) {
+    let mut first_malformed_in = None;
+    for path in recordings {
+        let name = path.display().to_string();
+        let (lines, torn) = (tally.lines, tally.torn);
+        tally.begin();
+        let outcome = count(path, tally);
+        if tally.first_malformed.is_some() && first_malformed_in.is_none() {
+            first_malformed_in = Some(name.clone());
+        }
+        if tally.torn > torn {
+            exit::say(&format!(
+                "skytail: warning: {name}: the last line was not finished and is not counted (it has no line feed and is no event)"
+            ));
+        }
+        let Err(error) = outcome else { continue };
+        if let Some(remedy) = sniff::gzip_remedy(&error, &name, "skytail stats -") {
+            return (first_malformed_in, Err(anyhow!("{name} {remedy}")));
+        }
+        let further = if tally.lines > lines { " any further" } else { "" };
+        let error = anyhow::Error::from(error).context(format!("{name} can't be read{further}"));
+        return (first_malformed_in, Err(error));
+    }
+    (first_malformed_in, Ok(()))
 }
 
 fn count(path: &Path, tally: &mut Tally) -> io::Result<()> {

@@ -13,5 +13,6 @@ mod parts;
 mod scan;
 pub mod shape;
 mod sheet;
+pub mod space;
 mod usual;
 pub mod v2;

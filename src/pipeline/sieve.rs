@@ -302,6 +302,8 @@ impl Sieve {
         if let Some(identity) = identity.filter(|_| is_known) {
             self.metrics.duplicate.add(1);
             self.meet_again(identity, mark);
+            // What was written before may have come from the present, too.
+            self.catch_up(mark.time);
             return Verdict::Drop;
         }
         self.advance(mark, is_wanted);

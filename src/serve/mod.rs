@@ -37,6 +37,7 @@ mod query;
 mod rate;
 mod recording;
 mod request;
+mod rounds;
 mod stamps;
 mod step;
 mod subscription;
@@ -59,7 +60,7 @@ pub use archive::ApiKey;
 pub use chaos::{ChaosError, ChaosSpec, Fault, Odds};
 pub use dictionary::train;
 pub use rate::{Rate, RateError};
-pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError};
+pub use recording::{LineError, MAX_RECORDING_BYTES, Recording, RecordingError, TornLine};
 pub use stamps::StampError;
 pub use timeline::DEFAULT_SEGMENT_EVENTS;
 pub use v2::message as v2_message;
@@ -98,6 +99,8 @@ pub struct ServeSettings {
     /// Whether the recording starts again at its end. A looped event has a later time and a
     /// higher seq and is otherwise the same, identity included.
     pub looping: bool,
+    /// Whether the events of later rounds have the identities of the first.
+    pub keeps_identities: bool,
     /// Whether times are moved so that the playhead is now (at rate `max`: the last event).
     pub restamp: bool,
     /// Events that have already happened when the first client connects; without meaning at
@@ -206,6 +209,7 @@ impl Default for ServeSettings {
             kind: None,
             rate: Rate::Max,
             looping: false,
+            keeps_identities: false,
             restamp: false,
             history_events: 0,
             zstd: ZstdDictionary::Trained,
@@ -297,6 +301,9 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         stamps = stamps.with_chaos(spec);
         let account = |event| chaos::account(&stamps.recorded_line(event));
         chaos = Some(Chaos::new(spec.clone(), stamps.len(), account));
+    }
+    if settings.looping && !settings.keeps_identities {
+        stamps = stamps.with_new_identities();
     }
     let dictionaries = Dictionaries::new(settings.zstd.given(), settings.v2_zstd.given())
         .map_err(ServeError::Dictionary)?;

@@ -15,6 +15,7 @@ use super::members;
 use crate::compression::sniff;
 use crate::event::header;
 use crate::event::malformed::Malformed;
+use crate::event::space;
 
 /// Longest recording, in bytes after decompression. A bound against a zstd bomb; a day of the
 /// network is far beyond what belongs in memory anyway.
@@ -25,6 +26,16 @@ pub const MAX_RECORDING_BYTES: u64 = 4 << 30;
 pub struct Recording {
     bytes: Bytes,
     entries: Vec<Entry>,
+    torn: Option<TornLine>,
+}
+
+/// A last line that its writer did not finish: it has no line feed and is no event.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TornLine {
+    /// Its number, counted from 1.
+    pub line: usize,
+    /// Its length.
+    pub bytes: usize,
 }
 
 /// Where one event stands and what the recording says of it.
@@ -47,6 +58,14 @@ pub(super) struct Entry {
 /// Why a recording can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
+    /// The file is gzip.
+    #[error("recording {path} {remedy}")]
+    Gzip {
+        /// The file, or `-`.
+        path: String,
+        /// What to run instead.
+        remedy: String,
+    },
     /// The file can't be read or decompressed.
     #[error("recording {path} can't be read")]
     Read {
@@ -98,7 +117,8 @@ pub enum LineError {
 
 impl Recording {
     /// Reads a recording: NDJSON, plain or in zstd frames (told apart by content, not by
-    /// name); `-` is standard input. Empty lines are skipped.
+    /// name); `-` is standard input. A byte order mark and blank lines are skipped, and so is a
+    /// last line that was not finished.
     ///
     /// # Errors
     /// [`RecordingError`], naming file and line.
@@ -116,8 +136,13 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn read(mut input: impl Read, name: &str) -> Result<Self, RecordingError> {
-        let bytes = read_capped(&mut input)
-            .map_err(|source| RecordingError::Read { path: name.to_owned(), source })?;
+        let bytes = read_capped(&mut input).map_err(|source| {
+            let path = name.to_owned();
+            match sniff::gzip_remedy(&source, name, "skytail serve -") {
+                Some(remedy) => RecordingError::Gzip { path, remedy },
+                None => RecordingError::Read { path, source },
+            }
+        })?;
         match bytes {
             Some(bytes) => Self::from_bytes(bytes, name),
             None => Err(RecordingError::TooLong { path: name.to_owned() }),
@@ -129,25 +154,39 @@ impl Recording {
     /// # Errors
     /// As [`Recording::open`].
     pub fn from_bytes(bytes: Vec<u8>, name: &str) -> Result<Self, RecordingError> {
-        let mut entries = Vec::new();
+        let (mut entries, mut torn) = (Vec::new(), None);
         let mut start = 0;
         let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
         for (i, end) in ends.enumerate() {
             let line = &bytes[start..end];
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            if !line.is_empty() {
-                entries.push(index(line, start).map_err(|reason| RecordingError::Line {
-                    path: name.to_owned(),
-                    line: i + 1,
-                    reason,
-                })?);
+            let (before, length) = space::text_span(line);
+            let text = line.get(before..before + length).unwrap_or_default();
+            match index(text, start + before) {
+                _ if text.is_empty() => {}
+                Ok(entry) => entries.push(entry),
+                Err(_) if end == bytes.len() => {
+                    torn = Some(TornLine { line: i + 1, bytes: line.len() });
+                }
+                Err(reason) => {
+                    return Err(RecordingError::Line {
+                        path: name.to_owned(),
+                        line: i + 1,
+                        reason,
+                    });
+                }
             }
             start = end + 1;
         }
         if entries.is_empty() {
             return Err(RecordingError::Empty { path: name.to_owned() });
         }
-        Ok(Self { bytes: bytes.into(), entries })
+        Ok(Self { bytes: bytes.into(), entries, torn })
+    }
+
+    /// Returns the last line, if its writer did not finish it.
+    #[must_use]
+    pub fn torn(&self) -> Option<TornLine> {
+        self.torn
     }
 
     /// The number of events; never 0.
@@ -177,7 +216,7 @@ impl Recording {
     /// The same bytes with its events in another order.
     pub(super) fn in_order(&self, events: impl Iterator<Item = usize>) -> Self {
         let entries = events.filter_map(|event| self.entries.get(event).copied()).collect();
-        Self { bytes: self.bytes.clone(), entries }
+        Self { bytes: self.bytes.clone(), entries, torn: self.torn }
     }
 
     pub(super) fn entries(&self) -> &[Entry] {
@@ -274,9 +313,22 @@ mod tests {
 
     #[test]
     fn a_bad_line_is_named() {
-        let bad = format!("{LINES}\n{{\"did\":\"did:plc:c\"");
+        let bad = format!("{LINES}\n{{\"did\":\"did:plc:c\"\n");
         let error = Recording::read(bad.as_bytes(), "my.ndjson").unwrap_err();
         assert!(error.to_string().starts_with("recording my.ndjson, line 4: "), "{error}");
+    }
+
+    #[test]
+    fn white_space_and_a_line_that_was_not_finished_are_no_faults() {
+        let text = format!(" \t\n\n  {LINES} \r\n\t\n{{\"did\":\"did:pl");
+        let recording = Recording::from_bytes(text.into_bytes(), "x").unwrap();
+        assert_eq!(recording.torn(), Some(TornLine { line: 7, bytes: 13 }));
+        let plain = Recording::read(LINES.as_bytes(), "x").unwrap();
+        assert!(plain.lines().eq(recording.lines()));
+        assert_eq!(
+            (plain.torn(), plain.entries()[1].cursor),
+            (None, recording.entries()[1].cursor)
+        );
     }
 
     #[test]

@@ -6,18 +6,19 @@
 //! memory. When an event is due is `timeline`'s question, not this file's.
 //!
 //! Events are counted on from round to round of a loop: event `n + 3` of a recording of `n`
-//! events is its event 3 in the second round. A looped event keeps its identity (did, rev,
-//! rkey …), and gets a later time and a higher seq.
+//! events is its event 3 in the second round. A looped event gets a later time, a higher seq,
+//! and a new identity (see `rounds`), unless all rounds are to have the identities of the first.
 
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::chaos::{self, ChaosSpec};
 use super::members;
 use super::recording::{Entry, Recording};
+use super::rounds::{Edit, Renaming};
 use crate::position::ServerKind;
 
 /// What lies between the last time of one round and the first of the next, in microseconds.
-const ROUND_GAP_US: u64 = 1_000_000;
+pub(super) const ROUND_GAP_US: u64 = 1_000_000;
 
 /// A recording as one kind of server serves it.
 #[derive(Debug)]
@@ -31,6 +32,8 @@ pub(super) struct Stamps {
     round_seqs: u64,
     /// How far this server's clock is from the recording's.
     clock_error_us: i64,
+    /// How later rounds name their events; `None`: as the first does.
+    renaming: Option<Renaming>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -101,7 +104,13 @@ impl Stamps {
             round_us: (latest_us - earliest_us).saturating_add(ROUND_GAP_US),
             round_seqs: seqs.saturating_add(1),
             clock_error_us: 0,
+            renaming: None,
         }
+    }
+
+    /// The same, with new identities in each later round.
+    pub(super) fn with_new_identities(self) -> Self {
+        Self { renaming: Some(Renaming::of(&self.recording)), ..self }
     }
 
     /// As another server would have stamped the same events, and with the troubles of its
@@ -196,6 +205,20 @@ impl Stamps {
         self.recording.line(entry)
     }
 
+    /// Returns the event's line as recorded, with the identity that it has in its round.
+    pub(super) fn named_line(&self, event: u64) -> Bytes {
+        let line = self.recorded_line(event);
+        match self.rename(event, &line) {
+            Some(edit) => edited(&line, vec![edit]),
+            None => line,
+        }
+    }
+
+    fn rename(&self, event: u64, line: &[u8]) -> Option<Edit> {
+        let (round, ..) = self.at(event);
+        self.renaming?.edit(line, round)
+    }
+
     /// Whether it is an event that v1 never tells.
     pub(super) fn only_v2_tells(&self, event: u64) -> bool {
         self.at(event).1.only_v2_tells
@@ -211,7 +234,7 @@ impl Stamps {
         if time_us == entry.time_us && seq == entry.cursor {
             return line;
         }
-        restamp(&line, entry, time_us, seq)
+        restamp(&line, entry, time_us, seq, self.rename(event, &line))
     }
 
     fn at(&self, event: u64) -> (u64, &Entry, Stamp) {
@@ -220,8 +243,9 @@ impl Stamps {
     }
 }
 
-/// The line with another time, and with this seq as its cursor (0: without one).
-fn restamp(line: &[u8], entry: &Entry, time_us: u64, seq: u64) -> Bytes {
+/// The line with another time, and with this seq as its cursor (0: without one), and with one
+/// more change.
+fn restamp(line: &[u8], entry: &Entry, time_us: u64, seq: u64, rename: Option<Edit>) -> Bytes {
     let time = (entry.time_span(), time_us.to_string());
     let cursor = match (entry.cursor_span(), seq) {
         (Some(span), 1..) => Some((span, seq.to_string())),
@@ -233,11 +257,14 @@ fn restamp(line: &[u8], entry: &Entry, time_us: u64, seq: u64) -> Bytes {
         (None, 1..) => Some((time.0.end..time.0.end, format!(",\"cursor\":{seq}"))),
         (None, 0) => None,
     };
-    let mut edits = [Some(time), cursor];
-    edits.sort_by_key(|e| e.as_ref().map_or(usize::MAX, |(span, _)| span.start));
+    edited(line, [Some(time), cursor, rename].into_iter().flatten().collect())
+}
+
+fn edited(line: &[u8], mut edits: Vec<Edit>) -> Bytes {
+    edits.sort_by_key(|(span, _)| span.start);
     let mut out = Vec::with_capacity(line.len() + 32);
     let mut from = 0;
-    for (span, text) in edits.into_iter().flatten() {
+    for (span, text) in edits {
         out.extend_from_slice(line.get(from..span.start).unwrap_or_default());
         out.extend_from_slice(text.as_bytes());
         from = span.end;

@@ -3,6 +3,7 @@
 
 mod breadth;
 mod error;
+mod outgoing;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -12,16 +13,14 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::BufMut;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::time::{Instant, timeout_at};
-use tokio_tungstenite::tungstenite::protocol::frame::CloseFrame;
+use tokio::io::{AsyncRead, AsyncReadExt, ReadBuf};
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
-use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 
 use crate::compression::inflate::{InflateError, Inflater};
 use crate::event::batch::Batch;
 use crate::event::header;
 use crate::event::shape::Shape;
+use crate::event::space;
 use crate::metrics::Metrics;
 use crate::position::{Origin, ServerKind};
 use crate::source::frame::{FrameBuffer, Message};
@@ -33,9 +32,6 @@ use crate::source::{Asked, Connection, reject};
 
 use breadth::Breadth;
 pub use error::StreamError;
-
-/// Control frames waiting to be sent. A peer that pings without reading gets no more.
-const MAX_OUTGOING_FRAMES: usize = 16;
 
 /// Memory kept between v2 messages that are decompressed, in bytes.
 const KEEP_INFLATED_BYTES: usize = 256 * 1024;
@@ -88,6 +84,8 @@ pub struct Stream {
     /// The message before this one was compressed with another dictionary.
     was_foreign: bool,
     breadth: Breadth,
+    /// The server writes events over several lines.
+    is_spaced: bool,
     metrics: Arc<Metrics>,
 }
 
@@ -115,6 +113,7 @@ impl Stream {
             pongs: 0,
             was_foreign: false,
             breadth: Breadth::default(),
+            is_spaced: false,
             metrics,
         }
     }
@@ -243,7 +242,8 @@ impl Stream {
 
     /// Whether messages are lines as they come, and nothing is to be learned from the next.
     fn has_lines(&self) -> bool {
-        self.intake.is_none() && self.inflater.is_none() && self.connection.is_some()
+        let is_plain = self.intake.is_none() && self.inflater.is_none();
+        is_plain && self.connection.is_some() && !self.is_spaced
     }
 
     /// Reads to where frames are taken apart. Says how many bytes came; 0 at the end.
@@ -281,6 +281,10 @@ impl Stream {
 
     /// Deals with the next whole message; `false` where there is none yet.
     fn take_message(&mut self, batch: &mut Batch) -> Result<bool, StreamError> {
+        // Its first events show whether a server writes them over several lines; then the
+        // others are not searched for line breaks.
+        let may_be_spaced = self.connection.is_none() || self.is_spaced;
+        let one_line = |text| if may_be_spaced { space::compacted(text) } else { None };
         let Some(message) = self.frames.next()? else { return Ok(false) };
         self.messages += 1;
         match message {
@@ -289,7 +293,14 @@ impl Stream {
                     let taken = intake.take(line, batch, &self.metrics);
                     return self.took(taken);
                 }
-                batch.push(line);
+                let text = space::trimmed(line);
+                match one_line(text) {
+                    Some(compact) => {
+                        self.is_spaced = true;
+                        batch.push(&compact);
+                    }
+                    None => batch.push(text),
+                }
             }
             Message::Binary(bytes) => {
                 let Some(inflater) = &mut self.inflater else {
@@ -318,7 +329,19 @@ impl Stream {
                     self.inflated.shrink_to(KEEP_INFLATED_BYTES);
                     return self.took(taken);
                 }
-                batch.end_line();
+                let (before, length) = space::text_span(batch.opened());
+                let text = batch.opened().get(before..before + length).unwrap_or_default();
+                match one_line(text) {
+                    Some(compact) => {
+                        self.is_spaced = true;
+                        batch.discard_open_line();
+                        batch.push(&compact);
+                    }
+                    None => {
+                        batch.take_line(before, length);
+                        batch.discard_open_line();
+                    }
+                }
             }
             Message::Ping(payload) => {
                 let payload = payload.to_vec();
@@ -355,7 +378,7 @@ impl Stream {
                 self.events += 1;
                 if self.connection.is_none() {
                     self.connection = Some(Arc::new(self.describe(ServerKind::V2)));
-                    tracing::info!(server = %self.about.label, kind = "v2", "receiving events");
+                    tracing::info!(server = %self.about.label, server_kind = "v2", "receiving events");
                 }
             }
             Taken::Skipped => self.events += 1,
@@ -393,73 +416,8 @@ impl Stream {
             batch.reset(usize::MAX);
             return Err(StreamError::NoSequence);
         }
-        tracing::info!(server = %self.about.label, kind = kind.as_str(), "receiving events");
+        tracing::info!(server = %self.about.label, server_kind = kind.as_str(), "receiving events");
         self.connection = Some(Arc::new(self.describe(kind)));
         Ok(())
     }
-
-    /// Queues a ping.
-    pub fn ping(&mut self) {
-        self.enqueue(Frame::ping(Vec::new()));
-    }
-
-    fn enqueue(&mut self, frame: Frame) -> bool {
-        let has_room = self.outgoing.len() < MAX_OUTGOING_FRAMES;
-        if has_room {
-            self.outgoing.push_back(masked(frame));
-        }
-        has_room
-    }
-
-    /// Sends what is queued as far as the network takes it now.
-    fn poll_send(&mut self, cx: &mut Context<'_>) -> io::Result<()> {
-        while let Some(front) = self.outgoing.front_mut() {
-            match Pin::new(&mut self.transport).poll_write(cx, front) {
-                Poll::Pending => return Ok(()),
-                Poll::Ready(Ok(0)) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(Ok(n)) if n < front.len() => {
-                    front.drain(..n);
-                }
-                Poll::Ready(Ok(_)) => {
-                    self.outgoing.pop_front();
-                }
-                Poll::Ready(Err(e)) => return Err(e),
-            }
-            // TLS holds records back until it is flushed.
-            if let Poll::Ready(Err(e)) = Pin::new(&mut self.transport).poll_flush(cx) {
-                return Err(e);
-            }
-        }
-        Ok(())
-    }
-
-    /// Sends a text message.
-    pub(super) async fn say(&mut self, text: &str, deadline: Instant) -> io::Result<()> {
-        let frame = Frame::message(text.to_owned(), OpCode::Data(Data::Text), true);
-        self.send_now(masked(frame), deadline).await
-    }
-
-    /// Says good-bye, without waiting for an answer.
-    pub async fn close(&mut self, deadline: Instant) {
-        let good_bye = CloseFrame { code: CloseCode::Normal, reason: Default::default() };
-        let _ = self.send_now(masked(Frame::close(Some(good_bye))), deadline).await;
-    }
-
-    async fn send_now(&mut self, bytes: Vec<u8>, deadline: Instant) -> io::Result<()> {
-        let sending = async {
-            self.transport.write_all(&bytes).await?;
-            self.transport.flush().await
-        };
-        timeout_at(deadline, sending).await.unwrap_or_else(|e| Err(e.into()))
-    }
-}
-
-/// A frame as a client must send it: masked (RFC 6455 §5.3). The mask guards proxies against
-/// scripts that choose what they send; nothing we send is chosen by others.
-fn masked(mut frame: Frame) -> Vec<u8> {
-    frame.header_mut().mask = Some(fastrand::u32(..).to_ne_bytes());
-    let mut bytes = Vec::with_capacity(frame.len());
-    // Writing to a Vec can't fail.
-    let _ = frame.format(&mut bytes);
-    bytes
 }

@@ -11,6 +11,8 @@ pub const MAX_LINE_BYTES: usize = 17 << 20;
 pub enum Line<'a> {
     /// The line.
     Whole(&'a [u8]),
+    /// The last line, without a line feed: its writer may not have finished it.
+    Last(&'a [u8]),
     /// Longer than [`MAX_LINE_BYTES`]; passed over.
     TooLong,
 }
@@ -72,7 +74,7 @@ impl Begun {
 
     fn end_of_input(&mut self, each: &mut impl FnMut(Line<'_>)) {
         if self.is_too_long || !self.bytes.is_empty() {
-            self.end(&[], each);
+            each(if self.is_too_long { Line::TooLong } else { Line::Last(&self.bytes) });
         }
     }
 }
@@ -88,7 +90,7 @@ mod tests {
         let input = BufReader::with_capacity(capacity, bytes);
         let each = |line: Line<'_>| {
             lines.push(match line {
-                Line::Whole(line) => Some(line.to_vec()),
+                Line::Whole(line) | Line::Last(line) => Some(line.to_vec()),
                 Line::TooLong => None,
             });
         };

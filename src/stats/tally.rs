@@ -10,6 +10,7 @@ use super::spoken::{LONGEST_LANGUAGE_BYTES, Spoken};
 use crate::event::header::{Header, Kind, Operation};
 use crate::event::identity::{Identities, IdentityKey};
 use crate::event::shape::Shape;
+use crate::event::space;
 use crate::position::TimeUs;
 
 /// Most collections counted each by itself: more than there are NSIDs on the network.
@@ -32,6 +33,8 @@ pub struct Tally {
     pub malformed: u64,
     /// The first of them: its number, counted from 1 with blank ones, and what is wrong.
     pub first_malformed: Option<(u64, String)>,
+    /// Last lines that their writer did not finish: no events, and not counted among the lines.
+    pub torn: u64,
     /// The events' lines, without line breaks.
     pub sizes: Sizes,
     /// Events by kind.
@@ -107,6 +110,7 @@ impl Tally {
             lines: 0,
             malformed: 0,
             first_malformed: None,
+            torn: 0,
             sizes: Sizes::default(),
             kinds: Names::new(MOST_KINDS, LONGEST_KIND_BYTES),
             operations: Operations::default(),
@@ -132,11 +136,17 @@ impl Tally {
         self.seen.is_exact()
     }
 
+    /// Begins another recording: its lines are numbered from 1 again.
+    pub fn begin(&mut self) {
+        self.line_number = 0;
+    }
+
     /// Counts one line. Blank ones only have a number.
     pub fn add(&mut self, line: Line<'_>) {
         self.line_number += 1;
-        let line = match line {
-            Line::Whole(line) => line.strip_suffix(b"\r").unwrap_or(line),
+        let (line, is_last) = match line {
+            Line::Whole(line) => (space::trimmed(line), false),
+            Line::Last(line) => (space::trimmed(line), true),
             Line::TooLong => {
                 self.lines += 1;
                 return self.no_event(|| format!("longer than {} MiB", MAX_LINE_BYTES >> 20));
@@ -147,7 +157,7 @@ impl Tally {
         }
         self.lines += 1;
         if simdutf8::basic::from_utf8(line).is_err() {
-            return self.no_event(|| "not UTF-8".to_owned());
+            return self.no_event_of(is_last, || "not UTF-8".to_owned());
         }
         let other = match self.shape {
             Shape::V1 => Shape::Native,
@@ -161,8 +171,17 @@ impl Tally {
                     self.shape = other;
                     self.event(line, &header);
                 }
-                Err(_) => self.no_event(|| error.to_string()),
+                Err(_) => self.no_event_of(is_last, || error.to_string()),
             },
+        }
+    }
+
+    fn no_event_of(&mut self, is_last: bool, reason: impl FnOnce() -> String) {
+        if is_last {
+            self.lines -= 1;
+            self.torn += 1;
+        } else {
+            self.no_event(reason);
         }
     }
 

@@ -39,7 +39,10 @@ impl Health {
         }
         let last_us = metrics.last_event_at_us.get();
         let silence = Duration::from_micros(now_us.saturating_sub(last_us.max(self.started_us)));
-        if let Some(most) = self.stall_timeout.filter(|most| silence > *most) {
+        // A stream that was quiet for longer before, and well, may be so again.
+        let limit = Duration::from_millis(metrics.stall_limit_ms.get());
+        let most = self.stall_timeout.map(|most| most.max(limit));
+        if let Some(most) = most.filter(|most| silence > *most) {
             let waiting = match metrics.queue_events.get() {
                 0 => String::new(),
                 n => format!(": the output takes none of {} in the queue", counted(n, "event")),

@@ -33,6 +33,29 @@ fn reconnects_after(bad: Vec<u8>) -> Run {
     run
 }
 
+/// Go's standard encoder ends each message in a line feed, and the grammar of JSON allows more.
+#[test]
+fn white_space_around_and_within_an_event_is_not_printed() {
+    let events = events(30, true);
+    let spaced = |line: &String| format!("\t\n{line} \r\n");
+    for (first, rest) in [(0, 30), (1, 29)] {
+        // The first message is read in another way than those after it.
+        let mut messages: Vec<String> = events[..first].to_vec();
+        messages.extend(events[first..first + rest].iter().map(spaced));
+        let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+        let run = Tail::of(&server).flags(&["-n", "30", "--strict"]).run();
+        run.ends_with(0).prints(&events).never_says("malformed");
+    }
+    let pretty = |line: &String| {
+        let text = line.replace(",\"", ",\n  \"").replace("\":", "\":\t");
+        format!("{text}\n")
+    };
+    let messages: Vec<String> = events.iter().map(pretty).collect();
+    let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+    let run = Tail::of(&server).flags(&["-n", "30", "--strict"]).run();
+    run.ends_with(0).prints(&events).never_says("malformed");
+}
+
 #[test]
 fn text_that_is_no_json_is_skipped_and_told() {
     skips(text("hello"), &[]).says(&["skipped a malformed event", "begins hello"]);

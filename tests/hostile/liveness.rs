@@ -42,6 +42,22 @@ fn a_peer_that_only_answers_pings_is_given_up() {
     goes_on_after(OnlyPongs, &flags).says(&["no event for 1s"]);
 }
 
+/// The first two silences cost a connection each; the third is known to be the stream's own.
+#[test]
+fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
+    let events = events(5, true);
+    let quiet = vec![Accept, Send(text(&events[0])), OnlyPongs];
+    let pause = Step::Pause(Duration::from_millis(1_200));
+    let server = Scripted::start([
+        quiet.clone(),
+        quiet,
+        vec![Accept, Send(text(&events[0])), pause, Send(texts(&events)), Hang],
+    ]);
+    let run = Tail::of(&server).flags(&["-n", "5", "--stall-timeout", "500ms"]).run();
+    run.ends_with(0).prints(&events);
+    assert_eq!(run.stderr.matches("no event for 500ms").count(), 2, "{}", run.stderr);
+}
+
 #[test]
 fn a_peer_that_only_pings_is_given_up() {
     let flags = &["--stall-timeout", "500ms"];

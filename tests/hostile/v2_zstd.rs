@@ -120,6 +120,18 @@ fn an_id_that_is_not_found_leads_to_the_one_that_is() {
 }
 
 #[test]
+fn a_dictionary_that_was_named_and_is_not_used_is_reported() {
+    let (messages, lines) = posts(500, 2);
+    let scripts = [refused("current dictionary id is 8"), served(8), stream(&messages, 8)];
+    let server = Scripted::start(scripts);
+    let tail = tail(&server, "auto", 2);
+    let file = tail.file("a.zdict", &dictionary(7));
+    let run = tail.flags(&["--zstd-dictionary", &file]).run();
+    let words = "--zstd-dictionary has ID 7 and is not used: this server compresses with the dictionary 8";
+    run.ends_with(0).prints(&lines).says(&[words]);
+}
+
+#[test]
 fn a_server_that_names_what_it_refuses_is_asked_for_plain_text() {
     let (messages, lines) = posts(500, 3);
     let file = dictionary(7);

@@ -169,6 +169,17 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost, Ahead],
     },
     Mutation {
+        name: "takes-empty-segments-for-wrong",
+        edits: &[Edit {
+            file: "src/source/archive/list.rs",
+            old: "self.event_count == Some(0) || self.max_seq == 0",
+            new: r#"(self.event_count == Some(0) || self.max_seq == 0)
+            && !crate::is_mutant("takes-empty-segments-for-wrong")"#,
+        }],
+        lane: "archive by time",
+        breaches: &[Lost],
+    },
+    Mutation {
         name: "keeps-the-tail-of-a-file",
         edits: &[Edit {
             file: "src/sink/claim.rs",

@@ -7,6 +7,7 @@ use std::process::Stdio;
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::support::client::Client;
+use crate::support::tail::tail;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, shared};
 use crate::{all, ended};
 
@@ -104,7 +105,7 @@ async fn imitates_the_other_kind_by_the_stamped_members_only() {
 async fn a_loop_repeats_the_events_with_later_times_and_higher_cursors() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, true));
-    let server = ServeProcess::start(&path, &["--loop"]);
+    let server = ServeProcess::start(&path, &["--loop", "--keep-identities"]);
     let got = Client::connect(&server.url("")).await.take(45).await;
     assert_eq!(got[..20], events(20, true));
     let time = |i: u64| FIRST_US + i * 1_000;
@@ -115,6 +116,71 @@ async fn a_loop_repeats_the_events_with_later_times_and_higher_cursors() {
     // A cursor of a later round goes on in that round.
     let resumed = Client::connect(&server.url("cursor=123")).await.take(22).await;
     assert_eq!(resumed, got[23..]);
+}
+
+#[tokio::test]
+async fn a_loop_gives_its_events_new_identities() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(20, true));
+    let server = ServeProcess::start(&path, &["--loop"]);
+    let got = Client::connect(&server.url("")).await.take(60).await;
+    let name = |line: &String| {
+        let event: serde_json::Value = serde_json::from_str(line).unwrap();
+        (
+            event["did"].clone(),
+            event["commit"]["rev"].clone(),
+            event["commit"]["rkey"].clone(),
+            event["identity"]["seq"].clone(),
+        )
+    };
+    for i in 0..20 {
+        let names = [name(&got[i]), name(&got[i + 20]), name(&got[i + 40])];
+        assert!(names[0] != names[1] && names[1] != names[2] && names[0] != names[2], "{names:?}");
+        assert_eq!((&names[0].0, &names[0].2), (&names[2].0, &names[2].2));
+    }
+}
+
+/// Each round has new events for a consumer that removes duplicates, and with the identities of
+/// the first round the present is reached all the same.
+#[test]
+fn our_own_consumers_go_on_over_the_rounds_of_a_loop() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(20, true));
+    let server = ServeProcess::start(&path, &["--loop"]);
+    let host = server.address.to_string();
+    for protocol in ["v1", "v2"] {
+        let flags = ["--host", &*host, "--protocol", protocol, "-n", "70"];
+        let ended = tail(&Scratch::new().path(""), &flags);
+        assert_eq!((ended.code(), ended.rest.len()), (0, 70), "{protocol}: {}", ended.stderr);
+    }
+    // The last event of the first round is older than the run, and all later ones are known.
+    let server = ServeProcess::start(&path, &["--loop", "--keep-identities", "--restamp"]);
+    let host = server.address.to_string();
+    let flags = ["--host", &*host, "--cursor", "oldest", "--archive", "off", "--exit-when-live"];
+    let ended = tail(&Scratch::new().path(""), &flags);
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    assert!(ended.stderr.contains("at the live tip"), "{}", ended.stderr);
+}
+
+#[test]
+fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() {
+    let scratch = Scratch::new();
+    let path = scratch.path("edited.ndjson");
+    let lines = events(20, true);
+    let text = format!("\u{feff}\n{}\r\n \n{}", lines.join("\n"), &lines[3][..50]);
+    std::fs::write(&path, text).unwrap();
+    let server = ServeProcess::start(&path, &["--close-at-end"]);
+    let ended =
+        tail(&Scratch::new().path(""), &["--host", &server.address.to_string(), "-n", "20"]);
+    let printed: Vec<&str> = ended.rest.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(printed, lines, "{}", ended.stderr);
+    let zipped = scratch.path("a.ndjson.gz");
+    std::fs::write(&zipped, b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
+    let output = command.arg("serve").arg(&zipped).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(said.contains("looks like gzip: gunzip -c "), "{said}");
+    assert!(said.contains("a.ndjson.gz | skytail serve -"), "{said}");
 }
 
 #[tokio::test]

@@ -161,6 +161,38 @@ fn a_recording_that_is_cut_off_is_counted_as_far_as_it_goes() {
 }
 
 #[test]
+fn several_recordings_are_counted_together() {
+    let scratch = Scratch::new();
+    let all = events(100, true);
+    let (first, second) = (scratch.path("first"), scratch.path("second"));
+    std::fs::write(&first, all[..60].join("\n") + "\n").unwrap();
+    std::fs::write(&second, zstd::encode_all(all[50..].join("\n").as_bytes(), 3).unwrap()).unwrap();
+    let report = json(&scratch, &first, &[text(&second)]);
+    assert_eq!((&report["events"], &report["duplicates"]["count"]), (&110.into(), &10.into()));
+    let (out, err) = run(&mut stats(&scratch, &[text(&first), text(&scratch.path("none"))]), 1);
+    assert!(out.contains("events       60"), "{out}");
+    assert!(err.contains("none can't be read: "), "{err}");
+}
+
+#[test]
+fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() {
+    let scratch = Scratch::new();
+    let path = scratch.path("edited.ndjson");
+    let lines = events(20, true);
+    let edited = format!("\u{feff}\n {}\t\r\n \n{}", lines.join("\n"), &lines[3][..50]);
+    std::fs::write(&path, edited).unwrap();
+    let (out, err) = run(&mut stats(&scratch, &[text(&path), "--json"]), 0);
+    let report: Value = serde_json::from_str(&out).unwrap();
+    assert_eq!((&report["events"], &report["malformed"]["count"]), (&20.into(), &0.into()));
+    assert_eq!(err.matches("the last line was not finished").count(), 1, "{err}");
+    let zipped = scratch.path("a.ndjson.gz");
+    std::fs::write(&zipped, b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
+    let (_, err) = run(&mut stats(&scratch, &[text(&zipped)]), 1);
+    let remedy = format!("looks like gzip: gunzip -c {} | skytail stats -", text(&zipped));
+    assert!(err.contains(&remedy), "{err}");
+}
+
+#[test]
 fn the_picture_is_svg_with_the_largest_collections() {
     let scratch = Scratch::new();
     let mut lines = events(500, true);

@@ -57,6 +57,8 @@ pub struct Lane {
     pub is_live: bool,
     /// Only the end of a recording can be had live: the rest is the archive's.
     pub is_archived: bool,
+    /// The cursor that an archived lane begins at.
+    pub begins_at: &'static str,
     /// What servers do to connections (`serve --chaos`), and nobody does in the last life.
     pub chaos: &'static str,
     /// What they do to stamps; the same in all lives.

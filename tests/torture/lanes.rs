@@ -62,6 +62,7 @@ const V2: Lane = Lane {
     is_compressed: false,
     is_live: false,
     is_archived: false,
+    begins_at: "1",
     chaos: CHAOS,
     stamps: "",
     weather: ROUGH,
@@ -123,6 +124,16 @@ const ARCHIVE: Lane = Lane {
          norange=15,rewrite=15,throttle=15:0s,missing=90,page=3,corrupt=300"
     ),
     ..V2_STREAM
+};
+
+/// The history from an instant before its first event, in segments of which every second one
+/// holds no event: the list of segments decides where to begin.
+const ARCHIVE_BY_TIME: Lane = Lane {
+    name: "archive by time",
+    nature: Nature { has_wild_times: false, ..V2_STREAM.nature },
+    begins_at: "1783175880000000",
+    chaos: concat!(ends!(), ",mute=12000,refuse=8:0s,throttle=15:0s,page=3,empty=1"),
+    ..ARCHIVE
 };
 
 /// The lane of this name.
@@ -228,6 +239,7 @@ pub fn lanes() -> Vec<Lane> {
             ..V2_STREAM
         },
         ARCHIVE,
+        ARCHIVE_BY_TIME,
         Lane { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
         Lane { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
         Lane { name: "archive slow reader", output: Output::SlowStdout, weather: FAST, ..ARCHIVE },

@@ -147,7 +147,7 @@ impl Life {
         }
         flags.extend(lane.flags.iter().map(|flag| (*flag).to_owned()));
         if lane.is_archived {
-            begin_at_the_beginning(setting.client, directory);
+            begin_at(setting.client, directory, lane.begins_at);
         }
         Self {
             client: setting.client.to_owned(),
@@ -303,12 +303,12 @@ impl Life {
     }
 }
 
-/// Has the first life begin with the first event. Without a saved cursor it would begin live.
-fn begin_at_the_beginning(client: &Path, directory: &Path) {
+/// Makes the first life begin at a cursor. Without a saved one it would begin live.
+fn begin_at(client: &Path, directory: &Path, cursor: &str) {
     let mut command = Command::new(client);
     at_home(&mut command, directory);
     let state = directory.join("state.db");
-    let set = command.args(["cursors", "set", "c", "1", "--state"]).arg(state).output();
+    let set = command.args(["cursors", "set", "c", cursor, "--state"]).arg(state).output();
     let set = set.expect("run skytail cursors set");
     assert!(set.status.success(), "{set:?}");
 }

@@ -10,8 +10,10 @@ use crate::source::Asked;
 use crate::source::archive::Beginning;
 use crate::source::backoff::Backoff;
 use crate::source::endpoint::Endpoint;
+use crate::source::liveness::Dead;
 use crate::source::stream::StreamError;
 
+use super::pace::Pace;
 use super::rewind::{LEAST_MARGIN_US, ask_for};
 use super::{Ended, ReadError, Reader};
 
@@ -73,6 +75,8 @@ pub(super) struct Attempts {
     pub(super) sweeps: (Option<Mark>, u32),
     /// Servers that answered the v2 request with something else.
     pub(super) not_v2: Vec<bool>,
+    /// How long each server may be silent.
+    pub(super) paces: Vec<Pace>,
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
@@ -118,6 +122,7 @@ impl Reader {
             swept: vec![false; self.endpoints.len()],
             sweeps: (None, 0),
             not_v2: vec![false; self.endpoints.len()],
+            paces: self.endpoints.iter().map(|_| Pace::default()).collect(),
             was_sound: false,
             any_success: false,
             rng: fastrand::Rng::new(),
@@ -174,6 +179,12 @@ impl Reader {
                 attempts.plain = true;
                 tracing::warn!(%server, "{error}; going on uncompressed");
                 Ok(Duration::ZERO)
+            }
+            Ended::Dead(dead) => {
+                if let Dead::Stalled(limit) = dead {
+                    self.note_stall(limit, attempts);
+                }
+                self.reconnect(attempts, &dead, None)
             }
             // The next connection goes on from here, at once.
             Ended::Horizon => {

@@ -9,6 +9,7 @@ mod ended;
 mod history;
 mod horizon;
 mod join;
+mod pace;
 mod prefer;
 mod quiet;
 mod rewind;
@@ -246,8 +247,22 @@ impl Reader {
         horizon: Option<Horizon>,
         attempts: &Attempts,
     ) -> Result<(), Ended> {
-        let limits = self.liveness_limits();
-        let mut alive = Liveness::new(limits, Instant::now());
+        let mut alive = Liveness::new(self.limits_here(attempts), Instant::now());
+        let ended = self.read_while(&mut alive, stream, horizon, attempts).await;
+        if let Some(pace) = attempts.paces.get(attempts.endpoint) {
+            pace.learn(&alive);
+        }
+        ended
+    }
+
+    async fn read_while(
+        &self,
+        alive: &mut Liveness,
+        stream: &mut Stream,
+        horizon: Option<Horizon>,
+        attempts: &Attempts,
+    ) -> Result<(), Ended> {
+        let limits = self.limits_here(attempts);
         let mut behind = Behind::default();
         let mut refused = pin!(self.stand.numbers_refused(stream.number()));
         let mut first_is_well = pin!(self.first_is_well(attempts.endpoint));
@@ -267,12 +282,14 @@ impl Reader {
                         Action::Ping => stream.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
+                    let may_be_quiet = alive.stall_limit().unwrap_or_default();
+                    self.metrics.stall_limit_ms.set(may_be_quiet.as_millis() as u64);
                     let early = self.stand.early();
                     if behind.look(Instant::now(), early) {
                         self.is_behind(stream, early)?;
                     }
                     let (scan, tip) = (&mut scan, attempts.tip);
-                    if let Some(ended) = self.look_at_silence(scan, &alive, stream, horizon, tip) {
+                    if let Some(ended) = self.look_at_silence(scan, alive, stream, horizon, tip) {
                         return Err(ended);
                     }
                     continue;
@@ -292,7 +309,7 @@ impl Reader {
             let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
             self.strip(stream, &mut scan, &mut batch);
             if !batch.is_empty() {
-                batch = self.hand_over(batch, stream.connection(), &mut alive).await?;
+                batch = self.hand_over(batch, stream.connection(), alive).await?;
             }
             if reached {
                 let limit = horizon.and_then(Horizon::limit);
@@ -325,6 +342,7 @@ impl Reader {
             ping_after: self.limits.ping_after,
             pong_timeout: self.limits.pong_timeout,
             stall_timeout: self.limits.stall_timeout,
+            longest_quiet: Duration::ZERO,
         }
     }
 

@@ -90,8 +90,7 @@ fn row(slot: u64, crashes: u64, shared: &Shared) -> Option<RowBuf> {
     let (timeline, chaos) = (&shared.timeline, shared.chaos.as_ref());
     let event = chaos.map_or(slot, |chaos| chaos.event(slot, crashes));
     let stamps = &timeline.stamps;
-    let mut row =
-        RowBuf::from_line(&stamps.recorded_line(event), Some(Seq(stamps.seq(slot)))).ok()?;
+    let mut row = RowBuf::from_line(&stamps.named_line(event), Some(Seq(stamps.seq(slot)))).ok()?;
     let served = |time_us: u64| i64::try_from(time_us.saturating_add_signed(timeline.shift_us()));
     let shown_us = served(stamps.time_us(event)).ok()?;
     row.witnessed_at_us = served(stamps.latest_us(event)).ok()?;

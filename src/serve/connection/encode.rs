@@ -31,7 +31,7 @@ impl Session<'_> {
             return Some(stamps.line(event, slot, shift_us));
         }
         let time_us = stamps.time_us(event).saturating_add_signed(shift_us);
-        v2::message(&stamps.recorded_line(event), time_us, stamps.seq(slot)).map(Bytes::from)
+        v2::message(&stamps.named_line(event), time_us, stamps.seq(slot)).map(Bytes::from)
     }
 
     /// A frame with this text, compressed where the client asked for that.

@@ -6,6 +6,7 @@
 //! the judgement of it.
 
 use crate::event::batch::Batch;
+use crate::event::space;
 
 use super::FrameBuffer;
 
@@ -45,8 +46,16 @@ impl FrameBuffer {
             if length > self.max_message_bytes || header_bytes + length > rest.len() {
                 break;
             }
-            first = batch.take_line(here + header_bytes, length);
+            let payload = rest.get(header_bytes..header_bytes + length).unwrap_or_default();
+            let (before, text_bytes) = space::text_span(payload);
+            let after = length - before - text_bytes;
+            first = batch.take_line(here + header_bytes + before, text_bytes);
             here = 0;
+            // Then the line feed took the place of the space, not of the next frame's first byte.
+            if let Some(next) = after.checked_sub(1) {
+                first = batch.opened().get(next).copied();
+                here = after;
+            }
         }
         let rest = batch.opened().get(here..).unwrap_or_default();
         self.hold(first, rest);
@@ -118,7 +127,7 @@ mod tests {
         loop {
             loop {
                 match frames.next() {
-                    Ok(Some(Message::Text(line))) => batch.push(line),
+                    Ok(Some(Message::Text(line))) => batch.push(space::trimmed(line)),
                     Ok(Some(other)) => batch.push(format!("{other:?}").as_bytes()),
                     Ok(None) => break,
                     Err(_) => return (batch.lines().map(<[u8]>::to_vec).collect(), false),
@@ -147,7 +156,11 @@ mod tests {
                 (prop_oneof![
                     8 => Just(0x81_u8), 1 => Just(0x01), 1 => Just(0x80), 1 => Just(0x00),
                     1 => Just(0x82), 1 => Just(0x89), 1 => Just(0x8a), 1 => Just(0x83),
-                ], prop::collection::vec(any::<u8>(), 0..300), 0..20_usize),
+                ], prop_oneof![
+                    prop::collection::vec(any::<u8>(), 0..300),
+                    "[ \\n\\t]{0,3}[{]x*[}][ \\n\\r]{0,3}".prop_map(String::into_bytes),
+                    "[ \\n\\r]{0,9}".prop_map(String::into_bytes),
+                ], 0..20_usize),
                 0..12,
             ),
             pieces in prop::collection::vec(1..400_usize, 1..5),

@@ -74,9 +74,12 @@ pub struct Dictionaries {
     demand: Demand,
     /// The one that a person named, to begin with.
     given: Option<Arc<Dictionary>>,
+    /// The ID of the one that a person named, whichever protocol it is of.
+    named: Option<u32>,
     cache: Cache,
     servers: Mutex<HashMap<Arc<str>, Server>>,
     is_told: AtomicBool,
+    is_ignored_told: AtomicBool,
 }
 
 /// What is known of one server.
@@ -94,10 +97,30 @@ impl Dictionaries {
     pub fn new(demand: Demand, given: Option<Dictionary>, cache: Cache) -> Self {
         Self {
             demand,
+            named: given.as_ref().map(|given| given.id),
             given: given.map(Arc::new),
             cache,
             servers: Mutex::default(),
             is_told: AtomicBool::new(false),
+            is_ignored_told: AtomicBool::new(false),
+        }
+    }
+
+    /// The same, and a person named the dictionary with this ID.
+    #[must_use]
+    pub fn with_named(self, named: Option<u32>) -> Self {
+        Self { named, ..self }
+    }
+
+    /// Warns, once in a run, that a server compresses with another dictionary than the one that
+    /// a person named.
+    fn warn_if_ignored(&self, way: Way<'_>, used: u32) {
+        let Some(named) = self.named.filter(|named| *named != used) else { return };
+        if !self.is_ignored_told.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                server = %way.endpoint.label,
+                "the file of --zstd-dictionary has ID {named} and is not used: this server compresses with the dictionary {used}"
+            );
         }
     }
 
@@ -132,6 +155,7 @@ impl Dictionaries {
             Some(found) => found,
             None => self.fetch(way, None).await?,
         };
+        self.warn_if_ignored(way, dictionary.id);
         self.know(way.endpoint, Server::Has(Arc::clone(&dictionary)));
         Ok(Some(dictionary))
     }
@@ -153,6 +177,7 @@ impl Dictionaries {
             return Err(DictionaryTrouble::SameAgain(refused));
         }
         let (server, id) = (&way.endpoint.label, dictionary.id);
+        self.warn_if_ignored(way, id);
         tracing::info!(%server, "the server has another zstd dictionary now: {id}, not {refused}");
         self.know(way.endpoint, Server::Has(Arc::clone(&dictionary)));
         Ok(Some(dictionary))

@@ -4,6 +4,7 @@
 use crate::display::printable::one_line;
 use crate::event::batch::Batch;
 use crate::event::shape::Shape;
+use crate::event::space;
 use crate::event::v2::{self, Message, Unreadable};
 use crate::metrics::Metrics;
 use crate::source::reject;
@@ -80,7 +81,23 @@ impl Intake {
 
     /// Takes one message.
     pub fn take(&mut self, message: &[u8], batch: &mut Batch, metrics: &Metrics) -> Taken {
-        let read = v2::read(message);
+        let message = space::trimmed(message);
+        match v2::read(message) {
+            Err(Unreadable::Malformed(error)) => match space::compacted(message) {
+                Some(compact) => self.took(v2::read(&compact), message, batch, metrics),
+                None => self.took(Err(error.into()), message, batch, metrics),
+            },
+            read => self.took(read, message, batch, metrics),
+        }
+    }
+
+    fn took(
+        &mut self,
+        read: Result<Message<'_>, Unreadable>,
+        message: &[u8],
+        batch: &mut Batch,
+        metrics: &Metrics,
+    ) -> Taken {
         if matches!(read, Err(Unreadable::NoEnvelope)) && !self.is_v2 {
             return Taken::Foreign;
         }
@@ -176,6 +193,19 @@ mod tests {
         let headers: Vec<_> = batch.lines().collect();
         assert_eq!(Shape::V1.parse(headers[0]), Shape::Native.parse(headers[1]));
         assert!(headers[1].starts_with(br#"{"$type":"network"#));
+    }
+
+    #[test]
+    fn white_space_around_and_within_a_message_is_no_fault() {
+        let (mut batch, metrics) = (Batch::default(), Metrics::default());
+        let mut intake = Intake::new(Shape::Native);
+        let value: serde_json::Value = serde_json::from_str(&event(6)).unwrap();
+        for message in [format!(" {}\r\n", event(5)), serde_json::to_string_pretty(&value).unwrap()]
+        {
+            assert_eq!(intake.take(message.as_bytes(), &mut batch, &metrics), Taken::Event);
+        }
+        assert!(batch.lines().all(|line| Shape::Native.parse(line).is_ok()));
+        assert_eq!(metrics.malformed.get(), 0);
     }
 
     #[test]
