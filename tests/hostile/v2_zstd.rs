@@ -127,7 +127,8 @@ fn a_dictionary_that_was_named_and_is_not_used_is_reported() {
     let tail = tail(&server, "auto", 2);
     let file = tail.file("a.zdict", &dictionary(7));
     let run = tail.flags(&["--zstd-dictionary", &file]).run();
-    let words = "--zstd-dictionary has ID 7 and is not used: this server compresses with the dictionary 8";
+    let words =
+        "--zstd-dictionary has ID 7 and is not used: this server compresses with the dictionary 8";
     run.ends_with(0).prints(&lines).says(&[words]);
 }
 
