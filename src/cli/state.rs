@@ -11,7 +11,7 @@ use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::event::identity::IdentitySecrets;
-use crate::position::{Seq, Start};
+use crate::position::{Seq, Start, TimeUs};
 use crate::settings::{CursorMode, TailSettings};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
@@ -126,7 +126,16 @@ fn saved_start(store: &Store, settings: &TailSettings) -> anyhow::Result<Start> 
             tracing::info!("nothing is saved for {consumer:?}: starting at the live tip");
             Ok(Start::Live)
         }
-        Some(SavedCursor::Position(resume)) => Ok(Start::Resume(Box::new(resume))),
+        Some(SavedCursor::Position(mut resume)) => {
+            let saved = resume.position.latest_time;
+            if resume.position.recover(TimeUs(crate::metrics::now_us())) {
+                tracing::warn!(
+                    "the time saved for {consumer:?}, {saved}, lies ahead of this machine's clock, and one event alone supports it: continuing at {}",
+                    resume.position.latest_time,
+                );
+            }
+            Ok(Start::Resume(Box::new(resume)))
+        }
         Some(SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. })) => {
             Ok(Start::Time(time))
         }

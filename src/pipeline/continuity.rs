@@ -42,6 +42,11 @@ pub enum Finding {
         /// What came.
         got: Seq,
     },
+    /// A number that another event had when it was written: the server crashed.
+    Reused {
+        /// The number.
+        seq: Seq,
+    },
     /// The number that a person asked for lies ahead; the server began at its live tip.
     Ahead {
         /// What was asked for.

@@ -1,6 +1,7 @@
 //! What happens to each line: malformed, unwanted, too early, written before, or to be
 //! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
 
+mod early;
 mod outcome;
 mod pass;
 mod unread;
@@ -14,6 +15,7 @@ use crate::event::malformed::Malformed;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
+use crate::position::clock::{FIRST_EVENTS, is_ahead_of_now};
 use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
 use crate::position::{BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, Start, TimeUs};
@@ -23,6 +25,7 @@ use crate::source::{Asked, Connection};
 use super::continuity::{Continuity, Finding, Seen};
 use super::stop::Reason;
 
+use early::{Early, Surplus};
 use unread::{Before, Place, Unread};
 
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
@@ -77,8 +80,8 @@ pub struct Sieve {
     shape: Shape,
     /// Events before this instant were not asked for; see [`Sieve::meet`].
     skip_until: Option<TimeUs>,
-    /// The newest of them.
-    early: Option<TimeUs>,
+    /// What came of them so far.
+    early: Early,
     /// Until an event this late, a legacy server's replay may bring what was dealt with.
     replays_until: Option<TimeUs>,
     /// Whether the connection goes on where the output stands.
@@ -90,6 +93,10 @@ pub struct Sieve {
     renumbered: Option<u64>,
     /// The position stands still, since an event beyond `until` was seen.
     frozen: bool,
+    /// It stands still, since one event that no other supports lay beyond `until`.
+    held: bool,
+    /// The connection (by its number) that reuses sequence numbers, and was reported.
+    reusing: u64,
     written: u64,
     /// What may lie in a pipe that nobody has read yet.
     unread: Unread,
@@ -154,12 +161,14 @@ impl Sieve {
             connection: None,
             shape: Shape::V1,
             skip_until: None,
-            early: None,
+            early: Early::default(),
             replays_until: None,
             continuity: Continuity::Settled,
             finding: None,
             renumbered: None,
             frozen: false,
+            held: false,
+            reusing: 0,
             written: 0,
             unread: Unread::new(before),
             earlier: None,
@@ -186,6 +195,8 @@ impl Sieve {
             written: self.written,
         };
         self.meet(connection);
+        let (shape, instant) = (self.shape, self.skip_until.unwrap_or_default());
+        self.window.begin_batch(now, || first_times(&batch, shape, instant));
         self.turns.begin_batch();
         self.unread.begin_batch();
         self.metrics.received.add(batch.len() as u64);
@@ -234,7 +245,7 @@ impl Sieve {
     /// that it was asked for.
     #[must_use]
     pub fn early(&self) -> Option<TimeUs> {
-        self.early
+        self.early.newest()
     }
 
     /// Whether lines of this connection are still looked at.
@@ -259,7 +270,7 @@ impl Sieve {
             _ => None,
         };
         self.shape = connection.shape;
-        self.early = None;
+        self.early = Early::default();
         let is_same = |position: &&Position| position.origin == connection.origin;
         self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
         self.continuity = Continuity::of(
@@ -285,13 +296,13 @@ impl Sieve {
             return self.reject(line, error);
         }
         let mark = self.place(header);
-        let is_believed = mark.time.0 == header.time_us;
-        if is_believed && self.is_early(mark.time) {
+        let time = TimeUs(header.time_us);
+        if self.is_early(time) {
             self.metrics.early.add(1);
             return Verdict::Drop;
         }
-        if let Some(verdict) = self.pass_until(TimeUs(header.time_us), is_believed) {
-            return verdict;
+        if self.is_past_until(time) {
+            return Verdict::Drop;
         }
         let is_wanted = self.is_open || self.rules.filter.wants(header, line.len());
         let identity = is_wanted.then(|| self.identify(header));
@@ -306,19 +317,19 @@ impl Sieve {
             self.catch_up(mark.time);
             return Verdict::Drop;
         }
+        self.notice_reuse(mark, identity);
         self.advance(mark, is_wanted);
+        self.catch_up();
         match identity {
             None => {
                 self.metrics.filtered.add(1);
-                self.catch_up(mark.time);
                 Verdict::Drop
             }
             Some(identity) => {
                 self.window.insert(identity);
                 self.unread.note(mark, identity, self.window.latest());
-                self.turns.note(self.window.latest().max(mark.time));
+                self.turns.note(self.window.latest());
                 self.written += 1;
-                self.catch_up(mark.time);
                 if self.rules.limit.is_some_and(|limit| self.written >= limit) {
                     self.stop = Some(Reason::Limit);
                 }
@@ -350,7 +361,7 @@ impl Sieve {
                 self.stop = Some(Reason::Gap);
                 false
             }
-            Finding::Gap(_) | Finding::Ahead { .. } => true,
+            Finding::Gap(_) | Finding::Ahead { .. } | Finding::Reused { .. } => true,
             Finding::Renumbered { .. } => {
                 self.renumbered = self.connection.as_ref().map(|connection| connection.number);
                 false
@@ -368,33 +379,39 @@ impl Sieve {
     }
 
     fn is_early(&mut self, time: TimeUs) -> bool {
-        match self.skip_until {
-            Some(instant) if time < instant => {
-                self.early = Some(time);
-                true
-            }
-            Some(_) => {
-                (self.skip_until, self.early) = (None, None);
+        let Some(instant) = self.skip_until else { return false };
+        match self.early.look(time, instant) {
+            Surplus::Early => true,
+            Surplus::Wanted => false,
+            Surplus::Over => {
+                (self.skip_until, self.early) = (None, Early::default());
                 false
             }
-            None => false,
         }
     }
 
-    /// `--until`: nothing at or after it is written, and the position stays in front of it.
-    fn pass_until(&mut self, time: TimeUs, is_believed: bool) -> Option<Verdict> {
-        let until = self.rules.until?;
+    /// `--until`: nothing at or after it is written, and the position stays in front of it. One
+    /// event does not end the run, and holds the position only until the next one contradicts.
+    fn is_past_until(&mut self, time: TimeUs) -> bool {
+        let Some(until) = self.rules.until else { return false };
+        if time < until && !self.held {
+            return false;
+        }
+        self.window.see_time(time);
         if time < until {
-            return None;
+            self.held = self.window.is_in_doubt();
+            return false;
         }
-        if !is_believed {
-            return Some(Verdict::Drop);
+        if self.window.is_jump(time) {
+            self.held = true;
+        } else {
+            self.frozen = true;
         }
-        self.frozen = true;
-        if time >= until.plus_us(REORDER_US) {
+        if self.window.latest() >= until.plus_us(REORDER_US) {
+            self.frozen = true;
             self.stop = Some(Reason::Until);
         }
-        Some(Verdict::Drop)
+        true
     }
 
     /// An event's place in the stream. One with an absurd time stands where it came. To be
@@ -402,18 +419,40 @@ impl Sieve {
     /// wrong.
     fn place(&self, header: &Header<'_>) -> Mark {
         let time = TimeUs(header.time_us);
+        let seq = header.cursor.map(Seq);
+        if !self.window.is_jump(time) {
+            return Mark { time, seq };
+        }
         let latest = self.window.latest();
-        let is_absurd = |than: TimeUs| time > than.plus_us(BELIEVED_AHEAD_US);
-        let time = match latest > TimeUs(0) && is_absurd(latest) && is_absurd(self.now) {
-            true => latest,
-            false => time,
-        };
-        Mark { time, seq: header.cursor.map(Seq) }
+        let is_absurd = is_ahead_of_now(time, self.now)
+            || (latest > TimeUs(0) && time > latest.plus_us(BELIEVED_AHEAD_US) && time > self.now);
+        let instead = if latest > TimeUs(0) { latest } else { self.now };
+        Mark { time: if is_absurd { instead } else { time }, seq }
     }
 
-    fn catch_up(&mut self, time: TimeUs) {
-        if self.rules.live_at.is_some_and(|live_at| time >= live_at) {
+    /// The output has caught up once several events are as late as the start of the run.
+    fn catch_up(&mut self) {
+        if self.rules.live_at.is_some_and(|live_at| self.window.latest() >= live_at) {
             self.stop = Some(Reason::CaughtUp);
+        }
+    }
+
+    /// Compares an event with the one that was written under its number: another one means that
+    /// the server crashed and gave the number again. Reported once for each connection.
+    fn notice_reuse(&mut self, mark: Mark, identity: Option<u64>) {
+        let (Some(seq), Some(identity), Some(connection)) = (mark.seq, identity, &self.connection)
+        else {
+            return;
+        };
+        let number = connection.number;
+        let is_same = self.position.as_ref().is_some_and(|p| p.origin == connection.origin);
+        if is_same
+            && self.reusing != number
+            && self.renumbered.is_none()
+            && self.window.is_held_by_another(seq, identity)
+        {
+            self.reusing = number;
+            self.finding = self.finding.take().or(Some(Finding::Reused { seq }));
         }
     }
 
@@ -422,18 +461,24 @@ impl Sieve {
     fn meet_again(&mut self, identity: u64, mark: Mark) {
         let origin = self.connection.as_ref().map(|connection| &connection.origin);
         let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
-        if is_same && self.renumbered.is_none() && !self.frozen {
+        if is_same && self.renumbered.is_none() && !self.stands_still() {
             self.window.meet_again(identity, mark);
         }
     }
 
     fn advance(&mut self, mark: Mark, is_new: bool) {
         // Before anything changes: what the window knows must fit the position.
-        if self.connection.is_none() || self.frozen {
+        if self.connection.is_none() || self.stands_still() {
             return;
         }
         let begins_anew = self.begins_anew(mark);
-        self.window.advance(mark);
+        // Where a lie would lead, the position does not go; the next event decides.
+        let mark = match self.window.advance(mark) {
+            Some(supported) => supported,
+            None if begins_anew => Mark { time: self.window.latest(), ..mark },
+            None => return,
+        };
+        let highest_seq = self.window.highest_seq();
         let Some(Connection { origin, .. }) = self.connection.as_deref() else { return };
         match &mut self.position {
             // A replay brings what is not wanted again, too, and is not the newest for that.
@@ -442,7 +487,8 @@ impl Sieve {
                     (None, None) => {
                         is_new || self.replays_until.is_none_or(|until| until <= mark.time)
                     }
-                    (newest, seq) => newest <= seq,
+                    // A newest one beyond the highest was a lie of an earlier event.
+                    (newest, seq) => newest <= seq || newest > highest_seq,
                 };
                 if begins_anew || is_newest {
                     position.newest = mark;
@@ -451,6 +497,11 @@ impl Sieve {
             }
             position => *position = Some(first_position(origin, mark)),
         }
+    }
+
+    /// Whether the position may not move for now.
+    fn stands_still(&self) -> bool {
+        self.frozen || self.held
     }
 
     /// Whether the output goes on with another server, or with one that counts anew: then from
@@ -469,6 +520,13 @@ impl Sieve {
         }
         begins_anew
     }
+}
+
+/// The times of a batch's first events since `instant`, by which the stream's clock starts.
+fn first_times(batch: &Batch, shape: Shape, instant: TimeUs) -> Vec<TimeUs> {
+    let headers = batch.lines().filter_map(|line| shape.parse(line).ok());
+    let times = headers.take(FIRST_EVENTS).map(|header| TimeUs(header.time_us));
+    times.filter(|time| *time >= instant).collect()
 }
 
 fn first_position(origin: &Origin, mark: Mark) -> Position {

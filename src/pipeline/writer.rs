@@ -361,6 +361,10 @@ impl Writer {
                 );
                 self.outlet.stand.refuse_numbers(connection);
             }
+            Some(Finding::Reused { seq }) => tracing::warn!(
+                "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
+                seq.0,
+            ),
             Some(Finding::Ahead { asked, got }) => tracing::warn!(
                 "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
                 asked.0,

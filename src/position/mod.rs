@@ -4,6 +4,7 @@
 //! [`window`], what could not be had is a [`gap::Gap`]; reading and writing to disk is
 //! `checkpoint`'s work.
 
+pub mod clock;
 pub mod gap;
 pub mod turns;
 pub mod window;

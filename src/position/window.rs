@@ -10,6 +10,7 @@
 //! oldest milestone is what a new connection rewinds to. So the ring is thinned a milestone at
 //! a time.
 
+mod numbers;
 mod take_back;
 
 use std::collections::hash_map::Entry;
@@ -17,10 +18,15 @@ use std::collections::{HashMap, VecDeque};
 
 use crate::event::identity::AsItIs;
 
+use super::clock::Clock;
 use super::{Mark, Resume, Seq, TimeUs};
 
+use numbers::{Held, Numbers};
+
 /// Most events between the oldest milestone and now. The firehose has brought up to 2,500
-/// events a second; ten seconds of that fit twice over. Bounds the memory at 6 MiB.
+/// events a second; ten seconds of that fit twice over. Also the number of identities that are
+/// kept beyond it, whatever their age, for servers that repeat themselves on one connection.
+/// Bounds the memory at 8 MiB.
 pub const MAX_EVENTS: u64 = 65_536;
 
 /// How many milestones divide the span that is remembered.
@@ -31,6 +37,8 @@ const MILESTONES: u64 = 8;
 pub struct Window {
     span_us: u64,
     ring: VecDeque<u64>,
+    /// The sequence number of each, as far as this server gave it one.
+    held: Held,
     /// The identities in the ring, and how many were ever entered before each.
     known: HashMap<u64, u64, AsItIs>,
     milestones: VecDeque<Milestone>,
@@ -43,10 +51,14 @@ pub struct Window {
     restored: u64,
     /// Events seen, written or not.
     events: u64,
-    /// The latest event time seen.
-    latest: TimeUs,
-    /// The highest sequence number seen on this server.
-    highest_seq: Option<Seq>,
+    /// The latest event time that several events support.
+    clock: Clock,
+    /// The highest sequence number on this server that is supported.
+    numbers: Numbers,
+    /// A sparse stream's newest event, which the next one will support.
+    pending: Option<Milestone>,
+    /// The sequence number of the event that was noted last.
+    current: Option<Seq>,
     /// Everything up to here was dealt with and comes no more: see [`Window::pass`].
     passed: Option<Mark>,
     /// The latest time of an event that came again.
@@ -86,8 +98,9 @@ pub struct Savepoint {
     milestones: usize,
     entered: u64,
     events: u64,
-    latest: TimeUs,
-    highest_seq: Option<Seq>,
+    clock: Clock,
+    numbers: Numbers,
+    pending: Option<Milestone>,
 }
 
 impl Window {
@@ -97,14 +110,17 @@ impl Window {
         Self {
             span_us,
             ring: VecDeque::new(),
+            held: Held::default(),
             known: HashMap::default(),
             milestones: VecDeque::new(),
             oldest: 0,
             evicted: 0,
             restored: 0,
             events: 0,
-            latest: TimeUs(0),
-            highest_seq: None,
+            clock: Clock::new(span_us),
+            numbers: Numbers::default(),
+            pending: None,
+            current: None,
             passed: None,
             latest_again: TimeUs(0),
             is_replaying: false,
@@ -118,8 +134,8 @@ impl Window {
         let Resume { position, identities } = resume;
         identities.iter().for_each(|&identity| window.insert(identity));
         window.restored = window.entered();
-        window.latest = position.latest_time;
-        window.highest_seq = position.newest.seq;
+        window.clock.set(position.latest_time);
+        window.numbers.set(position.newest.seq);
         window.milestones.push_back(Milestone {
             mark: position.rewind_to,
             // Its own time, unless that is an imported one of the future.
@@ -138,36 +154,111 @@ impl Window {
         self.known.contains_key(&identity)
     }
 
+    /// Sets this machine's clock, and starts the stream's by the first events if it stands.
+    pub fn begin_batch(&mut self, now: TimeUs, first: impl FnOnce() -> Vec<TimeUs>) {
+        self.clock.set_now(now);
+        if self.latest() == TimeUs(0) {
+            self.clock.start(&first());
+        }
+    }
+
     /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
-    pub fn advance(&mut self, mark: Mark) {
+    /// Returns the newest event whose place is supported by now: this one, or the one before.
+    pub fn advance(&mut self, mark: Mark) -> Option<Mark> {
         let is_ahead = self.is_ahead(mark);
         self.is_replaying &= !is_ahead;
-        self.latest = self.latest.max(mark.time);
-        self.highest_seq = self.highest_seq.max(mark.seq);
+        self.see_time(mark.time);
+        if let Some(seq) = mark.seq {
+            self.numbers.note(seq);
+        }
+        self.current = mark.seq;
+        let supported = self.take_supported();
+        let here = self.milestone(self.bounded(mark));
+        self.events += 1;
+        if !self.supports(mark) {
+            // The lowest one: a lie is higher than what follows it.
+            let is_lower = |than: &Milestone| Milestone { mark, ..here }.is_before(than.mark);
+            if is_ahead && self.pending.as_ref().is_none_or(is_lower) {
+                self.pending = Some(Milestone { mark, ..here });
+            }
+            let is_far = self.milestones.back().is_none_or(|last| self.is_far(last));
+            if is_far {
+                self.milestones.push_back(here);
+            }
+            return supported.or_else(|| is_far.then_some(here.mark));
+        }
+        self.pending = None;
+        self.divide(here, is_ahead);
+        Some(mark)
+    }
+
+    /// Notes the time of an event that was not dealt with.
+    pub fn see_time(&mut self, time: TimeUs) {
+        let before = self.latest();
+        self.clock.note(time);
+        if self.latest() < before {
+            self.turn_back();
+        }
+    }
+
+    /// The clock had believed a wrong time: nothing lies ahead of it now.
+    fn turn_back(&mut self) {
+        let latest = self.latest();
+        for milestone in &mut self.milestones {
+            milestone.clock = milestone.clock.min(latest);
+            milestone.mark.time = milestone.mark.time.min(latest);
+        }
+        self.latest_again = self.latest_again.min(latest);
+    }
+
+    /// Returns whether an event's place is more than its own claim.
+    fn supports(&self, mark: Mark) -> bool {
+        match mark.seq {
+            Some(seq) => self.numbers.supports(seq),
+            None => mark.time <= self.latest(),
+        }
+    }
+
+    /// Returns the mark without what only the event itself claims.
+    fn bounded(&self, mark: Mark) -> Mark {
+        match self.supports(mark) {
+            true => mark,
+            false => Mark { time: self.latest(), seq: mark.seq.and(self.numbers.highest()) },
+        }
+    }
+
+    /// Returns the sparse stream's last event, if it has got its support, and divides there.
+    fn take_supported(&mut self) -> Option<Mark> {
+        let pending = self.pending.filter(|pending| self.supports(pending.mark))?;
+        self.pending = None;
+        self.divide(Milestone { clock: self.latest(), ..pending }, true);
+        Some(pending.mark)
+    }
+
+    fn milestone(&self, mark: Mark) -> Milestone {
+        let (index, events) = (self.entered(), self.events);
+        Milestone { mark, clock: self.latest(), index, keeps_from: index, events }
+    }
+
+    /// Sets a milestone at an event, if it is time for one.
+    fn divide(&mut self, here: Milestone, is_ahead: bool) {
         let due = self.milestones.back().is_none_or(|last| {
-            let seen = self.events - last.events;
+            let seen = here.events - last.events;
             let clock_due = last.clock.plus_us(self.span_us / MILESTONES);
-            let regular = self.latest >= clock_due || seen >= MAX_EVENTS / MILESTONES;
+            let regular = here.clock >= clock_due || seen >= MAX_EVENTS / MILESTONES;
             (regular && is_ahead) || seen >= MAX_EVENTS
         });
         if due {
-            self.milestones.push_back(Milestone {
-                mark,
-                clock: self.latest,
-                index: self.entered(),
-                keeps_from: self.entered(),
-                events: self.events,
-            });
+            self.milestones.push_back(here);
         }
-        self.events += 1;
     }
 
     /// Everything up to `mark` was dealt with, and whoever asks from `mark` on (inclusively)
     /// gets nothing of it again but the event at `mark` itself. That one is still remembered:
     /// it is the newest, if it was written at all.
     pub fn pass(&mut self, mark: Mark) {
-        self.latest = self.latest.max(mark.time);
-        self.highest_seq = self.highest_seq.max(mark.seq);
+        self.clock.reach(mark.time);
+        self.numbers.reach(mark.seq);
         if self.passed.is_none_or(|passed| passed.seq < mark.seq) {
             self.passed = Some(mark);
         }
@@ -178,11 +269,11 @@ impl Window {
     /// stands in the ring in front of it. (A server whose clock or sequence fell back
     /// gets a milestone all the same after `MAX_EVENTS`, so that memory stays bounded.)
     fn is_ahead(&self, mark: Mark) -> bool {
-        match (mark.seq, self.highest_seq) {
-            (Some(seq), Some(highest)) => seq > highest,
+        match (mark.seq, self.numbers.highest()) {
+            (Some(seq), Some(_)) => self.numbers.is_ahead(seq),
             // Strictly: a replay from an instant also brings the earlier ones of that instant,
             // be they new or known.
-            _ => mark.time > self.latest.max(self.latest_again),
+            _ => mark.time > self.latest().max(self.latest_again),
         }
     }
 
@@ -192,6 +283,7 @@ impl Window {
         if let Entry::Vacant(unknown) = self.known.entry(identity) {
             unknown.insert(entered);
             self.ring.push_back(identity);
+            self.held.push(self.current);
         }
     }
 
@@ -219,7 +311,7 @@ impl Window {
         let is_alone = mark.seq.is_some() || mark.time > self.latest_again;
         self.latest_again = self.latest_again.max(mark.time);
         let Some(&last) = self.milestones.back() else { return };
-        let clock = mark.time.min(self.latest);
+        let clock = mark.time.min(self.latest());
         let is_due = clock >= last.clock.plus_us(self.span_us / MILESTONES);
         if is_due && is_alone && last.mark != mark && last.is_before(mark) && index >= last.index {
             let events = (last.events + (index - last.index)).min(self.events);
@@ -231,14 +323,19 @@ impl Window {
     /// The output now comes from another server: from its first event `mark` on, everything
     /// that was written is still in the ring, and no earlier mark means anything.
     pub fn change_server(&mut self, mark: Mark) {
+        let time = if self.is_jump(mark.time) { self.latest() } else { mark.time };
+        let mark = Mark { time, ..mark };
         let oldest = self.milestones.get(self.oldest);
         let clock = oldest.map_or(mark.time, |oldest| oldest.clock);
         let events = oldest.map_or(self.events, |oldest| oldest.events);
         self.milestones.clear();
         self.oldest = 0;
-        let index = self.evicted;
+        // All that the earlier server's replay could have brought, and nothing older.
+        let index = self.margin_start();
         self.milestones.push_back(Milestone { mark, clock, index, keeps_from: index, events });
-        self.highest_seq = mark.seq;
+        self.numbers.set(mark.seq);
+        self.held.forget();
+        self.pending = None;
         self.passed = None;
     }
 
@@ -269,13 +366,50 @@ impl Window {
     /// The latest event time seen.
     #[must_use]
     pub fn latest(&self) -> TimeUs {
-        self.latest
+        self.clock.latest()
     }
 
-    /// The identities, oldest first.
+    /// Returns whether an event lay ahead of what several events support, and none since
+    /// contradicts it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.clock.is_in_doubt()
+    }
+
+    /// Returns whether a time lies further ahead than one event moves the clock.
+    #[must_use]
+    pub fn is_jump(&self, time: TimeUs) -> bool {
+        self.clock.is_jump(time)
+    }
+
+    /// Returns the highest supported sequence number of this server.
+    #[must_use]
+    pub fn highest_seq(&self) -> Option<Seq> {
+        self.numbers.highest()
+    }
+
+    /// Returns whether another event than `identity` was written under this number.
+    #[must_use]
+    pub fn is_held_by_another(&self, seq: Seq, identity: u64) -> bool {
+        !self.numbers.is_ahead(seq)
+            && self
+                .held
+                .place(seq)
+                .and_then(|place| self.ring.get(place))
+                .is_some_and(|held| *held != identity)
+    }
+
+    /// The identities that a replay from [`Window::rewind_to`] may bring, oldest first.
     #[must_use]
     pub fn identities(&self) -> Vec<u64> {
-        self.ring.iter().copied().collect()
+        let older = (self.margin_start() - self.evicted) as usize;
+        self.ring.iter().skip(older).copied().collect()
+    }
+
+    /// The number of identities that no replay from the oldest milestone can bring.
+    fn margin_start(&self) -> u64 {
+        let start = self.milestones.front().map_or(self.evicted, |oldest| oldest.keeps_from);
+        start.max(self.evicted)
     }
 
     /// A point to come back to if the sink refuses what is entered from here on. Nothing
@@ -286,8 +420,9 @@ impl Window {
             milestones: self.milestones.len(),
             entered: self.entered(),
             events: self.events,
-            latest: self.latest,
-            highest_seq: self.highest_seq,
+            clock: self.clock,
+            numbers: self.numbers,
+            pending: self.pending,
         }
     }
 
@@ -300,11 +435,13 @@ impl Window {
         self.milestones.truncate(savepoint.milestones.max(1));
         self.oldest = self.oldest.min(self.milestones.len().saturating_sub(1));
         self.events = savepoint.events;
+        (self.clock, self.numbers, self.pending) =
+            (savepoint.clock, savepoint.numbers, savepoint.pending);
         // What was accepted counts: the next event is ahead of it or is not.
-        let latest = accepted.iter().map(|mark| mark.time).max();
-        self.latest = latest.map_or(savepoint.latest, |latest| latest.max(savepoint.latest));
-        let highest_seq = accepted.iter().filter_map(|mark| mark.seq).max();
-        self.highest_seq = highest_seq.max(savepoint.highest_seq);
+        for mark in accepted {
+            self.see_time(mark.time);
+            mark.seq.into_iter().for_each(|seq| self.numbers.note(seq));
+        }
     }
 
     /// The sink has accepted everything: lets go of what is older than the span. `unread` are
@@ -312,11 +449,11 @@ impl Window {
     /// time at the first of them: what was remembered then is kept.
     pub fn settle(&mut self, unread: Option<(usize, TimeUs)>) {
         while let Some(next) = self.milestones.get(self.oldest + 1)
-            && (self.is_old(next, self.latest) || self.is_far(next))
+            && (self.is_old(next, self.latest()) || self.is_far(next))
         {
             self.oldest += 1;
         }
-        let (unread, latest) = unread.unwrap_or((0, self.latest));
+        let (unread, latest) = unread.unwrap_or((0, self.latest()));
         let read = self.entered() - unread as u64;
         let is_done_with = |window: &Self, next: &Milestone| {
             let is_read = unread == 0 || next.index < read;
@@ -330,13 +467,25 @@ impl Window {
             self.oldest -= 1;
             // Bounded memory comes before a server that repeats one old event for ever.
             let is_kept_long = self.entered() - next.keeps_from >= MAX_EVENTS;
-            let keeps_from = if is_kept_long { next.index } else { next.keeps_from };
-            while self.evicted < keeps_from {
-                if let Some(identity) = self.ring.pop_front() {
-                    self.known.remove(&identity);
-                }
-                self.evicted += 1;
+            if let Some(oldest) = self.milestones.front_mut().filter(|_| is_kept_long) {
+                oldest.keeps_from = oldest.index;
             }
+        }
+        self.evict();
+    }
+
+    /// Forgets the oldest identities beyond the memory bound, but none that a replay may bring.
+    fn evict(&mut self) {
+        if self.ring.len() as u64 <= MAX_EVENTS {
+            return;
+        }
+        let start = self.margin_start();
+        while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {
+            if let Some(identity) = self.ring.pop_front() {
+                self.known.remove(&identity);
+            }
+            self.held.pop_front();
+            self.evicted += 1;
         }
     }
 
@@ -356,6 +505,7 @@ impl Window {
             if let Some(identity) = self.ring.pop_back() {
                 self.known.remove(&identity);
             }
+            self.held.pop_back();
         }
     }
 

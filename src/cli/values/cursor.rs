@@ -15,6 +15,9 @@ use crate::settings::CursorMode;
 /// ahead of its clock as "live" without a word (protocol/jetstream-v1.md §4.1).
 const CLOCK_SLACK_US: u64 = 60_000_000;
 
+/// How old an instant may be that somebody writes in seconds: no server holds older events.
+const RECENT_US: u64 = 2 * 365 * 86_400 * 1_000_000;
+
 /// Why a cursor was refused. Every message says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
@@ -58,6 +61,18 @@ pub enum CursorError {
         /// The cursor as it was written.
         text: String,
     },
+    /// Unix seconds or milliseconds, which would be a sequence number.
+    #[error(
+        "{text:?} looks like Unix {unit}, and would be sequence number {text}: if you meant {unit}: {time}; if you meant the number: seq:{text}"
+    )]
+    SecondsOrMillis {
+        /// The cursor as it was written.
+        text: String,
+        /// What it looks like.
+        unit: &'static str,
+        /// The cursor that it would be.
+        time: TimeUs,
+    },
     /// The integer 0.
     #[error(
         "0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event"
@@ -98,6 +113,10 @@ pub fn parse_cursor_value(text: &str, now_us: u64) -> Result<CursorValue, Cursor
 
 /// A place; `None` where the text is nothing of the sort.
 fn place(text: &str, now_us: u64) -> Result<Option<CursorValue>, CursorError> {
+    if let Some(digits) = text.strip_prefix("seq:").and_then(whole_number) {
+        let seq = digits.parse().ok().filter(|seq| (1..Seq::LIMIT).contains(seq));
+        return Ok(seq.map(|seq| CursorValue::Seq(Seq(seq))));
+    }
     if let Some(digits) = whole_number(text) {
         return integer(text, &digits, now_us).map(Some);
     }
@@ -119,9 +138,28 @@ fn integer(text: &str, digits: &str, now_us: u64) -> Result<CursorValue, CursorE
     let number: i128 = digits.parse().unwrap_or(i128::MAX);
     match u64::try_from(number) {
         Ok(0) => Err(CursorError::Zero),
-        Ok(seq) if seq < Seq::LIMIT => Ok(CursorValue::Seq(Seq(seq))),
+        Ok(seq) if seq < Seq::LIMIT => match seconds_or_millis(seq, now_us) {
+            Some((unit, time)) => {
+                Err(CursorError::SecondsOrMillis { text: text.to_owned(), unit, time })
+            }
+            None => Ok(CursorValue::Seq(Seq(seq))),
+        },
         _ => instant(text, number, now_us),
     }
+}
+
+/// Returns the unit and the time, if a number is a recent instant in Unix seconds or
+/// milliseconds. Millisecond numbers are beyond all sequence numbers: 50 times those of the
+/// whole network in 2026. Numbers of seconds are not, so only the last two years count.
+fn seconds_or_millis(number: u64, now_us: u64) -> Option<(&'static str, TimeUs)> {
+    let is_recent = |us: &u64| {
+        let latest = now_us.saturating_add(CLOCK_SLACK_US);
+        *us <= latest && *us >= now_us.saturating_sub(RECENT_US)
+    };
+    let seconds = number.checked_mul(1_000_000).filter(is_recent);
+    let millis = number.checked_mul(1_000).filter(is_recent);
+    let as_time = |unit| move |us| (unit, TimeUs(us));
+    seconds.map(as_time("seconds")).or(millis.map(as_time("milliseconds")))
 }
 
 fn instant(text: &str, unix_us: i128, now_us: u64) -> Result<CursorValue, CursorError> {
@@ -197,6 +235,20 @@ mod tests {
         );
         assert_eq!(parse_cursor_mode("1000000000000000", NOW), time(1_000_000_000_000_000));
         assert_eq!(parse_cursor_mode("1_783_175_888_186_668", NOW), time(NOW));
+    }
+
+    #[test]
+    fn unix_seconds_and_milliseconds_are_refused_with_the_time_they_would_be() {
+        assert_snapshot!(refusal("1783175888"), @"");
+        assert_snapshot!(refusal("1_783_175_000_186"), @"");
+        for ago in ["1783175948", "1783175949000", "1720103888"] {
+            let is_refused = parse_cursor_value(ago, NOW).is_err();
+            assert_eq!(is_refused, ago == "1783175948", "{ago}");
+        }
+        // A sequence number of the network in 2026, and one that is no time.
+        for seq in ["24835173012", "999999999999999", "1", "seq:1783175888"] {
+            assert!(matches!(parse_cursor_mode(seq, NOW), Ok(CursorMode::Seq(_))), "{seq}");
+        }
     }
 
     #[test]

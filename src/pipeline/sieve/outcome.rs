@@ -37,7 +37,7 @@ impl Sieve {
     /// happened. Says how many; call it once no more is written.
     pub fn take_back(&mut self, bytes: usize) -> usize {
         // What came behind `--until` has no place in front of it.
-        if self.frozen {
+        if self.stands_still() {
             return 0;
         }
         let Some(TakenBack { events, behind_change, before }) = self.unread.take_back(bytes) else {
@@ -87,7 +87,7 @@ impl Sieve {
             if let Some(rewind_to) = self.window.rewind_to() {
                 position.rewind_to = rewind_to;
             }
-            position.latest_time = self.window.latest().max(position.newest.time);
+            position.latest_time = self.window.latest();
         }
     }
 
@@ -117,7 +117,7 @@ impl Sieve {
                 origin: connection.origin.clone(),
                 newest,
                 rewind_to,
-                latest_time: self.window.latest().max(newest.time),
+                latest_time: self.window.latest(),
             }),
             _ => pending.position,
         };

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use super::{Sieve, first_position};
 use crate::pipeline::continuity::Finding;
 use crate::pipeline::stop::Reason;
+use crate::position::clock::is_ahead_of_now;
 use crate::position::gap::Gap;
-use crate::position::{BELIEVED_AHEAD_US, Mark, TimeUs};
+use crate::position::{Mark, TimeUs};
 use crate::settings::OnGap;
 use crate::source::Connection;
 
 impl Sieve {
     /// Events that can't be had lie in front of what comes next.
     pub fn miss(&mut self, gap: Gap) {
-        if self.stop.is_some() || self.frozen {
+        if self.stop.is_some() || self.stands_still() {
             return;
         }
         if self.rules.on_gap == OnGap::Fail {
@@ -34,11 +35,11 @@ impl Sieve {
         let time = match through.time {
             TimeUs(0) => self.window.latest(),
             // As with an event: an absurd time stands where it came.
-            time if time > now.plus_us(BELIEVED_AHEAD_US) => self.window.latest(),
+            time if is_ahead_of_now(time, now) => self.window.latest(),
             time => time,
         };
         let mark = Mark { time, seq: through.seq };
-        if self.pass_until(time, true).is_some() || self.frozen {
+        if self.is_past_until(time) || self.stands_still() {
             return;
         }
         let begins_anew = self.begins_anew(mark);

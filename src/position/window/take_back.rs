@@ -35,6 +35,7 @@ impl Window {
     fn begin_at(&mut self, before: Mark, identity: Option<u64>, latest: TimeUs) -> bool {
         let Some(identity) = identity else { return false };
         self.ring.clear();
+        self.held.clear();
         self.known.clear();
         self.milestones.clear();
         let index = self.evicted;
@@ -51,8 +52,9 @@ impl Window {
     }
 
     fn end_at(&mut self, before: Mark, latest: TimeUs) {
-        self.latest = latest;
-        self.highest_seq = before.seq;
+        self.clock.set(latest);
+        self.numbers.set(before.seq);
+        self.pending = None;
         self.oldest = 0;
         self.passed = self.passed.filter(|passed| passed.seq <= before.seq);
     }

@@ -1,0 +1,223 @@
+//! The time of a stream: the latest instant that several events support. Pure.
+//!
+//! A stranger can stamp an event with any time, and the clock decides about cursors, the end of
+//! a run and the names of files. So a single event moves it on by [`STEP_US`] at most. A larger
+//! step needs a second event that lies as far ahead. A step beyond this machine's own clock
+//! needs [`MANY`] events, in case this machine's clock is the one that is wrong.
+
+use super::{Position, TimeUs};
+
+/// How far a single event moves the clock. Below a second a stream is never quiet, and a
+/// connection rewinds further than that.
+const STEP_US: u64 = 1_000_000;
+
+/// How far ahead of this machine's clock an event may be stamped: both clocks may be wrong.
+const SLACK_US: u64 = 60_000_000;
+
+/// An event that is no further behind the clock shows that the stream is still there. Imported
+/// events, which show nothing, are older.
+const NEAR_US: u64 = 60_000_000;
+
+/// How many events outweigh this machine's clock.
+const MANY: usize = 8;
+
+/// Events that a start is judged by.
+pub const FIRST_EVENTS: usize = 16;
+
+/// 2024-01-01. A machine whose clock shows an earlier time has no clock.
+const NO_CLOCK_BEFORE: TimeUs = TimeUs(1_704_067_200_000_000);
+
+/// Returns whether `time` lies ahead of this machine's clock by more than clocks differ. Without
+/// a plausible clock no time does.
+#[must_use]
+pub fn is_ahead_of_now(time: TimeUs, now: TimeUs) -> bool {
+    now >= NO_CLOCK_BEFORE && time > now.plus_us(SLACK_US)
+}
+
+/// The clock of a stream.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    latest: TimeUs,
+    step_us: u64,
+    /// This machine's clock at the latest batch.
+    now: TimeUs,
+    /// Times beyond `latest` that too few events support, at most one of each.
+    suspects: [TimeUs; MANY],
+    suspects_len: usize,
+    /// Events since the start, as far as they matter.
+    seen: usize,
+    /// Events in a row that show this machine's time while `latest` lies ahead of it.
+    contradictions: usize,
+}
+
+impl Clock {
+    /// Returns a clock that knows no time yet, for a stream that remembers `span_us`.
+    #[must_use]
+    pub fn new(span_us: u64) -> Self {
+        Self {
+            latest: TimeUs(0),
+            // Less than the margin of a resume, which is half of the span.
+            step_us: STEP_US.min(span_us / 4),
+            now: TimeUs(0),
+            suspects: [TimeUs(0); MANY],
+            suspects_len: 0,
+            seen: 0,
+            contradictions: 0,
+        }
+    }
+
+    /// Returns the latest supported time; 0 before the first event.
+    #[must_use]
+    pub fn latest(&self) -> TimeUs {
+        self.latest
+    }
+
+    /// Sets this machine's clock.
+    pub fn set_now(&mut self, now: TimeUs) {
+        self.now = now;
+    }
+
+    /// Sets the clock to a time that is known otherwise.
+    pub fn set(&mut self, latest: TimeUs) {
+        (self.latest, self.suspects_len, self.seen) = (latest, 0, MANY);
+    }
+
+    /// Moves the clock on to a time that is known otherwise.
+    pub fn reach(&mut self, time: TimeUs) {
+        self.latest = self.latest.max(time);
+    }
+
+    /// Returns whether `time` lies further ahead than a single event moves the clock.
+    #[must_use]
+    pub fn is_jump(&self, time: TimeUs) -> bool {
+        time > self.latest.plus_us(self.step_us)
+    }
+
+    /// Returns whether an event lies ahead of what is supported, and none since contradicts it.
+    #[must_use]
+    pub fn is_in_doubt(&self) -> bool {
+        self.suspects_len > 0
+    }
+
+    /// Starts the clock by the first events, `times` in their order, unless it runs already.
+    pub fn start(&mut self, times: &[TimeUs]) {
+        let Some(&first) = times.first() else { return };
+        let mut sorted = times.to_vec();
+        sorted.sort_unstable();
+        let middle = sorted.get((sorted.len() - 1) / 2).copied().unwrap_or(first);
+        let start = if first.0.abs_diff(middle.0) <= NEAR_US { first } else { middle };
+        let is_proven = times.len() >= MANY || !is_ahead_of_now(start, self.now);
+        self.latest = if is_proven { start } else { self.now };
+    }
+
+    /// Notes the time of a new event.
+    #[inline]
+    pub fn note(&mut self, time: TimeUs) {
+        let is_plain = !self.is_jump(time) && time.plus_us(NEAR_US) >= self.latest;
+        if is_plain && self.suspects_len == 0 && self.seen >= MANY {
+            self.contradictions = 0;
+            self.latest = self.latest.max(time);
+            return;
+        }
+        self.note_unusual(time);
+    }
+
+    #[cold]
+    fn note_unusual(&mut self, time: TimeUs) {
+        let is_first = self.latest == TimeUs(0);
+        if is_first {
+            self.start(&[time]);
+        }
+        self.seen += 1;
+        if self.is_jump(time) {
+            return self.suspect(time);
+        }
+        if time.plus_us(NEAR_US) >= self.latest {
+            (self.suspects_len, self.contradictions) = (0, 0);
+            self.latest = self.latest.max(time);
+            return;
+        }
+        // Far behind: an imported event, or the first one lied, or a wrong clock was believed.
+        let is_now = time.0.abs_diff(self.now.0) <= SLACK_US;
+        if is_ahead_of_now(self.latest, self.now) && is_now {
+            self.contradictions += 1;
+        }
+        if self.seen == 2 || self.contradictions >= MANY {
+            (self.latest, self.suspects_len, self.contradictions) = (time, 0, 0);
+        }
+    }
+
+    /// Notes a time that lies too far ahead for one event.
+    fn suspect(&mut self, time: TimeUs) {
+        // The same event again is no second one.
+        if self.suspects().contains(&time) {
+            return;
+        }
+        if self.suspects_len == MANY {
+            self.suspects.rotate_left(1);
+            self.suspects_len -= 1;
+        }
+        if let Some(free) = self.suspects.get_mut(self.suspects_len) {
+            *free = time;
+            self.suspects_len += 1;
+        }
+        let mut sorted = self.suspects;
+        let Some(all) = sorted.get_mut(..self.suspects_len) else { return };
+        all.sort_unstable();
+        let plausible = all.partition_point(|time| !is_ahead_of_now(*time, self.now));
+        let believed = match plausible {
+            2.. => all.get(plausible - 2),
+            _ if self.suspects_len == MANY => all.first(),
+            _ => None,
+        };
+        if let Some(&believed) = believed {
+            self.latest = believed;
+            self.believe_what_follows();
+        }
+    }
+
+    /// Moves on to the suspects that are within a step now, and forgets those.
+    fn believe_what_follows(&mut self) {
+        let mut sorted = self.suspects;
+        let Some(all) = sorted.get_mut(..self.suspects_len) else { return };
+        all.sort_unstable();
+        self.suspects_len = 0;
+        for &time in all.iter() {
+            if !self.is_jump(time) {
+                self.latest = self.latest.max(time);
+            } else if let Some(free) = self.suspects.get_mut(self.suspects_len) {
+                *free = time;
+                self.suspects_len += 1;
+            }
+        }
+    }
+
+    fn suspects(&self) -> &[TimeUs] {
+        self.suspects.get(..self.suspects_len).unwrap_or_default()
+    }
+}
+
+impl Position {
+    /// Corrects the times of a saved position that lie ahead of this machine's clock and that
+    /// one event alone supports: 0.1.0 believed it. Returns whether any did.
+    pub fn recover(&mut self, now: TimeUs) -> bool {
+        let (newest, rewind_to, latest) = (self.newest.time, self.rewind_to.time, self.latest_time);
+        let is_ahead = |time| is_ahead_of_now(time, now);
+        // Events in a row, all ahead: this machine's clock is the one that is wrong.
+        let is_wrong_here = [newest, rewind_to].iter().all(|time| is_ahead(*time))
+            && rewind_to < newest
+            && latest.0 - newest.0.min(latest.0) <= NEAR_US
+            && latest <= now.plus_us(super::BELIEVED_AHEAD_US);
+        if ![newest, rewind_to, latest].into_iter().any(is_ahead) || is_wrong_here {
+            return false;
+        }
+        let known = [newest, rewind_to, latest].into_iter().filter(|time| !is_ahead(*time)).max();
+        self.latest_time = known.unwrap_or(now);
+        self.newest.time = newest.min(self.latest_time);
+        self.rewind_to.time = rewind_to.min(self.latest_time);
+        true
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,267 @@
+//! One event is no proof: neither its time nor its number moves the clock, the cursor, the end
+//! of a run or a file's name further than other events support.
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
+#[path = "../support/mod.rs"]
+mod support;
+
+use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use rusqlite::Connection;
+use support::Scratch;
+use support::run::{Run, Tail};
+use support::scripted::Step::{Accept, Hang, Send};
+use support::scripted::{Scripted, Step, texts};
+
+const S: u64 = 1_000_000;
+const HOUR: u64 = 3_600 * S;
+const YEAR_9999: u64 = 253_402_300_799 * S;
+
+fn now() -> u64 {
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(now.as_micros()).unwrap()
+}
+
+/// Event number `n`, with its number as its cursor.
+fn event(n: u64, time_us: u64) -> String {
+    numbered(n, time_us, n)
+}
+
+fn numbered(n: u64, time_us: u64, seq: u64) -> String {
+    format!(
+        r#"{{"did":"did:plc:a","time_us":{time_us},"cursor":{seq},"kind":"commit","commit":{{"rev":"{n}","operation":"create","collection":"app.bsky.feed.post","rkey":"{n}"}}}}"#
+    )
+}
+
+/// Events `from..from + count`, 50 ms apart, the first one at `start`.
+fn stream(from: u64, count: u64, start: u64) -> Vec<String> {
+    (0..count).map(|i| event(from + i, start + i * 50_000)).collect()
+}
+
+fn cut(lines: &[String]) -> Vec<Step> {
+    vec![Accept, Send(texts(lines))]
+}
+
+fn stay(lines: &[String]) -> Vec<Step> {
+    vec![Accept, Send(texts(lines)), Hang]
+}
+
+/// Reads all of `first` from one server, which then is gone, and `second` from another one.
+/// Returns what the other one was asked for, as an age in seconds.
+fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
+    let a = Scripted::start([cut(first)]);
+    let b = Scripted::start([stay(second)]);
+    let count = (first.len() + second.len()).to_string();
+    let asked = |b: &Scripted| b.asked()[0].query("cursor")[0].parse::<f64>().unwrap();
+    let run = Tail::of(&a).flags(&["--host", &b.host(), "-n", &count]).flags(flags).run();
+    let age = (now() as f64 - asked(&b)) / 1e6;
+    (run, age)
+}
+
+#[test]
+fn a_first_event_of_the_year_9999_is_printed_and_is_no_cursor() {
+    let (first, second) = ([event(1, YEAR_9999)], stream(900, 20, now()));
+    let (run, age) = failover(&first, &second, &[]);
+    run.ends_with(0).prints(first.iter().chain(&second));
+    assert!((0.0..60.0).contains(&age), "asked for {age} s ago");
+}
+
+#[test]
+fn one_event_23_hours_ahead_is_no_cursor_wherever_it_stands() {
+    let start = now() - 20 * S;
+    let lie = || [event(500, now() + 23 * HOUR)].into_iter();
+    let honest = || stream(1, 100, start).into_iter();
+    let more = || stream(101, 100, start + 5 * S).into_iter();
+    let middle: Vec<String> = honest().chain(lie()).chain(more()).collect();
+    let last: Vec<String> = honest().chain(more()).chain(lie()).collect();
+    let first: Vec<String> = lie().chain(honest()).chain(more()).collect();
+    for first in [middle, last, first] {
+        let second = stream(900, 100, now());
+        let (run, age) = failover(&first, &second, &["--on-gap", "warn"]);
+        run.ends_with(0).prints(first.iter().chain(&second));
+        assert!((0.0..60.0).contains(&age), "asked for {age} s ago");
+    }
+}
+
+#[test]
+fn one_event_ends_no_run() {
+    let start = now() - 2 * HOUR;
+    let until = (start + HOUR).to_string();
+    for lie in [YEAR_9999, now() + 23 * HOUR, now() + 5 * S] {
+        let mut lines = stream(1, 50, start);
+        lines.push(event(500, lie));
+        lines.extend(stream(101, 50, start + 3 * S));
+        for (flags, printed) in [
+            (["--exit-when-live", "-n", "101"].as_slice(), lines.clone()),
+            (&["--until", &until, "-n", "100"], {
+                // What is stamped later is not asked for.
+                lines.iter().filter(|line| !line.contains(r#""rkey":"500""#)).cloned().collect()
+            }),
+        ] {
+            let server = Scripted::start([stay(&lines)]);
+            let run = Tail::of(&server).flags(&["--cursor", "oldest"]).flags(flags).run();
+            run.ends_with(0).prints(&printed);
+        }
+    }
+}
+
+#[test]
+fn several_events_end_a_run() {
+    let start = now() - 2 * HOUR;
+    let until = (start + HOUR).to_string();
+    let early = stream(1, 50, start);
+    let lines: Vec<String> =
+        early.iter().cloned().chain(stream(101, 50, start + HOUR + 2 * S)).collect();
+    let server = Scripted::start([stay(&lines)]);
+    let run = Tail::of(&server).flags(&["--cursor", "oldest", "--until", &until]).run();
+    run.ends_with(0).prints(&early);
+}
+
+#[test]
+fn one_event_names_no_file() {
+    let start = 1_783_175_888 * S;
+    for lie_first in [true, false] {
+        let lie = [event(500, YEAR_9999)];
+        let lines: Vec<String> = match lie_first {
+            true => lie.into_iter().chain(stream(1, 50, start)).collect(),
+            false => stream(1, 50, start)
+                .into_iter()
+                .chain(lie)
+                .chain(stream(51, 50, start + 3 * S))
+                .collect(),
+        };
+        let scratch = Scratch::new();
+        let output = scratch.path("log-%Y-%m-%d.ndjson");
+        let server = Scripted::start([stay(&lines)]);
+        let count = lines.len().to_string();
+        let flags = ["--cursor", "oldest", "--rotate", "daily", "-n", &count, "-o"];
+        let run = Tail::of(&server).flags(&flags).flags(&[output.to_str().unwrap()]).run();
+        run.ends_with(0);
+        let written = std::fs::read_to_string(scratch.path("log-2026-07-04.ndjson")).unwrap();
+        assert_eq!(written.lines().count(), lines.len(), "all in one file");
+    }
+}
+
+/// A saved position of a run that wrote events 1 to 100, changed by this SQL.
+fn poisoned(state: &Path, start: u64, sql: &str) -> String {
+    let lines = stream(1, 100, start);
+    let server = Scripted::start([stay(&lines)]);
+    let flags = ["--consumer", "c", "--cursor", "oldest", "-n", "100"];
+    Tail::of(&server).flags(&flags).state(state.to_owned()).run().ends_with(0);
+    let connection = Connection::open(state).unwrap();
+    connection.execute(sql, []).unwrap();
+    server.host()
+}
+
+/// A number of the saved position.
+fn saved(state: &Path, column: &str) -> u64 {
+    let query = format!("SELECT {column} FROM consumers");
+    let state = Connection::open(state).unwrap();
+    state.query_row(&query, [], |row| row.get::<_, i64>(0)).unwrap().cast_unsigned()
+}
+
+#[test]
+fn a_state_file_with_an_absurd_time_recovers_by_itself() {
+    for sql in [
+        "UPDATE consumers SET latest_time_us = 253402300799000000",
+        "UPDATE consumers SET latest_time_us = 253402300799000000, newest_time_us = 253402300799000000, rewind_time_us = 253402300799000000",
+        "UPDATE consumers SET latest_time_us = latest_time_us + 82800000000",
+    ] {
+        let scratch = Scratch::new();
+        let state = scratch.path("state.db");
+        poisoned(&state, now() - 20 * S, sql);
+        // Another server is asked by time.
+        let lines = stream(900, 50, now() - S);
+        let server = Scripted::start([stay(&lines)]);
+        let flags = ["--consumer", "c", "--cursor", "auto", "-n", "50"];
+        let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
+        run.ends_with(0).prints(&lines).says(&["lies ahead of this machine's clock"]);
+        let asked: u64 = server.asked()[0].query("cursor")[0].parse().unwrap();
+        assert!(asked <= now(), "asked for the future");
+        let latest = saved(&state, "latest_time_us");
+        assert!(latest <= now() + 60 * S, "saved {latest}");
+    }
+}
+
+#[test]
+fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
+    let start = now() - 60 * S;
+    let mut first = stream(1, 100, start);
+    first.push(numbered(500, start + 5 * S, 900_000_000_000_000));
+    first.extend(stream(101, 50, start + 6 * S));
+    // The server has forgotten what came next.
+    let second = stream(5_000, 20, start + 30 * S);
+    let server = Scripted::start([cut(&first), stay(&second)]);
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let flags = ["--consumer", "c", "--cursor", "oldest", "-n", "171"];
+    let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
+    run.ends_with(0).prints(first.iter().chain(&second)).says(&["gap "]);
+    let newest = saved(&state, "newest_seq");
+    assert_eq!(newest, 5_019);
+}
+
+#[test]
+fn a_saved_number_far_too_high_recovers() {
+    let scratch = Scratch::new();
+    let state = scratch.path("state.db");
+    let start = now() - 60 * S;
+    let sql = "UPDATE consumers SET newest_seq = 900000000000000";
+    poisoned(&state, start, sql);
+    let lines = stream(1, 150, start);
+    let server = Scripted::start([stay(&lines)]);
+    let label = server.host();
+    let connection = Connection::open(&state).unwrap();
+    connection.execute("UPDATE consumers SET server = ?1", [label]).unwrap();
+    drop(connection);
+    let flags = ["--consumer", "c", "--cursor", "auto", "-n", "50"];
+    let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
+    run.ends_with(0).prints(&lines[100..]);
+    let newest = saved(&state, "newest_seq");
+    assert_eq!(newest, 150);
+}
+
+#[test]
+fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
+    let start = now() - HOUR;
+    let mut lines = stream(1, 50, start);
+    lines.extend(stream(100, 50, start + 600 * S));
+    let repeated = numbered(7, start + 603 * S, 200);
+    let last = event(201, start + 604 * S);
+    let printed: Vec<String> = lines.iter().cloned().chain([last.clone()]).collect();
+    lines.extend([repeated, last]);
+    let server = Scripted::start([stay(&lines)]);
+    let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "101"]).run();
+    run.ends_with(0).prints(&printed);
+}
+
+#[test]
+fn a_server_that_reuses_a_number_for_another_event_is_reported() {
+    let start = now() - 60 * S;
+    let first = stream(1, 50, start);
+    // It crashed, has lost the events from 40 on, and gives their numbers to others.
+    let mut second = stream(1, 39, start);
+    let others: Vec<String> =
+        (40..80).map(|n| numbered(1_000 + n, start + n * 50_000, n)).collect();
+    second.extend(others.iter().cloned());
+    let server = Scripted::start([cut(&first), stay(&second)]);
+    let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "90"]).run();
+    run.ends_with(0)
+        .prints(first.iter().chain(&others))
+        .says(&["seq 40 held another event before"]);
+}
+
+#[test]
+fn unix_seconds_as_a_cursor_are_refused_with_the_time_that_they_are() {
+    let seconds = (now() / S - 60).to_string();
+    for command in [["tail", "--cursor", &seconds].as_slice(), &["cursors", "set", "c", &seconds]] {
+        let scratch = Scratch::new();
+        let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
+        support::at_home(&mut run, &scratch.path(""));
+        let done = run.args(command).output().unwrap();
+        let stderr = String::from_utf8_lossy(&done.stderr);
+        assert_eq!(done.status.code(), Some(2), "{stderr}");
+        assert!(stderr.contains("if you meant seconds: 20"), "{stderr}");
+    }
+}
