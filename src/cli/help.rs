@@ -19,11 +19,14 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
   dribble=N       an event comes byte by byte
  Order and repetition
   duplicate=N     an event comes twice
+  late=N          an event comes again 500 events later
   swap=N          two neighbours (of two accounts) change places
  Stamps, the same on every connection
   same=N          an event takes the time_us of the one before
   step=N[:DUR]    the clock is DUR [2s] back for 20 events
   imported=N      an event's time_us is years older
+  absurd=N        an event's time_us is hours or millennia ahead, and that of
+                  the first one always
   instance=K      the recording as another server K tells it: other times, seqs
                   and order of accounts
  The server

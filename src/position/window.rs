@@ -476,9 +476,6 @@ impl Window {
 
     /// Forgets the oldest identities beyond the memory bound, but none that a replay may bring.
     fn evict(&mut self) {
-        if self.ring.len() as u64 <= MAX_EVENTS {
-            return;
-        }
         let start = self.margin_start();
         while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {
             if let Some(identity) = self.ring.pop_front() {

@@ -118,7 +118,8 @@ fn the_limit_counts_what_is_printed() {
 fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
     let mut events = events(30, true);
     events.swap(9, 12);
-    events.push(event_at(FIRST_US + 1_100_000));
+    // One event would prove nothing.
+    events.extend([1_100_000, 1_100_001].map(|us| event_at(FIRST_US + us)));
     let until = (FIRST_US + 10_000).to_string();
     let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
     let run = Tail::of(&server).flags(&["--until", &until]).run();
@@ -130,7 +131,7 @@ fn the_position_stays_before_until() {
     let (events, scratch) = (events(30, true), Scratch::new());
     let until = (FIRST_US + 10_000).to_string();
     let mut first = events.clone();
-    first.push(event_at(FIRST_US + 1_100_000));
+    first.extend([1_100_000, 1_100_001].map(|us| event_at(FIRST_US + us)));
     let server = Scripted::start([
         vec![Accept, Send(texts(&first)), Hang],
         vec![Accept, Send(texts(&events)), Hang],
@@ -154,11 +155,11 @@ fn until_ends_a_quiet_stream_whose_time_has_come() {
 fn the_live_tip_ends_a_replay() {
     let mut events = events(5, true);
     // Far beyond the start of any run of this test.
-    events.push(event_at(now_us() + 1_800_000_000));
-    events.push(event_at(now_us() + 1_800_000_001));
+    let live = now_us() + 30_000_000;
+    events.extend([live, live + 1, live + 2].map(event_at));
     let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
     let flags = &["--exit-when-live", "--cursor", "oldest"];
-    Tail::of(&server).flags(flags).run().ends_with(0).prints(&events[..6]);
+    Tail::of(&server).flags(flags).run().ends_with(0).prints(&events[..7]);
 }
 
 #[test]

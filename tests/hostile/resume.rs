@@ -125,13 +125,13 @@ fn a_time_in_the_far_future_ends_no_run() {
     let mut events = events(20, true);
     events.insert(5, post(99, 9_007_199_254_740_991, Some(4)));
     let until = (FIRST_US + 10_000).to_string();
-    let last = post(7, FIRST_US + 2_000_000, Some(9_000));
+    let last = [7, 8].map(|i| post(i, FIRST_US + 2_000_000 + i, Some(9_000 + i)));
     let server = Scripted::start([vec![
         Accept,
         Send(texts(&events[..7])),
         Sync,
         Send(texts(&events[7..])),
-        Send(text(&last)),
+        Send(texts(&last)),
         Hang,
     ]]);
     let run = Tail::of(&server).flags(&["--until", &until]).run();

@@ -133,6 +133,28 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost],
     },
     Mutation {
+        name: "believes-one-event",
+        edits: &[Edit {
+            file: "src/position/clock.rs",
+            old: "2.. => all.get(plausible - 2),",
+            new: r#"1.. if crate::is_mutant("believes-one-event") => all.last(),
+            2.. => all.get(plausible - 2),"#,
+        }],
+        lane: "failover absurd times",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "forgets-beyond-the-margin",
+        edits: &[Edit {
+            file: "src/position/window.rs",
+            old: "while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {",
+            new: r#"let most = if crate::is_mutant("forgets-beyond-the-margin") { 0 } else { MAX_EVENTS };
+        while self.ring.len() as u64 > most && self.evicted < start {"#,
+        }],
+        lane: "v2 late repeats",
+        breaches: &[Repeated],
+    },
+    Mutation {
         name: "never-joins",
         edits: &[Edit {
             file: "src/pipeline/reader/join.rs",

@@ -26,6 +26,8 @@ const REWIND_US: u64 = 500;
 const EVENTS: u64 = 600;
 /// How much later a server that repeats itself does so.
 const REPEAT_US: u64 = 700;
+/// How far ahead a lie is stamped.
+const LIE_US: u64 = 40 * 3_600 * 1_000_000;
 const KINDS: [ServerKind; 3] = [ServerKind::V2, ServerKind::V2, ServerKind::Legacy];
 
 /// What one server has to tell, in its order.
@@ -47,6 +49,8 @@ struct Nature {
     ties: bool,
     /// Servers tell some events twice.
     repeats: bool,
+    /// Servers stamp some events with times that are far ahead.
+    lies: bool,
     /// The consumer wants only some events, and picks them out itself.
     picky: bool,
 }
@@ -107,6 +111,8 @@ fn server(which: usize, nature: Nature, steps: &mut Steps<'_>) -> Server {
             ServerKind::V2 => (stamp, Some(place)),
             ServerKind::Legacy => (stamp, None),
         };
+        let is_lie = nature.lies && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
+        let time = if is_lie { stamp + LIE_US } else { time };
         let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
         told.push((stamp, Mark { time: TimeUs(time), seq }, event));
     }
@@ -197,6 +203,12 @@ impl Traveller<'_> {
         }
     }
 
+    /// The time when the event before `next` happened, by its server's clock.
+    fn now(&self) -> TimeUs {
+        let told = &self.servers[self.server].told;
+        TimeUs(self.next.checked_sub(1).map_or(EPOCH_US, |last| told[last].0))
+    }
+
     /// Nothing is ever missing here, and no server counts anew.
     fn find_nothing(&mut self) {
         let found = self.sieve.take_finding();
@@ -206,16 +218,18 @@ impl Traveller<'_> {
     /// Reads on, and prints.
     fn read(&mut self, events: usize) {
         let batch = self.batch(events);
-        let (lines, _) = self.sieve.sift(batch, &self.connection.clone(), TimeUs(0));
+        let (lines, _) = self.sieve.sift(batch, &self.connection.clone(), self.now());
         self.find_nothing();
         self.print(lines.iter());
         self.sieve.accepted(&lines);
+        let latest = self.sieve.position().map_or(TimeUs(0), |position| position.latest_time);
+        assert!(latest.0 < EPOCH_US + LIE_US / 2, "a lie became the clock: {latest}");
     }
 
     /// Reads on, and the output breaks behind some lines; the run ends there.
     fn break_off(&mut self, events: usize, cut: u64) {
         let batch = self.batch(events);
-        let (lines, pending) = self.sieve.sift(batch, &self.connection.clone(), TimeUs(0));
+        let (lines, pending) = self.sieve.sift(batch, &self.connection.clone(), self.now());
         self.find_nothing();
         let accepted_bytes = (cut as usize * 7) % (lines.bytes().len() + 1);
         let whole = lines.spans().iter().filter(|span| span.end <= accepted_bytes).count();
@@ -266,6 +280,7 @@ pub fn travel(bytes: &[u8]) {
         ties: flags & 4 != 0,
         repeats,
         picky: flags & 16 != 0,
+        lies: flags & 32 != 0,
     };
     let pace = Steps(&[steps.next() as u8]).next() as u8;
     let servers: Vec<Server> =

@@ -51,6 +51,9 @@ const CHAOS: &str = concat!(
 /// Clocks that are not to be trusted.
 const STAMPS: &str = "same=40,step=400,imported=200";
 
+/// Some times lie far ahead, and that of the first event always does.
+const ABSURD: &str = "absurd=150";
+
 const V2: Lane = Lane {
     name: "v2",
     nature: V2_NATURE,
@@ -220,6 +223,10 @@ pub fn lanes() -> Vec<Lane> {
         },
         Lane { name: "v2 stamps", stamps: STAMPS, ..V2 },
         Lane { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+        Lane { name: "v2 absurd times", stamps: ABSURD, ..V2 },
+        Lane { name: "legacy absurd times", stamps: ABSURD, ..LEGACY },
+        Lane { name: "failover absurd times", stamps: ABSURD, ..FAILOVER },
+        Lane { name: "v2 late repeats", chaos: "late=60,drop=2500,reset=4000,refuse=8:0s", ..V2 },
         V2_STREAM,
         Lane {
             name: "stream v2 zstd",

@@ -1,7 +1,7 @@
 //! Times as a troubled server stamps them: repeated, stepped back, imported. Pure.
 //!
-//! A shown time is never later than the true one, so that whoever resumes from a time that it
-//! was shown starts early enough.
+//! A shown time is never later than the true one, so that a client that resumes from a time that
+//! it was shown starts early enough. `absurd` is the exception: a client may not believe it.
 
 use super::dice::strikes_all;
 use super::fault::Fault;
@@ -12,6 +12,11 @@ const STEP_EVENTS: usize = 20;
 const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
 /// Years by which an imported event is older: from 1 up to this.
 const IMPORTED_YEARS: u64 = 10;
+
+/// The year 9999 in microseconds.
+const YEAR_9999_US: u64 = 253_402_300_799_000_000;
+/// The furthest that a lie lies ahead if it is not absurd at first sight.
+const DAY_US: u64 = 86_400 * 1_000_000;
 
 /// The times that are shown in place of the true ones.
 pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u64> {
@@ -31,6 +36,15 @@ pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u
         let mut time_us = time_us.saturating_sub(back_us).max(1);
         if let (Some(_), Some(&before_us)) = (strikes_all(spec, Fault::Same, event), shown.last()) {
             time_us = time_us.min(before_us);
+        }
+        let absurd = strikes_all(spec, Fault::Absurd, event);
+        if let Some(luck) = absurd {
+            time_us = match luck.below(0, 2) {
+                0 => YEAR_9999_US,
+                _ => time_us + 60_000_000 + luck.below(1, DAY_US),
+            };
+        } else if i == 0 && spec.odds(Fault::Absurd).is_some() {
+            time_us = YEAR_9999_US;
         }
         shown.push(time_us);
     }
@@ -62,6 +76,16 @@ mod tests {
         let back = &shown[first..first + STEP_EVENTS];
         let off = |i: usize| T + (first + i) as u64 * 1_000 - 5_000_000;
         assert!(back.iter().enumerate().all(|(i, &time_us)| time_us == off(i)));
+    }
+
+    #[test]
+    fn the_first_event_and_some_others_are_far_ahead() {
+        let times: Vec<u64> = (0..1_000).map(|i| T + i * 1_000).collect();
+        let shown = shown_times(&"absurd=50".parse().unwrap(), &times);
+        assert_eq!(shown[0], YEAR_9999_US);
+        let far = shown.iter().zip(&times).filter(|(shown, t)| **shown > **t + 59_000_000);
+        assert!((5..60).contains(&far.count()));
+        assert!(shown.iter().zip(&times).all(|(shown, t)| shown >= t));
     }
 
     #[test]

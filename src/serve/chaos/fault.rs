@@ -31,6 +31,10 @@ pub enum Fault {
     Step,
     /// An event's time is years older.
     Imported,
+    /// An event's time is hours to millennia ahead, and the first event's always.
+    Absurd,
+    /// An event that the connection brought long ago comes again.
+    Late,
     /// The server crashes and assigns seqs again.
     Reuse,
     /// A connection is refused for now.
@@ -77,7 +81,7 @@ pub enum Fault {
 
 impl Fault {
     /// All of them, each at the index that it is cast to.
-    pub const ALL: [Self; 34] = [
+    pub const ALL: [Self; 36] = [
         Self::Close,
         Self::Drop,
         Self::Reset,
@@ -91,6 +95,8 @@ impl Fault {
         Self::Same,
         Self::Step,
         Self::Imported,
+        Self::Absurd,
+        Self::Late,
         Self::Reuse,
         Self::Refuse,
         Self::Garbage,
@@ -131,6 +137,8 @@ impl Fault {
             Self::Same => "same",
             Self::Step => "step",
             Self::Imported => "imported",
+            Self::Absurd => "absurd",
+            Self::Late => "late",
             Self::Reuse => "reuse",
             Self::Refuse => "refuse",
             Self::Garbage => "garbage",

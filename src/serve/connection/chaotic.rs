@@ -18,6 +18,10 @@ use crate::serve::step::Step;
 /// Most parts that an event is sent in.
 const MAX_PARTS: u64 = 4;
 
+/// How many events later `late` repeats one: at 60 ms from event to event half a minute, and
+/// more than a client remembers for a resume.
+const LATE_EVENTS: u64 = 500;
+
 /// The troubles of one connection.
 pub(super) struct Mischief<'a> {
     chaos: &'a Chaos,
@@ -26,6 +30,8 @@ pub(super) struct Mischief<'a> {
     /// The server's crashes when the connection was made: it tells the log as it was then.
     crashes: u64,
     order: Order,
+    /// The first event that the connection brought.
+    first: Option<u64>,
     /// The event that waits, and until when.
     stall: Option<(u64, Instant)>,
     /// No event is sent any more.
@@ -43,7 +49,8 @@ impl<'a> Mischief<'a> {
     pub(super) fn new(shared: &'a Shared, connection: u64, crashes: u64) -> Option<Self> {
         let chaos = shared.chaos.as_ref()?;
         let order = Order::default();
-        Some(Self { chaos, shared, connection, crashes, order, stall: None, mute: false })
+        let (first, stall) = (None, None);
+        Some(Self { chaos, shared, connection, crashes, order, first, stall, mute: false })
     }
 
     fn strikes(&self, fault: Fault, slot: u64) -> Option<Luck> {
@@ -185,8 +192,27 @@ impl Session<'_> {
             bytes += frame.payload().len();
             self.put(Message::Frame(frame)).await?;
         }
+        bytes += self.repeat_late(slot, mischief).await?;
         self.end_after(slot, mischief).await?;
         Ok(Dealt::Sent(bytes))
+    }
+
+    /// Sends an event again that this connection brought long ago; returns its size.
+    async fn repeat_late(
+        &mut self,
+        slot: u64,
+        mischief: &mut Mischief<'_>,
+    ) -> Result<usize, Ended> {
+        let first = *mischief.first.get_or_insert(slot);
+        let earlier = slot.checked_sub(LATE_EVENTS).filter(|earlier| *earlier >= first);
+        let (Some(_), Some(earlier)) = (mischief.strikes(Fault::Late, slot), earlier) else {
+            return Ok(0);
+        };
+        let event = mischief.chaos.event(earlier, mischief.crashes);
+        let Some(frame) = self.encode(event, earlier)? else { return Ok(0) };
+        let bytes = frame.payload().len();
+        self.put(Message::Frame(frame)).await?;
+        Ok(bytes)
     }
 
     /// The ends that come right behind an event.
