@@ -1,9 +1,11 @@
 //! What happens to each line: malformed, unwanted, too early, written before, or to be
 //! written. Also keeps the position that follows from it. Pure: no I/O, no clock.
 
+mod advance;
 mod early;
 mod outcome;
 mod pass;
+mod times;
 mod unread;
 
 use std::sync::Arc;
@@ -15,17 +17,17 @@ use crate::event::malformed::Malformed;
 use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
-use crate::position::clock::{FIRST_EVENTS, is_ahead_of_now};
 use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
-use crate::position::{BELIEVED_AHEAD_US, Mark, Origin, Position, Resume, Seq, Start, TimeUs};
+use crate::position::{Position, Resume, Start, TimeUs};
 use crate::settings::OnGap;
 use crate::source::{Asked, Connection};
 
 use super::continuity::{Continuity, Finding, Seen};
 use super::stop::Reason;
 
-use early::{Early, Surplus};
+use early::Early;
+use times::first_times;
 use unread::{Before, Place, Unread};
 
 /// How far behind the newest event an older one may follow. Legacy's workers reorder by up to
@@ -318,7 +320,7 @@ impl Sieve {
             return Verdict::Drop;
         }
         self.notice_reuse(mark, identity);
-        self.advance(mark, is_wanted);
+        self.advance(mark, time, is_wanted);
         self.catch_up();
         match identity {
             None => {
@@ -377,160 +379,6 @@ impl Sieve {
         self.rejected = Some(Rejected { error, head });
         Verdict::Drop
     }
-
-    fn is_early(&mut self, time: TimeUs) -> bool {
-        let Some(instant) = self.skip_until else { return false };
-        match self.early.look(time, instant) {
-            Surplus::Early => true,
-            Surplus::Wanted => false,
-            Surplus::Over => {
-                (self.skip_until, self.early) = (None, Early::default());
-                false
-            }
-        }
-    }
-
-    /// `--until`: nothing at or after it is written, and the position stays in front of it. One
-    /// event does not end the run, and holds the position only until the next one contradicts.
-    fn is_past_until(&mut self, time: TimeUs) -> bool {
-        let Some(until) = self.rules.until else { return false };
-        if time < until && !self.held {
-            return false;
-        }
-        self.window.see_time(time);
-        if time < until {
-            self.held = self.window.is_in_doubt();
-            return false;
-        }
-        if self.window.is_jump(time) {
-            self.held = true;
-        } else {
-            self.frozen = true;
-        }
-        if self.window.latest() >= until.plus_us(REORDER_US) {
-            self.frozen = true;
-            self.stop = Some(Reason::Until);
-        }
-        true
-    }
-
-    /// An event's place in the stream. One with an absurd time stands where it came. To be
-    /// absurd it has to be ahead of the stream, too: our own clock may be the one that is
-    /// wrong.
-    fn place(&self, header: &Header<'_>) -> Mark {
-        let time = TimeUs(header.time_us);
-        let seq = header.cursor.map(Seq);
-        if !self.window.is_jump(time) {
-            return Mark { time, seq };
-        }
-        let latest = self.window.latest();
-        let is_absurd = is_ahead_of_now(time, self.now)
-            || (latest > TimeUs(0) && time > latest.plus_us(BELIEVED_AHEAD_US) && time > self.now);
-        let instead = if latest > TimeUs(0) { latest } else { self.now };
-        Mark { time: if is_absurd { instead } else { time }, seq }
-    }
-
-    /// The output has caught up once several events are as late as the start of the run.
-    fn catch_up(&mut self) {
-        if self.rules.live_at.is_some_and(|live_at| self.window.latest() >= live_at) {
-            self.stop = Some(Reason::CaughtUp);
-        }
-    }
-
-    /// Compares an event with the one that was written under its number: another one means that
-    /// the server crashed and gave the number again. Reported once for each connection.
-    fn notice_reuse(&mut self, mark: Mark, identity: Option<u64>) {
-        let (Some(seq), Some(identity), Some(connection)) = (mark.seq, identity, &self.connection)
-        else {
-            return;
-        };
-        let number = connection.number;
-        let is_same = self.position.as_ref().is_some_and(|p| p.origin == connection.origin);
-        if is_same
-            && self.reusing != number
-            && self.renumbered.is_none()
-            && self.window.is_held_by_another(seq, identity)
-        {
-            self.reusing = number;
-            self.finding = self.finding.take().or(Some(Finding::Reused { seq }));
-        }
-    }
-
-    /// An event came again. Until the first new event of another server, or of one that
-    /// counts anew, all marks are still those from before, and tell nothing of this one.
-    fn meet_again(&mut self, identity: u64, mark: Mark) {
-        let origin = self.connection.as_ref().map(|connection| &connection.origin);
-        let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
-        if is_same && self.renumbered.is_none() && !self.stands_still() {
-            self.window.meet_again(identity, mark);
-        }
-    }
-
-    fn advance(&mut self, mark: Mark, is_new: bool) {
-        // Before anything changes: what the window knows must fit the position.
-        if self.connection.is_none() || self.stands_still() {
-            return;
-        }
-        let begins_anew = self.begins_anew(mark);
-        // Where a lie would lead, the position does not go; the next event decides.
-        let mark = match self.window.advance(mark) {
-            Some(supported) => supported,
-            None if begins_anew => Mark { time: self.window.latest(), ..mark },
-            None => return,
-        };
-        let highest_seq = self.window.highest_seq();
-        let Some(Connection { origin, .. }) = self.connection.as_deref() else { return };
-        match &mut self.position {
-            // A replay brings what is not wanted again, too, and is not the newest for that.
-            Some(position) if position.origin == *origin => {
-                let is_newest = match (position.newest.seq, mark.seq) {
-                    (None, None) => {
-                        is_new || self.replays_until.is_none_or(|until| until <= mark.time)
-                    }
-                    // A newest one beyond the highest was a lie of an earlier event.
-                    (newest, seq) => newest <= seq || newest > highest_seq,
-                };
-                if begins_anew || is_newest {
-                    position.newest = mark;
-                    self.replays_until = None;
-                }
-            }
-            position => *position = Some(first_position(origin, mark)),
-        }
-    }
-
-    /// Whether the position may not move for now.
-    fn stands_still(&self) -> bool {
-        self.frozen || self.held
-    }
-
-    /// Whether the output goes on with another server, or with one that counts anew: then from
-    /// `mark` on.
-    fn begins_anew(&mut self, mark: Mark) -> bool {
-        let origin = self.connection.as_ref().map(|connection| &connection.origin);
-        let is_other = self.position.as_ref().is_some_and(|p| Some(&p.origin) != origin);
-        let begins_anew = is_other || self.renumbered.take().is_some();
-        if begins_anew {
-            if self.unread.is_watched() {
-                let (window, position) = (self.window.clone(), self.position.clone());
-                self.earlier = Some(Earlier { window, position });
-                self.unread.change_server();
-            }
-            self.window.change_server(mark);
-        }
-        begins_anew
-    }
-}
-
-/// The times of a batch's first events since `instant`, by which the stream's clock starts.
-fn first_times(batch: &Batch, shape: Shape, instant: TimeUs) -> Vec<TimeUs> {
-    let headers = batch.lines().filter_map(|line| shape.parse(line).ok());
-    let times = headers.take(FIRST_EVENTS).map(|header| TimeUs(header.time_us));
-    times.filter(|time| *time >= instant).collect()
-}
-
-fn first_position(origin: &Origin, mark: Mark) -> Position {
-    Position { origin: origin.clone(), newest: mark, rewind_to: mark, latest_time: mark.time }
 }
 
 /// The whole JSON grammar, for `--strict`.

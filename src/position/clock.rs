@@ -18,6 +18,9 @@ const SLACK_US: u64 = 60_000_000;
 /// events, which show nothing, are older.
 const NEAR_US: u64 = 60_000_000;
 
+/// How old an event may be when it arrives live.
+const LATENCY_US: u64 = 5_000_000;
+
 /// How many events outweigh this machine's clock.
 const MANY: usize = 8;
 
@@ -27,11 +30,17 @@ pub const FIRST_EVENTS: usize = 16;
 /// 2024-01-01. A machine whose clock shows an earlier time has no clock.
 const NO_CLOCK_BEFORE: TimeUs = TimeUs(1_704_067_200_000_000);
 
+/// Returns whether this machine's clock is plausible.
+#[must_use]
+pub fn has_clock(now: TimeUs) -> bool {
+    now >= NO_CLOCK_BEFORE
+}
+
 /// Returns whether `time` lies ahead of this machine's clock by more than clocks differ. Without
 /// a plausible clock no time does.
 #[must_use]
 pub fn is_ahead_of_now(time: TimeUs, now: TimeUs) -> bool {
-    now >= NO_CLOCK_BEFORE && time > now.plus_us(SLACK_US)
+    has_clock(now) && time > now.plus_us(SLACK_US)
 }
 
 /// The clock of a stream.
@@ -105,9 +114,12 @@ impl Clock {
         let mut sorted = times.to_vec();
         sorted.sort_unstable();
         let middle = sorted.get((sorted.len() - 1) / 2).copied().unwrap_or(first);
-        let start = if first.0.abs_diff(middle.0) <= NEAR_US { first } else { middle };
+        let is_near = |time: &&TimeUs| time.0.abs_diff(middle.0) <= NEAR_US;
+        // The earliest one: the place where the output begins must not lie behind an event.
+        let earliest = sorted.iter().find(is_near).copied().unwrap_or(middle);
+        let start = if is_near(&&first) { first } else { earliest };
         let is_proven = times.len() >= MANY || !is_ahead_of_now(start, self.now);
-        self.latest = if is_proven { start } else { self.now };
+        self.latest = if is_proven { start } else { self.now.minus_us(LATENCY_US) };
     }
 
     /// Notes the time of a new event.

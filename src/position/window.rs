@@ -10,6 +10,8 @@
 //! oldest milestone is what a new connection rewinds to. So the ring is thinned a milestone at
 //! a time.
 
+mod advance;
+mod forget;
 mod numbers;
 mod take_back;
 
@@ -152,105 +154,6 @@ impl Window {
     #[must_use]
     pub fn contains(&self, identity: u64) -> bool {
         self.known.contains_key(&identity)
-    }
-
-    /// Sets this machine's clock, and starts the stream's by the first events if it stands.
-    pub fn begin_batch(&mut self, now: TimeUs, first: impl FnOnce() -> Vec<TimeUs>) {
-        self.clock.set_now(now);
-        if self.latest() == TimeUs(0) {
-            self.clock.start(&first());
-        }
-    }
-
-    /// Notes an event that was dealt with; call it before [`Window::insert`] for the same one.
-    /// Returns the newest event whose place is supported by now: this one, or the one before.
-    pub fn advance(&mut self, mark: Mark) -> Option<Mark> {
-        let is_ahead = self.is_ahead(mark);
-        self.is_replaying &= !is_ahead;
-        self.see_time(mark.time);
-        if let Some(seq) = mark.seq {
-            self.numbers.note(seq);
-        }
-        self.current = mark.seq;
-        let supported = self.take_supported();
-        let here = self.milestone(self.bounded(mark));
-        self.events += 1;
-        if !self.supports(mark) {
-            // The lowest one: a lie is higher than what follows it.
-            let is_lower = |than: &Milestone| Milestone { mark, ..here }.is_before(than.mark);
-            if is_ahead && self.pending.as_ref().is_none_or(is_lower) {
-                self.pending = Some(Milestone { mark, ..here });
-            }
-            let is_far = self.milestones.back().is_none_or(|last| self.is_far(last));
-            if is_far {
-                self.milestones.push_back(here);
-            }
-            return supported.or_else(|| is_far.then_some(here.mark));
-        }
-        self.pending = None;
-        self.divide(here, is_ahead);
-        Some(mark)
-    }
-
-    /// Notes the time of an event that was not dealt with.
-    pub fn see_time(&mut self, time: TimeUs) {
-        let before = self.latest();
-        self.clock.note(time);
-        if self.latest() < before {
-            self.turn_back();
-        }
-    }
-
-    /// The clock had believed a wrong time: nothing lies ahead of it now.
-    fn turn_back(&mut self) {
-        let latest = self.latest();
-        for milestone in &mut self.milestones {
-            milestone.clock = milestone.clock.min(latest);
-            milestone.mark.time = milestone.mark.time.min(latest);
-        }
-        self.latest_again = self.latest_again.min(latest);
-    }
-
-    /// Returns whether an event's place is more than its own claim.
-    fn supports(&self, mark: Mark) -> bool {
-        match mark.seq {
-            Some(seq) => self.numbers.supports(seq),
-            None => mark.time <= self.latest(),
-        }
-    }
-
-    /// Returns the mark without what only the event itself claims.
-    fn bounded(&self, mark: Mark) -> Mark {
-        match self.supports(mark) {
-            true => mark,
-            false => Mark { time: self.latest(), seq: mark.seq.and(self.numbers.highest()) },
-        }
-    }
-
-    /// Returns the sparse stream's last event, if it has got its support, and divides there.
-    fn take_supported(&mut self) -> Option<Mark> {
-        let pending = self.pending.filter(|pending| self.supports(pending.mark))?;
-        self.pending = None;
-        self.divide(Milestone { clock: self.latest(), ..pending }, true);
-        Some(pending.mark)
-    }
-
-    fn milestone(&self, mark: Mark) -> Milestone {
-        let (index, events) = (self.entered(), self.events);
-        Milestone { mark, clock: self.latest(), index, keeps_from: index, events }
-    }
-
-    /// Sets a milestone at an event, if it is time for one.
-    fn divide(&mut self, here: Milestone, is_ahead: bool) {
-        let due = self.milestones.back().is_none_or(|last| {
-            let seen = here.events - last.events;
-            let clock_due = last.clock.plus_us(self.span_us / MILESTONES);
-            let regular = here.clock >= clock_due || seen >= MAX_EVENTS / MILESTONES;
-            (regular && is_ahead) || seen >= MAX_EVENTS
-        });
-        if due {
-            self.milestones.push_back(here);
-        }
     }
 
     /// Everything up to `mark` was dealt with, and whoever asks from `mark` on (inclusively)
@@ -442,58 +345,6 @@ impl Window {
             self.see_time(mark.time);
             mark.seq.into_iter().for_each(|seq| self.numbers.note(seq));
         }
-    }
-
-    /// The sink has accepted everything: lets go of what is older than the span. `unread` are
-    /// the last events, so many of them, that may have to be taken back, and the latest event
-    /// time at the first of them: what was remembered then is kept.
-    pub fn settle(&mut self, unread: Option<(usize, TimeUs)>) {
-        while let Some(next) = self.milestones.get(self.oldest + 1)
-            && (self.is_old(next, self.latest()) || self.is_far(next))
-        {
-            self.oldest += 1;
-        }
-        let (unread, latest) = unread.unwrap_or((0, self.latest()));
-        let read = self.entered() - unread as u64;
-        let is_done_with = |window: &Self, next: &Milestone| {
-            let is_read = unread == 0 || next.index < read;
-            (is_read && window.is_old(next, latest)) || window.is_far(next)
-        };
-        while self.oldest > 0
-            && let Some(&next) = self.milestones.get(1)
-            && is_done_with(self, &next)
-        {
-            self.milestones.pop_front();
-            self.oldest -= 1;
-            // Bounded memory comes before a server that repeats one old event for ever.
-            let is_kept_long = self.entered() - next.keeps_from >= MAX_EVENTS;
-            if let Some(oldest) = self.milestones.front_mut().filter(|_| is_kept_long) {
-                oldest.keeps_from = oldest.index;
-            }
-        }
-        self.evict();
-    }
-
-    /// Forgets the oldest identities beyond the memory bound, but none that a replay may bring.
-    fn evict(&mut self) {
-        let start = self.margin_start();
-        while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {
-            if let Some(identity) = self.ring.pop_front() {
-                self.known.remove(&identity);
-            }
-            self.held.pop_front();
-            self.evicted += 1;
-        }
-    }
-
-    /// Whether the span in front of `latest` begins at this milestone or behind it.
-    fn is_old(&self, milestone: &Milestone, latest: TimeUs) -> bool {
-        milestone.clock.plus_us(self.span_us) <= latest && !self.is_replaying
-    }
-
-    /// Whether as many events as may be remembered were seen since.
-    fn is_far(&self, milestone: &Milestone) -> bool {
-        self.events - milestone.events >= MAX_EVENTS
     }
 
     /// Forgets all identities but the oldest ones.

@@ -119,6 +119,19 @@ fn several_events_end_a_run() {
 }
 
 #[test]
+fn a_server_whose_clock_is_ahead_of_this_machine_ends_a_run_too() {
+    // Ten minutes ahead, and quiet for a second now and then.
+    let start = now() + 600 * S;
+    let until = (start + 60 * S).to_string();
+    let early: Vec<String> = (1..30).map(|n| event(n, start + n * 2 * S)).collect();
+    let late = (30..60).map(|n| event(n, start + n * 2 * S));
+    let lines: Vec<String> = early.iter().cloned().chain(late).collect();
+    let server = Scripted::start([stay(&lines)]);
+    let run = Tail::of(&server).flags(&["--cursor", "oldest", "--until", &until]).run();
+    run.ends_with(0).prints(&early);
+}
+
+#[test]
 fn one_event_names_no_file() {
     let start = 1_783_175_888 * S;
     for lie_first in [true, false] {

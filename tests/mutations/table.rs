@@ -146,7 +146,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "forgets-beyond-the-margin",
         edits: &[Edit {
-            file: "src/position/window.rs",
+            file: "src/position/window/forget.rs",
             old: "while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {",
             new: r#"let most = if crate::is_mutant("forgets-beyond-the-margin") { 0 } else { MAX_EVENTS };
         while self.ring.len() as u64 > most && self.evicted < start {"#,

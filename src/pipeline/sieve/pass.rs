@@ -3,7 +3,8 @@
 
 use std::sync::Arc;
 
-use super::{Sieve, first_position};
+use super::Sieve;
+use super::advance::first_position;
 use crate::pipeline::continuity::Finding;
 use crate::pipeline::stop::Reason;
 use crate::position::clock::is_ahead_of_now;
