@@ -316,7 +316,10 @@ impl Sieve {
             self.metrics.duplicate.add(1);
             self.meet_again(identity, mark);
             // What was written before may have come from the present, too.
-            self.catch_up(mark.time);
+            if self.rules.live_at.is_some() {
+                self.window.see_time(time);
+                self.catch_up();
+            }
             return Verdict::Drop;
         }
         self.notice_reuse(mark, identity);
