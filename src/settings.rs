@@ -32,10 +32,14 @@ pub struct TailSettings {
     pub filter: Filter,
     /// Where to start.
     pub cursor: CursorMode,
+    /// Where `auto` starts if nothing is saved: never `Auto` or a seq.
+    pub from: CursorMode,
     /// The key of the saved cursor.
-    pub consumer: String,
-    /// The state file; `None` with `--no-checkpoint`.
+    pub consumer: Consumer,
+    /// The state file; `None` to save nothing.
     pub state: Option<PathBuf>,
+    /// Why nothing is saved, if so.
+    pub unsaved: Option<Unsaved>,
     /// How often to save.
     pub checkpoint: CheckpointEvery,
     /// The files to write; `None` for standard output, or a broker.
@@ -75,8 +79,28 @@ pub struct Handles {
     pub names: Vec<Handle>,
     /// `--dns-server`.
     pub dns_server: Option<SocketAddr>,
-    /// Whether the consumer's name is made of the filters, and so of the DIDs behind them.
-    pub name_consumer: bool,
+}
+
+/// The name of a saved cursor.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Consumer {
+    /// The name.
+    pub name: String,
+    /// Whether the user chose it.
+    pub is_chosen: bool,
+    /// The name that 0.1.0 gave to the same filters and servers.
+    pub former: String,
+}
+
+/// Why a run saves nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unsaved {
+    /// `--no-checkpoint`.
+    NoCheckpoint,
+    /// Standard output is a terminal, and the user did not ask to save.
+    Terminal,
+    /// The user did not ask to save, and a position is saved that a run was asked to save.
+    Kept,
 }
 
 /// `--archive`, `--archive-parallelism` and the key.

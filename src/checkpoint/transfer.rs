@@ -288,7 +288,7 @@ fn secrets_of(
 }
 
 /// Returns the tables that hold rows of consumers, each with the column of their name.
-fn tables_of(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
+pub(super) fn tables_of(connection: &Connection) -> rusqlite::Result<Vec<(String, String)>> {
     let sql = "
 SELECT m.name, c.name FROM sqlite_schema m JOIN pragma_table_info(m.name) c
 WHERE m.type = 'table' AND (c.name = 'consumer' OR m.name = 'consumers' AND c.name = 'name')
@@ -298,7 +298,10 @@ ORDER BY m.name";
 }
 
 /// Returns the columns of a table with their types.
-fn columns_of(connection: &Connection, table: &str) -> rusqlite::Result<BTreeMap<String, String>> {
+pub(super) fn columns_of(
+    connection: &Connection,
+    table: &str,
+) -> rusqlite::Result<BTreeMap<String, String>> {
     let mut statement = connection.prepare("SELECT name, type FROM pragma_table_info(?1)")?;
     statement.query_map([table], |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
 }

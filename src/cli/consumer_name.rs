@@ -1,17 +1,25 @@
 //! The name under which a cursor is saved: checked where a person chose it, derived from the
 //! filters where nobody did, so that the same command finds the same cursor again.
 
+use std::collections::BTreeSet;
+
 use sha2::{Digest, Sha256};
 
 use super::values::words::word;
 use crate::event::header::Kind;
 use crate::filter::Filter;
+use crate::settings::OutputSettings;
+use crate::sink::broker::BrokerSettings;
 use crate::source::endpoint::Endpoint;
 
 /// A derived name longer than this is shortened.
 const MOST_DERIVED_BYTES: usize = 80;
 /// The part of a shortened name that still shows filters.
 const SHOWN_BYTES: usize = 56;
+/// The part of a file's name that a derived name shows, in characters.
+const SHOWN_CHARS: usize = 32;
+/// Most ports that a derived name lists.
+const MOST_PORTS: usize = 4;
 /// The longest name that a person may choose, in characters.
 const MOST_CHOSEN_CHARS: usize = 200;
 
@@ -40,19 +48,92 @@ fn is_invisible(c: char) -> bool {
     matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
 }
 
-/// The name for these filters and servers. It depends on the set of filters, not on the order
-/// in which they were given, and not on which public server is read. It is kept in state
-/// files: changing this function orphans the cursors that people saved.
-#[must_use]
-pub fn derive(filter: &Filter, endpoints: &[Endpoint], demo: bool) -> String {
-    let name = shorten(&parts(filter));
-    if demo {
-        return format!("demo:{name}");
+/// Where events go, as far as it is part of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    /// Standard output.
+    Stdout,
+    /// A file, or a row of files: its last name, and the whole of it.
+    Place {
+        /// A word for the sort of place.
+        sort: &'static str,
+        /// What people recognise it by.
+        shown: String,
+        /// What tells it from all others.
+        whole: String,
+    },
+}
+
+impl Destination {
+    /// The place that these settings name. A directory is the same one however it was reached.
+    #[must_use]
+    pub fn new(output: Option<&OutputSettings>, to: Option<&BrokerSettings>) -> Self {
+        if let Some(to) = to {
+            let mut servers = to.target.servers.clone();
+            servers.sort();
+            let (sort, channel) = (to.target.kind.scheme(), &to.target.channel);
+            let whole = format!("{sort}://{}/{channel}", servers.join(","));
+            return Self::Place { sort, shown: channel.clone(), whole };
+        }
+        let Some(output) = output else { return Self::Stdout };
+        let naming = &output.naming;
+        let directory = naming.directory.canonicalize();
+        let directory = directory.unwrap_or_else(|_| naming.directory.clone());
+        let whole = directory.join(&naming.name).to_string_lossy().into_owned();
+        Self::Place { sort: "file", shown: naming.name.clone(), whole }
     }
-    if !endpoints.is_empty() && endpoints.iter().all(is_loopback) {
-        return format!("{name}@localhost");
+}
+
+/// Returns the name for these filters, servers and output. It depends on the set of filters, not
+/// on the order in which they were given, and not on which public server is read. State files
+/// hold it: a change of this function orphans the cursors that people saved.
+#[must_use]
+pub fn derive(
+    filter: &Filter,
+    endpoints: &[Endpoint],
+    demo: bool,
+    destination: &Destination,
+) -> String {
+    let mut name = shorten(&parts(filter));
+    if demo {
+        name = format!("demo:{name}");
+    } else if is_local(endpoints) {
+        name = format!("{name}@localhost:{}", ports(endpoints));
+    }
+    if let Destination::Place { sort, shown, whole } = destination {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-%".contains(c);
+        let plain = shown.chars().take(SHOWN_CHARS).map(|c| if is_plain(c) { c } else { '_' });
+        let plain: String = plain.collect();
+        name = format!("{name}+{sort}:{plain}-{}", hash(&format!("{sort}\0{whole}")));
     }
     name
+}
+
+/// Returns the name that 0.1.0 gave to these filters and servers, whatever the output.
+#[must_use]
+pub fn of_0_1_0(filter: &Filter, endpoints: &[Endpoint], demo: bool) -> String {
+    let name = shorten(&parts(filter));
+    match demo {
+        true => format!("demo:{name}"),
+        false if is_local(endpoints) => format!("{name}@localhost"),
+        false => name,
+    }
+}
+
+fn is_local(endpoints: &[Endpoint]) -> bool {
+    !endpoints.is_empty() && endpoints.iter().all(is_loopback)
+}
+
+/// The ports, each once; a hash of very many.
+fn ports(endpoints: &[Endpoint]) -> String {
+    let ports: BTreeSet<u16> = endpoints.iter().map(|endpoint| endpoint.port).collect();
+    let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    if ports.len() > MOST_PORTS { hash(&list) } else { list }
+}
+
+/// The first 32 bits of SHA-256, as hexadecimal digits.
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 
 /// The filters as words, each sort in its own fixed order.
@@ -107,8 +188,7 @@ fn shorten(parts: &[String]) -> String {
         shown.push_str("...+");
         count = 1;
     }
-    let digest = Sha256::digest(full.as_bytes());
-    let hash: String = digest.iter().take(4).map(|b| format!("{b:02x}")).collect();
+    let hash = hash(&full);
     format!("{shown}{}-more-{hash}", parts.len() - count)
 }
 
@@ -134,7 +214,7 @@ mod tests {
     }
 
     fn name(filter: &Filter) -> String {
-        derive(filter, &[], false)
+        derive(filter, &[], false, &Destination::Stdout)
     }
 
     #[test]
@@ -195,15 +275,50 @@ mod tests {
     fn demo_and_local_servers_have_names_of_their_own() {
         let of = |hosts: &[&str], demo| {
             let hosts: Vec<Endpoint> = hosts.iter().map(|h| endpoint::parse(h).unwrap()).collect();
-            derive(&Filter::default(), &hosts, demo)
+            derive(&Filter::default(), &hosts, demo, &Destination::Stdout)
         };
         assert_eq!(of(&["jetstream.example.com"], false), "all");
         assert_eq!(of(&["jetstream.example.com"], true), "demo:all");
         assert_eq!(
-            of(&["127.0.0.1:6008", "localhost:6009", "ws://[::1]:7"], false),
-            "all@localhost"
+            of(&["127.0.0.1:6009", "localhost:6008", "ws://[::1]:7"], false),
+            "all@localhost:7,6008,6009"
         );
+        let many = ["[::1]:1", "[::1]:2", "[::1]:3", "[::1]:4", "[::1]:5"];
+        assert_eq!(of(&many, false), "all@localhost:b726eed1");
+        let local = [endpoint::parse("localhost:6008").unwrap()];
+        assert_eq!(of_0_1_0(&Filter::default(), &local, false), "all@localhost");
+        assert_eq!(of_0_1_0(&Filter::default(), &[], true), "demo:all");
         assert_eq!(of(&["localhost:6008", "jetstream.example.com"], false), "all");
+    }
+
+    /// State files hold these names: they never change.
+    #[test]
+    fn the_names_of_outputs_are_golden() {
+        let name = |sort, shown: &str, whole: &str| {
+            let (shown, whole) = (shown.to_owned(), whole.to_owned());
+            let to = Destination::Place { sort, shown, whole };
+            let posts = filter(&["app.bsky.feed.post"], &[], &[Kind::Commit]);
+            let local = [endpoint::parse("localhost:6008").unwrap()];
+            let names = [
+                derive(&posts, &[], false, &to),
+                derive(&posts, &local, false, &to),
+                derive(&posts, &[], true, &to),
+            ];
+            names.iter().for_each(|name| check(name).unwrap());
+            names
+        };
+        assert_eq!(
+            name("file", "posts.ndjson", "/data/posts.ndjson"),
+            [
+                "app.bsky.feed.post+file:posts.ndjson-9df188ca",
+                "app.bsky.feed.post@localhost:6008+file:posts.ndjson-9df188ca",
+                "demo:app.bsky.feed.post+file:posts.ndjson-9df188ca",
+            ]
+        );
+        let [spaces, ..] = name("file", "a b\u{200b}é.csv", "/data/a b\u{200b}é.csv");
+        assert_eq!(spaces, "app.bsky.feed.post+file:a_b__.csv-e851b601");
+        let [broker, ..] = name("nats", "firehose", "nats://n1:4222,n2:4222/firehose");
+        assert_eq!(broker, "app.bsky.feed.post+nats:firehose-e7c45f9c");
     }
 
     #[test]

@@ -2,6 +2,7 @@
 //! How they look is `view`'s work; what they are, `checkpoint`'s.
 
 mod moves;
+mod restore;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -69,6 +70,17 @@ enum Command {
         /// The server that a sequence number belongs to [default: any]
         #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
         server: Option<String>,
+        #[command(flatten)]
+        file: StateFile,
+    },
+    /// List the earlier positions of a name, or restore one
+    #[command(after_help = restore::RESTORE_HELP)]
+    Restore {
+        /// Name of the saved cursor
+        name: String,
+        /// Number of the earlier position in the list
+        #[arg(value_name = "N")]
+        number: Option<usize>,
         #[command(flatten)]
         file: StateFile,
     },
@@ -166,6 +178,9 @@ pub fn run(args: &CursorsArgs, quiet: bool, now_us: u64) -> anyhow::Result<Exit>
         Command::Show { name, json, file } => show(&file.path()?, name, *json, context),
         Command::Set { name, value, server, file } => {
             set(&file.path()?, name, value, server.as_deref(), context)
+        }
+        Command::Restore { name, number, file } => {
+            restore::restore(&file.path()?, name, *number, context)
         }
         Command::Export { names, file } => moves::export(&file.path()?, names),
         Command::Import { input, force, file } => {

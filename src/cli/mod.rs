@@ -9,6 +9,7 @@ mod config_file;
 mod consumer_name;
 pub mod cursors;
 mod demo;
+mod departure;
 pub mod dictionary;
 pub mod exit;
 pub mod global;
@@ -24,6 +25,7 @@ mod report;
 mod resolve;
 mod run_tail;
 pub mod serve;
+mod start_settings;
 mod state;
 pub mod stats;
 pub mod tail;
@@ -33,6 +35,7 @@ pub mod values;
 mod version;
 
 use std::ffi::OsString;
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -109,7 +112,9 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Tail(args) => {
             let display = display_settings(&cli.global, args.display.progress, origins);
-            run_tail::run_tail(tail_settings::tail_settings(&args, origins, now_us())?, display)
+            let is_terminal = std::io::stdout().is_terminal();
+            let settings = tail_settings::tail_settings(&args, origins, now_us(), is_terminal)?;
+            run_tail::run_tail(settings, display)
         }
         Command::Top(args) => {
             let display = display_settings(&cli.global, ProgressMode::Never, origins);

@@ -85,7 +85,7 @@ fn told_cut(path: &Path, bytes: u64) {
 }
 
 /// One path for one directory, however it was reached.
-fn resolve(naming: &Naming) -> anyhow::Result<Naming> {
+pub(super) fn resolve(naming: &Naming) -> anyhow::Result<Naming> {
     let given = &naming.directory;
     let found = given.canonicalize().and_then(|directory| match directory.is_dir() {
         true => Ok(directory),

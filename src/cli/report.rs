@@ -67,7 +67,7 @@ fn summary(
 ) -> Summary {
     let end = outcome.end.as_ref().copied().unwrap_or(Reason::Failed);
     let saved = match (&outcome.saved, &outcome.position) {
-        (Some(Ok(())), Some(position)) => Some(saved(position, &settings.consumer)),
+        (Some(Ok(())), Some(position)) => Some(saved(position, &settings.consumer.name)),
         _ => None,
     };
     Summary {
@@ -88,6 +88,7 @@ fn summary(
             _ => None,
         },
         saved,
+        unsaved: settings.unsaved,
         output: outcome.written_to.clone(),
         reason: end.code(),
         reason_words: end.as_str(),

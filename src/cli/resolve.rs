@@ -2,7 +2,7 @@
 
 use anyhow::Context as _;
 
-use super::consumer_name;
+use super::consumer_name::{self, Destination};
 use crate::settings::TailSettings;
 use crate::source::handle::{self, Ways};
 use crate::source::proxy::Proxies;
@@ -27,9 +27,11 @@ pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
     // A name that is being looked up can't be interrupted, and nobody waits for it any more.
     runtime.shutdown_timeout(std::time::Duration::ZERO);
     settings.filter.dids.extend(dids.context("--did")?);
-    if handles.name_consumer {
-        settings.consumer =
-            consumer_name::derive(&settings.filter, &settings.endpoints, settings.demo);
+    let TailSettings { filter, endpoints, demo, .. } = settings;
+    settings.consumer.former = consumer_name::of_0_1_0(filter, endpoints, *demo);
+    if !settings.consumer.is_chosen {
+        let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
+        settings.consumer.name = consumer_name::derive(filter, endpoints, *demo, &to);
     }
     Ok(())
 }

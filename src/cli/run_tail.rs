@@ -65,6 +65,8 @@ fn run(
     check_proxies(&settings)?;
     resolve_handles(&mut settings)?;
     let state = State::open(&settings)?;
+    settings.consumer.name.clone_from(&state.consumer);
+    settings.unsaved = state.unsaved;
     let demo = match settings.demo {
         true => Some(Demo::start(state.newest_seq(), AtEnd::Close)?),
         false => None,

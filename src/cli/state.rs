@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 
+use super::departure;
 use super::exit::UsageError;
 use super::open_output;
 
@@ -11,8 +12,9 @@ use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::event::identity::IdentitySecrets;
+use crate::metrics::now_us;
 use crate::position::{Seq, Start, TimeUs};
-use crate::settings::{CursorMode, TailSettings};
+use crate::settings::{CursorMode, TailSettings, Unsaved};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
@@ -29,6 +31,10 @@ pub struct State {
     pub saver: Option<Saver>,
     /// What to write to; `None` for standard output.
     pub output: Option<Sink>,
+    /// The name under which it saves.
+    pub consumer: String,
+    /// Why nothing is saved, if so.
+    pub unsaved: Option<Unsaved>,
     _lease: Option<Lease>,
 }
 
@@ -38,51 +44,59 @@ impl State {
     /// # Errors
     /// Where a file can't be used, or another run has the name.
     pub fn open(settings: &TailSettings) -> anyhow::Result<Self> {
-        let consumer = &settings.consumer;
         let Some(path) = &settings.state else {
-            let start = explicit_start(settings.cursor).unwrap_or(Start::Live);
-            let output = match (&settings.output, &settings.to) {
-                (Some(output), _) => Some(file(open_output::open(output, None, consumer)?)),
-                (None, Some(to)) => Some(connect(to, &[])?),
-                (None, None) => None,
-            };
-            return Ok(Self {
-                start,
-                secrets: IdentitySecrets::random(),
-                saver: None,
-                output,
-                _lease: None,
-            });
+            return Self::unsaved(settings, settings.unsaved);
         };
         let mut store = Store::open(path)?;
+        let consumer = &departure::own_name(&store, settings)?;
+        if let Some(why) = departure::leaves_alone(&store, consumer, settings)? {
+            return Self::unsaved(settings, Some(why));
+        }
         let lease = Lease::acquire(path, consumer)?;
         lease::remove_unused(path, || store.names().ok());
-        let output = match &settings.output {
-            Some(output) => {
-                store.make_durable()?;
-                Some(file(open_output::open(output, Some(&mut store), consumer)?))
-            }
-            None => {
-                let mut records = store.outputs(consumer)?;
-                open_output::recover(&mut store, consumer, &mut records)?;
-                if settings.to.is_some() {
-                    store.make_durable()?;
-                }
-                settings.to.as_ref().map(|to| connect(to, &records)).transpose()?
-            }
-        };
+        departure::take_over_local(&mut store, path, consumer, settings)?;
+        departure::check_repetition(&store, consumer, settings)?;
+        let output = open_sink(&mut store, consumer, settings)?;
+        store.set_asked_for(departure::is_asked_for(settings));
         let start = match explicit_start(settings.cursor) {
             Some(start) => {
-                store.set_departure(crate::checkpoint::store::Departure { skipped: None });
+                departure::depart(&mut store, consumer, &start, TimeUs(now_us()));
                 start
             }
-            None => saved_start(&store, settings)?,
+            None => saved_start(&store, consumer, settings)?,
         };
         let secrets = store.identity_secrets(consumer)?;
         let told = if settings.output.is_some() { told_of_files } else { told };
         let saver =
             Saver::spawn(store, consumer.clone(), told).context("start the saver thread")?;
-        Ok(Self { start, secrets, saver: Some(saver), output, _lease: Some(lease) })
+        Ok(Self {
+            start,
+            secrets,
+            saver: Some(saver),
+            output,
+            consumer: consumer.clone(),
+            unsaved: None,
+            _lease: Some(lease),
+        })
+    }
+
+    /// A run that saves nothing, and needs no lease.
+    fn unsaved(settings: &TailSettings, why: Option<Unsaved>) -> anyhow::Result<Self> {
+        let consumer = settings.consumer.name.clone();
+        let output = match (&settings.output, &settings.to) {
+            (Some(output), _) => Some(file(open_output::open(output, None, &consumer)?)),
+            (None, Some(to)) => Some(connect(to, &[])?),
+            (None, None) => None,
+        };
+        Ok(Self {
+            start: explicit_start(settings.cursor).unwrap_or(Start::Live),
+            secrets: IdentitySecrets::random(),
+            saver: None,
+            output,
+            consumer,
+            unsaved: why,
+            _lease: None,
+        })
     }
 
     /// The newest sequence number that was dealt with, if the start is a saved one.
@@ -93,6 +107,24 @@ impl State {
             _ => None,
         }
     }
+}
+
+/// Opens what to write to, and cuts back what a killed run left.
+fn open_sink(
+    store: &mut Store,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<Option<Sink>> {
+    if let Some(output) = &settings.output {
+        store.make_durable()?;
+        return Ok(Some(file(open_output::open(output, Some(store), consumer)?)));
+    }
+    let mut records = store.outputs(consumer)?;
+    open_output::recover(store, consumer, &mut records)?;
+    if settings.to.is_some() {
+        store.make_durable()?;
+    }
+    settings.to.as_ref().map(|to| connect(to, &records)).transpose()
 }
 
 fn file(files: FileSink) -> Sink {
@@ -119,12 +151,14 @@ fn explicit_start(cursor: CursorMode) -> Option<Start> {
     }
 }
 
-fn saved_start(store: &Store, settings: &TailSettings) -> anyhow::Result<Start> {
-    let consumer = &settings.consumer;
+fn saved_start(store: &Store, consumer: &str, settings: &TailSettings) -> anyhow::Result<Start> {
     match store.load(consumer)? {
         None => {
-            tracing::info!("nothing is saved for {consumer:?}: starting at the live tip");
-            Ok(Start::Live)
+            let start = explicit_start(settings.from).unwrap_or(Start::Live);
+            if start == Start::Live {
+                tracing::info!("nothing is saved for {consumer:?}: starting at the live tip");
+            }
+            Ok(start)
         }
         Some(SavedCursor::Position(mut resume)) => {
             let saved = resume.position.latest_time;

@@ -181,10 +181,17 @@ pub struct FilterArgs {
 pub struct CursorArgs {
     /// Where to start: live, auto (where this consumer stopped),
     /// oldest, a time, an age (-15m), or an integer cursor
-    #[arg(long, value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
-    pub cursor: String,
+    /// [default: live; with -o, --to, --consumer, --from auto]
+    #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
+    pub cursor: Option<String>,
 
-    /// Name of the saved cursor [default: from filters]
+    /// Where auto starts if nothing is saved: oldest, a time, or
+    /// an age (-15m) [default: live]
+    #[arg(long, value_name = "WHERE", allow_hyphen_values = true)]
+    pub from: Option<String>,
+
+    /// Name of the saved cursor [default: from filters and
+    /// output]
     #[arg(long, value_name = "NAME")]
     pub consumer: Option<String>,
 

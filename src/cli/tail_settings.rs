@@ -3,27 +3,23 @@
 
 use std::collections::HashSet;
 use std::fmt::Display;
-use std::path::PathBuf;
 
 use super::archive_settings::archive_settings;
 use super::broker_settings::broker_settings;
-use super::consumer_name;
 use super::exit::UsageError;
 use super::origin::Origins;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
-use super::tail::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::start_settings::{Around, start_settings};
+use super::tail::{FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::values::OrNever;
 use super::values::account::{Account, parse_account, without_at};
-use super::values::cursor::parse_cursor_mode;
 use super::values::list::{ListError, read_list};
 use super::values::time::parse_time;
-use crate::checkpoint::default_state_path;
 use crate::event::header::Kind;
 use crate::filter::{Collections, Filter};
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries, StopRules,
-    TailSettings,
+    Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
@@ -55,7 +51,8 @@ const CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(1);
 /// way; ten seconds are read again.
 const PACKED_CHECKPOINT_EVERY: std::time::Duration = std::time::Duration::from_secs(10);
 
-/// Turns the flags into settings. `now_us` is the present in Unix microseconds.
+/// Turns the flags into settings. `now_us` is the present in Unix microseconds; `is_terminal` says
+/// whether standard output is a terminal.
 ///
 /// # Errors
 /// [`UsageError`] for the first thing that is wrong, naming the flag (or what stood in for
@@ -64,6 +61,7 @@ pub fn tail_settings(
     args: &TailArgs,
     origins: &Origins,
     now_us: u64,
+    is_terminal: bool,
 ) -> Result<TailSettings, UsageError> {
     let wrong = Wrong { origins };
     let endpoints = endpoints(&args.source, &wrong)?;
@@ -71,24 +69,6 @@ pub fn tail_settings(
     let filter = filter(&args.filters, dids, &wrong)?;
     let complete = with_stand_ins(&filter, &handles);
     can_be_asked(&args.source, &endpoints, &complete, &wrong)?;
-    let cursor = parse_cursor_mode(&args.cursor.cursor, now_us)
-        .map_err(|error| wrong.value("cursor", error))?;
-    if matches!(cursor, CursorMode::Seq(_)) && endpoints.len() > 1 && !args.source.demo {
-        let cursor = &args.cursor.cursor;
-        return Err(wrong.value(
-            "cursor",
-            format!(
-                "{cursor} is a place on one server and means nothing on another: name that server with a single --host, or give a time"
-            ),
-        ));
-    }
-    let consumer = match &args.cursor.consumer {
-        Some(name) => {
-            consumer_name::check(name).map_err(|error| wrong.value("consumer", error))?;
-            name.clone()
-        }
-        None => consumer_name::derive(&filter, &endpoints, args.source.demo),
-    };
     let output = output_settings(&args.output, origins)?;
     let to = broker_settings(&args.output, origins)?;
     let render = render_settings(&args.render, origins)?;
@@ -96,15 +76,26 @@ pub fn tail_settings(
         let told = "a broker knows events again by what they are, and gets them as they came: leave --jq and --format to its consumers";
         return Err(wrong.value("to", told));
     }
+    let around = Around {
+        endpoints: &endpoints,
+        filter: &filter,
+        output: output.as_ref(),
+        to: to.as_ref(),
+        now_us,
+        is_terminal,
+    };
+    let start = start_settings(args, &around, origins)?;
     let is_packed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
     let interval = if is_packed { PACKED_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
         demo: args.source.demo,
         protocol: args.source.protocol,
         shape: args.output.shape,
-        cursor,
-        consumer,
-        state: state(&args.cursor, cursor, &wrong)?,
+        cursor: start.cursor,
+        from: start.from,
+        consumer: start.consumer,
+        state: start.state,
+        unsaved: start.unsaved,
         checkpoint: CheckpointEvery {
             interval: args.cursor.checkpoint_every.unwrap_or(interval),
             events: args.cursor.checkpoint_events,
@@ -127,11 +118,8 @@ pub fn tail_settings(
             origins,
             |name| std::env::var_os(name),
         )?,
-        handles: (!handles.is_empty()).then(|| Handles {
-            names: handles,
-            dns_server: args.source.dns_server,
-            name_consumer: args.cursor.consumer.is_none(),
-        }),
+        handles: (!handles.is_empty())
+            .then(|| Handles { names: handles, dns_server: args.source.dns_server }),
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         metrics_listen: args.operation.metrics_listen,
@@ -282,34 +270,6 @@ fn distinct<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
         }
     }
     distinct
-}
-
-fn state(
-    args: &CursorArgs,
-    cursor: CursorMode,
-    wrong: &Wrong<'_>,
-) -> Result<Option<PathBuf>, UsageError> {
-    if args.no_checkpoint {
-        if cursor == CursorMode::Auto {
-            return Err(wrong.value(
-                "no-checkpoint",
-                "\"--cursor auto\" goes on from a saved cursor: leave one of the two out",
-            ));
-        }
-        return Ok(None);
-    }
-    match &args.state {
-        Some(path) if path.as_os_str().is_empty() => Err(wrong.value(
-            "state",
-            "the path is empty: write the path of a file, or use --no-checkpoint",
-        )),
-        Some(path) => Ok(Some(path.clone())),
-        None => default_state_path().map(Some).map_err(|error| {
-            UsageError(format!(
-                "there is no default place for saved cursors ({error}): name one with --state FILE, or use --no-checkpoint"
-            ))
-        }),
-    }
 }
 
 fn stop_rules(args: &OutputArgs, now_us: u64, wrong: &Wrong<'_>) -> Result<StopRules, UsageError> {

@@ -105,7 +105,7 @@ pub fn settings(
     tail.source = args.source.clone();
     tail.filters = args.filters.clone();
     tail.archive = args.archive.clone();
-    tail.cursor.cursor = args.start.cursor.clone();
+    tail.cursor.cursor = Some(args.start.cursor.clone());
     tail.cursor.no_checkpoint = true;
-    tail_settings(&tail, origins, now_us)
+    tail_settings(&tail, origins, now_us, false)
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::time::Duration;
 
+use crate::settings::Unsaved;
+
 use super::units::{bytes, count, counted, duration, rate};
 
 /// What a run did.
@@ -41,6 +43,9 @@ pub struct Summary {
     pub protocol: Option<&'static str>,
     /// The position that was saved; `None` if none was.
     pub saved: Option<Saved>,
+    /// Why none was, if the run never wanted to save one.
+    #[serde(skip)]
+    pub unsaved: Option<Unsaved>,
     /// Why it ended, as one stable word for programs.
     pub reason: &'static str,
     /// The same in words for people, as in "stopped by Ctrl-C".
@@ -106,7 +111,7 @@ impl Summary {
             parts.push(extras.join(", "));
         }
         let saved = self.saved.as_ref().map(ToString::to_string);
-        parts.push(saved.unwrap_or_else(|| "no position saved".into()));
+        parts.push(saved.unwrap_or_else(|| unsaved(self.unsaved).to_owned()));
         parts.push(format!("stopped {}", self.reason_words));
         parts.join("; ")
     }
@@ -124,6 +129,14 @@ impl Summary {
             all.extend(fields);
         }
         object.to_string()
+    }
+}
+
+fn unsaved(why: Option<Unsaved>) -> &'static str {
+    match why {
+        Some(Unsaved::Terminal) => "nothing saved (stdout is a terminal; --cursor auto saves)",
+        Some(Unsaved::Kept) => "nothing saved (the position of --cursor auto is kept)",
+        Some(Unsaved::NoCheckpoint) | None => "no position saved",
     }
 }
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Entry, SavedCursor, SavedGap};
+use crate::checkpoint::store::{ByHand, Earlier, Entry, SavedCursor, SavedGap};
 use crate::display::table::{Table, printable};
 use crate::display::units::counted;
 use crate::position::TimeUs;
@@ -179,6 +179,25 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
     table.to_string()
 }
 
+/// The table of `restore`.
+#[must_use]
+pub fn earlier(earlier: &[Earlier], now: TimeUs) -> String {
+    let mut table = Table::new(["N", "SERVER", "CURSOR", "EVENT TIME", "SAVED", "REPLACED"]);
+    for (index, earlier) in earlier.iter().enumerate() {
+        let time = time_and_seq(&earlier.cursor).0;
+        let set = if matches!(earlier.cursor, SavedCursor::ByHand(_)) { "by hand, " } else { "" };
+        table.row([
+            (index + 1).to_string(),
+            server(&earlier.cursor).unwrap_or("any").to_owned(),
+            number(&earlier.cursor).to_string(),
+            time.map(|time| time.to_string()).unwrap_or_default(),
+            format!("{set}{} ago", span(earlier.saved_at, now)),
+            format!("{} ago", span(earlier.replaced_at, now)),
+        ]);
+    }
+    table.to_string()
+}
+
 /// The page of `show`.
 #[must_use]
 pub fn details(
@@ -281,7 +300,7 @@ fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
 }
 
 /// The number that `--cursor` would take: exact where the server counts, else the time.
-fn number(cursor: &SavedCursor) -> u64 {
+pub fn number(cursor: &SavedCursor) -> u64 {
     let (time, seq) = time_and_seq(cursor);
     seq.or(time.map(|time| time.0)).unwrap_or_default()
 }

@@ -19,7 +19,7 @@ struct Tail {
 fn settings(args: &str) -> Result<TailSettings, String> {
     let words = std::iter::once("tail").chain(args.split_whitespace());
     let tail = Tail::try_parse_from(words).map_err(|error| error.to_string())?;
-    tail_settings(&tail.args, &Origins::default(), NOW).map_err(|error| error.to_string())
+    tail_settings(&tail.args, &Origins::default(), NOW, false).map_err(|error| error.to_string())
 }
 
 fn good(args: &str) -> TailSettings {
@@ -38,7 +38,7 @@ fn the_defaults_are_those_of_the_help() {
     assert!(settings.endpoints.iter().all(|endpoint| endpoint.tls));
     assert!(settings.filter.is_open() && !settings.demo && !settings.strict);
     assert_eq!(settings.cursor, CursorMode::Live);
-    assert_eq!(settings.consumer, "all");
+    assert_eq!(settings.consumer.name, "all");
     assert_eq!(settings.checkpoint.interval, Duration::from_secs(1));
     assert_eq!(settings.checkpoint.events, None);
     assert_eq!(settings.buffer.events, 100_000);
@@ -59,12 +59,12 @@ fn handles_are_kept_apart_until_they_are_resolved() {
     let handles = settings.handles.unwrap();
     let names: Vec<&str> = handles.names.iter().map(Handle::as_str).collect();
     assert_eq!(names, ["alice.example.com", "bob.example.com"]);
-    assert!(handles.name_consumer && handles.dns_server.is_none());
+    assert!(handles.dns_server.is_none());
     assert_eq!(good("-d did:plc:abc").handles, None);
     // A stream of one account may be quiet, however the account is named.
     assert_eq!(good("-d alice.example.com").connection.stall_timeout, None);
     let chosen = good("-d alice.test --dns-server 127.0.0.1:5353 --consumer a").handles.unwrap();
-    assert!(!chosen.name_consumer && chosen.dns_server.is_some());
+    assert!(chosen.dns_server.is_some());
 }
 
 #[test]
