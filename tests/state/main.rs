@@ -6,6 +6,7 @@
 mod disks;
 mod locks;
 mod moves;
+mod starts;
 #[path = "../support/mod.rs"]
 mod support;
 

@@ -115,3 +115,56 @@ fn the_new_key_has_128_bits_and_stays() {
     old.tail(Some(1));
     assert_eq!((first.len(), key()), (32, first));
 }
+
+impl Old {
+    /// Gives the consumer the name that 0.1.0 derived for every local server.
+    fn with_derived_name(self) -> Self {
+        let state = Connection::open(self.scratch.path("state.db")).unwrap();
+        state
+            .execute_batch(
+                "UPDATE consumers SET name = 'all@localhost';
+                 UPDATE outputs SET consumer = 'all@localhost'",
+            )
+            .unwrap();
+        self
+    }
+
+    /// Runs the present program without a name, to the end, and returns its stdout.
+    fn tail_without_name(&self, flags: &[&str]) -> String {
+        let host = format!("ws://{}/subscribe", self.server.address);
+        let fixed = ["--host", &host, "--protocol", "v1", "--exit-when-live"];
+        let done = tail_command(&self.scratch.path(""), &fixed).args(flags).output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        String::from_utf8(done.stdout).unwrap()
+    }
+
+    fn names(&self) -> Vec<String> {
+        let state = Connection::open(self.scratch.path("state.db")).unwrap();
+        let mut query = state.prepare("SELECT name FROM consumers ORDER BY name").unwrap();
+        query.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
+    }
+}
+
+#[test]
+fn an_output_of_0_1_0_continues_under_the_name_that_owns_it() {
+    let old = Old::new(true).with_derived_name();
+    old.tail_without_name(&["-o", old.output.to_str().unwrap()]);
+    old.holds(800);
+    assert_eq!(old.names(), ["all@localhost"]);
+}
+
+#[test]
+fn a_local_server_takes_over_its_own_position_only() {
+    for is_same in [true, false] {
+        let old = Old::new(is_same).with_derived_name();
+        let state = Connection::open(old.scratch.path("state.db")).unwrap();
+        state.execute("DELETE FROM outputs", []).unwrap();
+        drop(state);
+        let printed = old.tail_without_name(&["--cursor", "auto", "--from", "oldest"]);
+        let name = format!("all@localhost:{}", old.server.address.port());
+        let start = if is_same { WRITTEN } else { 0 };
+        assert_eq!(printed.lines().collect::<Vec<_>>(), &old.lines[start..]);
+        let names: &[&str] = if is_same { &[&name] } else { &["all@localhost", &name] };
+        assert_eq!(old.names(), names);
+    }
+}

@@ -2,11 +2,14 @@
 
 use std::time::Duration;
 
+use std::path::PathBuf;
+
 use clap::Parser;
 
 use super::*;
 use crate::event::header::Operation;
 use crate::position::{Seq, TimeUs};
+use crate::settings::CursorMode;
 
 const NOW: u64 = 1_783_175_888_186_668;
 
