@@ -107,7 +107,7 @@ Examples:
       -r --jq .commit.record.text
   Look at what goes by
     skytail tail --format text
-  Go on where this command stopped, and never lose an event
-    skytail tail -c 'app.bsky.graph.*' --cursor auto -o graph.ndjson
+  Continue where this command stopped, and never lose an event
+    skytail tail -c 'app.bsky.graph.*' -o graph.ndjson
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";
