@@ -4,7 +4,8 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::display::progress::{self, Progress};
+use super::hints::{self, Look, NoMatch};
+use crate::display::progress::{self, Form, Progress};
 use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
@@ -14,12 +15,20 @@ use crate::telemetry::health::Health;
 use crate::telemetry::http_server::{self, ListenError, MetricsServer};
 use crate::telemetry::prometheus;
 
+/// Microseconds between two log lines with progress.
+const LOG_EVERY_US: u64 = progress::LOG_EVERY.as_micros() as u64;
+
 /// Everybody who wants to know how a run stands.
 #[derive(Debug)]
 pub struct Attendance {
     terminal: Terminal,
     log_format: LogFormat,
+    metrics: Arc<Metrics>,
     progress: Option<Progress>,
+    /// When progress is logged next, in Unix microseconds, if it is.
+    log_at_us: Option<u64>,
+    /// Watches the filter until it matches something.
+    no_match: Option<NoMatch>,
     /// For SIGUSR1 and the service manager.
     status: Status,
     #[cfg(unix)]
@@ -37,8 +46,8 @@ pub struct Beginning<'a> {
     pub terminal: &'a Terminal,
     /// The form of what is written there.
     pub log_format: LogFormat,
-    /// Whether to draw progress.
-    pub draws: bool,
+    /// How to show progress.
+    pub progress: Form,
     /// The instant that a replay starts from, where it is known.
     pub replay_from_us: Option<u64>,
 }
@@ -49,7 +58,7 @@ impl Attendance {
     /// # Errors
     /// [`ListenError`].
     pub fn begin(beginning: &Beginning<'_>) -> Result<Self, ListenError> {
-        let Beginning { settings, metrics, terminal, log_format, draws, replay_from_us } =
+        let Beginning { settings, metrics, terminal, log_format, progress, replay_from_us } =
             *beginning;
         let buffer_bytes = settings.buffer.bytes as u64;
         let buffer_events = settings.buffer.events as u64;
@@ -70,7 +79,10 @@ impl Attendance {
             terminal: terminal.clone(),
             log_format,
             _listening: listening.transpose()?,
-            progress: draws.then(|| Progress::new(terminal, new_status())),
+            metrics: Arc::clone(metrics),
+            progress: (progress == Form::Drawn).then(|| Progress::new(terminal, new_status())),
+            log_at_us: (progress == Form::Logged).then(|| now_us() + LOG_EVERY_US),
+            no_match: NoMatch::of(&settings.filter, settings.render.is_some()),
             status,
             #[cfg(unix)]
             manager: Manager::of_process(metrics, health),
@@ -81,11 +93,13 @@ impl Attendance {
     #[must_use]
     pub fn tick_every(&self) -> Option<Duration> {
         let drawing = self.progress.as_ref().map(|_| progress::TICK);
+        let watches = self.log_at_us.is_some() || self.no_match.is_some();
+        let watching = watches.then_some(hints::LOOK_EVERY);
         #[cfg(unix)]
         let managing = self.manager.as_ref().map(|manager| manager.notifier.tick_every());
         #[cfg(not(unix))]
         let managing: Option<Duration> = None;
-        drawing.into_iter().chain(managing).min()
+        drawing.into_iter().chain(watching).chain(managing).min()
     }
 
     /// Does what is to be done at this moment.
@@ -96,6 +110,8 @@ impl Attendance {
                 if let Some(progress) = &mut self.progress {
                     progress.tick(now_us);
                 }
+                self.log_progress(now_us);
+                self.hint(now_us);
                 #[cfg(unix)]
                 if let Some(manager) = &mut self.manager {
                     manager.tick(now_us, &mut self.status);
@@ -106,12 +122,33 @@ impl Attendance {
             Moment::Stopping => {
                 // What it shows is the reading, and that is over.
                 self.progress = None;
+                self.log_at_us = None;
+                self.no_match = None;
                 #[cfg(unix)]
                 if let Some(manager) = &mut self.manager {
                     manager.notifier.stopping();
                 }
             }
         }
+    }
+
+    /// Logs progress if that is due.
+    fn log_progress(&mut self, now_us: u64) {
+        if self.log_at_us.is_some_and(|at_us| now_us >= at_us) {
+            self.log_at_us = Some(now_us + LOG_EVERY_US);
+            self.say(now_us);
+        }
+    }
+
+    /// Warns once when nothing matches the filter.
+    fn hint(&mut self, now_us: u64) {
+        let Some(no_match) = &mut self.no_match else { return };
+        match no_match.look(&self.metrics, now_us) {
+            Look::Later => return,
+            Look::Over => {}
+            Look::Due(hint) => tracing::warn!("{hint}"),
+        }
+        self.no_match = None;
     }
 
     /// The status line. It was asked for, so that neither `-q` nor a log filter hides it.

@@ -5,7 +5,7 @@ mod check;
 mod view;
 
 use std::fs::File;
-use std::io::{self, BufReader, ErrorKind, Read as _, Seek as _, Write as _};
+use std::io::{self, BufReader, ErrorKind, IsTerminal as _, Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
 
 use anyhow::{Context as _, anyhow};
@@ -18,6 +18,7 @@ use crate::archive::line::{LineWriter, Shape};
 use crate::archive::segment::Segment;
 use crate::archive::segment::header::MAX_SEGMENT_BYTES;
 use crate::compression::inflate::FRAME_MAGIC;
+use crate::display::printable::escape_for_terminal;
 use crate::display::units::counted;
 use crate::event::batch::{Batch, Lines};
 
@@ -174,7 +175,14 @@ impl Printer {
     fn print(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
         let lines = Lines::from(std::mem::take(&mut self.batch));
-        stdout.write_all(lines.bytes()).and_then(|()| stdout.flush())?;
+        if stdout.is_terminal() {
+            let mut shown = Vec::new();
+            escape_for_terminal(&mut shown, lines.bytes());
+            stdout.write_all(&shown)?;
+        } else {
+            stdout.write_all(lines.bytes())?;
+        }
+        stdout.flush()?;
         self.batch = lines.into_batch();
         self.batch.reset(PRINT_BYTES * 2);
         Ok(())

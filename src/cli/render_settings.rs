@@ -49,6 +49,11 @@ pub struct RenderArgs {
     /// Columns of csv and tsv: did,commit.record.text,…
     #[arg(long, value_name = "FIELD", action = ArgAction::Append, value_delimiter = ',')]
     pub fields: Vec<String>,
+
+    /// Put ' in front of cells that a spreadsheet could take for
+    /// a formula
+    #[arg(long)]
+    pub csv_safe: bool,
 }
 
 /// The words of `--format`.
@@ -83,6 +88,10 @@ pub fn render_settings(args: &RenderArgs, origins: &Origins) -> Result<Option<Re
         let told = "only tables have columns: add --format csv or --format tsv; to choose what JSON holds, use --jq '{did, time_us}'";
         return Err(wrong("fields", &told));
     }
+    if !is_table && args.csv_safe {
+        let told = "only tables have cells: add --format csv or --format tsv";
+        return Err(wrong("csv-safe", &told));
+    }
     if args.raw_output && args.jq.is_none() {
         let told = "events are no strings: add --jq EXPR, like --jq .commit.record.text";
         return Err(wrong("raw-output", &told));
@@ -107,6 +116,6 @@ pub fn render_settings(args: &RenderArgs, origins: &Origins) -> Result<Option<Re
     if program.is_none() && form == Form::Ndjson {
         return Ok(None);
     }
-    let plan = Plan { program, form, raw_strings: args.raw_output };
+    let plan = Plan { program, form, raw_strings: args.raw_output, safe_cells: args.csv_safe };
     Ok(Some(Render { plan, on_error: args.jq_errors }))
 }

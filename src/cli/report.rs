@@ -29,7 +29,8 @@ pub fn report(
     metrics: &Metrics,
     elapsed: Duration,
 ) -> anyhow::Result<Exit> {
-    if is_abandoned(&outcome) {
+    if let Err(error @ PipelineError::Abandoned) = &outcome.end {
+        tracing::error!("{error}");
         return Ok(Exit::Interrupted);
     }
     // `skytail tail | head` ends without a word.
@@ -72,6 +73,8 @@ fn summary(
     };
     Summary {
         events: metrics.written.get(),
+        received: metrics.received.get(),
+        filtered: metrics.filtered.get(),
         bytes: metrics.written_bytes.get(),
         elapsed,
         reconnects: metrics.reconnects.get(),

@@ -9,14 +9,14 @@ use anyhow::Context as _;
 use super::attend::{Attendance, Beginning};
 use super::demo::{AtEnd, Demo};
 use super::exit::{Exit, UsageError, in_words};
-use super::report;
 use super::resolve::resolve_handles;
 use super::state::State;
+use super::{hints, limits, report};
 use crate::compression::cache::Cache;
 use crate::compression::dictionary::{self, Dictionary, OFFICIAL_ID};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
-use crate::display::progress;
+use crate::display::progress::{self, Form};
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
 use crate::pipeline::stop::Stop;
@@ -26,6 +26,8 @@ use crate::render::{Renderer, Surface};
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
 };
+use crate::sink::Sink;
+use crate::sink::stdout::{self, Overlay, Stdout};
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::ResolveError;
 use crate::source::protocol::Protocol;
@@ -63,6 +65,8 @@ fn run(
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
     check_proxies(&settings)?;
+    limits::check_open_files()?;
+    hints::warn_of_misspelled(&settings.filter);
     resolve_handles(&mut settings)?;
     let state = State::open(&settings)?;
     settings.consumer.name.clone_from(&state.consumer);
@@ -76,12 +80,21 @@ fn run(
     }
     let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
     let metrics = Arc::new(Metrics::default());
+    let progress = progress_form(&settings, &display);
+    let output = match state.output {
+        // Without this the pipeline opens standard output itself.
+        None if progress == Form::Drawn && shares_screen(&settings) => {
+            let stdout = Stdout::open().context("use standard output")?;
+            Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone()))))
+        }
+        output => output,
+    };
     let mut attendance = Attendance::begin(&Beginning {
         settings: &settings,
         metrics: &metrics,
         terminal,
         log_format: display.log_format,
-        draws: draws_progress(&settings, &display),
+        progress,
         replay_from_us: replay_from_us(&state.start),
     })
     .context("--metrics-listen")?;
@@ -91,7 +104,7 @@ fn run(
     let parts = Parts {
         start: state.start,
         saver: state.saver,
-        output: state.output.map(|sink| sink.with_header(header)),
+        output: output.map(|sink| sink.with_header(header)),
         renderer,
         stop: Stop::new(settings.drain_timeout),
         secrets: state.secrets,
@@ -137,8 +150,10 @@ fn has_colour(display: &DisplaySettings, is_terminal: bool) -> bool {
 
 /// What makes lines of events, where they are not printed as they are.
 fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Renderer> {
-    let render = settings.render.as_ref()?;
-    let is_terminal = settings.output.is_none() && std::io::stdout().is_terminal();
+    let is_terminal = prints(settings) && std::io::stdout().is_terminal();
+    let Some(render) = settings.render.as_ref() else {
+        return is_terminal.then(Renderer::of_lines);
+    };
     // CLICOLOR_FORCE speaks of what people see, and a file is read by programs.
     let colour = match settings.output {
         Some(_) => display.color == ColorMode::Always,
@@ -165,8 +180,29 @@ pub(super) fn is_dumb() -> bool {
     std::env::var_os("TERM").is_some_and(|term| term == "dumb")
 }
 
-fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
-    progress::should_show(progress::Surroundings {
+/// Returns whether events go to standard output.
+fn prints(settings: &TailSettings) -> bool {
+    settings.output.is_none() && settings.to.is_none()
+}
+
+/// Returns whether events, or what a reader makes of them, may appear on the screen that stderr
+/// is drawn on.
+fn shares_screen(settings: &TailSettings) -> bool {
+    prints(settings) && (std::io::stdout().is_terminal() || stdout::is_read_by_a_program())
+}
+
+impl Overlay for Terminal {
+    fn hide(&self) {
+        Self::hide(self);
+    }
+
+    fn show(&self) {
+        Self::show(self);
+    }
+}
+
+fn progress_form(settings: &TailSettings, display: &DisplaySettings) -> Form {
+    progress::form(progress::Surroundings {
         asked: match display.progress {
             ProgressMode::Auto => None,
             ProgressMode::Always => Some(true),
@@ -175,9 +211,7 @@ fn draws_progress(settings: &TailSettings, display: &DisplaySettings) -> bool {
         quiet: display.quiet,
         stderr_is_terminal: std::io::stderr().is_terminal(),
         // Events in a file don't get in the way.
-        stdout_is_terminal: settings.output.is_none()
-            && settings.to.is_none()
-            && std::io::stdout().is_terminal(),
+        stdout_shares_screen: shares_screen(settings),
         is_dumb: is_dumb(),
     })
 }

@@ -9,6 +9,7 @@ use clap::ValueEnum;
 
 use super::exit::Exit;
 use super::help;
+use super::limits;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
 use crate::serve::{
@@ -126,6 +127,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         at_end: if args.close_at_end { AtEnd::Close } else { AtEnd::Idle },
         ..ServeSettings::default()
     };
+    limits::check_open_files()?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()

@@ -45,6 +45,43 @@ pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
     shown
 }
 
+/// Appends `text` to `out` with each character that could act on a terminal as the JSON escape
+/// `\u….`: inside JSON it stays the same value. Line feeds and tabs stay; invalid UTF-8 becomes
+/// U+FFFD.
+pub fn escape_for_terminal(out: &mut Vec<u8>, text: &[u8]) {
+    for chunk in text.utf8_chunks() {
+        let mut rest = chunk.valid();
+        while let Some(at) = rest.find(|c| acts_on_terminal(c) && !matches!(c, '\n' | '\t')) {
+            let (plain, from) = rest.split_at(at);
+            out.extend_from_slice(plain.as_bytes());
+            let mut chars = from.chars();
+            if let Some(c) = chars.next() {
+                push_json_escape(out, c);
+            }
+            rest = chars.as_str();
+        }
+        out.extend_from_slice(rest.as_bytes());
+        if !chunk.invalid().is_empty() {
+            out.extend_from_slice("\u{fffd}".as_bytes());
+        }
+    }
+}
+
+/// Appends `c` as JSON escapes it: `\u` and four digits for each UTF-16 unit.
+pub fn push_json_escape(out: &mut Vec<u8>, c: char) {
+    for unit in c.encode_utf16(&mut [0; 2]) {
+        out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
+    }
+}
+
+/// Returns whether `c` could do more to a terminal than draw itself: control characters, and
+/// invisible and direction-changing ones, which make a line show other text than it holds. The
+/// characters that join emoji and Persian letters do not.
+#[must_use]
+pub fn acts_on_terminal(c: char) -> bool {
+    !is_harmless(c) && !matches!(c, '\u{200c}' | '\u{200d}')
+}
+
 /// Whether a character only ever draws itself.
 #[must_use]
 pub fn is_harmless(c: char) -> bool {
@@ -97,7 +134,28 @@ mod tests {
         assert_eq!(printable(b"abc", 4), "abc");
     }
 
+    #[test]
+    fn what_acts_on_a_terminal_is_escaped_as_in_json() {
+        let mut out = Vec::new();
+        let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\0\r\n\t\u{202e}é👩\u{200d}🚀\u{e0001}";
+        escape_for_terminal(&mut out, text.as_bytes());
+        escape_for_terminal(&mut out, b"\xffend");
+        assert_eq!(
+            String::from_utf8(out).unwrap(),
+            "\\u001b]0;x\\u0007\\u009b31m\\u007f\\u0000\\u000d\n\t\\u202eé👩\u{200d}🚀\\udb40\\udc01\u{fffd}end"
+        );
+    }
+
     proptest! {
+        #[test]
+        fn escaped_text_is_the_same_json_and_nothing_in_it_acts(text in "\\PC{0,9}[\u{7f}-\u{9f}\u{2028}-\u{202e}é]{0,9}") {
+            let json = serde_json::to_string(&text).unwrap();
+            let mut out = Vec::new();
+            escape_for_terminal(&mut out, json.as_bytes());
+            prop_assert!(!String::from_utf8_lossy(&out).chars().any(acts_on_terminal));
+            prop_assert_eq!(serde_json::from_slice::<String>(&out).unwrap(), text);
+        }
+
         #[test]
         fn any_bytes_become_harmless_and_short(bytes in prop::collection::vec(any::<u8>(), 0..99), max in 1usize..50) {
             let shown = printable(&bytes, max);

@@ -14,6 +14,9 @@ use super::words::GAP;
 /// How often to call [`Progress::tick`].
 pub const TICK: Duration = Duration::from_millis(125);
 
+/// How often progress is logged where it can't be drawn.
+pub const LOG_EVERY: Duration = Duration::from_secs(10);
+
 /// Positions of the bar.
 const BAR_STEPS: u64 = 1000;
 
@@ -26,16 +29,36 @@ pub struct Surroundings {
     pub quiet: bool,
     /// stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// stdout is a terminal: events run through it, and would tear the line apart.
-    pub stdout_is_terminal: bool,
+    /// stdout is a terminal or a pipe, whose reader most often prints to one: what is printed
+    /// there would tear the line apart.
+    pub stdout_shares_screen: bool,
     /// `TERM` is `dumb`.
     pub is_dumb: bool,
 }
 
-/// Whether to show progress. A line that is redrawn needs a terminal, whoever asks.
+/// How progress is shown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Form {
+    /// Not at all.
+    Hidden,
+    /// As a line that is redrawn.
+    Drawn,
+    /// As a line in the log every [`LOG_EVERY`].
+    Logged,
+}
+
+/// Returns how to show progress. A line that is redrawn needs a terminal that can do that; when
+/// `--progress always` asks for progress elsewhere, it is logged.
 #[must_use]
-pub fn should_show(s: Surroundings) -> bool {
-    s.stderr_is_terminal && !s.is_dumb && s.asked.unwrap_or(!s.quiet && !s.stdout_is_terminal)
+pub fn form(s: Surroundings) -> Form {
+    let can_draw = s.stderr_is_terminal && !s.is_dumb;
+    match (can_draw, s.asked) {
+        (_, Some(false)) => Form::Hidden,
+        (true, Some(true)) => Form::Drawn,
+        (false, Some(true)) => Form::Logged,
+        (true, None) if !s.quiet && !s.stdout_shares_screen => Form::Drawn,
+        (_, None) => Form::Hidden,
+    }
 }
 
 /// The line; it is taken away when this is dropped. (One `Terminal` has room for one.)

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use crate::metrics::Metrics;
 
-use super::units::{bytes, counted, duration, rate};
+use super::units::{bytes, count, counted, duration, rate};
 use super::words::{Weight, Words};
 
 /// Rates are those of the last few seconds: long enough not to flicker, short enough to show
@@ -91,6 +91,7 @@ impl Status {
             "events_per_second": self.rates().0,
             "lag_s": (event_us > 0).then(|| self.lag_us(now_us, event_us) as f64 / 1e6),
             "events": metrics.written.get(),
+            "received": metrics.received.get(),
             "bytes": metrics.written_bytes.get(),
             "queued": metrics.queue_events.get(),
             "reconnects": metrics.reconnects.get(),
@@ -199,6 +200,11 @@ impl Status {
         let filled = by_bytes.max(by_events).min(100);
         if filled > 0 {
             words.add(Weight::Buffer, format!("buffer {filled}%"));
+        }
+        let (received, written) = (metrics.received.get(), metrics.written.get());
+        if metrics.filtered.get() > 0 {
+            words
+                .add(Weight::Written, format!("{} of {} written", count(written), count(received)));
         }
         let (reconnects, dropped) = (metrics.reconnects.get(), metrics.dropped.get());
         if reconnects > 0 {

@@ -12,6 +12,11 @@ use super::units::{bytes, count, counted, duration, rate};
 pub struct Summary {
     /// Lines written.
     pub events: u64,
+    /// Events that the servers sent.
+    pub received: u64,
+    /// Those of them that the filters excluded.
+    #[serde(skip)]
+    pub filtered: u64,
     /// Their bytes.
     pub bytes: u64,
     /// How long it took.
@@ -96,7 +101,10 @@ impl Summary {
             duration(self.elapsed),
             rate(per_second),
         )];
+        // What the servers sent is news only when the filters, or nothing, explain the difference.
+        let tells_received = self.filtered > 0 || self.events == 0;
         let extras = [
+            (u64::from(tells_received), format!("{} received", count(self.received))),
             (self.reconnects, counted(self.reconnects, "reconnect")),
             (self.dropped, format!("{} dropped", count(self.dropped))),
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
@@ -175,9 +183,21 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 of h.example (2026-07-04T14:38:08Z) as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"interrupt","reconnects":0,"saved":{"consumer":"all","seq":98765,"server":"h.example","time":"2026-07-04T14:38:08Z","time_us":1783175888186668},"ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"interrupt","received":0,"reconnects":0,"saved":{"consumer":"all","seq":98765,"server":"h.example","time":"2026-07-04T14:38:08Z","time_us":1783175888186668},"ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
         let filed = Summary { output: Some("posts.ndjson".into()), ..plain.clone() };
         assert!(filed.line().contains(" (199/s) to posts.ndjson; saved"), "{}", filed.line());
+        let filtered = Summary { received: 20_000, filtered: 7_655, ..plain.clone() };
+        assert!(
+            filtered.line().contains(" (199/s); 20,000 received; saved"),
+            "{}",
+            filtered.line()
+        );
+        let none = Summary { events: 0, bytes: 0, received: 345, ..plain.clone() };
+        assert!(
+            none.line().contains("0 events, 0 B in 1m02s (0/s); 345 received;"),
+            "{}",
+            none.line()
+        );
         let busy = Summary {
             events: 1,
             reconnects: 2,

@@ -36,6 +36,8 @@ struct Shared {
 struct Turn {
     lines: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
+    /// Whether the bar is out of the way of the output.
+    is_hidden: bool,
 }
 
 impl fmt::Debug for Turn {
@@ -52,21 +54,30 @@ impl Terminal {
             true => Some(Arc::new(console::Term::buffered_stderr())),
             false => None,
         };
-        Self::with(screen, Box::new(io::stderr()))
+        Self::drawing(screen, Box::new(io::stderr()), is_in_foreground)
     }
 
     /// As [`Terminal::stderr`], drawing on `screen` and writing whole lines to `lines`.
     #[must_use]
     pub fn with(screen: Option<Arc<dyn TermLike>>, lines: Box<dyn Write + Send>) -> Self {
+        Self::drawing(screen, lines, || true)
+    }
+
+    /// The same, drawing only while `is_ours` says that the screen is this process's to draw on.
+    fn drawing(
+        screen: Option<Arc<dyn TermLike>>,
+        lines: Box<dyn Write + Send>,
+        is_ours: fn() -> bool,
+    ) -> Self {
         let target = match &screen {
             Some(screen) => {
-                let screen = Box::new(WithMargin(Arc::clone(screen)));
+                let screen = Box::new(Screen { on: Arc::clone(screen), is_ours });
                 ProgressDrawTarget::term_like_with_hz(screen, DRAWS_PER_SECOND)
             }
             None => ProgressDrawTarget::hidden(),
         };
         let bars = MultiProgress::with_draw_target(target);
-        let turn = Mutex::new(Turn { lines, bar: None });
+        let turn = Mutex::new(Turn { lines, bar: None, is_hidden: false });
         Self { shared: Arc::new(Shared { bars, screen, turn }) }
     }
 
@@ -87,10 +98,26 @@ impl Terminal {
 
     /// Changes and redraws what was placed, if anything was.
     pub fn draw(&self, change: impl FnOnce(&ProgressBar)) {
-        if let Some(bar) = &self.turn().bar {
+        let turn = self.turn();
+        if let Some(bar) = turn.bar.as_ref().filter(|_| !turn.is_hidden) {
             change(bar);
             bar.tick();
         }
+    }
+
+    /// Clears what was placed, and draws it no more until [`Terminal::show`].
+    pub fn hide(&self) {
+        let mut turn = self.turn();
+        if turn.bar.is_some() && !turn.is_hidden {
+            turn.is_hidden = true;
+            // When the terminal is gone, writing fails in the same way, and is reported.
+            let _ = self.shared.bars.clear();
+        }
+    }
+
+    /// Lets what was placed be drawn again, with the next change.
+    pub fn show(&self) {
+        self.turn().is_hidden = false;
     }
 
     /// Takes away what was placed.
@@ -111,7 +138,7 @@ impl Terminal {
             let _ = self.shared.bars.clear();
         }
         let written = turn.lines.write_all(lines).and_then(|()| turn.lines.flush());
-        if let Some(bar) = &turn.bar {
+        if let Some(bar) = turn.bar.as_ref().filter(|_| !turn.is_hidden) {
             bar.force_draw();
         }
         written
@@ -127,49 +154,79 @@ fn drawable(columns: u16) -> u16 {
     columns.saturating_sub(ECHO_COLUMNS).max(1)
 }
 
-/// A screen that keeps [`ECHO_COLUMNS`] free.
-#[derive(Debug)]
-struct WithMargin(Arc<dyn TermLike>);
+/// Returns whether this process is in the foreground of its terminal. On a terminal that is not
+/// the controlling one nothing else draws.
+#[cfg(unix)]
+fn is_in_foreground() -> bool {
+    match rustix::termios::tcgetpgrp(io::stderr()) {
+        Ok(group) => group == rustix::process::getpgrp(),
+        Err(_) => true,
+    }
+}
 
-impl TermLike for WithMargin {
+#[cfg(not(unix))]
+fn is_in_foreground() -> bool {
+    true
+}
+
+/// A screen that keeps [`ECHO_COLUMNS`] free, is left alone while it is not ours, and whose cursor
+/// stands in column 0 after each drawing: what another program prints then begins a line.
+struct Screen {
+    on: Arc<dyn TermLike>,
+    is_ours: fn() -> bool,
+}
+
+impl fmt::Debug for Screen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Screen").field(&self.on).finish()
+    }
+}
+
+impl Screen {
+    fn if_ours(&self, draw: impl FnOnce(&dyn TermLike) -> io::Result<()>) -> io::Result<()> {
+        if (self.is_ours)() { draw(&*self.on) } else { Ok(()) }
+    }
+}
+
+impl TermLike for Screen {
     fn width(&self) -> u16 {
-        drawable(self.0.width())
+        drawable(self.on.width())
     }
 
     fn height(&self) -> u16 {
-        self.0.height()
+        self.on.height()
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_up(n)
+        self.if_ours(|on| on.move_cursor_up(n))
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_down(n)
+        self.if_ours(|on| on.move_cursor_down(n))
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_right(n)
+        self.if_ours(|on| on.move_cursor_right(n))
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.0.move_cursor_left(n)
+        self.if_ours(|on| on.move_cursor_left(n))
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {
-        self.0.write_line(line)
+        self.if_ours(|on| on.write_line(line))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.0.write_str(text)
+        self.if_ours(|on| on.write_str(text))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.0.clear_line()
+        self.if_ours(|on| on.clear_line())
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.0.flush()
+        self.if_ours(|on| on.write_str("\r").and_then(|()| on.flush()))
     }
 }
 

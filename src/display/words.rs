@@ -15,6 +15,8 @@ pub enum Weight {
     Lag,
     /// Events lost on purpose.
     Drops,
+    /// How many of the events received were written.
+    Written,
     /// How much of an archive is done.
     Parts,
     /// How fast.

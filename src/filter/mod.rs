@@ -3,6 +3,7 @@
 
 mod collections;
 mod fingerprint;
+pub mod known;
 pub mod syntax;
 
 use std::collections::HashSet;

@@ -43,7 +43,7 @@ use desk::Desk;
 use reader::{ReadError, Reader, WhenQuiet};
 use rendering::Rendering;
 use sieve::{Rules, Sieve};
-use signals::{Asked, Signals};
+use signals::{Asked, Response, Signals, StopSignals};
 use stand::Stand;
 use stop::{Reason, Stop};
 use watch::Watch;
@@ -98,7 +98,9 @@ pub enum PipelineError {
     #[error("the writer failed unexpectedly; this is a bug in skytail")]
     Panicked,
     /// The person in front of it wants out now.
-    #[error("interrupted twice")]
+    #[error(
+        "interrupted again: leaving at once; what the output has not taken is not written, and the last position is not saved"
+    )]
     Abandoned,
 }
 
@@ -305,7 +307,7 @@ async fn drive(
     attend(Moment::Beginning);
     let mut reader = pin!(reader.run());
     let mut read = None;
-    let mut was_signalled = false;
+    let mut stop_signals = StopSignals::default();
     let mut silence = pin!(sleep_or_never(None));
     let mut has_told = false;
     let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
@@ -327,14 +329,14 @@ async fn drive(
             result = &mut written => break result,
             asked = signals.next() => match asked {
                 Asked::Status => attend(Moment::StatusAsked),
-                Asked::Stop(_) if was_signalled => {
-                    return Outcome::failed(PipelineError::Abandoned);
-                }
-                Asked::Stop(reason) => {
-                    was_signalled = true;
-                    stop.request(reason);
-                    silence.set(sleep_or_never(Some(SILENCE)));
-                }
+                Asked::Stop(reason) => match stop_signals.respond(reason, Instant::now()) {
+                    Response::Stop => {
+                        stop.request(reason);
+                        silence.set(sleep_or_never(Some(SILENCE)));
+                    }
+                    Response::Ignore => {}
+                    Response::Leave => return Outcome::failed(PipelineError::Abandoned),
+                },
             },
             () = &mut silence, if !has_told => {
                 has_told = true;

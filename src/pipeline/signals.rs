@@ -1,8 +1,14 @@
 //! The signals that stop a run, as reasons, and the one that asks how it stands.
 
 use std::io;
+use std::time::{Duration, Instant};
 
 use super::stop::Reason;
+
+/// Least time between the first stop signal and a SIGINT that leaves at once. A person needs
+/// longer to press Ctrl-C again; `timeout` and a terminal that closes repeat their signal within
+/// milliseconds.
+const DELIBERATE_AFTER: Duration = Duration::from_millis(500);
 
 /// What a signal asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,6 +17,39 @@ pub enum Asked {
     Stop(Reason),
     /// To say how the run stands (SIGUSR1).
     Status,
+}
+
+/// What a run does about a stop signal.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Response {
+    /// It begins to stop.
+    Stop,
+    /// It is stopping already.
+    Ignore,
+    /// It leaves at once, without saving.
+    Leave,
+}
+
+/// The stop signals that a run has received.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct StopSignals {
+    first: Option<Instant>,
+}
+
+impl StopSignals {
+    /// Returns what to do about a stop signal that arrives at `now`. Only a SIGINT that follows
+    /// the first signal, of whatever kind, by half a second or more leaves at once.
+    pub fn respond(&mut self, reason: Reason, now: Instant) -> Response {
+        let Some(first) = self.first else {
+            self.first = Some(now);
+            return Response::Stop;
+        };
+        let is_deliberate = now.saturating_duration_since(first) >= DELIBERATE_AFTER;
+        match reason {
+            Reason::Interrupt if is_deliberate => Response::Leave,
+            _ => Response::Ignore,
+        }
+    }
 }
 
 #[cfg(unix)]
@@ -22,13 +61,14 @@ mod unix {
     use rustix::process::Signal as Number;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
-    /// Listens for SIGINT, SIGTERM, SIGHUP and SIGUSR1.
+    /// Listens for SIGINT, SIGTERM, SIGHUP, SIGXCPU and SIGUSR1.
     #[derive(Debug)]
     pub struct Signals {
         interrupt: Signal,
         terminate: Signal,
         hangup: Signal,
         user: Signal,
+        cpu_time: Signal,
         _too_large: Signal,
     }
 
@@ -43,6 +83,7 @@ mod unix {
                 terminate: signal(SignalKind::terminate())?,
                 hangup: signal(SignalKind::hangup())?,
                 user: signal(SignalKind::user_defined1())?,
+                cpu_time: signal(SignalKind::from_raw(Number::XCPU.as_raw()))?,
                 // Listened to so that it does not end the process: the write that went beyond
                 // the limit on file sizes then fails, and is dealt with like any other.
                 _too_large: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
@@ -55,6 +96,7 @@ mod unix {
                 _ = self.interrupt.recv() => Asked::Stop(Reason::Interrupt),
                 _ = self.terminate.recv() => Asked::Stop(Reason::Terminated),
                 _ = self.hangup.recv() => Asked::Stop(Reason::Terminated),
+                _ = self.cpu_time.recv() => Asked::Stop(Reason::CpuTime),
                 _ = self.user.recv() => Asked::Status,
             }
         }
@@ -81,6 +123,44 @@ impl Signals {
         match tokio::signal::ctrl_c().await {
             Ok(()) => Asked::Stop(Reason::Interrupt),
             Err(_) => std::future::pending().await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn only_a_late_interrupt_leaves_at_once() {
+        let start = Instant::now();
+        for first in [Reason::Interrupt, Reason::Terminated] {
+            let mut signals = StopSignals::default();
+            let mut respond =
+                |reason, ms| signals.respond(reason, start + Duration::from_millis(ms));
+            assert_eq!(respond(first, 0), Response::Stop);
+            assert_eq!(respond(Reason::Interrupt, 0), Response::Ignore);
+            assert_eq!(respond(Reason::Interrupt, 499), Response::Ignore);
+            assert_eq!(respond(Reason::Terminated, 60_000), Response::Ignore);
+            assert_eq!(respond(Reason::CpuTime, 60_000), Response::Ignore);
+            assert_eq!(respond(Reason::Interrupt, 500), Response::Leave);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn signals_within_half_a_second_never_leave(
+            signals in prop::collection::vec((any::<bool>(), 0u64..500), 1..20)
+        ) {
+            let start = Instant::now();
+            let mut stop_signals = StopSignals::default();
+            prop_assert_eq!(stop_signals.respond(Reason::Terminated, start), Response::Stop);
+            for (is_interrupt, ms) in signals {
+                let reason = if is_interrupt { Reason::Interrupt } else { Reason::Terminated };
+                let response = stop_signals.respond(reason, start + Duration::from_millis(ms));
+                prop_assert_eq!(response, Response::Ignore);
+            }
         }
     }
 }

@@ -26,6 +26,8 @@ pub enum Reason {
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminated,
+    /// SIGXCPU: the soft limit on CPU time was reached.
+    CpuTime,
     /// Events are missing, and `--on-gap fail` was given.
     Gap,
     /// An event can't be rendered, and `--jq-errors fail` was given.
@@ -65,6 +67,7 @@ impl Reason {
             Self::OutputClosed => "as the output was closed",
             Self::Interrupt => "by Ctrl-C",
             Self::Terminated => "by a signal",
+            Self::CpuTime => "by the limit on CPU time (ulimit -St)",
             Self::Gap => "at a gap",
             Self::RenderError => "at an error of --jq",
             Self::Failed => "by an error",

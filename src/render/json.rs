@@ -6,7 +6,7 @@ use std::io::Write as _;
 use jaq_json::{Num, Val};
 
 use super::MOST_BYTES;
-use crate::display::printable::is_harmless;
+use crate::display::printable::{acts_on_terminal, push_json_escape};
 
 /// Deeper values are not written.
 const MOST_LEVELS: usize = 10_000;
@@ -169,8 +169,9 @@ fn write_string(out: &mut Vec<u8>, text: &[u8], style: Style) {
 
 fn escape(out: &mut Vec<u8>, text: &str, style: Style) {
     let mut rest = text;
-    let is_special =
-        |c: char| matches!(c, '\0'..='\x1f' | '"' | '\\' | '\x7f') || (style.printable && acts(c));
+    let is_special = |c: char| {
+        matches!(c, '\0'..='\x1f' | '"' | '\\' | '\x7f') || (style.printable && acts_on_terminal(c))
+    };
     while let Some(at) = rest.find(is_special) {
         let (plain, from) = rest.split_at(at);
         out.extend_from_slice(plain.as_bytes());
@@ -191,17 +192,7 @@ fn escape_char(out: &mut Vec<u8>, c: char) {
         '\t' => 't',
         '\u{8}' => 'b',
         '\u{c}' => 'f',
-        _ => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-            return;
-        }
+        _ => return push_json_escape(out, c),
     };
     let _ = write!(out, "\\{short}");
-}
-
-/// Whether a character could do more to a terminal than draw itself. What joins emoji does not.
-fn acts(c: char) -> bool {
-    !is_harmless(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }

@@ -16,10 +16,11 @@ use std::sync::Arc;
 
 use jaq_json::Val;
 
+use crate::display::printable::escape_for_terminal;
 use fields::Field;
 use jq::Program;
 use json::{Style, WriteError};
-use table::Table;
+use table::{Kind, Table};
 
 /// Most bytes that one event may become.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
@@ -35,6 +36,8 @@ pub struct Plan {
     pub form: Form,
     /// `--raw-output`.
     pub raw_strings: bool,
+    /// `--csv-safe`.
+    pub safe_cells: bool,
 }
 
 /// `--format`, with what belongs to it.
@@ -96,7 +99,12 @@ pub struct Renderer {
 
 #[derive(Debug)]
 enum Layout {
-    Json { style: Style, raw_strings: bool },
+    /// Events as they came, for a terminal.
+    Lines,
+    Json {
+        style: Style,
+        raw_strings: bool,
+    },
     Text(text::Layout),
     Table(Table),
 }
@@ -109,15 +117,27 @@ impl Renderer {
             style: Style { indent, colour: surface.colour, printable: surface.is_terminal },
             raw_strings: plan.raw_strings,
         };
+        let table = |fields: &Vec<Field>, kind| {
+            Layout::Table(Table::new(fields.clone(), kind, plan.safe_cells, surface.is_terminal))
+        };
         let layout = match &plan.form {
-            // As any JSON that goes through a pipe; for eyes there is `pretty`.
-            Form::Ndjson => Layout::Json { style: Style::default(), raw_strings: plan.raw_strings },
+            // Without colour, as any JSON that goes through a pipe; for eyes there is `pretty`.
+            Form::Ndjson => Layout::Json {
+                style: Style { printable: surface.is_terminal, ..Style::default() },
+                raw_strings: plan.raw_strings,
+            },
             Form::Pretty => json(true),
             Form::Text => Layout::Text(text::Layout::new(surface)),
-            Form::Csv(fields) => Layout::Table(Table::csv(fields.clone())),
-            Form::Tsv(fields) => Layout::Table(Table::tsv(fields.clone())),
+            Form::Csv(fields) => table(fields, Kind::Csv),
+            Form::Tsv(fields) => table(fields, Kind::Tsv),
         };
         Self { program: plan.program.clone(), layout }
+    }
+
+    /// A renderer that leaves events as they came, but for what could act on a terminal.
+    #[must_use]
+    pub fn of_lines() -> Self {
+        Self { program: None, layout: Layout::Lines }
     }
 
     /// Whether errors are those of an expression.
@@ -140,7 +160,7 @@ impl Renderer {
     pub fn header(&self) -> Vec<u8> {
         match &self.layout {
             Layout::Table(table) => table.header(),
-            Layout::Json { .. } | Layout::Text(_) => Vec::new(),
+            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
         }
     }
 
@@ -166,6 +186,11 @@ impl Renderer {
     }
 
     fn try_render(&mut self, event: &[u8], out: &mut Vec<u8>) -> Result<u64, RenderError> {
+        if matches!(self.layout, Layout::Lines) {
+            escape_for_terminal(out, event);
+            out.push(b'\n');
+            return Ok(1);
+        }
         let event = read::read(event)?;
         let Some(program) = &self.program else {
             self.layout.write(&event, out, out.len())?;
@@ -188,11 +213,16 @@ impl Layout {
     /// Appends one value. What one event becomes begins at `from`.
     fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
         match (self, value) {
-            (Self::Json { raw_strings: true, .. }, Val::TStr(text)) => {
+            (Self::Json { raw_strings: true, style }, Val::TStr(text)) => {
                 json::check_length(out.len() + text.len() - from)?;
-                out.extend_from_slice(text);
+                match style.printable {
+                    true => escape_for_terminal(out, text),
+                    false => out.extend_from_slice(text),
+                }
                 out.push(b'\n');
             }
+            // Written by `try_render` without being read.
+            (Self::Lines, _) => {}
             (Self::Json { style, .. }, value) => {
                 json::write(out, value, *style, from)?;
                 out.push(b'\n');

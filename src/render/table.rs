@@ -7,31 +7,38 @@ use jaq_json::Val;
 
 use super::fields::Field;
 use super::json::{self, Style, WriteError};
+use crate::display::printable::escape_for_terminal;
 
-/// The columns, and how they are told apart.
+/// How columns are separated.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// With commas.
+    Csv,
+    /// With tabs.
+    Tsv,
+}
+
+/// A table.
 #[derive(Clone, Debug)]
 pub struct Table {
+    /// Its columns.
     fields: Vec<Field>,
-    is_csv: bool,
+    /// How they are separated.
+    kind: Kind,
+    /// Whether text that a spreadsheet could take for a formula is marked as text.
+    is_safe: bool,
+    /// Whether a terminal shows it: then nothing in it may act on that.
+    is_terminal: bool,
     /// The fields that no row has had yet, by their places.
     absent: RefCell<Vec<usize>>,
     rows: Cell<u64>,
 }
 
 impl Table {
-    /// With commas.
-    pub fn csv(fields: Vec<Field>) -> Self {
-        Self::new(fields, true)
-    }
-
-    /// With tabs.
-    pub fn tsv(fields: Vec<Field>) -> Self {
-        Self::new(fields, false)
-    }
-
-    fn new(fields: Vec<Field>, is_csv: bool) -> Self {
+    /// A table with these columns, for a surface of this kind.
+    pub fn new(fields: Vec<Field>, kind: Kind, is_safe: bool, is_terminal: bool) -> Self {
         let absent = RefCell::new((0..fields.len()).collect());
-        Self { fields, is_csv, absent, rows: Cell::new(0) }
+        Self { fields, kind, is_safe, is_terminal, absent, rows: Cell::new(0) }
     }
 
     /// Returns the number of rows, and the names of the fields that none of them had.
@@ -66,7 +73,11 @@ impl Table {
         self.check(value)?;
         let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(self.fields.len()));
         for field in &self.fields {
+            let start = text.len();
             write_cell(&mut text, field.of(value))?;
+            if self.is_safe && matches!(field.of(value), Some(Val::TStr(_) | Val::BStr(_))) {
+                make_safe(&mut text, start);
+            }
             ends.push(text.len());
             json::check_length(out.len() - from + text.len())?;
         }
@@ -87,7 +98,17 @@ impl Table {
     }
 
     fn write_row<'c>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = &'c [u8]>) {
-        if self.is_csv {
+        if !self.is_terminal {
+            return self.separate(out, cells);
+        }
+        // What stands between the cells does not act, and line feeds and tabs stay.
+        let mut row = Vec::new();
+        self.separate(&mut row, cells);
+        escape_for_terminal(out, &row);
+    }
+
+    fn separate<'c>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = &'c [u8]>) {
+        if self.kind == Kind::Csv {
             let mut writer = csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out);
             // Memory takes everything, and a single row has the length that it has.
             let _ = writer.write_record(cells);
@@ -101,6 +122,23 @@ impl Table {
             escape_tab(out, cell);
         }
         out.push(b'\n');
+    }
+}
+
+/// Marks the text from `start` on as text for a spreadsheet when it could be taken for a formula:
+/// a `'` in front, as spreadsheets write it themselves. Some programs skip blanks in front of a
+/// formula, take the full-width forms of its signs, or end a cell at a NUL.
+fn make_safe(text: &mut Vec<u8>, start: usize) {
+    let cell = String::from_utf8_lossy(text.get(start..).unwrap_or_default()).into_owned();
+    let skipped = |c: char| c.is_whitespace() || matches!(c, '\0' | '\u{feff}' | '\u{200b}');
+    let is_sign = |c: char| matches!(c, '=' | '+' | '-' | '@' | '＝' | '＋' | '－' | '＠');
+    let begins_with_control = cell.starts_with(['\t', '\r', '\n', '\0']);
+    if begins_with_control || cell.trim_start_matches(skipped).starts_with(is_sign) {
+        text.insert(start, b'\'');
+    }
+    if let Some(at) = text.iter().skip(start).position(|byte| *byte == 0) {
+        let rest = text.split_off(start + at);
+        text.extend_from_slice(String::from_utf8_lossy(&rest).replace('\0', "\u{fffd}").as_bytes());
     }
 }
 

@@ -4,7 +4,7 @@ const POST: &str = r#"{"did":"did:plc:abcdefghijklmnopqrstuvwx","time_us":176413
 
 fn plan(jq: Option<&str>, form: Form) -> Plan {
     let program = jq.map(|text| Arc::new(Program::compile(text).unwrap()));
-    Plan { program, form, raw_strings: false }
+    Plan { program, form, raw_strings: false, safe_cells: false }
 }
 
 fn fields(list: &str) -> Vec<Field> {
@@ -69,4 +69,51 @@ fn what_can_not_be_rendered_leaves_nothing_behind() {
     assert_eq!((error, &*out), (RenderError::Failed("no".into()), &b"before"[..]));
     assert!(matches!(renderer.render(b"{", &mut out), Err(RenderError::Unreadable(_))));
     assert_eq!(out, b"before");
+}
+
+const HOSTILE: &str = r#"{"did":"did:plc:a","n":-5,"t":"=1+1","u":" @x","v":"a\u0000b","w":"\tx","x":"plain - text","y":"-","z":[-1]}"#;
+
+#[test]
+fn safe_cells_are_no_formulas_and_numbers_stay_numbers() {
+    let columns = fields("n,t,u,v,w,x,y,z");
+    let safe =
+        |form| render(&Plan { safe_cells: true, ..plan(None, form) }, Surface::default(), HOSTILE);
+    let csv = safe(Form::Csv(columns.clone()));
+    assert_eq!(csv, "n,t,u,v,w,x,y,z\n-5,'=1+1,' @x,a\u{fffd}b,'\tx,plain - text,'-,[-1]\n");
+    let tsv = safe(Form::Tsv(columns.clone()));
+    assert_eq!(tsv.lines().nth(1).unwrap().split('\t').nth(1), Some("'=1+1"));
+    // Without the flag a cell is the text that the event has.
+    let plain = render(&plan(None, Form::Csv(columns)), Surface::default(), HOSTILE);
+    assert_eq!(plain.lines().nth(1), Some("-5,=1+1, @x,a\0b,\tx,plain - text,-,[-1]"));
+}
+
+#[test]
+fn nothing_acts_on_a_terminal_in_any_form_and_bytes_stay_elsewhere() {
+    let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\u{202e}é\r";
+    let event = serde_json::json!({"did": "did:plc:a", "kind": "commit", "t": text}).to_string();
+    let raw = Plan { raw_strings: true, ..plan(Some(".t"), Form::Ndjson) };
+    let plans = [
+        plan(Some("."), Form::Ndjson),
+        plan(None, Form::Pretty),
+        plan(None, Form::Text),
+        plan(None, Form::Csv(fields("t"))),
+        plan(None, Form::Tsv(fields("t"))),
+        raw.clone(),
+    ];
+    let terminal = Surface { is_terminal: true, colour: false };
+    for plan in plans {
+        let shown = render(&plan, terminal, &event);
+        let acts = |c: char| c != '\n' && crate::display::printable::acts_on_terminal(c);
+        assert!(!shown.chars().any(acts), "{plan:?}: {shown:?}");
+        assert!(shown.contains('é'), "{shown:?}");
+    }
+    let mut lines = Vec::new();
+    Renderer::of_lines().render(event.as_bytes(), &mut lines).unwrap();
+    let lines = String::from_utf8(lines).unwrap();
+    assert!(lines.contains("\\u009b31m\\u007f\\u202e"), "{lines}");
+    assert_eq!(
+        serde_json::from_str::<serde_json::Value>(&lines).unwrap(),
+        serde_json::from_str::<serde_json::Value>(&event).unwrap()
+    );
+    assert_eq!(render(&raw, Surface::default(), &event), format!("{text}\n"));
 }

@@ -6,8 +6,10 @@
 //! (Linux, through `/proc/self/fd`): a new open file description, so that whoever shares
 //! ours keeps a blocking one. Elsewhere writes block, and a stop waits for them.
 
+use std::fmt;
 use std::fs::File;
 use std::io::{self, Write};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{Refusal, Refused};
@@ -16,12 +18,28 @@ use super::{Refusal, Refused};
 /// output costs these wake-ups.
 const RECHECK: Duration = Duration::from_millis(50);
 
+/// A line that is redrawn on the screen that shows the output, too.
+pub trait Overlay: fmt::Debug + Send + Sync {
+    /// Clears the line; it is not drawn again until [`Overlay::show`].
+    fn hide(&self);
+    /// Lets the line be drawn again.
+    fn show(&self);
+}
+
 /// Standard output.
 #[derive(Debug)]
 pub struct Stdout {
     file: File,
     is_pipe: bool,
+    is_terminal: bool,
     is_non_blocking: bool,
+    overlay: Option<Arc<dyn Overlay>>,
+}
+
+/// Returns whether standard output is a pipe or a socket, whose reader may print to the terminal.
+#[must_use]
+pub fn is_read_by_a_program() -> bool {
+    imp::is_read_by_a_program()
 }
 
 impl Stdout {
@@ -31,6 +49,12 @@ impl Stdout {
     /// Where standard output is closed, or the system has no more file descriptors.
     pub fn open() -> io::Result<Self> {
         imp::open()
+    }
+
+    /// The same, with `overlay` out of the way whenever part of an event is written.
+    #[must_use]
+    pub fn below(self, overlay: Arc<dyn Overlay>) -> Self {
+        Self { overlay: Some(overlay), ..self }
     }
 
     /// Writes all of `bytes`, and gives up only when `deadline` names a moment that has
@@ -63,6 +87,19 @@ impl Stdout {
     /// # Errors
     /// As [`Stdout::write_all`], but never that the time is over.
     pub fn write_ready(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+        let Some(overlay) = self.overlay.clone().filter(|_| !bytes.is_empty()) else {
+            return self.write_now(bytes);
+        };
+        overlay.hide();
+        let written = self.write_now(bytes);
+        // A line that was written in part must not be torn: the rest is written first.
+        if !matches!(&written, Ok(accepted_bytes) if *accepted_bytes < bytes.len()) {
+            overlay.show();
+        }
+        written
+    }
+
+    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
         let mut accepted_bytes = 0;
         let refused = |accepted_bytes, refusal| Err(Refused { accepted_bytes, refusal });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
@@ -77,7 +114,7 @@ impl Stdout {
                 Ok(n) => accepted_bytes += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return refused(accepted_bytes, Refusal::from_io(e)),
+                Err(e) => return refused(accepted_bytes, self.refusal(e)),
             }
         }
         Ok(accepted_bytes)
@@ -88,7 +125,16 @@ impl Stdout {
         if deadline().is_some_and(|at| Instant::now() >= at) {
             return Some(Refusal::TimedOut);
         }
-        imp::wait_for_room(&self.file, RECHECK).err().map(Refusal::from_io)
+        imp::wait_for_room(&self.file, RECHECK).err().map(|e| self.refusal(e))
+    }
+
+    /// Returns what an error of a write means. A terminal that was hung up fails with EIO
+    /// (termios(3)).
+    fn refusal(&self, error: io::Error) -> Refusal {
+        match self.is_terminal && imp::is_hang_up(&error) {
+            true => Refusal::Closed,
+            false => Refusal::from_io(error),
+        }
     }
 
     /// Whether [`Stdout::write_ready`] keeps its word and never waits.
@@ -97,10 +143,10 @@ impl Stdout {
         self.is_non_blocking
     }
 
-    /// Whether the reader of a pipe has gone, without writing to it.
+    /// Whether the reader of a pipe has gone, or the terminal was hung up, without writing to it.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        self.is_pipe && imp::has_no_reader(&self.file)
+        (self.is_pipe || self.is_terminal) && imp::has_no_reader(&self.file)
     }
 
     /// What a pipe holds at most, in bytes; 0 where this is no pipe, or the system does not
@@ -122,6 +168,7 @@ mod imp {
     use super::{Duration, File, Stdout, io};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
     use rustix::fs::{FileType, fstat};
+    use std::io::IsTerminal as _;
     use std::os::fd::AsFd;
 
     /// What a pipe shall hold, where it holds less.
@@ -138,11 +185,20 @@ mod imp {
             Some(file) => file,
             None => File::from(stdout.as_fd().try_clone_to_owned()?),
         };
-        let is_pipe = kind == FileType::Fifo;
+        let (is_pipe, is_terminal) = (kind == FileType::Fifo, stdout.is_terminal());
         if is_pipe {
             widen(&file);
         }
-        Ok(Stdout { file, is_pipe, is_non_blocking })
+        Ok(Stdout { file, is_pipe, is_terminal, is_non_blocking, overlay: None })
+    }
+
+    pub(super) fn is_read_by_a_program() -> bool {
+        let kind = fstat(io::stdout().as_fd()).map(|stat| FileType::from_raw_mode(stat.st_mode));
+        matches!(kind, Ok(FileType::Fifo | FileType::Socket))
+    }
+
+    pub(super) fn is_hang_up(error: &io::Error) -> bool {
+        rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
     }
 
     #[cfg(target_os = "linux")]
@@ -200,7 +256,7 @@ mod imp {
         let mut fds = [PollFd::new(file, PollFlags::empty())];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut fds, Some(&now)).is_ok()
-            && fds.iter().any(|fd| fd.revents().contains(PollFlags::ERR))
+            && fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
     }
 }
 
@@ -208,12 +264,27 @@ mod imp {
 mod imp {
     use super::{Duration, File, Stdout, io};
 
+    /// Not known here: then standard output counts as a pipe, unless it is a terminal.
+    pub(super) fn is_read_by_a_program() -> bool {
+        !std::io::IsTerminal::is_terminal(&io::stdout())
+    }
+
+    pub(super) fn is_hang_up(_error: &io::Error) -> bool {
+        false
+    }
+
     pub(super) fn open() -> io::Result<Stdout> {
         #[cfg(windows)]
         {
             use std::os::windows::io::AsHandle;
             let handle = io::stdout().as_handle().try_clone_to_owned()?;
-            Ok(Stdout { file: File::from(handle), is_pipe: false, is_non_blocking: false })
+            Ok(Stdout {
+                file: File::from(handle),
+                is_pipe: false,
+                is_terminal: std::io::IsTerminal::is_terminal(&io::stdout()),
+                is_non_blocking: false,
+                overlay: None,
+            })
         }
         #[cfg(not(windows))]
         Err(io::Error::from(io::ErrorKind::Unsupported))

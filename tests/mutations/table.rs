@@ -1,7 +1,7 @@
 //! The mutations. Each replaces a text of the sources, which must stand there exactly once, by
 //! one that does the wrong thing where `crate::is_mutant` says so.
 
-use super::judge::Breach::{self, Ahead, Foreign, Lost, Repeated};
+use super::judge::Breach::{self, Ahead, Failed, Foreign, Lost, Repeated};
 
 /// A way of being wrong.
 pub struct Mutation {
@@ -27,6 +27,17 @@ pub struct Edit {
 
 /// All of them.
 pub const MUTATIONS: &[Mutation] = &[
+    Mutation {
+        name: "leaves-at-any-second-interrupt",
+        edits: &[Edit {
+            file: "src/pipeline/signals.rs",
+            old: "now.saturating_duration_since(first) >= DELIBERATE_AFTER;",
+            new: r#"now.saturating_duration_since(first) >= DELIBERATE_AFTER
+            || crate::is_mutant("leaves-at-any-second-interrupt");"#,
+        }],
+        lane: "v2",
+        breaches: &[Failed],
+    },
     Mutation {
         name: "takes-time-for-identity",
         edits: &[Edit {

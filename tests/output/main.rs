@@ -13,3 +13,4 @@ mod kills;
 mod refusals;
 mod rendered;
 mod stops;
+mod terminal;

@@ -126,6 +126,8 @@ fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
     assert!(line.contains("waiting for the output to take what was received, "), "{line}");
     assert!(line.contains("at most; a second Ctrl-C ends at once"), "{line}");
     signal();
+    let line = told.next().unwrap();
+    assert!(line.contains("interrupted again: leaving at once"), "{line}");
     assert_eq!(told.next(), None);
     assert_eq!(run.wait().unwrap().code(), Some(130));
 }
@@ -155,4 +157,71 @@ fn without_a_checkpoint_a_new_file_is_written() {
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--append"));
     assert_eq!(run(&["--append"]).status.code(), Some(0));
     assert_eq!(fs::read_to_string(&file).unwrap().lines().count(), 80);
+}
+
+#[test]
+fn a_stop_signal_repeated_at_once_is_one_stop() {
+    for (first, again) in
+        [("TERM", "TERM"), ("HUP", "HUP"), ("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")]
+    {
+        let bench = Bench::new(20_000, 5_000);
+        let mut run = bench.start(&["--drain-timeout", "10m", "--buffer", "500"]);
+        let begin = run.line().unwrap();
+        // The output is blocked, so the run can't end between two signals.
+        for signal in [first, again, again] {
+            run.signal(signal);
+        }
+        let ended = run.wait();
+        assert_eq!(ended.code(), 0, "{first}, {again}: {}", ended.stderr);
+        assert!(ended.stderr.contains("; saved seq "), "{}", ended.stderr);
+        assert!(!ended.rest.is_empty() && begin.ends_with('\n'));
+        let written = ended.rest.len() + 1;
+        assert_eq!(bench.saved(), written, "{first}, {again}");
+    }
+}
+
+#[test]
+fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
+    let bench = Bench::new(20_000, 5_000);
+    let flags = bench.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
+    let mut run = tail_command(&bench.scratch.path(""), &flags).spawn().unwrap();
+    let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(told.any(|line| line.contains("the output is slower than the stream")));
+    crate::support::signal(run.id(), "TERM");
+    // Comes after a second: the signals that follow are late enough to be deliberate.
+    assert!(told.any(|line| line.contains("waiting for the output")));
+    for signal in ["TERM", "HUP", "TERM"] {
+        crate::support::signal(run.id(), signal);
+    }
+    let lines = BufReader::new(run.stdout.take().unwrap()).lines().count();
+    assert_eq!(run.wait().unwrap().code(), Some(0));
+    assert!(told.any(|line| line.contains("; saved seq ")));
+    assert_eq!(bench.saved(), lines);
+}
+
+#[test]
+fn each_limit_on_open_files_is_met_with_a_message_or_not_at_all() {
+    let skytail = env!("CARGO_BIN_EXE_skytail");
+    let scratch = crate::support::Scratch::new();
+    let mut refused = 0;
+    for limit in (6..20).chain([24, 28, 32, 36, 40, 64]) {
+        // A soft limit may be raised by the process itself, a hard one may not.
+        for (flag, must_work) in [("-n", limit >= 64), ("-Sn", true)] {
+            let mut command = Command::new("sh");
+            at_home(&mut command, &scratch.path(""));
+            let script =
+                format!("ulimit {flag} {limit}; exec {skytail} tail --demo --no-checkpoint -n 3");
+            let output = command.args(["-c", &script]).output().unwrap();
+            let told = String::from_utf8_lossy(&output.stderr);
+            match output.status.code() {
+                Some(0) => assert_eq!(output.stdout.iter().filter(|b| **b == b'\n').count(), 3),
+                Some(1) if !must_work => {
+                    refused += 1;
+                    assert!(told.contains(&format!("the limit is {limit} (ulimit -n)")), "{told}");
+                }
+                code => panic!("{flag} {limit}: {code:?}: {told}"),
+            }
+        }
+    }
+    assert!(refused > 5);
 }

@@ -2,9 +2,10 @@
 //! terminal as it found it.
 
 use std::process::{Command, Output, Stdio};
-use std::time::{Duration, Instant};
 
-use crate::support::{PATIENCE, Scratch, ServeProcess, at_home, events};
+#[cfg(unix)]
+use crate::support::pty::{Pty, in_a_terminal};
+use crate::support::{Scratch, ServeProcess, at_home, events};
 use serde_json::Value;
 
 fn top(home: &Scratch, args: &[&str]) -> Command {
@@ -101,30 +102,6 @@ fn where_it_can_not_work_it_says_what_to_do() {
     }
 }
 
-/// Runs a command in a terminal of 80 by 24 and gives what it showed; `None` where there is no
-/// `script` to make a terminal with.
-fn in_a_terminal(shell: &str) -> Option<String> {
-    let home = Scratch::new();
-    let mut script = Command::new("script");
-    at_home(&mut script, &home.path("."));
-    script.args(["-q", "-e", "-c", shell, "/dev/null"]).env("TERM", "xterm");
-    script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = script.spawn() else {
-        println!("skipped: there is no script here");
-        return None;
-    };
-    // Open until the end: script takes the end of its input for that of the session.
-    let input = child.stdin.take();
-    let until = Instant::now() + PATIENCE;
-    while child.try_wait().unwrap().is_none() {
-        assert!(Instant::now() < until, "{shell} did not end");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    drop(input);
-    let output = child.wait_with_output().unwrap();
-    Some(String::from_utf8_lossy(&output.stdout).into_owned())
-}
-
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 
@@ -165,4 +142,38 @@ fn a_dumb_terminal_gets_pages_and_no_escapes() {
     let Some(shown) = in_a_terminal(&shell) else { return };
     assert!(shown.matches("COLLECTION").count() >= 1, "{shown}");
     assert!(!shown.contains('\u{1b}'), "{shown:?}");
+}
+
+#[test]
+#[cfg(unix)]
+fn hostile_names_do_not_act_on_the_screen() {
+    // Raw as a server sends them, and as JSON escapes; both reach the tables.
+    let hostile =
+        |name: &str| format!("{name}\u{9b}31m\u{7f}\u{202e}\\u001b]0;pwned\\u0007\\u009b2J");
+    let events = events(200, true).into_iter().map(|event| {
+        event
+            .replace("\"app.bsky.feed.like\"", &format!("\"{}\"", hostile("app.bsky.feed.like")))
+            .replace("\"did:plc:odd\"", &format!("\"{}\"", hostile("did:plc:odd")))
+            .replace("\"text\":", &format!("\"langs\":[\"{}\"],\"text\":", hostile("en")))
+    });
+    let script = Scratch::new();
+    let recording = script.recording(&events.collect::<Vec<_>>());
+    let server = ServeProcess::start(&recording, &["--server-kind", "legacy"]);
+    let (home, mut pty) = (Scratch::new(), Pty::open());
+    let host = format!("ws://{}", server.address);
+    let mut command = top(&home, &["--host", &host, "--protocol", "v1", "--cursor", "oldest"]);
+    command.env("TERM", "xterm").stdin(pty.stdio()).stdout(pty.stdio()).stderr(pty.stdio());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    pty.started();
+    let shown = pty
+        .read_until(|shown| shown.contains("app.bsky.feed.post") && shown.contains("200 in all"));
+    assert!(shown.contains("200 in all"), "{shown:?}");
+    crate::support::signal(child.id(), "TERM");
+    let shown = pty.read_to_end();
+    assert_eq!(child.wait().unwrap().code(), Some(0), "{shown:?}");
+    assert!(shown.contains("did:plc:odd"), "{shown:?}");
+    for acting in ["\u{9b}", "\u{7f}", "\u{202e}", "\u{7}", "\u{1b}]"] {
+        assert!(!shown.contains(acting), "{acting:?} in {shown:?}");
+    }
 }

@@ -5,6 +5,8 @@
 pub mod client;
 #[cfg(unix)]
 pub mod disk;
+#[cfg(unix)]
+pub mod pty;
 pub mod run;
 pub mod scripted;
 pub mod tail;

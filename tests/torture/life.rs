@@ -325,6 +325,8 @@ struct Running {
     /// Asks that thread to close the output behind the chunk in its hand.
     leaves: Arc<AtomicBool>,
     copy: std::fs::File,
+    /// Which life of the lane it is.
+    number: usize,
 }
 
 impl Running {
@@ -346,7 +348,18 @@ impl Running {
         let reader = Some(std::thread::spawn(move || hand_on(stdout)));
         let name = format!("stdout-of-life-{:05}", life.count);
         let copy = std::fs::File::create(life.directory.join(name)).expect("make a file");
-        Self { child, chunks, reader, leaves, copy }
+        Self { child, chunks, reader, leaves, copy, number: life.count as usize }
+    }
+
+    /// Asks for a clean stop with two signals within milliseconds, as `timeout` of coreutils and
+    /// a terminal that closes do. It must be one stop.
+    fn ask_to_end(&self) {
+        let again = [Signal::TERM, Signal::HUP, Signal::INT];
+        for signal in [Signal::TERM, again[self.number % again.len()]] {
+            // A process that has ended, and is not waited for, takes no harm.
+            let _ = kill_process(Pid::from_child(&self.child), signal);
+            std::thread::sleep(Duration::from_millis(self.number as u64 % 4));
+        }
     }
 
     fn take(&mut self, chunk: &[u8], judge: &mut Judge<'_>) -> Result<(), Verdict> {
@@ -361,10 +374,7 @@ impl Running {
         }
         match end {
             End::Kill | End::KillUnread => self.child.kill().expect("kill"),
-            End::Term | End::TermUnread => {
-                // A process that has ended, and is not waited for, takes no harm.
-                let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-            }
+            End::Term | End::TermUnread => self.ask_to_end(),
             End::Leave => self.leaves.store(true, Relaxed),
         }
         if end == End::TermUnread {
@@ -378,10 +388,10 @@ impl Running {
             match self.chunks.recv_timeout(left) {
                 Ok(chunk) => self.take(&chunk, judge)?,
                 Err(RecvTimeoutError::Disconnected) => break,
-                // Where nothing comes, nothing is left unread. Asked twice it would leave at once.
+                // Where nothing comes, nothing is left unread.
                 Err(RecvTimeoutError::Timeout) if must_ask => {
                     must_ask = false;
-                    let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+                    self.ask_to_end();
                 }
                 Err(RecvTimeoutError::Timeout) => return Err(failed("does not end".to_owned())),
             }

@@ -15,6 +15,7 @@ use crate::cli::run_tail::{
     check_proxies, exit_of, find_dictionaries, is_dumb, log_settings, replay_from_us,
 };
 use crate::cli::state::State;
+use crate::cli::{hints, limits};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
 use crate::display::status::Status;
@@ -94,6 +95,8 @@ struct Run<'a> {
 impl Run<'_> {
     fn go(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
         check_proxies(&settings)?;
+        limits::check_open_files()?;
+        hints::warn_of_misspelled(&settings.filter);
         resolve_handles(&mut settings)?;
         let state = State::open(&settings)?;
         let demo = match settings.demo {
@@ -206,7 +209,10 @@ fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
             Err(anyhow::anyhow!("the screen failed unexpectedly; this is a bug in skytail"))
         }
         Ok(_) => Ok(Exit::Done),
-        Err(PipelineError::Abandoned) => Ok(Exit::Interrupted),
+        Err(error @ PipelineError::Abandoned) => {
+            tracing::error!("{error}");
+            Ok(Exit::Interrupted)
+        }
         Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
             tracing::error!("{error}");
             Ok(Exit::GaveUp)

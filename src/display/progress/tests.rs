@@ -166,13 +166,16 @@ fn a_broken_connection_says_so() {
 #[test]
 fn is_shown_only_where_a_person_would_see_it() {
     let seen = Surroundings { stderr_is_terminal: true, ..Surroundings::default() };
-    assert!(should_show(seen));
-    assert!(!should_show(Surroundings { stdout_is_terminal: true, ..seen }));
-    assert!(should_show(Surroundings { stdout_is_terminal: true, asked: Some(true), ..seen }));
-    assert!(!should_show(Surroundings { quiet: true, ..seen }));
-    assert!(!should_show(Surroundings { asked: Some(false), ..seen }));
-    assert!(!should_show(Surroundings { is_dumb: true, asked: Some(true), ..seen }));
-    assert!(!should_show(Surroundings::default()));
+    let always = Surroundings { asked: Some(true), ..seen };
+    assert_eq!(form(seen), Form::Drawn);
+    assert_eq!(form(Surroundings { stdout_shares_screen: true, ..seen }), Form::Hidden);
+    assert_eq!(form(Surroundings { stdout_shares_screen: true, ..always }), Form::Drawn);
+    assert_eq!(form(Surroundings { quiet: true, ..seen }), Form::Hidden);
+    assert_eq!(form(Surroundings { asked: Some(false), ..seen }), Form::Hidden);
+    assert_eq!(form(Surroundings { is_dumb: true, ..seen }), Form::Hidden);
+    assert_eq!(form(Surroundings { is_dumb: true, ..always }), Form::Logged);
+    assert_eq!(form(Surroundings { stderr_is_terminal: false, ..always }), Form::Logged);
+    assert_eq!(form(Surroundings::default()), Form::Hidden);
 }
 
 #[test]

@@ -145,3 +145,34 @@ fn a_terminal_that_goes_away_is_an_error_and_no_panic() {
     }
     terminal.wipe();
 }
+
+#[test]
+fn a_drawing_ends_in_column_0_and_is_out_of_the_way_of_the_output() {
+    let (terminal, screen) = in_memory(20);
+    place(&terminal, "live  523/s");
+    // Another program prints a line of its own.
+    screen.write_str("{}").unwrap();
+    assert!(screen.contents().starts_with("{}ve"), "{:?}", screen.contents());
+    terminal.draw(|bar| bar.set_message("live  524/s"));
+    terminal.hide();
+    assert_eq!(screen.contents(), "");
+    screen.write_str("half a line").unwrap();
+    terminal.draw(ProgressBar::force_draw);
+    assert_eq!(screen.contents(), "half a line");
+    screen.write_str(", and its rest\r\n").unwrap();
+    terminal.show();
+    terminal.draw(ProgressBar::force_draw);
+    assert_eq!(screen.contents().lines().last(), Some("live  524/s"));
+}
+
+#[test]
+fn nothing_is_drawn_in_the_background() {
+    let screen = InMemoryTerm::new(8, 40);
+    let lines = Box::new(Lines(screen.clone()));
+    let terminal = Terminal::drawing(Some(Arc::new(screen.clone())), lines, || false);
+    place(&terminal, "never seen");
+    assert_eq!(screen.contents(), "");
+    terminal.write_lines(b"a line\n").unwrap();
+    terminal.wipe();
+    assert_eq!(screen.contents(), "a line");
+}

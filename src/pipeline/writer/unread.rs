@@ -22,7 +22,7 @@ impl Writer {
             return;
         }
         let reason = self.outlet.stop.reason();
-        if matches!(reason, Some(Reason::Interrupt | Reason::Terminated)) {
+        if matches!(reason, Some(Reason::Interrupt | Reason::Terminated | Reason::CpuTime)) {
             let until = Instant::now() + SAME_SIGNAL;
             while !sink.is_closed() && sink.unread_bytes() > 0 && Instant::now() < until {
                 std::thread::sleep(LOOK_EVERY);
