@@ -150,12 +150,12 @@ fn no_progress_is_drawn_beside_a_pipe_unless_it_is_asked_for() {
 #[test]
 fn a_progress_line_is_cleared_before_events_and_ends_in_column_0() {
     let scratch = Scratch::new();
-    let recording = scratch.recording(&events(40, false));
-    let flags = ["--server-kind", "legacy", "--rate", "20/s", "--restamp", "--close-at-end"];
-    let server = ServeProcess::start(&recording, &flags);
+    let recording = scratch.recording(&events(40, true));
+    let server = ServeProcess::start(&recording, &["--rate", "20/s", "--restamp"]);
     let (home, mut pty) = (Scratch::new(), Pty::open());
-    let more = ["-n", "30", "--progress", "always"];
-    let mut command = command(&home, &all_of(&server), &more);
+    let host = format!("ws://{}", server.address);
+    let flags = ["--host", &host, "--cursor", "oldest", "-n", "30", "--progress", "always"];
+    let mut command = tail_command(&home.path(""), &flags);
     command.stdout(pty.stdio()).stderr(pty.stdio()).env("TERM", "xterm");
     let mut child = command.spawn().unwrap();
     drop(command);

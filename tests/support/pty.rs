@@ -8,6 +8,7 @@ use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
 use nix::pty::{Winsize, openpty};
+use rustix::io::{FdFlags, fcntl_setfd};
 
 use super::{PATIENCE, Scratch, at_home};
 
@@ -23,6 +24,10 @@ impl Pty {
     pub fn open() -> Self {
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
         let ends = openpty(Some(&size), None).expect("open a terminal");
+        // A program that inherits the master would keep the terminal from hanging up.
+        for end in [&ends.master, &ends.slave] {
+            fcntl_setfd(end, FdFlags::CLOEXEC).expect("close on exec");
+        }
         Self { master: File::from(ends.master), slave: Some(ends.slave), shown: Vec::new() }
     }
 
