@@ -3,8 +3,8 @@
 
 use anyhow::bail;
 
-/// File descriptors that a run needs beside those that it inherits, counted with the state file
-/// open, two connections and a name that is looked up: 22. tokio panics when it has none left
+/// File descriptors that a run needs beside those that it inherits, with room for the state
+/// file, two connections, a name that is looked up, metrics and an output file. tokio panics when it has none left
 /// for its signal pipe.
 const NEEDED: usize = 32;
 /// The soft limit below which this process raises its own, as far as the hard limit allows.

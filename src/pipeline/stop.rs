@@ -49,6 +49,7 @@ impl Reason {
             Self::OutputClosed => "output_closed",
             Self::Interrupt => "interrupt",
             Self::Terminated => "terminated",
+            Self::CpuTime => "cpu_time",
             Self::Gap => "gap",
             Self::RenderError => "jq_error",
             Self::Failed => "error",
