@@ -151,7 +151,7 @@ impl Renderer {
     pub fn absent_fields(&self) -> (u64, Vec<&str>) {
         match &self.layout {
             Layout::Table(table) => table.absent(),
-            Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
+            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
         }
     }
 
@@ -160,7 +160,7 @@ impl Renderer {
     pub fn header(&self) -> Vec<u8> {
         match &self.layout {
             Layout::Table(table) => table.header(),
-            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
+            Layout::Lines | Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
         }
     }
 
