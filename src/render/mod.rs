@@ -160,7 +160,7 @@ impl Renderer {
     pub fn header(&self) -> Vec<u8> {
         match &self.layout {
             Layout::Table(table) => table.header(),
-            Layout::Lines | Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
+            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
         }
     }
 
