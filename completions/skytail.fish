@@ -44,20 +44,24 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Pr
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "top" -d 'Watch what happens now: rates, collections, accounts'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "list" -d 'List the saved cursors'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "show" -d 'Show all that is saved under a name'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "set" -d 'Say where the next `tail --cursor auto` starts'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set rm" -f -a "rm" -d 'Forget saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "list" -d 'List the saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "show" -d 'Show all that is saved under a name'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "set" -d 'Say where the next `tail --cursor auto` starts'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "restore" -d 'List the earlier positions of a name, or restore one'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "export" -d 'Print all that is saved under names, for `import` elsewhere'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "import" -d 'Save what `export` printed, under the same names'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "backup" -d 'Copy the whole state file, also while runs save to it'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "rm" -d 'Forget saved cursors'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -94,6 +98,52 @@ complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l force -d 'Replace what is saved under a name'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l force -d 'Replace FILE if it exists'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -116,6 +166,9 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-even
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-segment-events -d 'Events in a segment of a v2 server\'s log. The archive has all segments but the newest, which is not full yet' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-block-events -d 'Events in a block of the archive' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Demand the key in this file of the archive\'s clients: Authorization: Bearer KEY' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-scan-rate -d 'Imitate a legacy server that scans a replay at N events per second before it filters, also at --rate max; it sends nothing meanwhile and answers pings [default: 50000, not at --rate max]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-queue-events -d 'Imitate a legacy server that drops a connection when N events are queued for it' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-send-rate -d 'Imitate a legacy server that sends a connection at most N events per second [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -124,7 +177,8 @@ always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times and higher cursors. Events keep their identity, so a consumer that removes duplicates may drop a short loop\'s events'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times, higher cursors and new identities (`rev` of commits, relay `seq` of other events)'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l keep-identities -d 'With `--loop`, give the events of each round the identities of the first: a consumer that removes duplicates then drops them'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of leaving them silent'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
@@ -170,6 +224,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fi
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "install" -d 'Fetch the dictionary, check it and keep it in the cache directory'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "show" -d 'Show where the dictionary is and whether it is the right one'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l ca-file -d 'Trust the certificates in FILE (PEM), too' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -223,6 +278,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Us
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ca-file -d 'Trust the certificates in FILE (PEM), too: of an authority, or a server\'s own' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout -d 'Give up an attempt after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d 'Ping a silent server after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
@@ -239,8 +295,9 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'O
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (-15m) [default: live]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often [default: 1s; with .zst output 10s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
@@ -309,6 +366,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq makes without their quotes'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l csv-safe -d 'Put \' in front of cells that a spreadsheet could take for a formula'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Take FILE as it is, and go on behind its end'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
@@ -326,6 +384,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l compress -d 'Use
 on\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l ca-file -d 'Trust the certificates in FILE (PEM), too: of an authority, or a server\'s own' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l connect-timeout -d 'Give up an attempt after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l ping-after -d 'Ping a silent server after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l pong-timeout -d 'Time for the server\'s answer' -r

@@ -119,7 +119,7 @@ pub fn tail_settings(
             |name| std::env::var_os(name),
         )?,
         handles: (!handles.is_empty())
-            .then(|| Handles { names: handles, dns_server: args.source.dns_server }),
+            .then_some(Handles { names: handles, dns_server: args.source.dns_server }),
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         metrics_listen: args.operation.metrics_listen,
