@@ -69,7 +69,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
         return Err(UsageError("--plot: write the path of a file, say events.svg".into()).into());
     }
     if names.iter().filter(|name| *name == "-").count() > 1 {
-        return Err(UsageError("- stands there twice: stdin can be read only once".into()).into());
+        return Err(UsageError("- is given twice: stdin can be read only once".into()).into());
     }
     let gap_over_us = u64::try_from(args.gap_over.as_micros()).unwrap_or(u64::MAX);
     let buckets = args.plot.as_ref().map(|_| Buckets::default());

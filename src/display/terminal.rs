@@ -170,7 +170,7 @@ fn is_in_foreground() -> bool {
 }
 
 /// A screen that keeps [`ECHO_COLUMNS`] free, is left alone while it is not ours, and whose cursor
-/// stands in column 0 after each drawing: what another program prints then begins a line.
+/// is in column 0 after each drawing, so that the output of another program begins a line.
 struct Screen {
     on: Arc<dyn TermLike>,
     is_ours: fn() -> bool,

@@ -15,7 +15,7 @@ use crate::settings::CursorMode;
 /// ahead of its clock as "live" without a word (protocol/jetstream-v1.md §4.1).
 const CLOCK_SLACK_US: u64 = 60_000_000;
 
-/// How old an instant may be that somebody writes in seconds: no server holds older events.
+/// Oldest instant that a number of seconds may mean: no server holds older events.
 const RECENT_US: u64 = 2 * 365 * 86_400 * 1_000_000;
 
 /// Why a cursor was refused. Every message says what to write instead.

@@ -49,7 +49,7 @@ impl Sieve {
         }
     }
 
-    /// Whether the output goes on with another server, or with one that counts anew: then from
+    /// Returns whether the output continues on another server, or on one that counts anew: then from
     /// `mark` on.
     pub(super) fn begins_anew(&mut self, mark: Mark) -> bool {
         let origin = self.connection.as_ref().map(|connection| &connection.origin);
