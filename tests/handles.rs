@@ -181,7 +181,7 @@ fn a_handle_is_resolved_by_dns_and_the_consumer_is_that_of_the_did() {
     for account in ["even.test", "@Even.TEST", "did:plc:even"] {
         let ended = world.tail(account, dns, None);
         has_even(&ended);
-        assert!(ended.stderr.contains("as \"did:plc:even@localhost\""), "{}", ended.stderr);
+        assert!(ended.stderr.contains("as \"did:plc:even@localhost:"), "{}", ended.stderr);
         let is_handle = !account.starts_with("did:");
         assert_eq!(ended.stderr.contains("even.test is did:plc:even (DNS)"), is_handle);
     }

@@ -71,6 +71,7 @@ fn a_resume_meets_the_live_stream_without_loss() {
     assert_eq!(stopped_and_resumed(&[], |_| true), (vec![], 0));
 }
 
+// Guards INV-1.
 #[test]
 fn a_sparse_resume_meets_the_live_stream_without_loss() {
     let extra = ["--did", "did:plc:rare"];
@@ -132,6 +133,7 @@ fn slow_server(scratch: &Scratch) -> ServeProcess {
     ServeProcess::start(&path, &flags)
 }
 
+// Guards INV-1.
 #[test]
 fn a_replay_that_is_silent_while_the_server_scans_is_read_to_its_end() {
     let scratch = Scratch::new();
@@ -167,6 +169,7 @@ fn the_live_tip_is_not_taken_for_reached_while_the_server_scans() {
 
 /// The server plays ten seconds a second, months ago: only its own live stream says where its
 /// tip is. The consumer is fifty seconds behind it and first replays alone.
+// Guards INV-1.
 #[test]
 fn a_sparse_resume_from_far_behind_meets_the_live_stream_without_loss() {
     let scratch = Scratch::new();

@@ -76,6 +76,7 @@ fn stopped_and_resumed(signal: &str, seqs: bool) {
     assert_same(&printed, &recorded);
 }
 
+// Guards INV-3.
 #[test]
 fn ctrl_c_and_resume_give_the_recording_on_v2() {
     stopped_and_resumed("INT", true);
@@ -176,6 +177,7 @@ fn unread(
     printed
 }
 
+// Guards INV-2.
 #[test]
 fn what_lay_unread_in_a_closed_pipe_comes_again_on_v2() {
     let recorded = long_events(5_000, 5_000, true);
@@ -211,6 +213,7 @@ fn what_lay_unread_as_text_comes_again() {
     assert_same(&printed, &expected);
 }
 
+// Guards INV-1.
 #[test]
 fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
     let scratch = Scratch::new();
@@ -245,6 +248,7 @@ fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
     assert_same(&printed, &recorded);
 }
 
+// Guards INV-4.
 #[test]
 fn the_production_sample_comes_byte_for_byte() {
     let Some(recording) = shared("production_v1.jsonl") else { return };

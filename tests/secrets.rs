@@ -249,6 +249,7 @@ fn the_key_of_the_archive_is_left_out_where_a_server_repeats_it() {
     }
 }
 
+// Guards INV-6.
 #[test]
 fn a_state_file_that_was_tampered_with_does_nothing_to_a_terminal() {
     let home = Scratch::new();

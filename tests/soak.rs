@@ -40,6 +40,7 @@ fn fill_the_queue(pid: u32) {
     eprintln!("with a full queue: {before:>6} KiB");
 }
 
+// Guards INV-5.
 #[test]
 #[ignore = "takes minutes: run it by hand, in release"]
 fn memory_is_flat_over_a_day_of_stream() {

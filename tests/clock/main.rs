@@ -59,6 +59,7 @@ fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
     (run, age)
 }
 
+// Guards INV-7.
 #[test]
 fn a_first_event_of_the_year_9999_is_printed_and_is_no_cursor() {
     let (first, second) = ([event(1, YEAR_9999)], stream(900, 20, now()));
@@ -67,6 +68,7 @@ fn a_first_event_of_the_year_9999_is_printed_and_is_no_cursor() {
     assert!((0.0..60.0).contains(&age), "asked for {age} s ago");
 }
 
+// Guards INV-7.
 #[test]
 fn one_event_23_hours_ahead_is_no_cursor_wherever_it_stands() {
     let start = now() - 20 * S;
@@ -84,6 +86,7 @@ fn one_event_23_hours_ahead_is_no_cursor_wherever_it_stands() {
     }
 }
 
+// Guards INV-7.
 #[test]
 fn one_event_ends_no_run() {
     let start = now() - 2 * HOUR;
@@ -197,6 +200,7 @@ fn a_state_file_with_an_absurd_time_recovers_by_itself() {
     }
 }
 
+// Guards INV-7.
 #[test]
 fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
     let start = now() - 60 * S;
@@ -235,6 +239,7 @@ fn a_saved_number_far_too_high_recovers() {
     assert_eq!(newest, 150);
 }
 
+// Guards INV-3.
 #[test]
 fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
     let start = now() - HOUR;

@@ -74,6 +74,7 @@ fn a_damaged_block_is_fetched_once_more() {
     assert_accounted(&bench, &printed, &told(&said));
 }
 
+// Guards INV-9.
 #[test]
 fn a_block_that_stays_damaged_is_a_gap_with_its_name_and_place() {
     for flags in [&[][..], &["-k", "identity"]] {

@@ -5,6 +5,7 @@ use crate::{Bench, assert_same};
 
 /// The recording plays while its beginning is swept: segments are sealed meanwhile, the window
 /// moves, and the stream never stands still.
+// Guards INV-1.
 #[test]
 fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
     for (seed, rate) in [("1", "6000/s"), ("2", "12000/s")] {

@@ -48,6 +48,7 @@ fn a_key_of_a_file_or_a_variable_opens_the_archive() {
     }
 }
 
+// Guards INV-9.
 #[test]
 fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
     let (_home, bench) = gated();

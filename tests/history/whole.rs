@@ -6,6 +6,7 @@ use skytail::archive::line::Shape;
 use crate::support::FIRST_US;
 use crate::{Bench, FIRST_SEQ, assert_same, at_once, canonical};
 
+// Guards INV-4.
 #[test]
 fn the_whole_history_is_printed_in_order_and_once() {
     let bench = Bench::new(5_250, &[]);

@@ -88,6 +88,7 @@ fn a_binary_message_is_skipped_and_told_where_text_was_asked_for() {
     skips(binary(server_event.as_bytes()), &[]).says(&["binary, though plain text was asked for"]);
 }
 
+// Guards INV-5.
 #[test]
 fn a_message_over_the_cap_is_skipped_and_told() {
     let flags = &["--max-frame-size", "64KiB"];
@@ -112,11 +113,13 @@ fn a_message_as_long_as_the_cap_is_printed() {
     run.ends_with(0).prints([event]);
 }
 
+// Guards INV-9.
 #[test]
 fn invalid_utf8_is_skipped_and_told() {
     skips(text(b"{\"did\":\"did:plc:\xff\",\"time_us\":1}"), &[]).says(&["invalid UTF-8"]);
 }
 
+// Guards INV-6.
 #[test]
 fn control_characters_reach_neither_stdout_nor_stderr() {
     for raw in ["\n", "\r", "\0", "\x1b[2J", "\x07", "\t"] {
@@ -270,6 +273,7 @@ fn unknown_kinds_and_members_are_passed_through_untouched() {
     Tail::of(&server).flags(&["-n", "6"]).run().ends_with(0).prints(lines);
 }
 
+// Guards INV-5.
 #[test]
 fn ten_thousand_malformed_events_do_not_flood_stderr() {
     let events = events(2, true);

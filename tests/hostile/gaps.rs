@@ -27,6 +27,7 @@ fn before_and_after(seqs: bool) -> (Vec<String>, Vec<String>) {
     (before, after)
 }
 
+// Guards INV-1.
 #[test]
 fn a_server_that_forgot_leaves_a_gap_that_is_told_with_both_ends() {
     let (before, after) = before_and_after(true);
@@ -48,6 +49,7 @@ fn a_legacy_server_that_forgot_leaves_a_gap() {
     run.says(&["gap from 2026-07-04T14:38:12.000000Z to 2026-07-04T15:53:08.000000Z"]);
 }
 
+// Guards INV-1.
 #[test]
 fn on_gap_fail_stops_in_front_of_it_and_a_later_run_may_pass() {
     let (before, after) = before_and_after(true);
@@ -217,6 +219,7 @@ fn a_replay_of_what_is_not_wanted_does_not_move_the_position_back() {
     assert_eq!(shown["time_us"], FIRST_US + 3 * S, "{shown}");
 }
 
+// Guards INV-5.
 #[test]
 fn a_server_that_makes_a_gap_at_each_connection_fills_neither_the_log_nor_the_state_file() {
     const CONNECTIONS: u64 = 40;

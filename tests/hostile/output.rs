@@ -57,6 +57,7 @@ fn a_full_disk_is_told() {
     run.ends_with(1).says(&["can't write to standard output", "No space left on device"]);
 }
 
+// Guards INV-4.
 #[test]
 fn a_file_gets_whole_lines() {
     let events = events(5_000, true);

@@ -8,6 +8,7 @@ use crate::support::scripted::{Scripted, close, text, texts};
 use crate::support::{FIRST_US, Scratch, events};
 use crate::{cut, post, stay};
 
+// Guards INV-3.
 #[test]
 fn ten_cuts_give_every_event_once() {
     let events = events(110, true);
@@ -56,6 +57,7 @@ fn a_server_that_repeats_itself_is_printed_once() {
     Tail::of(&server).flags(&["-n", "21"]).run().ends_with(0).prints(expected);
 }
 
+// Guards INV-1.
 #[test]
 fn siblings_of_one_instant_all_arrive_across_a_cut() {
     // A v2 server gives all operations of a commit one time.
@@ -85,6 +87,7 @@ fn time_that_steps_back_loses_nothing() {
     }
 }
 
+// Guards INV-7.
 #[test]
 fn a_time_in_the_far_future_does_not_become_a_cursor() {
     for future in [u64::MAX, 9_007_199_254_740_991, FIRST_US + 100 * 366 * 86_400_000_000] {
@@ -104,6 +107,7 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
     }
 }
 
+// Guards INV-7.
 #[test]
 fn a_time_in_the_far_future_ends_no_replay() {
     let mut events = events(20, false);
@@ -120,6 +124,7 @@ fn a_time_in_the_far_future_ends_no_replay() {
     run.ends_with(0).prints(&events);
 }
 
+// Guards INV-7.
 #[test]
 fn a_time_in_the_far_future_ends_no_run() {
     let mut events = events(20, true);
@@ -183,6 +188,7 @@ fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
     }
 }
 
+// Guards INV-1.
 #[test]
 fn another_server_goes_on_where_the_first_ended() {
     let first = Scripted::start([cut(&events(20, true)[..12])]);

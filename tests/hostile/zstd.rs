@@ -51,6 +51,7 @@ fn skips(bad: Vec<u8>) -> Run {
     run
 }
 
+// Guards INV-5.
 #[test]
 fn a_bomb_is_skipped_and_told() {
     let bomb = deflate(vec![b'x'; 256 << 20], &dictionary(1));

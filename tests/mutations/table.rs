@@ -1,7 +1,7 @@
 //! The mutations. Each replaces a text of the sources, which must stand there exactly once, by
 //! one that does the wrong thing where `crate::is_mutant` says so.
 
-use super::judge::Breach::{self, Ahead, Failed, Foreign, Lost, Repeated};
+use super::judge::Breach::{self, Ahead, Foreign, Left, Lost, Repeated};
 
 /// A way of being wrong.
 pub struct Mutation {
@@ -36,7 +36,7 @@ pub const MUTATIONS: &[Mutation] = &[
             || crate::is_mutant("leaves-at-any-second-interrupt");"#,
         }],
         lane: "v2",
-        breaches: &[Failed],
+        breaches: &[Left],
     },
     Mutation {
         name: "takes-time-for-identity",

@@ -74,7 +74,10 @@ fn rows() -> Vec<(&'static str, Vec<Held>)> {
                 Constant("source/refusal.rs", "MAX_SHOWN_CHARS", 1),
             ],
         ),
-        ("control frames waiting", vec![Constant("source/stream.rs", "MAX_OUTGOING_FRAMES", 1)]),
+        (
+            "control frames waiting",
+            vec![Constant("source/stream/outgoing.rs", "MAX_OUTGOING_FRAMES", 1)],
+        ),
         (
             "events that a broker",
             vec![

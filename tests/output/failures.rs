@@ -7,6 +7,7 @@ use crate::bench::Bench;
 use crate::support::disk::Disk;
 use crate::support::tail::tail_command;
 
+// Guards INV-2.
 #[test]
 fn a_full_disk_ends_the_run_at_its_last_checkpoint() {
     for (name, more, room) in [
@@ -77,6 +78,7 @@ fn a_limit_on_file_sizes_is_told_and_the_next_run_goes_on() {
     bench.assert_files_are_the_recording();
 }
 
+// Guards INV-2.
 #[test]
 fn a_position_that_can_not_be_saved_is_not_claimed() {
     let bench = Bench::new(5_000, 5_000);

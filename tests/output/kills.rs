@@ -25,11 +25,13 @@ fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Bench {
     bench
 }
 
+// Guards INV-3.
 #[test]
 fn a_plain_file_is_the_stream_after_many_kills() {
     killed(5_000, "out.ndjson", &[], 1_000_000);
 }
 
+// Guards INV-3.
 #[test]
 fn a_compressed_file_is_the_stream_after_many_kills() {
     killed(5_000, "out.ndjson.zst", &[], 500_000);

@@ -52,6 +52,7 @@ fn shown(mut command: Command) -> String {
     shown
 }
 
+// Guards INV-6.
 #[test]
 fn no_format_lets_a_stranger_act_on_a_terminal_and_bytes_stay_elsewhere() {
     let event = hostile_event();

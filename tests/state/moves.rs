@@ -38,6 +38,7 @@ fn stopped() -> (Scratch, ServeProcess, Vec<String>) {
     (scratch, server, recorded)
 }
 
+// Guards INV-1.
 #[test]
 fn an_import_continues_without_loss_or_repetition_in_another_state_file() {
     let (scratch, server, recorded) = stopped();

@@ -61,6 +61,7 @@ fn asked(server: &Scripted) -> Vec<bool> {
     server.asked().iter().map(|asked| !asked.query("cursor").is_empty()).collect()
 }
 
+// Guards INV-1.
 #[test]
 fn a_file_is_continued_without_a_flag_and_each_file_has_its_own_position() {
     let (home, (server, lines)) = (Home::new(), server(4));
@@ -117,6 +118,7 @@ fn from_is_where_a_consumer_starts_of_which_nothing_is_saved() {
     home.tail(&server, &["--from", "17"]).ends_with(2).says(&["can't be where a new consumer"]);
 }
 
+// Guards INV-9.
 #[test]
 fn what_a_run_skips_is_reported_saved_and_can_be_restored() {
     let (home, lines) = (Home::new(), events(20, true));

@@ -41,7 +41,9 @@ pub enum Breach {
     Ahead,
     /// A line that is none of the recording's.
     Foreign,
-    /// The program under test misbehaved: exit code, deadline.
+    /// The program left at once, although it was asked to stop once.
+    Left,
+    /// The program under test misbehaved in another way: exit code, deadline.
     Failed,
 }
 

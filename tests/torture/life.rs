@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::judge::{Judge, Saved, Verdict};
+use super::judge::{Breach, Judge, Saved, Verdict};
 use super::lane::{Filter, Lane, Output, Setting, failed};
 use super::recording::{RARE_COLLECTION, RARE_DID};
 use super::rig::Rig;
@@ -292,7 +292,7 @@ impl Life {
 
     /// Adds the program's last words to a verdict on itself.
     fn explain(&self, mut verdict: Verdict) -> Verdict {
-        if verdict.breach == super::judge::Breach::Failed {
+        if verdict.breach == Breach::Failed {
             let log =
                 std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(12).collect();
@@ -401,6 +401,10 @@ impl Running {
             (Some(0), false) => Ok(Lived { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM that came before it was listened for.
             (None, _) => Ok(Lived { was_killed: end.is_kill(), was_clean: false }),
+            (Some(130), _) => {
+                let told = "left at once, although one stop was asked for".to_owned();
+                Err(Verdict { breach: Breach::Left, told, missing: None })
+            }
             (code, _) => Err(failed(format!("ended with {code:?}"))),
         }
     }

@@ -87,6 +87,7 @@ fn assert_unbroken(failures: &[Failure]) {
     assert!(told.is_empty(), "\n{}\n", told.join("\n\n"));
 }
 
+// Guards INV-1.
 #[test]
 fn nothing_is_lost_whatever_breaks() {
     let seconds = variable("SKYTAIL_TORTURE_SECONDS").unwrap_or(10);

@@ -81,6 +81,7 @@ impl Old {
     }
 }
 
+// Guards INV-3.
 #[test]
 fn a_state_file_of_0_1_0_continues_on_its_server() {
     let old = Old::new(true);
@@ -102,6 +103,7 @@ fn a_state_file_of_0_1_0_continues_on_another_server() {
     old.holds(800);
 }
 
+// Guards INV-8.
 #[test]
 fn the_new_key_has_128_bits_and_stays() {
     let old = Old::new(true);
