@@ -310,7 +310,9 @@ fn a_second_ctrl_c_leaves_at_once_with_130_though_the_output_is_stuck() {
     run.lines(300);
     run.signal_until_it_ends("INT");
     let ended = run.wait();
-    assert_eq!((ended.code(), &*ended.stderr), (130, ""));
+    assert_eq!(ended.code(), 130, "{}", ended.stderr);
+    assert!(ended.stderr.contains("interrupted again: leaving at once"), "{}", ended.stderr);
+    assert_eq!(ended.stderr.lines().count(), 1, "{}", ended.stderr);
 }
 
 #[test]
