@@ -144,17 +144,6 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Lost],
     },
     Mutation {
-        name: "believes-one-event",
-        edits: &[Edit {
-            file: "src/position/clock.rs",
-            old: "2.. => all.get(plausible - 2),",
-            new: r#"1.. if crate::is_mutant("believes-one-event") => all.last(),
-            2.. => all.get(plausible - 2),"#,
-        }],
-        lane: "failover absurd times",
-        breaches: &[Lost],
-    },
-    Mutation {
         name: "forgets-beyond-the-margin",
         edits: &[Edit {
             file: "src/position/window/forget.rs",
@@ -173,18 +162,6 @@ pub const MUTATIONS: &[Mutation] = &[
             new: r#"replays && self.limits.join == JoinMode::Auto && !crate::is_mutant("never-joins")"#,
         }],
         lane: "legacy live",
-        breaches: &[Lost],
-    },
-    Mutation {
-        name: "trusts-a-pong",
-        edits: &[Edit {
-            file: "src/pipeline/reader/quiet.rs",
-            old: "stream.protocol() == Protocol::V1\n        && stream.is_filtered()",
-            new: r#"!crate::is_mutant("trusts-a-pong")
-        && stream.protocol() == Protocol::V1
-        && stream.is_filtered()"#,
-        }],
-        lane: "legacy slow scan",
         breaches: &[Lost],
     },
     Mutation {
