@@ -1,9 +1,9 @@
 //! The time of a stream: the latest instant that several events support. Pure.
 //!
 //! A stranger can stamp an event with any time, and the clock decides about cursors, the end of
-//! a run and the names of files. So a single event moves it on by [`STEP_US`] at most. A larger
+//! a run and the names of files. So a single event moves it on by `STEP_US` at most. A larger
 //! step needs a second event that lies as far ahead. A step beyond this machine's own clock
-//! needs [`MANY`] events, in case this machine's clock is the one that is wrong.
+//! needs `MANY` events, in case this machine's clock is the one that is wrong.
 
 use super::{Position, TimeUs};
 
