@@ -61,7 +61,7 @@ impl IdentitySecrets {
 /// pairs. Two of the at most 131,072 remembered events collide by chance once in 10^9 windows.
 /// XXH3, which 0.1.0 used, has no such claim: for inputs over 240 bytes, pairs were built that
 /// collide under one seed in a thousand. SipHash-1-3 costs 25 ns for an event of 120 bytes,
-/// SipHash-2-4 42 ns, XXH3 6 ns; a line costs about 1,000 ns in all.
+/// SipHash-2-4 42 ns, XXH3 6 ns.
 #[derive(Debug)]
 pub struct Identities {
     hasher: SipHasher13,
@@ -89,8 +89,8 @@ impl Identities {
         xxh3_64_with_seed(&self.scratch, seed)
     }
 
-    /// The identity of one event whatever the key, for others to know it by: nobody can prepare
-    /// two events that share it, and so it costs more than [`Identities::of`].
+    /// Returns an identity that does not depend on the key, for use by other programs. It is
+    /// collision resistant, and therefore costs more than [`Identities::of`].
     pub fn digest(&mut self, header: &Header<'_>) -> u128 {
         self.spell(header);
         digest(&self.scratch)
