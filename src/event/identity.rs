@@ -105,6 +105,7 @@ impl Identities {
                 self.part(&commit.rev);
                 self.part(&commit.operation_text);
                 self.part(&commit.collection);
+                // mutant: leaves-out-the-rkey
                 self.part(&commit.rkey);
             }
             // A sync that a server made itself has number 0, as all of them do (v2 §3).

@@ -218,6 +218,7 @@ impl Sieve {
     #[must_use]
     pub fn resume(&self) -> Option<Resume> {
         let position = self.position.clone()?;
+        // mutant: forgets-identities
         Some(Resume { position, identities: self.window.identities() })
     }
 
@@ -309,6 +310,7 @@ impl Sieve {
         let is_wanted = self.is_open || self.rules.filter.wants(header, line.len());
         let identity = is_wanted.then(|| self.identify(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
+        // mutant: takes-time-for-identity
         if !self.goes_on(Seen { mark, is_wanted, is_known }) {
             return Verdict::Drop;
         }

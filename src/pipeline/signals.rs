@@ -45,6 +45,7 @@ impl StopSignals {
             return Response::Stop;
         };
         let is_deliberate = now.saturating_duration_since(first) >= DELIBERATE_AFTER;
+        // mutant: leaves-at-any-second-interrupt
         match reason {
             Reason::Interrupt if is_deliberate => Response::Leave,
             _ => Response::Ignore,

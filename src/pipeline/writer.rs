@@ -320,6 +320,7 @@ impl Writer {
 
     /// The output took no more.
     fn refuse(&mut self, open: Open, refused: Refused) {
+        // mutant: takes-queued-for-written
         self.sieve.refused(&open.lines, open.pending, refused.accepted_bytes);
         self.unsaved.is_due = true;
         self.end(Some(refused.refusal));

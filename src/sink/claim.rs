@@ -189,6 +189,7 @@ pub fn claim(
             return Err(ClaimError::Failed { path, cause });
         }
         Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),
+        // mutant: keeps-the-tail-of-a-file
         judged => judged?,
     };
     if is_compressed && length_bytes > 0 && !is_zstd(&file).map_err(failed)? {

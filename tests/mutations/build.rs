@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use super::table::Mutation;
+use super::table::{Edit, Mutation};
 
 /// The variable that says which mutation a program is.
 pub const VARIABLE: &str = "SKYTAIL_MUTANT";
@@ -19,23 +19,69 @@ pub fn is_mutant(name: &str) -> bool {
 }
 "#;
 
-/// The changed sources, by their path.
-pub fn mutated(root: &Path, mutations: &[Mutation]) -> BTreeMap<&'static str, String> {
-    let mut files = BTreeMap::new();
-    for mutation in mutations {
-        for edit in mutation.edits {
-            let read = || std::fs::read_to_string(root.join(edit.file)).expect(edit.file);
-            let text: &mut String = files.entry(edit.file).or_insert_with(read);
-            let found = text.matches(edit.old).count();
-            assert_eq!(
-                found, 1,
-                "mutation {:?}: {:?} stands {found} times in {}: bring the table up to date",
-                mutation.name, edit.old, edit.file
-            );
-            *text = text.replacen(edit.old, edit.new, 1);
+/// What an anchor comment starts with.
+const ANCHOR: &str = "// mutant: ";
+
+/// Returns the changed sources by path. Fails when an anchor is missing, repeated or without a
+/// mutation, or when an edit no longer fits its line.
+pub fn mutated(sources: &Path, mutations: &[Mutation]) -> BTreeMap<PathBuf, String> {
+    let mut pending: BTreeMap<&str, &Mutation> =
+        mutations.iter().map(|mutation| (mutation.name, mutation)).collect();
+    assert_eq!(pending.len(), mutations.len(), "two mutations have one name");
+    let mut changed = BTreeMap::new();
+    for path in rust_files(sources) {
+        let text = std::fs::read_to_string(&path).expect("read a source file");
+        if !text.contains(ANCHOR) {
+            continue;
+        }
+        let mut lines: Vec<String> = Vec::new();
+        let mut edit = None;
+        for line in text.lines() {
+            if let Some(name) = line.trim_start().strip_prefix(ANCHOR) {
+                let mutation = pending.remove(name).unwrap_or_else(|| {
+                    panic!("{}: no mutation, or a second anchor: {line}", path.display())
+                });
+                edit = Some(mutation);
+            } else if let Some(mutation) = edit.take() {
+                lines.push(apply(mutation, line));
+            } else {
+                lines.push(line.to_owned());
+            }
+        }
+        changed.insert(path, lines.join("\n") + "\n");
+    }
+    let missing: Vec<_> = pending.into_keys().collect();
+    assert!(missing.is_empty(), "no line of the sources is marked `{ANCHOR}NAME` for {missing:?}");
+    changed
+}
+
+fn apply(mutation: &Mutation, line: &str) -> String {
+    let condition = format!(r#"crate::is_mutant("{}")"#, mutation.name);
+    let with_condition = |text: &str| {
+        assert!(text.contains("MUTANT"), "{}: the edit has no MUTANT", mutation.name);
+        text.replace("MUTANT", &condition)
+    };
+    match mutation.edit {
+        Edit::Insert(text) => format!("{}\n{line}", with_condition(text)),
+        Edit::Replace { old, new } => {
+            let found = line.matches(old).count();
+            assert_eq!(found, 1, "{}: {old:?} occurs {found} times in: {line}", mutation.name);
+            line.replace(old, &with_condition(new))
         }
     }
-    files
+}
+
+fn rust_files(directory: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).expect("list a directory") {
+        let path = entry.expect("read a directory entry").path();
+        if path.is_dir() {
+            found.extend(rust_files(&path));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path);
+        }
+    }
+    found
 }
 
 /// Builds a program that is any of the mutations, and returns its path.
@@ -49,8 +95,8 @@ pub fn all(mutations: &[Mutation]) -> PathBuf {
     copy_directory(&root.join("src"), &sources);
     // Named in the manifest, and never built.
     copy_directory(&root.join("benches"), &copy.join("benches"));
-    for (file, text) in mutated(root, mutations) {
-        std::fs::write(copy.join(file), text).expect("write a mutated file");
+    for (path, text) in mutated(&sources, mutations) {
+        std::fs::write(path, text).expect("write a mutated file");
     }
     let library = sources.join("lib.rs");
     let text = std::fs::read_to_string(&library).expect("read lib.rs") + SWITCH;

@@ -110,14 +110,10 @@ fn every_mutation_is_found_out() {
 }
 
 #[test]
-fn every_mutation_still_fits_the_sources() {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    build::mutated(root, MUTATIONS);
+fn every_mutation_has_its_anchor_and_every_anchor_its_mutation() {
+    build::mutated(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), MUTATIONS);
     for mutation in MUTATIONS {
         assert!(mutation.breaches.iter().all(|breach| *breach != Breach::Failed));
         lanes::lane(mutation.lane);
-        for edit in mutation.edits {
-            assert!(edit.new.contains(&format!(r#"crate::is_mutant("{}")"#, mutation.name)));
-        }
     }
 }

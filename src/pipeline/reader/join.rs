@@ -71,6 +71,7 @@ impl Reader {
     /// Whether `asked` is a replay that must be joined if the server is a legacy one.
     pub(super) fn may_need_join(&self, asked: Asked) -> bool {
         let replays = matches!(asked, Asked::Instant(_) | Asked::Oldest);
+        // mutant: never-joins
         replays && self.limits.join == JoinMode::Auto
     }
 

@@ -71,6 +71,7 @@ fn legacy_rewind(position: &Position, rewind_us: u64, margin_us: u64) -> TimeUs 
     let from = position.rewind_to.time;
     let newest = position.newest.time;
     let is_plausible = newest <= from.plus_us(rewind_us.saturating_mul(4)).plus_us(MARGIN_SPAN_US);
+    // mutant: resumes-at-the-newest
     if is_plausible { newest.minus_us(margin_us).max(from) } else { from }
 }
 
@@ -84,10 +85,12 @@ pub(super) fn ask_for(
 ) -> Asked {
     let is_same = position.origin.server == endpoint.label;
     match (position.origin.kind, position.rewind_to.seq) {
+        // mutant: resumes-v2-at-the-newest
         (ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),
         (ServerKind::Legacy, _) if is_same => {
             Asked::Instant(legacy_rewind(position, rewind_us, margin_us))
         }
+        // mutant: fails-over-to-the-newest
         _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),
     }
 }

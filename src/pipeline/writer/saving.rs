@@ -46,6 +46,7 @@ impl Writer {
     /// must find here where to begin again. A file that could not be remembered is not begun;
     /// of a failure with standard output the first checkpoint will tell.
     pub(super) fn remember_beginning(&mut self) -> Result<(), Refusal> {
+        // mutant: saves-before-writing
         let (Some(saver), Some(position)) = (&self.outlet.saver, self.sieve.position()) else {
             return Ok(());
         };

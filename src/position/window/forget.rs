@@ -37,6 +37,7 @@ impl Window {
     /// Forgets the oldest identities beyond the memory bound, but none that a replay may bring.
     fn evict(&mut self) {
         let start = self.margin_start();
+        // mutant: forgets-beyond-the-margin
         while self.ring.len() as u64 > MAX_EVENTS && self.evicted < start {
             if let Some(identity) = self.ring.pop_front() {
                 self.known.remove(&identity);

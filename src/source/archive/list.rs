@@ -43,6 +43,7 @@ struct Listed {
 impl Listed {
     /// Returns whether the segment holds no event. Seqs count from 1.
     fn is_empty(&self) -> bool {
+        // mutant: takes-empty-segments-for-wrong
         self.event_count == Some(0) || self.max_seq == 0
     }
 }

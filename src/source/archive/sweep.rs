@@ -316,6 +316,7 @@ impl Sweep {
             return self.lost(&why);
         }
         self.last_block_seq = last;
+        // mutant: passes-what-is-on-its-way
         self.missing_before(first)
     }
 
