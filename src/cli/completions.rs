@@ -1,5 +1,5 @@
 //! `skytail completions`: scripts generated from the flags, and never written by hand. Those
-//! in `completions/` are made by `skytail completions --all --dir completions`; `tests/cli.rs`
+//! in `completions/` are made by `skytail completions --all --dir completions`; `tests/it/cli.rs`
 //! fails when they differ from what that would write.
 
 use std::io::{self, ErrorKind, Write};

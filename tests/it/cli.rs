@@ -1,6 +1,5 @@
 //! What the command line promises, asked of the built binary: help, exit codes, messages,
 //! and that what is generated is up to date. Nothing here dials.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::BTreeMap;
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! What `skytail cursors` promises, asked of the built binary.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
@@ -378,7 +377,7 @@ fn a_killed_process_lets_go_of_its_lease() {
     let home = Home::new();
     home.set("posts", "12");
     let mut holder: Child = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "hold_a_lease_until_killed", "--nocapture"])
+        .args(["--exact", "cursors::hold_a_lease_until_killed", "--nocapture"])
         .env("HOLD_A_LEASE_IN", home.state())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,9 +1,5 @@
 //! `skytail dictionary` as a person runs it: only the right file is installed, and every
 //! wrong one is named.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
-
-#[path = "support/tls.rs"]
-mod support;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -13,7 +9,7 @@ use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use support::{server_config, tls_file};
+use crate::support::tls::{server_config, tls_file};
 use tempfile::TempDir;
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 

@@ -1,9 +1,5 @@
 //! `--did HANDLE`: resolved by DNS and by HTTPS before anything else is dialled, or refused in
 //! words. DNS and HTTPS servers here send only what is written down in these tests.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "support/mod.rs"]
-mod support;
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -12,9 +8,9 @@ use std::process::Command;
 use std::sync::Arc;
 use std::thread;
 
-use support::tail::{Ended, TailProcess, tail_command};
-use support::tls::{server_config, tls_file};
-use support::{PATIENCE, Scratch, ServeProcess, events};
+use crate::support::tail::{Ended, TailProcess, tail_command};
+use crate::support::tls::{server_config, tls_file};
+use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 /// What a DNS server has for a name.

@@ -1,6 +1,5 @@
 //! Compares `docs/internals/invariants.md` with the tests and the mutations that it lists, in both
 //! directions.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};

@@ -1,13 +1,10 @@
 //! A legacy server loses events where a replay meets its live stream; a resume through the
 //! lossless join does not (protocol/jetstream-v1.md §4.2).
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::collections::HashSet;
 
-use support::tail::tail;
-use support::{FIRST_US, Scratch, ServeProcess};
+use crate::support::tail::tail;
+use crate::support::{FIRST_US, Scratch, ServeProcess};
 
 const EVENTS: u64 = 5_000;
 const SPARSE_EVERY: u64 = 97;

@@ -1,13 +1,10 @@
 //! Both protocols of our own server, over real sockets: the same events as the same lines, and
 //! nothing lost or repeated whatever v2 has to offer in troubles.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::path::Path;
 
-use support::tail::{TailProcess, tail};
-use support::{FIRST_US, Scratch, ServeProcess, events, shared};
+use crate::support::tail::{TailProcess, tail};
+use crate::support::{FIRST_US, Scratch, ServeProcess, events, shared};
 
 /// Prints everything that the server has.
 fn all(server: &ServeProcess, flags: &[&str]) -> (Vec<String>, String) {
@@ -126,7 +123,7 @@ fn killed_and_resumed(directory: &Path, flags: &[&str], server: &ServeProcess) -
     for life in 0..6_u32 {
         let run = TailProcess::start(directory, &flags);
         let wanted = u64::from(life + 1) * 2_000_000;
-        let patience = std::time::Instant::now() + support::PATIENCE;
+        let patience = std::time::Instant::now() + crate::support::PATIENCE;
         while std::fs::metadata(&file).map_or(0, |m| m.len()) < wanted {
             assert!(std::time::Instant::now() < patience, "the file does not grow");
             std::thread::sleep(std::time::Duration::from_millis(2));
@@ -151,7 +148,7 @@ fn kill_9_leaves_a_file_with_every_event_once() {
         let host = server.address.to_string();
         let begin = ["cursors", "set", "c", &FIRST_US.to_string(), "--server", &host];
         let mut set = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        support::at_home(&mut set, &home.path(""));
+        crate::support::at_home(&mut set, &home.path(""));
         assert!(
             set.args(begin).arg("--state").arg(home.path("state.db")).status().unwrap().success()
         );

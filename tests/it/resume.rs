@@ -1,15 +1,12 @@
 //! What was printed and what is printed after a resume are together the recording: no line
 //! lost, none twice (invariants 1 to 4 of the design).
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
 use std::time::Duration;
 
-use support::tail::{TailProcess, tail, tail_command};
-use support::{FIRST_US, Scratch, ServeProcess, shared};
+use crate::support::tail::{TailProcess, tail, tail_command};
+use crate::support::{FIRST_US, Scratch, ServeProcess, shared};
 
 /// `count` events of about a kilobyte, `step_us` apart, every third pair with the same time.
 fn long_events(count: u64, step_us: u64, seqs: bool) -> Vec<String> {
@@ -144,7 +141,7 @@ fn read_and_go(
     // The rest of the pipe fills, and positions behind what was read are saved.
     std::thread::sleep(Duration::from_millis(300));
     if let Some(signal) = signal {
-        support::signal(child.id(), signal);
+        crate::support::signal(child.id(), signal);
         std::thread::sleep(Duration::from_millis(20));
     }
     drop(stdout);

@@ -1,9 +1,6 @@
 //! What is secret stays secret: no password of a host, a proxy or a URL is logged, printed in
 //! an error, saved, or shown by `skytail cursors`. And what a damaged state file holds does
 //! nothing to a terminal.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-mod support;
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -11,9 +8,9 @@ use std::path::Path;
 use std::process::{Command, Output};
 use std::thread;
 
-use support::scripted::Step::{Accept, Answer, Hang, Send};
-use support::scripted::{Scripted, close, http, texts};
-use support::{Scratch, at_home, events};
+use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
+use crate::support::scripted::{Scripted, close, http, texts};
+use crate::support::{Scratch, at_home, events};
 
 const SECRET: &str = "s3cret-hunter2";
 

@@ -1,10 +1,5 @@
 //! The reading of v2 messages and their v1 lines, against the recorded pairs and against a
 //! second reading with a JSON library.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
-
-mod support;
-#[path = "support/v2_model.rs"]
-mod v2_model;
 
 use std::collections::HashMap;
 
@@ -13,7 +8,7 @@ use skytail::event::identity::{Identities, IdentityKey};
 use skytail::event::shape::Shape;
 use skytail::event::v2::{self, Message, Unreadable};
 
-use v2_model::{Meaning, check, meaning};
+use crate::v2_model::{Meaning, check, meaning};
 
 const COMMIT: &str = r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafyrei","collection":"app.bsky.feed.post","did":"did:plc:a","operation":"create","record":{"$type":"app.bsky.feed.post","seq":5,"time":"x","did":1,"n":[1e21,-0],"text":"a \"}\u003c,\"seq\":9"},"rev":"3mptbypluud2a","rkey":"k","seq":7000001,"time":"2026-07-04T14:38:08.085434Z"}}"##;
 
@@ -27,7 +22,7 @@ fn line_of(message: &str) -> String {
 }
 
 fn lines(name: &str) -> Option<Vec<String>> {
-    let text = std::fs::read_to_string(support::shared(name)?).expect("read a vector");
+    let text = std::fs::read_to_string(crate::support::shared(name)?).expect("read a vector");
     Some(text.lines().map(str::to_owned).collect())
 }
 
@@ -77,7 +72,7 @@ fn the_recorded_pairs_say_the_same() {
 #[test]
 fn what_is_no_v2_message_is_told_from_what_is_damaged() {
     for name in ["v2_frame_no_envelope_error.json", "v2_frame_v1_shape_bad_base64.json"] {
-        let Some(path) = support::shared(&format!("malformed/{name}")) else { return };
+        let Some(path) = crate::support::shared(&format!("malformed/{name}")) else { return };
         let bytes = std::fs::read(path).unwrap();
         let found = v2::read(bytes.trim_ascii());
         assert!(matches!(found, Err(Unreadable::NoEnvelope)), "{name}");

@@ -4,11 +4,14 @@
 use std::fs::File;
 use std::io::Read as _;
 use std::os::fd::OwnedFd;
+#[cfg(target_os = "linux")]
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use nix::pty::{Winsize, openpty};
+#[cfg(not(target_os = "linux"))]
 use rustix::io::{FdFlags, fcntl_setfd};
+use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{PATIENCE, Scratch, at_home};
 
@@ -20,15 +23,12 @@ pub struct Pty {
 }
 
 impl Pty {
-    /// Opens one.
+    /// Opens a terminal of 80 by 24.
     pub fn open() -> Self {
+        let (master, slave) = open_pair();
         let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
-        let ends = openpty(Some(&size), None).expect("open a terminal");
-        // A program that inherits the master would keep the terminal from hanging up.
-        for end in [&ends.master, &ends.slave] {
-            fcntl_setfd(end, FdFlags::CLOEXEC).expect("close on exec");
-        }
-        Self { master: File::from(ends.master), slave: Some(ends.slave), shown: Vec::new() }
+        tcsetwinsize(&slave, size).expect("set the size");
+        Self { master, slave: Some(slave), shown: Vec::new() }
     }
 
     /// The terminal's end, for a program.
@@ -62,6 +62,37 @@ impl Pty {
     pub fn read_to_end(&mut self) -> String {
         self.read_until(|_| false)
     }
+}
+
+/// Opens both ends so that no other process inherits them: one that did, say of a test that
+/// starts it at the same moment, would keep the terminal from hanging up.
+#[cfg(target_os = "linux")]
+fn open_pair() -> (File, OwnedFd) {
+    use nix::fcntl::OFlag;
+    use nix::pty::{grantpt, posix_openpt, ptsname_r, unlockpt};
+
+    let flags = OFlag::O_RDWR | OFlag::O_NOCTTY | OFlag::O_CLOEXEC;
+    let master = posix_openpt(flags).expect("open a terminal");
+    grantpt(&master).expect("grant the terminal");
+    unlockpt(&master).expect("unlock the terminal");
+    let name = ptsname_r(&master).expect("the name of the terminal");
+    let slave = File::options()
+        .read(true)
+        .write(true)
+        .custom_flags(OFlag::O_NOCTTY.bits())
+        .open(name)
+        .expect("open the terminal's end");
+    let master = rustix::io::fcntl_dupfd_cloexec(&master, 3).expect("duplicate a file");
+    (File::from(master), OwnedFd::from(slave))
+}
+
+#[cfg(not(target_os = "linux"))]
+fn open_pair() -> (File, OwnedFd) {
+    let ends = nix::pty::openpty(None, None).expect("open a terminal");
+    for end in [&ends.master, &ends.slave] {
+        fcntl_setfd(end, FdFlags::CLOEXEC).expect("close on exec");
+    }
+    (File::from(ends.master), ends.slave)
 }
 
 /// Runs a command in a terminal of 80 by 24 that controls it, and returns what it showed; `None`

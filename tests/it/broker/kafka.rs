@@ -10,7 +10,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::bench::Bench;
+use crate::broker::bench::Bench;
 use crate::support::{PATIENCE, Scratch};
 
 const PARTITIONS: i32 = 3;

@@ -2,8 +2,8 @@
 
 use serde_json::json;
 
-use crate::bench::Bench;
-use crate::server::Nats;
+use crate::broker::bench::Bench;
+use crate::broker::server::Nats;
 
 /// So short that what an earlier run published can only be told apart by reading it back.
 const NO_WINDOW: u64 = 100_000_000;

@@ -1,6 +1,6 @@
 //! What `--to` refuses before anything is dialled, in every build.
 
-use crate::bench::Bench;
+use crate::broker::bench::Bench;
 
 #[test]
 fn an_address_that_means_nothing_is_refused_with_what_to_do() {

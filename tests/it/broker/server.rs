@@ -5,8 +5,8 @@ use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
+use crate::broker::wire::Wire;
 use crate::support::Scratch;
-use crate::wire::Wire;
 
 /// A server. Killed on drop.
 pub struct Nats {

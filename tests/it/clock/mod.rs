@@ -1,18 +1,14 @@
 //! One event is no proof: neither its time nor its number moves the clock, the cursor, the end
 //! of a run or a file's name further than other events support.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use crate::support::Scratch;
+use crate::support::run::{Run, Tail};
+use crate::support::scripted::Step::{Accept, Hang, Send};
+use crate::support::scripted::{Scripted, Step, texts};
 use rusqlite::Connection;
-use support::Scratch;
-use support::run::{Run, Tail};
-use support::scripted::Step::{Accept, Hang, Send};
-use support::scripted::{Scripted, Step, texts};
 
 const S: u64 = 1_000_000;
 const HOUR: u64 = 3_600 * S;
@@ -276,7 +272,7 @@ fn unix_seconds_as_a_cursor_are_refused_with_the_time_that_they_are() {
     for command in [["tail", "--cursor", &seconds].as_slice(), &["cursors", "set", "c", &seconds]] {
         let scratch = Scratch::new();
         let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        support::at_home(&mut run, &scratch.path(""));
+        crate::support::at_home(&mut run, &scratch.path(""));
         let done = run.args(command).output().unwrap();
         let stderr = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(2), "{stderr}");

@@ -1,9 +1,5 @@
 //! From a host name to a WebSocket, against peers that send only the bytes written down here:
 //! what they answer is reported, and no byte of the stream is lost.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/tls.rs"]
-mod support;
 
 mod handshake;
 mod proxy;
@@ -13,12 +9,12 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::support::tls::{server_config, tls_file};
 use skytail::source::dial::{DialError, DialProblem, dial};
 use skytail::source::endpoint::{self, Endpoint};
 use skytail::source::proxy::Proxies;
 use skytail::source::tls::{TlsContext, TlsProblem};
 use skytail::source::transport::Transport;
-use support::{server_config, tls_file};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

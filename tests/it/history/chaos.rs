@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::{Bench, FIRST_SEQ, assert_same, at_once};
+use crate::history::{Bench, FIRST_SEQ, assert_same, at_once};
 
 #[test]
 fn troubles_that_pass_lose_nothing() {

@@ -1,7 +1,7 @@
 //! Where the archive ends and the stream begins: under load, and when the stream has moved on
 //! by then.
 
-use crate::{Bench, assert_same};
+use crate::history::{Bench, assert_same};
 
 /// The recording plays while its beginning is swept: segments are sealed meanwhile, the window
 /// moves, and the stream never stands still.
@@ -18,7 +18,7 @@ fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
         let ended = crate::support::tail::tail(&home.path(""), &[&host[..], &flags].concat());
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
-        assert_same(&crate::bare(ended.rest), &bench.recorded);
+        assert_same(&crate::history::bare(ended.rest), &bench.recorded);
     }
 }
 
@@ -42,5 +42,5 @@ fn a_stream_that_has_aged_is_caught_up_with_from_the_archive() {
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
     let first = recorded.len() - printed.len();
-    assert_same(&crate::bare(printed), &recorded[first..]);
+    assert_same(&crate::history::bare(printed), &recorded[first..]);
 }

@@ -3,11 +3,11 @@
 
 use std::process::Output;
 
+use crate::history::{Bench, assert_same};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
 use crate::support::scripted::{Asked, Scripted, Step, http, texts};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, V2_STREAM};
-use crate::{Bench, assert_same};
 
 const KEY: &str = "s3cret-hunter2";
 

@@ -2,8 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use crate::history::{Bench, assert_same};
 use crate::support::PATIENCE;
-use crate::{Bench, assert_same};
 
 fn length(path: &std::path::Path) -> u64 {
     std::fs::metadata(path).map_or(0, |metadata| metadata.len())

@@ -1,12 +1,12 @@
 //! History that must not be left out in silence: behind empty segments, with filters that v2
 //! can't be asked for, and where a plan passes over segments.
 
+use crate::history::{Bench, FIRST_SEQ, assert_same, bare};
 use crate::support::Scratch;
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
 use crate::support::scripted::{Scripted, Step, http, texts};
 use crate::support::tail::{Ended, tail};
-use crate::{Bench, FIRST_SEQ, assert_same, bare};
 
 /// Runs with whatever protocol can be had.
 fn run_auto(bench: &Bench, flags: &[&str]) -> Ended {

@@ -1,7 +1,6 @@
 //! `skytail tail` and the archive: the whole history, in order, and then the live stream
 //! (protocol/jetstream-v2-archive.md; "§" is a section of it). The server is `skytail serve`
 //! over real sockets.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
 
 mod chaos;
 mod cutover;
@@ -9,8 +8,6 @@ mod keys;
 mod kills;
 mod left_out;
 mod scripts;
-#[path = "../support/mod.rs"]
-mod support;
 mod whole;
 
 use std::path::PathBuf;
@@ -18,8 +15,8 @@ use std::path::PathBuf;
 use skytail::archive::line::{LineWriter, Shape};
 use skytail::archive::write::convert::RowBuf;
 
-use support::tail::{Ended, TailProcess, tail};
-use support::{Scratch, ServeProcess, events};
+use crate::support::tail::{Ended, TailProcess, tail};
+use crate::support::{Scratch, ServeProcess, events};
 
 /// The first seq of a recording.
 pub const FIRST_SEQ: u64 = 100;

@@ -3,8 +3,8 @@
 
 use skytail::archive::line::Shape;
 
+use crate::history::{Bench, FIRST_SEQ, assert_same, at_once, canonical};
 use crate::support::FIRST_US;
-use crate::{Bench, FIRST_SEQ, assert_same, at_once, canonical};
 
 // Guards INV-4.
 #[test]
@@ -30,7 +30,7 @@ fn the_whole_history_is_printed_in_order_and_once() {
         };
         assert_eq!(ended.code(), 0, "{flags:?}: {}", ended.stderr);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
-        assert_same(&crate::bare(ended.rest), &bench.recorded);
+        assert_same(&crate::history::bare(ended.rest), &bench.recorded);
     });
 }
 

@@ -1,17 +1,17 @@
 //! Events that the server no longer has, and servers that are not where the output is: found
 //! by comparing what came with what was asked, told with both ends, kept in the state file.
 
+use crate::hostile::{cut, stay};
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{Scripted, Step, text};
 use crate::support::{FIRST_US, Scratch, events, run};
-use crate::{cut, stay};
 
 const S: u64 = 1_000_000;
 
 /// A post of number `i`, `seconds` behind the first instant.
 fn post(i: u64, seconds: u64, seq: Option<u64>) -> String {
-    crate::post(i, FIRST_US + seconds * S, seq)
+    crate::hostile::post(i, FIRST_US + seconds * S, seq)
 }
 
 /// Runs until `count` lines are there.

@@ -1,10 +1,6 @@
 //! What `skytail tail` promises in front of a server that breaks every rule: each fault has
 //! its own message and exit code, and nothing is lost that could be kept. The server here
 //! only sends bytes written down in these files; it shares no code with `skytail serve`.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod answers;
 mod filters;
@@ -17,8 +13,8 @@ mod v2;
 mod v2_zstd;
 mod zstd;
 
-use support::scripted::Step::{Accept, Hang, Send};
-use support::scripted::{Step, texts};
+use crate::support::scripted::Step::{Accept, Hang, Send};
+use crate::support::scripted::{Step, texts};
 
 /// A post of number `i` with these stamps.
 fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {

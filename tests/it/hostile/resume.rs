@@ -2,11 +2,11 @@
 //! of a run give each event exactly once. (Legacy servers are asked with `--join single` here:
 //! a script has no live stream beside the replay. `tests/join.rs` has.)
 
+use crate::hostile::{cut, post, stay};
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
 use crate::support::scripted::{Scripted, close, text, texts};
 use crate::support::{FIRST_US, Scratch, events};
-use crate::{cut, post, stay};
 
 // Guards INV-3.
 #[test]

@@ -1,10 +1,10 @@
 //! Dictionaries of v2 servers: fetched without credentials, checked, kept, changed when the
 //! server changes them, and done without where that leads nowhere.
 
+use crate::hostile::v2::{ECHO, posts, xrpc};
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Answer, Hang, Send};
 use crate::support::scripted::{Scripted, Step, binary, http, texts};
-use crate::v2::{ECHO, posts, xrpc};
 
 /// A dictionary with this ID.
 fn dictionary(id: u32) -> Vec<u8> {

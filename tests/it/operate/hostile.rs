@@ -3,9 +3,9 @@
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
-use crate::scrape::samples;
+use crate::operate::scrape::samples;
+use crate::operate::{ask, get, serve, watched};
 use crate::support::PATIENCE;
-use crate::{ask, get, serve, watched};
 
 #[test]
 fn an_endless_head_is_refused() {

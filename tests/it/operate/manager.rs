@@ -2,8 +2,8 @@
 
 use std::os::unix::net::UnixDatagram;
 
+use crate::operate::{Watched, serve};
 use crate::support::{PATIENCE, Scratch};
-use crate::{Watched, serve};
 
 /// A service manager of our own.
 struct Manager {

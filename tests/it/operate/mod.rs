@@ -1,11 +1,6 @@
 //! What machines see that look after a `skytail tail`: metrics and health over HTTP, messages
 //! to a service manager, the status line on SIGUSR1; and that the README's operations part is
 //! about this program.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod hostile;
 mod manager;
@@ -20,8 +15,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
 use std::time::{Duration, Instant};
 
-use support::tail::tail_command;
-use support::{PATIENCE, Scratch, ServeProcess, events};
+use crate::support::tail::tail_command;
+use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
 /// A tail whose stdout nobody needs, and whose stderr is read line by line.
 struct Watched {

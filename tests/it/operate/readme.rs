@@ -5,8 +5,8 @@ use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
-use crate::scrape::samples;
-use crate::{get_until, serve, watched};
+use crate::operate::scrape::samples;
+use crate::operate::{get_until, serve, watched};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()

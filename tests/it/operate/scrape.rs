@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::{Watched, ask, get, get_until, serve, watched};
+use crate::operate::{Watched, ask, get, get_until, serve, watched};
 
 /// The samples of a page, by name and labels. Fails unless each metric has its help and type in
 /// front, once, and a name by the conventions.

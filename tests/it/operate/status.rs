@@ -3,8 +3,8 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
+use crate::operate::{Watched, get_until, serve, watched};
 use crate::support::PATIENCE;
-use crate::{Watched, get_until, serve, watched};
 
 fn wait_until_open(address: SocketAddr) {
     let deadline = Instant::now() + PATIENCE;

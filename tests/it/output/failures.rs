@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 use crate::support::disk::Disk;
 use crate::support::tail::tail_command;
 

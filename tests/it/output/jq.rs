@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 
 /// Expressions that are the same whatever the event is. jq 1.6 and later agree on all of them.
 const EXPRESSIONS: &[&str] = &[

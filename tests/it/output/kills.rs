@@ -1,6 +1,6 @@
 //! `kill -9` in mid-stream, again and again: nothing is lost, and nothing comes twice.
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 
 /// Kills runs at ever other places until one comes to the end of the recording.
 fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Bench {

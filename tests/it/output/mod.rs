@@ -1,10 +1,5 @@
 //! What `skytail tail --output FILE` promises: whatever ends a run, the files together are
 //! the stream, byte for byte, and what the state file says of them is true.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod bench;
 mod failures;

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 use crate::support::Scratch;
 use crate::support::tail::tail;
 
@@ -300,7 +300,7 @@ fn a_compressed_file_that_others_wrote_to_loses_no_event() {
         let mut decoder = zstd::stream::read::Decoder::new(&packed[..foreign]).unwrap();
         let _ = std::io::copy(&mut decoder, &mut readable);
         let before = String::from_utf8(readable).unwrap();
-        let after = crate::bench::unpacked(next.as_ref(), &fs::read(&next).unwrap());
+        let after = crate::output::bench::unpacked(next.as_ref(), &fs::read(&next).unwrap());
         let after = String::from_utf8(after).unwrap();
         let events: std::collections::HashSet<&str> = before.lines().chain(after.lines()).collect();
         let missing = bench.recorded.iter().filter(|line| !events.contains(&***line)).count();

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::Write as _;
 use std::process::{Command, Stdio};
 
-use crate::bench::{Bench, unpacked};
+use crate::output::bench::{Bench, unpacked};
 use crate::support::tail::{TailProcess, tail};
 use crate::support::{Scratch, ServeProcess, shared};
 

@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 use crate::support::at_home;
 use crate::support::tail::tail_command;
 

@@ -4,7 +4,7 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::bench::Bench;
+use crate::output::bench::Bench;
 use crate::support::pty::{Pty, in_a_terminal};
 use crate::support::run::Tail;
 use crate::support::scripted::{Scripted, Step};

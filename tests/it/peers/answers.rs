@@ -5,11 +5,11 @@ use std::net::{TcpListener, TcpStream};
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-use super::support::events;
-use super::support::run::Tail;
-use super::support::scripted::Step::{Accept, Answer, Hang, Send};
-use super::support::scripted::{Scripted, http, texts};
 use super::{header, listener, listener_at, read_head, stream_events, tail};
+use crate::support::events;
+use crate::support::run::Tail;
+use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
+use crate::support::scripted::{Scripted, http, texts};
 
 #[test]
 fn interim_answers_and_token_lists_are_part_of_a_handshake() {

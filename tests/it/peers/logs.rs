@@ -1,10 +1,10 @@
 //! What the log says: words, each thing once, and fields for programs.
 
-use super::support::events;
-use super::support::run::Tail;
-use super::support::scripted::Scripted;
-use super::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
-use super::support::scripted::{close, http, texts};
+use crate::support::events;
+use crate::support::run::Tail;
+use crate::support::scripted::Scripted;
+use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
+use crate::support::scripted::{close, http, texts};
 
 /// Words of the log that look like a value in Rust's notation: a type with a call or a brace.
 fn debug_notation(log: &str) -> Vec<&str> {

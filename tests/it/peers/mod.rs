@@ -1,9 +1,5 @@
 //! Servers and proxies that differ a little from the usual ones, met by the built program over
 //! real sockets: what the standards allow works, and what does not work is named.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod answers;
 mod logs;
@@ -14,9 +10,9 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::thread;
 
-use support::PATIENCE;
-use support::run::Tail;
-use support::scripted::texts;
+use crate::support::PATIENCE;
+use crate::support::run::Tail;
+use crate::support::scripted::texts;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 /// A listener whose connections are given to `serve`, each in a thread of its own, until the
@@ -69,7 +65,7 @@ fn stream_events(mut stream: impl Read + Write) -> io::Result<()> {
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: {accept}\r\n\r\n"
     );
     stream.write_all(answer.as_bytes())?;
-    stream.write_all(&texts(support::events(3, true)))?;
+    stream.write_all(&texts(crate::support::events(3, true)))?;
     stream.flush()?;
     io::copy(&mut stream, &mut io::sink()).map(|_| ())
 }

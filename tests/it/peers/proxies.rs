@@ -5,9 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use super::support::events;
-use super::support::run::Run;
 use super::{listener, read_head, stream_events, tail};
+use crate::support::events;
+use crate::support::run::Run;
 
 /// A server that no direct connection can reach: the name exists at the proxy alone.
 const HOST: &str = "ws://server.invalid:6008";
@@ -189,10 +189,10 @@ fn a_handle_is_not_shown_to_dns_where_a_proxy_resolves_names() {
 
 #[test]
 fn every_other_request_obeys_the_same_settings() {
-    let home = super::support::Scratch::new();
+    let home = crate::support::Scratch::new();
     let skytail = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        super::support::at_home(&mut command, &home.path("."));
+        crate::support::at_home(&mut command, &home.path("."));
         command.args(args).env("ALL_PROXY", "foo://127.0.0.1:1");
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -6,9 +6,9 @@ use std::sync::Arc;
 
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
-use super::support::events;
-use super::support::tls::{server_config, tls_file};
 use super::{listener, read_head, stream_events, tail};
+use crate::support::events;
+use crate::support::tls::{server_config, tls_file};
 
 /// A stream over TLS with this certificate.
 fn tls_server(certificate: &str) -> SocketAddr {

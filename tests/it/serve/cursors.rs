@@ -1,8 +1,8 @@
 //! Where a stream starts, and how it goes on at a pace (§4).
 
+use crate::serve::{all, ended};
 use crate::support::client::Client;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events};
-use crate::{all, ended};
 
 #[tokio::test]
 async fn v2_cursors_are_seqs_below_ten_to_the_fifteen_and_times_from_there() {

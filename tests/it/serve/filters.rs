@@ -1,8 +1,8 @@
 //! What is sent, by query and by message (§3 and §6).
 
+use crate::serve::{all, ended};
 use crate::support::client::{Client, End, Next};
 use crate::support::{Scratch, ServeProcess, events};
-use crate::{all, ended};
 
 #[tokio::test]
 async fn filters_select_as_the_servers_do() {

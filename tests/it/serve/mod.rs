@@ -3,10 +3,6 @@
 //!
 //! Source of the promises: protocol/jetstream-v1.md, by section; in `v2`, jetstream-v2.md; in
 //! `archive`, jetstream-v2-archive.md.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 mod archive;
 mod chaos;
@@ -18,8 +14,8 @@ mod recordings;
 mod refusals;
 mod v2;
 
-use support::ServeProcess;
-use support::client::{Client, End};
+use crate::support::ServeProcess;
+use crate::support::client::{Client, End};
 
 const END: &str = "end of recording";
 

@@ -6,10 +6,10 @@ use std::process::Stdio;
 
 use tokio_tungstenite::tungstenite::Error;
 
+use crate::serve::{all, ended};
 use crate::support::client::Client;
 use crate::support::tail::tail;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, shared};
-use crate::{all, ended};
 
 fn lines_of(path: &std::path::Path) -> Vec<String> {
     fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()

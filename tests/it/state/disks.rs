@@ -6,9 +6,9 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
+use crate::state::{command, run, told};
 use crate::support::disk::Disk;
 use crate::support::{Scratch, at_home};
-use crate::{command, run, told};
 
 /// Fills a disk to the last byte.
 fn fill(directory: &Path) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
 use std::path::{Path, PathBuf};
 
-use crate::run;
+use crate::state::run;
 use crate::support::Scratch;
 
 const TAIL: [&str; 6] = ["tail", "--demo", "-n", "1", "--consumer", "c"];

@@ -1,19 +1,15 @@
 //! The state file and the files beside it: locks, links that another user planted, full and
 //! read-only disks, and the ways to another machine.
-#![cfg(unix)]
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout)]
 
 mod disks;
 mod locks;
 mod moves;
 mod starts;
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::path::Path;
 use std::process::Command;
 
-use support::at_home;
+use crate::support::at_home;
 
 /// What a command left behind.
 #[derive(Debug)]

@@ -7,10 +7,10 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
+use crate::state::{Told, command, run};
 use crate::support::disk::Disk;
 use crate::support::tail::TailProcess;
 use crate::support::{Scratch, ServeProcess, events, tail};
-use crate::{Told, command, run};
 
 /// Runs `skytail cursors import` with this on stdin.
 fn import(state: &Path, text: &str, flags: &[&str]) -> Told {

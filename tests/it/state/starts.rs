@@ -6,10 +6,11 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
+use crate::state::{Told, run, told};
+use crate::support::pty::Pty;
 use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{Scripted, Step, texts};
 use crate::support::{Scratch, at_home, events};
-use crate::{Told, run, told};
 
 /// A server whose connections each send five more events, after those before.
 fn server(connections: usize) -> (Scripted, Vec<String>) {
@@ -156,12 +157,15 @@ fn a_casual_run_leaves_the_position_of_cursor_auto_alone() {
 
 /// Runs a tail whose standard output is a terminal, with only this as its home.
 fn on_a_terminal(home: &Path, server: &Scripted, flags: &[&str]) -> Told {
-    let terminal = nix::pty::openpty(None, None).unwrap();
+    let mut terminal = Pty::open();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     at_home(&mut command, home);
     command.args(["tail", "--host", &server.host(), "--protocol", "v1", "-n5"]).args(flags);
-    command.stdout(terminal.slave).stderr(std::process::Stdio::piped());
-    let output = command.spawn().unwrap().wait_with_output().unwrap();
+    command.stdout(terminal.stdio()).stderr(std::process::Stdio::piped());
+    let running = command.spawn().unwrap();
+    drop(command);
+    terminal.started();
+    let output = running.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     Told { code: output.status.code(), stdout: String::new(), stderr }
 }

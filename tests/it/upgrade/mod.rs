@@ -3,17 +3,13 @@
 //! `state-0.1.0.db` was written by 0.1.0: consumer `notes` had written the first 500 events of
 //! [`recording`] to a file. Its 225 identities are XXH3 hashes. The paths and the server in it
 //! are replaced by those of the test.
-#![allow(clippy::unwrap_used, clippy::expect_used)]
-
-#[path = "../support/mod.rs"]
-mod support;
 
 use std::fs;
 use std::path::PathBuf;
 
+use crate::support::tail::tail_command;
+use crate::support::{FIRST_US, Scratch, ServeProcess};
 use rusqlite::Connection;
-use support::tail::tail_command;
-use support::{FIRST_US, Scratch, ServeProcess};
 
 /// What 0.1.0 had written.
 const WRITTEN: usize = 500;

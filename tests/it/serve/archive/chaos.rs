@@ -144,5 +144,5 @@ async fn faults_of_the_archive_leave_the_streams_alone() {
     let scratch = Scratch::new();
     let spec = "corrupt=1,truncate=1,throttle=1,norange=1,rewrite=1,missing=1,stuck=1,page=1";
     let server = server(&scratch, &["--chaos", spec]);
-    assert_eq!(crate::all(&server, "").await.len(), 1_050);
+    assert_eq!(crate::serve::all(&server, "").await.len(), 1_050);
 }

@@ -89,7 +89,7 @@ fn server(scratch: &Scratch, flags: &[&str]) -> ServeProcess {
     ServeProcess::start(&path, &[&sizes, flags].concat())
 }
 
-/// An event without its CID: the archive computes it, and `support::events` makes it up.
+/// An event without its CID: the archive computes it, and `crate::support::events` makes it up.
 fn without_cid(line: &str) -> Value {
     let mut event: Value = serde_json::from_str(line).unwrap();
     if let Some(commit) = event["commit"].as_object_mut() {

@@ -181,7 +181,7 @@ async fn the_archive_tells_the_times_of_the_stream() {
     let spec = ["--restamp", "--chaos", "same=5,imported=7,instance=3"];
     let server = server(&scratch, &spec);
     let (archived, _) = sweep(&server, "");
-    let streamed = crate::all(&server, "").await;
+    let streamed = crate::serve::all(&server, "").await;
     let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
     assert_eq!(archived, streamed[..1_000]);
 }

@@ -11,7 +11,7 @@ async fn duplicate_sends_an_event_twice() {
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "duplicate=1");
     let twice: Vec<String> = lines.iter().flat_map(|l| [l.clone(), l.clone()]).collect();
-    assert_eq!(crate::all(&server, "").await, twice);
+    assert_eq!(crate::serve::all(&server, "").await, twice);
 }
 
 #[tokio::test]
@@ -19,7 +19,7 @@ async fn swap_changes_neighbours_of_two_accounts() {
     let scratch = Scratch::new();
     let lines = events(500, true);
     let server = chaotic(&scratch.recording(&lines), "swap=5");
-    let got = crate::all(&server, "").await;
+    let got = crate::serve::all(&server, "").await;
     let place = |line: &String| lines.iter().position(|l| l == line).unwrap();
     let places: Vec<usize> = got.iter().map(place).collect();
     let moved = places.iter().zip(0..).filter(|&(&p, i)| p != i).count();
@@ -30,7 +30,7 @@ async fn swap_changes_neighbours_of_two_accounts() {
     }
     // Of one account alone, nothing moves.
     let alone: Vec<String> = lines.iter().filter(|l| l.contains("plc:odd")).cloned().collect();
-    assert_eq!(crate::all(&server, "wantedDids=did:plc:odd").await, alone);
+    assert_eq!(crate::serve::all(&server, "wantedDids=did:plc:odd").await, alone);
 }
 
 #[test]
@@ -60,7 +60,7 @@ async fn fragment_sends_an_event_in_parts_with_pings_between() {
     let scratch = Scratch::new();
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "fragment=1");
-    assert_eq!(crate::all(&server, "").await, lines);
+    assert_eq!(crate::serve::all(&server, "").await, lines);
     let (bytes, _) = tokio::task::spawn_blocking(move || raw(&server, "")).await.unwrap();
     let (frames, _) = frames(&bytes);
     let firsts: Vec<u8> = frames.iter().take(3).map(|(first, _)| *first).collect();

@@ -82,7 +82,7 @@ async fn a_stalled_connection_answers_pings_and_goes_on() {
     let endless = chaotic(&path, "stall=1:24h");
     assert_eq!(Client::connect(&endless.url("")).await.ping().await, Vec::<String>::new());
     let server = chaotic(&path, "stall=10:20ms");
-    assert_eq!(crate::all(&server, "").await, lines);
+    assert_eq!(crate::serve::all(&server, "").await, lines);
 }
 
 #[test]

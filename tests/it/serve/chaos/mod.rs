@@ -119,7 +119,7 @@ fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap()
 }
 
-/// Which event of `support::events` a line is, whatever its stamps are.
+/// Which event of `crate::support::events` a line is, whatever its stamps are.
 fn identity(line: &str) -> u64 {
     let event = json(line);
     match event["kind"].as_str() {
@@ -143,7 +143,7 @@ fn unstamped(line: &str) -> Value {
 
 /// How far a faithful consumer goes back.
 const MARGIN: u64 = 30;
-/// The same in the time of `support::events`.
+/// The same in the time of `crate::support::events`.
 const MARGIN_US: u64 = MARGIN * 1_000;
 
 /// Goes on after every end, a margin before the newest event that it saw, until it has seen

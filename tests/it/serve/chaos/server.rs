@@ -14,10 +14,14 @@ async fn clamp_moves_old_cursors_to_the_floor_without_a_word() {
         let flags = ["--close-at-end", "--server-kind", kind, "--chaos", "clamp=50"];
         let server = ServeProcess::start(&path, &flags);
         let old = if seqs { "cursor=120".into() } else { format!("cursor={FIRST_US}") };
-        assert_eq!(crate::all(&server, &old).await, lines[150..], "{kind}");
+        assert_eq!(crate::serve::all(&server, &old).await, lines[150..], "{kind}");
         let new = if seqs { 280 } else { FIRST_US + 180_000 };
-        assert_eq!(crate::all(&server, &format!("cursor={new}")).await, lines[180..], "{kind}");
-        assert_eq!(crate::all(&server, "").await, lines, "{kind}: without a cursor");
+        assert_eq!(
+            crate::serve::all(&server, &format!("cursor={new}")).await,
+            lines[180..],
+            "{kind}"
+        );
+        assert_eq!(crate::serve::all(&server, "").await, lines, "{kind}: without a cursor");
     }
 }
 
@@ -27,11 +31,15 @@ async fn behind_leaves_the_newest_events_out_at_rate_max() {
     let lines = events(200, true);
     let path = scratch.recording(&lines);
     let server = chaotic(&path, "behind=50ms");
-    assert_eq!(crate::all(&server, "").await, lines[..150]);
-    assert_eq!(crate::all(&server, "cursor=240").await, lines[140..150]);
-    assert_eq!(crate::all(&server, "cursor=260").await, Vec::<String>::new(), "silently live");
+    assert_eq!(crate::serve::all(&server, "").await, lines[..150]);
+    assert_eq!(crate::serve::all(&server, "cursor=240").await, lines[140..150]);
+    assert_eq!(
+        crate::serve::all(&server, "cursor=260").await,
+        Vec::<String>::new(),
+        "silently live"
+    );
     let nothing = chaotic(&path, "behind=1h");
-    assert_eq!(crate::all(&nothing, "").await, Vec::<String>::new());
+    assert_eq!(crate::serve::all(&nothing, "").await, Vec::<String>::new());
 }
 
 #[tokio::test]
@@ -42,7 +50,7 @@ async fn behind_delays_all_events_of_a_paced_recording() {
     for rate in ["1x", "1000/s"] {
         let late = ["--rate", rate, "--close-at-end", "--chaos", "behind=100ms"];
         let server = ServeProcess::start(&path, &late);
-        assert_eq!(crate::all(&server, "").await, lines, "{rate}");
+        assert_eq!(crate::serve::all(&server, "").await, lines, "{rate}");
         let never = ["--rate", rate, "--close-at-end", "--chaos", "behind=24h"];
         let server = ServeProcess::start(&path, &never);
         let mut client = Client::connect(&server.url("cursor=0")).await;

@@ -19,8 +19,8 @@ async fn troubled_clocks_change_times_alone_and_the_same_on_every_connection() {
         for fault in ["same=10", "step=50:5s", "imported=10"] {
             let flags = ["--close-at-end", "--server-kind", kind, "--chaos", fault];
             let server = ServeProcess::start(&path, &flags);
-            let got = crate::all(&server, "").await;
-            assert_eq!(got, crate::all(&server, "").await, "{kind} {fault}");
+            let got = crate::serve::all(&server, "").await;
+            assert_eq!(got, crate::serve::all(&server, "").await, "{kind} {fault}");
             let seq = |line: &String| (json(line)["cursor"].clone(), unstamped(line));
             assert!(got.iter().map(seq).eq(lines.iter().map(seq)), "{kind} {fault}");
             let times = times(&got);
@@ -40,9 +40,9 @@ async fn a_shown_time_is_a_cursor_that_loses_nothing() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(300, false));
     let server = chaotic(&path, "same=5,step=60,imported=50");
-    let got = crate::all(&server, "").await;
+    let got = crate::serve::all(&server, "").await;
     for (i, time_us) in times(&got).into_iter().enumerate().step_by(7) {
-        let rest = crate::all(&server, &format!("cursor={time_us}")).await;
+        let rest = crate::serve::all(&server, &format!("cursor={time_us}")).await;
         assert!(rest.len() >= got.len() - i && got.ends_with(&rest), "event {i}");
     }
 }
@@ -56,7 +56,7 @@ async fn another_instance_tells_the_same_events_with_stamps_of_its_own() {
         let tell = async |instance: u32| {
             let spec = format!("instance={instance}");
             let flags = ["--close-at-end", "--server-kind", kind, "--chaos", &spec];
-            crate::all(&ServeProcess::start(&path, &flags), "").await
+            crate::serve::all(&ServeProcess::start(&path, &flags), "").await
         };
         let (one, again, two) = (tell(1).await, tell(1).await, tell(2).await);
         assert_eq!(one, again);

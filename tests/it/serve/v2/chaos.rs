@@ -27,7 +27,7 @@ async fn slow_and_fail_end_the_stream_with_an_error_message_and_no_close_frame()
         assert!(!seqs.is_empty() && seqs.len() < 1_900, "{}", seqs.len());
         assert_eq!(seqs, (100..100 + seqs.len() as u64).collect::<Vec<_>>());
         // v1 has no such messages.
-        assert_eq!(crate::all(&server, "").await, events_of_v1());
+        assert_eq!(crate::serve::all(&server, "").await, events_of_v1());
     }
 }
 
@@ -45,7 +45,7 @@ async fn unknown_adds_messages_and_loses_none() {
     let known: Vec<String> = known.cloned().collect();
     assert_eq!(seqs(&known), (100..2_100).collect::<Vec<_>>());
     assert_eq!(frames, all(&chaotic(&scratch, "unknown=20"), "").await, "played again");
-    assert_eq!(crate::all(&server, "").await, events_of_v1());
+    assert_eq!(crate::serve::all(&server, "").await, events_of_v1());
 }
 
 #[test]

@@ -29,8 +29,8 @@ async fn events_are_told_in_the_shape_of_v2() {
         r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafyrei0","collection":"app.bsky.feed.post","did":"did:plc:even","operation":"create","record":{"$type":"app.bsky.feed.post","text":"event 0"},"rev":"3mptbypluud2a","rkey":"0","seq":100,"time":"2026-07-04T14:38:08.000000Z"}}"##
     );
     // v1 never tells of a sync.
-    assert_eq!(crate::all(&server, "").await, lines[..30]);
-    assert_eq!(crate::all(&server, "wantedDids=did:plc:odd&cursor=899").await, [""; 0]);
+    assert_eq!(crate::serve::all(&server, "").await, lines[..30]);
+    assert_eq!(crate::serve::all(&server, "wantedDids=did:plc:odd&cursor=899").await, [""; 0]);
 }
 
 #[tokio::test]

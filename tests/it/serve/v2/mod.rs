@@ -8,7 +8,7 @@ mod refusals;
 
 use serde_json::Value;
 
-use crate::ended;
+use crate::serve::ended;
 use crate::support::client::Client;
 use crate::support::{ServeProcess, V2_STREAM};
 

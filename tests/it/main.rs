@@ -1,0 +1,36 @@
+//! All tests of the built binary and of the library's interface that `cargo test` runs by default,
+//! in one binary, because each binary links the whole library. One module per promise.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
+
+#[path = "../support/mod.rs"]
+mod support;
+#[path = "../support/v2_model.rs"]
+mod v2_model;
+
+mod archive;
+#[cfg(unix)]
+mod broker;
+mod cli;
+mod clock;
+mod cursors;
+mod dial;
+mod dictionary;
+mod handles;
+mod history;
+mod hostile;
+mod invariants;
+mod join;
+#[cfg(unix)]
+mod operate;
+#[cfg(unix)]
+mod output;
+mod peers;
+mod protocol;
+mod resume;
+mod secrets;
+mod serve;
+#[cfg(unix)]
+mod state;
+mod stats;
+mod upgrade;
+mod v2_messages;
