@@ -9,7 +9,7 @@ use crate::display::progress::{self, Form, Progress};
 use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
-use crate::pipeline::Moment;
+use crate::pipeline::RunEvent;
 use crate::settings::{LogFormat, TailSettings};
 use crate::telemetry::health::Health;
 use crate::telemetry::http_server::{self, ListenError, MetricsServer};
@@ -89,7 +89,7 @@ impl Attendance {
         })
     }
 
-    /// How often to call [`Attendance::attend`] with [`Moment::Tick`]; `None` for never.
+    /// How often to call [`Attendance::attend`] with [`RunEvent::Tick`]; `None` for never.
     #[must_use]
     pub fn tick_every(&self) -> Option<Duration> {
         let drawing = self.progress.as_ref().map(|_| progress::TICK);
@@ -103,10 +103,10 @@ impl Attendance {
     }
 
     /// Does what is to be done at this moment.
-    pub fn attend(&mut self, moment: Moment) {
+    pub fn attend(&mut self, moment: RunEvent) {
         let now_us = now_us();
         match moment {
-            Moment::Tick => {
+            RunEvent::Tick => {
                 if let Some(progress) = &mut self.progress {
                     progress.tick(now_us);
                 }
@@ -117,9 +117,9 @@ impl Attendance {
                     manager.tick(now_us, &mut self.status);
                 }
             }
-            Moment::Beginning => {}
-            Moment::StatusAsked => self.say(now_us),
-            Moment::Stopping => {
+            RunEvent::Started => {}
+            RunEvent::StatusRequested => self.say(now_us),
+            RunEvent::Stopping => {
                 // What it shows is the reading, and that is over.
                 self.progress = None;
                 self.log_at_us = None;

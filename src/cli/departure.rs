@@ -11,7 +11,7 @@ use crate::checkpoint::lease::Lease;
 use crate::checkpoint::store::{ByHand, Departure, SavedCursor, Store, StoreError};
 use crate::display::units::duration;
 use crate::position::gap::Gap;
-use crate::position::{Mark, Seq, Start, TimeUs};
+use crate::position::{Mark, Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, Unsaved};
 use crate::sink::record::OutputRecord;
 
@@ -130,7 +130,7 @@ pub fn check_repetition(
 
 /// Warns about what a run skips whose start the user named, and arranges that its first save
 /// keeps what is saved now.
-pub fn depart(store: &mut Store, consumer: &str, start: &Start, now: TimeUs) {
+pub fn depart(store: &mut Store, consumer: &str, start: &StartPosition, now: TimeUs) {
     // A damaged position is replaced, and can't be kept.
     let Ok(Some(saved)) = store.load(consumer) else { return };
     let skipped = skipped(&saved, start, now);
@@ -145,7 +145,7 @@ pub fn depart(store: &mut Store, consumer: &str, start: &Start, now: TimeUs) {
 }
 
 /// Returns the stretch between what is saved and a later start.
-fn skipped(saved: &SavedCursor, start: &Start, now: TimeUs) -> Option<Gap> {
+fn skipped(saved: &SavedCursor, start: &StartPosition, now: TimeUs) -> Option<Gap> {
     let (from_time, from_seq) = match saved {
         SavedCursor::Position(resume) => {
             let Mark { time, seq } = resume.position.newest;
@@ -155,10 +155,10 @@ fn skipped(saved: &SavedCursor, start: &Start, now: TimeUs) -> Option<Gap> {
         SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), .. }) => (None, Some(*seq)),
     };
     let (to_time, to_seq) = match start {
-        Start::Live => (Some(now), None),
-        Start::Time(time) => (Some(*time), None),
-        Start::Seq(seq) => (None, Some(*seq)),
-        Start::Oldest | Start::Resume(_) => return None,
+        StartPosition::Live => (Some(now), None),
+        StartPosition::Time(time) => (Some(*time), None),
+        StartPosition::Seq(seq) => (None, Some(*seq)),
+        StartPosition::Oldest | StartPosition::Resume(_) => return None,
     };
     let is_later = match (from_time, to_time, from_seq, to_seq) {
         (Some(from), Some(to), ..) => to > from,

@@ -7,14 +7,14 @@ use crate::display::printable::printable;
 use crate::display::summary::{Saved, Summary};
 use crate::metrics::Metrics;
 use crate::pipeline::reader::ReadError;
-use crate::pipeline::stop::Reason;
-use crate::pipeline::{Outcome, PipelineError};
+use crate::pipeline::shutdown::StopReason;
+use crate::pipeline::{PipelineError, RunResult};
 use crate::position::Position;
 use crate::settings::{DisplaySettings, LogFormat, TailSettings};
 
 /// Whether the person left without waiting.
 #[must_use]
-pub fn is_abandoned(outcome: &Outcome) -> bool {
+pub fn is_abandoned(outcome: &RunResult) -> bool {
     matches!(outcome.end, Err(PipelineError::Abandoned))
 }
 
@@ -23,7 +23,7 @@ pub fn is_abandoned(outcome: &Outcome) -> bool {
 /// # Errors
 /// What the run failed with.
 pub fn report(
-    outcome: Outcome,
+    outcome: RunResult,
     settings: &TailSettings,
     display: &DisplaySettings,
     metrics: &Metrics,
@@ -34,7 +34,7 @@ pub fn report(
         return Ok(Exit::Interrupted);
     }
     // `skytail tail | head` ends without a word.
-    let is_silent = matches!(outcome.end, Ok(Reason::OutputClosed)) && display.verbosity == 0;
+    let is_silent = matches!(outcome.end, Ok(StopReason::OutputClosed)) && display.verbosity == 0;
     if !display.quiet && !is_silent {
         let summary = summary(&outcome, settings, metrics, elapsed);
         say(&match display.log_format {
@@ -42,8 +42,8 @@ pub fn report(
             LogFormat::Json => summary.json(jiff::Timestamp::now()),
         });
     }
-    let is_gap = matches!(outcome.end, Ok(Reason::Gap));
-    let is_failed = matches!(outcome.end, Ok(Reason::RenderError));
+    let is_gap = matches!(outcome.end, Ok(StopReason::Gap));
+    let is_failed = matches!(outcome.end, Ok(StopReason::RenderError));
     match outcome.end {
         Ok(_) => {}
         Err(PipelineError::Read(error @ ReadError::GaveUp { .. })) => {
@@ -61,12 +61,12 @@ pub fn report(
 }
 
 fn summary(
-    outcome: &Outcome,
+    outcome: &RunResult,
     settings: &TailSettings,
     metrics: &Metrics,
     elapsed: Duration,
 ) -> Summary {
-    let end = outcome.end.as_ref().copied().unwrap_or(Reason::Failed);
+    let end = outcome.end.as_ref().copied().unwrap_or(StopReason::Failed);
     let saved = match (&outcome.saved, &outcome.position) {
         (Some(Ok(())), Some(position)) => Some(saved(position, &settings.consumer.name)),
         _ => None,

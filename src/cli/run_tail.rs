@@ -19,9 +19,9 @@ use crate::display::log::{self, LogSettings};
 use crate::display::progress::{self, Form};
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
-use crate::pipeline::stop::Stop;
-use crate::pipeline::{self, Attendant, Moment, Parts};
-use crate::position::Start;
+use crate::pipeline::shutdown::Shutdown;
+use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver};
+use crate::position::StartPosition;
 use crate::render::{Renderer, Surface};
 use crate::settings::{
     ColorMode, CompressMode, DisplaySettings, LogFormat, ProgressMode, TailSettings,
@@ -101,12 +101,12 @@ fn run(
     let started = Instant::now();
     let renderer = renderer(&settings, &display);
     let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
-    let parts = Parts {
+    let parts = PipelineInputs {
         start: state.start,
         saver: state.saver,
         output: output.map(|sink| sink.with_header(header)),
         renderer,
-        stop: Stop::new(settings.drain_timeout),
+        stop: Shutdown::new(settings.drain_timeout),
         secrets: state.secrets,
         v1_dictionary,
         dictionaries,
@@ -114,7 +114,7 @@ fn run(
     };
     let tick_every = attendance.tick_every();
     let attendant =
-        Attendant { tick_every, attend: &mut |moment: Moment| attendance.attend(moment) };
+        RunObserver { tick_every, on_event: &mut |moment: RunEvent| attendance.attend(moment) };
     let outcome = pipeline::run(&settings, parts, attendant);
     let elapsed = started.elapsed();
     // What is drawn goes before anything is said, and nobody is told numbers any more.
@@ -217,11 +217,11 @@ fn progress_form(settings: &TailSettings, display: &DisplaySettings) -> Form {
 }
 
 /// The instant that a replay starts from, in Unix microseconds, where it is known.
-pub(super) fn replay_from_us(start: &Start) -> Option<u64> {
+pub(super) fn replay_from_us(start: &StartPosition) -> Option<u64> {
     match start {
-        Start::Time(time) => Some(time.0),
-        Start::Resume(resume) => Some(resume.position.newest.time.0),
-        Start::Live | Start::Oldest | Start::Seq(_) => None,
+        StartPosition::Time(time) => Some(time.0),
+        StartPosition::Resume(resume) => Some(resume.position.newest.time.0),
+        StartPosition::Live | StartPosition::Oldest | StartPosition::Seq(_) => None,
     }
 }
 

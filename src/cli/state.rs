@@ -13,7 +13,7 @@ use crate::checkpoint::saver::{Health, Saver};
 use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
 use crate::event::identity::IdentitySecrets;
 use crate::metrics::now_us;
-use crate::position::{Seq, Start, TimeUs};
+use crate::position::{Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, Unsaved};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
@@ -24,7 +24,7 @@ use crate::sink::record::OutputRecord;
 #[derive(Debug)]
 pub struct State {
     /// Where the run starts.
-    pub start: Start,
+    pub start: StartPosition,
     /// The secrets of the identities.
     pub secrets: IdentitySecrets,
     /// Who saves, unless nobody shall.
@@ -89,7 +89,7 @@ impl State {
             (None, None) => None,
         };
         Ok(Self {
-            start: explicit_start(settings.cursor).unwrap_or(Start::Live),
+            start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
             secrets: IdentitySecrets::random(),
             saver: None,
             output,
@@ -103,7 +103,7 @@ impl State {
     #[must_use]
     pub fn newest_seq(&self) -> Option<Seq> {
         match &self.start {
-            Start::Resume(resume) => resume.position.newest.seq,
+            StartPosition::Resume(resume) => resume.position.newest.seq,
             _ => None,
         }
     }
@@ -141,21 +141,25 @@ fn connect(to: &BrokerSettings, known: &[OutputRecord]) -> anyhow::Result<Sink> 
 }
 
 /// The start that the flag names by itself; `None` for `auto`.
-fn explicit_start(cursor: CursorMode) -> Option<Start> {
+fn explicit_start(cursor: CursorMode) -> Option<StartPosition> {
     match cursor {
         CursorMode::Auto => None,
-        CursorMode::Live => Some(Start::Live),
-        CursorMode::Oldest => Some(Start::Oldest),
-        CursorMode::Time(time) => Some(Start::Time(time)),
-        CursorMode::Seq(seq) => Some(Start::Seq(seq)),
+        CursorMode::Live => Some(StartPosition::Live),
+        CursorMode::Oldest => Some(StartPosition::Oldest),
+        CursorMode::Time(time) => Some(StartPosition::Time(time)),
+        CursorMode::Seq(seq) => Some(StartPosition::Seq(seq)),
     }
 }
 
-fn saved_start(store: &Store, consumer: &str, settings: &TailSettings) -> anyhow::Result<Start> {
+fn saved_start(
+    store: &Store,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<StartPosition> {
     match store.load(consumer)? {
         None => {
-            let start = explicit_start(settings.from).unwrap_or(Start::Live);
-            if start == Start::Live {
+            let start = explicit_start(settings.from).unwrap_or(StartPosition::Live);
+            if start == StartPosition::Live {
                 tracing::info!("nothing is saved for {consumer:?}: starting at the live tip");
             }
             Ok(start)
@@ -168,10 +172,10 @@ fn saved_start(store: &Store, consumer: &str, settings: &TailSettings) -> anyhow
                     resume.position.latest_time,
                 );
             }
-            Ok(Start::Resume(Box::new(resume)))
+            Ok(StartPosition::Resume(Box::new(resume)))
         }
         Some(SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. })) => {
-            Ok(Start::Time(time))
+            Ok(StartPosition::Time(time))
         }
         Some(SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), server })) => {
             let asks = |label: &str| settings.endpoints.iter().all(|e| *e.label == *label);
@@ -180,7 +184,7 @@ fn saved_start(store: &Store, consumer: &str, settings: &TailSettings) -> anyhow
                     "the cursor set for {consumer:?} is seq {} of {label}, which means nothing elsewhere: use --host {label} alone, or set a time",
                     seq.0
                 ),
-                _ => Ok(Start::Seq(seq)),
+                _ => Ok(StartPosition::Seq(seq)),
             }
         }
     }

@@ -53,7 +53,7 @@ impl Item {
     }
 
     /// Whether the lines of `next`, which come right behind these, fit into the same batch.
-    fn takes(&self, next: &Self, bounds: Buffer) -> bool {
+    fn can_absorb(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
             && self.through.is_none()
             && next.gap.is_none()
@@ -68,15 +68,15 @@ pub struct Closed;
 
 /// What [`Receiver::recv`] saw.
 #[derive(Debug)]
-pub enum Received {
+pub enum Recv {
     /// Lines.
     Item(Item),
     /// The sender took a turn and left something to do.
-    Left,
+    Resume,
     /// Nothing until the deadline.
-    Nothing,
+    TimedOut,
     /// The sender is gone and the queue is empty.
-    End,
+    Closed,
 }
 
 #[derive(Debug)]
@@ -95,20 +95,20 @@ struct State {
     events: usize,
     bytes: usize,
     spare: Vec<Batch>,
-    turn: Turn,
+    ownership: Ownership,
     sender_gone: bool,
     receiver_gone: bool,
 }
 
 /// Who deals with lines right now.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Turn {
+enum Ownership {
     #[default]
-    Nobody,
-    Receiver,
-    Sender,
+    Free,
+    Writer,
+    Reader,
     /// The sender did, and left the rest to the receiver.
-    Left,
+    Resume,
 }
 
 /// The reader's end.
@@ -153,12 +153,12 @@ impl Shared {
 
 impl State {
     fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.turn == Turn::Nobody
+        self.queue.is_empty() && self.ownership == Ownership::Free
     }
 
     fn push(&mut self, item: Item, bounds: Buffer) {
         self.events += item.batch.len();
-        match self.queue.back_mut().filter(|last| last.takes(&item, bounds)) {
+        match self.queue.back_mut().filter(|last| last.can_absorb(&item, bounds)) {
             Some(last) => {
                 let before = last.batch.held_bytes();
                 last.batch.append(&item.batch);
@@ -251,18 +251,18 @@ impl Sender {
     /// Takes the receiver's turn, if it has nothing to do: what comes next may be dealt with
     /// here and now. Every turn taken is ended.
     #[must_use]
-    pub fn take_turn(&self) -> bool {
+    pub fn try_acquire(&self) -> bool {
         let mut state = self.0.state();
         let is_free = state.is_idle() && !state.receiver_gone;
         if is_free {
-            state.turn = Turn::Sender;
+            state.ownership = Ownership::Reader;
         }
         is_free
     }
 
     /// Ends a turn; `is_left` says that the receiver has something to go on with.
-    pub fn end_turn(&self, is_left: bool) {
-        self.0.state().turn = if is_left { Turn::Left } else { Turn::Nobody };
+    pub fn release(&self, is_left: bool) {
+        self.0.state().ownership = if is_left { Ownership::Resume } else { Ownership::Free };
         if is_left {
             self.0.readable.notify_one();
         }
@@ -302,34 +302,34 @@ impl Drop for Sender {
 impl Receiver {
     /// Takes the next lines, waiting until `deadline` for them (`None`: not at all). Whatever
     /// was taken before counts as dealt with from now on.
-    pub fn recv(&self, deadline: Option<Instant>) -> Received {
+    pub fn recv(&self, deadline: Option<Instant>) -> Recv {
         let shared = &self.0;
         let mut state = shared.state();
-        if state.turn == Turn::Receiver {
-            state.turn = Turn::Nobody;
+        if state.ownership == Ownership::Writer {
+            state.ownership = Ownership::Free;
         }
         if state.is_idle() {
             shared.progress.notify_one();
         }
         loop {
-            if state.turn == Turn::Left {
-                state.turn = Turn::Receiver;
-                return Received::Left;
+            if state.ownership == Ownership::Resume {
+                state.ownership = Ownership::Writer;
+                return Recv::Resume;
             }
             // The sender never sends during its own turn.
             if let Some(item) = state.pop() {
-                state.turn = Turn::Receiver;
+                state.ownership = Ownership::Writer;
                 shared.publish(&state);
                 drop(state);
                 shared.progress.notify_one();
-                return Received::Item(item);
+                return Recv::Item(item);
             }
             if state.sender_gone {
-                return Received::End;
+                return Recv::Closed;
             }
             let wait = deadline.and_then(|at| at.checked_duration_since(Instant::now()));
             let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
-                return Received::Nothing;
+                return Recv::TimedOut;
             };
             state =
                 shared.readable.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;

@@ -6,14 +6,14 @@
 
 pub mod channel;
 pub mod continuity;
-pub mod desk;
+pub mod feedback;
+pub mod inline_writer;
+pub mod queue_monitor;
 pub mod reader;
-pub mod rendering;
+pub mod shutdown;
 pub mod sieve;
 pub mod signals;
-pub mod stand;
-pub mod stop;
-pub mod watch;
+pub mod transform;
 pub mod writer;
 
 use std::io;
@@ -27,7 +27,7 @@ use crate::checkpoint::saver::Saver;
 use crate::compression::dictionary::Dictionary;
 use crate::event::identity::IdentitySecrets;
 use crate::metrics::Metrics;
-use crate::position::{Position, Start, TimeUs};
+use crate::position::{Position, StartPosition, TimeUs};
 use crate::render::{self, Renderer};
 use crate::settings::{RenderErrors, TailSettings};
 use crate::sink::rotation::Rotate;
@@ -39,15 +39,15 @@ use crate::source::proxy::Proxies;
 use crate::source::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
-use desk::Desk;
-use reader::{ReadError, Reader, WhenQuiet};
-use rendering::Rendering;
+use feedback::WriterFeedback;
+use inline_writer::SharedWriter;
+use queue_monitor::QueueMonitor;
+use reader::{OnIdle, ReadError, Reader};
+use shutdown::{Shutdown, StopReason};
 use sieve::{Rules, Sieve};
 use signals::{Asked, Response, Signals, StopSignals};
-use stand::Stand;
-use stop::{Reason, Stop};
-use watch::Watch;
-use writer::{Beginning, Outlet, Writer, Written};
+use transform::TransformStage;
+use writer::{Beginning, Writer, WriterConfig, WriterResult};
 
 /// How long a person who asked to stop waits without a word.
 const SILENCE: Duration = Duration::from_secs(1);
@@ -56,9 +56,9 @@ const WATCH_EVERY: Duration = Duration::from_millis(250);
 
 /// Everything that a run needs beside its settings.
 #[derive(Debug)]
-pub struct Parts {
+pub struct PipelineInputs {
     /// Where it begins.
-    pub start: Start,
+    pub start: StartPosition,
     /// Who saves positions, if anybody.
     pub saver: Option<Saver>,
     /// Where lines go; `None` for standard output.
@@ -66,7 +66,7 @@ pub struct Parts {
     /// What makes lines of events, where they are not written as they are.
     pub renderer: Option<Renderer>,
     /// When to stop, and whom to tell; made anew for each run.
-    pub stop: Stop,
+    pub stop: Shutdown,
     /// The secrets of the identities.
     pub secrets: IdentitySecrets,
     /// v1's dictionary, if zstd is to be asked for there.
@@ -106,9 +106,9 @@ pub enum PipelineError {
 
 /// How a run ended.
 #[derive(Debug)]
-pub struct Outcome {
+pub struct RunResult {
     /// Why.
-    pub end: Result<Reason, PipelineError>,
+    pub end: Result<StopReason, PipelineError>,
     /// The last position that the output proves.
     pub position: Option<Position>,
     /// Whether that position was saved; `None` where nobody saves.
@@ -119,62 +119,69 @@ pub struct Outcome {
 
 /// What whoever looks after a run is told while it runs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Moment {
+pub enum RunEvent {
     /// It begins: signals no longer end the process by themselves.
-    Beginning,
+    Started,
     /// Time has passed, and the run's own loop turns.
     Tick,
     /// Somebody wants to know how it stands.
-    StatusAsked,
+    StatusRequested,
     /// It begins to stop.
     Stopping,
 }
 
 /// Whoever looks after a run.
-pub struct Attendant<'a> {
+pub struct RunObserver<'a> {
     /// How often to be told that time has passed; `None` for never.
     pub tick_every: Option<Duration>,
     /// Is told.
-    pub attend: &'a mut dyn FnMut(Moment),
+    pub on_event: &'a mut dyn FnMut(RunEvent),
 }
 
-impl Outcome {
+impl RunResult {
     fn failed(error: PipelineError) -> Self {
         Self { end: Err(error), position: None, saved: None, written_to: None }
     }
 }
 
 /// Runs until there is a reason to stop.
-pub fn run(settings: &TailSettings, parts: Parts, attendant: Attendant<'_>) -> Outcome {
+pub fn run(
+    settings: &TailSettings,
+    inputs: PipelineInputs,
+    observer: RunObserver<'_>,
+) -> RunResult {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(source) => {
             let what = "start the runtime";
-            return Outcome::failed(PipelineError::System { what, source });
+            return RunResult::failed(PipelineError::System { what, source });
         }
     };
     let outcome = runtime.block_on(async {
-        let (wired, signals) = wire(settings, parts)?;
-        Ok(drive(settings, wired, signals, attendant).await)
+        let (wired, signals) = wire(settings, inputs)?;
+        Ok(drive(settings, wired, signals, observer).await)
     });
     // A name that is being looked up can't be interrupted, and nobody waits for it any more.
     runtime.shutdown_timeout(Duration::ZERO);
-    outcome.unwrap_or_else(Outcome::failed)
+    outcome.unwrap_or_else(RunResult::failed)
 }
 
 /// The parts, connected.
-struct Wired {
+struct Pipeline {
     reader: Reader,
-    written: oneshot::Receiver<Written>,
+    written: oneshot::Receiver<WriterResult>,
     thread: std::thread::JoinHandle<()>,
-    stop: Stop,
+    stop: Shutdown,
     metrics: Arc<Metrics>,
 }
 
-fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), PipelineError> {
+fn wire(
+    settings: &TailSettings,
+    inputs: PipelineInputs,
+) -> Result<(Pipeline, Signals), PipelineError> {
     let system = |what| move |source| PipelineError::System { what, source };
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let Parts {
+    let PipelineInputs {
         start,
         saver,
         output,
@@ -184,21 +191,21 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         v1_dictionary,
         dictionaries,
         metrics,
-    } = parts;
+    } = inputs;
     let sink = match output {
         Some(sink) => sink,
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
     };
     if settings.stop.limit == Some(0) {
-        stop.request(Reason::Limit);
+        stop.request(StopReason::Limit);
     }
     let (sender, receiver) = channel::channel(settings.buffer, Arc::clone(&metrics));
     let position = match &start {
-        Start::Resume(resume) => Some(resume.position.clone()),
+        StartPosition::Resume(resume) => Some(resume.position.clone()),
         _ => None,
     };
     let settled = position.clone();
-    let stand = Arc::new(Stand::new(position));
+    let feedback = Arc::new(WriterFeedback::new(position));
     let rules = Rules {
         filter: settings.filter.clone(),
         strict: settings.strict,
@@ -216,7 +223,7 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
             .map(Rotate::period_us),
     };
     let beginning = match (&start, settings.endpoints.len()) {
-        (Start::Resume(_), _) => None,
+        (StartPosition::Resume(_), _) => None,
         (_, 0 | 1) => Some(Beginning::Exact),
         _ => Some(Beginning::ByTime),
     };
@@ -224,20 +231,20 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
     if renderer.is_some() {
         thread = thread.stack_size(render::jq::STACK_BYTES);
     }
-    let outlet = Outlet {
-        rendering: renderer.map(|renderer| rendering(settings, renderer, &metrics)),
+    let outlet = WriterConfig {
+        transform: renderer.map(|renderer| transform(settings, renderer, &metrics)),
         sink,
         saver,
         every: settings.checkpoint,
         on_gap: settings.on_gap,
         beginning,
-        stand: Arc::clone(&stand),
+        feedback: Arc::clone(&feedback),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
     let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
-    let desk = Arc::new(Desk::new(Writer::new(outlet, sieve, settled)));
-    let writers = Arc::clone(&desk);
+    let shared_writer = Arc::new(SharedWriter::new(Writer::new(outlet, sieve, settled)));
+    let writers = Arc::clone(&shared_writer);
     let (done, written) = oneshot::channel();
     let work = move || {
         if let Some(written) = writers.run(&receiver) {
@@ -267,44 +274,48 @@ fn wire(settings: &TailSettings, parts: Parts) -> Result<(Wired, Signals), Pipel
         // A small buffer still holds several batches, so that neither side waits for the
         // other's whole share.
         batch_events: settings.buffer.batch_events(),
-        when_quiet: when_quiet(settings),
+        on_idle: on_idle(settings),
         ends_with_server: settings.demo,
         sender,
-        desk,
-        stand,
+        shared_writer,
+        feedback,
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    Ok((Wired { reader, written, thread, stop, metrics }, signals))
+    Ok((Pipeline { reader, written, thread, stop, metrics }, signals))
 }
 
-fn rendering(settings: &TailSettings, renderer: Renderer, metrics: &Arc<Metrics>) -> Rendering {
+fn transform(
+    settings: &TailSettings,
+    renderer: Renderer,
+    metrics: &Arc<Metrics>,
+) -> TransformStage {
     let on_error = settings.render.as_ref().map_or(RenderErrors::Skip, |render| render.on_error);
     // Files begin with it by themselves, each of them.
     let header = match settings.output {
         Some(_) => Vec::new(),
         None => renderer.header(),
     };
-    Rendering::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
+    TransformStage::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
 }
 
-fn when_quiet(settings: &TailSettings) -> WhenQuiet {
+fn on_idle(settings: &TailSettings) -> OnIdle {
     match (settings.stop.exit_when_live, settings.stop.until) {
-        (true, _) => WhenQuiet::CaughtUp,
-        (false, Some(until)) => WhenQuiet::Until(until),
-        (false, None) => WhenQuiet::Wait,
+        (true, _) => OnIdle::CaughtUp,
+        (false, Some(until)) => OnIdle::Until(until),
+        (false, None) => OnIdle::Wait,
     }
 }
 
 async fn drive(
     settings: &TailSettings,
-    wired: Wired,
+    wired: Pipeline,
     mut signals: Signals,
-    attendant: Attendant<'_>,
-) -> Outcome {
-    let Attendant { tick_every, attend } = attendant;
-    let Wired { reader, mut written, thread, stop, metrics } = wired;
-    attend(Moment::Beginning);
+    observer: RunObserver<'_>,
+) -> RunResult {
+    let RunObserver { tick_every, on_event } = observer;
+    let Pipeline { reader, mut written, thread, stop, metrics } = wired;
+    on_event(RunEvent::Started);
     let mut reader = pin!(reader.run());
     let mut read = None;
     let mut stop_signals = StopSignals::default();
@@ -314,7 +325,7 @@ async fn drive(
     let mut has_timed_out = false;
     let watches = settings.buffer.max_lag_events.is_some()
         || settings.buffer.when_full != crate::settings::WhenFull::Block;
-    let mut watch = Watch::new(settings.buffer.max_lag_events);
+    let mut monitor = QueueMonitor::new(settings.buffer.max_lag_events);
     let mut watch_tick = tokio::time::interval(WATCH_EVERY);
     let mut tick = tokio::time::interval(tick_every.unwrap_or(WATCH_EVERY));
     let mut is_stopping = false;
@@ -322,45 +333,45 @@ async fn drive(
         tokio::select! {
             result = &mut reader, if read.is_none() => {
                 if result.is_err() {
-                    stop.request(Reason::Failed);
+                    stop.request(StopReason::Failed);
                 }
                 read = Some(result);
             }
             result = &mut written => break result,
             asked = signals.next() => match asked {
-                Asked::Status => attend(Moment::StatusAsked),
+                Asked::Status => on_event(RunEvent::StatusRequested),
                 Asked::Stop(reason) => match stop_signals.respond(reason, Instant::now()) {
                     Response::Stop => {
                         stop.request(reason);
                         silence.set(sleep_or_never(Some(SILENCE)));
                     }
                     Response::Ignore => {}
-                    Response::Leave => return Outcome::failed(PipelineError::Abandoned),
+                    Response::Leave => return RunResult::failed(PipelineError::Abandoned),
                 },
             },
             () = &mut silence, if !has_told => {
                 has_told = true;
-                stop.tell_of_waiting();
+                stop.log_drain_wait();
             }
             () = stop.requested(), if !is_stopping => {
                 is_stopping = true;
-                attend(Moment::Stopping);
+                on_event(RunEvent::Stopping);
             }
             () = &mut timeout, if !has_timed_out => {
                 has_timed_out = true;
-                stop.request(Reason::Timeout);
+                stop.request(StopReason::Timeout);
             }
             _ = watch_tick.tick(), if watches => {
-                let word = watch.look(Instant::now(), metrics.queue_events.get(), metrics.dropped.get());
+                let word = monitor.observe(Instant::now(), metrics.queue_events.get(), metrics.dropped.get());
                 if let Some(word) = word {
                     word.log();
                 }
             }
-            _ = tick.tick(), if tick_every.is_some() => attend(Moment::Tick),
+            _ = tick.tick(), if tick_every.is_some() => on_event(RunEvent::Tick),
         }
     };
     // The writer has ended: whatever the reader still waits for, nobody takes its lines.
-    stop.request(Reason::Failed);
+    stop.request(StopReason::Failed);
     let read = match read {
         Some(read) => read,
         None => reader.await,
@@ -369,20 +380,24 @@ async fn drive(
     conclude(read, written.ok(), &stop)
 }
 
-fn conclude(read: Result<(), ReadError>, written: Option<Written>, stop: &Stop) -> Outcome {
-    let Some(written) = written else { return Outcome::failed(PipelineError::Panicked) };
+fn conclude(
+    read: Result<(), ReadError>,
+    written: Option<WriterResult>,
+    stop: &Shutdown,
+) -> RunResult {
+    let Some(written) = written else { return RunResult::failed(PipelineError::Panicked) };
     let end = match (read, written.failure) {
         (_, Some(Refusal::TimedOut)) => {
             tracing::warn!(
                 "the output took nothing more; what it was not given is read again with --cursor auto"
             );
-            Ok(stop.reason().unwrap_or(Reason::Failed))
+            Ok(stop.reason().unwrap_or(StopReason::Failed))
         }
         (_, Some(refusal)) => Err(refusal.into()),
         (Err(error), None) => Err(error.into()),
-        (Ok(()), None) => Ok(stop.reason().unwrap_or(Reason::Failed)),
+        (Ok(()), None) => Ok(stop.reason().unwrap_or(StopReason::Failed)),
     };
-    Outcome {
+    RunResult {
         end,
         position: written.position,
         saved: written.saved,

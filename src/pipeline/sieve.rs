@@ -19,12 +19,12 @@ use crate::filter::Filter;
 use crate::metrics::Metrics;
 use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
-use crate::position::{Position, Resume, Start, TimeUs};
+use crate::position::{Position, Resume, StartPosition, TimeUs};
 use crate::settings::OnGap;
 use crate::source::{Asked, Connection};
 
 use super::continuity::{Continuity, Finding, Seen};
-use super::stop::Reason;
+use super::shutdown::StopReason;
 
 use early::Early;
 use times::first_times;
@@ -104,7 +104,7 @@ pub struct Sieve {
     unread: Unread,
     /// What held before the change of server that may have to be taken back with it.
     earlier: Option<Earlier>,
-    stop: Option<Reason>,
+    stop: Option<StopReason>,
     rejected: Option<Rejected>,
     /// Our own clock at the latest batch.
     now: TimeUs,
@@ -134,12 +134,12 @@ enum Verdict {
 impl Sieve {
     /// A sieve for a run that begins at `start`.
     #[must_use]
-    pub fn new(rules: Rules, start: &Start, metrics: Arc<Metrics>) -> Self {
+    pub fn new(rules: Rules, start: &StartPosition, metrics: Arc<Metrics>) -> Self {
         // Twice the margin, so that another server's replay, which starts one margin back by
         // that server's own clock, still lies within what is remembered.
         let span_us = rules.rewind_us.saturating_mul(2);
         let (window, position) = match start {
-            Start::Resume(resume) => {
+            StartPosition::Resume(resume) => {
                 (Window::restore(span_us, resume), Some(resume.position.clone()))
             }
             _ => (Window::new(span_us), None),
@@ -230,7 +230,7 @@ impl Sieve {
 
     /// Why no further line is wanted.
     #[must_use]
-    pub fn stop_reason(&self) -> Option<Reason> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         self.stop
     }
 
@@ -338,7 +338,7 @@ impl Sieve {
                 self.turns.note(self.window.latest());
                 self.written += 1;
                 if self.rules.limit.is_some_and(|limit| self.written >= limit) {
-                    self.stop = Some(Reason::Limit);
+                    self.stop = Some(StopReason::Limit);
                 }
                 Verdict::Write
             }
@@ -365,7 +365,7 @@ impl Sieve {
         let Some(finding) = self.continuity.look(seen, self.now) else { return true };
         let goes_on = match &finding {
             Finding::Gap(_) if self.rules.on_gap == OnGap::Fail => {
-                self.stop = Some(Reason::Gap);
+                self.stop = Some(StopReason::Gap);
                 false
             }
             Finding::Gap(_) | Finding::Ahead { .. } | Finding::Reused { .. } => true,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::{Duration, Instant};
 
-use super::stop::Reason;
+use super::shutdown::StopReason;
 
 /// Least time between the first stop signal and a SIGINT that leaves at once. A person needs
 /// longer to press Ctrl-C again; `timeout` and a terminal that closes repeat their signal within
@@ -14,7 +14,7 @@ const DELIBERATE_AFTER: Duration = Duration::from_millis(500);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Asked {
     /// To stop, and why.
-    Stop(Reason),
+    Stop(StopReason),
     /// To say how the run stands (SIGUSR1).
     Status,
 }
@@ -39,7 +39,7 @@ pub struct StopSignals {
 impl StopSignals {
     /// Returns what to do about a stop signal that arrives at `now`. Only a SIGINT that follows
     /// the first signal, of whatever kind, by half a second or more leaves at once.
-    pub fn respond(&mut self, reason: Reason, now: Instant) -> Response {
+    pub fn respond(&mut self, reason: StopReason, now: Instant) -> Response {
         let Some(first) = self.first else {
             self.first = Some(now);
             return Response::Stop;
@@ -47,7 +47,7 @@ impl StopSignals {
         let is_deliberate = now.saturating_duration_since(first) >= DELIBERATE_AFTER;
         // mutant: leaves-at-any-second-interrupt
         match reason {
-            Reason::Interrupt if is_deliberate => Response::Leave,
+            StopReason::Interrupt if is_deliberate => Response::Leave,
             _ => Response::Ignore,
         }
     }
@@ -58,7 +58,7 @@ pub use unix::Signals;
 
 #[cfg(unix)]
 mod unix {
-    use super::{Asked, Reason, io};
+    use super::{Asked, StopReason, io};
     use rustix::process::Signal as Number;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -94,10 +94,10 @@ mod unix {
         /// The next signal.
         pub async fn next(&mut self) -> Asked {
             tokio::select! {
-                _ = self.interrupt.recv() => Asked::Stop(Reason::Interrupt),
-                _ = self.terminate.recv() => Asked::Stop(Reason::Terminated),
-                _ = self.hangup.recv() => Asked::Stop(Reason::Terminated),
-                _ = self.cpu_time.recv() => Asked::Stop(Reason::CpuTime),
+                _ = self.interrupt.recv() => Asked::Stop(StopReason::Interrupt),
+                _ = self.terminate.recv() => Asked::Stop(StopReason::Terminated),
+                _ = self.hangup.recv() => Asked::Stop(StopReason::Terminated),
+                _ = self.cpu_time.recv() => Asked::Stop(StopReason::CpuTime),
                 _ = self.user.recv() => Asked::Status,
             }
         }
@@ -122,7 +122,7 @@ impl Signals {
     /// The next Ctrl-C.
     pub async fn next(&mut self) -> Asked {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Asked::Stop(Reason::Interrupt),
+            Ok(()) => Asked::Stop(StopReason::Interrupt),
             Err(_) => std::future::pending().await,
         }
     }
@@ -136,16 +136,16 @@ mod tests {
     #[test]
     fn only_a_late_interrupt_leaves_at_once() {
         let start = Instant::now();
-        for first in [Reason::Interrupt, Reason::Terminated] {
+        for first in [StopReason::Interrupt, StopReason::Terminated] {
             let mut signals = StopSignals::default();
             let mut respond =
                 |reason, ms| signals.respond(reason, start + Duration::from_millis(ms));
             assert_eq!(respond(first, 0), Response::Stop);
-            assert_eq!(respond(Reason::Interrupt, 0), Response::Ignore);
-            assert_eq!(respond(Reason::Interrupt, 499), Response::Ignore);
-            assert_eq!(respond(Reason::Terminated, 60_000), Response::Ignore);
-            assert_eq!(respond(Reason::CpuTime, 60_000), Response::Ignore);
-            assert_eq!(respond(Reason::Interrupt, 500), Response::Leave);
+            assert_eq!(respond(StopReason::Interrupt, 0), Response::Ignore);
+            assert_eq!(respond(StopReason::Interrupt, 499), Response::Ignore);
+            assert_eq!(respond(StopReason::Terminated, 60_000), Response::Ignore);
+            assert_eq!(respond(StopReason::CpuTime, 60_000), Response::Ignore);
+            assert_eq!(respond(StopReason::Interrupt, 500), Response::Leave);
         }
     }
 
@@ -156,9 +156,9 @@ mod tests {
         ) {
             let start = Instant::now();
             let mut stop_signals = StopSignals::default();
-            prop_assert_eq!(stop_signals.respond(Reason::Terminated, start), Response::Stop);
+            prop_assert_eq!(stop_signals.respond(StopReason::Terminated, start), Response::Stop);
             for (is_interrupt, ms) in signals {
-                let reason = if is_interrupt { Reason::Interrupt } else { Reason::Terminated };
+                let reason = if is_interrupt { StopReason::Interrupt } else { StopReason::Terminated };
                 let response = stop_signals.respond(reason, start + Duration::from_millis(ms));
                 prop_assert_eq!(response, Response::Ignore);
             }

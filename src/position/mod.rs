@@ -147,7 +147,7 @@ pub struct Resume {
 
 /// Where a run begins.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Start {
+pub enum StartPosition {
     /// At the live tip.
     Live,
     /// At the oldest event that the server still holds.

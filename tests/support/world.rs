@@ -15,7 +15,7 @@ use skytail::event::identity::{IdentityKey, IdentitySecrets};
 use skytail::filter::Filter;
 use skytail::metrics::Metrics;
 use skytail::pipeline::sieve::{Rules, Sieve};
-use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, Start, TimeUs};
+use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, StartPosition, TimeUs};
 use skytail::settings::OnGap;
 use skytail::source::{Asked, Connection};
 
@@ -136,7 +136,7 @@ fn line(mark: Mark, event: u64) -> String {
     )
 }
 
-fn sieve(nature: Nature, start: &Start) -> Sieve {
+fn sieve(nature: Nature, start: &StartPosition) -> Sieve {
     let mut filter = Filter::default();
     if nature.picky {
         filter.operations.push(Operation::Create);
@@ -253,11 +253,11 @@ impl Traveller<'_> {
         let start = match &self.saved {
             Some((resume, printed)) => {
                 self.printed.clone_from(printed);
-                Start::Resume(Box::new(resume.clone()))
+                StartPosition::Resume(Box::new(resume.clone()))
             }
             None => {
                 self.printed.clear();
-                Start::Oldest
+                StartPosition::Oldest
             }
         };
         self.sieve = sieve(self.nature, &start);
@@ -287,7 +287,7 @@ pub fn travel(bytes: &[u8]) {
     let pace = Steps(&[steps.next() as u8]).next() as u8;
     let servers: Vec<Server> =
         (0..KINDS.len()).map(|which| server(which, nature, &mut Steps(&[pace]))).collect();
-    let start = Start::Oldest;
+    let start = StartPosition::Oldest;
     let origin = servers[nature.first].origin.clone();
     let mut traveller = Traveller {
         servers: &servers,

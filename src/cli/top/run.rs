@@ -22,8 +22,8 @@ use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
 use crate::pipeline::reader::ReadError;
-use crate::pipeline::stop::{Reason, Stop};
-use crate::pipeline::{self, Attendant, Moment, Outcome, Parts, PipelineError};
+use crate::pipeline::shutdown::{Shutdown, StopReason};
+use crate::pipeline::{self, PipelineError, PipelineInputs, RunEvent, RunObserver, RunResult};
 use crate::settings::{ColorMode, DisplaySettings, TailSettings};
 use crate::sink::Sink;
 use crate::top::board::Board;
@@ -109,9 +109,9 @@ impl Run<'_> {
         let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
         let board = Shared::new(self.figures.window);
-        let stop = Stop::new(settings.drain_timeout);
+        let stop = Shutdown::new(settings.drain_timeout);
         let from_us = replay_from_us(&state.start);
-        let parts = Parts {
+        let parts = PipelineInputs {
             start: state.start,
             saver: None,
             output: Some(Sink::Taker(Box::new(Counting::on(&board)))),
@@ -138,16 +138,16 @@ impl Run<'_> {
                 let (mut scene, mut watching) = (Some(scene), None);
                 // Not before a signal would give the terminal back.
                 let attend = &mut |moment| {
-                    if let (Moment::Beginning, Some(scene)) = (moment, scene.take()) {
+                    if let (RunEvent::Started, Some(scene)) = (moment, scene.take()) {
                         let stop = scene.stop.clone();
                         let begun = Watching::begin(scene);
                         if begun.is_err() {
-                            stop.request(Reason::Failed);
+                            stop.request(StopReason::Failed);
                         }
                         watching = Some(begun);
                     }
                 };
-                let attendant = Attendant { tick_every: None, attend };
+                let attendant = RunObserver { tick_every: None, on_event: attend };
                 let outcome = pipeline::run(&settings, parts, attendant);
                 let begun = watching.transpose();
                 drop(begun.context("can't draw a screen here (use --once for a table)")?);
@@ -165,7 +165,7 @@ impl Run<'_> {
                     began: None,
                 };
                 let attend = &mut |moment| pages.attend(moment);
-                let attendant = Attendant { tick_every: Some(TICK), attend };
+                let attendant = RunObserver { tick_every: Some(TICK), on_event: attend };
                 let outcome = pipeline::run(&settings, parts, attendant);
                 pages.end();
                 outcome
@@ -203,9 +203,9 @@ fn source(settings: &TailSettings, metrics: &Arc<Metrics>) -> Source {
     Source::new(labels.collect(), Arc::clone(metrics))
 }
 
-fn exit(outcome: Outcome) -> anyhow::Result<Exit> {
+fn exit(outcome: RunResult) -> anyhow::Result<Exit> {
     match outcome.end {
-        Ok(Reason::Failed) => {
+        Ok(StopReason::Failed) => {
             Err(anyhow::anyhow!("the screen failed unexpectedly; this is a bug in skytail"))
         }
         Ok(_) => Ok(Exit::Done),
@@ -227,7 +227,7 @@ struct Pages<'a> {
     source: Source,
     board: Shared,
     metrics: Arc<Metrics>,
-    stop: Stop,
+    stop: Shutdown,
     /// Whether a connection was up at the last tick; at the end there is none.
     is_connected: bool,
     /// When the window began: with the first connection, or the first event of an archive.
@@ -235,11 +235,11 @@ struct Pages<'a> {
 }
 
 impl Pages<'_> {
-    fn attend(&mut self, moment: Moment) {
+    fn attend(&mut self, moment: RunEvent) {
         match moment {
-            Moment::Tick => self.tick(),
-            Moment::Stopping => self.end(),
-            Moment::Beginning | Moment::StatusAsked => {}
+            RunEvent::Tick => self.tick(),
+            RunEvent::Stopping => self.end(),
+            RunEvent::Started | RunEvent::StatusRequested => {}
         }
     }
 
@@ -263,7 +263,7 @@ impl Pages<'_> {
         match self.run.mode {
             Mode::Once => {
                 self.began = None;
-                self.stop.request(Reason::Timeout);
+                self.stop.request(StopReason::Timeout);
             }
             _ => self.began = Some(Instant::now()),
         }
@@ -299,7 +299,7 @@ impl Pages<'_> {
             if error.kind() != io::ErrorKind::BrokenPipe {
                 tracing::error!("can't write to stdout: {error}");
             }
-            self.stop.request(Reason::OutputClosed);
+            self.stop.request(StopReason::OutputClosed);
         }
     }
 }

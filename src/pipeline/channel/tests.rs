@@ -28,8 +28,8 @@ fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
 /// What is received, one entry an item, until nothing waits.
 fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
     let next = || match receiver.recv(None) {
-        Received::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
-        Received::Left | Received::Nothing | Received::End => None,
+        Recv::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
+        Recv::Resume | Recv::TimedOut | Recv::Closed => None,
     };
     std::iter::from_fn(next).collect()
 }
@@ -41,7 +41,7 @@ fn few_lines_join_the_batch_that_waits_last() {
     for lines in [&[&b"a"[..], b"b"][..], &[b"c"], &[b"d", b"e"]] {
         sender.send(item(&from, lines)).unwrap();
     }
-    let Received::Item(all) = receiver.recv(None) else { panic!("nothing came") };
+    let Recv::Item(all) = receiver.recv(None) else { panic!("nothing came") };
     assert_eq!(all.batch.lines().collect::<Vec<_>>(), [b"a", b"b", b"c", b"d", b"e"]);
     assert_eq!(received(&receiver), [b""; 0]);
 }
@@ -91,38 +91,38 @@ fn what_was_joined_is_counted_when_it_is_dropped() {
 #[test]
 fn a_turn_is_taken_only_where_nothing_waits_and_nobody_has_one() {
     let (sender, receiver) = open(100, WhenFull::Block);
-    assert!(sender.take_turn());
-    assert!(!sender.take_turn());
-    sender.end_turn(false);
+    assert!(sender.try_acquire());
+    assert!(!sender.try_acquire());
+    sender.release(false);
     sender.send(item(&connection(), &[b"x"])).unwrap();
-    assert!(!sender.take_turn(), "lines wait");
+    assert!(!sender.try_acquire(), "lines wait");
     assert_eq!(receiver.recv(None).name(), "item");
-    assert!(!sender.take_turn(), "the receiver deals with them");
-    assert_eq!(receiver.recv(None).name(), "nothing");
-    assert!(sender.take_turn());
-    sender.end_turn(false);
+    assert!(!sender.try_acquire(), "the receiver deals with them");
+    assert_eq!(receiver.recv(None).name(), "timed out");
+    assert!(sender.try_acquire());
+    sender.release(false);
     drop(receiver);
-    assert!(!sender.take_turn(), "nobody is there to take what would be left");
+    assert!(!sender.try_acquire(), "nobody is there to take what would be left");
 }
 
 #[test]
 fn what_a_turn_leaves_comes_before_the_lines_behind_it() {
     let (sender, receiver) = open(100, WhenFull::Block);
-    assert!(sender.take_turn());
-    sender.end_turn(true);
+    assert!(sender.try_acquire());
+    sender.release(true);
     sender.send(item(&connection(), &[b"x"])).unwrap();
     drop(sender);
     let came = std::array::from_fn(|_| receiver.recv(None).name());
-    assert_eq!(came, ["left", "item", "end"]);
+    assert_eq!(came, ["resume", "item", "closed"]);
 }
 
-impl Received {
+impl Recv {
     fn name(&self) -> &'static str {
         match self {
             Self::Item(_) => "item",
-            Self::Left => "left",
-            Self::Nothing => "nothing",
-            Self::End => "end",
+            Self::Resume => "resume",
+            Self::TimedOut => "timed out",
+            Self::Closed => "closed",
         }
     }
 }

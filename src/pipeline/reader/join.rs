@@ -24,10 +24,10 @@ use crate::source::protocol::Protocol;
 use crate::source::stream::Stream;
 
 use super::super::channel::BATCH_BYTES;
-use super::attempts::Attempts;
-use super::horizon::Horizon;
-use super::quiet::{QUIET, Scan};
-use super::{Ended, GOOD_BYE, Reader};
+use super::idle::{IDLE_AFTER, Scan};
+use super::replay_limit::ReplayLimit;
+use super::retry::RetryState;
+use super::{CLOSE_TIMEOUT, Disconnect, Reader};
 
 /// How long to wait for the live connection's first event; with a sparse filter none comes.
 const FIRST_EVENT: Duration = Duration::from_secs(3);
@@ -48,24 +48,24 @@ const MAX_KEPT_BYTES: usize = 64 << 20;
 
 /// What the live connection has brought and nobody has taken yet.
 #[derive(Debug, Default)]
-struct Kept {
+struct LiveBuffer {
     batches: VecDeque<Batch>,
     bytes: usize,
 }
 
-impl Kept {
-    fn push(&mut self, batch: Batch) -> Result<(), Ended> {
+impl LiveBuffer {
+    fn push(&mut self, batch: Batch) -> Result<(), Disconnect> {
         self.bytes += batch.held_bytes();
         self.batches.push_back(batch);
-        if self.bytes > MAX_KEPT_BYTES { Err(Ended::JoinTooLong) } else { Ok(()) }
+        if self.bytes > MAX_KEPT_BYTES { Err(Disconnect::JoinTooLong) } else { Ok(()) }
     }
 }
 
 impl Reader {
     /// Whether a replay from `asked` must be joined with the live stream: only on a server
     /// that is known to be a legacy one.
-    pub(super) fn needs_join(&self, asked: Asked, attempts: &Attempts) -> bool {
-        self.may_need_join(asked) && attempts.known_kind() == Some(ServerKind::Legacy)
+    pub(super) fn needs_join(&self, asked: Asked, retry: &RetryState) -> bool {
+        self.may_need_join(asked) && retry.known_kind() == Some(ServerKind::Legacy)
     }
 
     /// Whether `asked` is a replay that must be joined if the server is a legacy one.
@@ -80,15 +80,15 @@ impl Reader {
         &self,
         endpoint: &Endpoint,
         asked: Asked,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
-        let mut live = self.connect(endpoint, Asked::Live, attempts).await?;
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
+        let mut live = self.connect(endpoint, Asked::Live, retry).await?;
         let ended = match live.protocol() {
-            Protocol::V1 => self.join_with(&mut live, endpoint, asked, attempts).await,
+            Protocol::V1 => self.join_with(&mut live, endpoint, asked, retry).await,
             // Whoever speaks v2 loses nothing there, and is asked again as what it is.
-            Protocol::V2 => Err(Ended::Horizon),
+            Protocol::V2 => Err(Disconnect::ReplayLimit),
         };
-        self.part(&mut live, attempts, ended.as_ref().err()).await;
+        self.on_disconnect(&mut live, retry, ended.as_ref().err()).await;
         ended
     }
 
@@ -97,42 +97,42 @@ impl Reader {
         live: &mut Stream,
         endpoint: &Endpoint,
         asked: Asked,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
-        let mut kept = Kept::default();
-        let (horizon, tip) = self.first_event(live, &mut kept).await?;
-        attempts.tip = tip;
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
+        let mut kept = LiveBuffer::default();
+        let (replay_limit, tip) = self.first_event(live, &mut kept).await?;
+        retry.tip = tip;
         if live.kind() == Some(ServerKind::V2) {
             // The server changed its kind behind its name; there is nothing to join.
-            return Err(Ended::Horizon);
+            return Err(Disconnect::ReplayLimit);
         }
-        if live.kind().is_some() && horizon.is_before(asked) {
+        if live.kind().is_some() && replay_limit.is_before(asked) {
             // Its live stream lies behind the replay (a recording, a server that lags): there
             // is no tip to meet.
-            return self.replay_alone(endpoint, asked, None, attempts).await;
+            return self.replay_alone(endpoint, asked, None, retry).await;
         }
         // Where the last such replay brought nothing in front of the horizon, all there is
         // lies near enough.
         // One that was cut was too slow to be joined.
-        let is_far = attempts.was_cut || !horizon.is_near(asked);
-        if is_far && attempts.empty_replay.take() != Some(asked) {
-            live.close(TokioInstant::now() + GOOD_BYE).await;
-            let horizon = Some(horizon.of_tip());
-            let ended = self.replay_alone(endpoint, asked, horizon, attempts).await;
-            attempts.empty_replay = matches!(ended, Err(Ended::Horizon)).then_some(asked);
+        let is_far = retry.replay_cut || !replay_limit.is_near(asked);
+        if is_far && retry.empty_replay.take() != Some(asked) {
+            live.close(TokioInstant::now() + CLOSE_TIMEOUT).await;
+            let replay_limit = Some(replay_limit.with_margin());
+            let ended = self.replay_alone(endpoint, asked, replay_limit, retry).await;
+            retry.empty_replay = matches!(ended, Err(Disconnect::ReplayLimit)).then_some(asked);
             return ended;
         }
         self.keep_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
-        let mut replay = self.connect(endpoint, asked, attempts).await?;
-        let replayed = self.replay_beside(&mut replay, horizon, live, &mut kept).await;
-        self.part(&mut replay, attempts, replayed.as_ref().err()).await;
+        let mut replay = self.connect(endpoint, asked, retry).await?;
+        let replayed = self.replay_beside(&mut replay, replay_limit, live, &mut kept).await;
+        self.on_disconnect(&mut replay, retry, replayed.as_ref().err()).await;
         replayed?;
         tracing::debug!(kept_bytes = kept.bytes, "the replay has met the live stream");
         let mut alive = Liveness::new(self.liveness_limits(), Instant::now());
         for batch in kept.batches {
-            self.hand_over(batch, live.connection(), &mut alive).await?;
+            self.forward(batch, live.connection(), &mut alive).await?;
         }
-        self.read(live, None, attempts).await
+        self.read(live, None, retry).await
     }
 
     /// Reads a replay on a connection of its own, up to the horizon if there is one.
@@ -140,12 +140,12 @@ impl Reader {
         &self,
         endpoint: &Endpoint,
         asked: Asked,
-        horizon: Option<Horizon>,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
-        let mut replay = self.connect(endpoint, asked, attempts).await?;
-        let ended = self.read(&mut replay, horizon, attempts).await;
-        self.part(&mut replay, attempts, ended.as_ref().err()).await;
+        replay_limit: Option<ReplayLimit>,
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
+        let mut replay = self.connect(endpoint, asked, retry).await?;
+        let ended = self.read(&mut replay, replay_limit, retry).await;
+        self.on_disconnect(&mut replay, retry, ended.as_ref().err()).await;
         ended
     }
 
@@ -154,8 +154,8 @@ impl Reader {
     async fn first_event(
         &self,
         live: &mut Stream,
-        kept: &mut Kept,
-    ) -> Result<(Horizon, Option<TimeUs>), Ended> {
+        kept: &mut LiveBuffer,
+    ) -> Result<(ReplayLimit, Option<TimeUs>), Disconnect> {
         let opened = TimeUs(now_us());
         let deadline = TokioInstant::now() + FIRST_EVENT;
         let mut scan = Scan::new(live, Instant::now());
@@ -165,7 +165,7 @@ impl Reader {
             let mut batch = self.sender.empty_batch();
             let filled = tokio::select! {
                 filled = timeout_at(deadline, live.fill(&mut batch, self.batch_events, BATCH_BYTES)) => filled,
-                () = self.stop.requested() => return Err(Ended::Stopped),
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
             };
             let Ok(filled) = filled else { break };
             filled?;
@@ -175,22 +175,22 @@ impl Reader {
             kept.push(batch)?;
         }
         live.narrow();
-        Ok((Horizon::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
+        Ok((ReplayLimit::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
     }
 
     async fn keep_until(
         &self,
         live: &mut Stream,
-        kept: &mut Kept,
+        kept: &mut LiveBuffer,
         deadline: TokioInstant,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), Disconnect> {
         let mut pause = std::pin::pin!(sleep_until(deadline));
         let mut scan = Scan::new(live, Instant::now());
         loop {
             let mut batch = self.sender.empty_batch();
             tokio::select! {
                 () = &mut pause => return Ok(()),
-                () = self.stop.requested() => return Err(Ended::Stopped),
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
                 filled = live.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled?;
                     self.strip(live, &mut scan, &mut batch);
@@ -205,24 +205,24 @@ impl Reader {
     async fn replay_beside(
         &self,
         replay: &mut Stream,
-        horizon: Horizon,
+        replay_limit: ReplayLimit,
         live: &mut Stream,
-        kept: &mut Kept,
-    ) -> Result<(), Ended> {
+        kept: &mut LiveBuffer,
+    ) -> Result<(), Disconnect> {
         let limits = self.liveness_limits();
         let mut alive = Liveness::new(limits, Instant::now());
         let mut scan = Scan::new(replay, Instant::now());
-        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
+        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
         let (mut batch, mut beside) = (self.sender.empty_batch(), self.sender.empty_batch());
         loop {
             tokio::select! {
-                () = self.stop.requested() => return Err(Ended::Stopped),
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
                 filled = replay.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     scan.note(replay, &batch);
-                    let reached = horizon.cut(&mut batch, Some(ServerKind::Legacy));
+                    let reached = replay_limit.cut(&mut batch, Some(ServerKind::Legacy));
                     self.strip(replay, &mut scan, &mut batch);
                     if !batch.is_empty() {
-                        batch = self.hand_over(batch, replay.connection(), &mut alive).await?;
+                        batch = self.forward(batch, replay.connection(), &mut alive).await?;
                     }
                     if reached {
                         return Ok(());
@@ -240,8 +240,8 @@ impl Reader {
                         Action::Ping => replay.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
-                    let limit = horizon.limit().unwrap_or_default();
-                    if scan.is_over(&alive, replay, Instant::now(), limit) {
+                    let limit = replay_limit.limit().unwrap_or_default();
+                    if scan.is_caught_up(&alive, replay, Instant::now(), limit) {
                         return Ok(());
                     }
                 }

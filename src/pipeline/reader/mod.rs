@@ -2,17 +2,17 @@
 //! proves the connection alive, and after every end asks for what is missing, on this server
 //! or the next.
 
-mod attempts;
-mod behind;
-mod beyond;
-mod ended;
-mod history;
-mod horizon;
+mod backfill;
+mod disconnect;
+mod failback;
+mod idle;
 mod join;
-mod pace;
-mod prefer;
-mod quiet;
+mod lag;
+mod replay_limit;
+mod retention;
+mod retry;
 mod rewind;
+mod silence;
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use crate::display::units::counted;
 use crate::event::batch::Batch;
 use crate::metrics::{Metrics, now_us};
-use crate::position::{ServerKind, Start, TimeUs};
+use crate::position::{ServerKind, StartPosition, TimeUs};
 use crate::settings::{Archive, CompressMode, Connection as Limits};
 use crate::source::archive::SweepError;
 use crate::source::client::{Client, ConnectError, Wish};
@@ -32,19 +32,19 @@ use crate::source::stream::{Fill, Stream, StreamError};
 use crate::source::{Asked, Connection};
 
 use super::channel::{BATCH_BYTES, Item, Sender};
-use super::desk::Desk;
-use super::stand::Stand;
-use super::stop::{Reason, Stop};
+use super::feedback::WriterFeedback;
+use super::inline_writer::SharedWriter;
+use super::shutdown::{Shutdown, StopReason};
 
-use attempts::Attempts;
-use behind::Behind;
-use ended::Ended;
-use horizon::Horizon;
-pub use quiet::WhenQuiet;
-use quiet::{QUIET, Scan};
+use disconnect::Disconnect;
+pub use idle::OnIdle;
+use idle::{IDLE_AFTER, Scan};
+use lag::LagDetector;
+use replay_limit::ReplayLimit;
+use retry::RetryState;
 
 /// How long saying good-bye may take.
-const GOOD_BYE: Duration = Duration::from_millis(200);
+const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
 /// The reader with all that it needs.
 #[derive(Debug)]
@@ -54,7 +54,7 @@ pub struct Reader {
     /// How to connect.
     pub client: Client,
     /// Where the run begins.
-    pub start: Start,
+    pub start: StartPosition,
     /// The limits of connections.
     pub limits: Limits,
     /// What lies before a server's live window.
@@ -64,19 +64,19 @@ pub struct Reader {
     /// Most events of a batch.
     pub batch_events: usize,
     /// What a quiet stream means.
-    pub when_quiet: WhenQuiet,
+    pub on_idle: OnIdle,
     /// Whether a normal close is the end (`--demo`).
     pub ends_with_server: bool,
     /// Where lines go.
     pub sender: Sender,
     /// Who writes them, if it has the time.
-    pub desk: Arc<Desk>,
+    pub shared_writer: Arc<SharedWriter>,
     /// What the writer has dealt with.
-    pub stand: Arc<Stand>,
+    pub feedback: Arc<WriterFeedback>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// When to stop, and whom to tell.
-    pub stop: Stop,
+    pub stop: Shutdown,
 }
 
 /// Why the reader can't go on.
@@ -137,15 +137,15 @@ impl Reader {
     /// # Errors
     /// [`ReadError`], where no server can be had.
     pub async fn run(self) -> Result<(), ReadError> {
-        let mut attempts = self.first_attempt();
+        let mut retry = self.initial_retry_state();
         loop {
-            let ended = self.connect_and_read(&mut attempts).await;
+            let ended = self.connect_and_read(&mut retry).await;
             self.metrics.connected.set(0);
-            if matches!(ended, Ended::Stopped) || self.stop.reason().is_some() {
+            if matches!(ended, Disconnect::Stopped) || self.stop.reason().is_some() {
                 return Ok(());
             }
             if self.ends_with_server && is_end_of_recording(&ended) {
-                self.stop.request(Reason::EndOfRecording);
+                self.stop.request(StopReason::EndOfRecording);
                 return Ok(());
             }
             // Whatever was received must have been dealt with before its position can say
@@ -157,7 +157,7 @@ impl Reader {
             if settled.is_err() {
                 return Ok(());
             }
-            let wait = self.judge(ended, &mut attempts)?;
+            let wait = self.classify_disconnect(ended, &mut retry)?;
             self.metrics.backoff_ms.set(wait.as_millis() as u64);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -167,20 +167,20 @@ impl Reader {
         }
     }
 
-    async fn connect_and_read(&self, attempts: &mut Attempts) -> Ended {
-        let Some(endpoint) = self.endpoints.get(attempts.endpoint) else { return Ended::Stopped };
-        let asked = attempts.within_the_window(self.asked(endpoint, attempts));
-        let asked = attempts.after_scan(asked);
-        attempts.asked = asked;
-        attempts.was_sound = false;
-        self.metrics.server.set(attempts.endpoint as u64 + 1);
-        let ended = match self.beginning_in_archive(endpoint, asked, attempts) {
-            Some(beginning) => self.sweep(endpoint, beginning, attempts).await,
-            None if self.needs_join(asked, attempts) => self.join(endpoint, asked, attempts).await,
-            None => self.single(endpoint, asked, attempts).await,
+    async fn connect_and_read(&self, retry: &mut RetryState) -> Disconnect {
+        let Some(endpoint) = self.endpoints.get(retry.endpoint) else { return Disconnect::Stopped };
+        let asked = retry.within_retention(self.asked(endpoint, retry));
+        let asked = retry.after_scan(asked);
+        retry.asked = asked;
+        retry.was_sound = false;
+        self.metrics.server.set(retry.endpoint as u64 + 1);
+        let ended = match self.backfill_start(endpoint, asked, retry) {
+            Some(beginning) => self.backfill(endpoint, beginning, retry).await,
+            None if self.needs_join(asked, retry) => self.join(endpoint, asked, retry).await,
+            None => self.single(endpoint, asked, retry).await,
         };
         match ended {
-            Ok(()) => Ended::Stopped,
+            Ok(()) => Disconnect::Stopped,
             Err(ended) => ended,
         }
     }
@@ -190,53 +190,58 @@ impl Reader {
         &self,
         endpoint: &Endpoint,
         asked: Asked,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
-        attempts.tip = None;
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
+        retry.tip = None;
         // A legacy server that is met for the first time is asked once more, with a join.
-        let is_new = attempts.known_kind().is_none();
-        let horizon = (is_new && self.may_need_join(asked)).then_some(Horizon::NEAREST);
-        self.replay_alone(endpoint, asked, horizon, attempts).await
+        let is_new = retry.known_kind().is_none();
+        let replay_limit = (is_new && self.may_need_join(asked)).then_some(ReplayLimit::UNTRUSTED);
+        self.replay_alone(endpoint, asked, replay_limit, retry).await
     }
 
     async fn connect(
         &self,
         endpoint: &Endpoint,
         asked: Asked,
-        attempts: &mut Attempts,
-    ) -> Result<Stream, Ended> {
+        retry: &mut RetryState,
+    ) -> Result<Stream, Disconnect> {
         tracing::debug!(server = %endpoint.label, %asked, "connecting");
-        attempts.number += 1;
-        let (is_plain, number) = (attempts.plain, attempts.number);
-        let is_given = matches!(self.start, Start::Seq(_)) && self.stand.get().is_none();
+        retry.number += 1;
+        let (is_plain, number) = (retry.plain, retry.number);
+        let is_given = matches!(self.start, StartPosition::Seq(_)) && self.feedback.get().is_none();
         let keeps_seq = is_given && matches!(asked, Asked::Seq(_));
         let wish = Wish { endpoint, asked, is_plain, number, keeps_seq };
         let connecting = self.client.connect(wish);
         let stream = tokio::select! {
-            stream = connecting => stream.map_err(Ended::of_connecting)?,
-            () = self.stop.requested() => return Err(Ended::Stopped),
+            stream = connecting => stream.map_err(Disconnect::from_connect)?,
+            () = self.stop.requested() => return Err(Disconnect::Stopped),
         };
         if stream.protocol() == Protocol::V2 {
             // Only one kind of server speaks it.
-            attempts.know(ServerKind::V2);
+            retry.set_kind(ServerKind::V2);
         }
         self.metrics.connected.set(1);
-        attempts.live_since.get_or_insert_with(|| TimeUs(now_us()));
+        retry.live_since.get_or_insert_with(|| TimeUs(now_us()));
         Ok(stream)
     }
 
     /// Draws the consequences of a connection that has ended, and says good-bye where the
     /// server is still there.
-    async fn part(&self, stream: &mut Stream, attempts: &mut Attempts, ended: Option<&Ended>) {
+    async fn on_disconnect(
+        &self,
+        stream: &mut Stream,
+        retry: &mut RetryState,
+        ended: Option<&Disconnect>,
+    ) {
         if let Some(kind) = stream.kind() {
-            attempts.was_sound = true;
-            attempts.backoff.reset();
-            attempts.failures = 0;
-            attempts.any_success = true;
-            attempts.know(kind);
+            retry.was_sound = true;
+            retry.backoff.reset();
+            retry.failures = 0;
+            retry.any_success = true;
+            retry.set_kind(kind);
         }
-        if !matches!(ended, Some(Ended::Stream(_))) {
-            stream.close(tokio::time::Instant::now() + GOOD_BYE).await;
+        if !matches!(ended, Some(Disconnect::Stream(_))) {
+            stream.close(tokio::time::Instant::now() + CLOSE_TIMEOUT).await;
         }
     }
 
@@ -244,12 +249,12 @@ impl Reader {
     async fn read(
         &self,
         stream: &mut Stream,
-        horizon: Option<Horizon>,
-        attempts: &Attempts,
-    ) -> Result<(), Ended> {
-        let mut alive = Liveness::new(self.limits_here(attempts), Instant::now());
-        let ended = self.read_while(&mut alive, stream, horizon, attempts).await;
-        if let Some(pace) = attempts.paces.get(attempts.endpoint) {
+        replay_limit: Option<ReplayLimit>,
+        retry: &RetryState,
+    ) -> Result<(), Disconnect> {
+        let mut alive = Liveness::new(self.limits_here(retry), Instant::now());
+        let ended = self.read_while(&mut alive, stream, replay_limit, retry).await;
+        if let Some(pace) = retry.silences.get(retry.endpoint) {
             pace.learn(&alive);
         }
         ended
@@ -259,21 +264,21 @@ impl Reader {
         &self,
         alive: &mut Liveness,
         stream: &mut Stream,
-        horizon: Option<Horizon>,
-        attempts: &Attempts,
-    ) -> Result<(), Ended> {
-        let limits = self.limits_here(attempts);
-        let mut behind = Behind::default();
-        let mut refused = pin!(self.stand.numbers_refused(stream.number()));
-        let mut first_is_well = pin!(self.first_is_well(attempts.endpoint));
+        replay_limit: Option<ReplayLimit>,
+        retry: &RetryState,
+    ) -> Result<(), Disconnect> {
+        let limits = self.limits_here(retry);
+        let mut lag = LagDetector::default();
+        let mut refused = pin!(self.feedback.numbers_refused(stream.number()));
+        let mut primary_recovered = pin!(self.primary_recovered(retry.endpoint));
         let mut scan = Scan::new(stream, Instant::now());
         let mut is_clamped = false;
-        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(QUIET / 3));
+        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
         let mut batch = self.sender.empty_batch();
         loop {
             let filled = tokio::select! {
                 biased;
-                () = self.stop.requested() => Err(Ended::Stopped),
+                () = self.stop.requested() => Err(Disconnect::Stopped),
                 // In front of the reading: a peer that sends without a pause would use up the
                 // task's turn each time, and nobody would look at the clock.
                 _ = tick.tick() => {
@@ -284,37 +289,38 @@ impl Reader {
                     }
                     let may_be_quiet = alive.stall_limit().unwrap_or_default();
                     self.metrics.stall_limit_ms.set(may_be_quiet.as_millis() as u64);
-                    let early = self.stand.early();
-                    if behind.look(Instant::now(), early) {
-                        self.is_behind(stream, early)?;
+                    let early = self.feedback.early();
+                    if lag.observe(Instant::now(), early) {
+                        self.on_lag(stream, early)?;
                     }
-                    let (scan, tip) = (&mut scan, attempts.tip);
-                    if let Some(ended) = self.look_at_silence(scan, alive, stream, horizon, tip) {
+                    let (scan, tip) = (&mut scan, retry.tip);
+                    if let Some(ended) = self.check_idle(scan, alive, stream, replay_limit, tip) {
                         return Err(ended);
                     }
                     continue;
                 }
-                () = &mut refused => return Err(Ended::Renumbered),
-                () = &mut first_is_well => return Err(Ended::PreferFirst),
+                () = &mut refused => return Err(Disconnect::Renumbered),
+                () = &mut primary_recovered => return Err(Disconnect::PrimaryRecovered),
                 filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
-                    filled.map_err(Ended::from)
+                    filled.map_err(Disconnect::from)
                 }
             };
             if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
-                self.is_beyond(stream, attempts)?;
+                self.on_cursor_clamped(stream, retry)?;
             }
-            if horizon.is_some() || stream.is_filtered() {
+            if replay_limit.is_some() || stream.is_filtered() {
                 scan.note(stream, &batch);
             }
-            let reached = horizon.is_some_and(|horizon| horizon.cut(&mut batch, stream.kind()));
+            let reached = replay_limit
+                .is_some_and(|replay_limit| replay_limit.cut(&mut batch, stream.kind()));
             self.strip(stream, &mut scan, &mut batch);
             if !batch.is_empty() {
-                batch = self.hand_over(batch, stream.connection(), alive).await?;
+                batch = self.forward(batch, stream.connection(), alive).await?;
             }
             if reached {
-                let limit = horizon.and_then(Horizon::limit);
+                let limit = replay_limit.and_then(ReplayLimit::limit);
                 let limit = limit.filter(|limit| scan.has_reached(*limit));
-                return Err(limit.map_or(Ended::Horizon, Ended::Scanned));
+                return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
             }
             match filled {
                 Ok(Fill::Full | Fill::Dry) => {}
@@ -325,10 +331,10 @@ impl Reader {
 
     /// A server that lags is left for another, and waited for where there is none: what it
     /// sends until it has caught up was written already.
-    fn is_behind(&self, stream: &Stream, newest: Option<TimeUs>) -> Result<(), Ended> {
+    fn on_lag(&self, stream: &Stream, newest: Option<TimeUs>) -> Result<(), Disconnect> {
         let newest = newest.unwrap_or_default();
         if self.endpoints.len() > 1 {
-            return Err(Ended::Behind(newest));
+            return Err(Disconnect::Lagging(newest));
         }
         tracing::warn!(
             server = %stream.connection().origin.server,
@@ -346,13 +352,13 @@ impl Reader {
         }
     }
 
-    async fn hand_over(
+    async fn forward(
         &self,
         batch: Batch,
         connection: Arc<Connection>,
         alive: &mut Liveness,
-    ) -> Result<Batch, Ended> {
-        if let Some(turn) = self.desk.turn(&self.sender, batch.held_bytes()) {
+    ) -> Result<Batch, Disconnect> {
+        if let Some(turn) = self.shared_writer.try_inline(&self.sender, batch.held_bytes()) {
             return Ok(turn.write(Item::lines(batch, connection)));
         }
         let waiting = Instant::now();
@@ -360,7 +366,7 @@ impl Reader {
             biased;
             ready = self.sender.ready(&batch) => ready?,
             // What is left in our hand is read again by the next run.
-            () = self.stop.requested() => return Err(Ended::Stopped),
+            () = self.stop.requested() => return Err(Disconnect::Stopped),
         }
         if waiting.elapsed() > Duration::from_millis(100) {
             alive.excuse(Instant::now());
@@ -370,6 +376,6 @@ impl Reader {
     }
 }
 
-fn is_end_of_recording(ended: &Ended) -> bool {
-    matches!(ended, Ended::Stream(StreamError::Closed { code: Some(1000), .. }))
+fn is_end_of_recording(ended: &Disconnect) -> bool {
+    matches!(ended, Disconnect::Stream(StreamError::Closed { code: Some(1000), .. }))
 }

@@ -8,12 +8,12 @@ use crate::source::Asked;
 use crate::source::endpoint::Endpoint;
 use crate::source::stream::StreamError;
 
-use super::attempts::Attempts;
+use super::retry::RetryState;
 use super::{ReadError, Reader};
 
 /// How far before the end of what a legacy server has shown the next replay begins. Its times
 /// strictly increase (protocol/jetstream-v1.md §8), so that this is ample.
-pub(super) const LEAST_MARGIN_US: u64 = 1_000_000;
+pub(super) const MIN_MARGIN_US: u64 = 1_000_000;
 
 /// What a replay may have gained beyond the rewind margin before its newest event is doubted.
 const MARGIN_SPAN_US: u64 = 10_000_000;
@@ -21,34 +21,34 @@ const MARGIN_SPAN_US: u64 = 10_000_000;
 impl Reader {
     /// A legacy server cut a replay without a word. It does that when more than 50,000 events
     /// are queued for it at the moment when it meets the live stream.
-    pub(super) fn was_cut(
+    pub(super) fn replay_cut(
         &self,
         error: &StreamError,
-        attempts: &mut Attempts,
+        retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        let newest = self.stand.get().map(|position| position.newest.time);
-        let gained_us = match (newest, attempts.stuck.0) {
+        let newest = self.feedback.get().map(|position| position.newest.time);
+        let gained_us = match (newest, retry.stuck.0) {
             (Some(newest), Some(before)) => newest.0.saturating_sub(before.time.0),
             _ => 0,
         };
         // Without any progress less margin would not help, and may be what is wrong.
-        attempts.was_cut = newest.is_some() && newest != attempts.stuck.0.map(|mark| mark.time);
+        retry.replay_cut = newest.is_some() && newest != retry.stuck.0.map(|mark| mark.time);
         let why = format!(
             "{error} during a replay (a legacy server drops a replay that is too slow); it came {:.1} s further than the last one",
             gained_us as f64 / 1e6
         );
-        self.reconnect(attempts, &why, None)
+        self.reconnect(retry, &why, None)
     }
 }
 
-impl Attempts {
+impl RetryState {
     /// Asks no legacy server again for what it has shown to the end.
     pub(super) fn after_scan(&self, asked: Asked) -> Asked {
         let Some((_, limit)) = self.scanned.filter(|(endpoint, _)| *endpoint == self.endpoint)
         else {
             return asked;
         };
-        let from = limit.minus_us(LEAST_MARGIN_US);
+        let from = limit.minus_us(MIN_MARGIN_US);
         match asked {
             Asked::Oldest => Asked::Instant(from),
             Asked::Instant(instant) => Asked::Instant(instant.max(from)),
@@ -76,7 +76,7 @@ fn legacy_rewind(position: &Position, rewind_us: u64, margin_us: u64) -> TimeUs 
 }
 
 /// A resume: exactly on the server that the position is from, by instant on any other.
-pub(super) fn ask_for(
+pub(super) fn resume_cursor(
     position: &Position,
     endpoint: &Endpoint,
     rewind_us: u64,

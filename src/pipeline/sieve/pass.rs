@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::Sieve;
 use super::advance::first_position;
 use crate::pipeline::continuity::Finding;
-use crate::pipeline::stop::Reason;
+use crate::pipeline::shutdown::StopReason;
 use crate::position::clock::is_ahead_of_now;
 use crate::position::gap::Gap;
 use crate::position::{Mark, TimeUs};
@@ -20,7 +20,7 @@ impl Sieve {
             return;
         }
         if self.rules.on_gap == OnGap::Fail {
-            self.stop = Some(Reason::Gap);
+            self.stop = Some(StopReason::Gap);
         }
         self.finding = Some(Finding::Gap(gap));
     }

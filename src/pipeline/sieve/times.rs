@@ -5,7 +5,7 @@ use crate::event::batch::Batch;
 use crate::event::header::Header;
 use crate::event::shape::Shape;
 use crate::pipeline::continuity::Finding;
-use crate::pipeline::stop::Reason;
+use crate::pipeline::shutdown::StopReason;
 use crate::position::clock::{FIRST_EVENTS, has_clock, is_ahead_of_now};
 use crate::position::{BELIEVED_AHEAD_US, Mark, Seq, TimeUs};
 
@@ -44,7 +44,7 @@ impl Sieve {
         }
         if self.window.latest() >= until.plus_us(REORDER_US) {
             self.frozen = true;
-            self.stop = Some(Reason::Until);
+            self.stop = Some(StopReason::Until);
         }
         true
     }
@@ -72,7 +72,7 @@ impl Sieve {
     /// The output has caught up once several events are as late as the start of the run.
     pub(super) fn catch_up(&mut self) {
         if self.rules.live_at.is_some_and(|live_at| self.window.latest() >= live_at) {
-            self.stop = Some(Reason::CaughtUp);
+            self.stop = Some(StopReason::CaughtUp);
         }
     }
 

@@ -17,7 +17,7 @@ use super::theme::Theme;
 use crate::display::status::Status;
 use crate::display::units::counted;
 use crate::metrics::{Metrics, now_us};
-use crate::pipeline::stop::{Reason, Stop};
+use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::top::board::Board;
 use crate::top::counting::Shared;
 use crate::top::held::Held;
@@ -46,7 +46,7 @@ pub struct Scene {
     /// Log lines.
     pub held: Held,
     /// Whom to tell that the person wants to end.
-    pub stop: Stop,
+    pub stop: Shutdown,
     /// What it looks like.
     pub theme: Theme,
 }
@@ -83,7 +83,7 @@ impl Watching {
         let work = move || {
             let _ending = ending;
             if screen.run().is_err() {
-                screen.scene.stop.request(Reason::Terminated);
+                screen.scene.stop.request(StopReason::Terminated);
             }
         };
         let watching = Self { is_over, ended, held };
@@ -107,14 +107,14 @@ impl Drop for Watching {
 
 /// Dropped with the thread: a run that nobody can see any more, since the screen failed, ends.
 struct Ending {
-    stop: Stop,
+    stop: Shutdown,
     _end: mpsc::Sender<()>,
 }
 
 impl Drop for Ending {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.stop.request(Reason::Failed);
+            self.stop.request(StopReason::Failed);
         }
     }
 }
@@ -151,7 +151,7 @@ impl Screen {
                     match self.wishes.key(key) {
                         Asked::Nothing => {}
                         Asked::Quit => {
-                            self.scene.stop.request(Reason::Interrupt);
+                            self.scene.stop.request(StopReason::Interrupt);
                             return Ok(());
                         }
                         Asked::Suspend => self.suspend()?,

@@ -9,7 +9,7 @@ use crate::display::units::counted;
 
 /// Why a run ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Reason {
+pub enum StopReason {
     /// `--limit` lines were written.
     Limit,
     /// The stream reached `--until`.
@@ -36,7 +36,7 @@ pub enum Reason {
     Failed,
 }
 
-impl Reason {
+impl StopReason {
     /// For programs that read the summary as JSON: one stable word.
     #[must_use]
     pub fn code(self) -> &'static str {
@@ -78,18 +78,18 @@ impl Reason {
 
 /// A request to stop that everybody shares. The first reason counts.
 #[derive(Clone, Debug)]
-pub struct Stop {
+pub struct Shutdown {
     inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
 struct Inner {
-    asked: OnceLock<(Reason, Instant)>,
+    asked: OnceLock<(StopReason, Instant)>,
     wake: watch::Sender<bool>,
     drain_timeout: Duration,
 }
 
-impl Stop {
+impl Shutdown {
     /// Nobody has asked yet. After the request, `drain_timeout` is left to write what was
     /// received.
     #[must_use]
@@ -100,14 +100,14 @@ impl Stop {
     }
 
     /// Asks everybody to stop.
-    pub fn request(&self, reason: Reason) {
+    pub fn request(&self, reason: StopReason) {
         let _ = self.inner.asked.set((reason, Instant::now()));
         self.inner.wake.send_replace(true);
     }
 
     /// Why the run stops, once it was asked to.
     #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<StopReason> {
         self.inner.asked.get().map(|(reason, _)| *reason)
     }
 
@@ -118,7 +118,7 @@ impl Stop {
     }
 
     /// Tells a person who asked for it why the run is still there.
-    pub fn tell_of_waiting(&self) {
+    pub fn log_drain_wait(&self) {
         let Some(deadline) = self.deadline() else { return };
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
         tracing::warn!(

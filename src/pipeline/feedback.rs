@@ -10,7 +10,7 @@ use crate::position::{Position, TimeUs};
 
 /// The newest position that was dealt with, and the writer's complaints.
 #[derive(Debug)]
-pub struct Stand {
+pub struct WriterFeedback {
     position: Mutex<Option<Position>>,
     /// `time_us` of the newest event that came too early to be wanted; 0 once a connection has
     /// reached the instant it was asked for.
@@ -19,7 +19,7 @@ pub struct Stand {
     renumbered: watch::Sender<u64>,
 }
 
-impl Stand {
+impl WriterFeedback {
     /// A stand that begins at a saved position.
     #[must_use]
     pub fn new(position: Option<Position>) -> Self {

@@ -12,7 +12,7 @@ const DROPS_EVERY: Duration = Duration::from_secs(10);
 
 /// Something to tell.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Word {
+pub enum QueueAlert {
     /// The queue stays beyond the limit.
     Lagging {
         /// Events in the queue.
@@ -31,7 +31,7 @@ pub enum Word {
 
 /// The state of the watch.
 #[derive(Debug)]
-pub struct Watch {
+pub struct QueueMonitor {
     max_lag_events: Option<u64>,
     above_since: Option<Instant>,
     is_lagging: bool,
@@ -39,7 +39,7 @@ pub struct Watch {
     drops_told: Option<Instant>,
 }
 
-impl Watch {
+impl QueueMonitor {
     /// A watch that tells of more than `max_lag_events` queued events.
     #[must_use]
     pub fn new(max_lag_events: Option<u64>) -> Self {
@@ -47,28 +47,28 @@ impl Watch {
     }
 
     /// Looks at the queue's length and the count of drops.
-    pub fn look(&mut self, now: Instant, queued: u64, dropped: u64) -> Option<Word> {
+    pub fn observe(&mut self, now: Instant, queued: u64, dropped: u64) -> Option<QueueAlert> {
         self.look_at_drops(now, dropped).or_else(|| self.look_at_queue(now, queued))
     }
 
-    fn look_at_drops(&mut self, now: Instant, dropped: u64) -> Option<Word> {
+    fn look_at_drops(&mut self, now: Instant, dropped: u64) -> Option<QueueAlert> {
         let is_soon = self.drops_told.is_some_and(|at| now.duration_since(at) < DROPS_EVERY);
         if dropped == self.dropped || is_soon {
             return None;
         }
         let events = dropped - self.dropped;
         (self.dropped, self.drops_told) = (dropped, Some(now));
-        Some(Word::Dropped { events, total: dropped })
+        Some(QueueAlert::Dropped { events, total: dropped })
     }
 
-    fn look_at_queue(&mut self, now: Instant, queued: u64) -> Option<Word> {
+    fn look_at_queue(&mut self, now: Instant, queued: u64) -> Option<QueueAlert> {
         let limit = self.max_lag_events?;
         if queued <= limit {
             self.above_since = None;
             // Half the limit, so that a queue around the limit makes one episode.
             if self.is_lagging && queued <= limit / 2 {
                 self.is_lagging = false;
-                return Some(Word::CaughtUp);
+                return Some(QueueAlert::CaughtUp);
             }
             return None;
         }
@@ -77,11 +77,11 @@ impl Watch {
             return None;
         }
         self.is_lagging = true;
-        Some(Word::Lagging { queued })
+        Some(QueueAlert::Lagging { queued })
     }
 }
 
-impl Word {
+impl QueueAlert {
     /// Says it.
     pub fn log(self) {
         match self {
@@ -105,7 +105,7 @@ mod tests {
     #[test]
     fn one_word_for_each_episode() {
         let start = Instant::now();
-        let mut watch = Watch::new(Some(100));
+        let mut monitor = QueueMonitor::new(Some(100));
         let queue = [
             (0, 500),
             (1, 500),
@@ -117,29 +117,38 @@ mod tests {
             (8, 500),
             (9, 500),
         ];
-        let words: Vec<_> =
-            queue.iter().filter_map(|&(s, queued)| watch.look(start + s * S, queued, 0)).collect();
+        let words: Vec<_> = queue
+            .iter()
+            .filter_map(|&(s, queued)| monitor.observe(start + s * S, queued, 0))
+            .collect();
         assert_eq!(
             words,
-            [Word::Lagging { queued: 500 }, Word::CaughtUp, Word::Lagging { queued: 500 }]
+            [
+                QueueAlert::Lagging { queued: 500 },
+                QueueAlert::CaughtUp,
+                QueueAlert::Lagging { queued: 500 }
+            ]
         );
     }
 
     #[test]
     fn a_short_peak_is_not_told() {
         let start = Instant::now();
-        let mut watch = Watch::new(Some(100));
-        assert_eq!(watch.look(start, 500, 0), None);
-        assert_eq!(watch.look(start + S / 2, 0, 0), None);
-        assert_eq!(watch.look(start + S, 500, 0), None);
+        let mut monitor = QueueMonitor::new(Some(100));
+        assert_eq!(monitor.observe(start, 500, 0), None);
+        assert_eq!(monitor.observe(start + S / 2, 0, 0), None);
+        assert_eq!(monitor.observe(start + S, 500, 0), None);
     }
 
     #[test]
     fn drops_are_told_at_once_and_then_summed_up() {
         let start = Instant::now();
-        let mut watch = Watch::new(None);
-        assert_eq!(watch.look(start, 0, 3), Some(Word::Dropped { events: 3, total: 3 }));
-        assert_eq!(watch.look(start + S, 0, 9), None);
-        assert_eq!(watch.look(start + 10 * S, 0, 9), Some(Word::Dropped { events: 6, total: 9 }));
+        let mut monitor = QueueMonitor::new(None);
+        assert_eq!(monitor.observe(start, 0, 3), Some(QueueAlert::Dropped { events: 3, total: 3 }));
+        assert_eq!(monitor.observe(start + S, 0, 9), None);
+        assert_eq!(
+            monitor.observe(start + 10 * S, 0, 9),
+            Some(QueueAlert::Dropped { events: 6, total: 9 })
+        );
     }
 }

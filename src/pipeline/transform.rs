@@ -15,7 +15,7 @@ use crate::render::{RenderError, Renderer};
 use crate::settings::RenderErrors;
 use crate::sink::{Announce, Refusal, Sink};
 
-use super::stop::Reason;
+use super::shutdown::StopReason;
 
 /// Rendered bytes that are written at once: enough to cost few calls, and a bound to what an
 /// expression that makes much of little can take.
@@ -26,7 +26,7 @@ const ROWS_TO_JUDGE: u64 = 1_000;
 
 /// The stage of a run that renders.
 #[derive(Debug)]
-pub struct Rendering {
+pub struct TransformStage {
     renderer: Renderer,
     on_error: RenderErrors,
     /// Stop when so many outputs were written.
@@ -49,7 +49,7 @@ pub struct Rendering {
 
 /// How far a batch came.
 #[derive(Debug, Default)]
-pub struct Passed {
+pub struct TransformResult {
     /// Its first events that are dealt with: written, or with nothing to write.
     pub whole: usize,
     /// Those of them that came to something and were written.
@@ -68,12 +68,12 @@ pub struct Passed {
 #[derive(Debug)]
 pub enum Ended {
     /// As it shall be.
-    Stopped(Reason),
+    Stopped(StopReason),
     /// The output took no more.
     Refused(Refusal),
 }
 
-impl Passed {
+impl TransformResult {
     /// Whether all `lines` were dealt with.
     #[must_use]
     pub fn is_whole(&self, lines: &Lines) -> bool {
@@ -82,7 +82,7 @@ impl Passed {
 
     /// Why the run shall stop.
     #[must_use]
-    pub fn reason(&self) -> Option<Reason> {
+    pub fn reason(&self) -> Option<StopReason> {
         match self.end {
             Some(Ended::Stopped(reason)) => Some(reason),
             _ => None,
@@ -109,7 +109,7 @@ struct Part {
     end: Option<Ended>,
 }
 
-impl Rendering {
+impl TransformStage {
     /// A stage that writes `header` once, unless the sink does.
     #[must_use]
     pub fn new(
@@ -143,9 +143,9 @@ impl Rendering {
         sink: &mut Sink,
         deadline: impl Fn() -> Option<Instant>,
         announce: &mut Announce<'_>,
-    ) -> Passed {
+    ) -> TransformResult {
         self.renderer.look_around();
-        let mut passed = Passed::default();
+        let mut passed = TransformResult::default();
         while passed.whole < lines.len() && passed.end.is_none() {
             let Part { lines: rendered, outputs, end } = self.part(lines, passed.whole, &deadline);
             let turns = turns_of(turns, passed.whole, rendered.len());
@@ -169,7 +169,7 @@ impl Rendering {
             self.spare = rendered.into_parts();
         }
         if !self.has_told_absent && self.renderer.absent_fields().0 >= ROWS_TO_JUDGE {
-            self.tell_absent();
+            self.warn_absent_fields();
         }
         self.metrics.written.add(passed.written);
         self.metrics.written_bytes.add(passed.bytes);
@@ -219,12 +219,12 @@ impl Rendering {
                 Ok(made) => Some(made),
                 Err(error) if self.on_error == RenderErrors::Fail => {
                     bytes.truncate(start);
-                    self.tell_last(&error, event);
-                    end = Some(Ended::Stopped(Reason::RenderError));
+                    self.log_fatal(&error, event);
+                    end = Some(Ended::Stopped(StopReason::RenderError));
                     break;
                 }
                 Err(error) => {
-                    self.tell_skipped(&error, event);
+                    self.warn_skipped(&error, event);
                     None
                 }
             };
@@ -236,7 +236,7 @@ impl Rendering {
             outputs.push(made);
             spans.push(Span { start, end: bytes.len() });
             if self.limit.is_some_and(|limit| sum >= limit) {
-                end = Some(Ended::Stopped(Reason::Limit));
+                end = Some(Ended::Stopped(StopReason::Limit));
                 break;
             }
         }
@@ -244,7 +244,7 @@ impl Rendering {
     }
 
     /// Reports the fields that no row had, once a run: after its first rows, or at its end.
-    pub fn tell_absent(&mut self) {
+    pub fn warn_absent_fields(&mut self) {
         let (rows, names) = self.renderer.absent_fields();
         if self.has_told_absent || rows == 0 {
             return;
@@ -259,7 +259,7 @@ impl Rendering {
         self.has_told_absent = true;
     }
 
-    fn tell_skipped(&mut self, error: &RenderError, event: &[u8]) {
+    fn warn_skipped(&mut self, error: &RenderError, event: &[u8]) {
         self.skipped += 1;
         let total = self.skipped;
         if !self.seldom.is_due(total) {
@@ -276,7 +276,7 @@ impl Rendering {
         }
     }
 
-    fn tell_last(&self, error: &RenderError, event: &[u8]) {
+    fn log_fatal(&self, error: &RenderError, event: &[u8]) {
         let (what, head) = (self.what(error), printable(event, 120));
         tracing::error!(
             "stopped in front of an event, as --jq-errors fail asks, {what}: {error}; it begins {head}"

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::pipeline::stop::Reason;
+use crate::pipeline::shutdown::StopReason;
 
 use super::Writer;
 
@@ -22,7 +22,10 @@ impl Writer {
             return;
         }
         let reason = self.outlet.stop.reason();
-        if matches!(reason, Some(Reason::Interrupt | Reason::Terminated | Reason::CpuTime)) {
+        if matches!(
+            reason,
+            Some(StopReason::Interrupt | StopReason::Terminated | StopReason::CpuTime)
+        ) {
             let until = Instant::now() + SAME_SIGNAL;
             while !sink.is_closed() && sink.unread_bytes() > 0 && Instant::now() < until {
                 std::thread::sleep(LOOK_EVERY);

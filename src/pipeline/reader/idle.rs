@@ -11,19 +11,19 @@ use std::time::{Duration, Instant};
 use crate::event::batch::Batch;
 use crate::event::header;
 use crate::metrics::now_us;
-use crate::pipeline::stop::Reason;
+use crate::pipeline::shutdown::StopReason;
 use crate::position::{ServerKind, TimeUs};
 use crate::source::Asked;
 use crate::source::liveness::Liveness;
 use crate::source::protocol::Protocol;
 use crate::source::stream::Stream;
 
-use super::horizon::Horizon;
-use super::{Ended, Reader};
+use super::replay_limit::ReplayLimit;
+use super::{Disconnect, Reader};
 
 /// How long a stream must be quiet, with a ping answered meanwhile, before "no more events"
 /// is believed (`--exit-when-live`, `--until`).
-pub(super) const QUIET: Duration = Duration::from_secs(3);
+pub(super) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
 /// How far ahead of our clock an event's time may be and still say how far a scan has come.
 const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
@@ -40,7 +40,7 @@ const RETENTION_US: u64 = 24 * 3_600 * 1_000_000;
 
 /// When a quiet stream means the end of the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum WhenQuiet {
+pub enum OnIdle {
     /// It means nothing.
     Wait,
     /// The replay is over.
@@ -49,19 +49,19 @@ pub enum WhenQuiet {
     Until(TimeUs),
 }
 
-impl WhenQuiet {
+impl OnIdle {
     /// Returns why a quiet stream ends the run now, if it does.
-    pub(super) fn reason(self) -> Option<Reason> {
+    pub(super) fn reason(self) -> Option<StopReason> {
         match self {
-            Self::CaughtUp => Some(Reason::CaughtUp),
-            Self::Until(until) if now_us() > until.0 => Some(Reason::Until),
+            Self::CaughtUp => Some(StopReason::CaughtUp),
+            Self::Until(until) if now_us() > until.0 => Some(StopReason::Until),
             Self::Wait | Self::Until(_) => None,
         }
     }
 
     /// Returns the instant of an event that ends the run by itself, if it is earlier than the
     /// live stream's at `tip`.
-    pub(super) fn proof(self, tip: TimeUs) -> TimeUs {
+    pub(super) fn tip_proof(self, tip: TimeUs) -> TimeUs {
         match self {
             Self::Until(until) => until.plus_us(CLOCK_MARGIN_US).min(tip),
             Self::Wait | Self::CaughtUp => tip,
@@ -125,15 +125,15 @@ impl Scan {
 
     /// Returns whether the server has nothing more for now. An event at `proof` or later
     /// shows it, too.
-    pub(super) fn is_over(
+    pub(super) fn is_caught_up(
         &mut self,
         alive: &Liveness,
         stream: &mut Stream,
         now: Instant,
         proof: TimeUs,
     ) -> bool {
-        let needs_proof = needs_proof(stream);
-        if needs_proof && self.has_reached(proof) {
+        let may_scan_silently = may_scan_silently(stream);
+        if may_scan_silently && self.has_reached(proof) {
             return true;
         }
         match self.asked_at {
@@ -141,13 +141,14 @@ impl Scan {
                 if stream.pongs() <= pongs {
                     return false;
                 }
-                !needs_proof || (now.duration_since(at) >= QUIET && self.has_had_time(now))
+                !may_scan_silently
+                    || (now.duration_since(at) >= IDLE_AFTER && self.scan_must_be_over(now))
             }
             _ => {
                 self.asked_at = None;
-                if alive.quiet_for(now) >= QUIET {
+                if alive.quiet_for(now) >= IDLE_AFTER {
                     self.asked_at = Some((stream.events(), stream.pongs(), now));
-                    if needs_proof {
+                    if may_scan_silently {
                         stream.widen();
                     }
                     stream.ping();
@@ -159,17 +160,17 @@ impl Scan {
 
     /// Returns whether the filters were lifted, nothing came, and that proves something: either
     /// this server is known to lift them, or it has had the time to scan everything.
-    fn has_had_time(&mut self, now: Instant) -> bool {
+    fn scan_must_be_over(&mut self, now: Instant) -> bool {
         let span_us = now_us().saturating_sub(self.reached.0).min(RETENTION_US);
-        let needed = QUIET + Duration::from_micros(span_us / SCAN_SPEED);
-        let is_over = self.has_answered || now.duration_since(self.since) >= needed;
-        if !is_over && !std::mem::replace(&mut self.is_told, true) {
+        let needed = IDLE_AFTER + Duration::from_micros(span_us / SCAN_SPEED);
+        let is_caught_up = self.has_answered || now.duration_since(self.since) >= needed;
+        if !is_caught_up && !std::mem::replace(&mut self.is_told, true) {
             tracing::warn!(
                 "nothing comes, and nothing proves that the server's replay has ended: it may still scan what the filters leave out; waiting up to {} s for its next event",
                 needed.as_secs()
             );
         }
-        is_over
+        is_caught_up
     }
 }
 
@@ -195,34 +196,34 @@ impl Reader {
 
     /// Returns how a quiet stream ends, if it has nothing more up to the horizon. Without one,
     /// or before it, the whole run may end.
-    pub(super) fn look_at_silence(
+    pub(super) fn check_idle(
         &self,
         scan: &mut Scan,
         alive: &Liveness,
         stream: &mut Stream,
-        horizon: Option<Horizon>,
+        replay_limit: Option<ReplayLimit>,
         tip: Option<TimeUs>,
-    ) -> Option<Ended> {
+    ) -> Option<Disconnect> {
         let now = Instant::now();
-        let limit = horizon.and_then(Horizon::limit);
-        if let (Some(limit), true) = (limit, needs_proof(stream)) {
-            let is_over = scan.is_over(alive, stream, now, self.when_quiet.proof(limit));
+        let limit = replay_limit.and_then(ReplayLimit::limit);
+        if let (Some(limit), true) = (limit, may_scan_silently(stream)) {
+            let is_caught_up = scan.is_caught_up(alive, stream, now, self.on_idle.tip_proof(limit));
             if scan.has_reached(limit) {
-                return Some(Ended::Scanned(limit));
+                return Some(Disconnect::ScannedTo(limit));
             }
-            if let (true, Some(reason)) = (is_over, self.when_quiet.reason()) {
+            if let (true, Some(reason)) = (is_caught_up, self.on_idle.reason()) {
                 self.stop.request(reason);
             }
             return None;
         }
-        let reason = self.when_quiet.reason();
+        let reason = self.on_idle.reason();
         // A server of unknown kind tells it with its first event.
-        let must_meet = horizon.is_some() && needs_proof(stream);
+        let must_meet = replay_limit.is_some() && may_scan_silently(stream);
         if reason.is_none() && !must_meet {
             return None;
         }
-        let proof = self.when_quiet.proof(tip.unwrap_or(scan.tip()));
-        if scan.is_over(alive, stream, now, proof)
+        let proof = self.on_idle.tip_proof(tip.unwrap_or(scan.tip()));
+        if scan.is_caught_up(alive, stream, now, proof)
             && let Some(reason) = reason
         {
             self.stop.request(reason);
@@ -233,7 +234,7 @@ impl Reader {
 
 /// Returns whether the server may be scanning in silence: a replay, behind filters, from a
 /// server that is not known to be a v2 one.
-pub(super) fn needs_proof(stream: &Stream) -> bool {
+pub(super) fn may_scan_silently(stream: &Stream) -> bool {
     stream.protocol() == Protocol::V1
         && stream.is_filtered()
         && stream.kind() != Some(ServerKind::V2)

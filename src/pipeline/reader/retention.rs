@@ -11,32 +11,36 @@ use crate::source::archive::Beginning;
 use crate::source::client::ConnectError;
 use crate::source::stream::Stream;
 
-use super::attempts::Attempts;
-use super::{Ended, Reader};
+use super::retry::RetryState;
+use super::{Disconnect, Reader};
 
 impl Reader {
     /// A connection was refused since the sequence number it asked for is older than what the
     /// server holds (`CursorTooOld`, protocol/jetstream-v2.md §5).
-    pub(super) fn was_beyond(&self, refusal: &ConnectError, attempts: &mut Attempts) {
-        let Asked::Seq(seq) = attempts.asked else { return };
-        let endpoint = self.endpoints.get(attempts.endpoint);
-        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, attempts)) {
+    pub(super) fn on_cursor_too_old(&self, refusal: &ConnectError, retry: &mut RetryState) {
+        let Asked::Seq(seq) = retry.asked else { return };
+        let endpoint = self.endpoints.get(retry.endpoint);
+        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
             tracing::info!("{refusal}; reading the archive from there");
-            attempts.past = Some(Beginning::After(seq.0.saturating_sub(1)));
+            retry.past = Some(Beginning::After(seq.0.saturating_sub(1)));
             return;
         }
-        attempts.too_old = Some(seq);
+        retry.too_old = Some(seq);
         tracing::warn!("{refusal}; going on from the oldest event that the server holds");
     }
 
     /// A connection began later than the instant it asked for (`OutdatedCursor`, §4). Called
     /// before its first line is handed on; an error ends it there.
-    pub(super) fn is_beyond(&self, stream: &Stream, attempts: &Attempts) -> Result<(), Ended> {
+    pub(super) fn on_cursor_clamped(
+        &self,
+        stream: &Stream,
+        retry: &RetryState,
+    ) -> Result<(), Disconnect> {
         let connection = stream.connection();
         let Asked::Instant(instant) = connection.asked else { return Ok(()) };
-        let endpoint = self.endpoints.get(attempts.endpoint);
-        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, attempts)) {
-            return Err(Ended::Beyond(instant));
+        let endpoint = self.endpoints.get(retry.endpoint);
+        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
+            return Err(Disconnect::CursorExpired(instant));
         }
         let server = &connection.origin.server;
         tracing::warn!(
@@ -47,10 +51,10 @@ impl Reader {
     }
 }
 
-impl Attempts {
+impl RetryState {
     /// What to ask instead of a sequence number that was refused as too old. A number that the
     /// position has moved on from is asked for again.
-    pub(super) fn within_the_window(&self, asked: Asked) -> Asked {
+    pub(super) fn within_retention(&self, asked: Asked) -> Asked {
         match asked {
             Asked::Seq(seq) if self.is_too_old(seq) => Asked::Floor(seq),
             // Seqs count from 1: what the archive has from there on is missing.

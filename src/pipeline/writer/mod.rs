@@ -2,8 +2,8 @@
 //! first, remember second. On whose thread it works, `desk` knows; what is saved, and when,
 //! `saving`.
 
-mod saving;
-mod unread;
+mod checkpointing;
+mod closed_pipe;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -25,21 +25,21 @@ use crate::source::Connection;
 
 use super::channel::Item;
 use super::continuity::Finding;
-use super::rendering::{Passed, Rendering};
+use super::feedback::WriterFeedback;
+use super::shutdown::{Shutdown, StopReason};
 use super::sieve::{Pending, Sieve};
-use super::stand::Stand;
-use super::stop::{Reason, Stop};
+use super::transform::{TransformResult, TransformStage};
 
-use saving::Unsaved;
+use checkpointing::Unsaved;
 
 /// How often a writer that writes nothing looks whether its output was closed.
 const IDLE_CHECK: Duration = Duration::from_secs(1);
 
 /// What a writer writes to and whom it tells.
 #[derive(Debug)]
-pub struct Outlet {
+pub struct WriterConfig {
     /// What lines are made into, where they are not written as they are.
-    pub rendering: Option<Rendering>,
+    pub transform: Option<TransformStage>,
     /// Where lines go.
     pub sink: Sink,
     /// Who remembers; `None` where nobody shall.
@@ -51,17 +51,17 @@ pub struct Outlet {
     /// Where a run begins that may be the first of its consumer, until that is remembered.
     pub beginning: Option<Beginning>,
     /// The position for the reader.
-    pub stand: Arc<Stand>,
+    pub feedback: Arc<WriterFeedback>,
     /// The counters.
     pub metrics: Arc<Metrics>,
     /// When to stop, and whom to tell.
-    pub stop: Stop,
+    pub stop: Shutdown,
 }
 
 /// The writer.
 #[derive(Debug)]
 pub struct Writer {
-    outlet: Outlet,
+    outlet: WriterConfig,
     /// What happens to lines.
     sieve: Sieve,
     /// Which malformed events are told of.
@@ -121,7 +121,7 @@ impl Beginning {
 
 /// How a writer ended.
 #[derive(Debug)]
-pub struct Written {
+pub struct WriterResult {
     /// The last position that the output proves.
     pub position: Option<Position>,
     /// Whether that position was saved; `None` where nobody saves.
@@ -135,7 +135,7 @@ pub struct Written {
 impl Writer {
     /// A writer that has written nothing yet.
     #[must_use]
-    pub fn new(outlet: Outlet, mut sieve: Sieve, settled: Option<Position>) -> Self {
+    pub fn new(outlet: WriterConfig, mut sieve: Sieve, settled: Option<Position>) -> Self {
         if outlet.saver.is_some() {
             sieve.watch_pipe(outlet.sink.pipe_bytes());
         }
@@ -155,12 +155,12 @@ impl Writer {
 
     /// Whether a batch can be written without waiting for anything.
     #[must_use]
-    pub fn takes_at_once(&self) -> bool {
-        let Outlet { rendering, sink, saver, beginning, .. } = &self.outlet;
+    pub fn can_write_inline(&self) -> bool {
+        let WriterConfig { transform, sink, saver, beginning, .. } = &self.outlet;
         // What is remembered before the first line is waited for.
         let begins = saver.is_some() && beginning.is_some();
         sink.is_non_blocking()
-            && rendering.is_none()
+            && transform.is_none()
             && !begins
             && self.open.is_none()
             && !self.has_ended
@@ -176,13 +176,13 @@ impl Writer {
     /// used again.
     pub fn write(&mut self, item: Item) -> Option<Batch> {
         self.begin(item);
-        self.go_on()
+        self.resume()
     }
 
     /// Writes lines as far as the output takes them without waiting. `None` where something
-    /// is left for [`Writer::go_on`], or where the writer has ended. Only where
-    /// [`Writer::takes_at_once`].
-    pub fn write_at_once(&mut self, item: Item) -> Option<Batch> {
+    /// is left for [`Writer::resume`], or where the writer has ended. Only where
+    /// [`Writer::can_write_inline`].
+    pub fn write_inline(&mut self, item: Item) -> Option<Batch> {
         self.begin(item);
         let mut open = self.open.take()?;
         match self.outlet.sink.write_ready(&open.lines) {
@@ -204,17 +204,17 @@ impl Writer {
     }
 
     /// Waits until the output has taken what lies open, if anything does.
-    pub fn go_on(&mut self) -> Option<Batch> {
+    pub fn resume(&mut self) -> Option<Batch> {
         let open = self.open.take()?;
-        let Outlet { rendering, stop, saver, sink, .. } = &mut self.outlet;
+        let WriterConfig { transform, stop, saver, sink, .. } = &mut self.outlet;
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
         let turns = self.sieve.turns();
-        if let Some(rendering) = rendering {
-            let passed = rendering.write(&open.lines, turns, sink, deadline, &mut announce);
+        if let Some(transform) = transform {
+            let passed = transform.write(&open.lines, turns, sink, deadline, &mut announce);
             return Some(self.pass(open, passed));
         }
         let shape = open.connection.shape;
@@ -229,7 +229,7 @@ impl Writer {
 
     /// What a quiet moment is for: saves what is due, and looks whether the output was closed.
     /// Says when to look again at the latest.
-    pub fn look_after(&mut self) -> Instant {
+    pub fn on_idle(&mut self) -> Instant {
         let now = Instant::now();
         if self.has_ended || self.open.is_some() {
             return now;
@@ -261,7 +261,7 @@ impl Writer {
         let (lines, pending) = self.sieve.sift(batch, &connection, now);
         self.report_rejected();
         self.report_finding(connection.number);
-        self.outlet.stand.set_early(self.sieve.early());
+        self.outlet.feedback.set_early(self.sieve.early());
         match self.remember_beginning() {
             Ok(()) => {
                 let written_bytes = 0;
@@ -288,7 +288,7 @@ impl Writer {
     }
 
     /// The output took what was made of some lines, or of all.
-    fn pass(&mut self, open: Open, passed: Passed) -> Batch {
+    fn pass(&mut self, open: Open, passed: TransformResult) -> Batch {
         let Open { lines, pending, events, connection, through, now, .. } = open;
         self.unsaved.add(events, passed.written, passed.bytes);
         self.sieve.sent(passed.lengths.iter().copied(), passed.torn_bytes);
@@ -309,8 +309,8 @@ impl Writer {
     }
 
     /// Tells where the output stands, and stops where there is a reason.
-    fn has_written(&mut self, reason: Option<Reason>) {
-        self.outlet.stand.set(self.sieve.position());
+    fn has_written(&mut self, reason: Option<StopReason>) {
+        self.outlet.feedback.set(self.sieve.position());
         self.outlet.metrics.last_event_at_us.set(crate::metrics::now_us());
         if let Some(reason) = reason.or(self.sieve.stop_reason()) {
             self.outlet.stop.request(reason);
@@ -329,8 +329,8 @@ impl Writer {
     fn end(&mut self, failure: Option<Refusal>) {
         match &failure {
             None => {}
-            Some(Refusal::Closed) => self.outlet.stop.request(Reason::OutputClosed),
-            Some(_) => self.outlet.stop.request(Reason::Failed),
+            Some(Refusal::Closed) => self.outlet.stop.request(StopReason::OutputClosed),
+            Some(_) => self.outlet.stop.request(StopReason::Failed),
         }
         self.has_ended = true;
         self.failure = failure;
@@ -360,7 +360,7 @@ impl Writer {
                     asked.0,
                     got.0,
                 );
-                self.outlet.stand.refuse_numbers(connection);
+                self.outlet.feedback.refuse_numbers(connection);
             }
             Some(Finding::Reused { seq }) => tracing::warn!(
                 "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",

@@ -8,18 +8,18 @@ use crate::position::Mark;
 use crate::source::liveness::{Limits, Liveness};
 
 use super::Reader;
-use super::attempts::Attempts;
+use super::retry::RetryState;
 
 /// What one server's silences have shown.
 #[derive(Debug, Default)]
-pub(super) struct Pace {
+pub(super) struct SilenceHistory {
     /// The longest silence that ended well, in microseconds.
     longest_quiet_us: AtomicU64,
     /// Where the output stood when a connection was given up as stalled, if the latest one was.
     stalled_at: Option<Option<Mark>>,
 }
 
-impl Pace {
+impl SilenceHistory {
     fn longest_quiet(&self) -> Duration {
         Duration::from_micros(self.longest_quiet_us.load(Relaxed))
     }
@@ -45,16 +45,16 @@ fn micros(duration: Duration) -> u64 {
 
 impl Reader {
     /// Returns the limits of a connection to the present server.
-    pub(super) fn limits_here(&self, attempts: &Attempts) -> Limits {
-        let pace = attempts.paces.get(attempts.endpoint);
-        let longest_quiet = pace.map_or(Duration::ZERO, Pace::longest_quiet);
+    pub(super) fn limits_here(&self, retry: &RetryState) -> Limits {
+        let pace = retry.silences.get(retry.endpoint);
+        let longest_quiet = pace.map_or(Duration::ZERO, SilenceHistory::longest_quiet);
         Limits { longest_quiet, ..self.liveness_limits() }
     }
 
     /// Notes how a connection to the present server was given up.
-    pub(super) fn note_stall(&self, limit: Duration, attempts: &mut Attempts) {
-        let newest = self.stand.get().map(|position| position.newest);
-        if let Some(pace) = attempts.paces.get_mut(attempts.endpoint) {
+    pub(super) fn note_stall(&self, limit: Duration, retry: &mut RetryState) {
+        let newest = self.feedback.get().map(|position| position.newest);
+        if let Some(pace) = retry.silences.get_mut(retry.endpoint) {
             pace.stalled(limit, newest);
         }
     }
@@ -69,7 +69,7 @@ mod tests {
     fn only_a_silence_that_brought_nothing_new_twice_is_the_streams_own() {
         let minute = Duration::from_secs(60);
         let mark = |time| Some(Mark { time: TimeUs(time), seq: None });
-        let mut pace = Pace::default();
+        let mut pace = SilenceHistory::default();
         pace.stalled(minute, mark(1));
         assert_eq!(pace.longest_quiet(), Duration::ZERO);
         // The new connection brought what the stalled one had not.

@@ -18,34 +18,34 @@ use crate::source::protocol::Protocol;
 use crate::source::{Asked, Connection};
 
 use super::super::channel::Item;
-use super::attempts::Attempts;
-use super::{Ended, ReadError, Reader};
+use super::retry::RetryState;
+use super::{Disconnect, ReadError, Reader};
 
 /// Sweeps in a row without anything new, after which the archive is given up (§7).
-const MOST_SWEEPS: u32 = 5;
+const MAX_BACKFILL_ATTEMPTS: u32 = 5;
 
 impl Reader {
     /// Whether a server may have an archive, as far as is known.
-    pub(super) fn may_have_archive(&self, endpoint: &Endpoint, attempts: &Attempts) -> bool {
-        let is_useless = attempts.without_archive.get(attempts.endpoint).copied().unwrap_or(true);
+    pub(super) fn may_have_archive(&self, endpoint: &Endpoint, retry: &RetryState) -> bool {
+        let is_useless = retry.without_archive.get(retry.endpoint).copied().unwrap_or(true);
         self.archive.is_wanted
             && !is_useless
-            && attempts.known_kind() != Some(ServerKind::Legacy)
+            && retry.known_kind() != Some(ServerKind::Legacy)
             && self.client.may_have_archive(endpoint)
     }
 
     /// Where to begin in the archive, if that is where to go now.
-    pub(super) fn beginning_in_archive(
+    pub(super) fn backfill_start(
         &self,
         endpoint: &Endpoint,
         asked: Asked,
-        attempts: &mut Attempts,
+        retry: &mut RetryState,
     ) -> Option<Beginning> {
-        let past = attempts.past.take();
-        if !self.may_have_archive(endpoint, attempts) {
+        let past = retry.past.take();
+        if !self.may_have_archive(endpoint, retry) {
             return None;
         }
-        let was_swept = attempts.swept.get(attempts.endpoint).copied().unwrap_or(false);
+        let was_swept = retry.swept.get(retry.endpoint).copied().unwrap_or(false);
         match (past, asked) {
             (Some(past), _) => Some(past),
             // The stream's oldest event is not the oldest that there is.
@@ -55,13 +55,13 @@ impl Reader {
     }
 
     /// Reads the archive into the channel, to its end.
-    pub(super) async fn sweep(
+    pub(super) async fn backfill(
         &self,
         endpoint: &Endpoint,
         beginning: Beginning,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
-        attempts.number += 1;
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
+        retry.number += 1;
         let begun = self.client.sweep(
             endpoint,
             beginning,
@@ -70,46 +70,48 @@ impl Reader {
         );
         let mut sweep = tokio::select! {
             begun = begun => begun?,
-            () = self.stop.requested() => return Err(Ended::Stopped),
+            () = self.stop.requested() => return Err(Disconnect::Stopped),
         };
-        attempts.know(ServerKind::V2);
-        attempts.was_sound = true;
-        attempts.any_success = true;
+        retry.set_kind(ServerKind::V2);
+        retry.was_sound = true;
+        retry.any_success = true;
         self.metrics.connected.set(1);
         self.metrics.protocol.set(2);
         let server = Arc::clone(&endpoint.label);
         tracing::info!(%server, %beginning, tip = sweep.tip(), "reading the archive");
         let connection = Arc::new(Connection {
-            number: attempts.number,
+            number: retry.number,
             origin: Origin { server, kind: ServerKind::V2, stream: self.client.archive_stream() },
             asked: Asked::Past,
             protocol: Protocol::V2,
             shape: self.client.shape,
             is_clamped: false,
         });
-        let ended = self.hand_on(&mut sweep, &connection, attempts).await;
+        let ended = self.forward_backfill(&mut sweep, &connection, retry).await;
         sweep.end().await;
         ended
     }
 
-    async fn hand_on(
+    async fn forward_backfill(
         &self,
         sweep: &mut Sweep,
         connection: &Arc<Connection>,
-        attempts: &mut Attempts,
-    ) -> Result<(), Ended> {
+        retry: &mut RetryState,
+    ) -> Result<(), Disconnect> {
         loop {
             let step = tokio::select! {
                 biased;
-                () = self.stop.requested() => return Err(Ended::Stopped),
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
                 step = sweep.next() => step?,
             };
-            let Some(Step { gap, batch, through }) = step else { return Err(Ended::Swept) };
-            attempts.backoff.reset();
-            attempts.failures = 0;
+            let Some(Step { gap, batch, through }) = step else {
+                return Err(Disconnect::BackfillComplete);
+            };
+            retry.backoff.reset();
+            retry.failures = 0;
             tokio::select! {
                 biased;
-                () = self.stop.requested() => return Err(Ended::Stopped),
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
                 room = self.sender.has_room(&batch) => room?,
             }
             self.sender.send(Item { batch, connection: Arc::clone(connection), gap, through })?;
@@ -117,66 +119,69 @@ impl Reader {
     }
 
     /// The archive was read to its end: the stream is next.
-    pub(super) fn was_swept(&self, attempts: &mut Attempts) -> Result<Duration, ReadError> {
-        attempts.mark(|a| &mut a.swept);
-        if self.is_standing(attempts) {
+    pub(super) fn on_backfill_complete(
+        &self,
+        retry: &mut RetryState,
+    ) -> Result<Duration, ReadError> {
+        retry.mark(|a| &mut a.swept);
+        if self.backfill_made_no_progress(retry) {
             let what = "the archive holds nothing beyond, and the live stream begins later";
-            return self.sweep_again(what, attempts);
+            return self.retry_backfill(what, retry);
         }
         tracing::info!("the archive was read to its end; going on with the live stream");
         Ok(Duration::ZERO)
     }
 
     /// Whether the output stands where it stood after the sweep before.
-    fn is_standing(&self, attempts: &mut Attempts) -> bool {
-        let newest = self.stand.get().map(|position| position.newest);
-        let (before, times) = attempts.sweeps;
+    fn backfill_made_no_progress(&self, retry: &mut RetryState) -> bool {
+        let newest = self.feedback.get().map(|position| position.newest);
+        let (before, times) = retry.sweeps;
         let stands = times > 0 && newest == before;
-        attempts.sweeps = (newest, if stands { times + 1 } else { 1 });
+        retry.sweeps = (newest, if stands { times + 1 } else { 1 });
         stands
     }
 
     /// A sweep that brought nothing new is tried again some times.
-    fn sweep_again(&self, what: &str, attempts: &mut Attempts) -> Result<Duration, ReadError> {
-        if attempts.sweeps.1 < MOST_SWEEPS {
-            return self.reconnect(attempts, &what, None);
+    fn retry_backfill(&self, what: &str, retry: &mut RetryState) -> Result<Duration, ReadError> {
+        if retry.sweeps.1 < MAX_BACKFILL_ATTEMPTS {
+            return self.reconnect(retry, &what, None);
         }
         tracing::warn!(
-            "{what}, {MOST_SWEEPS} times in a row; going on with the oldest event of the live stream"
+            "{what}, {MAX_BACKFILL_ATTEMPTS} times in a row; going on with the oldest event of the live stream"
         );
-        attempts.mark(|a| &mut a.without_archive);
-        attempts.mark(|a| &mut a.left_out);
+        retry.mark(|a| &mut a.without_archive);
+        retry.mark(|a| &mut a.left_out);
         Ok(Duration::ZERO)
     }
 
     /// Decides what a sweep that did not reach its end means.
-    pub(super) fn judge_archive(
+    pub(super) fn on_archive_error(
         &self,
         server: Arc<str>,
         error: SweepError,
-        attempts: &mut Attempts,
+        retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
         if matches!(error, SweepError::Stale(_) | SweepError::Plan(PlanError::NoProgress { .. })) {
-            attempts.was_sound = true;
-            self.is_standing(attempts);
-            return self.sweep_again(&format!("the archive: {error}"), attempts);
+            retry.was_sound = true;
+            self.backfill_made_no_progress(retry);
+            return self.retry_backfill(&format!("the archive: {error}"), retry);
         }
         if error.is_passing() {
             let wait = error.wait();
-            return self.reconnect(attempts, &Ended::Archive(error), wait);
+            return self.reconnect(retry, &Disconnect::Archive(error), wait);
         }
         if self.archive.key.is_some() && error.refused_with().is_some() {
-            attempts.mark(|a| &mut a.refusing);
-            if attempts.refusing.iter().all(|refuses| *refuses) {
+            retry.mark(|a| &mut a.refusing);
+            if retry.refusing.iter().all(|refuses| *refuses) {
                 return Err(ReadError::Archive { server, error: Box::new(error) });
             }
-            return self.reconnect(attempts, &Ended::Archive(error), None);
+            return self.reconnect(retry, &Disconnect::Archive(error), None);
         }
-        attempts.mark(|a| &mut a.without_archive);
+        retry.mark(|a| &mut a.without_archive);
         let then = "going on with the oldest event of the live stream";
         // A server without this endpoint has no archive, so there is nothing to leave out.
         if !matches!(error.refused_with(), Some(404 | 405 | 501)) {
-            attempts.mark(|a| &mut a.left_out);
+            retry.mark(|a| &mut a.left_out);
         }
         match error.refused_with() {
             Some(401 | 403) => tracing::warn!(
@@ -184,7 +189,7 @@ impl Reader {
                 "the archive wants a key ({error}): give one with --api-key-file or SKYTAIL_API_KEY; {then}"
             ),
             // Whoever is not known to speak v2 may be a legacy server, which has none.
-            Some(_) if attempts.known_kind().is_none() => {
+            Some(_) if retry.known_kind().is_none() => {
                 tracing::info!(%server, "no archive here ({error})");
             }
             Some(_) => tracing::warn!(%server, "no archive here ({error}); {then}"),

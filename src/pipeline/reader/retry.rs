@@ -4,7 +4,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::{Mark, Seq, ServerKind, Start, TimeUs};
+use crate::position::{Mark, Seq, ServerKind, StartPosition, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::Asked;
 use crate::source::archive::Beginning;
@@ -13,9 +13,9 @@ use crate::source::endpoint::Endpoint;
 use crate::source::liveness::Dead;
 use crate::source::stream::StreamError;
 
-use super::pace::Pace;
-use super::rewind::{LEAST_MARGIN_US, ask_for};
-use super::{Ended, ReadError, Reader};
+use super::rewind::{MIN_MARGIN_US, resume_cursor};
+use super::silence::SilenceHistory;
+use super::{Disconnect, ReadError, Reader};
 
 /// Failed attempts in a row, before any connection has worked, after which a run gives up by
 /// default: half a minute, long enough for a network that comes up, short enough for a typo.
@@ -26,7 +26,7 @@ const STANDSTILL: u32 = 5;
 
 /// What the reader remembers between connections.
 #[derive(Debug)]
-pub(super) struct Attempts {
+pub(super) struct RetryState {
     pub(super) number: u64,
     pub(super) endpoint: usize,
     pub(super) backoff: Backoff,
@@ -60,7 +60,7 @@ pub(super) struct Attempts {
     pub(super) scanned: Option<(usize, TimeUs)>,
     /// A legacy server cut the last replay: it does that to one that is too slow for what it
     /// asked for, so the next one asks for as little as is safe.
-    pub(super) was_cut: bool,
+    pub(super) replay_cut: bool,
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
     /// Where to begin in the archive of the present server, since its stream begins later.
@@ -76,7 +76,7 @@ pub(super) struct Attempts {
     /// Servers that answered the v2 request with something else.
     pub(super) not_v2: Vec<bool>,
     /// How long each server may be silent.
-    pub(super) paces: Vec<Pace>,
+    pub(super) silences: Vec<SilenceHistory>,
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
@@ -85,20 +85,20 @@ pub(super) struct Attempts {
 }
 
 impl Reader {
-    pub(super) fn first_attempt(&self) -> Attempts {
+    pub(super) fn initial_retry_state(&self) -> RetryState {
         // The server that a saved position names comes first: only there it is exact.
         let saved = match &self.start {
-            Start::Resume(resume) => Some(&resume.position.origin.server),
+            StartPosition::Resume(resume) => Some(&resume.position.origin.server),
             _ => None,
         };
         let known = saved.and_then(|name| self.endpoints.iter().position(|e| e.label == *name));
         let mut kinds = vec![None; self.endpoints.len()];
-        if let (Some(known), Start::Resume(resume)) = (known, &self.start)
+        if let (Some(known), StartPosition::Resume(resume)) = (known, &self.start)
             && let Some(kind) = kinds.get_mut(known)
         {
             *kind = Some(resume.position.origin.kind);
         }
-        Attempts {
+        RetryState {
             number: 0,
             endpoint: known.unwrap_or(0),
             backoff: Backoff::new(),
@@ -114,7 +114,7 @@ impl Reader {
             empty_replay: None,
             tip: None,
             scanned: None,
-            was_cut: false,
+            replay_cut: false,
             too_old: None,
             past: None,
             without_archive: vec![false; self.endpoints.len()],
@@ -122,7 +122,7 @@ impl Reader {
             swept: vec![false; self.endpoints.len()],
             sweeps: (None, 0),
             not_v2: vec![false; self.endpoints.len()],
-            paces: self.endpoints.iter().map(|_| Pace::default()).collect(),
+            silences: self.endpoints.iter().map(|_| SilenceHistory::default()).collect(),
             was_sound: false,
             any_success: false,
             rng: fastrand::Rng::new(),
@@ -130,118 +130,118 @@ impl Reader {
     }
 
     /// What to ask a server for: always from the newest position there is.
-    pub(super) fn asked(&self, endpoint: &Endpoint, attempts: &Attempts) -> Asked {
+    pub(super) fn asked(&self, endpoint: &Endpoint, retry: &RetryState) -> Asked {
         let rewind_us = self.limits.rewind_us;
-        let has_seq = !attempts.without_seq.get(attempts.endpoint).copied().unwrap_or(false);
+        let has_seq = !retry.without_seq.get(retry.endpoint).copied().unwrap_or(false);
         let saved = match &self.start {
-            Start::Resume(resume) => Some(resume.position.clone()),
+            StartPosition::Resume(resume) => Some(resume.position.clone()),
             _ => None,
         };
-        match (self.stand.get().or(saved), &self.start) {
+        match (self.feedback.get().or(saved), &self.start) {
             (Some(position), _) => {
-                let has_seq = has_seq && attempts.renumbered != Some(position.newest);
-                let margin_us = if attempts.was_cut { LEAST_MARGIN_US } else { rewind_us };
-                ask_for(&position, endpoint, rewind_us, margin_us.min(rewind_us), has_seq)
+                let has_seq = has_seq && retry.renumbered != Some(position.newest);
+                let margin_us = if retry.replay_cut { MIN_MARGIN_US } else { rewind_us };
+                resume_cursor(&position, endpoint, rewind_us, margin_us.min(rewind_us), has_seq)
             }
-            (None, Start::Live | Start::Resume(_)) => match attempts.live_since {
+            (None, StartPosition::Live | StartPosition::Resume(_)) => match retry.live_since {
                 None => Asked::Live,
                 Some(since) => Asked::Instant(since.minus_us(rewind_us)),
             },
-            (None, Start::Oldest) => Asked::Oldest,
-            (None, Start::Time(instant)) => Asked::Instant(*instant),
-            (None, Start::Seq(seq)) => Asked::Seq(*seq),
+            (None, StartPosition::Oldest) => Asked::Oldest,
+            (None, StartPosition::Time(instant)) => Asked::Instant(*instant),
+            (None, StartPosition::Seq(seq)) => Asked::Seq(*seq),
         }
     }
 
     /// Decides what an ended connection means: how long to wait, or that all is over.
-    pub(super) fn judge(
+    pub(super) fn classify_disconnect(
         &self,
-        ended: Ended,
-        attempts: &mut Attempts,
+        ended: Disconnect,
+        retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        let server = self.endpoints.get(attempts.endpoint).map(|e| Arc::clone(&e.label));
+        let server = self.endpoints.get(retry.endpoint).map(|e| Arc::clone(&e.label));
         let server = server.unwrap_or_else(|| "".into());
         match ended {
-            Ended::Stream(error @ StreamError::NoSequence) => {
-                if self.stand.get().is_none() && matches!(self.start, Start::Seq(_)) {
+            Disconnect::Stream(error @ StreamError::NoSequence) => {
+                if self.feedback.get().is_none() && matches!(self.start, StartPosition::Seq(_)) {
                     return Err(ReadError::NoSequence { server, error });
                 }
                 // The server changed its kind behind its name: go on by time.
-                attempts.mark(|a| &mut a.without_seq);
+                retry.mark(|a| &mut a.without_seq);
                 tracing::warn!(%server, "{error}; going on by time");
                 Ok(Duration::ZERO)
             }
-            Ended::Stream(error @ StreamError::NotV2) => self.is_not_v2(server, error, attempts),
-            Ended::Stream(error @ StreamError::Dictionary(_)) => {
+            Disconnect::Stream(error @ StreamError::NotV2) => self.is_not_v2(server, error, retry),
+            Disconnect::Stream(error @ StreamError::Dictionary(_)) => {
                 if self.compress == CompressMode::On {
                     return Err(ReadError::Dictionary { server, error });
                 }
-                attempts.plain = true;
+                retry.plain = true;
                 tracing::warn!(%server, "{error}; going on uncompressed");
                 Ok(Duration::ZERO)
             }
-            Ended::Dead(dead) => {
+            Disconnect::Dead(dead) => {
                 if let Dead::Stalled(limit) = dead {
-                    self.note_stall(limit, attempts);
+                    self.note_stall(limit, retry);
                 }
-                self.reconnect(attempts, &dead, None)
+                self.reconnect(retry, &dead, None)
             }
             // The next connection goes on from here, at once.
-            Ended::Horizon => {
-                attempts.was_cut = false;
+            Disconnect::ReplayLimit => {
+                retry.replay_cut = false;
                 Ok(Duration::ZERO)
             }
-            Ended::Scanned(limit) => {
-                attempts.was_cut = false;
-                attempts.scanned = Some((attempts.endpoint, limit));
+            Disconnect::ScannedTo(limit) => {
+                retry.replay_cut = false;
+                retry.scanned = Some((retry.endpoint, limit));
                 Ok(Duration::ZERO)
             }
-            Ended::Renumbered => {
-                attempts.renumbered = self.stand.get().map(|position| position.newest);
+            Disconnect::Renumbered => {
+                retry.renumbered = self.feedback.get().map(|position| position.newest);
                 Ok(Duration::ZERO)
             }
-            Ended::PreferFirst => {
-                attempts.endpoint = 0;
+            Disconnect::PrimaryRecovered => {
+                retry.endpoint = 0;
                 let first = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
                 tracing::warn!("{first} is well again: going back to it");
                 Ok(Duration::ZERO)
             }
-            Ended::Beyond(instant) => {
-                attempts.past = Some(Beginning::Since(instant));
+            Disconnect::CursorExpired(instant) => {
+                retry.past = Some(Beginning::Since(instant));
                 Ok(Duration::ZERO)
             }
-            Ended::Swept => self.was_swept(attempts),
-            Ended::Archive(error) => self.judge_archive(server, error, attempts),
-            Ended::Behind(_) => {
+            Disconnect::BackfillComplete => self.on_backfill_complete(retry),
+            Disconnect::Archive(error) => self.on_archive_error(server, error, retry),
+            Disconnect::Lagging(_) => {
                 // However well it speaks, it has nothing for us.
-                attempts.was_sound = false;
-                self.reconnect(attempts, &ended, None)
+                retry.was_sound = false;
+                self.reconnect(retry, &ended, None)
             }
-            Ended::Connect(error)
-                if error.is_cursor_too_old() && matches!(attempts.asked, Asked::Seq(_)) =>
+            Disconnect::Connect(error)
+                if error.is_cursor_too_old() && matches!(retry.asked, Asked::Seq(_)) =>
             {
-                self.was_beyond(&error, attempts);
+                self.on_cursor_too_old(&error, retry);
                 Ok(Duration::ZERO)
             }
-            Ended::Connect(error)
-                if error.is_permanent() && !(error.is_wrong_echo() && attempts.any_success) =>
+            Disconnect::Connect(error)
+                if error.is_permanent() && !(error.is_wrong_echo() && retry.any_success) =>
             {
-                attempts.mark(|a| &mut a.refusing);
-                if attempts.refusing.iter().all(|refuses| *refuses) {
+                retry.mark(|a| &mut a.refusing);
+                if retry.refusing.iter().all(|refuses| *refuses) {
                     return Err(ReadError::Refused(error));
                 }
-                self.reconnect(attempts, &error, None)
+                self.reconnect(retry, &error, None)
             }
-            Ended::Connect(error) => {
+            Disconnect::Connect(error) => {
                 let retry_after = error.retry_after();
-                self.reconnect(attempts, &error, retry_after)
+                self.reconnect(retry, &error, retry_after)
             }
-            Ended::Stream(error) if error.is_cut() && attempts.may_be_too_slow() => {
-                self.was_cut(&error, attempts)
+            Disconnect::Stream(error) if error.is_cut() && retry.may_be_too_slow() => {
+                self.replay_cut(&error, retry)
             }
             other => {
-                attempts.was_cut = false;
-                self.reconnect(attempts, &other, None)
+                retry.replay_cut = false;
+                self.reconnect(retry, &other, None)
             }
         }
     }
@@ -251,43 +251,43 @@ impl Reader {
         &self,
         server: Arc<str>,
         error: StreamError,
-        attempts: &mut Attempts,
+        retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        let endpoint = self.endpoints.get(attempts.endpoint);
+        let endpoint = self.endpoints.get(retry.endpoint);
         if endpoint.is_some_and(|endpoint| self.client.protocols.has_no_v2(endpoint)) {
-            let is_first = !attempts.not_v2.get(attempts.endpoint).copied().unwrap_or(true);
-            attempts.mark(|a| &mut a.not_v2);
+            let is_first = !retry.not_v2.get(retry.endpoint).copied().unwrap_or(true);
+            retry.mark(|a| &mut a.not_v2);
             if is_first {
-                if !attempts.any_success {
+                if !retry.any_success {
                     // Nothing of its stream was ours yet.
-                    attempts.live_since = None;
+                    retry.live_since = None;
                 }
                 tracing::warn!(%server, "{error}; asking it for v1");
                 return Ok(Duration::ZERO);
             }
-            return self.reconnect(attempts, &error, None);
+            return self.reconnect(retry, &error, None);
         }
         // One such message among others is a damaged one, also where it is a connection's first.
-        let is_first = !attempts.not_v2.get(attempts.endpoint).copied().unwrap_or(true);
-        attempts.mark(|a| &mut a.not_v2);
-        if is_first || attempts.any_success {
-            return self.reconnect(attempts, &error, None);
+        let is_first = !retry.not_v2.get(retry.endpoint).copied().unwrap_or(true);
+        retry.mark(|a| &mut a.not_v2);
+        if is_first || retry.any_success {
+            return self.reconnect(retry, &error, None);
         }
-        attempts.mark(|a| &mut a.refusing);
-        if attempts.refusing.iter().all(|refuses| *refuses) {
+        retry.mark(|a| &mut a.refusing);
+        if retry.refusing.iter().all(|refuses| *refuses) {
             return Err(ReadError::NotV2 { server, error });
         }
-        self.reconnect(attempts, &error, None)
+        self.reconnect(retry, &error, None)
     }
 
     /// A connection that dies before it has passed what was rewound brings nothing new, and
     /// the next one rewinds again.
-    fn notice_standstill(&self, attempts: &mut Attempts) {
-        let newest = self.stand.get().map(|position| position.newest);
-        let (before, times) = attempts.stuck;
-        let stands = attempts.was_sound && newest.is_some() && newest == before;
-        attempts.stuck = (newest, if stands { times + 1 } else { 0 });
-        if attempts.stuck.1 == STANDSTILL {
+    fn notice_standstill(&self, retry: &mut RetryState) {
+        let newest = self.feedback.get().map(|position| position.newest);
+        let (before, times) = retry.stuck;
+        let stands = retry.was_sound && newest.is_some() && newest == before;
+        retry.stuck = (newest, if stands { times + 1 } else { 0 });
+        if retry.stuck.1 == STANDSTILL {
             tracing::warn!(
                 "{STANDSTILL} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
             );
@@ -296,42 +296,42 @@ impl Reader {
 
     pub(super) fn reconnect(
         &self,
-        attempts: &mut Attempts,
+        retry: &mut RetryState,
         why: &dyn std::fmt::Display,
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
-        attempts.failures += 1;
-        self.notice_standstill(attempts);
-        self.metrics.reconnects.add(u64::from(attempts.was_sound));
+        retry.failures += 1;
+        self.notice_standstill(retry);
+        self.metrics.reconnects.add(u64::from(retry.was_sound));
         let most = match self.limits.max_retries {
             MaxRetries::Limit(most) => most,
-            MaxRetries::OnceConnected if !attempts.any_success => {
+            MaxRetries::OnceConnected if !retry.any_success => {
                 FIRST_RETRIES.max(self.endpoints.len() as u32)
             }
             MaxRetries::OnceConnected | MaxRetries::Unlimited => u32::MAX,
         };
-        if attempts.failures > most {
-            return Err(ReadError::GaveUp { attempts: attempts.failures, last: why.to_string() });
+        if retry.failures > most {
+            return Err(ReadError::GaveUp { attempts: retry.failures, last: why.to_string() });
         }
-        let from = attempts.endpoint;
+        let from = retry.endpoint;
         // A server that worked a moment ago gets the first chance: only there the resume is
         // exact to the event.
-        if !attempts.was_sound {
-            attempts.next_endpoint();
+        if !retry.was_sound {
+            retry.next_endpoint();
         }
-        let next = self.endpoints.get(attempts.endpoint).map_or("", |e| &e.label);
+        let next = self.endpoints.get(retry.endpoint).map_or("", |e| &e.label);
         if let Some(wait) = retry_after
-            && attempts.endpoint == from
+            && retry.endpoint == from
         {
-            attempts.backoff.at_least(wait);
+            retry.backoff.at_least(wait);
         }
-        let wait = attempts.backoff.next(&mut attempts.rng);
+        let wait = retry.backoff.next(&mut retry.rng);
         tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
         Ok(wait)
     }
 }
 
-impl Attempts {
+impl RetryState {
     pub(super) fn mark(&mut self, list: impl Fn(&mut Self) -> &mut Vec<bool>) {
         let endpoint = self.endpoint;
         if let Some(flag) = list(self).get_mut(endpoint) {
@@ -340,7 +340,7 @@ impl Attempts {
     }
 
     /// Notes what the present server is.
-    pub(super) fn know(&mut self, kind: ServerKind) {
+    pub(super) fn set_kind(&mut self, kind: ServerKind) {
         if let Some(known) = self.kinds.get_mut(self.endpoint) {
             *known = Some(kind);
         }

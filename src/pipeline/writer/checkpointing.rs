@@ -8,7 +8,7 @@ use crate::display::printable::printable;
 use crate::sink::file::FileSink;
 use crate::sink::{Delivered, Refusal, Sink};
 
-use super::{Writer, Written};
+use super::{Writer, WriterResult};
 
 /// What is not saved yet.
 #[derive(Debug)]
@@ -102,12 +102,12 @@ impl Writer {
     }
 
     /// Ends the run: saves the last position that the output proves.
-    pub fn finish(&mut self) -> Written {
+    pub fn finish(&mut self) -> WriterResult {
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, Refusal::Closed));
         self.take_back_unread();
-        if let Some(rendering) = &mut self.outlet.rendering {
-            rendering.tell_absent();
+        if let Some(transform) = &mut self.outlet.transform {
+            transform.warn_absent_fields();
         }
         // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
         // a broker the next run finds out what it has.
@@ -123,14 +123,14 @@ impl Writer {
             true => self.settled.clone(),
             false => self.sieve.position().cloned(),
         };
-        self.outlet.stand.set(position.as_ref());
+        self.outlet.feedback.set(position.as_ref());
         let saved = self.outlet.saver.take().map(Saver::finish);
         let written_to = match &self.outlet.sink {
             Sink::Stdout(_) | Sink::Taker(_) => None,
             Sink::File(files) => Some(in_words(files)),
             Sink::Broker(broker) => Some(broker.in_words()),
         };
-        Written { position, saved, failure, written_to }
+        WriterResult { position, saved, failure, written_to }
     }
 
     /// The run ended well: files, or the broker, are exactly as the last checkpoint says.

@@ -10,7 +10,7 @@ use super::super::channel::Closed;
 
 /// How one connection ended.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum Ended {
+pub(super) enum Disconnect {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     #[error(transparent)]
@@ -19,10 +19,10 @@ pub(super) enum Ended {
     Dead(#[from] Dead),
     /// The replay came so near to the live stream that only a join may go on.
     #[error("the replay has reached the live stream")]
-    Horizon,
+    ReplayLimit,
     /// A legacy server has scanned everything before this instant.
     #[error("the replay was scanned up to {0}")]
-    Scanned(TimeUs),
+    ScannedTo(TimeUs),
     /// The live stream brought more than may be kept while the replay catches up.
     #[error("the live stream brought too much while the replay caught up")]
     JoinTooLong,
@@ -31,26 +31,26 @@ pub(super) enum Ended {
     Renumbered,
     /// The server begins later than the instant it was asked for, and its archive may not.
     #[error("the live stream begins later than {0}")]
-    Beyond(TimeUs),
+    CursorExpired(TimeUs),
     /// The archive was read to its end.
     #[error("the archive was read to its end")]
-    Swept,
+    BackfillComplete,
     /// The archive was not.
     #[error("the archive: {0}")]
     Archive(#[from] SweepError),
     /// The server lags behind the output, and there are others.
     #[error("the server lags behind: its newest event is {0}")]
-    Behind(TimeUs),
+    Lagging(TimeUs),
     /// The first server is well again, and preferred.
     #[error("the first server is well again")]
-    PreferFirst,
+    PrimaryRecovered,
     #[error("stopped")]
     Stopped,
 }
 
-impl Ended {
+impl Disconnect {
     /// A connection without sequence numbers means the same before it is made and after.
-    pub(super) fn of_connecting(error: ConnectError) -> Self {
+    pub(super) fn from_connect(error: ConnectError) -> Self {
         match error {
             ConnectError::NoSequence { .. } => Self::Stream(StreamError::NoSequence),
             error => Self::Connect(error),
@@ -58,7 +58,7 @@ impl Ended {
     }
 }
 
-impl From<Closed> for Ended {
+impl From<Closed> for Disconnect {
     fn from(_: Closed) -> Self {
         Self::Stopped
     }

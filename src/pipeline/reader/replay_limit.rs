@@ -20,11 +20,11 @@ const JOIN_WITHIN_US: u64 = 30_000_000;
 
 /// The first instant that a replay is not trusted with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Horizon(TimeUs);
+pub(super) struct ReplayLimit(TimeUs);
 
-impl Horizon {
+impl ReplayLimit {
     /// Trusts nothing: for a server that may turn out to be a legacy one.
-    pub(super) const NEAREST: Self = Self(TimeUs(0));
+    pub(super) const UNTRUSTED: Self = Self(TimeUs(0));
 
     /// The horizon of a replay beside a live connection whose first event is at `first`.
     pub(super) fn at(first: TimeUs) -> Self {
@@ -32,13 +32,13 @@ impl Horizon {
     }
 
     /// The horizon of a replay that begins when the tip is here, and stands alone.
-    pub(super) fn of_tip(self) -> Self {
+    pub(super) fn with_margin(self) -> Self {
         Self(self.0.minus_us(MARGIN_US))
     }
 
     /// Returns the first instant that is not trusted, unless that is every one.
     pub(super) fn limit(self) -> Option<TimeUs> {
-        (self != Self::NEAREST).then_some(self.0)
+        (self != Self::UNTRUSTED).then_some(self.0)
     }
 
     /// Whether it lies before the start of a replay, which then has nothing in front of it.
@@ -55,7 +55,7 @@ impl Horizon {
     /// says whether there was anything. The times of such a server only grow; an absurd one
     /// says nothing, or a replay that holds it could never pass it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
-        let trusts_nothing = self == Self::NEAREST;
+        let trusts_nothing = self == Self::UNTRUSTED;
         let beyond = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
         let is_beyond = |line: &[u8]| {
             trusts_nothing || header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us))
@@ -85,41 +85,41 @@ mod tests {
 
     #[test]
     fn nothing_at_or_beyond_the_horizon_is_taken() {
-        let horizon = Horizon::at(TimeUs(30));
+        let replay_limit = ReplayLimit::at(TimeUs(30));
         let mut lines = batch(&[10, 20, 30, 40]);
-        assert!(horizon.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(replay_limit.cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
-        assert!(!horizon.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(!replay_limit.cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
     }
 
     #[test]
     fn an_absurd_time_is_no_horizon() {
         let mut lines = batch(&[10, 20, u64::MAX]);
-        assert!(!Horizon::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(lines.len(), 3);
     }
 
     #[test]
     fn a_v2_server_has_no_horizon() {
         let mut lines = batch(&[10, 40]);
-        assert!(!Horizon::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::V2)));
-        assert!(!Horizon::at(TimeUs(30)).cut(&mut lines, None));
+        assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::V2)));
+        assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, None));
         assert_eq!(lines.len(), 2);
     }
 
     #[test]
     fn a_server_that_may_be_a_legacy_one_is_trusted_with_nothing_if_it_is() {
         let mut lines = batch(&[10, 20]);
-        assert!(!Horizon::NEAREST.cut(&mut lines, Some(ServerKind::V2)));
-        assert!(Horizon::NEAREST.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(!ReplayLimit::UNTRUSTED.cut(&mut lines, Some(ServerKind::V2)));
+        assert!(ReplayLimit::UNTRUSTED.cut(&mut lines, Some(ServerKind::Legacy)));
         assert!(lines.is_empty());
     }
 
     #[test]
     fn near_and_far_are_told_by_the_servers_clock() {
-        let tip = Horizon::at(TimeUs(100_000_000));
-        assert_eq!(tip.of_tip(), Horizon(TimeUs(95_000_000)));
+        let tip = ReplayLimit::at(TimeUs(100_000_000));
+        assert_eq!(tip.with_margin(), ReplayLimit(TimeUs(95_000_000)));
         assert!(tip.is_near(Asked::Instant(TimeUs(70_000_000))));
         assert!(!tip.is_near(Asked::Instant(TimeUs(69_999_999))));
         assert!(!tip.is_near(Asked::Oldest));

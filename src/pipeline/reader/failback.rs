@@ -25,7 +25,7 @@ const MAY_LAG_US: u64 = 10_000_000;
 impl Reader {
     /// Waits until the first server has been well for as long as `--prefer-first` asks. For
     /// ever where nobody asks, or where the first server is the one being read.
-    pub(super) async fn first_is_well(&self, reading: usize) {
+    pub(super) async fn primary_recovered(&self, reading: usize) {
         let (Some(first), Some(long)) = (self.endpoints.first(), self.limits.prefer_first) else {
             return std::future::pending().await;
         };
@@ -35,7 +35,7 @@ impl Reader {
         let mut well_since = None;
         loop {
             sleep((long / 2).min(LOOK_EVERY)).await;
-            if !self.looks_well(first).await {
+            if !self.probe(first).await {
                 well_since = None;
                 continue;
             }
@@ -48,7 +48,7 @@ impl Reader {
 
     /// One look: it takes a live connection and either sends an event that is not old, or,
     /// where a stream may be quiet, answers a ping.
-    async fn looks_well(&self, first: &Endpoint) -> bool {
+    async fn probe(&self, first: &Endpoint) -> bool {
         let wish = Wish {
             endpoint: first,
             asked: Asked::Live,
@@ -66,16 +66,16 @@ impl Reader {
         let answered = timeout(ANSWER_WITHIN, first_event).await.is_ok();
         let shape = stream.connection().shape;
         let is_well = match batch.lines().next().map(|line| shape.parse(line)) {
-            Some(Ok(header)) => self.is_not_old(header.time_us),
+            Some(Ok(header)) => self.is_recent(header.time_us),
             Some(Err(_)) => false,
             None => !answered && may_be_quiet && stream.pongs() > 0,
         };
-        stream.close(Instant::now() + super::GOOD_BYE).await;
+        stream.close(Instant::now() + super::CLOSE_TIMEOUT).await;
         is_well
     }
 
-    fn is_not_old(&self, time_us: u64) -> bool {
-        let stand = self.stand.get();
-        stand.is_none_or(|stand| time_us >= stand.latest_time.minus_us(MAY_LAG_US).0)
+    fn is_recent(&self, time_us: u64) -> bool {
+        let feedback = self.feedback.get();
+        feedback.is_none_or(|feedback| time_us >= feedback.latest_time.minus_us(MAY_LAG_US).0)
     }
 }

@@ -17,15 +17,15 @@ const FASTER_THAN_LIFE: u128 = 3;
 
 /// The watch over one connection.
 #[derive(Debug, Default)]
-pub(super) struct Behind {
+pub(super) struct LagDetector {
     since: Option<(Instant, TimeUs)>,
     is_told: bool,
 }
 
-impl Behind {
+impl LagDetector {
     /// Looks at the newest event's time, while nothing but surplus has come. Says once that
     /// the server lags.
-    pub(super) fn look(&mut self, now: Instant, early: Option<TimeUs>) -> bool {
+    pub(super) fn observe(&mut self, now: Instant, early: Option<TimeUs>) -> bool {
         let Some(newest) = early else {
             *self = Self::default();
             return false;
@@ -54,10 +54,10 @@ mod tests {
     /// Looks once a second; the stream moves on by `pace_us` each time.
     fn told_after(pace_us: u64, seconds: u64) -> Vec<u64> {
         let start = Instant::now();
-        let mut behind = Behind::default();
+        let mut lag = LagDetector::default();
         let is_told = |&second: &u64| {
             let newest = TimeUs(1_000 * S + second * pace_us);
-            behind.look(start + Duration::from_secs(second), Some(newest))
+            lag.observe(start + Duration::from_secs(second), Some(newest))
         };
         (0..seconds).filter(is_told).collect()
     }
@@ -76,9 +76,9 @@ mod tests {
     #[test]
     fn a_stream_that_has_arrived_is_not_watched() {
         let start = Instant::now();
-        let mut behind = Behind::default();
-        assert!(!behind.look(start, Some(TimeUs(S))));
-        assert!(!behind.look(start + WATCHED, None));
-        assert!(!behind.look(start + 2 * WATCHED, Some(TimeUs(S))));
+        let mut lag = LagDetector::default();
+        assert!(!lag.observe(start, Some(TimeUs(S))));
+        assert!(!lag.observe(start + WATCHED, None));
+        assert!(!lag.observe(start + 2 * WATCHED, Some(TimeUs(S))));
     }
 }

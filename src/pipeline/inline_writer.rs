@@ -13,17 +13,17 @@ use std::sync::{Mutex, MutexGuard};
 
 use crate::event::batch::Batch;
 
-use super::channel::{Item, ROOM_BYTES, Received, Receiver, Sender};
-use super::writer::{Writer, Written};
+use super::channel::{Item, ROOM_BYTES, Receiver, Recv, Sender};
+use super::writer::{Writer, WriterResult};
 
 /// Larger batches are worth waking a thread: what a pipe holds.
-const AT_ONCE_BYTES: usize = 64 * 1024;
+const MAX_INLINE_BYTES: usize = 64 * 1024;
 
 /// The writer, and whoever may use it.
 #[derive(Debug)]
-pub struct Desk(Mutex<Writer>);
+pub struct SharedWriter(Mutex<Writer>);
 
-impl Desk {
+impl SharedWriter {
     /// A desk for this writer.
     #[must_use]
     pub fn new(writer: Writer) -> Self {
@@ -32,21 +32,21 @@ impl Desk {
 
     /// The writer's thread: works until the channel ends or the writer does. `None` where a
     /// part of the writer panicked.
-    pub fn run(&self, receiver: &Receiver) -> Option<Written> {
+    pub fn run(&self, receiver: &Receiver) -> Option<WriterResult> {
         loop {
             let mut writer = self.writer()?;
-            let look_again = writer.look_after();
+            let wake_at = writer.on_idle();
             if writer.has_ended() {
                 return Some(writer.finish());
             }
             drop(writer);
-            let received = receiver.recv(Some(look_again));
+            let received = receiver.recv(Some(wake_at));
             let mut writer = self.writer()?;
             let batch = match received {
-                Received::Item(item) => writer.write(item),
-                Received::Left => writer.go_on(),
-                Received::Nothing => None,
-                Received::End => return Some(writer.finish()),
+                Recv::Item(item) => writer.write(item),
+                Recv::Resume => writer.resume(),
+                Recv::TimedOut => None,
+                Recv::Closed => return Some(writer.finish()),
             };
             drop(writer);
             if let Some(batch) = batch {
@@ -57,12 +57,13 @@ impl Desk {
 
     /// The writer's turn, if `bytes` bytes of lines can be written here and now: they are few,
     /// the thread has nothing to do, and nothing has to be waited for.
-    pub fn turn<'a>(&'a self, sender: &'a Sender, bytes: usize) -> Option<Turn<'a>> {
-        if bytes > AT_ONCE_BYTES {
+    pub fn try_inline<'a>(&'a self, sender: &'a Sender, bytes: usize) -> Option<InlineWrite<'a>> {
+        if bytes > MAX_INLINE_BYTES {
             return None;
         }
         let writer = self.0.try_lock().ok()?;
-        (writer.takes_at_once() && sender.take_turn()).then_some(Turn { writer, sender })
+        (writer.can_write_inline() && sender.try_acquire())
+            .then_some(InlineWrite { writer, sender })
     }
 
     fn writer(&self) -> Option<MutexGuard<'_, Writer>> {
@@ -72,12 +73,12 @@ impl Desk {
 
 /// The right to write some lines, which is used at once.
 #[must_use]
-pub struct Turn<'a> {
+pub struct InlineWrite<'a> {
     writer: MutexGuard<'a, Writer>,
     sender: &'a Sender,
 }
 
-impl Turn<'_> {
+impl InlineWrite<'_> {
     /// Writes lines, and gives an empty batch. Never waits: what the output does not take is
     /// left to the thread.
     pub fn write(self, item: Item) -> Batch {
@@ -85,17 +86,17 @@ impl Turn<'_> {
         // A panic poisons the lock, which tells the thread of it; our own task goes on until
         // that has put an end to the run.
         let written = catch_unwind(AssertUnwindSafe(move || {
-            let batch = writer.write_at_once(item);
+            let batch = writer.write_inline(item);
             batch.filter(|_| !writer.has_ended())
         }));
         match written {
             Ok(Some(mut batch)) => {
-                sender.end_turn(false);
+                sender.release(false);
                 batch.reset(ROOM_BYTES);
                 batch
             }
             _ => {
-                sender.end_turn(true);
+                sender.release(true);
                 sender.empty_batch()
             }
         }
