@@ -30,7 +30,7 @@ use skytail::serve::demo;
 use skytail::sink::Sink;
 use skytail::sink::stdout::Stdout;
 use skytail::source::archive::decode::{Lines, Taker, Toolbox, Tools, Wants};
-use skytail::source::frame::{FrameBuffer, Message};
+use skytail::source::websocket::frame::{FrameBuffer, Message};
 
 /// Allocations are counted, too.
 #[global_allocator]
@@ -157,10 +157,10 @@ fn frames(bencher: Bencher<'_, '_>) {
         batch.reset(usize::MAX);
         let mut rest = &wire[..];
         while !rest.is_empty() {
-            let space = buffer.spare();
+            let space = buffer.unfilled();
             let count = space.len().min(rest.len());
             space[..count].copy_from_slice(&rest[..count]);
-            buffer.filled(count);
+            buffer.advance(count);
             rest = &rest[count..];
             while let Some(message) = buffer.next().unwrap() {
                 if let Message::Text(line) = message {

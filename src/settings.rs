@@ -14,8 +14,8 @@ use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
-pub use crate::source::protocols::Choice as Protocol;
-use crate::source::tls::ExtraRoots;
+pub use crate::source::negotiation::ProtocolPreference as Protocol;
+use crate::source::net::tls::ExtraRoots;
 
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]

@@ -3,7 +3,7 @@
 #![no_main]
 
 use skytail::event::batch::Batch;
-use skytail::source::frame::{FrameBuffer, Message, READ_BYTES};
+use skytail::source::websocket::frame::{FrameBuffer, Message, READ_BYTES};
 use skytail_fuzz::{Counting, Input, peak_bytes};
 
 #[global_allocator]
@@ -14,7 +14,7 @@ static ALLOCATOR: Counting = Counting;
 struct Seen {
     messages: u64,
     digest: u64,
-    error: Option<skytail::source::frame::FrameError>,
+    error: Option<skytail::source::websocket::frame::FrameError>,
 }
 
 impl Seen {
@@ -61,11 +61,11 @@ fn read(bytes: &[u8], leftover: usize, steps: &[u8], max_bytes: usize) -> Seen {
     let mut steps = steps.iter().cycle();
     while seen.drain(&mut frames, max_bytes) && !rest.is_empty() {
         let step = 1 + usize::from(steps.next().copied().unwrap_or(255)) * 3;
-        let spare = frames.spare();
+        let spare = frames.unfilled();
         assert!(!spare.is_empty());
         let count = step.min(rest.len()).min(spare.len());
         spare[..count].copy_from_slice(&rest[..count]);
-        frames.filled(count);
+        frames.advance(count);
         rest = &rest[count..];
     }
     seen
@@ -80,20 +80,20 @@ fn read_in_place(bytes: &[u8], steps: &[u8], max_bytes: usize) -> Seen {
     let mut steps = steps.iter().cycle();
     while seen.drain(&mut frames, max_bytes) && !rest.is_empty() {
         let step = 1 + usize::from(steps.next().copied().unwrap_or(255)) * 3;
-        let room = frames.open_in(&mut batch);
+        let room = frames.begin_inline(&mut batch);
         let count = match room {
             0 => {
-                let spare = frames.spare();
+                let spare = frames.unfilled();
                 let count = step.min(rest.len()).min(spare.len());
                 spare[..count].copy_from_slice(&rest[..count]);
-                frames.filled(count);
+                frames.advance(count);
                 count
             }
             room => {
                 let count = step.min(rest.len()).min(room);
                 batch.open_line().extend_from_slice(&rest[..count]);
                 let before = batch.len();
-                let taken = frames.take_texts(&mut batch, before + step);
+                let taken = frames.parse_inline_text(&mut batch, before + step);
                 assert_eq!(batch.len(), before + taken);
                 assert!(batch.opened().is_empty());
                 batch.lines().skip(before).for_each(|line| seen.note(1, line));

@@ -8,8 +8,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use skytail::source::endpoint;
-use skytail::source::handshake::{HandshakeError, Request, Upgraded, upgrade};
-use skytail::source::transport::Transport;
+use skytail::source::websocket::handshake::{HandshakeError, UpgradeRequest, Upgraded, upgrade};
+use skytail::source::net::transport::Transport;
 use skytail_fuzz::{Input, is_showable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -81,7 +81,7 @@ impl AsyncWrite for Peer {
 async fn outcome(answer: &[u8], steps: [u8; 3]) -> Result<Vec<u8>, String> {
     let peer = Peer { asked: Vec::new(), answer: answer.to_vec(), at: 0, steps, reads: 0 };
     let endpoint = endpoint::parse("ws://user:hunter2@server.example").expect("sound");
-    let request = Request { path: "/subscribe".to_owned(), ..Request::default() };
+    let request = UpgradeRequest { path: "/subscribe".to_owned(), ..UpgradeRequest::default() };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
     match upgrade(Transport::new(peer), &endpoint, &request, deadline).await {
         Ok(Upgraded { mut stream, leftover: mut behind, .. }) => {

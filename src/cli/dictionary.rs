@@ -13,8 +13,8 @@ use super::exit::{Exit, UsageError, say};
 use crate::compression::dictionary::{self as store, Dictionary, MAX_SIZE_BYTES};
 use crate::display::secrets;
 use crate::source::download::{self, Route};
-use crate::source::proxy::Proxies;
-use crate::source::tls::{ExtraRoots, TlsContext};
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::{ExtraRoots, TlsContext};
 
 /// The file in the upstream repository, where the legacy server takes it from.
 const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstream-legacy/main/pkg/models/zstd_dictionary";
@@ -115,7 +115,7 @@ fn download(url: &str, extra: ExtraRoots) -> anyhow::Result<Vec<u8>> {
     // A token in the query is as secret as a password.
     url.query().into_iter().for_each(secrets::keep);
     let max_body_bytes = usize::try_from(MAX_SIZE_BYTES)?;
-    let (proxies, tls) = (Proxies::from_env(), TlsContext::platform_and(extra));
+    let (proxies, tls) = (Proxies::from_env(), TlsContext::platform_with(extra));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
         let deadline = Instant::now() + DOWNLOAD_TIME;

@@ -4,9 +4,9 @@ use anyhow::Context as _;
 
 use super::consumer_name::{self, Destination};
 use crate::settings::TailSettings;
-use crate::source::handle::{self, Ways};
-use crate::source::proxy::Proxies;
-use crate::source::tls::TlsContext;
+use crate::source::handle::{self, ResolveOptions};
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
 
 /// Puts the DIDs in the place of the handles, if there are any. The name of the consumer is
 /// then the one that the DIDs alone would have given.
@@ -15,10 +15,10 @@ use crate::source::tls::TlsContext;
 /// [`handle::ResolveError`] for a handle that leads to none, or what the system refused.
 pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
     let Some(handles) = settings.handles.take() else { return Ok(()) };
-    let ways = Ways {
+    let ways = ResolveOptions {
         dns_server: handles.dns_server,
         proxies: Proxies::from_env(),
-        tls: TlsContext::platform_and(settings.ca_file.clone()),
+        tls: TlsContext::platform_with(settings.ca_file.clone()),
         timeout: settings.connection.connect_timeout,
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();

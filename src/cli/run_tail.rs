@@ -30,9 +30,9 @@ use crate::sink::Sink;
 use crate::sink::stdout::{self, Overlay, Stdout};
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::ResolveError;
+use crate::source::net::proxy::Proxies;
 use crate::source::protocol::Protocol;
-use crate::source::proxy::Proxies;
-use crate::source::v2::dictionaries::{Demand, Dictionaries};
+use crate::source::v2::dictionaries::{Dictionaries, ZstdPolicy};
 
 /// Runs one tail to its end. What goes wrong is logged, in the form that was asked for.
 ///
@@ -235,17 +235,19 @@ pub(super) fn find_dictionaries(
     // On one machine bytes cost nothing, and decompressing them does.
     let is_local = settings.endpoints.iter().all(Endpoint::is_loopback) && path.is_none();
     let demand = match compression.mode {
-        CompressMode::Off => Demand::Never,
-        CompressMode::Auto if is_local => Demand::Never,
-        CompressMode::Auto => Demand::IfPossible,
-        CompressMode::On => Demand::Always,
+        CompressMode::Off => ZstdPolicy::Off,
+        CompressMode::Auto if is_local => ZstdPolicy::Off,
+        CompressMode::Auto => ZstdPolicy::Auto,
+        CompressMode::On => ZstdPolicy::Required,
     };
     let found = match demand {
-        Demand::Never => None,
-        Demand::IfPossible | Demand::Always => match dictionary::find(path) {
+        ZstdPolicy::Off => None,
+        ZstdPolicy::Auto | ZstdPolicy::Required => match dictionary::find(path) {
             Ok(found) => found,
             // One that was named and can't be used is never passed over.
-            Err(error) if path.is_some() || demand == Demand::Always => return Err(error.into()),
+            Err(error) if path.is_some() || demand == ZstdPolicy::Required => {
+                return Err(error.into());
+            }
             Err(error) => {
                 tracing::warn!("{error}; receiving uncompressed where v1 is spoken");
                 None
@@ -253,7 +255,7 @@ pub(super) fn find_dictionaries(
         },
     };
     let is_v1 = |endpoint| settings.protocol.pinned(endpoint) == Some(Protocol::V1);
-    if found.is_none() && demand == Demand::Always && settings.endpoints.iter().all(is_v1) {
+    if found.is_none() && demand == ZstdPolicy::Required && settings.endpoints.iter().all(is_v1) {
         anyhow::bail!(
             "--compress on: there is no zstd dictionary here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
         );
@@ -261,5 +263,5 @@ pub(super) fn find_dictionaries(
     let is_of_v2 = |dictionary: &Dictionary| path.is_some() && dictionary.id != OFFICIAL_ID;
     let given = found.clone().filter(is_of_v2);
     let named = found.as_ref().filter(|_| path.is_some()).map(|dictionary| dictionary.id);
-    Ok((found, Dictionaries::new(demand, given, Cache::of_user()).with_named(named)))
+    Ok((found, Dictionaries::new(demand, given, Cache::of_user()).with_given_id(named)))
 }

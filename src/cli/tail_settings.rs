@@ -23,8 +23,8 @@ use crate::settings::{
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
+use crate::source::net::tls::ExtraRoots;
 use crate::source::protocol::Protocol;
-use crate::source::tls::ExtraRoots;
 use crate::source::v2;
 
 /// Bluesky's public servers (protocol/jetstream-v1.md §1). The v2 servers come first, since

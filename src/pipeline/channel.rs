@@ -21,7 +21,7 @@ use crate::metrics::Metrics;
 use crate::position::Mark;
 use crate::position::gap::Gap;
 use crate::settings::{Buffer, WhenFull};
-use crate::source::Connection;
+use crate::source::ConnectionInfo;
 
 /// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
 pub const BATCH_BYTES: usize = 256 * 1024;
@@ -38,7 +38,7 @@ pub struct Item {
     /// The lines.
     pub batch: Batch,
     /// Where they came from.
-    pub connection: Arc<Connection>,
+    pub connection: Arc<ConnectionInfo>,
     /// Events that can't be had, in front of the lines.
     pub gap: Option<Gap>,
     /// Whatever is wanted up to here has come with these lines or before them.
@@ -48,7 +48,7 @@ pub struct Item {
 impl Item {
     /// Nothing but lines.
     #[must_use]
-    pub fn lines(batch: Batch, connection: Arc<Connection>) -> Self {
+    pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
         Self { batch, connection, gap: None, through: None }
     }
 

@@ -18,7 +18,7 @@ use crate::filter::Filter;
 use crate::position::gap::Gap;
 use crate::position::window::Window;
 use crate::position::{Mark, Position, Seq, ServerKind, TimeUs};
-use crate::source::{Asked, Connection};
+use crate::source::{ConnectionInfo, RequestedCursor};
 
 /// How much later than asked for the first event may be where nothing can be proven: quiet
 /// streams, servers that lag, clocks.
@@ -110,7 +110,7 @@ impl Continuity {
     /// numbers mean nothing any more.
     #[must_use]
     pub fn of(
-        connection: &Connection,
+        connection: &ConnectionInfo,
         position: Option<&Position>,
         window: &Window,
         filter: &Filter,
@@ -121,19 +121,21 @@ impl Continuity {
         }
         let Some(position) = position else {
             // With a list of accounts a stream may be silent for days, and proves nothing.
-            return match connection.asked {
-                Asked::Instant(instant) if filter.dids.is_empty() => Self::AskedTime(instant),
-                Asked::Seq(seq) if filter.is_open() => Self::AskedSeq(seq),
+            return match connection.requested {
+                RequestedCursor::Instant(instant) if filter.dids.is_empty() => {
+                    Self::AskedTime(instant)
+                }
+                RequestedCursor::Seq(seq) if filter.is_open() => Self::AskedSeq(seq),
                 _ => Self::Settled,
             };
         };
         let is_same = position.origin == connection.origin && !is_renumbered;
         let latest = position.latest_time;
-        match connection.asked {
-            Asked::Seq(seq) if is_same && position.rewind_to.seq == Some(seq) => {
+        match connection.requested {
+            RequestedCursor::Seq(seq) if is_same && position.rewind_to.seq == Some(seq) => {
                 Self::BySeq { asked: seq, newest: position.newest }
             }
-            Asked::Instant(instant)
+            RequestedCursor::Instant(instant)
                 if is_same
                     && connection.origin.kind == ServerKind::Legacy
                     && (position.rewind_to.time..=position.newest.time).contains(&instant) =>
@@ -141,14 +143,14 @@ impl Continuity {
                 Self::ByTime { latest }
             }
             // What lies between was seen on the connection before this one.
-            Asked::Instant(instant)
+            RequestedCursor::Instant(instant)
                 if is_same
                     && connection.origin.kind == ServerKind::Legacy
                     && position.newest.time < instant =>
             {
                 Self::Settled
             }
-            Asked::Instant(instant) => Self::ByOverlap {
+            RequestedCursor::Instant(instant) => Self::ByOverlap {
                 latest: Mark { time: latest, seq: None },
                 margin_us: match window.has_entry_since(instant.plus_us(STAMPS_DIFFER_US)) {
                     true => latest.0.saturating_sub(instant.0),
@@ -160,13 +162,15 @@ impl Continuity {
     }
 
     /// What the server itself said about the beginning of a connection.
-    fn told(connection: &Connection, position: Option<&Position>) -> Option<Self> {
-        match (connection.asked, position) {
-            (Asked::Floor(_), Some(position)) => {
+    fn told(connection: &ConnectionInfo, position: Option<&Position>) -> Option<Self> {
+        match (connection.requested, position) {
+            (RequestedCursor::OldestInsteadOf(_), Some(position)) => {
                 Some(Self::Told { from: Some(position.newest), asked: None })
             }
-            (Asked::Floor(seq), None) => Some(Self::Told { from: None, asked: Some(seq) }),
-            (Asked::Instant(instant), position) if connection.is_clamped => {
+            (RequestedCursor::OldestInsteadOf(seq), None) => {
+                Some(Self::Told { from: None, asked: Some(seq) })
+            }
+            (RequestedCursor::Instant(instant), position) if connection.is_clamped => {
                 let time = position.map_or(instant, |position| position.latest_time);
                 Some(Self::Told { from: Some(Mark { time, seq: None }), asked: None })
             }

@@ -34,9 +34,9 @@ use crate::sink::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::sink::{Refusal, Sink};
 use crate::source::client::Client;
-use crate::source::protocols::Protocols;
-use crate::source::proxy::Proxies;
-use crate::source::tls::TlsContext;
+use crate::source::negotiation::Negotiator;
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
 use feedback::WriterFeedback;
@@ -257,12 +257,12 @@ fn wire(
         endpoints: settings.endpoints.clone(),
         client: Client {
             filter: settings.filter.clone(),
-            protocols: Protocols::new(settings.protocol),
+            negotiator: Negotiator::new(settings.protocol),
             shape: settings.shape,
             v1_dictionary,
             dictionaries,
             proxies: Arc::new(Proxies::from_env()),
-            tls: Arc::new(TlsContext::platform_and(settings.ca_file.clone())),
+            tls: Arc::new(TlsContext::platform_with(settings.ca_file.clone())),
             connect_timeout: settings.connection.connect_timeout,
             max_message_bytes: settings.connection.max_message_bytes,
             metrics: Arc::clone(&metrics),

@@ -21,7 +21,7 @@ use crate::position::turns::{Turn, Turns};
 use crate::position::window::{Savepoint, Window};
 use crate::position::{Position, Resume, StartPosition, TimeUs};
 use crate::settings::OnGap;
-use crate::source::{Asked, Connection};
+use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::continuity::{Continuity, Finding, Seen};
 use super::shutdown::StopReason;
@@ -77,7 +77,7 @@ pub struct Sieve {
     window: Window,
     turns: Turns,
     position: Option<Position>,
-    connection: Option<Arc<Connection>>,
+    connection: Option<Arc<ConnectionInfo>>,
     /// The shape of its lines.
     shape: Shape,
     /// Events before this instant were not asked for; see [`Sieve::meet`].
@@ -187,7 +187,7 @@ impl Sieve {
     pub fn sift(
         &mut self,
         batch: Batch,
-        connection: &Arc<Connection>,
+        connection: &Arc<ConnectionInfo>,
         now: TimeUs,
     ) -> (Lines, Pending) {
         self.now = now;
@@ -252,12 +252,12 @@ impl Sieve {
     }
 
     /// Whether lines of this connection are still looked at.
-    fn is_open_to(&self, connection: &Connection) -> bool {
+    fn is_open_to(&self, connection: &ConnectionInfo) -> bool {
         self.stop.is_none() && self.renumbered != Some(connection.number)
     }
 
     /// Notes which connection the lines come from.
-    fn meet(&mut self, connection: &Arc<Connection>) {
+    fn meet(&mut self, connection: &Arc<ConnectionInfo>) {
         // The number alone does not say it: until a connection's first sound event its kind
         // of server is a guess, and malformed lines may come before that.
         if self.connection.as_ref().is_some_and(|known| known == connection) {
@@ -268,8 +268,8 @@ impl Sieve {
         // event that is late enough; from there on older times are imported ones. A server of
         // either kind that lags behind the instant takes it for "live" (§4) and sends what it
         // has: that was written long ago, from another server or before this one fell back.
-        self.skip_until = match connection.asked {
-            Asked::Instant(instant) if !connection.is_clamped => Some(instant),
+        self.skip_until = match connection.requested {
+            RequestedCursor::Instant(instant) if !connection.is_clamped => Some(instant),
             _ => None,
         };
         self.shape = connection.shape;

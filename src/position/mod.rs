@@ -5,6 +5,7 @@
 //! `checkpoint`'s work.
 
 pub mod clock;
+pub mod cursor_unit;
 pub mod gap;
 pub mod turns;
 pub mod window;

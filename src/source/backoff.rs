@@ -1,15 +1,15 @@
-//! How long to wait before the next attempt to connect. Pure: neither sleeps nor reads a clock.
+//! How long to wait before the next attempt to connect. It neither sleeps nor reads a clock.
 
 use std::time::Duration;
 
-/// The ceiling of the first wait.
+/// The upper bound of the first wait.
 pub const FIRST: Duration = Duration::from_millis(250);
-/// The ceiling of every later wait.
+/// The upper bound of all waits.
 pub const LONGEST: Duration = Duration::from_secs(30);
 
-/// Exponential backoff with full jitter: each wait is drawn evenly from zero to a ceiling that
-/// doubles from [`FIRST`] to [`LONGEST`], so that many clients of one restarted server come
-/// back spread out.
+/// Exponential backoff with full jitter. Each wait is uniformly random between zero and an upper
+/// bound that doubles from [`FIRST`] to [`LONGEST`], so that the clients of a restarted server
+/// reconnect spread out.
 #[derive(Clone, Debug, Default)]
 pub struct Backoff {
     failures: u32,
@@ -17,27 +17,27 @@ pub struct Backoff {
 }
 
 impl Backoff {
-    /// A backoff before its first failure.
+    /// Creates a backoff before its first failure.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// The next wait. Never longer than [`LONGEST`], unless [`Self::at_least`] asked for it.
+    /// Returns the next wait. It exceeds [`LONGEST`] only after [`Self::at_least`].
     pub fn next(&mut self, rng: &mut fastrand::Rng) -> Duration {
         let ceiling = FIRST.saturating_mul(2_u32.saturating_pow(self.failures)).min(LONGEST);
         self.failures = self.failures.saturating_add(1);
         let jittered = ceiling.mul_f64(rng.f64());
-        // Everyone was told the same time: keep the jitter on top of it.
+        // Every client got the same `Retry-After`, so the jitter is added to it.
         std::mem::take(&mut self.floor) + jittered
     }
 
-    /// Makes the next wait no shorter than what the server asked for with `Retry-After`.
+    /// Makes the next wait at least as long as the server's `Retry-After`.
     pub fn at_least(&mut self, wait: Duration) {
         self.floor = self.floor.max(wait);
     }
 
-    /// Starts over: to be called at the first event received, not at a mere handshake.
+    /// Starts over. Call it at the first event of a connection, not after its handshake.
     pub fn reset(&mut self) {
         *self = Self::default();
     }
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn waits_stay_below_a_ceiling_that_doubles_to_thirty_seconds() {
+    fn waits_stay_below_a_bound_that_doubles_to_thirty_seconds() {
         let mut rng = fastrand::Rng::with_seed(7);
         let mut longest = [Duration::ZERO; 12];
         for _ in 0..500 {
@@ -60,12 +60,12 @@ mod tests {
         for (n, seen) in longest.iter().enumerate() {
             let ceiling = FIRST.saturating_mul(1 << n).min(LONGEST);
             assert!(*seen <= ceiling, "wait {n} was {seen:?}");
-            assert!(*seen > ceiling / 2, "wait {n} never used its room: {seen:?}");
+            assert!(*seen > ceiling / 2, "wait {n} was never longer than {seen:?}");
         }
     }
 
     #[test]
-    fn any_number_of_failures_is_survived() {
+    fn the_number_of_failures_does_not_overflow() {
         let mut rng = fastrand::Rng::with_seed(1);
         let mut backoff = Backoff { failures: u32::MAX, floor: Duration::ZERO };
         assert!(backoff.next(&mut rng) <= LONGEST);
@@ -73,7 +73,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_server_asked_for_is_waited_once() {
+    fn a_retry_after_applies_to_one_wait() {
         let mut rng = fastrand::Rng::with_seed(2);
         let mut backoff = Backoff::new();
         backoff.at_least(Duration::from_secs(100));

@@ -1,5 +1,4 @@
-//! What `--host` names: one server and how to reach it. Parsing only: nothing is resolved or
-//! dialled here.
+//! Parses `--host`: one server and how to reach it. Nothing is resolved or dialled here.
 
 mod credentials;
 pub(super) mod zone;
@@ -18,68 +17,67 @@ pub use credentials::Credentials;
 
 /// The port on which a self-hosted legacy server listens (protocol/jetstream-v1.md §1).
 const LEGACY_PORT: u16 = 6008;
-/// Longest `--host` value looked at, in bytes.
+/// The longest `--host` value that is parsed, in bytes.
 const MAX_INPUT_BYTES: usize = 8 * 1024;
-/// Longest base path, in bytes, after normalisation.
+/// The longest base path, in bytes, after normalisation.
 const MAX_PATH_BYTES: usize = 1024;
-/// Longest host name, in bytes (RFC 1035).
+/// The longest host name, in bytes (RFC 1035).
 const MAX_HOST_BYTES: usize = 253;
-/// The paths of the streams, which people paste along with the host, and what they say about
-/// the protocol.
+/// The paths of the streams, which users paste along with the host, and the protocol of each.
 const STREAM_PATHS: [(&str, Protocol); 3] =
     [(v1::PATH, Protocol::V1), (v2::PATH, Protocol::V2), ("/xrpc", Protocol::V2)];
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Whether TLS is spoken.
+    /// Whether to use TLS.
     pub tls: bool,
-    /// Host name or address, without brackets and zone.
+    /// The host name or address, without brackets and zone.
     pub host: String,
-    /// The zone of a link-local address: the network interface that leads there.
+    /// The zone of a link-local address: the name of a network interface.
     pub zone: Option<String>,
-    /// TCP port.
+    /// The TCP port.
     pub port: u16,
-    /// The path in front of `/subscribe` or `/xrpc/…`; empty for most.
+    /// The path before `/subscribe` or `/xrpc/…`; empty for most servers.
     pub base_path: String,
-    /// The protocol that the path named, if it named one.
+    /// The protocol, if the path names one.
     pub protocol: Option<Protocol>,
-    /// What to send as `Authorization`, from `user:password@`.
+    /// The user name and password of the URL, for `Authorization`.
     pub credentials: Option<Credentials>,
-    /// The name for people, logs and the state file: no secrets, and no scheme or port where
-    /// they go without saying. Parses back to this endpoint, less credentials and protocol.
+    /// The server's name for users, logs and the state file: without secrets, and without a
+    /// default scheme or port. Parses to this endpoint again, except for credentials and protocol.
     pub label: Arc<str>,
 }
 
-/// Why a `--host` value was refused. No message repeats a password or a query.
+/// Why a `--host` value is invalid. No message repeats a password or a query.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EndpointError {
-    /// Nothing was given.
+    /// The value is empty.
     #[error("the host is empty: give HOST, HOST:PORT or a ws(s):// or http(s):// URL")]
     Empty,
-    /// Longer than any real one.
+    /// The value is longer than any real one.
     #[error("the host is too long ({0} bytes)")]
     TooLong(usize),
-    /// Blanks, control characters or backslashes.
+    /// The value has white space, control characters or backslashes.
     #[error("{0:?} holds a blank, a backslash or a control character")]
     BadCharacter(String),
-    /// A scheme that is not one of the four.
+    /// The scheme is not one of the four.
     #[error("{0:?} is no scheme for a Jetstream server: use ws, wss, http or https")]
     Scheme(String),
-    /// Not parseable as host or URL.
+    /// The value is neither a host nor a URL.
     #[error(
         "{input:?} is no host ({reason}): give HOST, HOST:PORT or a ws(s):// or http(s):// URL"
     )]
     Invalid {
-        /// What was given, without secrets.
+        /// The value, redacted.
         input: String,
-        /// What the parser did not like.
+        /// What is wrong with it.
         reason: String,
     },
-    /// Port 0.
+    /// The port is 0.
     #[error("{0:?}: port 0 can't be dialled")]
     PortZero(String),
-    /// A query or a fragment.
+    /// The value has a query or a fragment.
     #[error(
         "{0:?} has a query or a fragment: give the server only, and filters and cursor by their own flags (--collection, --did, --cursor)"
     )]
@@ -88,8 +86,8 @@ pub enum EndpointError {
 
 /// Parses a bare host, `host:port`, `[::1]:6008`, or a `ws`, `wss`, `http` or `https` URL.
 ///
-/// A bare host means TLS on port 443, unless it is a loopback one, which means plain
-/// WebSocket on port 6008. The path of a stream at its end names the protocol, and is dropped.
+/// A bare host means TLS on port 443, or plain text on port 6008 if it is a loopback host. The
+/// path of a stream at the end selects the protocol, and is removed.
 ///
 /// # Errors
 /// [`EndpointError`] says which part of the value is wrong.
@@ -100,50 +98,24 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     if input.len() > MAX_INPUT_BYTES {
         return Err(EndpointError::TooLong(input.len()));
     }
-    let shown = || without_secrets(input);
+    let shown = || redacted(input);
     if input.chars().any(|c| c.is_whitespace() || c.is_control() || c == '\\') {
         return Err(EndpointError::BadCharacter(shown()));
     }
     let invalid = |reason: String| EndpointError::Invalid { input: shown(), reason };
-    // The URL parser knows no zones.
-    let (input, zone) = zone::split(input).ok_or_else(|| {
+    // The URL parser does not support zones.
+    let (without_zone, zone) = zone::split(input).ok_or_else(|| {
         invalid("the zone after % must be the name of a network interface".to_owned())
     })?;
-    let input = input.as_str();
-    let parse_url = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
-
-    let (url, scheme_tls, explicit_port) = if let Some(scheme) = scheme_of(input) {
-        let tls = match scheme.to_ascii_lowercase().as_str() {
-            "ws" | "http" => false,
-            "wss" | "https" => true,
-            other => return Err(EndpointError::Scheme(other.to_owned())),
-        };
-        let url = parse_url(input)?;
-        let port = url.port_or_known_default();
-        (url, Some(tls), port)
-    } else {
-        // An address without brackets can only be a host: there is no port to confuse it with.
-        let bare = match input.parse::<Ipv6Addr>() {
-            Ok(address) => format!("[{address}]"),
-            Err(_) => input.to_owned(),
-        };
-        let url = parse_url(&format!("https://{bare}"))?;
-        // The parser hides a port that is the scheme's own, so ask with two schemes.
-        let port = match url.port() {
-            Some(port) => Some(port),
-            None => parse_url(&format!("http://{bare}"))?.port(),
-        };
-        (url, None, port)
-    };
-
+    let ParsedUrl { url, tls: scheme_tls, port } = parse_url(&without_zone, &invalid)?;
     if url.query().is_some() || url.fragment().is_some() {
         return Err(EndpointError::Query(shown()));
     }
-    // A password with a slash in it ends the host too early; the rest, secret as it is, would
-    // be shown as a path.
+    // A slash in a password ends the host too early, and messages would show the rest, which is
+    // secret, as a path.
     if url.path().contains('@') {
         return Err(invalid(
-            "an @ behind a slash: in a user name or password write / as %2F".to_owned(),
+            "an @ after a slash: in a user name or password write / as %2F".to_owned(),
         ));
     }
     let host = match url.host() {
@@ -157,7 +129,7 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
     }
     let loopback = is_loopback(&host);
     let tls = scheme_tls.unwrap_or(!loopback);
-    let port = explicit_port.unwrap_or(if tls { 443 } else { LEGACY_PORT });
+    let port = port.unwrap_or(if tls { 443 } else { LEGACY_PORT });
     if port == 0 {
         return Err(EndpointError::PortZero(shown()));
     }
@@ -166,8 +138,47 @@ pub fn parse(input: &str) -> Result<Endpoint, EndpointError> {
         return Err(EndpointError::TooLong(base_path.len()));
     }
     let label = label(tls, &bracketed(&host, zone.as_deref()), port, loopback, &base_path).into();
-    let credentials = Credentials::of_url(&url);
+    let credentials = Credentials::from_url(&url);
     Ok(Endpoint { tls, host, zone, port, base_path, protocol, credentials, label })
+}
+
+/// A `--host` value as a URL.
+struct ParsedUrl {
+    url: Url,
+    /// Whether the scheme means TLS; `None` without a scheme.
+    tls: Option<bool>,
+    /// The port of the value or of its scheme; `None` for a bare host.
+    port: Option<u16>,
+}
+
+/// Parses a URL, or a bare host with or without a port.
+fn parse_url(
+    input: &str,
+    invalid: &impl Fn(String) -> EndpointError,
+) -> Result<ParsedUrl, EndpointError> {
+    let parse = |text: &str| Url::parse(text).map_err(|e| invalid(e.to_string()));
+    if let Some(scheme) = scheme_of(input) {
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "ws" | "http" => false,
+            "wss" | "https" => true,
+            other => return Err(EndpointError::Scheme(other.to_owned())),
+        };
+        let url = parse(input)?;
+        let port = url.port_or_known_default();
+        return Ok(ParsedUrl { url, tls: Some(tls), port });
+    }
+    // An IPv6 address without brackets has no port.
+    let bare = match input.parse::<Ipv6Addr>() {
+        Ok(address) => format!("[{address}]"),
+        Err(_) => input.to_owned(),
+    };
+    let url = parse(&format!("https://{bare}"))?;
+    // The parser omits a port that is the scheme's default, so parse with two schemes.
+    let port = match url.port() {
+        Some(port) => Some(port),
+        None => parse(&format!("http://{bare}"))?.port(),
+    };
+    Ok(ParsedUrl { url, tls: None, port })
 }
 
 impl FromStr for Endpoint {
@@ -185,22 +196,22 @@ impl fmt::Display for Endpoint {
 }
 
 impl Endpoint {
-    /// Whether the host is this machine by its very name.
+    /// Returns whether the host is a loopback name or address.
     #[must_use]
     pub fn is_loopback(&self) -> bool {
         is_loopback(&self.host)
     }
 
-    /// Host and port as a `Host` header has them: with brackets around an IPv6 address, and
-    /// without the scheme's own port.
+    /// Returns the value of a `Host` header: with brackets around an IPv6 address, and without the
+    /// scheme's default port.
     #[must_use]
     pub fn authority(&self) -> String {
-        // A zone means nothing to the other side (RFC 6874 §4).
+        // A zone has no meaning to the peer (RFC 6874 §4).
         let host = bracketed(&self.host, None);
         if self.port == scheme_port(self.tls) { host } else { format!("{host}:{}", self.port) }
     }
 
-    /// The host as the resolver takes it: with the zone of a link-local address.
+    /// Returns the host for the resolver: with the zone of a link-local address.
     #[must_use]
     pub fn dial_host(&self) -> String {
         match &self.zone {
@@ -209,7 +220,7 @@ impl Endpoint {
         }
     }
 
-    /// The URL of the same server with TLS instead of plain text, or the reverse.
+    /// Returns the URL of the same server with TLS instead of plain text, or the reverse.
     #[must_use]
     pub fn other_scheme(&self) -> String {
         let tls = !self.tls;
@@ -222,8 +233,8 @@ impl Endpoint {
         format!("{scheme}://{host}{port}{}", self.base_path)
     }
 
-    /// The absolute WebSocket URI of a path (starting with `/`) below the base path, with an
-    /// already encoded query (without `?`; may be empty). Holds no credentials.
+    /// Returns the absolute WebSocket URI of a path (starting with `/`) below the base path, with an
+    /// encoded query (without `?`; may be empty). Contains no credentials.
     #[must_use]
     pub fn request_uri(&self, path: &str, query: &str) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };
@@ -232,7 +243,7 @@ impl Endpoint {
     }
 }
 
-/// The scheme, if the text is a URL and not a bare host whose path happens to hold `://`.
+/// Returns the scheme; `None` for a bare host, even if its path contains `://`.
 fn scheme_of(input: &str) -> Option<&str> {
     let (scheme, _) = input.split_once("://")?;
     scheme
@@ -257,8 +268,8 @@ fn bracketed(host: &str, zone: Option<&str>) -> String {
     if host.contains(':') { format!("[{host}{zone}]") } else { host.to_owned() }
 }
 
-/// Drops trailing slashes and the paths of streams, as often as they occur: what is left is
-/// stable when it is parsed again. The last path is the one that counts.
+/// Removes trailing slashes and the paths of streams, as often as they occur, so that the result
+/// does not change when it is parsed again. The last path selects the protocol.
 fn base_path(path: &str) -> (String, Option<Protocol>) {
     let mut rest = path.trim_end_matches('/');
     let mut protocol = None;
@@ -272,15 +283,15 @@ fn base_path(path: &str) -> (String, Option<Protocol>) {
     (rest.to_owned(), protocol)
 }
 
-/// The shortest text that still parses to the same server and does not hide plain text on a
-/// network, or TLS where one expects none.
+/// Returns the shortest text that parses to the same server. It shows the scheme of plain text on a
+/// network, and of TLS to a loopback host.
 fn label(tls: bool, host: &str, port: u16, loopback: bool, base_path: &str) -> String {
     let scheme = match (tls, loopback) {
         (true, false) | (false, true) => "",
         (true, true) => "wss://",
         (false, false) => "ws://",
     };
-    // The default port of a bare loopback host is not that of `ws`, so it is always said.
+    // The default port of a bare loopback host is not that of `ws`, so it is always shown.
     let port = if port == scheme_port(tls) && (tls || !loopback) {
         String::new()
     } else {
@@ -289,12 +300,12 @@ fn label(tls: bool, host: &str, port: u16, loopback: bool, base_path: &str) -> S
     format!("{scheme}{host}{port}{base_path}")
 }
 
-/// The input as a message may show it: without what stands before `@`, and without query and
-/// fragment, either of which may be secret; and shortened.
-pub(super) fn without_secrets(input: &str) -> String {
+/// Returns the input for an error message: shortened, and without everything before `@`, the query
+/// and the fragment, which may be secret.
+pub(super) fn redacted(input: &str) -> String {
     let scheme = scheme_of(input).map_or(String::new(), |scheme| format!("{scheme}://"));
     let (place, rest) = input.split_at(input.find(['?', '#']).unwrap_or(input.len()));
-    // The rest of a password may follow a question mark, and of a query an @.
+    // A password may contain a question mark, and a query an @.
     if rest.contains('@') {
         return format!("{scheme}…");
     }

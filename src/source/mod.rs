@@ -1,29 +1,29 @@
-//! Frames from somewhere: turns "these filters, from this position" into lines.
+//! Sources of events: a filter and a starting point go in, lines come out.
 //!
-//! A source knows wire formats; nothing else does. It knows nothing of stdout.
+//! Only this module knows wire formats, and it depends on no output. From top to bottom:
+//!
+//! - [`client`] opens one connection with the protocol that [`negotiation`] chose;
+//! - [`connection`] reads its messages, and [`decoder`] turns them into lines;
+//! - [`v1`], [`v2`] and [`archive`] hold what is special to each protocol;
+//! - [`websocket`], [`http`] and [`net`] are the transport below them.
 
 pub mod archive;
 pub mod backoff;
 pub mod client;
-pub mod dial;
+pub mod connection;
+pub mod decoder;
+mod decoding;
 pub mod download;
 pub mod endpoint;
-pub mod frame;
 pub mod handle;
-pub mod handshake;
-mod head;
-mod http;
+pub mod http;
 pub mod liveness;
+pub mod negotiation;
+pub mod net;
 pub mod protocol;
-pub mod protocols;
-pub mod proxy;
-mod refusal;
-mod retry_after;
-pub mod stream;
-pub mod tls;
-pub mod transport;
 pub mod v1;
 pub mod v2;
+pub mod websocket;
 
 use std::fmt;
 
@@ -34,72 +34,74 @@ use crate::position::{Origin, Seq, TimeUs};
 
 use protocol::Protocol;
 
-/// An instant that all servers understand, older than any event: small integers are sequence
-/// numbers to a v2 server, and mean something else again to a legacy one
-/// (protocol/jetstream-v1.md §4.2).
+/// The smallest cursor that every server takes for a time, in microseconds; no event is older.
+/// A v2 server takes smaller integers for sequence numbers, and a legacy one reads them in yet
+/// another way (protocol/jetstream-v1.md §4.2).
 const OLDEST_US: u64 = Seq::LIMIT;
 
-/// One connection, as those who get its lines need to know it.
+/// What the receiver of a connection's lines must know about the connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Connection {
+pub struct ConnectionInfo {
     /// Counts the connections of a run.
     pub number: u64,
-    /// The server.
+    /// The server and its stream.
     pub origin: Origin,
-    /// What it was asked for.
-    pub asked: Asked,
-    /// The protocol spoken.
+    /// Where the connection asked the server to start.
+    pub requested: RequestedCursor,
+    /// The negotiated protocol.
     pub protocol: Protocol,
-    /// The shape of its lines.
+    /// The format of its lines.
     pub shape: Shape,
-    /// Whether the server said that it no longer holds the instant it was asked for
+    /// Whether the server said that it no longer holds the requested time
     /// (protocol/jetstream-v2.md §4, `OutdatedCursor`).
     pub is_clamped: bool,
 }
 
-impl Connection {
-    /// A connection that speaks v1.
+impl ConnectionInfo {
+    /// Describes a connection that uses v1.
     #[must_use]
-    pub fn v1(number: u64, origin: Origin, asked: Asked) -> Self {
+    pub fn v1(number: u64, origin: Origin, requested: RequestedCursor) -> Self {
         let (protocol, shape) = (Protocol::V1, Shape::V1);
-        Self { number, origin, asked, protocol, shape, is_clamped: false }
+        Self { number, origin, requested, protocol, shape, is_clamped: false }
     }
 }
 
-/// Where a server was asked to begin.
+/// Where a connection asks the server to start.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// At its live tip.
+pub enum RequestedCursor {
+    /// The live tip.
     Live,
-    /// At the oldest event it holds.
+    /// The oldest event that the server holds.
     Oldest,
-    /// At an instant, inclusive.
+    /// A time, inclusive.
     Instant(TimeUs),
-    /// At one of its sequence numbers, inclusive.
+    /// A sequence number of this server, inclusive.
     Seq(Seq),
-    /// At the oldest event it holds, since it had refused this sequence number as too old
-    /// (protocol/jetstream-v2.md §5, `CursorTooOld`): what lies between is a gap.
-    Floor(Seq),
-    /// Not the stream but the archive: what lies before the live window.
-    Past,
+    /// The oldest event that the server holds, after it refused this sequence number as too old
+    /// (protocol/jetstream-v2.md §5, `CursorTooOld`). The events between them are a gap.
+    OldestInsteadOf(Seq),
+    /// The archive, which holds the events from before the live window.
+    Archive,
 }
 
-impl fmt::Display for Asked {
+impl fmt::Display for RequestedCursor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Live => f.write_str("the live tip"),
             Self::Oldest => f.write_str("the oldest event"),
             Self::Instant(instant) => write!(f, "{instant}"),
             Self::Seq(seq) => write!(f, "seq {}", seq.0),
-            Self::Floor(seq) => write!(f, "the oldest event, because seq {} is too old", seq.0),
-            Self::Past => f.write_str("the archive"),
+            Self::OldestInsteadOf(seq) => {
+                write!(f, "the oldest event, because seq {} is too old", seq.0)
+            }
+            Self::Archive => f.write_str("the archive"),
         }
     }
 }
 
-/// Counts a message that is no event, and tells of the first, second, fourth and so on. It
-/// begins with `head`, where that says anything.
-fn reject(metrics: &Metrics, what: &str, head: &[u8]) {
+/// Counts a message that is not an event, and logs the first, second, fourth and so on of them.
+/// `head` is the start of the message, for the log; it may be empty.
+fn count_malformed(metrics: &Metrics, what: &str, head: &[u8]) {
     metrics.received.add(1);
     metrics.malformed.add(1);
     let total = metrics.malformed.get();

@@ -1,13 +1,13 @@
-//! The protocols.
+//! The two streaming protocols of Jetstream servers.
 
 use std::fmt;
 
-/// A protocol.
+/// A streaming protocol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
-    /// `/subscribe`, which every Jetstream server has.
+    /// `/subscribe`, which every Jetstream server serves.
     V1,
-    /// `network.bsky.jetstream.subscribeEvents`, which only the current one has.
+    /// `network.bsky.jetstream.subscribeEvents`, which only current servers serve.
     V2,
 }
 

@@ -47,7 +47,7 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "resumes-v2-at-the-newest",
         edit: Insert(
             "(ServerKind::V2, Some(seq)) if is_same && has_seq && MUTANT => {
-                Asked::Seq(position.newest.seq.unwrap_or(seq))
+                RequestedCursor::Seq(position.newest.seq.unwrap_or(seq))
             }",
         ),
         lane: "v2 reuse",
@@ -55,7 +55,7 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "fails-over-to-the-newest",
-        edit: Insert("_ if MUTANT => Asked::Instant(position.newest.time),"),
+        edit: Insert("_ if MUTANT => RequestedCursor::Instant(position.newest.time),"),
         lane: "legacy failover",
         breaches: &[Lost],
     },

@@ -17,7 +17,7 @@ use skytail::metrics::Metrics;
 use skytail::pipeline::sieve::{Rules, Sieve};
 use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, StartPosition, TimeUs};
 use skytail::settings::OnGap;
-use skytail::source::{Asked, Connection};
+use skytail::source::{ConnectionInfo, RequestedCursor};
 
 /// When the world begins: servers take smaller numbers for sequence numbers.
 const EPOCH_US: u64 = 2_000_000_000_000_000;
@@ -71,7 +71,7 @@ struct Traveller<'a> {
     servers: &'a [Server],
     nature: Nature,
     sieve: Sieve,
-    connection: Arc<Connection>,
+    connection: Arc<ConnectionInfo>,
     server: usize,
     /// The place in the server's list of what comes next.
     next: usize,
@@ -161,26 +161,30 @@ impl Traveller<'_> {
         let to = &self.servers[server];
         let position = self.sieve.position().cloned();
         let asked = match &position {
-            None => Asked::Oldest,
+            None => RequestedCursor::Oldest,
             Some(position) if position.origin != to.origin => {
-                Asked::Instant(position.latest_time.minus_us(REWIND_US))
+                RequestedCursor::Instant(position.latest_time.minus_us(REWIND_US))
             }
             Some(position) => match position.rewind_to.seq {
-                Some(seq) => Asked::Seq(seq),
-                None => Asked::Instant(position.rewind_to.time),
+                Some(seq) => RequestedCursor::Seq(seq),
+                None => RequestedCursor::Instant(position.rewind_to.time),
             },
         };
         let from = to.told.partition_point(|(stamp, mark, _)| match asked {
-            Asked::Seq(seq) => mark.seq < Some(seq),
-            Asked::Instant(instant) => *stamp < instant.0,
-            Asked::Live | Asked::Oldest | Asked::Floor(_) | Asked::Past => false,
+            RequestedCursor::Seq(seq) => mark.seq < Some(seq),
+            RequestedCursor::Instant(instant) => *stamp < instant.0,
+            RequestedCursor::Live
+            | RequestedCursor::Oldest
+            | RequestedCursor::OldestInsteadOf(_)
+            | RequestedCursor::Archive => false,
         });
-        let starts_early = to.origin.kind == ServerKind::V2 && matches!(asked, Asked::Instant(_));
+        let starts_early =
+            to.origin.kind == ServerKind::V2 && matches!(asked, RequestedCursor::Instant(_));
         let surplus = if starts_early { surplus as usize } else { 0 };
         (self.server, self.next) = (server, from.saturating_sub(surplus));
         self.connections += 1;
         let number = self.connections;
-        self.connection = Arc::new(Connection::v1(number, to.origin.clone(), asked));
+        self.connection = Arc::new(ConnectionInfo::v1(number, to.origin.clone(), asked));
     }
 
     fn batch(&mut self, events: usize) -> Batch {
@@ -293,7 +297,7 @@ pub fn travel(bytes: &[u8]) {
         servers: &servers,
         nature,
         sieve: sieve(nature, &start),
-        connection: Arc::new(Connection::v1(0, origin, Asked::Oldest)),
+        connection: Arc::new(ConnectionInfo::v1(0, origin, RequestedCursor::Oldest)),
         server: nature.first,
         next: 0,
         connections: 0,

@@ -1,18 +1,18 @@
 use super::*;
 use crate::event::batch::Lines;
 use crate::position::{Origin, ServerKind};
-use crate::source::Asked;
+use crate::source::RequestedCursor;
 
-fn connection() -> Arc<Connection> {
+fn connection() -> Arc<ConnectionInfo> {
     let origin = Origin {
         server: Arc::from("wss://jetstream.example.com"),
         kind: ServerKind::V2,
         stream: 0,
     };
-    Arc::new(Connection::v1(1, origin, Asked::Live))
+    Arc::new(ConnectionInfo::v1(1, origin, RequestedCursor::Live))
 }
 
-fn item(connection: &Arc<Connection>, lines: &[&[u8]]) -> Item {
+fn item(connection: &Arc<ConnectionInfo>, lines: &[&[u8]]) -> Item {
     let mut batch = Batch::default();
     for line in lines {
         batch.push(line);

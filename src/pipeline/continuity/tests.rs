@@ -34,8 +34,13 @@ fn window(written_at: &[u64]) -> Window {
     window
 }
 
-fn of(origin: Origin, asked: Asked, position: Option<&Position>, window: &Window) -> Continuity {
-    let connection = Connection::v1(1, origin, asked);
+fn of(
+    origin: Origin,
+    asked: RequestedCursor,
+    position: Option<&Position>,
+    window: &Window,
+) -> Continuity {
+    let connection = ConnectionInfo::v1(1, origin, asked);
     Continuity::of(&connection, position, window, &Filter::default(), false)
 }
 
@@ -52,7 +57,7 @@ fn ends(finding: Option<Finding>) -> Option<String> {
 
 fn by_seq() -> Continuity {
     let position = position(ServerKind::V2);
-    of(origin("a", ServerKind::V2), Asked::Seq(Seq(180)), Some(&position), &window(&[]))
+    of(origin("a", ServerKind::V2), RequestedCursor::Seq(Seq(180)), Some(&position), &window(&[]))
 }
 
 #[test]
@@ -89,7 +94,8 @@ fn only_the_first_event_is_judged() {
 fn what_the_server_says_itself_is_believed_at_once() {
     let position = position(ServerKind::V2);
     let v2 = || origin("a", ServerKind::V2);
-    let floor = |position| of(v2(), Asked::Floor(Seq(180)), position, &window(&[]));
+    let floor =
+        |position| of(v2(), RequestedCursor::OldestInsteadOf(Seq(180)), position, &window(&[]));
     assert_eq!(
         ends(floor(Some(&position)).look(seen(mark(400, Some(900)), false), NOW)).as_deref(),
         Some(
@@ -102,8 +108,8 @@ fn what_the_server_says_itself_is_believed_at_once() {
         Some("from seq 180 to seq 900 at 1970-01-01T00:06:40.000000Z")
     );
     let clamped = |position| {
-        let asked = Asked::Instant(TimeUs(95 * S));
-        let connection = Connection { is_clamped: true, ..Connection::v1(1, v2(), asked) };
+        let asked = RequestedCursor::Instant(TimeUs(95 * S));
+        let connection = ConnectionInfo { is_clamped: true, ..ConnectionInfo::v1(1, v2(), asked) };
         Continuity::of(&connection, position, &window(&[]), &Filter::default(), false)
     };
     // One second is enough: nothing has to be guessed.
@@ -117,7 +123,7 @@ fn what_the_server_says_itself_is_believed_at_once() {
 fn another_filter_proves_nothing() {
     let position = position(ServerKind::V2);
     let other = Origin { stream: 2, ..origin("a", ServerKind::V2) };
-    let mut continuity = of(other, Asked::Seq(Seq(180)), Some(&position), &window(&[]));
+    let mut continuity = of(other, RequestedCursor::Seq(Seq(180)), Some(&position), &window(&[]));
     assert_eq!(continuity.look(seen(mark(400, Some(900)), false), NOW), None);
 }
 
@@ -125,7 +131,7 @@ fn another_filter_proves_nothing() {
 fn a_legacy_server_that_forgot_is_noticed() {
     let position = position(ServerKind::Legacy);
     let legacy = origin("a", ServerKind::Legacy);
-    let asked = Asked::Instant(TimeUs(90 * S));
+    let asked = RequestedCursor::Instant(TimeUs(90 * S));
     let resume = || of(legacy.clone(), asked, Some(&position), &window(&[95]));
     assert_eq!(resume().look(seen(mark(90, None), true), NOW), None);
     assert!(ends(resume().look(seen(mark(101, None), false), NOW)).is_some());
@@ -134,7 +140,7 @@ fn a_legacy_server_that_forgot_is_noticed() {
 #[test]
 fn another_server_must_show_something_known() {
     let position = position(ServerKind::V2);
-    let asked = Asked::Instant(TimeUs(95 * S));
+    let asked = RequestedCursor::Instant(TimeUs(95 * S));
     let other = |window: &Window| of(origin("b", ServerKind::V2), asked, Some(&position), window);
     let written = window(&[88, 90, 93, 97, 100]);
     let mut good = other(&written);
@@ -153,10 +159,10 @@ fn another_server_must_show_something_known() {
 fn a_persons_own_start_is_judged_with_room_to_spare() {
     let v2 = || origin("a", ServerKind::V2);
     let none = window(&[]);
-    let time = || of(v2(), Asked::Instant(TimeUs(100 * S)), None, &none);
+    let time = || of(v2(), RequestedCursor::Instant(TimeUs(100 * S)), None, &none);
     assert_eq!(time().look(seen(mark(150, Some(5)), false), NOW), None);
     assert!(ends(time().look(seen(mark(170, Some(5)), false), NOW)).is_some());
-    let seq = || of(v2(), Asked::Seq(Seq(50)), None, &none);
+    let seq = || of(v2(), RequestedCursor::Seq(Seq(50)), None, &none);
     assert_eq!(seq().look(seen(mark(150, Some(50)), false), NOW), None);
     assert_eq!(
         ends(seq().look(seen(mark(170, Some(51)), false), NOW)).as_deref(),

@@ -15,7 +15,7 @@ use crate::source::archive::sweep::Sweep;
 use crate::source::archive::{Beginning, Step, SweepError};
 use crate::source::endpoint::Endpoint;
 use crate::source::protocol::Protocol;
-use crate::source::{Asked, Connection};
+use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::super::channel::Item;
 use super::retry::RetryState;
@@ -38,7 +38,7 @@ impl Reader {
     pub(super) fn backfill_start(
         &self,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         retry: &mut RetryState,
     ) -> Option<Beginning> {
         let past = retry.past.take();
@@ -49,7 +49,7 @@ impl Reader {
         match (past, asked) {
             (Some(past), _) => Some(past),
             // The stream's oldest event is not the oldest that there is.
-            (None, Asked::Oldest) if !was_swept => Some(Beginning::After(0)),
+            (None, RequestedCursor::Oldest) if !was_swept => Some(Beginning::After(0)),
             (None, _) => None,
         }
     }
@@ -79,10 +79,14 @@ impl Reader {
         self.metrics.protocol.set(2);
         let server = Arc::clone(&endpoint.label);
         tracing::info!(%server, %beginning, tip = sweep.tip(), "reading the archive");
-        let connection = Arc::new(Connection {
+        let connection = Arc::new(ConnectionInfo {
             number: retry.number,
-            origin: Origin { server, kind: ServerKind::V2, stream: self.client.archive_stream() },
-            asked: Asked::Past,
+            origin: Origin {
+                server,
+                kind: ServerKind::V2,
+                stream: self.client.archive_fingerprint(),
+            },
+            requested: RequestedCursor::Archive,
             protocol: Protocol::V2,
             shape: self.client.shape,
             is_clamped: false,
@@ -95,7 +99,7 @@ impl Reader {
     async fn forward_backfill(
         &self,
         sweep: &mut Sweep,
-        connection: &Arc<Connection>,
+        connection: &Arc<ConnectionInfo>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         loop {

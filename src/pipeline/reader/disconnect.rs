@@ -3,8 +3,8 @@
 use crate::position::TimeUs;
 use crate::source::archive::SweepError;
 use crate::source::client::ConnectError;
-use crate::source::liveness::Dead;
-use crate::source::stream::StreamError;
+use crate::source::connection::StreamError;
+use crate::source::liveness::LivenessFailure;
 
 use super::super::channel::Closed;
 
@@ -16,7 +16,7 @@ pub(super) enum Disconnect {
     #[error(transparent)]
     Stream(#[from] StreamError),
     #[error(transparent)]
-    Dead(#[from] Dead),
+    Dead(#[from] LivenessFailure),
     /// The replay came so near to the live stream that only a join may go on.
     #[error("the replay has reached the live stream")]
     ReplayLimit,

@@ -5,8 +5,8 @@ use std::time::Duration;
 use tokio::time::{Instant, sleep, timeout};
 
 use crate::event::batch::Batch;
-use crate::source::Asked;
-use crate::source::client::Wish;
+use crate::source::RequestedCursor;
+use crate::source::client::ConnectRequest;
 use crate::source::endpoint::Endpoint;
 
 use super::super::channel::BATCH_BYTES;
@@ -49,12 +49,12 @@ impl Reader {
     /// One look: it takes a live connection and either sends an event that is not old, or,
     /// where a stream may be quiet, answers a ping.
     async fn probe(&self, first: &Endpoint) -> bool {
-        let wish = Wish {
+        let wish = ConnectRequest {
             endpoint: first,
-            asked: Asked::Live,
-            is_plain: true,
+            cursor: RequestedCursor::Live,
+            uncompressed: true,
             number: 0,
-            keeps_seq: false,
+            requires_seq: false,
         };
         let Ok(mut stream) = self.client.connect(wish).await else { return false };
         let may_be_quiet = self.limits.stall_timeout.is_none();
@@ -64,7 +64,7 @@ impl Reader {
             while batch.is_empty() && stream.fill(&mut batch, 1, BATCH_BYTES).await.is_ok() {}
         };
         let answered = timeout(ANSWER_WITHIN, first_event).await.is_ok();
-        let shape = stream.connection().shape;
+        let shape = stream.info().shape;
         let is_well = match batch.lines().next().map(|line| shape.parse(line)) {
             Some(Ok(header)) => self.is_recent(header.time_us),
             Some(Err(_)) => false,

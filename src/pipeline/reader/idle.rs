@@ -13,10 +13,10 @@ use crate::event::header;
 use crate::metrics::now_us;
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{ServerKind, TimeUs};
-use crate::source::Asked;
+use crate::source::RequestedCursor;
+use crate::source::connection::EventConnection;
 use crate::source::liveness::Liveness;
 use crate::source::protocol::Protocol;
-use crate::source::stream::Stream;
 
 use super::replay_limit::ReplayLimit;
 use super::{Disconnect, Reader};
@@ -87,9 +87,9 @@ pub(super) struct Scan {
 
 impl Scan {
     /// A scan that begins `now`.
-    pub(super) fn new(stream: &Stream, now: Instant) -> Self {
-        let reached = match stream.connection().asked {
-            Asked::Instant(instant) => instant.minus_us(1),
+    pub(super) fn new(stream: &EventConnection, now: Instant) -> Self {
+        let reached = match stream.info().requested {
+            RequestedCursor::Instant(instant) => instant.minus_us(1),
             _ => TimeUs(0),
         };
         let opened = TimeUs(now_us());
@@ -108,10 +108,10 @@ impl Scan {
     }
 
     /// Notes what came, and restores the filters if they were lifted.
-    pub(super) fn note(&mut self, stream: &mut Stream, batch: &Batch) {
+    pub(super) fn note(&mut self, stream: &mut EventConnection, batch: &Batch) {
         let last = batch.lines().last().and_then(|line| header::parse(line).ok());
         let Some(last) = last else { return };
-        stream.narrow();
+        stream.restore_filter();
         let is_plausible = last.time_us <= now_us().saturating_add(PLAUSIBLE_AHEAD_US);
         if is_plausible && last.time_us > self.reached.0 {
             (self.reached, self.since) = (TimeUs(last.time_us), Instant::now());
@@ -128,7 +128,7 @@ impl Scan {
     pub(super) fn is_caught_up(
         &mut self,
         alive: &Liveness,
-        stream: &mut Stream,
+        stream: &mut EventConnection,
         now: Instant,
         proof: TimeUs,
     ) -> bool {
@@ -146,10 +146,10 @@ impl Scan {
             }
             _ => {
                 self.asked_at = None;
-                if alive.quiet_for(now) >= IDLE_AFTER {
+                if alive.idle_for(now) >= IDLE_AFTER {
                     self.asked_at = Some((stream.events(), stream.pongs(), now));
                     if may_scan_silently {
-                        stream.widen();
+                        stream.lift_filter();
                     }
                     stream.ping();
                 }
@@ -177,8 +177,8 @@ impl Scan {
 impl Reader {
     /// Takes out what only lifted filters let through: nothing of it may become a position
     /// that the narrower stream does not have.
-    pub(super) fn strip(&self, stream: &Stream, scan: &mut Scan, batch: &mut Batch) {
-        if !stream.was_wide() || batch.is_empty() {
+    pub(super) fn strip(&self, stream: &EventConnection, scan: &mut Scan, batch: &mut Batch) {
+        if !stream.was_unfiltered() || batch.is_empty() {
             return;
         }
         let filter = &self.client.filter;
@@ -200,7 +200,7 @@ impl Reader {
         &self,
         scan: &mut Scan,
         alive: &Liveness,
-        stream: &mut Stream,
+        stream: &mut EventConnection,
         replay_limit: Option<ReplayLimit>,
         tip: Option<TimeUs>,
     ) -> Option<Disconnect> {
@@ -234,9 +234,9 @@ impl Reader {
 
 /// Returns whether the server may be scanning in silence: a replay, behind filters, from a
 /// server that is not known to be a v2 one.
-pub(super) fn may_scan_silently(stream: &Stream) -> bool {
+pub(super) fn may_scan_silently(stream: &EventConnection) -> bool {
     stream.protocol() == Protocol::V1
         && stream.is_filtered()
         && stream.kind() != Some(ServerKind::V2)
-        && stream.connection().asked != Asked::Live
+        && stream.info().requested != RequestedCursor::Live
 }

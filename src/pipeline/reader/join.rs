@@ -17,11 +17,11 @@ use crate::event::header;
 use crate::metrics::now_us;
 use crate::position::{ServerKind, TimeUs};
 use crate::settings::JoinMode;
-use crate::source::Asked;
+use crate::source::RequestedCursor;
+use crate::source::connection::EventConnection;
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{Action, Liveness};
 use crate::source::protocol::Protocol;
-use crate::source::stream::Stream;
 
 use super::super::channel::BATCH_BYTES;
 use super::idle::{IDLE_AFTER, Scan};
@@ -64,13 +64,13 @@ impl LiveBuffer {
 impl Reader {
     /// Whether a replay from `asked` must be joined with the live stream: only on a server
     /// that is known to be a legacy one.
-    pub(super) fn needs_join(&self, asked: Asked, retry: &RetryState) -> bool {
+    pub(super) fn needs_join(&self, asked: RequestedCursor, retry: &RetryState) -> bool {
         self.may_need_join(asked) && retry.known_kind() == Some(ServerKind::Legacy)
     }
 
     /// Whether `asked` is a replay that must be joined if the server is a legacy one.
-    pub(super) fn may_need_join(&self, asked: Asked) -> bool {
-        let replays = matches!(asked, Asked::Instant(_) | Asked::Oldest);
+    pub(super) fn may_need_join(&self, asked: RequestedCursor) -> bool {
+        let replays = matches!(asked, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
         // mutant: never-joins
         replays && self.limits.join == JoinMode::Auto
     }
@@ -79,10 +79,10 @@ impl Reader {
     pub(super) async fn join(
         &self,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
-        let mut live = self.connect(endpoint, Asked::Live, retry).await?;
+        let mut live = self.connect(endpoint, RequestedCursor::Live, retry).await?;
         let ended = match live.protocol() {
             Protocol::V1 => self.join_with(&mut live, endpoint, asked, retry).await,
             // Whoever speaks v2 loses nothing there, and is asked again as what it is.
@@ -94,9 +94,9 @@ impl Reader {
 
     async fn join_with(
         &self,
-        live: &mut Stream,
+        live: &mut EventConnection,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         let mut kept = LiveBuffer::default();
@@ -130,7 +130,7 @@ impl Reader {
         tracing::debug!(kept_bytes = kept.bytes, "the replay has met the live stream");
         let mut alive = Liveness::new(self.liveness_limits(), Instant::now());
         for batch in kept.batches {
-            self.forward(batch, live.connection(), &mut alive).await?;
+            self.forward(batch, live.info(), &mut alive).await?;
         }
         self.read(live, None, retry).await
     }
@@ -139,7 +139,7 @@ impl Reader {
     pub(super) async fn replay_alone(
         &self,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         replay_limit: Option<ReplayLimit>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
@@ -153,14 +153,14 @@ impl Reader {
     /// sparse filter is lifted until then: only the server knows where its tip is.
     async fn first_event(
         &self,
-        live: &mut Stream,
+        live: &mut EventConnection,
         kept: &mut LiveBuffer,
     ) -> Result<(ReplayLimit, Option<TimeUs>), Disconnect> {
         let opened = TimeUs(now_us());
         let deadline = TokioInstant::now() + FIRST_EVENT;
         let mut scan = Scan::new(live, Instant::now());
         let mut first = None;
-        live.widen();
+        live.lift_filter();
         while live.kind().is_none() {
             let mut batch = self.sender.empty_batch();
             let filled = tokio::select! {
@@ -174,13 +174,13 @@ impl Reader {
             self.strip(live, &mut scan, &mut batch);
             kept.push(batch)?;
         }
-        live.narrow();
+        live.restore_filter();
         Ok((ReplayLimit::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
     }
 
     async fn keep_until(
         &self,
-        live: &mut Stream,
+        live: &mut EventConnection,
         kept: &mut LiveBuffer,
         deadline: TokioInstant,
     ) -> Result<(), Disconnect> {
@@ -204,9 +204,9 @@ impl Reader {
     /// stream is kept.
     async fn replay_beside(
         &self,
-        replay: &mut Stream,
+        replay: &mut EventConnection,
         replay_limit: ReplayLimit,
-        live: &mut Stream,
+        live: &mut EventConnection,
         kept: &mut LiveBuffer,
     ) -> Result<(), Disconnect> {
         let limits = self.liveness_limits();
@@ -222,7 +222,7 @@ impl Reader {
                     let reached = replay_limit.cut(&mut batch, Some(ServerKind::Legacy));
                     self.strip(replay, &mut scan, &mut batch);
                     if !batch.is_empty() {
-                        batch = self.forward(batch, replay.connection(), &mut alive).await?;
+                        batch = self.forward(batch, replay.info(), &mut alive).await?;
                     }
                     if reached {
                         return Ok(());

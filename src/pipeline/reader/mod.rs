@@ -24,12 +24,12 @@ use crate::metrics::{Metrics, now_us};
 use crate::position::{ServerKind, StartPosition, TimeUs};
 use crate::settings::{Archive, CompressMode, Connection as Limits};
 use crate::source::archive::SweepError;
-use crate::source::client::{Client, ConnectError, Wish};
+use crate::source::client::{Client, ConnectError, ConnectRequest};
+use crate::source::connection::{EventConnection, Fill, StreamError};
 use crate::source::endpoint::Endpoint;
 use crate::source::liveness::{self, Action, Liveness};
 use crate::source::protocol::Protocol;
-use crate::source::stream::{Fill, Stream, StreamError};
-use crate::source::{Asked, Connection};
+use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::channel::{BATCH_BYTES, Item, Sender};
 use super::feedback::WriterFeedback;
@@ -189,7 +189,7 @@ impl Reader {
     async fn single(
         &self,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         retry.tip = None;
@@ -202,15 +202,21 @@ impl Reader {
     async fn connect(
         &self,
         endpoint: &Endpoint,
-        asked: Asked,
+        asked: RequestedCursor,
         retry: &mut RetryState,
-    ) -> Result<Stream, Disconnect> {
+    ) -> Result<EventConnection, Disconnect> {
         tracing::debug!(server = %endpoint.label, %asked, "connecting");
         retry.number += 1;
         let (is_plain, number) = (retry.plain, retry.number);
         let is_given = matches!(self.start, StartPosition::Seq(_)) && self.feedback.get().is_none();
-        let keeps_seq = is_given && matches!(asked, Asked::Seq(_));
-        let wish = Wish { endpoint, asked, is_plain, number, keeps_seq };
+        let keeps_seq = is_given && matches!(asked, RequestedCursor::Seq(_));
+        let wish = ConnectRequest {
+            endpoint,
+            cursor: asked,
+            uncompressed: is_plain,
+            number,
+            requires_seq: keeps_seq,
+        };
         let connecting = self.client.connect(wish);
         let stream = tokio::select! {
             stream = connecting => stream.map_err(Disconnect::from_connect)?,
@@ -229,7 +235,7 @@ impl Reader {
     /// server is still there.
     async fn on_disconnect(
         &self,
-        stream: &mut Stream,
+        stream: &mut EventConnection,
         retry: &mut RetryState,
         ended: Option<&Disconnect>,
     ) {
@@ -248,7 +254,7 @@ impl Reader {
     /// Reads one connection into the channel until either ends, or up to the horizon.
     async fn read(
         &self,
-        stream: &mut Stream,
+        stream: &mut EventConnection,
         replay_limit: Option<ReplayLimit>,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
@@ -263,7 +269,7 @@ impl Reader {
     async fn read_while(
         &self,
         alive: &mut Liveness,
-        stream: &mut Stream,
+        stream: &mut EventConnection,
         replay_limit: Option<ReplayLimit>,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
@@ -315,7 +321,7 @@ impl Reader {
                 .is_some_and(|replay_limit| replay_limit.cut(&mut batch, stream.kind()));
             self.strip(stream, &mut scan, &mut batch);
             if !batch.is_empty() {
-                batch = self.forward(batch, stream.connection(), alive).await?;
+                batch = self.forward(batch, stream.info(), alive).await?;
             }
             if reached {
                 let limit = replay_limit.and_then(ReplayLimit::limit);
@@ -323,7 +329,7 @@ impl Reader {
                 return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
             }
             match filled {
-                Ok(Fill::Full | Fill::Dry) => {}
+                Ok(Fill::Full | Fill::WouldBlock) => {}
                 Err(ended) => return Err(ended),
             }
         }
@@ -331,31 +337,31 @@ impl Reader {
 
     /// A server that lags is left for another, and waited for where there is none: what it
     /// sends until it has caught up was written already.
-    fn on_lag(&self, stream: &Stream, newest: Option<TimeUs>) -> Result<(), Disconnect> {
+    fn on_lag(&self, stream: &EventConnection, newest: Option<TimeUs>) -> Result<(), Disconnect> {
         let newest = newest.unwrap_or_default();
         if self.endpoints.len() > 1 {
             return Err(Disconnect::Lagging(newest));
         }
         tracing::warn!(
-            server = %stream.connection().origin.server,
+            server = %stream.info().origin.server,
             "the server lags behind what was printed last: its newest event is of {newest}; nothing of it is printed until it has caught up"
         );
         Ok(())
     }
 
-    fn liveness_limits(&self) -> liveness::Limits {
-        liveness::Limits {
+    fn liveness_limits(&self) -> liveness::LivenessLimits {
+        liveness::LivenessLimits {
             ping_after: self.limits.ping_after,
             pong_timeout: self.limits.pong_timeout,
             stall_timeout: self.limits.stall_timeout,
-            longest_quiet: Duration::ZERO,
+            longest_silence: Duration::ZERO,
         }
     }
 
     async fn forward(
         &self,
         batch: Batch,
-        connection: Arc<Connection>,
+        connection: Arc<ConnectionInfo>,
         alive: &mut Liveness,
     ) -> Result<Batch, Disconnect> {
         if let Some(turn) = self.shared_writer.try_inline(&self.sender, batch.held_bytes()) {
@@ -369,7 +375,7 @@ impl Reader {
             () = self.stop.requested() => return Err(Disconnect::Stopped),
         }
         if waiting.elapsed() > Duration::from_millis(100) {
-            alive.excuse(Instant::now());
+            alive.reset_timers(Instant::now());
         }
         self.sender.send(Item::lines(batch, connection))?;
         Ok(self.sender.empty_batch())

@@ -9,7 +9,7 @@
 use crate::event::batch::Batch;
 use crate::event::header;
 use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
-use crate::source::Asked;
+use crate::source::RequestedCursor;
 
 /// The second of the rule, and four more for events that were late.
 const MARGIN_US: u64 = 5_000_000;
@@ -42,13 +42,13 @@ impl ReplayLimit {
     }
 
     /// Whether it lies before the start of a replay, which then has nothing in front of it.
-    pub(super) fn is_before(self, asked: Asked) -> bool {
-        matches!(asked, Asked::Instant(instant) if self.0 <= instant)
+    pub(super) fn is_before(self, asked: RequestedCursor) -> bool {
+        matches!(asked, RequestedCursor::Instant(instant) if self.0 <= instant)
     }
 
     /// Whether a replay from `asked` is near enough to be joined with the live stream.
-    pub(super) fn is_near(self, asked: Asked) -> bool {
-        matches!(asked, Asked::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
+    pub(super) fn is_near(self, asked: RequestedCursor) -> bool {
+        matches!(asked, RequestedCursor::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
     }
 
     /// Cuts off what lies at the horizon or beyond, if the lines come from a legacy server;
@@ -120,10 +120,10 @@ mod tests {
     fn near_and_far_are_told_by_the_servers_clock() {
         let tip = ReplayLimit::at(TimeUs(100_000_000));
         assert_eq!(tip.with_margin(), ReplayLimit(TimeUs(95_000_000)));
-        assert!(tip.is_near(Asked::Instant(TimeUs(70_000_000))));
-        assert!(!tip.is_near(Asked::Instant(TimeUs(69_999_999))));
-        assert!(!tip.is_near(Asked::Oldest));
-        assert!(tip.is_before(Asked::Instant(TimeUs(100_000_000))));
-        assert!(!tip.is_before(Asked::Instant(TimeUs(99_999_999))));
+        assert!(tip.is_near(RequestedCursor::Instant(TimeUs(70_000_000))));
+        assert!(!tip.is_near(RequestedCursor::Instant(TimeUs(69_999_999))));
+        assert!(!tip.is_near(RequestedCursor::Oldest));
+        assert!(tip.is_before(RequestedCursor::Instant(TimeUs(100_000_000))));
+        assert!(!tip.is_before(RequestedCursor::Instant(TimeUs(99_999_999))));
     }
 }

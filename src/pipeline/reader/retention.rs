@@ -6,10 +6,10 @@
 //! at its first event (`pipeline::continuity`).
 
 use crate::position::Seq;
-use crate::source::Asked;
+use crate::source::RequestedCursor;
 use crate::source::archive::Beginning;
 use crate::source::client::ConnectError;
-use crate::source::stream::Stream;
+use crate::source::connection::EventConnection;
 
 use super::retry::RetryState;
 use super::{Disconnect, Reader};
@@ -18,7 +18,7 @@ impl Reader {
     /// A connection was refused since the sequence number it asked for is older than what the
     /// server holds (`CursorTooOld`, protocol/jetstream-v2.md §5).
     pub(super) fn on_cursor_too_old(&self, refusal: &ConnectError, retry: &mut RetryState) {
-        let Asked::Seq(seq) = retry.asked else { return };
+        let RequestedCursor::Seq(seq) = retry.asked else { return };
         let endpoint = self.endpoints.get(retry.endpoint);
         if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
             tracing::info!("{refusal}; reading the archive from there");
@@ -33,11 +33,11 @@ impl Reader {
     /// before its first line is handed on; an error ends it there.
     pub(super) fn on_cursor_clamped(
         &self,
-        stream: &Stream,
+        stream: &EventConnection,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
-        let connection = stream.connection();
-        let Asked::Instant(instant) = connection.asked else { return Ok(()) };
+        let connection = stream.info();
+        let RequestedCursor::Instant(instant) = connection.requested else { return Ok(()) };
         let endpoint = self.endpoints.get(retry.endpoint);
         if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
             return Err(Disconnect::CursorExpired(instant));
@@ -54,11 +54,15 @@ impl Reader {
 impl RetryState {
     /// What to ask instead of a sequence number that was refused as too old. A number that the
     /// position has moved on from is asked for again.
-    pub(super) fn within_retention(&self, asked: Asked) -> Asked {
+    pub(super) fn within_retention(&self, asked: RequestedCursor) -> RequestedCursor {
         match asked {
-            Asked::Seq(seq) if self.is_too_old(seq) => Asked::Floor(seq),
+            RequestedCursor::Seq(seq) if self.is_too_old(seq) => {
+                RequestedCursor::OldestInsteadOf(seq)
+            }
             // Seqs count from 1: what the archive has from there on is missing.
-            Asked::Oldest if self.is_left_out() => Asked::Floor(Seq(1)),
+            RequestedCursor::Oldest if self.is_left_out() => {
+                RequestedCursor::OldestInsteadOf(Seq(1))
+            }
             other => other,
         }
     }

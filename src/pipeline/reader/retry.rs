@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use crate::position::{Mark, Seq, ServerKind, StartPosition, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
-use crate::source::Asked;
+use crate::source::RequestedCursor;
 use crate::source::archive::Beginning;
 use crate::source::backoff::Backoff;
+use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
-use crate::source::liveness::Dead;
-use crate::source::stream::StreamError;
+use crate::source::liveness::LivenessFailure;
 
 use super::rewind::{MIN_MARGIN_US, resume_cursor};
 use super::silence::SilenceHistory;
@@ -49,10 +49,10 @@ pub(super) struct RetryState {
     /// The server's dictionary is not ours.
     pub(super) plain: bool,
     /// What the last connection was asked for.
-    pub(super) asked: Asked,
+    pub(super) asked: RequestedCursor,
     /// What the last replay was asked for that came to the horizon: asked for the same again,
     /// the next one would come there with nothing, too.
-    pub(super) empty_replay: Option<Asked>,
+    pub(super) empty_replay: Option<RequestedCursor>,
     /// The time of the live stream's first event, where a join has met one.
     pub(super) tip: Option<TimeUs>,
     /// Up to which instant a legacy server, by its place in the list, has shown everything:
@@ -110,7 +110,7 @@ impl Reader {
             stuck: (None, 0),
             kinds,
             plain: false,
-            asked: Asked::Live,
+            asked: RequestedCursor::Live,
             empty_replay: None,
             tip: None,
             scanned: None,
@@ -130,7 +130,7 @@ impl Reader {
     }
 
     /// What to ask a server for: always from the newest position there is.
-    pub(super) fn asked(&self, endpoint: &Endpoint, retry: &RetryState) -> Asked {
+    pub(super) fn asked(&self, endpoint: &Endpoint, retry: &RetryState) -> RequestedCursor {
         let rewind_us = self.limits.rewind_us;
         let has_seq = !retry.without_seq.get(retry.endpoint).copied().unwrap_or(false);
         let saved = match &self.start {
@@ -144,12 +144,12 @@ impl Reader {
                 resume_cursor(&position, endpoint, rewind_us, margin_us.min(rewind_us), has_seq)
             }
             (None, StartPosition::Live | StartPosition::Resume(_)) => match retry.live_since {
-                None => Asked::Live,
-                Some(since) => Asked::Instant(since.minus_us(rewind_us)),
+                None => RequestedCursor::Live,
+                Some(since) => RequestedCursor::Instant(since.minus_us(rewind_us)),
             },
-            (None, StartPosition::Oldest) => Asked::Oldest,
-            (None, StartPosition::Time(instant)) => Asked::Instant(*instant),
-            (None, StartPosition::Seq(seq)) => Asked::Seq(*seq),
+            (None, StartPosition::Oldest) => RequestedCursor::Oldest,
+            (None, StartPosition::Time(instant)) => RequestedCursor::Instant(*instant),
+            (None, StartPosition::Seq(seq)) => RequestedCursor::Seq(*seq),
         }
     }
 
@@ -181,7 +181,7 @@ impl Reader {
                 Ok(Duration::ZERO)
             }
             Disconnect::Dead(dead) => {
-                if let Dead::Stalled(limit) = dead {
+                if let LivenessFailure::Stalled(limit) = dead {
                     self.note_stall(limit, retry);
                 }
                 self.reconnect(retry, &dead, None)
@@ -218,13 +218,14 @@ impl Reader {
                 self.reconnect(retry, &ended, None)
             }
             Disconnect::Connect(error)
-                if error.is_cursor_too_old() && matches!(retry.asked, Asked::Seq(_)) =>
+                if error.is_cursor_too_old() && matches!(retry.asked, RequestedCursor::Seq(_)) =>
             {
                 self.on_cursor_too_old(&error, retry);
                 Ok(Duration::ZERO)
             }
             Disconnect::Connect(error)
-                if error.is_permanent() && !(error.is_wrong_echo() && retry.any_success) =>
+                if error.is_permanent()
+                    && !(error.is_unoffered_subprotocol() && retry.any_success) =>
             {
                 retry.mark(|a| &mut a.refusing);
                 if retry.refusing.iter().all(|refuses| *refuses) {
@@ -236,7 +237,7 @@ impl Reader {
                 let retry_after = error.retry_after();
                 self.reconnect(retry, &error, retry_after)
             }
-            Disconnect::Stream(error) if error.is_cut() && retry.may_be_too_slow() => {
+            Disconnect::Stream(error) if error.is_abrupt() && retry.may_be_too_slow() => {
                 self.replay_cut(&error, retry)
             }
             other => {
@@ -254,7 +255,7 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
         let endpoint = self.endpoints.get(retry.endpoint);
-        if endpoint.is_some_and(|endpoint| self.client.protocols.has_no_v2(endpoint)) {
+        if endpoint.is_some_and(|endpoint| self.client.negotiator.record_missing_v2(endpoint)) {
             let is_first = !retry.not_v2.get(retry.endpoint).copied().unwrap_or(true);
             retry.mark(|a| &mut a.not_v2);
             if is_first {

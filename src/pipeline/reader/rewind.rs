@@ -4,9 +4,9 @@
 use std::time::Duration;
 
 use crate::position::{Position, ServerKind, TimeUs};
-use crate::source::Asked;
+use crate::source::RequestedCursor;
+use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
-use crate::source::stream::StreamError;
 
 use super::retry::RetryState;
 use super::{ReadError, Reader};
@@ -43,22 +43,22 @@ impl Reader {
 
 impl RetryState {
     /// Asks no legacy server again for what it has shown to the end.
-    pub(super) fn after_scan(&self, asked: Asked) -> Asked {
+    pub(super) fn after_scan(&self, asked: RequestedCursor) -> RequestedCursor {
         let Some((_, limit)) = self.scanned.filter(|(endpoint, _)| *endpoint == self.endpoint)
         else {
             return asked;
         };
         let from = limit.minus_us(MIN_MARGIN_US);
         match asked {
-            Asked::Oldest => Asked::Instant(from),
-            Asked::Instant(instant) => Asked::Instant(instant.max(from)),
+            RequestedCursor::Oldest => RequestedCursor::Instant(from),
+            RequestedCursor::Instant(instant) => RequestedCursor::Instant(instant.max(from)),
             other => other,
         }
     }
 
     /// Returns whether the connection that ended was a replay of a legacy server.
     pub(super) fn may_be_too_slow(&self) -> bool {
-        let replays = matches!(self.asked, Asked::Instant(_) | Asked::Oldest);
+        let replays = matches!(self.asked, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
         replays && self.was_sound && self.known_kind() == Some(ServerKind::Legacy)
     }
 }
@@ -82,15 +82,15 @@ pub(super) fn resume_cursor(
     rewind_us: u64,
     margin_us: u64,
     has_seq: bool,
-) -> Asked {
+) -> RequestedCursor {
     let is_same = position.origin.server == endpoint.label;
     match (position.origin.kind, position.rewind_to.seq) {
         // mutant: resumes-v2-at-the-newest
-        (ServerKind::V2, Some(seq)) if is_same && has_seq => Asked::Seq(seq),
+        (ServerKind::V2, Some(seq)) if is_same && has_seq => RequestedCursor::Seq(seq),
         (ServerKind::Legacy, _) if is_same => {
-            Asked::Instant(legacy_rewind(position, rewind_us, margin_us))
+            RequestedCursor::Instant(legacy_rewind(position, rewind_us, margin_us))
         }
         // mutant: fails-over-to-the-newest
-        _ => Asked::Instant(position.latest_time.minus_us(rewind_us)),
+        _ => RequestedCursor::Instant(position.latest_time.minus_us(rewind_us)),
     }
 }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
 use crate::position::Mark;
-use crate::source::liveness::{Limits, Liveness};
+use crate::source::liveness::{Liveness, LivenessLimits};
 
 use super::Reader;
 use super::retry::RetryState;
@@ -14,26 +14,26 @@ use super::retry::RetryState;
 #[derive(Debug, Default)]
 pub(super) struct SilenceHistory {
     /// The longest silence that ended well, in microseconds.
-    longest_quiet_us: AtomicU64,
+    longest_silence_us: AtomicU64,
     /// Where the output stood when a connection was given up as stalled, if the latest one was.
     stalled_at: Option<Option<Mark>>,
 }
 
 impl SilenceHistory {
-    fn longest_quiet(&self) -> Duration {
-        Duration::from_micros(self.longest_quiet_us.load(Relaxed))
+    fn longest_silence(&self) -> Duration {
+        Duration::from_micros(self.longest_silence_us.load(Relaxed))
     }
 
     /// Notes what a connection has shown.
     pub(super) fn learn(&self, alive: &Liveness) {
-        self.longest_quiet_us.store(micros(alive.longest_quiet()), Relaxed);
+        self.longest_silence_us.store(micros(alive.longest_silence()), Relaxed);
     }
 
     /// Notes that a connection was given up after a silence of `limit`. If a new connection has
     /// brought nothing new since the last time, the silence was the stream's own.
     pub(super) fn stalled(&mut self, limit: Duration, newest: Option<Mark>) {
         if self.stalled_at == Some(newest) {
-            self.longest_quiet_us.fetch_max(micros(limit), Relaxed);
+            self.longest_silence_us.fetch_max(micros(limit), Relaxed);
         }
         self.stalled_at = Some(newest);
     }
@@ -45,10 +45,10 @@ fn micros(duration: Duration) -> u64 {
 
 impl Reader {
     /// Returns the limits of a connection to the present server.
-    pub(super) fn limits_here(&self, retry: &RetryState) -> Limits {
+    pub(super) fn limits_here(&self, retry: &RetryState) -> LivenessLimits {
         let pace = retry.silences.get(retry.endpoint);
-        let longest_quiet = pace.map_or(Duration::ZERO, SilenceHistory::longest_quiet);
-        Limits { longest_quiet, ..self.liveness_limits() }
+        let longest_silence = pace.map_or(Duration::ZERO, SilenceHistory::longest_silence);
+        LivenessLimits { longest_silence, ..self.liveness_limits() }
     }
 
     /// Notes how a connection to the present server was given up.
@@ -71,13 +71,13 @@ mod tests {
         let mark = |time| Some(Mark { time: TimeUs(time), seq: None });
         let mut pace = SilenceHistory::default();
         pace.stalled(minute, mark(1));
-        assert_eq!(pace.longest_quiet(), Duration::ZERO);
+        assert_eq!(pace.longest_silence(), Duration::ZERO);
         // The new connection brought what the stalled one had not.
         pace.stalled(minute, mark(2));
-        assert_eq!(pace.longest_quiet(), Duration::ZERO);
+        assert_eq!(pace.longest_silence(), Duration::ZERO);
         pace.stalled(minute, mark(2));
-        assert_eq!(pace.longest_quiet(), minute);
+        assert_eq!(pace.longest_silence(), minute);
         pace.stalled(4 * minute, mark(2));
-        assert_eq!(pace.longest_quiet(), 4 * minute);
+        assert_eq!(pace.longest_silence(), 4 * minute);
     }
 }

@@ -1,7 +1,7 @@
 //! How events move the position, and when it begins anew.
 
 use crate::position::{Mark, Origin, Position, TimeUs};
-use crate::source::Connection;
+use crate::source::ConnectionInfo;
 
 use super::{Earlier, Sieve};
 
@@ -29,7 +29,7 @@ impl Sieve {
             None => return,
         };
         let highest_seq = self.window.highest_seq();
-        let Some(Connection { origin, .. }) = self.connection.as_deref() else { return };
+        let Some(ConnectionInfo { origin, .. }) = self.connection.as_deref() else { return };
         match &mut self.position {
             // A replay brings what is not wanted again, too, and is not the newest for that.
             Some(position) if position.origin == *origin => {

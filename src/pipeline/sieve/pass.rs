@@ -11,7 +11,7 @@ use crate::position::clock::is_ahead_of_now;
 use crate::position::gap::Gap;
 use crate::position::{Mark, TimeUs};
 use crate::settings::OnGap;
-use crate::source::Connection;
+use crate::source::ConnectionInfo;
 
 impl Sieve {
     /// Events that can't be had lie in front of what comes next.
@@ -27,7 +27,7 @@ impl Sieve {
 
     /// Whatever `connection` has up to `through` was sifted and accepted, though its last
     /// events may be none that are wanted. A time of 0 is not known. Call it between batches.
-    pub fn pass(&mut self, connection: &Arc<Connection>, through: Mark, now: TimeUs) {
+    pub fn pass(&mut self, connection: &Arc<ConnectionInfo>, through: Mark, now: TimeUs) {
         self.now = now;
         self.meet(connection);
         if !self.is_open_to(connection) {

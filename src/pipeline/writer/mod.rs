@@ -21,7 +21,7 @@ use crate::position::{Mark, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::record::OutputRecord;
 use crate::sink::{Refusal, Refused, Sink};
-use crate::source::Connection;
+use crate::source::ConnectionInfo;
 
 use super::channel::Item;
 use super::continuity::Finding;
@@ -87,7 +87,7 @@ struct Open {
     /// Events before the sifting.
     events: u64,
     written_bytes: usize,
-    connection: Arc<Connection>,
+    connection: Arc<ConnectionInfo>,
     through: Option<Mark>,
     /// Our own clock when it was sifted.
     now: TimeUs,

@@ -3,7 +3,7 @@
 use std::io;
 use std::time::Duration;
 
-use crate::source::dial::DialError;
+use crate::source::net::DialError;
 
 /// Why there is no answer, or none to use.
 #[derive(Debug, thiserror::Error)]

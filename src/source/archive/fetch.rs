@@ -15,12 +15,12 @@ use super::error::{FetchError, RangeError};
 use super::key::{ApiKey, may_be_shown};
 use super::tries::{Tries, wait_asked_for};
 use crate::metrics::Metrics;
-use crate::source::dial;
 use crate::source::endpoint::Endpoint;
-use crate::source::http::{Answer, Bounds, Request, send};
-use crate::source::proxy::Proxies;
-use crate::source::refusal::{self, Xrpc};
-use crate::source::tls::TlsContext;
+use crate::source::http::error_body::{self, XrpcError};
+use crate::source::http::{HttpRequest, HttpResponse, ResponseLimits, send};
+use crate::source::net::dial;
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
 
 /// What the archive's endpoints are called, below an endpoint's base path.
 const METHODS: &str = "/xrpc/network.bsky.jetstream.";
@@ -71,7 +71,7 @@ impl Way {
         headers: &str,
         body: Option<&[u8]>,
         max_body_bytes: usize,
-    ) -> Result<Answer, FetchError> {
+    ) -> Result<HttpResponse, FetchError> {
         let head_by = Instant::now() + self.connect_timeout;
         let transport = dial::dial(&self.endpoint, &self.proxies, &self.tls, head_by).await?;
         let path = format!("{METHODS}{target}");
@@ -79,12 +79,12 @@ impl Way {
         let seconds = max_body_bytes as u64 / SLOWEST_BYTES_PER_SECOND;
         // A plan of the whole archive takes its server a while.
         let head_by = Instant::now() + HEAD_TIME.max(self.connect_timeout);
-        let bounds = Bounds {
+        let bounds = ResponseLimits {
             head_by,
             body_by: head_by + BODY_TIME + Duration::from_secs(seconds),
             max_body_bytes,
         };
-        let request = Request { path: &path, headers: &headers, body };
+        let request = HttpRequest { path: &path, headers: &headers, body };
         let answer = send(transport, &self.endpoint, request, bounds).await?;
         self.metrics.wire_bytes.add(answer.body.bytes.len() as u64);
         match answer.status {
@@ -115,7 +115,7 @@ impl Way {
         let mut tries = Tries::default();
         loop {
             let error = match self.once(target, "", body, max_bytes + 1).await {
-                Ok(Answer { status: 200, body, .. }) => match body {
+                Ok(HttpResponse { status: 200, body, .. }) => match body {
                     body if body.bytes.len() > max_bytes => {
                         return Err(FetchError::TooLarge(max_bytes));
                     }
@@ -266,22 +266,22 @@ fn strong_etag(headers: &HeaderMap) -> Option<String> {
 }
 
 /// Whether an answer is the part of this generation from `start` on.
-fn is_part(answer: &Answer, start: u64, etag: Option<&str>) -> bool {
+fn is_part(answer: &HttpResponse, start: u64, etag: Option<&str>) -> bool {
     answer.status == 206
         && content_range(&answer.headers).is_some_and(|range| range.start == start)
         && etag.is_some()
         && strong_etag(&answer.headers).as_deref() == etag
 }
 
-fn refusal(answer: Answer) -> FetchError {
+fn refusal(answer: HttpResponse) -> FetchError {
     let (status, bytes) = (answer.status, &answer.body.bytes);
     let bytes = bytes.get(..MAX_REFUSAL_BYTES).unwrap_or(bytes);
-    let (name, said) = match refusal::xrpc(bytes) {
-        Some(Xrpc { name, message }) => (Some(name.clone()), format!("{name}: {message}")),
+    let (name, said) = match error_body::xrpc_error(bytes) {
+        Some(XrpcError { name, message }) => (Some(name.clone()), format!("{name}: {message}")),
         None if (300..400).contains(&status) => {
             (None, "a redirect, which is not followed".to_owned())
         }
-        None => (None, refusal::words(bytes)),
+        None => (None, error_body::text(bytes)),
     };
     match status {
         429 | 500 | 502..=599 => {

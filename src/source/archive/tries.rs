@@ -8,7 +8,7 @@ use http::header::HeaderMap;
 
 use super::error::FetchError;
 use crate::source::backoff::Backoff;
-use crate::source::retry_after;
+use crate::source::http::retry_after;
 
 /// Longest wait that a server may ask for.
 const LONGEST: Duration = Duration::from_secs(30);

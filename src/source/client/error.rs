@@ -1,62 +1,62 @@
-//! Why there is no connection, and what that says about the server.
+//! Why a connection could not be opened, and what the error says about the server.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::compression::inflate::InflateError;
-use crate::source::dial::DialError;
-use crate::source::handshake::HandshakeError;
+use crate::source::net::DialError;
 use crate::source::protocol::Protocol;
-use crate::source::v2::dictionaries::DictionaryTrouble;
+use crate::source::v2::dictionaries::DictionaryUnavailable;
+use crate::source::websocket::handshake::HandshakeError;
 
-/// Why there is no connection.
+/// Why a connection could not be opened.
 #[derive(Debug, thiserror::Error)]
 pub enum ConnectError {
-    /// No byte stream.
+    /// DNS, TCP, the proxy or TLS failed.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// No WebSocket on it.
+    /// The WebSocket handshake failed.
     #[error("{server}: {source}")]
     Handshake {
-        /// The server.
+        /// The server's label.
         server: Arc<str>,
         /// What went wrong.
         source: HandshakeError,
     },
-    /// zstd is demanded, and the server's dictionary can't be had.
+    /// The user requires zstd, and the server's dictionary is not available.
     #[error("{server}: {source}; {}", advice(source))]
     Dictionary {
-        /// The server.
+        /// The server's label.
         server: Arc<str>,
-        /// What went wrong.
-        source: DictionaryTrouble,
+        /// Why the dictionary is not available.
+        source: DictionaryUnavailable,
     },
-    /// A person's sequence number, and a server that has none: it was sent nothing.
+    /// The user gave a sequence number, and the server has none. The number was not sent.
     #[error("{server}: the server has no v2, so it is a legacy one that knows no sequence numbers")]
     NoSequence {
-        /// The server.
+        /// The server's label.
         server: Arc<str>,
     },
-    /// zstd is required, the server speaks v1, and the v1 dictionary is not installed.
+    /// The user requires zstd, the server speaks v1, and the v1 dictionary is not installed.
     #[error(
         "{server}: --compress on: the server speaks v1, and there is no zstd dictionary for that here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
     )]
     NoDictionary {
-        /// The server.
+        /// The server's label.
         server: Arc<str>,
     },
-    /// A dictionary that can't be used.
+    /// zstd does not accept the dictionary.
     #[error("{server}: {source}")]
     BadDictionary {
-        /// The server.
+        /// The server's label.
         server: Arc<str>,
-        /// What zstd says.
+        /// What zstd reports.
         source: InflateError,
     },
 }
 
 impl ConnectError {
-    /// Whether asking this server again is useless.
+    /// Returns whether another attempt with this server is useless.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
@@ -69,7 +69,7 @@ impl ConnectError {
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// Returns how long the server asks the client to wait.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -78,21 +78,21 @@ impl ConnectError {
         }
     }
 
-    /// Whether the server refuses a sequence number as older than what it holds
+    /// Returns whether the server refused a sequence number as older than what it holds
     /// (protocol/jetstream-v2.md §5).
     #[must_use]
     pub fn is_cursor_too_old(&self) -> bool {
         self.xrpc_name() == Some("CursorTooOld")
     }
 
-    /// Whether the server picked a subprotocol that was not offered. A server that has worked
-    /// before may do better the next time.
+    /// Returns whether the server picked a subprotocol that was not offered. A server that
+    /// worked before may do better the next time.
     #[must_use]
-    pub fn is_wrong_echo(&self) -> bool {
+    pub fn is_unoffered_subprotocol(&self) -> bool {
         matches!(self, Self::Handshake { source: HandshakeError::Subprotocol { .. }, .. })
     }
 
-    /// The name of the server's own error, if it has one.
+    /// Returns the name of the server's XRPC error, if its answer was one.
     pub(super) fn xrpc_name(&self) -> Option<&str> {
         match self {
             Self::Handshake { source, .. } => Some(&source.xrpc()?.name),
@@ -100,7 +100,7 @@ impl ConnectError {
         }
     }
 
-    /// The server's words behind that name.
+    /// Returns the message of the server's XRPC error; may be empty.
     pub(super) fn xrpc_message(&self) -> &str {
         match self {
             Self::Handshake { source, .. } => source.xrpc().map_or("", |xrpc| &xrpc.message),
@@ -108,16 +108,16 @@ impl ConnectError {
         }
     }
 
-    /// Whether the server answered, and not as one that speaks this protocol would.
-    pub(super) fn is_no_server_of(&self, protocol: Protocol) -> bool {
-        if let Self::Dictionary { source: DictionaryTrouble::Fetch(error), .. } = self {
+    /// Returns whether the server's answer shows that it does not speak `protocol`.
+    pub(super) fn means_no(&self, protocol: Protocol) -> bool {
+        if let Self::Dictionary { source: DictionaryUnavailable::Fetch(error), .. } = self {
             return error.is_no_such_endpoint();
         }
         let Self::Handshake { source, .. } = self else { return false };
         match (protocol, source) {
             (Protocol::V1, _) => source.is_permanent(),
             (Protocol::V2, HandshakeError::Refused { status: 404 | 501, .. }) => true,
-            // Its own error names say that it is one.
+            // An XRPC error would show that the server knows v2.
             (Protocol::V2, HandshakeError::Refused { status, xrpc: None, is_cut: false, .. }) => {
                 matches!(status, 200..=299 | 400..=428 | 430..=499)
             }
@@ -132,9 +132,9 @@ impl ConnectError {
 
 /// Returns what to do without a v2 server's dictionary. Legacy servers have zstd, too, and no
 /// endpoint that serves its dictionary (protocol/jetstream-v1.md §5).
-fn advice(trouble: &DictionaryTrouble) -> &'static str {
-    match trouble {
-        DictionaryTrouble::Fetch(error) if error.is_no_such_endpoint() => {
+fn advice(unavailable: &DictionaryUnavailable) -> &'static str {
+    match unavailable {
+        DictionaryUnavailable::Fetch(error) if error.is_no_such_endpoint() => {
             "a legacy server has zstd on v1: use --protocol v1 after `skytail dictionary install`, or --compress auto to go on without"
         }
         _ => "use --compress auto to go on without",

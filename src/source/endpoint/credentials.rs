@@ -1,4 +1,4 @@
-//! A user name and a password, as a URL has them before its `@`.
+//! The user name and password of a URL.
 
 use std::fmt;
 
@@ -6,8 +6,8 @@ use url::Url;
 
 use crate::display::secrets;
 
-/// A user name and a password for `Authorization: Basic`. `Debug` shows neither, and the log
-/// leaves both the password and the pair out, also if a peer repeats them.
+/// A user name and a password for `Authorization: Basic`. `Debug` shows neither. The log redacts
+/// the password and the encoded pair, even if a peer repeats them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Credentials {
     user: String,
@@ -15,48 +15,48 @@ pub struct Credentials {
 }
 
 impl Credentials {
-    /// A user name and a password, neither of them encoded.
+    /// Creates credentials from an unencoded user name and password.
     #[must_use]
     pub fn new(user: &str, password: &str) -> Self {
         secrets::keep_login(user, password);
         Self { user: user.to_owned(), password: password.to_owned() }
     }
 
-    /// The percent-encoded credentials of a URL.
+    /// Returns the credentials of a URL, if it has any.
     #[must_use]
-    pub fn of_url(url: &Url) -> Option<Self> {
+    pub fn from_url(url: &Url) -> Option<Self> {
         let password = url.password();
         if url.username().is_empty() && password.is_none() {
             return None;
         }
-        Some(Self::encoded(url.username(), password.unwrap_or_default()))
+        Some(Self::from_encoded(url.username(), password.unwrap_or_default()))
     }
 
-    /// Percent-encoded credentials.
+    /// Creates credentials from a percent-encoded user name and password.
     #[must_use]
-    pub fn encoded(user: &str, password: &str) -> Self {
+    pub fn from_encoded(user: &str, password: &str) -> Self {
         let decode = |text: &str| {
             percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
         };
-        // The URL may encode more than needed, and a peer may repeat it as it came.
+        // A peer may repeat the password in the URL's own encoding, so the log redacts that, too.
         secrets::keep(password);
         Self::new(&decode(user), &decode(password))
     }
 
-    /// The value of the `Authorization` header (RFC 7617).
+    /// Returns the value of the `Authorization` header (RFC 7617).
     #[must_use]
     pub fn basic(&self) -> String {
         let pair = format!("{}:{}", self.user, self.password);
         format!("Basic {}", data_encoding::BASE64.encode(pair.as_bytes()))
     }
 
-    /// The user name.
+    /// Returns the user name.
     #[must_use]
     pub fn user(&self) -> &str {
         &self.user
     }
 
-    /// The password; may be empty.
+    /// Returns the password; may be empty.
     #[must_use]
     pub fn password(&self) -> &str {
         &self.password

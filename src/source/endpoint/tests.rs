@@ -1,4 +1,4 @@
-//! What `--host` may say, and what it must not.
+//! Tests the parsing of `--host`.
 
 use super::*;
 use proptest::prelude::*;
@@ -13,7 +13,7 @@ fn check(input: &str, tls: bool, host: &str, port: u16, base: &str, label: &str)
     );
     let again = parse(&e.label).unwrap();
     let bare = Endpoint { credentials: None, protocol: None, ..e };
-    assert_eq!(again, bare, "{input}: its label means another server");
+    assert_eq!(again, bare, "{input}: its label parses to another server");
 }
 
 #[test]
@@ -32,7 +32,7 @@ fn bare_hosts_mean_tls_except_on_loopback() {
 }
 
 #[test]
-fn a_scheme_decides() {
+fn a_scheme_selects_tls_and_port() {
     check("ws://example.com", false, "example.com", 80, "", "ws://example.com");
     check("http://example.com:6008", false, "example.com", 6008, "", "ws://example.com:6008");
     check("wss://localhost", true, "localhost", 443, "", "wss://localhost");
@@ -41,7 +41,7 @@ fn a_scheme_decides() {
 }
 
 #[test]
-fn subscribe_is_dropped_and_other_paths_kept() {
+fn subscribe_is_removed_and_other_paths_are_kept() {
     check("wss://h.example/subscribe", true, "h.example", 443, "", "h.example");
     check("h.example/subscribe/", true, "h.example", 443, "", "h.example");
     check("h.example/a/b/subscribe", true, "h.example", 443, "/a/b", "h.example/a/b");
@@ -51,7 +51,7 @@ fn subscribe_is_dropped_and_other_paths_kept() {
 }
 
 #[test]
-fn the_path_of_a_stream_names_the_protocol() {
+fn the_path_of_a_stream_selects_the_protocol() {
     for (input, protocol, base) in [
         ("h.example", None, ""),
         ("wss://h.example/subscribe", Some(Protocol::V1), ""),
@@ -93,7 +93,7 @@ fn credentials_are_kept_and_never_shown() {
 }
 
 #[test]
-fn what_is_no_server_is_refused_with_the_reason() {
+fn invalid_values_are_refused_with_the_reason() {
     for (bad, part) in [
         ("", "empty"),
         ("ftp://h.example", "\"ftp\""),
@@ -113,7 +113,7 @@ fn what_is_no_server_is_refused_with_the_reason() {
 }
 
 #[test]
-fn request_uris_and_authorities() {
+fn request_uris_and_authorities_keep_brackets_and_ports() {
     let e = parse("[::1]:6008/base").unwrap();
     assert_eq!(e.authority(), "[::1]:6008");
     assert_eq!(e.request_uri("/subscribe", "a=b"), "ws://[::1]:6008/base/subscribe?a=b");
@@ -123,7 +123,7 @@ fn request_uris_and_authorities() {
 
 proptest! {
     #[test]
-    fn any_text_is_parsed_or_refused_and_labels_are_stable(text in prop_oneof![
+    fn random_text_never_panics_and_labels_are_stable(text in prop_oneof![
         any::<String>(),
         "(ws|wss|http|https|x)?(://)?([a-z]{1,3}(:[a-z]*)?@)?[a-z0-9.:\\[\\]%-]{0,16}(:[0-9]{0,6})?(/[ -~]{0,10})?(/subscribe/?|/xrpc(/network.bsky.jetstream.subscribeEvents)?)?",
     ]) {
@@ -135,7 +135,7 @@ proptest! {
 }
 
 #[test]
-fn a_password_with_a_slash_is_no_path() {
+fn a_password_with_a_slash_is_not_a_path() {
     for input in
         ["wss://me:12/s3cret@h.example", "me:12/s3cret@h.example", "h.example/a@s3cret@h.example"]
     {

@@ -1,15 +1,15 @@
-//! The zone of a link-local IPv6 address: `[fe80::1%25eth0]` as RFC 6874 writes it in a URL,
-//! `fe80::1%eth0` as people and tools do. Pure.
+//! Parses the zone of a link-local IPv6 address: `[fe80::1%25eth0]` in a URL (RFC 6874), or
+//! `fe80::1%eth0` as users and tools write it. No I/O.
 
 use std::net::Ipv6Addr;
 
-/// Longest zone, in bytes. Linux allows 15 for the name of an interface.
+/// The longest zone, in bytes. Linux allows 15 for the name of an interface.
 const MAX_ZONE_BYTES: usize = 64;
 
-/// Returns the text without its zone, and the zone; `None` as the zone if the text has no zone, and
-/// `None` altogether for a zone that no interface can have.
+/// Splits `text`, which is a host, a host and a port, or a URL. Returns the text without its zone,
+/// and the zone, if it has one. Only a `%` after an IPv6 address begins a zone.
 ///
-/// `text` is a host, a host and a port, or a URL. Only a `%` after an IPv6 address begins a zone.
+/// Returns `None` for a zone that no network interface can have.
 pub fn split(text: &str) -> Option<(String, Option<String>)> {
     let (before, host, after) = match (text.find('['), text.find(']')) {
         (Some(open), Some(close)) if open < close => {
@@ -19,7 +19,7 @@ pub fn split(text: &str) -> Option<(String, Option<String>)> {
     };
     match host.split_once('%') {
         Some((address, zone)) if address.parse::<Ipv6Addr>().is_ok() => {
-            // An interface with the very name 25 is then written as 2525.
+            // An interface with the name 25 must therefore be written as 2525.
             let zone = zone.strip_prefix("25").filter(|zone| !zone.is_empty()).unwrap_or(zone);
             let is_zone = (1..=MAX_ZONE_BYTES).contains(&zone.len())
                 && zone.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~".contains(&b));
@@ -34,7 +34,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_zone_is_split_from_its_address_only() {
+    fn only_a_zone_after_an_address_is_split_off() {
         for (text, rest, zone) in [
             ("[fe80::1%25eth0]", "[fe80::1]", "eth0"),
             ("ws://u:p@[fe80::1%eth0]:6008/x", "ws://u:p@[fe80::1]:6008/x", "eth0"),

@@ -1,4 +1,4 @@
-//! A handle's DID by DNS: the TXT record of `_atproto.HANDLE`.
+//! Looks up a handle's DID in DNS: the TXT record of `_atproto.HANDLE`.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,57 +14,57 @@ use super::syntax::Handle;
 use crate::display::printable::one_line;
 use crate::filter::syntax::is_did;
 
-/// What a record with a DID begins with.
+/// The start of a record with a DID.
 const PREFIX: &[u8] = b"did=";
-/// Longest name in DNS, in characters as it is written.
+/// The longest name in DNS, in characters of its text form.
 const MAX_NAME_BYTES: usize = 253;
 
 /// Why DNS has no DID.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum DnsProblem {
-    /// There is no record with one.
+    /// No record has a DID.
     #[error("DNS has no did= in a TXT record of {0}")]
     NoRecord(String),
-    /// There are several that differ.
+    /// Several records have different DIDs.
     #[error("the TXT records of {name} in DNS name more than one DID ({first} and {second})")]
     Conflict {
         /// The name of the records.
         name: String,
         /// One DID.
         first: String,
-        /// And another one.
+        /// Another one.
         second: String,
     },
-    /// What is named is none.
+    /// The value of a record is not a DID.
     #[error("the TXT record of {name} in DNS names {value:?}, which is no DID")]
     NoDid {
         /// The name of the record.
         name: String,
-        /// What stands there, printable.
+        /// The value, printable.
         value: String,
     },
-    /// DNS must not be asked: the proxy that this variable names resolves names itself.
+    /// DNS was not used, because the proxy that this variable names resolves names.
     #[error("DNS was not asked, because {0} names a proxy (--dns-server names a server to ask)")]
     NotAsked(&'static str),
-    /// No server could be asked.
+    /// No DNS server answered.
     #[error("DNS gave no answer ({0})")]
     NoAnswer(String),
 }
 
-/// Asks DNS servers.
+/// Looks up DIDs in DNS.
 #[derive(Debug)]
-pub struct Lookup {
+pub struct DnsLookup {
     resolver: Result<TokioResolver, String>,
 }
 
-impl Lookup {
+impl DnsLookup {
     /// Asks `server`, or those of the system; each question may take `timeout`.
     #[must_use]
     pub fn new(server: Option<SocketAddr>, timeout: Duration) -> Self {
         Self { resolver: resolver(server, timeout).map_err(|error| error.to_string()) }
     }
 
-    /// The DID of a handle.
+    /// Returns the DID of a handle.
     ///
     /// # Errors
     /// [`DnsProblem`].
@@ -78,16 +78,16 @@ impl Lookup {
             return Err(DnsProblem::NoRecord(name));
         }
         let resolver = self.resolver.as_ref().map_err(|e| DnsProblem::NoAnswer(e.clone()))?;
-        // The dot at the end keeps the system's search domains out.
-        let asked = resolver.txt_lookup(format!("{name}."));
-        let answer = match timeout_at(deadline, asked).await {
+        // The dot at the end excludes the system's search domains.
+        let query = resolver.txt_lookup(format!("{name}."));
+        let answer = match timeout_at(deadline, query).await {
             Err(_) => return Err(DnsProblem::NoAnswer("timed out".to_owned())),
             Ok(Err(error)) if error.is_no_records_found() => {
                 return Err(DnsProblem::NoRecord(name));
             }
             Ok(Err(error)) => {
-                let words = one_line(error.to_string().as_bytes(), 100);
-                return Err(DnsProblem::NoAnswer(words));
+                let text = one_line(error.to_string().as_bytes(), 100);
+                return Err(DnsProblem::NoAnswer(text));
             }
             Ok(Ok(answer)) => answer,
         };
@@ -95,12 +95,12 @@ impl Lookup {
             RData::TXT(text) => Some(text.txt_data.concat()),
             _ => None,
         });
-        chosen(name, texts)
+        only_did(name, texts)
     }
 }
 
-/// The one DID that the records name. Records of another sort are none of ours.
-fn chosen(name: String, texts: impl Iterator<Item = Vec<u8>>) -> Result<String, DnsProblem> {
+/// Returns the only DID in the records. Ignores records of other kinds.
+fn only_did(name: String, texts: impl Iterator<Item = Vec<u8>>) -> Result<String, DnsProblem> {
     let mut found: Option<String> = None;
     for text in texts {
         let Some(value) = text.strip_prefix(PREFIX) else { continue };
@@ -133,7 +133,7 @@ fn resolver(server: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolv
         }
     };
     let options = builder.options_mut();
-    // Twice within the time.
+    // Two attempts within the timeout.
     options.timeout = timeout / 2;
     options.attempts = 1;
     options.use_hosts_file = ResolveHosts::Never;
@@ -144,19 +144,19 @@ fn resolver(server: Option<SocketAddr>, timeout: Duration) -> Result<TokioResolv
 mod tests {
     use super::*;
 
-    fn chosen_of(texts: &[&str]) -> Result<String, DnsProblem> {
-        chosen("_atproto.a.com".into(), texts.iter().map(|text| text.as_bytes().to_vec()))
+    fn only_did_of(texts: &[&str]) -> Result<String, DnsProblem> {
+        only_did("_atproto.a.com".into(), texts.iter().map(|text| text.as_bytes().to_vec()))
     }
 
     #[test]
-    fn one_did_is_chosen_and_two_are_a_conflict() {
+    fn one_did_is_returned_and_two_are_a_conflict() {
         let did = || Ok("did:plc:abc".to_owned());
-        assert_eq!(chosen_of(&["v=spf1 -all", "did=did:plc:abc", "did=did:plc:abc"]), did());
-        let error = chosen_of(&["did=did:plc:abc", "did=did:web:b.com"]).unwrap_err();
+        assert_eq!(only_did_of(&["v=spf1 -all", "did=did:plc:abc", "did=did:plc:abc"]), did());
+        let error = only_did_of(&["did=did:plc:abc", "did=did:web:b.com"]).unwrap_err();
         assert!(matches!(error, DnsProblem::Conflict { .. }), "{error}");
-        let error = chosen_of(&["x", "did:plc:abc"]).unwrap_err();
+        let error = only_did_of(&["x", "did:plc:abc"]).unwrap_err();
         assert!(matches!(error, DnsProblem::NoRecord(_)), "{error}");
-        let error = chosen_of(&["did=did:plc:\u{1b}[2J"]).unwrap_err();
+        let error = only_did_of(&["did=did:plc:\u{1b}[2J"]).unwrap_err();
         assert!(matches!(error, DnsProblem::NoDid { .. }), "{error}");
         assert!(!error.to_string().contains('\u{1b}'));
     }

@@ -1,7 +1,7 @@
-//! From a handle to the DID that it names: by DNS, and where that has no answer by HTTPS.
+//! Resolves handles to DIDs: by DNS, and by HTTPS if DNS has no answer.
 //!
-//! Source: the handle specification of the AT Protocol, "Handle Resolution". Whether the DID's
-//! own document names the handle in turn is not asked: what is printed is the DID.
+//! Source: the handle specification of the AT Protocol, "Handle Resolution". skytail does not check
+//! that the DID's own document names the handle in turn, because it shows the DID.
 
 mod dns;
 pub mod syntax;
@@ -15,63 +15,63 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use tokio::time::Instant;
 
 use super::endpoint;
-use super::proxy::Proxies;
-use super::tls::TlsContext;
-pub use dns::{DnsProblem, Lookup};
+use super::net::proxy::Proxies;
+use super::net::tls::TlsContext;
+pub use dns::{DnsLookup, DnsProblem};
 pub use syntax::{Handle, HandleError};
-pub use well_known::WebProblem;
+pub use well_known::HttpsProblem;
 
-/// Handles that are asked for at a time.
-const AT_A_TIME: usize = 16;
+/// How many handles are resolved at the same time.
+const PARALLEL_LOOKUPS: usize = 16;
 
-/// How to ask.
+/// How to resolve handles.
 #[derive(Debug)]
-pub struct Ways {
+pub struct ResolveOptions {
     /// The DNS server; `None` for those of the system.
     pub dns_server: Option<SocketAddr>,
-    /// Proxies for HTTPS.
+    /// The proxies for HTTPS.
     pub proxies: Proxies,
-    /// TLS for HTTPS.
+    /// The trusted certificates for HTTPS.
     pub tls: TlsContext,
-    /// Time for each of the two ways, for one handle.
+    /// The time for DNS and for HTTPS, each, for one handle.
     pub timeout: Duration,
 }
 
-/// A handle that leads to no DID, or to more than one.
+/// A handle that resolves to no DID, or to more than one.
 #[derive(Debug, thiserror::Error)]
 #[error("{handle} can't be resolved to a DID: {problem}; check its spelling, or give the DID")]
 pub struct ResolveError {
     /// The handle.
     pub handle: Handle,
-    /// What was found.
-    pub problem: Problem,
+    /// What went wrong.
+    pub problem: ResolveProblem,
 }
 
-/// Why a handle leads to no DID.
+/// Why a handle does not resolve.
 #[derive(Debug)]
-pub enum Problem {
-    /// DNS names several.
+pub enum ResolveProblem {
+    /// DNS has several DIDs.
     Conflict(DnsProblem),
-    /// Neither way has one.
-    Neither(DnsProblem, WebProblem),
+    /// Neither DNS nor HTTPS has a DID.
+    Neither(DnsProblem, HttpsProblem),
 }
 
-impl fmt::Display for Problem {
+impl fmt::Display for ResolveProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Conflict(dns) => write!(f, "{dns}"),
-            Self::Neither(dns, web) => write!(f, "{dns}, and {web}"),
+            Self::Neither(dns, https) => write!(f, "{dns}, and {https}"),
         }
     }
 }
 
 impl ResolveError {
-    /// Whether nobody answered at all, so that it may be otherwise when the network is back.
+    /// Returns whether no server answered, so that a later attempt may succeed.
     #[must_use]
     pub fn is_unreachable(&self) -> bool {
         match &self.problem {
-            Problem::Neither(DnsProblem::NoAnswer(_) | DnsProblem::NotAsked(_), web) => {
-                web.is_unreachable()
+            ResolveProblem::Neither(DnsProblem::NoAnswer(_) | DnsProblem::NotAsked(_), https) => {
+                https.is_unreachable()
             }
             _ => false,
         }
@@ -81,52 +81,59 @@ impl ResolveError {
 /// Resolves handles to DIDs, in their order.
 ///
 /// # Errors
-/// The first [`ResolveError`] that was met.
-pub async fn resolve(handles: &[Handle], ways: &Ways) -> Result<Vec<String>, ResolveError> {
-    let lookup = Lookup::new(ways.dns_server, ways.timeout);
-    let each = handles.iter().map(|handle| one(handle, ways, &lookup));
-    stream::iter(each).buffered(AT_A_TIME).try_collect().await
+/// The first [`ResolveError`].
+pub async fn resolve(
+    handles: &[Handle],
+    options: &ResolveOptions,
+) -> Result<Vec<String>, ResolveError> {
+    let lookup = DnsLookup::new(options.dns_server, options.timeout);
+    let each = handles.iter().map(|handle| resolve_one(handle, options, &lookup));
+    stream::iter(each).buffered(PARALLEL_LOOKUPS).try_collect().await
 }
 
-/// Returns why DNS must not be asked for a handle: a user whose proxy resolves names itself, or
-/// whose setting for it can't be used, may not want any other server to see them. A DNS server
-/// that the user names is asked.
-fn not_to_ask(handle: &Handle, ways: &Ways) -> Option<DnsProblem> {
-    if ways.dns_server.is_some() {
+/// Returns why a handle must not be looked up in DNS. A user whose proxy resolves names, or whose
+/// proxy setting is unusable, may not want another server to see the names. A DNS server that the
+/// user names is always used.
+fn dns_obstacle(handle: &Handle, options: &ResolveOptions) -> Option<DnsProblem> {
+    if options.dns_server.is_some() {
         return None;
     }
     let endpoint = endpoint::parse(&format!("https://{handle}")).ok()?;
-    match ways.proxies.for_endpoint(&endpoint) {
+    match options.proxies.for_endpoint(&endpoint) {
         Ok(Some(proxy)) if proxy.resolves_names() => Some(DnsProblem::NotAsked(proxy.variable)),
         Ok(_) => None,
         Err(error) => Some(DnsProblem::NotAsked(error.variable)),
     }
 }
 
-async fn one(handle: &Handle, ways: &Ways, lookup: &Lookup) -> Result<String, ResolveError> {
-    let fails = |problem| ResolveError { handle: handle.clone(), problem };
-    let asking = async {
-        match not_to_ask(handle, ways) {
+async fn resolve_one(
+    handle: &Handle,
+    options: &ResolveOptions,
+    lookup: &DnsLookup,
+) -> Result<String, ResolveError> {
+    let error = |problem| ResolveError { handle: handle.clone(), problem };
+    let lookup = async {
+        match dns_obstacle(handle, options) {
             Some(problem) => Err(problem),
-            None => lookup.did(handle, Instant::now() + ways.timeout).await,
+            None => lookup.did(handle, Instant::now() + options.timeout).await,
         }
     };
-    let by_dns = match asking.await {
+    let by_dns = match lookup.await {
         Ok(did) => {
             tracing::info!("{handle} is {did} (DNS)");
             return Ok(did);
         }
-        // Who says two things is not asked a third time.
+        // HTTPS cannot settle a contradiction in DNS.
         Err(conflict @ DnsProblem::Conflict { .. }) => {
-            return Err(fails(Problem::Conflict(conflict)));
+            return Err(error(ResolveProblem::Conflict(conflict)));
         }
         Err(problem) => problem,
     };
-    match well_known::did(handle, ways, Instant::now() + ways.timeout).await {
+    match well_known::did(handle, options, Instant::now() + options.timeout).await {
         Ok(did) => {
             tracing::info!("{handle} is {did} (HTTPS)");
             Ok(did)
         }
-        Err(by_web) => Err(fails(Problem::Neither(by_dns, by_web))),
+        Err(by_https) => Err(error(ResolveProblem::Neither(by_dns, by_https))),
     }
 }

@@ -1,38 +1,38 @@
-//! What a handle looks like. Pure.
+//! The syntax of handles. No I/O.
 //!
 //! Source: the handle specification of the AT Protocol, "Handle Identifier Syntax" and
 //! "Additional Non-Syntax Restrictions".
 
 use std::fmt;
 
-/// Longest handle in bytes.
+/// The longest handle, in bytes.
 const MAX_BYTES: usize = 253;
-/// Longest label in bytes.
+/// The longest label, in bytes.
 const MAX_LABEL_BYTES: usize = 63;
-/// Top-level domains under which nobody has a handle.
+/// The top-level domains under which no handle can exist.
 const RESERVED: [&str; 9] =
     ["alt", "arpa", "example", "internal", "invalid", "local", "localhost", "onion", "test"];
-/// Those of them that a test server may answer for.
+/// The reserved domains that tests may use.
 const FOR_TESTS: [&str; 2] = ["example", "test"];
 
 /// A handle, in lower case.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Handle(String);
 
-/// Why something is no handle.
+/// Why a text is not a handle.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum HandleError {
-    /// Not the syntax.
+    /// The syntax is wrong.
     #[error("{0:?} is not a handle: write a name with dots, like alice.bsky.social")]
     Syntax(String),
-    /// Under a top-level domain that is reserved.
-    #[error("{0:?} is not a handle: nobody can have one under .{1}")]
+    /// The top-level domain is reserved.
+    #[error("{0:?} is not a handle: none can exist under .{1}")]
     Reserved(String, String),
 }
 
 impl Handle {
-    /// Checks and lower-cases a handle. `for_tests` allows the top-level domains `test` and
-    /// `example`.
+    /// Parses a handle and converts it to lower case. `for_tests` allows the top-level domains
+    /// `test` and `example`.
     ///
     /// # Errors
     /// [`HandleError`].
@@ -53,7 +53,7 @@ impl Handle {
         Ok(Self(handle))
     }
 
-    /// The host name that it is.
+    /// Returns the handle, which is also a host name.
     #[must_use]
     pub fn as_str(&self) -> &str {
         &self.0
@@ -79,7 +79,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn handles_are_told_from_other_words() {
+    fn handles_are_distinguished_from_other_words() {
         for good in ["jay.bsky.social", "8.cn", "name.t--t", "XX.LCS.MIT.EDU", "a.co", "x.test.com"]
         {
             let handle = Handle::parse(good, false).unwrap();
@@ -113,7 +113,7 @@ mod tests {
     }
 
     #[test]
-    fn nobody_has_a_handle_under_a_reserved_domain() {
+    fn no_handle_exists_under_a_reserved_domain() {
         for tld in RESERVED {
             let text = format!("alice.{}", tld.to_uppercase());
             let error = Handle::parse(&text, false).unwrap_err();
@@ -124,7 +124,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn whatever_passes_can_stand_in_a_url(text in "[a-zA-Z0-9.@:/ _-]{0,30}") {
+        fn every_handle_is_valid_in_a_url(text in "[a-zA-Z0-9.@:/ _-]{0,30}") {
             if let Ok(handle) = Handle::parse(&text, true) {
                 let url = format!("https://{handle}/x");
                 let parsed = url::Url::parse(&url).unwrap();

@@ -1,8 +1,9 @@
-//! Jetstream v1: what is asked of `/subscribe`.
+//! Jetstream v1, `/subscribe`: its request and its decoder.
 //!
-//! Source: protocol/jetstream-v1.md. How its messages become lines is `stream`'s work.
+//! Source: protocol/jetstream-v1.md.
 
+pub mod decoder;
 pub mod request;
 
-/// Where it is served, below an endpoint's base path.
+/// The path of the stream, below an endpoint's base path.
 pub const PATH: &str = "/subscribe";

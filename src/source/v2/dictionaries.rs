@@ -1,8 +1,8 @@
-//! Which dictionary each v2 server is asked to compress with: found on disk or fetched, changed
-//! when the server changes it, and given up where that leads nowhere.
+//! Chooses the zstd dictionary for each v2 server: from disk or from the server itself. Follows
+//! a server that changes its dictionary, and falls back to plain text.
 //!
-//! Source: protocol/jetstream-v2.md §6. Compression problems are no reason to have no stream,
-//! unless zstd was demanded.
+//! Source: protocol/jetstream-v2.md §6. A problem with compression does not prevent a stream,
+//! unless the user requires zstd.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,204 +14,209 @@ use tokio::time::Instant;
 use crate::compression::cache::Cache;
 use crate::compression::dictionary::Dictionary;
 use crate::source::endpoint::Endpoint;
-use crate::source::proxy::Proxies;
-use crate::source::tls::TlsContext;
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
 
-use super::fetch::{FetchError, fetch, named_id};
+use super::fetch::{DictionaryFetchError, current_id, fetch};
 
-/// Whether zstd is to be had.
+/// Whether to request zstd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Demand {
-    /// Plain text only.
-    Never,
-    /// Where it can be had.
-    IfPossible,
-    /// Or no stream at all.
-    Always,
+pub enum ZstdPolicy {
+    /// Only plain text.
+    Off,
+    /// zstd if a dictionary is available, plain text otherwise.
+    Auto,
+    /// zstd, or no stream at all.
+    Required,
 }
 
-/// Why a server that must compress can't be asked to.
+/// Why no dictionary is available for a server.
 #[derive(Debug, thiserror::Error)]
-pub enum DictionaryTrouble {
-    /// It could not be fetched.
+pub enum DictionaryUnavailable {
+    /// The download failed.
     #[error("the server's zstd dictionary can't be had: {0}")]
-    Fetch(#[from] FetchError),
+    Fetch(#[from] DictionaryFetchError),
     /// The server names as current the very dictionary that it refuses.
     #[error("the server refuses the zstd dictionary {0} and names it as its current one")]
-    SameAgain(u32),
+    StillRefused(u32),
 }
 
-impl DictionaryTrouble {
-    /// Whether asking again is useless.
+impl DictionaryUnavailable {
+    /// Returns whether another attempt is useless.
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         match self {
             Self::Fetch(error) => error.is_no_such_endpoint(),
-            Self::SameAgain(_) => true,
+            Self::StillRefused(_) => true,
         }
     }
 }
 
-/// How dictionaries are fetched.
+/// How to download a server's dictionary.
 #[derive(Clone, Copy, Debug)]
-pub struct Way<'a> {
+pub struct FetchContext<'a> {
     /// The server.
     pub endpoint: &'a Endpoint,
-    /// Proxies from the environment.
+    /// The proxies of the environment.
     pub proxies: &'a Proxies,
-    /// Trust.
+    /// The trusted certificates.
     pub tls: &'a TlsContext,
-    /// Time for one dictionary.
+    /// The time for one download.
     pub timeout: Duration,
 }
 
-/// A dictionary to ask with, or why there is none.
-pub type Found = Result<Option<Arc<Dictionary>>, DictionaryTrouble>;
+/// The dictionary to request; `None` for plain text.
+pub type DictionaryResult = Result<Option<Arc<Dictionary>>, DictionaryUnavailable>;
 
 /// The dictionaries of a run's v2 servers.
 #[derive(Debug)]
 pub struct Dictionaries {
-    demand: Demand,
-    /// The one that a person named, to begin with.
+    policy: ZstdPolicy,
+    /// The dictionary from the user's file, to try first.
     given: Option<Arc<Dictionary>>,
-    /// The ID of the one that a person named, whichever protocol it is of.
-    named: Option<u32>,
+    /// The ID of the dictionary in the user's file, which may be one of v1.
+    given_id: Option<u32>,
     cache: Cache,
-    servers: Mutex<HashMap<Arc<str>, Server>>,
-    is_told: AtomicBool,
-    is_ignored_told: AtomicBool,
+    servers: Mutex<HashMap<Arc<str>, ServerState>>,
+    has_warned_plain_text: AtomicBool,
+    has_warned_ignored: AtomicBool,
 }
 
-/// What is known of one server.
+/// What is known about one server.
 #[derive(Clone, Debug)]
-enum Server {
-    /// It takes, or took, this one.
-    Has(Arc<Dictionary>),
-    /// It is not to be understood.
-    Plain,
+enum ServerState {
+    /// The server accepts this dictionary, as far as is known.
+    Uses(Arc<Dictionary>),
+    /// No dictionary worked: request plain text.
+    PlainText,
 }
 
 impl Dictionaries {
-    /// Nothing is known yet but the dictionary that a person named.
+    /// Creates the set with the dictionary from the user's file, if there is one.
     #[must_use]
-    pub fn new(demand: Demand, given: Option<Dictionary>, cache: Cache) -> Self {
+    pub fn new(policy: ZstdPolicy, given: Option<Dictionary>, cache: Cache) -> Self {
         Self {
-            demand,
-            named: given.as_ref().map(|given| given.id),
+            policy,
+            given_id: given.as_ref().map(|given| given.id),
             given: given.map(Arc::new),
             cache,
             servers: Mutex::default(),
-            is_told: AtomicBool::new(false),
-            is_ignored_told: AtomicBool::new(false),
+            has_warned_plain_text: AtomicBool::new(false),
+            has_warned_ignored: AtomicBool::new(false),
         }
     }
 
-    /// The same, and a person named the dictionary with this ID.
+    /// Sets the ID of the dictionary in the user's file, for the warning that a server uses
+    /// another one.
     #[must_use]
-    pub fn with_named(self, named: Option<u32>) -> Self {
-        Self { named, ..self }
+    pub fn with_given_id(self, given_id: Option<u32>) -> Self {
+        Self { given_id, ..self }
     }
 
-    /// Warns, once in a run, that a server compresses with another dictionary than the one that
-    /// a person named.
-    fn warn_if_ignored(&self, way: Way<'_>, used: u32) {
-        let Some(named) = self.named.filter(|named| *named != used) else { return };
-        if !self.is_ignored_told.swap(true, Ordering::Relaxed) {
+    /// Warns, once in a run, that a server compresses with another dictionary than the one in
+    /// the user's file.
+    fn warn_if_ignored(&self, context: FetchContext<'_>, used: u32) {
+        let Some(given) = self.given_id.filter(|given| *given != used) else { return };
+        if !self.has_warned_ignored.swap(true, Ordering::Relaxed) {
             tracing::warn!(
-                server = %way.endpoint.label,
-                "the file of --zstd-dictionary has ID {named} and is not used: this server compresses with the dictionary {used}"
+                server = %context.endpoint.label,
+                "the file of --zstd-dictionary has ID {given} and is not used: this server compresses with the dictionary {used}"
             );
         }
     }
 
-    /// Whether it is time to say, once in a run, that a stream is plain for lack of a
-    /// dictionary that a person could install.
-    pub fn is_to_be_told(&self) -> bool {
-        self.demand == Demand::IfPossible && !self.is_told.swap(true, Ordering::Relaxed)
+    /// Returns whether to warn that a stream is plain text for lack of a dictionary that the
+    /// user could install: `true` once in a run.
+    pub fn take_plain_text_warning(&self) -> bool {
+        self.policy == ZstdPolicy::Auto && !self.has_warned_plain_text.swap(true, Ordering::Relaxed)
     }
 
-    /// Whether no stream is better than a plain one.
+    /// Returns whether the user prefers no stream to a plain-text one.
     #[must_use]
-    pub fn is_demanded(&self) -> bool {
-        self.demand == Demand::Always
+    pub fn is_required(&self) -> bool {
+        self.policy == ZstdPolicy::Required
     }
 
-    /// The dictionary to ask a server with; `None` for plain text.
+    /// Returns the dictionary to request from a server.
     ///
     /// # Errors
-    /// [`DictionaryTrouble`] where there is none. Without it a plain stream may still be had,
-    /// unless [`Dictionaries::is_demanded`].
-    pub async fn of(&self, way: Way<'_>) -> Found {
-        if self.demand == Demand::Never {
+    /// [`DictionaryUnavailable`]. A plain-text stream is still possible then, unless
+    /// [`Dictionaries::is_required`].
+    pub async fn for_server(&self, context: FetchContext<'_>) -> DictionaryResult {
+        if self.policy == ZstdPolicy::Off {
             return Ok(None);
         }
-        match self.known(way.endpoint) {
-            Some(Server::Has(dictionary)) => return Ok(Some(dictionary)),
-            Some(Server::Plain) => return Ok(None),
+        match self.state(context.endpoint) {
+            Some(ServerState::Uses(dictionary)) => return Ok(Some(dictionary)),
+            Some(ServerState::PlainText) => return Ok(None),
             None => {}
         }
         let found = self.given.clone().or_else(|| self.cache.newest().map(Arc::new));
         let dictionary = match found {
             Some(found) => found,
-            None => self.fetch(way, None).await?,
+            None => self.fetch(context, None).await?,
         };
-        self.warn_if_ignored(way, dictionary.id);
-        self.know(way.endpoint, Server::Has(Arc::clone(&dictionary)));
+        self.warn_if_ignored(context, dictionary.id);
+        self.set_state(context.endpoint, ServerState::Uses(Arc::clone(&dictionary)));
         Ok(Some(dictionary))
     }
 
-    /// The dictionary to ask with instead of one that the server refused in these words.
+    /// Returns the dictionary to request after the server refused one with `message`.
     ///
     /// # Errors
-    /// [`DictionaryTrouble`], as for [`Dictionaries::of`].
-    pub async fn instead_of(&self, refused: u32, message: &str, way: Way<'_>) -> Found {
-        // The number of the refused one says nothing: it may only be repeated there.
-        let named = named_id(message).filter(|id| *id != refused);
-        let cached = named.and_then(|id| self.cache.load(id)).map(Arc::new);
+    /// [`DictionaryUnavailable`], as for [`Dictionaries::for_server`].
+    pub async fn after_refusal(
+        &self,
+        refused: u32,
+        message: &str,
+        context: FetchContext<'_>,
+    ) -> DictionaryResult {
+        // A message that repeats only the refused ID does not name the current one.
+        let current = current_id(message).filter(|id| *id != refused);
+        let cached = current.and_then(|id| self.cache.load(id)).map(Arc::new);
         let dictionary = match cached {
             Some(cached) => cached,
-            None => self.fetch(way, named).await?,
+            None => self.fetch(context, current).await?,
         };
         if dictionary.id == refused {
-            self.know(way.endpoint, Server::Plain);
-            return Err(DictionaryTrouble::SameAgain(refused));
+            self.set_state(context.endpoint, ServerState::PlainText);
+            return Err(DictionaryUnavailable::StillRefused(refused));
         }
-        let (server, id) = (&way.endpoint.label, dictionary.id);
-        self.warn_if_ignored(way, id);
+        let (server, id) = (&context.endpoint.label, dictionary.id);
+        self.warn_if_ignored(context, id);
         tracing::info!(%server, "the server has another zstd dictionary now: {id}, not {refused}");
-        self.know(way.endpoint, Server::Has(Arc::clone(&dictionary)));
+        self.set_state(context.endpoint, ServerState::Uses(Arc::clone(&dictionary)));
         Ok(Some(dictionary))
     }
 
-    /// From now on this server is asked for plain text.
-    pub fn give_up(&self, endpoint: &Endpoint) {
-        self.know(endpoint, Server::Plain);
-    }
-
-    /// Fetches, once more where the server names another ID than was asked for.
-    async fn fetch(&self, way: Way<'_>, id: Option<u32>) -> Result<Arc<Dictionary>, FetchError> {
+    /// Downloads a dictionary. Tries once more if the server names another ID than requested.
+    async fn fetch(
+        &self,
+        context: FetchContext<'_>,
+        id: Option<u32>,
+    ) -> Result<Arc<Dictionary>, DictionaryFetchError> {
         let once = |id| {
-            let deadline = Instant::now() + way.timeout;
-            fetch(way.endpoint, way.proxies, way.tls, id, deadline)
+            let deadline = Instant::now() + context.timeout;
+            fetch(context.endpoint, context.proxies, context.tls, id, deadline)
         };
         let dictionary = match once(id).await {
-            Err(FetchError::NotFound(message)) if named_id(&message) != id => {
-                once(named_id(&message)).await?
+            Err(DictionaryFetchError::NotFound(message)) if current_id(&message) != id => {
+                once(current_id(&message)).await?
             }
             other => other?,
         };
-        tracing::info!(server = %way.endpoint.label, "fetched the zstd dictionary {}", dictionary.id);
+        tracing::info!(server = %context.endpoint.label, "fetched the zstd dictionary {}", dictionary.id);
         self.cache.keep(&dictionary);
         Ok(Arc::new(dictionary))
     }
 
-    fn known(&self, endpoint: &Endpoint) -> Option<Server> {
+    fn state(&self, endpoint: &Endpoint) -> Option<ServerState> {
         let servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         servers.get(&endpoint.label).cloned()
     }
 
-    fn know(&self, endpoint: &Endpoint, server: Server) {
+    fn set_state(&self, endpoint: &Endpoint, state: ServerState) {
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-        servers.insert(Arc::clone(&endpoint.label), server);
+        servers.insert(Arc::clone(&endpoint.label), state);
     }
 }

@@ -1,4 +1,4 @@
-//! One dictionary from a v2 server.
+//! Downloads one zstd dictionary from a v2 server.
 //!
 //! Source: protocol/jetstream-v2.md §6.
 
@@ -7,113 +7,112 @@ use std::io;
 use tokio::time::Instant;
 
 use crate::compression::dictionary::{Dictionary, Fault, MAX_SIZE_BYTES};
-use crate::source::dial::{self, DialError};
 use crate::source::endpoint::Endpoint;
-use crate::source::http;
-use crate::source::proxy::Proxies;
-use crate::source::refusal::{self, Xrpc};
-use crate::source::tls::TlsContext;
+use crate::source::http::{self, error_body, error_body::XrpcError};
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
+use crate::source::net::{self, DialError};
 
-/// Where dictionaries are served, below an endpoint's base path.
+/// The path of the dictionaries, below an endpoint's base path.
 const PATH: &str = "/xrpc/network.bsky.jetstream.getZstdDictionary";
 
 /// The header with the ID of the dictionary in the body.
 const ID_HEADER: &str = "x-zstd-dictionary-id";
 
-/// Why there is no dictionary.
+/// Why a dictionary could not be downloaded.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
-    /// No byte stream.
+pub enum DictionaryFetchError {
+    /// DNS, TCP, the proxy or TLS failed.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// No answer.
+    /// The server did not answer.
     #[error("no answer ({0})")]
     Io(#[from] io::Error),
-    /// The server has no dictionary of this ID.
+    /// The server has no dictionary with this ID.
     #[error("DictionaryNotFound: {0}")]
     NotFound(String),
-    /// Another answer than 200.
+    /// The status is not 200.
     #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The server's words, printable.
+        /// The server's text, printable.
         said: String,
     },
-    /// The answer ended too early.
+    /// The body ended too early, after this many bytes.
     #[error("the answer was cut off after {0} bytes")]
     CutOff(usize),
-    /// It is no dictionary.
+    /// The body is not a dictionary.
     #[error("{0}")]
     Fault(Fault),
-    /// It is another one than its header says.
+    /// The dictionary has another ID than the header.
     #[error("the header names ID {header:?}, and the dictionary has {blob}")]
     OtherId {
-        /// What the header says, printable.
+        /// The ID in the header, printable.
         header: String,
-        /// What the bytes say.
+        /// The ID in the dictionary.
         blob: u32,
     },
 }
 
-impl FetchError {
-    /// Whether the server answered that it has nothing of the kind.
+impl DictionaryFetchError {
+    /// Returns whether the server's answer means that it serves no dictionaries.
     #[must_use]
     pub fn is_no_such_endpoint(&self) -> bool {
         matches!(self, Self::Refused { status: 300..=428 | 430..=499 | 501, .. })
     }
 }
 
-/// Fetches the dictionary of this ID, or the server's current one. No credentials are sent.
+/// Downloads the dictionary with this ID, or the server's current one. Sends no credentials.
 ///
 /// # Errors
-/// [`FetchError`].
+/// [`DictionaryFetchError`].
 pub async fn fetch(
     endpoint: &Endpoint,
     proxies: &Proxies,
     tls: &TlsContext,
     id: Option<u32>,
     deadline: Instant,
-) -> Result<Dictionary, FetchError> {
-    let transport = dial::dial(endpoint, proxies, tls, deadline).await?;
+) -> Result<Dictionary, DictionaryFetchError> {
+    let transport = net::dial(endpoint, proxies, tls, deadline).await?;
     let path = match id {
         Some(id) => format!("{PATH}?id={id}"),
         None => PATH.to_owned(),
     };
-    let most = usize::try_from(MAX_SIZE_BYTES + 1).unwrap_or(usize::MAX);
-    let answer = http::get(transport, endpoint, &path, deadline, most).await?;
-    let body = answer.body;
-    if answer.status != 200 {
-        return Err(match refusal::xrpc(&body.bytes) {
-            Some(Xrpc { name, message }) if name == "DictionaryNotFound" => {
-                FetchError::NotFound(message)
+    let max_bytes = usize::try_from(MAX_SIZE_BYTES + 1).unwrap_or(usize::MAX);
+    let response = http::get(transport, endpoint, &path, deadline, max_bytes).await?;
+    let body = response.body;
+    if response.status != 200 {
+        return Err(match error_body::xrpc_error(&body.bytes) {
+            Some(XrpcError { name, message }) if name == "DictionaryNotFound" => {
+                DictionaryFetchError::NotFound(message)
             }
             _ => {
-                let said = refusal::words(&body.bytes);
-                FetchError::Refused { status: answer.status, said }
+                let said = error_body::text(&body.bytes);
+                DictionaryFetchError::Refused { status: response.status, said }
             }
         });
     }
-    if !body.is_whole && body.bytes.len() < most {
-        return Err(FetchError::CutOff(body.bytes.len()));
+    if !body.is_whole && body.bytes.len() < max_bytes {
+        return Err(DictionaryFetchError::CutOff(body.bytes.len()));
     }
-    let header = answer.headers.get(ID_HEADER).map(|value| value.as_bytes().to_vec());
-    let dictionary = Dictionary::check(body.bytes).map_err(FetchError::Fault)?;
+    let header = response.headers.get(ID_HEADER).map(|value| value.as_bytes().to_vec());
+    let dictionary = Dictionary::check(body.bytes).map_err(DictionaryFetchError::Fault)?;
     let blob = dictionary.id;
-    // The ID in the bytes counts; a header that says another one makes both doubtful.
+    // The ID in the dictionary counts. If the header has another one, both are doubtful.
     match header {
         Some(header) if header != blob.to_string().as_bytes() => {
             let header = crate::display::printable::one_line(&header, 40);
-            Err(FetchError::OtherId { header, blob })
+            Err(DictionaryFetchError::OtherId { header, blob })
         }
         _ => Ok(dictionary),
     }
 }
 
-/// The ID that a server's message names as its current one: the last number in it (§5, §6: it
-/// stands in the text alone).
+/// Returns the ID that a server's error message names as its current one: the last number in the
+/// text, because no other field has it (§5, §6).
 #[must_use]
-pub fn named_id(message: &str) -> Option<u32> {
+pub fn current_id(message: &str) -> Option<u32> {
     let mut numbers = message.rsplit(|c: char| !c.is_ascii_digit()).filter(|n| !n.is_empty());
     numbers.next()?.parse().ok().filter(|id| *id > 0)
 }
@@ -131,7 +130,7 @@ mod tests {
             ("current dictionary id is 99999999999", None),
             ("use 7.", Some(7)),
         ] {
-            assert_eq!(named_id(message), id, "{message}");
+            assert_eq!(current_id(message), id, "{message}");
         }
     }
 }

@@ -1,4 +1,4 @@
-//! Filters and a starting point as a v2 query. Pure.
+//! Builds the query of a v2 request. No I/O.
 //!
 //! Source: protocol/jetstream-v2.md §2, §4.
 
@@ -7,17 +7,17 @@ use url::form_urlencoded;
 use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::filter::syntax::is_nsid;
-use crate::source::{Asked, OLDEST_US};
+use crate::source::{OLDEST_US, RequestedCursor};
 
-/// Longest query. The server takes more; the WebSocket library and many proxies take 64 KiB of
-/// head, and v2 has no other way to say a filter.
+/// The longest query, in bytes. The server accepts more, but the WebSocket library and many
+/// proxies accept a request head of 64 KiB, and v2 has no other place for a filter.
 const MAX_QUERY_BYTES: usize = 60 * 1024;
 
-/// By how much a message may be longer than the line that is printed of it: its envelope, and
-/// members that only later servers have. The exact limit is kept where lines are printed.
+/// By how much a message may be longer than its printed line: the envelope, and members that
+/// only later servers send. The exact limit is applied to the printed line.
 const ENVELOPE_BYTES: u32 = 4096;
 
-/// Why v2 can't be asked for what a filter wants.
+/// Why a v2 request cannot express a filter.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Obstacle {
     /// The lists are too long for a URL.
@@ -30,36 +30,38 @@ pub enum Obstacle {
     Pattern(String),
 }
 
-/// What stands in the way of asking v2 for this, if anything does.
+/// Returns why a v2 request cannot express `filter`, if it cannot.
 #[must_use]
 pub fn obstacle(filter: &Filter) -> Option<Obstacle> {
     if let Some(pattern) = filter.collections.patterns().into_iter().find(|p| is_too_wide(p)) {
         return Some(Obstacle::Pattern(pattern));
     }
-    let bytes = query(filter, Asked::Live, None).len();
+    let bytes = query(filter, RequestedCursor::Live, None).len();
     (bytes > MAX_QUERY_BYTES).then_some(Obstacle::TooLong(bytes))
 }
 
-/// Returns whether a server of v2 refuses this pattern of collections, on the stream and for a
-/// plan: "`PREFIX.*` where `PREFIX.x` must be a valid NSID".
+/// Returns whether a v2 server refuses this pattern of collections, in a stream request and in an
+/// archive plan: "`PREFIX.*` where `PREFIX.x` must be a valid NSID".
 #[must_use]
 pub fn is_too_wide(pattern: &str) -> bool {
     pattern.strip_suffix('*').is_some_and(|prefix| !is_nsid(&format!("{prefix}x")))
 }
 
-/// Asks for what `filter` wants, as far as a server can filter it, from `asked` on; with the
-/// ID of a dictionary, in zstd.
+/// Returns the query for the events from `cursor` on, filtered as far as a server can. With the
+/// ID of a dictionary, it requests zstd.
 #[must_use]
-pub fn query(filter: &Filter, asked: Asked, dictionary: Option<u32>) -> String {
+pub fn query(filter: &Filter, cursor: RequestedCursor, dictionary: Option<u32>) -> String {
     let mut query = form_urlencoded::Serializer::new(String::new());
     let mut add = |name: &str, value: &str| {
         query.append_pair(name, value);
     };
-    match asked {
-        Asked::Live => {}
-        Asked::Oldest | Asked::Floor(_) | Asked::Past => add("cursor", &OLDEST_US.to_string()),
-        Asked::Instant(instant) => add("cursor", &instant.0.max(OLDEST_US).to_string()),
-        Asked::Seq(seq) => add("cursor", &seq.0.to_string()),
+    match cursor {
+        RequestedCursor::Live => {}
+        RequestedCursor::Oldest
+        | RequestedCursor::OldestInsteadOf(_)
+        | RequestedCursor::Archive => add("cursor", &OLDEST_US.to_string()),
+        RequestedCursor::Instant(instant) => add("cursor", &instant.0.max(OLDEST_US).to_string()),
+        RequestedCursor::Seq(seq) => add("cursor", &seq.0.to_string()),
     }
     for kind in kinds(filter) {
         add("kinds", kind);
@@ -80,10 +82,12 @@ pub fn query(filter: &Filter, asked: Asked, dictionary: Option<u32>) -> String {
     query.finish()
 }
 
-/// The kinds to ask for; none for all. Where a collection or the absence of commits makes the
-/// stream sparse, the kinds that nobody wants come too, and are left out here: there are few,
-/// and they prove that the stream lives and keep the position young (§2: nothing may arrive
-/// for hours otherwise, and a position older than the server's window is refused).
+/// Returns the kinds to request; empty for all.
+///
+/// If a collection, or a filter without commits, makes the stream sparse, the request includes
+/// unwanted kinds, which the client drops. They are few. They prove that the stream is alive, and
+/// they keep the position recent: without them nothing may arrive for hours (§2), and the server
+/// refuses a position that is older than its window.
 fn kinds(filter: &Filter) -> Vec<&'static str> {
     let wants = |kind| filter.kinds.contains(&kind);
     if filter.kinds.is_empty() || (wants(Kind::Commit) && !filter.collections.is_empty()) {
@@ -114,24 +118,24 @@ mod tests {
     }
 
     #[test]
-    fn an_open_filter_at_the_tip_asks_for_nothing() {
-        assert_eq!(query(&Filter::default(), Asked::Live, None), "");
+    fn without_filters_the_live_tip_needs_no_query() {
+        assert_eq!(query(&Filter::default(), RequestedCursor::Live, None), "");
     }
 
     #[test]
     fn filters_are_sent_in_a_stable_order() {
         let filter = filter(&["a.b.c", "a.b.*"], &["did:plc:b", "did:plc:a"], &[Kind::Commit]);
         assert_eq!(
-            query(&filter, Asked::Seq(Seq(7)), Some(20_260_811)),
+            query(&filter, RequestedCursor::Seq(Seq(7)), Some(20_260_811)),
             "cursor=7&collections=a.b.*&collections=a.b.c&dids=did%3Aplc%3Aa\
              &dids=did%3Aplc%3Ab&zstdDictionary=20260811"
         );
     }
 
     #[test]
-    fn kinds_are_asked_for_where_that_leaves_a_stream_that_moves() {
+    fn kinds_are_requested_only_if_the_stream_still_moves() {
         let kinds = |collections: &[&str], kinds: &[Kind]| {
-            query(&filter(collections, &[], kinds), Asked::Live, None)
+            query(&filter(collections, &[], kinds), RequestedCursor::Live, None)
         };
         assert_eq!(kinds(&[], &[Kind::Commit]), "kinds=commit");
         assert_eq!(kinds(&[], &[Kind::Sync, Kind::Commit]), "kinds=commit&kinds=sync");
@@ -142,17 +146,23 @@ mod tests {
     #[test]
     fn instants_never_look_like_sequence_numbers() {
         let open = Filter::default();
-        assert_eq!(query(&open, Asked::Oldest, None), "cursor=1000000000000000");
-        assert_eq!(query(&open, Asked::Floor(Seq(5)), None), "cursor=1000000000000000");
-        assert_eq!(query(&open, Asked::Instant(TimeUs(5)), None), "cursor=1000000000000000");
-        assert_eq!(query(&open, Asked::Seq(Seq(5)), None), "cursor=5");
+        assert_eq!(query(&open, RequestedCursor::Oldest, None), "cursor=1000000000000000");
+        assert_eq!(
+            query(&open, RequestedCursor::OldestInsteadOf(Seq(5)), None),
+            "cursor=1000000000000000"
+        );
+        assert_eq!(
+            query(&open, RequestedCursor::Instant(TimeUs(5)), None),
+            "cursor=1000000000000000"
+        );
+        assert_eq!(query(&open, RequestedCursor::Seq(Seq(5)), None), "cursor=5");
     }
 
     #[test]
     fn the_largest_size_leaves_room_for_the_envelope() {
         let sized = |max| {
             let filter = Filter { max_message_bytes: Some(max), ..Filter::default() };
-            query(&filter, Asked::Live, None)
+            query(&filter, RequestedCursor::Live, None)
         };
         assert_eq!(sized(1000), "maxMessageSizeBytes=5096");
         assert_eq!(sized(u32::MAX), "");
@@ -160,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_v2_cannot_be_asked_for_is_told() {
+    fn filters_that_v2_cannot_express_are_obstacles() {
         assert_eq!(obstacle(&filter(&["app.bsky.*", "app.bsky.feed.post"], &[], &[])), None);
         let wide = obstacle(&filter(&["app.*"], &[], &[]));
         assert_eq!(wide, Some(Obstacle::Pattern("app.*".into())));

@@ -2,10 +2,12 @@
 
 use std::time::Duration;
 
-use skytail::source::dial::dial;
 use skytail::source::endpoint;
-use skytail::source::handshake::{HandshakeError, Request, Target, Upgraded, upgrade};
-use skytail::source::proxy::Proxies;
+use skytail::source::net::dial;
+use skytail::source::net::proxy::Proxies;
+use skytail::source::websocket::handshake::{
+    HandshakeError, RedirectTarget, UpgradeRequest, Upgraded, upgrade,
+};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
@@ -20,10 +22,10 @@ where
     let (address, served) = peer(script).await;
     let endpoint = plain(address);
     let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
-    let request = Request {
+    let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "wantedCollections=app.bsky.feed.post".to_owned(),
-        ..Request::default()
+        ..UpgradeRequest::default()
     };
     let outcome = upgrade(transport, &endpoint, &request, ample()).await;
     if outcome.is_err() {
@@ -91,11 +93,11 @@ async fn the_request_says_who_asks_for_what() {
     .await;
     let endpoint = endpoint::parse(&format!("ws://al:secret@{address}/base/subscribe")).unwrap();
     let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
-    let request = Request {
+    let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "cursor=1&compress=true".to_owned(),
         headers: vec![("x-extra".parse().unwrap(), "yes".parse().unwrap())],
-        ..Request::default()
+        ..UpgradeRequest::default()
     };
     upgrade(transport, &endpoint, &request, ample()).await.unwrap();
     let head = told.await.unwrap();
@@ -111,7 +113,7 @@ async fn the_request_says_who_asks_for_what() {
 #[tokio::test]
 async fn refusals_come_with_the_servers_words() {
     let bad = answer_with(
-        b"HTTP/1.1 400 Bad Request\r\nContent-Length: 26\r\n\r\nsubscribe: \x1b[1minvalid DID\nignored",
+        b"HTTP/1.1 400 Bad UpgradeRequest\r\nContent-Length: 26\r\n\r\nsubscribe: \x1b[1minvalid DID\nignored",
     );
     let error = bad.await.unwrap_err();
     assert!(error.is_permanent());
@@ -144,7 +146,7 @@ async fn redirects_are_told_and_not_followed() {
         answer_with(b"HTTP/1.1 302 Found\r\nLocation: https://other.example/x?secret\r\n\r\n")
             .await
             .unwrap_err();
-    let target = Target::Other("https://other.example".to_owned());
+    let target = RedirectTarget::Other("https://other.example".to_owned());
     assert!(
         matches!(error, HandshakeError::Redirected { status: 302, target: ref to, retry_after: None } if *to == target),
         "{error:?}"
@@ -201,8 +203,9 @@ async fn interim_answers_without_end_are_cut_off() {
 #[tokio::test]
 async fn a_tls_server_behind_ws_is_named_at_once() {
     let alert: &[u8] = b"\x15\x03\x03\x00\x02\x02\x46";
-    let nginx = b"HTTP/1.1 400 Bad Request\r\n\r\n<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
-    let go = b"HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
+    let nginx = b"HTTP/1.1 400 Bad UpgradeRequest\r\n\r\n<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
+    let go =
+        b"HTTP/1.0 400 Bad UpgradeRequest\r\n\r\nClient sent an HTTP request to an HTTPS server.\n";
     for bytes in [alert, nginx, go] {
         let error = answer_with(bytes).await.unwrap_err();
         assert!(matches!(error, HandshakeError::TlsPort { .. }), "{error:?}");
@@ -248,7 +251,8 @@ async fn an_endless_head_is_cut_off() {
 async fn an_early_end_is_told_as_one() {
     for bytes in [&b""[..], b"HTTP/1.1 101 Switching", b"HTT"] {
         let error = answer_with(bytes).await.unwrap_err();
-        let is_cut = matches!(error, HandshakeError::Cut(_) | HandshakeError::Silent { .. });
+        let is_cut =
+            matches!(error, HandshakeError::Interrupted(_) | HandshakeError::NoResponse { .. });
         assert!(is_cut, "{error:?}");
         assert!(!error.is_permanent());
     }
@@ -265,7 +269,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
     let endpoint = plain(address);
     let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
-    let request = Request { path: "/".to_owned(), ..Request::default() };
+    let request = UpgradeRequest { path: "/".to_owned(), ..UpgradeRequest::default() };
     let error = upgrade(transport, &endpoint, &request, soon).await;
     assert!(matches!(error, Err(HandshakeError::TimedOut(_))));
     end.send(()).unwrap();

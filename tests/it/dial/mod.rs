@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::support::tls::{server_config, tls_file};
-use skytail::source::dial::{DialError, DialProblem, dial};
 use skytail::source::endpoint::{self, Endpoint};
-use skytail::source::proxy::Proxies;
-use skytail::source::tls::{TlsContext, TlsProblem};
-use skytail::source::transport::Transport;
+use skytail::source::net::proxy::Proxies;
+use skytail::source::net::tls::{TlsContext, TlsProblem};
+use skytail::source::net::transport::Transport;
+use skytail::source::net::{DialError, DialProblem, dial};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;

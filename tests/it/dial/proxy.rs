@@ -1,8 +1,8 @@
 //! Proxies: what is sent to them, what they answer, and when none is used.
 
-use skytail::source::dial::{DialProblem, dial};
 use skytail::source::endpoint;
-use skytail::source::proxy::Proxies;
+use skytail::source::net::proxy::Proxies;
+use skytail::source::net::{DialProblem, dial};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
@@ -155,7 +155,7 @@ async fn a_socks_proxy_says_why_it_has_no_tunnel() {
         (&[b"\x05\x00", b"\x05\x02\x00\x01\0\0\0\0\0\0"], "its rules don't allow"),
         (&[b"\x05\x00", b"\x05\x63\x00\x01\0\0\0\0\0\0"], "does not define"),
         (&[b"\x05\x00", b"\x05\x00\x00\x07"], "does not speak SOCKS5"),
-        (&[b"HTTP/1.1 400 Bad Request\r\n\r\n"], "does not speak SOCKS5"),
+        (&[b"HTTP/1.1 400 Bad UpgradeRequest\r\n\r\n"], "does not speak SOCKS5"),
         (&[b"\x05"], "it closed the connection"),
     ] {
         let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();

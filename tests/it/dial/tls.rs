@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use skytail::source::dial::{DialProblem, Phase, dial};
 use skytail::source::endpoint;
-use skytail::source::proxy::Proxies;
-use skytail::source::tls::{ExtraRoots, TlsContext, TlsProblem};
+use skytail::source::net::proxy::Proxies;
+use skytail::source::net::tls::{ExtraRoots, TlsContext, TlsProblem};
+use skytail::source::net::{DialProblem, Phase, dial};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
 use tokio::time::Instant;
@@ -53,7 +53,7 @@ async fn a_bad_certificate_is_told_with_its_fault() {
 #[tokio::test]
 async fn a_plain_server_behind_wss_is_told_as_such() {
     let (address, _served) = peer(|mut stream| async move {
-        stream.write_all(b"HTTP/1.1 400 Bad Request\r\n\r\n").await.unwrap();
+        stream.write_all(b"HTTP/1.1 400 Bad UpgradeRequest\r\n\r\n").await.unwrap();
         let _ = stream.read_to_end(&mut Vec::new()).await;
     })
     .await;
@@ -88,7 +88,7 @@ async fn a_self_signed_certificate_is_trusted_by_its_file() {
         let refused = tls_problem(dial_tls(certificate, &trusting_nobody()).await);
         assert_eq!(refused, TlsProblem::SelfSigned);
         assert!(refused.to_string().contains("--ca-file FILE"), "{refused}");
-        let trusting = TlsContext::platform_and(ExtraRoots::read(&tls_file(certificate)).unwrap());
+        let trusting = TlsContext::platform_with(ExtraRoots::read(&tls_file(certificate)).unwrap());
         let mut stream = dial_tls(certificate, &trusting).await.unwrap();
         stream.write_u8(7).await.unwrap();
         stream.flush().await.unwrap();
@@ -96,19 +96,19 @@ async fn a_self_signed_certificate_is_trusted_by_its_file() {
     }
     // The very same key and name, and another certificate.
     let other =
-        TlsContext::platform_and(ExtraRoots::read(&tls_file("self-signed-cn.pem")).unwrap());
+        TlsContext::platform_with(ExtraRoots::read(&tls_file("self-signed-cn.pem")).unwrap());
     let refused = tls_problem(dial_tls("self-signed.pem", &other).await);
     assert_eq!(refused, TlsProblem::SelfSigned);
 }
 
 #[tokio::test]
 async fn an_authority_is_trusted_by_its_file_and_the_rest_is_still_checked() {
-    let trusting = TlsContext::platform_and(ExtraRoots::read(&tls_file("ca.pem")).unwrap());
+    let trusting = TlsContext::platform_with(ExtraRoots::read(&tls_file("ca.pem")).unwrap());
     dial_tls("good.pem", &trusting).await.unwrap();
     assert_eq!(tls_problem(dial_tls("expired.pem", &trusting).await), TlsProblem::Expired);
     let other = tls_problem(dial_tls("other.pem", &trusting).await);
     assert!(matches!(other, TlsProblem::WrongName { .. }), "{other:?}");
-    let pinned = TlsContext::platform_and(ExtraRoots::read(&tls_file("expired.pem")).unwrap());
+    let pinned = TlsContext::platform_with(ExtraRoots::read(&tls_file("expired.pem")).unwrap());
     assert_eq!(tls_problem(dial_tls("expired.pem", &pinned).await), TlsProblem::Expired);
 }
 
