@@ -1,7 +1,11 @@
-//! Opens connections: chooses the protocol and the compression, sends the request, and returns
-//! an [`EventConnection`]. The pipeline's reader reconnects; this module never does.
+//! Opens connections: chooses the protocol, sends the request, and returns an
+//! [`EventConnection`]. The pipeline's reader reconnects; this module never does.
+//!
+//! Each wire format has a submodule with its request and its compression.
 
 mod error;
+mod v1;
+mod v2;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -28,25 +32,14 @@ use super::net;
 use super::net::proxy::Proxies;
 use super::net::tls::TlsContext;
 use super::protocol::Protocol;
-use super::v1::decoder::V1Decoder;
-use super::v2::decoder::V2Decoder;
-use super::v2::dictionaries::{Dictionaries, DictionaryUnavailable, FetchContext};
-use super::v2::fetch::DictionaryFetchError;
-use super::websocket::handshake::{self, HandshakeError, Upgraded};
-use super::{v1, v2};
+use super::v2::dictionaries::Dictionaries;
+use super::websocket::handshake::{self, HandshakeError, UpgradeRequest, Upgraded};
 
 pub use error::ConnectError;
 
-/// How often a server may name another dictionary while one connection is opened.
-const MAX_ROTATIONS: usize = 3;
-
-/// Distinguishes the filter fingerprint of a v2 stream from that of a v1 stream. A v2 stream
-/// carries syncs and repaired events, and omits kinds that v1 always sends
-/// (protocol/jetstream-v2.md §2, §7), so that a hole in one proves nothing about the other.
-const V2_STREAM: u64 = 0x7632_0000_0000_7632;
-
-/// The same for the archive, which omits superseded events (protocol/jetstream-v2-archive.md
-/// §7): a position in it proves nothing about the stream.
+/// Distinguishes the filter fingerprint of the archive from that of a stream. The archive omits
+/// superseded events (protocol/jetstream-v2-archive.md §7), so that a position in it proves
+/// nothing about the stream.
 const ARCHIVE_STREAM: u64 = 0x6a73_7330_0000_6a73;
 
 /// What all connections of a run share.
@@ -180,125 +173,10 @@ impl Client {
         }
     }
 
-    async fn connect_v1(
-        &self,
-        request: ConnectRequest<'_>,
-    ) -> Result<EventConnection, ConnectError> {
-        let dictionary = self.v1_dictionary.as_ref().filter(|_| !request.uncompressed);
-        if dictionary.is_none() && self.dictionaries.is_required() && !request.uncompressed {
-            let server = Arc::clone(&request.endpoint.label);
-            return Err(ConnectError::NoDictionary { server });
-        }
-        let decompressor = self.decompressor(dictionary, request)?;
-        let is_plain = !decompressor.is_enabled();
-        let subscription = v1::request::Subscription::new(&self.filter, request.cursor, !is_plain);
-        let upgrade = handshake::UpgradeRequest {
-            path: v1::PATH.into(),
-            query: subscription.query,
-            ..handshake::UpgradeRequest::default()
-        };
-        let deadline = Instant::now() + self.connect_timeout;
-        let upgraded = self.upgrade(request, &upgrade, deadline).await?;
-        if is_plain && !request.uncompressed && self.dictionaries.take_plain_text_warning() {
-            tracing::warn!(
-                "receiving uncompressed, which takes twice the bytes: for zstd with v1, install the dictionary with `skytail dictionary install` (--compress off says nothing)"
-            );
-        }
-        let decoder = Decoder::V1(V1Decoder::new(decompressor, Arc::clone(&self.metrics)));
-        let fingerprint = self.filter.fingerprint();
-        let mut connection = self.connection(upgraded, decoder, fingerprint, request);
-        connection.set_filter_update(subscription.filter_update);
-        if let Some(hello) = subscription.hello {
-            let sent = connection.send_text(&hello, deadline).await;
-            sent.map_err(|e| handshake_error(request, HandshakeError::Interrupted(e)))?;
-        }
-        Ok(connection)
-    }
-
-    async fn connect_v2(
-        &self,
-        request: ConnectRequest<'_>,
-    ) -> Result<EventConnection, ConnectError> {
-        let context = FetchContext {
-            endpoint: request.endpoint,
-            proxies: &self.proxies,
-            tls: &self.tls,
-            timeout: self.connect_timeout,
-        };
-        let mut unavailable = None;
-        let mut dictionary = match request.uncompressed {
-            true => None,
-            false => {
-                let found = self.dictionaries.for_server(context).await;
-                self.or_plain_text(found, request, &mut unavailable)?
-            }
-        };
-        let mut rotations = 0;
-        let upgraded = loop {
-            let id = dictionary.as_ref().map(|dictionary| dictionary.id);
-            let upgrade = handshake::UpgradeRequest {
-                path: v2::PATH.into(),
-                query: v2::request::query(&self.filter, request.cursor, id),
-                subprotocols: vec![v2::SUBPROTOCOL.into()],
-                ..handshake::UpgradeRequest::default()
-            };
-            // A timeout of its own: a server that is slow with its dictionary may still stream.
-            let deadline = Instant::now() + self.connect_timeout;
-            let error = match self.upgrade(request, &upgrade, deadline).await {
-                Ok(upgraded) => break upgraded,
-                Err(error) => error,
-            };
-            let (Some(id), true) = (id, error.xrpc_name() == Some("UnknownZstdDictionary")) else {
-                return Err(error);
-            };
-            rotations += 1;
-            let found = match rotations > MAX_ROTATIONS {
-                true => Err(DictionaryUnavailable::StillRefused(id)),
-                false => self.dictionaries.after_refusal(id, error.xrpc_message(), context).await,
-            };
-            dictionary = self.or_plain_text(found, request, &mut unavailable)?;
-        };
-        if let Some(unavailable) = unavailable {
-            let server = &request.endpoint.label;
-            tracing::warn!(%server, "{unavailable}; receiving uncompressed");
-        }
-        let decompressor = self.decompressor(dictionary.as_deref(), request)?;
-        let metrics = Arc::clone(&self.metrics);
-        let decoder = Decoder::V2(V2Decoder::new(self.shape, decompressor, metrics));
-        let fingerprint = (self.filter.fingerprint() ^ V2_STREAM).max(1);
-        Ok(self.connection(upgraded, decoder, fingerprint, request))
-    }
-
-    /// Falls back to plain text without a dictionary, unless the user requires zstd. The reason
-    /// goes to `unavailable` and is logged only once there is a stream: a v1 server has no
-    /// dictionary to serve, and that is not worth a warning.
-    fn or_plain_text(
-        &self,
-        found: v2::dictionaries::DictionaryResult,
-        request: ConnectRequest<'_>,
-        unavailable: &mut Option<DictionaryUnavailable>,
-    ) -> Result<Option<Arc<Dictionary>>, ConnectError> {
-        match found {
-            Ok(found) => Ok(found),
-            // That the server can't be reached is worth more than that it has no dictionary.
-            Err(DictionaryUnavailable::Fetch(DictionaryFetchError::Dial(error))) => {
-                Err(error.into())
-            }
-            Err(source) if self.dictionaries.is_required() => {
-                let server = Arc::clone(&request.endpoint.label);
-                Err(ConnectError::Dictionary { server, source })
-            }
-            Err(source) => {
-                *unavailable = Some(source);
-                Ok(None)
-            }
-        }
-    }
-
     async fn upgrade(
         &self,
         request: ConnectRequest<'_>,
-        upgrade: &handshake::UpgradeRequest,
+        upgrade: &UpgradeRequest,
         deadline: Instant,
     ) -> Result<Upgraded, ConnectError> {
         let endpoint = request.endpoint;

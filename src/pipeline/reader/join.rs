@@ -65,7 +65,8 @@ impl Reader {
     /// Whether a replay from `asked` must be joined with the live stream: only on a server
     /// that is known to be a legacy one.
     pub(super) fn needs_join(&self, asked: RequestedCursor, retry: &RetryState) -> bool {
-        self.may_need_join(asked) && retry.known_kind() == Some(ServerKind::Legacy)
+        self.may_need_join(asked)
+            && retry.known_kind().is_some_and(ServerKind::replay_may_lose_events)
     }
 
     /// Whether `asked` is a replay that must be joined if the server is a legacy one.
@@ -102,7 +103,7 @@ impl Reader {
         let mut kept = LiveBuffer::default();
         let (replay_limit, tip) = self.first_event(live, &mut kept).await?;
         retry.tip = tip;
-        if live.kind() == Some(ServerKind::V2) {
+        if live.kind().is_some_and(|kind| !kind.replay_may_lose_events()) {
             // The server changed its kind behind its name; there is nothing to join.
             return Err(Disconnect::ReplayLimit);
         }

@@ -8,6 +8,7 @@
 
 use crate::event::batch::Batch;
 use crate::event::header;
+use crate::position::cursor_unit::CursorUnit;
 use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
 use crate::source::RequestedCursor;
 
@@ -60,7 +61,8 @@ impl ReplayLimit {
         let is_beyond = |line: &[u8]| {
             trusts_nothing || header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us))
         };
-        if kind != Some(ServerKind::Legacy) || !batch.lines().last().is_some_and(is_beyond) {
+        let counts_time = kind.is_some_and(|kind| kind.cursor_unit() == CursorUnit::TimeUs);
+        if !counts_time || !batch.lines().last().is_some_and(is_beyond) {
             return false;
         }
         let within = batch.lines().take_while(|line| !is_beyond(line)).count();

@@ -59,7 +59,9 @@ impl RetryState {
     /// Returns whether the connection that ended was a replay of a legacy server.
     pub(super) fn may_be_too_slow(&self) -> bool {
         let replays = matches!(self.asked, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
-        replays && self.was_sound && self.known_kind() == Some(ServerKind::Legacy)
+        replays
+            && self.was_sound
+            && self.known_kind().is_some_and(ServerKind::replay_may_lose_events)
     }
 }
 

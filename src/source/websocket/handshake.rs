@@ -46,7 +46,8 @@ pub struct Upgraded {
     pub stream: Transport,
     /// The bytes that arrived together with the response: the start of the first frames.
     pub leftover: Vec<u8>,
-    /// The header fields of the 101 response.
+    /// The header fields of the 101 response; for tests.
+    #[doc(hidden)]
     pub response_headers: HeaderMap,
 }
 

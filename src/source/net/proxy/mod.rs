@@ -60,19 +60,6 @@ impl Proxies {
         }
     }
 
-    /// Returns the setting that always connects directly.
-    #[must_use]
-    pub fn none() -> Self {
-        Self::default()
-    }
-
-    /// Returns one proxy for all servers that `no_proxy` does not name.
-    #[must_use]
-    pub fn fixed(url: &str, no_proxy: &str) -> Self {
-        let all = Some(setting::parse(FIXED, Some(url)));
-        Self { all, no: NoProxy::parse(no_proxy), ..Self::default() }
-    }
-
     /// Returns the proxy for an endpoint; `None` for a direct connection. Loopback addresses, and
     /// link-local ones with their zone, are always direct, because they mean other machines to a
     /// proxy.
@@ -86,6 +73,23 @@ impl Proxies {
         }
         let own = if endpoint.tls { &self.https } else { &self.http };
         own.as_ref().or(self.all.as_ref()).map(Result::as_ref).transpose()
+    }
+}
+
+/// For tests only.
+#[doc(hidden)]
+impl Proxies {
+    /// Returns the setting that always connects directly.
+    #[must_use]
+    pub fn none() -> Self {
+        Self::default()
+    }
+
+    /// Returns one proxy for all servers that `no_proxy` does not name.
+    #[must_use]
+    pub fn fixed(url: &str, no_proxy: &str) -> Self {
+        let all = Some(setting::parse(FIXED, Some(url)));
+        Self { all, no: NoProxy::parse(no_proxy), ..Self::default() }
     }
 }
 

@@ -32,14 +32,8 @@ impl std::fmt::Debug for TlsContext {
 }
 
 impl TlsContext {
-    /// Trusts what the platform trusts, or Mozilla's roots if the platform has none, as in a bare
-    /// container. Reads nothing before its first use.
-    #[must_use]
-    pub fn platform() -> Self {
-        Self::platform_with(ExtraRoots::default())
-    }
-
-    /// As [`TlsContext::platform`], and also trusts `extra`.
+    /// Trusts `extra`, and what the platform trusts, or Mozilla's roots if the platform has none, as
+    /// in a bare container. Reads nothing before its first use.
     #[must_use]
     pub fn platform_with(extra: ExtraRoots) -> Self {
         Self { extra, connector: OnceLock::new() }
@@ -70,15 +64,6 @@ impl TlsContext {
         connector(roots, pinned)
     }
 
-    /// Trusts only these roots.
-    ///
-    /// # Errors
-    /// [`TlsProblem::Other`] when the TLS library can't be set up, which no input causes.
-    pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsProblem> {
-        let connector = OnceLock::from(connector(roots, Vec::new())?);
-        Ok(Self { extra: ExtraRoots::default(), connector })
-    }
-
     /// Performs the handshake with a server that must prove to be `host`.
     pub(super) async fn handshake(
         &self,
@@ -91,6 +76,25 @@ impl TlsContext {
             TlsProblem::Other(format!("{host:?} can't be the name in a certificate"))
         })?;
         self.connector()?.connect(name, stream).await.map_err(|e| TlsProblem::from_io(&e, host))
+    }
+}
+
+/// For tests only.
+#[doc(hidden)]
+impl TlsContext {
+    /// Trusts what the platform trusts.
+    #[must_use]
+    pub fn platform() -> Self {
+        Self::platform_with(ExtraRoots::default())
+    }
+
+    /// Trusts only these roots.
+    ///
+    /// # Errors
+    /// [`TlsProblem::Other`] when the TLS library can't be set up, which no input causes.
+    pub fn with_roots(roots: RootCertStore) -> Result<Self, TlsProblem> {
+        let connector = OnceLock::from(connector(roots, Vec::new())?);
+        Ok(Self { extra: ExtraRoots::default(), connector })
     }
 }
 
