@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::hints::{self, Look, NoMatch};
-use crate::display::progress::{self, Form, Progress};
+use crate::display::progress::{self, Progress, ProgressDisplay};
 use crate::display::status::Status;
 use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
@@ -47,7 +47,7 @@ pub struct Beginning<'a> {
     /// The form of what is written there.
     pub log_format: LogFormat,
     /// How to show progress.
-    pub progress: Form,
+    pub progress: ProgressDisplay,
     /// The instant that a replay starts from, where it is known.
     pub replay_from_us: Option<u64>,
 }
@@ -74,14 +74,15 @@ impl Attendance {
         });
         let mut status = new_status();
         // The rates of a first SIGUSR1 are those since the start.
-        let _ = status.look(now_us());
+        let _ = status.sample(now_us());
         Ok(Self {
             terminal: terminal.clone(),
             log_format,
             _listening: listening.transpose()?,
             metrics: Arc::clone(metrics),
-            progress: (progress == Form::Drawn).then(|| Progress::new(terminal, new_status())),
-            log_at_us: (progress == Form::Logged).then(|| now_us() + LOG_EVERY_US),
+            progress: (progress == ProgressDisplay::Drawn)
+                .then(|| Progress::new(terminal, new_status())),
+            log_at_us: (progress == ProgressDisplay::Logged).then(|| now_us() + LOG_EVERY_US),
             no_match: NoMatch::of(&settings.filter, settings.render.is_some()),
             status,
             #[cfg(unix)]

@@ -113,7 +113,7 @@ fn shown(url: &str) -> String {
 fn download(url: &str, extra: ExtraRoots) -> anyhow::Result<Vec<u8>> {
     let url = Url::parse(url)?;
     // A token in the query is as secret as a password.
-    url.query().into_iter().for_each(secrets::keep);
+    url.query().into_iter().for_each(secrets::register);
     let max_body_bytes = usize::try_from(MAX_SIZE_BYTES)?;
     let (proxies, tls) = (Proxies::from_env(), TlsContext::platform_with(extra));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;

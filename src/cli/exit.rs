@@ -34,7 +34,7 @@ impl From<Exit> for ExitCode {
 /// breaks: the words may come from a server or a file. Where stderr can't be written nobody is
 /// there to hear it, and the program goes on.
 pub fn say(text: &str) {
-    let text = secrets::redacted(text);
+    let text = secrets::redact(text);
     let lines = text.split('\n').map(|line| printable(line.as_bytes(), usize::MAX));
     let _ = writeln!(std::io::stderr().lock(), "{}", lines.collect::<Vec<_>>().join("\n"));
 }

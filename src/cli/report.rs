@@ -94,7 +94,7 @@ fn summary(
         unsaved: settings.unsaved,
         output: outcome.written_to.clone(),
         reason: end.code(),
-        reason_words: end.as_str(),
+        reason_text: end.as_str(),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::compression::cache::Cache;
 use crate::compression::dictionary::{self, Dictionary, OFFICIAL_ID};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
-use crate::display::progress::{self, Form};
+use crate::display::progress::{self, ProgressDisplay};
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
 use crate::pipeline::shutdown::Shutdown;
@@ -83,7 +83,7 @@ fn run(
     let progress = progress_form(&settings, &display);
     let output = match state.output {
         // Without this the pipeline opens standard output itself.
-        None if progress == Form::Drawn && shares_screen(&settings) => {
+        None if progress == ProgressDisplay::Drawn && shares_screen(&settings) => {
             let stdout = Stdout::open().context("use standard output")?;
             Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone()))))
         }
@@ -136,8 +136,8 @@ pub(super) fn check_proxies(settings: &TailSettings) -> Result<(), UsageError> {
 }
 
 fn has_colour(display: &DisplaySettings, is_terminal: bool) -> bool {
-    colour::wanted(colour::Surroundings {
-        asked: match display.color {
+    colour::use_colour(colour::ColourEnv {
+        requested: match display.color {
             ColorMode::Auto => None,
             ColorMode::Always => Some(true),
             ColorMode::Never => Some(false),
@@ -169,7 +169,7 @@ pub(super) fn log_settings(display: &DisplaySettings) -> LogSettings {
         verbosity: if display.quiet { -1 } else { i8::try_from(display.verbosity).unwrap_or(2) },
         json: display.log_format == LogFormat::Json,
         colour,
-        times: !is_terminal,
+        timestamps: !is_terminal,
         filter: std::env::var_os("SKYTAIL_LOG")
             .filter(|filter| !filter.is_empty())
             .map(|filter| filter.to_string_lossy().into_owned()),
@@ -193,17 +193,17 @@ fn shares_screen(settings: &TailSettings) -> bool {
 
 impl Overlay for Terminal {
     fn hide(&self) {
-        Self::hide(self);
+        Self::hide_bar(self);
     }
 
     fn show(&self) {
-        Self::show(self);
+        Self::show_bar(self);
     }
 }
 
-fn progress_form(settings: &TailSettings, display: &DisplaySettings) -> Form {
-    progress::form(progress::Surroundings {
-        asked: match display.progress {
+fn progress_form(settings: &TailSettings, display: &DisplaySettings) -> ProgressDisplay {
+    progress::progress_display(progress::TerminalInfo {
+        requested: match display.progress {
             ProgressMode::Auto => None,
             ProgressMode::Always => Some(true),
             ProgressMode::Never => Some(false),

@@ -13,7 +13,7 @@ use super::limits;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
 use crate::serve::{
-    self, ApiKey, AtEnd, ChaosSpec, Limits, Rate, Recording, ServeSettings, ZstdDictionary,
+    self, ApiKey, AtEnd, ChaosSpec, Rate, Recording, ServeSettings, ServerLimits, ZstdDictionary,
 };
 
 /// The flags of `skytail serve`.
@@ -161,9 +161,9 @@ async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> an
     Ok(Exit::Done)
 }
 
-fn legacy_limits(args: &ServeArgs) -> Limits {
-    let usual = Limits::default();
-    Limits {
+fn legacy_limits(args: &ServeArgs) -> ServerLimits {
+    let usual = ServerLimits::default();
+    ServerLimits {
         legacy_queue_events: usize::try_from(args.legacy_queue_events).unwrap_or(usize::MAX),
         legacy_replay_per_second: args.legacy_scan_rate.unwrap_or(usual.legacy_replay_per_second),
         legacy_send_per_second: args.legacy_send_rate,

@@ -110,7 +110,7 @@ fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyh
     for path in recordings {
         let name = path.display().to_string();
         let (lines, torn) = (tally.lines, tally.torn);
-        tally.begin();
+        tally.start_recording();
         let outcome = count(path, tally);
         if tally.first_malformed.is_some() && first_malformed_in.is_none() {
             first_malformed_in = Some(name.clone());

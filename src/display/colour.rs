@@ -2,10 +2,10 @@
 
 /// What is known about it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Surroundings {
+pub struct ColourEnv {
     /// `--color always` (`Some(true)`) or `never` (`Some(false)`), which is stronger than all
     /// else. `NO_COLOR` comes in as `never` from the flags' own rules.
-    pub asked: Option<bool>,
+    pub requested: Option<bool>,
     /// `CLICOLOR_FORCE` is set to something but 0.
     pub forced: bool,
     /// stderr is a terminal.
@@ -16,8 +16,8 @@ pub struct Surroundings {
 
 /// The decision.
 #[must_use]
-pub fn wanted(s: Surroundings) -> bool {
-    s.asked.unwrap_or(s.forced || (s.is_terminal && !s.is_dumb))
+pub fn use_colour(s: ColourEnv) -> bool {
+    s.requested.unwrap_or(s.forced || (s.is_terminal && !s.is_dumb))
 }
 
 #[cfg(test)]
@@ -26,12 +26,12 @@ mod tests {
 
     #[test]
     fn colours_only_where_a_person_sees_them_or_asked() {
-        let terminal = Surroundings { is_terminal: true, ..Surroundings::default() };
-        assert!(wanted(terminal));
-        assert!(!wanted(Surroundings::default()));
-        assert!(!wanted(Surroundings { is_dumb: true, ..terminal }));
-        assert!(!wanted(Surroundings { asked: Some(false), forced: true, ..terminal }));
-        assert!(wanted(Surroundings { asked: Some(true), ..Surroundings::default() }));
-        assert!(wanted(Surroundings { forced: true, ..Surroundings::default() }));
+        let terminal = ColourEnv { is_terminal: true, ..ColourEnv::default() };
+        assert!(use_colour(terminal));
+        assert!(!use_colour(ColourEnv::default()));
+        assert!(!use_colour(ColourEnv { is_dumb: true, ..terminal }));
+        assert!(!use_colour(ColourEnv { requested: Some(false), forced: true, ..terminal }));
+        assert!(use_colour(ColourEnv { requested: Some(true), ..ColourEnv::default() }));
+        assert!(use_colour(ColourEnv { forced: true, ..ColourEnv::default() }));
     }
 }

@@ -25,10 +25,10 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
+use super::log_throttle::{LogThrottle, Throttled};
 use super::printable::{is_harmless, printable};
 use super::secrets;
 use super::terminal::Terminal;
-use super::throttle::{Throttle, Verdict};
 
 /// Longest message or field, in characters.
 const MAX_CHARS: usize = 2000;
@@ -43,7 +43,7 @@ pub struct LogSettings {
     /// Whether to colour the level.
     pub colour: bool,
     /// Whether to put the time in front of text lines.
-    pub times: bool,
+    pub timestamps: bool,
     /// `SKYTAIL_LOG`: a filter that replaces the verbosity.
     pub filter: Option<String>,
 }
@@ -63,7 +63,7 @@ pub enum LogError {
     },
     /// Somebody logs already.
     #[error("logging is set up twice; this is a bug in skytail")]
-    Twice,
+    AlreadyStarted,
 }
 
 /// Starts logging to `terminal`.
@@ -72,19 +72,19 @@ pub enum LogError {
 /// [`LogError`].
 pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
     let filter = filter(settings)?;
-    let lines = Lines {
+    let lines = LogLayer {
         settings: settings.clone(),
         terminal: terminal.clone(),
         throttle: Mutex::default(),
     };
-    let subscriber = tracing_subscriber::registry().with(filter).with(filter_fn(is_discreet));
-    subscriber.with(lines).try_init().map_err(|_| LogError::Twice)
+    let subscriber = tracing_subscriber::registry().with(filter).with(filter_fn(is_allowed_target));
+    subscriber.with(lines).try_init().map_err(|_| LogError::AlreadyStarted)
 }
 
 /// Returns the line of a warning that comes before the log is set up.
 #[must_use]
 pub fn warning_line(message: &str, is_json: bool) -> String {
-    let fields = Fields { message: message.to_owned(), ..Fields::default() };
+    let fields = LogFields { message: message.to_owned(), ..LogFields::default() };
     match is_json {
         true => json_line(jiff::Timestamp::now(), Level::WARN, &fields),
         false => text_line(None, Level::WARN, &fields, false),
@@ -93,7 +93,7 @@ pub fn warning_line(message: &str, is_json: bool) -> String {
 
 /// Whether a library may log this. Some log whole requests, `Authorization` included, at these
 /// levels, and no filter that a person gives opens them so far.
-fn is_discreet(metadata: &Metadata<'_>) -> bool {
+fn is_allowed_target(metadata: &Metadata<'_>) -> bool {
     let room = metadata.target().split("::").next();
     let most = match room {
         // What happens to a broker's connection is told by us, in words that help.
@@ -118,23 +118,23 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
 }
 
 /// Turns events into lines.
-struct Lines {
+struct LogLayer {
     settings: LogSettings,
     terminal: Terminal,
-    throttle: Mutex<Throttle<callsite::Identifier>>,
+    throttle: Mutex<LogThrottle<callsite::Identifier>>,
 }
 
-impl Lines {
+impl LogLayer {
     /// Decides whether a line is written, and adds what is said of those that are not.
-    fn admit(&self, event: &Event<'_>, fields: &mut Fields) -> bool {
+    fn admit(&self, event: &Event<'_>, fields: &mut LogFields) -> bool {
         if self.settings.verbosity > 1 || self.settings.filter.is_some() {
             return true;
         }
         // A thread that panicked here left a sound map behind.
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         match throttle.next(event.metadata().callsite(), Instant::now()) {
-            Verdict::LeaveOut => false,
-            Verdict::Write { left_out, is_last } => {
+            Throttled::Suppress => false,
+            Throttled::Log { left_out, is_last } => {
                 if left_out > 0 {
                     fields.others.push(("left_out", left_out.into()));
                 }
@@ -149,9 +149,9 @@ impl Lines {
     }
 }
 
-impl<S: Subscriber> Layer<S> for Lines {
+impl<S: Subscriber> Layer<S> for LogLayer {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut fields = Fields::default();
+        let mut fields = LogFields::default();
         event.record(&mut fields);
         if !self.admit(event, &mut fields) {
             return;
@@ -160,9 +160,12 @@ impl<S: Subscriber> Layer<S> for Lines {
         let now = jiff::Timestamp::now();
         let line = match self.settings.json {
             true => json_line(now, level, &fields),
-            false => {
-                text_line(self.settings.times.then_some(now), level, &fields, self.settings.colour)
-            }
+            false => text_line(
+                self.settings.timestamps.then_some(now),
+                level,
+                &fields,
+                self.settings.colour,
+            ),
         };
         // There is nobody to tell that telling failed.
         let _ = self.terminal.write_lines(line.as_bytes());
@@ -171,16 +174,16 @@ impl<S: Subscriber> Layer<S> for Lines {
 
 /// The message and fields of one event, as text.
 #[derive(Debug, Default)]
-struct Fields {
+struct LogFields {
     message: String,
     others: Vec<(&'static str, serde_json::Value)>,
 }
 
-impl Fields {
+impl LogFields {
     fn add(&mut self, field: &Field, value: serde_json::Value) {
         // Here, before any text is shortened or escaped: a part of a secret would not be found.
         let value = match value {
-            serde_json::Value::String(text) => secrets::redacted(&text).into(),
+            serde_json::Value::String(text) => secrets::redact(&text).into(),
             other => other,
         };
         match (field.name(), value) {
@@ -191,7 +194,7 @@ impl Fields {
     }
 }
 
-impl Visit for Fields {
+impl Visit for LogFields {
     fn record_debug(&mut self, field: &Field, value: &dyn fmt::Debug) {
         self.add(field, format!("{value:?}").into());
     }
@@ -218,7 +221,7 @@ impl Visit for Fields {
 }
 
 /// The word for a level, and its colour.
-fn word(level: Level) -> (&'static str, &'static str) {
+fn level_name(level: Level) -> (&'static str, &'static str) {
     match level {
         Level::ERROR => ("error", "31"),
         Level::WARN => ("warning", "33"),
@@ -228,9 +231,14 @@ fn word(level: Level) -> (&'static str, &'static str) {
     }
 }
 
-fn text_line(now: Option<jiff::Timestamp>, level: Level, fields: &Fields, colour: bool) -> String {
+fn text_line(
+    now: Option<jiff::Timestamp>,
+    level: Level,
+    fields: &LogFields,
+    colour: bool,
+) -> String {
     let mut line = now.map(|now| format!("{now:.3} ")).unwrap_or_default();
-    let (word, code) = word(level);
+    let (word, code) = level_name(level);
     let word = if colour { format!("\x1b[1;{code}m{word}\x1b[0m") } else { word.to_owned() };
     // Writing to a String can't fail.
     let _ = write!(line, "skytail: {word}: {}", printable(fields.message.as_bytes(), MAX_CHARS));
@@ -245,10 +253,10 @@ fn text_line(now: Option<jiff::Timestamp>, level: Level, fields: &Fields, colour
     line
 }
 
-fn json_line(now: jiff::Timestamp, level: Level, fields: &Fields) -> String {
+fn json_line(now: jiff::Timestamp, level: Level, fields: &LogFields) -> String {
     let mut object = serde_json::Map::new();
     object.insert("ts".into(), format!("{now:.3}").into());
-    object.insert("level".into(), word(level).0.into());
+    object.insert("level".into(), level_name(level).0.into());
     object.insert("message".into(), shortened(&fields.message).into());
     for (name, value) in &fields.others {
         let name = match *name {

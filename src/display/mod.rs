@@ -4,14 +4,13 @@
 
 pub mod colour;
 pub mod log;
+pub mod log_throttle;
 pub mod printable;
 pub mod progress;
 pub mod secrets;
-pub mod seldom;
 pub mod status;
+mod status_line;
 pub mod summary;
 pub mod table;
 pub mod terminal;
-pub mod throttle;
 pub mod units;
-mod words;

@@ -8,8 +8,8 @@ use std::time::Duration;
 use indicatif::{ProgressBar, ProgressStyle};
 
 use super::status::Status;
+use super::status_line::GAP;
 use super::terminal::Terminal;
-use super::words::GAP;
 
 /// How often to call [`Progress::tick`].
 pub const TICK: Duration = Duration::from_millis(125);
@@ -22,9 +22,9 @@ const BAR_STEPS: u64 = 1000;
 
 /// What is known about whether anybody would see it.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Surroundings {
+pub struct TerminalInfo {
     /// `--progress always` (`Some(true)`) or `never` (`Some(false)`).
-    pub asked: Option<bool>,
+    pub requested: Option<bool>,
     /// `-q`.
     pub quiet: bool,
     /// stderr is a terminal.
@@ -38,7 +38,7 @@ pub struct Surroundings {
 
 /// How progress is shown.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Form {
+pub enum ProgressDisplay {
     /// Not at all.
     Hidden,
     /// As a line that is redrawn.
@@ -50,14 +50,14 @@ pub enum Form {
 /// Returns how to show progress. A line that is redrawn needs a terminal that can do that; when
 /// `--progress always` asks for progress elsewhere, it is logged.
 #[must_use]
-pub fn form(s: Surroundings) -> Form {
+pub fn progress_display(s: TerminalInfo) -> ProgressDisplay {
     let can_draw = s.stderr_is_terminal && !s.is_dumb;
-    match (can_draw, s.asked) {
-        (_, Some(false)) => Form::Hidden,
-        (true, Some(true)) => Form::Drawn,
-        (false, Some(true)) => Form::Logged,
-        (true, None) if !s.quiet && !s.stdout_shares_screen => Form::Drawn,
-        (_, None) => Form::Hidden,
+    match (can_draw, s.requested) {
+        (_, Some(false)) => ProgressDisplay::Hidden,
+        (true, Some(true)) => ProgressDisplay::Drawn,
+        (false, Some(true)) => ProgressDisplay::Logged,
+        (true, None) if !s.quiet && !s.stdout_shares_screen => ProgressDisplay::Drawn,
+        (_, None) => ProgressDisplay::Hidden,
     }
 }
 
@@ -73,17 +73,17 @@ impl Progress {
     /// A line on `terminal` that shows this status.
     #[must_use]
     pub fn new(terminal: &Terminal, status: Status) -> Self {
-        terminal.place(ProgressBar::new(BAR_STEPS).with_style(style(0)));
+        terminal.set_bar(ProgressBar::new(BAR_STEPS).with_style(style(0)));
         Self { terminal: terminal.clone(), status, bar_columns: 0 }
     }
 
     /// Draws the line as it stands at `now_us` (Unix microseconds).
     pub fn tick(&mut self, now_us: u64) {
-        let (fraction, words) = self.status.look(now_us);
-        let (bar_columns, text) = words.fit(self.terminal.columns(), fraction.is_some());
+        let (fraction, line) = self.status.sample(now_us);
+        let (bar_columns, text) = line.fit(self.terminal.columns(), fraction.is_some());
         let restyle = self.bar_columns != bar_columns;
         self.bar_columns = bar_columns;
-        self.terminal.draw(|bar| {
+        self.terminal.update_bar(|bar| {
             if restyle {
                 bar.set_style(style(bar_columns));
             }
@@ -97,7 +97,7 @@ impl Progress {
 
 impl Drop for Progress {
     fn drop(&mut self) {
-        self.terminal.wipe();
+        self.terminal.remove_bar();
     }
 }
 

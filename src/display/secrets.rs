@@ -2,7 +2,7 @@
 //! which a peer may repeat them.
 //!
 //! Whatever holds a secret registers it here when it is made, and everything that writes to
-//! stderr passes its text through [`redacted`]: so no call site can forget either. The registry
+//! stderr passes its text through [`redact`]: so no call site can forget either. The registry
 //! is the process's, as the log is. It is read for log lines only, never per event.
 
 use std::borrow::Cow;
@@ -26,12 +26,12 @@ const MIN_BASE64_BYTES: usize = 6;
 static KNOWN: RwLock<Secrets> = RwLock::new(Secrets { forms: Vec::new() });
 
 /// Registers a secret. Registering it again has no effect.
-pub fn keep(secret: &str) {
+pub fn register(secret: &str) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(secret);
 }
 
 /// Registers a password, and the pair of it and its user as `Authorization: Basic` has it.
-pub fn keep_login(user: &str, password: &str) {
+pub fn register_login(user: &str, password: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     known.add(password);
     if !password.is_empty() {
@@ -42,8 +42,8 @@ pub fn keep_login(user: &str, password: &str) {
 
 /// Returns the text with [`REDACTED`] in the place of each known secret.
 #[must_use]
-pub fn redacted(text: &str) -> Cow<'_, str> {
-    KNOWN.read().unwrap_or_else(PoisonError::into_inner).redacted(text)
+pub fn redact(text: &str) -> Cow<'_, str> {
+    KNOWN.read().unwrap_or_else(PoisonError::into_inner).redact(text)
 }
 
 /// Secrets in all their forms, in lower case, the longest first.
@@ -100,7 +100,7 @@ impl Secrets {
         self.forms.sort_by_key(|form| std::cmp::Reverse(form.len()));
     }
 
-    fn redacted<'a>(&self, text: &'a str) -> Cow<'a, str> {
+    fn redact<'a>(&self, text: &'a str) -> Cow<'a, str> {
         if self.forms.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -253,9 +253,9 @@ mod tests {
             "aHVudGVyMi8iw7wm",
             "68756e746572322f22c3bc26",
         ] {
-            assert_eq!(known.redacted(&format!("a {form} b")), "a [redacted] b", "{form}");
+            assert_eq!(known.redact(&format!("a {form} b")), "a [redacted] b", "{form}");
         }
-        assert!(matches!(known.redacted("nothing of hunter1"), Cow::Borrowed(_)));
+        assert!(matches!(known.redact("nothing of hunter1"), Cow::Borrowed(_)));
     }
 
     #[test]
@@ -264,31 +264,31 @@ mod tests {
         known.add("s3cret");
         known.add_base64(b"me:s3cret");
         known.sort();
-        assert_eq!(known.redacted("Basic bWU6czNjcmV0, no"), "Basic [redacted], no");
+        assert_eq!(known.redact("Basic bWU6czNjcmV0, no"), "Basic [redacted], no");
     }
 
     #[test]
     fn a_secret_that_was_cut_off_is_left_out() {
         let known = knowing(&["hunter2"]);
-        assert_eq!(known.redacted("it begins hunt… and more"), "it begins [redacted]… and more");
-        assert_eq!(known.redacted("it begins hun…"), "it begins hun…");
-        assert_eq!(known.redacted("hunt is on"), "hunt is on");
-        assert_eq!(known.redacted("a %68%75nte%7…"), "a [redacted]…");
-        assert_eq!(known.redacted("a hunte%…"), "a [redacted]…");
+        assert_eq!(known.redact("it begins hunt… and more"), "it begins [redacted]… and more");
+        assert_eq!(known.redact("it begins hun…"), "it begins hun…");
+        assert_eq!(known.redact("hunt is on"), "hunt is on");
+        assert_eq!(known.redact("a %68%75nte%7…"), "a [redacted]…");
+        assert_eq!(known.redact("a hunte%…"), "a [redacted]…");
     }
 
     #[test]
     fn half_a_secret_is_left_out_wherever_it_is() {
         let known = knowing(&["correct-horse"]);
-        assert_eq!(known.redacted("a correct-ho, b"), "a [redacted], b");
-        assert_eq!(known.redacted("a correct-horses b"), "a [redacted]s b");
-        assert_eq!(known.redacted("a correct- b"), "a [redacted] b");
-        assert_eq!(known.redacted("a correct b"), "a correct b");
+        assert_eq!(known.redact("a correct-ho, b"), "a [redacted], b");
+        assert_eq!(known.redact("a correct-horses b"), "a [redacted]s b");
+        assert_eq!(known.redact("a correct- b"), "a [redacted] b");
+        assert_eq!(known.redact("a correct b"), "a correct b");
     }
 
     #[test]
     fn short_secrets_leave_the_log_readable() {
-        assert_eq!(knowing(&["a", "is", ""]).redacted("this is a line"), "this is a line");
+        assert_eq!(knowing(&["a", "is", ""]).redact("this is a line"), "this is a line");
     }
 
     proptest! {
@@ -302,7 +302,7 @@ mod tests {
             let text = [&before[..], secret.as_bytes(), &after[..]].concat();
             for encoding in [data_encoding::BASE64, data_encoding::BASE64URL] {
                 let encoded = encoding.encode(&text);
-                let shown = known.redacted(&encoded).into_owned();
+                let shown = known.redact(&encoded).into_owned();
                 prop_assert!(shown.contains(REDACTED), "{}", encoded);
                 // At most the two characters that the secret shares with its neighbours stay.
                 let left = shown.replace(REDACTED, "").len();
@@ -313,10 +313,10 @@ mod tests {
         #[test]
         fn any_text_comes_back_whole_but_for_secrets(text in any::<String>(), secret in "\\PC{4,9}") {
             let known = knowing(&[&secret]);
-            let shown = known.redacted(&format!("{text}{secret}{text}")).into_owned();
+            let shown = known.redact(&format!("{text}{secret}{text}")).into_owned();
             prop_assert!(!shown.contains(&secret) || REDACTED.contains(&secret) || text.contains("[redacted]"));
-            if !known.redacted(&text).contains(REDACTED) {
-                prop_assert_eq!(&*known.redacted(&text), &text);
+            if !known.redact(&text).contains(REDACTED) {
+                prop_assert_eq!(&*known.redact(&text), &text);
             }
         }
     }

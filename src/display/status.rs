@@ -9,8 +9,8 @@ use std::time::Duration;
 
 use crate::metrics::Metrics;
 
+use super::status_line::{Priority, StatusLine};
 use super::units::{bytes, count, counted, duration, rate};
-use super::words::{Weight, Words};
 
 /// Rates are those of the last few seconds: long enough not to flicker, short enough to show
 /// what is going on.
@@ -57,14 +57,14 @@ impl Status {
 
     /// How it stands at `now_us` (Unix microseconds): the share of a replay that is done, and
     /// the words. Rates are those since the last look that is a few seconds old, or the first.
-    pub fn look(&mut self, now_us: u64) -> (Option<f64>, Words) {
-        self.sample(now_us);
-        self.words(now_us)
+    pub fn sample(&mut self, now_us: u64) -> (Option<f64>, StatusLine) {
+        self.record_sample(now_us);
+        self.status_line(now_us)
     }
 
     /// The same as one line without a line feed, and what was written so far.
     pub fn line(&mut self, now_us: u64) -> String {
-        let (_, words) = self.look(now_us);
+        let (_, line) = self.sample(now_us);
         let metrics = &self.metrics;
         let gaps = match metrics.gaps.get() {
             0 => String::new(),
@@ -72,13 +72,13 @@ impl Status {
         };
         let written = metrics.written.get();
         let size = bytes(metrics.written_bytes.get());
-        format!("{}; {}, {size} written{gaps}", words.list().trim(), counted(written, "event"))
+        format!("{}; {}, {size} written{gaps}", line.joined().trim(), counted(written, "event"))
     }
 
     /// The figures behind [`Status::line`] as one JSON object: `ts`, `level` and `message` as
     /// in every log line.
     pub fn json(&mut self, now_us: u64) -> String {
-        self.sample(now_us);
+        self.record_sample(now_us);
         let metrics = &self.metrics;
         let event_us = metrics.last_event_us.get();
         let now =
@@ -101,7 +101,7 @@ impl Status {
         .to_string()
     }
 
-    fn sample(&mut self, now_us: u64) {
+    fn record_sample(&mut self, now_us: u64) {
         let event_us = self.metrics.last_event_us.get();
         if self.replay_from_us.is_none() && event_us > 0 {
             self.replay_from_us = Some(event_us);
@@ -116,66 +116,66 @@ impl Status {
     }
 
     /// The share of a replay that is done, and the words.
-    fn words(&self, now_us: u64) -> (Option<f64>, Words) {
+    fn status_line(&self, now_us: u64) -> (Option<f64>, StatusLine) {
         let metrics = &self.metrics;
-        let mut words = Words::default();
+        let mut line = StatusLine::default();
         let (event_rate, time_rate) = self.rates();
         let event_us = metrics.last_event_us.get();
         let lag_us = self.lag_us(now_us, event_us);
         let mut fraction = None;
         if metrics.connected.get() == 0 {
-            words.add(
-                Weight::State,
+            line.add(
+                Priority::State,
                 match metrics.backoff_ms.get() {
                     0 => "connecting".to_owned(),
                     ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
                 },
             );
         } else if metrics.history.is_on.get() > 0 {
-            fraction = Some(self.history_words(&mut words, event_rate));
+            fraction = Some(self.backfill_parts(&mut line, event_rate));
         } else if event_us == 0 {
-            words.add(Weight::State, "connected, no event yet".into());
+            line.add(Priority::State, "connected, no event yet".into());
         } else if lag_us > LIVE_WITHIN_US {
             let from_us = self.replay_from_us.unwrap_or(event_us).min(event_us);
             let whole_us = event_us.saturating_add(lag_us).saturating_sub(from_us).max(1);
             let done = (event_us - from_us) as f64 / whole_us as f64;
             fraction = Some(done);
-            words.add(Weight::State, format!("{:3.0}%", done * 100.0));
-            words.add(Weight::Rate, rate(event_rate));
-            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
+            line.add(Priority::State, format!("{:3.0}%", done * 100.0));
+            line.add(Priority::Rate, rate(event_rate));
+            line.add(Priority::Lag, format!("{} behind", micros(lag_us)));
             // The present runs away from us at one second a second.
             if time_rate > 1.05 {
                 let left_us = lag_us as f64 / (time_rate - 1.0);
-                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
+                line.add(Priority::TimeLeft, format!("{} left", micros(left_us as u64)));
             }
         } else {
-            words.add(Weight::State, "live".into());
-            words.add(Weight::Rate, rate(event_rate));
-            words.add(Weight::Lag, format!("{} behind", micros(lag_us)));
+            line.add(Priority::State, "live".into());
+            line.add(Priority::Rate, rate(event_rate));
+            line.add(Priority::Lag, format!("{} behind", micros(lag_us)));
         }
-        self.add_extras(&mut words);
-        (fraction, words)
+        self.add_extras(&mut line);
+        (fraction, line)
     }
 
     /// The way through an archive, counted in seqs from where the run began to the sealed tip;
     /// the share of it that is done. (Times don't tell: what was there when a server began
     /// shares one.)
-    fn history_words(&self, words: &mut Words, event_rate: f64) -> f64 {
+    fn backfill_parts(&self, line: &mut StatusLine, event_rate: f64) -> f64 {
         let history = &self.metrics.history;
         let (from, to) = (history.from_seq.get(), history.to_seq.get());
         let at = history.at_seq.get().clamp(from, to.max(from));
         let done = (at - from) as f64 / to.saturating_sub(from).max(1) as f64;
-        words.add(Weight::State, format!("archive {:3.0}%", done * 100.0));
+        line.add(Priority::State, format!("archive {:3.0}%", done * 100.0));
         let (parts, all) = (history.segments_done.get(), history.segments.get());
-        words.add(Weight::Parts, format!("segment {} of {all}", parts.min(all)));
-        words.add(Weight::Buffer, bytes(self.metrics.wire_bytes.get()));
-        words.add(Weight::Rate, rate(event_rate));
+        line.add(Priority::Segments, format!("segment {} of {all}", parts.min(all)));
+        line.add(Priority::Buffer, bytes(self.metrics.wire_bytes.get()));
+        line.add(Priority::Rate, rate(event_rate));
         if let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) {
             let seqs = last.at_seq.saturating_sub(first.at_seq);
             let span_us = last.at_us.saturating_sub(first.at_us);
             if first.at_seq >= from && seqs > 0 && span_us > 0 {
                 let left_us = to.saturating_sub(at) as f64 * span_us as f64 / seqs as f64;
-                words.add(Weight::Left, format!("{} left", micros(left_us as u64)));
+                line.add(Priority::TimeLeft, format!("{} left", micros(left_us as u64)));
             }
         }
         done
@@ -191,7 +191,7 @@ impl Status {
     }
 
     /// What is worth a word only when it isn't zero.
-    fn add_extras(&self, words: &mut Words) {
+    fn add_extras(&self, line: &mut StatusLine) {
         let metrics = &self.metrics;
         let share = |filled: u64, room: u64| filled.saturating_mul(100) / room.max(1);
         let by_bytes = share(metrics.queue_bytes.get(), self.buffer_bytes);
@@ -199,19 +199,21 @@ impl Status {
         // A message larger than the whole queue may pass alone.
         let filled = by_bytes.max(by_events).min(100);
         if filled > 0 {
-            words.add(Weight::Buffer, format!("buffer {filled}%"));
+            line.add(Priority::Buffer, format!("buffer {filled}%"));
         }
         let (received, written) = (metrics.received.get(), metrics.written.get());
         if metrics.filtered.get() > 0 {
-            words
-                .add(Weight::Written, format!("{} of {} written", count(written), count(received)));
+            line.add(
+                Priority::Written,
+                format!("{} of {} written", count(written), count(received)),
+            );
         }
         let (reconnects, dropped) = (metrics.reconnects.get(), metrics.dropped.get());
         if reconnects > 0 {
-            words.add(Weight::Reconnects, counted(reconnects, "reconnect"));
+            line.add(Priority::Reconnects, counted(reconnects, "reconnect"));
         }
         if dropped > 0 {
-            words.add(Weight::Drops, counted(dropped, "drop"));
+            line.add(Priority::Drops, counted(dropped, "drop"));
         }
     }
 

@@ -55,7 +55,7 @@ pub struct Summary {
     pub reason: &'static str,
     /// The same in words for people, as in "stopped by Ctrl-C".
     #[serde(skip)]
-    pub reason_words: &'static str,
+    pub reason_text: &'static str,
 }
 
 /// A saved position.
@@ -102,9 +102,9 @@ impl Summary {
             rate(per_second),
         )];
         // What the servers sent is news only when the filters, or nothing, explain the difference.
-        let tells_received = self.filtered > 0 || self.events == 0;
+        let shows_received = self.filtered > 0 || self.events == 0;
         let extras = [
-            (u64::from(tells_received), format!("{} received", count(self.received))),
+            (u64::from(shows_received), format!("{} received", count(self.received))),
             (self.reconnects, counted(self.reconnects, "reconnect")),
             (self.dropped, format!("{} dropped", count(self.dropped))),
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
@@ -120,7 +120,7 @@ impl Summary {
         }
         let saved = self.saved.as_ref().map(ToString::to_string);
         parts.push(saved.unwrap_or_else(|| unsaved(self.unsaved).to_owned()));
-        parts.push(format!("stopped {}", self.reason_words));
+        parts.push(format!("stopped {}", self.reason_text));
         parts.join("; ")
     }
 
@@ -179,7 +179,7 @@ mod tests {
                 time: "2026-07-04T14:38:08Z".into(),
             }),
             reason: "interrupt",
-            reason_words: "by Ctrl-C",
+            reason_text: "by Ctrl-C",
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 of h.example (2026-07-04T14:38:08Z) as "all"; stopped by Ctrl-C"#);

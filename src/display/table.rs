@@ -23,11 +23,9 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     /// Adds a row. What would break the line or move the cursor of a terminal is shown as an
     /// escape; an empty cell as `-`.
     pub fn row(&mut self, cells: [String; COLUMNS]) {
-        self.rows.push(cells.map(
-            |cell| {
-                if cell.is_empty() { "-".to_owned() } else { printable(&cell) }
-            },
-        ));
+        self.rows.push(
+            cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { escape_cell(&cell) }),
+        );
     }
 }
 
@@ -51,7 +49,7 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
 
 /// The text with control characters, and those that reorder or hide text, as escapes.
 #[must_use]
-pub fn printable(text: &str) -> String {
+pub fn escape_cell(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         if is_harmless(c) { shown.push(c) } else { shown.extend(c.escape_default()) }

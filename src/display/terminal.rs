@@ -30,19 +30,19 @@ struct Shared {
     /// `None` where nothing can be redrawn.
     screen: Option<Arc<dyn TermLike>>,
     /// Whoever holds it may write or draw; nobody else does.
-    turn: Mutex<Turn>,
+    output: Mutex<Output>,
 }
 
-struct Turn {
+struct Output {
     lines: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
     /// Whether the bar is out of the way of the output.
     is_hidden: bool,
 }
 
-impl fmt::Debug for Turn {
+impl fmt::Debug for Output {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Turn").field("bar", &self.bar).finish_non_exhaustive()
+        f.debug_struct("Output").field("bar", &self.bar).finish_non_exhaustive()
     }
 }
 
@@ -54,31 +54,31 @@ impl Terminal {
             true => Some(Arc::new(console::Term::buffered_stderr())),
             false => None,
         };
-        Self::drawing(screen, Box::new(io::stderr()), is_in_foreground)
+        Self::with_foreground_check(screen, Box::new(io::stderr()), is_in_foreground)
     }
 
     /// As [`Terminal::stderr`], drawing on `screen` and writing whole lines to `lines`.
     #[must_use]
     pub fn with(screen: Option<Arc<dyn TermLike>>, lines: Box<dyn Write + Send>) -> Self {
-        Self::drawing(screen, lines, || true)
+        Self::with_foreground_check(screen, lines, || true)
     }
 
-    /// The same, drawing only while `is_ours` says that the screen is this process's to draw on.
-    fn drawing(
+    /// The same, drawing only while `is_foreground` says that the screen is this process's to draw on.
+    fn with_foreground_check(
         screen: Option<Arc<dyn TermLike>>,
         lines: Box<dyn Write + Send>,
-        is_ours: fn() -> bool,
+        is_foreground: fn() -> bool,
     ) -> Self {
         let target = match &screen {
             Some(screen) => {
-                let screen = Box::new(Screen { on: Arc::clone(screen), is_ours });
+                let screen = Box::new(Screen { on: Arc::clone(screen), is_foreground });
                 ProgressDrawTarget::term_like_with_hz(screen, DRAWS_PER_SECOND)
             }
             None => ProgressDrawTarget::hidden(),
         };
         let bars = MultiProgress::with_draw_target(target);
-        let turn = Mutex::new(Turn { lines, bar: None, is_hidden: false });
-        Self { shared: Arc::new(Shared { bars, screen, turn }) }
+        let output = Mutex::new(Output { lines, bar: None, is_hidden: false });
+        Self { shared: Arc::new(Shared { bars, screen, output }) }
     }
 
     /// Columns that a drawn line may take; 0 where nothing is drawn.
@@ -87,42 +87,42 @@ impl Terminal {
         self.shared.screen.as_ref().map_or(0, |screen| usize::from(drawable(screen.width())))
     }
 
-    /// Draws `bar` in place, below all lines, until [`Terminal::wipe`]; it replaces the one
+    /// Draws `bar` in place, below all lines, until [`Terminal::remove_bar`]; it replaces the one
     /// that was there.
-    pub fn place(&self, bar: ProgressBar) {
-        let mut turn = self.turn();
-        if let Some(old) = turn.bar.replace(self.shared.bars.add(bar)) {
+    pub fn set_bar(&self, bar: ProgressBar) {
+        let mut output = self.lock();
+        if let Some(old) = output.bar.replace(self.shared.bars.add(bar)) {
             old.finish_and_clear();
         }
     }
 
     /// Changes and redraws what was placed, if anything was.
-    pub fn draw(&self, change: impl FnOnce(&ProgressBar)) {
-        let turn = self.turn();
-        if let Some(bar) = turn.bar.as_ref().filter(|_| !turn.is_hidden) {
+    pub fn update_bar(&self, change: impl FnOnce(&ProgressBar)) {
+        let output = self.lock();
+        if let Some(bar) = output.bar.as_ref().filter(|_| !output.is_hidden) {
             change(bar);
             bar.tick();
         }
     }
 
-    /// Clears what was placed, and draws it no more until [`Terminal::show`].
-    pub fn hide(&self) {
-        let mut turn = self.turn();
-        if turn.bar.is_some() && !turn.is_hidden {
-            turn.is_hidden = true;
+    /// Clears what was placed, and draws it no more until [`Terminal::show_bar`].
+    pub fn hide_bar(&self) {
+        let mut output = self.lock();
+        if output.bar.is_some() && !output.is_hidden {
+            output.is_hidden = true;
             // When the terminal is gone, writing fails in the same way, and is reported.
             let _ = self.shared.bars.clear();
         }
     }
 
     /// Lets what was placed be drawn again, with the next change.
-    pub fn show(&self) {
-        self.turn().is_hidden = false;
+    pub fn show_bar(&self) {
+        self.lock().is_hidden = false;
     }
 
     /// Takes away what was placed.
-    pub fn wipe(&self) {
-        if let Some(bar) = self.turn().bar.take() {
+    pub fn remove_bar(&self) {
+        if let Some(bar) = self.lock().bar.take() {
             bar.finish_and_clear();
         }
     }
@@ -132,21 +132,21 @@ impl Terminal {
     /// # Errors
     /// As stderr.
     pub fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
-        let mut turn = self.turn();
-        if turn.bar.is_some() {
+        let mut output = self.lock();
+        if output.bar.is_some() {
             // Where the terminal is gone, the lines below fail in the same way, and say so.
             let _ = self.shared.bars.clear();
         }
-        let written = turn.lines.write_all(lines).and_then(|()| turn.lines.flush());
-        if let Some(bar) = turn.bar.as_ref().filter(|_| !turn.is_hidden) {
+        let written = output.lines.write_all(lines).and_then(|()| output.lines.flush());
+        if let Some(bar) = output.bar.as_ref().filter(|_| !output.is_hidden) {
             bar.force_draw();
         }
         written
     }
 
-    fn turn(&self) -> MutexGuard<'_, Turn> {
+    fn lock(&self) -> MutexGuard<'_, Output> {
         // A panic in between leaves at worst a torn line behind.
-        self.shared.turn.lock().unwrap_or_else(PoisonError::into_inner)
+        self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -173,7 +173,7 @@ fn is_in_foreground() -> bool {
 /// is in column 0 after each drawing, so that the output of another program begins a line.
 struct Screen {
     on: Arc<dyn TermLike>,
-    is_ours: fn() -> bool,
+    is_foreground: fn() -> bool,
 }
 
 impl fmt::Debug for Screen {
@@ -183,8 +183,8 @@ impl fmt::Debug for Screen {
 }
 
 impl Screen {
-    fn if_ours(&self, draw: impl FnOnce(&dyn TermLike) -> io::Result<()>) -> io::Result<()> {
-        if (self.is_ours)() { draw(&*self.on) } else { Ok(()) }
+    fn if_foreground(&self, draw: impl FnOnce(&dyn TermLike) -> io::Result<()>) -> io::Result<()> {
+        if (self.is_foreground)() { draw(&*self.on) } else { Ok(()) }
     }
 }
 
@@ -198,35 +198,35 @@ impl TermLike for Screen {
     }
 
     fn move_cursor_up(&self, n: usize) -> io::Result<()> {
-        self.if_ours(|on| on.move_cursor_up(n))
+        self.if_foreground(|on| on.move_cursor_up(n))
     }
 
     fn move_cursor_down(&self, n: usize) -> io::Result<()> {
-        self.if_ours(|on| on.move_cursor_down(n))
+        self.if_foreground(|on| on.move_cursor_down(n))
     }
 
     fn move_cursor_right(&self, n: usize) -> io::Result<()> {
-        self.if_ours(|on| on.move_cursor_right(n))
+        self.if_foreground(|on| on.move_cursor_right(n))
     }
 
     fn move_cursor_left(&self, n: usize) -> io::Result<()> {
-        self.if_ours(|on| on.move_cursor_left(n))
+        self.if_foreground(|on| on.move_cursor_left(n))
     }
 
     fn write_line(&self, line: &str) -> io::Result<()> {
-        self.if_ours(|on| on.write_line(line))
+        self.if_foreground(|on| on.write_line(line))
     }
 
     fn write_str(&self, text: &str) -> io::Result<()> {
-        self.if_ours(|on| on.write_str(text))
+        self.if_foreground(|on| on.write_str(text))
     }
 
     fn clear_line(&self) -> io::Result<()> {
-        self.if_ours(|on| on.clear_line())
+        self.if_foreground(|on| on.clear_line())
     }
 
     fn flush(&self) -> io::Result<()> {
-        self.if_ours(|on| on.write_str("\r").and_then(|()| on.flush()))
+        self.if_foreground(|on| on.write_str("\r").and_then(|()| on.flush()))
     }
 }
 

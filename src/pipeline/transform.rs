@@ -5,8 +5,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::display::log_throttle::CountThrottle;
 use crate::display::printable::printable;
-use crate::display::seldom::Seldom;
 use crate::event::batch::{Lines, Span};
 use crate::event::shape::Shape;
 use crate::metrics::Metrics;
@@ -37,7 +37,7 @@ pub struct TransformStage {
     /// Events that failed.
     skipped: u64,
     /// Which of them are told of.
-    seldom: Seldom,
+    seldom: CountThrottle,
     /// The error that was told last.
     told: String,
     /// Whether the fields that no row had were reported.
@@ -127,7 +127,7 @@ impl TransformStage {
             header,
             outputs: 0,
             skipped: 0,
-            seldom: Seldom::default(),
+            seldom: CountThrottle::default(),
             told: String::new(),
             has_told_absent: false,
             metrics,

@@ -15,17 +15,17 @@ pub(super) enum BadCursor {
 
 /// Where a cursor of the v2 stream leads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Place {
+pub(super) enum CursorTarget {
     /// The live tip.
     Tip,
     Event(u64),
     /// A seq below the floor, which is this event.
-    SeqBelow {
+    SeqTooOld {
         asked: u64,
         floor: u64,
     },
     /// A time below the floor, which is this event.
-    TimeBelow {
+    TimeTooOld {
         floor: u64,
     },
 }
@@ -34,7 +34,7 @@ impl Timeline {
     /// Where a cursor of `/subscribe` starts. `None` means the live tip, which is what a
     /// server silently makes of a cursor that lies ahead.
     pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
-        let value = read(cursor)?;
+        let value = parse_cursor(cursor)?;
         let event = match self.stamps.kind() {
             ServerKind::V2 => self.resolve_v2(value, now)?,
             ServerKind::Legacy => self.resolve_legacy(value, now),
@@ -48,27 +48,35 @@ impl Timeline {
     }
 
     /// Where a cursor of the v2 stream starts: only there is an old one told from others.
-    pub(super) fn place(&self, cursor: &str, now: Instant) -> Result<Place, BadCursor> {
-        let value = read(cursor)?;
+    pub(super) fn resolve_v2_stream(
+        &self,
+        cursor: &str,
+        now: Instant,
+    ) -> Result<CursorTarget, BadCursor> {
+        let value = parse_cursor(cursor)?;
         let Some(event) = self.resolve_v2(value, now)?.filter(|&e| e < self.tip(now)) else {
-            return Ok(Place::Tip);
+            return Ok(CursorTarget::Tip);
         };
         let floor = self.floor(now);
         if floor >= self.tip(now) {
             // Nothing is held for replays: the operator disabled the lookback.
-            return Ok(Place::Tip);
+            return Ok(CursorTarget::Tip);
         }
         let asked = value.unsigned_abs();
         if asked < Seq::LIMIT {
             let too_old = floor > 0 && asked.max(1) < self.stamps.seq(floor);
             return Ok(if too_old {
-                Place::SeqBelow { asked, floor }
+                CursorTarget::SeqTooOld { asked, floor }
             } else {
-                Place::Event(event)
+                CursorTarget::Event(event)
             });
         }
         let too_old = self.stamps.first_at(self.recorded_us(asked)) < floor;
-        Ok(if too_old { Place::TimeBelow { floor } } else { Place::Event(event.max(floor)) })
+        Ok(if too_old {
+            CursorTarget::TimeTooOld { floor }
+        } else {
+            CursorTarget::Event(event.max(floor))
+        })
     }
 
     /// protocol/jetstream-v1.md §4.1.
@@ -101,7 +109,7 @@ impl Timeline {
         // order of numbers; otherwise all keys lie on one side, as far as they share a length
         // and do not start with the same digits.
         let text = value.to_string();
-        let first_us = self.stamps.latest_us(0).saturating_add_signed(shift_us);
+        let first_us = self.stamps.max_time_us(0).saturating_add_signed(shift_us);
         if text.len() == first_us.to_string().len() {
             let value = u64::try_from(value).unwrap_or(0);
             return Some(self.stamps.first_at(self.recorded_us(value)));
@@ -115,7 +123,7 @@ impl Timeline {
         let (mut low, mut high) = (0, tip);
         while low < high {
             let middle = low + (high - low) / 2;
-            let key = self.stamps.latest_us(middle).saturating_add_signed(shift_us).to_string();
+            let key = self.stamps.max_time_us(middle).saturating_add_signed(shift_us).to_string();
             if key.as_str() < text {
                 low = middle + 1;
             } else {
@@ -127,7 +135,7 @@ impl Timeline {
 }
 
 /// Go's integers may carry a plus sign, and so may Rust's.
-fn read(cursor: &str) -> Result<i64, BadCursor> {
+fn parse_cursor(cursor: &str) -> Result<i64, BadCursor> {
     cursor.parse().map_err(|_| BadCursor::NotAnInteger)
 }
 
@@ -158,18 +166,22 @@ mod tests {
     #[test]
     fn the_v2_stream_tells_old_cursors_from_others() {
         let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
-        let place = |timeline: &Timeline, c: u64| timeline.place(&c.to_string(), now).unwrap();
-        assert_eq!(place(&timeline, 0), Place::Event(0));
-        let timeline = timeline.holding(50);
-        assert_eq!(place(&timeline, 0), Place::SeqBelow { asked: 0, floor: 19_970 });
-        assert_eq!(place(&timeline, 19_970), Place::SeqBelow { asked: 19_970, floor: 19_970 });
-        assert_eq!(place(&timeline, 19_971), Place::Event(19_970));
-        assert_eq!(place(&timeline, 20_021), Place::Tip);
+        let place =
+            |timeline: &Timeline, c: u64| timeline.resolve_v2_stream(&c.to_string(), now).unwrap();
+        assert_eq!(place(&timeline, 0), CursorTarget::Event(0));
+        let timeline = timeline.with_held_events(50);
+        assert_eq!(place(&timeline, 0), CursorTarget::SeqTooOld { asked: 0, floor: 19_970 });
+        assert_eq!(
+            place(&timeline, 19_970),
+            CursorTarget::SeqTooOld { asked: 19_970, floor: 19_970 }
+        );
+        assert_eq!(place(&timeline, 19_971), CursorTarget::Event(19_970));
+        assert_eq!(place(&timeline, 20_021), CursorTarget::Tip);
         let at = |event: u64| T + event * 100_000;
-        assert_eq!(place(&timeline, at(19_969)), Place::TimeBelow { floor: 19_970 });
-        assert_eq!(place(&timeline, at(19_970)), Place::Event(19_970));
-        assert_eq!(place(&timeline, at(20_010)), Place::Event(20_000), "coarse");
-        assert_eq!(place(&timeline, at(30_000)), Place::Tip);
+        assert_eq!(place(&timeline, at(19_969)), CursorTarget::TimeTooOld { floor: 19_970 });
+        assert_eq!(place(&timeline, at(19_970)), CursorTarget::Event(19_970));
+        assert_eq!(place(&timeline, at(20_010)), CursorTarget::Event(20_000), "coarse");
+        assert_eq!(place(&timeline, at(30_000)), CursorTarget::Tip);
     }
 
     #[test]
@@ -179,10 +191,10 @@ mod tests {
             [(30_000, 0), (15_000, 0), (10_020, 10_000), (20, 20_000), (3, 20_000)]
         {
             let (timeline, _) = self::timeline(ServerKind::V2, 20_020, "max", false);
-            assert_eq!(timeline.retaining(events).floor(now), floor, "{events}");
+            assert_eq!(timeline.with_retention(events).floor(now), floor, "{events}");
         }
-        let without = timeline.retaining(0);
-        assert_eq!(without.place("5", now), Ok(Place::Tip));
+        let without = timeline.with_retention(0);
+        assert_eq!(without.resolve_v2_stream("5", now), Ok(CursorTarget::Tip));
     }
 
     #[test]
@@ -190,7 +202,7 @@ mod tests {
         let (timeline, start) = timeline(ServerKind::Legacy, 20, "1x", false);
         // Between two events, the newer of which has not happened yet.
         let now = start + std::time::Duration::from_millis(1_060);
-        let last = timeline.stamps.latest_us(timeline.tip(now) - 1);
+        let last = timeline.stamps.max_time_us(timeline.tip(now) - 1);
         let resolve = |time_us: u64| timeline.resolve(&time_us.to_string(), now);
         assert!(last < timeline.clock_us(now));
         assert_eq!(resolve(last), Ok(Some(timeline.tip(now) - 1)));

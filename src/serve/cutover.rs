@@ -14,7 +14,7 @@ const WITHHOLD_US: u64 = 1_000_000;
 const SWITCH_US: u64 = 500_000;
 
 /// What the cutover needs to know of the log.
-pub(super) trait Log {
+pub(super) trait EventLog {
     /// `time_us` of an event.
     fn time_us(&self, event: u64) -> u64;
     /// Whether this connection's filters let it through.
@@ -31,11 +31,11 @@ pub(super) struct Outbox {
     /// Events below this were offered by the fan-out.
     fanned_out: u64,
     /// The pass under way; `None` when live.
-    pass: Option<Pass>,
+    pass: Option<ReplayPass>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Pass {
+struct ReplayPass {
     next: u64,
     /// The log's end when the pass began: its snapshot.
     end: u64,
@@ -43,7 +43,7 @@ struct Pass {
 
 /// The queue is full: the connection is cut without a close frame (rule 4, and §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Full;
+pub(super) struct QueueFull;
 
 impl Outbox {
     /// A live connection at `tip`.
@@ -53,7 +53,7 @@ impl Outbox {
 
     /// A connection that replays from `from` while the log goes on from `tip`.
     pub(super) fn replaying(from: u64, tip: u64, limit: usize) -> Self {
-        let pass = Some(Pass { next: from, end: tip });
+        let pass = Some(ReplayPass { next: from, end: tip });
         Self { pass, ..Self::live(tip, limit) }
     }
 
@@ -69,7 +69,7 @@ impl Outbox {
 
     /// The fan-out: offers what happened since the last time, up to `tip`. A pass under way
     /// does not wait for it, nor it for the pass.
-    pub(super) fn fan_out(&mut self, log: &impl Log, tip: u64) -> Result<(), Full> {
+    pub(super) fn fan_out(&mut self, log: &impl EventLog, tip: u64) -> Result<(), QueueFull> {
         while self.fanned_out < tip {
             let event = self.fanned_out;
             self.fanned_out += 1;
@@ -85,7 +85,7 @@ impl Outbox {
             }
             // Rule 4 where a pass is under way, §9's slow reader where none is.
             if self.queue.len() >= self.limit {
-                return Err(Full);
+                return Err(QueueFull);
             }
             self.push(event);
         }
@@ -94,7 +94,13 @@ impl Outbox {
 
     /// The replay: looks at up to `budget` events and returns how many it took. Blocks on a
     /// full queue, unlike the fan-out.
-    pub(super) fn replay(&mut self, log: &impl Log, tip: u64, emitted_us: u64, budget: u64) -> u64 {
+    pub(super) fn replay(
+        &mut self,
+        log: &impl EventLog,
+        tip: u64,
+        emitted_us: u64,
+        budget: u64,
+    ) -> u64 {
         let mut looked_at = 0;
         while let Some(mut pass) = self.pass {
             if pass.next >= pass.end {
@@ -131,13 +137,18 @@ impl Outbox {
 /// Rule 3: what follows a pass that has reached its snapshot; `None` for live. What happened
 /// after the snapshot was withheld by rule 1 and is never sent, if the connection is too far
 /// behind by then. Before anything was emitted (`emitted_us` 0), every pass is the last one.
-fn next_pass(log: &impl Log, done: Pass, tip: u64, emitted_us: u64) -> Option<Pass> {
+fn next_pass(
+    log: &impl EventLog,
+    done: ReplayPass,
+    tip: u64,
+    emitted_us: u64,
+) -> Option<ReplayPass> {
     let last = done.end.checked_sub(1)?;
     let near = log.time_us(last).saturating_add(SWITCH_US) >= emitted_us;
     // A recording may be silent for longer than the network ever is; passes over nothing
     // would then go on for ever.
     let nothing_new = tip <= done.end;
-    (!near && !nothing_new).then_some(Pass { next: last, end: tip })
+    (!near && !nothing_new).then_some(ReplayPass { next: last, end: tip })
 }
 
 #[cfg(test)]
@@ -149,7 +160,7 @@ mod tests {
         every: u64,
     }
 
-    impl Log for Even {
+    impl EventLog for Even {
         fn time_us(&self, event: u64) -> u64 {
             1_000_000_000 + event * 10_000
         }
@@ -218,7 +229,7 @@ mod tests {
         let mut outbox = Outbox::replaying(0, 1_000, 960);
         outbox.replay(&log, 1_000, log.time_us(1_000), 5_000);
         assert!(!outbox.is_live());
-        assert_eq!(outbox.fan_out(&log, 1_001), Err(Full));
+        assert_eq!(outbox.fan_out(&log, 1_001), Err(QueueFull));
     }
 
     #[test]

@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Limits;
-use super::Shared;
+use super::ServerLimits;
+use super::ServerState;
 use super::chaos::Chaos;
-use super::cutover::{Full, Log, Outbox};
+use super::cutover::{EventLog, Outbox, QueueFull};
 use super::step::Step;
-use super::subscription::{From, Wants};
+use super::subscription::{EventFilter, StreamStart};
 use super::timeline::Timeline;
 use crate::position::ServerKind;
 
@@ -39,36 +39,36 @@ pub(super) struct Queue {
     sent: u64,
     since: Instant,
     /// The instant up to which fan-out and replay have worked.
-    worked_until: Option<Instant>,
+    advanced_until: Option<Instant>,
 }
 
-struct Filtered<'a> {
+struct FilteredLog<'a> {
     timeline: &'a Timeline,
-    wants: &'a Wants,
+    wants: &'a EventFilter,
     chaos: Option<&'a Chaos>,
     crashes: u64,
 }
 
-impl Log for Filtered<'_> {
+impl EventLog for FilteredLog<'_> {
     fn time_us(&self, event: u64) -> u64 {
-        self.timeline.stamps.latest_us(event)
+        self.timeline.stamps.max_time_us(event)
     }
 
     fn wants(&self, event: u64) -> bool {
         let event = self.chaos.map_or(event, |chaos| chaos.event(event, self.crashes));
         let stamps = &self.timeline.stamps;
-        self.wants.lets_through(&stamps.recorded_line(event), stamps.only_v2_tells(event))
+        self.wants.matches_event(&stamps.recorded_line(event), stamps.is_v2_only(event))
     }
 }
 
 impl Feed {
-    pub(super) fn new(from: From, shared: &Shared, now: Instant) -> Self {
+    pub(super) fn new(from: StreamStart, shared: &ServerState, now: Instant) -> Self {
         let timeline = &shared.timeline;
         let tip = timeline.tip(now);
         let next = match from {
-            From::Live => timeline.live(now),
-            From::Tip => tip,
-            From::Event(event) => event,
+            StreamStart::Live => timeline.live_start(now),
+            StreamStart::Tip => tip,
+            StreamStart::Event(event) => event,
         };
         let is_limited = timeline.is_paced() || shared.limits.legacy_limits_at_max;
         if shared.kind() == ServerKind::V2 || !is_limited {
@@ -76,23 +76,23 @@ impl Feed {
         }
         let limit = shared.limits.legacy_queue_events;
         let outbox = match from {
-            From::Event(event) => Outbox::replaying(event, tip, limit),
-            From::Live | From::Tip => Outbox::live(tip, limit),
+            StreamStart::Event(event) => Outbox::replaying(event, tip, limit),
+            StreamStart::Live | StreamStart::Tip => Outbox::live(tip, limit),
         };
-        Self::Queue(Queue { outbox, replayed: 0, sent: 0, since: now, worked_until: None })
+        Self::Queue(Queue { outbox, replayed: 0, sent: 0, since: now, advanced_until: None })
     }
 
     /// What the connection does now. Time only moves between calls with another `now`. The
     /// log is read as it is after this many `crashes` (see `chaos`; usually none).
     pub(super) fn step(
         &mut self,
-        wants: &Wants,
-        shared: &Shared,
+        wants: &EventFilter,
+        shared: &ServerState,
         now: Instant,
         crashes: u64,
     ) -> Step {
         let chaos = shared.chaos.as_ref();
-        let log = Filtered { timeline: &shared.timeline, wants, chaos, crashes };
+        let log = FilteredLog { timeline: &shared.timeline, wants, chaos, crashes };
         match self {
             Self::Log { next } => step_log(next, &log, now),
             Self::Queue(queue) => queue.step(&log, &shared.limits, now),
@@ -100,11 +100,11 @@ impl Feed {
     }
 }
 
-fn step_log(next: &mut u64, log: &Filtered<'_>, now: Instant) -> Step {
+fn step_log(next: &mut u64, log: &FilteredLog<'_>, now: Instant) -> Step {
     let tip = log.timeline.tip(now);
     for _ in 0..SCAN_EVENTS {
         if *next >= tip {
-            return until(log.timeline, *next);
+            return wait_for(log.timeline, *next);
         }
         let event = *next;
         *next += 1;
@@ -112,16 +112,16 @@ fn step_log(next: &mut u64, log: &Filtered<'_>, now: Instant) -> Step {
             return Step::Send(event);
         }
     }
-    Step::Again
+    Step::Yield
 }
 
 impl Queue {
-    fn step(&mut self, log: &Filtered<'_>, limits: &Limits, now: Instant) -> Step {
-        if self.worked_until != Some(now) {
-            self.worked_until = Some(now);
+    fn step(&mut self, log: &FilteredLog<'_>, limits: &ServerLimits, now: Instant) -> Step {
+        if self.advanced_until != Some(now) {
+            self.advanced_until = Some(now);
             let per_second = f64::from(limits.legacy_replay_per_second);
-            if self.work(log, per_second, now) == Err(Full) {
-                return Step::Cut;
+            if self.advance(log, per_second, now) == Err(QueueFull) {
+                return Step::Disconnect;
             }
         }
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
@@ -135,13 +135,18 @@ impl Queue {
                 self.sent += 1;
                 Step::Send(event)
             }
-            None if self.outbox.is_live() => until(log.timeline, log.timeline.tip(now)),
+            None if self.outbox.is_live() => wait_for(log.timeline, log.timeline.tip(now)),
             None => Step::WaitUntil(now + REPLAY_TICK),
         }
     }
 
     /// Does what the fan-out and the replay did since the last time.
-    fn work(&mut self, log: &Filtered<'_>, per_second: f64, now: Instant) -> Result<(), Full> {
+    fn advance(
+        &mut self,
+        log: &FilteredLog<'_>,
+        per_second: f64,
+        now: Instant,
+    ) -> Result<(), QueueFull> {
         let tip = log.timeline.tip(now);
         self.outbox.fan_out(log, tip)?;
         let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
@@ -153,8 +158,8 @@ impl Queue {
     }
 }
 
-fn until(timeline: &Timeline, event: u64) -> Step {
-    match timeline.due(event) {
+fn wait_for(timeline: &Timeline, event: u64) -> Step {
+    match timeline.due_at(event) {
         Some(due) => Step::WaitUntil(due),
         None => Step::End,
     }
@@ -163,52 +168,57 @@ fn until(timeline: &Timeline, event: u64) -> Step {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::serve::archive::{Archive, Shelf};
+    use crate::serve::archive::{Archive, SegmentCache};
     use crate::serve::demo;
     use crate::serve::dictionary::Dictionaries;
+    use crate::serve::filter::V1Filter;
     use crate::serve::stamps::Stamps;
-    use crate::serve::wanted::Wanted;
     use crate::serve::{AtEnd, Rate};
 
     const EVENTS: u64 = 30_000;
 
     /// A legacy server with about 11 000 events/s, whose replay is throttled to three times
     /// that, and an instant `played` after its start.
-    fn server(played: Duration) -> (Shared, Instant) {
+    fn server(played: Duration) -> (ServerState, Instant) {
         let recording = demo::recording(11, EVENTS as usize, 1_795_000_000_000_000);
         let stamps = Stamps::new(recording, ServerKind::Legacy).unwrap();
         let timeline = Timeline::new(stamps, Rate::Speed(20.0), false, false, 0);
-        let limits = Limits { legacy_replay_per_second: 30_000, ..Limits::default() };
+        let limits = ServerLimits { legacy_replay_per_second: 30_000, ..ServerLimits::default() };
         let start = Instant::now();
         timeline.start(start, 0);
         let dictionaries = Dictionaries::default();
-        let archive = Archive { block_events: 100, api_key: None, shelf: Shelf::default() };
+        let archive = Archive { block_events: 100, api_key: None, cache: SegmentCache::default() };
         let at_end = AtEnd::Close;
-        let shared = Shared { timeline, limits, at_end, dictionaries, archive, chaos: None };
+        let shared = ServerState { timeline, limits, at_end, dictionaries, archive, chaos: None };
         (shared, start + played)
     }
 
     /// What a connection gets until the end of the recording; time moves 1 ms at a time.
-    fn run(from: From, wants: &Wants, shared: &Shared, start: Instant) -> Vec<u64> {
+    fn run(
+        from: StreamStart,
+        wants: &EventFilter,
+        shared: &ServerState,
+        start: Instant,
+    ) -> Vec<u64> {
         let mut feed = Feed::new(from, shared, start);
         let (mut now, mut sent) = (start, Vec::new());
         loop {
             match feed.step(wants, shared, now, 0) {
                 Step::Send(event) => sent.push(event),
-                Step::Again | Step::WaitUntil(_) => now += Duration::from_millis(1),
+                Step::Yield | Step::WaitUntil(_) => now += Duration::from_millis(1),
                 Step::End => return sent,
-                Step::Cut => panic!("cut after {} events", sent.len()),
+                Step::Disconnect => panic!("cut after {} events", sent.len()),
             }
         }
     }
 
-    fn posts() -> Wants {
+    fn posts() -> EventFilter {
         let collections = ["app.bsky.feed.post".to_owned()];
-        Wants::V1(Wanted::from_lists(&collections, &[], 0, ServerKind::Legacy).unwrap())
+        EventFilter::V1(V1Filter::from_lists(&collections, &[], 0, ServerKind::Legacy).unwrap())
     }
 
-    fn wanted_from(from: u64, wants: &Wants, shared: &Shared) -> Vec<u64> {
-        let log = Filtered { timeline: &shared.timeline, wants, chaos: None, crashes: 0 };
+    fn wanted_from(from: u64, wants: &EventFilter, shared: &ServerState) -> Vec<u64> {
+        let log = FilteredLog { timeline: &shared.timeline, wants, chaos: None, crashes: 0 };
         (from..EVENTS).filter(|&e| log.wants(e)).collect()
     }
 
@@ -217,8 +227,8 @@ mod tests {
         let (shared, now) = server(Duration::from_millis(700));
         let tip = shared.timeline.tip(now);
         assert!(tip > 1_000);
-        for wants in [Wants::V1(Wanted::default()), posts()] {
-            let sent = run(From::Live, &wants, &shared, now);
+        for wants in [EventFilter::V1(V1Filter::default()), posts()] {
+            let sent = run(StreamStart::Live, &wants, &shared, now);
             assert_eq!(sent, wanted_from(tip, &wants, &shared));
         }
     }
@@ -226,8 +236,8 @@ mod tests {
     #[test]
     fn a_legacy_replay_loses_events_at_the_cutover() {
         let (shared, now) = server(Duration::from_millis(700));
-        for wants in [Wants::V1(Wanted::default()), posts()] {
-            let sent = run(From::Event(500), &wants, &shared, now);
+        for wants in [EventFilter::V1(V1Filter::default()), posts()] {
+            let sent = run(StreamStart::Event(500), &wants, &shared, now);
             let all = wanted_from(500, &wants, &shared);
             assert!(sent.is_sorted() && sent.len() < all.len(), "{} {}", sent.len(), all.len());
             assert_eq!(sent.last(), all.last(), "live in the end");
@@ -238,10 +248,10 @@ mod tests {
     #[test]
     fn a_legacy_replay_is_whole_up_to_one_second_behind_the_tip_of_its_start() {
         let (shared, now) = server(Duration::from_millis(700));
-        let tip_us = shared.timeline.stamps.latest_us(shared.timeline.tip(now) - 1);
-        let safe = |e: &u64| shared.timeline.stamps.latest_us(*e) + 1_000_000 < tip_us;
-        for wants in [Wants::V1(Wanted::default()), posts()] {
-            let sent = run(From::Event(500), &wants, &shared, now);
+        let tip_us = shared.timeline.stamps.max_time_us(shared.timeline.tip(now) - 1);
+        let safe = |e: &u64| shared.timeline.stamps.max_time_us(*e) + 1_000_000 < tip_us;
+        for wants in [EventFilter::V1(V1Filter::default()), posts()] {
+            let sent = run(StreamStart::Event(500), &wants, &shared, now);
             let (sent, all) = (sent.into_iter(), wanted_from(500, &wants, &shared).into_iter());
             let all: Vec<u64> = all.filter(safe).collect();
             assert!(all.len() > 100);
@@ -257,8 +267,8 @@ mod tests {
         shared.timeline = Timeline::new(stamps, Rate::Speed(20.0), false, false, 0);
         shared.timeline.start(now, 0);
         let now = now + Duration::from_millis(700);
-        for wants in [Wants::V1(Wanted::default()), posts()] {
-            let sent = run(From::Event(500), &wants, &shared, now);
+        for wants in [EventFilter::V1(V1Filter::default()), posts()] {
+            let sent = run(StreamStart::Event(500), &wants, &shared, now);
             assert_eq!(sent, wanted_from(500, &wants, &shared));
         }
     }

@@ -13,90 +13,90 @@ const READ_BYTES: usize = 8 * 1024;
 
 /// A request, its body aside.
 #[derive(Debug, Default)]
-pub(super) struct Head {
+pub(super) struct RequestHead {
     pub method: String,
     pub path: String,
     /// The part behind the question mark, as sent.
     pub query: String,
     headers: Vec<(String, String)>,
     /// What the client sent behind the head.
-    pub rest: Vec<u8>,
+    pub leftover: Vec<u8>,
 }
 
 /// Why there is no request.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BadHead {
+pub(super) enum HeadError {
     /// The client went away.
-    Gone,
+    Disconnected,
     TooLong,
     Malformed,
 }
 
 /// Why there is no body.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum BadBody {
+pub(super) enum BodyError {
     /// The client went away.
-    Gone,
+    Disconnected,
     TooLong,
     /// Sent in chunks, which is not read here.
-    Unsized,
+    Chunked,
 }
 
-impl Head {
+impl RequestHead {
     /// Reads the body behind this head, of at most `most` bytes; an empty one where the head
     /// announces none.
     pub(super) async fn read_body(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
         most: usize,
-    ) -> Result<Vec<u8>, BadBody> {
+    ) -> Result<Vec<u8>, BodyError> {
         if self.header("Transfer-Encoding").next().is_some() {
-            return Err(BadBody::Unsized);
+            return Err(BodyError::Chunked);
         }
         let length = match self.header("Content-Length").next().map(str::trim) {
             None => 0,
-            Some(text) => text.parse().map_err(|_| BadBody::TooLong)?,
+            Some(text) => text.parse().map_err(|_| BodyError::TooLong)?,
         };
         if length > most {
-            return Err(BadBody::TooLong);
+            return Err(BodyError::TooLong);
         }
-        let mut body = std::mem::take(&mut self.rest);
+        let mut body = std::mem::take(&mut self.leftover);
         if self.has_token("Expect", "100-continue") && body.len() < length {
             let go_on = stream.write_all(b"HTTP/1.1 100 Continue\r\n\r\n");
-            go_on.await.map_err(|_| BadBody::Gone)?;
+            go_on.await.map_err(|_| BodyError::Disconnected)?;
         }
         let missing = length.saturating_sub(body.len()) as u64;
-        stream.take(missing).read_to_end(&mut body).await.map_err(|_| BadBody::Gone)?;
+        stream.take(missing).read_to_end(&mut body).await.map_err(|_| BodyError::Disconnected)?;
         if body.len() < length {
-            return Err(BadBody::Gone);
+            return Err(BodyError::Disconnected);
         }
         body.truncate(length);
         Ok(body)
     }
 
     /// Reads one head.
-    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Self, BadHead> {
+    pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Self, HeadError> {
         let mut bytes: Vec<u8> = Vec::with_capacity(READ_BYTES);
         loop {
             // The end of the head may lie across two reads.
             let searched = bytes.len().saturating_sub(3);
             bytes.reserve(READ_BYTES);
-            let n = stream.read_buf(&mut bytes).await.map_err(|_| BadHead::Gone)?;
+            let n = stream.read_buf(&mut bytes).await.map_err(|_| HeadError::Disconnected)?;
             if n == 0 {
-                return Err(BadHead::Gone);
+                return Err(HeadError::Disconnected);
             }
             let tail = bytes.get(searched..).unwrap_or_default();
             if let Some(at) = memchr::memmem::find(tail, b"\r\n\r\n") {
                 let rest = bytes.split_off(searched + at + 4);
-                return Self::parse(&bytes, rest).ok_or(BadHead::Malformed);
+                return Self::parse(&bytes, rest).ok_or(HeadError::Malformed);
             }
             if bytes.len() > MAX_HEAD_BYTES {
-                return Err(BadHead::TooLong);
+                return Err(HeadError::TooLong);
             }
         }
     }
 
-    fn parse(bytes: &[u8], rest: Vec<u8>) -> Option<Self> {
+    fn parse(bytes: &[u8], leftover: Vec<u8>) -> Option<Self> {
         let mut headers = [httparse::EMPTY_HEADER; MAX_HEADERS];
         let mut request = httparse::Request::new(&mut headers);
         if !request.parse(bytes).ok()?.is_complete() {
@@ -111,7 +111,7 @@ impl Head {
             path: path.to_owned(),
             query: query.to_owned(),
             headers: headers.map(|h| (h.name.to_owned(), text(h.value))).collect(),
-            rest,
+            leftover,
         })
     }
 
@@ -137,8 +137,8 @@ impl Head {
 mod tests {
     use super::*;
 
-    async fn read(bytes: &[u8]) -> Result<Head, BadHead> {
-        Head::read(&mut &bytes[..]).await
+    async fn read(bytes: &[u8]) -> Result<RequestHead, HeadError> {
+        RequestHead::read(&mut &bytes[..]).await
     }
 
     #[tokio::test]
@@ -148,16 +148,16 @@ mod tests {
                 .await
                 .unwrap();
         assert_eq!((head.method.as_str(), head.path.as_str()), ("GET", "/subscribe"));
-        assert_eq!((head.query.as_str(), &head.rest[..]), ("a=1?2", &b"more"[..]));
+        assert_eq!((head.query.as_str(), &head.leftover[..]), ("a=1?2", &b"more"[..]));
         assert!(head.has_token("Connection", "upgrade"));
         assert!(!head.has_token("Connection", "up"));
     }
 
     #[tokio::test]
     async fn what_is_no_request_is_refused() {
-        assert_eq!(read(b"GET /").await.unwrap_err(), BadHead::Gone);
-        assert_eq!(read(b"\x16\x03\x01 tls\r\n\r\n").await.unwrap_err(), BadHead::Malformed);
+        assert_eq!(read(b"GET /").await.unwrap_err(), HeadError::Disconnected);
+        assert_eq!(read(b"\x16\x03\x01 tls\r\n\r\n").await.unwrap_err(), HeadError::Malformed);
         let long = vec![b'a'; MAX_HEAD_BYTES + READ_BYTES];
-        assert_eq!(read(&long).await.unwrap_err(), BadHead::TooLong);
+        assert_eq!(read(&long).await.unwrap_err(), HeadError::TooLong);
     }
 }

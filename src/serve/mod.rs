@@ -20,30 +20,30 @@
 //! connection, on request), v2's slow-reader rule
 //! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
 
-mod answer;
 mod archive;
 mod chaos;
 mod connection;
-mod content;
 mod cursor;
 mod cutover;
 pub mod demo;
 mod dictionary;
 mod feed;
+mod file_response;
+mod filter;
 mod handshake;
 mod head;
-mod members;
 mod query;
 mod rate;
 mod recording;
 mod request;
+mod response;
 mod rounds;
+mod stamp_fields;
 mod stamps;
 mod step;
 mod subscription;
 mod timeline;
 mod v2;
-mod wanted;
 
 use std::future::Future;
 use std::io;
@@ -67,10 +67,10 @@ pub use v2::message as v2_message;
 
 use crate::compression;
 use crate::position::ServerKind;
-use answer::Answer;
-use archive::{Archive, Shelf};
+use archive::{Archive, SegmentCache};
 use chaos::Chaos;
 use dictionary::{Dictionaries, Dictionary};
+use response::Response;
 use stamps::Stamps;
 use timeline::Timeline;
 
@@ -123,7 +123,7 @@ pub struct ServeSettings {
     /// What happens at the end of the recording.
     pub at_end: AtEnd,
     /// Intervals and limits.
-    pub limits: Limits,
+    pub limits: ServerLimits,
     /// What goes wrong on purpose.
     pub chaos: Option<ChaosSpec>,
 }
@@ -159,7 +159,7 @@ pub enum AtEnd {
 /// Intervals and limits of the servers (protocol/jetstream-v1.md §4.2 and §9). Tests scale
 /// them.
 #[derive(Clone, Copy, Debug)]
-pub struct Limits {
+pub struct ServerLimits {
     /// Time between two pings.
     pub ping_every: Duration,
     /// Time for a pong, on v2 only.
@@ -178,7 +178,7 @@ pub struct Limits {
     pub legacy_limits_at_max: bool,
 }
 
-impl Default for Limits {
+impl Default for ServerLimits {
     fn default() -> Self {
         Self {
             ping_every: Duration::from_secs(30),
@@ -193,7 +193,7 @@ impl Default for Limits {
     }
 }
 
-impl Limits {
+impl ServerLimits {
     fn write_timeout(&self, kind: ServerKind) -> Duration {
         match kind {
             ServerKind::V2 => self.v2_write_timeout,
@@ -219,7 +219,7 @@ impl Default for ServeSettings {
             block_events: DEFAULT_BLOCK_EVENTS,
             api_key: None,
             at_end: AtEnd::default(),
-            limits: Limits::default(),
+            limits: ServerLimits::default(),
             chaos: None,
         }
     }
@@ -244,7 +244,7 @@ pub enum ServeError {
         "--chaos reuse: a legacy server has no seqs to assign again: leave it out, or serve with \
          --server-kind v2"
     )]
-    NothingToReuse,
+    NoSeqsToReuse,
     /// The dictionary is none.
     #[error("zstd can't use the dictionary")]
     Dictionary(#[source] io::Error),
@@ -255,21 +255,21 @@ pub enum ServeError {
 pub struct Server {
     listener: TcpListener,
     local_addr: SocketAddr,
-    shared: Arc<Shared>,
+    shared: Arc<ServerState>,
 }
 
 /// What all connections look at.
 #[derive(Debug)]
-struct Shared {
+struct ServerState {
     timeline: Timeline,
-    limits: Limits,
+    limits: ServerLimits,
     at_end: AtEnd,
     dictionaries: Dictionaries,
     archive: Archive,
     chaos: Option<Chaos>,
 }
 
-impl Shared {
+impl ServerState {
     fn kind(&self) -> ServerKind {
         self.timeline.stamps.kind()
     }
@@ -296,14 +296,14 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let mut chaos = None;
     if let Some(spec) = &settings.chaos {
         if stamps.kind() == ServerKind::Legacy && spec.odds(Fault::Reuse).is_some() {
-            return Err(ServeError::NothingToReuse);
+            return Err(ServeError::NoSeqsToReuse);
         }
         stamps = stamps.with_chaos(spec);
         let account = |event| chaos::account(&stamps.recorded_line(event));
         chaos = Some(Chaos::new(spec.clone(), stamps.len(), account));
     }
     if settings.looping && !settings.keeps_identities {
-        stamps = stamps.with_new_identities();
+        stamps = stamps.with_new_event_ids();
     }
     let dictionaries = Dictionaries::new(settings.zstd.given(), settings.v2_zstd.given())
         .map_err(ServeError::Dictionary)?;
@@ -314,15 +314,15 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         settings.restamp,
         settings.history_events,
     )
-    .with_segments_of(settings.segment_events);
+    .with_segment_events(settings.segment_events);
     if let Some(events) = settings.retention_events {
-        timeline = timeline.retaining(events);
+        timeline = timeline.with_retention(events);
     }
     if let Some(behind) = settings.chaos.as_ref().and_then(|spec| spec.behind) {
         timeline = timeline.behind(behind);
     }
     if let Some(events) = settings.chaos.as_ref().and_then(|spec| spec.clamp) {
-        timeline = timeline.holding(events);
+        timeline = timeline.with_held_events(events);
     }
     if settings.rate == Rate::Max {
         timeline.start(Instant::now(), crate::metrics::now_us());
@@ -334,9 +334,9 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
     let archive = Archive {
         block_events: settings.block_events.max(1),
         api_key: settings.api_key,
-        shelf: Shelf::default(),
+        cache: SegmentCache::default(),
     };
-    let shared = Shared { timeline, limits, at_end, dictionaries, archive, chaos };
+    let shared = ServerState { timeline, limits, at_end, dictionaries, archive, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })
 }
 
@@ -381,7 +381,7 @@ impl Server {
                     });
                 }
                 Ok((stream, _)) if refusals.len() < MAX_REFUSALS => {
-                    refusals.spawn(connection::refuse(stream, Answer::too_many_connections()));
+                    refusals.spawn(connection::refuse(stream, Response::too_many_connections()));
                 }
                 Ok(_) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

@@ -1,6 +1,6 @@
 //! The parameters of a query string. What they mean is the business of each endpoint.
 
-use super::answer::Answer;
+use super::response::Response;
 use crate::position::ServerKind;
 
 /// The parameters of a query string, in order.
@@ -9,17 +9,17 @@ pub(super) struct Query(Vec<(String, String)>);
 
 /// A query string that v2 servers refuse.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) struct BadQuery;
+pub(super) struct InvalidQuery;
 
 impl Query {
     /// Malformed pairs are an error on v2, and left out by legacy.
-    pub(super) fn parse(query: &str, kind: ServerKind) -> Result<Self, BadQuery> {
+    pub(super) fn parse(query: &str, kind: ServerKind) -> Result<Self, InvalidQuery> {
         let mut pairs = Vec::new();
         for pair in query.split('&').filter(|p| !p.is_empty()) {
             if is_well_formed(pair) {
                 pairs.extend(url::form_urlencoded::parse(pair.as_bytes()).into_owned());
             } else if kind == ServerKind::V2 {
-                return Err(BadQuery);
+                return Err(InvalidQuery);
             }
         }
         Ok(Self(pairs))
@@ -35,8 +35,8 @@ impl Query {
     }
 }
 
-impl From<BadQuery> for Answer {
-    fn from(BadQuery: BadQuery) -> Self {
+impl From<InvalidQuery> for Response {
+    fn from(InvalidQuery: InvalidQuery) -> Self {
         Self::bad_request("subscribe: invalid query string")
     }
 }

@@ -11,7 +11,7 @@ use std::path::Path;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::members;
+use super::stamp_fields;
 use crate::compression::sniff;
 use crate::event::header;
 use crate::event::malformed::Malformed;
@@ -25,7 +25,7 @@ pub const MAX_RECORDING_BYTES: u64 = 4 << 30;
 #[derive(Clone, Debug)]
 pub struct Recording {
     bytes: Bytes,
-    entries: Vec<Entry>,
+    entries: Vec<IndexEntry>,
     torn: Option<TornLine>,
 }
 
@@ -40,7 +40,7 @@ pub struct TornLine {
 
 /// Where one event stands and what the recording says of it.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Entry {
+pub(super) struct IndexEntry {
     start: usize,
     len: u32,
     time_at: u32,
@@ -52,7 +52,7 @@ pub(super) struct Entry {
     /// `cursor` as recorded; 0 where the line has none (servers count from 1).
     pub cursor: u64,
     /// A repository that diverged: only the v2 stream tells of it (v2 §7).
-    pub only_v2_tells: bool,
+    pub is_v2_only: bool,
 }
 
 /// Why a recording can't be served.
@@ -219,17 +219,17 @@ impl Recording {
         Self { bytes: self.bytes.clone(), entries, torn: self.torn }
     }
 
-    pub(super) fn entries(&self) -> &[Entry] {
+    pub(super) fn entries(&self) -> &[IndexEntry] {
         &self.entries
     }
 
     /// The bytes of one event, sharing the recording's memory.
-    pub(super) fn line(&self, entry: &Entry) -> Bytes {
+    pub(super) fn line(&self, entry: &IndexEntry) -> Bytes {
         self.bytes.slice(entry.range())
     }
 }
 
-impl Entry {
+impl IndexEntry {
     fn range(&self) -> std::ops::Range<usize> {
         self.start..self.start + self.len as usize
     }
@@ -248,13 +248,13 @@ impl Entry {
 }
 
 /// Checks one line and makes its index entry.
-fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
+fn index(line: &[u8], start: usize) -> Result<IndexEntry, LineError> {
     if simdutf8::basic::from_utf8(line).is_err() {
         return Err(LineError::NotUtf8);
     }
     let len = u32::try_from(line.len()).map_err(|_| LineError::TooLong)?;
     let header = header::parse(line)?;
-    let members = members::find(line).ok_or(LineError::Unstampable)?;
+    let members = stamp_fields::find(line).ok_or(LineError::Unstampable)?;
     let number = |span: std::ops::Range<usize>| -> Option<(u32, u8, u64)> {
         let digits = std::str::from_utf8(line.get(span.clone())?).ok()?;
         let place = u32::try_from(span.start).ok()?;
@@ -268,8 +268,8 @@ fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
     if time_us != header.time_us || cursor != header.cursor.unwrap_or(0) {
         return Err(LineError::Unstampable);
     }
-    let only_v2_tells = header.kind_text == "sync";
-    Ok(Entry {
+    let is_v2_only = header.kind_text == "sync";
+    Ok(IndexEntry {
         start,
         len,
         time_at,
@@ -278,7 +278,7 @@ fn index(line: &[u8], start: usize) -> Result<Entry, LineError> {
         cursor_len,
         time_us,
         cursor,
-        only_v2_tells,
+        is_v2_only,
     })
 }
 
@@ -302,10 +302,10 @@ mod tests {
     #[test]
     fn plain_and_zstd_recordings_are_the_same() {
         let plain = Recording::read(LINES.as_bytes(), "x").unwrap();
-        let packed = zstd::encode_all(LINES.as_bytes(), 3).unwrap();
-        let packed = Recording::read(&packed[..], "x").unwrap();
+        let compressed = zstd::encode_all(LINES.as_bytes(), 3).unwrap();
+        let compressed = Recording::read(&compressed[..], "x").unwrap();
         assert_eq!(plain.len(), 2);
-        assert!(plain.lines().eq(packed.lines()));
+        assert!(plain.lines().eq(compressed.lines()));
         assert!(!plain.is_v2());
         assert_eq!(plain.entries()[1].cursor, 7);
         assert_eq!(plain.line(&plain.entries()[0]).len(), LINES.find('\n').unwrap());

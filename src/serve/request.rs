@@ -4,45 +4,49 @@
 
 use tokio::time::Instant;
 
-use super::Shared;
-use super::answer::Answer;
+use super::ServerState;
 use super::cursor::BadCursor;
+use super::filter::{InvalidOptions, V1Filter};
 use super::handshake;
-use super::head::Head;
+use super::head::RequestHead;
 use super::query::Query;
-use super::subscription::{From, Protocol, Subscription, Wants};
+use super::response::Response;
+use super::subscription::{EventFilter, Protocol, StreamStart, Subscription};
 use super::v2;
-use super::wanted::{BadOptions, Wanted};
 use crate::metrics::now_us;
 use crate::position::ServerKind;
 
 const SUBSCRIBE: &str = "/subscribe";
 
 /// Decides the request of a connection with this number.
-pub(super) fn decide(
-    head: &Head,
+pub(super) fn route(
+    head: &RequestHead,
     connection: u64,
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Result<Subscription, Answer> {
+) -> Result<Subscription, Response> {
     let kind = shared.kind();
     match (head.path.as_str(), kind) {
         (SUBSCRIBE, _) => match shared.chaos.as_ref().and_then(|c| c.refusal(connection)) {
-            Some(refusal) => Err(Answer::not_now(refusal)),
+            Some(refusal) => Err(Response::refused(refusal)),
             None => subscribe(head, shared, now),
         },
         ("/", _) if head.method == "GET" => Err(welcome(kind)),
-        ("/", _) => Err(Answer::wrong_method()),
+        ("/", _) => Err(Response::method_not_allowed()),
         (path, ServerKind::V2) => match path.strip_prefix(v2::XRPC) {
-            Some(method) => v2::decide(method, head, connection, shared, now),
-            None => Err(Answer::not_found()),
+            Some(method) => v2::route(method, head, connection, shared, now),
+            None => Err(Response::not_found()),
         },
-        _ => Err(Answer::not_found()),
+        _ => Err(Response::not_found()),
     }
 }
 
 /// v2's order of checks: query, compression, filters, cursor, handshake.
-fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription, Answer> {
+fn subscribe(
+    head: &RequestHead,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<Subscription, Response> {
     let kind = shared.kind();
     let query = Query::parse(&head.query, kind)?;
     let wants_zstd = query.first("compress") == Some("true")
@@ -50,14 +54,14 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
     let offers_deflate =
         head.header("Sec-WebSocket-Extensions").any(|v| v.contains("permessage-deflate"));
     if kind == ServerKind::V2 && wants_zstd && offers_deflate {
-        return Err(Answer::bad_request(
+        return Err(Response::bad_request(
             "choose one compression scheme: zstd or permessage-deflate",
         ));
     }
     let size = query.first("maxMessageSizeBytes").and_then(|v| v.parse().ok()).unwrap_or(0);
     let (collections, dids) = (query.all("wantedCollections"), query.all("wantedDids"));
-    let wanted =
-        Wanted::from_lists(&collections, &dids, size, kind).map_err(|e| bad_options(&e, kind))?;
+    let wanted = V1Filter::from_lists(&collections, &dids, size, kind)
+        .map_err(|e| invalid_options(&e, kind))?;
     let accept_key = handshake::accept_key(head, kind);
     if accept_key.is_ok() {
         // The first client moves the playhead, and with `--restamp` the times that cursors
@@ -68,7 +72,7 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
     let accept_key = accept_key?;
     let dictionary = match wants_zstd.then(|| shared.dictionaries.v1(shared.recording())) {
         Some(None) => {
-            return Err(Answer::bad_request(
+            return Err(Response::bad_request(
                 "compression not available: the recording is too short to train a dictionary \
                  from; start the server with --zstd-dictionary",
             ));
@@ -76,7 +80,7 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
         dictionary => dictionary.flatten(),
     };
     Ok(Subscription {
-        wants: Wants::V1(wanted),
+        filter: EventFilter::V1(wanted),
         from,
         dictionary,
         protocol: Protocol::V1,
@@ -85,14 +89,18 @@ fn subscribe(head: &Head, shared: &Shared, now: Instant) -> Result<Subscription,
     })
 }
 
-fn start(cursor: Option<&str>, shared: &Shared, now: Instant) -> Result<From, Answer> {
+fn start(
+    cursor: Option<&str>,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<StreamStart, Response> {
     let Some(cursor) = cursor.filter(|c| !c.is_empty()) else {
-        return Ok(From::Live);
+        return Ok(StreamStart::Live);
     };
     match shared.timeline.resolve(cursor, now) {
-        Ok(Some(event)) => Ok(From::Event(event)),
-        Ok(None) => Ok(From::Tip),
-        Err(bad) => Err(Answer::bad_request(&match (shared.kind(), bad) {
+        Ok(Some(event)) => Ok(StreamStart::Event(event)),
+        Ok(None) => Ok(StreamStart::Tip),
+        Err(bad) => Err(Response::bad_request(&match (shared.kind(), bad) {
             (ServerKind::Legacy, _) => format!("invalid cursor: {cursor}"),
             (ServerKind::V2, BadCursor::Negative(value)) => {
                 format!("subscribe: invalid cursor: negative value {value}")
@@ -104,17 +112,17 @@ fn start(cursor: Option<&str>, shared: &Shared, now: Instant) -> Result<From, An
     }
 }
 
-fn bad_options(BadOptions(text): &BadOptions, kind: ServerKind) -> Answer {
-    Answer::bad_request(&match kind {
+fn invalid_options(InvalidOptions(text): &InvalidOptions, kind: ServerKind) -> Response {
+    Response::bad_request(&match kind {
         ServerKind::V2 => format!("subscribe: invalid options: {text}"),
         ServerKind::Legacy => format!("invalid subscriber options: {text}"),
     })
 }
 
-fn welcome(kind: ServerKind) -> Answer {
+fn welcome(kind: ServerKind) -> Response {
     match kind {
-        ServerKind::Legacy => Answer::text("200 OK", "Welcome to Jetstream"),
-        ServerKind::V2 => Answer::html(
+        ServerKind::Legacy => Response::text("200 OK", "Welcome to Jetstream"),
+        ServerKind::V2 => Response::html(
             "200 OK",
             "<!doctype html><title>Jetstream</title><p>A recording, served by skytail. \
              Connect a WebSocket to <code>/subscribe</code> or to \

@@ -4,8 +4,8 @@
 
 use std::ops::Range;
 
-use super::members;
 use super::recording::Recording;
+use super::stamp_fields;
 use super::stamps::ROUND_GAP_US;
 use crate::event::header::{self, Header};
 
@@ -18,7 +18,7 @@ const CLOCK_BITS: u32 = 10;
 
 /// How events are named anew from round to round.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Renaming {
+pub(super) struct RoundIds {
     /// Added to every relay `seq` from one round to the next.
     relay_seqs: u64,
     /// Added to every `rev` from one round to the next, in microseconds. From the recorded
@@ -29,7 +29,7 @@ pub(super) struct Renaming {
 /// A piece of a line to be replaced.
 pub(super) type Edit = (Range<usize>, String);
 
-impl Renaming {
+impl RoundIds {
     /// Returns the renaming of a recording, which leaves no name of a round for another one.
     pub(super) fn of(recording: &Recording) -> Self {
         let seqs = recording.lines().filter_map(|line| header::parse(line).ok()?.relay_seq);
@@ -68,7 +68,7 @@ impl Renaming {
 fn member(line: &[u8], header: &Header<'_>, name: &str) -> Option<Range<usize>> {
     let value = |object, name: &str| {
         // Where a member stands twice, the last one counts.
-        let members = members::list(object)?;
+        let members = stamp_fields::object_members(object)?;
         members.into_iter().rfind(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
     };
     let found: &[u8] = value(value(line, &header.kind_text)?, name)?;
@@ -95,7 +95,7 @@ mod tests {
 
     fn renamed(line: &str, round: u64) -> String {
         let recording = Recording::from_bytes(line.as_bytes().to_vec(), "x").unwrap();
-        let edit = Renaming::of(&recording).edit(line.as_bytes(), round);
+        let edit = RoundIds::of(&recording).edit(line.as_bytes(), round);
         match edit {
             Some((span, text)) => {
                 let mut line = line.to_owned();

@@ -12,9 +12,9 @@
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::chaos::{self, ChaosSpec};
-use super::members;
-use super::recording::{Entry, Recording};
-use super::rounds::{Edit, Renaming};
+use super::recording::{IndexEntry, Recording};
+use super::rounds::{Edit, RoundIds};
+use super::stamp_fields;
 use crate::position::ServerKind;
 
 /// What lies between the last time of one round and the first of the next, in microseconds.
@@ -33,7 +33,7 @@ pub(super) struct Stamps {
     /// How far this server's clock is from the recording's.
     clock_error_us: i64,
     /// How later rounds name their events; `None`: as the first does.
-    renaming: Option<Renaming>,
+    round_ids: Option<RoundIds>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -41,7 +41,7 @@ struct Stamp {
     time_us: u64,
     /// The latest `time_us` up to here: what a playhead and a time cursor go by, since a
     /// recording may step backwards.
-    latest_us: u64,
+    max_time_us: u64,
     /// On v2 servers.
     seq: u64,
 }
@@ -86,8 +86,8 @@ impl Stamps {
                 Some(b) if repair_times => entry.time_us.max(b.time_us.saturating_add(1)),
                 _ => entry.time_us,
             };
-            let latest_us = before.map_or(time_us, |b| time_us.max(b.latest_us));
-            stamps.push(Stamp { time_us, latest_us, seq });
+            let max_time_us = before.map_or(time_us, |b| time_us.max(b.max_time_us));
+            stamps.push(Stamp { time_us, max_time_us, seq });
         }
         Ok(Self::over(recording, kind, stamps))
     }
@@ -95,22 +95,22 @@ impl Stamps {
     fn over(recording: Recording, kind: ServerKind, stamps: Vec<Stamp>) -> Self {
         let earliest_us = stamps.iter().map(|s| s.time_us).min().unwrap_or(0);
         let (first, last) = (stamps.first().copied(), stamps.last().copied());
-        let latest_us = last.map_or(0, |s| s.latest_us);
+        let max_time_us = last.map_or(0, |s| s.max_time_us);
         let seqs = last.map_or(0, |s| s.seq).saturating_sub(first.map_or(0, |s| s.seq));
         Self {
             recording,
             kind,
             stamps,
-            round_us: (latest_us - earliest_us).saturating_add(ROUND_GAP_US),
+            round_us: (max_time_us - earliest_us).saturating_add(ROUND_GAP_US),
             round_seqs: seqs.saturating_add(1),
             clock_error_us: 0,
-            renaming: None,
+            round_ids: None,
         }
     }
 
     /// The same, with new identities in each later round.
-    pub(super) fn with_new_identities(self) -> Self {
-        Self { renaming: Some(Renaming::of(&self.recording)), ..self }
+    pub(super) fn with_new_event_ids(self) -> Self {
+        Self { round_ids: Some(RoundIds::of(&self.recording)), ..self }
     }
 
     /// As another server would have stamped the same events, and with the troubles of its
@@ -118,7 +118,7 @@ impl Stamps {
     /// which event a cursor means.
     pub(super) fn with_chaos(self, spec: &ChaosSpec) -> Self {
         let mut stamps = match spec.instance {
-            Some(instance) => self.told_by(instance),
+            Some(instance) => self.as_instance(instance),
             None => self,
         };
         let times: Vec<u64> = stamps.stamps.iter().map(|s| s.time_us).collect();
@@ -128,10 +128,11 @@ impl Stamps {
         stamps
     }
 
-    fn told_by(self, instance: u64) -> Self {
+    fn as_instance(self, instance: u64) -> Self {
         let accounts: Vec<String> = self.recording.lines().map(chaos::account).collect();
-        let times = self.stamps.iter().map(|s| s.latest_us);
-        let told = chaos::retell(instance, times.zip(accounts.iter().map(String::as_str)));
+        let times = self.stamps.iter().map(|s| s.max_time_us);
+        let told =
+            chaos::reorder_for_instance(instance, times.zip(accounts.iter().map(String::as_str)));
         let mut stamps: Vec<Stamp> = Vec::with_capacity(told.len());
         for (seq, told) in (chaos::first_seq(instance)..).zip(&told) {
             // Never again on legacy (protocol/jetstream-v1.md §8).
@@ -139,7 +140,7 @@ impl Stamps {
                 (Some(before), ServerKind::Legacy) => told.time_us.max(before.time_us + 1),
                 _ => told.time_us,
             };
-            stamps.push(Stamp { time_us, latest_us: time_us, seq });
+            stamps.push(Stamp { time_us, max_time_us: time_us, seq });
         }
         let recording = self.recording.in_order(told.iter().map(|t| t.event));
         let clock_error_us = chaos::clock_error_us(instance);
@@ -170,9 +171,9 @@ impl Stamps {
     }
 
     /// The latest time up to and including this event.
-    pub(super) fn latest_us(&self, event: u64) -> u64 {
+    pub(super) fn max_time_us(&self, event: u64) -> u64 {
         let (round, _, stamp) = self.at(event);
-        stamp.latest_us.saturating_add(self.round_us.saturating_mul(round))
+        stamp.max_time_us.saturating_add(self.round_us.saturating_mul(round))
     }
 
     /// The event's seq; without meaning on legacy.
@@ -183,10 +184,10 @@ impl Stamps {
 
     /// The first event, over all rounds, at or after an instant.
     pub(super) fn first_at(&self, time_us: u64) -> u64 {
-        let last_us = self.stamps.last().map_or(0, |s| s.latest_us);
+        let last_us = self.stamps.last().map_or(0, |s| s.max_time_us);
         let round = time_us.saturating_sub(last_us).div_ceil(self.round_us);
         let within = time_us.saturating_sub(round.saturating_mul(self.round_us));
-        let index = self.stamps.partition_point(|s| s.latest_us < within) as u64;
+        let index = self.stamps.partition_point(|s| s.max_time_us < within) as u64;
         round.saturating_mul(self.len()).saturating_add(index)
     }
 
@@ -206,7 +207,7 @@ impl Stamps {
     }
 
     /// Returns the event's line as recorded, with the identity that it has in its round.
-    pub(super) fn named_line(&self, event: u64) -> Bytes {
+    pub(super) fn line_with_round_id(&self, event: u64) -> Bytes {
         let line = self.recorded_line(event);
         match self.rename(event, &line) {
             Some(edit) => edited(&line, vec![edit]),
@@ -216,12 +217,12 @@ impl Stamps {
 
     fn rename(&self, event: u64, line: &[u8]) -> Option<Edit> {
         let (round, ..) = self.at(event);
-        self.renaming?.edit(line, round)
+        self.round_ids?.edit(line, round)
     }
 
     /// Whether it is an event that v1 never tells.
-    pub(super) fn only_v2_tells(&self, event: u64) -> bool {
-        self.at(event).1.only_v2_tells
+    pub(super) fn is_v2_only(&self, event: u64) -> bool {
+        self.at(event).1.is_v2_only
     }
 
     /// The event's line as this server sends it, its time moved by `shift_us`. Its seq is
@@ -237,7 +238,7 @@ impl Stamps {
         restamp(&line, entry, time_us, seq, self.rename(event, &line))
     }
 
-    fn at(&self, event: u64) -> (u64, &Entry, Stamp) {
+    fn at(&self, event: u64) -> (u64, &IndexEntry, Stamp) {
         let (round, index) = (event / self.len(), (event % self.len()) as usize);
         (round, &self.recording.entries()[index], self.stamps[index])
     }
@@ -245,12 +246,12 @@ impl Stamps {
 
 /// The line with another time, and with this seq as its cursor (0: without one), and with one
 /// more change.
-fn restamp(line: &[u8], entry: &Entry, time_us: u64, seq: u64, rename: Option<Edit>) -> Bytes {
+fn restamp(line: &[u8], entry: &IndexEntry, time_us: u64, seq: u64, rename: Option<Edit>) -> Bytes {
     let time = (entry.time_span(), time_us.to_string());
     let cursor = match (entry.cursor_span(), seq) {
         (Some(span), 1..) => Some((span, seq.to_string())),
         (Some(_), 0) => {
-            let member = members::find(line).and_then(|m| m.cursor);
+            let member = stamp_fields::find(line).and_then(|m| m.cursor);
             member.map(|m| (m.whole, String::new()))
         }
         // Member order as a v2 server writes it (protocol/jetstream-v1.md §7).

@@ -9,11 +9,11 @@ pub(super) enum Step {
     /// Send this event.
     Send(u64),
     /// Nothing yet, but ask again at once.
-    Again,
+    Yield,
     /// Nothing before this instant.
     WaitUntil(Instant),
     /// Nothing will ever come.
     End,
     /// Cut the connection without a word.
-    Cut,
+    Disconnect,
 }

@@ -4,13 +4,13 @@
 use std::sync::Arc;
 
 use super::dictionary::Dictionary;
-use super::wanted::{Wanted, v2};
+use super::filter::{V1Filter, v2};
 
 /// A stream to open.
 #[derive(Debug)]
 pub(super) struct Subscription {
-    pub wants: Wants,
-    pub from: From,
+    pub filter: EventFilter,
+    pub from: StreamStart,
     /// What to compress with; `None`: not at all.
     pub dictionary: Option<Arc<Dictionary>>,
     pub protocol: Protocol,
@@ -35,7 +35,7 @@ pub(super) enum Protocol {
 
 /// Where a stream starts, decided when the request came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum From {
+pub(super) enum StreamStart {
     /// Without a cursor: the tip at the moment of the hello.
     Live,
     /// A cursor that lies ahead: the tip.
@@ -46,18 +46,18 @@ pub(super) enum From {
 
 /// What a connection gets, by the rules of its endpoint.
 #[derive(Clone, Debug)]
-pub(super) enum Wants {
-    V1(Wanted),
-    V2(v2::Wanted),
+pub(super) enum EventFilter {
+    V1(V1Filter),
+    V2(v2::V2Filter),
 }
 
-impl Wants {
+impl EventFilter {
     /// Whether an event passes, by anything but its size. What only v2 tells is never sent on
     /// v1 (protocol/jetstream-v1.md §3).
-    pub(super) fn lets_through(&self, line: &[u8], only_v2_tells: bool) -> bool {
+    pub(super) fn matches_event(&self, line: &[u8], is_v2_only: bool) -> bool {
         match self {
-            Self::V1(wanted) => !only_v2_tells && wanted.lets_through(line),
-            Self::V2(wanted) => wanted.lets_through(line),
+            Self::V1(wanted) => !is_v2_only && wanted.matches_event(line),
+            Self::V2(wanted) => wanted.matches_event(line),
         }
     }
 

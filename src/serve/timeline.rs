@@ -30,20 +30,20 @@ pub(super) struct Timeline {
     /// Events that have happened before the playhead starts.
     history: u64,
     /// Events of a round that ever happen.
-    happening: u64,
+    round_events: u64,
     /// How much later than recorded everything happens.
     behind: Duration,
     /// Events that the server holds on purpose of chaos, to the event.
-    holds: Option<u64>,
+    held_events: Option<u64>,
     /// Events that the streams hold; 0: they replay nothing.
     retention: Option<u64>,
     /// Events in a segment of the v2 server's log.
     segment_events: u64,
-    started: OnceLock<Started>,
+    started: OnceLock<PlaybackStart>,
 }
 
 #[derive(Clone, Copy, Debug)]
-struct Started {
+struct PlaybackStart {
     at: Instant,
     shift_us: i64,
 }
@@ -58,9 +58,9 @@ impl Timeline {
     ) -> Self {
         let history = history.min(stamps.len());
         Self {
-            happening: stamps.len(),
+            round_events: stamps.len(),
             behind: Duration::ZERO,
-            holds: None,
+            held_events: None,
             retention: None,
             segment_events: DEFAULT_SEGMENT_EVENTS,
             stamps,
@@ -78,28 +78,28 @@ impl Timeline {
         self.behind = behind;
         if self.rate == Rate::Max {
             let behind_us = u64::try_from(behind.as_micros()).unwrap_or(u64::MAX);
-            let last_us = self.stamps.latest_us(self.stamps.len() - 1);
+            let last_us = self.stamps.max_time_us(self.stamps.len() - 1);
             let tip_us = last_us.saturating_sub(behind_us);
-            self.happening = self.stamps.first_at(tip_us + 1).min(self.stamps.len());
+            self.round_events = self.stamps.first_at(tip_us + 1).min(self.stamps.len());
         }
         self
     }
 
     /// Makes the server hold only so many events.
-    pub(super) fn holding(mut self, events: u64) -> Self {
-        self.holds = Some(events);
+    pub(super) fn with_held_events(mut self, events: u64) -> Self {
+        self.held_events = Some(events);
         self
     }
 
     /// Makes the streams hold so many events and the rest of the segment that the oldest of
     /// them lies in, and always what is not sealed; 0: they replay nothing.
-    pub(super) fn retaining(mut self, events: u64) -> Self {
+    pub(super) fn with_retention(mut self, events: u64) -> Self {
         self.retention = Some(events);
         self
     }
 
     /// Makes segments of so many events, at least one.
-    pub(super) fn with_segments_of(mut self, events: u64) -> Self {
+    pub(super) fn with_segment_events(mut self, events: u64) -> Self {
         self.segment_events = events.max(1);
         self
     }
@@ -122,7 +122,7 @@ impl Timeline {
         if tip == u64::MAX {
             return 0;
         }
-        let held = self.holds.map_or(0, |events| tip.saturating_sub(events));
+        let held = self.held_events.map_or(0, |events| tip.saturating_sub(events));
         let retained = match self.retention {
             None => 0,
             Some(0) => tip,
@@ -139,7 +139,7 @@ impl Timeline {
     pub(super) fn start(&self, now: Instant, wall_us: u64) {
         self.started.get_or_init(|| {
             let shift = |event| {
-                let recorded = self.stamps.latest_us(event);
+                let recorded = self.stamps.max_time_us(event);
                 let shift = i64::try_from(i128::from(wall_us) - i128::from(recorded));
                 shift.unwrap_or(0).saturating_add(self.stamps.clock_error_us())
             };
@@ -148,7 +148,7 @@ impl Timeline {
                 (true, Rate::Max) => shift(self.stamps.len() - 1),
                 (true, _) => shift(self.history),
             };
-            Started { at: now, shift_us }
+            PlaybackStart { at: now, shift_us }
         });
     }
 
@@ -159,7 +159,7 @@ impl Timeline {
 
     /// The number of events after which nothing follows; `None` where it starts again.
     pub(super) fn end(&self) -> Option<u64> {
-        (!self.looping).then_some(self.happening)
+        (!self.looping).then_some(self.round_events)
     }
 
     /// Whether the recording has a clock.
@@ -189,11 +189,11 @@ impl Timeline {
     /// the clock (protocol/jetstream-v1.md §12).
     pub(super) fn emitted_us(&self, now: Instant) -> u64 {
         let tip = self.tip(now);
-        if tip > self.history && self.is_paced() { self.stamps.latest_us(tip - 1) } else { 0 }
+        if tip > self.history && self.is_paced() { self.stamps.max_time_us(tip - 1) } else { 0 }
     }
 
     /// When an event happens; `None` where it never does, or is not known to.
-    pub(super) fn due(&self, event: u64) -> Option<Instant> {
+    pub(super) fn due_at(&self, event: u64) -> Option<Instant> {
         if self.end().is_some_and(|end| event >= end) {
             return None;
         }
@@ -202,8 +202,8 @@ impl Timeline {
             Rate::Max => return None,
             Rate::PerSecond(rate) => ahead as f64 / rate,
             Rate::Speed(speed) => {
-                let from = self.stamps.latest_us(self.history);
-                self.stamps.latest_us(event).saturating_sub(from) as f64 / 1e6 / speed
+                let from = self.stamps.max_time_us(self.history);
+                self.stamps.max_time_us(event).saturating_sub(from) as f64 / 1e6 / speed
             }
         };
         let offset = Duration::try_from_secs_f64(seconds).ok()?;
@@ -214,13 +214,13 @@ impl Timeline {
     pub(super) fn clock_us(&self, now: Instant) -> u64 {
         match (self.rate, self.played_us(now)) {
             (Rate::Max, _) => match self.end() {
-                Some(end) => self.stamps.latest_us(end.saturating_sub(1)),
+                Some(end) => self.stamps.max_time_us(end.saturating_sub(1)),
                 None => u64::MAX,
             },
             (Rate::Speed(speed), Some(us)) => {
-                self.stamps.latest_us(self.history).saturating_add((us * speed) as u64)
+                self.stamps.max_time_us(self.history).saturating_add((us * speed) as u64)
             }
-            _ => self.stamps.latest_us(self.tip(now).saturating_sub(1)),
+            _ => self.stamps.max_time_us(self.tip(now).saturating_sub(1)),
         }
     }
 
@@ -243,7 +243,7 @@ impl Timeline {
     }
 
     /// Where a connection without a cursor starts.
-    pub(super) fn live(&self, now: Instant) -> u64 {
+    pub(super) fn live_start(&self, now: Instant) -> u64 {
         if self.is_paced() { self.tip(now) } else { 0 }
     }
 }
@@ -286,12 +286,12 @@ pub(super) mod tests {
     fn the_first_connection_of_a_paced_server_starts_before_the_first_event() {
         for rate in ["1x", "10/s"] {
             let (timeline, start) = timeline(ServerKind::V2, 20, rate, false);
-            assert_eq!(timeline.live(start), 0);
-            assert_eq!(timeline.live(after(start, 0)), 1);
+            assert_eq!(timeline.live_start(start), 0);
+            assert_eq!(timeline.live_start(after(start, 0)), 1);
             assert_eq!(timeline.tip(after(start, 250)), 3);
-            assert_eq!(timeline.due(3), Some(after(start, 300)));
+            assert_eq!(timeline.due_at(3), Some(after(start, 300)));
             assert_eq!(timeline.tip(after(start, 3_600_000)), 20);
-            assert_eq!(timeline.due(20), None);
+            assert_eq!(timeline.due_at(20), None);
         }
     }
 
@@ -300,7 +300,7 @@ pub(super) mod tests {
         let (timeline, start) = timeline(ServerKind::V2, 20, "1x", true);
         assert_eq!(timeline.tip(after(start, 2_899)), 20);
         assert_eq!(timeline.tip(after(start, 2_900)), 21);
-        assert_eq!(timeline.due(20), Some(after(start, 2_900)));
+        assert_eq!(timeline.due_at(20), Some(after(start, 2_900)));
     }
 
     #[test]
@@ -312,7 +312,7 @@ pub(super) mod tests {
         let line =
             String::from_utf8(stamped.stamps.line(5, 5, stamped.shift_us()).to_vec()).unwrap();
         assert!(line.contains(&format!("\"time_us\":{wall_us},")), "{line}");
-        assert_eq!(stamped.live(now), 5);
+        assert_eq!(stamped.live_start(now), 5);
         assert_eq!(stamped.resolve(&(wall_us - 200_000).to_string(), now), Ok(Some(3)));
     }
 }

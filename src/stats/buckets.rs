@@ -27,7 +27,7 @@ pub struct Buckets {
     numbers: HashMap<String, u32>,
     names: Vec<String>,
     most_cells: usize,
-    takes_new: bool,
+    accepts_new_series: bool,
 }
 
 /// One line of a picture.
@@ -68,7 +68,7 @@ impl Buckets {
             numbers: HashMap::new(),
             names: vec![String::new()],
             most_cells,
-            takes_new: true,
+            accepts_new_series: true,
         }
     }
 
@@ -85,7 +85,7 @@ impl Buckets {
         if let Some(number) = self.numbers.get(series) {
             return *number;
         }
-        let is_full = !self.takes_new || self.names.len() > MOST_SERIES;
+        let is_full = !self.accepts_new_series || self.names.len() > MOST_SERIES;
         let Some(number) = u32::try_from(self.names.len()).ok().filter(|_| !is_full) else {
             return OTHER;
         };
@@ -117,8 +117,8 @@ impl Buckets {
 
     /// Makes room: at most half of the cells are left.
     fn shrink(&mut self) {
-        if self.takes_new {
-            self.takes_new = false;
+        if self.accepts_new_series {
+            self.accepts_new_series = false;
             let kept: Vec<u32> = self.largest(KEPT_SERIES).iter().map(|(n, _)| *n).collect();
             self.numbers.retain(|_, number| kept.contains(number));
             self.merge(|bucket, series| {

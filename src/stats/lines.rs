@@ -12,7 +12,7 @@ pub enum Line<'a> {
     /// The line.
     Whole(&'a [u8]),
     /// The last line, without a line feed: its writer may not have finished it.
-    Last(&'a [u8]),
+    Unterminated(&'a [u8]),
     /// Longer than [`MAX_LINE_BYTES`]; passed over.
     TooLong,
 }
@@ -22,11 +22,11 @@ pub enum Line<'a> {
 /// # Errors
 /// As `input`; the lines before were given out.
 pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Result<()> {
-    let mut begun = Begun::default();
+    let mut partial = PartialLine::default();
     loop {
         let buffer = match input.fill_buf() {
             Ok([]) => {
-                begun.end_of_input(&mut each);
+                partial.end_of_input(&mut each);
                 return Ok(());
             }
             Ok(buffer) => buffer,
@@ -35,10 +35,10 @@ pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io:
         };
         let mut from = 0;
         for at in memchr::memchr_iter(b'\n', buffer) {
-            begun.end(buffer.get(from..at).unwrap_or_default(), &mut each);
+            partial.end(buffer.get(from..at).unwrap_or_default(), &mut each);
             from = at + 1;
         }
-        begun.add(buffer.get(from..).unwrap_or_default());
+        partial.add(buffer.get(from..).unwrap_or_default());
         let used = buffer.len();
         input.consume(used);
     }
@@ -46,12 +46,12 @@ pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io:
 
 /// The part of a line that earlier reads brought.
 #[derive(Default)]
-struct Begun {
+struct PartialLine {
     bytes: Vec<u8>,
     is_too_long: bool,
 }
 
-impl Begun {
+impl PartialLine {
     fn add(&mut self, piece: &[u8]) {
         if self.bytes.len() + piece.len() > MAX_LINE_BYTES {
             self.is_too_long = true;
@@ -74,7 +74,7 @@ impl Begun {
 
     fn end_of_input(&mut self, each: &mut impl FnMut(Line<'_>)) {
         if self.is_too_long || !self.bytes.is_empty() {
-            each(if self.is_too_long { Line::TooLong } else { Line::Last(&self.bytes) });
+            each(if self.is_too_long { Line::TooLong } else { Line::Unterminated(&self.bytes) });
         }
     }
 }
@@ -90,7 +90,7 @@ mod tests {
         let input = BufReader::with_capacity(capacity, bytes);
         let each = |line: Line<'_>| {
             lines.push(match line {
-                Line::Whole(line) | Line::Last(line) => Some(line.to_vec()),
+                Line::Whole(line) | Line::Unterminated(line) => Some(line.to_vec()),
                 Line::TooLong => None,
             });
         };

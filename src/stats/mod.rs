@@ -2,12 +2,12 @@
 //! lines and in bounded memory, whatever stands in them. Knows neither flags nor how the
 //! figures are shown. Some of its parts count for `top`, too.
 
-pub mod breaks;
 pub mod buckets;
+pub mod duplicates;
+pub mod gaps;
+pub mod languages;
 pub mod lines;
-pub mod names;
+pub mod name_counts;
 pub mod plot;
-pub mod seen;
 pub mod sizes;
-pub mod spoken;
 pub mod tally;

@@ -1,12 +1,12 @@
 //! One pass over a recording: every line is counted, as an event or as none.
 
-use super::breaks::Breaks;
 use super::buckets::Buckets;
+use super::duplicates::DuplicateDetector;
+use super::gaps::TimeGaps;
+use super::languages::{LONGEST_LANGUAGE_BYTES, LanguageParser};
 use super::lines::{Line, MAX_LINE_BYTES};
-use super::names::Names;
-use super::seen::Seen;
+use super::name_counts::NameCounts;
 use super::sizes::Sizes;
-use super::spoken::{LONGEST_LANGUAGE_BYTES, Spoken};
 use crate::event::header::{Header, Kind, Operation};
 use crate::event::identity::{Identities, IdentityKey};
 use crate::event::shape::Shape;
@@ -38,13 +38,13 @@ pub struct Tally {
     /// The events' lines, without line breaks.
     pub sizes: Sizes,
     /// Events by kind.
-    pub kinds: Names<u64>,
+    pub kinds: NameCounts<u64>,
     /// Commits by operation.
-    pub operations: Operations,
+    pub operations: OperationCounts,
     /// Commits by collection.
-    pub collections: Names<Collection>,
+    pub collections: NameCounts<CollectionCounts>,
     /// Records by language (`langs`); one with several counts for each.
-    pub languages: Names<u64>,
+    pub languages: NameCounts<u64>,
     /// Events that came before.
     pub duplicates: u64,
     /// The earliest and the latest time.
@@ -52,19 +52,19 @@ pub struct Tally {
     /// The lowest and the highest `cursor`.
     pub cursors: Option<(u64, u64)>,
     /// Gaps.
-    pub breaks: Breaks,
+    pub gaps: TimeGaps,
     /// Events by minute, where somebody wants a picture.
     pub buckets: Option<Buckets>,
-    seen: Seen,
+    detector: DuplicateDetector,
     identities: Identities,
     shape: Shape,
-    spoken: Spoken,
+    language_parser: LanguageParser,
     line_number: u64,
 }
 
 /// Counts by operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Operations {
+pub struct OperationCounts {
     /// New records.
     pub create: u64,
     /// Changed records.
@@ -75,7 +75,7 @@ pub struct Operations {
     pub other: u64,
 }
 
-impl Operations {
+impl OperationCounts {
     fn add(&mut self, operation: Operation) {
         *match operation {
             Operation::Create => &mut self.create,
@@ -94,9 +94,9 @@ impl Operations {
 
 /// What is counted of one collection.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Collection {
+pub struct CollectionCounts {
     /// Its commits.
-    pub operations: Operations,
+    pub operations: OperationCounts,
     /// The bytes of their lines.
     pub bytes: u64,
 }
@@ -112,32 +112,32 @@ impl Tally {
             first_malformed: None,
             torn: 0,
             sizes: Sizes::default(),
-            kinds: Names::new(MOST_KINDS, LONGEST_KIND_BYTES),
-            operations: Operations::default(),
-            collections: Names::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
-            languages: Names::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
+            kinds: NameCounts::new(MOST_KINDS, LONGEST_KIND_BYTES),
+            operations: OperationCounts::default(),
+            collections: NameCounts::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
+            languages: NameCounts::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
             duplicates: 0,
             times: None,
             cursors: None,
-            breaks: Breaks::new(gap_over_us),
+            gaps: TimeGaps::new(gap_over_us),
             buckets,
-            seen: Seen::default(),
+            detector: DuplicateDetector::default(),
             identities: Identities::new(key),
             shape: Shape::V1,
-            spoken: Spoken::default(),
+            language_parser: LanguageParser::default(),
             line_number: 0,
         }
     }
 
     /// Whether each event was compared with all before it, and not only with the last
-    /// [`super::seen::WINDOW_EVENTS`].
+    /// [`super::duplicates::WINDOW_EVENTS`].
     #[must_use]
     pub fn duplicates_are_exact(&self) -> bool {
-        self.seen.is_exact()
+        self.detector.is_exact()
     }
 
     /// Begins another recording: its lines are numbered from 1 again.
-    pub fn begin(&mut self) {
+    pub fn start_recording(&mut self) {
         self.line_number = 0;
     }
 
@@ -146,10 +146,10 @@ impl Tally {
         self.line_number += 1;
         let (line, is_last) = match line {
             Line::Whole(line) => (space::trimmed(line), false),
-            Line::Last(line) => (space::trimmed(line), true),
+            Line::Unterminated(line) => (space::trimmed(line), true),
             Line::TooLong => {
                 self.lines += 1;
-                return self.no_event(|| format!("longer than {} MiB", MAX_LINE_BYTES >> 20));
+                return self.reject(|| format!("longer than {} MiB", MAX_LINE_BYTES >> 20));
             }
         };
         if line.is_empty() {
@@ -157,63 +157,63 @@ impl Tally {
         }
         self.lines += 1;
         if simdutf8::basic::from_utf8(line).is_err() {
-            return self.no_event_of(is_last, || "not UTF-8".to_owned());
+            return self.reject_perhaps_torn(is_last, || "not UTF-8".to_owned());
         }
         let other = match self.shape {
             Shape::V1 => Shape::Native,
             Shape::Native => Shape::V1,
         };
         match self.shape.parse(line) {
-            Ok(header) => self.event(line, &header),
+            Ok(header) => self.count_event(line, &header),
             // The shape of the last event is the one to try first; its error is the one to tell.
             Err(error) => match other.parse(line) {
                 Ok(header) => {
                     self.shape = other;
-                    self.event(line, &header);
+                    self.count_event(line, &header);
                 }
-                Err(_) => self.no_event_of(is_last, || error.to_string()),
+                Err(_) => self.reject_perhaps_torn(is_last, || error.to_string()),
             },
         }
     }
 
-    fn no_event_of(&mut self, is_last: bool, reason: impl FnOnce() -> String) {
+    fn reject_perhaps_torn(&mut self, is_last: bool, reason: impl FnOnce() -> String) {
         if is_last {
             self.lines -= 1;
             self.torn += 1;
         } else {
-            self.no_event(reason);
+            self.reject(reason);
         }
     }
 
-    fn no_event(&mut self, reason: impl FnOnce() -> String) {
+    fn reject(&mut self, reason: impl FnOnce() -> String) {
         self.malformed += 1;
         if self.first_malformed.is_none() {
             self.first_malformed = Some((self.line_number, reason()));
         }
     }
 
-    fn event(&mut self, line: &[u8], header: &Header<'_>) {
+    fn count_event(&mut self, line: &[u8], header: &Header<'_>) {
         let bytes = line.len() as u64;
         self.sizes.add(bytes);
         let identity = self.identities.of(header);
-        self.duplicates += u64::from(self.seen.again(identity));
+        self.duplicates += u64::from(self.detector.check_and_insert(identity));
         let time = TimeUs(header.time_us);
-        self.breaks.add(time);
+        self.gaps.add(time);
         self.times = Some(self.times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));
         if let Some(seq) = header.cursor {
             self.cursors = Some(self.cursors.map_or((seq, seq), |(a, b)| (a.min(seq), b.max(seq))));
         }
         let kind = if header.kind_text.is_empty() { "none" } else { &*header.kind_text };
-        *self.kinds.of(kind) += 1;
+        *self.kinds.entry(kind) += 1;
         let series = match &header.commit {
             Some(commit) => {
                 self.operations.add(commit.operation);
-                let collection = self.collections.of(&commit.collection);
+                let collection = self.collections.entry(&commit.collection);
                 collection.operations.add(commit.operation);
                 collection.bytes += bytes;
                 if header.kind == Kind::Commit {
-                    for language in self.spoken.in_line(line) {
-                        *self.languages.of(&language) += 1;
+                    for language in self.language_parser.parse(line) {
+                        *self.languages.entry(&language) += 1;
                     }
                 }
                 &*commit.collection

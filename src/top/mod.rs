@@ -2,10 +2,10 @@
 //! operation, language and account, in bounded memory whatever the stream holds; and the
 //! screen that shows them. Knows neither flags nor where events come from.
 
-pub mod board;
-pub mod busiest;
-pub mod counting;
-pub mod held;
+pub mod aggregate;
+pub mod current_server;
+pub mod heavy_hitters;
+pub mod log_buffer;
 pub mod screen;
-pub mod slices;
-pub mod source;
+pub mod tap;
+pub mod time_series;

@@ -110,7 +110,7 @@ fn insert(connection: &Connection, consumer: &str, saved: &SavedGap) -> rusqlite
             ":from_seq": seq(gap.from_seq),
             ":to_seq": seq(gap.to_seq),
             // The reason may hold words of a server.
-            ":reason": secrets::redacted(&gap.reason),
+            ":reason": secrets::redact(&gap.reason),
             ":count": i64::try_from(*count).unwrap_or(i64::MAX),
         })
         .map(drop)

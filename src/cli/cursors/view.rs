@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::{ByHand, Earlier, Entry, SavedCursor, SavedGap};
-use crate::display::table::{Table, printable};
+use crate::display::table::{Table, escape_cell};
 use crate::display::units::counted;
 use crate::position::TimeUs;
 use crate::sink::record::OutputRecord;
@@ -254,7 +254,7 @@ pub fn details(
     let mut page = String::new();
     for (label, text) in lines {
         // Writing to a string can't fail.
-        let _ = writeln!(page, "{:14}{}", format!("{label}:"), printable(&text));
+        let _ = writeln!(page, "{:14}{}", format!("{label}:"), escape_cell(&text));
     }
     page
 }

@@ -10,8 +10,8 @@ use crate::display::table::Table;
 use crate::display::units::{bytes, count, duration, rate};
 use crate::position::TimeUs;
 use crate::stats::buckets::Grid;
-use crate::stats::seen::WINDOW_EVENTS;
-use crate::stats::tally::{Collection, Operations, Tally};
+use crate::stats::duplicates::WINDOW_EVENTS;
+use crate::stats::tally::{CollectionCounts, OperationCounts, Tally};
 
 /// Columns of the page.
 const WIDTH: usize = 80;
@@ -36,7 +36,7 @@ pub fn text(tally: &Tally, name: &str, top: usize) -> String {
     if let Some(table) = languages(tally, top) {
         let _ = write!(page, "\n{table}");
     }
-    if tally.breaks.count > 0 {
+    if tally.gaps.count > 0 {
         let _ = write!(page, "\n{}", gaps(tally));
     }
     page
@@ -69,13 +69,13 @@ fn facts(tally: &Tally, name: &str) -> Vec<(&'static str, String)> {
     if let Some((from, to)) = tally.cursors {
         facts.push(("cursors", format!("{from} to {to}")));
     }
-    let over = duration(Duration::from_micros(tally.breaks.over_us));
+    let over = duration(Duration::from_micros(tally.gaps.over_us));
     facts.push((
         "gaps",
-        match tally.breaks.count {
+        match tally.gaps.count {
             0 => format!("none over {over}"),
             n => {
-                let sum = duration(Duration::from_micros(tally.breaks.sum_us));
+                let sum = duration(Duration::from_micros(tally.gaps.sum_us));
                 format!("{} over {over}, together {sum}", count(n))
             }
         },
@@ -125,7 +125,7 @@ fn kinds(tally: &Tally) -> Table<3> {
 
 fn collections(tally: &Tally, top: usize) -> Table<6> {
     let all = tally.operations.sum();
-    let row = |name: String, operations: &Operations| {
+    let row = |name: String, operations: &OperationCounts| {
         let sum = operations.sum();
         [
             name,
@@ -141,7 +141,7 @@ fn collections(tally: &Tally, top: usize) -> Table<6> {
     let mut rows: Vec<[String; 6]> =
         shown.iter().map(|(name, c)| row((*name).to_owned(), &c.operations)).collect();
     let others = rest.iter().map(|(_, c)| *c).chain([&tally.collections.others]);
-    let others = others.fold(Operations::default(), |sum, c| added(sum, c.operations));
+    let others = others.fold(OperationCounts::default(), |sum, c| added(sum, c.operations));
     if others.sum() > 0 {
         rows.push(row(format!("({} others)", count(rest.len() as u64)), &others));
     }
@@ -163,8 +163,8 @@ fn collections(tally: &Tally, top: usize) -> Table<6> {
     table
 }
 
-fn added(a: Operations, b: Operations) -> Operations {
-    Operations {
+fn added(a: OperationCounts, b: OperationCounts) -> OperationCounts {
+    OperationCounts {
         create: a.create + b.create,
         update: a.update + b.update,
         delete: a.delete + b.delete,
@@ -191,7 +191,7 @@ fn languages(tally: &Tally, top: usize) -> Option<Table<2>> {
 
 fn gaps(tally: &Tally) -> Table<3> {
     let mut table = Table::new(["GAP FROM", "TO", "LENGTH"]);
-    for gap in tally.breaks.longest(LISTED_GAPS) {
+    for gap in tally.gaps.longest(LISTED_GAPS) {
         let length = duration(Duration::from_micros(gap.us()));
         table.row([gap.from.to_string(), gap.to.to_string(), length]);
     }
@@ -243,7 +243,7 @@ pub fn json(tally: &Tally, name: &str) -> serde_json::Result<String> {
     let times = tally.times.map(|(from, to)| json!({"min_us": from.0, "max_us": to.0}));
     let cursors = tally.cursors.map(|(from, to)| json!({"min": from, "max": to}));
     let first = tally.first_malformed.as_ref();
-    let gaps = &tally.breaks;
+    let gaps = &tally.gaps;
     let longest = gaps.longest(usize::MAX);
     let longest = longest.iter().map(|gap| json!({"from_us": gap.from.0, "to_us": gap.to.0}));
     let report = json!({
@@ -286,7 +286,7 @@ fn counts(sorted: &[(&str, &u64)], others: u64, what: &str) -> Vec<Value> {
     named.chain(others).collect()
 }
 
-fn operations(operations: &Operations) -> Value {
+fn operations(operations: &OperationCounts) -> Value {
     json!({
         "create": operations.create,
         "update": operations.update,
@@ -296,7 +296,7 @@ fn operations(operations: &Operations) -> Value {
 }
 
 fn collections_json(tally: &Tally) -> Vec<Value> {
-    let of = |name: Option<&str>, collection: &Collection| {
+    let of = |name: Option<&str>, collection: &CollectionCounts| {
         json!({
             "collection": name,
             "events": collection.operations.sum(),

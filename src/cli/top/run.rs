@@ -26,13 +26,13 @@ use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineError, PipelineInputs, RunEvent, RunObserver, RunResult};
 use crate::settings::{ColorMode, DisplaySettings, TailSettings};
 use crate::sink::Sink;
-use crate::top::board::Board;
-use crate::top::counting::{Counting, Shared};
-use crate::top::held::Held;
+use crate::top::aggregate::Aggregate;
+use crate::top::current_server::CurrentServer;
+use crate::top::log_buffer::LogBuffer;
 use crate::top::screen::spark::{Bars, shows_unicode};
 use crate::top::screen::theme::Theme;
-use crate::top::screen::watching::{Scene, Watching};
-use crate::top::source::Source;
+use crate::top::screen::ui_thread::{UiContext, UiThread};
+use crate::top::tap::{AggregateTap, SharedAggregate};
 
 /// How often the end of a window is looked for.
 const TICK: Duration = Duration::from_millis(50);
@@ -68,17 +68,21 @@ pub fn run(
         false if is_dumb() => Mode::Pages,
         false => Mode::Screen,
     };
-    let held = Held::default();
+    let log_buffer = LogBuffer::default();
     let (terminal, log) = match mode {
         Mode::Screen => {
-            let plain =
-                LogSettings { json: false, colour: false, times: false, ..log_settings(display) };
-            (Terminal::with(None, Box::new(held.clone())), plain)
+            let plain = LogSettings {
+                json: false,
+                colour: false,
+                timestamps: false,
+                ..log_settings(display)
+            };
+            (Terminal::with(None, Box::new(log_buffer.clone())), plain)
         }
         _ => (Terminal::stderr(), log_settings(display)),
     };
     log::init(&log, &terminal).map_err(|e| UsageError(e.to_string()))?;
-    let run = Run { figures: &args.figures, display, mode, held };
+    let run = Run { figures: &args.figures, display, mode, log_buffer };
     Ok(run.go(settings).unwrap_or_else(|error| {
         tracing::error!("{}", in_words(&error));
         exit_of(&error)
@@ -89,7 +93,7 @@ struct Run<'a> {
     figures: &'a FiguresArgs,
     display: &'a DisplaySettings,
     mode: Mode,
-    held: Held,
+    log_buffer: LogBuffer,
 }
 
 impl Run<'_> {
@@ -108,13 +112,13 @@ impl Run<'_> {
         }
         let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
-        let board = Shared::new(self.figures.window);
-        let stop = Shutdown::new(settings.drain_timeout);
+        let aggregate = SharedAggregate::new(self.figures.window);
+        let stop = Stop::new(settings.drain_timeout);
         let from_us = replay_from_us(&state.start);
         let parts = PipelineInputs {
             start: state.start,
             saver: None,
-            output: Some(Sink::Taker(Box::new(Counting::on(&board)))),
+            output: Some(Sink::Taker(Box::new(AggregateTap::new(&aggregate)))),
             renderer: None,
             stop: stop.clone(),
             secrets: state.secrets,
@@ -126,39 +130,39 @@ impl Run<'_> {
             Mode::Screen => {
                 let buffer = &settings.buffer;
                 let (bytes, events) = (buffer.bytes as u64, buffer.events as u64);
-                let scene = Scene {
-                    board,
+                let context = UiContext {
+                    aggregate,
                     status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
-                    source: source(&settings, &metrics),
+                    server: current_server(&settings, &metrics),
                     metrics,
-                    held: self.held.clone(),
+                    log_buffer: self.log_buffer.clone(),
                     stop,
                     theme: self.theme(),
                 };
-                let (mut scene, mut watching) = (Some(scene), None);
+                let (mut context, mut ui) = (Some(context), None);
                 // Not before a signal would give the terminal back.
                 let attend = &mut |moment| {
-                    if let (RunEvent::Started, Some(scene)) = (moment, scene.take()) {
-                        let stop = scene.stop.clone();
-                        let begun = Watching::begin(scene);
+                    if let (Moment::Beginning, Some(context)) = (moment, context.take()) {
+                        let stop = context.stop.clone();
+                        let begun = UiThread::spawn(context);
                         if begun.is_err() {
                             stop.request(StopReason::Failed);
                         }
-                        watching = Some(begun);
+                        ui = Some(begun);
                     }
                 };
                 let attendant = RunObserver { tick_every: None, on_event: attend };
                 let outcome = pipeline::run(&settings, parts, attendant);
-                let begun = watching.transpose();
+                let begun = ui.transpose();
                 drop(begun.context("can't draw a screen here (use --once for a table)")?);
                 outcome
             }
             Mode::Pages | Mode::Once => {
-                let source = source(&settings, &metrics);
+                let source = current_server(&settings, &metrics);
                 let mut pages = Pages {
                     run: &self,
                     source,
-                    board,
+                    aggregate,
                     metrics,
                     stop,
                     is_connected: false,
@@ -179,8 +183,8 @@ impl Run<'_> {
     }
 
     fn theme(&self) -> Theme {
-        let is_coloured = colour::wanted(colour::Surroundings {
-            asked: match self.display.color {
+        let is_coloured = colour::use_colour(colour::ColourEnv {
+            requested: match self.display.color {
                 ColorMode::Auto => None,
                 ColorMode::Always => Some(true),
                 ColorMode::Never => Some(false),
@@ -198,9 +202,9 @@ impl Run<'_> {
 }
 
 /// Where events come from.
-fn source(settings: &TailSettings, metrics: &Arc<Metrics>) -> Source {
+fn current_server(settings: &TailSettings, metrics: &Arc<Metrics>) -> CurrentServer {
     let labels = settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label));
-    Source::new(labels.collect(), Arc::clone(metrics))
+    CurrentServer::new(labels.collect(), Arc::clone(metrics))
 }
 
 fn exit(outcome: RunResult) -> anyhow::Result<Exit> {
@@ -224,8 +228,8 @@ fn exit(outcome: RunResult) -> anyhow::Result<Exit> {
 /// Figures as text: one page, or one for each window.
 struct Pages<'a> {
     run: &'a Run<'a>,
-    source: Source,
-    board: Shared,
+    source: CurrentServer,
+    aggregate: SharedAggregate,
     metrics: Arc<Metrics>,
     stop: Shutdown,
     /// Whether a connection was up at the last tick; at the end there is none.
@@ -277,11 +281,11 @@ impl Pages<'_> {
     }
 
     fn print(&self, began: Instant) {
-        let (mut shared, at) = self.board.lock();
-        let board = std::mem::replace(&mut *shared, Board::new(self.run.figures.window));
+        let (mut shared, at) = self.aggregate.lock();
+        let aggregate = std::mem::replace(&mut *shared, Aggregate::new(self.run.figures.window));
         drop(shared);
         let figures = Figures {
-            board: &board,
+            aggregate: &aggregate,
             at,
             window: began.elapsed(),
             source: &self.source,

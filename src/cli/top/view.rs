@@ -10,8 +10,8 @@ use crate::display::table::Table;
 use crate::display::units::{bytes, count, counted, duration, rate};
 use crate::event::header::Operation;
 use crate::metrics::Metrics;
-use crate::top::board::{Board, Look, OPERATIONS, OTHERS, Row, Sort};
-use crate::top::source::Source;
+use crate::top::aggregate::{Aggregate, OPERATIONS, OTHERS, Row, RowQuery, Sort};
+use crate::top::current_server::CurrentServer;
 
 /// The longest name on the page, in characters, so that it has 80 columns.
 const LONGEST_NAME: usize = 36;
@@ -20,13 +20,13 @@ const LONGEST_NAME: usize = 36;
 #[derive(Debug)]
 pub struct Figures<'a> {
     /// The counts of the window.
-    pub board: &'a Board,
+    pub aggregate: &'a Aggregate,
     /// The moment, since the board was made.
     pub at: Duration,
     /// How long the window was.
     pub window: Duration,
     /// Where events come from.
-    pub source: &'a Source,
+    pub source: &'a CurrentServer,
     /// The counters of the whole run.
     pub metrics: &'a Metrics,
     /// Whether a connection was up.
@@ -51,27 +51,27 @@ impl Figures<'_> {
     }
 
     fn languages(&self, most: usize) -> Vec<Row> {
-        self.board.languages(self.at, BY_TOTAL, most).0
+        self.aggregate.languages(self.at, BY_TOTAL, most).0
     }
 
     fn accounts(&self, most: usize) -> Vec<Row> {
-        self.board.accounts(self.at, BY_TOTAL, most).0
+        self.aggregate.accounts(self.at, BY_TOTAL, most).0
     }
 }
 
-const BY_TOTAL: Look<'_> = Look { sort: Sort::Total, filter: "", operation: None };
+const BY_TOTAL: RowQuery<'_> = RowQuery { sort: Sort::Total, filter: "", operation: None };
 
 /// The page.
 #[must_use]
 pub fn text(figures: &Figures<'_>, most: usize) -> String {
-    let events = figures.board.events(figures.at).total;
-    let size = figures.board.bytes(figures.at).total;
+    let events = figures.aggregate.events(figures.at).total;
+    let size = figures.aggregate.bytes(figures.at).total;
     let lag = figures.lag_us().map(|us| duration(Duration::from_micros(us)));
     let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
     let mut page = format!(
         "{}{}: {} in {} ({}), {}/s{lag}",
         printable(figures.source.name().as_bytes(), LONGEST_NAME),
-        figures.source.number(),
+        figures.source.ordinal(),
         counted(events, "event"),
         duration(figures.window),
         rate(figures.per_second(events)),
@@ -86,12 +86,12 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
         return page;
     }
     let mut kinds = Table::new(["KIND", "EVENTS", "RATE", "SHARE"]);
-    for row in figures.board.kinds(figures.at) {
+    for row in figures.aggregate.kinds(figures.at) {
         kinds.row(cells(figures, &row, events));
     }
     let mut collections =
         Table::new(["COLLECTION", "EVENTS", "RATE", "SHARE", "CREATE", "UPDATE", "DELETE"]);
-    for (name, counts) in figures.board.collection_totals().into_iter().take(most) {
+    for (name, counts) in figures.aggregate.collection_totals().into_iter().take(most) {
         let total = counts.iter().sum();
         if total > 0 {
             let [name, sum, rate, share] = named_cells(figures, name, total, events);
@@ -144,9 +144,9 @@ fn named_cells(figures: &Figures<'_>, name: &str, total: u64, events: u64) -> [S
 #[must_use]
 pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
     let metrics = figures.metrics;
-    let events = figures.board.events(figures.at).total;
-    let size = figures.board.bytes(figures.at).total;
-    let operations = figures.board.operations(figures.at);
+    let events = figures.aggregate.events(figures.at).total;
+    let size = figures.aggregate.bytes(figures.at).total;
+    let operations = figures.aggregate.operations(figures.at);
     let operations: serde_json::Map<String, Value> =
         operations.into_iter().map(|row| (row.name, row.total.into())).collect();
     let report = json!({
@@ -171,13 +171,13 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
         "gaps": metrics.gaps.get(),
         "duplicates": metrics.duplicate.get(),
         "malformed": metrics.malformed.get(),
-        "kinds": named(figures.board.kinds(figures.at), "kind"),
+        "kinds": named(figures.aggregate.kinds(figures.at), "kind"),
         "operations": operations,
-        "collections": collections(figures.board),
+        "collections": collections(figures.aggregate),
         "languages": named(figures.languages(usize::MAX), "language"),
         "accounts": {
             "busiest": named(figures.accounts(accounts), "did"),
-            "too_low_by_at_most": figures.board.accounts_missed(),
+            "too_low_by_at_most": figures.aggregate.account_error_bound(),
         },
     });
     report.to_string() + "\n"
@@ -193,8 +193,8 @@ fn named(rows: Vec<Row>, what: &str) -> Vec<Value> {
     rows.into_iter().map(one).collect()
 }
 
-fn collections(board: &Board) -> Vec<Value> {
-    let all = board.collection_totals().into_iter();
+fn collections(aggregate: &Aggregate) -> Vec<Value> {
+    let all = aggregate.collection_totals().into_iter();
     let one = |(collection, counts): (&str, [u64; 4])| {
         let words = OPERATIONS.map(Operation::word).into_iter().zip(counts);
         let operations: serde_json::Map<String, Value> =

@@ -1,19 +1,19 @@
-//! Lines, and what reaches the terminal from the macros of `tracing`.
+//! LogLayer, and what reaches the terminal from the macros of `tracing`.
 
 use super::*;
 use crate::display::printable::is_harmless;
 use crate::display::terminal::tests::in_memory;
 use proptest::prelude::*;
 
-fn fields() -> Fields {
-    Fields {
+fn fields() -> LogFields {
+    LogFields {
         message: "closed\x1b[2J\nby peer".into(),
         others: vec![("server", "a\u{9b}b\u{202e}".into()), ("total", 3.into())],
     }
 }
 
 fn settings() -> LogSettings {
-    LogSettings { verbosity: 0, json: false, colour: false, times: false, filter: None }
+    LogSettings { verbosity: 0, json: false, colour: false, timestamps: false, filter: None }
 }
 
 #[test]
@@ -23,7 +23,7 @@ fn text_lines_are_one_harmless_line() {
         text_line(Some(now), Level::WARN, &fields(), false),
         "2026-07-04T14:38:08.000Z skytail: warning: closed\\u{1b}[2J\\u{a}by peer (server=a\\u{9b}b\\u{202e} total=3)\n"
     );
-    let bare = Fields { message: "m".into(), others: vec![] };
+    let bare = LogFields { message: "m".into(), others: vec![] };
     assert_eq!(text_line(None, Level::ERROR, &bare, true), "skytail: \x1b[1;31merror\x1b[0m: m\n");
 }
 
@@ -40,7 +40,7 @@ fn json_lines_are_one_harmless_object() {
 
 #[test]
 fn no_field_takes_the_place_of_a_stable_key() {
-    let forged = Fields {
+    let forged = LogFields {
         message: "m".into(),
         others: vec![("level", "debug".into()), ("ts", 0.into()), ("message", "x".into())],
     };
@@ -54,7 +54,7 @@ fn no_field_takes_the_place_of_a_stable_key() {
 #[test]
 fn long_text_is_shortened_in_both_forms() {
     let long = "é".repeat(3 * MAX_CHARS);
-    let fields = Fields { message: long.clone(), others: vec![("server", long.into())] };
+    let fields = LogFields { message: long.clone(), others: vec![("server", long.into())] };
     let line = json_line(jiff::Timestamp::UNIX_EPOCH, Level::INFO, &fields);
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
     for key in ["message", "server"] {
@@ -67,7 +67,7 @@ fn long_text_is_shortened_in_both_forms() {
 proptest! {
     #[test]
     fn no_text_makes_a_second_line_or_acts_on_a_terminal(message: String, value: String) {
-        let fields = Fields { message, others: vec![("value", value.into())] };
+        let fields = LogFields { message, others: vec![("value", value.into())] };
         let text = text_line(None, Level::WARN, &fields, false);
         let json = json_line(jiff::Timestamp::UNIX_EPOCH, Level::WARN, &fields);
         for line in [text, json] {
@@ -80,11 +80,9 @@ proptest! {
 /// What a screen shows of what is logged with these settings.
 fn logged(settings: LogSettings, log: impl FnOnce()) -> String {
     let (terminal, screen) = in_memory(200);
-    let subscriber = tracing_subscriber::registry().with(filter(&settings).unwrap()).with(Lines {
-        settings,
-        terminal,
-        throttle: Mutex::default(),
-    });
+    let subscriber = tracing_subscriber::registry()
+        .with(filter(&settings).unwrap())
+        .with(LogLayer { settings, terminal, throttle: Mutex::default() });
     tracing::subscriber::with_default(subscriber, log);
     screen.contents()
 }

@@ -35,7 +35,7 @@ fn shown(columns: u16, set: impl Fn(&Metrics), ticks: &[Tick]) -> String {
 
 /// The screen once the drawing, which is limited in time, is done.
 fn drawn(terminal: &Terminal, screen: &InMemoryTerm) -> String {
-    terminal.draw(ProgressBar::force_draw);
+    terminal.update_bar(ProgressBar::force_draw);
     screen.contents()
 }
 
@@ -165,17 +165,29 @@ fn a_broken_connection_says_so() {
 
 #[test]
 fn is_shown_only_where_a_person_would_see_it() {
-    let seen = Surroundings { stderr_is_terminal: true, ..Surroundings::default() };
-    let always = Surroundings { asked: Some(true), ..seen };
-    assert_eq!(form(seen), Form::Drawn);
-    assert_eq!(form(Surroundings { stdout_shares_screen: true, ..seen }), Form::Hidden);
-    assert_eq!(form(Surroundings { stdout_shares_screen: true, ..always }), Form::Drawn);
-    assert_eq!(form(Surroundings { quiet: true, ..seen }), Form::Hidden);
-    assert_eq!(form(Surroundings { asked: Some(false), ..seen }), Form::Hidden);
-    assert_eq!(form(Surroundings { is_dumb: true, ..seen }), Form::Hidden);
-    assert_eq!(form(Surroundings { is_dumb: true, ..always }), Form::Logged);
-    assert_eq!(form(Surroundings { stderr_is_terminal: false, ..always }), Form::Logged);
-    assert_eq!(form(Surroundings::default()), Form::Hidden);
+    let seen = TerminalInfo { stderr_is_terminal: true, ..TerminalInfo::default() };
+    let always = TerminalInfo { requested: Some(true), ..seen };
+    assert_eq!(progress_display(seen), ProgressDisplay::Drawn);
+    assert_eq!(
+        progress_display(TerminalInfo { stdout_shares_screen: true, ..seen }),
+        ProgressDisplay::Hidden
+    );
+    assert_eq!(
+        progress_display(TerminalInfo { stdout_shares_screen: true, ..always }),
+        ProgressDisplay::Drawn
+    );
+    assert_eq!(progress_display(TerminalInfo { quiet: true, ..seen }), ProgressDisplay::Hidden);
+    assert_eq!(
+        progress_display(TerminalInfo { requested: Some(false), ..seen }),
+        ProgressDisplay::Hidden
+    );
+    assert_eq!(progress_display(TerminalInfo { is_dumb: true, ..seen }), ProgressDisplay::Hidden);
+    assert_eq!(progress_display(TerminalInfo { is_dumb: true, ..always }), ProgressDisplay::Logged);
+    assert_eq!(
+        progress_display(TerminalInfo { stderr_is_terminal: false, ..always }),
+        ProgressDisplay::Logged
+    );
+    assert_eq!(progress_display(TerminalInfo::default()), ProgressDisplay::Hidden);
 }
 
 #[test]

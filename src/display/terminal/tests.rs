@@ -25,23 +25,23 @@ impl Write for Lines {
     }
 }
 
-fn place(terminal: &Terminal, text: &'static str) {
+fn set_bar(terminal: &Terminal, text: &'static str) {
     let style = ProgressStyle::with_template("{msg}").unwrap();
-    terminal.place(ProgressBar::no_length().with_style(style));
-    terminal.draw(|bar| bar.set_message(text));
+    terminal.set_bar(ProgressBar::no_length().with_style(style));
+    terminal.update_bar(|bar| bar.set_message(text));
 }
 
 #[test]
 fn a_line_written_while_one_is_drawn_tears_neither() {
     let (terminal, screen) = in_memory(20);
     terminal.write_lines(b"before\n").unwrap();
-    place(&terminal, "live  523/s");
+    set_bar(&terminal, "live  523/s");
     assert_eq!(screen.contents(), "before\nlive  523/s");
     terminal.write_lines(b"one\ntwo\n").unwrap();
     assert_eq!(screen.contents(), "before\none\ntwo\nlive  523/s");
     terminal.write_lines(b"wider than this whole screen\n").unwrap();
     assert_eq!(screen.contents(), "before\none\ntwo\nwider than this whol\ne screen\nlive  523/s");
-    terminal.wipe();
+    terminal.remove_bar();
     terminal.write_lines(b"after\n").unwrap();
     assert_eq!(screen.contents(), "before\none\ntwo\nwider than this whol\ne screen\nafter");
 }
@@ -49,14 +49,14 @@ fn a_line_written_while_one_is_drawn_tears_neither() {
 #[test]
 fn lines_of_many_threads_stay_whole() {
     let (terminal, screen) = in_memory(40);
-    place(&terminal, "drawn");
+    set_bar(&terminal, "drawn");
     std::thread::scope(|scope| {
         for name in ["aaaaaaaa", "bbbbbbbb"] {
             let terminal = terminal.clone();
             scope.spawn(move || {
                 for _ in 0..3 {
                     terminal.write_lines(format!("{name}\n").as_bytes()).unwrap();
-                    terminal.draw(|bar| bar.set_message("drawn"));
+                    terminal.update_bar(|bar| bar.set_message("drawn"));
                 }
             });
         }
@@ -71,9 +71,9 @@ fn lines_of_many_threads_stay_whole() {
 #[test]
 fn an_echoed_interrupt_is_wiped_out_with_the_line() {
     let (terminal, screen) = in_memory(20);
-    place(&terminal, "live  523/s");
+    set_bar(&terminal, "live  523/s");
     screen.write_str("^C").unwrap();
-    terminal.wipe();
+    terminal.remove_bar();
     assert_eq!(screen.contents(), "");
 }
 
@@ -81,7 +81,7 @@ fn an_echoed_interrupt_is_wiped_out_with_the_line() {
 fn lines_are_written_where_nothing_can_be_drawn() {
     let screen = InMemoryTerm::new(5, 20);
     let terminal = Terminal::with(None, Box::new(Lines(screen.clone())));
-    place(&terminal, "never seen");
+    set_bar(&terminal, "never seen");
     terminal.write_lines(b"a line\n").unwrap();
     assert_eq!((screen.contents().as_str(), terminal.columns()), ("a line", 0));
 }
@@ -137,31 +137,31 @@ impl Write for Gone {
 #[test]
 fn a_terminal_that_goes_away_is_an_error_and_no_panic() {
     let terminal = Terminal::with(Some(Arc::new(Gone)), Box::new(Gone));
-    place(&terminal, "live");
+    set_bar(&terminal, "live");
     for _ in 0..2 {
         let refused = terminal.write_lines(b"a line\n").unwrap_err();
         assert_eq!(refused.kind(), io::ErrorKind::BrokenPipe);
-        terminal.draw(|bar| bar.set_message("still live"));
+        terminal.update_bar(|bar| bar.set_message("still live"));
     }
-    terminal.wipe();
+    terminal.remove_bar();
 }
 
 #[test]
 fn a_drawing_ends_in_column_0_and_is_out_of_the_way_of_the_output() {
     let (terminal, screen) = in_memory(20);
-    place(&terminal, "live  523/s");
+    set_bar(&terminal, "live  523/s");
     // Another program prints a line of its own.
     screen.write_str("{}").unwrap();
     assert!(screen.contents().starts_with("{}ve"), "{:?}", screen.contents());
-    terminal.draw(|bar| bar.set_message("live  524/s"));
-    terminal.hide();
+    terminal.update_bar(|bar| bar.set_message("live  524/s"));
+    terminal.hide_bar();
     assert_eq!(screen.contents(), "");
     screen.write_str("half a line").unwrap();
-    terminal.draw(ProgressBar::force_draw);
+    terminal.update_bar(ProgressBar::force_draw);
     assert_eq!(screen.contents(), "half a line");
     screen.write_str(", and its rest\r\n").unwrap();
-    terminal.show();
-    terminal.draw(ProgressBar::force_draw);
+    terminal.show_bar();
+    terminal.update_bar(ProgressBar::force_draw);
     assert_eq!(screen.contents().lines().last(), Some("live  524/s"));
 }
 
@@ -169,10 +169,10 @@ fn a_drawing_ends_in_column_0_and_is_out_of_the_way_of_the_output() {
 fn nothing_is_drawn_in_the_background() {
     let screen = InMemoryTerm::new(8, 40);
     let lines = Box::new(Lines(screen.clone()));
-    let terminal = Terminal::drawing(Some(Arc::new(screen.clone())), lines, || false);
-    place(&terminal, "never seen");
+    let terminal = Terminal::with_foreground_check(Some(Arc::new(screen.clone())), lines, || false);
+    set_bar(&terminal, "never seen");
     assert_eq!(screen.contents(), "");
     terminal.write_lines(b"a line\n").unwrap();
-    terminal.wipe();
+    terminal.remove_bar();
     assert_eq!(screen.contents(), "a line");
 }

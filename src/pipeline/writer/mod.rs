@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
 use crate::checkpoint::store::ByHand;
+use crate::display::log_throttle::CountThrottle;
 use crate::display::printable::printable;
-use crate::display::seldom::Seldom;
 use crate::display::units::duration;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
@@ -65,7 +65,7 @@ pub struct Writer {
     /// What happens to lines.
     sieve: Sieve,
     /// Which malformed events are told of.
-    malformed: Seldom,
+    malformed: CountThrottle,
     /// The position at the last proof from the sink.
     settled: Option<Position>,
     unsaved: Unsaved,
@@ -142,7 +142,7 @@ impl Writer {
         Self {
             outlet,
             sieve,
-            malformed: Seldom::default(),
+            malformed: CountThrottle::default(),
             settled,
             unsaved: Unsaved::default(),
             looked: Instant::now(),

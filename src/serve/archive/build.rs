@@ -11,7 +11,7 @@ use crate::archive::segment::Segment;
 use crate::archive::write::SegmentWriter;
 use crate::archive::write::convert::RowBuf;
 use crate::position::Seq;
-use crate::serve::Shared;
+use crate::serve::ServerState;
 
 use super::empty;
 
@@ -21,7 +21,7 @@ const LEVELS: [i32; 4] = [3, 1, 6, 9];
 /// Which segment, and which of its forms: crashes give seqs to other events, and rewrites
 /// give the same rows other bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Edition {
+pub(super) struct SegmentVersion {
     pub index: u64,
     pub crashes: u64,
     pub rewrites: u64,
@@ -29,7 +29,7 @@ pub(super) struct Edition {
 
 /// What is known of a segment.
 #[derive(Debug)]
-pub(super) struct Volume {
+pub(super) struct SegmentInfo {
     pub index: u64,
     pub name: String,
     pub segment: Segment,
@@ -37,7 +37,7 @@ pub(super) struct Volume {
     dids: Vec<HashSet<u64>>,
 }
 
-impl Volume {
+impl SegmentInfo {
     /// Whether a block has an event of this account, or of one with the same hash.
     pub(super) fn has_did(&self, block: usize, did: &str) -> bool {
         self.dids.get(block).is_some_and(|dids| dids.contains(&xxh3_64(did.as_bytes())))
@@ -46,14 +46,14 @@ impl Volume {
 
 /// Builds an edition of a segment, also where it holds no event. `None` for a number that no
 /// segment can have.
-pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)> {
+pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(SegmentInfo, Bytes)> {
     let block_events = shared.archive.block_events;
-    let level = usize::try_from(edition.rewrites).unwrap_or(0) % LEVELS.len();
+    let level = usize::try_from(version.rewrites).unwrap_or(0) % LEVELS.len();
     let level = LEVELS.get(level).copied().unwrap_or(3);
     let mut writer = SegmentWriter::with_level(block_events, level).ok()?;
     let (mut dids, mut rows, mut left_out) = (Vec::new(), 0_usize, 0_u64);
     let events = shared.timeline.segment_events();
-    let slots = match empty::stretch(edition.index, shared) {
+    let slots = match empty::log_segment(version.index, shared) {
         Some(number) => {
             let first = number.checked_mul(events)?;
             first..first.checked_add(events)?
@@ -62,7 +62,7 @@ pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)
     };
     for slot in slots {
         let Some(row) =
-            row(slot, edition.crashes, shared).filter(|r| writer.push(&r.as_row()).is_ok())
+            row(slot, version.crashes, shared).filter(|r| writer.push(&r.as_row()).is_ok())
         else {
             left_out += 1;
             continue;
@@ -76,24 +76,26 @@ pub(super) fn build(edition: Edition, shared: &Shared) -> Option<(Volume, Bytes)
         rows += 1;
     }
     if left_out > 0 {
-        let index = edition.index;
+        let index = version.index;
         tracing::warn!("segment {index}: {left_out} events have no form in an archive; left out");
     }
     let file = writer.seal().ok()?;
     let segment = Segment::parse(&file).ok()?;
-    let volume = Volume { index: edition.index, name: segment_name(edition.index), segment, dids };
-    Some((volume, file.into()))
+    let info =
+        SegmentInfo { index: version.index, name: segment_name(version.index), segment, dids };
+    Some((info, file.into()))
 }
 
 /// The row of a slot of the log after this many crashes.
-fn row(slot: u64, crashes: u64, shared: &Shared) -> Option<RowBuf> {
+fn row(slot: u64, crashes: u64, shared: &ServerState) -> Option<RowBuf> {
     let (timeline, chaos) = (&shared.timeline, shared.chaos.as_ref());
     let event = chaos.map_or(slot, |chaos| chaos.event(slot, crashes));
     let stamps = &timeline.stamps;
-    let mut row = RowBuf::from_line(&stamps.named_line(event), Some(Seq(stamps.seq(slot)))).ok()?;
+    let mut row =
+        RowBuf::from_line(&stamps.line_with_round_id(event), Some(Seq(stamps.seq(slot)))).ok()?;
     let served = |time_us: u64| i64::try_from(time_us.saturating_add_signed(timeline.shift_us()));
     let shown_us = served(stamps.time_us(event)).ok()?;
-    row.witnessed_at_us = served(stamps.latest_us(event)).ok()?;
+    row.witnessed_at_us = served(stamps.max_time_us(event)).ok()?;
     // What is shown is the time of witnessing, or else an imported one.
     row.indexed_at_us = if shown_us == row.witnessed_at_us { 0 } else { shown_us };
     Some(row)

@@ -4,38 +4,38 @@
 //! One comes before the first segment of events and one after every N of them, so that clients
 //! meet them at the beginning, in the middle and at the end of a list.
 
-use crate::serve::Shared;
+use crate::serve::ServerState;
 use crate::serve::chaos::Chaos;
 
-fn after(shared: &Shared) -> Option<u64> {
+fn after(shared: &ServerState) -> Option<u64> {
     shared.chaos.as_ref().and_then(Chaos::empty_after)
 }
 
 /// Returns the number of segments if `stretches` of the log are sealed.
-pub(super) fn with_empty(stretches: u64, shared: &Shared) -> u64 {
-    after(shared).map_or(stretches, |after| index_of(stretches, after))
+pub(super) fn with_empty(log_segments: u64, shared: &ServerState) -> u64 {
+    after(shared).map_or(log_segments, |after| index_of(log_segments, after))
 }
 
 /// Returns which stretch of the log the segment `index` holds; `None` for an empty one.
-pub(super) fn stretch(index: u64, shared: &Shared) -> Option<u64> {
+pub(super) fn log_segment(index: u64, shared: &ServerState) -> Option<u64> {
     match after(shared) {
-        Some(after) => stretch_of(index, after),
+        Some(after) => log_segment_of(index, after),
         None => Some(index),
     }
 }
 
 /// Returns the number of the segment that holds a stretch of the log.
-pub(super) fn index(stretch: u64, shared: &Shared) -> u64 {
-    after(shared).map_or(stretch, |after| index_of(stretch, after))
+pub(super) fn index(log_segment: u64, shared: &ServerState) -> u64 {
+    after(shared).map_or(log_segment, |after| index_of(log_segment, after))
 }
 
-fn stretch_of(index: u64, after: u64) -> Option<u64> {
+fn log_segment_of(index: u64, after: u64) -> Option<u64> {
     let period = after.saturating_add(1);
     (!index.is_multiple_of(period)).then(|| index - index / period - 1)
 }
 
-fn index_of(stretch: u64, after: u64) -> u64 {
-    stretch.saturating_add(stretch / after.max(1)).saturating_add(1)
+fn index_of(log_segment: u64, after: u64) -> u64 {
+    log_segment.saturating_add(log_segment / after.max(1)).saturating_add(1)
 }
 
 #[cfg(test)]
@@ -46,15 +46,15 @@ mod tests {
 
     #[test]
     fn empty_segments_stand_before_between_and_after_the_others() {
-        let all = |after| (0..6).map(|i| stretch_of(i, after)).collect::<Vec<_>>();
+        let all = |after| (0..6).map(|i| log_segment_of(i, after)).collect::<Vec<_>>();
         assert_eq!(all(1), [None, Some(0), None, Some(1), None, Some(2)]);
         assert_eq!(all(2), [None, Some(0), Some(1), None, Some(2), Some(3)]);
     }
 
     proptest! {
         #[test]
-        fn each_stretch_has_a_segment(stretch in 0..1_000_000_u64, after in 1..100_u64) {
-            prop_assert_eq!(stretch_of(index_of(stretch, after), after), Some(stretch));
+        fn each_stretch_has_a_segment(log_segment in 0..1_000_000_u64, after in 1..100_u64) {
+            prop_assert_eq!(log_segment_of(index_of(log_segment, after), after), Some(log_segment));
         }
     }
 }

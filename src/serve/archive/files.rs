@@ -7,36 +7,44 @@ use serde::Serialize;
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::build::Volume;
-use super::trouble::{self, Part};
+use super::build::SegmentInfo;
+use super::faults::{self, BlockSpan};
 use super::{bad_request, sealed_segments};
 use crate::archive::name::segment_index;
 use crate::position::ServerKind;
-use crate::serve::Shared;
-use crate::serve::answer::{Answer, Xrpc};
-use crate::serve::content::Content;
-use crate::serve::head::Head;
+use crate::serve::ServerState;
+use crate::serve::file_response::FileResponse;
+use crate::serve::head::RequestHead;
 use crate::serve::query::Query;
+use crate::serve::response::{Response, XrpcErrorCode};
 
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1_000;
 
 /// The whole file.
-pub(super) fn segment(head: &Head, shared: &Shared, now: Instant) -> Result<Answer, Answer> {
+pub(super) fn segment(
+    head: &RequestHead,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<Response, Response> {
     let query = query(head)?;
     let index = named(query.first("name"), "name")?;
-    trouble::before_download(shared, "getSegment", index)?;
-    let (volume, file) = sealed(index, shared, now)?;
-    let parts: Vec<Part> = (0..volume.segment.blocks.len())
-        .filter_map(|block| Some(Part { block, bytes: frame(&volume, block)? }))
+    faults::before_download(shared, "getSegment", index)?;
+    let (info, file) = sealed(index, shared, now)?;
+    let spans: Vec<BlockSpan> = (0..info.segment.blocks.len())
+        .filter_map(|block| Some(BlockSpan { block, bytes: frame(&info, block)? }))
         .collect();
-    let etag = format!("\"{}\"", volume.segment.header.checksum_text());
-    let content = content(&volume, file, etag);
-    Ok(trouble::download(content, &parts, head, shared, index))
+    let etag = format!("\"{}\"", info.segment.header.checksum_text());
+    let content = content(&info, file, etag);
+    Ok(faults::download(content, &spans, head, shared, index))
 }
 
 /// One block's stored frame.
-pub(super) fn block(head: &Head, shared: &Shared, now: Instant) -> Result<Answer, Answer> {
+pub(super) fn block(
+    head: &RequestHead,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<Response, Response> {
     let query = query(head)?;
     let index = named(query.first("segment"), "segment")?;
     let number = query.first("blockIndex").unwrap_or_default();
@@ -45,16 +53,16 @@ pub(super) fn block(head: &Head, shared: &Shared, now: Instant) -> Result<Answer
         .ok()
         .filter(|_| number.bytes().all(|b| b.is_ascii_digit()))
         .ok_or_else(|| bad_request(&format!("invalid blockIndex: {number:?}")))?;
-    trouble::before_download(shared, "getBlock", index)?;
-    let (volume, file) = sealed(index, shared, now)?;
-    let bytes = frame(&volume, block).ok_or_else(|| {
-        let message = format!("segment {} has no block {block}", volume.name);
-        Answer::xrpc(Xrpc::BlockNotFound, &message)
+    faults::before_download(shared, "getBlock", index)?;
+    let (info, file) = sealed(index, shared, now)?;
+    let bytes = frame(&info, block).ok_or_else(|| {
+        let message = format!("segment {} has no block {block}", info.name);
+        Response::xrpc(XrpcErrorCode::BlockNotFound, &message)
     })?;
-    let etag = format!("\"{}:{block}\"", volume.segment.header.checksum_text());
-    let parts = vec![Part { block, bytes: 0..bytes.len() }];
-    let content = content(&volume, file.slice(bytes), etag);
-    Ok(trouble::download(content, &parts, head, shared, index))
+    let etag = format!("\"{}:{block}\"", info.segment.header.checksum_text());
+    let spans = vec![BlockSpan { block, bytes: 0..bytes.len() }];
+    let content = content(&info, file.slice(bytes), etag);
+    Ok(faults::download(content, &spans, head, shared, index))
 }
 
 #[derive(Serialize)]
@@ -79,7 +87,11 @@ struct Listed {
 }
 
 /// A page of all segments.
-pub(super) fn list(head: &Head, shared: &Shared, now: Instant) -> Result<Answer, Answer> {
+pub(super) fn list(
+    head: &RequestHead,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<Response, Response> {
     let query = query(head)?;
     let number = |name: &str, default: u64, least: u64| match query.first(name) {
         None => Ok(default),
@@ -92,22 +104,22 @@ pub(super) fn list(head: &Head, shared: &Shared, now: Instant) -> Result<Answer,
     };
     let limit = number("limit", DEFAULT_LIMIT, 1)?.min(MAX_LIMIT);
     let first = number("cursor", 0, 0)?;
-    trouble::before_download(shared, "listSegments", first)?;
+    faults::before_download(shared, "listSegments", first)?;
     let all = sealed_segments(shared, now);
     let end = first.saturating_add(limit).min(all);
-    let volumes = (first..end).filter_map(|index| shared.archive.shelf.volume(index, shared));
-    let segments = volumes.map(|volume| listed(&volume)).collect();
+    let infos = (first..end).filter_map(|index| shared.archive.cache.info(index, shared));
+    let segments = infos.map(|info| listed(&info)).collect();
     let listing = Listing { cursor: (end < all).then(|| end.to_string()), segments };
     let text = serde_json::to_string(&listing).map_err(|e| bad_request(&e.to_string()))?;
-    Ok(Answer::json("200 OK", text))
+    Ok(Response::json("200 OK", text))
 }
 
-fn listed(volume: &Volume) -> Listed {
-    let header = &volume.segment.header;
+fn listed(info: &SegmentInfo) -> Listed {
+    let header = &info.segment.header;
     Listed {
-        name: volume.name.clone(),
-        index: volume.index,
-        size_bytes: volume.segment.file_bytes,
+        name: info.name.clone(),
+        index: info.index,
+        size_bytes: info.segment.file_bytes,
         checksum: header.checksum_text(),
         event_count: header.event_count,
         min_seq: header.min_seq,
@@ -117,33 +129,37 @@ fn listed(volume: &Volume) -> Listed {
     }
 }
 
-fn query(head: &Head) -> Result<Query, Answer> {
+fn query(head: &RequestHead) -> Result<Query, Response> {
     Query::parse(&head.query, ServerKind::V2).map_err(|_| bad_request("invalid query string"))
 }
 
-fn named(name: Option<&str>, parameter: &str) -> Result<u64, Answer> {
+fn named(name: Option<&str>, parameter: &str) -> Result<u64, Response> {
     let name = name.unwrap_or_default();
     segment_index(name).ok_or_else(|| bad_request(&format!("invalid {parameter}: {name:?}")))
 }
 
 /// A segment that is sealed by now.
-fn sealed(index: u64, shared: &Shared, now: Instant) -> Result<(Arc<Volume>, Bytes), Answer> {
+fn sealed(
+    index: u64,
+    shared: &ServerState,
+    now: Instant,
+) -> Result<(Arc<SegmentInfo>, Bytes), Response> {
     let is_sealed = index < sealed_segments(shared, now);
-    let found = is_sealed.then(|| shared.archive.shelf.file(index, shared)).flatten();
-    found.ok_or_else(|| trouble::not_found(index))
+    let found = is_sealed.then(|| shared.archive.cache.file(index, shared)).flatten();
+    found.ok_or_else(|| faults::not_found(index))
 }
 
 /// Where a block's frame stands in the file.
-fn frame(volume: &Volume, block: usize) -> Option<Range<usize>> {
-    let entry = volume.segment.blocks.get(block)?;
+fn frame(info: &SegmentInfo, block: usize) -> Option<Range<usize>> {
+    let entry = info.segment.blocks.get(block)?;
     let start = usize::try_from(entry.frame_at()).ok()?;
     Some(start..start.checked_add(entry.frame_bytes as usize)?)
 }
 
-fn content(volume: &Volume, body: Bytes, etag: String) -> Content {
-    let written = jiff::Timestamp::from_microsecond(volume.segment.header.max_witnessed_at_us);
+fn content(info: &SegmentInfo, body: Bytes, etag: String) -> FileResponse {
+    let written = jiff::Timestamp::from_microsecond(info.segment.header.max_witnessed_at_us);
     let written = written.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    Content {
+    FileResponse {
         body,
         etag,
         last_modified: written.strftime("%a, %d %b %Y %H:%M:%S GMT").to_string(),

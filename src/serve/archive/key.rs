@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::serve::head::Head;
+use crate::serve::head::RequestHead;
 
 /// A key of the archive.
 #[derive(Clone, PartialEq, Eq)]
@@ -18,7 +18,7 @@ impl ApiKey {
     }
 
     /// Whether a request shows it.
-    pub(super) fn is_shown_by(&self, head: &Head) -> bool {
+    pub(super) fn is_presented_by(&self, head: &RequestHead) -> bool {
         let mut values = head.header("Authorization").map(str::trim);
         values.any(|value| value.strip_prefix("Bearer ").map(str::trim) == Some(self.0.as_str()))
     }

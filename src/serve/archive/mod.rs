@@ -14,23 +14,23 @@
 
 mod build;
 mod empty;
+mod faults;
 mod files;
 mod key;
 mod plan;
-mod shelf;
-mod trouble;
+mod segment_cache;
 
 use tokio::time::Instant;
 
-use super::Shared;
-use super::answer::{Answer, Xrpc};
-use super::head::Head;
+use super::ServerState;
+use super::head::RequestHead;
+use super::response::{Response, XrpcErrorCode};
 use super::v2;
 use crate::metrics::now_us;
 use crate::position::ServerKind;
 
 pub use key::ApiKey;
-pub(super) use shelf::Shelf;
+pub(super) use segment_cache::SegmentCache;
 
 /// Longest body of a request (archive §2).
 pub(super) const MAX_BODY_BYTES: usize = 2_000_000;
@@ -44,7 +44,7 @@ pub(super) struct Archive {
     pub block_events: usize,
     /// What a client must show; `None`: nothing.
     pub api_key: Option<ApiKey>,
-    pub shelf: Shelf,
+    pub cache: SegmentCache,
 }
 
 /// What is asked of the archive.
@@ -59,7 +59,7 @@ pub(super) enum Endpoint {
 impl Endpoint {
     /// The endpoint of a request; `None` where it is for something else. Legacy servers have
     /// no archive.
-    pub(super) fn of(head: &Head, kind: ServerKind) -> Option<Self> {
+    pub(super) fn of(head: &RequestHead, kind: ServerKind) -> Option<Self> {
         let method = head.path.strip_prefix(v2::XRPC).filter(|_| kind == ServerKind::V2)?;
         Some(match method.strip_prefix("network.bsky.jetstream.")? {
             "planSnapshot" => Self::PlanSnapshot,
@@ -81,13 +81,13 @@ impl Endpoint {
 /// Answers a request.
 pub(super) fn answer(
     endpoint: Endpoint,
-    head: &Head,
+    head: &RequestHead,
     body: &[u8],
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Answer {
-    if let Err(answer) = admit(endpoint, head, shared) {
-        return answer;
+) -> Response {
+    if let Err(response) = admit(endpoint, head, shared) {
+        return response;
     }
     // Whoever begins with the history is a client, too.
     shared.timeline.start(now, now_us());
@@ -101,19 +101,19 @@ pub(super) fn answer(
 }
 
 /// Method and key.
-fn admit(endpoint: Endpoint, head: &Head, shared: &Shared) -> Result<(), Answer> {
+fn admit(endpoint: Endpoint, head: &RequestHead, shared: &ServerState) -> Result<(), Response> {
     if !endpoint.methods().split(", ").any(|method| method == head.method) {
-        return Err(Answer::wrong_xrpc_method(endpoint.methods()));
+        return Err(Response::xrpc_method_not_allowed(endpoint.methods()));
     }
-    if shared.archive.api_key.as_ref().is_none_or(|key| key.is_shown_by(head)) {
+    if shared.archive.api_key.as_ref().is_none_or(|key| key.is_presented_by(head)) {
         return Ok(());
     }
     let message = "this endpoint takes Authorization: Bearer KEY, with a key of this server";
-    Err(Answer::xrpc(Xrpc::AuthenticationRequired, message))
+    Err(Response::xrpc(XrpcErrorCode::AuthenticationRequired, message))
 }
 
 /// The number of sealed segments. A loop at rate `max` has no tip, and so none.
-fn sealed_segments(shared: &Shared, now: Instant) -> u64 {
+fn sealed_segments(shared: &ServerState, now: Instant) -> u64 {
     let timeline = &shared.timeline;
     if timeline.tip(now) == u64::MAX {
         return 0;
@@ -121,6 +121,6 @@ fn sealed_segments(shared: &Shared, now: Instant) -> u64 {
     empty::with_empty(timeline.sealed(now) / timeline.segment_events(), shared)
 }
 
-fn bad_request(message: &str) -> Answer {
-    Answer::xrpc(Xrpc::InvalidRequest, message)
+fn bad_request(message: &str) -> Response {
+    Response::xrpc(XrpcErrorCode::InvalidRequest, message)
 }

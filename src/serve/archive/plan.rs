@@ -4,14 +4,14 @@
 use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
-use super::build::Volume;
+use super::build::SegmentInfo;
 use super::empty;
 use super::{PLAN_ENTRIES, bad_request, sealed_segments};
-use crate::serve::Shared;
-use crate::serve::answer::Answer;
+use crate::serve::ServerState;
 use crate::serve::chaos::Chaos;
-use crate::serve::head::Head;
-use crate::serve::wanted::v2::Wanted;
+use crate::serve::filter::v2::V2Filter;
+use crate::serve::head::RequestHead;
+use crate::serve::response::Response;
 
 /// A segment is fetched whole where at least so many of its blocks match, in percent.
 const WHOLE_FROM_PERCENT: usize = 75;
@@ -64,34 +64,34 @@ struct Stats {
 }
 
 /// What is wanted, and between which seqs: above `after`, up to `before`.
-struct Asked {
-    wanted: Wanted,
+struct PlanQuery {
+    wanted: V2Filter,
     after: u64,
     before: u64,
 }
 
 pub(super) fn answer(
-    head: &Head,
+    head: &RequestHead,
     body: &[u8],
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Result<Answer, Answer> {
+) -> Result<Response, Response> {
     let json = |value: &str| value.split(';').next().map(str::trim) == Some("application/json");
     if !head.header("Content-Type").any(json) {
         return Err(bad_request("the body must be application/json"));
     }
-    let asked = read(body)?;
+    let query = parse_body(body)?;
     if let Some(chaos) = &shared.chaos
-        && let Some(answer) = super::trouble::refusal(chaos, "planSnapshot", asked.after)
+        && let Some(response) = super::faults::refusal(chaos, "planSnapshot", query.after)
     {
-        return Err(answer);
+        return Err(response);
     }
-    let plan = plan(&asked, shared, now);
+    let plan = plan(&query, shared, now);
     let text = serde_json::to_string(&plan);
-    text.map(|text| Answer::json("200 OK", text)).map_err(|error| bad_request(&error.to_string()))
+    text.map(|text| Response::json("200 OK", text)).map_err(|error| bad_request(&error.to_string()))
 }
 
-fn read(body: &[u8]) -> Result<Asked, Answer> {
+fn parse_body(body: &[u8]) -> Result<PlanQuery, Response> {
     // Arrays would do for serde.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(bad_request("invalid request body: expected a JSON object"));
@@ -100,20 +100,20 @@ fn read(body: &[u8]) -> Result<Asked, Answer> {
         .map_err(|error| bad_request(&format!("invalid request body: {error}")))?;
     let list = Option::unwrap_or_default;
     let (kinds, dids) = (list(request.kinds), list(request.dids));
-    let wanted = Wanted::from_lists(&kinds, &dids, &list(request.collections))
+    let wanted = V2Filter::from_lists(&kinds, &dids, &list(request.collections))
         .map_err(|text| bad_request(&text))?;
     let (after, before) = (request.after_seq.unwrap_or(0), request.before_seq);
     if before.is_some_and(|before| before <= after) {
         return Err(bad_request("beforeSeq must be greater than afterSeq"));
     }
-    Ok(Asked { wanted, after, before: before.unwrap_or(u64::MAX) })
+    Ok(PlanQuery { wanted, after, before: before.unwrap_or(u64::MAX) })
 }
 
-fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
+fn plan(query: &PlanQuery, shared: &ServerState, now: Instant) -> Plan {
     let sealed = sealed_segments(shared, now);
-    let volume = |index| shared.archive.shelf.volume(index, shared);
-    let newest = (0..sealed).rev().filter_map(volume).find(|v| v.segment.header.event_count > 0);
-    let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(asked.before);
+    let info = |index| shared.archive.cache.info(index, shared);
+    let newest = (0..sealed).rev().filter_map(info).find(|v| v.segment.header.event_count > 0);
+    let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(query.before);
     let mut plan = Plan {
         planned_through_seq: sealed_tip_seq,
         sealed_tip_seq,
@@ -121,18 +121,18 @@ fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
         stats: Stats::default(),
     };
     let chaos = shared.chaos.as_ref();
-    if chaos.is_some_and(|chaos| chaos.is_stuck(asked.after)) {
-        plan.planned_through_seq = asked.after.min(sealed_tip_seq);
+    if chaos.is_some_and(|chaos| chaos.is_stuck(query.after)) {
+        plan.planned_through_seq = query.after.min(sealed_tip_seq);
         return plan;
     }
     let entries = chaos.and_then(Chaos::plan_entries).unwrap_or(PLAN_ENTRIES);
     // What lies outside of the bounds need not be built.
     let timeline = &shared.timeline;
-    let first = timeline.stamps.first_with_seq(asked.after.saturating_add(1));
+    let first = timeline.stamps.first_with_seq(query.after.saturating_add(1));
     let first = empty::index(first / timeline.segment_events(), shared);
-    for volume in (first..sealed).filter_map(volume) {
-        let is_above = volume.segment.header.min_seq > asked.before;
-        if is_above || !plan.take(&volume, asked, entries) {
+    for info in (first..sealed).filter_map(info) {
+        let is_above = info.segment.header.min_seq > query.before;
+        if is_above || !plan.add(&info, query, entries) {
             break;
         }
     }
@@ -141,9 +141,9 @@ fn plan(asked: &Asked, shared: &Shared, now: Instant) -> Plan {
 
 impl Plan {
     /// Adds what a segment has of what is asked for. Whether there is room for more.
-    fn take(&mut self, volume: &Volume, asked: &Asked, entries: usize) -> bool {
+    fn add(&mut self, info: &SegmentInfo, query: &PlanQuery, entries: usize) -> bool {
         self.stats.segments_examined += 1;
-        let ranges = matching(volume, asked);
+        let ranges = matching_blocks(info, query);
         if ranges.is_empty() {
             return true;
         }
@@ -153,23 +153,23 @@ impl Plan {
         let blocks = |ranges: &[BlockRange]| -> usize {
             ranges.iter().map(|range| range.last + 1 - range.first).sum()
         };
-        let header = &volume.segment.header;
-        let whole = blocks(&ranges) * 100 >= volume.segment.blocks.len() * WHOLE_FROM_PERCENT;
+        let header = &info.segment.header;
+        let whole = blocks(&ranges) * 100 >= info.segment.blocks.len() * WHOLE_FROM_PERCENT;
         let room = entries - self.stats.entries;
-        let taken = if whole { &ranges[..] } else { ranges.get(..room).unwrap_or(&ranges) };
+        let added = if whole { &ranges[..] } else { ranges.get(..room).unwrap_or(&ranges) };
         self.stats.segments_matched += 1;
-        self.stats.blocks_matched += blocks(taken);
-        self.stats.entries += if whole { 1 } else { taken.len() };
-        let last_block = taken.last().and_then(|range| volume.segment.blocks.get(range.last));
+        self.stats.blocks_matched += blocks(added);
+        self.stats.entries += if whole { 1 } else { added.len() };
+        let last_block = added.last().and_then(|range| info.segment.blocks.get(range.last));
         let end = if whole { header.max_seq } else { last_block.map_or(0, |block| block.max_seq) };
         self.segments.push(PlannedSegment {
-            name: volume.name.clone(),
-            index: volume.index,
+            name: info.name.clone(),
+            index: info.index,
             checksum: header.checksum_text(),
             min_seq: header.min_seq,
             max_seq: header.max_seq,
             mode: if whole { "segment" } else { "blocks" },
-            blocks: if whole { Vec::new() } else { taken.to_vec() },
+            blocks: if whole { Vec::new() } else { added.to_vec() },
         });
         if self.stats.entries >= entries {
             self.planned_through_seq = end.min(self.sealed_tip_seq);
@@ -179,16 +179,16 @@ impl Plan {
 }
 
 /// The blocks of a segment that may hold what is asked for.
-fn matching(volume: &Volume, asked: &Asked) -> Vec<BlockRange> {
+fn matching_blocks(info: &SegmentInfo, query: &PlanQuery) -> Vec<BlockRange> {
     let mut ranges: Vec<BlockRange> = Vec::new();
-    for (number, block) in volume.segment.blocks.iter().enumerate() {
-        let names = volume.segment.collections.of_block(number).map(|c| c.name.as_str());
-        let is_asked_for = block.event_count > 0
-            && block.max_seq > asked.after
-            && block.min_seq <= asked.before
-            && asked.wanted.may_match(names, |did| volume.has_did(number, did));
+    for (number, block) in info.segment.blocks.iter().enumerate() {
+        let names = info.segment.collections.of_block(number).map(|c| c.name.as_str());
+        let is_wanted = block.event_count > 0
+            && block.max_seq > query.after
+            && block.min_seq <= query.before
+            && query.wanted.may_match(names, |did| info.has_did(number, did));
         match ranges.last_mut() {
-            _ if !is_asked_for => {}
+            _ if !is_wanted => {}
             Some(range) if range.last + 1 == number => range.last = number,
             _ => ranges.push(BlockRange { first: number, last: number }),
         }
@@ -209,8 +209,8 @@ mod tests {
             r#"\{("kinds":(null|\["[a-z]{0,8}"\]),?)?("afterSeq":-?[0-9]{1,22},?)?("beforeSeq":[0-9]{1,22})?\}"#
                 .prop_map(String::into_bytes),
         ]) {
-            if let Ok(asked) = read(&body) {
-                prop_assert!(asked.before > asked.after || asked.before == u64::MAX);
+            if let Ok(query) = parse_body(&body) {
+                prop_assert!(query.before > query.after || query.before == u64::MAX);
             }
         }
     }

@@ -3,8 +3,8 @@
 //! A shown time is never later than the true one, so that a client that resumes from a time that
 //! it was shown starts early enough. `absurd` is the exception: a client may not believe it.
 
-use super::dice::strikes_all;
 use super::fault::Fault;
+use super::random::injects_everywhere;
 use super::spec::ChaosSpec;
 
 /// Events for which a clock stays back.
@@ -26,22 +26,24 @@ pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u
     let mut shown: Vec<u64> = Vec::with_capacity(times_us.len());
     for (i, &time_us) in times_us.iter().enumerate() {
         let event = i as u64;
-        if strikes_all(spec, Fault::Step, event).is_some() {
+        if injects_everywhere(spec, Fault::Step, event).is_some() {
             back_until = i + STEP_EVENTS;
         }
         let mut back_us = if i < back_until { step_us } else { 0 };
-        if let Some(luck) = strikes_all(spec, Fault::Imported, event) {
-            back_us += YEAR_US + luck.below(0, (IMPORTED_YEARS - 1) * YEAR_US);
+        if let Some(draw) = injects_everywhere(spec, Fault::Imported, event) {
+            back_us += YEAR_US + draw.below(0, (IMPORTED_YEARS - 1) * YEAR_US);
         }
         let mut time_us = time_us.saturating_sub(back_us).max(1);
-        if let (Some(_), Some(&before_us)) = (strikes_all(spec, Fault::Same, event), shown.last()) {
+        if let (Some(_), Some(&before_us)) =
+            (injects_everywhere(spec, Fault::Same, event), shown.last())
+        {
             time_us = time_us.min(before_us);
         }
-        let absurd = strikes_all(spec, Fault::Absurd, event);
-        if let Some(luck) = absurd {
-            time_us = match luck.below(0, 2) {
+        let absurd = injects_everywhere(spec, Fault::Absurd, event);
+        if let Some(draw) = absurd {
+            time_us = match draw.below(0, 2) {
                 0 => YEAR_9999_US,
-                _ => time_us + 60_000_000 + luck.below(1, DAY_US),
+                _ => time_us + 60_000_000 + draw.below(1, DAY_US),
             };
         } else if i == 0 && spec.odds(Fault::Absurd).is_some() {
             time_us = YEAR_9999_US;

@@ -166,7 +166,7 @@ impl Fault {
     /// How long it lasts where the specification does not say; `None` where it takes no
     /// duration.
     #[must_use]
-    pub fn usual_duration(self) -> Option<Duration> {
+    pub fn default_duration(self) -> Option<Duration> {
         match self {
             Self::Stall | Self::Step => Some(Duration::from_secs(2)),
             Self::Refuse | Self::Throttle => Some(Duration::from_secs(1)),

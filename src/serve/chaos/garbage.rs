@@ -4,7 +4,7 @@ use std::sync::OnceLock;
 
 use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
-use super::dice::Luck;
+use super::random::Draw;
 
 /// Size of an oversized message: above the 16 MiB at which many clients draw the line.
 const OVERSIZED_BYTES: usize = 17 << 20;
@@ -35,8 +35,8 @@ const GARBAGE: [&[u8]; 16] = [
 ];
 
 /// A message that is no event.
-pub(in crate::serve) fn garbage(luck: Luck) -> Bytes {
-    match GARBAGE.get(luck.below(0, GARBAGE.len() as u64 + 1) as usize) {
+pub(in crate::serve) fn garbage(draw: Draw) -> Bytes {
+    match GARBAGE.get(draw.below(0, GARBAGE.len() as u64 + 1) as usize) {
         Some(&bytes) => Bytes::from_static(bytes),
         None => vec![b'['; DEPTH].into(),
     }
@@ -62,10 +62,10 @@ pub(in crate::serve) fn bomb() -> Bytes {
 }
 
 /// A sound zstd frame, damaged: other bytes, cut short, or of another dictionary.
-pub(in crate::serve) fn damage(luck: Luck, mut frame: Vec<u8>) -> Bytes {
+pub(in crate::serve) fn damage(draw: Draw, mut frame: Vec<u8>) -> Bytes {
     // Magic number, then the frame header's first byte (RFC 8878 §3.1.1.1).
     const DESCRIPTOR: usize = 4;
-    match luck.below(1, 3) {
+    match draw.below(1, 3) {
         0 => frame.truncate(frame.len() / 2),
         1 => {
             // Up to four bytes, where a dictionary's id or the first block stands.
@@ -90,7 +90,7 @@ pub(in crate::serve) fn damage(luck: Luck, mut frame: Vec<u8>) -> Bytes {
 
 /// A frame that breaks RFC 6455: reserved bits (§5.2), masked by a server (§5.1), or with a
 /// reserved opcode (§5.2).
-pub(in crate::serve) fn violation(luck: Luck) -> &'static [u8] {
+pub(in crate::serve) fn violation(draw: Draw) -> &'static [u8] {
     const ALL: [&[u8]; 5] = [
         b"\xf1\x02{}",
         b"\x81\x82\x01\x02\x03\x04\x7a\x7f",
@@ -99,7 +99,7 @@ pub(in crate::serve) fn violation(luck: Luck) -> &'static [u8] {
         // A ping in two parts (§5.5).
         b"\x09\x01a",
     ];
-    ALL.get(luck.below(0, ALL.len() as u64) as usize).copied().unwrap_or_default()
+    ALL.get(draw.below(0, ALL.len() as u64) as usize).copied().unwrap_or_default()
 }
 
 #[cfg(test)]
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn garbage_is_never_an_event() {
         for number in 0..200 {
-            let bytes = garbage(Luck::of(number));
+            let bytes = garbage(Draw::of(number));
             let text = std::str::from_utf8(&bytes);
             assert!(text.is_err() || header::parse(&bytes).is_err(), "{bytes:?}");
         }
@@ -132,7 +132,7 @@ mod tests {
         let line = br#"{"did":"did:plc:a","time_us":1,"kind":"commit"}"#;
         for number in 0..50 {
             let frame = compressor.compress(line).unwrap();
-            let damaged = damage(Luck::of(number), frame);
+            let damaged = damage(Draw::of(number), frame);
             assert!(zstd::bulk::decompress(&damaged, 1_000).is_err(), "{number}");
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use super::dice::Luck;
+use super::random::Draw;
 
 /// How much later than another server one may see an event, in microseconds. Events of two
 /// accounts change places within this.
@@ -15,7 +15,7 @@ const SEQS: std::ops::Range<u64> = 100_000_000..900_000_000;
 
 /// One event in another server's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct Told {
+pub(in crate::serve) struct InstanceEvent {
     /// Its number in the recording.
     pub event: usize,
     /// When this server saw it, by its own clock.
@@ -25,34 +25,34 @@ pub(in crate::serve) struct Told {
 /// How far this server's clock is from the recording's.
 pub(in crate::serve) fn clock_error_us(instance: u64) -> i64 {
     let range = 2 * CLOCK_ERROR_US.unsigned_abs() + 1;
-    Luck::of(instance).below(0, range).cast_signed() - CLOCK_ERROR_US
+    Draw::of(instance).below(0, range).cast_signed() - CLOCK_ERROR_US
 }
 
 /// The first seq that this server assigned.
 pub(in crate::serve) fn first_seq(instance: u64) -> u64 {
-    SEQS.start + Luck::of(instance).below(1, SEQS.end - SEQS.start)
+    SEQS.start + Draw::of(instance).below(1, SEQS.end - SEQS.start)
 }
 
 /// Tells the recording again. `events` are the times (never decreasing) and accounts. Within
 /// an account the order stays, and events that share a time (the operations of one commit)
 /// still do.
-pub(in crate::serve) fn retell<'a>(
+pub(in crate::serve) fn reorder_for_instance<'a>(
     instance: u64,
     events: impl Iterator<Item = (u64, &'a str)>,
-) -> Vec<Told> {
-    let luck = Luck::of(instance);
+) -> Vec<InstanceEvent> {
+    let draw = Draw::of(instance);
     // Per account, the last event's time in the recording and here.
     let mut last: HashMap<&str, (u64, u64)> = HashMap::new();
-    let mut told: Vec<Told> = Vec::new();
+    let mut told: Vec<InstanceEvent> = Vec::new();
     for (event, (recorded_us, account)) in events.enumerate() {
-        let seen_us = recorded_us + luck.below(2 + event as u64, JITTER_US);
+        let seen_us = recorded_us + draw.below(2 + event as u64, JITTER_US);
         let time_us = match last.get(account) {
             Some(&(before_us, told_us)) if before_us == recorded_us => told_us,
             Some(&(_, told_us)) => seen_us.max(told_us),
             None => seen_us,
         };
         last.insert(account, (recorded_us, time_us));
-        told.push(Told { event, time_us });
+        told.push(InstanceEvent { event, time_us });
     }
     told.sort_by_key(|t| t.time_us);
     let clock_error_us = clock_error_us(instance);
@@ -75,15 +75,15 @@ mod tests {
         (T + place as u64 * 1_000, ACCOUNTS[place % 5])
     }
 
-    fn told(instance: u64) -> Vec<Told> {
-        retell(instance, (0..1_000).map(recorded))
+    fn told(instance: u64) -> Vec<InstanceEvent> {
+        reorder_for_instance(instance, (0..1_000).map(recorded))
     }
 
     #[test]
     fn servers_tell_the_same_events_in_other_orders_with_other_times() {
         let (one, two) = (told(1), told(2));
         assert_eq!(one, told(1));
-        let order = |told: &[Told]| told.iter().map(|t| t.event).collect::<Vec<_>>();
+        let order = |told: &[InstanceEvent]| told.iter().map(|t| t.event).collect::<Vec<_>>();
         assert_ne!(order(&one), order(&two));
         let mut sorted = order(&one);
         sorted.sort_unstable();
@@ -110,7 +110,7 @@ mod tests {
     fn within_an_account_the_order_stays_and_siblings_share_their_time() {
         let told = told(3);
         for account in ACCOUNTS {
-            let of = |t: &&Told| recorded(t.event).1 == account;
+            let of = |t: &&InstanceEvent| recorded(t.event).1 == account;
             assert!(told.iter().filter(of).is_sorted_by_key(|t| t.event));
         }
         let time = |event| told.iter().find(|t| t.event == event).unwrap().time_us;

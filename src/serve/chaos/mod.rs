@@ -6,13 +6,13 @@
 //! the same events. Only `clamp` and `behind` change what there is to be had.
 
 mod clock;
-mod dice;
 mod fault;
 mod garbage;
 mod instance;
-mod order;
+mod random;
 mod reuse;
 mod spec;
+mod swap_buffer;
 mod v2;
 
 use std::collections::HashMap;
@@ -26,14 +26,14 @@ pub use fault::Fault;
 pub use spec::{ChaosError, ChaosSpec, Odds};
 
 pub(super) use clock::shown_times;
-pub(super) use dice::Luck;
 pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
-pub(super) use instance::{clock_error_us, first_seq, retell};
-pub(super) use order::{Order, Swaps};
+pub(super) use instance::{clock_error_us, first_seq, reorder_for_instance};
+pub(super) use random::Draw;
+pub(super) use swap_buffer::{SwapBuffer, SwapPolicy};
 pub(super) use v2::{failed, too_slow, unknown};
 
 use crate::event::header;
-use reuse::Reuse;
+use reuse::SeqReuse;
 
 /// The faults of a server, and how far it has come in them.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub(super) struct Chaos {
     /// Connections to the v2 stream that were compressed.
     compressed: AtomicU64,
     archive: Mutex<Requests>,
-    reuse: Option<Reuse>,
+    reuse: Option<SeqReuse>,
     /// How often the server has crashed.
     crashes: watch::Sender<u64>,
 }
@@ -71,7 +71,7 @@ pub(super) struct Refusal {
 impl Chaos {
     /// The chaos of a recording of `events` events; `account` tells whose each is.
     pub(super) fn new(spec: ChaosSpec, events: u64, account: impl Fn(u64) -> String) -> Self {
-        let reuse = spec.odds(Fault::Reuse).map(|_| Reuse::new(&spec, events, account));
+        let reuse = spec.odds(Fault::Reuse).map(|_| SeqReuse::new(&spec, events, account));
         let crashes = watch::Sender::new(0);
         let (refusals, compressed) = (AtomicU64::new(0), AtomicU64::new(0));
         let archive = Mutex::default();
@@ -79,8 +79,8 @@ impl Chaos {
     }
 
     /// Whether a fault happens at an event of a connection.
-    pub(super) fn strikes(&self, fault: Fault, connection: u64, event: u64) -> Option<Luck> {
-        dice::strikes(&self.spec, fault, connection, event)
+    pub(super) fn injects(&self, fault: Fault, connection: u64, event: u64) -> Option<Draw> {
+        random::injects(&self.spec, fault, connection, event)
     }
 
     pub(super) fn odds(&self, fault: Fault) -> Option<Odds> {
@@ -90,7 +90,7 @@ impl Chaos {
     /// Whether a connection is refused. 429 and 503 take turns.
     pub(super) fn refusal(&self, connection: u64) -> Option<Refusal> {
         let odds = self.spec.odds(Fault::Refuse)?;
-        dice::strikes(&self.spec, Fault::Refuse, connection, 0)?;
+        random::injects(&self.spec, Fault::Refuse, connection, 0)?;
         let before = self.refusals.fetch_add(1, Ordering::Relaxed);
         let too_many = before.is_multiple_of(2);
         Some(Refusal { too_many, retry_after_s: odds.duration.as_secs() })
@@ -98,8 +98,8 @@ impl Chaos {
 
     /// What a handshake of the v2 stream echoes instead of what is right, where it does.
     pub(super) fn echo(&self, connection: u64) -> Option<Option<&'static str>> {
-        let luck = dice::strikes(&self.spec, Fault::Echo, connection, 0)?;
-        Some((luck.below(0, 2) == 0).then_some("xrpc.v0.chaos"))
+        let draw = random::injects(&self.spec, Fault::Echo, connection, 0)?;
+        Some((draw.below(0, 2) == 0).then_some("xrpc.v0.chaos"))
     }
 
     /// Takes note of a compressed connection to the v2 stream.
@@ -117,12 +117,12 @@ impl Chaos {
 
     /// Whether the current dictionary is denied to a connection that asks for it.
     pub(super) fn denies_dictionary(&self, connection: u64) -> bool {
-        dice::strikes(&self.spec, Fault::Deny, connection, 0).is_some()
+        random::injects(&self.spec, Fault::Deny, connection, 0).is_some()
     }
 
     /// Whether a fault happens to something that may be asked for many times; the luck changes
     /// from time to time.
-    pub(super) fn strikes_again(&self, fault: Fault, target: u64) -> Option<Luck> {
+    pub(super) fn injects_again(&self, fault: Fault, target: u64) -> Option<Draw> {
         self.spec.odds(fault)?;
         let mut requests = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
         if requests.considered.len() >= MAX_TARGETS {
@@ -130,18 +130,18 @@ impl Chaos {
         }
         let times = requests.considered.entry((fault, target)).or_default();
         *times += 1;
-        dice::strikes(&self.spec, fault, target, *times)
+        random::injects(&self.spec, fault, target, *times)
     }
 
     /// Whether a request of the archive is to come again, and after which time.
-    pub(super) fn throttles(&self, target: u64) -> Option<(Luck, Duration)> {
-        let luck = self.strikes_again(Fault::Throttle, target)?;
-        Some((luck, self.spec.odds(Fault::Throttle)?.duration))
+    pub(super) fn throttles(&self, target: u64) -> Option<(Draw, Duration)> {
+        let draw = self.injects_again(Fault::Throttle, target)?;
+        Some((draw, self.spec.odds(Fault::Throttle)?.duration))
     }
 
     /// Whether a plan makes no progress.
     pub(super) fn is_stuck(&self, after_seq: u64) -> bool {
-        self.strikes_again(Fault::Stuck, after_seq).is_some()
+        self.injects_again(Fault::Stuck, after_seq).is_some()
     }
 
     /// The entries of a plan's page, where they are limited.
@@ -156,7 +156,7 @@ impl Chaos {
 
     /// Lets a segment be rewritten, perhaps.
     pub(super) fn rewrite(&self, index: u64) {
-        if self.strikes_again(Fault::Rewrite, index).is_some() {
+        if self.injects_again(Fault::Rewrite, index).is_some() {
             let mut requests = self.archive.lock().unwrap_or_else(PoisonError::into_inner);
             *requests.rewrites.entry(index).or_default() += 1;
         }

@@ -9,18 +9,18 @@
 
 use std::collections::{HashMap, VecDeque};
 
-use super::dice::{Luck, strikes_all};
 use super::fault::Fault;
+use super::random::{Draw, injects_everywhere};
 use super::spec::ChaosSpec;
 
 /// Most slots in a window.
 const WINDOW: u64 = 20;
 /// How often another order is drawn until an event moves to the front.
-const DRAWS: u64 = 32;
+const ATTEMPTS: u64 = 32;
 
 /// All crashes of one round of the recording.
 #[derive(Debug)]
-pub(in crate::serve) struct Reuse {
+pub(in crate::serve) struct SeqReuse {
     windows: Vec<Window>,
     /// Events of a round.
     len: u64,
@@ -35,14 +35,14 @@ struct Window {
     order: Vec<usize>,
 }
 
-impl Reuse {
+impl SeqReuse {
     /// The crashes for a recording of `len` events; `account` names an event's account.
     pub(super) fn new(spec: &ChaosSpec, len: u64, account: impl Fn(u64) -> String) -> Self {
         let mut windows = Vec::new();
         let mut free_from = 0;
         for slot in 0..len {
-            let Some(luck) = strikes_all(spec, Fault::Reuse, slot) else { continue };
-            let before = WINDOW / 4 + luck.below(0, WINDOW / 2);
+            let Some(draw) = injects_everywhere(spec, Fault::Reuse, slot) else { continue };
+            let before = WINDOW / 4 + draw.below(0, WINDOW / 2);
             let start = slot.saturating_sub(before).max(free_from);
             let end = (start + WINDOW).min(len);
             // A window of its own for each crash; where there is no room, there is no crash.
@@ -51,7 +51,7 @@ impl Reuse {
             }
             let accounts: Vec<String> = (start..end).map(&account).collect();
             let seen = (slot - start) as usize;
-            windows.push(Window { start, crash: slot, order: reorder(&accounts, seen, luck) });
+            windows.push(Window { start, crash: slot, order: reorder(&accounts, seen, draw) });
             free_from = end;
         }
         Self { windows, len }
@@ -81,23 +81,23 @@ impl Reuse {
 
 /// Another order of the events from `start` on, given by their accounts, in which at least one
 /// event moved from behind place `seen` to before it, if draws allow.
-fn reorder(accounts: &[String], seen: usize, luck: Luck) -> Vec<usize> {
+fn reorder(accounts: &[String], seen: usize, draw: Draw) -> Vec<usize> {
     let moved = |order: &[usize]| order.iter().take(seen + 1).any(|&event| event > seen);
-    let mut orders = (0..DRAWS).map(|draw| shuffle(accounts, luck, draw));
+    let mut orders = (0..ATTEMPTS).map(|attempt| shuffle(accounts, draw, attempt));
     let first = orders.next().unwrap_or_default();
     if moved(&first) { first } else { orders.find(|o| moved(o)).unwrap_or(first) }
 }
 
 /// Shuffles accounts, and gives each of them its events in their old order.
-fn shuffle(accounts: &[String], luck: Luck, draw: u64) -> Vec<usize> {
+fn shuffle(accounts: &[String], draw: Draw, attempt: u64) -> Vec<usize> {
     let mut places: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let mut events: HashMap<&str, VecDeque<usize>> = HashMap::new();
     for (event, account) in places.iter().enumerate() {
         events.entry(account).or_default().push_back(event);
     }
     for i in (1..places.len()).rev() {
-        let which = (draw + 1) * WINDOW + i as u64;
-        places.swap(i, luck.below(which, i as u64 + 1) as usize);
+        let which = (attempt + 1) * WINDOW + i as u64;
+        places.swap(i, draw.below(which, i as u64 + 1) as usize);
     }
     places.into_iter().filter_map(|account| events.get_mut(account)?.pop_front()).collect()
 }
@@ -112,14 +112,15 @@ mod tests {
         format!("account {}", event % 3)
     }
 
-    fn reuse(seed: u64) -> Reuse {
+    fn reuse(seed: u64) -> SeqReuse {
         let spec = format!("seed={seed},reuse=50").parse().unwrap();
-        Reuse::new(&spec, EVENTS, account)
+        SeqReuse::new(&spec, EVENTS, account)
     }
 
     #[test]
     fn the_same_seed_crashes_at_the_same_slots() {
-        let crashes = |reuse: &Reuse| (0..EVENTS).map(|s| reuse.crashes_by(s)).collect::<Vec<_>>();
+        let crashes =
+            |reuse: &SeqReuse| (0..EVENTS).map(|s| reuse.crashes_by(s)).collect::<Vec<_>>();
         assert_eq!(crashes(&reuse(1)), crashes(&reuse(1)));
         assert_ne!(crashes(&reuse(1)), crashes(&reuse(2)));
         assert!((5..30).contains(&reuse(1).crashes_by(EVENTS - 1)));

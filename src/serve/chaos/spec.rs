@@ -75,7 +75,7 @@ pub enum ChaosError {
     },
     /// The same item again.
     #[error("{0} stands there twice: leave one out")]
-    Twice(&'static str),
+    Duplicate(&'static str),
 }
 
 impl ChaosSpec {
@@ -90,14 +90,14 @@ impl ChaosSpec {
             Fault::Refuse | Fault::Throttle => {
                 "N or N:DUR, N a whole number from 1, DUR in whole seconds (0s, 5s)"
             }
-            _ if fault.usual_duration().is_some() => {
+            _ if fault.default_duration().is_some() => {
                 "N or N:DUR, N a whole number from 1, DUR like 250ms, 2s or 5m"
             }
             _ => "a whole number from 1 (on average once in N)",
         };
         let refused = || ChaosError::Value { name: fault.name(), value: value.into(), accepted };
-        let (number, duration) = match (value.split_once(':'), fault.usual_duration()) {
-            (Some((number, text)), Some(_)) => (number, read_duration(text).ok_or_else(refused)?),
+        let (number, duration) = match (value.split_once(':'), fault.default_duration()) {
+            (Some((number, text)), Some(_)) => (number, parse_duration(text).ok_or_else(refused)?),
             (None, usual) => (value, usual.unwrap_or_default()),
             (Some(_), None) => return Err(refused()),
         };
@@ -106,7 +106,7 @@ impl ChaosSpec {
             .filter(|_| whole_seconds || !matches!(fault, Fault::Refuse | Fault::Throttle))
             .ok_or_else(refused)?;
         match self.odds.get_mut(fault as usize) {
-            Some(Some(_)) => Err(ChaosError::Twice(fault.name())),
+            Some(Some(_)) => Err(ChaosError::Duplicate(fault.name())),
             Some(odds) => {
                 *odds = Some(Odds { one_in, duration });
                 Ok(())
@@ -160,7 +160,7 @@ impl FromStr for ChaosSpec {
                     once(&mut spec.instance, number, "instance")?;
                 }
                 "behind" => {
-                    let duration = read_duration(value)
+                    let duration = parse_duration(value)
                         .ok_or_else(|| refused("behind", "a duration like 250ms, 2s or 5m"))?;
                     once(&mut spec.behind, duration, "behind")?;
                 }
@@ -177,7 +177,7 @@ impl FromStr for ChaosSpec {
 
 fn once<T>(place: &mut Option<T>, value: T, name: &'static str) -> Result<(), ChaosError> {
     match place.replace(value) {
-        Some(_) => Err(ChaosError::Twice(name)),
+        Some(_) => Err(ChaosError::Duplicate(name)),
         None => Ok(()),
     }
 }
@@ -187,7 +187,7 @@ fn positive(text: &str) -> Option<u64> {
 }
 
 /// A whole number and its unit.
-fn read_duration(text: &str) -> Option<Duration> {
+fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
     let unit_ms = match unit {
@@ -201,7 +201,7 @@ fn read_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms)).filter(|&d| d <= LONGEST)
 }
 
-/// As [`read_duration`] reads it.
+/// As [`parse_duration`] reads it.
 fn duration_text(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),
@@ -216,7 +216,7 @@ impl fmt::Display for ChaosSpec {
         for fault in Fault::ALL {
             let Some(odds) = self.odds(fault) else { continue };
             write!(f, ",{}={}", fault.name(), odds.one_in)?;
-            if fault.usual_duration().is_some() {
+            if fault.default_duration().is_some() {
                 write!(f, ":{}", duration_text(odds.duration))?;
             }
         }
@@ -306,7 +306,7 @@ mod tests {
     fn odds(fault: Fault) -> BoxedStrategy<Option<Odds>> {
         let duration = match fault {
             Fault::Refuse | Fault::Throttle => (0..90_u64).prop_map(Duration::from_secs).boxed(),
-            _ if fault.usual_duration().is_some() => duration().boxed(),
+            _ if fault.default_duration().is_some() => duration().boxed(),
             _ => Just(Duration::ZERO).boxed(),
         };
         let odds = (1..=u64::MAX, duration);

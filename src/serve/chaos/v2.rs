@@ -1,7 +1,7 @@
 //! Messages of the v2 stream that are no events (v2 §3, §5): the errors that it ends with, and
 //! messages of a later version.
 
-use super::dice::Luck;
+use super::random::Draw;
 use crate::serve::v2;
 
 /// The error for a client that is too slow; it has got everything up to this seq.
@@ -19,8 +19,8 @@ pub(in crate::serve) fn failed() -> String {
 }
 
 /// A message that nobody knows yet; `before` is a seq that was passed already.
-pub(in crate::serve) fn unknown(luck: Luck, before: u64) -> String {
-    match luck.below(0, 4) {
+pub(in crate::serve) fn unknown(draw: Draw, before: u64) -> String {
+    match draw.below(0, 4) {
         0 => r#"{"$type":"notice","payload":{"$type":"com.example.chaos#notice","text":"chaos"}}"#
             .to_owned(),
         1 => format!(
@@ -38,7 +38,7 @@ mod tests {
 
     #[test]
     fn every_message_is_an_object_with_a_type() {
-        let unknown = (0..50).map(|n| unknown(Luck::of(n), 7));
+        let unknown = (0..50).map(|n| unknown(Draw::of(n), 7));
         for text in unknown.chain([too_slow(7), failed()]) {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert!(value["$type"].is_string(), "{text}");

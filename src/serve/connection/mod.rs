@@ -8,9 +8,9 @@
 //! Memory per connection is bounded: one batch of output, one message of input, and on legacy
 //! the queue of event numbers.
 
-mod chaotic;
-mod ears;
+mod client_messages;
 mod encode;
+mod fault_injector;
 mod fetch;
 
 use std::sync::Arc;
@@ -28,18 +28,18 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
-use super::answer::Answer;
 use super::archive::Endpoint;
 use super::chaos::Chaos;
 use super::feed::Feed;
-use super::head::{BadHead, Head};
+use super::filter::MAX_CLIENT_MESSAGE_BYTES;
+use super::head::{HeadError, RequestHead};
 use super::request;
+use super::response::Response;
 use super::step::Step;
 use super::subscription::{Protocol, Subscription};
-use super::wanted::MAX_CLIENT_MESSAGE_BYTES;
-use super::{AtEnd, Shared};
+use super::{AtEnd, ServerState};
 use crate::position::ServerKind;
-use chaotic::Mischief;
+use fault_injector::FaultInjector;
 
 /// Time for a request head to arrive.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
@@ -59,9 +59,9 @@ type Socket = WebSocketStream<TcpStream>;
 type Stop = watch::Receiver<bool>;
 
 /// How a stream ends.
-enum Ended {
+enum StreamEnd {
     /// The client is gone, or is dropped without a close frame.
-    Quietly,
+    Drop,
     /// With a close frame.
     Close(CloseCode, String),
     /// On purpose: with a FIN and no close frame.
@@ -74,26 +74,31 @@ enum Ended {
 
 /// Serves one connection until it ends or `stop` says so. `number` counts the server's
 /// connections from 0.
-pub(super) async fn run(mut stream: TcpStream, number: u64, shared: &Arc<Shared>, mut stop: Stop) {
+pub(super) async fn run(
+    mut stream: TcpStream,
+    number: u64,
+    shared: &Arc<ServerState>,
+    mut stop: Stop,
+) {
     // Without it small batches would wait for acknowledgements; where it fails they do.
     let _ = stream.set_nodelay(true);
     let head = tokio::select! {
-        head = timeout(HEAD_TIMEOUT, Head::read(&mut stream)) => head,
+        head = timeout(HEAD_TIMEOUT, RequestHead::read(&mut stream)) => head,
         () = stopped(&mut stop) => return,
     };
     let mut head = match head {
         Ok(Ok(head)) => head,
-        Err(_) | Ok(Err(BadHead::Gone)) => return,
-        Ok(Err(BadHead::TooLong)) => return refuse(stream, Answer::head_too_long()).await,
-        Ok(Err(BadHead::Malformed)) => return refuse(stream, Answer::malformed()).await,
+        Err(_) | Ok(Err(HeadError::Disconnected)) => return,
+        Ok(Err(HeadError::TooLong)) => return refuse(stream, Response::head_too_long()).await,
+        Ok(Err(HeadError::Malformed)) => return refuse(stream, Response::malformed()).await,
     };
     let now = Instant::now();
     if let Some(endpoint) = Endpoint::of(&head, shared.kind()) {
         return fetch::answer(stream, endpoint, head, shared, now).await;
     }
-    let rest = std::mem::take(&mut head.rest);
-    match request::decide(&head, number, shared, now) {
-        Err(answer) => refuse(stream, answer).await,
+    let rest = std::mem::take(&mut head.leftover);
+    match request::route(&head, number, shared, now) {
+        Err(response) => refuse(stream, response).await,
         Ok(subscription) => {
             drop(head);
             let Some(socket) = upgrade(stream, rest, &subscription).await else { return };
@@ -108,11 +113,11 @@ async fn stopped(stop: &mut Stop) {
 }
 
 /// Sends an answer and closes.
-pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, answer: Answer) {
+pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, response: Response) {
     // The beginning goes out in one piece: there are clients that look no further for the words
     // of a refusal.
-    let mut head = answer.head().into_bytes();
-    let mut body = answer.body;
+    let mut head = response.head().into_bytes();
+    let mut body = response.body;
     head.extend_from_slice(&body.split_to(body.len().min(ANSWER_BYTES)));
     // A client that is gone, or does not read, misses its answer.
     for part in std::iter::once(&head[..]).chain(body.chunks(ANSWER_BYTES)) {
@@ -153,7 +158,7 @@ async fn session(
     socket: Socket,
     number: u64,
     subscription: Subscription,
-    shared: &Shared,
+    shared: &ServerState,
     mut stop: Stop,
     now: Instant,
 ) {
@@ -166,7 +171,7 @@ async fn session(
         },
     };
     let mut crashes = shared.chaos.as_ref().map(Chaos::crashes);
-    let crashes_before = crashes.as_mut().map_or(0, |crashes| *crashes.borrow_and_update());
+    let crashes_so_far = crashes.as_mut().map_or(0, |crashes| *crashes.borrow_and_update());
     let mut session = Session {
         socket,
         shared,
@@ -175,21 +180,21 @@ async fn session(
         compressor,
         next_ping: now + shared.limits.ping_every,
         pong_due: None,
-        mischief: Mischief::new(shared, number, crashes_before),
+        injector: FaultInjector::new(shared, number, crashes_so_far),
         crashes,
     };
     match session.run(&mut stop).await {
-        Ended::Quietly => {}
-        Ended::Close(code, reason) => session.close(code, &reason).await,
-        Ended::Fin => session.hang_up().await,
-        Ended::Reset => chaotic::reset(&session.socket),
-        Ended::Hang => session.vanish(&mut stop).await,
+        StreamEnd::Drop => {}
+        StreamEnd::Close(code, reason) => session.close(code, &reason).await,
+        StreamEnd::Fin => session.end_with_fin().await,
+        StreamEnd::Reset => fault_injector::reset(&session.socket),
+        StreamEnd::Hang => session.go_silent(&mut stop).await,
     }
 }
 
 struct Session<'a> {
     socket: Socket,
-    shared: &'a Shared,
+    shared: &'a ServerState,
     subscription: Subscription,
     /// `None` until the hello, where one is required.
     feed: Option<Feed>,
@@ -197,7 +202,7 @@ struct Session<'a> {
     next_ping: Instant,
     /// When the connection is dropped unless a pong came.
     pong_due: Option<Instant>,
-    mischief: Option<Mischief<'a>>,
+    injector: Option<FaultInjector<'a>>,
     /// The server's crashes, where it may crash.
     crashes: Option<watch::Receiver<u64>>,
 }
@@ -210,8 +215,8 @@ enum Wait {
 }
 
 impl Session<'_> {
-    async fn run(&mut self, stop: &mut Stop) -> Ended {
-        if let Err(ended) = self.announce().await {
+    async fn run(&mut self, stop: &mut Stop) -> StreamEnd {
+        if let Err(ended) = self.send_first_frame().await {
             return ended;
         }
         loop {
@@ -229,9 +234,9 @@ impl Session<'_> {
             };
             let step = tokio::select! {
                 biased;
-                () = stopped(stop) => Err(self.shutdown()),
-                () = chaotic::crashed(&mut self.crashes) => Err(Ended::Fin),
-                message = self.socket.next() => self.take(message).await,
+                () = stopped(stop) => Err(self.server_stop_end()),
+                () = fault_injector::crashed(&mut self.crashes) => Err(StreamEnd::Fin),
+                message = self.socket.next() => self.on_client_message(message).await,
                 () = pause => Ok(()),
             };
             let step = match step {
@@ -248,72 +253,72 @@ impl Session<'_> {
         self.shared.kind()
     }
 
-    fn shutdown(&self) -> Ended {
+    fn server_stop_end(&self) -> StreamEnd {
         match self.kind() {
-            ServerKind::V2 => Ended::Close(CloseCode::Away, "server shutting down".to_owned()),
-            ServerKind::Legacy => Ended::Quietly,
+            ServerKind::V2 => StreamEnd::Close(CloseCode::Away, "server shutting down".to_owned()),
+            ServerKind::Legacy => StreamEnd::Drop,
         }
     }
 
     /// Sends what the feed has, up to one batch.
-    async fn send_batch(&mut self) -> Result<Wait, Ended> {
+    async fn send_batch(&mut self) -> Result<Wait, StreamEnd> {
         let Some(mut feed) = self.feed.take() else {
             return Ok(Wait::ForClient);
         };
         let limit = self.shared.limits.write_timeout(self.kind());
-        let mut mischief = self.mischief.take();
+        let mut injector = self.injector.take();
         let fill = async {
-            match &mut mischief {
+            match &mut injector {
                 None => self.fill(&mut feed).await,
-                Some(mischief) => self.fill_with_mischief(&mut feed, mischief).await,
+                Some(injector) => self.fill_with_faults(&mut feed, injector).await,
             }
         };
-        let outcome = timeout(limit, fill).await.unwrap_or(Err(Ended::Quietly));
-        (self.feed, self.mischief) = (Some(feed), mischief);
+        let outcome = timeout(limit, fill).await.unwrap_or(Err(StreamEnd::Drop));
+        (self.feed, self.injector) = (Some(feed), injector);
         outcome
     }
 
-    async fn fill(&mut self, feed: &mut Feed) -> Result<Wait, Ended> {
+    async fn fill(&mut self, feed: &mut Feed) -> Result<Wait, StreamEnd> {
         let now = Instant::now();
         let mut bytes = 0;
         let wait = loop {
-            match feed.step(&self.subscription.wants, self.shared, now, 0) {
+            match feed.step(&self.subscription.filter, self.shared, now, 0) {
                 Step::Send(event) => {
                     let Some(frame) = self.encode(event, event)? else { continue };
                     bytes += frame.payload().len();
-                    self.socket.feed(Message::Frame(frame)).await.map_err(|_| Ended::Quietly)?;
+                    self.socket.feed(Message::Frame(frame)).await.map_err(|_| StreamEnd::Drop)?;
                     if bytes >= BATCH_BYTES {
                         break Wait::Not;
                     }
                 }
-                step => break self.pause(step)?,
+                step => break self.wait_after(step)?,
             }
         };
         if bytes > 0 {
-            self.socket.flush().await.map_err(|_| Ended::Quietly)?;
+            self.socket.flush().await.map_err(|_| StreamEnd::Drop)?;
         }
         Ok(wait)
     }
 
     /// What a step that sends nothing means for the connection.
-    fn pause(&self, step: Step) -> Result<Wait, Ended> {
+    fn wait_after(&self, step: Step) -> Result<Wait, StreamEnd> {
         match step {
-            Step::Send(_) | Step::Again => Ok(Wait::Not),
+            Step::Send(_) | Step::Yield => Ok(Wait::Not),
             Step::WaitUntil(at) => Ok(Wait::Until(at)),
             Step::End if self.shared.at_end == AtEnd::Close => {
                 let end = "end of recording".to_owned();
-                Err(Ended::Close(CloseCode::Normal, end))
+                Err(StreamEnd::Close(CloseCode::Normal, end))
             }
             Step::End => Ok(Wait::ForClient),
-            Step::Cut => Err(Ended::Quietly),
+            Step::Disconnect => Err(StreamEnd::Drop),
         }
     }
 
     /// Pings when it is time, and drops a v2 client that owes a pong.
-    async fn liveness(&mut self) -> Result<(), Ended> {
+    async fn liveness(&mut self) -> Result<(), StreamEnd> {
         let now = Instant::now();
         if self.pong_due.is_some_and(|due| now >= due) {
-            return Err(Ended::Quietly);
+            return Err(StreamEnd::Drop);
         }
         if now < self.next_ping {
             return Ok(());
@@ -326,15 +331,15 @@ impl Session<'_> {
         let ping = self.socket.send(Message::Ping(Bytes::new()));
         match timeout(limit, ping).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Quietly),
+            _ => Err(StreamEnd::Drop),
         }
     }
 
-    async fn flush(&mut self) -> Result<(), Ended> {
+    async fn flush(&mut self) -> Result<(), StreamEnd> {
         let limit = self.shared.limits.write_timeout(self.kind());
         match timeout(limit, self.socket.flush()).await {
             Ok(Ok(())) => Ok(()),
-            _ => Err(Ended::Quietly),
+            _ => Err(StreamEnd::Drop),
         }
     }
 
@@ -342,13 +347,13 @@ impl Session<'_> {
     /// input would destroy the frame on its way.
     async fn close(&mut self, code: CloseCode, reason: &str) {
         let reason = shorten(reason, MAX_REASON_BYTES).to_owned();
-        let goodbye = async {
+        let close = async {
             let frame = CloseFrame { code, reason: reason.into() };
             if self.socket.close(Some(frame)).await.is_ok() {
                 while let Some(Ok(_)) = self.socket.next().await {}
             }
         };
-        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
 }
 

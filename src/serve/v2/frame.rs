@@ -1,9 +1,9 @@
-//! The messages of the v2 stream (v2 §3), made from lines in the shape of v1 (v2 §7). Members
+//! The messages of the v2 stream (v2 §3), made from lines in the shape of v1 (v2 §7). StampFields
 //! stand in byte order after `$type`, and what a line says is copied byte for byte.
 
 use serde_json::json;
 
-use crate::serve::members;
+use crate::serve::stamp_fields;
 
 const LEXICON: &str = "network.bsky.jetstream.subscribeEvents";
 /// 9999-12-31, the last instant that RFC 3339 can write, in seconds.
@@ -18,11 +18,11 @@ pub fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
     let (time, seq) = (time_text(time_us), seq.to_string());
     let mut kind: &[u8] = b"";
     let mut members: Vec<(&[u8], &[u8])> = Vec::with_capacity(12);
-    for (key, value) in members::list(line)? {
+    for (key, value) in stamp_fields::object_members(line)? {
         match key {
             b"time_us" | b"cursor" => {}
             b"kind" => kind = value.strip_prefix(b"\"")?.strip_suffix(b"\"")?,
-            b"commit" => match members::list(value) {
+            b"commit" => match stamp_fields::object_members(value) {
                 Some(commit) => members.extend(commit),
                 None => members.push((key, value)),
             },

@@ -10,9 +10,9 @@ mod subscribe;
 
 use tokio::time::Instant;
 
-use super::Shared;
-use super::answer::{Answer, Xrpc};
-use super::head::Head;
+use super::ServerState;
+use super::head::RequestHead;
+use super::response::{Response, XrpcErrorCode};
 use super::subscription::Subscription;
 
 pub use frame::message;
@@ -24,21 +24,21 @@ pub(super) const XRPC: &str = "/xrpc/";
 pub(super) const SUBPROTOCOL: &str = "xrpc.v1.json";
 
 /// Decides a request for an XRPC method.
-pub(super) fn decide(
+pub(super) fn route(
     method: &str,
-    head: &Head,
+    head: &RequestHead,
     connection: u64,
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Result<Subscription, Answer> {
+) -> Result<Subscription, Response> {
     match method {
         "network.bsky.jetstream.subscribeEvents" => {
             subscribe::decide(head, connection, shared, now)
         }
         "network.bsky.jetstream.getZstdDictionary" => Err(match head.method.as_str() {
             "GET" | "HEAD" => dictionary::answer(head, shared),
-            _ => Answer::wrong_xrpc_method("GET, HEAD"),
+            _ => Response::xrpc_method_not_allowed("GET, HEAD"),
         }),
-        _ => Err(Answer::xrpc(Xrpc::MethodNotImplemented, "method not implemented")),
+        _ => Err(Response::xrpc(XrpcErrorCode::MethodNotImplemented, "method not implemented")),
     }
 }

@@ -9,29 +9,29 @@ use tokio::time::Instant;
 use super::{SUBPROTOCOL, dictionary, frame};
 use crate::metrics::now_us;
 use crate::position::ServerKind;
-use crate::serve::Shared;
-use crate::serve::answer::{Answer, Xrpc};
-use crate::serve::cursor::Place;
+use crate::serve::ServerState;
+use crate::serve::cursor::CursorTarget;
 use crate::serve::dictionary::Dictionary;
+use crate::serve::filter::v2::V2Filter;
 use crate::serve::handshake;
-use crate::serve::head::Head;
+use crate::serve::head::RequestHead;
 use crate::serve::query::Query;
-use crate::serve::subscription::{From, Protocol, Subscription, Wants};
-use crate::serve::wanted::v2::Wanted;
+use crate::serve::response::{Response, XrpcErrorCode};
+use crate::serve::subscription::{EventFilter, Protocol, StreamStart, Subscription};
 
 /// What only `/subscribe` takes.
 const V1_FILTERS: [&str; 3] = ["wantedDids", "wantedCollections", "requireHello"];
 
 /// Decides a request for the stream.
 pub(super) fn decide(
-    head: &Head,
+    head: &RequestHead,
     connection: u64,
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Result<Subscription, Answer> {
+) -> Result<Subscription, Response> {
     let chaos = shared.chaos.as_ref();
     if let Some(refusal) = chaos.and_then(|c| c.refusal(connection)) {
-        return Err(Answer::not_now_xrpc(refusal));
+        return Err(Response::refused_xrpc(refusal));
     }
     let query = Query::parse(&head.query, ServerKind::V2)
         .map_err(|_| bad_request("invalid query string"))?;
@@ -55,7 +55,7 @@ pub(super) fn decide(
         }
     }
     Ok(Subscription {
-        wants: Wants::V2(wanted),
+        filter: EventFilter::V2(wanted),
         from,
         dictionary,
         protocol: Protocol::V2 { echo, first },
@@ -64,17 +64,17 @@ pub(super) fn decide(
     })
 }
 
-fn bad_request(message: &str) -> Answer {
-    Answer::xrpc(Xrpc::InvalidRequest, &format!("subscribe: {message}"))
+fn bad_request(message: &str) -> Response {
+    Response::xrpc(XrpcErrorCode::InvalidRequest, &format!("subscribe: {message}"))
 }
 
 /// v2 §6.
 fn compression(
-    head: &Head,
+    head: &RequestHead,
     query: &Query,
     connection: u64,
-    shared: &Shared,
-) -> Result<Option<Arc<Dictionary>>, Answer> {
+    shared: &ServerState,
+) -> Result<Option<Arc<Dictionary>>, Response> {
     let with_v1s = query.first("compress") == Some("true")
         || head.header("Socket-Encoding").any(|v| v.contains("zstd"));
     if with_v1s {
@@ -85,28 +85,28 @@ fn compression(
     let Some(text) = query.first("zstdDictionary").filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let asked = dictionary::read_id(text)
+    let asked = dictionary::parse_id(text)
         .ok_or_else(|| bad_request(&format!("invalid zstdDictionary: {text:?}")))?;
-    let current = shared
-        .v2_dictionary()
-        .ok_or_else(|| Answer::xrpc(Xrpc::UnknownZstdDictionary, dictionary::NONE))?;
+    let current = shared.v2_dictionary().ok_or_else(|| {
+        Response::xrpc(XrpcErrorCode::UnknownZstdDictionary, dictionary::NO_DICTIONARY)
+    })?;
     let denied = shared.chaos.as_ref().is_some_and(|chaos| chaos.denies_dictionary(connection));
     if asked != u64::from(current.id()) || denied {
         let message = dictionary::unknown(asked, current.id());
-        return Err(Answer::xrpc(Xrpc::UnknownZstdDictionary, &message));
+        return Err(Response::xrpc(XrpcErrorCode::UnknownZstdDictionary, &message));
     }
     Ok(Some(current))
 }
 
 /// v2 §2.
-fn wanted(query: &Query) -> Result<Wanted, Answer> {
+fn wanted(query: &Query) -> Result<V2Filter, Response> {
     if let Some(name) = V1_FILTERS.into_iter().find(|name| query.first(name).is_some()) {
         return Err(bad_request(&format!(
             "{name} belongs to /subscribe: use kinds, dids and collections"
         )));
     }
     let (kinds, dids) = (query.all("kinds"), query.all("dids"));
-    let mut wanted = Wanted::from_lists(&kinds, &dids, &query.all("collections"))
+    let mut wanted = V2Filter::from_lists(&kinds, &dids, &query.all("collections"))
         .map_err(|text| bad_request(&format!("invalid options: {text}")))?;
     wanted.max_message_bytes = match query.all("maxMessageSizeBytes").as_slice() {
         [] => 0,
@@ -122,29 +122,29 @@ fn wanted(query: &Query) -> Result<Wanted, Answer> {
 /// v2 §4: where the stream starts, and the frame that comes first.
 fn start(
     cursor: Option<&str>,
-    shared: &Shared,
+    shared: &ServerState,
     now: Instant,
-) -> Result<(From, Option<String>), Answer> {
+) -> Result<(StreamStart, Option<String>), Response> {
     let Some(cursor) = cursor.filter(|c| !c.is_empty()) else {
-        return Ok((From::Live, None));
+        return Ok((StreamStart::Live, None));
     };
-    let place = shared.timeline.place(cursor, now);
-    match place.map_err(|_| bad_request(&format!("invalid cursor: {cursor:?}")))? {
-        Place::Tip => Ok((From::Tip, None)),
-        Place::Event(event) => Ok((From::Event(event), None)),
-        Place::SeqBelow { asked, floor } => {
+    let target = shared.timeline.resolve_v2_stream(cursor, now);
+    match target.map_err(|_| bad_request(&format!("invalid cursor: {cursor:?}")))? {
+        CursorTarget::Tip => Ok((StreamStart::Tip, None)),
+        CursorTarget::Event(event) => Ok((StreamStart::Event(event), None)),
+        CursorTarget::SeqTooOld { asked, floor } => {
             let floor = shared.timeline.stamps.seq(floor);
             let message = format!(
                 "subscribe: cursor too old: cursor {asked} below lookback floor {floor}; \
                  re-backfill from your last seq"
             );
-            Err(Answer::xrpc(Xrpc::CursorTooOld, &message))
+            Err(Response::xrpc(XrpcErrorCode::CursorTooOld, &message))
         }
-        Place::TimeBelow { floor } => {
+        CursorTarget::TimeTooOld { floor } => {
             let seq = shared.timeline.stamps.seq(floor);
             let message =
                 format!("requested timestamp cursor below retention floor; starting at seq {seq}");
-            Ok((From::Event(floor), Some(frame::info("OutdatedCursor", &message))))
+            Ok((StreamStart::Event(floor), Some(frame::info("OutdatedCursor", &message))))
         }
     }
 }

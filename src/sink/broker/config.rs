@@ -48,7 +48,7 @@ impl Config {
                 return Err(ConfigError::Line(index + 1));
             }
             if is_secret(&key) {
-                secrets::keep(&value);
+                secrets::register(&value);
             }
             entries.retain(|(known, _)| *known != key);
             entries.push((key, value));

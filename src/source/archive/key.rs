@@ -41,7 +41,7 @@ impl ApiKey {
             "" => Err(KeyError::Empty),
             _ if key.len() > MAX_BYTES => Err(KeyError::TooLong),
             _ if key.bytes().all(|byte| byte.is_ascii_graphic()) => {
-                secrets::keep(key);
+                secrets::register(key);
                 Ok(Self(key.to_owned()))
             }
             _ => Err(KeyError::NotOneWord),

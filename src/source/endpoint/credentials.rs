@@ -18,7 +18,7 @@ impl Credentials {
     /// Creates credentials from an unencoded user name and password.
     #[must_use]
     pub fn new(user: &str, password: &str) -> Self {
-        secrets::keep_login(user, password);
+        secrets::register_login(user, password);
         Self { user: user.to_owned(), password: password.to_owned() }
     }
 
@@ -38,8 +38,8 @@ impl Credentials {
         let decode = |text: &str| {
             percent_encoding::percent_decode_str(text).decode_utf8_lossy().into_owned()
         };
-        // A peer may repeat the password in the URL's own encoding, so the log redacts that, too.
-        secrets::keep(password);
+        // The URL may encode more than needed, and a peer may repeat it as it came.
+        secrets::register(password);
         Self::new(&decode(user), &decode(password))
     }
 

@@ -6,13 +6,13 @@ use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
 
-use super::keys::{Place, Wishes};
-use super::table::{Column, Shown, draw as draw_table, put};
+use super::keys::{TableKind, ViewState};
+use super::table::{Column, TableView, draw as draw_table, write_text};
 use super::theme::Theme;
 use crate::display::printable::printable;
 use crate::display::units::{bytes, count, duration, rate};
-use crate::top::board::{Board, Look, Row, Sort};
-use crate::top::slices::WHOLE;
+use crate::top::aggregate::{Aggregate, Row, RowQuery, Sort};
+use crate::top::time_series::COMPLETE_SLICES;
 
 /// The least that is needed.
 pub const LEAST_COLUMNS: u16 = 80;
@@ -35,34 +35,34 @@ const TOTAL: &str = "TOTAL";
 /// The keys, in words.
 const KEYS: &str =
     "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
-const KEYS_WRITING: &str = "Enter keep  Esc take back";
+const KEYS_EDITING: &str = "Enter keep  Esc take back";
 
 /// What is shown.
 #[derive(Debug)]
-pub struct View<'a> {
+pub struct ScreenData<'a> {
     /// The counts.
-    pub board: &'a Board,
+    pub aggregate: &'a Aggregate,
     /// The moment that they are looked at, since the board was made.
     pub at: Duration,
     /// Where events come from.
-    pub source: &'a str,
+    pub server: &'a str,
     /// Which of several servers that is, left out where there is no room for it.
-    pub number: &'a str,
+    pub server_ordinal: &'a str,
     /// How the stream stands, in words; those of trouble apart.
-    pub standing: &'a str,
+    pub status_text: &'a str,
     /// What is wrong, if anything.
-    pub trouble: &'a str,
+    pub alert: &'a str,
     /// The latest log line.
-    pub told: Option<&'a str>,
+    pub log_line: Option<&'a str>,
 }
 
 /// Draws everything.
-pub fn draw(frame: &mut Frame<'_>, view: &View<'_>, wishes: &mut Wishes, theme: &Theme) {
+pub fn draw(frame: &mut Frame<'_>, data: &ScreenData<'_>, state: &mut ViewState, theme: &Theme) {
     let area = frame.area();
     if area.width < LEAST_COLUMNS || area.height < LEAST_LINES {
         return too_small(frame, area);
     }
-    let [title, flow, body, told, keys] = Layout::vertical([
+    let [title, flow, body, log_line, keys] = Layout::vertical([
         Constraint::Length(1),
         Constraint::Length(2),
         Constraint::Fill(1),
@@ -70,12 +70,12 @@ pub fn draw(frame: &mut Frame<'_>, view: &View<'_>, wishes: &mut Wishes, theme: 
         Constraint::Length(1),
     ])
     .areas(area);
-    draw_title(frame, title, view, wishes, theme);
-    draw_flow(frame, flow, view, theme);
-    draw_body(frame, body, view, wishes, theme);
-    draw_told(frame, told, view, wishes, theme);
-    let words = if wishes.writing.is_some() { KEYS_WRITING } else { KEYS };
-    put(frame.buffer_mut(), (keys.x, keys.y), words, usize::from(keys.width), Style::new());
+    draw_title(frame, title, data, state, theme);
+    draw_flow(frame, flow, data, theme);
+    draw_body(frame, body, data, state, theme);
+    draw_log_line(frame, log_line, data, state, theme);
+    let words = if state.editing.is_some() { KEYS_EDITING } else { KEYS };
+    write_text(frame.buffer_mut(), (keys.x, keys.y), words, usize::from(keys.width), Style::new());
 }
 
 fn too_small(frame: &mut Frame<'_>, area: Rect) {
@@ -85,41 +85,47 @@ fn too_small(frame: &mut Frame<'_>, area: Rect) {
         "use skytail top --once. q quits.".to_owned(),
     ];
     for (line, y) in lines.iter().zip(area.y..) {
-        put(frame.buffer_mut(), (area.x, y), line, usize::from(area.width), Style::new());
+        write_text(frame.buffer_mut(), (area.x, y), line, usize::from(area.width), Style::new());
     }
 }
 
-fn draw_title(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, wishes: &Wishes, theme: &Theme) {
-    let since = duration(view.at);
+fn draw_title(
+    frame: &mut Frame<'_>,
+    area: Rect,
+    data: &ScreenData<'_>,
+    state: &ViewState,
+    theme: &Theme,
+) {
+    let since = duration(data.at);
     let room = usize::from(area.width).saturating_sub(since.len() + 1);
     let mut used = 0;
-    let pause = if wishes.is_paused { "PAUSED" } else { "" };
+    let pause = if state.is_paused { "PAUSED" } else { "" };
     let reversed = Style::new().add_modifier(Modifier::REVERSED);
-    let numbered = format!("{}{}", view.source, view.number);
-    let others = ["skytail top", pause, view.standing, view.trouble];
+    let numbered = format!("{}{}", data.server, data.server_ordinal);
+    let others = ["skytail top", pause, data.status_text, data.alert];
     let others: usize = others.iter().map(|part| part.chars().count() + 2).sum();
     let has_room = others + numbered.chars().count() <= room;
-    let source = if has_room { &*numbered } else { view.source };
+    let server = if has_room { &*numbered } else { data.server };
     let parts = [
         ("skytail top", Style::new().add_modifier(Modifier::BOLD)),
         (pause, reversed),
-        (source, Style::new()),
-        (view.standing, Style::new()),
-        (view.trouble, theme.trouble),
+        (server, Style::new()),
+        (data.status_text, Style::new()),
+        (data.alert, theme.alert),
     ];
     for (part, style) in parts.into_iter().filter(|(part, _)| !part.is_empty()) {
         let at = (area.x + used as u16, area.y);
         let part = printable(part.as_bytes(), room);
-        let columns = put(frame.buffer_mut(), at, &part, room.saturating_sub(used), style);
+        let columns = write_text(frame.buffer_mut(), at, &part, room.saturating_sub(used), style);
         used = (used + usize::from(columns) + 2).min(room);
     }
     let x = area.right().saturating_sub(since.len() as u16);
-    put(frame.buffer_mut(), (x, area.y), &since, since.len(), Style::new());
+    write_text(frame.buffer_mut(), (x, area.y), &since, since.len(), Style::new());
 }
 
 /// Events and bytes a second.
-fn draw_flow(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, theme: &Theme) {
-    let (events, size) = (view.board.events(view.at), view.board.bytes(view.at));
+fn draw_flow(frame: &mut Frame<'_>, area: Rect, data: &ScreenData<'_>, theme: &Theme) {
+    let (events, size) = (data.aggregate.events(data.at), data.aggregate.bytes(data.at));
     let speed = format!("{}/s", bytes(size.per_second as u64));
     let lines = [
         ("events", rate(events.per_second), format!("{} in all", count(events.total)), &events),
@@ -127,26 +133,26 @@ fn draw_flow(frame: &mut Frame<'_>, area: Rect, view: &View<'_>, theme: &Theme) 
     ];
     for ((name, speed, total, row), y) in lines.iter().zip(area.y..) {
         let buffer = frame.buffer_mut();
-        put(buffer, (area.x, y), &format!("{name:<7}{speed:>12}  "), 21, Style::new());
+        write_text(buffer, (area.x, y), &format!("{name:<7}{speed:>12}  "), 21, Style::new());
         let end = usize::from(area.width).saturating_sub(21 + 28).clamp(20, 60);
         let bars = theme.characters.draw(&row.series, end);
-        put(buffer, (area.x + 21, y), &bars, end, theme.bars);
-        put(buffer, (area.x + 23 + end as u16, y), total, 26, Style::new());
+        write_text(buffer, (area.x + 21, y), &bars, end, theme.bars);
+        write_text(buffer, (area.x + 23 + end as u16, y), total, 26, Style::new());
     }
 }
 
 fn draw_body(
     frame: &mut Frame<'_>,
     area: Rect,
-    view: &View<'_>,
-    wishes: &mut Wishes,
+    data: &ScreenData<'_>,
+    state: &mut ViewState,
     theme: &Theme,
 ) {
-    if wishes.is_large {
-        return match wishes.place {
-            Place::Collections => collections(frame, below(area), view, wishes, theme),
-            Place::Accounts => accounts(frame, below(area), view, wishes, theme),
-            Place::Languages => languages(frame, below(area), view, wishes, theme),
+    if state.is_zoomed {
+        return match state.selected {
+            TableKind::Collections => collections(frame, below(area), data, state, theme),
+            TableKind::Accounts => accounts(frame, below(area), data, state, theme),
+            TableKind::Languages => languages(frame, below(area), data, state, theme),
         };
     }
     // A line between two parts, where there is room for it.
@@ -162,13 +168,13 @@ fn draw_body(
     .areas(area);
     let halves = [Constraint::Fill(1), Constraint::Fill(1)];
     let [left, right] = Layout::horizontal(halves).spacing(2).areas(kinds);
-    small(frame, left, theme, "KIND", view.board.kinds(view.at));
-    small(frame, right, theme, "OPERATION", view.board.operations(view.at));
-    collections(frame, upper, view, wishes, theme);
+    small(frame, left, theme, "KIND", data.aggregate.kinds(data.at));
+    small(frame, right, theme, "OPERATION", data.aggregate.operations(data.at));
+    collections(frame, upper, data, state, theme);
     let parts = [Constraint::Min(ACCOUNTS_COLUMNS), Constraint::Length((area.width / 3).min(60))];
     let [left, right] = Layout::horizontal(parts).spacing(2).areas(lower);
-    accounts(frame, left, view, wishes, theme);
-    languages(frame, right, view, wishes, theme);
+    accounts(frame, left, data, state, theme);
+    languages(frame, right, data, state, theme);
 }
 
 fn below(area: Rect) -> Rect {
@@ -196,34 +202,34 @@ fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Ve
         ]
     };
     let rows = rows.into_iter().map(texts).collect();
-    let shown = Shown { columns: &columns, remark: String::new(), rows, is_chosen: false };
+    let shown = TableView { columns: &columns, suffix: String::new(), rows, is_selected: false };
     draw_table(frame, area, theme, &shown);
 }
 
 /// What is wanted of a table, and what is said of it.
-fn look(wishes: &Wishes, place: Place) -> (Look<'_>, String) {
-    let aspect = &wishes.aspects[place as usize];
-    let operation = wishes.operation.filter(|_| place == Place::Collections);
-    let mut remark = operation.map_or(String::new(), |operation| format!(" {}", operation.word()));
-    if !aspect.filter.is_empty() {
-        remark += &format!(" /{}", aspect.filter);
+fn row_query(state: &ViewState, kind: TableKind) -> (RowQuery<'_>, String) {
+    let table = &state.tables[kind as usize];
+    let operation = state.operation.filter(|_| kind == TableKind::Collections);
+    let mut suffix = operation.map_or(String::new(), |operation| format!(" {}", operation.word()));
+    if !table.filter.is_empty() {
+        suffix += &format!(" /{}", table.filter);
     }
-    (Look { sort: aspect.sort, filter: &aspect.filter, operation }, remark)
+    (RowQuery { sort: table.sort, filter: &table.filter, operation }, suffix)
 }
 
 /// The rows that fit behind those that were scrolled away.
-fn fitting(
+fn visible_rows(
     area: Rect,
-    wishes: &mut Wishes,
-    place: Place,
+    state: &mut ViewState,
+    kind: TableKind,
     rows: (Vec<Row>, usize),
 ) -> impl Iterator<Item = Row> {
     let (rows, all) = rows;
     let fit = usize::from(area.height.saturating_sub(1));
-    let aspect = &mut wishes.aspects[place as usize];
-    aspect.rows = (all, fit);
-    aspect.scroll = aspect.scroll.min(all.saturating_sub(fit));
-    rows.into_iter().skip(aspect.scroll).take(fit)
+    let table = &mut state.tables[kind as usize];
+    table.rows = (all, fit);
+    table.scroll = table.scroll.min(all.saturating_sub(fit));
+    rows.into_iter().skip(table.scroll).take(fit)
 }
 
 fn share(row: &Row, of: f64) -> String {
@@ -231,54 +237,59 @@ fn share(row: &Row, of: f64) -> String {
 }
 
 /// A table of the board: its columns, and what stands in them.
-struct Listing<'a> {
-    place: Place,
+struct BoundTable<'a> {
+    kind: TableKind,
     /// The name's column first.
     columns: Vec<Column<'a>>,
     texts: &'a dyn Fn(Row) -> Vec<String>,
 }
 
-impl Listing<'_> {
+impl BoundTable<'_> {
     fn draw(
         mut self,
         frame: &mut Frame<'_>,
         area: Rect,
-        view: &View<'_>,
-        wishes: &mut Wishes,
+        data: &ScreenData<'_>,
+        state: &mut ViewState,
         theme: &Theme,
     ) {
-        let place = self.place;
-        let (look, remark) = look(wishes, place);
-        let most = wishes.aspects[place as usize].scroll + usize::from(area.height);
-        let found = match place {
-            Place::Collections => view.board.collections(view.at, look, most),
-            Place::Accounts => view.board.accounts(view.at, look, most),
-            Place::Languages => view.board.languages(view.at, look, most),
+        let kind = self.kind;
+        let (query, suffix) = row_query(state, kind);
+        let most = state.tables[kind as usize].scroll + usize::from(area.height);
+        let found = match kind {
+            TableKind::Collections => data.aggregate.collections(data.at, query, most),
+            TableKind::Accounts => data.aggregate.accounts(data.at, query, most),
+            TableKind::Languages => data.aggregate.languages(data.at, query, most),
         };
         for (i, column) in self.columns.iter_mut().enumerate() {
-            *column = column.sorted(match look.sort {
+            *column = column.sorted(match query.sort {
                 Sort::Name => i == 0,
                 Sort::Rate => column.title == RATE,
                 Sort::Total => column.title == TOTAL,
             });
         }
-        let rows = fitting(area, wishes, place, found).map(self.texts).collect();
-        let is_chosen = wishes.place == place;
-        draw_table(frame, area, theme, &Shown { columns: &self.columns, remark, rows, is_chosen });
+        let rows = visible_rows(area, state, kind, found).map(self.texts).collect();
+        let is_selected = state.selected == kind;
+        draw_table(
+            frame,
+            area,
+            theme,
+            &TableView { columns: &self.columns, suffix, rows, is_selected },
+        );
     }
 }
 
 fn collections(
     frame: &mut Frame<'_>,
     area: Rect,
-    view: &View<'_>,
-    wishes: &mut Wishes,
+    data: &ScreenData<'_>,
+    state: &mut ViewState,
     theme: &Theme,
 ) {
-    let all = view.board.events(view.at).per_second;
+    let all = data.aggregate.events(data.at).per_second;
     let series = series_columns(area, 60, 20);
     // How long a series is, is said once on a screen.
-    let last = format!("LAST {}", duration(view.board.slice() * WHOLE as u32));
+    let last = format!("LAST {}", duration(data.aggregate.slice() * COMPLETE_SLICES as u32));
     let columns = vec![
         Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)),
         Column::number(RATE, 8),
@@ -291,15 +302,15 @@ fn collections(
         let share = share(&row, all);
         vec![row.name, rate(row.per_second), share, count(row.total), bars]
     };
-    let listing = Listing { place: Place::Collections, columns, texts: &texts };
-    listing.draw(frame, area, view, wishes, theme);
+    let bound = BoundTable { kind: TableKind::Collections, columns, texts: &texts };
+    bound.draw(frame, area, data, state, theme);
 }
 
 fn accounts(
     frame: &mut Frame<'_>,
     area: Rect,
-    view: &View<'_>,
-    wishes: &mut Wishes,
+    data: &ScreenData<'_>,
+    state: &mut ViewState,
     theme: &Theme,
 ) {
     let columns = vec![
@@ -308,15 +319,15 @@ fn accounts(
         Column::number(TOTAL, 7),
     ];
     let texts = |row: Row| vec![row.name, rate(row.per_second), count(row.total)];
-    let listing = Listing { place: Place::Accounts, columns, texts: &texts };
-    listing.draw(frame, area, view, wishes, theme);
+    let bound = BoundTable { kind: TableKind::Accounts, columns, texts: &texts };
+    bound.draw(frame, area, data, state, theme);
 }
 
 fn languages(
     frame: &mut Frame<'_>,
     area: Rect,
-    view: &View<'_>,
-    wishes: &mut Wishes,
+    data: &ScreenData<'_>,
+    state: &mut ViewState,
     theme: &Theme,
 ) {
     let series = series_columns(area, 8 + 2 + 7 + 2 + 7 + 2, 10);
@@ -332,25 +343,37 @@ fn languages(
         let bars = theme.characters.draw(&row.series, usize::from(series));
         vec![row.name, rate(row.per_second), count(row.total), bars]
     };
-    let listing = Listing { place: Place::Languages, columns, texts: &texts };
-    listing.draw(frame, area, view, wishes, theme);
+    let bound = BoundTable { kind: TableKind::Languages, columns, texts: &texts };
+    bound.draw(frame, area, data, state, theme);
 }
 
 /// The filter that is being written, or the latest log line.
-fn draw_told(
+fn draw_log_line(
     frame: &mut Frame<'_>,
     area: Rect,
-    view: &View<'_>,
-    wishes: &mut Wishes,
+    data: &ScreenData<'_>,
+    state: &mut ViewState,
     theme: &Theme,
 ) {
     let columns = usize::from(area.width);
     let at = (area.x, area.y);
-    if wishes.writing.is_some() {
-        let text = format!("filter: {}_", wishes.aspect().filter);
-        put(frame.buffer_mut(), at, &text, columns, Style::new().add_modifier(Modifier::BOLD));
-    } else if let Some(told) = view.told {
-        put(frame.buffer_mut(), at, &printable(told.as_bytes(), columns), columns, theme.trouble);
+    if state.editing.is_some() {
+        let text = format!("filter: {}_", state.table().filter);
+        write_text(
+            frame.buffer_mut(),
+            at,
+            &text,
+            columns,
+            Style::new().add_modifier(Modifier::BOLD),
+        );
+    } else if let Some(log_line) = data.log_line {
+        write_text(
+            frame.buffer_mut(),
+            at,
+            &printable(log_line.as_bytes(), columns),
+            columns,
+            theme.alert,
+        );
     }
 }
 

@@ -3,14 +3,14 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::event::header::Operation;
-use crate::top::board::{OPERATIONS, Sort};
+use crate::top::aggregate::{OPERATIONS, Sort};
 
 /// Longest filter, in characters.
 const LONGEST_FILTER: usize = 60;
 
 /// The tables that can be chosen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Place {
+pub enum TableKind {
     /// Collections.
     #[default]
     Collections,
@@ -22,7 +22,7 @@ pub enum Place {
 
 /// How one table is looked at.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Aspect {
+pub struct TableState {
     /// In which order.
     pub sort: Sort,
     /// Which names.
@@ -35,26 +35,26 @@ pub struct Aspect {
 
 /// What is shown, as the person in front of it wants it.
 #[derive(Clone, Debug, Default)]
-pub struct Wishes {
+pub struct ViewState {
     /// The table that the keys are for.
-    pub place: Place,
+    pub selected: TableKind,
     /// Whether it has the whole screen.
-    pub is_large: bool,
-    /// How each table is looked at, in the order of [`Place`].
-    pub aspects: [Aspect; 3],
+    pub is_zoomed: bool,
+    /// How each table is looked at, in the order of [`TableKind`].
+    pub tables: [TableState; 3],
     /// Only commits of this operation, among collections.
     pub operation: Option<Operation>,
     /// Whether it stands still.
     pub is_paused: bool,
     /// The filter before the one that is being written.
-    pub writing: Option<String>,
+    pub editing: Option<String>,
 }
 
 /// What a key asks of others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
+pub enum KeyAction {
     /// Nothing but to be drawn.
-    Nothing,
+    None,
     /// To end.
     Quit,
     /// To go into the background.
@@ -63,43 +63,43 @@ pub enum Asked {
     Redraw,
 }
 
-impl Wishes {
+impl ViewState {
     /// How the chosen table is looked at.
     #[must_use]
-    pub fn aspect(&mut self) -> &mut Aspect {
-        &mut self.aspects[self.place as usize]
+    pub fn table(&mut self) -> &mut TableState {
+        &mut self.tables[self.selected as usize]
     }
 
     /// A key was pressed.
-    pub fn key(&mut self, key: KeyEvent) -> Asked {
+    pub fn on_key(&mut self, key: KeyEvent) -> KeyAction {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {
-                KeyCode::Char('c') => Asked::Quit,
-                KeyCode::Char('z') => Asked::Suspend,
-                KeyCode::Char('l') => Asked::Redraw,
-                _ => Asked::Nothing,
+                KeyCode::Char('c') => KeyAction::Quit,
+                KeyCode::Char('z') => KeyAction::Suspend,
+                KeyCode::Char('l') => KeyAction::Redraw,
+                _ => KeyAction::None,
             };
         }
-        if self.writing.is_some() {
-            self.write(key.code);
-            return Asked::Nothing;
+        if self.editing.is_some() {
+            self.edit_filter(key.code);
+            return KeyAction::None;
         }
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return Asked::Quit,
+            KeyCode::Char('q') | KeyCode::Esc => return KeyAction::Quit,
             KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
-            KeyCode::Tab => self.place = next(self.place),
-            KeyCode::BackTab => self.place = next(next(self.place)),
-            KeyCode::Char('z') | KeyCode::Enter => self.is_large = !self.is_large,
+            KeyCode::Tab => self.selected = next(self.selected),
+            KeyCode::BackTab => self.selected = next(next(self.selected)),
+            KeyCode::Char('z') | KeyCode::Enter => self.is_zoomed = !self.is_zoomed,
             KeyCode::Char('s') => {
-                let aspect = self.aspect();
-                aspect.sort = match aspect.sort {
+                let table = self.table();
+                table.sort = match table.sort {
                     Sort::Rate => Sort::Total,
                     Sort::Total => Sort::Name,
                     Sort::Name => Sort::Rate,
                 };
             }
             KeyCode::Char('o') => {
-                self.place = Place::Collections;
+                self.selected = TableKind::Collections;
                 self.operation = match self.operation {
                     None => Some(OPERATIONS[0]),
                     Some(Operation::Create) => Some(OPERATIONS[1]),
@@ -107,53 +107,53 @@ impl Wishes {
                     Some(_) => None,
                 };
             }
-            KeyCode::Char('/') => self.writing = Some(self.aspect().filter.clone()),
+            KeyCode::Char('/') => self.editing = Some(self.table().filter.clone()),
             code => self.scroll(code),
         }
-        Asked::Nothing
+        KeyAction::None
     }
 
     /// A key while a filter is being written: what it finds so far is shown.
-    fn write(&mut self, code: KeyCode) {
-        self.aspect().scroll = 0;
+    fn edit_filter(&mut self, code: KeyCode) {
+        self.table().scroll = 0;
         match code {
-            KeyCode::Enter => self.writing = None,
-            KeyCode::Esc => self.aspect().filter = self.writing.take().unwrap_or_default(),
+            KeyCode::Enter => self.editing = None,
+            KeyCode::Esc => self.table().filter = self.editing.take().unwrap_or_default(),
             KeyCode::Backspace => {
-                self.aspect().filter.pop();
+                self.table().filter.pop();
             }
             KeyCode::Char(c)
-                if !c.is_control() && self.aspect().filter.chars().count() < LONGEST_FILTER =>
+                if !c.is_control() && self.table().filter.chars().count() < LONGEST_FILTER =>
             {
-                self.aspect().filter.push(c);
+                self.table().filter.push(c);
             }
             _ => {}
         }
     }
 
     fn scroll(&mut self, code: KeyCode) {
-        let aspect = self.aspect();
-        let (rows, fit) = aspect.rows;
+        let table = self.table();
+        let (rows, fit) = table.rows;
         let last = rows.saturating_sub(fit);
         let page = fit.max(1);
-        aspect.scroll = match code {
-            KeyCode::Up | KeyCode::Char('k') => aspect.scroll.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => aspect.scroll + 1,
-            KeyCode::PageUp => aspect.scroll.saturating_sub(page),
-            KeyCode::PageDown => aspect.scroll + page,
+        table.scroll = match code {
+            KeyCode::Up | KeyCode::Char('k') => table.scroll.saturating_sub(1),
+            KeyCode::Down | KeyCode::Char('j') => table.scroll + 1,
+            KeyCode::PageUp => table.scroll.saturating_sub(page),
+            KeyCode::PageDown => table.scroll + page,
             KeyCode::Home => 0,
             KeyCode::End => last,
-            _ => aspect.scroll,
+            _ => table.scroll,
         }
         .min(last);
     }
 }
 
-fn next(place: Place) -> Place {
+fn next(place: TableKind) -> TableKind {
     match place {
-        Place::Collections => Place::Accounts,
-        Place::Accounts => Place::Languages,
-        Place::Languages => Place::Collections,
+        TableKind::Collections => TableKind::Accounts,
+        TableKind::Accounts => TableKind::Languages,
+        TableKind::Languages => TableKind::Collections,
     }
 }
 
@@ -161,57 +161,57 @@ fn next(place: Place) -> Place {
 mod tests {
     use super::*;
 
-    fn press(wishes: &mut Wishes, codes: &[KeyCode]) -> Asked {
+    fn press(state: &mut ViewState, codes: &[KeyCode]) -> KeyAction {
         let keys = codes.iter().map(|code| KeyEvent::new(*code, KeyModifiers::NONE));
-        keys.map(|key| wishes.key(key)).last().unwrap()
+        keys.map(|key| state.on_key(key)).last().unwrap()
     }
 
     #[test]
     fn q_escape_and_ctrl_c_quit() {
-        let mut wishes = Wishes::default();
-        assert_eq!(press(&mut wishes, &[KeyCode::Char('q')]), Asked::Quit);
-        assert_eq!(press(&mut wishes, &[KeyCode::Esc]), Asked::Quit);
+        let mut state = ViewState::default();
+        assert_eq!(press(&mut state, &[KeyCode::Char('q')]), KeyAction::Quit);
+        assert_eq!(press(&mut state, &[KeyCode::Esc]), KeyAction::Quit);
         let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(wishes.key(ctrl_c), Asked::Quit);
-        press(&mut wishes, &[KeyCode::Char('/')]);
-        assert_eq!(wishes.key(ctrl_c), Asked::Quit);
+        assert_eq!(state.on_key(ctrl_c), KeyAction::Quit);
+        press(&mut state, &[KeyCode::Char('/')]);
+        assert_eq!(state.on_key(ctrl_c), KeyAction::Quit);
     }
 
     #[test]
     fn a_filter_is_written_and_escape_takes_it_back() {
-        let mut wishes = Wishes::default();
+        let mut state = ViewState::default();
         let q = KeyCode::Char('q');
-        assert_eq!(press(&mut wishes, &[KeyCode::Char('/'), q, q]), Asked::Nothing);
-        press(&mut wishes, &[KeyCode::Backspace, KeyCode::Enter]);
-        assert_eq!(wishes.aspects[0].filter, "q");
-        press(&mut wishes, &[KeyCode::Char('/'), KeyCode::Char('x'), KeyCode::Esc]);
-        assert_eq!((wishes.aspects[0].filter.as_str(), &wishes.writing), ("q", &None));
-        press(&mut wishes, &[KeyCode::Tab, KeyCode::Char('/'), q, KeyCode::Enter]);
-        assert_eq!(wishes.aspects.each_ref().map(|a| a.filter.as_str()), ["q", "q", ""]);
+        assert_eq!(press(&mut state, &[KeyCode::Char('/'), q, q]), KeyAction::None);
+        press(&mut state, &[KeyCode::Backspace, KeyCode::Enter]);
+        assert_eq!(state.tables[0].filter, "q");
+        press(&mut state, &[KeyCode::Char('/'), KeyCode::Char('x'), KeyCode::Esc]);
+        assert_eq!((state.tables[0].filter.as_str(), &state.editing), ("q", &None));
+        press(&mut state, &[KeyCode::Tab, KeyCode::Char('/'), q, KeyCode::Enter]);
+        assert_eq!(state.tables.each_ref().map(|a| a.filter.as_str()), ["q", "q", ""]);
     }
 
     #[test]
     fn each_table_has_its_own_order_and_place() {
-        let mut wishes = Wishes::default();
-        wishes.aspects[1].rows = (10, 4);
-        press(&mut wishes, &[KeyCode::Char('s'), KeyCode::Tab, KeyCode::Char('s')]);
-        press(&mut wishes, &[KeyCode::Char('s'), KeyCode::PageDown, KeyCode::PageDown]);
-        let [collections, accounts, _] = &wishes.aspects;
+        let mut state = ViewState::default();
+        state.tables[1].rows = (10, 4);
+        press(&mut state, &[KeyCode::Char('s'), KeyCode::Tab, KeyCode::Char('s')]);
+        press(&mut state, &[KeyCode::Char('s'), KeyCode::PageDown, KeyCode::PageDown]);
+        let [collections, accounts, _] = &state.tables;
         assert_eq!((collections.sort, collections.scroll), (Sort::Total, 0));
         assert_eq!((accounts.sort, accounts.scroll), (Sort::Name, 6));
-        press(&mut wishes, &[KeyCode::Up, KeyCode::Up]);
-        assert_eq!(wishes.aspects[1].scroll, 4);
-        press(&mut wishes, &[KeyCode::BackTab, KeyCode::Down]);
-        assert_eq!((wishes.place, wishes.aspects[0].scroll), (Place::Collections, 0));
+        press(&mut state, &[KeyCode::Up, KeyCode::Up]);
+        assert_eq!(state.tables[1].scroll, 4);
+        press(&mut state, &[KeyCode::BackTab, KeyCode::Down]);
+        assert_eq!((state.selected, state.tables[0].scroll), (TableKind::Collections, 0));
     }
 
     #[test]
     fn operations_take_turns() {
-        let mut wishes = Wishes::default();
+        let mut state = ViewState::default();
         let mut seen = Vec::new();
         for _ in 0..4 {
-            press(&mut wishes, &[KeyCode::Char('o')]);
-            seen.push(wishes.operation);
+            press(&mut state, &[KeyCode::Char('o')]);
+            seen.push(state.operation);
         }
         let [create, update, delete, _] = OPERATIONS.map(Some);
         assert_eq!(seen, [create, update, delete, None]);

@@ -6,4 +6,4 @@ pub mod spark;
 mod table;
 pub mod terminal;
 pub mod theme;
-pub mod watching;
+pub mod ui_thread;

@@ -45,33 +45,33 @@ impl<'a> Column<'a> {
 }
 
 /// A table in its place.
-pub struct Shown<'a> {
+pub struct TableView<'a> {
     /// Its columns.
     pub columns: &'a [Column<'a>],
     /// What is said of it behind its first title.
-    pub remark: String,
+    pub suffix: String,
     /// Its rows, a text for each column.
     pub rows: Vec<Vec<String>>,
     /// Whether the keys are for it.
-    pub is_chosen: bool,
+    pub is_selected: bool,
 }
 
 /// Draws it.
-pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &Shown<'_>) {
+pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &TableView<'_>) {
     let cell = |text: String, column: &Column<'_>| {
         let text = Text::raw(text);
         Cell::from(if column.is_number { text.right_aligned() } else { text })
     };
     let titles = shown.columns.iter().enumerate().map(|(i, column)| {
-        let remark = if i == 0 { shown.remark.as_str() } else { "" };
+        let suffix = if i == 0 { shown.suffix.as_str() } else { "" };
         let mut style = Style::new().add_modifier(Modifier::BOLD);
-        if i == 0 && shown.is_chosen {
+        if i == 0 && shown.is_selected {
             style = style.add_modifier(Modifier::REVERSED);
         }
         if column.is_sorted {
             style = style.add_modifier(Modifier::UNDERLINED);
         }
-        cell(format!("{}{remark}", column.title), column).style(style)
+        cell(format!("{}{suffix}", column.title), column).style(style)
     });
     let rows = shown.rows.iter().map(|row| {
         Row::new(row.iter().zip(shown.columns).map(|(text, column)| {
@@ -85,7 +85,13 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &Shown<'_>)
 }
 
 /// Writes a text at a place, cut to `columns`; gives the columns that it took.
-pub fn put(buffer: &mut Buffer, at: (u16, u16), text: &str, columns: usize, style: Style) -> u16 {
+pub fn write_text(
+    buffer: &mut Buffer,
+    at: (u16, u16),
+    text: &str,
+    columns: usize,
+    style: Style,
+) -> u16 {
     let (x, y) = at;
     if !buffer.area.contains((x, y).into()) {
         return 0;

@@ -17,18 +17,18 @@ use ratatui::crossterm::terminal::{
 const SCREEN_BYTES: usize = 64 << 10;
 
 /// Whether the terminal is ours now.
-static IS_OURS: AtomicBool = AtomicBool::new(false);
+static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 
 /// What is drawn on.
-pub type Canvas = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
+pub type ScreenTerminal = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 
 /// Takes the terminal over: its keys come one by one, and its lines are put aside. A panic
 /// gives it back before it is told.
 ///
 /// # Errors
 /// Where stdout or the keyboard is no terminal.
-pub fn enter() -> io::Result<Canvas> {
+pub fn enter() -> io::Result<ScreenTerminal> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |panic| {
@@ -37,7 +37,7 @@ pub fn enter() -> io::Result<Canvas> {
         }));
     });
     enable_raw_mode()?;
-    IS_OURS.store(true, SeqCst);
+    IS_ENTERED.store(true, SeqCst);
     execute!(io::stdout(), EnterAlternateScreen).inspect_err(|_| leave())?;
     let output = BufWriter::with_capacity(SCREEN_BYTES, io::stdout());
     Terminal::new(CrosstermBackend::new(output)).inspect_err(|_| leave())
@@ -45,13 +45,13 @@ pub fn enter() -> io::Result<Canvas> {
 
 /// Whether the terminal is ours now.
 #[must_use]
-pub fn is_ours() -> bool {
-    IS_OURS.load(SeqCst)
+pub fn is_entered() -> bool {
+    IS_ENTERED.load(SeqCst)
 }
 
 /// Gives the terminal back, if it is ours. Where it is gone nobody is there to be told.
 pub fn leave() {
-    if !IS_OURS.swap(false, SeqCst) {
+    if !IS_ENTERED.swap(false, SeqCst) {
         return;
     }
     let mut stdout = io::stdout();
@@ -62,7 +62,7 @@ pub fn leave() {
 
 /// Gives back what can be given back without writing, for a terminal that takes nothing.
 pub fn abandon() {
-    if IS_OURS.swap(false, SeqCst) {
+    if IS_ENTERED.swap(false, SeqCst) {
         let _ = disable_raw_mode();
     }
 }

@@ -10,7 +10,7 @@ pub struct Theme {
     /// Of series.
     pub bars: Style,
     /// Of what needs attention.
-    pub trouble: Style,
+    pub alert: Style,
     /// The characters of series.
     pub characters: Bars,
 }
@@ -23,7 +23,7 @@ impl Theme {
             true => Style::new().fg(colour),
             false => Style::new(),
         };
-        let trouble = colour(Color::Red).add_modifier(Modifier::BOLD);
-        Self { bars: colour(Color::Cyan), trouble, characters }
+        let alert = colour(Color::Red).add_modifier(Modifier::BOLD);
+        Self { bars: colour(Color::Cyan), alert, characters }
     }
 }

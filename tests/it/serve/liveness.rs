@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use skytail::position::ServerKind;
-use skytail::serve::{Limits, Rate, Recording, ServeSettings, bind};
+use skytail::serve::{Rate, Recording, ServeSettings, ServerLimits, bind};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::oneshot;
@@ -68,11 +68,11 @@ async fn in_time<T>(work: impl Future<Output = T>) -> T {
 }
 
 fn pinging() -> ServeSettings {
-    let limits = Limits {
+    let limits = ServerLimits {
         ping_every: Duration::from_millis(50),
         // Long enough for a busy machine, and shorter than the twenty pings of a test.
         pong_within: Duration::from_millis(500),
-        ..Limits::default()
+        ..ServerLimits::default()
     };
     ServeSettings { limits, ..ServeSettings::default() }
 }
@@ -112,10 +112,10 @@ async fn v2_keeps_a_client_that_answers_and_legacy_keeps_both() {
 #[tokio::test]
 async fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
     for kind in [ServerKind::V2, ServerKind::Legacy] {
-        let limits = Limits {
+        let limits = ServerLimits {
             v2_write_timeout: Duration::from_millis(50),
             legacy_write_timeout: Duration::from_millis(50),
-            ..Limits::default()
+            ..ServerLimits::default()
         };
         let settings = ServeSettings { limits, looping: true, ..ServeSettings::default() };
         let server = serve(kind, settings).await;
@@ -133,7 +133,7 @@ async fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
 
 #[tokio::test]
 async fn legacy_cuts_a_live_client_whose_queue_is_full() {
-    let limits = Limits { legacy_queue_events: 50, ..Limits::default() };
+    let limits = ServerLimits { legacy_queue_events: 50, ..ServerLimits::default() };
     let settings =
         ServeSettings { limits, looping: true, rate: Rate::PerSecond(1e8), ..Default::default() };
     let server = serve(ServerKind::Legacy, settings).await;

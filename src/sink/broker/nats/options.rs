@@ -76,7 +76,7 @@ impl Options {
                 "credentials" => {
                     let file = read(key, value)?;
                     // A token and a seed, between lines of dashes.
-                    file.lines().filter(|line| !line.starts_with('-')).for_each(secrets::keep);
+                    file.lines().filter(|line| !line.starts_with('-')).for_each(secrets::register);
                     options.login.credentials = Some(file);
                 }
                 "tls" => options.tls = Some(boolean(key, value)?),

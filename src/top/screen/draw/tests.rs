@@ -6,12 +6,12 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::style::Color;
 
 use super::*;
-use crate::top::board::Reader;
+use crate::top::aggregate::LineReader;
 use crate::top::screen::spark::Bars;
 
 /// A minute in which posts become more and more.
-fn board() -> Board {
-    let (mut board, reader) = (Board::new(Duration::from_secs(10)), Reader::default());
+fn aggregate() -> Aggregate {
+    let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
     for n in 0..2000u64 {
         let (collection, operation) = match n % 10 {
             0 => ("app.bsky.feed.like", "delete"),
@@ -32,77 +32,77 @@ fn board() -> Board {
             ),
         };
         // Second s has twice s events and one more, up to second 44.
-        board.add(&reader, line.as_bytes(), Duration::from_secs(n.isqrt()));
+        aggregate.add(&reader, line.as_bytes(), Duration::from_secs(n.isqrt()));
     }
-    board
+    aggregate
 }
 
 fn screen_of(
     (columns, lines): (u16, u16),
     theme: &Theme,
-    wishes: &mut Wishes,
+    state: &mut ViewState,
 ) -> Terminal<TestBackend> {
-    let board = board();
-    let view = View {
-        board: &board,
+    let aggregate = aggregate();
+    let data = ScreenData {
+        aggregate: &aggregate,
         at: Duration::from_secs(44),
-        source: "jetstream.example",
-        number: "",
-        standing: "live  85/s  0.2s behind",
-        trouble: "1 gap",
-        told: Some(
+        server: "jetstream.example",
+        server_ordinal: "",
+        status_text: "live  85/s  0.2s behind",
+        alert: "1 gap",
+        log_line: Some(
             "skytail: warning: the connection to jetstream.example was lost: it was reset by the peer",
         ),
     };
     let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
-    terminal.draw(|frame| draw(frame, &view, wishes, theme)).unwrap();
+    terminal.draw(|frame| draw(frame, &data, state, theme)).unwrap();
     terminal
 }
 
-fn text(size: (u16, u16), wishes: &mut Wishes) -> String {
+fn text(size: (u16, u16), state: &mut ViewState) -> String {
     let theme = Theme::new(false, Bars::BLOCKS);
-    let terminal = screen_of(size, &theme, wishes);
+    let terminal = screen_of(size, &theme, state);
     let buffer = terminal.backend().buffer();
     let row = |y: u16| (0..size.0).map(|x| buffer[(x, y)].symbol()).collect::<String>();
     (0..size.1).map(|y| row(y).trim_end().to_owned() + "\n").collect()
 }
 
-fn press(wishes: &mut Wishes, keys: &str) {
+fn press(state: &mut ViewState, keys: &str) {
     for c in keys.chars() {
         let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
-        let _ = wishes.key(KeyEvent::from(code));
+        let _ = state.on_key(KeyEvent::from(code));
     }
 }
 
 #[test]
 fn the_usual_screen_has_everything() {
-    insta::assert_snapshot!(text((80, 24), &mut Wishes::default()));
+    insta::assert_snapshot!(text((80, 24), &mut ViewState::default()));
 }
 
 #[test]
 fn a_low_screen_has_less_of_everything() {
-    insta::assert_snapshot!(text((80, 20), &mut Wishes::default()));
+    insta::assert_snapshot!(text((80, 20), &mut ViewState::default()));
 }
 
 #[test]
 fn a_filter_an_operation_and_a_pause_are_seen() {
-    let mut wishes = Wishes::default();
-    press(&mut wishes, "o/feed\npz");
-    let screen = text((80, 24), &mut wishes);
+    let mut state = ViewState::default();
+    press(&mut state, "o/feed\npz");
+    let screen = text((80, 24), &mut state);
     assert!(screen.contains("PAUSED"), "{screen}");
     assert!(screen.contains("COLLECTION create /feed"), "{screen}");
     assert!(screen.contains("app.bsky.feed.like") && !screen.contains("profile"), "{screen}");
     assert!(!screen.contains("ACCOUNT"), "enlarged:\n{screen}");
-    press(&mut wishes, "/x");
-    let screen = text((80, 24), &mut wishes);
+    press(&mut state, "/x");
+    let screen = text((80, 24), &mut state);
     assert!(screen.contains("filter: feedx_") && screen.contains("Enter keep"), "{screen}");
 }
 
 #[test]
 fn where_there_is_too_little_room_it_says_so() {
-    let screen = text((60, 20), &mut Wishes::default());
+    let screen = text((60, 20), &mut ViewState::default());
     assert!(screen.contains("needs 80 columns and 20 lines") && screen.contains("60 and 20"));
-    let screen = text((80, 19), &mut Wishes::default());
+    let screen = text((80, 19), &mut ViewState::default());
     assert!(screen.contains("80 and 19") && screen.contains("--once"), "{screen}");
 }
 
@@ -110,10 +110,10 @@ fn where_there_is_too_little_room_it_says_so() {
 fn no_size_is_too_odd() {
     for size in [(0, 0), (1, 1), (3, 50), (80, 20), (81, 21), (200, 50), (500, 20), (80, 200)] {
         for keys in ["", "z", "\t"] {
-            let mut wishes = Wishes::default();
-            press(&mut wishes, keys);
+            let mut state = ViewState::default();
+            press(&mut state, keys);
             let theme = Theme::new(true, Bars::ASCII);
-            let _ = screen_of(size, &theme, &mut wishes);
+            let _ = screen_of(size, &theme, &mut state);
         }
     }
 }
@@ -122,7 +122,7 @@ fn no_size_is_too_odd() {
 fn colours_only_where_they_are_wanted() {
     let coloured = |is_coloured| {
         let theme = Theme::new(is_coloured, Bars::BLOCKS);
-        let terminal = screen_of((80, 24), &theme, &mut Wishes::default());
+        let terminal = screen_of((80, 24), &theme, &mut ViewState::default());
         let cells = terminal.backend().buffer().content().to_vec();
         cells.iter().any(|cell| cell.fg != Color::Reset || cell.bg != Color::Reset)
     };
@@ -131,21 +131,21 @@ fn colours_only_where_they_are_wanted() {
 
 #[test]
 fn what_strangers_write_acts_on_no_terminal() {
-    let (mut board, reader) = (Board::new(Duration::from_secs(10)), Reader::default());
+    let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
     let line = r#"{"did":"did:\u001b[2J\u202e","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"\u009b31m\u0007世界","rkey":"k","record":{"langs":["\u001b]0;x\u0007"]}}}"#;
-    board.add(&reader, line.as_bytes(), Duration::ZERO);
-    let view = View {
-        board: &board,
+    aggregate.add(&reader, line.as_bytes(), Duration::ZERO);
+    let data = ScreenData {
+        aggregate: &aggregate,
         at: Duration::ZERO,
-        source: "\u{1b}[31m",
-        number: "",
-        standing: "",
-        trouble: "",
-        told: Some("\u{1b}[31m\u{202e}"),
+        server: "\u{1b}[31m",
+        server_ordinal: "",
+        status_text: "",
+        alert: "",
+        log_line: Some("\u{1b}[31m\u{202e}"),
     };
     let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
     let theme = Theme::new(false, Bars::ASCII);
-    terminal.draw(|frame| draw(frame, &view, &mut Wishes::default(), &theme)).unwrap();
+    terminal.draw(|frame| draw(frame, &data, &mut ViewState::default(), &theme)).unwrap();
     let cells = terminal.backend().buffer().content();
     let symbols: String = cells.iter().map(|cell| cell.symbol()).collect();
     assert!(symbols.contains("世"), "{symbols}");

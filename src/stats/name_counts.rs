@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 /// Counts of type `T` by name.
 #[derive(Clone, Debug)]
-pub struct Names<T> {
+pub struct NameCounts<T> {
     counts: HashMap<String, T>,
     most: usize,
     longest: usize,
@@ -12,7 +12,7 @@ pub struct Names<T> {
     pub others: T,
 }
 
-impl<T: Default> Names<T> {
+impl<T: Default> NameCounts<T> {
     /// Of at most `most` names of at most `longest` bytes.
     #[must_use]
     pub fn new(most: usize, longest: usize) -> Self {
@@ -20,7 +20,7 @@ impl<T: Default> Names<T> {
     }
 
     /// The count of a name.
-    pub fn of(&mut self, name: &str) -> &mut T {
+    pub fn entry(&mut self, name: &str) -> &mut T {
         let is_new = !self.counts.contains_key(name);
         if is_new && (self.counts.len() >= self.most || name.len() > self.longest) {
             return &mut self.others;
@@ -39,7 +39,7 @@ impl<T: Default> Names<T> {
     }
 
     /// Makes room: names that `keep` does not want are forgotten, counts and all.
-    pub fn forget(&mut self, keep: impl Fn(&T) -> bool) {
+    pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.counts.retain(|_, count| keep(count));
     }
 
@@ -62,15 +62,15 @@ mod tests {
 
     #[test]
     fn too_many_and_too_long_names_are_counted_together() {
-        let mut names = Names::<u64>::new(2, 3);
+        let mut names = NameCounts::<u64>::new(2, 3);
         for name in ["b", "a", "a", "c", "long", "b", "a"] {
-            *names.of(name) += 1;
+            *names.entry(name) += 1;
         }
         assert_eq!(names.sorted(|n| *n), [("a", &3), ("b", &2)]);
         assert_eq!(names.others, 2);
         assert!(names.is_full());
-        names.forget(|n| *n > 2);
-        *names.of("c") += 1;
+        names.retain(|n| *n > 2);
+        *names.entry("c") += 1;
         assert_eq!(names.sorted(|n| *n), [("a", &3), ("c", &1)]);
     }
 }

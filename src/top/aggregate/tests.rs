@@ -12,12 +12,12 @@ fn post(did: &str) -> String {
     line(did, "app.bsky.feed.post", "create", r#","record":{"langs":["en","de"]}"#)
 }
 
-fn board(events: &[(u64, String)]) -> Board {
-    let (mut board, reader) = (Board::new(Duration::from_secs(10)), Reader::default());
+fn aggregate(events: &[(u64, String)]) -> Aggregate {
+    let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
     for (s, line) in events {
-        board.add(&reader, line.as_bytes(), Duration::from_secs(*s));
+        aggregate.add(&reader, line.as_bytes(), Duration::from_secs(*s));
     }
-    board
+    aggregate
 }
 
 fn names(found: &(Vec<Row>, usize)) -> Vec<&str> {
@@ -34,39 +34,39 @@ fn every_event_is_counted_under_all_that_it_is() {
         (1, identity.to_owned()),
         (1, "nonsense".to_owned()),
     ];
-    let board = board(&events);
+    let aggregate = aggregate(&events);
     let at = Duration::from_secs(2);
     let row = |rows: Vec<Row>| -> Vec<(String, u64)> {
         rows.into_iter().map(|row| (row.name, row.total)).collect()
     };
     let is = |name: &str, n| (name.to_owned(), n);
-    assert_eq!(board.events(at).total, 4);
-    assert_eq!(row(board.kinds(at)), [is("commit", 3), is("identity", 1)]);
-    assert_eq!(row(board.operations(at)), [is("create", 2), is("update", 0), is("delete", 1)]);
+    assert_eq!(aggregate.events(at).total, 4);
+    assert_eq!(row(aggregate.kinds(at)), [is("commit", 3), is("identity", 1)]);
+    assert_eq!(row(aggregate.operations(at)), [is("create", 2), is("update", 0), is("delete", 1)]);
     assert_eq!(
-        row(board.collections(at, Look::default(), 9).0),
+        row(aggregate.collections(at, RowQuery::default(), 9).0),
         [is("app.bsky.feed.post", 2), is("app.bsky.feed.like", 1)]
     );
-    assert_eq!(row(board.languages(at, Look::default(), 9).0), [is("de", 2), is("en", 2)]);
-    let accounts = row(board.accounts(at, Look::default(), 9).0);
+    assert_eq!(row(aggregate.languages(at, RowQuery::default(), 9).0), [is("de", 2), is("en", 2)]);
+    let accounts = row(aggregate.accounts(at, RowQuery::default(), 9).0);
     assert_eq!(accounts, [is("did:plc:a", 2), is("did:plc:b", 2)]);
-    assert_eq!(board.collection_totals()[0], ("app.bsky.feed.post", [2, 0, 0, 0]));
-    assert_eq!(board.accounts_missed(), 0);
+    assert_eq!(aggregate.collection_totals()[0], ("app.bsky.feed.post", [2, 0, 0, 0]));
+    assert_eq!(aggregate.account_error_bound(), 0);
 }
 
 #[test]
 fn rates_are_those_of_the_window_and_totals_stay() {
     let events: Vec<(u64, String)> = (0..40).map(|s| (s / 2, post("did:plc:a"))).collect();
-    let board = board(&events);
-    let rate = |s| board.events(Duration::from_secs(s)).per_second;
+    let aggregate = aggregate(&events);
+    let rate = |s| aggregate.events(Duration::from_secs(s)).per_second;
     assert!((rate(20) - 2.0).abs() < 0.01, "{}", rate(20));
     assert!((rate(25) - 1.0).abs() < 0.21, "{}", rate(25));
     assert!(rate(31) == 0.0);
-    assert_eq!(board.events(Duration::from_secs(500)).total, 40);
-    let accounts = |s| board.accounts(Duration::from_secs(s), Look::default(), 1).0;
+    assert_eq!(aggregate.events(Duration::from_secs(500)).total, 40);
+    let accounts = |s| aggregate.accounts(Duration::from_secs(s), RowQuery::default(), 1).0;
     assert!((accounts(20)[0].per_second - 2.0).abs() < 0.01, "{:?}", accounts(20));
     assert_eq!((accounts(60)[0].per_second, accounts(60)[0].total), (0.0, 40));
-    let series = board.events(Duration::from_secs(20)).series;
+    let series = aggregate.events(Duration::from_secs(20)).series;
     assert_eq!((series.len(), series[39], &series[40..]), (60, 0, &[2; 20][..]));
 }
 
@@ -77,35 +77,40 @@ fn rows_are_sorted_filtered_and_cut() {
     events.push((30, line("did:plc:a", "x.new.Two", "update", "")));
     events.push((30, line("did:plc:a", "x.new.Two", "delete", "")));
     events.push((30, line("did:plc:a", "a.new.three", "delete", "")));
-    let board = board(&events);
+    let aggregate = aggregate(&events);
     let at = Duration::from_secs(31);
-    let look = |sort, filter| Look { sort, filter, operation: None };
-    let by_rate = board.collections(at, look(Sort::Rate, ""), 9);
+    let query = |sort, filter| RowQuery { sort, filter, operation: None };
+    let by_rate = aggregate.collections(at, query(Sort::Rate, ""), 9);
     assert_eq!(names(&by_rate), ["x.new.Two", "a.new.three", "x.old.one"]);
-    let by_total = board.collections(at, look(Sort::Total, ""), 2);
+    let by_total = aggregate.collections(at, query(Sort::Total, ""), 2);
     assert_eq!((names(&by_total), by_total.1), (vec!["x.old.one", "x.new.Two"], 3));
     assert_eq!(
-        names(&board.collections(at, look(Sort::Name, "NEW.T"), 9)),
+        names(&aggregate.collections(at, query(Sort::Name, "NEW.T"), 9)),
         ["a.new.three", "x.new.Two"]
     );
-    let deletes = Look { operation: Some(Operation::Delete), ..Look::default() };
-    let deletes = board.collections(at, deletes, 9);
+    let deletes = RowQuery { operation: Some(Operation::Delete), ..RowQuery::default() };
+    let deletes = aggregate.collections(at, deletes, 9);
     assert_eq!(names(&deletes), ["a.new.three", "x.new.Two"]);
     assert!(deletes.0.iter().all(|row| row.total == 1 && row.series[59] == 1));
 }
 
 #[test]
 fn names_that_fell_silent_make_room_for_new_ones() {
-    let reader = Reader::default();
-    let mut board = Board::new(Duration::from_secs(10));
+    let reader = LineReader::default();
+    let mut aggregate = Aggregate::new(Duration::from_secs(10));
     let at = Duration::from_secs;
     for n in 0..MOST_COLLECTIONS + 10 {
-        board.add(&reader, line("did:plc:a", &format!("x.y{n}"), "create", "").as_bytes(), at(0));
+        aggregate.add(
+            &reader,
+            line("did:plc:a", &format!("x.y{n}"), "create", "").as_bytes(),
+            at(0),
+        );
     }
-    let all = |board: &Board, s| board.collections(at(s), Look::default(), usize::MAX).1;
-    assert_eq!(all(&board, 0), MOST_COLLECTIONS + 1, "and the others");
-    board.add(&reader, post("did:plc:a").as_bytes(), at(62));
-    let (rows, _) = board.collections(at(62), Look::default(), usize::MAX);
+    let all =
+        |aggregate: &Aggregate, s| aggregate.collections(at(s), RowQuery::default(), usize::MAX).1;
+    assert_eq!(all(&aggregate, 0), MOST_COLLECTIONS + 1, "and the others");
+    aggregate.add(&reader, post("did:plc:a").as_bytes(), at(62));
+    let (rows, _) = aggregate.collections(at(62), RowQuery::default(), usize::MAX);
     assert_eq!(rows[0].name, "app.bsky.feed.post");
     assert_eq!((rows[1].name.as_str(), rows[1].total, rows.len()), (OTHERS, 10, 2));
 }
@@ -113,8 +118,11 @@ fn names_that_fell_silent_make_room_for_new_ones() {
 #[test]
 fn a_long_window_has_long_slices() {
     let second = Duration::from_secs(1);
-    assert_eq!((Board::new(second).slice(), Board::new(second).whole), (second, 1));
-    assert_eq!((Board::new(second * 60).slice(), Board::new(second * 60).whole), (second, 60));
-    let hour = Board::new(second * 3600);
-    assert_eq!((hour.slice(), hour.whole, hour.period_slices()), (second * 60, 60, 12));
+    assert_eq!((Aggregate::new(second).slice(), Aggregate::new(second).window_slices), (second, 1));
+    assert_eq!(
+        (Aggregate::new(second * 60).slice(), Aggregate::new(second * 60).window_slices),
+        (second, 60)
+    );
+    let hour = Aggregate::new(second * 3600);
+    assert_eq!((hour.slice(), hour.window_slices, hour.period_slices()), (second * 60, 60, 12));
 }

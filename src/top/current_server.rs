@@ -6,12 +6,12 @@ use crate::metrics::Metrics;
 
 /// The servers of a run.
 #[derive(Debug)]
-pub struct Source {
+pub struct CurrentServer {
     labels: Vec<Arc<str>>,
     metrics: Arc<Metrics>,
 }
 
-impl Source {
+impl CurrentServer {
     /// Of a run with these servers, in its order, and these counters.
     #[must_use]
     pub fn new(labels: Vec<Arc<str>>, metrics: Arc<Metrics>) -> Self {
@@ -30,7 +30,7 @@ impl Source {
 
     /// Which of several it is, as ` (2/6)`; empty where there is one.
     #[must_use]
-    pub fn number(&self) -> String {
+    pub fn ordinal(&self) -> String {
         match self.in_use() {
             Some(_) if self.labels.len() > 1 => {
                 format!(" ({}/{})", self.metrics.server.get(), self.labels.len())
@@ -51,15 +51,16 @@ mod tests {
 
     #[test]
     fn the_server_in_use_is_named_and_numbered_among_several() {
-        let told = |labels: &[&str], number| {
+        let shown = |labels: &[&str], number| {
             let metrics = Arc::new(Metrics::default());
             metrics.server.set(number);
-            let source = Source::new(labels.iter().map(|label| (*label).into()).collect(), metrics);
-            source.name() + &source.number()
+            let server =
+                CurrentServer::new(labels.iter().map(|label| (*label).into()).collect(), metrics);
+            server.name() + &server.ordinal()
         };
-        assert_eq!(told(&["a"], 0), "a");
-        assert_eq!(told(&["a"], 1), "a");
-        assert_eq!(told(&["a", "b"], 0), "2 servers");
-        assert_eq!(told(&["a", "b"], 2), "b (2/2)");
+        assert_eq!(shown(&["a"], 0), "a");
+        assert_eq!(shown(&["a"], 1), "a");
+        assert_eq!(shown(&["a", "b"], 0), "2 servers");
+        assert_eq!(shown(&["a", "b"], 2), "b (2/2)");
     }
 }

@@ -9,9 +9,9 @@ use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{CloseCode, Data, OpCode};
 use tokio_tungstenite::tungstenite::{Bytes, Message, Utf8Bytes};
 
-use super::{BATCH_BYTES, CLOSE_TIMEOUT, Ended, Session, Socket, Stop, Wait, stopped};
-use crate::serve::Shared;
-use crate::serve::chaos::{self, Chaos, Fault, Luck, Order};
+use super::{BATCH_BYTES, CLOSE_TIMEOUT, Session, Socket, Stop, StreamEnd, Wait, stopped};
+use crate::serve::ServerState;
+use crate::serve::chaos::{self, Chaos, Draw, Fault, SwapBuffer};
 use crate::serve::feed::Feed;
 use crate::serve::step::Step;
 
@@ -23,13 +23,13 @@ const MAX_PARTS: u64 = 4;
 const LATE_EVENTS: u64 = 500;
 
 /// The troubles of one connection.
-pub(super) struct Mischief<'a> {
+pub(super) struct FaultInjector<'a> {
     chaos: &'a Chaos,
-    shared: &'a Shared,
+    shared: &'a ServerState,
     connection: u64,
     /// The server's crashes when the connection was made: it tells the log as it was then.
     crashes: u64,
-    order: Order,
+    swaps: SwapBuffer,
     /// The first event that the connection brought.
     first: Option<u64>,
     /// The event that waits, and until when.
@@ -39,22 +39,22 @@ pub(super) struct Mischief<'a> {
 }
 
 /// What came of an event.
-enum Dealt {
+enum SendOutcome {
     /// This many bytes are on their way, or in the socket's buffer.
     Sent(usize),
     Wait(Wait),
 }
 
-impl<'a> Mischief<'a> {
-    pub(super) fn new(shared: &'a Shared, connection: u64, crashes: u64) -> Option<Self> {
+impl<'a> FaultInjector<'a> {
+    pub(super) fn new(shared: &'a ServerState, connection: u64, crashes: u64) -> Option<Self> {
         let chaos = shared.chaos.as_ref()?;
-        let order = Order::default();
+        let swaps = SwapBuffer::default();
         let (first, stall) = (None, None);
-        Some(Self { chaos, shared, connection, crashes, order, first, stall, mute: false })
+        Some(Self { chaos, shared, connection, crashes, swaps, first, stall, mute: false })
     }
 
-    fn strikes(&self, fault: Fault, slot: u64) -> Option<Luck> {
-        self.chaos.strikes(fault, self.connection, slot)
+    fn injects(&self, fault: Fault, slot: u64) -> Option<Draw> {
+        self.chaos.injects(fault, self.connection, slot)
     }
 
     fn account(&self, slot: u64) -> String {
@@ -65,20 +65,20 @@ impl<'a> Mischief<'a> {
     /// Until when an event has to wait; `None` where it does not, or has.
     fn stalls(&mut self, slot: u64, now: Instant) -> Option<Instant> {
         let odds = self.chaos.odds(Fault::Stall)?;
-        self.strikes(Fault::Stall, slot)?;
+        self.injects(Fault::Stall, slot)?;
         if self.stall.is_some_and(|(stalled, _)| stalled == slot) {
             return None;
         }
         let until = now.checked_add(odds.duration)?;
         self.stall = Some((slot, until));
-        self.order.put_back(slot);
+        self.swaps.put_back(slot);
         Some(until)
     }
 }
 
-impl chaos::Swaps for &Mischief<'_> {
-    fn strikes(&self, slot: u64) -> bool {
-        Mischief::strikes(self, Fault::Swap, slot).is_some()
+impl chaos::SwapPolicy for &FaultInjector<'_> {
+    fn injects(&self, slot: u64) -> bool {
+        FaultInjector::injects(self, Fault::Swap, slot).is_some()
     }
 
     fn same_account(&self, one: u64, other: u64) -> bool {
@@ -98,28 +98,28 @@ pub(super) async fn crashed(crashes: &mut Option<watch::Receiver<u64>>) {
 
 impl Session<'_> {
     /// As `fill`, with trouble.
-    pub(super) async fn fill_with_mischief(
+    pub(super) async fn fill_with_faults(
         &mut self,
         feed: &mut Feed,
-        mischief: &mut Mischief<'_>,
-    ) -> Result<Wait, Ended> {
+        injector: &mut FaultInjector<'_>,
+    ) -> Result<Wait, StreamEnd> {
         let now = Instant::now();
-        if mischief.mute {
+        if injector.mute {
             return Ok(Wait::ForClient);
         }
-        if let Some((_, until)) = mischief.stall
+        if let Some((_, until)) = injector.stall
             && now < until
         {
             return Ok(Wait::Until(until));
         }
         let mut bytes = 0;
         let wait = loop {
-            match self.next(feed, mischief, now)? {
-                Step::Send(slot) => match self.deal(slot, mischief, now).await? {
-                    Dealt::Sent(more) => bytes += more,
-                    Dealt::Wait(wait) => break wait,
+            match self.next(feed, injector, now)? {
+                Step::Send(slot) => match self.send_with_faults(slot, injector, now).await? {
+                    SendOutcome::Sent(more) => bytes += more,
+                    SendOutcome::Wait(wait) => break wait,
                 },
-                step => break self.pause(step)?,
+                step => break self.wait_after(step)?,
             }
             if bytes >= BATCH_BYTES {
                 break Wait::Not;
@@ -134,164 +134,168 @@ impl Session<'_> {
     fn next(
         &self,
         feed: &mut Feed,
-        mischief: &mut Mischief<'_>,
+        injector: &mut FaultInjector<'_>,
         now: Instant,
-    ) -> Result<Step, Ended> {
-        if *mischief.chaos.crashes().borrow() != mischief.crashes {
-            return Err(Ended::Fin);
+    ) -> Result<Step, StreamEnd> {
+        if *injector.chaos.crashes().borrow() != injector.crashes {
+            return Err(StreamEnd::Fin);
         }
-        let (wanted, crashes) = (&self.subscription.wants, mischief.crashes);
-        let mut order = std::mem::take(&mut mischief.order);
-        let step = order.next(&&*mischief, now, || feed.step(wanted, self.shared, now, crashes));
-        mischief.order = order;
+        let (wanted, crashes) = (&self.subscription.filter, injector.crashes);
+        let mut swaps = std::mem::take(&mut injector.swaps);
+        let step = swaps.next(&&*injector, now, || feed.step(wanted, self.shared, now, crashes));
+        injector.swaps = swaps;
         Ok(step)
     }
 
     /// Sends one event, with all that goes wrong before, at and after it.
-    async fn deal(
+    async fn send_with_faults(
         &mut self,
         slot: u64,
-        mischief: &mut Mischief<'_>,
+        injector: &mut FaultInjector<'_>,
         now: Instant,
-    ) -> Result<Dealt, Ended> {
-        if mischief.strikes(Fault::Hang, slot).is_some() {
+    ) -> Result<SendOutcome, StreamEnd> {
+        if injector.injects(Fault::Hang, slot).is_some() {
             self.flush_all().await?;
-            return Err(Ended::Hang);
+            return Err(StreamEnd::Hang);
         }
-        if mischief.strikes(Fault::Mute, slot).is_some() {
-            mischief.mute = true;
-            return Ok(Dealt::Wait(Wait::ForClient));
+        if injector.injects(Fault::Mute, slot).is_some() {
+            injector.mute = true;
+            return Ok(SendOutcome::Wait(Wait::ForClient));
         }
-        if let Some(until) = mischief.stalls(slot, now) {
-            return Ok(Dealt::Wait(Wait::Until(until)));
+        if let Some(until) = injector.stalls(slot, now) {
+            return Ok(SendOutcome::Wait(Wait::Until(until)));
         }
-        let event = mischief.chaos.event(slot, mischief.crashes);
-        let Some(frame) = self.encode(event, slot)? else { return Ok(Dealt::Sent(0)) };
+        let event = injector.chaos.event(slot, injector.crashes);
+        let Some(frame) = self.encode(event, slot)? else { return Ok(SendOutcome::Sent(0)) };
         let mut bytes = frame.payload().len();
-        bytes += self.disturb(slot, mischief, &frame).await?;
-        if let Some(luck) = mischief.strikes(Fault::Violate, slot) {
-            self.write_raw(chaos::violation(luck)).await?;
-            return Err(Ended::Fin);
+        bytes += self.inject(slot, injector, &frame).await?;
+        if let Some(draw) = injector.injects(Fault::Violate, slot) {
+            self.write_raw(chaos::violation(draw)).await?;
+            return Err(StreamEnd::Fin);
         }
-        if let Some(luck) = mischief.strikes(Fault::Cut, slot) {
+        if let Some(draw) = injector.injects(Fault::Cut, slot) {
             let wire = wire(&frame)?;
-            let end = 1 + luck.below(0, wire.len() as u64 - 1) as usize;
+            let end = 1 + draw.below(0, wire.len() as u64 - 1) as usize;
             self.write_raw(wire.get(..end).unwrap_or_default()).await?;
-            return Err(Ended::Fin);
+            return Err(StreamEnd::Fin);
         }
-        if mischief.strikes(Fault::Dribble, slot).is_some() {
+        if injector.injects(Fault::Dribble, slot).is_some() {
             self.dribble(&wire(&frame)?).await?;
             // A batch of its own, since the time limit for writing is one for each batch.
             bytes += BATCH_BYTES;
-        } else if let Some(luck) = mischief.strikes(Fault::Fragment, slot) {
-            self.send_in_parts(&frame, luck).await?;
+        } else if let Some(draw) = injector.injects(Fault::Fragment, slot) {
+            self.send_in_parts(&frame, draw).await?;
         } else {
-            self.put(Message::Frame(frame.clone())).await?;
+            self.buffer_message(Message::Frame(frame.clone())).await?;
         }
-        if mischief.strikes(Fault::Duplicate, slot).is_some() {
+        if injector.injects(Fault::Duplicate, slot).is_some() {
             bytes += frame.payload().len();
-            self.put(Message::Frame(frame)).await?;
+            self.buffer_message(Message::Frame(frame)).await?;
         }
-        bytes += self.repeat_late(slot, mischief).await?;
-        self.end_after(slot, mischief).await?;
-        Ok(Dealt::Sent(bytes))
+        bytes += self.repeat_late(slot, injector).await?;
+        self.end_after(slot, injector).await?;
+        Ok(SendOutcome::Sent(bytes))
     }
 
     /// Sends an event again that this connection brought long ago; returns its size.
     async fn repeat_late(
         &mut self,
         slot: u64,
-        mischief: &mut Mischief<'_>,
-    ) -> Result<usize, Ended> {
-        let first = *mischief.first.get_or_insert(slot);
+        injector: &mut FaultInjector<'_>,
+    ) -> Result<usize, StreamEnd> {
+        let first = *injector.first.get_or_insert(slot);
         let earlier = slot.checked_sub(LATE_EVENTS).filter(|earlier| *earlier >= first);
-        let (Some(_), Some(earlier)) = (mischief.strikes(Fault::Late, slot), earlier) else {
+        let (Some(_), Some(earlier)) = (injector.injects(Fault::Late, slot), earlier) else {
             return Ok(0);
         };
-        let event = mischief.chaos.event(earlier, mischief.crashes);
+        let event = injector.chaos.event(earlier, injector.crashes);
         let Some(frame) = self.encode(event, earlier)? else { return Ok(0) };
         let bytes = frame.payload().len();
-        self.put(Message::Frame(frame)).await?;
+        self.buffer_message(Message::Frame(frame)).await?;
         Ok(bytes)
     }
 
     /// The ends that come right behind an event.
-    async fn end_after(&mut self, slot: u64, mischief: &Mischief<'_>) -> Result<(), Ended> {
-        let strikes = |fault| mischief.strikes(fault, slot).is_some();
-        if mischief.chaos.sent(slot) || strikes(Fault::Drop) {
-            return Err(Ended::Fin);
+    async fn end_after(
+        &mut self,
+        slot: u64,
+        injector: &FaultInjector<'_>,
+    ) -> Result<(), StreamEnd> {
+        let injects = |fault| injector.injects(fault, slot).is_some();
+        if injector.chaos.sent(slot) || injects(Fault::Drop) {
+            return Err(StreamEnd::Fin);
         }
-        if strikes(Fault::Reset) {
+        if injects(Fault::Reset) {
             self.flush_all().await?;
-            return Err(Ended::Reset);
+            return Err(StreamEnd::Reset);
         }
-        if let Some(error) = self.error_after(slot, mischief) {
-            let frame = self.pack(error.into())?;
-            self.put(Message::Frame(frame)).await?;
-            return Err(Ended::Fin);
+        if let Some(error) = self.error_after(slot, injector) {
+            let frame = self.to_frame(error.into())?;
+            self.buffer_message(Message::Frame(frame)).await?;
+            return Err(StreamEnd::Fin);
         }
-        if strikes(Fault::Close) {
-            return Err(Ended::Close(CloseCode::Away, "chaos".to_owned()));
+        if injects(Fault::Close) {
+            return Err(StreamEnd::Close(CloseCode::Away, "chaos".to_owned()));
         }
         Ok(())
     }
 
     /// The error that the v2 stream ends with behind an event.
-    fn error_after(&self, slot: u64, mischief: &Mischief<'_>) -> Option<String> {
-        let strikes = |fault| self.subscription.is_v2() && mischief.strikes(fault, slot).is_some();
-        if strikes(Fault::Slow) {
+    fn error_after(&self, slot: u64, injector: &FaultInjector<'_>) -> Option<String> {
+        let injects = |fault| self.subscription.is_v2() && injector.injects(fault, slot).is_some();
+        if injects(Fault::Slow) {
             return Some(chaos::too_slow(self.shared.timeline.stamps.seq(slot)));
         }
-        strikes(Fault::Fail).then(chaos::failed)
+        injects(Fault::Fail).then(chaos::failed)
     }
 
     /// Sends what comes between events and is none; returns its size.
-    async fn disturb(
+    async fn inject(
         &mut self,
         slot: u64,
-        mischief: &Mischief<'_>,
+        injector: &FaultInjector<'_>,
         event: &Frame,
-    ) -> Result<usize, Ended> {
+    ) -> Result<usize, StreamEnd> {
         let mut messages = Vec::new();
-        if let Some(luck) = mischief.strikes(Fault::Garbage, slot) {
-            messages.push(self.garbage(luck)?);
+        if let Some(draw) = injector.injects(Fault::Garbage, slot) {
+            messages.push(self.garbage(draw)?);
         }
-        if let Some(luck) = mischief.strikes(Fault::Unknown, slot)
+        if let Some(draw) = injector.injects(Fault::Unknown, slot)
             && self.subscription.is_v2()
         {
             let before = self.shared.timeline.stamps.seq(slot).saturating_sub(1);
-            let frame = self.pack(chaos::unknown(luck, before).into())?;
+            let frame = self.to_frame(chaos::unknown(draw, before).into())?;
             messages.push(Message::Frame(frame));
         }
-        if mischief.strikes(Fault::Oversized, slot).is_some() {
+        if injector.injects(Fault::Oversized, slot).is_some() {
             messages.push(Message::Text(chaos::oversized()));
         }
-        if let (Some(luck), Some(_)) =
-            (mischief.strikes(Fault::Zstd, slot), self.compressor.as_ref())
+        if let (Some(draw), Some(_)) =
+            (injector.injects(Fault::Zstd, slot), self.compressor.as_ref())
         {
-            messages.push(Message::Binary(match luck.below(0, 4) {
+            messages.push(Message::Binary(match draw.below(0, 4) {
                 0 => chaos::bomb(),
-                _ => chaos::damage(luck, event.payload().to_vec()),
+                _ => chaos::damage(draw, event.payload().to_vec()),
             }));
         }
-        if mischief.strikes(Fault::Ping, slot).is_some() {
+        if injector.injects(Fault::Ping, slot).is_some() {
             messages.push(Message::Ping(format!("chaos at {slot}").into()));
         }
         let bytes = messages.iter().map(Message::len).sum();
         for message in messages {
-            self.put(message).await?;
+            self.buffer_message(message).await?;
         }
         Ok(bytes)
     }
 
     /// On zstd connections half of the garbage is compressed like events are.
-    fn garbage(&mut self, luck: Luck) -> Result<Message, Ended> {
-        let bytes = chaos::garbage(luck);
+    fn garbage(&mut self, draw: Draw) -> Result<Message, StreamEnd> {
+        let bytes = chaos::garbage(draw);
         if let Some(compressor) = &mut self.compressor
-            && luck.below(1, 2) == 0
+            && draw.below(1, 2) == 0
         {
-            let packed = compressor.compress(&bytes).map_err(|_| Ended::Quietly)?;
-            return Ok(Message::Binary(packed.into()));
+            let compressed = compressor.compress(&bytes).map_err(|_| StreamEnd::Drop)?;
+            return Ok(Message::Binary(compressed.into()));
         }
         Ok(match Utf8Bytes::try_from(bytes.clone()) {
             Ok(text) => Message::Text(text),
@@ -300,9 +304,9 @@ impl Session<'_> {
     }
 
     /// Sends a message in fragments, with pings between them.
-    async fn send_in_parts(&mut self, frame: &Frame, luck: Luck) -> Result<(), Ended> {
+    async fn send_in_parts(&mut self, frame: &Frame, draw: Draw) -> Result<(), StreamEnd> {
         let payload = Bytes::copy_from_slice(frame.payload());
-        let parts = 2 + luck.below(0, MAX_PARTS - 1);
+        let parts = 2 + draw.below(0, MAX_PARTS - 1);
         let mut opcode = frame.header().opcode;
         let mut start = 0;
         for part in 1..=parts {
@@ -310,19 +314,19 @@ impl Session<'_> {
             let rest = (payload.len() - start) as u64;
             let end = match part == parts {
                 true => payload.len(),
-                false => start + luck.below(part, rest + 1) as usize,
+                false => start + draw.below(part, rest + 1) as usize,
             };
             let part_frame = Frame::message(payload.slice(start..end), opcode, part == parts);
-            self.put(Message::Frame(part_frame)).await?;
+            self.buffer_message(Message::Frame(part_frame)).await?;
             if part < parts {
-                self.put(Message::Ping("between".into())).await?;
+                self.buffer_message(Message::Ping("between".into())).await?;
             }
             (start, opcode) = (end, OpCode::Data(Data::Continue));
         }
         Ok(())
     }
 
-    async fn dribble(&mut self, wire: &[u8]) -> Result<(), Ended> {
+    async fn dribble(&mut self, wire: &[u8]) -> Result<(), StreamEnd> {
         self.flush_all().await?;
         for byte in wire {
             self.write_unbuffered(std::slice::from_ref(byte)).await?;
@@ -333,29 +337,29 @@ impl Session<'_> {
     }
 
     /// Puts a message into the socket's buffer.
-    pub(super) async fn put(&mut self, message: Message) -> Result<(), Ended> {
-        self.socket.feed(message).await.map_err(|_| Ended::Quietly)
+    pub(super) async fn buffer_message(&mut self, message: Message) -> Result<(), StreamEnd> {
+        self.socket.feed(message).await.map_err(|_| StreamEnd::Drop)
     }
 
     /// As `flush`, within the time limit of a batch.
-    async fn flush_all(&mut self) -> Result<(), Ended> {
-        self.socket.flush().await.map_err(|_| Ended::Quietly)
+    async fn flush_all(&mut self) -> Result<(), StreamEnd> {
+        self.socket.flush().await.map_err(|_| StreamEnd::Drop)
     }
 
     /// Writes bytes that the library would not.
-    async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), Ended> {
+    async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), StreamEnd> {
         self.flush_all().await?;
         self.write_unbuffered(bytes).await
     }
 
     /// Only after a flush.
-    async fn write_unbuffered(&mut self, bytes: &[u8]) -> Result<(), Ended> {
-        self.socket.get_mut().write_all(bytes).await.map_err(|_| Ended::Quietly)
+    async fn write_unbuffered(&mut self, bytes: &[u8]) -> Result<(), StreamEnd> {
+        self.socket.get_mut().write_all(bytes).await.map_err(|_| StreamEnd::Drop)
     }
 
     /// Ends with a FIN: what was sent arrives.
-    pub(super) async fn hang_up(&mut self) {
-        let goodbye = async {
+    pub(super) async fn end_with_fin(&mut self) {
+        let close = async {
             self.socket.flush().await.ok()?;
             let stream = self.socket.get_mut();
             stream.shutdown().await.ok()?;
@@ -363,11 +367,11 @@ impl Session<'_> {
             drain(stream).await;
             Some(())
         };
-        let _ = timeout(CLOSE_TIMEOUT, goodbye).await;
+        let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
 
     /// Keeps the connection open and does nothing, until the client goes away.
-    pub(super) async fn vanish(&mut self, stop: &mut Stop) {
+    pub(super) async fn go_silent(&mut self, stop: &mut Stop) {
         tokio::select! {
             () = stopped(stop) => {}
             () = drain(self.socket.get_mut()) => {}
@@ -388,8 +392,8 @@ async fn drain(stream: &mut tokio::net::TcpStream) {
 }
 
 /// A frame's bytes.
-fn wire(frame: &Frame) -> Result<Vec<u8>, Ended> {
+fn wire(frame: &Frame) -> Result<Vec<u8>, StreamEnd> {
     let mut bytes = Vec::with_capacity(frame.len());
-    frame.clone().format(&mut bytes).map_err(|_| Ended::Quietly)?;
+    frame.clone().format(&mut bytes).map_err(|_| StreamEnd::Drop)?;
     Ok(bytes)
 }

@@ -10,29 +10,29 @@ use tokio::time::Instant;
 use crate::serve::step::Step;
 
 /// How long an event waits for a neighbour to change places with.
-const PATIENCE: Duration = Duration::from_secs(1);
+const MAX_WAIT: Duration = Duration::from_secs(1);
 
 /// The events that were taken from the feed and not sent yet.
 #[derive(Debug, Default)]
-pub(in crate::serve) struct Order {
+pub(in crate::serve) struct SwapBuffer {
     ready: VecDeque<u64>,
     /// Waits for its neighbour until then.
     held: Option<(u64, Instant)>,
 }
 
 /// What a swap has to know of an event.
-pub(in crate::serve) trait Swaps {
+pub(in crate::serve) trait SwapPolicy {
     /// Whether it is to change places with the next one.
-    fn strikes(&self, event: u64) -> bool;
+    fn injects(&self, event: u64) -> bool;
     /// Whether two events are of one account.
     fn same_account(&self, one: u64, other: u64) -> bool;
 }
 
-impl Order {
+impl SwapBuffer {
     /// What the connection does next; `feed` is asked for events.
     pub(in crate::serve) fn next(
         &mut self,
-        swaps: &impl Swaps,
+        swaps: &impl SwapPolicy,
         now: Instant,
         mut feed: impl FnMut() -> Step,
     ) -> Step {
@@ -49,8 +49,8 @@ impl Order {
                     };
                     self.ready.extend(pair);
                 }
-                (Step::Send(event), None) if swaps.strikes(event) => {
-                    self.held = Some((event, now + PATIENCE));
+                (Step::Send(event), None) if swaps.injects(event) => {
+                    self.held = Some((event, now + MAX_WAIT));
                 }
                 (Step::WaitUntil(at), Some((_, until))) if now < until => {
                     return Step::WaitUntil(at.min(until));
@@ -77,8 +77,8 @@ mod tests {
     /// Every third event is swapped; 3 and 4 are of one account.
     struct Third;
 
-    impl Swaps for Third {
-        fn strikes(&self, event: u64) -> bool {
+    impl SwapPolicy for Third {
+        fn injects(&self, event: u64) -> bool {
             event.is_multiple_of(3)
         }
         fn same_account(&self, one: u64, other: u64) -> bool {
@@ -87,7 +87,7 @@ mod tests {
     }
 
     fn sent(steps: Vec<Step>, now: Instant) -> Vec<Step> {
-        let (mut order, mut steps) = (Order::default(), steps.into_iter());
+        let (mut order, mut steps) = (SwapBuffer::default(), steps.into_iter());
         let mut feed = || steps.next().unwrap_or(Step::End);
         let mut sent = Vec::new();
         loop {
@@ -109,11 +109,11 @@ mod tests {
     #[test]
     fn an_event_waits_for_its_neighbour_but_not_for_ever() {
         let now = Instant::now();
-        let mut order = Order::default();
+        let mut order = SwapBuffer::default();
         let far = now + Duration::from_secs(60);
         let mut steps = vec![Step::WaitUntil(far), Step::WaitUntil(far), Step::Send(0)];
         let mut feed = || steps.pop().unwrap_or(Step::End);
-        let until = now + PATIENCE;
+        let until = now + MAX_WAIT;
         assert_eq!(order.next(&Third, now, &mut feed), Step::WaitUntil(until));
         assert_eq!(order.next(&Third, until, &mut feed), Step::Send(0));
         assert_eq!(order.next(&Third, until, &mut feed), Step::End);

@@ -7,7 +7,7 @@ use super::chaos::Refusal;
 
 /// An answer that ends the connection.
 #[derive(Debug)]
-pub(super) struct Answer {
+pub(super) struct Response {
     pub status: &'static str,
     /// Header lines, each with its line break.
     pub headers: String,
@@ -19,7 +19,7 @@ pub(super) struct Answer {
 
 /// The errors of an XRPC endpoint (v2 §5, v2-archive §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Xrpc {
+pub(super) enum XrpcErrorCode {
     InvalidRequest,
     CursorTooOld,
     UnknownZstdDictionary,
@@ -34,7 +34,7 @@ pub(super) enum Xrpc {
     ServiceUnavailable,
 }
 
-impl Xrpc {
+impl XrpcErrorCode {
     fn status(self) -> &'static str {
         match self {
             Self::InvalidRequest | Self::CursorTooOld | Self::UnknownZstdDictionary => {
@@ -70,7 +70,7 @@ impl Xrpc {
     }
 }
 
-impl Answer {
+impl Response {
     pub(super) fn new(
         status: &'static str,
         headers: impl Into<String>,
@@ -95,7 +95,7 @@ impl Answer {
     }
 
     /// An error of an XRPC endpoint.
-    pub(super) fn xrpc(error: Xrpc, message: &str) -> Self {
+    pub(super) fn xrpc(error: XrpcErrorCode, message: &str) -> Self {
         let body = serde_json::json!({ "error": error.name(), "message": message });
         Self::json(error.status(), body.to_string())
     }
@@ -108,7 +108,7 @@ impl Answer {
         Self::text("404 Not Found", "404 page not found")
     }
 
-    pub(super) fn wrong_method() -> Self {
+    pub(super) fn method_not_allowed() -> Self {
         Self::new(
             "405 Method Not Allowed",
             "Allow: GET\r\nContent-Type: text/plain; charset=utf-8\r\n",
@@ -117,9 +117,9 @@ impl Answer {
     }
 
     /// The same for an XRPC endpoint.
-    pub(super) fn wrong_xrpc_method(allowed: &str) -> Self {
-        let answer = Self::xrpc(Xrpc::MethodNotAllowed, "method not allowed");
-        answer.with(&format!("Allow: {allowed}\r\n"))
+    pub(super) fn xrpc_method_not_allowed(allowed: &str) -> Self {
+        let response = Self::xrpc(XrpcErrorCode::MethodNotAllowed, "method not allowed");
+        response.with_headers(&format!("Allow: {allowed}\r\n"))
     }
 
     /// A body of unknown length is not read.
@@ -128,29 +128,29 @@ impl Answer {
     }
 
     /// Refused on purpose, in words of v1 servers and of proxies.
-    pub(super) fn not_now(refusal: Refusal) -> Self {
-        let answer = match refusal.too_many {
+    pub(super) fn refused(refusal: Refusal) -> Self {
+        let response = match refusal.too_many {
             true => Self::text("429 Too Many Requests", "too many requests"),
             false => Self::text("503 Service Unavailable", "service not ready: chaos"),
         };
-        answer.retry_after(refusal)
+        response.retry_after(refusal)
     }
 
     /// Refused on purpose by a v2 server, or (429) by the proxy in front of it.
-    pub(super) fn not_now_xrpc(refusal: Refusal) -> Self {
+    pub(super) fn refused_xrpc(refusal: Refusal) -> Self {
         match refusal.too_many {
-            true => Self::not_now(refusal),
-            false => Self::xrpc(Xrpc::ServiceUnavailable, "service not ready: chaos")
+            true => Self::refused(refusal),
+            false => Self::xrpc(XrpcErrorCode::ServiceUnavailable, "service not ready: chaos")
                 .retry_after(refusal),
         }
     }
 
     fn retry_after(self, refusal: Refusal) -> Self {
-        self.with(&format!("Retry-After: {}\r\n", refusal.retry_after_s))
+        self.with_headers(&format!("Retry-After: {}\r\n", refusal.retry_after_s))
     }
 
     /// With further header lines.
-    pub(super) fn with(mut self, headers: &str) -> Self {
+    pub(super) fn with_headers(mut self, headers: &str) -> Self {
         self.headers.push_str(headers);
         self
     }

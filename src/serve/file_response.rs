@@ -5,12 +5,12 @@ use std::ops::Range;
 
 use tokio_tungstenite::tungstenite::Bytes;
 
-use super::answer::Answer;
-use super::head::Head;
+use super::head::RequestHead;
+use super::response::Response;
 
 /// Bytes to hand out.
 #[derive(Clone, Debug)]
-pub(super) struct Content {
+pub(super) struct FileResponse {
     pub body: Bytes,
     /// With its quotes; strong.
     pub etag: String,
@@ -22,30 +22,30 @@ pub(super) struct Content {
 
 /// What a `Range` header asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Asked {
+enum RequestedRange {
     Whole,
     Part(Range<usize>),
     Unsatisfiable,
 }
 
-impl Content {
+impl FileResponse {
     /// The answer to a GET or HEAD.
-    pub(super) fn answer(self, head: &Head) -> Answer {
-        self.part(head).0
+    pub(super) fn respond(self, head: &RequestHead) -> Response {
+        self.respond_with_range(head).0
     }
 
     /// The same, and which of the bytes it has.
-    pub(super) fn part(self, head: &Head) -> (Answer, Range<usize>) {
-        let asked = self.asked(head);
-        self.give(asked, head)
+    pub(super) fn respond_with_range(self, head: &RequestHead) -> (Response, Range<usize>) {
+        let requested = self.requested_range(head);
+        self.build(requested, head)
     }
 
     /// The answer of a server that does not know of ranges.
-    pub(super) fn whole(self, head: &Head) -> (Answer, Range<usize>) {
-        self.give(Asked::Whole, head)
+    pub(super) fn respond_whole(self, head: &RequestHead) -> (Response, Range<usize>) {
+        self.build(RequestedRange::Whole, head)
     }
 
-    fn give(self, asked: Asked, head: &Head) -> (Answer, Range<usize>) {
+    fn build(self, requested: RequestedRange, head: &RequestHead) -> (Response, Range<usize>) {
         let mut headers = format!(
             "Content-Type: application/octet-stream\r\nETag: {}\r\nAccept-Ranges: bytes\r\n{}",
             self.etag, self.headers
@@ -53,33 +53,33 @@ impl Content {
         if !self.last_modified.is_empty() {
             headers.push_str(&format!("Last-Modified: {}\r\n", self.last_modified));
         }
-        if self.is_known(head) {
-            return (Answer::new("304 Not Modified", headers, Bytes::new()), 0..0);
+        if self.is_not_modified(head) {
+            return (Response::new("304 Not Modified", headers, Bytes::new()), 0..0);
         }
         let length = self.body.len();
-        let (answer, given) = match asked {
-            Asked::Whole => (Answer::new("200 OK", headers, self.body), 0..length),
-            Asked::Part(part) => {
+        let (response, sent) = match requested {
+            RequestedRange::Whole => (Response::new("200 OK", headers, self.body), 0..length),
+            RequestedRange::Part(part) => {
                 let (first, last) = (part.start, part.end.saturating_sub(1));
                 headers.push_str(&format!("Content-Range: bytes {first}-{last}/{length}\r\n"));
                 let body = self.body.slice(part.clone());
-                (Answer::new("206 Partial Content", headers, body), part)
+                (Response::new("206 Partial FileResponse", headers, body), part)
             }
-            Asked::Unsatisfiable => {
+            RequestedRange::Unsatisfiable => {
                 let headers = format!("Content-Range: bytes */{length}\r\n");
-                let answer = Answer::text("416 Range Not Satisfiable", "invalid range");
-                (answer.with(&headers), 0..0)
+                let response = Response::text("416 Range Not Satisfiable", "invalid range");
+                (response.with_headers(&headers), 0..0)
             }
         };
         if head.method == "HEAD" {
-            let length = Some(answer.body.len() as u64);
-            return (Answer { body: Bytes::new(), length, ..answer }, 0..0);
+            let length = Some(response.body.len() as u64);
+            return (Response { body: Bytes::new(), length, ..response }, 0..0);
         }
-        (answer, given)
+        (response, sent)
     }
 
     /// Whether the client has it already.
-    fn is_known(&self, head: &Head) -> bool {
+    fn is_not_modified(&self, head: &RequestHead) -> bool {
         let mut tags = head.header("If-None-Match").flat_map(|v| v.split(',')).map(str::trim);
         if head.header("If-None-Match").next().is_some() {
             return tags.any(|t| t == "*" || t.strip_prefix("W/").unwrap_or(t) == self.etag);
@@ -88,45 +88,45 @@ impl Content {
         !self.last_modified.is_empty() && since.any(|date| date.trim() == self.last_modified)
     }
 
-    fn asked(&self, head: &Head) -> Asked {
-        let Some(range) = head.header("Range").next() else { return Asked::Whole };
+    fn requested_range(&self, head: &RequestHead) -> RequestedRange {
+        let Some(range) = head.header("Range").next() else { return RequestedRange::Whole };
         if let Some(tag) = head.header("If-Range").next().map(str::trim)
             && tag != self.etag
             && (self.last_modified.is_empty() || tag != self.last_modified)
         {
-            return Asked::Whole;
+            return RequestedRange::Whole;
         }
-        range_of(range, self.body.len())
+        parse_range(range, self.body.len())
     }
 }
 
 /// One range of bytes. Several at once, other units and nonsense count as none, which is what
 /// a server may do.
-fn range_of(range: &str, length: usize) -> Asked {
+fn parse_range(range: &str, length: usize) -> RequestedRange {
     let number = |text: &str| text.parse::<usize>().ok();
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
     let Some((first, last)) = range.trim().strip_prefix("bytes=").and_then(|r| r.split_once('-'))
     else {
-        return Asked::Whole;
+        return RequestedRange::Whole;
     };
     let (first, last) = (first.trim(), last.trim());
     if !digits(first) || !digits(last) {
-        return Asked::Whole;
+        return RequestedRange::Whole;
     }
     let part = match (first, last) {
-        ("", "") => return Asked::Whole,
+        ("", "") => return RequestedRange::Whole,
         ("", suffix) => length.saturating_sub(number(suffix).unwrap_or(usize::MAX))..length,
         (first, "") => number(first).unwrap_or(usize::MAX)..length,
         (first, last) => {
             let (first, last) =
                 (number(first).unwrap_or(usize::MAX), number(last).unwrap_or(usize::MAX));
             if last < first {
-                return Asked::Whole;
+                return RequestedRange::Whole;
             }
             first..last.saturating_add(1).min(length)
         }
     };
-    if part.start < part.end { Asked::Part(part) } else { Asked::Unsatisfiable }
+    if part.start < part.end { RequestedRange::Part(part) } else { RequestedRange::Unsatisfiable }
 }
 
 #[cfg(test)]
@@ -141,7 +141,7 @@ mod tests {
             range in prop_oneof!["bytes=[0-9]{0,25}-[0-9]{0,25}", "\\PC{0,20}"],
             length in 0..1_000_usize,
         ) {
-            if let Asked::Part(part) = range_of(&range, length) {
+            if let RequestedRange::Part(part) = parse_range(&range, length) {
                 prop_assert!(part.start < part.end && part.end <= length);
             }
         }
@@ -149,23 +149,23 @@ mod tests {
 
     #[test]
     fn ranges_are_cut_to_what_there_is() {
-        for (range, asked) in [
-            ("bytes=0-3", Asked::Part(0..4)),
-            ("bytes=0-", Asked::Part(0..10)),
-            ("bytes=9-99", Asked::Part(9..10)),
-            ("bytes=-3", Asked::Part(7..10)),
-            ("bytes=-99", Asked::Part(0..10)),
-            ("bytes=10-", Asked::Unsatisfiable),
-            ("bytes=10-12", Asked::Unsatisfiable),
-            ("bytes=-0", Asked::Unsatisfiable),
-            ("bytes=99999999999999999999999-", Asked::Unsatisfiable),
-            ("bytes=5-3", Asked::Whole),
-            ("bytes=0-1,4-5", Asked::Whole),
-            ("bytes=-", Asked::Whole),
-            ("bytes=+1-2", Asked::Whole),
-            ("lines=1-2", Asked::Whole),
+        for (range, requested) in [
+            ("bytes=0-3", RequestedRange::Part(0..4)),
+            ("bytes=0-", RequestedRange::Part(0..10)),
+            ("bytes=9-99", RequestedRange::Part(9..10)),
+            ("bytes=-3", RequestedRange::Part(7..10)),
+            ("bytes=-99", RequestedRange::Part(0..10)),
+            ("bytes=10-", RequestedRange::Unsatisfiable),
+            ("bytes=10-12", RequestedRange::Unsatisfiable),
+            ("bytes=-0", RequestedRange::Unsatisfiable),
+            ("bytes=99999999999999999999999-", RequestedRange::Unsatisfiable),
+            ("bytes=5-3", RequestedRange::Whole),
+            ("bytes=0-1,4-5", RequestedRange::Whole),
+            ("bytes=-", RequestedRange::Whole),
+            ("bytes=+1-2", RequestedRange::Whole),
+            ("lines=1-2", RequestedRange::Whole),
         ] {
-            assert_eq!(range_of(range, 10), asked, "{range}");
+            assert_eq!(parse_range(range, 10), requested, "{range}");
         }
     }
 }

@@ -9,12 +9,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
-use super::busiest::Busiest;
-use super::slices::{Slices, WHOLE};
+use super::heavy_hitters::HeavyHitters;
+use super::time_series::{COMPLETE_SLICES, TimeSeries};
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
-use crate::stats::names::Names;
-use crate::stats::spoken::{LONGEST_LANGUAGE_BYTES, Spoken};
+use crate::stats::languages::{LONGEST_LANGUAGE_BYTES, LanguageParser};
+use crate::stats::name_counts::NameCounts;
 use crate::stats::tally::{LONGEST_KIND_BYTES, LONGEST_NSID_BYTES, MOST_KINDS};
 
 const MOST_COLLECTIONS: usize = 2_048;
@@ -35,30 +35,30 @@ pub const OPERATIONS: [Operation; 4] =
 
 /// What is counted.
 #[derive(Clone, Debug)]
-pub struct Board {
+pub struct Aggregate {
     slice: Duration,
     /// Whole slices in a window.
-    whole: u64,
+    window_slices: u64,
     /// When the first event came.
     first: Option<Duration>,
     /// The newest slice.
     now: u64,
     /// Events.
-    events: Slices,
+    events: TimeSeries,
     /// The bytes of their lines.
-    bytes: Slices,
-    kinds: Names<Slices>,
-    operations: [Slices; 4],
-    collections: Names<ByOperation>,
-    languages: Names<Slices>,
+    bytes: TimeSeries,
+    kinds: NameCounts<TimeSeries>,
+    operations: [TimeSeries; 4],
+    collections: NameCounts<ByOperation>,
+    languages: NameCounts<TimeSeries>,
     /// The accounts of the latest periods, with the number of each.
-    periods: VecDeque<(u64, Busiest)>,
+    periods: VecDeque<(u64, HeavyHitters)>,
     /// Those since the beginning.
-    accounts: Busiest,
+    accounts: HeavyHitters,
 }
 
 /// Counts of a collection by operation.
-pub type ByOperation = [Slices; 4];
+pub type ByOperation = [TimeSeries; 4];
 
 /// In what order rows stand.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -74,7 +74,7 @@ pub enum Sort {
 
 /// Which rows are wanted.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Look<'a> {
+pub struct RowQuery<'a> {
     /// In which order.
     pub sort: Sort,
     /// Only names that hold this, whatever the case; empty for all.
@@ -98,50 +98,52 @@ pub struct Row {
 
 /// Finds languages in lines; apart from the board, which is cloned.
 #[derive(Debug, Default)]
-pub struct Reader(Spoken);
+pub struct LineReader(LanguageParser);
 
-impl Board {
+impl Aggregate {
     /// A board whose window has this length, from one second to an hour.
     #[must_use]
     pub fn new(window: Duration) -> Self {
-        let slice = (window / WHOLE as u32).max(SHORTEST_SLICE);
-        let whole = window.as_micros().div_ceil(slice.as_micros().max(1));
+        let slice = (window / COMPLETE_SLICES as u32).max(SHORTEST_SLICE);
+        let window_slices = window.as_micros().div_ceil(slice.as_micros().max(1));
         Self {
             slice,
-            whole: u64::try_from(whole).unwrap_or(u64::MAX).clamp(1, WHOLE as u64),
+            window_slices: u64::try_from(window_slices)
+                .unwrap_or(u64::MAX)
+                .clamp(1, COMPLETE_SLICES as u64),
             first: None,
             now: 0,
-            events: Slices::default(),
-            bytes: Slices::default(),
-            kinds: Names::new(MOST_KINDS, LONGEST_KIND_BYTES),
+            events: TimeSeries::default(),
+            bytes: TimeSeries::default(),
+            kinds: NameCounts::new(MOST_KINDS, LONGEST_KIND_BYTES),
             operations: Default::default(),
-            collections: Names::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
-            languages: Names::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
+            collections: NameCounts::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
+            languages: NameCounts::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
             periods: VecDeque::new(),
-            accounts: Busiest::new(MOST_ACCOUNTS),
+            accounts: HeavyHitters::new(MOST_ACCOUNTS),
         }
     }
 
     /// Counts one line. One that is no event is not counted: whoever sifts lines told of it.
-    pub fn add(&mut self, reader: &Reader, line: &[u8], at: Duration) {
+    pub fn add(&mut self, reader: &LineReader, line: &[u8], at: Duration) {
         let Ok(header) = Shape::V1.parse(line) else { return };
         self.first.get_or_insert(at);
         let now = self.slice_at(at);
         if now > self.now {
-            self.turn(now);
+            self.start_slice(now);
         }
         self.events.add(now, 1);
         self.bytes.add(now, line.len() as u64);
         let kind = if header.kind_text.is_empty() { "none" } else { &*header.kind_text };
-        self.kinds.of(kind).add(now, 1);
+        self.kinds.entry(kind).add(now, 1);
         if let Some(commit) = &header.commit {
-            let operation = place(commit.operation);
+            let operation = operation_index(commit.operation);
             self.operations[operation].add(now, 1);
-            self.collections.of(&commit.collection)[operation].add(now, 1);
+            self.collections.entry(&commit.collection)[operation].add(now, 1);
         }
         if header.kind == Kind::Commit {
-            for language in reader.0.in_line(line) {
-                self.languages.of(&language).add(now, 1);
+            for language in reader.0.parse(line) {
+                self.languages.entry(&language).add(now, 1);
             }
         }
         self.accounts.add(&header.did);
@@ -151,18 +153,18 @@ impl Board {
     }
 
     /// A slice begins.
-    fn turn(&mut self, now: u64) {
+    fn start_slice(&mut self, now: u64) {
         self.now = now;
-        let is_heard = |slices: &Slices| slices.last(now, WHOLE as u64) > 0;
+        let is_recent = |slices: &TimeSeries| slices.sum_of_last(now, COMPLETE_SLICES as u64) > 0;
         if self.collections.is_full() {
-            self.collections.forget(|by_operation| by_operation.iter().any(is_heard));
+            self.collections.retain(|by_operation| by_operation.iter().any(is_recent));
         }
         if self.languages.is_full() {
-            self.languages.forget(is_heard);
+            self.languages.retain(is_recent);
         }
         let number = self.period_at(now);
         if self.periods.back().is_none_or(|(last, _)| *last < number) {
-            self.periods.push_back((number, Busiest::new(MOST_ACCOUNTS)));
+            self.periods.push_back((number, HeavyHitters::new(MOST_ACCOUNTS)));
         }
         while self.periods.front().is_some_and(|(first, _)| first + PERIODS < number) {
             self.periods.pop_front();
@@ -180,7 +182,7 @@ impl Board {
     }
 
     fn period_slices(&self) -> u64 {
-        self.whole.div_ceil(PERIODS)
+        self.window_slices.div_ceil(PERIODS)
     }
 
     /// How long a slice is.
@@ -198,11 +200,12 @@ impl Board {
         at.saturating_sub(from).max(self.slice).as_secs_f64()
     }
 
-    fn row(&self, name: &str, slices: &Slices, at: Duration) -> Row {
+    fn row(&self, name: &str, slices: &TimeSeries, at: Duration) -> Row {
         let now = self.slice_at(at);
         Row {
             name: name.to_owned(),
-            per_second: slices.last(now, self.whole) as f64 / self.covered_s(at, self.whole),
+            per_second: slices.sum_of_last(now, self.window_slices) as f64
+                / self.covered_s(at, self.window_slices),
             total: slices.total(),
             series: slices.series(now),
         }
@@ -227,7 +230,7 @@ impl Board {
             let known = ["commit", "identity", "account", "sync"];
             known.iter().position(|known| *known == name).unwrap_or(known.len())
         };
-        let seen = named(&self.kinds).filter(|(_, slices)| slices.total() > 0);
+        let seen = with_others(&self.kinds).filter(|(_, slices)| slices.total() > 0);
         let mut rows: Vec<Row> = seen.map(|(name, slices)| self.row(name, slices, at)).collect();
         rows.sort_by(|a, b| rank(&a.name).cmp(&rank(&b.name)).then(a.name.cmp(&b.name)));
         rows
@@ -244,21 +247,21 @@ impl Board {
 
     /// The collections, at most `most` of those that are wanted, and how many are.
     #[must_use]
-    pub fn collections(&self, at: Duration, look: Look<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn collections(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
         let wanted = |all: &'_ ByOperation| -> Vec<usize> {
-            let wanted = look.operation.map(place);
+            let wanted = query.operation.map(operation_index);
             (0..all.len()).filter(|i| wanted.is_none_or(|wanted| wanted == *i)).collect()
         };
-        let counts = named(&self.collections).map(|(name, all)| {
+        let counts = with_others(&self.collections).map(|(name, all)| {
             let of = wanted(all);
-            let last: u64 = of.iter().map(|i| all[*i].last(now, self.whole)).sum();
+            let last: u64 = of.iter().map(|i| all[*i].sum_of_last(now, self.window_slices)).sum();
             let total: u64 = of.iter().map(|i| all[*i].total()).sum();
-            Counted { name, last, total, of: all }
+            Candidate { name, last, total, of: all }
         });
-        let covered_s = self.covered_s(at, self.whole);
-        ranked(counts, look, most, covered_s, |all| {
-            let mut series = vec![0; WHOLE];
+        let covered_s = self.covered_s(at, self.window_slices);
+        ranked(counts, query, most, covered_s, |all| {
+            let mut series = vec![0; COMPLETE_SLICES];
             for i in wanted(all) {
                 let one = all[i].series(now);
                 series.iter_mut().zip(one).for_each(|(sum, count)| *sum += count);
@@ -269,22 +272,24 @@ impl Board {
 
     /// The languages of records.
     #[must_use]
-    pub fn languages(&self, at: Duration, look: Look<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn languages(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
-        let counts = named(&self.languages).map(|(name, slices)| Counted {
+        let counts = with_others(&self.languages).map(|(name, slices)| Candidate {
             name,
-            last: slices.last(now, self.whole),
+            last: slices.sum_of_last(now, self.window_slices),
             total: slices.total(),
             of: slices,
         });
-        ranked(counts, look, most, self.covered_s(at, self.whole), |slices| slices.series(now))
+        ranked(counts, query, most, self.covered_s(at, self.window_slices), |slices| {
+            slices.series(now)
+        })
     }
 
     /// The busiest accounts; of more than 4,096 their counts may be a little too low.
     #[must_use]
-    pub fn accounts(&self, at: Duration, look: Look<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn accounts(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.period_at(self.slice_at(at));
-        let is_recent = |period: &&(u64, Busiest)| period.0 + PERIODS >= now;
+        let is_recent = |period: &&(u64, HeavyHitters)| period.0 + PERIODS >= now;
         let mut last: HashMap<&str, u64> = HashMap::new();
         for (_, period) in self.periods.iter().filter(is_recent) {
             for (name, count) in period.iter() {
@@ -292,43 +297,43 @@ impl Board {
             }
         }
         let totals: HashMap<&str, u64> = self.accounts.iter().collect();
-        let mut counts: Vec<Counted<'_, ()>> = Vec::with_capacity(last.len());
+        let mut counts: Vec<Candidate<'_, ()>> = Vec::with_capacity(last.len());
         for (name, count) in &last {
             let total = totals.get(name).copied().unwrap_or(0).max(*count);
-            counts.push(Counted { name, last: *count, total, of: &() });
+            counts.push(Candidate { name, last: *count, total, of: &() });
         }
         for (name, total) in totals.iter().filter(|(name, _)| !last.contains_key(*name)) {
-            counts.push(Counted { name, last: 0, total: *total, of: &() });
+            counts.push(Candidate { name, last: 0, total: *total, of: &() });
         }
         let from_slice = now.saturating_sub(PERIODS) * self.period_slices();
         let covered_s = self.covered_s(at, self.slice_at(at).saturating_sub(from_slice));
-        ranked(counts.into_iter(), look, most, covered_s, |_| Vec::new())
+        ranked(counts.into_iter(), query, most, covered_s, |_| Vec::new())
     }
 
     /// Collections with their counts by operation since the beginning, the most first.
     #[must_use]
     pub fn collection_totals(&self) -> Vec<(&str, [u64; 4])> {
-        let totals = |all: &ByOperation| all.each_ref().map(Slices::total);
-        let named = named(&self.collections).map(|(name, all)| (name, totals(all)));
-        let mut all: Vec<(&str, [u64; 4])> = named.collect();
+        let totals = |all: &ByOperation| all.each_ref().map(TimeSeries::total);
+        let with_others = with_others(&self.collections).map(|(name, all)| (name, totals(all)));
+        let mut all: Vec<(&str, [u64; 4])> = with_others.collect();
         all.sort_by_key(|(name, counts)| (std::cmp::Reverse(counts.iter().sum::<u64>()), *name));
         all
     }
 
     /// By how much the total of an account may be too low at most.
     #[must_use]
-    pub fn accounts_missed(&self) -> u64 {
-        self.accounts.missed()
+    pub fn account_error_bound(&self) -> u64 {
+        self.accounts.error_bound()
     }
 }
 
 /// The names with counts of their own, and the others.
-fn named<T: Default>(names: &Names<T>) -> impl Iterator<Item = (&str, &T)> {
+fn with_others<T: Default>(names: &NameCounts<T>) -> impl Iterator<Item = (&str, &T)> {
     names.iter().chain([(OTHERS, &names.others)])
 }
 
 /// Where an operation stands among [`OPERATIONS`].
-fn place(operation: Operation) -> usize {
+fn operation_index(operation: Operation) -> usize {
     match operation {
         Operation::Create => 0,
         Operation::Update => 1,
@@ -337,7 +342,7 @@ fn place(operation: Operation) -> usize {
     }
 }
 
-struct Counted<'a, T> {
+struct Candidate<'a, T> {
     name: &'a str,
     last: u64,
     total: u64,
@@ -346,20 +351,21 @@ struct Counted<'a, T> {
 
 /// The first `most` of those that are wanted, and how many are.
 fn ranked<'a, T: 'a>(
-    counts: impl Iterator<Item = Counted<'a, T>>,
-    look: Look<'_>,
+    counts: impl Iterator<Item = Candidate<'a, T>>,
+    query: RowQuery<'_>,
     most: usize,
     covered_s: f64,
     series: impl Fn(&T) -> Vec<u64>,
 ) -> (Vec<Row>, usize) {
-    let filter = look.filter.to_lowercase();
-    let is_wanted = |counted: &Counted<'_, T>| {
-        counted.total > 0 && (filter.is_empty() || counted.name.to_lowercase().contains(&filter))
+    let filter = query.filter.to_lowercase();
+    let is_wanted = |candidate: &Candidate<'_, T>| {
+        candidate.total > 0
+            && (filter.is_empty() || candidate.name.to_lowercase().contains(&filter))
     };
-    let mut counts: Vec<Counted<'_, T>> = counts.filter(is_wanted).collect();
+    let mut counts: Vec<Candidate<'_, T>> = counts.filter(is_wanted).collect();
     counts.sort_by(|a, b| {
         let by_name = a.name.cmp(b.name);
-        match look.sort {
+        match query.sort {
             Sort::Rate => b.last.cmp(&a.last).then(b.total.cmp(&a.total)).then(by_name),
             Sort::Total => b.total.cmp(&a.total).then(by_name),
             Sort::Name => by_name,
@@ -367,15 +373,15 @@ fn ranked<'a, T: 'a>(
     });
     let all = counts.len();
     counts.truncate(most);
-    let rows = counts.into_iter().map(|counted| Row {
-        name: counted.name.to_owned(),
-        per_second: counted.last as f64 / covered_s,
-        total: counted.total,
-        series: series(counted.of),
+    let rows = counts.into_iter().map(|candidate| Row {
+        name: candidate.name.to_owned(),
+        per_second: candidate.last as f64 / covered_s,
+        total: candidate.total,
+        series: series(candidate.of),
     });
     (rows.collect(), all)
 }
 
 #[cfg(test)]
-#[path = "board/tests.rs"]
+#[path = "aggregate/tests.rs"]
 mod tests;

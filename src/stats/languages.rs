@@ -15,22 +15,22 @@ const MOST_TAGS: usize = 16;
 
 /// Finds languages.
 #[derive(Debug)]
-pub struct Spoken {
+pub struct LanguageParser {
     langs: Finder<'static>,
 }
 
-impl Default for Spoken {
+impl Default for LanguageParser {
     fn default() -> Self {
         Self { langs: Finder::new(b"\"langs\"") }
     }
 }
 
-impl Spoken {
+impl LanguageParser {
     /// The languages of a commit's record (`langs`), in either shape, each once. A line whose
     /// bytes don't even hold the word is not parsed. Of more than 16 tags the first are taken,
     /// and a tag that is too long to be believed is cut to one byte or character more than that.
     #[must_use]
-    pub fn in_line(&self, line: &[u8]) -> Vec<String> {
+    pub fn parse(&self, line: &[u8]) -> Vec<String> {
         if self.langs.find(line).is_none() {
             return Vec::new();
         }
@@ -121,27 +121,27 @@ impl Visitor<'_> for TagVisitor {
 mod tests {
     use super::*;
 
-    fn spoken(langs: &str) -> Vec<String> {
+    fn languages(langs: &str) -> Vec<String> {
         let line = format!(r#"{{"commit":{{"record":{{"langs":{langs}}}}}}}"#);
-        Spoken::default().in_line(line.as_bytes())
+        LanguageParser::default().parse(line.as_bytes())
     }
 
     #[test]
     fn each_language_of_a_record_is_found_once() {
-        assert_eq!(spoken(r#"["pt-BR","en","\u0065n"]"#), ["en", "pt-BR"]);
+        assert_eq!(languages(r#"["pt-BR","en","\u0065n"]"#), ["en", "pt-BR"]);
         for none in ["null", "[]", r#""en""#, r#"["en",7]"#, r#"{"en":1}"#, "7"] {
-            assert_eq!(spoken(none), [""; 0], "{none}");
+            assert_eq!(languages(none), [""; 0], "{none}");
         }
     }
 
     #[test]
     fn a_record_of_a_million_tags_or_of_a_long_one_costs_little() {
         let many: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();
-        let found = spoken(&serde_json::to_string(&many).unwrap());
+        let found = languages(&serde_json::to_string(&many).unwrap());
         assert_eq!(found.len(), MOST_TAGS);
         assert!(found.capacity() <= 64, "{}", found.capacity());
         for long in ["x".repeat(1_000_000), "\u{1f41f}".repeat(100_000)] {
-            let found = spoken(&serde_json::to_string(&[long]).unwrap());
+            let found = languages(&serde_json::to_string(&[long]).unwrap());
             let bytes = found[0].len();
             assert!((LONGEST_LANGUAGE_BYTES + 1..LONGEST_LANGUAGE_BYTES + 5).contains(&bytes));
             assert!(found[0].capacity() < 64);

@@ -15,37 +15,37 @@ pub const WINDOW_EVENTS: usize = GENERATION;
 /// full it becomes the one before, so that memory stays at two tables (76 MB), and each event
 /// is compared with [`WINDOW_EVENTS`] others at least.
 #[derive(Debug)]
-pub struct Seen {
-    present: Identities,
-    before: Identities,
+pub struct DuplicateDetector {
+    current: Identities,
+    previous: Identities,
     generation: usize,
     has_forgotten: bool,
 }
 
 type Identities = HashSet<u64, AsItIs>;
 
-impl Default for Seen {
+impl Default for DuplicateDetector {
     /// Nothing was seen.
     fn default() -> Self {
         Self::with_generation(GENERATION)
     }
 }
 
-impl Seen {
+impl DuplicateDetector {
     fn with_generation(generation: usize) -> Self {
-        let (present, before) = Default::default();
-        Self { present, before, generation, has_forgotten: false }
+        let (current, previous) = Default::default();
+        Self { current, previous, generation, has_forgotten: false }
     }
 
     /// Whether this identity came before; from now on it has.
-    pub fn again(&mut self, identity: u64) -> bool {
-        if self.before.contains(&identity) || !self.present.insert(identity) {
+    pub fn check_and_insert(&mut self, identity: u64) -> bool {
+        if self.previous.contains(&identity) || !self.current.insert(identity) {
             return true;
         }
-        if self.present.len() >= self.generation {
-            self.has_forgotten |= !self.before.is_empty();
-            std::mem::swap(&mut self.present, &mut self.before);
-            self.present.clear();
+        if self.current.len() >= self.generation {
+            self.has_forgotten |= !self.previous.is_empty();
+            std::mem::swap(&mut self.current, &mut self.previous);
+            self.current.clear();
         }
         false
     }
@@ -63,15 +63,17 @@ mod tests {
 
     #[test]
     fn repetitions_within_the_window_are_found_and_memory_is_bounded() {
-        let mut seen = Seen::with_generation(100);
-        assert!(!seen.again(0) && seen.again(0) && seen.is_exact());
+        let mut detector = DuplicateDetector::with_generation(100);
+        assert!(
+            !detector.check_and_insert(0) && detector.check_and_insert(0) && detector.is_exact()
+        );
         for n in 1..1000 {
-            assert!(!seen.again(n), "{n}");
+            assert!(!detector.check_and_insert(n), "{n}");
             let back = n.min(99);
-            assert!(seen.again(n - back), "{n} less {back}");
+            assert!(detector.check_and_insert(n - back), "{n} less {back}");
         }
-        assert!(!seen.is_exact());
-        assert!(!seen.again(0));
-        assert!(seen.present.len() + seen.before.len() <= 200);
+        assert!(!detector.is_exact());
+        assert!(!detector.check_and_insert(0));
+        assert!(detector.current.len() + detector.previous.len() <= 200);
     }
 }

@@ -8,7 +8,7 @@ const BAR_COLUMNS: [usize; 2] = [20, 10];
 
 /// How much a word matters: the last ones go first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Weight {
+pub enum Priority {
     /// What is going on.
     State,
     /// How far behind.
@@ -18,25 +18,25 @@ pub enum Weight {
     /// How many of the events received were written.
     Written,
     /// How much of an archive is done.
-    Parts,
+    Segments,
     /// How fast.
     Rate,
     /// Time left.
-    Left,
+    TimeLeft,
     /// Connections beyond the first.
     Reconnects,
     /// How full the queue is.
     Buffer,
 }
 
-/// Words in the order they are shown in; ASCII, so that a character is a column.
+/// StatusLine in the order they are shown in; ASCII, so that a character is a column.
 #[derive(Clone, Debug, Default)]
-pub struct Words(Vec<(Weight, String)>);
+pub struct StatusLine(Vec<(Priority, String)>);
 
-impl Words {
+impl StatusLine {
     /// Adds one at the end.
-    pub fn add(&mut self, weight: Weight, word: String) {
-        self.0.push((weight, word));
+    pub fn add(&mut self, priority: Priority, part: String) {
+        self.0.push((priority, part));
     }
 
     /// What fits into so many columns: the width of the bar (0 for none) and the text. The bar
@@ -49,7 +49,7 @@ impl Words {
             return (*bar, self.text());
         }
         while self.columns() > columns && self.0.len() > 1 {
-            let least = self.0.iter().enumerate().max_by_key(|(_, (weight, _))| *weight);
+            let least = self.0.iter().enumerate().max_by_key(|(_, (priority, _))| *priority);
             let Some((i, _)) = least else { break };
             self.0.remove(i);
         }
@@ -58,18 +58,18 @@ impl Words {
 
     /// All of them, with commas between.
     #[must_use]
-    pub fn list(&self) -> String {
-        let words: Vec<&str> = self.0.iter().map(|(_, word)| word.trim()).collect();
+    pub fn joined(&self) -> String {
+        let words: Vec<&str> = self.0.iter().map(|(_, part)| part.trim()).collect();
         words.join(", ")
     }
 
     fn columns(&self) -> usize {
         let gaps = self.0.len().saturating_sub(1) * GAP.len();
-        self.0.iter().map(|(_, word)| word.chars().count()).sum::<usize>() + gaps
+        self.0.iter().map(|(_, part)| part.chars().count()).sum::<usize>() + gaps
     }
 
     fn text(&self) -> String {
-        let words: Vec<&str> = self.0.iter().map(|(_, word)| word.as_str()).collect();
+        let words: Vec<&str> = self.0.iter().map(|(_, part)| part.as_str()).collect();
         words.join(GAP)
     }
 }
@@ -79,38 +79,38 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn words() -> Words {
-        let mut words = Words::default();
-        for (weight, word) in [
-            (Weight::State, " 50%"),
-            (Weight::Rate, "100.0k/s"),
-            (Weight::Lag, "30m01s behind"),
-            (Weight::Buffer, "buffer 12%"),
-            (Weight::Drops, "1 drop"),
+    fn line() -> StatusLine {
+        let mut line = StatusLine::default();
+        for (priority, part) in [
+            (Priority::State, " 50%"),
+            (Priority::Rate, "100.0k/s"),
+            (Priority::Lag, "30m01s behind"),
+            (Priority::Buffer, "buffer 12%"),
+            (Priority::Drops, "1 drop"),
         ] {
-            words.add(weight, word.to_owned());
+            line.add(priority, part.to_owned());
         }
-        words
+        line
     }
 
     #[test]
     fn a_narrow_screen_costs_the_bar_first_and_then_the_least_words() {
         let all = " 50%  100.0k/s  30m01s behind  buffer 12%  1 drop";
-        assert_eq!(words().fit(78, true), (20, all.into()));
-        assert_eq!(words().fit(78, false), (0, all.into()));
-        assert_eq!(words().fit(62, true), (10, all.into()));
-        assert_eq!(words().fit(50, true), (0, all.into()));
-        assert_eq!(words().fit(38, true), (0, " 50%  100.0k/s  30m01s behind  1 drop".into()));
-        assert_eq!(words().fit(28, true), (0, " 50%  30m01s behind  1 drop".into()));
-        assert_eq!(words().fit(20, true), (0, " 50%  30m01s behind".into()));
-        assert_eq!(words().fit(3, true), (0, " 50".into()));
-        assert_eq!(words().fit(0, true), (0, String::new()));
+        assert_eq!(line().fit(78, true), (20, all.into()));
+        assert_eq!(line().fit(78, false), (0, all.into()));
+        assert_eq!(line().fit(62, true), (10, all.into()));
+        assert_eq!(line().fit(50, true), (0, all.into()));
+        assert_eq!(line().fit(38, true), (0, " 50%  100.0k/s  30m01s behind  1 drop".into()));
+        assert_eq!(line().fit(28, true), (0, " 50%  30m01s behind  1 drop".into()));
+        assert_eq!(line().fit(20, true), (0, " 50%  30m01s behind".into()));
+        assert_eq!(line().fit(3, true), (0, " 50".into()));
+        assert_eq!(line().fit(0, true), (0, String::new()));
     }
 
     proptest! {
         #[test]
         fn nothing_is_wider_than_the_screen(columns in 0usize..120, wants_bar: bool) {
-            let (bar, text) = words().fit(columns, wants_bar);
+            let (bar, text) = line().fit(columns, wants_bar);
             let bar = if bar == 0 { 0 } else { bar + GAP.len() };
             prop_assert!(bar + text.chars().count() <= columns);
         }

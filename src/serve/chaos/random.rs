@@ -9,9 +9,9 @@ const EVERY_CONNECTION: u64 = u64::MAX;
 
 /// A draw: numbers to decide the details of a fault with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::serve) struct Luck(u64);
+pub(in crate::serve) struct Draw(u64);
 
-impl Luck {
+impl Draw {
     /// The luck of a number alone.
     pub(super) fn of(number: u64) -> Self {
         Self(mix(number ^ 0x5eed_5eed_5eed_5eed))
@@ -24,15 +24,15 @@ impl Luck {
 }
 
 /// Whether a fault happens at an event of a connection, and with which luck.
-pub(super) fn strikes(spec: &ChaosSpec, fault: Fault, connection: u64, event: u64) -> Option<Luck> {
+pub(super) fn injects(spec: &ChaosSpec, fault: Fault, connection: u64, event: u64) -> Option<Draw> {
     let odds = spec.odds(fault)?;
     let roll = mix(mix(mix(mix(spec.seed) ^ (fault as u64)) ^ connection) ^ event);
-    roll.is_multiple_of(odds.one_in).then(|| Luck(mix(roll)))
+    roll.is_multiple_of(odds.one_in).then(|| Draw(mix(roll)))
 }
 
 /// As [`strikes`], the same on every connection.
-pub(super) fn strikes_all(spec: &ChaosSpec, fault: Fault, event: u64) -> Option<Luck> {
-    strikes(spec, fault, EVERY_CONNECTION, event)
+pub(super) fn injects_everywhere(spec: &ChaosSpec, fault: Fault, event: u64) -> Option<Draw> {
+    injects(spec, fault, EVERY_CONNECTION, event)
 }
 
 /// Spreads every bit over all bits (the finaliser of the generator known as splitmix64).
@@ -49,7 +49,7 @@ mod tests {
 
     fn count(spec: &str, connection: u64) -> usize {
         let spec: ChaosSpec = spec.parse().unwrap();
-        (0..10_000).filter(|&e| strikes(&spec, Fault::Close, connection, e).is_some()).count()
+        (0..10_000).filter(|&e| injects(&spec, Fault::Close, connection, e).is_some()).count()
     }
 
     #[test]
@@ -66,7 +66,7 @@ mod tests {
     fn seed_fault_connection_and_event_all_matter() {
         let at = |spec: &str, fault, connection| -> Vec<u64> {
             let spec: ChaosSpec = spec.parse().unwrap();
-            (0..2_000).filter(|&e| strikes(&spec, fault, connection, e).is_some()).collect()
+            (0..2_000).filter(|&e| injects(&spec, fault, connection, e).is_some()).collect()
         };
         let all = [
             at("seed=1,close=50", Fault::Close, 0),

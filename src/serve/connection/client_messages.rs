@@ -4,27 +4,27 @@ use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 use tokio_tungstenite::tungstenite::{Error, Message};
 
-use super::{Ended, Session};
+use super::{Session, StreamEnd};
 use crate::position::ServerKind;
 use crate::serve::feed::Feed;
-use crate::serve::subscription::Wants;
-use crate::serve::wanted::{Mistake, Wanted};
+use crate::serve::filter::{MessageError, V1Filter};
+use crate::serve::subscription::EventFilter;
 
 impl Session<'_> {
     /// Deals with what the client sent.
-    pub(super) async fn take(
+    pub(super) async fn on_client_message(
         &mut self,
         message: Option<Result<Message, Error>>,
-    ) -> Result<(), Ended> {
+    ) -> Result<(), StreamEnd> {
         match message {
             // The v2 stream is push only (v2 §1).
             Some(Ok(Message::Text(_) | Message::Binary(_)) | Err(Error::Capacity(_)))
                 if self.subscription.is_v2() =>
             {
                 let reason = "this stream takes no messages".to_owned();
-                Err(Ended::Close(CloseCode::Policy, reason))
+                Err(StreamEnd::Close(CloseCode::Policy, reason))
             }
-            Some(Ok(Message::Text(text))) => self.hello(&text),
+            Some(Ok(Message::Text(text))) => self.on_text(&text),
             Some(Ok(Message::Pong(_))) => {
                 self.pong_due = None;
                 Ok(())
@@ -33,49 +33,51 @@ impl Session<'_> {
             Some(Ok(Message::Ping(_))) => self.flush().await,
             Some(Ok(Message::Close(_))) => {
                 self.flush().await?;
-                Err(Ended::Quietly)
+                Err(StreamEnd::Drop)
             }
             Some(Ok(Message::Binary(_) | Message::Frame(_))) => Ok(()),
             Some(Err(Error::Capacity(_))) if self.kind() == ServerKind::V2 => {
-                self.mistake(Mistake::TooLong)
+                self.close_for(MessageError::TooLong)
             }
-            Some(Err(_)) | None => Err(Ended::Quietly),
+            Some(Err(_)) | None => Err(StreamEnd::Drop),
         }
     }
 
-    fn hello(&mut self, text: &str) -> Result<(), Ended> {
-        let Wants::V1(wanted) = &self.subscription.wants else { return Ok(()) };
-        match Wanted::from_message(text, wanted, self.kind()) {
+    fn on_text(&mut self, text: &str) -> Result<(), StreamEnd> {
+        let EventFilter::V1(wanted) = &self.subscription.filter else { return Ok(()) };
+        match V1Filter::from_message(text, wanted, self.kind()) {
             Ok(None) => Ok(()),
             Ok(Some(wanted)) => {
-                self.subscription.wants = Wants::V1(wanted);
+                self.subscription.filter = EventFilter::V1(wanted);
                 if self.feed.is_none() {
                     let from = self.subscription.from;
                     self.feed = Some(Feed::new(from, self.shared, Instant::now()));
                 }
                 Ok(())
             }
-            Err(mistake) => self.mistake(mistake),
+            Err(mistake) => self.close_for(mistake),
         }
     }
 
     /// The table of protocol/jetstream-v1.md §6.
-    fn mistake(&self, mistake: Mistake) -> Result<(), Ended> {
-        let close = |code, text: &str| Err(Ended::Close(code, text.to_owned()));
+    fn close_for(&self, mistake: MessageError) -> Result<(), StreamEnd> {
+        let close = |code, text: &str| Err(StreamEnd::Close(code, text.to_owned()));
         match (self.kind(), mistake) {
-            (ServerKind::V2, Mistake::Envelope(_)) => {
+            (ServerKind::V2, MessageError::Envelope(_)) => {
                 close(CloseCode::Invalid, "bad SubscriberSourcedMessage envelope")
             }
-            (ServerKind::V2, Mistake::Payload(_)) => {
+            (ServerKind::V2, MessageError::Payload(_)) => {
                 close(CloseCode::Invalid, "bad options_update payload")
             }
-            (ServerKind::V2, Mistake::Options(text)) => close(CloseCode::Policy, &text),
-            (ServerKind::V2, Mistake::TooLong) => close(CloseCode::Size, "message too big"),
+            (ServerKind::V2, MessageError::Options(text)) => close(CloseCode::Policy, &text),
+            (ServerKind::V2, MessageError::TooLong) => close(CloseCode::Size, "message too big"),
             // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
-            (ServerKind::Legacy, Mistake::TooLong) => Ok(()),
+            (ServerKind::Legacy, MessageError::TooLong) => Ok(()),
             (
                 ServerKind::Legacy,
-                Mistake::Envelope(text) | Mistake::Payload(text) | Mistake::Options(text),
+                MessageError::Envelope(text)
+                | MessageError::Payload(text)
+                | MessageError::Options(text),
             ) => close(CloseCode::Normal, &text),
         }
     }

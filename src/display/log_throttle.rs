@@ -20,22 +20,22 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// What becomes of a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub enum Throttled {
     /// It is written.
-    Write {
+    Log {
         /// How many lines of the statement were left out since the last one that was written.
         left_out: u64,
         /// Whether the next lines will be left out.
         is_last: bool,
     },
     /// It is left out.
-    LeaveOut,
+    Suppress,
 }
 
 /// The lines that each statement may write. Programs have some hundred statements, so the map is
 /// bounded.
 #[derive(Debug)]
-pub struct Throttle<K> {
+pub struct LogThrottle<K> {
     statements: HashMap<K, Statement>,
 }
 
@@ -51,15 +51,15 @@ struct Statement {
     left_out: u64,
 }
 
-impl<K: Hash + Eq> Default for Throttle<K> {
+impl<K: Hash + Eq> Default for LogThrottle<K> {
     fn default() -> Self {
         Self { statements: HashMap::new() }
     }
 }
 
-impl<K: Hash + Eq> Throttle<K> {
+impl<K: Hash + Eq> LogThrottle<K> {
     /// Decides about the next line of a statement.
-    pub fn next(&mut self, statement: K, now: Instant) -> Verdict {
+    pub fn next(&mut self, statement: K, now: Instant) -> Throttled {
         let fresh =
             Statement { lines: BURST, latest: now, next: now, interval: PAUSE, left_out: 0 };
         let state = self.statements.entry(statement).or_insert(fresh);
@@ -70,7 +70,7 @@ impl<K: Hash + Eq> Throttle<K> {
         match state.lines {
             0 if now < state.next => {
                 state.left_out += 1;
-                return Verdict::LeaveOut;
+                return Throttled::Suppress;
             }
             0 => state.interval = (state.interval * 2).min(LONGEST),
             _ => {
@@ -80,7 +80,27 @@ impl<K: Hash + Eq> Throttle<K> {
         }
         state.next = now + state.interval;
         let left_out = std::mem::take(&mut state.left_out);
-        Verdict::Write { left_out, is_last: state.lines == 0 }
+        Throttled::Log { left_out, is_last: state.lines == 0 }
+    }
+}
+
+/// Limits the lines of one counted condition: the first line is logged, and then one each time the
+/// count has doubled. The statement throttle above does not apply at `-vv`; this one does, because
+/// a faulty server could otherwise write one line per message.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CountThrottle {
+    /// The count at which the next line is due, even if it is not a power of two.
+    next: u64,
+}
+
+impl CountThrottle {
+    /// Returns whether to log the occurrence that makes the count `total`. Counts may be skipped.
+    pub fn is_due(&mut self, total: u64) -> bool {
+        let is_due = total.is_power_of_two() || total >= self.next;
+        if is_due {
+            self.next = total.saturating_mul(2);
+        }
+        is_due
     }
 }
 
@@ -88,18 +108,28 @@ impl<K: Hash + Eq> Throttle<K> {
 mod tests {
     use super::*;
 
-    fn written(throttle: &mut Throttle<u8>, statement: u8, lines: u32, now: Instant) -> u32 {
+    #[test]
+    fn counted_lines_are_due_at_each_doubling() {
+        let mut throttle = CountThrottle::default();
+        let due: Vec<u64> = (1..40).filter(|total| throttle.is_due(*total)).collect();
+        assert_eq!(due, [1, 2, 4, 8, 16, 32]);
+        let mut throttle = CountThrottle::default();
+        let due: Vec<u64> = (1..40).map(|n| n * 3).filter(|n| throttle.is_due(*n)).collect();
+        assert_eq!(due, [3, 6, 12, 24, 48, 96]);
+    }
+
+    fn written(throttle: &mut LogThrottle<u8>, statement: u8, lines: u32, now: Instant) -> u32 {
         let verdicts = (0..lines).map(|_| throttle.next(statement, now));
-        verdicts.filter(|verdict| *verdict != Verdict::LeaveOut).count() as u32
+        verdicts.filter(|verdict| *verdict != Throttled::Suppress).count() as u32
     }
 
     #[test]
     fn a_burst_is_written_and_then_ever_fewer_lines() {
         let start = Instant::now();
-        let mut throttle = Throttle::default();
+        let mut throttle = LogThrottle::default();
         assert_eq!(written(&mut throttle, 1, 1_000, start), BURST);
         assert_eq!(written(&mut throttle, 2, 5, start), 5, "statements are independent");
-        let hour = |throttle: &mut Throttle<u8>, from: Instant| -> u32 {
+        let hour = |throttle: &mut LogThrottle<u8>, from: Instant| -> u32 {
             let lines = (1..=3_600 * 10).map(|tenth| from + Duration::from_millis(100) * tenth);
             lines.map(|now| written(throttle, 1, 1, now)).sum()
         };
@@ -110,28 +140,28 @@ mod tests {
     #[test]
     fn a_statement_that_is_seldom_used_is_never_throttled() {
         let start = Instant::now();
-        let mut throttle = Throttle::default();
+        let mut throttle = LogThrottle::default();
         assert!((0..1_000).all(|line| written(&mut throttle, 1, 1, start + PAUSE * line) == 1));
     }
 
     #[test]
     fn what_is_left_out_is_counted_and_announced() {
         let start = Instant::now();
-        let mut throttle = Throttle::default();
+        let mut throttle = LogThrottle::default();
         for line in 1..=BURST {
-            let expected = Verdict::Write { left_out: 0, is_last: line == BURST };
+            let expected = Throttled::Log { left_out: 0, is_last: line == BURST };
             assert_eq!(throttle.next(1, start), expected);
         }
         assert_eq!(written(&mut throttle, 1, 7, start), 0);
         assert_eq!(written(&mut throttle, 1, 1, start + PAUSE / 2), 0);
         let next = throttle.next(1, start + PAUSE);
-        assert_eq!(next, Verdict::Write { left_out: 8, is_last: true });
+        assert_eq!(next, Throttled::Log { left_out: 8, is_last: true });
     }
 
     #[test]
     fn a_quiet_time_gives_the_whole_burst_back() {
         let start = Instant::now();
-        let mut throttle = Throttle::default();
+        let mut throttle = LogThrottle::default();
         written(&mut throttle, 1, 1_000, start);
         let later = start + PAUSE * BURST * 5;
         assert_eq!(written(&mut throttle, 1, 1_000, later), BURST);

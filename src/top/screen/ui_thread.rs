@@ -10,41 +10,41 @@ use std::time::{Duration, Instant};
 use ratatui::Frame;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
-use super::draw::{self, View};
-use super::keys::{Asked, Wishes};
-use super::terminal::{self, Canvas};
+use super::draw::{self, ScreenData};
+use super::keys::{KeyAction, ViewState};
+use super::terminal::{self, ScreenTerminal};
 use super::theme::Theme;
 use crate::display::status::Status;
 use crate::display::units::counted;
 use crate::metrics::{Metrics, now_us};
-use crate::pipeline::shutdown::{Shutdown, StopReason};
-use crate::top::board::Board;
-use crate::top::counting::Shared;
-use crate::top::held::Held;
-use crate::top::source::Source;
+use crate::pipeline::stop::{Reason, Stop};
+use crate::top::aggregate::Aggregate;
+use crate::top::current_server::CurrentServer;
+use crate::top::log_buffer::LogBuffer;
+use crate::top::tap::SharedAggregate;
 
 /// How often the screen is drawn.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
 /// How long the wait for a key may hold up the end.
-const LISTEN: Duration = Duration::from_millis(50);
+const MAX_KEY_WAIT: Duration = Duration::from_millis(50);
 /// How long a screen may take to end, before the terminal counts as one that takes nothing.
-const PATIENCE: Duration = Duration::from_secs(1);
+const STOP_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long a log line is shown.
-const TOLD_FOR: Duration = Duration::from_secs(15);
+const LOG_LINE_SHOWN_FOR: Duration = Duration::from_secs(15);
 
 /// What is watched, and how.
 #[derive(Debug)]
-pub struct Scene {
+pub struct UiContext {
     /// The counts.
-    pub board: Shared,
+    pub aggregate: SharedAggregate,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// How it stands.
     pub status: Status,
     /// Where events come from.
-    pub source: Source,
+    pub server: CurrentServer,
     /// Log lines.
-    pub held: Held,
+    pub log_buffer: LogBuffer,
     /// Whom to tell that the person wants to end.
     pub stop: Shutdown,
     /// What it looks like.
@@ -53,65 +53,65 @@ pub struct Scene {
 
 /// A screen that is up.
 #[derive(Debug)]
-pub struct Watching {
-    is_over: Arc<AtomicBool>,
+pub struct UiThread {
+    stop_flag: Arc<AtomicBool>,
     ended: mpsc::Receiver<()>,
-    held: Held,
+    log_buffer: LogBuffer,
 }
 
-impl Watching {
+impl UiThread {
     /// Takes the terminal over and begins to draw.
     ///
     /// # Errors
     /// Where the terminal or the system refuses.
-    pub fn begin(scene: Scene) -> io::Result<Self> {
-        let held = scene.held.clone();
+    pub fn spawn(context: UiContext) -> io::Result<Self> {
+        let log_buffer = context.log_buffer.clone();
         let canvas = terminal::enter()?;
-        held.hold();
-        let is_over = Arc::new(AtomicBool::new(false));
+        log_buffer.start_buffering();
+        let stop_flag = Arc::new(AtomicBool::new(false));
         let (end, ended) = mpsc::channel();
-        let told = Told { line: None, since: Instant::now() };
+        let log_line = LogLine { line: None, since: Instant::now() };
         let mut screen = Screen {
-            scene,
+            context,
             canvas,
-            wishes: Wishes::default(),
+            state: ViewState::default(),
             frozen: None,
-            told,
-            is_over: Arc::clone(&is_over),
+            log_line,
+            stop_flag: Arc::clone(&stop_flag),
         };
-        let ending = Ending { stop: screen.scene.stop.clone(), _end: end };
+        let ending = StopOnExit { stop: screen.context.stop.clone(), _end: end };
         let work = move || {
             let _ending = ending;
             if screen.run().is_err() {
-                screen.scene.stop.request(StopReason::Terminated);
+                screen.context.stop.request(Reason::Terminated);
             }
         };
-        let watching = Self { is_over, ended, held };
+        let ui = Self { stop_flag, ended, log_buffer };
         // Where there is no thread, dropping this gives the terminal back.
         std::thread::Builder::new().name("screen".into()).spawn(work)?;
-        Ok(watching)
+        Ok(ui)
     }
 }
 
-impl Drop for Watching {
+impl Drop for UiThread {
     /// Gives the terminal back, and then log lines their place.
     fn drop(&mut self) {
-        self.is_over.store(true, SeqCst);
-        match self.ended.recv_timeout(PATIENCE) {
+        self.stop_flag.store(true, SeqCst);
+        match self.ended.recv_timeout(STOP_TIMEOUT) {
             Err(mpsc::RecvTimeoutError::Timeout) => terminal::abandon(),
             _ => terminal::leave(),
         }
-        let _ = self.held.release(&mut io::stderr());
+        let _ = self.log_buffer.flush_to(&mut io::stderr());
     }
 }
 
 /// Dropped with the thread: a run that nobody can see any more, since the screen failed, ends.
-struct Ending {
-    stop: Shutdown,
+struct StopOnExit {
+    stop: Stop,
     _end: mpsc::Sender<()>,
 }
 
-impl Drop for Ending {
+impl Drop for StopOnExit {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.stop.request(StopReason::Failed);
@@ -120,17 +120,17 @@ impl Drop for Ending {
 }
 
 struct Screen {
-    scene: Scene,
-    canvas: Canvas,
-    wishes: Wishes,
+    context: UiContext,
+    canvas: ScreenTerminal,
+    state: ViewState,
     /// What is shown while it is paused.
-    frozen: Option<(Board, Duration)>,
-    told: Told,
-    is_over: Arc<AtomicBool>,
+    frozen: Option<(Aggregate, Duration)>,
+    log_line: LogLine,
+    stop_flag: Arc<AtomicBool>,
 }
 
 /// The latest log line, and since when it is that.
-struct Told {
+struct LogLine {
     line: Option<String>,
     since: Instant,
 }
@@ -138,24 +138,24 @@ struct Told {
 impl Screen {
     fn run(&mut self) -> io::Result<()> {
         let mut next = Instant::now();
-        while !self.is_over.load(SeqCst) && terminal::is_ours() {
+        while !self.stop_flag.load(SeqCst) && terminal::is_entered() {
             if Instant::now() >= next {
                 next = Instant::now() + DRAW_EVERY;
                 self.draw()?;
             }
             let wait = next.saturating_duration_since(Instant::now());
-            while event::poll(wait.min(LISTEN))? {
+            while event::poll(wait.min(MAX_KEY_WAIT))? {
                 if let Event::Key(key) = event::read()?
                     && key.kind != KeyEventKind::Release
                 {
-                    match self.wishes.key(key) {
-                        Asked::Nothing => {}
-                        Asked::Quit => {
-                            self.scene.stop.request(StopReason::Interrupt);
+                    match self.state.on_key(key) {
+                        KeyAction::None => {}
+                        KeyAction::Quit => {
+                            self.context.stop.request(Reason::Interrupt);
                             return Ok(());
                         }
-                        Asked::Suspend => self.suspend()?,
-                        Asked::Redraw => self.canvas.clear()?,
+                        KeyAction::Suspend => self.suspend()?,
+                        KeyAction::Redraw => self.canvas.clear()?,
                     }
                 }
                 next = Instant::now();
@@ -168,39 +168,49 @@ impl Screen {
     }
 
     fn draw(&mut self) -> io::Result<()> {
-        let Self { scene, canvas, wishes, frozen, told, .. } = self;
-        if wishes.is_paused != frozen.is_some() {
-            *frozen = wishes.is_paused.then(|| {
-                let (board, at) = scene.board.lock();
-                (board.clone(), at)
+        let Self { context, canvas, state, frozen, log_line, .. } = self;
+        if state.is_paused != frozen.is_some() {
+            *frozen = state.is_paused.then(|| {
+                let (aggregate, at) = context.aggregate.lock();
+                (aggregate.clone(), at)
             });
         }
-        let line = scene.held.latest();
-        if line != told.line {
-            *told = Told { line, since: Instant::now() };
+        let line = context.log_buffer.latest_line();
+        if line != log_line.line {
+            *log_line = LogLine { line, since: Instant::now() };
         }
-        let line = told.line.as_deref().filter(|_| told.since.elapsed() < TOLD_FOR);
-        let (_, words) = scene.status.look(now_us());
-        let (_, standing) = words.fit(usize::MAX, false);
-        let trouble = match scene.metrics.gaps.get() {
+        let line =
+            log_line.line.as_deref().filter(|_| log_line.since.elapsed() < LOG_LINE_SHOWN_FOR);
+        let (_, status_line) = context.status.sample(now_us());
+        let (_, status_text) = status_line.fit(usize::MAX, false);
+        let alert = match context.metrics.gaps.get() {
             0 => String::new(),
             gaps => counted(gaps, "gap"),
         };
-        let (source, number) = (scene.source.name(), scene.source.number());
-        let (source, number, theme) = (source.as_str(), number.as_str(), &scene.theme);
-        let standing = standing.trim();
+        let (server, server_ordinal) = (context.server.name(), context.server.ordinal());
+        let (server, server_ordinal, theme) =
+            (server.as_str(), server_ordinal.as_str(), &context.theme);
+        let status_text = status_text.trim();
         // Inside, so that nobody waits for the board while the terminal takes its time.
         let draw = |frame: &mut Frame<'_>| {
             let live;
-            let (board, at) = match frozen {
-                Some((board, at)) => (&*board, *at),
+            let (aggregate, at) = match frozen {
+                Some((aggregate, at)) => (&*aggregate, *at),
                 None => {
-                    live = scene.board.lock();
+                    live = context.aggregate.lock();
                     (&*live.0, live.1)
                 }
             };
-            let view = View { board, at, source, number, standing, trouble: &trouble, told: line };
-            draw::draw(frame, &view, wishes, theme);
+            let data = ScreenData {
+                aggregate,
+                at,
+                server,
+                server_ordinal,
+                status_text,
+                alert: &alert,
+                log_line: line,
+            };
+            draw::draw(frame, &data, state, theme);
         };
         canvas.draw(draw).map(drop)
     }

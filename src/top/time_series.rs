@@ -1,62 +1,62 @@
 //! Counts of something over the last sixty slices of time and the present one, which is not
-//! whole yet. Slices have numbers, and how long one is knows only who counts. A slice in which
+//! whole yet. TimeSeries have numbers, and how long one is knows only who counts. A slice in which
 //! nothing happened costs nothing.
 
 /// Whole slices that are remembered.
-pub const WHOLE: usize = 60;
+pub const COMPLETE_SLICES: usize = 60;
 /// The same and the present one.
-const SLICES: usize = WHOLE + 1;
+const SLICES: usize = COMPLETE_SLICES + 1;
 
 /// Counts by slice, and their sum since the beginning.
 #[derive(Clone, Debug)]
-pub struct Slices {
+pub struct TimeSeries {
     counts: [u64; SLICES],
     newest: u64,
     total: u64,
 }
 
-impl Default for Slices {
+impl Default for TimeSeries {
     fn default() -> Self {
         Self { counts: [0; SLICES], newest: 0, total: 0 }
     }
 }
 
-impl Slices {
+impl TimeSeries {
     /// Adds `n` to slice number `now`. Numbers don't go back.
     pub fn add(&mut self, now: u64, n: u64) {
         let passed = now.saturating_sub(self.newest).min(SLICES as u64);
         for back in 0..passed {
-            *self.place(now - back) = 0;
+            *self.slot(now - back) = 0;
         }
         self.newest = self.newest.max(now);
-        let count = self.place(now);
+        let count = self.slot(now);
         *count = count.saturating_add(n);
         self.total = self.total.saturating_add(n);
     }
 
-    fn place(&mut self, slice: u64) -> &mut u64 {
+    fn slot(&mut self, slice: u64) -> &mut u64 {
         &mut self.counts[(slice % SLICES as u64) as usize]
     }
 
     /// The count of one slice; 0 for those that are no longer remembered, or not yet.
-    fn at(&self, slice: u64) -> u64 {
+    fn count_at(&self, slice: u64) -> u64 {
         let is_known = slice <= self.newest && self.newest - slice < SLICES as u64;
         if is_known { self.counts[(slice % SLICES as u64) as usize] } else { 0 }
     }
 
     /// The sum of the present slice, which is number `now`, and of `whole` ones before it.
     #[must_use]
-    pub fn last(&self, now: u64, whole: u64) -> u64 {
+    pub fn sum_of_last(&self, now: u64, whole: u64) -> u64 {
         // Most of many series have been silent for longer than that.
-        let from = now.saturating_sub(whole.min(WHOLE as u64));
-        (from..=now.min(self.newest)).map(|slice| self.at(slice)).sum()
+        let from = now.saturating_sub(whole.min(COMPLETE_SLICES as u64));
+        (from..=now.min(self.newest)).map(|slice| self.count_at(slice)).sum()
     }
 
     /// The counts of the whole slices before number `now`, in order.
     #[must_use]
     pub fn series(&self, now: u64) -> Vec<u64> {
-        let back = |back: u64| now.checked_sub(back).map_or(0, |slice| self.at(slice));
-        (1..=WHOLE as u64).rev().map(back).collect()
+        let back = |back: u64| now.checked_sub(back).map_or(0, |slice| self.count_at(slice));
+        (1..=COMPLETE_SLICES as u64).rev().map(back).collect()
     }
 
     /// The sum since the beginning.
@@ -73,29 +73,32 @@ mod tests {
 
     #[test]
     fn what_is_older_than_sixty_slices_is_forgotten_but_for_the_total() {
-        let mut slices = Slices::default();
+        let mut slices = TimeSeries::default();
         slices.add(0, 5);
         slices.add(3, 1);
         slices.add(3, 2);
-        assert_eq!((slices.last(3, 0), slices.last(3, 3), slices.last(5, 3)), (3, 8, 3));
+        assert_eq!(
+            (slices.sum_of_last(3, 0), slices.sum_of_last(3, 3), slices.sum_of_last(5, 3)),
+            (3, 8, 3)
+        );
         assert_eq!(slices.series(5)[54..], [0, 5, 0, 0, 3, 0]);
         assert_eq!(slices.series(3)[57..], [5, 0, 0]);
         slices.add(62, 7);
-        assert_eq!((slices.last(62, 60), slices.total()), (10, 15));
-        assert_eq!(slices.last(400, 60), 0);
+        assert_eq!((slices.sum_of_last(62, 60), slices.total()), (10, 15));
+        assert_eq!(slices.sum_of_last(400, 60), 0);
         assert_eq!(slices.series(63).iter().sum::<u64>(), 10);
     }
 
     proptest! {
         #[test]
         fn it_is_the_same_as_a_long_list(steps in prop::collection::vec((0u64..90, 0u64..9), 1..50)) {
-            let (mut slices, mut list, mut now) = (Slices::default(), vec![0; 5000], 0);
+            let (mut slices, mut list, mut now) = (TimeSeries::default(), vec![0; 5000], 0);
             for (step, n) in steps {
                 now += step;
                 slices.add(now, n);
                 list[now as usize] += n;
-                let from = (now as usize).saturating_sub(WHOLE);
-                prop_assert_eq!(slices.last(now, 60), list[from..=now as usize].iter().sum::<u64>());
+                let from = (now as usize).saturating_sub(COMPLETE_SLICES);
+                prop_assert_eq!(slices.sum_of_last(now, 60), list[from..=now as usize].iter().sum::<u64>());
                 prop_assert_eq!(slices.series(now).iter().sum::<u64>(), list[from..now as usize].iter().sum::<u64>());
             }
             prop_assert_eq!(slices.total(), list.iter().sum::<u64>());

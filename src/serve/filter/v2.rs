@@ -14,7 +14,7 @@ const MAX_COLLECTIONS: usize = 100;
 
 /// The filters of one connection.
 #[derive(Clone, Debug, Default)]
-pub(in crate::serve) struct Wanted {
+pub(in crate::serve) struct V2Filter {
     kinds: Vec<&'static str>,
     dids: HashSet<String>,
     collections: Collections,
@@ -22,7 +22,7 @@ pub(in crate::serve) struct Wanted {
     pub max_message_bytes: u32,
 }
 
-impl Wanted {
+impl V2Filter {
     /// The filters of lists of raw values; an empty list lets all through.
     ///
     /// # Errors
@@ -80,7 +80,7 @@ impl Wanted {
     }
 
     /// Whether an event passes, by anything but its size.
-    pub(in crate::serve) fn lets_through(&self, line: &[u8]) -> bool {
+    pub(in crate::serve) fn matches_event(&self, line: &[u8]) -> bool {
         if self.kinds.is_empty() && self.dids.is_empty() && self.collections.is_empty() {
             return true;
         }
@@ -107,9 +107,9 @@ mod tests {
     const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
     const SYNC: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"sync","sync":{}}"#;
 
-    fn wanted(kinds: &[&str], dids: &[&str], collections: &[&str]) -> Result<Wanted, String> {
+    fn wanted(kinds: &[&str], dids: &[&str], collections: &[&str]) -> Result<V2Filter, String> {
         let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
-        Wanted::from_lists(&owned(kinds), &owned(dids), &owned(collections))
+        V2Filter::from_lists(&owned(kinds), &owned(dids), &owned(collections))
     }
 
     #[test]
@@ -125,7 +125,7 @@ mod tests {
             (&["commit"], &["did:plc:a"], &["app.bsky.feed.like"], true, false),
         ] {
             let wanted = wanted(kinds, dids, collections).unwrap();
-            let passed = (wanted.lets_through(LIKE), wanted.lets_through(SYNC));
+            let passed = (wanted.matches_event(LIKE), wanted.matches_event(SYNC));
             assert_eq!(passed, (like, sync), "{wanted:?}");
         }
     }

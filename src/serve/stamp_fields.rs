@@ -7,16 +7,16 @@ use std::ops::Range;
 
 /// The spans of the members that a server stamps.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Members {
+pub(super) struct StampFields {
     /// The digits of `time_us`.
     pub time: Range<usize>,
     /// `cursor`, where the line has one.
-    pub cursor: Option<CursorMember>,
+    pub cursor: Option<CursorField>,
 }
 
 /// A `cursor` member.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct CursorMember {
+pub(super) struct CursorField {
     /// The digits.
     pub value: Range<usize>,
     /// What to take out to remove the member: key, value and one comma.
@@ -25,18 +25,18 @@ pub(super) struct CursorMember {
 
 /// Finds the members in a line that `event::header::parse` accepted. `None` where `time_us`
 /// is missing, written with escapes, or stands there twice.
-pub(super) fn find(line: &[u8]) -> Option<Members> {
-    let mut walk = Walk { line, at: 0 };
-    walk.expect(b'{')?;
+pub(super) fn find(line: &[u8]) -> Option<StampFields> {
+    let mut scanner = Scanner { line, at: 0 };
+    scanner.expect(b'{')?;
     let (mut time, mut cursor) = (None, None);
     let mut comma_before = None;
     loop {
-        let key_start = walk.skip_space();
-        let key = walk.string()?;
-        walk.expect(b':')?;
-        walk.skip_space();
-        let value = walk.value()?;
-        let comma_after = walk.comma();
+        let key_start = scanner.skip_space();
+        let key = scanner.string()?;
+        scanner.expect(b':')?;
+        scanner.skip_space();
+        let value = scanner.value()?;
+        let comma_after = scanner.comma();
         match line.get(key)? {
             b"time_us" if time.is_some() => return None,
             b"time_us" => time = Some(value),
@@ -47,44 +47,44 @@ pub(super) fn find(line: &[u8]) -> Option<Members> {
                     (None, Some(after)) => key_start..after + 1,
                     (None, None) => key_start..value.end,
                 };
-                cursor = Some(CursorMember { value, whole });
+                cursor = Some(CursorField { value, whole });
             }
             _ => {}
         }
         comma_before = comma_after;
         if comma_after.is_none() {
-            return Some(Members { time: time?, cursor });
+            return Some(StampFields { time: time?, cursor });
         }
     }
 }
 
 /// The members of an object, as they stand there: each key without its quotes, and its value.
 /// `None` where the text is no object.
-pub(super) fn list(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
-    let mut walk = Walk { line: object, at: 0 };
+pub(super) fn object_members(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
+    let mut scanner = Scanner { line: object, at: 0 };
     let mut members = Vec::with_capacity(8);
-    walk.expect(b'{')?;
-    if walk.expect(b'}').is_some() {
+    scanner.expect(b'{')?;
+    if scanner.expect(b'}').is_some() {
         return Some(members);
     }
     loop {
-        let key = walk.string()?;
-        walk.expect(b':')?;
-        walk.skip_space();
-        let value = walk.value()?;
+        let key = scanner.string()?;
+        scanner.expect(b':')?;
+        scanner.skip_space();
+        let value = scanner.value()?;
         members.push((object.get(key)?, object.get(value)?));
-        if walk.comma().is_none() {
+        if scanner.comma().is_none() {
             return Some(members);
         }
     }
 }
 
-struct Walk<'a> {
+struct Scanner<'a> {
     line: &'a [u8],
     at: usize,
 }
 
-impl Walk<'_> {
+impl Scanner<'_> {
     fn skip_space(&mut self) -> usize {
         while matches!(self.line.get(self.at), Some(b' ' | b'\t' | b'\r' | b'\n')) {
             self.at += 1;
@@ -189,13 +189,13 @@ mod tests {
     #[test]
     fn lists_members_as_they_stand_there() {
         let object = br#"{"b": [1,{"x":"}\\"}] , "a\"b":"c" ,"n":-1.50e3}"#;
-        let members = list(object).unwrap();
+        let members = object_members(object).unwrap();
         let text = |part: &[u8]| String::from_utf8(part.to_vec()).unwrap();
         let texts: Vec<_> = members.iter().map(|(k, v)| (text(k), text(v))).collect();
         let expected = [("b", r#"[1,{"x":"}\\"}]"#), (r#"a\"b"#, r#""c""#), ("n", "-1.50e3")];
         assert_eq!(texts, expected.map(|(k, v)| (k.to_owned(), v.to_owned())));
-        assert_eq!(list(b"{ }"), Some(vec![]));
-        assert_eq!(list(b"7"), None);
+        assert_eq!(object_members(b"{ }"), Some(vec![]));
+        assert_eq!(object_members(b"7"), None);
     }
 
     #[test]

@@ -3,22 +3,22 @@
 use crate::position::TimeUs;
 
 /// Most gaps kept; the longest ones.
-const MOST_KEPT: usize = 100;
+const MAX_KEPT: usize = 100;
 
 /// A gap is measured from the latest of so many events before it: a single event with an old
 /// time (an import, a clock that stepped) begins none.
-const LOOKS_BACK: usize = 16;
+const LOOKBACK_EVENTS: usize = 16;
 
 /// One gap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Break {
+pub struct TimeGap {
     /// The event in front of it.
     pub from: TimeUs,
     /// The event behind it.
     pub to: TimeUs,
 }
 
-impl Break {
+impl TimeGap {
     /// Its length, in microseconds.
     #[must_use]
     pub fn us(&self) -> u64 {
@@ -28,23 +28,23 @@ impl Break {
 
 /// The gaps of a stream of times.
 #[derive(Clone, Debug)]
-pub struct Breaks {
+pub struct TimeGaps {
     /// What is longer than this is a gap, in microseconds.
     pub over_us: u64,
     /// How many.
     pub count: u64,
     /// Their lengths together, in microseconds.
     pub sum_us: u64,
-    last: [u64; LOOKS_BACK],
+    last: [u64; LOOKBACK_EVENTS],
     seen: usize,
-    longest: Vec<Break>,
+    longest: Vec<TimeGap>,
 }
 
-impl Breaks {
+impl TimeGaps {
     /// Of more than `over_us` microseconds.
     #[must_use]
     pub fn new(over_us: u64) -> Self {
-        let last = [0; LOOKS_BACK];
+        let last = [0; LOOKBACK_EVENTS];
         Self { over_us, count: 0, sum_us: 0, last, seen: 0, longest: Vec::new() }
     }
 
@@ -52,30 +52,30 @@ impl Breaks {
     pub fn add(&mut self, time: TimeUs) {
         let latest = self.last.iter().copied().max().unwrap_or(0);
         if latest > 0 && time.0.saturating_sub(latest) > self.over_us {
-            self.found(Break { from: TimeUs(latest), to: time });
+            self.record(TimeGap { from: TimeUs(latest), to: time });
         }
-        if let Some(place) = self.last.get_mut(self.seen % LOOKS_BACK) {
+        if let Some(place) = self.last.get_mut(self.seen % LOOKBACK_EVENTS) {
             *place = time.0;
         }
-        self.seen = (self.seen + 1) % LOOKS_BACK;
+        self.seen = (self.seen + 1) % LOOKBACK_EVENTS;
     }
 
-    fn found(&mut self, gap: Break) {
+    fn record(&mut self, gap: TimeGap) {
         self.count += 1;
         self.sum_us = self.sum_us.saturating_add(gap.us());
         self.longest.push(gap);
         // Twice as many may wait, so that not each of many gaps costs a sort.
-        if self.longest.len() >= 2 * MOST_KEPT {
-            self.longest = self.longest(MOST_KEPT);
+        if self.longest.len() >= 2 * MAX_KEPT {
+            self.longest = self.longest(MAX_KEPT);
         }
     }
 
     /// The `most` longest gaps (of 100 at most), the longest first.
     #[must_use]
-    pub fn longest(&self, most: usize) -> Vec<Break> {
+    pub fn longest(&self, most: usize) -> Vec<TimeGap> {
         let mut longest = self.longest.clone();
         longest.sort_by_key(|gap| (std::cmp::Reverse(gap.us()), gap.from));
-        longest.truncate(most.min(MOST_KEPT));
+        longest.truncate(most.min(MAX_KEPT));
         longest
     }
 }
@@ -84,19 +84,19 @@ impl Breaks {
 mod tests {
     use super::*;
 
-    fn of(times: impl IntoIterator<Item = u64>) -> Breaks {
-        let mut breaks = Breaks::new(10);
-        times.into_iter().for_each(|time| breaks.add(TimeUs(time)));
-        breaks
+    fn of(times: impl IntoIterator<Item = u64>) -> TimeGaps {
+        let mut gaps = TimeGaps::new(10);
+        times.into_iter().for_each(|time| gaps.add(TimeUs(time)));
+        gaps
     }
 
     #[test]
     fn a_gap_is_more_than_allowed() {
-        let breaks = of([1000, 1010, 1021, 1022, 1050]);
-        assert_eq!((breaks.count, breaks.sum_us), (2, 39));
-        let gap = |from, to| Break { from: TimeUs(from), to: TimeUs(to) };
-        assert_eq!(breaks.longest(9), [gap(1022, 1050), gap(1010, 1021)]);
-        assert_eq!(breaks.longest(1), [gap(1022, 1050)]);
+        let gaps = of([1000, 1010, 1021, 1022, 1050]);
+        assert_eq!((gaps.count, gaps.sum_us), (2, 39));
+        let gap = |from, to| TimeGap { from: TimeUs(from), to: TimeUs(to) };
+        assert_eq!(gaps.longest(9), [gap(1022, 1050), gap(1010, 1021)]);
+        assert_eq!(gaps.longest(1), [gap(1022, 1050)]);
         assert_eq!(of([5]).count, 0);
     }
 
@@ -107,11 +107,11 @@ mod tests {
 
     #[test]
     fn the_longest_of_many_are_kept() {
-        let breaks = of((0..1000u64).map(|n| 1 + n * (n + 100)));
-        assert_eq!(breaks.count, 999);
-        assert!(breaks.longest.len() < 2 * MOST_KEPT);
-        let longest = breaks.longest(1000);
-        assert_eq!(longest.len(), MOST_KEPT);
+        let gaps = of((0..1000u64).map(|n| 1 + n * (n + 100)));
+        assert_eq!(gaps.count, 999);
+        assert!(gaps.longest.len() < 2 * MAX_KEPT);
+        let longest = gaps.longest(1000);
+        assert_eq!(longest.len(), MAX_KEPT);
         assert_eq!(longest[0].us(), 999 * 1099 - 998 * 1098);
         assert!(longest.is_sorted_by_key(|gap| std::cmp::Reverse(gap.us())));
     }

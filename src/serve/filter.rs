@@ -25,10 +25,10 @@ pub(super) const MAX_CLIENT_MESSAGE_BYTES: usize = 10_000_000;
 
 /// The filters of one connection.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Wanted {
+pub(super) struct V1Filter {
     collections: Collections,
     /// Whether there is an accepted pattern that matches nothing, like `.*`.
-    matches_nothing_else: bool,
+    has_unmatchable: bool,
     dids: HashSet<String>,
     /// 0: no limit.
     pub max_message_bytes: u32,
@@ -36,11 +36,11 @@ pub(super) struct Wanted {
 
 /// The server's text about a bad filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct BadOptions(pub String);
+pub(super) struct InvalidOptions(pub String);
 
 /// What a message of a client came to.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Mistake {
+pub(super) enum MessageError {
     /// Not the envelope.
     Envelope(String),
     /// The payload has wrong types.
@@ -51,14 +51,14 @@ pub(super) enum Mistake {
     TooLong,
 }
 
-impl Wanted {
+impl V1Filter {
     /// The filters of a query; `max_message_bytes` is the parameter's text.
     pub(super) fn from_lists(
         collections: &[String],
         dids: &[String],
         max_message_bytes: u32,
         kind: ServerKind,
-    ) -> Result<Self, BadOptions> {
+    ) -> Result<Self, InvalidOptions> {
         let mut wanted = Self { max_message_bytes, ..Self::default() };
         let too_many = match kind {
             ServerKind::V2 => {
@@ -76,7 +76,7 @@ impl Wanted {
         };
         if too_many {
             let text = format!("too many wanted collections: > {MAX_COLLECTIONS}");
-            return Err(BadOptions(text));
+            return Err(InvalidOptions(text));
         }
         if kind == ServerKind::V2 && dids.len() > MAX_RAW_DIDS {
             return Err(too_many_dids(dids.len()));
@@ -86,7 +86,7 @@ impl Wanted {
         }
         for did in dids {
             if check_did(did).is_err() {
-                return Err(BadOptions(match kind {
+                return Err(InvalidOptions(match kind {
                     ServerKind::V2 => format!("invalid DID: {did}"),
                     ServerKind::Legacy => "invalid DID".to_owned(),
                 }));
@@ -99,21 +99,21 @@ impl Wanted {
         Ok(wanted)
     }
 
-    fn add_collection(&mut self, value: &str) -> Result<(), BadOptions> {
+    fn add_collection(&mut self, value: &str) -> Result<(), InvalidOptions> {
         match self.collections.add(value) {
             Ok(()) => Ok(()),
             // Nothing checks what precedes `.*`; no NSID matches such a pattern.
             Err(_) if value.ends_with(".*") => {
-                self.matches_nothing_else = true;
+                self.has_unmatchable = true;
                 Ok(())
             }
-            Err(_) => Err(BadOptions(format!("invalid collection: {value}"))),
+            Err(_) => Err(InvalidOptions(format!("invalid collection: {value}"))),
         }
     }
 
     /// Whether an event passes, by anything but its size.
-    pub(super) fn lets_through(&self, line: &[u8]) -> bool {
-        let any_collection = self.collections.is_empty() && !self.matches_nothing_else;
+    pub(super) fn matches_event(&self, line: &[u8]) -> bool {
+        let any_collection = self.collections.is_empty() && !self.has_unmatchable;
         if any_collection && self.dids.is_empty() {
             return true;
         }
@@ -141,19 +141,19 @@ impl Wanted {
         text: &str,
         now: &Self,
         kind: ServerKind,
-    ) -> Result<Option<Self>, Mistake> {
+    ) -> Result<Option<Self>, MessageError> {
         if text.len() > MAX_CLIENT_MESSAGE_BYTES {
-            return Err(Mistake::TooLong);
+            return Err(MessageError::TooLong);
         }
         let envelope: Envelope<'_> =
-            serde_json::from_str(text).map_err(|e| Mistake::Envelope(e.to_string()))?;
+            serde_json::from_str(text).map_err(|e| MessageError::Envelope(e.to_string()))?;
         if envelope.kind.as_deref() != Some("options_update") {
             return Ok(None);
         }
         let payload = envelope.payload.map_or("", RawValue::get);
         // serde reads a missing member as null, so a missing payload must be told apart.
         let payload: Option<Payload> =
-            serde_json::from_str(payload).map_err(|e| Mistake::Payload(e.to_string()))?;
+            serde_json::from_str(payload).map_err(|e| MessageError::Payload(e.to_string()))?;
         let payload = payload.unwrap_or_default();
         let max_message_bytes = match kind {
             ServerKind::V2 => u32::try_from(payload.max_message_bytes.unwrap_or(0)).unwrap_or(0),
@@ -163,12 +163,12 @@ impl Wanted {
         let list = Option::unwrap_or_default;
         Self::from_lists(&list(payload.collections), &list(payload.dids), max_message_bytes, kind)
             .map(Some)
-            .map_err(|BadOptions(text)| Mistake::Options(text))
+            .map_err(|InvalidOptions(text)| MessageError::Options(text))
     }
 }
 
-fn too_many_dids(count: usize) -> BadOptions {
-    BadOptions(format!("too many wanted DIDs: {count} > {MAX_DIDS}"))
+fn too_many_dids(count: usize) -> InvalidOptions {
+    InvalidOptions(format!("too many wanted DIDs: {count} > {MAX_DIDS}"))
 }
 
 #[derive(Deserialize)]
@@ -198,23 +198,23 @@ mod tests {
     const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
     const IDENTITY: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"identity","identity":{}}"#;
 
-    fn wanted(collections: &[&str], dids: &[&str], kind: ServerKind) -> Result<Wanted, String> {
+    fn wanted(collections: &[&str], dids: &[&str], kind: ServerKind) -> Result<V1Filter, String> {
         let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
-        Wanted::from_lists(&owned(collections), &owned(dids), 0, kind).map_err(|e| e.0)
+        V1Filter::from_lists(&owned(collections), &owned(dids), 0, kind).map_err(|e| e.0)
     }
 
     #[test]
     fn identities_bypass_collections_but_not_dids() {
         let posts = wanted(&["app.bsky.feed.post"], &[], ServerKind::V2).unwrap();
-        assert!(!posts.lets_through(LIKE) && posts.lets_through(IDENTITY));
+        assert!(!posts.matches_event(LIKE) && posts.matches_event(IDENTITY));
         let account = wanted(&["app.bsky.feed.*"], &["did:plc:a"], ServerKind::V2).unwrap();
-        assert!(account.lets_through(LIKE) && !account.lets_through(IDENTITY));
+        assert!(account.matches_event(LIKE) && !account.matches_event(IDENTITY));
     }
 
     #[test]
     fn an_odd_pattern_is_accepted_and_matches_nothing() {
         let odd = wanted(&[".*"], &[], ServerKind::V2).unwrap();
-        assert!(!odd.lets_through(LIKE) && odd.lets_through(IDENTITY));
+        assert!(!odd.matches_event(LIKE) && odd.matches_event(IDENTITY));
     }
 
     #[test]
@@ -241,33 +241,33 @@ mod tests {
         assert_eq!(error, "too many wanted DIDs: 10001 > 10000");
     }
 
-    fn message(text: &str, kind: ServerKind) -> Result<Option<Wanted>, Mistake> {
-        let now = Wanted { max_message_bytes: 77, ..Wanted::default() };
-        Wanted::from_message(text, &now, kind)
+    fn message(text: &str, kind: ServerKind) -> Result<Option<V1Filter>, MessageError> {
+        let now = V1Filter { max_message_bytes: 77, ..V1Filter::default() };
+        V1Filter::from_message(text, &now, kind)
     }
 
     #[test]
     fn an_update_replaces_the_filters_as_a_whole() {
         let text = r#"{"type":"options_update","payload":{"wantedCollections":["app.bsky.feed.post"],"wantedDids":null,"maxMessageSizeBytes":-5}}"#;
         let new = message(text, ServerKind::V2).unwrap().unwrap();
-        assert!(!new.lets_through(LIKE));
+        assert!(!new.matches_event(LIKE));
         assert_eq!(new.max_message_bytes, 0);
         let legacy = message(text, ServerKind::Legacy).unwrap().unwrap();
         assert_eq!(legacy.max_message_bytes, 77, "legacy does not apply the size");
         let open = r#"{"type":"options_update","payload":{}}"#;
-        assert!(message(open, ServerKind::V2).unwrap().unwrap().lets_through(LIKE));
+        assert!(message(open, ServerKind::V2).unwrap().unwrap().matches_event(LIKE));
     }
 
     #[test]
     fn mistakes_are_told_apart() {
         let mistake = |text: &str| message(text, ServerKind::V2).unwrap_err();
-        assert!(matches!(mistake("hello"), Mistake::Envelope(_)));
-        assert!(matches!(mistake(r#"{"type":3}"#), Mistake::Envelope(_)));
-        assert!(matches!(mistake(r#"{"type":"options_update"}"#), Mistake::Payload(_)));
+        assert!(matches!(mistake("hello"), MessageError::Envelope(_)));
+        assert!(matches!(mistake(r#"{"type":3}"#), MessageError::Envelope(_)));
+        assert!(matches!(mistake(r#"{"type":"options_update"}"#), MessageError::Payload(_)));
         let wrong = r#"{"type":"options_update","payload":{"wantedDids":"did:plc:a"}}"#;
-        assert!(matches!(mistake(wrong), Mistake::Payload(_)));
+        assert!(matches!(mistake(wrong), MessageError::Payload(_)));
         let bad = r#"{"type":"options_update","payload":{"wantedDids":["a"]}}"#;
-        assert_eq!(mistake(bad), Mistake::Options("invalid DID: a".into()));
+        assert_eq!(mistake(bad), MessageError::Options("invalid DID: a".into()));
         assert!(matches!(message(r#"{"type":"other"}"#, ServerKind::V2), Ok(None)));
     }
 
@@ -281,7 +281,7 @@ mod tests {
             kind in prop_oneof![Just(ServerKind::V2), Just(ServerKind::Legacy)],
         ) {
             if let Ok(Some(wanted)) = message(&text, kind) {
-                wanted.lets_through(LIKE);
+                wanted.matches_event(LIKE);
                 prop_assert!(wanted.dids.len() <= MAX_DIDS);
                 prop_assert!(wanted.collections.len() <= MAX_COLLECTIONS);
             }
