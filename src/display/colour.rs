@@ -1,12 +1,12 @@
-//! Whether to colour stderr. Pure.
+//! Decides whether to colour stderr. Pure.
 
-/// What is known about it.
+/// The settings and facts that decide about colour.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ColourEnv {
-    /// `--color always` (`Some(true)`) or `never` (`Some(false)`), which is stronger than all
-    /// else. `NO_COLOR` comes in as `never` from the flags' own rules.
+    /// `--color always` (`Some(true)`) or `never` (`Some(false)`), which overrides everything else.
+    /// The flag parser maps `NO_COLOR` to `never`.
     pub requested: Option<bool>,
-    /// `CLICOLOR_FORCE` is set to something but 0.
+    /// `CLICOLOR_FORCE` is set to a value other than 0.
     pub forced: bool,
     /// stderr is a terminal.
     pub is_terminal: bool,
@@ -14,7 +14,7 @@ pub struct ColourEnv {
     pub is_dumb: bool,
 }
 
-/// The decision.
+/// Returns whether to use colour.
 #[must_use]
 pub fn use_colour(s: ColourEnv) -> bool {
     s.requested.unwrap_or(s.forced || (s.is_terminal && !s.is_dumb))
@@ -25,7 +25,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn colours_only_where_a_person_sees_them_or_asked() {
+    fn colours_only_on_a_terminal_or_on_request() {
         let terminal = ColourEnv { is_terminal: true, ..ColourEnv::default() };
         assert!(use_colour(terminal));
         assert!(!use_colour(ColourEnv::default()));

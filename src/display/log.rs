@@ -1,17 +1,16 @@
-//! Log lines on stderr, for people or as JSON.
+//! Log lines on stderr, as text or JSON.
 //!
-//! Text, at a terminal: `skytail: warning: MESSAGE (key=value …)`; elsewhere the same with an
-//! RFC 3339 time in front, since logs are read later. JSON: one object a line with the stable
-//! keys `ts` (RFC 3339, UTC, milliseconds), `level` (`error`, `warning`, `info`, `debug`,
-//! `trace`) and `message`, and the fields beside them; a field of one of these names gets a
-//! `_` behind it.
+//! Text on a terminal: `skytail: warning: MESSAGE (key=value …)`. Elsewhere a line starts with an
+//! RFC 3339 time, because logs are read later. JSON: one object per line with the stable keys `ts`
+//! (RFC 3339, UTC, milliseconds), `level` (`error`, `warning`, `info`, `debug`, `trace`) and
+//! `message`, followed by the event's fields; a field with one of these names gets a trailing `_`.
 //!
-//! A statement that logs very often is throttled (`throttle`): the last line before lines are left
-//! out says so, and the next line has their number in `left_out`. `-vv` and `SKYTAIL_LOG` ask for
-//! all lines.
+//! A statement that logs very often is throttled (`log_throttle`): the last line before lines are
+//! suppressed says so, and the next line has their number in `left_out`. `-vv` and `SKYTAIL_LOG`
+//! disable the throttle.
 //!
-//! Whatever a message or field holds, no control character reaches stderr raw, and no text is
-//! longer than 2,000 characters. Known secrets are left out of all of it ([`secrets`]).
+//! No control character of a message or field reaches stderr raw, no text is longer than 2,000
+//! characters, and known secrets are redacted ([`secrets`]).
 
 use std::fmt::{self, Write as _};
 use std::sync::{Mutex, PoisonError};
@@ -30,15 +29,15 @@ use super::printable::{is_harmless, printable};
 use super::secrets;
 use super::terminal::Terminal;
 
-/// Longest message or field, in characters.
+/// Maximum length of a message or field, in characters.
 const MAX_CHARS: usize = 2000;
 
-/// What to log, and how.
+/// What to log, and in which format.
 #[derive(Clone, Debug)]
 pub struct LogSettings {
-    /// -1 for errors only, 0 for warnings too, 1 for what happens, 2 for all.
+    /// -1: errors only; 0: warnings too; 1: info lines of skytail too; 2: everything.
     pub verbosity: i8,
-    /// One JSON object a line.
+    /// One JSON object per line.
     pub json: bool,
     /// Whether to colour the level.
     pub colour: bool,
@@ -48,20 +47,20 @@ pub struct LogSettings {
     pub filter: Option<String>,
 }
 
-/// Why there is no log.
+/// Why logging could not be started.
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
-    /// A filter that can't be read.
+    /// The filter can't be parsed.
     #[error(
         "SKYTAIL_LOG: {filter:?} is no filter: {cause}; write a level (info), or rooms and levels (skytail::source=debug,warn)"
     )]
     Filter {
-        /// The filter.
+        /// The filter as given.
         filter: String,
-        /// What is wrong with it.
+        /// The parser's error.
         cause: String,
     },
-    /// Somebody logs already.
+    /// A global logger is already set.
     #[error("logging is set up twice; this is a bug in skytail")]
     AlreadyStarted,
 }
@@ -81,7 +80,7 @@ pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError>
     subscriber.with(lines).try_init().map_err(|_| LogError::AlreadyStarted)
 }
 
-/// Returns the line of a warning that comes before the log is set up.
+/// Formats a warning that is printed before logging is started.
 #[must_use]
 pub fn warning_line(message: &str, is_json: bool) -> String {
     let fields = LogFields { message: message.to_owned(), ..LogFields::default() };
@@ -91,12 +90,12 @@ pub fn warning_line(message: &str, is_json: bool) -> String {
     }
 }
 
-/// Whether a library may log this. Some log whole requests, `Authorization` included, at these
-/// levels, and no filter that a person gives opens them so far.
+/// Returns whether a library may log this. Some libraries log whole requests, including
+/// `Authorization`, at these levels; no user's filter enables them.
 fn is_allowed_target(metadata: &Metadata<'_>) -> bool {
-    let room = metadata.target().split("::").next();
-    let most = match room {
-        // What happens to a broker's connection is told by us, in words that help.
+    let library = metadata.target().split("::").next();
+    let most = match library {
+        // The NATS sink reports connection changes itself, with remedies.
         Some("async_nats") => return false,
         Some("tungstenite") => Level::DEBUG,
         _ => return true,
@@ -117,7 +116,7 @@ fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {
     })
 }
 
-/// Turns events into lines.
+/// Formats tracing events as lines.
 struct LogLayer {
     settings: LogSettings,
     terminal: Terminal,
@@ -125,12 +124,12 @@ struct LogLayer {
 }
 
 impl LogLayer {
-    /// Decides whether a line is written, and adds what is said of those that are not.
+    /// Returns whether to write the line; adds fields about suppressed lines.
     fn admit(&self, event: &Event<'_>, fields: &mut LogFields) -> bool {
         if self.settings.verbosity > 1 || self.settings.filter.is_some() {
             return true;
         }
-        // A thread that panicked here left a sound map behind.
+        // A panicking thread leaves a consistent map behind.
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
         match throttle.next(event.metadata().callsite(), Instant::now()) {
             Throttled::Suppress => false,
@@ -167,7 +166,7 @@ impl<S: Subscriber> Layer<S> for LogLayer {
                 self.settings.colour,
             ),
         };
-        // There is nobody to tell that telling failed.
+        // A failure to log can't be logged.
         let _ = self.terminal.write_lines(line.as_bytes());
     }
 }
@@ -181,7 +180,7 @@ struct LogFields {
 
 impl LogFields {
     fn add(&mut self, field: &Field, value: serde_json::Value) {
-        // Here, before any text is shortened or escaped: a part of a secret would not be found.
+        // Redact before text is shortened or escaped: a part of a secret would not be found.
         let value = match value {
             serde_json::Value::String(text) => secrets::redact(&text).into(),
             other => other,
@@ -220,7 +219,7 @@ impl Visit for LogFields {
     }
 }
 
-/// The word for a level, and its colour.
+/// Returns the name of a level and its ANSI colour code.
 fn level_name(level: Level) -> (&'static str, &'static str) {
     match level {
         Level::ERROR => ("error", "31"),
@@ -270,7 +269,7 @@ fn json_line(now: jiff::Timestamp, level: Level, fields: &LogFields) -> String {
         object.insert(name, value);
     }
     let text = serde_json::Value::Object(object).to_string();
-    // JSON escapes the ASCII control characters by itself, and no others.
+    // serde_json escapes only the ASCII control characters.
     let harmless = text.chars().flat_map(|c| match is_harmless(c) {
         true => vec![c],
         false => {
@@ -282,7 +281,7 @@ fn json_line(now: jiff::Timestamp, level: Level, fields: &LogFields) -> String {
     harmless.chain(['\n']).collect()
 }
 
-/// At most [`MAX_CHARS`] characters, the last one `…` where text is left out.
+/// Truncates a text to [`MAX_CHARS`] characters, the last one `…`.
 fn shortened(text: &str) -> String {
     match text.char_indices().nth(MAX_CHARS) {
         None => text.to_owned(),

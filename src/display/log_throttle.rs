@@ -1,38 +1,37 @@
-//! Bounds how often each log statement writes a line. A server can trigger a line at each
-//! connection and at each message, for months; the log must not grow with that. Pure: the present
-//! comes in as an argument.
+//! Limits the rate of log lines. A server can trigger a line with each connection and each message,
+//! for months, and the log must not grow with that. Pure: the time is an argument.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::time::{Duration, Instant};
 
-/// Lines of one statement that are written at once: more than an outage of some minutes has, with
-/// the waits that grow between its connections.
+/// Lines that a statement may log at once: more than an outage of some minutes produces, because
+/// the delay between its connections grows.
 const BURST: u32 = 10;
 
-/// A pause of this length before a line gains the statement one more line, up to [`BURST`]. A
-/// statement that is quieter than that is never throttled.
+/// Each pause of this length before a line allows the statement one more line, up to [`BURST`]. A
+/// statement that logs less often than this is never throttled.
 const PAUSE: Duration = Duration::from_secs(30);
 
-/// The longest time between two lines of a flood. The first is [`PAUSE`], and each is twice the
-/// one before.
+/// Maximum interval between two lines of a flood. The first interval is [`PAUSE`], and each is
+/// twice the previous one.
 const LONGEST: Duration = Duration::from_secs(600);
 
-/// What becomes of a line.
+/// The decision about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Throttled {
-    /// It is written.
+    /// Log the line.
     Log {
-        /// How many lines of the statement were left out since the last one that was written.
+        /// Number of suppressed lines since the statement's last logged line.
         left_out: u64,
-        /// Whether the next lines will be left out.
+        /// Whether the next lines will be suppressed.
         is_last: bool,
     },
-    /// It is left out.
+    /// Suppress the line.
     Suppress,
 }
 
-/// The lines that each statement may write. Programs have some hundred statements, so the map is
+/// Limits the lines of each log statement. A program has some hundred statements, so the map is
 /// bounded.
 #[derive(Debug)]
 pub struct LogThrottle<K> {
@@ -41,11 +40,11 @@ pub struct LogThrottle<K> {
 
 #[derive(Clone, Copy, Debug)]
 struct Statement {
-    /// The lines that may be written now.
+    /// Number of lines that may be logged now.
     lines: u32,
-    /// When the latest line came, whether it was written or not.
+    /// Time of the latest line, logged or suppressed.
     latest: Instant,
-    /// When the next line of a flood is written, and how long it is then to the one after.
+    /// Time of the next logged line of a flood, and the interval to the one after it.
     next: Instant,
     interval: Duration,
     left_out: u64,
@@ -58,7 +57,7 @@ impl<K: Hash + Eq> Default for LogThrottle<K> {
 }
 
 impl<K: Hash + Eq> LogThrottle<K> {
-    /// Decides about the next line of a statement.
+    /// Decides about a line of this statement.
     pub fn next(&mut self, statement: K, now: Instant) -> Throttled {
         let fresh =
             Statement { lines: BURST, latest: now, next: now, interval: PAUSE, left_out: 0 };
@@ -124,7 +123,7 @@ mod tests {
     }
 
     #[test]
-    fn a_burst_is_written_and_then_ever_fewer_lines() {
+    fn a_burst_is_logged_and_then_at_growing_intervals() {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         assert_eq!(written(&mut throttle, 1, 1_000, start), BURST);
@@ -138,14 +137,14 @@ mod tests {
     }
 
     #[test]
-    fn a_statement_that_is_seldom_used_is_never_throttled() {
+    fn an_infrequent_statement_is_never_throttled() {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         assert!((0..1_000).all(|line| written(&mut throttle, 1, 1, start + PAUSE * line) == 1));
     }
 
     #[test]
-    fn what_is_left_out_is_counted_and_announced() {
+    fn suppressed_lines_are_counted_and_announced() {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         for line in 1..=BURST {
@@ -159,7 +158,7 @@ mod tests {
     }
 
     #[test]
-    fn a_quiet_time_gives_the_whole_burst_back() {
+    fn a_pause_restores_the_burst() {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         written(&mut throttle, 1, 1_000, start);

@@ -1,6 +1,5 @@
-//! What a person sees on stderr: log lines, the progress line, the summary; tables on stdout;
-//! and the words for numbers in them. Reads the counters and plain numbers, and knows no other
-//! room.
+//! Terminal output for people: log lines, the progress line and the summary on stderr, tables on
+//! stdout, and number formats. Depends on the counters and settings only.
 
 pub mod colour;
 pub mod log;

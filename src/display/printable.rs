@@ -1,8 +1,8 @@
-//! Text from the network, made safe for a terminal and a log.
+//! Makes text from the network safe for terminals and logs.
 
-/// `bytes` as text in which nothing acts on a terminal: control characters, invisible and
-/// direction-changing ones and invalid UTF-8 are shown as escapes. At most `max_chars`
-/// characters, the last one `…` where text is left out.
+/// Returns `bytes` as text that can't control a terminal: control characters, invisible and
+/// direction-changing characters and invalid UTF-8 become escapes. Truncated to `max_chars`
+/// characters, the last one `…`.
 #[must_use]
 pub fn printable(bytes: &[u8], max_chars: usize) -> String {
     let mut shown = String::new();
@@ -26,12 +26,12 @@ pub fn printable(bytes: &[u8], max_chars: usize) -> String {
     shown
 }
 
-/// `bytes` as one line of words, for text whose layout means nothing: runs of blanks, line
-/// breaks and control characters become one space, other characters that could hide or forge
-/// text become `�`. At most `max_chars` characters and a `…`.
+/// Returns `bytes` as one line, for text without significant layout: runs of white space, line
+/// breaks and control characters become one space, and other characters that could hide or forge
+/// text become `�`. Truncated to `max_chars` characters and a `…`.
 #[must_use]
 pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
-    // A character has at most four bytes: no need to look at more.
+    // A character has at most four bytes, so later bytes are not needed.
     let bytes = bytes.get(..max_chars.saturating_mul(4)).unwrap_or(bytes);
     let text = String::from_utf8_lossy(bytes);
     let words = text.split(|c: char| c.is_whitespace() || c.is_control());
@@ -45,9 +45,9 @@ pub fn one_line(bytes: &[u8], max_chars: usize) -> String {
     shown
 }
 
-/// Appends `text` to `out` with each character that could act on a terminal as the JSON escape
-/// `\u….`: inside JSON it stays the same value. Line feeds and tabs stay; invalid UTF-8 becomes
-/// U+FFFD.
+/// Appends `text` to `out` and replaces each character that could control a terminal with its JSON
+/// escape `\u….`, which keeps the value of JSON text. Line feeds and tabs are kept; invalid UTF-8
+/// becomes U+FFFD.
 pub fn escape_for_terminal(out: &mut Vec<u8>, text: &[u8]) {
     for chunk in text.utf8_chunks() {
         let mut rest = chunk.valid();
@@ -67,22 +67,21 @@ pub fn escape_for_terminal(out: &mut Vec<u8>, text: &[u8]) {
     }
 }
 
-/// Appends `c` as JSON escapes it: `\u` and four digits for each UTF-16 unit.
+/// Appends the JSON escape of `c`: `\u` and four digits per UTF-16 unit.
 pub fn push_json_escape(out: &mut Vec<u8>, c: char) {
     for unit in c.encode_utf16(&mut [0; 2]) {
         out.extend_from_slice(format!("\\u{unit:04x}").as_bytes());
     }
 }
 
-/// Returns whether `c` could do more to a terminal than draw itself: control characters, and
-/// invisible and direction-changing ones, which make a line show other text than it holds. The
-/// characters that join emoji and Persian letters do not.
+/// Returns whether `c` could control a terminal or forge text: control characters, and invisible
+/// and direction-changing characters. The joiners of emoji and Persian letters are exempt.
 #[must_use]
 pub fn acts_on_terminal(c: char) -> bool {
     !is_harmless(c) && !matches!(c, '\u{200c}' | '\u{200d}')
 }
 
-/// Whether a character only ever draws itself.
+/// Returns whether a character is always visible and has no other effect.
 #[must_use]
 pub fn is_harmless(c: char) -> bool {
     !c.is_control()
@@ -102,7 +101,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn nothing_acts_on_a_terminal() {
+    fn control_characters_are_escaped() {
         assert_eq!(printable(b"a\x1b[31mb\r\n\x07", 99), r"a\u{1b}[31mb\u{d}\u{a}\u{7}");
         assert_eq!(printable("x\u{202e}y\u{9b}z".as_bytes(), 99), r"x\u{202e}y\u{9b}z");
         assert_eq!(printable(b"ok \xff\xfe \xc3\xa9", 99), r"ok \xff\xfe é");
@@ -110,7 +109,7 @@ mod tests {
 
     #[test]
     fn every_direction_control_and_no_letter_is_escaped() {
-        // Unicode Standard Annex #9, section 2: the explicit and implicit ones.
+        // Unicode Standard Annex #9, section 2: explicit and implicit controls.
         let controls = ['\u{61c}', '\u{200e}', '\u{200f}'];
         for c in controls.into_iter().chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}')
         {
@@ -135,7 +134,7 @@ mod tests {
     }
 
     #[test]
-    fn what_acts_on_a_terminal_is_escaped_as_in_json() {
+    fn control_characters_become_json_escapes() {
         let mut out = Vec::new();
         let text = "\u{1b}]0;x\u{7}\u{9b}31m\u{7f}\0\r\n\t\u{202e}é👩\u{200d}🚀\u{e0001}";
         escape_for_terminal(&mut out, text.as_bytes());
@@ -148,7 +147,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn escaped_text_is_the_same_json_and_nothing_in_it_acts(text in "\\PC{0,9}[\u{7f}-\u{9f}\u{2028}-\u{202e}é]{0,9}") {
+        fn escaped_text_is_equal_json_without_control_characters(text in "\\PC{0,9}[\u{7f}-\u{9f}\u{2028}-\u{202e}é]{0,9}") {
             let json = serde_json::to_string(&text).unwrap();
             let mut out = Vec::new();
             escape_for_terminal(&mut out, json.as_bytes());
@@ -157,7 +156,7 @@ mod tests {
         }
 
         #[test]
-        fn any_bytes_become_harmless_and_short(bytes in prop::collection::vec(any::<u8>(), 0..99), max in 1usize..50) {
+        fn any_bytes_become_safe_and_short(bytes in prop::collection::vec(any::<u8>(), 0..99), max in 1usize..50) {
             let shown = printable(&bytes, max);
             prop_assert!(shown.chars().all(is_harmless));
             prop_assert!(shown.chars().count() <= max);

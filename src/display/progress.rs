@@ -1,7 +1,7 @@
-//! The progress line: a bar while the past is replayed, one line of numbers when live.
+//! The progress line: a bar during a replay, one line of figures when live.
 //!
-//! Costs nothing per event: it looks at the counters a few times a second, when it is told
-//! to. Times come in as arguments.
+//! Costs nothing per event: it samples the counters a few times a second, when the caller ticks.
+//! Times are arguments.
 
 use std::time::Duration;
 
@@ -11,16 +11,16 @@ use super::status::Status;
 use super::status_line::GAP;
 use super::terminal::Terminal;
 
-/// How often to call [`Progress::tick`].
+/// Interval of calls to [`Progress::tick`].
 pub const TICK: Duration = Duration::from_millis(125);
 
-/// How often progress is logged where it can't be drawn.
+/// Interval of progress log lines if the line can't be drawn.
 pub const LOG_EVERY: Duration = Duration::from_secs(10);
 
-/// Positions of the bar.
+/// Resolution of the bar.
 const BAR_STEPS: u64 = 1000;
 
-/// What is known about whether anybody would see it.
+/// The facts that decide how progress is shown.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct TerminalInfo {
     /// `--progress always` (`Some(true)`) or `never` (`Some(false)`).
@@ -29,8 +29,8 @@ pub struct TerminalInfo {
     pub quiet: bool,
     /// stderr is a terminal.
     pub stderr_is_terminal: bool,
-    /// stdout is a terminal or a pipe, whose reader most often prints to one: what is printed
-    /// there would tear the line apart.
+    /// stdout is a terminal or a pipe. The reader of a pipe usually prints to the same terminal,
+    /// and its output would corrupt the line.
     pub stdout_shares_screen: bool,
     /// `TERM` is `dumb`.
     pub is_dumb: bool,
@@ -41,14 +41,14 @@ pub struct TerminalInfo {
 pub enum ProgressDisplay {
     /// Not at all.
     Hidden,
-    /// As a line that is redrawn.
+    /// As a line that is redrawn in place.
     Drawn,
-    /// As a line in the log every [`LOG_EVERY`].
+    /// As a log line every [`LOG_EVERY`].
     Logged,
 }
 
-/// Returns how to show progress. A line that is redrawn needs a terminal that can do that; when
-/// `--progress always` asks for progress elsewhere, it is logged.
+/// Returns how to show progress. A redrawn line needs a capable terminal; without one, `--progress
+/// always` logs progress instead.
 #[must_use]
 pub fn progress_display(s: TerminalInfo) -> ProgressDisplay {
     let can_draw = s.stderr_is_terminal && !s.is_dumb;
@@ -61,7 +61,7 @@ pub fn progress_display(s: TerminalInfo) -> ProgressDisplay {
     }
 }
 
-/// The line; it is taken away when this is dropped. (One `Terminal` has room for one.)
+/// The progress line. Dropping it removes the line. A `Terminal` has room for one.
 #[derive(Debug)]
 pub struct Progress {
     terminal: Terminal,
@@ -70,14 +70,14 @@ pub struct Progress {
 }
 
 impl Progress {
-    /// A line on `terminal` that shows this status.
+    /// Adds the line to `terminal`.
     #[must_use]
     pub fn new(terminal: &Terminal, status: Status) -> Self {
         terminal.set_bar(ProgressBar::new(BAR_STEPS).with_style(style(0)));
         Self { terminal: terminal.clone(), status, bar_columns: 0 }
     }
 
-    /// Draws the line as it stands at `now_us` (Unix microseconds).
+    /// Redraws the line as of `now_us`, in Unix microseconds.
     pub fn tick(&mut self, now_us: u64) {
         let (fraction, line) = self.status.sample(now_us);
         let (bar_columns, text) = line.fit(self.terminal.columns(), fraction.is_some());
@@ -101,13 +101,13 @@ impl Drop for Progress {
     }
 }
 
-/// The words behind a bar of so many columns; 0 for none.
+/// Returns a style with a bar of this width before the text; 0 for no bar.
 fn style(bar_columns: usize) -> ProgressStyle {
     let template = match bar_columns {
         0 => "{msg}".to_owned(),
         n => format!("{{bar:{n}}}{GAP}{{msg}}"),
     };
-    // The templates are ours and tested; the default one would only look different.
+    // The templates are constants and tested; the fallback would only look different.
     ProgressStyle::with_template(&template)
         .unwrap_or_else(|_| ProgressStyle::default_bar())
         .progress_chars("=> ")

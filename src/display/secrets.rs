@@ -1,26 +1,26 @@
-//! Secrets that must not reach a log: passwords, keys and tokens of this run, in each form in
-//! which a peer may repeat them.
+//! Redacts passwords, keys and tokens of this run from log text, in each form in which a peer may
+//! repeat them.
 //!
-//! Whatever holds a secret registers it here when it is made, and everything that writes to
-//! stderr passes its text through [`redact`]: so no call site can forget either. The registry
-//! is the process's, as the log is. It is read for log lines only, never per event.
+//! Code that creates a secret registers it here, and everything that writes to stderr passes its
+//! text through [`redact`], so that no call site can forget either. The registry is global, as the
+//! log is. It is read for log lines only, never per event.
 
 use std::borrow::Cow;
 use std::sync::{PoisonError, RwLock};
 
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
 
-/// What is shown instead of a secret.
+/// The replacement for a secret.
 pub const REDACTED: &str = "[redacted]";
 
-/// Shortest form that is looked for, in bytes. To redact a shorter one would leave no log to
-/// read: a password `a` is in every line.
+/// Minimum length of a form, in bytes. Redacting shorter ones would make the log unreadable: a
+/// password `a` is in every line.
 const MIN_BYTES: usize = 4;
 
-/// Shortest beginning of a longer form that is looked for anywhere, in bytes.
+/// Minimum length of a prefix that is redacted anywhere, in bytes.
 const MIN_BEGINNING_BYTES: usize = 8;
 
-/// Shortest piece of base64 that is looked for: shorter ones occur by chance.
+/// Minimum length of a base64 fragment: shorter ones occur by chance.
 const MIN_BASE64_BYTES: usize = 6;
 
 static KNOWN: RwLock<Secrets> = RwLock::new(Secrets { forms: Vec::new() });
@@ -30,7 +30,7 @@ pub fn register(secret: &str) {
     KNOWN.write().unwrap_or_else(PoisonError::into_inner).add(secret);
 }
 
-/// Registers a password, and the pair of it and its user as `Authorization: Basic` has it.
+/// Registers a password, and the `user:password` pair as encoded by `Authorization: Basic`.
 pub fn register_login(user: &str, password: &str) {
     let mut known = KNOWN.write().unwrap_or_else(PoisonError::into_inner);
     known.add(password);
@@ -40,13 +40,13 @@ pub fn register_login(user: &str, password: &str) {
     known.sort();
 }
 
-/// Returns the text with [`REDACTED`] in the place of each known secret.
+/// Returns the text with each known secret replaced by [`REDACTED`].
 #[must_use]
 pub fn redact(text: &str) -> Cow<'_, str> {
     KNOWN.read().unwrap_or_else(PoisonError::into_inner).redact(text)
 }
 
-/// Secrets in all their forms, in lower case, the longest first.
+/// All forms of all secrets, in lower case, the longest first.
 #[derive(Debug, Default)]
 struct Secrets {
     forms: Vec<String>,
@@ -69,14 +69,15 @@ impl Secrets {
         self.sort();
     }
 
-    /// Base64 of the secret by itself, and those characters of it that are the same in the
-    /// base64 of any longer text that holds the secret.
+    /// Adds the base64 of the secret by itself, and the characters that are constant in the base64
+    /// of any longer text that has the secret.
     fn add_base64(&mut self, secret: &[u8]) {
         self.add_form(&data_encoding::BASE64_NOPAD.encode(secret));
         self.add_form(&data_encoding::BASE64URL_NOPAD.encode(secret));
         for offset in 0..3 {
             let padded = [&[0; 2][..offset], secret].concat();
-            // The first characters hold bits of what precedes, the last one of what follows.
+            // The first characters encode bits of the preceding text, the last one bits of the
+            // following text.
             let from = [0, 2, 3][offset];
             let cut = usize::from(padded.len() % 3 != 0);
             for encoding in [data_encoding::BASE64_NOPAD, data_encoding::BASE64URL_NOPAD] {
@@ -130,11 +131,11 @@ impl Secrets {
     }
 }
 
-/// A text as it is searched: in lower case, and perhaps without its percent-encoding, which may
-/// encode any of its characters.
+/// A searchable view of a text: in lower case, and optionally percent-decoded, because a peer may
+/// encode any character.
 struct View {
     bytes: Vec<u8>,
-    /// Where each byte comes from in the text; and the text's end.
+    /// For each byte, its offset in the text; finally the text's length.
     places: Vec<usize>,
 }
 
@@ -165,15 +166,15 @@ impl View {
         Self { bytes, places }
     }
 
-    /// Adds the places of a form, and of its beginnings in front of an ellipsis: where a text was
-    /// shortened in the middle of a secret.
+    /// Finds a form, and prefixes of it before an ellipsis, where a text was truncated within a
+    /// secret.
     fn find(&self, form: &[u8], holes: &mut Vec<(usize, usize)>) {
         let mut add = |from: usize, to: usize| {
             if let (Some(from), Some(to)) = (self.places.get(from), self.places.get(to)) {
                 holes.push((*from, *to));
             }
         };
-        // A peer may shorten what it repeats: half of a secret is enough to know it by.
+        // A peer may truncate what it repeats; half of a secret already identifies it.
         let enough = form.len().min(MIN_BEGINNING_BYTES.max(form.len().div_ceil(2)));
         let (beginning, rest) = form.split_at_checked(enough).unwrap_or((form, &[]));
         for at in memchr::memmem::find_iter(&self.bytes, beginning) {
@@ -183,7 +184,7 @@ impl View {
         }
         for end in memchr::memmem::find_iter(&self.bytes, "…".as_bytes()) {
             let before = self.bytes.get(..end).unwrap_or_default();
-            // What is left of an encoded character.
+            // The rest of a percent-encoded character.
             let rest = before.strip_suffix(b"%").or_else(|| {
                 let (short, last) = before.split_at_checked(before.len().checked_sub(2)?)?;
                 (last.first() == Some(&b'%')).then_some(short)
@@ -198,7 +199,7 @@ impl View {
     }
 }
 
-/// What JavaScript's `encodeURIComponent` and most servers encode.
+/// Characters that JavaScript's `encodeURIComponent` and most servers encode.
 const URL_COMPONENT: &percent_encoding::AsciiSet = &NON_ALPHANUMERIC
     .remove(b'-')
     .remove(b'_')
@@ -239,7 +240,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_is_left_out_in_each_form() {
+    fn a_secret_is_redacted_in_each_form() {
         let known = knowing(&["hunter2/\"ü&"]);
         for form in [
             "hunter2/\"ü&",
@@ -259,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn a_login_is_left_out_as_basic_authentication_has_it() {
+    fn basic_authentication_credentials_are_redacted() {
         let mut known = Secrets::default();
         known.add("s3cret");
         known.add_base64(b"me:s3cret");
@@ -268,7 +269,7 @@ mod tests {
     }
 
     #[test]
-    fn a_secret_that_was_cut_off_is_left_out() {
+    fn a_truncated_secret_is_redacted() {
         let known = knowing(&["hunter2"]);
         assert_eq!(known.redact("it begins hunt… and more"), "it begins [redacted]… and more");
         assert_eq!(known.redact("it begins hun…"), "it begins hun…");
@@ -278,7 +279,7 @@ mod tests {
     }
 
     #[test]
-    fn half_a_secret_is_left_out_wherever_it_is() {
+    fn half_a_secret_is_redacted_anywhere() {
         let known = knowing(&["correct-horse"]);
         assert_eq!(known.redact("a correct-ho, b"), "a [redacted], b");
         assert_eq!(known.redact("a correct-horses b"), "a [redacted]s b");
@@ -293,7 +294,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn base64_of_any_text_around_a_secret_shows_nothing_of_it(
+        fn a_secret_is_redacted_within_any_base64(
             before in prop::collection::vec(any::<u8>(), 0..9),
             secret in "[!-~]{8,30}",
             after in prop::collection::vec(any::<u8>(), 0..9),
@@ -304,14 +305,14 @@ mod tests {
                 let encoded = encoding.encode(&text);
                 let shown = known.redact(&encoded).into_owned();
                 prop_assert!(shown.contains(REDACTED), "{}", encoded);
-                // At most the two characters that the secret shares with its neighbours stay.
+                // At most the two characters that the secret shares with its neighbours remain.
                 let left = shown.replace(REDACTED, "").len();
                 prop_assert!(left <= (before.len() + after.len()) * 4 / 3 + 10);
             }
         }
 
         #[test]
-        fn any_text_comes_back_whole_but_for_secrets(text in any::<String>(), secret in "\\PC{4,9}") {
+        fn other_text_is_unchanged(text in any::<String>(), secret in "\\PC{4,9}") {
             let known = knowing(&[&secret]);
             let shown = known.redact(&format!("{text}{secret}{text}")).into_owned();
             prop_assert!(!shown.contains(&secret) || REDACTED.contains(&secret) || text.contains("[redacted]"));

@@ -1,7 +1,7 @@
-//! How a run stands, in words: what the progress line, the status line and a service manager
-//! are told. It knows no screen. Times come in as arguments.
+//! The status of a run as text, for the progress line, the status line and the service manager.
+//! Times are arguments.
 //!
-//! Costs nothing per event: it looks at the counters when it is asked.
+//! Costs nothing per event: it reads the counters when the caller samples it.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -12,17 +12,16 @@ use crate::metrics::Metrics;
 use super::status_line::{Priority, StatusLine};
 use super::units::{bytes, count, counted, duration, rate};
 
-/// Rates are those of the last few seconds: long enough not to flicker, short enough to show
-/// what is going on.
+/// Rates cover this time span: long enough not to flicker, short enough to be current.
 const RATE_SPAN_US: u64 = 5_000_000;
 
-/// A stream this close to its server's clock is live.
+/// A stream is live if its lag is below this.
 const LIVE_WITHIN_US: u64 = 10_000_000;
 
-/// Most samples kept, should looks come too often.
+/// Maximum number of samples, for callers that sample too often.
 const MAX_SAMPLES: usize = 256;
 
-/// The counters of a run and what they were lately.
+/// The counters of a run and their recent samples.
 #[derive(Debug)]
 pub struct Status {
     metrics: Arc<Metrics>,
@@ -38,13 +37,13 @@ struct Sample {
     at_us: u64,
     received: u64,
     event_us: u64,
-    /// The place in the archive.
+    /// The position in the archive.
     at_seq: u64,
 }
 
 impl Status {
-    /// Of a run whose queue holds so many bytes and events. `replay_from_us` is the instant
-    /// that a replay starts from (Unix microseconds), where it is known.
+    /// Creates the status of a run with this queue capacity. `replay_from_us` is the start time of
+    /// a replay in Unix microseconds, if it is known.
     #[must_use]
     pub fn new(
         metrics: Arc<Metrics>,
@@ -55,14 +54,14 @@ impl Status {
         Self { metrics, buffer_bytes, buffer_events, replay_from_us, samples: VecDeque::new() }
     }
 
-    /// How it stands at `now_us` (Unix microseconds): the share of a replay that is done, and
-    /// the words. Rates are those since the last look that is a few seconds old, or the first.
+    /// Takes a sample at `now_us` (Unix microseconds); returns the completed fraction of a replay,
+    /// and the line. Rates cover the time since the first sample of the last few seconds.
     pub fn sample(&mut self, now_us: u64) -> (Option<f64>, StatusLine) {
         self.record_sample(now_us);
         self.status_line(now_us)
     }
 
-    /// The same as one line without a line feed, and what was written so far.
+    /// As [`Self::sample`], as one line without a line feed, followed by what was written so far.
     pub fn line(&mut self, now_us: u64) -> String {
         let (_, line) = self.sample(now_us);
         let metrics = &self.metrics;
@@ -75,8 +74,8 @@ impl Status {
         format!("{}; {}, {size} written{gaps}", line.joined().trim(), counted(written, "event"))
     }
 
-    /// The figures behind [`Status::line`] as one JSON object: `ts`, `level` and `message` as
-    /// in every log line.
+    /// Returns the figures of [`Status::line`] as one JSON object, with `ts`, `level` and `message`
+    /// as in every log line.
     pub fn json(&mut self, now_us: u64) -> String {
         self.record_sample(now_us);
         let metrics = &self.metrics;
@@ -115,7 +114,7 @@ impl Status {
         }
     }
 
-    /// The share of a replay that is done, and the words.
+    /// Returns the completed fraction of a replay, and the line.
     fn status_line(&self, now_us: u64) -> (Option<f64>, StatusLine) {
         let metrics = &self.metrics;
         let mut line = StatusLine::default();
@@ -143,7 +142,7 @@ impl Status {
             line.add(Priority::State, format!("{:3.0}%", done * 100.0));
             line.add(Priority::Rate, rate(event_rate));
             line.add(Priority::Lag, format!("{} behind", micros(lag_us)));
-            // The present runs away from us at one second a second.
+            // The present advances by one second per second.
             if time_rate > 1.05 {
                 let left_us = lag_us as f64 / (time_rate - 1.0);
                 line.add(Priority::TimeLeft, format!("{} left", micros(left_us as u64)));
@@ -157,9 +156,9 @@ impl Status {
         (fraction, line)
     }
 
-    /// The way through an archive, counted in seqs from where the run began to the sealed tip;
-    /// the share of it that is done. (Times don't tell: what was there when a server began
-    /// shares one.)
+    /// Adds the progress of a backfill, counted in seqs from its start to the sealed tip; returns
+    /// the completed fraction. Times can't be used: all events that a server bootstrapped share
+    /// one.
     fn backfill_parts(&self, line: &mut StatusLine, event_rate: f64) -> f64 {
         let history = &self.metrics.history;
         let (from, to) = (history.from_seq.get(), history.to_seq.get());
@@ -181,8 +180,8 @@ impl Status {
         done
     }
 
-    /// How far the newest event is behind the clock. A stream that has nothing to say is not
-    /// behind: while nothing waits, the lag is the one that the newest event arrived with.
+    /// Returns the lag of the newest event. A silent stream has no lag: while the queue is empty,
+    /// the lag is the one that the newest event arrived with.
     fn lag_us(&self, now_us: u64, event_us: u64) -> u64 {
         let arrived_us = self.metrics.last_event_at_us.get();
         let is_waiting = self.metrics.queue_events.get() > 0;
@@ -190,7 +189,7 @@ impl Status {
         until_us.saturating_sub(event_us)
     }
 
-    /// What is worth a word only when it isn't zero.
+    /// Adds the parts that are shown only if they are not zero.
     fn add_extras(&self, line: &mut StatusLine) {
         let metrics = &self.metrics;
         let share = |filled: u64, room: u64| filled.saturating_mul(100) / room.max(1);
@@ -217,7 +216,7 @@ impl Status {
         }
     }
 
-    /// Events a second, and seconds of event time a second.
+    /// Returns events per second, and seconds of event time per second.
     fn rates(&self) -> (f64, f64) {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
             return (0.0, 0.0);

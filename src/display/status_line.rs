@@ -1,46 +1,47 @@
-//! The words of the progress line, and which of them to leave out on a narrow screen. Pure.
+//! Composes the progress line and shortens it for narrow screens. Pure.
 
-/// Between two words, and between bar and words.
+/// The separator of parts, and of bar and text.
 pub const GAP: &str = "  ";
 
-/// Widths that a bar may have, in columns, the best first.
+/// Possible widths of the bar, in columns, the preferred one first.
 const BAR_COLUMNS: [usize; 2] = [20, 10];
 
-/// How much a word matters: the last ones go first.
+/// The priority of a part: the last ones are dropped first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Priority {
-    /// What is going on.
+    /// The state of the run.
     State,
-    /// How far behind.
+    /// The lag behind the present.
     Lag,
-    /// Events lost on purpose.
+    /// Events dropped by `--when-full`.
     Drops,
-    /// How many of the events received were written.
+    /// The share of received events that was written.
     Written,
-    /// How much of an archive is done.
+    /// The progress of a backfill in segments.
     Segments,
-    /// How fast.
+    /// Events per second.
     Rate,
-    /// Time left.
+    /// Estimated time left.
     TimeLeft,
-    /// Connections beyond the first.
+    /// Connections after the first.
     Reconnects,
-    /// How full the queue is.
+    /// Fill level of the queue.
     Buffer,
 }
 
-/// StatusLine in the order they are shown in; ASCII, so that a character is a column.
+/// Parts in display order. All text is ASCII, so a character is a column.
 #[derive(Clone, Debug, Default)]
 pub struct StatusLine(Vec<(Priority, String)>);
 
 impl StatusLine {
-    /// Adds one at the end.
+    /// Appends a part.
     pub fn add(&mut self, priority: Priority, part: String) {
         self.0.push((priority, part));
     }
 
-    /// What fits into so many columns: the width of the bar (0 for none) and the text. The bar
-    /// shrinks and goes before any word does; a word goes whole, except the last one.
+    /// Fits the line into this many columns; returns the width of the bar (0 for none) and the
+    /// text. The bar shrinks and disappears before any part does; parts are dropped as a whole,
+    /// except the last one, which is truncated.
     #[must_use]
     pub fn fit(mut self, columns: usize, wants_bar: bool) -> (usize, String) {
         let needed = self.columns();
@@ -56,7 +57,7 @@ impl StatusLine {
         (0, self.text().chars().take(columns).collect())
     }
 
-    /// All of them, with commas between.
+    /// Returns all parts, separated by commas.
     #[must_use]
     pub fn joined(&self) -> String {
         let words: Vec<&str> = self.0.iter().map(|(_, part)| part.trim()).collect();
@@ -94,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_narrow_screen_costs_the_bar_first_and_then_the_least_words() {
+    fn a_narrow_screen_drops_the_bar_first_and_then_the_lowest_priorities() {
         let all = " 50%  100.0k/s  30m01s behind  buffer 12%  1 drop";
         assert_eq!(line().fit(78, true), (20, all.into()));
         assert_eq!(line().fit(78, false), (0, all.into()));

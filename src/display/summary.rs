@@ -1,4 +1,4 @@
-//! The one line at the end of a run.
+//! The summary line at the end of a run.
 
 use std::fmt;
 use std::time::Duration;
@@ -7,53 +7,53 @@ use crate::settings::Unsaved;
 
 use super::units::{bytes, count, counted, duration, rate};
 
-/// What a run did.
+/// The figures of a finished run.
 #[derive(Clone, Debug, Default, serde::Serialize)]
 pub struct Summary {
     /// Lines written.
     pub events: u64,
     /// Events that the servers sent.
     pub received: u64,
-    /// Those of them that the filters excluded.
+    /// Received events that the filters excluded.
     #[serde(skip)]
     pub filtered: u64,
-    /// Their bytes.
+    /// Bytes written.
     pub bytes: u64,
-    /// How long it took.
+    /// Duration of the run.
     #[serde(rename = "elapsed_s", serialize_with = "seconds")]
     pub elapsed: Duration,
-    /// Connections beyond the first.
+    /// Connections after the first.
     pub reconnects: u64,
     /// Events dropped by `--when-full`.
     pub dropped: u64,
-    /// Events that had been written already.
+    /// Events that had been written before.
     pub duplicates: u64,
     /// Events skipped as malformed.
     pub malformed: u64,
-    /// Events skipped since `--jq` raised an error on them.
+    /// Events skipped because `--jq` raised an error on them.
     #[serde(skip_serializing_if = "is_zero")]
     pub failed: u64,
-    /// What was made of the events and written, where they are rendered.
+    /// Number of outputs written, if the events are rendered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub outputs: Option<u64>,
-    /// Events passed over since only later versions know their types.
+    /// Events skipped because their types are unknown to this version.
     pub unknown: u64,
-    /// Holes in the stream: events that could not be had.
+    /// Gaps in the stream: places where events were not available.
     pub gaps: u64,
-    /// The file that was written, or the last of several and how many; `None` for stdout.
+    /// The file that was written, or the last of several and their number; `None` for stdout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
-    /// The protocol that was spoken last, `v1` or `v2`.
+    /// The protocol of the last connection, `v1` or `v2`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub protocol: Option<&'static str>,
-    /// The position that was saved; `None` if none was.
+    /// The saved position; `None` if none was saved.
     pub saved: Option<Saved>,
-    /// Why none was, if the run never wanted to save one.
+    /// The reason why the run does not save a position, if it does not.
     #[serde(skip)]
     pub unsaved: Option<Unsaved>,
-    /// Why it ended, as one stable word for programs.
+    /// The reason for the end, as one stable word for programs.
     pub reason: &'static str,
-    /// The same in words for people, as in "stopped by Ctrl-C".
+    /// The same for people, for example "by Ctrl-C".
     #[serde(skip)]
     pub reason_text: &'static str,
 }
@@ -61,14 +61,14 @@ pub struct Summary {
 /// A saved position.
 #[derive(Clone, Debug, serde::Serialize)]
 pub struct Saved {
-    /// The name that it is saved under.
+    /// The consumer's name.
     pub consumer: String,
-    /// The server that it belongs to, printable.
+    /// The server that the position belongs to, printable.
     pub server: String,
-    /// The sequence number of its newest event, if the server has any.
+    /// The sequence number of the newest event, if the server has sequence numbers.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<u64>,
-    /// The time of that event, in Unix microseconds.
+    /// The time of the newest event, in Unix microseconds.
     pub time_us: u64,
     /// The same in RFC 3339, to the second.
     pub time: String,
@@ -85,7 +85,7 @@ impl fmt::Display for Saved {
 }
 
 impl Summary {
-    /// The line, without a line feed.
+    /// Returns the summary as text, without a line feed.
     #[must_use]
     pub fn line(&self) -> String {
         let seconds = self.elapsed.as_secs_f64();
@@ -101,7 +101,8 @@ impl Summary {
             duration(self.elapsed),
             rate(per_second),
         )];
-        // What the servers sent is news only when the filters, or nothing, explain the difference.
+        // The number of received events matters only if filters, or nothing, explain the
+        // difference.
         let shows_received = self.filtered > 0 || self.events == 0;
         let extras = [
             (u64::from(shows_received), format!("{} received", count(self.received))),
@@ -124,8 +125,8 @@ impl Summary {
         parts.join("; ")
     }
 
-    /// The same as one JSON object: `ts`, `level`, `message` as in every log line, and the
-    /// fields of this struct, with `elapsed` as `elapsed_s`.
+    /// Returns the summary as one JSON object: `ts`, `level` and `message` as in every log line,
+    /// and the fields of this struct, with `elapsed` as `elapsed_s`.
     #[must_use]
     pub fn json(&self, now: jiff::Timestamp) -> String {
         let mut object = serde_json::json!({
@@ -166,7 +167,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn says_what_matters_and_leaves_out_zeros() {
+    fn reports_figures_and_omits_zeros() {
         let plain = Summary {
             events: 12_345,
             bytes: 6_815_744,

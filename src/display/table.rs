@@ -1,4 +1,4 @@
-//! Columns that line up, for people. It knows nothing of what stands in them.
+//! Text tables with aligned columns.
 
 use std::fmt;
 
@@ -7,21 +7,21 @@ use super::printable::is_harmless;
 /// The space between two columns.
 const GAP: &str = "  ";
 
-/// Rows of text under a line of titles.
+/// Rows below a line of titles.
 #[derive(Clone, Debug)]
 pub struct Table<const COLUMNS: usize> {
     rows: Vec<[String; COLUMNS]>,
 }
 
 impl<const COLUMNS: usize> Table<COLUMNS> {
-    /// A table with these titles.
+    /// Creates a table with these titles.
     #[must_use]
     pub fn new(titles: [&str; COLUMNS]) -> Self {
         Self { rows: vec![titles.map(str::to_owned)] }
     }
 
-    /// Adds a row. What would break the line or move the cursor of a terminal is shown as an
-    /// escape; an empty cell as `-`.
+    /// Adds a row. Characters that would break the line or control the terminal are escaped; an
+    /// empty cell becomes `-`.
     pub fn row(&mut self, cells: [String; COLUMNS]) {
         self.rows.push(
             cells.map(|cell| if cell.is_empty() { "-".to_owned() } else { escape_cell(&cell) }),
@@ -30,7 +30,7 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
 }
 
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
-    /// One line a row, each with its line break, and no blanks at the end.
+    /// Writes one line per row, with a line break and without trailing blanks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut widths = [0; COLUMNS];
         for row in &self.rows {
@@ -47,7 +47,7 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     }
 }
 
-/// The text with control characters, and those that reorder or hide text, as escapes.
+/// Escapes control characters and characters that reorder or hide text.
 #[must_use]
 pub fn escape_cell(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn columns_line_up_whatever_stands_in_them() {
+    fn columns_line_up_for_any_content() {
         let mut table = Table::new(["NAME", "SERVER", "AGE"]);
         table.row(["posts".to_owned(), "example.com".to_owned(), "3m 12s".to_owned()]);
         table.row(["größe".to_owned(), String::new(), String::new()]);

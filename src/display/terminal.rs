@@ -1,9 +1,9 @@
-//! stderr, shared by everything that writes there: whole lines, and at most one line that is
-//! redrawn in place. Neither tears the other. What stands in them is not decided here.
+//! stderr as a shared resource: whole lines, and at most one line that is redrawn in place. Locking
+//! keeps both intact.
 //!
-//! A terminal may go away at any time (a lost connection, a closed window): then lines and
-//! drawings are lost, and the program goes on. So nothing here uses indicatif's `suspend`,
-//! which panics when the terminal can't be written to.
+//! A terminal may go away at any time (lost connection, closed window). Lines and drawings are then
+//! lost, and the program continues. Therefore this module does not use indicatif's `suspend`, which
+//! panics when a write to the terminal fails.
 
 use std::fmt;
 use std::io::{self, IsTerminal as _, Write};
@@ -11,14 +11,14 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, TermLike};
 
-/// How often the line may be redrawn, per second.
+/// Maximum redraws per second.
 const DRAWS_PER_SECOND: u8 = 8;
 
-/// Columns kept free at the right: room for the `^C` that a terminal echoes. Without it the
-/// cursor would wrap to the next line, and the drawn line could never be wiped out.
+/// Columns kept free at the right for the `^C` that a terminal echoes. Otherwise the echo would
+/// move the cursor to the next line, and the drawn line could not be cleared.
 const ECHO_COLUMNS: u16 = 2;
 
-/// A handle on stderr; clones are the same one.
+/// A handle on stderr. Clones share one terminal.
 #[derive(Clone, Debug)]
 pub struct Terminal {
     shared: Arc<Shared>,
@@ -27,16 +27,16 @@ pub struct Terminal {
 #[derive(Debug)]
 struct Shared {
     bars: MultiProgress,
-    /// `None` where nothing can be redrawn.
+    /// `None` if nothing can be redrawn.
     screen: Option<Arc<dyn TermLike>>,
-    /// Whoever holds it may write or draw; nobody else does.
+    /// Locked for each write and each drawing.
     output: Mutex<Output>,
 }
 
 struct Output {
     lines: Box<dyn Write + Send>,
     bar: Option<ProgressBar>,
-    /// Whether the bar is out of the way of the output.
+    /// Whether the bar is hidden.
     is_hidden: bool,
 }
 
@@ -47,7 +47,7 @@ impl fmt::Debug for Output {
 }
 
 impl Terminal {
-    /// stderr. Nothing is ever drawn where it is no terminal.
+    /// Returns a handle on stderr. If stderr is not a terminal, nothing is ever drawn.
     #[must_use]
     pub fn stderr() -> Self {
         let screen: Option<Arc<dyn TermLike>> = match io::stderr().is_terminal() {
@@ -57,13 +57,13 @@ impl Terminal {
         Self::with_foreground_check(screen, Box::new(io::stderr()), is_in_foreground)
     }
 
-    /// As [`Terminal::stderr`], drawing on `screen` and writing whole lines to `lines`.
+    /// As [`Terminal::stderr`], but draws on `screen` and writes lines to `lines`.
     #[must_use]
     pub fn with(screen: Option<Arc<dyn TermLike>>, lines: Box<dyn Write + Send>) -> Self {
         Self::with_foreground_check(screen, lines, || true)
     }
 
-    /// The same, drawing only while `is_foreground` says that the screen is this process's to draw on.
+    /// As [`Terminal::with`], but draws only while `is_foreground` returns true.
     fn with_foreground_check(
         screen: Option<Arc<dyn TermLike>>,
         lines: Box<dyn Write + Send>,
@@ -81,14 +81,13 @@ impl Terminal {
         Self { shared: Arc::new(Shared { bars, screen, output }) }
     }
 
-    /// Columns that a drawn line may take; 0 where nothing is drawn.
+    /// Returns the available columns of a drawn line; 0 if nothing can be drawn.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.shared.screen.as_ref().map_or(0, |screen| usize::from(drawable(screen.width())))
     }
 
-    /// Draws `bar` in place, below all lines, until [`Terminal::remove_bar`]; it replaces the one
-    /// that was there.
+    /// Draws `bar` below all lines until [`Terminal::remove_bar`]. Replaces the current bar.
     pub fn set_bar(&self, bar: ProgressBar) {
         let mut output = self.lock();
         if let Some(old) = output.bar.replace(self.shared.bars.add(bar)) {
@@ -96,7 +95,7 @@ impl Terminal {
         }
     }
 
-    /// Changes and redraws what was placed, if anything was.
+    /// Changes and redraws the bar, if there is one and it is not hidden.
     pub fn update_bar(&self, change: impl FnOnce(&ProgressBar)) {
         let output = self.lock();
         if let Some(bar) = output.bar.as_ref().filter(|_| !output.is_hidden) {
@@ -105,36 +104,36 @@ impl Terminal {
         }
     }
 
-    /// Clears what was placed, and draws it no more until [`Terminal::show_bar`].
+    /// Clears the bar and stops drawing it until [`Terminal::show_bar`].
     pub fn hide_bar(&self) {
         let mut output = self.lock();
         if output.bar.is_some() && !output.is_hidden {
             output.is_hidden = true;
-            // When the terminal is gone, writing fails in the same way, and is reported.
+            // If the terminal is gone, writing lines fails too and reports it.
             let _ = self.shared.bars.clear();
         }
     }
 
-    /// Lets what was placed be drawn again, with the next change.
+    /// Lets the bar be drawn again, at its next change.
     pub fn show_bar(&self) {
         self.lock().is_hidden = false;
     }
 
-    /// Takes away what was placed.
+    /// Clears and removes the bar.
     pub fn remove_bar(&self) {
         if let Some(bar) = self.lock().bar.take() {
             bar.finish_and_clear();
         }
     }
 
-    /// Writes whole lines, with the drawn one out of the way.
+    /// Writes whole lines above the bar.
     ///
     /// # Errors
-    /// As stderr.
+    /// The error of writing to stderr.
     pub fn write_lines(&self, lines: &[u8]) -> io::Result<()> {
         let mut output = self.lock();
         if output.bar.is_some() {
-            // Where the terminal is gone, the lines below fail in the same way, and say so.
+            // If the terminal is gone, the write below fails too and reports it.
             let _ = self.shared.bars.clear();
         }
         let written = output.lines.write_all(lines).and_then(|()| output.lines.flush());
@@ -145,7 +144,7 @@ impl Terminal {
     }
 
     fn lock(&self) -> MutexGuard<'_, Output> {
-        // A panic in between leaves at worst a torn line behind.
+        // At worst, a panic leaves a torn line behind.
         self.shared.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -154,8 +153,8 @@ fn drawable(columns: u16) -> u16 {
     columns.saturating_sub(ECHO_COLUMNS).max(1)
 }
 
-/// Returns whether this process is in the foreground of its terminal. On a terminal that is not
-/// the controlling one nothing else draws.
+/// Returns whether this process is in the foreground of its terminal. On a terminal that is not the
+/// controlling one, no other program draws.
 #[cfg(unix)]
 fn is_in_foreground() -> bool {
     match rustix::termios::tcgetpgrp(io::stderr()) {
@@ -169,8 +168,8 @@ fn is_in_foreground() -> bool {
     true
 }
 
-/// A screen that keeps [`ECHO_COLUMNS`] free, is left alone while it is not ours, and whose cursor
-/// is in column 0 after each drawing, so that the output of another program begins a line.
+/// A screen that keeps [`ECHO_COLUMNS`] free, draws only in the foreground, and leaves the cursor
+/// in column 0, so that the output of another program starts at the beginning of a line.
 struct Screen {
     on: Arc<dyn TermLike>,
     is_foreground: fn() -> bool,

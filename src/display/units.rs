@@ -1,8 +1,8 @@
-//! Numbers in words: counts, bytes, rates, durations. Pure.
+//! Formats numbers for people: counts, bytes, rates, durations. Pure.
 
 use std::time::Duration;
 
-/// `1234567` as `1,234,567`.
+/// Formats `1234567` as `1,234,567`.
 #[must_use]
 pub fn count(n: u64) -> String {
     let digits = n.to_string();
@@ -16,13 +16,13 @@ pub fn count(n: u64) -> String {
     words
 }
 
-/// A count with its noun, in the singular where it is one.
+/// Formats a count with its noun, in the singular if the count is 1.
 #[must_use]
 pub fn counted(n: u64, noun: &str) -> String {
     format!("{} {noun}{}", count(n), if n == 1 { "" } else { "s" })
 }
 
-/// Bytes in powers of 1024: `8.4 MiB`.
+/// Formats bytes in powers of 1024: `8.4 MiB`.
 #[must_use]
 pub fn bytes(n: u64) -> String {
     const UNITS: [&str; 5] = ["KiB", "MiB", "GiB", "TiB", "PiB"];
@@ -38,7 +38,7 @@ pub fn bytes(n: u64) -> String {
     format!("{value:.1} {}", UNITS.get(unit).unwrap_or(&""))
 }
 
-/// Events a second: `0.3/s`, `199/s`, `12.3k/s`, `4.1M/s`.
+/// Formats events per second: `0.3/s`, `199/s`, `12.3k/s`, `4.1M/s`.
 #[must_use]
 pub fn rate(per_second: f64) -> String {
     match per_second {
@@ -50,7 +50,7 @@ pub fn rate(per_second: f64) -> String {
     }
 }
 
-/// A duration with two units at most: `0.4s`, `3m12s`, `2h05m`, `4d07h`.
+/// Formats a duration with at most two units: `0.4s`, `3m12s`, `2h05m`, `4d07h`.
 #[must_use]
 pub fn duration(d: Duration) -> String {
     let s = d.as_secs();

@@ -1,38 +1,38 @@
-//! Which event a cursor means, on each kind of server and endpoint
-//! (protocol/jetstream-v1.md §4, v2 §4). Where the playhead is, is `timeline`'s matter.
+//! Resolves cursors to events, for each kind of server and endpoint (protocol/jetstream-v1.md §4,
+//! v2 §4). The playhead itself is in `timeline`.
 
 use tokio::time::Instant;
 
 use super::timeline::Timeline;
 use crate::position::{Seq, ServerKind};
 
-/// Why a cursor was refused.
+/// Why a cursor was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum BadCursor {
     NotAnInteger,
     Negative(i64),
 }
 
-/// Where a cursor of the v2 stream leads.
+/// The event that a cursor of the v2 stream resolves to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum CursorTarget {
     /// The live tip.
     Tip,
     Event(u64),
-    /// A seq below the floor, which is this event.
+    /// A seq below the lookback floor; `floor` is the floor's event.
     SeqTooOld {
         asked: u64,
         floor: u64,
     },
-    /// A time below the floor, which is this event.
+    /// A time below the lookback floor; `floor` is the floor's event.
     TimeTooOld {
         floor: u64,
     },
 }
 
 impl Timeline {
-    /// Where a cursor of `/subscribe` starts. `None` means the live tip, which is what a
-    /// server silently makes of a cursor that lies ahead.
+    /// Resolves a cursor of `/subscribe`. `None` is the live tip, which a server silently
+    /// substitutes for a cursor in the future.
     pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
         let value = parse_cursor(cursor)?;
         let event = match self.stamps.kind() {
@@ -40,14 +40,14 @@ impl Timeline {
             ServerKind::Legacy => self.resolve_legacy(value, now),
         };
         let (tip, floor) = (self.tip(now), self.floor(now));
-        // A legacy replay that finds no event at or after its cursor starts again from the
-        // oldest (protocol/jetstream-v1.md §12).
+        // A legacy replay that finds no event at or after its cursor starts again at the oldest
+        // event (protocol/jetstream-v1.md §12).
         let wraps = self.stamps.kind() == ServerKind::Legacy && self.is_paced();
         let event = event.map(|e| if wraps && e >= tip { floor } else { e });
         Ok(event.filter(|&e| e < tip).map(|e| e.max(floor)))
     }
 
-    /// Where a cursor of the v2 stream starts: only there is an old one told from others.
+    /// Resolves a cursor of the v2 stream, the only endpoint that reports a cursor as too old.
     pub(super) fn resolve_v2_stream(
         &self,
         cursor: &str,
@@ -59,7 +59,7 @@ impl Timeline {
         };
         let floor = self.floor(now);
         if floor >= self.tip(now) {
-            // Nothing is held for replays: the operator disabled the lookback.
+            // No event is available for replay: the operator disabled the lookback.
             return Ok(CursorTarget::Tip);
         }
         let asked = value.unsigned_abs();
@@ -79,7 +79,7 @@ impl Timeline {
         })
     }
 
-    /// protocol/jetstream-v1.md §4.1.
+    /// Resolves a v1 cursor as a v2 server does (protocol/jetstream-v1.md §4.1).
     fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, BadCursor> {
         let value = u64::try_from(value).map_err(|_| BadCursor::Negative(value))?;
         if value < Seq::LIMIT {
@@ -89,25 +89,25 @@ impl Timeline {
         if recorded_us > self.clock_us(now) {
             return Ok(None);
         }
-        // Only sealed segments have an index by time.
+        // Only sealed segments have a time index.
         Ok(Some(self.stamps.first_at(recorded_us).min(self.sealed(now))))
     }
 
-    /// A served time in the recording's.
+    /// Converts a served time to the recording's time.
     fn recorded_us(&self, served_us: u64) -> u64 {
         served_us.saturating_add_signed(self.shift_us().saturating_neg())
     }
 
-    /// protocol/jetstream-v1.md §4.2.
+    /// Resolves a v1 cursor as a legacy server does (protocol/jetstream-v1.md §4.2).
     fn resolve_legacy(&self, value: i64, now: Instant) -> Option<u64> {
         let shift_us = self.shift_us();
         let clock_us = self.clock_us(now).saturating_add_signed(shift_us);
         if u64::try_from(value).is_ok_and(|v| v > clock_us) {
             return None;
         }
-        // Keys are decimal strings. With as many digits as the keys have, their order is the
-        // order of numbers; otherwise all keys lie on one side, as far as they share a length
-        // and do not start with the same digits.
+        // Keys are compared as decimal strings. If the cursor has as many digits as the keys,
+        // string order equals numeric order. Otherwise all keys are on one side of it, unless they
+        // share their first digits.
         let text = value.to_string();
         let first_us = self.stamps.max_time_us(0).saturating_add_signed(shift_us);
         if text.len() == first_us.to_string().len() {
@@ -117,7 +117,7 @@ impl Timeline {
         Some(self.first_key_from(&text, self.tip(now)))
     }
 
-    /// The first of `tip` events whose time, as a decimal string, is not below `text`.
+    /// Returns the first of `tip` events whose time, as a decimal string, is not below `text`.
     fn first_key_from(&self, text: &str, tip: u64) -> u64 {
         let shift_us = self.shift_us();
         let (mut low, mut high) = (0, tip);
@@ -134,7 +134,7 @@ impl Timeline {
     }
 }
 
-/// Go's integers may carry a plus sign, and so may Rust's.
+/// Go accepts a plus sign in integers, and so does Rust.
 fn parse_cursor(cursor: &str) -> Result<i64, BadCursor> {
     cursor.parse().map_err(|_| BadCursor::NotAnInteger)
 }
@@ -164,7 +164,7 @@ mod tests {
     }
 
     #[test]
-    fn the_v2_stream_tells_old_cursors_from_others() {
+    fn the_v2_stream_distinguishes_old_cursors() {
         let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
         let place =
             |timeline: &Timeline, c: u64| timeline.resolve_v2_stream(&c.to_string(), now).unwrap();
@@ -185,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn retention_ends_at_the_start_of_a_segment_and_never_above_what_is_sealed() {
+    fn retention_is_rounded_to_segments_and_keeps_unsealed_events() {
         let (timeline, now) = timeline(ServerKind::V2, 20_020, "max", false);
         for (events, floor) in
             [(30_000, 0), (15_000, 0), (10_020, 10_000), (20, 20_000), (3, 20_000)]

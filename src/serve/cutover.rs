@@ -1,80 +1,79 @@
-//! How the legacy server goes from replay to live, with the losses that this has: the rules
-//! 1 to 4 of protocol/jetstream-v1.md §4.2, so that a client's lossless join can be proven
-//! against them. It is *meant* to lose and reorder events; do not repair it.
+//! The legacy server's cutover from replay to live, including the losses that it causes: rules 1 to
+//! 4 of protocol/jetstream-v1.md §4.2. A client's lossless join is tested against them, so this
+//! code is *meant* to lose and reorder events; do not fix it.
 //!
-//! Pure: events are numbers, the log and the clock are passed in. Sockets, filters and
-//! encoding are elsewhere.
+//! Pure: events are numbers, and the log and the clock are arguments. Sockets, filters and encoding
+//! are elsewhere.
 
 use std::collections::VecDeque;
 
-/// Rule 1: live events are withheld until the newest queued event is this near to them.
+/// Rule 1: live events are withheld until the newest queued event is within this distance of them.
 const WITHHOLD_US: u64 = 1_000_000;
-/// Rule 3: a pass whose last event is this near to the last event emitted live is the last
-/// one.
+/// Rule 3: a pass is the last one if its last event is within this distance of the last event that
+/// was emitted live.
 const SWITCH_US: u64 = 500_000;
 
-/// What the cutover needs to know of the log.
+/// The properties of the log that the cutover needs.
 pub(super) trait EventLog {
-    /// `time_us` of an event.
+    /// Returns the `time_us` of an event.
     fn time_us(&self, event: u64) -> u64;
-    /// Whether this connection's filters let it through.
+    /// Returns whether this connection's filter matches the event.
     fn wants(&self, event: u64) -> bool;
 }
 
-/// The outgoing queue of one connection, and who fills it.
+/// The outgoing queue of one connection, filled by the fan-out and the replay.
 #[derive(Debug)]
 pub(super) struct Outbox {
     queue: VecDeque<u64>,
     limit: usize,
-    /// The newest event ever queued; only what passed the filters counts.
+    /// The newest event ever queued, after filtering.
     newest: Option<u64>,
-    /// Events below this were offered by the fan-out.
+    /// The fan-out has offered all events below this number.
     fanned_out: u64,
-    /// The pass under way; `None` when live.
+    /// The current replay pass; `None` when live.
     pass: Option<ReplayPass>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct ReplayPass {
     next: u64,
-    /// The log's end when the pass began: its snapshot.
+    /// The end of the log when the pass began: its snapshot.
     end: u64,
 }
 
-/// The queue is full: the connection is cut without a close frame (rule 4, and §9).
+/// The queue is full: the connection is dropped without a close frame (rule 4, and §9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct QueueFull;
 
 impl Outbox {
-    /// A live connection at `tip`.
+    /// Creates the outbox of a live connection at `tip`.
     pub(super) fn live(tip: u64, limit: usize) -> Self {
         Self { queue: VecDeque::new(), limit, newest: None, fanned_out: tip, pass: None }
     }
 
-    /// A connection that replays from `from` while the log goes on from `tip`.
+    /// Creates the outbox of a connection that replays from `from` while the log grows from `tip`.
     pub(super) fn replaying(from: u64, tip: u64, limit: usize) -> Self {
         let pass = Some(ReplayPass { next: from, end: tip });
         Self { pass, ..Self::live(tip, limit) }
     }
 
-    /// Whether the switch to live has happened.
+    /// Returns whether the cutover has happened.
     pub(super) fn is_live(&self) -> bool {
         self.pass.is_none()
     }
 
-    /// The next event to send.
+    /// Removes and returns the next event to send.
     pub(super) fn pop(&mut self) -> Option<u64> {
         self.queue.pop_front()
     }
 
-    /// The fan-out: offers what happened since the last time, up to `tip`. A pass under way
-    /// does not wait for it, nor it for the pass.
+    /// Runs the fan-out: offers the events since the last call, up to `tip`. The fan-out and a
+    /// replay pass do not wait for each other.
     pub(super) fn fan_out(&mut self, log: &impl EventLog, tip: u64) -> Result<(), QueueFull> {
         while self.fanned_out < tip {
             let event = self.fanned_out;
             self.fanned_out += 1;
-            // Rule 1. Of a connection to which nothing was queued yet, nothing is known but
-            // that it is far behind.
+            // Rule 1. If no event was queued yet, the connection counts as far behind.
             let newest_us = self.newest.map_or(0, |e| log.time_us(e));
             let too_far_behind = newest_us.saturating_add(WITHHOLD_US) < log.time_us(event);
             if self.pass.is_some() && too_far_behind {
@@ -83,7 +82,7 @@ impl Outbox {
             if !log.wants(event) || self.is_old(event) {
                 continue;
             }
-            // Rule 4 where a pass is under way, §9's slow reader where none is.
+            // Rule 4 during a replay pass, otherwise the slow-reader rule of §9.
             if self.queue.len() >= self.limit {
                 return Err(QueueFull);
             }
@@ -92,8 +91,8 @@ impl Outbox {
         Ok(())
     }
 
-    /// The replay: looks at up to `budget` events and returns how many it took. Blocks on a
-    /// full queue, unlike the fan-out.
+    /// Runs the replay: scans up to `budget` events and returns how many it scanned. Unlike the
+    /// fan-out, it pauses when the queue is full.
     pub(super) fn replay(
         &mut self,
         log: &impl EventLog,
@@ -114,7 +113,7 @@ impl Outbox {
             pass.next += 1;
             looked_at += 1;
             self.pass = Some(pass);
-            // Rule 2: a live event that overtook the replay makes all of it old.
+            // Rule 2: a live event that overtakes the replay makes the rest of the replay old.
             if log.wants(event) && !self.is_old(event) {
                 self.push(event);
             }
@@ -122,8 +121,8 @@ impl Outbox {
         looked_at
     }
 
-    /// Rule 2's test. Compared by place in the log, which on a strictly increasing recording
-    /// is the same as by time, and loses nothing more on one that is not.
+    /// Rule 2's test. It compares positions in the log, which is the same as comparing times on a
+    /// strictly increasing recording and loses no additional events on others.
     fn is_old(&self, event: u64) -> bool {
         self.newest.is_some_and(|newest| event <= newest)
     }
@@ -134,9 +133,10 @@ impl Outbox {
     }
 }
 
-/// Rule 3: what follows a pass that has reached its snapshot; `None` for live. What happened
-/// after the snapshot was withheld by rule 1 and is never sent, if the connection is too far
-/// behind by then. Before anything was emitted (`emitted_us` 0), every pass is the last one.
+/// Rule 3: returns the pass that follows one that has reached its snapshot; `None` to go live.
+/// Events after the snapshot were withheld by rule 1 and are never sent if the connection is too
+/// far behind at that time. Before anything was emitted (`emitted_us` 0), every pass is the last
+/// one.
 fn next_pass(
     log: &impl EventLog,
     done: ReplayPass,
@@ -145,8 +145,8 @@ fn next_pass(
 ) -> Option<ReplayPass> {
     let last = done.end.checked_sub(1)?;
     let near = log.time_us(last).saturating_add(SWITCH_US) >= emitted_us;
-    // A recording may be silent for longer than the network ever is; passes over nothing
-    // would then go on for ever.
+    // A recording may be silent for longer than the network ever is; without this check, empty
+    // passes would repeat for ever.
     let nothing_new = tip <= done.end;
     (!near && !nothing_new).then_some(ReplayPass { next: last, end: tip })
 }
@@ -155,7 +155,7 @@ fn next_pass(
 mod tests {
     use super::*;
 
-    /// Events 10 ms apart; wanted is every `every`th.
+    /// Events 10 ms apart; the filter matches every `every`th event.
     struct Even {
         every: u64,
     }
@@ -174,7 +174,7 @@ mod tests {
     }
 
     #[test]
-    fn live_events_pass_in_order() {
+    fn live_events_are_sent_in_order() {
         let mut outbox = Outbox::live(10, 100);
         outbox.fan_out(&Even { every: 1 }, 13).unwrap();
         assert!(outbox.is_live());
@@ -224,7 +224,7 @@ mod tests {
     }
 
     #[test]
-    fn rule_4_a_full_queue_cuts_the_fan_out_and_only_halts_the_replay() {
+    fn rule_4_a_full_queue_drops_the_connection_and_only_pauses_the_replay() {
         let log = Even { every: 1 };
         let mut outbox = Outbox::replaying(0, 1_000, 960);
         outbox.replay(&log, 1_000, log.time_us(1_000), 5_000);
@@ -242,7 +242,7 @@ mod tests {
     }
 
     #[test]
-    fn a_replay_of_nothing_is_live_at_once() {
+    fn an_empty_replay_goes_live_at_once() {
         let log = Even { every: 1 };
         let mut outbox = Outbox::replaying(0, 0, 10);
         assert_eq!(outbox.replay(&log, 0, 0, 10), 0);

@@ -1,8 +1,7 @@
-//! The zstd dictionaries that a server compresses with, one on `/subscribe` and another on the
-//! v2 stream: given, or trained from the recording.
+//! The zstd dictionaries of a server, one for `/subscribe` and one for the v2 stream: given by the
+//! user or trained on the recording.
 //!
-//! Where a given one comes from (a file, the cache) is `cli`'s matter, and whether its bytes
-//! are good is `compression`'s.
+//! `cli` loads given dictionaries (from a file or the cache), and `compression` validates them.
 
 use std::io;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -14,18 +13,18 @@ use zstd::zstd_safe::CParameter;
 use super::recording::Recording;
 use crate::compression::dictionary::{Dictionary as Checked, OFFICIAL_ID};
 
-/// Compression level: the default of the encoder that the servers use.
+/// Compression level: the default of the servers' encoder.
 const LEVEL: i32 = 3;
-/// A window of at most 128 KiB (protocol/jetstream-v1.md §5).
+/// Window log for at most 128 KiB (protocol/jetstream-v1.md §5).
 const WINDOW_LOG: u32 = 17;
 /// Size of a trained dictionary, in bytes.
 const TRAINED_BYTES: usize = 64 * 1024;
-/// Most bytes of a recording to train from: more costs seconds and gains nothing.
+/// Maximum bytes of a recording to train on; more costs seconds and gains nothing.
 const SAMPLE_BYTES: usize = 4 << 20;
-/// Where a dictionary keeps its id (protocol/jetstream-v1.md §5).
+/// Position of the id in a dictionary (protocol/jetstream-v1.md §5).
 const ID_BYTES: std::ops::Range<usize> = 4..8;
 
-/// A dictionary, ready to compress with.
+/// A dictionary that is prepared for compression.
 pub(super) struct Dictionary {
     checked: Checked,
     prepared: EncoderDictionary<'static>,
@@ -45,7 +44,7 @@ impl Dictionary {
         &self.checked.bytes
     }
 
-    /// A compressor for one connection: one frame an event, with a checksum.
+    /// Returns a compressor for one connection: one frame per event, with a checksum.
     pub(super) fn compressor(&self) -> io::Result<Compressor<'_>> {
         let mut compressor = Compressor::with_prepared_dictionary(&self.prepared)?;
         compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -54,14 +53,14 @@ impl Dictionary {
     }
 }
 
-/// The dictionaries of a server. Where none was given, the first client that asks for one
-/// waits until it is trained from the recording; there may be none to be had.
+/// The dictionaries of a server. If none was given, the first client that requests one waits while
+/// it is trained on the recording. `None` if training failed.
 #[derive(Debug, Default)]
 pub(super) struct Dictionaries {
     v1: OnceLock<Option<Arc<Dictionary>>>,
     v2: OnceLock<Option<Arc<Dictionary>>>,
     trained: OnceLock<Option<Arc<Dictionary>>>,
-    /// That of the v2 stream under its newest other id, and how many that was.
+    /// The v2 dictionary under its newest alternative id, with the generation of that id.
     renumbered: Mutex<Option<(u32, Arc<Dictionary>)>>,
 }
 
@@ -76,12 +75,12 @@ impl Dictionaries {
         Ok(Self { v1: given(v1)?, v2: given(v2)?, ..Self::default() })
     }
 
-    /// For `/subscribe`.
+    /// Returns the dictionary of `/subscribe`.
     pub(super) fn v1(&self, recording: &Recording) -> Option<Arc<Dictionary>> {
         self.v1.get_or_init(|| self.trained(recording)).clone()
     }
 
-    /// For the v2 stream, under the id of this generation.
+    /// Returns the dictionary of the v2 stream under the id of this generation.
     pub(super) fn v2(&self, recording: &Recording, generation: u32) -> Option<Arc<Dictionary>> {
         let original = self.v2.get_or_init(|| self.trained(recording)).clone()?;
         if generation == 0 {
@@ -103,7 +102,7 @@ impl Dictionaries {
 }
 
 impl Dictionary {
-    /// The same dictionary under another id, `ahead` of its own.
+    /// Returns the same dictionary with its id increased by `ahead`.
     pub(super) fn renumbered(&self, ahead: u32) -> Option<Self> {
         let mut bytes = self.checked.bytes.clone();
         let id = self.id().wrapping_add(ahead).max(1);
@@ -118,11 +117,11 @@ impl std::fmt::Debug for Dictionary {
     }
 }
 
-/// Trains a dictionary from a recording, the same one each time. Its id is derived from its
-/// content, and is never that of the servers' own dictionary.
+/// Trains a dictionary on a recording, deterministically. Its id is derived from its content and
+/// never equals the id of the servers' own dictionary.
 ///
 /// # Errors
-/// What zstd says; most often that there are too few events (about ten are needed).
+/// zstd's error, most often because there are too few events (about ten are needed).
 pub fn train(recording: &Recording) -> io::Result<Checked> {
     let total: usize = recording.lines().map(<[u8]>::len).sum();
     let step = total.div_ceil(SAMPLE_BYTES).max(1);

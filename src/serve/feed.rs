@@ -1,5 +1,5 @@
-//! Which event a connection gets next: from the log at its own pace, or from the legacy
-//! server's outgoing queue. Decides about events; encoding and sockets are `connection`'s.
+//! Selects the next event of a connection: from the log at the connection's own pace, or from the
+//! legacy server's outgoing queue. Encoding and I/O are in `connection`.
 
 use std::time::Duration;
 
@@ -14,31 +14,30 @@ use super::subscription::{EventFilter, StreamStart};
 use super::timeline::Timeline;
 use crate::position::ServerKind;
 
-/// Events looked at in one go before others get their turn: a sparse filter must not hold up
-/// the whole server.
+/// Events scanned before the task yields: a sparse filter must not block the whole server.
 const SCAN_EVENTS: u64 = 4_096;
-/// How often a throttled replay goes on: a timer's grain.
+/// Interval of a throttled replay: the granularity of the timer.
 const REPLAY_TICK: Duration = Duration::from_millis(1);
 
-/// Where a connection's events come from.
+/// The source of a connection's events.
 #[derive(Debug)]
 pub(super) enum Feed {
-    /// Reads the log (every server at rate `max`, and v2 always).
+    /// Reads the log (v2 always, and every server at rate `max`).
     Log { next: u64 },
     /// The legacy server's queue at a paced rate.
     Queue(Queue),
 }
 
-/// The legacy server's queue, and how far time has filled it.
+/// The legacy server's queue, and the progress of its producers.
 #[derive(Debug)]
 pub(super) struct Queue {
     outbox: Outbox,
-    /// Events that the replay has looked at, which is what its throttle counts.
+    /// Events that the replay scanned, which is what its limit counts.
     replayed: u64,
-    /// Events that were sent.
+    /// Events sent.
     sent: u64,
     since: Instant,
-    /// The instant up to which fan-out and replay have worked.
+    /// The instant up to which fan-out and replay have run.
     advanced_until: Option<Instant>,
 }
 
@@ -82,8 +81,8 @@ impl Feed {
         Self::Queue(Queue { outbox, replayed: 0, sent: 0, since: now, advanced_until: None })
     }
 
-    /// What the connection does now. Time only moves between calls with another `now`. The
-    /// log is read as it is after this many `crashes` (see `chaos`; usually none).
+    /// Returns the connection's next step. Time only advances between calls, through `now`. The log
+    /// is read in the state after `crashes` crashes (see `chaos`; usually none).
     pub(super) fn step(
         &mut self,
         wants: &EventFilter,
@@ -140,7 +139,7 @@ impl Queue {
         }
     }
 
-    /// Does what the fan-out and the replay did since the last time.
+    /// Runs the fan-out and the replay up to `now`.
     fn advance(
         &mut self,
         log: &FilteredLog<'_>,
@@ -177,8 +176,8 @@ mod tests {
 
     const EVENTS: u64 = 30_000;
 
-    /// A legacy server with about 11 000 events/s, whose replay is throttled to three times
-    /// that, and an instant `played` after its start.
+    /// Returns a legacy server with about 11,000 events/s and a replay limit of 30,000/s, and an
+    /// instant `played` after its start.
     fn server(played: Duration) -> (ServerState, Instant) {
         let recording = demo::recording(11, EVENTS as usize, 1_795_000_000_000_000);
         let stamps = Stamps::new(recording, ServerKind::Legacy).unwrap();
@@ -193,7 +192,7 @@ mod tests {
         (shared, start + played)
     }
 
-    /// What a connection gets until the end of the recording; time moves 1 ms at a time.
+    /// Returns all events that a connection gets; time advances by 1 ms per idle step.
     fn run(
         from: StreamStart,
         wants: &EventFilter,
@@ -244,9 +243,9 @@ mod tests {
         }
     }
 
-    /// What the lossless join of protocol/jetstream-v1.md §4.2 builds on.
+    /// The lossless join of protocol/jetstream-v1.md §4.2 relies on this.
     #[test]
-    fn a_legacy_replay_is_whole_up_to_one_second_behind_the_tip_of_its_start() {
+    fn a_legacy_replay_is_complete_up_to_one_second_before_the_tip_of_its_start() {
         let (shared, now) = server(Duration::from_millis(700));
         let tip_us = shared.timeline.stamps.max_time_us(shared.timeline.tip(now) - 1);
         let safe = |e: &u64| shared.timeline.stamps.max_time_us(*e) + 1_000_000 < tip_us;

@@ -1,5 +1,5 @@
-//! Answers with stored bytes: conditional requests and ranges (RFC 9110 §13 and §14), as an
-//! HTTP client resumes downloads with. Which bytes, is the caller's matter.
+//! Responses that serve stored bytes, with conditional requests and ranges (RFC 9110 §13 and §14),
+//! which HTTP clients use to resume downloads.
 
 use std::ops::Range;
 
@@ -8,15 +8,15 @@ use tokio_tungstenite::tungstenite::Bytes;
 use super::head::RequestHead;
 use super::response::Response;
 
-/// Bytes to hand out.
+/// Stored bytes and their validators.
 #[derive(Clone, Debug)]
 pub(super) struct FileResponse {
     pub body: Bytes,
-    /// With its quotes; strong.
+    /// Strong entity tag, with its quotes.
     pub etag: String,
-    /// An HTTP date; empty where none is told.
+    /// HTTP date; empty to omit the header.
     pub last_modified: String,
-    /// Further header lines.
+    /// Additional header lines.
     pub headers: String,
 }
 
@@ -29,18 +29,18 @@ enum RequestedRange {
 }
 
 impl FileResponse {
-    /// The answer to a GET or HEAD.
+    /// Returns the response to a GET or HEAD request.
     pub(super) fn respond(self, head: &RequestHead) -> Response {
         self.respond_with_range(head).0
     }
 
-    /// The same, and which of the bytes it has.
+    /// As [`Self::respond`]; also returns which bytes the response contains.
     pub(super) fn respond_with_range(self, head: &RequestHead) -> (Response, Range<usize>) {
         let requested = self.requested_range(head);
         self.build(requested, head)
     }
 
-    /// The answer of a server that does not know of ranges.
+    /// Responds as a server without support for ranges.
     pub(super) fn respond_whole(self, head: &RequestHead) -> (Response, Range<usize>) {
         self.build(RequestedRange::Whole, head)
     }
@@ -78,7 +78,7 @@ impl FileResponse {
         (response, sent)
     }
 
-    /// Whether the client has it already.
+    /// Returns whether the client's copy is current.
     fn is_not_modified(&self, head: &RequestHead) -> bool {
         let mut tags = head.header("If-None-Match").flat_map(|v| v.split(',')).map(str::trim);
         if head.header("If-None-Match").next().is_some() {
@@ -100,8 +100,8 @@ impl FileResponse {
     }
 }
 
-/// One range of bytes. Several at once, other units and nonsense count as none, which is what
-/// a server may do.
+/// Parses a range of bytes. Several ranges, other units and malformed values are ignored, which the
+/// RFC allows.
 fn parse_range(range: &str, length: usize) -> RequestedRange {
     let number = |text: &str| text.parse::<usize>().ok();
     let digits = |text: &str| text.bytes().all(|b| b.is_ascii_digit());
@@ -137,7 +137,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_range_reaches_beyond_what_there_is(
+        fn no_range_exceeds_the_content(
             range in prop_oneof!["bytes=[0-9]{0,25}-[0-9]{0,25}", "\\PC{0,20}"],
             length in 0..1_000_usize,
         ) {
@@ -148,7 +148,7 @@ mod tests {
     }
 
     #[test]
-    fn ranges_are_cut_to_what_there_is() {
+    fn ranges_are_clamped_to_the_content() {
         for (range, requested) in [
             ("bytes=0-3", RequestedRange::Part(0..4)),
             ("bytes=0-", RequestedRange::Part(0..10)),

@@ -1,7 +1,7 @@
-//! What one connection wants: the filters of the query and of `options_update`, with each
-//! server's limits, words and closing codes (protocol/jetstream-v1.md §3 and §6).
+//! The filters of a v1 connection, from the query and from `options_update` messages, with each
+//! server's limits, error texts and close codes (protocol/jetstream-v1.md §3 and §6).
 //!
-//! The server's rule, not the client's: identity and account events bypass
+//! These are the server's rules, not the client's: identity and account events bypass
 //! `wantedCollections`, but not `wantedDids`.
 
 pub(super) mod v2;
@@ -17,42 +17,42 @@ use crate::position::ServerKind;
 
 const MAX_COLLECTIONS: usize = 100;
 const MAX_DIDS: usize = 10_000;
-/// v2 refuses longer lists before it looks at them.
+/// v2 rejects longer lists before it parses them.
 const MAX_RAW_COLLECTIONS: usize = 10_000;
 const MAX_RAW_DIDS: usize = 1_000_000;
-/// Longest message taken from a client, in bytes.
+/// Longest accepted client message, in bytes.
 pub(super) const MAX_CLIENT_MESSAGE_BYTES: usize = 10_000_000;
 
-/// The filters of one connection.
+/// The filter of a v1 connection.
 #[derive(Clone, Debug, Default)]
 pub(super) struct V1Filter {
     collections: Collections,
-    /// Whether there is an accepted pattern that matches nothing, like `.*`.
+    /// Whether the filter has an accepted pattern that matches nothing, like `.*`.
     has_unmatchable: bool,
     dids: HashSet<String>,
-    /// 0: no limit.
+    /// Size of the largest event, in bytes; 0: unlimited.
     pub max_message_bytes: u32,
 }
 
-/// The server's text about a bad filter.
+/// The server's text about an invalid filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct InvalidOptions(pub String);
 
-/// What a message of a client came to.
+/// Why a client message was rejected.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum MessageError {
-    /// Not the envelope.
+    /// The envelope is malformed.
     Envelope(String),
     /// The payload has wrong types.
     Payload(String),
-    /// A bad filter.
+    /// A filter is invalid.
     Options(String),
-    /// Too long.
+    /// The message is too long.
     TooLong,
 }
 
 impl V1Filter {
-    /// The filters of a query; `max_message_bytes` is the parameter's text.
+    /// Builds a filter from the values of the query parameters.
     pub(super) fn from_lists(
         collections: &[String],
         dids: &[String],
@@ -102,7 +102,7 @@ impl V1Filter {
     fn add_collection(&mut self, value: &str) -> Result<(), InvalidOptions> {
         match self.collections.add(value) {
             Ok(()) => Ok(()),
-            // Nothing checks what precedes `.*`; no NSID matches such a pattern.
+            // Servers do not validate the part before `.*`; no NSID matches such a pattern.
             Err(_) if value.ends_with(".*") => {
                 self.has_unmatchable = true;
                 Ok(())
@@ -111,13 +111,13 @@ impl V1Filter {
         }
     }
 
-    /// Whether an event passes, by anything but its size.
+    /// Returns whether an event matches, apart from its size.
     pub(super) fn matches_event(&self, line: &[u8]) -> bool {
         let any_collection = self.collections.is_empty() && !self.has_unmatchable;
         if any_collection && self.dids.is_empty() {
             return true;
         }
-        // Lines were checked when the recording was read.
+        // Lines were validated when the recording was read.
         let Ok(header) = header::parse(line) else {
             return true;
         };
@@ -135,8 +135,7 @@ impl V1Filter {
         }
     }
 
-    /// Reads a client's text message: the new filters, or `None` where it is none of the
-    /// known messages.
+    /// Parses a client's text message and returns the new filter; `None` for other message types.
     pub(super) fn from_message(
         text: &str,
         now: &Self,
@@ -151,13 +150,13 @@ impl V1Filter {
             return Ok(None);
         }
         let payload = envelope.payload.map_or("", RawValue::get);
-        // serde reads a missing member as null, so a missing payload must be told apart.
+        // serde reads a missing member as null, so a missing payload must be distinguished.
         let payload: Option<Payload> =
             serde_json::from_str(payload).map_err(|e| MessageError::Payload(e.to_string()))?;
         let payload = payload.unwrap_or_default();
         let max_message_bytes = match kind {
             ServerKind::V2 => u32::try_from(payload.max_message_bytes.unwrap_or(0)).unwrap_or(0),
-            // Parsed, but not applied (protocol/jetstream-v1.md §6).
+            // Legacy parses the size, but does not apply it (protocol/jetstream-v1.md §6).
             ServerKind::Legacy => now.max_message_bytes,
         };
         let list = Option::unwrap_or_default;
@@ -218,7 +217,7 @@ mod tests {
     }
 
     #[test]
-    fn bad_values_are_named_in_each_servers_words() {
+    fn invalid_values_are_reported_in_each_servers_wording() {
         let refused = |c: &[&str], d: &[&str], kind| wanted(c, d, kind).unwrap_err();
         assert_eq!(
             refused(&["app.bsky.fo*"], &[], ServerKind::V2),
@@ -230,7 +229,7 @@ mod tests {
     }
 
     #[test]
-    fn the_limits_count_as_each_server_counts() {
+    fn each_server_counts_its_limits_in_its_own_way() {
         let same = vec!["app.bsky.*"; 101];
         assert!(wanted(&same, &[], ServerKind::V2).is_ok());
         assert!(wanted(&same, &[], ServerKind::Legacy).is_err());
@@ -259,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn mistakes_are_told_apart() {
+    fn message_errors_are_distinguished() {
         let mistake = |text: &str| message(text, ServerKind::V2).unwrap_err();
         assert!(matches!(mistake("hello"), MessageError::Envelope(_)));
         assert!(matches!(mistake(r#"{"type":3}"#), MessageError::Envelope(_)));
@@ -273,7 +272,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_message_of_a_client_is_answered(
+        fn any_client_message_is_handled(
             text in prop_oneof![
                 ".{0,200}",
                 r#"\{"type":"options_update","payload":(null|\{("wantedCollections":(null|\["[a-z.*]{0,12}"(,"[a-z.]{1,9}")?\]))?(,?"wantedDids":\["did:[a-z:]{0,9}"\])?(,?"maxMessageSizeBytes":-?[0-9]{1,20})?\})\}"#,

@@ -1,4 +1,4 @@
-//! The WebSocket part of a request head (RFC 6455 §4.2.1).
+//! Validates the WebSocket headers of a request (RFC 6455 §4.2.1).
 
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
@@ -23,7 +23,7 @@ pub(super) fn accept_key(head: &RequestHead, kind: ServerKind) -> Result<String,
     if !head.has_token("Sec-WebSocket-Version", "13") {
         return Err(Response {
             headers: "Sec-WebSocket-Version: 13\r\n".to_owned(),
-            ..Response::bad_request("unsupported WebSocket version: only 13 is spoken")
+            ..Response::bad_request("unsupported WebSocket version: only 13 is supported")
         });
     }
     // 16 bytes in base64.

@@ -1,50 +1,49 @@
-//! The request head of a connection: read with a bound and a time limit, and taken apart.
-//!
-//! Knows HTTP/1.1's form and nothing of paths, parameters or Jetstream.
+//! Reads and parses the head of an HTTP/1.1 request, with a bound and a time limit. Paths and
+//! parameters are interpreted elsewhere.
 
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-/// Longest request head, in bytes: what v2's HTTP stack takes (protocol/jetstream-v1.md §3),
-/// enough for 10 000 DIDs in the URL.
+/// Maximum size of a request head, in bytes: the limit of v2's HTTP stack (protocol/jetstream-v1.md
+/// §3), enough for 10,000 DIDs in the URL.
 pub(super) const MAX_HEAD_BYTES: usize = 1 << 20;
-/// Most header lines.
+/// Maximum number of header lines.
 const MAX_HEADERS: usize = 100;
 const READ_BYTES: usize = 8 * 1024;
 
-/// A request, its body aside.
+/// A request without its body.
 #[derive(Debug, Default)]
 pub(super) struct RequestHead {
     pub method: String,
     pub path: String,
-    /// The part behind the question mark, as sent.
+    /// The part after the question mark, not decoded.
     pub query: String,
     headers: Vec<(String, String)>,
-    /// What the client sent behind the head.
+    /// Bytes that the client sent after the head.
     pub leftover: Vec<u8>,
 }
 
-/// Why there is no request.
+/// Why no request could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum HeadError {
-    /// The client went away.
+    /// The client disconnected.
     Disconnected,
     TooLong,
     Malformed,
 }
 
-/// Why there is no body.
+/// Why no body could be read.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum BodyError {
-    /// The client went away.
+    /// The client disconnected.
     Disconnected,
     TooLong,
-    /// Sent in chunks, which is not read here.
+    /// Chunked transfer coding, which this server does not read.
     Chunked,
 }
 
 impl RequestHead {
-    /// Reads the body behind this head, of at most `most` bytes; an empty one where the head
-    /// announces none.
+    /// Reads the body that follows this head, of at most `most` bytes; empty if the head announces
+    /// none.
     pub(super) async fn read_body(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
@@ -74,11 +73,11 @@ impl RequestHead {
         Ok(body)
     }
 
-    /// Reads one head.
+    /// Reads and parses one head.
     pub(super) async fn read(stream: &mut (impl AsyncRead + Unpin)) -> Result<Self, HeadError> {
         let mut bytes: Vec<u8> = Vec::with_capacity(READ_BYTES);
         loop {
-            // The end of the head may lie across two reads.
+            // The end of the head may span two reads.
             let searched = bytes.len().saturating_sub(3);
             bytes.reserve(READ_BYTES);
             let n = stream.read_buf(&mut bytes).await.map_err(|_| HeadError::Disconnected)?;
@@ -115,18 +114,18 @@ impl RequestHead {
         })
     }
 
-    /// The values of a header.
+    /// Returns the values of a header.
     pub(super) fn header(&self, name: &str) -> impl Iterator<Item = &str> {
         let named = self.headers.iter().filter(move |(n, _)| n.eq_ignore_ascii_case(name));
         named.map(|(_, value)| value.as_str())
     }
 
-    /// As [`Head::has_token`], in the same case.
+    /// As [`RequestHead::has_token`], but case-sensitive.
     pub(super) fn has_exact_token(&self, name: &str, token: &str) -> bool {
         self.header(name).flat_map(|v| v.split(',')).any(|t| t.trim() == token)
     }
 
-    /// Whether a header has this token in its comma-separated values.
+    /// Returns whether the comma-separated values of a header contain this token.
     pub(super) fn has_token(&self, name: &str, token: &str) -> bool {
         let mut tokens = self.header(name).flat_map(|v| v.split(','));
         tokens.any(|t| t.trim().eq_ignore_ascii_case(token))
@@ -142,7 +141,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn takes_a_request_apart_and_keeps_what_follows() {
+    async fn parses_a_request_and_keeps_the_bytes_after_it() {
         let head =
             read(b"GET /subscribe?a=1?2 HTTP/1.1\r\nHost: x\r\nconnection: a, Upgrade\r\n\r\nmore")
                 .await
@@ -154,7 +153,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_no_request_is_refused() {
+    async fn malformed_requests_are_rejected() {
         assert_eq!(read(b"GET /").await.unwrap_err(), HeadError::Disconnected);
         assert_eq!(read(b"\x16\x03\x01 tls\r\n\r\n").await.unwrap_err(), HeadError::Malformed);
         let long = vec![b'a'; MAX_HEAD_BYTES + READ_BYTES];

@@ -1,24 +1,24 @@
-//! A Jetstream server for recordings: people test their consumers with it, `tail --demo`
-//! runs on it, and so do our own tests.
+//! A Jetstream server that replays a recording. Users test their consumers with it; `tail --demo`
+//! and skytail's own tests run on it.
 //!
-//! It imitates either of the two servers that speak v1, in every difference that
-//! protocol/jetstream-v1.md lists; where this room says "§", it means a section of that
-//! document. As a v2 server it has the v2 stream beside it (`v2`; "v2 §" means
-//! protocol/jetstream-v2.md) and the archive (`archive`).
+//! It imitates both servers that speak v1, with every difference that protocol/jetstream-v1.md
+//! lists; in this module "§" cites a section of that document. As a v2 server it also offers the v2
+//! stream (`v2`; "v2 §" cites protocol/jetstream-v2.md) and the archive (`archive`).
 //!
-//! It shares no code with `source`, so that one misreading can't hide in both. Segments are
-//! written by the room that readers use as well: golden files hold that one to the format.
+//! It shares no parsing code with `source`, so that one misreading of the protocol can't hide in
+//! both. Segments are written by `crate::archive`, which readers use too; golden files hold that
+//! module to the format.
 //!
 //! ```text
 //! recording ─▶ stamps (times, seqs) ─▶ timeline (playhead) ─▶ feed ─▶ connection ─▶ socket
-//!                                                              └ cutover (legacy's losses)
+//! └ cutover (legacy's losses)
 //! ```
 //!
-//! `chaos` decides what goes wrong on purpose, in stamps, timeline and connection.
+//! `chaos` decides which faults to inject into stamps, timeline and connections.
 //!
-//! Not imitated: legacy's limit of 5 000 events/s per client address (only one for each
-//! connection, on request), v2's slow-reader rule
-//! (100 000 events behind for a minute; `chaos` can claim it), and permessage-deflate (declined).
+//! Not imitated: legacy's limit of 5,000 events/s per client address (only a limit per connection,
+//! on request), v2's slow-reader rule (100,000 events behind the tip for a minute; `chaos` can
+//! simulate its error), and permessage-deflate (declined).
 
 mod archive;
 mod chaos;
@@ -74,66 +74,65 @@ use response::Response;
 use stamps::Stamps;
 use timeline::Timeline;
 
-/// Most connections at a time.
+/// Maximum number of simultaneous connections.
 const MAX_CONNECTIONS: usize = 1_024;
-/// Most connections that are being told that there are too many.
+/// Maximum number of connections that receive a 503 at the same time; further ones are closed
+/// without an answer.
 const MAX_REFUSALS: usize = 64;
-/// Events in a block of the archive where nothing else is asked for: ten blocks in a segment.
+/// Default number of events in an archive block: ten blocks per segment.
 pub const DEFAULT_BLOCK_EVENTS: usize = 1_000;
-/// How long connections may take to end when the server stops.
+/// Time that connections have to end when the server stops.
 const STOP_TIMEOUT: Duration = Duration::from_secs(3);
-/// Pause after the system refused to accept a connection, most often for want of file
-/// descriptors.
+/// Pause after a failed accept, most often because no file descriptor is left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 
-/// What to serve, and how.
+/// The recording's server settings.
 #[derive(Clone, Debug)]
 pub struct ServeSettings {
-    /// Where to listen; port 0 lets the system choose.
+    /// Address to listen on; port 0 lets the system choose a port.
     pub listen: SocketAddr,
-    /// Which server to imitate. `None`: v2 where the recording's first event has a `cursor`,
-    /// else legacy.
+    /// Server to imitate. `None`: v2 if the recording's first event has a `cursor`, otherwise
+    /// legacy.
     pub kind: Option<ServerKind>,
-    /// How fast events happen.
+    /// Playback speed.
     pub rate: Rate,
-    /// Whether the recording starts again at its end. A looped event has a later time and a
-    /// higher seq and is otherwise the same, identity included.
+    /// Whether the recording starts again at its end. An event of a later round has a later time, a
+    /// higher seq and, unless `keeps_identities` is set, another event id.
     pub looping: bool,
-    /// Whether the events of later rounds have the identities of the first.
+    /// Whether the events of later rounds have the event ids of the first round.
     pub keeps_identities: bool,
-    /// Whether times are moved so that the playhead is now (at rate `max`: the last event).
+    /// Whether to shift all times so that the playhead is at the present (at rate `max`: the last
+    /// event).
     pub restamp: bool,
-    /// Events that have already happened when the first client connects; without meaning at
-    /// rate `max`.
+    /// Number of events before the playhead when the first client connects; ignored at rate `max`.
     pub history_events: u64,
-    /// What to compress with on `/subscribe` for clients that ask for it.
+    /// Dictionary of `/subscribe`, for clients that request compression.
     pub zstd: ZstdDictionary,
-    /// The same on the v2 stream; v2 servers hand it out.
+    /// Dictionary of the v2 stream, which the server also hands out.
     pub v2_zstd: ZstdDictionary,
-    /// Events that the streams hold for replays, rounded up to whole segments; 0: none.
-    /// `None`: all.
+    /// Number of events that the streams can replay, rounded up to whole segments; 0: none, `None`:
+    /// all.
     pub retention_events: Option<u64>,
-    /// Events in a segment of the log; time cursors are exact in all but the newest segment,
-    /// and the archive has all but it.
+    /// Events per segment of the log. Time cursors are exact except in the newest segment, and the
+    /// archive holds all segments except that one.
     pub segment_events: u64,
-    /// Events in a block of the archive.
+    /// Events per archive block.
     pub block_events: usize,
-    /// What clients of the archive must show; `None`: nothing.
+    /// Key that archive clients must send; `None`: no key is required.
     pub api_key: Option<ApiKey>,
-    /// What happens at the end of the recording.
+    /// Behaviour at the end of the recording.
     pub at_end: AtEnd,
-    /// Intervals and limits.
     pub limits: ServerLimits,
-    /// What goes wrong on purpose.
+    /// Faults to inject.
     pub chaos: Option<ChaosSpec>,
 }
 
-/// Where the zstd dictionary comes from.
+/// The source of a zstd dictionary.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ZstdDictionary {
-    /// This one.
+    /// The given dictionary.
     Given(compression::dictionary::Dictionary),
-    /// One trained from the recording when the first client asks for it.
+    /// A dictionary that is trained on the recording when the first client requests it.
     Trained,
 }
 
@@ -146,35 +145,35 @@ impl ZstdDictionary {
     }
 }
 
-/// What a connection sees at the end of the recording.
+/// What a connection does at the end of the recording.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum AtEnd {
-    /// It stays open and silent.
+    /// Stays open and sends nothing.
     #[default]
     Idle,
-    /// It is closed with 1000 `end of recording`.
+    /// Closes with 1000 `end of recording`.
     Close,
 }
 
-/// Intervals and limits of the servers (protocol/jetstream-v1.md §4.2 and §9). Tests scale
-/// them.
+/// Intervals and limits of the servers (protocol/jetstream-v1.md §4.2 and §9). Tests scale them
+/// down.
 #[derive(Clone, Copy, Debug)]
 pub struct ServerLimits {
     /// Time between two pings.
     pub ping_every: Duration,
-    /// Time for a pong, on v2 only.
+    /// Timeout for a pong; v2 only.
     pub pong_within: Duration,
-    /// Time for a write, on v2.
+    /// Timeout for a write on v2.
     pub v2_write_timeout: Duration,
-    /// Time for a write, on legacy.
+    /// Timeout for a write on legacy.
     pub legacy_write_timeout: Duration,
-    /// Events in a connection's outgoing queue, on legacy at a paced rate.
+    /// Capacity of a connection's outgoing queue in events, on legacy at a paced rate.
     pub legacy_queue_events: usize,
-    /// Events per second that a replay scans, before filters, on legacy at a paced rate.
+    /// Events per second that a replay scans before filtering, on legacy at a paced rate.
     pub legacy_replay_per_second: u32,
-    /// Events per second that a connection is sent, on legacy at a paced rate; `None`: no limit.
+    /// Events per second sent to one connection, on legacy at a paced rate; `None`: unlimited.
     pub legacy_send_per_second: Option<u32>,
-    /// Whether the three limits of legacy also hold at rate `max`.
+    /// Whether the three legacy limits also apply at rate `max`.
     pub legacy_limits_at_max: bool,
 }
 
@@ -225,32 +224,32 @@ impl Default for ServeSettings {
     }
 }
 
-/// Why a recording is not served.
+/// The reason why a recording can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum ServeError {
-    /// The address is taken, or not ours.
+    /// The address is in use or does not belong to this machine.
     #[error("can't listen on {address} (choose another address, or port 0 for any free one)")]
     Listen {
-        /// The address asked for.
+        /// The requested address.
         address: SocketAddr,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// The recording does not fit the kind of server.
+    /// The recording does not fit this kind of server.
     #[error(transparent)]
     Stamps(#[from] StampError),
-    /// Only v2 servers have what is to be reused.
+    /// `--chaos reuse` on a legacy server, which has no seqs.
     #[error(
-        "--chaos reuse: a legacy server has no seqs to assign again: leave it out, or serve with \
+        "--chaos reuse: a legacy server has no seqs to reuse: remove it, or serve with \
          --server-kind v2"
     )]
     NoSeqsToReuse,
-    /// The dictionary is none.
+    /// zstd rejected the dictionary.
     #[error("zstd can't use the dictionary")]
     Dictionary(#[source] io::Error),
 }
 
-/// A server that listens, but answers nobody until it is run.
+/// A bound server. Clients can connect, but get no answer before [`Server::run`].
 #[derive(Debug)]
 pub struct Server {
     listener: TcpListener,
@@ -258,7 +257,7 @@ pub struct Server {
     shared: Arc<ServerState>,
 }
 
-/// What all connections look at.
+/// State that all connections share.
 #[derive(Debug)]
 struct ServerState {
     timeline: Timeline,
@@ -274,7 +273,7 @@ impl ServerState {
         self.timeline.stamps.kind()
     }
 
-    /// The dictionary of the v2 stream, as it is now.
+    /// Returns the current dictionary of the v2 stream.
     fn v2_dictionary(&self) -> Option<Arc<Dictionary>> {
         let generation = self.chaos.as_ref().map_or(0, Chaos::generation);
         self.dictionaries.v2(self.recording(), generation)
@@ -285,11 +284,11 @@ impl ServerState {
     }
 }
 
-/// Makes a server and starts listening.
+/// Creates a server and binds its address.
 ///
 /// # Errors
-/// [`ServeError`] where the address can't be listened on, the recording can't be served by
-/// that kind of server, or the dictionary is none.
+/// [`ServeError`] if the address can't be bound, the recording does not fit this kind of server, or
+/// the dictionary is invalid.
 pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Server, ServeError> {
     let by_content = if recording.is_v2() { ServerKind::V2 } else { ServerKind::Legacy };
     let mut stamps = Stamps::new(recording, settings.kind.unwrap_or(by_content))?;
@@ -341,23 +340,23 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
 }
 
 impl Server {
-    /// Where it listens.
+    /// Returns the bound address.
     #[must_use]
     pub fn local_addr(&self) -> SocketAddr {
         self.local_addr
     }
 
-    /// Which server it imitates.
+    /// Returns the imitated kind of server.
     #[must_use]
     pub fn kind(&self) -> ServerKind {
         self.shared.kind()
     }
 
-    /// Serves until `stop` is ready, then ends every connection the way this kind of server
-    /// does. Returns when everything it started has ended.
+    /// Serves until `stop` resolves, then ends every connection as this kind of server does.
+    /// Returns when all connections have ended, after at most three seconds.
     ///
     /// # Errors
-    /// None yet: what goes wrong with one connection ends that connection.
+    /// None at present: an error of one connection ends that connection only.
     pub async fn run(self, stop: impl Future<Output = ()>) -> Result<(), ServeError> {
         let (stopping, stopped) = watch::channel(false);
         let mut connections = JoinSet::new();

@@ -1,4 +1,4 @@
-//! The parameters of a query string. What they mean is the business of each endpoint.
+//! Parses query strings; each endpoint interprets its own parameters.
 
 use super::response::Response;
 use crate::position::ServerKind;
@@ -7,12 +7,12 @@ use crate::position::ServerKind;
 #[derive(Debug)]
 pub(super) struct Query(Vec<(String, String)>);
 
-/// A query string that v2 servers refuse.
+/// A query string that v2 servers reject.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct InvalidQuery;
 
 impl Query {
-    /// Malformed pairs are an error on v2, and left out by legacy.
+    /// Parses a query string. v2 rejects malformed pairs; legacy ignores them.
     pub(super) fn parse(query: &str, kind: ServerKind) -> Result<Self, InvalidQuery> {
         let mut pairs = Vec::new();
         for pair in query.split('&').filter(|p| !p.is_empty()) {
@@ -41,7 +41,7 @@ impl From<InvalidQuery> for Response {
     }
 }
 
-/// Neither a raw semicolon nor a bad percent escape.
+/// Returns whether a pair has neither a raw semicolon nor an invalid percent escape.
 fn is_well_formed(pair: &str) -> bool {
     let escapes_are_hex = pair.split('%').skip(1).all(|after| {
         after.as_bytes().get(..2).is_some_and(|hex| hex.iter().all(u8::is_ascii_hexdigit))
@@ -54,7 +54,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn queries_are_decoded_and_bad_ones_refused_on_v2_only() {
+    fn queries_are_decoded_and_malformed_ones_rejected_on_v2_only() {
         let query = Query::parse("a=1&b=x%2Ay&a=2&&c", ServerKind::V2).unwrap();
         assert_eq!(query.first("a"), Some("1"));
         assert_eq!(query.all("a"), ["1", "2"]);

@@ -1,26 +1,25 @@
-//! `--rate`: how fast the playhead moves. Parsing and arithmetic only; the playhead itself
-//! is in `timeline`.
+//! `--rate`, the speed of the playhead: parsing and printing. The playhead itself is in `timeline`.
 
 use std::fmt;
 use std::str::FromStr;
 
-/// How fast a recording is played.
+/// Playback speed of a recording.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Rate {
-    /// No clock: as fast as a connection takes it.
+    /// Without a clock: as fast as a connection accepts events.
     Max,
-    /// This many times the speed at which it was recorded.
+    /// A multiple of the recorded speed.
     Speed(f64),
-    /// This many events per second, whatever their times say.
+    /// A fixed number of events per second, independent of their times.
     PerSecond(f64),
 }
 
-/// Why a rate was refused.
+/// Why a rate was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is not a rate: write max, a speed like 1x or 10x, or events per second like 500/s")]
 pub struct RateError(String);
 
-/// Slowest and fastest factor taken: beyond, the arithmetic in microseconds means nothing.
+/// Accepted factors: outside of this range, arithmetic in microseconds loses its meaning.
 const FACTORS: std::ops::RangeInclusive<f64> = 1e-6..=1e9;
 
 impl FromStr for Rate {
@@ -55,14 +54,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn rates_read_as_they_are_written() {
+    fn rates_round_trip() {
         for text in ["max", "1x", "0.5x", "10x", "500/s", "2.5/s"] {
             assert_eq!(text.parse::<Rate>().unwrap().to_string(), text);
         }
     }
 
     #[test]
-    fn anything_else_is_refused_by_name() {
+    fn other_texts_are_rejected_and_named() {
         for text in ["", "x", "fast", "-1x", "0x", "NaNx", "infx", "10", "5/m", "0/s"] {
             let error = text.parse::<Rate>().unwrap_err().to_string();
             assert!(error.contains(&format!("{text:?}")), "{error}");

@@ -1,9 +1,8 @@
 //! A recording in memory: its lines as one block of bytes, and an index over them.
 //!
-//! Reads and checks; the times and sequence numbers that a server puts on the lines are
-//! `timeline`'s work. The whole recording is held in memory (its bytes plus, with `stamps`,
-//! about 70 bytes an event), so that any number of connections replays it without touching
-//! the disk.
+//! This module reads and validates; `stamps` adds times and sequence numbers. The whole recording
+//! stays in memory (its bytes plus, with `stamps`, about 70 bytes per event), so that any number of
+//! connections can replay it without disk I/O.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -17,11 +16,11 @@ use crate::event::header;
 use crate::event::malformed::Malformed;
 use crate::event::space;
 
-/// Longest recording, in bytes after decompression. A bound against a zstd bomb; a day of the
-/// network is far beyond what belongs in memory anyway.
+/// Maximum size of a recording, in bytes after decompression. Protects against zstd bombs; a day of
+/// the network is far too large to hold in memory anyway.
 pub const MAX_RECORDING_BYTES: u64 = 4 << 30;
 
-/// Events of a Jetstream server, one a line, in the order in which they are served.
+/// Events of a Jetstream server, one per line, in the order in which they are served.
 #[derive(Clone, Debug)]
 pub struct Recording {
     bytes: Bytes,
@@ -29,16 +28,16 @@ pub struct Recording {
     torn: Option<TornLine>,
 }
 
-/// A last line that its writer did not finish: it has no line feed and is no event.
+/// An unterminated last line that is not an event: its writer was interrupted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TornLine {
-    /// Its number, counted from 1.
+    /// Line number, counted from 1.
     pub line: usize,
-    /// Its length.
+    /// Length in bytes.
     pub bytes: usize,
 }
 
-/// Where one event stands and what the recording says of it.
+/// The position of one event and the fields that the recording has for it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct IndexEntry {
     start: usize,
@@ -49,21 +48,21 @@ pub(super) struct IndexEntry {
     cursor_len: u8,
     /// `time_us` as recorded.
     pub time_us: u64,
-    /// `cursor` as recorded; 0 where the line has none (servers count from 1).
+    /// `cursor` as recorded; 0 if the line has none (servers count from 1).
     pub cursor: u64,
-    /// A repository that diverged: only the v2 stream tells of it (v2 §7).
+    /// The event reports a diverged repository, which only the v2 stream sends (v2 §7).
     pub is_v2_only: bool,
 }
 
 /// Why a recording can't be served.
 #[derive(Debug, thiserror::Error)]
 pub enum RecordingError {
-    /// The file is gzip.
+    /// The file is gzip-compressed.
     #[error("recording {path} {remedy}")]
     Gzip {
         /// The file, or `-`.
         path: String,
-        /// What to run instead.
+        /// The command to run instead.
         remedy: String,
     },
     /// The file can't be read or decompressed.
@@ -71,29 +70,29 @@ pub enum RecordingError {
     Read {
         /// The file, or `-`.
         path: String,
-        /// What the system said.
+        /// The system's error.
         source: io::Error,
     },
-    /// More bytes than are held in memory.
-    #[error("recording {path}: longer than {MAX_RECORDING_BYTES} bytes: cut it into parts")]
+    /// The recording exceeds [`MAX_RECORDING_BYTES`].
+    #[error("recording {path}: longer than {MAX_RECORDING_BYTES} bytes: split it")]
     TooLong {
         /// The file, or `-`.
         path: String,
     },
-    /// No events.
-    #[error("recording {path}: holds no events")]
+    /// The recording has no events.
+    #[error("recording {path} has no events")]
     Empty {
         /// The file, or `-`.
         path: String,
     },
-    /// A line that is no event.
+    /// A line is not an event.
     #[error("recording {path}, line {line}: {reason}")]
     Line {
         /// The file, or `-`.
         path: String,
-        /// The line, counted from 1.
+        /// Line number, counted from 1.
         line: usize,
-        /// What is wrong with it.
+        /// What is wrong with the line.
         reason: LineError,
     },
 }
@@ -104,21 +103,23 @@ pub enum LineError {
     /// Not one event in JSON.
     #[error("{0}")]
     Malformed(#[from] Malformed),
-    /// Not UTF-8.
+    /// Not valid UTF-8.
     #[error("not UTF-8")]
     NotUtf8,
-    /// Longer than an index entry can say.
+    /// Too long for an index entry.
     #[error("longer than 4 GiB")]
     TooLong,
-    /// `time_us` or `cursor` twice, or spelt with escapes.
-    #[error("time_us and cursor must stand there once, spelt without escapes, as plain integers")]
+    /// `time_us` or `cursor` is duplicated, or written with escapes.
+    #[error(
+        "time_us and cursor must occur once, written as plain integers and without escapes in their names"
+    )]
     Unstampable,
 }
 
 impl Recording {
-    /// Reads a recording: NDJSON, plain or in zstd frames (told apart by content, not by
-    /// name); `-` is standard input. A byte order mark and blank lines are skipped, and so is a
-    /// last line that was not finished.
+    /// Reads a recording: NDJSON, plain or in zstd frames (detected by content, not by name); `-`
+    /// is standard input. A byte order mark, blank lines and an unterminated last line that is not
+    /// an event are skipped.
     ///
     /// # Errors
     /// [`RecordingError`], naming file and line.
@@ -131,7 +132,7 @@ impl Recording {
         Self::read(File::open(path).map_err(read)?, &name)
     }
 
-    /// Reads a recording from a stream; `name` is for messages.
+    /// Reads a recording from a stream; `name` is used in messages.
     ///
     /// # Errors
     /// As [`Recording::open`].
@@ -149,7 +150,7 @@ impl Recording {
         }
     }
 
-    /// Indexes lines that are in memory already; `name` is for messages.
+    /// Indexes lines that are already in memory; `name` is used in messages.
     ///
     /// # Errors
     /// As [`Recording::open`].
@@ -183,37 +184,37 @@ impl Recording {
         Ok(Self { bytes: bytes.into(), entries, torn })
     }
 
-    /// Returns the last line, if its writer did not finish it.
+    /// Returns the last line if its writer did not finish it.
     #[must_use]
     pub fn torn(&self) -> Option<TornLine> {
         self.torn
     }
 
-    /// The number of events; never 0.
+    /// Returns the number of events; never 0.
     #[must_use]
     pub fn len(&self) -> usize {
         self.entries.len()
     }
 
-    /// Whether there is no event; never, since such a recording can't be made.
+    /// Returns false: a recording has at least one event.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.entries.is_empty()
     }
 
-    /// Whether it was recorded from a v2 server: its first event has a `cursor`
+    /// Returns whether the recording is from a v2 server: its first event has a `cursor`
     /// (protocol/jetstream-v1.md §2).
     #[must_use]
     pub fn is_v2(&self) -> bool {
         self.entries.first().is_some_and(|e| e.cursor != 0)
     }
 
-    /// The lines as recorded, without their line feeds.
+    /// Returns the lines as recorded, without their line feeds.
     pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
         self.entries.iter().map(|e| &self.bytes[e.range()])
     }
 
-    /// The same bytes with its events in another order.
+    /// Returns a recording with the same bytes whose events are in another order.
     pub(super) fn in_order(&self, events: impl Iterator<Item = usize>) -> Self {
         let entries = events.filter_map(|event| self.entries.get(event).copied()).collect();
         Self { bytes: self.bytes.clone(), entries, torn: self.torn }
@@ -223,7 +224,7 @@ impl Recording {
         &self.entries
     }
 
-    /// The bytes of one event, sharing the recording's memory.
+    /// Returns the bytes of one event; they share the recording's memory.
     pub(super) fn line(&self, entry: &IndexEntry) -> Bytes {
         self.bytes.slice(entry.range())
     }
@@ -234,20 +235,20 @@ impl IndexEntry {
         self.start..self.start + self.len as usize
     }
 
-    /// The span of `time_us`'s digits within the line.
+    /// Returns the span of `time_us`'s digits within the line.
     pub(super) fn time_span(&self) -> std::ops::Range<usize> {
         let at = self.time_at as usize;
         at..at + usize::from(self.time_len)
     }
 
-    /// The span of `cursor`'s digits within the line, where it has one.
+    /// Returns the span of `cursor`'s digits within the line, if it has one.
     pub(super) fn cursor_span(&self) -> Option<std::ops::Range<usize>> {
         let at = self.cursor_at as usize;
         (self.cursor != 0).then(|| at..at + usize::from(self.cursor_len))
     }
 }
 
-/// Checks one line and makes its index entry.
+/// Validates one line and creates its index entry.
 fn index(line: &[u8], start: usize) -> Result<IndexEntry, LineError> {
     if simdutf8::basic::from_utf8(line).is_err() {
         return Err(LineError::NotUtf8);
@@ -282,7 +283,7 @@ fn index(line: &[u8], start: usize) -> Result<IndexEntry, LineError> {
     })
 }
 
-/// Everything from `input`, decompressed where it is zstd; `None` where it is too long.
+/// Reads all of `input`, decompressed if it is zstd; `None` if it is too long.
 fn read_capped(input: &mut impl Read) -> io::Result<Option<Vec<u8>>> {
     let mut bytes = Vec::new();
     sniff::decompressed(input)?.take(MAX_RECORDING_BYTES + 1).read_to_end(&mut bytes)?;
@@ -319,7 +320,7 @@ mod tests {
     }
 
     #[test]
-    fn white_space_and_a_line_that_was_not_finished_are_no_faults() {
+    fn white_space_and_a_torn_last_line_are_accepted() {
         let text = format!(" \t\n\n  {LINES} \r\n\t\n{{\"did\":\"did:pl");
         let recording = Recording::from_bytes(text.into_bytes(), "x").unwrap();
         assert_eq!(recording.torn(), Some(TornLine { line: 7, bytes: 14 }));
@@ -332,7 +333,7 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_recording_is_refused() {
+    fn an_empty_recording_is_rejected() {
         let error = Recording::read(&b"\n\n"[..], "-").unwrap_err();
         assert!(error.to_string().contains("no events"), "{error}");
     }

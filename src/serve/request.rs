@@ -1,6 +1,6 @@
-//! What a request asks for: the paths of both servers, and v1's `/subscribe` with its
-//! parameters and refusals, in the words of the imitated server
-//! (protocol/jetstream-v1.md §2, §3 and §10). What lies under `/xrpc/` is `v2`'s.
+//! Routes requests, and handles v1's `/subscribe` with its parameters and error responses in the
+//! wording of the imitated server (protocol/jetstream-v1.md §2, §3 and §10). `v2` handles the paths
+//! under `/xrpc/`.
 
 use tokio::time::Instant;
 
@@ -18,7 +18,7 @@ use crate::position::ServerKind;
 
 const SUBSCRIBE: &str = "/subscribe";
 
-/// Decides the request of a connection with this number.
+/// Decides the request of connection number `connection`.
 pub(super) fn route(
     head: &RequestHead,
     connection: u64,
@@ -41,7 +41,7 @@ pub(super) fn route(
     }
 }
 
-/// v2's order of checks: query, compression, filters, cursor, handshake.
+/// Checks in v2's order: query, compression, filters, cursor, handshake.
 fn subscribe(
     head: &RequestHead,
     shared: &ServerState,
@@ -64,8 +64,8 @@ fn subscribe(
         .map_err(|e| invalid_options(&e, kind))?;
     let accept_key = handshake::accept_key(head, kind);
     if accept_key.is_ok() {
-        // The first client moves the playhead, and with `--restamp` the times that cursors
-        // are in; somebody who only looks with a plain GET does not.
+        // The first client starts the playhead and with `--restamp` shifts the times that cursors
+        // refer to. A plain GET request does not count as a client.
         shared.timeline.start(now, now_us());
     }
     let from = start(query.first("cursor"), shared, now)?;

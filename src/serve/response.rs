@@ -1,23 +1,23 @@
-//! Answers that end a connection: status, headers and body, in the form of each server. What
-//! is answered to whom is decided elsewhere.
+//! HTTP responses that end a connection: status, headers and body, in the form that each server
+//! uses.
 
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::chaos::Refusal;
 
-/// An answer that ends the connection.
+/// A response that ends the connection.
 #[derive(Debug)]
 pub(super) struct Response {
     pub status: &'static str,
     /// Header lines, each with its line break.
     pub headers: String,
     pub body: Bytes,
-    /// The length that the head names, where it is not that of the body: an answer to HEAD,
-    /// or one that breaks off on purpose.
+    /// The `Content-Length` to send if it differs from the body's length: for a HEAD request, or
+    /// when the injected fault truncates the body.
     pub length: Option<u64>,
 }
 
-/// The errors of an XRPC endpoint (v2 §5, v2-archive §2).
+/// Error codes of the XRPC endpoints (v2 §5, v2-archive §2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum XrpcErrorCode {
     InvalidRequest,
@@ -79,7 +79,7 @@ impl Response {
         Self { status, headers: headers.into(), body: body.into(), length: None }
     }
 
-    /// One line of text.
+    /// A response with one line of text.
     pub(super) fn text(status: &'static str, line: &str) -> Self {
         let headers =
             "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
@@ -94,7 +94,7 @@ impl Response {
         Self::new(status, "Content-Type: application/json\r\n", body)
     }
 
-    /// An error of an XRPC endpoint.
+    /// An error response of an XRPC endpoint.
     pub(super) fn xrpc(error: XrpcErrorCode, message: &str) -> Self {
         let body = serde_json::json!({ "error": error.name(), "message": message });
         Self::json(error.status(), body.to_string())
@@ -116,18 +116,18 @@ impl Response {
         )
     }
 
-    /// The same for an XRPC endpoint.
+    /// As [`Self::method_not_allowed`], for an XRPC endpoint.
     pub(super) fn xrpc_method_not_allowed(allowed: &str) -> Self {
         let response = Self::xrpc(XrpcErrorCode::MethodNotAllowed, "method not allowed");
         response.with_headers(&format!("Allow: {allowed}\r\n"))
     }
 
-    /// A body of unknown length is not read.
+    /// The response to a body of unknown length, which the server does not read.
     pub(super) fn length_required() -> Self {
         Self::text("411 Length Required", "send a Content-Length")
     }
 
-    /// Refused on purpose, in words of v1 servers and of proxies.
+    /// An injected refusal in the wording of v1 servers and proxies.
     pub(super) fn refused(refusal: Refusal) -> Self {
         let response = match refusal.too_many {
             true => Self::text("429 Too Many Requests", "too many requests"),
@@ -136,7 +136,7 @@ impl Response {
         response.retry_after(refusal)
     }
 
-    /// Refused on purpose by a v2 server, or (429) by the proxy in front of it.
+    /// An injected refusal of a v2 server, or (429) of the proxy in front of it.
     pub(super) fn refused_xrpc(refusal: Refusal) -> Self {
         match refusal.too_many {
             true => Self::refused(refusal),
@@ -149,31 +149,28 @@ impl Response {
         self.with_headers(&format!("Retry-After: {}\r\n", refusal.retry_after_s))
     }
 
-    /// With further header lines.
+    /// Appends header lines.
     pub(super) fn with_headers(mut self, headers: &str) -> Self {
         self.headers.push_str(headers);
         self
     }
 
-    /// No more connections are taken.
     pub(super) fn too_many_connections() -> Self {
         Self::text("503 Service Unavailable", "service not ready: too many connections")
     }
 
-    /// The head is longer than is taken.
     pub(super) fn head_too_long() -> Self {
         Self::text("431 Request Header Fields Too Large", "request header fields too large")
     }
 
-    /// Not HTTP/1.1.
     pub(super) fn malformed() -> Self {
         Self::bad_request("400 Bad Request")
     }
 
-    /// As sent, but for the body.
+    /// Returns the status line and the headers as sent.
     pub(super) fn head(&self) -> String {
         let length = self.length.unwrap_or(self.body.len() as u64);
-        // What an answer says of the connection itself comes first.
+        // The response's own `Connection` header takes precedence.
         let close =
             if self.headers.starts_with("Connection:") { "" } else { "Connection: close\r\n" };
         format!(

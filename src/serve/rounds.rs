@@ -1,6 +1,6 @@
-//! What names an event in later rounds of a loop: another `rev` of a commit, another relay
-//! `seq` of the other kinds. Without that, every consumer that removes duplicates drops all
-//! rounds but the first.
+//! Gives events of later loop rounds their own event ids: another `rev` for commits, another relay
+//! `seq` for other kinds. Otherwise every consumer that removes duplicates would drop all rounds
+//! after the first.
 
 use std::ops::Range;
 
@@ -9,28 +9,27 @@ use super::stamp_fields;
 use super::stamps::ROUND_GAP_US;
 use crate::event::header::{self, Header};
 
-/// The alphabet of TIDs (the TID syntax of the AT Protocol): base 32, sortable.
+/// The alphabet of TIDs (TID syntax of the AT Protocol): sortable base 32.
 const TID_DIGITS: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
-/// Digits of a TID.
 const TID_LENGTH: usize = 13;
-/// Bits of a TID below its microseconds.
+/// Bits of a TID below its microseconds: the clock id.
 const CLOCK_BITS: u32 = 10;
 
-/// How events are named anew from round to round.
+/// The change of event ids from one round to the next.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct RoundIds {
-    /// Added to every relay `seq` from one round to the next.
+    /// Increment of every relay `seq` per round.
     relay_seqs: u64,
-    /// Added to every `rev` from one round to the next, in microseconds. From the recorded
-    /// times, so that all servers that tell a recording name its events the same way.
+    /// Increment of every `rev` per round, in microseconds. Derived from the recorded times, so
+    /// that all server instances of a recording give its events the same ids.
     revs_us: u64,
 }
 
-/// A piece of a line to be replaced.
+/// A span of a line and its replacement.
 pub(super) type Edit = (Range<usize>, String);
 
 impl RoundIds {
-    /// Returns the renaming of a recording, which leaves no name of a round for another one.
+    /// Returns the increments for a recording, so large that no two rounds share an event id.
     pub(super) fn of(recording: &Recording) -> Self {
         let seqs = recording.lines().filter_map(|line| header::parse(line).ok()?.relay_seq);
         let (least, most) =
@@ -43,7 +42,8 @@ impl RoundIds {
         }
     }
 
-    /// Returns what to change in a line for this round, counted from 0. Events of other kinds are named by their times and cursors, which change anyway.
+    /// Returns the edit of a line for this round, counted from 0. Events that have neither `rev`
+    /// nor relay `seq` are identified by their times and cursors, which change anyway.
     pub(super) fn edit(self, line: &[u8], round: u64) -> Option<Edit> {
         if round == 0 {
             return None;
@@ -64,10 +64,10 @@ impl RoundIds {
     }
 }
 
-/// Returns where the value of this member of the event's payload stands.
+/// Returns the span of a member's value in the event's payload.
 fn member(line: &[u8], header: &Header<'_>, name: &str) -> Option<Range<usize>> {
     let value = |object, name: &str| {
-        // Where a member stands twice, the last one counts.
+        // The last of several members with the same name counts.
         let members = stamp_fields::object_members(object)?;
         members.into_iter().rfind(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value)
     };
@@ -76,7 +76,7 @@ fn member(line: &[u8], header: &Header<'_>, name: &str) -> Option<Range<usize>> 
     Some(start..start + found.len())
 }
 
-/// Returns a `rev` so much later; one that is no TID gets the round's number.
+/// Returns a `rev` that is later by `later_us`; appends the round's number if `rev` is not a TID.
 fn later_rev(rev: &str, round: u64, later_us: u64) -> String {
     let digit = |byte: u8| TID_DIGITS.iter().position(|&digit| digit == byte);
     let value = rev.bytes().try_fold(0_u128, |value, byte| Some(value << 5 | digit(byte)? as u128));

@@ -1,30 +1,29 @@
-//! Where the members that a server stamps itself stand in one line: `time_us` and `cursor`.
-//!
-//! Finds spans of the outermost object and nothing else; whether the line is sound JSON has
-//! been decided before (`event::header::parse`). Changing the bytes is `timeline`'s work.
+//! Finds the fields of an event that a server stamps, `time_us` and `cursor`, and splits objects
+//! into members. Works on spans of the outermost object; `event::header::parse` has validated the
+//! line before.
 
 use std::ops::Range;
 
-/// The spans of the members that a server stamps.
+/// The spans of the stamped fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StampFields {
     /// The digits of `time_us`.
     pub time: Range<usize>,
-    /// `cursor`, where the line has one.
+    /// `cursor`, if the line has one.
     pub cursor: Option<CursorField>,
 }
 
-/// A `cursor` member.
+/// The spans of a `cursor` field.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct CursorField {
     /// The digits.
     pub value: Range<usize>,
-    /// What to take out to remove the member: key, value and one comma.
+    /// The bytes to cut in order to remove the field: key, value and one comma.
     pub whole: Range<usize>,
 }
 
-/// Finds the members in a line that `event::header::parse` accepted. `None` where `time_us`
-/// is missing, written with escapes, or stands there twice.
+/// Finds the stamped fields of a line that `event::header::parse` accepted. `None` if `time_us` is
+/// missing, written with escapes, or duplicated.
 pub(super) fn find(line: &[u8]) -> Option<StampFields> {
     let mut scanner = Scanner { line, at: 0 };
     scanner.expect(b'{')?;
@@ -58,8 +57,8 @@ pub(super) fn find(line: &[u8]) -> Option<StampFields> {
     }
 }
 
-/// The members of an object, as they stand there: each key without its quotes, and its value.
-/// `None` where the text is no object.
+/// Returns the members of an object in their order: each key without its quotes, and its value.
+/// `None` if the text is not an object.
 pub(super) fn object_members(object: &[u8]) -> Option<Vec<(&[u8], &[u8])>> {
     let mut scanner = Scanner { line: object, at: 0 };
     let mut members = Vec::with_capacity(8);
@@ -97,13 +96,13 @@ impl Scanner<'_> {
         (*self.line.get(self.at)? == byte).then(|| self.at += 1)
     }
 
-    /// The offset of the comma that comes next, if one does.
+    /// Consumes a comma, if one comes next, and returns its offset.
     fn comma(&mut self) -> Option<usize> {
         let at = self.skip_space();
         self.expect(b',').map(|()| at)
     }
 
-    /// A string; returns the span between its quotes.
+    /// Consumes a string and returns the span between its quotes.
     fn string(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
@@ -119,7 +118,7 @@ impl Scanner<'_> {
         }
     }
 
-    /// Any value; returns its span without the space behind it.
+    /// Consumes any value and returns its span, without trailing space.
     fn value(&mut self) -> Option<Range<usize>> {
         let start = self.at;
         let mut depth = 0_usize;
@@ -178,7 +177,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cursor_in_front_goes_with_the_comma_behind_it() {
+    fn a_leading_cursor_is_removed_with_the_comma_after_it() {
         let line = r#"{ "cursor" : 67 , "time_us" : 45 }"#;
         assert_eq!(
             texts(line),
@@ -187,7 +186,7 @@ mod tests {
     }
 
     #[test]
-    fn lists_members_as_they_stand_there() {
+    fn lists_members_in_their_order() {
         let object = br#"{"b": [1,{"x":"}\\"}] , "a\"b":"c" ,"n":-1.50e3}"#;
         let members = object_members(object).unwrap();
         let text = |part: &[u8]| String::from_utf8(part.to_vec()).unwrap();
@@ -199,7 +198,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_it_cannot_stamp() {
+    fn rejects_lines_without_unique_stamp_fields() {
         assert_eq!(find(br#"{"did":"a"}"#), None);
         assert_eq!(find(br#"{"time_us":1,"time_us":2}"#), None);
         assert_eq!(find(br#"{"time_us":"#), None);

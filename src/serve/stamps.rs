@@ -1,13 +1,13 @@
-//! What one kind of server would have written on the events of a recording: times, sequence
-//! numbers, and the line itself with those put in.
+//! The fields that a server stamps on the events of a recording: times, sequence numbers, and the
+//! lines with both inserted.
 //!
-//! Changes are surgical: only the digits of `time_us` and the `cursor` member are ever
-//! touched, and a line that needs no change goes out byte for byte, sharing the recording's
-//! memory. When an event is due is `timeline`'s question, not this file's.
+//! Edits are minimal: only the digits of `time_us`, the `cursor` member and the id of a loop round
+//! change. A line that needs no change is sent byte for byte and shares the recording's memory.
+//! `timeline` decides when an event is due.
 //!
-//! Events are counted on from round to round of a loop: event `n + 3` of a recording of `n`
-//! events is its event 3 in the second round. A looped event gets a later time, a higher seq,
-//! and a new identity (see `rounds`), unless all rounds are to have the identities of the first.
+//! Event numbers continue over the rounds of a loop: event `n + 3` of a recording of `n` events is
+//! event 3 of the second round. It has a later time, a higher seq and another event id (see
+//! `rounds`), unless all rounds share the event ids of the first.
 
 use tokio_tungstenite::tungstenite::Bytes;
 
@@ -17,7 +17,7 @@ use super::rounds::{Edit, RoundIds};
 use super::stamp_fields;
 use crate::position::ServerKind;
 
-/// What lies between the last time of one round and the first of the next, in microseconds.
+/// Time between the last event of one round and the first event of the next, in microseconds.
 pub(super) const ROUND_GAP_US: u64 = 1_000_000;
 
 /// A recording as one kind of server serves it.
@@ -26,40 +26,40 @@ pub(super) struct Stamps {
     recording: Recording,
     kind: ServerKind,
     stamps: Vec<Stamp>,
-    /// Added to every time from one round to the next.
+    /// Increment of every time per round, in microseconds.
     round_us: u64,
-    /// Added to every seq from one round to the next.
+    /// Increment of every seq per round.
     round_seqs: u64,
-    /// How far this server's clock is from the recording's.
+    /// Difference between this server's clock and the recording's, in microseconds.
     clock_error_us: i64,
-    /// How later rounds name their events; `None`: as the first does.
+    /// Event ids of later rounds; `None`: the same as in the first round.
     round_ids: Option<RoundIds>,
 }
 
 #[derive(Clone, Copy, Debug)]
 struct Stamp {
     time_us: u64,
-    /// The latest `time_us` up to here: what a playhead and a time cursor go by, since a
+    /// The maximum `time_us` up to this event. The playhead and time cursors use it, because a
     /// recording may step backwards.
     max_time_us: u64,
-    /// On v2 servers.
+    /// Used on v2 servers only.
     seq: u64,
 }
 
-/// Why a recording can't be served by a v2 server.
+/// Why a v2 server can't serve a recording.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StampError {
-    /// A v2 server's seqs increase; this recording is mixed or out of order.
+    /// The cursors do not increase: the recording is mixed or out of order.
     #[error(
-        "recording, event {event}: cursor {cursor} does not come after {before}: a v2 server's \
-         cursors increase; serve it with --server-kind legacy, or take the cursors out"
+        "recording, event {event}: cursor {cursor} is not greater than {before}, but a v2 server's \
+         cursors increase; serve it with --server-kind legacy, or remove the cursors"
     )]
     CursorOrder {
-        /// The event, counted from 1.
+        /// Event number, counted from 1.
         event: usize,
-        /// Its cursor; 0 where it has none.
+        /// The event's cursor; 0 if it has none.
         cursor: u64,
-        /// The cursor of the event before; 0 where that has none.
+        /// The previous event's cursor; 0 if it has none.
         before: u64,
     },
 }
@@ -80,8 +80,8 @@ impl Stamps {
                     before: if invent_seqs { 0 } else { before.map_or(0, |b| b.seq) },
                 });
             }
-            // A legacy server's clock never repeats (protocol/jetstream-v1.md §8); a
-            // recording made from one is taken as it is, even out of order.
+            // A legacy server's clock never repeats (protocol/jetstream-v1.md §8). A recording of a
+            // legacy server is served unchanged, even if it is out of order.
             let time_us = match before {
                 Some(b) if repair_times => entry.time_us.max(b.time_us.saturating_add(1)),
                 _ => entry.time_us,
@@ -108,14 +108,14 @@ impl Stamps {
         }
     }
 
-    /// The same, with new identities in each later round.
+    /// Gives the events of each later round new event ids.
     pub(super) fn with_new_event_ids(self) -> Self {
         Self { round_ids: Some(RoundIds::of(&self.recording)), ..self }
     }
 
-    /// As another server would have stamped the same events, and with the troubles of its
-    /// clock. A troubled clock changes what is shown, and never when an event is due or
-    /// which event a cursor means.
+    /// Applies the faults that change times, seqs and order: another server instance and clock
+    /// faults. Clock faults change the shown times only, not when an event is due or which event a
+    /// cursor resolves to.
     pub(super) fn with_chaos(self, spec: &ChaosSpec) -> Self {
         let mut stamps = match spec.instance {
             Some(instance) => self.as_instance(instance),
@@ -135,7 +135,7 @@ impl Stamps {
             chaos::reorder_for_instance(instance, times.zip(accounts.iter().map(String::as_str)));
         let mut stamps: Vec<Stamp> = Vec::with_capacity(told.len());
         for (seq, told) in (chaos::first_seq(instance)..).zip(&told) {
-            // Never again on legacy (protocol/jetstream-v1.md §8).
+            // A legacy server never repeats a time (protocol/jetstream-v1.md §8).
             let time_us = match (stamps.last(), self.kind) {
                 (Some(before), ServerKind::Legacy) => told.time_us.max(before.time_us + 1),
                 _ => told.time_us,
@@ -147,7 +147,7 @@ impl Stamps {
         Self { clock_error_us, ..Self::over(recording, self.kind, stamps) }
     }
 
-    /// How far this server's clock is from the recording's.
+    /// Returns the difference between this server's clock and the recording's, in microseconds.
     pub(super) fn clock_error_us(&self) -> i64 {
         self.clock_error_us
     }
@@ -160,7 +160,7 @@ impl Stamps {
         &self.recording
     }
 
-    /// The events of one round.
+    /// Returns the number of events per round.
     pub(super) fn len(&self) -> u64 {
         self.stamps.len() as u64
     }
@@ -170,19 +170,19 @@ impl Stamps {
         stamp.time_us.saturating_add(self.round_us.saturating_mul(round))
     }
 
-    /// The latest time up to and including this event.
+    /// Returns the maximum time up to and including this event.
     pub(super) fn max_time_us(&self, event: u64) -> u64 {
         let (round, _, stamp) = self.at(event);
         stamp.max_time_us.saturating_add(self.round_us.saturating_mul(round))
     }
 
-    /// The event's seq; without meaning on legacy.
+    /// Returns the event's seq; meaningless on legacy.
     pub(super) fn seq(&self, event: u64) -> u64 {
         let (round, _, stamp) = self.at(event);
         stamp.seq.saturating_add(self.round_seqs.saturating_mul(round))
     }
 
-    /// The first event, over all rounds, at or after an instant.
+    /// Returns the first event, over all rounds, at or after a time.
     pub(super) fn first_at(&self, time_us: u64) -> u64 {
         let last_us = self.stamps.last().map_or(0, |s| s.max_time_us);
         let round = time_us.saturating_sub(last_us).div_ceil(self.round_us);
@@ -191,7 +191,7 @@ impl Stamps {
         round.saturating_mul(self.len()).saturating_add(index)
     }
 
-    /// The first event, over all rounds, with this seq or a higher one.
+    /// Returns the first event, over all rounds, with this seq or a higher one.
     pub(super) fn first_with_seq(&self, seq: u64) -> u64 {
         let last = self.stamps.last().map_or(0, |s| s.seq);
         let round = seq.saturating_sub(last).div_ceil(self.round_seqs);
@@ -200,13 +200,13 @@ impl Stamps {
         round.saturating_mul(self.len()).saturating_add(index)
     }
 
-    /// The event's line as recorded: good enough for filters, which never look at stamps.
+    /// Returns the event's line as recorded; sufficient for filters, which ignore stamps.
     pub(super) fn recorded_line(&self, event: u64) -> Bytes {
         let (_, entry, _) = self.at(event);
         self.recording.line(entry)
     }
 
-    /// Returns the event's line as recorded, with the identity that it has in its round.
+    /// Returns the event's line as recorded, with the event id of its round.
     pub(super) fn line_with_round_id(&self, event: u64) -> Bytes {
         let line = self.recorded_line(event);
         match self.rename(event, &line) {
@@ -220,13 +220,13 @@ impl Stamps {
         self.round_ids?.edit(line, round)
     }
 
-    /// Whether it is an event that v1 never tells.
+    /// Returns whether v1 endpoints never send this event.
     pub(super) fn is_v2_only(&self, event: u64) -> bool {
         self.at(event).1.is_v2_only
     }
 
-    /// The event's line as this server sends it, its time moved by `shift_us`. Its seq is
-    /// that of `slot`, which is the event itself except after a crash (see `chaos`).
+    /// Returns the event's line as this server sends it, with its time shifted by `shift_us`. The
+    /// seq is that of `slot`, which equals the event except after a crash (see `chaos`).
     pub(super) fn line(&self, event: u64, slot: u64, shift_us: i64) -> Bytes {
         let (_, entry, _) = self.at(event);
         let line = self.recording.line(entry);
@@ -244,8 +244,8 @@ impl Stamps {
     }
 }
 
-/// The line with another time, and with this seq as its cursor (0: without one), and with one
-/// more change.
+/// Returns the line with this time, with this seq as its cursor (0: without a cursor), and with one
+/// optional further edit.
 fn restamp(line: &[u8], entry: &IndexEntry, time_us: u64, seq: u64, rename: Option<Edit>) -> Bytes {
     let time = (entry.time_span(), time_us.to_string());
     let cursor = match (entry.cursor_span(), seq) {
@@ -254,7 +254,7 @@ fn restamp(line: &[u8], entry: &IndexEntry, time_us: u64, seq: u64, rename: Opti
             let member = stamp_fields::find(line).and_then(|m| m.cursor);
             member.map(|m| (m.whole, String::new()))
         }
-        // Member order as a v2 server writes it (protocol/jetstream-v1.md §7).
+        // A v2 server writes the members in this order (protocol/jetstream-v1.md §7).
         (None, 1..) => Some((time.0.end..time.0.end, format!(",\"cursor\":{seq}"))),
         (None, 0) => None,
     };
@@ -311,7 +311,7 @@ mod tests {
     }
 
     #[test]
-    fn a_legacy_server_takes_the_cursor_out_and_never_repeats_a_time() {
+    fn a_legacy_server_removes_the_cursor_and_never_repeats_a_time() {
         let legacy = stamps(
             &[(30, Some(1)), (30, Some(2)), (29, Some(3)), (50, Some(4))],
             ServerKind::Legacy,
@@ -341,7 +341,7 @@ mod tests {
     }
 
     #[test]
-    fn cursors_that_do_not_increase_are_refused_on_v2_by_name() {
+    fn v2_rejects_cursors_that_do_not_increase_and_names_the_event() {
         for events in [[(1, Some(4)), (2, Some(4))], [(1, None), (2, Some(4))]] {
             let lines: Vec<String> = events.iter().map(|&(t, c)| line(t, c)).collect();
             let recording = Recording::from_bytes(lines.join("\n").into_bytes(), "x").unwrap();

@@ -1,19 +1,17 @@
-//! What a connection does next: said by its feed, and changed by those who put other events
-//! first.
+//! The next step of a connection, produced by its feed and changed by injected reordering.
 
 use tokio::time::Instant;
 
-/// What to do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Step {
     /// Send this event.
     Send(u64),
-    /// Nothing yet, but ask again at once.
+    /// Nothing yet; call again after a yield.
     Yield,
     /// Nothing before this instant.
     WaitUntil(Instant),
-    /// Nothing will ever come.
+    /// No further event will come.
     End,
-    /// Cut the connection without a word.
+    /// Drop the connection without a close frame.
     Disconnect,
 }

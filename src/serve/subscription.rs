@@ -1,5 +1,5 @@
-//! What a client has subscribed to, once its request was accepted: the meeting place of the
-//! endpoints that decide it and the connection that serves it.
+//! An accepted subscription: created by the endpoints that validate the request, used by the
+//! connection that serves it.
 
 use std::sync::Arc;
 
@@ -11,40 +11,40 @@ use super::filter::{V1Filter, v2};
 pub(super) struct Subscription {
     pub filter: EventFilter,
     pub from: StreamStart,
-    /// What to compress with; `None`: not at all.
+    /// The dictionary for compression; `None`: uncompressed.
     pub dictionary: Option<Arc<Dictionary>>,
     pub protocol: Protocol,
     pub require_hello: bool,
-    /// For the `Sec-WebSocket-Accept` header.
+    /// The value of the `Sec-WebSocket-Accept` header.
     pub accept_key: String,
 }
 
-/// How events are told.
+/// The endpoint, which determines the format of events.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Protocol {
     /// `/subscribe`
     V1,
     /// `subscribeEvents`
     V2 {
-        /// The subprotocol that the handshake echoes.
+        /// The subprotocol that the handshake response confirms.
         echo: Option<&'static str>,
-        /// The frame that comes before all events.
+        /// The message to send before all events.
         first: Option<String>,
     },
 }
 
-/// Where a stream starts, decided when the request came.
+/// Where a stream starts, decided when the request arrived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum StreamStart {
-    /// Without a cursor: the tip at the moment of the hello.
+    /// No cursor: the tip at the time of the hello.
     Live,
-    /// A cursor that lies ahead: the tip.
+    /// A cursor in the future: the tip.
     Tip,
-    /// A cursor's event.
+    /// The event that the cursor resolves to.
     Event(u64),
 }
 
-/// What a connection gets, by the rules of its endpoint.
+/// The filter of a connection, by the rules of its endpoint.
 #[derive(Clone, Debug)]
 pub(super) enum EventFilter {
     V1(V1Filter),
@@ -52,8 +52,8 @@ pub(super) enum EventFilter {
 }
 
 impl EventFilter {
-    /// Whether an event passes, by anything but its size. What only v2 tells is never sent on
-    /// v1 (protocol/jetstream-v1.md §3).
+    /// Returns whether an event matches, apart from its size. v1 endpoints never send v2-only
+    /// events (protocol/jetstream-v1.md §3).
     pub(super) fn matches_event(&self, line: &[u8], is_v2_only: bool) -> bool {
         match self {
             Self::V1(wanted) => !is_v2_only && wanted.matches_event(line),
@@ -61,7 +61,7 @@ impl EventFilter {
         }
     }
 
-    /// The largest event to send, in bytes; 0: any.
+    /// Returns the size of the largest event to send, in bytes; 0: unlimited.
     pub(super) fn max_message_bytes(&self) -> u32 {
         match self {
             Self::V1(wanted) => wanted.max_message_bytes,

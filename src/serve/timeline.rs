@@ -1,9 +1,9 @@
-//! The playhead that all connections share: which events have happened by now, when the next
-//! one will, which are sealed, and which are still held. What a cursor means is `cursor`'s.
+//! The playhead that all connections share: which events have happened, when the next one is due,
+//! which are sealed, and which can be replayed. `cursor` resolves cursors.
 //!
-//! Time is always passed in. At rate `max` there is no clock: the whole recording has
-//! happened. At any other rate the playhead starts when the first client connects, and what
-//! lies behind it is history.
+//! All functions take the time as an argument. At rate `max` there is no clock: the whole recording
+//! has happened. At any other rate the playhead starts when the first client connects, and the
+//! events before it are history.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -13,31 +13,31 @@ use tokio::time::Instant;
 use super::rate::Rate;
 use super::stamps::Stamps;
 
-/// Events in a segment where nothing else is asked for.
+/// Default number of events per segment.
 pub const DEFAULT_SEGMENT_EVENTS: u64 = 10_000;
 
-/// How long after the first connection the first event happens, so that this connection,
-/// which starts at the playhead, gets it.
+/// Delay between the first connection and the first event, so that this connection, which starts at
+/// the playhead, receives it.
 const LEAD_IN: Duration = Duration::from_millis(1);
 
-/// The playhead over a recording.
+/// The playhead of a recording.
 #[derive(Debug)]
 pub(super) struct Timeline {
     pub(super) stamps: Stamps,
     rate: Rate,
     looping: bool,
     restamp: bool,
-    /// Events that have happened before the playhead starts.
+    /// Number of events that happened before the playhead starts.
     history: u64,
-    /// Events of a round that ever happen.
+    /// Number of events of a round that ever happen.
     round_events: u64,
-    /// How much later than recorded everything happens.
+    /// Delay of every event relative to the recording.
     behind: Duration,
-    /// Events that the server holds on purpose of chaos, to the event.
+    /// `--chaos clamp`: number of events that the server holds, not rounded to segments.
     held_events: Option<u64>,
-    /// Events that the streams hold; 0: they replay nothing.
+    /// Number of events that the streams can replay; 0: none.
     retention: Option<u64>,
-    /// Events in a segment of the v2 server's log.
+    /// Events per segment of the log.
     segment_events: u64,
     started: OnceLock<PlaybackStart>,
 }
@@ -72,8 +72,8 @@ impl Timeline {
         }
     }
 
-    /// Puts the tip `behind` the recording's end: at rate `max` the events of that time never
-    /// happen, at other rates all come so much later. A loop at rate `max` has no end.
+    /// Puts the tip `behind` before the recording's end. At rate `max` later events never happen;
+    /// at other rates every event is delayed. A loop at rate `max` has no end.
     pub(super) fn behind(mut self, behind: Duration) -> Self {
         self.behind = behind;
         if self.rate == Rate::Max {
@@ -85,38 +85,37 @@ impl Timeline {
         self
     }
 
-    /// Makes the server hold only so many events.
+    /// Limits the number of events that the server holds.
     pub(super) fn with_held_events(mut self, events: u64) -> Self {
         self.held_events = Some(events);
         self
     }
 
-    /// Makes the streams hold so many events and the rest of the segment that the oldest of
-    /// them lies in, and always what is not sealed; 0: they replay nothing.
+    /// Limits replays to this many events, rounded up to the start of a segment; unsealed events
+    /// are always available. 0: no replay.
     pub(super) fn with_retention(mut self, events: u64) -> Self {
         self.retention = Some(events);
         self
     }
 
-    /// Makes segments of so many events, at least one.
+    /// Sets the number of events per segment, at least one.
     pub(super) fn with_segment_events(mut self, events: u64) -> Self {
         self.segment_events = events.max(1);
         self
     }
 
-    /// Events in a segment.
     pub(super) fn segment_events(&self) -> u64 {
         self.segment_events
     }
 
-    /// The number of events in sealed segments. What follows is the active one.
+    /// Returns the number of events in sealed segments; later events are in the active segment.
     pub(super) fn sealed(&self, now: Instant) -> u64 {
         let tip = self.tip(now);
         tip - tip % self.segment_events
     }
 
-    /// The oldest event that a stream may start at. A loop at rate `max` has no tip to count
-    /// from, and holds everything.
+    /// Returns the oldest event that a stream may start at (the lookback floor). A loop at rate
+    /// `max` has no tip to count from and holds everything.
     pub(super) fn floor(&self, now: Instant) -> u64 {
         let tip = self.tip(now);
         if tip == u64::MAX {
@@ -134,7 +133,7 @@ impl Timeline {
         held.max(retained)
     }
 
-    /// Starts the playhead, unless it runs already. `wall_us` is the time of day in unix
+    /// Starts the playhead, unless it is running. `wall_us` is the time of day in Unix
     /// microseconds.
     pub(super) fn start(&self, now: Instant, wall_us: u64) {
         self.started.get_or_init(|| {
@@ -152,22 +151,22 @@ impl Timeline {
         });
     }
 
-    /// What `--restamp` adds to every time; 0 before the start.
+    /// Returns the offset that `--restamp` adds to every time, in microseconds; 0 before the start.
     pub(super) fn shift_us(&self) -> i64 {
         self.started.get().map_or(0, |s| s.shift_us)
     }
 
-    /// The number of events after which nothing follows; `None` where it starts again.
+    /// Returns the number of events that ever happen; `None` for a loop.
     pub(super) fn end(&self) -> Option<u64> {
         (!self.looping).then_some(self.round_events)
     }
 
-    /// Whether the recording has a clock.
+    /// Returns whether playback follows a clock.
     pub(super) fn is_paced(&self) -> bool {
         self.rate != Rate::Max
     }
 
-    /// The number of events that have happened.
+    /// Returns the number of events that have happened.
     pub(super) fn tip(&self, now: Instant) -> u64 {
         let end = self.end().unwrap_or(u64::MAX);
         let tip = match (self.rate, self.played_us(now)) {
@@ -184,15 +183,15 @@ impl Timeline {
         tip.min(end)
     }
 
-    /// The recorded time of the last event that live connections got; 0 as long as none
-    /// happened since the start. A legacy server measures a replay against it, not against
-    /// the clock (protocol/jetstream-v1.md §12).
+    /// Returns the recorded time of the last event that live connections received; 0 if none
+    /// happened since the start. A legacy server compares a replay with it and not with the clock
+    /// (protocol/jetstream-v1.md §12).
     pub(super) fn emitted_us(&self, now: Instant) -> u64 {
         let tip = self.tip(now);
         if tip > self.history && self.is_paced() { self.stamps.max_time_us(tip - 1) } else { 0 }
     }
 
-    /// When an event happens; `None` where it never does, or is not known to.
+    /// Returns when an event is due; `None` if it never happens, or the playhead has not started.
     pub(super) fn due_at(&self, event: u64) -> Option<Instant> {
         if self.end().is_some_and(|end| event >= end) {
             return None;
@@ -210,7 +209,7 @@ impl Timeline {
         self.started.get()?.at.checked_add(self.lead_in())?.checked_add(offset)
     }
 
-    /// What the served clock shows, in recorded time (before `shift_us`).
+    /// Returns the served clock in recorded time, before `shift_us` is added.
     pub(super) fn clock_us(&self, now: Instant) -> u64 {
         match (self.rate, self.played_us(now)) {
             (Rate::Max, _) => match self.end() {
@@ -224,7 +223,7 @@ impl Timeline {
         }
     }
 
-    /// How long after the start the first event happens.
+    /// Returns the delay between the start and the first event.
     fn lead_in(&self) -> Duration {
         let behind = match self.rate {
             Rate::Speed(speed) => {
@@ -236,13 +235,13 @@ impl Timeline {
         LEAD_IN.saturating_add(behind)
     }
 
-    /// Microseconds since the first event happened; `None` before.
+    /// Returns the microseconds since the first event; `None` before it.
     fn played_us(&self, now: Instant) -> Option<f64> {
         let elapsed = now.checked_duration_since(self.started.get()?.at)?;
         Some(elapsed.checked_sub(self.lead_in())?.as_secs_f64() * 1e6)
     }
 
-    /// Where a connection without a cursor starts.
+    /// Returns the event at which a connection without a cursor starts.
     pub(super) fn live_start(&self, now: Instant) -> u64 {
         if self.is_paced() { self.tip(now) } else { 0 }
     }
@@ -256,7 +255,7 @@ pub(super) mod tests {
 
     pub(in crate::serve) const T: u64 = 1_783_175_888_000_000;
 
-    /// Events 100 ms apart, from `T` on.
+    /// Returns a timeline of events 100 ms apart, starting at `T`.
     pub(in crate::serve) fn timeline(
         kind: ServerKind,
         events: u64,
@@ -296,7 +295,7 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_loop_goes_on_after_the_span_and_one_second() {
+    fn a_loop_continues_one_second_after_its_span() {
         let (timeline, start) = timeline(ServerKind::V2, 20, "1x", true);
         assert_eq!(timeline.tip(after(start, 2_899)), 20);
         assert_eq!(timeline.tip(after(start, 2_900)), 21);

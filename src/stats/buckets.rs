@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn absurd_times_are_left_out_and_counted() {
+    fn outlying_times_are_left_out_and_counted() {
         let mut buckets = Buckets::default();
         (0..5000).for_each(|n| buckets.add(minute(100 * DAY + n / 100), "a"));
         buckets.add(minute(0), "a");
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn too_many_cells_become_fewer_and_lose_no_event() {
+    fn too_many_cells_are_merged_without_losing_events() {
         let mut buckets = Buckets::with_most_cells(1000);
         for n in 0..20_000u64 {
             buckets.add(minute(n), if n % 2 == 0 { "even" } else { "odd" });

@@ -1,19 +1,18 @@
-//! Which identities came before, among the last few million.
+//! Detects repeated event ids within a window of some million events.
 
 use std::collections::HashSet;
 
 use crate::event::identity::AsItIs;
 
-/// Identities of one generation. As many as a table of 2^22 places takes without growing, which
-/// is 38 MB.
+/// Event ids per generation: as many as a table with 2^22 slots holds without growing (38 MB).
 const GENERATION: usize = (1 << 22) / 8 * 7;
 
-/// The events before each one that it is compared with, at least.
+/// Minimum number of preceding events that each event is compared with.
 pub const WINDOW_EVENTS: usize = GENERATION;
 
-/// Two generations of identities: the present one and the one before. When the present one is
-/// full it becomes the one before, so that memory stays at two tables (76 MB), and each event
-/// is compared with [`WINDOW_EVENTS`] others at least.
+/// Two generations of event ids. When the current one is full, it replaces the previous one, so
+/// that memory stays at two tables (76 MB) and each event is compared with at least
+/// [`WINDOW_EVENTS`] others.
 #[derive(Debug)]
 pub struct DuplicateDetector {
     current: Identities,
@@ -25,7 +24,7 @@ pub struct DuplicateDetector {
 type Identities = HashSet<u64, AsItIs>;
 
 impl Default for DuplicateDetector {
-    /// Nothing was seen.
+    /// Creates an empty detector.
     fn default() -> Self {
         Self::with_generation(GENERATION)
     }
@@ -37,7 +36,7 @@ impl DuplicateDetector {
         Self { current, previous, generation, has_forgotten: false }
     }
 
-    /// Whether this identity came before; from now on it has.
+    /// Records an event id; returns whether it is a duplicate.
     pub fn check_and_insert(&mut self, identity: u64) -> bool {
         if self.previous.contains(&identity) || !self.current.insert(identity) {
             return true;
@@ -50,7 +49,7 @@ impl DuplicateDetector {
         false
     }
 
-    /// Whether every event was compared with all before it.
+    /// Returns whether every event was compared with all events before it.
     #[must_use]
     pub fn is_exact(&self) -> bool {
         !self.has_forgotten
@@ -62,7 +61,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn repetitions_within_the_window_are_found_and_memory_is_bounded() {
+    fn duplicates_within_the_window_are_found_and_memory_is_bounded() {
         let mut detector = DuplicateDetector::with_generation(100);
         assert!(
             !detector.check_and_insert(0) && detector.check_and_insert(0) && detector.is_exact()

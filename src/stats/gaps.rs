@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn a_gap_is_more_than_allowed() {
+    fn a_gap_is_longer_than_the_threshold() {
         let gaps = of([1000, 1010, 1021, 1022, 1050]);
         assert_eq!((gaps.count, gaps.sum_us), (2, 39));
         let gap = |from, to| TimeGap { from: TimeUs(from), to: TimeUs(to) };
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn an_old_time_in_between_begins_no_gap() {
+    fn a_single_old_time_starts_no_gap() {
         assert_eq!(of([1000, 1001, 3, 1002, 1003]).count, 0);
     }
 

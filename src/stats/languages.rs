@@ -1,4 +1,4 @@
-//! The languages that a record says it is written in. Reads one line; counts nothing.
+//! Extracts the languages that a record declares from one line.
 
 use std::fmt;
 
@@ -6,14 +6,13 @@ use memchr::memmem::Finder;
 use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
-/// Longest language tag that is believed, in bytes (RFC 5646 §4.4.1 asks for 35).
+/// Maximum length of a language tag, in bytes (RFC 5646 §4.4.1 requires 35).
 pub const LONGEST_LANGUAGE_BYTES: usize = 35;
 
-/// Most tags of one record that are looked at: a post may have three, and a hostile one
-/// millions.
+/// Maximum number of tags read per record: a post may have three, a hostile record millions.
 const MOST_TAGS: usize = 16;
 
-/// Finds languages.
+/// Extracts language tags from event lines.
 #[derive(Debug)]
 pub struct LanguageParser {
     langs: Finder<'static>,
@@ -26,9 +25,10 @@ impl Default for LanguageParser {
 }
 
 impl LanguageParser {
-    /// The languages of a commit's record (`langs`), in either shape, each once. A line whose
-    /// bytes don't even hold the word is not parsed. Of more than 16 tags the first are taken,
-    /// and a tag that is too long to be believed is cut to one byte or character more than that.
+    /// Returns the distinct languages of a commit's record (`langs`), in either format. A line
+    /// without the key's bytes is not parsed. Of more than 16 tags only the first are returned, and
+    /// a tag that is too long is cut just above the maximum length, so that callers can recognise
+    /// it.
     #[must_use]
     pub fn parse(&self, line: &[u8]) -> Vec<String> {
         if self.langs.find(line).is_none() {
@@ -45,7 +45,7 @@ impl LanguageParser {
     }
 }
 
-/// The way to `langs` in either shape.
+/// The path to `langs` in both formats.
 #[derive(Deserialize)]
 struct Event {
     commit: Option<Commit>,
@@ -93,7 +93,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
     }
 }
 
-/// One tag, cut where it is too long.
+/// One tag, truncated if it is too long.
 struct Tag(String);
 
 impl<'de> Deserialize<'de> for Tag {
@@ -135,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn a_record_of_a_million_tags_or_of_a_long_one_costs_little() {
+    fn a_million_tags_or_a_long_tag_use_little_memory() {
         let many: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();
         let found = languages(&serde_json::to_string(&many).unwrap());
         assert_eq!(found.len(), MOST_TAGS);

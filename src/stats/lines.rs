@@ -1,26 +1,26 @@
-//! Lines of any length out of a stream, in bounded memory and without copying most of them.
+//! Splits a stream into lines of any length, in bounded memory and mostly without copying.
 
 use std::io::{self, BufRead, ErrorKind};
 
-/// Longest line that is looked at, in bytes: the largest that `--max-frame-size` lets in by
-/// default, and some room for what a server may add to it.
+/// Maximum line length, in bytes: the default of `--max-frame-size`, and room for what a server may
+/// add.
 pub const MAX_LINE_BYTES: usize = 17 << 20;
 
-/// One line, without its line break.
+/// One line without its line break.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Line<'a> {
-    /// The line.
+    /// A terminated line.
     Whole(&'a [u8]),
-    /// The last line, without a line feed: its writer may not have finished it.
+    /// An unterminated last line: its writer may have been interrupted.
     Unterminated(&'a [u8]),
-    /// Longer than [`MAX_LINE_BYTES`]; passed over.
+    /// A skipped line, longer than [`MAX_LINE_BYTES`].
     TooLong,
 }
 
-/// Calls `each` for every line, the last one also where no line break follows it.
+/// Calls `each` for every line, including an unterminated last one.
 ///
 /// # Errors
-/// As `input`; the lines before were given out.
+/// The read error of `input`; `each` was called for the lines before it.
 pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Result<()> {
     let mut partial = PartialLine::default();
     loop {
@@ -44,7 +44,7 @@ pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io:
     }
 }
 
-/// The part of a line that earlier reads brought.
+/// The beginning of a line, from earlier reads.
 #[derive(Default)]
 struct PartialLine {
     bytes: Vec<u8>,
@@ -99,7 +99,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_that_is_too_long_is_one_line_and_ends() {
+    fn a_line_that_is_too_long_is_reported_once() {
         let mut text = vec![b'x'; MAX_LINE_BYTES + 1];
         text.extend_from_slice(b"\nshort\n");
         text.extend(vec![b'y'; MAX_LINE_BYTES]);
@@ -110,10 +110,10 @@ mod tests {
 
     proptest! {
         #[test]
-        fn are_those_of_split_whatever_the_reads(text in "[a\n]{0,40}", capacity in 1usize..10) {
+        fn lines_match_split_for_any_read_sizes(text in "[a\n]{0,40}", capacity in 1usize..10) {
             let mut expected: Vec<_> =
                 text.as_bytes().split(|&b| b == b'\n').map(|l| Some(l.to_vec())).collect();
-            // What follows the last line break is a line only where there is something.
+            // Text after the last line break is a line only if it is not empty.
             if expected.last() == Some(&Some(Vec::new())) {
                 expected.pop();
             }

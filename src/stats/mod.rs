@@ -1,6 +1,6 @@
-//! What a recording holds: counts, times, gaps, sizes and duplicates, in one pass over its
-//! lines and in bounded memory, whatever stands in them. Knows neither flags nor how the
-//! figures are shown. Some of its parts count for `top`, too.
+//! Statistics of a recording: counts, times, gaps, sizes and duplicates, in one pass and in bounded
+//! memory for any input. Independent of flags and of presentation. `top` uses some of the counters
+//! as well.
 
 pub mod buckets;
 pub mod duplicates;

@@ -1,25 +1,26 @@
-//! Counts by names that strangers chose: as many as are sensible, and one count for the rest.
+//! Counts by name in bounded memory. Names come from the network, so their number and length are
+//! limited; one count covers all other names.
 
 use std::collections::HashMap;
 
-/// Counts of type `T` by name.
+/// Values of type `T` by name.
 #[derive(Clone, Debug)]
 pub struct NameCounts<T> {
     counts: HashMap<String, T>,
     most: usize,
     longest: usize,
-    /// The count of all names beyond the bounds.
+    /// The value of all names that exceed the limits.
     pub others: T,
 }
 
 impl<T: Default> NameCounts<T> {
-    /// Of at most `most` names of at most `longest` bytes.
+    /// Creates an empty map for at most `most` names of at most `longest` bytes.
     #[must_use]
     pub fn new(most: usize, longest: usize) -> Self {
         Self { counts: HashMap::new(), most, longest, others: T::default() }
     }
 
-    /// The count of a name.
+    /// Returns the value of a name, or of [`Self::others`] if the name exceeds the limits.
     pub fn entry(&mut self, name: &str) -> &mut T {
         let is_new = !self.counts.contains_key(name);
         if is_new && (self.counts.len() >= self.most || name.len() > self.longest) {
@@ -28,27 +29,27 @@ impl<T: Default> NameCounts<T> {
         if is_new {
             self.counts.insert(name.to_owned(), T::default());
         }
-        // It was inserted above.
+        // The name was inserted above.
         self.counts.get_mut(name).unwrap_or(&mut self.others)
     }
 
-    /// Whether a new name would be counted with the others.
+    /// Returns whether a new name would be counted with the others.
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.counts.len() >= self.most
     }
 
-    /// Makes room: names that `keep` does not want are forgotten, counts and all.
+    /// Removes the names whose value `keep` rejects, to make room for new ones.
     pub fn retain(&mut self, keep: impl Fn(&T) -> bool) {
         self.counts.retain(|_, count| keep(count));
     }
 
-    /// All names, in no order.
+    /// Returns all names, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &T)> {
         self.counts.iter().map(|(name, count)| (name.as_str(), count))
     }
 
-    /// All names, those with the greatest `weight` first, equal ones by name.
+    /// Returns all names in descending order of `weight`, then by name.
     pub fn sorted(&self, weight: impl Fn(&T) -> u64) -> Vec<(&str, &T)> {
         let mut all: Vec<(&str, &T)> = self.iter().collect();
         all.sort_by(|(a, x), (b, y)| weight(y).cmp(&weight(x)).then(a.cmp(b)));

@@ -243,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn languages_are_those_of_the_record_each_once() {
+    fn each_language_of_a_record_is_counted_once() {
         let lines = [
             post(1, r#","langs":["en","pt-BR","en"]"#),
             post(2, r#","langs":["en"]"#),
@@ -257,7 +257,7 @@ mod tests {
     }
 
     #[test]
-    fn both_shapes_are_read_and_what_is_neither_is_counted() {
+    fn both_formats_are_parsed_and_other_lines_counted() {
         let native = r#"{"$type":"network.bsky.jetstream.subscribeEvents#commit","did":"did:plc:b","time":"2026-07-04T14:38:08.085434Z","seq":7,"rev":"3mptbypluud2a","operation":"create","collection":"app.bsky.feed.post","rkey":"k","record":{"langs":["de"]},"cid":"bafyreib"}"#;
         let first = post(1, "");
         let tally = tally(&[&first, "", "nonsense", native, "{}", &first]);

@@ -1,5 +1,5 @@
-//! What monitoring sees of a run: metrics and health over HTTP, and the messages to a service
-//! manager. This module only reads the counters.
+//! Monitoring of a run: metrics and health over HTTP, and messages to a service manager. This
+//! module only reads the counters.
 
 pub mod health;
 pub mod http_server;

@@ -1,9 +1,9 @@
-//! Everything that is counted while somebody watches. Times come in as what has passed since
-//! the board was made; events come in as lines in the shape of v1.
+//! The counters behind `top`. Times are durations since the aggregate's creation; events are v1
+//! lines.
 //!
-//! Bounded: 2,048 collections, 500 languages and 4,096 accounts in each of seven tables have
-//! counts of their own. When there are more collections or languages, those that were silent
-//! for the last sixty slices make room; what comes while none was, is counted with "(others)".
+//! Memory is bounded: individual counts for 2,048 collections, 500 languages and, in each of seven
+//! tables, 4,096 accounts. When there are more collections or languages, those without events in
+//! the last sixty slices are evicted; if none can be evicted, new ones are counted as "(others)".
 //! That is some 12 MB at worst.
 
 use std::collections::{HashMap, VecDeque};
@@ -19,89 +19,86 @@ use crate::stats::tally::{LONGEST_KIND_BYTES, LONGEST_NSID_BYTES, MOST_KINDS};
 
 const MOST_COLLECTIONS: usize = 2_048;
 const MOST_LANGUAGES: usize = 500;
-/// Counters for accounts in one period. No count is more than two in 4,096 of its period's
-/// events too low.
+/// Account counters per period. No count is too low by more than two in 4,096 of its period's
+/// events.
 const MOST_ACCOUNTS: usize = 4_096;
-/// Periods that make a window: accounts can't be counted by slice, there are too many.
+/// Periods per window: accounts are too many to be counted by slice.
 const PERIODS: u64 = 5;
-/// The shortest slice.
+/// Minimum length of a slice.
 const SHORTEST_SLICE: Duration = Duration::from_secs(1);
-/// The name of all that have no count of their own.
+/// The name of the row for all names without their own count.
 pub const OTHERS: &str = "(others)";
 
-/// The operations that are told apart, in the order of all arrays here.
+/// The distinguished operations; all arrays in this module use this order.
 pub const OPERATIONS: [Operation; 4] =
     [Operation::Create, Operation::Update, Operation::Delete, Operation::Other];
 
-/// What is counted.
+/// Counts of a stream.
 #[derive(Clone, Debug)]
 pub struct Aggregate {
     slice: Duration,
-    /// Whole slices in a window.
+    /// Complete slices per window.
     window_slices: u64,
-    /// When the first event came.
+    /// Time of the first event.
     first: Option<Duration>,
-    /// The newest slice.
+    /// Number of the newest slice.
     now: u64,
-    /// Events.
     events: TimeSeries,
-    /// The bytes of their lines.
+    /// Bytes of the events' lines.
     bytes: TimeSeries,
     kinds: NameCounts<TimeSeries>,
     operations: [TimeSeries; 4],
     collections: NameCounts<ByOperation>,
     languages: NameCounts<TimeSeries>,
-    /// The accounts of the latest periods, with the number of each.
+    /// Account counts of the latest periods, with the number of each period.
     periods: VecDeque<(u64, HeavyHitters)>,
-    /// Those since the beginning.
+    /// Account counts since the start.
     accounts: HeavyHitters,
 }
 
 /// Counts of a collection by operation.
 pub type ByOperation = [TimeSeries; 4];
 
-/// In what order rows stand.
+/// The order of rows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Sort {
-    /// The most in the window first.
+    /// By events in the window, descending.
     #[default]
     Rate,
-    /// The most since the beginning first.
+    /// By events since the start, descending.
     Total,
     /// By name.
     Name,
 }
 
-/// Which rows are wanted.
+/// Selects and orders rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RowQuery<'a> {
-    /// In which order.
     pub sort: Sort,
-    /// Only names that hold this, whatever the case; empty for all.
+    /// Only names that contain this text, ignoring case; empty for all names.
     pub filter: &'a str,
-    /// Only commits of this operation.
+    /// Only commits with this operation.
     pub operation: Option<Operation>,
 }
 
-/// Counts under a name.
+/// The figures of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
-    /// The name.
     pub name: String,
-    /// How many a second, in the window.
+    /// Events per second within the window.
     pub per_second: f64,
-    /// How many since the beginning.
+    /// Events since the start.
     pub total: u64,
-    /// How many in each of the last sixty whole slices; empty for accounts.
+    /// Events in each of the last sixty complete slices; empty for accounts.
     pub series: Vec<u64>,
 }
 
-/// Finds languages in lines; apart from the board, which is cloned.
+/// Parses lines for an [`Aggregate`], which itself is cloned when the screen is paused.
 #[derive(Debug, Default)]
 pub struct LineReader(LanguageParser);
 
 impl Aggregate {
-    /// A board whose window has this length, from one second to an hour.
+    /// Creates an aggregate for a window between one second and one hour.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         let slice = (window / COMPLETE_SLICES as u32).max(SHORTEST_SLICE);
@@ -124,7 +121,7 @@ impl Aggregate {
         }
     }
 
-    /// Counts one line. One that is no event is not counted: whoever sifts lines told of it.
+    /// Counts one line. A malformed line is ignored; the dedup stage has reported it.
     pub fn add(&mut self, reader: &LineReader, line: &[u8], at: Duration) {
         let Ok(header) = Shape::V1.parse(line) else { return };
         self.first.get_or_insert(at);
@@ -152,7 +149,7 @@ impl Aggregate {
         }
     }
 
-    /// A slice begins.
+    /// Starts a new slice: evicts inactive names if necessary, and rotates the account periods.
     fn start_slice(&mut self, now: u64) {
         self.now = now;
         let is_recent = |slices: &TimeSeries| slices.sum_of_last(now, COMPLETE_SLICES as u64) > 0;
@@ -171,7 +168,7 @@ impl Aggregate {
         }
     }
 
-    /// The number of the slice of a moment; they begin with 1.
+    /// Returns the number of the slice at this time; numbers start at 1.
     fn slice_at(&self, at: Duration) -> u64 {
         let slices = at.as_micros() / self.slice.as_micros().max(1);
         u64::try_from(slices).unwrap_or(u64::MAX - 1) + 1
@@ -185,13 +182,13 @@ impl Aggregate {
         self.window_slices.div_ceil(PERIODS)
     }
 
-    /// How long a slice is.
+    /// Returns the length of a slice.
     #[must_use]
     pub fn slice(&self) -> Duration {
         self.slice
     }
 
-    /// The seconds that the rates of a moment are taken over: at least one slice, and not from
+    /// Returns the number of seconds that rates at this time cover: at least one slice, and nothing
     /// before the first event.
     fn covered_s(&self, at: Duration, slices_back: u64) -> f64 {
         let from = u32::try_from(self.slice_at(at).saturating_sub(slices_back + 1));
@@ -211,19 +208,19 @@ impl Aggregate {
         }
     }
 
-    /// All events.
+    /// Returns the row of all events.
     #[must_use]
     pub fn events(&self, at: Duration) -> Row {
         self.row("events", &self.events, at)
     }
 
-    /// Their bytes.
+    /// Returns the row of all bytes.
     #[must_use]
     pub fn bytes(&self, at: Duration) -> Row {
         self.row("bytes", &self.bytes, at)
     }
 
-    /// The kinds, commits first and unknown ones by name.
+    /// Returns the rows of kinds: known kinds first, the others by name.
     #[must_use]
     pub fn kinds(&self, at: Duration) -> Vec<Row> {
         let rank = |name: &str| {
@@ -236,7 +233,7 @@ impl Aggregate {
         rows
     }
 
-    /// The operations of commits.
+    /// Returns the rows of operations.
     #[must_use]
     pub fn operations(&self, at: Duration) -> Vec<Row> {
         let rows = OPERATIONS.into_iter().zip(&self.operations);
@@ -245,7 +242,7 @@ impl Aggregate {
         wanted.map(|(operation, slices)| self.row(operation.word(), slices, at)).collect()
     }
 
-    /// The collections, at most `most` of those that are wanted, and how many are.
+    /// Returns at most `most` matching rows of collections, and the number of matching ones.
     #[must_use]
     pub fn collections(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
@@ -270,7 +267,7 @@ impl Aggregate {
         })
     }
 
-    /// The languages of records.
+    /// As [`Self::collections`], for the languages of records.
     #[must_use]
     pub fn languages(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
@@ -285,7 +282,8 @@ impl Aggregate {
         })
     }
 
-    /// The busiest accounts; of more than 4,096 their counts may be a little too low.
+    /// As [`Self::collections`], for the most active accounts. With more than 4,096 accounts,
+    /// counts may be slightly too low.
     #[must_use]
     pub fn accounts(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
         let now = self.period_at(self.slice_at(at));
@@ -310,7 +308,7 @@ impl Aggregate {
         ranked(counts.into_iter(), query, most, covered_s, |_| Vec::new())
     }
 
-    /// Collections with their counts by operation since the beginning, the most first.
+    /// Returns the collections with their counts by operation since the start, in descending order.
     #[must_use]
     pub fn collection_totals(&self) -> Vec<(&str, [u64; 4])> {
         let totals = |all: &ByOperation| all.each_ref().map(TimeSeries::total);
@@ -320,19 +318,19 @@ impl Aggregate {
         all
     }
 
-    /// By how much the total of an account may be too low at most.
+    /// Returns how much too low the total of an account may be at most.
     #[must_use]
     pub fn account_error_bound(&self) -> u64 {
         self.accounts.error_bound()
     }
 }
 
-/// The names with counts of their own, and the others.
+/// Returns the names with individual counts, and the others.
 fn with_others<T: Default>(names: &NameCounts<T>) -> impl Iterator<Item = (&str, &T)> {
     names.iter().chain([(OTHERS, &names.others)])
 }
 
-/// Where an operation stands among [`OPERATIONS`].
+/// Returns the index of an operation in [`OPERATIONS`].
 fn operation_index(operation: Operation) -> usize {
     match operation {
         Operation::Create => 0,
@@ -349,7 +347,7 @@ struct Candidate<'a, T> {
     of: &'a T,
 }
 
-/// The first `most` of those that are wanted, and how many are.
+/// Returns the first `most` matching rows, and the number of matching ones.
 fn ranked<'a, T: 'a>(
     counts: impl Iterator<Item = Candidate<'a, T>>,
     query: RowQuery<'_>,

@@ -1,10 +1,10 @@
-//! Where events come from, in words: the server in use, and which of several it is.
+//! Names the server that is in use, and its number among the configured ones.
 
 use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
-/// The servers of a run.
+/// The configured servers of a run, and the counter that tells which one is in use.
 #[derive(Debug)]
 pub struct CurrentServer {
     labels: Vec<Arc<str>>,
@@ -12,13 +12,14 @@ pub struct CurrentServer {
 }
 
 impl CurrentServer {
-    /// Of a run with these servers, in its order, and these counters.
+    /// Creates the label for these servers, in the run's order.
     #[must_use]
     pub fn new(labels: Vec<Arc<str>>, metrics: Arc<Metrics>) -> Self {
         Self { labels, metrics }
     }
 
-    /// The server that is spoken to or dialled; how many there are before the first.
+    /// Returns the name of the server that is in use or being dialled; before the first connection,
+    /// the number of servers.
     #[must_use]
     pub fn name(&self) -> String {
         let first = self.labels.first().filter(|_| self.labels.len() == 1);
@@ -28,7 +29,7 @@ impl CurrentServer {
         }
     }
 
-    /// Which of several it is, as ` (2/6)`; empty where there is one.
+    /// Returns the server's number among several, as ` (2/6)`; empty for a single server.
     #[must_use]
     pub fn ordinal(&self) -> String {
         match self.in_use() {

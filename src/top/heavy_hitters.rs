@@ -1,15 +1,15 @@
-//! The busiest of very many names, in bounded memory: a table of counters that drops the
-//! smaller half when it is full, and takes from the others what that half had (the frequent
-//! items of Misra and Gries, 1982, in batches). A count is never too high, and too low by
-//! [`HeavyHitters::error_bound`] at most, which is never more than two times the events divided by the
-//! counters of the table.
+//! The most frequent of very many names, in bounded memory: the frequent-items algorithm of Misra
+//! and Gries (1982), in batches. When the table is full, the median is subtracted from all counters
+//! and the exhausted ones are dropped. A count is never too high, and too low by at most
+//! [`HeavyHitters::error_bound`], which never exceeds twice the number of events divided by the
+//! number of counters.
 
 use std::collections::HashMap;
 
-/// Longest name that is counted, in bytes; a DID of the AT Protocol has 32 mostly.
+/// Maximum length of a counted name, in bytes; most DIDs have 32.
 const LONGEST_NAME_BYTES: usize = 256;
 
-/// Counts by name, of the hitters ones.
+/// Approximate counts of the most frequent names.
 #[derive(Clone, Debug)]
 pub struct HeavyHitters {
     counts: HashMap<Box<str>, u64>,
@@ -18,13 +18,13 @@ pub struct HeavyHitters {
 }
 
 impl HeavyHitters {
-    /// A table of at most `most` counters, two at least.
+    /// Creates a table with at most `most` counters, and at least two.
     #[must_use]
     pub fn new(most: usize) -> Self {
         Self { counts: HashMap::new(), most: most.max(2), error_bound: 0 }
     }
 
-    /// Counts a name once. Names that can't be DIDs, by their length, are not counted.
+    /// Counts a name once. Names that are too long to be DIDs are ignored.
     pub fn add(&mut self, name: &str) {
         if let Some(count) = self.counts.get_mut(name) {
             *count += 1;
@@ -51,12 +51,12 @@ impl HeavyHitters {
         });
     }
 
-    /// The names and their counts, in no order.
+    /// Returns the names and their counts, in no particular order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, u64)> {
         self.counts.iter().map(|(name, count)| (&**name, *count))
     }
 
-    /// By how much a count may be too low at most.
+    /// Returns how much too low a count may be at most.
     #[must_use]
     pub fn error_bound(&self) -> u64 {
         self.error_bound
@@ -80,7 +80,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_count_is_too_high_or_missed_by_more_than_it_says(
+        fn no_count_is_too_high_or_too_low_by_more_than_the_bound(
             names in prop::collection::vec(prop_oneof![0u32..4, 0u32..500], 0..2000)
         ) {
             let (mut hitters, mut truth) = (HeavyHitters::new(32), HashMap::<String, u64>::new());

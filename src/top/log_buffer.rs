@@ -1,14 +1,14 @@
-//! Log lines while a screen is up: held, so that none tears it; the latest can be shown on it.
-//! When it is gone they are written where they belong, and later ones at once.
+//! Buffers log lines while the screen is active, so that they don't corrupt it; the screen shows
+//! the latest one. Afterwards the buffered lines are written to stderr, and later ones directly.
 
 use std::collections::VecDeque;
 use std::io::{self, Write};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Most lines held; older ones are dropped, and that is said.
+/// Maximum number of buffered lines; older ones are dropped and counted.
 const MAX_LINES: usize = 20;
 
-/// Lines on their way to stderr; clones are the same.
+/// A log writer that can buffer. Clones share one buffer.
 #[derive(Clone, Debug, Default)]
 pub struct LogBuffer(Arc<Mutex<BufferState>>);
 
@@ -24,12 +24,12 @@ impl LogBuffer {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// From now on lines are held.
+    /// Buffers lines from now on.
     pub fn start_buffering(&self) {
         self.state().is_buffering = true;
     }
 
-    /// The latest line that was held, without its line break.
+    /// Returns the latest buffered line, without its line break.
     #[must_use]
     pub fn latest_line(&self) -> Option<String> {
         let state = self.state();
@@ -37,10 +37,10 @@ impl LogBuffer {
         Some(String::from_utf8_lossy(line).trim_end().to_owned())
     }
 
-    /// Writes what was held, and holds no more.
+    /// Writes the buffered lines to `to`, and stops buffering.
     ///
     /// # Errors
-    /// As `to`.
+    /// The write error of `to`.
     pub fn flush_to(&self, to: &mut impl Write) -> io::Result<()> {
         let (lines, dropped) = {
             let mut state = self.state();
@@ -55,7 +55,7 @@ impl LogBuffer {
 }
 
 impl Write for LogBuffer {
-    /// One call is one line.
+    /// Each call is one line.
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let mut state = self.state();
         if !state.is_buffering {
@@ -79,7 +79,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn lines_are_held_and_the_oldest_dropped() {
+    fn lines_are_buffered_and_the_oldest_dropped() {
         let log_buffer = LogBuffer::default();
         log_buffer.start_buffering();
         for n in 0..MAX_LINES + 2 {

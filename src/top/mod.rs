@@ -1,6 +1,6 @@
-//! What happens now, for people who watch: counts of the last minute by collection, kind,
-//! operation, language and account, in bounded memory whatever the stream holds; and the
-//! screen that shows them. Knows neither flags nor where events come from.
+//! `skytail top`: counts of the last minute by collection, kind, operation, language and account,
+//! in bounded memory for any stream, and the screen that shows them. Independent of flags and of
+//! the event source.
 
 pub mod aggregate;
 pub mod current_server;

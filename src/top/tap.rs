@@ -1,4 +1,4 @@
-//! The end of a pipeline that counts lines instead of writing them.
+//! A sink tap that counts the lines of a pipeline instead of writing them.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
@@ -7,7 +7,7 @@ use super::aggregate::{Aggregate, LineReader};
 use crate::event::batch::Lines;
 use crate::sink::Taker;
 
-/// A board that is counted on and looked at by two threads.
+/// An aggregate that is shared by the pipeline and the screen.
 #[derive(Clone, Debug)]
 pub struct SharedAggregate {
     aggregate: Arc<Mutex<Aggregate>>,
@@ -15,15 +15,15 @@ pub struct SharedAggregate {
 }
 
 impl SharedAggregate {
-    /// With nothing on it, made now.
+    /// Creates an empty aggregate; its time starts now.
     #[must_use]
     pub fn new(window: Duration) -> Self {
         Self { aggregate: Arc::new(Mutex::new(Aggregate::new(window))), began: Instant::now() }
     }
 
-    /// The board, and what has passed since it was made.
+    /// Locks the aggregate; also returns the time since its creation.
     pub fn lock(&self) -> (MutexGuard<'_, Aggregate>, Duration) {
-        // A panic in between leaves one event half counted.
+        // At worst, a panic leaves one event partially counted.
         let aggregate = self.aggregate.lock().unwrap_or_else(PoisonError::into_inner);
         (aggregate, self.began.elapsed())
     }
@@ -37,7 +37,7 @@ pub struct AggregateTap {
 }
 
 impl AggregateTap {
-    /// On this board.
+    /// Creates a tap that counts into `aggregate`.
     #[must_use]
     pub fn new(aggregate: &SharedAggregate) -> Self {
         Self { aggregate: aggregate.clone(), reader: LineReader::default() }

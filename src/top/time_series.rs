@@ -72,7 +72,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn what_is_older_than_sixty_slices_is_forgotten_but_for_the_total() {
+    fn slices_older_than_sixty_count_only_in_the_total() {
         let mut slices = TimeSeries::default();
         slices.add(0, 5);
         slices.add(3, 1);
@@ -91,7 +91,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_is_the_same_as_a_long_list(steps in prop::collection::vec((0u64..90, 0u64..9), 1..50)) {
+        fn it_matches_a_plain_list(steps in prop::collection::vec((0u64..90, 0u64..9), 1..50)) {
             let (mut slices, mut list, mut now) = (TimeSeries::default(), vec![0; 5000], 0);
             for (step, n) in steps {
                 now += step;

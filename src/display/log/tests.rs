@@ -1,4 +1,4 @@
-//! LogLayer, and what reaches the terminal from the macros of `tracing`.
+//! Log lines as they appear on a terminal.
 
 use super::*;
 use crate::display::printable::is_harmless;
@@ -17,7 +17,7 @@ fn settings() -> LogSettings {
 }
 
 #[test]
-fn text_lines_are_one_harmless_line() {
+fn text_lines_are_one_safe_line() {
     let now = jiff::Timestamp::from_second(1_783_175_888).unwrap();
     assert_eq!(
         text_line(Some(now), Level::WARN, &fields(), false),
@@ -28,7 +28,7 @@ fn text_lines_are_one_harmless_line() {
 }
 
 #[test]
-fn json_lines_are_one_harmless_object() {
+fn json_lines_are_one_safe_object() {
     let line = json_line(jiff::Timestamp::UNIX_EPOCH, Level::INFO, &fields());
     assert!(line.trim_end().chars().all(is_harmless));
     let object: serde_json::Value = serde_json::from_str(&line).unwrap();
@@ -39,7 +39,7 @@ fn json_lines_are_one_harmless_object() {
 }
 
 #[test]
-fn no_field_takes_the_place_of_a_stable_key() {
+fn no_field_replaces_a_stable_key() {
     let forged = LogFields {
         message: "m".into(),
         others: vec![("level", "debug".into()), ("ts", 0.into()), ("message", "x".into())],
@@ -52,7 +52,7 @@ fn no_field_takes_the_place_of_a_stable_key() {
 }
 
 #[test]
-fn long_text_is_shortened_in_both_forms() {
+fn long_text_is_truncated_in_both_formats() {
     let long = "é".repeat(3 * MAX_CHARS);
     let fields = LogFields { message: long.clone(), others: vec![("server", long.into())] };
     let line = json_line(jiff::Timestamp::UNIX_EPOCH, Level::INFO, &fields);
@@ -66,7 +66,7 @@ fn long_text_is_shortened_in_both_forms() {
 
 proptest! {
     #[test]
-    fn no_text_makes_a_second_line_or_acts_on_a_terminal(message: String, value: String) {
+    fn no_text_starts_a_second_line_or_controls_the_terminal(message: String, value: String) {
         let fields = LogFields { message, others: vec![("value", value.into())] };
         let text = text_line(None, Level::WARN, &fields, false);
         let json = json_line(jiff::Timestamp::UNIX_EPOCH, Level::WARN, &fields);
@@ -77,7 +77,7 @@ proptest! {
     }
 }
 
-/// What a screen shows of what is logged with these settings.
+/// Returns the screen's content after logging with these settings.
 fn logged(settings: LogSettings, log: impl FnOnce()) -> String {
     let (terminal, screen) = in_memory(200);
     let subscriber = tracing_subscriber::registry()
@@ -96,7 +96,7 @@ fn one_of_each() {
 }
 
 #[test]
-fn quiet_means_errors_and_each_v_more() {
+fn quiet_logs_errors_and_each_v_adds_a_level() {
     let seen = |verbosity| logged(LogSettings { verbosity, ..settings() }, one_of_each);
     insta::assert_snapshot!(seen(-1), @"skytail: error: broken");
     insta::assert_snapshot!(seen(0), @r"
@@ -118,7 +118,7 @@ fn quiet_means_errors_and_each_v_more() {
 }
 
 #[test]
-fn a_flood_of_one_statement_is_throttled_unless_all_is_asked_for() {
+fn a_flood_of_one_statement_is_throttled_unless_all_is_requested() {
     let flood = || {
         for i in 0..1_000 {
             tracing::warn!("hostile {i}");
@@ -127,7 +127,7 @@ fn a_flood_of_one_statement_is_throttled_unless_all_is_asked_for() {
     };
     let seen = logged(settings(), flood);
     let lines: Vec<&str> = seen.lines().map(str::trim_end).collect();
-    // The screen shows the last lines.
+    // The screen shows the last lines only.
     let end = [
         "skytail: warning: hostile 8",
         "skytail: warning: hostile 9 (throttled=more of these are left out; -vv shows them)",
@@ -150,7 +150,7 @@ fn a_filter_replaces_the_verbosity() {
 }
 
 #[test]
-fn a_filter_that_is_none_is_an_error_that_names_it() {
+fn an_invalid_filter_is_an_error_that_names_it() {
     let wrong = LogSettings { filter: Some("skytail=loud".into()), ..settings() };
     let error = init(&wrong, &Terminal::with(None, Box::new(std::io::sink()))).unwrap_err();
     let text = error.to_string();

@@ -112,7 +112,7 @@ fn the_buffer_is_as_full_as_its_fuller_bound() {
 }
 
 #[test]
-fn rates_are_those_of_the_last_seconds() {
+fn rates_cover_the_last_seconds() {
     let old = Tick { after: 0, events: 0, event: NOW };
     let burst = Tick { after: SECOND, events: 1_000_000, event: NOW + SECOND };
     let calm = (2..9).map(|s| Tick { after: s * SECOND, events: 10, event: NOW + s * SECOND });
@@ -132,7 +132,7 @@ fn no_line_is_wider_than_its_screen() {
 }
 
 #[test]
-fn a_log_line_goes_above_it() {
+fn a_log_line_is_printed_above_the_bar() {
     let (terminal, screen) = in_memory(40);
     let metrics = Arc::new(Metrics::default());
     metrics.backoff_ms.set(1500);
@@ -145,7 +145,7 @@ fn a_log_line_goes_above_it() {
 }
 
 #[test]
-fn nothing_is_left_at_the_end_not_even_an_echoed_interrupt() {
+fn the_end_clears_the_line_and_an_echoed_interrupt() {
     let (terminal, screen) = in_memory(80);
     let mut progress = Progress::new(&terminal, Status::new(Arc::default(), 1000, u64::MAX, None));
     (0..9).for_each(|i| progress.tick(NOW + i));
@@ -156,7 +156,7 @@ fn nothing_is_left_at_the_end_not_even_an_echoed_interrupt() {
 }
 
 #[test]
-fn a_broken_connection_says_so() {
+fn a_broken_connection_is_shown() {
     let once = [Tick { after: 0, events: 0, event: 0 }];
     assert_eq!(shown(80, |_| {}, &once), "connecting");
     assert_eq!(shown(80, |m| m.backoff_ms.set(1500), &once), "reconnecting in 1.5s");
@@ -164,7 +164,7 @@ fn a_broken_connection_says_so() {
 }
 
 #[test]
-fn is_shown_only_where_a_person_would_see_it() {
+fn is_shown_only_on_a_visible_terminal() {
     let seen = TerminalInfo { stderr_is_terminal: true, ..TerminalInfo::default() };
     let always = TerminalInfo { requested: Some(true), ..seen };
     assert_eq!(progress_display(seen), ProgressDisplay::Drawn);
@@ -191,7 +191,7 @@ fn is_shown_only_where_a_person_would_see_it() {
 }
 
 #[test]
-fn a_sweep_through_the_archive_shows_the_whole_way() {
+fn a_backfill_shows_its_progress() {
     let (terminal, screen) = in_memory(100);
     let metrics = Arc::new(Metrics::default());
     connected(&metrics);

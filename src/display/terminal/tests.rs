@@ -1,16 +1,16 @@
-//! Lines and the drawn line on a screen in memory.
+//! Lines and the drawn line on an in-memory screen.
 
 use super::*;
 use indicatif::{InMemoryTerm, ProgressStyle};
 
-/// A terminal of `columns` on a screen in memory.
+/// Returns a terminal with this many columns and its in-memory screen.
 pub fn in_memory(columns: u16) -> (Terminal, InMemoryTerm) {
     let screen = InMemoryTerm::new(8, columns);
     let lines = Box::new(Lines(screen.clone()));
     (Terminal::with(Some(Arc::new(screen.clone())), lines), screen)
 }
 
-/// Writes to a screen what a terminal's driver makes of lines.
+/// Writes lines as a terminal driver would.
 struct Lines(InMemoryTerm);
 
 impl Write for Lines {
@@ -32,7 +32,7 @@ fn set_bar(terminal: &Terminal, text: &'static str) {
 }
 
 #[test]
-fn a_line_written_while_one_is_drawn_tears_neither() {
+fn writing_lines_while_a_bar_is_drawn_corrupts_neither() {
     let (terminal, screen) = in_memory(20);
     terminal.write_lines(b"before\n").unwrap();
     set_bar(&terminal, "live  523/s");
@@ -69,7 +69,7 @@ fn lines_of_many_threads_stay_whole() {
 }
 
 #[test]
-fn an_echoed_interrupt_is_wiped_out_with_the_line() {
+fn an_echoed_interrupt_is_cleared_with_the_line() {
     let (terminal, screen) = in_memory(20);
     set_bar(&terminal, "live  523/s");
     screen.write_str("^C").unwrap();
@@ -78,7 +78,7 @@ fn an_echoed_interrupt_is_wiped_out_with_the_line() {
 }
 
 #[test]
-fn lines_are_written_where_nothing_can_be_drawn() {
+fn lines_are_written_even_if_nothing_can_be_drawn() {
     let screen = InMemoryTerm::new(5, 20);
     let terminal = Terminal::with(None, Box::new(Lines(screen.clone())));
     set_bar(&terminal, "never seen");
@@ -135,7 +135,7 @@ impl Write for Gone {
 }
 
 #[test]
-fn a_terminal_that_goes_away_is_an_error_and_no_panic() {
+fn a_closed_terminal_causes_an_error_and_no_panic() {
     let terminal = Terminal::with(Some(Arc::new(Gone)), Box::new(Gone));
     set_bar(&terminal, "live");
     for _ in 0..2 {
@@ -147,10 +147,10 @@ fn a_terminal_that_goes_away_is_an_error_and_no_panic() {
 }
 
 #[test]
-fn a_drawing_ends_in_column_0_and_is_out_of_the_way_of_the_output() {
+fn the_cursor_is_in_column_0_after_drawing_and_a_hidden_bar_stays_hidden() {
     let (terminal, screen) = in_memory(20);
     set_bar(&terminal, "live  523/s");
-    // Another program prints a line of its own.
+    // Another program prints text without a line break.
     screen.write_str("{}").unwrap();
     assert!(screen.contents().starts_with("{}ve"), "{:?}", screen.contents());
     terminal.update_bar(|bar| bar.set_message("live  524/s"));

@@ -1,5 +1,4 @@
-//! One segment of the log, built from the recording: its file, and what is known of it
-//! without looking into the file.
+//! Builds one segment of the log from the recording: its file, and the metadata that plans need.
 
 use std::collections::HashSet;
 
@@ -15,11 +14,11 @@ use crate::serve::ServerState;
 
 use super::empty;
 
-/// Levels of compression of one edition after the other: the same rows in other bytes.
+/// Compression levels of successive rewrites: the same rows, encoded as different bytes.
 const LEVELS: [i32; 4] = [3, 1, 6, 9];
 
-/// Which segment, and which of its forms: crashes give seqs to other events, and rewrites
-/// give the same rows other bytes.
+/// Identifies a version of a segment: crashes assign its seqs to other events, and rewrites encode
+/// the same rows as different bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct SegmentVersion {
     pub index: u64,
@@ -27,7 +26,7 @@ pub(super) struct SegmentVersion {
     pub rewrites: u64,
 }
 
-/// What is known of a segment.
+/// Metadata of a segment.
 #[derive(Debug)]
 pub(super) struct SegmentInfo {
     pub index: u64,
@@ -38,14 +37,14 @@ pub(super) struct SegmentInfo {
 }
 
 impl SegmentInfo {
-    /// Whether a block has an event of this account, or of one with the same hash.
+    /// Returns whether a block has an event of this account, or of one with the same hash.
     pub(super) fn has_did(&self, block: usize, did: &str) -> bool {
         self.dids.get(block).is_some_and(|dids| dids.contains(&xxh3_64(did.as_bytes())))
     }
 }
 
-/// Builds an edition of a segment, also where it holds no event. `None` for a number that no
-/// segment can have.
+/// Builds a version of a segment, which may be empty. `None` if the index exceeds the possible
+/// seqs.
 pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(SegmentInfo, Bytes)> {
     let block_events = shared.archive.block_events;
     let level = usize::try_from(version.rewrites).unwrap_or(0) % LEVELS.len();
@@ -77,7 +76,9 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
     }
     if left_out > 0 {
         let index = version.index;
-        tracing::warn!("segment {index}: {left_out} events have no form in an archive; left out");
+        tracing::warn!(
+            "segment {index}: left out {left_out} events that the archive format cannot represent"
+        );
     }
     let file = writer.seal().ok()?;
     let segment = Segment::parse(&file).ok()?;
@@ -86,7 +87,7 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
     Some((info, file.into()))
 }
 
-/// The row of a slot of the log after this many crashes.
+/// Returns the row of a slot of the log in the state after `crashes` crashes.
 fn row(slot: u64, crashes: u64, shared: &ServerState) -> Option<RowBuf> {
     let (timeline, chaos) = (&shared.timeline, shared.chaos.as_ref());
     let event = chaos.map_or(slot, |chaos| chaos.event(slot, crashes));
@@ -96,7 +97,7 @@ fn row(slot: u64, crashes: u64, shared: &ServerState) -> Option<RowBuf> {
     let served = |time_us: u64| i64::try_from(time_us.saturating_add_signed(timeline.shift_us()));
     let shown_us = served(stamps.time_us(event)).ok()?;
     row.witnessed_at_us = served(stamps.max_time_us(event)).ok()?;
-    // What is shown is the time of witnessing, or else an imported one.
+    // The shown time is the time of witnessing, unless it was imported.
     row.indexed_at_us = if shown_us == row.witnessed_at_us { 0 } else { shown_us };
     Some(row)
 }

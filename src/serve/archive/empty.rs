@@ -1,8 +1,10 @@
-//! `--chaos empty=N`: segments without events among those of the log. Real servers seal one
-//! when a rotation falls at the end of their bootstrap (protocol/jetstream-v2-archive.md §8).
+//! `--chaos empty=N`: empty segments between those that hold the log. Real servers seal one when a
+//! rotation falls at the end of their bootstrap (protocol/jetstream-v2-archive.md §8).
 //!
-//! One comes before the first segment of events and one after every N of them, so that clients
-//! meet them at the beginning, in the middle and at the end of a list.
+//! An empty segment comes before the first segment with events and after every N of them, so that
+//! clients meet them at the beginning, in the middle and at the end of a list.
+//!
+//! A *log segment* is a segment's worth of events; its number counts segments with events only.
 
 use crate::serve::ServerState;
 use crate::serve::chaos::Chaos;
@@ -11,12 +13,12 @@ fn after(shared: &ServerState) -> Option<u64> {
     shared.chaos.as_ref().and_then(Chaos::empty_after)
 }
 
-/// Returns the number of segments if `stretches` of the log are sealed.
+/// Returns the total number of segments if this many log segments are sealed.
 pub(super) fn with_empty(log_segments: u64, shared: &ServerState) -> u64 {
     after(shared).map_or(log_segments, |after| index_of(log_segments, after))
 }
 
-/// Returns which stretch of the log the segment `index` holds; `None` for an empty one.
+/// Returns the log segment that the segment `index` holds; `None` for an empty segment.
 pub(super) fn log_segment(index: u64, shared: &ServerState) -> Option<u64> {
     match after(shared) {
         Some(after) => log_segment_of(index, after),
@@ -24,7 +26,7 @@ pub(super) fn log_segment(index: u64, shared: &ServerState) -> Option<u64> {
     }
 }
 
-/// Returns the number of the segment that holds a stretch of the log.
+/// Returns the index of the segment that holds a log segment.
 pub(super) fn index(log_segment: u64, shared: &ServerState) -> u64 {
     after(shared).map_or(log_segment, |after| index_of(log_segment, after))
 }
@@ -45,7 +47,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn empty_segments_stand_before_between_and_after_the_others() {
+    fn empty_segments_come_before_between_and_after_the_others() {
         let all = |after| (0..6).map(|i| log_segment_of(i, after)).collect::<Vec<_>>();
         assert_eq!(all(1), [None, Some(0), None, Some(1), None, Some(2)]);
         assert_eq!(all(2), [None, Some(0), Some(1), None, Some(2), Some(3)]);

@@ -1,5 +1,5 @@
-//! What `--chaos` does to the archive. Each fault depends on what is asked for and how often
-//! that was asked before, not on the order in which parallel requests arrive.
+//! Injects the archive faults of `--chaos`. Each fault depends on what is requested and on how
+//! often it was requested before, not on the order of parallel requests.
 
 use std::ops::Range;
 
@@ -11,14 +11,14 @@ use crate::serve::file_response::FileResponse;
 use crate::serve::head::RequestHead;
 use crate::serve::response::{Response, XrpcErrorCode};
 
-/// A block within what is handed out.
+/// A block and its span within the served bytes.
 #[derive(Debug)]
 pub(super) struct BlockSpan {
     pub block: usize,
     pub bytes: Range<usize>,
 }
 
-/// Whether a request is to come again later.
+/// Returns the refusal of a throttled request.
 pub(super) fn refusal(chaos: &Chaos, endpoint: &str, target: u64) -> Option<Response> {
     let target = target_of(endpoint, target, 0);
     let (draw, wait) = chaos.throttles(target)?;
@@ -35,7 +35,7 @@ pub(super) fn refusal(chaos: &Chaos, endpoint: &str, target: u64) -> Option<Resp
     })
 }
 
-/// What happens before a segment's bytes are looked for.
+/// Injects the faults that precede a download.
 pub(super) fn before_download(
     shared: &ServerState,
     endpoint: &str,
@@ -60,7 +60,7 @@ pub(super) fn not_found(index: u64) -> Response {
     Response::xrpc(XrpcErrorCode::SegmentNotFound, &message)
 }
 
-/// The answer with bytes of a segment, and what becomes of it on its way.
+/// Serves bytes of a segment and injects the download faults.
 pub(super) fn download(
     content: FileResponse,
     spans: &[BlockSpan],
@@ -85,7 +85,7 @@ pub(super) fn download(
     response
 }
 
-/// Changes a byte in the middle of some blocks.
+/// Flips one bit in the middle of some blocks.
 fn corrupt(
     response: &mut Response,
     served: &Range<usize>,
@@ -99,7 +99,7 @@ fn corrupt(
     let mut bytes = None;
     for span in spans {
         let middle = span.bytes.start + span.bytes.len() / 2;
-        // Whoever gets this byte has asked for this block.
+        // The response contains this byte, so the client requested this block.
         let Some(at) = middle.checked_sub(served.start).filter(|_| served.contains(&middle)) else {
             continue;
         };
@@ -116,7 +116,7 @@ fn corrupt(
     }
 }
 
-/// A number for what is asked for.
+/// Returns the hash that identifies what is requested.
 fn target_of(endpoint: &str, index: u64, block: usize) -> u64 {
     xxhash_rust::xxh3::xxh3_64(format!("{endpoint} {index} {block}").as_bytes())
 }

@@ -21,7 +21,7 @@ use crate::serve::response::{Response, XrpcErrorCode};
 const DEFAULT_LIMIT: u64 = 100;
 const MAX_LIMIT: u64 = 1_000;
 
-/// The whole file.
+/// Serves `getSegment`: a whole segment file.
 pub(super) fn segment(
     head: &RequestHead,
     shared: &ServerState,
@@ -39,7 +39,7 @@ pub(super) fn segment(
     Ok(faults::download(content, &spans, head, shared, index))
 }
 
-/// One block's stored frame.
+/// Serves `getBlock`: the stored frame of one block.
 pub(super) fn block(
     head: &RequestHead,
     shared: &ServerState,
@@ -86,7 +86,7 @@ struct Listed {
     max_witnessed_at: i64,
 }
 
-/// A page of all segments.
+/// Serves `listSegments`: one page of the list.
 pub(super) fn list(
     head: &RequestHead,
     shared: &ServerState,
@@ -138,7 +138,7 @@ fn named(name: Option<&str>, parameter: &str) -> Result<u64, Response> {
     segment_index(name).ok_or_else(|| bad_request(&format!("invalid {parameter}: {name:?}")))
 }
 
-/// A segment that is sealed by now.
+/// Returns a segment that is sealed by now.
 fn sealed(
     index: u64,
     shared: &ServerState,
@@ -149,7 +149,7 @@ fn sealed(
     found.ok_or_else(|| faults::not_found(index))
 }
 
-/// Where a block's frame stands in the file.
+/// Returns the span of a block's frame in the file.
 fn frame(info: &SegmentInfo, block: usize) -> Option<Range<usize>> {
     let entry = info.segment.blocks.get(block)?;
     let start = usize::try_from(entry.frame_at()).ok()?;

@@ -1,15 +1,15 @@
-//! The key that clients of the archive must show (archive §1). Never printed.
+//! The API key that archive clients must send (archive §1). Never printed.
 
 use std::fmt;
 
 use crate::serve::head::RequestHead;
 
-/// A key of the archive.
+/// An API key of the archive.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
 impl ApiKey {
-    /// The key in a text, which must hold one word; blanks around it don't count.
+    /// Parses a key from a text, which must be one word; surrounding white space is ignored.
     #[must_use]
     pub fn new(text: &str) -> Option<Self> {
         let key = text.trim();
@@ -17,7 +17,7 @@ impl ApiKey {
         is_word.then(|| Self(key.to_owned()))
     }
 
-    /// Whether a request shows it.
+    /// Returns whether a request carries this key.
     pub(super) fn is_presented_by(&self, head: &RequestHead) -> bool {
         let mut values = head.header("Authorization").map(str::trim);
         values.any(|value| value.strip_prefix("Bearer ").map(str::trim) == Some(self.0.as_str()))
@@ -35,7 +35,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_key_is_one_word_and_is_not_told() {
+    fn a_key_is_one_word_and_is_not_printed() {
         let key = ApiKey::new(" s3cret\n").unwrap();
         assert_eq!(format!("{key:?}"), "ApiKey(…)");
         assert_eq!((ApiKey::new("\n"), ApiKey::new("a b")), (None, None));

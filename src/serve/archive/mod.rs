@@ -1,14 +1,13 @@
-//! The archive of a v2 server: everything in sealed segments, over HTTP
-//! (protocol/jetstream-v2-archive.md §1 to §3; "archive §" is a section of it).
+//! The archive of a v2 server: all sealed segments, over HTTP (protocol/jetstream-v2-archive.md §1
+//! to §3; "archive §" cites a section of it).
 //!
 //! ```text
-//! timeline (what is sealed) ─▶ build (rows → segment) ─▶ shelf (kept) ─▶ plan | files
+//! timeline (sealed events) ─▶ build (rows → segment) ─▶ segment_cache ─▶ plan | files
 //! ```
 //!
-//! Segments are built when they are asked for, since a recording is in memory anyway. The
-//! newest of them are kept as files, of all others only what a plan needs to know. Answers
-//! take a thread of their own (`connection::fetch`): building costs about a tenth of a second
-//! for each segment.
+//! Segments are built on request, because the recording is in memory anyway. The cache keeps the
+//! newest of them as files, and only the metadata of the others. Responses are made on their own
+//! threads (`connection::fetch`), because building takes about a tenth of a second per segment.
 //!
 //! Not imitated: compaction. Rows are never removed.
 
@@ -32,22 +31,22 @@ use crate::position::ServerKind;
 pub use key::ApiKey;
 pub(super) use segment_cache::SegmentCache;
 
-/// Longest body of a request (archive §2).
+/// Maximum size of a request body, in bytes (archive §2).
 pub(super) const MAX_BODY_BYTES: usize = 2_000_000;
-/// Entries of a plan's page where nothing else is asked for.
+/// Default number of entries on a page of a plan.
 const PLAN_ENTRIES: usize = 100_000;
 
 /// The archive of a server.
 #[derive(Debug)]
 pub(super) struct Archive {
-    /// Rows of a block.
+    /// Rows per block.
     pub block_events: usize,
-    /// What a client must show; `None`: nothing.
+    /// Key that clients must send; `None`: no key is required.
     pub api_key: Option<ApiKey>,
     pub cache: SegmentCache,
 }
 
-/// What is asked of the archive.
+/// The endpoints of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Endpoint {
     PlanSnapshot,
@@ -57,8 +56,7 @@ pub(super) enum Endpoint {
 }
 
 impl Endpoint {
-    /// The endpoint of a request; `None` where it is for something else. Legacy servers have
-    /// no archive.
+    /// Returns the endpoint of a request; `None` for other paths. Legacy servers have no archive.
     pub(super) fn of(head: &RequestHead, kind: ServerKind) -> Option<Self> {
         let method = head.path.strip_prefix(v2::XRPC).filter(|_| kind == ServerKind::V2)?;
         Some(match method.strip_prefix("network.bsky.jetstream.")? {
@@ -78,7 +76,7 @@ impl Endpoint {
     }
 }
 
-/// Answers a request.
+/// Answers an archive request.
 pub(super) fn answer(
     endpoint: Endpoint,
     head: &RequestHead,
@@ -89,7 +87,7 @@ pub(super) fn answer(
     if let Err(response) = admit(endpoint, head, shared) {
         return response;
     }
-    // Whoever begins with the history is a client, too.
+    // An archive request starts the playhead as well.
     shared.timeline.start(now, now_us());
     let answered = match endpoint {
         Endpoint::PlanSnapshot => plan::answer(head, body, shared, now),
@@ -100,7 +98,7 @@ pub(super) fn answer(
     answered.unwrap_or_else(|refusal| refusal)
 }
 
-/// Method and key.
+/// Checks method and key.
 fn admit(endpoint: Endpoint, head: &RequestHead, shared: &ServerState) -> Result<(), Response> {
     if !endpoint.methods().split(", ").any(|method| method == head.method) {
         return Err(Response::xrpc_method_not_allowed(endpoint.methods()));
@@ -112,7 +110,7 @@ fn admit(endpoint: Endpoint, head: &RequestHead, shared: &ServerState) -> Result
     Err(Response::xrpc(XrpcErrorCode::AuthenticationRequired, message))
 }
 
-/// The number of sealed segments. A loop at rate `max` has no tip, and so none.
+/// Returns the number of sealed segments. A loop at rate `max` has no tip, and therefore none.
 fn sealed_segments(shared: &ServerState, now: Instant) -> u64 {
     let timeline = &shared.timeline;
     if timeline.tip(now) == u64::MAX {

@@ -1,4 +1,4 @@
-//! `planSnapshot`: which segments and blocks may hold what is wanted, page by page
+//! `planSnapshot`: lists the segments and blocks that may have matching events, page by page
 //! (archive §2).
 
 use serde::{Deserialize, Serialize};
@@ -13,7 +13,7 @@ use crate::serve::filter::v2::V2Filter;
 use crate::serve::head::RequestHead;
 use crate::serve::response::Response;
 
-/// A segment is fetched whole where at least so many of its blocks match, in percent.
+/// Percentage of matching blocks from which a segment is planned as a whole.
 const WHOLE_FROM_PERCENT: usize = 75;
 
 #[derive(Default, Deserialize)]
@@ -63,7 +63,7 @@ struct Stats {
     entries: usize,
 }
 
-/// What is wanted, and between which seqs: above `after`, up to `before`.
+/// The filter of a plan and its range of seqs: above `after`, up to and including `before`.
 struct PlanQuery {
     wanted: V2Filter,
     after: u64,
@@ -92,7 +92,7 @@ pub(super) fn answer(
 }
 
 fn parse_body(body: &[u8]) -> Result<PlanQuery, Response> {
-    // Arrays would do for serde.
+    // serde would accept an array for a struct.
     if !body.trim_ascii_start().starts_with(b"{") {
         return Err(bad_request("invalid request body: expected a JSON object"));
     }
@@ -126,7 +126,7 @@ fn plan(query: &PlanQuery, shared: &ServerState, now: Instant) -> Plan {
         return plan;
     }
     let entries = chaos.and_then(Chaos::plan_entries).unwrap_or(PLAN_ENTRIES);
-    // What lies outside of the bounds need not be built.
+    // Segments outside of the range need not be built.
     let timeline = &shared.timeline;
     let first = timeline.stamps.first_with_seq(query.after.saturating_add(1));
     let first = empty::index(first / timeline.segment_events(), shared);
@@ -140,7 +140,7 @@ fn plan(query: &PlanQuery, shared: &ServerState, now: Instant) -> Plan {
 }
 
 impl Plan {
-    /// Adds what a segment has of what is asked for. Whether there is room for more.
+    /// Adds the matching blocks of a segment. Returns whether the page has room for more.
     fn add(&mut self, info: &SegmentInfo, query: &PlanQuery, entries: usize) -> bool {
         self.stats.segments_examined += 1;
         let ranges = matching_blocks(info, query);
@@ -178,7 +178,7 @@ impl Plan {
     }
 }
 
-/// The blocks of a segment that may hold what is asked for.
+/// Returns the blocks of a segment that may have matching events.
 fn matching_blocks(info: &SegmentInfo, query: &PlanQuery) -> Vec<BlockRange> {
     let mut ranges: Vec<BlockRange> = Vec::new();
     for (number, block) in info.segment.blocks.iter().enumerate() {
@@ -204,7 +204,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn any_body_is_answered(body in prop_oneof![
+        fn any_body_gets_a_response(body in prop_oneof![
             proptest::collection::vec(any::<u8>(), 0..60),
             r#"\{("kinds":(null|\["[a-z]{0,8}"\]),?)?("afterSeq":-?[0-9]{1,22},?)?("beforeSeq":[0-9]{1,22})?\}"#
                 .prop_map(String::into_bytes),

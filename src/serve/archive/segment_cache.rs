@@ -1,4 +1,4 @@
-//! The segments that have been built: all of them as [`SegmentInfo`]s, and the newest as files.
+//! Caches built segments: the metadata of all of them, and the files of the newest.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -8,33 +8,33 @@ use tokio_tungstenite::tungstenite::Bytes;
 use super::build::{self, SegmentInfo, SegmentVersion};
 use crate::serve::ServerState;
 
-/// Most bytes of files that are kept, besides one that is larger by itself.
+/// Maximum total size of cached files, in bytes; the newest file may exceed it.
 const KEPT_BYTES: usize = 256 << 20;
 
-/// Most volumes that are remembered. A loop has no last segment.
+/// Maximum number of cached metadata entries. A loop has no last segment.
 const MAX_INFOS: usize = 10_000;
 
-/// What was built.
+/// A thread-safe cache of built segments.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct SegmentCache(Mutex<CacheState>);
 
 #[derive(Debug, Default)]
 struct CacheState {
-    /// By index; `None`: nothing in it can be archived.
+    /// By index; `None` if the segment can't be built.
     infos: HashMap<u64, (SegmentVersion, Option<Arc<SegmentInfo>>)>,
-    /// The newest last.
+    /// Ordered from the oldest to the newest.
     files: VecDeque<(SegmentVersion, Bytes)>,
     file_bytes: usize,
 }
 
 impl SegmentCache {
-    /// A sealed segment as it is now.
+    /// Returns the metadata of the current version of a sealed segment.
     pub(super) fn info(&self, index: u64, shared: &ServerState) -> Option<Arc<SegmentInfo>> {
         let version = current(index, shared);
         self.lock().info(version, shared)
     }
 
-    /// The same with its file.
+    /// As [`Self::info`], with the segment's file.
     pub(super) fn file(
         &self,
         index: u64,
@@ -44,7 +44,7 @@ impl SegmentCache {
         self.lock().file(version, shared)
     }
 
-    /// Held while a segment is built, so that nobody builds it twice.
+    /// Stays locked while a segment is built, so that no segment is built twice.
     fn lock(&self) -> std::sync::MutexGuard<'_, CacheState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

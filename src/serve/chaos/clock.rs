@@ -1,24 +1,24 @@
-//! Times as a troubled server stamps them: repeated, stepped back, imported. Pure.
+//! The times that a server with clock faults shows: repeated, stepped back, imported, absurd. Pure.
 //!
-//! A shown time is never later than the true one, so that a client that resumes from a time that
-//! it was shown starts early enough. `absurd` is the exception: a client may not believe it.
+//! A shown time is never later than the true one, so that a client that resumes from a shown time
+//! starts early enough. `absurd` is the exception: a client must not trust it.
 
 use super::fault::Fault;
 use super::random::injects_everywhere;
 use super::spec::ChaosSpec;
 
-/// Events for which a clock stays back.
+/// Number of events for which a stepped clock stays back.
 const STEP_EVENTS: usize = 20;
 const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
-/// Years by which an imported event is older: from 1 up to this.
+/// Maximum age of an imported event in years; the minimum is 1.
 const IMPORTED_YEARS: u64 = 10;
 
-/// The year 9999 in microseconds.
+/// The year 9999, in Unix microseconds.
 const YEAR_9999_US: u64 = 253_402_300_799_000_000;
-/// The furthest that a lie lies ahead if it is not absurd at first sight.
+/// Maximum distance of a future time that is not obviously absurd.
 const DAY_US: u64 = 86_400 * 1_000_000;
 
-/// The times that are shown in place of the true ones.
+/// Returns the shown times for these true times.
 pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u64> {
     let step = spec.odds(Fault::Step).map_or(0, |o| o.duration.as_micros());
     let step_us = u64::try_from(step).unwrap_or(u64::MAX);
@@ -72,7 +72,7 @@ mod tests {
     }
 
     #[test]
-    fn the_clock_is_back_for_twenty_events_after_a_step() {
+    fn a_step_sets_the_clock_back_for_twenty_events() {
         let shown = shown("step=100:5s");
         let first = shown.windows(2).position(|w| w[1] < w[0]).unwrap() + 1;
         let back = &shown[first..first + STEP_EVENTS];

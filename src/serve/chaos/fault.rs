@@ -1,86 +1,86 @@
-//! The faults that chance decides on: their names, and the durations that they take.
+//! The faults that happen at random: names and durations.
 
 use std::time::Duration;
 
-/// What can go wrong. In the order of the help.
+/// A fault, in the order of the help text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Fault {
     /// The connection ends with close frame 1001.
     Close,
-    /// It ends with a FIN and no close frame.
+    /// The connection ends with a FIN and no close frame.
     Drop,
-    /// It ends with an RST.
+    /// The connection ends with an RST.
     Reset,
-    /// It ends in the middle of a frame.
+    /// The connection ends in the middle of a frame.
     Cut,
-    /// Nothing is sent for a while.
+    /// The connection sends nothing for a while.
     Stall,
-    /// Nothing is sent or answered ever again.
+    /// The connection sends and answers nothing any more.
     Hang,
-    /// Pings are answered, but no event is sent ever again.
+    /// The connection answers pings, but sends no events any more.
     Mute,
-    /// An event's frame comes byte by byte.
+    /// An event's frame arrives byte by byte.
     Dribble,
-    /// An event comes twice.
+    /// An event is sent twice.
     Duplicate,
-    /// Two neighbours change places.
+    /// Two consecutive events are swapped.
     Swap,
-    /// An event takes the time of the one before.
+    /// An event has the time of the previous event.
     Same,
-    /// The clock is back for some events.
+    /// The clock is set back for some events.
     Step,
-    /// An event's time is years older.
+    /// An event's time is years old.
     Imported,
-    /// An event's time is hours to millennia ahead, and the first event's always.
+    /// An event's time, and always the first event's, is hours to millennia in the future.
     Absurd,
-    /// An event that the connection brought long ago comes again.
+    /// An event that the connection sent long ago is repeated.
     Late,
-    /// The server crashes and assigns seqs again.
+    /// The server crashes and assigns used seqs again.
     Reuse,
-    /// A connection is refused for now.
+    /// A connection is refused temporarily.
     Refuse,
-    /// A message that is no event.
+    /// A message is not an event.
     Garbage,
-    /// A message of 17 MiB.
+    /// A message has 17 MiB.
     Oversized,
-    /// A message that does not decompress.
+    /// A message does not decompress.
     Zstd,
-    /// A ping that nobody expects.
+    /// An unsolicited ping.
     Ping,
-    /// An event in several frames.
+    /// An event arrives in several fragments.
     Fragment,
-    /// A frame that no WebSocket server may send.
+    /// A frame violates RFC 6455.
     Violate,
     /// The v2 stream ends with the error `ConsumerTooSlow`.
     Slow,
     /// The v2 stream ends with the error `InternalError`.
     Fail,
-    /// A message of the v2 stream that nobody knows yet.
+    /// A v2 message of an unknown type.
     Unknown,
-    /// The v2 handshake echoes no subprotocol, or a wrong one.
+    /// The v2 handshake confirms no subprotocol, or a wrong one.
     Echo,
     /// The v2 dictionary gets another id.
     Rotate,
-    /// The current v2 dictionary is denied.
+    /// The server rejects the id of the current v2 dictionary.
     Deny,
-    /// A block of the archive is damaged.
+    /// A block of the archive is corrupt.
     Corrupt,
-    /// A download from the archive breaks off.
+    /// A download from the archive is truncated.
     Truncate,
-    /// A request of the archive is refused for now.
+    /// An archive request is refused temporarily.
     Throttle,
-    /// A download from the archive comes whole, whatever was asked for.
+    /// A download ignores the requested range.
     Norange,
-    /// A segment of the archive gets other bytes.
+    /// A segment is rewritten with other bytes.
     Rewrite,
-    /// A segment of the archive is not found.
+    /// A segment is not found.
     Missing,
     /// A plan makes no progress.
     Stuck,
 }
 
 impl Fault {
-    /// All of them, each at the index that it is cast to.
+    /// All faults, each at the index of its discriminant.
     pub const ALL: [Self; 36] = [
         Self::Close,
         Self::Drop,
@@ -120,7 +120,7 @@ impl Fault {
         Self::Stuck,
     ];
 
-    /// Its name in a specification.
+    /// Returns the fault's name in a specification.
     #[must_use]
     pub fn name(self) -> &'static str {
         match self {
@@ -163,8 +163,7 @@ impl Fault {
         }
     }
 
-    /// How long it lasts where the specification does not say; `None` where it takes no
-    /// duration.
+    /// Returns the duration if the specification gives none; `None` for faults without a duration.
     #[must_use]
     pub fn default_duration(self) -> Option<Duration> {
         match self {
@@ -180,7 +179,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn every_fault_stands_at_its_index_under_a_name_of_its_own() {
+    fn every_fault_has_its_own_index_and_name() {
         for (i, fault) in Fault::ALL.into_iter().enumerate() {
             assert_eq!(fault as usize, i);
             assert_eq!(Fault::ALL.iter().filter(|f| f.name() == fault.name()).count(), 1);

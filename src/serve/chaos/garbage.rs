@@ -1,4 +1,4 @@
-//! The bytes that are no events: broken JSON, broken zstd, broken frames. Pure.
+//! Malformed input: broken JSON, broken zstd, invalid frames. Pure.
 
 use std::sync::OnceLock;
 
@@ -6,14 +6,14 @@ use tokio_tungstenite::tungstenite::{Bytes, Utf8Bytes};
 
 use super::random::Draw;
 
-/// Size of an oversized message: above the 16 MiB at which many clients draw the line.
+/// Size of an oversized message: above 16 MiB, the limit of many clients.
 const OVERSIZED_BYTES: usize = 17 << 20;
-/// What a bomb expands to.
+/// Decompressed size of a zstd bomb.
 const BOMB_BYTES: usize = 64 << 20;
-/// How deep the nested arrays go.
+/// Nesting depth of the array message.
 const DEPTH: usize = 100_000;
 
-/// Messages that no reader may take for an event, or choke on.
+/// Messages that a client must neither accept as events nor fail on.
 const GARBAGE: [&[u8]; 16] = [
     b"",
     b"null",
@@ -29,12 +29,12 @@ const GARBAGE: [&[u8]; 16] = [
     b"\x1b]0;garbage\x07\x1b[2J\x1b[31mgarbage",
     b"\0\0\0\0",
     b"\n\n{\"did\":\n",
-    // Not UTF-8: only ever sent in binary messages, since text would break the protocol.
+    // Not UTF-8: sent in binary messages only, because invalid text would violate the protocol.
     b"{\"did\":\"did:plc:\xff\xfe\",\"time_us\":1,\"kind\":\"commit\"}",
     b"\xc3\x28\xa0\xa1\x80",
 ];
 
-/// A message that is no event.
+/// Returns a message that is not an event.
 pub(in crate::serve) fn garbage(draw: Draw) -> Bytes {
     match GARBAGE.get(draw.below(0, GARBAGE.len() as u64 + 1) as usize) {
         Some(&bytes) => Bytes::from_static(bytes),
@@ -42,7 +42,7 @@ pub(in crate::serve) fn garbage(draw: Draw) -> Bytes {
     }
 }
 
-/// Long JSON that is no event. Made once and shared.
+/// Returns oversized JSON that is not an event. Built once and shared.
 pub(in crate::serve) fn oversized() -> Utf8Bytes {
     static OVERSIZED: OnceLock<Utf8Bytes> = OnceLock::new();
     let make = || {
@@ -53,7 +53,7 @@ pub(in crate::serve) fn oversized() -> Utf8Bytes {
     OVERSIZED.get_or_init(make).clone()
 }
 
-/// A zstd frame of a few kilobytes that expands to 64 MiB. Made once and shared; empty where
+/// Returns a zstd frame of a few kilobytes that expands to 64 MiB. Built once and shared; empty if
 /// zstd has no memory for it.
 pub(in crate::serve) fn bomb() -> Bytes {
     static BOMB: OnceLock<Bytes> = OnceLock::new();
@@ -61,14 +61,14 @@ pub(in crate::serve) fn bomb() -> Bytes {
     BOMB.get_or_init(make).clone()
 }
 
-/// A sound zstd frame, damaged: other bytes, cut short, or of another dictionary.
+/// Damages a valid zstd frame: changes bytes, truncates it, or changes its dictionary id.
 pub(in crate::serve) fn damage(draw: Draw, mut frame: Vec<u8>) -> Bytes {
-    // Magic number, then the frame header's first byte (RFC 8878 §3.1.1.1).
+    // Offset of the frame header descriptor, after the magic number (RFC 8878 §3.1.1.1).
     const DESCRIPTOR: usize = 4;
     match draw.below(1, 3) {
         0 => frame.truncate(frame.len() / 2),
         1 => {
-            // Up to four bytes, where a dictionary's id or the first block stands.
+            // Here the dictionary id (up to four bytes) or the first block begins.
             let single_segment = frame.get(DESCRIPTOR).is_some_and(|d| d & 0x20 != 0);
             let id_at = DESCRIPTOR + if single_segment { 1 } else { 2 };
             if let Some(byte) = frame.get_mut(id_at) {
@@ -76,7 +76,7 @@ pub(in crate::serve) fn damage(draw: Draw, mut frame: Vec<u8>) -> Bytes {
             }
         }
         _ => {
-            // The checksum at the end holds whatever happens in the middle.
+            // The checksum at the end makes any change in the middle detectable.
             let (middle, last) = (frame.len() / 2, frame.len().saturating_sub(1));
             for at in [middle, last] {
                 if let Some(byte) = frame.get_mut(at) {
@@ -88,7 +88,7 @@ pub(in crate::serve) fn damage(draw: Draw, mut frame: Vec<u8>) -> Bytes {
     frame.into()
 }
 
-/// A frame that breaks RFC 6455: reserved bits (§5.2), masked by a server (§5.1), or with a
+/// Returns a frame that violates RFC 6455: reserved bits (§5.2), masked by a server (§5.1), or a
 /// reserved opcode (§5.2).
 pub(in crate::serve) fn violation(draw: Draw) -> &'static [u8] {
     const ALL: [&[u8]; 5] = [
@@ -96,7 +96,7 @@ pub(in crate::serve) fn violation(draw: Draw) -> &'static [u8] {
         b"\x81\x82\x01\x02\x03\x04\x7a\x7f",
         b"\x83\x02{}",
         b"\x8b\x00",
-        // A ping in two parts (§5.5).
+        // A fragmented ping (§5.5).
         b"\x09\x01a",
     ];
     ALL.get(draw.below(0, ALL.len() as u64) as usize).copied().unwrap_or_default()
@@ -126,7 +126,7 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_frame_does_not_decompress_to_what_it_was() {
+    fn a_damaged_frame_does_not_decompress() {
         let mut compressor = zstd::bulk::Compressor::new(3).unwrap();
         compressor.include_checksum(true).unwrap();
         let line = br#"{"did":"did:plc:a","time_us":1,"kind":"commit"}"#;

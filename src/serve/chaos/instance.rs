@@ -1,47 +1,47 @@
-//! The recording as another server would tell it: another clock, other seqs, and accounts
-//! interleaved a little differently (protocol/jetstream-v1.md §8). Pure.
+//! The recording as another server instance would send it: another clock, other seqs, and accounts
+//! interleaved slightly differently (protocol/jetstream-v1.md §8). Pure.
 
 use std::collections::HashMap;
 
 use super::random::Draw;
 
-/// How much later than another server one may see an event, in microseconds. Events of two
-/// accounts change places within this.
+/// Maximum delay with which an instance sees an event, in microseconds. Events of different
+/// accounts are reordered within this time.
 const JITTER_US: u64 = 20_000;
-/// How far two servers' clocks may be from the true time, in microseconds.
+/// Maximum error of an instance's clock, in microseconds.
 const CLOCK_ERROR_US: i64 = 1_000_000;
-/// Where seqs may start: all of one length, so that lines keep theirs.
+/// Range of first seqs: all have the same number of digits, so that lines keep their length.
 const SEQS: std::ops::Range<u64> = 100_000_000..900_000_000;
 
-/// One event in another server's order.
+/// One event in an instance's order.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) struct InstanceEvent {
-    /// Its number in the recording.
+    /// Its index in the recording.
     pub event: usize,
-    /// When this server saw it, by its own clock.
+    /// The time at which this instance saw it, by its own clock.
     pub time_us: u64,
 }
 
-/// How far this server's clock is from the recording's.
+/// Returns the difference between this instance's clock and the recording's, in microseconds.
 pub(in crate::serve) fn clock_error_us(instance: u64) -> i64 {
     let range = 2 * CLOCK_ERROR_US.unsigned_abs() + 1;
     Draw::of(instance).below(0, range).cast_signed() - CLOCK_ERROR_US
 }
 
-/// The first seq that this server assigned.
+/// Returns the first seq that this instance assigns.
 pub(in crate::serve) fn first_seq(instance: u64) -> u64 {
     SEQS.start + Draw::of(instance).below(1, SEQS.end - SEQS.start)
 }
 
-/// Tells the recording again. `events` are the times (never decreasing) and accounts. Within
-/// an account the order stays, and events that share a time (the operations of one commit)
-/// still do.
+/// Reorders a recording as this instance would have received it. `events` are times
+/// (non-decreasing) and accounts. The order within an account is kept, and events that share a time
+/// (the operations of one commit) still share one.
 pub(in crate::serve) fn reorder_for_instance<'a>(
     instance: u64,
     events: impl Iterator<Item = (u64, &'a str)>,
 ) -> Vec<InstanceEvent> {
     let draw = Draw::of(instance);
-    // Per account, the last event's time in the recording and here.
+    // Per account: the last event's time in the recording and on this instance.
     let mut last: HashMap<&str, (u64, u64)> = HashMap::new();
     let mut told: Vec<InstanceEvent> = Vec::new();
     for (event, (recorded_us, account)) in events.enumerate() {
@@ -80,7 +80,7 @@ mod tests {
     }
 
     #[test]
-    fn servers_tell_the_same_events_in_other_orders_with_other_times() {
+    fn instances_send_the_same_events_in_other_orders_with_other_times() {
         let (one, two) = (told(1), told(2));
         assert_eq!(one, told(1));
         let order = |told: &[InstanceEvent]| told.iter().map(|t| t.event).collect::<Vec<_>>();

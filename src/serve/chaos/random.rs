@@ -1,41 +1,41 @@
-//! Chance that can be played again: a pure function of the seed, the fault, the connection
-//! and the event. There is no state, so that one fault more does not move the others.
+//! Reproducible randomness: a pure function of seed, fault, connection and event. Because there is
+//! no state, adding a fault to a specification does not move the others.
 
 use super::fault::Fault;
 use super::spec::ChaosSpec;
 
-/// In place of a connection's number, for what is the same on every connection.
+/// Replaces the connection's number for faults that all connections share.
 const EVERY_CONNECTION: u64 = u64::MAX;
 
-/// A draw: numbers to decide the details of a fault with.
+/// A random draw, from which the details of a fault are derived.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::serve) struct Draw(u64);
 
 impl Draw {
-    /// The luck of a number alone.
+    /// Returns the draw that belongs to a number.
     pub(super) fn of(number: u64) -> Self {
         Self(mix(number ^ 0x5eed_5eed_5eed_5eed))
     }
 
-    /// A number below `limit`; 0 where `limit` is 0. Another `which` is another draw.
+    /// Returns a number below `limit`; 0 if `limit` is 0. Each `which` gives an independent number.
     pub(in crate::serve) fn below(self, which: u64, limit: u64) -> u64 {
         mix(self.0 ^ mix(which)).checked_rem(limit).unwrap_or(0)
     }
 }
 
-/// Whether a fault happens at an event of a connection, and with which luck.
+/// Returns a draw if this fault happens at this event of this connection.
 pub(super) fn injects(spec: &ChaosSpec, fault: Fault, connection: u64, event: u64) -> Option<Draw> {
     let odds = spec.odds(fault)?;
     let roll = mix(mix(mix(mix(spec.seed) ^ (fault as u64)) ^ connection) ^ event);
     roll.is_multiple_of(odds.one_in).then(|| Draw(mix(roll)))
 }
 
-/// As [`strikes`], the same on every connection.
+/// As [`injects`], but the same on every connection.
 pub(super) fn injects_everywhere(spec: &ChaosSpec, fault: Fault, event: u64) -> Option<Draw> {
     injects(spec, fault, EVERY_CONNECTION, event)
 }
 
-/// Spreads every bit over all bits (the finaliser of the generator known as splitmix64).
+/// Mixes all bits of a number (the finaliser of splitmix64).
 fn mix(number: u64) -> u64 {
     let z = number.wrapping_add(0x9e37_79b9_7f4a_7c15);
     let z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);

@@ -1,11 +1,11 @@
-//! A v2 server that crashes and assigns the last seqs again: which events stand under which
-//! seqs before and after each crash. Pure.
+//! A v2 server that crashes and assigns its last seqs again: which events have which seqs before
+//! and after each crash. Pure.
 //!
-//! A *slot* is a place in the log, and with it a seq; an *event* is a line of the recording.
-//! Around each crash lies a window of slots, in the middle of which it happens: some clients
-//! have seen the window's first slots. Afterwards the window's events stand in another order
-//! under the same seqs; within an account the order stays. Whoever goes on behind the last
-//! seq that it saw then misses the events that moved to the front.
+//! A *slot* is a position in the log and determines a seq; an *event* is a line of the recording.
+//! Each crash happens in the middle of a window of slots, so that some clients have received the
+//! window's first slots. Afterwards the window's events have the same seqs in another order; the
+//! order within an account is kept. A client that resumes after the last seq that it received then
+//! misses the events that moved to the front.
 
 use std::collections::{HashMap, VecDeque};
 
@@ -13,30 +13,31 @@ use super::fault::Fault;
 use super::random::{Draw, injects_everywhere};
 use super::spec::ChaosSpec;
 
-/// Most slots in a window.
+/// Maximum number of slots in a window.
 const WINDOW: u64 = 20;
-/// How often another order is drawn until an event moves to the front.
+/// Maximum number of reorderings to try until an event moves to the front.
 const ATTEMPTS: u64 = 32;
 
 /// All crashes of one round of the recording.
 #[derive(Debug)]
 pub(in crate::serve) struct SeqReuse {
     windows: Vec<Window>,
-    /// Events of a round.
+    /// Events per round.
     len: u64,
 }
 
 #[derive(Debug)]
 struct Window {
     start: u64,
-    /// The crash comes right after this slot was sent for the first time.
+    /// The crash follows directly after this slot was sent for the first time.
     crash: u64,
-    /// Which of the window's events each of its slots gets afterwards, both from `start`.
+    /// For each slot of the window, the event that it holds afterwards; both are relative to
+    /// `start`.
     order: Vec<usize>,
 }
 
 impl SeqReuse {
-    /// The crashes for a recording of `len` events; `account` names an event's account.
+    /// Creates the crashes for a recording of `len` events; `account` returns an event's account.
     pub(super) fn new(spec: &ChaosSpec, len: u64, account: impl Fn(u64) -> String) -> Self {
         let mut windows = Vec::new();
         let mut free_from = 0;
@@ -45,7 +46,7 @@ impl SeqReuse {
             let before = WINDOW / 4 + draw.below(0, WINDOW / 2);
             let start = slot.saturating_sub(before).max(free_from);
             let end = (start + WINDOW).min(len);
-            // A window of its own for each crash; where there is no room, there is no crash.
+            // Each crash has its own window; without room for a window there is no crash.
             if slot < free_from || slot + 1 >= end {
                 continue;
             }
@@ -57,7 +58,7 @@ impl SeqReuse {
         Self { windows, len }
     }
 
-    /// The event that stands in a slot after this many crashes.
+    /// Returns the event in a slot after this many crashes.
     pub(in crate::serve) fn event(&self, slot: u64, crashes: u64) -> u64 {
         let (round, index) = (slot / self.len, slot % self.len);
         let after = self.windows.partition_point(|w| w.start <= index);
@@ -71,7 +72,7 @@ impl SeqReuse {
         }
     }
 
-    /// How many crashes have happened once a slot was sent.
+    /// Returns how many crashes have happened once a slot was sent.
     pub(in crate::serve) fn crashes_by(&self, slot: u64) -> u64 {
         let (round, index) = (slot / self.len, slot % self.len);
         let within = self.windows.partition_point(|w| w.crash <= index);
@@ -79,8 +80,8 @@ impl SeqReuse {
     }
 }
 
-/// Another order of the events from `start` on, given by their accounts, in which at least one
-/// event moved from behind place `seen` to before it, if draws allow.
+/// Returns another order of the events with these accounts. At least one event moves from after
+/// index `seen` to before it, if an attempt finds such an order.
 fn reorder(accounts: &[String], seen: usize, draw: Draw) -> Vec<usize> {
     let moved = |order: &[usize]| order.iter().take(seen + 1).any(|&event| event > seen);
     let mut orders = (0..ATTEMPTS).map(|attempt| shuffle(accounts, draw, attempt));
@@ -88,7 +89,7 @@ fn reorder(accounts: &[String], seen: usize, draw: Draw) -> Vec<usize> {
     if moved(&first) { first } else { orders.find(|o| moved(o)).unwrap_or(first) }
 }
 
-/// Shuffles accounts, and gives each of them its events in their old order.
+/// Shuffles the accounts and assigns each its events in their original order.
 fn shuffle(accounts: &[String], draw: Draw, attempt: u64) -> Vec<usize> {
     let mut places: Vec<&str> = accounts.iter().map(String::as_str).collect();
     let mut events: HashMap<&str, VecDeque<usize>> = HashMap::new();
@@ -127,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn before_its_crash_a_window_is_as_recorded() {
+    fn a_window_is_unchanged_before_its_crash() {
         let reuse = reuse(3);
         for slot in 0..EVENTS {
             assert_eq!(reuse.event(slot, 0), slot);
@@ -151,7 +152,7 @@ mod tests {
     }
 
     #[test]
-    fn whoever_goes_on_behind_the_last_seq_misses_an_event() {
+    fn a_client_that_resumes_after_its_last_seq_misses_an_event() {
         let reuse = reuse(4);
         let mut before = 0;
         for slot in 0..EVENTS {
@@ -165,7 +166,7 @@ mod tests {
     }
 
     #[test]
-    fn each_round_crashes_anew() {
+    fn each_round_has_its_own_crashes() {
         let reuse = reuse(5);
         let all = reuse.crashes_by(EVENTS - 1);
         let slot = (0..EVENTS).find(|&s| reuse.event(s, all) != s).unwrap();

@@ -1,5 +1,5 @@
-//! `--chaos SPEC`: what goes wrong, and how often. Reading and printing only; what chance
-//! decides is in `dice`, and what a fault does is elsewhere.
+//! `--chaos SPEC`: parsing and printing of fault specifications. `random` draws the faults, and
+//! other modules apply them.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,24 +7,24 @@ use std::time::Duration;
 
 use super::fault::Fault;
 
-/// The longest duration that is taken: beyond it nobody waits to see what happens.
+/// Maximum duration; no test waits longer.
 const LONGEST: Duration = Duration::from_secs(30 * 86_400);
 
-/// What goes wrong on purpose.
+/// A parsed `--chaos` specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ChaosSpec {
-    /// Where all chance comes from.
+    /// Seed of all randomness.
     pub seed: u64,
     odds: [Option<Odds>; Fault::ALL.len()],
-    /// `clamp`: how many events the server holds.
+    /// `clamp`: number of events that the server holds.
     pub clamp: Option<u64>,
-    /// `instance`: which server tells the recording.
+    /// `instance`: the server instance to imitate.
     pub instance: Option<u64>,
-    /// `page`: how many entries a page of the archive's plan has.
+    /// `page`: number of entries per plan page.
     pub page: Option<u64>,
-    /// `empty`: after how many segments of events the archive has one without any.
+    /// `empty`: number of segments with events after which the archive has an empty one.
     pub empty: Option<u64>,
-    /// `behind`: how far the tip lies behind the recording's end.
+    /// `behind`: distance between the tip and the recording's end.
     pub behind: Option<Duration>,
 }
 
@@ -42,44 +42,44 @@ impl Default for ChaosSpec {
     }
 }
 
-/// How likely a fault is, and how long it lasts.
+/// The probability of a fault, and its duration.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Odds {
-    /// Once in so many events (`refuse`: connections), on average; at least 1.
+    /// Average number of events (`refuse`: connections) per fault; at least 1.
     pub one_in: u64,
-    /// Zero for faults that take none.
+    /// Zero for faults without a duration.
     pub duration: Duration,
 }
 
-/// Why a specification was refused.
+/// Why a specification was rejected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ChaosError {
-    /// Not of the form `name=value`.
+    /// An item is not of the form `name=value`.
     #[error("{0:?} has no value: write items like close=100, separated by commas")]
     NoValue(String),
-    /// No such item.
-    #[error("{name:?} is no fault: write {}", names())]
+    /// An unknown item.
+    #[error("{name:?} is not a fault: write {}", names())]
     Name {
-        /// What stands there.
+        /// The name as given.
         name: String,
     },
-    /// A value that the item does not take.
+    /// An invalid value.
     #[error("{name}: {value:?} is not {accepted}")]
     Value {
-        /// The item.
+        /// The item's name.
         name: &'static str,
-        /// What stands there.
+        /// The value as given.
         value: String,
-        /// What it takes.
+        /// The accepted values.
         accepted: &'static str,
     },
-    /// The same item again.
-    #[error("{0} stands there twice: leave one out")]
+    /// An item was given twice.
+    #[error("{0} is given twice: remove one")]
     Duplicate(&'static str),
 }
 
 impl ChaosSpec {
-    /// The odds of a fault; `None` where it never happens.
+    /// Returns the probability and duration of a fault; `None` if it never happens.
     #[must_use]
     pub fn odds(&self, fault: Fault) -> Option<Odds> {
         self.odds.get(fault as usize).copied().flatten()
@@ -116,7 +116,7 @@ impl ChaosSpec {
     }
 }
 
-/// Every name that an item may have.
+/// Returns the list of all item names.
 fn names() -> String {
     let faults = Fault::ALL.iter().map(|f| f.name());
     let names: Vec<&str> = ["seed"].into_iter().chain(faults).collect();
@@ -186,7 +186,7 @@ fn positive(text: &str) -> Option<u64> {
     text.parse().ok().filter(|&n| n > 0)
 }
 
-/// A whole number and its unit.
+/// Parses a whole number with a unit.
 fn parse_duration(text: &str) -> Option<Duration> {
     let unit_at = text.find(|c: char| !c.is_ascii_digit())?;
     let (number, unit) = text.split_at(unit_at);
@@ -201,7 +201,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
     Some(Duration::from_millis(ms)).filter(|&d| d <= LONGEST)
 }
 
-/// As [`parse_duration`] reads it.
+/// Formats a duration so that [`parse_duration`] accepts it.
 fn duration_text(duration: Duration) -> String {
     match duration.subsec_millis() {
         0 => format!("{}s", duration.as_secs()),
@@ -209,7 +209,7 @@ fn duration_text(duration: Duration) -> String {
     }
 }
 
-/// Always with the seed, so that what is printed can be played again.
+/// Always prints the seed, so that the run can be reproduced.
 impl fmt::Display for ChaosSpec {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seed={}", self.seed)?;
@@ -254,7 +254,7 @@ mod tests {
     }
 
     #[test]
-    fn items_are_read_with_their_usual_durations() {
+    fn items_are_parsed_with_their_default_durations() {
         let spec = read("stall=50,close=7,refuse=3:0s, step=9:250ms,clamp=10,behind=5m");
         let odds = |fault| spec.odds(fault).map(|o| (o.one_in, o.duration.as_millis()));
         assert_eq!(odds(Fault::Stall), Some((50, 2_000)));
@@ -267,13 +267,13 @@ mod tests {
     }
 
     #[test]
-    fn what_is_printed_names_the_seed() {
+    fn printed_specifications_contain_the_seed() {
         assert_eq!(read("close=5").to_string(), "seed=0,close=5");
         assert_eq!(read("stall=5,seed=9").to_string(), "seed=9,stall=5:2s");
     }
 
     #[test]
-    fn a_refusal_names_the_item_its_value_and_what_it_takes() {
+    fn an_error_names_the_item_its_value_and_the_accepted_values() {
         for (text, words) in [
             ("", &["\"\" has no value"][..]),
             ("close", &["\"close\" has no value", "close=100"]),
@@ -336,12 +336,12 @@ mod tests {
 
     proptest! {
         #[test]
-        fn what_is_printed_reads_as_the_same(spec in any_spec()) {
+        fn printed_specifications_parse_to_the_same_value(spec in any_spec()) {
             prop_assert_eq!(spec.to_string().parse(), Ok(spec));
         }
 
         #[test]
-        fn no_text_makes_the_reader_panic(text in "\\PC{0,40}") {
+        fn no_text_makes_the_parser_panic(text in "\\PC{0,40}") {
             let _ = text.parse::<ChaosSpec>();
         }
     }

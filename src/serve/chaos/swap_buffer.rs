@@ -1,6 +1,6 @@
-//! `swap`: the order in which a connection's events leave, where now and then two neighbours
-//! change places. Events of one account never do: their order is a promise of the protocol
-//! that nobody could make good again. Pure; time is passed in.
+//! `swap`: swaps consecutive events of a connection at random. Events of one account are never
+//! swapped, because the protocol guarantees their order and no client could restore it. Pure; the
+//! time is an argument.
 
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -9,27 +9,27 @@ use tokio::time::Instant;
 
 use crate::serve::step::Step;
 
-/// How long an event waits for a neighbour to change places with.
+/// Maximum time for which an event waits for its successor.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// The events that were taken from the feed and not sent yet.
+/// Events that were taken from the feed and are not sent yet.
 #[derive(Debug, Default)]
 pub(in crate::serve) struct SwapBuffer {
     ready: VecDeque<u64>,
-    /// Waits for its neighbour until then.
+    /// The event that waits for its successor, and the end of the wait.
     held: Option<(u64, Instant)>,
 }
 
-/// What a swap has to know of an event.
+/// The decisions of a swap.
 pub(in crate::serve) trait SwapPolicy {
-    /// Whether it is to change places with the next one.
+    /// Returns whether to swap this event with the next one.
     fn injects(&self, event: u64) -> bool;
-    /// Whether two events are of one account.
+    /// Returns whether two events are of one account.
     fn same_account(&self, one: u64, other: u64) -> bool;
 }
 
 impl SwapBuffer {
-    /// What the connection does next; `feed` is asked for events.
+    /// Returns the connection's next step; `feed` supplies events.
     pub(in crate::serve) fn next(
         &mut self,
         swaps: &impl SwapPolicy,
@@ -64,7 +64,7 @@ impl SwapBuffer {
         }
     }
 
-    /// Takes an event back that was to be sent: it will be the next one.
+    /// Returns an event to the front of the buffer.
     pub(in crate::serve) fn put_back(&mut self, event: u64) {
         self.ready.push_front(event);
     }
@@ -74,7 +74,7 @@ impl SwapBuffer {
 mod tests {
     use super::*;
 
-    /// Every third event is swapped; 3 and 4 are of one account.
+    /// Swaps every third event; 3 and 4 are of one account.
     struct Third;
 
     impl SwapPolicy for Third {
@@ -100,14 +100,14 @@ mod tests {
     }
 
     #[test]
-    fn neighbours_change_places_unless_they_are_of_one_account() {
+    fn consecutive_events_are_swapped_unless_they_are_of_one_account() {
         let sent = sent((0..8).map(Step::Send).collect(), Instant::now());
         let expected = [1, 0, 2, 3, 4, 5, 7, 6].map(Step::Send);
         assert_eq!(sent, [&expected[..], &[Step::End]].concat());
     }
 
     #[test]
-    fn an_event_waits_for_its_neighbour_but_not_for_ever() {
+    fn an_event_waits_for_its_successor_but_not_for_ever() {
         let now = Instant::now();
         let mut order = SwapBuffer::default();
         let far = now + Duration::from_secs(60);
@@ -120,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn the_last_event_has_no_neighbour() {
+    fn the_last_event_has_no_successor() {
         let sent = sent(vec![Step::Send(6)], Instant::now());
         assert_eq!(sent, [Step::Send(6), Step::End]);
     }

@@ -1,10 +1,10 @@
-//! Messages of the v2 stream that are no events (v2 §3, §5): the errors that it ends with, and
-//! messages of a later version.
+//! Messages of the v2 stream that are not events (v2 §3, §5): the errors that end it, and messages
+//! of a later protocol version.
 
 use super::random::Draw;
 use crate::serve::v2;
 
-/// The error for a client that is too slow; it has got everything up to this seq.
+/// The error for a slow client, which has received everything up to this seq.
 pub(in crate::serve) fn too_slow(seq: u64) -> String {
     let message = format!(
         "reading below the floor rate 250000 events behind the tip; reconnect with cursor={}",
@@ -13,12 +13,12 @@ pub(in crate::serve) fn too_slow(seq: u64) -> String {
     v2::error("ConsumerTooSlow", &message)
 }
 
-/// The error of a server whose log can't be read.
+/// The error of a server that can't read its log.
 pub(in crate::serve) fn failed() -> String {
     v2::error("InternalError", "stream read failed; reconnect")
 }
 
-/// A message that nobody knows yet; `before` is a seq that was passed already.
+/// Returns a message of an unknown type; `before` is a seq that was sent already.
 pub(in crate::serve) fn unknown(draw: Draw, before: u64) -> String {
     match draw.below(0, 4) {
         0 => r#"{"$type":"notice","payload":{"$type":"com.example.chaos#notice","text":"chaos"}}"#

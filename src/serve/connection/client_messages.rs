@@ -1,4 +1,5 @@
-//! What the client says on an open connection: pongs, hellos, new filters, mistakes.
+//! Handles client messages on an open connection: pongs, hellos, filter updates and invalid
+//! messages.
 
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
@@ -11,7 +12,7 @@ use crate::serve::filter::{MessageError, V1Filter};
 use crate::serve::subscription::EventFilter;
 
 impl Session<'_> {
-    /// Deals with what the client sent.
+    /// Handles one message of the client.
     pub(super) async fn on_client_message(
         &mut self,
         message: Option<Result<Message, Error>>,
@@ -29,7 +30,7 @@ impl Session<'_> {
                 self.pong_due = None;
                 Ok(())
             }
-            // The library answers pings and closes with the next flush.
+            // tungstenite answers pings and closes at the next flush.
             Some(Ok(Message::Ping(_))) => self.flush().await,
             Some(Ok(Message::Close(_))) => {
                 self.flush().await?;
@@ -59,7 +60,7 @@ impl Session<'_> {
         }
     }
 
-    /// The table of protocol/jetstream-v1.md §6.
+    /// Returns the close frame for an invalid message (table in protocol/jetstream-v1.md §6).
     fn close_for(&self, mistake: MessageError) -> Result<(), StreamEnd> {
         let close = |code, text: &str| Err(StreamEnd::Close(code, text.to_owned()));
         match (self.kind(), mistake) {
@@ -71,7 +72,7 @@ impl Session<'_> {
             }
             (ServerKind::V2, MessageError::Options(text)) => close(CloseCode::Policy, &text),
             (ServerKind::V2, MessageError::TooLong) => close(CloseCode::Size, "message too big"),
-            // Ignored, as far as it was taken in at all (see `MAX_MESSAGE_BYTES`).
+            // Ignored, as far as it was read at all (see `MAX_MESSAGE_BYTES`).
             (ServerKind::Legacy, MessageError::TooLong) => Ok(()),
             (
                 ServerKind::Legacy,

@@ -1,4 +1,4 @@
-//! How an event becomes a frame: its text by the endpoint's rules, then compression.
+//! Encodes events as frames: the text by the endpoint's rules, then compression.
 
 use tokio_tungstenite::tungstenite::protocol::frame::Frame;
 use tokio_tungstenite::tungstenite::protocol::frame::coding::{Data, OpCode};
@@ -10,8 +10,8 @@ use crate::serve::subscription::Protocol;
 use crate::serve::v2;
 
 impl Session<'_> {
-    /// The frame of an event with the seq of a slot; `None` where it is larger than the
-    /// client wants. v2 measures the JSON, legacy what it sends (protocol/jetstream-v1.md §3).
+    /// Encodes an event with the seq of a slot; `None` if it exceeds the client's size limit. v2
+    /// measures the JSON, legacy the payload that it sends (protocol/jetstream-v1.md §3).
     pub(super) fn encode(&mut self, event: u64, slot: u64) -> Result<Option<Frame>, StreamEnd> {
         let Some(text) = self.text(event, slot) else { return Ok(None) };
         let text_bytes = text.len();
@@ -34,7 +34,7 @@ impl Session<'_> {
         v2::message(&stamps.line_with_round_id(event), time_us, stamps.seq(slot)).map(Bytes::from)
     }
 
-    /// A frame with this text, compressed where the client asked for that.
+    /// Returns a frame with this text, compressed if the client requested compression.
     pub(super) fn to_frame(&mut self, text: Bytes) -> Result<Frame, StreamEnd> {
         let (payload, data): (Bytes, Data) = match &mut self.compressor {
             None => (text, Data::Text),
@@ -46,7 +46,7 @@ impl Session<'_> {
         Ok(Frame::message(payload, OpCode::Data(data), true))
     }
 
-    /// Puts what comes before all events into the socket's buffer.
+    /// Sends the message that precedes all events, if there is one.
     pub(super) async fn send_first_frame(&mut self) -> Result<(), StreamEnd> {
         let Protocol::V2 { first: Some(first), .. } = &mut self.subscription.protocol else {
             return Ok(());

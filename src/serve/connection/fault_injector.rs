@@ -1,5 +1,5 @@
-//! What `--chaos` does to one connection: the tricks on its socket. What happens when is
-//! decided in `serve::chaos`; nothing here runs without that flag.
+//! Injects the faults of `--chaos` into one connection. `serve::chaos` decides what happens when;
+//! without that flag none of this code runs.
 
 use futures_util::SinkExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -15,32 +15,33 @@ use crate::serve::chaos::{self, Chaos, Draw, Fault, SwapBuffer};
 use crate::serve::feed::Feed;
 use crate::serve::step::Step;
 
-/// Most parts that an event is sent in.
+/// Maximum number of fragments of a message.
 const MAX_PARTS: u64 = 4;
 
-/// How many events later `late` repeats one: at 60 ms from event to event half a minute, and
-/// more than a client remembers for a resume.
+/// Distance at which `late` repeats an event: half a minute at 60 ms per event, and more than a
+/// client's dedup window holds.
 const LATE_EVENTS: u64 = 500;
 
-/// The troubles of one connection.
+/// Injects faults into one connection.
 pub(super) struct FaultInjector<'a> {
     chaos: &'a Chaos,
     shared: &'a ServerState,
     connection: u64,
-    /// The server's crashes when the connection was made: it tells the log as it was then.
+    /// The number of crashes when the connection was opened: it sends the log in the state of that
+    /// time.
     crashes: u64,
     swaps: SwapBuffer,
-    /// The first event that the connection brought.
+    /// The first event that this connection sent.
     first: Option<u64>,
-    /// The event that waits, and until when.
+    /// The stalled event and the end of its stall.
     stall: Option<(u64, Instant)>,
-    /// No event is sent any more.
+    /// Whether the connection has stopped sending events.
     mute: bool,
 }
 
-/// What came of an event.
+/// The result of sending an event.
 enum SendOutcome {
-    /// This many bytes are on their way, or in the socket's buffer.
+    /// Number of bytes that were sent or buffered.
     Sent(usize),
     Wait(Wait),
 }
@@ -62,7 +63,8 @@ impl<'a> FaultInjector<'a> {
         chaos::account(&self.shared.timeline.stamps.recorded_line(event))
     }
 
-    /// Until when an event has to wait; `None` where it does not, or has.
+    /// Returns the end of the stall if the event has to wait; `None` if it does not, or has waited
+    /// already.
     fn stalls(&mut self, slot: u64, now: Instant) -> Option<Instant> {
         let odds = self.chaos.odds(Fault::Stall)?;
         self.injects(Fault::Stall, slot)?;
@@ -86,7 +88,7 @@ impl chaos::SwapPolicy for &FaultInjector<'_> {
     }
 }
 
-/// Ready when the server crashes.
+/// Resolves when the server crashes.
 pub(super) async fn crashed(crashes: &mut Option<watch::Receiver<u64>>) {
     if let Some(crashes) = crashes
         && crashes.changed().await.is_ok()
@@ -97,7 +99,7 @@ pub(super) async fn crashed(crashes: &mut Option<watch::Receiver<u64>>) {
 }
 
 impl Session<'_> {
-    /// As `fill`, with trouble.
+    /// As `fill`, with faults.
     pub(super) async fn fill_with_faults(
         &mut self,
         feed: &mut Feed,
@@ -129,8 +131,8 @@ impl Session<'_> {
         Ok(wait)
     }
 
-    /// The next event. There is no `await` between looking for a crash and encoding what
-    /// comes next, and what comes next is told as of the crashes that this connection knows.
+    /// Returns the next step. There is no `await` between the check for a crash and the encoding of
+    /// the event, so the event is encoded in the state that this connection knows.
     fn next(
         &self,
         feed: &mut Feed,
@@ -147,7 +149,7 @@ impl Session<'_> {
         Ok(step)
     }
 
-    /// Sends one event, with all that goes wrong before, at and after it.
+    /// Sends one event, with the faults that come before, at and after it.
     async fn send_with_faults(
         &mut self,
         slot: u64,
@@ -181,7 +183,7 @@ impl Session<'_> {
         }
         if injector.injects(Fault::Dribble, slot).is_some() {
             self.dribble(&wire(&frame)?).await?;
-            // A batch of its own, since the time limit for writing is one for each batch.
+            // Counts as a whole batch, because the write timeout applies to each batch.
             bytes += BATCH_BYTES;
         } else if let Some(draw) = injector.injects(Fault::Fragment, slot) {
             self.send_in_parts(&frame, draw).await?;
@@ -197,7 +199,7 @@ impl Session<'_> {
         Ok(SendOutcome::Sent(bytes))
     }
 
-    /// Sends an event again that this connection brought long ago; returns its size.
+    /// Repeats an event that this connection sent long ago; returns its size.
     async fn repeat_late(
         &mut self,
         slot: u64,
@@ -215,7 +217,7 @@ impl Session<'_> {
         Ok(bytes)
     }
 
-    /// The ends that come right behind an event.
+    /// Injects the faults that end the connection directly after an event.
     async fn end_after(
         &mut self,
         slot: u64,
@@ -240,7 +242,7 @@ impl Session<'_> {
         Ok(())
     }
 
-    /// The error that the v2 stream ends with behind an event.
+    /// Returns the error message that ends the v2 stream after an event.
     fn error_after(&self, slot: u64, injector: &FaultInjector<'_>) -> Option<String> {
         let injects = |fault| self.subscription.is_v2() && injector.injects(fault, slot).is_some();
         if injects(Fault::Slow) {
@@ -249,7 +251,7 @@ impl Session<'_> {
         injects(Fault::Fail).then(chaos::failed)
     }
 
-    /// Sends what comes between events and is none; returns its size.
+    /// Sends injected messages that are not events; returns their size.
     async fn inject(
         &mut self,
         slot: u64,
@@ -288,7 +290,7 @@ impl Session<'_> {
         Ok(bytes)
     }
 
-    /// On zstd connections half of the garbage is compressed like events are.
+    /// Returns a malformed message. On zstd connections half of them are compressed like events.
     fn garbage(&mut self, draw: Draw) -> Result<Message, StreamEnd> {
         let bytes = chaos::garbage(draw);
         if let Some(compressor) = &mut self.compressor
@@ -310,7 +312,7 @@ impl Session<'_> {
         let mut opcode = frame.header().opcode;
         let mut start = 0;
         for part in 1..=parts {
-            // Anywhere, also within a character, and a part may be empty.
+            // At any offset, also within a character; a fragment may be empty.
             let rest = (payload.len() - start) as u64;
             let end = match part == parts {
                 true => payload.len(),
@@ -330,47 +332,47 @@ impl Session<'_> {
         self.flush_all().await?;
         for byte in wire {
             self.write_unbuffered(std::slice::from_ref(byte)).await?;
-            // The client gets a chance to see the byte alone.
+            // Lets the client read the byte by itself.
             tokio::task::yield_now().await;
         }
         Ok(())
     }
 
-    /// Puts a message into the socket's buffer.
+    /// Adds a message to the socket's buffer.
     pub(super) async fn buffer_message(&mut self, message: Message) -> Result<(), StreamEnd> {
         self.socket.feed(message).await.map_err(|_| StreamEnd::Drop)
     }
 
-    /// As `flush`, within the time limit of a batch.
+    /// As `flush`, but covered by the batch's timeout.
     async fn flush_all(&mut self) -> Result<(), StreamEnd> {
         self.socket.flush().await.map_err(|_| StreamEnd::Drop)
     }
 
-    /// Writes bytes that the library would not.
+    /// Writes bytes that tungstenite would refuse to send.
     async fn write_raw(&mut self, bytes: &[u8]) -> Result<(), StreamEnd> {
         self.flush_all().await?;
         self.write_unbuffered(bytes).await
     }
 
-    /// Only after a flush.
+    /// Writes directly to the socket; the caller has flushed the buffer.
     async fn write_unbuffered(&mut self, bytes: &[u8]) -> Result<(), StreamEnd> {
         self.socket.get_mut().write_all(bytes).await.map_err(|_| StreamEnd::Drop)
     }
 
-    /// Ends with a FIN: what was sent arrives.
+    /// Closes with a FIN, after all buffered bytes were sent.
     pub(super) async fn end_with_fin(&mut self) {
         let close = async {
             self.socket.flush().await.ok()?;
             let stream = self.socket.get_mut();
             stream.shutdown().await.ok()?;
-            // Closing with unread input would make the system send an RST.
+            // If unread input remained, the system would send an RST.
             drain(stream).await;
             Some(())
         };
         let _ = timeout(CLOSE_TIMEOUT, close).await;
     }
 
-    /// Keeps the connection open and does nothing, until the client goes away.
+    /// Keeps the connection open without any activity until the client disconnects.
     pub(super) async fn go_silent(&mut self, stop: &mut Stop) {
         tokio::select! {
             () = stopped(stop) => {}
@@ -379,19 +381,19 @@ impl Session<'_> {
     }
 }
 
-/// Ends with an RST, once the socket is dropped.
+/// Makes the close send an RST when the socket is dropped.
 pub(super) fn reset(socket: &Socket) {
-    // Where the system refuses, the connection ends with a FIN.
+    // If the system refuses, the connection ends with a FIN.
     let _ = socket.get_ref().set_zero_linger();
 }
 
-/// Reads until the other side closes.
+/// Reads until the peer closes.
 async fn drain(stream: &mut tokio::net::TcpStream) {
     let mut sink = [0; 4_096];
     while matches!(stream.read(&mut sink).await, Ok(1..)) {}
 }
 
-/// A frame's bytes.
+/// Encodes a frame.
 fn wire(frame: &Frame) -> Result<Vec<u8>, StreamEnd> {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.clone().format(&mut bytes).map_err(|_| StreamEnd::Drop)?;

@@ -1,4 +1,4 @@
-//! A request for the archive: its body, and an answer that is made on a thread of its own.
+//! Serves an archive request: reads its body and builds the response on a blocking thread.
 
 use std::sync::Arc;
 
@@ -12,10 +12,10 @@ use crate::serve::archive::{self, Endpoint};
 use crate::serve::head::{BodyError, RequestHead};
 use crate::serve::response::{Response, XrpcErrorCode};
 
-/// Bytes that are read and forgotten after a refusal.
+/// Maximum number of bytes that are read and discarded after a refusal.
 const MAX_PASSED_BYTES: usize = 16 << 20;
 
-/// Answers a request, whose head was read.
+/// Answers a request whose head was read.
 pub(super) async fn answer(
     mut stream: TcpStream,
     endpoint: Endpoint,
@@ -38,14 +38,14 @@ pub(super) async fn answer(
     let shared = Arc::clone(shared);
     let response =
         tokio::task::spawn_blocking(move || archive::answer(endpoint, &head, &body, &shared, now));
-    // Only a panic or the end of the program takes the answer away.
+    // Fails only after a panic or at the end of the program.
     if let Ok(response) = response.await {
         refuse(stream, response).await;
     }
 }
 
-/// Answers while the client still sends: hanging up on unread input would destroy the answer
-/// on its way.
+/// Responds while the client is still sending: closing a socket with unread input would reset the
+/// connection and destroy the response.
 async fn refuse_unread(stream: TcpStream, response: Response) {
     let (mut input, output) = stream.into_split();
     let pass = async {

@@ -1,12 +1,12 @@
-//! One connection from the first byte to the last: request, upgrade, then one loop that
-//! sends events, reads what the client says, pings, and ends the way the imitated server
-//! ends (protocol/jetstream-v1.md §6 and §9).
+//! One connection from the first byte to the last: request, upgrade, then a loop that sends events,
+//! reads client messages and pings, and ends as the imitated server does (protocol/jetstream-v1.md
+//! §6 and §9).
 //!
-//! Requests are decided by `request`, how events become frames is in `encode`, and what
-//! `--chaos` does to a connection in `chaotic`.
+//! `request` decides requests, `encode` turns events into frames, and `fault_injector` injects the
+//! faults of `--chaos`.
 //!
-//! Memory per connection is bounded: one batch of output, one message of input, and on legacy
-//! the queue of event numbers.
+//! Memory per connection is bounded: one batch of output, one message of input, and on legacy the
+//! queue of event numbers.
 
 mod client_messages;
 mod encode;
@@ -41,18 +41,18 @@ use super::{AtEnd, ServerState};
 use crate::position::ServerKind;
 use fault_injector::FaultInjector;
 
-/// Time for a request head to arrive.
+/// Timeout for a request head.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(10);
-/// Time for the peer to answer a close frame.
+/// Timeout for the peer's close frame.
 const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
-/// Bytes of events between two flushes, and between two looks at what the client says.
+/// Bytes of events between two flushes, and between two reads of client messages.
 const BATCH_BYTES: usize = 64 * 1024;
-/// Bytes of an answer that must be taken within [`HEAD_TIMEOUT`].
+/// Bytes of a response that the client must accept within [`HEAD_TIMEOUT`].
 const ANSWER_BYTES: usize = 256 * 1024;
-/// Longest message that is taken in at all. Above the protocol's limit, so that legacy can
-/// ignore what is too long for it and v2 can answer with a close frame.
+/// Maximum size of a message that is read at all, in bytes. Above the protocol's limit, so that
+/// legacy can ignore longer messages and v2 can answer them with a close frame.
 const MAX_MESSAGE_BYTES: usize = MAX_CLIENT_MESSAGE_BYTES + (4 << 20);
-/// Longest reason of a close frame, in bytes (RFC 6455 §5.5).
+/// Maximum length of a close reason, in bytes (RFC 6455 §5.5).
 const MAX_REASON_BYTES: usize = 123;
 
 type Socket = WebSocketStream<TcpStream>;
@@ -60,19 +60,19 @@ type Stop = watch::Receiver<bool>;
 
 /// How a stream ends.
 enum StreamEnd {
-    /// The client is gone, or is dropped without a close frame.
+    /// The connection is dropped without a close frame, or the client is gone.
     Drop,
     /// With a close frame.
     Close(CloseCode, String),
-    /// On purpose: with a FIN and no close frame.
+    /// Injected: a FIN without a close frame.
     Fin,
-    /// On purpose: with an RST.
+    /// Injected: an RST.
     Reset,
-    /// On purpose: never, as far as the client can tell.
+    /// Injected: the connection stays open without any activity.
     Hang,
 }
 
-/// Serves one connection until it ends or `stop` says so. `number` counts the server's
+/// Serves one connection until it ends or the server stops. `number` counts the server's
 /// connections from 0.
 pub(super) async fn run(
     mut stream: TcpStream,
@@ -80,7 +80,8 @@ pub(super) async fn run(
     shared: &Arc<ServerState>,
     mut stop: Stop,
 ) {
-    // Without it small batches would wait for acknowledgements; where it fails they do.
+    // Disables Nagle's algorithm, which would delay small batches until an acknowledgement. If this
+    // fails, they are delayed.
     let _ = stream.set_nodelay(true);
     let head = tokio::select! {
         head = timeout(HEAD_TIMEOUT, RequestHead::read(&mut stream)) => head,
@@ -107,19 +108,19 @@ pub(super) async fn run(
     }
 }
 
-/// Ready when the server stops, or is gone.
+/// Resolves when the server stops.
 async fn stopped(stop: &mut Stop) {
     let _ = stop.wait_for(|&s| s).await;
 }
 
-/// Sends an answer and closes.
+/// Sends a response and closes.
 pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, response: Response) {
-    // The beginning goes out in one piece: there are clients that look no further for the words
-    // of a refusal.
+    // The beginning is sent in one write, because some clients read the text of a refusal from the
+    // first segment only.
     let mut head = response.head().into_bytes();
     let mut body = response.body;
     head.extend_from_slice(&body.split_to(body.len().min(ANSWER_BYTES)));
-    // A client that is gone, or does not read, misses its answer.
+    // A client that is gone or does not read gets no response.
     for part in std::iter::once(&head[..]).chain(body.chunks(ANSWER_BYTES)) {
         if !matches!(timeout(HEAD_TIMEOUT, stream.write_all(part)).await, Ok(Ok(()))) {
             return;
@@ -146,7 +147,7 @@ async fn upgrade(
         return None;
     }
     let config = WebSocketConfig::default()
-        // Allocated at once for each connection, and clients say little.
+        // Allocated for each connection at once; client messages are short.
         .read_buffer_size(8 * 1024)
         .max_message_size(Some(MAX_MESSAGE_BYTES))
         .max_frame_size(Some(MAX_MESSAGE_BYTES))
@@ -196,18 +197,18 @@ struct Session<'a> {
     socket: Socket,
     shared: &'a ServerState,
     subscription: Subscription,
-    /// `None` until the hello, where one is required.
+    /// `None` until the hello, if one is required.
     feed: Option<Feed>,
     compressor: Option<Compressor<'a>>,
     next_ping: Instant,
-    /// When the connection is dropped unless a pong came.
+    /// When the connection is dropped if no pong has arrived.
     pong_due: Option<Instant>,
     injector: Option<FaultInjector<'a>>,
-    /// The server's crashes, where it may crash.
+    /// The number of server crashes, if `--chaos` may crash the server.
     crashes: Option<watch::Receiver<u64>>,
 }
 
-/// When to look at the feed again.
+/// When to poll the feed again.
 enum Wait {
     Not,
     Until(Instant),
@@ -260,7 +261,7 @@ impl Session<'_> {
         }
     }
 
-    /// Sends what the feed has, up to one batch.
+    /// Sends the available events, up to one batch.
     async fn send_batch(&mut self) -> Result<Wait, StreamEnd> {
         let Some(mut feed) = self.feed.take() else {
             return Ok(Wait::ForClient);
@@ -300,7 +301,7 @@ impl Session<'_> {
         Ok(wait)
     }
 
-    /// What a step that sends nothing means for the connection.
+    /// Returns the wait that follows a step without an event.
     fn wait_after(&self, step: Step) -> Result<Wait, StreamEnd> {
         match step {
             Step::Send(_) | Step::Yield => Ok(Wait::Not),
@@ -314,7 +315,7 @@ impl Session<'_> {
         }
     }
 
-    /// Pings when it is time, and drops a v2 client that owes a pong.
+    /// Sends a ping when it is due, and drops a v2 client whose pong is overdue.
     async fn liveness(&mut self) -> Result<(), StreamEnd> {
         let now = Instant::now();
         if self.pong_due.is_some_and(|due| now >= due) {
@@ -343,8 +344,8 @@ impl Session<'_> {
         }
     }
 
-    /// Sends a close frame and gives the client a moment to answer: hanging up on unread
-    /// input would destroy the frame on its way.
+    /// Sends a close frame and gives the client time to answer: closing a socket with unread input
+    /// would reset the connection and destroy the frame.
     async fn close(&mut self, code: CloseCode, reason: &str) {
         let reason = shorten(reason, MAX_REASON_BYTES).to_owned();
         let close = async {
@@ -357,7 +358,7 @@ impl Session<'_> {
     }
 }
 
-/// The longest start of `text` with at most `bytes` bytes.
+/// Returns the longest prefix of `text` with at most `bytes` bytes.
 fn shorten(text: &str, bytes: usize) -> &str {
     let end = (0..=bytes.min(text.len())).rev().find(|&i| text.is_char_boundary(i));
     text.get(..end.unwrap_or(0)).unwrap_or_default()

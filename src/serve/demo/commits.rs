@@ -1,5 +1,5 @@
-//! The commits of the synthetic recording: likes, posts, reposts, follows and the rest, in
-//! the proportions of the network, some with several operations.
+//! Generates the commits of the synthetic recording: likes, posts, reposts, follows and others in
+//! the proportions of the network, some commits with several operations.
 
 use std::collections::HashSet;
 
@@ -12,17 +12,17 @@ struct Operation {
     verb: &'static str,
     collection: &'static str,
     rkey: String,
-    /// The record in JSON, keys sorted by bytes; `None` on a delete.
+    /// The record as JSON with its keys in byte order; `None` for a delete.
     record: Option<String>,
 }
 
-/// Writes one commit, with one line for each of its operations.
+/// Writes one commit: one line per operation.
 pub(super) fn write(writer: &mut Writer, operations: usize, names: &mut Names) {
     let account = names.account();
     let rev = names.tid(writer.time_us);
     let mut paths = HashSet::new();
     for _ in 0..operations {
-        // A commit touches each record at most once.
+        // A commit changes each record at most once.
         let operation = loop {
             let operation = operation(writer.time_us, names);
             if paths.insert((operation.collection, operation.rkey.clone())) {
@@ -41,7 +41,7 @@ pub(super) fn write(writer: &mut Writer, operations: usize, names: &mut Names) {
     }
 }
 
-/// The CID of a record, which the archive computes as well.
+/// Returns the CID of a record; the archive computes the same one.
 fn cid(record: &str) -> String {
     match record_to_cbor(record.as_bytes()) {
         Ok((_, cid)) => cid,
@@ -50,7 +50,7 @@ fn cid(record: &str) -> String {
 }
 
 fn operation(time_us: u64, names: &mut Names) -> Operation {
-    // Clients stamp their records a little before the server sees them.
+    // Clients create their records shortly before the server sees them.
     let made_us = time_us.saturating_sub(50_000 + names.below(900_000) as u64);
     let made = rfc3339_ms(made_us);
     let (collection, record) = match names.below(100) {
@@ -62,7 +62,7 @@ fn operation(time_us: u64, names: &mut Names) -> Operation {
         _ => return profile_update(&made, names),
     };
     let deleted = names.one_in(20);
-    // What is deleted was made some time in the month before.
+    // Deleted records were created within the month before.
     let age_us = if deleted { names.below(30 * 86_400) as u64 * 1_000_000 } else { 0 };
     Operation {
         verb: if deleted { "delete" } else { "create" },
@@ -73,12 +73,12 @@ fn operation(time_us: u64, names: &mut Names) -> Operation {
 }
 
 fn post_uri(account: &Account, names: &mut Names) -> String {
-    // A time in 2026; what it is does not matter.
+    // Some time in 2026.
     let written_us = 1_770_000_000_000_000 + names.below(10_000_000) as u64 * 1_000_003;
     format!("at://{}/app.bsky.feed.post/{}", account.did, names.tid(written_us))
 }
 
-/// A reference to a post: its CID and its address.
+/// Returns a reference to a post: its CID and its URI.
 fn post_reference(names: &mut Names) -> String {
     let account = names.account();
     let uri = post_uri(&account, names);

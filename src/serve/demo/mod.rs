@@ -1,9 +1,9 @@
-//! A synthetic recording: what the network looks like, with nobody in it.
+//! A synthetic recording that resembles the network but has no real accounts.
 //!
-//! Accounts, handles, words and keys are generated from a seed; the same arguments give the
-//! same bytes. The mix, the member order and the sizes follow protocol/jetstream-v1.md §7 and
-//! what a v2 server sends: every event has a `cursor`, and the operations of one commit share
-//! `rev` and `time_us`. CIDs of records are theirs; those in references are made up.
+//! Accounts, handles, words and keys are generated from a seed; equal arguments give equal bytes.
+//! The mix, the member order and the sizes follow protocol/jetstream-v1.md §7 and a v2 server:
+//! every event has a `cursor`, and the operations of one commit share `rev` and `time_us`. The CIDs
+//! of records are computed; those in references are random.
 
 mod commits;
 mod names;
@@ -13,21 +13,21 @@ use std::fmt::Write as _;
 use super::recording::Recording;
 use names::Names;
 
-/// Accounts that act; likes and follows point at them too.
+/// Number of accounts, which also are the subjects of likes and follows.
 const ACCOUNTS: usize = 400;
 /// Mean distance between two commits, in microseconds.
 const MEAN_STEP_US: u64 = 2_000;
-/// Where seqs start: large enough to look like a server that has run for a while.
+/// First seq: large enough to resemble a server that has run for a while.
 pub const FIRST_SEQ: u64 = 9_000_001;
-/// Where the relay's own numbers start (beyond 2^31, as they are).
+/// First relay seq (above 2^31, as on the real relay).
 const FIRST_RELAY_SEQ: u64 = 31_500_000_001;
 
-/// Makes a recording of `events` events (at least one), the last of them at `end_us` in unix
-/// microseconds. The same arguments give the same bytes.
+/// Generates a recording of `events` events (at least one), the last of them at `end_us` in Unix
+/// microseconds. Equal arguments give equal bytes.
 #[must_use]
 pub fn recording(seed: u64, events: usize, end_us: u64) -> Recording {
     let text = ndjson(seed, events.max(1), end_us);
-    // The generator is ours: its lines are events, or the tests below fail.
+    // Generated lines are valid events; the tests below check this.
     match Recording::from_bytes(text.into_bytes(), "demo") {
         Ok(recording) => recording,
         Err(error) => unreachable!("the demo recording is malformed: {error}"),
@@ -63,7 +63,7 @@ fn ndjson(seed: u64, events: usize, end_us: u64) -> String {
     writer.text
 }
 
-/// The lines so far, and what the next one is numbered with.
+/// The lines so far, and the numbers of the next line.
 struct Writer {
     text: String,
     time_us: u64,
@@ -72,7 +72,7 @@ struct Writer {
 }
 
 impl Writer {
-    /// One line around the member that its kind has.
+    /// Writes one line with the member of its kind.
     fn event(&mut self, did: &str, kind: &str, body: &str) {
         // Writing to a string can't fail.
         let _ = writeln!(
@@ -130,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn it_has_the_asked_length_and_ends_at_the_asked_time() {
+    fn it_has_the_requested_length_and_end() {
         for events in [0, 1, 2, 3, 1_000] {
             let recording = recording(3, events, END_US);
             assert_eq!(recording.len(), events.max(1));

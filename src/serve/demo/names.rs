@@ -1,6 +1,6 @@
-//! Generated names: accounts, TIDs, CIDs, times and prose. All of it follows from one seed.
+//! Generates accounts, TIDs, CIDs, times and prose, all from one seed.
 
-/// The alphabet of TIDs: it sorts as its values do.
+/// The alphabet of TIDs, which sorts as its values do.
 const TID_ALPHABET: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
 /// The alphabet of DIDs and CIDs (RFC 4648 base32, in lower case).
 const BASE32: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
@@ -101,18 +101,18 @@ const KOREAN: [&str; 12] = [
     "온다",
 ];
 const EMOJI: [&str; 10] = ["🌊", "🚲", "☕", "🐦", "✨", "😅", "🍞", "🌧️", "👩‍🚀", "🇪🇺"];
-/// As both servers escape them (protocol/jetstream-v1.md §7), and what JSON itself escapes.
+/// Escapes as both servers write them (protocol/jetstream-v1.md §7), and those of JSON.
 const ESCAPED: [&str; 7] =
     [r" \u0026 ", r" \u003c3", r" -\u003e ", r#" \"so\" "#, r"\n\n", r" C:\\tea ", r"\t"];
 
-/// An account that does not exist.
+/// A fictitious account.
 #[derive(Clone, Debug)]
 pub(super) struct Account {
     pub did: String,
     pub handle: String,
 }
 
-/// The source of all names.
+/// The random generator and the accounts.
 pub(super) struct Names {
     random: fastrand::Rng,
     accounts: Vec<Account>,
@@ -147,8 +147,7 @@ impl Names {
         list[self.below(list.len())]
     }
 
-    /// A distance to the next commit: none at all now and then, never more than twice the
-    /// mean.
+    /// Returns the distance to the next commit: sometimes zero, never more than twice the mean.
     pub(super) fn step_us(&mut self, mean_us: u64) -> u64 {
         if self.one_in(50) { 0 } else { self.random.u64(1..=2 * mean_us) }
     }
@@ -162,24 +161,24 @@ impl Names {
         (0..length).map(|_| char::from(self.pick(BASE32))).collect()
     }
 
-    /// A CID as records have it.
+    /// Returns a CID of a record.
     pub(super) fn cid(&mut self) -> String {
         format!("bafyrei{}", self.base32(52))
     }
 
-    /// A CID as blobs have it.
+    /// Returns a CID of a blob.
     pub(super) fn blob_cid(&mut self) -> String {
         format!("bafkrei{}", self.base32(52))
     }
 
-    /// A TID: 53 bits of microseconds, 10 bits of clock id, 5 bits a letter.
+    /// Returns a TID: 53 bits of microseconds, 10 bits of clock id, 5 bits per character.
     pub(super) fn tid(&mut self, time_us: u64) -> String {
         let value = ((time_us & ((1 << 53) - 1)) << 10) | self.random.u64(..1 << 10);
         let letter = |shift: u32| TID_ALPHABET[(value >> shift) as usize & 31];
         (0..13).rev().map(|i| char::from(letter(5 * i))).collect()
     }
 
-    /// A post's language and text, the text as it stands between JSON's quotes.
+    /// Returns a post's language and text; the text is escaped for JSON.
     pub(super) fn prose(&mut self) -> (&'static str, String) {
         let (language, words, space): (_, &[&str], _) = match self.below(20) {
             0..11 => ("en", &ENGLISH, " "),
@@ -207,7 +206,7 @@ impl Names {
     }
 }
 
-/// An instant as records write it: RFC 3339 in UTC with milliseconds.
+/// Formats a time as records do: RFC 3339 in UTC with milliseconds.
 pub(super) fn rfc3339_ms(time_us: u64) -> String {
     let us = i64::try_from(time_us).unwrap_or(0);
     let time = jiff::Timestamp::from_microsecond(us).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
@@ -219,7 +218,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tids_sort_as_their_times_do() {
+    fn tids_sort_by_time() {
         let mut names = Names::new(1, 1);
         let tids: Vec<String> = (1..200).map(|i| names.tid(i * 1_000_003)).collect();
         assert!(tids.is_sorted());

@@ -1,5 +1,5 @@
-//! The filters of the v2 stream, and what is refused in them (protocol/jetstream-v2.md §2).
-//! Filters of `/subscribe` have other rules (those of the module above).
+//! The filters of the v2 stream and their error texts (protocol/jetstream-v2.md §2). The parent
+//! module has the different rules of `/subscribe`.
 
 use std::collections::HashSet;
 
@@ -7,26 +7,26 @@ use crate::event::header::{self, Kind};
 use crate::filter::{Collections, check_did};
 
 const KINDS: [&str; 4] = ["commit", "identity", "account", "sync"];
-/// The limits count raw values, duplicates included.
+/// The limits count raw values, including duplicates.
 const MAX_KINDS: usize = 4;
 const MAX_DIDS: usize = 10_000;
 const MAX_COLLECTIONS: usize = 100;
 
-/// The filters of one connection.
+/// The filter of a v2 connection.
 #[derive(Clone, Debug, Default)]
 pub(in crate::serve) struct V2Filter {
     kinds: Vec<&'static str>,
     dids: HashSet<String>,
     collections: Collections,
-    /// 0: no limit.
+    /// Size of the largest event, in bytes; 0: unlimited.
     pub max_message_bytes: u32,
 }
 
 impl V2Filter {
-    /// The filters of lists of raw values; an empty list lets all through.
+    /// Builds a filter from lists of raw values; an empty list matches everything.
     ///
     /// # Errors
-    /// The text of a 400.
+    /// The message of a 400 response.
     pub(in crate::serve) fn from_lists(
         kinds: &[String],
         dids: &[String],
@@ -47,7 +47,8 @@ impl V2Filter {
             wanted.dids.insert(did.clone());
         }
         for collection in collections {
-            // `PREFIX.*` where `PREFIX.x` is an NSID: two labels at least.
+            // `PREFIX.*` requires that `PREFIX.x` is an NSID, so that the prefix has two labels at
+            // least.
             let is_short = collection.strip_suffix(".*").is_some_and(|p| !p.contains('.'));
             let added = wanted.collections.add(collection);
             if is_short || added.is_err() {
@@ -64,8 +65,9 @@ impl V2Filter {
         self.kinds.is_empty() || self.kinds.contains(&kind)
     }
 
-    /// Whether events may pass that are of these collections, or of what a name with `$`
-    /// stands for (archive §4), and of the accounts that `has_did` knows.
+    /// Returns whether a block may have matching events, given its collection names (a name with
+    /// `$` denotes a kind, archive §4) and `has_did`, which tells whether it may have events of an
+    /// account.
     pub(in crate::serve) fn may_match<'a>(
         &self,
         mut names: impl Iterator<Item = &'a str>,
@@ -79,12 +81,12 @@ impl V2Filter {
             })
     }
 
-    /// Whether an event passes, by anything but its size.
+    /// Returns whether an event matches, apart from its size.
     pub(in crate::serve) fn matches_event(&self, line: &[u8]) -> bool {
         if self.kinds.is_empty() && self.dids.is_empty() && self.collections.is_empty() {
             return true;
         }
-        // Lines were checked when the recording was read.
+        // Lines were validated when the recording was read.
         let Ok(header) = header::parse(line) else { return true };
         if !self.wants_kind(&header.kind_text)
             || !(self.dids.is_empty() || self.dids.contains(&*header.did))
@@ -131,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn limits_count_duplicates_and_bad_values_are_named() {
+    fn limits_count_duplicates_and_errors_name_the_value() {
         assert!(wanted(&["commit"; 4], &["did:plc:a"; 10_000], &["app.bsky.x"; 100]).is_ok());
         for (kinds, dids, collections, words) in [
             (&["commit"; 5][..], &[][..], &[][..], "too many kinds: 5 > 4"),

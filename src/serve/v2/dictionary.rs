@@ -1,4 +1,4 @@
-//! The endpoint that hands out the dictionary of the v2 stream (v2 §6).
+//! The endpoint that serves the dictionary of the v2 stream (v2 §6).
 
 use crate::position::ServerKind;
 use crate::serve::ServerState;
@@ -7,7 +7,7 @@ use crate::serve::head::RequestHead;
 use crate::serve::query::Query;
 use crate::serve::response::{Response, XrpcErrorCode};
 
-/// Why there is none.
+/// The error if no dictionary is available.
 pub(super) const NO_DICTIONARY: &str = "service not ready: no zstd dictionary: the recording is too \
                                short to train one from; start the server with --v2-dictionary";
 
@@ -45,13 +45,13 @@ pub(super) fn answer(head: &RequestHead, shared: &ServerState) -> Response {
     file.respond(head)
 }
 
-/// An id of a dictionary: a decimal integer from 1.
+/// Parses a dictionary id: a decimal integer from 1.
 pub(super) fn parse_id(text: &str) -> Option<u64> {
     let id = text.bytes().all(|b| b.is_ascii_digit()).then(|| text.parse().ok()).flatten();
     id.filter(|&id| id >= 1)
 }
 
-/// What is said of an id that is not the current one.
+/// Returns the error text for an id that is not the current one.
 pub(super) fn unknown(asked: u64, current: u32) -> String {
     format!("no dictionary with id {asked}; current dictionary id is {current}")
 }

@@ -1,18 +1,18 @@
-//! The messages of the v2 stream (v2 §3), made from lines in the shape of v1 (v2 §7). StampFields
-//! stand in byte order after `$type`, and what a line says is copied byte for byte.
+//! Builds the messages of the v2 stream (v2 §3) from v1 lines (v2 §7). Members are in byte order
+//! after `$type`, and their values are copied byte for byte.
 
 use serde_json::json;
 
 use crate::serve::stamp_fields;
 
 const LEXICON: &str = "network.bsky.jetstream.subscribeEvents";
-/// 9999-12-31, the last instant that RFC 3339 can write, in seconds.
+/// 9999-12-30T21:59:59Z, in Unix seconds: just below the last instant that jiff can represent.
 const LAST_SECOND: u64 = 253_402_207_199;
 
-/// The message of an event, given its line, the time that it shows, in unix microseconds, and
-/// its seq. `None` where the line is none that a recording accepts.
+/// Builds the message of an event from its line, the time to show (in Unix microseconds) and its
+/// seq. `None` if the line is not one that a recording accepts.
 ///
-/// Kinds that v2 does not have are told in the same way, under their own names.
+/// Kinds that v2 does not define are sent in the same form under their own names.
 #[must_use]
 pub fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
     let (time, seq) = (time_text(time_us), seq.to_string());
@@ -31,7 +31,7 @@ pub fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
     }
     members.push((b"seq", seq.as_bytes()));
     members.push((b"time", time.as_bytes()));
-    // Of members of one name the last counts, as everywhere.
+    // The last of several members with the same name counts, as in other parsers.
     members.reverse();
     members.sort_by_key(|(key, _)| *key);
     members.dedup_by_key(|(key, _)| *key);
@@ -52,18 +52,18 @@ pub fn message(line: &[u8], time_us: u64, seq: u64) -> Option<Vec<u8>> {
     Some(out)
 }
 
-/// An advisory.
+/// Builds an advisory message (`#info`).
 pub(in crate::serve) fn info(name: &str, message: &str) -> String {
     let payload = json!({ "$type": format!("{LEXICON}#info"), "message": message, "name": name });
     json!({ "$type": "message", "payload": payload }).to_string()
 }
 
-/// The last message before the end.
+/// Builds the error message that ends a stream.
 pub(in crate::serve) fn error(name: &str, message: &str) -> String {
     json!({ "$type": "error", "error": name, "message": message }).to_string()
 }
 
-/// RFC 3339 in UTC with six fractional digits, as a JSON string.
+/// Returns a time in RFC 3339, in UTC with six fractional digits, as a JSON string.
 fn time_text(time_us: u64) -> String {
     let time_us = time_us.min(LAST_SECOND * 1_000_000);
     let instant =
@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn an_advisory_and_an_error_are_told_in_the_servers_member_order() {
+    fn an_advisory_and_an_error_have_the_servers_member_order() {
         assert_eq!(
             info("OutdatedCursor", "old"),
             r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#info","message":"old","name":"OutdatedCursor"}}"##
@@ -107,7 +107,7 @@ mod tests {
     }
 
     #[test]
-    fn times_have_six_digits_and_an_absurd_one_is_the_last() {
+    fn times_have_six_digits_and_are_capped() {
         assert_eq!(time_text(1_000_000), r#""1970-01-01T00:00:01.000000Z""#);
         assert_eq!(time_text(u64::MAX), r#""9999-12-30T21:59:59.000000Z""#);
     }

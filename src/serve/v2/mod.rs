@@ -1,8 +1,7 @@
-//! What a v2 server has under `/xrpc/`: the native stream and the dictionary of its
-//! compression (protocol/jetstream-v2.md; "v2 §" is a section of that document). The archive
-//! is in a room of its own.
+//! The XRPC endpoints of a v2 server: the v2 stream and the dictionary of its compression
+//! (protocol/jetstream-v2.md; "v2 §" cites a section of it). The archive has its own module.
 //!
-//! Decides about requests and makes frames; sockets are `connection`'s.
+//! Decides requests and builds messages; sockets are in `connection`.
 
 mod dictionary;
 mod frame;
@@ -18,12 +17,12 @@ use super::subscription::Subscription;
 pub use frame::message;
 pub(super) use frame::{error, info};
 
-/// Where XRPC methods lie.
+/// Path prefix of XRPC methods.
 pub(super) const XRPC: &str = "/xrpc/";
 /// The subprotocol of the stream (v2 §1).
 pub(super) const SUBPROTOCOL: &str = "xrpc.v1.json";
 
-/// Decides a request for an XRPC method.
+/// Routes a request for an XRPC method.
 pub(super) fn route(
     method: &str,
     head: &RequestHead,

@@ -1,6 +1,5 @@
-//! The request for the v2 stream: its parameters and refusals, in the server's order of
-//! checks (v2 §1, §2, §4, §5): readiness, query syntax, compression, filters, cursor,
-//! handshake.
+//! Handles the request for the v2 stream: parameters and error responses, in the server's order of
+//! checks (v2 §1, §2, §4, §5): readiness, query syntax, compression, filters, cursor, handshake.
 
 use std::sync::Arc;
 
@@ -19,7 +18,7 @@ use crate::serve::query::Query;
 use crate::serve::response::{Response, XrpcErrorCode};
 use crate::serve::subscription::{EventFilter, Protocol, StreamStart, Subscription};
 
-/// What only `/subscribe` takes.
+/// Parameters that only `/subscribe` accepts.
 const V1_FILTERS: [&str; 3] = ["wantedDids", "wantedCollections", "requireHello"];
 
 /// Decides a request for the stream.
@@ -39,7 +38,7 @@ pub(super) fn decide(
     let wanted = wanted(&query)?;
     let accept_key = handshake::accept_key(head, ServerKind::V2);
     if accept_key.is_ok() {
-        // As on `/subscribe`: only a client moves the playhead.
+        // As on `/subscribe`, only a valid upgrade request starts the playhead.
         shared.timeline.start(now, now_us());
     }
     let (from, first) = start(query.first("cursor"), shared, now)?;
@@ -68,7 +67,7 @@ fn bad_request(message: &str) -> Response {
     Response::xrpc(XrpcErrorCode::InvalidRequest, &format!("subscribe: {message}"))
 }
 
-/// v2 §6.
+/// Returns the requested dictionary (v2 §6).
 fn compression(
     head: &RequestHead,
     query: &Query,
@@ -98,7 +97,7 @@ fn compression(
     Ok(Some(current))
 }
 
-/// v2 §2.
+/// Parses the filter (v2 §2).
 fn wanted(query: &Query) -> Result<V2Filter, Response> {
     if let Some(name) = V1_FILTERS.into_iter().find(|name| query.first(name).is_some()) {
         return Err(bad_request(&format!(
@@ -119,7 +118,7 @@ fn wanted(query: &Query) -> Result<V2Filter, Response> {
     Ok(wanted)
 }
 
-/// v2 §4: where the stream starts, and the frame that comes first.
+/// Returns where the stream starts and the message that precedes all events (v2 §4).
 fn start(
     cursor: Option<&str>,
     shared: &ServerState,

@@ -1,4 +1,4 @@
-//! What the board promises.
+//! Behaviour of the counters and tables.
 
 use super::*;
 
@@ -25,7 +25,7 @@ fn names(found: &(Vec<Row>, usize)) -> Vec<&str> {
 }
 
 #[test]
-fn every_event_is_counted_under_all_that_it_is() {
+fn every_event_is_counted_under_each_of_its_attributes() {
     let identity = r#"{"did":"did:plc:b","time_us":1,"kind":"identity","identity":{}}"#;
     let events = [
         (0, post("did:plc:a")),
@@ -55,7 +55,7 @@ fn every_event_is_counted_under_all_that_it_is() {
 }
 
 #[test]
-fn rates_are_those_of_the_window_and_totals_stay() {
+fn rates_cover_the_window_and_totals_are_kept() {
     let events: Vec<(u64, String)> = (0..40).map(|s| (s / 2, post("did:plc:a"))).collect();
     let aggregate = aggregate(&events);
     let rate = |s| aggregate.events(Duration::from_secs(s)).per_second;
@@ -71,7 +71,7 @@ fn rates_are_those_of_the_window_and_totals_stay() {
 }
 
 #[test]
-fn rows_are_sorted_filtered_and_cut() {
+fn rows_are_sorted_filtered_and_truncated() {
     let mut events: Vec<(u64, String)> =
         (0..5).map(|_| (0, line("did:plc:a", "x.old.one", "create", ""))).collect();
     events.push((30, line("did:plc:a", "x.new.Two", "update", "")));
@@ -95,7 +95,7 @@ fn rows_are_sorted_filtered_and_cut() {
 }
 
 #[test]
-fn names_that_fell_silent_make_room_for_new_ones() {
+fn inactive_names_are_evicted_for_new_ones() {
     let reader = LineReader::default();
     let mut aggregate = Aggregate::new(Duration::from_secs(10));
     let at = Duration::from_secs;

@@ -178,7 +178,7 @@ mod tests {
     }
 
     #[test]
-    fn a_filter_is_written_and_escape_takes_it_back() {
+    fn a_filter_is_edited_and_escape_restores_it() {
         let mut state = ViewState::default();
         let q = KeyCode::Char('q');
         assert_eq!(press(&mut state, &[KeyCode::Char('/'), q, q]), KeyAction::None);
@@ -191,7 +191,7 @@ mod tests {
     }
 
     #[test]
-    fn each_table_has_its_own_order_and_place() {
+    fn each_table_has_its_own_order_and_scroll_position() {
         let mut state = ViewState::default();
         state.tables[1].rows = (10, 4);
         press(&mut state, &[KeyCode::Char('s'), KeyCode::Tab, KeyCode::Char('s')]);
@@ -206,7 +206,7 @@ mod tests {
     }
 
     #[test]
-    fn operations_take_turns() {
+    fn the_operation_key_cycles() {
         let mut state = ViewState::default();
         let mut seen = Vec::new();
         for _ in 0..4 {

@@ -39,7 +39,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_highest_count_is_full_and_the_lowest_is_seen() {
+    fn the_highest_count_is_full_and_the_lowest_is_visible() {
         assert_eq!(Bars::BLOCKS.draw(&[99, 0, 1, 800, 400, 100], 5), " ▁█▄▁");
         assert_eq!(Bars::ASCII.draw(&[0, 1, u64::MAX], 60), " .#");
         assert_eq!(Bars::ASCII.draw(&[0, 0], 2), "  ");

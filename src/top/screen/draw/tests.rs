@@ -85,7 +85,7 @@ fn a_low_screen_has_less_of_everything() {
 }
 
 #[test]
-fn a_filter_an_operation_and_a_pause_are_seen() {
+fn a_filter_an_operation_and_a_pause_are_shown() {
     let mut state = ViewState::default();
     press(&mut state, "o/feed\npz");
     let screen = text((80, 24), &mut state);
@@ -99,7 +99,7 @@ fn a_filter_an_operation_and_a_pause_are_seen() {
 }
 
 #[test]
-fn where_there_is_too_little_room_it_says_so() {
+fn a_small_terminal_gets_a_message() {
     let screen = text((60, 20), &mut ViewState::default());
     assert!(screen.contains("needs 80 columns and 20 lines") && screen.contains("60 and 20"));
     let screen = text((80, 19), &mut ViewState::default());
@@ -107,7 +107,7 @@ fn where_there_is_too_little_room_it_says_so() {
 }
 
 #[test]
-fn no_size_is_too_odd() {
+fn any_size_can_be_drawn() {
     for size in [(0, 0), (1, 1), (3, 50), (80, 20), (81, 21), (200, 50), (500, 20), (80, 200)] {
         for keys in ["", "z", "\t"] {
             let mut state = ViewState::default();
@@ -119,7 +119,7 @@ fn no_size_is_too_odd() {
 }
 
 #[test]
-fn colours_only_where_they_are_wanted() {
+fn colours_are_used_only_on_request() {
     let coloured = |is_coloured| {
         let theme = Theme::new(is_coloured, Bars::BLOCKS);
         let terminal = screen_of((80, 24), &theme, &mut ViewState::default());
@@ -130,7 +130,7 @@ fn colours_only_where_they_are_wanted() {
 }
 
 #[test]
-fn what_strangers_write_acts_on_no_terminal() {
+fn foreign_text_cannot_control_the_terminal() {
     let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
     let line = r#"{"did":"did:\u001b[2J\u202e","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"\u009b31m\u0007世界","rkey":"k","record":{"langs":["\u001b]0;x\u0007"]}}}"#;
     aggregate.add(&reader, line.as_bytes(), Duration::ZERO);

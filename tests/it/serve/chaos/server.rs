@@ -96,9 +96,9 @@ fn a_bad_specification_is_a_usage_error_that_names_it() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     for (spec, words) in [
-        ("clsoe=5", "\"clsoe\" is no fault"),
+        ("clsoe=5", "\"clsoe\" is not a fault"),
         ("stall=5:soon", "stall: \"5:soon\" is not"),
-        ("seed=1,seed=2", "seed stands there twice"),
+        ("seed=1,seed=2", "seed is given twice"),
     ] {
         let output = serve_command(&path).args(["--chaos", spec]).output().unwrap();
         let message = String::from_utf8(output.stderr).unwrap();
