@@ -113,7 +113,7 @@ impl Run<'_> {
         let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
         let aggregate = SharedAggregate::new(self.figures.window);
-        let stop = Stop::new(settings.drain_timeout);
+        let stop = Shutdown::new(settings.drain_timeout);
         let from_us = replay_from_us(&state.start);
         let parts = PipelineInputs {
             start: state.start,
@@ -142,7 +142,7 @@ impl Run<'_> {
                 let (mut context, mut ui) = (Some(context), None);
                 // Not before a signal would give the terminal back.
                 let attend = &mut |moment| {
-                    if let (Moment::Beginning, Some(context)) = (moment, context.take()) {
+                    if let (RunEvent::Started, Some(context)) = (moment, context.take()) {
                         let stop = context.stop.clone();
                         let begun = UiThread::spawn(context);
                         if begun.is_err() {

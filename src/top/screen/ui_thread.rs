@@ -17,7 +17,7 @@ use super::theme::Theme;
 use crate::display::status::Status;
 use crate::display::units::counted;
 use crate::metrics::{Metrics, now_us};
-use crate::pipeline::stop::{Reason, Stop};
+use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::top::aggregate::Aggregate;
 use crate::top::current_server::CurrentServer;
 use crate::top::log_buffer::LogBuffer;
@@ -83,7 +83,7 @@ impl UiThread {
         let work = move || {
             let _ending = ending;
             if screen.run().is_err() {
-                screen.context.stop.request(Reason::Terminated);
+                screen.context.stop.request(StopReason::Terminated);
             }
         };
         let ui = Self { stop_flag, ended, log_buffer };
@@ -107,7 +107,7 @@ impl Drop for UiThread {
 
 /// Dropped with the thread: a run that nobody can see any more, since the screen failed, ends.
 struct StopOnExit {
-    stop: Stop,
+    stop: Shutdown,
     _end: mpsc::Sender<()>,
 }
 
@@ -151,7 +151,7 @@ impl Screen {
                     match self.state.on_key(key) {
                         KeyAction::None => {}
                         KeyAction::Quit => {
-                            self.context.stop.request(Reason::Interrupt);
+                            self.context.stop.request(StopReason::Interrupt);
                             return Ok(());
                         }
                         KeyAction::Suspend => self.suspend()?,
