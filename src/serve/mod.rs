@@ -122,6 +122,7 @@ pub struct ServeSettings {
     pub api_key: Option<ApiKey>,
     /// Behaviour at the end of the recording.
     pub at_end: AtEnd,
+    /// Timeouts and rate limits.
     pub limits: ServerLimits,
     /// Faults to inject.
     pub chaos: Option<ChaosSpec>,

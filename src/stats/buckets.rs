@@ -1,5 +1,5 @@
-//! Events by minute and series (a collection, or a kind that has none), in bounded memory:
-//! when there are too many cells, small series are put together, and minutes become wider.
+//! Counts events by minute and series (a collection, or a kind without collections) in bounded
+//! memory: when there are too many cells, small series are merged and buckets get wider.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -7,21 +7,21 @@ use crate::position::TimeUs;
 
 /// A minute in microseconds.
 const MINUTE_US: u64 = 60_000_000;
-/// Most series told apart.
+/// Maximum number of distinct series.
 const MOST_SERIES: usize = 4_096;
-/// Most cells, of about 40 bytes each.
+/// Maximum number of cells, of about 40 bytes each.
 const MOST_CELLS: usize = 400_000;
-/// Series that stay apart when there are too many cells.
+/// Number of series that stay distinct when cells are merged.
 const KEPT_SERIES: usize = 64;
-/// Longest name of a series, in bytes.
+/// Maximum length of a series name, in bytes.
 const LONGEST_NAME_BYTES: usize = 317;
-/// The series of everything that has none of its own.
+/// The series of all events without their own series.
 const OTHER: u32 = 0;
 
-/// Counts of events.
+/// Event counts by bucket and series.
 #[derive(Debug)]
 pub struct Buckets {
-    /// Minutes in a bucket: 1, or a power of two where the recording is too long for that.
+    /// Minutes per bucket: a power of two, greater than 1 if the recording is too long.
     pub minutes: u64,
     cells: HashMap<(u64, u32), u64>,
     numbers: HashMap<String, u32>,
@@ -30,27 +30,27 @@ pub struct Buckets {
     accepts_new_series: bool,
 }
 
-/// One line of a picture.
+/// One area of the plot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Series {
-    /// Its name; `None` for everything else together.
+    /// Name; `None` for all other events together.
     pub name: Option<String>,
-    /// All its events.
+    /// Total number of events.
     pub events: u64,
-    /// Its events by bucket, the first beginning at [`Grid::start`].
+    /// Events by column, starting at [`Grid::start`].
     pub counts: Vec<u64>,
 }
 
-/// Counts in rows and columns.
+/// The data of a plot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// The beginning of the first bucket.
+    /// Start of the first column.
     pub start: TimeUs,
-    /// The length of a bucket in minutes.
+    /// Minutes per column.
     pub minutes: u64,
-    /// The series with the most events, the first being the largest, and then the rest.
+    /// The series in descending order of size, then the remaining events.
     pub series: Vec<Series>,
-    /// Events whose time is far away from all others, and which are left out.
+    /// Number of events that were left out because their times are outliers.
     pub left_out: u64,
 }
 
@@ -72,7 +72,7 @@ impl Buckets {
         }
     }
 
-    /// Adds an event.
+    /// Counts an event.
     pub fn add(&mut self, time: TimeUs, series: &str) {
         let number = self.number(series);
         *self.cells.entry((time.0 / MINUTE_US / self.minutes, number)).or_default() += 1;
@@ -97,7 +97,7 @@ impl Buckets {
         number
     }
 
-    /// Events by series.
+    /// Returns the number of events by series.
     fn sums(&self) -> BTreeMap<u32, u64> {
         let mut sums = BTreeMap::new();
         for ((_, series), count) in &self.cells {
@@ -106,7 +106,7 @@ impl Buckets {
         sums
     }
 
-    /// The largest series, in order, without the rest.
+    /// Returns the largest series in descending order, without [`OTHER`].
     fn largest(&self, most: usize) -> Vec<(u32, u64)> {
         let mut sums: Vec<(u32, u64)> =
             self.sums().into_iter().filter(|(series, _)| *series != OTHER).collect();
@@ -115,7 +115,7 @@ impl Buckets {
         sums
     }
 
-    /// Makes room: at most half of the cells are left.
+    /// Merges cells until at most half of the maximum are left.
     fn shrink(&mut self) {
         if self.accepts_new_series {
             self.accepts_new_series = false;
@@ -139,8 +139,8 @@ impl Buckets {
         self.cells = merged;
     }
 
-    /// The `top` largest series and the rest, in at most `columns` buckets. `None` without
-    /// events.
+    /// Returns the `top` largest series and the rest, in at most `columns` columns. `None` if there
+    /// are no events.
     #[must_use]
     pub fn grid(&self, top: usize, columns: u64) -> Option<Grid> {
         let mut by_bucket: BTreeMap<u64, u64> = BTreeMap::new();
@@ -175,8 +175,8 @@ impl Buckets {
         Some(Grid { start, minutes: self.minutes.saturating_mul(group), series, left_out })
     }
 
-    /// Takes away the few events at both ends that lie far from all others: an absurd time
-    /// would make everything else one column.
+    /// Removes the few events at both ends that are far from all others: a single absurd time would
+    /// squeeze all other events into one column.
     fn trim(&self, by_bucket: &mut BTreeMap<u64, u64>) -> u64 {
         let all: u64 = by_bucket.values().sum();
         let most = all / 1000;

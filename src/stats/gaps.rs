@@ -1,39 +1,39 @@
-//! Gaps: times without an event that are longer than they should be.
+//! Gaps: spans without events that are longer than a threshold.
 
 use crate::position::TimeUs;
 
-/// Most gaps kept; the longest ones.
+/// Maximum number of stored gaps; the longest are kept.
 const MAX_KEPT: usize = 100;
 
-/// A gap is measured from the latest of so many events before it: a single event with an old
-/// time (an import, a clock that stepped) begins none.
+/// A gap starts at the latest of this many preceding events, so that a single event with an old
+/// time (an import, a clock step) starts no gap.
 const LOOKBACK_EVENTS: usize = 16;
 
-/// One gap.
+/// A span without events.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TimeGap {
-    /// The event in front of it.
+    /// Time of the event before the gap.
     pub from: TimeUs,
-    /// The event behind it.
+    /// Time of the event after the gap.
     pub to: TimeUs,
 }
 
 impl TimeGap {
-    /// Its length, in microseconds.
+    /// Returns the length in microseconds.
     #[must_use]
     pub fn us(&self) -> u64 {
         self.to.0.saturating_sub(self.from.0)
     }
 }
 
-/// The gaps of a stream of times.
+/// Finds the gaps in a sequence of event times.
 #[derive(Clone, Debug)]
 pub struct TimeGaps {
-    /// What is longer than this is a gap, in microseconds.
+    /// Threshold in microseconds.
     pub over_us: u64,
-    /// How many.
+    /// Number of gaps.
     pub count: u64,
-    /// Their lengths together, in microseconds.
+    /// Total length of all gaps, in microseconds.
     pub sum_us: u64,
     last: [u64; LOOKBACK_EVENTS],
     seen: usize,
@@ -41,14 +41,14 @@ pub struct TimeGaps {
 }
 
 impl TimeGaps {
-    /// Of more than `over_us` microseconds.
+    /// Creates a detector for gaps longer than `over_us` microseconds.
     #[must_use]
     pub fn new(over_us: u64) -> Self {
         let last = [0; LOOKBACK_EVENTS];
         Self { over_us, count: 0, sum_us: 0, last, seen: 0, longest: Vec::new() }
     }
 
-    /// The next event's time.
+    /// Adds the time of the next event.
     pub fn add(&mut self, time: TimeUs) {
         let latest = self.last.iter().copied().max().unwrap_or(0);
         if latest > 0 && time.0.saturating_sub(latest) > self.over_us {
@@ -64,13 +64,13 @@ impl TimeGaps {
         self.count += 1;
         self.sum_us = self.sum_us.saturating_add(gap.us());
         self.longest.push(gap);
-        // Twice as many may wait, so that not each of many gaps costs a sort.
+        // Sorting only when twice as many are stored keeps the cost per gap low.
         if self.longest.len() >= 2 * MAX_KEPT {
             self.longest = self.longest(MAX_KEPT);
         }
     }
 
-    /// The `most` longest gaps (of 100 at most), the longest first.
+    /// Returns the `most` longest gaps (at most 100), in descending order of length.
     #[must_use]
     pub fn longest(&self, most: usize) -> Vec<TimeGap> {
         let mut longest = self.longest.clone();

@@ -1,5 +1,4 @@
-//! A picture of events a minute, as SVG: areas on top of each other, one for each series. Pure:
-//! counts in, text out.
+//! Plots events per minute as SVG, with one stacked area per series. Pure: counts in, text out.
 
 use plotters::coord::Shift;
 use plotters::prelude::*;
@@ -7,12 +6,13 @@ use plotters::prelude::*;
 use super::buckets::{Grid, Series};
 use crate::filter::syntax::is_nsid;
 
-/// The picture in pixels.
+/// Size of the plot in pixels.
 const SIZE: (u32, u32) = (1000, 500);
-/// Most buckets across it.
+/// Maximum number of columns.
 pub const COLUMNS: u64 = 500;
 
-/// Colours that people with any kind of eyes tell apart (Okabe and Ito), and grey for the rest.
+/// Colours that people with colour vision deficiencies can distinguish (Okabe and Ito), and grey
+/// for the rest.
 const COLOURS: [RGBColor; 8] = [
     RGBColor(0, 114, 178),
     RGBColor(230, 159, 0),
@@ -25,18 +25,18 @@ const COLOURS: [RGBColor; 8] = [
 ];
 const REST: RGBColor = RGBColor(170, 170, 170);
 
-/// Most series that have a colour of their own.
+/// Maximum number of series with their own colour.
 pub const MOST_SERIES: usize = COLOURS.len();
 
-/// Why there is no picture.
+/// The plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
 #[error("the picture can't be drawn: {0}")]
 pub struct PlotError(String);
 
-/// Draws it, with this title.
+/// Draws a plot with this title.
 ///
 /// # Errors
-/// [`PlotError`] where the drawing library fails, which no input should cause.
+/// [`PlotError`] if the drawing library fails, which no input should cause.
 pub fn svg(grid: &Grid, title: &str) -> Result<String, PlotError> {
     let mut text = String::new();
     {
@@ -96,7 +96,7 @@ fn draw<'a>(area: &Area<'a>, grid: &Grid, title: &str) -> Result<(), Failure<'a>
     area.present()
 }
 
-/// The upper edge of each series, in events a minute, by column.
+/// Returns the upper edge of each series by column, in events per minute.
 fn stacked(grid: &Grid) -> Vec<Vec<f64>> {
     let mut sums: Vec<Vec<f64>> = Vec::new();
     for series in &grid.series {
@@ -111,7 +111,8 @@ fn stacked(grid: &Grid) -> Vec<Vec<f64>> {
     sums
 }
 
-/// Along the upper edge and back along the lower one, in steps: a column is a time span.
+/// Returns the outline of an area with steps, because a column is a time span: along the upper edge
+/// and back along the lower one.
 fn outline(lower: &[f64], upper: &[f64]) -> Vec<(f64, f64)> {
     let steps = |edge: &[f64]| -> Vec<(f64, f64)> {
         let ends = edge.iter().enumerate();
@@ -125,13 +126,13 @@ fn outline(lower: &[f64], upper: &[f64]) -> Vec<(f64, f64)> {
 fn legend(series: &Series) -> String {
     match &series.name {
         None => "other".to_owned(),
-        // Anything else may be written to look like something.
+        // Other names come from the network and could imitate something else.
         Some(name) if is_nsid(name) || name.bytes().all(|b| b.is_ascii_lowercase()) => name.clone(),
         Some(_) => "(no NSID)".to_owned(),
     }
 }
 
-/// The time at the left of a column, in UTC.
+/// Returns the time at the left edge of a column, in UTC.
 fn time_label(grid: &Grid, columns: usize, column: f64) -> String {
     let minutes = (column * grid.minutes as f64) as i64;
     let span_minutes = columns as u64 * grid.minutes;

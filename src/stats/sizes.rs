@@ -1,23 +1,23 @@
-//! Sizes, and how they are spread: exact sums, and quantiles within a sixteenth.
+//! A size histogram with exact sums, and quantiles within a sixteenth.
 
-/// Steps within a power of two.
+/// Histogram steps per power of two.
 const STEPS: u32 = 16;
 const STEP_BITS: u32 = STEPS.trailing_zeros();
 
-/// Sizes in bytes.
+/// A histogram of sizes in bytes.
 #[derive(Clone, Debug, Default)]
 pub struct Sizes {
-    /// How many.
+    /// Number of sizes.
     pub count: u64,
-    /// Their sum.
+    /// Sum of all sizes.
     pub sum_bytes: u64,
-    /// The largest.
+    /// Largest size.
     pub max_bytes: u64,
     steps: Vec<u64>,
 }
 
 impl Sizes {
-    /// Adds one.
+    /// Adds a size.
     pub fn add(&mut self, bytes: u64) {
         self.count += 1;
         self.sum_bytes = self.sum_bytes.saturating_add(bytes);
@@ -31,13 +31,14 @@ impl Sizes {
         }
     }
 
-    /// The mean; 0 where there are none.
+    /// Returns the mean; 0 if the histogram is empty.
     #[must_use]
     pub fn mean_bytes(&self) -> u64 {
         self.sum_bytes.checked_div(self.count).unwrap_or(0)
     }
 
-    /// The size that so many per cent do not exceed, rounded up by at most a sixteenth.
+    /// Returns a size that `per_cent` percent of the sizes do not exceed, at most a sixteenth too
+    /// high.
     #[must_use]
     pub fn quantile_bytes(&self, per_cent: u64) -> u64 {
         let wanted = (u128::from(self.count) * u128::from(per_cent)).div_ceil(100);
@@ -52,7 +53,8 @@ impl Sizes {
     }
 }
 
-/// The step of a size: sizes below 32 have one each, larger ones 16 for each power of two.
+/// Returns the step of a size. Sizes below 32 have their own steps; larger ones share 16 steps per
+/// power of two.
 fn step(bytes: u64) -> usize {
     let power = bytes.max(1).ilog2();
     if power <= STEP_BITS {
@@ -62,7 +64,7 @@ fn step(bytes: u64) -> usize {
     (u64::from(shift * STEPS) + (bytes >> shift)) as usize
 }
 
-/// The largest size of a step.
+/// Returns the largest size in a step.
 fn end_of(step: usize) -> u64 {
     let step = step as u64;
     let steps = u64::from(STEPS);

@@ -1,4 +1,4 @@
-//! One pass over a recording: every line is counted, as an event or as none.
+//! Counts every line of a recording, in one pass.
 
 use super::buckets::Buckets;
 use super::duplicates::DuplicateDetector;
@@ -13,29 +13,29 @@ use crate::event::shape::Shape;
 use crate::event::space;
 use crate::position::TimeUs;
 
-/// Most collections counted each by itself: more than there are NSIDs on the network.
+/// Maximum number of collections with individual counts: more than there are NSIDs on the network.
 const MOST_COLLECTIONS: usize = 20_000;
-/// Most languages counted each by itself.
+/// Maximum number of languages with individual counts.
 const MOST_LANGUAGES: usize = 2_000;
-/// Most kinds counted each by itself.
+/// Maximum number of kinds with individual counts.
 pub const MOST_KINDS: usize = 50;
-/// Longest NSID in bytes (the NSID grammar of the AT Protocol).
+/// Maximum length of an NSID in bytes (NSID syntax of the AT Protocol).
 pub const LONGEST_NSID_BYTES: usize = 317;
-/// Longest kind that is believed, in bytes.
+/// Maximum length of a counted kind, in bytes.
 pub const LONGEST_KIND_BYTES: usize = 32;
 
-/// What was counted.
+/// Counts of one or more recordings.
 #[derive(Debug)]
 pub struct Tally {
-    /// Lines with anything in them.
+    /// Number of lines that are not blank.
     pub lines: u64,
-    /// Lines that are no event.
+    /// Number of lines that are not events.
     pub malformed: u64,
-    /// The first of them: its number, counted from 1 with blank ones, and what is wrong.
+    /// The first malformed line: its number, counted from 1 including blank lines, and the error.
     pub first_malformed: Option<(u64, String)>,
-    /// Last lines that their writer did not finish: no events, and not counted among the lines.
+    /// Number of unterminated last lines that are not events; they are not counted as lines.
     pub torn: u64,
-    /// The events' lines, without line breaks.
+    /// Sizes of the events' lines, without line breaks.
     pub sizes: Sizes,
     /// Events by kind.
     pub kinds: NameCounts<u64>,
@@ -43,17 +43,17 @@ pub struct Tally {
     pub operations: OperationCounts,
     /// Commits by collection.
     pub collections: NameCounts<CollectionCounts>,
-    /// Records by language (`langs`); one with several counts for each.
+    /// Records by language (`langs`); a record with several languages counts for each.
     pub languages: NameCounts<u64>,
-    /// Events that came before.
+    /// Events that repeat an earlier event.
     pub duplicates: u64,
-    /// The earliest and the latest time.
+    /// The earliest and the latest event time.
     pub times: Option<(TimeUs, TimeUs)>,
     /// The lowest and the highest `cursor`.
     pub cursors: Option<(u64, u64)>,
-    /// Gaps.
+    /// Times without events.
     pub gaps: TimeGaps,
-    /// Events by minute, where somebody wants a picture.
+    /// Events by minute, if a plot was requested.
     pub buckets: Option<Buckets>,
     detector: DuplicateDetector,
     identities: Identities,
@@ -62,7 +62,7 @@ pub struct Tally {
     line_number: u64,
 }
 
-/// Counts by operation.
+/// Numbers of commits by operation.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct OperationCounts {
     /// New records.
@@ -71,7 +71,7 @@ pub struct OperationCounts {
     pub update: u64,
     /// Removed records.
     pub delete: u64,
-    /// Words of later servers.
+    /// Operations that only later servers define.
     pub other: u64,
 }
 
@@ -85,25 +85,25 @@ impl OperationCounts {
         } += 1;
     }
 
-    /// All of them.
+    /// Returns the sum of all operations.
     #[must_use]
     pub fn sum(&self) -> u64 {
         self.create + self.update + self.delete + self.other
     }
 }
 
-/// What is counted of one collection.
+/// Counts of one collection.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CollectionCounts {
-    /// Its commits.
+    /// Commits of the collection.
     pub operations: OperationCounts,
-    /// The bytes of their lines.
+    /// Bytes of their lines.
     pub bytes: u64,
 }
 
 impl Tally {
-    /// Nothing was counted yet. Gaps are those over `gap_over_us`; `key` is one that
-    /// the recording's author can't know.
+    /// Creates an empty tally. Times without events longer than `gap_over_us` count as gaps. `key`
+    /// must be unknown to the recording's author, so that event ids can not be made to collide.
     #[must_use]
     pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: IdentityKey) -> Self {
         Self {
@@ -129,19 +129,19 @@ impl Tally {
         }
     }
 
-    /// Whether each event was compared with all before it, and not only with the last
-    /// [`super::duplicates::WINDOW_EVENTS`].
+    /// Returns whether each event was compared with all events before it, and not only with the
+    /// last [`super::duplicates::WINDOW_EVENTS`].
     #[must_use]
     pub fn duplicates_are_exact(&self) -> bool {
         self.detector.is_exact()
     }
 
-    /// Begins another recording: its lines are numbered from 1 again.
+    /// Starts another recording: line numbers start at 1 again.
     pub fn start_recording(&mut self) {
         self.line_number = 0;
     }
 
-    /// Counts one line. Blank ones only have a number.
+    /// Counts one line. A blank line only advances the line number.
     pub fn add(&mut self, line: Line<'_>) {
         self.line_number += 1;
         let (line, is_last) = match line {
@@ -165,7 +165,7 @@ impl Tally {
         };
         match self.shape.parse(line) {
             Ok(header) => self.count_event(line, &header),
-            // The shape of the last event is the one to try first; its error is the one to tell.
+            // The format of the last event is tried first, and its error is the one to report.
             Err(error) => match other.parse(line) {
                 Ok(header) => {
                     self.shape = other;

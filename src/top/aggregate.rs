@@ -74,6 +74,7 @@ pub enum Sort {
 /// Selects and orders rows.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RowQuery<'a> {
+    /// The order of the rows.
     pub sort: Sort,
     /// Only names that contain this text, ignoring case; empty for all names.
     pub filter: &'a str,
@@ -84,6 +85,7 @@ pub struct RowQuery<'a> {
 /// The figures of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Row {
+    /// A collection, language, account or other name.
     pub name: String,
     /// Events per second within the window.
     pub per_second: f64,

@@ -1,13 +1,12 @@
-//! Counts of something over the last sixty slices of time and the present one, which is not
-//! whole yet. TimeSeries have numbers, and how long one is knows only who counts. A slice in which
-//! nothing happened costs nothing.
+//! Counts over the last sixty complete slices of time and the current slice. Slices are numbered;
+//! the caller defines their length. Slices without events cost nothing.
 
-/// Whole slices that are remembered.
+/// Number of complete slices that are kept.
 pub const COMPLETE_SLICES: usize = 60;
-/// The same and the present one.
+/// Complete slices and the current one.
 const SLICES: usize = COMPLETE_SLICES + 1;
 
-/// Counts by slice, and their sum since the beginning.
+/// Counts by slice, and their total.
 #[derive(Clone, Debug)]
 pub struct TimeSeries {
     counts: [u64; SLICES],
@@ -22,7 +21,7 @@ impl Default for TimeSeries {
 }
 
 impl TimeSeries {
-    /// Adds `n` to slice number `now`. Numbers don't go back.
+    /// Adds `n` to the slice `now`. Slice numbers must not decrease.
     pub fn add(&mut self, now: u64, n: u64) {
         let passed = now.saturating_sub(self.newest).min(SLICES as u64);
         for back in 0..passed {
@@ -38,28 +37,28 @@ impl TimeSeries {
         &mut self.counts[(slice % SLICES as u64) as usize]
     }
 
-    /// The count of one slice; 0 for those that are no longer remembered, or not yet.
+    /// Returns the count of a slice; 0 for slices that have expired or are in the future.
     fn count_at(&self, slice: u64) -> u64 {
         let is_known = slice <= self.newest && self.newest - slice < SLICES as u64;
         if is_known { self.counts[(slice % SLICES as u64) as usize] } else { 0 }
     }
 
-    /// The sum of the present slice, which is number `now`, and of `whole` ones before it.
+    /// Returns the sum of the current slice `now` and of `whole` complete slices before it.
     #[must_use]
     pub fn sum_of_last(&self, now: u64, whole: u64) -> u64 {
-        // Most of many series have been silent for longer than that.
+        // Many series have been inactive for longer than that.
         let from = now.saturating_sub(whole.min(COMPLETE_SLICES as u64));
         (from..=now.min(self.newest)).map(|slice| self.count_at(slice)).sum()
     }
 
-    /// The counts of the whole slices before number `now`, in order.
+    /// Returns the counts of the complete slices before `now`, in order.
     #[must_use]
     pub fn series(&self, now: u64) -> Vec<u64> {
         let back = |back: u64| now.checked_sub(back).map_or(0, |slice| self.count_at(slice));
         (1..=COMPLETE_SLICES as u64).rev().map(back).collect()
     }
 
-    /// The sum since the beginning.
+    /// Returns the sum of all counts since the start.
     #[must_use]
     pub fn total(&self) -> u64 {
         self.total

@@ -1,4 +1,4 @@
-//! The line as it stands on a screen.
+//! The progress line as it appears on a screen.
 
 use super::*;
 use crate::display::terminal::tests::in_memory;
@@ -10,7 +10,7 @@ const NOW: u64 = 1_783_175_888_000_000;
 const SECOND: u64 = 1_000_000;
 const HOUR: u64 = 3600 * SECOND;
 
-/// One tick: at `NOW + after`, with so many more events, the newest of them from `event`.
+/// One tick at `NOW + after`: `events` further events, the newest of them with time `event`.
 #[derive(Clone, Copy)]
 struct Tick {
     after: u64,
@@ -18,7 +18,7 @@ struct Tick {
     event: u64,
 }
 
-/// What stands on a screen after these ticks, each with an event that has just arrived.
+/// Returns the screen after these ticks, each with an event that has just arrived.
 fn shown(columns: u16, set: impl Fn(&Metrics), ticks: &[Tick]) -> String {
     let (terminal, screen) = in_memory(columns);
     let metrics = Arc::new(Metrics::default());
@@ -33,7 +33,7 @@ fn shown(columns: u16, set: impl Fn(&Metrics), ticks: &[Tick]) -> String {
     drawn(&terminal, &screen)
 }
 
-/// The screen once the drawing, which is limited in time, is done.
+/// Returns the screen after a forced drawing, because drawings are limited in rate.
 fn drawn(terminal: &Terminal, screen: &InMemoryTerm) -> String {
     terminal.update_bar(ProgressBar::force_draw);
     screen.contents()
@@ -90,7 +90,7 @@ fn a_quiet_live_stream_is_not_behind() {
         Progress::new(&terminal, Status::new(Arc::clone(&metrics), 1000, u64::MAX, None));
     progress.tick(NOW + HOUR);
     assert_eq!(drawn(&terminal, &screen), "live  0/s  0.2s behind");
-    // What waits in the queue is news that nobody has seen.
+    // An event in the queue counts as lag, because the output has not accepted it yet.
     metrics.queue_events.set(1);
     progress.tick(NOW + HOUR);
     assert!(drawn(&terminal, &screen).contains("1h00m behind"), "{}", screen.contents());

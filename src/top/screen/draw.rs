@@ -1,4 +1,4 @@
-//! One screen out of figures and wishes. Draws; decides nothing else, and reads no clock.
+//! Draws the screen from the collected data and the view state. Reads no clock.
 
 use std::time::Duration;
 
@@ -14,49 +14,49 @@ use crate::display::units::{bytes, count, duration, rate};
 use crate::top::aggregate::{Aggregate, Row, RowQuery, Sort};
 use crate::top::time_series::COMPLETE_SLICES;
 
-/// The least that is needed.
+/// Minimum width of the terminal, in columns.
 pub const LEAST_COLUMNS: u16 = 80;
-/// The same in lines.
+/// Minimum height of the terminal, in lines.
 pub const LEAST_LINES: u16 = 20;
-/// Lines for kinds and operations, with their titles.
+/// Lines of the tables of kinds and operations, including titles.
 const KINDS_LINES: u16 = 4;
-/// Columns that the accounts need: a DID of 32, and numbers.
+/// Columns that the account table needs: a DID of 32, and numbers.
 const ACCOUNTS_COLUMNS: u16 = 50;
-/// The widest that short names get, so that their numbers stand beside them.
+/// Maximum width of short names, so that the numbers are next to them.
 const SHORT_NAME: Constraint = Constraint::Max(16);
-/// The same for accounts.
+/// Maximum width of accounts.
 const ACCOUNT_NAME: Constraint = Constraint::Max(40);
 
-/// Titles by whose columns rows can be sorted.
+/// Title of the column that [`Sort::Rate`] orders by.
 const RATE: &str = "RATE";
-/// The other one.
+/// Title of the column that [`Sort::Total`] orders by.
 const TOTAL: &str = "TOTAL";
 
-/// The keys, in words.
+/// The key help.
 const KEYS: &str =
     "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
 const KEYS_EDITING: &str = "Enter keep  Esc take back";
 
-/// What is shown.
+/// The data to draw.
 #[derive(Debug)]
 pub struct ScreenData<'a> {
     /// The counts.
     pub aggregate: &'a Aggregate,
-    /// The moment that they are looked at, since the board was made.
+    /// The time to show, as a duration since the aggregate's creation.
     pub at: Duration,
-    /// Where events come from.
+    /// The name of the server.
     pub server: &'a str,
-    /// Which of several servers that is, left out where there is no room for it.
+    /// The server's number among several; omitted if the title has no room.
     pub server_ordinal: &'a str,
-    /// How the stream stands, in words; those of trouble apart.
+    /// The status of the stream, without problems.
     pub status_text: &'a str,
-    /// What is wrong, if anything.
+    /// Problems, if there are any.
     pub alert: &'a str,
     /// The latest log line.
     pub log_line: Option<&'a str>,
 }
 
-/// Draws everything.
+/// Draws the whole screen.
 pub fn draw(frame: &mut Frame<'_>, data: &ScreenData<'_>, state: &mut ViewState, theme: &Theme) {
     let area = frame.area();
     if area.width < LEAST_COLUMNS || area.height < LEAST_LINES {
@@ -123,7 +123,7 @@ fn draw_title(
     write_text(frame.buffer_mut(), (x, area.y), &since, since.len(), Style::new());
 }
 
-/// Events and bytes a second.
+/// Draws events and bytes per second.
 fn draw_flow(frame: &mut Frame<'_>, area: Rect, data: &ScreenData<'_>, theme: &Theme) {
     let (events, size) = (data.aggregate.events(data.at), data.aggregate.bytes(data.at));
     let speed = format!("{}/s", bytes(size.per_second as u64));
@@ -155,7 +155,7 @@ fn draw_body(
             TableKind::Languages => languages(frame, below(area), data, state, theme),
         };
     }
-    // A line between two parts, where there is room for it.
+    // An empty line between two tables, if the terminal is high enough.
     let gap = u16::from(area.height >= 19);
     let [_, kinds, _, upper, _, lower] = Layout::vertical([
         Constraint::Length(gap),
@@ -182,7 +182,7 @@ fn below(area: Rect) -> Rect {
     rest
 }
 
-/// Columns for series in a part of a screen, next to `others` columns of other things.
+/// Returns the columns of the bars in an area with `others` columns of other content.
 fn series_columns(area: Rect, others: u16, least: u16) -> u16 {
     area.width.saturating_sub(others).clamp(least, 60)
 }
@@ -206,7 +206,7 @@ fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Ve
     draw_table(frame, area, theme, &shown);
 }
 
-/// What is wanted of a table, and what is said of it.
+/// Returns the query of a table, and the text after its title.
 fn row_query(state: &ViewState, kind: TableKind) -> (RowQuery<'_>, String) {
     let table = &state.tables[kind as usize];
     let operation = state.operation.filter(|_| kind == TableKind::Collections);
@@ -217,7 +217,7 @@ fn row_query(state: &ViewState, kind: TableKind) -> (RowQuery<'_>, String) {
     (RowQuery { sort: table.sort, filter: &table.filter, operation }, suffix)
 }
 
-/// The rows that fit behind those that were scrolled away.
+/// Returns the visible rows after the scroll offset, and clamps the offset.
 fn visible_rows(
     area: Rect,
     state: &mut ViewState,
@@ -236,10 +236,10 @@ fn share(row: &Row, of: f64) -> String {
     format!("{:.1}%", if of > 0.0 { row.per_second * 100.0 / of } else { 0.0 })
 }
 
-/// A table of the board: its columns, and what stands in them.
+/// A table of the screen that is not drawn yet.
 struct BoundTable<'a> {
     kind: TableKind,
-    /// The name's column first.
+    /// The columns, that of the name first.
     columns: Vec<Column<'a>>,
     texts: &'a dyn Fn(Row) -> Vec<String>,
 }
@@ -288,7 +288,7 @@ fn collections(
 ) {
     let all = data.aggregate.events(data.at).per_second;
     let series = series_columns(area, 60, 20);
-    // How long a series is, is said once on a screen.
+    // Only this table shows the time span of the bars.
     let last = format!("LAST {}", duration(data.aggregate.slice() * COMPLETE_SLICES as u32));
     let columns = vec![
         Column::text("COLLECTION", Constraint::Max(area.width * 2 / 5)),
@@ -347,7 +347,7 @@ fn languages(
     bound.draw(frame, area, data, state, theme);
 }
 
-/// The filter that is being written, or the latest log line.
+/// Draws the filter input or the latest log line.
 fn draw_log_line(
     frame: &mut Frame<'_>,
     area: Rect,

@@ -1,17 +1,17 @@
-//! What the keys do to what is shown. Pure.
+//! Key bindings: how keys change the view. Pure.
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::event::header::Operation;
 use crate::top::aggregate::{OPERATIONS, Sort};
 
-/// Longest filter, in characters.
+/// Maximum length of a filter, in characters.
 const LONGEST_FILTER: usize = 60;
 
-/// The tables that can be chosen.
+/// The tables that can be selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum TableKind {
-    /// Collections.
+    /// Table of collections.
     #[default]
     Collections,
     /// Accounts.
@@ -20,57 +20,57 @@ pub enum TableKind {
     Languages,
 }
 
-/// How one table is looked at.
+/// The view state of one table.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct TableState {
-    /// In which order.
+    /// The order of rows.
     pub sort: Sort,
-    /// Which names.
+    /// The filter for names.
     pub filter: String,
-    /// Rows above the first one shown.
+    /// Number of rows above the first visible one.
     pub scroll: usize,
-    /// Rows that there are, and that fit; as last drawn.
+    /// Total and visible number of rows when the table was last drawn.
     pub rows: (usize, usize),
 }
 
-/// What is shown, as the person in front of it wants it.
+/// The view that the user has chosen.
 #[derive(Clone, Debug, Default)]
 pub struct ViewState {
-    /// The table that the keys are for.
+    /// The table that keys apply to.
     pub selected: TableKind,
-    /// Whether it has the whole screen.
+    /// Whether the selected table fills the screen.
     pub is_zoomed: bool,
-    /// How each table is looked at, in the order of [`TableKind`].
+    /// State of each table, in the order of [`TableKind`].
     pub tables: [TableState; 3],
-    /// Only commits of this operation, among collections.
+    /// Only commits with this operation, in the table of collections.
     pub operation: Option<Operation>,
-    /// Whether it stands still.
+    /// Whether the screen is frozen.
     pub is_paused: bool,
-    /// The filter before the one that is being written.
+    /// The previous filter, while the filter is being edited.
     pub editing: Option<String>,
 }
 
-/// What a key asks of others.
+/// The action that a key requires outside of the view state.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KeyAction {
-    /// Nothing but to be drawn.
+    /// Only a redraw.
     None,
-    /// To end.
+    /// Quit.
     Quit,
-    /// To go into the background.
+    /// Suspend the process.
     Suspend,
-    /// To draw everything anew.
+    /// Clear and redraw the screen.
     Redraw,
 }
 
 impl ViewState {
-    /// How the chosen table is looked at.
+    /// Returns the state of the selected table.
     #[must_use]
     pub fn table(&mut self) -> &mut TableState {
         &mut self.tables[self.selected as usize]
     }
 
-    /// A key was pressed.
+    /// Handles a key.
     pub fn on_key(&mut self, key: KeyEvent) -> KeyAction {
         if key.modifiers.contains(KeyModifiers::CONTROL) {
             return match key.code {
@@ -113,7 +113,7 @@ impl ViewState {
         KeyAction::None
     }
 
-    /// A key while a filter is being written: what it finds so far is shown.
+    /// Edits the filter, whose matches are shown at once.
     fn edit_filter(&mut self, code: KeyCode) {
         self.table().scroll = 0;
         match code {

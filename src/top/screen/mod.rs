@@ -1,4 +1,4 @@
-//! The screen of `skytail top`: keys, drawing, and a terminal that is left as it was found.
+//! The screen of `skytail top`: keys, drawing, and entering and leaving the terminal.
 
 pub mod draw;
 pub mod keys;

@@ -1,16 +1,17 @@
-//! Series of counts as text, one character each. Pure.
+//! Sparklines: series of counts as text, one character per count. Pure.
 
-/// The characters for nothing, and for counts from low to high.
+/// Characters for zero and for counts from low to high.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bars([char; 9]);
 
 impl Bars {
-    /// Of blocks, where the terminal shows Unicode.
+    /// Unicode blocks, for terminals with Unicode.
     pub const BLOCKS: Self = Self([' ', '▁', '▂', '▃', '▄', '▅', '▆', '▇', '█']);
-    /// Of ASCII, everywhere else.
+    /// ASCII characters for other terminals.
     pub const ASCII: Self = Self([' ', '.', ':', '-', '=', '+', '*', '%', '#']);
 
-    /// The last `columns` counts, drawn to the highest of them. What is not nothing is seen.
+    /// Draws the last `columns` counts, scaled to their maximum. Counts above zero are always
+    /// visible.
     #[must_use]
     pub fn draw(&self, series: &[u64], columns: usize) -> String {
         let shown = series.get(series.len().saturating_sub(columns)..).unwrap_or_default();
@@ -23,8 +24,8 @@ impl Bars {
     }
 }
 
-/// Whether a terminal with these variables shows Unicode: the first of `LC_ALL`, `LC_CTYPE`
-/// and `LANG` that is set to something decides.
+/// Returns whether a terminal with these environment variables shows Unicode: the first of
+/// `LC_ALL`, `LC_CTYPE` and `LANG` that is not empty decides.
 #[must_use]
 pub fn shows_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
     let locale = ["LC_ALL", "LC_CTYPE", "LANG"]

@@ -1,4 +1,4 @@
-//! Rows under titles, cut to the columns that there are. Knows no keys.
+//! Tables, truncated to the available columns.
 
 use ratatui::layout::{Constraint, Rect};
 use ratatui::style::{Modifier, Style};
@@ -9,54 +9,54 @@ use ratatui::{Frame, buffer::Buffer};
 use super::theme::Theme;
 use crate::display::printable::printable;
 
-/// Columns between two columns.
+/// Space between two columns.
 const GAP: u16 = 2;
-/// Longest name, in characters: no NSID or DID is longer than that.
+/// Maximum length of a cell, in characters: longer than any NSID or DID.
 const LONGEST_NAME: usize = 400;
 
-/// One column.
+/// A column of a table.
 #[derive(Clone, Copy, Debug)]
 pub struct Column<'a> {
-    /// Its title.
+    /// The title.
     pub title: &'a str,
-    /// How wide.
+    /// The width.
     pub width: Constraint,
-    /// Whether it holds numbers.
+    /// Whether cells are numbers, which are right-aligned.
     pub is_number: bool,
-    /// Whether the rows are in its order.
+    /// Whether rows are sorted by this column.
     pub is_sorted: bool,
 }
 
 impl<'a> Column<'a> {
-    /// One of text.
+    /// Creates a text column.
     pub const fn text(title: &'a str, width: Constraint) -> Self {
         Self { title, width, is_number: false, is_sorted: false }
     }
 
-    /// One of numbers.
+    /// Creates a number column.
     pub const fn number(title: &'a str, columns: u16) -> Self {
         Self { title, width: Constraint::Length(columns), is_number: true, is_sorted: false }
     }
 
-    /// The same, in whose order the rows are or are not.
+    /// Sets whether rows are sorted by this column.
     pub const fn sorted(self, is_sorted: bool) -> Self {
         Self { is_sorted, ..self }
     }
 }
 
-/// A table in its place.
+/// The content of a table.
 pub struct TableView<'a> {
-    /// Its columns.
+    /// The columns.
     pub columns: &'a [Column<'a>],
-    /// What is said of it behind its first title.
+    /// Text after the first title.
     pub suffix: String,
-    /// Its rows, a text for each column.
+    /// The rows, with one text per column.
     pub rows: Vec<Vec<String>>,
-    /// Whether the keys are for it.
+    /// Whether the table is selected.
     pub is_selected: bool,
 }
 
-/// Draws it.
+/// Draws a table.
 pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &TableView<'_>) {
     let cell = |text: String, column: &Column<'_>| {
         let text = Text::raw(text);
@@ -84,7 +84,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &TableView<
     frame.render_widget(table, area);
 }
 
-/// Writes a text at a place, cut to `columns`; gives the columns that it took.
+/// Writes text at a position, truncated to `columns`; returns the number of columns used.
 pub fn write_text(
     buffer: &mut Buffer,
     at: (u16, u16),

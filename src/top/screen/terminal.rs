@@ -1,5 +1,5 @@
-//! The terminal: taken over, and given back as it was, whatever happens in between. What is
-//! shown is not decided here.
+//! Enters and leaves the terminal's alternate screen and raw mode, and restores the terminal in any
+//! case, also after a panic.
 
 use std::io::{self, BufWriter, Stdout, Write as _};
 use std::sync::Once;
@@ -13,21 +13,20 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 
-/// Bytes of a screen that are sent at once: over ssh a screen then is one packet or two.
+/// Buffer size of a screen in bytes: over SSH a screen then needs one or two packets.
 const SCREEN_BYTES: usize = 64 << 10;
 
-/// Whether the terminal is ours now.
+/// Whether the terminal is in raw mode and shows the alternate screen.
 static IS_ENTERED: AtomicBool = AtomicBool::new(false);
 static HOOK: Once = Once::new();
 
-/// What is drawn on.
+/// The terminal that the screen is drawn on.
 pub type ScreenTerminal = Terminal<CrosstermBackend<BufWriter<Stdout>>>;
 
-/// Takes the terminal over: its keys come one by one, and its lines are put aside. A panic
-/// gives it back before it is told.
+/// Enters raw mode and the alternate screen. A panic leaves them before its message is printed.
 ///
 /// # Errors
-/// Where stdout or the keyboard is no terminal.
+/// If stdout or the keyboard is not a terminal.
 pub fn enter() -> io::Result<ScreenTerminal> {
     HOOK.call_once(|| {
         let before = std::panic::take_hook();
@@ -43,13 +42,13 @@ pub fn enter() -> io::Result<ScreenTerminal> {
     Terminal::new(CrosstermBackend::new(output)).inspect_err(|_| leave())
 }
 
-/// Whether the terminal is ours now.
+/// Returns whether the terminal is in raw mode and shows the alternate screen.
 #[must_use]
 pub fn is_entered() -> bool {
     IS_ENTERED.load(SeqCst)
 }
 
-/// Gives the terminal back, if it is ours. Where it is gone nobody is there to be told.
+/// Restores the terminal, if it was entered. Errors are ignored: the terminal may be gone.
 pub fn leave() {
     if !IS_ENTERED.swap(false, SeqCst) {
         return;
@@ -60,7 +59,7 @@ pub fn leave() {
     let _ = disable_raw_mode();
 }
 
-/// Gives back what can be given back without writing, for a terminal that takes nothing.
+/// Leaves raw mode without writing, for a terminal that accepts no output.
 pub fn abandon() {
     if IS_ENTERED.swap(false, SeqCst) {
         let _ = disable_raw_mode();

@@ -1,22 +1,22 @@
-//! What a screen looks like: colours, and the characters of series.
+//! Colours and bar characters of the screen.
 
 use ratatui::style::{Color, Modifier, Style};
 
 use super::spark::Bars;
 
-/// What it looks like.
+/// The look of the screen.
 #[derive(Clone, Copy, Debug)]
 pub struct Theme {
-    /// Of series.
+    /// Style of bars.
     pub bars: Style,
-    /// Of what needs attention.
+    /// Style of alerts.
     pub alert: Style,
-    /// The characters of series.
+    /// Characters of bars.
     pub characters: Bars,
 }
 
 impl Theme {
-    /// With or without colours, and with these characters for series.
+    /// Creates a theme with or without colours.
     #[must_use]
     pub fn new(is_coloured: bool, characters: Bars) -> Self {
         let colour = |colour| match is_coloured {

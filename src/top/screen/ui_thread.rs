@@ -1,5 +1,5 @@
-//! The thread that looks after the screen: it draws a few times a second and listens to the
-//! keys, until somebody asks it to end or the person wants to.
+//! The thread of the screen: redraws a few times a second and handles keys, until the user quits or
+//! the run ends.
 
 use std::io;
 use std::sync::Arc;
@@ -23,35 +23,35 @@ use crate::top::current_server::CurrentServer;
 use crate::top::log_buffer::LogBuffer;
 use crate::top::tap::SharedAggregate;
 
-/// How often the screen is drawn.
+/// Interval of redraws.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
-/// How long the wait for a key may hold up the end.
+/// Maximum wait for a key, which delays the end of the thread.
 const MAX_KEY_WAIT: Duration = Duration::from_millis(50);
-/// How long a screen may take to end, before the terminal counts as one that takes nothing.
+/// Maximum time for the thread to end. After it the terminal is assumed to accept no output.
 const STOP_TIMEOUT: Duration = Duration::from_secs(1);
-/// How long a log line is shown.
+/// Time for which a log line is shown.
 const LOG_LINE_SHOWN_FOR: Duration = Duration::from_secs(15);
 
-/// What is watched, and how.
+/// What the screen shows, and its connections to the run.
 #[derive(Debug)]
 pub struct UiContext {
     /// The counts.
     pub aggregate: SharedAggregate,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
-    /// How it stands.
+    /// The status of the run.
     pub status: Status,
-    /// Where events come from.
+    /// The server that is in use.
     pub server: CurrentServer,
-    /// Log lines.
+    /// Buffered log lines.
     pub log_buffer: LogBuffer,
-    /// Whom to tell that the person wants to end.
+    /// Requests the end of the run when the user quits.
     pub stop: Shutdown,
-    /// What it looks like.
+    /// The look of the screen.
     pub theme: Theme,
 }
 
-/// A screen that is up.
+/// A running screen; dropping it restores the terminal.
 #[derive(Debug)]
 pub struct UiThread {
     stop_flag: Arc<AtomicBool>,
@@ -60,10 +60,10 @@ pub struct UiThread {
 }
 
 impl UiThread {
-    /// Takes the terminal over and begins to draw.
+    /// Enters the terminal and starts the thread.
     ///
     /// # Errors
-    /// Where the terminal or the system refuses.
+    /// If the terminal can't be entered or the system refuses a thread.
     pub fn spawn(context: UiContext) -> io::Result<Self> {
         let log_buffer = context.log_buffer.clone();
         let canvas = terminal::enter()?;
@@ -87,14 +87,14 @@ impl UiThread {
             }
         };
         let ui = Self { stop_flag, ended, log_buffer };
-        // Where there is no thread, dropping this gives the terminal back.
+        // If no thread can be started, dropping this value restores the terminal.
         std::thread::Builder::new().name("screen".into()).spawn(work)?;
         Ok(ui)
     }
 }
 
 impl Drop for UiThread {
-    /// Gives the terminal back, and then log lines their place.
+    /// Restores the terminal and then writes the buffered log lines.
     fn drop(&mut self) {
         self.stop_flag.store(true, SeqCst);
         match self.ended.recv_timeout(STOP_TIMEOUT) {
@@ -105,7 +105,7 @@ impl Drop for UiThread {
     }
 }
 
-/// Dropped with the thread: a run that nobody can see any more, since the screen failed, ends.
+/// Stops the run if the thread panics, because the user can no longer see or control it.
 struct StopOnExit {
     stop: Shutdown,
     _end: mpsc::Sender<()>,
@@ -123,13 +123,13 @@ struct Screen {
     context: UiContext,
     canvas: ScreenTerminal,
     state: ViewState,
-    /// What is shown while it is paused.
+    /// The frozen aggregate while the screen is paused.
     frozen: Option<(Aggregate, Duration)>,
     log_line: LogLine,
     stop_flag: Arc<AtomicBool>,
 }
 
-/// The latest log line, and since when it is that.
+/// The latest log line, and when it was logged.
 struct LogLine {
     line: Option<String>,
     since: Instant,
@@ -191,7 +191,7 @@ impl Screen {
         let (server, server_ordinal, theme) =
             (server.as_str(), server_ordinal.as_str(), &context.theme);
         let status_text = status_text.trim();
-        // Inside, so that nobody waits for the board while the terminal takes its time.
+        // Lock inside of the closure, so that the pipeline does not wait for a slow terminal.
         let draw = |frame: &mut Frame<'_>| {
             let live;
             let (aggregate, at) = match frozen {
@@ -215,7 +215,7 @@ impl Screen {
         canvas.draw(draw).map(drop)
     }
 
-    /// Ctrl-Z: the terminal is given back until the shell sends us to the front again.
+    /// Handles Ctrl-Z: restores the terminal and suspends the process until the shell continues it.
     #[cfg(unix)]
     fn suspend(&mut self) -> io::Result<()> {
         terminal::leave();

@@ -1,4 +1,4 @@
-//! Screens, as people see them.
+//! Screens as users see them.
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -9,7 +9,7 @@ use super::*;
 use crate::top::aggregate::LineReader;
 use crate::top::screen::spark::Bars;
 
-/// A minute in which posts become more and more.
+/// Returns a minute of events in which posts become more frequent.
 fn aggregate() -> Aggregate {
     let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
     for n in 0..2000u64 {
@@ -31,7 +31,7 @@ fn aggregate() -> Aggregate {
                 r#"{{"did":"{did}","time_us":1,"kind":"commit","commit":{{"rev":"r","operation":"{operation}","collection":"{collection}","rkey":"k","record":{{"langs":["{language}"]}}}}}}"#
             ),
         };
-        // Second s has twice s events and one more, up to second 44.
+        // Second s has 2s + 1 events, up to second 44.
         aggregate.add(&reader, line.as_bytes(), Duration::from_secs(n.isqrt()));
     }
     aggregate
