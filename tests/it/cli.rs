@@ -7,6 +7,8 @@ use std::process::{Command, Output, Stdio};
 
 use tempfile::TempDir;
 
+use crate::support::{OTHER_USER, requires};
+
 /// The binary in a home of its own, away from the settings of whoever runs the tests.
 fn skytail(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
@@ -229,8 +231,8 @@ fn a_default_file_of_settings_that_can_not_be_read_is_ignored_with_a_warning() {
             }
         }
         let (code, said) = list(&mut other, &[]);
-        if code != Some(0) && !said.contains("skytail") {
-            println!("skipped: this needs root, setpriv, and a binary that everybody may run");
+        let has_run = code == Some(0) || said.contains("skytail");
+        if requires(OTHER_USER, has_run.then_some(())).is_none() {
             return;
         }
         assert!(code == Some(0) && said.starts_with(&warning), "{said}");
@@ -314,10 +316,7 @@ fn bash_completes_commands_flags_words_and_collections() {
         let lines = String::from_utf8(output.stdout).unwrap();
         Some(lines.lines().map(str::to_owned).collect::<Vec<_>>())
     };
-    let Some(commands) = offers(&["skytail", "ta"]) else {
-        println!("skipped: there is no bash here");
-        return;
-    };
+    let Some(commands) = requires("bash", offers(&["skytail", "ta"])) else { return };
     assert_eq!(commands, ["tail"]);
     assert_eq!(offers(&["skytail", "to"]).unwrap(), ["top"]);
     assert_eq!(

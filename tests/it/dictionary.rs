@@ -4,14 +4,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
-use crate::support::tls::{server_config, tls_file};
 use tempfile::TempDir;
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
+
+use crate::support::tls::{server_config, tls_file};
+use crate::support::vectors;
 
 const NAME: &str = "skytail/dictionaries/1612007021.zdict";
 
@@ -89,15 +91,9 @@ fn text(bytes: &[u8]) -> String {
     String::from_utf8(bytes.to_vec()).unwrap()
 }
 
-/// The official dictionary, or `None`, said aloud, where it is not at hand.
+/// Returns the official dictionary, which the program knows by its hash, if it is here.
 fn official() -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("../shared/protocol/vectors/legacy_subscribe.zdict");
-    if !path.exists() {
-        eprintln!("skipped: {} is not there", path.display());
-        return None;
-    }
-    Some(path)
+    vectors::recorded(["legacy_subscribe.zdict"]).map(|[path]| path)
 }
 
 #[test]

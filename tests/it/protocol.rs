@@ -4,7 +4,7 @@
 use std::path::Path;
 
 use crate::support::tail::{TailProcess, tail};
-use crate::support::{FIRST_US, Scratch, ServeProcess, events, shared};
+use crate::support::{FIRST_US, Scratch, ServeProcess, events, vectors};
 
 /// Prints everything that the server has.
 fn all(server: &ServeProcess, flags: &[&str]) -> (Vec<String>, String) {
@@ -84,16 +84,17 @@ fn both_protocols_filter_alike() {
 }
 
 #[test]
-fn the_recorded_sample_is_the_same_in_both_protocols() {
-    let Some(sample) = shared("production_v1.jsonl") else { return };
-    let server = ServeProcess::start(&sample, &["--server-kind", "v2"]);
-    let (v1, _) = all(&server, &["--protocol", "v1"]);
-    let (v2, _) = all(&server, &["--protocol", "v2"]);
-    assert_eq!(v1.len(), 152);
-    let json = |lines: &[String]| -> Vec<serde_json::Value> {
-        lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
-    };
-    assert_eq!(json(&v1), json(&v2));
+fn the_sample_is_the_same_in_both_protocols() {
+    for sample in vectors::samples() {
+        let server = ServeProcess::start(&sample, &["--server-kind", "v2"]);
+        let (v1, _) = all(&server, &["--protocol", "v1"]);
+        let (v2, _) = all(&server, &["--protocol", "v2"]);
+        assert_eq!(v1.len(), vectors::lines(&sample).len());
+        let json = |lines: &[String]| -> Vec<serde_json::Value> {
+            lines.iter().map(|line| serde_json::from_str(line).unwrap()).collect()
+        };
+        assert_eq!(json(&v1), json(&v2));
+    }
 }
 
 #[test]

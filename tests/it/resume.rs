@@ -3,10 +3,12 @@
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
-use std::time::Duration;
+use std::path::Path;
+use std::process::ChildStdout;
+use std::time::{Duration, Instant};
 
 use crate::support::tail::{TailProcess, tail, tail_command};
-use crate::support::{FIRST_US, Scratch, ServeProcess, shared};
+use crate::support::{FIRST_US, PATIENCE, Scratch, ServeProcess, vectors};
 
 /// `count` events of about a kilobyte, `step_us` apart, every third pair with the same time.
 fn long_events(count: u64, step_us: u64, seqs: bool) -> Vec<String> {
@@ -138,16 +140,25 @@ fn read_and_go(
     for line in &mut lines {
         stdout.read_line(line).unwrap();
     }
-    // The rest of the pipe fills, and positions behind what was read are saved.
-    std::thread::sleep(Duration::from_millis(300));
+    wait_for_unread_lines(stdout.get_ref());
     if let Some(signal) = signal {
         crate::support::signal(child.id(), signal);
-        std::thread::sleep(Duration::from_millis(20));
     }
     drop(stdout);
     let ended = child.wait_with_output().unwrap();
     assert_eq!(ended.status.code(), Some(0), "{}", String::from_utf8_lossy(&ended.stderr));
     lines
+}
+
+/// Waits until the pipe is half full of lines that nobody reads.
+fn wait_for_unread_lines(pipe: &ChildStdout) {
+    let patience = Instant::now() + PATIENCE;
+    let unread = || rustix::io::ioctl_fionread(pipe).unwrap();
+    let enough = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64 / 2;
+    while unread() < enough {
+        assert!(Instant::now() < patience, "only {} bytes lie unread", unread());
+        std::thread::sleep(Duration::from_millis(5));
+    }
 }
 
 /// What a reader of the pipe left there when it went away comes again, and nothing else.
@@ -248,16 +259,27 @@ fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
 // Guards INV-4.
 #[test]
 fn the_production_sample_comes_byte_for_byte() {
-    let Some(recording) = shared("production_v1.jsonl") else { return };
-    let dictionary = shared("legacy_subscribe.zdict").expect("beside the recording");
+    let scratch = Scratch::new();
+    let trained = scratch.path("dictionary");
+    let sample = &vectors::samples()[0];
+    std::fs::write(&trained, vectors::dictionary(1_234_567, sample)).unwrap();
+    comes_byte_for_byte(sample, &trained);
+    let recorded = vectors::recorded(["production_v1.jsonl", "legacy_subscribe.zdict"]);
+    if let Some([sample, dictionary]) = recorded {
+        comes_byte_for_byte(&sample, &dictionary);
+    }
+}
+
+fn comes_byte_for_byte(sample: &Path, dictionary: &Path) {
     let dictionary = dictionary.to_str().expect("UTF-8");
-    let recorded = std::fs::read_to_string(&recording).unwrap();
-    let server = ServeProcess::start(&recording, &["--zstd-dictionary", dictionary]);
+    let recorded = std::fs::read_to_string(sample).unwrap();
+    let count = recorded.lines().count().to_string();
+    let server = ServeProcess::start(sample, &["--zstd-dictionary", dictionary]);
     let host = host(&server);
     let zstd = ["--compress", "on", "--zstd-dictionary", dictionary];
     for extra in [&["--compress", "off"][..], &zstd] {
         let scratch = Scratch::new();
-        let flags = [&["--host", &host, "-n", "152", "--strict"], extra].concat();
+        let flags = [&["--host", &host, "-n", &count, "--strict"], extra].concat();
         let ended = tail(&scratch.path(""), &flags);
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert_eq!(ended.rest.concat(), recorded);

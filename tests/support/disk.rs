@@ -7,15 +7,11 @@ use std::process::Command;
 pub struct Disk(PathBuf);
 
 impl Disk {
-    /// `None`, with the reason printed, where nothing may be mounted.
+    /// Mounts it, or returns `None` if this process may not mount.
     pub fn new(at: PathBuf, size: &str) -> Option<Self> {
         let options = format!("size={size}");
         let mounted = mount(&["-t", "tmpfs", "-o", &options, "tmpfs", at.to_str().unwrap()]);
-        if !mounted {
-            eprintln!("skipped: mounting a small file system needs root");
-            return None;
-        }
-        Some(Self(at))
+        super::requires("root, to mount a file system", mounted.then_some(Self(at)))
     }
 
     /// Mounts it anew with other options.

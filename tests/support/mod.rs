@@ -11,6 +11,7 @@ pub mod run;
 pub mod scripted;
 pub mod tail;
 pub mod tls;
+pub mod vectors;
 
 use std::ffi::OsStr;
 use std::io::{BufRead, BufReader, Read as _, Write as _};
@@ -146,14 +147,23 @@ pub fn at_home(command: &mut Command, home: &Path) {
     command.env("NO_COLOR", "1").stdin(Stdio::null());
 }
 
-/// A file of the shared protocol documents, or `None` (with the reason printed) where this
-/// machine has none.
-pub fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/protocol/vectors").join(name);
-    if path.is_file() {
-        return Some(path);
+/// What a test needs that runs the program as another user.
+pub const OTHER_USER: &str = "root, setpriv, and a build directory that other users can read";
+
+/// Returns `found`. If that is `None`, the test can't run here: this lists it, with what it needs,
+/// for `tests/unmet.rs`, which prints the list at the end of `cargo test`.
+pub fn requires<T>(what: &str, found: Option<T>) -> Option<T> {
+    let test = std::thread::current().name().unwrap_or("a test").to_owned();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unmet");
+    let slug: String = what.chars().filter(|c| c.is_alphanumeric()).collect();
+    let entry = directory.join(format!("{}.{slug}", test.replace("::", "-")));
+    if found.is_some() {
+        let _ = std::fs::remove_file(entry);
+        return found;
     }
-    eprintln!("skipped: {} is not there", path.display());
+    eprintln!("skipped: this needs {what}");
+    std::fs::create_dir_all(&directory).expect("make the list's directory");
+    std::fs::write(entry, format!("{what}: {test}\n")).expect("write the list");
     None
 }
 

@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{PATIENCE, Scratch, at_home};
+use super::{PATIENCE, Scratch, at_home, requires};
 
 /// Both ends of a terminal of 80 by 24. It hangs up when this is dropped.
 pub struct Pty {
@@ -103,10 +103,7 @@ pub fn in_a_terminal(shell: &str) -> Option<String> {
     at_home(&mut script, &home.path("."));
     script.args(["-q", "-e", "-c", shell, "/dev/null"]).env("TERM", "xterm");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-    let Ok(mut child) = script.spawn() else {
-        println!("skipped: there is no script here");
-        return None;
-    };
+    let mut child = requires("script", script.spawn().ok())?;
     // Open until the end: script takes the end of its input for that of the session.
     let input = child.stdin.take();
     let until = Instant::now() + PATIENCE;

@@ -29,12 +29,8 @@ impl Nats {
         let places = std::env::var_os("PATH").unwrap_or_default();
         // Where Debian puts it, and not every PATH looks.
         let places = std::env::split_paths(&places).chain([PathBuf::from("/usr/sbin")]);
-        let Some(binary) =
-            places.map(|place| place.join("nats-server")).find(|path| path.is_file())
-        else {
-            eprintln!("skipped: nats-server is not installed here");
-            return None;
-        };
+        let found = places.map(|place| place.join("nats-server")).find(|path| path.is_file());
+        let binary = crate::support::requires("nats-server", found)?;
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let scratch = Scratch::new();
         let mut file = std::fs::File::create(scratch.path("nats.conf")).unwrap();

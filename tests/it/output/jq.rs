@@ -65,13 +65,8 @@ fn what_jaq_does_otherwise_is_as_in_jq() {
     let one = |expression: &&str| format!("(try [{expression}] catch {{failed: true}})");
     let all = EXPRESSIONS.iter().map(one).collect::<Vec<_>>().join(",");
     let all = format!("[{all}]");
-    let output = match Command::new("jq").args(["-nc", &all]).output() {
-        Ok(output) => output,
-        Err(error) => {
-            println!("skipped: jq can't be run ({error})");
-            return;
-        }
-    };
+    let output = Command::new("jq").args(["-nc", &all]).output().ok();
+    let Some(output) = crate::support::requires("jq", output) else { return };
     let expected: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
     let ended = Bench::new(3, 5_000).run(&["--jq", &all, "-n", "1"]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 1), "{}", ended.stderr);

@@ -7,8 +7,8 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 
 use crate::output::bench::Bench;
-use crate::support::Scratch;
 use crate::support::tail::tail;
+use crate::support::{OTHER_USER, Scratch, requires};
 
 /// Nobody listens there: a run that dials would give up with 3.
 const NOWHERE: [&str; 4] = ["--host", "127.0.0.1:1", "--max-retries", "0"];
@@ -197,8 +197,7 @@ fn what_may_not_be_written_is_refused() {
         .args([env!("CARGO_BIN_EXE_skytail"), "--version"])
         .output()
         .is_ok_and(|output| output.status.success());
-    if !may_become {
-        println!("skipped: this needs root, setpriv, and a binary that everybody may run");
+    if requires(OTHER_USER, may_become.then_some(())).is_none() {
         return;
     }
     for path in [scratch.path("."), home.clone()] {
@@ -379,8 +378,8 @@ fn a_link_of_another_user_in_a_public_directory_is_not_followed() {
     let (link, target) = (public.join("out.ndjson"), bench.scratch.path("target"));
     symlink(&target, &link).unwrap();
     let link = link.to_str().unwrap();
-    if lchown(link, Some(65_534), Some(65_534)).is_err() {
-        println!("skipped: giving a link to another user needs root");
+    let given = lchown(link, Some(65_534), Some(65_534)).ok();
+    if requires("root, to give a file to another user", given).is_none() {
         return;
     }
     refused(&bench.scratch, &["-o", link], &["is a symbolic link that another user may have put"]);

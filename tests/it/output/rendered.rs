@@ -3,11 +3,12 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use crate::output::bench::{Bench, unpacked};
 use crate::support::tail::{TailProcess, tail};
-use crate::support::{Scratch, ServeProcess, shared};
+use crate::support::{Scratch, ServeProcess, requires, vectors};
 
 /// Three outputs of most events, the second one longer than what a pipe takes at once.
 const THREE: &str = r#"select(.cursor % 3 != 0) | .cursor, .commit.record.text * 20, "end""#;
@@ -186,15 +187,10 @@ const EXPRESSIONS: [&str; 12] = [
     r#"reduce (.. | numbers) as $n (0; . + $n), [foreach (1, 2) as $x (0; . + $x)], (if .commit.record then .commit.record.text |= "x" else 1 / 4, 6 / 2 end)"#,
 ];
 
-/// What jq prints for `lines`; `None` (with the reason printed) where there is no jq.
+/// Returns what jq prints for `lines`, or `None` if this machine has no jq.
 fn jq(flags: &[&str], lines: &str) -> Option<String> {
-    let child = Command::new("jq")
-        .args(flags)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .inspect_err(|error| println!("skipped: jq can't be run ({error})"));
-    let mut child = child.ok()?;
+    let child = Command::new("jq").args(flags).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn();
+    let mut child = requires("jq", child.ok())?;
     let mut stdin = child.stdin.take().unwrap();
     let lines = lines.to_owned();
     let writer = std::thread::spawn(move || stdin.write_all(lines.as_bytes()));
@@ -206,11 +202,16 @@ fn jq(flags: &[&str], lines: &str) -> Option<String> {
 
 #[test]
 fn real_events_become_what_jq_makes_of_them() {
-    let Some(recording) = shared("production_v1.jsonl") else { return };
+    for recording in vectors::samples() {
+        become_what_jq_makes_of_them(&recording);
+    }
+}
+
+fn become_what_jq_makes_of_them(recording: &Path) {
     let (scratch, server) =
-        (Scratch::new(), ServeProcess::start(&recording, &["--server-kind", "v2"]));
+        (Scratch::new(), ServeProcess::start(recording, &["--server-kind", "v2"]));
     let host = server.address.to_string();
-    let count = fs::read_to_string(&recording).unwrap().lines().count();
+    let count = vectors::lines(recording).len();
     let limit = count.to_string();
     let flags = ["--host", &host, "--cursor", "oldest", "--no-checkpoint", "-q", "-n", &limit];
     let run = |more: &[&str]| {

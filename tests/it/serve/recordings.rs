@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::Stdio;
 
 use tokio_tungstenite::tungstenite::Error;
@@ -9,37 +10,49 @@ use tokio_tungstenite::tungstenite::Error;
 use crate::serve::{all, ended};
 use crate::support::client::Client;
 use crate::support::tail::tail;
-use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, shared};
+use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, vectors};
 
-fn lines_of(path: &std::path::Path) -> Vec<String> {
-    fs::read_to_string(path).unwrap().lines().map(str::to_owned).collect()
+#[tokio::test]
+async fn serves_a_recording_byte_for_byte() {
+    for path in vectors::samples() {
+        let lines = vectors::lines(&path);
+        let server = ServeProcess::start(&path, &["--close-at-end"]);
+        let begin = format!("skytail: serving {} events on ws://127.0.0.1:", lines.len());
+        assert!(server.ready_line.starts_with(&begin), "{}", server.ready_line);
+        assert!(server.ready_line.ends_with("/subscribe (legacy, max)\n"), "{}", server.ready_line);
+        assert_eq!(all(&server, "").await, lines);
+    }
 }
 
 #[tokio::test]
-async fn serves_the_production_vectors_byte_for_byte() {
-    let Some(path) = shared("production_v1.jsonl") else { return };
-    let server = ServeProcess::start(&path, &["--close-at-end"]);
-    assert!(server.ready_line.starts_with("skytail: serving 152 events on ws://127.0.0.1:"));
-    assert!(server.ready_line.ends_with("/subscribe (legacy, max)\n"), "{}", server.ready_line);
-    assert_eq!(all(&server, "").await, lines_of(&path));
+async fn serves_a_recording_with_a_dictionary() {
+    for path in vectors::samples() {
+        let scratch = Scratch::new();
+        let dictionary = vectors::dictionary(1_234_567, &path);
+        fs::write(scratch.path("dictionary"), &dictionary).unwrap();
+        serves_with_dictionary(&path, &scratch.path("dictionary")).await;
+    }
+    let recorded = vectors::recorded(["production_v1.jsonl", "legacy_subscribe.zdict"]);
+    if let Some([path, dictionary]) = recorded {
+        serves_with_dictionary(&path, &dictionary).await;
+    }
 }
 
-#[tokio::test]
-async fn serves_the_production_vectors_with_the_official_dictionary() {
-    let Some(path) = shared("production_v1.jsonl") else { return };
-    let Some(dictionary) = shared("legacy_subscribe.zdict") else { return };
+async fn serves_with_dictionary(path: &Path, dictionary: &Path) {
+    let lines = vectors::lines(path);
     let flags = ["--close-at-end", "--zstd-dictionary", dictionary.to_str().unwrap()];
-    let dictionary = fs::read(&dictionary).unwrap();
+    let dictionary = fs::read(dictionary).unwrap();
     for kind in ["legacy", "v2"] {
-        let server = ServeProcess::start(&path, &[&flags[..], &["--server-kind", kind]].concat());
+        let server = ServeProcess::start(path, &[&flags[..], &["--server-kind", kind]].concat());
         let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
         let (events, end) = client.rest().await;
         assert_eq!(end, ended());
         if kind == "legacy" {
-            assert_eq!(events, lines_of(&path));
+            assert_eq!(events, lines);
         } else {
-            assert_eq!(events.len(), 152);
-            assert!(events[151].contains(r#","cursor":152,"kind""#), "{}", events[151]);
+            assert_eq!(events.len(), lines.len());
+            let cursor = format!(r#","cursor":{},"kind""#, lines.len());
+            assert!(events[lines.len() - 1].contains(&cursor), "{events:?}");
         }
         let by_header = [("Socket-Encoding", "zstd")];
         let client = Client::try_connect(&server.url(""), &by_header).await.unwrap();

@@ -3,7 +3,7 @@
 use super::{
     get, get_block, get_segment, plan_with, recorded, request, rows, segment_rows, server,
 };
-use crate::support::{Scratch, ServeProcess, events, serve_command};
+use crate::support::{Scratch, ServeProcess, events, serve_command, vectors};
 
 const FIRST: &str = "seg_0000000000.jss";
 
@@ -154,28 +154,34 @@ fn the_archive_takes_a_key_where_one_is_demanded_and_nothing_else_does() {
 /// The segment's CIDs are those of the records, as the server that was recorded told them.
 #[test]
 fn recorded_cids_follow_from_the_archived_records() {
-    let Some(path) = crate::support::shared("production_v1.jsonl") else { return };
-    let text = std::fs::read_to_string(path).unwrap();
-    let mut lines: Vec<_> = text.lines().map(str::to_owned).collect();
+    for path in vectors::samples() {
+        cids_follow_from_archived_records(vectors::lines(&path));
+    }
+}
+
+fn cids_follow_from_archived_records(mut lines: Vec<String>) {
     lines.sort_by_key(|line| {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         event["time_us"].as_u64().unwrap()
     });
     let scratch = Scratch::new();
-    let flags = ["--server-kind", "v2", "--archive-segment-events", "150"];
+    let count = (lines.len() - 2).to_string();
+    let flags = ["--server-kind", "v2", "--archive-segment-events", &count];
     let server = ServeProcess::start(&scratch.recording(&lines), &flags);
     let file = get_segment(&server, FIRST);
     let segment = skytail::archive::segment::Segment::parse(&file).unwrap();
     let mut decoder = skytail::archive::block::BlockDecoder::new().unwrap();
     let (mut records, frame) = (0, segment.frame(&file, 0).unwrap());
-    for (row, line) in decoder.decode(frame).unwrap().rows().zip(&lines) {
+    let block = decoder.decode(frame).unwrap();
+    assert_eq!(block.rows().count(), lines.len() - 2);
+    for (row, line) in block.rows().zip(&lines) {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         if let Some(cid) = event["commit"]["cid"].as_str() {
             assert_eq!(skytail::archive::cid::record_cid(row.payload), cid, "{line}");
             records += 1;
         }
     }
-    assert!(records > 140, "{records}");
+    assert!(records > 0);
 }
 
 #[test]

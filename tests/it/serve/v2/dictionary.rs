@@ -2,7 +2,7 @@
 
 use super::{refusal, seqs};
 use crate::support::client::Client;
-use crate::support::{Scratch, ServeProcess, V2_STREAM, events, shared};
+use crate::support::{Scratch, ServeProcess, V2_STREAM, events, vectors};
 
 const GET: &str = "/xrpc/network.bsky.jetstream.getZstdDictionary";
 
@@ -99,14 +99,24 @@ async fn every_message_is_one_zstd_frame_of_the_same_text() {
 
 #[tokio::test]
 async fn a_given_dictionary_is_served_as_it_is() {
-    let Some(path) = shared("subscribe_events_20260811.zdict") else { return };
+    let scratch = Scratch::new();
+    let path = scratch.path("dictionary");
+    let trained = vectors::dictionary(1_234_567, &vectors::samples()[0]);
+    std::fs::write(&path, trained).unwrap();
+    is_served_as_it_is(&path, 1_234_567).await;
+    if let Some([path]) = vectors::recorded(["subscribe_events_20260811.zdict"]) {
+        is_served_as_it_is(&path, 20_260_811).await;
+    }
+}
+
+async fn is_served_as_it_is(path: &std::path::Path, expected_id: u32) {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(5, true));
     let flags = ["--close-at-end", "--v2-dictionary", path.to_str().unwrap()];
     let server = ServeProcess::start(&recording, &flags);
     let (id, dictionary) = fetch(&server);
-    assert_eq!((id, &dictionary), (20_260_811, &std::fs::read(&path).unwrap()));
-    let client = Client::connect(&server.v2_url("zstdDictionary=20260811")).await;
+    assert_eq!((id, &dictionary), (expected_id, &std::fs::read(path).unwrap()));
+    let client = Client::connect(&server.v2_url(&format!("zstdDictionary={id}"))).await;
     let frames = client.with_dictionary(dictionary).rest().await.0;
     assert_eq!(seqs(&frames), [100, 101, 102, 103, 104]);
 }

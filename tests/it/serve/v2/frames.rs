@@ -1,13 +1,10 @@
 //! What the stream says (§2, §3, §7).
 
-use std::fs;
-use std::path::PathBuf;
-
 use serde_json::value::RawValue;
 
 use super::{all, in_v2_shape, json, seqs};
 use crate::support::client::{Client, End, Next};
-use crate::support::{FIRST_US, Scratch, ServeProcess, events, shared};
+use crate::support::{FIRST_US, Scratch, ServeProcess, events, vectors};
 
 const SYNC: &str = r#"{"did":"did:plc:odd","time_us":1783175889000000,"cursor":900,"kind":"sync","sync":{"blocks":{"$bytes":"OqJlcm9vdHOB2CpYJQAB"},"did":"did:plc:odd","rev":"3mptbypluud2a","seq":31527015472,"time":"2026-07-04T14:38:08.101Z"}}"#;
 
@@ -142,40 +139,42 @@ fn in_v1_shape(frame: &str) -> Option<String> {
     ))
 }
 
-fn derived(name: &str) -> Option<(PathBuf, String)> {
-    let path = shared(name)?;
-    let text = fs::read_to_string(&path).unwrap();
-    Some((path, text))
-}
-
 /// v2 → v1 → v2 gives the same bytes (§7).
 #[tokio::test]
-async fn the_derived_frames_are_served_byte_for_byte() {
-    let Some((_, text)) = derived("derived_v2.jsonl") else { return };
-    let (frames, lines): (Vec<&str>, Vec<String>) =
-        text.lines().filter_map(|frame| Some((frame, in_v1_shape(frame)?))).unzip();
-    assert_eq!(frames.len(), 27);
-    let scratch = Scratch::new();
-    let server = ServeProcess::start(&scratch.recording(&lines), &["--close-at-end"]);
-    assert_eq!(all(&server, "").await, frames);
+async fn v2_frames_are_served_byte_for_byte() {
+    for [path] in vectors::sets(["sample_v2.jsonl"], ["derived_v2.jsonl"]) {
+        let messages = vectors::lines(&path);
+        let (frames, lines): (Vec<&String>, Vec<String>) =
+            messages.iter().filter_map(|frame| Some((frame, in_v1_shape(frame)?))).unzip();
+        assert_eq!(frames.len(), messages.len() - 2, "all but an #info and an error frame");
+        let scratch = Scratch::new();
+        let server = ServeProcess::start(&scratch.recording(&lines), &["--close-at-end"]);
+        assert!(all(&server, "").await.iter().eq(frames), "{}", path.display());
+    }
 }
 
-/// Events that a legacy server told are the derived frames, but for the members' order in
-/// blobs.
+/// The lines of a legacy server become the frames of a v2 server, except for the order of the
+/// members of blobs.
 #[tokio::test]
-async fn production_events_are_the_derived_frames() {
-    let Some((_, derived)) = derived("derived_v2.jsonl") else { return };
-    let Some((_, production)) = self::derived("production_v1.jsonl") else { return };
+async fn lines_of_a_legacy_server_become_v2_frames() {
+    let generated = ["sample_v2.jsonl", "sample_v1.jsonl"];
+    for paths in vectors::sets(generated, ["derived_v2.jsonl", "production_v1.jsonl"]) {
+        let [frames, lines] = paths.map(|path| vectors::lines(&path));
+        legacy_lines_become_frames(&frames, &lines).await;
+    }
+}
+
+async fn legacy_lines_become_frames(frames: &[String], lines: &[String]) {
     let frames: Vec<_> =
-        derived.lines().map(json).filter(|f| f["payload"]["seq"].is_u64()).collect();
+        frames.iter().map(|frame| json(frame)).filter(|f| f["payload"]["seq"].is_u64()).collect();
     let times: Vec<i64> = frames
         .iter()
         .map(|f| f["payload"]["time"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap())
         .map(|time| time.as_microsecond())
         .collect();
-    let mut lines: Vec<(i64, String)> = production
-        .lines()
-        .map(|line| (json(line)["time_us"].as_i64().unwrap(), line.to_owned()))
+    let mut lines: Vec<(i64, String)> = lines
+        .iter()
+        .map(|line| (json(line)["time_us"].as_i64().unwrap(), line.clone()))
         .filter(|(time_us, _)| times.contains(time_us))
         .collect();
     lines.sort();
