@@ -59,10 +59,10 @@ pub enum EndpointError {
     #[error("the host is too long ({0} bytes)")]
     TooLong(usize),
     /// The value has white space, control characters or backslashes.
-    #[error("{0:?} holds a blank, a backslash or a control character")]
+    #[error("{0:?} contains white space, a backslash or a control character")]
     BadCharacter(String),
     /// The scheme is not one of the four.
-    #[error("{0:?} is no scheme for a Jetstream server: use ws, wss, http or https")]
+    #[error("{0:?} is not a scheme for a Jetstream server: use ws, wss, http or https")]
     Scheme(String),
     /// The value is neither a host nor a URL.
     #[error(

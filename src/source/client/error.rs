@@ -39,7 +39,7 @@ pub enum ConnectError {
     },
     /// The user requires zstd, the server speaks v1, and the v1 dictionary is not installed.
     #[error(
-        "{server}: --compress on: the server speaks v1, and there is no zstd dictionary for that here: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
+        "{server}: --compress on: the server speaks v1, and the zstd dictionary of v1 is not installed: install it with `skytail dictionary install`, or name one with --zstd-dictionary FILE"
     )]
     NoDictionary {
         /// The server's label.
@@ -135,8 +135,8 @@ impl ConnectError {
 fn advice(unavailable: &DictionaryUnavailable) -> &'static str {
     match unavailable {
         DictionaryUnavailable::Fetch(error) if error.is_no_such_endpoint() => {
-            "a legacy server has zstd on v1: use --protocol v1 after `skytail dictionary install`, or --compress auto to go on without"
+            "a legacy server has zstd on v1: use --protocol v1 after `skytail dictionary install`, or --compress auto to continue without"
         }
-        _ => "use --compress auto to go on without",
+        _ => "use --compress auto to continue without",
     }
 }

@@ -34,7 +34,7 @@ impl Client {
         let upgraded = self.upgrade(request, &upgrade, deadline).await?;
         if is_plain && !request.uncompressed && self.dictionaries.take_plain_text_warning() {
             tracing::warn!(
-                "receiving uncompressed, which takes twice the bytes: for zstd with v1, install the dictionary with `skytail dictionary install` (--compress off says nothing)"
+                "receiving uncompressed, which takes twice the bytes: for zstd with v1, install the dictionary with `skytail dictionary install` (--compress off silences this warning)"
             );
         }
         let decoder = Decoder::V1(V1Decoder::new(decompressor, Arc::clone(&self.metrics)));

@@ -39,7 +39,7 @@ pub enum StreamError {
     NotV2,
     /// The request had a sequence number, and the server has none.
     #[error(
-        "the server is a legacy one: it knows no sequence numbers, and would take one for an instant in 1970"
+        "the server is a legacy one: it knows no sequence numbers, and would read one as a time in 1970"
     )]
     NoSequence,
 }

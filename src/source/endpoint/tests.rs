@@ -101,7 +101,7 @@ fn invalid_values_are_refused_with_the_reason() {
         ("h.example#x", "fragment"),
         ("h.example:0", "port 0"),
         ("h.example:99999", "port"),
-        ("h example", "blank"),
+        ("h example", "white space"),
         ("https://", "host"),
         ("ws:h.example", "port"),
         ("h.example:8x", "port"),

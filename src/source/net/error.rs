@@ -101,7 +101,7 @@ impl std::fmt::Display for Phase {
             Self::Resolving => "looking up the name",
             Self::Connecting => "connecting",
             Self::Proxy => "waiting for the proxy",
-            Self::Tls => "shaking hands for TLS",
+            Self::Tls => "performing the TLS handshake",
         })
     }
 }

@@ -89,7 +89,7 @@ mod tests {
         let error = timer.run(Phase::Tls, std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(
             error.to_string(),
-            "timed out after 0.0s while shaking hands for TLS; looking up the name had taken 8.0s before"
+            "timed out after 0.0s while performing the TLS handshake; looking up the name had taken 8.0s before"
         );
     }
 }

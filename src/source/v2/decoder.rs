@@ -171,7 +171,7 @@ impl V2Decoder {
             let what = if seq == last { "repeated" } else { "went back" };
             tracing::warn!(
                 total,
-                "the server's sequence numbers {what}: seq {seq} came after seq {last}; each event is printed once all the same"
+                "the server's sequence numbers {what}: seq {seq} came after seq {last}; each event is still printed once"
             );
         }
     }

@@ -34,7 +34,7 @@ pub enum ZstdPolicy {
 #[derive(Debug, thiserror::Error)]
 pub enum DictionaryUnavailable {
     /// The download failed.
-    #[error("the server's zstd dictionary can't be had: {0}")]
+    #[error("the server's zstd dictionary is not available: {0}")]
     Fetch(#[from] DictionaryFetchError),
     /// The server names as current the very dictionary that it refuses.
     #[error("the server refuses the zstd dictionary {0} and names it as its current one")]

@@ -22,11 +22,11 @@ const ENVELOPE_BYTES: u32 = 4096;
 pub enum Obstacle {
     /// The lists are too long for a URL.
     #[error(
-        "the filters make a request of {0} bytes, and v2 has no other place for them than the URL, of which proxies take 60 KiB"
+        "the filters need a URL of {0} bytes, and proxies accept 60 KiB; v2 takes filters only in the URL"
     )]
     TooLong(usize),
     /// A pattern with one label.
-    #[error("v2 takes no pattern as wide as {0:?}: it needs two labels in front of .*")]
+    #[error("v2 does not accept a pattern as wide as {0:?}: it needs two labels before .*")]
     Pattern(String),
 }
 

@@ -88,7 +88,7 @@ pub enum HandshakeError {
     },
     /// The server picked a subprotocol that was not offered.
     #[error(
-        "the server answers with the subprotocol {picked:?}, and was offered {offered:?}: what speaks there is no Jetstream v2 server"
+        "the server answers with the subprotocol {picked:?}, and was offered {offered:?}: it is not a Jetstream v2 server"
     )]
     Subprotocol {
         /// The picked subprotocol, printable.

@@ -191,7 +191,7 @@ fn a_server_without_dictionaries_has_no_v2_where_zstd_is_demanded() {
     said.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
     let server = Scripted::start([none()]);
     let said = run(&server, "v2");
-    said.ends_with(1).says(&["dictionary can't be had: HTTP 404", "--compress auto"]);
+    said.ends_with(1).says(&["dictionary is not available: HTTP 404", "--compress auto"]);
     said.says(&["--protocol v1"]);
 }
 

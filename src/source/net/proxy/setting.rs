@@ -68,7 +68,7 @@ pub(super) fn parse(
     let shown = || redacted(text);
     let (kind, rest) = scheme(text).map_err(|problem| error(shown(), problem))?;
     if rest.contains(|c: char| c.is_whitespace() || c.is_control() || c == '\\') {
-        let problem = "holds a blank, a backslash or a control character";
+        let problem = "contains white space, a backslash or a control character";
         return Err(error(shown(), problem.to_owned()));
     }
     let (authority, path) = rest.split_at(rest.find(['/', '?', '#']).unwrap_or(rest.len()));
@@ -188,7 +188,7 @@ mod tests {
             ("http://p.example:99999", "no valid port"),
             ("http://p.example:+80", "no valid port"),
             ("http://p.example:80x", "no valid port"),
-            ("http://p example:80", "a blank"),
+            ("http://p example:80", "white space"),
             ("http://p.example:80\u{7}", "a control character"),
             ("http://p<x>.example", "no valid host"),
             ("http://::1:80", "no valid host"),

@@ -17,7 +17,9 @@ pub(super) enum SocksError {
     Closed,
     #[error("it does not speak SOCKS5")]
     NotSocks,
-    #[error("it accepts no way to log in that skytail has: give socks5h://USER:PASSWORD@HOST:PORT")]
+    #[error(
+        "it accepts none of the authentication methods of skytail: give socks5h://USER:PASSWORD@HOST:PORT"
+    )]
     NoMethod,
     #[error("it refuses the user name or the password")]
     Login,
