@@ -24,7 +24,7 @@ use tracing_subscriber::filter::filter_fn;
 use tracing_subscriber::layer::{Context, Layer, SubscriberExt as _};
 use tracing_subscriber::util::SubscriberInitExt as _;
 
-use super::log_throttle::{LogThrottle, Throttled};
+use super::log_throttle::{LogThrottle, ThrottleDecision};
 use super::printable::{is_harmless, printable};
 use super::secrets;
 use super::terminal::Terminal;
@@ -52,7 +52,7 @@ pub struct LogSettings {
 pub enum LogError {
     /// The filter can't be parsed.
     #[error(
-        "SKYTAIL_LOG: {filter:?} is no filter: {cause}; write a level (info), or rooms and levels (skytail::source=debug,warn)"
+        "SKYTAIL_LOG: {filter:?} is not a filter: {cause}; write a level (info), or modules and levels (skytail::source=debug,warn)"
     )]
     Filter {
         /// The filter as given.
@@ -61,7 +61,7 @@ pub enum LogError {
         cause: String,
     },
     /// A global logger is already set.
-    #[error("logging is set up twice; this is a bug in skytail")]
+    #[error("logging was started twice; this is a bug in skytail")]
     AlreadyStarted,
 }
 
@@ -131,9 +131,9 @@ impl LogLayer {
         }
         // A panicking thread leaves a consistent map behind.
         let mut throttle = self.throttle.lock().unwrap_or_else(PoisonError::into_inner);
-        match throttle.next(event.metadata().callsite(), Instant::now()) {
-            Throttled::Suppress => false,
-            Throttled::Log { left_out, is_last } => {
+        match throttle.decide(event.metadata().callsite(), Instant::now()) {
+            ThrottleDecision::Suppress => false,
+            ThrottleDecision::Log { left_out, is_last } => {
                 if left_out > 0 {
                     fields.others.push(("left_out", left_out.into()));
                 }

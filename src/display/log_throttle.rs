@@ -19,7 +19,7 @@ const LONGEST: Duration = Duration::from_secs(600);
 
 /// The decision about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Throttled {
+pub enum ThrottleDecision {
     /// Log the line.
     Log {
         /// Number of suppressed lines since the statement's last logged line.
@@ -58,7 +58,7 @@ impl<K: Hash + Eq> Default for LogThrottle<K> {
 
 impl<K: Hash + Eq> LogThrottle<K> {
     /// Decides about a line of this statement.
-    pub fn next(&mut self, statement: K, now: Instant) -> Throttled {
+    pub fn decide(&mut self, statement: K, now: Instant) -> ThrottleDecision {
         let fresh =
             Statement { lines: BURST, latest: now, next: now, interval: PAUSE, left_out: 0 };
         let state = self.statements.entry(statement).or_insert(fresh);
@@ -69,7 +69,7 @@ impl<K: Hash + Eq> LogThrottle<K> {
         match state.lines {
             0 if now < state.next => {
                 state.left_out += 1;
-                return Throttled::Suppress;
+                return ThrottleDecision::Suppress;
             }
             0 => state.interval = (state.interval * 2).min(LONGEST),
             _ => {
@@ -79,7 +79,7 @@ impl<K: Hash + Eq> LogThrottle<K> {
         }
         state.next = now + state.interval;
         let left_out = std::mem::take(&mut state.left_out);
-        Throttled::Log { left_out, is_last: state.lines == 0 }
+        ThrottleDecision::Log { left_out, is_last: state.lines == 0 }
     }
 }
 
@@ -118,8 +118,8 @@ mod tests {
     }
 
     fn written(throttle: &mut LogThrottle<u8>, statement: u8, lines: u32, now: Instant) -> u32 {
-        let verdicts = (0..lines).map(|_| throttle.next(statement, now));
-        verdicts.filter(|verdict| *verdict != Throttled::Suppress).count() as u32
+        let verdicts = (0..lines).map(|_| throttle.decide(statement, now));
+        verdicts.filter(|verdict| *verdict != ThrottleDecision::Suppress).count() as u32
     }
 
     #[test]
@@ -148,13 +148,13 @@ mod tests {
         let start = Instant::now();
         let mut throttle = LogThrottle::default();
         for line in 1..=BURST {
-            let expected = Throttled::Log { left_out: 0, is_last: line == BURST };
-            assert_eq!(throttle.next(1, start), expected);
+            let expected = ThrottleDecision::Log { left_out: 0, is_last: line == BURST };
+            assert_eq!(throttle.decide(1, start), expected);
         }
         assert_eq!(written(&mut throttle, 1, 7, start), 0);
         assert_eq!(written(&mut throttle, 1, 1, start + PAUSE / 2), 0);
-        let next = throttle.next(1, start + PAUSE);
-        assert_eq!(next, Throttled::Log { left_out: 8, is_last: true });
+        let next = throttle.decide(1, start + PAUSE);
+        assert_eq!(next, ThrottleDecision::Log { left_out: 8, is_last: true });
     }
 
     #[test]

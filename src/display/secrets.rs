@@ -107,19 +107,19 @@ impl Secrets {
         }
         let plain = View::plain(text);
         let decoded = text.contains('%').then(|| View::percent_decoded(text));
-        let mut holes: Vec<(usize, usize)> = Vec::new();
+        let mut spans: Vec<(usize, usize)> = Vec::new();
         for form in &self.forms {
             for view in [Some(&plain), decoded.as_ref()].into_iter().flatten() {
-                view.find(form.as_bytes(), &mut holes);
+                view.find(form.as_bytes(), &mut spans);
             }
         }
-        if holes.is_empty() {
+        if spans.is_empty() {
             return Cow::Borrowed(text);
         }
-        holes.sort_unstable();
+        spans.sort_unstable();
         let mut shown = String::with_capacity(text.len());
         let mut done = 0;
-        for (from, to) in holes {
+        for (from, to) in spans {
             if from >= done {
                 shown.push_str(text.get(done..from).unwrap_or_default());
                 shown.push_str(REDACTED);
@@ -136,20 +136,20 @@ impl Secrets {
 struct View {
     bytes: Vec<u8>,
     /// For each byte, its offset in the text; finally the text's length.
-    places: Vec<usize>,
+    offsets: Vec<usize>,
 }
 
 impl View {
     fn plain(text: &str) -> Self {
         let bytes = text.to_ascii_lowercase().into_bytes();
-        Self { places: (0..=bytes.len()).collect(), bytes }
+        Self { offsets: (0..=bytes.len()).collect(), bytes }
     }
 
     fn percent_decoded(text: &str) -> Self {
-        let (mut bytes, mut places, mut at) = (Vec::new(), Vec::new(), 0);
+        let (mut bytes, mut offsets, mut at) = (Vec::new(), Vec::new(), 0);
         let digit = |at: usize| text.as_bytes().get(at).and_then(|b| char::from(*b).to_digit(16));
         while let Some(&byte) = text.as_bytes().get(at) {
-            places.push(at);
+            offsets.push(at);
             match (byte, digit(at + 1), digit(at + 2)) {
                 (b'%', Some(high), Some(low)) => {
                     bytes.push(u8::try_from(high * 16 + low).unwrap_or_default());
@@ -161,17 +161,17 @@ impl View {
                 }
             }
         }
-        places.push(at);
+        offsets.push(at);
         bytes.make_ascii_lowercase();
-        Self { bytes, places }
+        Self { bytes, offsets }
     }
 
     /// Finds a form, and prefixes of it before an ellipsis, where a text was truncated within a
     /// secret.
-    fn find(&self, form: &[u8], holes: &mut Vec<(usize, usize)>) {
+    fn find(&self, form: &[u8], spans: &mut Vec<(usize, usize)>) {
         let mut add = |from: usize, to: usize| {
-            if let (Some(from), Some(to)) = (self.places.get(from), self.places.get(to)) {
-                holes.push((*from, *to));
+            if let (Some(from), Some(to)) = (self.offsets.get(from), self.offsets.get(to)) {
+                spans.push((*from, *to));
             }
         };
         // A peer may truncate what it repeats; half of a secret already identifies it.
@@ -190,9 +190,9 @@ impl View {
                 (last.first() == Some(&b'%')).then_some(short)
             });
             let before = rest.unwrap_or(before);
-            let begun =
+            let is_prefix =
                 |length: &usize| form.get(..*length).is_some_and(|part| before.ends_with(part));
-            if let Some(length) = (MIN_BYTES..form.len()).rev().find(begun) {
+            if let Some(length) = (MIN_BYTES..form.len()).rev().find(is_prefix) {
                 add(before.len() - length, end);
             }
         }

@@ -60,8 +60,8 @@ impl StatusLine {
     /// Returns all parts, separated by commas.
     #[must_use]
     pub fn joined(&self) -> String {
-        let words: Vec<&str> = self.0.iter().map(|(_, part)| part.trim()).collect();
-        words.join(", ")
+        let parts: Vec<&str> = self.0.iter().map(|(_, part)| part.trim()).collect();
+        parts.join(", ")
     }
 
     fn columns(&self) -> usize {
@@ -70,8 +70,8 @@ impl StatusLine {
     }
 
     fn text(&self) -> String {
-        let words: Vec<&str> = self.0.iter().map(|(_, part)| part.as_str()).collect();
-        words.join(GAP)
+        let parts: Vec<&str> = self.0.iter().map(|(_, part)| part.as_str()).collect();
+        parts.join(GAP)
     }
 }
 

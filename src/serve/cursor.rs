@@ -21,7 +21,7 @@ pub(super) enum CursorTarget {
     Event(u64),
     /// A seq below the lookback floor; `floor` is the floor's event.
     SeqTooOld {
-        asked: u64,
+        requested: u64,
         floor: u64,
     },
     /// A time below the lookback floor; `floor` is the floor's event.
@@ -62,16 +62,16 @@ impl Timeline {
             // No event is available for replay: the operator disabled the lookback.
             return Ok(CursorTarget::Tip);
         }
-        let asked = value.unsigned_abs();
-        if asked < Seq::LIMIT {
-            let too_old = floor > 0 && asked.max(1) < self.stamps.seq(floor);
+        let requested = value.unsigned_abs();
+        if requested < Seq::LIMIT {
+            let too_old = floor > 0 && requested.max(1) < self.stamps.seq(floor);
             return Ok(if too_old {
-                CursorTarget::SeqTooOld { asked, floor }
+                CursorTarget::SeqTooOld { requested, floor }
             } else {
                 CursorTarget::Event(event)
             });
         }
-        let too_old = self.stamps.first_at(self.recorded_us(asked)) < floor;
+        let too_old = self.stamps.first_at(self.recorded_us(requested)) < floor;
         Ok(if too_old {
             CursorTarget::TimeTooOld { floor }
         } else {
@@ -170,10 +170,10 @@ mod tests {
             |timeline: &Timeline, c: u64| timeline.resolve_v2_stream(&c.to_string(), now).unwrap();
         assert_eq!(place(&timeline, 0), CursorTarget::Event(0));
         let timeline = timeline.with_held_events(50);
-        assert_eq!(place(&timeline, 0), CursorTarget::SeqTooOld { asked: 0, floor: 19_970 });
+        assert_eq!(place(&timeline, 0), CursorTarget::SeqTooOld { requested: 0, floor: 19_970 });
         assert_eq!(
             place(&timeline, 19_970),
-            CursorTarget::SeqTooOld { asked: 19_970, floor: 19_970 }
+            CursorTarget::SeqTooOld { requested: 19_970, floor: 19_970 }
         );
         assert_eq!(place(&timeline, 19_971), CursorTarget::Event(19_970));
         assert_eq!(place(&timeline, 20_021), CursorTarget::Tip);

@@ -25,12 +25,12 @@ pub(super) enum Feed {
     /// Reads the log (v2 always, and every server at rate `max`).
     Log { next: u64 },
     /// The legacy server's queue at a paced rate.
-    Queue(Queue),
+    Queue(LegacyQueue),
 }
 
 /// The legacy server's queue, and the progress of its producers.
 #[derive(Debug)]
-pub(super) struct Queue {
+pub(super) struct LegacyQueue {
     outbox: Outbox,
     /// Events that the replay scanned, which is what its limit counts.
     replayed: u64,
@@ -78,7 +78,7 @@ impl Feed {
             StreamStart::Event(event) => Outbox::replaying(event, tip, limit),
             StreamStart::Live | StreamStart::Tip => Outbox::live(tip, limit),
         };
-        Self::Queue(Queue { outbox, replayed: 0, sent: 0, since: now, advanced_until: None })
+        Self::Queue(LegacyQueue { outbox, replayed: 0, sent: 0, since: now, advanced_until: None })
     }
 
     /// Returns the connection's next step. Time only advances between calls, through `now`. The log
@@ -114,7 +114,7 @@ fn step_log(next: &mut u64, log: &FilteredLog<'_>, now: Instant) -> Step {
     Step::Yield
 }
 
-impl Queue {
+impl LegacyQueue {
     fn step(&mut self, log: &FilteredLog<'_>, limits: &ServerLimits, now: Instant) -> Step {
         if self.advanced_until != Some(now) {
             self.advanced_until = Some(now);

@@ -59,7 +59,7 @@ impl V1Filter {
         max_message_bytes: u32,
         kind: ServerKind,
     ) -> Result<Self, InvalidOptions> {
-        let mut wanted = Self { max_message_bytes, ..Self::default() };
+        let mut filter = Self { max_message_bytes, ..Self::default() };
         let too_many = match kind {
             ServerKind::V2 => {
                 collections.len() > MAX_RAW_COLLECTIONS || {
@@ -82,7 +82,7 @@ impl V1Filter {
             return Err(too_many_dids(dids.len()));
         }
         for collection in collections {
-            wanted.add_collection(collection)?;
+            filter.add_collection(collection)?;
         }
         for did in dids {
             if check_did(did).is_err() {
@@ -91,12 +91,12 @@ impl V1Filter {
                     ServerKind::Legacy => "invalid DID".to_owned(),
                 }));
             }
-            wanted.dids.insert(did.clone());
+            filter.dids.insert(did.clone());
         }
-        if wanted.dids.len() > MAX_DIDS {
-            return Err(too_many_dids(wanted.dids.len()));
+        if filter.dids.len() > MAX_DIDS {
+            return Err(too_many_dids(filter.dids.len()));
         }
-        Ok(wanted)
+        Ok(filter)
     }
 
     fn add_collection(&mut self, value: &str) -> Result<(), InvalidOptions> {
@@ -197,28 +197,28 @@ mod tests {
     const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
     const IDENTITY: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"identity","identity":{}}"#;
 
-    fn wanted(collections: &[&str], dids: &[&str], kind: ServerKind) -> Result<V1Filter, String> {
+    fn filter(collections: &[&str], dids: &[&str], kind: ServerKind) -> Result<V1Filter, String> {
         let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
         V1Filter::from_lists(&owned(collections), &owned(dids), 0, kind).map_err(|e| e.0)
     }
 
     #[test]
     fn identities_bypass_collections_but_not_dids() {
-        let posts = wanted(&["app.bsky.feed.post"], &[], ServerKind::V2).unwrap();
+        let posts = filter(&["app.bsky.feed.post"], &[], ServerKind::V2).unwrap();
         assert!(!posts.matches_event(LIKE) && posts.matches_event(IDENTITY));
-        let account = wanted(&["app.bsky.feed.*"], &["did:plc:a"], ServerKind::V2).unwrap();
+        let account = filter(&["app.bsky.feed.*"], &["did:plc:a"], ServerKind::V2).unwrap();
         assert!(account.matches_event(LIKE) && !account.matches_event(IDENTITY));
     }
 
     #[test]
     fn an_odd_pattern_is_accepted_and_matches_nothing() {
-        let odd = wanted(&[".*"], &[], ServerKind::V2).unwrap();
+        let odd = filter(&[".*"], &[], ServerKind::V2).unwrap();
         assert!(!odd.matches_event(LIKE) && odd.matches_event(IDENTITY));
     }
 
     #[test]
     fn invalid_values_are_reported_in_each_servers_wording() {
-        let refused = |c: &[&str], d: &[&str], kind| wanted(c, d, kind).unwrap_err();
+        let refused = |c: &[&str], d: &[&str], kind| filter(c, d, kind).unwrap_err();
         assert_eq!(
             refused(&["app.bsky.fo*"], &[], ServerKind::V2),
             "invalid collection: app.bsky.fo*"
@@ -231,12 +231,12 @@ mod tests {
     #[test]
     fn each_server_counts_its_limits_in_its_own_way() {
         let same = vec!["app.bsky.*"; 101];
-        assert!(wanted(&same, &[], ServerKind::V2).is_ok());
-        assert!(wanted(&same, &[], ServerKind::Legacy).is_err());
+        assert!(filter(&same, &[], ServerKind::V2).is_ok());
+        assert!(filter(&same, &[], ServerKind::Legacy).is_err());
         let dids: Vec<String> = (0..10_001).map(|i| format!("did:plc:{i}")).collect();
         let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
-        assert!(wanted(&[], &dids[1..], ServerKind::V2).is_ok());
-        let error = wanted(&[], &dids, ServerKind::V2).unwrap_err();
+        assert!(filter(&[], &dids[1..], ServerKind::V2).is_ok());
+        let error = filter(&[], &dids, ServerKind::V2).unwrap_err();
         assert_eq!(error, "too many wanted DIDs: 10001 > 10000");
     }
 
@@ -279,10 +279,10 @@ mod tests {
             ],
             kind in prop_oneof![Just(ServerKind::V2), Just(ServerKind::Legacy)],
         ) {
-            if let Ok(Some(wanted)) = message(&text, kind) {
-                wanted.matches_event(LIKE);
-                prop_assert!(wanted.dids.len() <= MAX_DIDS);
-                prop_assert!(wanted.collections.len() <= MAX_COLLECTIONS);
+            if let Ok(Some(filter)) = message(&text, kind) {
+                filter.matches_event(LIKE);
+                prop_assert!(filter.dids.len() <= MAX_DIDS);
+                prop_assert!(filter.collections.len() <= MAX_COLLECTIONS);
             }
         }
     }

@@ -319,7 +319,7 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         timeline = timeline.with_retention(events);
     }
     if let Some(behind) = settings.chaos.as_ref().and_then(|spec| spec.behind) {
-        timeline = timeline.behind(behind);
+        timeline = timeline.with_tip_behind(behind);
     }
     if let Some(events) = settings.chaos.as_ref().and_then(|spec| spec.clamp) {
         timeline = timeline.with_held_events(events);
@@ -381,7 +381,8 @@ impl Server {
                     });
                 }
                 Ok((stream, _)) if refusals.len() < MAX_REFUSALS => {
-                    refusals.spawn(connection::refuse(stream, Response::too_many_connections()));
+                    refusals
+                        .spawn(connection::send_response(stream, Response::too_many_connections()));
                 }
                 Ok(_) => {}
                 Err(_) => tokio::time::sleep(ACCEPT_PAUSE).await,

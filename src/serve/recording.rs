@@ -215,7 +215,7 @@ impl Recording {
     }
 
     /// Returns a recording with the same bytes whose events are in another order.
-    pub(super) fn in_order(&self, events: impl Iterator<Item = usize>) -> Self {
+    pub(super) fn reordered(&self, events: impl Iterator<Item = usize>) -> Self {
         let entries = events.filter_map(|event| self.entries.get(event).copied()).collect();
         Self { bytes: self.bytes.clone(), entries, torn: self.torn }
     }

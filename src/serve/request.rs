@@ -31,7 +31,7 @@ pub(super) fn route(
             Some(refusal) => Err(Response::refused(refusal)),
             None => subscribe(head, shared, now),
         },
-        ("/", _) if head.method == "GET" => Err(welcome(kind)),
+        ("/", _) if head.method == "GET" => Err(landing_page(kind)),
         ("/", _) => Err(Response::method_not_allowed()),
         (path, ServerKind::V2) => match path.strip_prefix(v2::XRPC) {
             Some(method) => v2::route(method, head, connection, shared, now),
@@ -60,7 +60,7 @@ fn subscribe(
     }
     let size = query.first("maxMessageSizeBytes").and_then(|v| v.parse().ok()).unwrap_or(0);
     let (collections, dids) = (query.all("wantedCollections"), query.all("wantedDids"));
-    let wanted = V1Filter::from_lists(&collections, &dids, size, kind)
+    let filter = V1Filter::from_lists(&collections, &dids, size, kind)
         .map_err(|e| invalid_options(&e, kind))?;
     let accept_key = handshake::accept_key(head, kind);
     if accept_key.is_ok() {
@@ -80,7 +80,7 @@ fn subscribe(
         dictionary => dictionary.flatten(),
     };
     Ok(Subscription {
-        filter: EventFilter::V1(wanted),
+        filter: EventFilter::V1(filter),
         from,
         dictionary,
         protocol: Protocol::V1,
@@ -119,7 +119,7 @@ fn invalid_options(InvalidOptions(text): &InvalidOptions, kind: ServerKind) -> R
     })
 }
 
-fn welcome(kind: ServerKind) -> Response {
+fn landing_page(kind: ServerKind) -> Response {
     match kind {
         ServerKind::Legacy => Response::text("200 OK", "Welcome to Jetstream"),
         ServerKind::V2 => Response::html(

@@ -131,18 +131,18 @@ impl Stamps {
     fn as_instance(self, instance: u64) -> Self {
         let accounts: Vec<String> = self.recording.lines().map(chaos::account).collect();
         let times = self.stamps.iter().map(|s| s.max_time_us);
-        let told =
+        let received =
             chaos::reorder_for_instance(instance, times.zip(accounts.iter().map(String::as_str)));
-        let mut stamps: Vec<Stamp> = Vec::with_capacity(told.len());
-        for (seq, told) in (chaos::first_seq(instance)..).zip(&told) {
+        let mut stamps: Vec<Stamp> = Vec::with_capacity(received.len());
+        for (seq, received) in (chaos::first_seq(instance)..).zip(&received) {
             // A legacy server never repeats a time (protocol/jetstream-v1.md §8).
             let time_us = match (stamps.last(), self.kind) {
-                (Some(before), ServerKind::Legacy) => told.time_us.max(before.time_us + 1),
-                _ => told.time_us,
+                (Some(before), ServerKind::Legacy) => received.time_us.max(before.time_us + 1),
+                _ => received.time_us,
             };
             stamps.push(Stamp { time_us, max_time_us: time_us, seq });
         }
-        let recording = self.recording.in_order(told.iter().map(|t| t.event));
+        let recording = self.recording.reordered(received.iter().map(|t| t.event));
         let clock_error_us = chaos::clock_error_us(instance);
         Self { clock_error_us, ..Self::over(recording, self.kind, stamps) }
     }
@@ -209,13 +209,13 @@ impl Stamps {
     /// Returns the event's line as recorded, with the event id of its round.
     pub(super) fn line_with_round_id(&self, event: u64) -> Bytes {
         let line = self.recorded_line(event);
-        match self.rename(event, &line) {
+        match self.round_edit(event, &line) {
             Some(edit) => edited(&line, vec![edit]),
             None => line,
         }
     }
 
-    fn rename(&self, event: u64, line: &[u8]) -> Option<Edit> {
+    fn round_edit(&self, event: u64, line: &[u8]) -> Option<Edit> {
         let (round, ..) = self.at(event);
         self.round_ids?.edit(line, round)
     }
@@ -235,7 +235,7 @@ impl Stamps {
         if time_us == entry.time_us && seq == entry.cursor {
             return line;
         }
-        restamp(&line, entry, time_us, seq, self.rename(event, &line))
+        restamp(&line, entry, time_us, seq, self.round_edit(event, &line))
     }
 
     fn at(&self, event: u64) -> (u64, &IndexEntry, Stamp) {

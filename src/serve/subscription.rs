@@ -56,16 +56,16 @@ impl EventFilter {
     /// events (protocol/jetstream-v1.md §3).
     pub(super) fn matches_event(&self, line: &[u8], is_v2_only: bool) -> bool {
         match self {
-            Self::V1(wanted) => !is_v2_only && wanted.matches_event(line),
-            Self::V2(wanted) => wanted.matches_event(line),
+            Self::V1(filter) => !is_v2_only && filter.matches_event(line),
+            Self::V2(filter) => filter.matches_event(line),
         }
     }
 
     /// Returns the size of the largest event to send, in bytes; 0: unlimited.
     pub(super) fn max_message_bytes(&self) -> u32 {
         match self {
-            Self::V1(wanted) => wanted.max_message_bytes,
-            Self::V2(wanted) => wanted.max_message_bytes,
+            Self::V1(filter) => filter.max_message_bytes,
+            Self::V2(filter) => filter.max_message_bytes,
         }
     }
 }

@@ -74,7 +74,7 @@ impl Timeline {
 
     /// Puts the tip `behind` before the recording's end. At rate `max` later events never happen;
     /// at other rates every event is delayed. A loop at rate `max` has no end.
-    pub(super) fn behind(mut self, behind: Duration) -> Self {
+    pub(super) fn with_tip_behind(mut self, behind: Duration) -> Self {
         self.behind = behind;
         if self.rate == Rate::Max {
             let behind_us = u64::try_from(behind.as_micros()).unwrap_or(u64::MAX);

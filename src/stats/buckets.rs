@@ -186,15 +186,15 @@ impl Buckets {
             let keys: Vec<u64> = by_bucket.keys().copied().collect();
             let keys: Vec<u64> = if from_end { keys.into_iter().rev().collect() } else { keys };
             let mut cut = 0;
-            let mut passed = left_out;
+            let mut removed = left_out;
             for (i, pair) in keys.windows(2).enumerate() {
                 let [a, b] = pair else { continue };
-                passed += by_bucket.get(a).copied().unwrap_or(0);
-                if passed > most {
+                removed += by_bucket.get(a).copied().unwrap_or(0);
+                if removed > most {
                     break;
                 }
                 if a.abs_diff(*b) > far {
-                    (cut, left_out) = (i + 1, passed);
+                    (cut, left_out) = (i + 1, removed);
                 }
             }
             for key in keys.iter().take(cut) {

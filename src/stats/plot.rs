@@ -30,7 +30,7 @@ pub const MOST_SERIES: usize = COLOURS.len();
 
 /// The plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
-#[error("the picture can't be drawn: {0}")]
+#[error("the plot can't be drawn: {0}")]
 pub struct PlotError(String);
 
 /// Draws a plot with this title.

@@ -39,13 +39,13 @@ impl Health {
         }
         let last_us = metrics.last_event_at_us.get();
         let silence = Duration::from_micros(now_us.saturating_sub(last_us.max(self.started_us)));
-        // A stream that was quiet for longer before, and well, may be so again.
+        // A healthy stream that was once silent for longer may be so again.
         let limit = Duration::from_millis(metrics.stall_limit_ms.get());
         let most = self.stall_timeout.map(|most| most.max(limit));
         if let Some(most) = most.filter(|most| silence > *most) {
             let waiting = match metrics.queue_events.get() {
                 0 => String::new(),
-                n => format!(": the output takes none of {} in the queue", counted(n, "event")),
+                n => format!(": the output accepts none of {}", counted(n, "queued event")),
             };
             return HealthStatus::Stale(format!(
                 "no event for {} (at most {}){waiting}",
@@ -114,7 +114,7 @@ mod tests {
             metrics.queue_events.set(7);
         };
         let words =
-            "no event for 2m00s (at most 1m00s): the output takes none of 7 events in the queue";
+            "no event for 2m00s (at most 1m00s): the output accepts none of 7 queued events";
         assert_eq!(check(Some(60), blocked, 120), stale(words));
     }
 }

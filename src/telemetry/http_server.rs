@@ -150,9 +150,7 @@ fn respond(method: &Method, path: &str, content: &Content) -> http::Response<Ful
     let plain = "text/plain; charset=utf-8";
     let is_read = matches!(*method, Method::GET | Method::HEAD);
     let (status, media_type, body) = match path {
-        _ if !is_read => {
-            (StatusCode::METHOD_NOT_ALLOWED, plain, "GET or HEAD, please\n".to_owned())
-        }
+        _ if !is_read => (StatusCode::METHOD_NOT_ALLOWED, plain, "use GET or HEAD\n".to_owned()),
         "/metrics" => {
             let page = prometheus::page(&content.metrics, &content.run, now_us());
             (StatusCode::OK, prometheus::CONTENT_TYPE, page)
@@ -163,7 +161,11 @@ fn respond(method: &Method, path: &str, content: &Content) -> http::Response<Ful
                 (StatusCode::SERVICE_UNAVAILABLE, plain, format!("stale: {why}\n"))
             }
         },
-        _ => (StatusCode::NOT_FOUND, plain, "here are /metrics and /healthz\n".to_owned()),
+        _ => (
+            StatusCode::NOT_FOUND,
+            plain,
+            "not found: this server has /metrics and /healthz\n".to_owned(),
+        ),
     };
     let mut response = http::Response::new(Full::from(body));
     *response.status_mut() = status;

@@ -82,9 +82,9 @@ fn events(page: &mut Page, metrics: &Metrics) {
         ("{outcome=\"unknown\"}", &metrics.unknown),
     ]
     .map(|(labels, counter)| (labels, counter.get() as f64));
-    let help = "Events dealt with, by what became of them: written to the output, filtered by the \
-                flags, failed (an error of --jq), duplicate of one that was written, early (before the instant asked for), \
-                dropped by --when-full, malformed, or of an unknown type.";
+    let help = "Processed events by outcome: written to the output, filtered out by the flags, \
+                duplicate of a written event, early (before the requested start), dropped by \
+                --when-full, failed (an error of --jq), malformed, or of an unknown type.";
     page.metric("skytail_events_total", Type::Counter, help, &outcomes);
     let counters = [
         ("skytail_received_events_total", "Events that servers sent.", &metrics.received),
@@ -101,15 +101,15 @@ fn events(page: &mut Page, metrics: &Metrics) {
         ),
         (
             "skytail_disordered_events_total",
-            "Events whose sequence number was not higher than the one before.",
+            "Events whose sequence number was not higher than the previous one.",
             &metrics.disordered,
         ),
         (
             "skytail_gaps_total",
-            "Holes in the stream: places where events could not be had.",
+            "Gaps in the stream: places where events were not available.",
             &metrics.gaps,
         ),
-        ("skytail_reconnects_total", "Connections beyond the first.", &metrics.reconnects),
+        ("skytail_reconnects_total", "Connections after the first.", &metrics.reconnects),
     ];
     for (name, help, counter) in counters {
         page.counter(name, help, counter.get());
@@ -122,17 +122,17 @@ fn stream(page: &mut Page, metrics: &Metrics, run: &Run, now_us: u64) {
     page.gauge("skytail_healthy", "1 while /healthz answers 200, 0 while it answers 503.", healthy);
     let connected = metrics.connected.get() as f64;
     page.gauge("skytail_connected", "1 while a connection to a server is up.", connected);
-    let help = "The version of Jetstream's protocol spoken last; 0 before the first connection.";
+    let help = "Jetstream protocol version of the last connection; 0 before the first.";
     page.gauge("skytail_protocol_version", help, metrics.protocol.get() as f64);
-    let help = "The wait before the next connection; 0 while connected.";
+    let help = "Delay before the next connection attempt; 0 while connected.";
     page.gauge("skytail_backoff_seconds", help, metrics.backoff_ms.get() as f64 / 1e3);
     let (event_us, at_us) = (metrics.last_event_us.get(), metrics.last_event_at_us.get());
-    let help = "The time of the newest event dealt with, as its server stamped it; 0 before the \
+    let help = "Timestamp of the newest processed event, as stamped by its server; 0 before the \
                 first.";
     page.gauge("skytail_last_event_timestamp_seconds", help, event_us as f64 / 1e6);
-    let help = "When the newest event was dealt with, by this machine's clock; 0 before the first.";
+    let help = "Local time at which the newest event was processed; 0 before the first.";
     page.gauge("skytail_last_event_written_timestamp_seconds", help, at_us as f64 / 1e6);
-    let help = "How far the newest event was behind this machine's clock when it was dealt with.";
+    let help = "Lag of the newest event behind the local clock when it was processed.";
     page.gauge("skytail_lag_seconds", help, at_us.saturating_sub(event_us) as f64 / 1e6);
 }
 
@@ -140,10 +140,14 @@ fn queue(page: &mut Page, metrics: &Metrics, run: &Run) {
     let gauges = [
         ("skytail_queue_events", "Events waiting for the output.", metrics.queue_events.get()),
         ("skytail_queue_bytes", "Bytes waiting for the output.", metrics.queue_bytes.get()),
-        ("skytail_queue_limit_events", "Most events that may wait (--buffer).", run.buffer_events),
+        (
+            "skytail_queue_limit_events",
+            "Capacity of the queue in events (--buffer).",
+            run.buffer_events,
+        ),
         (
             "skytail_queue_limit_bytes",
-            "Most bytes that may wait (--buffer-bytes).",
+            "Capacity of the queue in bytes (--buffer-bytes).",
             run.buffer_bytes,
         ),
     ];
@@ -155,16 +159,16 @@ fn queue(page: &mut Page, metrics: &Metrics, run: &Run) {
 fn process(page: &mut Page, run: &Run) {
     let process = Process::sample();
     let start = run.health.started_us as f64 / 1e6;
-    page.gauge("process_start_time_seconds", "When the process began, in Unix seconds.", start);
+    page.gauge("process_start_time_seconds", "Start time of the process, in Unix seconds.", start);
     if let Some(seconds) = process.cpu_seconds {
         let help = "CPU time of the process, user and system.";
         page.metric("process_cpu_seconds_total", Type::Counter, help, &[("", seconds)]);
     }
     let gauges = [
-        ("process_resident_memory_bytes", "Memory in RAM.", process.resident_bytes),
-        ("process_virtual_memory_bytes", "Address space.", process.virtual_bytes),
+        ("process_resident_memory_bytes", "Resident memory.", process.resident_bytes),
+        ("process_virtual_memory_bytes", "Size of the address space.", process.virtual_bytes),
         ("process_open_fds", "Open file descriptors.", process.open_fds),
-        ("process_max_fds", "Most file descriptors that may be open.", process.max_fds),
+        ("process_max_fds", "Maximum number of open file descriptors.", process.max_fds),
     ];
     for (name, help, value) in gauges {
         if let Some(value) = value {

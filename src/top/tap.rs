@@ -11,21 +11,21 @@ use crate::sink::Taker;
 #[derive(Clone, Debug)]
 pub struct SharedAggregate {
     aggregate: Arc<Mutex<Aggregate>>,
-    began: Instant,
+    created: Instant,
 }
 
 impl SharedAggregate {
     /// Creates an empty aggregate; its time starts now.
     #[must_use]
     pub fn new(window: Duration) -> Self {
-        Self { aggregate: Arc::new(Mutex::new(Aggregate::new(window))), began: Instant::now() }
+        Self { aggregate: Arc::new(Mutex::new(Aggregate::new(window))), created: Instant::now() }
     }
 
     /// Locks the aggregate; also returns the time since its creation.
     pub fn lock(&self) -> (MutexGuard<'_, Aggregate>, Duration) {
         // At worst, a panic leaves one event partially counted.
         let aggregate = self.aggregate.lock().unwrap_or_else(PoisonError::into_inner);
-        (aggregate, self.began.elapsed())
+        (aggregate, self.created.elapsed())
     }
 }
 

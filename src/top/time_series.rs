@@ -23,8 +23,8 @@ impl Default for TimeSeries {
 impl TimeSeries {
     /// Adds `n` to the slice `now`. Slice numbers must not decrease.
     pub fn add(&mut self, now: u64, n: u64) {
-        let passed = now.saturating_sub(self.newest).min(SLICES as u64);
-        for back in 0..passed {
+        let elapsed = now.saturating_sub(self.newest).min(SLICES as u64);
+        for back in 0..elapsed {
             *self.slot(now - back) = 0;
         }
         self.newest = self.newest.max(now);
@@ -43,11 +43,11 @@ impl TimeSeries {
         if is_known { self.counts[(slice % SLICES as u64) as usize] } else { 0 }
     }
 
-    /// Returns the sum of the current slice `now` and of `whole` complete slices before it.
+    /// Returns the sum of the current slice `now` and of `complete` complete slices before it.
     #[must_use]
-    pub fn sum_of_last(&self, now: u64, whole: u64) -> u64 {
+    pub fn sum_of_last(&self, now: u64, complete: u64) -> u64 {
         // Many series have been inactive for longer than that.
-        let from = now.saturating_sub(whole.min(COMPLETE_SLICES as u64));
+        let from = now.saturating_sub(complete.min(COMPLETE_SLICES as u64));
         (from..=now.min(self.newest)).map(|slice| self.count_at(slice)).sum()
     }
 

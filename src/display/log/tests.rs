@@ -154,5 +154,5 @@ fn an_invalid_filter_is_an_error_that_names_it() {
     let wrong = LogSettings { filter: Some("skytail=loud".into()), ..settings() };
     let error = init(&wrong, &Terminal::with(None, Box::new(std::io::sink()))).unwrap_err();
     let text = error.to_string();
-    assert!(text.starts_with("SKYTAIL_LOG: \"skytail=loud\" is no filter: "), "{text}");
+    assert!(text.starts_with("SKYTAIL_LOG: \"skytail=loud\" is not a filter: "), "{text}");
 }

@@ -48,14 +48,14 @@ pub(super) struct Archive {
 
 /// The endpoints of the archive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Endpoint {
+pub(super) enum ArchiveEndpoint {
     PlanSnapshot,
     GetSegment,
     GetBlock,
     ListSegments,
 }
 
-impl Endpoint {
+impl ArchiveEndpoint {
     /// Returns the endpoint of a request; `None` for other paths. Legacy servers have no archive.
     pub(super) fn of(head: &RequestHead, kind: ServerKind) -> Option<Self> {
         let method = head.path.strip_prefix(v2::XRPC).filter(|_| kind == ServerKind::V2)?;
@@ -78,28 +78,32 @@ impl Endpoint {
 
 /// Answers an archive request.
 pub(super) fn answer(
-    endpoint: Endpoint,
+    endpoint: ArchiveEndpoint,
     head: &RequestHead,
     body: &[u8],
     shared: &ServerState,
     now: Instant,
 ) -> Response {
-    if let Err(response) = admit(endpoint, head, shared) {
+    if let Err(response) = authorize(endpoint, head, shared) {
         return response;
     }
     // An archive request starts the playhead as well.
     shared.timeline.start(now, now_us());
     let answered = match endpoint {
-        Endpoint::PlanSnapshot => plan::answer(head, body, shared, now),
-        Endpoint::GetSegment => files::segment(head, shared, now),
-        Endpoint::GetBlock => files::block(head, shared, now),
-        Endpoint::ListSegments => files::list(head, shared, now),
+        ArchiveEndpoint::PlanSnapshot => plan::answer(head, body, shared, now),
+        ArchiveEndpoint::GetSegment => files::segment(head, shared, now),
+        ArchiveEndpoint::GetBlock => files::block(head, shared, now),
+        ArchiveEndpoint::ListSegments => files::list(head, shared, now),
     };
     answered.unwrap_or_else(|refusal| refusal)
 }
 
 /// Checks method and key.
-fn admit(endpoint: Endpoint, head: &RequestHead, shared: &ServerState) -> Result<(), Response> {
+fn authorize(
+    endpoint: ArchiveEndpoint,
+    head: &RequestHead,
+    shared: &ServerState,
+) -> Result<(), Response> {
     if !endpoint.methods().split(", ").any(|method| method == head.method) {
         return Err(Response::xrpc_method_not_allowed(endpoint.methods()));
     }

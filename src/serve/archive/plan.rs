@@ -65,7 +65,7 @@ struct Stats {
 
 /// The filter of a plan and its range of seqs: above `after`, up to and including `before`.
 struct PlanQuery {
-    wanted: V2Filter,
+    filter: V2Filter,
     after: u64,
     before: u64,
 }
@@ -100,13 +100,13 @@ fn parse_body(body: &[u8]) -> Result<PlanQuery, Response> {
         .map_err(|error| bad_request(&format!("invalid request body: {error}")))?;
     let list = Option::unwrap_or_default;
     let (kinds, dids) = (list(request.kinds), list(request.dids));
-    let wanted = V2Filter::from_lists(&kinds, &dids, &list(request.collections))
+    let filter = V2Filter::from_lists(&kinds, &dids, &list(request.collections))
         .map_err(|text| bad_request(&text))?;
     let (after, before) = (request.after_seq.unwrap_or(0), request.before_seq);
     if before.is_some_and(|before| before <= after) {
         return Err(bad_request("beforeSeq must be greater than afterSeq"));
     }
-    Ok(PlanQuery { wanted, after, before: before.unwrap_or(u64::MAX) })
+    Ok(PlanQuery { filter, after, before: before.unwrap_or(u64::MAX) })
 }
 
 fn plan(query: &PlanQuery, shared: &ServerState, now: Instant) -> Plan {
@@ -186,7 +186,7 @@ fn matching_blocks(info: &SegmentInfo, query: &PlanQuery) -> Vec<BlockRange> {
         let is_wanted = block.event_count > 0
             && block.max_seq > query.after
             && block.min_seq <= query.before
-            && query.wanted.may_match(names, |did| info.has_did(number, did));
+            && query.filter.may_match(names, |did| info.has_did(number, did));
         match ranges.last_mut() {
             _ if !is_wanted => {}
             Some(range) if range.last + 1 == number => range.last = number,

@@ -43,23 +43,25 @@ pub(in crate::serve) fn reorder_for_instance<'a>(
     let draw = Draw::of(instance);
     // Per account: the last event's time in the recording and on this instance.
     let mut last: HashMap<&str, (u64, u64)> = HashMap::new();
-    let mut told: Vec<InstanceEvent> = Vec::new();
+    let mut received: Vec<InstanceEvent> = Vec::new();
     for (event, (recorded_us, account)) in events.enumerate() {
-        let seen_us = recorded_us + draw.below(2 + event as u64, JITTER_US);
+        let received_us = recorded_us + draw.below(2 + event as u64, JITTER_US);
         let time_us = match last.get(account) {
-            Some(&(before_us, told_us)) if before_us == recorded_us => told_us,
-            Some(&(_, told_us)) => seen_us.max(told_us),
-            None => seen_us,
+            Some(&(last_recorded_us, instance_us)) if last_recorded_us == recorded_us => {
+                instance_us
+            }
+            Some(&(_, instance_us)) => received_us.max(instance_us),
+            None => received_us,
         };
         last.insert(account, (recorded_us, time_us));
-        told.push(InstanceEvent { event, time_us });
+        received.push(InstanceEvent { event, time_us });
     }
-    told.sort_by_key(|t| t.time_us);
+    received.sort_by_key(|t| t.time_us);
     let clock_error_us = clock_error_us(instance);
-    for event in &mut told {
+    for event in &mut received {
         event.time_us = event.time_us.saturating_add_signed(clock_error_us).max(1);
     }
-    told
+    received
 }
 
 #[cfg(test)]
@@ -75,15 +77,16 @@ mod tests {
         (T + place as u64 * 1_000, ACCOUNTS[place % 5])
     }
 
-    fn told(instance: u64) -> Vec<InstanceEvent> {
+    fn received(instance: u64) -> Vec<InstanceEvent> {
         reorder_for_instance(instance, (0..1_000).map(recorded))
     }
 
     #[test]
     fn instances_send_the_same_events_in_other_orders_with_other_times() {
-        let (one, two) = (told(1), told(2));
-        assert_eq!(one, told(1));
-        let order = |told: &[InstanceEvent]| told.iter().map(|t| t.event).collect::<Vec<_>>();
+        let (one, two) = (received(1), received(2));
+        assert_eq!(one, received(1));
+        let order =
+            |received: &[InstanceEvent]| received.iter().map(|t| t.event).collect::<Vec<_>>();
         assert_ne!(order(&one), order(&two));
         let mut sorted = order(&one);
         sorted.sort_unstable();
@@ -95,11 +98,11 @@ mod tests {
     #[test]
     fn times_increase_and_are_near_the_recorded_ones() {
         for instance in 0..20 {
-            let told = told(instance);
-            assert!(told.is_sorted_by_key(|t| t.time_us));
+            let received = received(instance);
+            assert!(received.is_sorted_by_key(|t| t.time_us));
             let error = clock_error_us(instance);
             assert!(error.abs() <= CLOCK_ERROR_US);
-            for t in told {
+            for t in received {
                 let late = t.time_us.saturating_add_signed(-error) - recorded(t.event).0;
                 assert!(late < JITTER_US, "{late}");
             }
@@ -108,12 +111,12 @@ mod tests {
 
     #[test]
     fn within_an_account_the_order_stays_and_siblings_share_their_time() {
-        let told = told(3);
+        let received = received(3);
         for account in ACCOUNTS {
             let of = |t: &&InstanceEvent| recorded(t.event).1 == account;
-            assert!(told.iter().filter(of).is_sorted_by_key(|t| t.event));
+            assert!(received.iter().filter(of).is_sorted_by_key(|t| t.event));
         }
-        let time = |event| told.iter().find(|t| t.event == event).unwrap().time_us;
+        let time = |event| received.iter().find(|t| t.event == event).unwrap().time_us;
         assert!((0..100).all(|i| time(i * 7 + 5) == time(i * 7 + 6)));
     }
 }

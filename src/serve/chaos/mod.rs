@@ -29,7 +29,7 @@ pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
 pub(super) use instance::{clock_error_us, first_seq, reorder_for_instance};
 pub(super) use random::Draw;
 pub(super) use swap_buffer::{SwapBuffer, SwapPolicy};
-pub(super) use v2::{failed, too_slow, unknown};
+pub(super) use v2::{consumer_too_slow, internal_error, unknown_message};
 
 use crate::event::header;
 use reuse::SeqReuse;
@@ -103,7 +103,7 @@ impl Chaos {
     }
 
     /// Counts a compressed connection to the v2 stream.
-    pub(super) fn compressed(&self) {
+    pub(super) fn record_compressed(&self) {
         self.compressed.fetch_add(1, Ordering::Relaxed);
     }
 
@@ -179,7 +179,7 @@ impl Chaos {
     }
 
     /// Records that a slot was sent; returns whether this crashed the server.
-    pub(super) fn sent(&self, slot: u64) -> bool {
+    pub(super) fn record_sent(&self, slot: u64) -> bool {
         let Some(reuse) = &self.reuse else { return false };
         let by_now = reuse.crashes_by(slot);
         self.crashes.send_if_modified(|crashes| {

@@ -5,7 +5,7 @@ use super::random::Draw;
 use crate::serve::v2;
 
 /// The error for a slow client, which has received everything up to this seq.
-pub(in crate::serve) fn too_slow(seq: u64) -> String {
+pub(in crate::serve) fn consumer_too_slow(seq: u64) -> String {
     let message = format!(
         "reading below the floor rate 250000 events behind the tip; reconnect with cursor={}",
         seq.saturating_add(1)
@@ -14,12 +14,12 @@ pub(in crate::serve) fn too_slow(seq: u64) -> String {
 }
 
 /// The error of a server that can't read its log.
-pub(in crate::serve) fn failed() -> String {
+pub(in crate::serve) fn internal_error() -> String {
     v2::error("InternalError", "stream read failed; reconnect")
 }
 
 /// Returns a message of an unknown type; `before` is a seq that was sent already.
-pub(in crate::serve) fn unknown(draw: Draw, before: u64) -> String {
+pub(in crate::serve) fn unknown_message(draw: Draw, before: u64) -> String {
     match draw.below(0, 4) {
         0 => r#"{"$type":"notice","payload":{"$type":"com.example.chaos#notice","text":"chaos"}}"#
             .to_owned(),
@@ -38,11 +38,11 @@ mod tests {
 
     #[test]
     fn every_message_is_an_object_with_a_type() {
-        let unknown = (0..50).map(|n| unknown(Draw::of(n), 7));
-        for text in unknown.chain([too_slow(7), failed()]) {
+        let unknown = (0..50).map(|n| unknown_message(Draw::of(n), 7));
+        for text in unknown.chain([consumer_too_slow(7), internal_error()]) {
             let value: serde_json::Value = serde_json::from_str(&text).unwrap();
             assert!(value["$type"].is_string(), "{text}");
         }
-        assert!(too_slow(7).contains("cursor=8"));
+        assert!(consumer_too_slow(7).contains("cursor=8"));
     }
 }

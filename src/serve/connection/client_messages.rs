@@ -45,11 +45,11 @@ impl Session<'_> {
     }
 
     fn on_text(&mut self, text: &str) -> Result<(), StreamEnd> {
-        let EventFilter::V1(wanted) = &self.subscription.filter else { return Ok(()) };
-        match V1Filter::from_message(text, wanted, self.kind()) {
+        let EventFilter::V1(filter) = &self.subscription.filter else { return Ok(()) };
+        match V1Filter::from_message(text, filter, self.kind()) {
             Ok(None) => Ok(()),
-            Ok(Some(wanted)) => {
-                self.subscription.filter = EventFilter::V1(wanted);
+            Ok(Some(filter)) => {
+                self.subscription.filter = EventFilter::V1(filter);
                 if self.feed.is_none() {
                     let from = self.subscription.from;
                     self.feed = Some(Feed::new(from, self.shared, Instant::now()));

@@ -16,7 +16,7 @@ use crate::serve::feed::Feed;
 use crate::serve::step::Step;
 
 /// Maximum number of fragments of a message.
-const MAX_PARTS: u64 = 4;
+const MAX_FRAGMENTS: u64 = 4;
 
 /// Distance at which `late` repeats an event: half a minute at 60 ms per event, and more than a
 /// client's dedup window holds.
@@ -142,9 +142,9 @@ impl Session<'_> {
         if *injector.chaos.crashes().borrow() != injector.crashes {
             return Err(StreamEnd::Fin);
         }
-        let (wanted, crashes) = (&self.subscription.filter, injector.crashes);
+        let (filter, crashes) = (&self.subscription.filter, injector.crashes);
         let mut swaps = std::mem::take(&mut injector.swaps);
-        let step = swaps.next(&&*injector, now, || feed.step(wanted, self.shared, now, crashes));
+        let step = swaps.next(&&*injector, now, || feed.step(filter, self.shared, now, crashes));
         injector.swaps = swaps;
         Ok(step)
     }
@@ -176,17 +176,17 @@ impl Session<'_> {
             return Err(StreamEnd::Fin);
         }
         if let Some(draw) = injector.injects(Fault::Cut, slot) {
-            let wire = wire(&frame)?;
+            let wire = frame_bytes(&frame)?;
             let end = 1 + draw.below(0, wire.len() as u64 - 1) as usize;
             self.write_raw(wire.get(..end).unwrap_or_default()).await?;
             return Err(StreamEnd::Fin);
         }
         if injector.injects(Fault::Dribble, slot).is_some() {
-            self.dribble(&wire(&frame)?).await?;
+            self.dribble(&frame_bytes(&frame)?).await?;
             // Counts as a whole batch, because the write timeout applies to each batch.
             bytes += BATCH_BYTES;
         } else if let Some(draw) = injector.injects(Fault::Fragment, slot) {
-            self.send_in_parts(&frame, draw).await?;
+            self.send_fragmented(&frame, draw).await?;
         } else {
             self.buffer_message(Message::Frame(frame.clone())).await?;
         }
@@ -224,7 +224,7 @@ impl Session<'_> {
         injector: &FaultInjector<'_>,
     ) -> Result<(), StreamEnd> {
         let injects = |fault| injector.injects(fault, slot).is_some();
-        if injector.chaos.sent(slot) || injects(Fault::Drop) {
+        if injector.chaos.record_sent(slot) || injects(Fault::Drop) {
             return Err(StreamEnd::Fin);
         }
         if injects(Fault::Reset) {
@@ -246,9 +246,9 @@ impl Session<'_> {
     fn error_after(&self, slot: u64, injector: &FaultInjector<'_>) -> Option<String> {
         let injects = |fault| self.subscription.is_v2() && injector.injects(fault, slot).is_some();
         if injects(Fault::Slow) {
-            return Some(chaos::too_slow(self.shared.timeline.stamps.seq(slot)));
+            return Some(chaos::consumer_too_slow(self.shared.timeline.stamps.seq(slot)));
         }
-        injects(Fault::Fail).then(chaos::failed)
+        injects(Fault::Fail).then(chaos::internal_error)
     }
 
     /// Sends injected messages that are not events; returns their size.
@@ -266,7 +266,7 @@ impl Session<'_> {
             && self.subscription.is_v2()
         {
             let before = self.shared.timeline.stamps.seq(slot).saturating_sub(1);
-            let frame = self.to_frame(chaos::unknown(draw, before).into())?;
+            let frame = self.to_frame(chaos::unknown_message(draw, before).into())?;
             messages.push(Message::Frame(frame));
         }
         if injector.injects(Fault::Oversized, slot).is_some() {
@@ -306,21 +306,22 @@ impl Session<'_> {
     }
 
     /// Sends a message in fragments, with pings between them.
-    async fn send_in_parts(&mut self, frame: &Frame, draw: Draw) -> Result<(), StreamEnd> {
+    async fn send_fragmented(&mut self, frame: &Frame, draw: Draw) -> Result<(), StreamEnd> {
         let payload = Bytes::copy_from_slice(frame.payload());
-        let parts = 2 + draw.below(0, MAX_PARTS - 1);
+        let fragments = 2 + draw.below(0, MAX_FRAGMENTS - 1);
         let mut opcode = frame.header().opcode;
         let mut start = 0;
-        for part in 1..=parts {
+        for fragment in 1..=fragments {
             // At any offset, also within a character; a fragment may be empty.
             let rest = (payload.len() - start) as u64;
-            let end = match part == parts {
+            let end = match fragment == fragments {
                 true => payload.len(),
-                false => start + draw.below(part, rest + 1) as usize,
+                false => start + draw.below(fragment, rest + 1) as usize,
             };
-            let part_frame = Frame::message(payload.slice(start..end), opcode, part == parts);
-            self.buffer_message(Message::Frame(part_frame)).await?;
-            if part < parts {
+            let fragment_frame =
+                Frame::message(payload.slice(start..end), opcode, fragment == fragments);
+            self.buffer_message(Message::Frame(fragment_frame)).await?;
+            if fragment < fragments {
                 self.buffer_message(Message::Ping("between".into())).await?;
             }
             (start, opcode) = (end, OpCode::Data(Data::Continue));
@@ -394,7 +395,7 @@ async fn drain(stream: &mut tokio::net::TcpStream) {
 }
 
 /// Encodes a frame.
-fn wire(frame: &Frame) -> Result<Vec<u8>, StreamEnd> {
+fn frame_bytes(frame: &Frame) -> Result<Vec<u8>, StreamEnd> {
     let mut bytes = Vec::with_capacity(frame.len());
     frame.clone().format(&mut bytes).map_err(|_| StreamEnd::Drop)?;
     Ok(bytes)

@@ -6,9 +6,9 @@ use tokio::io::AsyncReadExt;
 use tokio::net::TcpStream;
 use tokio::time::{Instant, timeout};
 
-use super::{HEAD_TIMEOUT, refuse};
+use super::{HEAD_TIMEOUT, send_response};
 use crate::serve::ServerState;
-use crate::serve::archive::{self, Endpoint};
+use crate::serve::archive::{self, ArchiveEndpoint};
 use crate::serve::head::{BodyError, RequestHead};
 use crate::serve::response::{Response, XrpcErrorCode};
 
@@ -18,7 +18,7 @@ const MAX_PASSED_BYTES: usize = 16 << 20;
 /// Answers a request whose head was read.
 pub(super) async fn answer(
     mut stream: TcpStream,
-    endpoint: Endpoint,
+    endpoint: ArchiveEndpoint,
     mut head: RequestHead,
     shared: &Arc<ServerState>,
     now: Instant,
@@ -29,10 +29,11 @@ pub(super) async fn answer(
         Err(_) | Ok(Err(BodyError::Disconnected)) => return,
         Ok(Err(BodyError::TooLong)) => {
             let message = format!("the body is longer than {} bytes", archive::MAX_BODY_BYTES);
-            return refuse_unread(stream, Response::xrpc(XrpcErrorCode::TooLarge, &message)).await;
+            return respond_to_unread(stream, Response::xrpc(XrpcErrorCode::TooLarge, &message))
+                .await;
         }
         Ok(Err(BodyError::Chunked)) => {
-            return refuse_unread(stream, Response::length_required()).await;
+            return respond_to_unread(stream, Response::length_required()).await;
         }
     };
     let shared = Arc::clone(shared);
@@ -40,13 +41,13 @@ pub(super) async fn answer(
         tokio::task::spawn_blocking(move || archive::answer(endpoint, &head, &body, &shared, now));
     // Fails only after a panic or at the end of the program.
     if let Ok(response) = response.await {
-        refuse(stream, response).await;
+        send_response(stream, response).await;
     }
 }
 
 /// Responds while the client is still sending: closing a socket with unread input would reset the
 /// connection and destroy the response.
-async fn refuse_unread(stream: TcpStream, response: Response) {
+async fn respond_to_unread(stream: TcpStream, response: Response) {
     let (mut input, output) = stream.into_split();
     let pass = async {
         let mut sink = [0; 16 * 1024];
@@ -55,5 +56,6 @@ async fn refuse_unread(stream: TcpStream, response: Response) {
             left = left.saturating_sub(sink.len());
         }
     };
-    let _ = timeout(HEAD_TIMEOUT, async { tokio::join!(refuse(output, response), pass) }).await;
+    let _ =
+        timeout(HEAD_TIMEOUT, async { tokio::join!(send_response(output, response), pass) }).await;
 }

@@ -28,7 +28,7 @@ use tokio_tungstenite::tungstenite::protocol::{Role, WebSocketConfig};
 use tokio_tungstenite::tungstenite::{Bytes, Message};
 use zstd::bulk::Compressor;
 
-use super::archive::Endpoint;
+use super::archive::ArchiveEndpoint;
 use super::chaos::Chaos;
 use super::feed::Feed;
 use super::filter::MAX_CLIENT_MESSAGE_BYTES;
@@ -90,16 +90,18 @@ pub(super) async fn run(
     let mut head = match head {
         Ok(Ok(head)) => head,
         Err(_) | Ok(Err(HeadError::Disconnected)) => return,
-        Ok(Err(HeadError::TooLong)) => return refuse(stream, Response::head_too_long()).await,
-        Ok(Err(HeadError::Malformed)) => return refuse(stream, Response::malformed()).await,
+        Ok(Err(HeadError::TooLong)) => {
+            return send_response(stream, Response::head_too_long()).await;
+        }
+        Ok(Err(HeadError::Malformed)) => return send_response(stream, Response::malformed()).await,
     };
     let now = Instant::now();
-    if let Some(endpoint) = Endpoint::of(&head, shared.kind()) {
+    if let Some(endpoint) = ArchiveEndpoint::of(&head, shared.kind()) {
         return fetch::answer(stream, endpoint, head, shared, now).await;
     }
     let rest = std::mem::take(&mut head.leftover);
     match request::route(&head, number, shared, now) {
-        Err(response) => refuse(stream, response).await,
+        Err(response) => send_response(stream, response).await,
         Ok(subscription) => {
             drop(head);
             let Some(socket) = upgrade(stream, rest, &subscription).await else { return };
@@ -114,7 +116,7 @@ async fn stopped(stop: &mut Stop) {
 }
 
 /// Sends a response and closes.
-pub(super) async fn refuse(mut stream: impl AsyncWrite + Unpin, response: Response) {
+pub(super) async fn send_response(mut stream: impl AsyncWrite + Unpin, response: Response) {
     // The beginning is sent in one write, because some clients read the text of a refusal from the
     // first segment only.
     let mut head = response.head().into_bytes();
@@ -241,7 +243,7 @@ impl Session<'_> {
                 () = pause => Ok(()),
             };
             let step = match step {
-                Ok(()) => self.liveness().await,
+                Ok(()) => self.check_liveness().await,
                 ended => ended,
             };
             if let Err(ended) = step {
@@ -316,7 +318,7 @@ impl Session<'_> {
     }
 
     /// Sends a ping when it is due, and drops a v2 client whose pong is overdue.
-    async fn liveness(&mut self) -> Result<(), StreamEnd> {
+    async fn check_liveness(&mut self) -> Result<(), StreamEnd> {
         let now = Instant::now();
         if self.pong_due.is_some_and(|due| now >= due) {
             return Err(StreamEnd::Drop);

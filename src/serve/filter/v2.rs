@@ -35,30 +35,30 @@ impl V2Filter {
         too_many("kinds", kinds.len(), MAX_KINDS)?;
         too_many("dids", dids.len(), MAX_DIDS)?;
         too_many("collections", collections.len(), MAX_COLLECTIONS)?;
-        let mut wanted = Self::default();
+        let mut filter = Self::default();
         for kind in kinds {
             let known = KINDS.into_iter().find(|k| k == kind);
-            wanted.kinds.push(known.ok_or_else(|| {
+            filter.kinds.push(known.ok_or_else(|| {
                 format!("invalid kind: {kind:?}: expected commit, identity, account or sync")
             })?);
         }
         for did in dids {
             check_did(did).map_err(|_| format!("invalid DID: {did:?}"))?;
-            wanted.dids.insert(did.clone());
+            filter.dids.insert(did.clone());
         }
         for collection in collections {
             // `PREFIX.*` requires that `PREFIX.x` is an NSID, so that the prefix has two labels at
             // least.
             let is_short = collection.strip_suffix(".*").is_some_and(|p| !p.contains('.'));
-            let added = wanted.collections.add(collection);
+            let added = filter.collections.add(collection);
             if is_short || added.is_err() {
                 return Err(format!("invalid collection: {collection:?}"));
             }
         }
-        if !wanted.collections.is_empty() && !wanted.wants_kind("commit") {
+        if !filter.collections.is_empty() && !filter.wants_kind("commit") {
             return Err("collections restrict commits, but kinds does not include commit".into());
         }
-        Ok(wanted)
+        Ok(filter)
     }
 
     fn wants_kind(&self, kind: &str) -> bool {
@@ -109,7 +109,7 @@ mod tests {
     const LIKE: &[u8] = br#"{"did":"did:plc:a","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"app.bsky.feed.like","rkey":"k"}}"#;
     const SYNC: &[u8] = br#"{"did":"did:plc:b","time_us":1,"kind":"sync","sync":{}}"#;
 
-    fn wanted(kinds: &[&str], dids: &[&str], collections: &[&str]) -> Result<V2Filter, String> {
+    fn filter(kinds: &[&str], dids: &[&str], collections: &[&str]) -> Result<V2Filter, String> {
         let owned = |list: &[&str]| list.iter().map(|&s| s.to_owned()).collect::<Vec<_>>();
         V2Filter::from_lists(&owned(kinds), &owned(dids), &owned(collections))
     }
@@ -126,15 +126,15 @@ mod tests {
             (&["commit"], &[], &["app.bsky.feed.post"], false, false),
             (&["commit"], &["did:plc:a"], &["app.bsky.feed.like"], true, false),
         ] {
-            let wanted = wanted(kinds, dids, collections).unwrap();
-            let passed = (wanted.matches_event(LIKE), wanted.matches_event(SYNC));
-            assert_eq!(passed, (like, sync), "{wanted:?}");
+            let filter = filter(kinds, dids, collections).unwrap();
+            let passed = (filter.matches_event(LIKE), filter.matches_event(SYNC));
+            assert_eq!(passed, (like, sync), "{filter:?}");
         }
     }
 
     #[test]
     fn limits_count_duplicates_and_errors_name_the_value() {
-        assert!(wanted(&["commit"; 4], &["did:plc:a"; 10_000], &["app.bsky.x"; 100]).is_ok());
+        assert!(filter(&["commit"; 4], &["did:plc:a"; 10_000], &["app.bsky.x"; 100]).is_ok());
         for (kinds, dids, collections, words) in [
             (&["commit"; 5][..], &[][..], &[][..], "too many kinds: 5 > 4"),
             (&[], &["did:plc:a"; 10_001], &[], "too many dids: 10001 > 10000"),
@@ -147,7 +147,7 @@ mod tests {
             (&[], &[], &["app.bsky.fo*"], "invalid collection"),
             (&["sync"], &[], &["app.bsky.*"], "does not include commit"),
         ] {
-            let text = wanted(kinds, dids, collections).unwrap_err();
+            let text = filter(kinds, dids, collections).unwrap_err();
             assert!(text.contains(words), "{text}");
         }
     }

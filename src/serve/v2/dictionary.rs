@@ -16,7 +16,7 @@ pub(super) fn answer(head: &RequestHead, shared: &ServerState) -> Response {
     let Ok(query) = Query::parse(&head.query, ServerKind::V2) else {
         return Response::xrpc(XrpcErrorCode::InvalidRequest, "invalid query string");
     };
-    let asked = match query.first("id") {
+    let requested = match query.first("id") {
         None => None,
         Some(text) => match parse_id(text) {
             Some(id) => Some(id),
@@ -30,8 +30,8 @@ pub(super) fn answer(head: &RequestHead, shared: &ServerState) -> Response {
         return Response::xrpc(XrpcErrorCode::ServiceUnavailable, NO_DICTIONARY);
     };
     let id = dictionary.id();
-    if let Some(asked) = asked.filter(|&asked| asked != u64::from(id)) {
-        return Response::xrpc(XrpcErrorCode::DictionaryNotFound, &unknown(asked, id));
+    if let Some(requested) = requested.filter(|&requested| requested != u64::from(id)) {
+        return Response::xrpc(XrpcErrorCode::DictionaryNotFound, &unknown(requested, id));
     }
     let headers = format!(
         "X-Zstd-Dictionary-Id: {id}\r\nCache-Control: public, max-age=31536000, immutable\r\n"
@@ -52,6 +52,6 @@ pub(super) fn parse_id(text: &str) -> Option<u64> {
 }
 
 /// Returns the error text for an id that is not the current one.
-pub(super) fn unknown(asked: u64, current: u32) -> String {
-    format!("no dictionary with id {asked}; current dictionary id is {current}")
+pub(super) fn unknown(requested: u64, current: u32) -> String {
+    format!("no dictionary with id {requested}; current dictionary id is {current}")
 }

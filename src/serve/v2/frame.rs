@@ -75,7 +75,7 @@ fn time_text(time_us: u64) -> String {
 mod tests {
     use super::*;
 
-    fn told(line: &str) -> String {
+    fn built(line: &str) -> String {
         String::from_utf8(message(line.as_bytes(), 1_783_175_888_085_034, 7).unwrap()).unwrap()
     }
 
@@ -83,7 +83,7 @@ mod tests {
     fn a_commit_is_flattened_in_byte_order_and_its_record_copied() {
         let line = r#"{"did":"did:plc:a","time_us":1,"cursor":9,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"a.b.c","rkey":"k","record":{"z":1e21, "a":-0,"seq":3},"cid":"bafy"}}"#;
         assert_eq!(
-            told(line),
+            built(line),
             r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafy","collection":"a.b.c","did":"did:plc:a","operation":"create","record":{"z":1e21, "a":-0,"seq":3},"rev":"r","rkey":"k","seq":7,"time":"2026-07-04T14:38:08.085034Z"}}"##
         );
     }
@@ -92,7 +92,7 @@ mod tests {
     fn other_kinds_keep_their_object() {
         let line = r#"{"did":"did:plc:a","time_us":1,"kind":"sync","sync":{"seq":0,"blocks":{"$bytes":""}}}"#;
         assert_eq!(
-            told(line),
+            built(line),
             r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#sync","did":"did:plc:a","seq":7,"sync":{"seq":0,"blocks":{"$bytes":""}},"time":"2026-07-04T14:38:08.085034Z"}}"##
         );
     }

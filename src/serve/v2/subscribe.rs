@@ -35,7 +35,7 @@ pub(super) fn decide(
     let query = Query::parse(&head.query, ServerKind::V2)
         .map_err(|_| bad_request("invalid query string"))?;
     let dictionary = compression(head, &query, connection, shared)?;
-    let wanted = wanted(&query)?;
+    let filter = parse_filter(&query)?;
     let accept_key = handshake::accept_key(head, ServerKind::V2);
     if accept_key.is_ok() {
         // As on `/subscribe`, only a valid upgrade request starts the playhead.
@@ -50,11 +50,11 @@ pub(super) fn decide(
             echo = changed;
         }
         if dictionary.is_some() {
-            chaos.compressed();
+            chaos.record_compressed();
         }
     }
     Ok(Subscription {
-        filter: EventFilter::V2(wanted),
+        filter: EventFilter::V2(filter),
         from,
         dictionary,
         protocol: Protocol::V2 { echo, first },
@@ -74,9 +74,9 @@ fn compression(
     connection: u64,
     shared: &ServerState,
 ) -> Result<Option<Arc<Dictionary>>, Response> {
-    let with_v1s = query.first("compress") == Some("true")
+    let uses_v1_parameter = query.first("compress") == Some("true")
         || head.header("Socket-Encoding").any(|v| v.contains("zstd"));
-    if with_v1s {
+    if uses_v1_parameter {
         return Err(bad_request(
             "compress and Socket-Encoding belong to /subscribe: use zstdDictionary",
         ));
@@ -84,30 +84,30 @@ fn compression(
     let Some(text) = query.first("zstdDictionary").filter(|text| !text.is_empty()) else {
         return Ok(None);
     };
-    let asked = dictionary::parse_id(text)
+    let requested = dictionary::parse_id(text)
         .ok_or_else(|| bad_request(&format!("invalid zstdDictionary: {text:?}")))?;
     let current = shared.v2_dictionary().ok_or_else(|| {
         Response::xrpc(XrpcErrorCode::UnknownZstdDictionary, dictionary::NO_DICTIONARY)
     })?;
     let denied = shared.chaos.as_ref().is_some_and(|chaos| chaos.denies_dictionary(connection));
-    if asked != u64::from(current.id()) || denied {
-        let message = dictionary::unknown(asked, current.id());
+    if requested != u64::from(current.id()) || denied {
+        let message = dictionary::unknown(requested, current.id());
         return Err(Response::xrpc(XrpcErrorCode::UnknownZstdDictionary, &message));
     }
     Ok(Some(current))
 }
 
 /// Parses the filter (v2 §2).
-fn wanted(query: &Query) -> Result<V2Filter, Response> {
+fn parse_filter(query: &Query) -> Result<V2Filter, Response> {
     if let Some(name) = V1_FILTERS.into_iter().find(|name| query.first(name).is_some()) {
         return Err(bad_request(&format!(
             "{name} belongs to /subscribe: use kinds, dids and collections"
         )));
     }
     let (kinds, dids) = (query.all("kinds"), query.all("dids"));
-    let mut wanted = V2Filter::from_lists(&kinds, &dids, &query.all("collections"))
+    let mut filter = V2Filter::from_lists(&kinds, &dids, &query.all("collections"))
         .map_err(|text| bad_request(&format!("invalid options: {text}")))?;
-    wanted.max_message_bytes = match query.all("maxMessageSizeBytes").as_slice() {
+    filter.max_message_bytes = match query.all("maxMessageSizeBytes").as_slice() {
         [] => 0,
         [size] if size.bytes().all(|b| b.is_ascii_digit()) => size
             .parse()
@@ -115,7 +115,7 @@ fn wanted(query: &Query) -> Result<V2Filter, Response> {
         [size] => return Err(bad_request(&format!("invalid maxMessageSizeBytes: {size:?}"))),
         _ => return Err(bad_request("maxMessageSizeBytes is given more than once")),
     };
-    Ok(wanted)
+    Ok(filter)
 }
 
 /// Returns where the stream starts and the message that precedes all events (v2 §4).
@@ -131,10 +131,10 @@ fn start(
     match target.map_err(|_| bad_request(&format!("invalid cursor: {cursor:?}")))? {
         CursorTarget::Tip => Ok((StreamStart::Tip, None)),
         CursorTarget::Event(event) => Ok((StreamStart::Event(event), None)),
-        CursorTarget::SeqTooOld { asked, floor } => {
+        CursorTarget::SeqTooOld { requested, floor } => {
             let floor = shared.timeline.stamps.seq(floor);
             let message = format!(
-                "subscribe: cursor too old: cursor {asked} below lookback floor {floor}; \
+                "subscribe: cursor too old: cursor {requested} below lookback floor {floor}; \
                  re-backfill from your last seq"
             );
             Err(Response::xrpc(XrpcErrorCode::CursorTooOld, &message))

@@ -35,7 +35,7 @@ const TOTAL: &str = "TOTAL";
 /// The key help.
 const KEYS: &str =
     "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
-const KEYS_EDITING: &str = "Enter keep  Esc take back";
+const KEYS_EDITING: &str = "Enter apply  Esc cancel";
 
 /// The data to draw.
 #[derive(Debug)]

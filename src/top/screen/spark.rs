@@ -50,7 +50,7 @@ mod tests {
     #[test]
     fn the_locale_decides() {
         let with = |name: &'static str, value: &'static str| {
-            shows_unicode(move |asked| (asked == name).then(|| value.to_owned()))
+            shows_unicode(move |variable| (variable == name).then(|| value.to_owned()))
         };
         assert!(with("LANG", "en_GB.UTF-8") && with("LC_ALL", "C.utf8"));
         assert!(!cfg!(unix) || !with("LANG", "C"));

@@ -95,7 +95,7 @@ fn a_filter_an_operation_and_a_pause_are_shown() {
     assert!(!screen.contains("ACCOUNT"), "enlarged:\n{screen}");
     press(&mut state, "/x");
     let screen = text((80, 24), &mut state);
-    assert!(screen.contains("filter: feedx_") && screen.contains("Enter keep"), "{screen}");
+    assert!(screen.contains("filter: feedx_") && screen.contains("Enter apply"), "{screen}");
 }
 
 #[test]
