@@ -7,6 +7,7 @@ mod filters;
 mod frames;
 mod gaps;
 mod liveness;
+mod negotiation;
 mod output;
 mod resume;
 mod v2;

@@ -22,136 +22,133 @@ enum Held {
 use Held::{Constant, Flag, Power};
 
 /// The rows of the table by their first words, and each quantity in them, in its order.
-fn rows() -> Vec<(&'static str, Vec<Held>)> {
-    let archive = |file, name| Constant(file, name, 1);
-    vec![
-        ("a message, in frames", vec![Flag("--max-frame-size")]),
-        ("the zstd window", vec![Power("compression/inflate.rs", "WINDOW_LOG_MAX")]),
-        ("nesting of JSON", vec![Constant("event/scan.rs", "MAX_DEPTH", 1)]),
-        (
-            "a page of an archive's plan",
-            vec![
-                archive("source/archive/plan.rs", "MAX_PAGE_BYTES"),
-                archive("source/archive/list.rs", "MAX_LIST_BYTES"),
-            ],
-        ),
-        (
-            "a segment of the archive",
-            vec![
-                archive("archive/segment/header.rs", "MAX_SEGMENT_BYTES"),
-                archive("archive/segment/collections.rs", "MAX_TABLE_BYTES"),
-            ],
-        ),
-        (
-            "a block of it",
-            vec![
-                archive("archive/block.rs", "MAX_BLOCK_BYTES"),
-                Power("archive/block.rs", "WINDOW_LOG_MAX"),
-            ],
-        ),
-        ("rows of a block", vec![archive("archive/block.rs", "MAX_ROWS")]),
-        (
-            "a record in it",
-            vec![
-                archive("archive/line.rs", "MAX_PAYLOAD_BYTES"),
-                archive("archive/cbor.rs", "MAX_STRING_BYTES"),
-                archive("archive/cbor.rs", "MAX_DEPTH"),
-            ],
-        ),
-        (
-            "the head of an HTTP answer",
-            vec![
-                Constant("source/head.rs", "MAX_HEAD_BYTES", 1),
-                Constant("source/head.rs", "MAX_HEADERS", 1),
-                Constant("source/head.rs", "MAX_INTERIM", 1),
-            ],
-        ),
-        (
-            "the body of a refusal",
-            vec![
-                Constant("source/refusal.rs", "MAX_BODY_BYTES", 1),
-                Constant("source/refusal.rs", "BODY_TIME", 1),
-                Constant("source/refusal.rs", "MAX_SHOWN_CHARS", 1),
-            ],
-        ),
-        (
-            "control frames waiting",
-            vec![Constant("source/stream/outgoing.rs", "MAX_OUTGOING_FRAMES", 1)],
-        ),
-        (
-            "events that a broker",
-            vec![
-                Constant("sink/broker/outbox.rs", "MOST_BYTES", 1),
-                Constant("sink/broker/outbox.rs", "MOST_MESSAGES", 1),
-            ],
-        ),
-        (
-            "identities read back",
-            vec![
-                Constant("sink/broker/nats/session.rs", "MOST_READ_BACK", 1),
-                // A key has 16 bytes.
-                Constant("sink/broker/kafka/readback.rs", "MOST_READ_BACK", 16),
-            ],
-        ),
-        ("events waiting for the output", vec![Flag("--buffer-bytes")]),
-        ("the live stream kept", vec![Constant("pipeline/reader/join.rs", "MAX_KEPT_BYTES", 1)]),
-        (
-            "identities remembered",
-            vec![
-                Constant("position/window.rs", "MAX_EVENTS", 2),
-                Constant("position/window.rs", "MAX_EVENTS", 1),
-            ],
-        ),
-        (
-            "a request for metrics",
-            vec![
-                Constant("telemetry/http_server.rs", "MAX_HEAD_BYTES", 1),
-                Constant("telemetry/http_server.rs", "MAX_HEADERS", 1),
-                Constant("telemetry/http_server.rs", "CONNECTION_TIMEOUT", 1),
-                Constant("telemetry/http_server.rs", "MAX_CONNECTIONS", 1),
-            ],
-        ),
-        (
-            "the answer of a handle's host",
-            vec![
-                Constant("source/handle/well_known.rs", "MAX_BODY_BYTES", 1),
-                Constant("source/download.rs", "MAX_REDIRECTS", 1),
-            ],
-        ),
-        ("`--ca-file`", vec![Constant("source/tls/trust.rs", "MAX_FILE_BYTES", 1)]),
-        (
-            "a line of a recording",
-            vec![
-                Constant("stats/lines.rs", "MAX_LINE_BYTES", 1),
-                Constant("stats/tally.rs", "MOST_COLLECTIONS", 1),
-                Constant("stats/tally.rs", "MOST_LANGUAGES", 1),
-            ],
-        ),
-        (
-            "what `top` counts by name",
-            vec![
-                Constant("top/board.rs", "MOST_COLLECTIONS", 1),
-                Constant("top/board.rs", "MOST_LANGUAGES", 1),
-                Constant("top/board.rs", "MOST_ACCOUNTS", 1),
-            ],
-        ),
-        (
-            "log lines held",
-            vec![
-                Constant("top/held.rs", "MOST_LINES", 1),
-                Constant("display/log.rs", "MAX_CHARS", 1),
-            ],
-        ),
-        (
-            "a regular expression of `--jq`",
-            vec![
-                Constant("render/jq/regexes.rs", "MOST_PATTERN_BYTES", 1),
-                Constant("render/jq/regexes.rs", "MOST_COMPILED_BYTES", 1),
-            ],
-        ),
-        ("a dictionary", vec![Constant("compression/dictionary.rs", "MAX_SIZE_BYTES", 1)]),
-    ]
-}
+const ROWS: &[(&str, &[Held])] = &[
+    ("a message, in frames", &[Flag("--max-frame-size")]),
+    ("the zstd window", &[Power("compression/inflate.rs", "WINDOW_LOG_MAX")]),
+    ("nesting of JSON", &[Constant("event/scan.rs", "MAX_DEPTH", 1)]),
+    (
+        "a page of an archive's plan",
+        &[
+            Constant("source/archive/plan.rs", "MAX_PAGE_BYTES", 1),
+            Constant("source/archive/list.rs", "MAX_LIST_BYTES", 1),
+        ],
+    ),
+    (
+        "a segment of the archive",
+        &[
+            Constant("archive/segment/header.rs", "MAX_SEGMENT_BYTES", 1),
+            Constant("archive/segment/collections.rs", "MAX_TABLE_BYTES", 1),
+        ],
+    ),
+    (
+        "a block of it",
+        &[
+            Constant("archive/block.rs", "MAX_BLOCK_BYTES", 1),
+            Power("archive/block.rs", "WINDOW_LOG_MAX"),
+        ],
+    ),
+    ("rows of a block", &[Constant("archive/block.rs", "MAX_ROWS", 1)]),
+    (
+        "a record in it",
+        &[
+            Constant("archive/line.rs", "MAX_PAYLOAD_BYTES", 1),
+            Constant("archive/cbor.rs", "MAX_STRING_BYTES", 1),
+            Constant("archive/cbor.rs", "MAX_DEPTH", 1),
+        ],
+    ),
+    (
+        "the head of an HTTP answer",
+        &[
+            Constant("source/http/head.rs", "MAX_HEAD_BYTES", 1),
+            Constant("source/http/head.rs", "MAX_HEADERS", 1),
+            Constant("source/http/head.rs", "MAX_INTERIM", 1),
+        ],
+    ),
+    (
+        "the body of a refusal",
+        &[
+            Constant("source/http/error_body.rs", "MAX_BODY_BYTES", 1),
+            Constant("source/http/error_body.rs", "BODY_TIMEOUT", 1),
+            Constant("source/http/error_body.rs", "MAX_SHOWN_CHARS", 1),
+        ],
+    ),
+    (
+        "control frames waiting",
+        &[Constant("source/connection/outgoing.rs", "MAX_OUTGOING_FRAMES", 1)],
+    ),
+    (
+        "events that a broker",
+        &[
+            Constant("sink/broker/outbox.rs", "MOST_BYTES", 1),
+            Constant("sink/broker/outbox.rs", "MOST_MESSAGES", 1),
+        ],
+    ),
+    (
+        "identities read back",
+        &[
+            Constant("sink/broker/nats/session.rs", "MOST_READ_BACK", 1),
+            // A key has 16 bytes.
+            Constant("sink/broker/kafka/readback.rs", "MOST_READ_BACK", 16),
+        ],
+    ),
+    ("events waiting for the output", &[Flag("--buffer-bytes")]),
+    ("the live stream kept", &[Constant("pipeline/reader/join.rs", "MAX_KEPT_BYTES", 1)]),
+    (
+        "identities remembered",
+        &[
+            Constant("position/window.rs", "MAX_EVENTS", 2),
+            Constant("position/window.rs", "MAX_EVENTS", 1),
+        ],
+    ),
+    (
+        "a request for metrics",
+        &[
+            Constant("telemetry/http_server.rs", "MAX_HEAD_BYTES", 1),
+            Constant("telemetry/http_server.rs", "MAX_HEADERS", 1),
+            Constant("telemetry/http_server.rs", "CONNECTION_TIMEOUT", 1),
+            Constant("telemetry/http_server.rs", "MAX_CONNECTIONS", 1),
+        ],
+    ),
+    (
+        "the answer of a handle's host",
+        &[
+            Constant("source/handle/well_known.rs", "MAX_BODY_BYTES", 1),
+            Constant("source/download.rs", "MAX_REDIRECTS", 1),
+        ],
+    ),
+    ("`--ca-file`", &[Constant("source/net/tls/trust.rs", "MAX_FILE_BYTES", 1)]),
+    (
+        "a line of a recording",
+        &[
+            Constant("stats/lines.rs", "MAX_LINE_BYTES", 1),
+            Constant("stats/tally.rs", "MOST_COLLECTIONS", 1),
+            Constant("stats/tally.rs", "MOST_LANGUAGES", 1),
+        ],
+    ),
+    (
+        "what `top` counts by name",
+        &[
+            Constant("top/aggregate.rs", "MOST_COLLECTIONS", 1),
+            Constant("top/aggregate.rs", "MOST_LANGUAGES", 1),
+            Constant("top/aggregate.rs", "MOST_ACCOUNTS", 1),
+        ],
+    ),
+    (
+        "log lines held",
+        &[
+            Constant("top/log_buffer.rs", "MAX_LINES", 1),
+            Constant("display/log.rs", "MAX_CHARS", 1),
+        ],
+    ),
+    (
+        "a regular expression of `--jq`",
+        &[
+            Constant("render/jq/regexes.rs", "MOST_PATTERN_BYTES", 1),
+            Constant("render/jq/regexes.rs", "MOST_COMPILED_BYTES", 1),
+        ],
+    ),
+    ("a dictionary", &[Constant("compression/dictionary.rs", "MAX_SIZE_BYTES", 1)]),
+];
 
 /// Calculates the value of a constant: a whole number, a product, a shift or seconds.
 fn constant(file: &str, name: &str) -> u64 {
@@ -208,9 +205,8 @@ fn each_bound_of_the_table_is_that_of_the_code() {
         .map(|line| line.trim_matches('|').split(" | ").map(str::trim).collect())
         .filter(|cells: &Vec<&str>| cells.len() == 3 && !cells[0].is_empty())
         .collect();
-    let rows = rows();
     for cells in &table {
-        let held = rows.iter().find(|(row, _)| cells[0].starts_with(row));
+        let held = ROWS.iter().find(|(row, _)| cells[0].starts_with(row));
         let (_, held) = held.unwrap_or_else(|| panic!("no constant is known for {cells:?}"));
         let values: Vec<u64> = held
             .iter()
@@ -231,7 +227,7 @@ fn each_bound_of_the_table_is_that_of_the_code() {
             assert!(path.exists(), "{cells:?}: {} does not exist", path.display());
         }
     }
-    assert_eq!(table.len(), rows.len(), "rows are missing in SECURITY.md, or here");
+    assert_eq!(table.len(), ROWS.len(), "rows are missing in SECURITY.md, or here");
 }
 
 #[test]

@@ -94,45 +94,45 @@ fn an_import_refuses_a_name_that_exists_or_is_in_use() {
     run(&new, &["cursors", "export", "x"]).ends_with(1).says(&["no cursor is saved as \"x\""]);
 }
 
-#[test]
-fn an_import_checks_every_value_and_changes_nothing_when_one_is_wrong() {
-    let (scratch, ..) = stopped();
-    let state = scratch.path("state.db");
-    let text = export(&state, "c");
-    let good: Value = serde_json::from_str(&text).unwrap();
-    let other = scratch.path("other.db");
-    run(&other, &["cursors", "set", "d", "12"]).ends_with(0);
-    let before = export(&other, "d");
+/// A gap and an output of consumer "c", as an export has them.
+fn gap_and_output() -> (Value, Value) {
     let gap = json!({"consumer": "c", "seen_at_us": 1, "reason": "r", "count": 1});
     let output = json!({"consumer": "c", "path": "/o", "ordinal": 1, "pattern": "/o",
         "rotation": null, "state": "open", "length_bytes": 1, "tail_hash": "-9223372036854775808",
         "period_start_us": null, "number": 0});
-    let with = |of: &Value, key: &str, value: Value| {
-        let mut of = of.clone();
-        of[key] = value;
-        of
-    };
-    let tables = |name: &str, row: Value| {
-        let mut tables = good["tables"].clone();
-        tables[name] = json!([row]);
-        with(&good, "tables", tables)
-    };
+    (gap, output)
+}
+
+fn with(of: &Value, key: &str, value: Value) -> Value {
+    let mut of = of.clone();
+    of[key] = value;
+    of
+}
+
+/// Returns `export` with one row in a table.
+fn with_row(export: &Value, table: &str, row: Value) -> Value {
+    let mut tables = export["tables"].clone();
+    tables[table] = json!([row]);
+    with(export, "tables", tables)
+}
+
+/// Returns exports that each have one wrong value, with words of the error.
+fn wrong_exports(good: &Value) -> Vec<(&'static str, Value)> {
+    let (gap, output) = gap_and_output();
+    let tables = |name: &str, row: Value| with_row(good, name, row);
     let consumer = &good["tables"]["consumers"][0];
     let column = |key: &str, value: Value| tables("consumers", with(consumer, key, value));
-    import(&other, &tables("gaps", gap.clone()).to_string(), &[]).ends_with(0);
-    import(&other, &tables("outputs", output.clone()).to_string(), &["--force"]).ends_with(0);
-    run(&other, &["cursors", "rm", "c"]).ends_with(0);
-    let wrong = [
-        ("skytail_cursor", with(&good, "skytail_cursor", 2.into())),
-        ("newer skytail", with(&good, "schema", 99.into())),
-        ("schema can't be 0", with(&good, "schema", 0.into())),
-        ("unknown field", with(&good, "more", 1.into())),
-        ("no secrets", with(&good, "secrets", json!({}))),
-        ("is not 16 hexadecimal digits", with(&good, "secrets", json!({"identity_seed": "xyz"}))),
-        ("no secret \"other\"", with(&good, "secrets", json!({"other": "12"}))),
+    vec![
+        ("skytail_cursor", with(good, "skytail_cursor", 2.into())),
+        ("newer skytail", with(good, "schema", 99.into())),
+        ("schema can't be 0", with(good, "schema", 0.into())),
+        ("unknown field", with(good, "more", 1.into())),
+        ("no secrets", with(good, "secrets", json!({}))),
+        ("is not 16 hexadecimal digits", with(good, "secrets", json!({"identity_seed": "xyz"}))),
+        ("no secret \"other\"", with(good, "secrets", json!({"other": "12"}))),
         ("no table \"meta\"", tables("meta", json!({"consumer": "c", "key": "x"}))),
         ("no table \"x; DROP", tables("x; DROP TABLE gaps", json!({}))),
-        ("has not one row", with(&good, "tables", json!({}))),
+        ("has not one row", with(good, "tables", json!({}))),
         ("of another consumer", column("name", "d".into())),
         ("no column \"x", column("x) VALUES (1); --", 1.into())),
         ("newest_time_us", column("newest_time_us", "then".into())),
@@ -150,8 +150,23 @@ fn an_import_checks_every_value_and_changes_nothing_when_one_is_wrong() {
         ("neither open", tables("outputs", with(&output, "state", "shut".into()))),
         ("not absolute", tables("outputs", with(&output, "path", "o".into()))),
         ("number", tables("outputs", with(&output, "number", (-1).into()))),
-    ];
-    for (words, wrong) in wrong {
+    ]
+}
+
+#[test]
+fn an_import_checks_every_value_and_changes_nothing_when_one_is_wrong() {
+    let (scratch, ..) = stopped();
+    let state = scratch.path("state.db");
+    let text = export(&state, "c");
+    let good: Value = serde_json::from_str(&text).unwrap();
+    let other = scratch.path("other.db");
+    run(&other, &["cursors", "set", "d", "12"]).ends_with(0);
+    let before = export(&other, "d");
+    let (gap, output) = gap_and_output();
+    import(&other, &with_row(&good, "gaps", gap).to_string(), &[]).ends_with(0);
+    import(&other, &with_row(&good, "outputs", output).to_string(), &["--force"]).ends_with(0);
+    run(&other, &["cursors", "rm", "c"]).ends_with(0);
+    for (words, wrong) in wrong_exports(&good) {
         let text = wrong.to_string();
         let told = import(&other, &text, &[]);
         assert_eq!(told.code, Some(1), "{words:?}: {told:?}");
