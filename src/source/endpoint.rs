@@ -11,7 +11,6 @@ use std::sync::Arc;
 use url::{Host, Url};
 
 use super::protocol::Protocol;
-use super::{v1, v2};
 
 pub use credentials::Credentials;
 
@@ -24,8 +23,11 @@ const MAX_PATH_BYTES: usize = 1024;
 /// The longest host name, in bytes (RFC 1035).
 const MAX_HOST_BYTES: usize = 253;
 /// The paths of the streams, which users paste along with the host, and the protocol of each.
-const STREAM_PATHS: [(&str, Protocol); 3] =
-    [(v1::PATH, Protocol::V1), (v2::PATH, Protocol::V2), ("/xrpc", Protocol::V2)];
+const STREAM_PATHS: [(&str, Protocol); 3] = [
+    (Protocol::V1.path(), Protocol::V1),
+    (Protocol::V2.path(), Protocol::V2),
+    ("/xrpc", Protocol::V2),
+];
 
 /// One server.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -11,6 +11,17 @@ pub enum Protocol {
     V2,
 }
 
+impl Protocol {
+    /// Returns the path of the stream, below an endpoint's base path.
+    #[must_use]
+    pub const fn path(self) -> &'static str {
+        match self {
+            Self::V1 => "/subscribe",
+            Self::V2 => "/xrpc/network.bsky.jetstream.subscribeEvents",
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {

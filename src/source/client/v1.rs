@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{Client, ConnectError, ConnectRequest, handshake_error};
 use crate::source::connection::EventConnection;
 use crate::source::decoder::Decoder;
-use crate::source::v1::PATH;
+use crate::source::protocol::Protocol;
 use crate::source::v1::decoder::V1Decoder;
 use crate::source::v1::request::Subscription;
 use crate::source::websocket::handshake::{HandshakeError, UpgradeRequest};
@@ -26,7 +26,7 @@ impl Client {
         let is_plain = !decompressor.is_enabled();
         let subscription = Subscription::new(&self.filter, request.cursor, !is_plain);
         let upgrade = UpgradeRequest {
-            path: PATH.into(),
+            path: Protocol::V1.path().into(),
             query: subscription.query,
             ..UpgradeRequest::default()
         };

@@ -8,11 +8,12 @@ use super::{Client, ConnectError, ConnectRequest};
 use crate::compression::dictionary::Dictionary;
 use crate::source::connection::EventConnection;
 use crate::source::decoder::Decoder;
+use crate::source::protocol::Protocol;
+use crate::source::v2::SUBPROTOCOL;
 use crate::source::v2::decoder::V2Decoder;
 use crate::source::v2::dictionaries::{DictionaryResult, DictionaryUnavailable, FetchContext};
 use crate::source::v2::fetch::DictionaryFetchError;
 use crate::source::v2::request::query;
-use crate::source::v2::{PATH, SUBPROTOCOL};
 use crate::source::websocket::handshake::UpgradeRequest;
 
 /// How often a server may name another dictionary while one connection is opened.
@@ -46,7 +47,7 @@ impl Client {
         let upgraded = loop {
             let id = dictionary.as_ref().map(|dictionary| dictionary.id);
             let upgrade = UpgradeRequest {
-                path: PATH.into(),
+                path: Protocol::V2.path().into(),
                 query: query(&self.filter, request.cursor, id),
                 subprotocols: vec![SUBPROTOCOL.into()],
                 ..UpgradeRequest::default()

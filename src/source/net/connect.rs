@@ -9,8 +9,8 @@ use futures_util::stream::FuturesUnordered;
 use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::Instant;
 
-use super::error::{DialError, DialProblem, Peer, Phase};
-use super::phase_timer::{PhaseTimer, Timing};
+use super::error::{DialError, DialProblem, Peer};
+use super::phase_timer::{Phase, PhaseTimeout, PhaseTimer};
 use super::tls::TlsContext;
 use super::transport::Transport;
 
@@ -27,7 +27,7 @@ pub(super) async fn wrap_tls(
     timer: &mut PhaseTimer,
 ) -> Result<Transport, DialError> {
     match timer.run(Phase::Tls, tls.handshake(&peer.host, stream)).await {
-        Err(problem) => Err(peer.error(problem)),
+        Err(timeout) => Err(peer.timed_out(timeout)),
         Ok(Err(problem)) => Err(peer.error(DialProblem::Tls(problem))),
         Ok(Ok(stream)) => Ok(Transport::new(stream)),
     }
@@ -38,13 +38,13 @@ pub(super) async fn tcp(peer: &Peer, timer: &mut PhaseTimer) -> Result<TcpStream
     let addresses = resolve(peer, timer).await?;
     let began = Instant::now();
     match timer.run(Phase::Connecting, connect_any(addresses)).await {
-        Err(problem) => Err(peer.error(problem)),
+        Err(timeout) => Err(peer.timed_out(timeout)),
         Ok(Ok(stream)) => Ok(stream),
         Ok(Err(e)) => Err(peer.error(match e.kind() {
             io::ErrorKind::ConnectionRefused => DialProblem::Refused,
             io::ErrorKind::TimedOut => {
                 let took = began.elapsed();
-                DialProblem::TimedOut(Timing { phase: Phase::Connecting, took, before: None })
+                DialProblem::TimedOut(PhaseTimeout { phase: Phase::Connecting, took, before: None })
             }
             _ => DialProblem::Unreachable(e),
         })),
@@ -58,7 +58,7 @@ pub(super) async fn resolve(
 ) -> Result<Vec<SocketAddr>, DialError> {
     let lookup = tokio::net::lookup_host((peer.host.as_str(), peer.port));
     let found: Vec<SocketAddr> = match timer.run(Phase::Resolving, lookup).await {
-        Err(problem) => return Err(peer.error(problem)),
+        Err(timeout) => return Err(peer.timed_out(timeout)),
         Ok(Err(e)) => match peer.host.split_once('%') {
             // For an address, the resolver only looks up the number of its interface.
             Some((_, zone)) => {

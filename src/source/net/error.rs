@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::phase_timer::Timing;
+use super::phase_timer::PhaseTimeout;
 use super::proxy::ProxySettingError;
 use super::tls::TlsProblem;
 
@@ -34,7 +34,7 @@ pub enum DialProblem {
     NoInterface(String),
     /// The deadline of the attempt passed.
     #[error("{0}")]
-    TimedOut(Timing),
+    TimedOut(PhaseTimeout),
     /// The value of the proxy variable is unusable.
     #[error("{0}")]
     ProxySetting(Box<ProxySettingError>),
@@ -82,30 +82,6 @@ impl DialError {
     }
 }
 
-/// A phase of dialling.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Phase {
-    /// DNS.
-    Resolving,
-    /// TCP.
-    Connecting,
-    /// CONNECT or SOCKS.
-    Proxy,
-    /// TLS.
-    Tls,
-}
-
-impl std::fmt::Display for Phase {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(match self {
-            Self::Resolving => "looking up the name",
-            Self::Connecting => "connecting",
-            Self::Proxy => "waiting for the proxy",
-            Self::Tls => "performing the TLS handshake",
-        })
-    }
-}
-
 /// The peer of a dial attempt: a server or a proxy.
 #[derive(Clone, Debug)]
 pub(super) struct Peer {
@@ -124,6 +100,11 @@ impl Peer {
             Some(variable) => format!("proxy {place} (from {variable})"),
         };
         DialError { peer, problem }
+    }
+
+    /// Returns the error of a phase that did not finish before the deadline.
+    pub fn timed_out(&self, timeout: PhaseTimeout) -> DialError {
+        self.error(DialProblem::TimedOut(timeout))
     }
 }
 

@@ -12,5 +12,5 @@ pub mod tls;
 pub mod transport;
 
 pub use dial::dial;
-pub use error::{DialError, DialProblem, Phase};
-pub use phase_timer::Timing;
+pub use error::{DialError, DialProblem};
+pub use phase_timer::{Phase, PhaseTimeout};

@@ -6,8 +6,31 @@ use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
 
-use super::error::{DialProblem, Phase};
 use crate::display::units;
+
+/// A phase of dialling.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// DNS.
+    Resolving,
+    /// TCP.
+    Connecting,
+    /// CONNECT or SOCKS.
+    Proxy,
+    /// TLS.
+    Tls,
+}
+
+impl fmt::Display for Phase {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Resolving => "looking up the name",
+            Self::Connecting => "connecting",
+            Self::Proxy => "waiting for the proxy",
+            Self::Tls => "performing the TLS handshake",
+        })
+    }
+}
 
 /// The deadline of an attempt, and its slowest phase so far.
 #[derive(Debug)]
@@ -25,18 +48,18 @@ impl PhaseTimer {
     /// Runs one phase until the deadline.
     ///
     /// # Errors
-    /// [`DialProblem::TimedOut`] with the duration of this phase.
+    /// The [`PhaseTimeout`] of this phase, if the deadline passed.
     pub async fn run<T>(
         &mut self,
         phase: Phase,
         work: impl Future<Output = T>,
-    ) -> Result<T, DialProblem> {
+    ) -> Result<T, PhaseTimeout> {
         let began = Instant::now();
         let outcome = timeout_at(self.deadline, work).await;
         let took = began.elapsed();
         let before = self.slowest.filter(|(_, before)| *before > took);
         match outcome {
-            Err(_) => Err(DialProblem::TimedOut(Timing { phase, took, before })),
+            Err(_) => Err(PhaseTimeout { phase, took, before }),
             Ok(value) => {
                 self.slowest = before.or(Some((phase, took)));
                 Ok(value)
@@ -47,7 +70,7 @@ impl PhaseTimer {
 
 /// The phase that was running at the deadline, and a slower one before it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Timing {
+pub struct PhaseTimeout {
     /// The phase that did not finish.
     pub phase: Phase,
     /// How long it ran.
@@ -56,7 +79,7 @@ pub struct Timing {
     pub before: Option<(Phase, Duration)>,
 }
 
-impl fmt::Display for Timing {
+impl fmt::Display for PhaseTimeout {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "timed out after {} while {}", units::duration(self.took), self.phase)?;
         match self.before {
@@ -80,15 +103,14 @@ mod tests {
         assert!(slowest == Phase::Resolving && took < Duration::from_secs(60));
         // A deadline that has passed.
         let mut timer = PhaseTimer { deadline: Instant::now(), slowest: timer.slowest };
-        let error = timer.run(Phase::Connecting, std::future::pending::<()>()).await.unwrap_err();
-        let DialProblem::TimedOut(timing) = error else { panic!("{error:?}") };
-        assert_eq!(timing.phase, Phase::Connecting);
+        let timeout = timer.run(Phase::Connecting, std::future::pending::<()>()).await.unwrap_err();
+        assert_eq!(timeout.phase, Phase::Connecting);
         // An earlier phase that was slower is named, too.
         let slowest = Some((Phase::Resolving, Duration::from_secs(8)));
         let mut timer = PhaseTimer { deadline: Instant::now(), slowest };
-        let error = timer.run(Phase::Tls, std::future::pending::<()>()).await.unwrap_err();
+        let timeout = timer.run(Phase::Tls, std::future::pending::<()>()).await.unwrap_err();
         assert_eq!(
-            error.to_string(),
+            timeout.to_string(),
             "timed out after 0.0s while performing the TLS handshake; looking up the name had taken 8.0s before"
         );
     }

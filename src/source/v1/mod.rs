@@ -4,6 +4,3 @@
 
 pub mod decoder;
 pub mod request;
-
-/// The path of the stream, below an endpoint's base path.
-pub const PATH: &str = "/subscribe";

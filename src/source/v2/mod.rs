@@ -8,8 +8,5 @@ pub mod dictionaries;
 pub mod fetch;
 pub mod request;
 
-/// The path of the stream, below an endpoint's base path.
-pub const PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
-
 /// The WebSocket subprotocol that the client offers (§1).
 pub const SUBPROTOCOL: &str = "xrpc.v1.json";

@@ -8,8 +8,8 @@ use super::socks::{self, Destination};
 use crate::display::printable::one_line;
 use crate::source::http::head::{self, Head};
 use crate::source::net::connect;
-use crate::source::net::error::{DialError, DialProblem, Peer, Phase, host_port};
-use crate::source::net::phase_timer::PhaseTimer;
+use crate::source::net::error::{DialError, DialProblem, Peer, host_port};
+use crate::source::net::phase_timer::{Phase, PhaseTimer};
 use crate::source::net::tls::TlsContext;
 use crate::source::net::transport::Transport;
 
@@ -53,7 +53,7 @@ pub async fn tunnel(
     };
     match timer.run(Phase::Proxy, opening).await {
         Ok(outcome) => outcome.map_err(|problem| peer.error(problem)),
-        Err(problem) => Err(peer.error(problem)),
+        Err(timeout) => Err(peer.timed_out(timeout)),
     }
 }
 
