@@ -14,7 +14,7 @@ use crate::sink::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
-pub use crate::source::negotiation::ProtocolPreference as Protocol;
+pub use crate::source::negotiation::ProtocolPreference;
 use crate::source::net::tls::ExtraRoots;
 
 /// One run of `skytail tail`.
@@ -25,7 +25,7 @@ pub struct TailSettings {
     /// Tail the built-in demo server instead.
     pub demo: bool,
     /// Which protocol to speak.
-    pub protocol: Protocol,
+    pub protocol: ProtocolPreference,
     /// The shape of v2 events.
     pub shape: Shape,
     /// What to print.

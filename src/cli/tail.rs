@@ -18,7 +18,7 @@ use super::values::size::{parse_memory_size, parse_message_size};
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::settings::{
-    ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, Protocol, WhenFull,
+    ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
 };
 use crate::sink::rotation::Rotate;
 
@@ -90,7 +90,7 @@ pub struct SourceArgs {
         value_name = "WHICH",
         default_value = "auto"
     )]
-    pub protocol: Protocol,
+    pub protocol: ProtocolPreference,
 
     /// Use zstd: on, off, or auto, which is on where there is a
     /// dictionary (v2 servers have one; v1's must be installed),

@@ -7,8 +7,8 @@ use crate::cli::render_settings::Format;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::settings::{
-    ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode, Protocol,
-    RenderErrors, WhenFull,
+    ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode,
+    ProtocolPreference, RenderErrors, WhenFull,
 };
 
 /// The settings know nothing of clap, so their words are tied to them here. The words carry
@@ -32,7 +32,7 @@ macro_rules! words {
 }
 
 words!(Kind: Commit = "commit", Identity = "identity", Account = "account", Sync = "sync");
-words!(Protocol: Auto = "auto", V1 = "v1", V2 = "v2");
+words!(ProtocolPreference: Auto = "auto", V1 = "v1", V2 = "v2");
 words!(Shape: V1 = "v1", Native = "native");
 words!(Operation: Create = "create", Update = "update", Delete = "delete");
 words!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop-oldest");
