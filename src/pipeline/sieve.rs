@@ -3,6 +3,7 @@
 
 mod advance;
 mod early;
+mod hold;
 mod outcome;
 mod pass;
 mod times;
@@ -84,6 +85,11 @@ pub struct Sieve {
     skip_until: Option<TimeUs>,
     /// What came of them so far.
     early: Early,
+    /// Events with absurd times at the end of the latest batch, of which the next event shows
+    /// whether they belong to the surplus.
+    undecided: Batch,
+    /// The time up to which this connection has come; 0 if that is not known.
+    reached: TimeUs,
     /// Until an event this late, a legacy server's replay may bring what was dealt with.
     replays_until: Option<TimeUs>,
     /// Whether the connection goes on where the output stands.
@@ -116,6 +122,7 @@ pub struct Sieve {
 pub struct Pending {
     savepoint: Savepoint,
     position: Option<Position>,
+    reached: TimeUs,
     written: u64,
 }
 
@@ -164,6 +171,8 @@ impl Sieve {
             shape: Shape::V1,
             skip_until: None,
             early: Early::default(),
+            undecided: Batch::default(),
+            reached: TimeUs(0),
             replays_until: None,
             continuity: Continuity::Settled,
             finding: None,
@@ -191,18 +200,21 @@ impl Sieve {
         now: TimeUs,
     ) -> (Lines, Pending) {
         self.now = now;
+        self.meet(connection);
+        self.metrics.received.add(batch.len() as u64);
+        self.metrics.received_bytes.add(batch.text_bytes() as u64);
+        let (shape, instant) = (self.shape, self.skip_until.unwrap_or_default());
+        self.window.begin_batch(now, || first_times(&batch, shape, instant));
+        // After the clock was started: lines of this batch that are accepted keep their places.
         let pending = Pending {
             savepoint: self.window.savepoint(),
             position: self.position.clone(),
+            reached: self.reached,
             written: self.written,
         };
-        self.meet(connection);
-        let (shape, instant) = (self.shape, self.skip_until.unwrap_or_default());
-        self.window.begin_batch(now, || first_times(&batch, shape, instant));
         self.turns.begin_batch();
         self.unread.begin_batch();
-        self.metrics.received.add(batch.len() as u64);
-        self.metrics.received_bytes.add(batch.text_bytes() as u64);
+        let batch = self.hold_undecided(batch);
         let lines = batch
             .sift(|line| self.is_open_to(connection) && matches!(self.judge(line), Verdict::Write));
         (lines, pending)
@@ -274,6 +286,12 @@ impl Sieve {
         };
         self.shape = connection.shape;
         self.early = Early::default();
+        // Another connection brings them again: the position has not passed them.
+        self.undecided = Batch::default();
+        self.reached = match connection.requested {
+            RequestedCursor::Instant(instant) => instant,
+            _ => TimeUs(0),
+        };
         let is_same = |position: &&Position| position.origin == connection.origin;
         self.replays_until = self.position.as_ref().filter(is_same).map(|p| p.newest.time);
         self.continuity = Continuity::of(
@@ -300,7 +318,7 @@ impl Sieve {
         }
         let mark = self.place(header);
         let time = TimeUs(header.time_us);
-        if self.is_early(time) {
+        if !self.is_absurd(time) && self.is_early(time) {
             self.metrics.early.add(1);
             return Verdict::Drop;
         }

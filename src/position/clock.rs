@@ -55,8 +55,14 @@ pub struct Clock {
     suspects_len: usize,
     /// Events since the start, as far as they matter.
     seen: usize,
-    /// Events in a row that show this machine's time while `latest` lies ahead of it.
+    /// Events in a row that show this machine's time while `latest` lies ahead of it, or the time
+    /// before the last jump.
     contradictions: usize,
+    /// The clock before the last jump, and what came near it since; 0 once enough events support
+    /// the jump.
+    before_jump: TimeUs,
+    /// Events that support the last jump.
+    supports: usize,
 }
 
 impl Clock {
@@ -72,6 +78,8 @@ impl Clock {
             suspects_len: 0,
             seen: 0,
             contradictions: 0,
+            before_jump: TimeUs(0),
+            supports: 0,
         }
     }
 
@@ -89,6 +97,7 @@ impl Clock {
     /// Sets the clock to a time that is known otherwise.
     pub fn set(&mut self, latest: TimeUs) {
         (self.latest, self.suspects_len, self.seen) = (latest, 0, MANY);
+        self.before_jump = TimeUs(0);
     }
 
     /// Moves the clock on to a time that is known otherwise.
@@ -126,7 +135,8 @@ impl Clock {
     #[inline]
     pub fn note(&mut self, time: TimeUs) {
         let is_plain = !self.is_jump(time) && time.plus_us(NEAR_US) >= self.latest;
-        if is_plain && self.suspects_len == 0 && self.seen >= MANY {
+        let is_settled = self.suspects_len == 0 && self.before_jump == TimeUs(0);
+        if is_plain && is_settled && self.seen >= MANY {
             self.contradictions = 0;
             self.latest = self.latest.max(time);
             return;
@@ -147,6 +157,13 @@ impl Clock {
         if time.plus_us(NEAR_US) >= self.latest {
             (self.suspects_len, self.contradictions) = (0, 0);
             self.latest = self.latest.max(time);
+            self.supports += 1;
+            if self.supports >= MANY {
+                self.before_jump = TimeUs(0);
+            }
+            return;
+        }
+        if self.reverts_jump(time) {
             return;
         }
         // Far behind: an imported event, or the first one lied, or a wrong clock was believed.
@@ -157,6 +174,23 @@ impl Clock {
         if self.seen == 2 || self.contradictions >= MANY {
             (self.latest, self.suspects_len, self.contradictions) = (time, 0, 0);
         }
+    }
+
+    /// Takes the last jump back if many events in a row continue from the time before it: the
+    /// events that supported it were as wrong as each other. Returns whether it did.
+    fn reverts_jump(&mut self, time: TimeUs) -> bool {
+        let before = self.before_jump;
+        if before == TimeUs(0) || time.0.abs_diff(before.0) > NEAR_US {
+            return false;
+        }
+        self.before_jump = before.max(time);
+        self.contradictions += 1;
+        let is_wrong = self.contradictions >= MANY;
+        if is_wrong {
+            self.latest = self.before_jump;
+            (self.before_jump, self.suspects_len, self.contradictions) = (TimeUs(0), 0, 0);
+        }
+        is_wrong
     }
 
     /// Notes a time that lies too far ahead for one event.
@@ -183,6 +217,11 @@ impl Clock {
             _ => None,
         };
         if let Some(&believed) = believed {
+            // Of two jumps in a row, one of which nothing supports yet, the first one counts.
+            if self.before_jump == TimeUs(0) {
+                self.before_jump = self.latest;
+            }
+            (self.supports, self.contradictions) = (0, 0);
             self.latest = believed;
             self.believe_what_follows();
         }
@@ -213,6 +252,10 @@ impl Position {
     /// Corrects the times of a saved position that lie ahead of this machine's clock and that
     /// one event alone supports: 0.1.0 believed it. Returns whether any did.
     pub fn recover(&mut self, now: TimeUs) -> bool {
+        // A time alone grows from event to event: nothing was written after the newest one.
+        if self.rewind_to.seq.is_none() {
+            self.rewind_to.time = self.rewind_to.time.min(self.newest.time);
+        }
         let (newest, rewind_to, latest) = (self.newest.time, self.rewind_to.time, self.latest_time);
         let is_ahead = |time| is_ahead_of_now(time, now);
         // Events in a row, all ahead: this machine's clock is the one that is wrong.

@@ -198,12 +198,15 @@ impl Window {
     pub fn meet_again(&mut self, identity: u64, mark: Mark) {
         let Some(&index) = self.known.get(&identity) else { return };
         self.is_replaying = true;
-        for milestone in &mut self.milestones {
+        for milestone in self.milestones.iter_mut().chain(&mut self.pending) {
             if milestone.keeps_from > index && milestone.is_before(mark) {
                 milestone.keeps_from = index;
             }
         }
-        self.find_milestone(index, mark);
+        // A time that only this event claims is no place to rewind to.
+        if self.supports(mark) {
+            self.find_milestone(index, mark);
+        }
     }
 
     /// Sets the milestones anew that an earlier run had: of those only the oldest was saved.
@@ -329,10 +332,10 @@ impl Window {
         }
     }
 
-    /// Forgets what was entered since `savepoint`, but for the first identities, whose marks
-    /// are `accepted`.
-    pub fn roll_back(&mut self, savepoint: Savepoint, accepted: &[Mark]) {
-        self.keep((savepoint.entered - self.evicted) as usize + accepted.len());
+    /// Forgets what was entered since `savepoint`, but for the first `accepted` identities. Call
+    /// [`Window::see_again`] with the place of each of them afterwards.
+    pub fn roll_back_to(&mut self, savepoint: Savepoint, accepted: usize) {
+        self.keep((savepoint.entered - self.evicted) as usize + accepted);
         // The very first milestone stays: it is the first event seen, and nothing before it
         // was ever asked for.
         self.milestones.truncate(savepoint.milestones.max(1));
@@ -340,11 +343,21 @@ impl Window {
         self.events = savepoint.events;
         (self.clock, self.numbers, self.pending) =
             (savepoint.clock, savepoint.numbers, savepoint.pending);
-        // What was accepted counts: the next event is ahead of it or is not.
-        for mark in accepted {
-            self.see_time(mark.time);
-            mark.seq.into_iter().for_each(|seq| self.numbers.note(seq));
-        }
+    }
+
+    /// Notes an event that was accepted before the rest of its batch was refused: the next event
+    /// is ahead of it or is not.
+    pub fn see_again(&mut self, mark: Mark) {
+        self.see_time(mark.time);
+        mark.seq.into_iter().for_each(|seq| self.numbers.note(seq));
+    }
+
+    /// Forgets what was entered since `savepoint`, but for the first identities, whose places are
+    /// `accepted`.
+    #[cfg(test)]
+    fn roll_back(&mut self, savepoint: Savepoint, accepted: &[Mark]) {
+        self.roll_back_to(savepoint, accepted.len());
+        accepted.iter().for_each(|mark| self.see_again(*mark));
     }
 
     /// Forgets all identities but the oldest ones.

@@ -25,7 +25,7 @@ impl Sieve {
         // Where a lie would lead, the position does not go; the next event decides.
         let mark = match self.window.advance_to(mark, claimed) {
             Some(supported) => supported,
-            None if begins_anew => Mark { time: self.window.latest(), ..mark },
+            None if begins_anew => Mark { time: self.reached_or_latest(), ..mark },
             None => return,
         };
         let highest_seq = self.window.highest_seq();
@@ -61,7 +61,9 @@ impl Sieve {
                 self.earlier = Some(Earlier { window, position });
                 self.unread.change_server();
             }
-            self.window.change_server(mark);
+            let is_claim = self.window.is_jump(mark.time);
+            let time = if is_claim { self.reached_or_latest() } else { mark.time };
+            self.window.change_server(Mark { time, ..mark });
         }
         begins_anew
     }

@@ -30,6 +30,11 @@ pub(super) enum Surplus {
     Over,
 }
 
+/// Returns whether a time is too old for the surplus in front of `instant`.
+pub(super) fn is_imported(time: TimeUs, instant: TimeUs) -> bool {
+    time.plus_us(LONGEST_US) < instant
+}
+
 impl Early {
     /// Looks at the next event of a connection that was asked for `instant`. A single event
     /// behind the instant does not end the surplus; the second in a row does.
@@ -39,7 +44,7 @@ impl Early {
             self.late = Some(time);
             return if is_second { Surplus::Over } else { Surplus::Wanted };
         }
-        if self.late.is_some() && time.plus_us(LONGEST_US) < instant {
+        if self.late.is_some() && is_imported(time, instant) {
             return Surplus::Wanted;
         }
         self.late = None;

@@ -2,7 +2,7 @@
 //! had seemed.
 
 use crate::event::batch::{Lines, Span};
-use crate::position::{Mark, Position};
+use crate::position::Position;
 
 use super::unread::{Before, Place, TakenBack};
 use super::{Earlier, Pending, Sieve};
@@ -107,11 +107,16 @@ impl Sieve {
     /// not happened.
     pub fn cut(&mut self, lines: &Lines, pending: Pending, whole: usize) {
         let shape = self.shape;
-        let accepted = lines.iter().take(whole).filter_map(|line| shape.parse(line).ok());
-        let accepted: Vec<Mark> = accepted.map(|header| self.place(&header)).collect();
-        self.window.roll_back(pending.savepoint, &accepted);
+        self.window.roll_back_to(pending.savepoint, whole);
+        self.reached = pending.reached;
+        let mut newest = None;
+        for header in lines.iter().take(whole).filter_map(|line| shape.parse(line).ok()) {
+            let mark = self.place(&header);
+            self.window.see_again(mark);
+            newest = Some(mark);
+        }
         self.written = pending.written + whole as u64;
-        self.position = match (accepted.last().copied(), &self.connection, self.window.rewind_to())
+        self.position = match (newest, &self.connection, self.window.rewind_to())
         {
             (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
                 origin: connection.origin.clone(),

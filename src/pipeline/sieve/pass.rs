@@ -30,7 +30,8 @@ impl Sieve {
     pub fn pass(&mut self, connection: &Arc<ConnectionInfo>, through: Mark, now: TimeUs) {
         self.now = now;
         self.meet(connection);
-        if !self.is_open_to(connection) {
+        // The position must not pass an event that was neither written nor left out yet.
+        if !self.is_open_to(connection) || !self.undecided.is_empty() {
             return;
         }
         let time = match through.time {

@@ -49,24 +49,35 @@ impl Sieve {
         true
     }
 
-    /// An event's place in the stream. One with an absurd time stands where it came. To be
-    /// absurd it has to be ahead of the stream, too: our own clock may be the one that is
-    /// wrong.
-    pub(super) fn place(&self, header: &Header<'_>) -> Mark {
+    /// Returns an event's place in the stream, and notes how far the connection has come. An
+    /// event with an absurd time is placed where it came.
+    pub(super) fn place(&mut self, header: &Header<'_>) -> Mark {
         let time = TimeUs(header.time_us);
         let seq = header.cursor.map(Seq);
         if !self.window.is_jump(time) {
+            self.reached = self.reached.max(time);
             return Mark { time, seq };
         }
+        Mark { time: if self.is_absurd(time) { self.reached_or_latest() } else { time }, seq }
+    }
+
+    /// Returns whether a time is not believed for the time being. It has to be ahead of the
+    /// stream, too: this machine's clock may be the one that is wrong.
+    pub(super) fn is_absurd(&self, time: TimeUs) -> bool {
         let latest = self.window.latest();
-        // Without a clock of this machine, a day is what servers' clocks may be wrong by.
-        let is_far = latest > TimeUs(0) && time > latest.plus_us(BELIEVED_AHEAD_US);
-        let is_absurd = match has_clock(self.now) {
-            true => is_ahead_of_now(time, self.now),
-            false => is_far,
-        };
-        let instead = if latest > TimeUs(0) { latest } else { self.now };
-        Mark { time: if is_absurd { instead } else { time }, seq }
+        self.window.is_jump(time)
+            && match has_clock(self.now) {
+                true => is_ahead_of_now(time, self.now),
+                // Without a clock of this machine, a day is what servers' clocks may be wrong by.
+                false => latest > TimeUs(0) && time > latest.plus_us(BELIEVED_AHEAD_US),
+            }
+    }
+
+    /// Returns how far the connection has come. A replay begins before the latest time of the
+    /// stream, and events in front of that time may still be to come.
+    pub(super) fn reached_or_latest(&self) -> TimeUs {
+        let known = [self.reached, self.window.latest()];
+        known.into_iter().find(|time| *time > TimeUs(0)).unwrap_or(self.now)
     }
 
     /// The output has caught up once several events are as late as the start of the run.

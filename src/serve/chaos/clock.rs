@@ -1,7 +1,8 @@
 //! The times that a server with clock faults shows: repeated, stepped back, imported, absurd. Pure.
 //!
 //! A shown time is never later than the true one, so that a client that resumes from a shown time
-//! starts early enough. `absurd` is the exception: a client must not trust it.
+//! starts early enough. `absurd` is the exception: a client must not trust it. A client does trust
+//! two events that agree, so that no two absurd times are closer than `ABSURD_APART` events.
 
 use super::fault::Fault;
 use super::random::injects_everywhere;
@@ -9,6 +10,8 @@ use super::spec::ChaosSpec;
 
 /// Number of events for which a stepped clock stays back.
 const STEP_EVENTS: usize = 20;
+/// Minimum number of events from one absurd time to the next.
+const ABSURD_APART: usize = 16;
 const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
 /// Maximum age of an imported event in years; the minimum is 1.
 const IMPORTED_YEARS: u64 = 10;
@@ -24,6 +27,7 @@ pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u
     let step_us = u64::try_from(step).unwrap_or(u64::MAX);
     let mut back_until = 0;
     let mut shown: Vec<u64> = Vec::with_capacity(times_us.len());
+    let mut absurd_from = 0;
     for (i, &time_us) in times_us.iter().enumerate() {
         let event = i as u64;
         if injects_everywhere(spec, Fault::Step, event).is_some() {
@@ -39,13 +43,16 @@ pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u
         {
             time_us = time_us.min(before_us);
         }
-        let absurd = injects_everywhere(spec, Fault::Absurd, event);
+        let absurd =
+            injects_everywhere(spec, Fault::Absurd, event).filter(|_| i >= absurd_from);
         if let Some(draw) = absurd {
+            absurd_from = i + ABSURD_APART;
             time_us = match draw.below(0, 2) {
                 0 => YEAR_9999_US,
                 _ => time_us + 60_000_000 + draw.below(1, DAY_US),
             };
         } else if i == 0 && spec.odds(Fault::Absurd).is_some() {
+            absurd_from = ABSURD_APART;
             time_us = YEAR_9999_US;
         }
         shown.push(time_us);
