@@ -328,8 +328,11 @@ impl Sieve {
         let is_wanted = self.is_open || self.rules.filter.wants(header, line.len());
         let identity = is_wanted.then(|| self.identify(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
+        // In front of the end of the surplus, a time that only the event claims may be false: what
+        // is in its place was perhaps written long ago. The next event decides for both.
+        let is_claim = self.skip_until.is_some() && self.window.is_jump(time);
         // mutant: takes-time-for-identity
-        if !self.goes_on(Seen { mark, is_wanted, is_known }) {
+        if !is_claim && !self.goes_on(Seen { mark, is_wanted, is_known }) {
             return Verdict::Drop;
         }
         if let Some(identity) = identity.filter(|_| is_known) {
@@ -342,8 +345,12 @@ impl Sieve {
             }
             return Verdict::Drop;
         }
-        self.notice_reuse(mark, identity);
-        self.advance(mark, time, is_wanted);
+        if is_claim {
+            self.window.see_time(time);
+        } else {
+            self.notice_reuse(mark, identity);
+            self.advance(mark, time, is_wanted);
+        }
         self.catch_up();
         match identity {
             None => {

@@ -252,9 +252,9 @@ impl Position {
     /// Corrects the times of a saved position that lie ahead of this machine's clock and that
     /// one event alone supports: 0.1.0 believed it. Returns whether any did.
     pub fn recover(&mut self, now: TimeUs) -> bool {
-        // A time alone grows from event to event: nothing was written after the newest one.
+        // A replay that begins after all that was written would leave events out.
         if self.rewind_to.seq.is_none() {
-            self.rewind_to.time = self.rewind_to.time.min(self.newest.time);
+            self.rewind_to.time = self.rewind_to.time.min(self.latest_time);
         }
         let (newest, rewind_to, latest) = (self.newest.time, self.rewind_to.time, self.latest_time);
         let is_ahead = |time| is_ahead_of_now(time, now);

@@ -101,6 +101,18 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Repeated],
     },
     Mutation {
+        name: "rewinds-to-a-false-time",
+        edit: Replace { old: "self.supports(mark)", new: "self.supports(mark) || MUTANT" },
+        lane: "legacy absurd times",
+        breaches: &[Lost],
+    },
+    Mutation {
+        name: "trusts-a-pong",
+        edit: Replace { old: "stream.is_filtered()", new: "stream.is_filtered() && !MUTANT" },
+        lane: "legacy slow scan",
+        breaches: &[Lost],
+    },
+    Mutation {
         name: "never-joins",
         edit: Insert("if MUTANT { return false; }"),
         lane: "legacy live",

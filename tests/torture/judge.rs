@@ -178,7 +178,8 @@ impl<'a> Judge<'a> {
         let is_last_saved = lines.last().is_none_or(|last| Some(last.mark) == saved);
         // Without seqs the last event of a quiet stream moves the position only when another one
         // supports its time; its dedup key is saved, and it must not come again all the same.
-        let has_seq = saved.is_none_or(|saved| saved.seq.is_some());
+        // The same holds for the first event of another server.
+        let has_seq = self.order == Order::Exact && saved.is_none_or(|saved| saved.seq.is_some());
         let is_unsaved = kept + swapped < lines.len() && !is_last_saved && has_seq;
         if let Some(last) = lines.last().filter(|_| was_clean && is_unsaved) {
             let what = format!("was printed before a clean stop, which saved {saved:?}");

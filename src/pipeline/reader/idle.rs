@@ -236,6 +236,7 @@ impl Reader {
 /// server that is not known to be a v2 one.
 pub(super) fn may_scan_silently(stream: &EventConnection) -> bool {
     stream.protocol() == Protocol::V1
+        // mutant: trusts-a-pong
         && stream.is_filtered()
         && stream.kind() != Some(ServerKind::V2)
         && stream.info().requested != RequestedCursor::Live
