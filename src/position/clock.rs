@@ -108,6 +108,7 @@ impl Clock {
     /// Returns whether `time` lies further ahead than a single event moves the clock.
     #[must_use]
     pub fn is_jump(&self, time: TimeUs) -> bool {
+        // mutant: believes-one-event
         time > self.latest.plus_us(self.step_us)
     }
 

@@ -204,7 +204,6 @@ impl Window {
             }
         }
         // A time that only this event claims is no place to rewind to.
-        // mutant: rewinds-to-a-false-time
         if self.supports(mark) {
             self.find_milestone(index, mark);
         }

@@ -101,10 +101,10 @@ pub const MUTATIONS: &[Mutation] = &[
         breaches: &[Repeated],
     },
     Mutation {
-        name: "rewinds-to-a-false-time",
-        edit: Replace { old: "self.supports(mark)", new: "self.supports(mark) || MUTANT" },
+        name: "believes-one-event",
+        edit: Replace { old: "time >", new: "!MUTANT && time >" },
         lane: "legacy absurd times",
-        breaches: &[Lost],
+        breaches: &[Lost, Repeated, Ahead],
     },
     Mutation {
         name: "trusts-a-pong",

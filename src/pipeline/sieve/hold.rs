@@ -21,8 +21,7 @@ impl Sieve {
         let Some(instant) = self.skip_until else {
             return if self.undecided.is_empty() { batch } else { self.behind_undecided(&batch) };
         };
-        let batch =
-            if self.undecided.is_empty() { batch } else { self.behind_undecided(&batch) };
+        let batch = if self.undecided.is_empty() { batch } else { self.behind_undecided(&batch) };
         let Some((surplus, undecided)) = self.find_surplus(&batch, instant) else {
             (self.skip_until, self.early) = (None, Early::default());
             return batch;

@@ -116,8 +116,7 @@ impl Sieve {
             newest = Some(mark);
         }
         self.written = pending.written + whole as u64;
-        self.position = match (newest, &self.connection, self.window.rewind_to())
-        {
+        self.position = match (newest, &self.connection, self.window.rewind_to()) {
             (Some(newest), Some(connection), Some(rewind_to)) => Some(Position {
                 origin: connection.origin.clone(),
                 newest,

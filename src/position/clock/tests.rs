@@ -68,6 +68,18 @@ fn many_single_lies_far_apart_are_single() {
 }
 
 #[test]
+fn a_jump_is_taken_back_when_the_stream_continues_before_it() {
+    let before = || stream(NOW - 2 * HOUR, 100);
+    let lies = [NOW - HOUR, NOW - HOUR + 5];
+    assert_eq!(after(NOW, before().chain(lies)), NOW - HOUR + 5);
+    let continued = (1..=8).map(|i| NOW - 2 * HOUR + i * 50_000);
+    assert_eq!(after(NOW, before().chain(lies).chain(continued)), NOW - 2 * HOUR + 400_000);
+    // Imported times contradict nothing.
+    let imported = (1..=20).map(|i| NOW - 9_000 * HOUR + i);
+    assert_eq!(after(NOW, before().chain(lies).chain(imported)), NOW - HOUR + 5);
+}
+
+#[test]
 fn a_sparse_stream_is_one_event_behind() {
     let hours = (0..10).map(|i| NOW - (10 - i) * HOUR);
     assert_eq!(after(NOW, hours.clone()), NOW - 2 * HOUR);

@@ -472,3 +472,43 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn what_comes_again_after_an_unsupported_event_is_kept_for_a_replay_from_there() {
+    let mut window = Window::new(1000);
+    let at = |time| Mark { time: TimeUs(time), seq: None };
+    for time in 10_000..10_100 {
+        window.advance(at(time));
+        window.insert(time);
+    }
+    window.settle(None);
+    // A sparse stream: this event becomes a milestone once the next one supports its time.
+    window.advance(at(15_000));
+    window.insert(15_000);
+    window.meet_again(10_090, at(15_010));
+    for time in [20_000, 25_000] {
+        window.advance(at(time));
+        window.insert(time);
+    }
+    window.settle(None);
+    assert_eq!(window.rewind_to(), Some(at(15_000)));
+    assert!(window.identities().contains(&10_090));
+}
+
+#[test]
+fn a_false_time_that_comes_again_is_no_place_to_rewind_to() {
+    let mut window = Window::new(1000);
+    let at = |time| Mark { time: TimeUs(time), seq: None };
+    for time in (10_000..20_000).step_by(100) {
+        window.advance(at(time));
+        window.insert(time);
+    }
+    window.settle(None);
+    window.meet_again(19_000, at(900_000));
+    for time in (20_000..30_000).step_by(100) {
+        window.advance(at(time));
+        window.insert(time);
+        window.settle(None);
+        assert!(window.rewind_to().is_some_and(|rewind_to| rewind_to.time <= TimeUs(time)));
+    }
+}
