@@ -43,8 +43,7 @@ pub(in crate::serve) fn shown_times(spec: &ChaosSpec, times_us: &[u64]) -> Vec<u
         {
             time_us = time_us.min(before_us);
         }
-        let absurd =
-            injects_everywhere(spec, Fault::Absurd, event).filter(|_| i >= absurd_from);
+        let absurd = injects_everywhere(spec, Fault::Absurd, event).filter(|_| i >= absurd_from);
         if let Some(draw) = absurd {
             absurd_from = i + ABSURD_APART;
             time_us = match draw.below(0, 2) {
