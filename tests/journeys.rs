@@ -1,8 +1,8 @@
 //! Whatever happens on the way, every event is printed, and none twice: the sieve and its
 //! window against a small world of servers. (`fuzz/` makes more of these journeys.)
 
-#[path = "support/world.rs"]
-mod world;
+#[path = "support/simulation.rs"]
+mod simulation;
 
 use proptest::prelude::*;
 
@@ -13,6 +13,6 @@ proptest! {
     fn no_journey_loses_or_repeats_an_event(
         bytes in prop::collection::vec(any::<u8>(), 2..160),
     ) {
-        world::travel(&bytes);
+        simulation::run(&bytes);
     }
 }

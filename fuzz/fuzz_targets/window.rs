@@ -2,11 +2,11 @@
 //! killed and changed: nothing comes twice, nothing is missing.
 #![no_main]
 
-#[path = "../../tests/support/world.rs"]
-mod world;
+#[path = "../../tests/support/simulation.rs"]
+mod simulation;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     if data.len() >= 2 {
-        world::travel(data);
+        simulation::run(data);
     }
 });

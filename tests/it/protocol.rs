@@ -149,7 +149,7 @@ fn kill_9_leaves_a_file_with_every_event_once() {
         let host = server.address.to_string();
         let begin = ["cursors", "set", "c", &FIRST_US.to_string(), "--server", &host];
         let mut set = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        crate::support::at_home(&mut set, &home.path(""));
+        crate::support::isolate_environment(&mut set, &home.path(""));
         assert!(
             set.args(begin).arg("--state").arg(home.path("state.db")).status().unwrap().success()
         );

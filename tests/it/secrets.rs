@@ -9,14 +9,14 @@ use std::process::{Command, Output};
 use std::thread;
 
 use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, close, http, texts};
-use crate::support::{Scratch, at_home, events};
+use crate::support::scripted::{ScriptedServer, close, http, texts};
+use crate::support::{Scratch, events, isolate_environment};
 
 const SECRET: &str = "s3cret-hunter2";
 
 fn skytail(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, home);
+    isolate_environment(&mut command, home);
     // Libraries log, too, if they are asked.
     command
         .env("SKYTAIL_LOG", "trace,tungstenite::handshake::client=trace")
@@ -37,13 +37,13 @@ fn kept(output: &Output) -> String {
     said
 }
 
-fn with_secret(server: &Scripted) -> String {
+fn with_secret(server: &ScriptedServer) -> String {
     format!("ws://me:{SECRET}@{}", server.host())
 }
 
 #[test]
 fn the_password_of_a_host_is_sent_and_nowhere_shown_or_saved() {
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("503 Busy", "", "later"))],
         vec![Accept, Send(texts(events(3, true))), Hang],
     ]);
@@ -75,7 +75,7 @@ fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
 #[test]
 fn a_refusal_or_a_redirect_shows_no_password() {
     let moved = "Location: https://me:s3cret-hunter2@else.example/?s3cret-hunter2\r\n";
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("302 Found", moved, ""))],
         vec![Answer(http("401 No", "", "who are you?"))],
     ]);
@@ -185,7 +185,7 @@ fn is_left_out(form: &str, format: &str) {
     let event = format!("{{\"did\":{form}");
     let body = format!("{{\"error\":\"Bad\",\"message\":\"{form}\"}}");
     let status = format!("HTTP/1.1 407 {form}\r\nContent-Length: 0\r\n\r\n");
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("302 Found", &moved, ""))],
         vec![Answer(http("503 Busy", "", &format!("who is {form}?")))],
         vec![Answer(status.into_bytes())],
@@ -211,7 +211,7 @@ fn the_key_of_the_archive_is_left_out_where_a_server_repeats_it() {
     for form in
         [key.to_owned(), data_encoding::BASE64.encode(key.as_bytes()), format!("Bearer {key}")]
     {
-        let server = Scripted::start([vec![Answer(http(
+        let server = ScriptedServer::start([vec![Answer(http(
             "403 Forbidden",
             "",
             &format!("{form} is no key of ours"),

@@ -14,22 +14,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
-#[path = "../torture/judge.rs"]
-mod judge;
-#[path = "../torture/lane.rs"]
-mod lane;
-#[path = "../torture/lanes.rs"]
-mod lanes;
-#[path = "../torture/life.rs"]
-mod life;
+#[path = "../torture/harness.rs"]
+mod harness;
+#[path = "../torture/oracle.rs"]
+mod oracle;
+#[path = "../torture/process_run.rs"]
+mod process_run;
+#[path = "../torture/profile.rs"]
+mod profile;
+#[path = "../torture/profiles.rs"]
+mod profiles;
 #[path = "../torture/proxy.rs"]
 mod proxy;
 #[path = "../torture/recording.rs"]
 mod recording;
 #[path = "../torture/report.rs"]
 mod report;
-#[path = "../torture/rig.rs"]
-mod rig;
 
 mod build;
 mod table;
@@ -37,8 +37,8 @@ mod table;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use judge::Breach;
-use lane::Setting;
+use oracle::Violation;
+use profile::RunSettings;
 use table::{MUTATIONS, Mutation};
 
 /// How long one seed is tried: a clock that differs by nothing gives nothing away, so that a
@@ -53,23 +53,24 @@ const HUNTERS: usize = 3;
 /// How a mutation was found out, or what happened instead.
 fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
     let began = Instant::now();
-    let lane = lanes::lane(mutation.lane);
+    let profile = profiles::profile(mutation.profile);
     for seed in SEEDS {
         let until = Instant::now() + HUNT;
         let variable = Some((build::VARIABLE, mutation.name));
-        let setting = Setting { client: program, seed, until, variable };
-        let (totals, outcome) = lane.run(&setting);
+        let settings = RunSettings { client: program, seed, until, variable };
+        let (totals, outcome) = profile.run(&settings);
         let Err(failure) = outcome else { continue };
         let took = began.elapsed();
         let _ = std::fs::remove_dir_all(&failure.directory);
-        return match mutation.breaches.contains(&failure.verdict.breach) {
-            true => {
-                Ok(format!("{:?} after {took:.1?}, {} kills", failure.verdict.breach, totals.kills))
-            }
+        return match mutation.violations.contains(&failure.verdict.violation) {
+            true => Ok(format!(
+                "{:?} after {took:.1?}, {} kills",
+                failure.verdict.violation, totals.kills
+            )),
             false => Err(format!("failed for another reason:\n{failure}")),
         };
     }
-    Err(format!("survived {:?} in lane {:?}", began.elapsed(), mutation.lane))
+    Err(format!("survived {:?} in profile {:?}", began.elapsed(), mutation.profile))
 }
 
 #[test]
@@ -77,13 +78,13 @@ fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
 fn every_mutation_is_found_out() {
     let picked = std::env::var("SKYTAIL_MUTATION").unwrap_or_default();
     let program = build::all(MUTATIONS);
-    let unchanged = Setting {
+    let unchanged = RunSettings {
         client: &program,
         seed: 1,
         until: Instant::now() + Duration::from_secs(5),
         variable: None,
     };
-    if let (_, Err(failure)) = lanes::lane("v2").run(&unchanged) {
+    if let (_, Err(failure)) = profiles::profile("v2").run(&unchanged) {
         panic!("fails without any mutation, too:\n{failure}");
     }
     let chosen: Vec<&Mutation> = MUTATIONS.iter().filter(|m| m.name.contains(&picked)).collect();
@@ -97,8 +98,8 @@ fn every_mutation_is_found_out() {
                 {
                     match hunt(mutation, &program) {
                         Ok(how) => println!("{:28} {how}", mutation.name),
-                        Err(told) => {
-                            println!("{:28} NOT FOUND OUT: {told}", mutation.name);
+                        Err(message) => {
+                            println!("{:28} NOT FOUND OUT: {message}", mutation.name);
                             survivors.lock().unwrap().push(mutation.name);
                         }
                     }
@@ -113,7 +114,7 @@ fn every_mutation_is_found_out() {
 fn every_mutation_has_its_anchor_and_every_anchor_its_mutation() {
     build::mutated(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), MUTATIONS);
     for mutation in MUTATIONS {
-        assert!(mutation.breaches.iter().all(|breach| *breach != Breach::Failed));
-        lanes::lane(mutation.lane);
+        assert!(mutation.violations.iter().all(|violation| *violation != Violation::Failed));
+        profiles::profile(mutation.profile);
     }
 }

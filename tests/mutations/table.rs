@@ -4,17 +4,17 @@
 //! of a mutation. Each edit keeps the original statement for every other process, so that a
 //! statement that has changed since is either still tested or no longer compiles.
 
-use super::judge::Breach::{self, Ahead, Foreign, Left, Lost, Repeated};
+use super::oracle::Violation::{self, Ahead, Foreign, Left, Lost, Repeated};
 
 /// One fault.
 pub struct Mutation {
     /// The name in the anchor comment.
     pub name: &'static str,
     pub edit: Edit,
-    /// The lane that must find it.
-    pub lane: &'static str,
+    /// The profile that must find it.
+    pub profile: &'static str,
     /// The findings that count.
-    pub breaches: &'static [Breach],
+    pub violations: &'static [Violation],
 }
 
 /// What happens to the line below the anchor. `MUTANT` in the new text becomes the condition
@@ -32,16 +32,16 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "leaves-at-any-second-interrupt",
         edit: Insert("let is_deliberate = is_deliberate || MUTANT;"),
-        lane: "v2",
-        breaches: &[Left],
+        profile: "v2",
+        violations: &[Left],
     },
     Mutation {
         name: "takes-time-for-identity",
         edit: Insert(
             "let is_known = if MUTANT { mark.time <= self.window.latest() } else { is_known };",
         ),
-        lane: "v2",
-        breaches: &[Lost],
+        profile: "v2",
+        violations: &[Lost],
     },
     Mutation {
         name: "resumes-v2-at-the-newest",
@@ -50,28 +50,28 @@ pub const MUTATIONS: &[Mutation] = &[
                 RequestedCursor::Seq(position.newest.seq.unwrap_or(seq))
             }",
         ),
-        lane: "v2 reuse",
-        breaches: &[Lost],
+        profile: "v2 reuse",
+        violations: &[Lost],
     },
     Mutation {
         name: "fails-over-to-the-newest",
         edit: Insert("_ if MUTANT => RequestedCursor::Instant(position.newest.time),"),
-        lane: "legacy failover",
-        breaches: &[Lost],
+        profile: "legacy failover",
+        violations: &[Lost],
     },
     Mutation {
         name: "resumes-at-the-newest",
         edit: Insert("if MUTANT { return newest; }"),
-        lane: "legacy wild times",
+        profile: "legacy wild times",
         // After an imported time it asks for last year, and gets no further.
-        breaches: &[Repeated, Lost],
+        violations: &[Repeated, Lost],
     },
     Mutation {
         name: "saves-before-writing",
         // Lines were filtered and are not written yet.
         edit: Insert("if MUTANT { self.unsaved.is_due = true; self.save()?; }"),
-        lane: "v2 slow reader",
-        breaches: &[Lost, Ahead],
+        profile: "v2 slow reader",
+        violations: &[Lost, Ahead],
     },
     Mutation {
         name: "takes-queued-for-written",
@@ -79,26 +79,26 @@ pub const MUTATIONS: &[Mutation] = &[
             "let mut refused = refused;
             if MUTANT { refused.accepted_bytes = open.lines.bytes().len(); }",
         ),
-        lane: "v2 slow reader",
-        breaches: &[Lost, Ahead],
+        profile: "v2 slow reader",
+        violations: &[Lost, Ahead],
     },
     Mutation {
         name: "forgets-identities",
         edit: Insert("if MUTANT { return Some(Resume { position, identities: Vec::new() }); }"),
-        lane: "legacy",
-        breaches: &[Repeated],
+        profile: "legacy",
+        violations: &[Repeated],
     },
     Mutation {
         name: "leaves-out-the-rkey",
         edit: Replace { old: "&commit.rkey", new: r#"if MUTANT { "" } else { &commit.rkey }"# },
-        lane: "legacy",
-        breaches: &[Lost],
+        profile: "legacy",
+        violations: &[Lost],
     },
     Mutation {
         name: "forgets-beyond-the-margin",
         edit: Replace { old: "MAX_EVENTS", new: "(if MUTANT { 0 } else { MAX_EVENTS })" },
-        lane: "v2 late repeats",
-        breaches: &[Repeated],
+        profile: "v2 late repeats",
+        violations: &[Repeated],
     },
     Mutation {
         name: "believes-one-event",
@@ -115,8 +115,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "never-joins",
         edit: Insert("if MUTANT { return false; }"),
-        lane: "legacy live",
-        breaches: &[Lost],
+        profile: "legacy live",
+        violations: &[Lost],
     },
     Mutation {
         name: "passes-what-is-on-its-way",
@@ -126,21 +126,21 @@ pub const MUTATIONS: &[Mutation] = &[
                 return Some(Step { through, ..Step::default() });
             }",
         ),
-        lane: "archive slow reader",
-        breaches: &[Lost, Ahead],
+        profile: "archive slow reader",
+        violations: &[Lost, Ahead],
     },
     Mutation {
         name: "takes-empty-segments-for-wrong",
         edit: Insert("if MUTANT { return false; }"),
-        lane: "archive by time",
-        breaches: &[Lost],
+        profile: "archive by time",
+        violations: &[Lost],
     },
     Mutation {
         name: "keeps-the-tail-of-a-file",
         edit: Insert(
             "Ok(_) if MUTANT => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),",
         ),
-        lane: "v2 file",
-        breaches: &[Repeated, Foreign],
+        profile: "v2 file",
+        violations: &[Repeated, Foreign],
     },
 ];

@@ -134,7 +134,7 @@ pub fn serve_command(recording: impl AsRef<OsStr>) -> Command {
 }
 
 /// Takes the settings of whoever runs the tests away from a command, and gives it a home.
-pub fn at_home(command: &mut Command, home: &Path) {
+pub fn isolate_environment(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
         if name.starts_with("SKYTAIL_") || name.to_lowercase().ends_with("_proxy") {

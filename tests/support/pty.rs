@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::termios::{Winsize, tcsetwinsize};
 
-use super::{PATIENCE, Scratch, at_home, requires};
+use super::{PATIENCE, Scratch, isolate_environment, requires};
 
 /// Both ends of a terminal of 80 by 24. It hangs up when this is dropped.
 pub struct Pty {
@@ -100,7 +100,7 @@ fn open_pair() -> (File, OwnedFd) {
 pub fn in_a_terminal(shell: &str) -> Option<String> {
     let home = Scratch::new();
     let mut script = Command::new("script");
-    at_home(&mut script, &home.path("."));
+    isolate_environment(&mut script, &home.path("."));
     script.args(["-q", "-e", "-c", shell, "/dev/null"]).env("TERM", "xterm");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = requires("script", script.spawn().ok())?;

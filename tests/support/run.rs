@@ -7,14 +7,14 @@ use std::path::PathBuf;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Instant;
 
-use super::scripted::Scripted;
-use super::{PATIENCE, Scratch, at_home};
+use super::scripted::ScriptedServer;
+use super::{PATIENCE, Scratch, isolate_environment};
 
 /// What `skytail cursors` prints to stdout.
 pub fn cursors(args: &[&str]) -> String {
     let home = Scratch::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, &home.path("."));
+    isolate_environment(&mut command, &home.path("."));
     let output = command.arg("cursors").args(args).output().expect("run skytail");
     assert!(output.status.success(), "{output:?}");
     String::from_utf8(output.stdout).expect("UTF-8")
@@ -44,7 +44,7 @@ pub struct Run {
 
 impl Tail {
     /// `skytail tail --host SERVER`.
-    pub fn of(server: &Scripted) -> Self {
+    pub fn of(server: &ScriptedServer) -> Self {
         Self::of_host(&server.host())
     }
 
@@ -52,7 +52,7 @@ impl Tail {
     pub fn of_host(host: &str) -> Self {
         let home = Scratch::new();
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-        at_home(&mut command, &home.path("."));
+        isolate_environment(&mut command, &home.path("."));
         command.args(["tail", "--host", host]);
         Self { command, protocol: "v1", archive: "off", state: home.path("state.db"), home }
     }

@@ -81,7 +81,7 @@ struct Seen {
 
 /// The server. It listens until its last script has begun; who comes later is refused.
 #[derive(Debug)]
-pub struct Scripted {
+pub struct ScriptedServer {
     /// Where it listens.
     pub address: SocketAddr,
     scripts: usize,
@@ -90,7 +90,7 @@ pub struct Scripted {
     thread: Option<JoinHandle<()>>,
 }
 
-impl Scripted {
+impl ScriptedServer {
     /// Serves the scripts, one connection each.
     pub fn start(scripts: impl IntoIterator<Item = Vec<Step>>) -> Self {
         let scripts: Vec<Vec<Step>> = scripts.into_iter().collect();
@@ -117,7 +117,7 @@ impl Scripted {
     }
 }
 
-impl Drop for Scripted {
+impl Drop for ScriptedServer {
     fn drop(&mut self) {
         self.is_over.store(true, Ordering::SeqCst);
         // Wakes a thread that waits for a client.

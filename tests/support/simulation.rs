@@ -39,7 +39,7 @@ struct Server {
 
 /// What sort of world it is.
 #[derive(Clone, Copy)]
-struct Nature {
+struct Scenario {
     /// The first servers only; one means that there is no other.
     servers: usize,
     first: usize,
@@ -67,9 +67,9 @@ impl Steps<'_> {
 }
 
 /// The consumer.
-struct Traveller<'a> {
+struct Consumer<'a> {
     servers: &'a [Server],
-    nature: Nature,
+    scenario: Scenario,
     sieve: Sieve,
     connection: Arc<ConnectionInfo>,
     server: usize,
@@ -87,17 +87,17 @@ fn mix(a: u64, b: u64) -> u64 {
     (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
 }
 
-fn server(which: usize, nature: Nature, steps: &mut Steps<'_>) -> Server {
+fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
     let salt = which as u64 + 1;
     let mut stamped = Vec::new();
     let mut time = EPOCH_US;
     let pace = steps.next() % 40;
     for event in 0..EVENTS {
         let quiet = if mix(event, 7).is_multiple_of(97) { 3 * REWIND_US } else { 0 };
-        time += if nature.ties { pace / 4 } else { 1 + mix(event, pace) % (pace + 1) } + quiet;
+        time += if scenario.ties { pace / 4 } else { 1 + mix(event, pace) % (pace + 1) } + quiet;
         let stamp = time + mix(event, salt) % 150 + 60 * salt;
         stamped.push((stamp, event));
-        if nature.repeats && mix(event, salt + 9).is_multiple_of(11) {
+        if scenario.repeats && mix(event, salt + 9).is_multiple_of(11) {
             stamped.push((stamp + REPEAT_US, event));
         }
     }
@@ -114,13 +114,13 @@ fn server(which: usize, nature: Nature, steps: &mut Steps<'_>) -> Server {
     let kind = KINDS[which];
     let mut told: Vec<(u64, Mark, u64)> = Vec::new();
     for (place, (stamp, event)) in stamped.into_iter().enumerate() {
-        let is_import = is_import(event, nature);
+        let is_import = is_import(event, scenario);
         let (time, seq) = match kind {
             ServerKind::V2 if is_import => (EPOCH_US - 1000 + event, Some(place)),
             ServerKind::V2 => (stamp, Some(place)),
             ServerKind::Legacy => (stamp, None),
         };
-        let is_lie = nature.lies && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
+        let is_lie = scenario.lies && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
         let time = if is_lie { stamp + LIE_US } else { time };
         let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
         told.push((stamp, Mark { time: TimeUs(time), seq }, event));
@@ -128,12 +128,12 @@ fn server(which: usize, nature: Nature, steps: &mut Steps<'_>) -> Server {
     Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, told }
 }
 
-fn is_import(event: u64, nature: Nature) -> bool {
-    nature.imports && mix(event, 3).is_multiple_of(5)
+fn is_import(event: u64, scenario: Scenario) -> bool {
+    scenario.imports && mix(event, 3).is_multiple_of(5)
 }
 
-fn is_wanted(event: u64, nature: Nature) -> bool {
-    !nature.picky || !mix(event, 5).is_multiple_of(3)
+fn is_wanted(event: u64, scenario: Scenario) -> bool {
+    !scenario.picky || !mix(event, 5).is_multiple_of(3)
 }
 
 fn line(mark: Mark, event: u64) -> String {
@@ -145,9 +145,9 @@ fn line(mark: Mark, event: u64) -> String {
     )
 }
 
-fn sieve(nature: Nature, start: &StartPosition) -> Sieve {
+fn sieve(scenario: Scenario, start: &StartPosition) -> Sieve {
     let mut filter = Filter::default();
-    if nature.picky {
+    if scenario.picky {
         filter.operations.push(Operation::Create);
     }
     let rules = Rules {
@@ -164,7 +164,7 @@ fn sieve(nature: Nature, start: &StartPosition) -> Sieve {
     Sieve::new(rules, start, Arc::new(Metrics::default()))
 }
 
-impl Traveller<'_> {
+impl Consumer<'_> {
     /// A connection to a server, as the reader would ask for it.
     fn connect(&mut self, server: usize, surplus: u64) {
         let to = &self.servers[server];
@@ -211,7 +211,7 @@ impl Traveller<'_> {
         for line in lines {
             let header = header::parse(line).expect("we wrote it");
             let event = header.commit.and_then(|c| c.rev.parse().ok()).expect("we wrote it");
-            assert!(is_wanted(event, self.nature), "event {event} is not wanted");
+            assert!(is_wanted(event, self.scenario), "event {event} is not wanted");
             assert!(self.printed.insert(event), "event {event} came twice");
         }
     }
@@ -273,7 +273,7 @@ impl Traveller<'_> {
                 StartPosition::Oldest
             }
         };
-        self.sieve = sieve(self.nature, &start);
+        self.sieve = sieve(self.scenario, &start);
     }
 }
 
@@ -281,11 +281,11 @@ impl Traveller<'_> {
 ///
 /// # Panics
 /// Where one does not hold.
-pub fn travel(bytes: &[u8]) {
+pub fn run(bytes: &[u8]) {
     let mut steps = Steps(bytes);
     let flags = steps.next();
     let repeats = flags & 8 != 0;
-    let nature = Nature {
+    let scenario = Scenario {
         // A server that repeats an event long after another has told it can't be seen through.
         servers: if repeats { 1 } else { KINDS.len() },
         first: if flags & 1 == 0 { 0 } else { 2 },
@@ -297,66 +297,67 @@ pub fn travel(bytes: &[u8]) {
     };
     let pace = Steps(&[steps.next() as u8]).next() as u8;
     let servers: Vec<Server> =
-        (0..KINDS.len()).map(|which| server(which, nature, &mut Steps(&[pace]))).collect();
+        (0..KINDS.len()).map(|which| server(which, scenario, &mut Steps(&[pace]))).collect();
     let start = StartPosition::Oldest;
-    let origin = servers[nature.first].origin.clone();
-    let mut traveller = Traveller {
+    let origin = servers[scenario.first].origin.clone();
+    let mut consumer = Consumer {
         servers: &servers,
-        nature,
-        sieve: sieve(nature, &start),
+        scenario,
+        sieve: sieve(scenario, &start),
         connection: Arc::new(ConnectionInfo::v1(0, origin, RequestedCursor::Oldest)),
-        server: nature.first,
+        server: scenario.first,
         next: 0,
         connections: 0,
         printed: HashSet::new(),
         saved: None,
     };
-    traveller.connect(nature.first, 0);
+    consumer.connect(scenario.first, 0);
     while !steps.0.is_empty() {
         let (step, many) = (steps.next(), steps.next());
-        let elsewhere = if nature.servers == 1 {
-            traveller.server
+        let elsewhere = if scenario.servers == 1 {
+            consumer.server
         } else {
-            (many % nature.servers as u64) as usize
+            (many % scenario.servers as u64) as usize
         };
         // From the beginning a server is never changed: there is no position yet.
-        let elsewhere = if traveller.sieve.position().is_none() { nature.first } else { elsewhere };
+        let elsewhere =
+            if consumer.sieve.position().is_none() { scenario.first } else { elsewhere };
         match step % 12 {
-            0..=4 => traveller.read(many as usize % 50),
-            5 => traveller.save(),
+            0..=4 => consumer.read(many as usize % 50),
+            5 => consumer.save(),
             6 => {
-                traveller.restart();
-                traveller.connect(traveller.server, 0);
+                consumer.restart();
+                consumer.connect(consumer.server, 0);
             }
             7 => {
-                traveller.restart();
-                traveller.connect(elsewhere, many % 30);
+                consumer.restart();
+                consumer.connect(elsewhere, many % 30);
             }
             8 => {
-                traveller.kill();
-                let same = traveller.sieve.position().map(|p| p.origin.clone());
+                consumer.kill();
+                let same = consumer.sieve.position().map(|p| p.origin.clone());
                 let server = servers.iter().position(|s| Some(&s.origin) == same.as_ref());
-                traveller.connect(server.unwrap_or(nature.first), 0);
+                consumer.connect(server.unwrap_or(scenario.first), 0);
             }
-            9 => traveller.connect(traveller.server, 0),
-            10 => traveller.connect(elsewhere, many % 30),
+            9 => consumer.connect(consumer.server, 0),
+            10 => consumer.connect(elsewhere, many % 30),
             _ => {
-                traveller.break_off(many as usize % 50, step * 31 + many);
-                let back = if traveller.sieve.position().is_none() {
-                    nature.first
+                consumer.break_off(many as usize % 50, step * 31 + many);
+                let back = if consumer.sieve.position().is_none() {
+                    scenario.first
                 } else {
-                    traveller.server
+                    consumer.server
                 };
-                traveller.connect(back, many % 30);
+                consumer.connect(back, many % 30);
             }
         }
     }
-    traveller.read(usize::try_from(EVENTS).unwrap_or(usize::MAX) * 3);
+    consumer.read(usize::try_from(EVENTS).unwrap_or(usize::MAX) * 3);
     // Where a server is asked by time, an old time in front of the first late enough can't be
     // told from what the server sends too much.
-    let is_sure = |event: &u64| nature.servers == 1 || !is_import(*event, nature);
-    let wanted = (0..EVENTS).filter(|event| is_wanted(*event, nature)).filter(is_sure);
+    let is_sure = |event: &u64| scenario.servers == 1 || !is_import(*event, scenario);
+    let wanted = (0..EVENTS).filter(|event| is_wanted(*event, scenario)).filter(is_sure);
     for event in wanted {
-        assert!(traveller.printed.contains(&event), "event {event} is missing");
+        assert!(consumer.printed.contains(&event), "event {event} is missing");
     }
 }

@@ -31,7 +31,7 @@ impl Ended {
 /// `skytail tail` with a state file in `directory`, without the machine's own settings.
 pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    super::at_home(&mut command, directory);
+    super::isolate_environment(&mut command, directory);
     command
         .arg("tail")
         .arg("--state")

@@ -2,12 +2,12 @@
 
 use std::path::{Path, PathBuf};
 
-use super::lane::Lane;
-use super::proxy::{Proxy, Weather};
+use super::profile::Profile;
+use super::proxy::{NetworkFaults, Proxy};
 use crate::support::ServeProcess;
 
 /// Servers and networks. Ends them when dropped.
-pub struct Rig {
+pub struct Harness {
     recording: PathBuf,
     /// The flags that every start of a server has, and what of chaos stays to the end.
     flags: Vec<String>,
@@ -23,15 +23,15 @@ pub struct Rig {
     pub kills: u64,
 }
 
-impl Rig {
+impl Harness {
     /// Starts servers and networks.
-    pub fn start(lane: &Lane, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
+    pub fn start(profile: &Profile, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
         let recording = directory.join("recording.ndjson");
-        let mut flags: Vec<String> = lane.serve_flags.iter().map(|&f| f.to_owned()).collect();
-        if lane.is_live {
+        let mut flags: Vec<String> = profile.serve_flags.iter().map(|&f| f.to_owned()).collect();
+        if profile.is_live {
             flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
         }
-        if lane.is_archived {
+        if profile.is_archived {
             let sizes = [
                 ["--archive-segment-events", "1000"],
                 ["--archive-block-events", "100"],
@@ -39,30 +39,30 @@ impl Rig {
             ];
             flags.extend(sizes.concat().into_iter().map(str::to_owned));
         }
-        let dictionary = lane.is_compressed.then(|| train(directory, &recording));
+        let dictionary = profile.is_compressed.then(|| train(directory, &recording));
         if let Some(dictionary) = &dictionary {
             flags.extend(["--zstd-dictionary".to_owned(), dictionary.display().to_string()]);
         }
-        let mut rig = Self {
+        let mut harness = Self {
             recording,
             flags,
-            chaos: lane.chaos.to_owned(),
-            stamps: format!("seed={},{}", seed >> 1, lane.stamps),
-            is_live: lane.is_live,
-            kinds: lane.servers,
+            chaos: profile.chaos.to_owned(),
+            stamps: format!("seed={},{}", seed >> 1, profile.stamps),
+            is_live: profile.is_live,
+            kinds: profile.servers,
             servers: Vec::new(),
             proxies: Vec::new(),
             dictionary,
             kills: 0,
         };
-        for number in 0..lane.servers.len() {
-            let server = rig.serve(number, false);
-            let proxy = Proxy::start(lane.weather, rng.fork());
-            proxy.lead_to(Some(server.address));
-            rig.servers.push(server);
-            rig.proxies.push(proxy);
+        for number in 0..profile.servers.len() {
+            let server = harness.serve(number, false);
+            let proxy = Proxy::start(profile.faults, rng.fork());
+            proxy.set_upstream(Some(server.address));
+            harness.servers.push(server);
+            harness.proxies.push(proxy);
         }
-        rig
+        harness
     }
 
     /// The addresses for the program.
@@ -78,9 +78,9 @@ impl Rig {
     }
 
     /// From now on, servers and networks do nothing to connections.
-    pub fn calm_down(&mut self) {
+    pub fn stop_faults(&mut self) {
         for number in 0..self.servers.len() {
-            self.proxies[number].weather(Weather::FAIR);
+            self.proxies[number].faults(NetworkFaults::NONE);
             // A live server has its clock, and a calm one needs no change.
             if !self.is_live && !self.chaos.is_empty() {
                 self.replace(number, true);
@@ -93,19 +93,19 @@ impl Rig {
         self.proxies.iter().map(Proxy::disconnects).sum()
     }
 
-    fn replace(&mut self, number: usize, is_calm: bool) {
-        self.proxies[number].lead_to(None);
+    fn replace(&mut self, number: usize, is_faultless: bool) {
+        self.proxies[number].set_upstream(None);
         // Killed by its drop, before another one takes its place.
         drop(self.servers.remove(number));
-        let server = self.serve(number, is_calm);
-        self.proxies[number].lead_to(Some(server.address));
+        let server = self.serve(number, is_faultless);
+        self.proxies[number].set_upstream(Some(server.address));
         self.servers.insert(number, server);
     }
 
-    fn serve(&self, number: usize, is_calm: bool) -> ServeProcess {
+    fn serve(&self, number: usize, is_faultless: bool) -> ServeProcess {
         let mut flags = self.flags.clone();
         flags.extend(["--server-kind".to_owned(), self.kinds[number].to_owned()]);
-        let chaos = self.chaos_of(number, is_calm);
+        let chaos = self.chaos_of(number, is_faultless);
         if chaos.contains(",") {
             flags.extend(["--chaos".to_owned(), chaos]);
         }
@@ -113,9 +113,9 @@ impl Rig {
         ServeProcess::start(&self.recording, &flags)
     }
 
-    fn chaos_of(&self, number: usize, is_calm: bool) -> String {
+    fn chaos_of(&self, number: usize, is_faultless: bool) -> String {
         let mut items = vec![self.stamps.trim_end_matches(',').to_owned()];
-        if !is_calm && !self.chaos.is_empty() {
+        if !is_faultless && !self.chaos.is_empty() {
             items.push(self.chaos.clone());
         }
         if self.kinds.len() > 1 {

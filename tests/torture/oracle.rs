@@ -30,7 +30,7 @@ impl Order {
 
 /// A broken promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Breach {
+pub enum Violation {
     /// An event never came, or behind others that follow it.
     Lost,
     /// An event came again that must not.
@@ -47,13 +47,13 @@ pub enum Breach {
     Failed,
 }
 
-/// A breach, in words.
+/// A violation, in words.
 #[derive(Clone, Debug)]
 pub struct Verdict {
     /// What is broken.
-    pub breach: Breach,
+    pub violation: Violation,
     /// For a person who has to find out why.
-    pub told: String,
+    pub message: String,
     /// The sequence number of the event that is missing, where one is.
     pub missing: Option<NonZeroU64>,
 }
@@ -75,8 +75,8 @@ struct Printed {
     mark: Saved,
 }
 
-/// The judge of one recording's outputs.
-pub struct Judge<'a> {
+/// The oracle of one recording's outputs.
+pub struct Oracle<'a> {
     recording: &'a Recording,
     order: Order,
     /// Whether lines must be the recording's, byte for byte.
@@ -87,33 +87,33 @@ pub struct Judge<'a> {
     /// Each event when it came first.
     printed: Vec<Printed>,
     /// Every line of the present life.
-    life_lines: Vec<Printed>,
+    run_lines: Vec<Printed>,
     newest_of_account: Vec<u32>,
     /// The lowest wanted event that has not come.
     next: u32,
     /// The highest that has.
     highest: Option<u32>,
     life: u32,
-    torn: Vec<u8>,
+    partial_line: Vec<u8>,
     saved: Option<Saved>,
     /// The events that were printed and that the state file knew nothing of when this life
     /// began: these may come again, and no others. In the order in which they were printed.
-    owed: Vec<u32>,
-    is_owed: HashSet<u32>,
+    may_repeat: Vec<u32>,
+    may_repeat_set: HashSet<u32>,
     /// Those of them that came again,
-    paid: usize,
+    repeated_here: usize,
     /// and the place behind the last of them, where the order is exact.
-    next_turn: usize,
+    next_repeat: usize,
     /// Whether an event came first in this life.
-    has_gone_on: bool,
+    has_new_event: bool,
     /// Lines that came again, as they may after a kill.
     pub repeated: u64,
     /// Most of them behind one kill.
     pub most_repeated: usize,
 }
 
-impl<'a> Judge<'a> {
-    /// A judge; `wants` says of a line whether the filters let it through.
+impl<'a> Oracle<'a> {
+    /// A oracle; `wants` says of a line whether the filters let it through.
     pub fn new(
         recording: &'a Recording,
         order: Order,
@@ -122,7 +122,7 @@ impl<'a> Judge<'a> {
     ) -> Self {
         let wanted: Vec<bool> = recording.lines.iter().map(|line| wants(line)).collect();
         let accounts = recording.accounts.iter().max().map_or(0, |&most| most as usize + 1);
-        let mut judge = Self {
+        let mut oracle = Self {
             recording,
             order,
             is_verbatim,
@@ -130,23 +130,23 @@ impl<'a> Judge<'a> {
             seen: vec![false; wanted.len()],
             wanted,
             printed: Vec::new(),
-            life_lines: Vec::new(),
+            run_lines: Vec::new(),
             newest_of_account: vec![0; accounts],
             next: 0,
             highest: None,
             life: 0,
-            torn: Vec::new(),
+            partial_line: Vec::new(),
             saved: None,
-            owed: Vec::new(),
-            is_owed: HashSet::new(),
-            paid: 0,
-            next_turn: 0,
-            has_gone_on: false,
+            may_repeat: Vec::new(),
+            may_repeat_set: HashSet::new(),
+            repeated_here: 0,
+            next_repeat: 0,
+            has_new_event: false,
             repeated: 0,
             most_repeated: 0,
         };
-        judge.skip_to_missing();
-        judge
+        oracle.skip_to_missing();
+        oracle
     }
 
     /// Whether every event has come.
@@ -172,8 +172,8 @@ impl<'a> Judge<'a> {
 
     /// A new life begins, at the state file's mercy: what was printed behind `saved` may come
     /// again. If the life before stopped cleanly, that can be nothing that it printed.
-    pub fn begin_life(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
-        let lines = std::mem::take(&mut self.life_lines);
+    pub fn begin_run(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
+        let lines = std::mem::take(&mut self.run_lines);
         let (kept, swapped) = self.lines_saved(&lines, saved)?;
         let is_last_saved = lines.last().is_none_or(|last| Some(last.mark) == saved);
         // Without seqs the last event of a quiet stream moves the position only when another one
@@ -183,24 +183,24 @@ impl<'a> Judge<'a> {
         let is_unsaved = kept + swapped < lines.len() && !is_last_saved && has_seq;
         if let Some(last) = lines.last().filter(|_| was_clean && is_unsaved) {
             let what = format!("was printed before a clean stop, which saved {saved:?}");
-            return Err(self.told(Breach::Repeated, last.event, &what));
+            return Err(self.report(Violation::Repeated, last.event, &what));
         }
         let kept = if was_clean { lines.len() } else { kept };
         let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
         let newest = lines.iter().take(kept).next_back().map(|line| line.event);
-        self.owed.retain(|event| match (self.order, newest) {
+        self.may_repeat.retain(|event| match (self.order, newest) {
             // Whatever came before the position is settled by it.
             (Order::Exact, Some(newest)) => *event > newest,
             _ => !settled.contains(event),
         });
         let behind = lines.iter().skip(kept).map(|line| line.event);
-        self.is_owed = self.owed.iter().copied().collect();
-        self.owed.extend(behind.filter(|event| self.is_owed.insert(*event)));
+        self.may_repeat_set = self.may_repeat.iter().copied().collect();
+        self.may_repeat.extend(behind.filter(|event| self.may_repeat_set.insert(*event)));
         self.saved = saved;
-        self.torn.clear();
+        self.partial_line.clear();
         self.life += 1;
-        (self.paid, self.next_turn) = (0, 0);
-        self.has_gone_on = false;
+        (self.repeated_here, self.next_repeat) = (0, 0);
+        self.has_new_event = false;
         Ok(())
     }
 
@@ -227,8 +227,8 @@ impl<'a> Judge<'a> {
             return Ok((at + 1 - twins.count(), swapped.count()));
         }
         if self.wanted.iter().all(|wanted| *wanted) {
-            let told = format!("{saved:?} was saved, and no such line was printed");
-            return Err(Verdict { breach: Breach::Ahead, told, missing: None });
+            let message = format!("{saved:?} was saved, and no such line was printed");
+            return Err(Verdict { violation: Violation::Ahead, message, missing: None });
         }
         // It was saved at an event that the filters exclude.
         let is_behind = |line: &Printed| match (line.mark.seq, saved.seq) {
@@ -247,21 +247,23 @@ impl<'a> Judge<'a> {
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Verdict> {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
-            self.torn.extend_from_slice(&rest[..end]);
+            self.partial_line.extend_from_slice(&rest[..end]);
             rest = &rest[end + 1..];
-            let line = std::mem::take(&mut self.torn);
+            let line = std::mem::take(&mut self.partial_line);
             self.line(&line)?;
         }
-        self.torn.extend_from_slice(rest);
+        self.partial_line.extend_from_slice(rest);
         Ok(())
     }
 
     /// The outputs are all there is.
     pub fn conclude(&self) -> Result<(), Verdict> {
-        if !self.torn.is_empty() {
-            let told =
-                format!("the last line is torn: {}", shorten(&String::from_utf8_lossy(&self.torn)));
-            return Err(Verdict { breach: Breach::Foreign, told, missing: None });
+        if !self.partial_line.is_empty() {
+            let message = format!(
+                "the last line is torn: {}",
+                shorten(&String::from_utf8_lossy(&self.partial_line))
+            );
+            return Err(Verdict { violation: Violation::Foreign, message, missing: None });
         }
         match self.is_complete() {
             true => Ok(()),
@@ -271,8 +273,8 @@ impl<'a> Judge<'a> {
 
     fn line(&mut self, line: &[u8]) -> Result<(), Verdict> {
         let foreign = |what: &str| {
-            let told = format!("{what}: {}", shorten(&String::from_utf8_lossy(line)));
-            Err(Verdict { breach: Breach::Foreign, told, missing: None })
+            let message = format!("{what}: {}", shorten(&String::from_utf8_lossy(line)));
+            Err(Verdict { violation: Violation::Foreign, message, missing: None })
         };
         let Ok(text) = std::str::from_utf8(line) else { return foreign("not UTF-8") };
         let Some(read) = self.recording.read(text) else { return foreign("no event") };
@@ -285,7 +287,7 @@ impl<'a> Judge<'a> {
         }
         let mark = Saved { time_us: read.time_us, seq: read.seq };
         let printed = Printed { event, life: self.life, mark };
-        self.life_lines.push(printed);
+        self.run_lines.push(printed);
         match self.seen[event as usize] {
             // Another server sends surplus from before the instant that it was asked for, and one
             // event with a false time does not show that it belongs to it. The program leaves it
@@ -307,23 +309,27 @@ impl<'a> Judge<'a> {
 
     /// A line that came before: after a kill, the last ones of the lives before.
     fn again(&mut self, event: u32) -> Result<(), Verdict> {
-        if !self.is_owed.remove(&event) {
-            return Err(self.told(Breach::Repeated, event, "came again"));
+        if !self.may_repeat_set.remove(&event) {
+            return Err(self.report(Violation::Repeated, event, "came again"));
         }
-        let turn = self.owed.iter().skip(self.next_turn).position(|owed| *owed == event);
-        if self.order == Order::Exact && (turn.is_none() || self.has_gone_on) {
-            return Err(self.told(Breach::Repeated, event, "came again, out of turn"));
+        let turn = self
+            .may_repeat
+            .iter()
+            .skip(self.next_repeat)
+            .position(|may_repeat| *may_repeat == event);
+        if self.order == Order::Exact && (turn.is_none() || self.has_new_event) {
+            return Err(self.report(Violation::Repeated, event, "came again, out of turn"));
         }
-        self.next_turn += turn.map_or(0, |skipped| skipped + 1);
-        self.paid += 1;
+        self.next_repeat += turn.map_or(0, |skipped| skipped + 1);
+        self.repeated_here += 1;
         self.repeated += 1;
-        self.most_repeated = self.most_repeated.max(self.paid);
+        self.most_repeated = self.most_repeated.max(self.repeated_here);
         Ok(())
     }
 
     fn new_event(&mut self, printed: Printed) -> Result<(), Verdict> {
         let event = printed.event;
-        self.has_gone_on = true;
+        self.has_new_event = true;
         self.seen[event as usize] = true;
         self.missing -= 1;
         self.printed.push(printed);
@@ -332,7 +338,7 @@ impl<'a> Judge<'a> {
         self.highest = Some(highest);
         let slack = self.order.slack();
         if event < highest.saturating_sub(slack) {
-            return Err(self.told(Breach::Disorder, event, "came too late"));
+            return Err(self.report(Violation::Disorder, event, "came too late"));
         }
         if self.next < highest.saturating_sub(slack) {
             return Err(self.lost());
@@ -341,8 +347,8 @@ impl<'a> Judge<'a> {
         let is_in_order = *newest <= event;
         *newest = event.max(*newest);
         if matches!(self.order, Order::ByAccount(_)) && !is_in_order {
-            return Err(self.told(
-                Breach::Disorder,
+            return Err(self.report(
+                Violation::Disorder,
                 event,
                 "came behind a later one of its account",
             ));
@@ -358,41 +364,42 @@ impl<'a> Judge<'a> {
     }
 
     fn lost(&self) -> Verdict {
-        self.told(Breach::Lost, self.next, "has not come")
+        self.report(Violation::Lost, self.next, "has not come")
     }
 
-    /// The breach with the event's neighbours in the recording and in the outputs.
-    fn told(&self, breach: Breach, event: u32, what: &str) -> Verdict {
+    /// The violation with the event's neighbours in the recording and in the outputs.
+    fn report(&self, violation: Violation, event: u32, what: &str) -> Verdict {
         use std::fmt::Write as _;
-        let mut told = format!("event {event} {what}, in life {}\nin the recording:\n", self.life);
+        let mut message =
+            format!("event {event} {what}, in life {}\nin the recording:\n", self.life);
         let event = event as usize;
         let until = (event + NEIGHBOURS + 1).min(self.recording.lines.len());
         for i in event.saturating_sub(NEIGHBOURS)..until {
             let came = if self.seen[i] { "came" } else { "" };
-            let _ = writeln!(told, "{i:7} {came:5} {}", shorten(&self.recording.lines[i]));
+            let _ = writeln!(message, "{i:7} {came:5} {}", shorten(&self.recording.lines[i]));
         }
         let before = self.printed.iter().rposition(|p| p.event as usize == event);
         let before =
             before.or_else(|| self.printed.iter().rposition(|p| (p.event as usize) < event));
-        told.push_str("in the outputs (line, life, event):\n");
+        message.push_str("in the outputs (line, life, event):\n");
         let around = before.map_or(0, |at| at.saturating_sub(NEIGHBOURS));
         let tail = self.printed.len().saturating_sub(NEIGHBOURS + 1);
         for (line, p) in self.printed.iter().enumerate() {
             if (around..around + 2 * NEIGHBOURS + 1).contains(&line) || line >= tail {
-                let _ = writeln!(told, "{line:7} {:5} {:7} {:?}", p.life, p.event, p.mark);
+                let _ = writeln!(message, "{line:7} {:5} {:7} {:?}", p.life, p.event, p.mark);
             }
         }
         let _ = write!(
-            told,
+            message,
             "this life began at {:?}, and might repeat {} events from {:?} on; {} of them came",
             self.saved,
-            self.owed.len(),
-            self.owed.first(),
-            self.paid
+            self.may_repeat.len(),
+            self.may_repeat.first(),
+            self.repeated_here
         );
-        let missing = self.recording.lines.get(event).filter(|_| breach == Breach::Lost);
+        let missing = self.recording.lines.get(event).filter(|_| violation == Violation::Lost);
         let missing = missing.and_then(|line| NonZeroU64::new(self.recording.read(line)?.seq?));
-        Verdict { breach, told, missing }
+        Verdict { violation, message, missing }
     }
 }
 

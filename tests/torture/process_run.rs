@@ -11,11 +11,11 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::judge::{Breach, Judge, Saved, Verdict};
-use super::lane::{Filter, Lane, Output, Setting, failed};
+use super::harness::Harness;
+use super::oracle::{Oracle, Saved, Verdict, Violation};
+use super::profile::{Filter, Output, Profile, RunSettings, failed};
 use super::recording::{RARE_COLLECTION, RARE_DID};
-use super::rig::Rig;
-use crate::support::{PATIENCE, at_home};
+use crate::support::{PATIENCE, isolate_environment};
 
 /// How long the last life may be without a new line before it is taken for stuck. Longer than
 /// the six seconds that a join takes, twice.
@@ -47,7 +47,7 @@ impl End {
 
 /// When and how a life ends.
 #[derive(Clone, Copy, Debug)]
-pub struct Stopper {
+pub struct StopPlan {
     /// How.
     pub end: End,
     /// At this age,
@@ -60,7 +60,7 @@ pub struct Stopper {
     pub is_complete: bool,
 }
 
-impl Stopper {
+impl StopPlan {
     /// The stop of the last life.
     pub fn complete() -> Self {
         let after = Duration::MAX;
@@ -79,7 +79,7 @@ pub enum Begin {
 
 /// How a life went.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Lived {
+pub struct RunOutcome {
     /// It ended by our SIGKILL.
     pub was_killed: bool,
     /// It ended by itself, cleanly, after our SIGTERM.
@@ -87,7 +87,7 @@ pub struct Lived {
 }
 
 /// All lives of a round, one at a time.
-pub struct Life {
+pub struct ProcessRun {
     client: PathBuf,
     variable: Option<(String, String)>,
     directory: PathBuf,
@@ -97,17 +97,17 @@ pub struct Life {
     count: u32,
 }
 
-impl Life {
+impl ProcessRun {
     /// Chooses the flags for a round.
     pub fn new(
-        lane: &Lane,
-        setting: &Setting<'_>,
+        profile: &Profile,
+        settings: &RunSettings<'_>,
         directory: &Path,
-        rig: &Rig,
+        harness: &Harness,
         rng: &mut fastrand::Rng,
     ) -> Self {
         let mut flags: Vec<String> = Vec::new();
-        for host in rig.hosts() {
+        for host in harness.hosts() {
             flags.extend(["--host".to_owned(), host]);
         }
         let state = directory.join("state.db").display().to_string();
@@ -115,7 +115,7 @@ impl Life {
             ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
         flags.extend(fixed.map(str::to_owned));
         flags.push(state);
-        if !lane.flags.contains(&"--protocol") {
+        if !profile.flags.contains(&"--protocol") {
             flags.extend(["--protocol", "v1"].map(str::to_owned));
         }
         let mut choose = |flag: &str, values: &[&str]| {
@@ -127,34 +127,34 @@ impl Life {
         choose("--checkpoint-every", &["10ms", "50ms", "300ms", "1s"]);
         choose("--checkpoint-events", &["", "1", "100", "1000"]);
         choose("--buffer", &["100", "1000", "100000"]);
-        if !lane.flags.contains(&"--rewind") {
+        if !profile.flags.contains(&"--rewind") {
             choose("--rewind", &["500ms", "1s", "2s"]);
         }
-        match lane.filter {
+        match profile.filter {
             Filter::None => {}
             Filter::Did => flags.extend(["--did".to_owned(), RARE_DID.to_owned()]),
             Filter::Collection => flags.extend(["-c".to_owned(), RARE_COLLECTION.to_owned()]),
         }
-        if let Some(dictionary) = &rig.dictionary {
+        if let Some(dictionary) = &harness.dictionary {
             let path = dictionary.display().to_string();
             let zstd =
                 ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
             flags.extend(zstd);
         }
-        if let Output::Files(files) = lane.output {
+        if let Output::Files(files) = profile.output {
             let out = directory.join("out").display().to_string();
             flags.extend(files.iter().map(|flag| flag.replace("{}", &out)));
         }
-        flags.extend(lane.flags.iter().map(|flag| (*flag).to_owned()));
-        if lane.is_archived {
-            begin_at(setting.client, directory, lane.begins_at);
+        flags.extend(profile.flags.iter().map(|flag| (*flag).to_owned()));
+        if profile.is_archived {
+            begin_at(settings.client, directory, profile.begins_at);
         }
         Self {
-            client: setting.client.to_owned(),
-            variable: setting.variable.map(|(name, value)| (name.to_owned(), value.to_owned())),
+            client: settings.client.to_owned(),
+            variable: settings.variable.map(|(name, value)| (name.to_owned(), value.to_owned())),
             directory: directory.to_owned(),
-            output: lane.output,
-            kills_servers: lane.kills_servers,
+            output: profile.output,
+            kills_servers: profile.kills_servers,
             flags,
             count: 0,
         }
@@ -168,7 +168,7 @@ impl Life {
     /// The position in the state file; `None` before the first one.
     pub fn saved(&self) -> Result<Option<Saved>, Verdict> {
         let mut command = Command::new(&self.client);
-        at_home(&mut command, &self.directory);
+        isolate_environment(&mut command, &self.directory);
         let state = self.directory.join("state.db");
         command.args(["cursors", "show", "c", "--json", "--state"]).arg(state);
         let shown = command.output().expect("run skytail cursors show");
@@ -181,61 +181,61 @@ impl Life {
             }
             return Ok(Some(serde_json::from_value(shown).expect("a position in JSON")));
         }
-        let told = String::from_utf8_lossy(&shown.stderr).into_owned();
-        match told.contains("no cursor is saved") {
+        let message = String::from_utf8_lossy(&shown.stderr).into_owned();
+        match message.contains("no cursor is saved") {
             true => Ok(None),
-            false => Err(failed(format!("skytail cursors show: {told}"))),
+            false => Err(failed(format!("skytail cursors show: {message}"))),
         }
     }
 
-    /// Starts the program, hands its output to the judge, and ends it.
+    /// Starts the program, hands its output to the oracle, and ends it.
     pub fn live(
         &mut self,
-        stopper: Stopper,
+        stop_plan: StopPlan,
         begin: Begin,
-        rig: &mut Rig,
-        judge: &mut Judge<'_>,
+        harness: &mut Harness,
+        oracle: &mut Oracle<'_>,
         rng: &mut fastrand::Rng,
-    ) -> Result<Lived, Verdict> {
+    ) -> Result<RunOutcome, Verdict> {
         self.count += 1;
-        self.note(&format!("life {} {begin:?}: {stopper:?}", self.count));
+        self.note(&format!("life {} {begin:?}: {stop_plan:?}", self.count));
         let mut running = Running::start(self, begin);
-        let read = self.read(&mut running, stopper, rig, judge, rng);
-        let lived = read.and_then(|()| running.end(stopper.end, judge));
-        self.note(&format!("life {}: {lived:?}", self.count));
-        lived.map_err(|verdict| self.explain(verdict))
+        let read = self.read(&mut running, stop_plan, harness, oracle, rng);
+        let run_outcome = read.and_then(|()| running.end(stop_plan.end, oracle));
+        self.note(&format!("life {}: {run_outcome:?}", self.count));
+        run_outcome.map_err(|verdict| self.explain(verdict))
     }
 
     /// Reads until the life is to end.
     fn read(
         &self,
         running: &mut Running,
-        stopper: Stopper,
-        rig: &mut Rig,
-        judge: &mut Judge<'_>,
+        stop_plan: StopPlan,
+        harness: &mut Harness,
+        oracle: &mut Oracle<'_>,
         rng: &mut fastrand::Rng,
     ) -> Result<(), Verdict> {
         let began = Instant::now();
         let mut server_dies_after =
-            (self.kills_servers && !stopper.is_complete && rng.u32(0..6) == 0)
+            (self.kills_servers && !stop_plan.is_complete && rng.u32(0..6) == 0)
                 .then(|| Duration::from_millis(rng.u64(0..1_500)));
         let (mut bytes, mut last_came) = (0, Instant::now());
         loop {
             let age = began.elapsed();
-            let may_end = !stopper.needs_saved || self.saved()?.is_some();
+            let may_end = !stop_plan.needs_saved || self.saved()?.is_some();
             let is_due =
-                age >= stopper.after || stopper.after_bytes.is_some_and(|most| bytes >= most);
-            let is_complete = stopper.is_complete && judge.is_complete();
+                age >= stop_plan.after || stop_plan.after_bytes.is_some_and(|most| bytes >= most);
+            let is_complete = stop_plan.is_complete && oracle.is_complete();
             if is_complete || (is_due && may_end) {
                 return Ok(());
             }
-            if stopper.is_complete && last_came.elapsed() > self.patience() {
+            if stop_plan.is_complete && last_came.elapsed() > self.patience() {
                 return Ok(());
             }
             if server_dies_after.take_if(|after| age >= *after).is_some() {
-                rig.kill_a_server(rng);
+                harness.kill_a_server(rng);
             }
-            let left = stopper
+            let left = stop_plan
                 .after
                 .saturating_sub(age)
                 .clamp(Duration::from_millis(1), Duration::from_millis(20));
@@ -243,7 +243,7 @@ impl Life {
                 Ok(chunk) => {
                     bytes += chunk.len();
                     last_came = Instant::now();
-                    running.take(&chunk, judge)?;
+                    running.take(&chunk, oracle)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
                 // With a file as output this end is there from the start.
@@ -254,7 +254,7 @@ impl Life {
                     std::thread::sleep(left);
                 }
             }
-            if self.output == Output::SlowStdout && !stopper.is_complete && rng.u32(0..12) == 0 {
+            if self.output == Output::SlowStdout && !stop_plan.is_complete && rng.u32(0..12) == 0 {
                 std::thread::sleep(Duration::from_millis(rng.u64(0..150)));
             }
         }
@@ -266,7 +266,7 @@ impl Life {
 
     fn command(&self, begin: Begin) -> Command {
         let mut command = Command::new(&self.client);
-        at_home(&mut command, &self.directory);
+        isolate_environment(&mut command, &self.directory);
         command.arg("tail").args(&self.flags).envs(self.variable.clone());
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
@@ -292,12 +292,12 @@ impl Life {
 
     /// Adds the program's last words to a verdict on itself.
     fn explain(&self, mut verdict: Verdict) -> Verdict {
-        if verdict.breach == Breach::Failed {
+        if verdict.violation == Violation::Failed {
             let log =
                 std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(12).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            verdict.told = format!("{}\nits last words:\n{}", verdict.told, last.join("\n"));
+            verdict.message = format!("{}\nits last words:\n{}", verdict.message, last.join("\n"));
         }
         verdict
     }
@@ -306,7 +306,7 @@ impl Life {
 /// Makes the first life begin at a cursor. Without a saved one it would begin live.
 fn begin_at(client: &Path, directory: &Path, cursor: &str) {
     let mut command = Command::new(client);
-    at_home(&mut command, directory);
+    isolate_environment(&mut command, directory);
     let state = directory.join("state.db");
     let set = command.args(["cursors", "set", "c", cursor, "--state"]).arg(state).output();
     let set = set.expect("run skytail cursors set");
@@ -325,19 +325,19 @@ struct Running {
     /// Asks that thread to close the output behind the chunk in its hand.
     leaves: Arc<AtomicBool>,
     copy: std::fs::File,
-    /// Which life of the lane it is.
+    /// Which life of the profile it is.
     number: usize,
 }
 
 impl Running {
-    fn start(life: &Life, begin: Begin) -> Self {
+    fn start(life: &ProcessRun, begin: Begin) -> Self {
         let mut child = life.command(begin).spawn().expect("start skytail tail");
         let stdout = child.stdout.take().expect("piped");
         // One chunk on its way: whoever takes none lets the pipe fill up.
         let (sender, chunks) = sync_channel(1);
         let leaves = Arc::new(AtomicBool::new(false));
         let has_left = Arc::clone(&leaves);
-        let hand_on = move |mut stdout: ChildStdout| {
+        let forward = move |mut stdout: ChildStdout| {
             let mut chunk = vec![0; 16 * 1024];
             while let Ok(read @ 1..) = stdout.read(&mut chunk) {
                 if sender.send(chunk[..read].to_vec()).is_err() || has_left.load(Relaxed) {
@@ -345,7 +345,7 @@ impl Running {
                 }
             }
         };
-        let reader = Some(std::thread::spawn(move || hand_on(stdout)));
+        let reader = Some(std::thread::spawn(move || forward(stdout)));
         let name = format!("stdout-of-life-{:05}", life.count);
         let copy = std::fs::File::create(life.directory.join(name)).expect("make a file");
         Self { child, chunks, reader, leaves, copy, number: life.count as usize }
@@ -362,12 +362,12 @@ impl Running {
         }
     }
 
-    fn take(&mut self, chunk: &[u8], judge: &mut Judge<'_>) -> Result<(), Verdict> {
+    fn take(&mut self, chunk: &[u8], oracle: &mut Oracle<'_>) -> Result<(), Verdict> {
         self.copy.write_all(chunk).expect("keep a copy");
-        judge.feed(chunk)
+        oracle.feed(chunk)
     }
 
-    fn end(mut self, end: End, judge: &mut Judge<'_>) -> Result<Lived, Verdict> {
+    fn end(mut self, end: End, oracle: &mut Oracle<'_>) -> Result<RunOutcome, Verdict> {
         let had_ended = self.child.try_wait().expect("wait").is_some();
         if matches!(end, End::KillUnread | End::TermUnread | End::Leave) {
             std::thread::sleep(UNREAD);
@@ -386,7 +386,7 @@ impl Running {
             let left = patience.saturating_duration_since(Instant::now());
             let left = if must_ask { left.min(UNREAD) } else { left };
             match self.chunks.recv_timeout(left) {
-                Ok(chunk) => self.take(&chunk, judge)?,
+                Ok(chunk) => self.take(&chunk, oracle)?,
                 Err(RecvTimeoutError::Disconnected) => break,
                 // Where nothing comes, nothing is left unread.
                 Err(RecvTimeoutError::Timeout) if must_ask => {
@@ -398,12 +398,12 @@ impl Running {
         }
         let status = self.wait()?;
         match (status.code(), had_ended && end.is_kill()) {
-            (Some(0), false) => Ok(Lived { was_killed: false, was_clean: true }),
+            (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM that came before it was listened for.
-            (None, _) => Ok(Lived { was_killed: end.is_kill(), was_clean: false }),
+            (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),
             (Some(130), _) => {
-                let told = "left at once, although one stop was asked for".to_owned();
-                Err(Verdict { breach: Breach::Left, told, missing: None })
+                let message = "left at once, although one stop was asked for".to_owned();
+                Err(Verdict { violation: Violation::Left, message, missing: None })
             }
             (code, _) => Err(failed(format!("ended with {code:?}"))),
         }

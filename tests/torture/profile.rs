@@ -1,16 +1,16 @@
-//! A lane: one way of running the program, with all that is done to it. Rounds of a lane run
+//! A profile: one way of running the program, with all that is done to it. Rounds of a profile run
 //! one after another, each with a recording, servers, a state file and a seed of its own.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::judge::{Breach, Judge, Order, Verdict};
-use super::life::{Begin, End, Life, Lived, Stopper};
-use super::proxy::Weather;
-use super::recording::{Nature, RARE_COLLECTION, RARE_DID, Recording};
+use super::harness::Harness;
+use super::oracle::{Oracle, Order, Verdict, Violation};
+use super::process_run::{Begin, End, ProcessRun, RunOutcome, StopPlan};
+use super::proxy::NetworkFaults;
+use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
-use super::rig::Rig;
 
 /// Where the program writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,11 +36,11 @@ pub enum Filter {
 
 /// One way of running the program.
 #[derive(Clone, Debug)]
-pub struct Lane {
+pub struct Profile {
     /// What it is called in reports.
     pub name: &'static str,
     /// What is served.
-    pub nature: Nature,
+    pub scenario: Scenario,
     /// Of which kinds; where there are several, each has stamps of its own.
     pub servers: &'static [&'static str],
     /// Where lines go.
@@ -57,14 +57,14 @@ pub struct Lane {
     pub is_live: bool,
     /// Only the end of a recording can be had live: the rest is the archive's.
     pub is_archived: bool,
-    /// The cursor that an archived lane begins at.
+    /// The cursor that an archived profile begins at.
     pub begins_at: &'static str,
     /// What servers do to connections (`serve --chaos`), and nobody does in the last life.
     pub chaos: &'static str,
     /// What they do to stamps; the same in all lives.
     pub stamps: &'static str,
     /// What the network does to connections.
-    pub weather: Weather,
+    pub faults: NetworkFaults,
     /// In which order events may come.
     pub order: Order,
     /// Events of a recording.
@@ -75,8 +75,8 @@ pub struct Lane {
     pub serve_flags: &'static [&'static str],
 }
 
-/// What all rounds of a lane share.
-pub struct Setting<'a> {
+/// What all rounds of a profile share.
+pub struct RunSettings<'a> {
     /// The program under test.
     pub client: &'a Path,
     /// From which all that is random derives.
@@ -87,15 +87,15 @@ pub struct Setting<'a> {
     pub variable: Option<(&'a str, &'a str)>,
 }
 
-impl Lane {
+impl Profile {
     /// Runs rounds until the time is over or a promise is broken.
-    pub fn run(&self, setting: &Setting<'_>) -> (Totals, Result<(), Failure>) {
+    pub fn run(&self, settings: &RunSettings<'_>) -> (Totals, Result<(), Failure>) {
         let mut totals = Totals::default();
         for round in 0.. {
-            let seed = self.seed_of(setting.seed, round);
-            let outcome = Round::new(self, setting, seed).run(&mut totals);
+            let seed = self.seed_of(settings.seed, round);
+            let outcome = Round::new(self, settings, seed).run(&mut totals);
             totals.rounds += 1;
-            if outcome.is_err() || Instant::now() >= setting.until {
+            if outcome.is_err() || Instant::now() >= settings.until {
                 return (totals, outcome);
             }
         }
@@ -127,8 +127,8 @@ impl Lane {
 }
 
 struct Round<'a> {
-    lane: &'a Lane,
-    setting: &'a Setting<'a>,
+    profile: &'a Profile,
+    settings: &'a RunSettings<'a>,
     seed: u64,
     rng: fastrand::Rng,
     directory: PathBuf,
@@ -136,38 +136,40 @@ struct Round<'a> {
 }
 
 impl<'a> Round<'a> {
-    fn new(lane: &'a Lane, setting: &'a Setting<'a>, seed: u64) -> Self {
+    fn new(profile: &'a Profile, settings: &'a RunSettings<'a>, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let recording = Recording::new(lane.nature, lane.events, &mut rng);
+        let recording = Recording::new(profile.scenario, profile.events, &mut rng);
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture");
         // Rounds of one seed may run at once, on other programs.
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
-        let directory = root.join(format!("{}-{process}-{count}", lane.name.replace(' ', "-")));
+        let directory = root.join(format!("{}-{process}-{count}", profile.name.replace(' ', "-")));
         // What an earlier process of the same number left behind.
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("out")).expect("make a directory");
         let text = recording.lines.join("\n") + "\n";
         std::fs::write(directory.join("recording.ndjson"), text).expect("write the recording");
-        Self { lane, setting, seed, rng, directory, recording }
+        Self { profile, settings, seed, rng, directory, recording }
     }
 
     fn run(mut self, totals: &mut Totals) -> Result<(), Failure> {
-        let mut rig = Rig::start(self.lane, &self.directory, self.seed, &mut self.rng);
-        let mut life = Life::new(self.lane, self.setting, &self.directory, &rig, &mut self.rng);
+        let mut harness = Harness::start(self.profile, &self.directory, self.seed, &mut self.rng);
+        let mut life =
+            ProcessRun::new(self.profile, self.settings, &self.directory, &harness, &mut self.rng);
         let recording = std::mem::replace(&mut self.recording, Recording::empty());
-        let wants = |line: &str| self.lane.wants(line);
-        let mut judge = Judge::new(&recording, self.lane.order, self.lane.is_verbatim(), wants);
-        let outcome = self.live(&mut rig, &mut life, &mut judge, totals);
-        totals.events += judge.events();
-        totals.repeated += judge.repeated;
-        totals.most_repeated = totals.most_repeated.max(judge.most_repeated);
-        totals.disconnects += rig.disconnects();
-        totals.server_kills += rig.kills;
+        let wants = |line: &str| self.profile.wants(line);
+        let mut oracle =
+            Oracle::new(&recording, self.profile.order, self.profile.is_verbatim(), wants);
+        let outcome = self.live(&mut harness, &mut life, &mut oracle, totals);
+        totals.events += oracle.events();
+        totals.repeated += oracle.repeated;
+        totals.most_repeated = totals.most_repeated.max(oracle.most_repeated);
+        totals.disconnects += harness.disconnects();
+        totals.server_kills += harness.kills;
         match outcome {
-            Err(verdict) if !self.is_told(&verdict) => Err(Failure {
-                lane: self.lane.name.to_owned(),
+            Err(verdict) if !self.is_reported_gap(&verdict) => Err(Failure {
+                profile: self.profile.name.to_owned(),
                 seed: self.seed,
                 command: life.command_line(),
                 directory: self.directory,
@@ -180,9 +182,9 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Whether what is missing lies in a gap that was told: a block of an archive that was
+    /// Whether what is missing lies in a gap that was message: a block of an archive that was
     /// struck twice can't be had. The round ends there.
-    fn is_told(&self, verdict: &Verdict) -> bool {
+    fn is_reported_gap(&self, verdict: &Verdict) -> bool {
         let log = std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
         let gaps = log.lines().filter_map(|line| {
             let ends = line.split_once("gap from seq ")?.1.split_once(": the archive: ")?.0;
@@ -191,75 +193,77 @@ impl<'a> Round<'a> {
             Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
         });
         let is_in = |missing| gaps.clone().any(|(from, to)| from < missing && missing < to);
-        self.lane.is_archived && verdict.missing.is_some_and(|missing| is_in(missing.get()))
+        self.profile.is_archived && verdict.missing.is_some_and(|missing| is_in(missing.get()))
     }
 
     fn live(
         &mut self,
-        rig: &mut Rig,
-        life: &mut Life,
-        judge: &mut Judge<'_>,
+        harness: &mut Harness,
+        life: &mut ProcessRun,
+        oracle: &mut Oracle<'_>,
         totals: &mut Totals,
     ) -> Result<(), Verdict> {
-        let mut lived = Lived { was_clean: true, ..Lived::default() };
-        let is_piped = !matches!(self.lane.output, Output::Files(_));
+        let mut run_outcome = RunOutcome { was_clean: true, ..RunOutcome::default() };
+        let is_piped = !matches!(self.profile.output, Output::Files(_));
         let mut is_first = true;
-        while Instant::now() < self.setting.until && !self.is_near_the_end(life, judge)? {
+        while Instant::now() < self.settings.until && !self.is_near_the_end(life, oracle)? {
             if is_piped {
-                judge.begin_life(life.saved()?, lived.was_clean)?;
+                oracle.begin_run(life.saved()?, run_outcome.was_clean)?;
             }
-            let stopper = self.stopper(std::mem::take(&mut is_first));
-            lived = life.live(stopper, Begin::Often, rig, judge, &mut self.rng)?;
-            totals.lives += 1;
-            totals.kills += u64::from(lived.was_killed);
-            totals.clean_stops += u64::from(lived.was_clean);
+            let stop_plan = self.stop_plan(std::mem::take(&mut is_first));
+            run_outcome = life.live(stop_plan, Begin::Often, harness, oracle, &mut self.rng)?;
+            totals.runs += 1;
+            totals.kills += u64::from(run_outcome.was_killed);
+            totals.clean_stops += u64::from(run_outcome.was_clean);
         }
         // The last life reads on, undisturbed, to the end.
-        rig.calm_down();
+        harness.stop_faults();
         if is_piped {
-            judge.begin_life(life.saved()?, lived.was_clean)?;
+            oracle.begin_run(life.saved()?, run_outcome.was_clean)?;
         }
-        life.live(Stopper::complete(), Begin::Last, rig, judge, &mut self.rng)?;
+        life.live(StopPlan::complete(), Begin::Last, harness, oracle, &mut self.rng)?;
         if !is_piped {
-            judge.begin_files();
-            judge.feed(&self.files())?;
+            oracle.begin_files();
+            oracle.feed(&self.files())?;
         }
-        judge.conclude()
+        oracle.conclude()
     }
 
     /// When and how a life ends.
-    fn stopper(&mut self, is_first: bool) -> Stopper {
+    fn stop_plan(&mut self, is_first: bool) -> StopPlan {
         let end = match self.rng.u32(0..10) {
-            0..=1 if self.lane.has_clean_stops => End::Term,
-            2..=3 if self.lane.output == Output::SlowStdout => End::TermUnread,
-            4..=6 if self.lane.output == Output::SlowStdout => End::KillUnread,
-            7 if self.lane.has_clean_stops && !matches!(self.lane.output, Output::Files(_)) => {
+            0..=1 if self.profile.has_clean_stops => End::Term,
+            2..=3 if self.profile.output == Output::SlowStdout => End::TermUnread,
+            4..=6 if self.profile.output == Output::SlowStdout => End::KillUnread,
+            7 if self.profile.has_clean_stops
+                && !matches!(self.profile.output, Output::Files(_)) =>
+            {
                 End::Leave
             }
             _ => End::Kill,
         };
-        let most_ms = if self.lane.is_live { 9_000 } else { 1_600 };
+        let most_ms = if self.profile.is_live { 9_000 } else { 1_600 };
         let after_ms = match self.rng.u32(0..8) {
             // While it starts.
             0 => self.rng.u64(0..80),
             _ => self.rng.u64(0..most_ms),
         };
         let after_bytes = match self.rng.u32(0..3) {
-            0 if !self.lane.is_live => Some(self.rng.usize(0..400_000)),
+            0 if !self.profile.is_live => Some(self.rng.usize(0..400_000)),
             _ => None,
         };
         // A run that starts live, and dies before it saved anything, starts live again.
-        let needs_saved = self.lane.is_live && is_first;
+        let needs_saved = self.profile.is_live && is_first;
         let after = Duration::from_millis(after_ms);
-        Stopper { end, after, after_bytes, needs_saved, is_complete: false }
+        StopPlan { end, after, after_bytes, needs_saved, is_complete: false }
     }
 
-    fn is_near_the_end(&self, life: &Life, judge: &Judge<'_>) -> Result<bool, Verdict> {
-        if matches!(self.lane.output, Output::Files(_)) {
+    fn is_near_the_end(&self, life: &ProcessRun, oracle: &Oracle<'_>) -> Result<bool, Verdict> {
+        if matches!(self.profile.output, Output::Files(_)) {
             let saved = life.saved()?;
-            return Ok(saved.is_some_and(|saved| judge.share_before(saved.time_us) > 0.95));
+            return Ok(saved.is_some_and(|saved| oracle.share_before(saved.time_us) > 0.95));
         }
-        Ok(judge.is_nearly_complete())
+        Ok(oracle.is_nearly_complete())
     }
 
     /// All output files, one after another.
@@ -296,6 +300,6 @@ fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {
 }
 
 /// A verdict on the program, not on its output.
-pub fn failed(told: String) -> Verdict {
-    Verdict { breach: Breach::Failed, told, missing: None }
+pub fn failed(message: String) -> Verdict {
+    Verdict { violation: Violation::Failed, message, missing: None }
 }

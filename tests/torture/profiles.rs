@@ -1,31 +1,35 @@
-//! The table of lanes.
+//! The table of profiles.
 
-use super::judge::Order;
-use super::lane::{Filter, Lane, Output};
-use super::proxy::Weather;
-use super::recording::Nature;
+use super::oracle::Order;
+use super::profile::{Filter, Output, Profile};
+use super::proxy::NetworkFaults;
+use super::recording::Scenario;
 
 /// A network that cuts a connection a few times a second, at a speed that lets a recording
 /// last.
-const ROUGH: Weather = Weather {
+const ROUGH: NetworkFaults = NetworkFaults {
     cut_every_bytes: Some(400_000),
     stall_every_bytes: Some(4_000_000),
     bytes_per_second: Some(1_000_000),
 };
 
 /// A network that is faster than a slow reader.
-const FAST: Weather = Weather { bytes_per_second: Some(4_000_000), ..ROUGH };
+const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
 
 /// A network for a stream that is slow by itself.
-const ROUGH_AND_LIVE: Weather = Weather { cut_every_bytes: Some(1_500_000), ..ROUGH };
+const ROUGH_AND_LIVE: NetworkFaults = NetworkFaults { cut_every_bytes: Some(1_500_000), ..ROUGH };
 
 /// A network for a stream of which little is left.
-const fn sparse(bytes_per_second: u64) -> Weather {
+const fn sparse(bytes_per_second: u64) -> NetworkFaults {
     let cut_every_bytes = Some(bytes_per_second / 2);
-    Weather { cut_every_bytes, stall_every_bytes: None, bytes_per_second: Some(bytes_per_second) }
+    NetworkFaults {
+        cut_every_bytes,
+        stall_every_bytes: None,
+        bytes_per_second: Some(bytes_per_second),
+    }
 }
 
-const V2_NATURE: Nature = Nature {
+const V2_SCENARIO: Scenario = Scenario {
     is_v2: true,
     has_wild_times: true,
     wild_one_in: 300,
@@ -33,7 +37,7 @@ const V2_NATURE: Nature = Nature {
     step_us: 60_000,
 };
 
-const LEGACY_NATURE: Nature = Nature { is_v2: false, ..V2_NATURE };
+const LEGACY_SCENARIO: Scenario = Scenario { is_v2: false, ..V2_SCENARIO };
 
 /// Connections end in every way there is.
 macro_rules! ends {
@@ -54,9 +58,9 @@ const STAMPS: &str = "same=40,step=400,imported=200";
 /// Some times lie far ahead, and that of the first event always does.
 const ABSURD: &str = "absurd=150";
 
-const V2: Lane = Lane {
+const V2: Profile = Profile {
     name: "v2",
-    nature: V2_NATURE,
+    scenario: V2_SCENARIO,
     servers: &["v2"],
     output: Output::Stdout,
     filter: Filter::None,
@@ -68,7 +72,7 @@ const V2: Lane = Lane {
     begins_at: "1",
     chaos: CHAOS,
     stamps: "",
-    weather: ROUGH,
+    faults: ROUGH,
     order: Order::Exact,
     // Not a multiple of the v2 server's segments.
     events: 12_500,
@@ -76,25 +80,26 @@ const V2: Lane = Lane {
     serve_flags: &[],
 };
 
-const LEGACY: Lane = Lane { name: "legacy", nature: LEGACY_NATURE, servers: &["legacy"], ..V2 };
+const LEGACY: Profile =
+    Profile { name: "legacy", scenario: LEGACY_SCENARIO, servers: &["legacy"], ..V2 };
 
-const LIVE: Lane = Lane {
+const LIVE: Profile = Profile {
     is_live: true,
     // A live server that is killed forgets what has happened.
     kills_servers: false,
     // Nor can it be replaced by a calm one for the last life.
     chaos: "",
-    weather: ROUGH_AND_LIVE,
+    faults: ROUGH_AND_LIVE,
     events: 3_500,
     ..V2
 };
 
 /// Two servers that stamp and interleave the same events differently.
-const FAILOVER: Lane = Lane {
+const FAILOVER: Profile = Profile {
     name: "v2 failover",
     servers: &["v2", "v2"],
     // An event of a kind without a name of its own may come twice then.
-    nature: Nature { has_wild_times: false, has_unknown_kinds: false, ..V2_NATURE },
+    scenario: Scenario { has_wild_times: false, has_unknown_kinds: false, ..V2_SCENARIO },
     // A server that worked is asked again, unless it refuses.
     chaos: concat!(ends!(), ",refuse=3:0s,mute=9000"),
     order: Order::ByAccount(100),
@@ -105,9 +110,9 @@ const FAILOVER: Lane = Lane {
 
 /// The v2 stream. Kinds that nobody knows have no form there, and what a server adds to them
 /// is passed over.
-const V2_STREAM: Lane = Lane {
+const V2_STREAM: Profile = Profile {
     name: "stream v2",
-    nature: Nature { has_unknown_kinds: false, ..V2_NATURE },
+    scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
     chaos: concat!(
         ends!(),
         ",stall=8000:300ms,hang=12000,mute=12000,dribble=3000,duplicate=300,garbage=700,\
@@ -118,7 +123,7 @@ const V2_STREAM: Lane = Lane {
 };
 
 /// The whole history, all but the last segment of it from the archive.
-const ARCHIVE: Lane = Lane {
+const ARCHIVE: Profile = Profile {
     name: "archive",
     is_archived: true,
     chaos: concat!(
@@ -131,88 +136,93 @@ const ARCHIVE: Lane = Lane {
 
 /// The history from an instant before its first event, in segments of which every second one
 /// holds no event: the list of segments decides where to begin.
-const ARCHIVE_BY_TIME: Lane = Lane {
+const ARCHIVE_BY_TIME: Profile = Profile {
     name: "archive by time",
-    nature: Nature { has_wild_times: false, ..V2_STREAM.nature },
+    scenario: Scenario { has_wild_times: false, ..V2_STREAM.scenario },
     begins_at: "1783175880000000",
     chaos: concat!(ends!(), ",mute=12000,refuse=8:0s,throttle=15:0s,page=3,empty=1"),
     ..ARCHIVE
 };
 
-/// The lane of this name.
+/// The profile of this name.
 #[allow(dead_code, reason = "the mutations' part of this file")]
-pub fn lane(name: &str) -> Lane {
-    lanes().into_iter().find(|lane| lane.name == name).expect(name)
+pub fn profile(name: &str) -> Profile {
+    profiles().into_iter().find(|profile| profile.name == name).expect(name)
 }
 
-/// Every lane.
-pub fn lanes() -> Vec<Lane> {
+/// Every profile.
+pub fn profiles() -> Vec<Profile> {
     vec![
         V2,
         LEGACY,
-        Lane {
+        Profile {
             name: "legacy wild times",
-            nature: Nature { wild_one_in: 6, ..LEGACY_NATURE },
+            scenario: Scenario { wild_one_in: 6, ..LEGACY_SCENARIO },
             ..LEGACY
         },
-        Lane { name: "v2 slow reader", output: Output::SlowStdout, weather: FAST, ..V2 },
-        Lane { name: "legacy slow reader", output: Output::SlowStdout, weather: FAST, ..LEGACY },
-        Lane { name: "v2 zstd", is_compressed: true, chaos: concat!(ends!(), ",zstd=2000"), ..V2 },
-        Lane { name: "v2 sparse did", filter: Filter::Did, weather: sparse(20_000), ..V2 },
-        Lane {
+        Profile { name: "v2 slow reader", output: Output::SlowStdout, faults: FAST, ..V2 },
+        Profile { name: "legacy slow reader", output: Output::SlowStdout, faults: FAST, ..LEGACY },
+        Profile {
+            name: "v2 zstd",
+            is_compressed: true,
+            chaos: concat!(ends!(), ",zstd=2000"),
+            ..V2
+        },
+        Profile { name: "v2 sparse did", filter: Filter::Did, faults: sparse(20_000), ..V2 },
+        Profile {
             name: "legacy sparse collection",
             filter: Filter::Collection,
-            weather: sparse(60_000),
-            // The judge tells what a position stands for by its time, where filters exclude
+            faults: sparse(60_000),
+            // The oracle tells what a position stands for by its time, where filters exclude
             // its event.
-            nature: Nature { has_wild_times: false, ..LEGACY_NATURE },
+            scenario: Scenario { has_wild_times: false, ..LEGACY_SCENARIO },
             ..LEGACY
         },
-        Lane {
+        Profile {
             name: "legacy live",
-            nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
+            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
             servers: &["legacy"],
             ..LIVE
         },
         // What a rare account's replay scans in silence takes longer than a pong.
-        Lane {
+        Profile {
             name: "legacy slow scan",
-            nature: Nature { has_wild_times: false, step_us: 7_000, ..LEGACY_NATURE },
+            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
             servers: &["legacy"],
             filter: Filter::Did,
             serve_flags: &["--legacy-scan-rate", "500"],
             ..LIVE
         },
-        Lane {
+        Profile {
             name: "v2 live",
-            nature: Nature { has_wild_times: false, step_us: 7_000, ..V2_NATURE },
+            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..V2_SCENARIO },
             ..LIVE
         },
-        Lane { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
-        Lane { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
-        Lane { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
-        Lane {
+        Profile { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
+        Profile { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
+        Profile { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
+        Profile {
             name: "v2 file by size",
             output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
             // Names are times, and files are read by name.
-            nature: Nature { has_wild_times: false, ..V2_NATURE },
+            scenario: Scenario { has_wild_times: false, ..V2_SCENARIO },
             ..V2
         },
-        Lane {
+        Profile {
             name: "failover file by the hour",
             output: Output::Files(&["-o", "{}/log-%FT%H.ndjson.zst", "--rotate", "hourly"]),
-            nature: Nature { step_us: 2_000_000, ..FAILOVER.nature },
+            scenario: Scenario { step_us: 2_000_000, ..FAILOVER.scenario },
             flags: &["--rewind", "20s"],
             ..FAILOVER
         },
         FAILOVER,
-        Lane { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
-        Lane { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
-        Lane {
+        Profile { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
+        Profile { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
+        Profile {
             name: "v2 reuse",
             // An event of a kind without a name of its own is known by its number, and may come
             // twice where that changes: the half hour of 2026-11-25 met one.
-            nature: Nature { has_unknown_kinds: false, ..V2_NATURE },
+            scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
             chaos: concat!(ends!(), ",reuse=1500,swap=200"),
             order: Order::ByAccount(45),
             // Crashes are counted by the server.
@@ -221,45 +231,58 @@ pub fn lanes() -> Vec<Lane> {
             flags: &["--rewind", "5s"],
             ..V2
         },
-        Lane { name: "v2 stamps", stamps: STAMPS, ..V2 },
-        Lane { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
-        Lane { name: "v2 absurd times", stamps: ABSURD, ..V2 },
-        Lane { name: "legacy absurd times", stamps: ABSURD, ..LEGACY },
-        Lane { name: "failover absurd times", stamps: ABSURD, ..FAILOVER },
-        Lane { name: "v2 late repeats", chaos: "late=60,drop=2500,reset=4000,refuse=8:0s", ..V2 },
+        Profile { name: "v2 stamps", stamps: STAMPS, ..V2 },
+        Profile { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+        Profile { name: "v2 absurd times", stamps: ABSURD, ..V2 },
+        Profile { name: "legacy absurd times", stamps: ABSURD, ..LEGACY },
+        Profile { name: "failover absurd times", stamps: ABSURD, ..FAILOVER },
+        Profile {
+            name: "v2 late repeats",
+            chaos: "late=60,drop=2500,reset=4000,refuse=8:0s",
+            ..V2
+        },
         V2_STREAM,
-        Lane {
+        Profile {
             name: "stream v2 zstd",
             is_compressed: true,
             chaos: concat!(ends!(), ",zstd=2000,rotate=5"),
             ..V2_STREAM
         },
-        Lane {
+        Profile {
             name: "stream v2 file zst",
             output: Output::Files(&["-o", "{}/log.ndjson.zst"]),
             ..V2_STREAM
         },
-        Lane {
+        Profile {
             name: "stream v2 slow reader",
             output: Output::SlowStdout,
-            weather: FAST,
+            faults: FAST,
             ..V2_STREAM
         },
         ARCHIVE,
         ARCHIVE_BY_TIME,
-        Lane { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
-        Lane { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
-        Lane { name: "archive slow reader", output: Output::SlowStdout, weather: FAST, ..ARCHIVE },
-        Lane {
+        Profile {
+            name: "archive file",
+            output: Output::Files(&["-o", "{}/log.ndjson"]),
+            ..ARCHIVE
+        },
+        Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
+        Profile {
+            name: "archive slow reader",
+            output: Output::SlowStdout,
+            faults: FAST,
+            ..ARCHIVE
+        },
+        Profile {
             name: "failover between protocols",
             servers: &["v2", "legacy"],
             flags: &["--rewind", "5s", "--protocol", "auto"],
             ..FAILOVER
         },
-        Lane {
+        Profile {
             name: "v2 oversized",
             chaos: concat!(ends!(), ",oversized=20000"),
-            weather: Weather { bytes_per_second: Some(12_000_000), ..ROUGH },
+            faults: NetworkFaults { bytes_per_second: Some(12_000_000), ..ROUGH },
             ..V2
         },
     ]

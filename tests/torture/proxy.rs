@@ -16,7 +16,7 @@ const PARTS_OF_A_SECOND: u64 = 50;
 
 /// What the network does to connections.
 #[derive(Clone, Copy, Debug)]
-pub struct Weather {
+pub struct NetworkFaults {
     /// A connection is cut after so many bytes on average.
     pub cut_every_bytes: Option<u64>,
     /// Once in so many bytes on average nothing moves for up to 300 ms.
@@ -25,15 +25,15 @@ pub struct Weather {
     pub bytes_per_second: Option<u64>,
 }
 
-impl Weather {
+impl NetworkFaults {
     /// Nothing ever happens.
-    pub const FAIR: Self =
+    pub const NONE: Self =
         Self { cut_every_bytes: None, stall_every_bytes: None, bytes_per_second: None };
 }
 
 struct Shared {
     upstream: Mutex<Option<SocketAddr>>,
-    weather: Mutex<Weather>,
+    faults: Mutex<NetworkFaults>,
     is_over: AtomicBool,
     disconnects: AtomicU64,
     rng: Mutex<fastrand::Rng>,
@@ -49,12 +49,12 @@ pub struct Proxy {
 
 impl Proxy {
     /// A network without a server yet.
-    pub fn start(weather: Weather, rng: fastrand::Rng) -> Self {
+    pub fn start(faults: NetworkFaults, rng: fastrand::Rng) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
         let address = listener.local_addr().expect("an address");
         let shared = Arc::new(Shared {
             upstream: Mutex::new(None),
-            weather: Mutex::new(weather),
+            faults: Mutex::new(faults),
             is_over: AtomicBool::new(false),
             disconnects: AtomicU64::new(0),
             rng: Mutex::new(rng),
@@ -73,13 +73,13 @@ impl Proxy {
     }
 
     /// Puts a server behind the network, or none.
-    pub fn lead_to(&self, upstream: Option<SocketAddr>) {
+    pub fn set_upstream(&self, upstream: Option<SocketAddr>) {
         *self.shared.upstream.lock().expect("no panic under it") = upstream;
     }
 
-    /// Changes the weather for connections to come.
-    pub fn weather(&self, weather: Weather) {
-        *self.shared.weather.lock().expect("no panic under it") = weather;
+    /// Changes the faults for connections to come.
+    pub fn faults(&self, faults: NetworkFaults) {
+        *self.shared.faults.lock().expect("no panic under it") = faults;
     }
 
     /// How many connections ended under a living client.
@@ -114,7 +114,7 @@ fn serve(client: TcpStream, shared: &Shared) {
             client_is_gone.store(true, Ordering::Relaxed);
             let _ = to.shutdown(Shutdown::Both);
         });
-        let was_served = hand_on(&server, &client, shared);
+        let was_served = forward(&server, &client, shared);
         if was_served && !client_is_gone.load(Ordering::Relaxed) {
             shared.disconnects.fetch_add(1, Ordering::Relaxed);
         }
@@ -124,16 +124,16 @@ fn serve(client: TcpStream, shared: &Shared) {
 
 /// Hands bytes on until either side ends, or the network does. Says whether the server had
 /// said anything.
-fn hand_on(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> bool {
-    let weather = *shared.weather.lock().expect("no panic under it");
+fn forward(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> bool {
+    let faults = *shared.faults.lock().expect("no panic under it");
     let mut rng = shared.rng.lock().expect("no panic under it").fork();
     // Waiting times of a process without memory: any byte may be the last.
     let mut draw = |every: Option<u64>| {
         every.map_or(u64::MAX, |every| (-(1.0 - rng.f64()).ln() * every as f64) as u64)
     };
-    let mut until_cut = draw(weather.cut_every_bytes);
-    let mut until_stall = draw(weather.stall_every_bytes);
-    let most = weather.bytes_per_second.map_or(u64::MAX, |speed| speed / PARTS_OF_A_SECOND);
+    let mut until_cut = draw(faults.cut_every_bytes);
+    let mut until_stall = draw(faults.stall_every_bytes);
+    let most = faults.bytes_per_second.map_or(u64::MAX, |speed| speed / PARTS_OF_A_SECOND);
     let mut chunk = vec![0; CHUNK_BYTES.min(most as usize)];
     let mut was_served = false;
     loop {
@@ -146,10 +146,10 @@ fn hand_on(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> b
         until_cut -= handed;
         if until_stall < handed {
             std::thread::sleep(Duration::from_millis(fastrand::u64(0..300)));
-            until_stall = draw(weather.stall_every_bytes);
+            until_stall = draw(faults.stall_every_bytes);
         }
         until_stall -= handed.min(until_stall);
-        if let Some(speed) = weather.bytes_per_second {
+        if let Some(speed) = faults.bytes_per_second {
             std::thread::sleep(Duration::from_micros(handed * 1_000_000 / speed));
         }
     }

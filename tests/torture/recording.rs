@@ -1,6 +1,6 @@
 //! Recordings that are unpleasant by themselves: many events of one instant, clocks that step
 //! back, imported times, commits of several operations, kinds nobody knows. And how an event
-//! is told from all others, in words of this file and not of the program under test.
+//! is message from all others, in words of this file and not of the program under test.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -26,7 +26,7 @@ const COLLECTIONS: [&str; 5] = [
 
 /// What a recording is like.
 #[derive(Clone, Copy, Debug)]
-pub struct Nature {
+pub struct Scenario {
     /// With sequence numbers, as a v2 server sends them, and events that share a time.
     pub is_v2: bool,
     /// Times that step back or are years old. A sequence, or a client that takes no time for
@@ -40,7 +40,7 @@ pub struct Nature {
     pub step_us: u64,
 }
 
-/// Events with all that a judge must know of them.
+/// Events with all that a oracle must know of them.
 pub struct Recording {
     /// The lines, as a server that changes nothing sends them.
     pub lines: Vec<String>,
@@ -108,8 +108,8 @@ impl Line<'_> {
 
 impl Recording {
     /// A recording of at least `events` events.
-    pub fn new(nature: Nature, events: usize, rng: &mut fastrand::Rng) -> Self {
-        let mut writer = Writer { nature, clock_us: FIRST_US, back: (0, 0), lines: Vec::new() };
+    pub fn new(scenario: Scenario, events: usize, rng: &mut fastrand::Rng) -> Self {
+        let mut writer = Writer { scenario, clock_us: FIRST_US, back: (0, 0), lines: Vec::new() };
         while writer.lines.len() < events {
             writer.next(rng);
         }
@@ -153,7 +153,7 @@ impl Recording {
 }
 
 struct Writer {
-    nature: Nature,
+    scenario: Scenario,
     clock_us: u64,
     /// How far the clock is back, and for how many events more.
     back: (u64, u32),
@@ -186,7 +186,7 @@ impl Writer {
                 );
                 self.event(rng, &did, "account", &body);
             }
-            5 if self.nature.has_unknown_kinds => {
+            5 if self.scenario.has_unknown_kinds => {
                 self.event(
                     rng,
                     &format!("did:plc:new{i}"),
@@ -205,16 +205,16 @@ impl Writer {
 
     fn tick(&mut self, rng: &mut fastrand::Rng) {
         // Bursts and pauses, as on the network.
-        let step_us = self.nature.step_us;
+        let step_us = self.scenario.step_us;
         self.clock_us += match rng.u32(0..20) {
             0 => rng.u64(0..step_us * 16),
             1..=4 => rng.u64(0..step_us * 2),
-            5 if self.nature.is_v2 => 0,
+            5 if self.scenario.is_v2 => 0,
             _ => rng.u64(0..step_us / 8),
         };
-        if self.nature.has_wild_times
-            && self.nature.is_v2
-            && rng.u32(0..self.nature.wild_one_in) == 0
+        if self.scenario.has_wild_times
+            && self.scenario.is_v2
+            && rng.u32(0..self.scenario.wild_one_in) == 0
         {
             self.back = (rng.u64(0..1_500_000), rng.u32(1..20));
         }
@@ -250,7 +250,7 @@ impl Writer {
     }
 
     fn event(&mut self, rng: &mut fastrand::Rng, did: &str, kind: &str, body: &str) {
-        let Nature { is_v2, has_wild_times, wild_one_in, .. } = self.nature;
+        let Scenario { is_v2, has_wild_times, wild_one_in, .. } = self.scenario;
         // A legacy server's clock never repeats.
         self.clock_us += u64::from(!is_v2);
         let is_imported = has_wild_times && kind == "commit" && rng.u32(0..wild_one_in) == 0;

@@ -4,7 +4,7 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use super::judge::Verdict;
+use super::oracle::Verdict;
 
 /// What was done, and what came of it.
 #[derive(Clone, Copy, Debug, Default)]
@@ -12,7 +12,7 @@ pub struct Totals {
     /// Recordings run through.
     pub rounds: u64,
     /// Lives of the program.
-    pub lives: u64,
+    pub runs: u64,
     /// Of them, ended by SIGKILL.
     pub kills: u64,
     /// Of them, ended by SIGTERM.
@@ -30,10 +30,10 @@ pub struct Totals {
 }
 
 impl Totals {
-    /// The numbers of another lane are added.
+    /// The numbers of another profile are added.
     pub fn add(&mut self, other: &Self) {
         self.rounds += other.rounds;
-        self.lives += other.lives;
+        self.runs += other.runs;
         self.kills += other.kills;
         self.clean_stops += other.clean_stops;
         self.server_kills += other.server_kills;
@@ -65,8 +65,8 @@ impl fmt::Display for Totals {
 /// A broken promise, with the way back to it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// In which lane.
-    pub lane: String,
+    /// In which profile.
+    pub profile: String,
     /// The seed of the round.
     pub seed: u64,
     /// How the program was run.
@@ -79,14 +79,14 @@ pub struct Failure {
 
 impl fmt::Display for Failure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "VERDICT {:?} in lane {:?}", self.verdict.breach, self.lane)?;
-        writeln!(f, "{}", self.verdict.told)?;
+        writeln!(f, "VERDICT {:?} in profile {:?}", self.verdict.violation, self.profile)?;
+        writeln!(f, "{}", self.verdict.message)?;
         writeln!(f, "command: {}", self.command)?;
         writeln!(f, "files: {}", self.directory.display())?;
         write!(
             f,
             "again: SKYTAIL_TORTURE_LANE='{}' SKYTAIL_TORTURE_SEED={} cargo test --test torture",
-            self.lane, self.seed
+            self.profile, self.seed
         )
     }
 }

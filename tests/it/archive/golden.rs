@@ -9,7 +9,7 @@ use skytail::archive::block::BlockDecoder;
 use skytail::archive::cid::record_cid;
 use skytail::archive::segment::Segment;
 
-use crate::support::{Scratch, at_home, vectors};
+use crate::support::{Scratch, isolate_environment, vectors};
 
 /// Files of generated and recorded rows: the segment, and what is expected of its rows.
 const CORPUS: [[&str; 2]; 2] = [
@@ -31,7 +31,7 @@ const BLOCK: [[&str; 2]; 2] =
 pub fn inspect(flags: &[&str], file: &Path) -> Output {
     let home = Scratch::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, &home.path("."));
+    isolate_environment(&mut command, &home.path("."));
     command.arg("inspect").args(flags).arg(file).output().unwrap()
 }
 

@@ -8,7 +8,7 @@ use skytail::archive::write::SegmentWriter;
 use skytail::archive::write::convert::RowBuf;
 
 use super::golden::inspect;
-use crate::support::{Scratch, at_home, events};
+use crate::support::{Scratch, events, isolate_environment};
 
 /// A segment of made-up events, 100 to a block, in a file.
 fn segment_file(scratch: &Scratch, count: u64) -> std::path::PathBuf {
@@ -135,7 +135,7 @@ fn a_reader_that_goes_away_is_no_failure() {
     let scratch = Scratch::new();
     let path = segment_file(&scratch, 5_000);
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, &scratch.path("."));
+    isolate_environment(&mut command, &scratch.path("."));
     let mut child = command
         .args(["inspect", "--events"])
         .arg(&path)

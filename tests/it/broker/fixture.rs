@@ -5,13 +5,13 @@ use crate::support::tail::{Ended, TailProcess, tail};
 use crate::support::{FIRST_US, Scratch, ServeProcess};
 
 /// Everything a test needs beside its broker.
-pub struct Bench {
+pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,
     server: ServeProcess,
 }
 
-impl Bench {
+impl Fixture {
     /// A recording of `count` events of a hundred accounts.
     pub fn new(count: u64) -> Self {
         let scratch = Scratch::new();
@@ -51,7 +51,7 @@ impl Bench {
     /// Has the first run begin at the oldest event, by hand.
     pub fn begin_at_oldest(&self) {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        crate::support::at_home(&mut command, &self.scratch.path(""));
+        crate::support::isolate_environment(&mut command, &self.scratch.path(""));
         let state = self.scratch.path("state.db");
         command.args(["cursors", "set", "c", &FIRST_US.to_string(), "--state"]).arg(state);
         assert!(command.output().unwrap().status.success());

@@ -10,7 +10,7 @@ use rdkafka::producer::DefaultProducerContext;
 use rdkafka::types::{RDKafkaApiKey, RDKafkaRespErr};
 use rdkafka::{Offset, TopicPartitionList};
 
-use crate::broker::bench::Bench;
+use crate::broker::fixture::Fixture;
 use crate::support::{PATIENCE, Scratch};
 
 const PARTITIONS: i32 = 3;
@@ -75,11 +75,11 @@ impl Kafka {
 #[test]
 fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
     let kafka = Kafka::start();
-    let bench = Bench::new(8_000);
-    bench.begin_at_oldest();
+    let fixture = Fixture::new(8_000);
+    fixture.begin_at_oldest();
     let mut kills = 0;
     for round in 0..6_i64 {
-        let run = bench.start(&kafka.to("t"), &["--checkpoint-every", "150ms"]);
+        let run = fixture.start(&kafka.to("t"), &["--checkpoint-every", "150ms"]);
         // Each time a little more than what is there, and at an odd place.
         let more = kafka.ends().iter().sum::<i64>() + 1 + round * 311;
         kafka.wait_for(more.min(8_000));
@@ -87,17 +87,17 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
         kills += u32::from(run.wait().code() == -1);
     }
     assert!(kills >= 4, "{kills} kills");
-    let ended = bench.run(&kafka.to("t"), &[]);
+    let ended = fixture.run(&kafka.to("t"), &[]);
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    bench.assert_keeps_accounts_in_order(&kafka.stored());
+    fixture.assert_keeps_accounts_in_order(&kafka.stored());
 }
 
 #[test]
 fn brokers_that_go_away_and_come_back_get_each_event_once() {
     let kafka = Kafka::start();
-    let bench = Bench::new(8_000);
-    bench.begin_at_oldest();
-    let run = bench.start(&kafka.to("t"), &[]);
+    let fixture = Fixture::new(8_000);
+    fixture.begin_at_oldest();
+    let run = fixture.start(&kafka.to("t"), &[]);
     let errors = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_NOT_ENOUGH_REPLICAS; 3];
     for round in 0..4_i64 {
         let more = kafka.ends().iter().sum::<i64>() + 1 + round * 700;
@@ -112,13 +112,13 @@ fn brokers_that_go_away_and_come_back_get_each_event_once() {
     }
     let ended = run.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    bench.assert_keeps_accounts_in_order(&kafka.stored());
+    fixture.assert_keeps_accounts_in_order(&kafka.stored());
 }
 
 #[test]
 fn what_can_never_work_ends_the_run_with_what_to_do() {
     let kafka = Kafka::start();
-    let bench = Bench::new(500);
+    let fixture = Fixture::new(500);
     let scratch = Scratch::new();
     let config = |name: &str, text: &str| {
         let path = scratch.path(name);
@@ -136,14 +136,14 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
         (&wrong, 2, "linger.ms: Invalid value"),
         (&small, 0, "stopped at the live tip"),
     ] {
-        let ended = bench.run(&kafka.to("t"), &["--cursor", "oldest", "--to-config", config]);
+        let ended = fixture.run(&kafka.to("t"), &["--cursor", "oldest", "--to-config", config]);
         assert_eq!(ended.code(), code, "{}", ended.stderr);
         assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("hidden"), "{}", ended.stderr);
     }
     let too_large = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE];
     kafka.cluster.request_errors(RDKafkaApiKey::Produce, &too_large);
-    let ended = bench.run(&kafka.to("t"), &["--cursor", "oldest"]);
+    let ended = fixture.run(&kafka.to("t"), &["--cursor", "oldest"]);
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("--max-message-size"), "{}", ended.stderr);
 }

@@ -1,7 +1,7 @@
 //! What `skytail tail --to` promises: each event reaches the broker once and in order, whatever
 //! kills whom. Read back from the broker, and held against the recording.
 
-mod bench;
+mod fixture;
 #[cfg(feature = "kafka")]
 mod kafka;
 #[cfg(feature = "nats")]

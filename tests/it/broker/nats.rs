@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::broker::bench::Bench;
+use crate::broker::fixture::Fixture;
 use crate::broker::server::Nats;
 
 /// So short that what an earlier run published can only be told apart by reading it back.
@@ -11,13 +11,13 @@ const NO_WINDOW: u64 = 100_000_000;
 #[test]
 fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order() {
     let Some(nats) = Nats::start() else { return };
-    let bench = Bench::new(8_000);
+    let fixture = Fixture::new(8_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({"duplicate_window": NO_WINDOW}));
-    bench.begin_at_oldest();
+    fixture.begin_at_oldest();
     let mut kills = 0;
     for round in 0..8_u64 {
-        let run = bench.start(&nats.to("S"), &["--checkpoint-every", "150ms"]);
+        let run = fixture.start(&nats.to("S"), &["--checkpoint-every", "150ms"]);
         if round % 4 != 3 {
             // Each time a little more than what is there, and at an odd place.
             let more = wire.newest("S") + 1 + round * 311;
@@ -27,18 +27,18 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order()
         kills += u32::from(run.wait().code() == -1);
     }
     assert!(kills >= 5, "{kills} kills");
-    let ended = bench.run(&nats.to("S"), &[]);
+    let ended = fixture.run(&nats.to("S"), &[]);
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    bench.assert_is_the_recording(&wire.payloads("S"));
+    fixture.assert_is_the_recording(&wire.payloads("S"));
 }
 
 #[test]
 fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_order() {
     let Some(mut nats) = Nats::start() else { return };
-    let bench = Bench::new(10_000);
+    let fixture = Fixture::new(10_000);
     nats.wire().stream("S", json!({"duplicate_window": NO_WINDOW}));
-    bench.begin_at_oldest();
-    let mut run = bench.start(&nats.to("S"), &[]);
+    fixture.begin_at_oldest();
+    let mut run = fixture.start(&nats.to("S"), &[]);
     for round in 0..5_u64 {
         let mut wire = nats.wire();
         let more = wire.newest("S") + 1 + round * 700;
@@ -56,25 +56,25 @@ fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_ord
     // A broker that lost what it had acknowledged is told, and the next run makes up for it.
     for _ in 0..3 {
         if ended.code() == 1 && ended.stderr.contains("lost") {
-            run = bench.start(&nats.to("S"), &[]);
+            run = fixture.start(&nats.to("S"), &[]);
             ended = run.wait();
         }
     }
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("events wait, and nothing is lost"), "{}", ended.stderr);
-    bench.assert_is_the_recording(&nats.wire().payloads("S"));
+    fixture.assert_is_the_recording(&nats.wire().payloads("S"));
 }
 
 #[test]
 fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
     let Some(nats) = Nats::start() else { return };
-    let bench = Bench::new(2_000);
+    let fixture = Fixture::new(2_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({"max_bytes": 400_000}));
-    bench.begin_at_oldest();
-    let run = bench.start(&nats.to("S"), &[]);
+    fixture.begin_at_oldest();
+    let run = fixture.start(&nats.to("S"), &[]);
     let (mut found, mut purged) = (Vec::new(), 0);
-    while found.len() < bench.recorded.len() {
+    while found.len() < fixture.recorded.len() {
         wire.wait_for("S", purged + 1);
         let stored = wire.payloads("S");
         purged += stored.len() as u64;
@@ -84,38 +84,38 @@ fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
     let ended = run.wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(ended.stderr.contains("maximum bytes exceeded"), "{}", ended.stderr);
-    bench.assert_is_the_recording(&found);
+    fixture.assert_is_the_recording(&found);
 }
 
 #[test]
 fn a_run_that_is_stopped_while_its_broker_is_away_keeps_what_was_acknowledged() {
     let Some(mut nats) = Nats::start() else { return };
-    let bench = Bench::new(10_000);
+    let fixture = Fixture::new(10_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({}));
-    bench.begin_at_oldest();
-    let run = bench.start(&nats.to("S"), &["--drain-timeout", "100ms"]);
+    fixture.begin_at_oldest();
+    let run = fixture.start(&nats.to("S"), &["--drain-timeout", "100ms"]);
     wire.wait_for("S", 500);
     nats.signal("STOP");
     run.signal("INT");
     let ended = run.wait();
     nats.signal("CONT");
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    let ended = bench.run(&nats.to("S"), &[]);
+    let ended = fixture.run(&nats.to("S"), &[]);
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    bench.assert_is_the_recording(&nats.wire().payloads("S"));
+    fixture.assert_is_the_recording(&nats.wire().payloads("S"));
     nats.kill();
 }
 
 #[test]
 fn accounts_are_spread_over_subjects_and_two_runs_publish_an_event_once() {
     let Some(nats) = Nats::start() else { return };
-    let bench = Bench::new(2_000);
+    let fixture = Fixture::new(2_000);
     let mut wire = nats.wire();
     wire.stream("S", json!({}));
     let to = nats.to("S?partitions=4");
     for consumer in ["one", "two"] {
-        let ended = bench.run(&to, &["--cursor", "oldest", "--consumer", consumer]);
+        let ended = fixture.run(&to, &["--cursor", "oldest", "--consumer", consumer]);
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
     }
     let mut partitions = vec![Vec::new(); 4];
@@ -126,7 +126,7 @@ fn accounts_are_spread_over_subjects_and_two_runs_publish_an_event_once() {
         partitions[number].push(payload);
     }
     assert!(partitions.iter().all(|partition| partition.len() > 100));
-    bench.assert_keeps_accounts_in_order(&partitions);
+    fixture.assert_keeps_accounts_in_order(&partitions);
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
         { user: some, password: pw, permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } },
     ] }"#;
     let Some(nats) = Nats::with(users, Some(("all", "pw"))) else { return };
-    let bench = Bench::new(500);
+    let fixture = Fixture::new(500);
     let mut wire = nats.wire();
     wire.stream("S", json!({"max_msg_size": 500}));
     let all = nats.file("all", "user = all\npassword = pw\n");
@@ -165,7 +165,7 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
         if let Some(config) = config {
             flags.extend(["--to-config", config]);
         }
-        let ended = bench.run(&nats.to(subject), &flags);
+        let ended = fixture.run(&nats.to(subject), &flags);
         assert_eq!(ended.code(), code, "{}", ended.stderr);
         assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("hidden"), "{}", ended.stderr);

@@ -1,17 +1,17 @@
 //! What `--to` refuses before anything is dialled, in every build.
 
-use crate::broker::bench::Bench;
+use crate::broker::fixture::Fixture;
 
 #[test]
 fn an_address_that_means_nothing_is_refused_with_what_to_do() {
-    let bench = Bench::new(1);
+    let fixture = Fixture::new(1);
     for (to, more, said) in [
         ("FIREHOSE", &[][..], "names no broker"),
         ("nats://me:hidden@h/S", &[][..], "--to-config FILE"),
         ("nats://h", &[][..], "write nats://h:4222/NAME"),
         ("nats://h/S", &["-o", "file"][..], "leave one out"),
     ] {
-        let ended = bench.run(to, more);
+        let ended = fixture.run(to, more);
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
         assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("hidden"), "{}", ended.stderr);
@@ -20,12 +20,12 @@ fn an_address_that_means_nothing_is_refused_with_what_to_do() {
 
 #[test]
 fn a_build_without_a_client_says_how_to_get_one() {
-    let bench = Bench::new(1);
+    let fixture = Fixture::new(1);
     for (feature, is_built_in) in
         [("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))]
     {
         if !is_built_in {
-            let ended = bench.run(&format!("{feature}://h/S"), &[]);
+            let ended = fixture.run(&format!("{feature}://h/S"), &[]);
             assert_eq!(ended.code(), 2, "{}", ended.stderr);
             let said = format!("cargo install skytail --features {feature}");
             assert!(ended.stderr.contains(&said), "{}", ended.stderr);

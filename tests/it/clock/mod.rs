@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use crate::support::Scratch;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send};
-use crate::support::scripted::{Scripted, Step, texts};
+use crate::support::scripted::{ScriptedServer, Step, texts};
 use rusqlite::Connection;
 
 const S: u64 = 1_000_000;
@@ -46,10 +46,10 @@ fn stay(lines: &[String]) -> Vec<Step> {
 /// Reads all of `first` from one server, which then is gone, and `second` from another one.
 /// Returns what the other one was asked for, as an age in seconds.
 fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
-    let a = Scripted::start([cut(first)]);
-    let b = Scripted::start([stay(second)]);
+    let a = ScriptedServer::start([cut(first)]);
+    let b = ScriptedServer::start([stay(second)]);
     let count = (first.len() + second.len()).to_string();
-    let asked = |b: &Scripted| b.asked()[0].query("cursor")[0].parse::<f64>().unwrap();
+    let asked = |b: &ScriptedServer| b.asked()[0].query("cursor")[0].parse::<f64>().unwrap();
     let run = Tail::of(&a).flags(&["--host", &b.host(), "-n", &count]).flags(flags).run();
     let age = (now() as f64 - asked(&b)) / 1e6;
     (run, age)
@@ -98,7 +98,7 @@ fn one_event_ends_no_run() {
                 lines.iter().filter(|line| !line.contains(r#""rkey":"500""#)).cloned().collect()
             }),
         ] {
-            let server = Scripted::start([stay(&lines)]);
+            let server = ScriptedServer::start([stay(&lines)]);
             let run = Tail::of(&server).flags(&["--cursor", "oldest"]).flags(flags).run();
             run.ends_with(0).prints(&printed);
         }
@@ -112,7 +112,7 @@ fn several_events_end_a_run() {
     let early = stream(1, 50, start);
     let lines: Vec<String> =
         early.iter().cloned().chain(stream(101, 50, start + HOUR + 2 * S)).collect();
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let run = Tail::of(&server).flags(&["--cursor", "oldest", "--until", &until]).run();
     run.ends_with(0).prints(&early);
 }
@@ -125,7 +125,7 @@ fn a_server_whose_clock_is_ahead_of_this_machine_ends_a_run_too() {
     let early: Vec<String> = (1..30).map(|n| event(n, start + n * 2 * S)).collect();
     let late = (30..60).map(|n| event(n, start + n * 2 * S));
     let lines: Vec<String> = early.iter().cloned().chain(late).collect();
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let run = Tail::of(&server).flags(&["--cursor", "oldest", "--until", &until]).run();
     run.ends_with(0).prints(&early);
 }
@@ -145,7 +145,7 @@ fn one_event_names_no_file() {
         };
         let scratch = Scratch::new();
         let output = scratch.path("log-%Y-%m-%d.ndjson");
-        let server = Scripted::start([stay(&lines)]);
+        let server = ScriptedServer::start([stay(&lines)]);
         let count = lines.len().to_string();
         let flags = ["--cursor", "oldest", "--rotate", "daily", "-n", &count, "-o"];
         let run = Tail::of(&server).flags(&flags).flags(&[output.to_str().unwrap()]).run();
@@ -158,7 +158,7 @@ fn one_event_names_no_file() {
 /// A saved position of a run that wrote events 1 to 100, changed by this SQL.
 fn poisoned(state: &Path, start: u64, sql: &str) -> String {
     let lines = stream(1, 100, start);
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let flags = ["--consumer", "c", "--cursor", "oldest", "-n", "100"];
     Tail::of(&server).flags(&flags).state(state.to_owned()).run().ends_with(0);
     let connection = Connection::open(state).unwrap();
@@ -185,7 +185,7 @@ fn a_state_file_with_an_absurd_time_recovers_by_itself() {
         poisoned(&state, now() - 20 * S, sql);
         // Another server is asked by time.
         let lines = stream(900, 50, now() - S);
-        let server = Scripted::start([stay(&lines)]);
+        let server = ScriptedServer::start([stay(&lines)]);
         let flags = ["--consumer", "c", "--cursor", "auto", "-n", "50"];
         let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
         run.ends_with(0).prints(&lines).says(&["lies ahead of this machine's clock"]);
@@ -205,7 +205,7 @@ fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
     first.extend(stream(101, 50, start + 6 * S));
     // The server has forgotten what came next.
     let second = stream(5_000, 20, start + 30 * S);
-    let server = Scripted::start([cut(&first), stay(&second)]);
+    let server = ScriptedServer::start([cut(&first), stay(&second)]);
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let flags = ["--consumer", "c", "--cursor", "oldest", "-n", "171"];
@@ -223,7 +223,7 @@ fn a_saved_number_far_too_high_recovers() {
     let sql = "UPDATE consumers SET newest_seq = 900000000000000";
     poisoned(&state, start, sql);
     let lines = stream(1, 150, start);
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let label = server.host();
     let connection = Connection::open(&state).unwrap();
     connection.execute("UPDATE consumers SET server = ?1", [label]).unwrap();
@@ -245,7 +245,7 @@ fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
     let last = event(201, start + 604 * S);
     let printed: Vec<String> = lines.iter().cloned().chain([last.clone()]).collect();
     lines.extend([repeated, last]);
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "101"]).run();
     run.ends_with(0).prints(&printed);
 }
@@ -259,7 +259,7 @@ fn a_server_that_reuses_a_number_for_another_event_is_reported() {
     let others: Vec<String> =
         (40..80).map(|n| numbered(1_000 + n, start + n * 50_000, n)).collect();
     second.extend(others.iter().cloned());
-    let server = Scripted::start([cut(&first), stay(&second)]);
+    let server = ScriptedServer::start([cut(&first), stay(&second)]);
     let run = Tail::of(&server).flags(&["--cursor", "oldest", "-n", "90"]).run();
     run.ends_with(0)
         .prints(first.iter().chain(&others))
@@ -272,7 +272,7 @@ fn unix_seconds_as_a_cursor_are_refused_with_the_time_that_they_are() {
     for command in [["tail", "--cursor", &seconds].as_slice(), &["cursors", "set", "c", &seconds]] {
         let scratch = Scratch::new();
         let mut run = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        crate::support::at_home(&mut run, &scratch.path(""));
+        crate::support::isolate_environment(&mut run, &scratch.path(""));
         let done = run.args(command).output().unwrap();
         let stderr = String::from_utf8_lossy(&done.stderr);
         assert_eq!(done.status.code(), Some(2), "{stderr}");

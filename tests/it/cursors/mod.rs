@@ -19,7 +19,7 @@ struct Home {
 
 /// What a command left behind, without what changes from run to run.
 #[derive(Debug)]
-struct Told {
+struct CommandResult {
     code: Option<i32>,
     stdout: String,
     stderr: String,
@@ -53,16 +53,16 @@ impl Home {
         command
     }
 
-    fn run(&self, args: &[&str]) -> Told {
+    fn run(&self, args: &[&str]) -> CommandResult {
         self.told(&self.command(args).output().unwrap())
     }
 
-    fn told(&self, output: &Output) -> Told {
+    fn told(&self, output: &Output) -> CommandResult {
         let text = |bytes: &[u8]| {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             text.replace(self.path().to_str().unwrap(), "HOME")
         };
-        Told {
+        CommandResult {
             code: output.status.code(),
             stdout: text(&output.stdout),
             stderr: text(&output.stderr),
@@ -101,7 +101,7 @@ impl Home {
 }
 
 /// The message of a command that must fail with 1 and print nothing to stdout.
-fn failure(told: Told) -> String {
+fn failure(told: CommandResult) -> String {
     assert_eq!((told.code, &*told.stdout), (Some(1), ""), "{told:?}");
     told.stderr
 }

@@ -4,7 +4,7 @@
 
 use serde_json::Value;
 
-use crate::history::{Bench, FIRST_SEQ, assert_same, at_once};
+use crate::history::{FIRST_SEQ, Fixture, assert_same, at_once};
 
 #[test]
 fn troubles_that_pass_lose_nothing() {
@@ -20,13 +20,13 @@ fn troubles_that_pass_lose_nothing() {
         "seed=9,truncate=5,norange=5,rewrite=5,throttle=9:0s,page=3",
     ];
     at_once(&all, |chaos| {
-        let bench = Bench::new(3_250, &["--chaos", chaos]);
-        let (printed, said) = bench.run_well(&["--cursor", "oldest"]);
+        let fixture = Fixture::new(3_250, &["--chaos", chaos]);
+        let (printed, said) = fixture.run_well(&["--cursor", "oldest"]);
         assert!(!said.contains("gap"), "{chaos}: {said}");
-        assert_same(&printed, &bench.recorded);
+        assert_same(&printed, &fixture.recorded);
         // In blocks instead of whole segments.
         let (printed, said) =
-            bench.run_well(&["--cursor", "oldest", "-d", "did:plc:tenth", "-k", "identity"]);
+            fixture.run_well(&["--cursor", "oldest", "-d", "did:plc:tenth", "-k", "identity"]);
         assert!(!said.contains("gap"), "{chaos}: {said}");
         assert_eq!(printed.len(), 325, "{chaos}");
     });
@@ -34,7 +34,7 @@ fn troubles_that_pass_lose_nothing() {
 
 /// Every seq is printed or lies in a gap that is told.
 #[track_caller]
-fn assert_accounted(bench: &Bench, printed: &[String], gaps: &[(u64, u64)]) {
+fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) {
     let seq = |line: &String| {
         let event: Value = serde_json::from_str(line).unwrap();
         event["cursor"].as_u64().unwrap()
@@ -42,7 +42,7 @@ fn assert_accounted(bench: &Bench, printed: &[String], gaps: &[(u64, u64)]) {
     let printed: Vec<u64> = printed.iter().map(seq).collect();
     assert!(printed.is_sorted_by(|a, b| a < b), "a line twice or out of order");
     let is_missing = |seq: u64| gaps.iter().any(|(from, to)| (from + 1..*to).contains(&seq));
-    for i in 0..bench.recorded.len() as u64 {
+    for i in 0..fixture.recorded.len() as u64 {
         let seq = FIRST_SEQ + i;
         let is_printed = printed.binary_search(&seq).is_ok();
         assert!(is_printed != is_missing(seq), "seq {seq}: printed {is_printed}");
@@ -68,27 +68,27 @@ fn told(stderr: &str) -> Vec<(u64, u64)> {
 
 #[test]
 fn a_damaged_block_is_fetched_once_more() {
-    let bench = Bench::new(3_250, &["--chaos", "seed=1,corrupt=40"]);
-    let (printed, said) = bench.run_well(&["--cursor", "oldest"]);
+    let fixture = Fixture::new(3_250, &["--chaos", "seed=1,corrupt=40"]);
+    let (printed, said) = fixture.run_well(&["--cursor", "oldest"]);
     assert!(said.contains("fetching it once more"), "{said}");
-    assert_accounted(&bench, &printed, &told(&said));
+    assert_accounted(&fixture, &printed, &told(&said));
 }
 
 // Guards INV-9.
 #[test]
 fn a_block_that_stays_damaged_is_a_gap_with_its_name_and_place() {
     for flags in [&[][..], &["-k", "identity"]] {
-        let bench = Bench::new(1_250, &["--chaos", "seed=1,corrupt=2"]);
-        let (printed, said) = bench.run_well(&[&["--cursor", "oldest"][..], flags].concat());
+        let fixture = Fixture::new(1_250, &["--chaos", "seed=1,corrupt=2"]);
+        let (printed, said) = fixture.run_well(&[&["--cursor", "oldest"][..], flags].concat());
         let gaps = told(&said);
         assert!(!gaps.is_empty(), "{said}");
         assert!(said.contains("seg_000000000") && said.contains("block "), "{said}");
         assert!(said.contains(&format!("{} gap", gaps.len())), "{said}");
         if flags.is_empty() {
             assert!(said.contains("at byte "), "{said}");
-            assert_accounted(&bench, &printed, &gaps);
+            assert_accounted(&fixture, &printed, &gaps);
         } else {
-            for line in bench.recorded.iter().filter(|line| line.contains("\"identity\"")) {
+            for line in fixture.recorded.iter().filter(|line| line.contains("\"identity\"")) {
                 let event: Value = serde_json::from_str(line).unwrap();
                 let seq = event["cursor"].as_u64().unwrap();
                 let is_missing = gaps.iter().any(|(from, to)| (from + 1..*to).contains(&seq));
@@ -100,12 +100,12 @@ fn a_block_that_stays_damaged_is_a_gap_with_its_name_and_place() {
 
 #[test]
 fn a_gap_is_recorded_and_fatal_where_that_is_asked_for() {
-    let bench = Bench::new(1_250, &["--chaos", "corrupt=1"]);
+    let fixture = Fixture::new(1_250, &["--chaos", "corrupt=1"]);
     let flags = ["--cursor", "oldest", "--on-gap", "fail", "--consumer", "c"];
-    let ended = bench.start(&flags).wait();
+    let ended = fixture.start(&flags).wait();
     assert_eq!((ended.code(), ended.rest.len()), (4, 0), "{}", ended.stderr);
     assert!(ended.stderr.contains("gap from "), "{}", ended.stderr);
-    let state = bench.scratch.path("state.db");
+    let state = fixture.scratch.path("state.db");
     let state = rusqlite::Connection::open(state).unwrap();
     let gaps: Vec<(i64, String)> = state
         .prepare("SELECT to_seq, reason FROM gaps")
@@ -121,9 +121,9 @@ fn a_gap_is_recorded_and_fatal_where_that_is_asked_for() {
 
 #[test]
 fn a_plan_that_leads_nowhere_ends_in_a_gap_and_not_in_a_loop() {
-    let bench = Bench::new(1_250, &["--chaos", "stuck=1"]);
-    let (printed, said) = bench.run_well(&["--cursor", "100"]);
+    let fixture = Fixture::new(1_250, &["--chaos", "stuck=1"]);
+    let (printed, said) = fixture.run_well(&["--cursor", "100"]);
     assert!(said.contains("makes no progress"), "{said}");
     assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
-    assert_same(&printed, &bench.recorded[500..]);
+    assert_same(&printed, &fixture.recorded[500..]);
 }

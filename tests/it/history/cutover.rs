@@ -1,7 +1,7 @@
 //! Where the archive ends and the stream begins: under load, and when the stream has moved on
 //! by then.
 
-use crate::history::{Bench, assert_same};
+use crate::history::{Fixture, assert_same};
 
 /// The recording plays while its beginning is swept: segments are sealed meanwhile, the window
 /// moves, and the stream never stands still.
@@ -10,27 +10,27 @@ use crate::history::{Bench, assert_same};
 fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
     for (seed, rate) in [("1", "6000/s"), ("2", "12000/s")] {
         let chaos = format!("seed={seed},throttle=6:0s,truncate=7,drop=3000");
-        let bench = Bench::of_sizes(30_000, 500, 50, &["--rate", rate, "--chaos", &chaos]);
-        let count = bench.recorded.len().to_string();
+        let fixture = Fixture::of_sizes(30_000, 500, 50, &["--rate", rate, "--chaos", &chaos]);
+        let count = fixture.recorded.len().to_string();
         let flags = ["--cursor", "oldest", "-n", &count, "--rewind", "20ms"];
-        let host = ["--host", &*bench.host, "--protocol", "v2"];
+        let host = ["--host", &*fixture.host, "--protocol", "v2"];
         let home = crate::support::Scratch::new();
         let ended = crate::support::tail::tail(&home.path(""), &[&host[..], &flags].concat());
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
-        assert_same(&crate::history::bare(ended.rest), &bench.recorded);
+        assert_same(&crate::history::bare(ended.rest), &fixture.recorded);
     }
 }
 
 /// A reader that is held up for longer than the window comes back to the archive.
 #[test]
 fn a_stream_that_has_aged_is_caught_up_with_from_the_archive() {
-    let bench = Bench::of_sizes(60_000, 500, 50, &[]);
+    let fixture = Fixture::of_sizes(60_000, 500, 50, &[]);
     let flags = ["--cursor", "60000", "--rewind", "10ms", "--buffer", "1", "-v"];
-    let mut run = bench.start(&flags);
+    let mut run = fixture.start(&flags);
     let mut printed = run.lines(1);
     // A pipe and the sockets hold some of what follows, and not all of it.
-    let Bench { recorded, recording, server, host, .. } = bench;
+    let Fixture { recorded, recording, server, host, .. } = fixture;
     server.stop("KILL");
     let sizes = ["--archive-segment-events", "500", "--archive-block-events", "50"];
     let forgetful = [&sizes[..], &["--retention-events", "500"]].concat();

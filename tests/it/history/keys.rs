@@ -3,16 +3,16 @@
 
 use std::process::Output;
 
-use crate::history::{Bench, assert_same};
+use crate::history::{Fixture, assert_same};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Asked, Scripted, Step, http, texts};
+use crate::support::scripted::{Asked, ScriptedServer, Step, http, texts};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, V2_STREAM};
 
 const KEY: &str = "s3cret-hunter2";
 
-fn run(bench: &Bench, home: &Scratch, key: Option<&str>, more: &[&str]) -> Output {
-    let flags = ["--host", &*bench.host, "--protocol", "v2", "--exit-when-live"];
+fn run(fixture: &Fixture, home: &Scratch, key: Option<&str>, more: &[&str]) -> Output {
+    let flags = ["--host", &*fixture.host, "--protocol", "v2", "--exit-when-live"];
     let mut command = tail_command(&home.path("."), &[&flags[..], more].concat());
     command.env("SKYTAIL_LOG", "trace");
     if let Some(key) = key {
@@ -24,12 +24,12 @@ fn run(bench: &Bench, home: &Scratch, key: Option<&str>, more: &[&str]) -> Outpu
     output
 }
 
-fn gated() -> (Scratch, Bench) {
+fn gated() -> (Scratch, Fixture) {
     let home = Scratch::new();
     let file = home.path("key");
     std::fs::write(&file, format!("{KEY}\n")).unwrap();
-    let bench = Bench::new(1_250, &["--api-key-file", file.to_str().unwrap()]);
-    (home, bench)
+    let fixture = Fixture::new(1_250, &["--api-key-file", file.to_str().unwrap()]);
+    (home, fixture)
 }
 
 fn lines(output: &Output) -> Vec<String> {
@@ -38,28 +38,29 @@ fn lines(output: &Output) -> Vec<String> {
 
 #[test]
 fn a_key_of_a_file_or_a_variable_opens_the_archive() {
-    let (home, bench) = gated();
+    let (home, fixture) = gated();
     let file = home.path("key");
     for (key, flags) in [(None, &["--api-key-file", file.to_str().unwrap()][..]), (Some(KEY), &[])]
     {
-        let output = run(&bench, &Scratch::new(), key, &[&["--cursor", "oldest"], flags].concat());
+        let output =
+            run(&fixture, &Scratch::new(), key, &[&["--cursor", "oldest"], flags].concat());
         assert!(output.status.success(), "{output:?}");
-        assert_same(&lines(&output), &bench.recorded);
+        assert_same(&lines(&output), &fixture.recorded);
     }
 }
 
 // Guards INV-9.
 #[test]
 fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
-    let (_home, bench) = gated();
-    let output = run(&bench, &Scratch::new(), None, &["--cursor", "100"]);
+    let (_home, fixture) = gated();
+    let output = run(&fixture, &Scratch::new(), None, &["--cursor", "100"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(output.status.success(), "{said}");
     assert!(said.contains("HTTP 401") && said.contains("--api-key-file"), "{said}");
     assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
-    assert_same(&lines(&output), &bench.recorded[500..]);
+    assert_same(&lines(&output), &fixture.recorded[500..]);
     let whole = ["--cursor", "oldest", "--on-gap", "fail"];
-    let output = run(&bench, &Scratch::new(), None, &whole);
+    let output = run(&fixture, &Scratch::new(), None, &whole);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert_eq!(output.status.code(), Some(4), "{said}");
     assert!(said.contains("gap from seq 1 to seq 600"), "{said}");
@@ -67,9 +68,9 @@ fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
 
 #[test]
 fn a_wrong_key_ends_the_run() {
-    let (_home, bench) = gated();
+    let (_home, fixture) = gated();
     for cursor in ["100", "oldest"] {
-        let output = run(&bench, &Scratch::new(), Some("s3cret-wrong"), &["--cursor", cursor]);
+        let output = run(&fixture, &Scratch::new(), Some("s3cret-wrong"), &["--cursor", cursor]);
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert_eq!((output.status.code(), lines(&output).len()), (Some(1), 0), "{said}");
         assert!(said.contains("HTTP 401") && said.contains("check the key"), "{said}");
@@ -94,7 +95,7 @@ fn a_key_is_not_sent_in_the_open_and_not_shown_where_it_is_refused() {
 
 /// What a server was asked, and the end of a run with a key against its script.
 fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, String) {
-    let server = Scripted::start(script);
+    let server = ScriptedServer::start(script);
     let home = Scratch::new();
     let host = server.host();
     let flags = ["--host", &*host, "--protocol", "v2"];

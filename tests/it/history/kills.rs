@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::history::{Bench, assert_same};
+use crate::history::{Fixture, assert_same};
 use crate::support::PATIENCE;
 
 fn length(path: &std::path::Path) -> u64 {
@@ -19,28 +19,28 @@ fn wait_for(path: &std::path::Path, bytes: u64) {
 
 /// Kills runs at ever other places; the last one comes to the end.
 fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
-    let bench = Bench::of_sizes(24_250, 2_000, 100, chaos);
-    let (name, out) = ("out.ndjson", bench.scratch.path("out.ndjson"));
-    let path = bench.scratch.path(name);
+    let fixture = Fixture::of_sizes(24_250, 2_000, 100, chaos);
+    let (name, out) = ("out.ndjson", fixture.scratch.path("out.ndjson"));
+    let path = fixture.scratch.path(name);
     let file = path.to_str().unwrap();
-    let whole: u64 = bench.recorded.iter().map(|line| line.len() as u64 + 1).sum();
+    let whole: u64 = fixture.recorded.iter().map(|line| line.len() as u64 + 1).sum();
     let common = ["-o", file, "--consumer", "c", "--checkpoint-every", "5ms", "--buffer", "300"];
     let flags = [&common[..], flags].concat();
     let mut kills = 0;
     for round in 0..8_u64 {
         // Before the first save there is nothing to go on from.
         let cursor = if round == 0 { "oldest" } else { "auto" };
-        let run = bench.start(&[&flags[..], &["--cursor", cursor]].concat());
+        let run = fixture.start(&[&flags[..], &["--cursor", cursor]].concat());
         wait_for(&out, (length(&out) + whole / 20).min(whole / 10 * 9));
         run.signal(signal);
         kills += u32::from(run.wait().code() != 0);
     }
-    let ended = bench.start(&[&flags[..], &["--cursor", "auto"]].concat()).wait();
+    let ended = fixture.start(&[&flags[..], &["--cursor", "auto"]].concat()).wait();
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
     let printed: Vec<String> =
         std::fs::read_to_string(&out).unwrap().lines().map(str::to_owned).collect();
-    assert_same(&printed, &bench.recorded);
+    assert_same(&printed, &fixture.recorded);
     assert!(signal != "KILL" || kills >= 5, "{kills} kills");
 }
 

@@ -1,16 +1,16 @@
 //! History that must not be left out in silence: behind empty segments, with filters that v2
 //! can't be asked for, and where a plan passes over segments.
 
-use crate::history::{Bench, FIRST_SEQ, assert_same, bare};
+use crate::history::{FIRST_SEQ, Fixture, assert_same, bare};
 use crate::support::Scratch;
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, http, texts};
+use crate::support::scripted::{ScriptedServer, Step, http, texts};
 use crate::support::tail::{Ended, tail};
 
 /// Runs with whatever protocol can be had.
-fn run_auto(bench: &Bench, flags: &[&str]) -> Ended {
-    let host = ["--host", &*bench.host, "--exit-when-live"];
+fn run_auto(fixture: &Fixture, flags: &[&str]) -> Ended {
+    let host = ["--host", &*fixture.host, "--exit-when-live"];
     let ended = tail(&Scratch::new().path(""), &[&host[..], flags].concat());
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     ended
@@ -21,22 +21,22 @@ fn run_auto(bench: &Bench, flags: &[&str]) -> Ended {
 #[test]
 fn empty_segments_are_passed_over_wherever_they_stand() {
     for empty in ["empty=1", "empty=3"] {
-        let bench = Bench::new(3_250, &["--chaos", empty]);
+        let fixture = Fixture::new(3_250, &["--chaos", empty]);
         let from = 1_234;
         let instant = (crate::support::FIRST_US + 1_000 * from as u64).to_string();
         let seq = (FIRST_SEQ + from as u64).to_string();
         for (cursor, from) in [("oldest", 0), (&*instant, from), (&*seq, from)] {
-            let (printed, said) = bench.run_well(&["--cursor", cursor]);
+            let (printed, said) = fixture.run_well(&["--cursor", cursor]);
             assert!(!said.contains("gap"), "{empty} {cursor}: {said}");
-            assert_same(&printed, &bench.recorded[from..]);
+            assert_same(&printed, &fixture.recorded[from..]);
         }
     }
 }
 
 #[test]
 fn a_filter_that_v2_cannot_be_asked_for_does_not_leave_the_archive_out() {
-    let bench = Bench::new(3_250, &[]);
-    let dids = bench.scratch.path("dids");
+    let fixture = Fixture::new(3_250, &[]);
+    let dids = fixture.scratch.path("dids");
     let others = (0..5_000).map(|i| format!("did:plc:{i:024}\n")).collect::<String>();
     std::fs::write(&dids, format!("did:plc:tenth\n{others}")).unwrap();
     let dids = format!("@{}", dids.display());
@@ -46,10 +46,10 @@ fn a_filter_that_v2_cannot_be_asked_for_does_not_leave_the_archive_out() {
         (&["-d", &dids, "--cursor", "oldest"], "did:plc:tenth"),
     ];
     for (flags, word) in filters {
-        let ended = run_auto(&bench, flags);
+        let ended = run_auto(&fixture, flags);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
         let wanted = |line: &&String| line.contains(word);
-        let expected: Vec<String> = bench.recorded.iter().filter(wanted).cloned().collect();
+        let expected: Vec<String> = fixture.recorded.iter().filter(wanted).cloned().collect();
         assert_same(&bare(ended.rest), &expected);
     }
 }
@@ -80,7 +80,8 @@ fn segments_that_an_unfiltered_plan_passes_over_are_a_gap() {
     let nothing = [listed(0, 0, 1, 99), listed(1, 0, 0, 0), listed(2, 0, 100, 200)];
     for (segments, is_gap) in [(left_out, true), (nothing, false)] {
         let list = format!(r#"{{"segments":[{}]}}"#, segments.join(","));
-        let server = Scripted::start([plan.clone(), json(&list), json(&list), stream_from(201)]);
+        let server =
+            ScriptedServer::start([plan.clone(), json(&list), json(&list), stream_from(201)]);
         let flags = ["--cursor", "oldest", "-n", "1", "-v"];
         let run = Tail::of(&server).protocol("v2").archive("auto").flags(&flags).run();
         match is_gap {

@@ -31,7 +31,7 @@ pub fn canonical(line: &str, shape: Shape) -> String {
 }
 
 /// A server of which only the newest few events can be had live.
-pub struct Bench {
+pub struct Fixture {
     /// Where everything lies.
     pub scratch: Scratch,
     /// What the server tells, in both of its places.
@@ -44,7 +44,7 @@ pub struct Bench {
     pub host: String,
 }
 
-impl Bench {
+impl Fixture {
     /// `count` events in segments of ten blocks of 50, and 500 of them live.
     pub fn new(count: u64, flags: &[&str]) -> Self {
         Self::of_sizes(count, 500, 50, flags)

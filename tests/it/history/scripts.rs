@@ -2,7 +2,7 @@
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, http, texts};
+use crate::support::scripted::{ScriptedServer, Step, http, texts};
 
 const ECHO: Step = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
 
@@ -22,9 +22,9 @@ fn json(status: &str, body: &str) -> Vec<Step> {
 }
 
 /// Refuses seq 500, answers the plan so, and has a stream from seq 900 on.
-fn run(plan: Vec<Step>) -> (Run, Scripted) {
+fn run(plan: Vec<Step>) -> (Run, ScriptedServer) {
     let stream = vec![ECHO, Send(texts([message(900)])), Hang];
-    let server = Scripted::start([too_old(), plan, too_old(), stream]);
+    let server = ScriptedServer::start([too_old(), plan, too_old(), stream]);
     let flags = ["--cursor", "500", "-n", "1", "-v"];
     let run = Tail::of(&server).protocol("v2").archive("auto").flags(&flags).run();
     (run, server)
@@ -65,7 +65,7 @@ fn a_plan_that_is_none_is_named_and_leaves_a_gap() {
 #[test]
 fn a_legacy_server_is_asked_once_and_is_read_as_ever() {
     let line = r#"{"did":"did:plc:a","time_us":1783175888390226,"kind":"account","account":{}}"#;
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("404 Not Found", "", ""))],
         vec![Answer(http("404 Not Found", "", ""))],
         vec![Step::Accept, Send(texts([line])), Hang],

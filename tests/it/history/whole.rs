@@ -3,13 +3,13 @@
 
 use skytail::archive::line::Shape;
 
-use crate::history::{Bench, FIRST_SEQ, assert_same, at_once, canonical};
+use crate::history::{FIRST_SEQ, Fixture, assert_same, at_once, canonical};
 use crate::support::FIRST_US;
 
 // Guards INV-4.
 #[test]
 fn the_whole_history_is_printed_in_order_and_once() {
-    let bench = Bench::new(5_250, &[]);
+    let fixture = Fixture::new(5_250, &[]);
     let all = [
         &["--cursor", "oldest"][..],
         &["--cursor", "0", "--strict"],
@@ -21,41 +21,41 @@ fn the_whole_history_is_printed_in_order_and_once() {
         // The last one overrides the protocol.
         let flags: Vec<&str> = flags.to_vec();
         let ended = match flags.contains(&"--protocol") {
-            false => bench.run(&flags),
+            false => fixture.run(&flags),
             true => {
                 let home = crate::support::Scratch::new();
-                let host = ["--host", &*bench.host, "--exit-when-live"];
+                let host = ["--host", &*fixture.host, "--exit-when-live"];
                 crate::support::tail::tail(&home.path(""), &[&host[..], &flags].concat())
             }
         };
         assert_eq!(ended.code(), 0, "{flags:?}: {}", ended.stderr);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
-        assert_same(&crate::history::bare(ended.rest), &bench.recorded);
+        assert_same(&crate::history::bare(ended.rest), &fixture.recorded);
     });
 }
 
 /// Dropping is for a stream that can't be held up; the archive can.
 #[test]
 fn nothing_of_the_archive_is_dropped_when_the_queue_is_full() {
-    let bench = Bench::new(2_250, &[]);
+    let fixture = Fixture::new(2_250, &[]);
     let flags = ["--cursor", "oldest", "--when-full", "drop-newest", "--buffer", "1", "-n", "2000"];
-    let (printed, _) = bench.run_well(&flags);
-    assert_same(&printed, &bench.recorded[..2_000]);
+    let (printed, _) = fixture.run_well(&flags);
+    assert_same(&printed, &fixture.recorded[..2_000]);
 }
 
 #[test]
 fn the_native_shape_is_that_of_the_stream() {
-    let bench = Bench::new(1_250, &[]);
-    let (printed, _) = bench.run_well(&["--cursor", "oldest", "--shape", "native"]);
+    let fixture = Fixture::new(1_250, &[]);
+    let (printed, _) = fixture.run_well(&["--cursor", "oldest", "--shape", "native"]);
     let native: Vec<String> =
-        bench.recorded.iter().map(|line| canonical(line, Shape::Native)).collect();
+        fixture.recorded.iter().map(|line| canonical(line, Shape::Native)).collect();
     assert_same(&printed, &native);
 }
 
 #[test]
 fn filters_are_exact() {
-    let bench = Bench::new(3_250, &[]);
-    let shorter = (bench.recorded[0].len() + 1).to_string();
+    let fixture = Fixture::new(3_250, &[]);
+    let shorter = (fixture.recorded[0].len() + 1).to_string();
     let holds = |word: &'static str| move |line: &&String| line.contains(word);
     type Wanted<'a> = Box<dyn Fn(&&String) -> bool + Sync + 'a>;
     let filters: [(&[&str], Wanted<'_>); 6] = [
@@ -66,65 +66,65 @@ fn filters_are_exact() {
         (&["--operation", "create"], Box::new(holds(r#""kind":"commit""#))),
         (
             &["--max-message-size", &shorter],
-            Box::new(|line: &&String| line.len() <= bench.recorded[0].len() + 1),
+            Box::new(|line: &&String| line.len() <= fixture.recorded[0].len() + 1),
         ),
     ];
     at_once(&filters, |(flags, wanted)| {
-        let (printed, _) = bench.run_well(&[&["--cursor", "oldest"][..], flags].concat());
-        let expected: Vec<String> = bench.recorded.iter().filter(wanted).cloned().collect();
-        assert!(!expected.is_empty() && expected.len() < bench.recorded.len(), "{flags:?}");
+        let (printed, _) = fixture.run_well(&[&["--cursor", "oldest"][..], flags].concat());
+        let expected: Vec<String> = fixture.recorded.iter().filter(wanted).cloned().collect();
+        assert!(!expected.is_empty() && expected.len() < fixture.recorded.len(), "{flags:?}");
         assert_same(&printed, &expected);
     });
 }
 
 #[test]
 fn a_seq_or_an_instant_below_the_window_is_read_from_the_archive() {
-    let bench = Bench::new(3_250, &[]);
+    let fixture = Fixture::new(3_250, &[]);
     let from = 1_234;
     let seq = (FIRST_SEQ + from as u64).to_string();
     let instant = (FIRST_US + 1_000 * from as u64).to_string();
     for cursor in [&*seq, &*instant] {
-        let (printed, said) = bench.run_well(&["--cursor", cursor]);
-        assert_same(&printed, &bench.recorded[from..]);
+        let (printed, said) = fixture.run_well(&["--cursor", cursor]);
+        assert_same(&printed, &fixture.recorded[from..]);
         assert!(!said.contains("gap"), "{said}");
     }
 }
 
 #[test]
 fn limit_and_until_end_a_run_in_mid_history() {
-    let bench = Bench::new(3_250, &[]);
-    let (printed, said) = bench.run_well(&["--cursor", "oldest", "-n", "777"]);
-    assert_same(&printed, &bench.recorded[..777]);
+    let fixture = Fixture::new(3_250, &[]);
+    let (printed, said) = fixture.run_well(&["--cursor", "oldest", "-n", "777"]);
+    assert_same(&printed, &fixture.recorded[..777]);
     assert!(said.contains("at the limit"), "{said}");
     let until = (FIRST_US + 1_000 * 999).to_string();
-    let (printed, said) = bench.run_well(&["--cursor", "oldest", "--until", &until]);
-    assert_same(&printed, &bench.recorded[..999]);
+    let (printed, said) = fixture.run_well(&["--cursor", "oldest", "--until", &until]);
+    assert_same(&printed, &fixture.recorded[..999]);
     assert!(said.contains("at --until"), "{said}");
 }
 
 /// §7: a filter without a match goes on from where the plan ended, not from the beginning.
 #[test]
 fn a_filter_that_matches_nothing_moves_the_position_all_the_same() {
-    let bench = Bench::new(3_250, &[]);
+    let fixture = Fixture::new(3_250, &[]);
     let flags = ["--consumer", "c", "-d", "did:plc:nobody", "--timeout", "4s"];
-    let ended = bench.start(&[&flags[..], &["--cursor", "oldest"]].concat()).wait();
+    let ended = fixture.start(&[&flags[..], &["--cursor", "oldest"]].concat()).wait();
     assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
     // Six segments of 500 are sealed.
     let tip = FIRST_SEQ + 3_000 - 1;
     // The recording's own time: the list of segments tells it.
-    let saved = format!("saved seq {tip} of {} (2026-", bench.host);
+    let saved = format!("saved seq {tip} of {} (2026-", fixture.host);
     assert!(ended.stderr.contains(&saved), "{}", ended.stderr);
-    let again = bench.start(&[&flags[..], &["--cursor", "auto", "-v"]].concat()).wait();
+    let again = fixture.start(&[&flags[..], &["--cursor", "auto", "-v"]].concat()).wait();
     assert!(!again.stderr.contains("reading the archive"), "{}", again.stderr);
     assert!(again.stderr.contains(&format!("asked=seq {tip}")), "{}", again.stderr);
 }
 
 #[test]
 fn without_the_archive_the_past_is_a_gap_as_before() {
-    let bench = Bench::new(1_250, &[]);
-    let (printed, said) = bench.run_well(&["--cursor", "100", "--archive", "off"]);
+    let fixture = Fixture::new(1_250, &[]);
+    let (printed, said) = fixture.run_well(&["--cursor", "100", "--archive", "off"]);
     // The window begins with the segment that holds the 500th event from the end.
-    assert_same(&printed, &bench.recorded[500..]);
+    assert_same(&printed, &fixture.recorded[500..]);
     assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
 }
 

@@ -4,7 +4,7 @@
 use crate::support::events;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Answer, Hang, Send, WaitFor};
-use crate::support::scripted::{Scripted, http, switching, text, texts};
+use crate::support::scripted::{ScriptedServer, http, switching, text, texts};
 
 const QUICK: &[&str] = &["--connect-timeout", "300ms", "--max-retries", "1"];
 
@@ -12,7 +12,7 @@ const QUICK: &[&str] = &["--connect-timeout", "300ms", "--max-retries", "1"];
 #[track_caller]
 fn gives_up_on(answer: Vec<u8>) -> Run {
     let scripts = [vec![Answer(answer.clone())], vec![Answer(answer)]];
-    let server = Scripted::start(scripts);
+    let server = ScriptedServer::start(scripts);
     let run = Tail::of(&server).flags(&["--max-retries", "1"]).run();
     run.ends_with(3).prints([""; 0]).says(&["gave up after 2 failed attempts"]);
     run
@@ -21,7 +21,7 @@ fn gives_up_on(answer: Vec<u8>) -> Run {
 #[test]
 fn an_open_run_asks_for_nothing_and_says_who_it_is() {
     let events = events(1, true);
-    let server = Scripted::start([vec![Accept, Send(text(&events[0])), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(text(&events[0])), Hang]]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints(&events);
     let asked = &server.asked()[0];
     assert!(asked.head.starts_with("GET /subscribe HTTP/1.1\r\n"), "{}", asked.head);
@@ -38,7 +38,7 @@ fn an_open_run_asks_for_nothing_and_says_who_it_is() {
 #[test]
 fn filters_and_cursor_are_asked_for() {
     let event = &events(1, true)[0];
-    let server = Scripted::start([vec![Accept, Send(text(event)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(text(event)), Hang]]);
     let run = Tail::of(&server)
         .flags(&["-n", "1", "-c", "app.bsky.feed.post,app.bsky.graph.*", "-d", "did:plc:even"])
         .flags(&["--max-message-size", "64k", "--cursor", "1783175888000000"])
@@ -56,7 +56,7 @@ fn filters_and_cursor_are_asked_for() {
 #[test]
 fn filters_too_long_for_a_url_go_into_a_message() {
     let event = &events(1, true)[0];
-    let server = Scripted::start([vec![Accept, WaitFor(1), Send(text(event)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, WaitFor(1), Send(text(event)), Hang]]);
     let tail = Tail::of(&server);
     let mut dids: Vec<String> = (0..2_000).map(|i| format!("did:plc:{i:024}")).collect();
     dids.push("did:plc:even".into());
@@ -94,7 +94,7 @@ fn a_refused_connection_is_told() {
 
 #[test]
 fn a_server_that_accepts_and_never_answers_is_told() {
-    let server = Scripted::start([vec![Hang], vec![Hang]]);
+    let server = ScriptedServer::start([vec![Hang], vec![Hang]]);
     let run = Tail::of(&server).flags(QUICK).run();
     run.ends_with(3).prints([""; 0]).says(&[
         &server.host(),
@@ -106,7 +106,7 @@ fn a_server_that_accepts_and_never_answers_is_told() {
 #[test]
 fn tls_to_a_plain_port_is_told() {
     let answer = http("400 Bad Request", "", "plain HTTP only");
-    let server = Scripted::start([vec![Send(answer.clone())], vec![Send(answer)]]);
+    let server = ScriptedServer::start([vec![Send(answer.clone())], vec![Send(answer)]]);
     let run = Tail::of_host(&format!("wss://{}", server.host())).flags(QUICK).run();
     run.ends_with(3).prints([""; 0]).says(&[&server.host(), "TLS"]);
 }
@@ -117,7 +117,7 @@ fn a_permanent_refusal_ends_the_run_at_once_in_the_servers_own_words() {
         [("400 Bad Request", "400"), ("401 X", "401"), ("403 X", "403"), ("404 X", "404")]
     {
         let answer = http(status, "", "subscribe: invalid options: \x1b[31minvalid DID: did:x\n");
-        let server = Scripted::start([vec![Answer(answer)]]);
+        let server = ScriptedServer::start([vec![Answer(answer)]]);
         let run = Tail::of(&server).run();
         run.ends_with(1).prints([""; 0]).says(&[
             &server.host(),
@@ -129,8 +129,8 @@ fn a_permanent_refusal_ends_the_run_at_once_in_the_servers_own_words() {
 #[test]
 fn a_permanent_refusal_of_one_server_leaves_the_others() {
     let events = events(1, true);
-    let refusing = Scripted::start([vec![Answer(http("403 Forbidden", "", "not you"))]]);
-    let serving = Scripted::start([vec![Accept, Send(text(&events[0])), Hang]]);
+    let refusing = ScriptedServer::start([vec![Answer(http("403 Forbidden", "", "not you"))]]);
+    let serving = ScriptedServer::start([vec![Accept, Send(text(&events[0])), Hang]]);
     let run = Tail::of(&refusing).flags(&["--host", &serving.host(), "-n", "1"]).run();
     run.ends_with(0).prints(&events).says(&["HTTP 403: not you"]);
 }
@@ -152,7 +152,8 @@ fn passing_troubles_are_told_and_retried() {
 fn the_wait_that_a_server_asks_for_is_kept() {
     let events = events(1, true);
     let busy = http("429 Too Many Requests", "Retry-After: 1\r\n", "slow down");
-    let server = Scripted::start([vec![Answer(busy)], vec![Accept, Send(text(&events[0])), Hang]]);
+    let server =
+        ScriptedServer::start([vec![Answer(busy)], vec![Accept, Send(text(&events[0])), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "1"]).run();
     // The jitter adds up to 250 ms.
     run.ends_with(0).prints(&events).says(&["HTTP 429: slow down", " in 1."]);
@@ -192,13 +193,13 @@ fn a_wrong_accept_key_is_told() {
 fn events_right_behind_the_handshake_are_not_lost() {
     // Everything in one write, so that events arrive together with the answer.
     let events = events(50, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     Tail::of(&server).flags(&["-n", "50"]).run().ends_with(0).prints(&events);
 }
 
 #[test]
 fn a_seq_cursor_on_a_legacy_server_is_refused() {
-    let server = Scripted::start([vec![Accept, Send(texts(events(3, false))), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(events(3, false))), Hang]]);
     let run = Tail::of(&server).flags(&["--cursor", "500"]).run();
     run.ends_with(1).prints([""; 0]).says(&[
         &server.host(),

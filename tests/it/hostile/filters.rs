@@ -3,7 +3,7 @@
 
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, OnlyPongs, Send, Sync};
-use crate::support::scripted::{Scripted, texts};
+use crate::support::scripted::{ScriptedServer, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
 /// Events of every kind, and one behind them all that every filter below lets through.
@@ -46,7 +46,7 @@ fn keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
     let lines = all_sorts();
     let expected: Vec<_> = lines.iter().filter(|line| keep(line)).collect();
     assert!(!expected.is_empty() && expected.len() < lines.len(), "this filter shows nothing");
-    let server = Scripted::start([vec![Accept, Send(texts(&lines)), Sync]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Sync]]);
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).flags(flags).run();
     run.ends_with(3).prints(expected);
 }
@@ -109,7 +109,7 @@ fn filters_combine() {
 #[test]
 fn the_limit_counts_what_is_printed() {
     let lines = all_sorts();
-    let server = Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "3", "-c", "app.bsky.feed.like"]).run();
     run.ends_with(0).prints(lines.iter().filter(|line| has("app.bsky.feed.like")(line)).take(3));
 }
@@ -121,7 +121,7 @@ fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
     // One event would prove nothing.
     events.extend([1_100_000, 1_100_001].map(|us| event_at(FIRST_US + us)));
     let until = (FIRST_US + 10_000).to_string();
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let run = Tail::of(&server).flags(&["--until", &until]).run();
     run.ends_with(0).prints(events[..9].iter().chain(&events[10..=12][2..]));
 }
@@ -132,7 +132,7 @@ fn the_position_stays_before_until() {
     let until = (FIRST_US + 10_000).to_string();
     let mut first = events.clone();
     first.extend([1_100_000, 1_100_001].map(|us| event_at(FIRST_US + us)));
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(texts(&first)), Hang],
         vec![Accept, Send(texts(&events)), Hang],
     ]);
@@ -147,7 +147,7 @@ fn the_position_stays_before_until() {
 fn until_ends_a_quiet_stream_whose_time_has_come() {
     let events = events(5, true);
     let until = (FIRST_US + 10_000).to_string();
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
     Tail::of(&server).flags(&["--until", &until]).run().ends_with(0).prints(&events);
 }
 
@@ -157,7 +157,7 @@ fn the_live_tip_ends_a_replay() {
     // Far beyond the start of any run of this test.
     let live = now_us() + 30_000_000;
     events.extend([live, live + 1, live + 2].map(event_at));
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let flags = &["--exit-when-live", "--cursor", "oldest"];
     Tail::of(&server).flags(flags).run().ends_with(0).prints(&events[..7]);
 }
@@ -165,7 +165,7 @@ fn the_live_tip_ends_a_replay() {
 #[test]
 fn a_quiet_stream_that_answers_pings_counts_as_live() {
     let events = events(5, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
     let flags = &["--exit-when-live", "--cursor", "oldest"];
     Tail::of(&server).flags(flags).run().ends_with(0).prints(&events);
 }
@@ -173,10 +173,10 @@ fn a_quiet_stream_that_answers_pings_counts_as_live() {
 #[test]
 fn the_timeout_ends_a_run_in_any_state() {
     let events = events(5, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Sync, Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Sync, Hang]]);
     Tail::of(&server).flags(&["--timeout", "1s"]).run().ends_with(0).prints(&events);
     // Before anything was answered, too.
-    let server = Scripted::start([vec![Hang]]);
+    let server = ScriptedServer::start([vec![Hang]]);
     Tail::of(&server).flags(&["--timeout", "300ms"]).run().ends_with(0).prints([""; 0]);
 }
 
@@ -184,7 +184,7 @@ fn the_timeout_ends_a_run_in_any_state() {
 fn an_excluded_event_moves_the_position_all_the_same() {
     let lines = all_sorts();
     let wanted: Vec<_> = lines.iter().filter(|line| has("app.bsky.graph.follow")(line)).collect();
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(texts(&lines[..20])), Sync],
         vec![Accept, Send(texts(&lines[20..])), Hang],
     ]);

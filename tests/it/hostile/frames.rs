@@ -4,7 +4,7 @@
 use crate::support::events;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, binary, close, frame, ping, text, texts};
+use crate::support::scripted::{ScriptedServer, binary, close, frame, ping, text, texts};
 
 /// Sends an event, then `bad`, then another event: both events must be printed.
 #[track_caller]
@@ -12,7 +12,7 @@ fn skips(bad: Vec<u8>, flags: &[&str]) -> Run {
     let events = events(2, true);
     let script =
         vec![Accept, Send(text(&events[0])), Sync, Send(bad), Sync, Send(text(&events[1])), Hang];
-    let server = Scripted::start([script]);
+    let server = ScriptedServer::start([script]);
     let run = Tail::of(&server).flags(&["-n", "2"]).flags(flags).run();
     run.ends_with(0).prints(&events);
     run
@@ -23,7 +23,7 @@ fn skips(bad: Vec<u8>, flags: &[&str]) -> Run {
 #[track_caller]
 fn reconnects_after(bad: Vec<u8>) -> Run {
     let events = events(3, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(text(&events[0])), Sync, Send(bad), Hang],
         vec![Accept, Send(texts(&events)), Hang],
     ]);
@@ -42,7 +42,7 @@ fn white_space_around_and_within_an_event_is_not_printed() {
         // The first message is read in another way than those after it.
         let mut messages: Vec<String> = events[..first].to_vec();
         messages.extend(events[first..first + rest].iter().map(spaced));
-        let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+        let server = ScriptedServer::start([vec![Accept, Send(texts(&messages)), Hang]]);
         let run = Tail::of(&server).flags(&["-n", "30", "--strict"]).run();
         run.ends_with(0).prints(&events).never_says("malformed");
     }
@@ -51,7 +51,7 @@ fn white_space_around_and_within_an_event_is_not_printed() {
         format!("{text}\n")
     };
     let messages: Vec<String> = events.iter().map(pretty).collect();
-    let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&messages)), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "30", "--strict"]).run();
     run.ends_with(0).prints(&events).never_says("malformed");
 }
@@ -108,7 +108,7 @@ fn a_message_as_long_as_the_cap_is_printed() {
         r#"{{"did":"did:plc:a","time_us":1783175888000000,"x":"{}"}}"#,
         "x".repeat(padding)
     );
-    let server = Scripted::start([vec![Accept, Send(text(&event)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(text(&event)), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "1", "--max-frame-size", "64KiB"]).run();
     run.ends_with(0).prints([event]);
 }
@@ -168,7 +168,7 @@ fn very_deep_nesting_is_skipped_and_told() {
     skips(text(deep(1_000_000)), &[]).says(&["nested too deeply"]);
     // What a record may hold is printed.
     let event = deep(130);
-    let server = Scripted::start([vec![Accept, Send(text(&event)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(text(&event)), Hang]]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
 }
 
@@ -179,8 +179,13 @@ fn fragments_with_pings_between_them_are_one_event() {
     let (b, c) = rest.split_at(33);
     let pieces = [frame(0x01, a), ping(b"1"), frame(0x00, b), frame(0x8a, b"")];
     let end = [frame(0x00, b""), ping(b"2"), frame(0x80, c), text(&events[1])];
-    let server =
-        Scripted::start([vec![Accept, Send(pieces.concat()), Sync, Send(end.concat()), Hang]]);
+    let server = ScriptedServer::start([vec![
+        Accept,
+        Send(pieces.concat()),
+        Sync,
+        Send(end.concat()),
+        Hang,
+    ]]);
     Tail::of(&server).flags(&["-n", "2"]).run().ends_with(0).prints(&events);
     let pongs = server.asked()[0].frames.clone();
     assert!(pongs.starts_with(&[(10, b"1".to_vec()), (10, b"sync".to_vec())]), "{pongs:?}");
@@ -221,7 +226,7 @@ fn an_impossible_length_ends_the_connection() {
 fn a_huge_claimed_length_ends_with_the_connection_that_never_sends_it() {
     let events = events(2, true);
     let claim = vec![0x81, 127, 0x0f, 0, 0, 0, 0, 0, 0, 0, b'{'];
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(text(&events[0])), Sync, Send(claim), Hang],
         vec![Accept, Send(texts(&events)), Hang],
     ]);
@@ -237,7 +242,7 @@ fn a_reset_in_the_middle_of_a_frame_costs_nothing() {
     let whole = texts(&events);
     let first = text(&events[0]).len();
     for cut in [first + 1, first + 3, first + 50, whole.len() - 1] {
-        let server = Scripted::start([
+        let server = ScriptedServer::start([
             vec![Accept, Send(whole[..cut].to_vec())],
             vec![Accept, Send(whole.clone()), Hang],
         ]);
@@ -269,7 +274,7 @@ fn unknown_kinds_and_members_are_passed_through_untouched() {
         r#"{"zzz":[{}],"did":"did:plc:a","time_us":1783175888000004,"cursor":5,"kind":"commit","new":null,"commit":{"rev":"r","operation":"undo","collection":"c.d.e","rkey":"k","later":7}}"#,
         r#"{"did":"did:plc:a","time_us":1783175888000005,"cursor":6,"kind":"commit","commit":null}"#,
     ];
-    let server = Scripted::start([vec![Accept, Send(texts(lines)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(lines)), Hang]]);
     Tail::of(&server).flags(&["-n", "6"]).run().ends_with(0).prints(lines);
 }
 
@@ -282,7 +287,7 @@ fn ten_thousand_malformed_events_do_not_flood_stderr() {
         script.extend([Send(texts(vec!["no event"; 100])), Sync]);
     }
     script.extend([Send(text(&events[1])), Hang]);
-    let server = Scripted::start([script]);
+    let server = ScriptedServer::start([script]);
     let run = Tail::of(&server).flags(&["-n", "2"]).run();
     run.ends_with(0).prints(&events).says(&["skipped a malformed event"]);
     let told = run.stderr.lines().filter(|line| line.contains("skipped")).count();

@@ -4,7 +4,7 @@
 use crate::hostile::{cut, stay};
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send};
-use crate::support::scripted::{Scripted, Step, text};
+use crate::support::scripted::{ScriptedServer, Step, text};
 use crate::support::{FIRST_US, Scratch, events, run};
 
 const S: u64 = 1_000_000;
@@ -15,7 +15,7 @@ fn post(i: u64, seconds: u64, seq: Option<u64>) -> String {
 }
 
 /// Runs until `count` lines are there.
-fn tail(server: &Scripted, count: usize, flags: &[&str]) -> Run {
+fn tail(server: &ScriptedServer, count: usize, flags: &[&str]) -> Run {
     Tail::of(server).flags(&["-n", &count.to_string()]).flags(flags).run()
 }
 
@@ -31,7 +31,7 @@ fn before_and_after(seqs: bool) -> (Vec<String>, Vec<String>) {
 #[test]
 fn a_server_that_forgot_leaves_a_gap_that_is_told_with_both_ends() {
     let (before, after) = before_and_after(true);
-    let server = Scripted::start([cut(&before), stay(&after)]);
+    let server = ScriptedServer::start([cut(&before), stay(&after)]);
     let run = tail(&server, 10, &[]);
     run.ends_with(0).prints(before.iter().chain(&after));
     run.says(&[
@@ -43,7 +43,7 @@ fn a_server_that_forgot_leaves_a_gap_that_is_told_with_both_ends() {
 #[test]
 fn a_legacy_server_that_forgot_leaves_a_gap() {
     let (before, after) = before_and_after(false);
-    let server = Scripted::start([cut(&before), stay(&after)]);
+    let server = ScriptedServer::start([cut(&before), stay(&after)]);
     let run = tail(&server, 10, &["--join", "single"]);
     run.ends_with(0).prints(before.iter().chain(&after));
     run.says(&["gap from 2026-07-04T14:38:12.000000Z to 2026-07-04T15:53:08.000000Z"]);
@@ -55,7 +55,7 @@ fn on_gap_fail_stops_in_front_of_it_and_a_later_run_may_pass() {
     let (before, after) = before_and_after(true);
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
-    let server = Scripted::start([cut(&before), stay(&after), stay(&after), stay(&after)]);
+    let server = ScriptedServer::start([cut(&before), stay(&after), stay(&after), stay(&after)]);
     let run = |flags: &[&str]| {
         let flags = [&["--consumer", "c"], flags].concat();
         Tail::of(&server).state(state.clone()).flags(&flags).run()
@@ -79,7 +79,7 @@ fn on_gap_fail_stops_in_front_of_it_and_a_later_run_may_pass() {
 fn a_consumer_with_another_filter_has_no_gap() {
     let scratch = Scratch::new();
     let (before, after) = before_and_after(true);
-    let server = Scripted::start([stay(&before), stay(&after)]);
+    let server = ScriptedServer::start([stay(&before), stay(&after)]);
     let run = |flags: &[&str]| {
         Tail::of(&server).state(scratch.path("state.db")).flags(&["-n", "5"]).flags(flags).run()
     };
@@ -92,17 +92,17 @@ fn a_consumer_with_another_filter_has_no_gap() {
 fn a_start_older_than_all_that_the_server_holds_is_a_gap() {
     let events = events(5, true);
     let hour_before = (FIRST_US - 3_600 * S).to_string();
-    let server = Scripted::start([stay(&events)]);
+    let server = ScriptedServer::start([stay(&events)]);
     let run = tail(&server, 5, &["--cursor", &hour_before]);
     run.ends_with(0).prints(&events);
     run.says(&["gap from 2026-07-04T13:38:08.000000Z to seq 100", "(1h00m)"]);
 
-    let server = Scripted::start([stay(&events)]);
+    let server = ScriptedServer::start([stay(&events)]);
     let run = tail(&server, 5, &["--cursor", "7", "--on-gap", "fail"]);
     run.ends_with(4).prints([""; 0]).says(&["gap from seq 7 to seq 100"]);
 
     // With a list of accounts silence proves nothing.
-    let server = Scripted::start([stay(&events)]);
+    let server = ScriptedServer::start([stay(&events)]);
     let dids = ["-d", "did:plc:even,did:plc:odd", "--cursor", &hour_before];
     tail(&server, 5, &dids).ends_with(0).never_says("gap");
 }
@@ -110,7 +110,7 @@ fn a_start_older_than_all_that_the_server_holds_is_a_gap() {
 #[test]
 fn a_seq_that_lies_ahead_is_told() {
     let events = events(5, true);
-    let server = Scripted::start([stay(&events)]);
+    let server = ScriptedServer::start([stay(&events)]);
     let run = tail(&server, 5, &["--cursor", "9000"]);
     run.ends_with(0).prints(&events).says(&["seq 9000 lies ahead"]).never_says("gap");
 }
@@ -124,7 +124,8 @@ fn numbers_given_anew_are_not_believed() {
     let reused: Vec<_> = (0..30).map(|i| post(i, i, Some(480 + i))).collect();
     for renumbered in [anew, reused] {
         let from = if renumbered[0].contains(r#""cursor":1,"#) { 25 } else { 28 };
-        let server = Scripted::start([cut(&old), stay(&renumbered[from..]), stay(&renumbered)]);
+        let server =
+            ScriptedServer::start([cut(&old), stay(&renumbered[from..]), stay(&renumbered)]);
         let run = tail(&server, 30, &[]);
         run.ends_with(0).prints(old.iter().chain(&renumbered[20..]));
         run.says(&["sequence numbers were given anew"]).never_says("gap");
@@ -140,8 +141,12 @@ fn numbers_given_anew_are_not_believed() {
 fn what_a_server_says_under_new_numbers_is_resumed_by_them() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     let anew: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
-    let server =
-        Scripted::start([cut(&old), stay(&anew[25..]), cut(&anew[10..50]), stay(&anew[39..])]);
+    let server = ScriptedServer::start([
+        cut(&old),
+        stay(&anew[25..]),
+        cut(&anew[10..50]),
+        stay(&anew[39..]),
+    ]);
     let run = tail(&server, 60, &[]);
     run.ends_with(0).prints(old.iter().chain(&anew[20..])).never_says("gap");
     let cursor: u64 = server.asked()[3].query("cursor")[0].parse().unwrap();
@@ -162,8 +167,8 @@ fn a_host_that_lags_is_left_for_another_and_nothing_of_it_is_printed() {
         steps.push(Hang);
         steps
     };
-    let lags = Scripted::start([lagging]);
-    let good = Scripted::start([cut(&events[..20]), vec![], stay(&events[8..])]);
+    let lags = ScriptedServer::start([lagging]);
+    let good = ScriptedServer::start([cut(&events[..20]), vec![], stay(&events[8..])]);
     let flags = ["--host", &lags.host(), "-n", "40"];
     let run = Tail::of(&good).flags(&flags).run();
     run.ends_with(0).prints(&events).says(&["lags behind"]).never_says("gap");
@@ -174,8 +179,8 @@ fn a_legacy_host_that_lags_repeats_nothing() {
     let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, None)).collect();
     let old: Vec<_> = (0..50).map(|i| post(1_000 + i, i, None)).collect();
     let both = [&old[..], &events].concat();
-    let good = Scripted::start([cut(&events[..20]), vec![]]);
-    let lags = Scripted::start([stay(&both)]);
+    let good = ScriptedServer::start([cut(&events[..20]), vec![]]);
+    let lags = ScriptedServer::start([stay(&both)]);
     let flags = ["--host", &lags.host(), "-n", "40", "--join", "single"];
     Tail::of(&good).flags(&flags).run().ends_with(0).prints(&events).never_says("gap");
 }
@@ -183,8 +188,8 @@ fn a_legacy_host_that_lags_repeats_nothing() {
 #[test]
 fn another_host_that_forgot_leaves_a_gap() {
     let (before, after) = before_and_after(true);
-    let first = Scripted::start([cut(&before), vec![]]);
-    let other = Scripted::start([stay(&after)]);
+    let first = ScriptedServer::start([cut(&before), vec![]]);
+    let other = ScriptedServer::start([stay(&after)]);
     let run = Tail::of(&first).flags(&["--host", &other.host(), "-n", "10"]).run();
     run.ends_with(0).prints(before.iter().chain(&after));
     run.says(&["gap from 2026-07-04T14:38:12.000000Z", "showed nothing of what was written last"]);
@@ -194,8 +199,8 @@ fn another_host_that_forgot_leaves_a_gap() {
 fn the_first_host_is_preferred_again_only_where_asked_and_once_it_is_well() {
     let events = events(40, true);
     let look = || stay(&events[20..30]);
-    let first = Scripted::start([cut(&events[..10]), vec![], look(), look(), stay(&events)]);
-    let other = Scripted::start([stay(&events[..20])]);
+    let first = ScriptedServer::start([cut(&events[..10]), vec![], look(), look(), stay(&events)]);
+    let other = ScriptedServer::start([stay(&events[..20])]);
     let flags = ["--host", &other.host(), "-n", "40", "--prefer-first=50ms"];
     let run = Tail::of(&first).flags(&flags).run();
     run.ends_with(0).prints(&events).says(&["is well again: going back to it"]);
@@ -210,7 +215,7 @@ fn a_replay_of_what_is_not_wanted_does_not_move_the_position_back() {
         format!(r#"{{"did":"did:plc:a","time_us":{time_us},"kind":"news","news":{i}}}"#)
     };
     let first = [post(1, 1, None), identity(2, 2), post(3, 3, None)];
-    let server = Scripted::start([cut(&first), stay(&[post(1, 1, None), identity(2, 2)])]);
+    let server = ScriptedServer::start([cut(&first), stay(&[post(1, 1, None), identity(2, 2)])]);
     let flags = ["--consumer", "c", "--join", "single", "--timeout", "3s", "-k", "commit"];
     let run = Tail::of(&server).state(state.clone()).flags(&flags).run();
     run.ends_with(0).prints([&first[0], &first[2]]);
@@ -227,7 +232,7 @@ fn a_server_that_makes_a_gap_at_each_connection_fills_neither_the_log_nor_the_st
     let state = scratch.path("state.db");
     let events: Vec<_> =
         (1..=CONNECTIONS).map(|i| post(i, i * 3_600, Some(i * 1_000_000))).collect();
-    let server = Scripted::start(events.iter().map(|event| cut(std::slice::from_ref(event))));
+    let server = ScriptedServer::start(events.iter().map(|event| cut(std::slice::from_ref(event))));
     let flags = ["--consumer", "c", "-n", &CONNECTIONS.to_string()];
     let run = Tail::of(&server).state(state.clone()).flags(&flags).run();
     run.ends_with(0).prints(&events);

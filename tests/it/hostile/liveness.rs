@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::support::events;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Drip, Hang, OnlyPongs, Send};
-use crate::support::scripted::{Scripted, Step, ping, text, texts};
+use crate::support::scripted::{ScriptedServer, Step, ping, text, texts};
 
 /// Short enough for a test; answers on loopback take a thousandth of this.
 const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];
@@ -15,7 +15,7 @@ const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];
 #[track_caller]
 fn goes_on_after(this: Step, flags: &[&str]) -> Run {
     let events = events(5, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(text(&events[0])), this],
         vec![Accept, Send(texts(&events)), Hang],
     ]);
@@ -48,7 +48,7 @@ fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
     let events = events(5, true);
     let quiet = vec![Accept, Send(text(&events[0])), OnlyPongs];
     let pause = Step::Pause(Duration::from_millis(1_200));
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         quiet.clone(),
         quiet,
         vec![Accept, Send(text(&events[0])), pause, Send(texts(&events)), Hang],
@@ -72,7 +72,7 @@ fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
     // One 0x7f after the other: a frame with reserved bits would end it at once, so the
     // first byte begins a long text message.
     let events = events(5, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![
             Accept,
             Send(text(&events[0])),
@@ -88,7 +88,7 @@ fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
 #[test]
 fn a_peer_that_sends_a_message_over_the_cap_for_ever_is_given_up() {
     let events = events(5, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![
             Accept,
             Send(text(&events[0])),
@@ -104,7 +104,7 @@ fn a_peer_that_sends_a_message_over_the_cap_for_ever_is_given_up() {
 #[test]
 fn an_answer_in_single_bytes_is_given_up() {
     let events = events(1, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Drip(b"H".to_vec(), Duration::from_millis(5))],
         vec![
             Step::Answer(b"HTTP/1.1 101 X\r\nX: ".to_vec()),

@@ -3,12 +3,12 @@
 use super::v2::{ECHO, PATH, posts, xrpc};
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, http, texts};
+use crate::support::scripted::{ScriptedServer, Step, http, texts};
 
 #[test]
 fn auto_speaks_v2_where_it_is_and_says_so() {
     let (messages, lines) = posts(500, 1);
-    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let run = Tail::of(&server).protocol("auto").flags(&["-n", "1", "-v"]).run();
     run.ends_with(0).prints(&lines).says(&["protocol=v2"]);
 }
@@ -25,7 +25,7 @@ fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
         xrpc("404 Not Found", "XRPCNotSupported", "no"),
     ];
     for answer in answers {
-        let server = Scripted::start([
+        let server = ScriptedServer::start([
             vec![Answer(answer)],
             vec![Accept, Send(texts(&lines[..3]))],
             // Not asked for v2 again.
@@ -43,7 +43,7 @@ fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
 fn auto_asks_for_v2_again_where_v1_is_no_more() {
     let (messages, lines) = posts(500, 6);
     let gone = || vec![Answer(http("404 Not Found", "", "gone"))];
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         gone(),
         vec![Accept, Send(texts(&lines[..3]))],
         gone(),
@@ -58,7 +58,7 @@ fn auto_asks_for_v2_again_where_v1_is_no_more() {
 #[test]
 fn auto_goes_back_to_v1_where_the_v2_endpoint_speaks_something_else() {
     let (_, lines) = posts(500, 3);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(texts(&lines)), Hang],
         vec![Accept, Send(texts(&lines)), Hang],
     ]);
@@ -68,7 +68,7 @@ fn auto_goes_back_to_v1_where_the_v2_endpoint_speaks_something_else() {
 
 #[test]
 fn what_v1_answers_is_told_where_neither_is_to_be_had() {
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("404 Not Found", "", "no such route"))],
         vec![Answer(http("400 Bad Request", "", "invalid DID: did:x"))],
     ]);
@@ -79,13 +79,14 @@ fn what_v1_answers_is_told_where_neither_is_to_be_had() {
 #[test]
 fn the_path_of_a_host_settles_the_protocol() {
     let (messages, lines) = posts(500, 1);
-    let v2 = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let v2 = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let run = |host: &str| Tail::of_host(host).protocol("auto").flags(&["-n", "1"]).run();
     run(&format!("ws://{}{PATH}", v2.host())).ends_with(0).prints(&lines);
-    let v1 = Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    let v1 = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     run(&format!("ws://{}/subscribe", v1.host())).ends_with(0).prints(&lines);
     assert_eq!(v1.asked()[0].target(), "/subscribe");
-    let refusing = Scripted::start([vec![Answer(http("404 Not Found", "", "no such route"))]]);
+    let refusing =
+        ScriptedServer::start([vec![Answer(http("404 Not Found", "", "no such route"))]]);
     let run = run(&format!("ws://{}{PATH}", refusing.host()));
     run.ends_with(1).says(&["HTTP 404: no such route"]);
 }
@@ -93,14 +94,14 @@ fn the_path_of_a_host_settles_the_protocol() {
 #[test]
 fn filters_that_v2_cannot_say_are_asked_of_v1_or_refused() {
     let (_, lines) = posts(500, 1);
-    let v1 = || Scripted::start([vec![Accept, Send(texts(&lines)), Hang]]);
+    let v1 = || ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     let server = v1();
     let flags = ["-n", "1", "-c", "app.*", "-v"];
     let run = Tail::of(&server).protocol("auto").flags(&flags).run();
     run.ends_with(0).prints(&lines).says(&["speaking v1", "\"app.*\""]);
     let many: Vec<String> = (0..2_000).map(|i| format!("did:plc:{i:024}")).collect();
     let list = (many.join("\n") + "\ndid:plc:a\n").into_bytes();
-    let server = Scripted::start([vec![Accept, Step::WaitFor(1), Send(texts(&lines)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Step::WaitFor(1), Send(texts(&lines)), Hang]]);
     let tail = Tail::of(&server).protocol("auto");
     let dids = format!("@{}", tail.file("dids", &list));
     tail.flags(&["-n", "1", "-d", &dids]).run().ends_with(0).prints(&lines);
@@ -119,7 +120,8 @@ fn filters_that_v2_cannot_say_are_asked_of_v1_or_refused() {
 /// A legacy server would replay all that it holds.
 #[test]
 fn a_sequence_number_is_not_sent_to_a_server_without_v2() {
-    let server = Scripted::start([vec![Answer(http("404 Not Found", "", "404 page not found"))]]);
+    let server =
+        ScriptedServer::start([vec![Answer(http("404 Not Found", "", "404 page not found"))]]);
     let run = Tail::of(&server).protocol("auto").flags(&["--cursor", "5"]).run();
     run.ends_with(1).prints([""; 0]).says(&["knows no sequence numbers", "use a time"]);
 }

@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Drip, Hang, Send};
-use crate::support::scripted::{Scripted, text, texts};
+use crate::support::scripted::{ScriptedServer, text, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
 #[test]
 fn a_reader_that_leaves_ends_a_busy_run_quietly() {
     let events = events(20_000, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let mut tail = Tail::of(&server).flags(&["-q"]).start();
     assert_eq!(tail.head(3), events[..3]);
     let run = tail.finish();
@@ -22,7 +22,7 @@ fn a_reader_that_leaves_ends_a_busy_run_quietly() {
 #[test]
 fn a_reader_that_leaves_ends_a_quiet_run() {
     let events = events(3, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let mut tail = Tail::of(&server).flags(&["-q"]).start();
     assert_eq!(tail.head(3), events);
     let run = tail.finish();
@@ -34,7 +34,7 @@ fn a_reader_that_leaves_ends_a_quiet_run() {
 fn a_reader_that_leaves_ends_a_run_that_prints_nothing_of_a_busy_stream() {
     let events = events(3, true);
     let excluded = format!(r#"{{"did":"did:plc:x","time_us":{FIRST_US},"kind":"identity"}}"#);
-    let server = Scripted::start([vec![
+    let server = ScriptedServer::start([vec![
         Accept,
         Send(texts(&events)),
         Drip(text(excluded), Duration::from_millis(20)),
@@ -52,7 +52,7 @@ fn a_reader_that_leaves_ends_a_run_that_prints_nothing_of_a_busy_stream() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_is_told() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let server = Scripted::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
     let run = Tail::of(&server).stdout(full).run_elsewhere();
     run.ends_with(1).says(&["can't write to standard output", "No space left on device"]);
 }
@@ -61,7 +61,7 @@ fn a_full_disk_is_told() {
 #[test]
 fn a_file_gets_whole_lines() {
     let events = events(5_000, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let scratch = Scratch::new();
     let path = scratch.path("out.ndjson");
     let file = std::fs::File::create(&path).unwrap();
@@ -73,7 +73,7 @@ fn a_file_gets_whole_lines() {
 fn a_slow_reader_loses_nothing() {
     // More than pipe, queue and socket buffers hold together.
     let events = events(60_000, true);
-    let server = Scripted::start([vec![Accept, Send(texts(&events)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let mut tail = Tail::of(&server)
         .flags(&["-n", "60000", "--buffer", "100", "--buffer-bytes", "64KiB"])
         .start();

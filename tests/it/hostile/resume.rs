@@ -5,7 +5,7 @@
 use crate::hostile::{cut, post, stay};
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, close, text, texts};
+use crate::support::scripted::{ScriptedServer, close, text, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
 // Guards INV-3.
@@ -14,7 +14,7 @@ fn ten_cuts_give_every_event_once() {
     let events = events(110, true);
     let mut scripts: Vec<_> = (1..=10).map(|n| cut(&events[..n * 10])).collect();
     scripts.push(stay(&events));
-    let server = Scripted::start(scripts);
+    let server = ScriptedServer::start(scripts);
     Tail::of(&server).flags(&["-n", "110"]).run().ends_with(0).prints(&events);
     for asked in &server.asked()[1..] {
         assert_eq!(asked.query("cursor"), ["100"]);
@@ -24,7 +24,7 @@ fn ten_cuts_give_every_event_once() {
 #[test]
 fn a_legacy_server_is_resumed_by_time() {
     let events = events(20, false);
-    let server = Scripted::start([cut(&events[..7]), stay(&events)]);
+    let server = ScriptedServer::start([cut(&events[..7]), stay(&events)]);
     Tail::of(&server).flags(&["--join", "single", "-n", "20"]).run().ends_with(0).prints(&events);
     assert_eq!(server.asked()[1].query("cursor"), [FIRST_US.to_string()]);
 }
@@ -33,7 +33,7 @@ fn a_legacy_server_is_resumed_by_time() {
 fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
     let scratch = Scratch::new();
     let events = events(5, true);
-    let server = Scripted::start([stay(&events), stay(&events)]);
+    let server = ScriptedServer::start([stay(&events), stay(&events)]);
     let tail = || {
         let flags = ["--consumer", "c", "--cursor", "auto", "--checkpoint-every", "1h"];
         Tail::of(&server).state(scratch.path("state.db")).flags(&flags)
@@ -52,7 +52,7 @@ fn a_server_that_repeats_itself_is_printed_once() {
     let twice = [&events[..10], &events[..10], &events[5..], &events[..]].concat();
     let mut lines = twice;
     lines.push(post(1, FIRST_US + 90_000, Some(900)));
-    let server = Scripted::start([stay(&lines)]);
+    let server = ScriptedServer::start([stay(&lines)]);
     let expected: Vec<_> = events.iter().chain(lines.last()).collect();
     Tail::of(&server).flags(&["-n", "21"]).run().ends_with(0).prints(expected);
 }
@@ -63,7 +63,7 @@ fn siblings_of_one_instant_all_arrive_across_a_cut() {
     // A v2 server gives all operations of a commit one time.
     let events: Vec<_> = (0..30).map(|i| post(i, FIRST_US, Some(500 + i))).collect();
     for kept in [1, 7, 29] {
-        let server = Scripted::start([cut(&events[..kept]), stay(&events)]);
+        let server = ScriptedServer::start([cut(&events[..kept]), stay(&events)]);
         Tail::of(&server).flags(&["-n", "30"]).run().ends_with(0).prints(&events);
         assert_eq!(server.asked()[1].query("cursor"), ["500"]);
     }
@@ -78,7 +78,7 @@ fn time_that_steps_back_loses_nothing() {
             .zip(times)
             .map(|(i, step)| post(i, FIRST_US.saturating_add_signed(step), seq(i)))
             .collect();
-        let server = Scripted::start([cut(&events[..5]), cut(&events[..9]), stay(&events)]);
+        let server = ScriptedServer::start([cut(&events[..5]), cut(&events[..9]), stay(&events)]);
         Tail::of(&server)
             .flags(&["--join", "single", "-n", "10"])
             .run()
@@ -93,9 +93,9 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
     for future in [u64::MAX, 9_007_199_254_740_991, FIRST_US + 100 * 366 * 86_400_000_000] {
         let mut events = events(20, false);
         events.insert(5, post(99, future, None));
-        let other = Scripted::start([stay(&events)]);
+        let other = ScriptedServer::start([stay(&events)]);
         // Cut once for a resume on the same server; then it is gone, and the other one is asked.
-        let server = Scripted::start([cut(&events[..7]), cut(&events[..9])]);
+        let server = ScriptedServer::start([cut(&events[..7]), cut(&events[..9])]);
         let run = Tail::of(&server)
             .flags(&["--join", "single", "--host", &other.host(), "-n", "21"])
             .run();
@@ -112,7 +112,7 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
 fn a_time_in_the_far_future_ends_no_replay() {
     let mut events = events(20, false);
     events.insert(5, post(99, 9_007_199_254_740_991, None));
-    let server = Scripted::start([vec![
+    let server = ScriptedServer::start([vec![
         Accept,
         Send(texts(&events[..6])),
         Sync,
@@ -131,7 +131,7 @@ fn a_time_in_the_far_future_ends_no_run() {
     events.insert(5, post(99, 9_007_199_254_740_991, Some(4)));
     let until = (FIRST_US + 10_000).to_string();
     let last = [7, 8].map(|i| post(i, FIRST_US + 2_000_000 + i, Some(9_000 + i)));
-    let server = Scripted::start([vec![
+    let server = ScriptedServer::start([vec![
         Accept,
         Send(texts(&events[..7])),
         Sync,
@@ -147,7 +147,7 @@ fn a_time_in_the_far_future_ends_no_run() {
 #[test]
 fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
     let events = events(20, true);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(text("no event")), Sync, Send(texts(&events[..7]))],
         stay(&events),
     ]);
@@ -158,7 +158,7 @@ fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
 #[test]
 fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
     let (legacy, v2) = (events(20, false), events(30, true));
-    let server = Scripted::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
+    let server = ScriptedServer::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
     let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(legacy[..7].iter().chain(&v2[7..]));
     let asked = server.asked();
@@ -170,7 +170,7 @@ fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
 #[test]
 fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
     let (v2, legacy) = (events(20, true), events(30, false));
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         cut(&v2[..7]),
         // A legacy server takes the sequence number for an instant, and replays all it has.
         stay(&legacy),
@@ -191,7 +191,7 @@ fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
 // Guards INV-1.
 #[test]
 fn another_server_goes_on_where_the_first_ended() {
-    let first = Scripted::start([cut(&events(20, true)[..12])]);
+    let first = ScriptedServer::start([cut(&events(20, true)[..12])]);
     // Other stamps on the same events, and a replay that begins earlier.
     let elsewhere = |i| post(i, FIRST_US - 1_000_000 + i, Some(9_000 + i));
     let theirs: Vec<_> = events(20, true)
@@ -200,7 +200,7 @@ fn another_server_goes_on_where_the_first_ended() {
         .collect();
     let mut replay: Vec<_> = (50..55).map(elsewhere).collect();
     replay.extend(theirs.clone());
-    let second = Scripted::start([stay(&replay)]);
+    let second = ScriptedServer::start([stay(&replay)]);
     let run = Tail::of(&first).flags(&["--host", &second.host(), "-n", "25"]).run();
     run.ends_with(0);
     let new = replay[..5].iter().chain(&theirs[12..]);
@@ -217,7 +217,7 @@ fn a_run_without_any_event_yet_goes_back_to_its_own_beginning() {
     };
     let before = now_us();
     let event = post(1, before + 30_000_000, Some(100));
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Sync, Send(close(1001, b"server shutting down"))],
         vec![Accept, Send(text(&event)), Hang],
     ]);
@@ -230,7 +230,7 @@ fn a_run_without_any_event_yet_goes_back_to_its_own_beginning() {
 #[test]
 fn giving_up_keeps_what_was_received() {
     let events = events(20, true);
-    let server = Scripted::start([cut(&events)]);
+    let server = ScriptedServer::start([cut(&events)]);
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).run();
     run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempt;"]);
 }
@@ -241,7 +241,7 @@ fn giving_up_keeps_what_was_received() {
 fn a_legacy_replay_that_was_cut_continues_just_before_the_newest_event() {
     let at = |i: u64| FIRST_US + i * 200_000;
     let events: Vec<String> = (0..100).map(|i| post(i, at(i), None)).collect();
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(texts(&events[..60]))],
         vec![Accept, Send(texts(&events[54..])), Hang],
     ]);
@@ -256,7 +256,7 @@ fn a_legacy_replay_that_was_cut_continues_just_before_the_newest_event() {
 fn a_legacy_resume_rewinds_by_the_margin_and_no_further() {
     let (scratch, at) = (Scratch::new(), |i: u64| FIRST_US + i * 200_000);
     let events: Vec<String> = (0..120).map(|i| post(i, at(i), None)).collect();
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Accept, Send(texts(&events[..100])), Hang],
         vec![Accept, Send(texts(&events[70..])), Hang],
     ]);

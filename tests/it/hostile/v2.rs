@@ -3,7 +3,7 @@
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, http, text, texts};
+use crate::support::scripted::{ScriptedServer, Step, http, text, texts};
 use crate::support::{FIRST_US, Scratch, run as support_run};
 
 pub const PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
@@ -43,7 +43,7 @@ pub fn xrpc(status: &str, name: &str, message: &str) -> Vec<u8> {
     http(status, "Content-Type: application/json\r\n", &body)
 }
 
-fn tail(server: &Scripted, count: usize, flags: &[&str]) -> Run {
+fn tail(server: &ScriptedServer, count: usize, flags: &[&str]) -> Run {
     let tail = Tail::of(server).protocol("v2").flags(&["-n", &count.to_string()]);
     tail.flags(flags).run()
 }
@@ -51,7 +51,7 @@ fn tail(server: &Scripted, count: usize, flags: &[&str]) -> Run {
 #[test]
 fn messages_are_printed_as_the_lines_of_v1() {
     let (messages, lines) = posts(500, 3);
-    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     tail(&server, 3, &["--strict"]).ends_with(0).prints(&lines);
     let asked = &server.asked()[0];
     assert_eq!(asked.target(), PATH);
@@ -69,7 +69,7 @@ fn white_space_around_and_within_a_message_is_not_printed() {
         format!(" \r\n{}\t", messages[1]),
         messages[2].replace(":{", ":\n  {"),
     ];
-    let server = Scripted::start([vec![ECHO, Send(texts(&spaced)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(&spaced)), Hang]]);
     tail(&server, 3, &["--strict"]).ends_with(0).prints(&lines).never_says("malformed");
 }
 
@@ -80,7 +80,7 @@ fn the_native_shape_is_the_payload_as_it_came() {
         let payload = message.strip_prefix(r#"{"$type":"message","payload":"#).unwrap();
         payload.strip_suffix('}').unwrap().to_owned()
     });
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![ECHO, Send(texts(&messages))],
         vec![ECHO, Send(texts(&messages)), Hang],
     ]);
@@ -93,7 +93,7 @@ fn the_native_shape_is_the_payload_as_it_came() {
 #[test]
 fn filters_and_cursor_are_asked_for() {
     let (messages, lines) = posts(500, 1);
-    let server = Scripted::start([vec![ECHO, Send(texts(&messages)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let flags = ["-c", "app.bsky.feed.post,app.bsky.graph.*", "-d", "did:plc:a"];
     let more = ["--max-message-size", "64k", "--cursor", "500"];
     tail(&server, 1, &[flags, more].concat()).ends_with(0).prints(&lines);
@@ -111,14 +111,14 @@ fn filters_and_cursor_are_asked_for() {
 #[test]
 fn a_server_without_echo_is_accepted_and_another_echo_is_not() {
     let (messages, lines) = posts(500, 1);
-    let server = Scripted::start([vec![Accept, Send(texts(&messages)), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(&messages)), Hang]]);
     tail(&server, 1, &[]).ends_with(0).prints(&lines);
     for echo in [
         "Sec-WebSocket-Protocol: XRPC.v1.json\r\n",
         "Sec-WebSocket-Protocol: xrpc.v2.json\r\n",
         "Sec-WebSocket-Protocol: \r\n",
     ] {
-        let server = Scripted::start([vec![AcceptWith(echo), Hang]]);
+        let server = ScriptedServer::start([vec![AcceptWith(echo), Hang]]);
         let run = tail(&server, 1, &[]);
         run.ends_with(1).prints([""; 0]).says(&["subprotocol", "xrpc.v1.json", &server.host()]);
     }
@@ -126,13 +126,16 @@ fn a_server_without_echo_is_accepted_and_another_echo_is_not() {
 
 #[test]
 fn refusals_are_told_by_name_and_in_the_servers_words() {
-    let server =
-        Scripted::start([vec![Answer(xrpc("400 Bad Request", "InvalidRequest", "bad DID: x"))]]);
+    let server = ScriptedServer::start([vec![Answer(xrpc(
+        "400 Bad Request",
+        "InvalidRequest",
+        "bad DID: x",
+    ))]]);
     // It is a v2 server that speaks: there is nothing else to try.
     let run = Tail::of(&server).protocol("auto").run();
     run.ends_with(1).prints([""; 0]).says(&["HTTP 400 (InvalidRequest): bad DID: x"]);
     let busy = || vec![Answer(xrpc("503 No", "ServiceUnavailable", "service not ready: warming"))];
-    let server = Scripted::start([busy(), busy()]);
+    let server = ScriptedServer::start([busy(), busy()]);
     let run = Tail::of(&server).protocol("auto").flags(&["--max-retries", "1"]).run();
     run.ends_with(3).says(&["HTTP 503 (ServiceUnavailable): service not ready: warming"]);
 }
@@ -142,7 +145,7 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_goes_on_from_the_floor() {
     let (before, before_lines) = posts(500, 3);
     let (after, after_lines) = posts(900, 2);
     let too_old = || vec![Answer(xrpc("400 Bad Request", "CursorTooOld", "cursor 500 below 900"))];
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![ECHO, Send(texts(&before))],
         too_old(),
         vec![ECHO, Send(texts([&[info("OutdatedCursor")][..], &after].concat())), Hang],
@@ -159,7 +162,7 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_goes_on_from_the_floor() {
     assert_eq!(asked[2].query("cursor"), ["1000000000000000"]);
 
     // A person's own number.
-    let server = Scripted::start([too_old(), vec![ECHO, Send(texts(&after)), Hang]]);
+    let server = ScriptedServer::start([too_old(), vec![ECHO, Send(texts(&after)), Hang]]);
     let run = tail(&server, 100, &["--cursor", "500", "--on-gap", "fail"]);
     run.ends_with(4).prints([""; 0]).says(&["gap from seq 500 to seq 900"]);
 }
@@ -169,13 +172,13 @@ fn an_instant_that_is_too_old_is_a_gap_as_the_server_says() {
     let (messages, lines) = posts(900, 2);
     let outdated = [&[info("OutdatedCursor")][..], &messages].concat();
     let script = || vec![ECHO, Send(texts(&outdated)), Hang];
-    let server = Scripted::start([script()]);
+    let server = ScriptedServer::start([script()]);
     // Less than the minute that an unsaid gap would need.
     let instant = (FIRST_US + 890_000_000).to_string();
     let run = tail(&server, 2, &["--cursor", &instant]);
     run.ends_with(0).prints(&lines).says(&["the server begins later than", "1 gap"]);
     // Whoever asks for the oldest has what was asked for.
-    let server = Scripted::start([script()]);
+    let server = ScriptedServer::start([script()]);
     tail(&server, 2, &["--cursor", "oldest"]).ends_with(0).prints(&lines).never_says("gap");
     assert_eq!(server.asked()[0].query("cursor"), ["1000000000000000"]);
 }
@@ -185,7 +188,7 @@ fn a_position_is_the_same_under_both_protocols() {
     let (messages, lines) = posts(500, 9);
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![ECHO, Send(texts(&messages[..3])), Hang],
         vec![Accept, Send(texts(&lines[..6])), Hang],
         vec![ECHO, Send(texts(&messages)), Hang],
@@ -207,7 +210,7 @@ fn a_position_is_the_same_under_both_protocols() {
 #[test]
 fn error_frames_are_told_by_name_and_the_stream_goes_on() {
     let (messages, lines) = posts(500, 8);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![ECHO, Send(texts(&messages[..2])), Send(text(error("ConsumerTooSlow")))],
         vec![ECHO, Send(texts(&messages[1..4])), Send(text(error("InternalError")))],
         vec![ECHO, Send(texts(&messages[3..6])), Send(text(error("SomethingNew")))],
@@ -227,7 +230,7 @@ fn numbers_that_go_back_or_repeat_are_told_and_lose_nothing() {
     let (messages, lines) = posts(500, 6);
     let order = [0, 1, 1, 3, 2, 4, 5];
     let sent: Vec<&String> = order.iter().map(|i| &messages[*i]).collect();
-    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     let run = tail(&server, 6, &[]);
     let printed = [0, 1, 3, 2, 4, 5].map(|i: usize| lines[i].clone());
     run.ends_with(0).prints(printed).says(&[
@@ -254,7 +257,7 @@ fn messages_that_are_no_events_are_skipped_and_counted() {
         (unknown.to_owned(), "1 of unknown types"),
     ] {
         let sent = [&messages[0], &bad, &messages[1]];
-        let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+        let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
         tail(&server, 2, &[]).ends_with(0).prints(&lines).says(&[words]);
     }
 }
@@ -264,7 +267,7 @@ fn an_endpoint_that_speaks_v1_is_no_v2_server() {
     let (_, lines) = posts(500, 2);
     for objects in [lines, vec![r#"{"error":"InvalidRequest","message":"m"}"#.to_owned()]] {
         let connection = || vec![ECHO, Send(texts(&objects)), Hang];
-        let server = Scripted::start([connection(), connection()]);
+        let server = ScriptedServer::start([connection(), connection()]);
         let run = tail(&server, 2, &[]);
         run.ends_with(1).prints([""; 0]).says(&["objects without $type", "--protocol v1"]);
     }
@@ -275,7 +278,7 @@ fn one_object_of_v1_in_front_of_a_v2_stream_is_a_damaged_message() {
     let (messages, lines) = posts(500, 2);
     let object = || vec![ECHO, Send(text(&lines[0])), Hang];
     // At first contact, and when the stream has been v2 before: even twice in a row.
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         object(),
         vec![ECHO, Send(text(&messages[0]))],
         object(),
@@ -291,7 +294,7 @@ fn a_refusal_that_is_cut_off_is_no_last_word() {
     let (messages, lines) = posts(500, 1);
     for body in [r#"{"error":"Unkn"#, ""] {
         let cut = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 60\r\n\r\n{body}");
-        let server = Scripted::start([
+        let server = ScriptedServer::start([
             vec![Answer(cut.into_bytes())],
             vec![ECHO, Send(texts(&messages)), Hang],
         ]);
@@ -306,12 +309,12 @@ fn the_kinds_that_prove_life_are_left_out_of_the_output() {
     let sync = identity.replace("identity", "sync").replace("501", "502");
     let sent = [&messages[0], identity, &sync, &messages[1].replace("\"seq\":501", "\"seq\":503")];
     let expected = [lines[0].clone(), lines[1].replace("\"cursor\":501", "\"cursor\":503")];
-    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     tail(&server, 2, &["-c", "app.bsky.feed.post"]).ends_with(0).prints(expected);
     // `-c` alone implies commits, and the server is asked for the rest all the same.
     assert_eq!(server.asked()[0].query("kinds"), [""; 0]);
 
-    let server = Scripted::start([vec![ECHO, Send(texts(sent)), Hang]]);
+    let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     let run = tail(&server, 1, &["-k", "sync"]);
     run.ends_with(0).prints([r#"{"did":"did:plc:b","time_us":1783175888384849,"cursor":502,"kind":"sync","sync":{"did":"did:plc:b","seq":3}}"#]);
     assert_eq!(server.asked()[0].query("kinds"), ["identity", "account", "sync"]);
@@ -326,8 +329,8 @@ fn a_failover_from_v2_to_a_legacy_server_loses_nothing() {
         .map(|(i, l)| l.replace(&format!(",\"cursor\":{}", i + 1), ""))
         .collect();
     let refused = || vec![Answer(http("503 Down", "Retry-After: 300\r\n", "down"))];
-    let first = Scripted::start([vec![ECHO, Send(texts(&messages[..6]))], refused()]);
-    let second = Scripted::start([
+    let first = ScriptedServer::start([vec![ECHO, Send(texts(&messages[..6]))], refused()]);
+    let second = ScriptedServer::start([
         vec![Answer(http("404 Not Found", "", ""))],
         vec![Accept, Send(texts(&legacy)), Hang],
     ]);

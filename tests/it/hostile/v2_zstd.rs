@@ -4,7 +4,7 @@
 use crate::hostile::v2::{ECHO, posts, xrpc};
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Answer, Hang, Send};
-use crate::support::scripted::{Scripted, Step, binary, http, texts};
+use crate::support::scripted::{ScriptedServer, Step, binary, http, texts};
 
 /// A dictionary with this ID.
 fn dictionary(id: u32) -> Vec<u8> {
@@ -46,19 +46,19 @@ fn refused(current: &str) -> Vec<Step> {
     vec![Answer(xrpc("400 Bad Request", "UnknownZstdDictionary", &message))]
 }
 
-fn tail(server: &Scripted, mode: &str, count: usize) -> Tail {
+fn tail(server: &ScriptedServer, mode: &str, count: usize) -> Tail {
     let tail = Tail::of_host(&format!("ws://me:s3cret@{}", server.host())).protocol("v2");
     tail.flags(&["--compress", mode, "-n", &count.to_string(), "-v"])
 }
 
-fn run(server: &Scripted, mode: &str, count: usize) -> Run {
+fn run(server: &ScriptedServer, mode: &str, count: usize) -> Run {
     tail(server, mode, count).run()
 }
 
 #[test]
 fn the_servers_dictionary_is_fetched_without_credentials() {
     let (messages, lines) = posts(500, 3);
-    let server = Scripted::start([served(7), stream(&messages, 7)]);
+    let server = ScriptedServer::start([served(7), stream(&messages, 7)]);
     run(&server, "on", 3).ends_with(0).prints(&lines).says(&["fetched the zstd dictionary 7"]);
     let asked = server.asked();
     assert_eq!(asked[0].target(), "/xrpc/network.bsky.jetstream.getZstdDictionary");
@@ -70,7 +70,7 @@ fn the_servers_dictionary_is_fetched_without_credentials() {
 #[test]
 fn a_dictionary_is_kept_and_changed_when_the_server_has_another() {
     let (messages, lines) = posts(500, 6);
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         served(7),
         vec![ECHO, Send(compressed(&messages[..3], 7))],
         // The same run again, with what it has.
@@ -89,13 +89,13 @@ fn a_dictionary_is_kept_and_changed_when_the_server_has_another() {
 #[test]
 fn what_an_earlier_run_kept_is_not_fetched_again() {
     let (messages, lines) = posts(500, 3);
-    let server = Scripted::start([stream(&messages, 7)]);
+    let server = ScriptedServer::start([stream(&messages, 7)]);
     let tail = tail(&server, "on", 3);
     tail.cache("skytail/dictionaries/7.zdict", &dictionary(7));
     tail.run().ends_with(0).prints(&lines).never_says("fetched");
 
     // Damaged, so as if it were not there.
-    let server = Scripted::start([served(7), stream(&messages, 7)]);
+    let server = ScriptedServer::start([served(7), stream(&messages, 7)]);
     let tail = self::tail(&server, "on", 3);
     tail.cache("skytail/dictionaries/7.zdict", b"damaged");
     tail.run().ends_with(0).prints(&lines);
@@ -109,7 +109,7 @@ fn an_id_that_is_not_found_leads_to_the_one_that_is() {
         "DictionaryNotFound",
         "no dictionary with id 8; current dictionary id is 9",
     );
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         served(7),
         refused("current dictionary id is 8"),
         vec![Answer(not_found)],
@@ -123,7 +123,7 @@ fn an_id_that_is_not_found_leads_to_the_one_that_is() {
 fn a_dictionary_that_was_named_and_is_not_used_is_reported() {
     let (messages, lines) = posts(500, 2);
     let scripts = [refused("current dictionary id is 8"), served(8), stream(&messages, 8)];
-    let server = Scripted::start(scripts);
+    let server = ScriptedServer::start(scripts);
     let tail = tail(&server, "auto", 2);
     let file = tail.file("a.zdict", &dictionary(7));
     let run = tail.flags(&["--zstd-dictionary", &file]).run();
@@ -137,16 +137,16 @@ fn a_server_that_names_what_it_refuses_is_asked_for_plain_text() {
     let (messages, lines) = posts(500, 3);
     let file = dictionary(7);
     let scripts = || [refused("current dictionary id is 7"), served(7), plain(&messages)];
-    let with = |server: &Scripted, mode| {
+    let with = |server: &ScriptedServer, mode| {
         let tail = tail(server, mode, 3);
         let file = tail.file("a.zdict", &file);
         tail.flags(&["--zstd-dictionary", &file]).run()
     };
-    let server = Scripted::start(scripts());
+    let server = ScriptedServer::start(scripts());
     let run = with(&server, "auto");
     run.ends_with(0).prints(&lines).says(&["names it as its current one; receiving uncompressed"]);
     assert_eq!(server.asked()[2].query("zstdDictionary"), [""; 0]);
-    let server = Scripted::start([refused("current dictionary id is 7"), served(7)]);
+    let server = ScriptedServer::start([refused("current dictionary id is 7"), served(7)]);
     with(&server, "on").ends_with(1).says(&["names it as its current one", "--compress auto"]);
 }
 
@@ -171,7 +171,7 @@ fn what_is_no_dictionary_is_told_and_done_without() {
         // The file of another server's dictionary is refused first, so that this one is asked.
         let scripts =
             [refused("no other"), answer, plain(&[messages[0].clone(), messages[1].clone()])];
-        let server = Scripted::start(scripts);
+        let server = ScriptedServer::start(scripts);
         let tail = tail(&server, "auto", 2);
         let file = tail.file("a.zdict", &dictionary(1));
         let run = tail.flags(&["--zstd-dictionary", &file]).run();
@@ -182,14 +182,14 @@ fn what_is_no_dictionary_is_told_and_done_without() {
 #[test]
 fn a_server_without_dictionaries_has_no_v2_where_zstd_is_demanded() {
     let none = || vec![Answer(http("404 Not Found", "", "404 page not found"))];
-    let run = |server: &Scripted, protocol| {
+    let run = |server: &ScriptedServer, protocol| {
         Tail::of(server).protocol(protocol).flags(&["--compress", "on"]).run()
     };
     // v1 is asked for next, and its dictionary is not installed.
-    let server = Scripted::start([none()]);
+    let server = ScriptedServer::start([none()]);
     let said = run(&server, "auto");
     said.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
-    let server = Scripted::start([none()]);
+    let server = ScriptedServer::start([none()]);
     let said = run(&server, "v2");
     said.ends_with(1).says(&["dictionary is not available: HTTP 404", "--compress auto"]);
     said.says(&["--protocol v1"]);
@@ -201,7 +201,7 @@ fn a_bomb_is_skipped_and_told() {
     let mut compressor = ::zstd::bulk::Compressor::with_dictionary(3, &dictionary(7)).unwrap();
     let bomb = binary(&compressor.compress(&vec![b'x'; 64 << 20]).unwrap());
     let sent = [compressed(&messages[..1], 7), bomb, compressed(&messages[1..], 7)].concat();
-    let server = Scripted::start([served(7), vec![ECHO, Send(sent), Hang]]);
+    let server = ScriptedServer::start([served(7), vec![ECHO, Send(sent), Hang]]);
     let run = tail(&server, "on", 2).flags(&["--max-frame-size", "1MiB"]).run();
     run.ends_with(0).prints(&lines).says(&["decompresses to more than 1048576 bytes"]);
 }

@@ -4,7 +4,7 @@
 use crate::support::events;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
-use crate::support::scripted::{Scripted, binary, text, texts};
+use crate::support::scripted::{ScriptedServer, binary, text, texts};
 
 /// A dictionary of its own for each salt.
 fn dictionary(salt: u64) -> Vec<u8> {
@@ -26,7 +26,7 @@ fn compressed(lines: &[String], dictionary: &[u8]) -> Vec<u8> {
     lines.iter().flat_map(|line| binary(&deflate(line, dictionary))).collect()
 }
 
-fn tail_with(server: &Scripted, mode: &str, dictionary: &[u8]) -> Tail {
+fn tail_with(server: &ScriptedServer, mode: &str, dictionary: &[u8]) -> Tail {
     let tail = Tail::of(server);
     let file = tail.file("a.zdict", dictionary);
     tail.flags(&["--compress", mode, "--zstd-dictionary", &file])
@@ -36,7 +36,7 @@ fn tail_with(server: &Scripted, mode: &str, dictionary: &[u8]) -> Tail {
 #[track_caller]
 fn skips(bad: Vec<u8>) -> Run {
     let (events, ours) = (events(2, true), dictionary(1));
-    let server = Scripted::start([vec![
+    let server = ScriptedServer::start([vec![
         Accept,
         Send(compressed(&events[..1], &ours)),
         Sync,
@@ -75,7 +75,7 @@ fn text_on_a_compressed_connection_is_taken_as_it_is() {
     let (events, ours) = (events(3, true), dictionary(1));
     let mixed =
         [compressed(&events[..1], &ours), text(&events[1]), compressed(&events[2..], &ours)];
-    let server = Scripted::start([vec![Accept, Send(mixed.concat()), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(mixed.concat()), Hang]]);
     tail_with(&server, "on", &ours).flags(&["-n", "3"]).run().ends_with(0).prints(&events);
 }
 
@@ -88,7 +88,8 @@ fn one_message_of_another_dictionary_among_sound_ones_is_skipped_and_told() {
 #[test]
 fn another_dictionary_ends_a_run_that_insists() {
     let (ours, theirs) = (dictionary(1), dictionary(2));
-    let server = Scripted::start([vec![Accept, Send(compressed(&events(2, true), &theirs)), Hang]]);
+    let server =
+        ScriptedServer::start([vec![Accept, Send(compressed(&events(2, true), &theirs)), Hang]]);
     let run = tail_with(&server, "on", &ours).run();
     run.ends_with(1).prints([""; 0]).says(&[
         &server.host(),
@@ -102,7 +103,7 @@ fn another_dictionary_ends_a_run_that_insists() {
 fn another_dictionary_makes_an_easy_run_go_on_uncompressed() {
     let (events, ours, theirs) = (events(9, true), dictionary(1), dictionary(2));
     // It changes its dictionary in the middle.
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![
             Accept,
             Send(compressed(&events[..3], &ours)),

@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::output::bench::Bench;
+use crate::output::fixture::Fixture;
 use crate::support::disk::Disk;
 use crate::support::tail::tail_command;
 
@@ -16,118 +16,118 @@ fn a_full_disk_ends_the_run_at_its_last_checkpoint() {
         ("out.ndjson", &["--rotate", "500KiB"], "3m"),
         ("out-%FT%H.ndjson", &["--rotate", "hourly"], "3m"),
     ] {
-        let bench = Bench::new(10_000, 1_000_000);
-        let Some(disk) = Disk::new(bench.files.clone(), room) else { return };
-        let file = bench.file(name);
+        let fixture = Fixture::new(10_000, 1_000_000);
+        let Some(disk) = Disk::new(fixture.files.clone(), room) else { return };
+        let file = fixture.file(name);
         let flags = [&["-o", &*file], more].concat();
         for _ in 0..2 {
-            let ended = bench.run(&flags);
+            let ended = fixture.run(&flags);
             assert_eq!(ended.code(), 1, "{}", ended.stderr);
             for words in ["can't write to", "out", "No space left", "free some space"] {
                 assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
             }
-            bench.assert_state_is_true();
-            bench.assert_files_hold(bench.saved());
-            assert!(bench.rows().iter().all(|row| row.state != "open"), "{:?}", bench.rows());
+            fixture.assert_state_is_true();
+            fixture.assert_files_hold(fixture.saved());
+            assert!(fixture.rows().iter().all(|row| row.state != "open"), "{:?}", fixture.rows());
         }
         disk.remount("size=64m");
-        bench.run_well(&flags);
-        bench.assert_files_are_the_recording();
+        fixture.run_well(&flags);
+        fixture.assert_files_are_the_recording();
     }
 }
 
 #[test]
 fn a_read_only_disk_is_refused() {
-    let bench = Bench::new(10, 1_000_000);
-    let Some(disk) = Disk::new(bench.files.clone(), "1m") else { return };
-    let file = bench.file("out.ndjson");
-    bench.run_well(&["-o", &file, "-n", "5"]);
+    let fixture = Fixture::new(10, 1_000_000);
+    let Some(disk) = Disk::new(fixture.files.clone(), "1m") else { return };
+    let file = fixture.file("out.ndjson");
+    fixture.run_well(&["-o", &file, "-n", "5"]);
     disk.remount("ro");
     for (file, more) in [
         (&*file, &[][..]),
-        (&bench.file("new.ndjson"), &[]),
-        (&bench.file("%F.ndjson"), &["--rotate", "daily"]),
+        (&fixture.file("new.ndjson"), &[]),
+        (&fixture.file("%F.ndjson"), &["--rotate", "daily"]),
     ] {
-        let ended = bench.run(&[&["-o", file], more].concat());
+        let ended = fixture.run(&[&["-o", file], more].concat());
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
         assert!(ended.stderr.contains("Read-only file system"), "{}", ended.stderr);
     }
     disk.remount("rw");
-    bench.run_well(&["-o", &file]);
-    bench.assert_files_are_the_recording();
+    fixture.run_well(&["-o", &file]);
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn a_limit_on_file_sizes_is_told_and_the_next_run_goes_on() {
-    let bench = Bench::new(20_000, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(20_000, 5_000);
+    let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-every", "50ms"];
-    let inner = tail_command(&bench.scratch.path(""), &bench.flags(&flags));
+    let inner = tail_command(&fixture.scratch.path(""), &fixture.flags(&flags));
     let mut command = Command::new("sh");
     // 8 MiB; the unit of POSIX is 512 bytes, that of bash 1024.
     command.args(["-c", "ulimit -f 16384; exec \"$@\"", "sh"]);
     command.arg(inner.get_program()).args(inner.get_args());
-    crate::support::at_home(&mut command, &bench.scratch.path(""));
+    crate::support::isolate_environment(&mut command, &fixture.scratch.path(""));
     let output = command.output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("File too large") && stderr.contains("ulimit -f"), "{stderr}");
-    bench.assert_state_is_true();
-    bench.assert_files_hold(bench.saved());
-    bench.run_well(&flags);
-    bench.assert_files_are_the_recording();
+    fixture.assert_state_is_true();
+    fixture.assert_files_hold(fixture.saved());
+    fixture.run_well(&flags);
+    fixture.assert_files_are_the_recording();
 }
 
 // Guards INV-2.
 #[test]
 fn a_position_that_can_not_be_saved_is_not_claimed() {
-    let bench = Bench::new(5_000, 5_000);
-    let file = bench.file("out.ndjson");
-    bench.run_well(&["-o", &file, "-n", "1000"]);
-    bench.sql(
+    let fixture = Fixture::new(5_000, 5_000);
+    let file = fixture.file("out.ndjson");
+    fixture.run_well(&["-o", &file, "-n", "1000"]);
+    fixture.sql(
         "CREATE TRIGGER broken BEFORE INSERT ON consumers BEGIN SELECT raise(ABORT, 'broken'); END",
     );
-    let ended = bench.run(&["-o", &file, "-n", "1000", "--checkpoint-events", "10"]);
+    let ended = fixture.run(&["-o", &file, "-n", "1000", "--checkpoint-events", "10"]);
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("a restart would cut them off"), "{}", ended.stderr);
     assert!(ended.stderr.contains("the position was not saved"), "{}", ended.stderr);
-    bench.sql("DROP TRIGGER broken");
-    assert_eq!(bench.saved(), 1000);
-    bench.assert_state_is_true();
-    bench.run_well(&["-o", &file]);
-    bench.assert_files_are_the_recording();
+    fixture.sql("DROP TRIGGER broken");
+    assert_eq!(fixture.saved(), 1000);
+    fixture.assert_state_is_true();
+    fixture.run_well(&["-o", &file]);
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn a_file_that_can_not_be_remembered_is_not_begun() {
-    let bench = Bench::new(5_000, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(5_000, 5_000);
+    let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--rotate", "100KiB"];
-    bench.run_well(&[&flags[..], &["-n", "10"]].concat());
-    bench.sql(
+    fixture.run_well(&[&flags[..], &["-n", "10"]].concat());
+    fixture.sql(
         "CREATE TRIGGER broken BEFORE INSERT ON outputs WHEN new.length_bytes = 0
          BEGIN SELECT raise(ABORT, 'broken'); END",
     );
-    let ended = bench.run(&flags);
+    let ended = fixture.run(&flags);
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(
         ended.stderr.contains("out.1.ndjson, since that can't be remembered"),
         "{}",
         ended.stderr
     );
-    bench.sql("DROP TRIGGER broken");
-    bench.assert_state_is_true();
-    bench.run_well(&flags);
-    bench.assert_files_are_the_recording();
+    fixture.sql("DROP TRIGGER broken");
+    fixture.assert_state_is_true();
+    fixture.run_well(&flags);
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn a_file_that_is_moved_away_ends_the_run() {
-    let bench = Bench::new(100, 5_000);
-    let (file, moved) = (bench.file("out.ndjson"), bench.file("moved.ndjson"));
+    let fixture = Fixture::new(100, 5_000);
+    let (file, moved) = (fixture.file("out.ndjson"), fixture.file("moved.ndjson"));
     let flags = ["-o", &*file, "--demo", "--consumer", "d", "--checkpoint-every", "10ms"];
-    let run = crate::support::tail::TailProcess::start(&bench.scratch.path(""), &flags);
-    bench.wait_for_bytes(1);
+    let run = crate::support::tail::TailProcess::start(&fixture.scratch.path(""), &flags);
+    fixture.wait_for_bytes(1);
     std::fs::rename(&file, &moved).unwrap();
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
@@ -137,10 +137,10 @@ fn a_file_that_is_moved_away_ends_the_run() {
 
 #[test]
 fn a_state_file_that_is_taken_away_is_told_and_ends_with_1() {
-    let bench = Bench::new(20_000, 5_000);
-    let run = bench.start(&["-o", &bench.file("out.ndjson"), "--checkpoint-every", "5ms"]);
-    bench.wait_for_bytes(100_000);
-    std::fs::remove_file(bench.scratch.path("state.db")).unwrap();
+    let fixture = Fixture::new(20_000, 5_000);
+    let run = fixture.start(&["-o", &fixture.file("out.ndjson"), "--checkpoint-every", "5ms"]);
+    fixture.wait_for_bytes(100_000);
+    std::fs::remove_file(fixture.scratch.path("state.db")).unwrap();
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("was moved, removed or replaced"), "{}", ended.stderr);

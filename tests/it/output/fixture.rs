@@ -14,7 +14,7 @@ use crate::support::{FIRST_US, PATIENCE, Scratch, ServeProcess};
 const FIRST_SEQ: u64 = 5000;
 
 /// Everything a test needs.
-pub struct Bench {
+pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,
     pub host: String,
@@ -31,7 +31,7 @@ pub struct Row {
     pub state: String,
 }
 
-impl Bench {
+impl Fixture {
     /// A recording of `count` events of about a kilobyte, `step_us` apart.
     pub fn new(count: u64, step_us: u64) -> Self {
         let scratch = Scratch::new();

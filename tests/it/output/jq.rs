@@ -3,7 +3,7 @@
 
 use std::process::Command;
 
-use crate::output::bench::Bench;
+use crate::output::fixture::Fixture;
 
 /// Expressions that are the same whatever the event is. jq 1.6 and later agree on all of them.
 const EXPRESSIONS: &[&str] = &[
@@ -68,7 +68,7 @@ fn what_jaq_does_otherwise_is_as_in_jq() {
     let output = Command::new("jq").args(["-nc", &all]).output().ok();
     let Some(output) = crate::support::requires("jq", output) else { return };
     let expected: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
-    let ended = Bench::new(3, 5_000).run(&["--jq", &all, "-n", "1"]);
+    let ended = Fixture::new(3, 5_000).run(&["--jq", &all, "-n", "1"]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 1), "{}", ended.stderr);
     let printed: Vec<serde_json::Value> = serde_json::from_str(&ended.rest[0]).unwrap();
     assert_eq!((expected.len(), printed.len()), (EXPRESSIONS.len(), EXPRESSIONS.len()));
@@ -99,7 +99,7 @@ fn a_wrong_regular_expression_is_refused_before_anything_is_dialled() {
 
 #[test]
 fn a_calculated_regular_expression_that_is_wrong_skips_its_event() {
-    let ended = Bench::new(5, 5_000).run(&["--jq", r#""(" as $re | .kind | test($re)"#]);
+    let ended = Fixture::new(5, 5_000).run(&["--jq", r#""(" as $re | .kind | test($re)"#]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
     assert!(ended.stderr.contains("is invalid: unclosed group"), "{}", ended.stderr);
 }
@@ -114,32 +114,32 @@ fn an_output_without_columns_is_an_error_of_the_table() {
         (".did == 1", "a boolean"),
     ] {
         let flags = ["--jq", expression, "--format", "csv", "--fields", "did,kind"];
-        let bench = Bench::new(20, 5_000);
-        let ended = bench.run(&flags);
+        let fixture = Fixture::new(20, 5_000);
+        let ended = fixture.run(&flags);
         assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
         let told = format!("and this output is {what}: let --jq make an object");
         assert!(ended.stderr.contains("--format can't lay out"), "{}", ended.stderr);
         assert!(ended.stderr.contains(&told), "{}", ended.stderr);
-        let ended = Bench::new(20, 5_000).run(&[&flags[..], &["--jq-errors", "fail"]].concat());
+        let ended = Fixture::new(20, 5_000).run(&[&flags[..], &["--jq-errors", "fail"]].concat());
         assert_eq!((ended.code(), ended.rest.len()), (1, 0), "{}", ended.stderr);
     }
     let flags = ["--jq", "[.kind, .cursor]", "--format", "tsv", "--fields", "1,0"];
-    let ended = Bench::new(1, 5_000).run(&flags);
+    let ended = Fixture::new(1, 5_000).run(&flags);
     assert_eq!(ended.rest, ["1\t0\n", "5000\tcommit\n"], "{}", ended.stderr);
 }
 
 #[test]
 fn a_field_that_no_event_has_is_reported_once() {
     for count in [20, 3_000] {
-        let bench = Bench::new(count, 5_000);
-        let file = bench.file("t.csv");
+        let fixture = Fixture::new(count, 5_000);
+        let file = fixture.file("t.csv");
         let fields = "did,commit.recrod.text,nothing,cursor";
-        let ended = bench.run(&["-o", &file, "--format", "csv", "--fields", fields]);
+        let ended = fixture.run(&["-o", &file, "--format", "csv", "--fields", fields]);
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         let told = ": commit.recrod.text, nothing; check how they are spelled";
         assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
         assert_eq!(ended.stderr.matches("no event has had").count(), 1, "{}", ended.stderr);
-        let ended = Bench::new(count, 5_000).run(&["--format", "csv", "--fields", "did,cursor"]);
+        let ended = Fixture::new(count, 5_000).run(&["--format", "csv", "--fields", "did,cursor"]);
         assert!(!ended.stderr.contains("no event has had"), "{}", ended.stderr);
     }
 }

@@ -1,28 +1,29 @@
 //! `kill -9` in mid-stream, again and again: nothing is lost, and nothing comes twice.
 
-use crate::output::bench::Bench;
+use crate::output::fixture::Fixture;
 
 /// Kills runs at ever other places until one comes to the end of the recording.
-fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Bench {
-    let bench = Bench::new(20_000, step_us);
-    let file = bench.file(name);
+fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
+    let fixture = Fixture::new(20_000, step_us);
+    let file = fixture.file(name);
     let flags = [&["-o", &*file, "--checkpoint-every", "10ms"], more].concat();
     let mut kills = 0;
     for round in 0..14_u64 {
-        let run = bench.start(&flags);
+        let run = fixture.start(&flags);
         if round % 5 != 4 {
             // Each time a little more than what is there, and at an odd place.
-            bench.wait_for_bytes(bench.bytes().min(7 * grow_bytes) + round * grow_bytes / 3 + 1);
+            fixture
+                .wait_for_bytes(fixture.bytes().min(7 * grow_bytes) + round * grow_bytes / 3 + 1);
         }
         run.signal("KILL");
         kills += u32::from(run.wait().code() == -1);
-        bench.assert_state_is_true();
+        fixture.assert_state_is_true();
     }
     assert!(kills >= 10, "{kills} kills");
-    bench.run_well(&flags);
-    bench.assert_files_are_the_recording();
-    bench.assert_state_is_true();
-    bench
+    fixture.run_well(&flags);
+    fixture.assert_files_are_the_recording();
+    fixture.assert_state_is_true();
+    fixture
 }
 
 // Guards INV-3.
@@ -39,26 +40,26 @@ fn a_compressed_file_is_the_stream_after_many_kills() {
 
 #[test]
 fn hourly_files_are_the_stream_after_many_kills() {
-    let bench = killed(2_000_000, "out-%Y%m%dT%H.ndjson", &["--rotate", "hourly"], 1_000_000);
+    let fixture = killed(2_000_000, "out-%Y%m%dT%H.ndjson", &["--rotate", "hourly"], 1_000_000);
     // From 14:38, 11 hours and 7 minutes.
-    assert_eq!(bench.names().len(), 12);
-    assert!(bench.names()[0].ends_with("out-20260704T14.ndjson"));
-    assert!(bench.names()[11].ends_with("out-20260705T01.ndjson"));
+    assert_eq!(fixture.names().len(), 12);
+    assert!(fixture.names()[0].ends_with("out-20260704T14.ndjson"));
+    assert!(fixture.names()[11].ends_with("out-20260705T01.ndjson"));
 }
 
 #[test]
 fn compressed_files_of_a_size_are_the_stream_after_many_kills() {
-    let bench = killed(5_000, "out.ndjson.zst", &["--rotate", "1MiB"], 500_000);
-    let names = bench.names();
+    let fixture = killed(5_000, "out.ndjson.zst", &["--rotate", "1MiB"], 500_000);
+    let names = fixture.names();
     assert!(names.len() > 5, "{names:?}");
     assert!(names[1].ends_with("out.1.ndjson.zst"));
 }
 
 #[test]
 fn plain_files_of_a_size_end_after_the_event_that_reaches_it_whatever_kills() {
-    let bench = killed(5_000, "out.ndjson", &["--rotate", "1000000"], 1_000_000);
-    let whole = bench.names();
-    let lines = bench.recorded.iter().map(|line| line.len() as u64 + 1);
+    let fixture = killed(5_000, "out.ndjson", &["--rotate", "1000000"], 1_000_000);
+    let whole = fixture.names();
+    let lines = fixture.recorded.iter().map(|line| line.len() as u64 + 1);
     let mut expected = vec![0];
     for line in lines {
         if *expected.last().unwrap() >= 1_000_000 {
@@ -72,15 +73,15 @@ fn plain_files_of_a_size_end_after_the_event_that_reaches_it_whatever_kills() {
 
 #[test]
 fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
-    let bench = Bench::new(5_000, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(5_000, 5_000);
+    let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-every", "1h", "--buffer", "100"];
-    let run = bench.start(&flags);
-    bench.wait_for_bytes(100_000);
+    let run = fixture.start(&flags);
+    fixture.wait_for_bytes(100_000);
     run.signal("KILL");
     assert_eq!(run.wait().code(), -1);
-    assert_eq!(bench.rows()[0].length, 0);
-    assert_eq!(bench.begun(), Some(5_000), "the first event's sequence number");
-    bench.run_well(&flags);
-    bench.assert_files_are_the_recording();
+    assert_eq!(fixture.rows()[0].length, 0);
+    assert_eq!(fixture.begun(), Some(5_000), "the first event's sequence number");
+    fixture.run_well(&flags);
+    fixture.assert_files_are_the_recording();
 }

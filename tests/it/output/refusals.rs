@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::Command;
 
-use crate::output::bench::Bench;
+use crate::output::fixture::Fixture;
 use crate::support::tail::tail;
 use crate::support::{OTHER_USER, Scratch, requires};
 
@@ -75,107 +75,107 @@ fn names_and_flags_that_do_not_fit_are_refused() {
 
 #[test]
 fn a_file_of_others_is_refused_and_taken_with_append() {
-    let bench = Bench::new(100, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(100, 5_000);
+    let file = fixture.file("out.ndjson");
     fs::write(&file, "theirs, and no line feed").unwrap();
     let words = [&*file, "holds 24 bytes", "--append"];
-    refused(&bench.scratch, &["-o", &file, "--consumer", "c"], &words);
+    refused(&fixture.scratch, &["-o", &file, "--consumer", "c"], &words);
     assert_eq!(fs::read(&file).unwrap(), b"theirs, and no line feed");
-    bench.run_well(&["-o", &file, "--append", "-n", "10"]);
-    bench.run_well(&["-o", &file, "-n", "10"]);
-    let expected = format!("theirs, and no line feed\n{}\n", bench.recorded[..20].join("\n"));
+    fixture.run_well(&["-o", &file, "--append", "-n", "10"]);
+    fixture.run_well(&["-o", &file, "-n", "10"]);
+    let expected = format!("theirs, and no line feed\n{}\n", fixture.recorded[..20].join("\n"));
     assert_eq!(fs::read_to_string(&file).unwrap(), expected);
 }
 
 #[test]
 fn an_empty_file_is_as_good_as_none() {
-    let bench = Bench::new(100, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(100, 5_000);
+    let file = fixture.file("out.ndjson");
     fs::write(&file, "").unwrap();
-    bench.run_well(&["-o", &file, "--append"]);
-    bench.assert_files_are_the_recording();
+    fixture.run_well(&["-o", &file, "--append"]);
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn a_file_that_changed_behind_our_back_is_refused() {
-    let bench = Bench::new(1000, 5_000);
-    let file = bench.file("out.ndjson");
-    bench.run_well(&["-o", &file, "-n", "100"]);
+    let fixture = Fixture::new(1000, 5_000);
+    let file = fixture.file("out.ndjson");
+    fixture.run_well(&["-o", &file, "-n", "100"]);
     let sound = fs::read(&file).unwrap();
     let flags = ["-o", &*file, "--consumer", "c"];
 
     append_to(&file, b"theirs\n");
-    refused(&bench.scratch, &flags, &[&file, "somebody else wrote to it", "--append"]);
+    refused(&fixture.scratch, &flags, &[&file, "somebody else wrote to it", "--append"]);
     fs::write(&file, &sound[..sound.len() - 10]).unwrap();
-    refused(&bench.scratch, &flags, &[&file, "at the saved position", "--append"]);
+    refused(&fixture.scratch, &flags, &[&file, "at the saved position", "--append"]);
     let mut edited = sound.clone();
     *edited.iter_mut().rev().nth(60_000).unwrap() ^= 1;
     fs::write(&file, &edited).unwrap();
-    refused(&bench.scratch, &flags, &[&file, "was edited", "--append"]);
+    refused(&fixture.scratch, &flags, &[&file, "was edited", "--append"]);
     fs::remove_file(&file).unwrap();
-    refused(&bench.scratch, &flags, &[&file, "is gone", "--append"]);
+    refused(&fixture.scratch, &flags, &[&file, "is gone", "--append"]);
     assert!(!fs::exists(&file).unwrap());
 
     fs::write(&file, &sound).unwrap();
-    bench.run_well(&["-o", &file]);
-    bench.assert_files_are_the_recording();
+    fixture.run_well(&["-o", &file]);
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn append_goes_on_behind_a_change_and_changes_nothing_where_there_is_none() {
-    let bench = Bench::new(1000, 5_000);
-    let file = bench.file("out.ndjson");
-    bench.run_well(&["-o", &file, "--append", "-n", "100"]);
+    let fixture = Fixture::new(1000, 5_000);
+    let file = fixture.file("out.ndjson");
+    fixture.run_well(&["-o", &file, "--append", "-n", "100"]);
     append_to(&file, b"theirs");
-    bench.run_well(&["-o", &file, "--append", "-n", "100"]);
+    fixture.run_well(&["-o", &file, "--append", "-n", "100"]);
     let text = fs::read_to_string(&file).unwrap();
     let expected = format!(
         "{}\ntheirs\n{}\n",
-        bench.recorded[..100].join("\n"),
-        bench.recorded[100..200].join("\n"),
+        fixture.recorded[..100].join("\n"),
+        fixture.recorded[100..200].join("\n"),
     );
     assert!(text == expected);
     // As a service would restart it: what a kill left is cut all the same.
     fs::remove_file(&file).unwrap();
-    let run = bench.start(&["-o", &file, "--append", "--checkpoint-every", "1h"]);
-    bench.wait_for_bytes(1);
+    let run = fixture.start(&["-o", &file, "--append", "--checkpoint-every", "1h"]);
+    fixture.wait_for_bytes(1);
     run.signal("KILL");
     run.wait();
-    let ended = bench.run_well(&["-o", &file, "--append"]);
+    let ended = fixture.run_well(&["-o", &file, "--append"]);
     let text = fs::read_to_string(&file).unwrap();
-    assert!(text == bench.recorded[200..].join("\n") + "\n", "{}", ended.stderr);
+    assert!(text == fixture.recorded[200..].join("\n") + "\n", "{}", ended.stderr);
 }
 
 #[test]
 fn what_a_kill_left_is_cut_with_a_warning_that_counts_it() {
-    let bench = Bench::new(1000, 5_000);
-    let file = bench.file("out.ndjson");
-    let run = bench.start(&["-o", &file, "--checkpoint-every", "1h"]);
-    bench.wait_for_bytes(1);
+    let fixture = Fixture::new(1000, 5_000);
+    let file = fixture.file("out.ndjson");
+    let run = fixture.start(&["-o", &file, "--checkpoint-every", "1h"]);
+    fixture.wait_for_bytes(1);
     run.signal("KILL");
     run.wait();
-    let ended = bench.run_well(&["-o", &file]);
+    let ended = fixture.run_well(&["-o", &file]);
     assert!(ended.stderr.contains("the last run was killed: cut "), "{}", ended.stderr);
-    bench.assert_files_are_the_recording();
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
 fn plain_text_is_not_continued_with_zstd() {
-    let bench = Bench::new(10, 5_000);
-    let file = bench.file("out.zst");
+    let fixture = Fixture::new(10, 5_000);
+    let file = fixture.file("out.zst");
     fs::write(&file, "plain\n").unwrap();
-    refused(&bench.scratch, &["-o", &file, "--append"], &[&file, "is no zstd file"]);
+    refused(&fixture.scratch, &["-o", &file, "--append"], &[&file, "is no zstd file"]);
     assert_eq!(fs::read(&file).unwrap(), b"plain\n");
 }
 
 #[test]
 fn two_runs_on_one_file_are_refused() {
-    let bench = Bench::new(100, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(100, 5_000);
+    let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--demo", "--consumer", "first"];
-    let first = crate::support::tail::TailProcess::start(&bench.scratch.path(""), &flags);
-    bench.wait_for_bytes(1);
-    let ended = bench.run(&["-o", &file, "--append"]);
+    let first = crate::support::tail::TailProcess::start(&fixture.scratch.path(""), &flags);
+    fixture.wait_for_bytes(1);
+    let ended = fixture.run(&["-o", &file, "--append"]);
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("is being written by another process"), "{}", ended.stderr);
     first.signal("INT");
@@ -208,7 +208,7 @@ fn what_may_not_be_written_is_refused() {
     let rotated = scratch.path("%F.ndjson");
     for (path, more) in [(&owned, &[][..]), (&inside, &[]), (&rotated, &["--rotate", "daily"])] {
         let mut command = Command::new("setpriv");
-        crate::support::at_home(&mut command, &home);
+        crate::support::isolate_environment(&mut command, &home);
         command.args(nobody).args([env!("CARGO_BIN_EXE_skytail"), "tail", "-o"]).arg(path);
         let output = command.args(NOWHERE).args(more).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
@@ -232,10 +232,10 @@ fn a_cut_zstd_file_is_not_continued() {
 /// The lines of a file that are no event of the recording, after a check that every other line is
 /// there once.
 #[track_caller]
-fn foreign_lines(bench: &Bench, file: &str) -> Vec<String> {
+fn foreign_lines(fixture: &Fixture, file: &str) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
     let mut missing: std::collections::HashMap<&str, i32> =
-        bench.recorded.iter().map(|line| (&**line, 1)).collect();
+        fixture.recorded.iter().map(|line| (&**line, 1)).collect();
     let mut foreign = Vec::new();
     for line in text.lines() {
         match missing.get_mut(line) {
@@ -258,40 +258,40 @@ fn what_others_wrote_during_a_run_stays_and_no_event_is_lost_or_repeated_behind_
         ("1h", 5_000, ["foreign", "\nmore"]),
         ("50ms", 5_000, ["foreign\nmo", "re"]),
     ] {
-        let bench = Bench::new(events, 5_000);
-        let file = bench.file("out.ndjson");
+        let fixture = Fixture::new(events, 5_000);
+        let file = fixture.file("out.ndjson");
         let flags = ["-o", &*file, "--checkpoint-every", every, "--buffer", "100"];
-        let run = bench.start(&flags);
-        bench.wait_for_bytes(100_000);
+        let run = fixture.start(&flags);
+        fixture.wait_for_bytes(100_000);
         for bytes in foreign {
             append_to(&file, bytes.as_bytes());
         }
         let ended = run.wait();
         assert_eq!(ended.code(), 1, "{}", ended.stderr);
         assert!(ended.stderr.contains("was written to by another program"), "{}", ended.stderr);
-        let ended = bench.run(&flags);
+        let ended = fixture.run(&flags);
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
         assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
-        bench.run_well(&[&flags[..], &["--append"]].concat());
-        assert_eq!(foreign_lines(&bench, &file).concat(), "foreignmore");
-        bench.run_well(&flags);
+        fixture.run_well(&[&flags[..], &["--append"]].concat());
+        assert_eq!(foreign_lines(&fixture, &file).concat(), "foreignmore");
+        fixture.run_well(&flags);
     }
 }
 
 #[test]
 fn a_compressed_file_that_others_wrote_to_loses_no_event() {
     for every in ["5ms", "1h"] {
-        let bench = Bench::new(5_000, 5_000);
-        let (file, next) = (bench.file("out.ndjson.zst"), bench.file("next.ndjson.zst"));
+        let fixture = Fixture::new(5_000, 5_000);
+        let (file, next) = (fixture.file("out.ndjson.zst"), fixture.file("next.ndjson.zst"));
         let flags = ["--checkpoint-every", every, "--buffer", "100"];
-        let run = bench.start(&[&flags[..], &["-o", &file]].concat());
-        bench.wait_for_bytes(20_000);
+        let run = fixture.start(&[&flags[..], &["-o", &file]].concat());
+        fixture.wait_for_bytes(20_000);
         append_to(&file, b"foreign\n");
         let ended = run.wait();
         assert_eq!(ended.code(), 1, "{}", ended.stderr);
-        let ended = bench.run(&[&flags[..], &["-o", &file, "--append"]].concat());
+        let ended = fixture.run(&[&flags[..], &["-o", &file, "--append"]].concat());
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
-        bench.run_well(&[&flags[..], &["-o", &next]].concat());
+        fixture.run_well(&[&flags[..], &["-o", &next]].concat());
         let packed = fs::read(&file).unwrap();
         let foreign = packed.windows(8).position(|bytes| bytes == b"foreign\n").unwrap();
         // As far as it can be read, and what the next file holds: all events.
@@ -299,10 +299,10 @@ fn a_compressed_file_that_others_wrote_to_loses_no_event() {
         let mut decoder = zstd::stream::read::Decoder::new(&packed[..foreign]).unwrap();
         let _ = std::io::copy(&mut decoder, &mut readable);
         let before = String::from_utf8(readable).unwrap();
-        let after = crate::output::bench::unpacked(next.as_ref(), &fs::read(&next).unwrap());
+        let after = crate::output::fixture::unpacked(next.as_ref(), &fs::read(&next).unwrap());
         let after = String::from_utf8(after).unwrap();
         let events: std::collections::HashSet<&str> = before.lines().chain(after.lines()).collect();
-        let missing = bench.recorded.iter().filter(|line| !events.contains(&***line)).count();
+        let missing = fixture.recorded.iter().filter(|line| !events.contains(&***line)).count();
         assert_eq!(missing, 0, "{every}: events that can't be read anywhere");
     }
 }
@@ -316,36 +316,36 @@ fn a_file_that_was_disturbed_and_put_back_holds_no_event_twice() {
         fs::write(file, "theirs\n").unwrap();
     };
     for disturb in [moved, replaced] {
-        let bench = Bench::new(20_000, 5_000);
-        let file = bench.file("out.ndjson");
+        let fixture = Fixture::new(20_000, 5_000);
+        let file = fixture.file("out.ndjson");
         let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
-        let run = bench.start(&flags);
-        bench.wait_for_bytes(100_000);
+        let run = fixture.start(&flags);
+        fixture.wait_for_bytes(100_000);
         disturb(&file);
         let ended = run.wait();
         assert_eq!(ended.code(), 1, "{}", ended.stderr);
         fs::rename(format!("{file}.moved"), &file).unwrap();
-        bench.run_well(&[&flags[..], &["--append"]].concat());
-        assert_eq!(foreign_lines(&bench, &file), [""; 0]);
+        fixture.run_well(&[&flags[..], &["--append"]].concat());
+        assert_eq!(foreign_lines(&fixture, &file), [""; 0]);
     }
 }
 
 #[test]
 fn what_was_written_behind_a_cut_is_not_written_twice() {
-    let bench = Bench::new(20_000, 5_000);
-    let file = bench.file("out.ndjson");
+    let fixture = Fixture::new(20_000, 5_000);
+    let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
-    let run = bench.start(&flags);
-    bench.wait_for_bytes(100_000);
+    let run = fixture.start(&flags);
+    fixture.wait_for_bytes(100_000);
     // As a rotation with copytruncate does.
     fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("was cut by another program"), "{}", ended.stderr);
-    bench.run_well(&[&flags[..], &["--append"]].concat());
+    fixture.run_well(&[&flags[..], &["--append"]].concat());
     let text = fs::read_to_string(&file).unwrap();
-    let rest = bench.recorded.len() - text.lines().count();
-    assert!(text.lines().eq(bench.recorded[rest..].iter()), "lost or repeated");
+    let rest = fixture.recorded.len() - text.lines().count();
+    assert!(text.lines().eq(fixture.recorded[rest..].iter()), "lost or repeated");
 }
 
 #[test]
@@ -363,30 +363,34 @@ fn a_link_that_leads_nowhere_is_named_with_its_target() {
     ends_with(1, &scratch, &["-o", &path("loop")], &["Too many levels of symbolic links"]);
     // A link that leads to a directory is followed.
     fs::create_dir(path("missing")).unwrap();
-    let bench = Bench::new(10, 5_000);
-    bench.run_well(&["-o", &path("link")]);
+    let fixture = Fixture::new(10, 5_000);
+    fixture.run_well(&["-o", &path("link")]);
     assert_eq!(fs::read_to_string(path("missing/out")).unwrap().lines().count(), 10);
 }
 
 #[test]
 fn a_link_of_another_user_in_a_public_directory_is_not_followed() {
     use std::os::unix::fs::{PermissionsExt as _, lchown, symlink};
-    let bench = Bench::new(10, 5_000);
-    let public = bench.scratch.path("public");
+    let fixture = Fixture::new(10, 5_000);
+    let public = fixture.scratch.path("public");
     fs::create_dir(&public).unwrap();
     fs::set_permissions(&public, fs::Permissions::from_mode(0o1777)).unwrap();
-    let (link, target) = (public.join("out.ndjson"), bench.scratch.path("target"));
+    let (link, target) = (public.join("out.ndjson"), fixture.scratch.path("target"));
     symlink(&target, &link).unwrap();
     let link = link.to_str().unwrap();
     let given = lchown(link, Some(65_534), Some(65_534)).ok();
     if requires("root, to give a file to another user", given).is_none() {
         return;
     }
-    refused(&bench.scratch, &["-o", link], &["is a symbolic link that another user may have put"]);
-    refused(&bench.scratch, &["-o", link, "--append"], &["was not followed"]);
+    refused(
+        &fixture.scratch,
+        &["-o", link],
+        &["is a symbolic link that another user may have put"],
+    );
+    refused(&fixture.scratch, &["-o", link, "--append"], &["was not followed"]);
     assert!(!target.exists());
     fs::remove_file(link).unwrap();
     symlink(&target, link).unwrap();
-    bench.run_well(&["-o", link]);
+    fixture.run_well(&["-o", link]);
     assert_eq!(fs::read_to_string(&target).unwrap().lines().count(), 10);
 }

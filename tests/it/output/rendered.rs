@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
-use crate::output::bench::{Bench, unpacked};
+use crate::output::fixture::{Fixture, unpacked};
 use crate::support::tail::{TailProcess, tail};
 use crate::support::{Scratch, ServeProcess, requires, vectors};
 
@@ -24,16 +24,16 @@ fn text(line: &str) -> String {
 }
 
 /// What [`THREE`] makes of the recording.
-fn threes(bench: &Bench) -> String {
-    let events = bench.recorded.iter().filter(|line| !cursor(line).is_multiple_of(3));
+fn threes(fixture: &Fixture) -> String {
+    let events = fixture.recorded.iter().filter(|line| !cursor(line).is_multiple_of(3));
     events.map(|line| format!("{}\n{}\nend\n", cursor(line), text(line).repeat(20))).collect()
 }
 
-/// The files of a bench, one behind the other, each without the head that it begins with.
+/// The files of a fixture, one behind the other, each without the head that it begins with.
 #[track_caller]
-fn bodies(bench: &Bench, head: &str) -> String {
+fn bodies(fixture: &Fixture, head: &str) -> String {
     let mut all = String::new();
-    for path in bench.names() {
+    for path in fixture.names() {
         let text = String::from_utf8(unpacked(&path, &fs::read(&path).unwrap())).unwrap();
         let body = text.strip_prefix(head).unwrap_or_else(|| panic!("{path:?} has no head"));
         assert!(head.is_empty() || !body.contains(head), "{path:?} has a second head");
@@ -44,17 +44,17 @@ fn bodies(bench: &Bench, head: &str) -> String {
 
 /// Kills runs at ever other places until one comes to the end.
 #[track_caller]
-fn killed(bench: &Bench, flags: &[&str], step_bytes: u64) {
+fn killed(fixture: &Fixture, flags: &[&str], step_bytes: u64) {
     let flags = [flags, &["--checkpoint-every", "10ms"]].concat();
     let mut kills = 0;
     for round in 1..8_u64 {
-        let run = bench.start(&flags);
-        bench.wait_for_bytes(bench.bytes().min(step_bytes * 7) + round * step_bytes / 3);
+        let run = fixture.start(&flags);
+        fixture.wait_for_bytes(fixture.bytes().min(step_bytes * 7) + round * step_bytes / 3);
         run.signal("KILL");
         kills += u32::from(run.wait().code() == -1);
     }
     assert!(kills >= 5, "{kills} kills");
-    bench.run_well(&flags);
+    fixture.run_well(&flags);
 }
 
 #[test]
@@ -62,36 +62,36 @@ fn a_table_in_a_file_is_whole_and_has_one_head_after_many_kills() {
     let head = "cursor,commit.record.text,commit.none\n";
     let fields = ["--format", "csv", "--fields", "cursor,commit.record.text,commit.none"];
     for (name, rotate) in [("t.csv", None), ("t.csv.zst", None), ("t.csv", Some("1MB"))] {
-        let bench = Bench::new(8_000, 5_000);
-        let file = bench.file(name);
+        let fixture = Fixture::new(8_000, 5_000);
+        let file = fixture.file(name);
         let mut flags = vec!["-o", &file];
         flags.extend(fields);
         flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
-        killed(&bench, &flags, 250_000);
-        let rows = bench.recorded.iter();
+        killed(&fixture, &flags, 250_000);
+        let rows = fixture.recorded.iter();
         let rows: String = rows.map(|line| format!("{},{},\n", cursor(line), text(line))).collect();
-        assert!(bodies(&bench, head) == rows, "{name} is not the table");
-        assert!(bench.names().len() > if rotate.is_some() { 3 } else { 0 });
+        assert!(bodies(&fixture, head) == rows, "{name} is not the table");
+        assert!(fixture.names().len() > if rotate.is_some() { 3 } else { 0 });
     }
 }
 
 #[test]
 fn the_outputs_of_each_event_are_in_the_file_once_after_many_kills() {
-    let bench = Bench::new(2_000, 5_000);
-    let file = bench.file("out.txt");
-    killed(&bench, &["-o", &file, "-r", "--jq", THREE], 800_000);
-    assert!(bodies(&bench, "") == threes(&bench));
+    let fixture = Fixture::new(2_000, 5_000);
+    let file = fixture.file("out.txt");
+    killed(&fixture, &["-o", &file, "-r", "--jq", THREE], 800_000);
+    assert!(bodies(&fixture, "") == threes(&fixture));
 }
 
 #[test]
 fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
     // Several times what a pipe holds.
-    let bench = Bench::new(1_600, 5_000);
+    let fixture = Fixture::new(1_600, 5_000);
     let mut all = String::new();
     let mut torn = 0;
     for round in 0..40 {
         let flags = ["-r", "--jq", THREE, "--drain-timeout", "0s"];
-        let mut run = TailProcess::start(&bench.scratch.path(""), &bench.flags(&flags));
+        let mut run = TailProcess::start(&fixture.scratch.path(""), &fixture.flags(&flags));
         let mut lines = Vec::new();
         lines.extend(run.line());
         lines.extend((0..round % 7).map_while(|_| run.line()));
@@ -111,43 +111,43 @@ fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
         }
     }
     assert!(torn > 0, "no run was stopped in the middle of an event");
-    assert!(all == threes(&bench), "{} bytes for {}", all.len(), threes(&bench).len());
+    assert!(all == threes(&fixture), "{} bytes for {}", all.len(), threes(&fixture).len());
 }
 
 #[test]
 fn a_limit_counts_outputs_and_leaves_those_of_an_event_together() {
-    let bench = Bench::new(60, 5_000);
+    let fixture = Fixture::new(60, 5_000);
     let mut all = String::new();
     // 3 + 3, 3, 3 + 3 + 3: each run ends with the event that brings the last of them.
     for (limit, printed) in [("4", 6), ("1", 3), ("9", 9), ("1000000", 102)] {
-        let ended = bench.run(&["-r", "--jq", THREE, "-n", limit]);
+        let ended = fixture.run(&["-r", "--jq", THREE, "-n", limit]);
         assert_eq!((ended.code(), ended.rest.len()), (0, printed), "{}", ended.stderr);
         all.push_str(&ended.rest.concat());
     }
-    assert!(all == threes(&bench));
+    assert!(all == threes(&fixture));
     // Nothing comes out, and the position passes over it all the same.
-    let bench = Bench::new(60, 5_000);
-    assert_eq!(bench.run(&["--jq", "empty"]).rest.len(), 0);
-    assert_eq!(bench.saved(), 60);
+    let fixture = Fixture::new(60, 5_000);
+    assert_eq!(fixture.run(&["--jq", "empty"]).rest.len(), 0);
+    assert_eq!(fixture.saved(), 60);
 }
 
 #[test]
 fn an_error_skips_its_event_or_stops_in_front_of_it() {
-    let bench = Bench::new(30, 5_000);
+    let fixture = Fixture::new(30, 5_000);
     let expression = r#".cursor, if .cursor == 5010 then error("no") else empty end"#;
-    let ended = bench.run(&["--jq", expression, "--jq-errors", "fail"]);
+    let ended = fixture.run(&["--jq", expression, "--jq-errors", "fail"]);
     assert_eq!((ended.code(), ended.rest.len()), (1, 10), "{}", ended.stderr);
     assert!(ended.stderr.contains("as --jq-errors fail asks"), "{}", ended.stderr);
     assert!(ended.stderr.contains(": no; it begins {\"did\""), "{}", ended.stderr);
-    assert_eq!(bench.saved(), 10);
-    let ended = bench.run(&["--jq", expression]);
+    assert_eq!(fixture.saved(), 10);
+    let ended = fixture.run(&["--jq", expression]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 19), "{}", ended.stderr);
     assert_eq!(ended.rest[0], "5011\n");
     assert!(ended.stderr.contains("skipped an event, an error of --jq: no;"), "{}", ended.stderr);
     assert!(ended.stderr.contains(", 1 skipped for its error;"), "{}", ended.stderr);
-    assert_eq!(bench.saved(), 30);
+    assert_eq!(fixture.saved(), 30);
     // Of many errors that are the same, one event is shown.
-    let ended = Bench::new(30, 5_000).run(&["--jq", "error(\"no\")"]);
+    let ended = Fixture::new(30, 5_000).run(&["--jq", "error(\"no\")"]);
     let told = ended.stderr.lines().filter(|line| line.contains("skipped an event"));
     let shown = told.clone().filter(|line| line.contains("it begins {")).count();
     assert_eq!((told.count(), shown), (5, 1), "{}", ended.stderr);
@@ -155,10 +155,10 @@ fn an_error_skips_its_event_or_stops_in_front_of_it() {
 
 #[test]
 fn an_endless_expression_does_not_hold_a_stop_up() {
-    let bench = Bench::new(20_000, 5_000);
+    let fixture = Fixture::new(20_000, 5_000);
     let flags = ["--jq", "last(repeat(.))", "--drain-timeout", "0s"];
     let mut command =
-        crate::support::tail::tail_command(&bench.scratch.path(""), &bench.flags(&flags));
+        crate::support::tail::tail_command(&fixture.scratch.path(""), &fixture.flags(&flags));
     let mut child = command.spawn().unwrap();
     // It says so as soon as the first event has cost all that one may.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
@@ -216,7 +216,7 @@ fn become_what_jq_makes_of_them(recording: &Path) {
     let flags = ["--host", &host, "--cursor", "oldest", "--no-checkpoint", "-q", "-n", &limit];
     let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-        crate::support::at_home(&mut command, &scratch.path(""));
+        crate::support::isolate_environment(&mut command, &scratch.path(""));
         let output = command.arg("tail").args(flags).args(more).output().unwrap();
         assert!(output.status.success() && output.stderr.is_empty(), "{output:?}");
         String::from_utf8(output.stdout).unwrap()
@@ -245,13 +245,13 @@ fn become_what_jq_makes_of_them(recording: &Path) {
 
 #[test]
 fn every_event_has_a_line_for_eyes_and_a_table_its_head_on_stdout() {
-    let bench = Bench::new(50, 5_000);
-    let ended = bench.run(&["--format", "text"]);
+    let fixture = Fixture::new(50, 5_000);
+    let ended = fixture.run(&["--format", "text"]);
     assert_eq!(ended.rest.len(), 50);
     let is_fine = |line: &String| !line.contains('\u{1b}') && line.contains(" create   app.bsky.");
     assert!(ended.rest.iter().all(is_fine), "{:?}", ended.rest[0]);
     let flags = ["--format", "tsv", "--fields", "cursor,did"];
-    let ended = tail(&Scratch::new().path(""), &[&bench.flags(&[])[..], &flags].concat());
+    let ended = tail(&Scratch::new().path(""), &[&fixture.flags(&[])[..], &flags].concat());
     assert_eq!(ended.rest.len(), 51, "{}", ended.stderr);
     assert_eq!(ended.rest[..2], ["cursor\tdid\n", "5000\tdid:plc:d0\n"]);
 }

@@ -4,36 +4,36 @@ use std::fs;
 use std::io::{BufRead as _, BufReader};
 use std::process::Command;
 
-use crate::output::bench::Bench;
-use crate::support::at_home;
+use crate::output::fixture::Fixture;
+use crate::support::isolate_environment;
 use crate::support::tail::tail_command;
 
 #[test]
 fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
-    let bench = Bench::new(20_000, 5_000);
-    let file = bench.file("out.ndjson");
-    let whole: usize = bench.recorded.iter().map(|line| line.len() + 1).sum();
+    let fixture = Fixture::new(20_000, 5_000);
+    let file = fixture.file("out.ndjson");
+    let whole: usize = fixture.recorded.iter().map(|line| line.len() + 1).sum();
     for _ in 0..3 {
         // A run with nothing left to write gives no sign of having begun.
-        if bench.bytes() == whole as u64 {
+        if fixture.bytes() == whole as u64 {
             break;
         }
-        let run = bench.start(&["-o", &file, "--buffer", "500"]);
+        let run = fixture.start(&["-o", &file, "--buffer", "500"]);
         // At the end of the recording a run still waits for more.
-        bench.wait_for_bytes((bench.bytes() + 1).min(whole as u64));
+        fixture.wait_for_bytes((fixture.bytes() + 1).min(whole as u64));
         run.signal("INT");
         let ended = run.wait();
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert!(ended.stderr.contains(" to out.ndjson; "), "{}", ended.stderr);
         assert!(ended.stderr.contains("; saved seq "), "{}", ended.stderr);
-        bench.assert_state_is_true();
-        bench.assert_files_hold(bench.saved());
-        let rows = bench.rows();
+        fixture.assert_state_is_true();
+        fixture.assert_files_hold(fixture.saved());
+        let rows = fixture.rows();
         assert_eq!((rows.len(), &*rows[0].state), (1, "clean"));
     }
-    let ended = bench.run_well(&["-o", &file]);
+    let ended = fixture.run_well(&["-o", &file]);
     assert!(!ended.stderr.contains("killed"), "{}", ended.stderr);
-    bench.assert_files_are_the_recording();
+    fixture.assert_files_are_the_recording();
 }
 
 #[test]
@@ -44,22 +44,22 @@ fn runs_with_limits_follow_each_other_exactly() {
         ("out-%F-%H.ndjson.zst", Some("hourly")),
         ("out-%s.ndjson", Some("300KiB")),
     ] {
-        let bench = Bench::new(2_000, 10_000_000);
-        let file = bench.file(name);
+        let fixture = Fixture::new(2_000, 10_000_000);
+        let file = fixture.file(name);
         let mut flags = vec!["-o", &file];
         flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
         for count in [1, 9, 490, 1000] {
-            bench.run_well(&[&*flags, &["-n", &count.to_string()]].concat());
-            bench.assert_state_is_true();
+            fixture.run_well(&[&*flags, &["-n", &count.to_string()]].concat());
+            fixture.assert_state_is_true();
         }
-        bench.assert_files_hold(1500);
-        bench.run_well(&flags);
-        bench.assert_files_are_the_recording();
-        assert!(bench.rows().iter().all(|row| row.state != "open"), "{:?}", bench.rows());
+        fixture.assert_files_hold(1500);
+        fixture.run_well(&flags);
+        fixture.assert_files_are_the_recording();
+        assert!(fixture.rows().iter().all(|row| row.state != "open"), "{:?}", fixture.rows());
         // Again, all at once: the same files, byte for byte if they are not compressed.
         if name.ends_with(".ndjson") {
-            let before: Vec<_> = bench.names();
-            let again = Bench::new(2_000, 10_000_000);
+            let before: Vec<_> = fixture.names();
+            let again = Fixture::new(2_000, 10_000_000);
             let file = again.file(name);
             let mut flags = vec!["-o", &file];
             flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
@@ -75,45 +75,45 @@ fn runs_with_limits_follow_each_other_exactly() {
 
 #[test]
 fn show_lists_the_files_and_rm_forgets_them() {
-    let bench = Bench::new(100, 5_000);
-    let file = bench.file("out.ndjson");
-    bench.run_well(&["-o", &file, "-n", "10"]);
+    let fixture = Fixture::new(100, 5_000);
+    let file = fixture.file("out.ndjson");
+    fixture.run_well(&["-o", &file, "-n", "10"]);
     let cursors = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-        at_home(&mut command, &bench.scratch.path(""));
-        command.env("SKYTAIL_STATE", bench.scratch.path("state.db"));
+        isolate_environment(&mut command, &fixture.scratch.path(""));
+        command.env("SKYTAIL_STATE", fixture.scratch.path("state.db"));
         let output = command.arg("cursors").args(args).output().unwrap();
         String::from_utf8(output.stdout).unwrap()
     };
-    let length = bench.bytes();
+    let length = fixture.bytes();
     let page = cursors(&["show", "c"]);
     assert!(page.contains("out.ndjson, ") && page.contains(" bytes, clean\n"), "{page}");
     let json: serde_json::Value = serde_json::from_str(&cursors(&["show", "c", "--json"])).unwrap();
     assert_eq!(json["outputs"][0]["length_bytes"], length);
     assert_eq!(json["outputs"][0]["state"], "clean");
     cursors(&["rm", "c"]);
-    assert_eq!(bench.rows().len(), 0);
-    let refused = bench.run(&["-o", &file]);
+    assert_eq!(fixture.rows().len(), 0);
+    let refused = fixture.run(&["-o", &file]);
     assert_eq!(refused.code(), 2, "{}", refused.stderr);
 }
 
 #[test]
 fn fields_that_nobody_fills_in_are_told() {
-    let bench = Bench::new(10, 5_000);
-    let file = bench.file("x%Y.ndjson");
-    let told = bench.run_well(&["-o", &file]).stderr;
+    let fixture = Fixture::new(10, 5_000);
+    let file = fixture.file("x%Y.ndjson");
+    let told = fixture.run_well(&["-o", &file]).stderr;
     assert!(told.contains("\"x%Y.ndjson\" is taken as it stands"), "{told}");
     assert!(told.contains("only with --rotate"), "{told}");
-    bench.assert_files_are_the_recording();
-    let told = bench.run_well(&["-o", &bench.file("100%.ndjson")]).stderr;
+    fixture.assert_files_are_the_recording();
+    let told = fixture.run_well(&["-o", &fixture.file("100%.ndjson")]).stderr;
     assert!(!told.contains("as it stands"), "{told}");
 }
 
 #[test]
 fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
-    let bench = Bench::new(5_000, 5_000);
-    let flags = bench.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
-    let mut run = tail_command(&bench.scratch.path(""), &flags).spawn().unwrap();
+    let fixture = Fixture::new(5_000, 5_000);
+    let flags = fixture.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
+    let mut run = tail_command(&fixture.scratch.path(""), &flags).spawn().unwrap();
     let pid = run.id().to_string();
     let signal = || {
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
@@ -134,24 +134,24 @@ fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
 
 #[test]
 fn a_dash_is_stdout() {
-    let bench = Bench::new(100, 5_000);
-    let ended = bench.run(&["-o", "-", "-n", "5"]);
+    let fixture = Fixture::new(100, 5_000);
+    let ended = fixture.run(&["-o", "-", "-n", "5"]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 5), "{}", ended.stderr);
-    assert_eq!(bench.rows().len(), 0);
+    assert_eq!(fixture.rows().len(), 0);
 }
 
 #[test]
 fn without_a_checkpoint_a_new_file_is_written() {
-    let bench = Bench::new(100, 5_000);
-    let file = bench.file("out.ndjson");
-    let flags = ["--no-checkpoint", "--host", &bench.host, "-n", "40", "-o", &file];
+    let fixture = Fixture::new(100, 5_000);
+    let file = fixture.file("out.ndjson");
+    let flags = ["--no-checkpoint", "--host", &fixture.host, "-n", "40", "-o", &file];
     let run = |more: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-        at_home(&mut command, &bench.scratch.path(""));
+        isolate_environment(&mut command, &fixture.scratch.path(""));
         command.arg("tail").args(flags).args(more).output().unwrap()
     };
     assert_eq!(run(&[]).status.code(), Some(0));
-    bench.assert_files_hold(40);
+    fixture.assert_files_hold(40);
     let refused = run(&[]);
     assert_eq!(refused.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&refused.stderr).contains("--append"));
@@ -164,8 +164,8 @@ fn a_stop_signal_repeated_at_once_is_one_stop() {
     for (first, again) in
         [("TERM", "TERM"), ("HUP", "HUP"), ("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")]
     {
-        let bench = Bench::new(20_000, 5_000);
-        let mut run = bench.start(&["--drain-timeout", "10m", "--buffer", "500"]);
+        let fixture = Fixture::new(20_000, 5_000);
+        let mut run = fixture.start(&["--drain-timeout", "10m", "--buffer", "500"]);
         let begin = run.line().unwrap();
         // The output is blocked, so the run can't end between two signals.
         for signal in [first, again, again] {
@@ -176,15 +176,15 @@ fn a_stop_signal_repeated_at_once_is_one_stop() {
         assert!(ended.stderr.contains("; saved seq "), "{}", ended.stderr);
         assert!(!ended.rest.is_empty() && begin.ends_with('\n'));
         let written = ended.rest.len() + 1;
-        assert_eq!(bench.saved(), written, "{first}, {again}");
+        assert_eq!(fixture.saved(), written, "{first}, {again}");
     }
 }
 
 #[test]
 fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
-    let bench = Bench::new(20_000, 5_000);
-    let flags = bench.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
-    let mut run = tail_command(&bench.scratch.path(""), &flags).spawn().unwrap();
+    let fixture = Fixture::new(20_000, 5_000);
+    let flags = fixture.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
+    let mut run = tail_command(&fixture.scratch.path(""), &flags).spawn().unwrap();
     let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(told.any(|line| line.contains("the output is slower than the stream")));
     crate::support::signal(run.id(), "TERM");
@@ -196,7 +196,7 @@ fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
     let lines = BufReader::new(run.stdout.take().unwrap()).lines().count();
     assert_eq!(run.wait().unwrap().code(), Some(0));
     assert!(told.any(|line| line.contains("; saved seq ")));
-    assert_eq!(bench.saved(), lines);
+    assert_eq!(fixture.saved(), lines);
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn each_limit_on_open_files_is_met_with_a_message_or_not_at_all() {
         // A soft limit may be raised by the process itself, a hard one may not.
         for (flag, must_work) in [("-n", limit >= 64), ("-Sn", true)] {
             let mut command = Command::new("sh");
-            at_home(&mut command, &scratch.path(""));
+            isolate_environment(&mut command, &scratch.path(""));
             let script =
                 format!("ulimit {flag} {limit}; exec {skytail} tail --demo --no-checkpoint -n 3");
             let output = command.args(["-c", &script]).output().unwrap();

@@ -4,10 +4,10 @@
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
 
-use crate::output::bench::Bench;
+use crate::output::fixture::Fixture;
 use crate::support::pty::{Pty, in_a_terminal};
 use crate::support::run::Tail;
-use crate::support::scripted::{Scripted, Step};
+use crate::support::scripted::{ScriptedServer, Step};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, ServeProcess, events};
 
@@ -112,20 +112,20 @@ fn without_state(command: Command) -> Command {
 fn a_terminal_that_hangs_up_is_a_closed_output() {
     // While events are written, and while none come.
     for reads in [4_096, usize::MAX] {
-        let bench = Bench::new(if reads == usize::MAX { 20 } else { 20_000 }, 5_000);
-        let flags = ["--host", &*bench.host, "--cursor", "auto", "--consumer", "c"];
-        let mut command = tail_command(&bench.scratch.path(""), &flags);
+        let fixture = Fixture::new(if reads == usize::MAX { 20 } else { 20_000 }, 5_000);
+        let flags = ["--host", &*fixture.host, "--cursor", "auto", "--consumer", "c"];
+        let mut command = tail_command(&fixture.scratch.path(""), &flags);
         let mut pty = Pty::open();
         let mut child = command.stdout(pty.stdio()).spawn().unwrap();
         drop(command);
         pty.started();
-        let last = bench.recorded.last().unwrap().clone();
+        let last = fixture.recorded.last().unwrap().clone();
         pty.read_until(|shown| shown.len() >= reads || shown.contains(&last));
         drop(pty);
         let mut told = String::new();
         std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
         assert_eq!((child.wait().unwrap().code(), &*told), (Some(0), ""));
-        assert!(bench.saved() > 0);
+        assert!(fixture.saved() > 0);
     }
 }
 
@@ -204,7 +204,7 @@ fn nothing_is_drawn_from_the_background() {
 #[test]
 fn progress_without_a_terminal_and_the_want_of_matches_are_logged_after_ten_seconds() {
     // The script fails the test when a second connection is made.
-    let server = Scripted::start([vec![Step::Accept, Step::OnlyPongs]]);
+    let server = ScriptedServer::start([vec![Step::Accept, Step::OnlyPongs]]);
     let mut run = Tail::of(&server).flags(&["-c", "app.bsky.feed", "--progress", "always"]).start();
     let mut lines = BufReader::new(run.child.stderr.take().unwrap()).lines().map(Result::unwrap);
     let at_start = lines.next().unwrap();

@@ -9,7 +9,7 @@ use super::{header, listener, listener_at, read_head, stream_events, tail};
 use crate::support::events;
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
-use crate::support::scripted::{Scripted, http, texts};
+use crate::support::scripted::{ScriptedServer, http, texts};
 
 #[test]
 fn interim_answers_and_token_lists_are_part_of_a_handshake() {
@@ -47,7 +47,7 @@ fn a_date_in_retry_after_is_waited_for() {
         "Sun Nov  6 08:49:39 1994",
     ] {
         let headers = format!("Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nRetry-After: {later}\r\n");
-        let server = Scripted::start([
+        let server = ScriptedServer::start([
             vec![Answer(http("503 Service Unavailable", &headers, "later"))],
             vec![Accept, Send(texts(events(3, true))), Hang],
         ]);

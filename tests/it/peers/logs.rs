@@ -2,7 +2,7 @@
 
 use crate::support::events;
 use crate::support::run::Tail;
-use crate::support::scripted::Scripted;
+use crate::support::scripted::ScriptedServer;
 use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
 use crate::support::scripted::{close, http, texts};
 
@@ -23,7 +23,7 @@ fn debug_notation(log: &str) -> Vec<&str> {
 
 #[test]
 fn the_log_has_no_value_in_the_notation_of_the_language() {
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![Answer(http("503 Busy", "Retry-After: 0\r\n", "later"))],
         vec![Accept, Send(texts(events(2, true))), Send(close(1001, b"away"))],
         vec![Accept, Send(texts(events(3, true))), Hang],
@@ -35,7 +35,7 @@ fn the_log_has_no_value_in_the_notation_of_the_language() {
 
 #[test]
 fn why_v1_is_spoken_is_said_once() {
-    let server = Scripted::start([
+    let server = ScriptedServer::start([
         vec![AcceptWith(""), Send(texts(events(2, true)))],
         vec![AcceptWith(""), Send(texts(events(3, true))), Hang],
     ]);
@@ -48,7 +48,7 @@ fn why_v1_is_spoken_is_said_once() {
 
 #[test]
 fn the_summary_for_programs_has_fields_and_no_sentences() {
-    let server = Scripted::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
+    let server = ScriptedServer::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
     let flags = ["-n", "3", "--log-format", "json", "--consumer", "posts"];
     let run = Tail::of(&server).flags(&flags).run();
     run.ends_with(0);

@@ -192,7 +192,7 @@ fn every_other_request_obeys_the_same_settings() {
     let home = crate::support::Scratch::new();
     let skytail = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
-        crate::support::at_home(&mut command, &home.path("."));
+        crate::support::isolate_environment(&mut command, &home.path("."));
         command.args(args).env("ALL_PROXY", "foo://127.0.0.1:1");
         let output = command.output().unwrap();
         (output.status.code(), String::from_utf8(output.stderr).unwrap())

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use crate::state::{command, run, told};
 use crate::support::disk::Disk;
-use crate::support::{Scratch, at_home};
+use crate::support::{Scratch, isolate_environment};
 
 /// Fills a disk to the last byte.
 fn fill(directory: &Path) {
@@ -93,7 +93,7 @@ fn a_limit_on_file_sizes_is_no_full_disk() {
     // 512 bytes or 1 KiB, as the shell counts.
     limited.args(["-c", "ulimit -f 1; trap '' XFSZ; exec \"$@\"", "sh"]);
     limited.arg(inner.get_program()).args(inner.get_args());
-    at_home(&mut limited, &scratch.path("."));
+    isolate_environment(&mut limited, &scratch.path("."));
     told(&mut limited).ends_with(1).says(&["limit on file sizes", "ulimit -f"]);
 }
 

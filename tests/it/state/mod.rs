@@ -9,11 +9,11 @@ mod starts;
 use std::path::Path;
 use std::process::Command;
 
-use crate::support::at_home;
+use crate::support::isolate_environment;
 
 /// What a command left behind.
 #[derive(Debug)]
-pub struct Told {
+pub struct CommandResult {
     /// The exit code; `None` after a signal.
     pub code: Option<i32>,
     /// What it printed.
@@ -22,7 +22,7 @@ pub struct Told {
     pub stderr: String,
 }
 
-impl Told {
+impl CommandResult {
     /// Checks the exit code.
     #[track_caller]
     pub fn ends_with(self, code: i32) -> Self {
@@ -43,19 +43,23 @@ impl Told {
 /// `skytail ARGS --state STATE`, with the directory of `state` as home.
 pub fn command(state: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, state.parent().unwrap());
+    isolate_environment(&mut command, state.parent().unwrap());
     command.args(args).arg("--state").arg(state);
     command
 }
 
 /// Runs [`command`] to its end.
-pub fn run(state: &Path, args: &[&str]) -> Told {
+pub fn run(state: &Path, args: &[&str]) -> CommandResult {
     told(&mut command(state, args))
 }
 
 /// Runs a command to its end.
-pub fn told(command: &mut Command) -> Told {
+pub fn told(command: &mut Command) -> CommandResult {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Told { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    CommandResult {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }

@@ -7,20 +7,24 @@ use std::process::Stdio;
 
 use serde_json::{Value, json};
 
-use crate::state::{Told, command, run};
+use crate::state::{CommandResult, command, run};
 use crate::support::disk::Disk;
 use crate::support::tail::TailProcess;
 use crate::support::{Scratch, ServeProcess, events, tail};
 
 /// Runs `skytail cursors import` with this on stdin.
-fn import(state: &Path, text: &str, flags: &[&str]) -> Told {
+fn import(state: &Path, text: &str, flags: &[&str]) -> CommandResult {
     let mut command = command(state, &[&["cursors", "import"], flags].concat());
     let piped = command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = piped.spawn().unwrap();
     child.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
     let output = child.wait_with_output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
-    Told { code: output.status.code(), stdout: text(output.stdout), stderr: text(output.stderr) }
+    CommandResult {
+        code: output.status.code(),
+        stdout: text(output.stdout),
+        stderr: text(output.stderr),
+    }
 }
 
 fn export(state: &Path, name: &str) -> String {

@@ -6,17 +6,17 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
-use crate::state::{Told, run, told};
+use crate::state::{CommandResult, run, told};
 use crate::support::pty::Pty;
 use crate::support::scripted::Step::{Accept, Hang, Send};
-use crate::support::scripted::{Scripted, Step, texts};
-use crate::support::{Scratch, at_home, events};
+use crate::support::scripted::{ScriptedServer, Step, texts};
+use crate::support::{Scratch, events, isolate_environment};
 
 /// A server whose connections each send five more events, after those before.
-fn server(connections: usize) -> (Scripted, Vec<String>) {
+fn server(connections: usize) -> (ScriptedServer, Vec<String>) {
     let lines = events(5 * connections as u64, true);
     let script = |n: usize| -> Vec<Step> { vec![Accept, Send(texts(&lines[..5 * (n + 1)])), Hang] };
-    (Scripted::start((0..connections).map(script)), lines)
+    (ScriptedServer::start((0..connections).map(script)), lines)
 }
 
 struct Home {
@@ -31,13 +31,13 @@ impl Home {
         Self { scratch, state }
     }
 
-    fn tail(&self, server: &Scripted, flags: &[&str]) -> Told {
+    fn tail(&self, server: &ScriptedServer, flags: &[&str]) -> CommandResult {
         let host = server.host();
         let fixed = ["tail", "--host", &host, "--protocol", "v1", "--archive", "off"];
         run(&self.state, &[&fixed[..], flags].concat())
     }
 
-    fn cursors(&self, args: &[&str]) -> Told {
+    fn cursors(&self, args: &[&str]) -> CommandResult {
         run(&self.state, &[&["cursors"], args].concat())
     }
 
@@ -58,7 +58,7 @@ fn holds(path: &str, lines: &[String]) {
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
 }
 
-fn asked(server: &Scripted) -> Vec<bool> {
+fn asked(server: &ScriptedServer) -> Vec<bool> {
     server.asked().iter().map(|asked| !asked.query("cursor").is_empty()).collect()
 }
 
@@ -125,7 +125,7 @@ fn what_a_run_skips_is_reported_saved_and_can_be_restored() {
     let (home, lines) = (Home::new(), events(20, true));
     let ranges = [0..5, 5..10, 10..15, 0..20];
     let server =
-        Scripted::start(ranges.map(|range| vec![Accept, Send(texts(&lines[range])), Hang]));
+        ScriptedServer::start(ranges.map(|range| vec![Accept, Send(texts(&lines[range])), Hang]));
     home.tail(&server, &["-n5", "--consumer", "c"]).ends_with(0);
     let live = ["-n5", "--consumer", "c", "--cursor", "live", "--on-gap", "fail"];
     let skipping = home.tail(&server, &live).ends_with(0);
@@ -156,10 +156,10 @@ fn a_casual_run_leaves_the_position_of_cursor_auto_alone() {
 }
 
 /// Runs a tail whose standard output is a terminal, with only this as its home.
-fn on_a_terminal(home: &Path, server: &Scripted, flags: &[&str]) -> Told {
+fn on_a_terminal(home: &Path, server: &ScriptedServer, flags: &[&str]) -> CommandResult {
     let mut terminal = Pty::open();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, home);
+    isolate_environment(&mut command, home);
     command.args(["tail", "--host", &server.host(), "--protocol", "v1", "-n5"]).args(flags);
     command.stdout(terminal.stdio()).stderr(std::process::Stdio::piped());
     let running = command.spawn().unwrap();
@@ -167,7 +167,7 @@ fn on_a_terminal(home: &Path, server: &Scripted, flags: &[&str]) -> Told {
     terminal.started();
     let output = running.wait_with_output().unwrap();
     let stderr = String::from_utf8(output.stderr).unwrap();
-    Told { code: output.status.code(), stdout: String::new(), stderr }
+    CommandResult { code: output.status.code(), stdout: String::new(), stderr }
 }
 
 #[test]

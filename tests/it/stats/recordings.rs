@@ -4,12 +4,12 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
-use crate::support::{FIRST_US, Scratch, at_home, events};
+use crate::support::{FIRST_US, Scratch, events, isolate_environment};
 use serde_json::Value;
 
 fn stats(scratch: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, &scratch.path("."));
+    isolate_environment(&mut command, &scratch.path("."));
     command.arg("stats").args(args);
     command
 }

@@ -5,12 +5,12 @@ use std::process::{Command, Output, Stdio};
 
 #[cfg(unix)]
 use crate::support::pty::{Pty, in_a_terminal};
-use crate::support::{Scratch, ServeProcess, at_home, events};
+use crate::support::{Scratch, ServeProcess, events, isolate_environment};
 use serde_json::Value;
 
 fn top(home: &Scratch, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    at_home(&mut command, &home.path("."));
+    isolate_environment(&mut command, &home.path("."));
     command.arg("top").args(args).stdin(Stdio::null());
     command
 }
@@ -109,7 +109,7 @@ const LEAVE: &str = "\u{1b}[?1049l";
 #[cfg(unix)]
 fn a_terminal_is_left_as_it_was_found() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
-    // Told to end as soon as it runs; the settings of the terminal are compared.
+    // CommandResult to end as soon as it runs; the settings of the terminal are compared.
     let shell = format!(
         "stty cols 80 rows 24; before=$(stty -g); {skytail} top --demo & wait_for() {{ while ! stty -a | grep -q -- '-icanon'; do :; done; }}; \
          wait_for; kill -TERM $!; wait $!; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same"
