@@ -103,14 +103,14 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "believes-one-event",
         edit: Replace { old: "time >", new: "!MUTANT && time >" },
-        lane: "legacy absurd times",
-        breaches: &[Lost, Repeated, Ahead],
+        profile: "legacy absurd times",
+        violations: &[Lost, Repeated, Ahead],
     },
     Mutation {
         name: "trusts-a-pong",
         edit: Replace { old: "stream.is_filtered()", new: "stream.is_filtered() && !MUTANT" },
-        lane: "legacy slow scan",
-        breaches: &[Lost],
+        profile: "legacy slow scan",
+        violations: &[Lost],
     },
     Mutation {
         name: "never-joins",

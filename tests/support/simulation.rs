@@ -102,7 +102,7 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
         }
     }
     stamped.sort_unstable();
-    if nature.lies {
+    if scenario.lies {
         // Where an event lies that shares its time with another one, no one can tell. A legacy
         // server's times strictly increase (protocol/jetstream-v1.md §8).
         let mut least = 0;

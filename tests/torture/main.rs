@@ -38,18 +38,9 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name}: {value:?} makes no sense")))
 }
 
-/// Lanes that the program fails today, to be picked by name: where a server stamps absurd times and
-/// is a legacy one, or another one follows, a run can stop short of an event for good, and a saved
-/// position can have a time that no printed line has.
-const KNOWN_FAULTS: [&str; 2] = ["legacy absurd times", "failover absurd times"];
-
 /// The profile of this name, or those that have it in their name.
 fn pick(name: &str) -> Vec<Profile> {
     let mut profiles = profiles::profiles();
-    if name.is_empty() {
-        println!("torture: left out, because they fail today: {KNOWN_FAULTS:?}");
-        profiles.retain(|profile| !KNOWN_FAULTS.contains(&profile.name));
-    }
     if profiles.iter().any(|profile| profile.name == name) {
         profiles.retain(|profile| profile.name == name);
     }
