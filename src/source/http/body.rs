@@ -11,7 +11,7 @@ const LAST_CHUNK: &[u8] = b"\r\n0\r\n\r\n";
 
 /// A body, as far as it was read.
 #[derive(Debug)]
-pub struct Body {
+pub struct ResponseBody {
     /// The data, without the framing of a chunked body.
     pub bytes: Vec<u8>,
     /// Whether the head shows that this is the whole body.
@@ -28,7 +28,7 @@ pub async fn read(
     headers: &HeaderMap,
     deadline: Instant,
     max_bytes: usize,
-) -> Body {
+) -> ResponseBody {
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
     let chunked = text(TRANSFER_ENCODING).is_some_and(|t| t.eq_ignore_ascii_case("chunked"));
     let length =
@@ -61,7 +61,7 @@ pub async fn read(
     body.truncate(wanted);
     let bytes = if chunked { unchunked(&body) } else { body };
     let is_usual_end = has_no_close_notify && length.is_none() && !chunked;
-    Body { bytes, is_whole, is_cut: !is_whole && ended.is_some() && !is_usual_end }
+    ResponseBody { bytes, is_whole, is_cut: !is_whole && ended.is_some() && !is_usual_end }
 }
 
 /// Returns the data of a chunked body, as far as it is present and well-formed.

@@ -27,7 +27,7 @@ const TLS_RECORDS: std::ops::RangeInclusive<u8> = 0x14..=0x17;
 
 /// The head of the final response.
 #[derive(Debug)]
-pub struct Head {
+pub struct ResponseHead {
     /// The HTTP status.
     pub status: u16,
     /// The text after the status, printable; may be empty.
@@ -73,7 +73,7 @@ impl From<HeadError> for io::Error {
 ///
 /// # Errors
 /// [`HeadError`]. Reads at most [`MAX_HEAD_BYTES`] and what one more read returns.
-pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, HeadError> {
+pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<ResponseHead, HeadError> {
     let mut bytes = Vec::with_capacity(1024);
     // Where the current response begins, and how far its end was searched for.
     let (mut start, mut searched, mut interim) = (0, 0, 0);
@@ -100,7 +100,7 @@ pub async fn read_head(stream: &mut (impl AsyncRead + Unpin)) -> Result<Head, He
         };
         let (status, reason, headers) = parse(bytes.get(start..end).unwrap_or_default())?;
         if !(100..200).contains(&status) || status == 101 {
-            return Ok(Head { status, reason, headers, rest: bytes.split_off(end) });
+            return Ok(ResponseHead { status, reason, headers, rest: bytes.split_off(end) });
         }
         interim += 1;
         if interim > MAX_INTERIM {
@@ -186,7 +186,7 @@ mod tests {
         }
     }
 
-    async fn read(mut bytes: &[u8]) -> Result<Head, String> {
+    async fn read(mut bytes: &[u8]) -> Result<ResponseHead, String> {
         read_head(&mut bytes).await.map_err(|error| error.to_string())
     }
 

@@ -15,9 +15,9 @@ use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt};
 use tokio::time::{Instant, timeout_at};
 
 use super::endpoint::Endpoint;
-use head::Head;
+use head::ResponseHead;
 
-pub use body::Body;
+pub use body::ResponseBody;
 
 /// A request.
 #[derive(Clone, Copy, Default)]
@@ -49,7 +49,7 @@ pub struct HttpResponse {
     /// The header fields.
     pub headers: HeaderMap,
     /// The body, as far as it came.
-    pub body: Body,
+    pub body: ResponseBody,
 }
 
 /// Gets `path` (below the endpoint's base path, with its query). Reads at most `max_body_bytes`
@@ -103,7 +103,7 @@ pub async fn send(
     let head = timeout_at(limits.head_by, exchange).await.map_err(|_| {
         io::Error::new(io::ErrorKind::TimedOut, "timed out while waiting for the answer")
     })??;
-    let Head { status, headers, rest, .. } = head;
+    let ResponseHead { status, headers, rest, .. } = head;
     let ResponseLimits { body_by, max_body_bytes, .. } = limits;
     let body = body::read(transport, rest, &headers, body_by, max_body_bytes).await;
     Ok(HttpResponse { status, headers, body })

@@ -15,7 +15,7 @@ use tokio_tungstenite::tungstenite::handshake::client::generate_key;
 use crate::display::units;
 use crate::source::endpoint::Endpoint;
 use crate::source::http::error_body::{self, ErrorBody, XrpcError};
-use crate::source::http::head::{self, Head, HeadError};
+use crate::source::http::head::{self, HeadError, ResponseHead};
 use crate::source::http::retry_after;
 use crate::source::net::transport::Transport;
 
@@ -176,7 +176,7 @@ pub async fn upgrade(
             (outcome, _) => outcome,
         }
     };
-    let Head { status, headers, rest, .. } = match timeout_at(deadline, exchange).await {
+    let ResponseHead { status, headers, rest, .. } = match timeout_at(deadline, exchange).await {
         Ok(Ok(head)) => head,
         Ok(Err(error)) => return Err(head_error(error, endpoint)),
         Err(_) => return Err(HandshakeError::TimedOut(began.elapsed())),

@@ -6,7 +6,7 @@ use tokio::io::AsyncWriteExt as _;
 use super::setting::{Proxy, ProxyKind};
 use super::socks::{self, Destination};
 use crate::display::printable::one_line;
-use crate::source::http::head::{self, Head};
+use crate::source::http::head::{self, ResponseHead};
 use crate::source::net::connect;
 use crate::source::net::error::{DialError, DialProblem, Peer, host_port};
 use crate::source::net::phase_timer::{Phase, PhaseTimer};
@@ -73,7 +73,7 @@ async fn http_connect(
         stream.flush().await?;
         head::read_head(&mut stream).await
     };
-    let Head { status, reason, rest, .. } = match exchange.await {
+    let ResponseHead { status, reason, rest, .. } = match exchange.await {
         Ok(answer) => answer,
         Err(e) => return Err(proxy_error(target, &e)),
     };
