@@ -114,7 +114,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         }),
         rate: args.rate,
         looping: args.looping,
-        keeps_identities: args.keep_identities,
+        keeps_event_ids: args.keep_identities,
         restamp: args.restamp,
         zstd: dictionary(&args, &recording)?,
         v2_zstd: v2_dictionary(&args)?,

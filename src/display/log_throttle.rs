@@ -84,8 +84,8 @@ impl<K: Hash + Eq> LogThrottle<K> {
 }
 
 /// Limits the lines of one counted condition: the first line is logged, and then one each time the
-/// count has doubled. The statement throttle above does not apply at `-vv`; this one does, because
-/// a faulty server could otherwise write one line per message.
+/// count has doubled. Unlike [`LogThrottle`], this also applies at `-vv`, where a faulty server
+/// could otherwise write one line per message.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct CountThrottle {
     /// The count at which the next line is due, even if it is not a power of two.
@@ -95,12 +95,18 @@ pub struct CountThrottle {
 impl CountThrottle {
     /// Returns whether to log the occurrence that makes the count `total`. Counts may be skipped.
     pub fn is_due(&mut self, total: u64) -> bool {
-        let is_due = total.is_power_of_two() || total >= self.next;
+        let is_due = is_doubling(total) || total >= self.next;
         if is_due {
             self.next = total.saturating_mul(2);
         }
         is_due
     }
+}
+
+/// As [`CountThrottle::is_due`], for counts that increase by one and therefore need no state.
+#[must_use]
+pub fn is_doubling(total: u64) -> bool {
+    total.is_power_of_two()
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ pub(super) struct FileResponse {
     pub headers: String,
 }
 
-/// What a `Range` header asks for.
+/// The result of a `Range` header.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum RequestedRange {
     Whole,

@@ -105,7 +105,7 @@ fn count_malformed(metrics: &Metrics, what: &str, head: &[u8]) {
     metrics.received.add(1);
     metrics.malformed.add(1);
     let total = metrics.malformed.get();
-    if !total.is_power_of_two() {
+    if !crate::display::log_throttle::is_doubling(total) {
         return;
     }
     if head.is_empty() {

@@ -15,13 +15,13 @@ pub const WINDOW_EVENTS: usize = GENERATION;
 /// [`WINDOW_EVENTS`] others.
 #[derive(Debug)]
 pub struct DuplicateDetector {
-    current: Identities,
-    previous: Identities,
+    current: EventIds,
+    previous: EventIds,
     generation: usize,
     has_forgotten: bool,
 }
 
-type Identities = HashSet<u64, AsItIs>;
+type EventIds = HashSet<u64, AsItIs>;
 
 impl Default for DuplicateDetector {
     /// Creates an empty detector.
@@ -37,8 +37,8 @@ impl DuplicateDetector {
     }
 
     /// Records an event id; returns whether it is a duplicate.
-    pub fn check_and_insert(&mut self, identity: u64) -> bool {
-        if self.previous.contains(&identity) || !self.current.insert(identity) {
+    pub fn check_and_insert(&mut self, event_id: u64) -> bool {
+        if self.previous.contains(&event_id) || !self.current.insert(event_id) {
             return true;
         }
         if self.current.len() >= self.generation {

@@ -12,6 +12,7 @@ mod client_messages;
 mod encode;
 mod fault_injector;
 mod fetch;
+mod raw_socket;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -190,7 +191,7 @@ async fn session(
         StreamEnd::Drop => {}
         StreamEnd::Close(code, reason) => session.close(code, &reason).await,
         StreamEnd::Fin => session.end_with_fin().await,
-        StreamEnd::Reset => fault_injector::reset(&session.socket),
+        StreamEnd::Reset => raw_socket::reset(&session.socket),
         StreamEnd::Hang => session.go_silent(&mut stop).await,
     }
 }

@@ -82,7 +82,7 @@ impl Taker for Outlet {
         self.metrics.malformed.add(1);
         let total = self.metrics.malformed.get();
         // Told often at first and ever more seldom.
-        if total.is_power_of_two() {
+        if crate::display::log_throttle::is_doubling(total) {
             tracing::warn!(total, "skipped a row that is no event: {}: {error}", self.name);
         }
     }

@@ -154,7 +154,7 @@ impl V2Decoder {
         self.metrics.received.add(1);
         self.metrics.unknown.add(1);
         let total = self.metrics.unknown.get();
-        if total.is_power_of_two() {
+        if crate::display::log_throttle::is_doubling(total) {
             let kind = one_line(kind.as_bytes(), MAX_SHOWN_CHARS);
             tracing::warn!(total, "skipped an event of a type that skytail does not know: {kind}");
         }
@@ -167,7 +167,7 @@ impl V2Decoder {
     fn report_disorder(&self, seq: u64, last: u64) {
         self.metrics.disordered.add(1);
         let total = self.metrics.disordered.get();
-        if total.is_power_of_two() {
+        if crate::display::log_throttle::is_doubling(total) {
             let what = if seq == last { "repeated" } else { "went back" };
             tracing::warn!(
                 total,

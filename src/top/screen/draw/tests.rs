@@ -75,12 +75,12 @@ fn press(state: &mut ViewState, keys: &str) {
 }
 
 #[test]
-fn the_usual_screen_has_everything() {
+fn a_default_screen_has_all_tables() {
     insta::assert_snapshot!(text((80, 24), &mut ViewState::default()));
 }
 
 #[test]
-fn a_low_screen_has_less_of_everything() {
+fn a_short_screen_has_fewer_rows() {
     insta::assert_snapshot!(text((80, 20), &mut ViewState::default()));
 }
 
