@@ -2,7 +2,6 @@
 //! in `completions/` are made by `skytail completions --all --dir completions`; `tests/it/cli.rs`
 //! fails when they differ from what that would write.
 
-use std::io::{self, ErrorKind, Write};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -12,6 +11,7 @@ use clap_complete::{Generator, Shell};
 
 use super::Cli;
 use super::exit::Exit;
+use super::stdout::print;
 
 /// The collections that `-c` completes; any other is accepted too.
 const COMMON_COLLECTIONS: [&str; 17] = [
@@ -103,17 +103,6 @@ fn command_to_complete() -> clap::Command {
         })
     };
     Cli::command().mut_subcommand("tail", common).mut_subcommand("top", common)
-}
-
-/// Prints to stdout; that the reader has gone is no failure.
-pub(super) fn print(bytes: &[u8]) -> anyhow::Result<Exit> {
-    let mut stdout = io::stdout().lock();
-    match stdout.write_all(bytes).and_then(|()| stdout.flush()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(error).context("can't write to stdout")
-        }
-        _ => Ok(Exit::Done),
-    }
 }
 
 /// Makes the directory that generated files go to.

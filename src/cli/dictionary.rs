@@ -9,7 +9,7 @@ use anyhow::{anyhow, bail};
 use tokio::time::Instant;
 use url::Url;
 
-use super::exit::{Exit, UsageError, say};
+use super::exit::{Exit, UsageError, eprint};
 use crate::compression::dictionary::{self as store, Dictionary, MAX_SIZE_BYTES};
 use crate::display::secrets;
 use crate::source::download::{self, Route};
@@ -75,7 +75,7 @@ fn install(source: Option<&str>, ca_file: Option<&Path>) -> anyhow::Result<Exit>
     };
     store::install(&dictionary, &path)?;
     let (id, path) = (dictionary.id, path.display());
-    say(&format!("Installed the zstd dictionary {id} as {path}"));
+    eprint(&format!("Installed the zstd dictionary {id} as {path}"));
     Ok(Exit::Done)
 }
 
@@ -91,7 +91,7 @@ fn fetch(url: &str, extra: ExtraRoots) -> anyhow::Result<Dictionary> {
         bail!("{:?}: only https:// URLs are fetched; or give a file", shown(url));
     }
     let shown = shown(url);
-    say(&format!("Fetching {shown}"));
+    eprint(&format!("Fetching {shown}"));
     let bytes = download(url, extra)
         .map_err(|error| anyhow!("can't fetch {shown}: {error:#}; {WITHOUT_NETWORK}"))?;
     let fetched = bytes.len();

@@ -1,5 +1,4 @@
-//! How the program ends, and what it says then: exit codes and messages are part of the
-//! interface.
+//! Exit codes and the messages that come with them. Both are part of the interface.
 
 use std::io::Write as _;
 use std::process::ExitCode;
@@ -7,16 +6,15 @@ use std::process::ExitCode;
 use crate::display::printable::printable;
 use crate::display::secrets;
 
-/// How the program ended.
+/// The exit code of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Exit {
-    /// What was asked for was done.
+    /// The program did what was requested.
     Done = 0,
-    /// It failed.
     Failed = 1,
-    /// The command line, a file of settings or the environment was wrong.
+    /// A flag, the configuration file or an environment variable was wrong.
     Usage = 2,
-    /// No server could be reached for too long.
+    /// skytail gave up connecting.
     GaveUp = 3,
     /// Events are missing and `--on-gap fail` was given.
     Gap = 4,
@@ -30,19 +28,19 @@ impl From<Exit> for ExitCode {
     }
 }
 
-/// Says something to the person on stderr, with nothing in it that acts on a terminal but line
-/// breaks: the words may come from a server or a file. Where stderr can't be written nobody is
-/// there to hear it, and the program goes on.
-pub fn say(text: &str) {
+/// Prints a message to stderr. Secrets are redacted, and control characters other than line feeds
+/// are escaped, because part of the text may come from a server or a file. A failure to write is
+/// ignored: there is no other place to report it.
+pub fn eprint(text: &str) {
     let text = secrets::redact(text);
     let lines = text.split('\n').map(|line| printable(line.as_bytes(), usize::MAX));
     let _ = writeln!(std::io::stderr().lock(), "{}", lines.collect::<Vec<_>>().join("\n"));
 }
 
-/// An error with its causes, in one line. A cause whose words are part of the line already is
-/// left out: some libraries repeat their causes, some don't.
+/// Formats an error with its causes as one line. Omits a cause whose text the line already holds:
+/// some libraries repeat their causes, others don't.
 #[must_use]
-pub fn in_words(error: &anyhow::Error) -> String {
+pub fn format_chain(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {
         if line.is_empty() {
@@ -54,12 +52,13 @@ pub fn in_words(error: &anyhow::Error) -> String {
     line
 }
 
-/// Something that the person has to write differently. Returned by a command (anywhere in the
-/// chain of causes), it ends the program with [`Exit::Usage`] instead of [`Exit::Failed`].
+/// A mistake that the user can correct on the command line, in the configuration file or in the
+/// environment. Anywhere in the chain of causes of a command's error, it changes the exit code
+/// from [`Exit::Failed`] to [`Exit::Usage`].
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
 pub struct UsageError(
-    /// The flag, the value and the remedy.
+    /// The message: the flag, the value and the remedy.
     pub String,
 );
 
@@ -68,9 +67,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn a_repeated_cause_is_printed_once() {
         let full = std::io::Error::other("disk full");
         let error = anyhow::Error::from(full).context("can't write: disk full").context("saving");
-        assert_eq!(in_words(&error), "saving: can't write: disk full");
+        assert_eq!(format_chain(&error), "saving: can't write: disk full");
     }
 }

@@ -63,12 +63,12 @@ fault, so that a failure can be played again. DUR: 250ms, 2s, 5m.
 
 /// The form of `skytail --help`, which fits 24 lines: blank lines and headings are fewer than
 /// usual. The codes are those of clap's own headings; they go where nobody wants colours.
-pub const FRONT: &str = "{about}\n{usage-heading} {usage}\n\n\
+pub const MAIN_TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n\n\
 \x1b[1m\x1b[4mCommands:\x1b[0m\n{subcommands}\n\n\
 \x1b[1m\x1b[4mOptions:\x1b[0m\n{options}";
 
 /// The widest that help is printed; terminals that are narrower get less.
-pub const WIDTH: usize = 80;
+pub const MAX_WIDTH: usize = 80;
 
 /// The end of `skytail top --help`.
 pub const TOP: &str = "\

@@ -9,8 +9,9 @@ use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 
 use super::Cli;
-use super::completions::{cant_write, create, print};
+use super::completions::{cant_write, create};
 use super::exit::Exit;
+use super::stdout::print;
 
 /// The flags of `skytail man`.
 #[derive(Debug, clap::Args)]

@@ -1,38 +1,22 @@
-//! The front of the house: flags, files and environment become plain settings, a command
-//! runs, and its outcome becomes an exit code. Nothing below this room knows clap.
+//! The command line: turns flags, a configuration file and environment variables into plain
+//! settings, runs a command, and turns its result into an exit code. No other module knows clap.
 
-mod archive_settings;
-mod attend;
-mod broker_settings;
-pub mod completions;
-mod config_file;
-mod consumer_name;
-pub mod cursors;
-mod demo;
-mod departure;
-pub mod dictionary;
-pub mod exit;
-pub mod global;
+mod completions;
+mod config;
+mod cursors;
+mod dictionary;
+mod exit;
+mod global;
 mod help;
-mod hints;
-pub mod inspect;
-mod layers;
+mod inspect;
 mod limits;
-pub mod man;
-mod open_output;
-pub mod origin;
-mod output_settings;
-mod render_settings;
-mod report;
-mod resolve;
-mod run_tail;
-pub mod serve;
-mod start_settings;
-mod state;
-pub mod stats;
-pub mod tail;
-mod tail_settings;
-pub mod top;
+mod man;
+mod serve;
+mod stats;
+mod stdout;
+mod tail;
+mod top;
+#[doc(hidden)] // For fuzzing.
 pub mod values;
 mod version;
 
@@ -47,16 +31,17 @@ use etcetera::BaseStrategy as _;
 
 use crate::display::log;
 use crate::settings::{ColorMode, DisplaySettings, LogFormat, ProgressMode};
+use config::layers::{self, ConfigEnv, ParseError};
+use config::value_source::ValueSources;
 use exit::{Exit, UsageError};
-use layers::{ParseError, Surroundings};
 
 /// Tail the AT Protocol firehose through Jetstream. Try: skytail tail --demo
 #[derive(Debug, Parser)]
 #[command(name = "skytail", version = version::short(), long_version = version::long())]
-#[command(max_term_width = help::WIDTH)]
+#[command(max_term_width = help::MAX_WIDTH)]
 #[command(arg_required_else_help = true, disable_help_subcommand = true)]
-#[command(help_template = help::FRONT)]
-pub struct Cli {
+#[command(help_template = help::MAIN_TEMPLATE)]
+struct Cli {
     #[command(flatten)]
     global: global::GlobalArgs,
     #[command(subcommand)]
@@ -66,16 +51,16 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Print events as they happen, or from where you stopped
-    Tail(Box<tail::TailArgs>),
+    Tail(Box<tail::args::TailArgs>),
     /// Watch what happens now: rates, collections, accounts
     Top(Box<top::TopArgs>),
-    /// Look at and edit the saved cursors
+    /// List, show and edit the saved cursors
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
     Serve(Box<serve::ServeArgs>),
-    /// Count what a recording holds
+    /// Count the events of a recording
     Stats(stats::StatsArgs),
-    /// Look into a segment of the archive
+    /// Show the contents of an archive segment
     Inspect(inspect::InspectArgs),
     /// Install the zstd dictionary of Jetstream v1
     Dictionary(dictionary::DictionaryArgs),
@@ -85,42 +70,40 @@ enum Command {
     Man(man::ManArgs),
 }
 
-/// Runs the program with the given arguments (the first is its name).
+/// Runs the program with the given arguments, of which the first is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     let args: Vec<OsString> = args.into_iter().collect();
-    let surroundings = Surroundings {
-        variable: &|name| std::env::var_os(name),
-        default_config: default_config_path(),
-    };
-    let (cli, origins) = match layers::parse(&args, &surroundings) {
+    let env =
+        ConfigEnv { variable: &|name| std::env::var_os(name), default_file: default_config_path() };
+    let (cli, sources) = match layers::parse(&args, &env) {
         Ok(parsed) => parsed,
         Err(ParseError::Arguments(error)) => {
-            // Fails where the reader of the help has gone: nobody is left to be told.
+            // Fails if stdout or stderr is closed; then there is no other place to report it.
             let _ = error.print();
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };
             return exit.into();
         }
-        Err(ParseError::Surroundings(error)) => return complain(&error.into()).into(),
+        Err(ParseError::Config(error)) => return print_error(&error.into()).into(),
     };
-    if let Some(why) = origins.ignored_file().filter(|_| !cli.global.quiet) {
+    if let Some(reason) = sources.ignored_file().filter(|_| !cli.global.quiet) {
         let is_json = cli.global.log_format == LogFormat::Json;
-        let warning = format!("{why}; going on without them: name other settings with --config");
-        exit::say(log::warning_line(&warning, is_json).trim_end());
+        let warning = format!("{reason}; continuing without this file: name another with --config");
+        exit::eprint(log::warning_line(&warning, is_json).trim_end());
     }
-    dispatch(cli, &origins).unwrap_or_else(|error| complain(&error)).into()
+    dispatch(cli, &sources).unwrap_or_else(|error| print_error(&error)).into()
 }
 
-fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
+fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
     match cli.command {
         Command::Tail(args) => {
-            let display = display_settings(&cli.global, args.display.progress, origins);
+            let display = display_settings(&cli.global, args.display.progress, sources);
             let is_terminal = std::io::stdout().is_terminal();
-            let settings = tail_settings::tail_settings(&args, origins, now_us(), is_terminal)?;
-            run_tail::run_tail(settings, display)
+            let settings = tail::settings::tail_settings(&args, sources, now_us(), is_terminal)?;
+            tail::run::run_tail(settings, display)
         }
         Command::Top(args) => {
-            let display = display_settings(&cli.global, ProgressMode::Never, origins);
-            top::run(&args, top::settings(&args, origins, now_us())?, &display)
+            let display = display_settings(&cli.global, ProgressMode::Never, sources);
+            top::run(&args, top::settings(&args, sources, now_us())?, &display)
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),
@@ -132,27 +115,27 @@ fn dispatch(cli: Cli, origins: &origin::Origins) -> anyhow::Result<Exit> {
     }
 }
 
-/// Says on stderr what went wrong.
-fn complain(error: &anyhow::Error) -> Exit {
+/// Prints an error to stderr, and returns the exit code for it.
+fn print_error(error: &anyhow::Error) -> Exit {
+    let message = exit::format_chain(error);
     if error.chain().any(|cause| cause.is::<UsageError>()) {
-        let words = exit::in_words(error);
-        exit::say(&format!("error: {words}\n\nFor more information, try '--help'."));
+        exit::eprint(&format!("error: {message}\n\nFor more information, try '--help'."));
         return Exit::Usage;
     }
-    exit::say(&format!("skytail: error: {}", exit::in_words(error)));
+    exit::eprint(&format!("skytail: error: {message}"));
     Exit::Failed
 }
 
-/// What a run shows. `NO_COLOR` (set to anything but nothing) turns `auto` into `never`; a
-/// `--color` that somebody gave is stronger.
+/// Returns what a run shows. A non-empty `NO_COLOR` turns `auto` into `never`, unless the user
+/// gave `--color`, which takes precedence.
 fn display_settings(
     global: &global::GlobalArgs,
     progress: ProgressMode,
-    origins: &origin::Origins,
+    sources: &ValueSources,
 ) -> DisplaySettings {
     let no_color = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
     let color = match global.color {
-        ColorMode::Auto if no_color && !origins.is_given("color") => ColorMode::Never,
+        ColorMode::Auto if no_color && !sources.is_given("color") => ColorMode::Never,
         color => color,
     };
     DisplaySettings {
@@ -164,14 +147,14 @@ fn display_settings(
     }
 }
 
-/// `skytail/config.toml` under the platform's directory for settings; `None` where the system
-/// does not say whose home this is.
+/// Returns `skytail/config.toml` in the platform's configuration directory; `None` if the system
+/// reports no home directory.
 fn default_config_path() -> Option<PathBuf> {
     let base = etcetera::choose_base_strategy().ok()?;
     Some(base.config_dir().join("skytail").join("config.toml"))
 }
 
-/// The present in Unix microseconds; 0 on a clock before 1970.
+/// Returns the present in Unix microseconds; 0 if the clock is before 1970.
 fn now_us() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH);
     since.map_or(0, |d| u64::try_from(d.as_micros()).unwrap_or(u64::MAX))

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::ValueEnum;
 
-use super::exit::Exit;
+use super::exit::{self, Exit};
 use super::help;
 use super::limits;
 use crate::compression::dictionary;
@@ -153,7 +153,7 @@ async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> an
     // After the ready line, which programs read.
     if let Some(torn) = torn {
         let (path, line, bytes) = (path.display(), torn.line, torn.bytes);
-        super::exit::say(&format!(
+        exit::eprint(&format!(
             "skytail: warning: recording {path}: the last line ({line}) was not finished and is left out ({bytes} bytes without a line feed that are no event)"
         ));
     }

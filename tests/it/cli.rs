@@ -205,7 +205,7 @@ fn a_default_file_of_settings_that_can_not_be_read_is_ignored_with_a_warning() {
     let (code, said) = list(&mut skytail(home.path()), &[]);
     let warning = format!("skytail: warning: can't read the settings in {}: ", path.display());
     assert!(code == Some(0) && said.starts_with(&warning), "{said}");
-    assert!(said.contains("going on without them"), "{said}");
+    assert!(said.contains("continuing without this file"), "{said}");
     assert_eq!(list(&mut skytail(home.path()), &["-q"]), (Some(0), String::new()));
     for flags in [&["--config", path.to_str().unwrap()][..], &["--profile", "p"]] {
         let (code, said) = list(&mut skytail(home.path()), flags);

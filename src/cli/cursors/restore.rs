@@ -29,7 +29,7 @@ pub fn restore(
     let Some(number) = number else {
         let earlier = store.earlier(name, context.now)?;
         if earlier.is_empty() {
-            context.say(&format!("no earlier position of {name:?} is kept"));
+            context.eprint(&format!("no earlier position of {name:?} is kept"));
             return Ok(Exit::Done);
         }
         return print(view::earlier(&earlier, context.now).as_bytes());
@@ -45,6 +45,6 @@ pub fn restore(
     }
     let cursor = store.load(name)?;
     let place = cursor.map(|cursor| view::number(&cursor).to_string()).unwrap_or_default();
-    context.say(&format!("{name} starts at {place} with --cursor auto"));
+    context.eprint(&format!("{name} starts at {place} with --cursor auto"));
     Ok(Exit::Done)
 }

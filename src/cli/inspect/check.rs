@@ -13,7 +13,7 @@ use crate::cli::exit::{self, Exit};
 use crate::event::batch::Batch;
 
 /// Most errors of one kind that are printed.
-const MOST_SHOWN: usize = 10;
+const MAX_SHOWN: usize = 10;
 
 /// What can't be read.
 #[derive(Debug, Default)]
@@ -44,7 +44,8 @@ pub fn segment(segment: &Segment, file: &mut BufReader<File>) -> anyhow::Result<
                 damage.look_at_rows(&block, &place);
             }
             Err(error) => {
-                let (error, lost) = (exit::in_words(&error.into()), (entry.min_seq, entry.max_seq));
+                let (error, lost) =
+                    (exit::format_chain(&error.into()), (entry.min_seq, entry.max_seq));
                 let text = format!("{error}; its events (seq {} to {}) are lost", lost.0, lost.1);
                 damage.blocks.insert(i, text);
             }
@@ -68,7 +69,7 @@ impl Damage {
             self.checked_rows += 1;
             if let Err(error) = writer.append(&row, Shape::V1, batch.open_line()) {
                 self.rows += 1;
-                if self.row_errors.len() < MOST_SHOWN {
+                if self.row_errors.len() < MAX_SHOWN {
                     self.row_errors.push(format!("{error}{place}"));
                 }
             }
@@ -80,16 +81,18 @@ impl Damage {
     #[must_use]
     pub fn report(&self, file: &Path) -> Exit {
         let name = file.display();
-        for error in self.blocks.values().take(MOST_SHOWN) {
-            exit::say(&format!("skytail: error: {name}: {error}"));
+        for error in self.blocks.values().take(MAX_SHOWN) {
+            exit::eprint(&format!("skytail: error: {name}: {error}"));
         }
         for error in &self.row_errors {
-            exit::say(&format!("skytail: error: {name}: {error}"));
+            exit::eprint(&format!("skytail: error: {name}: {error}"));
         }
-        let more = self.blocks.len().saturating_sub(MOST_SHOWN) as u64
+        let more = self.blocks.len().saturating_sub(MAX_SHOWN) as u64
             + (self.rows - self.row_errors.len() as u64);
         if more > 0 {
-            exit::say(&format!("skytail: error: {name}: {more} more blocks or rows can't be read"));
+            exit::eprint(&format!(
+                "skytail: error: {name}: {more} more blocks or rows can't be read"
+            ));
         }
         if self.blocks.is_empty() && self.rows == 0 { Exit::Done } else { Exit::Failed }
     }

@@ -1,4 +1,5 @@
-//! From settings to a pipeline that is counted, and to the screen or the pages that show it.
+//! Runs `skytail top`: a pipeline whose events are counted, and the screen or the pages that show
+//! the counts.
 
 use std::io::{self, IsTerminal as _, Write as _};
 use std::sync::Arc;
@@ -8,14 +9,13 @@ use anyhow::Context as _;
 
 use super::view::{self, Figures};
 use super::{FiguresArgs, TopArgs};
-use crate::cli::demo::{AtEnd, Demo};
-use crate::cli::exit::{Exit, UsageError, in_words};
-use crate::cli::resolve::resolve_handles;
-use crate::cli::run_tail::{
-    check_proxies, exit_of, find_dictionaries, is_dumb, log_settings, replay_from_us,
+use crate::cli::exit::{Exit, UsageError, format_chain};
+use crate::cli::tail::demo::{AtEnd, DemoServer};
+use crate::cli::tail::session::Session;
+use crate::cli::tail::startup::{
+    exit_for_error, find_dictionaries, is_dumb_terminal, log_settings, prepare, replay_from_us,
+    requested_colour,
 };
-use crate::cli::state::State;
-use crate::cli::{hints, limits};
 use crate::display::colour;
 use crate::display::log::{self, LogSettings};
 use crate::display::status::Status;
@@ -24,7 +24,7 @@ use crate::metrics::{Metrics, now_us};
 use crate::pipeline::reader::ReadError;
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineError, PipelineInputs, RunEvent, RunObserver, RunResult};
-use crate::settings::{ColorMode, DisplaySettings, TailSettings};
+use crate::settings::{DisplaySettings, TailSettings};
 use crate::sink::Sink;
 use crate::top::aggregate::Aggregate;
 use crate::top::current_server::CurrentServer;
@@ -34,7 +34,7 @@ use crate::top::screen::theme::Theme;
 use crate::top::screen::ui_thread::{UiContext, UiThread};
 use crate::top::tap::{AggregateTap, SharedAggregate};
 
-/// How often the end of a window is looked for.
+/// How often to check whether a window has ended.
 const TICK: Duration = Duration::from_millis(50);
 
 /// How figures are shown.
@@ -42,16 +42,16 @@ const TICK: Duration = Duration::from_millis(50);
 enum Mode {
     /// On a screen.
     Screen,
-    /// As a page for each window, on terminals that can't do more.
+    /// As a page for each window, on terminals that can't draw a screen.
     Pages,
     /// As one page.
     Once,
 }
 
-/// Runs the command. What goes wrong while it runs is logged.
+/// Runs the command. An error during the run is logged.
 ///
 /// # Errors
-/// A [`UsageError`] where there is no terminal, or can be no log.
+/// A [`UsageError`] if stdout is not a terminal, or the log can't be started.
 pub fn run(
     args: &TopArgs,
     settings: TailSettings,
@@ -65,7 +65,7 @@ pub fn run(
             )
             .into());
         }
-        false if is_dumb() => Mode::Pages,
+        false if is_dumb_terminal() => Mode::Pages,
         false => Mode::Screen,
     };
     let log_buffer = LogBuffer::default();
@@ -82,29 +82,35 @@ pub fn run(
         _ => (Terminal::stderr(), log_settings(display)),
     };
     log::init(&log, &terminal).map_err(|e| UsageError(e.to_string()))?;
-    let run = Run { figures: &args.figures, display, mode, log_buffer };
-    Ok(run.go(settings).unwrap_or_else(|error| {
-        tracing::error!("{}", in_words(&error));
-        exit_of(&error)
+    let run = TopRun { figures: &args.figures, display, mode, log_buffer };
+    Ok(run.run(settings).unwrap_or_else(|error| {
+        tracing::error!("{}", format_chain(&error));
+        exit_for_error(&error)
     }))
 }
 
-struct Run<'a> {
+struct TopRun<'a> {
     figures: &'a FiguresArgs,
     display: &'a DisplaySettings,
     mode: Mode,
+    /// Log lines to show on the screen.
     log_buffer: LogBuffer,
 }
 
-impl Run<'_> {
-    fn go(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
-        check_proxies(&settings)?;
-        limits::check_open_files()?;
-        hints::warn_of_misspelled(&settings.filter);
-        resolve_handles(&mut settings)?;
-        let state = State::open(&settings)?;
+/// What the screen and the pages read while the pipeline runs.
+struct Shown {
+    aggregate: SharedAggregate,
+    metrics: Arc<Metrics>,
+    server: CurrentServer,
+    stop: Shutdown,
+}
+
+impl TopRun<'_> {
+    fn run(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
+        prepare(&mut settings)?;
+        let session = Session::open(&settings)?;
         let demo = match settings.demo {
-            true => Some(Demo::start(None, AtEnd::Loop)?),
+            true => Some(DemoServer::start(None, AtEnd::Loop)?),
             false => None,
         };
         if let Some(demo) = &demo {
@@ -112,83 +118,100 @@ impl Run<'_> {
         }
         let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
-        let aggregate = SharedAggregate::new(self.figures.window);
-        let stop = Shutdown::new(settings.drain_timeout);
-        let from_us = replay_from_us(&state.start);
-        let parts = PipelineInputs {
-            start: state.start,
-            saver: None,
-            output: Some(Sink::Taker(Box::new(AggregateTap::new(&aggregate)))),
-            renderer: None,
-            stop: stop.clone(),
-            secrets: state.secrets,
-            v1_dictionary,
-            dictionaries,
+        let shown = Shown {
+            aggregate: SharedAggregate::new(self.figures.window),
+            server: current_server(&settings, &metrics),
+            stop: Shutdown::new(settings.drain_timeout),
             metrics: Arc::clone(&metrics),
         };
-        let outcome = match self.mode {
-            Mode::Screen => {
-                let buffer = &settings.buffer;
-                let (bytes, events) = (buffer.bytes as u64, buffer.events as u64);
-                let context = UiContext {
-                    aggregate,
-                    status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
-                    server: current_server(&settings, &metrics),
-                    metrics,
-                    log_buffer: self.log_buffer.clone(),
-                    stop,
-                    theme: self.theme(),
-                };
-                let (mut context, mut ui) = (Some(context), None);
-                // Not before a signal would give the terminal back.
-                let attend = &mut |moment| {
-                    if let (RunEvent::Started, Some(context)) = (moment, context.take()) {
-                        let stop = context.stop.clone();
-                        let begun = UiThread::spawn(context);
-                        if begun.is_err() {
-                            stop.request(StopReason::Failed);
-                        }
-                        ui = Some(begun);
-                    }
-                };
-                let attendant = RunObserver { tick_every: None, on_event: attend };
-                let outcome = pipeline::run(&settings, parts, attendant);
-                let begun = ui.transpose();
-                drop(begun.context("can't draw a screen here (use --once for a table)")?);
-                outcome
-            }
-            Mode::Pages | Mode::Once => {
-                let source = current_server(&settings, &metrics);
-                let mut pages = Pages {
-                    run: &self,
-                    source,
-                    aggregate,
-                    metrics,
-                    stop,
-                    is_connected: false,
-                    began: None,
-                };
-                let attend = &mut |moment| pages.attend(moment);
-                let attendant = RunObserver { tick_every: Some(TICK), on_event: attend };
-                let outcome = pipeline::run(&settings, parts, attendant);
-                pages.end();
-                outcome
-            }
+        let from_us = replay_from_us(&session.start);
+        let inputs = PipelineInputs {
+            start: session.start,
+            saver: None,
+            output: Some(Sink::Taker(Box::new(AggregateTap::new(&shown.aggregate)))),
+            renderer: None,
+            stop: shown.stop.clone(),
+            secrets: session.secrets,
+            v1_dictionary,
+            dictionaries,
+            metrics,
         };
-        let is_abandoned = matches!(outcome.end, Err(PipelineError::Abandoned));
+        let result = match self.mode {
+            Mode::Screen => self.run_screen(&settings, inputs, shown, from_us)?,
+            Mode::Pages | Mode::Once => self.run_pages(&settings, inputs, shown),
+        };
+        let is_abandoned = matches!(result.end, Err(PipelineError::Abandoned));
         if let (Some(demo), false) = (demo, is_abandoned) {
             demo.stop();
         }
-        exit(outcome)
+        exit(result)
+    }
+
+    fn run_screen(
+        &self,
+        settings: &TailSettings,
+        inputs: PipelineInputs,
+        shown: Shown,
+        from_us: Option<u64>,
+    ) -> anyhow::Result<RunResult> {
+        let Shown { aggregate, metrics, server, stop } = shown;
+        let buffer = &settings.buffer;
+        let (bytes, events) = (buffer.bytes as u64, buffer.events as u64);
+        let context = UiContext {
+            aggregate,
+            status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
+            server,
+            metrics,
+            log_buffer: self.log_buffer.clone(),
+            stop,
+            theme: self.theme(),
+        };
+        let (mut context, mut ui) = (Some(context), None);
+        // The screen starts after the pipeline handles signals, so that a signal restores the
+        // terminal.
+        let on_event = &mut |event| {
+            if let (RunEvent::Started, Some(context)) = (event, context.take()) {
+                let stop = context.stop.clone();
+                let started = UiThread::spawn(context);
+                if started.is_err() {
+                    stop.request(StopReason::Failed);
+                }
+                ui = Some(started);
+            }
+        };
+        let observer = RunObserver { tick_every: None, on_event };
+        let result = pipeline::run(settings, inputs, observer);
+        let started = ui.transpose();
+        drop(started.context("can't draw a screen here (use --once for a table)")?);
+        Ok(result)
+    }
+
+    fn run_pages(
+        &self,
+        settings: &TailSettings,
+        inputs: PipelineInputs,
+        shown: Shown,
+    ) -> RunResult {
+        let Shown { aggregate, metrics, server, stop } = shown;
+        let mut pages = Pages {
+            run: self,
+            server,
+            aggregate,
+            metrics,
+            stop,
+            is_connected: false,
+            started: None,
+        };
+        let on_event = &mut |event| pages.on_event(event);
+        let observer = RunObserver { tick_every: Some(TICK), on_event };
+        let result = pipeline::run(settings, inputs, observer);
+        pages.end();
+        result
     }
 
     fn theme(&self) -> Theme {
         let is_coloured = colour::use_colour(colour::ColourEnv {
-            requested: match self.display.color {
-                ColorMode::Auto => None,
-                ColorMode::Always => Some(true),
-                ColorMode::Never => Some(false),
-            },
+            requested: requested_colour(self.display.color),
             forced: false,
             is_terminal: true,
             is_dumb: false,
@@ -201,14 +224,14 @@ impl Run<'_> {
     }
 }
 
-/// Where events come from.
+/// Returns the servers of the run, for display.
 fn current_server(settings: &TailSettings, metrics: &Arc<Metrics>) -> CurrentServer {
     let labels = settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label));
     CurrentServer::new(labels.collect(), Arc::clone(metrics))
 }
 
-fn exit(outcome: RunResult) -> anyhow::Result<Exit> {
-    match outcome.end {
+fn exit(result: RunResult) -> anyhow::Result<Exit> {
+    match result.end {
         Ok(StopReason::Failed) => {
             Err(anyhow::anyhow!("the screen failed unexpectedly; this is a bug in skytail"))
         }
@@ -225,22 +248,22 @@ fn exit(outcome: RunResult) -> anyhow::Result<Exit> {
     }
 }
 
-/// Figures as text: one page, or one for each window.
+/// Prints figures as text: one page, or one for each window.
 struct Pages<'a> {
-    run: &'a Run<'a>,
-    source: CurrentServer,
+    run: &'a TopRun<'a>,
+    server: CurrentServer,
     aggregate: SharedAggregate,
     metrics: Arc<Metrics>,
     stop: Shutdown,
-    /// Whether a connection was up at the last tick; at the end there is none.
+    /// Whether a connection was up at the last tick. At the end of the run it is closed.
     is_connected: bool,
-    /// When the window began: with the first connection, or the first event of an archive.
-    began: Option<Instant>,
+    /// The start of the window: the first connection, or the first event of an archive.
+    started: Option<Instant>,
 }
 
 impl Pages<'_> {
-    fn attend(&mut self, moment: RunEvent) {
-        match moment {
+    fn on_event(&mut self, event: RunEvent) {
+        match event {
             RunEvent::Tick => self.tick(),
             RunEvent::Stopping => self.end(),
             RunEvent::Started | RunEvent::StatusRequested => {}
@@ -248,47 +271,47 @@ impl Pages<'_> {
     }
 
     fn tick(&mut self) {
-        // A run that is ending has no further window.
+        // A run that is stopping begins no further window.
         if self.stop.reason().is_some() {
             return;
         }
         self.is_connected = self.metrics.connected.get() == 1;
-        let Some(began) = self.began else {
+        let Some(started) = self.started else {
             let metrics = &self.metrics;
             if self.is_connected || metrics.received.get() > 0 {
-                self.began = Some(Instant::now());
+                self.started = Some(Instant::now());
             }
             return;
         };
-        if began.elapsed() < self.run.figures.window {
+        if started.elapsed() < self.run.figures.window {
             return;
         }
-        self.print(began);
+        self.print(started);
         match self.run.mode {
             Mode::Once => {
-                self.began = None;
+                self.started = None;
                 self.stop.request(StopReason::Timeout);
             }
-            _ => self.began = Some(Instant::now()),
+            _ => self.started = Some(Instant::now()),
         }
     }
 
-    /// The run has ended: what a window that was cut short has is printed, too.
+    /// Prints the figures of a window that the end of the run cut short.
     fn end(&mut self) {
-        if let Some(began) = self.began.take() {
-            self.print(began);
+        if let Some(started) = self.started.take() {
+            self.print(started);
         }
     }
 
-    fn print(&self, began: Instant) {
+    fn print(&self, started: Instant) {
         let (mut shared, at) = self.aggregate.lock();
         let aggregate = std::mem::replace(&mut *shared, Aggregate::new(self.run.figures.window));
         drop(shared);
         let figures = Figures {
             aggregate: &aggregate,
             at,
-            window: began.elapsed(),
-            source: &self.source,
+            window: started.elapsed(),
+            server: &self.server,
             metrics: &self.metrics,
             is_connected: self.is_connected,
             now_us: now_us(),

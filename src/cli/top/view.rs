@@ -26,7 +26,7 @@ pub struct Figures<'a> {
     /// How long the window was.
     pub window: Duration,
     /// Where events come from.
-    pub source: &'a CurrentServer,
+    pub server: &'a CurrentServer,
     /// The counters of the whole run.
     pub metrics: &'a Metrics,
     /// Whether a connection was up.
@@ -70,8 +70,8 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
     let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
     let mut page = format!(
         "{}{}: {} in {} ({}), {}/s{lag}",
-        printable(figures.source.name().as_bytes(), LONGEST_NAME),
-        figures.source.ordinal(),
+        printable(figures.server.name().as_bytes(), LONGEST_NAME),
+        figures.server.ordinal(),
         counted(events, "event"),
         duration(figures.window),
         rate(figures.per_second(events)),
@@ -150,7 +150,7 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
     let operations: serde_json::Map<String, Value> =
         operations.into_iter().map(|row| (row.name, row.total.into())).collect();
     let report = json!({
-        "source": figures.source.name(),
+        "source": figures.server.name(),
         "window_s": figures.window.as_secs_f64(),
         "events": events,
         "events_per_second": figures.per_second(events),

@@ -50,7 +50,7 @@ const FILE_ENDINGS: [&str; 5] = [".txt", ".csv", ".tsv", ".lst", ".list"];
 /// The value without its `@` where that stands in front of a handle and not of a file: a file
 /// of that name is meant if there is one.
 #[must_use]
-pub fn without_at(value: &str, for_tests: bool) -> &str {
+pub fn strip_handle_prefix(value: &str, for_tests: bool) -> &str {
     let Some(name) = value.strip_prefix('@') else { return value };
     let is_file = FILE_ENDINGS.iter().any(|ending| name.ends_with(ending));
     if !is_file && Handle::parse(name, for_tests).is_ok() && !Path::new(name).exists() {
@@ -81,11 +81,11 @@ mod tests {
         let file = tempfile::Builder::new().prefix("list").suffix(".com").tempfile_in(".");
         let file = file.unwrap();
         let name = format!("@{}", file.path().file_name().unwrap().to_str().unwrap());
-        assert_eq!(without_at(&name, false), name);
+        assert_eq!(strip_handle_prefix(&name, false), name);
         file.close().unwrap();
-        assert_eq!(without_at(&name, false), &name[1..]);
-        assert_eq!(without_at("@nosuchfile.txt", false), "@nosuchfile.txt");
-        assert_eq!(without_at("@dids", false), "@dids");
-        assert_eq!(without_at("did:plc:a", false), "did:plc:a");
+        assert_eq!(strip_handle_prefix(&name, false), &name[1..]);
+        assert_eq!(strip_handle_prefix("@nosuchfile.txt", false), "@nosuchfile.txt");
+        assert_eq!(strip_handle_prefix("@dids", false), "@dids");
+        assert_eq!(strip_handle_prefix("did:plc:a", false), "did:plc:a");
     }
 }

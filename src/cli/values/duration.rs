@@ -6,7 +6,7 @@ use super::{OrNever, ValueError, digits};
 
 /// The longest duration that any flag takes: ten years, so that adding it to a clock can't
 /// overflow.
-const MOST: Duration = Duration::from_secs(3650 * 86_400);
+const MAX: Duration = Duration::from_secs(3650 * 86_400);
 
 /// Reads a duration: one or more whole numbers, each with its unit. 0 is written `0s`.
 ///
@@ -15,7 +15,7 @@ const MOST: Duration = Duration::from_secs(3650 * 86_400);
 pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     let sum = sum_ms(text).ok_or_else(|| ValueError::Duration(text.to_owned()))?;
     let duration = Duration::from_millis(sum);
-    if duration > MOST {
+    if duration > MAX {
         return Err(out_of_range(text, "0s"));
     }
     Ok(duration)

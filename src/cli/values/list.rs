@@ -10,7 +10,7 @@ use std::io::Read;
 use std::path::PathBuf;
 
 /// Most bytes read of one file. 10 000 DIDs of the usual sort take 330 kB.
-const MOST_FILE_BYTES: u64 = 32 << 20;
+const MAX_FILE_BYTES: u64 = 32 << 20;
 
 /// Where one entry of a list was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,9 +120,9 @@ fn read_file<E>(path: &PathBuf) -> Result<String, ListError<E>> {
     let failed = |error| ListError::File { path: path.clone(), error };
     let mut text = String::new();
     File::open(path)
-        .and_then(|file| file.take(MOST_FILE_BYTES + 1).read_to_string(&mut text))
+        .and_then(|file| file.take(MAX_FILE_BYTES + 1).read_to_string(&mut text))
         .map_err(failed)?;
-    if text.len() as u64 > MOST_FILE_BYTES {
+    if text.len() as u64 > MAX_FILE_BYTES {
         return Err(ListError::TooLarge(path.clone()));
     }
     Ok(match text.strip_prefix('\u{feff}') {

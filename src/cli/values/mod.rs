@@ -7,11 +7,11 @@ pub mod address;
 pub mod count;
 pub mod cursor;
 pub mod duration;
+pub mod keywords;
 pub mod list;
 pub mod rotate;
 pub mod size;
 pub mod time;
-pub mod words;
 
 /// Why a value was refused. Every message ends in what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]

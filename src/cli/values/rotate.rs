@@ -5,7 +5,7 @@ use super::size::parse_size;
 use crate::sink::rotation::Rotate;
 
 /// The smallest size of a file: below it, beginning files would take longer than writing them.
-const LEAST_BYTES: u64 = 64 * 1024;
+const MIN_BYTES: u64 = 64 * 1024;
 
 /// Reads a rotation.
 ///
@@ -19,7 +19,7 @@ pub fn parse_rotate(text: &str) -> Result<Rotate, ValueError> {
         _ => {}
     }
     match parse_size(text) {
-        Ok(bytes) if bytes >= LEAST_BYTES => Ok(Rotate::Size(bytes)),
+        Ok(bytes) if bytes >= MIN_BYTES => Ok(Rotate::Size(bytes)),
         Ok(_) | Err(ValueError::Range { .. }) => Err(ValueError::Range {
             value: text.to_owned(),
             least: "64KiB".to_owned(),

@@ -3,7 +3,7 @@
 use super::{ValueError, digits};
 
 /// The largest size that any flag takes: 1 TiB, far beyond use and far from overflow.
-const MOST: u64 = 1 << 40;
+const MAX: u64 = 1 << 40;
 
 /// Reads a size in bytes: whole numbers with an optional unit. `k`, `M`, `G` (with or without
 /// `B`) are powers of 1000, `Ki`, `Mi`, `Gi` (with or without `B`) powers of 1024; case does
@@ -18,7 +18,7 @@ pub fn parse_size(text: &str) -> Result<u64, ValueError> {
     let factor = factor(unit.trim_start_matches(' ')).ok_or_else(wrong)?;
     let number = digits(number).ok_or_else(wrong)?;
     match number.checked_mul(factor) {
-        Some(bytes) if (1..=MOST).contains(&bytes) => Ok(bytes),
+        Some(bytes) if (1..=MAX).contains(&bytes) => Ok(bytes),
         _ => Err(ValueError::Range {
             value: text.to_owned(),
             least: "1".to_owned(),
@@ -79,7 +79,7 @@ mod tests {
             ("8MiB", 8 << 20),
             ("8 MiB", 8 << 20),
             ("2G", 2_000_000_000),
-            ("1024GiB", MOST),
+            ("1024GiB", MAX),
         ] {
             assert_eq!(parse_size(text), Ok(bytes), "{text}");
         }
@@ -108,7 +108,7 @@ mod tests {
         }
 
         #[test]
-        fn a_plain_number_is_itself(n in 1u64..=MOST) {
+        fn a_plain_number_is_itself(n in 1u64..=MAX) {
             prop_assert_eq!(parse_size(&n.to_string()), Ok(n));
         }
     }

@@ -60,7 +60,7 @@ impl Watched {
 
     /// Where it tells its metrics.
     fn metrics_address(&self) -> SocketAddr {
-        let line = self.says("telling metrics at http://");
+        let line = self.says("serving metrics at http://");
         let (_, rest) = line.split_once("http://").unwrap();
         rest.split_once("/metrics").unwrap().0.parse().unwrap()
     }

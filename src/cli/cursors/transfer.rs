@@ -1,0 +1,117 @@
+//! `skytail cursors export`, `import` and `backup`: saved cursors on their way to another state
+//! file or machine.
+
+use std::fs::File;
+use std::io::{self, IsTerminal as _, Read};
+use std::path::Path;
+
+use anyhow::{Context as _, anyhow};
+
+use super::{Context, Exit, UsageError, consumer_name, lease, print, unknown};
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::store::Store;
+use crate::checkpoint::transfer::Export;
+use crate::display::units::counted;
+
+/// Most bytes that are read: sixteen of the largest consumers.
+const MAX_BYTES: u64 = 64 << 20;
+
+/// The end of `cursors export --help`.
+pub const EXPORT_HELP: &str = "\
+One JSON object a line: the position with its dedup keys, the earlier position,
+the gaps, and the length of each output file or the offset of each broker
+partition. While a run saves, it is the last saved position. Stop that run before
+you continue from the copy, and copy its output files, too: the import continues
+them only if they have the same paths and end in the same bytes.
+
+The output holds the secret of the dedup keys: keep it as private as the state
+file. Copying the state file itself loses what is in its log; see `backup`.";
+
+/// The end of `cursors import --help`.
+pub const IMPORT_HELP: &str = "\
+Reads one or more objects, checks every value, and saves all of them or none.
+A name that exists is refused without --force, a name that a run uses always.
+Output files of the import are cut as after a kill: import only what you trust.";
+
+/// The end of `cursors backup --help`.
+pub const BACKUP_HELP: &str = "\
+The copy is SQLite's online backup, and is there as a whole or not at all. Use it
+with --state, or move it to the place of the state file while no run uses that.";
+
+/// Prints what is saved under the names.
+pub fn export(path: &Path, names: &[String]) -> anyhow::Result<Exit> {
+    let given: Vec<&str> = names.iter().map(String::as_str).collect();
+    let Some(store) = Store::open_existing(path)? else { return Err(unknown(&given, &[], path)) };
+    let mut lines = String::new();
+    for name in names {
+        let Some(export) = store.export(name)? else {
+            return Err(unknown(&[name], &store.names()?, path));
+        };
+        lines += &serde_json::to_string(&export)?;
+        lines.push('\n');
+    }
+    print(lines.as_bytes())
+}
+
+/// Saves what [`export`] printed.
+pub fn import(path: &Path, input: &Path, force: bool, context: Context) -> anyhow::Result<Exit> {
+    let exports = read(input)?;
+    for export in &exports {
+        consumer_name::check(&export.name)?;
+    }
+    let mut names: Vec<&str> = exports.iter().map(|export| &*export.name).collect();
+    names.sort_unstable();
+    if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
+        return Err(anyhow!("{:?} is there twice in {}: leave one out", twice[0], shown(input)));
+    }
+    let mut store = Store::open(path)?;
+    let leases: anyhow::Result<Vec<Lease>> = names.iter().map(|name| lease(path, name)).collect();
+    let _leases = leases?;
+    store.import(&exports, force)?;
+    for name in names {
+        context.eprint(&format!("imported {name:?}"));
+    }
+    Ok(Exit::Done)
+}
+
+fn read(input: &Path) -> anyhow::Result<Vec<Export>> {
+    let shown = shown(input);
+    let mut bytes = Vec::new();
+    if input == Path::new("-") {
+        if io::stdin().is_terminal() {
+            let told = "import: nothing comes in: name a file, or pipe what `skytail cursors export` prints";
+            return Err(UsageError(told.to_owned()).into());
+        }
+        io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
+    } else {
+        File::open(input).and_then(|file| file.take(MAX_BYTES + 1).read_to_end(&mut bytes))
+    }
+    .with_context(|| format!("can't read {shown}"))?;
+    if bytes.len() as u64 > MAX_BYTES {
+        return Err(anyhow!("{shown} is larger than 64 MiB: import fewer names at once"));
+    }
+    let exports: Result<Vec<Export>, _> =
+        serde_json::Deserializer::from_slice(&bytes).into_iter().collect();
+    let exports = exports.map_err(|error| {
+        anyhow!("{shown} is not what `skytail cursors export` prints ({error}): export it again")
+    })?;
+    if exports.is_empty() {
+        return Err(anyhow!("{shown} is empty: export to it first"));
+    }
+    Ok(exports)
+}
+
+fn shown(input: &Path) -> String {
+    if input == Path::new("-") { "stdin".to_owned() } else { input.display().to_string() }
+}
+
+/// Copies the state file.
+pub fn backup(path: &Path, to: &Path, force: bool, context: Context) -> anyhow::Result<Exit> {
+    let Some(store) = Store::open_existing(path)? else {
+        return Err(anyhow!("nothing is saved in {}: there is nothing to copy", path.display()));
+    };
+    store.backup(to, force)?;
+    let names = counted(store.names()?.len() as u64, "cursor");
+    context.eprint(&format!("copied {names} to {}", to.display()));
+    Ok(Exit::Done)
+}

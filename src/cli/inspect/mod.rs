@@ -1,0 +1,200 @@
+//! `skytail inspect`: what a segment of the archive holds, for people, for programs, and event
+//! by event. How it looks is `view`'s work; what it is, `archive`'s.
+
+mod check;
+mod view;
+
+use std::fs::File;
+use std::io::{self, BufReader, IsTerminal as _, Read as _, Seek as _, Write as _};
+use std::path::PathBuf;
+
+use anyhow::{Context as _, anyhow};
+use clap::{ValueEnum, ValueHint};
+
+use crate::archive::block::{Block, BlockDecoder};
+use crate::archive::line::{LineWriter, Shape};
+use crate::archive::segment::Segment;
+use crate::archive::segment::header::MAX_SEGMENT_BYTES;
+use crate::cli::exit::{self, Exit};
+use crate::cli::stdout::{ignore_closed_pipe, print};
+use crate::compression::inflate::FRAME_MAGIC;
+use crate::display::printable::escape_for_terminal;
+use crate::display::units::counted;
+use crate::event::batch::{Batch, Lines};
+
+/// Lines are printed whenever so many bytes of them are there.
+const PRINT_BYTES: usize = 256 * 1024;
+
+/// The flags of `skytail inspect`.
+#[derive(Debug, clap::Args)]
+#[command(after_help = view::JSON_KEYS)]
+pub struct InspectArgs {
+    /// A segment (seg_….jss), or one block as getBlock returns it
+    #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
+    file: PathBuf,
+
+    /// Print one JSON object
+    #[arg(long, conflicts_with = "events")]
+    json: bool,
+
+    /// Print the rows as events, one JSON object a line
+    #[arg(long)]
+    events: bool,
+
+    /// Form of the events: v1 as on /subscribe, or native as the
+    /// payload of the v2 stream
+    #[arg(long, value_name = "SHAPE", value_enum, default_value_t, requires = "events")]
+    shape: ShapeFlag,
+}
+
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+enum ShapeFlag {
+    #[default]
+    V1,
+    Native,
+}
+
+/// Runs the command.
+///
+/// # Errors
+/// Says what is wrong with the file, and where in it.
+pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
+    let name = args.file.display();
+    let file = File::open(&args.file).with_context(|| format!("can't open {name}"))?;
+    let mut file = BufReader::new(file);
+    look(args, &mut file).with_context(|| format!("{name}"))
+}
+
+fn look(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
+    let mut start = Vec::new();
+    file.by_ref().take(FRAME_MAGIC.len() as u64).read_to_end(&mut start)?;
+    file.rewind()?;
+    if start == FRAME_MAGIC {
+        return look_at_block(args, file);
+    }
+    let segment = Segment::read(file)?;
+    if args.events {
+        return Printer::new(args).segment(&segment, file);
+    }
+    let damage = check::segment(&segment, file)?;
+    let page =
+        if args.json { view::json(&segment, &damage)? } else { view::text(&segment, &damage) };
+    print(page.as_bytes())?;
+    Ok(damage.report(&args.file))
+}
+
+/// A bare frame: what `getBlock` returns (protocol/jetstream-v2-archive.md §2).
+fn look_at_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
+    let mut frame = Vec::new();
+    file.take(MAX_SEGMENT_BYTES + 1).read_to_end(&mut frame)?;
+    if frame.len() as u64 > MAX_SEGMENT_BYTES {
+        return Err(anyhow!("a block of more than 1 GiB"));
+    }
+    let mut decoder = BlockDecoder::new()?;
+    let block = decoder.decode(&frame)?;
+    if args.events {
+        let mut printer = Printer::new(args);
+        return match printer.block(&block, "").and_then(|()| printer.print()) {
+            Ok(()) => Ok(printer.end()),
+            Err(error) => ignore_closed_pipe(error),
+        };
+    }
+    let damage = check::block(&block);
+    let of_block = view::OfBlock::new(frame.len(), &block, &damage);
+    print(if args.json { of_block.json()? } else { of_block.text() }.as_bytes())?;
+    Ok(damage.report(&args.file))
+}
+
+/// Prints rows as events, and tells of those that can't be.
+struct Printer {
+    writer: LineWriter,
+    shape: Shape,
+    batch: Batch,
+    printed: u64,
+    failed: u64,
+}
+
+impl Printer {
+    fn new(args: &InspectArgs) -> Self {
+        let shape = match args.shape {
+            ShapeFlag::V1 => Shape::V1,
+            ShapeFlag::Native => Shape::Native,
+        };
+        let batch = Batch::with_capacity(PRINT_BYTES);
+        Self { writer: LineWriter::new(), shape, batch, printed: 0, failed: 0 }
+    }
+
+    fn segment(mut self, segment: &Segment, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
+        let mut decoder = BlockDecoder::new()?;
+        let mut frame = Vec::new();
+        for (i, entry) in segment.blocks.iter().enumerate() {
+            segment.read_frame(file, i, &mut frame)?;
+            let outcome = segment.decode(i, &frame, &mut decoder);
+            // What was sound before goes out first.
+            let block = match outcome {
+                Ok(block) => block,
+                Err(error) => {
+                    let _ = self.print();
+                    let lost = format!(
+                        "its events (seq {} to {}) are lost, and those behind it were not looked at",
+                        entry.min_seq, entry.max_seq
+                    );
+                    return Err(anyhow::Error::from(error).context(lost));
+                }
+            };
+            let place = format!(" of block {i} at byte {}", entry.frame_at());
+            if let Err(error) = self.block(&block, &place) {
+                return ignore_closed_pipe(error);
+            }
+        }
+        match self.print() {
+            Ok(()) => Ok(self.end()),
+            Err(error) => ignore_closed_pipe(error),
+        }
+    }
+
+    fn block(&mut self, block: &Block<'_>, place: &str) -> io::Result<()> {
+        for row in block.rows() {
+            match self.writer.append(&row, self.shape, self.batch.open_line()) {
+                Ok(()) => {
+                    self.batch.end_line();
+                    self.printed += 1;
+                }
+                Err(error) => {
+                    self.failed += 1;
+                    exit::eprint(&format!("skytail: error: {error}{place}"));
+                }
+            }
+            if self.batch.held_bytes() >= PRINT_BYTES {
+                self.print()?;
+            }
+        }
+        Ok(())
+    }
+
+    fn print(&mut self) -> io::Result<()> {
+        let mut stdout = io::stdout().lock();
+        let lines = Lines::from(std::mem::take(&mut self.batch));
+        if stdout.is_terminal() {
+            let mut shown = Vec::new();
+            escape_for_terminal(&mut shown, lines.bytes());
+            stdout.write_all(&shown)?;
+        } else {
+            stdout.write_all(lines.bytes())?;
+        }
+        stdout.flush()?;
+        self.batch = lines.into_batch();
+        self.batch.reset(PRINT_BYTES * 2);
+        Ok(())
+    }
+
+    /// Tells what could not be printed.
+    fn end(&self) -> Exit {
+        if self.failed == 0 {
+            return Exit::Done;
+        }
+        let (failed, all) = (counted(self.failed, "row"), self.printed + self.failed);
+        exit::eprint(&format!("skytail: error: {failed} of {all} can't be made events"));
+        Exit::Failed
+    }
+}

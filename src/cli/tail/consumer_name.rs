@@ -1,0 +1,342 @@
+//! The consumer: the name that a cursor is saved under. A name that the user chose is checked. By
+//! default the name is derived from filters and output, so that the same command finds the same
+//! cursor again.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::cli::values::keywords::keyword;
+use crate::event::header::Kind;
+use crate::filter::Filter;
+use crate::settings::OutputSettings;
+use crate::sink::broker::BrokerSettings;
+use crate::source::endpoint::Endpoint;
+
+/// Longest derived name; a longer one is shortened.
+const MAX_DERIVED_BYTES: usize = 80;
+/// Bytes of a shortened name that show filters.
+const SHOWN_BYTES: usize = 56;
+/// Characters of a file's name that a derived name shows.
+const SHOWN_CHARS: usize = 32;
+/// Most ports that a derived name lists.
+const MAX_PORTS: usize = 4;
+/// Longest name that a user may choose, in characters.
+const MAX_CHOSEN_CHARS: usize = 200;
+
+/// A name that is not valid.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no consumer name: write 1 to 200 printable characters without spaces")]
+pub struct InvalidName(String);
+
+/// Checks a name that the user chose.
+///
+/// # Errors
+/// [`InvalidName`] unless it has 1 to 200 characters, none of them white space or a control
+/// character.
+pub fn check(name: &str) -> Result<(), InvalidName> {
+    let printable = |c: char| !c.is_whitespace() && !c.is_control() && !is_invisible(c);
+    if (1..=MAX_CHOSEN_CHARS).contains(&name.chars().count()) && name.chars().all(printable) {
+        Ok(())
+    } else {
+        Err(InvalidName(name.to_owned()))
+    }
+}
+
+/// Returns whether the character is invisible or reorders the text around it. Names must not hold
+/// one, so that two names that look the same are the same.
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{ad}')
+}
+
+/// The output, as far as it is part of a name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Destination {
+    Stdout,
+    /// A file, a rotation of files, or a channel of a broker.
+    Named {
+        /// `file`, or the scheme of the broker.
+        kind: &'static str,
+        /// The part that people recognise: the file name or the channel.
+        label: String,
+        /// The unique address: the whole path or URL.
+        address: String,
+    },
+}
+
+impl Destination {
+    /// Returns the destination of these settings. The path of a directory is made canonical, so
+    /// that it is the same however it is reached.
+    pub fn new(output: Option<&OutputSettings>, to: Option<&BrokerSettings>) -> Self {
+        if let Some(to) = to {
+            let mut servers = to.target.servers.clone();
+            servers.sort();
+            let (kind, channel) = (to.target.kind.scheme(), &to.target.channel);
+            let address = format!("{kind}://{}/{channel}", servers.join(","));
+            return Self::Named { kind, label: channel.clone(), address };
+        }
+        let Some(output) = output else { return Self::Stdout };
+        let naming = &output.naming;
+        let directory = naming.directory.canonicalize();
+        let directory = directory.unwrap_or_else(|_| naming.directory.clone());
+        let address = directory.join(&naming.name).to_string_lossy().into_owned();
+        Self::Named { kind: "file", label: naming.name.clone(), address }
+    }
+}
+
+/// Returns the name for these filters, servers and output. It depends on the set of filters, not
+/// on their order, and not on which public server is read. State files hold it: a change of this
+/// function orphans the cursors that people saved.
+pub fn derive(
+    filter: &Filter,
+    endpoints: &[Endpoint],
+    demo: bool,
+    destination: &Destination,
+) -> String {
+    let mut name = shorten(&parts(filter));
+    if demo {
+        name = format!("demo:{name}");
+    } else if is_local(endpoints) {
+        name = format!("{name}@localhost:{}", ports(endpoints));
+    }
+    if let Destination::Named { kind, label, address } = destination {
+        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-%".contains(c);
+        let plain = label.chars().take(SHOWN_CHARS).map(|c| if is_plain(c) { c } else { '_' });
+        let plain: String = plain.collect();
+        name = format!("{name}+{kind}:{plain}-{}", hash(&format!("{kind}\0{address}")));
+    }
+    name
+}
+
+/// Returns the name that 0.1.0 derived from these filters and servers; it ignored the output.
+pub fn derive_0_1_0(filter: &Filter, endpoints: &[Endpoint], demo: bool) -> String {
+    let name = shorten(&parts(filter));
+    match demo {
+        true => format!("demo:{name}"),
+        false if is_local(endpoints) => format!("{name}@localhost"),
+        false => name,
+    }
+}
+
+fn is_local(endpoints: &[Endpoint]) -> bool {
+    !endpoints.is_empty() && endpoints.iter().all(is_loopback)
+}
+
+/// Returns the ports, each once, or a hash if there are many.
+fn ports(endpoints: &[Endpoint]) -> String {
+    let ports: BTreeSet<u16> = endpoints.iter().map(|endpoint| endpoint.port).collect();
+    let list = ports.iter().map(u16::to_string).collect::<Vec<_>>().join(",");
+    if ports.len() > MAX_PORTS { hash(&list) } else { list }
+}
+
+/// Returns the first 32 bits of the SHA-256 hash as hexadecimal digits.
+fn hash(text: &str) -> String {
+    Sha256::digest(text.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
+}
+
+/// Returns the filters as words, in an order that does not depend on that of the flags.
+fn parts(filter: &Filter) -> Vec<String> {
+    let mut parts = filter.collections.patterns();
+    let mut dids: Vec<String> = filter.dids.iter().cloned().collect();
+    dids.sort();
+    parts.extend(dids);
+    // Collections and operations imply commits, so the kind would only make the name longer.
+    let of_commits = !filter.collections.is_empty() || !filter.operations.is_empty();
+    if !(of_commits && filter.kinds == [Kind::Commit]) {
+        parts.extend(sorted("kind", filter.kinds.iter().map(keyword)));
+    }
+    parts.extend(sorted("operation", filter.operations.iter().map(keyword)));
+    if let Some(bytes) = filter.max_message_bytes {
+        parts.push(format!("max:{bytes}"));
+    }
+    parts
+}
+
+fn sorted(prefix: &str, words: impl Iterator<Item = String>) -> Vec<String> {
+    let mut words: Vec<String> = words.map(|word| format!("{prefix}:{word}")).collect();
+    words.sort();
+    words.dedup();
+    words
+}
+
+/// Joins all parts. If that is too long: the first parts, the number of the others, and a hash of
+/// all parts.
+fn shorten(parts: &[String]) -> String {
+    if parts.is_empty() {
+        return "all".to_owned();
+    }
+    let full = parts.join("+");
+    if full.len() <= MAX_DERIVED_BYTES {
+        return full;
+    }
+    let mut shown = String::new();
+    let mut count = 0;
+    for part in parts {
+        if shown.len() + part.len() > SHOWN_BYTES {
+            break;
+        }
+        shown.push_str(part);
+        shown.push('+');
+        count += 1;
+    }
+    if count == 0
+        && let Some(first) = parts.first()
+    {
+        // A single part that is too long. DIDs and NSIDs are ASCII.
+        shown.extend(first.chars().take(SHOWN_BYTES));
+        shown.push_str("...+");
+        count = 1;
+    }
+    let hash = hash(&full);
+    format!("{shown}{}-more-{hash}", parts.len() - count)
+}
+
+fn is_loopback(endpoint: &Endpoint) -> bool {
+    let host = endpoint.host.trim_end_matches('.').to_ascii_lowercase();
+    let address: Option<std::net::IpAddr> = host.parse().ok();
+    host == "localhost" || host.ends_with(".localhost") || address.is_some_and(|a| a.is_loopback())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::header::Operation;
+    use crate::source::endpoint;
+
+    fn filter(collections: &[&str], dids: &[&str], kinds: &[Kind]) -> Filter {
+        let mut filter = Filter { kinds: kinds.to_vec(), ..Filter::default() };
+        for collection in collections {
+            filter.collections.add(collection).unwrap();
+        }
+        filter.dids = dids.iter().map(|&did| did.to_owned()).collect();
+        filter
+    }
+
+    fn name(filter: &Filter) -> String {
+        derive(filter, &[], false, &Destination::Stdout)
+    }
+
+    #[test]
+    fn a_derived_name_is_readable() {
+        assert_eq!(name(&filter(&[], &[], &[])), "all");
+        assert_eq!(
+            name(&filter(&["app.bsky.feed.post"], &[], &[Kind::Commit])),
+            "app.bsky.feed.post"
+        );
+        assert_eq!(
+            name(&filter(&["app.bsky.feed.*"], &["did:plc:abc"], &[Kind::Commit])),
+            "app.bsky.feed.*+did:plc:abc"
+        );
+        assert_eq!(name(&filter(&[], &[], &[Kind::Identity])), "kind:identity");
+        assert_eq!(name(&filter(&[], &[], &[Kind::Commit])), "kind:commit");
+        let deletes = Filter {
+            kinds: vec![Kind::Commit],
+            operations: vec![Operation::Delete],
+            max_message_bytes: Some(1000),
+            ..Filter::default()
+        };
+        assert_eq!(name(&deletes), "operation:delete+max:1000");
+    }
+
+    #[test]
+    fn a_derived_name_does_not_depend_on_order() {
+        let a = filter(&["app.bsky.feed.post", "app.bsky.feed.like"], &[], &[Kind::Commit]);
+        let b = filter(&["app.bsky.feed.like", "app.bsky.feed.post"], &[], &[Kind::Commit]);
+        assert_eq!(name(&a), "app.bsky.feed.like+app.bsky.feed.post");
+        assert_eq!(name(&a), name(&b));
+        let a = filter(&[], &[], &[Kind::Identity, Kind::Account]);
+        let b = filter(&[], &[], &[Kind::Account, Kind::Identity]);
+        assert_eq!(name(&a), "kind:account+kind:identity");
+        assert_eq!(name(&a), name(&b));
+    }
+
+    #[test]
+    fn long_combinations_are_shortened_and_still_differ() {
+        let dids: Vec<String> = (0..1000).map(|n| format!("did:plc:{n:024}")).collect();
+        let dids: Vec<&str> = dids.iter().map(String::as_str).collect();
+        let all = name(&filter(&["app.bsky.feed.post"], &dids, &[]));
+        let fewer = name(&filter(&["app.bsky.feed.post"], &dids[..999], &[]));
+        assert_eq!(all, "app.bsky.feed.post+did:plc:000000000000000000000000+999-more-c6f2ad02");
+        assert_ne!(all, fewer);
+        assert!(fewer.contains("+998-more-"), "{fewer}");
+        assert!(check(&all).is_ok());
+    }
+
+    #[test]
+    fn a_single_part_that_is_too_long_is_cut() {
+        let did = format!("did:web:{}.example.com", "x".repeat(300));
+        let name = name(&filter(&[], &[&did], &[]));
+        assert!(name.len() <= MAX_DERIVED_BYTES, "{name}");
+        assert!(name.contains("...+0-more-"), "{name}");
+    }
+
+    #[test]
+    fn demo_and_local_servers_have_names_of_their_own() {
+        let of = |hosts: &[&str], demo| {
+            let hosts: Vec<Endpoint> = hosts.iter().map(|h| endpoint::parse(h).unwrap()).collect();
+            derive(&Filter::default(), &hosts, demo, &Destination::Stdout)
+        };
+        assert_eq!(of(&["jetstream.example.com"], false), "all");
+        assert_eq!(of(&["jetstream.example.com"], true), "demo:all");
+        assert_eq!(
+            of(&["127.0.0.1:6009", "localhost:6008", "ws://[::1]:7"], false),
+            "all@localhost:7,6008,6009"
+        );
+        let many = ["[::1]:1", "[::1]:2", "[::1]:3", "[::1]:4", "[::1]:5"];
+        assert_eq!(of(&many, false), "all@localhost:b726eed1");
+        let local = [endpoint::parse("localhost:6008").unwrap()];
+        assert_eq!(derive_0_1_0(&Filter::default(), &local, false), "all@localhost");
+        assert_eq!(derive_0_1_0(&Filter::default(), &[], true), "demo:all");
+        assert_eq!(of(&["localhost:6008", "jetstream.example.com"], false), "all");
+    }
+
+    /// State files hold these names, so they must never change.
+    #[test]
+    fn the_names_of_outputs_are_golden() {
+        let name = |kind, label: &str, address: &str| {
+            let (label, address) = (label.to_owned(), address.to_owned());
+            let to = Destination::Named { kind, label, address };
+            let posts = filter(&["app.bsky.feed.post"], &[], &[Kind::Commit]);
+            let local = [endpoint::parse("localhost:6008").unwrap()];
+            let names = [
+                derive(&posts, &[], false, &to),
+                derive(&posts, &local, false, &to),
+                derive(&posts, &[], true, &to),
+            ];
+            names.iter().for_each(|name| check(name).unwrap());
+            names
+        };
+        assert_eq!(
+            name("file", "posts.ndjson", "/data/posts.ndjson"),
+            [
+                "app.bsky.feed.post+file:posts.ndjson-9df188ca",
+                "app.bsky.feed.post@localhost:6008+file:posts.ndjson-9df188ca",
+                "demo:app.bsky.feed.post+file:posts.ndjson-9df188ca",
+            ]
+        );
+        let [spaces, ..] = name("file", "a b\u{200b}é.csv", "/data/a b\u{200b}é.csv");
+        assert_eq!(spaces, "app.bsky.feed.post+file:a_b__.csv-e851b601");
+        let [broker, ..] = name("nats", "firehose", "nats://n1:4222,n2:4222/firehose");
+        assert_eq!(broker, "app.bsky.feed.post+nats:firehose-e7c45f9c");
+    }
+
+    #[test]
+    fn chosen_names_are_printable() {
+        for good in ["a", "my-consumer", "posts@localhost", "+1:*", "日本", &"x".repeat(200)] {
+            assert!(check(good).is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            " ",
+            "a b",
+            "a\tb",
+            "a\n",
+            "\u{1b}[31m",
+            "a\u{200b}b",
+            "a\u{a0}b",
+            &"x".repeat(201),
+        ] {
+            assert!(check(bad).is_err(), "{bad:?}");
+        }
+    }
+}

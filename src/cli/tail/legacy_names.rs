@@ -1,0 +1,73 @@
+//! Continues outputs and cursors that version 0.1.0 saved under other names than later versions
+//! derive from the same flags.
+
+use std::path::Path;
+
+use super::open_output;
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::store::{SavedCursor, Store, StoreError};
+use crate::position::TimeUs;
+use crate::settings::TailSettings;
+use crate::sink::record::OutputRecord;
+
+/// Returns the name that the run saves under: the one that 0.1.0 derived, if that one owns this
+/// output already.
+///
+/// # Errors
+/// As the state file reports.
+pub fn effective_name(store: &Store, settings: &TailSettings) -> Result<String, StoreError> {
+    let consumer = &settings.consumer;
+    let is_known = || -> Result<bool, StoreError> {
+        let has_outputs = !store.newest_outputs(&consumer.name, 1)?.is_empty();
+        Ok(has_outputs || store.names()?.contains(&consumer.name))
+    };
+    let owns = !consumer.is_chosen
+        && consumer.former != consumer.name
+        && (settings.output.is_some() || settings.to.is_some())
+        && !is_known()?
+        && store.outputs(&consumer.former)?.iter().any(|record| is_output_of(record, settings));
+    Ok(if owns { consumer.former.clone() } else { consumer.name.clone() })
+}
+
+/// Returns whether the run writes to this output.
+pub fn is_output_of(record: &OutputRecord, settings: &TailSettings) -> bool {
+    match (&settings.output, &settings.to) {
+        (Some(output), _) => open_output::resolve_directory(&output.naming).is_ok_and(|naming| {
+            let is_file = naming.rotate.is_none() && naming.path(TimeUs(0), 0) == record.path;
+            is_file || (naming.rotate.is_some() && record.pattern == naming.pattern())
+        }),
+        (None, Some(to)) => record.pattern == to.target.to_string(),
+        (None, None) => false,
+    }
+}
+
+/// Moves the cursor of a local server to `consumer` from the name that all local servers shared
+/// in 0.1.0.
+///
+/// # Errors
+/// As the state file reports, or if another run uses that name.
+pub fn adopt_local_cursor(
+    store: &mut Store,
+    state: &Path,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<()> {
+    let former = &settings.consumer.former;
+    let is_stdout = settings.output.is_none() && settings.to.is_none();
+    if settings.consumer.is_chosen || former == consumer || !is_stdout {
+        return Ok(());
+    }
+    if store.load(consumer)?.is_some() {
+        return Ok(());
+    }
+    let Ok(Some(SavedCursor::Position(resume))) = store.load(former) else { return Ok(()) };
+    if settings.endpoints.iter().any(|e| *e.label == *resume.position.origin.server) {
+        let lease = Lease::acquire(state, former)?;
+        store.take_over(former, consumer)?;
+        if !store.names()?.contains(former) {
+            lease.remove();
+        }
+        tracing::info!("continuing the cursor {former:?} as {consumer:?}");
+    }
+    Ok(())
+}

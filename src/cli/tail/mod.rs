@@ -1,0 +1,22 @@
+//! `skytail tail`: its flags, the settings that they mean together, and the run itself. `top`
+//! uses the same settings and the same start.
+
+pub mod archive_settings;
+pub mod args;
+pub mod broker_settings;
+pub mod consumer_name;
+pub mod demo;
+mod departure;
+mod filter_hints;
+mod legacy_names;
+mod observers;
+mod open_output;
+pub mod output_settings;
+pub mod render_settings;
+mod report;
+pub mod resolve_handles;
+pub mod run;
+pub mod session;
+pub mod settings;
+mod start_settings;
+pub mod startup;

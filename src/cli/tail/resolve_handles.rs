@@ -1,0 +1,40 @@
+//! Resolves the handles among the values of `--did` to DIDs, once, at the start of a run, before
+//! anything depends on the filter.
+
+use std::time::Duration;
+
+use anyhow::Context as _;
+
+use super::consumer_name::{self, Destination};
+use crate::settings::TailSettings;
+use crate::source::handle::{self, ResolveOptions};
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
+
+/// Replaces the handles by DIDs. A derived consumer name is then the one that the DIDs alone
+/// would give.
+///
+/// # Errors
+/// [`handle::ResolveError`], or if the runtime can't be started.
+pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
+    let Some(handles) = settings.handles.take() else { return Ok(()) };
+    let ways = ResolveOptions {
+        dns_server: handles.dns_server,
+        proxies: Proxies::from_env(),
+        tls: TlsContext::platform_with(settings.ca_file.clone()),
+        timeout: settings.connection.connect_timeout,
+    };
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    let runtime = runtime.context("can't start the runtime")?;
+    let dids = runtime.block_on(handle::resolve(&handles.names, &ways));
+    // A lookup of the system's resolver can't be interrupted. It may still run; don't wait for it.
+    runtime.shutdown_timeout(Duration::ZERO);
+    settings.filter.dids.extend(dids.context("--did")?);
+    let TailSettings { filter, endpoints, demo, .. } = settings;
+    settings.consumer.former = consumer_name::derive_0_1_0(filter, endpoints, *demo);
+    if !settings.consumer.is_chosen {
+        let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
+        settings.consumer.name = consumer_name::derive(filter, endpoints, *demo, &to);
+    }
+    Ok(())
+}

@@ -1,0 +1,153 @@
+//! Runs `skytail tail`: from settings to a running pipeline, and from its result to an exit code.
+
+use std::io::IsTerminal as _;
+use std::sync::Arc;
+use std::time::Instant;
+
+use anyhow::Context as _;
+
+use super::demo::{AtEnd, DemoServer};
+use super::observers::{ObserverConfig, Observers};
+use super::report;
+use super::session::Session;
+use super::startup::{
+    exit_for_error, find_dictionaries, has_colour, is_dumb_terminal, log_settings, prepare,
+    replay_from_us,
+};
+use crate::cli::exit::{Exit, UsageError, format_chain};
+use crate::display::log;
+use crate::display::progress::{self, ProgressDisplay};
+use crate::display::terminal::Terminal;
+use crate::metrics::Metrics;
+use crate::pipeline::shutdown::Shutdown;
+use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver};
+use crate::render::{Renderer, Surface};
+use crate::settings::{ColorMode, DisplaySettings, ProgressMode, TailSettings};
+use crate::sink::Sink;
+use crate::sink::stdout::{self, Overlay, Stdout};
+
+/// Runs one tail to its end. An error during the run is logged in the requested format.
+///
+/// # Errors
+/// A [`UsageError`] if the log can't be started.
+pub fn run_tail(settings: TailSettings, display: DisplaySettings) -> anyhow::Result<Exit> {
+    let terminal = Terminal::stderr();
+    log::init(&log_settings(&display), &terminal).map_err(|e| UsageError(e.to_string()))?;
+    Ok(run(settings, display, &terminal).unwrap_or_else(|error| {
+        tracing::error!("{}", format_chain(&error));
+        exit_for_error(&error)
+    }))
+}
+
+fn run(
+    mut settings: TailSettings,
+    display: DisplaySettings,
+    terminal: &Terminal,
+) -> anyhow::Result<Exit> {
+    prepare(&mut settings)?;
+    let session = Session::open(&settings)?;
+    settings.consumer.name.clone_from(&session.consumer);
+    settings.unsaved = session.unsaved;
+    let demo = match settings.demo {
+        true => Some(DemoServer::start(session.newest_seq(), AtEnd::Close)?),
+        false => None,
+    };
+    if let Some(demo) = &demo {
+        settings.endpoints = vec![demo.endpoint()];
+    }
+    let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
+    let metrics = Arc::new(Metrics::default());
+    let progress = progress_form(&settings, &display);
+    let output = match session.output {
+        // Without this the pipeline opens standard output itself.
+        None if progress == ProgressDisplay::Drawn && shares_screen(&settings) => {
+            let stdout = Stdout::open().context("use standard output")?;
+            Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone()))))
+        }
+        output => output,
+    };
+    let mut observers = Observers::start(&ObserverConfig {
+        settings: &settings,
+        metrics: &metrics,
+        terminal,
+        log_format: display.log_format,
+        progress,
+        replay_from_us: replay_from_us(&session.start),
+    })
+    .context("--metrics-listen")?;
+    let started = Instant::now();
+    let renderer = renderer(&settings, &display);
+    let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
+    let inputs = PipelineInputs {
+        start: session.start,
+        saver: session.saver,
+        output: output.map(|sink| sink.with_header(header)),
+        renderer,
+        stop: Shutdown::new(settings.drain_timeout),
+        secrets: session.secrets,
+        v1_dictionary,
+        dictionaries,
+        metrics: Arc::clone(&metrics),
+    };
+    let tick_every = observers.tick_every();
+    let observer =
+        RunObserver { tick_every, on_event: &mut |event: RunEvent| observers.on_event(event) };
+    let result = pipeline::run(&settings, inputs, observer);
+    let elapsed = started.elapsed();
+    // Removes the progress line before the summary is printed, and stops serving metrics.
+    drop(observers);
+    if let (Some(demo), false) = (demo, report::is_abandoned(&result)) {
+        demo.stop();
+    }
+    report::report(result, &settings, &display, &metrics, elapsed)
+}
+
+/// Returns what renders events; `None` to write them unchanged.
+fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Renderer> {
+    let is_terminal = writes_to_stdout(settings) && std::io::stdout().is_terminal();
+    let Some(render) = settings.render.as_ref() else {
+        return is_terminal.then(Renderer::of_lines);
+    };
+    // CLICOLOR_FORCE is about what people see, and programs read files.
+    let colour = match settings.output {
+        Some(_) => display.color == ColorMode::Always,
+        None => has_colour(display, is_terminal),
+    };
+    Some(Renderer::new(&render.plan, Surface { colour, is_terminal }))
+}
+
+fn writes_to_stdout(settings: &TailSettings) -> bool {
+    settings.output.is_none() && settings.to.is_none()
+}
+
+/// Returns whether the events, or the output of a program that reads them, may appear on the
+/// screen that shows stderr.
+fn shares_screen(settings: &TailSettings) -> bool {
+    writes_to_stdout(settings)
+        && (std::io::stdout().is_terminal() || stdout::is_read_by_a_program())
+}
+
+impl Overlay for Terminal {
+    fn hide(&self) {
+        Self::hide_bar(self);
+    }
+
+    fn show(&self) {
+        Self::show_bar(self);
+    }
+}
+
+fn progress_form(settings: &TailSettings, display: &DisplaySettings) -> ProgressDisplay {
+    progress::progress_display(progress::TerminalInfo {
+        requested: match display.progress {
+            ProgressMode::Auto => None,
+            ProgressMode::Always => Some(true),
+            ProgressMode::Never => Some(false),
+        },
+        quiet: display.quiet,
+        stderr_is_terminal: std::io::stderr().is_terminal(),
+        // Events that go to a file don't share the screen with a progress line.
+        stdout_shares_screen: shares_screen(settings),
+        is_dumb: is_dumb_terminal(),
+    })
+}

@@ -1,0 +1,215 @@
+//! Opens what a run keeps between starts: the state file, the lease on its consumer, the start
+//! position and the outputs that it continues.
+
+use anyhow::Context as _;
+
+use super::{departure, legacy_names, open_output};
+use crate::checkpoint::CursorValue;
+use crate::checkpoint::lease::{self, Lease};
+use crate::checkpoint::saver::{Health, Saver};
+use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
+use crate::cli::exit::UsageError;
+use crate::event::identity::IdentitySecrets;
+use crate::metrics::now_us;
+use crate::position::{Seq, StartPosition, TimeUs};
+use crate::settings::{CursorMode, TailSettings, Unsaved};
+use crate::sink::Sink;
+use crate::sink::broker::{Broker, BrokerSettings};
+use crate::sink::file::FileSink;
+use crate::sink::record::OutputRecord;
+
+/// The saved state of one run. It holds the lease on the consumer until it is dropped.
+#[derive(Debug)]
+pub struct Session {
+    pub start: StartPosition,
+    /// The secrets of the dedup keys.
+    pub secrets: IdentitySecrets,
+    /// Saves checkpoints; `None` if the run saves nothing.
+    pub saver: Option<Saver>,
+    /// The output; `None` for standard output.
+    pub output: Option<Sink>,
+    /// The name that the position is saved under.
+    pub consumer: String,
+    /// Why the run saves nothing, if so.
+    pub unsaved: Option<Unsaved>,
+    _lease: Option<Lease>,
+}
+
+impl Session {
+    /// Opens the state file, acquires the lease on the consumer, and reads where to start.
+    ///
+    /// # Errors
+    /// If a file can't be used, or another run has the lease.
+    pub fn open(settings: &TailSettings) -> anyhow::Result<Self> {
+        let Some(path) = &settings.state else {
+            return Self::unsaved(settings, settings.unsaved);
+        };
+        let mut store = Store::open(path)?;
+        let consumer = &legacy_names::effective_name(&store, settings)?;
+        if let Some(reason) = departure::keeps_saved_position(&store, consumer, settings)? {
+            return Self::unsaved(settings, Some(reason));
+        }
+        let lease = Lease::acquire(path, consumer)?;
+        lease::remove_unused(path, || store.names().ok());
+        legacy_names::adopt_local_cursor(&mut store, path, consumer, settings)?;
+        departure::check_repetition(&store, consumer, settings)?;
+        let output = open_sink(&mut store, consumer, settings)?;
+        store.set_asked_for(departure::is_requested(settings));
+        let start = match explicit_start(settings.cursor) {
+            Some(start) => {
+                departure::record_departure(&mut store, consumer, &start, TimeUs(now_us()));
+                start
+            }
+            None => saved_start(&store, consumer, settings)?,
+        };
+        let secrets = store.identity_secrets(consumer)?;
+        let log_health = match settings.output {
+            Some(_) => log_health_of_files,
+            None => log_health,
+        };
+        let saver =
+            Saver::spawn(store, consumer.clone(), log_health).context("start the saver thread")?;
+        Ok(Self {
+            start,
+            secrets,
+            saver: Some(saver),
+            output,
+            consumer: consumer.clone(),
+            unsaved: None,
+            _lease: Some(lease),
+        })
+    }
+
+    /// Returns a session that saves nothing, and needs no lease.
+    fn unsaved(settings: &TailSettings, reason: Option<Unsaved>) -> anyhow::Result<Self> {
+        let consumer = settings.consumer.name.clone();
+        let output = match (&settings.output, &settings.to) {
+            (Some(output), _) => Some(file_sink(open_output::open(output, None, &consumer)?)),
+            (None, Some(to)) => Some(connect(to, &[])?),
+            (None, None) => None,
+        };
+        Ok(Self {
+            start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
+            secrets: IdentitySecrets::random(),
+            saver: None,
+            output,
+            consumer,
+            unsaved: reason,
+            _lease: None,
+        })
+    }
+
+    /// Returns the sequence number of the newest event of the saved position, if the run resumes
+    /// from one.
+    pub fn newest_seq(&self) -> Option<Seq> {
+        match &self.start {
+            StartPosition::Resume(resume) => resume.position.newest.seq,
+            _ => None,
+        }
+    }
+}
+
+/// Opens the output, and truncates what a killed run wrote after its last checkpoint.
+fn open_sink(
+    store: &mut Store,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<Option<Sink>> {
+    if let Some(output) = &settings.output {
+        store.make_durable()?;
+        return Ok(Some(file_sink(open_output::open(output, Some(store), consumer)?)));
+    }
+    let mut records = store.outputs(consumer)?;
+    open_output::truncate_unsaved(store, consumer, &mut records)?;
+    if settings.to.is_some() {
+        store.make_durable()?;
+    }
+    settings.to.as_ref().map(|to| connect(to, &records)).transpose()
+}
+
+fn file_sink(files: FileSink) -> Sink {
+    Sink::File(Box::new(files))
+}
+
+/// Connects to a broker, before any connection to a Jetstream server.
+fn connect(to: &BrokerSettings, known: &[OutputRecord]) -> anyhow::Result<Sink> {
+    match Broker::open(to, known) {
+        Ok(broker) => Ok(Sink::Broker(Box::new(broker))),
+        Err(error) if error.is_usage() => Err(UsageError(error.to_string()).into()),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// Returns the start that a cursor names by itself; `None` for `auto`.
+fn explicit_start(cursor: CursorMode) -> Option<StartPosition> {
+    match cursor {
+        CursorMode::Auto => None,
+        CursorMode::Live => Some(StartPosition::Live),
+        CursorMode::Oldest => Some(StartPosition::Oldest),
+        CursorMode::Time(time) => Some(StartPosition::Time(time)),
+        CursorMode::Seq(seq) => Some(StartPosition::Seq(seq)),
+    }
+}
+
+/// Returns where `--cursor auto` starts.
+fn saved_start(
+    store: &Store,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<StartPosition> {
+    match store.load(consumer)? {
+        None => {
+            let start = explicit_start(settings.from).unwrap_or(StartPosition::Live);
+            if start == StartPosition::Live {
+                tracing::info!("nothing is saved for {consumer:?}: starting at the live tip");
+            }
+            Ok(start)
+        }
+        Some(SavedCursor::Position(mut resume)) => {
+            let saved = resume.position.latest_time;
+            if resume.position.recover(TimeUs(now_us())) {
+                tracing::warn!(
+                    "the time saved for {consumer:?}, {saved}, lies ahead of this machine's clock, and only one event supports it: continuing at {}",
+                    resume.position.latest_time,
+                );
+            }
+            Ok(StartPosition::Resume(Box::new(resume)))
+        }
+        Some(SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. })) => {
+            Ok(StartPosition::Time(time))
+        }
+        Some(SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), server })) => {
+            let is_only = |label: &str| settings.endpoints.iter().all(|e| *e.label == *label);
+            match server {
+                Some(label) if !is_only(&label) => anyhow::bail!(
+                    "the cursor set for {consumer:?} is seq {} of {label}, which means nothing on another server: use --host {label} alone, or set a time",
+                    seq.0
+                ),
+                _ => Ok(StartPosition::Seq(seq)),
+            }
+        }
+    }
+}
+
+/// Logs changes of the saver's health for a run that writes files: a restart truncates what was
+/// not saved, and reads it again.
+fn log_health_of_files(health: Health<'_>) {
+    match health {
+        // The run ends with this error, and logs it then.
+        Health::Failing(StoreError::Output { .. }) => {}
+        Health::Failing(error) => tracing::warn!(
+            "the position can't be saved: {error}; the run continues, and a restart would cut off the events written since then and read them again"
+        ),
+        Health::Recovered => log_health(health),
+    }
+}
+
+/// Logs that saving fails, or works again.
+fn log_health(health: Health<'_>) {
+    match health {
+        Health::Failing(error) => tracing::warn!(
+            "the position can't be saved: {error}; the run continues, and a restart would repeat the events written since then"
+        ),
+        Health::Recovered => tracing::warn!("the position is saved again"),
+    }
+}

@@ -1,0 +1,325 @@
+//! Checks the flags of `skytail tail` and turns them into [`TailSettings`], before any connection
+//! is made.
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use super::archive_settings::archive_settings;
+use super::args::{FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::broker_settings::broker_settings;
+use super::output_settings::output_settings;
+use super::render_settings::render_settings;
+use super::start_settings::{StartContext, start_settings};
+use crate::cli::config::value_source::ValueSources;
+use crate::cli::exit::UsageError;
+use crate::cli::values::OrNever;
+use crate::cli::values::account::{Account, parse_account, strip_handle_prefix};
+use crate::cli::values::list::{ListError, read_list};
+use crate::cli::values::time::parse_time;
+use crate::event::header::Kind;
+use crate::filter::{Collections, Filter};
+use crate::settings::{
+    Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, StopRules, TailSettings,
+};
+use crate::source::endpoint::{self, Endpoint};
+use crate::source::handle::Handle;
+use crate::source::net::tls::ExtraRoots;
+use crate::source::protocol::Protocol;
+use crate::source::v2;
+
+/// Bluesky's public servers (protocol/jetstream-v1.md §1). The v2 servers come first, because
+/// their events carry an exact cursor.
+const DEFAULT_HOSTS: [&str; 6] = [
+    "jetstream.us-east.bsky.network",
+    "jetstream.us-west.bsky.network",
+    "jetstream1.us-east.bsky.network",
+    "jetstream2.us-east.bsky.network",
+    "jetstream1.us-west.bsky.network",
+    "jetstream2.us-west.bsky.network",
+];
+/// Most collections that a server accepts (protocol/jetstream-v1.md §3).
+const MAX_COLLECTIONS: usize = 100;
+/// Most DIDs that a server accepts (protocol/jetstream-v1.md §3).
+const MAX_DIDS: usize = 10_000;
+/// Time without an event after which a stream that can't be quiet counts as dead.
+const STALL_TIMEOUT: Duration = Duration::from_secs(60);
+
+/// How often positions are saved.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How often positions are saved if each save ends a zstd frame. Longer frames compress better, and
+/// ten seconds of the firehose exceed the window that zstd looks back over. A kill loses no event
+/// in either case: ten seconds are read again.
+const ZSTD_CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
+
+/// Checks the flags, and returns the settings. `now_us` is the present in Unix microseconds;
+/// `is_terminal` says whether standard output is a terminal.
+///
+/// # Errors
+/// [`UsageError`] for the first wrong value: its source, the value and the remedy.
+pub fn tail_settings(
+    args: &TailArgs,
+    sources: &ValueSources,
+    now_us: u64,
+    is_terminal: bool,
+) -> Result<TailSettings, UsageError> {
+    let endpoints = endpoints(&args.source, sources)?;
+    let (dids, handles) = accounts(args, sources)?;
+    let filter = filter(&args.filters, dids, sources)?;
+    let complete = with_placeholder_dids(&filter, &handles);
+    check_protocol(&args.source, &endpoints, &complete, sources)?;
+    let output = output_settings(&args.output, sources)?;
+    let to = broker_settings(&args.output, sources)?;
+    let render = render_settings(&args.render, sources)?;
+    if to.is_some() && render.is_some() {
+        let problem = "skytail publishes events unchanged, so that a broker can recognise duplicates: leave --jq and --format to its consumers";
+        return Err(sources.usage_error("to", problem));
+    }
+    let context = StartContext {
+        endpoints: &endpoints,
+        filter: &filter,
+        output: output.as_ref(),
+        to: to.as_ref(),
+        now_us,
+        is_terminal,
+    };
+    let start = start_settings(args, &context, sources)?;
+    let is_compressed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
+    let interval = if is_compressed { ZSTD_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
+    Ok(TailSettings {
+        demo: args.source.demo,
+        protocol: args.source.protocol,
+        shape: args.output.shape,
+        cursor: start.cursor,
+        from: start.from,
+        consumer: start.consumer,
+        state: start.state,
+        unsaved: start.unsaved,
+        checkpoint: CheckpointEvery {
+            interval: args.cursor.checkpoint_every.unwrap_or(interval),
+            events: args.cursor.checkpoint_events,
+        },
+        output,
+        to,
+        render,
+        stop: stop_rules(&args.output, now_us, sources)?,
+        buffer: buffer(&args.flow, sources)?,
+        compression: Compression {
+            mode: args.source.compress,
+            dictionary: args.source.zstd_dictionary.clone(),
+        },
+        strict: args.output.strict,
+        connection: connection(args, &complete),
+        ca_file: ca_file(&args.source, sources)?,
+        archive: archive_settings(
+            &args.archive,
+            contacted(&args.source, &endpoints),
+            sources,
+            |name| std::env::var_os(name),
+        )?,
+        handles: (!handles.is_empty())
+            .then_some(Handles { names: handles, dns_server: args.source.dns_server }),
+        on_gap: args.cursor.on_gap,
+        drain_timeout: args.output.drain_timeout,
+        metrics_listen: args.operation.metrics_listen,
+        endpoints,
+        filter,
+    })
+}
+
+fn endpoints(args: &SourceArgs, sources: &ValueSources) -> Result<Vec<Endpoint>, UsageError> {
+    let defaults = DEFAULT_HOSTS.map(str::to_owned);
+    let hosts = if args.host.is_empty() { &defaults[..] } else { &args.host };
+    let mut endpoints: Vec<Endpoint> = Vec::new();
+    for host in hosts {
+        let endpoint = endpoint::parse(host).map_err(|error| sources.usage_error("host", error))?;
+        if !endpoints.contains(&endpoint) {
+            endpoints.push(endpoint);
+        }
+    }
+    Ok(endpoints)
+}
+
+fn ca_file(args: &SourceArgs, sources: &ValueSources) -> Result<ExtraRoots, UsageError> {
+    let Some(path) = &args.ca_file else { return Ok(ExtraRoots::default()) };
+    ExtraRoots::read(path).map_err(|error| sources.usage_error("ca-file", error))
+}
+
+/// Returns the servers that the run contacts: none of these with `--demo`, which starts its own.
+fn contacted<'a>(args: &SourceArgs, endpoints: &'a [Endpoint]) -> &'a [Endpoint] {
+    if args.demo { &[] } else { endpoints }
+}
+
+/// Checks that a protocol that the user fixed supports the filter. With `--protocol auto` skytail
+/// chooses one that does.
+fn check_protocol(
+    args: &SourceArgs,
+    endpoints: &[Endpoint],
+    filter: &Filter,
+    sources: &ValueSources,
+) -> Result<(), UsageError> {
+    let pinned = |endpoint: &Endpoint| args.protocol.pinned(endpoint);
+    if endpoints.iter().any(|endpoint| pinned(endpoint) == Some(Protocol::V2))
+        && let Some(obstacle) = v2::request::obstacle(filter)
+    {
+        return Err(sources.usage_error(
+            "protocol",
+            format!("{obstacle}; leave --protocol at auto, which uses v1 for these filters"),
+        ));
+    }
+    if endpoints.iter().all(|endpoint| pinned(endpoint) == Some(Protocol::V1))
+        && filter.kinds == [Kind::Sync]
+    {
+        return Err(sources.usage_error("kind", "sync events exist in v2 only: use --protocol v2"));
+    }
+    Ok(())
+}
+
+/// Returns the DIDs and the handles that `--did` names, each once.
+fn accounts(
+    args: &TailArgs,
+    sources: &ValueSources,
+) -> Result<(HashSet<String>, Vec<Handle>), UsageError> {
+    let for_tests = args.source.dns_server.is_some();
+    let values =
+        args.filters.did.iter().map(|value| strip_handle_prefix(value, for_tests).to_owned());
+    let values: Vec<String> = values.collect();
+    let list = read_list(&values, MAX_DIDS, |text| parse_account(text, for_tests).map(drop))
+        .map_err(|error: ListError<_>| sources.usage_error("did", error))?;
+    let (mut dids, mut handles) = (HashSet::new(), Vec::new());
+    for text in &list {
+        match parse_account(text, for_tests).map_err(|error| sources.usage_error("did", error))? {
+            Account::Did(did) => {
+                dids.insert(did);
+            }
+            Account::Handle(handle) if !handles.contains(&handle) => handles.push(handle),
+            Account::Handle(_) => {}
+        }
+    }
+    Ok((dids, handles))
+}
+
+/// Returns the filter with a placeholder DID for each handle, for checks of the number of DIDs.
+fn with_placeholder_dids(filter: &Filter, handles: &[Handle]) -> Filter {
+    let mut complete = filter.clone();
+    complete.dids.extend(handles.iter().map(|handle| format!("did:web:{handle}")));
+    complete
+}
+
+fn filter(
+    args: &FilterArgs,
+    dids: HashSet<String>,
+    sources: &ValueSources,
+) -> Result<Filter, UsageError> {
+    let check = |value: &str| Collections::default().add(value);
+    let patterns = read_list(&args.collection, MAX_COLLECTIONS, check);
+    let mut collections = Collections::default();
+    for pattern in patterns.map_err(|error| sources.usage_error("collection", error))? {
+        let added = collections.add(&pattern);
+        added.map_err(|error| sources.usage_error("collection", error))?;
+    }
+    Ok(Filter {
+        collections,
+        dids,
+        kinds: kinds(args, sources)?,
+        operations: distinct(&args.operation),
+        max_message_bytes: args.max_message_size,
+    })
+}
+
+/// Returns the kinds, and `commit` alone if `--collection` or `--operation` implies it: only
+/// commits have either, and without a kind the server would also send the identity and account
+/// events of all accounts (protocol/jetstream-v1.md §3).
+fn kinds(args: &FilterArgs, sources: &ValueSources) -> Result<Vec<Kind>, UsageError> {
+    let kinds = distinct(&args.kind);
+    let implied_by = match (args.collection.is_empty(), args.operation.is_empty()) {
+        (false, _) => "collection",
+        (_, false) => "operation",
+        _ => return Ok(kinds),
+    };
+    if kinds.is_empty() {
+        return Ok(vec![Kind::Commit]);
+    }
+    if kinds.contains(&Kind::Commit) {
+        return Ok(kinds);
+    }
+    let source = sources.of(implied_by);
+    Err(sources.usage_error(
+        "kind",
+        format!("without commit, {source} could match nothing: add --kind commit, or leave one of the two out"),
+    ))
+}
+
+/// Returns the values in their order, each once.
+fn distinct<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
+    let mut distinct = Vec::new();
+    for value in values {
+        if !distinct.contains(value) {
+            distinct.push(*value);
+        }
+    }
+    distinct
+}
+
+fn stop_rules(
+    args: &OutputArgs,
+    now_us: u64,
+    sources: &ValueSources,
+) -> Result<StopRules, UsageError> {
+    let until = args.until.as_deref().map(|text| parse_time(text, now_us));
+    Ok(StopRules {
+        limit: args.limit,
+        until: until.transpose().map_err(|error| sources.usage_error("until", error))?,
+        exit_when_live: args.exit_when_live,
+        timeout: args.timeout,
+    })
+}
+
+fn buffer(args: &FlowArgs, sources: &ValueSources) -> Result<Buffer, UsageError> {
+    let never_reached = |lag: u64| usize::try_from(lag).map_or(true, |lag| lag >= args.buffer);
+    if let Some(lag) = args.max_lag
+        && never_reached(lag)
+    {
+        return Err(sources.usage_error(
+            "max-lag",
+            format!(
+                "{lag} events can't wait in a buffer of {}: write a smaller number, or a larger --buffer",
+                args.buffer
+            ),
+        ));
+    }
+    Ok(Buffer {
+        events: args.buffer,
+        bytes: args.buffer_bytes,
+        when_full: args.when_full,
+        max_lag_events: args.max_lag,
+    })
+}
+
+fn connection(args: &TailArgs, filter: &Filter) -> Connection {
+    let source = &args.source;
+    // A stream of a few accounts can be quiet for days, so its silence is no sign of a failure.
+    let can_be_quiet = !filter.dids.is_empty();
+    let stall_timeout = match source.stall_timeout {
+        Some(chosen) => chosen.0,
+        None => (!can_be_quiet).then_some(STALL_TIMEOUT),
+    };
+    Connection {
+        connect_timeout: source.connect_timeout,
+        ping_after: source.ping_after,
+        pong_timeout: source.pong_timeout,
+        stall_timeout,
+        max_retries: match source.max_retries {
+            None => MaxRetries::OnceConnected,
+            Some(OrNever(None)) => MaxRetries::Unlimited,
+            Some(OrNever(Some(n))) => MaxRetries::Limit(n),
+        },
+        max_message_bytes: source.max_frame_size,
+        join: args.cursor.join,
+        prefer_first: source.prefer_first,
+        // At most ten years: `values::duration` refuses more.
+        rewind_us: u64::try_from(args.cursor.rewind.as_micros()).unwrap_or(u64::MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests;
