@@ -317,3 +317,6 @@ impl EventConnection {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;
