@@ -179,7 +179,7 @@ fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
     ]);
     let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(v2[..7].iter().chain(&legacy[7..]));
-    run.says(&["the server is a legacy one", "going on by time"]);
+    run.says(&["the server is a legacy one", "resuming by time"]);
     let asked = server.asked();
     assert_eq!(asked[1].query("cursor"), ["100"]);
     for asked in &asked[2..] {

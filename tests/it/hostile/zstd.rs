@@ -114,7 +114,7 @@ fn another_dictionary_makes_an_easy_run_go_on_uncompressed() {
         vec![Accept, Send(texts(&events)), Hang],
     ]);
     let run = tail_with(&server, "auto", &ours).flags(&["-n", "9"]).run();
-    run.ends_with(0).prints(&events).says(&["going on uncompressed"]);
+    run.ends_with(0).prints(&events).says(&["receiving uncompressed"]);
     let asked = server.asked();
     assert_eq!(asked[0].query("compress"), ["true"]);
     assert_eq!(asked[1].query("compress"), [""; 0]);
