@@ -14,6 +14,8 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../torture/child.rs"]
+mod child;
 #[path = "../torture/harness.rs"]
 mod harness;
 #[path = "../torture/oracle.rs"]
@@ -43,19 +45,19 @@ use table::{MUTATIONS, Mutation};
 
 /// How long one seed is tried: a clock that differs by nothing gives nothing away, so that a
 /// fresh one does more than a long hunt.
-const HUNT: Duration = Duration::from_secs(20);
+const SEARCH_TIME: Duration = Duration::from_secs(20);
 /// Seeds tried one after the other; an attempt that is not over by then counts as a survival.
 /// Most mutations don't see the second.
 const SEEDS: std::ops::RangeInclusive<u64> = 11..=20;
 /// Mutations hunted at the same time.
-const HUNTERS: usize = 3;
+const WORKERS: usize = 3;
 
 /// How a mutation was found out, or what happened instead.
-fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
+fn search(mutation: &Mutation, program: &Path) -> Result<String, String> {
     let began = Instant::now();
     let profile = profiles::profile(mutation.profile);
     for seed in SEEDS {
-        let until = Instant::now() + HUNT;
+        let until = Instant::now() + SEARCH_TIME;
         let variable = Some((build::VARIABLE, mutation.name));
         let settings = RunSettings { client: program, seed, until, variable };
         let (totals, outcome) = profile.run(&settings);
@@ -75,7 +77,7 @@ fn hunt(mutation: &Mutation, program: &Path) -> Result<String, String> {
 
 #[test]
 #[ignore = "builds another program; a minute or two"]
-fn every_mutation_is_found_out() {
+fn every_mutation_is_caught() {
     let picked = std::env::var("SKYTAIL_MUTATION").unwrap_or_default();
     let program = build::all(MUTATIONS);
     let unchanged = RunSettings {
@@ -91,12 +93,12 @@ fn every_mutation_is_found_out() {
     let next = std::sync::atomic::AtomicUsize::new(0);
     let survivors = std::sync::Mutex::new(Vec::new());
     std::thread::scope(|scope| {
-        for _ in 0..HUNTERS {
+        for _ in 0..WORKERS {
             scope.spawn(|| {
                 while let Some(mutation) =
                     chosen.get(next.fetch_add(1, std::sync::atomic::Ordering::Relaxed))
                 {
-                    match hunt(mutation, &program) {
+                    match search(mutation, &program) {
                         Ok(how) => println!("{:28} {how}", mutation.name),
                         Err(message) => {
                             println!("{:28} NOT FOUND OUT: {message}", mutation.name);

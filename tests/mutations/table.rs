@@ -4,7 +4,7 @@
 //! of a mutation. Each edit keeps the original statement for every other process, so that a
 //! statement that has changed since is either still tested or no longer compiles.
 
-use super::oracle::Violation::{self, Ahead, Foreign, Left, Lost, Repeated};
+use super::oracle::Violation::{self, Ahead, ExitedEarly, Foreign, Lost, Repeated};
 
 /// One fault.
 pub struct Mutation {
@@ -30,10 +30,10 @@ use Edit::{Insert, Replace};
 
 pub const MUTATIONS: &[Mutation] = &[
     Mutation {
-        name: "leaves-at-any-second-interrupt",
+        name: "closes-at-any-second-interrupt",
         edit: Insert("let is_deliberate = is_deliberate || MUTANT;"),
         profile: "v2",
-        violations: &[Left],
+        violations: &[ExitedEarly],
     },
     Mutation {
         name: "takes-time-for-identity",
@@ -89,7 +89,7 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Repeated],
     },
     Mutation {
-        name: "leaves-out-the-rkey",
+        name: "closes-out-the-rkey",
         edit: Replace { old: "&commit.rkey", new: r#"if MUTANT { "" } else { &commit.rkey }"# },
         profile: "legacy",
         violations: &[Lost],

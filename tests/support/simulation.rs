@@ -27,14 +27,14 @@ const EVENTS: u64 = 600;
 /// How much later a server that repeats itself does so.
 const REPEAT_US: u64 = 700;
 /// How far ahead a lie is stamped.
-const LIE_US: u64 = 40 * 3_600 * 1_000_000;
+const FUTURE_US: u64 = 40 * 3_600 * 1_000_000;
 const KINDS: [ServerKind; 3] = [ServerKind::V2, ServerKind::V2, ServerKind::Legacy];
 
 /// What one server has to tell, in its order.
 struct Server {
     origin: Origin,
     /// Each with the server's own time of it, which is not always what it writes.
-    told: Vec<(u64, Mark, u64)>,
+    sent: Vec<(u64, Mark, u64)>,
 }
 
 /// What sort of world it is.
@@ -50,9 +50,9 @@ struct Scenario {
     /// Servers tell some events twice.
     repeats: bool,
     /// Servers stamp some events with times that are far ahead.
-    lies: bool,
+    future_times: bool,
     /// The consumer wants only some events, and picks them out itself.
-    picky: bool,
+    filters: bool,
 }
 
 /// Takes the journey apart; zeros once it is used up.
@@ -102,8 +102,8 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
         }
     }
     stamped.sort_unstable();
-    if scenario.lies {
-        // Where an event lies that shares its time with another one, no one can tell. A legacy
+    if scenario.future_times {
+        // Where an event future_times that shares its time with another one, no one can tell. A legacy
         // server's times strictly increase (protocol/jetstream-v1.md §8).
         let mut least = 0;
         for (stamp, _) in &mut stamped {
@@ -112,7 +112,7 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
         }
     }
     let kind = KINDS[which];
-    let mut told: Vec<(u64, Mark, u64)> = Vec::new();
+    let mut sent: Vec<(u64, Mark, u64)> = Vec::new();
     for (place, (stamp, event)) in stamped.into_iter().enumerate() {
         let is_import = is_import(event, scenario);
         let (time, seq) = match kind {
@@ -120,12 +120,13 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
             ServerKind::V2 => (stamp, Some(place)),
             ServerKind::Legacy => (stamp, None),
         };
-        let is_lie = scenario.lies && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
-        let time = if is_lie { stamp + LIE_US } else { time };
+        let is_future =
+            scenario.future_times && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
+        let time = if is_future { stamp + FUTURE_US } else { time };
         let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
-        told.push((stamp, Mark { time: TimeUs(time), seq }, event));
+        sent.push((stamp, Mark { time: TimeUs(time), seq }, event));
     }
-    Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, told }
+    Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, sent }
 }
 
 fn is_import(event: u64, scenario: Scenario) -> bool {
@@ -133,7 +134,7 @@ fn is_import(event: u64, scenario: Scenario) -> bool {
 }
 
 fn is_wanted(event: u64, scenario: Scenario) -> bool {
-    !scenario.picky || !mix(event, 5).is_multiple_of(3)
+    !scenario.filters || !mix(event, 5).is_multiple_of(3)
 }
 
 fn line(mark: Mark, event: u64) -> String {
@@ -147,7 +148,7 @@ fn line(mark: Mark, event: u64) -> String {
 
 fn sieve(scenario: Scenario, start: &StartPosition) -> Sieve {
     let mut filter = Filter::default();
-    if scenario.picky {
+    if scenario.filters {
         filter.operations.push(Operation::Create);
     }
     let rules = Rules {
@@ -179,7 +180,7 @@ impl Consumer<'_> {
                 None => RequestedCursor::Instant(position.rewind_to.time),
             },
         };
-        let from = to.told.partition_point(|(stamp, mark, _)| match asked {
+        let from = to.sent.partition_point(|(stamp, mark, _)| match asked {
             RequestedCursor::Seq(seq) => mark.seq < Some(seq),
             RequestedCursor::Instant(instant) => *stamp < instant.0,
             RequestedCursor::Live
@@ -197,10 +198,10 @@ impl Consumer<'_> {
     }
 
     fn batch(&mut self, events: usize) -> Batch {
-        let told = &self.servers[self.server].told;
-        let end = (self.next + events).min(told.len());
+        let sent = &self.servers[self.server].sent;
+        let end = (self.next + events).min(sent.len());
         let mut batch = Batch::default();
-        for (_, mark, event) in &told[self.next..end] {
+        for (_, mark, event) in &sent[self.next..end] {
             batch.push(line(*mark, *event).as_bytes());
         }
         self.next = end;
@@ -218,8 +219,8 @@ impl Consumer<'_> {
 
     /// The time when the event before `next` happened, by its server's clock.
     fn now(&self) -> TimeUs {
-        let told = &self.servers[self.server].told;
-        TimeUs(self.next.checked_sub(1).map_or(EPOCH_US, |last| told[last].0))
+        let sent = &self.servers[self.server].sent;
+        TimeUs(self.next.checked_sub(1).map_or(EPOCH_US, |last| sent[last].0))
     }
 
     /// Nothing is ever missing here, and no server counts anew.
@@ -236,7 +237,7 @@ impl Consumer<'_> {
         self.print(lines.iter());
         self.sieve.accepted(&lines);
         let latest = self.sieve.position().map_or(TimeUs(0), |position| position.latest_time);
-        assert!(latest.0 < EPOCH_US + LIE_US / 2, "a lie became the clock: {latest}");
+        assert!(latest.0 < EPOCH_US + FUTURE_US / 2, "a lie became the clock: {latest}");
     }
 
     /// Reads on, and the output breaks behind some lines; the run ends there.
@@ -275,6 +276,44 @@ impl Consumer<'_> {
         };
         self.sieve = sieve(self.scenario, &start);
     }
+
+    /// Does what one pair of bytes of the input stands for.
+    fn step(&mut self, step: u64, many: u64) {
+        let elsewhere = if self.scenario.servers == 1 {
+            self.server
+        } else {
+            (many % self.scenario.servers as u64) as usize
+        };
+        // From the beginning a server is never changed: there is no position yet.
+        let elsewhere =
+            if self.sieve.position().is_none() { self.scenario.first } else { elsewhere };
+        match step % 12 {
+            0..=4 => self.read(many as usize % 50),
+            5 => self.save(),
+            6 => {
+                self.restart();
+                self.connect(self.server, 0);
+            }
+            7 => {
+                self.restart();
+                self.connect(elsewhere, many % 30);
+            }
+            8 => {
+                self.kill();
+                let same = self.sieve.position().map(|p| p.origin.clone());
+                let server = self.servers.iter().position(|s| Some(&s.origin) == same.as_ref());
+                self.connect(server.unwrap_or(self.scenario.first), 0);
+            }
+            9 => self.connect(self.server, 0),
+            10 => self.connect(elsewhere, many % 30),
+            _ => {
+                self.break_off(many as usize % 50, step * 31 + many);
+                let back =
+                    if self.sieve.position().is_none() { self.scenario.first } else { self.server };
+                self.connect(back, many % 30);
+            }
+        }
+    }
 }
 
 /// Makes the journey that these bytes stand for, and checks its promises.
@@ -286,14 +325,14 @@ pub fn run(bytes: &[u8]) {
     let flags = steps.next();
     let repeats = flags & 8 != 0;
     let scenario = Scenario {
-        // A server that repeats an event long after another has told it can't be seen through.
+        // A server that repeats an event long after another has sent it can't be seen through.
         servers: if repeats { 1 } else { KINDS.len() },
         first: if flags & 1 == 0 { 0 } else { 2 },
         imports: flags & 2 != 0,
         ties: flags & 4 != 0,
         repeats,
-        picky: flags & 16 != 0,
-        lies: flags & 32 != 0,
+        filters: flags & 16 != 0,
+        future_times: flags & 32 != 0,
     };
     let pace = Steps(&[steps.next() as u8]).next() as u8;
     let servers: Vec<Server> =
@@ -314,47 +353,11 @@ pub fn run(bytes: &[u8]) {
     consumer.connect(scenario.first, 0);
     while !steps.0.is_empty() {
         let (step, many) = (steps.next(), steps.next());
-        let elsewhere = if scenario.servers == 1 {
-            consumer.server
-        } else {
-            (many % scenario.servers as u64) as usize
-        };
-        // From the beginning a server is never changed: there is no position yet.
-        let elsewhere =
-            if consumer.sieve.position().is_none() { scenario.first } else { elsewhere };
-        match step % 12 {
-            0..=4 => consumer.read(many as usize % 50),
-            5 => consumer.save(),
-            6 => {
-                consumer.restart();
-                consumer.connect(consumer.server, 0);
-            }
-            7 => {
-                consumer.restart();
-                consumer.connect(elsewhere, many % 30);
-            }
-            8 => {
-                consumer.kill();
-                let same = consumer.sieve.position().map(|p| p.origin.clone());
-                let server = servers.iter().position(|s| Some(&s.origin) == same.as_ref());
-                consumer.connect(server.unwrap_or(scenario.first), 0);
-            }
-            9 => consumer.connect(consumer.server, 0),
-            10 => consumer.connect(elsewhere, many % 30),
-            _ => {
-                consumer.break_off(many as usize % 50, step * 31 + many);
-                let back = if consumer.sieve.position().is_none() {
-                    scenario.first
-                } else {
-                    consumer.server
-                };
-                consumer.connect(back, many % 30);
-            }
-        }
+        consumer.step(step, many);
     }
     consumer.read(usize::try_from(EVENTS).unwrap_or(usize::MAX) * 3);
     // Where a server is asked by time, an old time in front of the first late enough can't be
-    // told from what the server sends too much.
+    // sent from what the server sends too much.
     let is_sure = |event: &u64| scenario.servers == 1 || !is_import(*event, scenario);
     let wanted = (0..EVENTS).filter(|event| is_wanted(*event, scenario)).filter(is_sure);
     for event in wanted {

@@ -18,6 +18,7 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod child;
 mod harness;
 mod oracle;
 mod process_run;

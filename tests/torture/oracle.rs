@@ -42,7 +42,7 @@ pub enum Violation {
     /// A line that is none of the recording's.
     Foreign,
     /// The program left at once, although it was asked to stop once.
-    Left,
+    ExitedEarly,
     /// The program under test misbehaved in another way: exit code, deadline.
     Failed,
 }
@@ -71,7 +71,7 @@ pub struct Saved {
 #[derive(Clone, Copy)]
 struct Printed {
     event: u32,
-    life: u32,
+    run: u32,
     mark: Saved,
 }
 
@@ -93,7 +93,7 @@ pub struct Oracle<'a> {
     next: u32,
     /// The highest that has.
     highest: Option<u32>,
-    life: u32,
+    run: u32,
     partial_line: Vec<u8>,
     saved: Option<Saved>,
     /// The events that were printed and that the state file knew nothing of when this life
@@ -134,7 +134,7 @@ impl<'a> Oracle<'a> {
             newest_of_account: vec![0; accounts],
             next: 0,
             highest: None,
-            life: 0,
+            run: 0,
             partial_line: Vec::new(),
             saved: None,
             may_repeat: Vec::new(),
@@ -198,7 +198,7 @@ impl<'a> Oracle<'a> {
         self.may_repeat.extend(behind.filter(|event| self.may_repeat_set.insert(*event)));
         self.saved = saved;
         self.partial_line.clear();
-        self.life += 1;
+        self.run += 1;
         (self.repeated_here, self.next_repeat) = (0, 0);
         self.has_new_event = false;
         Ok(())
@@ -240,7 +240,7 @@ impl<'a> Oracle<'a> {
 
     /// Files are read, all at once, behind the last life: nothing in them may come twice.
     pub fn begin_files(&mut self) {
-        self.life += 1;
+        self.run += 1;
     }
 
     /// Takes output of the present life.
@@ -286,11 +286,11 @@ impl<'a> Oracle<'a> {
             return foreign("not as the server sent it");
         }
         let mark = Saved { time_us: read.time_us, seq: read.seq };
-        let printed = Printed { event, life: self.life, mark };
+        let printed = Printed { event, run: self.run, mark };
         self.run_lines.push(printed);
         match self.seen[event as usize] {
             // Another server sends surplus from before the instant that it was asked for, and one
-            // event with a false time does not show that it belongs to it. The program leaves it
+            // event with a false time does not show that it belongs to it. The program closes it
             // out if its own clock shows that the time is false, or if it remembers the event.
             true if self.order != Order::Exact && self.has_plausible_lie(event, mark) => Ok(()),
             true => self.again(event),
@@ -370,8 +370,7 @@ impl<'a> Oracle<'a> {
     /// The violation with the event's neighbours in the recording and in the outputs.
     fn report(&self, violation: Violation, event: u32, what: &str) -> Verdict {
         use std::fmt::Write as _;
-        let mut message =
-            format!("event {event} {what}, in life {}\nin the recording:\n", self.life);
+        let mut message = format!("event {event} {what}, in run {}\nin the recording:\n", self.run);
         let event = event as usize;
         let until = (event + NEIGHBOURS + 1).min(self.recording.lines.len());
         for i in event.saturating_sub(NEIGHBOURS)..until {
@@ -381,17 +380,17 @@ impl<'a> Oracle<'a> {
         let before = self.printed.iter().rposition(|p| p.event as usize == event);
         let before =
             before.or_else(|| self.printed.iter().rposition(|p| (p.event as usize) < event));
-        message.push_str("in the outputs (line, life, event):\n");
+        message.push_str("in the outputs (line, run, event):\n");
         let around = before.map_or(0, |at| at.saturating_sub(NEIGHBOURS));
         let tail = self.printed.len().saturating_sub(NEIGHBOURS + 1);
         for (line, p) in self.printed.iter().enumerate() {
             if (around..around + 2 * NEIGHBOURS + 1).contains(&line) || line >= tail {
-                let _ = writeln!(message, "{line:7} {:5} {:7} {:?}", p.life, p.event, p.mark);
+                let _ = writeln!(message, "{line:7} {:5} {:7} {:?}", p.run, p.event, p.mark);
             }
         }
         let _ = write!(
             message,
-            "this life began at {:?}, and might repeat {} events from {:?} on; {} of them came",
+            "this run began at {:?}, and might repeat {} events from {:?} on; {} of them came",
             self.saved,
             self.may_repeat.len(),
             self.may_repeat.first(),

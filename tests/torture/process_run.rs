@@ -1,16 +1,12 @@
 //! One life of the program: started, read from, and ended by a signal at a random moment.
 
-use std::io::{Read, Write};
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
-use std::thread::JoinHandle;
+use std::process::{Command, Stdio};
+use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
-
+use super::child::Running;
 use super::harness::Harness;
 use super::oracle::{Oracle, Saved, Verdict, Violation};
 use super::profile::{Filter, Output, Profile, RunSettings, failed};
@@ -21,12 +17,9 @@ use crate::support::{PATIENCE, isolate_environment};
 /// the six seconds that a join takes, twice.
 const STUCK: Duration = Duration::from_secs(15);
 
-/// Long enough for a pipe to fill up, and for the program to save what it should not.
-const UNREAD: Duration = Duration::from_millis(250);
-
 /// How a life ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
+pub enum StopKind {
     /// By SIGKILL.
     Kill,
     /// By SIGKILL, when nobody has read the output for a while.
@@ -35,12 +28,12 @@ pub enum End {
     Term,
     /// By SIGTERM, and nobody reads the output until the process has ended.
     TermUnread,
-    /// By itself, since whoever read the output goes away, and leaves some unread.
-    Leave,
+    /// By itself, since whoever read the output goes away, and closes some unread.
+    CloseReader,
 }
 
-impl End {
-    fn is_kill(self) -> bool {
+impl StopKind {
+    pub fn is_kill(self) -> bool {
         matches!(self, Self::Kill | Self::KillUnread)
     }
 }
@@ -49,7 +42,7 @@ impl End {
 #[derive(Clone, Copy, Debug)]
 pub struct StopPlan {
     /// How.
-    pub end: End,
+    pub end: StopKind,
     /// At this age,
     pub after: Duration,
     /// or behind so many bytes of output, whichever comes first,
@@ -64,17 +57,23 @@ impl StopPlan {
     /// The stop of the last life.
     pub fn complete() -> Self {
         let after = Duration::MAX;
-        Self { end: End::Term, after, after_bytes: None, needs_saved: false, is_complete: true }
+        Self {
+            end: StopKind::Term,
+            after,
+            after_bytes: None,
+            needs_saved: false,
+            is_complete: true,
+        }
     }
 }
 
 /// Which life it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Begin {
+pub enum RunRole {
     /// One of many.
-    Often,
+    Interrupted,
     /// The one that reads to the end.
-    Last,
+    Final,
 }
 
 /// How a life went.
@@ -189,20 +188,23 @@ impl ProcessRun {
     }
 
     /// Starts the program, hands its output to the oracle, and ends it.
-    pub fn live(
+    pub fn run_once(
         &mut self,
         stop_plan: StopPlan,
-        begin: Begin,
+        role: RunRole,
         harness: &mut Harness,
         oracle: &mut Oracle<'_>,
         rng: &mut fastrand::Rng,
     ) -> Result<RunOutcome, Verdict> {
         self.count += 1;
-        self.note(&format!("life {} {begin:?}: {stop_plan:?}", self.count));
-        let mut running = Running::start(self, begin);
+        self.note(&format!("run {} {role:?}: {stop_plan:?}", self.count));
+        let mut running = {
+            let copy = self.directory.join(format!("stdout-of-run-{:05}", self.count));
+            Running::start(self.command(role), &copy, self.count as usize)
+        };
         let read = self.read(&mut running, stop_plan, harness, oracle, rng);
         let run_outcome = read.and_then(|()| running.end(stop_plan.end, oracle));
-        self.note(&format!("life {}: {run_outcome:?}", self.count));
+        self.note(&format!("run {}: {run_outcome:?}", self.count));
         run_outcome.map_err(|verdict| self.explain(verdict))
     }
 
@@ -264,27 +266,27 @@ impl ProcessRun {
         if matches!(self.output, Output::Files(_)) { 2 * PATIENCE } else { STUCK }
     }
 
-    fn command(&self, begin: Begin) -> Command {
+    fn command(&self, role: RunRole) -> Command {
         let mut command = Command::new(&self.client);
         isolate_environment(&mut command, &self.directory);
         command.arg("tail").args(&self.flags).envs(self.variable.clone());
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
-        match begin {
+        match role {
             // Servers that fall silent must be found out within a short life.
-            Begin::Often => command
+            RunRole::Interrupted => command
                 .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
                 .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
-            Begin::Last if matches!(self.output, Output::Files(_)) => {
+            RunRole::Final if matches!(self.output, Output::Files(_)) => {
                 command.arg("--exit-when-live")
             }
-            Begin::Last => &mut command,
+            RunRole::Final => &mut command,
         };
         command
     }
 
     fn note(&self, line: &str) {
-        for name in ["lives.log", "stderr.log"] {
+        for name in ["runs.log", "stderr.log"] {
             let mut log = open_to_append(&self.directory.join(name));
             writeln!(log, "== {line}").expect("write a log");
         }
@@ -315,120 +317,4 @@ fn begin_at(client: &Path, directory: &Path, cursor: &str) {
 
 fn open_to_append(path: &Path) -> std::fs::File {
     std::fs::File::options().create(true).append(true).open(path).expect("open a log")
-}
-
-/// A process of the program, and the thread that reads its output. Killed on drop.
-struct Running {
-    child: Child,
-    chunks: Receiver<Vec<u8>>,
-    reader: Option<JoinHandle<()>>,
-    /// Asks that thread to close the output behind the chunk in its hand.
-    leaves: Arc<AtomicBool>,
-    copy: std::fs::File,
-    /// Which life of the profile it is.
-    number: usize,
-}
-
-impl Running {
-    fn start(life: &ProcessRun, begin: Begin) -> Self {
-        let mut child = life.command(begin).spawn().expect("start skytail tail");
-        let stdout = child.stdout.take().expect("piped");
-        // One chunk on its way: whoever takes none lets the pipe fill up.
-        let (sender, chunks) = sync_channel(1);
-        let leaves = Arc::new(AtomicBool::new(false));
-        let has_left = Arc::clone(&leaves);
-        let forward = move |mut stdout: ChildStdout| {
-            let mut chunk = vec![0; 16 * 1024];
-            while let Ok(read @ 1..) = stdout.read(&mut chunk) {
-                if sender.send(chunk[..read].to_vec()).is_err() || has_left.load(Relaxed) {
-                    return;
-                }
-            }
-        };
-        let reader = Some(std::thread::spawn(move || forward(stdout)));
-        let name = format!("stdout-of-life-{:05}", life.count);
-        let copy = std::fs::File::create(life.directory.join(name)).expect("make a file");
-        Self { child, chunks, reader, leaves, copy, number: life.count as usize }
-    }
-
-    /// Asks for a clean stop with two signals within milliseconds, as `timeout` of coreutils and
-    /// a terminal that closes do. It must be one stop.
-    fn ask_to_end(&self) {
-        let again = [Signal::TERM, Signal::HUP, Signal::INT];
-        for signal in [Signal::TERM, again[self.number % again.len()]] {
-            // A process that has ended, and is not waited for, takes no harm.
-            let _ = kill_process(Pid::from_child(&self.child), signal);
-            std::thread::sleep(Duration::from_millis(self.number as u64 % 4));
-        }
-    }
-
-    fn take(&mut self, chunk: &[u8], oracle: &mut Oracle<'_>) -> Result<(), Verdict> {
-        self.copy.write_all(chunk).expect("keep a copy");
-        oracle.feed(chunk)
-    }
-
-    fn end(mut self, end: End, oracle: &mut Oracle<'_>) -> Result<RunOutcome, Verdict> {
-        let had_ended = self.child.try_wait().expect("wait").is_some();
-        if matches!(end, End::KillUnread | End::TermUnread | End::Leave) {
-            std::thread::sleep(UNREAD);
-        }
-        match end {
-            End::Kill | End::KillUnread => self.child.kill().expect("kill"),
-            End::Term | End::TermUnread => self.ask_to_end(),
-            End::Leave => self.leaves.store(true, Relaxed),
-        }
-        if end == End::TermUnread {
-            self.wait()?;
-        }
-        let patience = Instant::now() + PATIENCE;
-        let mut must_ask = end == End::Leave;
-        loop {
-            let left = patience.saturating_duration_since(Instant::now());
-            let left = if must_ask { left.min(UNREAD) } else { left };
-            match self.chunks.recv_timeout(left) {
-                Ok(chunk) => self.take(&chunk, oracle)?,
-                Err(RecvTimeoutError::Disconnected) => break,
-                // Where nothing comes, nothing is left unread.
-                Err(RecvTimeoutError::Timeout) if must_ask => {
-                    must_ask = false;
-                    self.ask_to_end();
-                }
-                Err(RecvTimeoutError::Timeout) => return Err(failed("does not end".to_owned())),
-            }
-        }
-        let status = self.wait()?;
-        match (status.code(), had_ended && end.is_kill()) {
-            (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
-            // By SIGKILL, or by a SIGTERM that came before it was listened for.
-            (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),
-            (Some(130), _) => {
-                let message = "left at once, although one stop was asked for".to_owned();
-                Err(Verdict { violation: Violation::Left, message, missing: None })
-            }
-            (code, _) => Err(failed(format!("ended with {code:?}"))),
-        }
-    }
-
-    fn wait(&mut self) -> Result<std::process::ExitStatus, Verdict> {
-        let patience = Instant::now() + PATIENCE;
-        while Instant::now() < patience {
-            if let Some(status) = self.child.try_wait().expect("wait") {
-                return Ok(status);
-            }
-            std::thread::sleep(Duration::from_millis(3));
-        }
-        Err(failed("does not end".to_owned()))
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-        // The pipe is closed now; a chunk on its way is given up with the channel.
-        while self.chunks.recv().is_ok() {}
-        if let Some(reader) = self.reader.take() {
-            let _ = reader.join();
-        }
-    }
 }

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::harness::Harness;
 use super::oracle::{Oracle, Order, Verdict, Violation};
-use super::process_run::{Begin, End, ProcessRun, RunOutcome, StopPlan};
+use super::process_run::{ProcessRun, RunOutcome, RunRole, StopKind, StopPlan};
 use super::proxy::NetworkFaults;
 use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
@@ -155,13 +155,13 @@ impl<'a> Round<'a> {
 
     fn run(mut self, totals: &mut Totals) -> Result<(), Failure> {
         let mut harness = Harness::start(self.profile, &self.directory, self.seed, &mut self.rng);
-        let mut life =
+        let mut process =
             ProcessRun::new(self.profile, self.settings, &self.directory, &harness, &mut self.rng);
         let recording = std::mem::replace(&mut self.recording, Recording::empty());
         let wants = |line: &str| self.profile.wants(line);
         let mut oracle =
             Oracle::new(&recording, self.profile.order, self.profile.is_verbatim(), wants);
-        let outcome = self.live(&mut harness, &mut life, &mut oracle, totals);
+        let outcome = self.run_processes(&mut harness, &mut process, &mut oracle, totals);
         totals.events += oracle.events();
         totals.repeated += oracle.repeated;
         totals.most_repeated = totals.most_repeated.max(oracle.most_repeated);
@@ -171,7 +171,7 @@ impl<'a> Round<'a> {
             Err(verdict) if !self.is_reported_gap(&verdict) => Err(Failure {
                 profile: self.profile.name.to_owned(),
                 seed: self.seed,
-                command: life.command_line(),
+                command: process.command_line(),
                 directory: self.directory,
                 verdict,
             }),
@@ -196,22 +196,28 @@ impl<'a> Round<'a> {
         self.profile.is_archived && verdict.missing.is_some_and(|missing| is_in(missing.get()))
     }
 
-    fn live(
+    fn run_processes(
         &mut self,
         harness: &mut Harness,
-        life: &mut ProcessRun,
+        process: &mut ProcessRun,
         oracle: &mut Oracle<'_>,
         totals: &mut Totals,
     ) -> Result<(), Verdict> {
         let mut run_outcome = RunOutcome { was_clean: true, ..RunOutcome::default() };
         let is_piped = !matches!(self.profile.output, Output::Files(_));
         let mut is_first = true;
-        while Instant::now() < self.settings.until && !self.is_near_the_end(life, oracle)? {
+        while Instant::now() < self.settings.until && !self.is_near_the_end(process, oracle)? {
             if is_piped {
-                oracle.begin_run(life.saved()?, run_outcome.was_clean)?;
+                oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
             }
             let stop_plan = self.stop_plan(std::mem::take(&mut is_first));
-            run_outcome = life.live(stop_plan, Begin::Often, harness, oracle, &mut self.rng)?;
+            run_outcome = process.run_once(
+                stop_plan,
+                RunRole::Interrupted,
+                harness,
+                oracle,
+                &mut self.rng,
+            )?;
             totals.runs += 1;
             totals.kills += u64::from(run_outcome.was_killed);
             totals.clean_stops += u64::from(run_outcome.was_clean);
@@ -219,9 +225,9 @@ impl<'a> Round<'a> {
         // The last life reads on, undisturbed, to the end.
         harness.stop_faults();
         if is_piped {
-            oracle.begin_run(life.saved()?, run_outcome.was_clean)?;
+            oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
         }
-        life.live(StopPlan::complete(), Begin::Last, harness, oracle, &mut self.rng)?;
+        process.run_once(StopPlan::complete(), RunRole::Final, harness, oracle, &mut self.rng)?;
         if !is_piped {
             oracle.begin_files();
             oracle.feed(&self.files())?;
@@ -232,15 +238,15 @@ impl<'a> Round<'a> {
     /// When and how a life ends.
     fn stop_plan(&mut self, is_first: bool) -> StopPlan {
         let end = match self.rng.u32(0..10) {
-            0..=1 if self.profile.has_clean_stops => End::Term,
-            2..=3 if self.profile.output == Output::SlowStdout => End::TermUnread,
-            4..=6 if self.profile.output == Output::SlowStdout => End::KillUnread,
+            0..=1 if self.profile.has_clean_stops => StopKind::Term,
+            2..=3 if self.profile.output == Output::SlowStdout => StopKind::TermUnread,
+            4..=6 if self.profile.output == Output::SlowStdout => StopKind::KillUnread,
             7 if self.profile.has_clean_stops
                 && !matches!(self.profile.output, Output::Files(_)) =>
             {
-                End::Leave
+                StopKind::CloseReader
             }
-            _ => End::Kill,
+            _ => StopKind::Kill,
         };
         let most_ms = if self.profile.is_live { 9_000 } else { 1_600 };
         let after_ms = match self.rng.u32(0..8) {
@@ -258,9 +264,9 @@ impl<'a> Round<'a> {
         StopPlan { end, after, after_bytes, needs_saved, is_complete: false }
     }
 
-    fn is_near_the_end(&self, life: &ProcessRun, oracle: &Oracle<'_>) -> Result<bool, Verdict> {
+    fn is_near_the_end(&self, process: &ProcessRun, oracle: &Oracle<'_>) -> Result<bool, Verdict> {
         if matches!(self.profile.output, Output::Files(_)) {
-            let saved = life.saved()?;
+            let saved = process.saved()?;
             return Ok(saved.is_some_and(|saved| oracle.share_before(saved.time_us) > 0.95));
         }
         Ok(oracle.is_nearly_complete())
@@ -271,7 +277,7 @@ impl<'a> Round<'a> {
         let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
         let mut paths: Vec<PathBuf> =
             directory.map(|entry| entry.expect("an entry").path()).collect();
-        paths.sort_by_key(|path| turn(path));
+        paths.sort_by_key(|path| file_order(path));
         let mut bytes = Vec::new();
         for path in paths {
             let file = std::fs::File::open(&path).expect("open an output");
@@ -287,7 +293,7 @@ impl<'a> Round<'a> {
 
 /// The place of an output among the others: by its name's time, and by the number that it got
 /// where a name was taken.
-fn turn(path: &Path) -> (String, u64) {
+fn file_order(path: &Path) -> (String, u64) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut parts = name.split('.').map(str::to_owned);
     let stem = parts.next().unwrap_or_default();

@@ -144,146 +144,130 @@ const ARCHIVE_BY_TIME: Profile = Profile {
     ..ARCHIVE
 };
 
+/// Returns all profiles.
+pub fn profiles() -> Vec<Profile> {
+    PROFILES.to_vec()
+}
+
 /// The profile of this name.
 #[allow(dead_code, reason = "the mutations' part of this file")]
 pub fn profile(name: &str) -> Profile {
     profiles().into_iter().find(|profile| profile.name == name).expect(name)
 }
 
-/// Every profile.
-pub fn profiles() -> Vec<Profile> {
-    vec![
-        V2,
-        LEGACY,
-        Profile {
-            name: "legacy wild times",
-            scenario: Scenario { wild_one_in: 6, ..LEGACY_SCENARIO },
-            ..LEGACY
-        },
-        Profile { name: "v2 slow reader", output: Output::SlowStdout, faults: FAST, ..V2 },
-        Profile { name: "legacy slow reader", output: Output::SlowStdout, faults: FAST, ..LEGACY },
-        Profile {
-            name: "v2 zstd",
-            is_compressed: true,
-            chaos: concat!(ends!(), ",zstd=2000"),
-            ..V2
-        },
-        Profile { name: "v2 sparse did", filter: Filter::Did, faults: sparse(20_000), ..V2 },
-        Profile {
-            name: "legacy sparse collection",
-            filter: Filter::Collection,
-            faults: sparse(60_000),
-            // The oracle tells what a position stands for by its time, where filters exclude
-            // its event.
-            scenario: Scenario { has_wild_times: false, ..LEGACY_SCENARIO },
-            ..LEGACY
-        },
-        Profile {
-            name: "legacy live",
-            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
-            servers: &["legacy"],
-            ..LIVE
-        },
-        // What a rare account's replay scans in silence takes longer than a pong.
-        Profile {
-            name: "legacy slow scan",
-            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
-            servers: &["legacy"],
-            filter: Filter::Did,
-            serve_flags: &["--legacy-scan-rate", "500"],
-            ..LIVE
-        },
-        Profile {
-            name: "v2 live",
-            scenario: Scenario { has_wild_times: false, step_us: 7_000, ..V2_SCENARIO },
-            ..LIVE
-        },
-        Profile { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
-        Profile { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
-        Profile { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
-        Profile {
-            name: "v2 file by size",
-            output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
-            // Names are times, and files are read by name.
-            scenario: Scenario { has_wild_times: false, ..V2_SCENARIO },
-            ..V2
-        },
-        Profile {
-            name: "failover file by the hour",
-            output: Output::Files(&["-o", "{}/log-%FT%H.ndjson.zst", "--rotate", "hourly"]),
-            scenario: Scenario { step_us: 2_000_000, ..FAILOVER.scenario },
-            flags: &["--rewind", "20s"],
-            ..FAILOVER
-        },
-        FAILOVER,
-        Profile { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
-        Profile { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
-        Profile {
-            name: "v2 reuse",
-            // An event of a kind without a name of its own is known by its number, and may come
-            // twice where that changes: the half hour of 2026-11-25 met one.
-            scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
-            chaos: concat!(ends!(), ",reuse=1500,swap=200"),
-            order: Order::ByAccount(45),
-            // Crashes are counted by the server.
-            kills_servers: false,
-            // Twenty events must lie within the margin.
-            flags: &["--rewind", "5s"],
-            ..V2
-        },
-        Profile { name: "v2 stamps", stamps: STAMPS, ..V2 },
-        Profile { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
-        Profile { name: "v2 absurd times", stamps: ABSURD, ..V2 },
-        Profile { name: "legacy absurd times", stamps: ABSURD, ..LEGACY },
-        Profile { name: "failover absurd times", stamps: ABSURD, ..FAILOVER },
-        Profile {
-            name: "v2 late repeats",
-            chaos: "late=60,drop=2500,reset=4000,refuse=8:0s",
-            ..V2
-        },
-        V2_STREAM,
-        Profile {
-            name: "stream v2 zstd",
-            is_compressed: true,
-            chaos: concat!(ends!(), ",zstd=2000,rotate=5"),
-            ..V2_STREAM
-        },
-        Profile {
-            name: "stream v2 file zst",
-            output: Output::Files(&["-o", "{}/log.ndjson.zst"]),
-            ..V2_STREAM
-        },
-        Profile {
-            name: "stream v2 slow reader",
-            output: Output::SlowStdout,
-            faults: FAST,
-            ..V2_STREAM
-        },
-        ARCHIVE,
-        ARCHIVE_BY_TIME,
-        Profile {
-            name: "archive file",
-            output: Output::Files(&["-o", "{}/log.ndjson"]),
-            ..ARCHIVE
-        },
-        Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
-        Profile {
-            name: "archive slow reader",
-            output: Output::SlowStdout,
-            faults: FAST,
-            ..ARCHIVE
-        },
-        Profile {
-            name: "failover between protocols",
-            servers: &["v2", "legacy"],
-            flags: &["--rewind", "5s", "--protocol", "auto"],
-            ..FAILOVER
-        },
-        Profile {
-            name: "v2 oversized",
-            chaos: concat!(ends!(), ",oversized=20000"),
-            faults: NetworkFaults { bytes_per_second: Some(12_000_000), ..ROUGH },
-            ..V2
-        },
-    ]
-}
+const PROFILES: &[Profile] = &[
+    V2,
+    LEGACY,
+    Profile {
+        name: "legacy wild times",
+        scenario: Scenario { wild_one_in: 6, ..LEGACY_SCENARIO },
+        ..LEGACY
+    },
+    Profile { name: "v2 slow reader", output: Output::SlowStdout, faults: FAST, ..V2 },
+    Profile { name: "legacy slow reader", output: Output::SlowStdout, faults: FAST, ..LEGACY },
+    Profile { name: "v2 zstd", is_compressed: true, chaos: concat!(ends!(), ",zstd=2000"), ..V2 },
+    Profile { name: "v2 sparse did", filter: Filter::Did, faults: sparse(20_000), ..V2 },
+    Profile {
+        name: "legacy sparse collection",
+        filter: Filter::Collection,
+        faults: sparse(60_000),
+        // The oracle tells what a position stands for by its time, where filters exclude
+        // its event.
+        scenario: Scenario { has_wild_times: false, ..LEGACY_SCENARIO },
+        ..LEGACY
+    },
+    Profile {
+        name: "legacy live",
+        scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
+        servers: &["legacy"],
+        ..LIVE
+    },
+    // What a rare account's replay scans in silence takes longer than a pong.
+    Profile {
+        name: "legacy slow scan",
+        scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
+        servers: &["legacy"],
+        filter: Filter::Did,
+        serve_flags: &["--legacy-scan-rate", "500"],
+        ..LIVE
+    },
+    Profile {
+        name: "v2 live",
+        scenario: Scenario { has_wild_times: false, step_us: 7_000, ..V2_SCENARIO },
+        ..LIVE
+    },
+    Profile { name: "v2 file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..V2 },
+    Profile { name: "legacy file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..LEGACY },
+    Profile { name: "v2 file zst", output: Output::Files(&["-o", "{}/log.ndjson.zst"]), ..V2 },
+    Profile {
+        name: "v2 file by size",
+        output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
+        // Names are times, and files are read by name.
+        scenario: Scenario { has_wild_times: false, ..V2_SCENARIO },
+        ..V2
+    },
+    Profile {
+        name: "failover file by the hour",
+        output: Output::Files(&["-o", "{}/log-%FT%H.ndjson.zst", "--rotate", "hourly"]),
+        scenario: Scenario { step_us: 2_000_000, ..FAILOVER.scenario },
+        flags: &["--rewind", "20s"],
+        ..FAILOVER
+    },
+    FAILOVER,
+    Profile { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
+    Profile { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
+    Profile {
+        name: "v2 reuse",
+        // An event of a kind without a name of its own is known by its number, and may come
+        // twice where that changes: the half hour of 2026-11-25 met one.
+        scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
+        chaos: concat!(ends!(), ",reuse=1500,swap=200"),
+        order: Order::ByAccount(45),
+        // Crashes are counted by the server.
+        kills_servers: false,
+        // Twenty events must lie within the margin.
+        flags: &["--rewind", "5s"],
+        ..V2
+    },
+    Profile { name: "v2 stamps", stamps: STAMPS, ..V2 },
+    Profile { name: "legacy stamps", stamps: STAMPS, ..LEGACY },
+    Profile { name: "v2 absurd times", stamps: ABSURD, ..V2 },
+    Profile { name: "legacy absurd times", stamps: ABSURD, ..LEGACY },
+    Profile { name: "failover absurd times", stamps: ABSURD, ..FAILOVER },
+    Profile { name: "v2 late repeats", chaos: "late=60,drop=2500,reset=4000,refuse=8:0s", ..V2 },
+    V2_STREAM,
+    Profile {
+        name: "stream v2 zstd",
+        is_compressed: true,
+        chaos: concat!(ends!(), ",zstd=2000,rotate=5"),
+        ..V2_STREAM
+    },
+    Profile {
+        name: "stream v2 file zst",
+        output: Output::Files(&["-o", "{}/log.ndjson.zst"]),
+        ..V2_STREAM
+    },
+    Profile {
+        name: "stream v2 slow reader",
+        output: Output::SlowStdout,
+        faults: FAST,
+        ..V2_STREAM
+    },
+    ARCHIVE,
+    ARCHIVE_BY_TIME,
+    Profile { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
+    Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
+    Profile { name: "archive slow reader", output: Output::SlowStdout, faults: FAST, ..ARCHIVE },
+    Profile {
+        name: "failover between protocols",
+        servers: &["v2", "legacy"],
+        flags: &["--rewind", "5s", "--protocol", "auto"],
+        ..FAILOVER
+    },
+    Profile {
+        name: "v2 oversized",
+        chaos: concat!(ends!(), ",oversized=20000"),
+        faults: NetworkFaults { bytes_per_second: Some(12_000_000), ..ROUGH },
+        ..V2
+    },
+];
