@@ -1,5 +1,5 @@
-//! Whatever happens on the way, every event is printed, and none twice: the sieve and its
-//! window against a small world of servers. (`fuzz/` makes more of these journeys.)
+//! Every event is printed exactly once across cuts, kills and failovers: the dedup stage and its
+//! window against a simulation of servers. (`fuzz/` generates more inputs.)
 
 #[path = "support/simulation.rs"]
 mod simulation;

@@ -1,8 +1,8 @@
-//! A day of stream through one process: memory stays flat (invariant 5 of the design).
+//! A day of stream through one process: memory stays flat (invariant 5).
 //!
-//! Takes minutes, so it runs by hand:
-//! `cargo test --release --test soak -- --ignored --nocapture`. `SKYTAIL_SOAK_EVENTS` sets how
-//! many events pass (20 million by default).
+//! It takes minutes, so it does not run by default:
+//! `cargo test --release --test soak -- --ignored --nocapture`. `SKYTAIL_SOAK_EVENTS` sets how many
+//! events pass (20 million by default).
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr)]
 
 mod support;
@@ -12,13 +12,13 @@ use std::io::Read as _;
 use support::tail::tail_command;
 use support::{Scratch, ServeProcess, events};
 
-/// Long enough that no event comes again while its identity is remembered.
+/// Long enough that no event repeats while its dedup key is remembered.
 const RECORDING: u64 = 200_000;
 
-/// How often the memory is looked at.
+/// How often the memory is measured.
 const LOOKS: u64 = 20;
 
-/// How much larger the process may be at the end than after a tenth of the way.
+/// How much larger the process may be at the end than after a tenth of the events, in KiB.
 const MAY_GROW_KIB: u64 = 2_048;
 
 fn rss_kib(pid: u32) -> u64 {
@@ -27,8 +27,8 @@ fn rss_kib(pid: u32) -> u64 {
     line.split_whitespace().nth(1).and_then(|kib| kib.parse().ok()).expect("a number")
 }
 
-/// Reads nothing until the process has stopped growing: its queue is full then, which a
-/// hiccup of the reader would otherwise bring about at any moment of the run.
+/// Reads nothing until the process has stopped growing. Its queue is full then; otherwise a pause
+/// of the reader could fill it at any moment of the run.
 fn fill_the_queue(pid: u32) {
     let (mut before, mut steady) = (0, 0);
     while steady < 10 {
@@ -67,7 +67,7 @@ fn memory_is_flat_over_a_day_of_stream() {
             break;
         }
         seen += memchr::memchr_iter(b'\n', &buffer[..bytes]).count() as u64;
-        // The first look comes when the buffers and the window have found their size.
+        // The first measurement comes after the buffers and the window have reached their size.
         if seen < total && seen >= total / LOOKS * (sizes.len() as u64 + 1) {
             sizes.push(rss_kib(child.id()));
             eprintln!("{seen:>12} events: {:>6} KiB", sizes.last().unwrap());

@@ -1,5 +1,5 @@
-//! Builds the mutations: a copy of the sources with all of them in it, under another name, so
-//! that nothing of ours is overwritten and every dependency is used again.
+//! Builds the mutations: a copy of the sources with all mutations in it, under another package
+//! name, so that it replaces nothing and reuses all dependencies.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -7,19 +7,19 @@ use std::process::Command;
 
 use super::table::{Edit, Mutation};
 
-/// The variable that says which mutation a program is.
+/// The environment variable that selects the mutation of a process.
 pub const VARIABLE: &str = "SKYTAIL_MUTANT";
 
-/// What every copy of the library gets.
+/// Appended to the copy of lib.rs.
 const SWITCH: &str = r#"
-/// Whether this process is that mutation.
+/// Returns whether this process is that mutation.
 pub fn is_mutant(name: &str) -> bool {
     static NAME: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
     NAME.get_or_init(|| std::env::var("SKYTAIL_MUTANT").ok()).as_deref() == Some(name)
 }
 "#;
 
-/// What an anchor comment starts with.
+/// The beginning of an anchor comment.
 const ANCHOR: &str = "// mutant: ";
 
 /// Returns the changed sources by path. Fails when an anchor is missing, repeated or without a
@@ -84,16 +84,16 @@ fn rust_files(directory: &Path) -> Vec<PathBuf> {
     found
 }
 
-/// Builds a program that is any of the mutations, and returns its path.
+/// Builds the program that can be any of the mutations, and returns its path.
 pub fn all(mutations: &[Mutation]) -> PathBuf {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let ours = Path::new(env!("CARGO_BIN_EXE_skytail"));
     let copy = Path::new(env!("CARGO_TARGET_TMPDIR")).join("mutations");
     let sources = copy.join("src");
-    // Whatever has gone from our sources must go from the copy.
+    // A file that was removed from the sources must be removed from the copy.
     let _ = std::fs::remove_dir_all(&sources);
     copy_directory(&root.join("src"), &sources);
-    // Named in the manifest, and never built.
+    // The manifest names it; it is never built.
     copy_directory(&root.join("benches"), &copy.join("benches"));
     for (path, text) in mutated(&sources, mutations) {
         std::fs::write(path, text).expect("write a mutated file");
@@ -117,7 +117,7 @@ fn compile(copy: &Path, ours: &Path) -> PathBuf {
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--offline", "--locked", "--bin", "skytail-mutant", "--manifest-path"]);
     cargo.arg(copy.join("Cargo.toml")).arg("--target-dir").arg(target);
-    // Those that this was built with: with others every dependency would be built anew.
+    // Those of this test: with others, all dependencies would be built again.
     let features = [("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))];
     let features = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name);
     cargo.args(["--features", &features.collect::<Vec<_>>().join(",")]);

@@ -1,13 +1,12 @@
-//! The harness is held to its own promise: builds that are broken on purpose must fail in it,
-//! by a lost or a repeated event. A mutation that survives means that a promise is watched by
-//! nobody.
+//! Tests of the torture harness: builds with deliberate faults must fail in it, by a lost or a
+//! repeated event. A mutation that survives shows that no test checks a guarantee.
 //!
 //! ```sh
 //! cargo test --test mutations -- --ignored
 //! ```
 //!
-//! All mutations are built at once, into one program that asks a variable which of them to
-//! be: one compilation instead of many. `SKYTAIL_MUTATION` picks some by a part of their name.
+//! One compilation builds all mutations into one program, which an environment variable turns into
+//! one of them. `SKYTAIL_MUTATION` selects mutations by a part of their name.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 #![allow(dead_code, reason = "the harness is used in part")]
 
@@ -43,16 +42,16 @@ use oracle::Violation;
 use profile::RunSettings;
 use table::{MUTATIONS, Mutation};
 
-/// How long one seed is tried: a clock that differs by nothing gives nothing away, so that a
-/// fresh one does more than a long hunt.
+/// How long one seed is tried. Each attempt differs in its timing, so a new seed finds more than a
+/// longer search.
 const SEARCH_TIME: Duration = Duration::from_secs(20);
-/// Seeds tried one after the other; an attempt that is not over by then counts as a survival.
-/// Most mutations don't see the second.
+/// The seeds, tried one after another. A mutation that survives all of them fails the test; most
+/// are caught by the first.
 const SEEDS: std::ops::RangeInclusive<u64> = 11..=20;
-/// Mutations hunted at the same time.
+/// How many mutations are tested at the same time.
 const WORKERS: usize = 3;
 
-/// How a mutation was found out, or what happened instead.
+/// Returns how a mutation was caught, or what happened instead.
 fn search(mutation: &Mutation, program: &Path) -> Result<String, String> {
     let began = Instant::now();
     let profile = profiles::profile(mutation.profile);
@@ -101,7 +100,7 @@ fn every_mutation_is_caught() {
                     match search(mutation, &program) {
                         Ok(how) => println!("{:28} {how}", mutation.name),
                         Err(message) => {
-                            println!("{:28} NOT FOUND OUT: {message}", mutation.name);
+                            println!("{:28} NOT CAUGHT: {message}", mutation.name);
                             survivors.lock().unwrap().push(mutation.name);
                         }
                     }
@@ -109,7 +108,7 @@ fn every_mutation_is_caught() {
             });
         }
     });
-    assert_eq!(survivors.into_inner().unwrap(), [""; 0], "not found out");
+    assert_eq!(survivors.into_inner().unwrap(), [""; 0], "not caught");
 }
 
 #[test]

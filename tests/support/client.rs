@@ -1,5 +1,5 @@
-//! A small WebSocket client for tests: connects with a query, reads events, sends messages,
-//! and tells how the connection ended.
+//! A small WebSocket client for tests: it connects with a query, reads events, sends messages, and
+//! returns how the connection ended.
 
 use std::io::Cursor;
 
@@ -12,7 +12,6 @@ use tokio_tungstenite::{WebSocketStream, client_async};
 
 use super::PATIENCE;
 
-/// A connection.
 pub struct Client {
     socket: WebSocketStream<TcpStream>,
     dictionary: Option<Vec<u8>>,
@@ -23,33 +22,31 @@ pub struct Client {
 pub enum End {
     /// With a close frame: its code and reason.
     Closed(u16, String),
-    /// Without one.
+    /// Without a close frame.
     Dropped,
 }
 
-/// What came next.
+/// What the client receives next.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// An event, decompressed where it was compressed.
+    /// An event, decompressed if the frame was compressed.
     Event(String),
-    /// The end.
     End(End),
 }
 
 impl Client {
-    /// Connects to a URL.
     pub async fn connect(url: &str) -> Self {
         Self::try_connect(url, &[]).await.expect("connect")
     }
 
-    /// Connects with `compress=true` added, and decompresses with this dictionary.
+    /// Connects with `compress=true` added, and decompresses each frame with this dictionary.
     pub async fn connect_zstd(url: &str, dictionary: Vec<u8>) -> Self {
         let mut client = Self::connect(&format!("{url}&compress=true")).await;
         client.dictionary = Some(dictionary);
         client
     }
 
-    /// Connects with further headers.
+    /// Connects with additional headers.
     pub async fn try_connect(url: &str, headers: &[(&'static str, &str)]) -> Result<Self, Error> {
         let mut request = url.into_client_request()?;
         for (name, value) in headers {
@@ -61,23 +58,21 @@ impl Client {
         Ok(Self { socket, dictionary: None })
     }
 
-    /// Makes the client decompress what it gets.
+    /// Makes the client decompress each frame with this dictionary.
     pub fn with_dictionary(mut self, dictionary: Vec<u8>) -> Self {
         self.dictionary = Some(dictionary);
         self
     }
 
-    /// Sends a text message.
     pub async fn send(&mut self, text: &str) {
         self.socket.send(Message::text(text)).await.expect("send");
     }
 
-    /// Sends a binary message.
     pub async fn send_binary(&mut self, bytes: &[u8]) {
         self.socket.send(Message::binary(bytes.to_vec())).await.expect("send");
     }
 
-    /// Sends a ping and waits for its pong. Events that come before it are returned.
+    /// Sends a ping, waits for its pong, and returns the events that come before it.
     pub async fn ping(&mut self) -> Vec<String> {
         self.socket.send(Message::Ping("skytail".into())).await.expect("ping");
         let mut events = Vec::new();
@@ -90,7 +85,6 @@ impl Client {
         }
     }
 
-    /// The next event, or the end.
     pub async fn next(&mut self) -> Next {
         loop {
             match self.message().await {
@@ -104,7 +98,6 @@ impl Client {
         }
     }
 
-    /// The next `count` events.
     pub async fn take(&mut self, count: usize) -> Vec<String> {
         let mut events = Vec::with_capacity(count);
         while events.len() < count {
@@ -116,7 +109,7 @@ impl Client {
         events
     }
 
-    /// Everything until the end.
+    /// Returns all events until the connection ends, and how it ended.
     pub async fn rest(&mut self) -> (Vec<String>, End) {
         let mut events = Vec::new();
         loop {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::process::Command;
 
-/// A file system of its own, so that it can be full or read-only. Unmounted on drop.
+/// A mounted file system of a given size, unmounted on drop.
 pub struct Disk(PathBuf);
 
 impl Disk {
@@ -14,7 +14,7 @@ impl Disk {
         super::requires("root, to mount a file system", mounted.then_some(Self(at)))
     }
 
-    /// Mounts it anew with other options.
+    /// Mounts it again with other options.
     pub fn remount(&self, options: &str) {
         let options = format!("remount,{options}");
         assert!(mount(&["-o", &options, self.0.to_str().unwrap()]));

@@ -1,5 +1,5 @@
-//! Starts `skytail serve` for a test and talks to it: the child process, a small WebSocket
-//! client, and recordings to serve. Ends what it started, also when the test fails.
+//! Starts `skytail serve` for a test: the child process, a small WebSocket client, and recordings
+//! to serve. Each process is killed on drop, also when the test fails.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, dead_code)]
 
 pub mod client;
@@ -20,10 +20,9 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::time::Duration;
 
-/// Longest time for anything that must happen; reaching it is a failure, never a pass.
+/// The longest time that a test waits for anything. Reaching it is a failure, never a pass.
 pub const PATIENCE: Duration = Duration::from_secs(30);
 
-/// The path of the v2 stream.
 pub const V2_STREAM: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
 
 /// Sends a signal (`INT`, `TERM`, `KILL`) to a process.
@@ -32,13 +31,13 @@ pub fn signal(pid: u32, signal: &str) {
     assert!(sent.expect("run kill").success());
 }
 
-/// A `skytail serve` child. Killed on drop.
+/// A `skytail serve` child, killed on drop.
 pub struct ServeProcess {
     child: Child,
     stderr: BufReader<ChildStderr>,
-    /// Where it listens.
+    /// The address that the server listens on.
     pub address: SocketAddr,
-    /// The line that it printed when it was ready.
+    /// The line that the server prints when it is ready.
     pub ready_line: String,
 }
 
@@ -48,7 +47,7 @@ impl ServeProcess {
         Self::start_at("127.0.0.1:0", recording, flags)
     }
 
-    /// Starts a server at an address, say that of one that was stopped before.
+    /// Starts a server at an address, for example that of a stopped server.
     pub fn start_at(listen: &str, recording: &Path, flags: &[&str]) -> Self {
         let mut child = serve_command(recording)
             .args(["--listen", listen])
@@ -70,23 +69,22 @@ impl ServeProcess {
         Self { child, stderr, address, ready_line }
     }
 
-    /// `ws://…/subscribe` with a query (without its question mark).
+    /// Returns `ws://…/subscribe` with a query (without its question mark).
     pub fn url(&self, query: &str) -> String {
         format!("ws://{}/subscribe?{query}", self.address)
     }
 
-    /// `ws://…/xrpc/network.bsky.jetstream.subscribeEvents` with a query.
+    /// Returns the URL of the v2 stream with a query (without its question mark).
     pub fn v2_url(&self, query: &str) -> String {
         format!("ws://{}{V2_STREAM}?{query}", self.address)
     }
 
-    /// The process id.
     pub fn pid(&self) -> u32 {
         self.child.id()
     }
 
-    /// Asks it to stop with a signal (`INT`, `TERM`, `KILL`) and waits until it has. Returns
-    /// how it ended and what it had printed to stderr after the ready line.
+    /// Sends a signal (`INT`, `TERM`, `KILL`) and waits for the end. Returns the exit status and
+    /// what the server wrote to stderr after the ready line.
     pub fn stop(mut self, signal: &str) -> (ExitStatus, String) {
         self::signal(self.pid(), signal);
         let status = self.child.wait().expect("wait for the server");
@@ -95,13 +93,14 @@ impl ServeProcess {
         (status, rest)
     }
 
-    /// Sends a request on a new connection and returns the text that comes back until it
+    /// Sends a request on a new connection and returns the text that the server sends until it
     /// closes.
     pub fn raw_request(&self, request: &str) -> String {
         String::from_utf8(self.raw_bytes(request)).expect("an answer in text")
     }
 
-    /// Sends a request on a new connection and returns all that comes back until it closes.
+    /// Sends a request on a new connection and returns all bytes that the server sends until it
+    /// closes.
     pub fn raw_bytes(&self, request: &str) -> Vec<u8> {
         let mut stream = TcpStream::connect(self.address).expect("connect");
         stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
@@ -111,7 +110,7 @@ impl ServeProcess {
         answer
     }
 
-    /// A plain GET without upgrade headers.
+    /// Sends a plain GET without upgrade headers.
     pub fn get(&self, target: &str) -> String {
         self.raw_request(&format!("GET {target} HTTP/1.1\r\nHost: test\r\n\r\n"))
     }
@@ -124,16 +123,16 @@ impl Drop for ServeProcess {
     }
 }
 
-/// `skytail serve RECORDING`, without standard input.
+/// Returns the command `skytail serve RECORDING`, without standard input.
 pub fn serve_command(recording: impl AsRef<OsStr>) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
-    // Whatever dictionary this machine's user has installed, tests start without one.
+    // Tests start without a dictionary, also if the user of this machine has installed one.
     command.env("XDG_CACHE_HOME", env!("CARGO_TARGET_TMPDIR"));
     command.arg("serve").arg(recording).stdin(Stdio::null()).stdout(Stdio::null());
     command
 }
 
-/// Takes the settings of whoever runs the tests away from a command, and gives it a home.
+/// Removes the user's own settings from a command, and sets its home directory.
 pub fn isolate_environment(command: &mut Command, home: &Path) {
     for (name, _) in std::env::vars_os() {
         let name = name.to_string_lossy().into_owned();
@@ -147,11 +146,11 @@ pub fn isolate_environment(command: &mut Command, home: &Path) {
     command.env("NO_COLOR", "1").stdin(Stdio::null());
 }
 
-/// What a test needs that runs the program as another user.
+/// What a test needs if it runs the program as another user.
 pub const OTHER_USER: &str = "root, setpriv, and a build directory that other users can read";
 
-/// Returns `found`. If that is `None`, the test can't run here: this lists it, with what it needs,
-/// for `tests/unmet.rs`, which prints the list at the end of `cargo test`.
+/// Returns `found`. If it is `None`, the test can't run here: this function then lists the test and
+/// what it needs for `tests/unmet.rs`, which prints the list at the end of `cargo test`.
 pub fn requires<T>(what: &str, found: Option<T>) -> Option<T> {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
     let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unmet");
@@ -167,21 +166,20 @@ pub fn requires<T>(what: &str, found: Option<T>) -> Option<T> {
     None
 }
 
-/// A directory with files in it; removed on drop.
+/// A temporary directory, removed on drop.
 pub struct Scratch(tempfile::TempDir);
 
 impl Scratch {
-    /// An empty one.
     pub fn new() -> Self {
         Self(tempfile::tempdir().expect("make a directory"))
     }
 
-    /// A path in it.
+    /// Returns a path in the directory.
     pub fn path(&self, name: &str) -> PathBuf {
         self.0.path().join(name)
     }
 
-    /// Writes a recording into it.
+    /// Writes a recording into the directory.
     pub fn recording(&self, lines: &[String]) -> PathBuf {
         let path = self.path("recording.ndjson");
         std::fs::write(&path, lines.join("\n") + "\n").expect("write the recording");
@@ -192,9 +190,9 @@ impl Scratch {
 /// The `time_us` of the first event of [`events`].
 pub const FIRST_US: u64 = 1_783_175_888_000_000;
 
-/// `count` commits 1 ms apart, alternating posts of `did:plc:even` and likes of
-/// `did:plc:odd`; every tenth event is an identity of `did:plc:tenth`. Number `i` has the
-/// rkey or relay seq `i`, and with `seqs` the cursor 100 + `i`.
+/// Returns `count` events 1 ms apart: commits that alternate between posts of `did:plc:even` and
+/// likes of `did:plc:odd`, and every tenth event an identity event of `did:plc:tenth`. Event `i`
+/// has the rkey or relay seq `i`, and with `seqs` the cursor 100 + `i`.
 pub fn events(count: u64, seqs: bool) -> Vec<String> {
     (0..count).map(|i| event(i, seqs)).collect()
 }

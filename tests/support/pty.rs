@@ -1,4 +1,4 @@
-//! A pseudo-terminal for a test: what a program shows on it, and its hang-up.
+//! A pseudo-terminal for a test: it shows what a program prints, and hangs up when it is dropped.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, dead_code)]
 
 use std::fs::File;
@@ -15,7 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{PATIENCE, Scratch, isolate_environment, requires};
 
-/// Both ends of a terminal of 80 by 24. It hangs up when this is dropped.
+/// Both ends of a terminal of 80 by 24. Dropping it hangs the terminal up.
 pub struct Pty {
     master: File,
     slave: Option<OwnedFd>,
@@ -31,18 +31,18 @@ impl Pty {
         Self { master, slave: Some(slave), shown: Vec::new() }
     }
 
-    /// The terminal's end, for a program.
+    /// Returns the terminal's end for a program.
     pub fn stdio(&self) -> Stdio {
         let slave = self.slave.as_ref().expect("not started yet");
         Stdio::from(slave.try_clone().expect("duplicate a file"))
     }
 
-    /// Keeps the programs' ends only, so that [`Pty::read_to_end`] has an end.
+    /// Closes this process's copy of the program's end, so that [`Pty::read_to_end`] finishes.
     pub fn started(&mut self) {
         self.slave = None;
     }
 
-    /// Reads until `is_enough` says so of all that was shown, or to the end.
+    /// Reads until `is_enough` accepts all output so far, or to the end.
     pub fn read_until(&mut self, is_enough: impl Fn(&str) -> bool) -> String {
         let mut part = [0; 4096];
         loop {
@@ -58,14 +58,14 @@ impl Pty {
         }
     }
 
-    /// Reads until all programs have closed it.
+    /// Reads until all programs have closed their end.
     pub fn read_to_end(&mut self) -> String {
         self.read_until(|_| false)
     }
 }
 
-/// Opens both ends so that no other process inherits them: one that did, say of a test that
-/// starts it at the same moment, would keep the terminal from hanging up.
+/// Opens both ends with close-on-exec set. A process that inherited one, for example the child of
+/// another test, would keep the terminal from hanging up.
 #[cfg(target_os = "linux")]
 fn open_pair() -> (File, OwnedFd) {
     use nix::fcntl::OFlag;
@@ -95,8 +95,8 @@ fn open_pair() -> (File, OwnedFd) {
     (File::from(ends.master), ends.slave)
 }
 
-/// Runs a command in a terminal of 80 by 24 that controls it, and returns what it showed; `None`
-/// when there is no `script` to make such a terminal with.
+/// Runs a command in a controlling terminal of 80 by 24 and returns what it prints, or `None` if
+/// this machine has no `script` command.
 pub fn in_a_terminal(shell: &str) -> Option<String> {
     let home = Scratch::new();
     let mut script = Command::new("script");
@@ -104,7 +104,8 @@ pub fn in_a_terminal(shell: &str) -> Option<String> {
     script.args(["-q", "-e", "-c", shell, "/dev/null"]).env("TERM", "xterm");
     script.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
     let mut child = requires("script", script.spawn().ok())?;
-    // Open until the end: script takes the end of its input for that of the session.
+    // The input stays open until the end, because `script` ends the session at the end of its
+    // input.
     let input = child.stdin.take();
     let until = Instant::now() + PATIENCE;
     while child.try_wait().unwrap().is_none() {

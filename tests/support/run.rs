@@ -1,5 +1,5 @@
-//! Runs `skytail tail` in a home of its own and holds every run to what all runs promise:
-//! whole events on stdout and nothing else, printable text on stderr, and an end.
+//! Runs `skytail tail` in a home directory of its own and checks what holds for every run: stdout
+//! has only whole events, stderr only printable text, and the run ends.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
 use std::io::{BufRead, BufReader, Read};
@@ -10,7 +10,7 @@ use std::time::Instant;
 use super::scripted::ScriptedServer;
 use super::{PATIENCE, Scratch, isolate_environment};
 
-/// What `skytail cursors` prints to stdout.
+/// Returns what `skytail cursors` prints to stdout.
 pub fn cursors(args: &[&str]) -> String {
     let home = Scratch::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
@@ -20,35 +20,34 @@ pub fn cursors(args: &[&str]) -> String {
     String::from_utf8(output.stdout).expect("UTF-8")
 }
 
-/// A `skytail tail` that will be run.
+/// A `skytail tail` command that has not started.
 pub struct Tail {
     command: Command,
-    /// Most scripts know v1 only, and are written for one connection.
+    /// v1 unless changed: most scripts are written for one connection of v1.
     protocol: &'static str,
-    /// Most scripts have no archive.
+    /// `off` unless changed: most scripts have no archive.
     archive: &'static str,
     home: Scratch,
     state: PathBuf,
 }
 
-/// A `skytail tail` that has ended.
+/// The result of a finished `skytail tail`.
 #[derive(Debug)]
 pub struct Run {
-    /// Its exit code.
+    /// `None` after a signal.
     pub code: Option<i32>,
     /// The lines of stdout.
     pub lines: Vec<String>,
-    /// stderr.
     pub stderr: String,
 }
 
 impl Tail {
-    /// `skytail tail --host SERVER`.
+    /// Returns `skytail tail --host SERVER`.
     pub fn of(server: &ScriptedServer) -> Self {
         Self::of_host(&server.host())
     }
 
-    /// `skytail tail --host HOST`, without the settings of whoever runs the tests.
+    /// Returns `skytail tail --host HOST`, without the settings of the user who runs the tests.
     pub fn of_host(host: &str) -> Self {
         let home = Scratch::new();
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
@@ -57,68 +56,66 @@ impl Tail {
         Self { command, protocol: "v1", archive: "off", state: home.path("state.db"), home }
     }
 
-    /// Adds flags.
     pub fn flags(mut self, flags: &[&str]) -> Self {
         self.command.args(flags);
         self
     }
 
-    /// Sets an environment variable.
     pub fn env(mut self, name: &str, value: &str) -> Self {
         self.command.env(name, value);
         self
     }
 
-    /// Another `--protocol` than v1.
+    /// Replaces `--protocol v1`.
     pub fn protocol(mut self, protocol: &'static str) -> Self {
         self.protocol = protocol;
         self
     }
 
-    /// Another `--archive` than off.
+    /// Replaces `--archive off`.
     pub fn archive(mut self, archive: &'static str) -> Self {
         self.archive = archive;
         self
     }
 
-    /// Another state file than its own.
+    /// Replaces the state file.
     pub fn state(mut self, path: PathBuf) -> Self {
         self.state = path;
         self
     }
 
-    /// Another place for stdout than the test's own pipe.
+    /// Replaces the piped stdout; see [`Tail::run_elsewhere`].
     pub fn stdout(mut self, stdout: impl Into<Stdio>) -> Self {
         self.command.stdout(stdout);
         self
     }
 
-    /// A file in the run's home.
+    /// Writes a file in the home directory of the run and returns its path.
     pub fn file(&self, name: &str, bytes: &[u8]) -> String {
         let path = self.home.path(name);
         std::fs::write(&path, bytes).expect("write a file");
         path.to_str().expect("a readable path").to_owned()
     }
 
-    /// A file in the run's cache directory.
+    /// Writes a file in the cache directory of the run.
     pub fn cache(&self, name: &str, bytes: &[u8]) {
         let path = self.home.path(name);
         std::fs::create_dir_all(path.parent().expect("a directory")).expect("make a directory");
         std::fs::write(path, bytes).expect("write a file");
     }
 
-    /// Runs to the end.
+    /// Runs the command to its end.
     pub fn run(mut self) -> Run {
         self.command.stdout(Stdio::piped());
         self.run_elsewhere()
     }
 
-    /// Runs to the end with the stdout of [`Tail::stdout`].
+    /// Runs the command to its end with the stdout of [`Tail::stdout`].
     pub fn run_elsewhere(self) -> Run {
         self.spawn().finish()
     }
 
-    /// Starts it; stdout and stderr are piped.
+    /// Starts the command with stdout and stderr piped.
     pub fn start(mut self) -> Started {
         self.command.stdout(Stdio::piped());
         self.spawn()
@@ -132,9 +129,8 @@ impl Tail {
     }
 }
 
-/// A `skytail tail` that runs. Killed on drop.
+/// A running `skytail tail`, killed on drop.
 pub struct Started {
-    /// The process.
     pub child: Child,
     _home: Scratch,
 }
@@ -146,7 +142,7 @@ impl Started {
         BufReader::new(stdout).lines().take(count).map(|line| line.expect("a line")).collect()
     }
 
-    /// Waits for the end. Too long a wait fails the test.
+    /// Waits for the end and returns the result. Fails after [`PATIENCE`].
     pub fn finish(mut self) -> Run {
         let stdout = self.child.stdout.take();
         let stdout = std::thread::spawn(move || read_all(stdout));
@@ -177,7 +173,7 @@ impl Run {
         self
     }
 
-    /// Fails unless stdout holds exactly these lines.
+    /// Fails unless stdout has exactly these lines.
     #[track_caller]
     pub fn prints<T: AsRef<str>>(&self, lines: impl IntoIterator<Item = T>) -> &Self {
         let lines: Vec<String> = lines.into_iter().map(|line| line.as_ref().to_owned()).collect();
@@ -185,7 +181,7 @@ impl Run {
         self
     }
 
-    /// Fails unless stderr contains every one of these words.
+    /// Fails unless stderr contains each of these texts.
     #[track_caller]
     pub fn says(&self, words: &[&str]) -> &Self {
         for words in words {
@@ -194,7 +190,7 @@ impl Run {
         self
     }
 
-    /// Fails if stderr contains these words.
+    /// Fails if stderr contains this text.
     #[track_caller]
     pub fn never_says(&self, words: &str) -> &Self {
         assert!(!self.stderr.contains(words), "{words:?} is in {}", self.stderr);
@@ -202,7 +198,7 @@ impl Run {
     }
 }
 
-/// Invariant 6: the lines of stdout, every one of them a whole event.
+/// Returns the lines of stdout. Fails unless each is a whole event (invariant 6).
 #[track_caller]
 fn whole_events(stdout: &[u8]) -> Vec<String> {
     let text = std::str::from_utf8(stdout).expect("stdout is UTF-8");
@@ -210,7 +206,7 @@ fn whole_events(stdout: &[u8]) -> Vec<String> {
     for line in text.lines() {
         let control = line.chars().find(|c| c.is_control());
         assert_eq!(control, None, "a control character in {line:?}");
-        // Deep nesting is sound JSON, and more than this parser takes.
+        // Deep nesting is valid JSON that this parser refuses.
         if !line.contains("[[[[[[[[") {
             let event: serde_json::Value = serde_json::from_str(line).expect(line);
             let has_time = event["time_us"].is_u64() || event["time"].is_string();
@@ -236,7 +232,7 @@ fn read_all(stream: Option<impl Read>) -> Vec<u8> {
     bytes
 }
 
-/// The status, or `None` after killing a process that took too long.
+/// Returns the exit status, or `None` after killing a process that ran too long.
 fn wait(child: &mut Child) -> Option<ExitStatus> {
     let patience = Instant::now() + PATIENCE;
     while Instant::now() < patience {

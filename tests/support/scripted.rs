@@ -1,8 +1,8 @@
-//! A server that only sends bytes written down in the test: TCP in a thread, one script for
-//! each connection, in order. It shares no code with `skytail serve` on purpose, since one
-//! misreading could hide in both.
+//! A server that sends only the bytes written down in a test: TCP in a thread, and one script for
+//! each connection, in order. It shares no code with `skytail serve`, because one misreading of the
+//! protocol could hide in both.
 //!
-//! Dropping it fails the test where a script was never reached, or where the client left
+//! Dropping it fails the test if a script was never reached, or if the client closed the connection
 //! while a script still waited for it.
 #![allow(clippy::unwrap_used, clippy::expect_used, dead_code)]
 
@@ -17,54 +17,53 @@ use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
 use super::PATIENCE;
 
-/// One thing that the server does.
+/// One action of the server.
 #[derive(Clone, Debug)]
 pub enum Step {
     /// Reads the request and answers 101 with the right key.
     Accept,
-    /// The same, with further whole header lines.
+    /// Like [`Step::Accept`], with additional whole header lines.
     AcceptWith(&'static str),
     /// Reads the request and answers with these bytes.
     Answer(Vec<u8>),
-    /// Sends these bytes.
     Send(Vec<u8>),
-    /// Sends a ping and waits for its pong: everything before it was read then.
+    /// Sends a ping and waits for its pong, so that the client has read everything before it.
     Sync,
     /// Waits for a frame with this opcode.
     WaitFor(u8),
-    /// Answers pings and sends nothing else until the client leaves.
+    /// Answers pings and sends nothing else until the client closes the connection.
     OnlyPongs,
-    /// Sends these bytes again and again, this far apart, until the client leaves.
+    /// Sends these bytes repeatedly, with this pause, until the client closes the connection.
     Drip(Vec<u8>, Duration),
-    /// Waits. For servers whose pace matters; nothing is proven by it.
+    /// Waits. It sets the pace of a server; no test depends on it for its result.
     Pause(Duration),
-    /// Does nothing until the client leaves: for it, a peer that vanished.
+    /// Does nothing until the client closes the connection: for the client, a peer that vanished.
     Hang,
 }
 
-/// What one connection asked and said.
+/// What the client sent on one connection.
 #[derive(Clone, Debug, Default)]
 pub struct Asked {
     /// The whole request head.
     pub head: String,
-    /// The frames that came, unmasked: opcode and payload.
+    /// The client's frames, unmasked: opcode and payload.
     pub frames: Vec<(u8, Vec<u8>)>,
 }
 
 impl Asked {
-    /// The path with its query.
+    /// Returns the path with its query.
     pub fn target(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or_default()
     }
 
-    /// The decoded values of a query parameter.
+    /// Returns the decoded values of a query parameter.
     pub fn query(&self, name: &str) -> Vec<String> {
         let query = self.target().split_once('?').map_or("", |(_, query)| query);
         let pairs = url::form_urlencoded::parse(query.as_bytes());
         pairs.filter(|(n, _)| n == name).map(|(_, value)| value.into_owned()).collect()
     }
 
-    /// The value of a header.
+    /// Returns the value of a header.
     pub fn header(&self, name: &str) -> Option<&str> {
         self.head.lines().find_map(|line| {
             let (found, value) = line.split_once(": ")?;
@@ -79,10 +78,9 @@ struct Seen {
     complaints: Vec<String>,
 }
 
-/// The server. It listens until its last script has begun; who comes later is refused.
+/// The server. It listens until its last script has begun and refuses later connections.
 #[derive(Debug)]
 pub struct ScriptedServer {
-    /// Where it listens.
     pub address: SocketAddr,
     scripts: usize,
     seen: Arc<Mutex<Seen>>,
@@ -106,12 +104,12 @@ impl ScriptedServer {
         Self { address, scripts: count, seen, is_over, thread: Some(thread) }
     }
 
-    /// `127.0.0.1:PORT`.
+    /// Returns `127.0.0.1:PORT`.
     pub fn host(&self) -> String {
         self.address.to_string()
     }
 
-    /// What was asked so far, one for each connection.
+    /// Returns what the client has sent so far, one entry for each connection.
     pub fn asked(&self) -> Vec<Asked> {
         self.seen.lock().unwrap().connections.clone()
     }
@@ -152,7 +150,7 @@ fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, seen: &Mutex<Seen>, is_
     }
 }
 
-/// One connection being played.
+/// A connection that follows its script.
 struct Connection<'a> {
     stream: TcpStream,
     /// Whether the client sends frames.
@@ -173,13 +171,13 @@ impl Connection<'_> {
                 Err(e) => return Err(format!("{what}: {e}")),
             }
         }
-        // The end of our bytes, and no reset: what was sent must still arrive.
+        // Sends FIN, not a reset: the client must still receive what was sent.
         let _ = self.stream.shutdown(Shutdown::Write);
         self.hang();
         Ok(())
     }
 
-    /// Says whether the client is still there.
+    /// Returns whether the client is still connected.
     fn step(&mut self, step: Step) -> io::Result<bool> {
         match step {
             Step::Accept => self.accept("")?,
@@ -188,7 +186,7 @@ impl Connection<'_> {
                 self.read_head()?;
                 self.stream.write_all(&bytes)?;
             }
-            // A client that has what it wants may leave in the middle.
+            // A client that has all it needs may close the connection in the middle.
             Step::Send(bytes) => return Ok(self.stream.write_all(&bytes).is_ok()),
             Step::Sync => {
                 if self.stream.write_all(&ping(b"sync")).is_err() {
@@ -214,7 +212,7 @@ impl Connection<'_> {
         let asked = self.read_head()?;
         let key = asked.header("sec-websocket-key").unwrap_or_default();
         let mut answer = switching(&derive_accept_key(key.as_bytes()));
-        // In front of the empty line.
+        // Before the empty line.
         answer.splice(answer.len() - 2..answer.len() - 2, headers.bytes());
         self.stream.write_all(&answer)?;
         self.is_upgraded = true;
@@ -248,13 +246,13 @@ impl Connection<'_> {
         }
     }
 
-    /// Reads until the client closes; nothing is answered.
+    /// Reads until the client closes the connection, without answering.
     fn hang(&mut self) {
         while self.is_upgraded && self.frame().is_ok() {}
         let _ = io::copy(&mut self.stream, &mut io::sink());
     }
 
-    /// The next frame of the client, unmasked and noted.
+    /// Reads the client's next frame, unmasks it and records it.
     fn frame(&mut self) -> io::Result<(u8, Vec<u8>)> {
         let mut start = [0; 2];
         self.stream.read_exact(&mut start)?;
@@ -289,7 +287,7 @@ impl Connection<'_> {
     }
 }
 
-/// A 101 answer with this `Sec-WebSocket-Accept`.
+/// Returns a 101 answer with this `Sec-WebSocket-Accept`.
 pub fn switching(accept: &str) -> Vec<u8> {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
@@ -298,13 +296,13 @@ pub fn switching(accept: &str) -> Vec<u8> {
     .into_bytes()
 }
 
-/// An HTTP answer with a body; `headers` are whole lines.
+/// Returns an HTTP answer with a body; `headers` are whole lines.
 pub fn http(status: &str, headers: &str, body: &str) -> Vec<u8> {
     let length = body.len();
     format!("HTTP/1.1 {status}\r\nContent-Length: {length}\r\n{headers}\r\n{body}").into_bytes()
 }
 
-/// A frame as servers send them, with this first byte.
+/// Returns an unmasked frame with this first byte.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut frame = vec![first];
     match payload.len() {
@@ -322,27 +320,27 @@ pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
     frame
 }
 
-/// A text message.
+/// Returns a text message.
 pub fn text(payload: impl AsRef<[u8]>) -> Vec<u8> {
     frame(0x81, payload.as_ref())
 }
 
-/// Text messages, one after another.
+/// Returns text messages, one after another.
 pub fn texts<T: AsRef<[u8]>>(payloads: impl IntoIterator<Item = T>) -> Vec<u8> {
     payloads.into_iter().flat_map(text).collect()
 }
 
-/// A binary message.
+/// Returns a binary message.
 pub fn binary(payload: &[u8]) -> Vec<u8> {
     frame(0x82, payload)
 }
 
-/// A ping.
+/// Returns a ping.
 pub fn ping(payload: &[u8]) -> Vec<u8> {
     frame(0x89, payload)
 }
 
-/// A close frame.
+/// Returns a close frame.
 pub fn close(code: u16, reason: &[u8]) -> Vec<u8> {
     frame(0x88, &[&code.to_be_bytes(), reason].concat())
 }

@@ -1,8 +1,9 @@
-//! A small world in which a sieve makes journeys: servers that tell the same events in orders,
-//! times and numbers of their own, and a consumer that is cut, killed and sent elsewhere. After
-//! each step it is checked that nothing came twice, and at the end that nothing is missing.
+//! A simulation of the dedup stage: servers that send the same events with orders, times and
+//! sequence numbers of their own, and a consumer that is cut off, killed and moved to other
+//! servers. After each step it checks that no event came twice, and at the end that none is
+//! missing.
 //!
-//! A journey is made of bytes, so that both proptest and the fuzzer can choose it. No I/O.
+//! Bytes decide each step, so that both proptest and the fuzzer can choose them. No I/O.
 
 #![allow(clippy::expect_used)]
 
@@ -19,43 +20,44 @@ use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, StartPosition, Ti
 use skytail::settings::OnGap;
 use skytail::source::{ConnectionInfo, RequestedCursor};
 
-/// When the world begins: servers take smaller numbers for sequence numbers.
+/// The time of the first event: servers take smaller numbers for sequence numbers.
 const EPOCH_US: u64 = 2_000_000_000_000_000;
-/// How far a new connection rewinds. Any two servers' times for one event are less apart.
+/// How far a new connection rewinds, in microseconds. The times of two servers for one event differ
+/// by less.
 const REWIND_US: u64 = 500;
 const EVENTS: u64 = 600;
-/// How much later a server that repeats itself does so.
+/// How much later a server sends an event again, in microseconds.
 const REPEAT_US: u64 = 700;
-/// How far ahead a lie is stamped.
+/// How far ahead a false time is, in microseconds.
 const FUTURE_US: u64 = 40 * 3_600 * 1_000_000;
 const KINDS: [ServerKind; 3] = [ServerKind::V2, ServerKind::V2, ServerKind::Legacy];
 
-/// What one server has to tell, in its order.
+/// One server's events, in its order.
 struct Server {
     origin: Origin,
-    /// Each with the server's own time of it, which is not always what it writes.
+    /// Each with the server's own time of it, which can differ from the time that it writes.
     sent: Vec<(u64, Mark, u64)>,
 }
 
-/// What sort of world it is.
+/// The properties of one simulated run.
 #[derive(Clone, Copy)]
 struct Scenario {
-    /// The first servers only; one means that there is no other.
+    /// Only the first servers are used; with one, there is no failover.
     servers: usize,
     first: usize,
-    /// Some events carry times of long ago (v2).
+    /// Some events have times of long ago (v2).
     imports: bool,
-    /// Several events share one time (legacy, and v2).
+    /// Several events have one time (legacy, and v2).
     ties: bool,
-    /// Servers tell some events twice.
+    /// Servers send some events twice.
     repeats: bool,
     /// Servers stamp some events with times that are far ahead.
     future_times: bool,
-    /// The consumer wants only some events, and picks them out itself.
+    /// The consumer filters events itself.
     filters: bool,
 }
 
-/// Takes the journey apart; zeros once it is used up.
+/// The bytes of the input; zeros after their end.
 struct Steps<'a>(&'a [u8]);
 
 impl Steps<'_> {
@@ -66,22 +68,21 @@ impl Steps<'_> {
     }
 }
 
-/// The consumer.
 struct Consumer<'a> {
     servers: &'a [Server],
     scenario: Scenario,
     sieve: Sieve,
     connection: Arc<ConnectionInfo>,
     server: usize,
-    /// The place in the server's list of what comes next.
+    /// The index of the next event in the server's list.
     next: usize,
     connections: u64,
-    /// What was printed and counts: a kill makes the rest count no more.
+    /// The events that were printed; a kill undoes those that were not saved.
     printed: HashSet<u64>,
     saved: Option<(Resume, HashSet<u64>)>,
 }
 
-/// A number that looks random and depends on its inputs alone.
+/// Returns a number that looks random and depends only on its inputs.
 fn mix(a: u64, b: u64) -> u64 {
     let x = (a ^ b.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15);
     (x ^ (x >> 29)).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 33
@@ -103,8 +104,8 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
     }
     stamped.sort_unstable();
     if scenario.future_times {
-        // Where an event future_times that shares its time with another one, no one can tell. A legacy
-        // server's times strictly increase (protocol/jetstream-v1.md §8).
+        // A false time that equals another event's time can't be detected. A legacy server's times
+        // strictly increase (protocol/jetstream-v1.md §8).
         let mut least = 0;
         for (stamp, _) in &mut stamped {
             *stamp = least.max(*stamp);
@@ -166,7 +167,7 @@ fn sieve(scenario: Scenario, start: &StartPosition) -> Sieve {
 }
 
 impl Consumer<'_> {
-    /// A connection to a server, as the reader would ask for it.
+    /// Connects to a server with the cursor that the reader would ask for.
     fn connect(&mut self, server: usize, surplus: u64) {
         let to = &self.servers[server];
         let position = self.sieve.position().cloned();
@@ -217,19 +218,19 @@ impl Consumer<'_> {
         }
     }
 
-    /// The time when the event before `next` happened, by its server's clock.
+    /// Returns the time of the event before `next`, by its server's clock.
     fn now(&self) -> TimeUs {
         let sent = &self.servers[self.server].sent;
         TimeUs(self.next.checked_sub(1).map_or(EPOCH_US, |last| sent[last].0))
     }
 
-    /// Nothing is ever missing here, and no server counts anew.
+    /// Fails if the dedup stage reports a gap or a restarted sequence: the simulation has neither.
     fn find_nothing(&mut self) {
         let found = self.sieve.take_finding();
         assert!(found.is_none(), "{found:?} at {:?}", self.sieve.position());
     }
 
-    /// Reads on, and prints.
+    /// Reads and prints the next events.
     fn read(&mut self, events: usize) {
         let batch = self.batch(events);
         let (lines, _) = self.sieve.sift(batch, &self.connection.clone(), self.now());
@@ -240,7 +241,7 @@ impl Consumer<'_> {
         assert!(latest.0 < EPOCH_US + FUTURE_US / 2, "a lie became the clock: {latest}");
     }
 
-    /// Reads on, and the output breaks behind some lines; the run ends there.
+    /// Reads the next events; the output fails after some of the lines, and the run ends.
     fn break_off(&mut self, events: usize, cut: u64) {
         let batch = self.batch(events);
         let (lines, pending) = self.sieve.sift(batch, &self.connection.clone(), self.now());
@@ -256,13 +257,13 @@ impl Consumer<'_> {
         self.saved = self.sieve.resume().map(|resume| (resume, self.printed.clone()));
     }
 
-    /// A clean end and a new beginning.
+    /// Ends the run cleanly and starts the next one.
     fn restart(&mut self) {
         self.save();
         self.kill();
     }
 
-    /// A new beginning from what was saved last.
+    /// Starts the next run from the last saved position.
     fn kill(&mut self) {
         let start = match &self.saved {
             Some((resume, printed)) => {
@@ -277,14 +278,14 @@ impl Consumer<'_> {
         self.sieve = sieve(self.scenario, &start);
     }
 
-    /// Does what one pair of bytes of the input stands for.
+    /// Does what one pair of input bytes selects.
     fn step(&mut self, step: u64, many: u64) {
         let elsewhere = if self.scenario.servers == 1 {
             self.server
         } else {
             (many % self.scenario.servers as u64) as usize
         };
-        // From the beginning a server is never changed: there is no position yet.
+        // Before the first position, the server never changes.
         let elsewhere =
             if self.sieve.position().is_none() { self.scenario.first } else { elsewhere };
         match step % 12 {
@@ -316,16 +317,16 @@ impl Consumer<'_> {
     }
 }
 
-/// Makes the journey that these bytes stand for, and checks its promises.
+/// Runs the simulation that these bytes select, and checks its results.
 ///
 /// # Panics
-/// Where one does not hold.
+/// If an event is repeated or missing.
 pub fn run(bytes: &[u8]) {
     let mut steps = Steps(bytes);
     let flags = steps.next();
     let repeats = flags & 8 != 0;
     let scenario = Scenario {
-        // A server that repeats an event long after another has sent it can't be seen through.
+        // A repeat that comes long after another server sent the event can't be detected.
         servers: if repeats { 1 } else { KINDS.len() },
         first: if flags & 1 == 0 { 0 } else { 2 },
         imports: flags & 2 != 0,
@@ -356,8 +357,8 @@ pub fn run(bytes: &[u8]) {
         consumer.step(step, many);
     }
     consumer.read(usize::try_from(EVENTS).unwrap_or(usize::MAX) * 3);
-    // Where a server is asked by time, an old time in front of the first late enough can't be
-    // sent from what the server sends too much.
+    // If a server is asked by time, an old time before the first event that is late enough can't be
+    // told apart from the server's surplus.
     let is_sure = |event: &u64| scenario.servers == 1 || !is_import(*event, scenario);
     let wanted = (0..EVENTS).filter(|event| is_wanted(*event, scenario)).filter(is_sure);
     for event in wanted {

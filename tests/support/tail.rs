@@ -1,34 +1,32 @@
-//! Runs `skytail tail` for a test: flags, a state file of its own, lines as they come, signals.
+//! Runs `skytail tail` for a test: flags, a state file, lines as they come, signals.
 
 use std::io::{BufRead, BufReader, Read as _};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
-/// A `skytail tail` child whose stdout is read by the test. Killed on drop.
+/// A `skytail tail` child whose stdout the test reads, killed on drop.
 pub struct TailProcess {
     child: Child,
     stdout: BufReader<ChildStdout>,
 }
 
-/// How a tail ended.
+/// The result of a finished tail.
 pub struct Ended {
-    /// Its exit status.
     pub status: ExitStatus,
-    /// The lines that had not been read yet, each with its line feed.
+    /// The lines that the test had not read, each with its line feed.
     pub rest: Vec<String>,
-    /// Everything it said.
     pub stderr: String,
 }
 
 impl Ended {
-    /// The exit code; -1 after a signal.
+    /// Returns the exit code, or -1 after a signal.
     pub fn code(&self) -> i32 {
         self.status.code().unwrap_or(-1)
     }
 }
 
-/// `skytail tail` with a state file in `directory`, without the machine's own settings.
+/// Returns a `skytail tail` command with a state file in `directory`, without the user's settings.
 pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     super::isolate_environment(&mut command, directory);
@@ -43,24 +41,24 @@ pub fn tail_command(directory: &Path, flags: &[&str]) -> Command {
 }
 
 impl TailProcess {
-    /// Starts a tail; its stdout is read line by line, so that a slow test is a slow reader.
+    /// Starts a tail. The test reads its stdout line by line, so a slow test is a slow reader.
     pub fn start(directory: &Path, flags: &[&str]) -> Self {
         Self::of(tail_command(directory, flags))
     }
 
-    /// Starts a command of [`tail_command`] that was changed.
+    /// Starts a changed command of [`tail_command`].
     pub fn of(mut command: Command) -> Self {
         let mut child = command.spawn().expect("start skytail tail");
         let stdout = BufReader::new(child.stdout.take().expect("piped"));
         Self { child, stdout }
     }
 
-    /// The next `count` lines.
+    /// Returns the next `count` lines.
     pub fn lines(&mut self, count: usize) -> Vec<String> {
         (0..count).map(|i| self.line().unwrap_or_else(|| panic!("only {i} lines came"))).collect()
     }
 
-    /// The next line, with its line feed; `None` at the end of the output.
+    /// Returns the next line with its line feed, or `None` at the end of the output.
     pub fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         let bytes = self.stdout.read_line(&mut line).expect("read stdout");
@@ -72,7 +70,7 @@ impl TailProcess {
         super::signal(self.child.id(), signal);
     }
 
-    /// Sends a signal again and again until the process has ended, without reading on.
+    /// Sends a signal repeatedly until the process has ended, without reading its output.
     pub fn signal_until_it_ends(&mut self, signal: &str) {
         let patience = Instant::now() + super::PATIENCE;
         while self.child.try_wait().expect("wait for the tail").is_none() {
@@ -82,7 +80,7 @@ impl TailProcess {
         }
     }
 
-    /// Reads to the end.
+    /// Reads to the end of the output and returns the result.
     pub fn wait(mut self) -> Ended {
         let mut rest = Vec::new();
         while let Some(line) = self.line() {

@@ -9,12 +9,12 @@ use tokio_rustls::rustls::crypto::ring;
 use tokio_rustls::rustls::pki_types::pem::PemObject as _;
 use tokio_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
 
-/// A file of `tests/tls`.
+/// Returns the path of a file in `tests/tls`.
 pub fn tls_file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/tls").join(name)
 }
 
-/// The settings of a server with this certificate.
+/// Returns the configuration of a server with this certificate.
 pub fn server_config(certificate: &str) -> ServerConfig {
     let chain = vec![CertificateDer::from_pem_file(tls_file(certificate)).unwrap()];
     let key = PrivateKeyDer::from_pem_file(tls_file("leaf.key.pem")).unwrap();

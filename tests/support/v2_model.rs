@@ -1,5 +1,5 @@
-//! What a v2 message means, said a second time with a JSON library and trees, so that the
-//! program's scanner can be held against it. Shared by the tests and the fuzzer.
+//! A second reading of v2 messages, with a JSON library and trees, to compare the program's scanner
+//! with. The tests and the fuzzer share it.
 
 #![allow(clippy::expect_used, clippy::unwrap_used)]
 
@@ -13,10 +13,10 @@ use skytail::event::v2::{self, Message, Unreadable};
 
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
 
-/// Beyond this a value may be refused as nested too deeply.
+/// The program may refuse deeper nesting.
 const SURE_DEPTH: usize = 500;
 
-/// The members of an object as they stand there, repeated ones included.
+/// The members of an object in their order, repeated ones included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Members<'de> {
@@ -52,7 +52,7 @@ impl<'a> Members<'a> {
         self.last(name).and_then(|raw| serde_json::from_str(raw).ok())
     }
 
-    /// A string's own bytes between the quotes.
+    /// Returns a string's own bytes between the quotes.
     fn raw_text(&self, name: &str) -> Option<&'a str> {
         self.text(name)?;
         self.last(name)?.strip_prefix('"')?.strip_suffix('"')
@@ -64,27 +64,27 @@ impl<'a> Members<'a> {
     }
 }
 
-/// What a sound message means.
+/// What a valid message means.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Meaning {
-    /// An event: its v1 line, its native line, and time and seq.
+    /// An event: its v1 line, its native line, time and seq.
     Event { v1: String, native: String, time_us: u64, seq: u64 },
-    /// Anything else that is no mistake.
+    /// Any other valid message.
     Other(&'static str),
     /// No object with a `$type`.
     NoEnvelope,
-    /// A message that the program has to refuse.
+    /// A message that the program must refuse.
     Unsound,
 }
 
 fn time_us(text: &str) -> Option<u64> {
     let timestamp: jiff::Timestamp = text.parse().ok()?;
     let us = u64::try_from(timestamp.as_microsecond()).ok()?;
-    // One form only.
+    // Only this form is accepted.
     (format!("{timestamp:.6}") == text).then_some(us)
 }
 
-/// What a message means; `None` where it is no JSON object.
+/// Returns what a message means, or `None` if it is not a JSON object.
 pub fn meaning(message: &str) -> Option<Meaning> {
     let envelope = Members::of(message)?;
     let Some(kind) = envelope.text("$type") else { return Some(Meaning::NoEnvelope) };
@@ -147,7 +147,7 @@ fn event(raw: &str, payload: &Members<'_>, kind: &str) -> Option<Meaning> {
     Some(Meaning::Event { v1, native: raw.to_owned(), time_us, seq })
 }
 
-/// Deepest nesting of a text, and whether every bracket has its partner.
+/// Returns the deepest nesting of a text, and whether all brackets match.
 fn depth(text: &str) -> usize {
     let (mut depth, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for c in text.chars() {
@@ -164,10 +164,10 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
-/// Reads a message both ways, and fails where the two differ.
+/// Reads a message both ways.
 ///
 /// # Panics
-/// Where they do.
+/// If the two readings differ.
 pub fn check(bytes: &[u8]) {
     let found = v2::read(bytes);
     let text = std::str::from_utf8(bytes).ok();
@@ -179,7 +179,7 @@ pub fn check(bytes: &[u8]) {
     }
     let Some(meaning) = text.and_then(meaning) else { return };
     let text = text.unwrap();
-    // Rules of ours that a JSON library does not know.
+    // Rules of skytail that a JSON library does not have.
     let excused = bytes.iter().any(|b| *b < 0x20) || depth(text) > SURE_DEPTH;
     match (found, meaning) {
         (Ok(Message::Event(event, native)), Meaning::Event { v1, native: raw, time_us, seq }) => {
@@ -193,10 +193,10 @@ pub fn check(bytes: &[u8]) {
         | (Ok(Message::Unknown(_)), Meaning::Other("unknown"))
         | (Err(Unreadable::NoEnvelope), Meaning::NoEnvelope)
         | (Err(Unreadable::Malformed(_)), Meaning::Unsound) => {}
-        // A JSON library may leave the escapes of a string that it passes over unread.
+        // A JSON library may leave the escapes of a skipped string unread.
         (Err(Unreadable::Malformed(error)), Meaning::NoEnvelope)
             if error.what == "bad escape in a string" => {}
-        // The relay's seq is read for the identity, and must be one if it is a number.
+        // The dedup key needs the relay's seq, so it must be valid if it is a number.
         (Err(Unreadable::Malformed(error)), _) if error.what == "seq is no unsigned integer" => {}
         (Err(_), _) if excused => {}
         (Err(error), meaning) => panic!("{error}, and the model says {meaning:?}: {text}"),
@@ -204,13 +204,13 @@ pub fn check(bytes: &[u8]) {
     }
 }
 
-/// A line stays a line in either shape, and both say the same. (A string with an escape that
-/// is none is copied unread; its line is refused where lines are read, in both shapes.)
+/// Checks that a line is one line in either shape, and that both have the same values. (A string
+/// with an invalid escape is copied unread; the line is refused when it is parsed, in both shapes.)
 fn check_line(v1: &[u8], native: &[u8]) {
     match (header::parse(v1), Shape::Native.parse(native)) {
         (Ok(own), Ok(header)) => assert_eq!(own, header),
         (Err(own), Err(error)) => {
-            // With its strings decoded, which tells half a surrogate pair.
+            // Decoding the strings finds half a surrogate pair.
             let is_json = serde_json::from_slice::<serde_json::Value>(native).is_ok();
             assert!(!is_json, "{own} in our own line, and {error} in a sound payload");
         }

@@ -1,4 +1,4 @@
-//! The process of the program under test, and the end that it gets.
+//! The process of the program under test, and how it is stopped.
 
 use std::io::{Read, Write};
 use std::path::Path;
@@ -16,7 +16,8 @@ use super::process_run::{RunOutcome, StopKind};
 use super::profile::failed;
 use crate::support::PATIENCE;
 
-/// Long enough for a pipe to fill up, and for the program to save what it should not.
+/// Long enough for a pipe to fill up, and for the program to save a position that it should not
+/// save.
 const UNREAD: Duration = Duration::from_millis(250);
 
 /// A process of the program, and the thread that reads its output. Killed on drop.
@@ -24,10 +25,10 @@ pub struct Running {
     pub child: Child,
     pub chunks: Receiver<Vec<u8>>,
     reader: Option<JoinHandle<()>>,
-    /// Asks that thread to close the output behind the chunk in its hand.
+    /// Asks the thread to close the output after the current chunk.
     closes: Arc<AtomicBool>,
     copy: std::fs::File,
-    /// Which life of the profile it is.
+    /// The number of the run within the round.
     number: usize,
 }
 
@@ -35,7 +36,7 @@ impl Running {
     pub fn start(mut command: Command, copy: &Path, number: usize) -> Self {
         let mut child = command.spawn().expect("start skytail tail");
         let stdout = child.stdout.take().expect("piped");
-        // One chunk on its way: whoever takes none lets the pipe fill up.
+        // At most one chunk waits: a caller that receives none lets the pipe fill up.
         let (sender, chunks) = sync_channel(1);
         let closes = Arc::new(AtomicBool::new(false));
         let is_closing = Arc::clone(&closes);
@@ -52,12 +53,12 @@ impl Running {
         Self { child, chunks, reader, closes, copy, number }
     }
 
-    /// Asks for a clean stop with two signals within milliseconds, as `timeout` of coreutils and
-    /// a terminal that closes do. It must be one stop.
+    /// Requests one clean stop with two signals within milliseconds, as coreutils' `timeout` and a
+    /// closing terminal do.
     fn request_stop(&self) {
         let again = [Signal::TERM, Signal::HUP, Signal::INT];
         for signal in [Signal::TERM, again[self.number % again.len()]] {
-            // A process that has ended, and is not waited for, takes no harm.
+            // A signal to an ended process that has not been waited for has no effect.
             let _ = kill_process(Pid::from_child(&self.child), signal);
             std::thread::sleep(Duration::from_millis(self.number as u64 % 4));
         }
@@ -89,7 +90,7 @@ impl Running {
             match self.chunks.recv_timeout(left) {
                 Ok(chunk) => self.take(&chunk, oracle)?,
                 Err(RecvTimeoutError::Disconnected) => break,
-                // Where nothing comes, nothing is left unread.
+                // If no output comes, none is left unread.
                 Err(RecvTimeoutError::Timeout) if must_request => {
                     must_request = false;
                     self.request_stop();
@@ -100,10 +101,10 @@ impl Running {
         let status = self.wait()?;
         match (status.code(), had_ended && end.is_kill()) {
             (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
-            // By SIGKILL, or by a SIGTERM that came before it was listened for.
+            // By SIGKILL, or by a SIGTERM before the program had its handler.
             (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),
             (Some(130), _) => {
-                let message = "left at once, although one stop was asked for".to_owned();
+                let message = "ended at once after a single request to stop".to_owned();
                 Err(Verdict { violation: Violation::ExitedEarly, message, missing: None })
             }
             (code, _) => Err(failed(format!("ended with {code:?}"))),
@@ -126,7 +127,7 @@ impl Drop for Running {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-        // The pipe is closed now; a chunk on its way is given up with the channel.
+        // The pipe is closed now; the receiver drops a chunk that still waits.
         while self.chunks.recv().is_ok() {}
         if let Some(reader) = self.reader.take() {
             let _ = reader.join();

@@ -1,4 +1,4 @@
-//! The servers of a round, each behind a network that can't be relied on.
+//! The servers of a round, each behind a proxy that breaks connections.
 
 use std::path::{Path, PathBuf};
 
@@ -6,10 +6,10 @@ use super::profile::Profile;
 use super::proxy::{NetworkFaults, Proxy};
 use crate::support::ServeProcess;
 
-/// Servers and networks. Ends them when dropped.
+/// The servers and their proxies, ended on drop.
 pub struct Harness {
     recording: PathBuf,
-    /// The flags that every start of a server has, and what of chaos stays to the end.
+    /// The flags of every start of a server, and the `--chaos` items that last until the final run.
     flags: Vec<String>,
     chaos: String,
     stamps: String,
@@ -17,14 +17,13 @@ pub struct Harness {
     kinds: &'static [&'static str],
     servers: Vec<ServeProcess>,
     proxies: Vec<Proxy>,
-    /// The dictionary that zstd is spoken with.
+    /// The dictionary for zstd.
     pub dictionary: Option<PathBuf>,
     /// How many servers were killed.
     pub kills: u64,
 }
 
 impl Harness {
-    /// Starts servers and networks.
     pub fn start(profile: &Profile, directory: &Path, seed: u64, rng: &mut fastrand::Rng) -> Self {
         let recording = directory.join("recording.ndjson");
         let mut flags: Vec<String> = profile.serve_flags.iter().map(|&f| f.to_owned()).collect();
@@ -65,37 +64,37 @@ impl Harness {
         harness
     }
 
-    /// The addresses for the program.
+    /// Returns the addresses of the proxies.
     pub fn hosts(&self) -> impl Iterator<Item = String> {
         self.proxies.iter().map(|proxy| proxy.address.to_string())
     }
 
-    /// Kills a server; it is away for as long as another one takes to start.
+    /// Kills a server. It is unavailable until its replacement has started.
     pub fn kill_a_server(&mut self, rng: &mut fastrand::Rng) {
         let number = rng.usize(0..self.servers.len());
         self.replace(number, false);
         self.kills += 1;
     }
 
-    /// From now on, servers and networks do nothing to connections.
+    /// Stops all faults of servers and network.
     pub fn stop_faults(&mut self) {
         for number in 0..self.servers.len() {
             self.proxies[number].faults(NetworkFaults::NONE);
-            // A live server has its clock, and a calm one needs no change.
+            // A live server has a clock of its own, and one without faults needs no change.
             if !self.is_live && !self.chaos.is_empty() {
                 self.replace(number, true);
             }
         }
     }
 
-    /// How many connections ended under a living program.
+    /// Returns how many connections ended while the program was running.
     pub fn disconnects(&self) -> u64 {
         self.proxies.iter().map(Proxy::disconnects).sum()
     }
 
     fn replace(&mut self, number: usize, is_faultless: bool) {
         self.proxies[number].set_upstream(None);
-        // Killed by its drop, before another one takes its place.
+        // Dropping the server kills it, before its replacement starts.
         drop(self.servers.remove(number));
         let server = self.serve(number, is_faultless);
         self.proxies[number].set_upstream(Some(server.address));
@@ -125,7 +124,7 @@ impl Harness {
     }
 }
 
-/// Has a dictionary trained on the recording's beginning.
+/// Trains a dictionary on the beginning of the recording.
 fn train(directory: &Path, recording: &Path) -> PathBuf {
     let text = std::fs::read_to_string(recording).expect("read the recording");
     let head: Vec<&str> = text.lines().take(3000).collect();

@@ -1,8 +1,8 @@
-//! Never lose an event: the program is run against servers and networks that break all the
-//! time, killed at random moments and started again, and everything that it ever printed is
-//! held against the recording. Every event is there, in order; what comes twice was printed
-//! behind the position that was saved when the process was killed; nothing comes twice after
-//! a clean stop, nor ever in a file.
+//! Never lose an event: the program runs against servers and networks that break all the time, is
+//! killed at random moments and started again, and all that it printed is compared with the
+//! recording. Every event is there, in order. An event that comes twice was printed after the
+//! position that was saved when the process was killed. No event comes twice after a clean stop,
+//! nor ever in a file.
 //!
 //! The short form is part of `cargo test`. The long one:
 //!
@@ -10,9 +10,9 @@
 //! cargo test --release --test torture -- --ignored --nocapture
 //! ```
 //!
-//! runs for `SKYTAIL_TORTURE_MINUTES` (30). `SKYTAIL_TORTURE_SEED` is where all that is random
-//! comes from, but for the moments that the system chooses; `SKYTAIL_TORTURE_LANE` picks profiles
-//! by a part of their name, `SKYTAIL_TORTURE_BIN` another program than ours.
+//! runs for `SKYTAIL_TORTURE_MINUTES` (30). `SKYTAIL_TORTURE_SEED` is the seed of all random
+//! values, except for the moments that the system chooses. `SKYTAIL_TORTURE_LANE` selects profiles
+//! by a part of their name, `SKYTAIL_TORTURE_BIN` another program to test.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]
@@ -39,7 +39,7 @@ fn variable<T: std::str::FromStr>(name: &str) -> Option<T> {
     Some(value.parse().unwrap_or_else(|_| panic!("{name}: {value:?} makes no sense")))
 }
 
-/// The profile of this name, or those that have it in their name.
+/// Returns the profile of this name, or all whose name contains it.
 fn pick(name: &str) -> Vec<Profile> {
     let mut profiles = profiles::profiles();
     if profiles.iter().any(|profile| profile.name == name) {
@@ -50,7 +50,7 @@ fn pick(name: &str) -> Vec<Profile> {
     profiles
 }
 
-/// Runs all profiles at once, and says what came of it.
+/// Runs all profiles at once.
 fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
     let ours = || PathBuf::from(env!("CARGO_BIN_EXE_skytail"));
     let client = variable("SKYTAIL_TORTURE_BIN").unwrap_or_else(ours);
@@ -60,7 +60,7 @@ fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
     println!("torture: seed {seed}, {} profiles for {lasting:?}", profiles.len());
     let until = Instant::now() + lasting;
     let run = |profile: &Profile, number: u64| {
-        // A profile that runs alone gets the seed as it is.
+        // A profile that runs alone gets the seed unchanged.
         let seed = seed.wrapping_add(number);
         profile.run(&RunSettings { client: &client, seed, until, variable: None })
     };
@@ -79,7 +79,7 @@ fn run(lasting: Duration) -> (Totals, Vec<Failure>) {
             failures.extend(outcome.err());
         }
     });
-    println!("{:26} {totals}; {} broken promises; seed {seed}", "all", failures.len());
+    println!("{:26} {totals}; {} broken guarantees; seed {seed}", "all", failures.len());
     (totals, failures)
 }
 
@@ -103,7 +103,7 @@ fn nothing_is_lost_in_half_an_hour() {
     let minutes = variable("SKYTAIL_TORTURE_MINUTES").unwrap_or(30);
     let (totals, failures) = run(Duration::from_secs(60 * minutes));
     assert_unbroken(&failures);
-    // What a run of this length is for; a machine that is busy otherwise does less.
+    // The purpose of a run of this length; a busy machine does less.
     if minutes >= 30 {
         assert!(totals.kills >= 1_000 && totals.disconnects >= 10_000, "{totals}");
     }

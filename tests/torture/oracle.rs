@@ -1,5 +1,5 @@
-//! Holds what was printed against the recording. Told of every byte and of every end of a
-//! life, it says at the first line that breaks a promise which one it is.
+//! Compares the printed lines with the recording. It receives all output and each end of a process,
+//! and returns the first violation of a guarantee.
 
 use std::collections::HashSet;
 use std::num::NonZeroU64;
@@ -9,13 +9,13 @@ use super::recording::Recording;
 /// Events shown on each side of the one that a verdict is about.
 const NEIGHBOURS: usize = 2;
 
-/// In which order events may come.
+/// The order in which events may come.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Order {
     /// As recorded.
     Exact,
-    /// As recorded within an account; an event of another may come so many places too late.
-    /// Two servers interleave accounts differently.
+    /// As recorded within an account; an event of another account may come this many places too
+    /// late. Two servers interleave accounts differently.
     ByAccount(u32),
 }
 
@@ -28,46 +28,43 @@ impl Order {
     }
 }
 
-/// A broken promise.
+/// A broken guarantee.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Violation {
-    /// An event never came, or behind others that follow it.
+    /// An event never came, or came after others that follow it.
     Lost,
     /// An event came again that must not.
     Repeated,
     /// An event came out of order.
     Disorder,
-    /// A position was saved that the output had not reached.
+    /// A saved position lies after the output.
     Ahead,
-    /// A line that is none of the recording's.
+    /// A line is not in the recording.
     Foreign,
-    /// The program left at once, although it was asked to stop once.
+    /// The program ended at once after a single request to stop.
     ExitedEarly,
-    /// The program under test misbehaved in another way: exit code, deadline.
+    /// The program failed in another way: exit code, deadline.
     Failed,
 }
 
-/// A violation, in words.
+/// A violation and its description.
 #[derive(Clone, Debug)]
 pub struct Verdict {
-    /// What is broken.
     pub violation: Violation,
-    /// For a person who has to find out why.
+    /// The description for a developer.
     pub message: String,
-    /// The sequence number of the event that is missing, where one is.
+    /// The sequence number of the missing event, if it has one.
     pub missing: Option<NonZeroU64>,
 }
 
-/// A position, as the state file holds it.
+/// A position from the state file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
 pub struct Saved {
-    /// `time_us` of the newest event dealt with.
+    /// The `time_us` of the newest processed event.
     pub time_us: u64,
-    /// Its sequence number.
     pub seq: Option<u64>,
 }
 
-/// A printed line.
 #[derive(Clone, Copy)]
 struct Printed {
     event: u32,
@@ -75,45 +72,45 @@ struct Printed {
     mark: Saved,
 }
 
-/// The oracle of one recording's outputs.
+/// Checks the outputs of one recording.
 pub struct Oracle<'a> {
     recording: &'a Recording,
     order: Order,
-    /// Whether lines must be the recording's, byte for byte.
+    /// Whether lines must equal the recording byte for byte.
     is_verbatim: bool,
     wanted: Vec<bool>,
     seen: Vec<bool>,
     missing: usize,
-    /// Each event when it came first.
+    /// Each event at its first occurrence.
     printed: Vec<Printed>,
-    /// Every line of the present life.
+    /// All lines of the current run.
     run_lines: Vec<Printed>,
     newest_of_account: Vec<u32>,
     /// The lowest wanted event that has not come.
     next: u32,
-    /// The highest that has.
+    /// The highest event that has come.
     highest: Option<u32>,
     run: u32,
     partial_line: Vec<u8>,
     saved: Option<Saved>,
-    /// The events that were printed and that the state file knew nothing of when this life
-    /// began: these may come again, and no others. In the order in which they were printed.
+    /// The events that were printed after the position at which this run began, in the order in
+    /// which they were printed. Only these may come again.
     may_repeat: Vec<u32>,
     may_repeat_set: HashSet<u32>,
-    /// Those of them that came again,
+    /// How many of them came again.
     repeated_here: usize,
-    /// and the place behind the last of them, where the order is exact.
+    /// The index after the last of them, if the order is exact.
     next_repeat: usize,
-    /// Whether an event came first in this life.
+    /// Whether this run has printed a new event.
     has_new_event: bool,
-    /// Lines that came again, as they may after a kill.
+    /// The lines that came again after a kill, as they may.
     pub repeated: u64,
-    /// Most of them behind one kill.
+    /// The most of them after one kill.
     pub most_repeated: usize,
 }
 
 impl<'a> Oracle<'a> {
-    /// A oracle; `wants` says of a line whether the filters let it through.
+    /// `wants` returns whether the filters accept a line.
     pub fn new(
         recording: &'a Recording,
         order: Order,
@@ -149,29 +146,28 @@ impl<'a> Oracle<'a> {
         oracle
     }
 
-    /// Whether every event has come.
     pub fn is_complete(&self) -> bool {
         self.missing == 0
     }
 
-    /// Whether hardly any is missing.
+    /// Returns whether at most 5% of the events are missing.
     pub fn is_nearly_complete(&self) -> bool {
         let wanted = self.wanted.iter().filter(|wanted| **wanted).count();
         self.missing * 20 <= wanted
     }
 
-    /// The share of the recording that lies before an instant.
+    /// Returns the share of the recording before an instant.
     pub fn share_before(&self, time_us: u64) -> f64 {
         self.recording.share_before(time_us)
     }
 
-    /// The different events that have come.
+    /// Returns how many different events have come.
     pub fn events(&self) -> u64 {
         self.seen.iter().filter(|seen| **seen).count() as u64
     }
 
-    /// A new life begins, at the state file's mercy: what was printed behind `saved` may come
-    /// again. If the life before stopped cleanly, that can be nothing that it printed.
+    /// Starts the next run. Events printed after `saved` may come again. After a clean stop none
+    /// may.
     pub fn begin_run(&mut self, saved: Option<Saved>, was_clean: bool) -> Result<(), Verdict> {
         let lines = std::mem::take(&mut self.run_lines);
         let (kept, swapped) = self.lines_saved(&lines, saved)?;
@@ -189,7 +185,7 @@ impl<'a> Oracle<'a> {
         let settled: HashSet<u32> = lines.iter().take(kept).map(|line| line.event).collect();
         let newest = lines.iter().take(kept).next_back().map(|line| line.event);
         self.may_repeat.retain(|event| match (self.order, newest) {
-            // Whatever came before the position is settled by it.
+            // The position covers everything before it.
             (Order::Exact, Some(newest)) => *event > newest,
             _ => !settled.contains(event),
         });
@@ -204,8 +200,7 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    /// How many of a life's lines the position stands for that was found behind it, and for
-    /// how many more it may stand.
+    /// Returns how many lines of a run the saved position covers, and how many more it may cover.
     fn lines_saved(
         &self,
         lines: &[Printed],
@@ -214,14 +209,14 @@ impl<'a> Oracle<'a> {
         let Some(saved) = saved.filter(|saved| Some(*saved) != self.saved) else {
             return Ok((0, 0));
         };
-        // The position of an event with an absurd time has another time, and its own seq.
+        // The position of an event with an absurd time has another time, and the event's own seq.
         let has_seq = |line: &Printed| saved.seq.is_some() && line.mark.seq == saved.seq;
         let exact = lines.iter().rposition(|line| line.mark == saved);
         if let Some(at) = exact.or_else(|| lines.iter().rposition(has_seq)) {
-            // Neighbours that share a mark: it is not said which of them was meant.
+            // Neighbours with the same position: the position does not show which of them it is.
             let twins = lines.iter().take(at).rev().take_while(|line| line.mark == saved);
-            // Neighbours in the wrong order: the position is that of the one that belongs behind,
-            // whether it was saved between them or behind both.
+            // Neighbours in the wrong order: the position is that of the later one, whether it was
+            // saved between them or after both.
             let is_swapped = |line: &&Printed| line.event < lines[at].event;
             let swapped = lines.iter().skip(at + 1).take_while(is_swapped);
             return Ok((at + 1 - twins.count(), swapped.count()));
@@ -238,12 +233,12 @@ impl<'a> Oracle<'a> {
         Ok((lines.iter().rposition(is_behind).map_or(0, |at| at + 1), 0))
     }
 
-    /// Files are read, all at once, behind the last life: nothing in them may come twice.
+    /// Starts the check of the files, all at once after the final run: no line in them may repeat.
     pub fn begin_files(&mut self) {
         self.run += 1;
     }
 
-    /// Takes output of the present life.
+    /// Checks the next output of the current run.
     pub fn feed(&mut self, bytes: &[u8]) -> Result<(), Verdict> {
         let mut rest = bytes;
         while let Some(end) = memchr::memchr(b'\n', rest) {
@@ -256,11 +251,11 @@ impl<'a> Oracle<'a> {
         Ok(())
     }
 
-    /// The outputs are all there is.
+    /// Checks that the outputs, which are now complete, have all events.
     pub fn conclude(&self) -> Result<(), Verdict> {
         if !self.partial_line.is_empty() {
             let message = format!(
-                "the last line is torn: {}",
+                "the last line is incomplete: {}",
                 shorten(&String::from_utf8_lossy(&self.partial_line))
             );
             return Err(Verdict { violation: Violation::Foreign, message, missing: None });
@@ -307,7 +302,7 @@ impl<'a> Oracle<'a> {
         own.is_some_and(|own| mark.time_us > own.time_us + 60_000_000) && mark.time_us < now_us
     }
 
-    /// A line that came before: after a kill, the last ones of the lives before.
+    /// Checks a repeated line: only the last lines before a kill may repeat.
     fn again(&mut self, event: u32) -> Result<(), Verdict> {
         if !self.may_repeat_set.remove(&event) {
             return Err(self.report(Violation::Repeated, event, "came again"));
@@ -347,11 +342,8 @@ impl<'a> Oracle<'a> {
         let is_in_order = *newest <= event;
         *newest = event.max(*newest);
         if matches!(self.order, Order::ByAccount(_)) && !is_in_order {
-            return Err(self.report(
-                Violation::Disorder,
-                event,
-                "came behind a later one of its account",
-            ));
+            let what = "came after a later event of its account";
+            return Err(self.report(Violation::Disorder, event, what));
         }
         Ok(())
     }
@@ -367,7 +359,7 @@ impl<'a> Oracle<'a> {
         self.report(Violation::Lost, self.next, "has not come")
     }
 
-    /// The violation with the event's neighbours in the recording and in the outputs.
+    /// Returns the violation with the event's neighbours in the recording and in the outputs.
     fn report(&self, violation: Violation, event: u32, what: &str) -> Verdict {
         use std::fmt::Write as _;
         let mut message = format!("event {event} {what}, in run {}\nin the recording:\n", self.run);
@@ -402,7 +394,6 @@ impl<'a> Oracle<'a> {
     }
 }
 
-/// A line's beginning.
 fn shorten(line: &str) -> String {
     line.chars().take(230).collect()
 }

@@ -1,4 +1,4 @@
-//! One life of the program: started, read from, and ended by a signal at a random moment.
+//! One run of the program: started, read from, and stopped by a signal at a random moment.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,22 +13,22 @@ use super::profile::{Filter, Output, Profile, RunSettings, failed};
 use super::recording::{RARE_COLLECTION, RARE_DID};
 use crate::support::{PATIENCE, isolate_environment};
 
-/// How long the last life may be without a new line before it is taken for stuck. Longer than
-/// the six seconds that a join takes, twice.
+/// How long the final run may print no new line before it counts as stuck: more than twice the six
+/// seconds that a join takes.
 const STUCK: Duration = Duration::from_secs(15);
 
-/// How a life ends.
+/// How a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopKind {
     /// By SIGKILL.
     Kill,
-    /// By SIGKILL, when nobody has read the output for a while.
+    /// By SIGKILL, after its output was left unread for a while.
     KillUnread,
     /// By SIGTERM.
     Term,
-    /// By SIGTERM, and nobody reads the output until the process has ended.
+    /// By SIGTERM, with its output unread until the process has ended.
     TermUnread,
-    /// By itself, since whoever read the output goes away, and closes some unread.
+    /// By closing its output while some of it is unread.
     CloseReader,
 }
 
@@ -38,23 +38,22 @@ impl StopKind {
     }
 }
 
-/// When and how a life ends.
+/// When and how a run is stopped.
 #[derive(Clone, Copy, Debug)]
 pub struct StopPlan {
-    /// How.
     pub end: StopKind,
-    /// At this age,
+    /// The age at which it is stopped.
     pub after: Duration,
-    /// or behind so many bytes of output, whichever comes first,
+    /// The output size, in bytes, at which it is stopped if that comes first.
     pub after_bytes: Option<usize>,
-    /// but not before a position is saved.
+    /// Not before a position is saved.
     pub needs_saved: bool,
     /// When the output is complete instead.
     pub is_complete: bool,
 }
 
 impl StopPlan {
-    /// The stop of the last life.
+    /// Returns the plan of the final run.
     pub fn complete() -> Self {
         let after = Duration::MAX;
         Self {
@@ -67,25 +66,24 @@ impl StopPlan {
     }
 }
 
-/// Which life it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunRole {
-    /// One of many.
+    /// One of many runs that are stopped early.
     Interrupted,
-    /// The one that reads to the end.
+    /// The run that reads to the end.
     Final,
 }
 
-/// How a life went.
+/// How a run ended.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct RunOutcome {
-    /// It ended by our SIGKILL.
+    /// By the harness's SIGKILL.
     pub was_killed: bool,
-    /// It ended by itself, cleanly, after our SIGTERM.
+    /// Cleanly, after the harness's SIGTERM.
     pub was_clean: bool,
 }
 
-/// All lives of a round, one at a time.
+/// All runs of a round, one at a time.
 pub struct ProcessRun {
     client: PathBuf,
     variable: Option<(String, String)>,
@@ -159,12 +157,12 @@ impl ProcessRun {
         }
     }
 
-    /// The command, for a person to run.
+    /// Returns the command, for a developer to run.
     pub fn command_line(&self) -> String {
         format!("{} tail {}", self.client.display(), self.flags.join(" "))
     }
 
-    /// The position in the state file; `None` before the first one.
+    /// Returns the position in the state file, or `None` before the first one.
     pub fn saved(&self) -> Result<Option<Saved>, Verdict> {
         let mut command = Command::new(&self.client);
         isolate_environment(&mut command, &self.directory);
@@ -174,7 +172,7 @@ impl ProcessRun {
         if shown.status.success() {
             let shown: serde_json::Value =
                 serde_json::from_slice(&shown.stdout).expect("a cursor in JSON");
-            // Where the run began, and no event that was saved as printed.
+            // The start of the run, not an event that was saved as printed.
             if shown["by_hand"] == true {
                 return Ok(None);
             }
@@ -187,7 +185,7 @@ impl ProcessRun {
         }
     }
 
-    /// Starts the program, hands its output to the oracle, and ends it.
+    /// Starts the program, passes its output to the oracle, and stops it.
     pub fn run_once(
         &mut self,
         stop_plan: StopPlan,
@@ -208,7 +206,7 @@ impl ProcessRun {
         run_outcome.map_err(|verdict| self.explain(verdict))
     }
 
-    /// Reads until the life is to end.
+    /// Reads until the plan says to stop.
     fn read(
         &self,
         running: &mut Running,
@@ -248,7 +246,7 @@ impl ProcessRun {
                     running.take(&chunk, oracle)?;
                 }
                 Err(RecvTimeoutError::Timeout) => {}
-                // With a file as output this end is there from the start.
+                // If the output is a file, stdout is closed from the start.
                 Err(RecvTimeoutError::Disconnected) => {
                     if running.child.try_wait().expect("wait").is_some() {
                         return Ok(());
@@ -273,7 +271,7 @@ impl ProcessRun {
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
         match role {
-            // Servers that fall silent must be found out within a short life.
+            // The program must detect silent servers within a short run.
             RunRole::Interrupted => command
                 .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
                 .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
@@ -292,20 +290,21 @@ impl ProcessRun {
         }
     }
 
-    /// Adds the program's last words to a verdict on itself.
+    /// Adds the last log lines to a verdict about the program itself.
     fn explain(&self, mut verdict: Verdict) -> Verdict {
         if verdict.violation == Violation::Failed {
             let log =
                 std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
             let last: Vec<&str> = log.lines().rev().take(12).collect();
             let last: Vec<&str> = last.into_iter().rev().collect();
-            verdict.message = format!("{}\nits last words:\n{}", verdict.message, last.join("\n"));
+            verdict.message =
+                format!("{}\nits last log lines:\n{}", verdict.message, last.join("\n"));
         }
         verdict
     }
 }
 
-/// Makes the first life begin at a cursor. Without a saved one it would begin live.
+/// Sets the cursor for the first run, which would otherwise start live.
 fn begin_at(client: &Path, directory: &Path, cursor: &str) {
     let mut command = Command::new(client);
     isolate_environment(&mut command, directory);

@@ -1,5 +1,5 @@
-//! A profile: one way of running the program, with all that is done to it. Rounds of a profile run
-//! one after another, each with a recording, servers, a state file and a seed of its own.
+//! A profile: one way of running the program, with all faults that it meets. Rounds of a profile
+//! follow one another, each with its own recording, servers, state file and seed.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,83 +12,79 @@ use super::proxy::NetworkFaults;
 use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
 
-/// Where the program writes.
+/// The output of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// To a pipe that the harness reads at once.
+    /// A pipe that the harness reads at once.
     Stdout,
-    /// To a pipe that it reads slowly, and now and then not at all.
+    /// A pipe that the harness reads slowly, and sometimes not at all.
     SlowStdout,
-    /// To files: these flags, with `{}` for the directory.
+    /// Files: these flags, with `{}` for the directory.
     Files(&'static [&'static str]),
 }
 
-/// Which events it is asked for.
+/// The filter of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Filter {
-    /// All.
     None,
-    /// Those of one account among hundreds.
+    /// One account among hundreds.
     Did,
-    /// Those of a collection that is seldom seen.
+    /// A rare collection.
     Collection,
 }
 
-/// One way of running the program.
 #[derive(Clone, Debug)]
 pub struct Profile {
-    /// What it is called in reports.
+    /// The name in reports.
     pub name: &'static str,
-    /// What is served.
+    /// The properties of the recording.
     pub scenario: Scenario,
-    /// Of which kinds; where there are several, each has stamps of its own.
+    /// The kinds of the servers. Each of several has stamps of its own.
     pub servers: &'static [&'static str],
-    /// Where lines go.
     pub output: Output,
-    /// Which lines.
     pub filter: Filter,
-    /// Whether lives also end by SIGTERM.
+    /// Whether runs also end by SIGTERM.
     pub has_clean_stops: bool,
-    /// Whether servers are killed and started again.
+    /// Whether servers are killed and restarted.
     pub kills_servers: bool,
-    /// Whether zstd is spoken.
+    /// Whether zstd is used.
     pub is_compressed: bool,
-    /// Events happen by the clock, and now: what a replay meets is a live stream.
+    /// The server replays the recording by the clock, up to now: a replay meets a live stream.
     pub is_live: bool,
-    /// Only the end of a recording can be had live: the rest is the archive's.
+    /// Only the end of the recording is available live; the rest is in the archive.
     pub is_archived: bool,
-    /// The cursor that an archived profile begins at.
+    /// The first cursor of an archived profile.
     pub begins_at: &'static str,
-    /// What servers do to connections (`serve --chaos`), and nobody does in the last life.
+    /// The faults of the servers (`serve --chaos`), except in the final run.
     pub chaos: &'static str,
-    /// What they do to stamps; the same in all lives.
+    /// Changed stamps, the same in all runs.
     pub stamps: &'static str,
-    /// What the network does to connections.
+    /// The faults of the network.
     pub faults: NetworkFaults,
-    /// In which order events may come.
+    /// The order in which events may come.
     pub order: Order,
-    /// Events of a recording.
+    /// Events in a recording.
     pub events: usize,
-    /// Further flags of the program.
+    /// Additional flags of the program.
     pub flags: &'static [&'static str],
-    /// Further flags of the servers.
+    /// Additional flags of the servers.
     pub serve_flags: &'static [&'static str],
 }
 
-/// What all rounds of a profile share.
+/// The settings that all rounds of a profile share.
 pub struct RunSettings<'a> {
     /// The program under test.
     pub client: &'a Path,
-    /// From which all that is random derives.
+    /// The seed of all random values.
     pub seed: u64,
-    /// When the last round begins to end.
+    /// No round starts after this.
     pub until: Instant,
-    /// A variable for the program under test.
+    /// An environment variable for the program under test.
     pub variable: Option<(&'a str, &'a str)>,
 }
 
 impl Profile {
-    /// Runs rounds until the time is over or a promise is broken.
+    /// Runs rounds until the time is over or a guarantee is broken.
     pub fn run(&self, settings: &RunSettings<'_>) -> (Totals, Result<(), Failure>) {
         let mut totals = Totals::default();
         for round in 0.. {
@@ -102,7 +98,8 @@ impl Profile {
         unreachable!("rounds have no end of their own")
     }
 
-    /// The first round of a run with the seed of a round is that round.
+    /// Returns the seed of a round. The first round of a run with the seed of a round repeats that
+    /// round.
     fn seed_of(&self, seed: u64, round: u64) -> u64 {
         if round == 0 { seed } else { fastrand::Rng::with_seed(seed ^ (round << 40)).u64(..) }
     }
@@ -115,12 +112,12 @@ impl Profile {
         }
     }
 
-    /// Whether servers send the recording's own bytes.
+    /// Returns whether servers send the bytes of the recording unchanged.
     fn is_verbatim(&self) -> bool {
         self.servers.len() == 1
             && self.stamps.is_empty()
             && !self.is_live
-            // An archive tells the records' own CIDs.
+            // An archive sends the CIDs that the records have.
             && !self.is_archived
             && !self.chaos.contains("reuse")
     }
@@ -140,12 +137,12 @@ impl<'a> Round<'a> {
         let mut rng = fastrand::Rng::with_seed(seed);
         let recording = Recording::new(profile.scenario, profile.events, &mut rng);
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture");
-        // Rounds of one seed may run at once, on other programs.
+        // Rounds of one seed may run at the same time, on other programs.
         static COUNT: AtomicU64 = AtomicU64::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let process = std::process::id();
         let directory = root.join(format!("{}-{process}-{count}", profile.name.replace(' ', "-")));
-        // What an earlier process of the same number left behind.
+        // Files of an earlier process with the same id.
         let _ = std::fs::remove_dir_all(&directory);
         std::fs::create_dir_all(directory.join("out")).expect("make a directory");
         let text = recording.lines.join("\n") + "\n";
@@ -182,8 +179,8 @@ impl<'a> Round<'a> {
         }
     }
 
-    /// Whether what is missing lies in a gap that was message: a block of an archive that was
-    /// struck twice can't be had. The round ends there.
+    /// Returns whether the missing event lies in a reported gap: a block of an archive that is
+    /// damaged twice is lost. The round ends there.
     fn is_reported_gap(&self, verdict: &Verdict) -> bool {
         let log = std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
         let gaps = log.lines().filter_map(|line| {
@@ -222,7 +219,7 @@ impl<'a> Round<'a> {
             totals.kills += u64::from(run_outcome.was_killed);
             totals.clean_stops += u64::from(run_outcome.was_clean);
         }
-        // The last life reads on, undisturbed, to the end.
+        // The final run reads to the end without faults.
         harness.stop_faults();
         if is_piped {
             oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
@@ -235,7 +232,7 @@ impl<'a> Round<'a> {
         oracle.conclude()
     }
 
-    /// When and how a life ends.
+    /// Chooses when and how a run is stopped.
     fn stop_plan(&mut self, is_first: bool) -> StopPlan {
         let end = match self.rng.u32(0..10) {
             0..=1 if self.profile.has_clean_stops => StopKind::Term,
@@ -250,7 +247,7 @@ impl<'a> Round<'a> {
         };
         let most_ms = if self.profile.is_live { 9_000 } else { 1_600 };
         let after_ms = match self.rng.u32(0..8) {
-            // While it starts.
+            // During its start.
             0 => self.rng.u64(0..80),
             _ => self.rng.u64(0..most_ms),
         };
@@ -258,7 +255,7 @@ impl<'a> Round<'a> {
             0 if !self.profile.is_live => Some(self.rng.usize(0..400_000)),
             _ => None,
         };
-        // A run that starts live, and dies before it saved anything, starts live again.
+        // A run that starts live and is killed before it saved anything starts live again.
         let needs_saved = self.profile.is_live && is_first;
         let after = Duration::from_millis(after_ms);
         StopPlan { end, after, after_bytes, needs_saved, is_complete: false }
@@ -272,7 +269,7 @@ impl<'a> Round<'a> {
         Ok(oracle.is_nearly_complete())
     }
 
-    /// All output files, one after another.
+    /// Returns all output files, one after another.
     fn files(&self) -> Vec<u8> {
         let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
         let mut paths: Vec<PathBuf> =
@@ -291,8 +288,8 @@ impl<'a> Round<'a> {
     }
 }
 
-/// The place of an output among the others: by its name's time, and by the number that it got
-/// where a name was taken.
+/// Returns the sort key of an output file: the time in its name, and the number that was added if
+/// the name was taken.
 fn file_order(path: &Path) -> (String, u64) {
     let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let mut parts = name.split('.').map(str::to_owned);
@@ -305,7 +302,7 @@ fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {
     std::io::Read::read_to_end(&mut decoder, bytes).expect("sound zstd to the end");
 }
 
-/// A verdict on the program, not on its output.
+/// Returns a verdict about the program, not about its output.
 pub fn failed(message: String) -> Verdict {
     Verdict { violation: Violation::Failed, message, missing: None }
 }

@@ -5,8 +5,7 @@ use super::profile::{Filter, Output, Profile};
 use super::proxy::NetworkFaults;
 use super::recording::Scenario;
 
-/// A network that cuts a connection a few times a second, at a speed that lets a recording
-/// last.
+/// A network that cuts a connection a few times a second, slowly enough for a recording to last.
 const ROUGH: NetworkFaults = NetworkFaults {
     cut_every_bytes: Some(400_000),
     stall_every_bytes: Some(4_000_000),
@@ -16,10 +15,10 @@ const ROUGH: NetworkFaults = NetworkFaults {
 /// A network that is faster than a slow reader.
 const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
 
-/// A network for a stream that is slow by itself.
+/// A network for a stream that is itself slow.
 const ROUGH_AND_LIVE: NetworkFaults = NetworkFaults { cut_every_bytes: Some(1_500_000), ..ROUGH };
 
-/// A network for a stream of which little is left.
+/// A network for a stream of which the filters leave little.
 const fn sparse(bytes_per_second: u64) -> NetworkFaults {
     let cut_every_bytes = Some(bytes_per_second / 2);
     NetworkFaults {
@@ -39,23 +38,23 @@ const V2_SCENARIO: Scenario = Scenario {
 
 const LEGACY_SCENARIO: Scenario = Scenario { is_v2: false, ..V2_SCENARIO };
 
-/// Connections end in every way there is.
+/// All ways in which a connection can end.
 macro_rules! ends {
     () => {
         "close=4000,drop=4000,reset=4000,cut=4000,violate=8000"
     };
 }
-/// All that a server may do to connections and loses nothing by.
+/// All faults of a server that lose no event.
 const CHAOS: &str = concat!(
     ends!(),
     ",stall=8000:300ms,hang=12000,mute=12000,dribble=3000,duplicate=300,garbage=700,ping=500,\
      fragment=500,refuse=8:0s"
 );
 
-/// Clocks that are not to be trusted.
+/// Clocks that are not reliable.
 const STAMPS: &str = "same=40,step=400,imported=200";
 
-/// Some times lie far ahead, and that of the first event always does.
+/// Some times lie far ahead, always including that of the first event.
 const ABSURD: &str = "absurd=150";
 
 const V2: Profile = Profile {
@@ -85,9 +84,9 @@ const LEGACY: Profile =
 
 const LIVE: Profile = Profile {
     is_live: true,
-    // A live server that is killed forgets what has happened.
+    // A live server that is killed forgets past events.
     kills_servers: false,
-    // Nor can it be replaced by a calm one for the last life.
+    // Nor can a server without faults replace it for the final run.
     chaos: "",
     faults: ROUGH_AND_LIVE,
     events: 3_500,
@@ -98,18 +97,18 @@ const LIVE: Profile = Profile {
 const FAILOVER: Profile = Profile {
     name: "v2 failover",
     servers: &["v2", "v2"],
-    // An event of a kind without a name of its own may come twice then.
+    // An event of a kind without an id of its own may come twice then.
     scenario: Scenario { has_wild_times: false, has_unknown_kinds: false, ..V2_SCENARIO },
-    // A server that worked is asked again, unless it refuses.
+    // The program returns to a server that worked unless the server refuses.
     chaos: concat!(ends!(), ",refuse=3:0s,mute=9000"),
     order: Order::ByAccount(100),
-    // Two servers' clocks may be two seconds apart.
+    // The clocks of two servers may differ by two seconds.
     flags: &["--rewind", "5s"],
     ..V2
 };
 
-/// The v2 stream. Kinds that nobody knows have no form there, and what a server adds to them
-/// is passed over.
+/// The v2 stream. It can't express unknown kinds, and the program ignores what a server adds to
+/// them.
 const V2_STREAM: Profile = Profile {
     name: "stream v2",
     scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
@@ -122,7 +121,7 @@ const V2_STREAM: Profile = Profile {
     ..V2
 };
 
-/// The whole history, all but the last segment of it from the archive.
+/// The whole history, all but its last segment from the archive.
 const ARCHIVE: Profile = Profile {
     name: "archive",
     is_archived: true,
@@ -134,8 +133,8 @@ const ARCHIVE: Profile = Profile {
     ..V2_STREAM
 };
 
-/// The history from an instant before its first event, in segments of which every second one
-/// holds no event: the list of segments decides where to begin.
+/// The history from an instant before its first event, with every second segment empty: the list of
+/// segments decides where to start.
 const ARCHIVE_BY_TIME: Profile = Profile {
     name: "archive by time",
     scenario: Scenario { has_wild_times: false, ..V2_STREAM.scenario },
@@ -149,7 +148,7 @@ pub fn profiles() -> Vec<Profile> {
     PROFILES.to_vec()
 }
 
-/// The profile of this name.
+/// Returns the profile of this name.
 #[allow(dead_code, reason = "the mutations' part of this file")]
 pub fn profile(name: &str) -> Profile {
     profiles().into_iter().find(|profile| profile.name == name).expect(name)
@@ -171,8 +170,7 @@ const PROFILES: &[Profile] = &[
         name: "legacy sparse collection",
         filter: Filter::Collection,
         faults: sparse(60_000),
-        // The oracle tells what a position stands for by its time, where filters exclude
-        // its event.
+        // If the filters exclude the event of a position, the oracle finds its place by time.
         scenario: Scenario { has_wild_times: false, ..LEGACY_SCENARIO },
         ..LEGACY
     },
@@ -182,7 +180,7 @@ const PROFILES: &[Profile] = &[
         servers: &["legacy"],
         ..LIVE
     },
-    // What a rare account's replay scans in silence takes longer than a pong.
+    // The silent scan of a rare account's replay takes longer than a pong.
     Profile {
         name: "legacy slow scan",
         scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
@@ -202,7 +200,7 @@ const PROFILES: &[Profile] = &[
     Profile {
         name: "v2 file by size",
         output: Output::Files(&["-o", "{}/log-%FT%H%M%S.ndjson", "--rotate", "200KiB"]),
-        // Names are times, and files are read by name.
+        // Names are times, and files are sorted by name.
         scenario: Scenario { has_wild_times: false, ..V2_SCENARIO },
         ..V2
     },
@@ -218,14 +216,14 @@ const PROFILES: &[Profile] = &[
     Profile { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },
     Profile {
         name: "v2 reuse",
-        // An event of a kind without a name of its own is known by its number, and may come
-        // twice where that changes: the half hour of 2026-11-25 met one.
+        // An event of a kind without an id of its own is identified by its number, and may come
+        // twice if the number changes: the half hour of 2026-11-25 met one.
         scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
         chaos: concat!(ends!(), ",reuse=1500,swap=200"),
         order: Order::ByAccount(45),
-        // Crashes are counted by the server.
+        // The server counts crashes itself.
         kills_servers: false,
-        // Twenty events must lie within the margin.
+        // Twenty events must lie within the rewind margin.
         flags: &["--rewind", "5s"],
         ..V2
     },

@@ -1,6 +1,6 @@
-//! A network that can't be relied on: hands bytes from a server to a client at a bounded
-//! speed, and cuts connections after any byte. The server behind it may go and come back at
-//! another address; the client always knows this one. Counts what it did.
+//! A proxy as a network with faults: it forwards bytes from a server to a client at a limited
+//! speed, and cuts connections after any byte. The server may change its address; the client keeps
+//! using the proxy's. Counts the disconnects.
 
 use std::io::{Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
@@ -9,24 +9,23 @@ use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-/// Most bytes handed on at a time,
+/// The most bytes forwarded at a time.
 const CHUNK_BYTES: usize = 8 * 1024;
-/// and most of them in a second's part.
+/// A chunk holds at most this part of a second's bytes.
 const PARTS_OF_A_SECOND: u64 = 50;
 
-/// What the network does to connections.
+/// The faults of the network.
 #[derive(Clone, Copy, Debug)]
 pub struct NetworkFaults {
-    /// A connection is cut after so many bytes on average.
+    /// The average number of bytes after which a connection is cut.
     pub cut_every_bytes: Option<u64>,
-    /// Once in so many bytes on average nothing moves for up to 300 ms.
+    /// The average number of bytes between two stalls of up to 300 ms.
     pub stall_every_bytes: Option<u64>,
-    /// The speed; `None`: as fast as it goes.
+    /// The speed, or `None` for no limit.
     pub bytes_per_second: Option<u64>,
 }
 
 impl NetworkFaults {
-    /// Nothing ever happens.
     pub const NONE: Self =
         Self { cut_every_bytes: None, stall_every_bytes: None, bytes_per_second: None };
 }
@@ -39,16 +38,16 @@ struct Shared {
     rng: Mutex<fastrand::Rng>,
 }
 
-/// The network in front of one server. Ends when dropped.
+/// The proxy of one server, ended on drop.
 pub struct Proxy {
-    /// Where clients connect.
+    /// The address for clients.
     pub address: SocketAddr,
     shared: Arc<Shared>,
     accepting: Option<JoinHandle<()>>,
 }
 
 impl Proxy {
-    /// A network without a server yet.
+    /// Starts a proxy without a server.
     pub fn start(faults: NetworkFaults, rng: fastrand::Rng) -> Self {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("listen");
         let address = listener.local_addr().expect("an address");
@@ -72,17 +71,17 @@ impl Proxy {
         Self { address, shared, accepting: Some(accepting) }
     }
 
-    /// Puts a server behind the network, or none.
+    /// Sets or removes the server.
     pub fn set_upstream(&self, upstream: Option<SocketAddr>) {
         *self.shared.upstream.lock().expect("no panic under it") = upstream;
     }
 
-    /// Changes the faults for connections to come.
+    /// Changes the faults of later connections.
     pub fn faults(&self, faults: NetworkFaults) {
         *self.shared.faults.lock().expect("no panic under it") = faults;
     }
 
-    /// How many connections ended under a living client.
+    /// Returns how many connections ended while the client was running.
     pub fn disconnects(&self) -> u64 {
         self.shared.disconnects.load(Ordering::Relaxed)
     }
@@ -109,7 +108,7 @@ fn serve(client: TcpStream, shared: &Shared) {
     let (Ok(mut from), Ok(mut to)) = (client.try_clone(), server.try_clone()) else { return };
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            // What ends the one way ends the other: here, first of all, a client that is killed.
+            // If either direction ends, so does the other: usually because the client was killed.
             let _ = std::io::copy(&mut from, &mut to);
             client_is_gone.store(true, Ordering::Relaxed);
             let _ = to.shutdown(Shutdown::Both);
@@ -122,12 +121,12 @@ fn serve(client: TcpStream, shared: &Shared) {
     });
 }
 
-/// Hands bytes on until either side ends, or the network does. Says whether the server had
-/// said anything.
+/// Forwards bytes until either side closes or the faults cut the connection. Returns whether the
+/// server had sent anything.
 fn forward(mut server: &TcpStream, mut client: &TcpStream, shared: &Shared) -> bool {
     let faults = *shared.faults.lock().expect("no panic under it");
     let mut rng = shared.rng.lock().expect("no panic under it").fork();
-    // Waiting times of a process without memory: any byte may be the last.
+    // Exponentially distributed: any byte may be the last.
     let mut draw = |every: Option<u64>| {
         every.map_or(u64::MAX, |every| (-(1.0 - rng.f64()).ln() * every as f64) as u64)
     };

@@ -1,19 +1,19 @@
-//! Recordings that are unpleasant by themselves: many events of one instant, clocks that step
-//! back, imported times, commits of several operations, kinds nobody knows. And how an event
-//! is message from all others, in words of this file and not of the program under test.
+//! Difficult recordings: many events of one instant, clocks that step back, imported times, commits
+//! of several operations, unknown kinds. It also identifies events, without code of the program
+//! under test.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
 
 use serde::Deserialize;
 
-/// The `time_us` near which recordings begin.
+/// The approximate `time_us` of the first event.
 const FIRST_US: u64 = 1_783_175_888_000_000;
-/// The `cursor` behind which they begin.
+/// The `cursor` before the first event.
 const FIRST_SEQ: u64 = 700_000;
-/// The account that a sparse `--did` asks for, and the collection that a sparse `-c` does.
+/// The account of a sparse `--did`.
 pub const RARE_DID: &str = "did:plc:rare";
-/// See [`RARE_DID`].
+/// The collection of a sparse `-c`.
 pub const RARE_COLLECTION: &str = "app.bsky.graph.list";
 
 const COLLECTIONS: [&str; 5] = [
@@ -24,40 +24,38 @@ const COLLECTIONS: [&str; 5] = [
     "app.bsky.actor.profile",
 ];
 
-/// What a recording is like.
+/// The properties of a recording.
 #[derive(Clone, Copy, Debug)]
 pub struct Scenario {
-    /// With sequence numbers, as a v2 server sends them, and events that share a time.
+    /// With sequence numbers, as a v2 server sends them, and with events that share a time.
     pub is_v2: bool,
-    /// Times that step back or are years old. A sequence, or a client that takes no time for
-    /// a place, is unimpressed.
+    /// Times that step back or are years old. They affect neither a sequence nor a client that does
+    /// not use times as positions.
     pub has_wild_times: bool,
-    /// One in so many times is wild.
+    /// One in this many times is wild.
     pub wild_one_in: u32,
-    /// Kinds without a name of their own: on another server such an event may come twice.
+    /// Kinds without an id of their own: another server may send such an event a second time.
     pub has_unknown_kinds: bool,
-    /// The time between two events, on average, in microseconds.
+    /// The average time between two events, in microseconds.
     pub step_us: u64,
 }
 
-/// Events with all that a oracle must know of them.
+/// Events, with all that the oracle needs.
 pub struct Recording {
-    /// The lines, as a server that changes nothing sends them.
+    /// The lines as a server without faults sends them.
     pub lines: Vec<String>,
-    /// The account of each, as a number.
+    /// The number of each event's account.
     pub accounts: Vec<u32>,
     places: HashMap<String, u32>,
-    /// The latest time up to each.
+    /// The maximum time up to each event.
     latest_us: Vec<u64>,
 }
 
-/// A line's stamps and its event.
+/// The stamps of a line, and its event.
 pub struct Stamped {
-    /// `time_us`.
     pub time_us: u64,
-    /// `cursor`.
     pub seq: Option<u64>,
-    /// Which event of the recording it is.
+    /// The index of the event in the recording.
     pub event: Option<u32>,
 }
 
@@ -107,7 +105,7 @@ impl Line<'_> {
 }
 
 impl Recording {
-    /// A recording of at least `events` events.
+    /// Generates a recording of at least `events` events.
     pub fn new(scenario: Scenario, events: usize, rng: &mut fastrand::Rng) -> Self {
         let mut writer = Writer { scenario, clock_us: FIRST_US, back: (0, 0), lines: Vec::new() };
         while writer.lines.len() < events {
@@ -116,7 +114,6 @@ impl Recording {
         Self::of(writer.lines)
     }
 
-    /// One without events.
     pub fn empty() -> Self {
         Self::of(Vec::new())
     }
@@ -138,13 +135,13 @@ impl Recording {
         Self { lines, accounts, places, latest_us }
     }
 
-    /// The share of events that lies before an instant.
+    /// Returns the share of events before an instant.
     pub fn share_before(&self, time_us: u64) -> f64 {
         let before = self.latest_us.partition_point(|&latest| latest < time_us);
         before as f64 / self.lines.len().max(1) as f64
     }
 
-    /// Reads a printed line; `None` where it is no event.
+    /// Parses a printed line, or returns `None` if it is not an event.
     pub fn read(&self, line: &str) -> Option<Stamped> {
         let line: Line<'_> = serde_json::from_str(line).ok()?;
         let event = self.places.get(&line.name()).copied();
@@ -155,7 +152,7 @@ impl Recording {
 struct Writer {
     scenario: Scenario,
     clock_us: u64,
-    /// How far the clock is back, and for how many events more.
+    /// How far the clock has stepped back, in microseconds, and for how many more events.
     back: (u64, u32),
     lines: Vec<String>,
 }
@@ -226,7 +223,7 @@ impl Writer {
             0 => RARE_COLLECTION,
             n => COLLECTIONS[n as usize % 5],
         };
-        // Some records change again and again under one key; a commit may delete and make one.
+        // Some records change repeatedly under one key; a commit may delete and create a record.
         let rkey = match rng.u32(0..10) {
             0 if operation == 0 => "self".to_owned(),
             1 => format!("3l:{commit}.{operation}~\\u002d_"),
@@ -260,7 +257,7 @@ impl Writer {
             (false, _) => self.clock_us - self.back.0,
         };
         let cursor = match is_v2 {
-            // Sequence numbers grow, and leave some out.
+            // Sequence numbers increase, with holes.
             true => format!(r#","cursor":{}"#, FIRST_SEQ + 2 * self.lines.len() as u64),
             false => String::new(),
         };

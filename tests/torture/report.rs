@@ -1,36 +1,33 @@
-//! What a run of the harness tells: numbers where all is well, and all that is needed to find
-//! the cause where it is not.
+//! The result of a run of the harness: counts, and for each failure how to repeat it.
 
 use std::fmt;
 use std::path::PathBuf;
 
 use super::oracle::Verdict;
 
-/// What was done, and what came of it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Totals {
     /// Recordings run through.
     pub rounds: u64,
-    /// Lives of the program.
+    /// Runs of the program.
     pub runs: u64,
-    /// Of them, ended by SIGKILL.
+    /// Runs ended by SIGKILL.
     pub kills: u64,
-    /// Of them, ended by SIGTERM.
+    /// Runs ended by SIGTERM.
     pub clean_stops: u64,
     /// Servers ended by SIGKILL.
     pub server_kills: u64,
-    /// Connections that ended under a living program.
+    /// Connections that ended while the program was running.
     pub disconnects: u64,
     /// Different events printed.
     pub events: u64,
-    /// Lines printed again behind a SIGKILL, within the bound.
+    /// Lines printed again after a SIGKILL, within the bound.
     pub repeated: u64,
-    /// Most of them behind one.
+    /// The most of them after one kill.
     pub most_repeated: usize,
 }
 
 impl Totals {
-    /// The numbers of another profile are added.
     pub fn add(&mut self, other: &Self) {
         self.rounds += other.rounds;
         self.runs += other.runs;
@@ -62,18 +59,16 @@ impl fmt::Display for Totals {
     }
 }
 
-/// A broken promise, with the way back to it.
+/// A broken guarantee, and how to repeat it.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// In which profile.
     pub profile: String,
     /// The seed of the round.
     pub seed: u64,
-    /// How the program was run.
+    /// The command line of the program.
     pub command: String,
-    /// Where its files are.
+    /// The directory with its files.
     pub directory: PathBuf,
-    /// What is broken.
     pub verdict: Verdict,
 }
 
