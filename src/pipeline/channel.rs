@@ -1,20 +1,19 @@
 //! The bounded channel between reader and writer, and the empty batches on their way back.
 //!
-//! Bounded in events and in bytes. Full means *wait* by default: the reader stops reading the
-//! socket, and the server sees backpressure. An item larger than a bound passes alone, through
-//! an empty queue. What is dropped, where a person asked for dropping, is counted.
+//! It is bounded in events and in bytes. By default a full channel makes the reader wait: the
+//! reader stops reading the socket, and the server sees backpressure. An item larger than a
+//! bound passes alone, through an empty queue. Events are dropped only if the user asked for it,
+//! and drops are counted.
 //!
-//! Behind a slow writer the few lines that a quiet stream brings at a time join the batch that
-//! waits last: a queue of many small batches would hold far more memory than lines.
+//! After a slow writer, the few lines that a quiet stream brings at a time are appended to the
+//! last queued batch: a queue of many small batches would hold far more memory than lines.
 //!
-//! The sender waits asynchronously, the receiver blocks its thread. While that has nothing in
-//! hand and nothing waits, the sender may take the receiver's turn, and deal with lines itself.
+//! This module decides what the queue holds; [`super::handoff`] decides who may write, and
+//! wakes the two sides.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
-
-use tokio::sync::Notify;
 
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
@@ -23,36 +22,43 @@ use crate::position::gap::Gap;
 use crate::settings::{Buffer, WhenFull};
 use crate::source::ConnectionInfo;
 
+pub use super::handoff::Closed;
+use super::handoff::{Handoff, Queue};
+
+/// The result of [`Receiver::recv`].
+pub type Recv = super::handoff::Recv<Item>;
+
 /// Most bytes of a batch. Larger ones gain nothing, smaller ones cost wake-ups.
 pub const BATCH_BYTES: usize = 256 * 1024;
 
-/// The memory of a batch: room for the line that goes beyond that, too. Most are shorter.
-pub(super) const ROOM_BYTES: usize = BATCH_BYTES + 16 * 1024;
+/// The memory of a batch, in bytes: a full batch and one more line of usual length.
+pub(super) const BATCH_CAPACITY: usize = BATCH_BYTES + 16 * 1024;
 
-/// Empty batches kept for reuse: one being filled, one in the writer's hand, two on the way.
+/// Empty batches kept for reuse: one that the reader fills, one that the writer writes, two on
+/// the way.
 const SPARE_BATCHES: usize = 4;
 
-/// Lines of one connection, on their way.
+/// Lines of one connection on their way to the writer.
 #[derive(Debug)]
 pub struct Item {
     /// The lines.
     pub batch: Batch,
-    /// Where they came from.
-    pub connection: Arc<ConnectionInfo>,
-    /// Events that can't be had, in front of the lines.
+    /// The connection that received them.
+    pub connection: Arc<Connection>,
+    /// Events before these lines that no server can deliver.
     pub gap: Option<Gap>,
-    /// Whatever is wanted up to here has come with these lines or before them.
+    /// Every wanted event up to this position is in these lines or in earlier ones.
     pub through: Option<Mark>,
 }
 
 impl Item {
-    /// Nothing but lines.
+    /// An item without a gap and without a watermark.
     #[must_use]
     pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
         Self { batch, connection, gap: None, through: None }
     }
 
-    /// Whether the lines of `next`, which come right behind these, fit into the same batch.
+    /// Returns whether the lines of `next`, which directly follow, fit into this item's batch.
     fn can_absorb(&self, next: &Self, bounds: Buffer) -> bool {
         Arc::ptr_eq(&self.connection, &next.connection)
             && self.through.is_none()
@@ -62,293 +68,187 @@ impl Item {
     }
 }
 
-/// The other side is gone.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Closed;
-
-/// What [`Receiver::recv`] saw.
+/// The queued items, their size, and spare batches.
 #[derive(Debug)]
-pub enum Recv {
-    /// Lines.
-    Item(Item),
-    /// The sender took a turn and left something to do.
-    Resume,
-    /// Nothing until the deadline.
-    TimedOut,
-    /// The sender is gone and the queue is empty.
-    Closed,
-}
-
-#[derive(Debug)]
-struct Shared {
-    state: Mutex<State>,
-    readable: Condvar,
-    /// Told whenever room appears or the receiver has dealt with an item.
-    progress: Notify,
+pub struct ItemQueue {
+    items: VecDeque<Item>,
+    events: usize,
+    bytes: usize,
+    spare: Vec<Batch>,
     bounds: Buffer,
     metrics: Arc<Metrics>,
 }
 
-#[derive(Debug, Default)]
-struct State {
-    queue: VecDeque<Item>,
-    events: usize,
-    bytes: usize,
-    spare: Vec<Batch>,
-    ownership: Ownership,
-    sender_gone: bool,
-    receiver_gone: bool,
-}
+impl Queue for ItemQueue {
+    type Item = Item;
 
-/// Who deals with lines right now.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Ownership {
-    #[default]
-    Free,
-    Writer,
-    Reader,
-    /// The sender did, and left the rest to the receiver.
-    Resume,
-}
-
-/// The reader's end.
-#[derive(Debug)]
-pub struct Sender(Arc<Shared>);
-
-/// The writer's end.
-#[derive(Debug)]
-pub struct Receiver(Arc<Shared>);
-
-/// Makes a channel with these bounds.
-#[must_use]
-pub fn channel(bounds: Buffer, metrics: Arc<Metrics>) -> (Sender, Receiver) {
-    let shared = Arc::new(Shared {
-        state: Mutex::default(),
-        readable: Condvar::new(),
-        progress: Notify::new(),
-        bounds,
-        metrics,
-    });
-    (Sender(Arc::clone(&shared)), Receiver(shared))
-}
-
-impl Shared {
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every change below is complete before its guard goes, so a panic elsewhere in the
-        // holding thread leaves the state sound.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    fn is_empty(&self) -> bool {
+        self.items.is_empty()
     }
 
-    fn publish(&self, state: &State) {
-        self.metrics.queue_events.set(state.events as u64);
-        self.metrics.queue_bytes.set(state.bytes as u64);
-    }
-
-    fn has_room(&self, state: &State, batch: &Batch) -> bool {
-        state.queue.is_empty()
-            || (state.events + batch.len() <= self.bounds.events
-                && state.bytes + batch.held_bytes() <= self.bounds.bytes)
+    fn pop(&mut self) -> Option<Item> {
+        let item = self.items.pop_front()?;
+        self.events -= item.batch.len();
+        self.bytes -= item.batch.held_bytes();
+        self.publish();
+        Some(item)
     }
 }
 
-impl State {
-    fn is_idle(&self) -> bool {
-        self.queue.is_empty() && self.ownership == Ownership::Free
+impl ItemQueue {
+    fn new(bounds: Buffer, metrics: Arc<Metrics>) -> Self {
+        let (items, spare) = (VecDeque::new(), Vec::new());
+        Self { items, events: 0, bytes: 0, spare, bounds, metrics }
     }
 
-    fn push(&mut self, item: Item, bounds: Buffer) {
+    fn publish(&self) {
+        self.metrics.queue_events.set(self.events as u64);
+        self.metrics.queue_bytes.set(self.bytes as u64);
+    }
+
+    fn has_room(&self, batch: &Batch) -> bool {
+        self.items.is_empty()
+            || (self.events + batch.len() <= self.bounds.events
+                && self.bytes + batch.held_bytes() <= self.bounds.bytes)
+    }
+
+    /// Queues an item under the policy for a full queue; returns how many events were dropped.
+    fn send(&mut self, item: Item) -> u64 {
+        let mut dropped = 0;
+        match self.bounds.when_full {
+            WhenFull::DropNewest if !self.has_room(&item.batch) => dropped += item.batch.len(),
+            WhenFull::Block | WhenFull::DropNewest => self.push(item),
+            WhenFull::DropOldest => {
+                while !self.has_room(&item.batch) {
+                    dropped += self.pop().map_or(0, |oldest| oldest.batch.len());
+                }
+                self.push(item);
+            }
+        }
+        self.metrics.dropped.add(dropped as u64);
+        self.publish();
+        dropped as u64
+    }
+
+    fn push(&mut self, item: Item) {
         self.events += item.batch.len();
-        match self.queue.back_mut().filter(|last| last.can_absorb(&item, bounds)) {
+        let bounds = self.bounds;
+        match self.items.back_mut().filter(|last| last.can_absorb(&item, bounds)) {
             Some(last) => {
                 let before = last.batch.held_bytes();
                 last.batch.append(&item.batch);
                 self.bytes += last.batch.held_bytes() - before;
                 last.through = item.through;
-                self.keep(item.batch);
+                self.recycle(item.batch);
             }
             None => {
                 self.bytes += item.batch.held_bytes();
-                self.queue.push_back(item);
+                self.items.push_back(item);
             }
         }
     }
 
-    fn keep(&mut self, mut batch: Batch) {
+    fn recycle(&mut self, mut batch: Batch) {
         if self.spare.len() < SPARE_BATCHES {
-            batch.reset(ROOM_BYTES);
+            batch.reset(BATCH_CAPACITY);
             self.spare.push(batch);
         }
     }
+}
 
-    fn pop(&mut self) -> Option<Item> {
-        let item = self.queue.pop_front()?;
-        self.events -= item.batch.len();
-        self.bytes -= item.batch.held_bytes();
-        Some(item)
-    }
+/// The reader's end.
+#[derive(Debug)]
+pub struct Sender(Arc<Handoff<ItemQueue>>);
+
+/// The writer's end.
+#[derive(Debug)]
+pub struct Receiver(Arc<Handoff<ItemQueue>>);
+
+/// Makes a channel with these bounds.
+#[must_use]
+pub fn channel(bounds: Buffer, metrics: Arc<Metrics>) -> (Sender, Receiver) {
+    let handoff = Arc::new(Handoff::new(ItemQueue::new(bounds, metrics)));
+    (Sender(Arc::clone(&handoff)), Receiver(handoff))
 }
 
 impl Sender {
     /// Waits until `batch` may be sent under the channel's policy. Cancel-safe.
     ///
     /// # Errors
-    /// [`Closed`] where the writer is gone.
+    /// [`Closed`] if the writer has ended.
     pub async fn ready(&self, batch: &Batch) -> Result<(), Closed> {
-        self.wait_until(|shared, state| {
-            shared.bounds.when_full != WhenFull::Block || shared.has_room(state, batch)
-        })
-        .await
+        let is_ready =
+            |queue: &ItemQueue| queue.bounds.when_full != WhenFull::Block || queue.has_room(batch);
+        self.0.wait_until(is_ready).await
     }
 
-    /// Waits until there is room for `batch`, whatever the policy: for a source that nobody
-    /// hurries. What is sent then is not dropped. Cancel-safe.
+    /// Waits until there is room for `batch`, whatever the policy: for a source that can wait.
+    /// What is sent then is not dropped. Cancel-safe.
     ///
     /// # Errors
-    /// [`Closed`] where the writer is gone.
+    /// [`Closed`] if the writer has ended.
     pub async fn has_room(&self, batch: &Batch) -> Result<(), Closed> {
-        self.wait_until(|shared, state| shared.has_room(state, batch)).await
+        self.0.wait_until(|queue| queue.has_room(batch)).await
     }
 
-    /// Sends lines; call it after [`Sender::ready`]. Says how many events were dropped.
+    /// Sends an item after [`Sender::ready`]; returns how many events were dropped for it.
     ///
     /// # Errors
-    /// [`Closed`] where the writer is gone.
+    /// [`Closed`] if the writer has ended.
     pub fn send(&self, item: Item) -> Result<u64, Closed> {
-        let shared = &self.0;
-        let mut state = shared.state();
-        if state.receiver_gone {
-            return Err(Closed);
-        }
-        let mut dropped = 0;
-        match shared.bounds.when_full {
-            WhenFull::Block => state.push(item, shared.bounds),
-            WhenFull::DropNewest if shared.has_room(&state, &item.batch) => {
-                state.push(item, shared.bounds)
-            }
-            WhenFull::DropNewest => dropped += item.batch.len(),
-            WhenFull::DropOldest => {
-                while !shared.has_room(&state, &item.batch) {
-                    dropped += state.pop().map_or(0, |oldest| oldest.batch.len());
-                }
-                state.push(item, shared.bounds);
-            }
-        }
-        shared.metrics.dropped.add(dropped as u64);
-        shared.publish(&state);
-        drop(state);
-        shared.readable.notify_one();
-        Ok(dropped as u64)
+        self.0.send_with(|queue| queue.send(item))
     }
 
-    /// Waits until the writer has dealt with everything that was sent.
+    /// Waits until everything that was sent is written.
     ///
     /// # Errors
-    /// [`Closed`] where the writer is gone.
+    /// [`Closed`] if the writer has ended.
     pub async fn drained(&self) -> Result<(), Closed> {
-        self.wait_until(|_, state| state.is_idle()).await
+        self.0.drained().await
     }
 
-    /// Takes the receiver's turn, if it has nothing to do: what comes next may be dealt with
-    /// here and now. Every turn taken is ended.
-    #[must_use]
-    pub fn try_acquire(&self) -> bool {
-        let mut state = self.0.state();
-        let is_free = state.is_idle() && !state.receiver_gone;
-        if is_free {
-            state.ownership = Ownership::Reader;
-        }
-        is_free
-    }
-
-    /// Ends a turn; `is_left` says that the receiver has something to go on with.
-    pub fn release(&self, is_left: bool) {
-        self.0.state().ownership = if is_left { Ownership::Resume } else { Ownership::Free };
-        if is_left {
-            self.0.readable.notify_one();
-        }
-    }
-
-    /// An empty batch, used before where there is one.
+    /// Returns an empty batch, a spare one if there is one.
     #[must_use]
     pub fn empty_batch(&self) -> Batch {
-        let spare = self.0.state().spare.pop();
-        spare.unwrap_or_else(|| Batch::with_capacity(ROOM_BYTES))
+        let spare = self.0.with_queue(|queue| queue.spare.pop());
+        spare.unwrap_or_else(|| Batch::with_capacity(BATCH_CAPACITY))
     }
 
-    async fn wait_until(&self, met: impl Fn(&Shared, &State) -> bool) -> Result<(), Closed> {
-        loop {
-            let progress = self.0.progress.notified();
-            {
-                let state = self.0.state();
-                if state.receiver_gone {
-                    return Err(Closed);
-                }
-                if met(&self.0, &state) {
-                    return Ok(());
-                }
-            }
-            progress.await;
-        }
+    /// Returns the hand-off, for inline writes.
+    pub(super) fn handoff(&self) -> &Handoff<ItemQueue> {
+        &self.0
     }
 }
 
 impl Drop for Sender {
     fn drop(&mut self) {
-        self.0.state().sender_gone = true;
-        self.0.readable.notify_one();
+        self.0.close_reader();
     }
 }
 
 impl Receiver {
-    /// Takes the next lines, waiting until `deadline` for them (`None`: not at all). Whatever
-    /// was taken before counts as dealt with from now on.
+    /// Takes the next item, waiting for it until `deadline` (`None`: not at all). A call says
+    /// that everything received before was written.
     pub fn recv(&self, deadline: Option<Instant>) -> Recv {
-        let shared = &self.0;
-        let mut state = shared.state();
-        if state.ownership == Ownership::Writer {
-            state.ownership = Ownership::Free;
-        }
-        if state.is_idle() {
-            shared.progress.notify_one();
-        }
-        loop {
-            if state.ownership == Ownership::Resume {
-                state.ownership = Ownership::Writer;
-                return Recv::Resume;
-            }
-            // The sender never sends during its own turn.
-            if let Some(item) = state.pop() {
-                state.ownership = Ownership::Writer;
-                shared.publish(&state);
-                drop(state);
-                shared.progress.notify_one();
-                return Recv::Item(item);
-            }
-            if state.sender_gone {
-                return Recv::Closed;
-            }
-            let wait = deadline.and_then(|at| at.checked_duration_since(Instant::now()));
-            let Some(wait) = wait.filter(|wait| !wait.is_zero()) else {
-                return Recv::TimedOut;
-            };
-            state =
-                shared.readable.wait_timeout(state, wait).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        self.0.recv(deadline)
     }
 
     /// Gives a batch back for reuse.
-    pub fn give_back(&self, batch: Batch) {
-        self.0.state().keep(batch);
+    pub fn recycle(&self, batch: Batch) {
+        self.0.with_queue(|queue| queue.recycle(batch));
+    }
+
+    /// Returns the hand-off, for the writer thread.
+    pub(super) fn handoff(&self) -> &Handoff<ItemQueue> {
+        &self.0
     }
 }
 
 impl Drop for Receiver {
     fn drop(&mut self) {
-        self.0.state().receiver_gone = true;
-        self.0.progress.notify_one();
+        self.0.close_writer();
     }
 }
 
 #[cfg(test)]
-#[path = "channel/tests.rs"]
 mod tests;

@@ -25,7 +25,7 @@ fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
     channel(bounds, Arc::new(Metrics::default()))
 }
 
-/// What is received, one entry an item, until nothing waits.
+/// Receives until nothing waits; one entry for each item.
 fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
     let next = || match receiver.recv(None) {
         Recv::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
@@ -35,7 +35,7 @@ fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
 }
 
 #[test]
-fn few_lines_join_the_batch_that_waits_last() {
+fn few_lines_are_appended_to_the_last_queued_batch() {
     let (sender, receiver) = open(100, WhenFull::Block);
     let from = connection();
     for lines in [&[&b"a"[..], b"b"][..], &[b"c"], &[b"d", b"e"]] {
@@ -57,7 +57,7 @@ fn lines_of_two_connections_stay_apart() {
 }
 
 #[test]
-fn a_batch_never_outgrows_its_bounds() {
+fn an_append_never_exceeds_the_bounds_of_a_batch() {
     let (sender, receiver) = open(1_000, WhenFull::Block);
     let from = connection();
     let line = vec![b'x'; BATCH_BYTES / 2 - 1];
@@ -75,7 +75,7 @@ fn a_batch_never_outgrows_its_bounds() {
 }
 
 #[test]
-fn what_was_joined_is_counted_when_it_is_dropped() {
+fn appended_events_are_counted_when_they_are_dropped() {
     let (sender, receiver) = open(4, WhenFull::DropOldest);
     let from = connection();
     let dropped: u64 = [b"a", b"b", b"c", b"d", b"e"]
@@ -89,27 +89,28 @@ fn what_was_joined_is_counted_when_it_is_dropped() {
 }
 
 #[test]
-fn a_turn_is_taken_only_where_nothing_waits_and_nobody_has_one() {
+fn the_reader_acquires_the_output_only_while_the_writer_is_idle() {
     let (sender, receiver) = open(100, WhenFull::Block);
-    assert!(sender.try_acquire());
-    assert!(!sender.try_acquire());
-    sender.release(false);
+    let handoff = sender.handoff();
+    assert!(handoff.try_acquire());
+    assert!(!handoff.try_acquire());
+    handoff.release(false);
     sender.send(item(&connection(), &[b"x"])).unwrap();
-    assert!(!sender.try_acquire(), "lines wait");
+    assert!(!handoff.try_acquire(), "an item is queued");
     assert_eq!(receiver.recv(None).name(), "item");
-    assert!(!sender.try_acquire(), "the receiver deals with them");
+    assert!(!handoff.try_acquire(), "the writer writes it");
     assert_eq!(receiver.recv(None).name(), "timed out");
-    assert!(sender.try_acquire());
-    sender.release(false);
+    assert!(handoff.try_acquire());
+    handoff.release(false);
     drop(receiver);
-    assert!(!sender.try_acquire(), "nobody is there to take what would be left");
+    assert!(!handoff.try_acquire(), "the writer could not finish the write");
 }
 
 #[test]
-fn what_a_turn_leaves_comes_before_the_lines_behind_it() {
+fn the_rest_of_an_inline_write_comes_before_queued_lines() {
     let (sender, receiver) = open(100, WhenFull::Block);
-    assert!(sender.try_acquire());
-    sender.release(true);
+    assert!(sender.handoff().try_acquire());
+    sender.handoff().release(true);
     sender.send(item(&connection(), &[b"x"])).unwrap();
     drop(sender);
     let came = std::array::from_fn(|_| receiver.recv(None).name());
