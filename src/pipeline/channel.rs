@@ -44,7 +44,7 @@ pub struct Item {
     /// The lines.
     pub batch: Batch,
     /// The connection that received them.
-    pub connection: Arc<Connection>,
+    pub connection: Arc<ConnectionInfo>,
     /// Events before these lines that no server can deliver.
     pub gap: Option<Gap>,
     /// Every wanted event up to this position is in these lines or in earlier ones.

@@ -1,5 +1,5 @@
-//! Where the output stands, told by the writer to the reader: what a reconnect starts from,
-//! and what the writer thinks of the connection that it gets lines from.
+//! What the writer reports to the reader: the position of the output, from which a reconnect
+//! resumes, and what it noticed about the connection that its lines come from.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Mutex, PoisonError};
@@ -8,19 +8,19 @@ use tokio::sync::watch;
 
 use crate::position::{Position, TimeUs};
 
-/// The newest position that was dealt with, and the writer's complaints.
+/// The newest position of the output, and the writer's findings about the connection.
 #[derive(Debug)]
 pub struct WriterFeedback {
     position: Mutex<Option<Position>>,
-    /// `time_us` of the newest event that came too early to be wanted; 0 once a connection has
-    /// reached the instant it was asked for.
+    /// `time_us` of the newest event before the instant that the connection asked for; 0 once
+    /// it has sent a later one.
     early_us: AtomicU64,
-    /// The number of the connection whose sequence numbers are not to be trusted; 0 for none.
+    /// The number of the connection whose sequence numbers contradict the position; 0 for none.
     renumbered: watch::Sender<u64>,
 }
 
 impl WriterFeedback {
-    /// A stand that begins at a saved position.
+    /// Starts with a saved position.
     #[must_use]
     pub fn new(position: Option<Position>) -> Self {
         Self {
@@ -30,38 +30,38 @@ impl WriterFeedback {
         }
     }
 
-    /// Replaces the position.
+    /// Sets the position of the output.
     pub fn set(&self, position: Option<&Position>) {
         *self.position.lock().unwrap_or_else(PoisonError::into_inner) = position.cloned();
     }
 
-    /// The position now.
+    /// Returns the position of the output.
     #[must_use]
     pub fn get(&self) -> Option<Position> {
         self.position.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Notes that the present connection is still in front of the instant it was asked for.
+    /// Sets the result of [`Self::early`].
     pub fn set_early(&self, newest: Option<TimeUs>) {
         self.early_us.store(newest.map_or(0, |time| time.0), Relaxed);
     }
 
-    /// The newest event's time, while nothing but events from before the instant that was
-    /// asked for has come.
+    /// Returns the newest event's time, as long as the connection has sent only events from
+    /// before the instant that it asked for.
     #[must_use]
     pub fn early(&self) -> Option<TimeUs> {
         Some(TimeUs(self.early_us.load(Relaxed))).filter(|time| time.0 > 0)
     }
 
-    /// Refuses a connection's sequence numbers.
-    pub fn refuse_numbers(&self, connection: u64) {
+    /// Reports that a connection's sequence numbers contradict the position.
+    pub fn reject_numbers(&self, connection: u64) {
         self.renumbered.send_replace(connection);
     }
 
-    /// Waits until this connection's sequence numbers are refused.
-    pub async fn numbers_refused(&self, connection: u64) {
-        let mut refused = self.renumbered.subscribe();
-        // The sender lives in `self`, so this can't fail.
-        let _ = refused.wait_for(|number| *number == connection).await;
+    /// Waits until [`Self::reject_numbers`] is called for this connection.
+    pub async fn numbers_rejected(&self, connection: u64) {
+        let mut rejected = self.renumbered.subscribe();
+        // The sender is a field of `self`, so this can't fail.
+        let _ = rejected.wait_for(|number| *number == connection).await;
     }
 }

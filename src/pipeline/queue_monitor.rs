@@ -1,67 +1,90 @@
-//! Watches the queue between reader and writer, and says in words when it stays too long or
-//! loses events. Pure but for the words: it is told the numbers and the time.
+//! Reports when the queue between reader and writer stays long or drops events.
 
 use std::time::{Duration, Instant};
 
-/// How long the queue must stay beyond `--max-lag` before it is told: shorter peaks are what
-/// a queue is for.
-const STAYS: Duration = Duration::from_secs(1);
+use crate::metrics::Metrics;
+use crate::settings::{Buffer, WhenFull};
 
-/// How often drops are told, at most.
-const DROPS_EVERY: Duration = Duration::from_secs(10);
+/// How long the queue must stay above `--max-lag` before it is reported: a queue exists for
+/// shorter peaks.
+const LAGGING_AFTER: Duration = Duration::from_secs(1);
 
-/// Something to tell.
+/// Least time between two reports of drops.
+const REPORT_DROPS_EVERY: Duration = Duration::from_secs(10);
+
+/// A change that is worth a log line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum QueueAlert {
-    /// The queue stays beyond the limit.
+    /// The queue stays above the limit.
     Lagging {
         /// Events in the queue.
         queued: u64,
     },
-    /// It is back below half of the limit.
+    /// The queue is below half of the limit again.
     CaughtUp,
-    /// Events were dropped since the last word.
+    /// Events were dropped.
     Dropped {
-        /// How many since then.
+        /// Events since the last alert.
         events: u64,
-        /// How many in all.
+        /// Events since the start of the run.
         total: u64,
     },
 }
 
-/// The state of the watch.
+/// What was reported about the queue so far.
 #[derive(Debug)]
 pub struct QueueMonitor {
     max_lag_events: Option<u64>,
     above_since: Option<Instant>,
     is_lagging: bool,
-    dropped: u64,
-    drops_told: Option<Instant>,
+    reported_drops: u64,
+    drops_reported_at: Option<Instant>,
 }
 
 impl QueueMonitor {
-    /// A watch that tells of more than `max_lag_events` queued events.
+    /// A monitor that reports more than `max_lag_events` queued events, and drops.
     #[must_use]
     pub fn new(max_lag_events: Option<u64>) -> Self {
-        Self { max_lag_events, above_since: None, is_lagging: false, dropped: 0, drops_told: None }
+        Self {
+            max_lag_events,
+            above_since: None,
+            is_lagging: false,
+            reported_drops: 0,
+            drops_reported_at: None,
+        }
     }
 
-    /// Looks at the queue's length and the count of drops.
+    /// Returns whether a queue with these settings can cause an alert.
+    #[must_use]
+    pub fn is_needed(buffer: &Buffer) -> bool {
+        buffer.max_lag_events.is_some() || buffer.when_full != WhenFull::Block
+    }
+
+    /// Reads the counters, and logs an alert if there is one.
+    pub fn check(&mut self, metrics: &Metrics, now: Instant) {
+        if let Some(alert) = self.observe(now, metrics.queue_events.get(), metrics.dropped.get()) {
+            alert.log();
+        }
+    }
+
+    /// Takes the queue's length and the number of drops since the start; returns an alert if
+    /// there is one.
     pub fn observe(&mut self, now: Instant, queued: u64, dropped: u64) -> Option<QueueAlert> {
-        self.look_at_drops(now, dropped).or_else(|| self.look_at_queue(now, queued))
+        self.observe_drops(now, dropped).or_else(|| self.observe_length(now, queued))
     }
 
-    fn look_at_drops(&mut self, now: Instant, dropped: u64) -> Option<QueueAlert> {
-        let is_soon = self.drops_told.is_some_and(|at| now.duration_since(at) < DROPS_EVERY);
-        if dropped == self.dropped || is_soon {
+    fn observe_drops(&mut self, now: Instant, dropped: u64) -> Option<QueueAlert> {
+        let is_soon =
+            self.drops_reported_at.is_some_and(|at| now.duration_since(at) < REPORT_DROPS_EVERY);
+        if dropped == self.reported_drops || is_soon {
             return None;
         }
-        let events = dropped - self.dropped;
-        (self.dropped, self.drops_told) = (dropped, Some(now));
+        let events = dropped - self.reported_drops;
+        (self.reported_drops, self.drops_reported_at) = (dropped, Some(now));
         Some(QueueAlert::Dropped { events, total: dropped })
     }
 
-    fn look_at_queue(&mut self, now: Instant, queued: u64) -> Option<QueueAlert> {
+    fn observe_length(&mut self, now: Instant, queued: u64) -> Option<QueueAlert> {
         let limit = self.max_lag_events?;
         if queued <= limit {
             self.above_since = None;
@@ -73,7 +96,7 @@ impl QueueMonitor {
             return None;
         }
         let since = *self.above_since.get_or_insert(now);
-        if self.is_lagging || now.duration_since(since) < STAYS {
+        if self.is_lagging || now.duration_since(since) < LAGGING_AFTER {
             return None;
         }
         self.is_lagging = true;
@@ -82,7 +105,7 @@ impl QueueMonitor {
 }
 
 impl QueueAlert {
-    /// Says it.
+    /// Logs the alert as a warning.
     pub fn log(self) {
         match self {
             Self::Lagging { queued } => {
@@ -103,7 +126,7 @@ mod tests {
     const S: Duration = Duration::from_secs(1);
 
     #[test]
-    fn one_word_for_each_episode() {
+    fn each_episode_causes_one_alert() {
         let start = Instant::now();
         let mut monitor = QueueMonitor::new(Some(100));
         let queue = [
@@ -117,22 +140,16 @@ mod tests {
             (8, 500),
             (9, 500),
         ];
-        let words: Vec<_> = queue
+        let alerts: Vec<_> = queue
             .iter()
             .filter_map(|&(s, queued)| monitor.observe(start + s * S, queued, 0))
             .collect();
-        assert_eq!(
-            words,
-            [
-                QueueAlert::Lagging { queued: 500 },
-                QueueAlert::CaughtUp,
-                QueueAlert::Lagging { queued: 500 }
-            ]
-        );
+        let lagging = QueueAlert::Lagging { queued: 500 };
+        assert_eq!(alerts, [lagging, QueueAlert::CaughtUp, lagging]);
     }
 
     #[test]
-    fn a_short_peak_is_not_told() {
+    fn a_short_peak_causes_no_alert() {
         let start = Instant::now();
         let mut monitor = QueueMonitor::new(Some(100));
         assert_eq!(monitor.observe(start, 500, 0), None);
@@ -141,14 +158,12 @@ mod tests {
     }
 
     #[test]
-    fn drops_are_told_at_once_and_then_summed_up() {
+    fn the_first_drop_is_reported_at_once_and_later_ones_in_sums() {
         let start = Instant::now();
         let mut monitor = QueueMonitor::new(None);
-        assert_eq!(monitor.observe(start, 0, 3), Some(QueueAlert::Dropped { events: 3, total: 3 }));
+        let dropped = |events, total| Some(QueueAlert::Dropped { events, total });
+        assert_eq!(monitor.observe(start, 0, 3), dropped(3, 3));
         assert_eq!(monitor.observe(start + S, 0, 9), None);
-        assert_eq!(
-            monitor.observe(start + 10 * S, 0, 9),
-            Some(QueueAlert::Dropped { events: 6, total: 9 })
-        );
+        assert_eq!(monitor.observe(start + 10 * S, 0, 9), dropped(6, 9));
     }
 }

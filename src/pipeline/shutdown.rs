@@ -1,4 +1,5 @@
-//! Stopping as a value: who asks, why, and until when what was received may still be written.
+//! The request to stop a run, which all its parts share: why, and until when received events
+//! may still be written.
 
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
@@ -14,30 +15,30 @@ pub enum StopReason {
     Limit,
     /// The stream reached `--until`.
     Until,
-    /// The replay caught up with the live stream.
+    /// The replay caught up with the live stream (`--exit-when-live`).
     CaughtUp,
     /// `--timeout` has passed.
     Timeout,
-    /// The recording came to its end (`--demo`).
+    /// The server closed the connection at the end of its recording (`--demo`).
     EndOfRecording,
-    /// Whoever read our output went away.
+    /// The reader of the output closed it.
     OutputClosed,
-    /// Ctrl-C.
+    /// SIGINT.
     Interrupt,
     /// SIGTERM or SIGHUP.
     Terminated,
     /// SIGXCPU: the soft limit on CPU time was reached.
     CpuTime,
-    /// Events are missing, and `--on-gap fail` was given.
+    /// Events are missing (`--on-gap fail`).
     Gap,
-    /// An event can't be rendered, and `--jq-errors fail` was given.
+    /// An event can't be rendered (`--jq-errors fail`).
     RenderError,
-    /// Something failed; the error itself travels with whoever met it.
+    /// A part of the pipeline failed and returns the error itself.
     Failed,
 }
 
 impl StopReason {
-    /// For programs that read the summary as JSON: one stable word.
+    /// Returns the stable word for programs that read the summary as JSON.
     #[must_use]
     pub fn code(self) -> &'static str {
         match self {
@@ -56,7 +57,7 @@ impl StopReason {
         }
     }
 
-    /// For the summary: "stopped …".
+    /// Returns the words that follow "stopped" in the summary.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -76,7 +77,7 @@ impl StopReason {
     }
 }
 
-/// A request to stop that everybody shares. The first reason counts.
+/// A request to stop. All clones share it; the first reason counts.
 #[derive(Clone, Debug)]
 pub struct Shutdown {
     inner: Arc<Inner>,
@@ -84,40 +85,38 @@ pub struct Shutdown {
 
 #[derive(Debug)]
 struct Inner {
-    asked: OnceLock<(StopReason, Instant)>,
-    wake: watch::Sender<bool>,
+    request: OnceLock<(StopReason, Instant)>,
+    is_requested: watch::Sender<bool>,
     drain_timeout: Duration,
 }
 
 impl Shutdown {
-    /// Nobody has asked yet. After the request, `drain_timeout` is left to write what was
-    /// received.
+    /// Starts without a request. After one, received events may be written for `drain_timeout`.
     #[must_use]
     pub fn new(drain_timeout: Duration) -> Self {
-        let inner =
-            Inner { asked: OnceLock::new(), wake: watch::Sender::new(false), drain_timeout };
-        Self { inner: Arc::new(inner) }
+        let is_requested = watch::Sender::new(false);
+        Self { inner: Arc::new(Inner { request: OnceLock::new(), is_requested, drain_timeout }) }
     }
 
-    /// Asks everybody to stop.
+    /// Asks all parts of the run to stop.
     pub fn request(&self, reason: StopReason) {
-        let _ = self.inner.asked.set((reason, Instant::now()));
-        self.inner.wake.send_replace(true);
+        let _ = self.inner.request.set((reason, Instant::now()));
+        self.inner.is_requested.send_replace(true);
     }
 
-    /// Why the run stops, once it was asked to.
+    /// Returns the first request's reason.
     #[must_use]
     pub fn reason(&self) -> Option<StopReason> {
-        self.inner.asked.get().map(|(reason, _)| *reason)
+        self.inner.request.get().map(|(reason, _)| *reason)
     }
 
-    /// When the time to write what was received is over, once a stop was asked for.
+    /// Returns when received events may no longer be written; `None` before a request.
     #[must_use]
     pub fn deadline(&self) -> Option<Instant> {
-        self.inner.asked.get().map(|(_, at)| *at + self.inner.drain_timeout)
+        self.inner.request.get().map(|(_, at)| *at + self.inner.drain_timeout)
     }
 
-    /// Tells a person who asked for it why the run is still there.
+    /// Warns the user, after a request, that the run still waits for the output.
     pub fn log_drain_wait(&self) {
         let Some(deadline) = self.deadline() else { return };
         let left_s = deadline.saturating_duration_since(Instant::now()).as_secs_f64().ceil();
@@ -127,10 +126,10 @@ impl Shutdown {
         );
     }
 
-    /// Waits for the request.
+    /// Waits for a request.
     pub async fn requested(&self) {
-        let mut wake = self.inner.wake.subscribe();
-        // The sender lives in `self`, so this can't fail.
-        let _ = wake.wait_for(|asked| *asked).await;
+        let mut is_requested = self.inner.is_requested.subscribe();
+        // The sender is a field of `self`, so this can't fail.
+        let _ = is_requested.wait_for(|is_requested| *is_requested).await;
     }
 }

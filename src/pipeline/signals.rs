@@ -1,4 +1,4 @@
-//! The signals that stop a run, as reasons, and the one that asks how it stands.
+//! The signals that stop a run, and the one that asks for its status.
 
 use std::io;
 use std::time::{Duration, Instant};
@@ -10,27 +10,27 @@ use super::shutdown::StopReason;
 /// milliseconds.
 const DELIBERATE_AFTER: Duration = Duration::from_millis(500);
 
-/// What a signal asks for.
+/// What a signal asks the run to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Asked {
-    /// To stop, and why.
+pub enum SignalRequest {
+    /// To stop, for this reason.
     Stop(StopReason),
-    /// To say how the run stands (SIGUSR1).
+    /// To print its status (SIGUSR1).
     Status,
 }
 
-/// What a run does about a stop signal.
+/// What a run does after a stop signal.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Response {
-    /// It begins to stop.
+pub enum SignalResponse {
+    /// Begins to stop.
     Stop,
-    /// It is stopping already.
+    /// Continues to stop.
     Ignore,
-    /// It leaves at once, without saving.
+    /// Exits at once, without saving.
     Leave,
 }
 
-/// The stop signals that a run has received.
+/// Decides what a stop signal means, by the stop signals before it.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StopSignals {
     first: Option<Instant>,
@@ -39,16 +39,16 @@ pub struct StopSignals {
 impl StopSignals {
     /// Returns what to do about a stop signal that arrives at `now`. Only a SIGINT that follows
     /// the first signal, of whatever kind, by half a second or more leaves at once.
-    pub fn respond(&mut self, reason: StopReason, now: Instant) -> Response {
+    pub fn respond(&mut self, reason: StopReason, now: Instant) -> SignalResponse {
         let Some(first) = self.first else {
             self.first = Some(now);
-            return Response::Stop;
+            return SignalResponse::Stop;
         };
         let is_deliberate = now.saturating_duration_since(first) >= DELIBERATE_AFTER;
         // mutant: leaves-at-any-second-interrupt
         match reason {
-            StopReason::Interrupt if is_deliberate => Response::Leave,
-            _ => Response::Ignore,
+            StopReason::Interrupt if is_deliberate => SignalResponse::Leave,
+            _ => SignalResponse::Ignore,
         }
     }
 }
@@ -58,7 +58,7 @@ pub use unix::Signals;
 
 #[cfg(unix)]
 mod unix {
-    use super::{Asked, StopReason, io};
+    use super::{SignalRequest, StopReason, io};
     use rustix::process::Signal as Number;
     use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -74,10 +74,10 @@ mod unix {
     }
 
     impl Signals {
-        /// Starts to listen; from now on the signals don't end the process by themselves.
+        /// Registers the handlers: from then on the signals don't end the process by themselves.
         ///
         /// # Errors
-        /// Where the system refuses.
+        /// The system's error.
         pub fn listen() -> io::Result<Self> {
             Ok(Self {
                 interrupt: signal(SignalKind::interrupt())?,
@@ -85,44 +85,44 @@ mod unix {
                 hangup: signal(SignalKind::hangup())?,
                 user: signal(SignalKind::user_defined1())?,
                 cpu_time: signal(SignalKind::from_raw(Number::XCPU.as_raw()))?,
-                // Listened to so that it does not end the process: the write that went beyond
-                // the limit on file sizes then fails, and is dealt with like any other.
+                // Registered so that it does not end the process. The write that exceeded the
+                // limit on file sizes then fails like any other write.
                 _too_large: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
             })
         }
 
-        /// The next signal.
-        pub async fn next(&mut self) -> Asked {
+        /// Waits for the next signal.
+        pub async fn next(&mut self) -> SignalRequest {
             tokio::select! {
-                _ = self.interrupt.recv() => Asked::Stop(StopReason::Interrupt),
-                _ = self.terminate.recv() => Asked::Stop(StopReason::Terminated),
-                _ = self.hangup.recv() => Asked::Stop(StopReason::Terminated),
-                _ = self.cpu_time.recv() => Asked::Stop(StopReason::CpuTime),
-                _ = self.user.recv() => Asked::Status,
+                _ = self.interrupt.recv() => SignalRequest::Stop(StopReason::Interrupt),
+                _ = self.terminate.recv() => SignalRequest::Stop(StopReason::Terminated),
+                _ = self.hangup.recv() => SignalRequest::Stop(StopReason::Terminated),
+                _ = self.cpu_time.recv() => SignalRequest::Stop(StopReason::CpuTime),
+                _ = self.user.recv() => SignalRequest::Status,
             }
         }
     }
 }
 
-/// Listens for Ctrl-C, where there is nothing else.
+/// Listens for Ctrl-C, on systems without the signals of Unix.
 #[cfg(not(unix))]
 #[derive(Debug)]
 pub struct Signals;
 
 #[cfg(not(unix))]
 impl Signals {
-    /// Starts to listen.
+    /// Does nothing: listening starts with [`Self::next`].
     ///
     /// # Errors
-    /// Where the system refuses.
+    /// None.
     pub fn listen() -> io::Result<Self> {
         Ok(Self)
     }
 
-    /// The next Ctrl-C.
-    pub async fn next(&mut self) -> Asked {
+    /// Waits for the next Ctrl-C.
+    pub async fn next(&mut self) -> SignalRequest {
         match tokio::signal::ctrl_c().await {
-            Ok(()) => Asked::Stop(StopReason::Interrupt),
+            Ok(()) => SignalRequest::Stop(StopReason::Interrupt),
             Err(_) => std::future::pending().await,
         }
     }
@@ -140,12 +140,12 @@ mod tests {
             let mut signals = StopSignals::default();
             let mut respond =
                 |reason, ms| signals.respond(reason, start + Duration::from_millis(ms));
-            assert_eq!(respond(first, 0), Response::Stop);
-            assert_eq!(respond(StopReason::Interrupt, 0), Response::Ignore);
-            assert_eq!(respond(StopReason::Interrupt, 499), Response::Ignore);
-            assert_eq!(respond(StopReason::Terminated, 60_000), Response::Ignore);
-            assert_eq!(respond(StopReason::CpuTime, 60_000), Response::Ignore);
-            assert_eq!(respond(StopReason::Interrupt, 500), Response::Leave);
+            assert_eq!(respond(first, 0), SignalResponse::Stop);
+            assert_eq!(respond(StopReason::Interrupt, 0), SignalResponse::Ignore);
+            assert_eq!(respond(StopReason::Interrupt, 499), SignalResponse::Ignore);
+            assert_eq!(respond(StopReason::Terminated, 60_000), SignalResponse::Ignore);
+            assert_eq!(respond(StopReason::CpuTime, 60_000), SignalResponse::Ignore);
+            assert_eq!(respond(StopReason::Interrupt, 500), SignalResponse::Leave);
         }
     }
 
@@ -156,11 +156,11 @@ mod tests {
         ) {
             let start = Instant::now();
             let mut stop_signals = StopSignals::default();
-            prop_assert_eq!(stop_signals.respond(StopReason::Terminated, start), Response::Stop);
+            prop_assert_eq!(stop_signals.respond(StopReason::Terminated, start), SignalResponse::Stop);
             for (is_interrupt, ms) in signals {
                 let reason = if is_interrupt { StopReason::Interrupt } else { StopReason::Terminated };
                 let response = stop_signals.respond(reason, start + Duration::from_millis(ms));
-                prop_assert_eq!(response, Response::Ignore);
+                prop_assert_eq!(response, SignalResponse::Ignore);
             }
         }
     }

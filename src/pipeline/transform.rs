@@ -1,6 +1,7 @@
-//! Between sieve and sink, where events are rendered: a part of a batch at a time becomes bytes
-//! and is written, and which events the output took stays exact: one counts when all its bytes
-//! were accepted, or when it has none.
+//! The stage between deduplication and sink that renders events (`--format`, `--jq`).
+//!
+//! It renders a batch in chunks and writes each chunk. It knows exactly which events the output
+//! accepted: an event counts when all its bytes were accepted, or when it has none.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -17,100 +18,98 @@ use crate::sink::{Announce, Refusal, Sink};
 
 use super::shutdown::StopReason;
 
-/// Rendered bytes that are written at once: enough to cost few calls, and a bound to what an
-/// expression that makes much of little can take.
-const PART_BYTES: usize = 256 * 1024;
+/// Rendered bytes of one write. Enough for few system calls, and a bound on the memory for an
+/// expression whose output is much larger than its input.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// Rows of a table after which a field that none of them had is reported.
-const ROWS_TO_JUDGE: u64 = 1_000;
+const ROWS_BEFORE_WARNING: u64 = 1_000;
 
-/// The stage of a run that renders.
+/// Renders events and writes the results.
 #[derive(Debug)]
 pub struct TransformStage {
     renderer: Renderer,
     on_error: RenderErrors,
-    /// Stop when so many outputs were written.
+    /// Stop after this many outputs.
     limit: Option<u64>,
-    /// Goes in front of the first output; where files are written, they do that themselves.
+    /// Written before the first output; empty if the file sink writes it into each file.
     header: Vec<u8>,
     outputs: u64,
     /// Events that failed.
     skipped: u64,
-    /// Which of them are told of.
-    seldom: CountThrottle,
-    /// The error that was told last.
-    told: String,
+    skip_log: Seldom,
+    last_logged_error: String,
     /// Whether the fields that no row had were reported.
-    has_told_absent: bool,
+    has_warned_of_fields: bool,
     metrics: Arc<Metrics>,
-    /// Memory for the next part.
+    /// Memory for the next chunk.
     spare: (Vec<u8>, Vec<Span>),
 }
 
-/// How far a batch came.
+/// How much of a batch was rendered and written.
 #[derive(Debug, Default)]
 pub struct TransformResult {
-    /// Its first events that are dealt with: written, or with nothing to write.
+    /// The number of events, from the first on, that are complete: written, or without output.
     pub whole: usize,
-    /// Those of them that came to something and were written.
+    /// The number of those that had output.
     pub written: u64,
-    /// Bytes that were accepted, those of events that were not accepted whole included.
+    /// Bytes that were accepted, including those of an event that was not accepted whole.
     pub bytes: u64,
-    /// The bytes of each of the first events.
+    /// The output bytes of each complete event.
     pub lengths: Vec<usize>,
-    /// Bytes that were accepted of the event behind them.
+    /// Bytes that were accepted of the event after them.
     pub torn_bytes: usize,
-    /// Why no more of it shall be.
-    pub end: Option<Ended>,
+    /// Why no further event may be written.
+    pub end: Option<StopCause>,
 }
 
-/// Why a batch was not dealt with to its end.
+/// Why a batch was not processed to its end.
 #[derive(Debug)]
-pub enum Ended {
-    /// As it shall be.
+pub enum StopCause {
+    /// The run stops as it should.
     Stopped(StopReason),
-    /// The output took no more.
+    /// The output failed.
     Refused(Refusal),
 }
 
 impl TransformResult {
-    /// Whether all `lines` were dealt with.
+    /// Returns whether all `lines` are complete.
     #[must_use]
     pub fn is_whole(&self, lines: &Lines) -> bool {
-        self.whole == lines.len() && !matches!(self.end, Some(Ended::Refused(_)))
+        self.whole == lines.len() && !matches!(self.end, Some(StopCause::Refused(_)))
     }
 
-    /// Why the run shall stop.
+    /// Returns why the run stops, if the output did not fail.
     #[must_use]
-    pub fn reason(&self) -> Option<StopReason> {
+    pub fn stop_reason(&self) -> Option<StopReason> {
         match self.end {
-            Some(Ended::Stopped(reason)) => Some(reason),
+            Some(StopCause::Stopped(reason)) => Some(reason),
             _ => None,
         }
     }
 
-    /// Whether the output took everything.
+    /// Returns whether the output accepted everything.
     ///
     /// # Errors
-    /// [`Refusal`] where it did not.
-    pub fn refused(self) -> Result<(), Refusal> {
+    /// The [`Refusal`] of the output.
+    pub fn into_result(self) -> Result<(), Refusal> {
         match self.end {
-            Some(Ended::Refused(refusal)) => Err(refusal),
+            Some(StopCause::Refused(refusal)) => Err(refusal),
             _ => Ok(()),
         }
     }
 }
 
-/// Events in a row, rendered.
-struct Part {
+/// Consecutive events, rendered.
+struct Chunk {
     lines: Lines,
-    /// How many outputs each event came to; `None` for one that failed.
+    /// The number of outputs of each event; `None` for one that failed.
     outputs: Vec<Option<u64>>,
-    end: Option<Ended>,
+    end: Option<StopCause>,
 }
 
 impl TransformStage {
-    /// A stage that writes `header` once, unless the sink does.
+    /// A stage that writes `header` before its first output.
     #[must_use]
     pub fn new(
         renderer: Renderer,
@@ -119,7 +118,6 @@ impl TransformStage {
         header: Vec<u8>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let spare = Default::default();
         Self {
             renderer,
             on_error,
@@ -127,15 +125,15 @@ impl TransformStage {
             header,
             outputs: 0,
             skipped: 0,
-            seldom: CountThrottle::default(),
-            told: String::new(),
-            has_told_absent: false,
+            skip_log: Seldom::default(),
+            last_logged_error: String::new(),
+            has_warned_of_fields: false,
             metrics,
-            spare,
+            spare: Default::default(),
         }
     }
 
-    /// Renders `lines` and writes what comes of them.
+    /// Renders `lines` and writes the results.
     pub fn write(
         &mut self,
         lines: &Lines,
@@ -145,70 +143,70 @@ impl TransformStage {
         announce: &mut Announce<'_>,
     ) -> TransformResult {
         self.renderer.look_around();
-        let mut passed = TransformResult::default();
-        while passed.whole < lines.len() && passed.end.is_none() {
-            let Part { lines: rendered, outputs, end } = self.part(lines, passed.whole, &deadline);
-            let turns = turns_of(turns, passed.whole, rendered.len());
+        let mut result = TransformResult::default();
+        while result.whole < lines.len() && result.end.is_none() {
+            let Chunk { lines: rendered, outputs, end } =
+                self.render_chunk(lines, result.whole, &deadline);
+            let turns = turns_of(turns, result.whole, rendered.len());
             let bytes = match sink.write(&rendered, Shape::V1, 0, &turns, &deadline, announce) {
                 Ok(()) => {
-                    passed.end = end;
+                    result.end = end;
                     rendered.bytes().len()
                 }
                 Err(refused) => {
-                    passed.end = Some(Ended::Refused(refused.refusal));
+                    result.end = Some(StopCause::Refused(refused.refusal));
                     refused.accepted_bytes
                 }
             };
-            let taken = rendered.spans().partition_point(|span| span.end <= bytes);
-            let whole = rendered.spans().get(..taken).unwrap_or_default();
-            passed.torn_bytes = bytes - whole.last().map_or(0, |span| span.end);
-            passed.lengths.extend(whole.iter().map(Span::length));
-            passed.bytes += bytes as u64;
-            passed.whole += taken;
-            passed.written += self.count(outputs.get(..taken).unwrap_or_default());
+            let accepted = rendered.spans().partition_point(|span| span.end <= bytes);
+            let whole = rendered.spans().get(..accepted).unwrap_or_default();
+            result.torn_bytes = bytes - whole.last().map_or(0, |span| span.end);
+            result.lengths.extend(whole.iter().map(Span::length));
+            result.bytes += bytes as u64;
+            result.whole += accepted;
+            result.written += self.count(outputs.get(..accepted).unwrap_or_default());
             self.spare = rendered.into_parts();
         }
-        if !self.has_told_absent && self.renderer.absent_fields().0 >= ROWS_TO_JUDGE {
+        if !self.has_warned_of_fields && self.renderer.absent_fields().0 >= ROWS_BEFORE_WARNING {
             self.warn_absent_fields();
         }
-        self.metrics.written.add(passed.written);
-        self.metrics.written_bytes.add(passed.bytes);
-        passed
+        self.metrics.written.add(result.written);
+        self.metrics.written_bytes.add(result.bytes);
+        result
     }
 
-    /// Counts what became of events; returns how many came to something.
+    /// Updates the counters; returns how many events had output.
     fn count(&mut self, outputs: &[Option<u64>]) -> u64 {
-        let outcome =
-            |is: fn(&Option<u64>) -> bool| outputs.iter().filter(|o| is(o)).count() as u64;
-        self.metrics.filtered.add(outcome(|outputs| *outputs == Some(0)));
-        self.metrics.failed.add(outcome(Option::is_none));
+        let events = |is: fn(&Option<u64>) -> bool| outputs.iter().filter(|o| is(o)).count() as u64;
+        self.metrics.filtered.add(events(|outputs| *outputs == Some(0)));
+        self.metrics.failed.add(events(Option::is_none));
         let made: u64 = outputs.iter().flatten().sum();
         self.metrics.outputs.add(made);
         self.outputs += made;
         if self.outputs > 0 {
             self.header = Vec::new();
         }
-        outcome(|outputs| outputs.is_some_and(|made| made > 0))
+        events(|outputs| outputs.is_some_and(|made| made > 0))
     }
 
-    /// Renders from the event `from` on, until there is enough for one write.
-    fn part(
+    /// Renders events, from the one at `from` on, until there is enough for one write.
+    fn render_chunk(
         &mut self,
         lines: &Lines,
         from: usize,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Part {
+    ) -> Chunk {
         let (mut bytes, mut spans) = std::mem::take(&mut self.spare);
         bytes.clear();
         spans.clear();
         let (mut outputs, mut sum, mut end) = (Vec::new(), self.outputs, None);
         for event in lines.iter().skip(from) {
-            if bytes.len() >= PART_BYTES {
+            if bytes.len() >= CHUNK_BYTES {
                 break;
             }
-            // An expression may be slow, and a stop must not wait for all that was received.
+            // An expression may be slow, and a stop must not wait for a whole batch.
             if deadline().is_some_and(|at| Instant::now() >= at) {
-                end = Some(Ended::Refused(Refusal::TimedOut));
+                end = Some(StopCause::Refused(Refusal::TimedOut));
                 break;
             }
             let start = bytes.len();
@@ -220,7 +218,7 @@ impl TransformStage {
                 Err(error) if self.on_error == RenderErrors::Fail => {
                     bytes.truncate(start);
                     self.log_fatal(&error, event);
-                    end = Some(Ended::Stopped(StopReason::RenderError));
+                    end = Some(StopCause::Stopped(StopReason::RenderError));
                     break;
                 }
                 Err(error) => {
@@ -229,24 +227,24 @@ impl TransformStage {
                 }
             };
             if made.is_none_or(|made| made == 0) {
-                // Without the header.
+                // No output, so no header either.
                 bytes.truncate(start);
             }
             sum += made.unwrap_or(0);
             outputs.push(made);
             spans.push(Span { start, end: bytes.len() });
             if self.limit.is_some_and(|limit| sum >= limit) {
-                end = Some(Ended::Stopped(StopReason::Limit));
+                end = Some(StopCause::Stopped(StopReason::Limit));
                 break;
             }
         }
-        Part { lines: Lines::of_parts(bytes, spans), outputs, end }
+        Chunk { lines: Lines::of_parts(bytes, spans), outputs, end }
     }
 
     /// Reports the fields that no row had, once a run: after its first rows, or at its end.
     pub fn warn_absent_fields(&mut self) {
         let (rows, names) = self.renderer.absent_fields();
-        if self.has_told_absent || rows == 0 {
+        if self.has_warned_of_fields || rows == 0 {
             return;
         }
         if !names.is_empty() {
@@ -256,23 +254,23 @@ impl TransformStage {
                 "no event has had these --fields so far, so their columns are empty: {names}; check how they are spelled (skytail tail -n 1 --format pretty shows an event)"
             );
         }
-        self.has_told_absent = true;
+        self.has_warned_of_fields = true;
     }
 
     fn warn_skipped(&mut self, error: &RenderError, event: &[u8]) {
         self.skipped += 1;
         let total = self.skipped;
-        if !self.seldom.is_due(total) {
+        if !self.skip_log.is_due(total) {
             return;
         }
         let (what, error) = (self.what(error), error.to_string());
-        if error == self.told {
-            // One event that shows it is enough.
+        if error == self.last_logged_error {
+            // One event that shows the error is enough.
             tracing::warn!(total, "skipped an event, {what}: {error}");
         } else {
             let head = printable(event, 120);
             tracing::warn!(total, "skipped an event, {what}: {error}; it begins {head}");
-            self.told = error;
+            self.last_logged_error = error;
         }
     }
 
@@ -292,7 +290,8 @@ impl TransformStage {
     }
 }
 
-/// The turns of `count` lines from `from` on, as they count.
+/// Returns the period starts within `count` lines from `from` on, with line numbers relative to
+/// `from`.
 fn turns_of(turns: &[Turn], from: usize, count: usize) -> Vec<Turn> {
     let lines = from..from + count;
     let turns = turns.iter().filter(|turn| lines.contains(&turn.line));

@@ -1,4 +1,5 @@
-//! What a pipe took and nobody read: if its reader goes away, those events have not happened.
+//! Events that a pipe accepted and its reader never read: if that reader has gone, they count as
+//! not written.
 
 use std::time::{Duration, Instant};
 
@@ -6,29 +7,29 @@ use crate::pipeline::shutdown::StopReason;
 
 use super::Writer;
 
-/// How long a run that a signal ends waits for the reader of its output, which the same signal
-/// may end: Ctrl-C reaches a whole pipeline. A reader that goes on reads what lies in the pipe.
-const SAME_SIGNAL: Duration = Duration::from_millis(250);
+/// How long a run that a signal ends waits for the reader of its output to end, too: Ctrl-C
+/// reaches a whole shell pipeline. A reader that continues reads what is left in the pipe.
+const READER_EXIT_GRACE: Duration = Duration::from_millis(250);
 
-/// How often it looks meanwhile.
-const LOOK_EVERY: Duration = Duration::from_millis(5);
+/// The time between two checks of the pipe meanwhile.
+const CHECK_PIPE_EVERY: Duration = Duration::from_millis(5);
 
 impl Writer {
-    /// At the end: takes back what lies unread in a pipe whose reader has gone.
-    pub(super) fn take_back_unread(&mut self) {
-        let Some(saver) = &self.outlet.saver else { return };
-        let sink = &self.outlet.sink;
+    /// Takes the unread events of a pipe back from the position, if its reader has gone.
+    pub(super) fn roll_back_unread(&mut self) {
+        let Some(saver) = &self.config.saver else { return };
+        let sink = &self.config.sink;
         if sink.pipe_bytes() == 0 {
             return;
         }
-        let reason = self.outlet.stop.reason();
+        let reason = self.config.stop.reason();
         if matches!(
             reason,
             Some(StopReason::Interrupt | StopReason::Terminated | StopReason::CpuTime)
         ) {
-            let until = Instant::now() + SAME_SIGNAL;
+            let until = Instant::now() + READER_EXIT_GRACE;
             while !sink.is_closed() && sink.unread_bytes() > 0 && Instant::now() < until {
-                std::thread::sleep(LOOK_EVERY);
+                std::thread::sleep(CHECK_PIPE_EVERY);
             }
         }
         if !sink.is_closed() {
@@ -40,13 +41,15 @@ impl Writer {
         }
         tracing::info!(
             events,
-            "the output was closed before these were read: they count as not written"
+            "the reader of the output closed it before it read these events: they count as not written"
         );
         self.unsaved.is_due = true;
-        if let (None, Some(begun)) = (self.sieve.position(), self.begun.take())
+        if let (None, Some(begun)) = (self.sieve.position(), self.saved_start.take())
             && let Err(error) = saver.begin_again(begun)
         {
-            tracing::warn!("where the run began can't be saved, so they are lost: {error}");
+            tracing::warn!(
+                "the start of the run can't be saved ({error}), so the events that were not read are lost"
+            );
         }
     }
 }

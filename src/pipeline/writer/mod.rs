@@ -1,22 +1,21 @@
-//! The writer: takes batches, sifts them, writes them, and hands positions to the saver. Print
-//! first, remember second. On whose thread it works, `desk` knows; what is saved, and when,
-//! `saving`.
+//! The writer: processes batches, writes them to the output, and saves the position of what the
+//! output accepted, in that order.
+//!
+//! Which thread it runs on is up to [`super::handoff`]; when it saves, to [`checkpointing`].
 
 mod checkpointing;
 mod closed_pipe;
+mod report;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
-use crate::checkpoint::store::ByHand;
-use crate::display::log_throttle::CountThrottle;
-use crate::display::printable::printable;
-use crate::display::units::duration;
+use crate::checkpoint::store::{ByHand, StoreError};
+use crate::display::seldom::Seldom;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
-use crate::position::gap::Gap;
 use crate::position::{Mark, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::record::OutputRecord;
@@ -24,7 +23,7 @@ use crate::sink::{Refusal, Refused, Sink};
 use crate::source::ConnectionInfo;
 
 use super::channel::Item;
-use super::continuity::Finding;
+use super::handoff::inline_writer::BatchWriter;
 use super::feedback::WriterFeedback;
 use super::shutdown::{Shutdown, StopReason};
 use super::sieve::{Pending, Sieve};
@@ -32,79 +31,76 @@ use super::transform::{TransformResult, TransformStage};
 
 use checkpointing::Unsaved;
 
-/// How often a writer that writes nothing looks whether its output was closed.
-const IDLE_CHECK: Duration = Duration::from_secs(1);
+/// How often a writer that writes nothing checks whether the reader of its output has gone.
+const CHECK_OUTPUT_EVERY: Duration = Duration::from_secs(1);
 
-/// What a writer writes to and whom it tells.
+/// What a writer needs beside its processor.
 #[derive(Debug)]
 pub struct WriterConfig {
-    /// What lines are made into, where they are not written as they are.
+    /// Renders events; `None` if they are written as they are.
     pub transform: Option<TransformStage>,
     /// Where lines go.
     pub sink: Sink,
-    /// Who remembers; `None` where nobody shall.
+    /// Saves positions; `None` if the run saves none.
     pub saver: Option<Saver>,
-    /// How often.
+    /// How often to save.
     pub every: CheckpointEvery,
-    /// What to do where events are missing.
+    /// What to do when events are missing.
     pub on_gap: OnGap,
-    /// Where a run begins that may be the first of its consumer, until that is remembered.
-    pub beginning: Option<Beginning>,
-    /// The position for the reader.
+    /// How to save the start of the run before its first line; `None` if a position is saved.
+    pub run_start: Option<RunStart>,
+    /// Reports to the reader.
     pub feedback: Arc<WriterFeedback>,
-    /// The counters.
+    /// The counters of the run.
     pub metrics: Arc<Metrics>,
-    /// When to stop, and whom to tell.
+    /// Stops the run.
     pub stop: Shutdown,
 }
 
-/// The writer.
+/// Writes what the reader received.
 #[derive(Debug)]
 pub struct Writer {
-    outlet: WriterConfig,
-    /// What happens to lines.
+    config: WriterConfig,
     sieve: Sieve,
-    /// Which malformed events are told of.
-    malformed: CountThrottle,
+    malformed_log: Seldom,
     /// The position at the last proof from the sink.
-    settled: Option<Position>,
+    proven: Option<Position>,
     unsaved: Unsaved,
-    /// When the output was last looked at.
-    looked: Instant,
-    open: Option<Open>,
-    /// Where the run began, if it was the first of its consumer.
-    begun: Option<ByHand>,
-    /// Why the output failed.
+    /// When the output was last checked for a reader that has gone.
+    checked: Instant,
+    open: Option<OpenBatch>,
+    /// The start of the run, if this run saved it.
+    saved_start: Option<ByHand>,
     failure: Option<Refusal>,
     has_ended: bool,
 }
 
-/// A batch that was sifted, and that the output has not taken whole yet.
+/// A processed batch that the output has not accepted whole yet.
 #[derive(Debug)]
-struct Open {
+struct OpenBatch {
     lines: Lines,
     pending: Pending,
-    /// Events before the sifting.
+    /// Events before processing.
     events: u64,
     written_bytes: usize,
     connection: Arc<ConnectionInfo>,
     through: Option<Mark>,
-    /// Our own clock when it was sifted.
+    /// This machine's clock when it was processed.
     now: TimeUs,
 }
 
-/// How the beginning of a run is remembered.
+/// How the start of a run is saved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// By sequence number where there are some: there is only one server.
+pub enum RunStart {
+    /// By sequence number if there is one: the run has only one server.
     Exact,
-    /// By time, which any of several servers understands.
+    /// By time, which each of several servers understands.
     ByTime,
 }
 
-impl Beginning {
-    /// A run whose first event is at `position.rewind_to`.
-    fn of(self, position: &Position) -> ByHand {
+impl RunStart {
+    /// Returns the cursor of a run whose first event is at `position.rewind_to`.
+    fn cursor(self, position: &Position) -> ByHand {
         let first = position.rewind_to;
         match (self, first.seq) {
             (Self::Exact, Some(seq)) => {
@@ -124,68 +120,64 @@ impl Beginning {
 pub struct WriterResult {
     /// The last position that the output proves.
     pub position: Option<Position>,
-    /// Whether that position was saved; `None` where nobody saves.
-    pub saved: Option<Result<(), crate::checkpoint::store::StoreError>>,
+    /// Whether that position was saved; `None` if the run saves none.
+    pub saved: Option<Result<(), StoreError>>,
     /// Why the output failed, if it did.
     pub failure: Option<Refusal>,
-    /// What was written to, in words; `None` for standard output.
+    /// The name of the output; `None` for standard output.
     pub written_to: Option<String>,
 }
 
-impl Writer {
-    /// A writer that has written nothing yet.
-    #[must_use]
-    pub fn new(outlet: WriterConfig, mut sieve: Sieve, settled: Option<Position>) -> Self {
-        if outlet.saver.is_some() {
-            sieve.watch_pipe(outlet.sink.pipe_bytes());
+impl BatchWriter for Writer {
+    type Item = Item;
+    type Batch = Batch;
+    type Output = WriterResult;
+
+    /// Saves what is due, and checks whether the reader of the output has gone.
+    fn on_idle(&mut self) -> Instant {
+        let now = Instant::now();
+        if self.has_ended || self.open.is_some() {
+            return now;
         }
-        Self {
-            outlet,
-            sieve,
-            malformed: CountThrottle::default(),
-            settled,
-            unsaved: Unsaved::default(),
-            looked: Instant::now(),
-            open: None,
-            begun: None,
-            failure: None,
-            has_ended: false,
+        // By the clock: a stream whose every event is excluded is never idle, and never
+        // written, so that no write could fail.
+        if now.duration_since(self.checked) >= CHECK_OUTPUT_EVERY {
+            self.checked = now;
+            if self.config.sink.is_closed() {
+                self.end(Some(Refusal::Closed));
+            }
         }
+        self.save_if_due();
+        let due = self.unsaved.since + self.config.every.interval;
+        // Inline writes don't wake this thread, so it polls once per checkpoint interval.
+        let next = if self.unsaved.is_due { due } else { now + self.config.every.interval };
+        next.min(now + CHECK_OUTPUT_EVERY)
     }
 
-    /// Whether a batch can be written without waiting for anything.
-    #[must_use]
-    pub fn can_write_inline(&self) -> bool {
-        let WriterConfig { transform, sink, saver, beginning, .. } = &self.outlet;
-        // What is remembered before the first line is waited for.
-        let begins = saver.is_some() && beginning.is_some();
+    fn has_ended(&self) -> bool {
+        self.has_ended
+    }
+
+    fn write(&mut self, item: Item) -> Option<Batch> {
+        self.process(item);
+        self.resume()
+    }
+
+    fn can_write_inline(&self) -> bool {
+        let WriterConfig { transform, sink, saver, run_start, .. } = &self.config;
+        // Saving the start of the run waits for the state file.
+        let must_save_start = saver.is_some() && run_start.is_some();
         sink.is_non_blocking()
             && transform.is_none()
-            && !begins
+            && !must_save_start
             && self.open.is_none()
             && !self.has_ended
     }
 
-    /// Whether nothing more is written: the output failed, or enough was written.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.has_ended
-    }
-
-    /// Writes lines, and waits until the output has taken them. Gives the batch back, to be
-    /// used again.
-    pub fn write(&mut self, item: Item) -> Option<Batch> {
-        self.begin(item);
-        self.resume()
-    }
-
-    /// Writes lines as far as the output takes them without waiting. `None` where something
-    /// is left for [`Writer::resume`], or where the writer has ended. Only where
-    /// [`Writer::can_write_inline`].
-    pub fn write_inline(&mut self, item: Item) -> Option<Batch> {
-        self.begin(item);
+    fn write_inline(&mut self, item: Item) -> Option<Batch> {
+        self.process(item);
         let mut open = self.open.take()?;
-        match self.outlet.sink.write_ready(&open.lines) {
+        match self.config.sink.write_ready(&open.lines) {
             Ok(bytes) if bytes == open.lines.bytes().len() => {
                 let batch = self.accept(open);
                 self.save_if_due();
@@ -203,10 +195,9 @@ impl Writer {
         }
     }
 
-    /// Waits until the output has taken what lies open, if anything does.
-    pub fn resume(&mut self) -> Option<Batch> {
+    fn resume(&mut self) -> Option<Batch> {
         let open = self.open.take()?;
-        let WriterConfig { transform, stop, saver, sink, .. } = &mut self.outlet;
+        let WriterConfig { transform, stop, saver, sink, .. } = &mut self.config;
         let deadline = || stop.deadline();
         let mut announce = |record: &OutputRecord| match saver {
             Some(saver) => saver.begin_output(record).map_err(|error| error.to_string()),
@@ -214,8 +205,8 @@ impl Writer {
         };
         let turns = self.sieve.turns();
         if let Some(transform) = transform {
-            let passed = transform.write(&open.lines, turns, sink, deadline, &mut announce);
-            return Some(self.pass(open, passed));
+            let result = transform.write(&open.lines, turns, sink, deadline, &mut announce);
+            return Some(self.accept_rendered(open, result));
         }
         let shape = open.connection.shape;
         match sink.write(&open.lines, shape, open.written_bytes, turns, deadline, &mut announce) {
@@ -227,30 +218,34 @@ impl Writer {
         }
     }
 
-    /// What a quiet moment is for: saves what is due, and looks whether the output was closed.
-    /// Says when to look again at the latest.
-    pub fn on_idle(&mut self) -> Instant {
-        let now = Instant::now();
-        if self.has_ended || self.open.is_some() {
-            return now;
+    fn finish(&mut self) -> WriterResult {
+        self.finish_run()
+    }
+}
+
+impl Writer {
+    /// A writer that resumes at `position`.
+    #[must_use]
+    pub fn new(config: WriterConfig, mut sieve: Sieve, position: Option<Position>) -> Self {
+        if config.saver.is_some() {
+            sieve.watch_pipe(config.sink.pipe_bytes());
         }
-        // By the clock: a stream whose every event is excluded is never idle, and never
-        // written, so that no write could fail.
-        if now.duration_since(self.looked) >= IDLE_CHECK {
-            self.looked = now;
-            if self.outlet.sink.is_closed() {
-                self.end(Some(Refusal::Closed));
-            }
+        Self {
+            config,
+            sieve,
+            malformed_log: Seldom::default(),
+            proven: position,
+            unsaved: Unsaved::default(),
+            checked: Instant::now(),
+            open: None,
+            saved_start: None,
+            failure: None,
+            has_ended: false,
         }
-        self.save_if_due();
-        let due = self.unsaved.since + self.outlet.every.interval;
-        // Whoever writes meanwhile tells nobody that something is to be saved.
-        let next = if self.unsaved.is_due { due } else { now + self.outlet.every.interval };
-        next.min(now + IDLE_CHECK)
     }
 
-    /// Sifts lines; what is left of them then lies open.
-    fn begin(&mut self, item: Item) {
+    /// Filters and deduplicates a batch; the result is the open batch.
+    fn process(&mut self, item: Item) {
         let Item { batch, connection, gap, through } = item;
         if let Some(gap) = gap {
             self.sieve.miss(gap);
@@ -261,12 +256,19 @@ impl Writer {
         let (lines, pending) = self.sieve.sift(batch, &connection, now);
         self.report_rejected();
         self.report_finding(connection.number);
-        self.outlet.feedback.set_early(self.sieve.early());
-        match self.remember_beginning() {
+        self.config.feedback.set_early(self.sieve.early());
+        match self.save_run_start() {
             Ok(()) => {
                 let written_bytes = 0;
-                self.open =
-                    Some(Open { lines, pending, events, written_bytes, connection, through, now });
+                self.open = Some(OpenBatch {
+                    lines,
+                    pending,
+                    events,
+                    written_bytes,
+                    connection,
+                    through,
+                    now,
+                });
             }
             Err(refusal) => {
                 self.sieve.refused(&lines, pending, 0);
@@ -275,51 +277,51 @@ impl Writer {
         }
     }
 
-    /// The output took all lines.
-    fn accept(&mut self, open: Open) -> Batch {
-        let Open { lines, events, connection, through, now, .. } = open;
+    /// Moves the position after the output accepted a whole batch.
+    fn accept(&mut self, open: OpenBatch) -> Batch {
+        let OpenBatch { lines, events, connection, through, now, .. } = open;
         self.sieve.accepted(&lines);
         if let Some(through) = through {
             self.sieve.pass(&connection, through, now);
         }
         self.unsaved.add(events, lines.len() as u64, lines.bytes().len() as u64);
-        self.has_written(None);
+        self.publish_position(None);
         lines.into_batch()
     }
 
-    /// The output took what was made of some lines, or of all.
-    fn pass(&mut self, open: Open, passed: TransformResult) -> Batch {
-        let Open { lines, pending, events, connection, through, now, .. } = open;
-        self.unsaved.add(events, passed.written, passed.bytes);
-        self.sieve.sent(passed.lengths.iter().copied(), passed.torn_bytes);
-        if passed.is_whole(&lines) {
+    /// Moves the position after the output accepted a rendered batch, or a part of one.
+    fn accept_rendered(&mut self, open: OpenBatch, result: TransformResult) -> Batch {
+        let OpenBatch { lines, pending, events, connection, through, now, .. } = open;
+        self.unsaved.add(events, result.written, result.bytes);
+        self.sieve.sent(result.lengths.iter().copied(), result.torn_bytes);
+        if result.is_whole(&lines) {
             self.sieve.settle();
             if let Some(through) = through {
                 self.sieve.pass(&connection, through, now);
             }
         } else {
-            self.sieve.cut(&lines, pending, passed.whole);
+            self.sieve.cut(&lines, pending, result.whole);
         }
-        let reason = passed.reason();
-        match passed.refused() {
-            Ok(()) => self.has_written(reason),
+        let reason = result.stop_reason();
+        match result.into_result() {
+            Ok(()) => self.publish_position(reason),
             Err(refusal) => self.end(Some(refusal)),
         }
         lines.into_batch()
     }
 
-    /// Tells where the output stands, and stops where there is a reason.
-    fn has_written(&mut self, reason: Option<StopReason>) {
-        self.outlet.feedback.set(self.sieve.position());
-        self.outlet.metrics.last_event_at_us.set(crate::metrics::now_us());
+    /// Reports the position to the reader, and stops the run if there is a reason.
+    fn publish_position(&mut self, reason: Option<StopReason>) {
+        self.config.feedback.set(self.sieve.position());
+        self.config.metrics.last_event_at_us.set(crate::metrics::now_us());
         if let Some(reason) = reason.or(self.sieve.stop_reason()) {
-            self.outlet.stop.request(reason);
+            self.config.stop.request(reason);
             self.end(None);
         }
     }
 
-    /// The output took no more.
-    fn refuse(&mut self, open: Open, refused: Refused) {
+    /// Moves the position as far as the output accepted bytes before it failed.
+    fn refuse(&mut self, open: OpenBatch, refused: Refused) {
         // mutant: takes-queued-for-written
         self.sieve.refused(&open.lines, open.pending, refused.accepted_bytes);
         self.unsaved.is_due = true;
@@ -329,64 +331,10 @@ impl Writer {
     fn end(&mut self, failure: Option<Refusal>) {
         match &failure {
             None => {}
-            Some(Refusal::Closed) => self.outlet.stop.request(StopReason::OutputClosed),
-            Some(_) => self.outlet.stop.request(StopReason::Failed),
+            Some(Refusal::Closed) => self.config.stop.request(StopReason::OutputClosed),
+            Some(_) => self.config.stop.request(StopReason::Failed),
         }
         self.has_ended = true;
         self.failure = failure;
-    }
-
-    fn report_rejected(&mut self) {
-        let Some(rejected) = self.sieve.take_rejected() else { return };
-        let total = self.outlet.metrics.malformed.get();
-        if self.malformed.is_due(total) {
-            tracing::warn!(
-                total,
-                "skipped a malformed event: {}; it begins {}",
-                rejected.error,
-                printable(&rejected.head, 120),
-            );
-        }
-    }
-
-    /// Tells what a connection's first events said, and whoever has to act on it.
-    fn report_finding(&mut self, connection: u64) {
-        match self.sieve.take_finding() {
-            None => {}
-            Some(Finding::Gap(gap)) => self.report_gap(gap),
-            Some(Finding::Renumbered { asked, got }) => {
-                tracing::warn!(
-                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): going on by time",
-                    asked.0,
-                    got.0,
-                );
-                self.outlet.feedback.refuse_numbers(connection);
-            }
-            Some(Finding::Reused { seq }) => tracing::warn!(
-                "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
-                seq.0,
-            ),
-            Some(Finding::Ahead { asked, got }) => tracing::warn!(
-                "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
-                asked.0,
-                got.0,
-            ),
-        }
-    }
-
-    fn report_gap(&self, gap: Gap) {
-        self.outlet.metrics.gaps.add(1);
-        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
-        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
-        match self.outlet.on_gap {
-            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
-            OnGap::Fail => tracing::error!(
-                "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: to go on behind it, run once with --on-gap warn",
-                gap.reason,
-            ),
-        }
-        if let Some(saver) = &self.outlet.saver {
-            saver.note_gap(gap);
-        }
     }
 }

@@ -1,0 +1,180 @@
+//! Makes reader, channel and writer from settings, and starts the writer thread.
+
+use std::io;
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use tokio::sync::oneshot;
+
+use crate::metrics::Metrics;
+use crate::position::{StartPosition, TimeUs};
+use crate::render::{self, Renderer};
+use crate::settings::{RenderErrors, TailSettings};
+use crate::sink::Sink;
+use crate::sink::rotation::Rotate;
+use crate::sink::stdout::Stdout;
+use crate::source::client::Client;
+use crate::source::negotiation::Negotiator;
+use crate::source::net::proxy::Proxies;
+use crate::source::net::tls::TlsContext;
+
+use super::channel::{Receiver, channel};
+use super::feedback::WriterFeedback;
+use super::handoff::inline_writer::SharedWriter;
+use super::reader::{OnIdle, Reader};
+use super::shutdown::{Shutdown, StopReason};
+use super::sieve::{Rules, Sieve};
+use super::signals::Signals;
+use super::transform::TransformStage;
+use super::writer::{RunStart, Writer, WriterConfig, WriterResult};
+use super::{PipelineError, PipelineInputs};
+
+/// A run whose writer thread has started.
+pub(super) struct Pipeline {
+    pub(super) reader: Reader,
+    /// Sent by the writer thread at its end; dropped unsent if the writer panicked.
+    pub(super) written: oneshot::Receiver<WriterResult>,
+    pub(super) thread: JoinHandle<()>,
+    pub(super) stop: Shutdown,
+    pub(super) metrics: Arc<Metrics>,
+}
+
+fn system(what: &'static str) -> impl FnOnce(io::Error) -> PipelineError {
+    move |source| PipelineError::System { what, source }
+}
+
+/// Builds the pipeline, and listens for signals before its thread starts.
+pub(super) fn build(
+    settings: &TailSettings,
+    inputs: PipelineInputs,
+) -> Result<(Pipeline, Signals), PipelineError> {
+    let signals = Signals::listen().map_err(system("listen for signals"))?;
+    let PipelineInputs { start, saver, output, renderer, stop, secrets, metrics, .. } = inputs;
+    let sink = match output {
+        Some(sink) => sink,
+        None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
+    };
+    if settings.stop.limit == Some(0) {
+        stop.request(StopReason::Limit);
+    }
+    let saved = match &start {
+        StartPosition::Resume(resume) => Some(resume.position.clone()),
+        _ => None,
+    };
+    let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
+    let feedback = Arc::new(WriterFeedback::new(saved.clone()));
+    let rules = Rules {
+        filter: settings.filter.clone(),
+        strict: settings.strict,
+        // If events are rendered, the limit counts what comes of them.
+        limit: settings.stop.limit.filter(|_| renderer.is_none()),
+        until: settings.stop.until,
+        live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
+        rewind_us: settings.connection.rewind_us,
+        secrets,
+        on_gap: settings.on_gap,
+        period_us: settings
+            .output
+            .as_ref()
+            .and_then(|output| output.naming.rotate)
+            .map(Rotate::period_us),
+    };
+    let renders = renderer.is_some();
+    let config = WriterConfig {
+        transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
+        sink,
+        saver,
+        every: settings.checkpoint,
+        on_gap: settings.on_gap,
+        run_start: run_start(&start, settings.endpoints.len()),
+        feedback: Arc::clone(&feedback),
+        metrics: Arc::clone(&metrics),
+        stop: stop.clone(),
+    };
+    let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
+    let writer = Arc::new(SharedWriter::new(Writer::new(config, sieve, saved)));
+    let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
+    let client = Client {
+        filter: settings.filter.clone(),
+        negotiator: Negotiator::new(settings.protocol),
+        shape: settings.shape,
+        v1_dictionary: inputs.v1_dictionary,
+        dictionaries: inputs.dictionaries,
+        proxies: Arc::new(Proxies::from_env()),
+        tls: Arc::new(TlsContext::platform_with(settings.ca_file.clone())),
+        connect_timeout: settings.connection.connect_timeout,
+        max_message_bytes: settings.connection.max_message_bytes,
+        metrics: Arc::clone(&metrics),
+    };
+    let reader = Reader {
+        endpoints: settings.endpoints.clone(),
+        client,
+        start,
+        limits: settings.connection,
+        archive: settings.archive.clone(),
+        compress: settings.compression.mode,
+        // A small buffer still holds several batches, so that neither side waits until the
+        // other has dealt with a whole buffer.
+        batch_events: settings.buffer.batch_events(),
+        on_idle: on_idle(settings),
+        ends_with_server: settings.demo,
+        sender,
+        writer,
+        feedback,
+        metrics: Arc::clone(&metrics),
+        stop: stop.clone(),
+    };
+    Ok((Pipeline { reader, written, thread, stop, metrics }, signals))
+}
+
+fn start_writer(
+    writer: Arc<SharedWriter<Writer>>,
+    receiver: Receiver,
+    renders: bool,
+) -> Result<(JoinHandle<()>, oneshot::Receiver<WriterResult>), PipelineError> {
+    let mut thread = std::thread::Builder::new().name("writer".into());
+    if renders {
+        thread = thread.stack_size(render::jq::STACK_BYTES);
+    }
+    let (done, written) = oneshot::channel();
+    let work = move || {
+        let result = writer.run(receiver.handoff(), |batch| receiver.recycle(batch));
+        if let Some(result) = result {
+            // After a second Ctrl-C the other end is gone.
+            let _ = done.send(result);
+        }
+    };
+    let thread = thread.spawn(work).map_err(system("start the writer thread"))?;
+    Ok((thread, written))
+}
+
+/// Returns how to save the start of a run that has no saved position yet.
+fn run_start(start: &StartPosition, endpoints: usize) -> Option<RunStart> {
+    match (start, endpoints) {
+        (StartPosition::Resume(_), _) => None,
+        (_, 0 | 1) => Some(RunStart::Exact),
+        _ => Some(RunStart::ByTime),
+    }
+}
+
+fn transform_stage(
+    settings: &TailSettings,
+    renderer: Renderer,
+    metrics: &Arc<Metrics>,
+) -> TransformStage {
+    let on_error = settings.render.as_ref().map_or(RenderErrors::Skip, |render| render.on_error);
+    // The file sink writes the header into each file.
+    let header = match settings.output {
+        Some(_) => Vec::new(),
+        None => renderer.header(),
+    };
+    TransformStage::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
+}
+
+fn on_idle(settings: &TailSettings) -> OnIdle {
+    match (settings.stop.exit_when_live, settings.stop.until) {
+        (true, _) => OnIdle::CaughtUp,
+        (false, Some(until)) => OnIdle::Until(until),
+        (false, None) => OnIdle::Wait,
+    }
+}

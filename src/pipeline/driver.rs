@@ -1,0 +1,119 @@
+//! The loop of a run: waits for reader, writer, signals and timers, and reports how it ended.
+
+use std::pin::pin;
+use std::time::{Duration, Instant};
+
+use crate::settings::TailSettings;
+use crate::sink::Refusal;
+
+use super::build::Pipeline;
+use super::queue_monitor::QueueMonitor;
+use super::reader::ReadError;
+use super::shutdown::{Shutdown, StopReason};
+use super::signals::{SignalRequest, SignalResponse, Signals, StopSignals};
+use super::writer::WriterResult;
+use super::{PipelineError, RunEvent, RunObserver, RunResult};
+
+/// After a stop signal, how long the output may take before the user is warned of the wait.
+const WARN_OF_DRAIN_AFTER: Duration = Duration::from_secs(1);
+
+/// The time between two checks of the queue.
+const CHECK_QUEUE_EVERY: Duration = Duration::from_millis(250);
+
+/// Runs a pipeline to its end.
+pub(super) async fn drive(
+    settings: &TailSettings,
+    pipeline: Pipeline,
+    mut signals: Signals,
+    observer: RunObserver<'_>,
+) -> RunResult {
+    let RunObserver { tick_every, on_event } = observer;
+    let Pipeline { reader, mut written, thread, stop, metrics } = pipeline;
+    on_event(RunEvent::Started);
+    let mut reader = pin!(reader.run());
+    let mut read = None;
+    let mut stop_signals = StopSignals::default();
+    let mut drain_warning = pin!(sleep_or_never(None));
+    let mut timeout = pin!(sleep_or_never(settings.stop.timeout));
+    let mut monitor = QueueMonitor::new(settings.buffer.max_lag_events);
+    let monitors_queue = QueueMonitor::is_needed(&settings.buffer);
+    let mut queue_tick = tokio::time::interval(CHECK_QUEUE_EVERY);
+    let mut tick = tokio::time::interval(tick_every.unwrap_or(CHECK_QUEUE_EVERY));
+    let mut is_stopping = false;
+    let written = loop {
+        tokio::select! {
+            result = &mut reader, if read.is_none() => {
+                if result.is_err() {
+                    stop.request(StopReason::Failed);
+                }
+                read = Some(result);
+            }
+            result = &mut written => break result,
+            request = signals.next() => match request {
+                SignalRequest::Status => on_event(RunEvent::StatusRequested),
+                SignalRequest::Stop(reason) => match stop_signals.respond(reason, Instant::now()) {
+                    SignalResponse::Stop => {
+                        stop.request(reason);
+                        drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
+                    }
+                    SignalResponse::Ignore => {}
+                    SignalResponse::Leave => return RunResult::failed(PipelineError::Abandoned),
+                },
+            },
+            () = &mut drain_warning => {
+                drain_warning.set(sleep_or_never(None));
+                stop.log_drain_wait();
+            }
+            () = stop.requested(), if !is_stopping => {
+                is_stopping = true;
+                on_event(RunEvent::Stopping);
+            }
+            () = &mut timeout => {
+                timeout.set(sleep_or_never(None));
+                stop.request(StopReason::Timeout);
+            }
+            _ = queue_tick.tick(), if monitors_queue => monitor.check(&metrics, Instant::now()),
+            _ = tick.tick(), if tick_every.is_some() => on_event(RunEvent::Tick),
+        }
+    };
+    // The writer has ended, so nothing that the reader could still receive is written.
+    stop.request(StopReason::Failed);
+    let read = match read {
+        Some(read) => read,
+        None => reader.await,
+    };
+    let _ = thread.join();
+    run_result(read, written.ok(), &stop)
+}
+
+fn run_result(
+    read: Result<(), ReadError>,
+    written: Option<WriterResult>,
+    stop: &Shutdown,
+) -> RunResult {
+    let Some(written) = written else { return RunResult::failed(PipelineError::Panicked) };
+    let end = match (read, written.failure) {
+        (_, Some(Refusal::TimedOut)) => {
+            tracing::warn!(
+                "the output did not accept all data within --drain-timeout; run again with --cursor auto to resume"
+            );
+            Ok(stop.reason().unwrap_or(StopReason::Failed))
+        }
+        (_, Some(refusal)) => Err(refusal.into()),
+        (Err(error), None) => Err(error.into()),
+        (Ok(()), None) => Ok(stop.reason().unwrap_or(StopReason::Failed)),
+    };
+    RunResult {
+        end,
+        position: written.position,
+        saved: written.saved,
+        written_to: written.written_to,
+    }
+}
+
+async fn sleep_or_never(after: Option<Duration>) {
+    match after {
+        Some(after) => tokio::time::sleep(after).await,
+        None => std::future::pending().await,
+    }
+}

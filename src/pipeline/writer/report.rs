@@ -1,0 +1,68 @@
+//! The log lines about malformed events, gaps, and sequence numbers that contradict the position.
+
+use std::time::Duration;
+
+use crate::display::printable::printable;
+use crate::display::units::duration;
+use crate::pipeline::continuity::Finding;
+use crate::position::gap::Gap;
+use crate::settings::OnGap;
+
+use super::Writer;
+
+impl Writer {
+    pub(super) fn report_rejected(&mut self) {
+        let Some(rejected) = self.sieve.take_rejected() else { return };
+        let total = self.config.metrics.malformed.get();
+        if self.malformed_log.is_due(total) {
+            tracing::warn!(
+                total,
+                "skipped a malformed event: {}; it begins {}",
+                rejected.error,
+                printable(&rejected.head, 120),
+            );
+        }
+    }
+
+    /// Logs what a connection's first events revealed, and reports it to the reader if that has
+    /// to reconnect.
+    pub(super) fn report_finding(&mut self, connection: u64) {
+        match self.sieve.take_finding() {
+            None => {}
+            Some(Finding::Gap(gap)) => self.report_gap(gap),
+            Some(Finding::Renumbered { asked, got }) => {
+                tracing::warn!(
+                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): resuming by time",
+                    asked.0,
+                    got.0,
+                );
+                self.config.feedback.reject_numbers(connection);
+            }
+            Some(Finding::Reused { seq }) => tracing::warn!(
+                "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
+                seq.0,
+            ),
+            Some(Finding::Ahead { asked, got }) => tracing::warn!(
+                "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
+                asked.0,
+                got.0,
+            ),
+        }
+    }
+
+    fn report_gap(&self, gap: Gap) {
+        self.config.metrics.gaps.add(1);
+        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
+        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
+        match self.config.on_gap {
+            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
+            OnGap::Fail => tracing::error!(
+                "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: run once with --on-gap warn to continue after it",
+                gap.reason,
+            ),
+        }
+        if let Some(saver) = &self.config.saver {
+            saver.note_gap(gap);
+        }
+    }
+}
