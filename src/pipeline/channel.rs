@@ -214,6 +214,14 @@ impl Sender {
         spare.unwrap_or_else(|| Batch::with_capacity(BATCH_CAPACITY))
     }
 
+    /// Returns an empty batch: the memory of one that was written inline, or another one.
+    #[must_use]
+    pub fn reuse(&self, written: Option<Batch>) -> Batch {
+        let Some(mut batch) = written else { return self.empty_batch() };
+        batch.reset(BATCH_CAPACITY);
+        batch
+    }
+
     /// Returns the hand-off, for inline writes.
     pub(super) fn handoff(&self) -> &Handoff<ItemQueue> {
         &self.0

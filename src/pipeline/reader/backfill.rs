@@ -1,10 +1,10 @@
-//! The past of a v2 server: when the reader goes to the archive instead of the stream, and
-//! back again (protocol/jetstream-v2-archive.md §7).
+//! When the reader goes to the archive of a v2 server instead of its stream, and back again
+//! (protocol/jetstream-v2-archive.md §7).
 //!
-//! A sweep hands on lines and positions as a connection does, with seqs of the same server. So
-//! the cutover is nothing special: when the sweep has ended, the stream is asked from where the
-//! output stands, inclusively, and what was written is recognised. If the stream begins later
-//! by then, the archive has more by then, too.
+//! A backfill passes on lines and positions as a connection does, with seqs of the same server.
+//! So the cutover is an ordinary resume: at the end of the backfill the stream is asked for the
+//! position, inclusively, and the event that was written is recognised. If the stream starts
+//! later by then, the archive holds more by then, too.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,42 +19,42 @@ use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::super::channel::Item;
 use super::retry::RetryState;
+use super::work_budget::WorkBudget;
 use super::{Disconnect, ReadError, Reader};
 
-/// Sweeps in a row without anything new, after which the archive is given up (§7).
+/// Backfills in a row without anything new, after which the archive is given up (§7).
 const MAX_BACKFILL_ATTEMPTS: u32 = 5;
 
 impl Reader {
-    /// Whether a server may have an archive, as far as is known.
+    /// Returns whether the present server may have an archive that can be used.
     pub(super) fn may_have_archive(&self, endpoint: &Endpoint, retry: &RetryState) -> bool {
-        let is_useless = retry.without_archive.get(retry.endpoint).copied().unwrap_or(true);
         self.archive.is_wanted
-            && !is_useless
+            && retry.endpoint().is_some_and(|endpoint| !endpoint.archive_unusable)
             && retry.known_kind() != Some(ServerKind::Legacy)
             && self.client.may_have_archive(endpoint)
     }
 
-    /// Where to begin in the archive, if that is where to go now.
+    /// Returns where to start in the archive, if that is where to read next.
     pub(super) fn backfill_start(
         &self,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
+        requested: RequestedCursor,
         retry: &mut RetryState,
     ) -> Option<Beginning> {
-        let past = retry.past.take();
+        let pending = retry.pending_backfill.take();
         if !self.may_have_archive(endpoint, retry) {
             return None;
         }
-        let was_swept = retry.swept.get(retry.endpoint).copied().unwrap_or(false);
-        match (past, asked) {
-            (Some(past), _) => Some(past),
-            // The stream's oldest event is not the oldest that there is.
-            (None, RequestedCursor::Oldest) if !was_swept => Some(Beginning::After(0)),
+        let is_done = retry.endpoint().is_some_and(|endpoint| endpoint.backfilled);
+        match (pending, requested) {
+            (Some(pending), _) => Some(pending),
+            // The archive has older events than the stream.
+            (None, RequestedCursor::Oldest) if !is_done => Some(Beginning::After(0)),
             (None, _) => None,
         }
     }
 
-    /// Reads the archive into the channel, to its end.
+    /// Reads the archive to its end into the channel.
     pub(super) async fn backfill(
         &self,
         endpoint: &Endpoint,
@@ -102,6 +102,7 @@ impl Reader {
         connection: &Arc<ConnectionInfo>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
+        let mut work = WorkBudget::new();
         loop {
             let step = tokio::select! {
                 biased;
@@ -119,46 +120,49 @@ impl Reader {
                 room = self.sender.has_room(&batch) => room?,
             }
             self.sender.send(Item { batch, connection: Arc::clone(connection), gap, through })?;
+            work.yield_if_spent().await;
         }
     }
 
-    /// The archive was read to its end: the stream is next.
+    /// Continues with the stream after the archive was read to its end.
     pub(super) fn on_backfill_complete(
         &self,
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        retry.mark(|a| &mut a.swept);
+        retry.update_endpoint(|endpoint| endpoint.backfilled = true);
         if self.backfill_made_no_progress(retry) {
             let what = "the archive holds nothing beyond, and the live stream begins later";
             return self.retry_backfill(what, retry);
         }
-        tracing::info!("the archive was read to its end; going on with the live stream");
+        tracing::info!("the archive was read to its end; continuing with the live stream");
         Ok(Duration::ZERO)
     }
 
-    /// Whether the output stands where it stood after the sweep before.
+    /// Returns whether the position is still where the backfill before this one ended.
     fn backfill_made_no_progress(&self, retry: &mut RetryState) -> bool {
         let newest = self.feedback.get().map(|position| position.newest);
-        let (before, times) = retry.sweeps;
-        let stands = times > 0 && newest == before;
-        retry.sweeps = (newest, if stands { times + 1 } else { 1 });
-        stands
+        let (before, times) = retry.backfill_attempts;
+        let is_stalled = times > 0 && newest == before;
+        retry.backfill_attempts = (newest, if is_stalled { times + 1 } else { 1 });
+        is_stalled
     }
 
-    /// A sweep that brought nothing new is tried again some times.
+    /// Repeats a backfill that brought nothing new, up to [`MAX_BACKFILL_ATTEMPTS`] times.
     fn retry_backfill(&self, what: &str, retry: &mut RetryState) -> Result<Duration, ReadError> {
-        if retry.sweeps.1 < MAX_BACKFILL_ATTEMPTS {
+        if retry.backfill_attempts.1 < MAX_BACKFILL_ATTEMPTS {
             return self.reconnect(retry, &what, None);
         }
         tracing::warn!(
-            "{what}, {MAX_BACKFILL_ATTEMPTS} times in a row; going on with the oldest event of the live stream"
+            "{what}, {MAX_BACKFILL_ATTEMPTS} times in a row; continuing with the oldest event of the live stream"
         );
-        retry.mark(|a| &mut a.without_archive);
-        retry.mark(|a| &mut a.left_out);
+        retry.update_endpoint(|endpoint| {
+            endpoint.archive_unusable = true;
+            endpoint.archive_skipped = true;
+        });
         Ok(Duration::ZERO)
     }
 
-    /// Decides what a sweep that did not reach its end means.
+    /// Decides what to do after a backfill that did not reach its end.
     pub(super) fn on_archive_error(
         &self,
         server: Arc<str>,
@@ -175,24 +179,25 @@ impl Reader {
             return self.reconnect(retry, &Disconnect::Archive(error), wait);
         }
         if self.archive.key.is_some() && error.refused_with().is_some() {
-            retry.mark(|a| &mut a.refusing);
-            if retry.refusing.iter().all(|refuses| *refuses) {
+            retry.update_endpoint(|endpoint| endpoint.refuses = true);
+            if retry.others_refuse() {
                 return Err(ReadError::Archive { server, error: Box::new(error) });
             }
             return self.reconnect(retry, &Disconnect::Archive(error), None);
         }
-        retry.mark(|a| &mut a.without_archive);
-        let then = "going on with the oldest event of the live stream";
-        // A server without this endpoint has no archive, so there is nothing to leave out.
-        if !matches!(error.refused_with(), Some(404 | 405 | 501)) {
-            retry.mark(|a| &mut a.left_out);
-        }
+        let then = "continuing with the oldest event of the live stream";
+        // A server without this endpoint has no archive, so nothing of it is skipped.
+        let has_none = matches!(error.refused_with(), Some(404 | 405 | 501));
+        retry.update_endpoint(|endpoint| {
+            endpoint.archive_unusable = true;
+            endpoint.archive_skipped |= !has_none;
+        });
         match error.refused_with() {
             Some(401 | 403) => tracing::warn!(
                 %server,
                 "the archive wants a key ({error}): give one with --api-key-file or SKYTAIL_API_KEY; {then}"
             ),
-            // Whoever is not known to speak v2 may be a legacy server, which has none.
+            // A server that is not known to speak v2 may be a legacy one, which has no archive.
             Some(_) if retry.known_kind().is_none() => {
                 tracing::info!(%server, "no archive here ({error})");
             }

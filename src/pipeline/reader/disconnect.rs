@@ -8,7 +8,7 @@ use crate::source::liveness::LivenessFailure;
 
 use super::super::channel::Closed;
 
-/// How one connection ended.
+/// Why one connection, or one attempt to make it, ended.
 #[derive(Debug, thiserror::Error)]
 pub(super) enum Disconnect {
     #[error(transparent)]
@@ -17,31 +17,31 @@ pub(super) enum Disconnect {
     Stream(#[from] StreamError),
     #[error(transparent)]
     Dead(#[from] LivenessFailure),
-    /// The replay came so near to the live stream that only a join may go on.
+    /// The replay is so near to the live stream that only a join may continue it.
     #[error("the replay has reached the live stream")]
     ReplayLimit,
-    /// A legacy server has scanned everything before this instant.
+    /// A legacy server has scanned all events before this time.
     #[error("the replay was scanned up to {0}")]
     ScannedTo(TimeUs),
     /// The live stream brought more than may be kept while the replay catches up.
     #[error("the live stream brought too much while the replay caught up")]
     JoinTooLong,
-    /// The server's sequence numbers mean nothing any more.
+    /// The server's sequence numbers contradict the position.
     #[error("the server's sequence numbers were given anew")]
     Renumbered,
-    /// The server begins later than the instant it was asked for, and its archive may not.
+    /// The server starts later than the requested time, and its archive may not.
     #[error("the live stream begins later than {0}")]
     CursorExpired(TimeUs),
     /// The archive was read to its end.
     #[error("the archive was read to its end")]
     BackfillComplete,
-    /// The archive was not.
+    /// The archive was not read to its end.
     #[error("the archive: {0}")]
     Archive(#[from] SweepError),
     /// The server lags behind the output, and there are others.
     #[error("the server lags behind: its newest event is {0}")]
     Lagging(TimeUs),
-    /// The first server is well again, and preferred.
+    /// The first server works again, and `--prefer-first` is given.
     #[error("the first server is well again")]
     PrimaryRecovered,
     #[error("stopped")]
@@ -49,7 +49,8 @@ pub(super) enum Disconnect {
 }
 
 impl Disconnect {
-    /// A connection without sequence numbers means the same before it is made and after.
+    /// Converts the error of an attempt to connect. A server without sequence numbers means the
+    /// same before the connection is made and after.
     pub(super) fn from_connect(error: ConnectError) -> Self {
         match error {
             ConnectError::NoSequence { .. } => Self::Stream(StreamError::NoSequence),

@@ -1,10 +1,10 @@
-//! When silence means the end: `--exit-when-live`, `--until` and the end of a join's replay,
-//! on a stream that has nothing more to send. v1 has no word for "the replay is over".
+//! When an idle stream means the end: for `--exit-when-live`, `--until` and the replay of a
+//! join. v1 has no message for "the replay is over".
 //!
-//! Silence and a pong prove it only where the server filters nothing: a legacy server that
-//! scans behind a sparse filter sends nothing for minutes, and answers pings from another
-//! goroutine meanwhile (protocol/jetstream-v1.md §12). There the filters are lifted for a
-//! moment. The next event that the server scans then says how far it has come.
+//! Silence and a pong prove it only if the server filters nothing. A legacy server that scans
+//! with a sparse filter sends nothing for minutes, and answers pings from another goroutine
+//! meanwhile (protocol/jetstream-v1.md §12). In that case the filters are lifted for a moment:
+//! the next event that the server scans then shows how far it has come.
 
 use std::time::{Duration, Instant};
 
@@ -21,36 +21,37 @@ use crate::source::protocol::Protocol;
 use super::replay_limit::ReplayLimit;
 use super::{Disconnect, Reader};
 
-/// How long a stream must be quiet, with a ping answered meanwhile, before "no more events"
-/// is believed (`--exit-when-live`, `--until`).
+/// How long a stream must be silent, with a ping answered meanwhile, before it counts as having
+/// no more events.
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
-/// How far ahead of our clock an event's time may be and still say how far a scan has come.
+/// How far ahead of this machine's clock an event may be and still show how far a scan has come,
+/// in microseconds.
 const PLAUSIBLE_AHEAD_US: u64 = 60_000_000;
 
-/// How far our clock may be behind the server's.
+/// How far this machine's clock may be behind the server's, in microseconds.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
-/// The seconds of the network that a legacy server scans in one second: 50,000 events a
+/// The seconds of the network's events that a legacy server scans in one second: 50,000 events a
 /// second by default (protocol/jetstream-v1.md §12), and the network has brought up to 2,500.
 const SCAN_SPEED: u64 = 20;
 
-/// What a legacy server holds by default (protocol/jetstream-v1.md §11).
+/// What a legacy server holds by default, in microseconds (protocol/jetstream-v1.md §11).
 const RETENTION_US: u64 = 24 * 3_600 * 1_000_000;
 
-/// When a quiet stream means the end of the run.
+/// What an idle stream means for the run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnIdle {
-    /// It means nothing.
+    /// Nothing: more events may come.
     Wait,
-    /// The replay is over.
+    /// The replay is over, and so is the run.
     CaughtUp,
-    /// Nothing at all came before this instant, and now it has passed.
+    /// The run is over once this time has passed.
     Until(TimeUs),
 }
 
 impl OnIdle {
-    /// Returns why a quiet stream ends the run now, if it does.
+    /// Returns why an idle stream ends the run now, if it does.
     pub(super) fn reason(self) -> Option<StopReason> {
         match self {
             Self::CaughtUp => Some(StopReason::CaughtUp),
@@ -59,8 +60,8 @@ impl OnIdle {
         }
     }
 
-    /// Returns the instant of an event that ends the run by itself, if it is earlier than the
-    /// live stream's at `tip`.
+    /// Returns the time of the earliest event that proves the end: the live stream's at `tip`,
+    /// or an earlier one that ends the run by itself.
     pub(super) fn tip_proof(self, tip: TimeUs) -> TimeUs {
         match self {
             Self::Until(until) => until.plus_us(CLOCK_MARGIN_US).min(tip),
@@ -72,17 +73,18 @@ impl OnIdle {
 /// How far a server has come in what it was asked for.
 #[derive(Debug)]
 pub(super) struct Scan {
-    /// Events and answers to pings when the stream was asked whether there is more.
+    /// The number of events and of pongs when the server was asked whether there is more, and
+    /// when that was.
     asked_at: Option<(u64, u64, Instant)>,
-    /// When the connection was made.
+    /// This machine's clock when the connection was made.
     opened: TimeUs,
-    /// The newest event, or the instant that was asked for.
+    /// The newest event's time, or the time that was asked for.
     reached: TimeUs,
-    /// When that was.
+    /// When `reached` changed.
     since: Instant,
-    /// The server has sent an event that only a lifted filter lets through.
-    has_answered: bool,
-    is_told: bool,
+    /// Whether the server has sent an event that only a lifted filter lets through.
+    has_lifted: bool,
+    is_warned: bool,
 }
 
 impl Scan {
@@ -93,7 +95,7 @@ impl Scan {
             _ => TimeUs(0),
         };
         let opened = TimeUs(now_us());
-        Self { asked_at: None, opened, reached, since: now, has_answered: false, is_told: false }
+        Self { asked_at: None, opened, reached, since: now, has_lifted: false, is_warned: false }
     }
 
     /// Returns the earliest time of an event that certainly happened after the connection was
@@ -102,12 +104,12 @@ impl Scan {
         self.opened.plus_us(CLOCK_MARGIN_US)
     }
 
-    /// Returns whether an event at `instant` or later has come.
+    /// Returns whether an event at `instant` or later was received.
     pub(super) fn has_reached(&self, instant: TimeUs) -> bool {
         self.reached >= instant
     }
 
-    /// Notes what came, and restores the filters if they were lifted.
+    /// Notes a batch, and restores the filters if they were lifted.
     pub(super) fn note(&mut self, stream: &mut EventConnection, batch: &Batch) {
         let last = batch.lines().last().and_then(|line| header::parse(line).ok());
         let Some(last) = last else { return };
@@ -118,13 +120,13 @@ impl Scan {
         }
     }
 
-    /// Notes that an event came that the server's filters would have left out.
-    pub(super) fn answered(&mut self) {
-        self.has_answered = true;
+    /// Notes an event that the server's filters would have left out.
+    pub(super) fn on_unfiltered_event(&mut self) {
+        self.has_lifted = true;
     }
 
-    /// Returns whether the server has nothing more for now. An event at `proof` or later
-    /// shows it, too.
+    /// Returns whether the server has nothing more for now. An event at `proof` or later also
+    /// shows it.
     pub(super) fn is_caught_up(
         &mut self,
         alive: &Liveness,
@@ -158,15 +160,15 @@ impl Scan {
         }
     }
 
-    /// Returns whether the filters were lifted, nothing came, and that proves something: either
-    /// this server is known to lift them, or it has had the time to scan everything.
+    /// Returns whether silence proves the end although filters were lifted: either this server
+    /// is known to lift them, or it has had the time to scan everything.
     fn scan_must_be_over(&mut self, now: Instant) -> bool {
         let span_us = now_us().saturating_sub(self.reached.0).min(RETENTION_US);
         let needed = IDLE_AFTER + Duration::from_micros(span_us / SCAN_SPEED);
-        let is_caught_up = self.has_answered || now.duration_since(self.since) >= needed;
-        if !is_caught_up && !std::mem::replace(&mut self.is_told, true) {
+        let is_caught_up = self.has_lifted || now.duration_since(self.since) >= needed;
+        if !is_caught_up && !std::mem::replace(&mut self.is_warned, true) {
             tracing::warn!(
-                "nothing comes, and nothing proves that the server's replay has ended: it may still scan what the filters leave out; waiting up to {} s for its next event",
+                "the server sends nothing, and nothing proves that its replay has ended: it may still scan what the filters leave out; waiting up to {} s for its next event",
                 needed.as_secs()
             );
         }
@@ -175,9 +177,14 @@ impl Scan {
 }
 
 impl Reader {
-    /// Takes out what only lifted filters let through: nothing of it may become a position
-    /// that the narrower stream does not have.
-    pub(super) fn strip(&self, stream: &EventConnection, scan: &mut Scan, batch: &mut Batch) {
+    /// Removes the lines that only lifted filters let through: none of them may become a
+    /// position that the filtered stream does not have.
+    pub(super) fn remove_unfiltered(
+        &self,
+        stream: &EventConnection,
+        scan: &mut Scan,
+        batch: &mut Batch,
+    ) {
         if !stream.was_unfiltered() || batch.is_empty() {
             return;
         }
@@ -186,7 +193,7 @@ impl Reader {
         let mut wanted = self.sender.empty_batch();
         for line in batch.lines() {
             match header::parse(line) {
-                Ok(header) if !filter.is_sent(&header) => scan.answered(),
+                Ok(header) if !filter.is_sent(&header) => scan.on_unfiltered_event(),
                 Ok(_) if line.len() > most_bytes => {}
                 _ => wanted.push(line),
             }
@@ -194,18 +201,19 @@ impl Reader {
         *batch = wanted;
     }
 
-    /// Returns how a quiet stream ends, if it has nothing more up to the horizon. Without one,
+    /// Returns how an idle stream ends if it has nothing more up to the limit. Without a limit,
     /// or before it, the whole run may end.
     pub(super) fn check_idle(
         &self,
         scan: &mut Scan,
         alive: &Liveness,
         stream: &mut EventConnection,
-        replay_limit: Option<ReplayLimit>,
+        limit: Option<ReplayLimit>,
         tip: Option<TimeUs>,
     ) -> Option<Disconnect> {
         let now = Instant::now();
-        let limit = replay_limit.and_then(ReplayLimit::limit);
+        let has_limit = limit.is_some();
+        let limit = limit.and_then(ReplayLimit::limit);
         if let (Some(limit), true) = (limit, may_scan_silently(stream)) {
             let is_caught_up = scan.is_caught_up(alive, stream, now, self.on_idle.tip_proof(limit));
             if scan.has_reached(limit) {
@@ -217,9 +225,9 @@ impl Reader {
             return None;
         }
         let reason = self.on_idle.reason();
-        // A server of unknown kind tells it with its first event.
-        let must_meet = replay_limit.is_some() && may_scan_silently(stream);
-        if reason.is_none() && !must_meet {
+        // The first event of a server of unknown kind shows its kind.
+        let needs_an_event = has_limit && may_scan_silently(stream);
+        if reason.is_none() && !needs_an_event {
             return None;
         }
         let proof = self.on_idle.tip_proof(tip.unwrap_or(scan.tip()));
@@ -232,8 +240,8 @@ impl Reader {
     }
 }
 
-/// Returns whether the server may be scanning in silence: a replay, behind filters, from a
-/// server that is not known to be a v2 one.
+/// Returns whether the server may be scanning without sending anything: during a filtered
+/// replay, unless it is known to be a v2 server.
 pub(super) fn may_scan_silently(stream: &EventConnection) -> bool {
     stream.protocol() == Protocol::V1
         // mutant: trusts-a-pong

@@ -1,11 +1,13 @@
-//! The lossless join: how a replay from a legacy server meets its live stream without the
-//! losses that the server has there (protocol/jetstream-v1.md §4.2).
+//! The lossless join (cutover): how a replay from a legacy server meets its live stream without
+//! the losses that the server has there (protocol/jetstream-v1.md §4.2).
 //!
-//! First a live connection, whose first event tells where the server's tip is. If that is far
-//! away, the replay goes first, up to some seconds before it, and all begins again. If it is
-//! near, the live connection's lines are kept; then, three seconds later, comes the replay,
-//! taken up to the first event of the live one. In that range the replay is always more than a
-//! second behind the tip, so none of the lossy rules apply. Then what was kept, then on.
+//! 1. A live connection shows the server's tip with its first event.
+//! 2. If the tip is far away, a replay runs alone up to some seconds before it, and the join
+//!    starts over.
+//! 3. If it is near, the live connection's lines are buffered. Three seconds later a replay
+//!    reads up to the live connection's first event. There it is always more than a second
+//!    older than the tip, so none of the lossy rules apply.
+//! 4. The buffered lines follow, then the live connection.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -27,26 +29,28 @@ use super::super::channel::BATCH_BYTES;
 use super::idle::{IDLE_AFTER, Scan};
 use super::replay_limit::ReplayLimit;
 use super::retry::RetryState;
+use super::work_budget::WorkBudget;
 use super::{CLOSE_TIMEOUT, Disconnect, Reader};
 
-/// How long to wait for the live connection's first event; with a sparse filter none comes.
-const FIRST_EVENT: Duration = Duration::from_secs(3);
+/// How long to wait for the live connection's first event. With a sparse filter none comes.
+const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 
-/// How long after the live connection's first event the replay may begin.
+/// The time between the live connection's first event and the start of the replay.
 const HEAD_START: Duration = Duration::from_secs(3);
 
-/// How far our clock may be behind the server's, where no event tells its time. The replay is
-/// taken so much beyond the moment at which the live connection was opened: what happened in
-/// front of that moment nobody else brings, and what it brings twice is recognised. It begins
-/// six seconds later, so that all this is still more than a second behind the tip.
+/// How far this machine's clock may be behind the server's if no event tells its time, in
+/// microseconds. The replay goes that far past the moment at which the live connection was
+/// opened: only the replay has what happened before that moment, and what both have is
+/// deduplicated. The replay starts six seconds later, so all this is still more than a second
+/// older than the tip.
 const CLOCK_MARGIN_US: u64 = 2_000_000;
 
-/// Most bytes of the live stream that are kept while the replay catches up: two minutes of the
-/// whole firehose, and half a minute at 5,000 events a second, since both connections share
-/// what a legacy server sends to one address.
+/// Most bytes of the live stream that are buffered while the replay catches up: two minutes of
+/// the whole firehose, and half a minute at 5,000 events a second, because both connections
+/// share what a legacy server sends to one address.
 const MAX_KEPT_BYTES: usize = 64 << 20;
 
-/// What the live connection has brought and nobody has taken yet.
+/// Lines of the live connection that wait for the end of the replay.
 #[derive(Debug, Default)]
 struct LiveBuffer {
     batches: VecDeque<Batch>,
@@ -62,31 +66,31 @@ impl LiveBuffer {
 }
 
 impl Reader {
-    /// Whether a replay from `asked` must be joined with the live stream: only on a server
-    /// that is known to be a legacy one.
-    pub(super) fn needs_join(&self, asked: RequestedCursor, retry: &RetryState) -> bool {
-        self.may_need_join(asked)
+    /// Returns whether a replay must be joined with the live stream: only on a server that is
+    /// known to be a legacy one.
+    pub(super) fn needs_join(&self, requested: RequestedCursor, retry: &RetryState) -> bool {
+        self.may_need_join(requested)
             && retry.known_kind().is_some_and(ServerKind::replay_may_lose_events)
     }
 
-    /// Whether `asked` is a replay that must be joined if the server is a legacy one.
-    pub(super) fn may_need_join(&self, asked: RequestedCursor) -> bool {
-        let replays = matches!(asked, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
+    /// Returns whether this is a replay that must be joined if the server is a legacy one.
+    pub(super) fn may_need_join(&self, requested: RequestedCursor) -> bool {
+        let replays = matches!(requested, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
         // mutant: never-joins
         replays && self.limits.join == JoinMode::Auto
     }
 
-    /// Joins a replay from `asked` with the live stream, and goes on with that.
+    /// Joins a replay with the live stream, and continues with that.
     pub(super) async fn join(
         &self,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
+        requested: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         let mut live = self.connect(endpoint, RequestedCursor::Live, retry).await?;
         let ended = match live.protocol() {
-            Protocol::V1 => self.join_with(&mut live, endpoint, asked, retry).await,
-            // Whoever speaks v2 loses nothing there, and is asked again as what it is.
+            Protocol::V1 => self.join_with(&mut live, endpoint, requested, retry).await,
+            // A v2 server loses nothing in a replay, and is asked again without a join.
             Protocol::V2 => Err(Disconnect::ReplayLimit),
         };
         self.on_disconnect(&mut live, retry, ended.as_ref().err()).await;
@@ -97,35 +101,34 @@ impl Reader {
         &self,
         live: &mut EventConnection,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
+        requested: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         let mut kept = LiveBuffer::default();
-        let (replay_limit, tip) = self.first_event(live, &mut kept).await?;
+        let (limit, tip) = self.first_event(live, &mut kept).await?;
         retry.tip = tip;
         if live.kind().is_some_and(|kind| !kind.replay_may_lose_events()) {
-            // The server changed its kind behind its name; there is nothing to join.
+            // Another kind of server has the same name now; there is nothing to join.
             return Err(Disconnect::ReplayLimit);
         }
-        if live.kind().is_some() && replay_limit.is_before(asked) {
-            // Its live stream lies behind the replay (a recording, a server that lags): there
-            // is no tip to meet.
-            return self.replay_alone(endpoint, asked, None, retry).await;
+        if live.kind().is_some() && limit.is_before(requested) {
+            // The live stream is older than the start of the replay (a recording, a server that
+            // lags): there is no tip to meet.
+            return self.replay_alone(endpoint, requested, None, retry).await;
         }
-        // Where the last such replay brought nothing in front of the horizon, all there is
-        // lies near enough.
-        // One that was cut was too slow to be joined.
-        let is_far = retry.replay_cut || !replay_limit.is_near(asked);
-        if is_far && retry.empty_replay.take() != Some(asked) {
+        // A replay that was dropped was too slow to be joined.
+        let is_far = retry.replay_cut || !limit.is_near(requested);
+        // If the last such replay had no event before its limit, everything left is near enough.
+        if is_far && retry.empty_replay.take() != Some(requested) {
             live.close(TokioInstant::now() + CLOSE_TIMEOUT).await;
-            let replay_limit = Some(replay_limit.with_margin());
-            let ended = self.replay_alone(endpoint, asked, replay_limit, retry).await;
-            retry.empty_replay = matches!(ended, Err(Disconnect::ReplayLimit)).then_some(asked);
+            let limit = Some(limit.with_margin());
+            let ended = self.replay_alone(endpoint, requested, limit, retry).await;
+            retry.empty_replay = matches!(ended, Err(Disconnect::ReplayLimit)).then_some(requested);
             return ended;
         }
-        self.keep_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
-        let mut replay = self.connect(endpoint, asked, retry).await?;
-        let replayed = self.replay_beside(&mut replay, replay_limit, live, &mut kept).await;
+        self.buffer_until(live, &mut kept, TokioInstant::now() + HEAD_START).await?;
+        let mut replay = self.connect(endpoint, requested, retry).await?;
+        let replayed = self.replay_beside(&mut replay, limit, live, &mut kept).await;
         self.on_disconnect(&mut replay, retry, replayed.as_ref().err()).await;
         replayed?;
         tracing::debug!(kept_bytes = kept.bytes, "the replay has met the live stream");
@@ -136,21 +139,21 @@ impl Reader {
         self.read(live, None, retry).await
     }
 
-    /// Reads a replay on a connection of its own, up to the horizon if there is one.
+    /// Reads a replay on a connection of its own, up to the limit if there is one.
     pub(super) async fn replay_alone(
         &self,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
-        replay_limit: Option<ReplayLimit>,
+        requested: RequestedCursor,
+        limit: Option<ReplayLimit>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
-        let mut replay = self.connect(endpoint, asked, retry).await?;
-        let ended = self.read(&mut replay, replay_limit, retry).await;
+        let mut replay = self.connect(endpoint, requested, retry).await?;
+        let ended = self.read(&mut replay, limit, retry).await;
         self.on_disconnect(&mut replay, retry, ended.as_ref().err()).await;
         ended
     }
 
-    /// Waits for the live connection's first event, whose time is where the replay ends. A
+    /// Waits for the live connection's first event, whose time is the limit of the replay. A
     /// sparse filter is lifted until then: only the server knows where its tip is.
     async fn first_event(
         &self,
@@ -158,28 +161,29 @@ impl Reader {
         kept: &mut LiveBuffer,
     ) -> Result<(ReplayLimit, Option<TimeUs>), Disconnect> {
         let opened = TimeUs(now_us());
-        let deadline = TokioInstant::now() + FIRST_EVENT;
+        let deadline = TokioInstant::now() + FIRST_EVENT_TIMEOUT;
         let mut scan = Scan::new(live, Instant::now());
         let mut first = None;
         live.lift_filter();
         while live.kind().is_none() {
             let mut batch = self.sender.empty_batch();
+            let filling = live.fill(&mut batch, self.batch_events, BATCH_BYTES);
             let filled = tokio::select! {
-                filled = timeout_at(deadline, live.fill(&mut batch, self.batch_events, BATCH_BYTES)) => filled,
+                filled = timeout_at(deadline, filling) => filled,
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
             };
             let Ok(filled) = filled else { break };
             filled?;
             first =
                 batch.lines().find_map(|line| header::parse(line).ok()).map(|h| TimeUs(h.time_us));
-            self.strip(live, &mut scan, &mut batch);
+            self.remove_unfiltered(live, &mut scan, &mut batch);
             kept.push(batch)?;
         }
         live.restore_filter();
         Ok((ReplayLimit::at(first.unwrap_or_else(|| opened.plus_us(CLOCK_MARGIN_US))), first))
     }
 
-    async fn keep_until(
+    async fn buffer_until(
         &self,
         live: &mut EventConnection,
         kept: &mut LiveBuffer,
@@ -187,6 +191,7 @@ impl Reader {
     ) -> Result<(), Disconnect> {
         let mut pause = std::pin::pin!(sleep_until(deadline));
         let mut scan = Scan::new(live, Instant::now());
+        let mut work = WorkBudget::new();
         loop {
             let mut batch = self.sender.empty_batch();
             tokio::select! {
@@ -194,19 +199,20 @@ impl Reader {
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 filled = live.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled?;
-                    self.strip(live, &mut scan, &mut batch);
+                    self.remove_unfiltered(live, &mut scan, &mut batch);
                     kept.push(batch)?;
                 }
             }
+            work.yield_if_spent().await;
         }
     }
 
-    /// Reads the replay up to the horizon, or until it has nothing more, while the live
-    /// stream is kept.
+    /// Reads the replay up to the limit, or until it has nothing more, and buffers the live
+    /// stream meanwhile.
     async fn replay_beside(
         &self,
         replay: &mut EventConnection,
-        replay_limit: ReplayLimit,
+        limit: ReplayLimit,
         live: &mut EventConnection,
         kept: &mut LiveBuffer,
     ) -> Result<(), Disconnect> {
@@ -214,14 +220,15 @@ impl Reader {
         let mut alive = Liveness::new(limits, Instant::now());
         let mut scan = Scan::new(replay, Instant::now());
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
+        let mut work = WorkBudget::new();
         let (mut batch, mut beside) = (self.sender.empty_batch(), self.sender.empty_batch());
         loop {
             tokio::select! {
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 filled = replay.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     scan.note(replay, &batch);
-                    let reached = replay_limit.cut(&mut batch, Some(ServerKind::Legacy));
-                    self.strip(replay, &mut scan, &mut batch);
+                    let reached = limit.cut(&mut batch, Some(ServerKind::Legacy));
+                    self.remove_unfiltered(replay, &mut scan, &mut batch);
                     if !batch.is_empty() {
                         batch = self.forward(batch, replay.info(), &mut alive).await?;
                     }
@@ -232,7 +239,7 @@ impl Reader {
                 }
                 filled = live.fill(&mut beside, self.batch_events, BATCH_BYTES) => {
                     filled?;
-                    self.strip(live, &mut scan, &mut beside);
+                    self.remove_unfiltered(live, &mut scan, &mut beside);
                     kept.push(std::mem::replace(&mut beside, self.sender.empty_batch()))?;
                 }
                 _ = tick.tick() => {
@@ -241,12 +248,13 @@ impl Reader {
                         Action::Ping => replay.ping(),
                         Action::GiveUp(dead) => return Err(dead.into()),
                     }
-                    let limit = replay_limit.limit().unwrap_or_default();
+                    let limit = limit.limit().unwrap_or_default();
                     if scan.is_caught_up(&alive, replay, Instant::now(), limit) {
                         return Ok(());
                     }
                 }
             }
+            work.yield_if_spent().await;
         }
     }
 }

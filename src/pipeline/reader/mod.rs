@@ -1,85 +1,88 @@
-//! The reader: one task that owns the connection. Dials, reads batches into the channel,
-//! proves the connection alive, and after every end asks for what is missing, on this server
-//! or the next.
+//! The reader: one task that owns the connection.
+//!
+//! It connects, reads batches into the channel (`read`), checks that the connection is alive,
+//! and after each disconnect decides what to ask which server for (`next_action`, `retry`).
+//! `join`, `replay_limit` and `idle` work around what legacy servers lose, `backfill` reads the
+//! archive of a v2 server.
 
 mod backfill;
 mod disconnect;
+mod endpoint_state;
 mod failback;
 mod idle;
 mod join;
 mod lag;
+mod next_action;
+mod read;
 mod replay_limit;
 mod retention;
 mod retry;
 mod rewind;
 mod silence;
+mod work_budget;
 
-use std::pin::pin;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::display::units::counted;
-use crate::event::batch::Batch;
 use crate::metrics::{Metrics, now_us};
 use crate::position::{ServerKind, StartPosition, TimeUs};
 use crate::settings::{Archive, CompressMode, Connection as Limits};
+use crate::source::RequestedCursor;
 use crate::source::archive::SweepError;
 use crate::source::client::{Client, ConnectError, ConnectRequest};
-use crate::source::connection::{EventConnection, Fill, StreamError};
+use crate::source::connection::{EventConnection, StreamError};
 use crate::source::endpoint::Endpoint;
-use crate::source::liveness::{self, Action, Liveness};
 use crate::source::protocol::Protocol;
-use crate::source::{ConnectionInfo, RequestedCursor};
 
-use super::channel::{BATCH_BYTES, Item, Sender};
+use super::channel::Sender;
 use super::feedback::WriterFeedback;
-use super::inline_writer::SharedWriter;
+use super::handoff::inline_writer::SharedWriter;
 use super::shutdown::{Shutdown, StopReason};
+use super::writer::Writer;
 
 use disconnect::Disconnect;
 pub use idle::OnIdle;
-use idle::{IDLE_AFTER, Scan};
-use lag::LagDetector;
 use replay_limit::ReplayLimit;
 use retry::RetryState;
 
-/// How long saying good-bye may take.
+/// How long the closing handshake of a connection may take.
 const CLOSE_TIMEOUT: Duration = Duration::from_millis(200);
 
-/// The reader with all that it needs.
+/// The reader of one run.
 #[derive(Debug)]
 pub struct Reader {
-    /// The servers, in order of preference; never empty.
+    /// The servers in order of preference; never empty.
     pub endpoints: Vec<Endpoint>,
-    /// How to connect.
+    /// Connects to a server.
     pub client: Client,
-    /// Where the run begins.
+    /// Where the run starts.
     pub start: StartPosition,
-    /// The limits of connections.
+    /// The settings of connections.
     pub limits: Limits,
-    /// What lies before a server's live window.
+    /// Whether and how to read archives.
     pub archive: Archive,
-    /// What to do where zstd can't be had.
+    /// Whether a connection without zstd is an error.
     pub compress: CompressMode,
     /// Most events of a batch.
     pub batch_events: usize,
-    /// What a quiet stream means.
+    /// What a stream without further events means.
     pub on_idle: OnIdle,
-    /// Whether a normal close is the end (`--demo`).
+    /// Whether a normal close ends the run (`--demo`).
     pub ends_with_server: bool,
-    /// Where lines go.
+    /// The way to the writer thread.
     pub sender: Sender,
-    /// Who writes them, if it has the time.
-    pub shared_writer: Arc<SharedWriter>,
-    /// What the writer has dealt with.
+    /// The writer, for inline writes.
+    pub writer: Arc<SharedWriter<Writer>>,
+    /// What the writer reports.
     pub feedback: Arc<WriterFeedback>,
-    /// The counters.
+    /// The counters of the run.
     pub metrics: Arc<Metrics>,
-    /// When to stop, and whom to tell.
+    /// Stops the run.
     pub stop: Shutdown,
 }
 
-/// Why the reader can't go on.
+/// Why the reader gave up.
 #[derive(Debug, thiserror::Error)]
 pub enum ReadError {
     /// Every server refuses for good.
@@ -88,9 +91,9 @@ pub enum ReadError {
     /// `--max-retries` failures in a row.
     #[error("gave up after {}; the last: {last}", counted((*attempts).into(), "failed attempt"))]
     GaveUp {
-        /// How many.
+        /// The number of failed attempts.
         attempts: u32,
-        /// The last failure, in words.
+        /// The last failure.
         last: String,
     },
     /// `--cursor SEQ` on a server without sequence numbers.
@@ -98,7 +101,7 @@ pub enum ReadError {
     NoSequence {
         /// The server.
         server: Arc<str>,
-        /// What was found.
+        /// What the connection ended with.
         error: StreamError,
     },
     /// `--protocol v2` on a server that speaks something else.
@@ -106,17 +109,17 @@ pub enum ReadError {
     NotV2 {
         /// The server.
         server: Arc<str>,
-        /// What was found.
+        /// What the connection ended with.
         error: StreamError,
     },
-    /// A key was given, and the archive can't be used with it.
+    /// The archive can't be used with the key that the user gave.
     #[error(
-        "{server}: the archive can't be used, though a key for it was given: {error}; check the key, or leave it out to go on without the archive"
+        "{server}: the archive can't be used, though a key for it was given: {error}; check the key, or leave it out to continue without the archive"
     )]
     Archive {
         /// The server.
         server: Arc<str>,
-        /// What it said.
+        /// The archive's error.
         error: Box<SweepError>,
     },
     /// `--compress on` and a server with another dictionary.
@@ -126,38 +129,53 @@ pub enum ReadError {
     Dictionary {
         /// The server.
         server: Arc<str>,
-        /// What was found.
+        /// What the connection ended with.
         error: StreamError,
     },
 }
 
+impl ReadError {
+    /// Converts a disconnect that ends the run.
+    fn new(server: Arc<str>, disconnect: Disconnect) -> Self {
+        match disconnect {
+            Disconnect::Connect(error) => Self::Refused(error),
+            Disconnect::Stream(error) => match error {
+                StreamError::NoSequence => Self::NoSequence { server, error },
+                StreamError::Dictionary(_) => Self::Dictionary { server, error },
+                _ => Self::NotV2 { server, error },
+            },
+            other => Self::GaveUp { attempts: 1, last: other.to_string() },
+        }
+    }
+}
+
 impl Reader {
-    /// Reads until it is stopped.
+    /// Reads until the run stops.
     ///
     /// # Errors
-    /// [`ReadError`], where no server can be had.
+    /// [`ReadError`] if no server can be read.
     pub async fn run(self) -> Result<(), ReadError> {
         let mut retry = self.initial_retry_state();
         loop {
-            let ended = self.connect_and_read(&mut retry).await;
+            let disconnect = self.connect_and_read(&mut retry).await;
             self.metrics.connected.set(0);
-            if matches!(ended, Disconnect::Stopped) || self.stop.reason().is_some() {
+            if matches!(disconnect, Disconnect::Stopped) || self.stop.reason().is_some() {
                 return Ok(());
             }
-            if self.ends_with_server && is_end_of_recording(&ended) {
+            if self.ends_with_server && is_end_of_recording(&disconnect) {
                 self.stop.request(StopReason::EndOfRecording);
                 return Ok(());
             }
-            // Whatever was received must have been dealt with before its position can say
-            // where to go on. A blocked output holds us here, as it would anywhere else.
-            let settled = tokio::select! {
-                settled = self.sender.drained() => settled,
+            // The position says where to resume only after everything received is written. A
+            // blocked output holds the reader here, as it does elsewhere.
+            let drained = tokio::select! {
+                drained = self.sender.drained() => drained,
                 () = self.stop.requested() => return Ok(()),
             };
-            if settled.is_err() {
+            if drained.is_err() {
                 return Ok(());
             }
-            let wait = self.classify_disconnect(ended, &mut retry)?;
+            let wait = self.classify_disconnect(disconnect, &mut retry)?;
             self.metrics.backoff_ms.set(wait.as_millis() as u64);
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -168,56 +186,57 @@ impl Reader {
     }
 
     async fn connect_and_read(&self, retry: &mut RetryState) -> Disconnect {
-        let Some(endpoint) = self.endpoints.get(retry.endpoint) else { return Disconnect::Stopped };
-        let asked = retry.within_retention(self.asked(endpoint, retry));
-        let asked = retry.after_scan(asked);
-        retry.asked = asked;
+        let Some(endpoint) = self.endpoints.get(retry.current) else {
+            return Disconnect::Stopped;
+        };
+        let requested = retry.within_retention(self.requested_cursor(endpoint, retry));
+        let requested = retry.after_scan(requested);
+        retry.requested = requested;
         retry.was_sound = false;
-        self.metrics.server.set(retry.endpoint as u64 + 1);
-        let ended = match self.backfill_start(endpoint, asked, retry) {
+        self.metrics.server.set(retry.current as u64 + 1);
+        let ended = match self.backfill_start(endpoint, requested, retry) {
             Some(beginning) => self.backfill(endpoint, beginning, retry).await,
-            None if self.needs_join(asked, retry) => self.join(endpoint, asked, retry).await,
-            None => self.single(endpoint, asked, retry).await,
+            None if self.needs_join(requested, retry) => {
+                self.join(endpoint, requested, retry).await
+            }
+            None => self.read_from(endpoint, requested, retry).await,
         };
         match ended {
             Ok(()) => Disconnect::Stopped,
-            Err(ended) => ended,
+            Err(disconnect) => disconnect,
         }
     }
 
-    /// One connection from `asked` on.
-    async fn single(
+    /// Reads one connection from `requested` on, without a join.
+    async fn read_from(
         &self,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
+        requested: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         retry.tip = None;
-        // A legacy server that is met for the first time is asked once more, with a join.
+        // If this server turns out to be a legacy one, it is asked again, with a join.
         let is_new = retry.known_kind().is_none();
-        let replay_limit = (is_new && self.may_need_join(asked)).then_some(ReplayLimit::UNTRUSTED);
-        self.replay_alone(endpoint, asked, replay_limit, retry).await
+        let limit = (is_new && self.may_need_join(requested)).then_some(ReplayLimit::UNTRUSTED);
+        self.replay_alone(endpoint, requested, limit, retry).await
     }
 
     async fn connect(
         &self,
         endpoint: &Endpoint,
-        asked: RequestedCursor,
+        cursor: RequestedCursor,
         retry: &mut RetryState,
     ) -> Result<EventConnection, Disconnect> {
-        tracing::debug!(server = %endpoint.label, %asked, "connecting");
+        tracing::debug!(server = %endpoint.label, asked = %cursor, "connecting");
         retry.number += 1;
-        let (is_plain, number) = (retry.plain, retry.number);
         let is_given = matches!(self.start, StartPosition::Seq(_)) && self.feedback.get().is_none();
-        let keeps_seq = is_given && matches!(asked, RequestedCursor::Seq(_));
-        let wish = ConnectRequest {
+        let connecting = self.client.connect(ConnectRequest {
             endpoint,
-            cursor: asked,
-            uncompressed: is_plain,
-            number,
-            requires_seq: keeps_seq,
-        };
-        let connecting = self.client.connect(wish);
+            cursor,
+            uncompressed: retry.compression_disabled,
+            number: retry.number,
+            requires_seq: is_given && matches!(cursor, RequestedCursor::Seq(_)),
+        });
         let stream = tokio::select! {
             stream = connecting => stream.map_err(Disconnect::from_connect)?,
             () = self.stop.requested() => return Err(Disconnect::Stopped),
@@ -231,157 +250,23 @@ impl Reader {
         Ok(stream)
     }
 
-    /// Draws the consequences of a connection that has ended, and says good-bye where the
-    /// server is still there.
+    /// Records the result of a finished connection, and sends a close frame if the server is
+    /// still connected.
     async fn on_disconnect(
         &self,
         stream: &mut EventConnection,
         retry: &mut RetryState,
-        ended: Option<&Disconnect>,
+        disconnect: Option<&Disconnect>,
     ) {
         if let Some(kind) = stream.kind() {
-            retry.was_sound = true;
-            retry.backoff.reset();
-            retry.failures = 0;
-            retry.any_success = true;
-            retry.set_kind(kind);
+            retry.on_event(kind);
         }
-        if !matches!(ended, Some(Disconnect::Stream(_))) {
+        if !matches!(disconnect, Some(Disconnect::Stream(_))) {
             stream.close(tokio::time::Instant::now() + CLOSE_TIMEOUT).await;
         }
     }
-
-    /// Reads one connection into the channel until either ends, or up to the horizon.
-    async fn read(
-        &self,
-        stream: &mut EventConnection,
-        replay_limit: Option<ReplayLimit>,
-        retry: &RetryState,
-    ) -> Result<(), Disconnect> {
-        let mut alive = Liveness::new(self.limits_here(retry), Instant::now());
-        let ended = self.read_while(&mut alive, stream, replay_limit, retry).await;
-        if let Some(pace) = retry.silences.get(retry.endpoint) {
-            pace.learn(&alive);
-        }
-        ended
-    }
-
-    async fn read_while(
-        &self,
-        alive: &mut Liveness,
-        stream: &mut EventConnection,
-        replay_limit: Option<ReplayLimit>,
-        retry: &RetryState,
-    ) -> Result<(), Disconnect> {
-        let limits = self.limits_here(retry);
-        let mut lag = LagDetector::default();
-        let mut refused = pin!(self.feedback.numbers_refused(stream.number()));
-        let mut primary_recovered = pin!(self.primary_recovered(retry.endpoint));
-        let mut scan = Scan::new(stream, Instant::now());
-        let mut is_clamped = false;
-        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
-        let mut batch = self.sender.empty_batch();
-        loop {
-            let filled = tokio::select! {
-                biased;
-                () = self.stop.requested() => Err(Disconnect::Stopped),
-                // In front of the reading: a peer that sends without a pause would use up the
-                // task's turn each time, and nobody would look at the clock.
-                _ = tick.tick() => {
-                    match alive.check(Instant::now(), stream.messages(), stream.events()) {
-                        Action::Wait => {}
-                        Action::Ping => stream.ping(),
-                        Action::GiveUp(dead) => return Err(dead.into()),
-                    }
-                    let may_be_quiet = alive.stall_limit().unwrap_or_default();
-                    self.metrics.stall_limit_ms.set(may_be_quiet.as_millis() as u64);
-                    let early = self.feedback.early();
-                    if lag.observe(Instant::now(), early) {
-                        self.on_lag(stream, early)?;
-                    }
-                    let (scan, tip) = (&mut scan, retry.tip);
-                    if let Some(ended) = self.check_idle(scan, alive, stream, replay_limit, tip) {
-                        return Err(ended);
-                    }
-                    continue;
-                }
-                () = &mut refused => return Err(Disconnect::Renumbered),
-                () = &mut primary_recovered => return Err(Disconnect::PrimaryRecovered),
-                filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
-                    filled.map_err(Disconnect::from)
-                }
-            };
-            if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
-                self.on_cursor_clamped(stream, retry)?;
-            }
-            if replay_limit.is_some() || stream.is_filtered() {
-                scan.note(stream, &batch);
-            }
-            let reached = replay_limit
-                .is_some_and(|replay_limit| replay_limit.cut(&mut batch, stream.kind()));
-            self.strip(stream, &mut scan, &mut batch);
-            if !batch.is_empty() {
-                batch = self.forward(batch, stream.info(), alive).await?;
-            }
-            if reached {
-                let limit = replay_limit.and_then(ReplayLimit::limit);
-                let limit = limit.filter(|limit| scan.has_reached(*limit));
-                return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
-            }
-            match filled {
-                Ok(Fill::Full | Fill::WouldBlock) => {}
-                Err(ended) => return Err(ended),
-            }
-        }
-    }
-
-    /// A server that lags is left for another, and waited for where there is none: what it
-    /// sends until it has caught up was written already.
-    fn on_lag(&self, stream: &EventConnection, newest: Option<TimeUs>) -> Result<(), Disconnect> {
-        let newest = newest.unwrap_or_default();
-        if self.endpoints.len() > 1 {
-            return Err(Disconnect::Lagging(newest));
-        }
-        tracing::warn!(
-            server = %stream.info().origin.server,
-            "the server lags behind what was printed last: its newest event is of {newest}; nothing of it is printed until it has caught up"
-        );
-        Ok(())
-    }
-
-    fn liveness_limits(&self) -> liveness::LivenessLimits {
-        liveness::LivenessLimits {
-            ping_after: self.limits.ping_after,
-            pong_timeout: self.limits.pong_timeout,
-            stall_timeout: self.limits.stall_timeout,
-            longest_silence: Duration::ZERO,
-        }
-    }
-
-    async fn forward(
-        &self,
-        batch: Batch,
-        connection: Arc<ConnectionInfo>,
-        alive: &mut Liveness,
-    ) -> Result<Batch, Disconnect> {
-        if let Some(turn) = self.shared_writer.try_inline(&self.sender, batch.held_bytes()) {
-            return Ok(turn.write(Item::lines(batch, connection)));
-        }
-        let waiting = Instant::now();
-        tokio::select! {
-            biased;
-            ready = self.sender.ready(&batch) => ready?,
-            // What is left in our hand is read again by the next run.
-            () = self.stop.requested() => return Err(Disconnect::Stopped),
-        }
-        if waiting.elapsed() > Duration::from_millis(100) {
-            alive.reset_timers(Instant::now());
-        }
-        self.sender.send(Item::lines(batch, connection))?;
-        Ok(self.sender.empty_batch())
-    }
 }
 
-fn is_end_of_recording(ended: &Disconnect) -> bool {
-    matches!(ended, Disconnect::Stream(StreamError::Closed { code: Some(1000), .. }))
+fn is_end_of_recording(disconnect: &Disconnect) -> bool {
+    matches!(disconnect, Disconnect::Stream(StreamError::Closed { code: Some(1000), .. }))
 }

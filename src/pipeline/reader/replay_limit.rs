@@ -1,10 +1,11 @@
-//! How far a replay from a legacy server can be trusted.
+//! Up to which time a replay from a legacy server can be trusted.
 //!
-//! Such a server drops and reorders events where a replay meets its live stream: never
-//! anything that was more than a second behind its tip when it was queued
-//! (protocol/jetstream-v1.md §4.2, rules 1 to 3). The tip only moves on, so whatever is older
-//! than the tip at the moment of connecting, less a margin, is whole and in order. Where the
-//! tip is, the server's own live stream says: its clock need not be ours. Pure.
+//! Such a server drops and reorders events where a replay meets its live stream, but never an
+//! event that was more than a second older than its tip when it was queued
+//! (protocol/jetstream-v1.md §4.2, rules 1 to 3). The tip only moves forward, so everything
+//! older than the tip at the moment of connecting, less a margin, is complete and in order. The
+//! server's own live stream shows where the tip is: its clock may differ from this machine's.
+//! Pure.
 
 use crate::event::batch::Batch;
 use crate::event::header;
@@ -12,49 +13,49 @@ use crate::position::cursor_unit::CursorUnit;
 use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
 use crate::source::RequestedCursor;
 
-/// The second of the rule, and four more for events that were late.
+/// The second of the rule, and four more for events that were late, in microseconds.
 const MARGIN_US: u64 = 5_000_000;
 
-/// A replay nearer to the tip than this is joined with the live stream; one further behind
-/// first comes nearer by itself. The live stream is kept in memory meanwhile.
+/// A replay nearer to the tip than this, in microseconds, is joined with the live stream, which
+/// is buffered in memory meanwhile. One that starts further back comes nearer by itself first.
 const JOIN_WITHIN_US: u64 = 30_000_000;
 
-/// The first instant that a replay is not trusted with.
+/// The first time for which a replay is not trusted.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct ReplayLimit(TimeUs);
 
 impl ReplayLimit {
-    /// Trusts nothing: for a server that may turn out to be a legacy one.
+    /// Trusts no event, if the server turns out to be a legacy one.
     pub(super) const UNTRUSTED: Self = Self(TimeUs(0));
 
-    /// The horizon of a replay beside a live connection whose first event is at `first`.
+    /// The limit of a replay beside a live connection whose first event is at `first`.
     pub(super) fn at(first: TimeUs) -> Self {
         Self(first)
     }
 
-    /// The horizon of a replay that begins when the tip is here, and stands alone.
+    /// Returns the limit of a replay that runs alone, if the tip is at this limit now.
     pub(super) fn with_margin(self) -> Self {
         Self(self.0.minus_us(MARGIN_US))
     }
 
-    /// Returns the first instant that is not trusted, unless that is every one.
+    /// Returns the first time that is not trusted; `None` if no time is.
     pub(super) fn limit(self) -> Option<TimeUs> {
         (self != Self::UNTRUSTED).then_some(self.0)
     }
 
-    /// Whether it lies before the start of a replay, which then has nothing in front of it.
-    pub(super) fn is_before(self, asked: RequestedCursor) -> bool {
-        matches!(asked, RequestedCursor::Instant(instant) if self.0 <= instant)
+    /// Returns whether the limit lies before the start of a replay.
+    pub(super) fn is_before(self, requested: RequestedCursor) -> bool {
+        matches!(requested, RequestedCursor::Instant(instant) if self.0 <= instant)
     }
 
-    /// Whether a replay from `asked` is near enough to be joined with the live stream.
-    pub(super) fn is_near(self, asked: RequestedCursor) -> bool {
-        matches!(asked, RequestedCursor::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
+    /// Returns whether a replay is near enough to be joined with the live stream.
+    pub(super) fn is_near(self, requested: RequestedCursor) -> bool {
+        matches!(requested, RequestedCursor::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
     }
 
-    /// Cuts off what lies at the horizon or beyond, if the lines come from a legacy server;
-    /// says whether there was anything. The times of such a server only grow; an absurd one
-    /// says nothing, or a replay that holds it could never pass it.
+    /// Removes the lines at or after the limit, if they come from a legacy server; returns
+    /// whether there were any. The times of such a server only grow. An absurd time is ignored,
+    /// or a replay that holds it could never get past it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
         let trusts_nothing = self == Self::UNTRUSTED;
         let beyond = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
@@ -86,24 +87,24 @@ mod tests {
     }
 
     #[test]
-    fn nothing_at_or_beyond_the_horizon_is_taken() {
-        let replay_limit = ReplayLimit::at(TimeUs(30));
+    fn lines_at_or_after_the_limit_are_removed() {
+        let limit = ReplayLimit::at(TimeUs(30));
         let mut lines = batch(&[10, 20, 30, 40]);
-        assert!(replay_limit.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(limit.cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
-        assert!(!replay_limit.cut(&mut lines, Some(ServerKind::Legacy)));
+        assert!(!limit.cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(texts(&lines), texts(&batch(&[10, 20])));
     }
 
     #[test]
-    fn an_absurd_time_is_no_horizon() {
+    fn an_absurd_time_is_ignored() {
         let mut lines = batch(&[10, 20, u64::MAX]);
         assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::Legacy)));
         assert_eq!(lines.len(), 3);
     }
 
     #[test]
-    fn a_v2_server_has_no_horizon() {
+    fn a_v2_server_has_no_limit() {
         let mut lines = batch(&[10, 40]);
         assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, Some(ServerKind::V2)));
         assert!(!ReplayLimit::at(TimeUs(30)).cut(&mut lines, None));
@@ -111,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_server_that_may_be_a_legacy_one_is_trusted_with_nothing_if_it_is() {
+    fn a_server_of_unknown_kind_is_trusted_with_nothing_if_it_is_a_legacy_one() {
         let mut lines = batch(&[10, 20]);
         assert!(!ReplayLimit::UNTRUSTED.cut(&mut lines, Some(ServerKind::V2)));
         assert!(ReplayLimit::UNTRUSTED.cut(&mut lines, Some(ServerKind::Legacy)));
@@ -119,7 +120,7 @@ mod tests {
     }
 
     #[test]
-    fn near_and_far_are_told_by_the_servers_clock() {
+    fn distances_are_measured_by_the_servers_clock() {
         let tip = ReplayLimit::at(TimeUs(100_000_000));
         assert_eq!(tip.with_margin(), ReplayLimit(TimeUs(95_000_000)));
         assert!(tip.is_near(RequestedCursor::Instant(TimeUs(70_000_000))));

@@ -1,36 +1,39 @@
-//! What lies beyond a server's live window: it was asked for events that it no longer holds,
-//! and said so (v2 only; v1 moves a cursor in silence, and `continuity` finds that out).
+//! What to do when a v2 server says that it no longer holds the requested events. v1 moves a
+//! cursor silently, and the writer finds that out (`pipeline::continuity`).
 //!
-//! Where the server has an archive, that has these events (`history`). Where it has none, the
-//! stream goes on from the oldest event that the server holds, and the writer reports the gap
-//! at its first event (`pipeline::continuity`).
+//! If the server has an archive, it holds these events (`backfill`). If not, the stream
+//! continues from the oldest event that the server holds, and the writer reports the gap at its
+//! first event.
 
 use crate::position::Seq;
 use crate::source::RequestedCursor;
 use crate::source::archive::Beginning;
-use crate::source::client::ConnectError;
 use crate::source::connection::EventConnection;
 
 use super::retry::RetryState;
 use super::{Disconnect, Reader};
 
 impl Reader {
-    /// A connection was refused since the sequence number it asked for is older than what the
-    /// server holds (`CursorTooOld`, protocol/jetstream-v2.md §5).
-    pub(super) fn on_cursor_too_old(&self, refusal: &ConnectError, retry: &mut RetryState) {
-        let RequestedCursor::Seq(seq) = retry.asked else { return };
-        let endpoint = self.endpoints.get(retry.endpoint);
-        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
+    fn has_archive(&self, retry: &RetryState) -> bool {
+        let endpoint = self.endpoints.get(retry.current);
+        endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry))
+    }
+
+    /// Handles a sequence number that the server refused as older than what it holds
+    /// (`CursorTooOld`, protocol/jetstream-v2.md §5).
+    pub(super) fn on_cursor_too_old(&self, refusal: &Disconnect, retry: &mut RetryState) {
+        let RequestedCursor::Seq(seq) = retry.requested else { return };
+        if self.has_archive(retry) {
             tracing::info!("{refusal}; reading the archive from there");
-            retry.past = Some(Beginning::After(seq.0.saturating_sub(1)));
+            retry.pending_backfill = Some(Beginning::After(seq.0.saturating_sub(1)));
             return;
         }
         retry.too_old = Some(seq);
-        tracing::warn!("{refusal}; going on from the oldest event that the server holds");
+        tracing::warn!("{refusal}; continuing from the oldest event that the server holds");
     }
 
-    /// A connection began later than the instant it asked for (`OutdatedCursor`, §4). Called
-    /// before its first line is handed on; an error ends it there.
+    /// Handles a connection that started later than the time it asked for (`OutdatedCursor`,
+    /// §4), before its first line is passed on. An error ends the connection.
     pub(super) fn on_cursor_clamped(
         &self,
         stream: &EventConnection,
@@ -38,8 +41,7 @@ impl Reader {
     ) -> Result<(), Disconnect> {
         let connection = stream.info();
         let RequestedCursor::Instant(instant) = connection.requested else { return Ok(()) };
-        let endpoint = self.endpoints.get(retry.endpoint);
-        if endpoint.is_some_and(|endpoint| self.may_have_archive(endpoint, retry)) {
+        if self.has_archive(retry) {
             return Err(Disconnect::CursorExpired(instant));
         }
         let server = &connection.origin.server;
@@ -52,27 +54,20 @@ impl Reader {
 }
 
 impl RetryState {
-    /// What to ask instead of a sequence number that was refused as too old. A number that the
-    /// position has moved on from is asked for again.
-    pub(super) fn within_retention(&self, asked: RequestedCursor) -> RequestedCursor {
-        match asked {
-            RequestedCursor::Seq(seq) if self.is_too_old(seq) => {
+    /// Returns what to ask for instead of a sequence number that was refused as too old. After
+    /// the position has moved on, its sequence number is asked for again.
+    pub(super) fn within_retention(&self, requested: RequestedCursor) -> RequestedCursor {
+        match requested {
+            RequestedCursor::Seq(seq) if self.too_old == Some(seq) => {
                 RequestedCursor::OldestInsteadOf(seq)
             }
             // Seqs count from 1: what the archive has from there on is missing.
-            RequestedCursor::Oldest if self.is_left_out() => {
+            RequestedCursor::Oldest
+                if self.endpoint().is_some_and(|endpoint| endpoint.archive_skipped) =>
+            {
                 RequestedCursor::OldestInsteadOf(Seq(1))
             }
             other => other,
         }
-    }
-
-    /// Returns whether the present server has an archive of which something could not be read.
-    fn is_left_out(&self) -> bool {
-        self.left_out.get(self.endpoint).copied().unwrap_or(false)
-    }
-
-    fn is_too_old(&self, seq: Seq) -> bool {
-        self.too_old == Some(seq)
     }
 }

@@ -1,6 +1,7 @@
-//! From one connection to the next: which server, from where, after how long, and when to
-//! give up.
+//! From one connection to the next: which server, from which cursor, after which wait, and when
+//! to give up.
 
+use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,72 +12,61 @@ use crate::source::archive::Beginning;
 use crate::source::backoff::Backoff;
 use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
-use crate::source::liveness::LivenessFailure;
 
+use super::endpoint_state::EndpointState;
+use super::next_action::{Facts, Learned, NextAction, next_action};
 use super::rewind::{MIN_MARGIN_US, resume_cursor};
-use super::silence::SilenceHistory;
 use super::{Disconnect, ReadError, Reader};
 
 /// Failed attempts in a row, before any connection has worked, after which a run gives up by
 /// default: half a minute, long enough for a network that comes up, short enough for a typo.
 const FIRST_RETRIES: u32 = 8;
 
-/// Connections in a row without anything new, after which that is told.
-const STANDSTILL: u32 = 5;
+/// Connections in a row without anything new, after which that is logged.
+const STALLED_CONNECTIONS: u32 = 5;
 
 /// What the reader remembers between connections.
 #[derive(Debug)]
 pub(super) struct RetryState {
+    /// The number of the latest connection; the first has 1.
     pub(super) number: u64,
-    pub(super) endpoint: usize,
+    /// The index of the present server.
+    pub(super) current: usize,
+    pub(super) endpoints: Vec<EndpointState>,
     pub(super) backoff: Backoff,
+    /// Failed attempts since the last event.
     pub(super) failures: u32,
-    /// Servers that refuse for good, by their place in the list.
-    pub(super) refusing: Vec<bool>,
-    /// When the first connection of a run that began at the tip was made: from then on the
-    /// stream is ours, though no event may have come yet.
+    /// When a run that started at the live tip connected first. Every later event belongs to
+    /// the run, though none may have come yet.
     pub(super) live_since: Option<TimeUs>,
-    /// A server that was thought to have sequence numbers and has none.
-    pub(super) without_seq: Vec<bool>,
-    /// Where the output stood when a server's sequence numbers turned out to be new: until it
-    /// has moved on, that server is asked by time.
+    /// The position when a server's sequence numbers contradicted it. Until the position has
+    /// moved on, that server is asked by time.
     pub(super) renumbered: Option<Mark>,
-    /// Where the output stood at the last connection's end, and how many in a row ended there
-    /// though they had brought events.
-    pub(super) stuck: (Option<Mark>, u32),
-    /// What each server turned out to be.
-    pub(super) kinds: Vec<Option<ServerKind>>,
-    /// The server's dictionary is not ours.
-    pub(super) plain: bool,
-    /// What the last connection was asked for.
-    pub(super) asked: RequestedCursor,
-    /// What the last replay was asked for that came to the horizon: asked for the same again,
-    /// the next one would come there with nothing, too.
+    /// The position at the end of the last connection, and the number of connections in a row
+    /// that ended there although they had brought events.
+    pub(super) stalled: (Option<Mark>, u32),
+    /// The server's dictionary is not here.
+    pub(super) compression_disabled: bool,
+    /// What the latest connection asked for.
+    pub(super) requested: RequestedCursor,
+    /// What the last replay asked for that reached its limit without an event. The same request
+    /// would bring nothing again.
     pub(super) empty_replay: Option<RequestedCursor>,
-    /// The time of the live stream's first event, where a join has met one.
+    /// The time of the live stream's first event, if a join has received one.
     pub(super) tip: Option<TimeUs>,
-    /// Up to which instant a legacy server, by its place in the list, has shown everything:
-    /// nothing before it needs to be scanned again, however old the output's place is.
+    /// The index of a legacy server, and the time up to which it has sent everything: nothing
+    /// before that must be scanned again, however old the position is.
     pub(super) scanned: Option<(usize, TimeUs)>,
-    /// A legacy server cut the last replay: it does that to one that is too slow for what it
-    /// asked for, so the next one asks for as little as is safe.
+    /// A legacy server dropped the last replay because it was too slow. The next one asks for
+    /// as little as is safe.
     pub(super) replay_cut: bool,
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
-    /// Where to begin in the archive of the present server, since its stream begins later.
-    pub(super) past: Option<Beginning>,
-    /// Servers whose archive can't be used.
-    pub(super) without_archive: Vec<bool>,
-    /// Servers that have an archive of which something could not be read.
-    pub(super) left_out: Vec<bool>,
-    /// Servers whose archive was read to its end.
-    pub(super) swept: Vec<bool>,
-    /// Where the output stood at the last sweep's end, and how many in a row ended there.
-    pub(super) sweeps: (Option<Mark>, u32),
-    /// Servers that answered the v2 request with something else.
-    pub(super) not_v2: Vec<bool>,
-    /// How long each server may be silent.
-    pub(super) silences: Vec<SilenceHistory>,
+    /// Where to start in the archive of the present server, because its stream starts later.
+    pub(super) pending_backfill: Option<Beginning>,
+    /// The position at the end of the last backfill, and the number of backfills in a row that
+    /// ended there.
+    pub(super) backfill_attempts: (Option<Mark>, u32),
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
@@ -84,55 +74,101 @@ pub(super) struct RetryState {
     pub(super) rng: fastrand::Rng,
 }
 
-impl Reader {
-    pub(super) fn initial_retry_state(&self) -> RetryState {
-        // The server that a saved position names comes first: only there it is exact.
-        let saved = match &self.start {
-            StartPosition::Resume(resume) => Some(&resume.position.origin.server),
-            _ => None,
-        };
-        let known = saved.and_then(|name| self.endpoints.iter().position(|e| e.label == *name));
-        let mut kinds = vec![None; self.endpoints.len()];
-        if let (Some(known), StartPosition::Resume(resume)) = (known, &self.start)
-            && let Some(kind) = kinds.get_mut(known)
-        {
-            *kind = Some(resume.position.origin.kind);
-        }
-        RetryState {
+impl RetryState {
+    fn new(endpoints: Vec<EndpointState>, current: usize) -> Self {
+        Self {
             number: 0,
-            endpoint: known.unwrap_or(0),
+            current,
+            endpoints,
             backoff: Backoff::new(),
             failures: 0,
-            refusing: vec![false; self.endpoints.len()],
             live_since: None,
-            without_seq: vec![false; self.endpoints.len()],
             renumbered: None,
-            stuck: (None, 0),
-            kinds,
-            plain: false,
-            asked: RequestedCursor::Live,
+            stalled: (None, 0),
+            compression_disabled: false,
+            requested: RequestedCursor::Live,
             empty_replay: None,
             tip: None,
             scanned: None,
             replay_cut: false,
             too_old: None,
-            past: None,
-            without_archive: vec![false; self.endpoints.len()],
-            left_out: vec![false; self.endpoints.len()],
-            swept: vec![false; self.endpoints.len()],
-            sweeps: (None, 0),
-            not_v2: vec![false; self.endpoints.len()],
-            silences: self.endpoints.iter().map(|_| SilenceHistory::default()).collect(),
+            pending_backfill: None,
+            backfill_attempts: (None, 0),
             was_sound: false,
             any_success: false,
             rng: fastrand::Rng::new(),
         }
     }
 
-    /// What to ask a server for: always from the newest position there is.
-    pub(super) fn asked(&self, endpoint: &Endpoint, retry: &RetryState) -> RequestedCursor {
+    /// Returns the state of the present server. The list is never empty.
+    pub(super) fn endpoint(&self) -> Option<&EndpointState> {
+        self.endpoints.get(self.current)
+    }
+
+    /// Changes the state of the present server.
+    pub(super) fn update_endpoint(&mut self, update: impl FnOnce(&mut EndpointState)) {
+        if let Some(endpoint) = self.endpoints.get_mut(self.current) {
+            update(endpoint);
+        }
+    }
+
+    /// Returns the kind of the present server, if it is known.
+    pub(super) fn known_kind(&self) -> Option<ServerKind> {
+        self.endpoint().and_then(|endpoint| endpoint.kind)
+    }
+
+    pub(super) fn set_kind(&mut self, kind: ServerKind) {
+        self.update_endpoint(|endpoint| endpoint.kind = Some(kind));
+    }
+
+    /// Notes that the connection brought an event.
+    pub(super) fn on_event(&mut self, kind: ServerKind) {
+        self.was_sound = true;
+        self.any_success = true;
+        self.failures = 0;
+        self.backoff.reset();
+        self.set_kind(kind);
+    }
+
+    /// Returns whether every server but the present one refuses for good.
+    pub(super) fn others_refuse(&self) -> bool {
+        let mut others = self.endpoints.iter().enumerate().filter(|(i, _)| *i != self.current);
+        others.all(|(_, endpoint)| endpoint.refuses)
+    }
+
+    /// Moves on to the next server that does not refuse for good.
+    fn next_endpoint(&mut self) {
+        let count = self.endpoints.len();
+        let mut next = (1..=count).map(|step| (self.current + step) % count);
+        let usable = |i: &usize| self.endpoints.get(*i).is_some_and(|endpoint| !endpoint.refuses);
+        self.current = next.find(usable).unwrap_or(self.current);
+    }
+}
+
+impl Reader {
+    pub(super) fn initial_retry_state(&self) -> RetryState {
+        let mut endpoints: Vec<_> =
+            self.endpoints.iter().map(|_| EndpointState::default()).collect();
+        // The server that a saved position names comes first: only there it is exact.
+        let StartPosition::Resume(resume) = &self.start else {
+            return RetryState::new(endpoints, 0);
+        };
+        let origin = &resume.position.origin;
+        let saved = self.endpoints.iter().position(|endpoint| endpoint.label == origin.server);
+        if let Some(endpoint) = saved.and_then(|saved| endpoints.get_mut(saved)) {
+            endpoint.kind = Some(origin.kind);
+        }
+        RetryState::new(endpoints, saved.unwrap_or(0))
+    }
+
+    /// Returns where to ask a server to start: always from the newest position there is.
+    pub(super) fn requested_cursor(
+        &self,
+        endpoint: &Endpoint,
+        retry: &RetryState,
+    ) -> RequestedCursor {
         let rewind_us = self.limits.rewind_us;
-        let has_seq = !retry.without_seq.get(retry.endpoint).copied().unwrap_or(false);
+        let has_seq = !retry.endpoint().is_some_and(|endpoint| endpoint.lacks_seq);
         let saved = match &self.start {
             StartPosition::Resume(resume) => Some(resume.position.clone()),
             _ => None,
@@ -153,156 +189,137 @@ impl Reader {
         }
     }
 
-    /// Decides what an ended connection means: how long to wait, or that all is over.
+    /// Decides what a disconnect means; returns the wait before the next connection.
     pub(super) fn classify_disconnect(
         &self,
-        ended: Disconnect,
+        disconnect: Disconnect,
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        let server = self.endpoints.get(retry.endpoint).map(|e| Arc::clone(&e.label));
+        let server = self.endpoints.get(retry.current).map(|e| Arc::clone(&e.label));
         let server = server.unwrap_or_else(|| "".into());
-        match ended {
-            Disconnect::Stream(error @ StreamError::NoSequence) => {
-                if self.feedback.get().is_none() && matches!(self.start, StartPosition::Seq(_)) {
-                    return Err(ReadError::NoSequence { server, error });
+        let disconnect = match disconnect {
+            Disconnect::BackfillComplete => return self.on_backfill_complete(retry),
+            Disconnect::Archive(error) => return self.on_archive_error(server, error, retry),
+            disconnect => disconnect,
+        };
+        match next_action(&disconnect, &self.facts(&disconnect, retry)) {
+            NextAction::GiveUp => Err(ReadError::new(server, disconnect)),
+            NextAction::ConnectNow(learned) => {
+                self.learn(learned, &server, &disconnect, retry);
+                Ok(Duration::ZERO)
+            }
+            NextAction::BackOff(learned) => {
+                self.learn(learned, &server, &disconnect, retry);
+                let retry_after = match (&disconnect, learned) {
+                    (Disconnect::Connect(error), Learned::Nothing) => error.retry_after(),
+                    _ => None,
+                };
+                match (learned, &disconnect) {
+                    (Learned::ReplayCut, Disconnect::Stream(error)) => {
+                        let why = self.on_replay_cut(error, retry);
+                        self.reconnect(retry, &why, retry_after)
+                    }
+                    _ => self.reconnect(retry, &disconnect, retry_after),
                 }
-                // The server changed its kind behind its name: go on by time.
-                retry.mark(|a| &mut a.without_seq);
-                tracing::warn!(%server, "{error}; going on by time");
-                Ok(Duration::ZERO)
-            }
-            Disconnect::Stream(error @ StreamError::NotV2) => self.is_not_v2(server, error, retry),
-            Disconnect::Stream(error @ StreamError::Dictionary(_)) => {
-                if self.compress == CompressMode::On {
-                    return Err(ReadError::Dictionary { server, error });
-                }
-                retry.plain = true;
-                tracing::warn!(%server, "{error}; going on uncompressed");
-                Ok(Duration::ZERO)
-            }
-            Disconnect::Dead(dead) => {
-                if let LivenessFailure::Stalled(limit) = dead {
-                    self.note_stall(limit, retry);
-                }
-                self.reconnect(retry, &dead, None)
-            }
-            // The next connection goes on from here, at once.
-            Disconnect::ReplayLimit => {
-                retry.replay_cut = false;
-                Ok(Duration::ZERO)
-            }
-            Disconnect::ScannedTo(limit) => {
-                retry.replay_cut = false;
-                retry.scanned = Some((retry.endpoint, limit));
-                Ok(Duration::ZERO)
-            }
-            Disconnect::Renumbered => {
-                retry.renumbered = self.feedback.get().map(|position| position.newest);
-                Ok(Duration::ZERO)
-            }
-            Disconnect::PrimaryRecovered => {
-                retry.endpoint = 0;
-                let first = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
-                tracing::warn!("{first} is well again: going back to it");
-                Ok(Duration::ZERO)
-            }
-            Disconnect::CursorExpired(instant) => {
-                retry.past = Some(Beginning::Since(instant));
-                Ok(Duration::ZERO)
-            }
-            Disconnect::BackfillComplete => self.on_backfill_complete(retry),
-            Disconnect::Archive(error) => self.on_archive_error(server, error, retry),
-            Disconnect::Lagging(_) => {
-                // However well it speaks, it has nothing for us.
-                retry.was_sound = false;
-                self.reconnect(retry, &ended, None)
-            }
-            Disconnect::Connect(error)
-                if error.is_cursor_too_old() && matches!(retry.asked, RequestedCursor::Seq(_)) =>
-            {
-                self.on_cursor_too_old(&error, retry);
-                Ok(Duration::ZERO)
-            }
-            Disconnect::Connect(error)
-                if error.is_permanent()
-                    && !(error.is_unoffered_subprotocol() && retry.any_success) =>
-            {
-                retry.mark(|a| &mut a.refusing);
-                if retry.refusing.iter().all(|refuses| *refuses) {
-                    return Err(ReadError::Refused(error));
-                }
-                self.reconnect(retry, &error, None)
-            }
-            Disconnect::Connect(error) => {
-                let retry_after = error.retry_after();
-                self.reconnect(retry, &error, retry_after)
-            }
-            Disconnect::Stream(error) if error.is_abrupt() && retry.may_be_too_slow() => {
-                self.replay_cut(&error, retry)
-            }
-            other => {
-                retry.replay_cut = false;
-                self.reconnect(retry, &other, None)
             }
         }
     }
 
-    /// A server upgraded the v2 request and sent something else.
-    fn is_not_v2(
+    fn facts(&self, disconnect: &Disconnect, retry: &RetryState) -> Facts {
+        let is_not_v2 = matches!(disconnect, Disconnect::Stream(StreamError::NotV2));
+        let endpoint = self.endpoints.get(retry.current);
+        // Recorded only if the server failed to send v2.
+        let may_use_v1 = is_not_v2
+            && endpoint.is_some_and(|endpoint| self.client.negotiator.record_missing_v2(endpoint));
+        Facts {
+            needs_seq: self.feedback.get().is_none() && matches!(self.start, StartPosition::Seq(_)),
+            requires_compression: self.compress == CompressMode::On,
+            may_use_v1,
+            was_not_v2: retry.endpoint().is_some_and(|endpoint| endpoint.is_not_v2),
+            requested: retry.requested,
+            may_be_too_slow: retry.may_be_too_slow(),
+            any_success: retry.any_success,
+            others_refuse: retry.others_refuse(),
+        }
+    }
+
+    /// Records what a disconnect says, and logs what the user should know.
+    fn learn(
         &self,
-        server: Arc<str>,
-        error: StreamError,
+        learned: Learned,
+        server: &str,
+        disconnect: &Disconnect,
         retry: &mut RetryState,
-    ) -> Result<Duration, ReadError> {
-        let endpoint = self.endpoints.get(retry.endpoint);
-        if endpoint.is_some_and(|endpoint| self.client.negotiator.record_missing_v2(endpoint)) {
-            let is_first = !retry.not_v2.get(retry.endpoint).copied().unwrap_or(true);
-            retry.mark(|a| &mut a.not_v2);
-            if is_first {
+    ) {
+        match learned {
+            Learned::Nothing | Learned::ReplayCut => {}
+            Learned::ConnectionLost | Learned::ReplayComplete => retry.replay_cut = false,
+            Learned::ScannedTo(limit) => {
+                retry.replay_cut = false;
+                retry.scanned = Some((retry.current, limit));
+            }
+            Learned::Stalled(limit) => self.note_stall(limit, retry),
+            // However well the server speaks, it has nothing new.
+            Learned::Lagging => retry.was_sound = false,
+            Learned::LacksSeq => {
+                // Another kind of server has the same name now.
+                retry.update_endpoint(|endpoint| endpoint.lacks_seq = true);
+                tracing::warn!(%server, "{disconnect}; resuming by time");
+            }
+            Learned::Renumbered => {
+                retry.renumbered = self.feedback.get().map(|position| position.newest);
+            }
+            Learned::SpeaksV1 => {
+                retry.update_endpoint(|endpoint| endpoint.is_not_v2 = true);
                 if !retry.any_success {
-                    // Nothing of its stream was ours yet.
+                    // Nothing of the server's stream belongs to the run yet.
                     retry.live_since = None;
                 }
-                tracing::warn!(%server, "{error}; asking it for v1");
-                return Ok(Duration::ZERO);
+                tracing::warn!(%server, "{disconnect}; asking it for v1");
             }
-            return self.reconnect(retry, &error, None);
+            Learned::IsNotV2 => retry.update_endpoint(|endpoint| endpoint.is_not_v2 = true),
+            Learned::UnknownDictionary => {
+                retry.compression_disabled = true;
+                tracing::warn!(%server, "{disconnect}; receiving uncompressed");
+            }
+            Learned::Refuses => retry.update_endpoint(|endpoint| endpoint.refuses = true),
+            Learned::RefusesV2 => retry.update_endpoint(|endpoint| {
+                endpoint.is_not_v2 = true;
+                endpoint.refuses = true;
+            }),
+            Learned::CursorTooOld => self.on_cursor_too_old(disconnect, retry),
+            Learned::CursorExpired(time) => retry.pending_backfill = Some(Beginning::Since(time)),
+            Learned::PrimaryRecovered => {
+                retry.current = 0;
+                let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
+                tracing::warn!("{primary} is well again: going back to it");
+            }
         }
-        // One such message among others is a damaged one, also where it is a connection's first.
-        let is_first = !retry.not_v2.get(retry.endpoint).copied().unwrap_or(true);
-        retry.mark(|a| &mut a.not_v2);
-        if is_first || retry.any_success {
-            return self.reconnect(retry, &error, None);
-        }
-        retry.mark(|a| &mut a.refusing);
-        if retry.refusing.iter().all(|refuses| *refuses) {
-            return Err(ReadError::NotV2 { server, error });
-        }
-        self.reconnect(retry, &error, None)
     }
 
-    /// A connection that dies before it has passed what was rewound brings nothing new, and
-    /// the next one rewinds again.
-    fn notice_standstill(&self, retry: &mut RetryState) {
+    /// Logs when connections end again and again before they bring anything new: each rewinds,
+    /// and does not get past what it rewound.
+    fn warn_if_stalled(&self, retry: &mut RetryState) {
         let newest = self.feedback.get().map(|position| position.newest);
-        let (before, times) = retry.stuck;
-        let stands = retry.was_sound && newest.is_some() && newest == before;
-        retry.stuck = (newest, if stands { times + 1 } else { 0 });
-        if retry.stuck.1 == STANDSTILL {
+        let (before, times) = retry.stalled;
+        let is_stalled = retry.was_sound && newest.is_some() && newest == before;
+        retry.stalled = (newest, if is_stalled { times + 1 } else { 0 });
+        if retry.stalled.1 == STALLED_CONNECTIONS {
             tracing::warn!(
-                "{STANDSTILL} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
+                "{STALLED_CONNECTIONS} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
             );
         }
     }
 
+    /// Chooses the next server and the wait before it is tried.
     pub(super) fn reconnect(
         &self,
         retry: &mut RetryState,
-        why: &dyn std::fmt::Display,
+        why: &dyn Display,
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
         retry.failures += 1;
-        self.notice_standstill(retry);
+        self.warn_if_stalled(retry);
         self.metrics.reconnects.add(u64::from(retry.was_sound));
         let most = match self.limits.max_retries {
             MaxRetries::Limit(most) => most,
@@ -314,49 +331,20 @@ impl Reader {
         if retry.failures > most {
             return Err(ReadError::GaveUp { attempts: retry.failures, last: why.to_string() });
         }
-        let from = retry.endpoint;
+        let from = retry.current;
         // A server that worked a moment ago gets the first chance: only there the resume is
         // exact to the event.
         if !retry.was_sound {
             retry.next_endpoint();
         }
-        let next = self.endpoints.get(retry.endpoint).map_or("", |e| &e.label);
+        let next = self.endpoints.get(retry.current).map_or("", |e| &e.label);
         if let Some(wait) = retry_after
-            && retry.endpoint == from
+            && retry.current == from
         {
             retry.backoff.at_least(wait);
         }
         let wait = retry.backoff.next(&mut retry.rng);
         tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
         Ok(wait)
-    }
-}
-
-impl RetryState {
-    pub(super) fn mark(&mut self, list: impl Fn(&mut Self) -> &mut Vec<bool>) {
-        let endpoint = self.endpoint;
-        if let Some(flag) = list(self).get_mut(endpoint) {
-            *flag = true;
-        }
-    }
-
-    /// Notes what the present server is.
-    pub(super) fn set_kind(&mut self, kind: ServerKind) {
-        if let Some(known) = self.kinds.get_mut(self.endpoint) {
-            *known = Some(kind);
-        }
-    }
-
-    /// What the present server is known to be.
-    pub(super) fn known_kind(&self) -> Option<ServerKind> {
-        self.kinds.get(self.endpoint).copied().flatten()
-    }
-
-    /// Moves on to the next server that has not refused for good.
-    fn next_endpoint(&mut self) {
-        let count = self.refusing.len();
-        let next = (1..=count).map(|step| (self.endpoint + step) % count);
-        let usable = |i: &usize| !self.refusing.get(*i).copied().unwrap_or(true);
-        self.endpoint = next.clone().find(usable).unwrap_or(self.endpoint);
     }
 }

@@ -1,55 +1,51 @@
-//! How far back a new connection asks: by the rewind margin, or by less after a legacy server
-//! has cut a replay or has shown how far it had scanned.
-
-use std::time::Duration;
+//! How far before the position a new connection starts: by the rewind margin, or by less after
+//! a legacy server has dropped a replay or has shown how far it had scanned.
 
 use crate::position::{Position, ServerKind, TimeUs};
 use crate::source::RequestedCursor;
 use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
 
+use super::Reader;
 use super::retry::RetryState;
-use super::{ReadError, Reader};
 
-/// How far before the end of what a legacy server has shown the next replay begins. Its times
-/// strictly increase (protocol/jetstream-v1.md §8), so that this is ample.
+/// How far before the end of what a legacy server has sent the next replay starts, in
+/// microseconds. Its times strictly increase (protocol/jetstream-v1.md §8), so this is ample.
 pub(super) const MIN_MARGIN_US: u64 = 1_000_000;
 
-/// What a replay may have gained beyond the rewind margin before its newest event is doubted.
+/// What a replay may have gained after the rewind margin before its newest event is doubted, in
+/// microseconds.
 const MARGIN_SPAN_US: u64 = 10_000_000;
 
 impl Reader {
-    /// A legacy server cut a replay without a word. It does that when more than 50,000 events
-    /// are queued for it at the moment when it meets the live stream.
-    pub(super) fn replay_cut(
-        &self,
-        error: &StreamError,
-        retry: &mut RetryState,
-    ) -> Result<Duration, ReadError> {
+    /// Handles a replay that a legacy server dropped without a message; returns the text for
+    /// the log. Such a server does that if more than 50,000 events are queued for the client
+    /// when the replay reaches the live stream.
+    pub(super) fn on_replay_cut(&self, error: &StreamError, retry: &mut RetryState) -> String {
         let newest = self.feedback.get().map(|position| position.newest.time);
-        let gained_us = match (newest, retry.stuck.0) {
-            (Some(newest), Some(before)) => newest.0.saturating_sub(before.time.0),
+        let before = retry.stalled.0.map(|mark| mark.time);
+        let gained_us = match (newest, before) {
+            (Some(newest), Some(before)) => newest.0.saturating_sub(before.0),
             _ => 0,
         };
-        // Without any progress less margin would not help, and may be what is wrong.
-        retry.replay_cut = newest.is_some() && newest != retry.stuck.0.map(|mark| mark.time);
-        let why = format!(
+        // Without any progress a smaller margin would not help, and may be what is wrong.
+        retry.replay_cut = newest.is_some() && newest != before;
+        format!(
             "{error} during a replay (a legacy server drops a replay that is too slow); it came {:.1} s further than the last one",
             gained_us as f64 / 1e6
-        );
-        self.reconnect(retry, &why, None)
+        )
     }
 }
 
 impl RetryState {
-    /// Asks no legacy server again for what it has shown to the end.
-    pub(super) fn after_scan(&self, asked: RequestedCursor) -> RequestedCursor {
-        let Some((_, limit)) = self.scanned.filter(|(endpoint, _)| *endpoint == self.endpoint)
+    /// Returns what to ask for, without what the legacy server has already sent to the end.
+    pub(super) fn after_scan(&self, requested: RequestedCursor) -> RequestedCursor {
+        let Some((_, limit)) = self.scanned.filter(|(endpoint, _)| *endpoint == self.current)
         else {
-            return asked;
+            return requested;
         };
         let from = limit.minus_us(MIN_MARGIN_US);
-        match asked {
+        match requested {
             RequestedCursor::Oldest => RequestedCursor::Instant(from),
             RequestedCursor::Instant(instant) => RequestedCursor::Instant(instant.max(from)),
             other => other,
@@ -58,17 +54,18 @@ impl RetryState {
 
     /// Returns whether the connection that ended was a replay of a legacy server.
     pub(super) fn may_be_too_slow(&self) -> bool {
-        let replays = matches!(self.asked, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
+        let replays =
+            matches!(self.requested, RequestedCursor::Instant(_) | RequestedCursor::Oldest);
         replays
             && self.was_sound
             && self.known_kind().is_some_and(ServerKind::replay_may_lose_events)
     }
 }
 
-/// Returns from where to replay on the same legacy server, `margin_us` before the newest event:
-/// its times only grow, and every event written since `rewind_to`, which lies about twice
-/// `rewind_us` back, is remembered. A newest event far beyond that may have an absurd time, and
-/// counts for nothing.
+/// Returns from where to replay on the same legacy server, `margin_us` before the newest event.
+/// Its times only grow, and every event written after `rewind_to`, which lies about twice
+/// `rewind_us` back, is remembered. A newest event far after that may have an absurd time, and
+/// is ignored.
 fn legacy_rewind(position: &Position, rewind_us: u64, margin_us: u64) -> TimeUs {
     let from = position.rewind_to.time;
     let newest = position.newest.time;
@@ -77,7 +74,7 @@ fn legacy_rewind(position: &Position, rewind_us: u64, margin_us: u64) -> TimeUs 
     if is_plausible { newest.minus_us(margin_us).max(from) } else { from }
 }
 
-/// A resume: exactly on the server that the position is from, by instant on any other.
+/// Returns where to resume: exactly on the server that the position is from, by time on another.
 pub(super) fn resume_cursor(
     position: &Position,
     endpoint: &Endpoint,

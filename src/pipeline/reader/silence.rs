@@ -1,5 +1,5 @@
-//! How long each server may be silent: at least `--stall-timeout`, and longer where it was
-//! seen to be silent for longer although it was well.
+//! How long each server's stream may be silent: at least `--stall-timeout`, and longer if the
+//! stream was silent for longer although the server was well.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
@@ -13,27 +13,27 @@ use super::retry::RetryState;
 /// What one server's silences have shown.
 #[derive(Debug, Default)]
 pub(super) struct SilenceHistory {
-    /// The longest silence that ended well, in microseconds.
-    longest_silence_us: AtomicU64,
-    /// Where the output stood when a connection was given up as stalled, if the latest one was.
+    /// The longest silence after which an event came, in microseconds.
+    longest_us: AtomicU64,
+    /// The position when a connection was given up as stalled, if the latest one was.
     stalled_at: Option<Option<Mark>>,
 }
 
 impl SilenceHistory {
-    fn longest_silence(&self) -> Duration {
-        Duration::from_micros(self.longest_silence_us.load(Relaxed))
+    fn longest(&self) -> Duration {
+        Duration::from_micros(self.longest_us.load(Relaxed))
     }
 
-    /// Notes what a connection has shown.
+    /// Notes the longest silence of a connection.
     pub(super) fn learn(&self, alive: &Liveness) {
-        self.longest_silence_us.store(micros(alive.longest_silence()), Relaxed);
+        self.longest_us.store(micros(alive.longest_silence()), Relaxed);
     }
 
     /// Notes that a connection was given up after a silence of `limit`. If a new connection has
-    /// brought nothing new since the last time, the silence was the stream's own.
-    pub(super) fn stalled(&mut self, limit: Duration, newest: Option<Mark>) {
+    /// brought nothing new since the last time, the stream itself was silent.
+    fn on_stall(&mut self, limit: Duration, newest: Option<Mark>) {
         if self.stalled_at == Some(newest) {
-            self.longest_silence_us.fetch_max(micros(limit), Relaxed);
+            self.longest_us.fetch_max(micros(limit), Relaxed);
         }
         self.stalled_at = Some(newest);
     }
@@ -44,19 +44,30 @@ fn micros(duration: Duration) -> u64 {
 }
 
 impl Reader {
-    /// Returns the limits of a connection to the present server.
-    pub(super) fn limits_here(&self, retry: &RetryState) -> LivenessLimits {
-        let pace = retry.silences.get(retry.endpoint);
-        let longest_silence = pace.map_or(Duration::ZERO, SilenceHistory::longest_silence);
-        LivenessLimits { longest_silence, ..self.liveness_limits() }
+    fn liveness_limits_after(&self, longest_silence: Duration) -> LivenessLimits {
+        LivenessLimits {
+            ping_after: self.limits.ping_after,
+            pong_timeout: self.limits.pong_timeout,
+            stall_timeout: self.limits.stall_timeout,
+            longest_silence,
+        }
     }
 
-    /// Notes how a connection to the present server was given up.
+    /// Returns the limits of a connection whose server's silences are unknown.
+    pub(super) fn liveness_limits(&self) -> LivenessLimits {
+        self.liveness_limits_after(Duration::ZERO)
+    }
+
+    /// Returns the limits of a connection to the present server.
+    pub(super) fn limits_here(&self, retry: &RetryState) -> LivenessLimits {
+        let longest = retry.endpoint().map(|endpoint| endpoint.silence.longest());
+        self.liveness_limits_after(longest.unwrap_or_default())
+    }
+
+    /// Notes that a connection to the present server was given up after a silence of `limit`.
     pub(super) fn note_stall(&self, limit: Duration, retry: &mut RetryState) {
         let newest = self.feedback.get().map(|position| position.newest);
-        if let Some(pace) = retry.silences.get_mut(retry.endpoint) {
-            pace.stalled(limit, newest);
-        }
+        retry.update_endpoint(|endpoint| endpoint.silence.on_stall(limit, newest));
     }
 }
 
@@ -66,18 +77,18 @@ mod tests {
     use crate::position::TimeUs;
 
     #[test]
-    fn only_a_silence_that_brought_nothing_new_twice_is_the_streams_own() {
+    fn a_silence_counts_if_two_connections_in_a_row_brought_nothing_new() {
         let minute = Duration::from_secs(60);
         let mark = |time| Some(Mark { time: TimeUs(time), seq: None });
-        let mut pace = SilenceHistory::default();
-        pace.stalled(minute, mark(1));
-        assert_eq!(pace.longest_silence(), Duration::ZERO);
+        let mut silence = SilenceHistory::default();
+        silence.on_stall(minute, mark(1));
+        assert_eq!(silence.longest(), Duration::ZERO);
         // The new connection brought what the stalled one had not.
-        pace.stalled(minute, mark(2));
-        assert_eq!(pace.longest_silence(), Duration::ZERO);
-        pace.stalled(minute, mark(2));
-        assert_eq!(pace.longest_silence(), minute);
-        pace.stalled(4 * minute, mark(2));
-        assert_eq!(pace.longest_silence(), 4 * minute);
+        silence.on_stall(minute, mark(2));
+        assert_eq!(silence.longest(), Duration::ZERO);
+        silence.on_stall(minute, mark(2));
+        assert_eq!(silence.longest(), minute);
+        silence.on_stall(4 * minute, mark(2));
+        assert_eq!(silence.longest(), 4 * minute);
     }
 }

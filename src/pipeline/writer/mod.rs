@@ -23,8 +23,8 @@ use crate::sink::{Refusal, Refused, Sink};
 use crate::source::ConnectionInfo;
 
 use super::channel::Item;
-use super::handoff::inline_writer::BatchWriter;
 use super::feedback::WriterFeedback;
+use super::handoff::inline_writer::BatchWriter;
 use super::shutdown::{Shutdown, StopReason};
 use super::sieve::{Pending, Sieve};
 use super::transform::{TransformResult, TransformStage};

@@ -1,0 +1,168 @@
+//! Reads one connection into the channel, and watches it meanwhile.
+
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::event::batch::Batch;
+use crate::pipeline::channel::{BATCH_BYTES, Item};
+use crate::position::TimeUs;
+use crate::source::ConnectionInfo;
+use crate::source::connection::{EventConnection, Fill};
+use crate::source::liveness::{Action, Liveness};
+
+use super::idle::{IDLE_AFTER, Scan};
+use super::lag::LagDetector;
+use super::replay_limit::ReplayLimit;
+use super::retry::RetryState;
+use super::work_budget::WorkBudget;
+use super::{Disconnect, Reader};
+
+/// A wait for the writer from which the liveness timers start anew: the server could not send
+/// meanwhile.
+const BLOCKED_AFTER: Duration = Duration::from_millis(100);
+
+/// What is checked on each tick of a connection.
+#[derive(Debug)]
+struct Watch {
+    lag: LagDetector,
+    scan: Scan,
+    replay_limit: Option<ReplayLimit>,
+    /// The live stream's first event, if a join has received one.
+    tip: Option<TimeUs>,
+}
+
+impl Reader {
+    /// Reads one connection until it or the run ends, or up to the replay limit.
+    pub(super) async fn read(
+        &self,
+        stream: &mut EventConnection,
+        replay_limit: Option<ReplayLimit>,
+        retry: &RetryState,
+    ) -> Result<(), Disconnect> {
+        let mut alive = Liveness::new(self.limits_here(retry), Instant::now());
+        let ended = self.read_until(&mut alive, stream, replay_limit, retry).await;
+        if let Some(endpoint) = retry.endpoint() {
+            endpoint.silence.learn(&alive);
+        }
+        ended
+    }
+
+    async fn read_until(
+        &self,
+        alive: &mut Liveness,
+        stream: &mut EventConnection,
+        replay_limit: Option<ReplayLimit>,
+        retry: &RetryState,
+    ) -> Result<(), Disconnect> {
+        let limits = self.limits_here(retry);
+        let scan = Scan::new(stream, Instant::now());
+        let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };
+        let mut rejected = pin!(self.feedback.numbers_rejected(stream.number()));
+        let mut primary_recovered = pin!(self.primary_recovered(retry.current));
+        let mut is_clamped = false;
+        let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
+        let mut work = WorkBudget::new();
+        let mut batch = self.sender.empty_batch();
+        loop {
+            let filled = tokio::select! {
+                biased;
+                () = self.stop.requested() => Err(Disconnect::Stopped),
+                // Before the read: a server that sends without a pause would use up the task's
+                // budget each time, and no timer would be checked.
+                _ = tick.tick() => {
+                    self.on_tick(alive, stream, &mut watch)?;
+                    continue;
+                }
+                () = &mut rejected => return Err(Disconnect::Renumbered),
+                () = &mut primary_recovered => return Err(Disconnect::PrimaryRecovered),
+                filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
+                    filled.map_err(Disconnect::from)
+                }
+            };
+            if stream.is_clamped() && !std::mem::replace(&mut is_clamped, true) {
+                self.on_cursor_clamped(stream, retry)?;
+            }
+            let scan = &mut watch.scan;
+            if replay_limit.is_some() || stream.is_filtered() {
+                scan.note(stream, &batch);
+            }
+            let reached = replay_limit.is_some_and(|limit| limit.cut(&mut batch, stream.kind()));
+            self.remove_unfiltered(stream, scan, &mut batch);
+            if !batch.is_empty() {
+                batch = self.forward(batch, stream.info(), alive).await?;
+            }
+            if reached {
+                let limit = replay_limit.and_then(ReplayLimit::limit);
+                let limit = limit.filter(|limit| scan.has_reached(*limit));
+                return Err(limit.map_or(Disconnect::ReplayLimit, Disconnect::ScannedTo));
+            }
+            match filled {
+                Ok(Fill::Full | Fill::WouldBlock) => {}
+                Err(disconnect) => return Err(disconnect),
+            }
+            work.yield_if_spent().await;
+        }
+    }
+
+    fn on_tick(
+        &self,
+        alive: &mut Liveness,
+        stream: &mut EventConnection,
+        watch: &mut Watch,
+    ) -> Result<(), Disconnect> {
+        match alive.check(Instant::now(), stream.messages(), stream.events()) {
+            Action::Wait => {}
+            Action::Ping => stream.ping(),
+            Action::GiveUp(dead) => return Err(dead.into()),
+        }
+        let stall_limit = alive.stall_limit().unwrap_or_default();
+        self.metrics.stall_limit_ms.set(stall_limit.as_millis() as u64);
+        let early = self.feedback.early();
+        if watch.lag.observe(Instant::now(), early) {
+            self.on_lag(stream, early)?;
+        }
+        let Watch { scan, replay_limit, tip, .. } = watch;
+        self.check_idle(scan, alive, stream, *replay_limit, *tip).map_or(Ok(()), Err)
+    }
+
+    /// Leaves a server that lags behind the output for another. If there is none, waits for it:
+    /// what it sends until it has caught up was written before.
+    fn on_lag(&self, stream: &EventConnection, newest: Option<TimeUs>) -> Result<(), Disconnect> {
+        let newest = newest.unwrap_or_default();
+        if self.endpoints.len() > 1 {
+            return Err(Disconnect::Lagging(newest));
+        }
+        tracing::warn!(
+            server = %stream.info().origin.server,
+            "the server lags behind what was printed last: its newest event is of {newest}; nothing of it is printed until it has caught up"
+        );
+        Ok(())
+    }
+
+    /// Passes a batch on to the writer, inline if that is possible; returns an empty batch.
+    pub(super) async fn forward(
+        &self,
+        batch: Batch,
+        connection: Arc<ConnectionInfo>,
+        alive: &mut Liveness,
+    ) -> Result<Batch, Disconnect> {
+        let bytes = batch.held_bytes();
+        if let Some(inline) = self.writer.try_inline(self.sender.handoff(), bytes) {
+            let written = inline.write(Item::lines(batch, connection));
+            return Ok(self.sender.reuse(written));
+        }
+        let waiting = Instant::now();
+        tokio::select! {
+            biased;
+            ready = self.sender.ready(&batch) => ready?,
+            // The next run reads this batch again.
+            () = self.stop.requested() => return Err(Disconnect::Stopped),
+        }
+        if waiting.elapsed() > BLOCKED_AFTER {
+            alive.reset_timers(Instant::now());
+        }
+        self.sender.send(Item::lines(batch, connection))?;
+        Ok(self.sender.empty_batch())
+    }
+}
