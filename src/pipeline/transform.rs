@@ -37,7 +37,7 @@ pub struct TransformStage {
     outputs: u64,
     /// Events that failed.
     skipped: u64,
-    skip_log: Seldom,
+    skip_log: CountThrottle,
     last_logged_error: String,
     /// Whether the fields that no row had were reported.
     has_warned_of_fields: bool,
@@ -125,7 +125,7 @@ impl TransformStage {
             header,
             outputs: 0,
             skipped: 0,
-            skip_log: Seldom::default(),
+            skip_log: CountThrottle::default(),
             last_logged_error: String::new(),
             has_warned_of_fields: false,
             metrics,

@@ -23,8 +23,7 @@
 //!    write that left something, and when it is gone. The thread wakes the reader after it
 //!    takes an item, when it becomes idle, and when it is gone.
 //!
-//! The module knows nothing about events: what the queue holds, and how much, is up to
-//! [`super::channel`].
+//! The module is generic: [`super::channel`] decides what the queue holds, and how much.
 
 pub mod inline_writer;
 

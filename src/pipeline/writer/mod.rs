@@ -13,7 +13,7 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::saver::Saver;
 use crate::checkpoint::store::{ByHand, StoreError};
-use crate::display::seldom::Seldom;
+use crate::display::log_throttle::CountThrottle;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
 use crate::position::{Mark, Position, Seq, TimeUs};
@@ -62,7 +62,7 @@ pub struct WriterConfig {
 pub struct Writer {
     config: WriterConfig,
     sieve: Sieve,
-    malformed_log: Seldom,
+    malformed_log: CountThrottle,
     /// The position at the last proof from the sink.
     proven: Option<Position>,
     unsaved: Unsaved,
@@ -233,7 +233,7 @@ impl Writer {
         Self {
             config,
             sieve,
-            malformed_log: Seldom::default(),
+            malformed_log: CountThrottle::default(),
             proven: position,
             unsaved: Unsaved::default(),
             checked: Instant::now(),
