@@ -66,11 +66,14 @@ fn too_old() -> Disconnect {
     handshake(refused)
 }
 
+/// A disconnect, the change to [`FACTS`], and what follows.
+type Row = (Disconnect, fn(&mut Facts), NextAction);
+
 #[test]
 fn each_disconnect_leads_to_its_action() {
     let closed = || stream(StreamError::Closed { code: Some(1000), reason: String::new() });
     let stalled = || Disconnect::Dead(LivenessFailure::Stalled(MINUTE));
-    let table: [(Disconnect, fn(&mut Facts), NextAction); 34] = [
+    let table: [Row; 34] = [
         // Lost connections.
         (closed(), |_| {}, BackOff(L::ConnectionLost)),
         (closed(), |f| f.may_be_too_slow = true, BackOff(L::ConnectionLost)),
