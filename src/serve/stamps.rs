@@ -118,7 +118,7 @@ impl Stamps {
     /// cursor resolves to.
     pub(super) fn with_chaos(self, spec: &ChaosSpec) -> Self {
         let mut stamps = match spec.instance {
-            Some(instance) => self.as_instance(instance),
+            Some(instance) => self.with_instance(instance),
             None => self,
         };
         let times: Vec<u64> = stamps.stamps.iter().map(|s| s.time_us).collect();
@@ -128,7 +128,7 @@ impl Stamps {
         stamps
     }
 
-    fn as_instance(self, instance: u64) -> Self {
+    fn with_instance(self, instance: u64) -> Self {
         let accounts: Vec<String> = self.recording.lines().map(chaos::account).collect();
         let times = self.stamps.iter().map(|s| s.max_time_us);
         let received =

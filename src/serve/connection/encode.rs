@@ -15,7 +15,7 @@ impl Session<'_> {
     pub(super) fn encode(&mut self, event: u64, slot: u64) -> Result<Option<Frame>, StreamEnd> {
         let Some(text) = self.text(event, slot) else { return Ok(None) };
         let text_bytes = text.len();
-        let frame = self.to_frame(text)?;
+        let frame = self.encode_frame(text)?;
         let measured = match self.kind() {
             ServerKind::V2 => text_bytes,
             ServerKind::Legacy => frame.payload().len(),
@@ -35,7 +35,7 @@ impl Session<'_> {
     }
 
     /// Returns a frame with this text, compressed if the client requested compression.
-    pub(super) fn to_frame(&mut self, text: Bytes) -> Result<Frame, StreamEnd> {
+    pub(super) fn encode_frame(&mut self, text: Bytes) -> Result<Frame, StreamEnd> {
         let (payload, data): (Bytes, Data) = match &mut self.compressor {
             None => (text, Data::Text),
             Some(compressor) => {
@@ -52,7 +52,7 @@ impl Session<'_> {
             return Ok(());
         };
         let text = std::mem::take(first);
-        let frame = self.to_frame(text.into())?;
+        let frame = self.encode_frame(text.into())?;
         self.buffer_message(Message::Frame(frame)).await?;
         self.flush().await
     }

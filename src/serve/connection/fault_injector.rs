@@ -231,7 +231,7 @@ impl Session<'_> {
             return Err(StreamEnd::Reset);
         }
         if let Some(error) = self.error_after(slot, injector) {
-            let frame = self.to_frame(error.into())?;
+            let frame = self.encode_frame(error.into())?;
             self.buffer_message(Message::Frame(frame)).await?;
             return Err(StreamEnd::Fin);
         }
@@ -265,7 +265,7 @@ impl Session<'_> {
             && self.subscription.is_v2()
         {
             let before = self.shared.timeline.stamps.seq(slot).saturating_sub(1);
-            let frame = self.to_frame(chaos::unknown_message(draw, before).into())?;
+            let frame = self.encode_frame(chaos::unknown_message(draw, before).into())?;
             messages.push(Message::Frame(frame));
         }
         if injector.injects(Fault::Oversized, slot).is_some() {
