@@ -94,13 +94,13 @@ pub fn warning_line(message: &str, is_json: bool) -> String {
 /// `Authorization`, at these levels; no user's filter enables them.
 fn is_allowed_target(metadata: &Metadata<'_>) -> bool {
     let library = metadata.target().split("::").next();
-    let most = match library {
+    let max_level = match library {
         // The NATS sink reports connection changes itself, with remedies.
         Some("async_nats") => return false,
         Some("tungstenite") => Level::DEBUG,
         _ => return true,
     };
-    *metadata.level() <= most
+    *metadata.level() <= max_level
 }
 
 fn filter(settings: &LogSettings) -> Result<EnvFilter, LogError> {

@@ -15,7 +15,7 @@ const PAUSE: Duration = Duration::from_secs(30);
 
 /// Maximum interval between two lines of a flood. The first interval is [`PAUSE`], and each is
 /// twice the previous one.
-const LONGEST: Duration = Duration::from_secs(600);
+const MAX_INTERVAL: Duration = Duration::from_secs(600);
 
 /// The decision about a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,7 +71,7 @@ impl<K: Hash + Eq> LogThrottle<K> {
                 state.left_out += 1;
                 return ThrottleDecision::Suppress;
             }
-            0 => state.interval = (state.interval * 2).min(LONGEST),
+            0 => state.interval = (state.interval * 2).min(MAX_INTERVAL),
             _ => {
                 state.lines -= 1;
                 state.interval = PAUSE;

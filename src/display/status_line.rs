@@ -50,8 +50,8 @@ impl StatusLine {
             return (*bar, self.text());
         }
         while self.columns() > columns && self.0.len() > 1 {
-            let least = self.0.iter().enumerate().max_by_key(|(_, (priority, _))| *priority);
-            let Some((i, _)) = least else { break };
+            let lowest = self.0.iter().enumerate().max_by_key(|(_, (priority, _))| *priority);
+            let Some((i, _)) = lowest else { break };
             self.0.remove(i);
         }
         (0, self.text().chars().take(columns).collect())

@@ -63,7 +63,7 @@ impl FileResponse {
                 let (first, last) = (part.start, part.end.saturating_sub(1));
                 headers.push_str(&format!("Content-Range: bytes {first}-{last}/{length}\r\n"));
                 let body = self.body.slice(part.clone());
-                (Response::new("206 Partial FileResponse", headers, body), part)
+                (Response::new("206 Partial Content", headers, body), part)
             }
             RequestedRange::Unsatisfiable => {
                 let headers = format!("Content-Range: bytes */{length}\r\n");

@@ -42,12 +42,12 @@ pub(super) enum BodyError {
 }
 
 impl RequestHead {
-    /// Reads the body that follows this head, of at most `most` bytes; empty if the head announces
+    /// Reads the body that follows this head, of at most `max_bytes` bytes; empty if the head announces
     /// none.
     pub(super) async fn read_body(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),
-        most: usize,
+        max_bytes: usize,
     ) -> Result<Vec<u8>, BodyError> {
         if self.header("Transfer-Encoding").next().is_some() {
             return Err(BodyError::Chunked);
@@ -56,7 +56,7 @@ impl RequestHead {
             None => 0,
             Some(text) => text.parse().map_err(|_| BodyError::TooLong)?,
         };
-        if length > most {
+        if length > max_bytes {
             return Err(BodyError::TooLong);
         }
         let mut body = std::mem::take(&mut self.leftover);

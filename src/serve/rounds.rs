@@ -32,12 +32,11 @@ impl RoundIds {
     /// Returns the increments for a recording, so large that no two rounds share an event id.
     pub(super) fn of(recording: &Recording) -> Self {
         let seqs = recording.lines().filter_map(|line| header::parse(line).ok()?.relay_seq);
-        let (least, most) =
-            seqs.fold((u64::MAX, 0), |(least, most), seq| (least.min(seq), most.max(seq)));
+        let (min, max) = seqs.fold((u64::MAX, 0), |(min, max), seq| (min.min(seq), max.max(seq)));
         let times = || recording.entries().iter().map(|entry| entry.time_us);
         let span_us = times().max().unwrap_or(0) - times().min().unwrap_or(0);
         Self {
-            relay_seqs: most.saturating_sub(least).saturating_add(1),
+            relay_seqs: max.saturating_sub(min).saturating_add(1),
             revs_us: span_us.saturating_add(ROUND_GAP_US),
         }
     }

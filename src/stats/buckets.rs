@@ -8,13 +8,13 @@ use crate::position::TimeUs;
 /// A minute in microseconds.
 const MINUTE_US: u64 = 60_000_000;
 /// Maximum number of distinct series.
-const MOST_SERIES: usize = 4_096;
+const MAX_SERIES: usize = 4_096;
 /// Maximum number of cells, of about 40 bytes each.
-const MOST_CELLS: usize = 400_000;
+const MAX_CELLS: usize = 400_000;
 /// Number of series that stay distinct when cells are merged.
 const KEPT_SERIES: usize = 64;
 /// Maximum length of a series name, in bytes.
-const LONGEST_NAME_BYTES: usize = 317;
+const MAX_NAME_BYTES: usize = 317;
 /// The series of all events without their own series.
 const OTHER: u32 = 0;
 
@@ -56,7 +56,7 @@ pub struct Grid {
 
 impl Default for Buckets {
     fn default() -> Self {
-        Self::with_most_cells(MOST_CELLS)
+        Self::with_most_cells(MAX_CELLS)
     }
 }
 
@@ -85,11 +85,11 @@ impl Buckets {
         if let Some(number) = self.numbers.get(series) {
             return *number;
         }
-        let is_full = !self.accepts_new_series || self.names.len() > MOST_SERIES;
+        let is_full = !self.accepts_new_series || self.names.len() > MAX_SERIES;
         let Some(number) = u32::try_from(self.names.len()).ok().filter(|_| !is_full) else {
             return OTHER;
         };
-        if series.len() > LONGEST_NAME_BYTES {
+        if series.len() > MAX_NAME_BYTES {
             return OTHER;
         }
         self.names.push(series.to_owned());
@@ -107,11 +107,11 @@ impl Buckets {
     }
 
     /// Returns the largest series in descending order, without [`OTHER`].
-    fn largest(&self, most: usize) -> Vec<(u32, u64)> {
+    fn largest(&self, limit: usize) -> Vec<(u32, u64)> {
         let mut sums: Vec<(u32, u64)> =
             self.sums().into_iter().filter(|(series, _)| *series != OTHER).collect();
         sums.sort_by_key(|(series, sum)| (std::cmp::Reverse(*sum), *series));
-        sums.truncate(most);
+        sums.truncate(limit);
         sums
     }
 
@@ -179,7 +179,7 @@ impl Buckets {
     /// squeeze all other events into one column.
     fn trim(&self, by_bucket: &mut BTreeMap<u64, u64>) -> u64 {
         let all: u64 = by_bucket.values().sum();
-        let most = all / 1000;
+        let max_removed = all / 1000;
         let far = (1440 / self.minutes).max(2);
         let mut left_out = 0;
         for from_end in [false, true] {
@@ -190,7 +190,7 @@ impl Buckets {
             for (i, pair) in keys.windows(2).enumerate() {
                 let [a, b] = pair else { continue };
                 removed += by_bucket.get(a).copied().unwrap_or(0);
-                if removed > most {
+                if removed > max_removed {
                     break;
                 }
                 if a.abs_diff(*b) > far {

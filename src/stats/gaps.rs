@@ -70,12 +70,12 @@ impl TimeGaps {
         }
     }
 
-    /// Returns the `most` longest gaps (at most 100), in descending order of length.
+    /// Returns the `limit` longest gaps (at most 100), in descending order of length.
     #[must_use]
-    pub fn longest(&self, most: usize) -> Vec<TimeGap> {
+    pub fn longest(&self, limit: usize) -> Vec<TimeGap> {
         let mut longest = self.longest.clone();
         longest.sort_by_key(|gap| (std::cmp::Reverse(gap.us()), gap.from));
-        longest.truncate(most.min(MAX_KEPT));
+        longest.truncate(limit.min(MAX_KEPT));
         longest
     }
 }

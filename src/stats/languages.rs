@@ -7,10 +7,10 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error, IgnoredAny, SeqAccess, Visitor};
 
 /// Maximum length of a language tag, in bytes (RFC 5646 §4.4.1 requires 35).
-pub const LONGEST_LANGUAGE_BYTES: usize = 35;
+pub const MAX_LANGUAGE_BYTES: usize = 35;
 
 /// Maximum number of tags read per record: a post may have three, a hostile record millions.
-const MOST_TAGS: usize = 16;
+const MAX_TAGS: usize = 16;
 
 /// Extracts language tags from event lines.
 #[derive(Debug)]
@@ -82,7 +82,7 @@ impl<'de> Visitor<'de> for TagsVisitor {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut tags: A) -> Result<Tags, A::Error> {
         let mut first = Vec::new();
-        while first.len() < MOST_TAGS {
+        while first.len() < MAX_TAGS {
             match tags.next_element()? {
                 Some(Tag(tag)) => first.push(tag),
                 None => return Ok(Tags(first)),
@@ -112,7 +112,7 @@ impl Visitor<'_> for TagVisitor {
     }
 
     fn visit_str<E: Error>(self, tag: &str) -> Result<Tag, E> {
-        let end = tag.char_indices().map(|(at, _)| at).find(|at| *at > LONGEST_LANGUAGE_BYTES);
+        let end = tag.char_indices().map(|(at, _)| at).find(|at| *at > MAX_LANGUAGE_BYTES);
         Ok(Tag(tag.get(..end.unwrap_or(tag.len())).unwrap_or_default().to_owned()))
     }
 }
@@ -138,12 +138,12 @@ mod tests {
     fn a_million_tags_or_a_long_tag_use_little_memory() {
         let many: Vec<String> = (0..1_000_000).map(|n| n.to_string()).collect();
         let found = languages(&serde_json::to_string(&many).unwrap());
-        assert_eq!(found.len(), MOST_TAGS);
+        assert_eq!(found.len(), MAX_TAGS);
         assert!(found.capacity() <= 64, "{}", found.capacity());
         for long in ["x".repeat(1_000_000), "\u{1f41f}".repeat(100_000)] {
             let found = languages(&serde_json::to_string(&[long]).unwrap());
             let bytes = found[0].len();
-            assert!((LONGEST_LANGUAGE_BYTES + 1..LONGEST_LANGUAGE_BYTES + 5).contains(&bytes));
+            assert!((MAX_LANGUAGE_BYTES + 1..MAX_LANGUAGE_BYTES + 5).contains(&bytes));
             assert!(found[0].capacity() < 64);
         }
     }

@@ -7,23 +7,23 @@ use std::collections::HashMap;
 #[derive(Clone, Debug)]
 pub struct NameCounts<T> {
     counts: HashMap<String, T>,
-    most: usize,
-    longest: usize,
+    max_names: usize,
+    max_name_bytes: usize,
     /// The value of all names that exceed the limits.
     pub others: T,
 }
 
 impl<T: Default> NameCounts<T> {
-    /// Creates an empty map for at most `most` names of at most `longest` bytes.
+    /// Creates an empty map for at most `max_names` names of at most `max_name_bytes` bytes.
     #[must_use]
-    pub fn new(most: usize, longest: usize) -> Self {
-        Self { counts: HashMap::new(), most, longest, others: T::default() }
+    pub fn new(max_names: usize, max_name_bytes: usize) -> Self {
+        Self { counts: HashMap::new(), max_names, max_name_bytes, others: T::default() }
     }
 
     /// Returns the value of a name, or of [`Self::others`] if the name exceeds the limits.
     pub fn entry(&mut self, name: &str) -> &mut T {
         let is_new = !self.counts.contains_key(name);
-        if is_new && (self.counts.len() >= self.most || name.len() > self.longest) {
+        if is_new && (self.counts.len() >= self.max_names || name.len() > self.max_name_bytes) {
             return &mut self.others;
         }
         if is_new {
@@ -36,7 +36,7 @@ impl<T: Default> NameCounts<T> {
     /// Returns whether a new name would be counted with the others.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        self.counts.len() >= self.most
+        self.counts.len() >= self.max_names
     }
 
     /// Removes the names whose value `keep` rejects, to make room for new ones.

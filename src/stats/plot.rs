@@ -26,7 +26,7 @@ const COLOURS: [RGBColor; 8] = [
 const REST: RGBColor = RGBColor(170, 170, 170);
 
 /// Maximum number of series with their own colour.
-pub const MOST_SERIES: usize = COLOURS.len();
+pub const MAX_SERIES: usize = COLOURS.len();
 
 /// The plot could not be drawn.
 #[derive(Debug, thiserror::Error)]
@@ -78,7 +78,7 @@ fn draw<'a>(area: &Area<'a>, grid: &Grid, title: &str) -> Result<(), Failure<'a>
     let lower = std::iter::once(&bottom).chain(&sums);
     for (i, ((series, upper), lower)) in grid.series.iter().zip(&sums).zip(lower).enumerate() {
         let colour = match &series.name {
-            Some(_) => *COLOURS.get(i % MOST_SERIES).unwrap_or(&REST),
+            Some(_) => *COLOURS.get(i % MAX_SERIES).unwrap_or(&REST),
             None => REST,
         };
         chart

@@ -3,7 +3,7 @@
 use super::buckets::Buckets;
 use super::duplicates::DuplicateDetector;
 use super::gaps::TimeGaps;
-use super::languages::{LONGEST_LANGUAGE_BYTES, LanguageParser};
+use super::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
 use super::lines::{Line, MAX_LINE_BYTES};
 use super::name_counts::NameCounts;
 use super::sizes::Sizes;
@@ -14,15 +14,15 @@ use crate::event::space;
 use crate::position::TimeUs;
 
 /// Maximum number of collections with individual counts: more than there are NSIDs on the network.
-const MOST_COLLECTIONS: usize = 20_000;
+const MAX_COLLECTIONS: usize = 20_000;
 /// Maximum number of languages with individual counts.
-const MOST_LANGUAGES: usize = 2_000;
+const MAX_LANGUAGES: usize = 2_000;
 /// Maximum number of kinds with individual counts.
-pub const MOST_KINDS: usize = 50;
+pub const MAX_KINDS: usize = 50;
 /// Maximum length of an NSID in bytes (NSID syntax of the AT Protocol).
-pub const LONGEST_NSID_BYTES: usize = 317;
+pub const MAX_NSID_BYTES: usize = 317;
 /// Maximum length of a counted kind, in bytes.
-pub const LONGEST_KIND_BYTES: usize = 32;
+pub const MAX_KIND_BYTES: usize = 32;
 
 /// Counts of one or more recordings.
 #[derive(Debug)]
@@ -112,10 +112,10 @@ impl Tally {
             first_malformed: None,
             torn: 0,
             sizes: Sizes::default(),
-            kinds: NameCounts::new(MOST_KINDS, LONGEST_KIND_BYTES),
+            kinds: NameCounts::new(MAX_KINDS, MAX_KIND_BYTES),
             operations: OperationCounts::default(),
-            collections: NameCounts::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
-            languages: NameCounts::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
+            collections: NameCounts::new(MAX_COLLECTIONS, MAX_NSID_BYTES),
+            languages: NameCounts::new(MAX_LANGUAGES, MAX_LANGUAGE_BYTES),
             duplicates: 0,
             times: None,
             cursors: None,

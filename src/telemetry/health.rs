@@ -40,9 +40,9 @@ impl Health {
         let last_us = metrics.last_event_at_us.get();
         let silence = Duration::from_micros(now_us.saturating_sub(last_us.max(self.started_us)));
         // A healthy stream that was once silent for longer may be so again.
-        let limit = Duration::from_millis(metrics.stall_limit_ms.get());
-        let most = self.stall_timeout.map(|most| most.max(limit));
-        if let Some(most) = most.filter(|most| silence > *most) {
+        let longest_silence = Duration::from_millis(metrics.stall_limit_ms.get());
+        let limit = self.stall_timeout.map(|timeout| timeout.max(longest_silence));
+        if let Some(limit) = limit.filter(|limit| silence > *limit) {
             let waiting = match metrics.queue_events.get() {
                 0 => String::new(),
                 n => format!(": the output accepts none of {}", counted(n, "queued event")),
@@ -50,7 +50,7 @@ impl Health {
             return HealthStatus::Stale(format!(
                 "no event for {} (at most {}){waiting}",
                 duration(silence),
-                duration(most)
+                duration(limit)
             ));
         }
         HealthStatus::Alive(match last_us {

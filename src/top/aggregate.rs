@@ -13,19 +13,19 @@ use super::heavy_hitters::HeavyHitters;
 use super::time_series::{COMPLETE_SLICES, TimeSeries};
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
-use crate::stats::languages::{LONGEST_LANGUAGE_BYTES, LanguageParser};
+use crate::stats::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
 use crate::stats::name_counts::NameCounts;
-use crate::stats::tally::{LONGEST_KIND_BYTES, LONGEST_NSID_BYTES, MOST_KINDS};
+use crate::stats::tally::{MAX_KIND_BYTES, MAX_KINDS, MAX_NSID_BYTES};
 
-const MOST_COLLECTIONS: usize = 2_048;
-const MOST_LANGUAGES: usize = 500;
+const MAX_COLLECTIONS: usize = 2_048;
+const MAX_LANGUAGES: usize = 500;
 /// Account counters per period. No count is too low by more than two in 4,096 of its period's
 /// events.
-const MOST_ACCOUNTS: usize = 4_096;
+const MAX_ACCOUNTS: usize = 4_096;
 /// Periods per window: accounts are too many to be counted by slice.
 const PERIODS: u64 = 5;
 /// Minimum length of a slice.
-const SHORTEST_SLICE: Duration = Duration::from_secs(1);
+const MIN_SLICE: Duration = Duration::from_secs(1);
 /// The name of the row for all names without their own count.
 pub const OTHERS: &str = "(others)";
 
@@ -103,7 +103,7 @@ impl Aggregate {
     /// Creates an aggregate for a window between one second and one hour.
     #[must_use]
     pub fn new(window: Duration) -> Self {
-        let slice = (window / COMPLETE_SLICES as u32).max(SHORTEST_SLICE);
+        let slice = (window / COMPLETE_SLICES as u32).max(MIN_SLICE);
         let window_slices = window.as_micros().div_ceil(slice.as_micros().max(1));
         Self {
             slice,
@@ -114,12 +114,12 @@ impl Aggregate {
             now: 0,
             events: TimeSeries::default(),
             bytes: TimeSeries::default(),
-            kinds: NameCounts::new(MOST_KINDS, LONGEST_KIND_BYTES),
+            kinds: NameCounts::new(MAX_KINDS, MAX_KIND_BYTES),
             operations: Default::default(),
-            collections: NameCounts::new(MOST_COLLECTIONS, LONGEST_NSID_BYTES),
-            languages: NameCounts::new(MOST_LANGUAGES, LONGEST_LANGUAGE_BYTES),
+            collections: NameCounts::new(MAX_COLLECTIONS, MAX_NSID_BYTES),
+            languages: NameCounts::new(MAX_LANGUAGES, MAX_LANGUAGE_BYTES),
             periods: VecDeque::new(),
-            accounts: HeavyHitters::new(MOST_ACCOUNTS),
+            accounts: HeavyHitters::new(MAX_ACCOUNTS),
         }
     }
 
@@ -163,7 +163,7 @@ impl Aggregate {
         }
         let number = self.period_at(now);
         if self.periods.back().is_none_or(|(last, _)| *last < number) {
-            self.periods.push_back((number, HeavyHitters::new(MOST_ACCOUNTS)));
+            self.periods.push_back((number, HeavyHitters::new(MAX_ACCOUNTS)));
         }
         while self.periods.front().is_some_and(|(first, _)| first + PERIODS < number) {
             self.periods.pop_front();
@@ -229,8 +229,8 @@ impl Aggregate {
             let known = ["commit", "identity", "account", "sync"];
             known.iter().position(|known| *known == name).unwrap_or(known.len())
         };
-        let seen = with_others(&self.kinds).filter(|(_, slices)| slices.total() > 0);
-        let mut rows: Vec<Row> = seen.map(|(name, slices)| self.row(name, slices, at)).collect();
+        let used = with_others(&self.kinds).filter(|(_, slices)| slices.total() > 0);
+        let mut rows: Vec<Row> = used.map(|(name, slices)| self.row(name, slices, at)).collect();
         rows.sort_by(|a, b| rank(&a.name).cmp(&rank(&b.name)).then(a.name.cmp(&b.name)));
         rows
     }
@@ -239,29 +239,34 @@ impl Aggregate {
     #[must_use]
     pub fn operations(&self, at: Duration) -> Vec<Row> {
         let rows = OPERATIONS.into_iter().zip(&self.operations);
-        let wanted =
+        let selected =
             rows.filter(|(operation, slices)| *operation != Operation::Other || slices.total() > 0);
-        wanted.map(|(operation, slices)| self.row(operation.word(), slices, at)).collect()
+        selected.map(|(operation, slices)| self.row(operation.word(), slices, at)).collect()
     }
 
-    /// Returns at most `most` matching rows of collections, and the number of matching ones.
+    /// Returns at most `limit` matching rows of collections, and the number of matching ones.
     #[must_use]
-    pub fn collections(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn collections(
+        &self,
+        at: Duration,
+        query: RowQuery<'_>,
+        limit: usize,
+    ) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
-        let wanted = |all: &'_ ByOperation| -> Vec<usize> {
-            let wanted = query.operation.map(operation_index);
-            (0..all.len()).filter(|i| wanted.is_none_or(|wanted| wanted == *i)).collect()
+        let selected = |all: &'_ ByOperation| -> Vec<usize> {
+            let selected = query.operation.map(operation_index);
+            (0..all.len()).filter(|i| selected.is_none_or(|selected| selected == *i)).collect()
         };
         let counts = with_others(&self.collections).map(|(name, all)| {
-            let of = wanted(all);
+            let of = selected(all);
             let last: u64 = of.iter().map(|i| all[*i].sum_of_last(now, self.window_slices)).sum();
             let total: u64 = of.iter().map(|i| all[*i].total()).sum();
             Candidate { name, last, total, of: all }
         });
         let covered_s = self.covered_s(at, self.window_slices);
-        ranked(counts, query, most, covered_s, |all| {
+        ranked(counts, query, limit, covered_s, |all| {
             let mut series = vec![0; COMPLETE_SLICES];
-            for i in wanted(all) {
+            for i in selected(all) {
                 let one = all[i].series(now);
                 series.iter_mut().zip(one).for_each(|(sum, count)| *sum += count);
             }
@@ -271,7 +276,7 @@ impl Aggregate {
 
     /// As [`Self::collections`], for the languages of records.
     #[must_use]
-    pub fn languages(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn languages(&self, at: Duration, query: RowQuery<'_>, limit: usize) -> (Vec<Row>, usize) {
         let now = self.slice_at(at);
         let counts = with_others(&self.languages).map(|(name, slices)| Candidate {
             name,
@@ -279,7 +284,7 @@ impl Aggregate {
             total: slices.total(),
             of: slices,
         });
-        ranked(counts, query, most, self.covered_s(at, self.window_slices), |slices| {
+        ranked(counts, query, limit, self.covered_s(at, self.window_slices), |slices| {
             slices.series(now)
         })
     }
@@ -287,7 +292,7 @@ impl Aggregate {
     /// As [`Self::collections`], for the most active accounts. With more than 4,096 accounts,
     /// counts may be slightly too low.
     #[must_use]
-    pub fn accounts(&self, at: Duration, query: RowQuery<'_>, most: usize) -> (Vec<Row>, usize) {
+    pub fn accounts(&self, at: Duration, query: RowQuery<'_>, limit: usize) -> (Vec<Row>, usize) {
         let now = self.period_at(self.slice_at(at));
         let is_recent = |period: &&(u64, HeavyHitters)| period.0 + PERIODS >= now;
         let mut last: HashMap<&str, u64> = HashMap::new();
@@ -307,7 +312,7 @@ impl Aggregate {
         }
         let from_slice = now.saturating_sub(PERIODS) * self.period_slices();
         let covered_s = self.covered_s(at, self.slice_at(at).saturating_sub(from_slice));
-        ranked(counts.into_iter(), query, most, covered_s, |_| Vec::new())
+        ranked(counts.into_iter(), query, limit, covered_s, |_| Vec::new())
     }
 
     /// Returns the collections with their counts by operation since the start, in descending order.
@@ -349,11 +354,11 @@ struct Candidate<'a, T> {
     of: &'a T,
 }
 
-/// Returns the first `most` matching rows, and the number of matching ones.
+/// Returns the first `limit` matching rows, and the number of matching ones.
 fn ranked<'a, T: 'a>(
     counts: impl Iterator<Item = Candidate<'a, T>>,
     query: RowQuery<'_>,
-    most: usize,
+    limit: usize,
     covered_s: f64,
     series: impl Fn(&T) -> Vec<u64>,
 ) -> (Vec<Row>, usize) {
@@ -372,7 +377,7 @@ fn ranked<'a, T: 'a>(
         }
     });
     let all = counts.len();
-    counts.truncate(most);
+    counts.truncate(limit);
     let rows = counts.into_iter().map(|candidate| Row {
         name: candidate.name.to_owned(),
         per_second: candidate.last as f64 / covered_s,

@@ -7,21 +7,21 @@
 use std::collections::HashMap;
 
 /// Maximum length of a counted name, in bytes; most DIDs have 32.
-const LONGEST_NAME_BYTES: usize = 256;
+const MAX_NAME_BYTES: usize = 256;
 
 /// Approximate counts of the most frequent names.
 #[derive(Clone, Debug)]
 pub struct HeavyHitters {
     counts: HashMap<Box<str>, u64>,
-    most: usize,
+    capacity: usize,
     error_bound: u64,
 }
 
 impl HeavyHitters {
-    /// Creates a table with at most `most` counters, and at least two.
+    /// Creates a table with at most `capacity` counters, and at least two.
     #[must_use]
-    pub fn new(most: usize) -> Self {
-        Self { counts: HashMap::new(), most: most.max(2), error_bound: 0 }
+    pub fn new(capacity: usize) -> Self {
+        Self { counts: HashMap::new(), capacity: capacity.max(2), error_bound: 0 }
     }
 
     /// Counts a name once. Names that are too long to be DIDs are ignored.
@@ -30,10 +30,10 @@ impl HeavyHitters {
             *count += 1;
             return;
         }
-        if name.len() > LONGEST_NAME_BYTES {
+        if name.len() > MAX_NAME_BYTES {
             return;
         }
-        if self.counts.len() >= self.most {
+        if self.counts.len() >= self.capacity {
             self.compact();
         }
         self.counts.insert(name.into(), 1);
@@ -72,7 +72,7 @@ mod tests {
     fn few_names_are_counted_exactly() {
         let mut hitters = HeavyHitters::new(4);
         ["a", "b", "a", "c", "a", "d"].iter().for_each(|name| hitters.add(name));
-        hitters.add(&"x".repeat(LONGEST_NAME_BYTES + 1));
+        hitters.add(&"x".repeat(MAX_NAME_BYTES + 1));
         assert_eq!(hitters.error_bound(), 0);
         let counts: HashMap<&str, u64> = hitters.iter().collect();
         assert_eq!(counts, HashMap::from([("a", 3), ("b", 1), ("c", 1), ("d", 1)]));

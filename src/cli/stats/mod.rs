@@ -143,7 +143,7 @@ fn count(path: &Path, tally: &mut Tally) -> io::Result<()> {
 }
 
 fn draw(tally: &Tally, top: usize, name: &str, path: &Path) -> anyhow::Result<Exit> {
-    let top = top.min(plot::MOST_SERIES);
+    let top = top.min(plot::MAX_SERIES);
     let grid = tally.buckets.as_ref().and_then(|buckets| buckets.grid(top, plot::COLUMNS));
     let grid = grid.context("there is nothing to draw")?;
     let svg = plot::svg(&grid, &view::title(&grid, name))?;

@@ -62,17 +62,17 @@ pub(super) fn not_found(index: u64) -> Response {
 
 /// Serves bytes of a segment and injects the download faults.
 pub(super) fn download(
-    content: FileResponse,
+    file: FileResponse,
     spans: &[BlockSpan],
     head: &RequestHead,
     shared: &ServerState,
     index: u64,
 ) -> Response {
-    let Some(chaos) = &shared.chaos else { return content.respond(head) };
+    let Some(chaos) = &shared.chaos else { return file.respond(head) };
     let target = target_of("download", index, spans.first().map_or(0, |span| span.block));
     let (mut response, served) = match chaos.injects_again(Fault::Norange, target) {
-        Some(_) => content.respond_whole(head),
-        None => content.respond_with_range(head),
+        Some(_) => file.respond_whole(head),
+        None => file.respond_with_range(head),
     };
     corrupt(&mut response, &served, spans, chaos, index);
     if !response.body.is_empty()

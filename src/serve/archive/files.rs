@@ -35,8 +35,8 @@ pub(super) fn segment(
         .filter_map(|block| Some(BlockSpan { block, bytes: frame(&info, block)? }))
         .collect();
     let etag = format!("\"{}\"", info.segment.header.checksum_text());
-    let content = content(&info, file, etag);
-    Ok(faults::download(content, &spans, head, shared, index))
+    let file = file_response(&info, file, etag);
+    Ok(faults::download(file, &spans, head, shared, index))
 }
 
 /// Serves `getBlock`: the stored frame of one block.
@@ -61,8 +61,8 @@ pub(super) fn block(
     })?;
     let etag = format!("\"{}:{block}\"", info.segment.header.checksum_text());
     let spans = vec![BlockSpan { block, bytes: 0..bytes.len() }];
-    let content = content(&info, file.slice(bytes), etag);
-    Ok(faults::download(content, &spans, head, shared, index))
+    let file = file_response(&info, file.slice(bytes), etag);
+    Ok(faults::download(file, &spans, head, shared, index))
 }
 
 #[derive(Serialize)]
@@ -93,13 +93,13 @@ pub(super) fn list(
     now: Instant,
 ) -> Result<Response, Response> {
     let query = query(head)?;
-    let number = |name: &str, default: u64, least: u64| match query.first(name) {
+    let number = |name: &str, default: u64, min: u64| match query.first(name) {
         None => Ok(default),
         Some("") if name == "cursor" => Ok(default),
         Some(text) => text
             .parse()
             .ok()
-            .filter(|&n| n >= least && text.bytes().all(|b| b.is_ascii_digit()))
+            .filter(|&n| n >= min && text.bytes().all(|b| b.is_ascii_digit()))
             .ok_or_else(|| bad_request(&format!("invalid {name}: {text:?}"))),
     };
     let limit = number("limit", DEFAULT_LIMIT, 1)?.min(MAX_LIMIT);
@@ -156,7 +156,7 @@ fn frame(info: &SegmentInfo, block: usize) -> Option<Range<usize>> {
     Some(start..start.checked_add(entry.frame_bytes as usize)?)
 }
 
-fn content(info: &SegmentInfo, body: Bytes, etag: String) -> FileResponse {
+fn file_response(info: &SegmentInfo, body: Bytes, etag: String) -> FileResponse {
     let written = jiff::Timestamp::from_microsecond(info.segment.header.max_witnessed_at_us);
     let written = written.unwrap_or(jiff::Timestamp::UNIX_EPOCH);
     FileResponse {

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::fault::Fault;
 
 /// Maximum duration; no test waits longer.
-const LONGEST: Duration = Duration::from_secs(30 * 86_400);
+const MAX_DURATION: Duration = Duration::from_secs(30 * 86_400);
 
 /// A parsed `--chaos` specification.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -198,7 +198,7 @@ fn parse_duration(text: &str) -> Option<Duration> {
         _ => return None,
     };
     let ms = number.parse::<u64>().ok()?.checked_mul(unit_ms)?;
-    Some(Duration::from_millis(ms)).filter(|&d| d <= LONGEST)
+    Some(Duration::from_millis(ms)).filter(|&d| d <= MAX_DURATION)
 }
 
 /// Formats a duration so that [`parse_duration`] accepts it.

@@ -56,14 +56,14 @@ impl Session<'_> {
                 }
                 Ok(())
             }
-            Err(mistake) => self.close_for(mistake),
+            Err(error) => self.close_for(error),
         }
     }
 
     /// Returns the close frame for an invalid message (table in protocol/jetstream-v1.md §6).
-    fn close_for(&self, mistake: MessageError) -> Result<(), StreamEnd> {
+    fn close_for(&self, error: MessageError) -> Result<(), StreamEnd> {
         let close = |code, text: &str| Err(StreamEnd::Close(code, text.to_owned()));
-        match (self.kind(), mistake) {
+        match (self.kind(), error) {
             (ServerKind::V2, MessageError::Envelope(_)) => {
                 close(CloseCode::Invalid, "bad SubscriberSourcedMessage envelope")
             }

@@ -98,8 +98,8 @@ impl V2Filter {
     }
 }
 
-fn too_many(name: &str, count: usize, most: usize) -> Result<(), String> {
-    if count > most { Err(format!("too many {name}: {count} > {most}")) } else { Ok(()) }
+fn too_many(name: &str, count: usize, max: usize) -> Result<(), String> {
+    if count > max { Err(format!("too many {name}: {count} > {max}")) } else { Ok(()) }
 }
 
 #[cfg(test)]

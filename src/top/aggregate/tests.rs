@@ -99,7 +99,7 @@ fn inactive_names_are_evicted_for_new_ones() {
     let reader = LineReader::default();
     let mut aggregate = Aggregate::new(Duration::from_secs(10));
     let at = Duration::from_secs;
-    for n in 0..MOST_COLLECTIONS + 10 {
+    for n in 0..MAX_COLLECTIONS + 10 {
         aggregate.add(
             &reader,
             line("did:plc:a", &format!("x.y{n}"), "create", "").as_bytes(),
@@ -108,7 +108,7 @@ fn inactive_names_are_evicted_for_new_ones() {
     }
     let all =
         |aggregate: &Aggregate, s| aggregate.collections(at(s), RowQuery::default(), usize::MAX).1;
-    assert_eq!(all(&aggregate, 0), MOST_COLLECTIONS + 1, "and the others");
+    assert_eq!(all(&aggregate, 0), MAX_COLLECTIONS + 1, "and the others");
     aggregate.add(&reader, post("did:plc:a").as_bytes(), at(62));
     let (rows, _) = aggregate.collections(at(62), RowQuery::default(), usize::MAX);
     assert_eq!(rows[0].name, "app.bsky.feed.post");

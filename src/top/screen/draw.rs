@@ -15,9 +15,9 @@ use crate::top::aggregate::{Aggregate, Row, RowQuery, Sort};
 use crate::top::time_series::COMPLETE_SLICES;
 
 /// Minimum width of the terminal, in columns.
-pub const LEAST_COLUMNS: u16 = 80;
+pub const MIN_COLUMNS: u16 = 80;
 /// Minimum height of the terminal, in lines.
-pub const LEAST_LINES: u16 = 20;
+pub const MIN_LINES: u16 = 20;
 /// Lines of the tables of kinds and operations, including titles.
 const KINDS_LINES: u16 = 4;
 /// Columns that the account table needs: a DID of 32, and numbers.
@@ -59,7 +59,7 @@ pub struct ScreenData<'a> {
 /// Draws the whole screen.
 pub fn draw(frame: &mut Frame<'_>, data: &ScreenData<'_>, state: &mut ViewState, theme: &Theme) {
     let area = frame.area();
-    if area.width < LEAST_COLUMNS || area.height < LEAST_LINES {
+    if area.width < MIN_COLUMNS || area.height < MIN_LINES {
         return too_small(frame, area);
     }
     let [title, flow, body, log_line, keys] = Layout::vertical([
@@ -74,13 +74,13 @@ pub fn draw(frame: &mut Frame<'_>, data: &ScreenData<'_>, state: &mut ViewState,
     draw_flow(frame, flow, data, theme);
     draw_body(frame, body, data, state, theme);
     draw_log_line(frame, log_line, data, state, theme);
-    let words = if state.editing.is_some() { KEYS_EDITING } else { KEYS };
-    write_text(frame.buffer_mut(), (keys.x, keys.y), words, usize::from(keys.width), Style::new());
+    let help = if state.editing.is_some() { KEYS_EDITING } else { KEYS };
+    write_text(frame.buffer_mut(), (keys.x, keys.y), help, usize::from(keys.width), Style::new());
 }
 
 fn too_small(frame: &mut Frame<'_>, area: Rect) {
     let lines = [
-        format!("skytail top needs {LEAST_COLUMNS} columns and {LEAST_LINES} lines,"),
+        format!("skytail top needs {MIN_COLUMNS} columns and {MIN_LINES} lines,"),
         format!("and has {} and {}: enlarge it, or", area.width, area.height),
         "use skytail top --once. q quits.".to_owned(),
     ];
@@ -183,8 +183,8 @@ fn below(area: Rect) -> Rect {
 }
 
 /// Returns the columns of the bars in an area with `others` columns of other content.
-fn series_columns(area: Rect, others: u16, least: u16) -> u16 {
-    area.width.saturating_sub(others).clamp(least, 60)
+fn series_columns(area: Rect, others: u16, min: u16) -> u16 {
+    area.width.saturating_sub(others).clamp(min, 60)
 }
 
 fn small(frame: &mut Frame<'_>, area: Rect, theme: &Theme, title: &str, rows: Vec<Row>) {
@@ -255,11 +255,11 @@ impl BoundTable<'_> {
     ) {
         let kind = self.kind;
         let (query, suffix) = row_query(state, kind);
-        let most = state.tables[kind as usize].scroll + usize::from(area.height);
+        let limit = state.tables[kind as usize].scroll + usize::from(area.height);
         let found = match kind {
-            TableKind::Collections => data.aggregate.collections(data.at, query, most),
-            TableKind::Accounts => data.aggregate.accounts(data.at, query, most),
-            TableKind::Languages => data.aggregate.languages(data.at, query, most),
+            TableKind::Collections => data.aggregate.collections(data.at, query, limit),
+            TableKind::Accounts => data.aggregate.accounts(data.at, query, limit),
+            TableKind::Languages => data.aggregate.languages(data.at, query, limit),
         };
         for (i, column) in self.columns.iter_mut().enumerate() {
             *column = column.sorted(match query.sort {

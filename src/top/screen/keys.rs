@@ -6,7 +6,7 @@ use crate::event::header::Operation;
 use crate::top::aggregate::{OPERATIONS, Sort};
 
 /// Maximum length of a filter, in characters.
-const LONGEST_FILTER: usize = 60;
+const MAX_FILTER: usize = 60;
 
 /// The tables that can be selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -123,7 +123,7 @@ impl ViewState {
                 self.table().filter.pop();
             }
             KeyCode::Char(c)
-                if !c.is_control() && self.table().filter.chars().count() < LONGEST_FILTER =>
+                if !c.is_control() && self.table().filter.chars().count() < MAX_FILTER =>
             {
                 self.table().filter.push(c);
             }

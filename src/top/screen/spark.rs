@@ -15,9 +15,9 @@ impl Bars {
     #[must_use]
     pub fn draw(&self, series: &[u64], columns: usize) -> String {
         let shown = series.get(series.len().saturating_sub(columns)..).unwrap_or_default();
-        let most = shown.iter().copied().max().unwrap_or(0).max(1);
+        let max = shown.iter().copied().max().unwrap_or(0).max(1);
         let bar = |count: &u64| {
-            let step = (u128::from(*count) * 8).div_ceil(u128::from(most));
+            let step = (u128::from(*count) * 8).div_ceil(u128::from(max));
             self.0.get(usize::try_from(step).unwrap_or(8)).copied().unwrap_or(' ')
         };
         shown.iter().map(bar).collect()

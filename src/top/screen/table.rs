@@ -12,7 +12,7 @@ use crate::display::printable::printable;
 /// Space between two columns.
 const GAP: u16 = 2;
 /// Maximum length of a cell, in characters: longer than any NSID or DID.
-const LONGEST_NAME: usize = 400;
+const MAX_NAME: usize = 400;
 
 /// A column of a table.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +75,7 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &TableView<
     });
     let rows = shown.rows.iter().map(|row| {
         Row::new(row.iter().zip(shown.columns).map(|(text, column)| {
-            let cell = cell(printable(text.as_bytes(), LONGEST_NAME), column);
+            let cell = cell(printable(text.as_bytes(), MAX_NAME), column);
             if column.title.starts_with("LAST") { cell.style(theme.bars) } else { cell }
         }))
     });

@@ -109,7 +109,10 @@ fn other_requests_are_told_what_there_is() {
     let tail = watched(&server, &[]);
     let address = tail.metrics_address();
     let answer = get(address, "/");
-    assert_eq!((answer.status, answer.body.as_str()), (404, "here are /metrics and /healthz\n"));
+    assert_eq!(
+        (answer.status, answer.body.as_str()),
+        (404, "not found: this server has /metrics and /healthz\n")
+    );
     let post = "POST /metrics HTTP/1.1\r\nHost: test\r\nContent-Length: 0\r\n\r\n";
     let answer = ask(address, post).unwrap();
     assert_eq!(answer.status, 405);

@@ -121,16 +121,16 @@ const ROWS: &[(&str, &[Held])] = &[
         "a line of a recording",
         &[
             Constant("stats/lines.rs", "MAX_LINE_BYTES", 1),
-            Constant("stats/tally.rs", "MOST_COLLECTIONS", 1),
-            Constant("stats/tally.rs", "MOST_LANGUAGES", 1),
+            Constant("stats/tally.rs", "MAX_COLLECTIONS", 1),
+            Constant("stats/tally.rs", "MAX_LANGUAGES", 1),
         ],
     ),
     (
         "what `top` counts by name",
         &[
-            Constant("top/aggregate.rs", "MOST_COLLECTIONS", 1),
-            Constant("top/aggregate.rs", "MOST_LANGUAGES", 1),
-            Constant("top/aggregate.rs", "MOST_ACCOUNTS", 1),
+            Constant("top/aggregate.rs", "MAX_COLLECTIONS", 1),
+            Constant("top/aggregate.rs", "MAX_LANGUAGES", 1),
+            Constant("top/aggregate.rs", "MAX_ACCOUNTS", 1),
         ],
     ),
     (
