@@ -87,9 +87,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     if let Some(reason) = sources.ignored_file().filter(|_| !cli.global.quiet) {
         let is_json = cli.global.log_format == LogFormat::Json;
-        let warning =
-            format!("{why}; continuing without this file: name other settings with --config");
-        exit::say(log::warning_line(&warning, is_json).trim_end());
+        let warning = format!("{reason}; continuing without this file: name another with --config");
+        exit::eprint(log::warning_line(&warning, is_json).trim_end());
     }
     dispatch(cli, &sources).unwrap_or_else(|error| print_error(&error)).into()
 }

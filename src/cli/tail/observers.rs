@@ -65,9 +65,9 @@ impl Observers {
         let health = Health { started_us: now_us(), stall_timeout };
         let server = settings.metrics_listen.map(|address| {
             let run = prometheus::Run { health, buffer_events, buffer_bytes };
-            let listening = http_server::listen(address, Arc::clone(metrics), run)?;
-            tracing::info!("serving metrics at http://{}/metrics", listening.address);
-            Ok(listening)
+            let server = http_server::listen(address, Arc::clone(metrics), run)?;
+            tracing::info!("serving metrics at http://{}/metrics", server.address);
+            Ok(server)
         });
         let mut status = new_status();
         // The first SIGUSR1 shows the rates since the start.
