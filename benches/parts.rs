@@ -1,4 +1,4 @@
-//! The parts that every event passes through, each by itself.
+//! The functions that every event passes through, each measured alone.
 //!
 //! ```sh
 //! cargo bench --bench parts
@@ -32,7 +32,7 @@ use skytail::sink::stdout::Stdout;
 use skytail::source::archive::decode::{Lines, Taker, Toolbox, Tools, Wants};
 use skytail::source::websocket::frame::{FrameBuffer, Message};
 
-/// Allocations are counted, too.
+/// Counts allocations as well.
 #[global_allocator]
 static ALLOC: AllocProfiler = AllocProfiler::system();
 
@@ -53,7 +53,7 @@ fn of_all<'a, 'b>(bencher: Bencher<'a, 'b>, lines: &[Vec<u8>]) -> Bencher<'a, 'b
         .counter(BytesCount::new(lines.iter().map(Vec::len).sum::<usize>()))
 }
 
-/// The header and the structural check: one pass.
+/// The header and the structural check, in one pass.
 #[divan::bench]
 fn header(bencher: Bencher<'_, '_>) {
     let lines = lines();
@@ -121,7 +121,7 @@ fn identity(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// A full window: every event is looked for, entered, and pushes an old one out.
+/// A full window: every event is looked up and added, and evicts an old one.
 #[divan::bench]
 fn window(bencher: Bencher<'_, '_>) {
     let mut window = Window::new(u64::MAX);
@@ -193,7 +193,7 @@ fn inflate(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// The same by libzstd's simplest call.
+/// The same with libzstd's simplest call.
 #[divan::bench]
 fn inflate_floor(bencher: Bencher<'_, '_>) {
     let lines = lines();
@@ -208,7 +208,7 @@ fn inflate_floor(bencher: Bencher<'_, '_>) {
     });
 }
 
-/// One save with as many identities as five seconds of the network bring, and the most.
+/// One save, with as many dedup keys as five seconds of the network bring, and with the maximum.
 #[divan::bench(args = [0, 10_000, 65_536])]
 fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
     let directory = tempfile::tempdir().unwrap();
@@ -230,7 +230,7 @@ fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
     });
 }
 
-/// A segment of the archive in blocks as large as real ones: its bytes, and what they say.
+/// A segment of the archive, in blocks as large as real ones.
 fn segment() -> (Vec<u8>, Segment) {
     let recording = demo::recording(7, 32_768, 1_780_000_000_000_000);
     let mut writer = SegmentWriter::new(4_096).unwrap();
@@ -242,7 +242,7 @@ fn segment() -> (Vec<u8>, Segment) {
     (bytes, segment)
 }
 
-/// Counts what it is given.
+/// Counts bytes.
 #[derive(Default)]
 struct Count(usize);
 
@@ -261,7 +261,7 @@ impl Taker for Count {
     }
 }
 
-/// Decodes every `threads`-th block from `first` on into lines; their bytes.
+/// Decodes every `threads`-th block from `first` on into lines, and returns their size in bytes.
 fn decode(
     bytes: &[u8],
     segment: &Segment,

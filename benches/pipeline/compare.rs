@@ -1,21 +1,21 @@
-//! The comparisons: which programs, on which stream, and what their ratios may be at most.
+//! The comparisons: their programs, their streams, and the maximum of their ratios.
 
 use std::path::Path;
 
 use super::Arguments;
 use super::latency;
 use super::load::{self, Load};
-use super::measure::{self, Output, Program, Took};
+use super::measure::{self, Output, Program, ResourceUsage};
 use super::peers;
 use super::programs;
 use super::report::{Report, median};
 use super::server;
 
-/// Starts tried for the time to the first byte.
+/// Starts measured for the time to the first byte.
 const STARTS: usize = 20;
 
 /// One run of a program.
-type Run<'a> = Box<dyn FnMut() -> Took + 'a>;
+type Run<'a> = Box<dyn FnMut() -> ResourceUsage + 'a>;
 
 /// A comparison, and its name.
 type Comparison = (&'static str, fn(&Bench, &mut Report));
@@ -32,7 +32,7 @@ impl Bench {
         Self { arguments: arguments.clone(), scratch }
     }
 
-    /// All comparisons that were asked for.
+    /// Runs all selected comparisons.
     pub fn run(&self, report: &mut Report) {
         let comparisons: [Comparison; 12] = [
             ("plain", Self::plain),
@@ -55,7 +55,7 @@ impl Bench {
         }
     }
 
-    /// A `skytail tail` with its own state file.
+    /// Returns a `skytail tail` with its own state file.
     pub fn skytail(&self, name: &str, host: &str, flags: &[&str]) -> Program {
         let state = self.scratch.path().join("state.db").display().to_string();
         let mut common = vec!["tail", "--host", host, "--compress", "off", "-q"];
@@ -75,7 +75,7 @@ impl Bench {
         times: usize,
         output: Output,
         program: impl FnOnce(&str) -> Program,
-    ) -> Took {
+    ) -> ResourceUsage {
         let (listener, address) = server::listen();
         std::thread::scope(|scope| {
             server::flood(scope, listener, load, times);
@@ -83,8 +83,8 @@ impl Bench {
         })
     }
 
-    /// Rounds in which the programs take turns.
-    fn rounds(&self, rounds: usize, mut programs: Vec<Run<'_>>) -> Vec<Vec<Took>> {
+    /// Runs rounds in which the programs take turns.
+    fn rounds(&self, rounds: usize, mut programs: Vec<Run<'_>>) -> Vec<Vec<ResourceUsage>> {
         (0..rounds).map(|_| programs.iter_mut().map(|program| program()).collect()).collect()
     }
 
@@ -116,8 +116,8 @@ impl Bench {
         report.figure("peak memory at full speed", rss, "MiB", Some(20.0));
     }
 
-    /// The output goes through a pipe to another process. Four of them then share what cores
-    /// there are, so single rounds tell little: there are three times as many.
+    /// The output goes through a pipe to another process. Four of them then share the cores, so
+    /// single rounds vary: there are three times as many.
     fn pipe(&self, report: &mut Report) {
         let load = Load::plain(self.arguments.events);
         let events = load.events.to_string();
@@ -142,7 +142,7 @@ impl Bench {
         ]
     }
 
-    /// A filter that passes one event of a hundred, on a server that sends all of them.
+    /// A filter that accepts one event of a hundred, on a server that sends all of them.
     fn filters(&self, report: &mut Report) {
         let mut passes = 0_usize;
         let wanted: &[u8] = br#""operation":"delete","collection":"app.bsky.feed.post""#;
@@ -241,7 +241,7 @@ impl Bench {
         report.figure("live v2, CPU beside live v1", cpu, "×", None);
     }
 
-    /// Nobody reads the output: at full speed, and where each event comes alone.
+    /// The output stays unread: at full speed, and with each event alone.
     fn blocked(&self, report: &mut Report) {
         let load = Load::plain(100_000.min(self.arguments.events));
         for (name, rate) in [("", None), (", 5,000/s", Some(5_000))] {
@@ -264,7 +264,7 @@ impl Bench {
         report.figure("start to first byte of output", median(starts), "ms", Some(20.0));
     }
 
-    /// The live tip: delay and processor time at what the network brings.
+    /// The live tip: delay and processor time at the rate of the network.
     fn tip(&self, report: &mut Report) {
         for rate in [4, 1_000, 5_000] {
             let events = (rate * self.arguments.seconds) as usize;
@@ -305,7 +305,7 @@ impl Bench {
         }
     }
 
-    /// The cost of one event, with short and with long lists of what is wanted.
+    /// The cost of one event, with short and with long lists of filters.
     fn lists(&self, report: &mut Report) {
         let load = Load::plain(self.arguments.events.min(1_000_000));
         let (mut dids, mut posts) = (std::collections::BTreeSet::new(), 0_usize);
@@ -347,8 +347,8 @@ impl Bench {
         report.compare("lists", &names, &rounds);
     }
 
-    /// What benchmarks are built with (the features that the tests ask for, too) is larger than
-    /// what `cargo build --release` builds: that is measured where `--skytail` names it.
+    /// Benchmarks build a larger binary than `cargo build --release` (with the features of the
+    /// tests): `--skytail` measures the release binary.
     fn binary(&self, report: &mut Report) {
         let path: &Path = &self.arguments.skytail;
         let bytes = std::fs::metadata(path).expect("the binary").len();

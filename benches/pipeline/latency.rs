@@ -1,4 +1,4 @@
-//! Delays: from the moment that an event is handed to the socket until its line can be read.
+//! Delays: from the moment that an event is written to the socket until its line can be read.
 
 use std::io::Read as _;
 use std::process::Stdio;
@@ -9,7 +9,8 @@ use super::load::{self, Load};
 use super::measure::{self, Program};
 use super::server;
 
-/// How long nobody reads: at 5,000 events a second the queue of 4 MiB is full in two.
+/// How long the output stays unread: at 5,000 events a second the queue of 4 MiB is full after two
+/// seconds.
 const BLOCKED: Duration = Duration::from_secs(8);
 
 /// How a program follows a paced stream.
@@ -59,7 +60,7 @@ fn arrivals(mut stdout: impl std::io::Read, events: usize) -> Vec<Instant> {
     }
 }
 
-/// Milliseconds from the start of the program until its first byte.
+/// Returns the milliseconds from the start of the program until its first byte.
 pub fn first_byte(load: &Load, program: impl FnOnce(&str) -> Program) -> f64 {
     let (listener, address) = server::listen();
     let program = program(&address.to_string());
@@ -82,8 +83,8 @@ pub fn first_byte(load: &Load, program: impl FnOnce(&str) -> Program) -> f64 {
     })
 }
 
-/// The most memory, in MiB, of a program whose output is not read until its queue has long
-/// been full. The events come as fast as they are taken, or `rate` a second, each alone.
+/// Returns the most memory, in MiB, of a program whose output is not read until its queue has long
+/// been full. The events come as fast as the program reads them, or `rate` a second, each alone.
 pub fn blocked(bench: &Bench, load: &Load, rate: Option<u64>) -> f64 {
     let events = load.events.to_string();
     let (listener, address) = server::listen();

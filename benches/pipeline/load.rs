@@ -1,8 +1,8 @@
-//! What is sent: events of real shape, as frames that are ready to go.
+//! The load: events of real shape, as prepared frames.
 
 use skytail::serve::{demo, v2_message};
 
-/// When the last event happened; any past instant does.
+/// The time of the last event; any past instant does.
 const END_US: u64 = 1_780_000_000_000_000;
 /// The demo's seed.
 const SEED: u64 = 7;
@@ -13,20 +13,20 @@ const PIECE: usize = 100_000;
 pub struct Load {
     pub frames: Vec<u8>,
     pub events: usize,
-    /// Bytes of the lines with their line feeds.
+    /// The size of the lines with their line feeds, in bytes.
     pub line_bytes: u64,
     pub protocol: Protocol,
 }
 
-/// What the server speaks that sends it.
+/// The protocol of the server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Protocol {
     V1,
     V2,
 }
 
-/// The lines of `events` events. Every piece is another network, in the order of time and
-/// with numbers that go on.
+/// The lines of `events` events. Every piece is another network, in the order of time and with
+/// continuous numbers.
 pub fn lines(events: usize, mut each: impl FnMut(&[u8])) {
     let mut left = events;
     let mut seq = demo::FIRST_SEQ;
@@ -62,7 +62,7 @@ impl Load {
         load
     }
 
-    /// The same events as the messages of v2.
+    /// The same events as messages of v2.
     pub fn v2(events: usize) -> Self {
         let mut load = Self { protocol: Protocol::V2, ..Self::none(events) };
         lines(events, |line| {
@@ -79,7 +79,7 @@ impl Load {
         Self { frames: Vec::new(), events, line_bytes: 0, protocol: Protocol::V1 }
     }
 
-    /// Every event one zstd frame in a binary message.
+    /// Every event as one zstd frame in a binary message.
     pub fn compressed(events: usize, dictionary: &[u8]) -> Self {
         let mut load = Self::none(events);
         let mut compressor =
@@ -92,7 +92,7 @@ impl Load {
         load
     }
 
-    /// The payloads of the frames.
+    /// Returns the payloads of the frames.
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.frames[..];
         std::iter::from_fn(move || {
@@ -103,7 +103,7 @@ impl Load {
     }
 }
 
-/// A dictionary for events like these.
+/// Trains a dictionary for events like these.
 pub fn dictionary() -> Vec<u8> {
     let mut samples = Vec::new();
     lines(4_000, |line| samples.push(line.to_vec()));
@@ -123,7 +123,7 @@ fn frame(first: u8, payload: &[u8], into: &mut Vec<u8>) {
     into.extend_from_slice(payload);
 }
 
-/// The payload of the first frame, and what stands behind it.
+/// Returns the payload of the first frame, and the bytes after it.
 pub fn split(bytes: &[u8]) -> Option<(&[u8], &[u8])> {
     let (begin, length) = match bytes {
         [_, 126, a, b, ..] => (4, usize::from(u16::from_be_bytes([*a, *b]))),

@@ -1,7 +1,7 @@
-//! What a process took: wall time, processor time, and the most memory it ever had.
+//! What a process used: wall time, processor time, and its maximum memory.
 //!
-//! The operating system adds up what a process's children took, so every measured program is
-//! the only child of a process of its own, which tells it.
+//! The operating system adds up the usage of a process's children, so every measured program is the
+//! only child of a watcher process, which reports it.
 
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,25 +9,25 @@ use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
 
-/// What a program took.
+/// What a program used.
 #[derive(Clone, Copy, Debug, serde::Serialize, serde::Deserialize)]
-pub struct Took {
+pub struct ResourceUsage {
     pub wall_us: u64,
     pub cpu_us: u64,
     pub peak_rss_kib: u64,
     pub succeeded: bool,
 }
 
-/// Where its output goes.
+/// The output of a program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Output {
-    /// Nowhere.
+    /// Discarded.
     Null,
-    /// To `cat`, which sends it nowhere.
+    /// Piped to `cat`, which discards it.
     Cat,
 }
 
-/// A command, and what it is called.
+/// A command and its name.
 #[derive(Clone, Debug)]
 pub struct Program {
     pub name: String,
@@ -47,7 +47,7 @@ impl Program {
     }
 }
 
-/// Starts a program under a watch of its own. `told` is where the watch writes to.
+/// Starts a program under its own watcher, which writes to `told`.
 pub fn start(program: &Program, told: &Path, stdout: Stdio) -> Child {
     Command::new(std::env::current_exe().expect("a path of our own"))
         .arg("role:watch")
@@ -61,7 +61,7 @@ pub fn start(program: &Program, told: &Path, stdout: Stdio) -> Child {
 }
 
 /// Runs a program to its end.
-pub fn run(program: &Program, output: Output) -> Took {
+pub fn run(program: &Program, output: Output) -> ResourceUsage {
     let scratch = tempfile::tempdir().expect("a directory");
     let told = scratch.path().join("took");
     let mut cat = None;
@@ -85,10 +85,10 @@ pub fn run(program: &Program, output: Output) -> Took {
     took(&told, program)
 }
 
-/// What a watch wrote.
-pub fn took(told: &Path, program: &Program) -> Took {
+/// Reads what a watcher wrote.
+pub fn took(told: &Path, program: &Program) -> ResourceUsage {
     let text = std::fs::read_to_string(told).expect("the watch tells");
-    let took: Took = serde_json::from_str(&text).expect("as it should");
+    let took: ResourceUsage = serde_json::from_str(&text).expect("as it should");
     if !took.succeeded {
         // Not a panic: the server's thread still waits for a connection.
         eprintln!("{} failed: {:?}", program.name, program.words);
@@ -97,7 +97,7 @@ pub fn took(told: &Path, program: &Program) -> Took {
     took
 }
 
-/// The role of the watch: runs a command and writes down what it took.
+/// The role of the watcher: runs a command and writes down what it used.
 pub fn watch(words: &[String]) {
     let [told, command, arguments @ ..] = words else { panic!("watch FILE COMMAND…") };
     let began = Instant::now();
@@ -107,7 +107,7 @@ pub fn watch(words: &[String]) {
     let micros = |time: nix::sys::time::TimeVal| {
         Duration::new(time.tv_sec() as u64, time.tv_usec() as u32 * 1_000).as_micros() as u64
     };
-    let took = Took {
+    let took = ResourceUsage {
         wall_us,
         cpu_us: micros(usage.user_time()) + micros(usage.system_time()),
         // Linux counts in KiB.

@@ -1,4 +1,4 @@
-//! Other clients, where they are installed.
+//! Other clients, if they are installed.
 
 use super::measure::Program;
 
@@ -9,7 +9,7 @@ pub struct Peer {
     words: &'static [&'static str],
 }
 
-/// The known ones. `{}` stands for the server's URL.
+/// The known clients. `{}` stands for the server's URL.
 const PEERS: &[Peer] = &[
     Peer { name: "websocat", words: &["websocat", "-n", "-U", "{}"] },
     Peer {
@@ -25,7 +25,7 @@ const PEERS: &[Peer] = &[
     },
 ];
 
-/// Those that are here, if anybody asked.
+/// Returns the installed clients, if they were requested.
 pub fn installed(is_wanted: bool) -> Vec<Peer> {
     let is_here = |peer: &&Peer| {
         let probe: &[&str] = match peer.words {

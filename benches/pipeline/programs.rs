@@ -1,8 +1,8 @@
-//! The programs that skytail is measured beside.
+//! The programs that skytail is compared with.
 //!
-//! The floor does what can't be left out: reads the socket, strips the frames, writes the
-//! lines. The reference is the design that most clients have: a WebSocket library, a struct
-//! an event, a channel of structs, and each one written out again.
+//! The floor does only what is necessary: it reads the socket, strips the frames, writes the lines.
+//! The reference is the design of most clients: a WebSocket library, a struct per event, a channel
+//! of structs, each of which is serialized again.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{load, measure};
 
-/// Plays a role.
+/// Plays a role of the benchmark.
 pub fn play(role: &str, words: &[String]) {
     match (role, words) {
         ("watch", words) => measure::watch(words),
@@ -53,7 +53,7 @@ fn strip(mut stream: TcpStream, events: u64) {
         let read = stream.read(&mut buffer[end..]).expect("read");
         assert!(read > 0, "the server went away, {left} events to go");
         end += read;
-        // The good-bye behind the last event is none.
+        // The close frame after the last event has no payload.
         while let Some((payload, _)) = load::split(&buffer[start..end]).filter(|_| left > 0) {
             lines.extend_from_slice(payload);
             lines.push(b'\n');
@@ -69,7 +69,7 @@ fn strip(mut stream: TcpStream, events: u64) {
     }
 }
 
-/// Past the line buffer of `Stdout`, which would look for line feeds.
+/// Bypasses the line buffer of `Stdout`, which would search for line feeds.
 fn write(stdout: &mut std::io::StdoutLock<'_>, lines: &mut Vec<u8>) {
     use std::os::fd::AsFd as _;
     let mut rest = &lines[..];
@@ -131,7 +131,7 @@ fn reference(host: &str, events: u64) {
 }
 
 /// libzstd alone: the same frames, from memory into memory, in this process.
-pub fn inflate(load: &load::Load, dictionary: &[u8]) -> measure::Took {
+pub fn inflate(load: &load::Load, dictionary: &[u8]) -> measure::ResourceUsage {
     let mut decompressor =
         zstd::bulk::Decompressor::with_dictionary(dictionary).expect("a dictionary");
     let mut line = Vec::with_capacity(1 << 20);
@@ -143,6 +143,6 @@ pub fn inflate(load: &load::Load, dictionary: &[u8]) -> measure::Took {
     }
     let wall_us = began.elapsed().as_micros() as u64;
     assert_eq!(bytes as u64, load.line_bytes);
-    // It waits for nothing.
-    measure::Took { wall_us, cpu_us: wall_us, peak_rss_kib: 0, succeeded: true }
+    // It never waits.
+    measure::ResourceUsage { wall_us, cpu_us: wall_us, peak_rss_kib: 0, succeeded: true }
 }

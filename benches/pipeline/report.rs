@@ -1,6 +1,6 @@
-//! What was found, as a table and as JSON.
+//! The results, as a table and as JSON.
 
-use super::measure::Took;
+use super::measure::ResourceUsage;
 
 /// One program in one comparison.
 #[derive(Debug, serde::Serialize)]
@@ -13,11 +13,11 @@ struct Row {
     /// Medians of the rounds' ratios to the comparison's first program.
     wall_ratio: f64,
     cpu_ratio: f64,
-    /// The least and the greatest of the rounds' ratios of wall time.
+    /// The minimum and the maximum of the rounds' ratios of wall time.
     wall_ratios: (f64, f64),
 }
 
-/// A single number, and what it may be at most.
+/// A single number, and its maximum.
 #[derive(Debug, serde::Serialize)]
 struct Figure {
     name: String,
@@ -26,7 +26,6 @@ struct Figure {
     at_most: Option<f64>,
 }
 
-/// All of it.
 #[derive(Debug, serde::Serialize)]
 pub struct Report {
     #[serde(skip)]
@@ -35,7 +34,7 @@ pub struct Report {
     figures: Vec<Figure>,
 }
 
-/// The middle one.
+/// Returns the median.
 pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     let mut values: Vec<f64> = values.into_iter().collect();
     values.sort_by(f64::total_cmp);
@@ -47,11 +46,13 @@ impl Report {
         Self { json_only, rows: Vec::new(), figures: Vec::new() }
     }
 
-    /// The rounds of a comparison: for each program, in the order of `programs`, what it took.
-    pub fn compare(&mut self, comparison: &str, programs: &[&str], rounds: &[Vec<Took>]) {
+    /// Adds the rounds of a comparison: the usage of each program, in the order of `programs`.
+    pub fn compare(&mut self, comparison: &str, programs: &[&str], rounds: &[Vec<ResourceUsage>]) {
         for (place, program) in programs.iter().enumerate() {
-            let of = |what: fn(&Took) -> u64| median(rounds.iter().map(|r| what(&r[place]) as f64));
-            let ratio = |what: fn(&Took) -> u64| {
+            let of = |what: fn(&ResourceUsage) -> u64| {
+                median(rounds.iter().map(|r| what(&r[place]) as f64))
+            };
+            let ratio = |what: fn(&ResourceUsage) -> u64| {
                 rounds.iter().map(move |r| what(&r[place]) as f64 / what(&r[0]) as f64)
             };
             let wall_ratios: Vec<f64> = ratio(|took| took.wall_us).collect();
@@ -74,17 +75,17 @@ impl Report {
         }
     }
 
-    /// The ratio of wall times that [`Report::compare`] found.
+    /// Returns the ratio of wall times from [`Report::compare`].
     pub fn wall_ratio(&self, comparison: &str, program: &str) -> f64 {
         self.row(comparison, program).map_or(f64::NAN, |row| row.wall_ratio)
     }
 
-    /// The ratio of processor times that [`Report::compare`] found.
+    /// Returns the ratio of processor times from [`Report::compare`].
     pub fn cpu_ratio(&self, comparison: &str, program: &str) -> f64 {
         self.row(comparison, program).map_or(f64::NAN, |row| row.cpu_ratio)
     }
 
-    /// The most memory that [`Report::compare`] found, in MiB.
+    /// Returns the most memory from [`Report::compare`], in MiB.
     pub fn peak_rss_mib(&self, comparison: &str, program: &str) -> f64 {
         self.row(comparison, program).map_or(f64::NAN, |row| row.peak_rss_mib)
     }
@@ -93,7 +94,7 @@ impl Report {
         self.rows.iter().find(|row| row.comparison == comparison && row.program == program)
     }
 
-    /// A number of its own.
+    /// Adds a single number.
     pub fn figure(&mut self, name: &str, value: f64, unit: &'static str, at_most: Option<f64>) {
         let figure = Figure { name: name.to_owned(), value, unit, at_most };
         if !self.json_only {
@@ -102,7 +103,7 @@ impl Report {
         self.figures.push(figure);
     }
 
-    /// The numbers for machines.
+    /// Prints the numbers for programs.
     pub fn print(&self) {
         println!("{}", serde_json::to_string(self).expect("numbers and names"));
     }

@@ -1,4 +1,4 @@
-//! The server: one connection, one handshake, and bytes as fast as they are taken.
+//! The server: one connection, one handshake, and bytes as fast as the client reads them.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -12,14 +12,14 @@ use super::load::{Load, Protocol};
 /// Bytes written at once.
 const CHUNK_BYTES: usize = 1 << 20;
 
-/// A listener on a free port.
+/// Listens on a free port.
 pub fn listen() -> (TcpListener, SocketAddr) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("listen on this machine");
     let address = listener.local_addr().expect("an address");
     (listener, address)
 }
 
-/// Takes the next connection that wants this protocol, and its handshake.
+/// Accepts the next connection that requests this protocol, and answers its handshake.
 pub fn accept(listener: &TcpListener, protocol: Protocol) -> Option<TcpStream> {
     let (mut stream, _) = listener.accept().ok()?;
     let mut head = Vec::new();
@@ -51,7 +51,7 @@ pub fn accept(listener: &TcpListener, protocol: Protocol) -> Option<TcpStream> {
     Some(stream)
 }
 
-/// Sends all frames `times` times to the next connection, and a good-bye.
+/// Sends all frames `times` times to the next connection, then a close frame.
 pub fn flood<'scope>(
     scope: &'scope std::thread::Scope<'scope, '_>,
     listener: TcpListener,
@@ -62,7 +62,7 @@ pub fn flood<'scope>(
         let Some(mut stream) = accept(&listener, load.protocol) else { return };
         for _ in 0..times {
             for chunk in load.frames.chunks(CHUNK_BYTES) {
-                // A program that has what it wants hangs up.
+                // A program that has what it wants closes the connection.
                 if stream.write_all(chunk).is_err() {
                     return;
                 }
@@ -73,7 +73,7 @@ pub fn flood<'scope>(
     });
 }
 
-/// Sends one frame at a time, evenly, and notes when.
+/// Sends one frame at a time, evenly spaced, and records when.
 pub fn pace(
     listener: TcpListener,
     frames: Vec<Vec<u8>>,
@@ -82,7 +82,7 @@ pub fn pace(
     std::thread::spawn(move || {
         let mut sent = Vec::with_capacity(frames.len());
         let Some(mut stream) = accept(&listener, Protocol::V1) else { return sent };
-        // The program finds its feet first.
+        // Gives the program time to get ready.
         std::thread::sleep(Duration::from_millis(300));
         let mut due = Instant::now();
         for frame in &frames {

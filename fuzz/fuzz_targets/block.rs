@@ -1,5 +1,5 @@
-//! Blocks: frames and bodies of any bytes. Never a panic, no memory for claims, every row
-//! within the body, which is used up exactly; an event is one sound line or nothing.
+//! Blocks: frames and bodies of any bytes. Never a panic, no memory for claimed lengths, every row
+//! within the body, which is used up exactly; an event is one valid line or none.
 #![no_main]
 
 use skytail::archive::block::{Block, BlockDecoder};

@@ -1,5 +1,6 @@
-//! DAG-CBOR to JSON and back: what is accepted is sound JSON in order, has one form, and comes
-//! back as it was but for what JSON can't tell apart; any JSON becomes a record that is read.
+//! DAG-CBOR to JSON and back: what is accepted becomes valid, sorted JSON, has one form, and comes
+//! back unchanged except for what JSON can't distinguish; any JSON becomes a record that can be
+//! read.
 #![no_main]
 
 use serde_json::Value;
@@ -10,7 +11,7 @@ use skytail_fuzz::{Counting, peak_bytes};
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Deeper than that, serde_json gives up.
+/// serde_json refuses deeper nesting.
 const SURE_DEPTH: usize = 100;
 
 fn depth(json: &str) -> usize {
@@ -51,7 +52,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
             return;
         }
         serde_json::from_str::<Value>(&json).expect("sound JSON");
-        // Whole floats become integers, and maps that look like links links: once. From then
+        // Whole floats become integers, and maps that look like links become links, once. From then
         // on it has one form.
         let Ok((cbor, _)) = record_to_cbor(json.as_bytes()) else { return };
         let again = transcode(&cbor).expect("what we write");
@@ -63,7 +64,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let json = transcode(&cbor);
         let text = std::str::from_utf8(data).expect("serde_json took it");
         if depth(text) <= SURE_DEPTH && text.len() < 1 << 20 {
-            // `3.0` is a float, and prints as the integer `3`: once, again.
+            // `3.0` is a float, and prints as the integer `3`: also once.
             let once = record_to_cbor(json.expect("what we write").as_bytes()).expect("ours").0;
             let again = transcode(&once).expect("what we write");
             assert_eq!(record_to_cbor(again.as_bytes()).expect("what we print").0, once);

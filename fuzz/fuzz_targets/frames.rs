@@ -1,5 +1,5 @@
-//! The WebSocket frame reader: what it says may not depend on how the bytes arrive, and its
-//! memory follows the cap on messages, whatever lengths are claimed.
+//! The WebSocket frame reader: its result does not depend on how the bytes arrive, and its memory
+//! follows the cap on messages, whatever lengths are claimed.
 #![no_main]
 
 use skytail::event::batch::Batch;
@@ -25,7 +25,7 @@ impl Seen {
         self.digest = bytes.iter().fold(self.digest, |d, b| add(d, u64::from(*b)));
     }
 
-    /// Takes all messages that are there; `false` after an error.
+    /// Takes all complete messages; `false` after an error.
     fn drain(&mut self, frames: &mut FrameBuffer, max_bytes: usize) -> bool {
         loop {
             match frames.next() {

@@ -1,5 +1,5 @@
-//! The answer to the opening handshake: any bytes in any chunks end in a connection that lost
-//! no byte, or in a short, printable reason that does not depend on the chunks.
+//! The answer to the opening handshake: any bytes in any chunks result in a connection that lost no
+//! byte, or in a short, printable reason that does not depend on the chunks.
 #![no_main]
 
 use std::io;
@@ -14,7 +14,7 @@ use skytail_fuzz::{Input, is_showable};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, ReadBuf};
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// Stands in the input where the right answer to our random key goes.
+/// The placeholder in the input for the right answer to the random key.
 const ACCEPT: &[u8] = b"~ACCEPT~";
 
 /// A peer that answers with prepared bytes, in prepared chunks.
@@ -27,7 +27,7 @@ struct Peer {
 }
 
 impl Peer {
-    /// Puts the accept key in its place, once the key is known.
+    /// Inserts the accept key as soon as the key is known.
     fn prepare(&mut self) {
         let text = String::from_utf8_lossy(&self.asked).to_ascii_lowercase();
         let Some(at) = text.find("sec-websocket-key: ") else { return };
@@ -77,7 +77,7 @@ impl AsyncWrite for Peer {
     }
 }
 
-/// What came of an answer: a reason, or the bytes behind the head.
+/// Returns the result of an answer: a reason, or the bytes after the head.
 async fn outcome(answer: &[u8], steps: [u8; 3]) -> Result<Vec<u8>, String> {
     let peer = Peer { asked: Vec::new(), answer: answer.to_vec(), at: 0, steps, reads: 0 };
     let endpoint = endpoint::parse("ws://user:hunter2@server.example").expect("sound");
@@ -94,7 +94,7 @@ async fn outcome(answer: &[u8], steps: [u8; 3]) -> Result<Vec<u8>, String> {
             let text = error.to_string();
             assert!(is_showable(&text, 700), "{text:?}");
             assert!(!text.contains("hunter2"), "{text:?}");
-            // Headers are told with their escapes, a library's words may name our random key.
+            // Errors show headers with escapes, and a library's words may contain the random key.
             Err(match error {
                 HandshakeError::Protocol(_) => "protocol".to_owned(),
                 _ => text,
@@ -112,7 +112,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     runtime.block_on(async {
         let pieces = outcome(answer, steps).await;
         let whole = outcome(answer, [255, 255, 255]).await;
-        // The right answer is another one each time, and may be told where it stands in a body.
+        // The right answer differs each time, and an error may show it as part of a body.
         if answer.windows(ACCEPT.len()).any(|window| window == ACCEPT) {
             assert_eq!(pieces.is_ok(), whole.is_ok());
         } else {

@@ -1,5 +1,5 @@
-//! The reading of one event: what is accepted is one line and balanced, and agrees with a full
-//! parser; what a full parser finds sound is accepted, unless a rule of ours refuses it.
+//! Parsing one event: what is accepted is one balanced line, and agrees with a full parser; what a
+//! full parser accepts is accepted, unless a rule of skytail refuses it.
 #![no_main]
 
 use std::fmt;
@@ -9,10 +9,10 @@ use serde_json::value::RawValue;
 use skytail::event::header::{self, Header, Kind};
 use skytail::event::identity::{Identities, IdentityKey};
 
-/// Beyond this a value may be refused as nested too deeply.
+/// The program may refuse deeper nesting.
 const SURE_DEPTH: usize = 500;
 
-/// The members of an object as they stand there, repeated ones included.
+/// The members of an object in their order, repeated ones included.
 struct Members<'a>(Vec<(String, &'a RawValue)>);
 
 impl<'de> serde::Deserialize<'de> for Members<'de> {
@@ -61,7 +61,7 @@ fn is_object(raw: &str) -> bool {
     raw.starts_with('{')
 }
 
-/// Deepest nesting, and whether every bracket has its partner.
+/// Returns the deepest nesting, and whether all brackets match.
 fn balance(text: &str) -> (usize, bool) {
     let (mut open, mut deepest, mut in_string, mut escaped) = (Vec::new(), 0, false, false);
     for c in text.chars() {
@@ -96,7 +96,7 @@ fn is_sound_payload(raw: &str) -> bool {
         })
 }
 
-/// Whether all that we look at has the types that we ask for, each time that it occurs.
+/// Returns whether all members that skytail reads have the right types, each time that they occur.
 fn is_sound(event: &Members<'_>) -> bool {
     let payloads = ["identity", "account", "sync"];
     event.last("did").is_some()

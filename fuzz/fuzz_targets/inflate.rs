@@ -1,5 +1,5 @@
-//! The inflater: arbitrary bytes, damaged frames and bombs. The cap holds, memory follows what
-//! comes out, nothing that was there before is touched, and the next good frame is read.
+//! The inflater: arbitrary bytes, damaged frames and bombs. The cap holds, memory follows the
+//! output, earlier bytes stay unchanged, and the next valid frame is read.
 #![no_main]
 
 use std::sync::OnceLock;
@@ -11,7 +11,7 @@ use zstd::zstd_safe::CParameter;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// A dictionary made of made-up events.
+/// A dictionary of generated events.
 fn dictionary() -> &'static [u8] {
     static DICTIONARY: OnceLock<Vec<u8>> = OnceLock::new();
     DICTIONARY.get_or_init(|| {
@@ -40,7 +40,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         .collect();
     let dictionary = if flags & 1 == 0 { dictionary() } else { &[] };
     let body = input.rest();
-    // Either the bytes as they are behind the magic, or a real frame of them, then damaged.
+    // Either the bytes after the magic number, or a real frame of them, then damaged.
     let mut frame = match flags & 2 {
         0 => [&[0x28, 0xb5, 0x2f, 0xfd], body].concat(),
         _ => deflate(&body.repeat(1 + times), dictionary, flags & 4 == 0),

@@ -1,5 +1,5 @@
-//! A page of a plan, from a peer that is not trusted: whatever is taken leads on, ascends, and
-//! stays within its bounds, and memory does not grow beyond a small multiple of the input.
+//! A page of a plan from an untrusted peer: what is accepted makes progress, ascends, and stays
+//! within its bounds, and memory stays within a small multiple of the input.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,5 @@
-//! Segments: any bytes, with a checksum that fits or not. Never a panic, memory follows the
-//! input, and where the checksums hold, the rows are those that were written.
+//! Segments: any bytes, with a valid or invalid checksum. Never a panic, memory follows the input,
+//! and if the checksums are valid, the rows are those that were written.
 #![no_main]
 
 use skytail::archive::block::BlockDecoder;
@@ -15,10 +15,10 @@ use xxhash_rust::xxh3::Xxh3;
 #[global_allocator]
 static ALLOCATOR: Counting = Counting;
 
-/// Most that a block may decompress to here.
+/// The most that a block may decompress to here.
 const CAP_BYTES: usize = 1 << 20;
 
-/// A segment of rows made from the input.
+/// Writes a segment of rows made from the input.
 fn write(input: &mut Input<'_>) -> Vec<u8> {
     let mut writer = SegmentWriter::new(1 + usize::from(input.byte() % 8)).expect("memory");
     let mut seq = 0;
@@ -43,7 +43,7 @@ fn write(input: &mut Input<'_>) -> Vec<u8> {
     writer.seal().expect("rows")
 }
 
-/// Makes the checksum fit.
+/// Makes the checksum valid.
 fn reseal(bytes: &mut [u8]) {
     let Some(Ok(footer)) = bytes.get(58..66).map(<[u8; 8]>::try_from) else { return };
     let footer = usize::try_from(u64::from_le_bytes(footer)).unwrap_or(usize::MAX);
@@ -53,7 +53,7 @@ fn reseal(bytes: &mut [u8]) {
     bytes[4..12].copy_from_slice(&hash.digest().to_le_bytes());
 }
 
-/// The rows of all blocks that can be decoded, as text.
+/// Returns the rows of all blocks that can be decoded, as text.
 fn rows(bytes: &[u8]) -> Option<Vec<Option<Vec<String>>>> {
     let segment = Segment::parse(bytes).ok()?;
     let mut decoder = BlockDecoder::with_cap(CAP_BYTES).expect("memory");

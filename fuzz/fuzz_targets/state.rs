@@ -1,5 +1,5 @@
-//! The state file: arbitrary bytes in it, and arbitrary values in its rows. Reading it ends in
-//! sound values or in an error, and what was loaded can be saved and comes back the same.
+//! The state file: arbitrary bytes in it, and arbitrary values in its rows. Reading it returns
+//! valid values or an error, and what was loaded can be saved and loads the same.
 #![no_main]
 
 use std::fs;
@@ -13,7 +13,7 @@ use skytail::checkpoint::store::{ByHand, SavedCursor, Store};
 use skytail::position::{Seq, TimeUs};
 use skytail_fuzz::Input;
 
-/// The columns of `consumers` behind the name.
+/// The columns of `consumers` after the name.
 const COLUMNS: [&str; 17] = [
     "stream",
     "updated_at_us",
@@ -34,7 +34,7 @@ const COLUMNS: [&str; 17] = [
     "previous_updated_at_us",
 ];
 
-/// The columns of `outputs` behind the consumer.
+/// The columns of `outputs` after the consumer.
 const OUTPUT_COLUMNS: [&str; 9] = [
     "path",
     "ordinal",
@@ -50,7 +50,7 @@ const OUTPUT_COLUMNS: [&str; 9] = [
 fn home() -> &'static Path {
     static HOME: OnceLock<tempfile::TempDir> = OnceLock::new();
     HOME.get_or_init(|| {
-        // In memory where that is possible: a disk would set the pace.
+        // In memory if possible: a disk would set the pace.
         let shm = Path::new("/dev/shm");
         let made = if shm.is_dir() { tempfile::tempdir_in(shm) } else { tempfile::tempdir() };
         made.expect("a directory")
@@ -58,7 +58,7 @@ fn home() -> &'static Path {
     .path()
 }
 
-/// A sound file with one position and one cursor set by hand, as bytes.
+/// Returns the bytes of a valid file with one position and one cursor set by hand.
 fn template() -> &'static [u8] {
     static TEMPLATE: OnceLock<Vec<u8>> = OnceLock::new();
     TEMPLATE.get_or_init(|| {
@@ -103,7 +103,7 @@ fn value(input: &mut Input<'_>) -> Value {
     }
 }
 
-/// Writes a row; a value that its column does not take becomes text or a blob by force.
+/// Writes a row; a value that its column refuses becomes text or a blob by force.
 fn damage(path: &Path, input: &mut Input<'_>) {
     let connection = Connection::open(path).expect("a sound file");
     let column = COLUMNS[usize::from(input.byte()) % COLUMNS.len()];
@@ -111,7 +111,7 @@ fn damage(path: &Path, input: &mut Input<'_>) {
     let sql = format!("UPDATE consumers SET {column} = ?1 WHERE name = '{row}'");
     let _ = connection.execute(&sql, [value(input)]);
     if input.byte() % 4 == 0 {
-        // Text that is no UTF-8: SQLite does not mind.
+        // Text that is not UTF-8: SQLite accepts it.
         let sql = format!("UPDATE consumers SET {column} = CAST(?1 AS TEXT) WHERE name = '{row}'");
         let _ = connection.execute(&sql, [Value::Blob((0..4).map(|_| input.byte()).collect())]);
     }
@@ -134,7 +134,7 @@ fn damage(path: &Path, input: &mut Input<'_>) {
 fn look_at(path: &Path) {
     let Ok(Some(store)) = Store::open_existing(path) else { return };
     let listed = store.list();
-    for name in ["tail", "hand", "nobody"] {
+    for name in ["tail", "hand", "other"] {
         let loaded = store.load(name);
         if let Ok(Some(SavedCursor::ByHand(ByHand { at, .. }))) = &loaded {
             match at {
@@ -158,7 +158,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let path = match input.byte() % 4 {
         0 => fresh(input.0),
         1 => {
-            // A sound file with some bytes changed, and perhaps cut.
+            // A valid file with some bytes changed, and perhaps cut.
             let mut bytes = template().to_vec();
             for _ in 0..1 + input.byte() % 8 {
                 let at = (input.number() as usize) % bytes.len();

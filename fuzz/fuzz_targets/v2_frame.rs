@@ -1,5 +1,5 @@
-//! The reading of one v2 message: it agrees with a JSON library about what the message is, and
-//! what it makes of an event is one sound line in either shape.
+//! Parsing one v2 message: it agrees with a JSON library about the message, and turns an event into
+//! one valid line in either shape.
 #![no_main]
 
 #[path = "../../tests/support/v2_model.rs"]

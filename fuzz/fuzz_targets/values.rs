@@ -1,5 +1,5 @@
-//! Values as people write them: an answer for every text, values in their range, and never a
-//! word of a password.
+//! Values of flags: an answer for every text, values in their range, and never a part of a
+//! password.
 #![no_main]
 
 use std::time::Duration;
@@ -73,7 +73,7 @@ fn hosts(text: &str) {
         assert!(uri.starts_with(if found.tls { "wss://" } else { "ws://" }));
         assert!(!uri.bytes().any(|b| b <= b' ' || b == 0x7f), "{uri}");
     }
-    // A secret in front of it stays secret, whatever follows.
+    // A secret before it stays secret, whatever follows.
     for with_secret in [
         format!("wss://user:{SECRET}@{text}"),
         format!("user:{SECRET}@{text}"),

@@ -1,5 +1,5 @@
-//! The window of identities, and the sieve around it, in a world of servers that are cut,
-//! killed and changed: nothing comes twice, nothing is missing.
+//! The dedup stage and its window, in a simulation of servers that are cut off, killed and changed:
+//! no event comes twice, none is missing.
 #![no_main]
 
 #[path = "../../tests/support/simulation.rs"]

@@ -1,4 +1,4 @@
-//! What the fuzz targets share: an allocator that counts, and the taking of input apart.
+//! Shared by the fuzz targets: an allocator that counts, and a reader of the input.
 
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
@@ -8,13 +8,13 @@ thread_local! {
     static PEAK_BYTES: Cell<usize> = const { Cell::new(0) };
 }
 
-/// Counts the bytes that a thread holds. What C libraries take is not counted.
+/// Counts the bytes that a thread holds, without those of C libraries.
 pub struct Counting;
 
 fn taken(bytes: usize) {
     let now = NOW_BYTES.get().wrapping_add(bytes);
     NOW_BYTES.set(now);
-    // Bytes given back by another thread make the count negative: that is no peak.
+    // Bytes freed by another thread make the count negative: that is no peak.
     if now < usize::MAX / 2 {
         PEAK_BYTES.set(PEAK_BYTES.get().max(now));
     }
@@ -49,7 +49,7 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
-/// The most bytes that `work` held at once beyond those that were held before.
+/// Returns the most bytes that `work` held at once beyond those held before.
 pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
     let before = NOW_BYTES.get();
     PEAK_BYTES.set(before);
@@ -57,7 +57,7 @@ pub fn peak_bytes<T>(work: impl FnOnce() -> T) -> (T, usize) {
     (result, PEAK_BYTES.get().saturating_sub(before))
 }
 
-/// Takes bytes from the front of the input; zeros once it is used up.
+/// Takes bytes from the front of the input; zeros after its end.
 pub struct Input<'a>(pub &'a [u8]);
 
 impl<'a> Input<'a> {
@@ -80,7 +80,7 @@ impl<'a> Input<'a> {
     }
 }
 
-/// Whether a text would do nothing to a terminal and fits in a few lines of it.
+/// Returns whether a text does not act on a terminal and fits in a few lines of it.
 pub fn is_showable(text: &str, max_chars: usize) -> bool {
     text.chars().all(skytail::display::printable::is_harmless) && text.chars().count() <= max_chars
 }

@@ -1,5 +1,5 @@
-//! What the command line promises, asked of the built binary: help, exit codes, messages,
-//! and that what is generated is up to date. Nothing here dials.
+//! The command line, through the built binary: help, exit codes, messages, and up-to-date generated
+//! files. No test here connects to anything.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::support::{OTHER_USER, requires};
 
-/// The binary in a home of its own, away from the settings of whoever runs the tests.
+/// Returns the binary with a home directory of its own, without the settings of the user who runs
+/// the tests.
 fn skytail(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     for (name, _) in std::env::vars_os() {
@@ -36,7 +37,7 @@ fn stdout(args: &[&str]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// The message of a run that must end with 2 and print nothing to stdout.
+/// Returns the message of a run that must end with 2 and print nothing to stdout.
 fn usage_error(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
@@ -79,7 +80,7 @@ fn the_version_is_that_of_the_package() {
     let short = stdout(&["-V"]);
     let name = concat!("skytail ", env!("CARGO_PKG_VERSION"));
     let rest = short.strip_prefix(name).and_then(|rest| rest.strip_suffix('\n')).unwrap();
-    // Without a commit, as when built from a tarball, there is nothing in brackets.
+    // A build without a commit, for example from a tarball, has nothing in brackets.
     assert!(rest.is_empty() || (rest.starts_with(" (") && rest.ends_with(')')), "{short}");
     let long = stdout(&["--version"]);
     assert!(long.starts_with(&short) && long.len() > short.len(), "{long}");
@@ -149,7 +150,7 @@ fn a_mistake_ends_with_2_and_names_flag_value_and_remedy() {
 }
 
 #[test]
-fn a_mistake_in_the_surroundings_is_named_where_it_is() {
+fn a_mistake_in_the_environment_is_named_with_its_place() {
     let home = TempDir::new().unwrap();
     let tail = |home: &TempDir| {
         let mut command = skytail(home.path());
@@ -241,7 +242,7 @@ fn a_default_file_of_settings_that_can_not_be_read_is_ignored_with_a_warning() {
 }
 
 #[test]
-fn help_and_scripts_are_quiet_when_nobody_reads_them() {
+fn help_and_scripts_are_quiet_when_the_pipe_is_closed() {
     for args in [&["--help"][..], &["tail", "--help"], &["completions", "bash"], &["man"]] {
         let home = TempDir::new().unwrap();
         let (reader, writer) = std::io::pipe().unwrap();
@@ -254,7 +255,7 @@ fn help_and_scripts_are_quiet_when_nobody_reads_them() {
     }
 }
 
-/// The files in a directory, by name.
+/// Returns the files in a directory, by name.
 fn files(dir: &Path) -> BTreeMap<String, String> {
     let entries = std::fs::read_dir(dir).unwrap().map(Result::unwrap);
     entries
@@ -333,7 +334,7 @@ fn bash_completes_commands_flags_words_and_collections() {
 }
 
 #[test]
-fn help_is_coloured_only_where_it_should_be() {
+fn help_is_coloured_only_on_a_terminal() {
     let escape = '\u{1b}';
     assert!(!stdout(&["tail", "--help"]).contains(escape));
     assert!(!stdout(&["--help"]).contains(escape));

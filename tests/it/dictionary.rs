@@ -1,5 +1,4 @@
-//! `skytail dictionary` as a person runs it: only the right file is installed, and every
-//! wrong one is named.
+//! `skytail dictionary`: it installs only the right file, and an error names every wrong one.
 
 use std::fs;
 use std::io::{Read, Write};
@@ -37,7 +36,7 @@ impl Home {
             .unwrap()
     }
 
-    /// Runs, expects exit code 1, and gives what was said.
+    /// Runs the command, expects exit code 1, and returns stderr.
     fn refused(&self, args: &[&str]) -> String {
         let output = self.run(args);
         let said = text(&output.stderr);
@@ -56,8 +55,8 @@ impl Home {
     }
 }
 
-/// An HTTPS server on loopback that answers each of its connections with the next of these.
-/// Returns the URL; the thread must have served them all when it is joined.
+/// Starts an HTTPS server on loopback that answers each connection with the next of these. Returns
+/// the URL; joining the thread requires that it has served all.
 fn https(answers: Vec<Vec<u8>>) -> (String, JoinHandle<()>) {
     let config = Arc::new(server_config("good.pem"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -73,7 +72,7 @@ fn https(answers: Vec<Vec<u8>>) -> (String, JoinHandle<()>) {
                 stream.read_exact(&mut byte).unwrap();
                 head.extend(byte);
             }
-            // The client may have heard enough before the end.
+            // The client may close before the end.
             let _ = stream.write_all(&answer);
             stream.conn.send_close_notify();
             let _ = stream.flush();
@@ -172,7 +171,7 @@ fn only_https_is_fetched() {
 fn a_cache_that_cannot_be_written_is_named() {
     let Some(official) = official() else { return };
     let home = Home::new();
-    // A file where the directory should be stops root as well.
+    // A file in the place of the directory stops root as well.
     home.file("skytail", b"");
     let said = home.refused(&["install", official.to_str().unwrap()]);
     assert!(said.contains("can't install") && said.contains("skytail/dictionaries"), "{said}");

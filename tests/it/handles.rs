@@ -1,5 +1,5 @@
-//! `--did HANDLE`: resolved by DNS and by HTTPS before anything else is dialled, or refused in
-//! words. DNS and HTTPS servers here send only what is written down in these tests.
+//! `--did HANDLE`: resolved by DNS and by HTTPS before any other connection, or refused with a
+//! reason. The DNS and HTTPS servers here send only what these tests contain.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -13,14 +13,14 @@ use crate::support::tls::{server_config, tls_file};
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
-/// What a DNS server has for a name.
+/// The DNS answer for a name.
 #[derive(Clone)]
 enum Has {
     /// These TXT records, each of these strings.
     Texts(Vec<Vec<String>>),
-    /// Nothing of that name.
+    /// The name does not exist.
     Nothing,
-    /// An answer that says that it failed.
+    /// A server failure.
     Failure,
 }
 
@@ -28,7 +28,7 @@ fn texts(records: &[&str]) -> Has {
     Has::Texts(records.iter().map(|record| vec![(*record).to_owned()]).collect())
 }
 
-/// A DNS server that answers questions for TXT records; of other names it has nothing.
+/// A DNS server for TXT records; other names do not exist.
 fn dns(names: &[(&str, Has)]) -> SocketAddr {
     let names: HashMap<String, Has> =
         names.iter().map(|(name, has)| ((*name).to_owned(), has.clone())).collect();
@@ -44,7 +44,7 @@ fn dns(names: &[(&str, Has)]) -> SocketAddr {
     address
 }
 
-/// RFC 1035 §4: the question again, and what there is for it.
+/// RFC 1035 §4: the question again, and its answer.
 fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
     let mut labels = Vec::new();
     let mut at = 12;
@@ -76,8 +76,8 @@ fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
     answer
 }
 
-/// A proxy that is also the server behind it, with the certificate of `other.example`: it
-/// answers CONNECT, then TLS, then one request after the other with these heads and bodies.
+/// A proxy that is also the server behind it, with the certificate of `other.example`: it answers
+/// CONNECT, then TLS, then one request after another with these heads and bodies.
 fn web(answers: Vec<String>) -> SocketAddr {
     let config = Arc::new(server_config("other.pem"));
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -93,7 +93,7 @@ fn web(answers: Vec<String>) -> SocketAddr {
             let mut stream = StreamOwned::new(tls, stream);
             let request = head(&mut stream);
             assert!(request.contains("Host: other.example\r\n"), "{request}");
-            // Whoever has heard enough may be gone.
+            // The client may close before the end.
             let _ = stream.write_all(answer.as_bytes());
             let _ = stream.flush();
         }
@@ -132,7 +132,7 @@ impl World {
         Self { home, server }
     }
 
-    /// A tail of all events of an account, by this DNS server and perhaps this proxy.
+    /// Runs a tail of all events of an account, with this DNS server and an optional proxy.
     fn tail(&self, account: &str, dns: SocketAddr, proxy: Option<SocketAddr>) -> Ended {
         let (host, dns) = (self.server.address.to_string(), dns.to_string());
         let flags = ["--host", &host, "-d", account, "--dns-server", &dns];
@@ -142,7 +142,7 @@ impl World {
         TailProcess::of(command).wait()
     }
 
-    /// HTTPS goes through the proxy, or to a port where nothing listens: never to the network.
+    /// Sends HTTPS through the proxy, or to a port on which nothing listens: never to the network.
     fn proxied(&self, command: &mut Command, proxy: Option<SocketAddr>) {
         let proxy = proxy.map_or("127.0.0.1:1".to_owned(), |address| address.to_string());
         command.env("HTTPS_PROXY", format!("http://{proxy}"));
@@ -193,7 +193,7 @@ fn handles_stand_in_lists_among_dids() {
 }
 
 #[test]
-fn where_dns_has_nothing_https_is_asked() {
+fn https_is_asked_if_dns_has_no_record() {
     let world = World::new();
     let nothing = dns(&[("_atproto.other.example", texts(&["unrelated"]))]);
     let ended = world.tail("other.example", nothing, Some(web(vec![ok("did:plc:even\n")])));
@@ -238,7 +238,7 @@ fn an_answer_that_is_no_did_is_an_error_that_shows_it() {
 }
 
 #[test]
-fn where_nobody_answers_the_exit_code_is_that_of_giving_up() {
+fn without_an_answer_the_exit_code_is_that_of_giving_up() {
     let world = World::new();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
     let ended = world.tail("even.test", silent.local_addr().unwrap(), None);

@@ -1,5 +1,5 @@
-//! A legacy server loses events where a replay meets its live stream; a resume through the
-//! lossless join does not (protocol/jetstream-v1.md §4.2).
+//! A legacy server loses events at the switch from replay to live; a resume through the lossless
+//! join does not (protocol/jetstream-v1.md §4.2).
 
 use std::collections::HashSet;
 
@@ -30,7 +30,7 @@ fn rkeys(lines: &[String]) -> Vec<u64> {
 }
 
 /// Tails from the first event on, stops for a moment, resumes, and reads to the end of the
-/// recording. Returns the events missing, and those printed twice or out of order.
+/// recording. Returns the missing events, and those printed twice or out of order.
 fn stopped_and_resumed(extra: &[&str], wanted: impl Fn(u64) -> bool) -> (Vec<u64>, usize) {
     stopped_and_resumed_at(&["--restamp"], extra, wanted)
 }
@@ -64,24 +64,24 @@ fn stopped_and_resumed_at(
 }
 
 #[test]
-fn a_resume_meets_the_live_stream_without_loss() {
+fn a_resume_joins_the_live_stream_without_loss() {
     assert_eq!(stopped_and_resumed(&[], |_| true), (vec![], 0));
 }
 
 // Guards INV-1.
 #[test]
-fn a_sparse_resume_meets_the_live_stream_without_loss() {
+fn a_sparse_resume_joins_the_live_stream_without_loss() {
     let extra = ["--did", "did:plc:rare"];
     assert_eq!(stopped_and_resumed(&extra, |i| i.is_multiple_of(SPARSE_EVERY)), (vec![], 0));
 }
 
 /// Without `--restamp` the recording plays in its own past.
 #[test]
-fn a_server_whose_clock_is_months_behind_is_met_without_loss() {
+fn a_server_whose_clock_is_months_late_is_joined_without_loss() {
     assert_eq!(stopped_and_resumed_at(&[], &[], |_| true), (vec![], 0));
 }
 
-/// If this fails the imitated server has become too kind, and the tests above prove nothing.
+/// If this fails, the imitated server has become too lenient, and the tests above prove nothing.
 #[test]
 fn on_a_single_connection_the_server_does_lose_events() {
     let (missing, _) = stopped_and_resumed(&["--join", "single"], |_| true);
@@ -104,8 +104,8 @@ fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event_on() {
 
 const RARE: u64 = 7;
 
-/// Events `step_us` apart. The rare account's are the first, those of one commit at `at`, and
-/// the last.
+/// Events `step_us` apart. The rare account's are the first, those of one commit at `at`, and the
+/// last.
 fn sparse(count: u64, step_us: u64, at: u64) -> Vec<String> {
     let event = |i: u64| {
         let is_rare = i == 0 || (at..at + RARE).contains(&i) || i == count - 1;
@@ -122,8 +122,8 @@ fn rare(count: u64, at: u64) -> Vec<u64> {
     (at..at + RARE).chain([count - 1]).collect()
 }
 
-/// A server that scans 12,000 events for six seconds, sends none of them, and answers pings
-/// meanwhile; then come the ones that are wanted.
+/// A server that scans 12,000 events for six seconds, sends none of them and answers pings
+/// meanwhile; then the wanted events come.
 fn slow_server(scratch: &Scratch) -> ServeProcess {
     let path = scratch.recording(&sparse(12_000, 2_000, 11_900));
     let flags = ["--server-kind", "legacy", "--restamp", "--legacy-scan-rate", "2000"];
@@ -164,11 +164,11 @@ fn the_live_tip_is_not_taken_for_reached_while_the_server_scans() {
     ends_complete(&["--cursor", "oldest", "--exit-when-live"], "live tip");
 }
 
-/// The server plays ten seconds a second, months ago: only its own live stream says where its
-/// tip is. The consumer is fifty seconds behind it and first replays alone.
+/// The server plays ten seconds a second, months ago: only its own live stream shows its tip. The
+/// consumer is fifty seconds behind the tip and first replays alone.
 // Guards INV-1.
 #[test]
-fn a_sparse_resume_from_far_behind_meets_the_live_stream_without_loss() {
+fn a_sparse_resume_from_far_back_joins_the_live_stream_without_loss() {
     let scratch = Scratch::new();
     let path = scratch.recording(&sparse(18_000, 10_000, 6_000));
     let flags = ["--server-kind", "legacy", "--rate", "10x", "--legacy-scan-rate", "1500"];

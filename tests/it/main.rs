@@ -1,5 +1,5 @@
-//! All tests of the built binary and of the library's interface that `cargo test` runs by default,
-//! in one binary, because each binary links the whole library. One module per promise.
+//! All tests of the built binary and of the library's interface that `cargo test` runs by default.
+//! They are one binary, because each binary links the whole library. One module per guarantee.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stderr, clippy::print_stdout)]
 
 #[path = "../support/mod.rs"]

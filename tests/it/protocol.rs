@@ -1,16 +1,16 @@
-//! Both protocols of our own server, over real sockets: the same events as the same lines, and
-//! nothing lost or repeated whatever v2 has to offer in troubles.
+//! Both protocols of `skytail serve`, over real sockets: the same events become the same lines, and
+//! no fault of v2 loses or repeats an event.
 
 use std::path::Path;
 
 use crate::support::tail::{TailProcess, tail};
 use crate::support::{FIRST_US, Scratch, ServeProcess, events, vectors};
 
-/// Prints everything that the server has.
+/// Returns all events of the server, and the log.
 fn all(server: &ServeProcess, flags: &[&str]) -> (Vec<String>, String) {
     let scratch = Scratch::new();
     let host = server.address.to_string();
-    // Less than lies between two troubles.
+    // Less than lies between two faults.
     let common = [
         "--host",
         &host,
@@ -32,7 +32,7 @@ fn bare(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.trim_end_matches('\n').to_owned()).collect()
 }
 
-/// Fails unless the two are the same; the message is short.
+/// Fails with a short message unless the two are equal.
 fn assert_same(printed: &[String], recorded: &[String]) {
     let first = printed.iter().zip(recorded).position(|(a, b)| a != b);
     assert_eq!((first, printed.len()), (None, recorded.len()));
@@ -69,7 +69,7 @@ fn both_protocols_filter_alike() {
     ];
     let with =
         |filter: &[&str], protocol| all(&server, &[filter, &["--protocol", protocol]].concat()).0;
-    // Each waits some seconds for the silence behind the last event.
+    // Each waits some seconds for the silence after the last event.
     std::thread::scope(|scope| {
         let with = &with;
         for filter in filters {
@@ -115,7 +115,7 @@ fn auto_chooses_by_what_the_server_is() {
     assert!(refused.stderr.contains("HTTP 404"), "{}", refused.stderr);
 }
 
-/// Kills the program again and again, and lets it finish.
+/// Kills the program repeatedly, then lets it finish.
 fn killed_and_resumed(directory: &Path, flags: &[&str], server: &ServeProcess) -> String {
     let host = server.address.to_string();
     let file = directory.join("out.ndjson").display().to_string();
@@ -145,7 +145,7 @@ fn kill_9_leaves_a_file_with_every_event_once() {
     for flags in [&["--protocol", "v2"][..], &["--protocol", "v2", "--compress", "on"]] {
         let server = ServeProcess::start(&recording, &[]);
         let home = Scratch::new();
-        // The first life begins where the recording does.
+        // The first run begins at the start of the recording.
         let host = server.address.to_string();
         let begin = ["cursors", "set", "c", &FIRST_US.to_string(), "--server", &host];
         let mut set = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
@@ -160,7 +160,7 @@ fn kill_9_leaves_a_file_with_every_event_once() {
 }
 
 #[test]
-fn every_trouble_of_a_v2_server_is_told_and_costs_nothing() {
+fn every_fault_of_a_v2_server_is_reported_and_costs_nothing() {
     let scratch = Scratch::new();
     let recorded = events(6_000, true);
     let recording = scratch.recording(&recorded);
@@ -175,7 +175,7 @@ fn every_trouble_of_a_v2_server_is_told_and_costs_nothing() {
         let server = ServeProcess::start(&recording, &["--chaos", chaos]);
         let (mut printed, stderr) =
             all(&server, &["--protocol", "v2", "--compress", "on", "--max-retries", "1000", "-v"]);
-        // Neighbours may have changed places.
+        // Neighbours may be swapped.
         let mut expected = recorded.clone();
         printed.sort();
         expected.sort();
@@ -197,7 +197,7 @@ fn a_server_that_refuses_its_own_dictionary_is_read_in_plain_text_or_not_at_all(
 }
 
 #[test]
-fn a_server_that_forgot_leaves_a_gap_and_the_stream_goes_on() {
+fn a_server_that_forgot_leaves_a_gap_and_the_stream_continues() {
     let scratch = Scratch::new();
     let recorded = events(60_000, true);
     let recording = scratch.recording(&recorded);

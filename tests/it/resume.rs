@@ -1,5 +1,5 @@
-//! What was printed and what is printed after a resume are together the recording: no line
-//! lost, none twice (invariants 1 to 4 of the design).
+//! The output before and after a resume together is the recording: no line lost, none repeated
+//! (invariants 1 to 4).
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
@@ -24,7 +24,7 @@ fn long_events(count: u64, step_us: u64, seqs: bool) -> Vec<String> {
     (0..count).map(event).collect()
 }
 
-/// Fails unless `printed` is `recorded`, line by line; the message is short.
+/// Fails with a short message unless `printed` is `recorded`, line by line.
 fn assert_same(printed: &[String], recorded: &[String]) {
     let printed: Vec<&str> = printed.iter().map(|line| line.trim_end_matches('\n')).collect();
     let known: HashSet<&str> = printed.iter().copied().collect();
@@ -127,7 +127,7 @@ fn ten_restarts_of_a_legacy_server_lose_and_repeat_nothing() {
     server_restarted(false);
 }
 
-/// Reads `count` lines, not a byte more, and goes away, right behind a signal if there is one.
+/// Reads exactly `count` lines and closes the pipe, right after a signal if there is one.
 fn read_and_go(
     flags: &[&str],
     directory: &std::path::Path,
@@ -150,7 +150,7 @@ fn read_and_go(
     lines
 }
 
-/// Waits until the pipe is half full of lines that nobody reads.
+/// Waits until the pipe is half full of unread lines.
 fn wait_for_unread_lines(pipe: &ChildStdout) {
     let patience = Instant::now() + PATIENCE;
     let unread = || rustix::io::ioctl_fionread(pipe).unwrap();
@@ -161,7 +161,7 @@ fn wait_for_unread_lines(pipe: &ChildStdout) {
     }
 }
 
-/// What a reader of the pipe left there when it went away comes again, and nothing else.
+/// The lines that a reader left in the pipe come again, and no others.
 fn unread(
     recorded: &[String],
     expected: usize,
@@ -187,31 +187,31 @@ fn unread(
 
 // Guards INV-2.
 #[test]
-fn what_lay_unread_in_a_closed_pipe_comes_again_on_v2() {
+fn unread_lines_of_a_closed_pipe_come_again_on_v2() {
     let recorded = long_events(5_000, 5_000, true);
     assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn what_lay_unread_in_a_closed_pipe_comes_again_on_legacy() {
+fn unread_lines_of_a_closed_pipe_come_again_on_legacy() {
     let recorded = long_events(5_000, 5_000, false);
     assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn what_lay_unread_comes_again_though_it_is_older_than_what_is_remembered() {
+fn unread_lines_older_than_the_window_come_again() {
     let recorded = long_events(2_000, 60_000_000, true);
     assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn what_lay_unread_comes_again_when_a_signal_ends_the_reader_too() {
+fn unread_lines_come_again_when_a_signal_ends_the_reader_too() {
     let recorded = long_events(5_000, 5_000, true);
     assert_same(&unread(&recorded, recorded.len(), &[], Some("INT")), &recorded);
 }
 
 #[test]
-fn what_lay_unread_as_text_comes_again() {
+fn unread_text_lines_come_again() {
     let recorded = long_events(5_000, 5_000, true);
     let expression = r#".commit | select(.rkey | endswith("7") | not) | .rkey + .record.text"#;
     let padding = "x".repeat(800);
@@ -247,7 +247,7 @@ fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
         let mut run = TailProcess::start(&directory, &flags);
         printed.extend(run.lines(1500));
         run.signal("KILL");
-        // What the pipe still holds was printed; its last line may be cut.
+        // The program had printed what is still in the pipe; the last line may be cut.
         printed.extend(run.wait().rest.into_iter().filter(|line| line.ends_with('\n')));
     }
     printed.extend(tail(&directory, &flags).rest);
@@ -258,7 +258,7 @@ fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
 
 // Guards INV-4.
 #[test]
-fn the_production_sample_comes_byte_for_byte() {
+fn samples_are_printed_byte_for_byte() {
     let scratch = Scratch::new();
     let trained = scratch.path("dictionary");
     let sample = &vectors::samples()[0];
@@ -287,7 +287,7 @@ fn comes_byte_for_byte(sample: &Path, dictionary: &Path) {
 }
 
 #[test]
-fn the_demo_goes_on_where_it_stopped() {
+fn the_demo_resumes_where_it_stopped() {
     let scratch = Scratch::new();
     let seqs = |lines: &[String]| -> Vec<u64> {
         let seq = |line: &String| {
@@ -323,7 +323,7 @@ fn a_second_run_with_the_same_consumer_is_refused_with_the_pid_of_the_first() {
 fn a_second_ctrl_c_leaves_at_once_with_130_though_the_output_is_stuck() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&long_events(5_000, 5_000, true)), &[]);
-    // Nobody reads on, so a clean stop would wait for a minute.
+    // The test stops reading, so a clean stop would wait for a minute.
     let flags = ["--host", &host(&server), "--drain-timeout", "60s"];
     let mut run = TailProcess::start(&scratch.path(""), &flags);
     run.lines(300);

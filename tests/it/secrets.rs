@@ -1,6 +1,5 @@
-//! What is secret stays secret: no password of a host, a proxy or a URL is logged, printed in
-//! an error, saved, or shown by `skytail cursors`. And what a damaged state file holds does
-//! nothing to a terminal.
+//! Secrets: no password of a host, a proxy or a URL is logged, printed in an error, saved, or shown
+//! by `skytail cursors`. Text of a damaged state file does not act on a terminal.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
@@ -17,7 +16,7 @@ const SECRET: &str = "s3cret-hunter2";
 fn skytail(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     isolate_environment(&mut command, home);
-    // Libraries log, too, if they are asked.
+    // Libraries log as well if asked to.
     command
         .env("SKYTAIL_LOG", "trace,tungstenite::handshake::client=trace")
         .args(args)
@@ -25,7 +24,7 @@ fn skytail(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
     command.output().unwrap()
 }
 
-/// Everything that was said; fails if the secret, plain or as it is sent, is in it.
+/// Returns all output; fails if it contains the secret, plain or as it is sent.
 #[track_caller]
 fn kept(output: &Output) -> String {
     let encoded = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
@@ -92,7 +91,7 @@ fn a_refusal_or_a_redirect_shows_no_password() {
 fn proxy(answer: &'static [u8]) -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
-    // Ends with the test's process, should nobody come.
+    // The thread ends with the test's process if no client comes.
     thread::spawn(move || {
         let (mut stream, _) = listener.accept().unwrap();
         let _ = stream.read(&mut [0; 4096]);
@@ -123,7 +122,7 @@ fn the_password_of_a_proxy_is_nowhere_shown() {
 }
 
 #[test]
-fn wrong_settings_are_told_without_their_passwords() {
+fn wrong_settings_are_reported_without_their_passwords() {
     let home = Scratch::new();
     let directory = home.path("skytail");
     std::fs::create_dir_all(&directory).unwrap();
@@ -161,8 +160,8 @@ fn the_password_of_a_dictionarys_url_is_nowhere_shown() {
 }
 
 #[test]
-fn what_a_peer_repeats_of_a_secret_is_left_out() {
-    // Of it may be sent what it was sent: the password, the pair in base64, and parts of either.
+fn a_secret_that_a_peer_repeats_is_redacted() {
+    // A proxy may return what it received: the password, the pair in base64, and parts of either.
     let pair = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
     let inner = data_encoding::BASE64.encode(format!("user=me&password={SECRET}&x=1").as_bytes());
     let percent: String = SECRET.bytes().map(|byte| format!("%{byte:02x}")).collect();
@@ -178,7 +177,7 @@ fn what_a_peer_repeats_of_a_secret_is_left_out() {
     });
 }
 
-/// A server repeats `form` in each place where it can.
+/// A server repeats `form` everywhere it can.
 fn is_left_out(form: &str, format: &str) {
     let moved = format!("Location: https://{form}.example/\r\n");
     let reason = &form.as_bytes()[..form.len().min(123)];
@@ -206,7 +205,7 @@ fn is_left_out(form: &str, format: &str) {
 }
 
 #[test]
-fn the_key_of_the_archive_is_left_out_where_a_server_repeats_it() {
+fn the_key_of_the_archive_is_redacted_when_a_server_repeats_it() {
     let key = "key-0123456789abcdef";
     for form in
         [key.to_owned(), data_encoding::BASE64.encode(key.as_bytes()), format!("Bearer {key}")]

@@ -1,5 +1,5 @@
-//! The reading of v2 messages and their v1 lines, against the recorded pairs and against a
-//! second reading with a JSON library.
+//! Parsing v2 messages and writing their v1 lines, compared with sample pairs and with a second
+//! reading by a JSON library.
 
 use std::collections::HashMap;
 
@@ -74,7 +74,7 @@ fn compare_pairs(v2: &[String], v1: Vec<String>) -> usize {
 }
 
 #[test]
-fn what_is_no_v2_message_is_told_from_what_is_damaged() {
+fn messages_of_another_protocol_and_damaged_messages_have_different_errors() {
     for message in [
         r#"{"error":"FutureCursor","message":"cursor is ahead of the live tail"}"#,
         r#"{"kind":"commit","commit":{"operation":"create","record_cbor":"not-base64!!"}}"#,
@@ -114,7 +114,7 @@ fn what_is_no_v2_message_is_told_from_what_is_damaged() {
 }
 
 #[test]
-fn types_of_later_servers_are_passed_over_whatever_they_hold() {
+fn types_of_later_servers_are_skipped_whatever_they_contain() {
     for message in [
         r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#label","seq":"x","did":[]}}"##,
         r##"{"$type":"message","payload":{"$type":"com.example.other"}}"##,
@@ -126,7 +126,7 @@ fn types_of_later_servers_are_passed_over_whatever_they_hold() {
     }
 }
 
-/// Members in an order of chance, as an object.
+/// An object with its members in random order.
 fn shuffled(members: Vec<(String, String)>) -> impl Strategy<Value = String> {
     Just(members).prop_shuffle().prop_map(|members| {
         let members: Vec<String> = members
@@ -137,7 +137,7 @@ fn shuffled(members: Vec<(String, String)>) -> impl Strategy<Value = String> {
     })
 }
 
-/// Any JSON, with names that mean something further out.
+/// Any JSON, with names that have a meaning elsewhere in a message.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

@@ -11,12 +11,12 @@ use skytail::archive::segment::Segment;
 
 use super::rows::{blocks, rows, segment};
 
-/// Hits: places and what is written there.
+/// Places in a file, and the bytes written there.
 fn hits() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)
 }
 
-/// Makes the checksum fit whatever is there now.
+/// Makes the checksum match the changed bytes.
 fn reseal(bytes: &mut [u8]) {
     let Some(footer) = bytes.get(58..66).map(|b| u64::from_le_bytes(b.try_into().unwrap())) else {
         return;
@@ -39,7 +39,7 @@ proptest! {
             bytes[at] = value;
         }
         let Ok(segment) = Segment::parse(&bytes) else { return Ok(()) };
-        // Its checksum says that header and footer are whole; each block has one of its own.
+        // The checksum covers header and footer; each block has its own.
         for (found, whole) in blocks(&segment, &bytes).iter().zip(&whole) {
             prop_assert!(found.is_none() || found == whole, "{:?}", found);
         }
@@ -121,7 +121,7 @@ proptest! {
 }
 
 #[test]
-fn claims_of_a_segment_are_held_against_what_is_there() {
+fn claims_of_a_segment_are_compared_with_its_content() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let rows = rows(9).new_tree(&mut runner).unwrap().current();
     let sound = segment(&rows, 3);
@@ -129,7 +129,7 @@ fn claims_of_a_segment_are_held_against_what_is_there() {
     let footer = parsed.header.footer_offset as usize;
     let filters = parsed.header.block_filters_offset as usize;
     let table = parsed.header.collection_index_offset as usize;
-    // Where, what is written there, and where the error says that it is.
+    // The offset, the value written there, and the offset in the error.
     for (at, value, told) in [
         (14, &[0xff, 0xff, 0xff, 0xff][..], "more than 2^20 blocks (4294967295) at byte 14"),
         (14, &4_u32.to_le_bytes(), "the block index has another length"),
@@ -159,7 +159,7 @@ fn claims_of_a_segment_are_held_against_what_is_there() {
         reseal(&mut bytes);
         let error = Segment::parse(&bytes).unwrap_err().to_string();
         assert!(error.contains(told), "{told:?} is not in {error:?}");
-        // And with the old checksum it is damage, if the offsets can be read at all.
+        // With the old checksum it is damage, if the offsets can be parsed at all.
         bytes[4..12].copy_from_slice(&sound[4..12]);
         assert!(Segment::parse(&bytes).is_err());
     }

@@ -27,7 +27,7 @@ const WIDE_FILTERS: [[&str; 2]; 2] = [
 const BLOCK: [[&str; 2]; 2] =
     [["block.bin", "block.expected.jsonl"], ["golden_block.bin", "golden_block.expected.jsonl"]];
 
-/// `skytail inspect` with these flags.
+/// Runs `skytail inspect` with these flags.
 pub fn inspect(flags: &[&str], file: &Path) -> Output {
     let home = Scratch::new();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
@@ -35,7 +35,7 @@ pub fn inspect(flags: &[&str], file: &Path) -> Output {
     command.arg("inspect").args(flags).arg(file).output().unwrap()
 }
 
-/// Returns the files and the rows that are expected of them.
+/// Returns the files and their expected rows.
 fn golden([generated, recorded]: [[&str; 2]; 2]) -> Vec<(PathBuf, Vec<Value>)> {
     let rows = |path: &Path| {
         vectors::lines(path).iter().map(|line| serde_json::from_str(line).unwrap()).collect()

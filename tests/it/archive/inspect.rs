@@ -1,4 +1,4 @@
-//! What `skytail inspect` promises beyond the golden files.
+//! `skytail inspect` beyond the golden files.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};
@@ -10,7 +10,7 @@ use skytail::archive::write::convert::RowBuf;
 use super::golden::inspect;
 use crate::support::{Scratch, events, isolate_environment};
 
-/// A segment of made-up events, 100 to a block, in a file.
+/// Writes a segment of generated events, 100 to a block, to a file.
 fn segment_file(scratch: &Scratch, count: u64) -> std::path::PathBuf {
     let mut writer = SegmentWriter::new(100).unwrap();
     for line in events(count, true) {
@@ -23,7 +23,7 @@ fn segment_file(scratch: &Scratch, count: u64) -> std::path::PathBuf {
 }
 
 #[test]
-fn a_page_says_what_the_segment_holds() {
+fn a_page_describes_the_segment() {
     let scratch = Scratch::new();
     let output = inspect(&[], &segment_file(&scratch, 250));
     assert_eq!(output.status.code(), Some(0), "{output:?}");
@@ -67,7 +67,7 @@ fn a_damaged_block_ends_the_events_with_its_place_and_file() {
     std::fs::write(&path, &bytes).unwrap();
     let output = inspect(&["--events"], &path);
     assert_eq!(output.status.code(), Some(1));
-    // Those before it are whole.
+    // The blocks before it are whole.
     assert_eq!(output.stdout.iter().filter(|&&byte| byte == b'\n').count(), 100);
     let stderr = String::from_utf8(output.stderr).unwrap();
     let place = format!("block 1 at byte {at}");
@@ -82,7 +82,7 @@ fn every_damaged_block_is_found_without_events_too() {
     let path = segment_file(&scratch, 250);
     let good = std::fs::read(&path).unwrap();
     let segment = skytail::archive::segment::Segment::parse(&good).unwrap();
-    // A flipped bit anywhere in a block, its length included.
+    // A flipped bit anywhere in a block, including its length.
     for (block, seqs) in ["seq 100 to 199", "seq 200 to 299", "seq 300 to 349"].iter().enumerate() {
         let entry = &segment.blocks[block];
         for at in [entry.offset, entry.frame_at(), entry.frame_at() + 40] {
@@ -116,7 +116,7 @@ fn every_damaged_block_is_found_without_events_too() {
 }
 
 #[test]
-fn a_damaged_footer_is_told_before_any_event() {
+fn a_damaged_footer_is_reported_before_any_event() {
     let scratch = Scratch::new();
     let path = segment_file(&scratch, 10);
     let mut bytes = std::fs::read(&path).unwrap();
@@ -131,7 +131,7 @@ fn a_damaged_footer_is_told_before_any_event() {
 }
 
 #[test]
-fn a_reader_that_goes_away_is_no_failure() {
+fn a_reader_that_closes_the_pipe_is_not_a_failure() {
     let scratch = Scratch::new();
     let path = segment_file(&scratch, 5_000);
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));

@@ -1,5 +1,5 @@
-//! The archive's format: the golden files decode to what they hold, what is written reads back,
-//! and no damage ever becomes a wrong event.
+//! The archive's format: golden files decode to their known rows, written segments read back, and
+//! damage never becomes a wrong event.
 
 mod damage;
 mod golden;

@@ -1,4 +1,4 @@
-//! Records between JSON and DAG-CBOR, there and back.
+//! Records converted between JSON and DAG-CBOR.
 
 use proptest::prelude::*;
 use serde::Deserialize;
@@ -53,7 +53,7 @@ proptest! {
         let (cbor, cid) = record_to_cbor(value.to_string().as_bytes()).unwrap();
         let text = json(&cbor);
         prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &value);
-        // One value has one form.
+        // A value has one encoding.
         prop_assert_eq!(record_to_cbor(text.as_bytes()).unwrap(), (cbor, cid));
     }
 }

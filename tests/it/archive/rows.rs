@@ -1,4 +1,4 @@
-//! Made-up rows, and the way through a segment and back.
+//! Generated rows, written to a segment and read back.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -52,7 +52,7 @@ pub fn row() -> impl Strategy<Value = RowBuf> {
     )
 }
 
-/// Rows with ascending seqs, with gaps between them.
+/// Rows with ascending seqs and gaps between them.
 pub fn rows(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<RowBuf>> {
     prop::collection::vec((row(), 1..5_u64), count).prop_map(|rows| {
         let mut last = 0;
@@ -65,14 +65,14 @@ pub fn rows(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Valu
     })
 }
 
-/// The sealed segment of some rows.
+/// Returns the sealed segment of some rows.
 pub fn segment(rows: &[RowBuf], block_events: usize) -> Vec<u8> {
     let mut writer = SegmentWriter::new(block_events).unwrap();
     rows.iter().for_each(|row| writer.push(&row.as_row()).unwrap());
     writer.seal().unwrap()
 }
 
-/// The rows of each block, or `None` for a block that can't be decoded.
+/// Returns the rows of each block, or `None` for a block that can't be decoded.
 pub fn blocks(segment: &Segment, bytes: &[u8]) -> Vec<Option<Vec<RowBuf>>> {
     let mut decoder = BlockDecoder::new().unwrap();
     let decode = |i| {
@@ -82,7 +82,7 @@ pub fn blocks(segment: &Segment, bytes: &[u8]) -> Vec<Option<Vec<RowBuf>>> {
     (0..segment.blocks.len()).map(decode).collect()
 }
 
-/// The lines of some rows.
+/// Returns the lines of some rows.
 pub fn lines(rows: &[RowBuf], shape: Shape) -> Vec<String> {
     let mut writer = LineWriter::new();
     let line = |row: &RowBuf| {
@@ -136,7 +136,7 @@ proptest! {
             serde_json::from_str::<serde_json::Value>(&line).unwrap();
             let back = RowBuf::from_line(line.as_bytes(), None).unwrap();
             let mut expected = row.clone();
-            // The line has one time, and no word for a resync.
+            // A line has one time, and does not show a resync.
             expected.witnessed_at_us = row.as_row().display_time_us();
             expected.indexed_at_us = 0;
             if row.kind == RowKind::Resync {
@@ -176,7 +176,6 @@ fn a_segment_without_rows_is_one() {
 
 /// Flattens the blocks, all of which must have been decoded.
 pub trait ConcatAll {
-    /// The rows.
     fn concat_all(self) -> Vec<RowBuf>;
 }
 

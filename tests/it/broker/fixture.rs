@@ -4,7 +4,7 @@
 use crate::support::tail::{Ended, TailProcess, tail};
 use crate::support::{FIRST_US, Scratch, ServeProcess};
 
-/// Everything a test needs beside its broker.
+/// Everything a test needs besides its broker.
 pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,
@@ -12,7 +12,7 @@ pub struct Fixture {
 }
 
 impl Fixture {
-    /// A recording of `count` events of a hundred accounts.
+    /// Makes a recording of `count` events of a hundred accounts.
     pub fn new(count: u64) -> Self {
         let scratch = Scratch::new();
         let recorded: Vec<String> = (0..count).map(event).collect();
@@ -20,8 +20,7 @@ impl Fixture {
         Self { scratch, recorded, server }
     }
 
-    /// The command line of a run that goes on where the last one stopped, and ends with the
-    /// recording.
+    /// Returns the flags of a run that resumes the last one and ends with the recording.
     fn flags(&self, to: &str, more: &[&str]) -> Vec<String> {
         let host = self.server.address.to_string();
         let mut flags = vec!["--host", &host, "--exit-when-live", "--rewind", "1s", "--to", to];
@@ -34,21 +33,20 @@ impl Fixture {
         flags.into_iter().map(str::to_owned).collect()
     }
 
-    /// Starts a run.
     pub fn start(&self, to: &str, more: &[&str]) -> TailProcess {
         let flags = self.flags(to, more);
         let flags: Vec<&str> = flags.iter().map(|flag| &**flag).collect();
         TailProcess::start(&self.scratch.path(""), &flags)
     }
 
-    /// Runs to the end.
+    /// Runs to the end of the recording.
     pub fn run(&self, to: &str, more: &[&str]) -> Ended {
         let flags = self.flags(to, more);
         let flags: Vec<&str> = flags.iter().map(|flag| &**flag).collect();
         tail(&self.scratch.path(""), &flags)
     }
 
-    /// Has the first run begin at the oldest event, by hand.
+    /// Sets the cursor of the first run to the oldest event.
     pub fn begin_at_oldest(&self) {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
         crate::support::isolate_environment(&mut command, &self.scratch.path(""));
@@ -57,7 +55,7 @@ impl Fixture {
         assert!(command.output().unwrap().status.success());
     }
 
-    /// Fails unless these are the recording: each event once, and in its order.
+    /// Fails unless these are the recording: each event once, in order.
     #[track_caller]
     pub fn assert_is_the_recording(&self, found: &[String]) {
         let differs =
@@ -66,8 +64,7 @@ impl Fixture {
         assert_eq!(found.len(), self.recorded.len());
     }
 
-    /// Fails unless these are the events of the recording, each once, and every account's in
-    /// its order.
+    /// Fails unless these are the events of the recording, each once, and each account's in order.
     #[track_caller]
     pub fn assert_keeps_accounts_in_order(&self, partitions: &[Vec<String>]) {
         let mut places = std::collections::HashMap::new();

@@ -1,4 +1,4 @@
-//! Against librdkafka's mock cluster, which lives in the test's own process.
+//! The Kafka output, against librdkafka's mock cluster, which runs in the test's own process.
 
 use std::time::{Duration, Instant};
 
@@ -49,7 +49,7 @@ impl Kafka {
         }
     }
 
-    /// All that the topic holds, by partition.
+    /// Returns all messages of the topic, by partition.
     fn stored(&self) -> Vec<Vec<String>> {
         let ends = self.ends();
         let mut list = TopicPartitionList::new();
@@ -80,7 +80,7 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
     let mut kills = 0;
     for round in 0..6_i64 {
         let run = fixture.start(&kafka.to("t"), &["--checkpoint-every", "150ms"]);
-        // Each time a little more than what is there, and at an odd place.
+        // Each time a little more than is stored, at an odd position.
         let more = kafka.ends().iter().sum::<i64>() + 1 + round * 311;
         kafka.wait_for(more.min(8_000));
         run.signal("KILL");
@@ -93,7 +93,7 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
 }
 
 #[test]
-fn brokers_that_go_away_and_come_back_get_each_event_once() {
+fn brokers_that_restart_get_each_event_once() {
     let kafka = Kafka::start();
     let fixture = Fixture::new(8_000);
     fixture.begin_at_oldest();
@@ -104,7 +104,7 @@ fn brokers_that_go_away_and_come_back_get_each_event_once() {
         kafka.wait_for(more.min(8_000));
         let broker = 1 + (round % 2) as i32;
         kafka.cluster.broker_down(broker).unwrap();
-        // A full disk, or replicas that are away, look like this.
+        // A full disk, or unavailable replicas, look like this.
         kafka.cluster.request_errors(RDKafkaApiKey::Produce, &errors);
         std::thread::sleep(Duration::from_millis(100));
         kafka.cluster.broker_up(broker).unwrap();
@@ -116,7 +116,7 @@ fn brokers_that_go_away_and_come_back_get_each_event_once() {
 }
 
 #[test]
-fn what_can_never_work_ends_the_run_with_what_to_do() {
+fn what_can_never_work_ends_the_run_with_the_remedy() {
     let kafka = Kafka::start();
     let fixture = Fixture::new(500);
     let scratch = Scratch::new();
@@ -129,7 +129,7 @@ fn what_can_never_work_ends_the_run_with_what_to_do() {
     let ours = config("ours", "acks = 1\n");
     let odd = config("odd", "sasl.pasword = hidden\n");
     let wrong = config("wrong", "linger.ms = soon\nsasl.password = hidden\n");
-    // No event is that large: the topic's own limit answers for it.
+    // No event is that large: the topic's own limit applies.
     for (config, code, said) in [
         (&ours, 2, "acks: skytail sets this by itself"),
         (&odd, 2, "sasl.pasword: No such configuration property"),

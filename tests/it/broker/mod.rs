@@ -1,5 +1,5 @@
-//! What `skytail tail --to` promises: each event reaches the broker once and in order, whatever
-//! kills whom. Read back from the broker, and held against the recording.
+//! `skytail tail --to`: each event reaches the broker once and in order, also when runs or brokers
+//! are killed. The tests read the broker and compare with the recording.
 
 mod fixture;
 #[cfg(feature = "kafka")]

@@ -1,11 +1,12 @@
-//! Against a real `nats-server`.
+//! The NATS output, against a real `nats-server`.
 
 use serde_json::json;
 
 use crate::broker::fixture::Fixture;
 use crate::broker::server::Nats;
 
-/// So short that what an earlier run published can only be told apart by reading it back.
+/// In nanoseconds. Too short to remove duplicates of an earlier run: the program must read back
+/// what that run published.
 const NO_WINDOW: u64 = 100_000_000;
 
 #[test]
@@ -19,7 +20,7 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order()
     for round in 0..8_u64 {
         let run = fixture.start(&nats.to("S"), &["--checkpoint-every", "150ms"]);
         if round % 4 != 3 {
-            // Each time a little more than what is there, and at an odd place.
+            // Each time a little more than is stored, at an odd position.
             let more = wire.newest("S") + 1 + round * 311;
             wire.wait_for("S", more.min(8_000));
         }
@@ -53,7 +54,7 @@ fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_ord
         }
     }
     let mut ended = run.wait();
-    // A broker that lost what it had acknowledged is told, and the next run makes up for it.
+    // The program reports a broker that lost acknowledged messages, and the next run repeats them.
     for _ in 0..3 {
         if ended.code() == 1 && ended.stderr.contains("lost") {
             run = fixture.start(&nats.to("S"), &[]);
@@ -88,7 +89,7 @@ fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
 }
 
 #[test]
-fn a_run_that_is_stopped_while_its_broker_is_away_keeps_what_was_acknowledged() {
+fn a_run_stopped_while_its_broker_is_down_keeps_what_was_acknowledged() {
     let Some(mut nats) = Nats::start() else { return };
     let fixture = Fixture::new(10_000);
     let mut wire = nats.wire();
@@ -130,7 +131,7 @@ fn accounts_are_spread_over_subjects_and_two_runs_publish_an_event_once() {
 }
 
 #[test]
-fn what_can_never_work_ends_the_run_with_what_to_do() {
+fn what_can_never_work_ends_the_run_with_the_remedy() {
     let users = r#"authorization { users: [
         { user: all, password: pw },
         { user: some, password: pw, permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } },

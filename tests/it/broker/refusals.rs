@@ -1,9 +1,9 @@
-//! What `--to` refuses before anything is dialled, in every build.
+//! What `--to` refuses before it connects to anything, in every build.
 
 use crate::broker::fixture::Fixture;
 
 #[test]
-fn an_address_that_means_nothing_is_refused_with_what_to_do() {
+fn an_invalid_address_is_refused_with_the_remedy() {
     let fixture = Fixture::new(1);
     for (to, more, said) in [
         ("FIREHOSE", &[][..], "names no broker"),
@@ -19,7 +19,7 @@ fn an_address_that_means_nothing_is_refused_with_what_to_do() {
 }
 
 #[test]
-fn a_build_without_a_client_says_how_to_get_one() {
+fn a_build_without_a_client_reports_how_to_get_one() {
     let fixture = Fixture::new(1);
     for (feature, is_built_in) in
         [("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))]

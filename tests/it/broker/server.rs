@@ -1,4 +1,4 @@
-//! A `nats-server` of its own for each test, which can be killed, stopped and started again.
+//! A `nats-server` for each test, which can be killed, stopped and restarted.
 
 use std::io::Write as _;
 use std::net::TcpListener;
@@ -8,26 +8,26 @@ use std::process::{Child, Command, Stdio};
 use crate::broker::wire::Wire;
 use crate::support::Scratch;
 
-/// A server. Killed on drop.
+/// A server, killed on drop.
 pub struct Nats {
     binary: PathBuf,
     pub port: u16,
     scratch: Scratch,
     child: Option<Child>,
-    /// The user and the password that the tests' own connections use.
+    /// The user and the password of the tests' own connections.
     login: Option<(&'static str, &'static str)>,
 }
 
 impl Nats {
-    /// A server with JetStream; `None`, with the reason printed, where this machine has none.
+    /// Starts a server with JetStream, or returns `None` if this machine has none.
     pub fn start() -> Option<Self> {
         Self::with("", None)
     }
 
-    /// One with these lines in its file of settings.
+    /// Like [`Nats::start`], with these lines in its configuration file.
     pub fn with(settings: &str, login: Option<(&'static str, &'static str)>) -> Option<Self> {
         let places = std::env::var_os("PATH").unwrap_or_default();
-        // Where Debian puts it, and not every PATH looks.
+        // Debian's directory, which some PATHs lack.
         let places = std::env::split_paths(&places).chain([PathBuf::from("/usr/sbin")]);
         let found = places.map(|place| place.join("nats-server")).find(|path| path.is_file());
         let binary = crate::support::requires("nats-server", found)?;
@@ -42,7 +42,7 @@ impl Nats {
         Some(nats)
     }
 
-    /// Starts it (again), and waits until JetStream answers.
+    /// Starts or restarts the server, and waits until JetStream answers.
     pub fn go(&mut self) {
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(self.scratch.path("nats.conf"));
@@ -51,7 +51,6 @@ impl Nats {
         self.wire().api("INFO", &serde_json::json!({}));
     }
 
-    /// `kill -9`.
     pub fn kill(&mut self) {
         if let Some(mut child) = self.child.take() {
             child.kill().unwrap();
@@ -65,17 +64,17 @@ impl Nats {
         assert!(Command::new("kill").args(["-s", signal, &pid]).status().unwrap().success());
     }
 
-    /// A connection of the test's own.
+    /// Opens a connection for the test.
     pub fn wire(&self) -> Wire {
         Wire::connect(self.port, self.login)
     }
 
-    /// `nats://…/SUBJECT`.
+    /// Returns `nats://…/SUBJECT`.
     pub fn to(&self, subject: &str) -> String {
         format!("nats://127.0.0.1:{}/{subject}", self.port)
     }
 
-    /// A file in its directory, say for `--to-config`.
+    /// Writes a file in the server's directory, for example for `--to-config`.
     pub fn file(&self, name: &str, text: &str) -> String {
         let path = self.scratch.path(name);
         std::fs::write(&path, text).unwrap();

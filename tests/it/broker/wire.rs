@@ -1,5 +1,5 @@
-//! The little of NATS's protocol that tests need, over a plain socket: nothing of the client
-//! that is tested.
+//! The part of NATS's protocol that tests need, over a plain socket and without code of the client
+//! under test.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::TcpStream;
@@ -9,14 +9,13 @@ use serde_json::{Value, json};
 
 use crate::support::PATIENCE;
 
-/// A connection.
 pub struct Wire {
     stream: BufReader<TcpStream>,
     requests: u32,
 }
 
 impl Wire {
-    /// Connects, as soon as somebody listens.
+    /// Connects as soon as the server listens.
     pub fn connect(port: u16, login: Option<(&str, &str)>) -> Self {
         let patience = Instant::now() + PATIENCE;
         let stream = loop {
@@ -41,8 +40,8 @@ impl Wire {
         self.stream.get_mut().write_all(text.as_bytes()).unwrap();
     }
 
-    /// The next message for a subscription: its subject, its headers, and its payload. What
-    /// comes for others is late, and nobody waits for it.
+    /// Returns the next message of a subscription: its subject, headers and payload. Skips late
+    /// messages of other subscriptions.
     fn message(&mut self, sid: u32) -> (String, String, String) {
         loop {
             let mut line = String::new();
@@ -71,7 +70,7 @@ impl Wire {
         }
     }
 
-    /// Asks JetStream, again while it is not there yet.
+    /// Sends a request to JetStream, repeatedly until it is available.
     pub fn api(&mut self, what: &str, body: &Value) -> Value {
         let patience = Instant::now() + PATIENCE;
         loop {
@@ -93,7 +92,7 @@ impl Wire {
         }
     }
 
-    /// Makes a stream that takes the subjects `NAME` and `NAME.*`.
+    /// Creates a stream for the subjects `NAME` and `NAME.*`.
     pub fn stream(&mut self, name: &str, more: Value) {
         let mut config = json!({
             "name": name, "subjects": [name, format!("{name}.*")], "retention": "limits",
@@ -104,13 +103,13 @@ impl Wire {
         self.api(&format!("STREAM.CREATE.{name}"), &config);
     }
 
-    /// The sequence number of the stream's newest message.
+    /// Returns the sequence number of the stream's newest message.
     pub fn newest(&mut self, name: &str) -> u64 {
         let info = self.api(&format!("STREAM.INFO.{name}"), &json!({}));
         info["state"]["last_seq"].as_u64().unwrap()
     }
 
-    /// All that the stream holds: subjects, headers and payloads.
+    /// Returns all messages of the stream: subjects, headers and payloads.
     pub fn stored(&mut self, name: &str) -> Vec<(String, String, String)> {
         self.requests += 1;
         let sid = self.requests;
@@ -125,14 +124,14 @@ impl Wire {
         let body = body.to_string();
         let length = body.len();
         self.send(&format!(
-            "PUB $JS.API.CONSUMER.CREATE.{name} _INBOX.nobody {length}\r\n{body}\r\n"
+            "PUB $JS.API.CONSUMER.CREATE.{name} _INBOX.unread {length}\r\n{body}\r\n"
         ));
         let stored = (0..count).map(|_| self.message(sid)).collect();
         self.send(&format!("UNSUB {sid}\r\n"));
         stored
     }
 
-    /// The payloads of all that the stream holds.
+    /// Returns the payloads of all messages of the stream.
     pub fn payloads(&mut self, name: &str) -> Vec<String> {
         self.stored(name).into_iter().map(|(_, _, payload)| payload).collect()
     }

@@ -1,5 +1,5 @@
-//! One event is no proof: neither its time nor its number moves the clock, the cursor, the end
-//! of a run or a file's name further than other events support.
+//! One event is no proof: neither its time nor its number moves the clock, the cursor, the end of a
+//! run or the name of a file further than other events support.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -19,7 +19,7 @@ fn now() -> u64 {
     u64::try_from(now.as_micros()).unwrap()
 }
 
-/// Event number `n`, with its number as its cursor.
+/// Event number `n`, which is also its cursor.
 fn event(n: u64, time_us: u64) -> String {
     numbered(n, time_us, n)
 }
@@ -43,8 +43,8 @@ fn stay(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines)), Hang]
 }
 
-/// Reads all of `first` from one server, which then is gone, and `second` from another one.
-/// Returns what the other one was asked for, as an age in seconds.
+/// Reads all of `first` from one server, which then goes away, and `second` from another. Returns
+/// the age, in seconds, of the time that the second server was asked for.
 fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
     let a = ScriptedServer::start([cut(first)]);
     let b = ScriptedServer::start([stay(second)]);
@@ -66,7 +66,7 @@ fn a_first_event_of_the_year_9999_is_printed_and_is_no_cursor() {
 
 // Guards INV-7.
 #[test]
-fn one_event_23_hours_ahead_is_no_cursor_wherever_it_stands() {
+fn one_event_23_hours_ahead_is_no_cursor_at_any_place() {
     let start = now() - 20 * S;
     let lie = || [event(500, now() + 23 * HOUR)].into_iter();
     let honest = || stream(1, 100, start).into_iter();
@@ -94,7 +94,7 @@ fn one_event_ends_no_run() {
         for (flags, printed) in [
             (["--exit-when-live", "-n", "101"].as_slice(), lines.clone()),
             (&["--until", &until, "-n", "100"], {
-                // What is stamped later is not asked for.
+                // A run does not ask for what is stamped later.
                 lines.iter().filter(|line| !line.contains(r#""rkey":"500""#)).cloned().collect()
             }),
         ] {
@@ -119,7 +119,7 @@ fn several_events_end_a_run() {
 
 #[test]
 fn a_server_whose_clock_is_ahead_of_this_machine_ends_a_run_too() {
-    // Ten minutes ahead, and quiet for a second now and then.
+    // Ten minutes ahead, with pauses of a second.
     let start = now() + 600 * S;
     let until = (start + 60 * S).to_string();
     let early: Vec<String> = (1..30).map(|n| event(n, start + n * 2 * S)).collect();
@@ -155,7 +155,7 @@ fn one_event_names_no_file() {
     }
 }
 
-/// A saved position of a run that wrote events 1 to 100, changed by this SQL.
+/// Saves the position of a run that wrote events 1 to 100, and changes it with this SQL.
 fn poisoned(state: &Path, start: u64, sql: &str) -> String {
     let lines = stream(1, 100, start);
     let server = ScriptedServer::start([stay(&lines)]);
@@ -166,7 +166,7 @@ fn poisoned(state: &Path, start: u64, sql: &str) -> String {
     server.host()
 }
 
-/// A number of the saved position.
+/// Returns a number of the saved position.
 fn saved(state: &Path, column: &str) -> u64 {
     let query = format!("SELECT {column} FROM consumers");
     let state = Connection::open(state).unwrap();
@@ -203,7 +203,7 @@ fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
     let mut first = stream(1, 100, start);
     first.push(numbered(500, start + 5 * S, 900_000_000_000_000));
     first.extend(stream(101, 50, start + 6 * S));
-    // The server has forgotten what came next.
+    // The server has forgotten the next events.
     let second = stream(5_000, 20, start + 30 * S);
     let server = ScriptedServer::start([cut(&first), stay(&second)]);
     let scratch = Scratch::new();
@@ -254,7 +254,7 @@ fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
 fn a_server_that_reuses_a_number_for_another_event_is_reported() {
     let start = now() - 60 * S;
     let first = stream(1, 50, start);
-    // It crashed, has lost the events from 40 on, and gives their numbers to others.
+    // It crashed, lost the events from 40 on, and reuses their numbers.
     let mut second = stream(1, 39, start);
     let others: Vec<String> =
         (40..80).map(|n| numbered(1_000 + n, start + n * 50_000, n)).collect();

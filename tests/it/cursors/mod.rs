@@ -1,4 +1,4 @@
-//! What `skytail cursors` promises, asked of the built binary.
+//! `skytail cursors`, through the built binary.
 
 mod sharing;
 
@@ -12,12 +12,12 @@ use tempfile::TempDir;
 
 use crate::support::requires;
 
-/// A home of its own, and the state file in it.
+/// A home directory with a state file.
 struct Home {
     directory: TempDir,
 }
 
-/// What a command left behind, without what changes from run to run.
+/// The result of a command, without what changes from run to run.
 #[derive(Debug)]
 struct CommandResult {
     code: Option<i32>,
@@ -69,13 +69,13 @@ impl Home {
         }
     }
 
-    /// Runs what must work and say nothing on stdout.
+    /// Runs `cursors set`, which must succeed and print nothing to stdout.
     fn set(&self, name: &str, value: &str) {
         let told = self.run(&["set", name, value]);
         assert_eq!((told.code, &*told.stdout), (Some(0), ""), "{told:?}");
     }
 
-    /// What a tail would have left under a name.
+    /// Saves the position that a tail would leave under a name.
     fn stopped(&self, name: &str) {
         self.set(name, "1");
         self.sql(&format!(
@@ -100,7 +100,7 @@ impl Home {
     }
 }
 
-/// The message of a command that must fail with 1 and print nothing to stdout.
+/// Returns the message of a command that must fail with 1 and print nothing to stdout.
 fn failure(told: CommandResult) -> String {
     assert_eq!((told.code, &*told.stdout), (Some(1), ""), "{told:?}");
     told.stderr
@@ -173,7 +173,7 @@ fn what_is_set_is_listed_and_shown() {
 }
 
 #[test]
-fn where_a_tail_stopped_is_listed_and_shown() {
+fn the_position_of_a_stopped_tail_is_listed_and_shown() {
     let home = Home::new();
     home.stopped("posts");
     home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old', 1)");
@@ -240,7 +240,7 @@ fn wrong_values_and_names_are_errors_of_usage_and_make_no_file() {
         assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
         told.push(outcome.stderr.lines().next().unwrap().to_owned());
     }
-    // The clock in one of them.
+    // One of them contains the current time.
     let clock = told[2].find("says ").unwrap();
     told[2].replace_range(clock.., "says …");
     assert_snapshot!(told.join("\n"), @r#"

@@ -1,4 +1,4 @@
-//! A state file that several processes use at once, and a reader that goes away.
+//! A state file that several processes use at once, and a reader that closes the pipe.
 
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
@@ -40,18 +40,18 @@ fn the_reader_may_close_the_pipe() {
     assert_eq!((told.code, &*told.stderr), (Some(0), ""), "{told:?}");
 }
 
-/// Not a test of its own: the process that [`a_killed_process_lets_go_of_its_lease`] kills.
+/// The process that [`a_killed_process_releases_its_lease`] kills; by itself it tests nothing.
 #[test]
 fn hold_a_lease_until_killed() {
     let Some(state) = std::env::var_os("HOLD_A_LEASE_IN") else { return };
     let _lease = Lease::acquire(Path::new(&state), "posts").unwrap();
-    // On a line of its own, whatever the harness has begun to print.
+    // On a line of its own, after whatever the test harness has printed.
     writeln!(std::io::stdout(), "\nheld").unwrap();
     let _ = std::io::stdin().read_line(&mut String::new());
 }
 
 #[test]
-fn a_killed_process_lets_go_of_its_lease() {
+fn a_killed_process_releases_its_lease() {
     let home = Home::new();
     home.set("posts", "12");
     let mut holder: Child = Command::new(std::env::current_exe().unwrap())

@@ -1,4 +1,4 @@
-//! The opening handshake: what an answer may look like, and what each other answer is called.
+//! The opening handshake: which answers are accepted, and the error for each other answer.
 
 use std::time::Duration;
 
@@ -38,7 +38,7 @@ where
 async fn answer_with(bytes: &'static [u8]) -> Result<Upgraded, HandshakeError> {
     upgrade_with(move |mut stream| async move {
         request_head(&mut stream).await;
-        // The client may have heard enough before the end.
+        // The client may close before the end.
         let _ = stream.write_all(bytes).await;
     })
     .await
@@ -51,7 +51,7 @@ async fn everything(upgraded: Upgraded) -> Vec<u8> {
 }
 
 #[tokio::test]
-async fn a_head_in_single_bytes_is_understood_and_nothing_behind_it_is_lost() {
+async fn a_head_in_single_bytes_is_parsed_and_no_byte_after_it_is_lost() {
     let upgraded = upgrade_with(|mut stream| async move {
         stream.set_nodelay(true).unwrap();
         let head = switching(&request_head(&mut stream).await);
@@ -83,7 +83,7 @@ async fn frames_in_the_segment_of_the_head_are_kept() {
 }
 
 #[tokio::test]
-async fn the_request_says_who_asks_for_what() {
+async fn the_request_identifies_client_and_filters() {
     let (tell, told) = tokio::sync::oneshot::channel();
     let (address, _served) = peer(|mut stream| async move {
         let head = request_head(&mut stream).await;
@@ -141,7 +141,7 @@ async fn refusals_come_with_the_servers_words() {
 }
 
 #[tokio::test]
-async fn redirects_are_told_and_not_followed() {
+async fn redirects_are_reported_and_not_followed() {
     let error =
         answer_with(b"HTTP/1.1 302 Found\r\nLocation: https://other.example/x?secret\r\n\r\n")
             .await
@@ -193,7 +193,7 @@ async fn interim_answers_and_lists_of_tokens_are_part_of_a_good_answer() {
 async fn interim_answers_without_end_are_cut_off() {
     let endless = upgrade_with(|mut stream| async move {
         request_head(&mut stream).await;
-        // Ends when the client hangs up.
+        // Ends when the client closes.
         while stream.write_all(b"HTTP/1.1 102 Processing\r\n\r\n").await.is_ok() {}
     });
     let error = endless.await.unwrap_err();
@@ -201,7 +201,7 @@ async fn interim_answers_without_end_are_cut_off() {
 }
 
 #[tokio::test]
-async fn a_tls_server_behind_ws_is_named_at_once() {
+async fn a_tls_server_at_a_ws_url_is_named_at_once() {
     let alert: &[u8] = b"\x15\x03\x03\x00\x02\x02\x46";
     let nginx = b"HTTP/1.1 400 Bad UpgradeRequest\r\n\r\n<html><head><title>400 The plain HTTP request was sent to HTTPS port</title></head></html>";
     let go =
@@ -240,7 +240,7 @@ async fn an_endless_head_is_cut_off() {
     let endless = upgrade_with(|mut stream| async move {
         request_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 101 X\r\n").await.unwrap();
-        // Ends when the client hangs up.
+        // Ends when the client closes.
         while stream.write_all(b"X-Padding: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n").await.is_ok() {}
     });
     let error = endless.await.unwrap_err();
@@ -248,7 +248,7 @@ async fn an_endless_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_early_end_is_told_as_one() {
+async fn an_early_end_is_reported_as_one() {
     for bytes in [&b""[..], b"HTTP/1.1 101 Switching", b"HTT"] {
         let error = answer_with(bytes).await.unwrap_err();
         let is_cut =

@@ -1,5 +1,5 @@
 //! From a host name to a WebSocket, against peers that send only the bytes written down here:
-//! what they answer is reported, and no byte of the stream is lost.
+//! errors report the peer's answer, and no byte of the stream is lost.
 
 mod handshake;
 mod proxy;
@@ -40,7 +40,7 @@ fn trusting_nobody() -> TlsContext {
     TlsContext::with_roots(RootCertStore::empty()).unwrap()
 }
 
-/// A listener on loopback; one connection is served by `script`.
+/// Listens on loopback; `script` serves one connection.
 async fn peer<F, Fut>(script: F) -> (SocketAddr, JoinHandle<()>)
 where
     F: FnOnce(TcpStream) -> Fut + Send + 'static,
@@ -92,7 +92,7 @@ fn acceptor(certificate: &str) -> TlsAcceptor {
     TlsAcceptor::from(Arc::new(config))
 }
 
-/// A TLS server with this certificate that echoes one byte.
+/// Starts a TLS server with this certificate that echoes one byte.
 async fn tls_peer(certificate: &str) -> (SocketAddr, JoinHandle<()>) {
     let acceptor = acceptor(certificate);
     peer(|stream| async move {

@@ -1,4 +1,4 @@
-//! Proxies: what is sent to them, what they answer, and when none is used.
+//! Proxies: what the client sends to them, what they answer, and when none is used.
 
 use skytail::source::endpoint;
 use skytail::source::net::proxy::Proxies;
@@ -35,7 +35,7 @@ async fn an_http_proxy_is_asked_for_a_tunnel() {
 }
 
 #[tokio::test]
-async fn a_proxys_refusal_is_told_with_its_status() {
+async fn a_proxys_refusal_is_reported_with_its_status() {
     let (address, _served) = peer(|mut stream| async move {
         request_head(&mut stream).await;
         stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
@@ -48,7 +48,7 @@ async fn a_proxys_refusal_is_told_with_its_status() {
 }
 
 #[tokio::test]
-async fn a_proxy_that_is_none_is_told_as_such() {
+async fn a_server_that_is_not_a_proxy_is_reported_as_such() {
     for bytes in [&b"hello\r\n"[..], b"", b"HTTP/1.1 200 OK\r\n\r\nearly"] {
         let (address, _served) = peer(move |mut stream| async move {
             request_head(&mut stream).await;
@@ -88,7 +88,7 @@ async fn a_socks_proxy_resolves_the_name_itself() {
 
 #[tokio::test]
 async fn no_proxy_and_loopback_are_dialled_directly() {
-    // Nothing listens on port 1: a connection through this proxy would be refused there.
+    // Nothing listens on port 1: a connection through this proxy would be refused.
     let proxies = Proxies::fixed("http://127.0.0.1:1", "invalid");
     let error = fails("server.invalid", &proxies).await;
     assert_eq!(error.peer, "server.invalid:443");
@@ -122,7 +122,7 @@ async fn tls_runs_inside_the_tunnel_of_an_https_proxy() {
 }
 
 #[tokio::test]
-async fn a_socks_proxy_is_given_user_and_password_and_its_refusal_told() {
+async fn a_socks_proxy_gets_user_and_password_and_its_refusal_is_reported() {
     let (address, served) = peer(|mut stream| async move {
         let mut hello = [0; 4];
         stream.read_exact(&mut hello).await.unwrap();
@@ -148,7 +148,7 @@ async fn a_socks_proxy_is_given_user_and_password_and_its_refusal_told() {
 }
 
 #[tokio::test]
-async fn a_socks_proxy_says_why_it_has_no_tunnel() {
+async fn the_reason_of_a_socks_proxy_is_reported() {
     for (answers, words) in [
         (&[&b"\x05\xff"[..]][..], "USER:PASSWORD"),
         (&[b"\x05\x00", b"\x05\x05\x00\x01\0\0\0\0\0\0"], "the host refused"),
@@ -196,7 +196,7 @@ async fn an_address_goes_to_a_socks_proxy_as_one() {
         let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
         let endpoint = endpoint::parse(&format!("ws://{host}")).unwrap();
         let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
-        // No byte of the tunnel was taken for a part of the reply.
+        // No byte of the tunnel was read as a part of the reply.
         assert_eq!(stream.read_u8().await.unwrap(), b'!');
         served.await.unwrap();
     }

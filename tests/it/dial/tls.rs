@@ -1,4 +1,4 @@
-//! Names, TCP and TLS: which certificates are accepted, and what each fault is called.
+//! Names, TCP and TLS: which certificates are accepted, and the error for each fault.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use super::{
 };
 
 #[tokio::test]
-async fn a_closed_port_and_an_unknown_name_are_told_apart() {
+async fn a_closed_port_and_an_unknown_name_have_different_errors() {
     let port = {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
@@ -39,7 +39,7 @@ async fn a_trusted_certificate_opens_a_stream() {
 }
 
 #[tokio::test]
-async fn a_bad_certificate_is_told_with_its_fault() {
+async fn a_bad_certificate_is_reported_with_its_fault() {
     let trusting = trusting_the_test_authority();
     let expired = tls_problem(dial_tls("expired.pem", &trusting).await);
     assert_eq!(expired, TlsProblem::Expired);
@@ -51,7 +51,7 @@ async fn a_bad_certificate_is_told_with_its_fault() {
 }
 
 #[tokio::test]
-async fn a_plain_server_behind_wss_is_told_as_such() {
+async fn a_plain_server_at_a_wss_url_is_reported_as_such() {
     let (address, _served) = peer(|mut stream| async move {
         stream.write_all(b"HTTP/1.1 400 Bad UpgradeRequest\r\n\r\n").await.unwrap();
         let _ = stream.read_to_end(&mut Vec::new()).await;
@@ -80,7 +80,7 @@ async fn a_stalled_tls_handshake_ends_at_the_deadline() {
     served.await.unwrap();
 }
 
-/// Sends `first`, then whatever comes back.
+/// Sends `first`, then echoes.
 
 #[tokio::test]
 async fn a_self_signed_certificate_is_trusted_by_its_file() {
@@ -94,7 +94,7 @@ async fn a_self_signed_certificate_is_trusted_by_its_file() {
         stream.flush().await.unwrap();
         assert_eq!(stream.read_u8().await.unwrap(), 7);
     }
-    // The very same key and name, and another certificate.
+    // The same key and name, and another certificate.
     let other =
         TlsContext::platform_with(ExtraRoots::read(&tls_file("self-signed-cn.pem")).unwrap());
     let refused = tls_problem(dial_tls("self-signed.pem", &other).await);
@@ -137,7 +137,7 @@ fn a_file_without_certificates_is_refused() {
     assert!(error.contains("can't read"), "{error}");
 }
 
-/// A plain server that says nothing before it has read a whole request, and closes or waits.
+/// A plain server that sends nothing before it has read a whole request, and then closes or waits.
 async fn plain_server(closes: bool) -> std::net::SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -174,7 +174,7 @@ async fn a_plain_server_that_waits_or_closes_is_found_long_before_the_deadline()
 #[tokio::test]
 async fn the_zone_of_an_address_chooses_the_interface_and_is_not_sent() {
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
-        // No IPv6 on this machine: nothing can be dialled by it.
+        // This machine has no IPv6.
         return;
     };
     let port = listener.local_addr().unwrap().port();
@@ -184,7 +184,7 @@ async fn the_zone_of_an_address_chooses_the_interface_and_is_not_sent() {
         "{error:?}"
     );
     assert_eq!(error.peer, "[fe80::1%nosuch0]:1");
-    // Interface 1 is loopback wherever there is a number 1.
+    // Interface 1 is loopback if there is a number 1.
     let endpoint = endpoint::parse(&format!("ws://[::1%251]:{port}")).unwrap();
     assert_eq!(endpoint.authority(), format!("[::1]:{port}"));
     dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();

@@ -1,6 +1,5 @@
-//! An archive in trouble: downloads that break off, ranges that are not honoured, segments that
-//! are rewritten while they are read, 429 and 503, segments that vanish, plans that lead
-//! nowhere, and damaged blocks (§3).
+//! Faults of an archive: broken downloads, ignored ranges, segments rewritten while they are read,
+//! 429 and 503, vanishing segments, plans without progress, and damaged blocks (§3).
 
 use serde_json::Value;
 
@@ -32,7 +31,7 @@ fn troubles_that_pass_lose_nothing() {
     });
 }
 
-/// Every seq is printed or lies in a gap that is told.
+/// Fails unless each seq is printed or lies in a reported gap.
 #[track_caller]
 fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) {
     let seq = |line: &String| {
@@ -49,7 +48,7 @@ fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) 
     }
 }
 
-/// The gaps that were told: the seqs around them.
+/// Returns the reported gaps: the seqs around each.
 fn told(stderr: &str) -> Vec<(u64, u64)> {
     let gap = |line: &str| {
         let (_, rest) = line.split_once("gap from ")?;
@@ -99,7 +98,7 @@ fn a_block_that_stays_damaged_is_a_gap_with_its_name_and_place() {
 }
 
 #[test]
-fn a_gap_is_recorded_and_fatal_where_that_is_asked_for() {
+fn a_gap_is_recorded_and_fatal_if_requested() {
     let fixture = Fixture::new(1_250, &["--chaos", "corrupt=1"]);
     let flags = ["--cursor", "oldest", "--on-gap", "fail", "--consumer", "c"];
     let ended = fixture.start(&flags).wait();

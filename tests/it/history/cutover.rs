@@ -1,13 +1,13 @@
-//! Where the archive ends and the stream begins: under load, and when the stream has moved on
-//! by then.
+//! The cutover from the archive to the stream: under load, and when the stream has moved on by
+//! then.
 
 use crate::history::{Fixture, assert_same};
 
-/// The recording plays while its beginning is swept: segments are sealed meanwhile, the window
-/// moves, and the stream never stands still.
+/// The recording plays while its beginning is backfilled: segments are sealed meanwhile, the window
+/// moves, and the stream never pauses.
 // Guards INV-1.
 #[test]
-fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
+fn nothing_is_lost_or_repeated_at_the_cutover_under_load() {
     for (seed, rate) in [("1", "6000/s"), ("2", "12000/s")] {
         let chaos = format!("seed={seed},throttle=6:0s,truncate=7,drop=3000");
         let fixture = Fixture::of_sizes(30_000, 500, 50, &["--rate", rate, "--chaos", &chaos]);
@@ -22,14 +22,14 @@ fn nothing_is_lost_or_repeated_where_the_stream_takes_over_under_load() {
     }
 }
 
-/// A reader that is held up for longer than the window comes back to the archive.
+/// A reader that is blocked for longer than the window returns to the archive.
 #[test]
 fn a_stream_that_has_aged_is_caught_up_with_from_the_archive() {
     let fixture = Fixture::of_sizes(60_000, 500, 50, &[]);
     let flags = ["--cursor", "60000", "--rewind", "10ms", "--buffer", "1", "-v"];
     let mut run = fixture.start(&flags);
     let mut printed = run.lines(1);
-    // A pipe and the sockets hold some of what follows, and not all of it.
+    // A pipe and the sockets hold a part of what follows.
     let Fixture { recorded, recording, server, host, .. } = fixture;
     server.stop("KILL");
     let sizes = ["--archive-segment-events", "500", "--archive-block-events", "50"];

@@ -1,5 +1,5 @@
-//! The archive's key: shown there and nowhere else, and what is said where it is missing or
-//! wrong (§1).
+//! The archive's key: it is sent only to the archive, and errors say when it is missing or wrong
+//! (§1).
 
 use std::process::Output;
 
@@ -51,7 +51,7 @@ fn a_key_of_a_file_or_a_variable_opens_the_archive() {
 
 // Guards INV-9.
 #[test]
-fn without_a_key_the_past_is_a_gap_and_the_remedy_is_told() {
+fn without_a_key_the_past_is_a_gap_and_the_log_has_the_remedy() {
     let (_home, fixture) = gated();
     let output = run(&fixture, &Scratch::new(), None, &["--cursor", "100"]);
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
@@ -78,7 +78,7 @@ fn a_wrong_key_ends_the_run() {
 }
 
 #[test]
-fn a_key_is_not_sent_in_the_open_and_not_shown_where_it_is_refused() {
+fn a_key_is_not_sent_without_tls_and_not_shown_when_refused() {
     let home = Scratch::new();
     for (host, key, words) in [
         ("ws://archive.example", KEY, "without TLS"),
@@ -93,7 +93,7 @@ fn a_key_is_not_sent_in_the_open_and_not_shown_where_it_is_refused() {
     }
 }
 
-/// What a server was asked, and the end of a run with a key against its script.
+/// Runs with a key against a script, and returns the requests and the result.
 fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, String) {
     let server = ScriptedServer::start(script);
     let home = Scratch::new();

@@ -1,4 +1,4 @@
-//! `kill -9` in mid-history, and stops: with `-o` nothing is lost and nothing comes twice.
+//! `kill -9` and clean stops during a backfill: with `-o`, no event is lost and none repeats.
 
 use std::time::{Duration, Instant};
 
@@ -17,7 +17,7 @@ fn wait_for(path: &std::path::Path, bytes: u64) {
     }
 }
 
-/// Kills runs at ever other places; the last one comes to the end.
+/// Kills runs at different places; the last run reads to the end.
 fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
     let fixture = Fixture::of_sizes(24_250, 2_000, 100, chaos);
     let (name, out) = ("out.ndjson", fixture.scratch.path("out.ndjson"));
@@ -28,7 +28,7 @@ fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
     let flags = [&common[..], flags].concat();
     let mut kills = 0;
     for round in 0..8_u64 {
-        // Before the first save there is nothing to go on from.
+        // Before the first save there is nothing to resume.
         let cursor = if round == 0 { "oldest" } else { "auto" };
         let run = fixture.start(&[&flags[..], &["--cursor", cursor]].concat());
         wait_for(&out, (length(&out) + whole / 20).min(whole / 10 * 9));

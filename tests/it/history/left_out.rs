@@ -1,5 +1,5 @@
-//! History that must not be left out in silence: behind empty segments, with filters that v2
-//! can't be asked for, and where a plan passes over segments.
+//! History that must not be skipped silently: after empty segments, with filters that v2 can't
+//! express, and if a plan skips segments.
 
 use crate::history::{FIRST_SEQ, Fixture, assert_same, bare};
 use crate::support::Scratch;
@@ -8,7 +8,7 @@ use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, http, texts};
 use crate::support::tail::{Ended, tail};
 
-/// Runs with whatever protocol can be had.
+/// Runs with `--protocol auto`.
 fn run_auto(fixture: &Fixture, flags: &[&str]) -> Ended {
     let host = ["--host", &*fixture.host, "--exit-when-live"];
     let ended = tail(&Scratch::new().path(""), &[&host[..], flags].concat());
@@ -16,10 +16,10 @@ fn run_auto(fixture: &Fixture, flags: &[&str]) -> Ended {
     ended
 }
 
-/// Real servers seal a segment without events when a rotation falls at the end of their
-/// bootstrap. The list of segments has it; the plan has not.
+/// Real servers seal a segment without events when a rotation falls at the end of their bootstrap.
+/// The list of segments contains it; the plan does not.
 #[test]
-fn empty_segments_are_passed_over_wherever_they_stand() {
+fn empty_segments_are_skipped_wherever_they_are() {
     for empty in ["empty=1", "empty=3"] {
         let fixture = Fixture::new(3_250, &["--chaos", empty]);
         let from = 1_234;
@@ -34,7 +34,7 @@ fn empty_segments_are_passed_over_wherever_they_stand() {
 }
 
 #[test]
-fn a_filter_that_v2_cannot_be_asked_for_does_not_leave_the_archive_out() {
+fn a_filter_that_v2_cannot_express_does_not_skip_the_archive() {
     let fixture = Fixture::new(3_250, &[]);
     let dids = fixture.scratch.path("dids");
     let others = (0..5_000).map(|i| format!("did:plc:{i:024}\n")).collect::<String>();
@@ -74,7 +74,7 @@ fn listed(index: u64, events: u64, min: u64, max: u64) -> String {
 }
 
 #[test]
-fn segments_that_an_unfiltered_plan_passes_over_are_a_gap() {
+fn segments_that_an_unfiltered_plan_skips_are_a_gap() {
     let plan = json(r#"{"plannedThroughSeq":200,"sealedTipSeq":200,"segments":[]}"#);
     let left_out = [listed(0, 90, 1, 99), listed(1, 0, 0, 0), listed(2, 90, 100, 200)];
     let nothing = [listed(0, 0, 1, 99), listed(1, 0, 0, 0), listed(2, 0, 100, 200)];

@@ -1,6 +1,6 @@
 //! `skytail tail` and the archive: the whole history, in order, and then the live stream
-//! (protocol/jetstream-v2-archive.md; "§" is a section of it). The server is `skytail serve`
-//! over real sockets.
+//! (protocol/jetstream-v2-archive.md; "§" is a section of it). The server is `skytail serve` over
+//! real sockets.
 
 mod chaos;
 mod cutover;
@@ -21,8 +21,8 @@ use crate::support::{Scratch, ServeProcess, events};
 /// The first seq of a recording.
 pub const FIRST_SEQ: u64 = 100;
 
-/// An event as the archive tells it, which is how a stream tells it, too: with the record's
-/// own CID.
+/// Returns an event as the archive and the stream of such a server send it: with the record's own
+/// CID.
 pub fn canonical(line: &str, shape: Shape) -> String {
     let row = RowBuf::from_line(line.as_bytes(), None).unwrap();
     let mut out = Vec::new();
@@ -30,27 +30,25 @@ pub fn canonical(line: &str, shape: Shape) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// A server of which only the newest few events can be had live.
+/// A server whose stream holds only the newest events; the archive has the rest.
 pub struct Fixture {
-    /// Where everything lies.
     pub scratch: Scratch,
-    /// What the server tells, in both of its places.
+    /// All events of the server.
     pub recorded: Vec<String>,
-    /// The file of that.
+    /// The file with them.
     pub recording: PathBuf,
-    /// The server.
     pub server: ServeProcess,
-    /// Its name.
     pub host: String,
 }
 
 impl Fixture {
-    /// `count` events in segments of ten blocks of 50, and 500 of them live.
+    /// Starts a server with `count` events in segments of ten blocks of 50, and 500 of them in its
+    /// stream.
     pub fn new(count: u64, flags: &[&str]) -> Self {
         Self::of_sizes(count, 500, 50, flags)
     }
 
-    /// The same in segments and blocks of other sizes.
+    /// Like [`Fixture::new`], with other sizes of segments and blocks.
     pub fn of_sizes(count: u64, segment: u64, block: u64, flags: &[&str]) -> Self {
         let scratch = Scratch::new();
         let recorded: Vec<String> =
@@ -79,13 +77,13 @@ impl Fixture {
         TailProcess::start(&self.scratch.path(""), &self.flags(more))
     }
 
-    /// Runs to the end of the recording, each time as if it were the first.
+    /// Runs to the end of the recording, without saved state.
     pub fn run(&self, more: &[&str]) -> Ended {
         let home = Scratch::new();
         tail(&home.path(""), &self.flags(more))
     }
 
-    /// Runs to a good end, and gives what was printed and what was said.
+    /// Runs to the end with exit code 0, and returns stdout and stderr.
     #[track_caller]
     pub fn run_well(&self, more: &[&str]) -> (Vec<String>, String) {
         let ended = self.run(more);
@@ -94,7 +92,7 @@ impl Fixture {
     }
 }
 
-/// Does something for each of these, all at once: most of it is waiting.
+/// Calls `work` for all items at the same time: most of the time is waiting.
 pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     let work = &work;
     std::thread::scope(|scope| {
@@ -104,12 +102,12 @@ pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     });
 }
 
-/// Lines without their line feeds.
+/// Returns the lines without their line feeds.
 pub fn bare(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.trim_end_matches('\n').to_owned()).collect()
 }
 
-/// Fails unless the two are the same; the message is short.
+/// Fails with a short message unless the two are equal.
 #[track_caller]
 pub fn assert_same(printed: &[String], expected: &[String]) {
     let first = printed.iter().zip(expected).position(|(a, b)| a != b);

@@ -1,4 +1,4 @@
-//! Servers of which the test writes every byte: those without an archive, and those that lie.
+//! Scripted servers: without an archive, or with false answers.
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
@@ -63,7 +63,7 @@ fn a_plan_that_is_none_is_named_and_leaves_a_gap() {
 }
 
 #[test]
-fn a_legacy_server_is_asked_once_and_is_read_as_ever() {
+fn a_legacy_server_is_probed_once_and_read_as_before() {
     let line = r#"{"did":"did:plc:a","time_us":1783175888390226,"kind":"account","account":{}}"#;
     let server = ScriptedServer::start([
         vec![Answer(http("404 Not Found", "", ""))],

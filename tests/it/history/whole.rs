@@ -1,5 +1,5 @@
-//! Everything that the archive has, and then everything that only the stream has: once, in
-//! order, and exactly what is wanted.
+//! All events of the archive, and then all that only the stream has: once, in order, and exactly
+//! those wanted.
 
 use skytail::archive::line::Shape;
 
@@ -34,7 +34,7 @@ fn the_whole_history_is_printed_in_order_and_once() {
     });
 }
 
-/// Dropping is for a stream that can't be held up; the archive can.
+/// Dropping is for a stream that can't be paused; the archive can.
 #[test]
 fn nothing_of_the_archive_is_dropped_when_the_queue_is_full() {
     let fixture = Fixture::new(2_250, &[]);
@@ -102,16 +102,16 @@ fn limit_and_until_end_a_run_in_mid_history() {
     assert!(said.contains("at --until"), "{said}");
 }
 
-/// §7: a filter without a match goes on from where the plan ended, not from the beginning.
+/// §7: a filter without a match resumes at the end of the plan, not at the beginning.
 #[test]
 fn a_filter_that_matches_nothing_moves_the_position_all_the_same() {
     let fixture = Fixture::new(3_250, &[]);
-    let flags = ["--consumer", "c", "-d", "did:plc:nobody", "--timeout", "4s"];
+    let flags = ["--consumer", "c", "-d", "did:plc:none", "--timeout", "4s"];
     let ended = fixture.start(&[&flags[..], &["--cursor", "oldest"]].concat()).wait();
     assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
     // Six segments of 500 are sealed.
     let tip = FIRST_SEQ + 3_000 - 1;
-    // The recording's own time: the list of segments tells it.
+    // The recording's own time, from the list of segments.
     let saved = format!("saved seq {tip} of {} (2026-", fixture.host);
     assert!(ended.stderr.contains(&saved), "{}", ended.stderr);
     let again = fixture.start(&[&flags[..], &["--cursor", "auto", "-v"]].concat()).wait();
@@ -123,7 +123,7 @@ fn a_filter_that_matches_nothing_moves_the_position_all_the_same() {
 fn without_the_archive_the_past_is_a_gap_as_before() {
     let fixture = Fixture::new(1_250, &[]);
     let (printed, said) = fixture.run_well(&["--cursor", "100", "--archive", "off"]);
-    // The window begins with the segment that holds the 500th event from the end.
+    // The window begins with the segment of the 500th event from the end.
     assert_same(&printed, &fixture.recorded[500..]);
     assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
 }

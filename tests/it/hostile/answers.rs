@@ -1,5 +1,5 @@
-//! What can go wrong before the first frame: each has its own message and exit code, and what
-//! is asked for is asked as protocol/jetstream-v1.md says.
+//! Failures before the first frame: each has its own message and exit code. Requests follow
+//! protocol/jetstream-v1.md.
 
 use crate::support::events;
 use crate::support::run::{Run, Tail};
@@ -19,7 +19,7 @@ fn gives_up_on(answer: Vec<u8>) -> Run {
 }
 
 #[test]
-fn an_open_run_asks_for_nothing_and_says_who_it_is() {
+fn a_run_without_filters_requests_everything_and_identifies_itself() {
     let events = events(1, true);
     let server = ScriptedServer::start([vec![Accept, Send(text(&events[0])), Hang]]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints(&events);
@@ -75,7 +75,7 @@ fn filters_too_long_for_a_url_go_into_a_message() {
 }
 
 #[test]
-fn an_unknown_host_is_told() {
+fn an_unknown_host_is_reported() {
     let run = Tail::of_host("no-such-host.invalid").flags(&["--max-retries", "1"]).run();
     run.ends_with(3)
         .prints([""; 0])
@@ -83,7 +83,7 @@ fn an_unknown_host_is_told() {
 }
 
 #[test]
-fn a_refused_connection_is_told() {
+fn a_refused_connection_is_reported() {
     let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
     let run = Tail::of_host(&port.to_string()).flags(&["--max-retries", "2"]).run();
     run.ends_with(3).prints([""; 0]).says(&[
@@ -93,7 +93,7 @@ fn a_refused_connection_is_told() {
 }
 
 #[test]
-fn a_server_that_accepts_and_never_answers_is_told() {
+fn a_server_that_accepts_and_never_answers_is_reported() {
     let server = ScriptedServer::start([vec![Hang], vec![Hang]]);
     let run = Tail::of(&server).flags(QUICK).run();
     run.ends_with(3).prints([""; 0]).says(&[
@@ -104,7 +104,7 @@ fn a_server_that_accepts_and_never_answers_is_told() {
 }
 
 #[test]
-fn tls_to_a_plain_port_is_told() {
+fn tls_to_a_plain_port_is_reported() {
     let answer = http("400 Bad Request", "", "plain HTTP only");
     let server = ScriptedServer::start([vec![Send(answer.clone())], vec![Send(answer)]]);
     let run = Tail::of_host(&format!("wss://{}", server.host())).flags(QUICK).run();
@@ -136,7 +136,7 @@ fn a_permanent_refusal_of_one_server_leaves_the_others() {
 }
 
 #[test]
-fn passing_troubles_are_told_and_retried() {
+fn temporary_failures_are_reported_and_retried() {
     for (status, words) in [
         ("500 Internal Server Error", "HTTP 500: sorry"),
         ("503 Service Unavailable", "HTTP 503: sorry"),
@@ -160,7 +160,7 @@ fn the_wait_that_a_server_asks_for_is_kept() {
 }
 
 #[test]
-fn a_redirect_is_told_and_not_followed() {
+fn a_redirect_is_reported_and_not_followed() {
     let answer = http("302 Found", "Location: https://elsewhere.example/secret?token=x\r\n", "");
     let run = gives_up_on(answer);
     run.says(&["redirects (HTTP 302) to https://elsewhere.example:", "--host"]);
@@ -168,7 +168,7 @@ fn a_redirect_is_told_and_not_followed() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_told() {
+fn an_answer_that_is_no_http_is_reported() {
     gives_up_on(b"SSH-2.0-OpenSSH_9.6\x1b[2J\r\n".to_vec())
         .says(&["the answer is not HTTP", "SSH-2.0-OpenSSH_9.6 [2J"]);
     gives_up_on(b"HTTP/1.1 wat\r\n\r\n".to_vec()).says(&["is not a WebSocket handshake"]);
@@ -185,13 +185,13 @@ fn a_head_without_end_is_given_up() {
 }
 
 #[test]
-fn a_wrong_accept_key_is_told() {
+fn a_wrong_accept_key_is_reported() {
     gives_up_on(switching("AAAAAAAAAAAAAAAAAAAAAAAAAAA=")).says(&["not a WebSocket handshake"]);
 }
 
 #[test]
-fn events_right_behind_the_handshake_are_not_lost() {
-    // Everything in one write, so that events arrive together with the answer.
+fn events_right_after_the_handshake_are_not_lost() {
+    // All in one write, so that events arrive together with the answer.
     let events = events(50, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     Tail::of(&server).flags(&["-n", "50"]).run().ends_with(0).prints(&events);

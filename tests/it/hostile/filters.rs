@@ -1,12 +1,12 @@
-//! A server that ignores every filter: the output never holds an event that the flags
-//! exclude. And the rules that end a run.
+//! A server that ignores every filter: the output never holds an event that the flags exclude. Also
+//! the rules that end a run.
 
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, OnlyPongs, Send, Sync};
 use crate::support::scripted::{ScriptedServer, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
-/// Events of every kind, and one behind them all that every filter below lets through.
+/// Events of every kind, and a last one that every filter below accepts.
 fn all_sorts() -> Vec<String> {
     let mut lines = events(20, true);
     for (n, (did, operation, collection)) in (120_u64..).zip([
@@ -40,7 +40,7 @@ fn now_us() -> u64 {
     u64::try_from(since.as_micros()).unwrap()
 }
 
-/// Runs with these flags in front of a server that sends everything, up to its good-bye.
+/// Runs with these flags against a server that sends everything and then closes.
 #[track_caller]
 fn keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
     let lines = all_sorts();
@@ -118,7 +118,7 @@ fn the_limit_counts_what_is_printed() {
 fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
     let mut events = events(30, true);
     events.swap(9, 12);
-    // One event would prove nothing.
+    // One event alone is no proof.
     events.extend([1_100_000, 1_100_001].map(|us| event_at(FIRST_US + us)));
     let until = (FIRST_US + 10_000).to_string();
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
@@ -154,7 +154,7 @@ fn until_ends_a_quiet_stream_whose_time_has_come() {
 #[test]
 fn the_live_tip_ends_a_replay() {
     let mut events = events(5, true);
-    // Far beyond the start of any run of this test.
+    // Far after the start of any run of this test.
     let live = now_us() + 30_000_000;
     events.extend([live, live + 1, live + 2].map(event_at));
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
@@ -175,7 +175,7 @@ fn the_timeout_ends_a_run_in_any_state() {
     let events = events(5, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Sync, Hang]]);
     Tail::of(&server).flags(&["--timeout", "1s"]).run().ends_with(0).prints(&events);
-    // Before anything was answered, too.
+    // Also before any answer.
     let server = ScriptedServer::start([vec![Hang]]);
     Tail::of(&server).flags(&["--timeout", "300ms"]).run().ends_with(0).prints([""; 0]);
 }
@@ -190,6 +190,6 @@ fn an_excluded_event_moves_the_position_all_the_same() {
     ]);
     let run = Tail::of(&server).flags(&["-n", "1", "-c", "app.bsky.graph.follow"]).run();
     run.ends_with(0).prints(wanted);
-    // Nothing was printed, and still the second connection asks for a place of the first.
+    // Nothing was printed, and still the second connection asks for a position of the first.
     assert_eq!(server.asked()[1].query("cursor"), ["100"]);
 }

@@ -1,5 +1,5 @@
-//! What a server may send instead of an event, and that it costs no other event: bad
-//! messages are skipped and told, a broken protocol ends the connection and not the stream.
+//! What a server may send instead of an event, without costing another event: bad messages are
+//! skipped and reported, and a protocol error ends the connection but not the stream.
 
 use crate::support::events;
 use crate::support::run::{Run, Tail};
@@ -18,8 +18,7 @@ fn skips(bad: Vec<u8>, flags: &[&str]) -> Run {
     run
 }
 
-/// Sends an event, then `bad`, and further events on the next connection, where the first
-/// comes once more.
+/// Sends an event, then `bad`, and more events on the next connection, which repeats the first.
 #[track_caller]
 fn reconnects_after(bad: Vec<u8>) -> Run {
     let events = events(3, true);
@@ -33,13 +32,13 @@ fn reconnects_after(bad: Vec<u8>) -> Run {
     run
 }
 
-/// Go's standard encoder ends each message in a line feed, and the grammar of JSON allows more.
+/// Go's standard encoder ends each message with a line feed, and JSON's grammar allows more.
 #[test]
 fn white_space_around_and_within_an_event_is_not_printed() {
     let events = events(30, true);
     let spaced = |line: &String| format!("\t\n{line} \r\n");
     for (first, rest) in [(0, 30), (1, 29)] {
-        // The first message is read in another way than those after it.
+        // The first message is parsed in another way than later ones.
         let mut messages: Vec<String> = events[..first].to_vec();
         messages.extend(events[first..first + rest].iter().map(spaced));
         let server = ScriptedServer::start([vec![Accept, Send(texts(&messages)), Hang]]);
@@ -57,19 +56,19 @@ fn white_space_around_and_within_an_event_is_not_printed() {
 }
 
 #[test]
-fn text_that_is_no_json_is_skipped_and_told() {
+fn text_that_is_no_json_is_skipped_and_reported() {
     skips(text("hello"), &[]).says(&["skipped a malformed event", "begins hello"]);
 }
 
 #[test]
-fn json_that_is_no_object_is_skipped_and_told() {
+fn json_that_is_no_object_is_skipped_and_reported() {
     for bad in ["[1,2]", "7", "null", "\"a string\""] {
         skips(text(bad), &[]).says(&["skipped a malformed event: a JSON object expected"]);
     }
 }
 
 #[test]
-fn events_without_did_or_time_are_skipped_and_told() {
+fn events_without_did_or_time_are_skipped_and_reported() {
     skips(text(r#"{"time_us":1}"#), &[]).says(&["no member did"]);
     skips(text(r#"{"did":"did:plc:a"}"#), &[]).says(&["no member time_us"]);
     skips(text(r#"{"did":7,"time_us":1}"#), &[]).says(&["did is no string"]);
@@ -78,23 +77,23 @@ fn events_without_did_or_time_are_skipped_and_told() {
 }
 
 #[test]
-fn an_empty_message_is_skipped_and_told() {
+fn an_empty_message_is_skipped_and_reported() {
     skips(text(""), &[]).says(&["skipped a malformed event: a JSON object expected"]);
 }
 
 #[test]
-fn a_binary_message_is_skipped_and_told_where_text_was_asked_for() {
+fn a_binary_message_is_skipped_and_reported_if_text_was_requested() {
     let server_event = &events(9, true)[8];
     skips(binary(server_event.as_bytes()), &[]).says(&["binary, though plain text was asked for"]);
 }
 
 // Guards INV-5.
 #[test]
-fn a_message_over_the_cap_is_skipped_and_told() {
+fn a_message_over_the_cap_is_skipped_and_reported() {
     let flags = &["--max-frame-size", "64KiB"];
     let words = &["longer than --max-frame-size (65536 bytes)"];
     skips(text(vec![b'x'; 65_537]), flags).says(words);
-    // In pieces that are small enough each, with a ping between them.
+    // In pieces that are each small enough, with a ping between them.
     let mut pieces = frame(0x01, &[b'x'; 60_000]);
     pieces.extend(ping(b"between"));
     pieces.extend(frame(0x80, &[b'x'; 60_000]));
@@ -115,7 +114,7 @@ fn a_message_as_long_as_the_cap_is_printed() {
 
 // Guards INV-9.
 #[test]
-fn invalid_utf8_is_skipped_and_told() {
+fn invalid_utf8_is_skipped_and_reported() {
     skips(text(b"{\"did\":\"did:plc:\xff\",\"time_us\":1}"), &[]).says(&["invalid UTF-8"]);
 }
 
@@ -140,7 +139,7 @@ fn two_events_in_one_message_are_no_event() {
 }
 
 #[test]
-fn unbalanced_json_is_skipped_and_told() {
+fn unbalanced_json_is_skipped_and_reported() {
     let start = r#"{"did":"did:plc:a","time_us":1783175888000000"#;
     for (rest, words) in [
         ("", "',' or '}' expected"),
@@ -160,13 +159,13 @@ fn broken_grammar_is_skipped_with_strict() {
 }
 
 #[test]
-fn very_deep_nesting_is_skipped_and_told() {
+fn very_deep_nesting_is_skipped_and_reported() {
     let deep = |depth: usize| {
         let (open, shut) = ("[".repeat(depth), "]".repeat(depth));
         format!(r#"{{"did":"did:plc:a","time_us":1783175888000000,"x":{open}{shut}}}"#)
     };
     skips(text(deep(1_000_000)), &[]).says(&["nested too deeply"]);
-    // What a record may hold is printed.
+    // The output contains whatever a record may hold.
     let event = deep(130);
     let server = ScriptedServer::start([vec![Accept, Send(text(&event)), Hang]]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
@@ -252,7 +251,7 @@ fn a_reset_in_the_middle_of_a_frame_costs_nothing() {
 }
 
 #[test]
-fn a_close_frame_is_told_with_its_reason_and_survived() {
+fn a_close_frame_is_reported_with_its_reason_and_the_stream_continues() {
     reconnects_after(close(1001, b"server shutting down"))
         .says(&["the server closed the connection with code 1001: server shutting down"]);
     reconnects_after(close(1008, b"\x1b[31mtoo\r\nslow\xff")).says(&[
@@ -267,7 +266,7 @@ fn a_close_frame_is_told_with_its_reason_and_survived() {
 fn unknown_kinds_and_members_are_passed_through_untouched() {
     let lines = [
         r#"{ "did": "did:plc:a", "time_us":1783175888000001,"cursor":1, "kind":"jubilee","jubilee":{"n":1.50,"x":"\u0026 é 🦋"} }"#,
-        // Two of one instant, as v2 stamps the operations of one commit.
+        // Two events of one instant, as v2 stamps the operations of one commit.
         r#"{"did":"did:plc:a","time_us":1783175888000002,"cursor":2,"kind":"jubilee"}"#,
         r#"{"did":"did:plc:a","time_us":1783175888000002,"cursor":3,"kind":"jubilee"}"#,
         r#"{"did":"did:plc:a","time_us":1783175888000003,"cursor":4}"#,

@@ -1,5 +1,5 @@
-//! Events that the server no longer has, and servers that are not where the output is: found
-//! by comparing what came with what was asked, told with both ends, kept in the state file.
+//! Events that the server no longer has, and servers that are not at the output's position: found
+//! by comparing the answer with the request, reported with both ends, stored in the state file.
 
 use crate::hostile::{cut, stay};
 use crate::support::run::{Run, Tail};
@@ -9,12 +9,12 @@ use crate::support::{FIRST_US, Scratch, events, run};
 
 const S: u64 = 1_000_000;
 
-/// A post of number `i`, `seconds` behind the first instant.
+/// A post of number `i`, `seconds` after the first instant.
 fn post(i: u64, seconds: u64, seq: Option<u64>) -> String {
     crate::hostile::post(i, FIRST_US + seconds * S, seq)
 }
 
-/// Runs until `count` lines are there.
+/// Runs until `count` lines are printed.
 fn tail(server: &ScriptedServer, count: usize, flags: &[&str]) -> Run {
     Tail::of(server).flags(&["-n", &count.to_string()]).flags(flags).run()
 }
@@ -29,7 +29,7 @@ fn before_and_after(seqs: bool) -> (Vec<String>, Vec<String>) {
 
 // Guards INV-1.
 #[test]
-fn a_server_that_forgot_leaves_a_gap_that_is_told_with_both_ends() {
+fn a_server_that_forgot_leaves_a_gap_that_is_reported_with_both_ends() {
     let (before, after) = before_and_after(true);
     let server = ScriptedServer::start([cut(&before), stay(&after)]);
     let run = tail(&server, 10, &[]);
@@ -51,7 +51,7 @@ fn a_legacy_server_that_forgot_leaves_a_gap() {
 
 // Guards INV-1.
 #[test]
-fn on_gap_fail_stops_in_front_of_it_and_a_later_run_may_pass() {
+fn on_gap_fail_stops_before_it_and_a_later_run_may_pass() {
     let (before, after) = before_and_after(true);
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
@@ -101,14 +101,14 @@ fn a_start_older_than_all_that_the_server_holds_is_a_gap() {
     let run = tail(&server, 5, &["--cursor", "7", "--on-gap", "fail"]);
     run.ends_with(4).prints([""; 0]).says(&["gap from seq 7 to seq 100"]);
 
-    // With a list of accounts silence proves nothing.
+    // With a list of accounts, silence proves nothing.
     let server = ScriptedServer::start([stay(&events)]);
     let dids = ["-d", "did:plc:even,did:plc:odd", "--cursor", &hour_before];
     tail(&server, 5, &dids).ends_with(0).never_says("gap");
 }
 
 #[test]
-fn a_seq_that_lies_ahead_is_told() {
+fn a_seq_that_lies_ahead_is_reported() {
     let events = events(5, true);
     let server = ScriptedServer::start([stay(&events)]);
     let run = tail(&server, 5, &["--cursor", "9000"]);
@@ -116,11 +116,11 @@ fn a_seq_that_lies_ahead_is_told() {
 }
 
 #[test]
-fn numbers_given_anew_are_not_believed() {
+fn reused_numbers_are_not_believed() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     // The server lost its log and counts from 1 again; it still has the events.
     let anew: Vec<_> = (0..30).map(|i| post(i, i, Some(1 + i))).collect();
-    // Its counter is past the number that is asked for: another event has that number now.
+    // Its counter is past the requested number, which now belongs to another event.
     let reused: Vec<_> = (0..30).map(|i| post(i, i, Some(480 + i))).collect();
     for renumbered in [anew, reused] {
         let from = if renumbered[0].contains(r#""cursor":1,"#) { 25 } else { 28 };
@@ -138,7 +138,7 @@ fn numbers_given_anew_are_not_believed() {
 }
 
 #[test]
-fn what_a_server_says_under_new_numbers_is_resumed_by_them() {
+fn what_a_server_sends_under_new_numbers_is_resumed_by_them() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     let anew: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
     let server = ScriptedServer::start([
@@ -156,7 +156,7 @@ fn what_a_server_says_under_new_numbers_is_resumed_by_them() {
 #[test]
 fn a_host_that_lags_is_left_for_another_and_nothing_of_it_is_printed() {
     let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, Some(500 + i))).collect();
-    // It sends what the others sent long ago, at the pace of life.
+    // It sends what the others sent long ago, at the pace of live events.
     let old: Vec<_> = (0..40).map(|i| post(1_000 + i, i, Some(20 + i))).collect();
     let lagging = {
         let mut steps = vec![Accept];
@@ -196,7 +196,7 @@ fn another_host_that_forgot_leaves_a_gap() {
 }
 
 #[test]
-fn the_first_host_is_preferred_again_only_where_asked_and_once_it_is_well() {
+fn failback_happens_only_on_request_and_once_the_first_host_has_recovered() {
     let events = events(40, true);
     let look = || stay(&events[20..30]);
     let first = ScriptedServer::start([cut(&events[..10]), vec![], look(), look(), stay(&events)]);

@@ -1,4 +1,4 @@
-//! Peers that are there and are not: each is given up, and the stream goes on with the next
+//! Peers that stop responding: the program gives up on each, and the stream continues with the next
 //! connection.
 
 use std::time::Duration;
@@ -11,7 +11,7 @@ use crate::support::scripted::{ScriptedServer, Step, ping, text, texts};
 /// Short enough for a test; answers on loopback take a thousandth of this.
 const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];
 
-/// Sends an event and then behaves in `this` way; the next connection brings the rest.
+/// Sends an event, then behaves in `this` way; the next connection brings the rest.
 #[track_caller]
 fn goes_on_after(this: Step, flags: &[&str]) -> Run {
     let events = events(5, true);
@@ -31,7 +31,7 @@ fn a_peer_that_vanished_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_vanished_is_given_up_where_silence_is_normal() {
+fn a_vanished_peer_is_given_up_even_if_silence_is_normal() {
     let flags = [PINGS, &["-d", "did:plc:even,did:plc:odd"]].concat();
     goes_on_after(Hang, &flags).says(&["no answer to a ping for 300ms"]);
 }
@@ -42,7 +42,7 @@ fn a_peer_that_only_answers_pings_is_given_up() {
     goes_on_after(OnlyPongs, &flags).says(&["no event for 1s"]);
 }
 
-/// The first two silences cost a connection each; the third is known to be the stream's own.
+/// The first two silences cost a connection each; the third is known as the stream's own.
 #[test]
 fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
     let events = events(5, true);
@@ -62,15 +62,15 @@ fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
 fn a_peer_that_only_pings_is_given_up() {
     let flags = &["--stall-timeout", "500ms"];
     goes_on_after(Drip(ping(b"?"), Duration::from_millis(5)), flags).says(&["no event for 500ms"]);
-    // As fast as it can: whoever reads without end must still look at the clock.
+    // As fast as possible: a reader that never waits must still check its deadlines.
     goes_on_after(Drip(ping(b"?").repeat(50_000), Duration::ZERO), flags)
         .says(&["no event for 500ms"]);
 }
 
 #[test]
 fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
-    // One 0x7f after the other: a frame with reserved bits would end it at once, so the
-    // first byte begins a long text message.
+    // Repeated 0x7f: a frame with reserved bits would end the connection at once, so the first byte
+    // begins a long text message.
     let events = events(5, true);
     let server = ScriptedServer::start([
         vec![

@@ -1,6 +1,6 @@
-//! What `skytail tail` promises in front of a server that breaks every rule: each fault has
-//! its own message and exit code, and nothing is lost that could be kept. The server here
-//! only sends bytes written down in these files; it shares no code with `skytail serve`.
+//! `skytail tail` against a server that breaks every rule: each fault has its own message and exit
+//! code, and no event is lost that could be kept. The server sends only bytes written down in these
+//! files; it shares no code with `skytail serve`.
 
 mod answers;
 mod filters;
@@ -25,12 +25,12 @@ fn post(i: u64, time_us: u64, seq: Option<u64>) -> String {
     )
 }
 
-/// Cuts the connection behind `lines`.
+/// Closes the connection after `lines`.
 fn cut(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines))]
 }
 
-/// Stays connected behind `lines`.
+/// Stays connected after `lines`.
 fn stay(lines: &[String]) -> Vec<Step> {
     vec![Accept, Send(texts(lines)), Hang]
 }

@@ -6,7 +6,7 @@ use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, http, texts};
 
 #[test]
-fn auto_speaks_v2_where_it_is_and_says_so() {
+fn auto_uses_v2_if_available_and_logs_it() {
     let (messages, lines) = posts(500, 1);
     let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let run = Tail::of(&server).protocol("auto").flags(&["-n", "1", "-v"]).run();
@@ -14,7 +14,7 @@ fn auto_speaks_v2_where_it_is_and_says_so() {
 }
 
 #[test]
-fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
+fn auto_uses_v1_if_there_is_no_v2_and_remembers_that() {
     let (_, lines) = posts(500, 6);
     let answers = [
         http("404 Not Found", "", r#"{"message":"Not Found"}"#),
@@ -28,7 +28,7 @@ fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
         let server = ScriptedServer::start([
             vec![Answer(answer)],
             vec![Accept, Send(texts(&lines[..3]))],
-            // Not asked for v2 again.
+            // The server is not asked for v2 again.
             vec![Accept, Send(texts(&lines[2..])), Hang],
         ]);
         let run = Tail::of(&server).protocol("auto").flags(&["-n", "6", "-v"]).run();
@@ -40,7 +40,7 @@ fn auto_speaks_v1_where_there_is_no_v2_and_remembers_that() {
 }
 
 #[test]
-fn auto_asks_for_v2_again_where_v1_is_no_more() {
+fn auto_asks_for_v2_again_if_v1_has_gone() {
     let (messages, lines) = posts(500, 6);
     let gone = || vec![Answer(http("404 Not Found", "", "gone"))];
     let server = ScriptedServer::start([
@@ -49,14 +49,14 @@ fn auto_asks_for_v2_again_where_v1_is_no_more() {
         gone(),
         vec![ECHO, Send(texts(&messages[2..])), Hang],
     ]);
-    // A position of one protocol is one of the other.
+    // A position of one protocol is valid in the other.
     let run = Tail::of(&server).protocol("auto").flags(&["-n", "6"]).run();
     run.ends_with(0).prints(&lines).never_says("gap");
     assert_eq!(server.asked()[3].query("cursor"), ["500"]);
 }
 
 #[test]
-fn auto_goes_back_to_v1_where_the_v2_endpoint_speaks_something_else() {
+fn auto_returns_to_v1_if_the_v2_endpoint_speaks_something_else() {
     let (_, lines) = posts(500, 3);
     let server = ScriptedServer::start([
         vec![Accept, Send(texts(&lines)), Hang],
@@ -67,7 +67,7 @@ fn auto_goes_back_to_v1_where_the_v2_endpoint_speaks_something_else() {
 }
 
 #[test]
-fn what_v1_answers_is_told_where_neither_is_to_be_had() {
+fn the_answer_of_v1_is_reported_if_neither_works() {
     let server = ScriptedServer::start([
         vec![Answer(http("404 Not Found", "", "no such route"))],
         vec![Answer(http("400 Bad Request", "", "invalid DID: did:x"))],

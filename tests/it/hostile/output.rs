@@ -1,4 +1,4 @@
-//! stdout and whoever reads it: gone, full, slow.
+//! Readers of stdout that go away, stop reading or read slowly.
 #![cfg(unix)]
 
 use std::time::Duration;

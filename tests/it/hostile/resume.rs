@@ -1,6 +1,6 @@
-//! Connections that end, servers that repeat themselves or change: together, the connections
-//! of a run give each event exactly once. (Legacy servers are asked with `--join single` here:
-//! a script has no live stream beside the replay. `tests/join.rs` has.)
+//! Connections that end, and servers that repeat themselves or change: together, the connections of
+//! a run give each event exactly once. (Legacy servers are used with `--join single` here, because
+//! a script has no live stream besides the replay. `tests/it/join.rs` has one.)
 
 use crate::hostile::{cut, post, stay};
 use crate::support::run::Tail;
@@ -30,7 +30,7 @@ fn a_legacy_server_is_resumed_by_time() {
 }
 
 #[test]
-fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
+fn a_run_killed_before_its_first_save_starts_again_at_its_start() {
     let scratch = Scratch::new();
     let events = events(5, true);
     let server = ScriptedServer::start([stay(&events), stay(&events)]);
@@ -94,7 +94,7 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
         let mut events = events(20, false);
         events.insert(5, post(99, future, None));
         let other = ScriptedServer::start([stay(&events)]);
-        // Cut once for a resume on the same server; then it is gone, and the other one is asked.
+        // One cut for a resume on the same server, then one for a failover.
         let server = ScriptedServer::start([cut(&events[..7]), cut(&events[..9])]);
         let run = Tail::of(&server)
             .flags(&["--join", "single", "--host", &other.host(), "-n", "21"])
@@ -156,7 +156,7 @@ fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
 }
 
 #[test]
-fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
+fn a_legacy_server_that_becomes_v2_under_its_name_is_resumed() {
     let (legacy, v2) = (events(20, false), events(30, true));
     let server = ScriptedServer::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
     let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
@@ -168,7 +168,7 @@ fn a_legacy_server_that_turns_v2_behind_its_name_is_resumed() {
 }
 
 #[test]
-fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
+fn a_v2_server_that_becomes_legacy_under_its_name_is_resumed() {
     let (v2, legacy) = (events(20, true), events(30, false));
     let server = ScriptedServer::start([
         cut(&v2[..7]),
@@ -190,7 +190,7 @@ fn a_v2_server_that_turns_legacy_behind_its_name_is_resumed() {
 
 // Guards INV-1.
 #[test]
-fn another_server_goes_on_where_the_first_ended() {
+fn another_server_continues_after_the_first() {
     let first = ScriptedServer::start([cut(&events(20, true)[..12])]);
     // Other stamps on the same events, and a replay that begins earlier.
     let elsewhere = |i| post(i, FIRST_US - 1_000_000 + i, Some(9_000 + i));
@@ -210,7 +210,7 @@ fn another_server_goes_on_where_the_first_ended() {
 }
 
 #[test]
-fn a_run_without_any_event_yet_goes_back_to_its_own_beginning() {
+fn a_run_without_any_event_yet_returns_to_its_own_start() {
     let now_us = || {
         let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
         u64::try_from(since.as_micros()).unwrap()

@@ -1,5 +1,4 @@
-//! The v2 stream: what is asked for, which servers are asked for what, and every way of being
-//! wrong that protocol/jetstream-v2.md names.
+//! The v2 stream: the requests, and every error that protocol/jetstream-v2.md names.
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
@@ -9,8 +8,7 @@ use crate::support::{FIRST_US, Scratch, run as support_run};
 pub const PATH: &str = "/xrpc/network.bsky.jetstream.subscribeEvents";
 pub const ECHO: Step = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
 
-/// A post of number `i`, which is its seq, too, `seconds` behind the first instant: the
-/// message, and the v1 line that stands for it.
+/// A post of number and seq `i`, `seconds` after the first instant: the message and its v1 line.
 pub fn post(i: u64, seconds: u64) -> (String, String) {
     let time_us = FIRST_US + seconds * 1_000_000;
     let time = format!("{:.6}", jiff::Timestamp::from_microsecond(time_us as i64).unwrap());
@@ -125,13 +123,13 @@ fn a_server_without_echo_is_accepted_and_another_echo_is_not() {
 }
 
 #[test]
-fn refusals_are_told_by_name_and_in_the_servers_words() {
+fn refusals_are_reported_by_name_and_in_the_servers_words() {
     let server = ScriptedServer::start([vec![Answer(xrpc(
         "400 Bad Request",
         "InvalidRequest",
         "bad DID: x",
     ))]]);
-    // It is a v2 server that speaks: there is nothing else to try.
+    // The answer is that of a v2 server, so the program does not try v1.
     let run = Tail::of(&server).protocol("auto").run();
     run.ends_with(1).prints([""; 0]).says(&["HTTP 400 (InvalidRequest): bad DID: x"]);
     let busy = || vec![Answer(xrpc("503 No", "ServiceUnavailable", "service not ready: warming"))];
@@ -141,7 +139,7 @@ fn refusals_are_told_by_name_and_in_the_servers_words() {
 }
 
 #[test]
-fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_goes_on_from_the_floor() {
+fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_continues_from_the_floor() {
     let (before, before_lines) = posts(500, 3);
     let (after, after_lines) = posts(900, 2);
     let too_old = || vec![Answer(xrpc("400 Bad Request", "CursorTooOld", "cursor 500 below 900"))];
@@ -161,7 +159,7 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_goes_on_from_the_floor() {
     assert_eq!(asked[1].query("cursor"), ["500"]);
     assert_eq!(asked[2].query("cursor"), ["1000000000000000"]);
 
-    // A person's own number.
+    // A number that the user gave.
     let server = ScriptedServer::start([too_old(), vec![ECHO, Send(texts(&after)), Hang]]);
     let run = tail(&server, 100, &["--cursor", "500", "--on-gap", "fail"]);
     run.ends_with(4).prints([""; 0]).says(&["gap from seq 500 to seq 900"]);
@@ -173,11 +171,11 @@ fn an_instant_that_is_too_old_is_a_gap_as_the_server_says() {
     let outdated = [&[info("OutdatedCursor")][..], &messages].concat();
     let script = || vec![ECHO, Send(texts(&outdated)), Hang];
     let server = ScriptedServer::start([script()]);
-    // Less than the minute that an unsaid gap would need.
+    // Less than the minute that an unreported gap would need.
     let instant = (FIRST_US + 890_000_000).to_string();
     let run = tail(&server, 2, &["--cursor", &instant]);
     run.ends_with(0).prints(&lines).says(&["the server begins later than", "1 gap"]);
-    // Whoever asks for the oldest has what was asked for.
+    // A user who asks for the oldest event gets it.
     let server = ScriptedServer::start([script()]);
     tail(&server, 2, &["--cursor", "oldest"]).ends_with(0).prints(&lines).never_says("gap");
     assert_eq!(server.asked()[0].query("cursor"), ["1000000000000000"]);
@@ -208,7 +206,7 @@ fn a_position_is_the_same_under_both_protocols() {
 }
 
 #[test]
-fn error_frames_are_told_by_name_and_the_stream_goes_on() {
+fn error_frames_are_reported_by_name_and_the_stream_continues() {
     let (messages, lines) = posts(500, 8);
     let server = ScriptedServer::start([
         vec![ECHO, Send(texts(&messages[..2])), Send(text(error("ConsumerTooSlow")))],
@@ -226,7 +224,7 @@ fn error_frames_are_told_by_name_and_the_stream_goes_on() {
 }
 
 #[test]
-fn numbers_that_go_back_or_repeat_are_told_and_lose_nothing() {
+fn numbers_that_go_back_or_repeat_are_reported_and_lose_nothing() {
     let (messages, lines) = posts(500, 6);
     let order = [0, 1, 1, 3, 2, 4, 5];
     let sent: Vec<&String> = order.iter().map(|i| &messages[*i]).collect();
@@ -274,10 +272,10 @@ fn an_endpoint_that_speaks_v1_is_no_v2_server() {
 }
 
 #[test]
-fn one_object_of_v1_in_front_of_a_v2_stream_is_a_damaged_message() {
+fn one_object_of_v1_before_a_v2_stream_is_a_damaged_message() {
     let (messages, lines) = posts(500, 2);
     let object = || vec![ECHO, Send(text(&lines[0])), Hang];
-    // At first contact, and when the stream has been v2 before: even twice in a row.
+    // On the first connection, and after the stream has been v2: even twice in a row.
     let server = ScriptedServer::start([
         object(),
         vec![ECHO, Send(text(&messages[0]))],
@@ -290,7 +288,7 @@ fn one_object_of_v1_in_front_of_a_v2_stream_is_a_damaged_message() {
 }
 
 #[test]
-fn a_refusal_that_is_cut_off_is_no_last_word() {
+fn a_refusal_that_is_cut_off_is_not_final() {
     let (messages, lines) = posts(500, 1);
     for body in [r#"{"error":"Unkn"#, ""] {
         let cut = format!("HTTP/1.1 400 Bad Request\r\nContent-Length: 60\r\n\r\n{body}");
@@ -311,7 +309,7 @@ fn the_kinds_that_prove_life_are_left_out_of_the_output() {
     let expected = [lines[0].clone(), lines[1].replace("\"cursor\":501", "\"cursor\":503")];
     let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     tail(&server, 2, &["-c", "app.bsky.feed.post"]).ends_with(0).prints(expected);
-    // `-c` alone implies commits, and the server is asked for the rest all the same.
+    // `-c` alone implies commits, but the request includes the other kinds.
     assert_eq!(server.asked()[0].query("kinds"), [""; 0]);
 
     let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);

@@ -1,5 +1,5 @@
-//! Dictionaries of v2 servers: fetched without credentials, checked, kept, changed when the
-//! server changes them, and done without where that leads nowhere.
+//! Dictionaries of v2 servers: fetched without credentials, checked, stored, replaced when the
+//! server changes them, and not used if that fails.
 
 use crate::hostile::v2::{ECHO, posts, xrpc};
 use crate::support::run::{Run, Tail};
@@ -73,7 +73,7 @@ fn a_dictionary_is_kept_and_changed_when_the_server_has_another() {
     let server = ScriptedServer::start([
         served(7),
         vec![ECHO, Send(compressed(&messages[..3], 7))],
-        // The same run again, with what it has.
+        // The same run again, with the stored dictionary.
         refused("current dictionary id is 8"),
         served(8),
         stream(&messages, 8),
@@ -94,7 +94,7 @@ fn what_an_earlier_run_kept_is_not_fetched_again() {
     tail.cache("skytail/dictionaries/7.zdict", &dictionary(7));
     tail.run().ends_with(0).prints(&lines).never_says("fetched");
 
-    // Damaged, so as if it were not there.
+    // A damaged file counts as missing.
     let server = ScriptedServer::start([served(7), stream(&messages, 7)]);
     let tail = self::tail(&server, "on", 3);
     tail.cache("skytail/dictionaries/7.zdict", b"damaged");
@@ -151,7 +151,7 @@ fn a_server_that_names_what_it_refuses_is_asked_for_plain_text() {
 }
 
 #[test]
-fn what_is_no_dictionary_is_told_and_done_without() {
+fn an_invalid_dictionary_is_reported_and_not_used() {
     let (messages, lines) = posts(500, 2);
     let mut cut = served(7);
     if let Some(Answer(bytes)) = cut.first_mut() {
@@ -168,7 +168,8 @@ fn what_is_no_dictionary_is_told_and_done_without() {
         (vec![Answer(xrpc("500 No", "InternalError", "oh"))], "HTTP 500"),
         (cut, "was cut off"),
     ] {
-        // The file of another server's dictionary is refused first, so that this one is asked.
+        // The server refuses the other server's dictionary first, so that the program asks for this
+        // one.
         let scripts =
             [refused("no other"), answer, plain(&[messages[0].clone(), messages[1].clone()])];
         let server = ScriptedServer::start(scripts);
@@ -180,12 +181,12 @@ fn what_is_no_dictionary_is_told_and_done_without() {
 }
 
 #[test]
-fn a_server_without_dictionaries_has_no_v2_where_zstd_is_demanded() {
+fn a_server_without_dictionaries_has_no_v2_if_zstd_is_required() {
     let none = || vec![Answer(http("404 Not Found", "", "404 page not found"))];
     let run = |server: &ScriptedServer, protocol| {
         Tail::of(server).protocol(protocol).flags(&["--compress", "on"]).run()
     };
-    // v1 is asked for next, and its dictionary is not installed.
+    // The program falls back to v1, whose dictionary is not installed.
     let server = ScriptedServer::start([none()]);
     let said = run(&server, "auto");
     said.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
@@ -196,7 +197,7 @@ fn a_server_without_dictionaries_has_no_v2_where_zstd_is_demanded() {
 }
 
 #[test]
-fn a_bomb_is_skipped_and_told() {
+fn a_bomb_is_skipped_and_reported() {
     let (messages, lines) = posts(500, 2);
     let mut compressor = ::zstd::bulk::Compressor::with_dictionary(3, &dictionary(7)).unwrap();
     let bomb = binary(&compressor.compress(&vec![b'x'; 64 << 20]).unwrap());

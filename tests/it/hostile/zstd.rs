@@ -1,12 +1,12 @@
-//! Compressed connections: bad frames cost themselves only, and a server with another
-//! dictionary ends a run that insists and no other.
+//! Compressed connections: a bad frame costs only itself, and a server with another dictionary ends
+//! only runs that insist on compression.
 
 use crate::support::events;
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{Accept, Hang, Send, Sync};
 use crate::support::scripted::{ScriptedServer, binary, text, texts};
 
-/// A dictionary of its own for each salt.
+/// A different dictionary for each salt.
 fn dictionary(salt: u64) -> Vec<u8> {
     let samples: Vec<String> = (0..500_u64)
         .map(|n| {
@@ -53,14 +53,14 @@ fn skips(bad: Vec<u8>) -> Run {
 
 // Guards INV-5.
 #[test]
-fn a_bomb_is_skipped_and_told() {
+fn a_bomb_is_skipped_and_reported() {
     let bomb = deflate(vec![b'x'; 256 << 20], &dictionary(1));
     assert!(bomb.len() < 100_000);
     skips(binary(&bomb)).says(&["decompresses to more than 1048576 bytes"]);
 }
 
 #[test]
-fn damaged_frames_are_skipped_and_told() {
+fn damaged_frames_are_skipped_and_reported() {
     let ours = dictionary(1);
     let whole = deflate(&events(9, true)[8], &ours);
     skips(binary(&whole[..whole.len() / 2])).says(&["the zstd frame is cut off"]);
@@ -80,7 +80,7 @@ fn text_on_a_compressed_connection_is_taken_as_it_is() {
 }
 
 #[test]
-fn one_message_of_another_dictionary_among_sound_ones_is_skipped_and_told() {
+fn one_message_of_another_dictionary_among_good_ones_is_skipped_and_reported() {
     let foreign = deflate(&events(9, true)[8], &dictionary(2));
     skips(binary(&foreign)).says(&["the server compresses with dictionary"]);
 }
@@ -100,7 +100,7 @@ fn another_dictionary_ends_a_run_that_insists() {
 }
 
 #[test]
-fn another_dictionary_makes_an_easy_run_go_on_uncompressed() {
+fn another_dictionary_makes_a_lenient_run_continue_uncompressed() {
     let (events, ours, theirs) = (events(9, true), dictionary(1), dictionary(2));
     // It changes its dictionary in the middle.
     let server = ScriptedServer::start([

@@ -1,4 +1,4 @@
-//! Whoever reaches the metrics' port can neither stop the stream nor the scraper.
+//! A client of the metrics port can stop neither the stream nor the scraper.
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -25,7 +25,7 @@ fn an_endless_head_is_refused() {
 }
 
 #[test]
-fn connections_that_say_nothing_are_closed_and_hold_up_nobody_for_good() {
+fn silent_connections_are_closed_and_block_no_other_for_long() {
     let (_scratch, server) = serve(10);
     let tail = watched(&server, &[]);
     let address = tail.metrics_address();
@@ -35,7 +35,7 @@ fn connections_that_say_nothing_are_closed_and_hold_up_nobody_for_good() {
         stream
     };
     let mut silent: Vec<TcpStream> = (0..20).map(connect).collect();
-    // Three rounds of eight, each closed for its silence, and then comes this one.
+    // Three rounds of eight, each closed because it is silent, and then this one.
     assert_eq!(get(address, "/metrics").status, 200);
     for stream in &mut silent {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();

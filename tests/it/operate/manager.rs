@@ -1,11 +1,11 @@
-//! sd_notify: what a service manager hears.
+//! sd_notify: the messages to a service manager.
 
 use std::os::unix::net::UnixDatagram;
 
 use crate::operate::{Watched, serve};
 use crate::support::{PATIENCE, Scratch};
 
-/// A service manager of our own.
+/// The socket of a service manager.
 struct Manager {
     socket: UnixDatagram,
     scratch: Scratch,
@@ -19,7 +19,7 @@ impl Manager {
         Self { socket, scratch }
     }
 
-    /// A tail that is told of this manager.
+    /// Starts a tail whose `NOTIFY_SOCKET` is this manager.
     fn starts(&self, host: &str, flags: &[&str], watchdog_us: &str) -> Watched {
         Watched::start(host, flags, |command| {
             command.env("NOTIFY_SOCKET", self.scratch.path("notify"));
@@ -33,7 +33,7 @@ impl Manager {
         String::from_utf8(message[..length].to_vec()).unwrap()
     }
 
-    /// The first message with this line; `never` must not come before it.
+    /// Returns the first message with this line; `never` must not come before it.
     #[track_caller]
     fn hears_line(&self, line: &str, never: &str) -> String {
         loop {

@@ -1,6 +1,5 @@
-//! What machines see that look after a `skytail tail`: metrics and health over HTTP, messages
-//! to a service manager, the status line on SIGUSR1; and that the README's operations part is
-//! about this program.
+//! What other programs see of a `skytail tail`: metrics and health over HTTP, messages to a service
+//! manager, the status line on SIGUSR1. Also checks the README's operations part.
 
 mod hostile;
 mod manager;
@@ -18,7 +17,7 @@ use std::time::{Duration, Instant};
 use crate::support::tail::tail_command;
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
-/// A tail whose stdout nobody needs, and whose stderr is read line by line.
+/// A tail whose stdout is discarded, and whose stderr the test reads line by line.
 struct Watched {
     child: Child,
     stderr: Receiver<String>,
@@ -26,7 +25,7 @@ struct Watched {
 }
 
 impl Watched {
-    /// Starts a tail of this host; `change` adds what the test is about.
+    /// Starts a tail of this host; `change` sets what the test is about.
     fn start(host: &str, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let home = Scratch::new();
         let mut command = tail_command(&home.path("."), &["--host", host]);
@@ -43,7 +42,7 @@ impl Watched {
         Self { child, stderr, _home: home }
     }
 
-    /// The next line on stderr with these words.
+    /// Returns the next line of stderr that contains these words.
     #[track_caller]
     fn says(&self, words: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
@@ -53,12 +52,12 @@ impl Watched {
             match self.stderr.recv_timeout(left) {
                 Ok(line) if line.contains(words) => return line,
                 Ok(line) => others.push(line),
-                Err(_) => panic!("nobody said {words:?}, but {others:#?}"),
+                Err(_) => panic!("stderr lacks {words:?}: {others:#?}"),
             }
         }
     }
 
-    /// Where it tells its metrics.
+    /// Returns the address of the metrics.
     fn metrics_address(&self) -> SocketAddr {
         let line = self.says("serving metrics at http://");
         let (_, rest) = line.split_once("http://").unwrap();
@@ -70,13 +69,13 @@ impl Watched {
         assert!(Command::new("kill").args(["-s", name, &pid]).status().unwrap().success());
     }
 
-    /// Ends it with SIGTERM; it must end well.
+    /// Ends the tail with SIGTERM; the exit code must be 0.
     fn stop(self) {
         self.signal("TERM");
         self.ends();
     }
 
-    /// Waits for its end after a SIGTERM.
+    /// Waits for the end after a SIGTERM.
     fn ends(mut self) {
         assert_eq!(self.child.wait().unwrap().code(), Some(0));
     }
@@ -89,14 +88,14 @@ impl Drop for Watched {
     }
 }
 
-/// A server that holds these many events and then stays silent.
+/// Starts a server that sends this many events and then stays silent.
 fn serve(count: u64) -> (Scratch, ServeProcess) {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(count, true)), &[]);
     (scratch, server)
 }
 
-/// A tail of all events of a server, with metrics on a free port.
+/// Starts a tail of all events of a server, with metrics on a free port.
 fn watched(server: &ServeProcess, flags: &[&str]) -> Watched {
     let flags = [&["--metrics-listen", "0", "--cursor", "oldest", "-v"], flags].concat();
     Watched::start(&server.address.to_string(), &flags, |_| {})
@@ -110,7 +109,7 @@ struct Answer {
     body: String,
 }
 
-/// Sends a request and reads what comes until the connection closes.
+/// Sends a request and reads until the connection closes.
 fn ask(address: SocketAddr, request: &str) -> Option<Answer> {
     let mut stream = TcpStream::connect(address).expect("connect");
     stream.set_read_timeout(Some(PATIENCE)).expect("set a timeout");
@@ -127,7 +126,7 @@ fn get(address: SocketAddr, path: &str) -> Answer {
     ask(address, &request).expect("an answer")
 }
 
-/// Asks again and again until the answer is as wanted.
+/// Repeats the request until the answer is as wanted.
 #[track_caller]
 fn get_until(address: SocketAddr, path: &str, wanted: impl Fn(&Answer) -> bool) -> Answer {
     let deadline = Instant::now() + PATIENCE;

@@ -1,5 +1,5 @@
-//! The operations part of the README is about this program: its metrics exist, its unit file
-//! starts a command that exists, its log lines are in the source.
+//! The README's operations part: its metrics exist, its unit file starts a command that exists, its
+//! log lines are in the source.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -12,7 +12,7 @@ fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
 }
 
-/// The block of this language in the README that holds `mark`.
+/// Returns the block of this language in the README that contains `mark`.
 fn block(language: &str, mark: &str) -> String {
     let text = readme();
     let fence = format!("```{language}\n");
@@ -23,7 +23,7 @@ fn block(language: &str, mark: &str) -> String {
     block.to_owned()
 }
 
-/// The names of metrics in a text.
+/// Returns the names of metrics in a text.
 fn metrics_in(text: &str) -> BTreeSet<String> {
     let is_part = |c: char| c.is_ascii_lowercase() || c == '_';
     let words = text.split(|c| !is_part(c));
@@ -31,7 +31,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
     words.filter(is_metric).map(str::to_owned).collect()
 }
 
-/// The names that the program tells.
+/// Returns the names of the program's metrics.
 fn metrics_told() -> BTreeSet<String> {
     let (_scratch, server) = serve(10);
     let tail = watched(&server, &[]);
@@ -55,7 +55,7 @@ fn the_dashboard_parses_and_each_of_its_metrics_exists() {
             let names = metrics_in(expression);
             assert!(!names.is_empty(), "{title}: {expression}");
             let missing: Vec<&String> = names.difference(&told).collect();
-            assert!(missing.is_empty(), "{title}: {missing:?} is told by nobody");
+            assert!(missing.is_empty(), "{title}: the program has no {missing:?}");
         }
         assert!(panel["gridPos"]["w"].as_u64().unwrap() <= 24, "{title}");
     }
@@ -95,7 +95,7 @@ fn the_unit_file_starts_a_command_that_exists() {
     let start = start.lines().find_map(|line| line.strip_prefix("ExecStart=")).unwrap();
     let mut words = start.split_whitespace();
     assert!(words.next().unwrap().ends_with("/skytail"));
-    // `%` begins a specifier of systemd; `%%` is one sign.
+    // `%` begins a specifier of systemd; `%%` is a percent sign.
     let flags: Vec<String> = words.map(|word| word.replace("%%", "%")).collect();
     let long = flags.iter().filter(|flag| flag.starts_with("--"));
     let help = Command::new(env!("CARGO_BIN_EXE_skytail")).args(["tail", "--help"]).output();
@@ -120,7 +120,7 @@ fn each_log_line_to_be_alerted_on_is_in_the_program() {
     assert!(count >= 8, "{count} lines");
 }
 
-/// All source below a directory.
+/// Returns all source text below a directory.
 fn source(directory: &Path) -> String {
     let mut text = String::new();
     for entry in std::fs::read_dir(directory).unwrap().map(Result::unwrap) {

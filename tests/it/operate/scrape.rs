@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use crate::operate::{Watched, ask, get, get_until, serve, watched};
 
-/// The samples of a page, by name and labels. Fails unless each metric has its help and type in
-/// front, once, and a name by the conventions.
+/// Returns the samples of a page, by name and labels. Fails unless each metric has its help and
+/// type before it, once, and a name by the conventions.
 pub fn samples(page: &str) -> BTreeMap<String, f64> {
     let mut samples = BTreeMap::new();
     let mut known = BTreeSet::new();
@@ -36,7 +36,7 @@ pub fn samples(page: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn the_metrics_tell_what_was_done() {
+fn the_metrics_count_what_was_done() {
     let (_scratch, server) = serve(100);
     let tail = watched(&server, &["-c", "app.bsky.feed.post"]);
     let address = tail.metrics_address();
@@ -79,7 +79,7 @@ fn health_is_200_while_events_come_and_503_when_they_stop() {
 }
 
 #[test]
-fn without_a_connection_health_is_503_and_says_why() {
+fn without_a_connection_health_is_503_with_the_reason() {
     // Nothing listens on port 1.
     let flags = ["--metrics-listen", "0", "-v", "--max-retries", "unlimited"];
     let tail = Watched::start("127.0.0.1:1", &flags, |_| {});
@@ -96,7 +96,7 @@ fn without_a_connection_health_is_503_and_says_why() {
 #[test]
 fn a_quiet_stream_of_one_account_is_healthy() {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &["-d", "did:plc:nobody"]);
+    let tail = watched(&server, &["-d", "did:plc:none"]);
     let address = tail.metrics_address();
     let answer = get_until(address, "/healthz", |answer| answer.status == 200);
     assert_eq!(answer.body, "ok: connected, no event yet\n");
@@ -104,7 +104,7 @@ fn a_quiet_stream_of_one_account_is_healthy() {
 }
 
 #[test]
-fn other_requests_are_told_what_there_is() {
+fn other_requests_get_the_list_of_endpoints() {
     let (_scratch, server) = serve(10);
     let tail = watched(&server, &[]);
     let address = tail.metrics_address();

@@ -1,5 +1,5 @@
-//! SECURITY.md is about this program: each bound in its table has the value of the constant in
-//! the code, and the code has as many `unsafe` blocks as the documents say.
+//! SECURITY.md matches the program: each bound in its table has the value of the constant in the
+//! code, and the code has as many `unsafe` blocks as the documents say.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -10,7 +10,7 @@ fn read(file: &str) -> String {
     std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
 }
 
-/// Where the code holds a bound.
+/// The place of a bound in the code.
 enum Held {
     /// A constant of a file below `src`, times a factor.
     Constant(&'static str, &'static str, u64),

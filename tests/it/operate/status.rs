@@ -1,4 +1,4 @@
-//! SIGUSR1.
+//! The status line on SIGUSR1.
 
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
@@ -9,13 +9,13 @@ use crate::support::PATIENCE;
 fn wait_until_open(address: SocketAddr) {
     let deadline = Instant::now() + PATIENCE;
     while TcpStream::connect(address).is_err() {
-        assert!(Instant::now() < deadline, "nobody listens at {address}");
+        assert!(Instant::now() < deadline, "nothing listens at {address}");
         std::thread::sleep(Duration::from_millis(20));
     }
 }
 
 #[test]
-fn the_signal_prints_how_the_run_stands_without_a_terminal() {
+fn the_signal_prints_the_status_line_without_a_terminal() {
     let (_scratch, server) = serve(100);
     let tail = watched(&server, &[]);
     let address = tail.metrics_address();
@@ -30,9 +30,9 @@ fn the_signal_prints_how_the_run_stands_without_a_terminal() {
 }
 
 #[test]
-fn it_is_json_where_the_log_is_and_quiet_does_not_hide_it() {
+fn it_is_json_if_the_log_is_and_quiet_does_not_hide_it() {
     let (_scratch, server) = serve(100);
-    // Nothing is said with -q, so the port must be known.
+    // With -q nothing is logged, so the port must be known.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let flags = ["--metrics-listen", &port, "--cursor", "oldest", "-q", "--log-format", "json"];
     let tail = Watched::start(&server.address.to_string(), &flags, |_| {});

@@ -1,5 +1,5 @@
-//! Output that fails in the middle: what the state file says stays true, and the next run
-//! goes on without a gap, a duplicate or a torn line.
+//! Output that fails in the middle: the state file stays true, and the next run resumes without a
+//! gap, a duplicate or a partial line.
 
 use std::process::Command;
 
@@ -58,7 +58,7 @@ fn a_read_only_disk_is_refused() {
 }
 
 #[test]
-fn a_limit_on_file_sizes_is_told_and_the_next_run_goes_on() {
+fn a_limit_on_file_sizes_is_reported_and_the_next_run_resumes() {
     let fixture = Fixture::new(20_000, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-every", "50ms"];
@@ -136,7 +136,7 @@ fn a_file_that_is_moved_away_ends_the_run() {
 }
 
 #[test]
-fn a_state_file_that_is_taken_away_is_told_and_ends_with_1() {
+fn a_state_file_that_disappears_is_reported_and_ends_with_1() {
     let fixture = Fixture::new(20_000, 5_000);
     let run = fixture.start(&["-o", &fixture.file("out.ndjson"), "--checkpoint-every", "5ms"]);
     fixture.wait_for_bytes(100_000);

@@ -1,4 +1,4 @@
-//! A recording, a server for it, and a directory of output files that is held against it.
+//! A recording, a server for it, and a directory of output files to compare with it.
 
 use std::fs;
 use std::io::Read as _;
@@ -10,7 +10,6 @@ use rusqlite::Connection;
 use crate::support::tail::{Ended, TailProcess, tail};
 use crate::support::{FIRST_US, PATIENCE, Scratch, ServeProcess};
 
-/// The first sequence number of the recording.
 const FIRST_SEQ: u64 = 5000;
 
 /// Everything a test needs.
@@ -18,12 +17,12 @@ pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,
     pub host: String,
-    /// Where the output is, unless a test puts it elsewhere.
+    /// The directory of the output, unless a test chooses another.
     pub files: PathBuf,
     _server: ServeProcess,
 }
 
-/// One row of the state file.
+/// A row of the state file.
 #[derive(Debug)]
 pub struct Row {
     pub path: PathBuf,
@@ -32,7 +31,7 @@ pub struct Row {
 }
 
 impl Fixture {
-    /// A recording of `count` events of about a kilobyte, `step_us` apart.
+    /// Makes a recording of `count` events of about a kilobyte, `step_us` apart.
     pub fn new(count: u64, step_us: u64) -> Self {
         let scratch = Scratch::new();
         let recorded = events(count, step_us);
@@ -42,12 +41,12 @@ impl Fixture {
         Self { scratch, recorded, host: server.address.to_string(), files, _server: server }
     }
 
-    /// The path of an output file.
+    /// Returns the path of an output file.
     pub fn file(&self, name: &str) -> String {
         self.files.join(name).to_str().unwrap().to_owned()
     }
 
-    /// The flags of a run that goes on where the last one stopped, and ends with the recording.
+    /// Returns the flags of a run that resumes the last one and ends with the recording.
     pub fn flags<'a>(&'a self, more: &[&'a str]) -> Vec<&'a str> {
         let mut flags = vec!["--host", &*self.host, "--cursor", "auto", "--consumer", "c"];
         flags.extend(["--exit-when-live", "--rewind", "1s"]);
@@ -55,17 +54,16 @@ impl Fixture {
         flags
     }
 
-    /// Starts a run.
     pub fn start(&self, more: &[&str]) -> TailProcess {
         TailProcess::start(&self.scratch.path(""), &self.flags(more))
     }
 
-    /// Runs to the end.
+    /// Runs to the end of the recording.
     pub fn run(&self, more: &[&str]) -> Ended {
         tail(&self.scratch.path(""), &self.flags(more))
     }
 
-    /// Runs to the end, which must be a good one.
+    /// Runs to the end, with exit code 0.
     #[track_caller]
     pub fn run_well(&self, more: &[&str]) -> Ended {
         let ended = self.run(more);
@@ -73,7 +71,7 @@ impl Fixture {
         ended
     }
 
-    /// Waits until the files together hold `bytes`, or the run has ended by itself.
+    /// Waits until the files together hold `bytes`, or the run has ended.
     pub fn wait_for_bytes(&self, bytes: u64) {
         let patience = Instant::now() + PATIENCE;
         while self.bytes() < bytes {
@@ -82,12 +80,12 @@ impl Fixture {
         }
     }
 
-    /// What the files hold together, in bytes.
+    /// Returns the total size of the files, in bytes.
     pub fn bytes(&self) -> u64 {
         self.names().iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum()
     }
 
-    /// The files, in the order in which they were begun.
+    /// Returns the files in the order in which they were begun.
     pub fn names(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.files).unwrap();
         let mut names: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -99,7 +97,7 @@ impl Fixture {
         names
     }
 
-    /// The rows of the files in the state file, oldest first.
+    /// Returns the rows of the files in the state file, oldest first.
     pub fn rows(&self) -> Vec<Row> {
         let state = Connection::open(self.scratch.path("state.db")).unwrap();
         let sql = "SELECT path, length_bytes, state FROM outputs ORDER BY ordinal";
@@ -114,7 +112,7 @@ impl Fixture {
         rows.unwrap().map(Result::unwrap).collect()
     }
 
-    /// The number of events that the saved position has behind it.
+    /// Returns the number of events before the saved position.
     pub fn saved(&self) -> usize {
         let state = Connection::open(self.scratch.path("state.db")).unwrap();
         let sql = "SELECT newest_seq FROM consumers";
@@ -122,14 +120,14 @@ impl Fixture {
         seq.map_or(0, |seq| usize::try_from(seq - FIRST_SEQ.cast_signed() + 1).unwrap())
     }
 
-    /// The sequence number at which a run without a saved position would begin.
+    /// Returns the seq at which a run without a saved position would begin.
     pub fn begun(&self) -> Option<i64> {
         let state = Connection::open(self.scratch.path("state.db")).unwrap();
         state.query_row("SELECT set_seq FROM consumers", [], |row| row.get(0)).unwrap()
     }
 
-    /// Fails unless the files, up to the lengths that the state file knows, are the recording
-    /// up to the saved position.
+    /// Fails unless the files, up to the lengths in the state file, are the recording up to the
+    /// saved position.
     #[track_caller]
     pub fn assert_state_is_true(&self) {
         let mut plain = Vec::new();
@@ -151,7 +149,6 @@ impl Fixture {
         self.assert_is_recording(&plain, count);
     }
 
-    /// Fails unless the files together are the recording.
     #[track_caller]
     pub fn assert_files_are_the_recording(&self) {
         self.assert_files_hold(self.recorded.len());
@@ -178,9 +175,9 @@ impl Fixture {
     }
 }
 
-/// The lines in a file, by the name it has.
+/// Returns the lines of a file, decompressed according to its name.
 pub fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
-    // A file without a frame is no zstd file, and holds nothing.
+    // A file without a frame is no zstd file, and is empty.
     if bytes.is_empty() || path.extension().is_none_or(|extension| extension != "zst") {
         return bytes.to_vec();
     }
@@ -190,8 +187,8 @@ pub fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
     plain
 }
 
-/// Every third event has the time of the one before, every 50th one of an hour earlier. Half
-/// of the bytes are noise, so that they can't be packed to nothing.
+/// Every third event has the time of the one before, every 50th one of an hour earlier. Half of the
+/// bytes are noise, so that compression can't remove them.
 fn events(count: u64, step_us: u64) -> Vec<String> {
     let mut noise = 1_u64;
     let mut next = || {

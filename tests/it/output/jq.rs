@@ -1,11 +1,11 @@
-//! `--jq` is the language of jq: what jaq does otherwise, skytail does as jq. And what a table
-//! can't show is reported.
+//! `--jq` is the language of jq: skytail follows jq where jaq differs from it. A table reports what
+//! it can't show.
 
 use std::process::Command;
 
 use crate::output::fixture::Fixture;
 
-/// Expressions that are the same whatever the event is. jq 1.6 and later agree on all of them.
+/// Expressions with the same result for every event. jq 1.6 and later agree on all of them.
 const EXPRESSIONS: &[&str] = &[
     r##""ÄRGER"|test("ärger"; "i")"##,
     r##""é"|test("^\\p{L}$")"##,
@@ -61,7 +61,7 @@ const EXPRESSIONS: &[&str] = &[
 ];
 
 #[test]
-fn what_jaq_does_otherwise_is_as_in_jq() {
+fn differences_between_jaq_and_jq_are_resolved_as_in_jq() {
     let one = |expression: &&str| format!("(try [{expression}] catch {{failed: true}})");
     let all = EXPRESSIONS.iter().map(one).collect::<Vec<_>>().join(",");
     let all = format!("[{all}]");
@@ -88,7 +88,7 @@ fn a_wrong_regular_expression_is_refused_before_anything_is_dialled() {
         (r#".kind | test("\\w{900}{900}")"#, "too large when compiled"),
         (".[] as [$a] ?// $a | $a", "alternative destructuring (?//) does not exist here"),
     ] {
-        // Nothing listens there: exit code 3 would be that it was dialled.
+        // Nothing listens there: exit code 3 would show that the program tried to connect.
         let flags = ["--host", "ws://127.0.0.1:1", "--max-retries", "0", "--jq", expression];
         let ended = crate::support::tail::tail(&crate::support::Scratch::new().path(""), &flags);
         assert_eq!(ended.code(), 2, "{expression}: {}", ended.stderr);

@@ -1,8 +1,8 @@
-//! `kill -9` in mid-stream, again and again: nothing is lost, and nothing comes twice.
+//! Repeated `kill -9` during a stream: no event is lost, and none repeats.
 
 use crate::output::fixture::Fixture;
 
-/// Kills runs at ever other places until one comes to the end of the recording.
+/// Kills runs at different places until one reaches the end of the recording.
 fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
     let fixture = Fixture::new(20_000, step_us);
     let file = fixture.file(name);
@@ -11,7 +11,7 @@ fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
     for round in 0..14_u64 {
         let run = fixture.start(&flags);
         if round % 5 != 4 {
-            // Each time a little more than what is there, and at an odd place.
+            // Each time a little more than is stored, at an odd position.
             fixture
                 .wait_for_bytes(fixture.bytes().min(7 * grow_bytes) + round * grow_bytes / 3 + 1);
         }
@@ -72,7 +72,7 @@ fn plain_files_of_a_size_end_after_the_event_that_reaches_it_whatever_kills() {
 }
 
 #[test]
-fn a_run_that_is_killed_before_its_first_save_begins_again_where_it_began() {
+fn a_run_killed_before_its_first_save_starts_again_at_its_start() {
     let fixture = Fixture::new(5_000, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-every", "1h", "--buffer", "100"];

@@ -1,5 +1,5 @@
-//! What `skytail tail --output FILE` promises: whatever ends a run, the files together are
-//! the stream, byte for byte, and what the state file says of them is true.
+//! `skytail tail --output FILE`: however a run ends, the files together are the stream byte for
+//! byte, and the state file describes them correctly.
 
 mod failures;
 mod fixture;

@@ -1,5 +1,5 @@
-//! Files that must not be written: each refused before anything is dialled, with the file,
-//! what is wrong with it and the way out; and left as it was.
+//! Files that must not be written: the program refuses each before it connects to anything, names
+//! the file, the reason and the remedy, and leaves the file unchanged.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use crate::output::fixture::Fixture;
 use crate::support::tail::tail;
 use crate::support::{OTHER_USER, Scratch, requires};
 
-/// Nobody listens there: a run that dials would give up with 3.
+/// Nothing listens there: a run that connects would give up with 3.
 const NOWHERE: [&str; 4] = ["--host", "127.0.0.1:1", "--max-retries", "0"];
 
 #[track_caller]
@@ -33,7 +33,7 @@ fn append_to(path: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn what_is_no_file_is_refused() {
+fn what_is_not_a_file_is_refused() {
     let scratch = Scratch::new();
     let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
     fs::create_dir(path("directory")).unwrap();
@@ -97,7 +97,7 @@ fn an_empty_file_is_as_good_as_none() {
 }
 
 #[test]
-fn a_file_that_changed_behind_our_back_is_refused() {
+fn a_file_that_another_program_changed_is_refused() {
     let fixture = Fixture::new(1000, 5_000);
     let file = fixture.file("out.ndjson");
     fixture.run_well(&["-o", &file, "-n", "100"]);
@@ -122,7 +122,7 @@ fn a_file_that_changed_behind_our_back_is_refused() {
 }
 
 #[test]
-fn append_goes_on_behind_a_change_and_changes_nothing_where_there_is_none() {
+fn append_continues_after_a_change_and_changes_nothing_without_one() {
     let fixture = Fixture::new(1000, 5_000);
     let file = fixture.file("out.ndjson");
     fixture.run_well(&["-o", &file, "--append", "-n", "100"]);
@@ -135,7 +135,7 @@ fn append_goes_on_behind_a_change_and_changes_nothing_where_there_is_none() {
         fixture.recorded[100..200].join("\n"),
     );
     assert!(text == expected);
-    // As a service would restart it: what a kill left is cut all the same.
+    // Like a restarted service: the rest of a killed run is cut all the same.
     fs::remove_file(&file).unwrap();
     let run = fixture.start(&["-o", &file, "--append", "--checkpoint-every", "1h"]);
     fixture.wait_for_bytes(1);
@@ -191,9 +191,9 @@ fn what_may_not_be_written_is_refused() {
     fs::create_dir(&home).unwrap();
     let owned = scratch.path("owned.ndjson");
     fs::OpenOptions::new().write(true).create_new(true).mode(0o644).open(&owned).unwrap();
-    let nobody = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let other_user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
     let may_become = Command::new("setpriv")
-        .args(nobody)
+        .args(other_user)
         .args([env!("CARGO_BIN_EXE_skytail"), "--version"])
         .output()
         .is_ok_and(|output| output.status.success());
@@ -209,7 +209,7 @@ fn what_may_not_be_written_is_refused() {
     for (path, more) in [(&owned, &[][..]), (&inside, &[]), (&rotated, &["--rotate", "daily"])] {
         let mut command = Command::new("setpriv");
         crate::support::isolate_environment(&mut command, &home);
-        command.args(nobody).args([env!("CARGO_BIN_EXE_skytail"), "tail", "-o"]).arg(path);
+        command.args(other_user).args([env!("CARGO_BIN_EXE_skytail"), "tail", "-o"]).arg(path);
         let output = command.args(NOWHERE).args(more).output().unwrap();
         let stderr = String::from_utf8(output.stderr).unwrap();
         assert_eq!(output.status.code(), Some(2), "{stderr}");
@@ -229,8 +229,8 @@ fn a_cut_zstd_file_is_not_continued() {
     assert_eq!(fs::metadata(path).unwrap().len(), packed.len() as u64 - 3);
 }
 
-/// The lines of a file that are no event of the recording, after a check that every other line is
-/// there once.
+/// Returns the lines of a file that are not events of the recording, after a check that every other
+/// line occurs once.
 #[track_caller]
 fn foreign_lines(fixture: &Fixture, file: &str) -> Vec<String> {
     let text = fs::read_to_string(file).unwrap();
@@ -249,7 +249,7 @@ fn foreign_lines(fixture: &Fixture, file: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_others_wrote_during_a_run_stays_and_no_event_is_lost_or_repeated_behind_it() {
+fn what_others_wrote_during_a_run_stays_and_no_later_event_is_lost_or_repeated() {
     for (every, events, foreign) in [
         ("5ms", 5_000, ["foreign\n", "more\n"]),
         ("1h", 5_000, ["foreign\n", "more\n"]),
@@ -294,7 +294,7 @@ fn a_compressed_file_that_others_wrote_to_loses_no_event() {
         fixture.run_well(&[&flags[..], &["-o", &next]].concat());
         let packed = fs::read(&file).unwrap();
         let foreign = packed.windows(8).position(|bytes| bytes == b"foreign\n").unwrap();
-        // As far as it can be read, and what the next file holds: all events.
+        // The readable part, and the content of the next file: all events.
         let mut readable = Vec::new();
         let mut decoder = zstd::stream::read::Decoder::new(&packed[..foreign]).unwrap();
         let _ = std::io::copy(&mut decoder, &mut readable);
@@ -331,7 +331,7 @@ fn a_file_that_was_disturbed_and_put_back_holds_no_event_twice() {
 }
 
 #[test]
-fn what_was_written_behind_a_cut_is_not_written_twice() {
+fn lines_written_after_a_cut_are_not_repeated() {
     let fixture = Fixture::new(20_000, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
@@ -361,7 +361,7 @@ fn a_link_that_leads_nowhere_is_named_with_its_target() {
     refused(&scratch, &["-o", &path("directory/%F"), "--rotate", "daily"], &words);
     std::os::unix::fs::symlink(path("loop"), path("loop")).unwrap();
     ends_with(1, &scratch, &["-o", &path("loop")], &["Too many levels of symbolic links"]);
-    // A link that leads to a directory is followed.
+    // A link to a directory is followed.
     fs::create_dir(path("missing")).unwrap();
     let fixture = Fixture::new(10, 5_000);
     fixture.run_well(&["-o", &path("link")]);

@@ -1,5 +1,5 @@
-//! What `--jq` and `--format` promise: what comes out is what jq makes of it, the position never
-//! passes an event whose outputs are not all there, and files hold each event's outputs once.
+//! `--jq` and `--format`: the output is what jq prints, the position never passes an event before
+//! all of its outputs, and files hold each event's outputs once.
 
 use std::fs;
 use std::io::Write as _;
@@ -10,7 +10,7 @@ use crate::output::fixture::{Fixture, unpacked};
 use crate::support::tail::{TailProcess, tail};
 use crate::support::{Scratch, ServeProcess, requires, vectors};
 
-/// Three outputs of most events, the second one longer than what a pipe takes at once.
+/// Three outputs of most events, the second longer than what a pipe accepts at once.
 const THREE: &str = r#"select(.cursor % 3 != 0) | .cursor, .commit.record.text * 20, "end""#;
 
 fn cursor(line: &str) -> u64 {
@@ -23,13 +23,13 @@ fn text(line: &str) -> String {
     event["commit"]["record"]["text"].as_str().unwrap().to_owned()
 }
 
-/// What [`THREE`] makes of the recording.
+/// Returns what [`THREE`] makes of the recording.
 fn threes(fixture: &Fixture) -> String {
     let events = fixture.recorded.iter().filter(|line| !cursor(line).is_multiple_of(3));
     events.map(|line| format!("{}\n{}\nend\n", cursor(line), text(line).repeat(20))).collect()
 }
 
-/// The files of a fixture, one behind the other, each without the head that it begins with.
+/// Returns the files of a fixture, one after another, each without its head.
 #[track_caller]
 fn bodies(fixture: &Fixture, head: &str) -> String {
     let mut all = String::new();
@@ -42,7 +42,7 @@ fn bodies(fixture: &Fixture, head: &str) -> String {
     all
 }
 
-/// Kills runs at ever other places until one comes to the end.
+/// Kills runs at different places until one reaches the end.
 #[track_caller]
 fn killed(fixture: &Fixture, flags: &[&str], step_bytes: u64) {
     let flags = [flags, &["--checkpoint-every", "10ms"]].concat();
@@ -85,7 +85,7 @@ fn the_outputs_of_each_event_are_in_the_file_once_after_many_kills() {
 
 #[test]
 fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
-    // Several times what a pipe holds.
+    // Several times the size of a pipe.
     let fixture = Fixture::new(1_600, 5_000);
     let mut all = String::new();
     let mut torn = 0;
@@ -102,7 +102,7 @@ fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         lines.extend(ended.rest);
         let printed: String = lines.concat();
-        // What belongs to an event that was not printed whole comes again.
+        // The outputs of an event that was not printed whole come again.
         let whole = printed.rfind("end\n").map_or(0, |at| at + 4);
         torn += u32::from(whole < printed.len());
         all.push_str(&printed[..whole]);
@@ -118,21 +118,21 @@ fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
 fn a_limit_counts_outputs_and_leaves_those_of_an_event_together() {
     let fixture = Fixture::new(60, 5_000);
     let mut all = String::new();
-    // 3 + 3, 3, 3 + 3 + 3: each run ends with the event that brings the last of them.
+    // 3 + 3, 3, 3 + 3 + 3: each run ends with the event that reaches its limit.
     for (limit, printed) in [("4", 6), ("1", 3), ("9", 9), ("1000000", 102)] {
         let ended = fixture.run(&["-r", "--jq", THREE, "-n", limit]);
         assert_eq!((ended.code(), ended.rest.len()), (0, printed), "{}", ended.stderr);
         all.push_str(&ended.rest.concat());
     }
     assert!(all == threes(&fixture));
-    // Nothing comes out, and the position passes over it all the same.
+    // Nothing is printed, and the position advances all the same.
     let fixture = Fixture::new(60, 5_000);
     assert_eq!(fixture.run(&["--jq", "empty"]).rest.len(), 0);
     assert_eq!(fixture.saved(), 60);
 }
 
 #[test]
-fn an_error_skips_its_event_or_stops_in_front_of_it() {
+fn an_error_skips_its_event_or_stops_before_it() {
     let fixture = Fixture::new(30, 5_000);
     let expression = r#".cursor, if .cursor == 5010 then error("no") else empty end"#;
     let ended = fixture.run(&["--jq", expression, "--jq-errors", "fail"]);
@@ -146,7 +146,7 @@ fn an_error_skips_its_event_or_stops_in_front_of_it() {
     assert!(ended.stderr.contains("skipped an event, an error of --jq: no;"), "{}", ended.stderr);
     assert!(ended.stderr.contains(", 1 skipped for its error;"), "{}", ended.stderr);
     assert_eq!(fixture.saved(), 30);
-    // Of many errors that are the same, one event is shown.
+    // Of many equal errors, one event is shown.
     let ended = Fixture::new(30, 5_000).run(&["--jq", "error(\"no\")"]);
     let told = ended.stderr.lines().filter(|line| line.contains("skipped an event"));
     let shown = told.clone().filter(|line| line.contains("it begins {")).count();
@@ -160,7 +160,7 @@ fn an_endless_expression_does_not_hold_a_stop_up() {
     let mut command =
         crate::support::tail::tail_command(&fixture.scratch.path(""), &fixture.flags(&flags));
     let mut child = command.spawn().unwrap();
-    // It says so as soon as the first event has cost all that one may.
+    // It reports this as soon as the first event has cost all that one may.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
     let mut said = String::new();
     std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
@@ -170,8 +170,8 @@ fn an_endless_expression_does_not_hold_a_stop_up() {
     assert_eq!(child.wait().unwrap().code(), Some(0));
 }
 
-/// What people ask of events, and what the two could understand differently. (Not here: what
-/// versions of jq disagree on.)
+/// Expressions that users write, and that the two could understand differently. (Versions of jq
+/// agree on all of them.)
 const EXPRESSIONS: [&str; 12] = [
     ".",
     r#"select(.commit.record.langs // [] | index("en")) | .commit.record.text"#,
@@ -201,7 +201,7 @@ fn jq(flags: &[&str], lines: &str) -> Option<String> {
 }
 
 #[test]
-fn real_events_become_what_jq_makes_of_them() {
+fn events_become_what_jq_makes_of_them() {
     for recording in vectors::samples() {
         become_what_jq_makes_of_them(&recording);
     }
@@ -244,7 +244,7 @@ fn become_what_jq_makes_of_them(recording: &Path) {
 }
 
 #[test]
-fn every_event_has_a_line_for_eyes_and_a_table_its_head_on_stdout() {
+fn every_event_has_a_text_line_and_a_table_its_header_on_stdout() {
     let fixture = Fixture::new(50, 5_000);
     let ended = fixture.run(&["--format", "text"]);
     assert_eq!(ended.rest.len(), 50);

@@ -1,4 +1,4 @@
-//! Clean stops, and what is said of files then.
+//! Clean stops, and what the log says of files then.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
     let file = fixture.file("out.ndjson");
     let whole: usize = fixture.recorded.iter().map(|line| line.len() + 1).sum();
     for _ in 0..3 {
-        // A run with nothing left to write gives no sign of having begun.
+        // A run with nothing left to write does not show that it has begun.
         if fixture.bytes() == whole as u64 {
             break;
         }
@@ -56,7 +56,7 @@ fn runs_with_limits_follow_each_other_exactly() {
         fixture.run_well(&flags);
         fixture.assert_files_are_the_recording();
         assert!(fixture.rows().iter().all(|row| row.state != "open"), "{:?}", fixture.rows());
-        // Again, all at once: the same files, byte for byte if they are not compressed.
+        // Again, all at once: the same files, byte for byte unless they are compressed.
         if name.ends_with(".ndjson") {
             let before: Vec<_> = fixture.names();
             let again = Fixture::new(2_000, 10_000_000);
@@ -98,7 +98,7 @@ fn show_lists_the_files_and_rm_forgets_them() {
 }
 
 #[test]
-fn fields_that_nobody_fills_in_are_told() {
+fn fields_that_no_event_has_are_reported() {
     let fixture = Fixture::new(10, 5_000);
     let file = fixture.file("x%Y.ndjson");
     let told = fixture.run_well(&["-o", &file]).stderr;
@@ -110,7 +110,7 @@ fn fields_that_nobody_fills_in_are_told() {
 }
 
 #[test]
-fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
+fn one_signal_while_the_output_is_blocked_logs_the_reason_for_waiting() {
     let fixture = Fixture::new(5_000, 5_000);
     let flags = fixture.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
     let mut run = tail_command(&fixture.scratch.path(""), &flags).spawn().unwrap();
@@ -118,7 +118,7 @@ fn whoever_asks_once_while_the_output_is_blocked_is_told_what_is_waited_for() {
     let signal = || {
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
     };
-    // Nobody reads stdout.
+    // The test does not read stdout.
     let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(told.any(|line| line.contains("the output is slower than the stream")));
     signal();
@@ -188,7 +188,7 @@ fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
     let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(told.any(|line| line.contains("the output is slower than the stream")));
     crate::support::signal(run.id(), "TERM");
-    // Comes after a second: the signals that follow are late enough to be deliberate.
+    // This line comes after a second: the signals that follow are late enough to be deliberate.
     assert!(told.any(|line| line.contains("waiting for the output")));
     for signal in ["TERM", "HUP", "TERM"] {
         crate::support::signal(run.id(), signal);
@@ -200,12 +200,12 @@ fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
 }
 
 #[test]
-fn each_limit_on_open_files_is_met_with_a_message_or_not_at_all() {
+fn each_limit_on_open_files_has_a_message_or_no_effect() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
     let scratch = crate::support::Scratch::new();
     let mut refused = 0;
     for limit in (6..20).chain([24, 28, 32, 36, 40, 64]) {
-        // A soft limit may be raised by the process itself, a hard one may not.
+        // A process may raise its own soft limit, but not a hard one.
         for (flag, must_work) in [("-n", limit >= 64), ("-Sn", true)] {
             let mut command = Command::new("sh");
             isolate_environment(&mut command, &scratch.path(""));

@@ -1,5 +1,5 @@
-//! Standard output that is a terminal: nothing that a stranger wrote acts on it, its hang-up is a
-//! closed output, and the progress line and events don't tear each other.
+//! Standard output that is a terminal: no text of an event acts on it, its hang-up is a closed
+//! output, and the progress line does not tear events.
 
 use std::io::{BufRead as _, BufReader};
 use std::process::{Command, Stdio};
@@ -11,10 +11,10 @@ use crate::support::scripted::{ScriptedServer, Step};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, ServeProcess, events};
 
-/// What erases the line that the cursor is in (ECMA-48: EL).
+/// Erases the line of the cursor (ECMA-48: EL).
 const ERASE: &str = "\u{1b}[2K";
 
-/// An event whose text tries to act on a terminal: escaped where JSON demands it, raw elsewhere.
+/// An event whose text contains control sequences: escaped where JSON demands it, raw elsewhere.
 fn hostile_event() -> String {
     let text = "\\u001b]0;pwned\\u0007\\u001b[2Jhello \u{9b}31m\u{7f}\u{202e}\\u0000\\r\\u009b2Jé";
     events(1, false)[0].replace("event 0", text)
@@ -27,7 +27,7 @@ fn serve(lines: &[String]) -> (Scratch, ServeProcess) {
     (scratch, server)
 }
 
-/// The flags to read all that a server has.
+/// The flags to read all events of a server.
 fn all_of(server: &ServeProcess) -> Vec<String> {
     let host = format!("ws://{}", server.address);
     ["--host", &host, "--protocol", "v1", "--cursor", "oldest", "--color", "never"]
@@ -41,7 +41,7 @@ fn command(home: &Scratch, all: &[String], more: &[&str]) -> Command {
     tail_command(&home.path(""), &flags)
 }
 
-/// What a run that ends by itself shows on a terminal.
+/// Returns what a run that ends by itself shows on a terminal.
 fn shown(mut command: Command) -> String {
     let mut pty = Pty::open();
     let mut child = command.stdout(pty.stdio()).stderr(Stdio::null()).spawn().unwrap();
@@ -73,7 +73,7 @@ fn no_format_lets_a_stranger_act_on_a_terminal_and_bytes_stay_elsewhere() {
         let mut run = command(&home, &all, &more);
         run = without_state(run);
         let shown = shown(run);
-        // The terminal's driver makes CR LF of a line feed.
+        // The terminal's driver turns a line feed into CR LF.
         let text = shown.replace("\r\n", "\n");
         let acts = |c: &char| (c.is_control() && *c != '\n') || *c == '\u{202e}';
         assert_eq!(text.chars().find(acts), None, "{format:?}: {text:?}");
@@ -92,7 +92,7 @@ fn no_format_lets_a_stranger_act_on_a_terminal_and_bytes_stay_elsewhere() {
     }
 }
 
-/// The same without `--state FILE`.
+/// Returns the command without `--state FILE`.
 fn without_state(command: Command) -> Command {
     let args: Vec<_> = command.get_args().map(ToOwned::to_owned).collect();
     let mut other = Command::new(command.get_program());
@@ -168,14 +168,14 @@ fn a_progress_line_is_cleared_before_events_and_ends_in_column_0() {
         events += 1;
         let before = &shown[..at];
         let line = before.rsplit('\n').next().unwrap();
-        // Whatever was drawn in this line was erased since, and the cursor is in column 0.
+        // The line was erased, and the cursor is in column 0.
         let rest = line.rsplit(ERASE).next().unwrap().trim_matches('\r');
         assert_eq!(rest, "", "{before:?}");
         after_drawing += usize::from(line.contains(ERASE));
     }
     assert_eq!(events, 15);
     assert!(after_drawing > 0, "no progress line was drawn: {shown:?}");
-    // Each drawing is followed by a carriage return before anything else is.
+    // A carriage return follows each drawing before anything else.
     let drawings = shown.split("0s behind").skip(1);
     for rest in drawings {
         assert!(rest.trim_start_matches(' ').starts_with('\r'), "{rest:?}");
@@ -203,7 +203,7 @@ fn nothing_is_drawn_from_the_background() {
 
 #[test]
 fn progress_without_a_terminal_and_the_want_of_matches_are_logged_after_ten_seconds() {
-    // The script fails the test when a second connection is made.
+    // The script fails the test if a second connection is made.
     let server = ScriptedServer::start([vec![Step::Accept, Step::OnlyPongs]]);
     let mut run = Tail::of(&server).flags(&["-c", "app.bsky.feed", "--progress", "always"]).start();
     let mut lines = BufReader::new(run.child.stderr.take().unwrap()).lines().map(Result::unwrap);
@@ -223,7 +223,7 @@ fn progress_without_a_terminal_and_the_want_of_matches_are_logged_after_ten_seco
 }
 
 #[test]
-fn misspelled_collections_are_told_at_the_start() {
+fn misspelled_collections_are_reported_at_the_start() {
     for (given, meant) in [
         ("app.bsky.feed", "app.bsky.feed.*"),
         ("app.bsky.feed.pots", "app.bsky.feed.post"),

@@ -59,7 +59,7 @@ fn a_date_in_retry_after_is_waited_for() {
     }
 }
 
-/// A port that swallows SYNs, as a firewall does: its queue of connections is full.
+/// A port that drops SYNs, as a firewall does: its queue of connections is full.
 fn swallowing() -> (TcpListener, Vec<TcpStream>, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
@@ -89,7 +89,7 @@ fn a_host_that_swallows_syns_is_charged_to_the_connection() {
 #[test]
 fn the_zone_of_an_ipv6_address_leads_to_its_interface() {
     let Ok(address) = listener_at("[::1]:0", stream_events) else {
-        // No IPv6 on this machine.
+        // This machine has no IPv6.
         return;
     };
     for zone in ["%251", "%1"] {

@@ -1,4 +1,4 @@
-//! What the log says: words, each thing once, and fields for programs.
+//! The log: plain words, each fact once, and fields for programs.
 
 use crate::support::events;
 use crate::support::run::Tail;
@@ -6,7 +6,8 @@ use crate::support::scripted::ScriptedServer;
 use crate::support::scripted::Step::{Accept, AcceptWith, Answer, Hang, Send};
 use crate::support::scripted::{close, http, texts};
 
-/// Words of the log that look like a value in Rust's notation: a type with a call or a brace.
+/// Returns words of the log that look like a value in Rust's notation: a type with a call or a
+/// brace.
 fn debug_notation(log: &str) -> Vec<&str> {
     let words = log.split([' ', '=', ';', ':']);
     let is_value = |word: &&str| {
@@ -34,12 +35,12 @@ fn the_log_has_no_value_in_the_notation_of_the_language() {
 }
 
 #[test]
-fn why_v1_is_spoken_is_said_once() {
+fn the_reason_for_v1_is_logged_once() {
     let server = ScriptedServer::start([
         vec![AcceptWith(""), Send(texts(events(2, true)))],
         vec![AcceptWith(""), Send(texts(events(3, true))), Hang],
     ]);
-    // A pattern that v2 can't be asked for.
+    // A pattern that v2 can't express.
     let flags = ["-n", "3", "-v", "-c", "app.*"];
     let run = Tail::of(&server).protocol("auto").flags(&flags).run();
     run.ends_with(0);

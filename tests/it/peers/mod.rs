@@ -1,5 +1,5 @@
-//! Servers and proxies that differ a little from the usual ones, met by the built program over
-//! real sockets: what the standards allow works, and what does not work is named.
+//! Servers and proxies that differ a little from the usual ones, over real sockets: what the
+//! standards allow works, and errors name what does not.
 
 mod answers;
 mod logs;
@@ -15,8 +15,7 @@ use crate::support::run::Tail;
 use crate::support::scripted::texts;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-/// A listener whose connections are given to `serve`, each in a thread of its own, until the
-/// test's process ends.
+/// A listener that passes each connection to `serve` in a thread, until the test's process ends.
 fn listener(serve: impl Fn(TcpStream) -> io::Result<()> + Clone + Send + 'static) -> SocketAddr {
     listener_at("127.0.0.1:0", serve).unwrap()
 }
@@ -48,7 +47,7 @@ fn read_head(stream: &mut impl Read) -> io::Result<String> {
     Ok(String::from_utf8_lossy(&head).into_owned())
 }
 
-/// The value of a header.
+/// Returns the value of a header.
 fn header<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     head.lines().find_map(|line| {
         let (found, value) = line.split_once(": ")?;
@@ -70,8 +69,8 @@ fn stream_events(mut stream: impl Read + Write) -> io::Result<()> {
     io::copy(&mut stream, &mut io::sink()).map(|_| ())
 }
 
-/// A run that ends after three events, and gives up at the first failure. Its time for a
-/// connection is longer than a test's patience: what is found out is found out at once.
+/// A run that ends after three events, and gives up at the first failure. Its connect timeout is
+/// longer than a test waits, so each error must be found at once.
 fn tail(host: &str) -> Tail {
     Tail::of_host(host).flags(&["-n", "3", "--max-retries", "0", "--connect-timeout", "5m"])
 }

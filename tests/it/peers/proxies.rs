@@ -1,4 +1,4 @@
-//! Proxies from the environment: which one is used, and that none is left out.
+//! Proxies from the environment: which one is used, and that every connection uses it.
 
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
@@ -9,10 +9,10 @@ use super::{listener, read_head, stream_events, tail};
 use crate::support::events;
 use crate::support::run::Run;
 
-/// A server that no direct connection can reach: the name exists at the proxy alone.
+/// A server that only the proxy can reach: the name does not exist.
 const HOST: &str = "ws://server.invalid:6008";
 
-/// An HTTP proxy that is the server behind it, and the number of its connections.
+/// An HTTP proxy that is also the server behind it, and the number of its connections.
 fn http_proxy() -> (SocketAddr, Arc<AtomicUsize>) {
     let count = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&count);
@@ -26,7 +26,7 @@ fn http_proxy() -> (SocketAddr, Arc<AtomicUsize>) {
     (address, count)
 }
 
-/// The same with SOCKS5.
+/// Like [`http_proxy`], with SOCKS5.
 fn socks_proxy() -> SocketAddr {
     listener(|mut stream| {
         stream.read_exact(&mut [0; 3])?;
@@ -63,7 +63,7 @@ fn a_proxy_is_used_whatever_the_case_and_form_of_its_scheme() {
 
 #[test]
 fn an_unusable_setting_is_an_error_and_no_direct_connection() {
-    // Another address of this machine than those that never get a proxy.
+    // Another address of this machine than those that never use a proxy.
     for (name, value) in [
         ("ALL_PROXY", "foo://127.0.0.1:1"),
         ("all_proxy", "socks4://127.0.0.1:1"),
@@ -160,9 +160,9 @@ fn an_https_proxy_that_speaks_plain_text_is_named_with_its_variable() {
 }
 
 #[test]
-fn a_handle_is_not_shown_to_dns_where_a_proxy_resolves_names() {
+fn a_handle_is_not_sent_to_dns_if_a_proxy_resolves_names() {
     let did = "did:plc:z72i7hdynmk6r22z27h6tvur";
-    // The host of the handle, behind the proxy: it has no TLS, which is as far as this goes.
+    // The host of the handle, behind the proxy. It has no TLS, so the test ends there.
     let asked = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&asked);
     let address = listener(move |mut stream| {

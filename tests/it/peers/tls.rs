@@ -1,4 +1,4 @@
-//! TLS: which servers the program trusts, what it says of the others, and the wrong scheme.
+//! TLS: which servers the program trusts, the errors for others, and the wrong scheme.
 
 use std::io::{self, Read as _, Write as _};
 use std::net::SocketAddr;
@@ -17,7 +17,7 @@ fn tls_server(certificate: &str) -> SocketAddr {
         let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
         let mut stream = StreamOwned::new(session, stream);
         let outcome = stream_events(&mut stream);
-        // What a failed handshake has to say, as real servers do.
+        // Sends the alert of a failed handshake, as real servers do.
         let _ = stream.conn.write_tls(&mut stream.sock);
         outcome
     })
@@ -65,7 +65,7 @@ fn a_refusal_of_a_server_that_does_not_close_tls_is_still_final() {
         let mut stream = StreamOwned::new(session, stream);
         read_head(&mut stream)?;
         stream.write_all(b"HTTP/1.0 404 Not Found\r\n\r\nnothing here")?;
-        // The end of TCP, and no close_notify.
+        // The end of TCP without close_notify.
         stream.flush()
     });
     let path = tls_file("self-signed.pem");
@@ -96,7 +96,7 @@ fn plain_text_to_a_tls_port_suggests_the_other_scheme_at_once() {
     });
     let run = tail(&format!("ws://localhost:{}", nginx.port())).protocol("auto").run();
     run.ends_with(1).says(&[&format!("use wss://localhost:{}", nginx.port())]);
-    // Some TLS servers close without a word.
+    // Some TLS servers close without an alert.
     let silent = listener(|mut stream| stream.read_exact(&mut [0]));
     let run = tail(&format!("ws://localhost:{}", silent.port())).run();
     run.ends_with(3).says(&[&format!("use wss://localhost:{}", silent.port())]);
@@ -104,7 +104,7 @@ fn plain_text_to_a_tls_port_suggests_the_other_scheme_at_once() {
 
 #[test]
 fn tls_to_a_plain_port_suggests_the_other_scheme_at_once() {
-    // One that waits for the end of a request, and one that answers what it does not understand.
+    // One that waits for the end of a request, and one that answers invalid input.
     let waiting = listener(stream_events);
     let answering = listener(|mut stream| {
         stream.read_exact(&mut [0])?;

@@ -1,4 +1,4 @@
-//! Where a stream starts, and how it goes on at a pace (§4).
+//! Where a stream starts, and how it continues at a pace (§4).
 
 use crate::serve::{all, ended};
 use crate::support::client::Client;

@@ -1,10 +1,10 @@
-//! How it stops (§9).
+//! How the server stops (§9).
 
 use crate::support::client::{Client, End, Next};
 use crate::support::{Scratch, ServeProcess, events};
 
 #[tokio::test]
-async fn a_signal_stops_it_cleanly_and_each_kind_says_goodbye_its_way() {
+async fn a_signal_stops_it_cleanly_and_each_kind_closes_as_it_should() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     for (kind, signal, end) in [

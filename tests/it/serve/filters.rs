@@ -1,4 +1,4 @@
-//! What is sent, by query and by message (§3 and §6).
+//! Which events are sent, by query and by message (§3 and §6).
 
 use crate::serve::{all, ended};
 use crate::support::client::{Client, End, Next};
@@ -33,7 +33,7 @@ async fn filters_select_as_the_servers_do() {
     assert!(lines.iter().any(|l| l.len() <= 200) && lines.iter().any(|l| l.len() > 200));
 }
 
-/// Sent by hand: the client library refuses URLs beyond 64 KiB.
+/// Sent as raw bytes: the client library refuses URLs beyond 64 KiB.
 #[test]
 fn ten_thousand_dids_fit_into_the_url() {
     let scratch = Scratch::new();

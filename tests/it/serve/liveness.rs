@@ -1,5 +1,5 @@
-//! Pings, slow readers and stopping (§9), on a server in this process whose intervals and
-//! limits are scaled down.
+//! Pings, slow readers and stopping (§9), on a server in this process with smaller intervals and
+//! limits.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -14,9 +14,9 @@ use tokio::time::timeout;
 
 use crate::support::{PATIENCE, events};
 
-/// As a frame without payload, from a server.
+/// A frame without payload, from a server.
 const PING: [u8; 2] = [0x89, 0x00];
-/// As a frame without payload, from a client, masked with zeros.
+/// A frame without payload, from a client, masked with zeros.
 const MASKED_PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 
 struct Running {
@@ -41,7 +41,7 @@ async fn serve(kind: ServerKind, settings: ServeSettings) -> Running {
 }
 
 impl Running {
-    /// A WebSocket whose frames are left to the test.
+    /// A WebSocket whose frames the test reads itself.
     async fn connect(&self, query: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
         let request = format!(
@@ -120,7 +120,7 @@ async fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
         let settings = ServeSettings { limits, looping: true, ..ServeSettings::default() };
         let server = serve(kind, settings).await;
         let mut stream = server.connect("").await;
-        // Writing fails as soon as the other side has hung up.
+        // Writing fails as soon as the other side has closed.
         let until_dropped = async {
             while stream.write_all(&MASKED_PONG).await.is_ok() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -139,7 +139,7 @@ async fn legacy_cuts_a_live_client_whose_queue_is_full() {
     let server = serve(ServerKind::Legacy, settings).await;
     let mut stream = server.connect("").await;
     let mut rest = Vec::new();
-    // Whatever came before, there is an end, and no close frame at it.
+    // Whatever came before, the stream ends without a close frame.
     let _ = in_time(stream.read_to_end(&mut rest)).await;
     assert!(!rest.windows(4).any(|w| w[0] == 0x88 && w[2..4] == 1000_u16.to_be_bytes()));
     server.stop().await;
@@ -149,7 +149,7 @@ async fn legacy_cuts_a_live_client_whose_queue_is_full() {
 async fn run_returns_only_after_every_connection_has_ended() {
     let settings = ServeSettings { looping: true, ..ServeSettings::default() };
     let server = serve(ServerKind::V2, settings).await;
-    // One that streams and is never read, one that waits, one that has said nothing.
+    // One that streams and is never read, one that waits, one that has sent nothing.
     let streaming = server.connect("").await;
     let mut waiting = server.connect("requireHello=true").await;
     let mut silent = TcpStream::connect(server.address).await.unwrap();

@@ -1,8 +1,8 @@
-//! What `skytail serve` promises, shown on the built binary over real sockets (and in
-//! `liveness`, where intervals must be scaled, on the library).
+//! `skytail serve`, through the built binary over real sockets (and in `liveness`, which needs
+//! shorter intervals, through the library).
 //!
-//! Source of the promises: protocol/jetstream-v1.md, by section; in `v2`, jetstream-v2.md; in
-//! `archive`, jetstream-v2-archive.md.
+//! The tests follow protocol/jetstream-v1.md by section, in `v2` jetstream-v2.md, and in `archive`
+//! jetstream-v2-archive.md.
 
 mod archive;
 mod chaos;
@@ -23,7 +23,7 @@ fn ended() -> End {
     End::Closed(1000, END.to_owned())
 }
 
-/// Everything that a connection with this query gets from a server that closes at the end.
+/// Returns all events of a connection with this query from a server that closes at the end.
 async fn all(server: &ServeProcess, query: &str) -> Vec<String> {
     let (events, end) = Client::connect(&server.url(query)).await.rest().await;
     assert_eq!(end, ended());

@@ -126,7 +126,7 @@ async fn a_loop_repeats_the_events_with_later_times_and_higher_cursors() {
         .replace(&time(3).to_string(), &(time(3) + 1_019_000).to_string())
         .replace(r#""cursor":103"#, r#""cursor":123"#);
     assert_eq!(got[23], second);
-    // A cursor of a later round goes on in that round.
+    // A cursor of a later round resumes in that round.
     let resumed = Client::connect(&server.url("cursor=123")).await.take(22).await;
     assert_eq!(resumed, got[23..]);
 }
@@ -153,10 +153,10 @@ async fn a_loop_gives_its_events_new_identities() {
     }
 }
 
-/// Each round has new events for a consumer that removes duplicates, and with the identities of
-/// the first round the present is reached all the same.
+/// Each round has new events for a consumer that removes duplicates. With the dedup keys of the
+/// first round, the consumer still reaches the live tip.
 #[test]
-fn our_own_consumers_go_on_over_the_rounds_of_a_loop() {
+fn skytail_tail_continues_over_the_rounds_of_a_loop() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, true));
     let server = ServeProcess::start(&path, &["--loop"]);
@@ -211,7 +211,7 @@ async fn restamping_makes_the_last_event_now() {
     let times: Vec<u64> = got.iter().map(|line| time_us(line)).collect();
     assert!((before..=after).contains(&times[19]), "{before} {} {after}", times[19]);
     assert!(times.windows(2).all(|w| w[1] - w[0] == 1_000));
-    // Cursors are in the times that are sent.
+    // Cursors use the times that are sent.
     assert_eq!(all(&server, &format!("cursor={}", times[12])).await, got[12..]);
 }
 
@@ -233,7 +233,7 @@ async fn a_trained_dictionary_can_be_written_and_used() {
     let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
     assert_eq!(client.rest().await, (lines.clone(), ended()));
 
-    // The same recording trains the same dictionary, without the flag too.
+    // The same recording trains the same dictionary, also without the flag.
     let server = ServeProcess::start(&path, &["--close-at-end"]);
     let mut client = Client::connect_zstd(&server.url(""), dictionary).await;
     assert_eq!(client.rest().await, (lines, ended()));

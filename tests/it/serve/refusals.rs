@@ -58,7 +58,7 @@ fn refusals_come_in_each_servers_words() {
 }
 
 #[test]
-fn the_two_servers_can_be_told_apart_before_connecting() {
+fn the_two_servers_differ_before_connecting() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(2_000, true));
     let written = scratch.path("trained.zdict");
@@ -80,7 +80,7 @@ fn the_two_servers_can_be_told_apart_before_connecting() {
     assert!(head.contains(&format!("X-Zstd-Dictionary-Id: {id}")), "{head}");
 }
 
-/// The head of an answer whose body is no text.
+/// Returns the head of an answer whose body is not text.
 fn raw_head(server: &ServeProcess, target: &str) -> String {
     use std::io::{BufRead, BufReader};
     let mut stream = std::net::TcpStream::connect(server.address).unwrap();

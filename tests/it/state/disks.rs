@@ -1,5 +1,5 @@
-//! State files on disks that are full or read-only, and behind links that lead nowhere: each
-//! message names the cause, and what can be read is read.
+//! State files on disks that are full or read-only, and behind dangling links: each message names
+//! the cause, and what can be read is read.
 
 use std::fs;
 use std::io::Write as _;
@@ -33,7 +33,7 @@ fn a_state_file_that_was_closed_is_listed_on_a_read_only_mount() {
     let new = directory.join("new.db");
     run(&new, &["cursors", "set", "posts", "13"]).ends_with(1).says(&["Read-only file system"]);
 
-    // What a kill left: the log holds what the file does not.
+    // After a kill, the log holds what the file does not.
     disk.remount("rw");
     let tail = ["tail", "--demo", "--consumer", "c", "--checkpoint-every", "10ms"];
     let mut child = command(&state, &tail).stdout(std::process::Stdio::piped()).spawn().unwrap();
@@ -65,7 +65,7 @@ fn a_full_disk_is_named_as_the_cause() {
     let tail = ["tail", "--demo", "-n", "1", "--consumer", "c"];
     run(&state, &tail).ends_with(1).says(&words);
     run(&directory.join("new.db"), &tail).ends_with(1).says(&words);
-    // Nothing has to be written for a look.
+    // Listing needs no write.
     let listed = run(&state, &["cursors", "list"]).ends_with(0);
     assert!(listed.stdout.contains("posts"), "{listed:?}");
     // A file of events, with the state file elsewhere.
@@ -90,7 +90,7 @@ fn a_limit_on_file_sizes_is_no_full_disk() {
     let state = scratch.path("state.db");
     let inner = command(&state, &["cursors", "set", "posts", "12"]);
     let mut limited = Command::new("sh");
-    // 512 bytes or 1 KiB, as the shell counts.
+    // 512 bytes or 1 KiB, depending on the shell.
     limited.args(["-c", "ulimit -f 1; trap '' XFSZ; exec \"$@\"", "sh"]);
     limited.arg(inner.get_program()).args(inner.get_args());
     isolate_environment(&mut limited, &scratch.path("."));

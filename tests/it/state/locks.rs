@@ -1,4 +1,5 @@
-//! The lock files of consumers: no link leads out of them, and they go with their names.
+//! The lock files of consumers: no link leads out of the directory, and removing a consumer removes
+//! its lock file.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, chown, lchown, symlink};
@@ -9,7 +10,7 @@ use crate::support::Scratch;
 
 const TAIL: [&str; 6] = ["tail", "--demo", "-n", "1", "--consumer", "c"];
 
-/// The lock files in a directory.
+/// Returns the lock files in a directory.
 fn locks(directory: &Path) -> Vec<PathBuf> {
     let paths = fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
@@ -44,7 +45,7 @@ fn a_link_in_place_of_a_lock_file_is_refused_and_its_target_stays() {
     ];
     for (words, plant) in plant {
         plant();
-        // Whether another user's or our own: where the test may not give it away, it is ours.
+        // Another user's file, or the test's own if it may not give it away.
         let _ = lchown(&lock, Some(65_534), Some(65_534));
         for args in [&TAIL[..], &["cursors", "set", "c", "12"]] {
             run(&state, args).ends_with(1).says(&[words, "was left as it is"]);

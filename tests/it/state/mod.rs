@@ -1,5 +1,5 @@
 //! The state file and the files beside it: locks, links that another user planted, full and
-//! read-only disks, and the ways to another machine.
+//! read-only disks, and moving to another machine.
 
 mod disks;
 mod locks;
@@ -11,14 +11,12 @@ use std::process::Command;
 
 use crate::support::isolate_environment;
 
-/// What a command left behind.
+/// The result of a command.
 #[derive(Debug)]
 pub struct CommandResult {
-    /// The exit code; `None` after a signal.
+    /// `None` after a signal.
     pub code: Option<i32>,
-    /// What it printed.
     pub stdout: String,
-    /// What it logged.
     pub stderr: String,
 }
 
@@ -30,7 +28,7 @@ impl CommandResult {
         self
     }
 
-    /// Checks that the log holds all of these words.
+    /// Checks that stderr contains all of these texts.
     #[track_caller]
     pub fn says(self, words: &[&str]) -> Self {
         for words in words {
@@ -40,7 +38,7 @@ impl CommandResult {
     }
 }
 
-/// `skytail ARGS --state STATE`, with the directory of `state` as home.
+/// Returns `skytail ARGS --state STATE`, with the directory of `state` as home.
 pub fn command(state: &Path, args: &[&str]) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     isolate_environment(&mut command, state.parent().unwrap());

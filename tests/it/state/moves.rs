@@ -1,4 +1,4 @@
-//! Saved cursors on their way to another state file: exact, checked, whole or not at all.
+//! Exporting and importing saved cursors: exact, checked, whole or not at all.
 
 use std::fs;
 use std::io::Write as _;
@@ -206,7 +206,7 @@ fn a_backup_is_whole_while_a_run_saves() {
     assert_eq!(mode & 0o777, 0o600);
     run_meanwhile.signal("KILL");
     run_meanwhile.wait();
-    // What a kill left in the log is in the copy.
+    // What a killed run left in the log is in the copy.
     let copy = scratch.path("last.db");
     run(&state, &["cursors", "backup", copy.to_str().unwrap()]).ends_with(0);
     assert_eq!(export(&copy, "c"), export(&state, "c"));

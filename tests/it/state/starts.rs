@@ -1,4 +1,4 @@
-//! Where runs start, which name they save under, and what they leave of what is saved.
+//! Where runs start, the names they save under, and which saved positions they keep.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, texts};
 use crate::support::{Scratch, events, isolate_environment};
 
-/// A server whose connections each send five more events, after those before.
+/// A server whose connections each send five more events than the one before.
 fn server(connections: usize) -> (ScriptedServer, Vec<String>) {
     let lines = events(5 * connections as u64, true);
     let script = |n: usize| -> Vec<Step> { vec![Accept, Send(texts(&lines[..5 * (n + 1)])), Hang] };
@@ -96,7 +96,7 @@ fn a_start_that_would_repeat_events_in_a_file_is_refused() {
 }
 
 #[test]
-fn from_is_where_a_consumer_starts_of_which_nothing_is_saved() {
+fn from_is_the_start_of_a_consumer_without_a_saved_position() {
     let (home, (server, lines)) = (Home::new(), server(2));
     let file = home.path("a.ndjson");
     for _ in 0..2 {
@@ -144,7 +144,7 @@ fn what_a_run_skips_is_reported_saved_and_can_be_restored() {
 }
 
 #[test]
-fn a_casual_run_leaves_the_position_of_cursor_auto_alone() {
+fn a_run_without_saving_keeps_the_position_of_cursor_auto() {
     let (home, (server, lines)) = (Home::new(), server(3));
     home.tail(&server, &["-n5", "--cursor", "auto"]).ends_with(0);
     let casual = home.tail(&server, &["-n1"]).ends_with(0);
@@ -155,7 +155,7 @@ fn a_casual_run_leaves_the_position_of_cursor_auto_alone() {
     assert_eq!(home.gaps(), [""; 0]);
 }
 
-/// Runs a tail whose standard output is a terminal, with only this as its home.
+/// Runs a tail whose standard output is a terminal, with `home` as its home directory.
 fn on_a_terminal(home: &Path, server: &ScriptedServer, flags: &[&str]) -> CommandResult {
     let mut terminal = Pty::open();
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));

@@ -1,5 +1,5 @@
-//! What is counted, and how it is told: of recordings (`skytail stats`), and of what happens now
-//! (`skytail top`).
+//! The counts of `skytail stats` (recordings) and `skytail top` (live events), and how they are
+//! shown.
 
 mod recordings;
 mod top;

@@ -1,4 +1,4 @@
-//! `skytail stats`: what it counts, of any recording, and what it says of damaged ones.
+//! `skytail stats`: its counts of any recording, and its reports of damaged ones.
 
 use std::io::Write as _;
 use std::path::Path;
@@ -18,7 +18,7 @@ fn text(path: &Path) -> &str {
     path.to_str().unwrap()
 }
 
-/// stdout of a run that must end with `code`, and stderr.
+/// Returns stdout and stderr of a run that must end with `code`.
 fn run(command: &mut Command, code: i32) -> (String, String) {
     let output: Output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(code), "{output:?}");
@@ -98,7 +98,7 @@ fn gaps_duplicates_and_damage_are_found() {
 }
 
 #[test]
-fn the_page_fits_80_columns_whatever_stands_in_the_recording() {
+fn the_page_fits_80_columns_whatever_the_recording_contains() {
     let scratch = Scratch::new();
     let mut lines = events(40, true);
     for (i, name) in
@@ -127,7 +127,7 @@ fn the_page_fits_80_columns_whatever_stands_in_the_recording() {
 }
 
 #[test]
-fn what_holds_no_event_is_an_error() {
+fn input_without_an_event_is_an_error() {
     let scratch = Scratch::new();
     let empty = scratch.path("empty");
     std::fs::write(&empty, "\n\n").unwrap();
@@ -144,7 +144,7 @@ fn what_holds_no_event_is_an_error() {
 }
 
 #[test]
-fn a_recording_that_is_cut_off_is_counted_as_far_as_it_goes() {
+fn a_recording_that_is_cut_off_is_counted_to_its_end() {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(2000, true));
     let packed = zstd::encode_all(&std::fs::read(&recording).unwrap()[..], 3).unwrap();

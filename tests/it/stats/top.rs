@@ -1,5 +1,4 @@
-//! `skytail top`: what it counts, what it says where it can't draw, and that it leaves a
-//! terminal as it found it.
+//! `skytail top`: its counts, its errors if it can't draw, and that it restores the terminal.
 
 use std::process::{Command, Output, Stdio};
 
@@ -21,7 +20,7 @@ fn run(home: &Scratch, args: &[&str], code: i32) -> (String, String) {
     (String::from_utf8(output.stdout).unwrap(), String::from_utf8(output.stderr).unwrap())
 }
 
-/// A server for this many events, each once to each client.
+/// A server with this many events, each once to each client.
 fn serve(count: u64) -> (Scratch, ServeProcess) {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(count, true));
@@ -83,7 +82,7 @@ fn a_page_for_people_has_the_same() {
 }
 
 #[test]
-fn where_it_can_not_work_it_says_what_to_do() {
+fn where_it_can_not_work_the_error_has_the_remedy() {
     let home = Scratch::new();
     for (args, code, parts) in [
         (&["--demo"][..], 2, &["no terminal", "--once --json"][..]),
@@ -109,7 +108,7 @@ const LEAVE: &str = "\u{1b}[?1049l";
 #[cfg(unix)]
 fn a_terminal_is_left_as_it_was_found() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
-    // CommandResult to end as soon as it runs; the settings of the terminal are compared.
+    // The signal comes as soon as it runs; the settings of the terminal are compared.
     let shell = format!(
         "stty cols 80 rows 24; before=$(stty -g); {skytail} top --demo & wait_for() {{ while ! stty -a | grep -q -- '-icanon'; do :; done; }}; \
          wait_for; kill -TERM $!; wait $!; echo \"code $?\"; [ \"$before\" = \"$(stty -g)\" ] && echo same"
@@ -123,7 +122,7 @@ fn a_terminal_is_left_as_it_was_found() {
 
 #[test]
 #[cfg(unix)]
-fn what_was_logged_is_told_when_the_screen_has_gone() {
+fn the_log_is_printed_after_the_screen_closes() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
     let shell = format!(
         "stty cols 80 rows 24; {skytail} top --host 127.0.0.1:1 --max-retries 1; echo code $?"

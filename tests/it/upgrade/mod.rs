@@ -1,8 +1,8 @@
-//! State files of 0.1.0: a later release continues them without loss and without repetition.
+//! State files of 0.1.0: a later release resumes them without loss and without repetition.
 //!
 //! `state-0.1.0.db` was written by 0.1.0: consumer `notes` had written the first 500 events of
-//! [`recording`] to a file. Its 225 identities are XXH3 hashes. The paths and the server in it
-//! are replaced by those of the test.
+//! [`recording`] to a file. Its 225 dedup keys are XXH3 hashes. The tests replace its paths and its
+//! server by their own.
 
 use std::fs;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use crate::support::tail::tail_command;
 use crate::support::{FIRST_US, Scratch, ServeProcess};
 use rusqlite::Connection;
 
-/// What 0.1.0 had written.
+/// How many events 0.1.0 had written.
 const WRITTEN: usize = 500;
 
 fn recording() -> Vec<String> {
@@ -35,7 +35,7 @@ struct Old {
 }
 
 impl Old {
-    /// `is_same` says whether the server is the one that the file names.
+    /// `is_same`: whether the server is the one that the file names.
     fn new(is_same: bool) -> Self {
         let scratch = Scratch::new();
         let lines = recording();
@@ -81,7 +81,7 @@ impl Old {
 #[test]
 fn a_state_file_of_0_1_0_continues_on_its_server() {
     let old = Old::new(true);
-    // Both hash functions decide: the second run finds identities of either in the file.
+    // Both hash functions are needed: the second run finds keys of either in the file.
     for (run, limit) in [20, 20, 100].into_iter().enumerate() {
         old.tail(Some(limit));
         old.holds(WRITTEN + [20, 40, 140][run]);

@@ -1,5 +1,5 @@
-//! What `--chaos` does to the archive: each fault happens, happens again with the same seed,
-//! and a client that goes on as §3 says gets everything.
+//! `--chaos` and the archive: each fault happens, happens again with the same seed, and a client
+//! that continues as §3 says gets everything.
 
 use serde_json::{Value, json};
 use skytail::archive::block::BlockDecoder;
@@ -48,7 +48,7 @@ fn truncate_breaks_downloads_off() {
     assert!((3..25).contains(&cut), "{cut}");
     let whole = answers.iter().find(|answer| answer.is_whole()).unwrap();
     assert!(answers.iter().all(|answer| whole.body.starts_with(&answer.body)));
-    // Going on at the byte reached.
+    // Continues at the byte reached.
     let mut file = Vec::new();
     while file.len() < whole.body.len() {
         file.extend(get(&server, &target, &format!("Range: bytes={}-\r\n", file.len())).body);
@@ -105,7 +105,7 @@ fn rewrite_gives_a_segment_other_bytes_and_the_same_events() {
         assert_eq!(segment_rows(&answer.body), recorded(100));
         let etag = answer.header("ETag").unwrap().trim_matches('"').to_owned();
         let changed = checksums.last() != Some(&Value::from(etag.clone()));
-        // A range of what was before is not served as such.
+        // A range of the previous version is not served as a range of the current one.
         let old = checksums.last().and_then(Value::as_str).unwrap();
         if changed {
             let headers = format!("Range: bytes=0-9\r\nIf-Range: \"{old}\"\r\n");
@@ -130,7 +130,7 @@ fn missing_hides_segments_for_a_while() {
 }
 
 #[test]
-fn stuck_makes_a_plan_that_gets_no_further() {
+fn stuck_makes_a_plan_without_progress() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "stuck=1"]);
     let page = plan(&server, r#"{"afterSeq":300}"#);
@@ -138,7 +138,7 @@ fn stuck_makes_a_plan_that_gets_no_further() {
     assert_eq!(seqs, (&json!(300), &json!(1_099), &json!([])));
 }
 
-/// Nothing of it touches the streams.
+/// The faults of the archive do not affect the streams.
 #[tokio::test]
 async fn faults_of_the_archive_leave_the_streams_alone() {
     let scratch = Scratch::new();

@@ -76,7 +76,7 @@ fn a_block_is_its_stored_frame_without_the_length() {
 }
 
 #[test]
-fn what_does_not_exist_or_makes_no_sense_is_refused_by_name() {
+fn unknown_and_invalid_values_are_refused_by_name() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     for (target, status, error) in [
@@ -125,7 +125,7 @@ fn segments_are_listed_in_pages() {
 }
 
 #[test]
-fn the_archive_takes_a_key_where_one_is_demanded_and_nothing_else_does() {
+fn the_archive_accepts_a_key_if_one_is_required_and_nothing_else_does() {
     let scratch = Scratch::new();
     let key = scratch.path("key");
     std::fs::write(&key, "s3cret\n").unwrap();
@@ -151,7 +151,7 @@ fn the_archive_takes_a_key_where_one_is_demanded_and_nothing_else_does() {
     assert!(message.contains("--api-key-file") && message.contains("no key"), "{message}");
 }
 
-/// The segment's CIDs are those of the records, as the server that was recorded told them.
+/// The segment's CIDs equal those that the recorded server sent.
 #[test]
 fn recorded_cids_follow_from_the_archived_records() {
     for path in vectors::samples() {

@@ -16,7 +16,6 @@ use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
 const METHOD: &str = "/xrpc/network.bsky.jetstream.";
 
-/// An answer.
 struct Answer {
     status: u16,
     head: String,
@@ -24,7 +23,7 @@ struct Answer {
 }
 
 impl Answer {
-    /// A header's value.
+    /// Returns a header's value.
     fn header(&self, name: &str) -> Option<&str> {
         let lines = self.head.lines().filter_map(|line| line.split_once(": "));
         lines.into_iter().find(|(n, _)| n.eq_ignore_ascii_case(name)).map(|(_, value)| value)
@@ -35,12 +34,12 @@ impl Answer {
         serde_json::from_slice(&self.body).unwrap()
     }
 
-    /// Whether all bytes came that the head names.
+    /// Returns whether the body has all bytes that the head announces.
     fn is_whole(&self) -> bool {
         self.header("Content-Length") == Some(&self.body.len().to_string())
     }
 
-    /// The status and the name of an error.
+    /// Returns the status and the name of an error.
     fn error(&self) -> (u16, String) {
         (self.status, self.json()["error"].as_str().unwrap().to_owned())
     }
@@ -58,7 +57,7 @@ fn request(server: &ServeProcess, request: &str) -> Answer {
     Answer { status, head, body: answer[end + 4..].to_vec() }
 }
 
-/// A GET with further header lines.
+/// Sends a GET with additional header lines.
 fn get(server: &ServeProcess, target: &str, headers: &str) -> Answer {
     request(server, &format!("GET {METHOD}{target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"))
 }
@@ -80,8 +79,8 @@ fn plan(server: &ServeProcess, body: &str) -> Value {
     answer.json()
 }
 
-/// A server with 1 050 events (seqs from 100 on) in ten segments of ten blocks of ten events
-/// and an active one of 50 events.
+/// A server with 1 050 events (seqs from 100 on) in ten segments of ten blocks of ten events and an
+/// active one of 50 events.
 fn server(scratch: &Scratch, flags: &[&str]) -> ServeProcess {
     let path = scratch.recording(&events(1_050, true));
     let sizes =
@@ -89,7 +88,8 @@ fn server(scratch: &Scratch, flags: &[&str]) -> ServeProcess {
     ServeProcess::start(&path, &[&sizes, flags].concat())
 }
 
-/// An event without its CID: the archive computes it, and `crate::support::events` makes it up.
+/// Returns an event without its CID: the archive computes it, and `crate::support::events` makes it
+/// up.
 fn without_cid(line: &str) -> Value {
     let mut event: Value = serde_json::from_str(line).unwrap();
     if let Some(commit) = event["commit"].as_object_mut() {
@@ -98,7 +98,7 @@ fn without_cid(line: &str) -> Value {
     event
 }
 
-/// The events of one stored block.
+/// Returns the events of one stored block.
 fn rows(frame: &[u8]) -> Vec<Value> {
     let mut decoder = BlockDecoder::new().unwrap();
     let (mut writer, mut events) = (LineWriter::new(), Vec::new());
@@ -110,7 +110,7 @@ fn rows(frame: &[u8]) -> Vec<Value> {
     events
 }
 
-/// All events of a segment's file.
+/// Returns all events of a segment's file.
 fn segment_rows(file: &[u8]) -> Vec<Value> {
     let segment = Segment::parse(file).unwrap();
     (0..segment.blocks.len()).flat_map(|block| rows(segment.frame(file, block).unwrap())).collect()
@@ -128,8 +128,7 @@ fn get_block(server: &ServeProcess, name: &str, block: u64) -> Vec<u8> {
     answer.body
 }
 
-/// Everything that the pages of a plan with these members lead to, in order, and the number
-/// of pages.
+/// Returns all events of the plan's pages, in order, and the number of pages.
 fn sweep(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
     let (mut events, mut after, mut tip) = (Vec::new(), 0, None);
     for pages in 1.. {
@@ -149,7 +148,7 @@ fn sweep(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
     unreachable!()
 }
 
-/// The events of what a plan names.
+/// Returns the events of one unit of a plan.
 fn unit(server: &ServeProcess, segment: &Value) -> Vec<Value> {
     let name = segment["name"].as_str().unwrap();
     if segment["mode"] == "segment" {
@@ -160,7 +159,7 @@ fn unit(server: &ServeProcess, segment: &Value) -> Vec<Value> {
     blocks.flat_map(|block| rows(&get_block(server, name, block))).collect()
 }
 
-/// The events of the recording, as the archive tells them.
+/// Returns the events of the recording as the archive sends them.
 fn recorded(count: u64) -> Vec<Value> {
     events(count, true).iter().map(|line| without_cid(line)).collect()
 }

@@ -1,4 +1,4 @@
-//! `planSnapshot`, and what a client gets by it (§1, §2).
+//! `planSnapshot`, and what a client downloads with it (§1, §2).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -80,7 +80,7 @@ fn nothing_that_matches_a_filter_is_missing() {
         (r#""dids":["did:plc:rare"],"#, "did:plc:rare", 20),
         (r#""kinds":["identity"],"#, "identity", 1_000),
         (r#""kinds":["sync"],"#, "\"kind\":\"sync\"", 10),
-        (r#""dids":["did:plc:nobody"],"#, "did:plc:nobody", 0),
+        (r#""dids":["did:plc:none"],"#, "did:plc:none", 0),
     ] {
         let (found, _) = sweep(&server, filters);
         assert!(found.len() <= most, "{filters}: {}", found.len());
@@ -145,7 +145,7 @@ fn bad_requests_are_refused_by_name() {
 }
 
 #[test]
-fn a_client_that_waits_for_it_is_told_to_send_its_body() {
+fn a_client_that_waits_for_100_continue_gets_it() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let mut stream = TcpStream::connect(server.address).unwrap();
@@ -176,7 +176,7 @@ async fn what_is_not_sealed_yet_is_on_the_stream_and_what_is_old_in_the_archive_
 }
 
 #[tokio::test]
-async fn the_archive_tells_the_times_of_the_stream() {
+async fn the_archive_sends_the_times_of_the_stream() {
     let scratch = Scratch::new();
     let spec = ["--restamp", "--chaos", "same=5,imported=7,instance=3"];
     let server = server(&scratch, &spec);

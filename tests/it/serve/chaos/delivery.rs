@@ -1,4 +1,4 @@
-//! Order, repetition, pieces, and the promise that a seed plays the same again.
+//! Order, repetition, fragments, and repeatability with the same seed.
 
 use std::io::Read as _;
 
@@ -28,7 +28,7 @@ async fn swap_changes_neighbours_of_two_accounts() {
     for did in ["did:plc:even", "did:plc:odd", "did:plc:tenth"] {
         assert!(got.iter().filter(|l| json(l)["did"] == did).map(place).is_sorted());
     }
-    // Of one account alone, nothing moves.
+    // The events of one account keep their order.
     let alone: Vec<String> = lines.iter().filter(|l| l.contains("plc:odd")).cloned().collect();
     assert_eq!(crate::serve::all(&server, "wantedDids=did:plc:odd").await, alone);
 }
@@ -51,7 +51,7 @@ fn dribble_sends_byte_by_byte() {
     }
     let (frames, _) = frames(&bytes);
     assert_eq!(super::known(&frames, &lines), lines);
-    // How many bytes the system hands over at once is its own affair.
+    // The system decides how many bytes it hands over at once.
     assert!(reads > 100, "{reads} reads of {} bytes", bytes.len());
 }
 

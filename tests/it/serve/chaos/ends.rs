@@ -9,7 +9,7 @@ use crate::support::client::{Client, End};
 use crate::support::{Scratch, ServeProcess, events};
 
 #[tokio::test]
-async fn close_ends_with_a_close_frame_behind_an_event() {
+async fn close_ends_with_a_close_frame_after_an_event() {
     let scratch = Scratch::new();
     let lines = events(500, true);
     let server = chaotic(&scratch.recording(&lines), "close=50");
@@ -56,8 +56,8 @@ fn a_hung_connection_answers_nothing_and_stays_open() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch.recording(&events(50, true)), "hang=1");
     let mut stream = upgraded(&server, "");
-    // A ping and a close frame, both masked with zeros. The server hangs up only because
-    // this side does, having read both.
+    // A ping and a close frame, both masked with zeros. The server closes only because this side
+    // does, after reading both.
     stream.write_all(&[0x89, 0x80, 0, 0, 0, 0, 0x88, 0x80, 0, 0, 0, 0]).unwrap();
     stream.shutdown(Shutdown::Write).unwrap();
     let mut bytes = Vec::new();
@@ -75,7 +75,7 @@ async fn a_mute_connection_answers_pings_and_sends_no_event() {
 }
 
 #[tokio::test]
-async fn a_stalled_connection_answers_pings_and_goes_on() {
+async fn a_stalled_connection_answers_pings_and_continues() {
     let scratch = Scratch::new();
     let lines = events(50, true);
     let path = scratch.recording(&lines);
@@ -111,7 +111,7 @@ fn a_violation_ends_the_connection() {
         let (frames, rest) = frames(&bytes);
         let whole = frames.iter().take_while(|(first, _)| *first == TEXT).count();
         assert_eq!(known(&frames, &lines), lines[..whole]);
-        // Either the last frame has a bad first byte, or (masked) it can't be read here.
+        // Either the last frame has a bad first byte, or it is masked and can't be parsed here.
         let bad = frames.get(whole).map_or_else(|| rest[0], |(first, _)| *first);
         assert_ne!(bad, CLOSE);
         kinds.insert(bad);
@@ -120,7 +120,7 @@ fn a_violation_ends_the_connection() {
 }
 
 #[tokio::test]
-async fn whoever_goes_on_from_a_margin_loses_nothing() {
+async fn a_client_that_rewinds_by_a_margin_loses_nothing() {
     let scratch = Scratch::new();
     for (kind, seqs) in [("v2", true), ("legacy", false)] {
         let path = scratch.recording(&events(600, seqs));
@@ -129,7 +129,7 @@ async fn whoever_goes_on_from_a_margin_loses_nothing() {
             let server = ServeProcess::start(&path, &flags);
             let (mut seen, connections) = faithful(&server, 600).await;
             assert!(connections > 1, "{kind} {faults}");
-            // A reset may destroy what is on its way, and order with it.
+            // A reset may destroy bytes on their way, and the order with them.
             seen.sort_unstable();
             assert_eq!(seen, (0..600).collect::<Vec<_>>(), "{kind} {faults}");
         }
@@ -137,7 +137,7 @@ async fn whoever_goes_on_from_a_margin_loses_nothing() {
 }
 
 #[tokio::test]
-async fn a_reused_seq_deceives_whoever_trusts_the_last_seq() {
+async fn a_reused_seq_deceives_a_client_that_trusts_the_last_seq() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(600, true));
     let server = chaotic(&path, "seed=3,reuse=100");

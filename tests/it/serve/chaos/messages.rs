@@ -1,4 +1,4 @@
-//! Messages that are no events, between events of which none is lost.
+//! Messages that are no events, between events, none of which is lost.
 
 use super::{BINARY, PING, TEXT, chaotic, frames, known, raw};
 use crate::support::client::Client;

@@ -1,5 +1,5 @@
-//! `--chaos`: each fault happens, happens again with the same seed, and loses nothing for a
-//! client that goes on as the protocol says.
+//! `--chaos`: each fault happens, happens again with the same seed, and loses nothing for a client
+//! that resumes as the protocol says.
 
 mod delivery;
 mod ends;
@@ -17,7 +17,7 @@ use serde_json::Value;
 use crate::support::client::{Client, Next};
 use crate::support::{PATIENCE, ServeProcess};
 
-/// A server that closes at the end of the recording, with faults.
+/// A server with faults that closes at the end of the recording.
 fn chaotic(recording: &Path, spec: &str) -> ServeProcess {
     ServeProcess::start(recording, &["--close-at-end", "--chaos", spec])
 }
@@ -29,14 +29,14 @@ enum RawEnd {
     Reset,
 }
 
-/// All bytes behind the upgrade that a silent client gets, and how the connection ended.
+/// Returns all bytes after the upgrade that a silent client receives, and how the connection ended.
 fn raw(server: &ServeProcess, query: &str) -> (Vec<u8>, RawEnd) {
     let mut bytes = Vec::new();
     let end = read_on(upgraded(server, query), &mut bytes);
     (bytes, end)
 }
 
-/// A WebSocket whose frames are left to the test.
+/// A WebSocket whose frames the test reads itself.
 fn upgraded(server: &ServeProcess, query: &str) -> TcpStream {
     let mut stream = connect(server, query);
     let head = head(&mut stream);
@@ -44,7 +44,7 @@ fn upgraded(server: &ServeProcess, query: &str) -> TcpStream {
     stream
 }
 
-/// A connection that has asked for a stream.
+/// A connection that has requested a stream.
 fn connect(server: &ServeProcess, query: &str) -> TcpStream {
     let mut stream = TcpStream::connect(server.address).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
@@ -52,7 +52,7 @@ fn connect(server: &ServeProcess, query: &str) -> TcpStream {
     stream
 }
 
-/// The head of the answer, and nothing behind it.
+/// Reads the head of the answer, and nothing after it.
 fn head(stream: &mut TcpStream) -> String {
     let mut head = Vec::new();
     while !head.ends_with(b"\r\n\r\n") {
@@ -86,7 +86,7 @@ const BINARY: u8 = 0x82;
 const PING: u8 = 0x89;
 const CLOSE: u8 = 0x88;
 
-/// The whole frames of a server, and what is left behind them.
+/// Returns the whole frames of a server, and the bytes after them.
 fn frames(mut bytes: &[u8]) -> (Vec<Frame<'_>>, &[u8]) {
     let mut frames = Vec::new();
     while let Some((frame, rest)) = frame(bytes) {
@@ -107,7 +107,7 @@ fn frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
     Some(((bytes[0], payload), &bytes[start + len..]))
 }
 
-/// The lines among a server's text frames that a recording holds too.
+/// Returns the lines among a server's text frames that are in the recording.
 fn known<'a>(frames: &[Frame<'a>], lines: &[String]) -> Vec<&'a str> {
     let lines: BTreeSet<&str> = lines.iter().map(String::as_str).collect();
     let texts = frames.iter().filter(|(first, _)| *first == TEXT);
@@ -119,7 +119,7 @@ fn json(line: &str) -> Value {
     serde_json::from_str(line).unwrap()
 }
 
-/// Which event of `crate::support::events` a line is, whatever its stamps are.
+/// Returns the number of a line in `crate::support::events`, whatever its stamps are.
 fn identity(line: &str) -> u64 {
     let event = json(line);
     match event["kind"].as_str() {
@@ -132,7 +132,7 @@ fn identities<T: AsRef<str>>(lines: &[T]) -> Vec<u64> {
     lines.iter().map(|line| identity(line.as_ref())).collect()
 }
 
-/// A line without the members that a server stamps.
+/// Returns a line without the members that a server stamps.
 fn unstamped(line: &str) -> Value {
     let mut event = json(line);
     let members = event.as_object_mut().unwrap();
@@ -141,13 +141,13 @@ fn unstamped(line: &str) -> Value {
     event
 }
 
-/// How far a faithful consumer goes back.
+/// How many events a client rewinds.
 const MARGIN: u64 = 30;
-/// The same in the time of `crate::support::events`.
+/// The same in the time of `crate::support::events`, in microseconds.
 const MARGIN_US: u64 = MARGIN * 1_000;
 
-/// Goes on after every end, a margin before the newest event that it saw, until it has seen
-/// `count` different events. Returns them in the order of arrival, and the connections.
+/// Reconnects after every end, a margin before the newest event that it saw, until it has seen
+/// `count` different events. Returns them in the order of arrival, and the number of connections.
 async fn faithful(server: &ServeProcess, count: usize) -> (Vec<u64>, usize) {
     let mut seen: Vec<u64> = Vec::new();
     let mut cursor = 0;

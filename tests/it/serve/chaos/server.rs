@@ -1,5 +1,5 @@
-//! What the server as a whole does: holds little, lags behind, refuses, and is told wrong
-//! things on its command line.
+//! Faults of the whole server: little retention, lag, refusals, and wrong values on its command
+//! line.
 
 use super::{chaotic, connect, head, upgrade};
 use crate::support::client::Client;

@@ -1,4 +1,4 @@
-//! Times and seqs: troubled clocks, and the recording as other servers tell it.
+//! Times and seqs: faulty clocks, and the recording as other servers would send it.
 
 use std::collections::BTreeMap;
 
@@ -48,7 +48,7 @@ async fn a_shown_time_is_a_cursor_that_loses_nothing() {
 }
 
 #[tokio::test]
-async fn another_instance_tells_the_same_events_with_stamps_of_its_own() {
+async fn another_instance_sends_the_same_events_with_its_own_stamps() {
     let scratch = Scratch::new();
     for (kind, seqs) in [("v2", true), ("legacy", false)] {
         let lines = events(500, seqs);

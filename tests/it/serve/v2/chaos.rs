@@ -1,4 +1,4 @@
-//! What `--chaos` does on the v2 stream only.
+//! Faults of `--chaos` that only the v2 stream has.
 
 use super::dictionary::fetch;
 use super::{all, json, refusal, seqs, upgrade};

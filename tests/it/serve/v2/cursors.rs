@@ -50,7 +50,7 @@ async fn below_the_floor_a_seq_is_refused_and_a_time_starts_there_with_an_adviso
     assert_eq!(first["payload"]["message"], message.as_str());
     assert_eq!(seqs(&frames[1..]), whole);
     assert_eq!(seqs(&all(&server, &format!("cursor={}", FIRST_US + 700_000)).await), whole);
-    // v1 is silent about it.
+    // v1 does not report it.
     let clamped = crate::serve::all(&server, "cursor=1").await;
     assert_eq!(clamped.len(), 300);
 }

@@ -1,4 +1,4 @@
-//! The dictionary and what is compressed with it (§6).
+//! The dictionary, and messages compressed with it (§6).
 
 use super::{refusal, seqs};
 use crate::support::client::Client;
@@ -6,7 +6,7 @@ use crate::support::{Scratch, ServeProcess, V2_STREAM, events, vectors};
 
 const GET: &str = "/xrpc/network.bsky.jetstream.getZstdDictionary";
 
-/// Head and body of an answer.
+/// Returns the head and the body of an answer.
 fn answer(server: &ServeProcess, request: &str) -> (String, Vec<u8>) {
     let answer = server.raw_bytes(request);
     let end = answer.windows(4).position(|w| w == b"\r\n\r\n").unwrap();
@@ -17,7 +17,7 @@ fn get(server: &ServeProcess, query: &str, headers: &str) -> (String, Vec<u8>) {
     answer(server, &format!("GET {GET}{query} HTTP/1.1\r\nHost: test\r\n{headers}\r\n"))
 }
 
-/// The server's dictionary and its id.
+/// Fetches the server's dictionary and its id.
 pub(super) fn fetch(server: &ServeProcess) -> (u32, Vec<u8>) {
     let (head, body) = get(server, "", "");
     assert!(head.starts_with("HTTP/1.1 200 OK\r\n"), "{head}");

@@ -1,4 +1,4 @@
-//! What the stream says (§2, §3, §7).
+//! The messages of the stream (§2, §3, §7).
 
 use serde_json::value::RawValue;
 
@@ -13,7 +13,7 @@ fn strings(lines: &[String]) -> Vec<serde_json::Value> {
 }
 
 #[tokio::test]
-async fn events_are_told_in_the_shape_of_v2() {
+async fn events_are_sent_in_the_shape_of_v2() {
     let scratch = Scratch::new();
     let mut lines = events(30, true);
     lines.push(SYNC.to_owned());
@@ -25,7 +25,7 @@ async fn events_are_told_in_the_shape_of_v2() {
         frames[0],
         r##"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#commit","cid":"bafyrei0","collection":"app.bsky.feed.post","did":"did:plc:even","operation":"create","record":{"$type":"app.bsky.feed.post","text":"event 0"},"rev":"3mptbypluud2a","rkey":"0","seq":100,"time":"2026-07-04T14:38:08.000000Z"}}"##
     );
-    // v1 never tells of a sync.
+    // v1 has no syncs.
     assert_eq!(crate::serve::all(&server, "").await, lines[..30]);
     assert_eq!(crate::serve::all(&server, "wantedDids=did:plc:odd&cursor=899").await, [""; 0]);
 }
@@ -100,7 +100,7 @@ async fn any_message_of_the_client_ends_the_push_only_stream_with_1008() {
 }
 
 #[tokio::test]
-async fn a_server_that_stops_says_so() {
+async fn a_server_that_stops_reports_it() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(5, true)), &[]);
     let mut client = Client::connect(&server.v2_url("")).await;
@@ -111,7 +111,7 @@ async fn a_server_that_stops_says_so() {
     assert!(stopped.await.unwrap().0.success());
 }
 
-/// The v1 line of a v2 message, with the record's bytes as they are.
+/// Returns the v1 line of a v2 message, with the record's own bytes.
 fn in_v1_shape(frame: &str) -> Option<String> {
     #[derive(serde::Deserialize)]
     struct Message<'a> {

@@ -12,7 +12,7 @@ use crate::serve::ended;
 use crate::support::client::Client;
 use crate::support::{ServeProcess, V2_STREAM};
 
-/// Everything that a connection to the v2 stream gets from a server that closes at the end.
+/// Returns all messages of the v2 stream from a server that closes at the end.
 async fn all(server: &ServeProcess, query: &str) -> Vec<String> {
     let (frames, end) = Client::connect(&server.v2_url(query)).await.rest().await;
     assert_eq!(end, ended());
@@ -23,12 +23,12 @@ fn json(text: &str) -> Value {
     serde_json::from_str(text).unwrap()
 }
 
-/// The seqs of messages; 0 for a message without one.
+/// Returns the seqs of messages; 0 for a message without one.
 fn seqs(frames: &[String]) -> Vec<u64> {
     frames.iter().map(|frame| json(frame)["payload"]["seq"].as_u64().unwrap_or(0)).collect()
 }
 
-/// A request to upgrade to the v2 stream, with further header lines.
+/// Returns a request to upgrade to the v2 stream, with additional header lines.
 fn upgrade(query: &str, headers: &str) -> String {
     format!(
         "GET {V2_STREAM}?{query} HTTP/1.1\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -36,7 +36,7 @@ fn upgrade(query: &str, headers: &str) -> String {
     )
 }
 
-/// The status and the error's name of an answer in XRPC's form.
+/// Returns the status and the error's name and message of an XRPC answer.
 fn refusal(answer: &str) -> (u16, String, String) {
     assert!(answer.contains("\r\nContent-Type: application/json\r\n"), "{answer}");
     let status = answer.split(' ').nth(1).and_then(|s| s.parse().ok()).unwrap();
@@ -46,7 +46,7 @@ fn refusal(answer: &str) -> (u16, String, String) {
     (status, text("error"), text("message"))
 }
 
-/// A line as `/subscribe` sends it, in the v2 stream's shape (§7), by way of a JSON tree.
+/// Converts a line of `/subscribe` to the v2 stream's shape (§7), with a JSON tree.
 fn in_v2_shape(line: &str) -> Value {
     let line = json(line);
     let kind = line["kind"].as_str().unwrap();

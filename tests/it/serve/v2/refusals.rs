@@ -1,4 +1,4 @@
-//! What is refused before the upgrade, in which words and in which order (§1, §2, §5).
+//! What is refused before the upgrade, with which words and in which order (§1, §2, §5).
 
 use super::{refusal, upgrade};
 use crate::support::{Scratch, ServeProcess, V2_STREAM, events};
@@ -49,7 +49,7 @@ fn every_bad_parameter_is_an_invalid_request_that_names_it() {
     }
     let (_, _, message) = refusal(&server.raw_request(&upgrade("", "Socket-Encoding: zstd\r\n")));
     assert!(message.contains("Socket-Encoding"), "{message}");
-    // The limits themselves are fine, and so is what nobody knows.
+    // Values at the limits are accepted, and so are unknown parameters.
     let fine = [list("dids", "did:plc:a", 10_000), list("collections", "app.bsky.*", 100)];
     for query in [&fine[0], &fine[1], "maxMessageSizeBytes=4294967295", "compress=false&x=y"] {
         let answer = server.get(&format!("{V2_STREAM}?{query}"));
@@ -81,7 +81,7 @@ fn checks_come_in_the_servers_order() {
 }
 
 #[test]
-fn the_subprotocol_is_echoed_where_it_was_offered_exactly() {
+fn the_subprotocol_is_echoed_if_offered_exactly() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     let server = ServeProcess::start(&path, &["--close-at-end"]);
