@@ -1,4 +1,4 @@
-//! Scripted servers: without an archive, or with false answers.
+//! Servers that follow a script: without an archive, or with false answers.
 
 use crate::support::run::{Run, Tail};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
