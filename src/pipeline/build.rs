@@ -6,6 +6,8 @@ use std::thread::JoinHandle;
 
 use tokio::sync::oneshot;
 
+use crate::compression::dictionary::Dictionary;
+use crate::event::identity::IdentitySecrets;
 use crate::metrics::Metrics;
 use crate::position::{StartPosition, TimeUs};
 use crate::render::{self, Renderer};
@@ -17,6 +19,7 @@ use crate::source::client::Client;
 use crate::source::negotiation::Negotiator;
 use crate::source::net::proxy::Proxies;
 use crate::source::net::tls::TlsContext;
+use crate::source::v2::dictionaries::Dictionaries;
 
 use super::channel::{Receiver, channel};
 use super::feedback::WriterFeedback;
@@ -63,23 +66,8 @@ pub(super) fn build(
     };
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
     let feedback = Arc::new(WriterFeedback::new(saved.clone()));
-    let rules = Rules {
-        filter: settings.filter.clone(),
-        strict: settings.strict,
-        // If events are rendered, the limit counts what comes of them.
-        limit: settings.stop.limit.filter(|_| renderer.is_none()),
-        until: settings.stop.until,
-        live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
-        rewind_us: settings.connection.rewind_us,
-        secrets,
-        on_gap: settings.on_gap,
-        period_us: settings
-            .output
-            .as_ref()
-            .and_then(|output| output.naming.rotate)
-            .map(Rotate::period_us),
-    };
     let renders = renderer.is_some();
+    let rules = rules(settings, secrets, renders);
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,
@@ -94,21 +82,9 @@ pub(super) fn build(
     let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
     let writer = Arc::new(SharedWriter::new(Writer::new(config, sieve, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
-    let client = Client {
-        filter: settings.filter.clone(),
-        negotiator: Negotiator::new(settings.protocol),
-        shape: settings.shape,
-        v1_dictionary: inputs.v1_dictionary,
-        dictionaries: inputs.dictionaries,
-        proxies: Arc::new(Proxies::from_env()),
-        tls: Arc::new(TlsContext::platform_with(settings.ca_file.clone())),
-        connect_timeout: settings.connection.connect_timeout,
-        max_message_bytes: settings.connection.max_message_bytes,
-        metrics: Arc::clone(&metrics),
-    };
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
-        client,
+        client: client(settings, inputs.v1_dictionary, inputs.dictionaries, &metrics),
         start,
         limits: settings.connection,
         archive: settings.archive.clone(),
@@ -125,6 +101,46 @@ pub(super) fn build(
         stop: stop.clone(),
     };
     Ok((Pipeline { reader, written, thread, stop, metrics }, signals))
+}
+
+/// Returns what the run asks of deduplication.
+fn rules(settings: &TailSettings, secrets: IdentitySecrets, renders: bool) -> Rules {
+    Rules {
+        filter: settings.filter.clone(),
+        strict: settings.strict,
+        // If events are rendered, the limit counts what comes of them.
+        limit: settings.stop.limit.filter(|_| !renders),
+        until: settings.stop.until,
+        live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
+        rewind_us: settings.connection.rewind_us,
+        secrets,
+        on_gap: settings.on_gap,
+        period_us: settings
+            .output
+            .as_ref()
+            .and_then(|output| output.naming.rotate)
+            .map(Rotate::period_us),
+    }
+}
+
+fn client(
+    settings: &TailSettings,
+    v1_dictionary: Option<Dictionary>,
+    dictionaries: Dictionaries,
+    metrics: &Arc<Metrics>,
+) -> Client {
+    Client {
+        filter: settings.filter.clone(),
+        negotiator: Negotiator::new(settings.protocol),
+        shape: settings.shape,
+        v1_dictionary,
+        dictionaries,
+        proxies: Arc::new(Proxies::from_env()),
+        tls: Arc::new(TlsContext::platform_with(settings.ca_file.clone())),
+        connect_timeout: settings.connection.connect_timeout,
+        max_message_bytes: settings.connection.max_message_bytes,
+        metrics: Arc::clone(metrics),
+    }
 }
 
 fn start_writer(

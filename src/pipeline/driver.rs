@@ -43,17 +43,13 @@ pub(super) async fn drive(
     let written = loop {
         tokio::select! {
             result = &mut reader, if read.is_none() => {
-                if result.is_err() {
-                    stop.request(StopReason::Failed);
-                }
-                read = Some(result);
+                read = Some(result.inspect_err(|_| stop.request(StopReason::Failed)));
             }
             result = &mut written => break result,
             request = signals.next() => match request {
                 SignalRequest::Status => on_event(RunEvent::StatusRequested),
-                SignalRequest::Stop(reason) => match stop_signals.respond(reason, Instant::now()) {
+                SignalRequest::Stop(reason) => match on_stop_signal(reason, &mut stop_signals, &stop) {
                     SignalResponse::Stop => {
-                        stop.request(reason);
                         drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
                     }
                     SignalResponse::Ignore => {}
@@ -84,6 +80,18 @@ pub(super) async fn drive(
     };
     let _ = thread.join();
     run_result(read, written.ok(), &stop)
+}
+
+fn on_stop_signal(
+    reason: StopReason,
+    stop_signals: &mut StopSignals,
+    stop: &Shutdown,
+) -> SignalResponse {
+    let response = stop_signals.respond(reason, Instant::now());
+    if response == SignalResponse::Stop {
+        stop.request(reason);
+    }
+    response
 }
 
 fn run_result(

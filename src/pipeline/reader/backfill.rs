@@ -131,7 +131,7 @@ impl Reader {
     ) -> Result<Duration, ReadError> {
         retry.update_endpoint(|endpoint| endpoint.backfilled = true);
         if self.backfill_made_no_progress(retry) {
-            let what = "the archive holds nothing beyond, and the live stream begins later";
+            let what = "the archive holds nothing newer, and the live stream begins later";
             return self.retry_backfill(what, retry);
         }
         tracing::info!("the archive was read to its end; continuing with the live stream");

@@ -58,16 +58,16 @@ impl ReplayLimit {
     /// or a replay that holds it could never get past it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
         let trusts_nothing = self == Self::UNTRUSTED;
-        let beyond = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
-        let is_beyond = |line: &[u8]| {
-            trusts_nothing || header::parse(line).is_ok_and(|h| beyond.contains(&h.time_us))
+        let untrusted = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
+        let is_untrusted = |line: &[u8]| {
+            trusts_nothing || header::parse(line).is_ok_and(|h| untrusted.contains(&h.time_us))
         };
         let counts_time = kind.is_some_and(|kind| kind.cursor_unit() == CursorUnit::TimeUs);
-        if !counts_time || !batch.lines().last().is_some_and(is_beyond) {
+        if !counts_time || !batch.lines().last().is_some_and(is_untrusted) {
             return false;
         }
-        let within = batch.lines().take_while(|line| !is_beyond(line)).count();
-        batch.truncate(within);
+        let trusted = batch.lines().take_while(|line| !is_untrusted(line)).count();
+        batch.truncate(trusted);
         true
     }
 }
