@@ -68,7 +68,7 @@ pub enum LogError {
 /// Starts logging to `terminal`.
 ///
 /// # Errors
-/// [`LogError`].
+/// [`LogError`] if the filter is invalid or a logger is already set.
 pub fn init(settings: &LogSettings, terminal: &Terminal) -> Result<(), LogError> {
     let filter = filter(settings)?;
     let lines = LogLayer {

@@ -8,7 +8,7 @@ use crate::position::{Seq, ServerKind};
 
 /// Why a cursor was rejected.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum BadCursor {
+pub(super) enum InvalidCursor {
     NotAnInteger,
     Negative(i64),
 }
@@ -33,7 +33,7 @@ pub(super) enum CursorTarget {
 impl Timeline {
     /// Resolves a cursor of `/subscribe`. `None` is the live tip, which a server silently
     /// substitutes for a cursor in the future.
-    pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, BadCursor> {
+    pub(super) fn resolve(&self, cursor: &str, now: Instant) -> Result<Option<u64>, InvalidCursor> {
         let value = parse_cursor(cursor)?;
         let event = match self.stamps.kind() {
             ServerKind::V2 => self.resolve_v2(value, now)?,
@@ -52,7 +52,7 @@ impl Timeline {
         &self,
         cursor: &str,
         now: Instant,
-    ) -> Result<CursorTarget, BadCursor> {
+    ) -> Result<CursorTarget, InvalidCursor> {
         let value = parse_cursor(cursor)?;
         let Some(event) = self.resolve_v2(value, now)?.filter(|&e| e < self.tip(now)) else {
             return Ok(CursorTarget::Tip);
@@ -80,8 +80,8 @@ impl Timeline {
     }
 
     /// Resolves a v1 cursor as a v2 server does (protocol/jetstream-v1.md §4.1).
-    fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, BadCursor> {
-        let value = u64::try_from(value).map_err(|_| BadCursor::Negative(value))?;
+    fn resolve_v2(&self, value: i64, now: Instant) -> Result<Option<u64>, InvalidCursor> {
+        let value = u64::try_from(value).map_err(|_| InvalidCursor::Negative(value))?;
         if value < Seq::LIMIT {
             return Ok(Some(self.stamps.first_with_seq(value.max(1))));
         }
@@ -135,8 +135,8 @@ impl Timeline {
 }
 
 /// Go accepts a plus sign in integers, and so does Rust.
-fn parse_cursor(cursor: &str) -> Result<i64, BadCursor> {
-    cursor.parse().map_err(|_| BadCursor::NotAnInteger)
+fn parse_cursor(cursor: &str) -> Result<i64, InvalidCursor> {
+    cursor.parse().map_err(|_| InvalidCursor::NotAnInteger)
 }
 
 #[cfg(test)]
@@ -157,9 +157,9 @@ mod tests {
         let in_active_segment = T + 20_007 * 100_000;
         assert_eq!(resolve(&in_active_segment.to_string()), Ok(Some(20_000)));
         assert_eq!(resolve(&i64::MAX.to_string()), Ok(None));
-        assert_eq!(resolve("-1"), Err(BadCursor::Negative(-1)));
+        assert_eq!(resolve("-1"), Err(InvalidCursor::Negative(-1)));
         for bad in ["x", "1.5", " 1", "9223372036854775808"] {
-            assert_eq!(resolve(bad), Err(BadCursor::NotAnInteger), "{bad}");
+            assert_eq!(resolve(bad), Err(InvalidCursor::NotAnInteger), "{bad}");
         }
     }
 
@@ -222,6 +222,6 @@ mod tests {
         assert_eq!(resolve("12345"), Ok(Some(0)));
         assert_eq!(resolve("2"), Ok(None));
         assert_eq!(resolve("-5"), Ok(Some(0)));
-        assert_eq!(resolve("soon"), Err(BadCursor::NotAnInteger));
+        assert_eq!(resolve("soon"), Err(InvalidCursor::NotAnInteger));
     }
 }

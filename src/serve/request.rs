@@ -5,7 +5,7 @@
 use tokio::time::Instant;
 
 use super::ServerState;
-use super::cursor::BadCursor;
+use super::cursor::InvalidCursor;
 use super::filter::{InvalidOptions, V1Filter};
 use super::handshake;
 use super::head::RequestHead;
@@ -102,10 +102,10 @@ fn start(
         Ok(None) => Ok(StreamStart::Tip),
         Err(bad) => Err(Response::bad_request(&match (shared.kind(), bad) {
             (ServerKind::Legacy, _) => format!("invalid cursor: {cursor}"),
-            (ServerKind::V2, BadCursor::Negative(value)) => {
+            (ServerKind::V2, InvalidCursor::Negative(value)) => {
                 format!("subscribe: invalid cursor: negative value {value}")
             }
-            (ServerKind::V2, BadCursor::NotAnInteger) => {
+            (ServerKind::V2, InvalidCursor::NotAnInteger) => {
                 format!("subscribe: invalid cursor: {cursor:?}")
             }
         })),

@@ -36,7 +36,7 @@ pub struct TimeGaps {
     /// Total length of all gaps, in microseconds.
     pub sum_us: u64,
     last: [u64; LOOKBACK_EVENTS],
-    seen: usize,
+    next_slot: usize,
     longest: Vec<TimeGap>,
 }
 
@@ -45,7 +45,7 @@ impl TimeGaps {
     #[must_use]
     pub fn new(over_us: u64) -> Self {
         let last = [0; LOOKBACK_EVENTS];
-        Self { over_us, count: 0, sum_us: 0, last, seen: 0, longest: Vec::new() }
+        Self { over_us, count: 0, sum_us: 0, last, next_slot: 0, longest: Vec::new() }
     }
 
     /// Adds the time of the next event.
@@ -54,10 +54,10 @@ impl TimeGaps {
         if latest > 0 && time.0.saturating_sub(latest) > self.over_us {
             self.record(TimeGap { from: TimeUs(latest), to: time });
         }
-        if let Some(place) = self.last.get_mut(self.seen % LOOKBACK_EVENTS) {
-            *place = time.0;
+        if let Some(slot) = self.last.get_mut(self.next_slot % LOOKBACK_EVENTS) {
+            *slot = time.0;
         }
-        self.seen = (self.seen + 1) % LOOKBACK_EVENTS;
+        self.next_slot = (self.next_slot + 1) % LOOKBACK_EVENTS;
     }
 
     fn record(&mut self, gap: TimeGap) {

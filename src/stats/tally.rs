@@ -103,7 +103,7 @@ pub struct CollectionCounts {
 
 impl Tally {
     /// Creates an empty tally. Times without events longer than `gap_over_us` count as gaps. `key`
-    /// must be unknown to the recording's author, so that event ids can not be made to collide.
+    /// must be unknown to the recording's author, so that nothing in it can be crafted to have colliding event ids.
     #[must_use]
     pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: IdentityKey) -> Self {
         Self {
@@ -144,7 +144,7 @@ impl Tally {
     /// Counts one line. A blank line only advances the line number.
     pub fn add(&mut self, line: Line<'_>) {
         self.line_number += 1;
-        let (line, is_last) = match line {
+        let (line, is_unterminated) = match line {
             Line::Whole(line) => (space::trimmed(line), false),
             Line::Unterminated(line) => (space::trimmed(line), true),
             Line::TooLong => {
@@ -157,7 +157,7 @@ impl Tally {
         }
         self.lines += 1;
         if simdutf8::basic::from_utf8(line).is_err() {
-            return self.reject_perhaps_torn(is_last, || "not UTF-8".to_owned());
+            return self.reject_perhaps_torn(is_unterminated, || "not UTF-8".to_owned());
         }
         let other = match self.shape {
             Shape::V1 => Shape::Native,
@@ -171,13 +171,13 @@ impl Tally {
                     self.shape = other;
                     self.count_event(line, &header);
                 }
-                Err(_) => self.reject_perhaps_torn(is_last, || error.to_string()),
+                Err(_) => self.reject_perhaps_torn(is_unterminated, || error.to_string()),
             },
         }
     }
 
-    fn reject_perhaps_torn(&mut self, is_last: bool, reason: impl FnOnce() -> String) {
-        if is_last {
+    fn reject_perhaps_torn(&mut self, is_unterminated: bool, reason: impl FnOnce() -> String) {
+        if is_unterminated {
             self.lines -= 1;
             self.torn += 1;
         } else {
@@ -195,8 +195,8 @@ impl Tally {
     fn count_event(&mut self, line: &[u8], header: &Header<'_>) {
         let bytes = line.len() as u64;
         self.sizes.add(bytes);
-        let identity = self.identities.of(header);
-        self.duplicates += u64::from(self.detector.check_and_insert(identity));
+        let event_id = self.identities.of(header);
+        self.duplicates += u64::from(self.detector.check_and_insert(event_id));
         let time = TimeUs(header.time_us);
         self.gaps.add(time);
         self.times = Some(self.times.map_or((time, time), |(a, b)| (a.min(time), b.max(time))));

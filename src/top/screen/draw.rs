@@ -32,7 +32,7 @@ const RATE: &str = "RATE";
 /// Title of the column that [`Sort::Total`] orders by.
 const TOTAL: &str = "TOTAL";
 
-/// The key help.
+/// Help text for the keys, in the last line.
 const KEYS: &str =
     "q quit  p pause  Tab table  s sort  o operation  / filter  z enlarge  j k scroll";
 const KEYS_EDITING: &str = "Enter apply  Esc cancel";
@@ -40,7 +40,7 @@ const KEYS_EDITING: &str = "Enter apply  Esc cancel";
 /// The data to draw.
 #[derive(Debug)]
 pub struct ScreenData<'a> {
-    /// The counts.
+    /// Counts of the stream.
     pub aggregate: &'a Aggregate,
     /// The time to show, as a duration since the aggregate's creation.
     pub at: Duration,

@@ -14,9 +14,9 @@ pub enum TableKind {
     /// Table of collections.
     #[default]
     Collections,
-    /// Accounts.
+    /// Table of accounts.
     Accounts,
-    /// Languages.
+    /// Table of languages.
     Languages,
 }
 
@@ -55,7 +55,7 @@ pub struct ViewState {
 pub enum KeyAction {
     /// Only a redraw.
     None,
-    /// Quit.
+    /// End the run.
     Quit,
     /// Suspend the process.
     Suspend,

@@ -35,7 +35,7 @@ const LOG_LINE_SHOWN_FOR: Duration = Duration::from_secs(15);
 /// What the screen shows, and its connections to the run.
 #[derive(Debug)]
 pub struct UiContext {
-    /// The counts.
+    /// Counts of the stream.
     pub aggregate: SharedAggregate,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
