@@ -5,7 +5,7 @@
 //! a thread that may block. While that thread is idle, the reader writes small batches itself
 //! ([`inline_writer`]), because waking a thread takes longer than writing.
 //!
-//! One mutex guards the queue and the [`Ownership`]:
+//! One mutex guards the queue and the `Ownership`:
 //!
 //! | ownership | may write | the queue | changes to |
 //! |---|---|---|---|

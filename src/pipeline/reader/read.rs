@@ -126,7 +126,7 @@ impl Reader {
         self.check_idle(scan, alive, stream, *replay_limit, *tip).map_or(Ok(()), Err)
     }
 
-    /// Leaves a server that lags behind the output for another. If there is none, waits for it:
+    /// Leaves a server that lags behind the output for another one, or waits for it if it is the only one:
     /// what it sends until it has caught up was written before.
     fn on_lag(&self, stream: &EventConnection, newest: Option<TimeUs>) -> Result<(), Disconnect> {
         let newest = newest.unwrap_or_default();

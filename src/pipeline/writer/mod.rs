@@ -1,7 +1,7 @@
 //! The writer: processes batches, writes them to the output, and saves the position of what the
 //! output accepted, in that order.
 //!
-//! Which thread it runs on is up to [`super::handoff`]; when it saves, to [`checkpointing`].
+//! Which thread it runs on is up to [`super::handoff`]; when it saves, to `checkpointing`.
 
 mod checkpointing;
 mod closed_pipe;
