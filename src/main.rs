@@ -1,4 +1,4 @@
-//! Arguments → run → exit code; nothing else.
+//! Passes the arguments to the library, and returns its exit code.
 
 use std::process::ExitCode;
 

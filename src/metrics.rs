@@ -1,9 +1,9 @@
-//! The counters of a run. One struct, written by the pipeline, read by everything that shows
-//! numbers. It measures; it decides nothing.
+//! The metrics of a run: written by the pipeline, and read by the status line, the summary and the
+//! metrics endpoint. Only health checks and hints depend on them.
 
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 
-/// A number that grows.
+/// A metric that only grows.
 #[derive(Debug, Default)]
 pub struct Counter(AtomicU64);
 
@@ -13,34 +13,34 @@ impl Counter {
         self.0.fetch_add(n, Relaxed);
     }
 
-    /// Takes back `n` that turned out not to have happened.
-    pub fn take_back(&self, n: u64) {
+    /// Subtracts `n` that was added too early.
+    pub fn subtract(&self, n: u64) {
         self.0.fetch_sub(n, Relaxed);
     }
 
-    /// The number now.
+    /// Returns the current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// A number that goes up and down.
+/// A metric that grows and shrinks.
 #[derive(Debug, Default)]
 pub struct Gauge(AtomicU64);
 
 impl Gauge {
-    /// Replaces the number.
+    /// Replaces the value.
     pub fn set(&self, n: u64) {
         self.0.store(n, Relaxed);
     }
 
-    /// The number now.
+    /// Returns the current value.
     pub fn get(&self) -> u64 {
         self.0.load(Relaxed)
     }
 }
 
-/// Everything that a run counts. Shared by reference; every field can be read at any time.
+/// The metrics of a run. Threads share them by reference; each field can be read at any time.
 #[derive(Debug, Default)]
 pub struct Metrics {
     /// Events that the server sent, malformed ones included.
@@ -53,91 +53,91 @@ pub struct Metrics {
     pub written: Counter,
     /// Bytes that the sink accepted.
     pub written_bytes: Counter,
-    /// Events that the flags exclude and the server sent all the same.
+    /// Events that the filters exclude, but the server sent.
     pub filtered: Counter,
-    /// How long the present stream may bring no event, in milliseconds; 0 for no limit, or
-    /// before that is known.
+    /// How long the current stream may bring no event, in milliseconds; 0 for no limit, and before
+    /// the limit is known.
     pub stall_limit_ms: Gauge,
-    /// Events that had been written already.
+    /// Events that were written before.
     pub duplicate: Counter,
-    /// Events before the instant that was asked for (a v2 server starts up to an hour early).
+    /// Events before the requested time (a v2 server starts up to an hour early).
     pub early: Counter,
     /// Events dropped by `--when-full`.
     pub dropped: Counter,
-    /// Events that could not be rendered: their `--jq` expression raised an error.
+    /// Events that could not be rendered because `--jq` raised an error.
     pub failed: Counter,
-    /// Outputs that were made of events and accepted, where events are rendered.
+    /// Outputs of `--jq` and `--format` that the sink accepted.
     pub outputs: Counter,
-    /// Messages that were no event.
+    /// Messages that were not events.
     pub malformed: Counter,
-    /// Events of types that only later servers know.
+    /// Events of a type that this version does not know.
     pub unknown: Counter,
-    /// Events whose sequence number was not higher than the one before.
+    /// Events whose sequence number was not higher than the previous one.
     pub disordered: Counter,
-    /// Holes in the stream: events that could not be had.
+    /// Gaps: stretches of events that no server sent.
     pub gaps: Counter,
-    /// Connections beyond the first.
+    /// Connections after the first one.
     pub reconnects: Counter,
     /// The wait before the next connection, in milliseconds; 0 while connected.
     pub backoff_ms: Gauge,
-    /// The number of the server that was dialled last, among those of the run, from 1; 0
-    /// before the first.
+    /// The server of the last connection attempt, counted from 1 in the order of the settings; 0
+    /// before the first attempt.
     pub server: Gauge,
-    /// 1 while a connection is up.
+    /// 1 while connected, else 0.
     pub connected: Gauge,
-    /// The protocol spoken last: 1 or 2; 0 before the first connection.
+    /// The protocol of the last connection: 1 or 2; 0 before the first one.
     pub protocol: Gauge,
-    /// `time_us` of the newest event dealt with; 0 before the first.
+    /// `time_us` of the newest processed event; 0 before the first.
     pub last_event_us: Gauge,
-    /// When that event was dealt with, in microseconds of our own clock; 0 before the first.
+    /// When that event was processed, in microseconds of this machine's clock; 0 before the first.
     pub last_event_at_us: Gauge,
-    /// Events waiting between reader and writer.
+    /// Events in the queue between reader and writer.
     pub queue_events: Gauge,
-    /// Bytes waiting between reader and writer.
+    /// Bytes in the queue between reader and writer.
     pub queue_bytes: Gauge,
-    /// The sweep through the archive.
-    pub history: History,
+    /// Progress of the backfill from the archive.
+    pub backfill: BackfillProgress,
 }
 
-/// How far a sweep through the archive is. Seqs are the server's.
+/// Progress of the backfill from the archive. All seqs are the server's.
 #[derive(Debug, Default)]
-pub struct History {
-    /// 1 while one is on its way.
+pub struct BackfillProgress {
+    /// 1 while a backfill runs, else 0.
     pub is_on: Gauge,
-    /// The seq behind which the first sweep of the run began.
+    /// The seq after which the first backfill of the run began.
     pub from_seq: Gauge,
-    /// The sealed tip that it leads to.
+    /// The sealed tip: the last seq of the backfill.
     pub to_seq: Gauge,
-    /// Everything up to here was handed on.
+    /// All events up to this seq were forwarded.
     pub at_seq: Gauge,
-    /// Segments that the plan names.
+    /// Segments in the plan.
     pub segments: Counter,
-    /// Those that were dealt with.
+    /// Segments that were processed or skipped.
     pub segments_done: Counter,
 }
 
-impl History {
-    /// A sweep begins behind `after` and leads to `tip`. A later one of the same run goes on
-    /// where the one before stopped: it is shown as one.
+impl BackfillProgress {
+    /// Begins a backfill after the seq `after` up to `tip`. A later backfill of the same run
+    /// continues the earlier one, and the two are shown as one.
     pub fn begin(&self, after: u64, tip: u64) {
         if self.to_seq.get() == 0 {
             self.from_seq.set(after);
         }
-        // What was planned and not reached is planned again.
-        let left = self.segments.get().saturating_sub(self.segments_done.get());
-        self.segments.take_back(left);
+        // The new plan contains the segments that the old one did not reach.
+        let unreached = self.segments.get().saturating_sub(self.segments_done.get());
+        self.segments.subtract(unreached);
         self.to_seq.set(tip);
         self.at_seq.set(after);
         self.is_on.set(1);
     }
 
-    /// The sweep is over.
+    /// Ends the backfill.
     pub fn end(&self) {
         self.is_on.set(0);
     }
 }
 
-/// Our own clock: microseconds since the Unix epoch.
+/// Returns the time of this machine's clock in Unix microseconds; 0 before 1970.
 #[must_use]
 pub fn now_us() -> u64 {
     let since_epoch = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);

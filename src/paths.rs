@@ -1,5 +1,4 @@
-//! What a path is beyond what `std::fs` says: symbolic links that lead nowhere, and links that
-//! another user may have put there.
+//! Finds dangling symbolic links, and links that another user may have planted.
 //!
 //! A name in a directory that every user may write to can be taken by another user before skytail
 //! opens it. Linux refuses to follow such a link in sticky directories
@@ -9,8 +8,7 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-/// Returns the target of a symbolic link at `path` that leads nowhere; `None` for everything
-/// else.
+/// Returns the target of a dangling symbolic link at `path`; `None` for anything else.
 #[must_use]
 pub fn dangling_target(path: &Path) -> Option<PathBuf> {
     let is_missing = fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
@@ -103,7 +101,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn only_a_link_that_leads_nowhere_has_a_dangling_target() {
+    fn only_a_dangling_link_has_a_dangling_target() {
         let home = tempfile::tempdir().unwrap();
         let (file, link) = (home.path().join("file"), home.path().join("link"));
         symlink(&file, &link).unwrap();
@@ -114,7 +112,7 @@ mod tests {
     }
 
     #[test]
-    fn a_link_is_followed_only_when_it_is_allowed_and_is_ours() {
+    fn a_link_is_followed_only_if_it_is_allowed_and_not_planted() {
         let home = tempfile::tempdir().unwrap();
         let (file, link) = (home.path().join("file"), home.path().join("link"));
         fs::write(&file, "").unwrap();

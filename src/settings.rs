@@ -1,5 +1,5 @@
-//! What a run was asked to do, in plain validated values. Made by `cli`, read by `pipeline`;
-//! it knows neither flags nor files, and holds no state that could not be run.
+//! The validated settings of a run. `cli` makes them and `pipeline` reads them. They depend on
+//! neither flags nor files, and each value is valid.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -20,75 +20,75 @@ use crate::source::net::tls::ExtraRoots;
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]
 pub struct TailSettings {
-    /// The servers, in order of preference; never empty (ignored with `demo`).
+    /// The servers in order of preference; never empty (ignored with `demo`).
     pub endpoints: Vec<Endpoint>,
-    /// Tail the built-in demo server instead.
+    /// Whether to tail the built-in demo server instead.
     pub demo: bool,
-    /// Which protocol to speak.
+    /// `--protocol`.
     pub protocol: ProtocolPreference,
     /// The shape of v2 events.
     pub shape: Shape,
-    /// What to print.
+    /// The events to write.
     pub filter: Filter,
-    /// Where to start.
+    /// Where the run starts.
     pub cursor: CursorMode,
-    /// Where `auto` starts if nothing is saved: never `Auto` or a seq.
+    /// Where `auto` starts if nothing is saved; never `Auto` or `Seq`.
     pub from: CursorMode,
-    /// The key of the saved cursor.
+    /// The name that the position is saved under.
     pub consumer: Consumer,
     /// The state file; `None` to save nothing.
     pub state: Option<PathBuf>,
-    /// Why nothing is saved, if so.
+    /// Why the run saves nothing, if so.
     pub unsaved: Option<Unsaved>,
-    /// How often to save.
+    /// How often to save the position.
     pub checkpoint: CheckpointEvery,
-    /// The files to write; `None` for standard output, or a broker.
+    /// The files to write; `None` for standard output and brokers.
     pub output: Option<OutputSettings>,
-    /// The broker to publish to, if any; there are no files then.
+    /// The broker to publish to; excludes `output`.
     pub to: Option<BrokerSettings>,
-    /// What to make of events; `None` to write them as they are.
+    /// How to render events; `None` to write them unchanged.
     pub render: Option<Render>,
-    /// When to stop.
+    /// The conditions that end the run.
     pub stop: StopRules,
     /// The queue between reader and writer.
     pub buffer: Buffer,
-    /// zstd or not.
+    /// Whether to receive zstd.
     pub compression: Compression,
-    /// Whether the whole JSON grammar is checked, not only the structure.
+    /// Whether to check the whole JSON grammar of events, and not only their structure.
     pub strict: bool,
-    /// Connection rules.
+    /// Limits of connections and of attempts to connect.
     pub connection: Connection,
-    /// `--ca-file`: the certificates that are trusted besides those of the platform.
+    /// `--ca-file`: certificates to trust in addition to those of the platform.
     pub ca_file: ExtraRoots,
-    /// What lies before a server's live window.
+    /// How to read history from the archive.
     pub archive: Archive,
-    /// What to do where events are missing.
+    /// What to do when events are missing.
     pub on_gap: OnGap,
-    /// How long a stop may take to write what was already received.
+    /// How long to write received events after a stop.
     pub drain_timeout: Duration,
-    /// Handles that stand for accounts of the filter, and are to be resolved before it is used.
+    /// Handles whose DIDs are to be added to the filter before it is used.
     pub handles: Option<Handles>,
-    /// Where to tell the counters over HTTP; `None` for nowhere.
+    /// The address that serves metrics over HTTP; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
 }
 
-/// The handles among what `--did` names, and how to resolve them.
+/// The handles among the values of `--did`, and how to resolve them.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Handles {
-    /// The handles; never none.
+    /// The handles; never empty.
     pub names: Vec<Handle>,
     /// `--dns-server`.
     pub dns_server: Option<SocketAddr>,
 }
 
-/// The name of a saved cursor.
+/// A consumer: the name that a position is saved under.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Consumer {
     /// The name.
     pub name: String,
-    /// Whether the user chose it.
+    /// Whether the user chose the name.
     pub is_chosen: bool,
-    /// The name that 0.1.0 gave to the same filters and servers.
+    /// The name that 0.1.0 derived from the same filters and servers.
     pub former: String,
 }
 
@@ -99,25 +99,25 @@ pub enum Unsaved {
     NoCheckpoint,
     /// Standard output is a terminal, and the user did not ask to save.
     Terminal,
-    /// The user did not ask to save, and a position is saved that a run was asked to save.
+    /// The user did not ask to save, and an earlier run was asked to save the position that is saved.
     Kept,
 }
 
 /// `--archive`, `--archive-parallelism` and the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// Whether to read it where the start needs it and the server has it.
+    /// Whether to read it if the start needs it and the server has one.
     pub is_wanted: bool,
-    /// Downloads, and blocks being decoded, at once; at least 1.
+    /// Most parallel downloads, and most blocks decoded in parallel; at least 1.
     pub parallelism: usize,
-    /// What to show there.
+    /// The API key to send.
     pub key: Option<ApiKey>,
 }
 
 /// `--archive`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveMode {
-    /// Where the start needs it and the server has it.
+    /// If the start needs it and the server has one.
     Auto,
     /// Never.
     Off,
@@ -126,27 +126,27 @@ pub enum ArchiveMode {
 /// `--output`, `--rotate` and `--append`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputSettings {
-    /// The names of the files, and when one follows the other.
+    /// The names of the files, and when the next one begins.
     pub naming: Naming,
-    /// Whether to go on behind the end of a file that somebody else wrote.
+    /// Whether to append to a file that skytail did not write.
     pub append: bool,
 }
 
-/// `--jq`, `--format` and what belongs to them.
+/// `--jq`, `--format` and the flags that belong to them.
 #[derive(Clone, Debug)]
 pub struct Render {
-    /// What to make of events.
+    /// How to render events.
     pub plan: Plan,
-    /// What to do where one can't be rendered.
+    /// What to do with an event that can't be rendered.
     pub on_error: RenderErrors,
 }
 
 /// `--jq-errors`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RenderErrors {
-    /// Leave the event out, and count it.
+    /// Skip the event, and count it.
     Skip,
-    /// Stop in front of it.
+    /// Stop before the event.
     Fail,
 }
 
@@ -155,31 +155,31 @@ pub enum RenderErrors {
 pub enum CursorMode {
     /// From now on.
     Live,
-    /// Where this consumer stopped; from now on where it never ran.
+    /// Where this consumer stopped; `--from` if nothing is saved.
     Auto,
     /// From the oldest event the server holds.
     Oldest,
-    /// From an instant.
+    /// From a time.
     Time(TimeUs),
     /// From a sequence number; v2 servers only.
     Seq(Seq),
 }
 
-/// `--checkpoint-every` and `--checkpoint-events`: whichever comes first.
+/// `--checkpoint-every` and `--checkpoint-events`: the first that is reached applies.
 #[derive(Clone, Copy, Debug)]
 pub struct CheckpointEvery {
     /// Longest time between two saves while events flow.
     pub interval: Duration,
-    /// Most events between two saves; `None` for no such limit.
+    /// Most events between two saves; `None` for no limit.
     pub events: Option<u64>,
 }
 
-/// The conditions that end a run by themselves.
+/// The conditions that end a run without a signal.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct StopRules {
     /// After this many lines.
     pub limit: Option<u64>,
-    /// At the first event at or after this instant.
+    /// At the first event at or after this time.
     pub until: Option<TimeUs>,
     /// When the replay has caught up with the live stream.
     pub exit_when_live: bool,
@@ -192,16 +192,16 @@ pub struct StopRules {
 pub struct Buffer {
     /// Most events; at least 1.
     pub events: usize,
-    /// Most bytes; at least 1. One larger message passes alone through an empty queue.
+    /// Most bytes; at least 1. A larger message passes alone through an empty queue.
     pub bytes: usize,
-    /// What to do when either is reached.
+    /// What to do when either limit is reached.
     pub when_full: WhenFull,
     /// Warn when more than this many events stay queued.
     pub max_lag_events: Option<u64>,
 }
 
 impl Buffer {
-    /// Most events of a batch; at least 1.
+    /// Returns the most events of a batch; at least 1.
     #[must_use]
     pub fn batch_events(&self) -> usize {
         (self.events / 4).max(1)
@@ -213,85 +213,84 @@ impl Buffer {
 pub enum WhenFull {
     /// Stop reading the socket.
     Block,
-    /// Drop what comes in.
+    /// Drop new events.
     DropNewest,
-    /// Drop what waits longest.
+    /// Drop the events that wait longest.
     DropOldest,
 }
 
 /// `--compress`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Compression {
-    /// Whether to ask for it.
+    /// Whether to request zstd.
     pub mode: CompressMode,
     /// `--zstd-dictionary`.
     pub dictionary: Option<PathBuf>,
 }
 
-/// The three words of `--compress`.
+/// The keywords of `--compress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CompressMode {
-    /// zstd where the dictionary is installed.
+    /// zstd if a dictionary is available.
     Auto,
-    /// zstd or failure.
+    /// zstd, or fail.
     On,
     /// Plain text.
     Off,
 }
 
-/// Limits of one connection and of the attempts to have one.
+/// Limits of one connection and of attempts to connect.
 #[derive(Clone, Copy, Debug)]
 pub struct Connection {
-    /// Time for DNS, TCP, proxy, TLS and the WebSocket handshake together.
+    /// Timeout of DNS, TCP, proxy, TLS and the WebSocket handshake together.
     pub connect_timeout: Duration,
-    /// Silence after which a ping is sent.
+    /// Idle time after which a ping is sent.
     pub ping_after: Duration,
-    /// Time for any byte to come back after that ping.
+    /// Timeout for any byte after that ping.
     pub pong_timeout: Duration,
-    /// Time without an event after which a stream that can't be quiet counts as dead; `None`
-    /// for never.
+    /// Time without an event after which a connection counts as dead; `None` for never.
     pub stall_timeout: Option<Duration>,
-    /// Failed attempts in a row, over all servers, after which to give up.
+    /// Failed attempts in a row, over all servers, after which skytail gives up.
     pub max_retries: MaxRetries,
     /// Largest message accepted, in bytes, after decompression.
     pub max_message_bytes: usize,
-    /// How far to rewind on a new connection, in microseconds of event time.
+    /// Dedup overlap: how far a new connection rewinds, in microseconds of event time.
     pub rewind_us: u64,
-    /// How a replay from a legacy server meets the live stream.
+    /// Cutover from the replay of a legacy server to its live stream.
     pub join: JoinMode,
-    /// How long the first server must have been well again before it is preferred to the one
-    /// that took over; `None` to stay with that one.
+    /// Failback: how long the first server must work before skytail returns to it; `None` to stay
+    /// with the current server.
     pub prefer_first: Option<Duration>,
 }
 
 /// `--on-gap`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OnGap {
-    /// Say so, note it in the state file, and go on.
+    /// Warn, record the gap in the state file, and continue.
     Warn,
-    /// Say so, note it, and stop in front of it.
+    /// Report and record the gap, and stop before it.
     Fail,
 }
 
 /// `--join`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum JoinMode {
-    /// With a live connection beside the replay, on servers that lose events otherwise.
+    /// With a live connection during the replay, for servers that would lose events otherwise.
     Auto,
-    /// On one connection, as the server does it.
+    /// On one connection, on which the server switches.
     Single,
 }
 
-/// What a run shows to people, on stderr.
+/// What a run shows on stderr.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DisplaySettings {
     /// `-q`: errors only, no summary, no progress.
     pub quiet: bool,
     /// How often `-v` was given: 0 for warnings and notices, 1 for more, 2 for everything.
     pub verbosity: u8,
-    /// The form of log lines.
+    /// The format of log lines.
     pub log_format: LogFormat,
-    /// Whether to colour. `NO_COLOR` is already part of it.
+    /// Whether to use colours; takes `NO_COLOR` into account.
     pub color: ColorMode,
     /// Whether to show progress.
     pub progress: ProgressMode,
@@ -309,7 +308,7 @@ pub enum LogFormat {
 /// `--color`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ColorMode {
-    /// Where stderr is a terminal.
+    /// If stderr is a terminal.
     Auto,
     /// Always.
     Always,
@@ -320,9 +319,9 @@ pub enum ColorMode {
 /// `--progress`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ProgressMode {
-    /// Where a person would see it.
+    /// If stderr is a terminal that does not also show the events.
     Auto,
-    /// Even where stdout is the same terminal, or stderr none.
+    /// Even if stdout is the same terminal, or stderr is not a terminal.
     Always,
     /// Never.
     Never,
@@ -331,7 +330,7 @@ pub enum ProgressMode {
 /// `--max-retries`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MaxRetries {
-    /// Never give up once a connection has worked, and soon before that.
+    /// Give up after 8 failed retries before the first event, and never after it.
     OnceConnected,
     /// Never give up.
     Unlimited,
