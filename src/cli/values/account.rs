@@ -1,20 +1,18 @@
-//! Accounts: DIDs, or handles that lead to one.
+//! Accounts: DIDs, or handles that resolve to one.
 
 use std::path::Path;
 
 use crate::filter::syntax::is_did;
 use crate::source::handle::{Handle, HandleError};
 
-/// What `--did` may name.
+/// One value of `--did`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Account {
-    /// The account itself.
     Did(String),
-    /// A name of it.
     Handle(Handle),
 }
 
-/// Why a value names no account.
+/// Why a value is not an account.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum AccountError {
     /// Neither a DID nor a handle.
@@ -22,16 +20,12 @@ pub enum AccountError {
         "{0:?} is neither a DID nor a handle: write one like did:plc:z72i7hdynmk6r22z27h6tvur, did:web:example.com or alice.bsky.social"
     )]
     Neither(String),
-    /// A handle that nobody can have.
+    /// A handle that no account can have.
     #[error(transparent)]
     Handle(HandleError),
 }
 
-/// Reads a DID or a handle, which may have an `@` in front. `for_tests` is that of
-/// [`Handle::parse`].
-///
-/// # Errors
-/// [`AccountError`].
+/// Parses a DID, or a handle with or without a leading `@`. See [`Handle::parse`] for `for_tests`.
 pub fn parse_account(text: &str, for_tests: bool) -> Result<Account, AccountError> {
     if is_did(text) {
         return Ok(Account::Did(text.to_owned()));
@@ -43,16 +37,15 @@ pub fn parse_account(text: &str, for_tests: bool) -> Result<Account, AccountErro
     }
 }
 
-/// Endings of files, of which none is a top-level domain: whoever mistypes the name of a list
-/// is to hear of a file, and not of a handle.
-const FILE_ENDINGS: [&str; 5] = [".txt", ".csv", ".tsv", ".lst", ".list"];
+/// File extensions that are not top-level domains. A mistyped file name gives an error about a file,
+/// not about a handle.
+const FILE_EXTENSIONS: [&str; 5] = [".txt", ".csv", ".tsv", ".lst", ".list"];
 
-/// The value without its `@` where that stands in front of a handle and not of a file: a file
-/// of that name is meant if there is one.
-#[must_use]
+/// Removes the `@` in front of a handle. A value that names an existing file, or looks like the name
+/// of one, is a list file and keeps its `@`.
 pub fn strip_handle_prefix(value: &str, for_tests: bool) -> &str {
     let Some(name) = value.strip_prefix('@') else { return value };
-    let is_file = FILE_ENDINGS.iter().any(|ending| name.ends_with(ending));
+    let is_file = FILE_EXTENSIONS.iter().any(|extension| name.ends_with(extension));
     if !is_file && Handle::parse(name, for_tests).is_ok() && !Path::new(name).exists() {
         return name;
     }

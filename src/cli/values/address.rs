@@ -1,14 +1,14 @@
-//! Addresses of this machine and of DNS servers.
+//! Addresses to listen on, and of DNS servers.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use super::ValueError;
 
-/// Reads `ADDRESS:PORT`, or a port alone, which is one of this machine only.
+/// Parses `ADDRESS:PORT`, or a port alone, which listens on 127.0.0.1 only.
 ///
 /// # Errors
-/// [`ValueError::ListenAddress`] for anything else, host names among it: what they resolve to
-/// is decided elsewhere, and may be seen by everyone.
+/// [`ValueError::ListenAddress`] for anything else. A host name is an error, because it might
+/// resolve to a public address.
 pub fn parse_listen_address(text: &str) -> Result<SocketAddr, ValueError> {
     if let Ok(port) = text.parse() {
         return Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
@@ -16,10 +16,11 @@ pub fn parse_listen_address(text: &str) -> Result<SocketAddr, ValueError> {
     text.parse().map_err(|_| ValueError::ListenAddress(text.to_owned()))
 }
 
-/// Reads the address of a DNS server, with the port 53 where none is given.
+/// Parses the address of a DNS server. The default port is 53.
 ///
 /// # Errors
-/// [`ValueError::DnsServer`] for anything else, names among it: who should resolve them?
+/// [`ValueError::DnsServer`] for anything else. A name is an error, because no server could resolve
+/// it.
 pub fn parse_dns_server(text: &str) -> Result<SocketAddr, ValueError> {
     if let Ok(address) = text.parse::<IpAddr>() {
         return Ok(SocketAddr::from((address, 53)));
@@ -41,7 +42,7 @@ mod tests {
     }
 
     #[test]
-    fn a_port_alone_is_of_this_machine() {
+    fn a_port_alone_listens_on_the_loopback_address() {
         let of = |text| parse_listen_address(text).map(|address| address.to_string());
         assert_eq!(of("9464").unwrap(), "127.0.0.1:9464");
         assert_eq!(of("0.0.0.0:9464").unwrap(), "0.0.0.0:9464");

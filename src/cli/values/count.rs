@@ -2,36 +2,36 @@
 
 use super::{OrNever, ValueError, digits};
 
-/// Reads a whole number.
+/// Parses a whole number.
 ///
 /// # Errors
-/// [`ValueError::Count`] where it is none, or is larger than 64 bits hold.
+/// [`ValueError::Count`], also for a number that does not fit 64 bits.
 pub fn parse_count(text: &str) -> Result<u64, ValueError> {
     digits(text).ok_or_else(|| ValueError::Count(text.to_owned()))
 }
 
-/// Reads a whole number from 1 on.
+/// Parses a whole number of at least 1.
 ///
 /// # Errors
 /// As [`parse_count`], and [`ValueError::Range`] for 0.
 pub fn parse_positive(text: &str) -> Result<u64, ValueError> {
-    at_most(text, u64::MAX)
+    up_to(text, u64::MAX)
 }
 
-/// Reads a number of events that a queue may hold: 1 to 100 million, which is more than any
-/// machine's memory takes in events of usual size.
+/// Parses a number of events that a queue may hold: 1 to 100 million, which is more events of
+/// average size than fit into the memory of any machine.
 ///
 /// # Errors
 /// As [`parse_count`], and [`ValueError::Range`].
 pub fn parse_queue_events(text: &str) -> Result<usize, ValueError> {
-    let count = at_most(text, 100_000_000)?;
+    let count = up_to(text, 100_000_000)?;
     usize::try_from(count).map_err(|_| ValueError::Count(text.to_owned()))
 }
 
-/// Reads a number of retries, or `unlimited` (`never` means the same: never give up).
+/// Parses a number of retries, or `unlimited` (`never` is a synonym: never give up).
 ///
 /// # Errors
-/// [`ValueError::CountOrUnlimited`] where it is neither.
+/// [`ValueError::CountOrUnlimited`].
 pub fn parse_retries(text: &str) -> Result<OrNever<u32>, ValueError> {
     if matches!(text, "unlimited" | "never") {
         return Ok(OrNever(None));
@@ -42,16 +42,12 @@ pub fn parse_retries(text: &str) -> Result<OrNever<u32>, ValueError> {
         .ok_or_else(|| ValueError::CountOrUnlimited(text.to_owned()))
 }
 
-fn at_most(text: &str, most: u64) -> Result<u64, ValueError> {
+fn up_to(text: &str, max: u64) -> Result<u64, ValueError> {
     let count = parse_count(text)?;
-    if (1..=most).contains(&count) {
+    if (1..=max).contains(&count) {
         Ok(count)
     } else {
-        Err(ValueError::Range {
-            value: text.to_owned(),
-            least: "1".to_owned(),
-            most: most.to_string(),
-        })
+        Err(ValueError::Range { value: text.to_owned(), min: "1".to_owned(), max: max.to_string() })
     }
 }
 
@@ -60,7 +56,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_plain_and_grouped_digits() {
+    fn accepts_plain_and_grouped_digits() {
         assert_eq!(parse_count("0"), Ok(0));
         assert_eq!(parse_count("100000"), Ok(100_000));
         assert_eq!(parse_count("1_000_000"), Ok(1_000_000));
@@ -68,7 +64,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_whole_number() {
+    fn rejects_what_is_not_a_whole_number() {
         for text in [
             "",
             "_",
@@ -88,7 +84,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_zero_where_it_would_mean_nothing() {
+    fn rejects_zero_if_it_would_mean_nothing() {
         assert!(parse_positive("0").is_err());
         assert!(parse_queue_events("0").is_err());
         assert!(parse_queue_events("100_000_001").is_err());

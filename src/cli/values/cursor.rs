@@ -1,8 +1,8 @@
-//! What `--cursor` and `skytail cursors set` take: `live`, `auto`, `oldest`, an instant, an
-//! age, or an integer cursor.
+//! Values of `--cursor` and `skytail cursors set`: `live`, `auto`, `oldest`, a time, an age, or an
+//! integer cursor.
 //!
-//! Pure: the present comes in as an argument. It does not know which server will answer, so
-//! whether a sequence number can be used is decided where one has.
+//! The present is an argument. The server is not known here, so a later step decides whether it
+//! accepts a sequence number.
 
 use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::Date, tz::Offset};
 
@@ -10,67 +10,58 @@ use crate::checkpoint::CursorValue;
 use crate::position::{Seq, TimeUs};
 use crate::settings::CursorMode;
 
-/// How far ahead of this machine's clock a time may lie. Servers stamp events with clocks of
-/// their own, so a time copied from an event can be a little early; a server reads a time
-/// ahead of its clock as "live" without a word (protocol/jetstream-v1.md §4.1).
+/// How far ahead of this machine's clock a time may lie. Servers stamp events with their own clocks,
+/// so a time copied from an event can be slightly in the future. A server silently reads a time
+/// ahead of its clock as "live" (protocol/jetstream-v1.md §4.1).
 const CLOCK_SLACK_US: u64 = 60_000_000;
 
-/// Oldest instant that a number of seconds may mean: no server holds older events.
+/// Oldest age of a time for which an integer is taken for Unix seconds or milliseconds: no server
+/// holds older events.
 const RECENT_US: u64 = 2 * 365 * 86_400 * 1_000_000;
 
-/// Why a cursor was refused. Every message says what to write instead.
+/// Why a cursor is not valid. Every message says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
-    /// Nothing that `--cursor` takes.
+    /// Not a value of `--cursor`.
     #[error(
         "{0:?} is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
     )]
     NotAMode(String),
-    /// Nothing that can be saved.
+    /// Not a value of `cursors set`.
     #[error("{0:?} is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor")]
     NotAValue(String),
-    /// A word that names no place.
+    /// A keyword that names no position.
     #[error(
         "{0:?} says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
     )]
-    Word(String),
-    /// A calendar time that does not say where on Earth.
+    Keyword(String),
+    /// A calendar time without a UTC offset.
     #[error("{0:?} has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00")]
     NoOffset(String),
-    /// A duration that does not go back.
+    /// A duration without a minus.
     #[error("{0:?} is not an age: ages start with a minus (-15m)")]
     NotAnAge(String),
     /// An age in months or years.
     #[error("{0:?} counts in months or years, which have no fixed length: write days (-30d)")]
     CalendarAge(String),
-    /// Later than now.
     #[error(
         "{text:?} lies in the future: this machine's clock says {now}; `--cursor live` starts from now on"
     )]
-    Future {
-        /// The cursor as it was written.
-        text: String,
-        /// The present.
-        now: TimeUs,
-    },
-    /// Before the first time that a server reads as one.
+    Future { text: String, now: TimeUs },
+    /// So early that a server would read it as a sequence number.
     #[error(
         "{text:?} is before {earliest}, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event", earliest = TimeUs(Seq::LIMIT)
     )]
-    TooEarly {
-        /// The cursor as it was written.
-        text: String,
-    },
+    TooEarly { text: String },
     /// Unix seconds or milliseconds, which would be a sequence number.
     #[error(
         "{text:?} looks like Unix {unit}, and would be sequence number {text}: if you meant {unit}: {time}; if you meant the number: seq:{text}"
     )]
     SecondsOrMillis {
-        /// The cursor as it was written.
         text: String,
-        /// What it looks like.
+        /// `seconds` or `milliseconds`.
         unit: &'static str,
-        /// The cursor that it would be.
+        /// The time that the number means in this unit.
         time: TimeUs,
     },
     /// The integer 0.
@@ -80,39 +71,39 @@ pub enum CursorError {
     Zero,
 }
 
-/// Reads what `--cursor` takes. `now_us` is the present in Unix microseconds.
+/// Parses a value of `--cursor`. `now_us` is the present in Unix microseconds.
 ///
 /// # Errors
-/// [`CursorError`], worded for a person; it does not name the flag.
+/// [`CursorError`], which does not name the flag.
 pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorError> {
     match text {
         "live" => return Ok(CursorMode::Live),
         "auto" => return Ok(CursorMode::Auto),
-        // What v2 servers mean by 0 (protocol/jetstream-v2.md §4).
+        // 0 means `oldest` to v2 servers (protocol/jetstream-v2.md §4).
         "oldest" | "0" => return Ok(CursorMode::Oldest),
         _ => {}
     }
-    match place(text, now_us)? {
+    match parse_position(text, now_us)? {
         Some(CursorValue::Time(time)) => Ok(CursorMode::Time(time)),
         Some(CursorValue::Seq(seq)) => Ok(CursorMode::Seq(seq)),
         None => Err(CursorError::NotAMode(text.to_owned())),
     }
 }
 
-/// Reads what `skytail cursors set` takes: the values of `--cursor` that name a place.
-/// `now_us` is the present in Unix microseconds.
+/// Parses a value of `skytail cursors set`: a time, an age or an integer, but no keyword. `now_us`
+/// is the present in Unix microseconds.
 ///
 /// # Errors
-/// [`CursorError`], worded for a person.
+/// [`CursorError`].
 pub fn parse_cursor_value(text: &str, now_us: u64) -> Result<CursorValue, CursorError> {
     if matches!(text, "live" | "auto" | "oldest") {
-        return Err(CursorError::Word(text.to_owned()));
+        return Err(CursorError::Keyword(text.to_owned()));
     }
-    place(text, now_us)?.ok_or_else(|| CursorError::NotAValue(text.to_owned()))
+    parse_position(text, now_us)?.ok_or_else(|| CursorError::NotAValue(text.to_owned()))
 }
 
-/// A place; `None` where the text is nothing of the sort.
-fn place(text: &str, now_us: u64) -> Result<Option<CursorValue>, CursorError> {
+/// Parses a time, an age or an integer; `None` for any other text.
+fn parse_position(text: &str, now_us: u64) -> Result<Option<CursorValue>, CursorError> {
     if let Some(digits) = text.strip_prefix("seq:").and_then(whole_number) {
         let seq = digits.parse().ok().filter(|seq| (1..Seq::LIMIT).contains(seq));
         return Ok(seq.map(|seq| CursorValue::Seq(Seq(seq))));
@@ -127,14 +118,15 @@ fn place(text: &str, now_us: u64) -> Result<Option<CursorValue>, CursorError> {
     instant(text, i128::from(now_us) - age_us, now_us).map(Some)
 }
 
-/// The digits of a number that may have single underscores between them.
+/// Returns the digits of a number; `None` unless the text is digits with single underscores between
+/// them.
 fn whole_number(text: &str) -> Option<String> {
     let grouped = text.split('_').all(|g| !g.is_empty() && g.bytes().all(|b| b.is_ascii_digit()));
     grouped.then(|| text.replace('_', ""))
 }
 
 fn integer(text: &str, digits: &str, now_us: u64) -> Result<CursorValue, CursorError> {
-    // More than 128 bits hold is still a number, and later than any clock.
+    // A number of more than 128 bits is still a number, and in the future.
     let number: i128 = digits.parse().unwrap_or(i128::MAX);
     match u64::try_from(number) {
         Ok(0) => Err(CursorError::Zero),
@@ -148,9 +140,9 @@ fn integer(text: &str, digits: &str, now_us: u64) -> Result<CursorValue, CursorE
     }
 }
 
-/// Returns the unit and the time, if a number is a recent instant in Unix seconds or
-/// milliseconds. Millisecond numbers are beyond all sequence numbers: 50 times those of the
-/// whole network in 2026. Numbers of seconds are not, so only the last two years count.
+/// Returns the unit and the time if a number is a recent time in Unix seconds or milliseconds. A
+/// recent time in milliseconds is larger than all sequence numbers: 50 times those of the whole
+/// network in 2026. A recent time in seconds is not, so only the last two years count.
 fn seconds_or_millis(number: u64, now_us: u64) -> Option<(&'static str, TimeUs)> {
     let is_recent = |us: &u64| {
         let latest = now_us.saturating_add(CLOCK_SLACK_US);
@@ -173,22 +165,22 @@ fn instant(text: &str, unix_us: i128, now_us: u64) -> Result<CursorValue, Cursor
     }
 }
 
-/// An RFC 3339 time, or a date as its midnight in UTC.
+/// Parses an RFC 3339 time, or a date, which means midnight in UTC. Returns Unix microseconds.
 pub(super) fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
     if let Ok(timestamp) = text.parse::<Timestamp>() {
         return Ok(Some(i128::from(timestamp.as_microsecond())));
     }
-    // A date parses from the front of a longer text too, so the length tells them apart.
+    // A date also parses from the front of a longer text, so compare the length.
     let Ok(date) = text.parse::<Date>() else { return Ok(None) };
     if text.len() != "2026-11-23".len() {
         return Err(CursorError::NoOffset(text.to_owned()));
     }
-    // Only the last day of the calendar can't be turned into a timestamp.
+    // The last day of the calendar is the only one without a timestamp.
     let midnight = Offset::UTC.to_timestamp(date.at(0, 0, 0, 0));
     Ok(Some(midnight.map_or(i128::MAX, |t| i128::from(t.as_microsecond()))))
 }
 
-/// The length of an age in microseconds, a day being 24 hours.
+/// Parses an age, with days of 24 hours. Returns microseconds.
 pub(super) fn age_us(text: &str) -> Result<Option<i128>, CursorError> {
     let Ok(span) = text.parse::<Span>() else { return Ok(None) };
     if span.get_years() != 0 || span.get_months() != 0 {
@@ -215,12 +207,12 @@ mod tests {
         Ok(CursorMode::Time(TimeUs(us)))
     }
 
-    fn refusal(text: &str) -> String {
+    fn error(text: &str) -> String {
         parse_cursor_mode(text, NOW).unwrap_err().to_string()
     }
 
     #[test]
-    fn takes_the_three_words() {
+    fn accepts_the_three_keywords() {
         assert_eq!(parse_cursor_mode("live", NOW), Ok(CursorMode::Live));
         assert_eq!(parse_cursor_mode("auto", NOW), Ok(CursorMode::Auto));
         assert_eq!(parse_cursor_mode("oldest", NOW), Ok(CursorMode::Oldest));
@@ -238,16 +230,19 @@ mod tests {
     }
 
     #[test]
-    fn unix_seconds_and_milliseconds_are_refused_with_the_time_they_would_be() {
+    fn unix_seconds_and_milliseconds_are_rejected_with_the_time_that_they_mean() {
         assert_eq!(
-            refusal("1783175888"),
+            error("1783175888"),
             r#""1783175888" looks like Unix seconds, and would be sequence number 1783175888: if you meant seconds: 2026-07-04T14:38:08.000000Z; if you meant the number: seq:1783175888"#
         );
-        let told = refusal("1_783_175_000_186");
-        assert!(told.contains("if you meant milliseconds: 2026-07-04T14:23:20.186000Z"), "{told}");
+        let message = error("1_783_175_000_186");
+        assert!(
+            message.contains("if you meant milliseconds: 2026-07-04T14:23:20.186000Z"),
+            "{message}"
+        );
         for ago in ["1783175948", "1783175949000", "1720103888"] {
-            let is_refused = parse_cursor_value(ago, NOW).is_err();
-            assert_eq!(is_refused, ago == "1783175948", "{ago}");
+            let is_rejected = parse_cursor_value(ago, NOW).is_err();
+            assert_eq!(is_rejected, ago == "1783175948", "{ago}");
         }
         // A sequence number of the network in 2026, and one that is no time.
         for seq in ["24835173012", "999999999999999", "1", "seq:1783175888"] {
@@ -256,14 +251,14 @@ mod tests {
     }
 
     #[test]
-    fn takes_calendar_times_with_any_offset_and_dates_as_midnight_utc() {
+    fn accepts_calendar_times_with_any_offset_and_dates_as_midnight_utc() {
         assert_eq!(parse_cursor_mode("2026-07-04T14:38:08.186668Z", NOW), time(NOW));
         assert_eq!(parse_cursor_mode("2026-07-04T16:38:08.186668+02:00", NOW), time(NOW));
         assert_eq!(parse_cursor_mode("2026-07-04", NOW), time(1_783_123_200_000_000));
     }
 
     #[test]
-    fn takes_ages_with_days_of_24_hours() {
+    fn accepts_ages_with_days_of_24_hours() {
         for (text, seconds) in [
             ("-0s", 0),
             ("-15m", 900),
@@ -279,7 +274,7 @@ mod tests {
     }
 
     #[test]
-    fn a_clock_a_few_seconds_behind_the_server_is_no_future() {
+    fn a_time_slightly_ahead_of_the_clock_is_accepted() {
         assert_eq!(
             parse_cursor_value(&(NOW + 5_000_000).to_string(), NOW),
             Ok(CursorValue::Time(TimeUs(NOW + 5_000_000)))
@@ -288,7 +283,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_name_the_value_and_the_remedy() {
+    fn errors_name_the_value_and_the_remedy() {
         let texts = [
             "",
             "yesterdy",
@@ -312,8 +307,8 @@ mod tests {
             "18446744073709551616",
             "340282366920938463463374607431768211456",
         ];
-        let told: Vec<String> = texts.into_iter().map(refusal).collect();
-        assert_snapshot!(told.join("\n"), @r#"
+        let messages: Vec<String> = texts.into_iter().map(error).collect();
+        assert_snapshot!(messages.join("\n"), @r#"
         "" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
         "yesterdy" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
         "future" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
@@ -339,7 +334,7 @@ mod tests {
     }
 
     #[test]
-    fn a_word_can_not_be_saved() {
+    fn a_keyword_can_not_be_saved() {
         assert_snapshot!(parse_cursor_value("auto", NOW).unwrap_err(), @r#""auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
         assert_snapshot!(parse_cursor_value("nonsense", NOW).unwrap_err(), @r#""nonsense" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
     }
@@ -351,12 +346,12 @@ mod tests {
         }
 
         #[test]
-        fn nothing_near_a_number_or_an_age_panics(text in "-?[0-9_]{0,45}[a-z: TZ+-]{0,3}", now in any::<u64>()) {
+        fn no_text_like_a_number_or_an_age_panics(text in "-?[0-9_]{0,45}[a-z: TZ+-]{0,3}", now in any::<u64>()) {
             let _ = parse_cursor_mode(&text, now);
         }
 
         #[test]
-        fn what_we_print_reads_back(us in Seq::LIMIT..=NOW) {
+        fn a_printed_time_parses_to_itself(us in Seq::LIMIT..=NOW) {
             prop_assert_eq!(parse_cursor_mode(&TimeUs(us).to_string(), NOW), Ok(CursorMode::Time(TimeUs(us))));
         }
     }

@@ -1,17 +1,20 @@
-//! Durations: `250ms`, `1s`, `5m`, `1h30m`, and `never` where a flag allows it.
+//! Durations: `250ms`, `1s`, `5m`, `1h30m`, and `never` if a flag allows it.
+//!
+//! jiff's parser of durations accepts other texts: it rejects `1_500ms` and `30m1h`, which are valid
+//! here, and accepts `1.5s`, `5 s` and `PT5M`, which are not. `SignedDuration` rejects days, and
+//! `Span` accepts months, which have no fixed length.
 
 use std::time::Duration;
 
 use super::{OrNever, ValueError, digits};
 
-/// The longest duration that any flag takes: ten years, so that adding it to a clock can't
-/// overflow.
+/// The longest duration that a flag accepts: ten years, so that adding it to a time can't overflow.
 const MAX: Duration = Duration::from_secs(3650 * 86_400);
 
-/// Reads a duration: one or more whole numbers, each with its unit. 0 is written `0s`.
+/// Parses a duration: one or more whole numbers, each with its unit. Zero is `0s`.
 ///
 /// # Errors
-/// [`ValueError::Duration`] where it is none, [`ValueError::Range`] beyond ten years.
+/// [`ValueError::Duration`], or [`ValueError::Range`] for more than ten years.
 pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     let sum = sum_ms(text).ok_or_else(|| ValueError::Duration(text.to_owned()))?;
     let duration = Duration::from_millis(sum);
@@ -21,7 +24,7 @@ pub fn parse_duration(text: &str) -> Result<Duration, ValueError> {
     Ok(duration)
 }
 
-/// Reads a duration longer than nothing.
+/// Parses a duration longer than zero.
 ///
 /// # Errors
 /// As [`parse_duration`], and [`ValueError::Range`] for 0.
@@ -32,10 +35,11 @@ pub fn parse_positive_duration(text: &str) -> Result<Duration, ValueError> {
     }
 }
 
-/// Reads a duration longer than nothing, or `never`.
+/// Parses a duration longer than zero, or `never`.
 ///
 /// # Errors
-/// As [`parse_positive_duration`], with [`ValueError::DurationOrNever`] where it is neither.
+/// As [`parse_positive_duration`], with [`ValueError::DurationOrNever`] in place of
+/// [`ValueError::Duration`].
 pub fn parse_duration_or_never(text: &str) -> Result<OrNever<Duration>, ValueError> {
     if text == "never" {
         return Ok(OrNever(None));
@@ -47,7 +51,7 @@ pub fn parse_duration_or_never(text: &str) -> Result<OrNever<Duration>, ValueErr
     }
 }
 
-/// The whole milliseconds, saturating; `None` where the text is no duration.
+/// Returns the milliseconds, saturating; `None` if the text is not a duration.
 fn sum_ms(text: &str) -> Option<u64> {
     if text.is_empty() {
         return None;
@@ -76,8 +80,8 @@ fn unit_ms(unit: &str) -> Option<u64> {
     })
 }
 
-fn out_of_range(text: &str, least: &str) -> ValueError {
-    ValueError::Range { value: text.to_owned(), least: least.to_owned(), most: "3650d".to_owned() }
+fn out_of_range(text: &str, min: &str) -> ValueError {
+    ValueError::Range { value: text.to_owned(), min: min.to_owned(), max: "3650d".to_owned() }
 }
 
 #[cfg(test)]
@@ -87,7 +91,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_single_and_compound_durations() {
+    fn accepts_single_and_compound_durations() {
         for (text, ms) in [
             ("0s", 0),
             ("250ms", 250),
@@ -97,13 +101,14 @@ mod tests {
             ("1d", 86_400_000),
             ("1h30m", 5_400_000),
             ("1_500ms", 1_500),
+            ("30m1h", 5_400_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }
     }
 
     #[test]
-    fn refuses_what_is_no_duration() {
+    fn rejects_what_is_not_a_duration() {
         for text in ["", "5", "s", "-5s", "1.5s", "5 s", "5S", "1h30", "5y", "never"] {
             assert_eq!(parse_duration(text), Err(ValueError::Duration(text.to_owned())), "{text}");
         }
@@ -112,12 +117,25 @@ mod tests {
     }
 
     #[test]
-    fn never_is_a_word_only_where_it_is_allowed() {
+    fn never_is_valid_only_if_the_flag_allows_it() {
         assert_eq!(parse_duration_or_never("never"), Ok(OrNever(None)));
         assert_eq!(parse_duration_or_never("1s"), Ok(OrNever(Some(Duration::from_secs(1)))));
         assert!(parse_duration_or_never("0s").is_err());
         assert!(parse_duration_or_never("soon").unwrap_err().to_string().ends_with("or never"));
         assert!(parse_positive_duration("0ms").is_err());
+    }
+
+    /// The reason for a parser of our own.
+    #[test]
+    fn jiff_accepts_other_texts() {
+        for text in ["1_500ms", "30m1h", "1d"] {
+            assert!(parse_duration(text).is_ok(), "{text}");
+            assert!(text.parse::<jiff::SignedDuration>().is_err(), "{text}");
+        }
+        for text in ["1.5s", "5 s", "-5s", "PT5M"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+            assert!(text.parse::<jiff::SignedDuration>().is_ok(), "{text}");
+        }
     }
 
     proptest! {
@@ -127,7 +145,7 @@ mod tests {
         }
 
         #[test]
-        fn seconds_are_themselves(n in 0u64..=300_000_000) {
+        fn any_number_of_seconds_is_exact(n in 0u64..=300_000_000) {
             prop_assert_eq!(parse_duration(&format!("{n}s")), Ok(Duration::from_secs(n)));
         }
     }

@@ -1,4 +1,4 @@
-//! The flags that take one of a few words, and which plain setting each word stands for.
+//! The keywords of flags that accept one of a few, and the setting that each keyword means.
 
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
@@ -11,19 +11,19 @@ use crate::settings::{
     ProtocolPreference, RenderErrors, WhenFull,
 };
 
-/// The settings know nothing of clap, so their words are tied to them here. The words carry
-/// no help of their own: with it, clap would print every flag of a page over three lines.
+/// Implements clap's trait for a type of the settings, which don't depend on clap. The keywords have
+/// no help text: with one, clap would print every flag of a page on three lines.
 macro_rules! keywords {
-    ($type:ident: $($variant:ident = $word:literal),+) => {
+    ($type:ident: $($variant:ident = $keyword:literal),+) => {
         impl ValueEnum for $type {
             fn value_variants<'a>() -> &'a [Self] {
                 &[$(Self::$variant),+]
             }
 
             fn to_possible_value(&self) -> Option<PossibleValue> {
-                #[allow(unreachable_patterns, reason = "some types hold more than the flags name")]
+                #[allow(unreachable_patterns, reason = "some types have values without a keyword")]
                 match self {
-                    $(Self::$variant => Some(PossibleValue::new($word)),)+
+                    $(Self::$variant => Some(PossibleValue::new($keyword)),)+
                     _ => None,
                 }
             }
@@ -46,7 +46,7 @@ keywords!(Format: Ndjson = "ndjson", Pretty = "pretty", Text = "text", Csv = "cs
 keywords!(OnGap: Warn = "warn", Fail = "fail");
 keywords!(LogFormat: Text = "text", Json = "json");
 
-/// The word of a value, as a person writes it; empty for a value that no flag names.
+/// Returns the keyword of a value; empty for a value that has none.
 pub fn keyword<T: ValueEnum>(value: &T) -> String {
     value.to_possible_value().map(|v| v.get_name().to_owned()).unwrap_or_default()
 }

@@ -1,7 +1,5 @@
-//! Lists of values, some of which may stand in files: `-d did:plc:…`, `-d @dids.txt`.
-//!
-//! Responsible for reading those files and for saying where a bad value came from. What makes
-//! a value good is the caller's business.
+//! Lists of values, some of which may be in files: `-d did:plc:…`, `-d @dids.txt`. The caller
+//! validates a value; an error names the file and the line of an invalid one.
 
 use std::collections::HashSet;
 use std::fmt;
@@ -9,20 +7,20 @@ use std::fs::File;
 use std::io::Read;
 use std::path::PathBuf;
 
-/// Most bytes read of one file. 10 000 DIDs of the usual sort take 330 kB.
+/// Most bytes read of one file. 10,000 DIDs of average length take 330 kB.
 const MAX_FILE_BYTES: u64 = 32 << 20;
 
-/// Where one entry of a list was written.
+/// The location of one value of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Place {
-    /// In the flag itself (or in what stands for it).
+pub enum Location {
+    /// In the value of the flag.
     Value,
-    /// In a file, at a line counted from 1.
+    /// In a file, on a line counted from 1.
     Line(PathBuf, usize),
 }
 
-impl fmt::Display for Place {
-    /// Nothing for a value; `FILE, line N: ` for a line, to be put before a message.
+impl fmt::Display for Location {
+    /// The prefix of a message: empty for a value of the flag, `FILE, line N: ` for a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value => Ok(()),
@@ -31,59 +29,43 @@ impl fmt::Display for Place {
     }
 }
 
-/// Why a list was refused.
+/// Why a list is not valid.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError<E> {
     /// The file named with `@` could not be read.
     #[error("can't read {}: {error}; write @ and the path of a text file with one value a line", path.display())]
-    File {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// The file is larger than any list of this sort can be.
-    #[error("{} is larger than 32 MiB: this is no list of values, one a line", .0.display())]
+    File { path: PathBuf, error: std::io::Error },
+    /// The file is larger than any such list.
+    #[error("{} is larger than 32 MiB: this is not a list of values, one a line", .0.display())]
     TooLarge(PathBuf),
-    /// The file holds nothing but blank lines and comments: an empty list would mean
-    /// "everything", which is hardly what was meant.
+    /// The file holds only blank lines and comments. An empty list would mean "everything", which
+    /// the user can hardly intend.
     #[error("{} holds no value: write one a line, or leave the flag out to get everything", .0.display())]
     Empty(PathBuf),
-    /// One value is wrong.
-    #[error("{place}{error}")]
-    Value {
-        /// Where it stands.
-        place: Place,
-        /// What is wrong with it.
-        error: E,
-    },
-    /// More values than a server takes.
+    /// One value is not valid.
+    #[error("{location}{error}")]
+    Value { location: Location, error: E },
+    /// More values than a server accepts.
     #[error(
-        "{count} values after removing duplicates, and Jetstream takes at most {most}: list fewer, or leave the flag out and filter what skytail prints"
+        "{count} values after removing duplicates, and Jetstream accepts at most {max}: list fewer, or leave the flag out and filter what skytail prints"
     )]
-    TooMany {
-        /// How many there are.
-        count: usize,
-        /// How many there may be.
-        most: usize,
-    },
+    TooMany { count: usize, max: usize },
 }
 
-/// Reads the list: values with `@FILE` replaced by the lines of the file (blank lines and
-/// lines that start with `#` left out), checked, in the order given, each once. At most `most`
-/// distinct ones.
+/// Returns the checked values in their order, each once, with `@FILE` replaced by the lines of the
+/// file. Blank lines and lines that start with `#` are skipped. At most `max` different values.
 ///
 /// # Errors
-/// The first thing that is wrong, as [`ListError`].
+/// The first error.
 pub fn read_list<E>(
     values: &[String],
-    most: usize,
+    max: usize,
     check: impl Fn(&str) -> Result<(), E>,
 ) -> Result<Vec<String>, ListError<E>> {
     let mut seen = HashSet::new();
     let mut list = Vec::new();
-    let mut add = |value: &str, place: Place| {
-        check(value).map_err(|error| ListError::Value { place, error })?;
+    let mut add = |value: &str, location: Location| {
+        check(value).map_err(|error| ListError::Value { location, error })?;
         if seen.insert(value.to_owned()) {
             list.push(value.to_owned());
         }
@@ -91,31 +73,31 @@ pub fn read_list<E>(
     };
     for value in values {
         let Some(path) = value.strip_prefix('@') else {
-            add(value, Place::Value)?;
+            add(value, Location::Value)?;
             continue;
         };
         let path = PathBuf::from(path);
         let text = read_file(&path)?;
-        let mut any = false;
+        let mut has_value = false;
         for (index, line) in text.lines().enumerate() {
             let line = line.trim();
             if line.is_empty() || line.starts_with('#') {
                 continue;
             }
-            add(line, Place::Line(path.clone(), index + 1))?;
-            any = true;
+            add(line, Location::Line(path.clone(), index + 1))?;
+            has_value = true;
         }
-        if !any {
+        if !has_value {
             return Err(ListError::Empty(path));
         }
     }
-    if list.len() > most {
-        return Err(ListError::TooMany { count: list.len(), most });
+    if list.len() > max {
+        return Err(ListError::TooMany { count: list.len(), max });
     }
     Ok(list)
 }
 
-/// The text of a list file. A byte order mark, as Windows editors write it, is no part of it.
+/// Reads a list file. Removes a byte order mark, which Windows editors write.
 fn read_file<E>(path: &PathBuf) -> Result<String, ListError<E>> {
     let failed = |error| ListError::File { path: path.clone(), error };
     let mut text = String::new();
@@ -148,19 +130,19 @@ mod tests {
         (file, value)
     }
 
-    fn read(values: &[&str], most: usize) -> Result<Vec<String>, ListError<String>> {
+    fn read(values: &[&str], max: usize) -> Result<Vec<String>, ListError<String>> {
         let values: Vec<String> = values.iter().map(|&v| v.to_owned()).collect();
-        read_list(&values, most, no_spaces)
+        read_list(&values, max, no_spaces)
     }
 
     #[test]
-    fn mixes_values_and_files_and_keeps_each_once() {
+    fn values_and_files_are_merged_and_each_value_kept_once() {
         let (_file, at) = file("\u{feff}b\r\n\n  # a comment\n c \nb\n");
         assert_eq!(read(&["a", &at, "c", "d"], 4).unwrap(), ["a", "b", "c", "d"]);
     }
 
     #[test]
-    fn a_bad_line_is_named_with_its_file() {
+    fn an_error_names_the_file_and_the_line() {
         let (file, at) = file("# head\n\ngood\nnot good\n");
         let error = read(&[&at], 9).unwrap_err().to_string();
         let wanted = format!("{}, line 4: \"not good\" has a space", file.path().display());
@@ -168,20 +150,20 @@ mod tests {
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn an_error_names_the_missing_file() {
         let error = read(&["@/nowhere/dids.txt"], 9).unwrap_err().to_string();
         assert!(error.starts_with("can't read /nowhere/dids.txt: "), "{error}");
     }
 
     #[test]
-    fn an_empty_file_is_not_silently_everything() {
+    fn an_empty_file_is_an_error() {
         let (_file, at) = file("# only a comment\n");
         assert!(matches!(read(&[&at], 9), Err(ListError::Empty(_))));
     }
 
     #[test]
-    fn the_limit_counts_distinct_values() {
+    fn the_limit_counts_different_values() {
         assert!(read(&["a", "b", "a", "b"], 2).is_ok());
-        assert!(matches!(read(&["a", "b", "c"], 2), Err(ListError::TooMany { count: 3, most: 2 })));
+        assert!(matches!(read(&["a", "b", "c"], 2), Err(ListError::TooMany { count: 3, max: 2 })));
     }
 }

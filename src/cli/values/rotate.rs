@@ -1,17 +1,16 @@
-//! When files end: `hourly`, `daily`, or a size.
+//! Values of `--rotate`: `hourly`, `daily`, or a size.
 
 use super::ValueError;
 use super::size::parse_size;
 use crate::sink::rotation::Rotate;
 
-/// The smallest size of a file: below it, beginning files would take longer than writing them.
+/// Smallest file size: with smaller ones, creating files would take longer than writing them.
 const MIN_BYTES: u64 = 64 * 1024;
 
-/// Reads a rotation.
+/// Parses a rotation.
 ///
 /// # Errors
-/// [`ValueError::Rotate`] where it is none, [`ValueError::Range`] for a size that is too small
-/// or too large.
+/// [`ValueError::Rotate`], or [`ValueError::Range`] for a size that is too small or too large.
 pub fn parse_rotate(text: &str) -> Result<Rotate, ValueError> {
     match text {
         "hourly" => return Ok(Rotate::Hourly),
@@ -22,8 +21,8 @@ pub fn parse_rotate(text: &str) -> Result<Rotate, ValueError> {
         Ok(bytes) if bytes >= MIN_BYTES => Ok(Rotate::Size(bytes)),
         Ok(_) | Err(ValueError::Range { .. }) => Err(ValueError::Range {
             value: text.to_owned(),
-            least: "64KiB".to_owned(),
-            most: "1024GiB".to_owned(),
+            min: "64KiB".to_owned(),
+            max: "1024GiB".to_owned(),
         }),
         Err(_) => Err(ValueError::Rotate(text.to_owned())),
     }
@@ -34,7 +33,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_two_words_and_sizes() {
+    fn accepts_keywords_and_sizes() {
         assert_eq!(parse_rotate("hourly"), Ok(Rotate::Hourly));
         assert_eq!(parse_rotate("daily"), Ok(Rotate::Daily));
         assert_eq!(parse_rotate("64KiB"), Ok(Rotate::Size(65_536)));
@@ -42,7 +41,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_neither() {
+    fn rejects_other_words() {
         for text in ["", "weekly", "Hourly", "1h"] {
             assert_eq!(parse_rotate(text), Err(ValueError::Rotate(text.to_owned())));
         }

@@ -2,32 +2,31 @@
 
 use super::{ValueError, digits};
 
-/// The largest size that any flag takes: 1 TiB, far beyond use and far from overflow.
+/// The largest size that a flag accepts: 1 TiB, far above any use and far below an overflow.
 const MAX: u64 = 1 << 40;
 
-/// Reads a size in bytes: whole numbers with an optional unit. `k`, `M`, `G` (with or without
-/// `B`) are powers of 1000, `Ki`, `Mi`, `Gi` (with or without `B`) powers of 1024; case does
-/// not matter.
+/// Parses a size in bytes: a whole number with an optional unit. `k`, `M`, `G` (with or without `B`)
+/// are powers of 1000, `Ki`, `Mi`, `Gi` (with or without `B`) powers of 1024. Case is ignored.
 ///
 /// # Errors
-/// [`ValueError::Size`] where it is none, [`ValueError::Range`] for 0 and beyond 1 TiB.
+/// [`ValueError::Size`], or [`ValueError::Range`] for 0 and for more than 1 TiB.
 pub fn parse_size(text: &str) -> Result<u64, ValueError> {
-    let wrong = || ValueError::Size(text.to_owned());
+    let error = || ValueError::Size(text.to_owned());
     let unit_at = text.find(|c: char| !c.is_ascii_digit() && c != '_').unwrap_or(text.len());
     let (number, unit) = text.split_at(unit_at);
-    let factor = factor(unit.trim_start_matches(' ')).ok_or_else(wrong)?;
-    let number = digits(number).ok_or_else(wrong)?;
+    let factor = factor(unit.trim_start_matches(' ')).ok_or_else(error)?;
+    let number = digits(number).ok_or_else(error)?;
     match number.checked_mul(factor) {
         Some(bytes) if (1..=MAX).contains(&bytes) => Ok(bytes),
         _ => Err(ValueError::Range {
             value: text.to_owned(),
-            least: "1".to_owned(),
-            most: "1024GiB".to_owned(),
+            min: "1".to_owned(),
+            max: "1024GiB".to_owned(),
         }),
     }
 }
 
-/// Reads a size that this machine can address.
+/// Parses a size that this machine can address.
 ///
 /// # Errors
 /// As [`parse_size`].
@@ -35,16 +34,16 @@ pub fn parse_memory_size(text: &str) -> Result<usize, ValueError> {
     usize::try_from(parse_size(text)?).map_err(|_| ValueError::Size(text.to_owned()))
 }
 
-/// Reads a size that Jetstream takes for `maxMessageSizeBytes`: below 2^32
-/// (protocol/jetstream-v1.md §3; a larger one would silently mean "no limit").
+/// Parses a size for Jetstream's `maxMessageSizeBytes`: less than 2^32, because a server reads a
+/// larger one as "no limit" (protocol/jetstream-v1.md §3).
 ///
 /// # Errors
 /// As [`parse_size`].
 pub fn parse_message_size(text: &str) -> Result<u32, ValueError> {
     u32::try_from(parse_size(text)?).map_err(|_| ValueError::Range {
         value: text.to_owned(),
-        least: "1".to_owned(),
-        most: u32::MAX.to_string(),
+        min: "1".to_owned(),
+        max: u32::MAX.to_string(),
     })
 }
 
@@ -68,7 +67,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn takes_the_usual_spellings() {
+    fn accepts_common_spellings() {
         for (text, bytes) in [
             ("1", 1),
             ("1_000_000", 1_000_000),
@@ -86,7 +85,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_size() {
+    fn rejects_what_is_not_a_size() {
         for text in ["", "MiB", "1.5M", "-1", "8 apples", "8MiBB", "8M iB", "1__0k", "k8"] {
             assert_eq!(parse_size(text), Err(ValueError::Size(text.to_owned())), "{text}");
         }
@@ -96,7 +95,7 @@ mod tests {
     }
 
     #[test]
-    fn a_message_size_stays_below_what_the_server_would_ignore() {
+    fn a_message_size_stays_below_what_servers_read_as_no_limit() {
         assert_eq!(parse_message_size("4294967295"), Ok(u32::MAX));
         assert!(parse_message_size("4294967296").is_err());
     }
@@ -108,7 +107,7 @@ mod tests {
         }
 
         #[test]
-        fn a_plain_number_is_itself(n in 1u64..=MAX) {
+        fn a_number_without_a_unit_is_in_bytes(n in 1u64..=MAX) {
             prop_assert_eq!(parse_size(&n.to_string()), Ok(n));
         }
     }

@@ -1,18 +1,16 @@
-//! Instants: `2026-11-23T10:00:00Z`, `2026-11-23`, `-15m`, `now`, Unix microseconds; those of
-//! the future included.
+//! Times, past or future: `2026-11-23T10:00:00Z`, `2026-11-23`, `-15m`, `now`, Unix microseconds.
 
 use super::cursor::{age_us, calendar_us};
 use super::{ValueError, digits};
 use crate::position::{Seq, TimeUs};
 
-/// Reads an instant. `now_us` is the present, in Unix microseconds, from which ages count.
+/// Parses a time. `now_us` is the present in Unix microseconds; ages count back from it.
 ///
 /// # Errors
-/// [`ValueError::Time`] where it is none, lies before 1970, or is an integer too small to be
-/// microseconds of our time (protocol/jetstream-v1.md §4.1: below 10^15 it means a sequence
-/// number to a server).
+/// [`ValueError::Time`], also for a time before 1970, and for an integer below 10^15, which a server
+/// would read as a sequence number (protocol/jetstream-v1.md §4.1).
 pub fn parse_time(text: &str, now_us: u64) -> Result<TimeUs, ValueError> {
-    let wrong = || ValueError::Time(text.to_owned());
+    let error = || ValueError::Time(text.to_owned());
     if text == "now" {
         return Ok(TimeUs(now_us));
     }
@@ -20,15 +18,15 @@ pub fn parse_time(text: &str, now_us: u64) -> Result<TimeUs, ValueError> {
         let largest = i64::MAX.unsigned_abs();
         return match number {
             Seq::LIMIT.. if number <= largest => Ok(TimeUs(number)),
-            _ => Err(wrong()),
+            _ => Err(error()),
         };
     }
     let unix_us = match (calendar_us(text), age_us(text)) {
         (Ok(Some(us)), _) => us,
         (_, Ok(Some(age_us))) => i128::from(now_us) - age_us,
-        _ => return Err(wrong()),
+        _ => return Err(error()),
     };
-    u64::try_from(unix_us).map(TimeUs).map_err(|_| wrong())
+    u64::try_from(unix_us).map(TimeUs).map_err(|_| error())
 }
 
 #[cfg(test)]
@@ -40,7 +38,7 @@ mod tests {
     const NOW: u64 = 1_783_175_888_186_668;
 
     #[test]
-    fn takes_every_way_to_name_an_instant() {
+    fn accepts_every_form_of_a_time() {
         assert_eq!(parse_time("now", NOW), Ok(TimeUs(NOW)));
         assert_eq!(parse_time("2026-07-04", 0), Ok(TimeUs(1_783_123_200_000_000)));
         assert_eq!(parse_time("-15m", NOW), Ok(TimeUs(NOW - 900_000_000)));
@@ -53,7 +51,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_instant() {
+    fn rejects_what_is_not_a_time() {
         for text in [
             "",
             "yesterdy",
@@ -78,7 +76,7 @@ mod tests {
         }
 
         #[test]
-        fn what_we_print_reads_back(us in Seq::LIMIT..253_402_207_200_000_000u64) {
+        fn a_printed_time_parses_to_itself(us in Seq::LIMIT..253_402_207_200_000_000u64) {
             prop_assert_eq!(parse_time(&TimeUs(us).to_string(), 0), Ok(TimeUs(us)));
         }
     }
