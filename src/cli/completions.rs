@@ -1,6 +1,5 @@
-//! `skytail completions`: scripts generated from the flags, and never written by hand. Those
-//! in `completions/` are made by `skytail completions --all --dir completions`; `tests/it/cli.rs`
-//! fails when they differ from what that would write.
+//! `skytail completions`: scripts generated from the flags. `skytail completions --all --dir
+//! completions` writes the scripts in `completions/`; a test fails if they are out of date.
 
 use std::path::{Path, PathBuf};
 
@@ -13,7 +12,7 @@ use super::Cli;
 use super::exit::Exit;
 use super::stdout::print;
 
-/// The collections that `-c` completes; any other is accepted too.
+/// The collections that `-c` completes. Any other is accepted, too.
 const COMMON_COLLECTIONS: [&str; 17] = [
     "app.bsky.feed.post",
     "app.bsky.feed.like",
@@ -56,7 +55,7 @@ pub struct CompletionsArgs {
 /// Runs `skytail completions`.
 ///
 /// # Errors
-/// Where the scripts can't be written.
+/// If the scripts can't be written.
 pub fn run(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     let shells = if args.all { &SHELLS[..] } else { args.shell.as_slice() };
     if let Some(dir) = &args.dir {
@@ -71,7 +70,7 @@ pub fn run(args: &CompletionsArgs) -> anyhow::Result<Exit> {
     print(scripts?.concat().as_bytes())
 }
 
-/// The script for a shell.
+/// Returns the script for a shell.
 fn script(shell: Shell) -> anyhow::Result<String> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut command_to_complete(), "skytail", &mut script);
@@ -82,8 +81,8 @@ fn script(shell: Shell) -> anyhow::Result<String> {
         .fold(script, |script, prefix| escape_star(shell, &script, prefix)))
 }
 
-/// zsh and fish would expand the star of `app.bsky.feed.*` as a file name pattern, find no
-/// such file, and offer nothing.
+/// Escapes the star of `app.bsky.feed.*`: zsh and fish would expand it as a file name pattern, find
+/// no such file, and offer nothing.
 fn escape_star(shell: Shell, script: &str, prefix: &str) -> String {
     match shell {
         Shell::Zsh => script
@@ -94,8 +93,8 @@ fn escape_star(shell: Shell, script: &str, prefix: &str) -> String {
     }
 }
 
-/// The command line as completion scripts see it: like the real one, but with the common
-/// collections listed, which in the real one would refuse all others.
+/// Returns the command line for completion scripts. It lists the common collections; in the real
+/// command line such a list would reject all others.
 fn command_to_complete() -> clap::Command {
     let common = |command: clap::Command| {
         command.mut_arg("collection", |arg| {
@@ -105,12 +104,11 @@ fn command_to_complete() -> clap::Command {
     Cli::command().mut_subcommand("tail", common).mut_subcommand("top", common)
 }
 
-/// Makes the directory that generated files go to.
+/// Creates the directory for generated files.
 pub(super) fn create(dir: &Path) -> anyhow::Result<()> {
     std::fs::create_dir_all(dir).with_context(|| cant_write(dir))
 }
 
-/// What to say when that fails.
 pub(super) fn cant_write(dir: &Path) -> String {
     format!("can't write into {}: check --dir, or leave it out to print to stdout", dir.display())
 }

@@ -1,5 +1,5 @@
-//! `skytail dictionary`: fetches the zstd dictionary of Jetstream v1, and shows what is there.
-//! What a good dictionary is, and where it lies, is known to `compression::dictionary`.
+//! `skytail dictionary`: downloads the zstd dictionary of Jetstream v1, and shows the installed
+//! one. `compression::dictionary` validates and stores it.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,12 +16,12 @@ use crate::source::download::{self, Route};
 use crate::source::net::proxy::Proxies;
 use crate::source::net::tls::{ExtraRoots, TlsContext};
 
-/// The file in the upstream repository, where the legacy server takes it from.
+/// The file in the upstream repository from which the legacy server is built.
 const UPSTREAM: &str = "https://raw.githubusercontent.com/bluesky-social/jetstream-legacy/main/pkg/models/zstd_dictionary";
-/// What to do when the download fails.
-const WITHOUT_NETWORK: &str = "without network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here by other means and run `skytail dictionary install FILE`";
-/// Time for the whole download of 110 KiB.
-const DOWNLOAD_TIME: Duration = Duration::from_secs(60);
+/// The remedy for a failed download.
+const OFFLINE_REMEDY: &str = "without a network, copy the file pkg/models/zstd_dictionary of the Jetstream repository here by other means and run `skytail dictionary install FILE`";
+/// Timeout of the whole download of 110 KiB.
+const DOWNLOAD_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The flags of `skytail dictionary`.
 #[derive(Debug, clap::Args)]
@@ -32,18 +32,18 @@ pub struct DictionaryArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Command {
-    /// Fetch the dictionary, check it and keep it in the cache directory
+    /// Download the dictionary, check it and store it in the cache directory
     Install {
         /// A file, or an https:// URL [default: the upstream repository]
         #[arg(value_name = "FILE|URL")]
         source: Option<String>,
-        /// Trust the certificates in FILE (PEM), too
+        /// Also trust the certificates in FILE (PEM)
         #[arg(long, value_name = "FILE", value_hint = clap::ValueHint::FilePath)]
         ca_file: Option<PathBuf>,
     },
-    /// Show where the dictionary is and whether it is the right one
+    /// Show where the dictionary is and whether it is valid
     Show {
-        /// Look at this file instead of the installed one
+        /// Show this file instead of the installed one
         #[arg(long, value_name = "FILE")]
         zstd_dictionary: Option<PathBuf>,
     },
@@ -52,7 +52,7 @@ enum Command {
 /// Runs the command.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
+/// Any failure; the message is for the user.
 pub fn run(args: DictionaryArgs) -> anyhow::Result<Exit> {
     match args.command {
         Command::Install { source, ca_file } => install(source.as_deref(), ca_file.as_deref()),
@@ -79,7 +79,8 @@ fn install(source: Option<&str>, ca_file: Option<&Path>) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-/// Only the one that v1 servers use is worth installing; others work from their file.
+/// Accepts only the dictionary of v1 servers. Others need no installation: they work from their
+/// file.
 fn official(dictionary: Dictionary, from: &str) -> anyhow::Result<Dictionary> {
     Dictionary::check_official(dictionary.bytes).map_err(|fault| {
         anyhow!("{from}: {fault}; nothing was installed (use it with --zstd-dictionary FILE)")
@@ -88,19 +89,22 @@ fn official(dictionary: Dictionary, from: &str) -> anyhow::Result<Dictionary> {
 
 fn fetch(url: &str, extra: ExtraRoots) -> anyhow::Result<Dictionary> {
     if !url.starts_with("https://") {
-        bail!("{:?}: only https:// URLs are fetched; or give a file", shown(url));
+        bail!(
+            "{:?}: only https:// URLs can be fetched: write one, or the path of a file",
+            redact(url)
+        );
     }
-    let shown = shown(url);
+    let shown = redact(url);
     eprint(&format!("Fetching {shown}"));
     let bytes = download(url, extra)
-        .map_err(|error| anyhow!("can't fetch {shown}: {error:#}; {WITHOUT_NETWORK}"))?;
+        .map_err(|error| anyhow!("can't fetch {shown}: {error:#}; {OFFLINE_REMEDY}"))?;
     let fetched = bytes.len();
     Dictionary::check_official(bytes)
-        .map_err(|fault| anyhow!("what {shown} gave ({fetched} bytes) is not installed: {fault}"))
+        .map_err(|fault| anyhow!("the {fetched} bytes from {shown} are not installed: {fault}"))
 }
 
-/// A URL without what may be secret in it: user, password and query.
-fn shown(url: &str) -> String {
+/// Removes the parts of a URL that may be secret: user, password and query.
+fn redact(url: &str) -> String {
     let (scheme, rest) = url.split_once("://").unwrap_or(("", url));
     let rest =
         rest.split_once(['?', '#']).map_or(rest.to_owned(), |(plain, _)| format!("{plain}?…"));
@@ -118,18 +122,18 @@ fn download(url: &str, extra: ExtraRoots) -> anyhow::Result<Vec<u8>> {
     let (proxies, tls) = (Proxies::from_env(), TlsContext::platform_with(extra));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let answer = runtime.block_on(async {
-        let deadline = Instant::now() + DOWNLOAD_TIME;
+        let deadline = Instant::now() + DOWNLOAD_TIMEOUT;
         let route = Route { proxies: &proxies, tls: &tls, deadline, max_body_bytes };
         download::fetch(&url, route).await
     });
-    // A name that is being looked up can't be interrupted.
+    // A lookup of the system's resolver can't be interrupted. It may still run; don't wait for it.
     runtime.shutdown_timeout(Duration::ZERO);
     let body = answer?.body;
     if body.bytes.len() >= max_body_bytes && !body.is_whole {
         bail!("the file is larger than {MAX_SIZE_BYTES} bytes");
     }
     if !body.is_whole {
-        bail!("the answer was cut off after {} bytes", body.bytes.len());
+        bail!("the response was cut off after {} bytes", body.bytes.len());
     }
     Ok(body.bytes)
 }

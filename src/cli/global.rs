@@ -1,4 +1,4 @@
-//! The flags that every command takes, before or after its name.
+//! The flags that every command accepts, before or after its name.
 
 use std::path::PathBuf;
 
@@ -6,9 +6,7 @@ use clap::ValueHint;
 
 use crate::settings::{ColorMode, LogFormat};
 
-/// The flags of every command.
-///
-/// Their places on a page come after those of the command's own flags.
+/// The flags of every command. Help lists them after the command's own flags.
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Display")]
 pub struct GlobalArgs {
@@ -20,7 +18,7 @@ pub struct GlobalArgs {
     #[arg(short, long, global = true, display_order = 902, action = clap::ArgAction::Count)]
     pub verbose: u8,
 
-    /// Form of log lines: text or json
+    /// Format of log lines: text or json
     #[arg(
         long,
         global = true,
@@ -44,7 +42,7 @@ pub struct GlobalArgs {
     )]
     pub color: ColorMode,
 
-    /// File of settings [default: skytail/config.toml]
+    /// Configuration file [default: skytail/config.toml]
     #[arg(long, global = true, display_order = 905, value_name = "FILE", value_hint = ValueHint::FilePath)]
     #[arg(help_heading = None::<&'static str>)]
     pub config: Option<PathBuf>,

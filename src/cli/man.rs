@@ -1,4 +1,4 @@
-//! `skytail man`: the manual, generated from the flags and never written by hand.
+//! `skytail man`: the manual, generated from the flags.
 
 use std::io::{self, Write as _};
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub struct ManArgs {
 /// Runs `skytail man`.
 ///
 /// # Errors
-/// Where the pages can't be written.
+/// If the pages can't be written.
 pub fn run(args: &ManArgs) -> anyhow::Result<Exit> {
     let mut root = Cli::command();
     root.build();
@@ -38,7 +38,7 @@ pub fn run(args: &ManArgs) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The pages of a command and of all below it, with the names of their files.
+/// Returns the pages of a command and of its subcommands, with the names of their files.
 fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     let name = command.get_display_name().unwrap_or_else(|| command.get_name());
     let mut all = vec![(format!("{name}.1"), page(command)?)];
@@ -48,8 +48,8 @@ fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(all)
 }
 
-/// One page. The two sections that clap_mangen leaves unreadable are our own: its synopsis
-/// lists every flag, and it fills the lines of the examples into paragraphs.
+/// Returns one page. Two sections don't come from clap_mangen: its synopsis lists every flag, and it
+/// joins the lines of the examples into paragraphs.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut command = command.clone();
     let source = concat!("skytail ", env!("CARGO_PKG_VERSION"));
@@ -81,7 +81,7 @@ fn synopsis(command: &mut Command) -> Vec<u8> {
     roff.to_roff().into_bytes()
 }
 
-/// Text that keeps its lines.
+/// Returns a section whose lines are kept.
 fn notes(text: &str) -> Vec<u8> {
     let mut roff = Roff::new();
     roff.control("SH", ["NOTES"]);

@@ -1,4 +1,4 @@
-//! `skytail serve`: flags → settings → a server that runs until a signal.
+//! `skytail serve`: runs a server with the settings of its flags until a signal.
 
 use std::io::Write as _;
 use std::net::SocketAddr;
@@ -20,45 +20,45 @@ use crate::serve::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = help::SERVE_CHAOS)]
 pub struct ServeArgs {
-    /// NDJSON events as Jetstream v1 sends them, plain or zstd; `-` for standard input. Held
-    /// in memory
+    /// NDJSON events as Jetstream v1 sends them, plain or zstd; `-` for standard input. The
+    /// server holds them in memory
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
-    /// Where to listen; port 0 takes any free port
+    /// Address to listen on; port 0 means any free port
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:6008")]
     listen: SocketAddr,
-    /// How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like
-    /// `500/s`. A paced recording starts when the first client connects
+    /// Speed of the recording: `max`, a speed like `1x` or `10x`, or events per second
+    /// like `500/s`. A paced recording starts when the first client connects
     #[arg(long, value_name = "RATE", default_value = "max")]
     rate: Rate,
-    /// Start again at the end, with later times, higher cursors and new identities (`rev` of
-    /// commits, relay `seq` of other events)
+    /// Start again at the end, with later times, higher cursors and a new `rev` of commits or
+    /// relay `seq` of other events
     #[arg(long = "loop")]
     looping: bool,
-    /// With `--loop`, give the events of each round the identities of the first: a consumer
-    /// that removes duplicates then drops them
+    /// With `--loop`, do not change what identifies the events of a round: a consumer that
+    /// removes duplicates then drops all rounds but the first
     #[arg(long, requires = "looping")]
     keep_identities: bool,
-    /// Move all times so that the playhead is now (with `--rate max`: the last event). At
-    /// speeds other than 1x, times drift from the clock as the recording plays
+    /// Move all times so that the event being played happens now (with `--rate max`: the last
+    /// event). At speeds other than 1x, times drift from the clock as the recording plays
     #[arg(long)]
     restamp: bool,
     /// Which server to imitate [default: what the recording was made from]
     #[arg(long, value_name = "KIND")]
     server_kind: Option<KindArg>,
-    /// Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one
-    /// where installed, else one trained from the recording]
+    /// Compress /subscribe with this dictionary for clients that ask for zstd [default: the
+    /// official one if installed, else one trained from the recording]
     #[arg(long, value_name = "FILE")]
     zstd_dictionary: Option<PathBuf>,
-    /// Compress the v2 stream with this dictionary, and hand it out [default: one trained from
-    /// the recording]
+    /// Compress the v2 stream with this dictionary, and serve it to clients [default: one
+    /// trained from the recording]
     #[arg(long, value_name = "FILE")]
     v2_dictionary: Option<PathBuf>,
     /// Train a dictionary from the recording, write it to this file and use it
     #[arg(long, value_name = "FILE", conflicts_with = "zstd_dictionary")]
     write_dictionary: Option<PathBuf>,
     /// Hold only the newest N events, rounded up to whole segments: an older cursor starts at
-    /// the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]
+    /// the oldest of them, or is rejected (v2 stream). 0 replays nothing [default: all]
     #[arg(long, value_name = "N")]
     retention_events: Option<u64>,
     /// Events in a segment of a v2 server's log. The archive has all segments but the newest,
@@ -68,25 +68,25 @@ pub struct ServeArgs {
     /// Events in a block of the archive
     #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_BLOCK_EVENTS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     archive_block_events: u64,
-    /// Demand the key in this file of the archive's clients: Authorization: Bearer KEY
+    /// Require the API key in this file for the archive: Authorization: Bearer KEY
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
     /// Imitate a legacy server that scans a replay at N events per second before it filters,
-    /// also at --rate max; it sends nothing meanwhile and answers pings [default: 50000, not
-    /// at --rate max]
+    /// also at --rate max. During a scan it sends no events, but answers pings [default: 50000;
+    /// no limit at --rate max]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     legacy_scan_rate: Option<u32>,
-    /// Imitate a legacy server that drops a connection when N events are queued for it
+    /// Imitate a legacy server that closes a connection when N events are queued for it
     #[arg(long, value_name = "N", default_value_t = 50_000, value_parser = clap::value_parser!(u32).range(1..))]
     legacy_queue_events: u32,
-    /// Imitate a legacy server that sends a connection at most N events per second
+    /// Imitate a legacy server that sends at most N events per second on a connection
     /// [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     legacy_send_rate: Option<u32>,
-    /// Close connections at the end of the recording instead of leaving them silent
+    /// Close connections at the end of the recording instead of keeping them open
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
-    /// Break things on purpose, as listed below
+    /// Inject the faults listed below
     #[arg(long, value_name = "SPEC")]
     chaos: Option<ChaosSpec>,
 }
@@ -103,7 +103,7 @@ enum KindArg {
 /// Runs the command.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
+/// Any failure; the message is for the user.
 pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
     let recording = Recording::open(&args.recording)?;
     let settings = ServeSettings {
@@ -136,7 +136,8 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
 }
 
 async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> anyhow::Result<Exit> {
-    // Listened for before the ready line is out, so that a stop right behind it is clean.
+    // Handle signals before the ready line, so that a signal right after it stops the server
+    // cleanly.
     let stop = stop_signal().context("listen for signals")?;
     let (events, rate, torn) = (recording.len(), settings.rate, recording.torn());
     let chaos = settings.chaos.as_ref().map_or(String::new(), |spec| format!(", chaos {spec}"));
@@ -150,11 +151,11 @@ async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> an
     .and_then(|()| stderr.flush())
     .context("write to stderr")?;
     drop(stderr);
-    // After the ready line, which programs read.
+    // This follows the ready line, which programs read.
     if let Some(torn) = torn {
         let (path, line, bytes) = (path.display(), torn.line, torn.bytes);
         exit::eprint(&format!(
-            "skytail: warning: recording {path}: the last line ({line}) was not finished and is left out ({bytes} bytes without a line feed that are no event)"
+            "skytail: warning: recording {path}: the last line ({line}) was not finished and is left out ({bytes} bytes without a line feed that are not an event)"
         ));
     }
     server.run(stop).await?;
@@ -162,22 +163,24 @@ async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> an
 }
 
 fn legacy_limits(args: &ServeArgs) -> ServerLimits {
-    let usual = ServerLimits::default();
+    let defaults = ServerLimits::default();
     ServerLimits {
         legacy_queue_events: usize::try_from(args.legacy_queue_events).unwrap_or(usize::MAX),
-        legacy_replay_per_second: args.legacy_scan_rate.unwrap_or(usual.legacy_replay_per_second),
+        legacy_replay_per_second: args
+            .legacy_scan_rate
+            .unwrap_or(defaults.legacy_replay_per_second),
         legacy_send_per_second: args.legacy_send_rate,
         legacy_limits_at_max: args.legacy_scan_rate.is_some() || args.legacy_send_rate.is_some(),
-        ..usual
+        ..defaults
     }
 }
 
-/// The dictionary by flag, else the installed one, else one to be trained.
+/// Returns the dictionary that a flag names, else the installed one, else one to be trained.
 fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDictionary> {
     if let Some(path) = &args.write_dictionary {
         let dictionary = serve::train(recording).context(
-            "--write-dictionary: no dictionary can be trained from this recording; most often \
-             it is too short",
+            "--write-dictionary: no dictionary can be trained from this recording; the usual \
+             reason is that it is too short",
         )?;
         std::fs::write(path, &dictionary.bytes)
             .with_context(|| format!("--write-dictionary {}", path.display()))?;
@@ -187,13 +190,13 @@ fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDic
     Ok(found.map_or(ZstdDictionary::Trained, ZstdDictionary::Given))
 }
 
-/// The key in a file.
+/// Reads the API key from a file.
 fn read_key(path: &Path) -> anyhow::Result<ApiKey> {
     let text = std::fs::read_to_string(path)
         .with_context(|| format!("--api-key-file {}", path.display()))?;
     ApiKey::new(&text).with_context(|| {
         let path = path.display();
-        format!("--api-key-file {path}: it holds no key: write one word into it, on one line")
+        format!("--api-key-file {path}: it holds no key: write one word on one line into it")
     })
 }
 
@@ -204,7 +207,7 @@ fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {
     })
 }
 
-/// Ready at the first SIGINT or SIGTERM.
+/// Returns a future that completes at the first SIGINT or SIGTERM.
 #[cfg(unix)]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     use tokio::signal::unix::{SignalKind, signal};
@@ -218,11 +221,11 @@ fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     })
 }
 
-/// Ready at the first Ctrl-C.
+/// Returns a future that completes at the first Ctrl-C.
 #[cfg(not(unix))]
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
     Ok(async {
-        // Where it can't be listened for, Ctrl-C ends the process as it always does.
+        // Without a handler, Ctrl-C ends the process, as is the default.
         if tokio::signal::ctrl_c().await.is_err() {
             std::future::pending::<()>().await;
         }

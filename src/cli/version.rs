@@ -1,11 +1,9 @@
-//! What `-V` and `--version` say: which skytail this is, from which commit, for what machine,
-//! and of which parts.
+//! The output of `-V` and `--version`: the version, the commit, the target and the libraries.
 
 use std::fmt::Write as _;
 
-/// One line without the name: `0.1.0 (abc1234de 2026-11-26)`. Builds that know no commit
-/// (from a tarball without it, or for debugging) say less.
-#[must_use]
+/// Returns one line without the program's name: `0.1.0 (abc1234de 2026-11-26)`. A build from a
+/// tarball without a commit, and a debug build, omit the commit.
 pub fn short() -> String {
     let version = env!("CARGO_PKG_VERSION");
     let about = match (env!("BUILD_COMMIT"), env!("BUILD_PROFILE")) {
@@ -18,8 +16,7 @@ pub fn short() -> String {
     }
 }
 
-/// The same, and what it is made of.
-#[must_use]
+/// Returns [`short`] with a list of target, features, protocols and libraries.
 pub fn long() -> String {
     let mut text = short();
     let features = match env!("BUILD_FEATURES") {

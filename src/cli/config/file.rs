@@ -1,6 +1,6 @@
-//! The file of settings: TOML whose keys are the long flags of `skytail tail`, at the top and
-//! in `[profile.NAME]` tables. Responsible for its form; what the values mean is decided where
-//! flags are.
+//! Parses the configuration file: TOML whose keys are the long flags of `skytail tail`, at the top
+//! level and in `[profile.NAME]` tables. This checks the syntax and the keys; the flags check the
+//! values.
 
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -8,110 +8,84 @@ use std::path::{Path, PathBuf};
 
 use toml::{Table, Value};
 
-/// Largest file read, in bytes. A list of 10 000 DIDs takes 350 kB; those belong in `@FILE`.
+/// Largest file, in bytes. A list of 10,000 DIDs takes 350 kB; longer lists belong in `@FILE`.
 const MAX_BYTES: u64 = 4 << 20;
 
-/// A file that was read.
+/// A parsed configuration file.
 #[derive(Clone, Debug, Default)]
 pub struct ConfigFile {
     path: PathBuf,
-    top: BTreeMap<String, Vec<String>>,
+    top_level: BTreeMap<String, Vec<String>>,
     profiles: BTreeMap<String, BTreeMap<String, Vec<String>>>,
 }
 
-/// Why a file of settings was refused.
+/// Why a configuration file can't be used.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    /// It could not be read.
     #[error("can't read the settings in {}: {error}", path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        error: std::io::Error,
-    },
-    /// It is too large to be one.
-    #[error("{} is larger than 4 MiB: put long lists into files of their own, as did = \"@FILE\"", .0.display())]
+    Read { path: PathBuf, error: std::io::Error },
+    #[error("{} is larger than 4 MiB: put long lists into separate files, for example did = \"@FILE\"", .0.display())]
     TooLarge(PathBuf),
-    /// It is no TOML.
-    #[error("{} is no TOML file: {problem} in line {line}", path.display())]
+    #[error("{} is not a TOML file: {problem} in line {line}", path.display())]
     Syntax {
-        /// The file.
         path: PathBuf,
         /// The line, counted from 1.
         line: usize,
-        /// What the parser said. Not the text there: a host may hold a password.
+        /// The parser's message. It does not quote the file, because a host may hold a password.
         problem: String,
     },
-    /// A key that is no flag.
-    #[error("{}: {key:?} is no setting: {}", path.display(), remedy(.near.as_deref()))]
+    /// A key that is not a flag.
+    #[error("{}: {key:?} is not a setting: {}", path.display(), remedy(.suggestion.as_deref()))]
     UnknownKey {
-        /// The file.
         path: PathBuf,
-        /// The key, with the table that it stands in.
+        /// The key with its table, such as `profile.posts.host`.
         key: String,
-        /// The flag that was probably meant.
-        near: Option<String>,
+        suggestion: Option<String>,
     },
-    /// A value that no flag could have.
-    #[error("{}: {key:?} is a {found}: write a string, a number, true or false, or a list of strings", path.display())]
+    /// A value of a type that no flag has.
+    #[error("{}: {key:?} is of type {found}: write a string, a number, true or false, or a list of strings", path.display())]
     Value {
-        /// The file.
         path: PathBuf,
-        /// The key, with the table that it stands in.
+        /// The key with its table, such as `profile.posts.host`.
         key: String,
         /// The TOML type.
         found: &'static str,
     },
-    /// `--profile` names a table that is not there.
     #[error("{} has no [profile.{name}]: {}", path.display(), profiles(.known))]
-    UnknownProfile {
-        /// The file.
-        path: PathBuf,
-        /// What was asked for.
-        name: String,
-        /// What there is.
-        known: Vec<String>,
-    },
+    UnknownProfile { path: PathBuf, name: String, known: Vec<String> },
     /// `--profile` without a file.
-    #[error("there is no profile {name:?}, since there is no file {}: create it, or name another with --config", path.display())]
-    NoFile {
-        /// What was asked for.
-        name: String,
-        /// Where the file would be.
-        path: PathBuf,
-    },
+    #[error("there is no profile {name:?}, because there is no file {}: create it, or name another with --config", path.display())]
+    NoFile { name: String, path: PathBuf },
 }
 
 impl ConfigError {
-    /// Returns whether the system did not let the file be read; `false` if it was read, and what
-    /// it holds is wrong.
+    /// Returns whether the system refused to read the file; `false` if the content is wrong.
     #[must_use]
     pub fn is_unreadable(&self) -> bool {
         matches!(self, Self::Read { error, .. } if error.kind() != ErrorKind::InvalidData)
     }
 }
 
-fn remedy(near: Option<&str>) -> String {
-    match near {
-        Some(near) => format!("did you mean {near:?}?"),
-        None => "keys are the long flags of `skytail tail`, without dashes in front".to_owned(),
+fn remedy(suggestion: Option<&str>) -> String {
+    match suggestion {
+        Some(suggestion) => format!("did you mean {suggestion:?}?"),
+        None => "keys are the long flags of `skytail tail`, without leading dashes".to_owned(),
     }
 }
 
 fn profiles(known: &[String]) -> String {
     if known.is_empty() {
-        "it has no profiles at all".to_owned()
+        "it has no profiles".to_owned()
     } else {
         format!("its profiles are {}", known.join(", "))
     }
 }
 
 impl ConfigFile {
-    /// Reads a file. `known` are the keys that it may hold.
+    /// Reads a file that may hold the `known` keys.
     ///
     /// # Errors
-    /// Anything that is wrong with it, in any profile.
+    /// The first error, also in profiles that the run does not use.
     pub fn load(path: &Path, known: &[String]) -> Result<Self, ConfigError> {
         let text = read(path)?;
         let table: Table = toml::from_str(&text).map_err(|error| {
@@ -128,34 +102,31 @@ impl ConfigFile {
                 file.add_profiles(value, known)?;
             } else {
                 let values = file.values(&key, value, &key, known)?;
-                file.top.insert(key, values);
+                file.top_level.insert(key, values);
             }
         }
         Ok(file)
     }
 
-    /// Where it is.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// The values of a key: those of the profile, if it has the key, or those at the top, with
-    /// whether they are the profile's.
-    #[must_use]
+    /// Returns the values of a key from the profile if it has the key, else from the top level, and
+    /// whether they are from the profile.
     pub fn get(&self, key: &str, profile: Option<&str>) -> Option<(&[String], bool)> {
-        let of_profile =
+        let in_profile =
             profile.and_then(|name| self.profiles.get(name)).and_then(|table| table.get(key));
-        match of_profile {
+        match in_profile {
             Some(values) => Some((values, true)),
-            None => self.top.get(key).map(|values| (values.as_slice(), false)),
+            None => self.top_level.get(key).map(|values| (values.as_slice(), false)),
         }
     }
 
-    /// Checks that there is such a profile.
+    /// Checks that the profile exists.
     ///
     /// # Errors
-    /// [`ConfigError::UnknownProfile`], with those that there are.
+    /// [`ConfigError::UnknownProfile`] with the profiles that exist.
     pub fn check_profile(&self, name: &str) -> Result<(), ConfigError> {
         if self.profiles.contains_key(name) {
             return Ok(());
@@ -187,7 +158,7 @@ impl ConfigFile {
             other => Err(ConfigError::UnknownKey {
                 path: self.path.clone(),
                 key: key.to_owned(),
-                near: Some(match other {
+                suggestion: Some(match other {
                     Value::String(name) => format!("[profile.{name}]"),
                     _ => "[profile.NAME]".to_owned(),
                 }),
@@ -195,7 +166,7 @@ impl ConfigFile {
         }
     }
 
-    /// One key's values as a command line would hold them.
+    /// Returns the values of one key as a command line would hold them.
     fn values(
         &self,
         key: &str,
@@ -207,7 +178,7 @@ impl ConfigFile {
             return Err(ConfigError::UnknownKey {
                 path: self.path.clone(),
                 key: full_key.to_owned(),
-                near: nearest(key, known),
+                suggestion: closest_key(key, known),
             });
         }
         let scalar = |value: Value| match value {
@@ -243,8 +214,8 @@ fn read(path: &Path) -> Result<String, ConfigError> {
     Ok(text)
 }
 
-/// The known key that is most like this one, if any is much like it.
-fn nearest(key: &str, known: &[String]) -> Option<String> {
+/// Returns the most similar known key, if it is similar enough to suggest.
+fn closest_key(key: &str, known: &[String]) -> Option<String> {
     let key = key.to_ascii_lowercase().replace('_', "-");
     let scored = known.iter().map(|name| (strsim::jaro_winkler(&key, name), name));
     let (score, name) = scored.max_by(|a, b| a.0.total_cmp(&b.0))?;
@@ -268,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn a_profile_wins_over_the_top_key_by_key() {
+    fn a_profile_overrides_the_top_level_key_by_key() {
         let file = load(
             "host = 'a'\nbuffer = 5\ndemo = true\n[profile.posts]\nhost = ['b', 'c']\n[profile.other]\n",
         )
@@ -283,27 +254,29 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_the_one_that_was_meant() {
-        assert!(message("hots = 'a'").ends_with("\"hots\" is no setting: did you mean \"host\"?"));
+    fn an_unknown_key_is_reported_with_a_suggestion() {
+        assert!(
+            message("hots = 'a'").ends_with("\"hots\" is not a setting: did you mean \"host\"?")
+        );
         assert!(message("[profile.x]\ncheckpoint_every = '1s'").ends_with(
-            "\"profile.x.checkpoint_every\" is no setting: did you mean \"checkpoint-every\"?"
+            "\"profile.x.checkpoint_every\" is not a setting: did you mean \"checkpoint-every\"?"
         ));
-        assert!(message("zzz = 1").ends_with("without dashes in front"));
+        assert!(message("zzz = 1").ends_with("without leading dashes"));
     }
 
     #[test]
-    fn what_is_no_setting_is_refused_with_its_place() {
-        assert!(message("host = ").contains("is no TOML file"));
+    fn a_wrong_setting_is_reported_with_its_key_or_line() {
+        assert!(message("host = ").contains("is not a TOML file"));
         let secret = message("limit = 1\nhost = 'wss://me:s3cret@h.example' x");
         assert!(secret.ends_with("in line 2") && !secret.contains("s3cret"), "{secret}");
-        assert!(message("host = {a = 1}").contains("\"host\" is a table"));
-        assert!(message("host = [['a']]").contains("\"host\" is a array"));
+        assert!(message("host = {a = 1}").contains("\"host\" is of type table"));
+        assert!(message("host = [['a']]").contains("\"host\" is of type array"));
         assert!(message("profile = 'posts'").contains("did you mean \"[profile.posts]\"?"));
-        assert!(message("[profile]\nposts = 1").contains("\"profile.posts\" is no setting"));
+        assert!(message("[profile]\nposts = 1").contains("\"profile.posts\" is not a setting"));
     }
 
     #[test]
-    fn a_missing_profile_lists_those_that_exist() {
+    fn an_unknown_profile_lists_those_that_exist() {
         let file = load("[profile.likes]\n[profile.posts]\n").unwrap();
         assert!(file.check_profile("posts").is_ok());
         let error = file.check_profile("psots").unwrap_err().to_string();
@@ -312,11 +285,11 @@ mod tests {
             "{error}"
         );
         let error = load("").unwrap().check_profile("x").unwrap_err().to_string();
-        assert!(error.ends_with("it has no profiles at all"), "{error}");
+        assert!(error.ends_with("it has no profiles"), "{error}");
     }
 
     #[test]
-    fn a_missing_file_is_named() {
+    fn an_error_names_the_missing_file() {
         let error = ConfigFile::load(Path::new("/nowhere/c.toml"), &[]).unwrap_err();
         assert!(error.to_string().starts_with("can't read the settings in /nowhere/c.toml: "));
     }

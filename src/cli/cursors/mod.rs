@@ -1,5 +1,5 @@
-//! `skytail cursors`: the saved cursors, for people and for programs to see and to change.
-//! How they look is `view`'s work; what they are, `checkpoint`'s.
+//! `skytail cursors`: lists, shows and changes the saved cursors. `view` formats them; `checkpoint`
+//! stores them.
 
 mod restore;
 mod transfer;
@@ -21,14 +21,14 @@ use crate::cli::values::cursor::parse_cursor_value;
 use crate::position::TimeUs;
 use crate::source::endpoint;
 
-/// Most gaps that `show` shows.
+/// Most gaps that `show` prints.
 const MAX_GAPS: u32 = 100;
-/// Most files that `show` shows.
+/// Most outputs that `show` prints.
 const MAX_OUTPUTS: u32 = 100;
-/// Most names that are suggested in place of an unknown one.
-const MAX_NEAR: usize = 5;
-/// How alike two names must be (Jaro-Winkler, 0 to 1) for one to be suggested.
-const NEAR: f64 = 0.75;
+/// Most names that are suggested for an unknown one.
+const MAX_SUGGESTIONS: usize = 5;
+/// The similarity (Jaro-Winkler, 0 to 1) from which on a name is suggested.
+const MIN_SIMILARITY: f64 = 0.75;
 
 /// The flags of `skytail cursors`.
 #[derive(Debug, clap::Args)]
@@ -48,7 +48,7 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Show all that is saved under a name
+    /// Show everything that is saved under a name
     #[command(after_help = view::SHOW_KEYS)]
     Show {
         /// Name of the saved cursor
@@ -59,7 +59,7 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Say where the next `tail --cursor auto` starts
+    /// Set where the next `tail --cursor auto` starts
     Set {
         /// Name of the saved cursor
         name: String,
@@ -67,7 +67,7 @@ enum Command {
         /// or a sequence number (below 10^15)
         #[arg(allow_hyphen_values = true)]
         value: String,
-        /// The server that a sequence number belongs to [default: any]
+        /// Server of the sequence number [default: any]
         #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
         server: Option<String>,
         #[command(flatten)]
@@ -84,7 +84,7 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Print all that is saved under names, for `import` elsewhere
+    /// Print everything that is saved under names, for `import`
     #[command(after_help = transfer::EXPORT_HELP)]
     Export {
         /// Names of saved cursors
@@ -93,10 +93,10 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Save what `export` printed, under the same names
+    /// Import the output of `export` under the same names
     #[command(after_help = transfer::IMPORT_HELP)]
     Import {
-        /// What `export` printed [default: stdin]
+        /// File with the output of `export` [default: stdin]
         #[arg(value_name = "FILE", default_value = "-", hide_default_value = true, value_hint = ValueHint::FilePath)]
         input: PathBuf,
         /// Replace what is saved under a name
@@ -105,10 +105,10 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Copy the whole state file, also while runs save to it
+    /// Copy the whole state file, even while runs save to it
     #[command(after_help = transfer::BACKUP_HELP)]
     Backup {
-        /// The copy
+        /// Path of the copy
         #[arg(value_name = "FILE", value_hint = ValueHint::FilePath)]
         to: PathBuf,
         /// Replace FILE if it exists
@@ -117,7 +117,7 @@ enum Command {
         #[command(flatten)]
         file: StateFile,
     },
-    /// Forget saved cursors
+    /// Remove saved cursors
     Rm {
         /// Names of saved cursors
         #[arg(required = true, value_name = "NAME")]
@@ -144,14 +144,14 @@ impl StateFile {
             .into()),
             Some(path) => Ok(path.clone()),
             None => default_state_path().map_err(|error| {
-                let told = format!("there is no default place for saved cursors ({error}): name one with --state FILE");
-                UsageError(told).into()
+                let message = format!("there is no default place for saved cursors ({error}): name one with --state FILE");
+                UsageError(message).into()
             }),
         }
     }
 }
 
-/// What the commands share.
+/// The context of all subcommands.
 #[derive(Clone, Copy)]
 struct Context {
     quiet: bool,
@@ -170,7 +170,7 @@ impl Context {
 /// Runs the command. `now_us` is the present in Unix microseconds.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
+/// Any failure; the message is for the user.
 pub fn run(args: &CursorsArgs, quiet: bool, now_us: u64) -> anyhow::Result<Exit> {
     let context = Context { quiet, now: TimeUs(now_us) };
     match &args.command {
@@ -242,7 +242,7 @@ fn set(
     server: Option<&str>,
     context: Context,
 ) -> anyhow::Result<Exit> {
-    let usage = |told: String| anyhow::Error::from(UsageError(told));
+    let usage = |message: String| anyhow::Error::from(UsageError(message));
     consumer_name::check(name).map_err(|error| usage(error.to_string()))?;
     let at = parse_cursor_value(value, context.now.0).map_err(|error| usage(error.to_string()))?;
     let server: Option<Arc<str>> = match server.map(endpoint::parse) {
@@ -254,11 +254,12 @@ fn set(
     let _lease = lease(path, name)?;
     let cursor = ByHand { at, server };
     store.set(name, &cursor, context.now)?;
-    context.eprint(&format!("{name} starts at {} with --cursor auto", view::place(&cursor)));
+    context
+        .eprint(&format!("{name} starts at {} with --cursor auto", view::describe_manual(&cursor)));
     Ok(Exit::Done)
 }
 
-/// Removes all of the names, or none.
+/// Removes all names, or none of them.
 fn rm(path: &Path, names: &[String], context: Context) -> anyhow::Result<Exit> {
     let known = Store::open_existing(path)?.map(|store| store.names()).transpose()?;
     let known = known.unwrap_or_default();
@@ -267,7 +268,7 @@ fn rm(path: &Path, names: &[String], context: Context) -> anyhow::Result<Exit> {
     if !missing.is_empty() {
         return Err(unknown(&missing, &known, path));
     }
-    // A name that is given twice has one lease.
+    // A name that is given twice needs one lease.
     let mut names = names.to_vec();
     names.sort();
     names.dedup();
@@ -282,7 +283,7 @@ fn rm(path: &Path, names: &[String], context: Context) -> anyhow::Result<Exit> {
     Ok(Exit::Done)
 }
 
-/// The lease, since a running tail would overwrite at once what is changed under it.
+/// Acquires the lease, because a running tail would overwrite the change at once.
 fn lease(path: &Path, name: &str) -> anyhow::Result<Lease> {
     Lease::acquire(path, name).map_err(|error| match error {
         LeaseError::Held { consumer, pid } => {
@@ -293,23 +294,22 @@ fn lease(path: &Path, name: &str) -> anyhow::Result<Lease> {
     })
 }
 
-/// The complaint about names under which nothing is saved, with those that may have been
-/// meant.
+/// Returns the error about names under which nothing is saved, with suggestions.
 fn unknown(names: &[&str], known: &[String], path: &Path) -> anyhow::Error {
     let list = |names: Vec<&str>| {
         names.iter().map(|name| format!("{name:?}")).collect::<Vec<_>>().join(", ")
     };
-    let near = near(names, known);
-    let hint = match (near.is_empty(), known.is_empty()) {
-        (false, _) => format!("did you mean {}?", list(near)),
+    let suggestions = suggestions(names, known);
+    let hint = match (suggestions.is_empty(), known.is_empty()) {
+        (false, _) => format!("did you mean {}?", list(suggestions)),
         (true, false) => "see `skytail cursors list`".to_owned(),
         (true, true) => "nothing is saved there".to_owned(),
     };
     anyhow!("no cursor is saved as {} in {}: {hint}", list(names.to_vec()), path.display())
 }
 
-fn near<'a>(names: &[&str], known: &'a [String]) -> Vec<&'a str> {
-    let likeness = |candidate: &str| {
+fn suggestions<'a>(names: &[&str], known: &'a [String]) -> Vec<&'a str> {
+    let similarity = |candidate: &str| {
         let one = |name: &&str| {
             let is_part = !name.is_empty() && candidate.contains(*name);
             if is_part { 1.0 } else { strsim::jaro_winkler(name, candidate) }
@@ -319,9 +319,9 @@ fn near<'a>(names: &[&str], known: &'a [String]) -> Vec<&'a str> {
     let mut near: Vec<(f64, &str)> = known
         .iter()
         .filter(|candidate| !names.contains(&candidate.as_str()))
-        .map(|candidate| (likeness(candidate), candidate.as_str()))
-        .filter(|(likeness, _)| *likeness >= NEAR)
+        .map(|candidate| (similarity(candidate), candidate.as_str()))
+        .filter(|(similarity, _)| *similarity >= MIN_SIMILARITY)
         .collect();
     near.sort_by(|a, b| b.0.total_cmp(&a.0));
-    near.into_iter().take(MAX_NEAR).map(|(_, name)| name).collect()
+    near.into_iter().take(MAX_SUGGESTIONS).map(|(_, name)| name).collect()
 }

@@ -1,5 +1,5 @@
-//! `skytail cursors export`, `import` and `backup`: saved cursors on their way to another state
-//! file or machine.
+//! `skytail cursors export`, `import` and `backup`: copy saved cursors to another state file or
+//! machine.
 
 use std::fs::File;
 use std::io::{self, IsTerminal as _, Read};
@@ -13,30 +13,31 @@ use crate::checkpoint::store::Store;
 use crate::checkpoint::transfer::Export;
 use crate::display::units::counted;
 
-/// Most bytes that are read: sixteen of the largest consumers.
+/// Most bytes that an import may have: sixteen of the largest consumers.
 const MAX_BYTES: u64 = 64 << 20;
 
 /// The end of `cursors export --help`.
 pub const EXPORT_HELP: &str = "\
 One JSON object a line: the position with its dedup keys, the earlier position,
 the gaps, and the length of each output file or the offset of each broker
-partition. While a run saves, it is the last saved position. Stop that run before
-you continue from the copy, and copy its output files, too: the import continues
-them only if they have the same paths and end in the same bytes.
+partition. While a run saves, this is the last saved position. Stop that run
+before you continue from the copy, and also copy its output files: the import
+continues them only if they have the same paths and end with the same bytes.
 
 The output holds the secret of the dedup keys: keep it as private as the state
-file. Copying the state file itself loses what is in its log; see `backup`.";
+file. A plain copy of the state file lacks its write-ahead log; see `backup`.";
 
 /// The end of `cursors import --help`.
 pub const IMPORT_HELP: &str = "\
-Reads one or more objects, checks every value, and saves all of them or none.
-A name that exists is refused without --force, a name that a run uses always.
-Output files of the import are cut as after a kill: import only what you trust.";
+Reads one or more objects, checks each value, and saves all objects or none.
+Without --force it does not replace a name that exists; it never replaces a name
+that a run uses. The next run truncates the output files of an import as after a
+kill, so import only what you trust.";
 
 /// The end of `cursors backup --help`.
 pub const BACKUP_HELP: &str = "\
-The copy is SQLite's online backup, and is there as a whole or not at all. Use it
-with --state, or move it to the place of the state file while no run uses that.";
+The copy is SQLite's online backup, and is complete or does not exist. Use it with
+--state, or replace the state file by it while no run uses that.";
 
 /// Prints what is saved under the names.
 pub fn export(path: &Path, names: &[String]) -> anyhow::Result<Exit> {
@@ -62,7 +63,7 @@ pub fn import(path: &Path, input: &Path, force: bool, context: Context) -> anyho
     let mut names: Vec<&str> = exports.iter().map(|export| &*export.name).collect();
     names.sort_unstable();
     if let Some(twice) = names.windows(2).find(|pair| pair[0] == pair[1]) {
-        return Err(anyhow!("{:?} is there twice in {}: leave one out", twice[0], shown(input)));
+        return Err(anyhow!("{:?} occurs twice in {}: leave one out", twice[0], shown(input)));
     }
     let mut store = Store::open(path)?;
     let leases: anyhow::Result<Vec<Lease>> = names.iter().map(|name| lease(path, name)).collect();
@@ -79,8 +80,8 @@ fn read(input: &Path) -> anyhow::Result<Vec<Export>> {
     let mut bytes = Vec::new();
     if input == Path::new("-") {
         if io::stdin().is_terminal() {
-            let told = "import: nothing comes in: name a file, or pipe what `skytail cursors export` prints";
-            return Err(UsageError(told.to_owned()).into());
+            let message = "import: there is no input: name a file, or pipe the output of `skytail cursors export`";
+            return Err(UsageError(message.to_owned()).into());
         }
         io::stdin().lock().take(MAX_BYTES + 1).read_to_end(&mut bytes)
     } else {
@@ -93,7 +94,7 @@ fn read(input: &Path) -> anyhow::Result<Vec<Export>> {
     let exports: Result<Vec<Export>, _> =
         serde_json::Deserializer::from_slice(&bytes).into_iter().collect();
     let exports = exports.map_err(|error| {
-        anyhow!("{shown} is not what `skytail cursors export` prints ({error}): export it again")
+        anyhow!("{shown} is not the output of `skytail cursors export` ({error}): export it again")
     })?;
     if exports.is_empty() {
         return Err(anyhow!("{shown} is empty: export to it first"));

@@ -1,5 +1,4 @@
-//! How saved cursors look: a table, a page, and JSON. Pure: the present comes in as an
-//! argument.
+//! Formats saved cursors as a table, as a page and as JSON.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -13,21 +12,22 @@ use crate::display::units::counted;
 use crate::position::TimeUs;
 use crate::sink::record::OutputRecord;
 
-/// What `list --json` prints. The keys are part of the interface.
+/// The keys of `list --json`, which are part of the interface.
 pub const LIST_KEYS: &str = "\
 Keys of --json (null where unknown; *_us are Unix microseconds):
-  name, by_hand, server, server_kind (legacy or v2), cursor (what --cursor would
-  take: seq, else time_us), time_us, seq, rewind_time_us, rewind_seq,
+  name, by_hand, server, server_kind (legacy or v2), cursor (a value of --cursor:
+  seq if known, else time_us), time_us, seq, rewind_time_us, rewind_seq,
   latest_time_us, identities (a count), saved_at_us,
   previous {server, time_us, seq, saved_at_us}";
 
-/// What `show --json` prints.
+/// The keys of `show --json`, which are part of the interface.
 pub const SHOW_KEYS: &str = "\
-Keys of --json: as `skytail cursors list --help` says, and
+Keys of --json: those of `skytail cursors list --help`, and
   gaps [{seen_at_us, from_us, to_us, from_seq, to_seq, reason, count (of gaps
   that were merged)}],
-  outputs [{path, length_bytes (of a broker next_message), state (open: being written, or killed; done: a
-  later file follows; clean)}], newest first";
+  outputs [{path, length_bytes (next_message for a broker), state (open: being
+  written, or the run was killed; done: a later file follows; clean)}], newest
+  first";
 
 #[derive(Serialize)]
 struct EntryJson<'a> {
@@ -79,18 +79,12 @@ struct GapJson<'a> {
     count: u64,
 }
 
-/// One JSON object a line.
-///
-/// # Errors
-/// As `serde_json`, which has none for these.
+/// Returns one JSON object a line.
 pub fn json_lines(entries: &[Entry]) -> serde_json::Result<String> {
     entries.iter().map(|entry| line(&json(entry, None, None))).collect()
 }
 
-/// One JSON object with the gaps and files.
-///
-/// # Errors
-/// As [`json_lines`].
+/// Returns one JSON object with the gaps and outputs.
 pub fn json_object(
     entry: &Entry,
     gaps: &[SavedGap],
@@ -160,8 +154,7 @@ fn output_json(output: &OutputRecord) -> OutputJson {
     }
 }
 
-/// The table of `list`.
-#[must_use]
+/// Returns the table of `list`.
 pub fn table(entries: &[Entry], now: TimeUs) -> String {
     let mut table = Table::new(["NAME", "SERVER", "CURSOR", "EVENT TIME", "AGE", "SAVED"]);
     for entry in entries {
@@ -179,8 +172,7 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
     table.to_string()
 }
 
-/// The table of `restore`.
-#[must_use]
+/// Returns the table of `restore`.
 pub fn earlier(earlier: &[Earlier], now: TimeUs) -> String {
     let mut table = Table::new(["N", "SERVER", "CURSOR", "EVENT TIME", "SAVED", "REPLACED"]);
     for (index, earlier) in earlier.iter().enumerate() {
@@ -198,8 +190,7 @@ pub fn earlier(earlier: &[Earlier], now: TimeUs) -> String {
     table.to_string()
 }
 
-/// The page of `show`.
-#[must_use]
+/// Returns the page of `show`.
 pub fn details(
     entry: &Entry,
     gaps: &[SavedGap],
@@ -227,7 +218,7 @@ pub fn details(
             lines.push(("identities", resume.identities.len().to_string()));
         }
         SavedCursor::ByHand(by_hand) => {
-            lines.push(("set by hand", place(by_hand)));
+            lines.push(("set by hand", describe_manual(by_hand)));
         }
     }
     if let Some(previous) = &entry.previous {
@@ -236,7 +227,7 @@ pub fn details(
     }
     for output in outputs {
         let path = output.path.display();
-        let told = match output.is_broker() {
+        let text = match output.is_broker() {
             true => {
                 let (next, state) = (output.length_bytes, output.state.as_str());
                 format!("{path}, next message {next}, {state}")
@@ -246,7 +237,7 @@ pub fn details(
                 format!("{path}, {length}, {}", output.state.as_str())
             }
         };
-        lines.push(("output", told));
+        lines.push(("output", text));
     }
     for gap in gaps {
         lines.push(("gap", gap_text(gap)));
@@ -268,9 +259,8 @@ fn gap_text(saved: &SavedGap) -> String {
     format!("{gap}{missing}, seen {}: {}{merged}", gap.seen_at, gap.reason)
 }
 
-/// A place that a person named, in words.
-#[must_use]
-pub fn place(cursor: &ByHand) -> String {
+/// Describes a cursor that the user set.
+pub fn describe_manual(cursor: &ByHand) -> String {
     let at = match cursor.at {
         CursorValue::Time(time) => time.to_string(),
         CursorValue::Seq(seq) => format!("seq {}", seq.0),
@@ -299,13 +289,13 @@ fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
     }
 }
 
-/// The number that `--cursor` would take: exact where the server counts, else the time.
+/// Returns the value for `--cursor`: the sequence number if the server has them, else the time.
 pub fn number(cursor: &SavedCursor) -> u64 {
     let (time, seq) = time_and_seq(cursor);
     seq.or(time.map(|time| time.0)).unwrap_or_default()
 }
 
-/// The time from `from` to `to` in its two largest units; `0s` where `from` is later, since a
+/// Formats the time from `from` to `to` in its two largest units; `0s` if `from` is later, because a
 /// server's clock may be ahead of ours.
 fn span(from: TimeUs, to: TimeUs) -> String {
     let seconds = to.0.saturating_sub(from.0) / 1_000_000;

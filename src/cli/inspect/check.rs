@@ -1,4 +1,4 @@
-//! Reads every block and every row of a segment, as a backfill does, and counts what can't be read.
+//! Reads each block and each row of a segment, as a backfill does, and counts what can't be read.
 //! Measured: 0.7 s for 390,000 rows in 135 MiB of blocks.
 
 use std::collections::BTreeMap;
@@ -15,23 +15,23 @@ use crate::event::batch::Batch;
 /// Most errors of one kind that are printed.
 const MAX_SHOWN: usize = 10;
 
-/// What can't be read.
+/// The blocks and rows that can't be read.
 #[derive(Debug, Default)]
 pub struct Damage {
-    /// Why, by the number of the block.
+    /// The errors of damaged blocks, by block number.
     pub blocks: BTreeMap<usize, String>,
-    /// The rows of sound blocks that are no events.
+    /// Rows of valid blocks that are not events.
     pub rows: u64,
-    /// The rows that were looked at.
+    /// Rows that were read.
     pub checked_rows: u64,
-    /// The first errors of rows.
+    /// The first errors of rows, at most [`MAX_SHOWN`].
     row_errors: Vec<String>,
 }
 
 /// Checks all blocks of a segment.
 ///
 /// # Errors
-/// If there is no memory to decompress with.
+/// If the decoder has no memory.
 pub fn segment(segment: &Segment, file: &mut BufReader<File>) -> anyhow::Result<Damage> {
     let mut damage = Damage::default();
     let mut decoder = BlockDecoder::new()?;
@@ -41,7 +41,7 @@ pub fn segment(segment: &Segment, file: &mut BufReader<File>) -> anyhow::Result<
         match read.and_then(|()| segment.decode(i, &frame, &mut decoder)) {
             Ok(block) => {
                 let place = format!(" of block {i} at byte {}", entry.frame_at());
-                damage.look_at_rows(&block, &place);
+                damage.check_rows(&block, &place);
             }
             Err(error) => {
                 let (error, lost) =
@@ -54,16 +54,15 @@ pub fn segment(segment: &Segment, file: &mut BufReader<File>) -> anyhow::Result<
     Ok(damage)
 }
 
-/// Checks a block that was decoded.
-#[must_use]
+/// Checks a decoded block.
 pub fn block(block: &Block<'_>) -> Damage {
     let mut damage = Damage::default();
-    damage.look_at_rows(block, "");
+    damage.check_rows(block, "");
     damage
 }
 
 impl Damage {
-    fn look_at_rows(&mut self, block: &Block<'_>, place: &str) {
+    fn check_rows(&mut self, block: &Block<'_>, place: &str) {
         let (mut writer, mut batch) = (LineWriter::new(), Batch::default());
         for row in block.rows() {
             self.checked_rows += 1;
@@ -77,8 +76,7 @@ impl Damage {
         }
     }
 
-    /// Prints on stderr what can't be read. Returns how the program ends.
-    #[must_use]
+    /// Prints the damage to stderr, and returns the exit code.
     pub fn report(&self, file: &Path) -> Exit {
         let name = file.display();
         for error in self.blocks.values().take(MAX_SHOWN) {

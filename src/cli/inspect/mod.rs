@@ -1,5 +1,5 @@
-//! `skytail inspect`: what a segment of the archive holds, for people, for programs, and event
-//! by event. How it looks is `view`'s work; what it is, `archive`'s.
+//! `skytail inspect`: checks an archive segment or block, and prints it as a page, as JSON or as
+//! events. `view` formats the output; `archive` parses the file.
 
 mod check;
 mod view;
@@ -22,7 +22,7 @@ use crate::display::printable::escape_for_terminal;
 use crate::display::units::counted;
 use crate::event::batch::{Batch, Lines};
 
-/// Lines are printed whenever so many bytes of them are there.
+/// Lines are written to stdout in chunks of at least this many bytes.
 const PRINT_BYTES: usize = 256 * 1024;
 
 /// The flags of `skytail inspect`.
@@ -41,8 +41,8 @@ pub struct InspectArgs {
     #[arg(long)]
     events: bool,
 
-    /// Form of the events: v1 as on /subscribe, or native as the
-    /// payload of the v2 stream
+    /// JSON format of the events: v1 as on /subscribe, or native
+    /// as the payload of the v2 stream
     #[arg(long, value_name = "SHAPE", value_enum, default_value_t, requires = "events")]
     shape: ShapeFlag,
 }
@@ -57,20 +57,20 @@ enum ShapeFlag {
 /// Runs the command.
 ///
 /// # Errors
-/// Says what is wrong with the file, and where in it.
+/// The problem, and its place in the file.
 pub fn run(args: &InspectArgs) -> anyhow::Result<Exit> {
     let name = args.file.display();
     let file = File::open(&args.file).with_context(|| format!("can't open {name}"))?;
     let mut file = BufReader::new(file);
-    look(args, &mut file).with_context(|| format!("{name}"))
+    inspect_file(args, &mut file).with_context(|| format!("{name}"))
 }
 
-fn look(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
+fn inspect_file(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
     let mut start = Vec::new();
     file.by_ref().take(FRAME_MAGIC.len() as u64).read_to_end(&mut start)?;
     file.rewind()?;
     if start == FRAME_MAGIC {
-        return look_at_block(args, file);
+        return inspect_block(args, file);
     }
     let segment = Segment::read(file)?;
     if args.events {
@@ -83,8 +83,8 @@ fn look(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> 
     Ok(damage.report(&args.file))
 }
 
-/// A bare frame: what `getBlock` returns (protocol/jetstream-v2-archive.md §2).
-fn look_at_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
+/// Inspects a single zstd frame, as `getBlock` returns it (protocol/jetstream-v2-archive.md §2).
+fn inspect_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Result<Exit> {
     let mut frame = Vec::new();
     file.take(MAX_SEGMENT_BYTES + 1).read_to_end(&mut frame)?;
     if frame.len() as u64 > MAX_SEGMENT_BYTES {
@@ -100,12 +100,12 @@ fn look_at_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Resu
         };
     }
     let damage = check::block(&block);
-    let of_block = view::OfBlock::new(frame.len(), &block, &damage);
-    print(if args.json { of_block.json()? } else { of_block.text() }.as_bytes())?;
+    let report = view::BlockReport::new(frame.len(), &block, &damage);
+    print(if args.json { report.json()? } else { report.text() }.as_bytes())?;
     Ok(damage.report(&args.file))
 }
 
-/// Prints rows as events, and tells of those that can't be.
+/// Prints rows as events, and reports those that can't be converted.
 struct Printer {
     writer: LineWriter,
     shape: Shape,
@@ -130,13 +130,13 @@ impl Printer {
         for (i, entry) in segment.blocks.iter().enumerate() {
             segment.read_frame(file, i, &mut frame)?;
             let outcome = segment.decode(i, &frame, &mut decoder);
-            // What was sound before goes out first.
+            // On an error, print the events of the valid blocks first.
             let block = match outcome {
                 Ok(block) => block,
                 Err(error) => {
                     let _ = self.print();
                     let lost = format!(
-                        "its events (seq {} to {}) are lost, and those behind it were not looked at",
+                        "its events (seq {} to {}) are lost, and the blocks after it were not read",
                         entry.min_seq, entry.max_seq
                     );
                     return Err(anyhow::Error::from(error).context(lost));
@@ -188,13 +188,13 @@ impl Printer {
         Ok(())
     }
 
-    /// Tells what could not be printed.
+    /// Reports the rows that could not be printed, and returns the exit code.
     fn end(&self) -> Exit {
         if self.failed == 0 {
             return Exit::Done;
         }
         let (failed, all) = (counted(self.failed, "row"), self.printed + self.failed);
-        exit::eprint(&format!("skytail: error: {failed} of {all} can't be made events"));
+        exit::eprint(&format!("skytail: error: {failed} of {all} can't be converted to events"));
         Exit::Failed
     }
 }

@@ -1,4 +1,4 @@
-//! How a segment looks: a page for people, and JSON. Pure.
+//! Formats a segment or a block as a page for people and as JSON.
 
 use std::fmt::Write as _;
 
@@ -13,12 +13,12 @@ use crate::display::table::Table;
 use crate::display::units::{bytes, count, counted};
 use crate::position::TimeUs;
 
-/// What `--json` prints. The keys are part of the interface.
+/// The end of `skytail inspect --help`. The keys of `--json` are part of the interface.
 pub const JSON_KEYS: &str = "\
-Header and footer of a segment, and the checksum of the two, are checked before
-anything is printed. Then every block is decompressed and compared with the index,
-and every row is read. Damage is reported on stderr; the exit code is 1 then.
---events stops at the first damaged block.
+inspect first checks the header, the footer and their checksum. Then it
+decompresses each block, compares it with the index, and reads each row. It
+reports damage on stderr, and exits with code 1. --events stops at the first
+damaged block.
 
 Keys of --json (*_us are Unix microseconds):
   size_bytes, checksum, event_count, unique_did_count, min_seq, max_seq,
@@ -65,10 +65,7 @@ struct CollectionJson<'a> {
     block_count: usize,
 }
 
-/// One JSON object.
-///
-/// # Errors
-/// As `serde_json`, which has none for this.
+/// Returns one JSON object and a line feed.
 pub fn json(segment: &Segment, damage: &Damage) -> serde_json::Result<String> {
     let Segment { header, blocks, collections, file_bytes } = segment;
     let block = |(i, block): (usize, &BlockEntry)| BlockJson {
@@ -106,13 +103,12 @@ pub fn json(segment: &Segment, damage: &Damage) -> serde_json::Result<String> {
     serde_json::to_string(&json).map(|text| text + "\n")
 }
 
-/// In how many blocks the collection of this number occurs.
+/// Returns the number of blocks that the collection with this index occurs in.
 fn block_count(segment: &Segment, collection: usize) -> usize {
     (0..segment.blocks.len()).filter(|&i| segment.collections.occurs(collection, i)).count()
 }
 
-/// The page.
-#[must_use]
+/// Returns the page.
 pub fn text(segment: &Segment, damage: &Damage) -> String {
     let Segment { header, blocks, collections, file_bytes } = segment;
     let frames: u64 = blocks.iter().map(|block| u64::from(block.frame_bytes)).sum();
@@ -124,7 +120,7 @@ pub fn text(segment: &Segment, damage: &Damage) -> String {
     };
     line("size", format!("{} ({} bytes)", bytes(*file_bytes), count(*file_bytes)));
     line("checksum", format!("{} of header and footer (correct)", header.checksum_text()));
-    // A real server seals segments without events, with 0 for every bound.
+    // A server seals segments without events, with 0 for each bound.
     if header.max_seq == 0 {
         line("seqs", "none (an empty segment)".into());
     } else {
@@ -155,7 +151,7 @@ pub fn text(segment: &Segment, damage: &Damage) -> String {
     format!("{page}\n{}\n{}", block_table(segment), collection_table(segment))
 }
 
-/// What was read, and what of it can't be read.
+/// Returns the numbers of blocks and rows, with those that can't be read.
 fn checked(blocks: u64, damage: &Damage) -> String {
     let part = |all: u64, what: &str, bad: u64, how: &str| match bad {
         0 => counted(all, what),
@@ -185,7 +181,7 @@ fn block_table(segment: &Segment) -> Table<7> {
 fn collection_table(segment: &Segment) -> Table<3> {
     let mut table = Table::new(["COLLECTION", "EVENTS", "BLOCKS"]);
     for (i, collection) in segment.collections.all().iter().enumerate() {
-        // The three names that are none have no count of events.
+        // The three names that are not collections have no event count.
         let is_sentinel = collection.name.starts_with('$');
         let events = if is_sentinel { String::new() } else { count(collection.event_count.into()) };
         table.row([collection.name.clone(), events, count(block_count(segment, i) as u64)]);
@@ -197,14 +193,14 @@ fn span(from_us: i64, to_us: i64) -> String {
     format!("{} to {}", time(from_us), time(to_us))
 }
 
-/// A time, or its bare number before 1970.
+/// Formats a time, or the number of microseconds if it is before 1970.
 fn time(us: i64) -> String {
     u64::try_from(us).map_or_else(|_| us.to_string(), |us| TimeUs(us).to_string())
 }
 
-/// A block that stands alone.
+/// The report about a single block.
 #[derive(Serialize)]
-pub struct OfBlock {
+pub struct BlockReport {
     frame_bytes: usize,
     body_bytes: usize,
     event_count: usize,
@@ -213,9 +209,7 @@ pub struct OfBlock {
     unreadable_rows: u64,
 }
 
-impl OfBlock {
-    /// What there is to say of a block.
-    #[must_use]
+impl BlockReport {
     pub fn new(frame_bytes: usize, block: &Block<'_>, damage: &Damage) -> Self {
         Self {
             frame_bytes,
@@ -227,16 +221,10 @@ impl OfBlock {
         }
     }
 
-    /// One JSON object.
-    ///
-    /// # Errors
-    /// As [`json`].
     pub fn json(&self) -> serde_json::Result<String> {
         serde_json::to_string(self).map(|text| text + "\n")
     }
 
-    /// The page.
-    #[must_use]
     pub fn text(&self) -> String {
         let seqs = match (self.min_seq, self.max_seq) {
             (Some(min), Some(max)) => format!("{min} to {max}"),

@@ -1,4 +1,4 @@
-//! `skytail stats`: its flags, and from them to a report.
+//! `skytail stats`: counts the events of recordings, and prints a report or draws a picture.
 
 mod view;
 
@@ -26,15 +26,15 @@ const READ_BYTES: usize = 256 << 10;
 /// The flags of `skytail stats`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-A recording has one event a line, in the shape of v1 or the native one of v2,
-plain or as zstd. Several are counted together, as one. It takes 100 MB of memory, 300 MB at worst, however long it is:
-an event counts as a duplicate if it is one of the 3,670,016 before it (or of
-somewhat more).
+A recording has one event a line, in the v1 format or the native format of v2,
+plain or zstd. Several recordings are counted together as one. skytail needs 100
+MB of memory, at most 300 MB, for a recording of any length: an event counts as a
+duplicate if it is among the 3,670,016 events before it (or slightly more).
 
 Examples:
   What happened in the last ten minutes
     skytail tail --cursor -10m --exit-when-live | skytail stats -
-  Events a minute by collection, as a picture
+  A picture of the events a minute by collection
     skytail stats all.ndjson.zst --plot all.svg")]
 pub struct StatsArgs {
     /// Recordings to read, in their order; - for stdin
@@ -45,11 +45,11 @@ pub struct StatsArgs {
     #[arg(long)]
     json: bool,
 
-    /// Draw events a minute by collection, as SVG
+    /// Draw the events a minute by collection as SVG
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     plot: Option<PathBuf>,
 
-    /// Call more than this without an event a gap
+    /// Report a longer time without an event as a gap
     #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "10s")]
     gap_over: Duration,
 
@@ -62,7 +62,7 @@ pub struct StatsArgs {
 /// Runs the command.
 ///
 /// # Errors
-/// Says what went wrong, for a person.
+/// Any failure; the message is for the user.
 pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     let names: Vec<String> = args.recordings.iter().map(|r| r.display().to_string()).collect();
     let name = names.join(", ");
@@ -75,12 +75,12 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     let gap_over_us = u64::try_from(args.gap_over.as_micros()).unwrap_or(u64::MAX);
     let buckets = args.plot.as_ref().map(|_| Buckets::default());
     let mut tally = Tally::new(gap_over_us, buckets, IdentityKey::random());
-    // What was read before a failure is shown all the same.
+    // After a failure, the report still shows what was read before it.
     let (first_malformed_in, outcome) = count_all(&args.recordings, &mut tally);
     if tally.lines > 0 && tally.sizes.count == 0 && outcome.is_ok() {
         let (line, reason) = tally.first_malformed.unwrap_or_default();
         let name = first_malformed_in.unwrap_or(name);
-        return Err(anyhow!("{name}: no line of it is an event; line {line}: {reason}"));
+        return Err(anyhow!("{name}: no line is an event; line {line}: {reason}"));
     }
     if let Some((_, reason)) = &mut tally.first_malformed
         && let Some(name) = first_malformed_in.filter(|_| names.len() > 1)
@@ -104,8 +104,8 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     }
 }
 
-/// Counts the recordings one after the other, up to the first that can't be read. Returns the
-/// name of the one with the first malformed line, too.
+/// Counts the recordings in order, up to the first that can't be read. Also returns the name of the
+/// recording with the first malformed line.
 fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyhow::Result<()>) {
     let mut first_malformed_in = None;
     for path in recordings {
@@ -118,7 +118,7 @@ fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyh
         }
         if tally.torn > torn {
             exit::eprint(&format!(
-                "skytail: warning: {name}: the last line was not finished and is not counted (it has no line feed and is no event)"
+                "skytail: warning: {name}: the last line was not finished and is not counted (it has no line feed and is not an event)"
             ));
         }
         let Err(error) = outcome else { continue };
@@ -147,12 +147,12 @@ fn draw(tally: &Tally, top: usize, name: &str, path: &Path) -> anyhow::Result<Ex
     let grid = tally.buckets.as_ref().and_then(|buckets| buckets.grid(top, plot::COLUMNS));
     let grid = grid.context("there is nothing to draw")?;
     let svg = plot::svg(&grid, &view::title(&grid, name))?;
-    let said =
+    let with_path =
         |error| anyhow::Error::from(error).context(format!("can't write {}", path.display()));
-    std::fs::write(path, svg).map_err(said)?;
+    std::fs::write(path, svg).map_err(with_path)?;
     if grid.left_out > 0 {
         exit::eprint(&format!(
-            "skytail: warning: {} of the events are not in the picture: their times are far from all others",
+            "skytail: warning: {} of the events are not in the picture, because their times are far from all others",
             grid.left_out
         ));
     }

@@ -1,4 +1,4 @@
-//! The report of `skytail stats`, as a page for people and as JSON. Pure: counts in, text out.
+//! Formats the report of `skytail stats` as a page for people and as JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,15 +13,14 @@ use crate::stats::buckets::Grid;
 use crate::stats::duplicates::WINDOW_EVENTS;
 use crate::stats::tally::{CollectionCounts, OperationCounts, Tally};
 
-/// Columns of the page.
+/// Width of the page in columns.
 const WIDTH: usize = 80;
-/// Gaps listed on the page.
+/// Most gaps on the page.
 const LISTED_GAPS: usize = 10;
-/// The shortest that a name is cut to, in characters.
+/// A longer name is never cut below this, in characters.
 const SHORTEST_NAME: usize = 20;
 
-/// The page.
-#[must_use]
+/// Returns the page.
 pub fn text(tally: &Tally, name: &str, top: usize) -> String {
     let mut page = String::new();
     for (label, value) in facts(tally, name) {
@@ -198,7 +197,7 @@ fn gaps(tally: &Tally) -> Table<3> {
     table
 }
 
-/// A share in per cent.
+/// Formats a share in per cent.
 fn share(part: u64, all: u64) -> String {
     match part as f64 * 100.0 / all.max(1) as f64 {
         share if share > 0.0 && share < 0.05 => "<0.1%".to_owned(),
@@ -206,21 +205,20 @@ fn share(part: u64, all: u64) -> String {
     }
 }
 
-/// At most so many characters, with `…` in the middle where some are left out: the end of an
-/// NSID tells more than its middle.
-fn shortened(text: &str, most: usize) -> String {
+/// Shortens a text to at most `max` characters, with `…` in place of the middle: the end of an NSID
+/// says more than its middle.
+fn shortened(text: &str, max: usize) -> String {
     let characters: Vec<char> = text.chars().collect();
-    if characters.len() <= most {
+    if characters.len() <= max {
         return text.to_owned();
     }
-    let front = (most - 1) / 2;
-    let back = most - 1 - front;
+    let front = (max - 1) / 2;
+    let back = max - 1 - front;
     let end = characters.len() - back;
     characters.iter().take(front).chain(&['…']).chain(characters.iter().skip(end)).collect()
 }
 
-/// The title of the picture.
-#[must_use]
+/// Returns the title of the picture.
 pub fn title(grid: &Grid, name: &str) -> String {
     let each = match grid.minutes {
         1 => String::new(),
@@ -234,10 +232,7 @@ fn day(time: TimeUs) -> String {
     time.to_string().split('T').next().unwrap_or_default().to_owned()
 }
 
-/// One JSON object and a line feed.
-///
-/// # Errors
-/// None, as far as numbers and text can be written.
+/// Returns one JSON object and a line feed.
 pub fn json(tally: &Tally, name: &str) -> serde_json::Result<String> {
     let sizes = &tally.sizes;
     let times = tally.times.map(|(from, to)| json!({"min_us": from.0, "max_us": to.0}));

@@ -75,7 +75,7 @@ fn parse_window(text: &str) -> Result<Duration, ValueError> {
     if WINDOW.contains(&window) {
         return Ok(window);
     }
-    Err(ValueError::Range { value: text.to_owned(), least: "1s".into(), most: "1h".into() })
+    Err(ValueError::Range { value: text.to_owned(), min: "1s".into(), max: "1h".into() })
 }
 
 /// Returns the settings of a `skytail tail` with the same flags that saves nothing.

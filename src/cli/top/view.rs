@@ -1,4 +1,4 @@
-//! The figures of one window, as a page for people and as JSON. Pure: counts in, text out.
+//! Formats the figures of one window as a page for people and as JSON.
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -13,25 +13,24 @@ use crate::metrics::Metrics;
 use crate::top::aggregate::{Aggregate, OPERATIONS, OTHERS, Row, RowQuery, Sort};
 use crate::top::current_server::CurrentServer;
 
-/// The longest name on the page, in characters, so that it has 80 columns.
-const LONGEST_NAME: usize = 36;
+/// Longest name on the page, in characters, so that the page fits 80 columns.
+const MAX_NAME_CHARS: usize = 36;
 
-/// What is told.
+/// The figures to format.
 #[derive(Debug)]
 pub struct Figures<'a> {
     /// The counts of the window.
     pub aggregate: &'a Aggregate,
-    /// The moment, since the board was made.
+    /// The present, as the time since the aggregate was created.
     pub at: Duration,
-    /// How long the window was.
+    /// The length of the window.
     pub window: Duration,
-    /// Where events come from.
     pub server: &'a CurrentServer,
     /// The counters of the whole run.
     pub metrics: &'a Metrics,
-    /// Whether a connection was up.
+    /// Whether a server was connected.
     pub is_connected: bool,
-    /// The moment, in Unix microseconds.
+    /// The present in Unix microseconds.
     pub now_us: u64,
 }
 
@@ -40,7 +39,7 @@ impl Figures<'_> {
         n as f64 / self.window.as_secs_f64().max(0.001)
     }
 
-    /// How far the newest event was behind the clock when it was dealt with, in microseconds.
+    /// Returns the age of the newest event when it was processed, in microseconds.
     fn lag_us(&self) -> Option<u64> {
         let event_us = self.metrics.last_event_us.get();
         let until_us = match self.metrics.last_event_at_us.get() {
@@ -50,34 +49,33 @@ impl Figures<'_> {
         (event_us > 0).then(|| until_us.saturating_sub(event_us))
     }
 
-    fn languages(&self, most: usize) -> Vec<Row> {
-        self.aggregate.languages(self.at, BY_TOTAL, most).0
+    fn languages(&self, max: usize) -> Vec<Row> {
+        self.aggregate.languages(self.at, BY_TOTAL, max).0
     }
 
-    fn accounts(&self, most: usize) -> Vec<Row> {
-        self.aggregate.accounts(self.at, BY_TOTAL, most).0
+    fn accounts(&self, max: usize) -> Vec<Row> {
+        self.aggregate.accounts(self.at, BY_TOTAL, max).0
     }
 }
 
 const BY_TOTAL: RowQuery<'_> = RowQuery { sort: Sort::Total, filter: "", operation: None };
 
-/// The page.
-#[must_use]
-pub fn text(figures: &Figures<'_>, most: usize) -> String {
+/// Returns the page.
+pub fn text(figures: &Figures<'_>, max: usize) -> String {
     let events = figures.aggregate.events(figures.at).total;
     let size = figures.aggregate.bytes(figures.at).total;
     let lag = figures.lag_us().map(|us| duration(Duration::from_micros(us)));
     let lag = lag.map(|lag| format!(", {lag} behind")).unwrap_or_default();
     let mut page = format!(
         "{}{}: {} in {} ({}), {}/s{lag}",
-        printable(figures.server.name().as_bytes(), LONGEST_NAME),
+        printable(figures.server.name().as_bytes(), MAX_NAME_CHARS),
         figures.server.ordinal(),
         counted(events, "event"),
         duration(figures.window),
         rate(figures.per_second(events)),
         bytes(figures.per_second(size) as u64),
     );
-    for (n, noun) in troubles(figures.metrics) {
+    for (n, noun) in problems(figures.metrics) {
         // Writing to a String can't fail.
         let _ = write!(page, ", {}", counted(n, noun));
     }
@@ -91,7 +89,7 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
     }
     let mut collections =
         Table::new(["COLLECTION", "EVENTS", "RATE", "SHARE", "CREATE", "UPDATE", "DELETE"]);
-    for (name, counts) in figures.aggregate.collection_totals().into_iter().take(most) {
+    for (name, counts) in figures.aggregate.collection_totals().into_iter().take(max) {
         let total = counts.iter().sum();
         if total > 0 {
             let [name, sum, rate, share] = named_cells(figures, name, total, events);
@@ -100,17 +98,17 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
         }
     }
     let mut accounts = Table::new(["ACCOUNT", "EVENTS", "RATE", "SHARE"]);
-    for row in figures.accounts(most) {
+    for row in figures.accounts(max) {
         accounts.row(cells(figures, &row, events));
     }
     let mut languages = Table::new(["LANGUAGE", "RECORDS", "RATE"]);
-    for row in figures.languages(most) {
+    for row in figures.languages(max) {
         let [name, sum, rate, _] = cells(figures, &row, events);
         languages.row([name, sum, rate]);
     }
     let tables = [kinds.to_string(), collections.to_string(), accounts.to_string()];
     for table in tables.into_iter().chain([languages.to_string()]) {
-        // One of titles alone says nothing.
+        // Skip a table without rows.
         if table.lines().count() > 1 {
             let _ = write!(page, "\n{table}");
         }
@@ -118,7 +116,7 @@ pub fn text(figures: &Figures<'_>, most: usize) -> String {
     page
 }
 
-fn troubles(metrics: &Metrics) -> impl Iterator<Item = (u64, &'static str)> {
+fn problems(metrics: &Metrics) -> impl Iterator<Item = (u64, &'static str)> {
     let all = [
         (metrics.reconnects.get(), "reconnect"),
         (metrics.gaps.get(), "gap"),
@@ -133,15 +131,14 @@ fn cells(figures: &Figures<'_>, row: &Row, events: u64) -> [String; 4] {
 
 fn named_cells(figures: &Figures<'_>, name: &str, total: u64, events: u64) -> [String; 4] {
     [
-        printable(name.as_bytes(), LONGEST_NAME),
+        printable(name.as_bytes(), MAX_NAME_CHARS),
         count(total),
         rate(figures.per_second(total)),
         format!("{:.1}%", total as f64 * 100.0 / events.max(1) as f64),
     ]
 }
 
-/// One JSON object and a line feed. `accounts` is how many of those are told.
-#[must_use]
+/// Returns one JSON object and a line feed, with at most `accounts` accounts.
 pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
     let metrics = figures.metrics;
     let events = figures.aggregate.events(figures.at).total;
@@ -183,7 +180,7 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
     report.to_string() + "\n"
 }
 
-/// The name, or null for the others.
+/// Returns the name, or null for the sum of the others.
 fn name(name: &str) -> Value {
     if name == OTHERS { Value::Null } else { name.into() }
 }

@@ -73,7 +73,7 @@ fn gaps() -> Vec<SavedGap> {
 }
 
 #[test]
-fn the_table_lines_up() {
+fn the_columns_of_the_table_are_aligned() {
     assert_snapshot!(table(&entries(), NOW), @r#"
         NAME                SERVER                 CURSOR            EVENT TIME                   AGE     SAVED
         app.bsky.feed.post  jetstream.example.com  27914856928       2026-07-04T14:34:56.186668Z  3m 12s  5s ago
@@ -84,7 +84,7 @@ fn the_table_lines_up() {
 }
 
 #[test]
-fn the_page_says_everything() {
+fn the_page_shows_all_fields() {
     let path = Path::new("/home/ada/state.db");
     let pages: Vec<String> =
         entries().iter().map(|entry| details(entry, &[], &[], path, NOW)).collect();
@@ -135,7 +135,7 @@ fn the_page_says_everything() {
 }
 
 #[test]
-fn the_keys_of_the_json_stay() {
+fn the_json_keys_do_not_change() {
     assert_snapshot!(json_lines(&entries()).unwrap(), @r#"
         {"name":"app.bsky.feed.post","by_hand":false,"server":"jetstream.example.com","server_kind":"v2","cursor":27914856928,"time_us":1783175696186668,"seq":27914856928,"rewind_time_us":1783175691186668,"rewind_seq":27914856923,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null}
         {"name":"likes\u001b[2J","by_hand":false,"server":"jetstream.example.com","server_kind":"legacy","cursor":1783175696186668,"time_us":1783175696186668,"seq":null,"rewind_time_us":1783175691186668,"rewind_seq":null,"latest_time_us":1783175698186668,"identities":3,"saved_at_us":1783175883186668,"previous":null}
