@@ -147,11 +147,12 @@ impl Writer {
         }
     }
 
-    /// A file or a broker failed: what came after the last checkpoint has not happened.
-    fn give_up(&mut self, refusal: &Refusal) {
-        self.outlet.metrics.written.subtract(self.unsaved.lines);
-        self.outlet.metrics.written_bytes.subtract(self.unsaved.bytes);
-        // What did not reach the disk, the next run cuts back to what did.
+    /// Ends a run whose file or broker failed: what came after the last checkpoint counts as
+    /// not written.
+    fn discard_unsaved(&mut self, refusal: &Refusal) {
+        self.config.metrics.written.subtract(self.unsaved.lines);
+        self.config.metrics.written_bytes.subtract(self.unsaved.bytes);
+        // Some bytes may not have reached the disk: the next run truncates the file.
         if matches!(refusal, Refusal::Unsynced(_)) {
             return;
         }
