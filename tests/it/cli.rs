@@ -56,27 +56,27 @@ fn the_help_fits_a_screen() {
 }
 
 #[test]
-fn the_help_is_what_was_reviewed() {
+fn the_help_matches_its_snapshots() {
     insta::assert_snapshot!("skytail_help", stdout(&["--help"]));
     insta::assert_snapshot!("skytail_tail_help", stdout(&["tail", "--help"]));
     insta::assert_snapshot!("skytail_top_help", stdout(&["top", "--help"]));
 }
 
 #[test]
-fn short_and_long_help_are_one() {
+fn short_and_long_help_are_the_same() {
     assert_eq!(stdout(&["-h"]), stdout(&["--help"]));
     assert_eq!(stdout(&["tail", "-h"]), stdout(&["tail", "--help"]));
 }
 
 #[test]
-fn the_name_alone_is_a_usage_error_that_helps() {
+fn no_arguments_is_a_usage_error_that_prints_help() {
     let home = TempDir::new().unwrap();
     let message = usage_error(&mut skytail(home.path()));
     assert!(message.contains("Commands:"), "{message}");
 }
 
 #[test]
-fn the_version_is_that_of_the_package() {
+fn the_version_is_the_packages() {
     let short = stdout(&["-V"]);
     let name = concat!("skytail ", env!("CARGO_PKG_VERSION"));
     let rest = short.strip_prefix(name).and_then(|rest| rest.strip_suffix('\n')).unwrap();
@@ -90,7 +90,7 @@ fn the_version_is_that_of_the_package() {
 }
 
 #[test]
-fn a_mistake_ends_with_2_and_names_flag_value_and_remedy() {
+fn a_usage_error_exits_with_2_and_names_flag_value_and_remedy() {
     let home = TempDir::new().unwrap();
     for (args, parts) in [
         ("nonsense", &["'nonsense'"][..]),
@@ -167,7 +167,7 @@ fn a_mistake_in_the_environment_is_named_with_its_place() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn the_file_of_settings_is_found_and_checked() {
+fn the_config_file_is_found_and_checked() {
     let home = TempDir::new().unwrap();
     let path = home.path().join("skytail").join("config.toml");
     std::fs::create_dir(path.parent().unwrap()).unwrap();
@@ -190,7 +190,7 @@ fn the_file_of_settings_is_found_and_checked() {
 /// With `sudo -u` the HOME, and with it the default file, may be another user's.
 #[test]
 #[cfg(target_os = "linux")]
-fn a_default_file_of_settings_that_can_not_be_read_is_ignored_with_a_warning() {
+fn an_unreadable_default_config_file_is_ignored_with_a_warning() {
     use std::os::unix::fs::PermissionsExt as _;
     let home = TempDir::new().unwrap();
     let path = home.path().join("skytail").join("config.toml");
@@ -287,12 +287,12 @@ fn the_completion_scripts_are_up_to_date() {
 }
 
 #[test]
-fn the_manual_is_up_to_date() {
+fn the_man_pages_are_up_to_date() {
     assert_up_to_date(&["man"], "completions/man");
 }
 
 #[test]
-fn one_script_is_the_same_on_stdout() {
+fn a_completion_script_is_the_same_on_stdout() {
     let scripts = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("completions"));
     // Not `assert_eq`, which would print both scripts whole.
     assert!(stdout(&["completions", "zsh"]) == scripts["_skytail"]);
@@ -300,7 +300,7 @@ fn one_script_is_the_same_on_stdout() {
 }
 
 #[test]
-fn bash_completes_commands_flags_words_and_collections() {
+fn bash_completes_commands_flags_values_and_collections() {
     let offers = |words: &[&str]| {
         let last = words.len() - 1;
         let driver = format!(

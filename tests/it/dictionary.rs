@@ -122,7 +122,7 @@ fn the_official_file_is_installed_and_shown() {
 }
 
 #[test]
-fn a_file_that_was_changed_after_its_installation_is_noticed() {
+fn a_dictionary_changed_after_installation_is_detected() {
     let Some(official) = official() else { return };
     let home = Home::new();
     home.run(&["install", official.to_str().unwrap()]);
@@ -134,7 +134,7 @@ fn a_file_that_was_changed_after_its_installation_is_noticed() {
 }
 
 #[test]
-fn wrong_files_are_named_and_not_installed() {
+fn bad_files_are_named_and_not_installed() {
     let home = Home::new();
     let missing = home.refused(&["install", "no/such/file"]);
     assert!(missing.contains("no/such/file"), "{missing}");

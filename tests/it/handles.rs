@@ -168,7 +168,7 @@ fn fails(ended: &Ended, code: i32, words: &[&str]) {
 }
 
 #[test]
-fn a_handle_is_resolved_by_dns_and_the_consumer_is_that_of_the_did() {
+fn a_handle_is_resolved_by_dns_and_names_the_consumer_of_its_did() {
     let world = World::new();
     // One record in two strings, among others.
     let split =
@@ -184,7 +184,7 @@ fn a_handle_is_resolved_by_dns_and_the_consumer_is_that_of_the_did() {
 }
 
 #[test]
-fn handles_stand_in_lists_among_dids() {
+fn a_list_may_mix_handles_and_dids() {
     let world = World::new();
     let dns = dns(&[("_atproto.even.test", texts(&["did=did:plc:even"]))]);
     let list = world.home.path("accounts.txt");
@@ -217,7 +217,7 @@ fn records_that_conflict_are_an_error_and_https_is_not_asked() {
 }
 
 #[test]
-fn an_answer_that_is_no_did_is_an_error_that_shows_it() {
+fn an_answer_that_is_not_a_did_is_an_error_that_quotes_it() {
     let world = World::new();
     let nothing = dns(&[]);
     for (answers, words) in [
@@ -246,7 +246,7 @@ fn without_an_answer_the_exit_code_is_that_of_giving_up() {
 }
 
 #[test]
-fn nothing_else_is_dialled_before_the_handle_is_known() {
+fn the_stream_is_dialled_only_after_the_handle_is_resolved() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let host = listener.local_addr().unwrap().to_string();

@@ -83,14 +83,14 @@ fn a_server_whose_clock_is_months_late_is_joined_without_loss() {
 
 /// If this fails, the imitated server has become too lenient, and the tests above prove nothing.
 #[test]
-fn on_a_single_connection_the_server_does_lose_events() {
+fn a_single_connection_loses_events_at_the_cutover() {
     let (missing, _) = stopped_and_resumed(&["--join", "single"], |_| true);
     assert_ne!(missing, Vec::<u64>::new());
 }
 
 /// All of it lies nearer to the tip than a replay alone may come.
 #[test]
-fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event_on() {
+fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event() {
     let scratch = Scratch::new();
     let events = &recording()[..1_000];
     let path = scratch.recording(events);
@@ -132,7 +132,7 @@ fn slow_server(scratch: &Scratch) -> ServeProcess {
 
 // Guards INV-1.
 #[test]
-fn a_replay_that_is_silent_while_the_server_scans_is_read_to_its_end() {
+fn a_silent_replay_is_read_to_its_end_while_the_server_scans() {
     let scratch = Scratch::new();
     let server = slow_server(&scratch);
     let host = server.address.to_string();
@@ -159,7 +159,7 @@ fn ends_complete(flags: &[&str], said: &str) {
 }
 
 #[test]
-fn the_live_tip_is_not_taken_for_reached_while_the_server_scans() {
+fn the_live_tip_is_not_reached_while_the_server_scans() {
     ends_complete(&["--cursor", "oldest", "--exit-when-live", "--join", "single"], "live tip");
     ends_complete(&["--cursor", "oldest", "--exit-when-live"], "live tip");
 }

@@ -55,7 +55,7 @@ fn both_protocols_print_the_same_lines() {
 }
 
 #[test]
-fn both_protocols_filter_alike() {
+fn both_protocols_filter_the_same_way() {
     let scratch = Scratch::new();
     let recorded = events(2_000, true);
     let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
@@ -98,7 +98,7 @@ fn the_sample_is_the_same_in_both_protocols() {
 }
 
 #[test]
-fn auto_chooses_by_what_the_server_is() {
+fn auto_chooses_by_the_kind_of_the_server() {
     let scratch = Scratch::new();
     let recorded = events(200, true);
     let recording = scratch.recording(&recorded);
@@ -185,7 +185,7 @@ fn every_fault_of_a_v2_server_is_reported_and_costs_nothing() {
 }
 
 #[test]
-fn a_server_that_refuses_its_own_dictionary_is_read_in_plain_text_or_not_at_all() {
+fn a_server_that_refuses_its_own_dictionary_is_read_uncompressed_or_not_at_all() {
     let scratch = Scratch::new();
     let recorded = events(100, true);
     let server = ServeProcess::start(&scratch.recording(&recorded), &["--chaos", "deny=1"]);

@@ -77,22 +77,22 @@ fn stopped_and_resumed(signal: &str, seqs: bool) {
 
 // Guards INV-3.
 #[test]
-fn ctrl_c_and_resume_give_the_recording_on_v2() {
+fn ctrl_c_and_resume_print_the_recording_on_v2() {
     stopped_and_resumed("INT", true);
 }
 
 #[test]
-fn ctrl_c_and_resume_give_the_recording_on_legacy() {
+fn ctrl_c_and_resume_print_the_recording_on_legacy() {
     stopped_and_resumed("INT", false);
 }
 
 #[test]
-fn sigterm_and_resume_give_the_recording_on_v2() {
+fn sigterm_and_resume_print_the_recording_on_v2() {
     stopped_and_resumed("TERM", true);
 }
 
 #[test]
-fn sigterm_and_resume_give_the_recording_on_legacy() {
+fn sigterm_and_resume_print_the_recording_on_legacy() {
     stopped_and_resumed("TERM", false);
 }
 
@@ -128,7 +128,7 @@ fn ten_restarts_of_a_legacy_server_lose_and_repeat_nothing() {
 }
 
 /// Reads exactly `count` lines and closes the pipe, right after a signal if there is one.
-fn read_and_go(
+fn read_and_close(
     flags: &[&str],
     directory: &std::path::Path,
     count: usize,
@@ -176,7 +176,7 @@ fn unread(
     let flags = [&flags[..], &["--checkpoint-every", "10ms"], more].concat();
     let mut printed = Vec::new();
     for count in [0, 1, 300, 7, 0] {
-        printed.extend(read_and_go(&flags, &directory, count, signal));
+        printed.extend(read_and_close(&flags, &directory, count, signal));
     }
     let rest = (expected - printed.len()).to_string();
     let ended = tail(&directory, &[&flags[..], &["-n", &rest]].concat());
@@ -223,7 +223,7 @@ fn unread_text_lines_come_again() {
 
 // Guards INV-1.
 #[test]
-fn kill_9_loses_nothing_and_repeats_only_what_was_not_saved() {
+fn kill_9_loses_nothing_and_repeats_only_unsaved_events() {
     let scratch = Scratch::new();
     let recorded = long_events(20_000, 5_000, true);
     let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
@@ -263,14 +263,14 @@ fn samples_are_printed_byte_for_byte() {
     let trained = scratch.path("dictionary");
     let sample = &vectors::samples()[0];
     std::fs::write(&trained, vectors::dictionary(1_234_567, sample)).unwrap();
-    comes_byte_for_byte(sample, &trained);
+    assert_printed_byte_for_byte(sample, &trained);
     let recorded = vectors::recorded(["production_v1.jsonl", "legacy_subscribe.zdict"]);
     if let Some([sample, dictionary]) = recorded {
-        comes_byte_for_byte(&sample, &dictionary);
+        assert_printed_byte_for_byte(&sample, &dictionary);
     }
 }
 
-fn comes_byte_for_byte(sample: &Path, dictionary: &Path) {
+fn assert_printed_byte_for_byte(sample: &Path, dictionary: &Path) {
     let dictionary = dictionary.to_str().expect("UTF-8");
     let recorded = std::fs::read_to_string(sample).unwrap();
     let count = recorded.lines().count().to_string();
@@ -320,7 +320,7 @@ fn a_second_run_with_the_same_consumer_is_refused_with_the_pid_of_the_first() {
 }
 
 #[test]
-fn a_second_ctrl_c_leaves_at_once_with_130_though_the_output_is_stuck() {
+fn a_second_ctrl_c_exits_at_once_with_130_while_the_output_is_blocked() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&long_events(5_000, 5_000, true)), &[]);
     // The test stops reading, so a clean stop would wait for a minute.

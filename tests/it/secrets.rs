@@ -41,7 +41,7 @@ fn with_secret(server: &ScriptedServer) -> String {
 }
 
 #[test]
-fn the_password_of_a_host_is_sent_and_nowhere_shown_or_saved() {
+fn the_password_of_a_host_is_sent_but_never_shown_or_saved() {
     let server = ScriptedServer::start([
         vec![Answer(http("503 Busy", "", "later"))],
         vec![Accept, Send(texts(events(3, true))), Hang],
@@ -72,7 +72,7 @@ fn walk(directory: &Path) -> Vec<std::path::PathBuf> {
 }
 
 #[test]
-fn a_refusal_or_a_redirect_shows_no_password() {
+fn refusals_and_redirects_show_no_password() {
     let moved = "Location: https://me:s3cret-hunter2@else.example/?s3cret-hunter2\r\n";
     let server = ScriptedServer::start([
         vec![Answer(http("302 Found", moved, ""))],
@@ -101,7 +101,7 @@ fn proxy(answer: &'static [u8]) -> SocketAddr {
 }
 
 #[test]
-fn the_password_of_a_proxy_is_nowhere_shown() {
+fn the_password_of_a_proxy_is_never_shown() {
     let home = Scratch::new();
     let answers: [(&str, &[u8]); 4] = [
         ("http", b"HTTP/1.1 407 Who \x1b[31mare you\r\n\r\n"),
@@ -146,7 +146,7 @@ fn wrong_settings_are_reported_without_their_passwords() {
 }
 
 #[test]
-fn the_password_of_a_dictionarys_url_is_nowhere_shown() {
+fn the_password_of_a_dictionary_url_is_never_shown() {
     let home = Scratch::new();
     for url in [
         format!("https://me:{SECRET}@127.0.0.1:1/x?token={SECRET}"),
@@ -172,13 +172,13 @@ fn a_secret_that_a_peer_repeats_is_redacted() {
     std::thread::scope(|scope| {
         for (i, form) in forms.into_iter().enumerate() {
             let format = if i % 2 == 0 { "text" } else { "json" };
-            scope.spawn(move || is_left_out(form, format));
+            scope.spawn(move || assert_redacted(form, format));
         }
     });
 }
 
 /// A server repeats `form` everywhere it can.
-fn is_left_out(form: &str, format: &str) {
+fn assert_redacted(form: &str, format: &str) {
     let moved = format!("Location: https://{form}.example/\r\n");
     let reason = &form.as_bytes()[..form.len().min(123)];
     let event = format!("{{\"did\":{form}");
@@ -247,7 +247,7 @@ fn the_key_of_the_archive_is_redacted_when_a_server_repeats_it() {
 
 // Guards INV-6.
 #[test]
-fn a_state_file_that_was_tampered_with_does_nothing_to_a_terminal() {
+fn a_tampered_state_file_sends_no_control_characters_to_a_terminal() {
     let home = Scratch::new();
     let state = home.path("state.db").display().to_string();
     let cursors = |args: &[&str]| {

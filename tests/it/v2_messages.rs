@@ -212,7 +212,7 @@ proptest! {
     }
 
     #[test]
-    fn agrees_with_it_on_any_damage(
+    fn agrees_with_a_json_library_on_any_damage(
         message in message(),
         at in any::<prop::sample::Index>(),
         with in prop_oneof![any::<u8>(), prop::sample::select(b"{}[]\",:\\0 ".to_vec())],

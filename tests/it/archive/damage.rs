@@ -31,7 +31,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn damage_is_noticed_or_harmless(rows in rows(1..12), hits in hits()) {
+    fn damage_is_detected_or_harmless(rows in rows(1..12), hits in hits()) {
         let mut bytes = segment(&rows, 4);
         let whole = blocks(&Segment::parse(&bytes).unwrap(), &bytes);
         for (at, value) in hits {
@@ -46,14 +46,14 @@ proptest! {
     }
 
     #[test]
-    fn a_cut_segment_is_none(rows in rows(1..6), cut in any::<prop::sample::Index>()) {
+    fn a_truncated_segment_is_refused(rows in rows(1..6), cut in any::<prop::sample::Index>()) {
         let bytes = segment(&rows, 4);
         let cut = cut.index(bytes.len());
         prop_assert!(Segment::parse(&bytes[..cut]).is_err());
     }
 
     #[test]
-    fn malice_with_a_right_checksum_panics_nowhere(
+    fn malicious_bytes_with_a_valid_checksum_never_panic(
         rows in rows(1..12),
         hits in hits(),
         in_footer in prop::collection::vec((0..120_usize, any::<u8>()), 0..4),
@@ -79,7 +79,7 @@ proptest! {
     }
 
     #[test]
-    fn any_body_is_rows_or_an_error(
+    fn any_body_decodes_to_rows_or_an_error(
         rows in rows(1..6),
         hits in hits(),
         cut in prop::option::of(any::<prop::sample::Index>()),
@@ -174,7 +174,7 @@ fn claims_of_a_segment_are_compared_with_its_content() {
 }
 
 #[test]
-fn a_block_that_is_not_the_indexed_one_is_refused() {
+fn a_block_that_differs_from_its_index_entry_is_refused() {
     let mut runner = proptest::test_runner::TestRunner::deterministic();
     let bytes = segment(&rows(6).new_tree(&mut runner).unwrap().current(), 3);
     let segment = Segment::parse(&bytes).unwrap();
@@ -187,7 +187,7 @@ fn a_block_that_is_not_the_indexed_one_is_refused() {
 }
 
 #[test]
-fn a_bomb_is_stopped_at_the_cap() {
+fn a_decompression_bomb_is_stopped_at_the_cap() {
     let mut compressor = zstd::bulk::Compressor::new(1).unwrap();
     compressor.include_checksum(true).unwrap();
     let bomb = compressor.compress(&vec![0; 8 << 20]).unwrap();

@@ -109,12 +109,12 @@ fn agrees(path: &Path, rows: &[Value]) {
 }
 
 #[test]
-fn the_corpus_segment_gives_every_row_with_its_record_and_cid() {
+fn the_corpus_segment_decodes_to_every_row_with_its_record_and_cid() {
     agree(CORPUS);
 }
 
 #[test]
-fn a_segment_whose_records_are_broken_is_read_and_its_rows_are_reported() {
+fn a_segment_with_broken_records_is_read_and_its_bad_rows_are_reported() {
     agree(BROKEN_RECORDS);
 }
 
@@ -129,7 +129,7 @@ fn a_bare_block_is_read() {
 }
 
 #[test]
-fn every_column_of_the_golden_rows_is_what_is_expected() {
+fn every_column_of_the_golden_rows_has_the_expected_value() {
     for (path, rows) in [CORPUS, BROKEN_RECORDS, WIDE_FILTERS].into_iter().flat_map(golden) {
         let bytes = std::fs::read(path).unwrap();
         let segment = Segment::parse(&bytes).unwrap();

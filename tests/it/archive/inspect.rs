@@ -45,7 +45,7 @@ fn a_page_describes_the_segment() {
 }
 
 #[test]
-fn json_is_one_object() {
+fn json_output_is_one_object() {
     let scratch = Scratch::new();
     let output = inspect(&["--json"], &segment_file(&scratch, 250));
     let json: Value = serde_json::from_slice(&output.stdout).unwrap();
@@ -57,7 +57,7 @@ fn json_is_one_object() {
 }
 
 #[test]
-fn a_damaged_block_ends_the_events_with_its_place_and_file() {
+fn a_damaged_block_ends_the_events_with_its_offset_and_file() {
     let scratch = Scratch::new();
     let path = segment_file(&scratch, 250);
     let mut bytes = std::fs::read(&path).unwrap();

@@ -49,7 +49,7 @@ fn value() -> impl Strategy<Value = Value> {
 
 proptest! {
     #[test]
-    fn a_record_comes_back_as_it_was(value in value()) {
+    fn a_record_survives_a_round_trip(value in value()) {
         let (cbor, cid) = record_to_cbor(value.to_string().as_bytes()).unwrap();
         let text = json(&cbor);
         prop_assert_eq!(&serde_json::from_str::<Value>(&text).unwrap(), &value);
@@ -94,7 +94,7 @@ fn different_records(lines: &[String]) -> usize {
 }
 
 #[test]
-fn lines_of_a_legacy_server_gain_a_cursor_and_nothing_else() {
+fn a_legacy_line_gains_only_a_cursor() {
     for (path, different) in vectors::samples().iter().zip(DIFFERENT) {
         assert_eq!(different_lines(&vectors::lines(path)), different, "{}", path.display());
     }
@@ -118,7 +118,7 @@ fn different_lines(lines: &[String]) -> usize {
 }
 
 #[test]
-fn the_native_shape_is_the_payload_of_the_v2_stream() {
+fn the_native_shape_is_the_v2_payload() {
     for [path] in vectors::sets(["sample_v2.jsonl"], ["derived_v2.jsonl"]) {
         let messages = vectors::lines(&path);
         // All but an #info and an error frame.

@@ -97,7 +97,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 
     #[test]
-    fn what_is_written_reads_back(rows in rows(1..60), block_events in 1..20_usize) {
+    fn a_written_segment_reads_back(rows in rows(1..60), block_events in 1..20_usize) {
         let bytes = segment(&rows, block_events);
         let segment = Segment::parse(&bytes).unwrap();
         let read: Vec<RowBuf> = blocks(&segment, &bytes).into_iter().flatten().flatten().collect();
@@ -128,7 +128,7 @@ proptest! {
     }
 
     #[test]
-    fn a_row_goes_through_its_line_and_back(rows in rows(1..20)) {
+    fn a_row_survives_a_round_trip_through_its_line(rows in rows(1..20)) {
         for (row, line) in rows.iter().zip(lines(&rows, Shape::V1)) {
             let header = skytail::event::header::parse(line.as_bytes()).unwrap();
             prop_assert_eq!(header.cursor, Some(row.seq.0));
@@ -165,7 +165,7 @@ fn rows_out_of_order_or_too_long_are_not_written() {
 }
 
 #[test]
-fn a_segment_without_rows_is_one() {
+fn a_segment_without_rows_is_valid() {
     let bytes = SegmentWriter::new(10).unwrap().seal().unwrap();
     let segment = Segment::parse(&bytes).unwrap();
     let header = &segment.header;

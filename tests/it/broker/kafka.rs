@@ -73,7 +73,7 @@ impl Kafka {
 }
 
 #[test]
-fn a_run_that_is_killed_again_and_again_publishes_each_event_once() {
+fn a_run_that_is_killed_repeatedly_publishes_each_event_once() {
     let kafka = Kafka::start();
     let fixture = Fixture::new(8_000);
     fixture.begin_at_oldest();

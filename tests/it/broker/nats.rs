@@ -10,7 +10,7 @@ use crate::broker::server::Nats;
 const NO_WINDOW: u64 = 100_000_000;
 
 #[test]
-fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order() {
+fn a_run_that_is_killed_repeatedly_publishes_each_event_once_in_order() {
     let Some(nats) = Nats::start() else { return };
     let fixture = Fixture::new(8_000);
     let mut wire = nats.wire();
@@ -34,7 +34,7 @@ fn a_run_that_is_killed_again_and_again_publishes_each_event_once_and_in_order()
 }
 
 #[test]
-fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_order() {
+fn a_broker_that_is_killed_paused_and_restarted_receives_each_event_once_in_order() {
     let Some(mut nats) = Nats::start() else { return };
     let fixture = Fixture::new(10_000);
     nats.wire().stream("S", json!({"duplicate_window": NO_WINDOW}));
@@ -67,7 +67,7 @@ fn a_broker_that_is_killed_stopped_and_restarted_gets_each_event_once_and_in_ord
 }
 
 #[test]
-fn a_stream_that_is_full_holds_up_the_run_and_gets_all_once_it_has_room() {
+fn a_full_stream_blocks_the_run_and_receives_everything_once_it_has_room() {
     let Some(nats) = Nats::start() else { return };
     let fixture = Fixture::new(2_000);
     let mut wire = nats.wire();
@@ -109,7 +109,7 @@ fn a_run_stopped_while_its_broker_is_down_keeps_what_was_acknowledged() {
 }
 
 #[test]
-fn accounts_are_spread_over_subjects_and_two_runs_publish_an_event_once() {
+fn accounts_are_spread_over_subjects_and_two_runs_publish_each_event_once() {
     let Some(nats) = Nats::start() else { return };
     let fixture = Fixture::new(2_000);
     let mut wire = nats.wire();

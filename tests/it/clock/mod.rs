@@ -57,7 +57,7 @@ fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
 
 // Guards INV-7.
 #[test]
-fn a_first_event_of_the_year_9999_is_printed_and_is_no_cursor() {
+fn a_first_event_of_the_year_9999_is_printed_but_never_a_cursor() {
     let (first, second) = ([event(1, YEAR_9999)], stream(900, 20, now()));
     let (run, age) = failover(&first, &second, &[]);
     run.ends_with(0).prints(first.iter().chain(&second));
@@ -84,7 +84,7 @@ fn one_event_23_hours_ahead_is_no_cursor_at_any_place() {
 
 // Guards INV-7.
 #[test]
-fn one_event_ends_no_run() {
+fn a_single_event_never_ends_a_run() {
     let start = now() - 2 * HOUR;
     let until = (start + HOUR).to_string();
     for lie in [YEAR_9999, now() + 23 * HOUR, now() + 5 * S] {
@@ -118,7 +118,7 @@ fn several_events_end_a_run() {
 }
 
 #[test]
-fn a_server_whose_clock_is_ahead_of_this_machine_ends_a_run_too() {
+fn a_server_whose_clock_is_ahead_ends_a_run_too() {
     // Ten minutes ahead, with pauses of a second.
     let start = now() + 600 * S;
     let until = (start + 60 * S).to_string();
@@ -131,7 +131,7 @@ fn a_server_whose_clock_is_ahead_of_this_machine_ends_a_run_too() {
 }
 
 #[test]
-fn one_event_names_no_file() {
+fn a_single_event_never_names_a_file() {
     let start = 1_783_175_888 * S;
     for lie_first in [true, false] {
         let lie = [event(500, YEAR_9999)];
@@ -174,7 +174,7 @@ fn saved(state: &Path, column: &str) -> u64 {
 }
 
 #[test]
-fn a_state_file_with_an_absurd_time_recovers_by_itself() {
+fn a_state_file_with_an_absurd_time_recovers() {
     for sql in [
         "UPDATE consumers SET latest_time_us = 253402300799000000",
         "UPDATE consumers SET latest_time_us = 253402300799000000, newest_time_us = 253402300799000000, rewind_time_us = 253402300799000000",
@@ -198,7 +198,7 @@ fn a_state_file_with_an_absurd_time_recovers_by_itself() {
 
 // Guards INV-7.
 #[test]
-fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
+fn one_seq_far_too_high_is_not_saved_and_hides_no_later_gap() {
     let start = now() - 60 * S;
     let mut first = stream(1, 100, start);
     first.push(numbered(500, start + 5 * S, 900_000_000_000_000));
@@ -216,7 +216,7 @@ fn one_number_far_too_high_is_neither_saved_nor_hides_later_gaps() {
 }
 
 #[test]
-fn a_saved_number_far_too_high_recovers() {
+fn a_saved_seq_far_too_high_recovers() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let start = now() - 60 * S;
@@ -237,7 +237,7 @@ fn a_saved_number_far_too_high_recovers() {
 
 // Guards INV-3.
 #[test]
-fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
+fn a_duplicate_on_one_connection_is_dropped_however_late() {
     let start = now() - HOUR;
     let mut lines = stream(1, 50, start);
     lines.extend(stream(100, 50, start + 600 * S));
@@ -251,7 +251,7 @@ fn a_repeat_on_one_connection_is_dropped_however_late_it_comes() {
 }
 
 #[test]
-fn a_server_that_reuses_a_number_for_another_event_is_reported() {
+fn a_server_that_reuses_a_seq_for_another_event_is_reported() {
     let start = now() - 60 * S;
     let first = stream(1, 50, start);
     // It crashed, lost the events from 40 on, and reuses their numbers.
@@ -267,7 +267,7 @@ fn a_server_that_reuses_a_number_for_another_event_is_reported() {
 }
 
 #[test]
-fn unix_seconds_as_a_cursor_are_refused_with_the_time_that_they_are() {
+fn a_cursor_in_unix_seconds_is_refused_and_shown_as_a_time() {
     let seconds = (now() / S - 60).to_string();
     for command in [["tail", "--cursor", &seconds].as_slice(), &["cursors", "set", "c", &seconds]] {
         let scratch = Scratch::new();

@@ -107,7 +107,7 @@ fn failure(told: CommandResult) -> String {
 }
 
 #[test]
-fn without_a_state_file_there_is_nothing_to_list_and_nothing_is_made() {
+fn without_a_state_file_the_list_is_empty_and_no_file_is_created() {
     let home = Home::new();
     insta::allow_duplicates! {
         for args in [&["list"][..], &["list", "--json"]] {
@@ -123,7 +123,7 @@ fn without_a_state_file_there_is_nothing_to_list_and_nothing_is_made() {
 }
 
 #[test]
-fn the_default_state_file_is_in_the_directory_for_state_and_its_owners_alone() {
+fn the_default_state_file_is_in_the_state_directory_and_private() {
     let home = Home::new();
     let mut command = home.command(&["set", "posts", "-1h"]);
     let output = command.env_remove("SKYTAIL_STATE").output().unwrap();
@@ -144,7 +144,7 @@ fn the_default_state_file_is_in_the_directory_for_state_and_its_owners_alone() {
 }
 
 #[test]
-fn what_is_set_is_listed_and_shown() {
+fn a_set_cursor_is_listed_and_shown() {
     let home = Home::new();
     home.stopped("posts");
     let told = home.run(&["set", "likes", "12", "--server", "jetstream.example.com"]);
@@ -190,7 +190,7 @@ fn the_position_of_a_stopped_tail_is_listed_and_shown() {
 }
 
 #[test]
-fn a_later_set_replaces_the_earlier_and_ages_count_from_now() {
+fn a_second_set_replaces_the_first_and_relative_ages_count_from_now() {
     let home = Home::new();
     home.set("posts", "12");
     home.set("posts", "-15m");
@@ -203,7 +203,7 @@ fn a_later_set_replaces_the_earlier_and_ages_count_from_now() {
 }
 
 #[test]
-fn what_is_removed_is_gone_and_an_unknown_name_removes_nothing() {
+fn rm_removes_a_cursor_and_an_unknown_name_removes_nothing() {
     let home = Home::new();
     for name in ["app.bsky.feed.post", "app.bsky.feed.like", "chat", "notes"] {
         home.set(name, "12");
@@ -222,7 +222,7 @@ fn what_is_removed_is_gone_and_an_unknown_name_removes_nothing() {
 }
 
 #[test]
-fn wrong_values_and_names_are_errors_of_usage_and_make_no_file() {
+fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     let home = Home::new();
     let mut told = Vec::new();
     for args in [
@@ -258,7 +258,7 @@ fn wrong_values_and_names_are_errors_of_usage_and_make_no_file() {
 }
 
 #[test]
-fn a_file_that_is_no_state_file_is_refused_and_left_as_it_is() {
+fn a_file_that_is_not_a_state_file_is_refused_and_unchanged() {
     let home = Home::new();
     let text = "dear diary, ".repeat(100);
     fs::write(home.state(), &text).unwrap();
@@ -284,7 +284,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
 }
 
 #[test]
-fn a_damaged_row_is_named_hides_no_other_and_can_be_replaced() {
+fn a_damaged_row_is_named_and_replaceable_and_hides_no_other() {
     let home = Home::new();
     home.stopped("bad");
     home.stopped("good");
@@ -299,7 +299,7 @@ fn a_damaged_row_is_named_hides_no_other_and_can_be_replaced() {
 }
 
 #[test]
-fn a_state_file_that_can_not_be_made_or_written_is_named() {
+fn a_state_file_that_cannot_be_created_or_written_is_named() {
     let home = Home::new();
     fs::write(home.path().join("file"), "").unwrap();
     let below = home.path().join("file/state.db");
@@ -311,7 +311,7 @@ fn a_state_file_that_can_not_be_made_or_written_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn a_read_only_directory_can_be_listed_and_not_changed() {
+fn a_read_only_directory_can_be_listed_but_not_changed() {
     use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     home.set("posts", "12");

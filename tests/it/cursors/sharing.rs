@@ -10,7 +10,7 @@ use skytail::checkpoint::lease::Lease;
 use super::{Home, failure};
 
 #[test]
-fn while_a_tail_runs_its_cursor_can_be_seen_and_not_changed() {
+fn the_cursor_of_a_running_tail_can_be_read_but_not_changed() {
     let home = Home::new();
     home.stopped("posts");
     home.set("likes", "12");
@@ -71,7 +71,7 @@ fn a_killed_process_releases_its_lease() {
 }
 
 #[test]
-fn many_processes_may_make_the_file_at_once() {
+fn many_processes_can_create_the_file_at_once() {
     let home = Home::new();
     let names: Vec<String> = (0..12).map(|i| format!("consumer{i}")).collect();
     let makers: Vec<Child> = names

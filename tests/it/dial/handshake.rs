@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{ample, header, peer, plain, request_head, switching, trusting_nobody};
+use super::{ample, header, peer, plain, request_head, switching, trusting_no_authority};
 
 async fn upgrade_with<F, Fut>(script: F) -> Result<Upgraded, HandshakeError>
 where
@@ -21,7 +21,7 @@ where
 {
     let (address, served) = peer(script).await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
     let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "wantedCollections=app.bsky.feed.post".to_owned(),
@@ -92,7 +92,7 @@ async fn the_request_identifies_client_and_filters() {
     })
     .await;
     let endpoint = endpoint::parse(&format!("ws://al:secret@{address}/base/subscribe")).unwrap();
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
     let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "cursor=1&compress=true".to_owned(),
@@ -111,7 +111,7 @@ async fn the_request_identifies_client_and_filters() {
 }
 
 #[tokio::test]
-async fn refusals_come_with_the_servers_words() {
+async fn refusals_quote_the_server() {
     let bad = answer_with(
         b"HTTP/1.1 400 Bad UpgradeRequest\r\nContent-Length: 26\r\n\r\nsubscribe: \x1b[1minvalid DID\nignored",
     );
@@ -154,7 +154,7 @@ async fn redirects_are_reported_and_not_followed() {
 }
 
 #[tokio::test]
-async fn a_redirect_to_the_same_host_does_not_advise_that_host() {
+async fn a_redirect_to_the_same_host_does_not_suggest_it() {
     let error = upgrade_with(|mut stream| async move {
         let head = request_head(&mut stream).await;
         let host = header(&head, "host").unwrap().to_owned();
@@ -174,7 +174,7 @@ async fn a_redirect_to_the_same_host_does_not_advise_that_host() {
 }
 
 #[tokio::test]
-async fn interim_answers_and_lists_of_tokens_are_part_of_a_good_answer() {
+async fn interim_responses_and_token_lists_are_accepted() {
     let upgraded = upgrade_with(|mut stream| async move {
         let head = switching(&request_head(&mut stream).await);
         let head = head
@@ -190,7 +190,7 @@ async fn interim_answers_and_lists_of_tokens_are_part_of_a_good_answer() {
 }
 
 #[tokio::test]
-async fn interim_answers_without_end_are_cut_off() {
+async fn endless_interim_responses_are_cut_off() {
     let endless = upgrade_with(|mut stream| async move {
         request_head(&mut stream).await;
         // Ends when the client closes.
@@ -217,7 +217,7 @@ async fn a_tls_server_at_a_ws_url_is_named_at_once() {
 }
 
 #[tokio::test]
-async fn answers_that_are_no_handshake_are_refused() {
+async fn responses_that_are_not_a_handshake_are_refused() {
     let garbage = answer_with(b"SSH-2.0-OpenSSH_9.6\r\n").await.unwrap_err();
     assert!(
         garbage.to_string().contains("not HTTP; it starts with \"SSH-2.0-OpenSSH_9.6\""),
@@ -259,7 +259,7 @@ async fn an_early_end_is_reported_as_one() {
 }
 
 #[tokio::test]
-async fn a_silent_server_is_given_up_at_the_deadline() {
+async fn a_silent_server_times_out_at_the_deadline() {
     let (end, ended) = tokio::sync::oneshot::channel::<()>();
     let (address, served) = peer(|stream| async move {
         let _ = ended.await;
@@ -267,7 +267,7 @@ async fn a_silent_server_is_given_up_at_the_deadline() {
     })
     .await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
+    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
     let request = UpgradeRequest { path: "/".to_owned(), ..UpgradeRequest::default() };
     let error = upgrade(transport, &endpoint, &request, soon).await;

@@ -36,7 +36,7 @@ fn trusting_the_test_authority() -> TlsContext {
     TlsContext::with_roots(roots).unwrap()
 }
 
-fn trusting_nobody() -> TlsContext {
+fn trusting_no_authority() -> TlsContext {
     TlsContext::with_roots(RootCertStore::empty()).unwrap()
 }
 
@@ -83,7 +83,7 @@ fn switching(request: &str) -> String {
 
 async fn fails(endpoint: &str, proxies: &Proxies) -> DialError {
     let endpoint = endpoint::parse(endpoint).unwrap();
-    dial(&endpoint, proxies, &trusting_nobody(), ample()).await.unwrap_err()
+    dial(&endpoint, proxies, &trusting_no_authority(), ample()).await.unwrap_err()
 }
 
 fn acceptor(certificate: &str) -> TlsAcceptor {

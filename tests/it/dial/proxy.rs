@@ -6,7 +6,7 @@ use skytail::source::net::{DialProblem, dial};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    acceptor, ample, fails, header, peer, plain, request_head, trusting_nobody,
+    acceptor, ample, fails, header, peer, plain, request_head, trusting_no_authority,
     trusting_the_test_authority,
 };
 
@@ -29,7 +29,7 @@ async fn an_http_proxy_is_asked_for_a_tunnel() {
     .await;
     let proxies = Proxies::fixed(&format!("http://al:secret@{address}"), "");
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
-    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
     echoes(&mut stream, 9).await;
     served.await.unwrap();
 }
@@ -81,7 +81,7 @@ async fn a_socks_proxy_resolves_the_name_itself() {
     .await;
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
     let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
-    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
     echoes(&mut stream, 3).await;
     served.await.unwrap();
 }
@@ -96,7 +96,7 @@ async fn no_proxy_and_loopback_are_dialled_directly() {
     assert_eq!(error.peer, "proxy 127.0.0.1:1 (from the proxy)");
     let (address, _served) = peer(|_| async {}).await;
     let endpoint = plain(address);
-    dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+    dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
 }
 
 #[tokio::test]
@@ -174,7 +174,7 @@ async fn the_reason_of_a_socks_proxy_is_reported() {
 }
 
 #[tokio::test]
-async fn an_address_goes_to_a_socks_proxy_as_one() {
+async fn an_ip_address_is_sent_to_a_socks_proxy_as_an_address() {
     for (host, wanted) in [
         ("192.0.2.1:443", &b"\x05\x01\x00\x01\xc0\x00\x02\x01\x01\xbb"[..]),
         (
@@ -195,7 +195,7 @@ async fn an_address_goes_to_a_socks_proxy_as_one() {
         .await;
         let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
         let endpoint = endpoint::parse(&format!("ws://{host}")).unwrap();
-        let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+        let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
         // No byte of the tunnel was read as a part of the reply.
         assert_eq!(stream.read_u8().await.unwrap(), b'!');
         served.await.unwrap();
@@ -203,7 +203,7 @@ async fn an_address_goes_to_a_socks_proxy_as_one() {
 }
 
 #[tokio::test]
-async fn an_http_proxy_may_send_interim_answers() {
+async fn an_http_proxy_may_send_interim_responses() {
     let (address, _served) = peer(|mut stream| async move {
         request_head(&mut stream).await;
         let answers = b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 200 OK\r\n\r\n";
@@ -214,6 +214,6 @@ async fn an_http_proxy_may_send_interim_answers() {
     .await;
     let proxies = Proxies::fixed(&address.to_string(), "");
     let endpoint = endpoint::parse("ws://server.invalid").unwrap();
-    let mut stream = dial(&endpoint, &proxies, &trusting_nobody(), ample()).await.unwrap();
+    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
     echoes(&mut stream, 4).await;
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::{
-    ample, dial_tls, fails, peer, tls_file, tls_problem, trusting_nobody,
+    ample, dial_tls, fails, peer, tls_file, tls_problem, trusting_no_authority,
     trusting_the_test_authority,
 };
 
@@ -43,7 +43,7 @@ async fn a_bad_certificate_is_reported_with_its_fault() {
     let trusting = trusting_the_test_authority();
     let expired = tls_problem(dial_tls("expired.pem", &trusting).await);
     assert_eq!(expired, TlsProblem::Expired);
-    let unknown = tls_problem(dial_tls("good.pem", &trusting_nobody()).await);
+    let unknown = tls_problem(dial_tls("good.pem", &trusting_no_authority()).await);
     assert_eq!(unknown, TlsProblem::UnknownIssuer);
     let other = tls_problem(dial_tls("other.pem", &trusting).await);
     let text = other.to_string();
@@ -58,7 +58,7 @@ async fn a_plain_server_at_a_wss_url_is_reported_as_such() {
     })
     .await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
-    let outcome = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await;
+    let outcome = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await;
     let try_instead = format!("ws://localhost:{}", address.port());
     assert_eq!(tls_problem(outcome), TlsProblem::NotTls { try_instead });
 }
@@ -73,7 +73,7 @@ async fn a_stalled_tls_handshake_ends_at_the_deadline() {
     .await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
     let soon = Instant::now() + Duration::from_millis(200);
-    let error = dial(&endpoint, &Proxies::none(), &trusting_nobody(), soon).await.unwrap_err();
+    let error = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), soon).await.unwrap_err();
     let DialProblem::TimedOut(timing) = error.problem else { panic!("{error:?}") };
     assert_eq!(timing.phase, Phase::Tls);
     end.send(()).unwrap();
@@ -83,9 +83,9 @@ async fn a_stalled_tls_handshake_ends_at_the_deadline() {
 /// Sends `first`, then echoes.
 
 #[tokio::test]
-async fn a_self_signed_certificate_is_trusted_by_its_file() {
+async fn a_self_signed_certificate_is_trusted_through_its_file() {
     for certificate in ["self-signed.pem", "self-signed-cn.pem"] {
-        let refused = tls_problem(dial_tls(certificate, &trusting_nobody()).await);
+        let refused = tls_problem(dial_tls(certificate, &trusting_no_authority()).await);
         assert_eq!(refused, TlsProblem::SelfSigned);
         assert!(refused.to_string().contains("--ca-file FILE"), "{refused}");
         let trusting = TlsContext::platform_with(ExtraRoots::read(&tls_file(certificate)).unwrap());
@@ -102,7 +102,7 @@ async fn a_self_signed_certificate_is_trusted_by_its_file() {
 }
 
 #[tokio::test]
-async fn an_authority_is_trusted_by_its_file_and_the_rest_is_still_checked() {
+async fn an_authority_is_trusted_through_its_file_and_other_checks_remain() {
     let trusting = TlsContext::platform_with(ExtraRoots::read(&tls_file("ca.pem")).unwrap());
     dial_tls("good.pem", &trusting).await.unwrap();
     assert_eq!(tls_problem(dial_tls("expired.pem", &trusting).await), TlsProblem::Expired);
@@ -161,18 +161,18 @@ async fn plain_server(closes: bool) -> std::net::SocketAddr {
 }
 
 #[tokio::test]
-async fn a_plain_server_that_waits_or_closes_is_found_long_before_the_deadline() {
+async fn a_plain_server_that_waits_or_closes_is_reported_long_before_the_deadline() {
     for closes in [false, true] {
         let port = plain_server(closes).await.port();
         let endpoint = endpoint::parse(&format!("wss://localhost:{port}/base")).unwrap();
-        let outcome = dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await;
+        let outcome = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await;
         let try_instead = format!("ws://localhost:{port}/base");
         assert_eq!(tls_problem(outcome), TlsProblem::NotTls { try_instead });
     }
 }
 
 #[tokio::test]
-async fn the_zone_of_an_address_chooses_the_interface_and_is_not_sent() {
+async fn the_zone_of_an_address_selects_the_interface_and_is_not_sent() {
     let Ok(listener) = TcpListener::bind("[::1]:0").await else {
         // This machine has no IPv6.
         return;
@@ -187,5 +187,5 @@ async fn the_zone_of_an_address_chooses_the_interface_and_is_not_sent() {
     // Interface 1 is loopback if there is a number 1.
     let endpoint = endpoint::parse(&format!("ws://[::1%251]:{port}")).unwrap();
     assert_eq!(endpoint.authority(), format!("[::1]:{port}"));
-    dial(&endpoint, &Proxies::none(), &trusting_nobody(), ample()).await.unwrap();
+    dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
 }

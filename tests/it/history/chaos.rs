@@ -6,7 +6,7 @@ use serde_json::Value;
 use crate::history::{FIRST_SEQ, Fixture, assert_same, at_once};
 
 #[test]
-fn troubles_that_pass_lose_nothing() {
+fn temporary_faults_lose_nothing() {
     let all = [
         "seed=1,truncate=3",
         "seed=2,norange=2",
@@ -66,7 +66,7 @@ fn told(stderr: &str) -> Vec<(u64, u64)> {
 }
 
 #[test]
-fn a_damaged_block_is_fetched_once_more() {
+fn a_damaged_block_is_fetched_again() {
     let fixture = Fixture::new(3_250, &["--chaos", "seed=1,corrupt=40"]);
     let (printed, said) = fixture.run_well(&["--cursor", "oldest"]);
     assert!(said.contains("fetching it once more"), "{said}");
@@ -75,7 +75,7 @@ fn a_damaged_block_is_fetched_once_more() {
 
 // Guards INV-9.
 #[test]
-fn a_block_that_stays_damaged_is_a_gap_with_its_name_and_place() {
+fn a_block_that_stays_damaged_is_a_gap_with_segment_and_offset() {
     for flags in [&[][..], &["-k", "identity"]] {
         let fixture = Fixture::new(1_250, &["--chaos", "seed=1,corrupt=2"]);
         let (printed, said) = fixture.run_well(&[&["--cursor", "oldest"][..], flags].concat());
@@ -119,7 +119,7 @@ fn a_gap_is_recorded_and_fatal_if_requested() {
 }
 
 #[test]
-fn a_plan_that_leads_nowhere_ends_in_a_gap_and_not_in_a_loop() {
+fn a_plan_without_progress_ends_in_a_gap_and_not_in_a_loop() {
     let fixture = Fixture::new(1_250, &["--chaos", "stuck=1"]);
     let (printed, said) = fixture.run_well(&["--cursor", "100"]);
     assert!(said.contains("makes no progress"), "{said}");

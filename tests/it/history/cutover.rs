@@ -24,7 +24,7 @@ fn nothing_is_lost_or_repeated_at_the_cutover_under_load() {
 
 /// A reader that is blocked for longer than the window returns to the archive.
 #[test]
-fn a_stream_that_has_aged_is_caught_up_with_from_the_archive() {
+fn a_cursor_that_expired_during_a_run_is_read_from_the_archive() {
     let fixture = Fixture::of_sizes(60_000, 500, 50, &[]);
     let flags = ["--cursor", "60000", "--rewind", "10ms", "--buffer", "1", "-v"];
     let mut run = fixture.start(&flags);

@@ -37,7 +37,7 @@ fn lines(output: &Output) -> Vec<String> {
 }
 
 #[test]
-fn a_key_of_a_file_or_a_variable_opens_the_archive() {
+fn a_key_from_a_file_or_a_variable_opens_the_archive() {
     let (home, fixture) = gated();
     let file = home.path("key");
     for (key, flags) in [(None, &["--api-key-file", file.to_str().unwrap()][..]), (Some(KEY), &[])]
@@ -67,7 +67,7 @@ fn without_a_key_the_past_is_a_gap_and_the_log_has_the_remedy() {
 }
 
 #[test]
-fn a_wrong_key_ends_the_run() {
+fn a_rejected_key_ends_the_run() {
     let (_home, fixture) = gated();
     for cursor in ["100", "oldest"] {
         let output = run(&fixture, &Scratch::new(), Some("s3cret-wrong"), &["--cursor", cursor]);
@@ -107,7 +107,7 @@ fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, 
 }
 
 #[test]
-fn a_redirect_of_the_archive_is_not_followed() {
+fn a_redirect_from_the_archive_is_not_followed() {
     let moved = "Location: http://127.0.0.1:1/elsewhere\r\n";
     let script = vec![vec![Answer(http("302 Found", moved, ""))]];
     let (asked, code, said) = scripted(script, &["--cursor", "oldest"]);
@@ -119,7 +119,7 @@ fn a_redirect_of_the_archive_is_not_followed() {
 }
 
 #[test]
-fn neither_the_stream_nor_the_dictionary_is_shown_the_key() {
+fn the_key_is_sent_neither_to_the_stream_nor_to_the_dictionary_endpoint() {
     let empty = r#"{"plannedThroughSeq":0,"sealedTipSeq":0,"segments":[]}"#;
     let message = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{"active":true},"did":"did:plc:a","seq":1,"time":"2026-07-04T14:38:08.390226Z"}}"#;
     let echo = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");

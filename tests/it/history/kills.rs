@@ -45,17 +45,17 @@ fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
 }
 
 #[test]
-fn resumes_without_loss_or_repetition_after_a_kill_in_mid_history() {
+fn a_kill_during_backfill_loses_and_repeats_nothing() {
     killed(&[], &[], "KILL");
 }
 
 #[test]
-fn resumes_after_a_kill_while_the_archive_is_in_trouble() {
+fn a_kill_during_archive_faults_loses_and_repeats_nothing() {
     let chaos = "seed=3,truncate=5,norange=9,rewrite=9,page=1";
     killed(&[], &["--chaos", chaos], "KILL");
 }
 
 #[test]
-fn resumes_after_clean_stops_in_mid_history() {
+fn clean_stops_during_backfill_lose_and_repeat_nothing() {
     killed(&["--archive-parallelism", "2"], &[], "TERM");
 }

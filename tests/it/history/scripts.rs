@@ -31,7 +31,7 @@ fn run(plan: Vec<Step>) -> (Run, ScriptedServer) {
 }
 
 #[test]
-fn a_server_without_an_archive_leaves_a_gap_as_before() {
+fn a_server_without_an_archive_leaves_a_gap() {
     for (status, body) in [
         ("404 Not Found", ""),
         ("501 Not Implemented", r#"{"error":"MethodNotImplemented","message":"no"}"#),
@@ -47,7 +47,7 @@ fn a_server_without_an_archive_leaves_a_gap_as_before() {
 }
 
 #[test]
-fn a_plan_that_is_none_is_named_and_leaves_a_gap() {
+fn a_malformed_plan_is_reported_and_leaves_a_gap() {
     for (body, words) in [
         ("[]", "the plan can't be read"),
         ("{}", "the plan can't be read"),

@@ -8,7 +8,7 @@ use crate::support::FIRST_US;
 
 // Guards INV-4.
 #[test]
-fn the_whole_history_is_printed_in_order_and_once() {
+fn the_whole_history_is_printed_once_in_order() {
     let fixture = Fixture::new(5_250, &[]);
     let all = [
         &["--cursor", "oldest"][..],
@@ -36,7 +36,7 @@ fn the_whole_history_is_printed_in_order_and_once() {
 
 /// Dropping is for a stream that can't be paused; the archive can.
 #[test]
-fn nothing_of_the_archive_is_dropped_when_the_queue_is_full() {
+fn a_full_queue_drops_nothing_of_the_archive() {
     let fixture = Fixture::new(2_250, &[]);
     let flags = ["--cursor", "oldest", "--when-full", "drop-newest", "--buffer", "1", "-n", "2000"];
     let (printed, _) = fixture.run_well(&flags);
@@ -44,7 +44,7 @@ fn nothing_of_the_archive_is_dropped_when_the_queue_is_full() {
 }
 
 #[test]
-fn the_native_shape_is_that_of_the_stream() {
+fn the_native_shape_matches_the_stream() {
     let fixture = Fixture::new(1_250, &[]);
     let (printed, _) = fixture.run_well(&["--cursor", "oldest", "--shape", "native"]);
     let native: Vec<String> =
@@ -78,7 +78,7 @@ fn filters_are_exact() {
 }
 
 #[test]
-fn a_seq_or_an_instant_below_the_window_is_read_from_the_archive() {
+fn a_seq_or_a_time_below_the_lookback_is_read_from_the_archive() {
     let fixture = Fixture::new(3_250, &[]);
     let from = 1_234;
     let seq = (FIRST_SEQ + from as u64).to_string();
@@ -91,7 +91,7 @@ fn a_seq_or_an_instant_below_the_window_is_read_from_the_archive() {
 }
 
 #[test]
-fn limit_and_until_end_a_run_in_mid_history() {
+fn limit_and_until_end_a_run_during_backfill() {
     let fixture = Fixture::new(3_250, &[]);
     let (printed, said) = fixture.run_well(&["--cursor", "oldest", "-n", "777"]);
     assert_same(&printed, &fixture.recorded[..777]);
@@ -104,7 +104,7 @@ fn limit_and_until_end_a_run_in_mid_history() {
 
 /// §7: a filter without a match resumes at the end of the plan, not at the beginning.
 #[test]
-fn a_filter_that_matches_nothing_moves_the_position_all_the_same() {
+fn a_filter_without_matches_still_moves_the_position() {
     let fixture = Fixture::new(3_250, &[]);
     let flags = ["--consumer", "c", "-d", "did:plc:none", "--timeout", "4s"];
     let ended = fixture.start(&[&flags[..], &["--cursor", "oldest"]].concat()).wait();
@@ -120,7 +120,7 @@ fn a_filter_that_matches_nothing_moves_the_position_all_the_same() {
 }
 
 #[test]
-fn without_the_archive_the_past_is_a_gap_as_before() {
+fn without_the_archive_the_past_is_a_gap() {
     let fixture = Fixture::new(1_250, &[]);
     let (printed, said) = fixture.run_well(&["--cursor", "100", "--archive", "off"]);
     // The window begins with the segment of the 500th event from the end.
@@ -129,7 +129,7 @@ fn without_the_archive_the_past_is_a_gap_as_before() {
 }
 
 #[test]
-fn the_demo_has_a_history() {
+fn the_demo_has_an_archive() {
     let home = crate::support::Scratch::new();
     let flags = ["--demo", "--protocol", "v2", "--cursor", "oldest", "-n", "5", "-v"];
     let ended = crate::support::tail::tail(&home.path(""), &flags);

@@ -36,7 +36,7 @@ fn a_run_without_filters_requests_everything_and_identifies_itself() {
 }
 
 #[test]
-fn filters_and_cursor_are_asked_for() {
+fn filters_and_cursor_are_in_the_request() {
     let event = &events(1, true)[0];
     let server = ScriptedServer::start([vec![Accept, Send(text(event)), Hang]]);
     let run = Tail::of(&server)
@@ -54,7 +54,7 @@ fn filters_and_cursor_are_asked_for() {
 }
 
 #[test]
-fn filters_too_long_for_a_url_go_into_a_message() {
+fn filters_too_long_for_a_url_are_sent_in_a_message() {
     let event = &events(1, true)[0];
     let server = ScriptedServer::start([vec![Accept, WaitFor(1), Send(text(event)), Hang]]);
     let tail = Tail::of(&server);
@@ -112,7 +112,7 @@ fn tls_to_a_plain_port_is_reported() {
 }
 
 #[test]
-fn a_permanent_refusal_ends_the_run_at_once_in_the_servers_own_words() {
+fn a_permanent_refusal_ends_the_run_at_once_and_is_quoted() {
     for (status, code) in
         [("400 Bad Request", "400"), ("401 X", "401"), ("403 X", "403"), ("404 X", "404")]
     {
@@ -127,7 +127,7 @@ fn a_permanent_refusal_ends_the_run_at_once_in_the_servers_own_words() {
 }
 
 #[test]
-fn a_permanent_refusal_of_one_server_leaves_the_others() {
+fn a_permanent_refusal_of_one_server_keeps_the_others() {
     let events = events(1, true);
     let refusing = ScriptedServer::start([vec![Answer(http("403 Forbidden", "", "not you"))]]);
     let serving = ScriptedServer::start([vec![Accept, Send(text(&events[0])), Hang]]);
@@ -149,7 +149,7 @@ fn temporary_failures_are_reported_and_retried() {
 }
 
 #[test]
-fn the_wait_that_a_server_asks_for_is_kept() {
+fn retry_after_is_honoured() {
     let events = events(1, true);
     let busy = http("429 Too Many Requests", "Retry-After: 1\r\n", "slow down");
     let server =
@@ -179,7 +179,7 @@ fn an_answer_that_is_no_http_is_reported() {
 }
 
 #[test]
-fn a_head_without_end_is_given_up() {
+fn an_endless_head_is_aborted() {
     let endless = format!("HTTP/1.1 101 X\r\nX: {}", "x".repeat(100_000));
     gives_up_on(endless.into_bytes()).says(&["the head of the answer has no end"]);
 }

@@ -115,7 +115,7 @@ fn the_limit_counts_what_is_printed() {
 }
 
 #[test]
-fn until_prints_what_lies_before_and_reads_on_for_stragglers() {
+fn until_prints_earlier_events_and_reads_on_for_stragglers() {
     let mut events = events(30, true);
     events.swap(9, 12);
     // One event alone is no proof.
@@ -144,7 +144,7 @@ fn the_position_stays_before_until() {
 }
 
 #[test]
-fn until_ends_a_quiet_stream_whose_time_has_come() {
+fn until_ends_an_idle_stream_at_its_time() {
     let events = events(5, true);
     let until = (FIRST_US + 10_000).to_string();
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
@@ -163,7 +163,7 @@ fn the_live_tip_ends_a_replay() {
 }
 
 #[test]
-fn a_quiet_stream_that_answers_pings_counts_as_live() {
+fn an_idle_stream_that_answers_pings_counts_as_live() {
     let events = events(5, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), OnlyPongs]]);
     let flags = &["--exit-when-live", "--cursor", "oldest"];
@@ -181,7 +181,7 @@ fn the_timeout_ends_a_run_in_any_state() {
 }
 
 #[test]
-fn an_excluded_event_moves_the_position_all_the_same() {
+fn an_excluded_event_still_moves_the_position() {
     let lines = all_sorts();
     let wanted: Vec<_> = lines.iter().filter(|line| has("app.bsky.graph.follow")(line)).collect();
     let server = ScriptedServer::start([

@@ -132,7 +132,7 @@ fn control_characters_reach_neither_stdout_nor_stderr() {
 }
 
 #[test]
-fn two_events_in_one_message_are_no_event() {
+fn two_events_in_one_message_are_malformed() {
     let events = events(9, true);
     skips(text(format!("{}\n{}", events[7], events[8])), &[]).says(&["raw control character"]);
     skips(text(format!("{}{}", events[7], events[8])), &[]).says(&["text after the object"]);
@@ -153,7 +153,7 @@ fn unbalanced_json_is_skipped_and_reported() {
 }
 
 #[test]
-fn broken_grammar_is_skipped_with_strict() {
+fn invalid_grammar_is_skipped_with_strict() {
     let broken = r#"{"did":"did:plc:a","time_us":1783175888000000,"x":[1 2,]}"#;
     skips(text(broken), &["--strict"]).says(&["invalid JSON"]);
 }

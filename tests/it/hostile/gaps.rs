@@ -41,7 +41,7 @@ fn a_server_that_forgot_leaves_a_gap_that_is_reported_with_both_ends() {
 }
 
 #[test]
-fn a_legacy_server_that_forgot_leaves_a_gap() {
+fn events_that_a_legacy_server_dropped_are_a_gap() {
     let (before, after) = before_and_after(false);
     let server = ScriptedServer::start([cut(&before), stay(&after)]);
     let run = tail(&server, 10, &["--join", "single"]);
@@ -89,7 +89,7 @@ fn a_consumer_with_another_filter_has_no_gap() {
 }
 
 #[test]
-fn a_start_older_than_all_that_the_server_holds_is_a_gap() {
+fn a_start_older_than_the_oldest_event_is_a_gap() {
     let events = events(5, true);
     let hour_before = (FIRST_US - 3_600 * S).to_string();
     let server = ScriptedServer::start([stay(&events)]);
@@ -154,7 +154,7 @@ fn what_a_server_sends_under_new_numbers_is_resumed_by_them() {
 }
 
 #[test]
-fn a_host_that_lags_is_left_for_another_and_nothing_of_it_is_printed() {
+fn a_lagging_host_is_left_for_another_and_none_of_its_events_are_printed() {
     let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, Some(500 + i))).collect();
     // It sends what the others sent long ago, at the pace of live events.
     let old: Vec<_> = (0..40).map(|i| post(1_000 + i, i, Some(20 + i))).collect();
@@ -175,7 +175,7 @@ fn a_host_that_lags_is_left_for_another_and_nothing_of_it_is_printed() {
 }
 
 #[test]
-fn a_legacy_host_that_lags_repeats_nothing() {
+fn a_lagging_legacy_host_repeats_nothing() {
     let events: Vec<_> = (0..40).map(|i| post(i, 100 + i, None)).collect();
     let old: Vec<_> = (0..50).map(|i| post(1_000 + i, i, None)).collect();
     let both = [&old[..], &events].concat();
@@ -186,7 +186,7 @@ fn a_legacy_host_that_lags_repeats_nothing() {
 }
 
 #[test]
-fn another_host_that_forgot_leaves_a_gap() {
+fn events_that_another_host_dropped_are_a_gap() {
     let (before, after) = before_and_after(true);
     let first = ScriptedServer::start([cut(&before), vec![]]);
     let other = ScriptedServer::start([stay(&after)]);
@@ -207,7 +207,7 @@ fn failback_happens_only_on_request_and_once_the_first_host_has_recovered() {
 }
 
 #[test]
-fn a_replay_of_what_is_not_wanted_does_not_move_the_position_back() {
+fn a_replay_of_excluded_events_does_not_move_the_position_back() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let identity = |i: u64, seconds: u64| {

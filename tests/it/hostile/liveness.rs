@@ -13,7 +13,7 @@ const PINGS: &[&str] = &["--ping-after", "300ms", "--pong-timeout", "300ms"];
 
 /// Sends an event, then behaves in `this` way; the next connection brings the rest.
 #[track_caller]
-fn goes_on_after(this: Step, flags: &[&str]) -> Run {
+fn continues_after(this: Step, flags: &[&str]) -> Run {
     let events = events(5, true);
     let server = ScriptedServer::start([
         vec![Accept, Send(text(&events[0])), this],
@@ -26,25 +26,25 @@ fn goes_on_after(this: Step, flags: &[&str]) -> Run {
 }
 
 #[test]
-fn a_peer_that_vanished_is_given_up() {
-    goes_on_after(Hang, PINGS).says(&["no answer to a ping for 300ms"]);
+fn a_vanished_peer_times_out() {
+    continues_after(Hang, PINGS).says(&["no answer to a ping for 300ms"]);
 }
 
 #[test]
 fn a_vanished_peer_is_given_up_even_if_silence_is_normal() {
     let flags = [PINGS, &["-d", "did:plc:even,did:plc:odd"]].concat();
-    goes_on_after(Hang, &flags).says(&["no answer to a ping for 300ms"]);
+    continues_after(Hang, &flags).says(&["no answer to a ping for 300ms"]);
 }
 
 #[test]
-fn a_peer_that_only_answers_pings_is_given_up() {
+fn a_peer_that_only_answers_pings_times_out() {
     let flags = [PINGS, &["--stall-timeout", "1s"]].concat();
-    goes_on_after(OnlyPongs, &flags).says(&["no event for 1s"]);
+    continues_after(OnlyPongs, &flags).says(&["no event for 1s"]);
 }
 
 /// The first two silences cost a connection each; the third is known as the stream's own.
 #[test]
-fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
+fn an_idle_server_that_answers_pings_is_not_reconnected_repeatedly() {
     let events = events(5, true);
     let quiet = vec![Accept, Send(text(&events[0])), OnlyPongs];
     let pause = Step::Pause(Duration::from_millis(1_200));
@@ -59,16 +59,16 @@ fn a_quiet_server_that_answers_pings_is_not_reconnected_again_and_again() {
 }
 
 #[test]
-fn a_peer_that_only_pings_is_given_up() {
+fn a_peer_that_only_pings_times_out() {
     let flags = &["--stall-timeout", "500ms"];
-    goes_on_after(Drip(ping(b"?"), Duration::from_millis(5)), flags).says(&["no event for 500ms"]);
+    continues_after(Drip(ping(b"?"), Duration::from_millis(5)), flags).says(&["no event for 500ms"]);
     // As fast as possible: a reader that never waits must still check its deadlines.
-    goes_on_after(Drip(ping(b"?").repeat(50_000), Duration::ZERO), flags)
+    continues_after(Drip(ping(b"?").repeat(50_000), Duration::ZERO), flags)
         .says(&["no event for 500ms"]);
 }
 
 #[test]
-fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
+fn a_peer_that_sends_single_bytes_forever_times_out() {
     // Repeated 0x7f: a frame with reserved bits would end the connection at once, so the first byte
     // begins a long text message.
     let events = events(5, true);
@@ -86,7 +86,7 @@ fn a_peer_that_sends_single_bytes_for_ever_is_given_up() {
 }
 
 #[test]
-fn a_peer_that_sends_a_message_over_the_cap_for_ever_is_given_up() {
+fn a_peer_that_sends_an_endless_message_times_out() {
     let events = events(5, true);
     let server = ScriptedServer::start([
         vec![
@@ -102,7 +102,7 @@ fn a_peer_that_sends_a_message_over_the_cap_for_ever_is_given_up() {
 }
 
 #[test]
-fn an_answer_in_single_bytes_is_given_up() {
+fn a_response_in_single_bytes_times_out() {
     let events = events(1, true);
     let server = ScriptedServer::start([
         vec![Drip(b"H".to_vec(), Duration::from_millis(5))],

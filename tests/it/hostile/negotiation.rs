@@ -77,7 +77,7 @@ fn the_answer_of_v1_is_reported_if_neither_works() {
 }
 
 #[test]
-fn the_path_of_a_host_settles_the_protocol() {
+fn the_path_of_a_host_selects_the_protocol() {
     let (messages, lines) = posts(500, 1);
     let v2 = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let run = |host: &str| Tail::of_host(host).protocol("auto").flags(&["-n", "1"]).run();
@@ -92,7 +92,7 @@ fn the_path_of_a_host_settles_the_protocol() {
 }
 
 #[test]
-fn filters_that_v2_cannot_say_are_asked_of_v1_or_refused() {
+fn filters_that_v2_cannot_express_use_v1_or_are_refused() {
     let (_, lines) = posts(500, 1);
     let v1 = || ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     let server = v1();

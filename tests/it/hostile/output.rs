@@ -9,7 +9,7 @@ use crate::support::scripted::{ScriptedServer, text, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
 #[test]
-fn a_reader_that_leaves_ends_a_busy_run_quietly() {
+fn a_closed_stdout_ends_a_busy_run_quietly() {
     let events = events(20_000, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let mut tail = Tail::of(&server).flags(&["-q"]).start();
@@ -20,7 +20,7 @@ fn a_reader_that_leaves_ends_a_busy_run_quietly() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_a_quiet_run() {
+fn a_closed_stdout_ends_an_idle_run() {
     let events = events(3, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let mut tail = Tail::of(&server).flags(&["-q"]).start();
@@ -31,7 +31,7 @@ fn a_reader_that_leaves_ends_a_quiet_run() {
 }
 
 #[test]
-fn a_reader_that_leaves_ends_a_run_that_prints_nothing_of_a_busy_stream() {
+fn a_closed_stdout_ends_a_run_whose_filter_drops_everything() {
     let events = events(3, true);
     let excluded = format!(r#"{{"did":"did:plc:x","time_us":{FIRST_US},"kind":"identity"}}"#);
     let server = ScriptedServer::start([vec![
@@ -50,7 +50,7 @@ fn a_reader_that_leaves_ends_a_run_that_prints_nothing_of_a_busy_stream() {
 
 #[test]
 #[cfg(target_os = "linux")]
-fn a_full_disk_is_told() {
+fn a_full_disk_is_reported() {
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
     let server = ScriptedServer::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
     let run = Tail::of(&server).stdout(full).run_elsewhere();
@@ -59,7 +59,7 @@ fn a_full_disk_is_told() {
 
 // Guards INV-4.
 #[test]
-fn a_file_gets_whole_lines() {
+fn a_file_receives_whole_lines() {
     let events = events(5_000, true);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&events)), Hang]]);
     let scratch = Scratch::new();

@@ -10,7 +10,7 @@ use crate::support::{FIRST_US, Scratch, events};
 
 // Guards INV-3.
 #[test]
-fn ten_cuts_give_every_event_once() {
+fn ten_disconnects_print_every_event_once() {
     let events = events(110, true);
     let mut scripts: Vec<_> = (1..=10).map(|n| cut(&events[..n * 10])).collect();
     scripts.push(stay(&events));
@@ -47,7 +47,7 @@ fn a_run_killed_before_its_first_save_starts_again_at_its_start() {
 }
 
 #[test]
-fn a_server_that_repeats_itself_is_printed_once() {
+fn events_that_a_server_repeats_are_printed_once() {
     let events = events(20, true);
     let twice = [&events[..10], &events[..10], &events[5..], &events[..]].concat();
     let mut lines = twice;
@@ -59,7 +59,7 @@ fn a_server_that_repeats_itself_is_printed_once() {
 
 // Guards INV-1.
 #[test]
-fn siblings_of_one_instant_all_arrive_across_a_cut() {
+fn events_of_one_instant_all_arrive_across_a_disconnect() {
     // A v2 server gives all operations of a commit one time.
     let events: Vec<_> = (0..30).map(|i| post(i, FIRST_US, Some(500 + i))).collect();
     for kept in [1, 7, 29] {
@@ -145,7 +145,7 @@ fn a_time_in_the_far_future_ends_no_run() {
 }
 
 #[test]
-fn malformed_messages_before_the_first_event_do_not_hide_the_servers_kind() {
+fn malformed_messages_before_the_first_event_do_not_hide_the_server_kind() {
     let events = events(20, true);
     let server = ScriptedServer::start([
         vec![Accept, Send(text("no event")), Sync, Send(texts(&events[..7]))],
@@ -228,7 +228,7 @@ fn a_run_without_any_event_yet_returns_to_its_own_start() {
 }
 
 #[test]
-fn giving_up_keeps_what_was_received() {
+fn giving_up_saves_what_was_received() {
     let events = events(20, true);
     let server = ScriptedServer::start([cut(&events)]);
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).run();
@@ -238,7 +238,7 @@ fn giving_up_keeps_what_was_received() {
 /// The server drops a replay when too much is queued for it; a replay that asks for less gets
 /// further.
 #[test]
-fn a_legacy_replay_that_was_cut_continues_just_before_the_newest_event() {
+fn an_interrupted_legacy_replay_continues_just_before_the_newest_event() {
     let at = |i: u64| FIRST_US + i * 200_000;
     let events: Vec<String> = (0..100).map(|i| post(i, at(i), None)).collect();
     let server = ScriptedServer::start([
@@ -253,7 +253,7 @@ fn a_legacy_replay_that_was_cut_continues_just_before_the_newest_event() {
 
 /// The window keeps twice as much, for the sake of other servers.
 #[test]
-fn a_legacy_resume_rewinds_by_the_margin_and_no_further() {
+fn a_legacy_resume_rewinds_by_exactly_the_margin() {
     let (scratch, at) = (Scratch::new(), |i: u64| FIRST_US + i * 200_000);
     let events: Vec<String> = (0..120).map(|i| post(i, at(i), None)).collect();
     let server = ScriptedServer::start([

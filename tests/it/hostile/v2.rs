@@ -47,7 +47,7 @@ fn tail(server: &ScriptedServer, count: usize, flags: &[&str]) -> Run {
 }
 
 #[test]
-fn messages_are_printed_as_the_lines_of_v1() {
+fn messages_are_printed_as_v1_lines() {
     let (messages, lines) = posts(500, 3);
     let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     tail(&server, 3, &["--strict"]).ends_with(0).prints(&lines);
@@ -72,7 +72,7 @@ fn white_space_around_and_within_a_message_is_not_printed() {
 }
 
 #[test]
-fn the_native_shape_is_the_payload_as_it_came() {
+fn the_native_shape_is_the_unchanged_payload() {
     let (messages, _) = posts(500, 3);
     let payloads = messages.iter().map(|message| {
         let payload = message.strip_prefix(r#"{"$type":"message","payload":"#).unwrap();
@@ -89,7 +89,7 @@ fn the_native_shape_is_the_payload_as_it_came() {
 }
 
 #[test]
-fn filters_and_cursor_are_asked_for() {
+fn filters_and_cursor_are_in_the_request() {
     let (messages, lines) = posts(500, 1);
     let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     let flags = ["-c", "app.bsky.feed.post,app.bsky.graph.*", "-d", "did:plc:a"];
@@ -107,7 +107,7 @@ fn filters_and_cursor_are_asked_for() {
 }
 
 #[test]
-fn a_server_without_echo_is_accepted_and_another_echo_is_not() {
+fn a_missing_subprotocol_echo_is_accepted_and_a_wrong_one_is_not() {
     let (messages, lines) = posts(500, 1);
     let server = ScriptedServer::start([vec![Accept, Send(texts(&messages)), Hang]]);
     tail(&server, 1, &[]).ends_with(0).prints(&lines);
@@ -166,7 +166,7 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_continues_from_the_floor() {
 }
 
 #[test]
-fn an_instant_that_is_too_old_is_a_gap_as_the_server_says() {
+fn a_time_that_is_too_old_is_a_gap_as_the_server_reports() {
     let (messages, lines) = posts(900, 2);
     let outdated = [&[info("OutdatedCursor")][..], &messages].concat();
     let script = || vec![ECHO, Send(texts(&outdated)), Hang];
@@ -239,7 +239,7 @@ fn numbers_that_go_back_or_repeat_are_reported_and_lose_nothing() {
 }
 
 #[test]
-fn messages_that_are_no_events_are_skipped_and_counted() {
+fn messages_that_are_not_events_are_skipped_and_counted() {
     let (messages, lines) = posts(500, 2);
     let unknown = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#label\u001b","seq":501}}"#;
     for (bad, words) in [
@@ -261,7 +261,7 @@ fn messages_that_are_no_events_are_skipped_and_counted() {
 }
 
 #[test]
-fn an_endpoint_that_speaks_v1_is_no_v2_server() {
+fn an_endpoint_that_speaks_v1_is_refused_as_v2() {
     let (_, lines) = posts(500, 2);
     for objects in [lines, vec![r#"{"error":"InvalidRequest","message":"m"}"#.to_owned()]] {
         let connection = || vec![ECHO, Send(texts(&objects)), Hang];
@@ -301,7 +301,7 @@ fn a_refusal_that_is_cut_off_is_not_final() {
 }
 
 #[test]
-fn the_kinds_that_prove_life_are_left_out_of_the_output() {
+fn kinds_requested_for_liveness_are_not_printed() {
     let (messages, lines) = posts(500, 2);
     let identity = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#identity","did":"did:plc:b","identity":{"did":"did:plc:b","seq":3},"seq":501,"time":"2026-07-04T14:38:08.384849Z"}}"#;
     let sync = identity.replace("identity", "sync").replace("501", "502");

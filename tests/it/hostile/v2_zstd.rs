@@ -68,7 +68,7 @@ fn the_servers_dictionary_is_fetched_without_credentials() {
 }
 
 #[test]
-fn a_dictionary_is_kept_and_changed_when_the_server_has_another() {
+fn a_dictionary_is_cached_and_replaced_when_the_server_has_another() {
     let (messages, lines) = posts(500, 6);
     let server = ScriptedServer::start([
         served(7),
@@ -87,7 +87,7 @@ fn a_dictionary_is_kept_and_changed_when_the_server_has_another() {
 }
 
 #[test]
-fn what_an_earlier_run_kept_is_not_fetched_again() {
+fn a_cached_dictionary_is_not_fetched_again() {
     let (messages, lines) = posts(500, 3);
     let server = ScriptedServer::start([stream(&messages, 7)]);
     let tail = tail(&server, "on", 3);
@@ -102,7 +102,7 @@ fn what_an_earlier_run_kept_is_not_fetched_again() {
 }
 
 #[test]
-fn an_id_that_is_not_found_leads_to_the_one_that_is() {
+fn an_unknown_dictionary_id_falls_back_to_the_current_one() {
     let (messages, lines) = posts(500, 3);
     let not_found = xrpc(
         "404 Not Found",
@@ -120,7 +120,7 @@ fn an_id_that_is_not_found_leads_to_the_one_that_is() {
 }
 
 #[test]
-fn a_dictionary_that_was_named_and_is_not_used_is_reported() {
+fn an_unused_dictionary_flag_is_reported() {
     let (messages, lines) = posts(500, 2);
     let scripts = [refused("current dictionary id is 8"), served(8), stream(&messages, 8)];
     let server = ScriptedServer::start(scripts);
@@ -133,7 +133,7 @@ fn a_dictionary_that_was_named_and_is_not_used_is_reported() {
 }
 
 #[test]
-fn a_server_that_names_what_it_refuses_is_asked_for_plain_text() {
+fn a_server_that_refuses_its_own_dictionary_is_asked_for_plain_text() {
     let (messages, lines) = posts(500, 3);
     let file = dictionary(7);
     let scripts = || [refused("current dictionary id is 7"), served(7), plain(&messages)];

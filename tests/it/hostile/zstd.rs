@@ -71,7 +71,7 @@ fn damaged_frames_are_skipped_and_reported() {
 }
 
 #[test]
-fn text_on_a_compressed_connection_is_taken_as_it_is() {
+fn text_on_a_compressed_connection_is_accepted() {
     let (events, ours) = (events(3, true), dictionary(1));
     let mixed =
         [compressed(&events[..1], &ours), text(&events[1]), compressed(&events[2..], &ours)];
@@ -86,7 +86,7 @@ fn one_message_of_another_dictionary_among_good_ones_is_skipped_and_reported() {
 }
 
 #[test]
-fn another_dictionary_ends_a_run_that_insists() {
+fn another_dictionary_ends_a_run_with_compress_on() {
     let (ours, theirs) = (dictionary(1), dictionary(2));
     let server =
         ScriptedServer::start([vec![Accept, Send(compressed(&events(2, true), &theirs)), Hang]]);

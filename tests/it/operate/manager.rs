@@ -47,7 +47,7 @@ impl Manager {
 }
 
 #[test]
-fn it_is_ready_after_the_first_connection_and_alive_until_it_stops() {
+fn ready_is_sent_after_the_first_connection_and_watchdog_until_the_stop() {
     let (_scratch, server) = serve(100);
     let manager = Manager::new();
     let host = server.address.to_string();
@@ -63,7 +63,7 @@ fn it_is_ready_after_the_first_connection_and_alive_until_it_stops() {
 }
 
 #[test]
-fn it_is_not_ready_and_not_alive_without_a_connection() {
+fn without_a_connection_neither_ready_nor_watchdog_is_sent() {
     let manager = Manager::new();
     // Nothing listens on port 1.
     let flags = ["--max-retries", "unlimited"];

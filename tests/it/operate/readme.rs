@@ -32,7 +32,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 }
 
 /// Returns the names of the program's metrics.
-fn metrics_told() -> BTreeSet<String> {
+fn exported_metrics() -> BTreeSet<String> {
     let (_scratch, server) = serve(10);
     let tail = watched(&server, &[]);
     let page = get_until(tail.metrics_address(), "/metrics", |page| page.status == 200);
@@ -46,7 +46,7 @@ fn the_dashboard_parses_and_each_of_its_metrics_exists() {
     let json: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     let panels = json["panels"].as_array().unwrap();
     assert!(panels.len() >= 6);
-    let told = metrics_told();
+    let told = exported_metrics();
     for panel in panels {
         let title = panel["title"].as_str().unwrap();
         let targets = panel["targets"].as_array().unwrap();
@@ -70,12 +70,12 @@ fn the_table_of_metrics_is_complete() {
     let of_skytail = |names: BTreeSet<String>| -> BTreeSet<String> {
         names.into_iter().filter(|name| name.starts_with("skytail_")).collect()
     };
-    assert_eq!(of_skytail(metrics_in(&rows)), of_skytail(metrics_told()));
+    assert_eq!(of_skytail(metrics_in(&rows)), of_skytail(exported_metrics()));
 }
 
 #[test]
-fn the_alerts_are_about_metrics_that_exist() {
-    let told = metrics_told();
+fn each_alert_uses_a_metric_that_exists() {
+    let told = exported_metrics();
     let names = metrics_in(&block("yaml", "alert:"));
     assert!(names.len() >= 3 && names.is_subset(&told), "{names:?}");
 }

@@ -94,7 +94,7 @@ fn without_a_connection_health_is_503_with_the_reason() {
 }
 
 #[test]
-fn a_quiet_stream_of_one_account_is_healthy() {
+fn an_idle_stream_of_one_account_is_healthy() {
     let (_scratch, server) = serve(10);
     let tail = watched(&server, &["-d", "did:plc:none"]);
     let address = tail.metrics_address();
@@ -125,7 +125,7 @@ fn other_requests_get_the_list_of_endpoints() {
 }
 
 #[test]
-fn a_taken_address_ends_the_run_before_anything_is_dialled() {
+fn an_address_in_use_ends_the_run_before_it_dials() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let mut tail = Watched::start("127.0.0.1:1", &["--metrics-listen", &address], |_| {});

@@ -198,7 +198,7 @@ fn quantities(text: &str) -> Vec<u64> {
 }
 
 #[test]
-fn each_bound_of_the_table_is_that_of_the_code() {
+fn each_bound_in_the_table_matches_the_code() {
     let document = read("SECURITY.md");
     let table = document.lines().map(str::trim).filter(|line| line.starts_with("| "));
     let table: Vec<Vec<&str>> = table
@@ -231,7 +231,7 @@ fn each_bound_of_the_table_is_that_of_the_code() {
 }
 
 #[test]
-fn the_documents_know_each_unsafe_block() {
+fn the_documents_list_each_unsafe_block() {
     let mut blocks = Vec::new();
     collect_unsafe(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut blocks);
     assert_eq!(blocks, ["usual.rs"], "SECURITY.md and fuzz/README.md say which files have one");

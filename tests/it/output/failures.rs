@@ -80,7 +80,7 @@ fn a_limit_on_file_sizes_is_reported_and_the_next_run_resumes() {
 
 // Guards INV-2.
 #[test]
-fn a_position_that_can_not_be_saved_is_not_claimed() {
+fn a_position_that_cannot_be_saved_is_not_reported_as_saved() {
     let fixture = Fixture::new(5_000, 5_000);
     let file = fixture.file("out.ndjson");
     fixture.run_well(&["-o", &file, "-n", "1000"]);
@@ -99,7 +99,7 @@ fn a_position_that_can_not_be_saved_is_not_claimed() {
 }
 
 #[test]
-fn a_file_that_can_not_be_remembered_is_not_begun() {
+fn a_file_that_cannot_be_recorded_is_not_created() {
     let fixture = Fixture::new(5_000, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--rotate", "100KiB"];
@@ -122,7 +122,7 @@ fn a_file_that_can_not_be_remembered_is_not_begun() {
 }
 
 #[test]
-fn a_file_that_is_moved_away_ends_the_run() {
+fn moving_the_output_file_ends_the_run() {
     let fixture = Fixture::new(100, 5_000);
     let (file, moved) = (fixture.file("out.ndjson"), fixture.file("moved.ndjson"));
     let flags = ["-o", &*file, "--demo", "--consumer", "d", "--checkpoint-every", "10ms"];

@@ -78,7 +78,7 @@ fn differences_between_jaq_and_jq_are_resolved_as_in_jq() {
 }
 
 #[test]
-fn a_wrong_regular_expression_is_refused_before_anything_is_dialled() {
+fn an_invalid_regular_expression_is_refused_before_the_run_dials() {
     for (expression, told) in [
         (r#".kind | test("(")"#, "the regular expression \"(\" is invalid: unclosed group"),
         (r#"select(.kind | test("a"; "q"))"#, "'q' is no flag of a regular expression"),
@@ -98,14 +98,14 @@ fn a_wrong_regular_expression_is_refused_before_anything_is_dialled() {
 }
 
 #[test]
-fn a_calculated_regular_expression_that_is_wrong_skips_its_event() {
+fn an_invalid_computed_regular_expression_skips_its_event() {
     let ended = Fixture::new(5, 5_000).run(&["--jq", r#""(" as $re | .kind | test($re)"#]);
     assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
     assert!(ended.stderr.contains("is invalid: unclosed group"), "{}", ended.stderr);
 }
 
 #[test]
-fn an_output_without_columns_is_an_error_of_the_table() {
+fn an_output_without_columns_is_a_table_error() {
     for (expression, what) in [
         (".did", "a string"),
         (".cursor", "a number"),

@@ -28,18 +28,18 @@ fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
 
 // Guards INV-3.
 #[test]
-fn a_plain_file_is_the_stream_after_many_kills() {
+fn a_plain_file_equals_the_stream_after_many_kills() {
     killed(5_000, "out.ndjson", &[], 1_000_000);
 }
 
 // Guards INV-3.
 #[test]
-fn a_compressed_file_is_the_stream_after_many_kills() {
+fn a_compressed_file_equals_the_stream_after_many_kills() {
     killed(5_000, "out.ndjson.zst", &[], 500_000);
 }
 
 #[test]
-fn hourly_files_are_the_stream_after_many_kills() {
+fn hourly_files_equal_the_stream_after_many_kills() {
     let fixture = killed(2_000_000, "out-%Y%m%dT%H.ndjson", &["--rotate", "hourly"], 1_000_000);
     // From 14:38, 11 hours and 7 minutes.
     assert_eq!(fixture.names().len(), 12);
@@ -48,7 +48,7 @@ fn hourly_files_are_the_stream_after_many_kills() {
 }
 
 #[test]
-fn compressed_files_of_a_size_are_the_stream_after_many_kills() {
+fn compressed_files_rotated_by_size_equal_the_stream_after_many_kills() {
     let fixture = killed(5_000, "out.ndjson.zst", &["--rotate", "1MiB"], 500_000);
     let names = fixture.names();
     assert!(names.len() > 5, "{names:?}");
@@ -56,7 +56,7 @@ fn compressed_files_of_a_size_are_the_stream_after_many_kills() {
 }
 
 #[test]
-fn plain_files_of_a_size_end_after_the_event_that_reaches_it_whatever_kills() {
+fn plain_files_rotated_by_size_end_at_the_same_event_despite_kills() {
     let fixture = killed(5_000, "out.ndjson", &["--rotate", "1000000"], 1_000_000);
     let whole = fixture.names();
     let lines = fixture.recorded.iter().map(|line| line.len() as u64 + 1);

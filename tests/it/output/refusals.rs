@@ -53,7 +53,7 @@ fn what_is_not_a_file_is_refused() {
 }
 
 #[test]
-fn names_and_flags_that_do_not_fit_are_refused() {
+fn conflicting_names_and_flags_are_refused() {
     let scratch = Scratch::new();
     let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
     let (plain, fields) = (path("a.ndjson"), path("%F/%H.ndjson"));
@@ -74,7 +74,7 @@ fn names_and_flags_that_do_not_fit_are_refused() {
 }
 
 #[test]
-fn a_file_of_others_is_refused_and_taken_with_append() {
+fn a_foreign_file_is_refused_unless_append_is_given() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
     fs::write(&file, "theirs, and no line feed").unwrap();
@@ -88,7 +88,7 @@ fn a_file_of_others_is_refused_and_taken_with_append() {
 }
 
 #[test]
-fn an_empty_file_is_as_good_as_none() {
+fn an_empty_file_counts_as_missing() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
     fs::write(&file, "").unwrap();
@@ -147,7 +147,7 @@ fn append_continues_after_a_change_and_changes_nothing_without_one() {
 }
 
 #[test]
-fn what_a_kill_left_is_cut_with_a_warning_that_counts_it() {
+fn bytes_after_the_checkpoint_are_truncated_with_a_warning() {
     let fixture = Fixture::new(1000, 5_000);
     let file = fixture.file("out.ndjson");
     let run = fixture.start(&["-o", &file, "--checkpoint-every", "1h"]);
@@ -160,7 +160,7 @@ fn what_a_kill_left_is_cut_with_a_warning_that_counts_it() {
 }
 
 #[test]
-fn plain_text_is_not_continued_with_zstd() {
+fn a_plain_file_is_not_continued_with_zstd() {
     let fixture = Fixture::new(10, 5_000);
     let file = fixture.file("out.zst");
     fs::write(&file, "plain\n").unwrap();
@@ -185,7 +185,7 @@ fn two_runs_on_one_file_are_refused() {
 }
 
 #[test]
-fn what_may_not_be_written_is_refused() {
+fn a_path_without_write_permission_is_refused() {
     let scratch = Scratch::new();
     let home = scratch.path("home");
     fs::create_dir(&home).unwrap();
@@ -219,7 +219,7 @@ fn what_may_not_be_written_is_refused() {
 }
 
 #[test]
-fn a_cut_zstd_file_is_not_continued() {
+fn a_truncated_zstd_file_is_not_continued() {
     let scratch = Scratch::new();
     let path = scratch.path("cut.ndjson.zst");
     let packed = zstd::encode_all(&b"{\"some\":\"lines\"}\n"[..], 3).unwrap();
@@ -279,7 +279,7 @@ fn what_others_wrote_during_a_run_stays_and_no_later_event_is_lost_or_repeated()
 }
 
 #[test]
-fn a_compressed_file_that_others_wrote_to_loses_no_event() {
+fn a_compressed_file_with_foreign_bytes_loses_no_event() {
     for every in ["5ms", "1h"] {
         let fixture = Fixture::new(5_000, 5_000);
         let (file, next) = (fixture.file("out.ndjson.zst"), fixture.file("next.ndjson.zst"));
@@ -308,7 +308,7 @@ fn a_compressed_file_that_others_wrote_to_loses_no_event() {
 }
 
 #[test]
-fn a_file_that_was_disturbed_and_put_back_holds_no_event_twice() {
+fn a_file_that_was_changed_and_restored_has_no_duplicates() {
     type Disturb = fn(&str);
     let moved: Disturb = |file| fs::rename(file, format!("{file}.moved")).unwrap();
     let replaced: Disturb = |file| {
@@ -349,7 +349,7 @@ fn lines_written_after_a_cut_are_not_repeated() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_named_with_its_target() {
+fn a_dangling_link_is_reported_with_its_target() {
     let scratch = Scratch::new();
     let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
     std::os::unix::fs::symlink("missing/out", path("link")).unwrap();

@@ -58,7 +58,7 @@ fn killed(fixture: &Fixture, flags: &[&str], step_bytes: u64) {
 }
 
 #[test]
-fn a_table_in_a_file_is_whole_and_has_one_head_after_many_kills() {
+fn a_table_in_a_file_is_complete_with_one_header_after_many_kills() {
     let head = "cursor,commit.record.text,commit.none\n";
     let fields = ["--format", "csv", "--fields", "cursor,commit.record.text,commit.none"];
     for (name, rotate) in [("t.csv", None), ("t.csv.zst", None), ("t.csv", Some("1MB"))] {
@@ -76,7 +76,7 @@ fn a_table_in_a_file_is_whole_and_has_one_head_after_many_kills() {
 }
 
 #[test]
-fn the_outputs_of_each_event_are_in_the_file_once_after_many_kills() {
+fn each_events_outputs_are_in_the_file_once_after_many_kills() {
     let fixture = Fixture::new(2_000, 5_000);
     let file = fixture.file("out.txt");
     killed(&fixture, &["-o", &file, "-r", "--jq", THREE], 800_000);
@@ -84,7 +84,7 @@ fn the_outputs_of_each_event_are_in_the_file_once_after_many_kills() {
 }
 
 #[test]
-fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
+fn the_next_run_prints_what_a_stopped_run_left_incomplete() {
     // Several times the size of a pipe.
     let fixture = Fixture::new(1_600, 5_000);
     let mut all = String::new();
@@ -115,7 +115,7 @@ fn what_a_stopped_run_did_not_print_whole_the_next_one_prints() {
 }
 
 #[test]
-fn a_limit_counts_outputs_and_leaves_those_of_an_event_together() {
+fn a_limit_counts_outputs_and_never_splits_an_event() {
     let fixture = Fixture::new(60, 5_000);
     let mut all = String::new();
     // 3 + 3, 3, 3 + 3 + 3: each run ends with the event that reaches its limit.
@@ -154,7 +154,7 @@ fn an_error_skips_its_event_or_stops_before_it() {
 }
 
 #[test]
-fn an_endless_expression_does_not_hold_a_stop_up() {
+fn an_endless_expression_does_not_delay_a_stop() {
     let fixture = Fixture::new(20_000, 5_000);
     let flags = ["--jq", "last(repeat(.))", "--drain-timeout", "0s"];
     let mut command =
@@ -203,11 +203,11 @@ fn jq(flags: &[&str], lines: &str) -> Option<String> {
 #[test]
 fn events_become_what_jq_makes_of_them() {
     for recording in vectors::samples() {
-        become_what_jq_makes_of_them(&recording);
+        assert_rendered_as_jq(&recording);
     }
 }
 
-fn become_what_jq_makes_of_them(recording: &Path) {
+fn assert_rendered_as_jq(recording: &Path) {
     let (scratch, server) =
         (Scratch::new(), ServeProcess::start(recording, &["--server-kind", "v2"]));
     let host = server.address.to_string();

@@ -74,7 +74,7 @@ fn runs_with_limits_follow_each_other_exactly() {
 }
 
 #[test]
-fn show_lists_the_files_and_rm_forgets_them() {
+fn show_lists_the_files_and_rm_removes_them() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
     fixture.run_well(&["-o", &file, "-n", "10"]);
@@ -141,7 +141,7 @@ fn a_dash_is_stdout() {
 }
 
 #[test]
-fn without_a_checkpoint_a_new_file_is_written() {
+fn no_checkpoint_writes_a_new_file() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["--no-checkpoint", "--host", &fixture.host, "-n", "40", "-o", &file];
@@ -160,7 +160,7 @@ fn without_a_checkpoint_a_new_file_is_written() {
 }
 
 #[test]
-fn a_stop_signal_repeated_at_once_is_one_stop() {
+fn an_immediately_repeated_stop_signal_counts_once() {
     for (first, again) in
         [("TERM", "TERM"), ("HUP", "HUP"), ("INT", "INT"), ("TERM", "INT"), ("INT", "TERM")]
     {
@@ -181,7 +181,7 @@ fn a_stop_signal_repeated_at_once_is_one_stop() {
 }
 
 #[test]
-fn termination_may_be_repeated_for_as_long_as_the_output_takes() {
+fn repeated_sigterm_does_not_cut_the_drain_short() {
     let fixture = Fixture::new(20_000, 5_000);
     let flags = fixture.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
     let mut run = tail_command(&fixture.scratch.path(""), &flags).spawn().unwrap();

@@ -54,7 +54,7 @@ fn shown(mut command: Command) -> String {
 
 // Guards INV-6.
 #[test]
-fn no_format_lets_a_stranger_act_on_a_terminal_and_bytes_stay_elsewhere() {
+fn each_format_escapes_control_characters_on_a_terminal_and_only_there() {
     let event = hostile_event();
     let (_scratch, server) = serve(std::slice::from_ref(&event));
     let all = all_of(&server);
@@ -130,7 +130,7 @@ fn a_terminal_that_hangs_up_is_a_closed_output() {
 }
 
 #[test]
-fn no_progress_is_drawn_beside_a_pipe_unless_it_is_asked_for() {
+fn progress_with_a_pipe_is_drawn_only_on_request() {
     let (_scratch, server) = serve(&events(200, false));
     let run = |more: &[&str]| {
         let (home, mut pty) = (Scratch::new(), Pty::open());
@@ -202,7 +202,7 @@ fn nothing_is_drawn_from_the_background() {
 }
 
 #[test]
-fn progress_without_a_terminal_and_the_want_of_matches_are_logged_after_ten_seconds() {
+fn progress_without_a_terminal_and_missing_matches_are_logged_after_ten_seconds() {
     // The script fails the test if a second connection is made.
     let server = ScriptedServer::start([vec![Step::Accept, Step::OnlyPongs]]);
     let mut run = Tail::of(&server).flags(&["-c", "app.bsky.feed", "--progress", "always"]).start();

@@ -12,7 +12,7 @@ use crate::support::scripted::Step::{Accept, Answer, Hang, Send};
 use crate::support::scripted::{ScriptedServer, http, texts};
 
 #[test]
-fn interim_answers_and_token_lists_are_part_of_a_handshake() {
+fn interim_responses_and_token_lists_are_part_of_a_handshake() {
     let address = listener(|mut stream| {
         let head = read_head(&mut stream)?;
         let accept = derive_accept_key(header(&head, "sec-websocket-key").unwrap().as_bytes());
@@ -26,7 +26,7 @@ fn interim_answers_and_token_lists_are_part_of_a_handshake() {
 }
 
 #[test]
-fn a_redirect_to_the_given_host_does_not_advise_it() {
+fn a_redirect_to_the_given_host_does_not_suggest_it() {
     let address = listener(|mut stream| {
         let head = read_head(&mut stream)?;
         let host = header(&head, "host").unwrap();
@@ -73,7 +73,7 @@ fn swallowing() -> (TcpListener, Vec<TcpStream>, u16) {
 }
 
 #[test]
-fn a_host_that_swallows_syns_is_charged_to_the_connection() {
+fn an_unanswered_syn_is_reported_as_a_connect_timeout() {
     let (_listener, _queue, port) = swallowing();
     // With v2 the dictionary is fetched first.
     for (protocol, compress) in [("v2", "on"), ("auto", "on"), ("v1", "off")] {

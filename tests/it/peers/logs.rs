@@ -23,7 +23,7 @@ fn debug_notation(log: &str) -> Vec<&str> {
 }
 
 #[test]
-fn the_log_has_no_value_in_the_notation_of_the_language() {
+fn the_log_has_no_rust_debug_notation() {
     let server = ScriptedServer::start([
         vec![Answer(http("503 Busy", "Retry-After: 0\r\n", "later"))],
         vec![Accept, Send(texts(events(2, true))), Send(close(1001, b"away"))],
@@ -48,7 +48,7 @@ fn the_reason_for_v1_is_logged_once() {
 }
 
 #[test]
-fn the_summary_for_programs_has_fields_and_no_sentences() {
+fn the_json_summary_has_fields_and_no_sentences() {
     let server = ScriptedServer::start([vec![Accept, Send(texts(events(3, true))), Hang]]);
     let flags = ["-n", "3", "--log-format", "json", "--consumer", "posts"];
     let run = Tail::of(&server).flags(&flags).run();

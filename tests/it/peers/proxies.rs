@@ -44,7 +44,7 @@ fn run(host: &str, variables: &[(&str, &str)]) -> Run {
 }
 
 #[test]
-fn a_proxy_is_used_whatever_the_case_and_form_of_its_scheme() {
+fn the_scheme_of_a_proxy_may_have_any_case_and_form() {
     let (address, _) = http_proxy();
     for value in [
         format!("http://{address}"),
@@ -81,7 +81,7 @@ fn an_unusable_setting_is_an_error_and_no_direct_connection() {
 }
 
 #[test]
-fn a_setting_that_is_not_needed_does_no_harm() {
+fn an_unneeded_proxy_setting_is_ignored() {
     let address = listener(stream_events);
     let variables = [("ALL_PROXY", "foo://127.0.0.1:1")];
     run(&format!("ws://{address}"), &variables).ends_with(0).prints(events(3, true));
@@ -188,7 +188,7 @@ fn a_handle_is_not_sent_to_dns_if_a_proxy_resolves_names() {
 }
 
 #[test]
-fn every_other_request_obeys_the_same_settings() {
+fn every_other_request_uses_the_same_settings() {
     let home = crate::support::Scratch::new();
     let skytail = |args: &[&str]| {
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));

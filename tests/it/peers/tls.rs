@@ -28,7 +28,7 @@ fn url(address: SocketAddr) -> String {
 }
 
 #[test]
-fn a_self_signed_certificate_is_trusted_with_its_file() {
+fn a_self_signed_certificate_is_trusted_with_ca_file() {
     for certificate in ["self-signed.pem", "self-signed-cn.pem"] {
         let server = tls_server(certificate);
         let path = tls_file(certificate);
@@ -45,7 +45,7 @@ fn a_self_signed_certificate_is_trusted_with_its_file() {
 }
 
 #[test]
-fn an_authority_is_trusted_with_its_file_and_each_fault_has_words() {
+fn an_authority_is_trusted_with_ca_file_and_each_fault_has_a_message() {
     let ca = tls_file("ca.pem");
     let ca = ca.to_str().unwrap();
     tail(&url(tls_server("good.pem"))).flags(&["--ca-file", ca]).run().ends_with(0);
@@ -58,7 +58,7 @@ fn an_authority_is_trusted_with_its_file_and_each_fault_has_words() {
 }
 
 #[test]
-fn a_refusal_of_a_server_that_does_not_close_tls_is_still_final() {
+fn a_refusal_without_a_tls_close_is_still_final() {
     let config = Arc::new(server_config("self-signed.pem"));
     let address = listener(move |stream| {
         let session = ServerConnection::new(Arc::clone(&config)).map_err(io::Error::other)?;
@@ -74,7 +74,7 @@ fn a_refusal_of_a_server_that_does_not_close_tls_is_still_final() {
 }
 
 #[test]
-fn a_wrong_ca_file_is_refused_before_anything_is_dialled() {
+fn a_bad_ca_file_is_refused_before_the_run_dials() {
     for (name, words) in [("leaf.key.pem", "no certificate in PEM"), ("absent.pem", "can't read")] {
         let path = tls_file(name);
         let run = tail("server.invalid").flags(&["--ca-file", path.to_str().unwrap()]).run();

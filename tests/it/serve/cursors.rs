@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events};
 
 #[tokio::test]
-async fn v2_cursors_are_seqs_below_ten_to_the_fifteen_and_times_from_there() {
+async fn v2_cursors_below_ten_to_the_fifteen_are_seqs_and_others_times() {
     let scratch = Scratch::new();
     let lines = events(50, true);
     let path = scratch.recording(&lines);
@@ -78,7 +78,7 @@ async fn a_paced_recording_starts_with_the_first_client_and_arrives_in_order() {
 }
 
 #[tokio::test]
-async fn a_later_client_without_cursor_joins_at_the_playhead() {
+async fn a_later_client_without_a_cursor_starts_at_the_playhead() {
     let scratch = Scratch::new();
     let lines = events(1_000, true);
     let path = scratch.recording(&lines);
@@ -93,7 +93,7 @@ async fn a_later_client_without_cursor_joins_at_the_playhead() {
 }
 
 #[tokio::test]
-async fn without_close_at_end_a_connection_stays_open_and_silent() {
+async fn without_close_at_end_a_connection_stays_open_and_idle() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     let server = ServeProcess::start(&path, &[]);

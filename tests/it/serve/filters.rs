@@ -5,7 +5,7 @@ use crate::support::client::{Client, End, Next};
 use crate::support::{Scratch, ServeProcess, events};
 
 #[tokio::test]
-async fn filters_select_as_the_servers_do() {
+async fn filters_match_the_real_servers() {
     let scratch = Scratch::new();
     let lines = events(60, true);
     let path = scratch.recording(&lines);
@@ -87,7 +87,7 @@ async fn an_update_replaces_the_filters_of_a_running_stream() {
 }
 
 #[tokio::test]
-async fn bad_messages_end_the_connection_as_each_server_ends_it() {
+async fn bad_messages_end_the_connection_as_on_the_real_servers() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(1, true));
     let too_long = " ".repeat(10_000_001);

@@ -85,7 +85,7 @@ async fn next_ping(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 #[tokio::test]
-async fn v2_drops_a_client_that_answers_no_ping() {
+async fn v2_drops_a_client_that_ignores_pings() {
     let server = serve(ServerKind::V2, pinging()).await;
     let mut stream = server.connect("requireHello=true").await;
     let mut rest = Vec::new();
@@ -95,7 +95,7 @@ async fn v2_drops_a_client_that_answers_no_ping() {
 }
 
 #[tokio::test]
-async fn v2_keeps_a_client_that_answers_and_legacy_keeps_both() {
+async fn v2_keeps_a_client_that_answers_pings_and_legacy_keeps_both() {
     for (kind, answers) in [(ServerKind::V2, true), (ServerKind::Legacy, false)] {
         let server = serve(kind, pinging()).await;
         let mut stream = server.connect("requireHello=true").await;
@@ -132,7 +132,7 @@ async fn a_client_that_does_not_read_is_dropped_after_the_write_timeout() {
 }
 
 #[tokio::test]
-async fn legacy_cuts_a_live_client_whose_queue_is_full() {
+async fn legacy_disconnects_a_live_client_whose_queue_is_full() {
     let limits = ServerLimits { legacy_queue_events: 50, ..ServerLimits::default() };
     let settings =
         ServeSettings { limits, looping: true, rate: Rate::PerSecond(1e8), ..Default::default() };

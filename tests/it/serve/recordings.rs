@@ -87,7 +87,7 @@ async fn reads_recordings_from_zstd_files_and_from_stdin() {
 }
 
 #[test]
-fn a_malformed_line_is_refused_by_its_number() {
+fn a_malformed_line_is_refused_with_its_number() {
     let scratch = Scratch::new();
     let mut lines = events(5, false);
     lines[3].truncate(40);
@@ -99,7 +99,7 @@ fn a_malformed_line_is_refused_by_its_number() {
 }
 
 #[tokio::test]
-async fn imitates_the_other_kind_by_the_stamped_members_only() {
+async fn the_other_server_kind_differs_only_in_stamped_fields() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, true));
     let server = ServeProcess::start(&path, &["--close-at-end", "--server-kind", "legacy"]);
@@ -132,7 +132,7 @@ async fn a_loop_repeats_the_events_with_later_times_and_higher_cursors() {
 }
 
 #[tokio::test]
-async fn a_loop_gives_its_events_new_identities() {
+async fn looped_events_have_new_event_ids() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, true));
     let server = ServeProcess::start(&path, &["--loop"]);
@@ -176,7 +176,7 @@ fn skytail_tail_continues_over_the_rounds_of_a_loop() {
 }
 
 #[test]
-fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() {
+fn byte_order_marks_blank_lines_and_a_torn_last_line_are_accepted_and_gzip_is_detected() {
     let scratch = Scratch::new();
     let path = scratch.path("edited.ndjson");
     let lines = events(20, true);
@@ -197,7 +197,7 @@ fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() 
 }
 
 #[tokio::test]
-async fn restamping_makes_the_last_event_now() {
+async fn restamping_moves_the_last_event_to_now() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, false));
     let now_us = || {

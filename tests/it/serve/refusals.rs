@@ -9,7 +9,7 @@ use crate::support::client::Client;
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
 #[test]
-fn refusals_come_in_each_servers_words() {
+fn refusals_match_those_of_each_server() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(3, true));
     let v2 = ServeProcess::start(&path, &["--server-kind", "v2"]);

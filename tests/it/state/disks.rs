@@ -17,7 +17,7 @@ fn fill(directory: &Path) {
 }
 
 #[test]
-fn a_state_file_that_was_closed_is_listed_on_a_read_only_mount() {
+fn a_closed_state_file_is_listed_on_a_read_only_mount() {
     let scratch = Scratch::new();
     let directory = scratch.path("disk");
     fs::create_dir(&directory).unwrap();
@@ -85,7 +85,7 @@ fn a_full_disk_is_named_as_the_cause() {
 }
 
 #[test]
-fn a_limit_on_file_sizes_is_no_full_disk() {
+fn a_file_size_limit_is_not_reported_as_a_full_disk() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let inner = command(&state, &["cursors", "set", "posts", "12"]);
@@ -98,7 +98,7 @@ fn a_limit_on_file_sizes_is_no_full_disk() {
 }
 
 #[test]
-fn a_link_that_leads_nowhere_is_named_with_its_target() {
+fn a_dangling_link_is_reported_with_its_target() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     std::os::unix::fs::symlink("missing.db", &state).unwrap();

@@ -34,7 +34,7 @@ fn public() -> (Scratch, PathBuf, PathBuf, PathBuf) {
 }
 
 #[test]
-fn a_link_in_place_of_a_lock_file_is_refused_and_its_target_stays() {
+fn a_link_at_the_path_of_a_lock_file_is_refused_and_its_target_unchanged() {
     let (scratch, state, lock, precious) = public();
     let missing = scratch.path("missing");
     let plant: [(&str, &dyn Fn()); 4] = [

@@ -185,7 +185,7 @@ fn an_import_checks_every_value_and_changes_nothing_when_one_is_wrong() {
 }
 
 #[test]
-fn a_backup_is_whole_while_a_run_saves() {
+fn a_backup_is_consistent_while_a_run_saves() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let flags = ["--demo", "--consumer", "c", "--checkpoint-events", "1"];
@@ -219,7 +219,7 @@ fn a_backup_is_whole_while_a_run_saves() {
 }
 
 #[test]
-fn a_backup_destroys_nothing_and_is_never_half_written() {
+fn a_backup_overwrites_nothing_and_is_atomic() {
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
     let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();

@@ -121,7 +121,7 @@ fn from_is_the_start_of_a_consumer_without_a_saved_position() {
 
 // Guards INV-9.
 #[test]
-fn what_a_run_skips_is_reported_saved_and_can_be_restored() {
+fn skipped_events_are_reported_saved_and_restorable() {
     let (home, lines) = (Home::new(), events(20, true));
     let ranges = [0..5, 5..10, 10..15, 0..20];
     let server =
@@ -171,7 +171,7 @@ fn on_a_terminal(home: &Path, server: &ScriptedServer, flags: &[&str]) -> Comman
 }
 
 #[test]
-fn a_run_that_prints_to_a_terminal_saves_nothing_unless_asked() {
+fn a_run_that_prints_to_a_terminal_saves_only_on_request() {
     let (home, (server, _)) = (Home::new(), server(3));
     let place = home.scratch.path("home");
     fs::create_dir(&place).unwrap();

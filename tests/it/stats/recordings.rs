@@ -32,7 +32,7 @@ fn json(scratch: &Scratch, recording: &Path, args: &[&str]) -> Value {
 }
 
 #[test]
-fn everything_is_counted() {
+fn the_counts_match_the_recording() {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(100, true));
     let report = json(&scratch, &recording, &[]);
@@ -55,7 +55,7 @@ fn everything_is_counted() {
 }
 
 #[test]
-fn a_zstd_recording_and_stdin_are_the_same() {
+fn a_zstd_recording_and_stdin_give_the_same_counts() {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(100, false));
     let bytes = std::fs::read(&recording).unwrap();
@@ -161,7 +161,7 @@ fn a_recording_that_is_cut_off_is_counted_to_its_end() {
 }
 
 #[test]
-fn several_recordings_are_counted_together() {
+fn several_recordings_are_added_up() {
     let scratch = Scratch::new();
     let all = events(100, true);
     let (first, second) = (scratch.path("first"), scratch.path("second"));
@@ -175,7 +175,7 @@ fn several_recordings_are_counted_together() {
 }
 
 #[test]
-fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() {
+fn byte_order_marks_blank_lines_and_a_torn_last_line_are_accepted_and_gzip_is_detected() {
     let scratch = Scratch::new();
     let path = scratch.path("edited.ndjson");
     let lines = events(20, true);
@@ -193,7 +193,7 @@ fn marks_blank_lines_and_a_torn_last_line_are_no_fault_and_gzip_is_recognised() 
 }
 
 #[test]
-fn the_picture_is_svg_with_the_largest_collections() {
+fn the_svg_shows_the_largest_collections() {
     let scratch = Scratch::new();
     let mut lines = events(500, true);
     let markup = r#"{"did":"did:plc:x","time_us":TIME,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"<script>alert(1)</script>","rkey":"k"}}"#;

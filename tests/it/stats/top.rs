@@ -40,7 +40,7 @@ fn figures(server: &ServeProcess, args: &[&str]) -> Value {
 }
 
 #[test]
-fn one_window_is_counted_for_scripts() {
+fn one_window_is_printed_as_json() {
     let (_scratch, server) = serve(100);
     let report = figures(&server, &[]);
     assert_eq!(report["events"], 100);
@@ -58,7 +58,7 @@ fn one_window_is_counted_for_scripts() {
 }
 
 #[test]
-fn filters_and_protocols_are_those_of_tail() {
+fn filters_and_protocols_are_the_same_as_in_tail() {
     let (_scratch, server) = serve(100);
     let likes = figures(&server, &["-c", "app.bsky.feed.like", "--protocol", "v1"]);
     assert_eq!((&likes["events"], &likes["protocol"]), (&40.into(), &"v1".into()));
@@ -68,7 +68,7 @@ fn filters_and_protocols_are_those_of_tail() {
 }
 
 #[test]
-fn a_page_for_people_has_the_same() {
+fn the_text_page_has_the_same_counts() {
     let (_scratch, server) = serve(100);
     let home = Scratch::new();
     let host = format!("ws://{}", server.address);
@@ -106,7 +106,7 @@ const LEAVE: &str = "\u{1b}[?1049l";
 
 #[test]
 #[cfg(unix)]
-fn a_terminal_is_left_as_it_was_found() {
+fn the_terminal_is_restored() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
     // The signal comes as soon as it runs; the settings of the terminal are compared.
     let shell = format!(
@@ -135,7 +135,7 @@ fn the_log_is_printed_after_the_screen_closes() {
 
 #[test]
 #[cfg(unix)]
-fn a_dumb_terminal_gets_pages_and_no_escapes() {
+fn a_dumb_terminal_receives_pages_without_escapes() {
     let skytail = env!("CARGO_BIN_EXE_skytail");
     let shell = format!("TERM=dumb timeout -s INT 2 {skytail} top --demo --window 1s");
     let Some(shown) = in_a_terminal(&shell) else { return };
@@ -145,7 +145,7 @@ fn a_dumb_terminal_gets_pages_and_no_escapes() {
 
 #[test]
 #[cfg(unix)]
-fn hostile_names_do_not_act_on_the_screen() {
+fn hostile_names_do_not_control_the_screen() {
     // Raw as a server sends them, and as JSON escapes; both reach the tables.
     let hostile =
         |name: &str| format!("{name}\u{9b}31m\u{7f}\u{202e}\\u001b]0;pwned\\u0007\\u009b2J");

@@ -101,7 +101,7 @@ fn a_state_file_of_0_1_0_continues_on_another_server() {
 
 // Guards INV-8.
 #[test]
-fn the_new_key_has_128_bits_and_stays() {
+fn the_new_key_has_128_bits_and_persists() {
     let old = Old::new(true);
     let key = || {
         let state = Connection::open(old.scratch.path("state.db")).unwrap();
@@ -144,7 +144,7 @@ impl Old {
 }
 
 #[test]
-fn an_output_of_0_1_0_continues_under_the_name_that_owns_it() {
+fn an_output_of_0_1_0_continues_under_its_owning_name() {
     let old = Old::new(true).with_derived_name();
     old.tail_without_name(&["-o", old.output.to_str().unwrap()]);
     old.holds(800);
@@ -152,7 +152,7 @@ fn an_output_of_0_1_0_continues_under_the_name_that_owns_it() {
 }
 
 #[test]
-fn a_local_server_takes_over_its_own_position_only() {
+fn a_local_server_adopts_only_its_own_position() {
     for is_same in [true, false] {
         let old = Old::new(is_same).with_derived_name();
         let state = Connection::open(old.scratch.path("state.db")).unwrap();

@@ -19,7 +19,7 @@ fn block(index: usize) -> String {
 }
 
 #[test]
-fn corrupt_damages_blocks_and_a_second_try_helps() {
+fn corrupt_damages_blocks_and_a_retry_succeeds() {
     let scratch = Scratch::new();
     let play = || -> Vec<bool> {
         let server = server(&scratch, &["--chaos", "corrupt=4"]);
@@ -39,7 +39,7 @@ fn corrupt_damages_blocks_and_a_second_try_helps() {
 }
 
 #[test]
-fn truncate_breaks_downloads_off() {
+fn truncate_breaks_off_downloads() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "truncate=3"]);
     let target = format!("getSegment?name={FIRST}");
@@ -57,7 +57,7 @@ fn truncate_breaks_downloads_off() {
 }
 
 #[test]
-fn throttle_answers_429_and_503_with_the_time_to_wait() {
+fn throttle_answers_429_and_503_with_retry_after() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "throttle=1:7s"]);
     let (mut errors, mut headers) = (Vec::new(), Vec::new());
@@ -81,7 +81,7 @@ fn throttle_answers_429_and_503_with_the_time_to_wait() {
 }
 
 #[test]
-fn norange_sends_the_whole_whatever_was_asked_for() {
+fn norange_ignores_the_range_header() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "norange=3"]);
     let target = format!("getSegment?name={FIRST}");
@@ -94,7 +94,7 @@ fn norange_sends_the_whole_whatever_was_asked_for() {
 }
 
 #[test]
-fn rewrite_gives_a_segment_other_bytes_and_the_same_events() {
+fn rewrite_changes_the_bytes_of_a_segment_but_not_its_events() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "rewrite=2"]);
     let target = format!("getSegment?name={FIRST}");
@@ -122,7 +122,7 @@ fn rewrite_gives_a_segment_other_bytes_and_the_same_events() {
 }
 
 #[test]
-fn missing_hides_segments_for_a_while() {
+fn missing_hides_segments_temporarily() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "missing=3"]);
     let statuses: Vec<u16> = (0..30).map(|_| get(&server, &block(0), "").status).collect();
@@ -140,7 +140,7 @@ fn stuck_makes_a_plan_without_progress() {
 
 /// The faults of the archive do not affect the streams.
 #[tokio::test]
-async fn faults_of_the_archive_leave_the_streams_alone() {
+async fn archive_faults_do_not_affect_the_streams() {
     let scratch = Scratch::new();
     let spec = "corrupt=1,truncate=1,throttle=1,norange=1,rewrite=1,missing=1,stuck=1,page=1";
     let server = server(&scratch, &["--chaos", spec]);

@@ -8,7 +8,7 @@ use crate::support::{Scratch, ServeProcess, events, serve_command, vectors};
 const FIRST: &str = "seg_0000000000.jss";
 
 #[test]
-fn a_segment_is_a_file_with_its_checksum_as_etag() {
+fn a_segment_is_served_with_its_checksum_as_etag() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let whole = get(&server, &format!("getSegment?name={FIRST}"), "");
@@ -30,7 +30,7 @@ fn a_segment_is_a_file_with_its_checksum_as_etag() {
 }
 
 #[test]
-fn ranges_and_conditions_are_honoured() {
+fn ranges_and_conditional_requests_are_honoured() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let whole = get_segment(&server, FIRST);
@@ -59,7 +59,7 @@ fn ranges_and_conditions_are_honoured() {
 }
 
 #[test]
-fn a_block_is_its_stored_frame_without_the_length() {
+fn a_block_is_served_as_its_frame_without_the_length() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let whole = get(&server, &format!("getSegment?name={FIRST}"), "");
@@ -153,13 +153,13 @@ fn the_archive_accepts_a_key_if_one_is_required_and_nothing_else_does() {
 
 /// The segment's CIDs equal those that the recorded server sent.
 #[test]
-fn recorded_cids_follow_from_the_archived_records() {
+fn recorded_cids_match_the_archived_records() {
     for path in vectors::samples() {
-        cids_follow_from_archived_records(vectors::lines(&path));
+        assert_cids_match_records(vectors::lines(&path));
     }
 }
 
-fn cids_follow_from_archived_records(mut lines: Vec<String>) {
+fn assert_cids_match_records(mut lines: Vec<String>) {
     lines.sort_by_key(|line| {
         let event: serde_json::Value = serde_json::from_str(line).unwrap();
         event["time_us"].as_u64().unwrap()
@@ -185,7 +185,7 @@ fn cids_follow_from_archived_records(mut lines: Vec<String>) {
 }
 
 #[test]
-fn imported_times_are_shown_and_times_of_witnessing_kept() {
+fn imported_times_are_served_and_witnessed_times_are_stored() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "imported=3"]);
     let file = get_segment(&server, FIRST);

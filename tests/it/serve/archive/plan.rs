@@ -10,7 +10,7 @@ use crate::support::client::Client;
 use crate::support::{PATIENCE, Scratch, ServeProcess, V2_STREAM, events};
 
 #[test]
-fn a_plan_without_filters_is_all_sealed_segments() {
+fn a_plan_without_filters_lists_all_sealed_segments() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let page = plan(&server, "{}");
@@ -51,7 +51,7 @@ fn bounds_are_exclusive_below_and_inclusive_above() {
 }
 
 #[test]
-fn nothing_that_matches_a_filter_is_missing() {
+fn a_filtered_plan_covers_every_match() {
     let scratch = Scratch::new();
     // Posts in the middle, and one account that acts twice.
     let mut lines = events(1_050, true);
@@ -92,7 +92,7 @@ fn nothing_that_matches_a_filter_is_missing() {
 }
 
 #[test]
-fn pages_are_cut_at_entries_and_lead_on() {
+fn pages_are_limited_by_entries_and_link_to_the_next() {
     let scratch = Scratch::new();
     for entries in [1, 3, 7] {
         let server = server(&scratch, &["--chaos", &format!("page={entries}")]);
@@ -109,7 +109,7 @@ fn pages_are_cut_at_entries_and_lead_on() {
 }
 
 #[test]
-fn bad_requests_are_refused_by_name() {
+fn bad_requests_are_refused_by_error_name() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let many = |value: &str, count: usize| vec![format!("\"{value}\""); count].join(",");
@@ -163,7 +163,7 @@ fn a_client_that_waits_for_100_continue_gets_it() {
 }
 
 #[tokio::test]
-async fn what_is_not_sealed_yet_is_on_the_stream_and_what_is_old_in_the_archive_only() {
+async fn unsealed_events_are_on_the_stream_and_old_ones_only_in_the_archive() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--retention-events", "200"]);
     let refused = server.get(&format!("{V2_STREAM}?cursor=100"));

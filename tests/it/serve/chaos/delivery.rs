@@ -6,7 +6,7 @@ use super::{PING, RawEnd, chaotic, frames, json, raw, upgraded};
 use crate::support::{Scratch, events};
 
 #[tokio::test]
-async fn duplicate_sends_an_event_twice() {
+async fn duplicate_repeats_an_event() {
     let scratch = Scratch::new();
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "duplicate=1");
@@ -15,7 +15,7 @@ async fn duplicate_sends_an_event_twice() {
 }
 
 #[tokio::test]
-async fn swap_changes_neighbours_of_two_accounts() {
+async fn swap_exchanges_neighbours_of_two_accounts() {
     let scratch = Scratch::new();
     let lines = events(500, true);
     let server = chaotic(&scratch.recording(&lines), "swap=5");
@@ -34,7 +34,7 @@ async fn swap_changes_neighbours_of_two_accounts() {
 }
 
 #[test]
-fn dribble_sends_byte_by_byte() {
+fn dribble_sends_single_bytes() {
     let scratch = Scratch::new();
     // Enough of them that a busy machine lets the reader run in between.
     let lines = events(200, true);
@@ -72,7 +72,7 @@ const MANY: &str = "duplicate=20,swap=10,same=10,step=50,imported=30,garbage=10,
                     fragment=10,dribble=100,violate=2000,drop=1000,cut=2000,reuse=300";
 
 #[test]
-fn a_seed_plays_the_same_again_on_the_same_connection() {
+fn a_seed_repeats_the_same_faults_on_the_same_connection() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(400, true));
     let play = |spec: &str| {
@@ -87,7 +87,7 @@ fn a_seed_plays_the_same_again_on_the_same_connection() {
 }
 
 #[test]
-fn the_ready_line_names_the_seed_and_keeps_its_start() {
+fn the_ready_line_names_the_seed_and_keeps_its_prefix() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     let server = chaotic(&path, "stall=50,close=7");

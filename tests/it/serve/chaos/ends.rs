@@ -65,7 +65,7 @@ fn a_hung_connection_answers_nothing_and_stays_open() {
 }
 
 #[tokio::test]
-async fn a_mute_connection_answers_pings_and_sends_no_event() {
+async fn a_muted_connection_answers_pings_and_sends_no_event() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch.recording(&events(50, true)), "mute=1");
     let mut client = Client::connect(&server.url("")).await;
@@ -86,7 +86,7 @@ async fn a_stalled_connection_answers_pings_and_continues() {
 }
 
 #[test]
-fn a_hung_or_stalled_connection_does_not_keep_the_server_from_stopping() {
+fn a_hung_or_stalled_connection_does_not_delay_the_stop() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(50, true));
     for spec in ["hang=1", "stall=1:24h", "mute=1"] {

@@ -5,7 +5,7 @@ use crate::support::client::Client;
 use crate::support::{Scratch, ServeProcess, events};
 
 #[test]
-fn garbage_comes_between_events() {
+fn garbage_is_sent_between_events() {
     let scratch = Scratch::new();
     let lines = events(300, true);
     let server = chaotic(&scratch.recording(&lines), "garbage=2");
@@ -31,7 +31,7 @@ fn garbage_comes_between_events() {
 }
 
 #[test]
-fn oversized_sends_seventeen_mebibytes_that_are_no_event() {
+fn oversized_sends_a_17_mib_message_that_is_not_an_event() {
     let scratch = Scratch::new();
     let lines = events(10, true);
     let server = chaotic(&scratch.recording(&lines), "oversized=3");
@@ -45,7 +45,7 @@ fn oversized_sends_seventeen_mebibytes_that_are_no_event() {
 }
 
 #[test]
-fn zstd_garbage_comes_on_compressed_connections_only() {
+fn zstd_garbage_is_sent_on_compressed_connections_only() {
     let scratch = Scratch::new();
     let lines = events(200, true);
     let path = scratch.recording(&lines);
@@ -73,7 +73,7 @@ fn zstd_garbage_comes_on_compressed_connections_only() {
 }
 
 #[tokio::test]
-async fn an_unasked_ping_has_a_payload() {
+async fn an_injected_ping_has_a_payload() {
     let scratch = Scratch::new();
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "ping=1");

@@ -6,7 +6,7 @@ use crate::support::client::Client;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command};
 
 #[tokio::test]
-async fn clamp_moves_old_cursors_to_the_floor_without_a_word() {
+async fn clamp_moves_old_cursors_to_the_floor_silently() {
     let scratch = Scratch::new();
     for (kind, seqs) in [("v2", true), ("legacy", false)] {
         let lines = events(200, seqs);
@@ -26,7 +26,7 @@ async fn clamp_moves_old_cursors_to_the_floor_without_a_word() {
 }
 
 #[tokio::test]
-async fn behind_leaves_the_newest_events_out_at_rate_max() {
+async fn behind_omits_the_newest_events_at_rate_max() {
     let scratch = Scratch::new();
     let lines = events(200, true);
     let path = scratch.recording(&lines);
@@ -59,7 +59,7 @@ async fn behind_delays_all_events_of_a_paced_recording() {
 }
 
 #[test]
-fn refuse_answers_429_and_503_in_turn_with_the_time_to_wait() {
+fn refuse_alternates_429_and_503_with_retry_after() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch.recording(&events(5, true)), "refuse=1:3s");
     for status in ["429 Too Many Requests", "503 Service Unavailable", "429 Too Many Requests"] {
@@ -72,7 +72,7 @@ fn refuse_answers_429_and_503_in_turn_with_the_time_to_wait() {
 }
 
 #[test]
-fn refuse_lets_the_others_through() {
+fn refuse_accepts_the_other_connections() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(1, true));
     let play = || -> Vec<bool> {
@@ -92,7 +92,7 @@ fn refuse_lets_the_others_through() {
 }
 
 #[test]
-fn a_bad_specification_is_a_usage_error_that_names_it() {
+fn a_bad_fault_specification_is_a_usage_error_that_names_it() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     for (spec, words) in [

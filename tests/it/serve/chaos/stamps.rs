@@ -10,7 +10,7 @@ fn times(lines: &[String]) -> Vec<u64> {
 }
 
 #[tokio::test]
-async fn troubled_clocks_change_times_alone_and_the_same_on_every_connection() {
+async fn clock_faults_change_only_times_and_equally_on_every_connection() {
     const YEAR_US: u64 = 365 * 86_400 * 1_000_000;
     let scratch = Scratch::new();
     for (kind, seqs) in [("v2", true), ("legacy", false)] {
@@ -36,7 +36,7 @@ async fn troubled_clocks_change_times_alone_and_the_same_on_every_connection() {
 }
 
 #[tokio::test]
-async fn a_shown_time_is_a_cursor_that_loses_nothing() {
+async fn a_served_time_works_as_a_cursor_without_loss() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(300, false));
     let server = chaotic(&path, "same=5,step=60,imported=50");

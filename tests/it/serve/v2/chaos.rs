@@ -11,7 +11,7 @@ fn chaotic(scratch: &Scratch, spec: &str) -> ServeProcess {
 }
 
 #[tokio::test]
-async fn slow_and_fail_end_the_stream_with_an_error_message_and_no_close_frame() {
+async fn slow_and_fail_end_the_stream_with_an_error_message_without_a_close_frame() {
     let scratch = Scratch::new();
     for (spec, name) in [("slow=100", "ConsumerTooSlow"), ("fail=100", "InternalError")] {
         let server = chaotic(&scratch, spec);
@@ -49,7 +49,7 @@ async fn unknown_adds_messages_and_loses_none() {
 }
 
 #[test]
-fn echo_answers_no_subprotocol_or_a_wrong_one() {
+fn echo_omits_or_falsifies_the_subprotocol() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch, "fail=1,echo=1");
     let heads: Vec<String> = (0..12)
@@ -64,7 +64,7 @@ fn echo_answers_no_subprotocol_or_a_wrong_one() {
 }
 
 #[tokio::test]
-async fn rotate_gives_the_dictionary_another_id_and_leaves_connections_alone() {
+async fn rotate_changes_the_dictionary_id_and_keeps_connections() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch, "rotate=2,stall=1900:1s");
     let (id, dictionary) = fetch(&server);

@@ -4,7 +4,7 @@ use super::{all, json, refusal, seqs};
 use crate::support::{FIRST_US, Scratch, ServeProcess, V2_STREAM, events};
 
 #[tokio::test]
-async fn cursors_are_inclusive_seqs_or_instants_and_what_lies_ahead_is_live() {
+async fn cursors_are_inclusive_seqs_or_times_and_future_ones_are_live() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(50, true));
     let server = ServeProcess::start(&path, &["--close-at-end"]);
@@ -56,7 +56,7 @@ async fn below_the_floor_a_seq_is_refused_and_a_time_starts_there_with_an_adviso
 }
 
 #[tokio::test]
-async fn the_advisory_is_compressed_as_everything_is() {
+async fn the_advisory_is_compressed_too() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(2_000, true));
     let server = ServeProcess::start(&path, &["--close-at-end", "--chaos", "clamp=50"]);

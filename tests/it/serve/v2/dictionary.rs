@@ -27,7 +27,7 @@ pub(super) fn fetch(server: &ServeProcess) -> (u32, Vec<u8>) {
 }
 
 #[test]
-fn the_dictionary_is_handed_out_with_its_id_and_may_be_cached() {
+fn the_dictionary_is_served_with_its_id_and_cache_headers() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(2_000, true)), &[]);
     let (id, dictionary) = fetch(&server);
@@ -55,7 +55,7 @@ fn the_dictionary_is_handed_out_with_its_id_and_may_be_cached() {
 }
 
 #[test]
-fn other_ids_are_not_found_and_bad_ones_refused() {
+fn unknown_ids_are_not_found_and_bad_ones_are_refused() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(2_000, true)), &[]);
     let (id, _) = fetch(&server);
@@ -98,18 +98,18 @@ async fn every_message_is_one_zstd_frame_of_the_same_text() {
 }
 
 #[tokio::test]
-async fn a_given_dictionary_is_served_as_it_is() {
+async fn a_given_dictionary_is_served_unchanged() {
     let scratch = Scratch::new();
     let path = scratch.path("dictionary");
     let trained = vectors::dictionary(1_234_567, &vectors::samples()[0]);
     std::fs::write(&path, trained).unwrap();
-    is_served_as_it_is(&path, 1_234_567).await;
+    assert_served_unchanged(&path, 1_234_567).await;
     if let Some([path]) = vectors::recorded(["subscribe_events_20260811.zdict"]) {
-        is_served_as_it_is(&path, 20_260_811).await;
+        assert_served_unchanged(&path, 20_260_811).await;
     }
 }
 
-async fn is_served_as_it_is(path: &std::path::Path, expected_id: u32) {
+async fn assert_served_unchanged(path: &std::path::Path, expected_id: u32) {
     let scratch = Scratch::new();
     let recording = scratch.recording(&events(5, true));
     let flags = ["--close-at-end", "--v2-dictionary", path.to_str().unwrap()];

@@ -31,7 +31,7 @@ async fn events_are_sent_in_the_shape_of_v2() {
 }
 
 #[tokio::test]
-async fn recordings_of_a_legacy_server_get_seqs() {
+async fn recordings_of_a_legacy_server_receive_seqs() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(20, false));
     let server = ServeProcess::start(&path, &["--close-at-end", "--server-kind", "v2"]);
@@ -82,7 +82,7 @@ async fn the_size_limit_measures_the_uncompressed_frame_with_its_envelope() {
 }
 
 #[tokio::test]
-async fn any_message_of_the_client_ends_the_push_only_stream_with_1008() {
+async fn any_client_message_ends_the_push_only_stream_with_1008() {
     let scratch = Scratch::new();
     let server = ServeProcess::start(&scratch.recording(&events(5, true)), &[]);
     for binary in [false, true] {

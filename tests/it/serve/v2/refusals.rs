@@ -58,7 +58,7 @@ fn every_bad_parameter_is_an_invalid_request_that_names_it() {
 }
 
 #[test]
-fn checks_come_in_the_servers_order() {
+fn checks_run_in_the_real_servers_order() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(2_000, true));
     let server = ServeProcess::start(&path, &["--chaos", "clamp=50"]);
