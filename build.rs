@@ -42,7 +42,7 @@ fn noted() -> Option<String> {
 }
 
 /// What git says of this directory: commit and day. A repository that only surrounds it (say
-/// an unpacked tarball in somebody's home) is another project's.
+/// an unpacked tarball in a user's home) is another project's.
 fn asked() -> Option<String> {
     let top = git(&["rev-parse", "--show-toplevel"])?;
     let here = std::env::current_dir().ok()?.canonicalize().ok()?;
@@ -64,7 +64,7 @@ fn asked() -> Option<String> {
     }
 }
 
-/// What git prints, or nothing where it is not there or fails.
+/// Returns what git prints, or `None` if git is missing or fails.
 fn git(args: &[&str]) -> Option<String> {
     let output = Command::new("git").args(args).output().ok()?;
     let text = String::from_utf8(output.stdout).ok()?;
