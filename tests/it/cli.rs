@@ -203,14 +203,14 @@ fn an_unreadable_default_config_file_is_ignored_with_a_warning() {
     };
     // Not even root can read a directory as a file.
     std::fs::create_dir(&path).unwrap();
-    let (code, said) = list(&mut skytail(home.path()), &[]);
+    let (code, log) = list(&mut skytail(home.path()), &[]);
     let warning = format!("skytail: warning: can't read the settings in {}: ", path.display());
-    assert!(code == Some(0) && said.starts_with(&warning), "{said}");
-    assert!(said.contains("continuing without this file"), "{said}");
+    assert!(code == Some(0) && log.starts_with(&warning), "{log}");
+    assert!(log.contains("continuing without this file"), "{log}");
     assert_eq!(list(&mut skytail(home.path()), &["-q"]), (Some(0), String::new()));
     for flags in [&["--config", path.to_str().unwrap()][..], &["--profile", "p"]] {
-        let (code, said) = list(&mut skytail(home.path()), flags);
-        assert!(code == Some(2) && said.starts_with("error: can't read the settings"), "{said}");
+        let (code, log) = list(&mut skytail(home.path()), flags);
+        assert!(code == Some(2) && log.starts_with("error: can't read the settings"), "{log}");
     }
     std::fs::remove_dir(&path).unwrap();
 
@@ -231,13 +231,13 @@ fn an_unreadable_default_config_file_is_ignored_with_a_warning() {
                 other.env(name, value);
             }
         }
-        let (code, said) = list(&mut other, &[]);
-        let has_run = code == Some(0) || said.contains("skytail");
+        let (code, log) = list(&mut other, &[]);
+        let has_run = code == Some(0) || log.contains("skytail");
         if requires(OTHER_USER, has_run.then_some(())).is_none() {
             return;
         }
-        assert!(code == Some(0) && said.starts_with(&warning), "{said}");
-        assert!(said.contains("Permission denied"), "{said}");
+        assert!(code == Some(0) && log.starts_with(&warning), "{log}");
+        assert!(log.contains("Permission denied"), "{log}");
     }
 }
 

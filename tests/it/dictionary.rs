@@ -39,9 +39,9 @@ impl Home {
     /// Runs the command, expects exit code 1, and returns stderr.
     fn refused(&self, args: &[&str]) -> String {
         let output = self.run(args);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(1), "{args:?}: {said}");
-        said
+        let log = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{args:?}: {log}");
+        log
     }
 
     fn installed(&self) -> PathBuf {
@@ -129,8 +129,8 @@ fn a_dictionary_changed_after_installation_is_detected() {
     let mut bytes = fs::read(home.installed()).unwrap();
     *bytes.last_mut().unwrap() ^= 1;
     fs::write(home.installed(), bytes).unwrap();
-    let said = home.refused(&["show"]);
-    assert!(said.contains("SHA-256") && said.contains("dictionary install"), "{said}");
+    let log = home.refused(&["show"]);
+    assert!(log.contains("SHA-256") && log.contains("dictionary install"), "{log}");
 }
 
 #[test]
@@ -139,18 +139,18 @@ fn bad_files_are_named_and_not_installed() {
     let missing = home.refused(&["install", "no/such/file"]);
     assert!(missing.contains("no/such/file"), "{missing}");
     let wrong = home.file("page.html", b"<html>404</html>");
-    let said = home.refused(&["install", &wrong]);
-    assert!(said.contains("page.html") && said.contains("not a zstd dictionary"), "{said}");
+    let log = home.refused(&["install", &wrong]);
+    assert!(log.contains("page.html") && log.contains("not a zstd dictionary"), "{log}");
     let endless = home.refused(&["install", "/dev/zero"]);
     assert!(endless.contains("larger than 1 MiB"), "{endless}");
     let samples: Vec<String> = (0..500).map(|n| format!("{{\"n\":{n}}}")).collect();
     let other = home.file("other", &zstd::dict::from_samples(&samples, 4096).unwrap());
-    let said = home.refused(&["install", &other]);
-    assert!(said.contains("another dictionary"), "{said}");
+    let log = home.refused(&["install", &other]);
+    assert!(log.contains("another dictionary"), "{log}");
     if let Some(official) = official() {
         let half = &fs::read(official).unwrap()[..50_000];
-        let said = home.refused(&["install", &home.file("half", half)]);
-        assert!(said.contains("50000 bytes"), "{said}");
+        let log = home.refused(&["install", &home.file("half", half)]);
+        assert!(log.contains("50000 bytes"), "{log}");
     }
     assert!(!home.installed().exists());
 }
@@ -159,11 +159,11 @@ fn bad_files_are_named_and_not_installed() {
 fn only_https_is_fetched() {
     let home = Home::new();
     for url in ["http://127.0.0.1:1/x", "file:///etc/passwd", "ftp://h.example/x"] {
-        let said = home.refused(&["install", url]);
-        assert!(said.contains("only https://"), "{said}");
+        let log = home.refused(&["install", url]);
+        assert!(log.contains("only https://"), "{log}");
     }
-    let said = home.refused(&["install", "https://127.0.0.1:1/x"]);
-    assert!(said.contains("https://127.0.0.1:1/x"), "{said}");
+    let log = home.refused(&["install", "https://127.0.0.1:1/x"]);
+    assert!(log.contains("https://127.0.0.1:1/x"), "{log}");
     assert!(!home.installed().exists());
 }
 
@@ -173,8 +173,8 @@ fn a_cache_that_cannot_be_written_is_named() {
     let home = Home::new();
     // A file in the place of the directory stops root as well.
     home.file("skytail", b"");
-    let said = home.refused(&["install", official.to_str().unwrap()]);
-    assert!(said.contains("can't install") && said.contains("skytail/dictionaries"), "{said}");
+    let log = home.refused(&["install", official.to_str().unwrap()]);
+    assert!(log.contains("can't install") && log.contains("skytail/dictionaries"), "{log}");
 }
 
 #[test]
@@ -206,8 +206,8 @@ fn downloads_that_are_not_the_dictionary_are_not_installed() {
         ),
     ] {
         let (url, serving) = https(vec![answer]);
-        let said = home.refused(&["install", &url]);
-        assert!(said.contains(part), "{part}: {said}");
+        let log = home.refused(&["install", &url]);
+        assert!(log.contains(part), "{part}: {log}");
         serving.join().unwrap();
     }
     assert!(!home.installed().exists());

@@ -15,7 +15,7 @@ use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 /// The DNS answer for a name.
 #[derive(Clone)]
-enum Has {
+enum DnsAnswer {
     /// These TXT records, each of these strings.
     Texts(Vec<Vec<String>>),
     /// The name does not exist.
@@ -24,13 +24,13 @@ enum Has {
     Failure,
 }
 
-fn texts(records: &[&str]) -> Has {
-    Has::Texts(records.iter().map(|record| vec![(*record).to_owned()]).collect())
+fn texts(records: &[&str]) -> DnsAnswer {
+    DnsAnswer::Texts(records.iter().map(|record| vec![(*record).to_owned()]).collect())
 }
 
 /// A DNS server for TXT records; other names do not exist.
-fn dns(names: &[(&str, Has)]) -> SocketAddr {
-    let names: HashMap<String, Has> =
+fn dns(names: &[(&str, DnsAnswer)]) -> SocketAddr {
+    let names: HashMap<String, DnsAnswer> =
         names.iter().map(|(name, has)| ((*name).to_owned(), has.clone())).collect();
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
@@ -45,7 +45,7 @@ fn dns(names: &[(&str, Has)]) -> SocketAddr {
 }
 
 /// RFC 1035 §4: the question again, and its answer.
-fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
+fn answer(question: &[u8], names: &HashMap<String, DnsAnswer>) -> Vec<u8> {
     let mut labels = Vec::new();
     let mut at = 12;
     while question[at] != 0 {
@@ -56,11 +56,11 @@ fn answer(question: &[u8], names: &HashMap<String, Has>) -> Vec<u8> {
     let section = &question[12..at + 5];
     assert_eq!(section[section.len() - 4..], [0, 16, 0, 1], "TXT and IN were asked for");
     let name = labels.join(".").to_lowercase();
-    let has = names.get(&name).cloned().unwrap_or(Has::Nothing);
+    let has = names.get(&name).cloned().unwrap_or(DnsAnswer::Nothing);
     let (code, records) = match has {
-        Has::Texts(records) => (0, records),
-        Has::Nothing => (3, Vec::new()),
-        Has::Failure => (2, Vec::new()),
+        DnsAnswer::Texts(records) => (0, records),
+        DnsAnswer::Nothing => (3, Vec::new()),
+        DnsAnswer::Failure => (2, Vec::new()),
     };
     let mut answer = question[..2].to_vec();
     answer.extend_from_slice(&[0x81, 0x80 | code, 0, 1, 0, records.len() as u8, 0, 0, 0, 0]);
@@ -120,12 +120,12 @@ fn moved(to: &str) -> String {
 }
 
 /// A server of 100 events, of which `did:plc:even` has 50.
-struct World {
+struct Fixture {
     home: Scratch,
     server: ServeProcess,
 }
 
-impl World {
+impl Fixture {
     fn new() -> Self {
         let home = Scratch::new();
         let server = ServeProcess::start(&home.recording(&events(100, true)), &[]);
@@ -151,14 +151,14 @@ impl World {
 }
 
 #[track_caller]
-fn has_even(ended: &Ended) {
+fn assert_prints_even(ended: &Ended) {
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     assert_eq!(ended.rest.len(), 50, "{}", ended.stderr);
     assert!(ended.rest.iter().all(|line| line.contains("did:plc:even")));
 }
 
 #[track_caller]
-fn fails(ended: &Ended, code: i32, words: &[&str]) {
+fn assert_fails(ended: &Ended, code: i32, words: &[&str]) {
     assert_eq!(ended.code(), code, "{}", ended.stderr);
     assert!(ended.rest.is_empty());
     for words in words {
@@ -169,14 +169,16 @@ fn fails(ended: &Ended, code: i32, words: &[&str]) {
 
 #[test]
 fn a_handle_is_resolved_by_dns_and_names_the_consumer_of_its_did() {
-    let world = World::new();
+    let fixture = Fixture::new();
     // One record in two strings, among others.
-    let split =
-        Has::Texts(vec![vec!["v=spf1 -all".into()], vec!["did=did:plc".into(), ":even".into()]]);
+    let split = DnsAnswer::Texts(vec![
+        vec!["v=spf1 -all".into()],
+        vec!["did=did:plc".into(), ":even".into()],
+    ]);
     let dns = dns(&[("_atproto.even.test", split)]);
     for account in ["even.test", "@Even.TEST", "did:plc:even"] {
-        let ended = world.tail(account, dns, None);
-        has_even(&ended);
+        let ended = fixture.tail(account, dns, None);
+        assert_prints_even(&ended);
         assert!(ended.stderr.contains("as \"did:plc:even@localhost:"), "{}", ended.stderr);
         let is_handle = !account.starts_with("did:");
         assert_eq!(ended.stderr.contains("even.test is did:plc:even (DNS)"), is_handle);
@@ -185,40 +187,44 @@ fn a_handle_is_resolved_by_dns_and_names_the_consumer_of_its_did() {
 
 #[test]
 fn a_list_may_mix_handles_and_dids() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let dns = dns(&[("_atproto.even.test", texts(&["did=did:plc:even"]))]);
-    let list = world.home.path("accounts.txt");
+    let list = fixture.home.path("accounts.txt");
     std::fs::write(&list, "# who\n@even.test\neven.test\ndid:plc:even\n").unwrap();
-    has_even(&world.tail(&format!("@{}", list.display()), dns, None));
+    assert_prints_even(&fixture.tail(&format!("@{}", list.display()), dns, None));
 }
 
 #[test]
 fn https_is_asked_if_dns_has_no_record() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let nothing = dns(&[("_atproto.other.example", texts(&["unrelated"]))]);
-    let ended = world.tail("other.example", nothing, Some(web(vec![ok("did:plc:even\n")])));
-    has_even(&ended);
+    let ended = fixture.tail("other.example", nothing, Some(web(vec![ok("did:plc:even\n")])));
+    assert_prints_even(&ended);
     assert!(ended.stderr.contains("other.example is did:plc:even (HTTPS)"), "{}", ended.stderr);
-    let failing = dns(&[("_atproto.other.example", Has::Failure)]);
-    has_even(&world.tail("other.example", failing, Some(web(vec![ok("did:plc:even")]))));
+    let failing = dns(&[("_atproto.other.example", DnsAnswer::Failure)]);
+    assert_prints_even(&fixture.tail(
+        "other.example",
+        failing,
+        Some(web(vec![ok("did:plc:even")])),
+    ));
     let redirects =
         vec![moved("/else"), moved("https://other.example/did?x=1"), ok("did:plc:even")];
-    has_even(&world.tail("other.example", nothing, Some(web(redirects))));
+    assert_prints_even(&fixture.tail("other.example", nothing, Some(web(redirects))));
 }
 
 #[test]
 fn records_that_conflict_are_an_error_and_https_is_not_asked() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let conflict = texts(&["did=did:plc:even", "did=did:plc:odd"]);
     let dns = dns(&[("_atproto.other.example", conflict)]);
-    let ended = world.tail("other.example", dns, Some(web(vec![ok("did:plc:even")])));
+    let ended = fixture.tail("other.example", dns, Some(web(vec![ok("did:plc:even")])));
     let words = ["more than one DID", "did:plc:even", "did:plc:odd", "give the DID"];
-    fails(&ended, 1, &words);
+    assert_fails(&ended, 1, &words);
 }
 
 #[test]
 fn an_answer_that_is_not_a_did_is_an_error_that_quotes_it() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let nothing = dns(&[]);
     for (answers, words) in [
         (vec![ok("<html>\u{1b}[2J hello")], "which is no DID"),
@@ -229,20 +235,24 @@ fn an_answer_that_is_not_a_did_is_an_error_that_quotes_it() {
         (vec![moved("https://user:secret@other.example/")], "only 3 redirects"),
         (vec!["nonsense\r\n\r\n".into()], "HTTPS gave no answer"),
     ] {
-        let ended = world.tail("other.example", nothing, Some(web(answers)));
-        fails(&ended, 1, &[words, "no did= in a TXT record of _atproto.other.example"]);
+        let ended = fixture.tail("other.example", nothing, Some(web(answers)));
+        assert_fails(&ended, 1, &[words, "no did= in a TXT record of _atproto.other.example"]);
     }
     let no_did = dns(&[("_atproto.other.example", texts(&["did=did:PLC:even"]))]);
-    let ended = world.tail("other.example", no_did, None);
-    fails(&ended, 1, &["names \"did:PLC:even\", which is no DID"]);
+    let ended = fixture.tail("other.example", no_did, None);
+    assert_fails(&ended, 1, &["names \"did:PLC:even\", which is no DID"]);
 }
 
 #[test]
 fn without_an_answer_the_exit_code_is_that_of_giving_up() {
-    let world = World::new();
+    let fixture = Fixture::new();
     let silent = UdpSocket::bind("127.0.0.1:0").unwrap();
-    let ended = world.tail("even.test", silent.local_addr().unwrap(), None);
-    fails(&ended, 3, &["--did: even.test can't be resolved", "DNS gave no answer", "HTTPS failed"]);
+    let ended = fixture.tail("even.test", silent.local_addr().unwrap(), None);
+    assert_fails(
+        &ended,
+        3,
+        &["--did: even.test can't be resolved", "DNS gave no answer", "HTTPS failed"],
+    );
 }
 
 #[test]

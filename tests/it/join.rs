@@ -146,7 +146,7 @@ fn a_silent_replay_is_read_to_its_end_while_the_server_scans() {
     assert_eq!(rkeys(&ended.rest), rare(12_000, 11_900), "{}", ended.stderr);
 }
 
-fn ends_complete(flags: &[&str], said: &str) {
+fn assert_complete(flags: &[&str], log: &str) {
     let scratch = Scratch::new();
     let server = slow_server(&scratch);
     let host = server.address.to_string();
@@ -155,13 +155,13 @@ fn ends_complete(flags: &[&str], said: &str) {
     let mut wanted = vec![0];
     wanted.extend(rare(12_000, 11_900));
     assert_eq!(rkeys(&ended.rest), wanted, "{}", ended.stderr);
-    assert!(ended.stderr.contains(said), "{}", ended.stderr);
+    assert!(ended.stderr.contains(log), "{}", ended.stderr);
 }
 
 #[test]
 fn the_live_tip_is_not_reached_while_the_server_scans() {
-    ends_complete(&["--cursor", "oldest", "--exit-when-live", "--join", "single"], "live tip");
-    ends_complete(&["--cursor", "oldest", "--exit-when-live"], "live tip");
+    assert_complete(&["--cursor", "oldest", "--exit-when-live", "--join", "single"], "live tip");
+    assert_complete(&["--cursor", "oldest", "--exit-when-live"], "live tip");
 }
 
 /// The server plays ten seconds a second, months ago: only its own live stream shows its tip. The

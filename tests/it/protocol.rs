@@ -197,7 +197,7 @@ fn a_server_that_refuses_its_own_dictionary_is_read_uncompressed_or_not_at_all()
 }
 
 #[test]
-fn a_server_that_forgot_leaves_a_gap_and_the_stream_continues() {
+fn dropped_events_are_a_gap_and_the_stream_continues() {
     let scratch = Scratch::new();
     let recorded = events(60_000, true);
     let recording = scratch.recording(&recorded);

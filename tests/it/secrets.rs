@@ -26,14 +26,14 @@ fn skytail(home: &Path, args: &[&str], environment: &[(&str, &str)]) -> Output {
 
 /// Returns all output; fails if it contains the secret, plain or as it is sent.
 #[track_caller]
-fn kept(output: &Output) -> String {
+fn output_without_secret(output: &Output) -> String {
     let encoded = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
-    let said = [&output.stdout[..], &output.stderr[..]].concat();
-    let said = String::from_utf8(said).unwrap();
+    let output = [&output.stdout[..], &output.stderr[..]].concat();
+    let output = String::from_utf8(output).unwrap();
     for secret in [SECRET, &encoded, "s3cret"] {
-        assert!(!said.contains(secret), "{secret:?} is in {said}");
+        assert!(!output.contains(secret), "{secret:?} is in {output}");
     }
-    said
+    output
 }
 
 fn with_secret(server: &ScriptedServer) -> String {
@@ -53,12 +53,12 @@ fn the_password_of_a_host_is_sent_but_never_shown_or_saved() {
         &[],
     );
     assert!(run.status.success(), "{run:?}");
-    assert!(kept(&run).contains(&server.host()));
-    let sent = server.asked()[1].header("authorization").map(str::to_owned);
+    assert!(output_without_secret(&run).contains(&server.host()));
+    let sent = server.requests()[1].header("authorization").map(str::to_owned);
     let basic = data_encoding::BASE64.encode(format!("me:{SECRET}").as_bytes());
     assert_eq!(sent, Some(format!("Basic {basic}")));
     let list = skytail(&home.path("."), &["cursors", "list", "--json"], &[]);
-    assert!(kept(&list).contains(&server.host()), "{list:?}");
+    assert!(output_without_secret(&list).contains(&server.host()), "{list:?}");
     for file in walk(&home.path(".")) {
         let bytes = std::fs::read(&file).unwrap();
         let text = String::from_utf8_lossy(&bytes);
@@ -82,9 +82,9 @@ fn refusals_and_redirects_show_no_password() {
     let host = with_secret(&server);
     let flags = ["tail", "--protocol", "v1", "--host", &host, "--max-retries", "3"];
     let run = skytail(&home.path("."), &flags, &[]);
-    let said = kept(&run);
-    assert!(said.contains("redirects") && said.contains("https://else.example"), "{said}");
-    assert!(said.contains("HTTP 401"), "{said}");
+    let output = output_without_secret(&run);
+    assert!(output.contains("redirects") && output.contains("https://else.example"), "{output}");
+    assert!(output.contains("HTTP 401"), "{output}");
 }
 
 /// A proxy that reads a request and gives this answer.
@@ -114,15 +114,15 @@ fn the_password_of_a_proxy_is_never_shown() {
         let host = format!("wss://you:{SECRET}@server.invalid");
         let flags = ["tail", "--max-retries", "0", "--no-checkpoint", "--host", &host];
         let run = skytail(&home.path("."), &flags, &[("ALL_PROXY", &url)]);
-        let said = kept(&run);
-        assert_eq!(run.status.code(), Some(3), "{said}");
-        assert!(said.contains("proxy 127.0.0.1"), "{said}");
-        assert!(said.chars().all(|c| c == '\n' || !c.is_control()), "{said:?}");
+        let output = output_without_secret(&run);
+        assert_eq!(run.status.code(), Some(3), "{output}");
+        assert!(output.contains("proxy 127.0.0.1"), "{output}");
+        assert!(output.chars().all(|c| c == '\n' || !c.is_control()), "{output:?}");
     }
 }
 
 #[test]
-fn wrong_settings_are_reported_without_their_passwords() {
+fn bad_settings_are_reported_without_their_passwords() {
     let home = Scratch::new();
     let directory = home.path("skytail");
     std::fs::create_dir_all(&directory).unwrap();
@@ -130,11 +130,11 @@ fn wrong_settings_are_reported_without_their_passwords() {
         std::fs::write(directory.join("config.toml"), settings).unwrap();
         let output = skytail(&home.path("."), args, environment);
         assert_eq!(output.status.code(), Some(2), "{output:?}");
-        kept(&output)
+        output_without_secret(&output)
     };
     let host = format!("wss://me:{SECRET}@h.example?x");
-    let said = run(&format!("host = '{host}' x"), &["tail"], &[]);
-    assert!(said.contains("is not a TOML file"), "{said}");
+    let output = run(&format!("host = '{host}' x"), &["tail"], &[]);
+    assert!(output.contains("is not a TOML file"), "{output}");
     assert!(run(&format!("host = '{host}'"), &["tail"], &[]).contains("…@h.example"));
     assert!(run("", &["tail"], &[("SKYTAIL_HOST", &host)]).contains("SKYTAIL_HOST"));
     assert!(run("", &["tail", "--host", &host], &[]).contains("--host"));
@@ -155,7 +155,7 @@ fn the_password_of_a_dictionary_url_is_never_shown() {
     ] {
         let run = skytail(&home.path("."), &["dictionary", "install", &url], &[]);
         assert_eq!(run.status.code(), Some(1), "{run:?}");
-        assert!(kept(&run).contains("127.0.0.1:1/x"), "{run:?}");
+        assert!(output_without_secret(&run).contains("127.0.0.1:1/x"), "{run:?}");
     }
 }
 
@@ -196,12 +196,12 @@ fn assert_redacted(form: &str, format: &str) {
     let host = with_secret(&server);
     let flags = ["tail", "--protocol", "v1", "--max-retries", "6", "--log-format", format];
     let run = skytail(&home.path("."), &[&flags[..], &["--host", &host]].concat(), &[]);
-    let said = kept(&run).to_lowercase();
+    let output = output_without_secret(&run).to_lowercase();
     for hidden in ["s3cret", "hunter2", "bwu6czn", &form.to_lowercase()] {
-        assert!(!said.contains(hidden), "{hidden} is in {said}");
+        assert!(!output.contains(hidden), "{hidden} is in {output}");
     }
     // Excerpts of two of the answers may end before the secret.
-    assert!(said.matches("[redacted]").count() >= 4, "{said}");
+    assert!(output.matches("[redacted]").count() >= 4, "{output}");
 }
 
 #[test]
@@ -233,15 +233,15 @@ fn the_key_of_the_archive_is_redacted_when_a_server_repeats_it() {
             "off",
         ];
         let run = skytail(&home.path("."), &flags, &[("SKYTAIL_API_KEY", key)]);
-        let said = String::from_utf8([&run.stdout[..], &run.stderr[..]].concat()).unwrap();
-        let asked = server.asked();
-        assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {key}")));
-        assert!(!said.contains(key) && !said.contains(&form), "{said}");
+        let output = String::from_utf8([&run.stdout[..], &run.stderr[..]].concat()).unwrap();
+        let requests = server.requests();
+        assert_eq!(requests[0].header("authorization"), Some(&*format!("Bearer {key}")));
+        assert!(!output.contains(key) && !output.contains(&form), "{output}");
         for file in walk(&home.path(".")) {
             let bytes = std::fs::read(&file).unwrap();
             assert!(!String::from_utf8_lossy(&bytes).contains(&form), "{}", file.display());
         }
-        assert!(said.contains("[redacted]"), "{said}");
+        assert!(output.contains("[redacted]"), "{output}");
     }
 }
 
@@ -266,10 +266,10 @@ fn a_tampered_state_file_sends_no_control_characters_to_a_terminal() {
         skytail(&home.path("."), &[&tail[..], &["--state", &state]].concat(), &[]),
     ];
     for output in told {
-        let said = [&output.stdout[..], &output.stderr[..]].concat();
-        let said = String::from_utf8(said).unwrap();
-        assert!(said.contains("title"), "{said:?}");
+        let output = [&output.stdout[..], &output.stderr[..]].concat();
+        let output = String::from_utf8(output).unwrap();
+        assert!(output.contains("title"), "{output:?}");
         let acts = |c: char| (c.is_control() && c != '\n') || c == '\u{202e}';
-        assert!(!said.contains(acts), "{said:?}");
+        assert!(!output.contains(acts), "{output:?}");
     }
 }

@@ -15,7 +15,7 @@ const COMMIT: &str = r##"{"$type":"message","payload":{"$type":"network.bsky.jet
 
 fn line_of(message: &str) -> String {
     let Ok(Message::Event(event, _)) = v2::read(message.as_bytes()) else {
-        panic!("no event: {message}")
+        panic!("not decoded as an event: {message}")
     };
     let mut line = Vec::new();
     event.write_v1_line(&mut line);
@@ -66,7 +66,7 @@ fn compare_pairs(v2: &[String], v1: Vec<String>) -> usize {
         assert_eq!(header, Shape::V1.parse(line.as_bytes()).unwrap());
         let mut ours: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ours.as_object_mut().unwrap().remove("cursor"), Some(event.seq.into()));
-        let theirs = by_identity.get(&identities.of(&header)).expect("one of the sample");
+        let theirs = by_identity.get(&identities.of(&header)).expect("the sample has the event");
         assert_eq!(ours, serde_json::from_str::<serde_json::Value>(theirs).unwrap());
         pairs += 1;
     }

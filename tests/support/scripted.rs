@@ -43,14 +43,14 @@ pub enum Step {
 
 /// What the client sent on one connection.
 #[derive(Clone, Debug, Default)]
-pub struct Asked {
+pub struct ReceivedRequest {
     /// The whole request head.
     pub head: String,
     /// The client's frames, unmasked: opcode and payload.
     pub frames: Vec<(u8, Vec<u8>)>,
 }
 
-impl Asked {
+impl ReceivedRequest {
     /// Returns the path with its query.
     pub fn target(&self) -> &str {
         self.head.split(' ').nth(1).unwrap_or_default()
@@ -74,7 +74,7 @@ impl Asked {
 
 #[derive(Debug, Default)]
 struct Seen {
-    connections: Vec<Asked>,
+    connections: Vec<ReceivedRequest>,
     complaints: Vec<String>,
 }
 
@@ -110,7 +110,7 @@ impl ScriptedServer {
     }
 
     /// Returns what the client has sent so far, one entry for each connection.
-    pub fn asked(&self) -> Vec<Asked> {
+    pub fn requests(&self) -> Vec<ReceivedRequest> {
         self.seen.lock().unwrap().connections.clone()
     }
 }
@@ -142,7 +142,7 @@ fn serve(listener: TcpListener, scripts: Vec<Vec<Step>>, seen: &Mutex<Seen>, is_
         if number == last {
             listener = None;
         }
-        seen.lock().unwrap().connections.push(Asked::default());
+        seen.lock().unwrap().connections.push(ReceivedRequest::default());
         let mut connection = Connection { stream, is_upgraded: false, seen };
         if let Err(complaint) = connection.play(script) {
             seen.lock().unwrap().complaints.push(format!("connection {number}: {complaint}"));
@@ -209,8 +209,8 @@ impl Connection<'_> {
     }
 
     fn accept(&mut self, headers: &str) -> io::Result<()> {
-        let asked = self.read_head()?;
-        let key = asked.header("sec-websocket-key").unwrap_or_default();
+        let request = self.read_head()?;
+        let key = request.header("sec-websocket-key").unwrap_or_default();
         let mut answer = switching(&derive_accept_key(key.as_bytes()));
         // Before the empty line.
         answer.splice(answer.len() - 2..answer.len() - 2, headers.bytes());
@@ -219,7 +219,7 @@ impl Connection<'_> {
         Ok(())
     }
 
-    fn read_head(&mut self) -> io::Result<Asked> {
+    fn read_head(&mut self) -> io::Result<ReceivedRequest> {
         let mut head = Vec::new();
         while !head.ends_with(b"\r\n\r\n") {
             let mut byte = [0];
@@ -228,9 +228,9 @@ impl Connection<'_> {
         }
         let head = String::from_utf8(head).map_err(io::Error::other)?;
         let mut seen = self.seen.lock().unwrap();
-        let asked = seen.connections.last_mut().expect("entered at accept");
-        asked.head = head;
-        Ok(asked.clone())
+        let request = seen.connections.last_mut().expect("entered at accept");
+        request.head = head;
+        Ok(request.clone())
     }
 
     fn wait_for(&mut self, wanted: u8) -> io::Result<()> {
@@ -281,8 +281,8 @@ impl Connection<'_> {
         self.stream.read_exact(&mut payload)?;
         payload.iter_mut().zip(mask.iter().cycle()).for_each(|(byte, mask)| *byte ^= mask);
         let mut seen = self.seen.lock().unwrap();
-        let asked = seen.connections.last_mut().expect("entered at accept");
-        asked.frames.push((opcode, payload.clone()));
+        let request = seen.connections.last_mut().expect("entered at accept");
+        request.frames.push((opcode, payload.clone()));
         Ok((opcode, payload))
     }
 }

@@ -12,7 +12,7 @@ use skytail::archive::segment::Segment;
 use super::rows::{blocks, rows, segment};
 
 /// Places in a file, and the bytes written there.
-fn hits() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
+fn byte_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)
 }
 
@@ -31,10 +31,10 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
     #[test]
-    fn damage_is_detected_or_harmless(rows in rows(1..12), hits in hits()) {
+    fn damage_is_detected_or_harmless(rows in rows(1..12), byte_changes in byte_changes()) {
         let mut bytes = segment(&rows, 4);
         let whole = blocks(&Segment::parse(&bytes).unwrap(), &bytes);
-        for (at, value) in hits {
+        for (at, value) in byte_changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
@@ -55,11 +55,11 @@ proptest! {
     #[test]
     fn malicious_bytes_with_a_valid_checksum_never_panic(
         rows in rows(1..12),
-        hits in hits(),
+        byte_changes in byte_changes(),
         in_footer in prop::collection::vec((0..120_usize, any::<u8>()), 0..4),
     ) {
         let mut bytes = segment(&rows, 4);
-        for (at, value) in hits {
+        for (at, value) in byte_changes {
             let at = at.index(bytes.len());
             bytes[at] = value;
         }
@@ -81,14 +81,14 @@ proptest! {
     #[test]
     fn any_body_decodes_to_rows_or_an_error(
         rows in rows(1..6),
-        hits in hits(),
+        byte_changes in byte_changes(),
         cut in prop::option::of(any::<prop::sample::Index>()),
     ) {
         let bytes = segment(&rows, 100);
         let whole = Segment::parse(&bytes).unwrap();
         let mut decoder = BlockDecoder::new().unwrap();
         let mut body = decoder.decompress(whole.frame(&bytes, 0).unwrap()).unwrap().to_vec();
-        for (at, value) in hits {
+        for (at, value) in byte_changes {
             let at = at.index(body.len());
             body[at] = value;
         }

@@ -84,13 +84,13 @@ fn event(row: &Value) -> Option<Value> {
 }
 
 /// Compares the events of each file with its rows.
-fn agree(files: [[&str; 2]; 2]) {
+fn assert_events_match(files: [[&str; 2]; 2]) {
     for (path, rows) in golden(files) {
-        agrees(&path, &rows);
+        assert_file_matches(&path, &rows);
     }
 }
 
-fn agrees(path: &Path, rows: &[Value]) {
+fn assert_file_matches(path: &Path, rows: &[Value]) {
     let output = inspect(&["--events"], path);
     let events: Vec<Value> = String::from_utf8(output.stdout)
         .unwrap()
@@ -110,22 +110,22 @@ fn agrees(path: &Path, rows: &[Value]) {
 
 #[test]
 fn the_corpus_segment_decodes_to_every_row_with_its_record_and_cid() {
-    agree(CORPUS);
+    assert_events_match(CORPUS);
 }
 
 #[test]
 fn a_segment_with_broken_records_is_read_and_its_bad_rows_are_reported() {
-    agree(BROKEN_RECORDS);
+    assert_events_match(BROKEN_RECORDS);
 }
 
 #[test]
 fn an_older_segment_with_large_filters_is_read() {
-    agree(WIDE_FILTERS);
+    assert_events_match(WIDE_FILTERS);
 }
 
 #[test]
 fn a_bare_block_is_read() {
-    agree(BLOCK);
+    assert_events_match(BLOCK);
 }
 
 #[test]

@@ -93,9 +93,9 @@ fn every_damaged_block_is_found_without_events_too() {
             assert_eq!(output.status.code(), Some(1), "{seqs} {at}");
             let page = String::from_utf8(output.stdout).unwrap();
             assert!(page.contains("checked      3 blocks (1 damaged), "), "{page}");
-            let said = String::from_utf8(output.stderr).unwrap();
+            let log = String::from_utf8(output.stderr).unwrap();
             for words in ["seg_0000000000.jss: ", seqs, "are lost"] {
-                assert!(said.contains(words), "{words:?} is not in {said}");
+                assert!(log.contains(words), "{words:?} is not in {log}");
             }
             let output = inspect(&["--json"], &path);
             assert_eq!(output.status.code(), Some(1));

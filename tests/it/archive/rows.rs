@@ -181,6 +181,6 @@ pub trait ConcatAll {
 
 impl ConcatAll for Vec<Option<Vec<RowBuf>>> {
     fn concat_all(self) -> Vec<RowBuf> {
-        self.into_iter().flat_map(|block| block.expect("decoded")).collect()
+        self.into_iter().flat_map(|block| block.expect("the block does not decode")).collect()
     }
 }

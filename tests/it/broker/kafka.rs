@@ -116,7 +116,7 @@ fn brokers_that_restart_get_each_event_once() {
 }
 
 #[test]
-fn what_can_never_work_ends_the_run_with_the_remedy() {
+fn a_permanent_error_ends_the_run_with_its_remedy() {
     let kafka = Kafka::start();
     let fixture = Fixture::new(500);
     let scratch = Scratch::new();
@@ -130,7 +130,7 @@ fn what_can_never_work_ends_the_run_with_the_remedy() {
     let odd = config("odd", "sasl.pasword = hidden\n");
     let wrong = config("wrong", "linger.ms = soon\nsasl.password = hidden\n");
     // No event is that large: the topic's own limit applies.
-    for (config, code, said) in [
+    for (config, code, log) in [
         (&ours, 2, "acks: skytail sets this by itself"),
         (&odd, 2, "sasl.pasword: No such configuration property"),
         (&wrong, 2, "linger.ms: Invalid value"),
@@ -138,7 +138,7 @@ fn what_can_never_work_ends_the_run_with_the_remedy() {
     ] {
         let ended = fixture.run(&kafka.to("t"), &["--cursor", "oldest", "--to-config", config]);
         assert_eq!(ended.code(), code, "{}", ended.stderr);
-        assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
+        assert!(ended.stderr.contains(log), "{log:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("hidden"), "{}", ended.stderr);
     }
     let too_large = [RDKafkaRespErr::RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE];

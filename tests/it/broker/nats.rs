@@ -46,7 +46,7 @@ fn a_broker_that_is_killed_paused_and_restarted_receives_each_event_once_in_orde
         wire.wait_for("S", more.min(10_000));
         if round % 2 == 0 {
             nats.kill();
-            nats.go();
+            nats.launch();
         } else {
             nats.signal("STOP");
             std::thread::sleep(std::time::Duration::from_millis(200));
@@ -89,7 +89,7 @@ fn a_full_stream_blocks_the_run_and_receives_everything_once_it_has_room() {
 }
 
 #[test]
-fn a_run_stopped_while_its_broker_is_down_keeps_what_was_acknowledged() {
+fn a_run_stopped_while_its_broker_is_down_saves_acknowledged_events() {
     let Some(mut nats) = Nats::start() else { return };
     let fixture = Fixture::new(10_000);
     let mut wire = nats.wire();
@@ -131,7 +131,7 @@ fn accounts_are_spread_over_subjects_and_two_runs_publish_each_event_once() {
 }
 
 #[test]
-fn what_can_never_work_ends_the_run_with_the_remedy() {
+fn a_permanent_error_ends_the_run_with_its_remedy() {
     let users = r#"authorization { users: [
         { user: all, password: pw },
         { user: some, password: pw, permissions: { publish: ["$JS.API.>"], subscribe: ["_INBOX.>"] } },
@@ -145,7 +145,7 @@ fn what_can_never_work_ends_the_run_with_the_remedy() {
     let wrong = nats.file("wrong", "user = all\npassword = hidden\n");
     let odd = nats.file("odd", "pasword = hidden\n");
     let whole = ["--max-message-size", "300"];
-    for (subject, config, more, code, said) in [
+    for (subject, config, more, code, log) in [
         ("S", None, &[][..], 1, "give it credentials with --to-config"),
         ("S", Some(&wrong), &[][..], 1, "give it credentials with --to-config"),
         ("S", Some(&odd), &[][..], 2, "pasword: NATS knows"),
@@ -168,7 +168,7 @@ fn what_can_never_work_ends_the_run_with_the_remedy() {
         }
         let ended = fixture.run(&nats.to(subject), &flags);
         assert_eq!(ended.code(), code, "{}", ended.stderr);
-        assert!(ended.stderr.contains(said), "{said:?} is not in {}", ended.stderr);
+        assert!(ended.stderr.contains(log), "{log:?} is not in {}", ended.stderr);
         assert!(!ended.stderr.contains("hidden"), "{}", ended.stderr);
         assert_eq!(ended.rest.len(), 0, "stdout is not written");
     }

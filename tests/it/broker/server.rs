@@ -38,12 +38,12 @@ impl Nats {
         writeln!(file, "listen: 127.0.0.1:{port}").unwrap();
         writeln!(file, "jetstream {{ store_dir: {store:?} }}\n{settings}").unwrap();
         let mut nats = Self { binary, port, scratch, child: None, login };
-        nats.go();
+        nats.launch();
         Some(nats)
     }
 
     /// Starts or restarts the server, and waits until JetStream answers.
-    pub fn go(&mut self) {
+    pub fn launch(&mut self) {
         let mut command = Command::new(&self.binary);
         command.arg("-c").arg(self.scratch.path("nats.conf"));
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -49,9 +49,10 @@ fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
     let a = ScriptedServer::start([cut(first)]);
     let b = ScriptedServer::start([stay(second)]);
     let count = (first.len() + second.len()).to_string();
-    let asked = |b: &ScriptedServer| b.asked()[0].query("cursor")[0].parse::<f64>().unwrap();
+    let requested_time =
+        |b: &ScriptedServer| b.requests()[0].query("cursor")[0].parse::<f64>().unwrap();
     let run = Tail::of(&a).flags(&["--host", &b.host(), "-n", &count]).flags(flags).run();
-    let age = (now() as f64 - asked(&b)) / 1e6;
+    let age = (now() as f64 - requested_time(&b)) / 1e6;
     (run, age)
 }
 
@@ -66,7 +67,7 @@ fn a_first_event_of_the_year_9999_is_printed_but_never_a_cursor() {
 
 // Guards INV-7.
 #[test]
-fn one_event_23_hours_ahead_is_no_cursor_at_any_place() {
+fn one_event_23_hours_ahead_is_never_a_cursor_at_any_place() {
     let start = now() - 20 * S;
     let lie = || [event(500, now() + 23 * HOUR)].into_iter();
     let honest = || stream(1, 100, start).into_iter();
@@ -156,7 +157,7 @@ fn a_single_event_never_names_a_file() {
 }
 
 /// Saves the position of a run that wrote events 1 to 100, and changes it with this SQL.
-fn poisoned(state: &Path, start: u64, sql: &str) -> String {
+fn save_and_corrupt(state: &Path, start: u64, sql: &str) -> String {
     let lines = stream(1, 100, start);
     let server = ScriptedServer::start([stay(&lines)]);
     let flags = ["--consumer", "c", "--cursor", "oldest", "-n", "100"];
@@ -182,15 +183,15 @@ fn a_state_file_with_an_absurd_time_recovers() {
     ] {
         let scratch = Scratch::new();
         let state = scratch.path("state.db");
-        poisoned(&state, now() - 20 * S, sql);
+        save_and_corrupt(&state, now() - 20 * S, sql);
         // Another server is asked by time.
         let lines = stream(900, 50, now() - S);
         let server = ScriptedServer::start([stay(&lines)]);
         let flags = ["--consumer", "c", "--cursor", "auto", "-n", "50"];
         let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
         run.ends_with(0).prints(&lines).says(&["lies ahead of this machine's clock"]);
-        let asked: u64 = server.asked()[0].query("cursor")[0].parse().unwrap();
-        assert!(asked <= now(), "asked for the future");
+        let request: u64 = server.requests()[0].query("cursor")[0].parse().unwrap();
+        assert!(request <= now(), "asked for the future");
         let latest = saved(&state, "latest_time_us");
         assert!(latest <= now() + 60 * S, "saved {latest}");
     }
@@ -221,7 +222,7 @@ fn a_saved_seq_far_too_high_recovers() {
     let state = scratch.path("state.db");
     let start = now() - 60 * S;
     let sql = "UPDATE consumers SET newest_seq = 900000000000000";
-    poisoned(&state, start, sql);
+    save_and_corrupt(&state, start, sql);
     let lines = stream(1, 150, start);
     let server = ScriptedServer::start([stay(&lines)]);
     let label = server.host();

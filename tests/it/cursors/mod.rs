@@ -54,10 +54,10 @@ impl Home {
     }
 
     fn run(&self, args: &[&str]) -> CommandResult {
-        self.told(&self.command(args).output().unwrap())
+        self.capture(&self.command(args).output().unwrap())
     }
 
-    fn told(&self, output: &Output) -> CommandResult {
+    fn capture(&self, output: &Output) -> CommandResult {
         let text = |bytes: &[u8]| {
             let text = String::from_utf8(bytes.to_vec()).unwrap();
             text.replace(self.path().to_str().unwrap(), "HOME")
@@ -71,8 +71,8 @@ impl Home {
 
     /// Runs `cursors set`, which must succeed and print nothing to stdout.
     fn set(&self, name: &str, value: &str) {
-        let told = self.run(&["set", name, value]);
-        assert_eq!((told.code, &*told.stdout), (Some(0), ""), "{told:?}");
+        let result = self.run(&["set", name, value]);
+        assert_eq!((result.code, &*result.stdout), (Some(0), ""), "{result:?}");
     }
 
     /// Saves the position that a tail would leave under a name.
@@ -101,9 +101,9 @@ impl Home {
 }
 
 /// Returns the message of a command that must fail with 1 and print nothing to stdout.
-fn failure(told: CommandResult) -> String {
-    assert_eq!((told.code, &*told.stdout), (Some(1), ""), "{told:?}");
-    told.stderr
+fn failure(result: CommandResult) -> String {
+    assert_eq!((result.code, &*result.stdout), (Some(1), ""), "{result:?}");
+    result.stderr
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn without_a_state_file_the_list_is_empty_and_no_file_is_created() {
     let home = Home::new();
     insta::allow_duplicates! {
         for args in [&["list"][..], &["list", "--json"]] {
-            let told = home.run(args);
-            assert_eq!((told.code, &*told.stdout), (Some(0), ""), "{told:?}");
-            assert_snapshot!(told.stderr, @"no saved cursors in HOME/state.db");
+            let result = home.run(args);
+            assert_eq!((result.code, &*result.stdout), (Some(0), ""), "{result:?}");
+            assert_snapshot!(result.stderr, @"no saved cursors in HOME/state.db");
         }
     }
     assert_eq!(home.run(&["list", "-q"]).stderr, "");
@@ -147,19 +147,19 @@ fn the_default_state_file_is_in_the_state_directory_and_private() {
 fn a_set_cursor_is_listed_and_shown() {
     let home = Home::new();
     home.stopped("posts");
-    let told = home.run(&["set", "likes", "12", "--server", "jetstream.example.com"]);
-    assert_snapshot!(told.stderr, @"likes starts at seq 12 on jetstream.example.com with --cursor auto");
-    let told = home.run(&["set", "posts", "2026-07-04"]);
-    assert_snapshot!(told.stderr, @"posts starts at 2026-07-04T00:00:00.000000Z with --cursor auto");
+    let result = home.run(&["set", "likes", "12", "--server", "jetstream.example.com"]);
+    assert_snapshot!(result.stderr, @"likes starts at seq 12 on jetstream.example.com with --cursor auto");
+    let result = home.run(&["set", "posts", "2026-07-04"]);
+    assert_snapshot!(result.stderr, @"posts starts at 2026-07-04T00:00:00.000000Z with --cursor auto");
     home.sql("UPDATE consumers SET updated_at_us = 1783175888200000");
-    let told = home.run(&["list", "--json"]);
-    assert_eq!((told.code, &*told.stderr), (Some(0), ""));
-    assert_snapshot!(told.stdout, @r#"
+    let result = home.run(&["list", "--json"]);
+    assert_eq!((result.code, &*result.stderr), (Some(0), ""));
+    assert_snapshot!(result.stdout, @r#"
     {"name":"likes","by_hand":true,"server":"jetstream.example.com","server_kind":null,"cursor":12,"time_us":null,"seq":12,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":null}
     {"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000}}
     "#);
-    let told = home.run(&["show", "--json", "posts"]);
-    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000},"gaps":[],"outputs":[]}"#);
+    let result = home.run(&["show", "--json", "posts"]);
+    assert_snapshot!(result.stdout, @r#"{"name":"posts","by_hand":true,"server":null,"server_kind":null,"cursor":1783123200000000,"time_us":1783123200000000,"seq":null,"rewind_time_us":null,"rewind_seq":null,"latest_time_us":null,"identities":0,"saved_at_us":1783175888200000,"previous":{"server":"example.com","time_us":1783175888186668,"seq":77,"saved_at_us":1783175888200000},"gaps":[],"outputs":[]}"#);
     let table = home.run(&["list"]).stdout;
     let columns: Vec<Vec<&str>> =
         table.lines().map(|line| line.split_whitespace().take(3).collect()).collect();
@@ -177,8 +177,8 @@ fn the_position_of_a_stopped_tail_is_listed_and_shown() {
     let home = Home::new();
     home.stopped("posts");
     home.sql("INSERT INTO gaps VALUES ('posts', 5000000000000000, NULL, NULL, 4, 9, 'too old', 1)");
-    let told = home.run(&["show", "posts", "--json"]);
-    assert_snapshot!(told.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old","count":1}],"outputs":[]}"#);
+    let result = home.run(&["show", "posts", "--json"]);
+    assert_snapshot!(result.stdout, @r#"{"name":"posts","by_hand":false,"server":"example.com","server_kind":"v2","cursor":77,"time_us":1783175888186668,"seq":77,"rewind_time_us":1783175883186668,"rewind_seq":70,"latest_time_us":1783175888186670,"identities":3,"saved_at_us":1783175888200000,"previous":null,"gaps":[{"seen_at_us":5000000000000000,"from_us":null,"to_us":null,"from_seq":4,"to_seq":9,"reason":"too old","count":1}],"outputs":[]}"#);
     let page = home.run(&["show", "posts"]).stdout;
     assert!(page.contains("identities:   3\n"), "{page}");
     assert!(
@@ -208,13 +208,13 @@ fn rm_removes_a_cursor_and_an_unknown_name_removes_nothing() {
     for name in ["app.bsky.feed.post", "app.bsky.feed.like", "chat", "notes"] {
         home.set(name, "12");
     }
-    let told = home.run(&["rm", "chat", "app.bsky.feed.posts"]);
-    assert_snapshot!(failure(told), @r#"skytail: error: no cursor is saved as "app.bsky.feed.posts" in HOME/state.db: did you mean "app.bsky.feed.post", "app.bsky.feed.like"?"#);
+    let result = home.run(&["rm", "chat", "app.bsky.feed.posts"]);
+    assert_snapshot!(failure(result), @r#"skytail: error: no cursor is saved as "app.bsky.feed.posts" in HOME/state.db: did you mean "app.bsky.feed.post", "app.bsky.feed.like"?"#);
     assert_snapshot!(failure(home.run(&["show", "feed"])), @r#"skytail: error: no cursor is saved as "feed" in HOME/state.db: did you mean "app.bsky.feed.like", "app.bsky.feed.post"?"#);
     assert_snapshot!(failure(home.run(&["show", "zzz"])), @r#"skytail: error: no cursor is saved as "zzz" in HOME/state.db: see `skytail cursors list`"#);
-    let told = home.run(&["rm", "chat", "notes", "chat"]);
-    assert_eq!((told.code, &*told.stdout), (Some(0), ""));
-    assert_snapshot!(told.stderr, @r#"
+    let result = home.run(&["rm", "chat", "notes", "chat"]);
+    assert_eq!((result.code, &*result.stdout), (Some(0), ""));
+    assert_snapshot!(result.stderr, @r#"
     forgot "chat"
     forgot "notes"
     "#);
@@ -224,7 +224,7 @@ fn rm_removes_a_cursor_and_an_unknown_name_removes_nothing() {
 #[test]
 fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     let home = Home::new();
-    let mut told = Vec::new();
+    let mut messages = Vec::new();
     for args in [
         &["set", "posts", "yesterdy"][..],
         &["set", "posts", "auto"],
@@ -238,12 +238,12 @@ fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     ] {
         let outcome = home.run(args);
         assert_eq!((outcome.code, &*outcome.stdout), (Some(2), ""), "{outcome:?}");
-        told.push(outcome.stderr.lines().next().unwrap().to_owned());
+        messages.push(outcome.stderr.lines().next().unwrap().to_owned());
     }
     // One of them contains the current time.
-    let clock = told[2].find("says ").unwrap();
-    told[2].replace_range(clock.., "says …");
-    assert_snapshot!(told.join("\n"), @r#"
+    let clock = messages[2].find("says ").unwrap();
+    messages[2].replace_range(clock.., "says …");
+    assert_snapshot!(messages.join("\n"), @r#"
     error: "yesterdy" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
     error: "auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
     error: "2999-01-01" lies in the future: this machine's clock says …
@@ -289,11 +289,11 @@ fn a_damaged_row_is_named_and_replaceable_and_hides_no_other() {
     home.stopped("bad");
     home.stopped("good");
     home.sql("UPDATE consumers SET identities = x'010203' WHERE name = 'bad'");
-    let told = home.run(&["list", "--json"]);
-    assert_eq!(told.code, Some(1));
-    assert_snapshot!(told.stderr, @r#"skytail: error: the saved cursor "bad" in HOME/state.db is damaged: column identities has 3 bytes, no multiple of 8; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`"#);
-    assert_eq!(told.stdout.lines().count(), 1, "{told:?}");
-    assert_eq!(failure(home.run(&["show", "bad"])), told.stderr);
+    let result = home.run(&["list", "--json"]);
+    assert_eq!(result.code, Some(1));
+    assert_snapshot!(result.stderr, @r#"skytail: error: the saved cursor "bad" in HOME/state.db is damaged: column identities has 3 bytes, no multiple of 8; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`"#);
+    assert_eq!(result.stdout.lines().count(), 1, "{result:?}");
+    assert_eq!(failure(home.run(&["show", "bad"])), result.stderr);
     home.set("bad", "12");
     assert_eq!(home.run(&["list"]).code, Some(0));
 }
@@ -303,10 +303,10 @@ fn a_state_file_that_cannot_be_created_or_written_is_named() {
     let home = Home::new();
     fs::write(home.path().join("file"), "").unwrap();
     let below = home.path().join("file/state.db");
-    let told = home.run(&["set", "posts", "12", "--state", below.to_str().unwrap()]);
-    assert_snapshot!(failure(told), @"skytail: error: can't open the state file HOME/file/state.db: not a directory; name another with --state FILE");
-    let told = home.run(&["set", "posts", "12", "--state", home.path().to_str().unwrap()]);
-    assert_snapshot!(failure(told), @"skytail: error: can't open the state file HOME: is a directory; name another with --state FILE");
+    let result = home.run(&["set", "posts", "12", "--state", below.to_str().unwrap()]);
+    assert_snapshot!(failure(result), @"skytail: error: can't open the state file HOME/file/state.db: not a directory; name another with --state FILE");
+    let result = home.run(&["set", "posts", "12", "--state", home.path().to_str().unwrap()]);
+    assert_snapshot!(failure(result), @"skytail: error: can't open the state file HOME: is a directory; name another with --state FILE");
 }
 
 #[cfg(unix)]

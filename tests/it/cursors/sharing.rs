@@ -18,8 +18,8 @@ fn the_cursor_of_a_running_tail_can_be_read_but_not_changed() {
     let pid = std::process::id().to_string();
     insta::allow_duplicates! {
         for args in [&["set", "posts", "13"][..], &["rm", "likes", "posts"]] {
-            let told = failure(home.run(args)).replace(&pid, "PID");
-            assert_snapshot!(told, @r#"skytail: error: consumer "posts" is in use by skytail with pid PID: stop it first, or it would overwrite the change"#);
+            let result = failure(home.run(args)).replace(&pid, "PID");
+            assert_snapshot!(result, @r#"skytail: error: consumer "posts" is in use by skytail with pid PID: stop it first, or it would overwrite the change"#);
         }
     }
     assert_eq!(home.run(&["list"]).stdout.lines().count(), 3);
@@ -30,14 +30,14 @@ fn the_cursor_of_a_running_tail_can_be_read_but_not_changed() {
 }
 
 #[test]
-fn the_reader_may_close_the_pipe() {
+fn a_closed_stdout_does_not_fail_a_command() {
     let home = Home::new();
     home.set("posts", "12");
     let (reader, writer) = std::io::pipe().unwrap();
     drop(reader);
     let output = home.command(&["list"]).stdout(writer).output().unwrap();
-    let told = home.told(&output);
-    assert_eq!((told.code, &*told.stderr), (Some(0), ""), "{told:?}");
+    let result = home.capture(&output);
+    assert_eq!((result.code, &*result.stderr), (Some(0), ""), "{result:?}");
 }
 
 /// The process that [`a_killed_process_releases_its_lease`] kills; by itself it tests nothing.

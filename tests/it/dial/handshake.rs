@@ -12,7 +12,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 
-use super::{ample, header, peer, plain, request_head, switching, trusting_no_authority};
+use super::{far_deadline, header, peer, plain, request_head, switching, trusting_no_authority};
 
 async fn upgrade_with<F, Fut>(script: F) -> Result<Upgraded, HandshakeError>
 where
@@ -21,13 +21,14 @@ where
 {
     let (address, served) = peer(script).await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
+    let transport =
+        dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await.unwrap();
     let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "wantedCollections=app.bsky.feed.post".to_owned(),
         ..UpgradeRequest::default()
     };
-    let outcome = upgrade(transport, &endpoint, &request, ample()).await;
+    let outcome = upgrade(transport, &endpoint, &request, far_deadline()).await;
     if outcome.is_err() {
         served.await.unwrap();
     }
@@ -44,7 +45,7 @@ async fn answer_with(bytes: &'static [u8]) -> Result<Upgraded, HandshakeError> {
     .await
 }
 
-async fn everything(upgraded: Upgraded) -> Vec<u8> {
+async fn remaining_bytes(upgraded: Upgraded) -> Vec<u8> {
     let Upgraded { mut stream, mut leftover, .. } = upgraded;
     stream.read_to_end(&mut leftover).await.unwrap();
     leftover
@@ -64,7 +65,7 @@ async fn a_head_in_single_bytes_is_parsed_and_no_byte_after_it_is_lost() {
     .await
     .unwrap();
     assert_eq!(upgraded.response_headers["x-kind"], "test");
-    assert_eq!(everything(upgraded).await, b"frames");
+    assert_eq!(remaining_bytes(upgraded).await, b"frames");
 }
 
 #[tokio::test]
@@ -79,7 +80,7 @@ async fn frames_in_the_segment_of_the_head_are_kept() {
     .await
     .unwrap();
     assert!(!upgraded.leftover.is_empty(), "the case is not exercised");
-    assert_eq!(everything(upgraded).await, expected);
+    assert_eq!(remaining_bytes(upgraded).await, expected);
 }
 
 #[tokio::test]
@@ -92,14 +93,15 @@ async fn the_request_identifies_client_and_filters() {
     })
     .await;
     let endpoint = endpoint::parse(&format!("ws://al:secret@{address}/base/subscribe")).unwrap();
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
+    let transport =
+        dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await.unwrap();
     let request = UpgradeRequest {
         path: "/subscribe".to_owned(),
         query: "cursor=1&compress=true".to_owned(),
         headers: vec![("x-extra".parse().unwrap(), "yes".parse().unwrap())],
         ..UpgradeRequest::default()
     };
-    upgrade(transport, &endpoint, &request, ample()).await.unwrap();
+    upgrade(transport, &endpoint, &request, far_deadline()).await.unwrap();
     let head = told.await.unwrap();
     assert!(head.starts_with("GET /base/subscribe?cursor=1&compress=true HTTP/1.1\r\n"));
     assert_eq!(header(&head, "host"), Some(address.to_string().as_str()));
@@ -186,7 +188,7 @@ async fn interim_responses_and_token_lists_are_accepted() {
     .await
     .unwrap();
     assert_eq!(upgraded.response_headers["x-kind"], "test");
-    assert_eq!(everything(upgraded).await, b"frames");
+    assert_eq!(remaining_bytes(upgraded).await, b"frames");
 }
 
 #[tokio::test]
@@ -248,7 +250,7 @@ async fn an_endless_head_is_cut_off() {
 }
 
 #[tokio::test]
-async fn an_early_end_is_reported_as_one() {
+async fn an_early_eof_is_reported() {
     for bytes in [&b""[..], b"HTTP/1.1 101 Switching", b"HTT"] {
         let error = answer_with(bytes).await.unwrap_err();
         let is_cut =
@@ -267,7 +269,8 @@ async fn a_silent_server_times_out_at_the_deadline() {
     })
     .await;
     let endpoint = plain(address);
-    let transport = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
+    let transport =
+        dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await.unwrap();
     let soon = Instant::now() + Duration::from_millis(50);
     let request = UpgradeRequest { path: "/".to_owned(), ..UpgradeRequest::default() };
     let error = upgrade(transport, &endpoint, &request, soon).await;

@@ -25,7 +25,7 @@ use tokio_rustls::rustls::pki_types::CertificateDer;
 use tokio_rustls::rustls::pki_types::pem::PemObject;
 use tokio_tungstenite::tungstenite::handshake::derive_accept_key;
 
-fn ample() -> Instant {
+fn far_deadline() -> Instant {
     Instant::now() + Duration::from_secs(60)
 }
 
@@ -81,9 +81,9 @@ fn switching(request: &str) -> String {
     )
 }
 
-async fn fails(endpoint: &str, proxies: &Proxies) -> DialError {
+async fn dial_error(endpoint: &str, proxies: &Proxies) -> DialError {
     let endpoint = endpoint::parse(endpoint).unwrap();
-    dial(&endpoint, proxies, &trusting_no_authority(), ample()).await.unwrap_err()
+    dial(&endpoint, proxies, &trusting_no_authority(), far_deadline()).await.unwrap_err()
 }
 
 fn acceptor(certificate: &str) -> TlsAcceptor {
@@ -109,7 +109,7 @@ async fn tls_peer(certificate: &str) -> (SocketAddr, JoinHandle<()>) {
 async fn dial_tls(certificate: &str, tls: &TlsContext) -> Result<Transport, DialError> {
     let (address, _served) = tls_peer(certificate).await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
-    dial(&endpoint, &Proxies::none(), tls, ample()).await
+    dial(&endpoint, &Proxies::none(), tls, far_deadline()).await
 }
 
 fn tls_problem(outcome: Result<Transport, DialError>) -> TlsProblem {

@@ -6,7 +6,7 @@ use skytail::source::net::{DialProblem, dial};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use super::{
-    acceptor, ample, fails, header, peer, plain, request_head, trusting_no_authority,
+    acceptor, dial_error, far_deadline, header, peer, plain, request_head, trusting_no_authority,
     trusting_the_test_authority,
 };
 
@@ -29,7 +29,8 @@ async fn an_http_proxy_is_asked_for_a_tunnel() {
     .await;
     let proxies = Proxies::fixed(&format!("http://al:secret@{address}"), "");
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
-    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
+    let mut stream =
+        dial(&endpoint, &proxies, &trusting_no_authority(), far_deadline()).await.unwrap();
     echoes(&mut stream, 9).await;
     served.await.unwrap();
 }
@@ -41,7 +42,8 @@ async fn a_proxys_refusal_is_reported_with_its_status() {
         stream.write_all(b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n").await.unwrap();
     })
     .await;
-    let error = fails("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
+    let error =
+        dial_error("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
     let text = error.to_string();
     assert!(text.starts_with(&format!("proxy {address} (from the proxy): ")), "{text}");
     assert!(text.contains("server.invalid:443 (HTTP 407 Proxy Authentication Required)"), "{text}");
@@ -56,10 +58,10 @@ async fn a_server_that_is_not_a_proxy_is_reported_as_such() {
         })
         .await;
         let error =
-            fails("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
+            dial_error("server.invalid", &Proxies::fixed(&format!("http://{address}"), "")).await;
         assert!(matches!(error.problem, DialProblem::Proxy { .. }), "{error:?}");
     }
-    let error = fails("server.invalid", &Proxies::fixed("socks4://127.0.0.1:1", "")).await;
+    let error = dial_error("server.invalid", &Proxies::fixed("socks4://127.0.0.1:1", "")).await;
     assert!(error.is_permanent());
     assert!(error.to_string().contains("is a socks4 proxy, which is not supported"), "{error}");
 }
@@ -81,7 +83,8 @@ async fn a_socks_proxy_resolves_the_name_itself() {
     .await;
     let endpoint = endpoint::parse("ws://server.invalid:6008").unwrap();
     let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
-    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
+    let mut stream =
+        dial(&endpoint, &proxies, &trusting_no_authority(), far_deadline()).await.unwrap();
     echoes(&mut stream, 3).await;
     served.await.unwrap();
 }
@@ -90,13 +93,13 @@ async fn a_socks_proxy_resolves_the_name_itself() {
 async fn no_proxy_and_loopback_are_dialled_directly() {
     // Nothing listens on port 1: a connection through this proxy would be refused.
     let proxies = Proxies::fixed("http://127.0.0.1:1", "invalid");
-    let error = fails("server.invalid", &proxies).await;
+    let error = dial_error("server.invalid", &proxies).await;
     assert_eq!(error.peer, "server.invalid:443");
-    let error = fails("server.example", &proxies).await;
+    let error = dial_error("server.example", &proxies).await;
     assert_eq!(error.peer, "proxy 127.0.0.1:1 (from the proxy)");
     let (address, _served) = peer(|_| async {}).await;
     let endpoint = plain(address);
-    dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
+    dial(&endpoint, &proxies, &trusting_no_authority(), far_deadline()).await.unwrap();
 }
 
 #[tokio::test]
@@ -116,13 +119,13 @@ async fn tls_runs_inside_the_tunnel_of_an_https_proxy() {
     let proxies = Proxies::fixed(&format!("https://localhost:{}", address.port()), "");
     let endpoint = endpoint::parse("other.example").unwrap();
     let tls = trusting_the_test_authority();
-    let mut stream = dial(&endpoint, &proxies, &tls, ample()).await.unwrap();
+    let mut stream = dial(&endpoint, &proxies, &tls, far_deadline()).await.unwrap();
     echoes(&mut stream, 5).await;
     served.await.unwrap();
 }
 
 #[tokio::test]
-async fn a_socks_proxy_gets_user_and_password_and_its_refusal_is_reported() {
+async fn a_socks_proxy_receives_user_and_password_and_its_refusal_is_reported() {
     let (address, served) = peer(|mut stream| async move {
         let mut hello = [0; 4];
         stream.read_exact(&mut hello).await.unwrap();
@@ -135,7 +138,7 @@ async fn a_socks_proxy_gets_user_and_password_and_its_refusal_is_reported() {
     })
     .await;
     let proxies = Proxies::fixed(&format!("socks5h://al:secret@{address}"), "");
-    let error = fails("server.invalid", &proxies).await;
+    let error = dial_error("server.invalid", &proxies).await;
     served.await.unwrap();
     let text = error.to_string();
     assert!(
@@ -161,14 +164,14 @@ async fn the_reason_of_a_socks_proxy_is_reported() {
         let answers: Vec<Vec<u8>> = answers.iter().map(|answer| answer.to_vec()).collect();
         let (address, _served) = peer(|mut stream| async move {
             for answer in answers {
-                let mut asked = [0; 300];
-                let _ = stream.read(&mut asked).await;
+                let mut request = [0; 300];
+                let _ = stream.read(&mut request).await;
                 let _ = stream.write_all(&answer).await;
             }
         })
         .await;
         let proxies = Proxies::fixed(&format!("SOCKS://{address}"), "");
-        let text = fails("server.invalid", &proxies).await.to_string();
+        let text = dial_error("server.invalid", &proxies).await.to_string();
         assert!(text.contains(words), "{text}");
     }
 }
@@ -185,9 +188,9 @@ async fn an_ip_address_is_sent_to_a_socks_proxy_as_an_address() {
         let (address, served) = peer(move |mut stream| async move {
             stream.read_exact(&mut [0; 3]).await.unwrap();
             stream.write_all(&[5, 0]).await.unwrap();
-            let mut asked = vec![0; wanted.len()];
-            stream.read_exact(&mut asked).await.unwrap();
-            assert_eq!(asked, wanted);
+            let mut request = vec![0; wanted.len()];
+            stream.read_exact(&mut request).await.unwrap();
+            assert_eq!(request, wanted);
             let reply = b"\x05\x00\x00\x03\x04host\x00\x01";
             stream.write_all(reply).await.unwrap();
             stream.write_all(b"!").await.unwrap();
@@ -195,7 +198,8 @@ async fn an_ip_address_is_sent_to_a_socks_proxy_as_an_address() {
         .await;
         let proxies = Proxies::fixed(&format!("socks5h://{address}"), "");
         let endpoint = endpoint::parse(&format!("ws://{host}")).unwrap();
-        let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
+        let mut stream =
+            dial(&endpoint, &proxies, &trusting_no_authority(), far_deadline()).await.unwrap();
         // No byte of the tunnel was read as a part of the reply.
         assert_eq!(stream.read_u8().await.unwrap(), b'!');
         served.await.unwrap();
@@ -214,6 +218,7 @@ async fn an_http_proxy_may_send_interim_responses() {
     .await;
     let proxies = Proxies::fixed(&address.to_string(), "");
     let endpoint = endpoint::parse("ws://server.invalid").unwrap();
-    let mut stream = dial(&endpoint, &proxies, &trusting_no_authority(), ample()).await.unwrap();
+    let mut stream =
+        dial(&endpoint, &proxies, &trusting_no_authority(), far_deadline()).await.unwrap();
     echoes(&mut stream, 4).await;
 }

@@ -11,7 +11,7 @@ use tokio::net::TcpListener;
 use tokio::time::Instant;
 
 use super::{
-    ample, dial_tls, fails, peer, tls_file, tls_problem, trusting_no_authority,
+    dial_error, dial_tls, far_deadline, peer, tls_file, tls_problem, trusting_no_authority,
     trusting_the_test_authority,
 };
 
@@ -21,11 +21,11 @@ async fn a_closed_port_and_an_unknown_name_have_different_errors() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         listener.local_addr().unwrap().port()
     };
-    let error = fails(&format!("127.0.0.1:{port}"), &Proxies::none()).await;
+    let error = dial_error(&format!("127.0.0.1:{port}"), &Proxies::none()).await;
     assert!(matches!(error.problem, DialProblem::Refused), "{error:?}");
     assert_eq!(error.peer, format!("127.0.0.1:{port}"));
     assert!(!error.is_permanent());
-    let error = fails("no-such-host.invalid", &Proxies::none()).await;
+    let error = dial_error("no-such-host.invalid", &Proxies::none()).await;
     assert!(matches!(error.problem, DialProblem::UnknownHost(_)), "{error:?}");
     assert!(error.to_string().starts_with("no-such-host.invalid:443: "), "{error}");
 }
@@ -58,7 +58,7 @@ async fn a_plain_server_at_a_wss_url_is_reported_as_such() {
     })
     .await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
-    let outcome = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await;
+    let outcome = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await;
     let try_instead = format!("ws://localhost:{}", address.port());
     assert_eq!(tls_problem(outcome), TlsProblem::NotTls { try_instead });
 }
@@ -73,7 +73,8 @@ async fn a_stalled_tls_handshake_ends_at_the_deadline() {
     .await;
     let endpoint = endpoint::parse(&format!("wss://localhost:{}", address.port())).unwrap();
     let soon = Instant::now() + Duration::from_millis(200);
-    let error = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), soon).await.unwrap_err();
+    let error =
+        dial(&endpoint, &Proxies::none(), &trusting_no_authority(), soon).await.unwrap_err();
     let DialProblem::TimedOut(timing) = error.problem else { panic!("{error:?}") };
     assert_eq!(timing.phase, Phase::Tls);
     end.send(()).unwrap();
@@ -165,7 +166,8 @@ async fn a_plain_server_that_waits_or_closes_is_reported_long_before_the_deadlin
     for closes in [false, true] {
         let port = plain_server(closes).await.port();
         let endpoint = endpoint::parse(&format!("wss://localhost:{port}/base")).unwrap();
-        let outcome = dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await;
+        let outcome =
+            dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await;
         let try_instead = format!("ws://localhost:{port}/base");
         assert_eq!(tls_problem(outcome), TlsProblem::NotTls { try_instead });
     }
@@ -178,7 +180,7 @@ async fn the_zone_of_an_address_selects_the_interface_and_is_not_sent() {
         return;
     };
     let port = listener.local_addr().unwrap().port();
-    let error = fails("[fe80::1%25nosuch0]:1", &Proxies::none()).await;
+    let error = dial_error("[fe80::1%25nosuch0]:1", &Proxies::none()).await;
     assert!(
         matches!(error.problem, DialProblem::NoInterface(ref name) if name == "nosuch0"),
         "{error:?}"
@@ -187,5 +189,5 @@ async fn the_zone_of_an_address_selects_the_interface_and_is_not_sent() {
     // Interface 1 is loopback if there is a number 1.
     let endpoint = endpoint::parse(&format!("ws://[::1%251]:{port}")).unwrap();
     assert_eq!(endpoint.authority(), format!("[::1]:{port}"));
-    dial(&endpoint, &Proxies::none(), &trusting_no_authority(), ample()).await.unwrap();
+    dial(&endpoint, &Proxies::none(), &trusting_no_authority(), far_deadline()).await.unwrap();
 }

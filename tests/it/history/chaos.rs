@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::history::{FIRST_SEQ, Fixture, assert_same, at_once};
+use crate::history::{FIRST_SEQ, Fixture, assert_same, in_parallel};
 
 #[test]
 fn temporary_faults_lose_nothing() {
@@ -18,15 +18,15 @@ fn temporary_faults_lose_nothing() {
         "seed=8,page=1",
         "seed=9,truncate=5,norange=5,rewrite=5,throttle=9:0s,page=3",
     ];
-    at_once(&all, |chaos| {
+    in_parallel(&all, |chaos| {
         let fixture = Fixture::new(3_250, &["--chaos", chaos]);
-        let (printed, said) = fixture.run_well(&["--cursor", "oldest"]);
-        assert!(!said.contains("gap"), "{chaos}: {said}");
+        let (printed, log) = fixture.run_ok(&["--cursor", "oldest"]);
+        assert!(!log.contains("gap"), "{chaos}: {log}");
         assert_same(&printed, &fixture.recorded);
         // In blocks instead of whole segments.
-        let (printed, said) =
-            fixture.run_well(&["--cursor", "oldest", "-d", "did:plc:tenth", "-k", "identity"]);
-        assert!(!said.contains("gap"), "{chaos}: {said}");
+        let (printed, log) =
+            fixture.run_ok(&["--cursor", "oldest", "-d", "did:plc:tenth", "-k", "identity"]);
+        assert!(!log.contains("gap"), "{chaos}: {log}");
         assert_eq!(printed.len(), 325, "{chaos}");
     });
 }
@@ -49,7 +49,7 @@ fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) 
 }
 
 /// Returns the reported gaps: the seqs around each.
-fn told(stderr: &str) -> Vec<(u64, u64)> {
+fn reported_gaps(stderr: &str) -> Vec<(u64, u64)> {
     let gap = |line: &str| {
         let (_, rest) = line.split_once("gap from ")?;
         let seqs: Vec<u64> = rest
@@ -68,9 +68,9 @@ fn told(stderr: &str) -> Vec<(u64, u64)> {
 #[test]
 fn a_damaged_block_is_fetched_again() {
     let fixture = Fixture::new(3_250, &["--chaos", "seed=1,corrupt=40"]);
-    let (printed, said) = fixture.run_well(&["--cursor", "oldest"]);
-    assert!(said.contains("fetching it once more"), "{said}");
-    assert_accounted(&fixture, &printed, &told(&said));
+    let (printed, log) = fixture.run_ok(&["--cursor", "oldest"]);
+    assert!(log.contains("fetching it once more"), "{log}");
+    assert_accounted(&fixture, &printed, &reported_gaps(&log));
 }
 
 // Guards INV-9.
@@ -78,13 +78,13 @@ fn a_damaged_block_is_fetched_again() {
 fn a_block_that_stays_damaged_is_a_gap_with_segment_and_offset() {
     for flags in [&[][..], &["-k", "identity"]] {
         let fixture = Fixture::new(1_250, &["--chaos", "seed=1,corrupt=2"]);
-        let (printed, said) = fixture.run_well(&[&["--cursor", "oldest"][..], flags].concat());
-        let gaps = told(&said);
-        assert!(!gaps.is_empty(), "{said}");
-        assert!(said.contains("seg_000000000") && said.contains("block "), "{said}");
-        assert!(said.contains(&format!("{} gap", gaps.len())), "{said}");
+        let (printed, log) = fixture.run_ok(&[&["--cursor", "oldest"][..], flags].concat());
+        let gaps = reported_gaps(&log);
+        assert!(!gaps.is_empty(), "{log}");
+        assert!(log.contains("seg_000000000") && log.contains("block "), "{log}");
+        assert!(log.contains(&format!("{} gap", gaps.len())), "{log}");
         if flags.is_empty() {
-            assert!(said.contains("at byte "), "{said}");
+            assert!(log.contains("at byte "), "{log}");
             assert_accounted(&fixture, &printed, &gaps);
         } else {
             for line in fixture.recorded.iter().filter(|line| line.contains("\"identity\"")) {
@@ -121,8 +121,8 @@ fn a_gap_is_recorded_and_fatal_if_requested() {
 #[test]
 fn a_plan_without_progress_ends_in_a_gap_and_not_in_a_loop() {
     let fixture = Fixture::new(1_250, &["--chaos", "stuck=1"]);
-    let (printed, said) = fixture.run_well(&["--cursor", "100"]);
-    assert!(said.contains("makes no progress"), "{said}");
-    assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
+    let (printed, log) = fixture.run_ok(&["--cursor", "100"]);
+    assert!(log.contains("makes no progress"), "{log}");
+    assert!(log.contains("gap from seq 100 to seq 600"), "{log}");
     assert_same(&printed, &fixture.recorded[500..]);
 }

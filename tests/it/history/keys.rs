@@ -5,7 +5,7 @@ use std::process::Output;
 
 use crate::history::{Fixture, assert_same};
 use crate::support::scripted::Step::{AcceptWith, Answer, Hang, Send};
-use crate::support::scripted::{Asked, ScriptedServer, Step, http, texts};
+use crate::support::scripted::{ReceivedRequest, ScriptedServer, Step, http, texts};
 use crate::support::tail::tail_command;
 use crate::support::{Scratch, V2_STREAM};
 
@@ -19,12 +19,12 @@ fn run(fixture: &Fixture, home: &Scratch, key: Option<&str>, more: &[&str]) -> O
         command.env("SKYTAIL_API_KEY", key);
     }
     let output = command.output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("s3cret"), "the key is in {said}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!log.contains("s3cret"), "the key is in {log}");
     output
 }
 
-fn gated() -> (Scratch, Fixture) {
+fn fixture_with_key() -> (Scratch, Fixture) {
     let home = Scratch::new();
     let file = home.path("key");
     std::fs::write(&file, format!("{KEY}\n")).unwrap();
@@ -38,7 +38,7 @@ fn lines(output: &Output) -> Vec<String> {
 
 #[test]
 fn a_key_from_a_file_or_a_variable_opens_the_archive() {
-    let (home, fixture) = gated();
+    let (home, fixture) = fixture_with_key();
     let file = home.path("key");
     for (key, flags) in [(None, &["--api-key-file", file.to_str().unwrap()][..]), (Some(KEY), &[])]
     {
@@ -52,33 +52,33 @@ fn a_key_from_a_file_or_a_variable_opens_the_archive() {
 // Guards INV-9.
 #[test]
 fn without_a_key_the_past_is_a_gap_and_the_log_has_the_remedy() {
-    let (_home, fixture) = gated();
+    let (_home, fixture) = fixture_with_key();
     let output = run(&fixture, &Scratch::new(), None, &["--cursor", "100"]);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success(), "{said}");
-    assert!(said.contains("HTTP 401") && said.contains("--api-key-file"), "{said}");
-    assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success(), "{log}");
+    assert!(log.contains("HTTP 401") && log.contains("--api-key-file"), "{log}");
+    assert!(log.contains("gap from seq 100 to seq 600"), "{log}");
     assert_same(&lines(&output), &fixture.recorded[500..]);
     let whole = ["--cursor", "oldest", "--on-gap", "fail"];
     let output = run(&fixture, &Scratch::new(), None, &whole);
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert_eq!(output.status.code(), Some(4), "{said}");
-    assert!(said.contains("gap from seq 1 to seq 600"), "{said}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert_eq!(output.status.code(), Some(4), "{log}");
+    assert!(log.contains("gap from seq 1 to seq 600"), "{log}");
 }
 
 #[test]
 fn a_rejected_key_ends_the_run() {
-    let (_home, fixture) = gated();
+    let (_home, fixture) = fixture_with_key();
     for cursor in ["100", "oldest"] {
         let output = run(&fixture, &Scratch::new(), Some("s3cret-wrong"), &["--cursor", cursor]);
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!((output.status.code(), lines(&output).len()), (Some(1), 0), "{said}");
-        assert!(said.contains("HTTP 401") && said.contains("check the key"), "{said}");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!((output.status.code(), lines(&output).len()), (Some(1), 0), "{log}");
+        assert!(log.contains("HTTP 401") && log.contains("check the key"), "{log}");
     }
 }
 
 #[test]
-fn a_key_is_not_sent_without_tls_and_not_shown_when_refused() {
+fn a_key_is_not_sent_without_tls_and_not_printed_when_refused() {
     let home = Scratch::new();
     for (host, key, words) in [
         ("ws://archive.example", KEY, "without TLS"),
@@ -86,36 +86,36 @@ fn a_key_is_not_sent_without_tls_and_not_shown_when_refused() {
     ] {
         let mut command = tail_command(&home.path("."), &["--host", host]);
         let output = command.env("SKYTAIL_API_KEY", key).output().unwrap();
-        let said = String::from_utf8_lossy(&output.stderr).into_owned();
-        assert_eq!(output.status.code(), Some(2), "{said}");
-        assert!(said.contains(words) && said.contains("SKYTAIL_API_KEY"), "{said}");
-        assert!(!said.contains("s3cret"), "{said}");
+        let log = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{log}");
+        assert!(log.contains(words) && log.contains("SKYTAIL_API_KEY"), "{log}");
+        assert!(!log.contains("s3cret"), "{log}");
     }
 }
 
 /// Runs with a key against a script, and returns the requests and the result.
-fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<Asked>, Option<i32>, String) {
+fn scripted(script: Vec<Vec<Step>>, more: &[&str]) -> (Vec<ReceivedRequest>, Option<i32>, String) {
     let server = ScriptedServer::start(script);
     let home = Scratch::new();
     let host = server.host();
     let flags = ["--host", &*host, "--protocol", "v2"];
     let mut command = tail_command(&home.path("."), &[&flags[..], more].concat());
     let output = command.env("SKYTAIL_API_KEY", KEY).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(!said.contains("s3cret"), "{said}");
-    (server.asked(), output.status.code(), said)
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!log.contains("s3cret"), "{log}");
+    (server.requests(), output.status.code(), log)
 }
 
 #[test]
 fn a_redirect_from_the_archive_is_not_followed() {
     let moved = "Location: http://127.0.0.1:1/elsewhere\r\n";
     let script = vec![vec![Answer(http("302 Found", moved, ""))]];
-    let (asked, code, said) = scripted(script, &["--cursor", "oldest"]);
+    let (requests, code, log) = scripted(script, &["--cursor", "oldest"]);
     // A key was given, and the archive can't be used.
-    assert_eq!(code, Some(1), "{said}");
-    assert!(said.contains("a redirect, which is not followed"), "{said}");
-    assert!(asked[0].target().ends_with(".planSnapshot"));
-    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+    assert_eq!(code, Some(1), "{log}");
+    assert!(log.contains("a redirect, which is not followed"), "{log}");
+    assert!(requests[0].target().ends_with(".planSnapshot"));
+    assert_eq!(requests[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
 }
 
 #[test]
@@ -125,14 +125,14 @@ fn the_key_is_sent_neither_to_the_stream_nor_to_the_dictionary_endpoint() {
     let echo = AcceptWith("Sec-WebSocket-Protocol: xrpc.v1.json\r\n");
     let stream = vec![echo, Send(texts([message])), Hang];
     let script = vec![vec![Answer(http("200 OK", "", empty))], stream];
-    let (asked, code, said) = scripted(script, &["--cursor", "oldest", "-n", "1"]);
-    assert_eq!(code, Some(0), "{said}");
-    assert_eq!(asked[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
-    assert!(asked[1].target().starts_with(V2_STREAM));
-    assert_eq!(asked[1].header("authorization"), None);
+    let (requests, code, log) = scripted(script, &["--cursor", "oldest", "-n", "1"]);
+    assert_eq!(code, Some(0), "{log}");
+    assert_eq!(requests[0].header("authorization"), Some(&*format!("Bearer {KEY}")));
+    assert!(requests[1].target().starts_with(V2_STREAM));
+    assert_eq!(requests[1].header("authorization"), None);
 
     let script = vec![vec![Answer(http("404 Not Found", "", ""))]];
-    let (asked, _, _) = scripted(script, &["--compress", "on", "--max-retries", "0"]);
-    assert!(asked[0].target().contains("getZstdDictionary"), "{}", asked[0].target());
-    assert_eq!(asked[0].header("authorization"), None);
+    let (requests, _, _) = scripted(script, &["--compress", "on", "--max-retries", "0"]);
+    assert!(requests[0].target().contains("getZstdDictionary"), "{}", requests[0].target());
+    assert_eq!(requests[0].header("authorization"), None);
 }

@@ -85,15 +85,15 @@ impl Fixture {
 
     /// Runs to the end with exit code 0, and returns stdout and stderr.
     #[track_caller]
-    pub fn run_well(&self, more: &[&str]) -> (Vec<String>, String) {
+    pub fn run_ok(&self, more: &[&str]) -> (Vec<String>, String) {
         let ended = self.run(more);
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
-        (bare(ended.rest), ended.stderr)
+        (without_line_feeds(ended.rest), ended.stderr)
     }
 }
 
 /// Calls `work` for all items at the same time: most of the time is waiting.
-pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
+pub fn in_parallel<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     let work = &work;
     std::thread::scope(|scope| {
         for one in all {
@@ -103,7 +103,7 @@ pub fn at_once<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
 }
 
 /// Returns the lines without their line feeds.
-pub fn bare(lines: Vec<String>) -> Vec<String> {
+pub fn without_line_feeds(lines: Vec<String>) -> Vec<String> {
     lines.into_iter().map(|line| line.trim_end_matches('\n').to_owned()).collect()
 }
 

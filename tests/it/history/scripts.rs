@@ -40,9 +40,9 @@ fn a_server_without_an_archive_leaves_a_gap() {
     ] {
         let (run, server) = run(json(status, body));
         run.ends_with(0).says(&["gap from seq 500 to seq 900", &status[..3], "1 gap"]);
-        let asked = server.asked();
-        assert!(asked[1].target().ends_with("planSnapshot"), "{}", asked[1].target());
-        assert_eq!(asked[3].query("cursor"), ["1000000000000000"]);
+        let requests = server.requests();
+        assert!(requests[1].target().ends_with("planSnapshot"), "{}", requests[1].target());
+        assert_eq!(requests[3].query("cursor"), ["1000000000000000"]);
     }
 }
 
@@ -73,7 +73,7 @@ fn a_legacy_server_is_probed_once_and_read_as_before() {
     let flags = ["--cursor", "oldest", "-n", "1", "--join", "single"];
     let run = Tail::of(&server).protocol("auto").archive("auto").flags(&flags).run();
     run.ends_with(0).prints([line]).never_says("archive");
-    let asked = server.asked();
-    assert!(asked[0].target().ends_with("planSnapshot"));
-    assert!(asked[2].target().starts_with("/subscribe"));
+    let requests = server.requests();
+    assert!(requests[0].target().ends_with("planSnapshot"));
+    assert!(requests[2].target().starts_with("/subscribe"));
 }

@@ -3,7 +3,7 @@
 
 use skytail::archive::line::Shape;
 
-use crate::history::{FIRST_SEQ, Fixture, assert_same, at_once, canonical};
+use crate::history::{FIRST_SEQ, Fixture, assert_same, canonical, in_parallel};
 use crate::support::FIRST_US;
 
 // Guards INV-4.
@@ -17,7 +17,7 @@ fn the_whole_history_is_printed_once_in_order() {
         &["--cursor", "oldest", "--archive-parallelism", "16", "--buffer", "10"],
         &["--cursor", "oldest", "--protocol", "auto"],
     ];
-    at_once(&all, |flags| {
+    in_parallel(&all, |flags| {
         // The last one overrides the protocol.
         let flags: Vec<&str> = flags.to_vec();
         let ended = match flags.contains(&"--protocol") {
@@ -30,7 +30,7 @@ fn the_whole_history_is_printed_once_in_order() {
         };
         assert_eq!(ended.code(), 0, "{flags:?}: {}", ended.stderr);
         assert!(!ended.stderr.contains("gap"), "{}", ended.stderr);
-        assert_same(&crate::history::bare(ended.rest), &fixture.recorded);
+        assert_same(&crate::history::without_line_feeds(ended.rest), &fixture.recorded);
     });
 }
 
@@ -39,14 +39,14 @@ fn the_whole_history_is_printed_once_in_order() {
 fn a_full_queue_drops_nothing_of_the_archive() {
     let fixture = Fixture::new(2_250, &[]);
     let flags = ["--cursor", "oldest", "--when-full", "drop-newest", "--buffer", "1", "-n", "2000"];
-    let (printed, _) = fixture.run_well(&flags);
+    let (printed, _) = fixture.run_ok(&flags);
     assert_same(&printed, &fixture.recorded[..2_000]);
 }
 
 #[test]
 fn the_native_shape_matches_the_stream() {
     let fixture = Fixture::new(1_250, &[]);
-    let (printed, _) = fixture.run_well(&["--cursor", "oldest", "--shape", "native"]);
+    let (printed, _) = fixture.run_ok(&["--cursor", "oldest", "--shape", "native"]);
     let native: Vec<String> =
         fixture.recorded.iter().map(|line| canonical(line, Shape::Native)).collect();
     assert_same(&printed, &native);
@@ -69,8 +69,8 @@ fn filters_are_exact() {
             Box::new(|line: &&String| line.len() <= fixture.recorded[0].len() + 1),
         ),
     ];
-    at_once(&filters, |(flags, wanted)| {
-        let (printed, _) = fixture.run_well(&[&["--cursor", "oldest"][..], flags].concat());
+    in_parallel(&filters, |(flags, wanted)| {
+        let (printed, _) = fixture.run_ok(&[&["--cursor", "oldest"][..], flags].concat());
         let expected: Vec<String> = fixture.recorded.iter().filter(wanted).cloned().collect();
         assert!(!expected.is_empty() && expected.len() < fixture.recorded.len(), "{flags:?}");
         assert_same(&printed, &expected);
@@ -84,22 +84,22 @@ fn a_seq_or_a_time_below_the_lookback_is_read_from_the_archive() {
     let seq = (FIRST_SEQ + from as u64).to_string();
     let instant = (FIRST_US + 1_000 * from as u64).to_string();
     for cursor in [&*seq, &*instant] {
-        let (printed, said) = fixture.run_well(&["--cursor", cursor]);
+        let (printed, log) = fixture.run_ok(&["--cursor", cursor]);
         assert_same(&printed, &fixture.recorded[from..]);
-        assert!(!said.contains("gap"), "{said}");
+        assert!(!log.contains("gap"), "{log}");
     }
 }
 
 #[test]
 fn limit_and_until_end_a_run_during_backfill() {
     let fixture = Fixture::new(3_250, &[]);
-    let (printed, said) = fixture.run_well(&["--cursor", "oldest", "-n", "777"]);
+    let (printed, log) = fixture.run_ok(&["--cursor", "oldest", "-n", "777"]);
     assert_same(&printed, &fixture.recorded[..777]);
-    assert!(said.contains("at the limit"), "{said}");
+    assert!(log.contains("at the limit"), "{log}");
     let until = (FIRST_US + 1_000 * 999).to_string();
-    let (printed, said) = fixture.run_well(&["--cursor", "oldest", "--until", &until]);
+    let (printed, log) = fixture.run_ok(&["--cursor", "oldest", "--until", &until]);
     assert_same(&printed, &fixture.recorded[..999]);
-    assert!(said.contains("at --until"), "{said}");
+    assert!(log.contains("at --until"), "{log}");
 }
 
 /// §7: a filter without a match resumes at the end of the plan, not at the beginning.
@@ -122,10 +122,10 @@ fn a_filter_without_matches_still_moves_the_position() {
 #[test]
 fn without_the_archive_the_past_is_a_gap() {
     let fixture = Fixture::new(1_250, &[]);
-    let (printed, said) = fixture.run_well(&["--cursor", "100", "--archive", "off"]);
+    let (printed, log) = fixture.run_ok(&["--cursor", "100", "--archive", "off"]);
     // The window begins with the segment of the 500th event from the end.
     assert_same(&printed, &fixture.recorded[500..]);
-    assert!(said.contains("gap from seq 100 to seq 600"), "{said}");
+    assert!(log.contains("gap from seq 100 to seq 600"), "{log}");
 }
 
 #[test]

@@ -23,16 +23,16 @@ fn a_run_without_filters_requests_everything_and_identifies_itself() {
     let events = events(1, true);
     let server = ScriptedServer::start([vec![Accept, Send(text(&events[0])), Hang]]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints(&events);
-    let asked = &server.asked()[0];
-    assert!(asked.head.starts_with("GET /subscribe HTTP/1.1\r\n"), "{}", asked.head);
-    assert_eq!(asked.header("host"), Some(server.host().as_str()));
-    let agent = asked.header("user-agent").unwrap();
+    let request = &server.requests()[0];
+    assert!(request.head.starts_with("GET /subscribe HTTP/1.1\r\n"), "{}", request.head);
+    assert_eq!(request.header("host"), Some(server.host().as_str()));
+    let agent = request.header("user-agent").unwrap();
     assert_eq!(agent, concat!("skytail/", env!("CARGO_PKG_VERSION")));
-    assert_eq!(asked.header("upgrade"), Some("websocket"));
-    assert_eq!(asked.header("sec-websocket-version"), Some("13"));
+    assert_eq!(request.header("upgrade"), Some("websocket"));
+    assert_eq!(request.header("sec-websocket-version"), Some("13"));
     // Both kinds of compression at once are a 400 on v2.
-    assert_eq!(asked.header("sec-websocket-extensions"), None);
-    assert_eq!(asked.header("sec-websocket-protocol"), None);
+    assert_eq!(request.header("sec-websocket-extensions"), None);
+    assert_eq!(request.header("sec-websocket-protocol"), None);
 }
 
 #[test]
@@ -44,13 +44,13 @@ fn filters_and_cursor_are_in_the_request() {
         .flags(&["--max-message-size", "64k", "--cursor", "1783175888000000"])
         .run();
     run.ends_with(0).prints([event]);
-    let asked = &server.asked()[0];
-    assert_eq!(asked.query("wantedCollections"), ["app.bsky.feed.post", "app.bsky.graph.*"]);
-    assert_eq!(asked.query("wantedDids"), ["did:plc:even"]);
-    assert_eq!(asked.query("maxMessageSizeBytes"), ["64000"]);
-    assert_eq!(asked.query("cursor"), ["1783175888000000"]);
-    assert_eq!(asked.query("compress"), [""; 0]);
-    assert_eq!(asked.query("requireHello"), [""; 0]);
+    let request = &server.requests()[0];
+    assert_eq!(request.query("wantedCollections"), ["app.bsky.feed.post", "app.bsky.graph.*"]);
+    assert_eq!(request.query("wantedDids"), ["did:plc:even"]);
+    assert_eq!(request.query("maxMessageSizeBytes"), ["64000"]);
+    assert_eq!(request.query("cursor"), ["1783175888000000"]);
+    assert_eq!(request.query("compress"), [""; 0]);
+    assert_eq!(request.query("requireHello"), [""; 0]);
 }
 
 #[test]
@@ -63,9 +63,9 @@ fn filters_too_long_for_a_url_are_sent_in_a_message() {
     let list = tail.file("dids", dids.join("\n").as_bytes());
     let run = tail.flags(&["-n", "1", "-c", "app.bsky.feed.post", "-d", &format!("@{list}")]).run();
     run.ends_with(0).prints([event]);
-    let asked = &server.asked()[0];
-    assert_eq!(asked.target(), "/subscribe?requireHello=true");
-    let (opcode, payload) = &asked.frames[0];
+    let request = &server.requests()[0];
+    assert_eq!(request.target(), "/subscribe?requireHello=true");
+    let (opcode, payload) = &request.frames[0];
     assert_eq!(*opcode, 1);
     let hello: serde_json::Value = serde_json::from_slice(payload).unwrap();
     assert_eq!(hello["type"], "options_update");
@@ -168,7 +168,7 @@ fn a_redirect_is_reported_and_not_followed() {
 }
 
 #[test]
-fn an_answer_that_is_no_http_is_reported() {
+fn a_response_that_is_not_http_is_reported() {
     gives_up_on(b"SSH-2.0-OpenSSH_9.6\x1b[2J\r\n".to_vec())
         .says(&["the answer is not HTTP", "SSH-2.0-OpenSSH_9.6 [2J"]);
     gives_up_on(b"HTTP/1.1 wat\r\n\r\n".to_vec()).says(&["is not a WebSocket handshake"]);
@@ -206,5 +206,5 @@ fn a_seq_cursor_on_a_legacy_server_is_refused() {
         "the server is a legacy one",
         "use a time or unix microseconds with --cursor",
     ]);
-    assert_eq!(server.asked()[0].query("cursor"), ["500"]);
+    assert_eq!(server.requests()[0].query("cursor"), ["500"]);
 }

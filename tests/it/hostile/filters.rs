@@ -7,7 +7,7 @@ use crate::support::scripted::{ScriptedServer, texts};
 use crate::support::{FIRST_US, Scratch, events};
 
 /// Events of every kind, and a last one that every filter below accepts.
-fn all_sorts() -> Vec<String> {
+fn events_of_all_kinds() -> Vec<String> {
     let mut lines = events(20, true);
     for (n, (did, operation, collection)) in (120_u64..).zip([
         ("did:plc:even", "delete", "app.bsky.feed.post"),
@@ -42,8 +42,8 @@ fn now_us() -> u64 {
 
 /// Runs with these flags against a server that sends everything and then closes.
 #[track_caller]
-fn keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
-    let lines = all_sorts();
+fn assert_keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
+    let lines = events_of_all_kinds();
     let expected: Vec<_> = lines.iter().filter(|line| keep(line)).collect();
     assert!(!expected.is_empty() && expected.len() < lines.len(), "this filter shows nothing");
     let server = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Sync]]);
@@ -57,58 +57,59 @@ fn has(words: &'static str) -> impl Fn(&str) -> bool {
 
 #[test]
 fn only_wanted_collections_are_printed() {
-    keeps(&["-c", "app.bsky.feed.post"], has("app.bsky.feed.post"));
-    keeps(&["-c", "app.bsky.feed.*"], has(r#""collection":"app.bsky.feed."#));
-    keeps(&["-c", "app.bsky.graph.*,app.bsky.actor.profile"], |line| {
+    assert_keeps(&["-c", "app.bsky.feed.post"], has("app.bsky.feed.post"));
+    assert_keeps(&["-c", "app.bsky.feed.*"], has(r#""collection":"app.bsky.feed."#));
+    assert_keeps(&["-c", "app.bsky.graph.*,app.bsky.actor.profile"], |line| {
         line.contains("app.bsky.graph.follow") || line.contains("app.bsky.actor.profile")
     });
-    keeps(&["-c", "app.bsky.feed.like", "-k", "commit,identity"], |line| {
+    assert_keeps(&["-c", "app.bsky.feed.like", "-k", "commit,identity"], |line| {
         line.contains("app.bsky.feed.like") || line.contains(r#""kind":"identity""#)
     });
 }
 
 #[test]
 fn only_wanted_accounts_are_printed() {
-    keeps(&["-d", "did:plc:odd"], |line| line.starts_with(r#"{"did":"did:plc:odd""#));
-    keeps(&["-d", "did:plc:tenth,did:plc:odd"], |line| {
+    assert_keeps(&["-d", "did:plc:odd"], |line| line.starts_with(r#"{"did":"did:plc:odd""#));
+    assert_keeps(&["-d", "did:plc:tenth,did:plc:odd"], |line| {
         !line.starts_with(r#"{"did":"did:plc:even""#)
     });
 }
 
 #[test]
 fn only_wanted_kinds_are_printed() {
-    keeps(&["-k", "commit"], has(r#""kind":"commit""#));
-    keeps(&["-k", "identity"], has(r#""kind":"identity""#));
-    keeps(&["-k", "account,identity"], |line| {
+    assert_keeps(&["-k", "commit"], has(r#""kind":"commit""#));
+    assert_keeps(&["-k", "identity"], has(r#""kind":"identity""#));
+    assert_keeps(&["-k", "account,identity"], |line| {
         line.contains(r#""kind":"account""#) || line.contains(r#""kind":"identity""#)
     });
 }
 
 #[test]
 fn only_wanted_operations_are_printed() {
-    keeps(&["--operation", "delete"], has(r#""operation":"delete""#));
-    keeps(&["--operation", "update,delete"], |line| {
+    assert_keeps(&["--operation", "delete"], has(r#""operation":"delete""#));
+    assert_keeps(&["--operation", "update,delete"], |line| {
         line.contains(r#""operation":"delete""#) || line.contains(r#""operation":"update""#)
     });
 }
 
 #[test]
 fn only_events_of_the_wanted_size_are_printed() {
-    keeps(&["--max-message-size", "190"], |line| line.len() <= 190);
-    let edge = all_sorts()[20].len();
-    keeps(&["--max-message-size", &edge.to_string()], |line| line.len() <= edge);
+    assert_keeps(&["--max-message-size", "190"], |line| line.len() <= 190);
+    let edge = events_of_all_kinds()[20].len();
+    assert_keeps(&["--max-message-size", &edge.to_string()], |line| line.len() <= edge);
 }
 
 #[test]
 fn filters_combine() {
-    keeps(&["-c", "app.bsky.feed.*", "-d", "did:plc:even", "--operation", "delete"], |line| {
-        line.contains(r#""rkey":"120""#)
-    });
+    assert_keeps(
+        &["-c", "app.bsky.feed.*", "-d", "did:plc:even", "--operation", "delete"],
+        |line| line.contains(r#""rkey":"120""#),
+    );
 }
 
 #[test]
-fn the_limit_counts_what_is_printed() {
-    let lines = all_sorts();
+fn the_limit_counts_printed_events() {
+    let lines = events_of_all_kinds();
     let server = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     let run = Tail::of(&server).flags(&["-n", "3", "-c", "app.bsky.feed.like"]).run();
     run.ends_with(0).prints(lines.iter().filter(|line| has("app.bsky.feed.like")(line)).take(3));
@@ -139,7 +140,7 @@ fn the_position_stays_before_until() {
     let tail = || Tail::of(&server).state(scratch.path("state.db")).flags(&["--cursor", "auto"]);
     tail().flags(&["--until", &until]).run().ends_with(0).prints(&events[..10]);
     tail().flags(&["-n", "20"]).run().ends_with(0).prints(&events[10..]);
-    let seq: u64 = server.asked()[1].query("cursor")[0].parse().unwrap();
+    let seq: u64 = server.requests()[1].query("cursor")[0].parse().unwrap();
     assert!(seq <= 110, "{seq}");
 }
 
@@ -182,7 +183,7 @@ fn the_timeout_ends_a_run_in_any_state() {
 
 #[test]
 fn an_excluded_event_still_moves_the_position() {
-    let lines = all_sorts();
+    let lines = events_of_all_kinds();
     let wanted: Vec<_> = lines.iter().filter(|line| has("app.bsky.graph.follow")(line)).collect();
     let server = ScriptedServer::start([
         vec![Accept, Send(texts(&lines[..20])), Sync],
@@ -191,5 +192,5 @@ fn an_excluded_event_still_moves_the_position() {
     let run = Tail::of(&server).flags(&["-n", "1", "-c", "app.bsky.graph.follow"]).run();
     run.ends_with(0).prints(wanted);
     // Nothing was printed, and still the second connection asks for a position of the first.
-    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["100"]);
 }

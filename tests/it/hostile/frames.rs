@@ -8,7 +8,7 @@ use crate::support::scripted::{ScriptedServer, binary, close, frame, ping, text,
 
 /// Sends an event, then `bad`, then another event: both events must be printed.
 #[track_caller]
-fn skips(bad: Vec<u8>, flags: &[&str]) -> Run {
+fn assert_skips(bad: Vec<u8>, flags: &[&str]) -> Run {
     let events = events(2, true);
     let script =
         vec![Accept, Send(text(&events[0])), Sync, Send(bad), Sync, Send(text(&events[1])), Hang];
@@ -28,7 +28,7 @@ fn reconnects_after(bad: Vec<u8>) -> Run {
     ]);
     let run = Tail::of(&server).flags(&["-n", "3"]).run();
     run.ends_with(0).prints(&events);
-    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["100"]);
     run
 }
 
@@ -56,35 +56,36 @@ fn white_space_around_and_within_an_event_is_not_printed() {
 }
 
 #[test]
-fn text_that_is_no_json_is_skipped_and_reported() {
-    skips(text("hello"), &[]).says(&["skipped a malformed event", "begins hello"]);
+fn text_that_is_not_json_is_skipped_and_reported() {
+    assert_skips(text("hello"), &[]).says(&["skipped a malformed event", "begins hello"]);
 }
 
 #[test]
-fn json_that_is_no_object_is_skipped_and_reported() {
+fn json_that_is_not_an_object_is_skipped_and_reported() {
     for bad in ["[1,2]", "7", "null", "\"a string\""] {
-        skips(text(bad), &[]).says(&["skipped a malformed event: a JSON object expected"]);
+        assert_skips(text(bad), &[]).says(&["skipped a malformed event: a JSON object expected"]);
     }
 }
 
 #[test]
 fn events_without_did_or_time_are_skipped_and_reported() {
-    skips(text(r#"{"time_us":1}"#), &[]).says(&["no member did"]);
-    skips(text(r#"{"did":"did:plc:a"}"#), &[]).says(&["no member time_us"]);
-    skips(text(r#"{"did":7,"time_us":1}"#), &[]).says(&["did is no string"]);
-    skips(text(r#"{"did":"did:plc:a","time_us":-1}"#), &[])
+    assert_skips(text(r#"{"time_us":1}"#), &[]).says(&["no member did"]);
+    assert_skips(text(r#"{"did":"did:plc:a"}"#), &[]).says(&["no member time_us"]);
+    assert_skips(text(r#"{"did":7,"time_us":1}"#), &[]).says(&["did is no string"]);
+    assert_skips(text(r#"{"did":"did:plc:a","time_us":-1}"#), &[])
         .says(&["time_us is no unsigned integer"]);
 }
 
 #[test]
 fn an_empty_message_is_skipped_and_reported() {
-    skips(text(""), &[]).says(&["skipped a malformed event: a JSON object expected"]);
+    assert_skips(text(""), &[]).says(&["skipped a malformed event: a JSON object expected"]);
 }
 
 #[test]
 fn a_binary_message_is_skipped_and_reported_if_text_was_requested() {
     let server_event = &events(9, true)[8];
-    skips(binary(server_event.as_bytes()), &[]).says(&["binary, though plain text was asked for"]);
+    assert_skips(binary(server_event.as_bytes()), &[])
+        .says(&["binary, though plain text was asked for"]);
 }
 
 // Guards INV-5.
@@ -92,12 +93,12 @@ fn a_binary_message_is_skipped_and_reported_if_text_was_requested() {
 fn a_message_over_the_cap_is_skipped_and_reported() {
     let flags = &["--max-frame-size", "64KiB"];
     let words = &["longer than --max-frame-size (65536 bytes)"];
-    skips(text(vec![b'x'; 65_537]), flags).says(words);
+    assert_skips(text(vec![b'x'; 65_537]), flags).says(words);
     // In pieces that are each small enough, with a ping between them.
     let mut pieces = frame(0x01, &[b'x'; 60_000]);
     pieces.extend(ping(b"between"));
     pieces.extend(frame(0x80, &[b'x'; 60_000]));
-    skips(pieces, flags).says(words);
+    assert_skips(pieces, flags).says(words);
 }
 
 #[test]
@@ -115,7 +116,7 @@ fn a_message_as_long_as_the_cap_is_printed() {
 // Guards INV-9.
 #[test]
 fn invalid_utf8_is_skipped_and_reported() {
-    skips(text(b"{\"did\":\"did:plc:\xff\",\"time_us\":1}"), &[]).says(&["invalid UTF-8"]);
+    assert_skips(text(b"{\"did\":\"did:plc:\xff\",\"time_us\":1}"), &[]).says(&["invalid UTF-8"]);
 }
 
 // Guards INV-6.
@@ -123,19 +124,20 @@ fn invalid_utf8_is_skipped_and_reported() {
 fn control_characters_reach_neither_stdout_nor_stderr() {
     for raw in ["\n", "\r", "\0", "\x1b[2J", "\x07", "\t"] {
         let inside = format!("{{\"did\":\"did:plc:a{raw}\",\"time_us\":1783175888000000}}");
-        skips(text(inside), &[]).says(&["raw control character"]);
+        assert_skips(text(inside), &[]).says(&["raw control character"]);
         let nested = format!("{{\"did\":\"did:plc:a\",\"time_us\":1,\"x\":[1,{raw} {{\"y\":2}}]}}");
-        skips(text(nested), &[]).says(&["raw control character"]);
+        assert_skips(text(nested), &[]).says(&["raw control character"]);
         let between = format!("{{\"did\":\"did:plc:a\",{raw}\"time_us\":1783175888000000}}");
-        skips(text(between), &[]).says(&["skipped a malformed event"]);
+        assert_skips(text(between), &[]).says(&["skipped a malformed event"]);
     }
 }
 
 #[test]
 fn two_events_in_one_message_are_malformed() {
     let events = events(9, true);
-    skips(text(format!("{}\n{}", events[7], events[8])), &[]).says(&["raw control character"]);
-    skips(text(format!("{}{}", events[7], events[8])), &[]).says(&["text after the object"]);
+    assert_skips(text(format!("{}\n{}", events[7], events[8])), &[])
+        .says(&["raw control character"]);
+    assert_skips(text(format!("{}{}", events[7], events[8])), &[]).says(&["text after the object"]);
 }
 
 #[test]
@@ -148,14 +150,14 @@ fn unbalanced_json_is_skipped_and_reported() {
         (r#","x":"open"#, "unclosed string"),
         (r#","x":{"y":[1,2]"#, "unclosed object or array"),
     ] {
-        skips(text(format!("{start}{rest}")), &[]).says(&[words]);
+        assert_skips(text(format!("{start}{rest}")), &[]).says(&[words]);
     }
 }
 
 #[test]
 fn invalid_grammar_is_skipped_with_strict() {
     let broken = r#"{"did":"did:plc:a","time_us":1783175888000000,"x":[1 2,]}"#;
-    skips(text(broken), &["--strict"]).says(&["invalid JSON"]);
+    assert_skips(text(broken), &["--strict"]).says(&["invalid JSON"]);
 }
 
 #[test]
@@ -164,7 +166,7 @@ fn very_deep_nesting_is_skipped_and_reported() {
         let (open, shut) = ("[".repeat(depth), "]".repeat(depth));
         format!(r#"{{"did":"did:plc:a","time_us":1783175888000000,"x":{open}{shut}}}"#)
     };
-    skips(text(deep(1_000_000)), &[]).says(&["nested too deeply"]);
+    assert_skips(text(deep(1_000_000)), &[]).says(&["nested too deeply"]);
     // The output contains whatever a record may hold.
     let event = deep(130);
     let server = ScriptedServer::start([vec![Accept, Send(text(&event)), Hang]]);
@@ -186,7 +188,7 @@ fn fragments_with_pings_between_them_are_one_event() {
         Hang,
     ]]);
     Tail::of(&server).flags(&["-n", "2"]).run().ends_with(0).prints(&events);
-    let pongs = server.asked()[0].frames.clone();
+    let pongs = server.requests()[0].frames.clone();
     assert!(pongs.starts_with(&[(10, b"1".to_vec()), (10, b"sync".to_vec())]), "{pongs:?}");
 }
 

@@ -29,7 +29,7 @@ fn before_and_after(seqs: bool) -> (Vec<String>, Vec<String>) {
 
 // Guards INV-1.
 #[test]
-fn a_server_that_forgot_leaves_a_gap_that_is_reported_with_both_ends() {
+fn events_that_a_server_dropped_are_a_gap_reported_with_both_ends() {
     let (before, after) = before_and_after(true);
     let server = ScriptedServer::start([cut(&before), stay(&after)]);
     let run = tail(&server, 10, &[]);
@@ -51,7 +51,7 @@ fn events_that_a_legacy_server_dropped_are_a_gap() {
 
 // Guards INV-1.
 #[test]
-fn on_gap_fail_stops_before_it_and_a_later_run_may_pass() {
+fn on_gap_fail_stops_before_the_gap_and_a_later_run_can_pass_it() {
     let (before, after) = before_and_after(true);
     let scratch = Scratch::new();
     let state = scratch.path("state.db");
@@ -129,16 +129,18 @@ fn reused_numbers_are_not_believed() {
         let run = tail(&server, 30, &[]);
         run.ends_with(0).prints(old.iter().chain(&renumbered[20..]));
         run.says(&["sequence numbers were given anew"]).never_says("gap");
-        let asked: Vec<String> =
-            server.asked()[1..].iter().map(|asked| asked.query("cursor")[0].clone()).collect();
+        let requests: Vec<String> = server.requests()[1..]
+            .iter()
+            .map(|request| request.query("cursor")[0].clone())
+            .collect();
         let by_time = (FIRST_US + 14 * S).to_string();
-        assert!(asked[0].parse::<u64>().unwrap() < 600, "{asked:?}");
-        assert_eq!(asked[1], by_time);
+        assert!(requests[0].parse::<u64>().unwrap() < 600, "{requests:?}");
+        assert_eq!(requests[1], by_time);
     }
 }
 
 #[test]
-fn what_a_server_sends_under_new_numbers_is_resumed_by_them() {
+fn a_server_that_renumbered_is_resumed_by_its_new_seqs() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     let anew: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
     let server = ScriptedServer::start([
@@ -149,7 +151,7 @@ fn what_a_server_sends_under_new_numbers_is_resumed_by_them() {
     ]);
     let run = tail(&server, 60, &[]);
     run.ends_with(0).prints(old.iter().chain(&anew[20..])).never_says("gap");
-    let cursor: u64 = server.asked()[3].query("cursor")[0].parse().unwrap();
+    let cursor: u64 = server.requests()[3].query("cursor")[0].parse().unwrap();
     assert!((30..=50).contains(&cursor), "{cursor}");
 }
 
@@ -198,8 +200,9 @@ fn events_that_another_host_dropped_are_a_gap() {
 #[test]
 fn failback_happens_only_on_request_and_once_the_first_host_has_recovered() {
     let events = events(40, true);
-    let look = || stay(&events[20..30]);
-    let first = ScriptedServer::start([cut(&events[..10]), vec![], look(), look(), stay(&events)]);
+    let probe = || stay(&events[20..30]);
+    let first =
+        ScriptedServer::start([cut(&events[..10]), vec![], probe(), probe(), stay(&events)]);
     let other = ScriptedServer::start([stay(&events[..20])]);
     let flags = ["--host", &other.host(), "-n", "40", "--prefer-first=50ms"];
     let run = Tail::of(&first).flags(&flags).run();

@@ -21,7 +21,7 @@ fn continues_after(this: Step, flags: &[&str]) -> Run {
     ]);
     let run = Tail::of(&server).flags(&["-n", "5"]).flags(flags).run();
     run.ends_with(0).prints(&events);
-    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["100"]);
     run
 }
 
@@ -61,7 +61,8 @@ fn an_idle_server_that_answers_pings_is_not_reconnected_repeatedly() {
 #[test]
 fn a_peer_that_only_pings_times_out() {
     let flags = &["--stall-timeout", "500ms"];
-    continues_after(Drip(ping(b"?"), Duration::from_millis(5)), flags).says(&["no event for 500ms"]);
+    continues_after(Drip(ping(b"?"), Duration::from_millis(5)), flags)
+        .says(&["no event for 500ms"]);
     // As fast as possible: a reader that never waits must still check its deadlines.
     continues_after(Drip(ping(b"?").repeat(50_000), Duration::ZERO), flags)
         .says(&["no event for 500ms"]);

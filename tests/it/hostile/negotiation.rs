@@ -14,7 +14,7 @@ fn auto_uses_v2_if_available_and_logs_it() {
 }
 
 #[test]
-fn auto_uses_v1_if_there_is_no_v2_and_remembers_that() {
+fn auto_falls_back_to_v1_and_remembers_it() {
     let (_, lines) = posts(500, 6);
     let answers = [
         http("404 Not Found", "", r#"{"message":"Not Found"}"#),
@@ -34,13 +34,13 @@ fn auto_uses_v1_if_there_is_no_v2_and_remembers_that() {
         let run = Tail::of(&server).protocol("auto").flags(&["-n", "6", "-v"]).run();
         run.ends_with(0).prints(&lines).says(&["no v2 here", "asking for v1", "protocol=v1"]);
         let targets: Vec<String> =
-            server.asked().iter().map(|asked| asked.target().to_owned()).collect();
+            server.requests().iter().map(|request| request.target().to_owned()).collect();
         assert_eq!(targets, [PATH, "/subscribe", "/subscribe?cursor=500"]);
     }
 }
 
 #[test]
-fn auto_asks_for_v2_again_if_v1_has_gone() {
+fn auto_asks_for_v2_again_when_v1_is_gone() {
     let (messages, lines) = posts(500, 6);
     let gone = || vec![Answer(http("404 Not Found", "", "gone"))];
     let server = ScriptedServer::start([
@@ -52,7 +52,7 @@ fn auto_asks_for_v2_again_if_v1_has_gone() {
     // A position of one protocol is valid in the other.
     let run = Tail::of(&server).protocol("auto").flags(&["-n", "6"]).run();
     run.ends_with(0).prints(&lines).never_says("gap");
-    assert_eq!(server.asked()[3].query("cursor"), ["500"]);
+    assert_eq!(server.requests()[3].query("cursor"), ["500"]);
 }
 
 #[test]
@@ -84,7 +84,7 @@ fn the_path_of_a_host_selects_the_protocol() {
     run(&format!("ws://{}{PATH}", v2.host())).ends_with(0).prints(&lines);
     let v1 = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Hang]]);
     run(&format!("ws://{}/subscribe", v1.host())).ends_with(0).prints(&lines);
-    assert_eq!(v1.asked()[0].target(), "/subscribe");
+    assert_eq!(v1.requests()[0].target(), "/subscribe");
     let refusing =
         ScriptedServer::start([vec![Answer(http("404 Not Found", "", "no such route"))]]);
     let run = run(&format!("ws://{}{PATH}", refusing.host()));
@@ -105,7 +105,7 @@ fn filters_that_v2_cannot_express_use_v1_or_are_refused() {
     let tail = Tail::of(&server).protocol("auto");
     let dids = format!("@{}", tail.file("dids", &list));
     tail.flags(&["-n", "1", "-d", &dids]).run().ends_with(0).prints(&lines);
-    assert_eq!(server.asked()[0].target(), "/subscribe?requireHello=true");
+    assert_eq!(server.requests()[0].target(), "/subscribe?requireHello=true");
     let refused = |tail: Tail, flags: &[&str]| {
         tail.protocol("v2").flags(flags).run().ends_with(2).says(&["--protocol", "auto"]);
     };

@@ -16,8 +16,8 @@ fn ten_disconnects_print_every_event_once() {
     scripts.push(stay(&events));
     let server = ScriptedServer::start(scripts);
     Tail::of(&server).flags(&["-n", "110"]).run().ends_with(0).prints(&events);
-    for asked in &server.asked()[1..] {
-        assert_eq!(asked.query("cursor"), ["100"]);
+    for request in &server.requests()[1..] {
+        assert_eq!(request.query("cursor"), ["100"]);
     }
 }
 
@@ -26,7 +26,7 @@ fn a_legacy_server_is_resumed_by_time() {
     let events = events(20, false);
     let server = ScriptedServer::start([cut(&events[..7]), stay(&events)]);
     Tail::of(&server).flags(&["--join", "single", "-n", "20"]).run().ends_with(0).prints(&events);
-    assert_eq!(server.asked()[1].query("cursor"), [FIRST_US.to_string()]);
+    assert_eq!(server.requests()[1].query("cursor"), [FIRST_US.to_string()]);
 }
 
 #[test]
@@ -43,7 +43,7 @@ fn a_run_killed_before_its_first_save_starts_again_at_its_start() {
     killed.child.kill().unwrap();
     drop(killed);
     tail().flags(&["-n", "5"]).run().ends_with(0).prints(&events);
-    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["100"]);
 }
 
 #[test]
@@ -65,7 +65,7 @@ fn events_of_one_instant_all_arrive_across_a_disconnect() {
     for kept in [1, 7, 29] {
         let server = ScriptedServer::start([cut(&events[..kept]), stay(&events)]);
         Tail::of(&server).flags(&["-n", "30"]).run().ends_with(0).prints(&events);
-        assert_eq!(server.asked()[1].query("cursor"), ["500"]);
+        assert_eq!(server.requests()[1].query("cursor"), ["500"]);
     }
 }
 
@@ -100,8 +100,8 @@ fn a_time_in_the_far_future_does_not_become_a_cursor() {
             .flags(&["--join", "single", "--host", &other.host(), "-n", "21"])
             .run();
         run.ends_with(0).prints(&events);
-        for asked in [&server.asked()[1], &other.asked()[0]] {
-            let cursor: u64 = asked.query("cursor")[0].parse().unwrap();
+        for request in [&server.requests()[1], &other.requests()[0]] {
+            let cursor: u64 = request.query("cursor")[0].parse().unwrap();
             assert!(cursor <= FIRST_US + 6_000, "{cursor}");
         }
     }
@@ -152,7 +152,7 @@ fn malformed_messages_before_the_first_event_do_not_hide_the_server_kind() {
         stay(&events),
     ]);
     Tail::of(&server).flags(&["-n", "20"]).run().ends_with(0).prints(&events);
-    assert_eq!(server.asked()[1].query("cursor"), ["100"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["100"]);
 }
 
 #[test]
@@ -161,9 +161,9 @@ fn a_legacy_server_that_becomes_v2_under_its_name_is_resumed() {
     let server = ScriptedServer::start([cut(&legacy[..7]), cut(&v2[..20]), stay(&v2)]);
     let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(legacy[..7].iter().chain(&v2[7..]));
-    let asked = server.asked();
-    assert_eq!(asked[1].query("cursor"), [FIRST_US.to_string()]);
-    let seq: u64 = asked[2].query("cursor")[0].parse().unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[1].query("cursor"), [FIRST_US.to_string()]);
+    let seq: u64 = requests[2].query("cursor")[0].parse().unwrap();
     assert!((100..=107).contains(&seq), "{seq}");
 }
 
@@ -180,10 +180,10 @@ fn a_v2_server_that_becomes_legacy_under_its_name_is_resumed() {
     let run = Tail::of(&server).flags(&["--join", "single", "-n", "30"]).run();
     run.ends_with(0).prints(v2[..7].iter().chain(&legacy[7..]));
     run.says(&["the server is a legacy one", "resuming by time"]);
-    let asked = server.asked();
-    assert_eq!(asked[1].query("cursor"), ["100"]);
-    for asked in &asked[2..] {
-        let instant: u64 = asked.query("cursor")[0].parse().unwrap();
+    let requests = server.requests();
+    assert_eq!(requests[1].query("cursor"), ["100"]);
+    for request in &requests[2..] {
+        let instant: u64 = request.query("cursor")[0].parse().unwrap();
         assert!(instant <= FIRST_US + 7_000 && instant > FIRST_US - 60_000_000, "{instant}");
     }
 }
@@ -205,7 +205,7 @@ fn another_server_continues_after_the_first() {
     run.ends_with(0);
     let new = replay[..5].iter().chain(&theirs[12..]);
     run.prints(events(20, true)[..12].iter().chain(new));
-    let instant: u64 = second.asked()[0].query("cursor")[0].parse().unwrap();
+    let instant: u64 = second.requests()[0].query("cursor")[0].parse().unwrap();
     assert_eq!(instant, FIRST_US + 11_000 - 5_000_000);
 }
 
@@ -222,8 +222,8 @@ fn a_run_without_any_event_yet_returns_to_its_own_start() {
         vec![Accept, Send(text(&event)), Hang],
     ]);
     Tail::of(&server).flags(&["-n", "1"]).run().ends_with(0).prints([event]);
-    assert_eq!(server.asked()[0].query("cursor"), [""; 0]);
-    let cursor: u64 = server.asked()[1].query("cursor")[0].parse().unwrap();
+    assert_eq!(server.requests()[0].query("cursor"), [""; 0]);
+    let cursor: u64 = server.requests()[1].query("cursor")[0].parse().unwrap();
     assert!(cursor >= before - 6_000_000 && cursor <= now_us(), "{cursor}");
 }
 
@@ -248,7 +248,7 @@ fn an_interrupted_legacy_replay_continues_just_before_the_newest_event() {
     let flags = ["--join", "single", "--cursor", "oldest", "-n", "100"];
     let run = Tail::of(&server).flags(&flags).run();
     run.ends_with(0).prints(&events).says(&["drops a replay that is too slow"]);
-    assert_eq!(server.asked()[1].query("cursor"), [(at(59) - 1_000_000).to_string()]);
+    assert_eq!(server.requests()[1].query("cursor"), [(at(59) - 1_000_000).to_string()]);
 }
 
 /// The window keeps twice as much, for the sake of other servers.
@@ -265,5 +265,5 @@ fn a_legacy_resume_rewinds_by_exactly_the_margin() {
     tail().flags(&oldest).run().ends_with(0).prints(&events[..100]);
     let auto = ["--cursor", "auto", "--consumer", "c", "-n", "20"];
     tail().flags(&auto).run().ends_with(0).prints(&events[100..]);
-    assert_eq!(server.asked()[1].query("cursor"), [(at(99) - 5_000_000).to_string()]);
+    assert_eq!(server.requests()[1].query("cursor"), [(at(99) - 5_000_000).to_string()]);
 }

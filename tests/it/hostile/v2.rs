@@ -51,12 +51,12 @@ fn messages_are_printed_as_v1_lines() {
     let (messages, lines) = posts(500, 3);
     let server = ScriptedServer::start([vec![ECHO, Send(texts(&messages)), Hang]]);
     tail(&server, 3, &["--strict"]).ends_with(0).prints(&lines);
-    let asked = &server.asked()[0];
-    assert_eq!(asked.target(), PATH);
-    assert_eq!(asked.header("sec-websocket-protocol"), Some("xrpc.v1.json"));
-    assert_eq!(asked.header("sec-websocket-extensions"), None);
+    let request = &server.requests()[0];
+    assert_eq!(request.target(), PATH);
+    assert_eq!(request.header("sec-websocket-protocol"), Some("xrpc.v1.json"));
+    assert_eq!(request.header("sec-websocket-extensions"), None);
     // Any message of the client would end the connection (§1).
-    assert!(asked.frames.iter().all(|(opcode, _)| *opcode >= 8), "{:?}", asked.frames);
+    assert!(request.frames.iter().all(|(opcode, _)| *opcode >= 8), "{:?}", request.frames);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn the_native_shape_is_the_unchanged_payload() {
     let flags = ["--shape", "native", "--operation", "create", "--timeout", "2s"];
     let run = tail(&server, 100, &flags);
     run.ends_with(0).prints(payloads).says(&["3 duplicates removed", "saved seq 502"]);
-    assert_eq!(server.asked()[1].query("cursor"), ["500"]);
+    assert_eq!(server.requests()[1].query("cursor"), ["500"]);
 }
 
 #[test]
@@ -95,14 +95,14 @@ fn filters_and_cursor_are_in_the_request() {
     let flags = ["-c", "app.bsky.feed.post,app.bsky.graph.*", "-d", "did:plc:a"];
     let more = ["--max-message-size", "64k", "--cursor", "500"];
     tail(&server, 1, &[flags, more].concat()).ends_with(0).prints(&lines);
-    let asked = &server.asked()[0];
-    assert_eq!(asked.query("collections"), ["app.bsky.feed.post", "app.bsky.graph.*"]);
-    assert_eq!(asked.query("dids"), ["did:plc:a"]);
-    assert_eq!(asked.query("cursor"), ["500"]);
+    let request = &server.requests()[0];
+    assert_eq!(request.query("collections"), ["app.bsky.feed.post", "app.bsky.graph.*"]);
+    assert_eq!(request.query("dids"), ["did:plc:a"]);
+    assert_eq!(request.query("cursor"), ["500"]);
     // The message is longer than the line.
-    assert_eq!(asked.query("maxMessageSizeBytes"), ["68096"]);
+    assert_eq!(request.query("maxMessageSizeBytes"), ["68096"]);
     for v1 in ["wantedCollections", "wantedDids", "requireHello", "compress", "zstdDictionary"] {
-        assert_eq!(asked.query(v1), [""; 0]);
+        assert_eq!(request.query(v1), [""; 0]);
     }
 }
 
@@ -123,7 +123,7 @@ fn a_missing_subprotocol_echo_is_accepted_and_a_wrong_one_is_not() {
 }
 
 #[test]
-fn refusals_are_reported_by_name_and_in_the_servers_words() {
+fn refusals_are_reported_by_name_and_quoted() {
     let server = ScriptedServer::start([vec![Answer(xrpc(
         "400 Bad Request",
         "InvalidRequest",
@@ -155,9 +155,9 @@ fn a_cursor_that_is_too_old_is_a_gap_and_the_stream_continues_from_the_floor() {
         "gap from seq 502 at 2026-07-04T14:46:30.000000Z to seq 900",
         "1 gap",
     ]);
-    let asked = server.asked();
-    assert_eq!(asked[1].query("cursor"), ["500"]);
-    assert_eq!(asked[2].query("cursor"), ["1000000000000000"]);
+    let requests = server.requests();
+    assert_eq!(requests[1].query("cursor"), ["500"]);
+    assert_eq!(requests[2].query("cursor"), ["1000000000000000"]);
 
     // A number that the user gave.
     let server = ScriptedServer::start([too_old(), vec![ECHO, Send(texts(&after)), Hang]]);
@@ -178,7 +178,7 @@ fn a_time_that_is_too_old_is_a_gap_as_the_server_reports() {
     // A user who asks for the oldest event gets it.
     let server = ScriptedServer::start([script()]);
     tail(&server, 2, &["--cursor", "oldest"]).ends_with(0).prints(&lines).never_says("gap");
-    assert_eq!(server.asked()[0].query("cursor"), ["1000000000000000"]);
+    assert_eq!(server.requests()[0].query("cursor"), ["1000000000000000"]);
 }
 
 #[test]
@@ -196,10 +196,10 @@ fn a_position_is_the_same_under_both_protocols() {
         let run = tail.flags(&["-n", "3", "--cursor", "auto", "--consumer", "c"]).run();
         run.ends_with(0).prints(&lines[from..from + 3]).never_says("gap");
     }
-    let asked = server.asked();
-    assert_eq!(asked[1].query("cursor"), ["500"]);
+    let requests = server.requests();
+    assert_eq!(requests[1].query("cursor"), ["500"]);
     // The first event that this protocol's stream added.
-    assert_eq!(asked[2].query("cursor"), ["503"]);
+    assert_eq!(requests[2].query("cursor"), ["503"]);
     let shown = support_run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     assert_eq!(shown["seq"], 508);
@@ -310,12 +310,12 @@ fn kinds_requested_for_liveness_are_not_printed() {
     let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     tail(&server, 2, &["-c", "app.bsky.feed.post"]).ends_with(0).prints(expected);
     // `-c` alone implies commits, but the request includes the other kinds.
-    assert_eq!(server.asked()[0].query("kinds"), [""; 0]);
+    assert_eq!(server.requests()[0].query("kinds"), [""; 0]);
 
     let server = ScriptedServer::start([vec![ECHO, Send(texts(sent)), Hang]]);
     let run = tail(&server, 1, &["-k", "sync"]);
     run.ends_with(0).prints([r#"{"did":"did:plc:b","time_us":1783175888384849,"cursor":502,"kind":"sync","sync":{"did":"did:plc:b","seq":3}}"#]);
-    assert_eq!(server.asked()[0].query("kinds"), ["identity", "account", "sync"]);
+    assert_eq!(server.requests()[0].query("kinds"), ["identity", "account", "sync"]);
 }
 
 #[test]

@@ -60,11 +60,11 @@ fn the_servers_dictionary_is_fetched_without_credentials() {
     let (messages, lines) = posts(500, 3);
     let server = ScriptedServer::start([served(7), stream(&messages, 7)]);
     run(&server, "on", 3).ends_with(0).prints(&lines).says(&["fetched the zstd dictionary 7"]);
-    let asked = server.asked();
-    assert_eq!(asked[0].target(), "/xrpc/network.bsky.jetstream.getZstdDictionary");
-    assert_eq!(asked[0].header("authorization"), None);
-    assert!(asked[1].header("authorization").is_some());
-    assert_eq!(asked[1].query("zstdDictionary"), ["7"]);
+    let requests = server.requests();
+    assert_eq!(requests[0].target(), "/xrpc/network.bsky.jetstream.getZstdDictionary");
+    assert_eq!(requests[0].header("authorization"), None);
+    assert!(requests[1].header("authorization").is_some());
+    assert_eq!(requests[1].query("zstdDictionary"), ["7"]);
 }
 
 #[test]
@@ -80,10 +80,10 @@ fn a_dictionary_is_cached_and_replaced_when_the_server_has_another() {
     ]);
     let run = run(&server, "on", 6);
     run.ends_with(0).prints(&lines).says(&["another zstd dictionary now: 8, not 7"]);
-    let asked = server.asked();
-    assert_eq!(asked[2].query("zstdDictionary"), ["7"]);
-    assert_eq!(asked[3].query("id"), ["8"]);
-    assert_eq!(asked[4].query("zstdDictionary"), ["8"]);
+    let requests = server.requests();
+    assert_eq!(requests[2].query("zstdDictionary"), ["7"]);
+    assert_eq!(requests[3].query("id"), ["8"]);
+    assert_eq!(requests[4].query("zstdDictionary"), ["8"]);
 }
 
 #[test]
@@ -145,7 +145,7 @@ fn a_server_that_refuses_its_own_dictionary_is_asked_for_plain_text() {
     let server = ScriptedServer::start(scripts());
     let run = with(&server, "auto");
     run.ends_with(0).prints(&lines).says(&["names it as its current one; receiving uncompressed"]);
-    assert_eq!(server.asked()[2].query("zstdDictionary"), [""; 0]);
+    assert_eq!(server.requests()[2].query("zstdDictionary"), [""; 0]);
     let server = ScriptedServer::start([refused("current dictionary id is 7"), served(7)]);
     with(&server, "on").ends_with(1).says(&["names it as its current one", "--compress auto"]);
 }
@@ -188,12 +188,12 @@ fn a_server_without_dictionaries_has_no_v2_if_zstd_is_required() {
     };
     // The program falls back to v1, whose dictionary is not installed.
     let server = ScriptedServer::start([none()]);
-    let said = run(&server, "auto");
-    said.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
+    let log = run(&server, "auto");
+    log.ends_with(1).prints([""; 0]).says(&["the server speaks v1", "dictionary install"]);
     let server = ScriptedServer::start([none()]);
-    let said = run(&server, "v2");
-    said.ends_with(1).says(&["dictionary is not available: HTTP 404", "--compress auto"]);
-    said.says(&["--protocol v1"]);
+    let log = run(&server, "v2");
+    log.ends_with(1).says(&["dictionary is not available: HTTP 404", "--compress auto"]);
+    log.says(&["--protocol v1"]);
 }
 
 #[test]

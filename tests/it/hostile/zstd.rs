@@ -34,7 +34,7 @@ fn tail_with(server: &ScriptedServer, mode: &str, dictionary: &[u8]) -> Tail {
 
 /// Sends an event, then `bad`, then another event, all on a compressed connection.
 #[track_caller]
-fn skips(bad: Vec<u8>) -> Run {
+fn assert_skips(bad: Vec<u8>) -> Run {
     let (events, ours) = (events(2, true), dictionary(1));
     let server = ScriptedServer::start([vec![
         Accept,
@@ -47,7 +47,7 @@ fn skips(bad: Vec<u8>) -> Run {
     ]]);
     let run = tail_with(&server, "on", &ours).flags(&["-n", "2", "--max-frame-size", "1MiB"]).run();
     run.ends_with(0).prints(&events);
-    assert_eq!(server.asked()[0].query("compress"), ["true"]);
+    assert_eq!(server.requests()[0].query("compress"), ["true"]);
     run
 }
 
@@ -56,18 +56,18 @@ fn skips(bad: Vec<u8>) -> Run {
 fn a_bomb_is_skipped_and_reported() {
     let bomb = deflate(vec![b'x'; 256 << 20], &dictionary(1));
     assert!(bomb.len() < 100_000);
-    skips(binary(&bomb)).says(&["decompresses to more than 1048576 bytes"]);
+    assert_skips(binary(&bomb)).says(&["decompresses to more than 1048576 bytes"]);
 }
 
 #[test]
 fn damaged_frames_are_skipped_and_reported() {
     let ours = dictionary(1);
     let whole = deflate(&events(9, true)[8], &ours);
-    skips(binary(&whole[..whole.len() / 2])).says(&["the zstd frame is cut off"]);
-    skips(binary(&[&whole[..], b"more"].concat())).says(&["4 bytes follow the zstd frame"]);
-    skips(binary(b"\x1b[2Jhello")).says(&["not a zstd frame"]);
-    skips(binary(b"")).says(&["not a zstd frame"]);
-    skips(binary(&deflate("\n\x1b[2J", &ours))).says(&["skipped a malformed event"]);
+    assert_skips(binary(&whole[..whole.len() / 2])).says(&["the zstd frame is cut off"]);
+    assert_skips(binary(&[&whole[..], b"more"].concat())).says(&["4 bytes follow the zstd frame"]);
+    assert_skips(binary(b"\x1b[2Jhello")).says(&["not a zstd frame"]);
+    assert_skips(binary(b"")).says(&["not a zstd frame"]);
+    assert_skips(binary(&deflate("\n\x1b[2J", &ours))).says(&["skipped a malformed event"]);
 }
 
 #[test]
@@ -80,9 +80,9 @@ fn text_on_a_compressed_connection_is_accepted() {
 }
 
 #[test]
-fn one_message_of_another_dictionary_among_good_ones_is_skipped_and_reported() {
+fn one_message_with_another_dictionary_is_skipped_and_reported() {
     let foreign = deflate(&events(9, true)[8], &dictionary(2));
-    skips(binary(&foreign)).says(&["the server compresses with dictionary"]);
+    assert_skips(binary(&foreign)).says(&["the server compresses with dictionary"]);
 }
 
 #[test]
@@ -115,8 +115,8 @@ fn another_dictionary_makes_a_lenient_run_continue_uncompressed() {
     ]);
     let run = tail_with(&server, "auto", &ours).flags(&["-n", "9"]).run();
     run.ends_with(0).prints(&events).says(&["receiving uncompressed"]);
-    let asked = server.asked();
-    assert_eq!(asked[0].query("compress"), ["true"]);
-    assert_eq!(asked[1].query("compress"), [""; 0]);
-    assert_eq!(asked[1].query("cursor"), ["100"]);
+    let requests = server.requests();
+    assert_eq!(requests[0].query("compress"), ["true"]);
+    assert_eq!(requests[1].query("compress"), [""; 0]);
+    assert_eq!(requests[1].query("cursor"), ["100"]);
 }

@@ -4,13 +4,13 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 
 use crate::operate::scrape::samples;
-use crate::operate::{ask, get, serve, watched};
+use crate::operate::{ask, get, serve, start_monitored};
 use crate::support::PATIENCE;
 
 #[test]
 fn an_endless_head_is_refused() {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &[]);
+    let tail = start_monitored(&server, &[]);
     let address = tail.metrics_address();
     let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
@@ -27,7 +27,7 @@ fn an_endless_head_is_refused() {
 #[test]
 fn silent_connections_are_closed_and_block_no_other_for_long() {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &[]);
+    let tail = start_monitored(&server, &[]);
     let address = tail.metrics_address();
     let connect = |_| {
         let mut stream = TcpStream::connect(address).unwrap();

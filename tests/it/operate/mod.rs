@@ -18,13 +18,13 @@ use crate::support::tail::tail_command;
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
 /// A tail whose stdout is discarded, and whose stderr the test reads line by line.
-struct Watched {
+struct MonitoredTail {
     child: Child,
     stderr: Receiver<String>,
     _home: Scratch,
 }
 
-impl Watched {
+impl MonitoredTail {
     /// Starts a tail of this host; `change` sets what the test is about.
     fn start(host: &str, flags: &[&str], change: impl FnOnce(&mut Command)) -> Self {
         let home = Scratch::new();
@@ -32,7 +32,7 @@ impl Watched {
         command.args(flags).stdout(Stdio::null());
         change(&mut command);
         let mut child = command.spawn().expect("start skytail");
-        let pipe = BufReader::new(child.stderr.take().expect("piped"));
+        let pipe = BufReader::new(child.stderr.take().expect("stderr is piped"));
         let (sender, stderr) = channel();
         std::thread::spawn(move || {
             for line in pipe.lines().map_while(Result::ok) {
@@ -81,7 +81,7 @@ impl Watched {
     }
 }
 
-impl Drop for Watched {
+impl Drop for MonitoredTail {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
@@ -96,9 +96,9 @@ fn serve(count: u64) -> (Scratch, ServeProcess) {
 }
 
 /// Starts a tail of all events of a server, with metrics on a free port.
-fn watched(server: &ServeProcess, flags: &[&str]) -> Watched {
+fn start_monitored(server: &ServeProcess, flags: &[&str]) -> MonitoredTail {
     let flags = [&["--metrics-listen", "0", "--cursor", "oldest", "-v"], flags].concat();
-    Watched::start(&server.address.to_string(), &flags, |_| {})
+    MonitoredTail::start(&server.address.to_string(), &flags, |_| {})
 }
 
 /// An HTTP answer.
@@ -123,7 +123,7 @@ fn ask(address: SocketAddr, request: &str) -> Option<Answer> {
 
 fn get(address: SocketAddr, path: &str) -> Answer {
     let request = format!("GET {path} HTTP/1.1\r\nHost: test\r\n\r\n");
-    ask(address, &request).expect("an answer")
+    ask(address, &request).expect("no answer came")
 }
 
 /// Repeats the request until the answer is as wanted.

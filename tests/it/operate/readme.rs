@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::operate::scrape::samples;
-use crate::operate::{get_until, serve, watched};
+use crate::operate::{get_until, serve, start_monitored};
 
 fn readme() -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
@@ -34,7 +34,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 /// Returns the names of the program's metrics.
 fn exported_metrics() -> BTreeSet<String> {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &[]);
+    let tail = start_monitored(&server, &[]);
     let page = get_until(tail.metrics_address(), "/metrics", |page| page.status == 200);
     let names = samples(&page.body);
     names.keys().map(|series| series.split('{').next().unwrap().to_owned()).collect()
@@ -46,7 +46,7 @@ fn the_dashboard_parses_and_each_of_its_metrics_exists() {
     let json: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     let panels = json["panels"].as_array().unwrap();
     assert!(panels.len() >= 6);
-    let told = exported_metrics();
+    let exported = exported_metrics();
     for panel in panels {
         let title = panel["title"].as_str().unwrap();
         let targets = panel["targets"].as_array().unwrap();
@@ -54,7 +54,7 @@ fn the_dashboard_parses_and_each_of_its_metrics_exists() {
         for expression in expressions {
             let names = metrics_in(expression);
             assert!(!names.is_empty(), "{title}: {expression}");
-            let missing: Vec<&String> = names.difference(&told).collect();
+            let missing: Vec<&String> = names.difference(&exported).collect();
             assert!(missing.is_empty(), "{title}: the program has no {missing:?}");
         }
         assert!(panel["gridPos"]["w"].as_u64().unwrap() <= 24, "{title}");
@@ -75,9 +75,9 @@ fn the_table_of_metrics_is_complete() {
 
 #[test]
 fn each_alert_uses_a_metric_that_exists() {
-    let told = exported_metrics();
+    let exported = exported_metrics();
     let names = metrics_in(&block("yaml", "alert:"));
-    assert!(names.len() >= 3 && names.is_subset(&told), "{names:?}");
+    assert!(names.len() >= 3 && names.is_subset(&exported), "{names:?}");
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn each_log_line_to_be_alerted_on_is_in_the_program() {
     let mut count = 0;
     for row in rows {
         let words = row.split('`').nth(1).unwrap();
-        assert!(source.contains(words), "{words:?} is said nowhere");
+        assert!(source.contains(words), "{words:?} is in no source file");
         count += 1;
     }
     assert!(count >= 8, "{count} lines");

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use crate::operate::{Watched, ask, get, get_until, serve, watched};
+use crate::operate::{MonitoredTail, ask, get, get_until, serve, start_monitored};
 
 /// Returns the samples of a page, by name and labels. Fails unless each metric has its help and
 /// type before it, once, and a name by the conventions.
@@ -36,9 +36,9 @@ pub fn samples(page: &str) -> BTreeMap<String, f64> {
 }
 
 #[test]
-fn the_metrics_count_what_was_done() {
+fn the_metrics_count_the_run() {
     let (_scratch, server) = serve(100);
-    let tail = watched(&server, &["-c", "app.bsky.feed.post"]);
+    let tail = start_monitored(&server, &["-c", "app.bsky.feed.post"]);
     let address = tail.metrics_address();
     let written = "skytail_events_total{outcome=\"written\"}";
     let page =
@@ -68,13 +68,13 @@ fn health_is_200_while_events_come_and_503_when_they_stop() {
     let (_scratch, server) = serve(10);
     let host = server.address.to_string();
     let flags = ["--metrics-listen", "0", "--cursor", "oldest", "-v", "--stall-timeout", "1s"];
-    let tail = Watched::start(&host, &flags, |_| {});
+    let tail = MonitoredTail::start(&host, &flags, |_| {});
     let address = tail.metrics_address();
-    let well = get_until(address, "/healthz", |answer| answer.status == 200);
-    assert!(well.body.starts_with("ok: connected, "), "{}", well.body);
+    let healthy = get_until(address, "/healthz", |answer| answer.status == 200);
+    assert!(healthy.body.starts_with("ok: connected, "), "{}", healthy.body);
     // The recording is at its end, and the server stays silent.
-    let ill = get_until(address, "/healthz", |answer| answer.status == 503);
-    assert!(ill.body.starts_with("stale: no"), "{}", ill.body);
+    let stale = get_until(address, "/healthz", |answer| answer.status == 503);
+    assert!(stale.body.starts_with("stale: no"), "{}", stale.body);
     tail.stop();
 }
 
@@ -82,7 +82,7 @@ fn health_is_200_while_events_come_and_503_when_they_stop() {
 fn without_a_connection_health_is_503_with_the_reason() {
     // Nothing listens on port 1.
     let flags = ["--metrics-listen", "0", "-v", "--max-retries", "unlimited"];
-    let tail = Watched::start("127.0.0.1:1", &flags, |_| {});
+    let tail = MonitoredTail::start("127.0.0.1:1", &flags, |_| {});
     let address = tail.metrics_address();
     let first = get(address, "/healthz");
     assert_eq!(first.status, 503, "{first:?}");
@@ -96,7 +96,7 @@ fn without_a_connection_health_is_503_with_the_reason() {
 #[test]
 fn an_idle_stream_of_one_account_is_healthy() {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &["-d", "did:plc:none"]);
+    let tail = start_monitored(&server, &["-d", "did:plc:none"]);
     let address = tail.metrics_address();
     let answer = get_until(address, "/healthz", |answer| answer.status == 200);
     assert_eq!(answer.body, "ok: connected, no event yet\n");
@@ -106,7 +106,7 @@ fn an_idle_stream_of_one_account_is_healthy() {
 #[test]
 fn other_requests_get_the_list_of_endpoints() {
     let (_scratch, server) = serve(10);
-    let tail = watched(&server, &[]);
+    let tail = start_monitored(&server, &[]);
     let address = tail.metrics_address();
     let answer = get(address, "/");
     assert_eq!(
@@ -128,7 +128,7 @@ fn other_requests_get_the_list_of_endpoints() {
 fn an_address_in_use_ends_the_run_before_it_dials() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
-    let mut tail = Watched::start("127.0.0.1:1", &["--metrics-listen", &address], |_| {});
+    let mut tail = MonitoredTail::start("127.0.0.1:1", &["--metrics-listen", &address], |_| {});
     let line = tail.says("--metrics-listen: can't listen on");
     assert!(line.contains(&address) && line.contains("choose another address"), "{line}");
     assert_eq!(tail.child.wait().unwrap().code(), Some(1));

@@ -11,7 +11,7 @@ fn read(file: &str) -> String {
 }
 
 /// The place of a bound in the code.
-enum Held {
+enum BoundSource {
     /// A constant of a file below `src`, times a factor.
     Constant(&'static str, &'static str, u64),
     /// A constant that is a power of two.
@@ -19,10 +19,10 @@ enum Held {
     /// The default of a flag of `skytail tail`.
     Flag(&'static str),
 }
-use Held::{Constant, Flag, Power};
+use BoundSource::{Constant, Flag, Power};
 
 /// The rows of the table by their first words, and each quantity in them, in its order.
-const ROWS: &[(&str, &[Held])] = &[
+const ROWS: &[(&str, &[BoundSource])] = &[
     ("a message, in frames", &[Flag("--max-frame-size")]),
     ("the zstd window", &[Power("compression/inflate.rs", "WINDOW_LOG_MAX")]),
     ("nesting of JSON", &[Constant("event/scan.rs", "MAX_DEPTH", 1)]),
@@ -206,22 +206,22 @@ fn each_bound_in_the_table_matches_the_code() {
         .filter(|cells: &Vec<&str>| cells.len() == 3 && !cells[0].is_empty())
         .collect();
     for cells in &table {
-        let held = ROWS.iter().find(|(row, _)| cells[0].starts_with(row));
-        let (_, held) = held.unwrap_or_else(|| panic!("no constant is known for {cells:?}"));
-        let values: Vec<u64> = held
+        let sources = ROWS.iter().find(|(row, _)| cells[0].starts_with(row));
+        let (_, sources) = sources.unwrap_or_else(|| panic!("no constant is known for {cells:?}"));
+        let values: Vec<u64> = sources
             .iter()
-            .map(|held| match held {
+            .map(|sources| match sources {
                 Constant(file, name, factor) => constant(file, name) * factor,
                 Power(file, name) => 1 << constant(file, name),
                 Flag(flag) => default(flag),
             })
             .collect();
-        let mut told = quantities(cells[1]);
+        let mut documented = quantities(cells[1]);
         // The first fetch, and those after a change.
         if cells[0] == "a dictionary" {
-            assert_eq!(told.pop(), Some(constant("source/client.rs", "MAX_ROTATIONS") + 1));
+            assert_eq!(documented.pop(), Some(constant("source/client.rs", "MAX_ROTATIONS") + 1));
         }
-        assert_eq!(told, values, "{cells:?}");
+        assert_eq!(documented, values, "{cells:?}");
         for path in cells[2].split(", ").map(|path| path.trim_matches(['`', ' ', '|'])) {
             let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src").join(path);
             assert!(path.exists(), "{cells:?}: {} does not exist", path.display());

@@ -3,7 +3,7 @@
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 
-use crate::operate::{Watched, get_until, serve, watched};
+use crate::operate::{MonitoredTail, get_until, serve, start_monitored};
 use crate::support::PATIENCE;
 
 fn wait_until_open(address: SocketAddr) {
@@ -17,7 +17,7 @@ fn wait_until_open(address: SocketAddr) {
 #[test]
 fn the_signal_prints_the_status_line_without_a_terminal() {
     let (_scratch, server) = serve(100);
-    let tail = watched(&server, &[]);
+    let tail = start_monitored(&server, &[]);
     let address = tail.metrics_address();
     get_until(address, "/metrics", |page| page.body.contains("{outcome=\"written\"} 100\n"));
     for _ in 0..2 {
@@ -35,7 +35,7 @@ fn it_is_json_if_the_log_is_and_quiet_does_not_hide_it() {
     // With -q nothing is logged, so the port must be known.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let flags = ["--metrics-listen", &port, "--cursor", "oldest", "-q", "--log-format", "json"];
-    let tail = Watched::start(&server.address.to_string(), &flags, |_| {});
+    let tail = MonitoredTail::start(&server.address.to_string(), &flags, |_| {});
     let address = format!("127.0.0.1:{port}").parse().unwrap();
     wait_until_open(address);
     get_until(address, "/metrics", |page| page.body.contains("{outcome=\"written\"} 100\n"));

@@ -26,12 +26,12 @@ fn a_full_disk_ends_the_run_at_its_last_checkpoint() {
             for words in ["can't write to", "out", "No space left", "free some space"] {
                 assert!(ended.stderr.contains(words), "{words:?} is not in {}", ended.stderr);
             }
-            fixture.assert_state_is_true();
+            fixture.assert_state_matches_files();
             fixture.assert_files_hold(fixture.saved());
             assert!(fixture.rows().iter().all(|row| row.state != "open"), "{:?}", fixture.rows());
         }
         disk.remount("size=64m");
-        fixture.run_well(&flags);
+        fixture.run_ok(&flags);
         fixture.assert_files_are_the_recording();
     }
 }
@@ -41,7 +41,7 @@ fn a_read_only_disk_is_refused() {
     let fixture = Fixture::new(10, 1_000_000);
     let Some(disk) = Disk::new(fixture.files.clone(), "1m") else { return };
     let file = fixture.file("out.ndjson");
-    fixture.run_well(&["-o", &file, "-n", "5"]);
+    fixture.run_ok(&["-o", &file, "-n", "5"]);
     disk.remount("ro");
     for (file, more) in [
         (&*file, &[][..]),
@@ -53,7 +53,7 @@ fn a_read_only_disk_is_refused() {
         assert!(ended.stderr.contains("Read-only file system"), "{}", ended.stderr);
     }
     disk.remount("rw");
-    fixture.run_well(&["-o", &file]);
+    fixture.run_ok(&["-o", &file]);
     fixture.assert_files_are_the_recording();
 }
 
@@ -72,9 +72,9 @@ fn a_limit_on_file_sizes_is_reported_and_the_next_run_resumes() {
     let stderr = String::from_utf8(output.stderr).unwrap();
     assert_eq!(output.status.code(), Some(1), "{stderr}");
     assert!(stderr.contains("File too large") && stderr.contains("ulimit -f"), "{stderr}");
-    fixture.assert_state_is_true();
+    fixture.assert_state_matches_files();
     fixture.assert_files_hold(fixture.saved());
-    fixture.run_well(&flags);
+    fixture.run_ok(&flags);
     fixture.assert_files_are_the_recording();
 }
 
@@ -83,7 +83,7 @@ fn a_limit_on_file_sizes_is_reported_and_the_next_run_resumes() {
 fn a_position_that_cannot_be_saved_is_not_reported_as_saved() {
     let fixture = Fixture::new(5_000, 5_000);
     let file = fixture.file("out.ndjson");
-    fixture.run_well(&["-o", &file, "-n", "1000"]);
+    fixture.run_ok(&["-o", &file, "-n", "1000"]);
     fixture.sql(
         "CREATE TRIGGER broken BEFORE INSERT ON consumers BEGIN SELECT raise(ABORT, 'broken'); END",
     );
@@ -93,8 +93,8 @@ fn a_position_that_cannot_be_saved_is_not_reported_as_saved() {
     assert!(ended.stderr.contains("the position was not saved"), "{}", ended.stderr);
     fixture.sql("DROP TRIGGER broken");
     assert_eq!(fixture.saved(), 1000);
-    fixture.assert_state_is_true();
-    fixture.run_well(&["-o", &file]);
+    fixture.assert_state_matches_files();
+    fixture.run_ok(&["-o", &file]);
     fixture.assert_files_are_the_recording();
 }
 
@@ -103,7 +103,7 @@ fn a_file_that_cannot_be_recorded_is_not_created() {
     let fixture = Fixture::new(5_000, 5_000);
     let file = fixture.file("out.ndjson");
     let flags = ["-o", &*file, "--rotate", "100KiB"];
-    fixture.run_well(&[&flags[..], &["-n", "10"]].concat());
+    fixture.run_ok(&[&flags[..], &["-n", "10"]].concat());
     fixture.sql(
         "CREATE TRIGGER broken BEFORE INSERT ON outputs WHEN new.length_bytes = 0
          BEGIN SELECT raise(ABORT, 'broken'); END",
@@ -116,8 +116,8 @@ fn a_file_that_cannot_be_recorded_is_not_created() {
         ended.stderr
     );
     fixture.sql("DROP TRIGGER broken");
-    fixture.assert_state_is_true();
-    fixture.run_well(&flags);
+    fixture.assert_state_matches_files();
+    fixture.run_ok(&flags);
     fixture.assert_files_are_the_recording();
 }
 

@@ -65,7 +65,7 @@ impl Fixture {
 
     /// Runs to the end, with exit code 0.
     #[track_caller]
-    pub fn run_well(&self, more: &[&str]) -> Ended {
+    pub fn run_ok(&self, more: &[&str]) -> Ended {
         let ended = self.run(more);
         assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
         ended
@@ -121,7 +121,7 @@ impl Fixture {
     }
 
     /// Returns the seq at which a run without a saved position would begin.
-    pub fn begun(&self) -> Option<i64> {
+    pub fn start_seq(&self) -> Option<i64> {
         let state = Connection::open(self.scratch.path("state.db")).unwrap();
         state.query_row("SELECT set_seq FROM consumers", [], |row| row.get(0)).unwrap()
     }
@@ -129,7 +129,7 @@ impl Fixture {
     /// Fails unless the files, up to the lengths in the state file, are the recording up to the
     /// saved position.
     #[track_caller]
-    pub fn assert_state_is_true(&self) {
+    pub fn assert_state_matches_files(&self) {
         let mut plain = Vec::new();
         for row in self.rows() {
             let bytes = fs::read(&row.path).unwrap_or_default();

@@ -17,12 +17,12 @@ fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
         }
         run.signal("KILL");
         kills += u32::from(run.wait().code() == -1);
-        fixture.assert_state_is_true();
+        fixture.assert_state_matches_files();
     }
     assert!(kills >= 10, "{kills} kills");
-    fixture.run_well(&flags);
+    fixture.run_ok(&flags);
     fixture.assert_files_are_the_recording();
-    fixture.assert_state_is_true();
+    fixture.assert_state_matches_files();
     fixture
 }
 
@@ -81,7 +81,7 @@ fn a_run_killed_before_its_first_save_starts_again_at_its_start() {
     run.signal("KILL");
     assert_eq!(run.wait().code(), -1);
     assert_eq!(fixture.rows()[0].length, 0);
-    assert_eq!(fixture.begun(), Some(5_000), "the first event's sequence number");
-    fixture.run_well(&flags);
+    assert_eq!(fixture.start_seq(), Some(5_000), "the first event's sequence number");
+    fixture.run_ok(&flags);
     fixture.assert_files_are_the_recording();
 }

@@ -33,7 +33,7 @@ fn append_to(path: &str, bytes: &[u8]) {
 }
 
 #[test]
-fn what_is_not_a_file_is_refused() {
+fn an_output_that_is_not_a_regular_file_is_refused() {
     let scratch = Scratch::new();
     let path = |name: &str| scratch.path(name).to_str().unwrap().to_owned();
     fs::create_dir(path("directory")).unwrap();
@@ -81,8 +81,8 @@ fn a_foreign_file_is_refused_unless_append_is_given() {
     let words = [&*file, "holds 24 bytes", "--append"];
     refused(&fixture.scratch, &["-o", &file, "--consumer", "c"], &words);
     assert_eq!(fs::read(&file).unwrap(), b"theirs, and no line feed");
-    fixture.run_well(&["-o", &file, "--append", "-n", "10"]);
-    fixture.run_well(&["-o", &file, "-n", "10"]);
+    fixture.run_ok(&["-o", &file, "--append", "-n", "10"]);
+    fixture.run_ok(&["-o", &file, "-n", "10"]);
     let expected = format!("theirs, and no line feed\n{}\n", fixture.recorded[..20].join("\n"));
     assert_eq!(fs::read_to_string(&file).unwrap(), expected);
 }
@@ -92,7 +92,7 @@ fn an_empty_file_counts_as_missing() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
     fs::write(&file, "").unwrap();
-    fixture.run_well(&["-o", &file, "--append"]);
+    fixture.run_ok(&["-o", &file, "--append"]);
     fixture.assert_files_are_the_recording();
 }
 
@@ -100,7 +100,7 @@ fn an_empty_file_counts_as_missing() {
 fn a_file_that_another_program_changed_is_refused() {
     let fixture = Fixture::new(1000, 5_000);
     let file = fixture.file("out.ndjson");
-    fixture.run_well(&["-o", &file, "-n", "100"]);
+    fixture.run_ok(&["-o", &file, "-n", "100"]);
     let sound = fs::read(&file).unwrap();
     let flags = ["-o", &*file, "--consumer", "c"];
 
@@ -117,17 +117,17 @@ fn a_file_that_another_program_changed_is_refused() {
     assert!(!fs::exists(&file).unwrap());
 
     fs::write(&file, &sound).unwrap();
-    fixture.run_well(&["-o", &file]);
+    fixture.run_ok(&["-o", &file]);
     fixture.assert_files_are_the_recording();
 }
 
 #[test]
-fn append_continues_after_a_change_and_changes_nothing_without_one() {
+fn append_continues_after_a_change_and_has_no_effect_without_one() {
     let fixture = Fixture::new(1000, 5_000);
     let file = fixture.file("out.ndjson");
-    fixture.run_well(&["-o", &file, "--append", "-n", "100"]);
+    fixture.run_ok(&["-o", &file, "--append", "-n", "100"]);
     append_to(&file, b"theirs");
-    fixture.run_well(&["-o", &file, "--append", "-n", "100"]);
+    fixture.run_ok(&["-o", &file, "--append", "-n", "100"]);
     let text = fs::read_to_string(&file).unwrap();
     let expected = format!(
         "{}\ntheirs\n{}\n",
@@ -141,7 +141,7 @@ fn append_continues_after_a_change_and_changes_nothing_without_one() {
     fixture.wait_for_bytes(1);
     run.signal("KILL");
     run.wait();
-    let ended = fixture.run_well(&["-o", &file, "--append"]);
+    let ended = fixture.run_ok(&["-o", &file, "--append"]);
     let text = fs::read_to_string(&file).unwrap();
     assert!(text == fixture.recorded[200..].join("\n") + "\n", "{}", ended.stderr);
 }
@@ -154,7 +154,7 @@ fn bytes_after_the_checkpoint_are_truncated_with_a_warning() {
     fixture.wait_for_bytes(1);
     run.signal("KILL");
     run.wait();
-    let ended = fixture.run_well(&["-o", &file]);
+    let ended = fixture.run_ok(&["-o", &file]);
     assert!(ended.stderr.contains("the last run was killed: cut "), "{}", ended.stderr);
     fixture.assert_files_are_the_recording();
 }
@@ -249,7 +249,7 @@ fn foreign_lines(fixture: &Fixture, file: &str) -> Vec<String> {
 }
 
 #[test]
-fn what_others_wrote_during_a_run_stays_and_no_later_event_is_lost_or_repeated() {
+fn foreign_bytes_written_during_a_run_stay_and_no_event_is_lost_or_repeated() {
     for (every, events, foreign) in [
         ("5ms", 5_000, ["foreign\n", "more\n"]),
         ("1h", 5_000, ["foreign\n", "more\n"]),
@@ -272,9 +272,9 @@ fn what_others_wrote_during_a_run_stays_and_no_later_event_is_lost_or_repeated()
         let ended = fixture.run(&flags);
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
         assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
-        fixture.run_well(&[&flags[..], &["--append"]].concat());
+        fixture.run_ok(&[&flags[..], &["--append"]].concat());
         assert_eq!(foreign_lines(&fixture, &file).concat(), "foreignmore");
-        fixture.run_well(&flags);
+        fixture.run_ok(&flags);
     }
 }
 
@@ -291,7 +291,7 @@ fn a_compressed_file_with_foreign_bytes_loses_no_event() {
         assert_eq!(ended.code(), 1, "{}", ended.stderr);
         let ended = fixture.run(&[&flags[..], &["-o", &file, "--append"]].concat());
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
-        fixture.run_well(&[&flags[..], &["-o", &next]].concat());
+        fixture.run_ok(&[&flags[..], &["-o", &next]].concat());
         let packed = fs::read(&file).unwrap();
         let foreign = packed.windows(8).position(|bytes| bytes == b"foreign\n").unwrap();
         // The readable part, and the content of the next file: all events.
@@ -309,23 +309,23 @@ fn a_compressed_file_with_foreign_bytes_loses_no_event() {
 
 #[test]
 fn a_file_that_was_changed_and_restored_has_no_duplicates() {
-    type Disturb = fn(&str);
-    let moved: Disturb = |file| fs::rename(file, format!("{file}.moved")).unwrap();
-    let replaced: Disturb = |file| {
+    type Change = fn(&str);
+    let moved: Change = |file| fs::rename(file, format!("{file}.moved")).unwrap();
+    let replaced: Change = |file| {
         fs::rename(file, format!("{file}.moved")).unwrap();
         fs::write(file, "theirs\n").unwrap();
     };
-    for disturb in [moved, replaced] {
+    for change in [moved, replaced] {
         let fixture = Fixture::new(20_000, 5_000);
         let file = fixture.file("out.ndjson");
         let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
         let run = fixture.start(&flags);
         fixture.wait_for_bytes(100_000);
-        disturb(&file);
+        change(&file);
         let ended = run.wait();
         assert_eq!(ended.code(), 1, "{}", ended.stderr);
         fs::rename(format!("{file}.moved"), &file).unwrap();
-        fixture.run_well(&[&flags[..], &["--append"]].concat());
+        fixture.run_ok(&[&flags[..], &["--append"]].concat());
         assert_eq!(foreign_lines(&fixture, &file), [""; 0]);
     }
 }
@@ -342,7 +342,7 @@ fn lines_written_after_a_cut_are_not_repeated() {
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(ended.stderr.contains("was cut by another program"), "{}", ended.stderr);
-    fixture.run_well(&[&flags[..], &["--append"]].concat());
+    fixture.run_ok(&[&flags[..], &["--append"]].concat());
     let text = fs::read_to_string(&file).unwrap();
     let rest = fixture.recorded.len() - text.lines().count();
     assert!(text.lines().eq(fixture.recorded[rest..].iter()), "lost or repeated");
@@ -364,7 +364,7 @@ fn a_dangling_link_is_reported_with_its_target() {
     // A link to a directory is followed.
     fs::create_dir(path("missing")).unwrap();
     let fixture = Fixture::new(10, 5_000);
-    fixture.run_well(&["-o", &path("link")]);
+    fixture.run_ok(&["-o", &path("link")]);
     assert_eq!(fs::read_to_string(path("missing/out")).unwrap().lines().count(), 10);
 }
 
@@ -391,6 +391,6 @@ fn a_link_of_another_user_in_a_public_directory_is_not_followed() {
     assert!(!target.exists());
     fs::remove_file(link).unwrap();
     symlink(&target, link).unwrap();
-    fixture.run_well(&["-o", link]);
+    fixture.run_ok(&["-o", link]);
     assert_eq!(fs::read_to_string(&target).unwrap().lines().count(), 10);
 }

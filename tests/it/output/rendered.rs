@@ -54,7 +54,7 @@ fn killed(fixture: &Fixture, flags: &[&str], step_bytes: u64) {
         kills += u32::from(run.wait().code() == -1);
     }
     assert!(kills >= 5, "{kills} kills");
-    fixture.run_well(&flags);
+    fixture.run_ok(&flags);
 }
 
 #[test]
@@ -162,9 +162,9 @@ fn an_endless_expression_does_not_delay_a_stop() {
     let mut child = command.spawn().unwrap();
     // It reports this as soon as the first event has cost all that one may.
     let mut stderr = std::io::BufReader::new(child.stderr.take().unwrap());
-    let mut said = String::new();
-    std::io::BufRead::read_line(&mut stderr, &mut said).unwrap();
-    assert!(said.contains("more than 100000 steps on one event"), "{said}");
+    let mut log = String::new();
+    std::io::BufRead::read_line(&mut stderr, &mut log).unwrap();
+    assert!(log.contains("more than 100000 steps on one event"), "{log}");
     let pid = child.id().to_string();
     assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
     assert_eq!(child.wait().unwrap().code(), Some(0));
@@ -201,7 +201,7 @@ fn jq(flags: &[&str], lines: &str) -> Option<String> {
 }
 
 #[test]
-fn events_become_what_jq_makes_of_them() {
+fn real_events_render_as_jq_renders_them() {
     for recording in vectors::samples() {
         assert_rendered_as_jq(&recording);
     }

@@ -26,12 +26,12 @@ fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         assert!(ended.stderr.contains(" to out.ndjson; "), "{}", ended.stderr);
         assert!(ended.stderr.contains("; saved seq "), "{}", ended.stderr);
-        fixture.assert_state_is_true();
+        fixture.assert_state_matches_files();
         fixture.assert_files_hold(fixture.saved());
         let rows = fixture.rows();
         assert_eq!((rows.len(), &*rows[0].state), (1, "clean"));
     }
-    let ended = fixture.run_well(&["-o", &file]);
+    let ended = fixture.run_ok(&["-o", &file]);
     assert!(!ended.stderr.contains("killed"), "{}", ended.stderr);
     fixture.assert_files_are_the_recording();
 }
@@ -49,11 +49,11 @@ fn runs_with_limits_follow_each_other_exactly() {
         let mut flags = vec!["-o", &file];
         flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
         for count in [1, 9, 490, 1000] {
-            fixture.run_well(&[&*flags, &["-n", &count.to_string()]].concat());
-            fixture.assert_state_is_true();
+            fixture.run_ok(&[&*flags, &["-n", &count.to_string()]].concat());
+            fixture.assert_state_matches_files();
         }
         fixture.assert_files_hold(1500);
-        fixture.run_well(&flags);
+        fixture.run_ok(&flags);
         fixture.assert_files_are_the_recording();
         assert!(fixture.rows().iter().all(|row| row.state != "open"), "{:?}", fixture.rows());
         // Again, all at once: the same files, byte for byte unless they are compressed.
@@ -63,7 +63,7 @@ fn runs_with_limits_follow_each_other_exactly() {
             let file = again.file(name);
             let mut flags = vec!["-o", &file];
             flags.extend(rotate.iter().flat_map(|rotate| ["--rotate", rotate]));
-            again.run_well(&flags);
+            again.run_ok(&flags);
             for (a, b) in before.iter().zip(again.names()) {
                 assert_eq!(a.file_name(), b.file_name());
                 assert!(fs::read(a).unwrap() == fs::read(b).unwrap());
@@ -77,7 +77,7 @@ fn runs_with_limits_follow_each_other_exactly() {
 fn show_lists_the_files_and_rm_removes_them() {
     let fixture = Fixture::new(100, 5_000);
     let file = fixture.file("out.ndjson");
-    fixture.run_well(&["-o", &file, "-n", "10"]);
+    fixture.run_ok(&["-o", &file, "-n", "10"]);
     let cursors = |args: &[&str]| {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
         isolate_environment(&mut command, &fixture.scratch.path(""));
@@ -101,12 +101,12 @@ fn show_lists_the_files_and_rm_removes_them() {
 fn fields_that_no_event_has_are_reported() {
     let fixture = Fixture::new(10, 5_000);
     let file = fixture.file("x%Y.ndjson");
-    let told = fixture.run_well(&["-o", &file]).stderr;
-    assert!(told.contains("\"x%Y.ndjson\" is taken as it stands"), "{told}");
-    assert!(told.contains("only with --rotate"), "{told}");
+    let stderr = fixture.run_ok(&["-o", &file]).stderr;
+    assert!(stderr.contains("\"x%Y.ndjson\" is taken as it stands"), "{stderr}");
+    assert!(stderr.contains("only with --rotate"), "{stderr}");
     fixture.assert_files_are_the_recording();
-    let told = fixture.run_well(&["-o", &fixture.file("100%.ndjson")]).stderr;
-    assert!(!told.contains("as it stands"), "{told}");
+    let stderr = fixture.run_ok(&["-o", &fixture.file("100%.ndjson")]).stderr;
+    assert!(!stderr.contains("as it stands"), "{stderr}");
 }
 
 #[test]
@@ -119,16 +119,16 @@ fn one_signal_while_the_output_is_blocked_logs_the_reason_for_waiting() {
         assert!(Command::new("kill").args(["-s", "INT", &pid]).status().unwrap().success());
     };
     // The test does not read stdout.
-    let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.any(|line| line.contains("the output is slower than the stream")));
+    let mut stderr = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(stderr.any(|line| line.contains("the output is slower than the stream")));
     signal();
-    let line = told.next().unwrap();
+    let line = stderr.next().unwrap();
     assert!(line.contains("waiting for the output to take what was received, "), "{line}");
     assert!(line.contains("at most; a second Ctrl-C ends at once"), "{line}");
     signal();
-    let line = told.next().unwrap();
+    let line = stderr.next().unwrap();
     assert!(line.contains("interrupted again: leaving at once"), "{line}");
-    assert_eq!(told.next(), None);
+    assert_eq!(stderr.next(), None);
     assert_eq!(run.wait().unwrap().code(), Some(130));
 }
 
@@ -185,17 +185,17 @@ fn repeated_sigterm_does_not_cut_the_drain_short() {
     let fixture = Fixture::new(20_000, 5_000);
     let flags = fixture.flags(&["--max-lag", "10", "--drain-timeout", "10m"]);
     let mut run = tail_command(&fixture.scratch.path(""), &flags).spawn().unwrap();
-    let mut told = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
-    assert!(told.any(|line| line.contains("the output is slower than the stream")));
+    let mut stderr = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
+    assert!(stderr.any(|line| line.contains("the output is slower than the stream")));
     crate::support::signal(run.id(), "TERM");
     // This line comes after a second: the signals that follow are late enough to be deliberate.
-    assert!(told.any(|line| line.contains("waiting for the output")));
+    assert!(stderr.any(|line| line.contains("waiting for the output")));
     for signal in ["TERM", "HUP", "TERM"] {
         crate::support::signal(run.id(), signal);
     }
     let lines = BufReader::new(run.stdout.take().unwrap()).lines().count();
     assert_eq!(run.wait().unwrap().code(), Some(0));
-    assert!(told.any(|line| line.contains("; saved seq ")));
+    assert!(stderr.any(|line| line.contains("; saved seq ")));
     assert_eq!(fixture.saved(), lines);
 }
 
@@ -212,14 +212,17 @@ fn each_limit_on_open_files_has_a_message_or_no_effect() {
             let script =
                 format!("ulimit {flag} {limit}; exec {skytail} tail --demo --no-checkpoint -n 3");
             let output = command.args(["-c", &script]).output().unwrap();
-            let told = String::from_utf8_lossy(&output.stderr);
+            let stderr = String::from_utf8_lossy(&output.stderr);
             match output.status.code() {
                 Some(0) => assert_eq!(output.stdout.iter().filter(|b| **b == b'\n').count(), 3),
                 Some(1) if !must_work => {
                     refused += 1;
-                    assert!(told.contains(&format!("the limit is {limit} (ulimit -n)")), "{told}");
+                    assert!(
+                        stderr.contains(&format!("the limit is {limit} (ulimit -n)")),
+                        "{stderr}"
+                    );
                 }
-                code => panic!("{flag} {limit}: {code:?}: {told}"),
+                code => panic!("{flag} {limit}: {code:?}: {stderr}"),
             }
         }
     }

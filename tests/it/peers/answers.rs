@@ -60,7 +60,7 @@ fn a_date_in_retry_after_is_waited_for() {
 }
 
 /// A port that drops SYNs, as a firewall does: its queue of connections is full.
-fn swallowing() -> (TcpListener, Vec<TcpStream>, u16) {
+fn full_accept_queue() -> (TcpListener, Vec<TcpStream>, u16) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = listener.local_addr().unwrap();
     let mut queue = Vec::new();
@@ -74,7 +74,7 @@ fn swallowing() -> (TcpListener, Vec<TcpStream>, u16) {
 
 #[test]
 fn an_unanswered_syn_is_reported_as_a_connect_timeout() {
-    let (_listener, _queue, port) = swallowing();
+    let (_listener, _queue, port) = full_accept_queue();
     // With v2 the dictionary is fetched first.
     for (protocol, compress) in [("v2", "on"), ("auto", "on"), ("v1", "off")] {
         let run = Tail::of_host(&format!("ws://127.0.0.1:{port}"))

@@ -163,8 +163,8 @@ fn an_https_proxy_that_speaks_plain_text_is_named_with_its_variable() {
 fn a_handle_is_not_sent_to_dns_if_a_proxy_resolves_names() {
     let did = "did:plc:z72i7hdynmk6r22z27h6tvur";
     // The host of the handle, behind the proxy. It has no TLS, so the test ends there.
-    let asked = Arc::new(AtomicUsize::new(0));
-    let counted = Arc::clone(&asked);
+    let requests = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&requests);
     let address = listener(move |mut stream| {
         stream.read_exact(&mut [0; 3])?;
         stream.write_all(&[5, 0])?;
@@ -184,7 +184,7 @@ fn a_handle_is_not_sent_to_dns_if_a_proxy_resolves_names() {
             .run();
         run.says(&["DNS was not asked, because ALL_PROXY names a proxy", "--dns-server"]);
     }
-    assert_eq!(asked.load(Ordering::SeqCst), 2);
+    assert_eq!(requests.load(Ordering::SeqCst), 2);
 }
 
 #[test]
@@ -198,16 +198,16 @@ fn every_other_request_uses_the_same_settings() {
         (output.status.code(), String::from_utf8(output.stderr).unwrap())
     };
     // A dictionary, a handle's host, and the archive.
-    let (code, said) = skytail(&["dictionary", "install", "https://server.invalid/x"]);
-    assert!(code == Some(1) && said.contains("ALL_PROXY names no proxy"), "{said}");
+    let (code, log) = skytail(&["dictionary", "install", "https://server.invalid/x"]);
+    assert!(code == Some(1) && log.contains("ALL_PROXY names no proxy"), "{log}");
     let dns = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
     let dns_server = dns.local_addr().unwrap().to_string();
     let args = ["tail", "--host", "127.0.0.1:1", "--did", "a.example", "--dns-server", &dns_server];
-    let (_, said) = skytail(&[&args[..], &["--connect-timeout", "200ms"]].concat());
-    assert!(said.contains("ALL_PROXY names no proxy"), "{said}");
-    let (code, said) = skytail(&["top", "--once", "--window", "1s", "--host", "server.invalid"]);
-    assert!(code == Some(2) && said.contains("ALL_PROXY names no proxy"), "{said}");
+    let (_, log) = skytail(&[&args[..], &["--connect-timeout", "200ms"]].concat());
+    assert!(log.contains("ALL_PROXY names no proxy"), "{log}");
+    let (code, log) = skytail(&["top", "--once", "--window", "1s", "--host", "server.invalid"]);
+    assert!(code == Some(2) && log.contains("ALL_PROXY names no proxy"), "{log}");
     let archive = ["tail", "--host", "server.invalid", "--cursor", "oldest", "--archive", "auto"];
-    let (code, said) = skytail(&archive);
-    assert!(code == Some(2) && said.contains("ALL_PROXY names no proxy"), "{said}");
+    let (code, log) = skytail(&archive);
+    assert!(code == Some(2) && log.contains("ALL_PROXY names no proxy"), "{log}");
 }

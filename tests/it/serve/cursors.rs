@@ -1,6 +1,6 @@
 //! Where a stream starts, and how it continues at a pace (§4).
 
-use crate::serve::{all, ended};
+use crate::serve::{all, end_of_recording};
 use crate::support::client::Client;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events};
 
@@ -86,7 +86,7 @@ async fn a_later_client_without_a_cursor_starts_at_the_playhead() {
     let mut first = Client::connect(&server.url("")).await;
     let begun = first.take(100).await;
     let (later, end) = Client::connect(&server.url("")).await.rest().await;
-    assert_eq!(end, ended());
+    assert_eq!(end, end_of_recording());
     assert!(later.len() <= 900, "{} events", later.len());
     assert!(lines.ends_with(&later));
     assert_eq!([begun, first.rest().await.0].concat(), lines);

@@ -4,7 +4,7 @@ use crate::support::client::{Client, End, Next};
 use crate::support::{Scratch, ServeProcess, events};
 
 #[tokio::test]
-async fn a_signal_stops_it_cleanly_and_each_kind_closes_as_it_should() {
+async fn a_signal_stops_the_server_and_each_kind_closes_in_its_own_way() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(5, true));
     for (kind, signal, end) in [

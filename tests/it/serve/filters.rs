@@ -1,6 +1,6 @@
 //! Which events are sent, by query and by message (§3 and §6).
 
-use crate::serve::{all, ended};
+use crate::serve::{all, end_of_recording};
 use crate::support::client::{Client, End, Next};
 use crate::support::{Scratch, ServeProcess, events};
 
@@ -69,7 +69,7 @@ async fn a_hello_starts_the_stream_with_its_filters() {
     client.send(r#"{"type":"options_update","payload":{"wantedDids":["did:plc:even"]}}"#).await;
     let expected: Vec<String> =
         lines[10..].iter().filter(|l| l.contains("plc:even")).cloned().collect();
-    assert_eq!(client.rest().await, (expected, ended()));
+    assert_eq!(client.rest().await, (expected, end_of_recording()));
 }
 
 #[tokio::test]

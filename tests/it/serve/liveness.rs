@@ -19,13 +19,13 @@ const PING: [u8; 2] = [0x89, 0x00];
 /// A frame without payload, from a client, masked with zeros.
 const MASKED_PONG: [u8; 6] = [0x8a, 0x80, 0, 0, 0, 0];
 
-struct Running {
+struct RunningServer {
     address: SocketAddr,
     stop: oneshot::Sender<()>,
     task: JoinHandle<()>,
 }
 
-async fn serve(kind: ServerKind, settings: ServeSettings) -> Running {
+async fn serve(kind: ServerKind, settings: ServeSettings) -> RunningServer {
     let recording = events(100, kind == ServerKind::V2).join("\n").into_bytes();
     let recording = Recording::from_bytes(recording, "test").unwrap();
     let listen = SocketAddr::from(([127, 0, 0, 1], 0));
@@ -37,10 +37,10 @@ async fn serve(kind: ServerKind, settings: ServeSettings) -> Running {
         let stopped = async { stopped.await.unwrap_or_default() };
         server.run(stopped).await.unwrap();
     };
-    Running { address, stop, task: tokio::spawn(run) }
+    RunningServer { address, stop, task: tokio::spawn(run) }
 }
 
-impl Running {
+impl RunningServer {
     /// A WebSocket whose frames the test reads itself.
     async fn connect(&self, query: &str) -> TcpStream {
         let mut stream = TcpStream::connect(self.address).await.unwrap();
@@ -64,10 +64,10 @@ impl Running {
 }
 
 async fn in_time<T>(work: impl Future<Output = T>) -> T {
-    timeout(PATIENCE, work).await.expect("in time")
+    timeout(PATIENCE, work).await.expect("timed out")
 }
 
-fn pinging() -> ServeSettings {
+fn fast_pings() -> ServeSettings {
     let limits = ServerLimits {
         ping_every: Duration::from_millis(50),
         // Long enough for a busy machine, and shorter than the twenty pings of a test.
@@ -86,7 +86,7 @@ async fn next_ping(stream: &mut TcpStream) -> std::io::Result<()> {
 
 #[tokio::test]
 async fn v2_drops_a_client_that_ignores_pings() {
-    let server = serve(ServerKind::V2, pinging()).await;
+    let server = serve(ServerKind::V2, fast_pings()).await;
     let mut stream = server.connect("requireHello=true").await;
     let mut rest = Vec::new();
     in_time(stream.read_to_end(&mut rest)).await.unwrap();
@@ -97,7 +97,7 @@ async fn v2_drops_a_client_that_ignores_pings() {
 #[tokio::test]
 async fn v2_keeps_a_client_that_answers_pings_and_legacy_keeps_both() {
     for (kind, answers) in [(ServerKind::V2, true), (ServerKind::Legacy, false)] {
-        let server = serve(kind, pinging()).await;
+        let server = serve(kind, fast_pings()).await;
         let mut stream = server.connect("requireHello=true").await;
         for _ in 0..20 {
             next_ping(&mut stream).await.unwrap();

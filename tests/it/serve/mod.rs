@@ -19,13 +19,13 @@ use crate::support::client::{Client, End};
 
 const END: &str = "end of recording";
 
-fn ended() -> End {
+fn end_of_recording() -> End {
     End::Closed(1000, END.to_owned())
 }
 
 /// Returns all events of a connection with this query from a server that closes at the end.
 async fn all(server: &ServeProcess, query: &str) -> Vec<String> {
     let (events, end) = Client::connect(&server.url(query)).await.rest().await;
-    assert_eq!(end, ended());
+    assert_eq!(end, end_of_recording());
     events
 }

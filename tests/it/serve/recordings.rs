@@ -7,7 +7,7 @@ use std::process::Stdio;
 
 use tokio_tungstenite::tungstenite::Error;
 
-use crate::serve::{all, ended};
+use crate::serve::{all, end_of_recording};
 use crate::support::client::Client;
 use crate::support::tail::tail;
 use crate::support::{FIRST_US, Scratch, ServeProcess, events, serve_command, vectors};
@@ -46,7 +46,7 @@ async fn serves_with_dictionary(path: &Path, dictionary: &Path) {
         let server = ServeProcess::start(path, &[&flags[..], &["--server-kind", kind]].concat());
         let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
         let (events, end) = client.rest().await;
-        assert_eq!(end, ended());
+        assert_eq!(end, end_of_recording());
         if kind == "legacy" {
             assert_eq!(events, lines);
         } else {
@@ -163,16 +163,21 @@ fn skytail_tail_continues_over_the_rounds_of_a_loop() {
     let host = server.address.to_string();
     for protocol in ["v1", "v2"] {
         let flags = ["--host", &*host, "--protocol", protocol, "-n", "70"];
-        let ended = tail(&Scratch::new().path(""), &flags);
-        assert_eq!((ended.code(), ended.rest.len()), (0, 70), "{protocol}: {}", ended.stderr);
+        let end_of_recording = tail(&Scratch::new().path(""), &flags);
+        assert_eq!(
+            (end_of_recording.code(), end_of_recording.rest.len()),
+            (0, 70),
+            "{protocol}: {}",
+            end_of_recording.stderr
+        );
     }
     // The last event of the first round is older than the run, and all later ones are known.
     let server = ServeProcess::start(&path, &["--loop", "--keep-identities", "--restamp"]);
     let host = server.address.to_string();
     let flags = ["--host", &*host, "--cursor", "oldest", "--archive", "off", "--exit-when-live"];
-    let ended = tail(&Scratch::new().path(""), &flags);
-    assert_eq!(ended.code(), 0, "{}", ended.stderr);
-    assert!(ended.stderr.contains("at the live tip"), "{}", ended.stderr);
+    let end_of_recording = tail(&Scratch::new().path(""), &flags);
+    assert_eq!(end_of_recording.code(), 0, "{}", end_of_recording.stderr);
+    assert!(end_of_recording.stderr.contains("at the live tip"), "{}", end_of_recording.stderr);
 }
 
 #[test]
@@ -183,17 +188,17 @@ fn byte_order_marks_blank_lines_and_a_torn_last_line_are_accepted_and_gzip_is_de
     let text = format!("\u{feff}\n{}\r\n \n{}", lines.join("\n"), &lines[3][..50]);
     std::fs::write(&path, text).unwrap();
     let server = ServeProcess::start(&path, &["--close-at-end"]);
-    let ended =
+    let end_of_recording =
         tail(&Scratch::new().path(""), &["--host", &server.address.to_string(), "-n", "20"]);
-    let printed: Vec<&str> = ended.rest.iter().map(|line| line.trim_end()).collect();
-    assert_eq!(printed, lines, "{}", ended.stderr);
+    let printed: Vec<&str> = end_of_recording.rest.iter().map(|line| line.trim_end()).collect();
+    assert_eq!(printed, lines, "{}", end_of_recording.stderr);
     let zipped = scratch.path("a.ndjson.gz");
     std::fs::write(&zipped, b"\x1f\x8b\x08\0\0\0\0\0").unwrap();
     let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_skytail"));
     let output = command.arg("serve").arg(&zipped).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(said.contains("looks like gzip: gunzip -c "), "{said}");
-    assert!(said.contains("a.ndjson.gz | skytail serve -"), "{said}");
+    let log = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(log.contains("looks like gzip: gunzip -c "), "{log}");
+    assert!(log.contains("a.ndjson.gz | skytail serve -"), "{log}");
 }
 
 #[tokio::test]
@@ -231,12 +236,12 @@ async fn a_trained_dictionary_can_be_written_and_used() {
     let dictionary = fs::read(&written).unwrap();
     assert_ne!(dictionary[4..8], 1_612_007_021_u32.to_le_bytes());
     let mut client = Client::connect_zstd(&server.url(""), dictionary.clone()).await;
-    assert_eq!(client.rest().await, (lines.clone(), ended()));
+    assert_eq!(client.rest().await, (lines.clone(), end_of_recording()));
 
     // The same recording trains the same dictionary, also without the flag.
     let server = ServeProcess::start(&path, &["--close-at-end"]);
     let mut client = Client::connect_zstd(&server.url(""), dictionary).await;
-    assert_eq!(client.rest().await, (lines, ended()));
+    assert_eq!(client.rest().await, (lines, end_of_recording()));
 }
 
 #[tokio::test]

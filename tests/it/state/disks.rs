@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::Command;
 
-use crate::state::{command, run, told};
+use crate::state::{capture, command, run};
 use crate::support::disk::Disk;
 use crate::support::{Scratch, isolate_environment};
 
@@ -94,7 +94,7 @@ fn a_file_size_limit_is_not_reported_as_a_full_disk() {
     limited.args(["-c", "ulimit -f 1; trap '' XFSZ; exec \"$@\"", "sh"]);
     limited.arg(inner.get_program()).args(inner.get_args());
     isolate_environment(&mut limited, &scratch.path("."));
-    told(&mut limited).ends_with(1).says(&["limit on file sizes", "ulimit -f"]);
+    capture(&mut limited).ends_with(1).says(&["limit on file sizes", "ulimit -f"]);
 }
 
 #[test]

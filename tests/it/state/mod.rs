@@ -48,11 +48,11 @@ pub fn command(state: &Path, args: &[&str]) -> Command {
 
 /// Runs [`command`] to its end.
 pub fn run(state: &Path, args: &[&str]) -> CommandResult {
-    told(&mut command(state, args))
+    capture(&mut command(state, args))
 }
 
 /// Runs a command to its end.
-pub fn told(command: &mut Command) -> CommandResult {
+pub fn capture(command: &mut Command) -> CommandResult {
     let output = command.output().unwrap();
     let text = |bytes: Vec<u8>| String::from_utf8(bytes).unwrap();
     CommandResult {

@@ -172,9 +172,12 @@ fn an_import_checks_every_value_and_changes_nothing_when_one_is_wrong() {
     run(&other, &["cursors", "rm", "c"]).ends_with(0);
     for (words, wrong) in wrong_exports(&good) {
         let text = wrong.to_string();
-        let told = import(&other, &text, &[]);
-        assert_eq!(told.code, Some(1), "{words:?}: {told:?}");
-        assert!(told.stderr.contains(words) || words == "skytail_cursor", "{words:?}: {told:?}");
+        let result = import(&other, &text, &[]);
+        assert_eq!(result.code, Some(1), "{words:?}: {result:?}");
+        assert!(
+            result.stderr.contains(words) || words == "skytail_cursor",
+            "{words:?}: {result:?}"
+        );
         run(&other, &["cursors", "show", "c"]).ends_with(1);
     }
     for text in ["", "{", "[]", "null", &text[..text.len() / 2], &text.replace("\"c\"", "\"a b\"")]
@@ -244,7 +247,7 @@ fn a_backup_overwrites_nothing_and_is_atomic() {
 
     fs::create_dir(path("disk")).unwrap();
     let Some(_disk) = Disk::new(scratch.path("disk"), "20k") else { return };
-    let told = run(&state, &["cursors", "backup", &path("disk/copy.db")]).ends_with(1);
-    assert!(told.stderr.contains("its disk is full"), "{told:?}");
+    let result = run(&state, &["cursors", "backup", &path("disk/copy.db")]).ends_with(1);
+    assert!(result.stderr.contains("its disk is full"), "{result:?}");
     assert_eq!(fs::read_dir(path("disk")).unwrap().count(), 0);
 }

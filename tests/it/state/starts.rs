@@ -6,7 +6,7 @@ use std::process::Command;
 
 use rusqlite::Connection;
 
-use crate::state::{CommandResult, run, told};
+use crate::state::{CommandResult, capture, run};
 use crate::support::pty::Pty;
 use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, texts};
@@ -53,13 +53,13 @@ impl Home {
 }
 
 #[track_caller]
-fn holds(path: &str, lines: &[String]) {
+fn assert_lines(path: &str, lines: &[String]) {
     let text = fs::read_to_string(path).unwrap();
     assert_eq!(text.lines().collect::<Vec<_>>(), lines);
 }
 
-fn asked(server: &ScriptedServer) -> Vec<bool> {
-    server.asked().iter().map(|asked| !asked.query("cursor").is_empty()).collect()
+fn requested_cursors(server: &ScriptedServer) -> Vec<bool> {
+    server.requests().iter().map(|request| !request.query("cursor").is_empty()).collect()
 }
 
 // Guards INV-1.
@@ -69,12 +69,12 @@ fn a_file_is_continued_without_a_flag_and_each_file_has_its_own_position() {
     let (a, b) = (home.path("a.ndjson"), home.path("b.ndjson"));
     home.tail(&server, &["-n5", "-o", &a]).ends_with(0);
     home.tail(&server, &["-n5", "-o", &a]).ends_with(0);
-    holds(&a, &lines[..10]);
+    assert_lines(&a, &lines[..10]);
     home.tail(&server, &["-n5", "-o", &b]).ends_with(0);
-    holds(&b, &lines[..5]);
+    assert_lines(&b, &lines[..5]);
     home.tail(&server, &["-n10", "-o", &a]).ends_with(0);
-    holds(&a, &lines);
-    assert_eq!(asked(&server), [false, true, false, true]);
+    assert_lines(&a, &lines);
+    assert_eq!(requested_cursors(&server), [false, true, false, true]);
     let list = home.cursors(&["list"]).stdout;
     let port = server.address.port();
     for name in ["a", "b"] {
@@ -102,20 +102,20 @@ fn from_is_the_start_of_a_consumer_without_a_saved_position() {
     for _ in 0..2 {
         home.tail(&server, &["-n5", "-o", &file, "--from", "oldest"]).ends_with(0);
     }
-    holds(&file, &lines);
-    assert_eq!(asked(&server), [true, true]);
+    assert_lines(&file, &lines);
+    assert_eq!(requested_cursors(&server), [true, true]);
     let refused = |flags: &[&str], words| {
         home.tail(&server, &[&["--from", "oldest"], flags].concat()).ends_with(2).says(&[words]);
     };
     refused(&["--cursor", "live"], "leave one of the two out");
-    let told = told(Command::new(env!("CARGO_BIN_EXE_skytail")).args([
+    let result = capture(Command::new(env!("CARGO_BIN_EXE_skytail")).args([
         "tail",
         "--demo",
         "--from",
         "oldest",
         "--no-checkpoint",
     ]));
-    told.ends_with(2).says(&["write --cursor oldest in its place"]);
+    result.ends_with(2).says(&["write --cursor oldest in its place"]);
     home.tail(&server, &["--from", "17"]).ends_with(2).says(&["can't be where a new consumer"]);
 }
 
@@ -129,8 +129,8 @@ fn skipped_events_are_reported_saved_and_restorable() {
     home.tail(&server, &["-n5", "--consumer", "c"]).ends_with(0);
     let live = ["-n5", "--consumer", "c", "--cursor", "live", "--on-gap", "fail"];
     let skipping = home.tail(&server, &live).ends_with(0);
-    let said = skipping.stderr.lines().filter(|line| line.contains("skipping")).count();
-    assert_eq!(said, 1, "{skipping:?}");
+    let log = skipping.stderr.lines().filter(|line| line.contains("skipping")).count();
+    assert_eq!(log, 1, "{skipping:?}");
     skipping.says(&["--cursor auto resumes there instead", "cursors restore"]);
     assert_eq!(home.gaps(), ["skipped on request"]);
     let quiet = home.tail(&server, &[&live[..], &["-q"]].concat()).ends_with(0);
@@ -144,7 +144,7 @@ fn skipped_events_are_reported_saved_and_restorable() {
 }
 
 #[test]
-fn a_run_without_saving_keeps_the_position_of_cursor_auto() {
+fn a_run_without_cursor_auto_does_not_change_its_position() {
     let (home, (server, lines)) = (Home::new(), server(3));
     home.tail(&server, &["-n5", "--cursor", "auto"]).ends_with(0);
     let casual = home.tail(&server, &["-n1"]).ends_with(0);
@@ -182,8 +182,8 @@ fn a_run_that_prints_to_a_terminal_saves_only_on_request() {
         entries.into_iter().filter(|path| path.contains("state.db")).collect()
     };
     assert_eq!(files(), [""; 0]);
-    for asked in [["--cursor", "auto"], ["--checkpoint-every", "1s"]] {
-        let saved = on_a_terminal(&place, &server, &asked).ends_with(0);
+    for flags in [["--cursor", "auto"], ["--checkpoint-every", "1s"]] {
+        let saved = on_a_terminal(&place, &server, &flags).ends_with(0);
         assert!(!saved.stderr.contains(unsaved), "{saved:?}");
         assert!(!files().is_empty());
     }

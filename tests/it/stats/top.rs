@@ -28,7 +28,7 @@ fn serve(count: u64) -> (Scratch, ServeProcess) {
     (scratch, server)
 }
 
-fn figures(server: &ServeProcess, args: &[&str]) -> Value {
+fn json_report(server: &ServeProcess, args: &[&str]) -> Value {
     let home = Scratch::new();
     let host = format!("ws://{}", server.address);
     let fixed = ["--once", "--json", "--window", "1s", "--cursor", "oldest", "--host", &host];
@@ -42,7 +42,7 @@ fn figures(server: &ServeProcess, args: &[&str]) -> Value {
 #[test]
 fn one_window_is_printed_as_json() {
     let (_scratch, server) = serve(100);
-    let report = figures(&server, &[]);
+    let report = json_report(&server, &[]);
     assert_eq!(report["events"], 100);
     assert_eq!(report["kinds"][0]["kind"], "commit");
     assert_eq!(report["kinds"][0]["events"], 90);
@@ -60,9 +60,9 @@ fn one_window_is_printed_as_json() {
 #[test]
 fn filters_and_protocols_are_the_same_as_in_tail() {
     let (_scratch, server) = serve(100);
-    let likes = figures(&server, &["-c", "app.bsky.feed.like", "--protocol", "v1"]);
+    let likes = json_report(&server, &["-c", "app.bsky.feed.like", "--protocol", "v1"]);
     assert_eq!((&likes["events"], &likes["protocol"]), (&40.into(), &"v1".into()));
-    let accounts = figures(&server, &["--kind", "identity,account", "--top", "1"]);
+    let accounts = json_report(&server, &["--kind", "identity,account", "--top", "1"]);
     assert_eq!((&accounts["events"], &accounts["protocol"]), (&10.into(), &"v2".into()));
     assert_eq!(accounts["accounts"]["busiest"].as_array().unwrap().len(), 1);
 }
@@ -82,7 +82,7 @@ fn the_text_page_has_the_same_counts() {
 }
 
 #[test]
-fn where_it_can_not_work_the_error_has_the_remedy() {
+fn errors_of_top_have_the_remedy() {
     let home = Scratch::new();
     for (args, code, parts) in [
         (&["--demo"][..], 2, &["no terminal", "--once --json"][..]),
@@ -128,9 +128,9 @@ fn the_log_is_printed_after_the_screen_closes() {
         "stty cols 80 rows 24; {skytail} top --host 127.0.0.1:1 --max-retries 1; echo code $?"
     );
     let Some(shown) = in_a_terminal(&shell) else { return };
-    let (_, behind) = shown.rsplit_once(LEAVE).expect("a screen");
-    assert!(behind.contains("gave up after") && behind.contains("code 3"), "{behind:?}");
-    assert!(!behind.contains(ENTER));
+    let (_, after) = shown.rsplit_once(LEAVE).expect("no screen was shown");
+    assert!(after.contains("gave up after") && after.contains("code 3"), "{after:?}");
+    assert!(!after.contains(ENTER));
 }
 
 #[test]

@@ -27,14 +27,14 @@ fn recording() -> Vec<String> {
 }
 
 /// The old state file with its output, beside a server of the recording.
-struct Old {
+struct OldState {
     scratch: Scratch,
     lines: Vec<String>,
     server: ServeProcess,
     output: PathBuf,
 }
 
-impl Old {
+impl OldState {
     /// `is_same`: whether the server is the one that the file names.
     fn new(is_same: bool) -> Self {
         let scratch = Scratch::new();
@@ -69,7 +69,7 @@ impl Old {
     }
 
     #[track_caller]
-    fn holds(&self, count: usize) {
+    fn assert_output(&self, count: usize) {
         let text = fs::read_to_string(&self.output).unwrap();
         let written: Vec<&str> = text.lines().collect();
         let first = written.iter().zip(&self.lines).position(|(a, b)| a != b);
@@ -80,29 +80,29 @@ impl Old {
 // Guards INV-3.
 #[test]
 fn a_state_file_of_0_1_0_continues_on_its_server() {
-    let old = Old::new(true);
+    let old = OldState::new(true);
     // Both hash functions are needed: the second run finds keys of either in the file.
     for (run, limit) in [20, 20, 100].into_iter().enumerate() {
         old.tail(Some(limit));
-        old.holds(WRITTEN + [20, 40, 140][run]);
+        old.assert_output(WRITTEN + [20, 40, 140][run]);
     }
     old.tail(None);
-    old.holds(800);
+    old.assert_output(800);
 }
 
 #[test]
 fn a_state_file_of_0_1_0_continues_on_another_server() {
-    let old = Old::new(false);
+    let old = OldState::new(false);
     old.tail(Some(30));
-    old.holds(WRITTEN + 30);
+    old.assert_output(WRITTEN + 30);
     old.tail(None);
-    old.holds(800);
+    old.assert_output(800);
 }
 
 // Guards INV-8.
 #[test]
 fn the_new_key_has_128_bits_and_persists() {
-    let old = Old::new(true);
+    let old = OldState::new(true);
     let key = || {
         let state = Connection::open(old.scratch.path("state.db")).unwrap();
         let query = "SELECT value FROM meta WHERE key = 'identity_key'";
@@ -114,7 +114,7 @@ fn the_new_key_has_128_bits_and_persists() {
     assert_eq!((first.len(), key()), (32, first));
 }
 
-impl Old {
+impl OldState {
     /// Gives the consumer the name that 0.1.0 derived for every local server.
     fn with_derived_name(self) -> Self {
         let state = Connection::open(self.scratch.path("state.db")).unwrap();
@@ -145,16 +145,16 @@ impl Old {
 
 #[test]
 fn an_output_of_0_1_0_continues_under_its_owning_name() {
-    let old = Old::new(true).with_derived_name();
+    let old = OldState::new(true).with_derived_name();
     old.tail_without_name(&["-o", old.output.to_str().unwrap()]);
-    old.holds(800);
+    old.assert_output(800);
     assert_eq!(old.names(), ["all@localhost"]);
 }
 
 #[test]
 fn a_local_server_adopts_only_its_own_position() {
     for is_same in [true, false] {
-        let old = Old::new(is_same).with_derived_name();
+        let old = OldState::new(is_same).with_derived_name();
         let state = Connection::open(old.scratch.path("state.db")).unwrap();
         state.execute("DELETE FROM outputs", []).unwrap();
         drop(state);

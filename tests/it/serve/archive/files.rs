@@ -46,9 +46,9 @@ fn ranges_and_conditional_requests_are_honoured() {
     assert_eq!((part.status, &part.body[..]), (206, &whole[..10]));
     let changed = get(&server, &target, "Range: bytes=0-9\r\nIf-Range: \"0000000000000000\"\r\n");
     assert_eq!((changed.status, changed.body.len()), (200, length));
-    let beyond = get(&server, &target, &format!("Range: bytes={length}-\r\n"));
-    assert_eq!(beyond.status, 416);
-    assert_eq!(beyond.header("Content-Range"), Some(&*format!("bytes */{length}")));
+    let past_end = get(&server, &target, &format!("Range: bytes={length}-\r\n"));
+    assert_eq!(past_end.status, 416);
+    assert_eq!(past_end.header("Content-Range"), Some(&*format!("bytes */{length}")));
     let known = get(&server, &target, &format!("If-None-Match: {etag}\r\n"));
     assert_eq!((known.status, known.body.len()), (304, 0));
     assert_eq!(known.header("ETag"), Some(&*etag));
@@ -189,7 +189,7 @@ fn imported_times_are_served_and_witnessed_times_are_stored() {
     let scratch = Scratch::new();
     let server = server(&scratch, &["--chaos", "imported=3"]);
     let file = get_segment(&server, FIRST);
-    let (streamed, _) = super::sweep(&server, "");
+    let (streamed, _) = super::read_plan(&server, "");
     let segment = skytail::archive::segment::Segment::parse(&file).unwrap();
     assert_eq!(segment.header.min_witnessed_at_us as u64, crate::support::FIRST_US);
     let shown = |event: &serde_json::Value| event["time_us"].as_u64().unwrap();

@@ -129,16 +129,16 @@ fn get_block(server: &ServeProcess, name: &str, block: u64) -> Vec<u8> {
 }
 
 /// Returns all events of the plan's pages, in order, and the number of pages.
-fn sweep(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
+fn read_plan(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
     let (mut events, mut after, mut tip) = (Vec::new(), 0, None);
     for pages in 1.. {
         let before = tip.map_or(String::new(), |tip: u64| format!(r#","beforeSeq":{tip}"#));
         let page = plan(server, &format!(r#"{{{filters}"afterSeq":{after}{before}}}"#));
         let through = page["plannedThroughSeq"].as_u64().unwrap();
-        assert!(through > after, "progress");
+        assert!(through > after, "a plan without progress");
         let tip = *tip.get_or_insert(page["sealedTipSeq"].as_u64().unwrap());
         for segment in page["segments"].as_array().unwrap() {
-            events.extend(unit(server, segment));
+            events.extend(read_plan_entry(server, segment));
         }
         if through >= tip {
             return (events, pages);
@@ -149,7 +149,7 @@ fn sweep(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
 }
 
 /// Returns the events of one unit of a plan.
-fn unit(server: &ServeProcess, segment: &Value) -> Vec<Value> {
+fn read_plan_entry(server: &ServeProcess, segment: &Value) -> Vec<Value> {
     let name = segment["name"].as_str().unwrap();
     if segment["mode"] == "segment" {
         return segment_rows(&get_segment(server, name));

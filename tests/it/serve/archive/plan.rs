@@ -5,7 +5,7 @@ use std::net::TcpStream;
 
 use serde_json::json;
 
-use super::{plan, plan_with, recorded, server, sweep};
+use super::{plan, plan_with, read_plan, recorded, server};
 use crate::support::client::Client;
 use crate::support::{PATIENCE, Scratch, ServeProcess, V2_STREAM, events};
 
@@ -27,7 +27,7 @@ fn a_plan_without_filters_lists_all_sealed_segments() {
     }
     let stats = json!({ "segmentsExamined": 10, "segmentsMatched": 10, "blocksMatched": 100, "entries": 10 });
     assert_eq!(page["stats"], stats);
-    assert_eq!(sweep(&server, "").0, recorded(1_000));
+    assert_eq!(read_plan(&server, "").0, recorded(1_000));
 }
 
 #[test]
@@ -82,7 +82,7 @@ fn a_filtered_plan_covers_every_match() {
         (r#""kinds":["sync"],"#, "\"kind\":\"sync\"", 10),
         (r#""dids":["did:plc:none"],"#, "did:plc:none", 0),
     ] {
-        let (found, _) = sweep(&server, filters);
+        let (found, _) = read_plan(&server, filters);
         assert!(found.len() <= most, "{filters}: {}", found.len());
         let wanted = lines[..1_000].iter().filter(|line| line.contains(words));
         for line in wanted.map(|line| super::without_cid(line)) {
@@ -96,9 +96,10 @@ fn pages_are_limited_by_entries_and_link_to_the_next() {
     let scratch = Scratch::new();
     for entries in [1, 3, 7] {
         let server = server(&scratch, &["--chaos", &format!("page={entries}")]);
-        assert_eq!(sweep(&server, ""), (recorded(1_000), 10_usize.div_ceil(entries)));
+        assert_eq!(read_plan(&server, ""), (recorded(1_000), 10_usize.div_ceil(entries)));
         // Every second block of all but the last segments: five ranges each.
-        let (found, pages) = sweep(&server, r#""kinds":["identity"],"dids":["did:plc:tenth"],"#);
+        let (found, pages) =
+            read_plan(&server, r#""kinds":["identity"],"dids":["did:plc:tenth"],"#);
         assert_eq!(found.len(), 1_000);
         assert!(pages > 1);
     }
@@ -145,7 +146,7 @@ fn bad_requests_are_refused_by_error_name() {
 }
 
 #[test]
-fn a_client_that_waits_for_100_continue_gets_it() {
+fn expect_100_continue_is_answered() {
     let scratch = Scratch::new();
     let server = server(&scratch, &[]);
     let mut stream = TcpStream::connect(server.address).unwrap();
@@ -168,7 +169,7 @@ async fn unsealed_events_are_on_the_stream_and_old_ones_only_in_the_archive() {
     let server = server(&scratch, &["--retention-events", "200"]);
     let refused = server.get(&format!("{V2_STREAM}?cursor=100"));
     assert!(refused.contains("CursorTooOld"), "{refused}");
-    let (mut all, _) = sweep(&server, "");
+    let (mut all, _) = read_plan(&server, "");
     let tip = all.last().unwrap()["cursor"].as_u64().unwrap();
     let live = Client::connect(&server.url(&format!("cursor={tip}"))).await.rest().await.0;
     all.extend(live.iter().skip(1).map(|line| super::without_cid(line)));
@@ -180,7 +181,7 @@ async fn the_archive_sends_the_times_of_the_stream() {
     let scratch = Scratch::new();
     let spec = ["--restamp", "--chaos", "same=5,imported=7,instance=3"];
     let server = server(&scratch, &spec);
-    let (archived, _) = sweep(&server, "");
+    let (archived, _) = read_plan(&server, "");
     let streamed = crate::serve::all(&server, "").await;
     let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
     assert_eq!(archived, streamed[..1_000]);
@@ -193,7 +194,7 @@ async fn a_paced_recording_is_sealed_as_it_plays() {
     assert_eq!(plan(&server, "{}")["sealedTipSeq"], 0);
     let mut client = Client::connect(&server.url("cursor=0")).await;
     let played = client.take(250).await;
-    let (archived, _) = sweep(&server, "");
+    let (archived, _) = read_plan(&server, "");
     assert!(archived.len() >= 200 && archived.len() % 100 == 0, "{}", archived.len());
     let played: Vec<_> = played.iter().map(|line| super::without_cid(line)).collect();
     assert_eq!(archived[..200], played[..200]);
@@ -214,7 +215,7 @@ async fn reused_seqs_are_archived_under_their_last_events() {
     let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
     assert_eq!(streamed.len(), 1_050);
     assert_ne!(streamed, recorded(1_050), "the server has crashed");
-    assert_eq!(sweep(&server, "").0, streamed[..1_000]);
+    assert_eq!(read_plan(&server, "").0, streamed[..1_000]);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::io::Read as _;
 
-use super::{PING, RawEnd, chaotic, frames, json, raw, upgraded};
+use super::{PING, RawEnd, chaotic, frames, json, raw_bytes, upgraded};
 use crate::support::{Scratch, events};
 
 #[tokio::test]
@@ -50,7 +50,7 @@ fn dribble_sends_single_bytes() {
         reads += 1;
     }
     let (frames, _) = frames(&bytes);
-    assert_eq!(super::known(&frames, &lines), lines);
+    assert_eq!(super::recorded_lines(&frames, &lines), lines);
     // The system decides how many bytes it hands over at once.
     assert!(reads > 100, "{reads} reads of {} bytes", bytes.len());
 }
@@ -61,7 +61,7 @@ async fn fragment_sends_an_event_in_parts_with_pings_between() {
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "fragment=1");
     assert_eq!(crate::serve::all(&server, "").await, lines);
-    let (bytes, _) = tokio::task::spawn_blocking(move || raw(&server, "")).await.unwrap();
+    let (bytes, _) = tokio::task::spawn_blocking(move || raw_bytes(&server, "")).await.unwrap();
     let (frames, _) = frames(&bytes);
     let firsts: Vec<u8> = frames.iter().take(3).map(|(first, _)| *first).collect();
     assert_eq!(firsts[..2], [0x01, PING], "not final, text; then a ping");
@@ -77,7 +77,7 @@ fn a_seed_repeats_the_same_faults_on_the_same_connection() {
     let path = scratch.recording(&events(400, true));
     let play = |spec: &str| {
         let server = chaotic(&path, spec);
-        [raw(&server, ""), raw(&server, "")]
+        [raw_bytes(&server, ""), raw_bytes(&server, "")]
     };
     let first = play(&format!("seed=5,{MANY}"));
     assert_eq!(first, play(&format!("seed=5,{MANY}")));

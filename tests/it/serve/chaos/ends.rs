@@ -4,7 +4,10 @@ use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
 
 use super::upgraded;
-use super::{CLOSE, RawEnd, TEXT, chaotic, faithful, frames, identities, known, raw, read_on};
+use super::{
+    CLOSE, RawEnd, TEXT, chaotic, event_numbers, frames, raw_bytes, read_on, read_with_margin,
+    recorded_lines,
+};
 use crate::support::client::{Client, End};
 use crate::support::{Scratch, ServeProcess, events};
 
@@ -24,19 +27,19 @@ fn drop_ends_with_whole_frames_and_no_close_frame() {
     let scratch = Scratch::new();
     let lines = events(500, true);
     let server = chaotic(&scratch.recording(&lines), "drop=50");
-    let (bytes, end) = raw(&server, "");
+    let (bytes, end) = raw_bytes(&server, "");
     let (frames, rest) = frames(&bytes);
     assert_eq!((end, rest), (RawEnd::Fin, &b""[..]));
     assert!(frames.iter().all(|(first, _)| *first == TEXT));
     assert!((1..500).contains(&frames.len()));
-    assert_eq!(known(&frames, &lines), lines[..frames.len()]);
+    assert_eq!(recorded_lines(&frames, &lines), lines[..frames.len()]);
 }
 
 #[test]
 fn reset_ends_with_an_rst() {
     let scratch = Scratch::new();
     let server = chaotic(&scratch.recording(&events(500, true)), "reset=50");
-    assert_eq!(raw(&server, "").1, RawEnd::Reset);
+    assert_eq!(raw_bytes(&server, "").1, RawEnd::Reset);
 }
 
 #[test]
@@ -44,11 +47,11 @@ fn cut_ends_in_the_middle_of_a_frame() {
     let scratch = Scratch::new();
     let lines = events(500, true);
     let server = chaotic(&scratch.recording(&lines), "cut=50");
-    let (bytes, end) = raw(&server, "");
+    let (bytes, end) = raw_bytes(&server, "");
     let (frames, rest) = frames(&bytes);
     assert_eq!(end, RawEnd::Fin);
     assert!(!rest.is_empty() && rest[0] == TEXT, "{rest:?}");
-    assert_eq!(known(&frames, &lines), lines[..frames.len()]);
+    assert_eq!(recorded_lines(&frames, &lines), lines[..frames.len()]);
 }
 
 #[test]
@@ -106,11 +109,11 @@ fn a_violation_ends_the_connection() {
     let mut kinds = std::collections::BTreeSet::new();
     for seed in 0..12 {
         let server = chaotic(&path, &format!("seed={seed},violate=20"));
-        let (bytes, end) = raw(&server, "");
+        let (bytes, end) = raw_bytes(&server, "");
         assert_eq!(end, RawEnd::Fin);
         let (frames, rest) = frames(&bytes);
         let whole = frames.iter().take_while(|(first, _)| *first == TEXT).count();
-        assert_eq!(known(&frames, &lines), lines[..whole]);
+        assert_eq!(recorded_lines(&frames, &lines), lines[..whole]);
         // Either the last frame has a bad first byte, or it is masked and can't be parsed here.
         let bad = frames.get(whole).map_or_else(|| rest[0], |(first, _)| *first);
         assert_ne!(bad, CLOSE);
@@ -127,7 +130,7 @@ async fn a_client_that_rewinds_by_a_margin_loses_nothing() {
         for faults in ["close=80", "drop=80", "reset=80", "cut=80", "close=300,drop=300,cut=200"] {
             let flags = ["--close-at-end", "--server-kind", kind, "--chaos", faults];
             let server = ServeProcess::start(&path, &flags);
-            let (mut seen, connections) = faithful(&server, 600).await;
+            let (mut seen, connections) = read_with_margin(&server, 600).await;
             assert!(connections > 1, "{kind} {faults}");
             // A reset may destroy bytes on their way, and the order with them.
             seen.sort_unstable();
@@ -145,10 +148,10 @@ async fn a_reused_seq_deceives_a_client_that_trusts_the_last_seq() {
     assert_eq!(end, End::Dropped);
     let last = 100 + first.len() as u64 - 1;
     let (again, _) = Client::connect(&server.url("cursor=0")).await.rest().await;
-    let (old, new) = (identities(&first), identities(&again[..first.len()]));
+    let (old, new) = (event_numbers(&first), event_numbers(&again[..first.len()]));
     assert_ne!(old, new, "the same seqs, other events");
-    assert!(new.iter().any(|event| !old.contains(event)), "lost behind seq {last}");
-    let (mut seen, _) = faithful(&server, 600).await;
+    assert!(new.iter().any(|event| !old.contains(event)), "no event was lost after seq {last}");
+    let (mut seen, _) = read_with_margin(&server, 600).await;
     seen.sort_unstable();
     assert_eq!(seen, (0..600).collect::<Vec<_>>());
 }

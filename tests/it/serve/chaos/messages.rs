@@ -1,6 +1,6 @@
 //! Messages that are no events, between events, none of which is lost.
 
-use super::{BINARY, PING, TEXT, chaotic, frames, known, raw};
+use super::{BINARY, PING, TEXT, chaotic, frames, raw_bytes, recorded_lines};
 use crate::support::client::Client;
 use crate::support::{Scratch, ServeProcess, events};
 
@@ -9,9 +9,9 @@ fn garbage_is_sent_between_events() {
     let scratch = Scratch::new();
     let lines = events(300, true);
     let server = chaotic(&scratch.recording(&lines), "garbage=2");
-    let (bytes, _) = raw(&server, "");
+    let (bytes, _) = raw_bytes(&server, "");
     let (frames, _) = frames(&bytes);
-    assert_eq!(known(&frames, &lines), lines);
+    assert_eq!(recorded_lines(&frames, &lines), lines);
     let garbage: Vec<&[u8]> = frames
         .iter()
         .filter(|(first, payload)| {
@@ -35,9 +35,9 @@ fn oversized_sends_a_17_mib_message_that_is_not_an_event() {
     let scratch = Scratch::new();
     let lines = events(10, true);
     let server = chaotic(&scratch.recording(&lines), "oversized=3");
-    let (bytes, _) = raw(&server, "");
+    let (bytes, _) = raw_bytes(&server, "");
     let (frames, _) = frames(&bytes);
-    assert_eq!(known(&frames, &lines), lines);
+    assert_eq!(recorded_lines(&frames, &lines), lines);
     let long = frames.iter().filter(|(first, text)| *first == TEXT && text.len() == 17 << 20);
     let long = long.count();
     assert!((1..10).contains(&long));
@@ -53,9 +53,9 @@ fn zstd_garbage_is_sent_on_compressed_connections_only() {
     let flags = ["--close-at-end", "--chaos", "zstd=2", "--write-dictionary"];
     let flags = [&flags[..], &[dictionary_file.to_str().unwrap()]].concat();
     let server = ServeProcess::start(&path, &flags);
-    let (plain, _) = raw(&server, "");
+    let (plain, _) = raw_bytes(&server, "");
     assert_eq!(frames(&plain).0.len(), lines.len() + 1, "events and a close frame");
-    let (packed, _) = raw(&server, "compress=true");
+    let (packed, _) = raw_bytes(&server, "compress=true");
     let (frames, _) = frames(&packed);
     let dictionary = std::fs::read(&dictionary_file).unwrap();
     let mut inflater = zstd::bulk::Decompressor::with_dictionary(&dictionary).unwrap();
@@ -78,7 +78,7 @@ async fn an_injected_ping_has_a_payload() {
     let lines = events(20, true);
     let server = chaotic(&scratch.recording(&lines), "ping=1");
     assert_eq!(Client::connect(&server.url("")).await.rest().await.0, lines);
-    let (bytes, _) = tokio::task::spawn_blocking(move || raw(&server, "")).await.unwrap();
+    let (bytes, _) = tokio::task::spawn_blocking(move || raw_bytes(&server, "")).await.unwrap();
     let (frames, _) = frames(&bytes);
     assert_eq!(frames[0], (PING, &b"chaos at 0"[..]));
     assert_eq!(frames.iter().filter(|(first, _)| *first == PING).count(), 20);

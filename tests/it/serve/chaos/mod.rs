@@ -30,7 +30,7 @@ enum RawEnd {
 }
 
 /// Returns all bytes after the upgrade that a silent client receives, and how the connection ended.
-fn raw(server: &ServeProcess, query: &str) -> (Vec<u8>, RawEnd) {
+fn raw_bytes(server: &ServeProcess, query: &str) -> (Vec<u8>, RawEnd) {
     let mut bytes = Vec::new();
     let end = read_on(upgraded(server, query), &mut bytes);
     (bytes, end)
@@ -108,7 +108,7 @@ fn frame(bytes: &[u8]) -> Option<(Frame<'_>, &[u8])> {
 }
 
 /// Returns the lines among a server's text frames that are in the recording.
-fn known<'a>(frames: &[Frame<'a>], lines: &[String]) -> Vec<&'a str> {
+fn recorded_lines<'a>(frames: &[Frame<'a>], lines: &[String]) -> Vec<&'a str> {
     let lines: BTreeSet<&str> = lines.iter().map(String::as_str).collect();
     let texts = frames.iter().filter(|(first, _)| *first == TEXT);
     let texts = texts.filter_map(|(_, payload)| std::str::from_utf8(payload).ok());
@@ -120,7 +120,7 @@ fn json(line: &str) -> Value {
 }
 
 /// Returns the number of a line in `crate::support::events`, whatever its stamps are.
-fn identity(line: &str) -> u64 {
+fn event_number(line: &str) -> u64 {
     let event = json(line);
     match event["kind"].as_str() {
         Some("commit") => event["commit"]["rkey"].as_str().unwrap().parse().unwrap(),
@@ -128,8 +128,8 @@ fn identity(line: &str) -> u64 {
     }
 }
 
-fn identities<T: AsRef<str>>(lines: &[T]) -> Vec<u64> {
-    lines.iter().map(|line| identity(line.as_ref())).collect()
+fn event_numbers<T: AsRef<str>>(lines: &[T]) -> Vec<u64> {
+    lines.iter().map(|line| event_number(line.as_ref())).collect()
 }
 
 /// Returns a line without the members that a server stamps.
@@ -148,7 +148,7 @@ const MARGIN_US: u64 = MARGIN * 1_000;
 
 /// Reconnects after every end, a margin before the newest event that it saw, until it has seen
 /// `count` different events. Returns them in the order of arrival, and the number of connections.
-async fn faithful(server: &ServeProcess, count: usize) -> (Vec<u64>, usize) {
+async fn read_with_margin(server: &ServeProcess, count: usize) -> (Vec<u64>, usize) {
     let mut seen: Vec<u64> = Vec::new();
     let mut cursor = 0;
     for connections in 1..200 {
@@ -159,9 +159,9 @@ async fn faithful(server: &ServeProcess, count: usize) -> (Vec<u64>, usize) {
                 Some(seq) => seq.saturating_sub(MARGIN),
                 None => event["time_us"].as_u64().unwrap() - MARGIN_US,
             });
-            let identity = identity(&line);
-            if !seen.contains(&identity) {
-                seen.push(identity);
+            let event_number = event_number(&line);
+            if !seen.contains(&event_number) {
+                seen.push(event_number);
             }
         }
         if seen.len() >= count {

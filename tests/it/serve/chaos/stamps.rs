@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{chaotic, identities, json, unstamped};
+use super::{chaotic, event_numbers, json, unstamped};
 use crate::support::{FIRST_US, Scratch, ServeProcess, events};
 
 fn times(lines: &[String]) -> Vec<u64> {
@@ -60,26 +60,26 @@ async fn another_instance_sends_the_same_events_with_its_own_stamps() {
         };
         let (one, again, two) = (tell(1).await, tell(1).await, tell(2).await);
         assert_eq!(one, again);
-        assert_ne!(identities(&one), identities(&two), "another order");
+        assert_ne!(event_numbers(&one), event_numbers(&two), "another order");
         let mut accounts: Vec<BTreeMap<String, Vec<u64>>> = Vec::new();
-        for told in [&one, &two, &lines] {
-            let mut sorted = identities(told);
+        for served in [&one, &two, &lines] {
+            let mut sorted = event_numbers(served);
             sorted.sort_unstable();
             assert_eq!(sorted, (0..500).collect::<Vec<_>>(), "the same events");
             let mut by_account: BTreeMap<String, Vec<u64>> = BTreeMap::new();
-            for (line, identity) in told.iter().zip(identities(told)) {
-                by_account.entry(json(line)["did"].to_string()).or_default().push(identity);
+            for (line, event_number) in served.iter().zip(event_numbers(served)) {
+                by_account.entry(json(line)["did"].to_string()).or_default().push(event_number);
             }
             accounts.push(by_account);
-            assert!(times(told).is_sorted());
-            let far = |(time_us, identity): (u64, u64)| {
-                time_us.abs_diff(FIRST_US + identity * 1_000) > 1_050_000
+            assert!(times(served).is_sorted());
+            let far = |(time_us, event_number): (u64, u64)| {
+                time_us.abs_diff(FIRST_US + event_number * 1_000) > 1_050_000
             };
-            assert!(!times(told).into_iter().zip(identities(told)).any(far));
+            assert!(!times(served).into_iter().zip(event_numbers(served)).any(far));
         }
         assert!(accounts[0] == accounts[2] && accounts[1] == accounts[2], "order within accounts");
         let seqs: Vec<Vec<Option<u64>>> = [&one, &two]
-            .map(|told| told.iter().map(|l| json(l)["cursor"].as_u64()).collect())
+            .map(|served| served.iter().map(|l| json(l)["cursor"].as_u64()).collect())
             .to_vec();
         assert!(seqs[0].is_sorted());
         assert_eq!(seqs[0] == seqs[1], kind == "legacy", "other seqs, on v2");

@@ -8,14 +8,14 @@ mod refusals;
 
 use serde_json::Value;
 
-use crate::serve::ended;
+use crate::serve::end_of_recording;
 use crate::support::client::Client;
 use crate::support::{ServeProcess, V2_STREAM};
 
 /// Returns all messages of the v2 stream from a server that closes at the end.
 async fn all(server: &ServeProcess, query: &str) -> Vec<String> {
     let (frames, end) = Client::connect(&server.v2_url(query)).await.rest().await;
-    assert_eq!(end, ended());
+    assert_eq!(end, end_of_recording());
     frames
 }
 

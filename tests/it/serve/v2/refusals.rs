@@ -62,12 +62,12 @@ fn checks_run_in_the_real_servers_order() {
     let scratch = Scratch::new();
     let path = scratch.recording(&events(2_000, true));
     let server = ServeProcess::start(&path, &["--chaos", "clamp=50"]);
-    let asked = |query: &str| refusal(&server.get(&format!("{V2_STREAM}?{query}")));
+    let refused = |query: &str| refusal(&server.get(&format!("{V2_STREAM}?{query}")));
     let all = "zstdDictionary=7&kinds=x&cursor=1";
-    assert!(asked(&format!("{all}&a=%zz")).2.contains("query"));
-    assert_eq!(asked(all).1, "UnknownZstdDictionary");
-    assert!(asked("kinds=x&cursor=1").2.contains("kind"));
-    assert_eq!(asked("cursor=1").1, "CursorTooOld");
+    assert!(refused(&format!("{all}&a=%zz")).2.contains("query"));
+    assert_eq!(refused(all).1, "UnknownZstdDictionary");
+    assert!(refused("kinds=x&cursor=1").2.contains("kind"));
+    assert_eq!(refused("cursor=1").1, "CursorTooOld");
     assert!(server.get(&format!("{V2_STREAM}?cursor=2099")).starts_with("HTTP/1.1 426 "));
     let post = format!("POST {V2_STREAM} HTTP/1.1\r\n\r\n");
     assert!(server.raw_request(&post).starts_with("HTTP/1.1 405 "));
