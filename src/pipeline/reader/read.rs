@@ -126,8 +126,8 @@ impl Reader {
         self.check_idle(scan, alive, stream, *replay_limit, *tip).map_or(Ok(()), Err)
     }
 
-    /// Leaves a server that lags behind the output for another one, or waits for it if it is the only one:
-    /// what it sends until it has caught up was written before.
+    /// Leaves a server that lags behind the output for another one. Waits for it if it is the
+    /// only one: what it sends until it has caught up was written before.
     fn on_lag(&self, stream: &EventConnection, newest: Option<TimeUs>) -> Result<(), Disconnect> {
         let newest = newest.unwrap_or_default();
         if self.endpoints.len() > 1 {
