@@ -46,15 +46,13 @@ pub(super) async fn drive(
                 read = Some(result.inspect_err(|_| stop.request(StopReason::Failed)));
             }
             result = &mut written => break result,
-            request = signals.next() => match request {
-                SignalRequest::Status => on_event(RunEvent::StatusRequested),
-                SignalRequest::Stop(reason) => match on_stop_signal(reason, &mut stop_signals, &stop) {
-                    SignalResponse::Stop => {
-                        drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
-                    }
-                    SignalResponse::Ignore => {}
-                    SignalResponse::Leave => return RunResult::failed(PipelineError::Abandoned),
-                },
+            request = signals.next() => match on_signal(request, &mut stop_signals, &stop) {
+                None => on_event(RunEvent::StatusRequested),
+                Some(SignalResponse::Stop) => {
+                    drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));
+                }
+                Some(SignalResponse::Ignore) => {}
+                Some(SignalResponse::Leave) => return RunResult::failed(PipelineError::Abandoned),
             },
             () = &mut drain_warning => {
                 drain_warning.set(sleep_or_never(None));
@@ -82,16 +80,18 @@ pub(super) async fn drive(
     run_result(read, written.ok(), &stop)
 }
 
-fn on_stop_signal(
-    reason: StopReason,
+/// Passes a stop request on, if it is the first; `None` for a request for the status.
+fn on_signal(
+    request: SignalRequest,
     stop_signals: &mut StopSignals,
     stop: &Shutdown,
-) -> SignalResponse {
+) -> Option<SignalResponse> {
+    let SignalRequest::Stop(reason) = request else { return None };
     let response = stop_signals.respond(reason, Instant::now());
     if response == SignalResponse::Stop {
         stop.request(reason);
     }
-    response
+    Some(response)
 }
 
 fn run_result(

@@ -126,7 +126,7 @@ impl<Q: Queue> Handoff<Q> {
         }
         let sent = send(&mut state.queue);
         drop(state);
-        // mutant: handoff-forgets-to-wake-the-writer
+        // broken-handoff: forgets-to-wake-the-writer
         self.readable.notify_one();
         Ok(sent)
     }
@@ -168,7 +168,7 @@ impl<Q: Queue> Handoff<Q> {
     #[must_use]
     pub fn try_acquire(&self) -> bool {
         let mut state = self.state();
-        // mutant: handoff-overtakes-the-queue
+        // broken-handoff: overtakes-the-queue
         let is_free = state.is_idle() && !state.writer_gone;
         if is_free {
             state.ownership = Ownership::Reader;
@@ -181,7 +181,7 @@ impl<Q: Queue> Handoff<Q> {
     pub fn release(&self, has_rest: bool) {
         self.state().ownership = if has_rest { Ownership::Resume } else { Ownership::Free };
         if has_rest {
-            // mutant: handoff-forgets-the-rest
+            // broken-handoff: forgets-the-rest
             self.readable.notify_one();
         }
     }
@@ -195,7 +195,7 @@ impl<Q: Queue> Handoff<Q> {
     /// Writer: notes that nothing more will be received.
     pub fn close_writer(&self) {
         self.state().writer_gone = true;
-        // mutant: handoff-ends-without-a-word
+        // broken-handoff: ends-without-a-word
         self.progress.notify_one();
     }
 
@@ -207,7 +207,7 @@ impl<Q: Queue> Handoff<Q> {
             state.ownership = Ownership::Free;
         }
         if state.is_idle() {
-            // mutant: handoff-forgets-to-say-it-is-idle
+            // broken-handoff: forgets-to-say-it-is-idle
             self.progress.notify_one();
         }
         loop {
@@ -217,7 +217,7 @@ impl<Q: Queue> Handoff<Q> {
             }
             // While the reader owns the output the queue is empty.
             if let Some(item) = state.queue.pop() {
-                // mutant: handoff-writes-without-ownership
+                // broken-handoff: writes-without-ownership
                 state.ownership = Ownership::Writer;
                 drop(state);
                 self.progress.notify_one();

@@ -50,7 +50,8 @@ impl ReplayLimit {
 
     /// Returns whether a replay is near enough to be joined with the live stream.
     pub(super) fn is_near(self, requested: RequestedCursor) -> bool {
-        matches!(requested, RequestedCursor::Instant(instant) if instant >= self.0.minus_us(JOIN_WITHIN_US))
+        let earliest = self.0.minus_us(JOIN_WITHIN_US);
+        matches!(requested, RequestedCursor::Instant(instant) if instant >= earliest)
     }
 
     /// Removes the lines at or after the limit, if they come from a legacy server; returns
