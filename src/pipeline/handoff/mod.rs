@@ -14,7 +14,8 @@
 //! | `Reader` | the reader task | empty | `Free` when `release` says that the output took everything; `Resume` if it did not |
 //! | `Resume` | neither side | any | `Writer` when `recv` returns [`Recv::Resume`] |
 //!
-//! These hold in every interleaving, which the models in `loom/` check:
+//! These hold in every interleaving; the models in `loom/` check those with up to four
+//! preemptions:
 //!
 //! 1. Each item is written once, in the order in which the reader passed it on, whether it was
 //!    queued or written inline. The rest of an inline write comes before queued items.
