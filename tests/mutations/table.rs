@@ -30,7 +30,7 @@ use Edit::{Insert, Replace};
 
 pub const MUTATIONS: &[Mutation] = &[
     Mutation {
-        name: "closes-at-any-second-interrupt",
+        name: "leaves-at-any-second-interrupt",
         edit: Insert("let is_deliberate = is_deliberate || MUTANT;"),
         profile: "v2",
         violations: &[ExitedEarly],
@@ -89,7 +89,7 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Repeated],
     },
     Mutation {
-        name: "closes-out-the-rkey",
+        name: "leaves-out-the-rkey",
         edit: Replace { old: "&commit.rkey", new: r#"if MUTANT { "" } else { &commit.rkey }"# },
         profile: "legacy",
         violations: &[Lost],
