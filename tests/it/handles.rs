@@ -54,7 +54,7 @@ fn answer(question: &[u8], names: &HashMap<String, DnsAnswer>) -> Vec<u8> {
         at += 1 + length;
     }
     let section = &question[12..at + 5];
-    assert_eq!(section[section.len() - 4..], [0, 16, 0, 1], "TXT and IN were asked for");
+    assert_eq!(section[section.len() - 4..], [0, 16, 0, 1], "the question is for TXT and IN");
     let name = labels.join(".").to_lowercase();
     let has = names.get(&name).cloned().unwrap_or(DnsAnswer::Nothing);
     let (code, records) = match has {
@@ -170,7 +170,7 @@ fn assert_fails(ended: &Ended, code: i32, words: &[&str]) {
 #[test]
 fn a_handle_is_resolved_by_dns_and_names_the_consumer_of_its_did() {
     let fixture = Fixture::new();
-    // One record in two strings, among others.
+    // A record split into two strings, between other records.
     let split = DnsAnswer::Texts(vec![
         vec!["v=spf1 -all".into()],
         vec!["did=did:plc".into(), ":even".into()],

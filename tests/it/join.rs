@@ -81,14 +81,14 @@ fn a_server_whose_clock_is_months_late_is_joined_without_loss() {
     assert_eq!(stopped_and_resumed_at(&[], &[], |_| true), (vec![], 0));
 }
 
-/// If this fails, the imitated server has become too lenient, and the tests above prove nothing.
+/// If this fails, the imitated server no longer loses events, and the tests above prove nothing.
 #[test]
 fn a_single_connection_loses_events_at_the_cutover() {
     let (missing, _) = stopped_and_resumed(&["--join", "single"], |_| true);
     assert_ne!(missing, Vec::<u64>::new());
 }
 
-/// All of it lies nearer to the tip than a replay alone may come.
+/// The whole range lies closer to the tip than a single replay may come.
 #[test]
 fn a_server_that_holds_two_seconds_is_read_from_its_oldest_event() {
     let scratch = Scratch::new();

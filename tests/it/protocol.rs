@@ -10,7 +10,7 @@ use crate::support::{FIRST_US, Scratch, ServeProcess, events, vectors};
 fn all(server: &ServeProcess, flags: &[&str]) -> (Vec<String>, String) {
     let scratch = Scratch::new();
     let host = server.address.to_string();
-    // Less than lies between two faults.
+    // `--rewind` is shorter than the time between two faults.
     let common = [
         "--host",
         &host,
@@ -232,8 +232,8 @@ fn dropped_events_are_a_gap_and_the_stream_continues() {
     assert!(ended.stderr.contains("gap from seq"), "{}", ended.stderr);
     let places: std::collections::HashMap<&str, usize> =
         recorded.iter().enumerate().map(|(i, line)| (&**line, i)).collect();
-    let known: Vec<usize> = printed.iter().map(|line| places[&**line]).collect();
-    assert!(known.is_sorted_by(|a, b| a < b), "a line twice or out of order");
+    let indices: Vec<usize> = printed.iter().map(|line| places[&**line]).collect();
+    assert!(indices.is_sorted_by(|a, b| a < b), "a duplicate or misordered line");
 }
 
 #[test]

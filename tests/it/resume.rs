@@ -32,7 +32,7 @@ fn assert_same(printed: &[String], recorded: &[String]) {
     let repeated = printed.len() - known.len();
     assert_eq!((lost, repeated), (0, 0), "(lost, repeated) of {}", recorded.len());
     let first = printed.iter().zip(recorded).position(|(a, b)| a != b);
-    assert_eq!(first, None, "the first line out of order");
+    assert_eq!(first, None, "the index of the first misordered line");
     assert_eq!(printed.len(), recorded.len());
 }
 
@@ -68,7 +68,7 @@ fn stopped_and_resumed(signal: &str, seqs: bool) {
         assert!(ended.stderr.contains("stopped by"), "{}", ended.stderr);
         printed.extend(ended.rest);
     }
-    assert!(printed.len() < recorded.len(), "every run was stopped in mid-stream");
+    assert!(printed.len() < recorded.len(), "no run was stopped in the middle of the stream");
     let ended = tail(&directory, &flags);
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     printed.extend(ended.rest);
@@ -153,16 +153,17 @@ fn read_and_close(
 /// Waits until the pipe is half full of unread lines.
 fn wait_for_unread_lines(pipe: &ChildStdout) {
     let patience = Instant::now() + PATIENCE;
-    let unread = || rustix::io::ioctl_fionread(pipe).unwrap();
+    let read_partially = || rustix::io::ioctl_fionread(pipe).unwrap();
     let enough = rustix::pipe::fcntl_getpipe_size(pipe).unwrap() as u64 / 2;
-    while unread() < enough {
-        assert!(Instant::now() < patience, "only {} bytes lie unread", unread());
+    while read_partially() < enough {
+        assert!(Instant::now() < patience, "only {} bytes lie unread", read_partially());
         std::thread::sleep(Duration::from_millis(5));
     }
 }
 
-/// The lines that a reader left in the pipe come again, and no others.
-fn unread(
+/// Runs repeatedly with a reader that closes the pipe while it has unread lines, and then to the
+/// end. Returns all lines that were read.
+fn read_partially(
     recorded: &[String],
     expected: usize,
     more: &[&str],
@@ -187,37 +188,37 @@ fn unread(
 
 // Guards INV-2.
 #[test]
-fn unread_lines_of_a_closed_pipe_come_again_on_v2() {
+fn unread_lines_of_a_closed_pipe_are_printed_again_on_v2() {
     let recorded = long_events(5_000, 5_000, true);
-    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+    assert_same(&read_partially(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn unread_lines_of_a_closed_pipe_come_again_on_legacy() {
+fn unread_lines_of_a_closed_pipe_are_printed_again_on_legacy() {
     let recorded = long_events(5_000, 5_000, false);
-    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+    assert_same(&read_partially(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn unread_lines_older_than_the_window_come_again() {
+fn unread_lines_older_than_the_window_are_printed_again() {
     let recorded = long_events(2_000, 60_000_000, true);
-    assert_same(&unread(&recorded, recorded.len(), &[], None), &recorded);
+    assert_same(&read_partially(&recorded, recorded.len(), &[], None), &recorded);
 }
 
 #[test]
-fn unread_lines_come_again_when_a_signal_ends_the_reader_too() {
+fn unread_lines_are_printed_again_when_a_signal_ends_the_reader_too() {
     let recorded = long_events(5_000, 5_000, true);
-    assert_same(&unread(&recorded, recorded.len(), &[], Some("INT")), &recorded);
+    assert_same(&read_partially(&recorded, recorded.len(), &[], Some("INT")), &recorded);
 }
 
 #[test]
-fn unread_text_lines_come_again() {
+fn unread_text_lines_are_printed_again() {
     let recorded = long_events(5_000, 5_000, true);
     let expression = r#".commit | select(.rkey | endswith("7") | not) | .rkey + .record.text"#;
     let padding = "x".repeat(800);
     let numbers = (0..5_000).map(|i: u64| i.to_string()).filter(|number| !number.ends_with('7'));
     let expected: Vec<String> = numbers.map(|number| format!("{number}{padding}")).collect();
-    let printed = unread(&recorded, expected.len(), &["-r", "--jq", expression], None);
+    let printed = read_partially(&recorded, expected.len(), &["-r", "--jq", expression], None);
     assert_same(&printed, &expected);
 }
 

@@ -177,7 +177,7 @@ fn a_secret_that_a_peer_repeats_is_redacted() {
     });
 }
 
-/// A server repeats `form` everywhere it can.
+/// Checks that no output has the secret when a server repeats `form` in each of its texts.
 fn assert_redacted(form: &str, format: &str) {
     let moved = format!("Location: https://{form}.example/\r\n");
     let reason = &form.as_bytes()[..form.len().min(123)];
@@ -260,12 +260,12 @@ fn a_tampered_state_file_sends_no_control_characters_to_a_terminal() {
     connection.execute("UPDATE consumers SET set_server = ?1", [evil]).unwrap();
     drop(connection);
     let tail = ["tail", "--consumer", "posts", "--cursor", "auto", "--host", "b.example"];
-    let told = [
+    let outputs = [
         cursors(&["list"]),
         cursors(&["show", "posts"]),
         skytail(&home.path("."), &[&tail[..], &["--state", &state]].concat(), &[]),
     ];
-    for output in told {
+    for output in outputs {
         let output = [&output.stdout[..], &output.stderr[..]].concat();
         let output = String::from_utf8(output).unwrap();
         assert!(output.contains("title"), "{output:?}");

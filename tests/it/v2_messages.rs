@@ -45,7 +45,7 @@ fn v2_frames_and_v1_lines_of_one_event_have_the_same_values() {
     for paths in vectors::sets(generated, ["derived_v2.jsonl", "production_v1.jsonl"]) {
         let [v2, v1] = paths.map(|path| vectors::lines(&path));
         let pairs = compare_pairs(&v2, v1);
-        // An #info and an error frame are no events.
+        // An #info and an error frame are not events.
         assert_eq!(pairs, v2.len() - 2);
     }
 }
@@ -126,7 +126,7 @@ fn types_of_later_servers_are_skipped_whatever_they_contain() {
     }
 }
 
-/// An object with its members in random order.
+/// Generates an object with its members in random order.
 fn shuffled(members: Vec<(String, String)>) -> impl Strategy<Value = String> {
     Just(members).prop_shuffle().prop_map(|members| {
         let members: Vec<String> = members
@@ -137,7 +137,7 @@ fn shuffled(members: Vec<(String, String)>) -> impl Strategy<Value = String> {
     })
 }
 
-/// Any JSON, with names that have a meaning elsewhere in a message.
+/// Generates any JSON, with names that have a meaning elsewhere in a message.
 fn json() -> impl Strategy<Value = serde_json::Value> {
     let leaf = prop_oneof![
         Just(serde_json::Value::Null),

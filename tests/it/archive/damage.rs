@@ -11,7 +11,7 @@ use skytail::archive::segment::Segment;
 
 use super::rows::{blocks, rows, segment};
 
-/// Places in a file, and the bytes written there.
+/// Random changes of a file: offsets, and the bytes written there.
 fn byte_changes() -> impl Strategy<Value = Vec<(prop::sample::Index, u8)>> {
     prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..5)
 }
@@ -130,7 +130,7 @@ fn claims_of_a_segment_are_compared_with_its_content() {
     let filters = parsed.header.block_filters_offset as usize;
     let table = parsed.header.collection_index_offset as usize;
     // The offset, the value written there, and the offset in the error.
-    for (at, value, told) in [
+    for (at, value, expected) in [
         (14, &[0xff, 0xff, 0xff, 0xff][..], "more than 2^20 blocks (4294967295) at byte 14"),
         (14, &4_u32.to_le_bytes(), "the block index has another length"),
         (26, &[0xff; 8], "the lowest seq is above the highest"),
@@ -158,7 +158,7 @@ fn claims_of_a_segment_are_compared_with_its_content() {
         bytes[at..at + value.len()].copy_from_slice(value);
         reseal(&mut bytes);
         let error = Segment::parse(&bytes).unwrap_err().to_string();
-        assert!(error.contains(told), "{told:?} is not in {error:?}");
+        assert!(error.contains(expected), "{expected:?} is not in {error:?}");
         // With the old checksum it is damage, if the offsets can be parsed at all.
         bytes[4..12].copy_from_slice(&sound[4..12]);
         assert!(Segment::parse(&bytes).is_err());
@@ -181,7 +181,7 @@ fn a_block_that_differs_from_its_index_entry_is_refused() {
     let mut decoder = BlockDecoder::new().unwrap();
     let swapped = segment.decode(0, segment.frame(&bytes, 1).unwrap(), &mut decoder);
     let Err(SegmentError::Block { index: 0, at: 264, source }) = swapped.map(drop) else {
-        panic!("the second block passed for the first");
+        panic!("the second block was accepted as the first");
     };
     assert!(matches!(source, BlockError::Disagrees { .. }), "{source}");
 }

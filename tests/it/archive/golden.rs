@@ -11,7 +11,7 @@ use skytail::archive::segment::Segment;
 
 use crate::support::{Scratch, isolate_environment, vectors};
 
-/// Files of generated and recorded rows: the segment, and what is expected of its rows.
+/// Files of generated and of recorded rows: each a segment and its expected rows.
 const CORPUS: [[&str; 2]; 2] = [
     ["corpus.jss", "corpus.expected.jsonl"],
     ["golden_corpus_segment.jss", "golden_corpus_segment.expected.jsonl"],

@@ -1,4 +1,4 @@
-//! `skytail inspect` beyond the golden files.
+//! `skytail inspect`: its text page, its JSON, its reports of damage and its usage errors.
 
 use std::io::Read as _;
 use std::process::{Command, Stdio};

@@ -21,7 +21,7 @@ fn json(cbor: &[u8]) -> String {
     String::from_utf8(out).unwrap()
 }
 
-/// Any JSON that a record can hold.
+/// Generates any JSON that a record can hold.
 fn value() -> impl Strategy<Value = Value> {
     let leaf = prop_oneof![
         Just(Value::Null),

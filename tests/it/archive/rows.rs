@@ -11,7 +11,7 @@ use skytail::archive::write::convert::{RowBuf, record_to_cbor};
 use skytail::archive::write::{SegmentWriter, WriteError};
 use skytail::position::Seq;
 
-/// A row of any kind.
+/// Generates a row of any kind.
 pub fn row() -> impl Strategy<Value = RowBuf> {
     let kinds = prop::sample::select(vec![
         RowKind::Create,
@@ -52,7 +52,7 @@ pub fn row() -> impl Strategy<Value = RowBuf> {
     )
 }
 
-/// Rows with ascending seqs and gaps between them.
+/// Generates rows with ascending seqs and gaps between them.
 pub fn rows(count: impl Into<prop::collection::SizeRange>) -> impl Strategy<Value = Vec<RowBuf>> {
     prop::collection::vec((row(), 1..5_u64), count).prop_map(|rows| {
         let mut last = 0;

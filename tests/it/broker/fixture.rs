@@ -4,7 +4,7 @@
 use crate::support::tail::{Ended, TailProcess, tail};
 use crate::support::{FIRST_US, Scratch, ServeProcess};
 
-/// Everything a test needs besides its broker.
+/// The recording, its server and the state file of a test; the broker is separate.
 pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,

@@ -80,7 +80,7 @@ fn a_run_that_is_killed_repeatedly_publishes_each_event_once() {
     let mut kills = 0;
     for round in 0..6_i64 {
         let run = fixture.start(&kafka.to("t"), &["--checkpoint-every", "150ms"]);
-        // Each time a little more than is stored, at an odd position.
+        // A few messages more than are stored, so that the kill falls at an odd position.
         let more = kafka.ends().iter().sum::<i64>() + 1 + round * 311;
         kafka.wait_for(more.min(8_000));
         run.signal("KILL");
@@ -93,7 +93,7 @@ fn a_run_that_is_killed_repeatedly_publishes_each_event_once() {
 }
 
 #[test]
-fn brokers_that_restart_get_each_event_once() {
+fn brokers_that_restart_receive_each_event_once() {
     let kafka = Kafka::start();
     let fixture = Fixture::new(8_000);
     fixture.begin_at_oldest();

@@ -20,7 +20,7 @@ fn a_run_that_is_killed_repeatedly_publishes_each_event_once_in_order() {
     for round in 0..8_u64 {
         let run = fixture.start(&nats.to("S"), &["--checkpoint-every", "150ms"]);
         if round % 4 != 3 {
-            // Each time a little more than is stored, at an odd position.
+            // A few messages more than are stored, so that the kill falls at an odd position.
             let more = wire.newest("S") + 1 + round * 311;
             wire.wait_for("S", more.min(8_000));
         }

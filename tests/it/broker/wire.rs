@@ -45,7 +45,10 @@ impl Wire {
     fn message(&mut self, sid: u32) -> (String, String, String) {
         loop {
             let mut line = String::new();
-            assert!(self.stream.read_line(&mut line).unwrap() > 0, "the server closed");
+            assert!(
+                self.stream.read_line(&mut line).unwrap() > 0,
+                "the server closed the connection"
+            );
             let words: Vec<&str> = line.split_whitespace().collect();
             let (kind, last) = (words[0], words[words.len() - 1]);
             match kind {

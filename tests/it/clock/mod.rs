@@ -44,7 +44,7 @@ fn stay(lines: &[String]) -> Vec<Step> {
 }
 
 /// Reads all of `first` from one server, which then goes away, and `second` from another. Returns
-/// the age, in seconds, of the time that the second server was asked for.
+/// the age, in seconds, of the time that was requested from the second server.
 fn failover(first: &[String], second: &[String], flags: &[&str]) -> (Run, f64) {
     let a = ScriptedServer::start([cut(first)]);
     let b = ScriptedServer::start([stay(second)]);
@@ -95,7 +95,7 @@ fn a_single_event_never_ends_a_run() {
         for (flags, printed) in [
             (["--exit-when-live", "-n", "101"].as_slice(), lines.clone()),
             (&["--until", &until, "-n", "100"], {
-                // A run does not ask for what is stamped later.
+                // A run does not request events that are stamped later.
                 lines.iter().filter(|line| !line.contains(r#""rkey":"500""#)).cloned().collect()
             }),
         ] {
@@ -184,14 +184,14 @@ fn a_state_file_with_an_absurd_time_recovers() {
         let scratch = Scratch::new();
         let state = scratch.path("state.db");
         save_and_corrupt(&state, now() - 20 * S, sql);
-        // Another server is asked by time.
+        // A request to another server has a time as its cursor.
         let lines = stream(900, 50, now() - S);
         let server = ScriptedServer::start([stay(&lines)]);
         let flags = ["--consumer", "c", "--cursor", "auto", "-n", "50"];
         let run = Tail::of(&server).flags(&flags).state(state.clone()).run();
         run.ends_with(0).prints(&lines).says(&["lies ahead of this machine's clock"]);
         let request: u64 = server.requests()[0].query("cursor")[0].parse().unwrap();
-        assert!(request <= now(), "asked for the future");
+        assert!(request <= now(), "requested a time in the future");
         let latest = saved(&state, "latest_time_us");
         assert!(latest <= now() + 60 * S, "saved {latest}");
     }
@@ -204,7 +204,7 @@ fn one_seq_far_too_high_is_not_saved_and_hides_no_later_gap() {
     let mut first = stream(1, 100, start);
     first.push(numbered(500, start + 5 * S, 900_000_000_000_000));
     first.extend(stream(101, 50, start + 6 * S));
-    // The server has forgotten the next events.
+    // The server no longer has the next events.
     let second = stream(5_000, 20, start + 30 * S);
     let server = ScriptedServer::start([cut(&first), stay(&second)]);
     let scratch = Scratch::new();

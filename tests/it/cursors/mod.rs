@@ -75,7 +75,7 @@ impl Home {
         assert_eq!((result.code, &*result.stdout), (Some(0), ""), "{result:?}");
     }
 
-    /// Saves the position that a tail would leave under a name.
+    /// Saves a position under a name, as a stopped tail does.
     fn stopped(&self, name: &str) {
         self.set(name, "1");
         self.sql(&format!(

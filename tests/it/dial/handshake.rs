@@ -79,17 +79,17 @@ async fn frames_in_the_segment_of_the_head_are_kept() {
     })
     .await
     .unwrap();
-    assert!(!upgraded.leftover.is_empty(), "the case is not exercised");
+    assert!(!upgraded.leftover.is_empty(), "no byte came after the head, so this tests nothing");
     assert_eq!(remaining_bytes(upgraded).await, expected);
 }
 
 #[tokio::test]
 async fn the_request_identifies_client_and_filters() {
-    let (tell, told) = tokio::sync::oneshot::channel();
+    let (head_sender, head_receiver) = tokio::sync::oneshot::channel();
     let (address, _served) = peer(|mut stream| async move {
         let head = request_head(&mut stream).await;
         stream.write_all(switching(&head).as_bytes()).await.unwrap();
-        tell.send(head).unwrap();
+        head_sender.send(head).unwrap();
     })
     .await;
     let endpoint = endpoint::parse(&format!("ws://al:secret@{address}/base/subscribe")).unwrap();
@@ -102,7 +102,7 @@ async fn the_request_identifies_client_and_filters() {
         ..UpgradeRequest::default()
     };
     upgrade(transport, &endpoint, &request, far_deadline()).await.unwrap();
-    let head = told.await.unwrap();
+    let head = head_receiver.await.unwrap();
     assert!(head.starts_with("GET /base/subscribe?cursor=1&compress=true HTTP/1.1\r\n"));
     assert_eq!(header(&head, "host"), Some(address.to_string().as_str()));
     assert_eq!(header(&head, "user-agent"), Some(concat!("skytail/", env!("CARGO_PKG_VERSION"))));

@@ -23,7 +23,7 @@ fn temporary_faults_lose_nothing() {
         let (printed, log) = fixture.run_ok(&["--cursor", "oldest"]);
         assert!(!log.contains("gap"), "{chaos}: {log}");
         assert_same(&printed, &fixture.recorded);
-        // In blocks instead of whole segments.
+        // Reads blocks instead of whole segments.
         let (printed, log) =
             fixture.run_ok(&["--cursor", "oldest", "-d", "did:plc:tenth", "-k", "identity"]);
         assert!(!log.contains("gap"), "{chaos}: {log}");
@@ -39,7 +39,7 @@ fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) 
         event["cursor"].as_u64().unwrap()
     };
     let printed: Vec<u64> = printed.iter().map(seq).collect();
-    assert!(printed.is_sorted_by(|a, b| a < b), "a line twice or out of order");
+    assert!(printed.is_sorted_by(|a, b| a < b), "a duplicate or misordered line");
     let is_missing = |seq: u64| gaps.iter().any(|(from, to)| (from + 1..*to).contains(&seq));
     for i in 0..fixture.recorded.len() as u64 {
         let seq = FIRST_SEQ + i;
@@ -48,7 +48,7 @@ fn assert_accounted(fixture: &Fixture, printed: &[String], gaps: &[(u64, u64)]) 
     }
 }
 
-/// Returns the reported gaps: the seqs around each.
+/// Returns the reported gaps: the seqs before and after each.
 fn reported_gaps(stderr: &str) -> Vec<(u64, u64)> {
     let gap = |line: &str| {
         let (_, rest) = line.split_once("gap from ")?;
@@ -91,7 +91,10 @@ fn a_block_that_stays_damaged_is_a_gap_with_segment_and_offset() {
                 let event: Value = serde_json::from_str(line).unwrap();
                 let seq = event["cursor"].as_u64().unwrap();
                 let is_missing = gaps.iter().any(|(from, to)| (from + 1..*to).contains(&seq));
-                assert!(printed.contains(line) || is_missing, "seq {seq} vanished");
+                assert!(
+                    printed.contains(line) || is_missing,
+                    "seq {seq} is neither printed nor in a gap"
+                );
             }
         }
     }

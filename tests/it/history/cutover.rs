@@ -1,10 +1,10 @@
-//! The cutover from the archive to the stream: under load, and when the stream has moved on by
-//! then.
+//! The cutover from the archive to the stream: under load, and after the stream has dropped the
+//! events at the cutover.
 
 use crate::history::{Fixture, assert_same};
 
-/// The recording plays while its beginning is backfilled: segments are sealed meanwhile, the window
-/// moves, and the stream never pauses.
+/// The recording plays while its beginning is backfilled: meanwhile segments are sealed, the
+/// lookback advances, and the stream never pauses.
 // Guards INV-1.
 #[test]
 fn nothing_is_lost_or_repeated_at_the_cutover_under_load() {
@@ -22,7 +22,7 @@ fn nothing_is_lost_or_repeated_at_the_cutover_under_load() {
     }
 }
 
-/// A reader that is blocked for longer than the window returns to the archive.
+/// A reader that is blocked for longer than the lookback returns to the archive.
 #[test]
 fn a_cursor_that_expired_during_a_run_is_read_from_the_archive() {
     let fixture = Fixture::of_sizes(60_000, 500, 50, &[]);

@@ -12,7 +12,7 @@ fn length(path: &std::path::Path) -> u64 {
 fn wait_for(path: &std::path::Path, bytes: u64) {
     let patience = Instant::now() + PATIENCE;
     while length(path) < bytes {
-        assert!(Instant::now() < patience, "only {} bytes came", length(path));
+        assert!(Instant::now() < patience, "only {} bytes were written", length(path));
         std::thread::sleep(Duration::from_millis(1));
     }
 }
@@ -28,7 +28,7 @@ fn killed(flags: &[&str], chaos: &[&str], signal: &str) {
     let flags = [&common[..], flags].concat();
     let mut kills = 0;
     for round in 0..8_u64 {
-        // Before the first save there is nothing to resume.
+        // Before the first checkpoint there is nothing to resume.
         let cursor = if round == 0 { "oldest" } else { "auto" };
         let run = fixture.start(&[&flags[..], &["--cursor", cursor]].concat());
         wait_for(&out, (length(&out) + whole / 20).min(whole / 10 * 9));

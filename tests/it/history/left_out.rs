@@ -1,5 +1,5 @@
-//! History that must not be skipped silently: after empty segments, with filters that v2 can't
-//! express, and if a plan skips segments.
+//! Archived events that must not be skipped silently: after empty segments, with filters that v2
+//! can't express, and if a plan omits segments.
 
 use crate::history::{FIRST_SEQ, Fixture, assert_same, without_line_feeds};
 use crate::support::Scratch;

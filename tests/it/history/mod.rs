@@ -35,7 +35,7 @@ pub struct Fixture {
     pub scratch: Scratch,
     /// All events of the server.
     pub recorded: Vec<String>,
-    /// The file with them.
+    /// The recording file that holds them.
     pub recording: PathBuf,
     pub server: ServeProcess,
     pub host: String,
@@ -92,7 +92,7 @@ impl Fixture {
     }
 }
 
-/// Calls `work` for all items at the same time: most of the time is waiting.
+/// Calls `work` for all items in parallel, because each call mostly waits.
 pub fn in_parallel<T: Sync>(all: &[T], work: impl Fn(&T) + Sync) {
     let work = &work;
     std::thread::scope(|scope| {

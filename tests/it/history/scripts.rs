@@ -21,7 +21,8 @@ fn json(status: &str, body: &str) -> Vec<Step> {
     vec![Answer(http(status, "Content-Type: application/json\r\n", body))]
 }
 
-/// Refuses seq 500, answers the plan so, and has a stream from seq 900 on.
+/// Runs against a server that refuses seq 500, answers a plan request with this, and streams from
+/// seq 900 on.
 fn run(plan: Vec<Step>) -> (Run, ScriptedServer) {
     let stream = vec![ECHO, Send(texts([message(900)])), Hang];
     let server = ScriptedServer::start([too_old(), plan, too_old(), stream]);

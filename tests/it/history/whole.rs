@@ -34,7 +34,7 @@ fn the_whole_history_is_printed_once_in_order() {
     });
 }
 
-/// Dropping is for a stream that can't be paused; the archive can.
+/// Only a stream that can't be paused drops events; downloads from the archive can be paused.
 #[test]
 fn a_full_queue_drops_nothing_of_the_archive() {
     let fixture = Fixture::new(2_250, &[]);
@@ -123,7 +123,7 @@ fn a_filter_without_matches_still_moves_the_position() {
 fn without_the_archive_the_past_is_a_gap() {
     let fixture = Fixture::new(1_250, &[]);
     let (printed, log) = fixture.run_ok(&["--cursor", "100", "--archive", "off"]);
-    // The window begins with the segment of the 500th event from the end.
+    // The lookback begins with the segment of the 500th event from the end.
     assert_same(&printed, &fixture.recorded[500..]);
     assert!(log.contains("gap from seq 100 to seq 600"), "{log}");
 }

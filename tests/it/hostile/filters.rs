@@ -45,7 +45,10 @@ fn now_us() -> u64 {
 fn assert_keeps(flags: &[&str], keep: impl Fn(&str) -> bool) {
     let lines = events_of_all_kinds();
     let expected: Vec<_> = lines.iter().filter(|line| keep(line)).collect();
-    assert!(!expected.is_empty() && expected.len() < lines.len(), "this filter shows nothing");
+    assert!(
+        !expected.is_empty() && expected.len() < lines.len(),
+        "the filter must accept some events and drop others"
+    );
     let server = ScriptedServer::start([vec![Accept, Send(texts(&lines)), Sync]]);
     let run = Tail::of(&server).flags(&["--max-retries", "0"]).flags(flags).run();
     run.ends_with(3).prints(expected);

@@ -291,6 +291,6 @@ fn ten_thousand_malformed_events_do_not_flood_stderr() {
     let server = ScriptedServer::start([script]);
     let run = Tail::of(&server).flags(&["-n", "2"]).run();
     run.ends_with(0).prints(&events).says(&["skipped a malformed event"]);
-    let told = run.stderr.lines().filter(|line| line.contains("skipped")).count();
-    assert!(told <= 20, "{told} times: {}", run.stderr);
+    let skipped = run.stderr.lines().filter(|line| line.contains("skipped")).count();
+    assert!(skipped <= 20, "{skipped} times: {}", run.stderr);
 }

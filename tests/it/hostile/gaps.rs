@@ -71,7 +71,7 @@ fn on_gap_fail_stops_before_the_gap_and_a_later_run_can_pass_it() {
     let shown = run::cursors(&["show", "c", "--json", "--state", state.to_str().unwrap()]);
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     let gaps = shown["gaps"].as_array().unwrap();
-    assert_eq!(gaps.len(), 1, "one hole, met three times: {shown}");
+    assert_eq!(gaps.len(), 1, "one gap, reported by three runs: {shown}");
     assert_eq!((&gaps[0]["from_seq"], &gaps[0]["to_seq"]), (&504.into(), &1400.into()));
 }
 
@@ -116,7 +116,7 @@ fn a_seq_that_lies_ahead_is_reported() {
 }
 
 #[test]
-fn reused_numbers_are_not_believed() {
+fn reused_seqs_are_not_trusted() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     // The server lost its log and counts from 1 again; it still has the events.
     let anew: Vec<_> = (0..30).map(|i| post(i, i, Some(1 + i))).collect();

@@ -31,7 +31,7 @@ fn a_vanished_peer_times_out() {
 }
 
 #[test]
-fn a_vanished_peer_is_given_up_even_if_silence_is_normal() {
+fn a_vanished_peer_times_out_even_if_silence_is_normal() {
     let flags = [PINGS, &["-d", "did:plc:even,did:plc:odd"]].concat();
     continues_after(Hang, &flags).says(&["no answer to a ping for 300ms"]);
 }
@@ -42,7 +42,7 @@ fn a_peer_that_only_answers_pings_times_out() {
     continues_after(OnlyPongs, &flags).says(&["no event for 1s"]);
 }
 
-/// The first two silences cost a connection each; the third is known as the stream's own.
+/// The first two idle periods cost a connection each; the third is attributed to the stream itself.
 #[test]
 fn an_idle_server_that_answers_pings_is_not_reconnected_repeatedly() {
     let events = events(5, true);

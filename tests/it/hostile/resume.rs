@@ -172,7 +172,7 @@ fn a_v2_server_that_becomes_legacy_under_its_name_is_resumed() {
     let (v2, legacy) = (events(20, true), events(30, false));
     let server = ScriptedServer::start([
         cut(&v2[..7]),
-        // A legacy server takes the sequence number for an instant, and replays all it has.
+        // A legacy server interprets the sequence number as a time, and replays all that it has.
         stay(&legacy),
         cut(&legacy[..20]),
         stay(&legacy),
@@ -235,7 +235,7 @@ fn giving_up_saves_what_was_received() {
     run.ends_with(3).prints(&events).says(&["gave up after 1 failed attempt;"]);
 }
 
-/// The server drops a replay when too much is queued for it; a replay that asks for less gets
+/// The server aborts a replay when too much is queued for it; a replay of fewer events gets
 /// further.
 #[test]
 fn an_interrupted_legacy_replay_continues_just_before_the_newest_event() {
@@ -251,7 +251,7 @@ fn an_interrupted_legacy_replay_continues_just_before_the_newest_event() {
     assert_eq!(server.requests()[1].query("cursor"), [(at(59) - 1_000_000).to_string()]);
 }
 
-/// The window keeps twice as much, for the sake of other servers.
+/// The dedup window retains twice the margin, because a failover needs more.
 #[test]
 fn a_legacy_resume_rewinds_by_exactly_the_margin() {
     let (scratch, at) = (Scratch::new(), |i: u64| FIRST_US + i * 200_000);

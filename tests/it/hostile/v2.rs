@@ -224,7 +224,7 @@ fn error_frames_are_reported_by_name_and_the_stream_continues() {
 }
 
 #[test]
-fn numbers_that_go_back_or_repeat_are_reported_and_lose_nothing() {
+fn seqs_that_step_back_or_repeat_are_reported_and_lose_nothing() {
     let (messages, lines) = posts(500, 6);
     let order = [0, 1, 1, 3, 2, 4, 5];
     let sent: Vec<&String> = order.iter().map(|i| &messages[*i]).collect();

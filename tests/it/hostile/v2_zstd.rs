@@ -1,5 +1,5 @@
-//! Dictionaries of v2 servers: fetched without credentials, checked, stored, replaced when the
-//! server changes them, and not used if that fails.
+//! Dictionaries of v2 servers: fetched without credentials, checked, cached, and replaced when the
+//! server changes them. If that fails, the stream is uncompressed.
 
 use crate::hostile::v2::{ECHO, posts, xrpc};
 use crate::support::run::{Run, Tail};

@@ -1,5 +1,5 @@
 //! Compressed connections: a bad frame costs only itself, and a server with another dictionary ends
-//! only runs that insist on compression.
+//! only runs with `--compress on`.
 
 use crate::support::events;
 use crate::support::run::{Run, Tail};

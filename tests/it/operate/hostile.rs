@@ -15,7 +15,7 @@ fn an_endless_head_is_refused() {
     let long = format!("GET /metrics HTTP/1.1\r\nX: {}\r\n\r\n", "x".repeat(1 << 20));
     let many = format!("GET /metrics HTTP/1.1\r\n{}\r\n", "X: y\r\n".repeat(1000));
     for request in [long.as_str(), &many, "nonsense\r\n\r\n", "\u{1}\u{2}\r\n\r\n"] {
-        // The connection may be reset before the answer could be read: also a refusal.
+        // A reset before the answer can be read is a refusal, too.
         if let Some(answer) = ask(address, request) {
             assert!((400..500).contains(&answer.status), "{answer:?}");
         }
@@ -42,7 +42,11 @@ fn silent_connections_are_closed_and_block_no_other_for_long() {
         let mut rest = Vec::new();
         // Closed or reset, but never left open.
         if let Err(error) = stream.read_to_end(&mut rest) {
-            assert_ne!(error.kind(), std::io::ErrorKind::WouldBlock, "still open");
+            assert_ne!(
+                error.kind(),
+                std::io::ErrorKind::WouldBlock,
+                "the connection is still open"
+            );
         }
     }
     let open = samples(&get(address, "/metrics").body)["process_open_fds"];

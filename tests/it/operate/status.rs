@@ -30,9 +30,9 @@ fn the_signal_prints_the_status_line_without_a_terminal() {
 }
 
 #[test]
-fn it_is_json_if_the_log_is_and_quiet_does_not_hide_it() {
+fn the_status_line_follows_the_log_format_and_quiet_does_not_hide_it() {
     let (_scratch, server) = serve(100);
-    // With -q nothing is logged, so the port must be known.
+    // With -q the address is not logged, so the test chooses the port.
     let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port().to_string();
     let flags = ["--metrics-listen", &port, "--cursor", "oldest", "-q", "--log-format", "json"];
     let tail = MonitoredTail::start(&server.address.to_string(), &flags, |_| {});

@@ -12,7 +12,7 @@ use crate::support::{FIRST_US, PATIENCE, Scratch, ServeProcess};
 
 const FIRST_SEQ: u64 = 5000;
 
-/// Everything a test needs.
+/// The recording, its server, and the directory of a test's outputs and state file.
 pub struct Fixture {
     pub scratch: Scratch,
     pub recorded: Vec<String>,
@@ -85,7 +85,7 @@ impl Fixture {
         self.names().iter().map(|path| fs::metadata(path).map_or(0, |m| m.len())).sum()
     }
 
-    /// Returns the files in the order in which they were begun.
+    /// Returns the files in the order of their creation.
     pub fn names(&self) -> Vec<PathBuf> {
         let entries = fs::read_dir(&self.files).unwrap();
         let mut names: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -177,7 +177,7 @@ impl Fixture {
 
 /// Returns the lines of a file, decompressed according to its name.
 pub fn unpacked(path: &Path, bytes: &[u8]) -> Vec<u8> {
-    // A file without a frame is no zstd file, and is empty.
+    // A file without a frame is not a zstd file, and is empty.
     if bytes.is_empty() || path.extension().is_none_or(|extension| extension != "zst") {
         return bytes.to_vec();
     }

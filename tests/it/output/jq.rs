@@ -79,7 +79,7 @@ fn differences_between_jaq_and_jq_are_resolved_as_in_jq() {
 
 #[test]
 fn an_invalid_regular_expression_is_refused_before_the_run_dials() {
-    for (expression, told) in [
+    for (expression, message) in [
         (r#".kind | test("(")"#, "the regular expression \"(\" is invalid: unclosed group"),
         (r#"select(.kind | test("a"; "q"))"#, "'q' is no flag of a regular expression"),
         (r#"[.kind | gsub("[";"")]"#, "is invalid: unclosed character class"),
@@ -92,7 +92,7 @@ fn an_invalid_regular_expression_is_refused_before_the_run_dials() {
         let flags = ["--host", "ws://127.0.0.1:1", "--max-retries", "0", "--jq", expression];
         let ended = crate::support::tail::tail(&crate::support::Scratch::new().path(""), &flags);
         assert_eq!(ended.code(), 2, "{expression}: {}", ended.stderr);
-        assert!(ended.stderr.contains(told), "{expression}: {}", ended.stderr);
+        assert!(ended.stderr.contains(message), "{expression}: {}", ended.stderr);
         assert!(ended.stderr.contains("\n  "), "{expression} is not shown: {}", ended.stderr);
     }
 }
@@ -117,9 +117,9 @@ fn an_output_without_columns_is_a_table_error() {
         let fixture = Fixture::new(20, 5_000);
         let ended = fixture.run(&flags);
         assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
-        let told = format!("and this output is {what}: let --jq make an object");
+        let message = format!("and this output is {what}: let --jq make an object");
         assert!(ended.stderr.contains("--format can't lay out"), "{}", ended.stderr);
-        assert!(ended.stderr.contains(&told), "{}", ended.stderr);
+        assert!(ended.stderr.contains(&message), "{}", ended.stderr);
         let ended = Fixture::new(20, 5_000).run(&[&flags[..], &["--jq-errors", "fail"]].concat());
         assert_eq!((ended.code(), ended.rest.len()), (1, 0), "{}", ended.stderr);
     }
@@ -136,8 +136,8 @@ fn a_field_that_no_event_has_is_reported_once() {
         let fields = "did,commit.recrod.text,nothing,cursor";
         let ended = fixture.run(&["-o", &file, "--format", "csv", "--fields", fields]);
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
-        let told = ": commit.recrod.text, nothing; check how they are spelled";
-        assert_eq!(ended.stderr.matches(told).count(), 1, "{}", ended.stderr);
+        let message = ": commit.recrod.text, nothing; check how they are spelled";
+        assert_eq!(ended.stderr.matches(message).count(), 1, "{}", ended.stderr);
         assert_eq!(ended.stderr.matches("no event has had").count(), 1, "{}", ended.stderr);
         let ended = Fixture::new(count, 5_000).run(&["--format", "csv", "--fields", "did,cursor"]);
         assert!(!ended.stderr.contains("no event has had"), "{}", ended.stderr);

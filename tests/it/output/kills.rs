@@ -11,7 +11,7 @@ fn killed(step_us: u64, name: &str, more: &[&str], grow_bytes: u64) -> Fixture {
     for round in 0..14_u64 {
         let run = fixture.start(&flags);
         if round % 5 != 4 {
-            // Each time a little more than is stored, at an odd position.
+            // A few bytes more than are stored, so that the kill falls at an odd position.
             fixture
                 .wait_for_bytes(fixture.bytes().min(7 * grow_bytes) + round * grow_bytes / 3 + 1);
         }

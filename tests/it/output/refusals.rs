@@ -135,7 +135,7 @@ fn append_continues_after_a_change_and_has_no_effect_without_one() {
         fixture.recorded[100..200].join("\n"),
     );
     assert!(text == expected);
-    // Like a restarted service: the rest of a killed run is cut all the same.
+    // Like a restarted service: bytes after the checkpoint of a killed run are still truncated.
     fs::remove_file(&file).unwrap();
     let run = fixture.start(&["-o", &file, "--append", "--checkpoint-every", "1h"]);
     fixture.wait_for_bytes(1);
@@ -337,7 +337,7 @@ fn lines_written_after_a_cut_are_not_repeated() {
     let flags = ["-o", &*file, "--checkpoint-events", "500", "--buffer", "100"];
     let run = fixture.start(&flags);
     fixture.wait_for_bytes(100_000);
-    // As a rotation with copytruncate does.
+    // As logrotate does with copytruncate.
     fs::OpenOptions::new().write(true).open(&file).unwrap().set_len(0).unwrap();
     let ended = run.wait();
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
@@ -345,7 +345,7 @@ fn lines_written_after_a_cut_are_not_repeated() {
     fixture.run_ok(&[&flags[..], &["--append"]].concat());
     let text = fs::read_to_string(&file).unwrap();
     let rest = fixture.recorded.len() - text.lines().count();
-    assert!(text.lines().eq(fixture.recorded[rest..].iter()), "lost or repeated");
+    assert!(text.lines().eq(fixture.recorded[rest..].iter()), "an event is lost or repeated");
 }
 
 #[test]

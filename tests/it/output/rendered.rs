@@ -23,15 +23,15 @@ fn text(line: &str) -> String {
     event["commit"]["record"]["text"].as_str().unwrap().to_owned()
 }
 
-/// Returns what [`THREE`] makes of the recording.
-fn threes(fixture: &Fixture) -> String {
+/// Returns the outputs of [`THREE`] for the recording.
+fn expected_outputs(fixture: &Fixture) -> String {
     let events = fixture.recorded.iter().filter(|line| !cursor(line).is_multiple_of(3));
     events.map(|line| format!("{}\n{}\nend\n", cursor(line), text(line).repeat(20))).collect()
 }
 
 /// Returns the files of a fixture, one after another, each without its head.
 #[track_caller]
-fn bodies(fixture: &Fixture, head: &str) -> String {
+fn without_headers(fixture: &Fixture, head: &str) -> String {
     let mut all = String::new();
     for path in fixture.names() {
         let text = String::from_utf8(unpacked(&path, &fs::read(&path).unwrap())).unwrap();
@@ -70,7 +70,7 @@ fn a_table_in_a_file_is_complete_with_one_header_after_many_kills() {
         killed(&fixture, &flags, 250_000);
         let rows = fixture.recorded.iter();
         let rows: String = rows.map(|line| format!("{},{},\n", cursor(line), text(line))).collect();
-        assert!(bodies(&fixture, head) == rows, "{name} is not the table");
+        assert!(without_headers(&fixture, head) == rows, "{name} is not the table");
         assert!(fixture.names().len() > if rotate.is_some() { 3 } else { 0 });
     }
 }
@@ -80,7 +80,7 @@ fn each_events_outputs_are_in_the_file_once_after_many_kills() {
     let fixture = Fixture::new(2_000, 5_000);
     let file = fixture.file("out.txt");
     killed(&fixture, &["-o", &file, "-r", "--jq", THREE], 800_000);
-    assert!(bodies(&fixture, "") == threes(&fixture));
+    assert!(without_headers(&fixture, "") == expected_outputs(&fixture));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn the_next_run_prints_what_a_stopped_run_left_incomplete() {
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         lines.extend(ended.rest);
         let printed: String = lines.concat();
-        // The outputs of an event that was not printed whole come again.
+        // The outputs of an event that was not printed completely are printed again.
         let whole = printed.rfind("end\n").map_or(0, |at| at + 4);
         torn += u32::from(whole < printed.len());
         all.push_str(&printed[..whole]);
@@ -111,7 +111,12 @@ fn the_next_run_prints_what_a_stopped_run_left_incomplete() {
         }
     }
     assert!(torn > 0, "no run was stopped in the middle of an event");
-    assert!(all == threes(&fixture), "{} bytes for {}", all.len(), threes(&fixture).len());
+    assert!(
+        all == expected_outputs(&fixture),
+        "{} bytes for {}",
+        all.len(),
+        expected_outputs(&fixture).len()
+    );
 }
 
 #[test]
@@ -124,8 +129,8 @@ fn a_limit_counts_outputs_and_never_splits_an_event() {
         assert_eq!((ended.code(), ended.rest.len()), (0, printed), "{}", ended.stderr);
         all.push_str(&ended.rest.concat());
     }
-    assert!(all == threes(&fixture));
-    // Nothing is printed, and the position advances all the same.
+    assert!(all == expected_outputs(&fixture));
+    // Nothing is printed, but the position advances.
     let fixture = Fixture::new(60, 5_000);
     assert_eq!(fixture.run(&["--jq", "empty"]).rest.len(), 0);
     assert_eq!(fixture.saved(), 60);
@@ -148,9 +153,9 @@ fn an_error_skips_its_event_or_stops_before_it() {
     assert_eq!(fixture.saved(), 30);
     // Of many equal errors, one event is shown.
     let ended = Fixture::new(30, 5_000).run(&["--jq", "error(\"no\")"]);
-    let told = ended.stderr.lines().filter(|line| line.contains("skipped an event"));
-    let shown = told.clone().filter(|line| line.contains("it begins {")).count();
-    assert_eq!((told.count(), shown), (5, 1), "{}", ended.stderr);
+    let skipped = ended.stderr.lines().filter(|line| line.contains("skipped an event"));
+    let shown = skipped.clone().filter(|line| line.contains("it begins {")).count();
+    assert_eq!((skipped.count(), shown), (5, 1), "{}", ended.stderr);
 }
 
 #[test]

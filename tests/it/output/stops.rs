@@ -1,4 +1,4 @@
-//! Clean stops, and what the log says of files then.
+//! Clean stops, and the log lines about output files at a stop.
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
@@ -9,12 +9,12 @@ use crate::support::isolate_environment;
 use crate::support::tail::tail_command;
 
 #[test]
-fn ctrl_c_and_resume_give_the_recording_and_clean_rows() {
+fn ctrl_c_and_resume_write_the_recording_and_clean_rows() {
     let fixture = Fixture::new(20_000, 5_000);
     let file = fixture.file("out.ndjson");
     let whole: usize = fixture.recorded.iter().map(|line| line.len() + 1).sum();
     for _ in 0..3 {
-        // A run with nothing left to write does not show that it has begun.
+        // A run with nothing left to write gives no sign that it has started.
         if fixture.bytes() == whole as u64 {
             break;
         }
@@ -188,7 +188,7 @@ fn repeated_sigterm_does_not_cut_the_drain_short() {
     let mut stderr = BufReader::new(run.stderr.take().unwrap()).lines().map(Result::unwrap);
     assert!(stderr.any(|line| line.contains("the output is slower than the stream")));
     crate::support::signal(run.id(), "TERM");
-    // This line comes after a second: the signals that follow are late enough to be deliberate.
+    // This line is logged after a second: the signals that follow are late enough to be deliberate.
     assert!(stderr.any(|line| line.contains("waiting for the output")));
     for signal in ["TERM", "HUP", "TERM"] {
         crate::support::signal(run.id(), signal);

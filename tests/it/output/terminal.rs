@@ -28,7 +28,7 @@ fn serve(lines: &[String]) -> (Scratch, ServeProcess) {
 }
 
 /// The flags to read all events of a server.
-fn all_of(server: &ServeProcess) -> Vec<String> {
+fn flags_to_read_all(server: &ServeProcess) -> Vec<String> {
     let host = format!("ws://{}", server.address);
     ["--host", &host, "--protocol", "v1", "--cursor", "oldest", "--color", "never"]
         .map(str::to_owned)
@@ -41,7 +41,7 @@ fn command(home: &Scratch, all: &[String], more: &[&str]) -> Command {
     tail_command(&home.path(""), &flags)
 }
 
-/// Returns what a run that ends by itself shows on a terminal.
+/// Runs a command that ends by itself on a terminal, and returns what the terminal received.
 fn shown(mut command: Command) -> String {
     let mut pty = Pty::open();
     let mut child = command.stdout(pty.stdio()).stderr(Stdio::null()).spawn().unwrap();
@@ -57,7 +57,7 @@ fn shown(mut command: Command) -> String {
 fn each_format_escapes_control_characters_on_a_terminal_and_only_there() {
     let event = hostile_event();
     let (_scratch, server) = serve(std::slice::from_ref(&event));
-    let all = all_of(&server);
+    let all = flags_to_read_all(&server);
     let column = ["--fields", "commit.record.text"];
     for format in [
         vec![],
@@ -122,9 +122,9 @@ fn a_terminal_that_hangs_up_is_a_closed_output() {
         let last = fixture.recorded.last().unwrap().clone();
         pty.read_until(|shown| shown.len() >= reads || shown.contains(&last));
         drop(pty);
-        let mut told = String::new();
-        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut told).unwrap();
-        assert_eq!((child.wait().unwrap().code(), &*told), (Some(0), ""));
+        let mut stderr = String::new();
+        std::io::Read::read_to_string(&mut child.stderr.take().unwrap(), &mut stderr).unwrap();
+        assert_eq!((child.wait().unwrap().code(), &*stderr), (Some(0), ""));
         assert!(fixture.saved() > 0);
     }
 }
@@ -135,7 +135,7 @@ fn progress_with_a_pipe_is_drawn_only_on_request() {
     let run = |more: &[&str]| {
         let (home, mut pty) = (Scratch::new(), Pty::open());
         let more = [&["-n", "200"][..], more].concat();
-        let mut command = command(&home, &all_of(&server), &more);
+        let mut command = command(&home, &flags_to_read_all(&server), &more);
         let mut child = command.stderr(pty.stdio()).env("TERM", "xterm").spawn().unwrap();
         drop(command);
         pty.started();
@@ -143,8 +143,8 @@ fn progress_with_a_pipe_is_drawn_only_on_request() {
         assert_eq!((child.wait().unwrap().code(), lines), (Some(0), 200));
         pty.read_to_end()
     };
-    let told = run(&[]);
-    assert!(!told.contains(ERASE) && told.contains("stopped at the limit"), "{told:?}");
+    let stderr = run(&[]);
+    assert!(!stderr.contains(ERASE) && stderr.contains("stopped at the limit"), "{stderr:?}");
     assert!(run(&["--progress", "always"]).contains(ERASE));
 }
 
@@ -187,7 +187,7 @@ fn nothing_is_drawn_from_the_background() {
     let (_scratch, server) = serve(&events(200, false));
     let home = Scratch::new();
     let skytail = env!("CARGO_BIN_EXE_skytail");
-    let flags = all_of(&server).join(" ");
+    let flags = flags_to_read_all(&server).join(" ");
     let state = home.path("state.db");
     let run = format!(
         "{skytail} tail {flags} --state {} --progress always --timeout 1s >/dev/null",
@@ -232,10 +232,10 @@ fn misspelled_collections_are_reported_at_the_start() {
         let flags = ["-c", given, "--host", "127.0.0.1:1", "--max-retries", "0"];
         let home = Scratch::new();
         let output = tail_command(&home.path(""), &flags).output().unwrap();
-        let told = String::from_utf8(output.stderr).unwrap();
-        let first = told.lines().next().unwrap();
-        assert!(first.contains(&format!("-c {given} ")), "{told}");
-        assert!(first.ends_with(&format!("did you mean {meant}?")), "{told}");
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        let first = stderr.lines().next().unwrap();
+        assert!(first.contains(&format!("-c {given} ")), "{stderr}");
+        assert!(first.ends_with(&format!("did you mean {meant}?")), "{stderr}");
     }
 }
 
@@ -243,12 +243,12 @@ fn misspelled_collections_are_reported_at_the_start() {
 fn safe_cells_are_for_tables_only() {
     let event = events(1, false)[0].replace("event 0", "=1+1");
     let (_scratch, server) = serve(&[event]);
-    let (home, all) = (Scratch::new(), all_of(&server));
+    let (home, all) = (Scratch::new(), flags_to_read_all(&server));
     let table = ["-n", "1", "--csv-safe", "--format", "csv", "--fields", "commit.record.text"];
     let output = command(&home, &all, &table).output().unwrap();
     assert_eq!(String::from_utf8(output.stdout).unwrap(), "commit.record.text\n'=1+1\n");
     let refused = command(&home, &all, &["-n", "1", "--csv-safe"]).output().unwrap();
-    let told = String::from_utf8(refused.stderr).unwrap();
-    assert_eq!(refused.status.code(), Some(2), "{told}");
-    assert!(told.contains("--csv-safe: only tables have cells"), "{told}");
+    let stderr = String::from_utf8(refused.stderr).unwrap();
+    assert_eq!(refused.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("--csv-safe: only tables have cells"), "{stderr}");
 }

@@ -1,4 +1,4 @@
-//! Answers to the opening handshake, and hosts that give none.
+//! Responses to the opening handshake, and hosts that send none.
 
 use std::io::Write as _;
 use std::net::{TcpListener, TcpStream};
@@ -67,7 +67,7 @@ fn full_accept_queue() -> (TcpListener, Vec<TcpStream>, u16) {
     let patience = std::time::Duration::from_millis(300);
     while let Ok(stream) = TcpStream::connect_timeout(&address, patience) {
         queue.push(stream);
-        assert!(queue.len() < 5_000, "the queue has no end");
+        assert!(queue.len() < 5_000, "the accept queue has no limit");
     }
     (listener, queue, address.port())
 }

@@ -70,7 +70,7 @@ fn stream_events(mut stream: impl Read + Write) -> io::Result<()> {
 }
 
 /// A run that ends after three events, and gives up at the first failure. Its connect timeout is
-/// longer than a test waits, so each error must be found at once.
+/// longer than a test waits, so each error must be detected at once.
 fn tail(host: &str) -> Tail {
     Tail::of_host(host).flags(&["-n", "3", "--max-retries", "0", "--connect-timeout", "5m"])
 }

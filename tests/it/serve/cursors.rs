@@ -1,4 +1,4 @@
-//! Where a stream starts, and how it continues at a pace (§4).
+//! Where a stream starts, and the delivery of a paced recording (§4).
 
 use crate::serve::{all, end_of_recording};
 use crate::support::client::Client;
@@ -38,7 +38,11 @@ async fn a_v2_time_cursor_is_exact_in_sealed_segments() {
     let server = ServeProcess::start(&path, &["--close-at-end"]);
     let at = |i: u64| format!("cursor={}", FIRST_US + i * 1_000);
     assert_eq!(all(&server, &at(9_998)).await, lines[9_998..]);
-    assert_eq!(all(&server, &at(10_020)).await, lines[10_000..], "coarse in the active one");
+    assert_eq!(
+        all(&server, &at(10_020)).await,
+        lines[10_000..],
+        "times are coarse in the active segment"
+    );
 }
 
 #[tokio::test]
@@ -70,7 +74,7 @@ async fn a_paced_recording_starts_with_the_first_client_and_arrives_in_order() {
         let path = scratch.recording(&lines);
         let server = ServeProcess::start(&path, &["--close-at-end", "--rate", rate]);
         assert_eq!(all(&server, "").await, lines, "{rate}");
-        // The playhead is at the end now: nothing is live, and all is history.
+        // The playhead is at the end now: every event is replayed, and none is live.
         assert_eq!(all(&server, "").await, Vec::<String>::new(), "{rate}");
         let cursor = if seqs { "110".to_owned() } else { (FIRST_US + 10_000).to_string() };
         assert_eq!(all(&server, &format!("cursor={cursor}")).await, lines[10..], "{rate}");

@@ -1,4 +1,4 @@
-//! Which events are sent, by query and by message (§3 and §6).
+//! Filters in the query and in client messages (§3 and §6).
 
 use crate::serve::{all, end_of_recording};
 use crate::support::client::{Client, End, Next};
@@ -65,7 +65,11 @@ async fn a_hello_starts_the_stream_with_its_filters() {
     let mut client = Client::connect(&server.url("requireHello=true&cursor=110")).await;
     client.send(r#"{"type":"something_else","payload":1}"#).await;
     client.send_binary(b"ignored").await;
-    assert_eq!(client.ping().await, Vec::<String>::new(), "nothing before the hello");
+    assert_eq!(
+        client.ping().await,
+        Vec::<String>::new(),
+        "the server sends nothing before the hello"
+    );
     client.send(r#"{"type":"options_update","payload":{"wantedDids":["did:plc:even"]}}"#).await;
     let expected: Vec<String> =
         lines[10..].iter().filter(|l| l.contains("plc:even")).cloned().collect();
@@ -115,11 +119,11 @@ async fn bad_messages_end_the_connection_as_on_the_real_servers() {
         let mut client = Client::connect(&legacy.url("requireHello=true")).await;
         client.send(message).await;
         let Next::End(End::Closed(1000, reason)) = client.next().await else {
-            panic!("not closed with 1000");
+            panic!("the server did not close with 1000");
         };
         assert!(!reason.is_empty());
     }
     let mut client = Client::connect(&legacy.url("requireHello=true")).await;
     client.send(&too_long).await;
-    assert_eq!(client.ping().await, Vec::<String>::new(), "legacy ignores it");
+    assert_eq!(client.ping().await, Vec::<String>::new(), "a legacy server ignores the message");
 }

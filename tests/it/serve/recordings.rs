@@ -1,4 +1,4 @@
-//! What is served: recordings byte for byte, imitations, loops, compression (§5, §7).
+//! Served events: recordings byte for byte, the other server kind, loops, compression (§5, §7).
 
 use std::fs;
 use std::io::Write as _;
@@ -268,6 +268,6 @@ async fn without_any_dictionary_compression_is_refused() {
     let path = scratch.recording(&events(3, true));
     let server = ServeProcess::start(&path, &[]);
     let refused = Client::try_connect(&server.url("compress=true"), &[]).await;
-    let Err(Error::Http(response)) = refused else { panic!("not refused") };
+    let Err(Error::Http(response)) = refused else { panic!("the server accepted the request") };
     assert_eq!(response.status(), 400);
 }

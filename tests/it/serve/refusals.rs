@@ -1,4 +1,4 @@
-//! Answers before the upgrade (§2 and §10).
+//! Responses before the upgrade (§2 and §10).
 
 use std::fs;
 use std::io::Write as _;
@@ -97,7 +97,7 @@ async fn two_compression_schemes_at_once_are_refused_on_v2() {
     let server = ServeProcess::start(&path, &[]);
     let deflate = [("Sec-WebSocket-Extensions", "permessage-deflate")];
     let refused = Client::try_connect(&server.url("compress=true"), &deflate).await;
-    let Err(Error::Http(response)) = refused else { panic!("not refused") };
+    let Err(Error::Http(response)) = refused else { panic!("the server accepted the request") };
     let body = String::from_utf8(response.body().clone().unwrap_or_default()).unwrap();
     assert!(body.starts_with("choose one compression scheme: "), "{body}");
 }

@@ -33,14 +33,14 @@ fn a_closed_state_file_is_listed_on_a_read_only_mount() {
     let new = directory.join("new.db");
     run(&new, &["cursors", "set", "posts", "13"]).ends_with(1).says(&["Read-only file system"]);
 
-    // After a kill, the log holds what the file does not.
+    // After a kill, SQLite's write-ahead log has rows that the file does not have.
     disk.remount("rw");
     let tail = ["tail", "--demo", "--consumer", "c", "--checkpoint-every", "10ms"];
     let mut child = command(&state, &tail).stdout(std::process::Stdio::piped()).spawn().unwrap();
     let saved = || run(&state, &["cursors", "list"]).stdout.contains("demo");
     let patience = std::time::Instant::now() + crate::support::PATIENCE;
     while !saved() {
-        assert!(std::time::Instant::now() < patience, "nothing is saved");
+        assert!(std::time::Instant::now() < patience, "nothing was saved in time");
         std::thread::sleep(std::time::Duration::from_millis(20));
     }
     child.kill().unwrap();

@@ -1,4 +1,4 @@
-//! The lock files of consumers: no link leads out of the directory, and removing a consumer removes
+//! Lock files of consumers: links at their paths are not followed, and removing a consumer removes
 //! its lock file.
 
 use std::fs;
@@ -16,7 +16,7 @@ fn locks(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
 }
 
-/// A directory that every user may write to, the name of the lock file there, and a precious file.
+/// A directory that every user may write to, the name of the lock file there, and a file that must not change.
 fn public() -> (Scratch, PathBuf, PathBuf, PathBuf) {
     let scratch = Scratch::new();
     let directory = scratch.path("public");

@@ -1,4 +1,4 @@
-//! Exporting and importing saved cursors: exact, checked, whole or not at all.
+//! Exporting and importing saved cursors: exact, checked, all or nothing.
 
 use std::fs;
 use std::io::Write as _;
@@ -49,7 +49,7 @@ fn an_import_continues_without_loss_or_repetition_in_another_state_file() {
     let state = scratch.path("state.db");
     let other = scratch.path("other");
     fs::create_dir(&other).unwrap();
-    // It has a name and a secret of its own.
+    // The copy has its own name and secret.
     run(&other.join("state.db"), &["cursors", "set", "d", "12"]).ends_with(0);
     let text = export(&state, "c");
     assert_eq!(text.lines().count(), 1, "{text}");
@@ -61,7 +61,7 @@ fn an_import_continues_without_loss_or_repetition_in_another_state_file() {
         let ended = tail::tail(&other, &[&flags[..], &["-n", "100"]].concat());
         assert_eq!(ended.code(), 0, "{}", ended.stderr);
         let lines: Vec<&str> = ended.rest.iter().map(|line| line.trim_end()).collect();
-        assert!(lines == recorded[from..to], "not exactly {from} to {to}");
+        assert!(lines == recorded[from..to], "the lines are not exactly {from} to {to}");
     }
     run(&other.join("state.db"), &["cursors", "rm", "c"]).ends_with(0);
     let left = fs::read(other.join("state.db")).unwrap();
@@ -81,7 +81,7 @@ fn an_import_refuses_a_name_that_exists_or_is_in_use() {
     let lease = skytail::checkpoint::lease::Lease::acquire(&state, "c").unwrap();
     import(&state, &text, &["--force"]).ends_with(1).says(&["is in use by skytail", "stop it"]);
     drop(lease);
-    // All or none.
+    // An import changes all or nothing.
     run(&other, &["cursors", "set", "d", "12"]).ends_with(0);
     let both = text.clone() + &export(&other, "d");
     import(&other, &both, &[]).ends_with(1).says(&["\"d\" exists already"]);
@@ -209,7 +209,7 @@ fn a_backup_is_consistent_while_a_run_saves() {
     assert_eq!(mode & 0o777, 0o600);
     run_meanwhile.signal("KILL");
     run_meanwhile.wait();
-    // What a killed run left in the log is in the copy.
+    // The copy includes the rows that a killed run left in the write-ahead log.
     let copy = scratch.path("last.db");
     run(&state, &["cursors", "backup", copy.to_str().unwrap()]).ends_with(0);
     assert_eq!(export(&copy, "c"), export(&state, "c"));

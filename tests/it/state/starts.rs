@@ -1,4 +1,4 @@
-//! Where runs start, the names they save under, and which saved positions they keep.
+//! Start positions, consumer names, and which saved positions a run keeps.
 
 use std::fs;
 use std::path::{Path, PathBuf};

@@ -146,7 +146,7 @@ fn a_dumb_terminal_receives_pages_without_escapes() {
 #[test]
 #[cfg(unix)]
 fn hostile_names_do_not_control_the_screen() {
-    // Raw as a server sends them, and as JSON escapes; both reach the tables.
+    // Control characters raw, as a server sends them, and as JSON escapes; both reach the tables.
     let hostile =
         |name: &str| format!("{name}\u{9b}31m\u{7f}\u{202e}\\u001b]0;pwned\\u0007\\u009b2J");
     let events = events(200, true).into_iter().map(|event| {

@@ -53,7 +53,7 @@ impl OldState {
         Self { scratch, lines, server, output }
     }
 
-    /// Runs the present program to the end, or for `limit` events.
+    /// Runs this build to the end, or for `limit` events.
     fn tail(&self, limit: Option<u32>) {
         let host = format!("ws://{}/subscribe", self.server.address);
         let flags = ["--host", &host, "--protocol", "v1", "--cursor", "auto"];
@@ -127,7 +127,7 @@ impl OldState {
         self
     }
 
-    /// Runs the present program without a name, to the end, and returns its stdout.
+    /// Runs this build without a consumer name, to the end, and returns its stdout.
     fn tail_without_name(&self, flags: &[&str]) -> String {
         let host = format!("ws://{}/subscribe", self.server.address);
         let fixed = ["--host", &host, "--protocol", "v1", "--exit-when-live"];

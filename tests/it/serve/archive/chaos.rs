@@ -35,7 +35,10 @@ fn corrupt_damages_blocks_and_a_retry_succeeds() {
     let server = server(&scratch, &["--chaos", "corrupt=1"]);
     let file = get(&server, &format!("getSegment?name={FIRST}"), "").body;
     let segment = Segment::parse(&file).unwrap();
-    assert!((0..10).all(|b| !is_sound(segment.frame(&file, b).unwrap())), "header and footer hold");
+    assert!(
+        (0..10).all(|b| !is_sound(segment.frame(&file, b).unwrap())),
+        "only blocks are damaged, not the header or the footer"
+    );
 }
 
 #[test]
@@ -48,7 +51,7 @@ fn truncate_breaks_off_downloads() {
     assert!((3..25).contains(&cut), "{cut}");
     let whole = answers.iter().find(|answer| answer.is_whole()).unwrap();
     assert!(answers.iter().all(|answer| whole.body.starts_with(&answer.body)));
-    // Continues at the byte reached.
+    // A range request continues at the byte reached.
     let mut file = Vec::new();
     while file.len() < whole.body.len() {
         file.extend(get(&server, &target, &format!("Range: bytes={}-\r\n", file.len())).body);
@@ -138,7 +141,6 @@ fn stuck_makes_a_plan_without_progress() {
     assert_eq!(seqs, (&json!(300), &json!(1_099), &json!([])));
 }
 
-/// The faults of the archive do not affect the streams.
 #[tokio::test]
 async fn archive_faults_do_not_affect_the_streams() {
     let scratch = Scratch::new();

@@ -88,8 +88,8 @@ fn server(scratch: &Scratch, flags: &[&str]) -> ServeProcess {
     ServeProcess::start(&path, &[&sizes, flags].concat())
 }
 
-/// Returns an event without its CID: the archive computes it, and `crate::support::events` makes it
-/// up.
+/// Returns an event without its CID: the archive computes it, and `crate::support::events` invents
+/// one.
 fn without_cid(line: &str) -> Value {
     let mut event: Value = serde_json::from_str(line).unwrap();
     if let Some(commit) = event["commit"].as_object_mut() {
@@ -148,7 +148,7 @@ fn read_plan(server: &ServeProcess, filters: &str) -> (Vec<Value>, usize) {
     unreachable!()
 }
 
-/// Returns the events of one unit of a plan.
+/// Returns the events of one entry of a plan.
 fn read_plan_entry(server: &ServeProcess, segment: &Value) -> Vec<Value> {
     let name = segment["name"].as_str().unwrap();
     if segment["mode"] == "segment" {

@@ -1,4 +1,4 @@
-//! `planSnapshot`, and what a client downloads with it (§1, §2).
+//! `planSnapshot`, and the downloads that follow a plan (§1, §2).
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
@@ -200,7 +200,7 @@ async fn a_paced_recording_is_sealed_as_it_plays() {
     assert_eq!(archived[..200], played[..200]);
 }
 
-/// After a crash the archive has what the log has.
+/// After a crash the archive has the events of the log.
 #[tokio::test]
 async fn reused_seqs_are_archived_under_their_last_events() {
     let scratch = Scratch::new();
@@ -214,7 +214,7 @@ async fn reused_seqs_are_archived_under_their_last_events() {
     }
     let streamed: Vec<_> = streamed.iter().map(|line| super::without_cid(line)).collect();
     assert_eq!(streamed.len(), 1_050);
-    assert_ne!(streamed, recorded(1_050), "the server has crashed");
+    assert_ne!(streamed, recorded(1_050), "the crash changed no event");
     assert_eq!(read_plan(&server, "").0, streamed[..1_000]);
 }
 

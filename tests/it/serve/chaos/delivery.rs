@@ -1,4 +1,4 @@
-//! Order, repetition, fragments, and repeatability with the same seed.
+//! Faults of order, repetition and fragmentation, and their repeatability with the same seed.
 
 use std::io::Read as _;
 
@@ -51,7 +51,7 @@ fn dribble_sends_single_bytes() {
     }
     let (frames, _) = frames(&bytes);
     assert_eq!(super::recorded_lines(&frames, &lines), lines);
-    // The system decides how many bytes it hands over at once.
+    // The kernel decides how many bytes one read returns.
     assert!(reads > 100, "{reads} reads of {} bytes", bytes.len());
 }
 
@@ -64,8 +64,8 @@ async fn fragment_sends_an_event_in_parts_with_pings_between() {
     let (bytes, _) = tokio::task::spawn_blocking(move || raw_bytes(&server, "")).await.unwrap();
     let (frames, _) = frames(&bytes);
     let firsts: Vec<u8> = frames.iter().take(3).map(|(first, _)| *first).collect();
-    assert_eq!(firsts[..2], [0x01, PING], "not final, text; then a ping");
-    assert!(matches!(firsts[2], 0x00 | 0x80), "a continuation");
+    assert_eq!(firsts[..2], [0x01, PING], "not a text fragment, then a ping");
+    assert!(matches!(firsts[2], 0x00 | 0x80), "not a continuation frame");
 }
 
 const MANY: &str = "duplicate=20,swap=10,same=10,step=50,imported=30,garbage=10,ping=10,\
@@ -81,8 +81,8 @@ fn a_seed_repeats_the_same_faults_on_the_same_connection() {
     };
     let first = play(&format!("seed=5,{MANY}"));
     assert_eq!(first, play(&format!("seed=5,{MANY}")));
-    assert_ne!(first[0].0, first[1].0, "another connection, other faults");
-    assert_ne!(first[0].0, play(&format!("seed=6,{MANY}"))[0].0, "another seed, other faults");
+    assert_ne!(first[0].0, first[1].0, "two connections have the same faults");
+    assert_ne!(first[0].0, play(&format!("seed=6,{MANY}"))[0].0, "two seeds give the same faults");
     assert!(first.iter().all(|(_, end)| *end == RawEnd::Fin));
 }
 

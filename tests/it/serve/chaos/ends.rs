@@ -1,4 +1,4 @@
-//! Connections that end, or seem to.
+//! Faults that end a connection, or leave it open without events.
 
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
@@ -149,7 +149,7 @@ async fn a_reused_seq_deceives_a_client_that_trusts_the_last_seq() {
     let last = 100 + first.len() as u64 - 1;
     let (again, _) = Client::connect(&server.url("cursor=0")).await.rest().await;
     let (old, new) = (event_numbers(&first), event_numbers(&again[..first.len()]));
-    assert_ne!(old, new, "the same seqs, other events");
+    assert_ne!(old, new, "the reused seqs have the old events");
     assert!(new.iter().any(|event| !old.contains(event)), "no event was lost after seq {last}");
     let (mut seen, _) = read_with_margin(&server, 600).await;
     seen.sort_unstable();

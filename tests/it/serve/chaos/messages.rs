@@ -1,4 +1,4 @@
-//! Messages that are no events, between events, none of which is lost.
+//! Injected messages that are not events: no event is lost.
 
 use super::{BINARY, PING, TEXT, chaotic, frames, raw_bytes, recorded_lines};
 use crate::support::client::Client;
@@ -21,11 +21,11 @@ fn garbage_is_sent_between_events() {
         .collect();
     assert!((100..200).contains(&garbage.len()), "{}", garbage.len());
     let any = |wanted: &dyn Fn(&[u8]) -> bool| garbage.iter().any(|g| wanted(g));
-    assert!(any(&|g| g.is_empty()), "an empty message");
-    assert!(any(&|g| g.starts_with(b"\x1b]")), "an escape sequence");
-    assert!(any(&|g| g.contains(&1)), "a control character");
-    assert!(any(&|g| std::str::from_utf8(g).is_err()), "bad UTF-8");
-    assert!(any(&|g| g.len() == 100_000), "deep nesting");
+    assert!(any(&|g| g.is_empty()), "no empty message");
+    assert!(any(&|g| g.starts_with(b"\x1b]")), "no escape sequence");
+    assert!(any(&|g| g.contains(&1)), "no control character");
+    assert!(any(&|g| std::str::from_utf8(g).is_err()), "no invalid UTF-8");
+    assert!(any(&|g| g.len() == 100_000), "no deep nesting");
     // Bad UTF-8 in a text message would break RFC 6455, which is another fault.
     assert!(frames.iter().all(|(first, g)| *first != TEXT || std::str::from_utf8(g).is_ok()));
 }
@@ -41,7 +41,7 @@ fn oversized_sends_a_17_mib_message_that_is_not_an_event() {
     let long = frames.iter().filter(|(first, text)| *first == TEXT && text.len() == 17 << 20);
     let long = long.count();
     assert!((1..10).contains(&long));
-    assert_eq!(frames.len(), lines.len() + long + 1, "and a close frame");
+    assert_eq!(frames.len(), lines.len() + long + 1, "other frames than events and a close frame");
 }
 
 #[test]
@@ -54,7 +54,11 @@ fn zstd_garbage_is_sent_on_compressed_connections_only() {
     let flags = [&flags[..], &[dictionary_file.to_str().unwrap()]].concat();
     let server = ServeProcess::start(&path, &flags);
     let (plain, _) = raw_bytes(&server, "");
-    assert_eq!(frames(&plain).0.len(), lines.len() + 1, "events and a close frame");
+    assert_eq!(
+        frames(&plain).0.len(),
+        lines.len() + 1,
+        "other frames than events and a close frame"
+    );
     let (packed, _) = raw_bytes(&server, "compress=true");
     let (frames, _) = frames(&packed);
     let dictionary = std::fs::read(&dictionary_file).unwrap();

@@ -53,19 +53,20 @@ async fn another_instance_sends_the_same_events_with_its_own_stamps() {
     for (kind, seqs) in [("v2", true), ("legacy", false)] {
         let lines = events(500, seqs);
         let path = scratch.recording(&lines);
-        let tell = async |instance: u32| {
+        let served_lines = async |instance: u32| {
             let spec = format!("instance={instance}");
             let flags = ["--close-at-end", "--server-kind", kind, "--chaos", &spec];
             crate::serve::all(&ServeProcess::start(&path, &flags), "").await
         };
-        let (one, again, two) = (tell(1).await, tell(1).await, tell(2).await);
+        let (one, again, two) =
+            (served_lines(1).await, served_lines(1).await, served_lines(2).await);
         assert_eq!(one, again);
-        assert_ne!(event_numbers(&one), event_numbers(&two), "another order");
+        assert_ne!(event_numbers(&one), event_numbers(&two), "two instances have the same order");
         let mut accounts: Vec<BTreeMap<String, Vec<u64>>> = Vec::new();
         for served in [&one, &two, &lines] {
             let mut sorted = event_numbers(served);
             sorted.sort_unstable();
-            assert_eq!(sorted, (0..500).collect::<Vec<_>>(), "the same events");
+            assert_eq!(sorted, (0..500).collect::<Vec<_>>(), "an instance has other events");
             let mut by_account: BTreeMap<String, Vec<u64>> = BTreeMap::new();
             for (line, event_number) in served.iter().zip(event_numbers(served)) {
                 by_account.entry(json(line)["did"].to_string()).or_default().push(event_number);
@@ -77,12 +78,15 @@ async fn another_instance_sends_the_same_events_with_its_own_stamps() {
             };
             assert!(!times(served).into_iter().zip(event_numbers(served)).any(far));
         }
-        assert!(accounts[0] == accounts[2] && accounts[1] == accounts[2], "order within accounts");
+        assert!(
+            accounts[0] == accounts[2] && accounts[1] == accounts[2],
+            "the order within accounts differs"
+        );
         let seqs: Vec<Vec<Option<u64>>> = [&one, &two]
             .map(|served| served.iter().map(|l| json(l)["cursor"].as_u64()).collect())
             .to_vec();
         assert!(seqs[0].is_sorted());
-        assert_eq!(seqs[0] == seqs[1], kind == "legacy", "other seqs, on v2");
+        assert_eq!(seqs[0] == seqs[1], kind == "legacy", "only v2 instances have other seqs");
         assert!(times(&one).iter().all(|t| !times(&two).contains(t)) || kind == "v2");
     }
 }

@@ -1,4 +1,4 @@
-//! Faults of `--chaos` that only the v2 stream has.
+//! `--chaos` faults of the v2 stream only.
 
 use super::dictionary::fetch;
 use super::{all, json, refusal, seqs, upgrade};
@@ -44,7 +44,11 @@ async fn unknown_adds_messages_and_loses_none() {
     let known = frames.iter().filter(|f| f.contains("#commit") || f.contains("#identity"));
     let known: Vec<String> = known.cloned().collect();
     assert_eq!(seqs(&known), (100..2_100).collect::<Vec<_>>());
-    assert_eq!(frames, all(&chaotic(&scratch, "unknown=20"), "").await, "played again");
+    assert_eq!(
+        frames,
+        all(&chaotic(&scratch, "unknown=20"), "").await,
+        "a second run has other faults"
+    );
     assert_eq!(crate::serve::all(&server, "").await, events_of_v1());
 }
 

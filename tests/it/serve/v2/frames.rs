@@ -1,4 +1,4 @@
-//! The messages of the stream (§2, §3, §7).
+//! Messages of the v2 stream (§2, §3, §7).
 
 use serde_json::value::RawValue;
 
@@ -88,13 +88,15 @@ async fn any_client_message_ends_the_push_only_stream_with_1008() {
     for binary in [false, true] {
         let mut client = Client::connect(&server.v2_url("")).await;
         client.take(5).await;
-        assert_eq!(client.ping().await, [""; 0], "pings are fine");
+        assert_eq!(client.ping().await, [""; 0], "a ping ends or changes nothing");
         if binary {
             client.send_binary(b"hello").await;
         } else {
             client.send(r#"{"type":"options_update","payload":{}}"#).await;
         }
-        let Next::End(End::Closed(code, _)) = client.next().await else { panic!("not closed") };
+        let Next::End(End::Closed(code, _)) = client.next().await else {
+            panic!("the stream did not end with a close frame")
+        };
         assert_eq!(code, 1008);
     }
 }

@@ -1,4 +1,4 @@
-//! The v2 stream beside `/subscribe` (protocol/jetstream-v2.md; "§" is a section of it).
+//! The v2 stream, next to `/subscribe` (protocol/jetstream-v2.md; "§" is a section of it).
 
 mod chaos;
 mod cursors;

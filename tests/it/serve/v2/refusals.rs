@@ -1,4 +1,4 @@
-//! What is refused before the upgrade, with which words and in which order (§1, §2, §5).
+//! Refusals before the upgrade: their messages, and the order of the checks (§1, §2, §5).
 
 use super::{refusal, upgrade};
 use crate::support::{Scratch, ServeProcess, V2_STREAM, events};
