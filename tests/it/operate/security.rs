@@ -210,7 +210,7 @@ fn each_bound_in_the_table_matches_the_code() {
         let (_, sources) = sources.unwrap_or_else(|| panic!("no constant is known for {cells:?}"));
         let values: Vec<u64> = sources
             .iter()
-            .map(|sources| match sources {
+            .map(|source| match source {
                 Constant(file, name, factor) => constant(file, name) * factor,
                 Power(file, name) => 1 << constant(file, name),
                 Flag(flag) => default(flag),
@@ -219,7 +219,7 @@ fn each_bound_in_the_table_matches_the_code() {
         let mut documented = quantities(cells[1]);
         // The first fetch, and those after a change.
         if cells[0] == "a dictionary" {
-            assert_eq!(told.pop(), Some(constant("source/client/v2.rs", "MAX_ROTATIONS") + 1));
+            assert_eq!(documented.pop(), Some(constant("source/client/v2.rs", "MAX_ROTATIONS") + 1));
         }
         assert_eq!(documented, values, "{cells:?}");
         for path in cells[2].split(", ").map(|path| path.trim_matches(['`', ' ', '|'])) {

@@ -89,7 +89,7 @@ fn an_import_refuses_a_name_that_exists_or_is_in_use() {
     run(&other, &["cursors", "show", "c"]).ends_with(1);
     import(&other, &both, &["--force"]).ends_with(0);
     assert_eq!(export(&other, "c") + &export(&other, "d"), both);
-    import(&other, &(text.clone() + &text), &["--force"]).ends_with(1).says(&["there twice"]);
+    import(&other, &(text.clone() + &text), &["--force"]).ends_with(1).says(&["occurs twice"]);
     let file = scratch.path("export.json");
     fs::write(&file, &text).unwrap();
     let new = scratch.path("new.db");
