@@ -219,7 +219,10 @@ fn each_bound_in_the_table_matches_the_code() {
         let mut documented = quantities(cells[1]);
         // The first fetch, and those after a change.
         if cells[0] == "a dictionary" {
-            assert_eq!(documented.pop(), Some(constant("source/client/v2.rs", "MAX_ROTATIONS") + 1));
+            assert_eq!(
+                documented.pop(),
+                Some(constant("source/client/v2.rs", "MAX_ROTATIONS") + 1)
+            );
         }
         assert_eq!(documented, values, "{cells:?}");
         for path in cells[2].split(", ").map(|path| path.trim_matches(['`', ' ', '|'])) {
