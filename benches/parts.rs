@@ -224,7 +224,7 @@ fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
     let resume = Resume { position, identities: (0..identities).collect() };
     let mut sink = Sink::Stdout(Stdout::open().unwrap());
     bencher.bench_local(|| {
-        let delivered = sink.settle(|| None).unwrap();
+        let delivered = sink.checkpoint(|| None).unwrap();
         let checkpoint = Checkpoint::new(delivered, resume.clone());
         store.save("bench", &checkpoint, TimeUs(1)).unwrap();
     });

@@ -10,7 +10,7 @@ use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
 use crate::render::Plan;
 use crate::sink::broker::BrokerSettings;
-use crate::sink::naming::Naming;
+use crate::sink::file::naming::Naming;
 use crate::source::archive::key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;

@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params_from_iter};
 use skytail::checkpoint::CursorValue;
-use skytail::checkpoint::store::{ByHand, SavedCursor, Store};
+use skytail::checkpoint::store::{ManualCursor, SavedCursor, Store};
 use skytail::position::{Seq, TimeUs};
 use skytail_fuzz::Input;
 
@@ -64,7 +64,7 @@ fn template() -> &'static [u8] {
     TEMPLATE.get_or_init(|| {
         let path = home().join("template.db");
         let mut store = Store::open(&path).expect("a new file");
-        let by_hand = ByHand { at: CursorValue::Seq(Seq(7)), server: Some("a.example".into()) };
+        let by_hand = ManualCursor { at: CursorValue::Seq(Seq(7)), server: Some("a.example".into()) };
         store.set("hand", &by_hand, TimeUs(1)).expect("room");
         drop(store);
         let connection = Connection::open(&path).expect("the file");
@@ -136,7 +136,7 @@ fn look_at(path: &Path) {
     let listed = store.list();
     for name in ["tail", "hand", "other"] {
         let loaded = store.load(name);
-        if let Ok(Some(SavedCursor::ByHand(ByHand { at, .. }))) = &loaded {
+        if let Ok(Some(SavedCursor::Manual(ManualCursor { at, .. }))) = &loaded {
             match at {
                 CursorValue::Time(time) => assert!(time.0 >= Seq::LIMIT),
                 CursorValue::Seq(seq) => assert!((1..Seq::LIMIT).contains(&seq.0)),
@@ -179,10 +179,10 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     };
     look_at(&path);
     if let Ok(mut store) = Store::open(&path) {
-        let by_hand = ByHand { at: CursorValue::Seq(Seq(9)), server: None };
+        let by_hand = ManualCursor { at: CursorValue::Seq(Seq(9)), server: None };
         if store.set("tail", &by_hand, TimeUs(5)).is_ok() {
             if let Ok(found) = store.load("tail") {
-                assert_eq!(found, Some(SavedCursor::ByHand(by_hand)));
+                assert_eq!(found, Some(SavedCursor::Manual(by_hand)));
             }
             let _ = store.remove("tail");
         }

@@ -66,12 +66,12 @@ impl Store {
     }
 
     fn copy_to(&self, temporary: &Path) -> Result<(), BackupError> {
-        let told = |error: rusqlite::Error| StoreError::from_sqlite(temporary, &error);
+        let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(temporary, &error);
         let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-        let mut copy = Connection::open_with_flags(temporary, flags).map_err(told)?;
+        let mut copy = Connection::open_with_flags(temporary, flags).map_err(sqlite_error)?;
         Backup::new(&self.connection, &mut copy)
             .and_then(|backup| backup.run_to_completion(ALL_PAGES, PAUSE, None))
-            .map_err(told)?;
+            .map_err(sqlite_error)?;
         drop(copy);
         open::check_copy(temporary)?;
         File::open(temporary)
@@ -126,5 +126,5 @@ fn put(temporary: &Path, to: &Path, replaces: bool) -> io::Result<()> {
         // Unlike a rename it fails if another program made the file meanwhile.
         fs::hard_link(temporary, to)?;
     }
-    crate::sink::claim::sync_directory(&std::path::absolute(to)?)
+    crate::sink::file::open::sync_directory(&std::path::absolute(to)?)
 }

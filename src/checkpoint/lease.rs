@@ -110,7 +110,7 @@ impl Lease {
         Ok(Self { file, path })
     }
 
-    /// Ends the lease on a name that no longer exists, and removes its lock file.
+    /// Offsets the lease on a name that no longer exists, and removes its lock file.
     pub fn remove(self) {
         // Not on systems where the name of an open file stays taken until it is closed.
         #[cfg(unix)]

@@ -5,10 +5,10 @@ mod error;
 pub mod lease;
 mod open;
 mod row;
-pub mod saver;
 mod schema;
 pub mod store;
 pub mod transfer;
+pub mod worker;
 
 use std::path::PathBuf;
 

@@ -28,15 +28,15 @@ pub fn writable(path: &Path) -> Result<Connection, StoreError> {
     check_owner(path)?;
     create(path).map_err(|error| cant_open(path, &error))?;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let mut connection = Connection::open_with_flags(path, flags).map_err(told)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
-    if connection.is_readonly("main").map_err(told)? {
+    let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let mut connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite_error)?;
+    if connection.is_readonly("main").map_err(sqlite_error)? {
         return Err(StoreError::ReadOnly { path: path.to_owned() });
     }
     examine(&connection, path)?;
-    durability(&connection).map_err(told)?;
-    schema::migrate(&mut connection).map_err(told)?;
+    durability(&connection).map_err(sqlite_error)?;
+    schema::migrate(&mut connection).map_err(sqlite_error)?;
     // Again, since somebody else may have made or changed it while we waited for the lock.
     examine(&connection, path)?;
     Ok(connection)
@@ -54,18 +54,18 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
         Err(error) if error.kind() == ErrorKind::NotFound && !path.is_symlink() => return Ok(None),
         Err(error) => return Err(cant_open(path, &error)),
     }
-    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
     // Opened for writing where that is allowed (SQLite falls back by itself): a reader of a
     // WAL file shares an index with the writers, and the last one out tidies up.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    let connection = Connection::open_with_flags(path, flags).map_err(told)?;
-    connection.busy_timeout(BUSY_TIMEOUT).map_err(told)?;
+    let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
+    connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite_error)?;
     let (connection, version) = match examine(&connection, path) {
         Err(error) if error.is_about_files_beside() => {
             if has_log(path) {
                 return Err(error.with_log());
             }
-            let connection = unchanging(path).map_err(told)?;
+            let connection = unchanging(path).map_err(sqlite_error)?;
             let version = examine(&connection, path)?;
             (connection, version)
         }
@@ -74,7 +74,7 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
     match version {
         0 => Ok(None),
         schema::VERSION => {
-            connection.pragma_update(None, "query_only", true).map_err(told)?;
+            connection.pragma_update(None, "query_only", true).map_err(sqlite_error)?;
             Ok(Some(connection))
         }
         _ => {
@@ -165,8 +165,8 @@ fn create(path: &Path) -> io::Result<()> {
 /// Checks whose file it is, whether we know its format, and whether it is sound. Returns its
 /// schema version, 0 for an empty file.
 fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
-    let told = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    let (found, owner, is_empty) = labels(connection).map_err(told)?;
+    let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
+    let (found, owner, is_empty) = labels(connection).map_err(sqlite_error)?;
     if owner == 0 && found == 0 && is_empty {
         return Ok(0);
     }
@@ -182,8 +182,9 @@ fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
         return Err(damaged(format!("its format can't be {found}")));
     }
     // The file has a few rows, so looking at all of it costs less than the fsync of one save.
-    let verdict: String =
-        connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0)).map_err(told)?;
+    let verdict: String = connection
+        .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
+        .map_err(sqlite_error)?;
     if verdict == "ok" { Ok(found) } else { Err(damaged(verdict)) }
 }
 

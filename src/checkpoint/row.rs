@@ -20,12 +20,12 @@ pub enum SavedCursor {
     Position(Resume),
     /// What `skytail cursors set` asked for: nothing was written from there yet, so there are
     /// no identities.
-    ByHand(ByHand),
+    Manual(ManualCursor),
 }
 
 /// A cursor that a person set.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ByHand {
+pub struct ManualCursor {
     /// Where to start.
     pub at: CursorValue,
     /// The server it was set for, by its label; `None` for whichever answers.
@@ -34,7 +34,7 @@ pub struct ByHand {
 
 /// The place that was replaced last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Previous {
+pub struct PreviousCursor {
     /// The server that the mark belongs to.
     pub server: String,
     /// The newest event that had been dealt with.
@@ -53,7 +53,7 @@ pub struct Entry {
     /// When that was saved.
     pub saved_at: TimeUs,
     /// What it replaced.
-    pub previous: Option<Previous>,
+    pub previous: Option<PreviousCursor>,
 }
 
 /// A column that makes no sense.
@@ -79,13 +79,13 @@ pub(super) fn cursor(row: &Row<'_>) -> Checked<SavedCursor> {
     let set = by_hand(row)?;
     match (server, set) {
         (Some(server), None) => resume(row, server).map(SavedCursor::Position),
-        (None, Some(set)) => Ok(SavedCursor::ByHand(set)),
+        (None, Some(set)) => Ok(SavedCursor::Manual(set)),
         (None, None) => bad("server", "is empty, and no cursor was set by hand"),
         (Some(_), Some(_)) => bad("server", "is filled beside a cursor set by hand"),
     }
 }
 
-fn by_hand(row: &Row<'_>) -> Checked<Option<ByHand>> {
+fn by_hand(row: &Row<'_>) -> Checked<Option<ManualCursor>> {
     let server: Option<String> = column(row, "set_server")?;
     let at = match (integer(row, "set_time_us")?, integer(row, "set_seq")?) {
         (None, None) => return Ok(None),
@@ -97,7 +97,7 @@ fn by_hand(row: &Row<'_>) -> Checked<Option<ByHand>> {
         }
         (Some(_), Some(_)) => return bad("set_seq", "is filled beside set_time_us"),
     };
-    Ok(Some(ByHand { at, server: server.map(Arc::from) }))
+    Ok(Some(ManualCursor { at, server: server.map(Arc::from) }))
 }
 
 fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
@@ -123,10 +123,10 @@ fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
     Ok(Resume { position, identities: identities(&blob)? })
 }
 
-fn previous(row: &Row<'_>) -> Checked<Option<Previous>> {
+fn previous(row: &Row<'_>) -> Checked<Option<PreviousCursor>> {
     let server: Option<String> = column(row, "previous_server")?;
     let Some(server) = server else { return Ok(None) };
-    Ok(Some(Previous {
+    Ok(Some(PreviousCursor {
         server,
         newest: mark(row, "previous_time_us", "previous_seq")?,
         saved_at: time(row, "previous_updated_at_us")?,

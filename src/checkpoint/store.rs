@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, OptionalExtension as _, Row, named_params};
 
 pub use super::error::StoreError;
-pub use super::row::{ByHand, Entry, Previous, SavedCursor};
-pub use earlier::{Departure, Earlier};
+pub use super::row::{Entry, ManualCursor, PreviousCursor, SavedCursor};
+pub use earlier::{CursorOverride, EarlierCursor};
 pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open, transfer};
 use crate::event::identity::{IdentityKey, IdentitySecrets};
 use crate::position::{Resume, TimeUs};
-use crate::sink::record::OutputState;
+use crate::sink::output_record::OutputState;
 
 /// An open state file.
 #[derive(Debug)]
@@ -29,15 +29,15 @@ pub struct Store {
     /// The key, where the file holds one, and the seed that 0.1.0 used.
     secrets: (Option<IdentityKey>, u64),
     /// Which file it is, whatever stands at its path later.
-    place: Option<Place>,
+    file_id: Option<FileId>,
     /// Whether the user asked for what is saved from now on; `None` if not known.
     is_asked_for: Option<bool>,
     /// What the next save leaves.
-    departure: Option<Departure>,
+    cursor_override: Option<CursorOverride>,
 }
 
 /// The device and number of a file.
-type Place = (u64, u64);
+type FileId = (u64, u64);
 
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
@@ -92,11 +92,11 @@ impl Store {
     }
 
     fn with(connection: Connection, path: &Path) -> Result<Self, StoreError> {
-        let place = place_of(path);
+        let file_id = file_id_of(path);
         let secrets = (None, 0);
         let path = path.to_owned();
         let mut store =
-            Self { connection, path, secrets, place, is_asked_for: None, departure: None };
+            Self { connection, path, secrets, file_id, is_asked_for: None, cursor_override: None };
         let key = store.hexadecimal("identity_key", 32)?.map(IdentityKey::new);
         let seed = store.hexadecimal("identity_seed", 16)?.ok_or_else(|| store.no_seed())?;
         store.secrets = (key, seed as u64);
@@ -109,7 +109,7 @@ impl Store {
             .connection
             .query_row("SELECT value FROM meta WHERE key = ?1", [key], |row| row.get(0))
             .optional()
-            .map_err(|error| self.told(&error))?;
+            .map_err(|error| self.store_error(&error))?;
         let Some(text) = found else { return Ok(None) };
         let is_hex = text.len() == digits && text.bytes().all(|b| b.is_ascii_hexdigit());
         let number = u128::from_str_radix(&text, 16).ok().filter(|_| is_hex);
@@ -195,14 +195,14 @@ impl Store {
         now: TimeUs,
     ) -> Result<(), StoreError> {
         // SQLite would go on writing into a file that nobody can open any more.
-        if self.place != place_of(&self.path) {
+        if self.file_id != file_id_of(&self.path) {
             return Err(StoreError::Gone { path: self.path.clone() });
         }
-        self.depart(consumer, now)?;
+        self.apply_cursor_override(consumer, now)?;
         let (resume, is_asked_for) = (checkpoint.resume(), self.is_asked_for);
         if checkpoint.outputs().is_empty() {
             let done = save_position(&self.connection, consumer, resume, is_asked_for, now);
-            return done.map_err(|error| self.told(&error));
+            return done.map_err(|error| self.store_error(&error));
         }
         self.in_transaction(|connection| {
             let mut has_finished = false;
@@ -222,7 +222,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; what was saved before is then unchanged.
-    pub fn set(&mut self, consumer: &str, to: &ByHand, now: TimeUs) -> Result<(), StoreError> {
+    pub fn set(
+        &mut self,
+        consumer: &str,
+        to: &ManualCursor,
+        now: TimeUs,
+    ) -> Result<(), StoreError> {
         let (time, seq) = match to.at {
             CursorValue::Time(time) => (Some(time.0.cast_signed()), None),
             CursorValue::Seq(seq) => (None, Some(seq.0.cast_signed())),
@@ -249,10 +254,10 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin_run(
+    pub fn persist_start(
         &mut self,
         consumer: &str,
-        at: &ByHand,
+        at: &ManualCursor,
         now: TimeUs,
     ) -> Result<(), StoreError> {
         if self.names()?.iter().any(|name| name == consumer) {
@@ -281,7 +286,7 @@ impl Store {
             .connection
             .query_row("SELECT * FROM consumers WHERE name = ?1", [consumer], |row| Ok(read(row)))
             .optional()
-            .map_err(|error| self.told(&error))?;
+            .map_err(|error| self.store_error(&error))?;
         found.transpose().map_err(|bad| self.bad_row(consumer, bad))
     }
 
@@ -303,7 +308,7 @@ impl Store {
             .connection
             .prepare(sql)
             .and_then(|mut statement| statement.query_map(params, read)?.collect());
-        rows.map_err(|error| self.told(&error))
+        rows.map_err(|error| self.store_error(&error))
     }
 
     pub(super) fn in_transaction<T>(
@@ -315,7 +320,7 @@ impl Store {
             transaction.commit()?;
             Ok(result)
         });
-        done.map_err(|error| self.told(&error))
+        done.map_err(|error| self.store_error(&error))
     }
 
     pub(super) fn bad_row(&self, consumer: &str, bad: BadColumn) -> StoreError {
@@ -327,7 +332,7 @@ impl Store {
         }
     }
 
-    pub(super) fn told(&self, error: &rusqlite::Error) -> StoreError {
+    pub(super) fn store_error(&self, error: &rusqlite::Error) -> StoreError {
         StoreError::from_sqlite(&self.path, error)
     }
 }
@@ -358,13 +363,13 @@ fn save_position(
 }
 
 #[cfg(unix)]
-fn place_of(path: &Path) -> Option<Place> {
+fn file_id_of(path: &Path) -> Option<FileId> {
     use std::os::unix::fs::MetadataExt as _;
     std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
 }
 
 #[cfg(not(unix))]
-fn place_of(_path: &Path) -> Option<Place> {
+fn file_id_of(_path: &Path) -> Option<FileId> {
     None
 }
 

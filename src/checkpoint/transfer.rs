@@ -107,7 +107,7 @@ impl Store {
                 tables,
             })
         });
-        exported.map(Some).map_err(|error| self.told(&error))
+        exported.map(Some).map_err(|error| self.store_error(&error))
     }
 
     /// Saves all of these exports, or none of them. The caller holds the leases on their names.
@@ -195,13 +195,13 @@ impl Export {
 
     /// Puts the rows into the tables of their schema.
     fn fill(&self, connection: &mut Connection) -> Result<(), String> {
-        let told = |error: rusqlite::Error| error.to_string();
+        let sqlite_error = |error: rusqlite::Error| error.to_string();
         if self.schema < 1 {
             return Err(format!("its schema can't be {}", self.schema));
         }
-        schema::migrate_to(connection, self.schema).map_err(told)?;
+        schema::migrate_to(connection, self.schema).map_err(sqlite_error)?;
         let known: BTreeMap<String, String> =
-            tables_of(connection).map_err(told)?.into_iter().collect();
+            tables_of(connection).map_err(sqlite_error)?.into_iter().collect();
         if self.tables.get("consumers").map(Vec::len) != Some(1) {
             return Err("the table consumers has not one row".to_owned());
         }
@@ -212,7 +212,7 @@ impl Export {
             if rows.len() > MOST_ROWS {
                 return Err(format!("the table {table} has more than {MOST_ROWS} rows"));
             }
-            let columns = columns_of(connection, table).map_err(told)?;
+            let columns = columns_of(connection, table).map_err(sqlite_error)?;
             for row in rows {
                 if row.get(key).and_then(Value::as_str) != Some(&self.name) {
                     return Err(format!("a row of the table {table} is of another consumer"));

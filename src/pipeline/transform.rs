@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::position::turns::Turn;
 use crate::render::{RenderError, Renderer};
 use crate::settings::RenderErrors;
-use crate::sink::{Announce, Refusal, Sink};
+use crate::sink::{PersistOutput, Sink, SinkError};
 
 use super::shutdown::StopReason;
 
@@ -68,8 +68,8 @@ pub struct TransformResult {
 pub enum StopCause {
     /// The run stops as it should.
     Stopped(StopReason),
-    /// The output failed.
-    Refused(Refusal),
+    /// The output took no more.
+    Refused(SinkError),
 }
 
 impl TransformResult {
@@ -91,8 +91,8 @@ impl TransformResult {
     /// Returns whether the output accepted everything.
     ///
     /// # Errors
-    /// The [`Refusal`] of the output.
-    pub fn into_result(self) -> Result<(), Refusal> {
+    /// [`SinkError`] where it did not.
+    pub fn refused(self) -> Result<(), SinkError> {
         match self.end {
             Some(StopCause::Refused(refusal)) => Err(refusal),
             _ => Ok(()),
@@ -140,7 +140,7 @@ impl TransformStage {
         turns: &[Turn],
         sink: &mut Sink,
         deadline: impl Fn() -> Option<Instant>,
-        announce: &mut Announce<'_>,
+        announce: &mut PersistOutput<'_>,
     ) -> TransformResult {
         self.renderer.look_around();
         let mut result = TransformResult::default();
@@ -154,7 +154,7 @@ impl TransformStage {
                     rendered.bytes().len()
                 }
                 Err(refused) => {
-                    result.end = Some(StopCause::Refused(refused.refusal));
+                    passed.end = Some(Ended::Refused(refused.error));
                     refused.accepted_bytes
                 }
             };
@@ -206,7 +206,7 @@ impl TransformStage {
             }
             // An expression may be slow, and a stop must not wait for a whole batch.
             if deadline().is_some_and(|at| Instant::now() >= at) {
-                end = Some(StopCause::Refused(Refusal::TimedOut));
+                end = Some(Ended::Refused(SinkError::TimedOut));
                 break;
             }
             let start = bytes.len();

@@ -2,12 +2,8 @@
 //! remembered before it begins a file, it asks its caller to remember.
 
 pub mod broker;
-pub mod claim;
 pub mod file;
-mod frames;
-pub mod naming;
-pub mod record;
-pub mod rotation;
+pub mod output_record;
 pub mod stdout;
 
 use std::fmt;
@@ -23,9 +19,9 @@ use crate::position::turns::Turn;
 
 use broker::Broker;
 use broker::error::BrokerError;
-use claim::ClaimError;
 use file::FileSink;
-use record::OutputRecord;
+use file::open::OpenFileError;
+use output_record::OutputRecord;
 use stdout::Stdout;
 
 /// Where the lines of a run go: an enum, so that a line costs no call through a pointer.
@@ -38,14 +34,14 @@ pub enum Sink {
     /// A message broker.
     Broker(Box<Broker>),
     /// Somebody in this process.
-    Taker(Box<dyn Taker>),
+    Tap(Box<dyn Tap>),
 }
 
 /// Somebody in this process who looks at lines and keeps none: asked once a batch, so that a
 /// line costs no call through a pointer.
-pub trait Taker: fmt::Debug + Send {
+pub trait Tap: fmt::Debug + Send {
     /// Looks at all lines, and waits for nobody but for a moment.
-    fn take(&mut self, lines: &Lines);
+    fn observe(&mut self, lines: &Lines);
 }
 
 /// Proof that a sink accepted what it says it did: what a checkpoint is made from. Only sinks
@@ -65,11 +61,11 @@ pub struct Output {
 }
 
 /// Remembers, for good, that a file begins; asked before its first byte is written.
-pub type Announce<'a> = dyn FnMut(&OutputRecord) -> Result<(), String> + 'a;
+pub type PersistOutput<'a> = dyn FnMut(&OutputRecord) -> Result<(), String> + 'a;
 
 /// Why a sink did not take a batch.
 #[derive(Debug, thiserror::Error)]
-pub enum Refusal {
+pub enum SinkError {
     /// Whoever reads the output has gone.
     #[error("the output was closed")]
     Closed,
@@ -90,7 +86,7 @@ pub enum Refusal {
     },
     /// Somebody else changed a file while we wrote it.
     #[error("{} {what} by another program while it was written: keep other programs away from it (for files that end by themselves use --rotate)", path.display())]
-    Disturbed {
+    ChangedByOthers {
         /// The file.
         path: PathBuf,
         /// What happened to it.
@@ -98,10 +94,10 @@ pub enum Refusal {
     },
     /// The next file can't be had.
     #[error("the next file can't be begun: {0}")]
-    Next(#[source] ClaimError),
+    NextFile(#[source] OpenFileError),
     /// The next file can't be remembered.
     #[error("can't begin {}, since that can't be remembered: {cause}", path.display())]
-    Unannounced {
+    FileNotSaved {
         /// The file.
         path: PathBuf,
         /// Why not.
@@ -112,7 +108,7 @@ pub enum Refusal {
     Broker(#[from] BrokerError),
     /// Where the run begins can't be remembered.
     #[error("no file can be begun, since where the run begins can't be remembered: {0}")]
-    Unremembered(String),
+    StartNotSaved(String),
     /// What was written did not reach the disk. Whoever saves has said why.
     #[error("{0}")]
     Unsynced(String),
@@ -120,11 +116,11 @@ pub enum Refusal {
 
 /// A batch that was not taken whole.
 #[derive(Debug)]
-pub struct Refused {
+pub struct PartialWrite {
     /// How many bytes of it were taken all the same.
     pub accepted_bytes: usize,
     /// Why no more.
-    pub refusal: Refusal,
+    pub error: SinkError,
 }
 
 impl Sink {
@@ -133,7 +129,7 @@ impl Sink {
     /// is asked again and again.
     ///
     /// # Errors
-    /// [`Refused`], with the number of bytes that count as written.
+    /// [`PartialWrite`], with the number of bytes that count as written.
     pub fn write(
         &mut self,
         lines: &Lines,
@@ -141,25 +137,25 @@ impl Sink {
         written_bytes: usize,
         turns: &[Turn],
         deadline: impl Fn() -> Option<Instant>,
-        announce: &mut Announce<'_>,
-    ) -> Result<(), Refused> {
+        persist: &mut PersistOutput<'_>,
+    ) -> Result<(), PartialWrite> {
         match self {
             Self::Stdout(stdout) => {
                 stdout.write_all(rest(lines, written_bytes), deadline).map_err(|refused| {
                     let accepted_bytes = written_bytes + refused.accepted_bytes;
-                    Refused { accepted_bytes, ..refused }
+                    PartialWrite { accepted_bytes, ..refused }
                 })
             }
             // What goes wrong here ends in cutting the file back to the last checkpoint.
             Self::File(file) => file
-                .write(lines, turns, announce)
-                .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
+                .write(lines, turns, persist)
+                .map_err(|error| PartialWrite { accepted_bytes: 0, error }),
             // What it got all the same, the next run finds there.
             Self::Broker(broker) => broker
-                .write(lines, shape, deadline, announce)
-                .map_err(|refusal| Refused { accepted_bytes: 0, refusal }),
-            Self::Taker(taker) => {
-                taker.take(lines);
+                .write(lines, shape, deadline, persist)
+                .map_err(|error| PartialWrite { accepted_bytes: 0, error }),
+            Self::Tap(tap) => {
+                tap.observe(lines);
                 Ok(())
             }
         }
@@ -169,12 +165,12 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Sink::write`].
-    pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, Refused> {
+    pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, PartialWrite> {
         match self {
             Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
             Self::File(_) | Self::Broker(_) => Ok(0),
-            Self::Taker(taker) => {
-                taker.take(lines);
+            Self::Tap(tap) => {
+                tap.observe(lines);
                 Ok(lines.bytes().len())
             }
         }
@@ -187,7 +183,7 @@ impl Sink {
         match self {
             Self::Stdout(stdout) => stdout.is_non_blocking(),
             Self::File(_) | Self::Broker(_) => false,
-            Self::Taker(_) => true,
+            Self::Tap(_) => true,
         }
     }
 
@@ -195,13 +191,16 @@ impl Sink {
     /// acknowledged it, or until `deadline`.
     ///
     /// # Errors
-    /// [`Refusal`] where a file can't be brought into a state that a checkpoint may name, or a
+    /// [`SinkError`] where a file can't be brought into a state that a checkpoint may name, or a
     /// broker did not acknowledge everything.
-    pub fn settle(&mut self, deadline: impl Fn() -> Option<Instant>) -> Result<Delivered, Refusal> {
+    pub fn checkpoint(
+        &mut self,
+        deadline: impl Fn() -> Option<Instant>,
+    ) -> Result<Delivered, SinkError> {
         match self {
-            Self::Stdout(_) | Self::Taker(_) => Ok(Delivered { outputs: Vec::new() }),
-            Self::File(file) => Ok(Delivered { outputs: file.settle()? }),
-            Self::Broker(broker) => Ok(Delivered { outputs: broker.settle(deadline)? }),
+            Self::Stdout(_) | Self::Tap(_) => Ok(Delivered { outputs: Vec::new() }),
+            Self::File(file) => Ok(Delivered { outputs: file.checkpoint()? }),
+            Self::Broker(broker) => Ok(Delivered { outputs: broker.checkpoint(deadline)? }),
         }
     }
 
@@ -217,7 +216,7 @@ impl Sink {
     /// Whether what was written counts only once it is settled. What standard output took, it
     /// has taken.
     #[must_use]
-    pub fn must_settle(&self) -> bool {
+    pub fn is_transactional(&self) -> bool {
         matches!(self, Self::File(_) | Self::Broker(_))
     }
 
@@ -226,7 +225,7 @@ impl Sink {
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_closed(),
-            Self::File(_) | Self::Broker(_) | Self::Taker(_) => false,
+            Self::File(_) | Self::Broker(_) | Self::Tap(_) => false,
         }
     }
 
@@ -235,7 +234,7 @@ impl Sink {
     pub fn pipe_bytes(&self) -> usize {
         match self {
             Self::Stdout(stdout) => stdout.pipe_bytes(),
-            Self::File(_) | Self::Broker(_) | Self::Taker(_) => 0,
+            Self::File(_) | Self::Broker(_) | Self::Tap(_) => 0,
         }
     }
 
@@ -244,14 +243,14 @@ impl Sink {
     pub fn unread_bytes(&self) -> usize {
         match self {
             Self::Stdout(stdout) => stdout.unread_bytes(),
-            Self::File(_) | Self::Broker(_) | Self::Taker(_) => 0,
+            Self::File(_) | Self::Broker(_) | Self::Tap(_) => 0,
         }
     }
 
     /// The files of this sink, if it has any.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {
-            Self::Stdout(_) | Self::Broker(_) | Self::Taker(_) => None,
+            Self::Stdout(_) | Self::Broker(_) | Self::Tap(_) => None,
             Self::File(file) => Some(file),
         }
     }
@@ -287,7 +286,7 @@ impl Output {
     }
 }
 
-impl Refusal {
+impl SinkError {
     fn from_io(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset => Self::Closed,

@@ -12,7 +12,7 @@ use std::io::{self, Write};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::{Refusal, Refused};
+use super::{PartialWrite, SinkError};
 
 /// How often a write that waits for room looks whether its time is over. Only a blocked
 /// output costs these wake-ups.
@@ -61,23 +61,23 @@ impl Stdout {
     /// passed. `deadline` is asked again and again, since a stop may come while we wait.
     ///
     /// # Errors
-    /// [`Refused`], with the number of bytes that were accepted.
+    /// [`PartialWrite`], with the number of bytes that were accepted.
     pub fn write_all(
         &mut self,
         bytes: &[u8],
         deadline: impl Fn() -> Option<Instant>,
-    ) -> Result<(), Refused> {
+    ) -> Result<(), PartialWrite> {
         let mut accepted_bytes = 0;
         loop {
             let rest = bytes.get(accepted_bytes..).unwrap_or_default();
-            let (now, refusal) = match self.write_ready(rest) {
+            let (now, error) = match self.write_ready(rest) {
                 Ok(now) if now == rest.len() => return Ok(()),
                 Ok(now) => (now, self.wait_for_room(&deadline)),
-                Err(Refused { accepted_bytes, refusal }) => (accepted_bytes, Some(refusal)),
+                Err(PartialWrite { accepted_bytes, error }) => (accepted_bytes, Some(error)),
             };
             accepted_bytes += now;
-            if let Some(refusal) = refusal {
-                return Err(Refused { accepted_bytes, refusal });
+            if let Some(error) = error {
+                return Err(PartialWrite { accepted_bytes, error });
             }
         }
     }
@@ -86,7 +86,7 @@ impl Stdout {
     ///
     /// # Errors
     /// As [`Stdout::write_all`], but never that the time is over.
-    pub fn write_ready(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+    pub fn write_ready(&mut self, bytes: &[u8]) -> Result<usize, PartialWrite> {
         let Some(overlay) = self.overlay.clone().filter(|_| !bytes.is_empty()) else {
             return self.write_now(bytes);
         };
@@ -99,9 +99,9 @@ impl Stdout {
         written
     }
 
-    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, Refused> {
+    fn write_now(&mut self, bytes: &[u8]) -> Result<usize, PartialWrite> {
         let mut accepted_bytes = 0;
-        let refused = |accepted_bytes, refusal| Err(Refused { accepted_bytes, refusal });
+        let refused = |accepted_bytes, error| Err(PartialWrite { accepted_bytes, error });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
             // A short write is what we want to know of here.
             #[allow(clippy::disallowed_methods)]
@@ -109,31 +109,31 @@ impl Stdout {
             match written {
                 Ok(0) => {
                     let error = io::Error::from(io::ErrorKind::WriteZero);
-                    return refused(accepted_bytes, Refusal::Failed(error));
+                    return refused(accepted_bytes, SinkError::Failed(error));
                 }
                 Ok(n) => accepted_bytes += n,
                 Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock => break,
-                Err(e) => return refused(accepted_bytes, self.refusal(e)),
+                Err(e) => return refused(accepted_bytes, self.error(e)),
             }
         }
         Ok(accepted_bytes)
     }
 
     /// Waits a while for room; says why no more is written, if the time is over.
-    fn wait_for_room(&self, deadline: impl Fn() -> Option<Instant>) -> Option<Refusal> {
+    fn wait_for_room(&self, deadline: impl Fn() -> Option<Instant>) -> Option<SinkError> {
         if deadline().is_some_and(|at| Instant::now() >= at) {
-            return Some(Refusal::TimedOut);
+            return Some(SinkError::TimedOut);
         }
-        imp::wait_for_room(&self.file, RECHECK).err().map(|e| self.refusal(e))
+        imp::wait_for_room(&self.file, RECHECK).err().map(|e| self.error(e))
     }
 
     /// Returns what an error of a write means. A terminal that was hung up fails with EIO
     /// (termios(3)).
-    fn refusal(&self, error: io::Error) -> Refusal {
+    fn error(&self, error: io::Error) -> SinkError {
         match self.is_terminal && imp::is_hang_up(&error) {
-            true => Refusal::Closed,
-            false => Refusal::from_io(error),
+            true => SinkError::Closed,
+            false => SinkError::from_io(error),
         }
     }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::aggregate::{Aggregate, LineReader};
 use crate::event::batch::Lines;
-use crate::sink::Taker;
+use crate::sink::Tap;
 
 /// An aggregate that is shared by the pipeline and the screen.
 #[derive(Clone, Debug)]
@@ -44,8 +44,8 @@ impl AggregateTap {
     }
 }
 
-impl Taker for AggregateTap {
-    fn take(&mut self, lines: &Lines) {
+impl Tap for AggregateTap {
+    fn observe(&mut self, lines: &Lines) {
         let (mut aggregate, at) = self.aggregate.lock();
         for line in lines.iter() {
             aggregate.add(&self.reader, line, at);

@@ -45,7 +45,7 @@ ORDER BY replaced_at_us DESC, rowid DESC LIMIT ?3";
 
 /// A cursor that was replaced.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Earlier {
+pub struct EarlierCursor {
     /// The cursor.
     pub cursor: SavedCursor,
     /// When it was saved.
@@ -56,7 +56,7 @@ pub struct Earlier {
 
 /// What a run does to the saved cursor before its first save, because it starts elsewhere.
 #[derive(Clone, Debug)]
-pub struct Departure {
+pub struct CursorOverride {
     /// The stretch that the run skips, if it starts later.
     pub skipped: Option<Gap>,
 }
@@ -76,28 +76,32 @@ impl Store {
     pub fn is_asked_for(&self, consumer: &str) -> Result<bool, StoreError> {
         let sql = "SELECT coalesce(is_asked_for, 1) FROM consumers WHERE name = ?1";
         let found = self.connection.query_row(sql, [consumer], |row| row.get(0)).optional();
-        found.map(|found| found.unwrap_or(false)).map_err(|error| self.told(&error))
+        found.map(|found| found.unwrap_or(false)).map_err(|error| self.store_error(&error))
     }
 
     /// Arranges that the next save keeps the cursor that it replaces, and saves what the run
     /// skips. A run that saves nothing changes nothing.
-    pub fn set_departure(&mut self, departure: Departure) {
-        self.departure = Some(departure);
+    pub fn set_cursor_override(&mut self, cursor_override: CursorOverride) {
+        self.cursor_override = Some(cursor_override);
     }
 
-    /// Returns whether nothing was saved since [`Store::set_departure`].
+    /// Returns whether nothing was saved since [`Store::set_cursor_override`].
     #[must_use]
-    pub fn has_departure(&self) -> bool {
-        self.departure.is_some()
+    pub fn has_cursor_override(&self) -> bool {
+        self.cursor_override.is_some()
     }
 
-    pub(super) fn depart(&mut self, consumer: &str, now: TimeUs) -> Result<(), StoreError> {
-        let Some(departure) = self.departure.clone() else { return Ok(()) };
+    pub(super) fn apply_cursor_override(
+        &mut self,
+        consumer: &str,
+        now: TimeUs,
+    ) -> Result<(), StoreError> {
+        let Some(cursor_override) = self.cursor_override.clone() else { return Ok(()) };
         self.keep_earlier(consumer, now)?;
-        if let Some(gap) = &departure.skipped {
+        if let Some(gap) = &cursor_override.skipped {
             self.record_gap(consumer, gap)?;
         }
-        self.departure = None;
+        self.cursor_override = None;
         Ok(())
     }
 
@@ -113,11 +117,11 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Row`] if one of them makes no sense.
-    pub fn earlier(&self, consumer: &str, now: TimeUs) -> Result<Vec<Earlier>, StoreError> {
+    pub fn earlier(&self, consumer: &str, now: TimeUs) -> Result<Vec<EarlierCursor>, StoreError> {
         let read = |row: &rusqlite::Row<'_>| {
             let time = |name| row.get::<_, i64>(name).map(|us| TimeUs(us.cast_unsigned()));
             let (saved_at, replaced_at) = (time("updated_at_us")?, time("replaced_at_us")?);
-            Ok(row::cursor(row).map(|cursor| Earlier { cursor, saved_at, replaced_at }))
+            Ok(row::cursor(row).map(|cursor| EarlierCursor { cursor, saved_at, replaced_at }))
         };
         let rows = self.rows_with(NEWEST, (consumer, oldest(now), MOST), read)?;
         rows.into_iter().map(|row| row.map_err(|bad| self.bad_row(consumer, bad))).collect()

@@ -64,7 +64,7 @@ impl Store {
     pub fn gaps(&self, consumer: &str, most: u32) -> Result<Vec<SavedGap>, StoreError> {
         let rows = select(&self.connection, NEWEST, consumer, most);
         rows.map(|rows| rows.into_iter().map(|(_, gap)| gap).collect())
-            .map_err(|error| self.told(&error))
+            .map_err(|error| self.store_error(&error))
     }
 }
 

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, named_params};
 use super::{Store, StoreError};
 use crate::checkpoint::row::BadColumn;
 use crate::position::TimeUs;
-use crate::sink::record::{OutputRecord, OutputState};
+use crate::sink::output_record::{OutputRecord, OutputState};
 
 /// A file that was begun again becomes the newest; one that is only longer keeps its place.
 const PUT: &str = "
@@ -70,7 +70,7 @@ impl Store {
     /// [`StoreError`].
     pub fn make_durable(&self) -> Result<(), StoreError> {
         let done = self.connection.pragma_update(None, "synchronous", "FULL");
-        done.map_err(|error| self.told(&error))
+        done.map_err(|error| self.store_error(&error))
     }
 
     /// The files of a consumer, oldest first.
@@ -101,12 +101,12 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`].
-    pub fn begin_output(
+    pub fn persist_output(
         &mut self,
         consumer: &str,
         record: &OutputRecord,
     ) -> Result<(), StoreError> {
-        put(&self.connection, consumer, record, true).map_err(|error| self.told(&error))
+        put(&self.connection, consumer, record, true).map_err(|error| self.store_error(&error))
     }
 
     /// Replaces what is noted of a file.
@@ -114,7 +114,7 @@ impl Store {
     /// # Errors
     /// [`StoreError`].
     pub fn put_output(&mut self, consumer: &str, record: &OutputRecord) -> Result<(), StoreError> {
-        put(&self.connection, consumer, record, false).map_err(|error| self.told(&error))
+        put(&self.connection, consumer, record, false).map_err(|error| self.store_error(&error))
     }
 
     /// Notes that the files of a consumer ended exactly as they are noted.
@@ -124,7 +124,7 @@ impl Store {
     pub fn close_outputs(&mut self, consumer: &str) -> Result<(), StoreError> {
         let sql = "UPDATE outputs SET state = 'clean' WHERE consumer = ?1 AND state = 'open'";
         let done = self.connection.execute(sql, [consumer]);
-        done.map(drop).map_err(|error| self.told(&error))
+        done.map(drop).map_err(|error| self.store_error(&error))
     }
 }
 

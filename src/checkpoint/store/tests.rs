@@ -9,7 +9,7 @@ use crate::checkpoint::schema;
 use crate::position::gap::Gap;
 use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 use crate::sink::Output;
-use crate::sink::record::{OutputRecord, OutputState};
+use crate::sink::output_record::{OutputRecord, OutputState};
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -39,8 +39,8 @@ fn checkpoint(time: u64) -> Checkpoint {
     Checkpoint { resume: resume(time), outputs: vec![] }
 }
 
-fn by_hand(us: u64) -> ByHand {
-    ByHand { at: CursorValue::Time(TimeUs(us)), server: None }
+fn by_hand(us: u64) -> ManualCursor {
+    ManualCursor { at: CursorValue::Time(TimeUs(us)), server: None }
 }
 
 #[test]
@@ -81,13 +81,14 @@ fn a_cursor_set_by_hand_waits_for_its_tail_and_remembers_what_it_replaced() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     store.save("posts", &checkpoint(1_000), TimeUs(5)).unwrap();
-    let seq = ByHand { at: CursorValue::Seq(Seq(12)), server: Some("example.com".into()) };
+    let seq = ManualCursor { at: CursorValue::Seq(Seq(12)), server: Some("example.com".into()) };
     for set in [by_hand(Seq::LIMIT), seq] {
         store.set("posts", &set, TimeUs(9)).unwrap();
         let entry = store.entry("posts").unwrap().unwrap();
-        assert_eq!(entry.cursor, SavedCursor::ByHand(set));
+        assert_eq!(entry.cursor, SavedCursor::Manual(set));
         let newest = resume(1_000).position.newest;
-        let previous = Previous { server: "example.com".to_owned(), newest, saved_at: TimeUs(5) };
+        let previous =
+            PreviousCursor { server: "example.com".to_owned(), newest, saved_at: TimeUs(5) };
         assert_eq!(entry.previous, Some(previous));
     }
     store.save("posts", &checkpoint(2_000), TimeUs(10)).unwrap();
@@ -453,8 +454,8 @@ fn a_position_is_saved_with_its_files_or_not_at_all() {
     let (_home, path) = home();
     let mut store = Store::open(&path).unwrap();
     let (a, b) = (output("/a", OutputState::Open, 5), output("/b", OutputState::Open, 0));
-    store.begin_output("posts", &a).unwrap();
-    store.begin_output("posts", &b).unwrap();
+    store.persist_output("posts", &a).unwrap();
+    store.persist_output("posts", &b).unwrap();
     let done = output("/a", OutputState::Done, 9);
     let mut checkpoint = checkpoint(1_000);
     checkpoint.outputs = vec![Output::for_test(done.clone(), None)];
@@ -467,7 +468,7 @@ fn a_position_is_saved_with_its_files_or_not_at_all() {
     store.save("posts", &checkpoint, TimeUs(5)).unwrap();
     assert_eq!(store.outputs("posts"), Ok(vec![done.clone(), b.clone()]));
     // One that is begun again is the newest; only what is open ends cleanly.
-    store.begin_output("posts", &output("/a", OutputState::Open, 9)).unwrap();
+    store.persist_output("posts", &output("/a", OutputState::Open, 9)).unwrap();
     store.put_output("posts", &output("/b", OutputState::Done, 0)).unwrap();
     store.close_outputs("posts").unwrap();
     let (b, a) = (output("/b", OutputState::Done, 0), output("/a", OutputState::Clean, 9));
@@ -502,7 +503,7 @@ fn files_finished_long_ago_are_forgotten_in_the_step_that_saves_a_position() {
     let mut store = Store::open(&path).unwrap();
     let name = |i: usize| format!("/{i}");
     let kept_clean = output("/clean", OutputState::Clean, 9);
-    store.begin_output("posts", &kept_clean).unwrap();
+    store.persist_output("posts", &kept_clean).unwrap();
     let filled = store.in_transaction(|connection| {
         (0..1_500).try_for_each(|i| {
             outputs::put(connection, "posts", &output(&name(i), OutputState::Done, 5), true)
@@ -510,8 +511,8 @@ fn files_finished_long_ago_are_forgotten_in_the_step_that_saves_a_position() {
     });
     filled.unwrap();
     let others = output("/0", OutputState::Done, 5);
-    store.begin_output("likes", &others).unwrap();
-    store.begin_output("posts", &output("/open", OutputState::Open, 0)).unwrap();
+    store.persist_output("likes", &others).unwrap();
+    store.persist_output("posts", &output("/open", OutputState::Open, 0)).unwrap();
     // Nothing was finished: nothing is looked for.
     let mut checkpoint = checkpoint(1_000);
     checkpoint.outputs = vec![Output::for_test(output("/open", OutputState::Open, 3), None)];

@@ -3,7 +3,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::position::gap::Gap;
 use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
-use crate::sink::record::{OutputRecord, OutputState};
+use crate::sink::output_record::{OutputRecord, OutputState};
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX), Just(LARGEST_EXACT + 1)]
@@ -72,8 +72,8 @@ proptest! {
             from_seq: None, to_seq: Some(Seq(to)), reason: "a \"reason\"\n".to_owned(),
         };
         ours.record_gap("c/d", &gap).unwrap();
-        ours.begin_output("c/d", &output("/out.ndjson", length, hash)).unwrap();
-        ours.begin_output("c/d", &output("nats://h/s", length, 0)).unwrap();
+        ours.persist_output("c/d", &output("/out.ndjson", length, hash)).unwrap();
+        ours.persist_output("c/d", &output("nats://h/s", length, 0)).unwrap();
         let text = serde_json::to_string(&ours.export("c/d").unwrap().unwrap()).unwrap();
         let export: Export = serde_json::from_str(&text).unwrap();
         theirs.import(std::slice::from_ref(&export), false).unwrap();
@@ -96,7 +96,7 @@ proptest! {
         let (mut ours, mut theirs) = (store(&home, "a.db"), store(&home, "b.db"));
         let checkpoint = crate::checkpoint::Checkpoint { resume, outputs: vec![] };
         ours.save("c", &checkpoint, TimeUs(5)).unwrap();
-        ours.begin_output("c", &output("/out.ndjson", 5, 7)).unwrap();
+        ours.persist_output("c", &output("/out.ndjson", 5, 7)).unwrap();
         let mut text = serde_json::to_vec(&ours.export("c").unwrap().unwrap()).unwrap();
         for (at, byte) in edits {
             let at = at % text.len();

@@ -13,7 +13,7 @@ use clap::ValueHint;
 
 use crate::checkpoint::default_state_path;
 use crate::checkpoint::lease::{self, Lease, LeaseError};
-use crate::checkpoint::store::{ByHand, Store};
+use crate::checkpoint::store::{ManualCursor, Store};
 use crate::cli::exit::{self, Exit, UsageError};
 use crate::cli::stdout::print;
 use crate::cli::tail::consumer_name;
@@ -252,7 +252,7 @@ fn set(
     };
     let mut store = Store::open(path)?;
     let _lease = lease(path, name)?;
-    let cursor = ByHand { at, server };
+    let cursor = ManualCursor { at, server };
     store.set(name, &cursor, context.now)?;
     context
         .eprint(&format!("{name} starts at {} with --cursor auto", view::describe_manual(&cursor)));

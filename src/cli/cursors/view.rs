@@ -6,11 +6,11 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Earlier, Entry, SavedCursor, SavedGap};
+use crate::checkpoint::store::{EarlierCursor, Entry, ManualCursor, SavedCursor, SavedGap};
 use crate::display::table::{Table, escape_cell};
 use crate::display::units::counted;
 use crate::position::TimeUs;
-use crate::sink::record::OutputRecord;
+use crate::sink::output_record::OutputRecord;
 
 /// The keys of `list --json`, which are part of the interface.
 pub const LIST_KEYS: &str = "\
@@ -105,7 +105,7 @@ fn json<'a>(
     let (time, seq) = time_and_seq(&entry.cursor);
     let resume = match &entry.cursor {
         SavedCursor::Position(resume) => Some(resume),
-        SavedCursor::ByHand(_) => None,
+        SavedCursor::Manual(_) => None,
     };
     let position = resume.map(|resume| &resume.position);
     EntryJson {
@@ -159,7 +159,7 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
     let mut table = Table::new(["NAME", "SERVER", "CURSOR", "EVENT TIME", "AGE", "SAVED"]);
     for entry in entries {
         let time = time_and_seq(&entry.cursor).0;
-        let set = if matches!(entry.cursor, SavedCursor::ByHand(_)) { "by hand, " } else { "" };
+        let set = if matches!(entry.cursor, SavedCursor::Manual(_)) { "by hand, " } else { "" };
         table.row([
             entry.name.clone(),
             server(&entry.cursor).unwrap_or("any").to_owned(),
@@ -172,12 +172,13 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
     table.to_string()
 }
 
-/// Returns the table of `restore`.
-pub fn earlier(earlier: &[Earlier], now: TimeUs) -> String {
+/// The table of `restore`.
+#[must_use]
+pub fn earlier(earlier: &[EarlierCursor], now: TimeUs) -> String {
     let mut table = Table::new(["N", "SERVER", "CURSOR", "EVENT TIME", "SAVED", "REPLACED"]);
     for (index, earlier) in earlier.iter().enumerate() {
         let time = time_and_seq(&earlier.cursor).0;
-        let set = if matches!(earlier.cursor, SavedCursor::ByHand(_)) { "by hand, " } else { "" };
+        let set = if matches!(earlier.cursor, SavedCursor::Manual(_)) { "by hand, " } else { "" };
         table.row([
             (index + 1).to_string(),
             server(&earlier.cursor).unwrap_or("any").to_owned(),
@@ -217,8 +218,8 @@ pub fn details(
             lines.push(("latest time", position.latest_time.to_string()));
             lines.push(("identities", resume.identities.len().to_string()));
         }
-        SavedCursor::ByHand(by_hand) => {
-            lines.push(("set by hand", describe_manual(by_hand)));
+        SavedCursor::Manual(by_hand) => {
+            lines.push(("set by hand", place(by_hand)));
         }
     }
     if let Some(previous) = &entry.previous {
@@ -259,8 +260,9 @@ fn gap_text(saved: &SavedGap) -> String {
     format!("{gap}{missing}, seen {}: {}{merged}", gap.seen_at, gap.reason)
 }
 
-/// Describes a cursor that the user set.
-pub fn describe_manual(cursor: &ByHand) -> String {
+/// A place that a person named, in words.
+#[must_use]
+pub fn place(cursor: &ManualCursor) -> String {
     let at = match cursor.at {
         CursorValue::Time(time) => time.to_string(),
         CursorValue::Seq(seq) => format!("seq {}", seq.0),
@@ -274,7 +276,7 @@ pub fn describe_manual(cursor: &ByHand) -> String {
 fn server(cursor: &SavedCursor) -> Option<&str> {
     match cursor {
         SavedCursor::Position(resume) => Some(&resume.position.origin.server),
-        SavedCursor::ByHand(by_hand) => by_hand.server.as_deref(),
+        SavedCursor::Manual(by_hand) => by_hand.server.as_deref(),
     }
 }
 
@@ -284,8 +286,10 @@ fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
             let newest = resume.position.newest;
             (Some(newest.time), newest.seq.map(|seq| seq.0))
         }
-        SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. }) => (Some(*time), None),
-        SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), .. }) => (None, Some(seq.0)),
+        SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. }) => {
+            (Some(*time), None)
+        }
+        SavedCursor::Manual(ManualCursor { at: CursorValue::Seq(seq), .. }) => (None, Some(seq.0)),
     }
 }
 

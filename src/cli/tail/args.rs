@@ -22,7 +22,7 @@ use crate::event::shape::Shape;
 use crate::settings::{
     ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
 };
-use crate::sink::rotation::Rotate;
+use crate::sink::file::rotation::Rotate;
 
 /// The flags of `skytail tail`.
 #[derive(Clone, Debug, clap::Args)]

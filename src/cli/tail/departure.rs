@@ -5,13 +5,13 @@ use std::time::Duration;
 
 use super::legacy_names::is_output_of;
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{ByHand, Departure, SavedCursor, Store, StoreError};
+use crate::checkpoint::store::{CursorOverride, ManualCursor, SavedCursor, Store, StoreError};
 use crate::cli::exit::UsageError;
 use crate::display::units::duration;
 use crate::position::gap::Gap;
 use crate::position::{Mark, Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, Unsaved};
-use crate::sink::record::OutputRecord;
+use crate::sink::output_record::OutputRecord;
 
 /// The reason of a gap that the user chose.
 const SKIPPED: &str = "skipped on request";
@@ -79,7 +79,7 @@ pub fn record_departure(store: &mut Store, consumer: &str, start: &StartPosition
             "skipping what {consumer:?} has not read {gap} (it stopped{age}): --cursor auto resumes there instead; later `skytail cursors restore` brings it back"
         );
     }
-    store.set_departure(Departure { skipped });
+    store.set_cursor_override(CursorOverride { skipped });
 }
 
 /// Returns the gap between what is saved and a later start.
@@ -89,8 +89,10 @@ fn skipped(saved: &SavedCursor, start: &StartPosition, now: TimeUs) -> Option<Ga
             let Mark { time, seq } = resume.position.newest;
             (Some(time), seq)
         }
-        SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. }) => (Some(*time), None),
-        SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), .. }) => (None, Some(*seq)),
+        SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. }) => {
+            (Some(*time), None)
+        }
+        SavedCursor::Manual(ManualCursor { at: CursorValue::Seq(seq), .. }) => (None, Some(*seq)),
     };
     let (to_time, to_seq) = match start {
         StartPosition::Live => (Some(now), None),

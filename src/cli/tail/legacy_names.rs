@@ -8,7 +8,7 @@ use crate::checkpoint::lease::Lease;
 use crate::checkpoint::store::{SavedCursor, Store, StoreError};
 use crate::position::TimeUs;
 use crate::settings::TailSettings;
-use crate::sink::record::OutputRecord;
+use crate::sink::output_record::OutputRecord;
 
 /// Returns the name that the run saves under: the one that 0.1.0 derived, if that one owns this
 /// output already.

@@ -13,10 +13,10 @@ use crate::display::units::counted;
 use crate::paths;
 use crate::position::TimeUs;
 use crate::settings::OutputSettings;
-use crate::sink::claim::{self, ClaimError, Claimed};
 use crate::sink::file::FileSink;
-use crate::sink::naming::Naming;
-use crate::sink::record::{OutputRecord, OutputState, Tail};
+use crate::sink::file::naming::Naming;
+use crate::sink::file::open::{self, OpenFileError, OpenedFile};
+use crate::sink::output_record::{FileTail, OutputRecord, OutputState};
 
 /// Opens the files of a run. `store` is `None` for a run without a state file.
 ///
@@ -28,7 +28,7 @@ pub fn open(
     consumer: &str,
 ) -> anyhow::Result<FileSink> {
     let naming = resolve_directory(&settings.naming)?;
-    if naming.has_idle_fields() {
+    if naming.has_unused_fields() {
         tracing::warn!(
             "--output: {:?} is taken as it stands: its fields hold the time only with --rotate hourly, daily or a size",
             naming.name
@@ -67,7 +67,7 @@ pub fn truncate_unsaved(
     let was_open =
         |record: &&mut OutputRecord| record.state == OutputState::Open && !record.is_broker();
     for record in records.iter_mut().filter(was_open) {
-        match claim::cut_back(record) {
+        match open::truncate_to_checkpoint(record) {
             Ok(0) => {}
             Ok(bytes) => warn_truncated(&record.path, bytes),
             Err(error) => tracing::warn!("a file of the last run was left as it is: {error}"),
@@ -95,11 +95,11 @@ pub(super) fn resolve_directory(naming: &Naming) -> anyhow::Result<Naming> {
     });
     let directory = found.map_err(|cause| match cause.kind() {
         ErrorKind::NotFound => usage(&match paths::dangling_target(given) {
-            Some(target) => ClaimError::DanglingLink { path: given.clone(), target },
-            None => ClaimError::NoDirectory(given.clone()),
+            Some(target) => OpenFileError::DanglingLink { path: given.clone(), target },
+            None => OpenFileError::NoDirectory(given.clone()),
         }),
-        ErrorKind::NotADirectory => usage(&ClaimError::NotInDirectory(given.clone())),
-        _ => output_error(ClaimError::Denied { path: given.clone(), cause }),
+        ErrorKind::NotADirectory => usage(&OpenFileError::NotInDirectory(given.clone())),
+        _ => output_error(OpenFileError::Denied { path: given.clone(), cause }),
     })?;
     if directory.to_str().is_none() {
         let message = format!(
@@ -134,18 +134,19 @@ fn open_current(
     active: Option<OutputRecord>,
     store: Option<&mut Store>,
     consumer: &str,
-) -> anyhow::Result<(OutputRecord, File, Tail)> {
+) -> anyhow::Result<(OutputRecord, File, FileTail)> {
     let path = match &active {
         Some(active) => active.path.clone(),
         None => naming.path(TimeUs(0), 0),
     };
-    let claimed = claim::claim(&path, active.as_ref(), settings.append, naming.is_compressed());
-    let Claimed { file, length_bytes, tail, cut_bytes } = claimed.map_err(output_error)?;
-    if cut_bytes > 0 {
-        warn_truncated(&path, cut_bytes);
+    let opened =
+        open::open_for_append(&path, active.as_ref(), settings.append, naming.is_compressed());
+    let OpenedFile { file, length_bytes, tail, truncated_bytes } = opened.map_err(output_error)?;
+    if truncated_bytes > 0 {
+        warn_truncated(&path, truncated_bytes);
     }
-    claim::sync_directory(&path)
-        .map_err(|cause| output_error(ClaimError::Failed { path: path.clone(), cause }))?;
+    open::sync_directory(&path)
+        .map_err(|cause| output_error(OpenFileError::Failed { path: path.clone(), cause }))?;
     let record = OutputRecord {
         path,
         pattern: naming.pattern(),
@@ -157,7 +158,7 @@ fn open_current(
         number: active.as_ref().map_or(0, |active| active.number),
     };
     if let Some(store) = store {
-        store.begin_output(consumer, &record)?;
+        store.persist_output(consumer, &record)?;
     }
     Ok((record, file, tail))
 }
@@ -169,16 +170,16 @@ fn check_directory(directory: &Path) -> anyhow::Result<()> {
         use rustix::fs::{Access, access};
         access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|cause| {
             let (path, cause) = (directory.to_owned(), cause.into());
-            output_error(ClaimError::Denied { path, cause })
+            output_error(OpenFileError::Denied { path, cause })
         })?;
     }
     Ok(())
 }
 
-fn usage(error: &ClaimError) -> anyhow::Error {
+fn usage(error: &OpenFileError) -> anyhow::Error {
     UsageError(format!("--output: {error}")).into()
 }
 
-fn output_error(error: ClaimError) -> anyhow::Error {
+fn output_error(error: OpenFileError) -> anyhow::Error {
     if error.is_usage() { usage(&error) } else { anyhow!("--output: {error}") }
 }

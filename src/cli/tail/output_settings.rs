@@ -7,7 +7,7 @@ use super::args::OutputArgs;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::settings::OutputSettings;
-use crate::sink::naming::Naming;
+use crate::sink::file::naming::Naming;
 
 /// Returns the files to write; `None` for standard output and brokers.
 ///

@@ -6,8 +6,8 @@ use anyhow::Context as _;
 use super::{departure, legacy_names, open_output};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::{self, Lease};
-use crate::checkpoint::saver::{Health, Saver};
-use crate::checkpoint::store::{ByHand, SavedCursor, Store, StoreError};
+use crate::checkpoint::store::{ManualCursor, SavedCursor, Store, StoreError};
+use crate::checkpoint::worker::{CheckpointWorker, SaveHealth};
 use crate::cli::exit::UsageError;
 use crate::event::identity::IdentitySecrets;
 use crate::metrics::now_us;
@@ -16,7 +16,7 @@ use crate::settings::{CursorMode, TailSettings, Unsaved};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
-use crate::sink::record::OutputRecord;
+use crate::sink::output_record::OutputRecord;
 
 /// The saved state of one run. It holds the lease on the consumer until it is dropped.
 #[derive(Debug)]
@@ -25,7 +25,7 @@ pub struct Session {
     /// The secrets of the dedup keys.
     pub secrets: IdentitySecrets,
     /// Saves checkpoints; `None` if the run saves nothing.
-    pub saver: Option<Saver>,
+    pub saver: Option<CheckpointWorker>,
     /// The output; `None` for standard output.
     pub output: Option<Sink>,
     /// The name that the position is saved under.
@@ -67,8 +67,8 @@ impl Session {
             Some(_) => log_health_of_files,
             None => log_health,
         };
-        let saver =
-            Saver::spawn(store, consumer.clone(), log_health).context("start the saver thread")?;
+        let saver = CheckpointWorker::spawn(store, consumer.clone(), log_health)
+            .context("start the saver thread")?;
         Ok(Self {
             start,
             secrets,
@@ -175,10 +175,10 @@ fn saved_start(
             }
             Ok(StartPosition::Resume(Box::new(resume)))
         }
-        Some(SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. })) => {
+        Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. })) => {
             Ok(StartPosition::Time(time))
         }
-        Some(SavedCursor::ByHand(ByHand { at: CursorValue::Seq(seq), server })) => {
+        Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Seq(seq), server })) => {
             let is_only = |label: &str| settings.endpoints.iter().all(|e| *e.label == *label);
             match server {
                 Some(label) if !is_only(&label) => anyhow::bail!(
@@ -193,23 +193,23 @@ fn saved_start(
 
 /// Logs changes of the saver's health for a run that writes files: a restart truncates what was
 /// not saved, and reads it again.
-fn log_health_of_files(health: Health<'_>) {
+fn log_health_of_files(health: SaveHealth<'_>) {
     match health {
         // The run ends with this error, and logs it then.
-        Health::Failing(StoreError::Output { .. }) => {}
-        Health::Failing(error) => tracing::warn!(
+        SaveHealth::Failing(StoreError::Output { .. }) => {}
+        SaveHealth::Failing(error) => tracing::warn!(
             "the position can't be saved: {error}; the run continues, and a restart would cut off the events written since then and read them again"
         ),
-        Health::Recovered => log_health(health),
+        SaveHealth::Recovered => log_health(health),
     }
 }
 
 /// Logs that saving fails, or works again.
-fn log_health(health: Health<'_>) {
+fn log_health(health: SaveHealth<'_>) {
     match health {
-        Health::Failing(error) => tracing::warn!(
+        SaveHealth::Failing(error) => tracing::warn!(
             "the position can't be saved: {error}; the run continues, and a restart would repeat the events written since then"
         ),
-        Health::Recovered => tracing::warn!("the position is saved again"),
+        SaveHealth::Recovered => tracing::warn!("the position is saved again"),
     }
 }

@@ -128,7 +128,7 @@ impl TopRun<'_> {
         let inputs = PipelineInputs {
             start: session.start,
             saver: None,
-            output: Some(Sink::Taker(Box::new(AggregateTap::new(&shown.aggregate)))),
+            output: Some(Sink::Tap(Box::new(AggregateTap::new(&shown.aggregate)))),
             renderer: None,
             stop: shown.stop.clone(),
             secrets: session.secrets,

@@ -2,7 +2,7 @@
 
 use super::ValueError;
 use super::size::parse_size;
-use crate::sink::rotation::Rotate;
+use crate::sink::file::rotation::Rotate;
 
 /// Smallest file size: with smaller ones, creating files would take longer than writing them.
 const MIN_BYTES: u64 = 64 * 1024;

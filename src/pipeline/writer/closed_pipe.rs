@@ -44,8 +44,8 @@ impl Writer {
             "the reader of the output closed it before it read these events: they count as not written"
         );
         self.unsaved.is_due = true;
-        if let (None, Some(begun)) = (self.sieve.position(), self.saved_start.take())
-            && let Err(error) = saver.begin_again(begun)
+        if let (None, Some(begun)) = (self.sieve.position(), self.begun.take())
+            && let Err(error) = saver.persist_restart(begun)
         {
             tracing::warn!(
                 "the start of the run can't be saved ({error}), so the events that were not read are lost"

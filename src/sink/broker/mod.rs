@@ -9,32 +9,32 @@
 //! The clients are large, and built in by the cargo features `kafka` and `nats` alone. Without
 //! them a [`Broker`] is a thing that there can't be, and costs nothing.
 
-#[cfg(not(any(feature = "kafka", feature = "nats")))]
-mod absent;
-pub mod config;
 #[cfg(any(feature = "kafka", feature = "nats"))]
-mod ends;
+mod already_published;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod client;
+pub mod config;
+#[cfg(not(any(feature = "kafka", feature = "nats")))]
+mod disabled;
 pub mod error;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod in_flight;
 #[cfg(feature = "kafka")]
 mod kafka;
-#[cfg(any(feature = "kafka", feature = "nats"))]
-mod leftover;
-#[cfg(any(feature = "kafka", feature = "nats"))]
-mod live;
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod message;
 #[cfg(feature = "nats")]
 mod nats;
 #[cfg(any(feature = "kafka", feature = "nats"))]
-mod outbox;
+mod offsets;
+#[cfg(any(feature = "kafka", feature = "nats"))]
+mod retry;
 pub mod target;
-#[cfg(any(feature = "kafka", feature = "nats"))]
-mod trouble;
 
-#[cfg(not(any(feature = "kafka", feature = "nats")))]
-pub use absent::Broker;
 #[cfg(any(feature = "kafka", feature = "nats"))]
-pub use live::Broker;
+pub use client::Broker;
+#[cfg(not(any(feature = "kafka", feature = "nats")))]
+pub use disabled::Broker;
 
 use config::Config;
 use target::Target;

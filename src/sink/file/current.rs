@@ -6,9 +6,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::position::TimeUs;
-use crate::sink::Refusal;
-use crate::sink::naming::Naming;
-use crate::sink::record::{OutputRecord, OutputState, TAIL_BYTES, Tail};
+use crate::sink::SinkError;
+use crate::sink::file::naming::Naming;
+use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
 
 #[derive(Debug)]
 pub(super) struct Current {
@@ -17,16 +17,16 @@ pub(super) struct Current {
     /// Its length, without what other programs wrote since it was opened.
     pub(super) length_bytes: u64,
     /// The length at the last checkpoint, or when it was opened.
-    pub(super) settled_bytes: u64,
+    pub(super) checkpoint_bytes: u64,
     /// The hash of its end at that length.
-    pub(super) settled_hash: u64,
+    pub(super) checkpoint_hash: u64,
     /// What other programs wrote between or after the writes of this run.
     pub(super) foreign_bytes: u64,
     /// The bytes at its end that were written after another program had cut it.
     pub(super) stray_bytes: u64,
     /// Whether it holds zstd frames, and no lines.
     pub(super) is_compressed: bool,
-    pub(super) tail: Tail,
+    pub(super) tail: FileTail,
     pub(super) period_start: Option<TimeUs>,
     pub(super) number: u32,
     /// Whether nothing was given to it yet.
@@ -35,13 +35,13 @@ pub(super) struct Current {
 
 impl Current {
     /// A file to write on behind `length_bytes`, whose end is `tail`.
-    pub(super) fn new(path: PathBuf, file: File, length_bytes: u64, tail: Tail) -> Self {
+    pub(super) fn new(path: PathBuf, file: File, length_bytes: u64, tail: FileTail) -> Self {
         Self {
             file: Arc::new(file),
             path,
             length_bytes,
-            settled_bytes: length_bytes,
-            settled_hash: tail.hash(),
+            checkpoint_bytes: length_bytes,
+            checkpoint_hash: tail.hash(),
             foreign_bytes: 0,
             stray_bytes: 0,
             is_compressed: false,
@@ -53,7 +53,7 @@ impl Current {
     }
 
     /// Appends bytes, and checks that they are in the file next to what this run wrote before.
-    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+    pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         if bytes.is_empty() {
             return Ok(());
         }
@@ -67,8 +67,8 @@ impl Current {
     /// Counts what another program wrote before or after `written`. The check costs less than a
     /// microsecond a write, and knows of each write of this run that it is in the file, whole: a
     /// checkpoint may then cover it, and no later run writes it a second time.
-    fn notice_others(&mut self, written: &[u8]) -> Result<(), Refusal> {
-        let failed = |cause| Refusal::File { path: self.path.clone(), cause };
+    fn notice_others(&mut self, written: &[u8]) -> Result<(), SinkError> {
+        let failed = |cause| SinkError::File { path: self.path.clone(), cause };
         let found = self.file.metadata().map_err(failed)?.len();
         let expected = self.length_bytes + self.foreign_bytes;
         if found == expected {
@@ -94,10 +94,10 @@ impl Current {
         Ok(())
     }
 
-    /// Ends a foreign line without a line feed, so that the event behind it has its own line. The
+    /// Offsets a foreign line without a line feed, so that the event behind it has its own line. The
     /// event may be there already: then it is `behind`, and is written anew.
-    fn end_foreign_line(&mut self, foreign_end: u64, behind: &[u8]) -> Result<(), Refusal> {
-        let failed = |cause| Refusal::File { path: self.path.clone(), cause };
+    fn end_foreign_line(&mut self, foreign_end: u64, behind: &[u8]) -> Result<(), SinkError> {
+        let failed = |cause| SinkError::File { path: self.path.clone(), cause };
         if !behind.is_empty() {
             self.file.set_len(foreign_end).map_err(failed)?;
         }
@@ -124,21 +124,21 @@ impl Current {
     /// The hash of the last [`TAIL_BYTES`] before an offset.
     fn hash_before(&self, at: u64) -> io::Result<u64> {
         let from = at.saturating_sub(TAIL_BYTES as u64);
-        self.read(from, at - from).map(|bytes| Tail::new(bytes).hash())
+        self.read(from, at - from).map(|bytes| FileTail::new(bytes).hash())
     }
 
     /// The last checkpoint covers everything that was written.
-    pub(super) fn settle(&mut self) {
-        self.settled_bytes = self.length_bytes;
-        self.settled_hash = self.tail.hash();
+    pub(super) fn mark_checkpoint(&mut self) {
+        self.checkpoint_bytes = self.length_bytes;
+        self.checkpoint_hash = self.tail.hash();
     }
 
-    pub(super) fn failed(&self, cause: io::Error) -> Refusal {
-        Refusal::File { path: self.path.clone(), cause }
+    pub(super) fn failed(&self, cause: io::Error) -> SinkError {
+        SinkError::File { path: self.path.clone(), cause }
     }
 
-    fn disturbed(&self, what: &'static str) -> Refusal {
-        Refusal::Disturbed { path: self.path.clone(), what }
+    fn disturbed(&self, what: &'static str) -> SinkError {
+        SinkError::ChangedByOthers { path: self.path.clone(), what }
     }
 
     pub(super) fn record(&self, naming: &Naming, state: OutputState) -> OutputRecord {
@@ -156,7 +156,7 @@ impl Current {
 
     /// Checks that the file is still where it was, and holds all that this run wrote: a position
     /// that relied on a file that was moved away or cut would lose events.
-    pub(super) fn check(&mut self) -> Result<(), Refusal> {
+    pub(super) fn check(&mut self) -> Result<(), SinkError> {
         let ours = self.file.metadata().map_err(|cause| self.failed(cause))?;
         match fs::metadata(&self.path) {
             Ok(there) if is_same(&ours, &there) => {}
@@ -180,31 +180,31 @@ impl Current {
     }
 
     /// Cuts everything off that was written since the last checkpoint.
-    pub(super) fn cut_back(&mut self) -> io::Result<()> {
+    pub(super) fn truncate_to_checkpoint(&mut self) -> io::Result<()> {
         if self.foreign_bytes > 0 {
-            return self.cut_back_disturbed();
+            return self.truncate_own_bytes();
         }
-        shorten(&self.file, self.settled_bytes)?;
-        self.length_bytes = self.settled_bytes;
+        shorten(&self.file, self.checkpoint_bytes)?;
+        self.length_bytes = self.checkpoint_bytes;
         Ok(())
     }
 
     /// Cuts off what this run certainly wrote since the last checkpoint, in a file that another
     /// program moved, cut or wrote to.
-    pub(super) fn cut_back_disturbed(&mut self) -> io::Result<()> {
-        let unsaved_bytes = self.length_bytes - self.settled_bytes;
+    pub(super) fn truncate_own_bytes(&mut self) -> io::Result<()> {
+        let unsaved_bytes = self.length_bytes - self.checkpoint_bytes;
         let found = self.file.metadata()?.len();
         if unsaved_bytes == 0 || self.foreign_bytes > 0 || found > self.length_bytes {
             return Ok(());
         }
-        let is_sound = found >= self.settled_bytes
-            && self.hash_before(self.settled_bytes)? == self.settled_hash;
+        let is_sound = found >= self.checkpoint_bytes
+            && self.hash_before(self.checkpoint_bytes)? == self.checkpoint_hash;
         let to_bytes = match is_sound {
-            true => self.settled_bytes,
+            true => self.checkpoint_bytes,
             false => found - self.stray_bytes.min(found),
         };
         shorten(&self.file, to_bytes)?;
-        self.length_bytes = self.settled_bytes;
+        self.length_bytes = self.checkpoint_bytes;
         Ok(())
     }
 }

@@ -29,7 +29,7 @@ impl Bench {
     }
 
     /// Writes lines, each with its time, as one batch.
-    fn write(&mut self, lines: &[(u64, &str)]) -> Result<(), Refusal> {
+    fn write(&mut self, lines: &[(u64, &str)]) -> Result<(), SinkError> {
         let mut batch = Batch::default();
         self.turns.begin_batch();
         for (time, line) in lines {
@@ -37,14 +37,14 @@ impl Bench {
             self.turns.note(TimeUs(*time));
         }
         let begun = &mut self.begun;
-        let mut announce = |record: &OutputRecord| {
+        let mut persist = |record: &OutputRecord| {
             let name = record.path.file_name().unwrap().to_str().unwrap();
             let length = record.path.metadata().unwrap().len();
             assert_eq!(length, record.length_bytes, "asked before the first byte");
             begun.push(name.to_owned());
             Ok(())
         };
-        self.sink.write(&batch.into(), self.turns.list(), &mut announce)
+        self.sink.write(&batch.into(), self.turns.list(), &mut persist)
     }
 
     fn read(&self, name: &str) -> String {
@@ -73,14 +73,14 @@ fn files_turn_exactly_between_two_events_and_never_back() {
     assert_eq!(bench.read("1970-01-01T03"), "f\n");
     let (open, done) = (OutputState::Open, OutputState::Done);
     assert_eq!(
-        told(&bench.sink.settle().unwrap()),
+        told(&bench.sink.checkpoint().unwrap()),
         [
             ("1970-01-01T00".to_owned(), 4, done),
             ("1970-01-01T01".to_owned(), 6, done),
             ("1970-01-01T03".to_owned(), 2, open),
         ]
     );
-    assert_eq!(told(&bench.sink.settle().unwrap()), []);
+    assert_eq!(told(&bench.sink.checkpoint().unwrap()), []);
 }
 
 #[test]
@@ -111,9 +111,9 @@ fn a_file_of_a_size_has_the_time_of_its_first_event_and_takes_no_name_twice() {
 fn what_is_not_settled_can_be_cut_off_again() {
     let mut bench = Bench::new("%FT%H", Some(Rotate::Hourly));
     bench.write(&[(1, "a")]).unwrap();
-    assert_eq!(bench.sink.settle().unwrap().len(), 1);
+    assert_eq!(bench.sink.checkpoint().unwrap().len(), 1);
     bench.write(&[(2, "b"), (HOUR_US, "c"), (2 * HOUR_US, "d")]).unwrap();
-    bench.sink.cut_back().unwrap();
+    bench.sink.truncate_to_checkpoint().unwrap();
     assert_eq!(bench.read("1970-01-01T00"), "a\n");
     assert_eq!(bench.read("1970-01-01T01") + &bench.read("1970-01-01T02"), "");
 }
@@ -145,7 +145,7 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
         batch.push(b"12");
         sink.write(&batch.into(), &[], &mut |_| Ok(())).unwrap();
         disturb(&path).unwrap();
-        let refusal = sink.settle().unwrap_err().to_string();
+        let refusal = sink.checkpoint().unwrap_err().to_string();
         assert!(refusal.contains(what), "{refusal}");
     }
 }
@@ -160,12 +160,13 @@ fn what_others_write_between_is_no_part_of_a_checkpoint_and_does_not_prevent_it(
         let naming = Naming::new(&bench.home.path().join("a"), None).unwrap();
         let path = bench.home.path().join("a");
         let file = OpenOptions::new().read(true).append(true).create(true).open(&path).unwrap();
-        let record = Current::new(path.clone(), file.try_clone().unwrap(), 0, Tail::default());
+        let record = Current::new(path.clone(), file.try_clone().unwrap(), 0, FileTail::default());
         let record = record.record(&naming, OutputState::Open);
         bench.sink =
-            FileSink::new(naming, false, vec![], Some((record, file, Tail::default()))).unwrap();
+            FileSink::new(naming, false, vec![], Some((record, file, FileTail::default())))
+                .unwrap();
         bench.write(&[(1, "a")]).unwrap();
-        assert!(bench.sink.settle().is_ok_and(|outputs| outputs.len() == 1));
+        assert!(bench.sink.checkpoint().is_ok_and(|outputs| outputs.len() == 1));
         let [before, after] = before_and_after;
         if before {
             foreign(&path);
@@ -174,15 +175,15 @@ fn what_others_write_between_is_no_part_of_a_checkpoint_and_does_not_prevent_it(
         if after {
             foreign(&path);
         }
-        let outputs = bench.sink.settle().unwrap();
+        let outputs = bench.sink.checkpoint().unwrap();
         let record = &outputs[0].record;
         assert_eq!(
             (record.length_bytes, record.tail_hash),
-            (4, Tail::new(b"a\nb\n".into()).hash())
+            (4, FileTail::new(b"a\nb\n".into()).hash())
         );
-        let refusal = bench.sink.disturbance().unwrap().to_string();
+        let refusal = bench.sink.external_change().unwrap().to_string();
         assert!(refusal.contains("was written to"), "{refusal}");
-        bench.sink.cut_back_disturbed().unwrap();
+        bench.sink.truncate_own_bytes().unwrap();
         let text = bench.read("a");
         assert_eq!(text.replace("theirs\n", ""), "a\nb\n");
     }

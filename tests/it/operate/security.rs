@@ -79,8 +79,8 @@ const ROWS: &[(&str, &[BoundSource])] = &[
     (
         "events that a broker",
         &[
-            Constant("sink/broker/outbox.rs", "MOST_BYTES", 1),
-            Constant("sink/broker/outbox.rs", "MOST_MESSAGES", 1),
+            Constant("sink/broker/in_flight.rs", "MOST_BYTES", 1),
+            Constant("sink/broker/in_flight.rs", "MOST_MESSAGES", 1),
         ],
     ),
     (

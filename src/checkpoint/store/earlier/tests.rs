@@ -1,7 +1,7 @@
 use std::sync::Arc;
 
 use super::*;
-use crate::checkpoint::store::ByHand;
+use crate::checkpoint::store::ManualCursor;
 use crate::checkpoint::{Checkpoint, CursorValue};
 use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 
@@ -22,16 +22,16 @@ fn checkpoint(time: u64) -> Checkpoint {
 }
 
 fn times(store: &Store, now: TimeUs) -> Vec<u64> {
-    let time = |earlier: Earlier| match earlier.cursor {
+    let time = |earlier: EarlierCursor| match earlier.cursor {
         SavedCursor::Position(resume) => resume.position.newest.time.0,
-        SavedCursor::ByHand(ByHand { at: CursorValue::Time(time), .. }) => time.0,
-        SavedCursor::ByHand(_) => 0,
+        SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. }) => time.0,
+        SavedCursor::Manual(_) => 0,
     };
     store.earlier("a", now).unwrap().into_iter().map(time).collect()
 }
 
-fn skipped(from: u64, to: u64) -> Departure {
-    Departure {
+fn skipped(from: u64, to: u64) -> CursorOverride {
+    CursorOverride {
         skipped: Some(Gap {
             seen_at: TimeUs(to),
             from_time: Some(TimeUs(from)),
@@ -47,7 +47,7 @@ fn skipped(from: u64, to: u64) -> Departure {
 fn ten_positions_of_a_name_are_kept_for_thirty_days() {
     let (_home, mut store) = home();
     for n in 1..=15 {
-        store.set_departure(Departure { skipped: None });
+        store.set_cursor_override(CursorOverride { skipped: None });
         store.save("a", &checkpoint(n), TimeUs(NOW.0 + n)).unwrap();
         // What follows in the same run replaces no earlier position.
         store.save("a", &checkpoint(n + 100), TimeUs(NOW.0 + n)).unwrap();
@@ -86,27 +86,27 @@ fn a_restored_position_is_exact_and_changes_places_with_the_present_one() {
     assert_eq!(store.restore("a", 1, later), Ok(true));
     assert_eq!(times(&store, later), [2, 11, 10, 9, 8, 7, 6, 5, 4, 3]);
     assert_eq!(store.restore("unknown", 1, later), Ok(false));
-    let set = ByHand { at: CursorValue::Time(TimeUs(Seq::LIMIT)), server: None };
+    let set = ManualCursor { at: CursorValue::Time(TimeUs(Seq::LIMIT)), server: None };
     store.set("a", &set, later).unwrap();
     store.set("a", &set, later).unwrap();
     assert_eq!(times(&store, later)[..2], [Seq::LIMIT, 50]);
     assert_eq!(store.restore("a", 2, later), Ok(true));
     assert_eq!(store.restore("a", 1, later), Ok(true));
-    assert_eq!(store.load("a"), Ok(Some(SavedCursor::ByHand(set))));
+    assert_eq!(store.load("a"), Ok(Some(SavedCursor::Manual(set))));
 }
 
 #[test]
 fn what_a_run_skips_is_saved_with_its_first_position() {
     let (_home, mut store) = home();
     store.save("a", &checkpoint(10), NOW).unwrap();
-    store.set_departure(skipped(10, 90));
+    store.set_cursor_override(skipped(10, 90));
     assert_eq!((times(&store, NOW).len(), store.gaps("a", 10).unwrap().len()), (0, 0));
     store.save("a", &checkpoint(95), NOW).unwrap();
     store.save("a", &checkpoint(96), NOW).unwrap();
     assert_eq!(times(&store, NOW), [10]);
     // The next one begins where the first ends.
     for (from, to) in [(90, 120), (121, 130)] {
-        store.set_departure(skipped(from, to));
+        store.set_cursor_override(skipped(from, to));
         store.save("a", &checkpoint(to), NOW).unwrap();
     }
     let ends = |saved: crate::checkpoint::store::SavedGap| {

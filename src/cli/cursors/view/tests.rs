@@ -3,7 +3,7 @@ use std::sync::Arc;
 use insta::assert_snapshot;
 
 use super::*;
-use crate::checkpoint::store::Previous;
+use crate::checkpoint::store::PreviousCursor;
 use crate::position::gap::Gap;
 use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
 
@@ -30,9 +30,9 @@ fn set_by_hand(name: &str, at: CursorValue, server: Option<&str>) -> Entry {
     let newest = Mark { time: NOW.minus_us(90_000_000_000), seq: Some(Seq(7)) };
     Entry {
         name: name.to_owned(),
-        cursor: SavedCursor::ByHand(ByHand { at, server: server.map(Arc::from) }),
+        cursor: SavedCursor::Manual(ManualCursor { at, server: server.map(Arc::from) }),
         saved_at: NOW.plus_us(5),
-        previous: Some(Previous {
+        previous: Some(PreviousCursor {
             server: "old.example.com".to_owned(),
             newest,
             saved_at: newest.time,
@@ -54,7 +54,7 @@ fn outputs() -> Vec<OutputRecord> {
         path: "/data/posts.ndjson".into(),
         pattern: "/data/posts.ndjson".to_owned(),
         rotation: None,
-        state: crate::sink::record::OutputState::Clean,
+        state: crate::sink::output_record::OutputState::Clean,
         length_bytes: 1234,
         tail_hash: 5,
         period_start: None,

@@ -10,19 +10,19 @@ use rdkafka::producer::{DeliveryResult, ProducerContext};
 
 use crate::display::printable::printable;
 use crate::sink::broker::error::BrokerError;
-use crate::sink::broker::outbox::Outbox;
+use crate::sink::broker::in_flight::InFlight;
+use crate::sink::broker::retry::Retry;
 use crate::sink::broker::target::Target;
-use crate::sink::broker::trouble::Trouble;
 
 /// Is called by librdkafka.
 pub struct Context {
     target: Target,
-    outbox: Arc<Outbox>,
+    in_flight: Arc<InFlight>,
     state: Mutex<State>,
 }
 
 struct State {
-    trouble: Trouble,
+    retry: Retry,
     /// Whether anything was delivered or asked: before that, whoever connects tells.
     is_open: bool,
     /// The last error, in librdkafka's words.
@@ -32,10 +32,10 @@ struct State {
 
 impl Context {
     /// Nothing has been told yet.
-    pub fn new(target: Target, outbox: Arc<Outbox>) -> Self {
-        let trouble = Trouble::new(target.to_string());
-        let state = Mutex::new(State { trouble, is_open: false, words: None, failure: None });
-        Self { target, outbox, state }
+    pub fn new(target: Target, in_flight: Arc<InFlight>) -> Self {
+        let retry = Retry::new(target.to_string());
+        let state = Mutex::new(State { retry, is_open: false, words: None, failure: None });
+        Self { target, in_flight, state }
     }
 
     /// The last error, in words.
@@ -51,7 +51,7 @@ impl Context {
     fn fail(&self, error: BrokerError) {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         state.failure.get_or_insert_with(|| error.clone());
-        self.outbox.fail(error);
+        self.in_flight.fail(error);
     }
 }
 
@@ -75,7 +75,7 @@ impl ClientContext for Context {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let words = printable(reason.as_bytes(), 300);
         if state.is_open {
-            state.trouble.tell(&words);
+            state.retry.tell(&words);
         }
         // That all are down follows from what was said of each, and says less.
         if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.words.is_none() {
@@ -92,11 +92,11 @@ impl ProducerContext for Context {
             Ok(message) => {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.is_open = true;
-                state.trouble.over();
+                state.retry.over();
                 drop(state);
                 let partition = message.partition().cast_unsigned();
                 let end = message.offset().saturating_add(1).max(0).cast_unsigned();
-                self.outbox.acknowledge(1, *bytes, Some((partition, end)));
+                self.in_flight.acknowledge(1, *bytes, Some((partition, end)));
             }
             Err((error, message)) => {
                 let bytes = message.payload().map_or(0, <[u8]>::len);

@@ -17,14 +17,14 @@ use rdkafka::message::{Header, OwnedHeaders};
 use rdkafka::producer::{BaseRecord, Producer as _, ThreadedProducer};
 
 use super::BrokerSettings;
-use super::ends::Ends;
+use super::already_published::AlreadyPublished;
 use super::error::BrokerError;
-use super::leftover::Leftover;
+use super::in_flight::InFlight;
 use super::message::Message;
-use super::outbox::Outbox;
+use super::offsets::Offsets;
+use super::retry::Retry;
 use super::target::Target;
-use super::trouble::Trouble;
-use crate::sink::Refusal;
+use crate::sink::SinkError;
 
 use context::Context;
 
@@ -42,7 +42,7 @@ pub struct Client {
     target: Target,
     producer: ThreadedProducer<Context>,
     /// There already, from an earlier run.
-    stored: Leftover,
+    stored: AlreadyPublished,
 }
 
 impl std::fmt::Debug for Client {
@@ -59,19 +59,21 @@ impl Client {
     /// [`BrokerError`], where nobody answers for some seconds or the broker says no.
     pub fn connect(
         settings: &BrokerSettings,
-        known: &Ends,
-        outbox: Arc<Outbox>,
-    ) -> Result<(Self, Ends), BrokerError> {
+        known: &Offsets,
+        in_flight: Arc<InFlight>,
+    ) -> Result<(Self, Offsets), BrokerError> {
         let target = settings.target.clone();
-        let context = Context::new(target.clone(), Arc::clone(&outbox));
+        let context = Context::new(target.clone(), Arc::clone(&in_flight));
         let config = options::producer(settings)?;
         let producer: ThreadedProducer<Context> = config
             .create_with_context(context)
             .map_err(|error| options::refused(&error, settings))?;
         let ends = first_look(&producer, &target)?;
         let stored = match known.is_empty() {
-            true => Leftover::default(),
-            false => Leftover::new(readback::stored_since(settings, known, &ends)?, &outbox),
+            true => AlreadyPublished::default(),
+            false => {
+                AlreadyPublished::new(readback::stored_since(settings, known, &ends)?, &in_flight)
+            }
         };
         Ok((Self { target, producer, stored }, ends))
     }
@@ -80,17 +82,17 @@ impl Client {
     pub fn publish(
         &mut self,
         messages: impl Iterator<Item = Message>,
-        outbox: &Outbox,
+        in_flight: &InFlight,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SinkError> {
         for message in messages {
-            if self.stored.meet(message.id, outbox) {
+            if self.stored.remove(message.id, in_flight) {
                 continue;
             }
-            outbox.admit(message.bytes(), deadline)?;
+            in_flight.admit(message.bytes(), deadline)?;
             let sent = self.send(&message, deadline);
             // What was counted and not handed over ends the run.
-            sent.inspect_err(|_| outbox.acknowledge(1, message.bytes(), None))?;
+            sent.inspect_err(|_| in_flight.acknowledge(1, message.bytes(), None))?;
         }
         Ok(())
     }
@@ -99,7 +101,7 @@ impl Client {
         &self,
         message: &Message,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SinkError> {
         let id = message.id.to_string();
         let headers = OwnedHeaders::new_with_capacity(1);
         let headers = headers.insert(Header { key: ID, value: Some(&*id) });
@@ -124,7 +126,7 @@ impl Client {
                 }
             }
             if deadline().is_some_and(|at| Instant::now() >= at) {
-                return Err(Refusal::TimedOut);
+                return Err(SinkError::TimedOut);
             }
             std::thread::sleep(RECHECK);
             record = again;
@@ -133,14 +135,17 @@ impl Client {
 }
 
 /// How far each partition has come. Tries for some seconds.
-fn first_look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Ends, BrokerError> {
-    let mut trouble = Trouble::new(target.to_string());
+fn first_look(
+    producer: &ThreadedProducer<Context>,
+    target: &Target,
+) -> Result<Offsets, BrokerError> {
+    let mut retry = Retry::new(target.to_string());
     let mut tries = 0;
     loop {
         tries += 1;
         let error = match look(producer, target) {
             Ok(ends) => {
-                trouble.over();
+                retry.over();
                 return Ok(ends);
             }
             Err(error) => error,
@@ -162,12 +167,12 @@ fn first_look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<E
                 let broker = target.to_string();
                 return Err(BrokerError::Unreachable { broker, cause, tries });
             }
-            _ => std::thread::sleep(trouble.strike(&cause)),
+            _ => std::thread::sleep(retry.backoff(&cause)),
         }
     }
 }
 
-fn look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Ends, KafkaError> {
+fn look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Offsets, KafkaError> {
     let client = producer.client();
     let metadata = client.fetch_metadata(Some(&target.channel), ANSWER_TIMEOUT)?;
     let topic = metadata.topics().iter().find(|topic| topic.name() == target.channel);
@@ -175,7 +180,7 @@ fn look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Ends, K
     if let Some(error) = topic.error() {
         return Err(KafkaError::MetadataFetch(error.into()));
     }
-    let mut ends = Ends::new();
+    let mut ends = Offsets::new();
     for partition in topic.partitions() {
         let number = partition.id();
         let (_, high) = client.fetch_watermarks(&target.channel, number, ANSWER_TIMEOUT)?;

@@ -12,9 +12,9 @@ use rdkafka::{Offset, TopicPartitionList};
 use super::{ID, options};
 use crate::display::printable::printable;
 use crate::sink::broker::BrokerSettings;
-use crate::sink::broker::ends::Ends;
 use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::message::MessageId;
+use crate::sink::broker::offsets::Offsets;
 
 /// How long nothing may come while a partition has more.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
@@ -27,8 +27,8 @@ const MOST_READ_BACK: usize = 2_000_000;
 /// [`BrokerError`], where they can't be read: to go on would repeat them.
 pub fn stored_since(
     settings: &BrokerSettings,
-    known: &Ends,
-    ends: &Ends,
+    known: &Offsets,
+    ends: &Offsets,
 ) -> Result<HashSet<MessageId>, BrokerError> {
     let broker = settings.target.to_string();
     let topic = &settings.target.channel;

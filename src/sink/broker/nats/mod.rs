@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 use super::BrokerSettings;
-use super::ends::Ends;
 use super::error::BrokerError;
-use super::outbox::Outbox;
+use super::in_flight::InFlight;
+use super::offsets::Offsets;
 
 use options::Options;
 use publisher::Publisher;
@@ -27,7 +27,7 @@ pub struct Client {
 }
 
 impl Client {
-    /// Connects and starts to take messages from `outbox`. `known` says up to where an earlier
+    /// Connects and starts to take messages from `in_flight`. `known` says up to where an earlier
     /// run is sure to have come; what lies behind it is read back, and not published again.
     /// Returns how far the stream has come.
     ///
@@ -35,20 +35,20 @@ impl Client {
     /// [`BrokerError`], where nobody answers for some seconds or the server says no.
     pub fn connect(
         settings: &BrokerSettings,
-        known: &Ends,
-        outbox: Arc<Outbox>,
-    ) -> Result<(Self, Ends), BrokerError> {
+        known: &Offsets,
+        in_flight: Arc<InFlight>,
+    ) -> Result<(Self, Offsets), BrokerError> {
         let options = Options::new(settings)?;
-        let publisher = Publisher::new(options, known.get(&0).copied(), Arc::clone(&outbox));
+        let publisher = Publisher::new(options, known.get(&0).copied(), Arc::clone(&in_flight));
         let (close, closed) = oneshot::channel();
         let (opened, open) = mpsc::sync_channel(1);
-        let work = move || run(publisher, &opened, closed, &outbox);
+        let work = move || run(publisher, &opened, closed, &in_flight);
         let thread = std::thread::Builder::new().name("nats".to_owned()).spawn(work);
         let thread = thread.map_err(|cause| system("start a thread", &cause))?;
         let client = Self { close: Some(close), thread: Some(thread) };
         let lost = |_| Err(broken("its thread ended unexpectedly"));
         let end = open.recv().unwrap_or_else(lost)?;
-        Ok((client, Ends::from([(0, end)])))
+        Ok((client, Offsets::from([(0, end)])))
     }
 }
 
@@ -64,7 +64,12 @@ impl Drop for Client {
 type Opened = mpsc::SyncSender<Result<u64, BrokerError>>;
 
 /// The thread.
-fn run(mut publisher: Publisher, opened: &Opened, closed: oneshot::Receiver<()>, outbox: &Outbox) {
+fn run(
+    mut publisher: Publisher,
+    opened: &Opened,
+    closed: oneshot::Receiver<()>,
+    in_flight: &InFlight,
+) {
     let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(cause) => {
@@ -94,7 +99,7 @@ fn run(mut publisher: Publisher, opened: &Opened, closed: oneshot::Receiver<()>,
     });
     // A name that is being looked up can't be interrupted, and nobody waits for it any more.
     runtime.shutdown_timeout(Duration::ZERO);
-    outbox.fail(failure.unwrap_or_else(|| broken("it was closed")));
+    in_flight.fail(failure.unwrap_or_else(|| broken("it was closed")));
 }
 
 fn system(what: &'static str, cause: &std::io::Error) -> BrokerError {

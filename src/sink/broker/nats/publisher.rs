@@ -1,7 +1,7 @@
 //! Publishes in order, whatever happens to servers and connections.
 //!
 //! Each message names the one before it (`Nats-Expected-Last-Msg-Id`), but for the first after
-//! a start or after trouble. So where one was not stored, none that follows it is, and all are
+//! a start or after retry. So where one was not stored, none that follows it is, and all are
 //! sent again from there: accounts keep their order. What was stored without our hearing of it
 //! is known to the stream by its identity (`Nats-Msg-Id`), for as long as its duplicate window
 //! is; for outages that last longer the stream is read back.
@@ -21,12 +21,12 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use super::options::Options;
 use super::session::{NoSession, Session, in_words, not_permitted, permission};
+use crate::sink::broker::already_published::AlreadyPublished;
 use crate::sink::broker::error::BrokerError;
-use crate::sink::broker::leftover::Leftover;
+use crate::sink::broker::in_flight::{InFlight, MOST_MESSAGES};
 use crate::sink::broker::message::Message;
-use crate::sink::broker::outbox::{MOST_MESSAGES, Outbox};
+use crate::sink::broker::retry::Retry;
 use crate::sink::broker::target::Target;
-use crate::sink::broker::trouble::Trouble;
 
 /// The header with the account.
 const DID: &str = "Skytail-Did";
@@ -40,18 +40,18 @@ type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>
 /// The state that outlives connections.
 pub struct Publisher {
     options: Options,
-    outbox: Arc<Outbox>,
-    /// Taken from the outbox and not acknowledged, oldest first.
+    in_flight: Arc<InFlight>,
+    /// Taken from the in_flight and not acknowledged, oldest first.
     unacked: VecDeque<Message>,
     /// Where the stream must be read back from; `None` for nowhere.
     from: Option<u64>,
     /// Stored by an earlier run, or on an earlier connection: not to be sent again.
-    stored: Leftover,
-    /// How many may be under way: few after trouble, more with every acknowledgement.
+    stored: AlreadyPublished,
+    /// How many may be under way: few after retry, more with every acknowledgement.
     window: usize,
     /// Whether there was a connection before.
     is_open: bool,
-    trouble: Trouble,
+    retry: Retry,
 }
 
 /// Why a connection is not used any further.
@@ -68,17 +68,17 @@ enum End {
 
 impl Publisher {
     /// A publisher that has not connected yet.
-    pub fn new(options: Options, known: Option<u64>, outbox: Arc<Outbox>) -> Self {
-        let trouble = Trouble::new(options.target.to_string());
+    pub fn new(options: Options, known: Option<u64>, in_flight: Arc<InFlight>) -> Self {
+        let retry = Retry::new(options.target.to_string());
         Self {
             options,
-            outbox,
+            in_flight,
             unacked: VecDeque::new(),
             from: known,
-            stored: Leftover::default(),
+            stored: AlreadyPublished::default(),
             window: MOST_MESSAGES,
             is_open: false,
-            trouble,
+            retry,
         }
     }
 
@@ -89,7 +89,7 @@ impl Publisher {
             tries += 1;
             match self.connect().await {
                 Ok(session) => {
-                    self.trouble.over();
+                    self.retry.over();
                     let end = session.end;
                     self.from.get_or_insert(end);
                     self.is_open = true;
@@ -119,8 +119,8 @@ impl Publisher {
                         Err(NoSession::Never(error @ BrokerError::NoStream { .. })) => {
                             return error;
                         }
-                        Err(NoSession::Never(error)) => self.trouble.tell(&error.to_string()),
-                        Err(NoSession::NotNow(cause)) => self.trouble.tell(&cause),
+                        Err(NoSession::Never(error)) => self.retry.tell(&error.to_string()),
+                        Err(NoSession::NotNow(cause)) => self.retry.tell(&cause),
                     }
                 }
                 End::Lost(cause) => match self.reconnect(cause).await {
@@ -132,7 +132,7 @@ impl Publisher {
     }
 
     async fn wait(&mut self, cause: &str) {
-        let pause = self.trouble.strike(cause);
+        let pause = self.retry.backoff(cause);
         tokio::time::sleep(pause).await;
     }
 
@@ -161,16 +161,16 @@ impl Publisher {
             self.from = Some(session.end);
         }
         match session.stored_since(from).await {
-            Ok(stored) => self.stored = Leftover::new(stored, &self.outbox),
+            Ok(stored) => self.stored = AlreadyPublished::new(stored, &self.in_flight),
             Err(cause) => tracing::warn!(
                 "{}: the stream can't be read back ({cause}): what was stored before and not heard of is told apart by its duplicate window alone",
                 self.options.target
             ),
         }
-        let (unacked, outbox) = (std::mem::take(&mut self.unacked), Arc::clone(&self.outbox));
+        let (unacked, in_flight) = (std::mem::take(&mut self.unacked), Arc::clone(&self.in_flight));
         for message in unacked {
-            match self.stored.meet(message.id, &outbox) {
-                true => outbox.acknowledge(1, message.bytes(), None),
+            match self.stored.remove(message.id, &in_flight) {
+                true => in_flight.acknowledge(1, message.bytes(), None),
                 false => self.unacked.push_back(message),
             }
         }
@@ -225,7 +225,7 @@ impl Publisher {
                     }
                 }
                 () = ready(()), if may_send => {}
-                () = self.outbox.work(), if !may_send => {}
+                () = self.in_flight.work(), if !may_send => {}
             }
         }
     }
@@ -235,9 +235,9 @@ impl Publisher {
         if self.unacked.len() >= MOST_MESSAGES / 2 {
             return;
         }
-        for message in self.outbox.take(MOST_MESSAGES) {
-            if self.stored.meet(message.id, &self.outbox) {
-                self.outbox.acknowledge(1, message.bytes(), None);
+        for message in self.in_flight.take(MOST_MESSAGES) {
+            if self.stored.remove(message.id, &self.in_flight) {
+                self.in_flight.acknowledge(1, message.bytes(), None);
             } else {
                 self.unacked.push_back(message);
             }
@@ -275,8 +275,8 @@ impl Publisher {
             self.from = self.from.max(Some(end));
         }
         self.window = (self.window * 2).min(MOST_MESSAGES);
-        self.trouble.over();
-        self.outbox.acknowledge(1, message.bytes(), Some((0, end)));
+        self.retry.over();
+        self.in_flight.acknowledge(1, message.bytes(), Some((0, end)));
     }
 
     /// What an error means for the message at `index`.

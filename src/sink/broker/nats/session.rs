@@ -85,7 +85,7 @@ impl Session {
         Ok(Self { context, events, stream, end })
     }
 
-    /// Whether the stream is still there. For trouble that may pass, or may not.
+    /// Whether the stream is still there. For retry that may pass, or may not.
     pub async fn check(&mut self, target: &Target) -> Result<(), NoSession> {
         let (stream, end) = find(&self.context, target).await?;
         (self.stream, self.end) = (stream, end);

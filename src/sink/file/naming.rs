@@ -137,7 +137,7 @@ impl Naming {
 
     /// Whether the name holds fields for the time that nobody fills in.
     #[must_use]
-    pub fn has_idle_fields(&self) -> bool {
+    pub fn has_unused_fields(&self) -> bool {
         let filled = |us| fill_in(&self.name, TimeUs(us));
         self.rotate.is_none()
             && filled(TRIAL_US).is_ok()
@@ -289,9 +289,9 @@ mod tests {
             ("5%!", false),
             ("x", false),
         ] {
-            assert_eq!(naming(name, None).has_idle_fields(), is_idle, "{name}");
+            assert_eq!(naming(name, None).has_unused_fields(), is_idle, "{name}");
         }
-        assert!(!naming("%F", Some(Rotate::Daily)).has_idle_fields());
+        assert!(!naming("%F", Some(Rotate::Daily)).has_unused_fields());
     }
 
     #[test]

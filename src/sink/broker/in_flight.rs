@@ -11,7 +11,7 @@ use tokio::sync::Notify;
 
 use super::error::BrokerError;
 use super::message::Message;
-use crate::sink::Refusal;
+use crate::sink::SinkError;
 
 /// Most messages that are not acknowledged. At a round trip of 10 ms enough for 400,000 a
 /// second, and far less than any broker's limits.
@@ -23,7 +23,7 @@ const RECHECK: Duration = Duration::from_millis(50);
 
 /// The state that both sides share.
 #[derive(Debug, Default)]
-pub struct Outbox {
+pub struct InFlight {
     state: Mutex<State>,
     /// Told where something was acknowledged, or failed.
     progress: Condvar,
@@ -40,8 +40,8 @@ struct State {
     /// How far each partition has come: the number behind its last acknowledged message, for
     /// those that have moved since somebody asked.
     ends: BTreeMap<u32, u64>,
-    /// Whether the ends are kept back: see [`Outbox::hold`].
-    is_held: bool,
+    /// Whether the ends are kept back: see [`InFlight::hold`].
+    offsets_withheld: bool,
     failure: Option<BrokerError>,
 }
 
@@ -63,7 +63,7 @@ impl State {
     }
 }
 
-impl Outbox {
+impl InFlight {
     /// No code that holds the lock can panic half-way through a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
@@ -74,16 +74,16 @@ impl Outbox {
         mut state: MutexGuard<'a, State>,
         deadline: &impl Fn() -> Option<Instant>,
         is_met: impl Fn(&State) -> bool,
-    ) -> Result<MutexGuard<'a, State>, Refusal> {
+    ) -> Result<MutexGuard<'a, State>, SinkError> {
         loop {
             if let Some(failure) = &state.failure {
-                return Err(Refusal::Broker(failure.clone()));
+                return Err(SinkError::Broker(failure.clone()));
             }
             if is_met(&state) {
                 return Ok(state);
             }
             if deadline().is_some_and(|at| Instant::now() >= at) {
-                return Err(Refusal::TimedOut);
+                return Err(SinkError::TimedOut);
             }
             let waited = self.progress.wait_timeout(state, RECHECK);
             state = waited.unwrap_or_else(PoisonError::into_inner).0;
@@ -95,7 +95,7 @@ impl Outbox {
         &self,
         messages: impl Iterator<Item = Message>,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SinkError> {
         let mut state = self.wait_for(self.state(), deadline, |_| true)?;
         for message in messages {
             let bytes = message.bytes();
@@ -119,7 +119,7 @@ impl Outbox {
         &self,
         bytes: usize,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Result<(), Refusal> {
+    ) -> Result<(), SinkError> {
         let mut state = self.wait_for(self.state(), deadline, |state| state.takes(bytes))?;
         state.count(bytes);
         Ok(())
@@ -127,12 +127,12 @@ impl Outbox {
 
     /// Waits until everything is acknowledged, and says how far each partition has come that
     /// moved since the last call.
-    pub fn settle(
+    pub fn wait_acknowledged(
         &self,
         deadline: &impl Fn() -> Option<Instant>,
-    ) -> Result<BTreeMap<u32, u64>, Refusal> {
+    ) -> Result<BTreeMap<u32, u64>, SinkError> {
         let mut state = self.wait_for(self.state(), deadline, |state| state.messages == 0)?;
-        match state.is_held {
+        match state.offsets_withheld {
             true => Ok(BTreeMap::new()),
             false => Ok(std::mem::take(&mut state.ends)),
         }
@@ -140,13 +140,13 @@ impl Outbox {
 
     /// Whether the ends are kept back, since not all that an earlier run left behind its last
     /// checkpoint has been met again: a run after this one must read it back once more.
-    pub fn hold(&self, is_held: bool) {
-        self.state().is_held = is_held;
+    pub fn withhold_offsets(&self, offsets_withheld: bool) {
+        self.state().offsets_withheld = offsets_withheld;
     }
 
     /// Whether they are.
-    pub fn is_held(&self) -> bool {
-        self.state().is_held
+    pub fn offsets_withheld(&self) -> bool {
+        self.state().offsets_withheld
     }
 
     /// The next messages, at most `most`; none where none wait.

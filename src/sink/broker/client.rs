@@ -6,41 +6,41 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::BrokerSettings;
-use super::ends::Ends;
 use super::error::BrokerError;
+use super::in_flight::InFlight;
 #[cfg(feature = "kafka")]
 use super::kafka;
 use super::message::messages;
 #[cfg(feature = "nats")]
 use super::nats;
-use super::outbox::Outbox;
+use super::offsets::Offsets;
 use super::target::Kind;
 use crate::event::batch::Lines;
 use crate::event::identity::{Identities, IdentityKey};
 use crate::event::shape::Shape;
-use crate::sink::record::{OutputRecord, OutputState};
-use crate::sink::{Announce, Output, Refusal};
+use crate::sink::output_record::{OutputRecord, OutputState};
+use crate::sink::{Output, PersistOutput, SinkError};
 
 /// A broker that is connected.
 #[derive(Debug)]
 pub struct Broker {
     name: String,
     client: Client,
-    outbox: Arc<Outbox>,
+    in_flight: Arc<InFlight>,
     identities: Identities,
     /// How far it had come when the run began, until that is remembered: what a run that is
     /// killed before its first checkpoint has published lies behind it. `None` where an earlier
     /// run's ends still stand.
-    begins: Option<Ends>,
+    begins: Option<Offsets>,
 }
 
 #[derive(Debug)]
 enum Client {
     #[cfg(feature = "kafka")]
-    Kafka(kafka::Client),
-    /// Held for its end: the thread takes from the outbox by itself.
+    Kafka(kafka::KafkaClient),
+    /// Held for its end: the thread takes from the in_flight by itself.
     #[cfg(feature = "nats")]
-    Nats(#[allow(dead_code)] nats::Client),
+    Nats(#[allow(dead_code)] nats::NatsClient),
 }
 
 impl Broker {
@@ -54,14 +54,20 @@ impl Broker {
         let rows: Vec<_> = known.iter().filter(|record| record.pattern == name).collect();
         // After a run that ended cleanly, nothing of it lies behind its last checkpoint.
         let is_clean = rows.iter().all(|record| record.state == OutputState::Clean);
-        let known: Ends = match is_clean {
-            true => Ends::new(),
+        let known: Offsets = match is_clean {
+            true => Offsets::new(),
             false => rows.iter().map(|row| (row.number, row.length_bytes)).collect(),
         };
-        let outbox = Arc::new(Outbox::default());
-        let (client, ends) = connect(settings, &known, &outbox)?;
+        let in_flight = Arc::new(InFlight::default());
+        let (client, ends) = connect(settings, &known, &in_flight)?;
         let begins = known.is_empty().then_some(ends);
-        Ok(Self { name, client, outbox, identities: Identities::new(IdentityKey::new(0)), begins })
+        Ok(Self {
+            name,
+            client,
+            in_flight,
+            identities: Identities::new(IdentityKey::new(0)),
+            begins,
+        })
     }
 
     /// Hands all lines over; returns before they are acknowledged.
@@ -70,62 +76,63 @@ impl Broker {
         lines: &Lines,
         shape: Shape,
         deadline: impl Fn() -> Option<Instant>,
-        announce: &mut Announce<'_>,
-    ) -> Result<(), Refusal> {
+        persist: &mut PersistOutput<'_>,
+    ) -> Result<(), SinkError> {
         if lines.is_empty() {
             return Ok(());
         }
         for (partition, end) in self.begins.take().unwrap_or_default() {
             let record = record(&self.name, partition, end);
-            announce(&record)
-                .map_err(|cause| Refusal::Unannounced { path: record.path.clone(), cause })?;
+            persist(&record)
+                .map_err(|cause| SinkError::FileNotSaved { path: record.path.clone(), cause })?;
         }
         let messages = messages(lines, shape, &mut self.identities);
         match &mut self.client {
             #[cfg(feature = "kafka")]
-            Client::Kafka(client) => client.publish(messages, &self.outbox, &deadline),
+            Client::Kafka(client) => client.publish(messages, &self.in_flight, &deadline),
             #[cfg(feature = "nats")]
-            Client::Nats(_) => self.outbox.put(messages, &deadline),
+            Client::Nats(_) => self.in_flight.put(messages, &deadline),
         }
     }
 
     /// Waits until everything is acknowledged.
-    pub(in crate::sink) fn settle(
+    pub(in crate::sink) fn checkpoint(
         &mut self,
         deadline: impl Fn() -> Option<Instant>,
-    ) -> Result<Vec<Output>, Refusal> {
-        let ends = self.outbox.settle(&deadline)?;
+    ) -> Result<Vec<Output>, SinkError> {
+        let ends = self.in_flight.wait_acknowledged(&deadline)?;
         let records = ends.into_iter().map(|(partition, end)| record(&self.name, partition, end));
         Ok(records.map(|record| Output { file: None, record }).collect())
     }
 
     /// Whether nothing lies in the broker that the last checkpoint does not know of.
     #[must_use]
-    pub fn is_exact(&self) -> bool {
-        !self.outbox.is_held()
+    pub fn is_clean(&self) -> bool {
+        !self.in_flight.offsets_withheld()
     }
 
     /// Where events went, in words.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn destination(&self) -> String {
         self.name.clone()
     }
 }
 
 fn connect(
     settings: &BrokerSettings,
-    known: &Ends,
-    outbox: &Arc<Outbox>,
-) -> Result<(Client, Ends), BrokerError> {
+    known: &Offsets,
+    in_flight: &Arc<InFlight>,
+) -> Result<(Client, Offsets), BrokerError> {
     match settings.target.kind {
         #[cfg(feature = "kafka")]
         Kind::Kafka => {
-            let (client, ends) = kafka::Client::connect(settings, known, Arc::clone(outbox))?;
+            let (client, ends) =
+                kafka::KafkaClient::connect(settings, known, Arc::clone(in_flight))?;
             Ok((Client::Kafka(client), ends))
         }
         #[cfg(feature = "nats")]
         Kind::Nats => {
-            let (client, ends) = nats::Client::connect(settings, known, Arc::clone(outbox))?;
+            let (client, ends) = nats::NatsClient::connect(settings, known, Arc::clone(in_flight))?;
             Ok((Client::Nats(client), ends))
         }
         #[allow(unreachable_patterns)]

@@ -6,8 +6,8 @@ use super::BrokerSettings;
 use super::error::BrokerError;
 use crate::event::batch::Lines;
 use crate::event::shape::Shape;
-use crate::sink::record::OutputRecord;
-use crate::sink::{Announce, Output, Refusal};
+use crate::sink::output_record::OutputRecord;
+use crate::sink::{Output, PersistOutput, SinkError};
 
 /// A broker; there is none.
 #[derive(Debug)]
@@ -28,27 +28,27 @@ impl Broker {
         _lines: &Lines,
         _shape: Shape,
         _deadline: impl Fn() -> Option<Instant>,
-        _announce: &mut Announce<'_>,
-    ) -> Result<(), Refusal> {
+        _announce: &mut PersistOutput<'_>,
+    ) -> Result<(), SinkError> {
         match *self {}
     }
 
-    pub(in crate::sink) fn settle(
+    pub(in crate::sink) fn checkpoint(
         &mut self,
         _deadline: impl Fn() -> Option<Instant>,
-    ) -> Result<Vec<Output>, Refusal> {
+    ) -> Result<Vec<Output>, SinkError> {
         match *self {}
     }
 
     /// Whether nothing lies in the broker that the last checkpoint does not know of.
     #[must_use]
-    pub fn is_exact(&self) -> bool {
+    pub fn is_clean(&self) -> bool {
         match *self {}
     }
 
     /// Where events went, in words.
     #[must_use]
-    pub fn in_words(&self) -> String {
+    pub fn destination(&self) -> String {
         match *self {}
     }
 }

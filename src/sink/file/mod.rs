@@ -6,6 +6,10 @@
 //! file and not thousands.
 
 mod current;
+pub mod naming;
+pub mod open;
+pub mod rotation;
+mod zstd;
 
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
@@ -13,18 +17,18 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::claim::{self, Claimed};
-use super::frames::Frames;
-use super::naming::Naming;
-use super::record::{OutputRecord, OutputState, Tail};
-use super::rotation::Rotate;
-use super::{Announce, Output, Refusal};
+use super::output_record::{FileTail, OutputRecord, OutputState};
+use super::{Output, PersistOutput, SinkError};
 use crate::event::batch::Lines;
 use crate::paths;
 use crate::position::TimeUs;
 use crate::position::turns::Turn;
 
+use self::zstd::ZstdEncoder;
 use current::{Current, shorten};
+use naming::Naming;
+use open::OpenedFile;
+use rotation::Rotate;
 
 /// A file, or one after the other.
 #[derive(Debug)]
@@ -37,21 +41,21 @@ pub struct FileSink {
     current: Option<Current>,
     /// The files that ended since the last checkpoint, oldest first.
     finished: Vec<Finished>,
-    frames: Option<Frames>,
-    /// What is packed and not yet written.
-    packed: Vec<u8>,
+    encoder: Option<ZstdEncoder>,
+    /// What is compressed and not yet written.
+    compressed: Vec<u8>,
     latest: TimeUs,
     files: u64,
     /// What stands at the head of every file.
     header: Vec<u8>,
     /// The file that another program wrote to, though everything of this run is in it, too.
-    shared: Option<PathBuf>,
+    changed_by_others: Option<PathBuf>,
 }
 
 #[derive(Debug)]
 struct Finished {
     record: OutputRecord,
-    settled_bytes: u64,
+    checkpoint_bytes: u64,
 }
 
 impl FileSink {
@@ -64,13 +68,13 @@ impl FileSink {
         naming: Naming,
         append: bool,
         known: Vec<OutputRecord>,
-        current: Option<(OutputRecord, File, Tail)>,
+        current: Option<(OutputRecord, File, FileTail)>,
     ) -> io::Result<Self> {
-        let frames = naming.is_compressed().then(Frames::new).transpose()?;
+        let encoder = naming.is_compressed().then(ZstdEncoder::new).transpose()?;
         let current = current.map(|(record, file, tail)| {
             let current = Current::new(record.path, file, record.length_bytes, tail);
             let (period_start, number) = (record.period_start, record.number);
-            let is_compressed = frames.is_some();
+            let is_compressed = encoder.is_some();
             Current { period_start, number, is_compressed, ..current }
         });
         Ok(Self {
@@ -80,11 +84,11 @@ impl FileSink {
             files: u64::from(current.is_some()),
             current,
             finished: Vec::new(),
-            frames,
-            packed: Vec::new(),
+            encoder,
+            compressed: Vec::new(),
             latest: TimeUs(0),
             header: Vec::new(),
-            shared: None,
+            changed_by_others: None,
         })
     }
 
@@ -105,15 +109,15 @@ impl FileSink {
         &mut self,
         lines: &Lines,
         turns: &[Turn],
-        announce: &mut Announce<'_>,
-    ) -> Result<(), Refusal> {
+        persist: &mut PersistOutput<'_>,
+    ) -> Result<(), SinkError> {
         match self.naming.rotate {
             None => self.append(lines.bytes())?,
-            Some(Rotate::Size(bytes)) => self.write_by_size(lines, turns, bytes, announce)?,
-            Some(rotate) => self.write_by_period(lines, turns, rotate, announce)?,
+            Some(Rotate::Size(bytes)) => self.write_by_size(lines, turns, bytes, persist)?,
+            Some(rotate) => self.write_by_period(lines, turns, rotate, persist)?,
         }
         self.latest = turns.last().map_or(self.latest, |turn| turn.time);
-        self.write_packed()
+        self.write_compressed()
     }
 
     fn write_by_period(
@@ -121,8 +125,8 @@ impl FileSink {
         lines: &Lines,
         turns: &[Turn],
         rotate: Rotate,
-        announce: &mut Announce<'_>,
-    ) -> Result<(), Refusal> {
+        persist: &mut PersistOutput<'_>,
+    ) -> Result<(), SinkError> {
         let mut from = 0;
         for turn in turns {
             let period = rotate.start_of(turn.time);
@@ -132,7 +136,7 @@ impl FileSink {
             let to = start_of_line(lines, turn.line);
             self.append(lines.bytes().get(from..to).unwrap_or_default())?;
             from = to;
-            self.begin(turn.time, announce)?;
+            self.begin(turn.time, persist)?;
         }
         self.append(lines.bytes().get(from..).unwrap_or_default())
     }
@@ -142,40 +146,40 @@ impl FileSink {
         lines: &Lines,
         turns: &[Turn],
         bytes: u64,
-        announce: &mut Announce<'_>,
-    ) -> Result<(), Refusal> {
+        persist: &mut PersistOutput<'_>,
+    ) -> Result<(), SinkError> {
         let mut line = 0;
         while line < lines.len() {
             // Again where a file of others, taken with --append, is large enough already.
             while self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes) {
                 let before = turns.iter().take_while(|turn| turn.line <= line).last();
-                self.begin(before.map_or(self.latest, |turn| turn.time), announce)?;
+                self.begin(before.map_or(self.latest, |turn| turn.time), persist)?;
             }
             let has_bytes = self.current.as_ref().map_or(0, |c| c.length_bytes);
             let has_bytes = has_bytes + self.head_bytes() as u64;
             let (from, next) = (start_of_line(lines, line), line + 1);
-            let next = match self.frames {
-                // How much a line adds is only known when it was packed.
+            let next = match self.encoder {
+                // How much a line adds is only known when it was compressed.
                 Some(_) => next,
                 None => line_that_reaches(lines, line, bytes.saturating_sub(has_bytes)),
             };
             self.append(lines.bytes().get(from..start_of_line(lines, next)).unwrap_or_default())?;
-            if !self.packed.is_empty() {
-                self.write_packed()?;
+            if !self.compressed.is_empty() {
+                self.write_compressed()?;
             }
             line = next;
         }
         Ok(())
     }
 
-    fn append(&mut self, lines: &[u8]) -> Result<(), Refusal> {
+    fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         if self.head_bytes() > 0 && !lines.is_empty() {
             if let Some(current) = &mut self.current {
                 current.is_fresh = false;
             }
-            self.append_part(&self.header.clone())?;
+            self.append_frame(&self.header.clone())?;
         }
-        self.append_part(lines)
+        self.append_frame(lines)
     }
 
     /// The bytes of the head that comes before the next line.
@@ -186,43 +190,43 @@ impl FileSink {
         }
     }
 
-    fn append_part(&mut self, lines: &[u8]) -> Result<(), Refusal> {
+    fn append_frame(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         let Some(current) = &mut self.current else {
             return match lines {
                 [] => Ok(()),
-                _ => Err(Refusal::Failed(io::Error::other("no file was begun"))),
+                _ => Err(SinkError::Failed(io::Error::other("no file was begun"))),
             };
         };
-        match &mut self.frames {
+        match &mut self.encoder {
             None => current.write(lines),
-            Some(frames) => {
-                let packed = frames.pack(lines, &mut self.packed);
-                packed.map_err(|cause| current.failed(cause))
+            Some(encoder) => {
+                let compressed = encoder.write(lines, &mut self.compressed);
+                compressed.map_err(|cause| current.failed(cause))
             }
         }
     }
 
-    fn write_packed(&mut self) -> Result<(), Refusal> {
+    fn write_compressed(&mut self) -> Result<(), SinkError> {
         if let Some(current) = &mut self.current {
-            current.write(&self.packed)?;
-            self.packed.clear();
+            current.write(&self.compressed)?;
+            self.compressed.clear();
         }
         Ok(())
     }
 
-    /// Ends the frame, and checks that the file is what we think it is.
-    fn end_part(&mut self) -> Result<(), Refusal> {
+    /// Offsets the frame, and checks that the file is what we think it is.
+    fn end_frame(&mut self) -> Result<(), SinkError> {
         let Some(current) = &mut self.current else { return Ok(()) };
-        if let Some(frames) = &mut self.frames {
-            frames.end(&mut self.packed).map_err(|cause| current.failed(cause))?;
+        if let Some(encoder) = &mut self.encoder {
+            encoder.end_frame(&mut self.compressed).map_err(|cause| current.failed(cause))?;
         }
-        self.write_packed()?;
+        self.write_compressed()?;
         if let Some(current) = &mut self.current
-            && current.length_bytes != current.settled_bytes
+            && current.length_bytes != current.checkpoint_bytes
         {
             current.check()?;
             if current.foreign_bytes > 0 {
-                self.shared = Some(current.path.clone());
+                self.changed_by_others = Some(current.path.clone());
             }
         }
         Ok(())
@@ -230,13 +234,13 @@ impl FileSink {
 
     /// Returns why the run can't go on after this checkpoint: another program wrote to a file.
     #[must_use]
-    pub fn disturbance(&self) -> Option<Refusal> {
-        let path = self.shared.clone()?;
-        Some(Refusal::Disturbed { path, what: "was written to" })
+    pub fn external_change(&self) -> Option<SinkError> {
+        let path = self.changed_by_others.clone()?;
+        Some(SinkError::ChangedByOthers { path, what: "was written to" })
     }
 
-    /// Ends the file that is written, and begins the one for an event at `time`.
-    fn begin(&mut self, time: TimeUs, announce: &mut Announce<'_>) -> Result<(), Refusal> {
+    /// Offsets the file that is written, and begins the one for an event at `time`.
+    fn begin(&mut self, time: TimeUs, persist: &mut PersistOutput<'_>) -> Result<(), SinkError> {
         self.finish_current()?;
         let period_start = self.naming.rotate.map(|rotate| rotate.start_of(time));
         let name_time = period_start.unwrap_or(time);
@@ -249,15 +253,15 @@ impl FileSink {
         };
         let path = self.naming.path(name_time, number);
         let known = self.known.get(&path);
-        let claimed = claim::claim(&path, known, self.append, self.naming.is_compressed());
-        let Claimed { file, length_bytes, tail, .. } = claimed.map_err(Refusal::Next)?;
+        let opened = open::open_for_append(&path, known, self.append, self.naming.is_compressed());
+        let OpenedFile { file, length_bytes, tail, .. } = opened.map_err(SinkError::NextFile)?;
         let current = Current::new(path, file, length_bytes, tail);
-        let is_compressed = self.frames.is_some();
+        let is_compressed = self.encoder.is_some();
         let current = Current { period_start, number, is_compressed, ..current };
         let record = current.record(&self.naming, OutputState::Open);
-        claim::sync_directory(&current.path).map_err(|cause| current.failed(cause))?;
-        announce(&record)
-            .map_err(|cause| Refusal::Unannounced { path: current.path.clone(), cause })?;
+        open::sync_directory(&current.path).map_err(|cause| current.failed(cause))?;
+        persist(&record)
+            .map_err(|cause| SinkError::FileNotSaved { path: current.path.clone(), cause })?;
         self.current = Some(current);
         self.files += 1;
         Ok(())
@@ -269,30 +273,30 @@ impl FileSink {
         let last = self.finished.last().map(|finished| &finished.record);
         let before = last.filter(|last| self.naming.path(time, last.number) == last.path);
         let mut number = before.map_or(0, |last| last.number);
-        while number < u32::MAX && !claim::is_free(&self.naming.path(time, number)) {
+        while number < u32::MAX && !open::is_free(&self.naming.path(time, number)) {
             number += 1;
         }
         number
     }
 
-    fn finish_current(&mut self) -> Result<(), Refusal> {
-        self.end_part()?;
+    fn finish_current(&mut self) -> Result<(), SinkError> {
+        self.end_frame()?;
         let Some(current) = self.current.take() else { return Ok(()) };
         let record = current.record(&self.naming, OutputState::Done);
-        self.finished.push(Finished { record, settled_bytes: current.settled_bytes });
+        self.finished.push(Finished { record, checkpoint_bytes: current.checkpoint_bytes });
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }
 
     /// The files that changed since the last call, as a checkpoint may name them.
-    pub(super) fn settle(&mut self) -> Result<Vec<Output>, Refusal> {
-        self.end_part()?;
+    pub(super) fn checkpoint(&mut self) -> Result<Vec<Output>, SinkError> {
+        self.end_frame()?;
         let finished = self.finished.drain(..);
         let mut outputs: Vec<Output> =
             finished.map(|finished| Output { file: None, record: finished.record }).collect();
         if let Some(current) = &mut self.current
-            && (current.length_bytes != current.settled_bytes || !outputs.is_empty())
+            && (current.length_bytes != current.checkpoint_bytes || !outputs.is_empty())
         {
-            current.settle();
+            current.mark_checkpoint();
             outputs.push(Output {
                 file: Some(Arc::clone(&current.file)),
                 record: current.record(&self.naming, OutputState::Open),
@@ -306,29 +310,29 @@ impl FileSink {
     ///
     /// # Errors
     /// As the system reports; what is cut off already stays so.
-    pub fn cut_back(&mut self) -> io::Result<()> {
+    pub fn truncate_to_checkpoint(&mut self) -> io::Result<()> {
         self.cut_back_finished()?;
-        self.current.as_mut().map_or(Ok(()), Current::cut_back)
+        self.current.as_mut().map_or(Ok(()), Current::truncate_to_checkpoint)
     }
 
-    /// As [`FileSink::cut_back`], after another program moved, cut or wrote to a file: only what
+    /// As [`FileSink::truncate_to_checkpoint`], after another program moved, cut or wrote to a file: only what
     /// this run certainly wrote is cut off, so that no later run writes it a second time.
     ///
     /// # Errors
     /// As the system reports.
-    pub fn cut_back_disturbed(&mut self) -> io::Result<()> {
+    pub fn truncate_own_bytes(&mut self) -> io::Result<()> {
         self.cut_back_finished()?;
-        self.current.as_mut().map_or(Ok(()), Current::cut_back_disturbed)
+        self.current.as_mut().map_or(Ok(()), Current::truncate_own_bytes)
     }
 
     fn cut_back_finished(&mut self) -> io::Result<()> {
-        self.packed.clear();
+        self.compressed.clear();
         for finished in self.finished.drain(..) {
             let path = &finished.record.path;
             let file = paths::open_trusted(OpenOptions::new().write(true), path)?;
             // A file that another program wrote to meanwhile is not ours to cut.
             if file.metadata()?.len() == finished.record.length_bytes {
-                shorten(&file, finished.settled_bytes)?;
+                shorten(&file, finished.checkpoint_bytes)?;
             }
         }
         Ok(())
@@ -337,8 +341,8 @@ impl FileSink {
     /// Brings the file to the disk, for a run whose checkpoints nobody saves.
     ///
     /// # Errors
-    /// [`Refusal::File`].
-    pub fn sync(&self) -> Result<(), Refusal> {
+    /// [`SinkError::File`].
+    pub fn sync(&self) -> Result<(), SinkError> {
         let Some(current) = &self.current else { return Ok(()) };
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }

@@ -3,4 +3,4 @@
 use std::collections::BTreeMap;
 
 /// How far each partition of a broker's stream has come: the number behind its last message.
-pub type Ends = BTreeMap<u32, u64>;
+pub type Offsets = BTreeMap<u32, u64>;

@@ -1,4 +1,4 @@
-//! Trouble with a broker that passes: how long to wait before the next try, and how seldom to
+//! Retry with a broker that passes: how long to wait before the next try, and how seldom to
 //! speak of it. Told at once, then ever more seldom while it lasts, and once when it is over.
 
 use std::time::{Duration, Instant};
@@ -12,9 +12,9 @@ const SPEAK_AGAIN: Duration = Duration::from_secs(30);
 /// The longest silence.
 const LONGEST_SILENCE: Duration = Duration::from_secs(600);
 
-/// The trouble that there is with a broker, if there is any.
+/// The retry that there is with a broker, if there is any.
 #[derive(Debug)]
-pub struct Trouble {
+pub struct Retry {
     broker: String,
     /// Whether it ever worked.
     is_open: bool,
@@ -24,15 +24,15 @@ pub struct Trouble {
     speak: Option<(Instant, Duration)>,
 }
 
-impl Trouble {
-    /// No trouble yet.
+impl Retry {
+    /// No retry yet.
     pub fn new(broker: String) -> Self {
         Self { broker, is_open: false, tries: 0, since: None, speak: None }
     }
 
     /// Something went wrong, in words. Returns how long to wait: longer each time, and by
     /// chance, so that many clients don't come at once.
-    pub fn strike(&mut self, what: &str) -> Duration {
+    pub fn backoff(&mut self, what: &str) -> Duration {
         self.tell(what);
         let most = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
         self.tries += 1;
@@ -54,7 +54,7 @@ impl Trouble {
         }
     }
 
-    /// It works. Says so where trouble was told of.
+    /// It works. Says so where retry was told of.
     pub fn over(&mut self) {
         (self.is_open, self.tries) = (true, 0);
         if let Some(since) = self.since.take()

@@ -1,6 +1,6 @@
 //! The thread that saves. Whoever writes events hands it checkpoints and never waits for the
 //! disk; it keeps the newest, syncs the files in it, and commits as fast as the disk allows.
-//! Only where a file begins does the writer wait, until that is remembered for good.
+//! Only where a file starts does the writer wait, until that is remembered for good.
 
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -9,10 +9,10 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Checkpoint;
-use super::store::{ByHand, Store, StoreError};
+use super::store::{ManualCursor, Store, StoreError};
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
-use crate::sink::record::OutputRecord;
+use crate::sink::output_record::OutputRecord;
 
 /// Most gaps that wait for a file that can't be written.
 const MOST_WAITING_GAPS: usize = 1_000;
@@ -22,65 +22,65 @@ const RECHECK: Duration = Duration::from_millis(100);
 
 /// A change in whether saving works.
 #[derive(Clone, Copy, Debug)]
-pub enum Health<'a> {
+pub enum SaveHealth<'a> {
     /// A save failed, and the one before it did not.
     Failing(&'a StoreError),
     /// A save worked again.
     Recovered,
 }
 
-/// The handle of the thread. Dropping it ends the thread as [`Saver::finish`] does, and throws
+/// The handle of the thread. Dropping it ends the thread as [`CheckpointWorker::finish`] does, and throws
 /// the outcome away.
-pub struct Saver {
+pub struct CheckpointWorker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
 }
 
 #[derive(Default)]
 struct Shared {
-    state: Mutex<State>,
+    state: Mutex<WorkerState>,
     changed: Condvar,
 }
 
 #[derive(Default)]
-struct State {
+struct WorkerState {
     /// The newest checkpoint that is not committed.
-    slot: Option<Checkpoint>,
+    pending: Option<Checkpoint>,
     /// Gaps that are not noted in the file yet.
     gaps: Vec<Gap>,
     /// Whether something came since the thread looked last. A checkpoint that failed lies in
-    /// the slot without this, so that it waits for the next instead of spinning.
+    /// the pending without this, so that it waits for the next instead of spinning.
     is_due: bool,
-    /// What begins, and where whoever begins it waits for the answer.
-    begins: Option<Begins>,
+    /// What starts, and where whoever starts it waits for the answer.
+    starts: Option<StartRequest>,
     is_finishing: bool,
     /// Whether the files are exactly as the last checkpoint says.
-    is_exact: bool,
+    is_clean: bool,
     error: Option<StoreError>,
 }
 
-type Begins = (Beginning, mpsc::SyncSender<Result<(), StoreError>>);
+type StartRequest = (Start, mpsc::SyncSender<Result<(), StoreError>>);
 
 /// What must be remembered before the first byte of it is written.
-enum Beginning {
+enum Start {
     /// A file.
     Output(OutputRecord),
     /// A run of a consumer of which nothing is saved: its first event.
-    Run(ByHand),
+    Run(ManualCursor),
     /// A run of which nothing counts any more: its first event.
-    Again(ByHand),
+    RunAgain(ManualCursor),
 }
 
 /// What the thread has to do next.
 struct Work {
     gaps: Vec<Gap>,
     checkpoint: Option<Checkpoint>,
-    begins: Option<Begins>,
+    starts: Option<StartRequest>,
     is_last: bool,
-    is_exact: bool,
+    is_clean: bool,
 }
 
-impl Saver {
+impl CheckpointWorker {
     /// Starts the thread. `on_change` runs on it: once where saving starts to fail, and once
     /// where it works again.
     ///
@@ -89,7 +89,7 @@ impl Saver {
     pub fn spawn(
         store: Store,
         consumer: String,
-        on_change: impl FnMut(Health<'_>) + Send + 'static,
+        on_change: impl FnMut(SaveHealth<'_>) + Send + 'static,
     ) -> std::io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let worker =
@@ -103,16 +103,16 @@ impl Saver {
     pub fn save(&self, checkpoint: Checkpoint) {
         let mut state = self.shared.lock();
         let mut checkpoint = checkpoint;
-        if let Some(older) = state.slot.take() {
+        if let Some(older) = state.pending.take() {
             checkpoint.supersede(older);
         }
-        state.slot = Some(checkpoint);
+        state.pending = Some(checkpoint);
         state.is_due = true;
         self.shared.changed.notify_one();
     }
 
     /// Hands over a gap, to be noted no later than any checkpoint that comes after it.
-    pub fn note_gap(&self, gap: Gap) {
+    pub fn record_gap(&self, gap: Gap) {
         let mut state = self.shared.lock();
         if state.gaps.len() < MOST_WAITING_GAPS {
             state.gaps.push(gap);
@@ -121,36 +121,36 @@ impl Saver {
         self.shared.changed.notify_one();
     }
 
-    /// Remembers that a file begins, and waits until that is committed. What was handed over
+    /// Remembers that a file starts, and waits until that is committed. What was handed over
     /// before is committed first.
     ///
     /// # Errors
     /// The error of the commit.
-    pub fn begin_output(&self, record: &OutputRecord) -> Result<(), StoreError> {
-        self.begin(Beginning::Output(record.clone()))
+    pub fn persist_output(&self, record: &OutputRecord) -> Result<(), StoreError> {
+        self.persist(Start::Output(record.clone()))
     }
 
-    /// Remembers where a run begins, if nothing is saved for its consumer, and waits until
-    /// that is committed: a run that is killed before its first checkpoint begins there again.
+    /// Remembers where a run starts, if nothing is saved for its consumer, and waits until
+    /// that is committed: a run that is killed before its first checkpoint starts there again.
     ///
     /// # Errors
     /// The error of the commit.
-    pub fn begin_run(&self, at: ByHand) -> Result<(), StoreError> {
-        self.begin(Beginning::Run(at))
+    pub fn persist_start(&self, at: ManualCursor) -> Result<(), StoreError> {
+        self.persist(Start::Run(at))
     }
 
-    /// Remembers where a run begins once more, since nothing that it wrote counts: whatever was
+    /// Remembers where a run starts once more, since nothing that it wrote counts: whatever was
     /// saved is replaced.
     ///
     /// # Errors
     /// The error of the save.
-    pub fn begin_again(&self, at: ByHand) -> Result<(), StoreError> {
-        self.begin(Beginning::Again(at))
+    pub fn persist_restart(&self, at: ManualCursor) -> Result<(), StoreError> {
+        self.persist(Start::RunAgain(at))
     }
 
-    fn begin(&self, what: Beginning) -> Result<(), StoreError> {
+    fn persist(&self, what: Start) -> Result<(), StoreError> {
         let (answer, answered) = mpsc::sync_channel(1);
-        self.shared.lock().begins = Some((what, answer));
+        self.shared.lock().starts = Some((what, answer));
         self.shared.changed.notify_one();
         loop {
             match answered.recv_timeout(RECHECK) {
@@ -173,8 +173,8 @@ impl Saver {
 
     /// Says that the files end exactly where the last checkpoint says, so that the end notes
     /// them as cleanly ended.
-    pub fn files_are_exact(&self) {
-        self.shared.lock().is_exact = true;
+    pub fn mark_clean(&self) {
+        self.shared.lock().is_clean = true;
     }
 
     /// Why the last save failed; `None` while saving works.
@@ -201,37 +201,38 @@ impl Saver {
     }
 }
 
-impl Drop for Saver {
+impl Drop for CheckpointWorker {
     fn drop(&mut self) {
         let _ = self.end();
     }
 }
 
-impl fmt::Debug for Saver {
+impl fmt::Debug for CheckpointWorker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Saver").field("health", &self.health()).finish_non_exhaustive()
+        f.debug_struct("CheckpointWorker").field("health", &self.health()).finish_non_exhaustive()
     }
 }
 
 impl Shared {
     /// No code that holds the lock can panic half-way through a change.
-    fn lock(&self) -> MutexGuard<'_, State> {
+    fn lock(&self) -> MutexGuard<'_, WorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits for work.
     fn next(&self) -> Work {
-        let idle =
-            |state: &mut State| !state.is_due && !state.is_finishing && state.begins.is_none();
+        let idle = |state: &mut WorkerState| {
+            !state.is_due && !state.is_finishing && state.starts.is_none()
+        };
         let waited = self.changed.wait_while(self.lock(), idle);
         let mut state = waited.unwrap_or_else(PoisonError::into_inner);
         state.is_due = false;
         Work {
             gaps: std::mem::take(&mut state.gaps),
-            checkpoint: state.slot.take(),
-            begins: state.begins.take(),
+            checkpoint: state.pending.take(),
+            starts: state.starts.take(),
             is_last: state.is_finishing,
-            is_exact: state.is_exact,
+            is_clean: state.is_clean,
         }
     }
 
@@ -248,7 +249,7 @@ impl Shared {
         let was_failing = state.error.is_some();
         state.error = outcome.as_ref().err().cloned();
         if state.error.is_some() {
-            match &mut state.slot {
+            match &mut state.pending {
                 Some(newer) => newer.supersede(checkpoint),
                 empty => *empty = Some(checkpoint),
             }
@@ -267,7 +268,7 @@ struct Worker<F> {
     broken: Option<StoreError>,
 }
 
-impl<F: FnMut(Health<'_>)> Worker<F> {
+impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
     fn run(mut self) {
         loop {
             let work = self.shared.next();
@@ -275,19 +276,19 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
             if let Some(checkpoint) = work.checkpoint {
                 self.save(checkpoint);
             }
-            if let Some((what, answer)) = work.begins {
+            if let Some((what, answer)) = work.starts {
                 let begun = match what {
-                    Beginning::Output(record) => self.store.begin_output(&self.consumer, &record),
-                    Beginning::Run(at) => self.store.begin_run(&self.consumer, &at, now()),
+                    Start::Output(record) => self.store.persist_output(&self.consumer, &record),
+                    Start::Run(at) => self.store.persist_start(&self.consumer, &at, now()),
                     // The cursor of an earlier run is then still saved, and stays.
-                    Beginning::Again(_) if self.store.has_departure() => Ok(()),
-                    Beginning::Again(at) => self.store.set(&self.consumer, &at, now()),
+                    Start::RunAgain(_) if self.store.has_cursor_override() => Ok(()),
+                    Start::RunAgain(at) => self.store.set(&self.consumer, &at, now()),
                 };
                 // Whoever asked may have given up.
                 let _ = answer.send(begun);
             }
             if work.is_last {
-                if work.is_exact {
+                if work.is_clean {
                     self.close_outputs();
                 }
                 return;
@@ -309,8 +310,8 @@ impl<F: FnMut(Health<'_>)> Worker<F> {
         let outcome = outcome.and_then(|()| self.store.save(&self.consumer, &checkpoint, now()));
         if self.shared.note(checkpoint, &outcome) {
             match &outcome {
-                Ok(()) => (self.on_change)(Health::Recovered),
-                Err(error) => (self.on_change)(Health::Failing(error)),
+                Ok(()) => (self.on_change)(SaveHealth::Recovered),
+                Err(error) => (self.on_change)(SaveHealth::Failing(error)),
             }
         }
     }

@@ -7,7 +7,7 @@ use super::*;
 use crate::checkpoint::store::SavedCursor;
 use crate::position::{Mark, Origin, Position, Resume, ServerKind};
 use crate::sink::Output;
-use crate::sink::record::OutputState;
+use crate::sink::output_record::OutputState;
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -30,16 +30,16 @@ fn saved(path: &std::path::Path) -> u64 {
 }
 
 /// A saver whose changes of health arrive on a channel.
-fn saver(path: &std::path::Path) -> (Saver, mpsc::Receiver<Result<(), StoreError>>) {
+fn saver(path: &std::path::Path) -> (CheckpointWorker, mpsc::Receiver<Result<(), StoreError>>) {
     let (told, changes) = mpsc::channel();
     let store = Store::open(path).unwrap();
-    let on_change = move |health: Health<'_>| {
+    let on_change = move |health: SaveHealth<'_>| {
         let _ = told.send(match health {
-            Health::Failing(error) => Err(error.clone()),
-            Health::Recovered => Ok(()),
+            SaveHealth::Failing(error) => Err(error.clone()),
+            SaveHealth::Recovered => Ok(()),
         });
     };
-    (Saver::spawn(store, "posts".to_owned(), on_change).unwrap(), changes)
+    (CheckpointWorker::spawn(store, "posts".to_owned(), on_change).unwrap(), changes)
 }
 
 /// Makes every save fail until it is undone: a trigger that raises, as a constraint would.
@@ -124,7 +124,8 @@ fn a_thread_that_died_is_no_success() {
     let (_home, path) = home();
     let store = Store::open(&path).unwrap();
     break_it(&path);
-    let saver = Saver::spawn(store, "posts".to_owned(), |_| panic!("a careless caller")).unwrap();
+    let saver = CheckpointWorker::spawn(store, "posts".to_owned(), |_| panic!("a careless caller"))
+        .unwrap();
     saver.save(checkpoint(1));
     assert_eq!(saver.finish(), Err(StoreError::Lost));
 }
@@ -162,7 +163,7 @@ fn a_checkpoint_that_is_replaced_keeps_what_it_says_of_other_files() {
     changes.recv().unwrap().unwrap_err();
     saver.save(with(2, vec![output("/b", 5, None)]));
     mend(&path);
-    saver.files_are_exact();
+    saver.mark_clean();
     assert_eq!(saver.finish(), Ok(()));
     assert_eq!(saved(&path), 2);
     let clean = OutputState::Clean;
@@ -174,7 +175,7 @@ fn a_file_that_begins_is_remembered_before_the_call_returns() {
     let (_home, path) = home();
     let (saver, _changes) = saver(&path);
     saver.save(checkpoint(1));
-    saver.begin_output(output("/a", 0, None).record()).unwrap();
+    saver.persist_output(output("/a", 0, None).record()).unwrap();
     assert_eq!(saved(&path), 1);
     assert_eq!(lengths(&path), [("/a".to_owned(), 0, OutputState::Open)]);
 }
@@ -191,7 +192,7 @@ fn nothing_is_saved_any_more_when_a_file_could_not_be_synced() {
     assert!(error.to_string().starts_with("can't bring /a to the disk"), "{error}");
     saver.save(checkpoint(2));
     assert_eq!(saver.output_error(), Some(error.clone()));
-    saver.files_are_exact();
+    saver.mark_clean();
     assert_eq!(saver.finish(), Err(error));
     assert_eq!(Store::open(&path).unwrap().load("posts"), Ok(None));
     assert_eq!(lengths(&path), []);

@@ -11,19 +11,19 @@ const LEVEL: i32 = 3;
 const ROOM_BYTES: usize = 128 * 1024;
 
 /// Packs lines into frames with checksums.
-pub struct Frames {
+pub struct ZstdEncoder {
     encoder: Encoder<'static>,
     room: Vec<u8>,
     is_open: bool,
 }
 
-impl std::fmt::Debug for Frames {
+impl std::fmt::Debug for ZstdEncoder {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Frames").field("is_open", &self.is_open).finish_non_exhaustive()
+        f.debug_struct("ZstdEncoder").field("is_open", &self.is_open).finish_non_exhaustive()
     }
 }
 
-impl Frames {
+impl ZstdEncoder {
     /// An encoder before its first frame.
     ///
     /// # Errors
@@ -34,29 +34,29 @@ impl Frames {
         Ok(Self { encoder, room: vec![0; ROOM_BYTES], is_open: false })
     }
 
-    /// Packs `lines`, and appends to `packed` what is finished so far.
+    /// Packs `lines`, and appends to `compressed` what is finished so far.
     ///
     /// # Errors
     /// As zstd reports.
-    pub fn pack(&mut self, mut lines: &[u8], packed: &mut Vec<u8>) -> io::Result<()> {
+    pub fn write(&mut self, mut lines: &[u8], compressed: &mut Vec<u8>) -> io::Result<()> {
         while !lines.is_empty() {
             self.is_open = true;
             let status = self.encoder.run_on_buffers(lines, &mut self.room)?;
-            packed.extend_from_slice(self.room.get(..status.bytes_written).unwrap_or_default());
+            compressed.extend_from_slice(self.room.get(..status.bytes_written).unwrap_or_default());
             lines = lines.get(status.bytes_read..).unwrap_or_default();
         }
         Ok(())
     }
 
-    /// Ends the frame, if one was begun, and appends the rest of it to `packed`.
+    /// Offsets the frame, if one was begun, and appends the rest of it to `compressed`.
     ///
     /// # Errors
     /// As zstd reports.
-    pub fn end(&mut self, packed: &mut Vec<u8>) -> io::Result<()> {
+    pub fn end_frame(&mut self, compressed: &mut Vec<u8>) -> io::Result<()> {
         while self.is_open {
             let mut out = OutBuffer::around(self.room.as_mut_slice());
             let left_bytes = self.encoder.finish(&mut out, true)?;
-            packed.extend_from_slice(out.as_slice());
+            compressed.extend_from_slice(out.as_slice());
             self.is_open = left_bytes > 0;
         }
         Ok(())
@@ -67,41 +67,41 @@ impl Frames {
 mod tests {
     use super::*;
 
-    fn unpack(packed: &[u8]) -> Vec<u8> {
+    fn decompress(compressed: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
-        let mut decoder = zstd::stream::read::Decoder::new(packed).unwrap();
+        let mut decoder = zstd::stream::read::Decoder::new(compressed).unwrap();
         std::io::Read::read_to_end(&mut decoder, &mut plain).unwrap();
         plain
     }
 
     #[test]
     fn frames_end_where_they_are_told_to_and_none_is_empty() {
-        let mut frames = Frames::new().unwrap();
-        let (mut packed, mut plain, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-        frames.end(&mut packed).unwrap();
-        assert_eq!(packed, b"");
+        let mut encoder = ZstdEncoder::new().unwrap();
+        let (mut compressed, mut plain, mut ends) = (Vec::new(), Vec::new(), Vec::new());
+        encoder.end_frame(&mut compressed).unwrap();
+        assert_eq!(compressed, b"");
         for size in [1, 10, 1_000, 1_000_000] {
             let lines: Vec<u8> = (0..size).map(|i: u64| (i * i / 7) as u8).collect();
-            frames.pack(&lines, &mut packed).unwrap();
-            frames.end(&mut packed).unwrap();
-            frames.end(&mut packed).unwrap();
+            encoder.write(&lines, &mut compressed).unwrap();
+            encoder.end_frame(&mut compressed).unwrap();
+            encoder.end_frame(&mut compressed).unwrap();
             plain.extend(lines);
-            ends.push((packed.len(), plain.len()));
+            ends.push((compressed.len(), plain.len()));
         }
-        for (packed_bytes, plain_bytes) in ends {
-            assert!(unpack(&packed[..packed_bytes]) == plain[..plain_bytes]);
+        for (compressed_bytes, plain_bytes) in ends {
+            assert!(decompress(&compressed[..compressed_bytes]) == plain[..plain_bytes]);
         }
     }
 
     #[test]
     fn a_damaged_byte_is_noticed() {
-        let mut frames = Frames::new().unwrap();
-        let mut packed = Vec::new();
-        frames.pack(&[b'x'; 1000], &mut packed).unwrap();
-        frames.end(&mut packed).unwrap();
-        let last = packed.len() - 1;
-        packed[last] ^= 1;
-        let mut decoder = zstd::stream::read::Decoder::new(&packed[..]).unwrap();
+        let mut encoder = ZstdEncoder::new().unwrap();
+        let mut compressed = Vec::new();
+        encoder.write(&[b'x'; 1000], &mut compressed).unwrap();
+        encoder.end_frame(&mut compressed).unwrap();
+        let last = compressed.len() - 1;
+        compressed[last] ^= 1;
+        let mut decoder = zstd::stream::read::Decoder::new(&compressed[..]).unwrap();
         assert!(std::io::Read::read_to_end(&mut decoder, &mut Vec::new()).is_err());
     }
 }

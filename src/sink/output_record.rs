@@ -68,9 +68,9 @@ impl OutputRecord {
 
 /// The end of a file that is being written.
 #[derive(Debug, Default)]
-pub struct Tail(Vec<u8>);
+pub struct FileTail(Vec<u8>);
 
-impl Tail {
+impl FileTail {
     /// The end of a file that exists already.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
@@ -112,7 +112,7 @@ mod tests {
     fn the_hash_is_that_of_the_end_however_it_was_written() {
         let bytes: Vec<u8> = (0..1_000_000_u32).map(|i| (i / 3) as u8).collect();
         for step in [1_000, 65_535, 65_536, 65_537, 300_000, 1_000_000] {
-            let mut tail = Tail::default();
+            let mut tail = FileTail::default();
             let mut done = 0;
             for chunk in bytes.chunks(step) {
                 tail.push(chunk);
@@ -121,6 +121,6 @@ mod tests {
                 assert_eq!(tail.hash(), xxh3_64(end), "{step} {done}");
             }
         }
-        assert_eq!(Tail::default().hash(), Tail::new(vec![]).hash());
+        assert_eq!(FileTail::default().hash(), FileTail::new(vec![]).hash());
     }
 }

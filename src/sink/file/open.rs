@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 
-use super::record::{OutputRecord, OutputState, TAIL_BYTES, Tail};
 use crate::paths;
+use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
 
 /// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -14,20 +14,20 @@ const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 
 /// A file that is ours to write on, locked.
 #[derive(Debug)]
-pub struct Claimed {
+pub struct OpenedFile {
     /// The file; writes go to its end.
     pub file: File,
     /// Its length now.
     pub length_bytes: u64,
     /// Its end.
-    pub tail: Tail,
+    pub tail: FileTail,
     /// What was cut off.
-    pub cut_bytes: u64,
+    pub truncated_bytes: u64,
 }
 
 /// Why a file can't be written on. Every message names the file and the way out.
 #[derive(Debug, thiserror::Error)]
-pub enum ClaimError {
+pub enum OpenFileError {
     /// Not a file.
     #[error("{} is a directory: name a file in it", .0.display())]
     Directory(PathBuf),
@@ -114,7 +114,7 @@ pub enum ClaimError {
     #[error("{} is being written by another process: stop that one, or name another file", .0.display())]
     Locked(PathBuf),
     /// Anything else.
-    #[error("can't use {}: {cause}{}", path.display(), super::remedy_after(cause))]
+    #[error("can't use {}: {cause}{}", path.display(), crate::sink::remedy_after(cause))]
     Failed {
         /// The file.
         path: PathBuf,
@@ -128,7 +128,7 @@ fn bytes(n: u64) -> String {
     crate::display::units::counted(n, "byte")
 }
 
-impl ClaimError {
+impl OpenFileError {
     /// Whether a person has to write something differently, and no retry would help.
     #[must_use]
     pub fn is_usage(&self) -> bool {
@@ -158,80 +158,80 @@ impl ClaimError {
 /// what is there, whoever wrote it. A plain file gets a line feed where it ends in none.
 ///
 /// # Errors
-/// [`ClaimError`]; the file is then as it was.
-pub fn claim(
+/// [`OpenFileError`]; the file is then as it was.
+pub fn open_for_append(
     path: &Path,
     record: Option<&OutputRecord>,
     append: bool,
     is_compressed: bool,
-) -> Result<Claimed, ClaimError> {
+) -> Result<OpenedFile, OpenFileError> {
     check_kind(path)?;
     if let Some(record) = record.filter(|record| record.length_bytes > 0 && !append)
         && !path.exists()
     {
         if let Some(target) = paths::dangling_target(path) {
-            return Err(ClaimError::DanglingLink { path: path.to_owned(), target });
+            return Err(OpenFileError::DanglingLink { path: path.to_owned(), target });
         }
         let recorded_bytes = record.length_bytes;
-        return Err(ClaimError::Gone { path: path.to_owned(), recorded_bytes });
+        return Err(OpenFileError::Gone { path: path.to_owned(), recorded_bytes });
     }
-    let failed = |cause| ClaimError::from_io(path, cause);
+    let failed = |cause| OpenFileError::from_io(path, cause);
     let file = open_locked(path)?;
     let found_bytes = file.metadata().map_err(failed)?.len();
-    let judged = match record {
-        Some(record) => judge(&file, found_bytes, record),
-        None if found_bytes == 0 => Ok((0, Tail::default())),
-        None => Err(ClaimError::Foreign { path: path.to_owned(), found_bytes }),
+    let verified = match record {
+        Some(record) => verify(&file, found_bytes, record),
+        None if found_bytes == 0 => Ok((0, FileTail::default())),
+        None => Err(OpenFileError::Foreign { path: path.to_owned(), found_bytes }),
     };
-    let is_taken_unseen = judged.is_err();
-    let (length_bytes, tail) = match judged {
-        Err(ClaimError::Failed { path, cause }) => {
-            return Err(ClaimError::Failed { path, cause });
+    let is_unverified = verified.is_err();
+    let (length_bytes, tail) = match verified {
+        Err(OpenFileError::Failed { path, cause }) => {
+            return Err(OpenFileError::Failed { path, cause });
         }
         Err(_) if append => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),
         // mutant: keeps-the-tail-of-a-file
-        judged => judged?,
+        verified => verified?,
     };
     if is_compressed && length_bytes > 0 && !is_zstd(&file).map_err(failed)? {
-        return Err(ClaimError::NotZstd(path.to_owned()));
+        return Err(OpenFileError::NotZstd(path.to_owned()));
     }
-    if is_compressed && is_taken_unseen && length_bytes > 0 && !is_whole_zstd(&file) {
-        return Err(ClaimError::TornZstd(path.to_owned()));
+    if is_compressed && is_unverified && length_bytes > 0 && !is_whole_zstd(&file) {
+        return Err(OpenFileError::TornZstd(path.to_owned()));
     }
-    let cut_bytes = found_bytes - length_bytes;
-    if cut_bytes > 0 {
-        cut(&file, length_bytes).map_err(failed)?;
+    let truncated_bytes = found_bytes - length_bytes;
+    if truncated_bytes > 0 {
+        truncate(&file, length_bytes).map_err(failed)?;
     }
-    let mut claimed = Claimed { file, length_bytes, tail, cut_bytes };
-    if !is_compressed && claimed.tail.last().is_some_and(|byte| byte != b'\n') {
-        claimed.file.write_all(b"\n").and_then(|()| claimed.file.sync_data()).map_err(failed)?;
-        claimed.tail.push(b"\n");
-        claimed.length_bytes += 1;
+    let mut opened = OpenedFile { file, length_bytes, tail, truncated_bytes };
+    if !is_compressed && opened.tail.last().is_some_and(|byte| byte != b'\n') {
+        opened.file.write_all(b"\n").and_then(|()| opened.file.sync_data()).map_err(failed)?;
+        opened.tail.push(b"\n");
+        opened.length_bytes += 1;
     }
-    Ok(claimed)
+    Ok(opened)
 }
 
 /// Cuts a file that a killed run left behind to its recorded length. Returns how much was
 /// cut off. A file of which nothing counts may be missing.
 ///
 /// # Errors
-/// [`ClaimError`]; the file is then as it was.
-pub fn cut_back(record: &OutputRecord) -> Result<u64, ClaimError> {
+/// [`OpenFileError`]; the file is then as it was.
+pub fn truncate_to_checkpoint(record: &OutputRecord) -> Result<u64, OpenFileError> {
     let path = &record.path;
     if !path.exists() {
         let recorded_bytes = record.length_bytes;
         return match recorded_bytes {
             0 => Ok(0),
-            _ => Err(ClaimError::Gone { path: path.clone(), recorded_bytes }),
+            _ => Err(OpenFileError::Gone { path: path.clone(), recorded_bytes }),
         };
     }
     check_kind(path)?;
-    let failed = |cause| ClaimError::from_io(path, cause);
+    let failed = |cause| OpenFileError::from_io(path, cause);
     let file = open_locked(path)?;
     let found_bytes = file.metadata().map_err(failed)?.len();
-    let (length_bytes, _) = judge(&file, found_bytes, record)?;
+    let (length_bytes, _) = verify(&file, found_bytes, record)?;
     if found_bytes > length_bytes {
-        cut(&file, length_bytes).map_err(failed)?;
+        truncate(&file, length_bytes).map_err(failed)?;
     }
     Ok(found_bytes - length_bytes)
 }
@@ -262,15 +262,15 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
 }
 
 /// Looks before it opens: opening a pipe that nobody reads would wait for ever.
-fn check_kind(path: &Path) -> Result<(), ClaimError> {
+fn check_kind(path: &Path) -> Result<(), OpenFileError> {
     let Ok(found) = fs::metadata(path) else { return Ok(()) };
     if found.is_dir() {
-        return Err(ClaimError::Directory(path.to_owned()));
+        return Err(OpenFileError::Directory(path.to_owned()));
     }
     if found.is_file() {
         return Ok(());
     }
-    Err(ClaimError::NotRegular { path: path.to_owned(), what: kind(&found) })
+    Err(OpenFileError::NotRegular { path: path.to_owned(), what: kind(&found) })
 }
 
 #[cfg(unix)]
@@ -291,41 +291,47 @@ fn kind(_found: &fs::Metadata) -> &'static str {
     "no regular file"
 }
 
-fn open_locked(path: &Path) -> Result<File, ClaimError> {
+fn open_locked(path: &Path) -> Result<File, OpenFileError> {
     // Every write goes to the end, so that even a program that ignores the lock is not
     // overwritten.
     let opened = paths::open_trusted(OpenOptions::new().read(true).append(true).create(true), path);
-    let file = opened.map_err(|cause| ClaimError::from_io(path, cause))?;
+    let file = opened.map_err(|cause| OpenFileError::from_io(path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(ClaimError::Locked(path.to_owned())),
-        Err(TryLockError::Error(cause)) => Err(ClaimError::Failed { path: path.to_owned(), cause }),
+        Err(TryLockError::WouldBlock) => Err(OpenFileError::Locked(path.to_owned())),
+        Err(TryLockError::Error(cause)) => {
+            Err(OpenFileError::Failed { path: path.to_owned(), cause })
+        }
     }
 }
 
 /// How much of the file counts, and the end of that part.
-fn judge(file: &File, found_bytes: u64, record: &OutputRecord) -> Result<(u64, Tail), ClaimError> {
+fn verify(
+    file: &File,
+    found_bytes: u64,
+    record: &OutputRecord,
+) -> Result<(u64, FileTail), OpenFileError> {
     let (path, recorded_bytes) = (record.path.clone(), record.length_bytes);
     if found_bytes < recorded_bytes {
-        return Err(ClaimError::Shorter { path, found_bytes, recorded_bytes });
+        return Err(OpenFileError::Shorter { path, found_bytes, recorded_bytes });
     }
     if found_bytes > recorded_bytes && record.state != OutputState::Open {
-        return Err(ClaimError::Longer { path, found_bytes, recorded_bytes });
+        return Err(OpenFileError::Longer { path, found_bytes, recorded_bytes });
     }
     let tail = read_tail(file, recorded_bytes)
-        .map_err(|cause| ClaimError::Failed { path: path.clone(), cause })?;
+        .map_err(|cause| OpenFileError::Failed { path: path.clone(), cause })?;
     if tail.hash() != record.tail_hash {
-        return Err(ClaimError::Changed(path));
+        return Err(OpenFileError::Changed(path));
     }
     Ok((recorded_bytes, tail))
 }
 
-fn read_tail(mut file: &File, length_bytes: u64) -> io::Result<Tail> {
+fn read_tail(mut file: &File, length_bytes: u64) -> io::Result<FileTail> {
     let from = length_bytes.saturating_sub(TAIL_BYTES as u64);
     file.seek(SeekFrom::Start(from))?;
     let mut bytes = Vec::new();
     file.take(length_bytes - from).read_to_end(&mut bytes)?;
-    Ok(Tail::new(bytes))
+    Ok(FileTail::new(bytes))
 }
 
 fn is_zstd(mut file: &File) -> io::Result<bool> {
@@ -344,7 +350,7 @@ fn is_whole_zstd(mut file: &File) -> bool {
     read.is_ok()
 }
 
-fn cut(file: &File, length_bytes: u64) -> io::Result<()> {
+fn truncate(file: &File, length_bytes: u64) -> io::Result<()> {
     file.set_len(length_bytes)?;
     file.sync_data()
 }

@@ -6,23 +6,23 @@
 
 use std::collections::HashSet;
 
+use super::in_flight::InFlight;
 use super::message::MessageId;
-use super::outbox::Outbox;
 use crate::position::window::MAX_EVENTS;
 
-/// Identities that are waited for. While there are any, the outbox keeps its ends back.
+/// Identities that are waited for. While there are any, the in_flight keeps its ends back.
 #[derive(Debug, Default)]
-pub struct Leftover {
+pub struct AlreadyPublished {
     ids: HashSet<MessageId>,
     /// How many more messages may pass before the rest is forgotten.
     patience: u64,
 }
 
-impl Leftover {
+impl AlreadyPublished {
     /// Waits for these. They were published one behind the other, and come again in the same
     /// order, or that of another server, which differs within the window that is remembered.
-    pub fn new(ids: HashSet<MessageId>, outbox: &Outbox) -> Self {
-        outbox.hold(!ids.is_empty());
+    pub fn new(ids: HashSet<MessageId>, in_flight: &InFlight) -> Self {
+        in_flight.withhold_offsets(!ids.is_empty());
         Self { patience: ids.len() as u64 + MAX_EVENTS, ids }
     }
 
@@ -32,7 +32,7 @@ impl Leftover {
     }
 
     /// Whether a message is there already. Asked once for each.
-    pub fn meet(&mut self, id: MessageId, outbox: &Outbox) -> bool {
+    pub fn remove(&mut self, id: MessageId, in_flight: &InFlight) -> bool {
         if self.ids.is_empty() {
             return false;
         }
@@ -42,7 +42,7 @@ impl Leftover {
             self.ids = HashSet::new();
         }
         if self.ids.is_empty() {
-            outbox.hold(false);
+            in_flight.withhold_offsets(false);
         }
         is_there
     }
@@ -58,26 +58,26 @@ mod tests {
 
     #[test]
     fn what_is_met_is_left_out_once_and_the_ends_are_kept_back_until_all_is_met() {
-        let outbox = Outbox::default();
-        let mut leftover = Leftover::new(HashSet::from([id(1), id(2)]), &outbox);
-        assert!(outbox.is_held());
-        assert!(leftover.meet(id(2), &outbox));
-        assert!(!leftover.meet(id(3), &outbox));
-        assert!(outbox.is_held());
-        assert!(leftover.meet(id(1), &outbox));
-        assert!(!outbox.is_held());
-        assert!(!leftover.meet(id(1), &outbox));
+        let in_flight = InFlight::default();
+        let mut leftover = AlreadyPublished::new(HashSet::from([id(1), id(2)]), &in_flight);
+        assert!(in_flight.offsets_withheld());
+        assert!(leftover.remove(id(2), &in_flight));
+        assert!(!leftover.remove(id(3), &in_flight));
+        assert!(in_flight.offsets_withheld());
+        assert!(leftover.remove(id(1), &in_flight));
+        assert!(!in_flight.offsets_withheld());
+        assert!(!leftover.remove(id(1), &in_flight));
     }
 
     #[test]
     fn what_others_published_is_forgotten_in_time() {
-        let outbox = Outbox::default();
-        let mut leftover = Leftover::new(HashSet::from([id(1)]), &outbox);
+        let in_flight = InFlight::default();
+        let mut leftover = AlreadyPublished::new(HashSet::from([id(1)]), &in_flight);
         for _ in 0..MAX_EVENTS {
-            assert!(!leftover.meet(id(2), &outbox));
-            assert!(outbox.is_held());
+            assert!(!leftover.remove(id(2), &in_flight));
+            assert!(in_flight.offsets_withheld());
         }
-        assert!(!leftover.meet(id(2), &outbox));
-        assert!(!outbox.is_held() && leftover.is_empty());
+        assert!(!leftover.remove(id(2), &in_flight));
+        assert!(!in_flight.offsets_withheld() && leftover.is_empty());
     }
 }
