@@ -13,7 +13,7 @@ use crate::position::{StartPosition, TimeUs};
 use crate::render::{self, Renderer};
 use crate::settings::{RenderErrors, TailSettings};
 use crate::sink::Sink;
-use crate::sink::rotation::Rotate;
+use crate::sink::file::rotation::Rotate;
 use crate::sink::stdout::Stdout;
 use crate::source::client::Client;
 use crate::source::negotiation::Negotiator;

@@ -4,7 +4,7 @@ use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use crate::settings::TailSettings;
-use crate::sink::Refusal;
+use crate::sink::SinkError;
 
 use super::build::Pipeline;
 use super::queue_monitor::QueueMonitor;
@@ -101,7 +101,7 @@ fn run_result(
 ) -> RunResult {
     let Some(written) = written else { return RunResult::failed(PipelineError::Panicked) };
     let end = match (read, written.failure) {
-        (_, Some(Refusal::TimedOut)) => {
+        (_, Some(SinkError::TimedOut)) => {
             tracing::warn!(
                 "the output did not accept all data within --drain-timeout; run again with --cursor auto to resume"
             );

@@ -145,7 +145,7 @@ impl BatchWriter for Writer {
         if now.duration_since(self.checked) >= CHECK_OUTPUT_EVERY {
             self.checked = now;
             if self.config.sink.is_closed() {
-                self.end(Some(Refusal::Closed));
+                self.end(Some(SinkError::Closed));
             }
         }
         self.save_if_due();

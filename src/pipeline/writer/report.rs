@@ -62,7 +62,7 @@ impl Writer {
             ),
         }
         if let Some(saver) = &self.config.saver {
-            saver.note_gap(gap);
+            saver.record_gap(gap);
         }
     }
 }
