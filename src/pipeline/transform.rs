@@ -68,7 +68,7 @@ pub struct TransformResult {
 pub enum StopCause {
     /// The run stops as it should.
     Stopped(StopReason),
-    /// The output took no more.
+    /// The output failed.
     Refused(SinkError),
 }
 
@@ -91,8 +91,8 @@ impl TransformResult {
     /// Returns whether the output accepted everything.
     ///
     /// # Errors
-    /// [`SinkError`] where it did not.
-    pub fn refused(self) -> Result<(), SinkError> {
+    /// The [`SinkError`] of the output.
+    pub fn into_result(self) -> Result<(), SinkError> {
         match self.end {
             Some(StopCause::Refused(refusal)) => Err(refusal),
             _ => Ok(()),
@@ -154,7 +154,7 @@ impl TransformStage {
                     rendered.bytes().len()
                 }
                 Err(refused) => {
-                    passed.end = Some(Ended::Refused(refused.error));
+                    result.end = Some(StopCause::Refused(refused.error));
                     refused.accepted_bytes
                 }
             };
@@ -206,7 +206,7 @@ impl TransformStage {
             }
             // An expression may be slow, and a stop must not wait for a whole batch.
             if deadline().is_some_and(|at| Instant::now() >= at) {
-                end = Some(Ended::Refused(SinkError::TimedOut));
+                end = Some(StopCause::Refused(SinkError::TimedOut));
                 break;
             }
             let start = bytes.len();

@@ -42,19 +42,19 @@ impl Unsaved {
 }
 
 impl Writer {
-    /// Before the first line of a run is written: killed before its first checkpoint, it
-    /// must find here where to begin again. A file that could not be remembered is not begun;
-    /// of a failure with standard output the first checkpoint will tell.
-    pub(super) fn remember_beginning(&mut self) -> Result<(), SinkError> {
+    /// Saves the start of a run before its first line is written, so that a run that is killed
+    /// before its first checkpoint resumes there. If that fails, a file is not begun. With
+    /// standard output, the first checkpoint reports the failure.
+    pub(super) fn save_run_start(&mut self) -> Result<(), SinkError> {
         // mutant: saves-before-writing
         let (Some(saver), Some(position)) = (&self.config.saver, self.sieve.position()) else {
             return Ok(());
         };
-        let Some(beginning) = self.outlet.beginning.take() else { return Ok(()) };
-        let begun = beginning.of(position);
-        self.begun = Some(begun.clone());
+        let Some(run_start) = self.config.run_start.take() else { return Ok(()) };
+        let begun = run_start.cursor(position);
+        self.saved_start = Some(begun.clone());
         match saver.persist_start(begun) {
-            Err(error) if self.outlet.sink.files().is_some() => {
+            Err(error) if self.config.sink.files().is_some() => {
                 Err(SinkError::StartNotSaved(error.to_string()))
             }
             _ => Ok(()),
@@ -74,17 +74,17 @@ impl Writer {
         }
     }
 
-    /// Takes proof of what was written from the sink, and hands it to the saver.
+    /// Gets the proof of delivery from the sink, and passes it on to the saver with the position.
     fn save(&mut self) -> Result<(), SinkError> {
         if !self.unsaved.is_due {
             return Ok(());
         }
-        if let Some(error) = self.outlet.saver.as_ref().and_then(CheckpointWorker::output_error) {
+        if let Some(error) = self.config.saver.as_ref().and_then(CheckpointWorker::output_error) {
             return Err(SinkError::Unsynced(error.to_string()));
         }
         let delivered = {
-            let stop = &self.outlet.stop;
-            self.outlet.sink.checkpoint(|| stop.deadline())?
+            let stop = &self.config.stop;
+            self.config.sink.checkpoint(|| stop.deadline())?
         };
         self.sieve.was_read(self.config.sink.unread_bytes());
         self.unsaved = Unsaved::default();
@@ -95,9 +95,9 @@ impl Writer {
                 None => save_files(saver, delivered)?,
             }
         }
-        // Only now: what was written is in the file, whatever another program wrote there, and
-        // must not be written again.
-        let external_change = self.outlet.sink.files().and_then(|files| files.external_change());
+        // Only now: these lines are in the file, whatever another program wrote there, and must
+        // not be written again.
+        let external_change = self.config.sink.files().and_then(|files| files.external_change());
         external_change.map_or(Ok(()), Err)
     }
 
@@ -105,64 +105,65 @@ impl Writer {
     pub(super) fn finish_run(&mut self) -> WriterResult {
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, SinkError::Closed));
-        self.take_back_unread();
-        if let Some(transform) = &mut self.outlet.transform {
+        self.roll_back_unread();
+        if let Some(transform) = &mut self.config.transform {
             transform.warn_absent_fields();
         }
-        // What a pipe accepted stays accepted when it fails; a file is cut back instead, and of
-        // a broker the next run finds out what it has.
-        if failure.is_none() || !self.outlet.sink.is_transactional() {
+        // What a pipe accepted before it failed stays written. A file is truncated instead, and
+        // the next run asks a broker what it has.
+        if failure.is_none() || !self.config.sink.is_transactional() {
             let saved = self.save();
             failure = failure.or(saved.err());
         }
         match &failure {
-            Some(refusal) if self.outlet.sink.is_transactional() => self.give_up(refusal),
-            _ => self.close(&mut failure),
+            Some(refusal) if self.config.sink.is_transactional() => self.discard_unsaved(refusal),
+            _ => self.mark_clean(&mut failure),
         }
-        let position = match failure.is_some() && self.outlet.sink.is_transactional() {
-            true => self.settled.clone(),
+        let position = match failure.is_some() && self.config.sink.is_transactional() {
+            true => self.proven.clone(),
             false => self.sieve.position().cloned(),
         };
-        self.outlet.feedback.set(position.as_ref());
-        let saved = self.outlet.saver.take().map(CheckpointWorker::finish);
-        let written_to = match &self.outlet.sink {
+        self.config.feedback.set(position.as_ref());
+        let saved = self.config.saver.take().map(CheckpointWorker::finish);
+        let written_to = match &self.config.sink {
             Sink::Stdout(_) | Sink::Tap(_) => None,
-            Sink::File(files) => Some(in_words(files)),
+            Sink::File(files) => Some(file_names(files)),
             Sink::Broker(broker) => Some(broker.destination()),
         };
         WriterResult { position, saved, failure, written_to }
     }
 
-    /// The run ended well: files, or the broker, are exactly as the last checkpoint says.
-    fn close(&mut self, failure: &mut Option<SinkError>) {
-        if let (Sink::Broker(broker), Some(saver)) = (&self.outlet.sink, &self.outlet.saver)
+    /// Ends a run without a failure: files, or the broker, match the last checkpoint exactly.
+    fn mark_clean(&mut self, failure: &mut Option<SinkError>) {
+        if let (Sink::Broker(broker), Some(saver)) = (&self.config.sink, &self.config.saver)
             && broker.is_clean()
         {
             saver.mark_clean();
         }
-        let Some(files) = self.outlet.sink.files() else { return };
-        match &self.outlet.saver {
+        let Some(files) = self.config.sink.files() else { return };
+        match &self.config.saver {
             Some(saver) => saver.mark_clean(),
             None => *failure = files.sync().err(),
         }
     }
 
-    /// A file or a broker failed: what came after the last checkpoint has not happened.
-    fn give_up(&mut self, refusal: &SinkError) {
-        self.outlet.metrics.written.take_back(self.unsaved.lines);
-        self.outlet.metrics.written_bytes.take_back(self.unsaved.bytes);
-        // What did not reach the disk, the next run cuts back to what did.
+    /// Ends a run whose file or broker failed: what came after the last checkpoint counts as
+    /// not written.
+    fn discard_unsaved(&mut self, refusal: &SinkError) {
+        self.config.metrics.written.take_back(self.unsaved.lines);
+        self.config.metrics.written_bytes.take_back(self.unsaved.bytes);
+        // Some bytes may not have reached the disk: the next run truncates the file.
         if matches!(refusal, SinkError::Unsynced(_)) {
             return;
         }
         let Some(files) = self.config.sink.files() else { return };
         let cut = match refusal {
-            // What another program wrote stays. The file is saved as ended, so that the next run
-            // refuses what is more instead of cutting it.
+            // What another program wrote stays. The file is saved as complete, so that the next
+            // run refuses the extra bytes instead of truncating them.
             SinkError::ChangedByOthers { .. } => files.truncate_own_bytes(),
             _ => files.truncate_to_checkpoint(),
         };
-        match (cut, &self.outlet.saver) {
+        match (cut, &self.config.saver) {
             (Ok(()), Some(saver)) => saver.mark_clean(),
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!(
@@ -172,8 +173,8 @@ impl Writer {
     }
 }
 
-/// Remembers the lengths of files alone: the lines before a `--until` that lay behind us from
-/// the first event on are written and give no position.
+/// Saves only the lengths of files. This happens when no event gave a position: if `--until` was
+/// already past at the first event, the lines before it are written without one.
 fn save_files(saver: &CheckpointWorker, delivered: Delivered) -> Result<(), SinkError> {
     for output in delivered.into_outputs() {
         let path = output.record().path.clone();

@@ -44,7 +44,7 @@ impl Writer {
             "the reader of the output closed it before it read these events: they count as not written"
         );
         self.unsaved.is_due = true;
-        if let (None, Some(begun)) = (self.sieve.position(), self.begun.take())
+        if let (None, Some(begun)) = (self.sieve.position(), self.saved_start.take())
             && let Err(error) = saver.persist_restart(begun)
         {
             tracing::warn!(

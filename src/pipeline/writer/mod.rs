@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::ManualCursor;
+use crate::checkpoint::store::{ManualCursor, StoreError};
 use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::log_throttle::CountThrottle;
 use crate::event::batch::{Batch, Lines};
@@ -41,9 +41,9 @@ pub struct WriterConfig {
     pub transform: Option<TransformStage>,
     /// Where lines go.
     pub sink: Sink,
-    /// Who remembers; `None` where nobody shall.
+    /// Saves positions; `None` if the run saves none.
     pub saver: Option<CheckpointWorker>,
-    /// How often.
+    /// How often to save.
     pub every: CheckpointEvery,
     /// What to do when events are missing.
     pub on_gap: OnGap,
@@ -66,12 +66,11 @@ pub struct Writer {
     /// The position at the last proof from the sink.
     proven: Option<Position>,
     unsaved: Unsaved,
-    /// When the output was last looked at.
-    looked: Instant,
-    open: Option<Open>,
-    /// Where the run began, if it was the first of its consumer.
-    begun: Option<ManualCursor>,
-    /// Why the output failed.
+    /// When the output was last checked for a reader that has gone.
+    checked: Instant,
+    open: Option<OpenBatch>,
+    /// The start of the run, if this run saved it.
+    saved_start: Option<ManualCursor>,
     failure: Option<SinkError>,
     has_ended: bool,
 }
@@ -99,9 +98,9 @@ pub enum RunStart {
     ByTime,
 }
 
-impl Beginning {
-    /// A run whose first event is at `position.rewind_to`.
-    fn of(self, position: &Position) -> ManualCursor {
+impl RunStart {
+    /// Returns the cursor of a run whose first event is at `position.rewind_to`.
+    fn cursor(self, position: &Position) -> ManualCursor {
         let first = position.rewind_to;
         match (self, first.seq) {
             (Self::Exact, Some(seq)) => {
@@ -125,7 +124,7 @@ pub struct WriterResult {
     pub saved: Option<Result<(), StoreError>>,
     /// Why the output failed, if it did.
     pub failure: Option<SinkError>,
-    /// What was written to, in words; `None` for standard output.
+    /// The name of the output; `None` for standard output.
     pub written_to: Option<String>,
 }
 
@@ -231,13 +230,17 @@ impl Writer {
         if config.saver.is_some() {
             sieve.watch_pipe(config.sink.pipe_bytes());
         }
-        // By the clock: a stream whose every event is excluded is never idle, and never
-        // written, so that no write could fail.
-        if now.duration_since(self.looked) >= IDLE_CHECK {
-            self.looked = now;
-            if self.outlet.sink.is_closed() {
-                self.end(Some(SinkError::Closed));
-            }
+        Self {
+            config,
+            sieve,
+            malformed_log: CountThrottle::default(),
+            proven: position,
+            unsaved: Unsaved::default(),
+            checked: Instant::now(),
+            open: None,
+            saved_start: None,
+            failure: None,
+            has_ended: false,
         }
     }
 
@@ -317,8 +320,8 @@ impl Writer {
         }
     }
 
-    /// The output took no more.
-    fn refuse(&mut self, open: Open, partial: PartialWrite) {
+    /// Moves the position as far as the output accepted bytes before it failed.
+    fn refuse(&mut self, open: OpenBatch, partial: PartialWrite) {
         // mutant: takes-queued-for-written
         self.sieve.refused(&open.lines, open.pending, partial.accepted_bytes);
         self.unsaved.is_due = true;
@@ -328,64 +331,10 @@ impl Writer {
     fn end(&mut self, failure: Option<SinkError>) {
         match &failure {
             None => {}
-            Some(SinkError::Closed) => self.outlet.stop.request(StopReason::OutputClosed),
-            Some(_) => self.outlet.stop.request(StopReason::Failed),
+            Some(SinkError::Closed) => self.config.stop.request(StopReason::OutputClosed),
+            Some(_) => self.config.stop.request(StopReason::Failed),
         }
         self.has_ended = true;
         self.failure = failure;
-    }
-
-    fn report_rejected(&mut self) {
-        let Some(rejected) = self.sieve.take_rejected() else { return };
-        let total = self.outlet.metrics.malformed.get();
-        if self.malformed.is_due(total) {
-            tracing::warn!(
-                total,
-                "skipped a malformed event: {}; it begins {}",
-                rejected.error,
-                printable(&rejected.head, 120),
-            );
-        }
-    }
-
-    /// Tells what a connection's first events said, and whoever has to act on it.
-    fn report_finding(&mut self, connection: u64) {
-        match self.sieve.take_finding() {
-            None => {}
-            Some(Finding::Gap(gap)) => self.report_gap(gap),
-            Some(Finding::Renumbered { asked, got }) => {
-                tracing::warn!(
-                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): going on by time",
-                    asked.0,
-                    got.0,
-                );
-                self.outlet.feedback.refuse_numbers(connection);
-            }
-            Some(Finding::Reused { seq }) => tracing::warn!(
-                "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
-                seq.0,
-            ),
-            Some(Finding::Ahead { asked, got }) => tracing::warn!(
-                "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
-                asked.0,
-                got.0,
-            ),
-        }
-    }
-
-    fn report_gap(&self, gap: Gap) {
-        self.outlet.metrics.gaps.add(1);
-        let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
-        let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
-        match self.outlet.on_gap {
-            OnGap::Warn => tracing::warn!("gap {gap}{missing}: {}", gap.reason),
-            OnGap::Fail => tracing::error!(
-                "gap {gap}{missing}: {}; stopped in front of it, as --on-gap fail asks: to go on behind it, run once with --on-gap warn",
-                gap.reason,
-            ),
-        }
-        if let Some(saver) = &self.outlet.saver {
-            saver.record_gap(gap);
-        }
     }
 }
