@@ -134,7 +134,7 @@ fn open_current(
     active: Option<OutputRecord>,
     store: Option<&mut Store>,
     consumer: &str,
-) -> anyhow::Result<(OutputRecord, File, Tail)> {
+) -> anyhow::Result<(OutputRecord, File, FileTail)> {
     let path = match &active {
         Some(active) => active.path.clone(),
         None => naming.path(TimeUs(0), 0),
