@@ -106,7 +106,7 @@ impl Status {
             self.replay_from_us = Some(event_us);
         }
         let received = self.metrics.received.get();
-        let at_seq = self.metrics.history.at_seq.get();
+        let at_seq = self.metrics.backfill.at_seq.get();
         self.samples.push_back(Sample { at_us: now_us, received, event_us, at_seq });
         let is_old = |s: &Sample| s.at_us.saturating_add(RATE_SPAN_US) <= now_us;
         while self.samples.len() > MAX_SAMPLES || self.samples.get(1).is_some_and(is_old) {
@@ -130,7 +130,7 @@ impl Status {
                     ms => format!("reconnecting in {}", duration(Duration::from_millis(ms))),
                 },
             );
-        } else if metrics.history.is_on.get() > 0 {
+        } else if metrics.backfill.is_on.get() > 0 {
             fraction = Some(self.backfill_parts(&mut line, event_rate));
         } else if event_us == 0 {
             line.add(Priority::State, "connected, no event yet".into());
@@ -160,7 +160,7 @@ impl Status {
     /// the completed fraction. Times can't be used: all events that a server bootstrapped share
     /// one.
     fn backfill_parts(&self, line: &mut StatusLine, event_rate: f64) -> f64 {
-        let history = &self.metrics.history;
+        let history = &self.metrics.backfill;
         let (from, to) = (history.from_seq.get(), history.to_seq.get());
         let at = history.at_seq.get().clamp(from, to.max(from));
         let done = (at - from) as f64 / to.saturating_sub(from).max(1) as f64;

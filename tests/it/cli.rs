@@ -177,7 +177,7 @@ fn the_config_file_is_found_and_checked() {
     };
     let place = format!("error: {}", path.display());
     let message = complaint("hosts = 'a'", &[]);
-    assert!(message.starts_with(&format!("{place}: \"hosts\" is no setting")), "{message}");
+    assert!(message.starts_with(&format!("{place}: \"hosts\" is not a setting")), "{message}");
     assert!(message.contains("did you mean \"host\"?"), "{message}");
     let message = complaint("collection = 'x'", &[]);
     assert!(message.starts_with(&format!("{place}: collection: \"x\" is not a")), "{message}");

@@ -134,7 +134,7 @@ fn bad_settings_are_reported_without_their_passwords() {
     };
     let host = format!("wss://me:{SECRET}@h.example?x");
     let said = run(&format!("host = '{host}' x"), &["tail"], &[]);
-    assert!(said.contains("is no TOML file"), "{said}");
+    assert!(said.contains("is not a TOML file"), "{said}");
     assert!(run(&format!("host = '{host}'"), &["tail"], &[]).contains("…@h.example"));
     assert!(run("", &["tail"], &[("SKYTAIL_HOST", &host)]).contains("SKYTAIL_HOST"));
     assert!(run("", &["tail", "--host", &host], &[]).contains("--host"));

@@ -26,8 +26,7 @@ pub enum ConfigError {
     Read { path: PathBuf, error: std::io::Error },
     #[error("{} is larger than 4 MiB: put long lists into separate files, for example did = \"@FILE\"", .0.display())]
     TooLarge(PathBuf),
-    /// It is no TOML.
-    #[error("{} is no TOML file: {problem} in line {line}", path.display())]
+    #[error("{} is not a TOML file: {problem} in line {line}", path.display())]
     Syntax {
         path: PathBuf,
         /// The line, counted from 1.
@@ -35,8 +34,8 @@ pub enum ConfigError {
         /// The parser's message. It does not quote the file, because a host may hold a password.
         problem: String,
     },
-    /// A key that is no flag.
-    #[error("{}: {key:?} is no setting: {}", path.display(), remedy(.near.as_deref()))]
+    /// A key that is not a flag.
+    #[error("{}: {key:?} is not a setting: {}", path.display(), remedy(.suggestion.as_deref()))]
     UnknownKey {
         path: PathBuf,
         /// The key with its table, such as `profile.posts.host`.
@@ -255,23 +254,25 @@ mod tests {
     }
 
     #[test]
-    fn an_unknown_key_is_named_with_the_one_that_was_meant() {
-        assert!(message("hots = 'a'").ends_with("\"hots\" is no setting: did you mean \"host\"?"));
+    fn an_unknown_key_is_reported_with_a_suggestion() {
+        assert!(
+            message("hots = 'a'").ends_with("\"hots\" is not a setting: did you mean \"host\"?")
+        );
         assert!(message("[profile.x]\ncheckpoint_every = '1s'").ends_with(
-            "\"profile.x.checkpoint_every\" is no setting: did you mean \"checkpoint-every\"?"
+            "\"profile.x.checkpoint_every\" is not a setting: did you mean \"checkpoint-every\"?"
         ));
         assert!(message("zzz = 1").ends_with("without leading dashes"));
     }
 
     #[test]
-    fn what_is_no_setting_is_refused_with_its_place() {
-        assert!(message("host = ").contains("is no TOML file"));
+    fn a_wrong_setting_is_reported_with_its_key_or_line() {
+        assert!(message("host = ").contains("is not a TOML file"));
         let secret = message("limit = 1\nhost = 'wss://me:s3cret@h.example' x");
         assert!(secret.ends_with("in line 2") && !secret.contains("s3cret"), "{secret}");
         assert!(message("host = {a = 1}").contains("\"host\" is of type table"));
         assert!(message("host = [['a']]").contains("\"host\" is of type array"));
         assert!(message("profile = 'posts'").contains("did you mean \"[profile.posts]\"?"));
-        assert!(message("[profile]\nposts = 1").contains("\"profile.posts\" is no setting"));
+        assert!(message("[profile]\nposts = 1").contains("\"profile.posts\" is not a setting"));
     }
 
     #[test]

@@ -172,8 +172,7 @@ pub fn table(entries: &[Entry], now: TimeUs) -> String {
     table.to_string()
 }
 
-/// The table of `restore`.
-#[must_use]
+/// Returns the table of `restore`.
 pub fn earlier(earlier: &[EarlierCursor], now: TimeUs) -> String {
     let mut table = Table::new(["N", "SERVER", "CURSOR", "EVENT TIME", "SAVED", "REPLACED"]);
     for (index, earlier) in earlier.iter().enumerate() {
@@ -219,7 +218,7 @@ pub fn details(
             lines.push(("identities", resume.identities.len().to_string()));
         }
         SavedCursor::Manual(by_hand) => {
-            lines.push(("set by hand", place(by_hand)));
+            lines.push(("set by hand", describe_manual(by_hand)));
         }
     }
     if let Some(previous) = &entry.previous {
@@ -260,9 +259,8 @@ fn gap_text(saved: &SavedGap) -> String {
     format!("{gap}{missing}, seen {}: {}{merged}", gap.seen_at, gap.reason)
 }
 
-/// A place that a person named, in words.
-#[must_use]
-pub fn place(cursor: &ManualCursor) -> String {
+/// Describes a cursor that the user set.
+pub fn describe_manual(cursor: &ManualCursor) -> String {
     let at = match cursor.at {
         CursorValue::Time(time) => time.to_string(),
         CursorValue::Seq(seq) => format!("seq {}", seq.0),

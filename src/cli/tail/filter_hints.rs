@@ -56,7 +56,7 @@ impl NoMatchHint {
         let passed = [&metrics.written, &metrics.duplicate, &metrics.failed, &metrics.early];
         let has_matched = passed.iter().any(|counter| counter.get() > 0)
             || (self.has_program && metrics.received.get() > 0)
-            || metrics.history.is_on.get() > 0;
+            || metrics.backfill.is_on.get() > 0;
         if has_matched {
             return HintState::Cancelled;
         }

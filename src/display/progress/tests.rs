@@ -197,18 +197,18 @@ fn a_backfill_shows_its_progress() {
     connected(&metrics);
     let mut progress =
         Progress::new(&terminal, Status::new(Arc::clone(&metrics), 1000, 1000, None));
-    metrics.history.begin(1_000, 5_000);
-    metrics.history.segments.add(84);
+    metrics.backfill.begin(1_000, 5_000);
+    metrics.backfill.segments.add(84);
     progress.tick(NOW);
-    metrics.history.at_seq.set(2_000);
-    metrics.history.segments_done.add(21);
+    metrics.backfill.at_seq.set(2_000);
+    metrics.backfill.segments_done.add(21);
     metrics.wire_bytes.add(5 << 30);
     metrics.received.add(4_000_000);
     progress.tick(NOW + 2 * SECOND);
     let line = drawn(&terminal, &screen);
     let words = "archive  25%  segment 21 of 84  5.0 GiB  2.0M/s  6.0s left";
     assert!(line.ends_with(words), "{line:?}");
-    metrics.history.end();
+    metrics.backfill.end();
     progress.tick(NOW + 3 * SECOND);
     assert!(!drawn(&terminal, &screen).contains("archive"));
 }

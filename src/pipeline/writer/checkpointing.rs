@@ -150,8 +150,8 @@ impl Writer {
     /// Ends a run whose file or broker failed: what came after the last checkpoint counts as
     /// not written.
     fn discard_unsaved(&mut self, refusal: &SinkError) {
-        self.config.metrics.written.take_back(self.unsaved.lines);
-        self.config.metrics.written_bytes.take_back(self.unsaved.bytes);
+        self.config.metrics.written.subtract(self.unsaved.lines);
+        self.config.metrics.written_bytes.subtract(self.unsaved.bytes);
         // Some bytes may not have reached the disk: the next run truncates the file.
         if matches!(refusal, SinkError::Unsynced(_)) {
             return;

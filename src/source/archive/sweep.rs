@@ -124,7 +124,7 @@ impl Sweep {
         let tip = page.sealed_tip_seq;
         let wants = Wants { filter, shape, after, up_to: tip, since };
         let metrics = Arc::clone(&way.metrics);
-        metrics.history.begin(after, tip);
+        metrics.backfill.begin(after, tip);
         let common = Common { wants, toolbox: Toolbox::default(), metrics };
         let mut sweep = Self {
             way,
@@ -199,7 +199,7 @@ impl Sweep {
 
     /// Ends everything that was started, and waits until it has.
     pub async fn end(mut self) {
-        self.common.metrics.history.end();
+        self.common.metrics.backfill.end();
         let mut tasks = Vec::new();
         if let Some(Opening::Task(_, task)) = self.opening.take() {
             task.abort();
@@ -227,7 +227,7 @@ impl Sweep {
     async fn take_page(&mut self, page: Page) {
         self.find_holes(&page).await;
         self.through = self.through.max(page.planned_through_seq);
-        self.common.metrics.history.segments.add(page.segments.len() as u64);
+        self.common.metrics.backfill.segments.add(page.segments.len() as u64);
         self.volumes = page.segments.into();
     }
 
@@ -240,7 +240,7 @@ impl Sweep {
             return None;
         }
         self.done = self.through;
-        self.common.metrics.history.at_seq.set(self.done);
+        self.common.metrics.backfill.at_seq.set(self.done);
         let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
         Some(Step { through, ..Step::default() })
     }
@@ -338,12 +338,12 @@ impl Sweep {
         metrics.filtered.add(summary.unwanted);
         self.is_late |= summary.is_late;
         if job.is_some_and(|job| job.is_last) {
-            metrics.history.segments_done.add(1);
+            metrics.backfill.segments_done.add(1);
         }
         let last = summary.last?;
         self.latest = self.latest.max(last.time);
         self.done = self.done.max(last.seq.map_or(0, |seq| seq.0));
-        metrics.history.at_seq.set(self.done);
+        metrics.backfill.at_seq.set(self.done);
         let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
         Some(Step { through, ..Step::default() })
     }

@@ -15,7 +15,7 @@ impl Sweep {
     pub(super) fn lost(&mut self, why: &str) -> Option<Step> {
         let Decoding { job, .. } = self.decoding.pop_front()?;
         if job.is_last {
-            self.common.metrics.history.segments_done.add(1);
+            self.common.metrics.backfill.segments_done.add(1);
         }
         let what = format!("{}: {why}", job.name());
         match &job.entry {
@@ -37,7 +37,7 @@ impl Sweep {
     /// The segment in front can't be read at all.
     pub(super) fn lost_segment(&mut self, why: &str) -> Option<Step> {
         let Decoding { job, .. } = self.decoding.pop_front()?;
-        self.common.metrics.history.segments_done.add(1);
+        self.common.metrics.backfill.segments_done.add(1);
         let planned = &job.volume.planned;
         let (first, last) = (planned.min_seq, planned.max_seq.min(self.tip));
         let what = format!("{}: {why}", planned.name);

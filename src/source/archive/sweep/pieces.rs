@@ -96,7 +96,7 @@ impl Sweep {
                     }
                 }
                 if self.pieces.len() == first_piece {
-                    self.common.metrics.history.segments_done.add(1);
+                    self.common.metrics.backfill.segments_done.add(1);
                 } else if let Some(last) = self.pieces.back_mut() {
                     last.is_last = true;
                 }
@@ -127,7 +127,7 @@ impl Sweep {
         }
         match self.pieces.back_mut() {
             Some(last) => last.is_last = true,
-            None => self.common.metrics.history.segments_done.add(1),
+            None => self.common.metrics.backfill.segments_done.add(1),
         }
     }
 
