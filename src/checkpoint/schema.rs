@@ -1,19 +1,20 @@
-//! The tables of the state file and how an older file becomes a current one. Knows SQL, and
-//! nothing of positions.
+//! The tables of the state file, and the migrations that bring an older file to the current
+//! version. This module is SQL only; `row` and `store` give the columns their meaning, and
+//! `docs/reference/state-file.md` describes them for other programs.
 
 use rusqlite::{Connection, TransactionBehavior};
 
-/// Marks a SQLite file as ours: the bytes "Skyt".
+/// SQLite's `application_id` of a state file: the bytes "Skyt".
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
-/// The schema that this program writes.
-pub const VERSION: i32 = 5;
+/// The schema version that this program writes, as SQLite's `user_version`.
+pub const VERSION: i32 = 6;
 
-/// One entry a version, oldest first; the first makes an empty file version 1. An entry that
-/// was released is never edited: a change is a new entry.
+/// One entry per version, oldest first; the first makes an empty file version 1. A released entry
+/// is never edited: a change is a new entry.
 ///
-/// Integers are signed in SQLite and unsigned here: a time beyond the year 292,000, which only
-/// a lying server sends, shows as a negative number and reads back as what it was.
+/// Integers are signed in SQLite and unsigned in the program. A time after the year 292,000, which
+/// only a server with a false clock sends, is stored as a negative number and read back unchanged.
 const MIGRATIONS: [&str; VERSION as usize] = [
     "
 CREATE TABLE meta (
@@ -109,37 +110,55 @@ CREATE INDEX earlier_positions_by_consumer ON earlier_positions (consumer, repla
 -- 1 if a run that was asked to save wrote the position, 0 if not; NULL if not known.
 ALTER TABLE consumers ADD COLUMN is_asked_for INTEGER;
 ",
+    "
+-- How far the saved position covers each partition of a broker's stream.
+CREATE TABLE broker_offsets (
+  consumer TEXT NOT NULL,
+  target TEXT NOT NULL,             -- the broker's URL, without secrets
+  partition INTEGER NOT NULL,       -- of a Kafka topic; 0 for NATS
+  ordinal INTEGER NOT NULL,         -- the order in which a consumer began its outputs, files too
+  state TEXT NOT NULL,              -- 'open' or 'clean'
+  next_offset INTEGER NOT NULL,     -- the offset after the last message that is covered
+  PRIMARY KEY (consumer, target, partition)
+) STRICT, WITHOUT ROWID;
+
+-- Before, they were rows of outputs. The path of a file is absolute and never begins like this.
+INSERT INTO broker_offsets (consumer, target, partition, ordinal, state, next_offset)
+SELECT consumer, pattern, number, ordinal, state, length_bytes FROM outputs
+WHERE pattern GLOB 'kafka://*' OR pattern GLOB 'nats://*';
+DELETE FROM outputs WHERE pattern GLOB 'kafka://*' OR pattern GLOB 'nats://*';
+",
 ];
 
-/// The schema version of an open file; 0 for an empty one.
+/// Returns the schema version of an open file; 0 for an empty file.
 ///
 /// # Errors
-/// As SQLite reports.
+/// The error of SQLite.
 pub fn version(connection: &Connection) -> rusqlite::Result<i32> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
 }
 
-/// Whether nobody has put anything into the file yet.
+/// Returns whether the file has no table yet.
 ///
 /// # Errors
-/// As SQLite reports.
+/// The error of SQLite.
 pub fn is_empty(connection: &Connection) -> rusqlite::Result<bool> {
     connection.query_row("SELECT count(*) = 0 FROM sqlite_schema", [], |row| row.get(0))
 }
 
-/// Brings an empty or older file to [`VERSION`]. Each step is one transaction and reads the
-/// version inside it, so that two programs may arrive at the same time.
+/// Migrates an empty or older file to [`VERSION`]. Each step is one transaction that reads the
+/// version itself, so two programs can migrate the same file at the same time.
 ///
 /// # Errors
-/// As SQLite reports; the file is then as the last whole step left it.
+/// The error of SQLite; the steps before the failed one stay.
 pub fn migrate(connection: &mut Connection) -> rusqlite::Result<()> {
     migrate_to(connection, VERSION)
 }
 
-/// Brings an empty or older file to the version `to`, as [`migrate`] does.
+/// Migrates an empty or older file to version `to`, as [`migrate`] does.
 ///
 /// # Errors
-/// As SQLite reports.
+/// The error of SQLite.
 pub fn migrate_to(connection: &mut Connection, to: i32) -> rusqlite::Result<()> {
     loop {
         let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
@@ -152,3 +171,6 @@ pub fn migrate_to(connection: &mut Connection, to: i32) -> rusqlite::Result<()> 
         transaction.commit()?;
     }
 }
+
+#[cfg(test)]
+mod tests;

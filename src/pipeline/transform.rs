@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::position::turns::Turn;
 use crate::render::{RenderError, Renderer};
 use crate::settings::RenderErrors;
-use crate::sink::{PersistOutput, Sink, SinkError};
+use crate::sink::{Sink, SinkError, WriteContext, WriteRequest};
 
 use super::shutdown::StopReason;
 
@@ -139,16 +139,21 @@ impl TransformStage {
         lines: &Lines,
         turns: &[Turn],
         sink: &mut Sink,
-        deadline: impl Fn() -> Option<Instant>,
-        announce: &mut PersistOutput<'_>,
+        context: &mut WriteContext<'_>,
     ) -> TransformResult {
         self.renderer.look_around();
         let mut result = TransformResult::default();
         while result.whole < lines.len() && result.end.is_none() {
             let Chunk { lines: rendered, outputs, end } =
-                self.render_chunk(lines, result.whole, &deadline);
+                self.render_chunk(lines, result.whole, &context.deadline);
             let turns = turns_of(turns, result.whole, rendered.len());
-            let bytes = match sink.write(&rendered, Shape::V1, 0, &turns, &deadline, announce) {
+            let request = WriteRequest {
+                lines: &rendered,
+                shape: Shape::V1,
+                written_bytes: 0,
+                period_starts: &turns,
+            };
+            let bytes = match sink.write(&request, context) {
                 Ok(()) => {
                     result.end = end;
                     rendered.bytes().len()

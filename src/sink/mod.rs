@@ -1,5 +1,6 @@
-//! Where lines go. A sink knows nothing of WebSockets, nor of the state file: what must be
-//! remembered before it begins a file, it asks its caller to remember.
+//! Where lines go: standard output, files, a message broker, or a tap in this process. A sink has
+//! no access to the network source or to the state file. What must be saved before it begins a
+//! file, it passes to its caller ([`PersistOutput`]).
 
 pub mod broker;
 pub mod file;
@@ -24,144 +25,165 @@ use file::open::OpenFileError;
 use output_record::OutputRecord;
 use stdout::Stdout;
 
-/// Where the lines of a run go: an enum, so that a line costs no call through a pointer.
+/// The output of a run. An enum, so that a batch needs no dynamic dispatch.
 #[derive(Debug)]
 pub enum Sink {
     /// Standard output.
     Stdout(Stdout),
-    /// A file, or a row of them.
+    /// One file, or one file after another.
     File(Box<FileSink>),
     /// A message broker.
     Broker(Box<Broker>),
-    /// Somebody in this process.
+    /// A reader in this process that keeps no lines.
     Tap(Box<dyn Tap>),
 }
 
-/// Somebody in this process who looks at lines and keeps none: asked once a batch, so that a
-/// line costs no call through a pointer.
+/// Reads the lines of a run in this process, once per batch.
 pub trait Tap: fmt::Debug + Send {
-    /// Looks at all lines, and waits for nobody but for a moment.
+    /// Reads all lines. Blocks only for a moment.
     fn observe(&mut self, lines: &Lines);
 }
 
-/// Proof that a sink accepted what it says it did: what a checkpoint is made from. Only sinks
-/// make it. Whoever commits the checkpoint first syncs the files in it.
+/// Lines to write.
+#[derive(Clone, Copy, Debug)]
+pub struct WriteRequest<'a> {
+    /// The batch.
+    pub lines: &'a Lines,
+    /// The format of all its lines.
+    pub shape: Shape,
+    /// Leading bytes that an earlier, partial write already accepted. Only standard output
+    /// accepts parts of a batch.
+    pub written_bytes: usize,
+    /// The lines at which a new period begins, in order.
+    pub period_starts: &'a [Turn],
+}
+
+/// What a sink may ask of its caller during a write.
+pub struct WriteContext<'a> {
+    /// Returns when to give up, if ever. Asked repeatedly, because a stop can come during the
+    /// write.
+    pub deadline: &'a dyn Fn() -> Option<Instant>,
+    /// Saves that an output begins.
+    pub persist: &'a mut PersistOutput<'a>,
+}
+
+impl fmt::Debug for WriteContext<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("WriteContext").finish_non_exhaustive()
+    }
+}
+
+/// Proof that a sink has delivered everything written so far. Only sinks make one, and only from
+/// one can a checkpoint be made. Before the checkpoint is committed, its files must be synced.
 #[derive(Debug)]
 pub struct Delivered {
     outputs: Vec<Output>,
 }
 
-/// A file as it is at a checkpoint.
+/// An output as it is at a checkpoint.
 #[derive(Clone, Debug)]
 pub struct Output {
-    /// The file, where it is still to be synced.
+    /// The file, if it must be synced before the checkpoint is committed.
     file: Option<Arc<File>>,
-    /// What is to be remembered of it.
     record: OutputRecord,
 }
 
-/// Remembers, for good, that a file begins; asked before its first byte is written.
+/// Saves durably that an output begins. Called before the first byte is written to it.
 pub type PersistOutput<'a> = dyn FnMut(&OutputRecord) -> Result<(), String> + 'a;
 
-/// Why a sink did not take a batch.
+/// Why a sink accepted no more.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
-    /// Whoever reads the output has gone.
+    /// The reader of standard output closed it.
     #[error("the output was closed")]
     Closed,
-    /// The time to write was over.
+    /// The deadline passed.
     #[error("the output took nothing more in time")]
     TimedOut,
-    /// The output failed.
+    /// Standard output failed.
     #[error("can't write to standard output: {0}")]
     Failed(#[source] io::Error),
-    /// A file failed.
+    /// A write to a file failed.
     #[error("can't write to {}: {cause}; {}, and go on with --cursor auto", path.display(), remedy(cause))]
     File {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// Somebody else changed a file while we wrote it.
+    /// Another program changed a file while this run wrote it.
     #[error("{} {what} by another program while it was written: keep other programs away from it (for files that end by themselves use --rotate)", path.display())]
     ChangedByOthers {
         /// The file.
         path: PathBuf,
-        /// What happened to it.
+        /// What happened: the middle of a sentence.
         what: &'static str,
     },
-    /// The next file can't be had.
+    /// The next file can't be opened.
     #[error("the next file can't be begun: {0}")]
     NextFile(#[source] OpenFileError),
-    /// The next file can't be remembered.
+    /// The state file can't record the next file.
     #[error("can't begin {}, since that can't be remembered: {cause}", path.display())]
     FileNotSaved {
         /// The file.
         path: PathBuf,
-        /// Why not.
+        /// The error of the state file.
         cause: String,
     },
-    /// A broker took no more, and will not.
+    /// A broker accepts no more, and a retry would not help.
     #[error(transparent)]
     Broker(#[from] BrokerError),
-    /// Where the run begins can't be remembered.
+    /// The state file can't record where the run begins.
     #[error("no file can be begun, since where the run begins can't be remembered: {0}")]
     StartNotSaved(String),
-    /// What was written did not reach the disk. Whoever saves has said why.
+    /// A file could not be synced; the text is the error of the checkpoint worker.
     #[error("{0}")]
     Unsynced(String),
 }
 
-/// A batch that was not taken whole.
+/// A batch that was not accepted as a whole.
 #[derive(Debug)]
 pub struct PartialWrite {
-    /// How many bytes of it were taken all the same.
+    /// Bytes at its start that were accepted.
     pub accepted_bytes: usize,
-    /// Why no more.
+    /// Why no more were.
     pub error: SinkError,
 }
 
 impl Sink {
-    /// Writes all `lines`, which have one `shape`, but for their first `written_bytes`. `turns`
-    /// says where their times pass into a new period; `deadline` names the moment to give up, and
-    /// is asked again and again.
+    /// Writes all lines of `request` after its first `written_bytes`.
     ///
     /// # Errors
-    /// [`PartialWrite`], with the number of bytes that count as written.
+    /// [`PartialWrite`], with the number of bytes of the batch that count as written. For files
+    /// that is 0, because the caller truncates them to the last checkpoint. For a broker it is 0,
+    /// because the next run reads back what the broker has.
     pub fn write(
         &mut self,
-        lines: &Lines,
-        shape: Shape,
-        written_bytes: usize,
-        turns: &[Turn],
-        deadline: impl Fn() -> Option<Instant>,
-        persist: &mut PersistOutput<'_>,
+        request: &WriteRequest<'_>,
+        context: &mut WriteContext<'_>,
     ) -> Result<(), PartialWrite> {
+        let none_accepted = |error| PartialWrite { accepted_bytes: 0, error };
         match self {
             Self::Stdout(stdout) => {
-                stdout.write_all(rest(lines, written_bytes), deadline).map_err(|refused| {
-                    let accepted_bytes = written_bytes + refused.accepted_bytes;
-                    PartialWrite { accepted_bytes, ..refused }
+                let written_bytes = request.written_bytes;
+                let rest = request.lines.bytes().get(written_bytes..).unwrap_or_default();
+                stdout.write_all(rest, context.deadline).map_err(|partial| {
+                    let accepted_bytes = written_bytes + partial.accepted_bytes;
+                    PartialWrite { accepted_bytes, ..partial }
                 })
             }
-            // What goes wrong here ends in cutting the file back to the last checkpoint.
-            Self::File(file) => file
-                .write(lines, turns, persist)
-                .map_err(|error| PartialWrite { accepted_bytes: 0, error }),
-            // What it got all the same, the next run finds there.
-            Self::Broker(broker) => broker
-                .write(lines, shape, deadline, persist)
-                .map_err(|error| PartialWrite { accepted_bytes: 0, error }),
+            Self::File(file) => file.write(request, context).map_err(none_accepted),
+            Self::Broker(broker) => broker.write(request, context).map_err(none_accepted),
             Self::Tap(tap) => {
-                tap.observe(lines);
+                tap.observe(request.lines);
                 Ok(())
             }
         }
     }
 
-    /// Writes as much of `lines` as is taken without waiting, and says how many bytes.
+    /// Writes as much of `lines` as the output accepts without blocking. Returns the number of
+    /// bytes.
     ///
     /// # Errors
     /// As [`Sink::write`].
@@ -176,8 +198,8 @@ impl Sink {
         }
     }
 
-    /// Whether [`Sink::write_ready`] writes at all: a file may have to wait for its
-    /// disk, and a broker for room.
+    /// Returns whether [`Sink::write_ready`] accepts anything. A file may block on its disk, and a
+    /// broker until it has room.
     #[must_use]
     pub fn is_non_blocking(&self) -> bool {
         match self {
@@ -187,11 +209,11 @@ impl Sink {
         }
     }
 
-    /// Proof of everything that was written so far, for a checkpoint. Waits until a broker has
+    /// Returns proof that everything written so far is delivered. Blocks until a broker has
     /// acknowledged it, or until `deadline`.
     ///
     /// # Errors
-    /// [`SinkError`] where a file can't be brought into a state that a checkpoint may name, or a
+    /// [`SinkError`] if a file can't be brought to a length that a checkpoint may record, or if a
     /// broker did not acknowledge everything.
     pub fn checkpoint(
         &mut self,
@@ -204,7 +226,7 @@ impl Sink {
         }
     }
 
-    /// The same with a head in front of the first line of each file that holds nothing yet.
+    /// Sets the bytes to write before the first line of each empty file. Other sinks ignore them.
     #[must_use]
     pub fn with_header(self, header: Vec<u8>) -> Self {
         match self {
@@ -213,14 +235,14 @@ impl Sink {
         }
     }
 
-    /// Whether what was written counts only once it is settled. What standard output took, it
-    /// has taken.
+    /// Returns whether lines count as written only after [`Sink::checkpoint`]. Standard output
+    /// cannot return what it has accepted.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
         matches!(self, Self::File(_) | Self::Broker(_))
     }
 
-    /// Whether the reader of a pipe has gone, without writing to it.
+    /// Returns whether the reader of a pipe has gone. Writes nothing to find out.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
@@ -229,7 +251,7 @@ impl Sink {
         }
     }
 
-    /// What the pipe that is written to holds at most, in bytes; 0 where there is none.
+    /// Returns the capacity in bytes of the pipe that is written to; 0 if it is no pipe.
     #[must_use]
     pub fn pipe_bytes(&self) -> usize {
         match self {
@@ -238,7 +260,7 @@ impl Sink {
         }
     }
 
-    /// The bytes in that pipe that were not read.
+    /// Returns how many bytes in that pipe its reader has not read yet.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         match self {
@@ -247,7 +269,7 @@ impl Sink {
         }
     }
 
-    /// The files of this sink, if it has any.
+    /// Returns the files of this sink, if it writes files.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {
             Self::Stdout(_) | Self::Broker(_) | Self::Tap(_) => None,
@@ -257,7 +279,7 @@ impl Sink {
 }
 
 impl Delivered {
-    /// The files that changed since the last proof.
+    /// Returns the outputs that changed since the last checkpoint.
     #[must_use]
     pub fn into_outputs(self) -> Vec<Output> {
         self.outputs
@@ -265,17 +287,17 @@ impl Delivered {
 }
 
 impl Output {
-    /// What is to be remembered.
+    /// Returns what the state file records of it.
     #[must_use]
     pub fn record(&self) -> &OutputRecord {
         &self.record
     }
 
-    /// Brings the file to the disk.
+    /// Syncs the file to the disk.
     ///
     /// # Errors
-    /// As the system reports. What was written may then be lost, though a second try may
-    /// work: the system tells such an error only once.
+    /// The error of the system. Bytes may then be lost even if a second try succeeds, because the
+    /// system reports such an error only once.
     pub fn sync(&self) -> io::Result<()> {
         self.file.as_ref().map_or(Ok(()), |file| file.sync_data())
     }
@@ -293,10 +315,6 @@ impl SinkError {
             _ => Self::Failed(error),
         }
     }
-}
-
-fn rest(lines: &Lines, written_bytes: usize) -> &[u8] {
-    lines.bytes().get(written_bytes..).unwrap_or_default()
 }
 
 /// Returns what to do about `cause`, as the end of a sentence; empty if only the system knows.

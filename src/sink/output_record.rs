@@ -1,4 +1,4 @@
-//! What is remembered of a file between runs, and the hash by which it is known again.
+//! What a checkpoint records of an output, and the hash that identifies a file.
 
 use std::path::PathBuf;
 
@@ -7,24 +7,24 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::broker::target;
 use crate::position::TimeUs;
 
-/// How much of a file's end the hash covers. Enough to tell one stream of events from any
-/// other, and read in no time at a start.
+/// How many bytes at the end of a file the hash covers: enough to tell one stream of events from
+/// any other, and few enough to read at each start.
 pub const TAIL_BYTES: usize = 64 * 1024;
 
-/// What a run left a file in.
+/// How a run left an output.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum OutputState {
-    /// It is being written, or a run was killed: what lies beyond the length is ours, and
-    /// is cut off.
+    /// A run writes it, or was killed. Bytes after the recorded length are ours and are truncated;
+    /// messages after the recorded offset are ours and are not published again.
     Open,
     /// A later file has begun.
     Done,
-    /// A run ended cleanly at exactly this length.
+    /// A run ended with exactly this length or offset.
     Clean,
 }
 
 impl OutputState {
-    /// The word for people and for the state file.
+    /// Returns the word in the state file and in `skytail cursors show`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -35,30 +35,46 @@ impl OutputState {
     }
 }
 
-/// One file that a consumer writes, as the state file knows it.
+/// A file that a consumer writes, or a partition of a broker's stream, at a checkpoint. The state
+/// file keeps files in `outputs` and partitions in `broker_offsets`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutputRecord {
-    /// The file, absolute.
+    /// The absolute path of a file; of a partition `TARGET#PARTITION`.
     pub path: PathBuf,
-    /// The name it was made from, absolute, its fields not filled in.
+    /// The absolute name with its time fields not filled in; of a partition its target.
     pub pattern: String,
-    /// The word for how files follow each other; `None` for a single file.
+    /// The word for the rotation policy; `None` for a single file.
     pub rotation: Option<String>,
     /// How it was left.
     pub state: OutputState,
-    /// Its length at the saved position.
+    /// Length of the file at the saved position; of a partition the offset after the last message
+    /// that the saved position covers.
     pub length_bytes: u64,
-    /// The hash of the last [`TAIL_BYTES`] of it.
+    /// xxh3 of the last [`TAIL_BYTES`] before that length; 0 for a partition.
     pub tail_hash: u64,
-    /// The instant in its name.
+    /// The instant in the name of the file.
     pub period_start: Option<TimeUs>,
-    /// The number in its name; 0 for none.
+    /// The number in the name of the file, 0 for none; the number of a partition.
     pub number: u32,
 }
 
 impl OutputRecord {
-    /// Whether it is no file but (a partition of) a broker's stream. The length is then the
-    /// number of the message behind the last one that the saved position covers.
+    /// Returns the record of a partition that a run publishes to.
+    #[must_use]
+    pub fn partition(target: &str, partition: u32, next_offset: u64) -> Self {
+        Self {
+            path: PathBuf::from(format!("{target}#{partition}")),
+            pattern: target.to_owned(),
+            rotation: None,
+            state: OutputState::Open,
+            length_bytes: next_offset,
+            tail_hash: 0,
+            period_start: None,
+            number: partition,
+        }
+    }
+
+    /// Returns whether this is a partition of a broker's stream and not a file.
     #[must_use]
     pub fn is_broker(&self) -> bool {
         // The path of a file is absolute, and so is the name that it was made from.
@@ -66,38 +82,38 @@ impl OutputRecord {
     }
 }
 
-/// The end of a file that is being written.
+/// The last bytes of a file that is being written, to hash at each checkpoint.
 #[derive(Debug, Default)]
 pub struct FileTail(Vec<u8>);
 
 impl FileTail {
-    /// The end of a file that exists already.
+    /// Returns the tail of an existing file from its last bytes.
     #[must_use]
     pub fn new(bytes: Vec<u8>) -> Self {
         Self(bytes)
     }
 
-    /// Notes what was written.
+    /// Adds bytes that were appended to the file.
     pub fn push(&mut self, written: &[u8]) {
         if written.len() >= TAIL_BYTES {
             self.0.clear();
         }
         let from = written.len().saturating_sub(TAIL_BYTES);
         self.0.extend_from_slice(written.get(from..).unwrap_or_default());
-        // Moved down only once in a while, so that small writes stay cheap.
+        // Dropping old bytes only now and then keeps small writes cheap.
         if self.0.len() > 4 * TAIL_BYTES {
             self.0.drain(..self.0.len() - TAIL_BYTES);
         }
     }
 
-    /// The hash of the last [`TAIL_BYTES`].
+    /// Returns xxh3 of the last [`TAIL_BYTES`].
     #[must_use]
     pub fn hash(&self) -> u64 {
         let from = self.0.len().saturating_sub(TAIL_BYTES);
         xxh3_64(self.0.get(from..).unwrap_or_default())
     }
 
-    /// The last byte.
+    /// Returns the last byte of the file.
     #[must_use]
     pub fn last(&self) -> Option<u8> {
         self.0.last().copied()

@@ -19,7 +19,7 @@ use crate::metrics::Metrics;
 use crate::position::{Mark, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::output_record::OutputRecord;
-use crate::sink::{PartialWrite, Sink, SinkError};
+use crate::sink::{PartialWrite, Sink, SinkError, WriteContext, WriteRequest};
 use crate::source::ConnectionInfo;
 
 use super::channel::Item;
@@ -199,17 +199,20 @@ impl BatchWriter for Writer {
         let open = self.open.take()?;
         let WriterConfig { transform, stop, saver, sink, .. } = &mut self.config;
         let deadline = || stop.deadline();
-        let mut announce = |record: &OutputRecord| match saver {
+        let mut persist = |record: &OutputRecord| match saver {
             Some(saver) => saver.persist_output(record).map_err(|error| error.to_string()),
             None => Ok(()),
         };
-        let turns = self.sieve.turns();
+        let mut context = WriteContext { deadline: &deadline, persist: &mut persist };
+        let period_starts = self.sieve.turns();
         if let Some(transform) = transform {
-            let result = transform.write(&open.lines, turns, sink, deadline, &mut announce);
+            let result = transform.write(&open.lines, period_starts, sink, &mut context);
             return Some(self.accept_rendered(open, result));
         }
         let shape = open.connection.shape;
-        match sink.write(&open.lines, shape, open.written_bytes, turns, deadline, &mut announce) {
+        let (lines, written_bytes) = (&open.lines, open.written_bytes);
+        let request = WriteRequest { lines, shape, written_bytes, period_starts };
+        match sink.write(&request, &mut context) {
             Ok(()) => Some(self.accept(open)),
             Err(refused) => {
                 self.refuse(open, refused);

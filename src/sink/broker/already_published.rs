@@ -1,8 +1,8 @@
-//! What an earlier run, or an earlier connection, stored without our hearing of it: each of its
-//! events comes again, and is then left out.
+//! Messages that an earlier run, or an earlier connection, published without an acknowledgement:
+//! their events come again and must not be published a second time.
 //!
-//! Others may publish to the same stream, whose events never come to us: so the rest is forgotten
-//! once every event that could be meant must have come.
+//! Other programs may publish to the same stream, and their events never come to us. So the
+//! remaining ids are forgotten after every event of ours must have come again.
 
 use std::collections::HashSet;
 
@@ -10,28 +10,28 @@ use super::in_flight::InFlight;
 use super::message::MessageId;
 use crate::position::window::MAX_EVENTS;
 
-/// Identities that are waited for. While there are any, the in_flight keeps its ends back.
+/// The ids that have not come again. While there are any, [`InFlight`] withholds its offsets.
 #[derive(Debug, Default)]
 pub struct AlreadyPublished {
     ids: HashSet<MessageId>,
-    /// How many more messages may pass before the rest is forgotten.
+    /// How many more messages may come before the rest is forgotten.
     patience: u64,
 }
 
 impl AlreadyPublished {
-    /// Waits for these. They were published one behind the other, and come again in the same
-    /// order, or that of another server, which differs within the window that is remembered.
+    /// Expects these ids. They were published one after another, and come again in the same order,
+    /// or in that of another server, which differs only within the dedup window.
     pub fn new(ids: HashSet<MessageId>, in_flight: &InFlight) -> Self {
         in_flight.withhold_offsets(!ids.is_empty());
         Self { patience: ids.len() as u64 + MAX_EVENTS, ids }
     }
 
-    /// Whether nothing is waited for.
+    /// Returns whether no id is left.
     pub fn is_empty(&self) -> bool {
         self.ids.is_empty()
     }
 
-    /// Whether a message is there already. Asked once for each.
+    /// Returns whether the broker has this message already. Called once per message.
     pub fn remove(&mut self, id: MessageId, in_flight: &InFlight) -> bool {
         if self.ids.is_empty() {
             return false;

@@ -1,7 +1,6 @@
-//! The broker of a build that has a client: hands messages over, waits for acknowledgements,
-//! and turns them into what a checkpoint remembers.
+//! The broker of a build that has a client: publishes messages, waits for acknowledgements, and
+//! turns them into the offsets of a checkpoint.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,22 +14,20 @@ use super::message::messages;
 use super::nats;
 use super::offsets::Offsets;
 use super::target::Kind;
-use crate::event::batch::Lines;
 use crate::event::identity::{Identities, IdentityKey};
-use crate::event::shape::Shape;
 use crate::sink::output_record::{OutputRecord, OutputState};
-use crate::sink::{Output, PersistOutput, SinkError};
+use crate::sink::{Output, SinkError, WriteContext, WriteRequest};
 
-/// A broker that is connected.
+/// A connected broker.
 #[derive(Debug)]
 pub struct Broker {
     name: String,
     client: Client,
     in_flight: Arc<InFlight>,
     identities: Identities,
-    /// How far it had come when the run began, until that is remembered: what a run that is
-    /// killed before its first checkpoint has published lies behind it. `None` where an earlier
-    /// run's ends still stand.
+    /// The end offsets when the run began, until they are saved: if the run is killed before its
+    /// first checkpoint, everything that it published comes after them. `None` if the offsets of
+    /// an earlier run still apply.
     begins: Option<Offsets>,
 }
 
@@ -38,21 +35,21 @@ pub struct Broker {
 enum Client {
     #[cfg(feature = "kafka")]
     Kafka(kafka::KafkaClient),
-    /// Held for its end: the thread takes from the in_flight by itself.
+    /// Kept so that dropping it ends the thread, which takes messages by itself.
     #[cfg(feature = "nats")]
     Nats(#[allow(dead_code)] nats::NatsClient),
 }
 
 impl Broker {
-    /// Connects, and reads back what earlier runs published behind their last checkpoint, as
-    /// `known` tells of it. Blocks; tries for some seconds where nobody answers.
+    /// Connects, and reads back what earlier runs published after their last checkpoint, which
+    /// `known` records. Blocks, and retries for some seconds if no server answers.
     ///
     /// # Errors
     /// [`BrokerError`].
     pub fn open(settings: &BrokerSettings, known: &[OutputRecord]) -> Result<Self, BrokerError> {
         let name = settings.target.to_string();
         let rows: Vec<_> = known.iter().filter(|record| record.pattern == name).collect();
-        // After a run that ended cleanly, nothing of it lies behind its last checkpoint.
+        // A run that ended cleanly published nothing after its last checkpoint.
         let is_clean = rows.iter().all(|record| record.state == OutputState::Clean);
         let known: Offsets = match is_clean {
             true => Offsets::new(),
@@ -70,28 +67,26 @@ impl Broker {
         })
     }
 
-    /// Hands all lines over; returns before they are acknowledged.
+    /// Publishes all lines. Returns before they are acknowledged.
     pub(in crate::sink) fn write(
         &mut self,
-        lines: &Lines,
-        shape: Shape,
-        deadline: impl Fn() -> Option<Instant>,
-        persist: &mut PersistOutput<'_>,
+        request: &WriteRequest<'_>,
+        context: &mut WriteContext<'_>,
     ) -> Result<(), SinkError> {
-        if lines.is_empty() {
+        if request.lines.is_empty() {
             return Ok(());
         }
         for (partition, end) in self.begins.take().unwrap_or_default() {
-            let record = record(&self.name, partition, end);
-            persist(&record)
+            let record = OutputRecord::partition(&self.name, partition, end);
+            (context.persist)(&record)
                 .map_err(|cause| SinkError::FileNotSaved { path: record.path.clone(), cause })?;
         }
-        let messages = messages(lines, shape, &mut self.identities);
+        let messages = messages(request.lines, request.shape, &mut self.identities);
         match &mut self.client {
             #[cfg(feature = "kafka")]
-            Client::Kafka(client) => client.publish(messages, &self.in_flight, &deadline),
+            Client::Kafka(client) => client.publish(messages, &self.in_flight, &context.deadline),
             #[cfg(feature = "nats")]
-            Client::Nats(_) => self.in_flight.put(messages, &deadline),
+            Client::Nats(_) => self.in_flight.put(messages, &context.deadline),
         }
     }
 
@@ -101,17 +96,19 @@ impl Broker {
         deadline: impl Fn() -> Option<Instant>,
     ) -> Result<Vec<Output>, SinkError> {
         let ends = self.in_flight.wait_acknowledged(&deadline)?;
-        let records = ends.into_iter().map(|(partition, end)| record(&self.name, partition, end));
+        let records = ends
+            .into_iter()
+            .map(|(partition, end)| OutputRecord::partition(&self.name, partition, end));
         Ok(records.map(|record| Output { file: None, record }).collect())
     }
 
-    /// Whether nothing lies in the broker that the last checkpoint does not know of.
+    /// Returns whether the broker has no message of ours after the last checkpoint.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         !self.in_flight.offsets_withheld()
     }
 
-    /// Where events went, in words.
+    /// Returns the target as text.
     #[must_use]
     pub fn destination(&self) -> String {
         self.name.clone()
@@ -140,19 +137,5 @@ fn connect(
             let problem = format!("this build has no client for {}", kind.scheme());
             Err(BrokerError::Setting { key: settings.target.to_string(), problem })
         }
-    }
-}
-
-/// What is remembered of one partition while a run publishes.
-fn record(name: &str, partition: u32, end: u64) -> OutputRecord {
-    OutputRecord {
-        path: PathBuf::from(format!("{name}#{partition}")),
-        pattern: name.to_owned(),
-        rotation: None,
-        state: OutputState::Open,
-        length_bytes: end,
-        tail_hash: 0,
-        period_start: None,
-        number: partition,
     }
 }

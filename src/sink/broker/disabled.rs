@@ -1,23 +1,21 @@
-//! The broker of a build that can speak to none: nobody can make one.
+//! The broker of a build without any client: no value of this type exists.
 
 use std::time::Instant;
 
 use super::BrokerSettings;
 use super::error::BrokerError;
-use crate::event::batch::Lines;
-use crate::event::shape::Shape;
 use crate::sink::output_record::OutputRecord;
-use crate::sink::{Output, PersistOutput, SinkError};
+use crate::sink::{Output, SinkError, WriteContext, WriteRequest};
 
-/// A broker; there is none.
+/// A broker that no build without a client can connect to.
 #[derive(Debug)]
 pub enum Broker {}
 
 impl Broker {
-    /// Never succeeds: `cli` has refused the address before.
+    /// Always fails: `cli` has rejected the address before.
     ///
     /// # Errors
-    /// Always.
+    /// [`BrokerError::Setting`].
     pub fn open(settings: &BrokerSettings, _known: &[OutputRecord]) -> Result<Self, BrokerError> {
         let problem = "this build has no client for any broker".to_owned();
         Err(BrokerError::Setting { key: settings.target.to_string(), problem })
@@ -25,10 +23,8 @@ impl Broker {
 
     pub(in crate::sink) fn write(
         &mut self,
-        _lines: &Lines,
-        _shape: Shape,
-        _deadline: impl Fn() -> Option<Instant>,
-        _announce: &mut PersistOutput<'_>,
+        _request: &WriteRequest<'_>,
+        _context: &mut WriteContext<'_>,
     ) -> Result<(), SinkError> {
         match *self {}
     }
@@ -40,13 +36,13 @@ impl Broker {
         match *self {}
     }
 
-    /// Whether nothing lies in the broker that the last checkpoint does not know of.
+    /// Returns whether the broker has no message of ours after the last checkpoint.
     #[must_use]
     pub fn is_clean(&self) -> bool {
         match *self {}
     }
 
-    /// Where events went, in words.
+    /// Returns the target as text.
     #[must_use]
     pub fn destination(&self) -> String {
         match *self {}

@@ -1,7 +1,7 @@
-//! What lies between the thread that writes and the client that publishes: messages that wait,
-//! how many are out and not acknowledged, and how far the broker has come. Bounded in both
-//! messages and bytes, so that a broker that is slow or down holds up the writer, and through
-//! it the stream. One larger message passes alone.
+//! The queue between the writer and the client that publishes: waiting messages, the count of
+//! unacknowledged ones, and the acknowledged end offsets. Bounded in both messages and bytes, so a
+//! broker that is slow or down blocks the writer, and through it the stream. A message larger than
+//! the bound passes alone.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,41 +13,41 @@ use super::error::BrokerError;
 use super::message::Message;
 use crate::sink::SinkError;
 
-/// Most messages that are not acknowledged. At a round trip of 10 ms enough for 400,000 a
-/// second, and far less than any broker's limits.
+/// Most unacknowledged messages: at a round trip of 10 ms enough for 400,000 a second, and far
+/// below the limits of any broker.
 pub const MOST_MESSAGES: usize = 4_096;
-/// Most bytes of them.
+/// Most bytes of unacknowledged messages.
 pub const MOST_BYTES: usize = 8 * 1024 * 1024;
-/// How often whoever waits looks whether its time is over.
+/// How often a blocked writer checks its deadline.
 const RECHECK: Duration = Duration::from_millis(50);
 
-/// The state that both sides share.
+/// The state that the writer and the client share.
 #[derive(Debug, Default)]
 pub struct InFlight {
     state: Mutex<State>,
-    /// Told where something was acknowledged, or failed.
+    /// Notified when something was acknowledged, or failed.
     progress: Condvar,
-    /// Told where messages came.
+    /// Notified when messages were added.
     work: Notify,
 }
 
 #[derive(Debug, Default)]
 struct State {
     queue: VecDeque<Message>,
-    /// Not acknowledged, and their bytes.
+    /// Unacknowledged messages, and their bytes.
     messages: usize,
     bytes: usize,
-    /// How far each partition has come: the number behind its last acknowledged message, for
-    /// those that have moved since somebody asked.
+    /// The offset after the last acknowledged message of each partition that moved since the last
+    /// checkpoint.
     ends: BTreeMap<u32, u64>,
-    /// Whether the ends are kept back: see [`InFlight::hold`].
+    /// See [`InFlight::withhold_offsets`].
     offsets_withheld: bool,
     failure: Option<BrokerError>,
 }
 
 impl State {
-    /// Whether whoever waited for room may go on: with some of it at once, so that it is not
-    /// woken by every single acknowledgement.
+    /// Returns whether a blocked writer may continue: only when a quarter is free, so that not
+    /// every single acknowledgement wakes it.
     fn has_room(&self) -> bool {
         self.messages <= MOST_MESSAGES / 4 * 3 && self.bytes <= MOST_BYTES / 4 * 3
     }
@@ -64,7 +64,7 @@ impl State {
 }
 
 impl InFlight {
-    /// No code that holds the lock can panic half-way through a change.
+    /// A poisoned lock is still valid: no code that holds it can panic within a change.
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -90,7 +90,7 @@ impl InFlight {
         }
     }
 
-    /// Hands over messages, waiting for room where there is none.
+    /// Adds messages. Blocks until there is room.
     pub fn put(
         &self,
         messages: impl Iterator<Item = Message>,
@@ -113,7 +113,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// Waits for room for one message that is handed over by other means, and counts it.
+    /// Blocks until there is room for one message that librdkafka queues by itself, and counts it.
     #[cfg(feature = "kafka")]
     pub fn admit(
         &self,
@@ -125,7 +125,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// Waits until everything is acknowledged, and says how far each partition has come that
+    /// Blocks until everything is acknowledged. Returns the end offsets of the partitions that
     /// moved since the last call.
     pub fn wait_acknowledged(
         &self,
@@ -138,8 +138,8 @@ impl InFlight {
         }
     }
 
-    /// Whether the ends are kept back, since not all that an earlier run left behind its last
-    /// checkpoint has been met again: a run after this one must read it back once more.
+    /// Keeps end offsets out of checkpoints while messages that an earlier run published after its
+    /// last checkpoint have not all come again: a run after this one must read them back, too.
     pub fn withhold_offsets(&self, offsets_withheld: bool) {
         self.state().offsets_withheld = offsets_withheld;
     }
@@ -157,14 +157,14 @@ impl InFlight {
         state.queue.drain(..count).collect()
     }
 
-    /// Waits until something may be there to take.
+    /// Waits until there may be messages to take.
     #[cfg(feature = "nats")]
     pub async fn work(&self) {
         self.work.notified().await;
     }
 
-    /// Messages of so many bytes are acknowledged, or need not be sent; a partition has come to
-    /// `end`.
+    /// Records that messages of `bytes` bytes are acknowledged or need not be sent, and the new end
+    /// offset of a partition.
     pub fn acknowledge(&self, messages: usize, bytes: usize, end: Option<(u32, u64)>) {
         let mut state = self.state();
         state.messages = state.messages.saturating_sub(messages);
@@ -178,7 +178,7 @@ impl InFlight {
         }
     }
 
-    /// Nothing can be published any more. The first failure counts.
+    /// Records that nothing can be published any more. Only the first failure is kept.
     pub fn fail(&self, failure: BrokerError) {
         self.state().failure.get_or_insert(failure);
         self.progress.notify_one();

@@ -1,5 +1,5 @@
-//! A line as a broker gets it: with the account it belongs to, and an identity by which the
-//! broker, or the next run, knows it again.
+//! A line as a message: with its account, and an id by which the broker and the next run recognise
+//! it.
 
 use std::fmt;
 
@@ -9,8 +9,8 @@ use crate::event::batch::Lines;
 use crate::event::identity::Identities;
 use crate::event::shape::Shape;
 
-/// The identity of an event as everybody computes it who reads the same network: two runs, or
-/// two machines, that publish one event give it one identity.
+/// The event id without a secret: two runs, or two machines, that publish the same event give it
+/// the same id.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct MessageId(u128);
 
@@ -26,32 +26,32 @@ impl MessageId {
         Self(u128::from(number))
     }
 
-    /// Reads what `Display` writes.
+    /// Parses what `Display` writes.
     pub fn parse(text: &[u8]) -> Option<Self> {
         let bytes = data_encoding::BASE64URL_NOPAD.decode(text).ok()?;
         Some(Self(u128::from_be_bytes(bytes.try_into().ok()?)))
     }
 }
 
-/// One event on its way.
+/// One event to publish.
 #[derive(Clone, Debug)]
 pub struct Message {
-    /// Its identity.
+    /// Its event id.
     pub id: MessageId,
-    /// Its account; empty where it has none.
+    /// Its account; empty if it has none.
     pub did: Box<str>,
     /// The line without its line feed.
     pub payload: Bytes,
 }
 
 impl Message {
-    /// What it takes up while it waits, in bytes: the headers count, too.
+    /// Returns the memory that it uses while it waits, in bytes, headers included.
     pub fn bytes(&self) -> usize {
         self.payload.len() + self.did.len() + 128
     }
 }
 
-/// The messages of a batch's lines, which share one copy of it.
+/// Returns the messages of a batch's lines. They share one copy of the batch.
 pub fn messages<'a>(
     lines: &'a Lines,
     shape: Shape,
@@ -60,8 +60,8 @@ pub fn messages<'a>(
     let copy = Bytes::copy_from_slice(lines.bytes());
     lines.spans().iter().map(move |span| {
         let payload = copy.slice(span.start..span.end - 1);
-        // Whoever sent it here has parsed it before. A line that is no event after all must not
-        // be taken for another one that reads the same: to be published twice is the lesser evil.
+        // The line was parsed before it came here. If it is no event after all, it gets a random
+        // id: publishing it twice is better than taking it for another line with the same text.
         match shape.parse(&payload) {
             Ok(header) => {
                 let id = MessageId(identities.digest(&header));

@@ -1,13 +1,13 @@
-//! Events to a message broker: published in order, several under way at a time, and counted as
-//! written only once the broker has acknowledged them.
+//! Publishes events to a message broker: in order, with several in flight, and counted as written
+//! only after the broker has acknowledged them.
 //!
-//! What a broker holds at a checkpoint is remembered as a file's length is: the number up to
-//! which its stream (or each partition of its topic) had come. The next run can't cut off what
-//! lies behind that, as it would with a file; where a run did not end cleanly the next one reads
-//! it back, and leaves out what is there.
+//! A checkpoint saves the end offset of the stream (or of each partition of the topic), as it saves
+//! the length of a file. Unlike a file, a stream can't be truncated to it: after a run that did not
+//! end cleanly, the next one reads back the messages after that offset and does not publish them
+//! again.
 //!
-//! The clients are large, and built in by the cargo features `kafka` and `nats` alone. Without
-//! them a [`Broker`] is a thing that there can't be, and costs nothing.
+//! The clients are large, so only the cargo features `kafka` and `nats` build them in. Without
+//! either, [`Broker`] has no values and costs nothing.
 
 #[cfg(any(feature = "kafka", feature = "nats"))]
 mod already_published;
@@ -44,6 +44,6 @@ use target::Target;
 pub struct BrokerSettings {
     /// Where events go.
     pub target: Target,
-    /// What else its client is told.
+    /// Further settings of its client.
     pub config: Config,
 }

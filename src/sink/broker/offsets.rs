@@ -1,6 +1,6 @@
-//! What is remembered of a broker, where of a file it is the length.
+//! Per-partition end offsets in a checkpoint: a broker's counterpart of a file's length.
 
 use std::collections::BTreeMap;
 
-/// How far each partition of a broker's stream has come: the number behind its last message.
+/// The offset after the last message of each partition.
 pub type Offsets = BTreeMap<u32, u64>;

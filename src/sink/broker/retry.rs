@@ -1,64 +1,63 @@
-//! Retry with a broker that passes: how long to wait before the next try, and how seldom to
-//! speak of it. Told at once, then ever more seldom while it lasts, and once when it is over.
+//! Retries after failures of a broker that can pass: how long to wait, and when to log. A failure
+//! is logged at once, then at doubling intervals while it lasts, and once when it is over.
 
 use std::time::{Duration, Instant};
 
-/// The shortest wait.
+/// The wait after the first failure, at most.
 const FIRST: Duration = Duration::from_millis(100);
 /// The longest wait.
 const LONGEST: Duration = Duration::from_secs(5);
-/// How long after the first warning the next one follows; each later one takes twice as long.
-const SPEAK_AGAIN: Duration = Duration::from_secs(30);
-/// The longest silence.
-const LONGEST_SILENCE: Duration = Duration::from_secs(600);
+/// The interval between the first two warnings; each later one is twice as long.
+const FIRST_LOG_INTERVAL: Duration = Duration::from_secs(30);
+const LONGEST_LOG_INTERVAL: Duration = Duration::from_secs(600);
 
-/// The retry that there is with a broker, if there is any.
+/// The state of the retries with one broker.
 #[derive(Debug)]
 pub struct Retry {
     broker: String,
-    /// Whether it ever worked.
+    /// Whether the broker has ever accepted anything.
     is_open: bool,
     tries: u32,
     since: Option<Instant>,
-    /// When to speak again, and how long to be silent after that.
-    speak: Option<(Instant, Duration)>,
+    /// When to log again, and the interval after that.
+    next_log: Option<(Instant, Duration)>,
 }
 
 impl Retry {
-    /// No retry yet.
+    /// Returns the state before any failure.
     pub fn new(broker: String) -> Self {
-        Self { broker, is_open: false, tries: 0, since: None, speak: None }
+        Self { broker, is_open: false, tries: 0, since: None, next_log: None }
     }
 
-    /// Something went wrong, in words. Returns how long to wait: longer each time, and by
-    /// chance, so that many clients don't come at once.
-    pub fn backoff(&mut self, what: &str) -> Duration {
-        self.tell(what);
+    /// Records a failure. Returns how long to wait: exponentially longer each time, with jitter,
+    /// so that many clients don't retry at the same moment.
+    pub fn backoff(&mut self, cause: &str) -> Duration {
+        self.warn(cause);
         let most = FIRST.saturating_mul(1 << self.tries.min(10)).min(LONGEST);
         self.tries += 1;
         most.mul_f64(0.5 + fastrand::f64() / 2.0)
     }
 
-    /// Speaks of it, unless it was told not long ago.
-    pub fn tell(&mut self, what: &str) {
+    /// Logs a failure, unless one was logged not long ago.
+    pub fn warn(&mut self, cause: &str) {
         let now = Instant::now();
         self.since.get_or_insert(now);
-        let (due, silence) = self.speak.unwrap_or((now, SPEAK_AGAIN));
+        let (due, interval) = self.next_log.unwrap_or((now, FIRST_LOG_INTERVAL));
         if now >= due {
             let then = match self.is_open {
                 true => "events wait, and nothing is lost",
                 false => "trying again",
             };
-            tracing::warn!("{}: {what}; {then}", self.broker);
-            self.speak = Some((now + silence, (silence * 2).min(LONGEST_SILENCE)));
+            tracing::warn!("{}: {cause}; {then}", self.broker);
+            self.next_log = Some((now + interval, (interval * 2).min(LONGEST_LOG_INTERVAL)));
         }
     }
 
-    /// It works. Says so where retry was told of.
-    pub fn over(&mut self) {
+    /// Records a success, and logs it if a failure was logged.
+    pub fn succeeded(&mut self) {
         (self.is_open, self.tries) = (true, 0);
         if let Some(since) = self.since.take()
-            && self.speak.take().is_some()
+            && self.next_log.take().is_some()
         {
             let lasted = crate::display::units::duration(since.elapsed());
             tracing::warn!("{} takes events again, after {lasted}", self.broker);

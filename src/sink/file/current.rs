@@ -1,4 +1,4 @@
-//! The file that is being written, and what other programs do to it meanwhile.
+//! The file that is being written, and the detection of other programs that change it.
 
 use std::fs::{self, File};
 use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
@@ -18,23 +18,23 @@ pub(super) struct Current {
     pub(super) length_bytes: u64,
     /// The length at the last checkpoint, or when it was opened.
     pub(super) checkpoint_bytes: u64,
-    /// The hash of its end at that length.
+    /// The tail hash at that length.
     pub(super) checkpoint_hash: u64,
-    /// What other programs wrote between or after the writes of this run.
+    /// Bytes that other programs wrote between or after the writes of this run.
     pub(super) foreign_bytes: u64,
-    /// The bytes at its end that were written after another program had cut it.
+    /// Bytes of ours at its end that were written after another program had truncated it.
     pub(super) stray_bytes: u64,
-    /// Whether it holds zstd frames, and no lines.
-    pub(super) is_compressed: bool,
+    /// Whether it holds the lines themselves, so that another program may append lines between.
+    pub(super) is_plain: bool,
     pub(super) tail: FileTail,
     pub(super) period_start: Option<TimeUs>,
     pub(super) number: u32,
-    /// Whether nothing was given to it yet.
+    /// Whether it was empty, and no line was written to it yet.
     pub(super) is_fresh: bool,
 }
 
 impl Current {
-    /// A file to write on behind `length_bytes`, whose end is `tail`.
+    /// Returns an open file of `length_bytes` bytes that ends in `tail`.
     pub(super) fn new(path: PathBuf, file: File, length_bytes: u64, tail: FileTail) -> Self {
         Self {
             file: Arc::new(file),
@@ -44,7 +44,7 @@ impl Current {
             checkpoint_hash: tail.hash(),
             foreign_bytes: 0,
             stray_bytes: 0,
-            is_compressed: false,
+            is_plain: true,
             tail,
             period_start: None,
             number: 0,
@@ -52,7 +52,7 @@ impl Current {
         }
     }
 
-    /// Appends bytes, and checks that they are in the file next to what this run wrote before.
+    /// Appends bytes, and checks that they follow what this run wrote before.
     pub(super) fn write(&mut self, bytes: &[u8]) -> Result<(), SinkError> {
         if bytes.is_empty() {
             return Ok(());
@@ -64,8 +64,8 @@ impl Current {
         self.notice_others(bytes)
     }
 
-    /// Counts what another program wrote before or after `written`. The check costs less than a
-    /// microsecond a write, and knows of each write of this run that it is in the file, whole: a
+    /// Counts bytes that another program wrote before or after `written`. The check costs less than
+    /// a microsecond per write and proves that each write of this run is in the file as a whole: a
     /// checkpoint may then cover it, and no later run writes it a second time.
     fn notice_others(&mut self, written: &[u8]) -> Result<(), SinkError> {
         let failed = |cause| SinkError::File { path: self.path.clone(), cause };
@@ -80,9 +80,9 @@ impl Current {
             self.stray_bytes = if is_there(found.saturating_sub(length))? { length } else { 0 };
             return Err(self.disturbed("was cut"));
         }
-        // Nothing behind foreign bytes in a frame can be read.
-        let is_before = !self.is_compressed && is_there(found - length)?;
-        if !is_before && (self.is_compressed || !is_there(expected - length)?) {
+        // Nothing after foreign bytes in a compressed file can be read.
+        let is_before = self.is_plain && is_there(found - length)?;
+        if !is_before && (!self.is_plain || !is_there(expected - length)?) {
             return Err(self.disturbed("was written to"));
         }
         let foreign_end = if is_before { found - length } else { found };
@@ -114,20 +114,20 @@ impl Current {
 
     fn read(&self, at: u64, length: u64) -> io::Result<Vec<u8>> {
         let mut file = &*self.file;
-        // Writes go to the end, wherever this leads.
+        // The file is in append mode, so this does not move writes.
         file.seek(SeekFrom::Start(at))?;
         let mut found = Vec::new();
         file.take(length).read_to_end(&mut found)?;
         Ok(found)
     }
 
-    /// The hash of the last [`TAIL_BYTES`] before an offset.
+    /// Returns the tail hash at an offset.
     fn hash_before(&self, at: u64) -> io::Result<u64> {
         let from = at.saturating_sub(TAIL_BYTES as u64);
         self.read(from, at - from).map(|bytes| FileTail::new(bytes).hash())
     }
 
-    /// The last checkpoint covers everything that was written.
+    /// Records that the last checkpoint covers everything that was written.
     pub(super) fn mark_checkpoint(&mut self) {
         self.checkpoint_bytes = self.length_bytes;
         self.checkpoint_hash = self.tail.hash();
@@ -154,8 +154,8 @@ impl Current {
         }
     }
 
-    /// Checks that the file is still where it was, and holds all that this run wrote: a position
-    /// that relied on a file that was moved away or cut would lose events.
+    /// Checks that the file is still at its path and holds all bytes of this run. A position that
+    /// relied on a file that was moved or truncated would lose events.
     pub(super) fn check(&mut self) -> Result<(), SinkError> {
         let ours = self.file.metadata().map_err(|cause| self.failed(cause))?;
         match fs::metadata(&self.path) {
@@ -179,7 +179,7 @@ impl Current {
         Ok(())
     }
 
-    /// Cuts everything off that was written since the last checkpoint.
+    /// Truncates the file to the last checkpoint.
     pub(super) fn truncate_to_checkpoint(&mut self) -> io::Result<()> {
         if self.foreign_bytes > 0 {
             return self.truncate_own_bytes();
@@ -189,8 +189,8 @@ impl Current {
         Ok(())
     }
 
-    /// Cuts off what this run certainly wrote since the last checkpoint, in a file that another
-    /// program moved, cut or wrote to.
+    /// Removes what this run certainly wrote since the last checkpoint, from a file that another
+    /// program moved, truncated or wrote to.
     pub(super) fn truncate_own_bytes(&mut self) -> io::Result<()> {
         let unsaved_bytes = self.length_bytes - self.checkpoint_bytes;
         let found = self.file.metadata()?.len();
@@ -209,7 +209,7 @@ impl Current {
     }
 }
 
-/// Cuts a file; one that is too short already is never made longer.
+/// Truncates a file; fails if it is too short already, and never extends it.
 pub(super) fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
     if file.metadata()?.len() < to_bytes {
         return Err(io::Error::other("it has become shorter by itself"));

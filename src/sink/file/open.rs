@@ -1,5 +1,6 @@
-//! Whose file is it? Opens a file to write on at its end, and refuses where that would tear,
-//! repeat or spoil something. What an earlier run wrote beyond its last checkpoint is cut off.
+//! Opens a file to append to it. Refuses a file if appending would damage it, repeat events, or
+//! mix them with bytes of another program. Truncates what an earlier run wrote after its last
+//! checkpoint.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
@@ -12,26 +13,26 @@ use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 const ZSTD_SKIPPABLE: [u8; 3] = [0x2a, 0x4d, 0x18];
 
-/// A file that is ours to write on, locked.
+/// A locked file that this consumer may append to.
 #[derive(Debug)]
 pub struct OpenedFile {
-    /// The file; writes go to its end.
+    /// The file, in append mode.
     pub file: File,
     /// Its length now.
     pub length_bytes: u64,
-    /// Its end.
+    /// Its last bytes.
     pub tail: FileTail,
-    /// What was cut off.
+    /// How many bytes were truncated.
     pub truncated_bytes: u64,
 }
 
-/// Why a file can't be written on. Every message names the file and the way out.
+/// Why a file can't be appended to. Each message names the file and the remedy.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenFileError {
-    /// Not a file.
+    /// A directory.
     #[error("{} is a directory: name a file in it", .0.display())]
     Directory(PathBuf),
-    /// Something that has no length.
+    /// A pipe, socket or device: it has no length.
     #[error("{} is {what}, where nothing can be cut off again: leave --output out and redirect stdout there", path.display())]
     NotRegular {
         /// The path.
@@ -39,41 +40,41 @@ pub enum OpenFileError {
         /// What it is.
         what: &'static str,
     },
-    /// Nowhere to put it.
+    /// The directory does not exist.
     #[error("the directory {} does not exist: make it first, or name a file elsewhere", .0.display())]
     NoDirectory(PathBuf),
-    /// A symbolic link that leads nowhere.
+    /// A symbolic link to a file that does not exist.
     #[error("{} is a symbolic link to {}, which does not exist: remove the link, or make what it leads to", path.display(), target.display())]
     DanglingLink {
         /// The link.
         path: PathBuf,
-        /// Where it leads.
+        /// Its target.
         target: PathBuf,
     },
     /// A symbolic link of another user.
     #[error("{} is a symbolic link that another user may have put there, and was not followed: remove it, or name a file in a directory of your own", .0.display())]
     PlantedLink(PathBuf),
-    /// A file in place of the directory.
+    /// The directory is a file.
     #[error("{} is no directory, so no file can be in it: name a file elsewhere", .0.display())]
     NotInDirectory(PathBuf),
-    /// The system forbids it.
+    /// The system denies access.
     #[error("can't write to {}: {cause}; make it writable for this user, or name another file", path.display())]
     Denied {
         /// The file or its directory.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// Somebody else's bytes.
-    #[error("{} holds {} that this consumer did not write: go on behind them with --append, or name another file", path.display(), bytes(*found_bytes))]
+    /// The file holds bytes that no row of this consumer records.
+    #[error("{} holds {} that this consumer did not write: append after them with --append, or name another file", path.display(), bytes(*found_bytes))]
     Foreign {
         /// The file.
         path: PathBuf,
         /// Its length.
         found_bytes: u64,
     },
-    /// Nothing there.
+    /// The recorded file does not exist.
     #[error("{} is gone, or was moved; it held {}: put it back, or begin a new one with --append", path.display(), bytes(*recorded_bytes))]
     Gone {
         /// The file.
@@ -81,8 +82,8 @@ pub enum OpenFileError {
         /// The length that was saved.
         recorded_bytes: u64,
     },
-    /// Too little there.
-    #[error("{} has {}, and had {} at the saved position: put the file back, or go on behind its end with --append", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
+    /// The file is shorter than recorded.
+    #[error("{} has {}, and had {} at the saved position: put the file back, or append after its end with --append", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
     Shorter {
         /// The file.
         path: PathBuf,
@@ -91,11 +92,11 @@ pub enum OpenFileError {
         /// The length that was saved.
         recorded_bytes: u64,
     },
-    /// Something else there.
-    #[error("{} is not the file that was written, or was edited: put it back, or go on behind its end with --append", .0.display())]
+    /// The end of the file has another hash than recorded.
+    #[error("{} is not the file that was written, or was edited: put it back, or append after its end with --append", .0.display())]
     Changed(PathBuf),
-    /// Too much there.
-    #[error("{} has {}, and the last run ended at {}: somebody else wrote to it; go on behind its end with --append, or name another file", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
+    /// The file is longer than a run that ended cleanly left it.
+    #[error("{} has {}, and the last run ended at {}: another program wrote to it; append after its end with --append, or name another file", path.display(), bytes(*found_bytes), bytes(*recorded_bytes))]
     Longer {
         /// The file.
         path: PathBuf,
@@ -104,21 +105,21 @@ pub enum OpenFileError {
         /// The length that was saved.
         recorded_bytes: u64,
     },
-    /// Not what its name says.
+    /// The name ends in `.zst`, and the file is not zstd.
     #[error("{} is no zstd file, so nothing compressed can follow in it: name another file", .0.display())]
     NotZstd(PathBuf),
-    /// It ends in the middle of something.
+    /// The file does not consist of whole zstd frames.
     #[error("{} is damaged or ends in the middle of a zstd frame, so nothing that follows could be read: mend it, or name another file", .0.display())]
     TornZstd(PathBuf),
-    /// Another process writes it.
+    /// Another process has locked it.
     #[error("{} is being written by another process: stop that one, or name another file", .0.display())]
     Locked(PathBuf),
-    /// Anything else.
+    /// Any other error of the system.
     #[error("can't use {}: {cause}{}", path.display(), crate::sink::remedy_after(cause))]
     Failed {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
@@ -129,7 +130,7 @@ fn bytes(n: u64) -> String {
 }
 
 impl OpenFileError {
-    /// Whether a person has to write something differently, and no retry would help.
+    /// Returns whether the user must change the command, so that no retry would help.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         !matches!(self, Self::Locked(_) | Self::Failed { .. })
@@ -138,7 +139,7 @@ impl OpenFileError {
     fn from_io(path: &Path, cause: io::Error) -> Self {
         let path = path.to_owned();
         if paths::is_planted_link(&path) {
-            // Which error says so depends on the system.
+            // The kind of the error depends on the system.
             return Self::PlantedLink(path);
         }
         match cause.kind() {
@@ -154,11 +155,11 @@ impl OpenFileError {
     }
 }
 
-/// Opens `path` to write on behind its end. `record` is what is known of it; `append` takes
-/// what is there, whoever wrote it. A plain file gets a line feed where it ends in none.
+/// Opens `path` to append to it. `record` is what the state file has of it; `append` accepts any
+/// content. A plain file that does not end in a line feed gets one.
 ///
 /// # Errors
-/// [`OpenFileError`]; the file is then as it was.
+/// [`OpenFileError`]; the file is then unchanged.
 pub fn open_for_append(
     path: &Path,
     record: Option<&OutputRecord>,
@@ -211,11 +212,11 @@ pub fn open_for_append(
     Ok(opened)
 }
 
-/// Cuts a file that a killed run left behind to its recorded length. Returns how much was
-/// cut off. A file of which nothing counts may be missing.
+/// Truncates a file that a killed run left to its recorded length. Returns how many bytes were
+/// removed. If the recorded length is 0, the file may be missing.
 ///
 /// # Errors
-/// [`OpenFileError`]; the file is then as it was.
+/// [`OpenFileError`]; the file is then unchanged.
 pub fn truncate_to_checkpoint(record: &OutputRecord) -> Result<u64, OpenFileError> {
     let path = &record.path;
     if !path.exists() {
@@ -236,7 +237,7 @@ pub fn truncate_to_checkpoint(record: &OutputRecord) -> Result<u64, OpenFileErro
     Ok(found_bytes - length_bytes)
 }
 
-/// Whether the name is free: nothing is there, or an empty file that loses nothing.
+/// Returns whether the name is free: there is no file, or an empty one.
 #[must_use]
 pub fn is_free(path: &Path) -> bool {
     match fs::metadata(path) {
@@ -245,15 +246,15 @@ pub fn is_free(path: &Path) -> bool {
     }
 }
 
-/// Makes the entry of a new file in its directory last through a power cut.
+/// Syncs the directory, so that the entry of a new file in it survives a power cut.
 ///
 /// # Errors
-/// As the system reports.
+/// The error of the system.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
         match File::open(directory)?.sync_all() {
-            // Some file systems have nothing to sync there, and say so like this.
+            // Some file systems have no directories to sync and report this error.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {}
             synced => return synced,
         }
@@ -261,7 +262,7 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Looks before it opens: opening a pipe that nobody reads would wait for ever.
+/// Checks the kind of the file before it is opened: opening a pipe without a reader blocks.
 fn check_kind(path: &Path) -> Result<(), OpenFileError> {
     let Ok(found) = fs::metadata(path) else { return Ok(()) };
     if found.is_dir() {
@@ -292,8 +293,7 @@ fn kind(_found: &fs::Metadata) -> &'static str {
 }
 
 fn open_locked(path: &Path) -> Result<File, OpenFileError> {
-    // Every write goes to the end, so that even a program that ignores the lock is not
-    // overwritten.
+    // In append mode, the bytes of a program that ignores the lock are not overwritten.
     let opened = paths::open_trusted(OpenOptions::new().read(true).append(true).create(true), path);
     let file = opened.map_err(|cause| OpenFileError::from_io(path, cause))?;
     match file.try_lock() {
@@ -305,7 +305,7 @@ fn open_locked(path: &Path) -> Result<File, OpenFileError> {
     }
 }
 
-/// How much of the file counts, and the end of that part.
+/// Checks the file against its record. Returns the recorded length and the bytes before it.
 fn verify(
     file: &File,
     found_bytes: u64,
@@ -341,7 +341,8 @@ fn is_zstd(mut file: &File) -> io::Result<bool> {
     Ok(head == ZSTD_MAGIC || (head.len() == 4 && head.ends_with(&ZSTD_SKIPPABLE)))
 }
 
-/// Whether a file is nothing but whole frames: read once through, where somebody else wrote it.
+/// Returns whether a file consists of whole frames. Reads all of it; called only for a file that
+/// another program wrote.
 fn is_whole_zstd(mut file: &File) -> bool {
     let read = file.seek(SeekFrom::Start(0)).and_then(|_| {
         let mut decoder = zstd::stream::read::Decoder::new(file)?;

@@ -1,8 +1,10 @@
 use std::fs;
 use std::io::Write as _;
 
+use super::encoder::tests::Columnar;
 use super::*;
 use crate::event::batch::Batch;
+use crate::event::shape::Shape;
 use crate::position::turns::Turns;
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -44,12 +46,26 @@ impl Bench {
             begun.push(name.to_owned());
             Ok(())
         };
-        self.sink.write(&batch.into(), self.turns.list(), &mut persist)
+        write(&mut self.sink, batch, self.turns.list(), &mut persist)
     }
 
     fn read(&self, name: &str) -> String {
         fs::read_to_string(self.home.path().join(name)).unwrap()
     }
+}
+
+fn write(
+    sink: &mut FileSink,
+    batch: Batch,
+    period_starts: &[Turn],
+    persist: &mut PersistOutput<'_>,
+) -> Result<(), SinkError> {
+    let request =
+        WriteRequest { lines: &batch.into(), shape: Shape::V1, written_bytes: 0, period_starts };
+    sink.write(
+        &request,
+        &mut WriteContext { deadline: &|| None, persist: &mut |record| persist(record) },
+    )
 }
 
 /// Names and lengths in a checkpoint, with their states.
@@ -143,7 +159,7 @@ fn a_file_that_was_disturbed_is_no_part_of_a_checkpoint() {
         let mut sink = FileSink::new(naming, false, vec![], None).unwrap();
         let mut batch = Batch::default();
         batch.push(b"12");
-        sink.write(&batch.into(), &[], &mut |_| Ok(())).unwrap();
+        write(&mut sink, batch, &[], &mut |_| Ok(())).unwrap();
         disturb(&path).unwrap();
         let refusal = sink.checkpoint().unwrap_err().to_string();
         assert!(refusal.contains(what), "{refusal}");
@@ -200,9 +216,29 @@ fn append_takes_a_file_of_others_until_it_is_full() {
         let mut batch = Batch::default();
         batch.push(b"3");
         batch.push(b"456");
-        sink.write(&batch.into(), &[], &mut |_| Ok(())).unwrap();
+        write(&mut sink, batch, &[], &mut |_| Ok(())).unwrap();
         assert_eq!(fs::read_to_string(home.path().join(name)).unwrap(), first);
         let next = home.path().join(format!("{name}.1"));
         assert_eq!(fs::read_to_string(next).unwrap(), second);
+    }
+}
+
+#[test]
+fn a_format_that_can_not_be_truncated_is_closed_by_a_checkpoint_and_continues_in_another_file() {
+    for rotate in [Rotate::Hourly, Rotate::Size(100)] {
+        let mut bench = Bench::new("%FT%H.x", Some(rotate));
+        bench.sink.encoder = Encoder::Columnar(Columnar::default());
+        bench.write(&[(1, "a"), (2, "b"), (3, "c")]).unwrap();
+        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\n", "the third row waits for its group");
+        let done = |name: &str, length| (name.to_owned(), length, OutputState::Done);
+        let first = [done("1970-01-01T00.x", 14)];
+        assert_eq!(told(&bench.sink.checkpoint().unwrap()), first);
+        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\nc\nrows: 3\n");
+        assert_eq!(told(&bench.sink.checkpoint().unwrap()), [], "nothing new, so no empty file");
+        // Rows that no checkpoint covers are removed with their file's contents.
+        bench.write(&[(4, "d"), (5, "e")]).unwrap();
+        bench.sink.truncate_to_checkpoint().unwrap();
+        assert_eq!(bench.read("1970-01-01T00.1.x"), "");
+        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\nc\nrows: 3\n");
     }
 }

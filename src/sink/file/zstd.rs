@@ -1,19 +1,22 @@
-//! zstd frames: lines in, whole frames out. A frame ends where it is told to, so that a file
-//! is a sound zstd file up to every checkpoint.
+//! zstd frames with checksums. A frame ends at each checkpoint, so a file is a valid zstd file up
+//! to every checkpoint.
 
 use std::io;
 
 use zstd::stream::raw::{CParameter, Encoder, Operation as _, OutBuffer};
 
-/// The level: the default of zstd. On the firehose it packs faster than any server sends.
+/// zstd's default. On the firehose it compresses faster than any server sends.
 const LEVEL: i32 = 3;
-/// Room that the encoder is offered at a time; it never hands out more than one block.
-const ROOM_BYTES: usize = 128 * 1024;
+/// Bytes of output that the encoder is offered at a time; it never returns more than one block.
+const BLOCK_BYTES: usize = 128 * 1024;
 
-/// Packs lines into frames with checksums.
-pub struct ZstdEncoder {
+/// Compresses lines into frames.
+pub(super) struct ZstdEncoder {
     encoder: Encoder<'static>,
-    room: Vec<u8>,
+    block: Vec<u8>,
+    /// What the last call returned; its memory is reused.
+    compressed: Vec<u8>,
+    /// Whether a frame has begun.
     is_open: bool,
 }
 
@@ -24,50 +27,44 @@ impl std::fmt::Debug for ZstdEncoder {
 }
 
 impl ZstdEncoder {
-    /// An encoder before its first frame.
-    ///
-    /// # Errors
-    /// Where there is no memory for it.
-    pub fn new() -> io::Result<Self> {
+    pub(super) fn new() -> io::Result<Self> {
         let mut encoder = Encoder::new(LEVEL)?;
         encoder.set_parameter(CParameter::ChecksumFlag(true))?;
-        Ok(Self { encoder, room: vec![0; ROOM_BYTES], is_open: false })
+        let block = vec![0; BLOCK_BYTES];
+        Ok(Self { encoder, block, compressed: Vec::new(), is_open: false })
     }
 
-    /// Packs `lines`, and appends to `compressed` what is finished so far.
-    ///
-    /// # Errors
-    /// As zstd reports.
-    pub fn write(&mut self, mut lines: &[u8], compressed: &mut Vec<u8>) -> io::Result<()> {
+    /// Compresses `lines`. Returns the blocks that are complete.
+    pub(super) fn write(&mut self, mut lines: &[u8]) -> io::Result<&[u8]> {
+        self.compressed.clear();
         while !lines.is_empty() {
             self.is_open = true;
-            let status = self.encoder.run_on_buffers(lines, &mut self.room)?;
-            compressed.extend_from_slice(self.room.get(..status.bytes_written).unwrap_or_default());
+            let status = self.encoder.run_on_buffers(lines, &mut self.block)?;
+            let block = self.block.get(..status.bytes_written).unwrap_or_default();
+            self.compressed.extend_from_slice(block);
             lines = lines.get(status.bytes_read..).unwrap_or_default();
         }
-        Ok(())
+        Ok(&self.compressed)
     }
 
-    /// Offsets the frame, if one was begun, and appends the rest of it to `compressed`.
-    ///
-    /// # Errors
-    /// As zstd reports.
-    pub fn end_frame(&mut self, compressed: &mut Vec<u8>) -> io::Result<()> {
+    /// Ends the frame, if one has begun. Returns the rest of it.
+    pub(super) fn end_frame(&mut self) -> io::Result<&[u8]> {
+        self.compressed.clear();
         while self.is_open {
-            let mut out = OutBuffer::around(self.room.as_mut_slice());
-            let left_bytes = self.encoder.finish(&mut out, true)?;
-            compressed.extend_from_slice(out.as_slice());
-            self.is_open = left_bytes > 0;
+            let mut out = OutBuffer::around(self.block.as_mut_slice());
+            let remaining_bytes = self.encoder.finish(&mut out, true)?;
+            self.compressed.extend_from_slice(out.as_slice());
+            self.is_open = remaining_bytes > 0;
         }
-        Ok(())
+        Ok(&self.compressed)
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
-    fn decompress(compressed: &[u8]) -> Vec<u8> {
+    pub(in crate::sink::file) fn decompress(compressed: &[u8]) -> Vec<u8> {
         let mut plain = Vec::new();
         let mut decoder = zstd::stream::read::Decoder::new(compressed).unwrap();
         std::io::Read::read_to_end(&mut decoder, &mut plain).unwrap();
@@ -75,16 +72,15 @@ mod tests {
     }
 
     #[test]
-    fn frames_end_where_they_are_told_to_and_none_is_empty() {
+    fn a_file_is_valid_up_to_the_end_of_each_frame_and_no_frame_is_empty() {
         let mut encoder = ZstdEncoder::new().unwrap();
         let (mut compressed, mut plain, mut ends) = (Vec::new(), Vec::new(), Vec::new());
-        encoder.end_frame(&mut compressed).unwrap();
-        assert_eq!(compressed, b"");
+        assert_eq!(encoder.end_frame().unwrap(), b"");
         for size in [1, 10, 1_000, 1_000_000] {
             let lines: Vec<u8> = (0..size).map(|i: u64| (i * i / 7) as u8).collect();
-            encoder.write(&lines, &mut compressed).unwrap();
-            encoder.end_frame(&mut compressed).unwrap();
-            encoder.end_frame(&mut compressed).unwrap();
+            compressed.extend_from_slice(encoder.write(&lines).unwrap());
+            compressed.extend_from_slice(encoder.end_frame().unwrap());
+            assert_eq!(encoder.end_frame().unwrap(), b"");
             plain.extend(lines);
             ends.push((compressed.len(), plain.len()));
         }
@@ -94,11 +90,10 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_byte_is_noticed() {
+    fn a_changed_byte_fails_the_checksum() {
         let mut encoder = ZstdEncoder::new().unwrap();
-        let mut compressed = Vec::new();
-        encoder.write(&[b'x'; 1000], &mut compressed).unwrap();
-        encoder.end_frame(&mut compressed).unwrap();
+        let mut compressed = encoder.write(&[b'x'; 1000]).unwrap().to_vec();
+        compressed.extend_from_slice(encoder.end_frame().unwrap());
         let last = compressed.len() - 1;
         compressed[last] ^= 1;
         let mut decoder = zstd::stream::read::Decoder::new(&compressed[..]).unwrap();

@@ -75,7 +75,7 @@ impl ClientContext for Context {
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let words = printable(reason.as_bytes(), 300);
         if state.is_open {
-            state.retry.tell(&words);
+            state.retry.warn(&words);
         }
         // That all are down follows from what was said of each, and says less.
         if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.words.is_none() {
@@ -92,7 +92,7 @@ impl ProducerContext for Context {
             Ok(message) => {
                 let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
                 state.is_open = true;
-                state.retry.over();
+                state.retry.succeeded();
                 drop(state);
                 let partition = message.partition().cast_unsigned();
                 let end = message.offset().saturating_add(1).max(0).cast_unsigned();

@@ -38,20 +38,20 @@ const FIRST_TRIES: u32 = 4;
 const RECHECK: Duration = Duration::from_millis(10);
 
 /// A producer for one topic. Dropping it forgets what is still out.
-pub struct Client {
+pub struct KafkaClient {
     target: Target,
     producer: ThreadedProducer<Context>,
     /// There already, from an earlier run.
     stored: AlreadyPublished,
 }
 
-impl std::fmt::Debug for Client {
+impl std::fmt::Debug for KafkaClient {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Client").field("target", &self.target).finish_non_exhaustive()
+        f.debug_struct("KafkaClient").field("target", &self.target).finish_non_exhaustive()
     }
 }
 
-impl Client {
+impl KafkaClient {
     /// Connects. `known` says up to where an earlier run is sure to have come in each
     /// partition. Returns how far they have come.
     ///
@@ -145,7 +145,7 @@ fn first_look(
         tries += 1;
         let error = match look(producer, target) {
             Ok(ends) => {
-                retry.over();
+                retry.succeeded();
                 return Ok(ends);
             }
             Err(error) => error,

@@ -21,12 +21,12 @@ use publisher::Publisher;
 
 /// The handle of the thread. Dropping it ends the thread, whatever is still out.
 #[derive(Debug)]
-pub struct Client {
+pub struct NatsClient {
     close: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
 
-impl Client {
+impl NatsClient {
     /// Connects and starts to take messages from `in_flight`. `known` says up to where an earlier
     /// run is sure to have come; what lies behind it is read back, and not published again.
     /// Returns how far the stream has come.
@@ -52,7 +52,7 @@ impl Client {
     }
 }
 
-impl Drop for Client {
+impl Drop for NatsClient {
     fn drop(&mut self) {
         drop(self.close.take());
         if let Some(thread) = self.thread.take() {

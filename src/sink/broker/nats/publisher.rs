@@ -89,7 +89,7 @@ impl Publisher {
             tries += 1;
             match self.connect().await {
                 Ok(session) => {
-                    self.retry.over();
+                    self.retry.succeeded();
                     let end = session.end;
                     self.from.get_or_insert(end);
                     self.is_open = true;
@@ -119,8 +119,8 @@ impl Publisher {
                         Err(NoSession::Never(error @ BrokerError::NoStream { .. })) => {
                             return error;
                         }
-                        Err(NoSession::Never(error)) => self.retry.tell(&error.to_string()),
-                        Err(NoSession::NotNow(cause)) => self.retry.tell(&cause),
+                        Err(NoSession::Never(error)) => self.retry.warn(&error.to_string()),
+                        Err(NoSession::NotNow(cause)) => self.retry.warn(&cause),
                     }
                 }
                 End::Lost(cause) => match self.reconnect(cause).await {
@@ -275,7 +275,7 @@ impl Publisher {
             self.from = self.from.max(Some(end));
         }
         self.window = (self.window * 2).min(MOST_MESSAGES);
-        self.retry.over();
+        self.retry.succeeded();
         self.in_flight.acknowledge(1, message.bytes(), Some((0, end)));
     }
 
