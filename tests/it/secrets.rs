@@ -133,8 +133,8 @@ fn bad_settings_are_reported_without_their_passwords() {
         output_without_secret(&output)
     };
     let host = format!("wss://me:{SECRET}@h.example?x");
-    let said = run(&format!("host = '{host}' x"), &["tail"], &[]);
-    assert!(said.contains("is not a TOML file"), "{said}");
+    let output = run(&format!("host = '{host}' x"), &["tail"], &[]);
+    assert!(output.contains("is not a TOML file"), "{output}");
     assert!(run(&format!("host = '{host}'"), &["tail"], &[]).contains("…@h.example"));
     assert!(run("", &["tail"], &[("SKYTAIL_HOST", &host)]).contains("SKYTAIL_HOST"));
     assert!(run("", &["tail", "--host", &host], &[]).contains("--host"));

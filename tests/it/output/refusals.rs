@@ -105,7 +105,7 @@ fn a_file_that_another_program_changed_is_refused() {
     let flags = ["-o", &*file, "--consumer", "c"];
 
     append_to(&file, b"theirs\n");
-    refused(&fixture.scratch, &flags, &[&file, "somebody else wrote to it", "--append"]);
+    refused(&fixture.scratch, &flags, &[&file, "another program wrote to it", "--append"]);
     fs::write(&file, &sound[..sound.len() - 10]).unwrap();
     refused(&fixture.scratch, &flags, &[&file, "at the saved position", "--append"]);
     let mut edited = sound.clone();
@@ -271,7 +271,7 @@ fn foreign_bytes_written_during_a_run_stay_and_no_event_is_lost_or_repeated() {
         assert!(ended.stderr.contains("was written to by another program"), "{}", ended.stderr);
         let ended = fixture.run(&flags);
         assert_eq!(ended.code(), 2, "{}", ended.stderr);
-        assert!(ended.stderr.contains("somebody else wrote to it"), "{}", ended.stderr);
+        assert!(ended.stderr.contains("another program wrote to it"), "{}", ended.stderr);
         fixture.run_ok(&[&flags[..], &["--append"]].concat());
         assert_eq!(foreign_lines(&fixture, &file).concat(), "foreignmore");
         fixture.run_ok(&flags);
