@@ -14,7 +14,7 @@ use crate::metrics::Metrics;
 use crate::position::turns::Turn;
 use crate::render::{RenderError, Renderer};
 use crate::settings::RenderErrors;
-use crate::sink::{PersistOutput, Sink, SinkError};
+use crate::sink::{Sink, SinkError, WriteContext, WriteRequest};
 
 use super::shutdown::StopReason;
 

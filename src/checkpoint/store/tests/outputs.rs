@@ -52,7 +52,12 @@ fn files_finished_long_ago_are_forgotten_in_the_step_that_saves_a_position() {
     store.persist_output("posts", &kept_clean).unwrap();
     let filled = store.in_transaction(|connection| {
         (0..1_500).try_for_each(|i| {
-            outputs::put(connection, "posts", &output(&name(i), OutputState::Done, 5), true)
+            crate::checkpoint::store::outputs::put(
+                connection,
+                "posts",
+                &output(&name(i), OutputState::Done, 5),
+                true,
+            )
         })
     });
     filled.unwrap();
