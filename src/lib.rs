@@ -6,10 +6,10 @@
 //! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
 //! ```
 //!
-//! `stats` counts the events of a recording and imports only `event`. `top` counts the events of
-//! a running pipeline and draws them; `cli` passes it to the pipeline in place of a sink. Many
-//! modules import `metrics`, `display` and `paths`, which import no other module. Only `cli` imports
-//! `telemetry`, which exports the counters over HTTP and to a service manager. `serve` is a
+//! `stats` counts the events of a recording and imports only `event`. `top` counts the events of a
+//! running pipeline and draws them; `cli` passes it to the pipeline in place of a sink. Many
+//! modules import `metrics`, `display` and `paths`, which import no other module. Only `cli`
+//! imports `telemetry`, which exports the counters over HTTP and to a service manager. `serve` is a
 //! Jetstream server; it shares with the client only `filter`, `archive`, `position`, `compression`
 //! and `event`.
 

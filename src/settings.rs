@@ -99,7 +99,8 @@ pub enum Unsaved {
     NoCheckpoint,
     /// Standard output is a terminal, and the user did not ask to save.
     Terminal,
-    /// The user did not ask to save, and an earlier run was asked to save the position that is saved.
+    /// The user did not ask to save, and an earlier run was asked to save the position that is
+    /// saved.
     Kept,
 }
 

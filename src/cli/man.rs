@@ -48,8 +48,8 @@ fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
     Ok(all)
 }
 
-/// Returns one page. Two sections don't come from clap_mangen: its synopsis lists every flag, and it
-/// joins the lines of the examples into paragraphs.
+/// Returns one page. Two sections don't come from clap_mangen: its synopsis lists every flag, and
+/// it joins the lines of the examples into paragraphs.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
     let mut command = command.clone();
     let source = concat!("skytail ", env!("CARGO_PKG_VERSION"));

@@ -297,8 +297,8 @@ pub fn number(cursor: &SavedCursor) -> u64 {
     seq.or(time.map(|time| time.0)).unwrap_or_default()
 }
 
-/// Formats the time from `from` to `to` in its two largest units; `0s` if `from` is later, because a
-/// server's clock may be ahead of ours.
+/// Formats the time from `from` to `to` in its two largest units; `0s` if `from` is later, because
+/// a server's clock may be ahead of ours.
 fn span(from: TimeUs, to: TimeUs) -> String {
     let seconds = to.0.saturating_sub(from.0) / 1_000_000;
     let units = [

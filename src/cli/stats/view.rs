@@ -79,18 +79,7 @@ fn facts(tally: &Tally, name: &str) -> Vec<(&'static str, String)> {
             }
         },
     ));
-    let compared = match tally.duplicates_are_exact() {
-        true => String::new(),
-        false => {
-            let window = count(WINDOW_EVENTS as u64);
-            format!(" (each event compared with {window} before it at least)")
-        }
-    };
-    let duplicates = match tally.duplicates {
-        0 => "none".to_owned(),
-        n => count(n),
-    };
-    facts.push(("duplicates", duplicates + &compared));
+    facts.push(("duplicates", duplicates(tally)));
     facts.push((
         "malformed",
         match &tally.first_malformed {
@@ -102,6 +91,20 @@ fn facts(tally: &Tally, name: &str) -> Vec<(&'static str, String)> {
         },
     ));
     facts
+}
+
+fn duplicates(tally: &Tally) -> String {
+    let duplicates = match tally.duplicates {
+        0 => "none".to_owned(),
+        n => count(n),
+    };
+    match tally.duplicates_are_exact() {
+        true => duplicates,
+        false => {
+            let window = count(WINDOW_EVENTS as u64);
+            format!("{duplicates} (each event compared with {window} before it at least)")
+        }
+    }
 }
 
 fn mean_rate(tally: &Tally, span: Duration) -> String {

@@ -7,6 +7,7 @@ use clap::ArgAction;
 
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
+use crate::cli::values::keywords::Format;
 use crate::render::jq::Program;
 use crate::render::{Form, Plan, fields};
 use crate::settings::{Render, RenderErrors};
@@ -53,21 +54,6 @@ pub struct RenderArgs {
     /// a formula
     #[arg(long)]
     pub csv_safe: bool,
-}
-
-/// The values of `--format`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Format {
-    /// One value a line.
-    Ndjson,
-    /// Indented JSON.
-    Pretty,
-    /// One line for people.
-    Text,
-    /// A table with commas.
-    Csv,
-    /// A table with tabs.
-    Tsv,
 }
 
 /// Returns how to render events; `None` to write them unchanged.

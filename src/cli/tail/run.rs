@@ -59,11 +59,7 @@ fn run(
     let metrics = Arc::new(Metrics::default());
     let progress = progress_form(&settings, &display);
     let output = match session.output {
-        // Without this the pipeline opens standard output itself.
-        None if progress == ProgressDisplay::Drawn && shares_screen(&settings) => {
-            let stdout = Stdout::open().context("use standard output")?;
-            Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone()))))
-        }
+        None if progress == ProgressDisplay::Drawn => stdout_below(terminal, &settings)?,
         output => output,
     };
     let mut observers = Observers::start(&ObserverConfig {
@@ -100,6 +96,16 @@ fn run(
         demo.stop();
     }
     report::report(result, &settings, &display, &metrics, elapsed)
+}
+
+/// Returns standard output below the progress line of `terminal` if both share a screen; `None` if
+/// they don't, and the pipeline is to open standard output itself.
+fn stdout_below(terminal: &Terminal, settings: &TailSettings) -> anyhow::Result<Option<Sink>> {
+    if !shares_screen(settings) {
+        return Ok(None);
+    }
+    let stdout = Stdout::open().context("use standard output")?;
+    Ok(Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone())))))
 }
 
 /// Returns what renders events; `None` to write them unchanged.

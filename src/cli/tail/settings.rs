@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::archive_settings::archive_settings;
-use super::args::{FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::args::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
@@ -19,7 +19,8 @@ use crate::cli::values::time::parse_time;
 use crate::event::header::Kind;
 use crate::filter::{Collections, Filter};
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, StopRules, TailSettings,
+    Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, OutputSettings,
+    StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
@@ -51,6 +52,9 @@ const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
 /// in either case: ten seconds are read again.
 const ZSTD_CHECKPOINT_EVERY: Duration = Duration::from_secs(10);
 
+/// The error about `--jq` or `--format` with a broker.
+const RENDERED_TO_BROKER: &str = "skytail publishes events unchanged, so that a broker can recognise duplicates: leave --jq and --format to its consumers";
+
 /// Checks the flags, and returns the settings. `now_us` is the present in Unix microseconds;
 /// `is_terminal` says whether standard output is a terminal.
 ///
@@ -71,8 +75,7 @@ pub fn tail_settings(
     let to = broker_settings(&args.output, sources)?;
     let render = render_settings(&args.render, sources)?;
     if to.is_some() && render.is_some() {
-        let problem = "skytail publishes events unchanged, so that a broker can recognise duplicates: leave --jq and --format to its consumers";
-        return Err(sources.usage_error("to", problem));
+        return Err(sources.usage_error("to", RENDERED_TO_BROKER));
     }
     let context = StartContext {
         endpoints: &endpoints,
@@ -83,8 +86,6 @@ pub fn tail_settings(
         is_terminal,
     };
     let start = start_settings(args, &context, sources)?;
-    let is_compressed = output.as_ref().is_some_and(|output| output.naming.is_compressed());
-    let interval = if is_compressed { ZSTD_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
     Ok(TailSettings {
         demo: args.source.demo,
         protocol: args.source.protocol,
@@ -94,10 +95,7 @@ pub fn tail_settings(
         consumer: start.consumer,
         state: start.state,
         unsaved: start.unsaved,
-        checkpoint: CheckpointEvery {
-            interval: args.cursor.checkpoint_every.unwrap_or(interval),
-            events: args.cursor.checkpoint_events,
-        },
+        checkpoint: checkpoint_every(&args.cursor, output.as_ref()),
         output,
         to,
         render,
@@ -124,6 +122,15 @@ pub fn tail_settings(
         endpoints,
         filter,
     })
+}
+
+fn checkpoint_every(args: &CursorArgs, output: Option<&OutputSettings>) -> CheckpointEvery {
+    let is_compressed = output.is_some_and(|output| output.naming.is_compressed());
+    let default = if is_compressed { ZSTD_CHECKPOINT_EVERY } else { CHECKPOINT_EVERY };
+    CheckpointEvery {
+        interval: args.checkpoint_every.unwrap_or(default),
+        events: args.checkpoint_events,
+    }
 }
 
 fn endpoints(args: &SourceArgs, sources: &ValueSources) -> Result<Vec<Endpoint>, UsageError> {

@@ -37,12 +37,12 @@ pub fn parse_account(text: &str, for_tests: bool) -> Result<Account, AccountErro
     }
 }
 
-/// File extensions that are not top-level domains. A mistyped file name gives an error about a file,
-/// not about a handle.
+/// File extensions that are not top-level domains. A mistyped file name gives an error about a
+/// file, not about a handle.
 const FILE_EXTENSIONS: [&str; 5] = [".txt", ".csv", ".tsv", ".lst", ".list"];
 
-/// Removes the `@` in front of a handle. A value that names an existing file, or looks like the name
-/// of one, is a list file and keeps its `@`.
+/// Removes the `@` in front of a handle. A value that names an existing file, or looks like the
+/// name of one, is a list file and keeps its `@`.
 pub fn strip_handle_prefix(value: &str, for_tests: bool) -> &str {
     let Some(name) = value.strip_prefix('@') else { return value };
     let is_file = FILE_EXTENSIONS.iter().any(|extension| name.ends_with(extension));

@@ -10,9 +10,9 @@ use crate::checkpoint::CursorValue;
 use crate::position::{Seq, TimeUs};
 use crate::settings::CursorMode;
 
-/// How far ahead of this machine's clock a time may lie. Servers stamp events with their own clocks,
-/// so a time copied from an event can be slightly in the future. A server silently reads a time
-/// ahead of its clock as "live" (protocol/jetstream-v1.md §4.1).
+/// How far ahead of this machine's clock a time may lie. Servers stamp events with their own
+/// clocks, so a time copied from an event can be slightly in the future. A server silently reads a
+/// time ahead of its clock as "live" (protocol/jetstream-v1.md §4.1).
 const CLOCK_SLACK_US: u64 = 60_000_000;
 
 /// Oldest age of a time for which an integer is taken for Unix seconds or milliseconds: no server

@@ -1,8 +1,8 @@
 //! Durations: `250ms`, `1s`, `5m`, `1h30m`, and `never` if a flag allows it.
 //!
-//! jiff's parser of durations accepts other texts: it rejects `1_500ms` and `30m1h`, which are valid
-//! here, and accepts `1.5s`, `5 s` and `PT5M`, which are not. `SignedDuration` rejects days, and
-//! `Span` accepts months, which have no fixed length.
+//! jiff's parser of durations accepts other texts: it rejects `1_500ms` and `30m1h`, which are
+//! valid here, and accepts `1.5s`, `5 s` and `PT5M`, which are not. `SignedDuration` rejects days,
+//! and `Span` accepts months, which have no fixed length.
 
 use std::time::Duration;
 

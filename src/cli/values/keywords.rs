@@ -3,7 +3,6 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
-use crate::cli::tail::render_settings::Format;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::settings::{
@@ -11,8 +10,23 @@ use crate::settings::{
     ProtocolPreference, RenderErrors, WhenFull,
 };
 
-/// Implements clap's trait for a type of the settings, which don't depend on clap. The keywords have
-/// no help text: with one, clap would print every flag of a page on three lines.
+/// The values of `--format`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// One value a line.
+    Ndjson,
+    /// Indented JSON.
+    Pretty,
+    /// One line for people.
+    Text,
+    /// A table with commas.
+    Csv,
+    /// A table with tabs.
+    Tsv,
+}
+
+/// Implements clap's trait for a type of the settings, which don't depend on clap. The keywords
+/// have no help text: with one, clap would print every flag of a page on three lines.
 macro_rules! keywords {
     ($type:ident: $($variant:ident = $keyword:literal),+) => {
         impl ValueEnum for $type {

@@ -5,8 +5,8 @@ use super::{ValueError, digits};
 /// The largest size that a flag accepts: 1 TiB, far above any use and far below an overflow.
 const MAX: u64 = 1 << 40;
 
-/// Parses a size in bytes: a whole number with an optional unit. `k`, `M`, `G` (with or without `B`)
-/// are powers of 1000, `Ki`, `Mi`, `Gi` (with or without `B`) powers of 1024. Case is ignored.
+/// Parses a size in bytes: a whole number with an optional unit. `k`, `M`, `G` (with or without
+/// `B`) are powers of 1000, `Ki`, `Mi`, `Gi` (with or without `B`) powers of 1024. Case is ignored.
 ///
 /// # Errors
 /// [`ValueError::Size`], or [`ValueError::Range`] for 0 and for more than 1 TiB.

@@ -7,8 +7,8 @@ use crate::position::{Seq, TimeUs};
 /// Parses a time. `now_us` is the present in Unix microseconds; ages count back from it.
 ///
 /// # Errors
-/// [`ValueError::Time`], also for a time before 1970, and for an integer below 10^15, which a server
-/// would read as a sequence number (protocol/jetstream-v1.md §4.1).
+/// [`ValueError::Time`], also for a time before 1970, and for an integer below 10^15, which a
+/// server would read as a sequence number (protocol/jetstream-v1.md §4.1).
 pub fn parse_time(text: &str, now_us: u64) -> Result<TimeUs, ValueError> {
     let error = || ValueError::Time(text.to_owned());
     if text == "now" {
