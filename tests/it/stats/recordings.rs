@@ -136,7 +136,7 @@ fn input_without_an_event_is_an_error() {
     let prose = scratch.path("prose");
     std::fs::write(&prose, "\nhello\n").unwrap();
     let (out, err) = run(&mut stats(&scratch, &[text(&prose)]), 1);
-    assert!(out.is_empty() && err.contains("no line of it is an event; line 2: "), "{err}");
+    assert!(out.is_empty() && err.contains("no line is an event; line 2: "), "{err}");
     let (_, err) = run(&mut stats(&scratch, &["/nowhere/x"]), 1);
     assert!(err.contains("/nowhere/x"), "{err}");
     let (_, err) = run(&mut stats(&scratch, &["x", "--gap-over", "0s"]), 2);
