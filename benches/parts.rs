@@ -24,8 +24,8 @@ use skytail::event::header;
 use skytail::event::identity::{Identities, IdentityKey};
 use skytail::event::shape::Shape;
 use skytail::filter::Filter;
-use skytail::position::window::Window;
-use skytail::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
+use skytail::position::dedup_window::DedupWindow;
+use skytail::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
 use skytail::serve::demo;
 use skytail::sink::Sink;
 use skytail::sink::stdout::Stdout;
@@ -124,12 +124,12 @@ fn identity(bencher: Bencher<'_, '_>) {
 /// A full window: every event is looked up and added, and evicts an old one.
 #[divan::bench]
 fn window(bencher: Bencher<'_, '_>) {
-    let mut window = Window::new(u64::MAX);
+    let mut window = DedupWindow::new(u64::MAX);
     let mut next = 0_u64;
     let mut some = move |count: u64| {
         for _ in 0..count {
             next += 1;
-            let mark = Mark { time: TimeUs(next * 500), seq: Some(Seq(next)) };
+            let mark = EventPosition { time: TimeUs(next * 500), seq: Some(Seq(next)) };
             let identity = next.wrapping_mul(0x9e37_79b9_7f4a_7c15);
             assert!(!window.contains(identity));
             window.advance(mark);
@@ -213,13 +213,13 @@ fn inflate_floor(bencher: Bencher<'_, '_>) {
 fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
     let directory = tempfile::tempdir().unwrap();
     let mut store = Store::open(&directory.path().join("state.db")).unwrap();
-    let mark = Mark { time: TimeUs(1_780_000_000_000_000), seq: Some(Seq(1)) };
+    let mark = EventPosition { time: TimeUs(1_780_000_000_000_000), seq: Some(Seq(1)) };
     let server = Arc::from("wss://jetstream.example.com");
     let position = Position {
         origin: Origin { server, kind: ServerKind::V2, stream: 1 },
         newest: mark,
         rewind_to: mark,
-        latest_time: mark.time,
+        max_time: mark.time,
     };
     let resume = Resume { position, identities: (0..identities).collect() };
     let mut sink = Sink::Stdout(Stdout::open().unwrap());

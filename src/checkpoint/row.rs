@@ -7,7 +7,7 @@ use rusqlite::Row;
 use rusqlite::types::{FromSql, FromSqlError, ValueRef};
 
 use super::CursorValue;
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
+use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
 
 /// Most identities that are read back. A window holds 65,536; this leaves room for a larger
 /// one and still bounds the memory that a damaged file can ask for (8 MiB).
@@ -38,7 +38,7 @@ pub struct PreviousCursor {
     /// The server that the mark belongs to.
     pub server: String,
     /// The newest event that had been dealt with.
-    pub newest: Mark,
+    pub newest: EventPosition,
     /// When it had been saved.
     pub saved_at: TimeUs,
 }
@@ -116,7 +116,7 @@ fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
         },
         newest: mark(row, "newest_time_us", "newest_seq")?,
         rewind_to: mark(row, "rewind_time_us", "rewind_seq")?,
-        latest_time: time(row, "latest_time_us")?,
+        max_time: time(row, "latest_time_us")?,
     };
     let blob: Option<Vec<u8>> = column(row, "identities")?;
     let Some(blob) = blob else { return bad("identities", "is empty") };
@@ -133,8 +133,8 @@ fn previous(row: &Row<'_>) -> Checked<Option<PreviousCursor>> {
     }))
 }
 
-fn mark(row: &Row<'_>, time_us: &'static str, seq: &'static str) -> Checked<Mark> {
-    Ok(Mark { time: time(row, time_us)?, seq: integer(row, seq)?.map(Seq) })
+fn mark(row: &Row<'_>, time_us: &'static str, seq: &'static str) -> Checked<EventPosition> {
+    Ok(EventPosition { time: time(row, time_us)?, seq: integer(row, seq)?.map(Seq) })
 }
 
 fn time(row: &Row<'_>, name: &'static str) -> Checked<TimeUs> {

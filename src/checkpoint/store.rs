@@ -43,7 +43,7 @@ const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
   rewind_time_us, rewind_seq, latest_time_us, identities, stream, is_asked_for)
 VALUES (:name, :now, :server, :kind, :newest_time, :newest_seq,
-  :rewind_time, :rewind_seq, :latest_time, :identities, :stream, :is_asked_for)
+  :rewind_time, :rewind_seq, :max_time, :identities, :stream, :is_asked_for)
 ON CONFLICT (name) DO UPDATE SET updated_at_us = excluded.updated_at_us,
   server = excluded.server, server_kind = excluded.server_kind,
   newest_time_us = excluded.newest_time_us, newest_seq = excluded.newest_seq,
@@ -354,7 +354,7 @@ fn save_position(
         ":newest_seq": position.newest.seq.map(|seq| seq.0.cast_signed()),
         ":rewind_time": position.rewind_to.time.0.cast_signed(),
         ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
-        ":latest_time": position.latest_time.0.cast_signed(),
+        ":max_time": position.max_time.0.cast_signed(),
         ":identities": identity_bytes(&resume.identities),
         ":stream": position.origin.stream.cast_signed(),
         ":is_asked_for": is_asked_for,

@@ -22,11 +22,11 @@ use crate::source::net::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
 use super::channel::{Receiver, channel};
+use super::dedup::{EventProcessor, ProcessorConfig};
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::SharedWriter;
 use super::reader::{OnIdle, Reader};
 use super::shutdown::{Shutdown, StopReason};
-use super::sieve::{Rules, Sieve};
 use super::signals::Signals;
 use super::transform::TransformStage;
 use super::writer::{RunStart, Writer, WriterConfig, WriterResult};
@@ -67,7 +67,7 @@ pub(super) fn build(
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
     let feedback = Arc::new(WriterFeedback::new(saved.clone()));
     let renders = renderer.is_some();
-    let rules = rules(settings, secrets, renders);
+    let processor_config = processor_config(settings, secrets, renders);
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,
@@ -79,8 +79,8 @@ pub(super) fn build(
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    let sieve = Sieve::new(rules, &start, Arc::clone(&metrics));
-    let writer = Arc::new(SharedWriter::new(Writer::new(config, sieve, saved)));
+    let processor = EventProcessor::new(processor_config, &start, Arc::clone(&metrics));
+    let writer = Arc::new(SharedWriter::new(Writer::new(config, processor, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
@@ -104,8 +104,12 @@ pub(super) fn build(
 }
 
 /// Returns what the run asks of deduplication.
-fn rules(settings: &TailSettings, secrets: IdentitySecrets, renders: bool) -> Rules {
-    Rules {
+fn processor_config(
+    settings: &TailSettings,
+    secrets: IdentitySecrets,
+    renders: bool,
+) -> ProcessorConfig {
+    ProcessorConfig {
         filter: settings.filter.clone(),
         strict: settings.strict,
         // If events are rendered, the limit counts what comes of them.

@@ -17,7 +17,7 @@ use std::time::Instant;
 
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
-use crate::position::Mark;
+use crate::position::EventPosition;
 use crate::position::gap::Gap;
 use crate::settings::{Buffer, WhenFull};
 use crate::source::ConnectionInfo;
@@ -48,7 +48,7 @@ pub struct Item {
     /// Events before these lines that no server can deliver.
     pub gap: Option<Gap>,
     /// Every wanted event up to this position is in these lines or in earlier ones.
-    pub through: Option<Mark>,
+    pub through: Option<EventPosition>,
 }
 
 impl Item {

@@ -7,14 +7,14 @@
 
 mod build;
 pub mod channel;
-pub mod continuity;
+pub mod dedup;
 mod driver;
 pub mod feedback;
+pub mod gap_detector;
 pub mod handoff;
 pub mod queue_monitor;
 pub mod reader;
 pub mod shutdown;
-pub mod sieve;
 pub mod signals;
 mod sync;
 pub mod transform;

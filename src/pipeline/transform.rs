@@ -11,7 +11,7 @@ use crate::display::printable::printable;
 use crate::event::batch::{Lines, Span};
 use crate::event::shape::Shape;
 use crate::metrics::Metrics;
-use crate::position::turns::Turn;
+use crate::position::rollover::PeriodStart;
 use crate::render::{RenderError, Renderer};
 use crate::settings::RenderErrors;
 use crate::sink::{Sink, SinkError, WriteContext, WriteRequest};
@@ -137,7 +137,7 @@ impl TransformStage {
     pub fn write(
         &mut self,
         lines: &Lines,
-        turns: &[Turn],
+        turns: &[PeriodStart],
         sink: &mut Sink,
         context: &mut WriteContext<'_>,
     ) -> TransformResult {
@@ -297,8 +297,8 @@ impl TransformStage {
 
 /// Returns the period starts within `count` lines from `from` on, with line numbers relative to
 /// `from`.
-fn turns_of(turns: &[Turn], from: usize, count: usize) -> Vec<Turn> {
+fn turns_of(turns: &[PeriodStart], from: usize, count: usize) -> Vec<PeriodStart> {
     let lines = from..from + count;
     let turns = turns.iter().filter(|turn| lines.contains(&turn.line));
-    turns.map(|turn| Turn { line: turn.line - from, time: turn.time }).collect()
+    turns.map(|turn| PeriodStart { line: turn.line - from, time: turn.time }).collect()
 }

@@ -255,9 +255,9 @@ impl Position {
     pub fn recover(&mut self, now: TimeUs) -> bool {
         // A replay that begins after all that was written would leave events out.
         if self.rewind_to.seq.is_none() {
-            self.rewind_to.time = self.rewind_to.time.min(self.latest_time);
+            self.rewind_to.time = self.rewind_to.time.min(self.max_time);
         }
-        let (newest, rewind_to, latest) = (self.newest.time, self.rewind_to.time, self.latest_time);
+        let (newest, rewind_to, latest) = (self.newest.time, self.rewind_to.time, self.max_time);
         let is_ahead = |time| is_ahead_of_now(time, now);
         // Events in a row, all ahead: this machine's clock is the one that is wrong.
         let is_wrong_here = [newest, rewind_to].iter().all(|time| is_ahead(*time))
@@ -268,9 +268,9 @@ impl Position {
             return false;
         }
         let known = [newest, rewind_to, latest].into_iter().filter(|time| !is_ahead(*time)).max();
-        self.latest_time = known.unwrap_or(now);
-        self.newest.time = newest.min(self.latest_time);
-        self.rewind_to.time = rewind_to.min(self.latest_time);
+        self.max_time = known.unwrap_or(now);
+        self.newest.time = newest.min(self.max_time);
+        self.rewind_to.time = rewind_to.min(self.max_time);
         true
     }
 }

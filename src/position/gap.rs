@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{Mark, Seq, TimeUs};
+use super::{EventPosition, Seq, TimeUs};
 
 /// Events that could not be had. Either pair of ends may be unknown.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -105,7 +105,7 @@ impl fmt::Display for Gap {
 
 fn end(time: Option<TimeUs>, seq: Option<Seq>) -> String {
     match (time, seq) {
-        (Some(time), seq) => Mark { time, seq }.to_string(),
+        (Some(time), seq) => EventPosition { time, seq }.to_string(),
         (None, Some(seq)) => format!("seq {}", seq.0),
         (None, None) => "unknown".to_owned(),
     }

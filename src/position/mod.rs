@@ -6,9 +6,9 @@
 
 pub mod clock;
 pub mod cursor_unit;
+pub mod dedup_window;
 pub mod gap;
-pub mod turns;
-pub mod window;
+pub mod rollover;
 
 use std::fmt;
 use std::sync::Arc;
@@ -106,14 +106,14 @@ pub struct Origin {
 
 /// One event's place in its server's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
+pub struct EventPosition {
     /// `time_us` of the event.
     pub time: TimeUs,
     /// `cursor` of the event, where the server writes one.
     pub seq: Option<Seq>,
 }
 
-impl fmt::Display for Mark {
+impl fmt::Display for EventPosition {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.seq {
             Some(seq) => write!(f, "seq {} at {}", seq.0, self.time),
@@ -128,13 +128,13 @@ pub struct Position {
     /// The server that the marks belong to.
     pub origin: Origin,
     /// The newest event that was dealt with (written, or filtered out).
-    pub newest: Mark,
+    pub newest: EventPosition,
     /// From here on every event that was written is among the remembered identities, so a
     /// replay from here can be told apart, event by event, from what is new.
-    pub rewind_to: Mark,
+    pub rewind_to: EventPosition,
     /// The latest `time_us` seen, which is `newest.time` unless the server's clock stepped
     /// back or it imported older times.
-    pub latest_time: TimeUs,
+    pub max_time: TimeUs,
 }
 
 /// A position with the identities that go with it: all that a resume needs.

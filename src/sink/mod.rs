@@ -16,7 +16,7 @@ use std::time::Instant;
 
 use crate::event::batch::Lines;
 use crate::event::shape::Shape;
-use crate::position::turns::Turn;
+use crate::position::rollover::PeriodStart;
 
 use broker::Broker;
 use broker::error::BrokerError;
@@ -55,7 +55,7 @@ pub struct WriteRequest<'a> {
     /// accepts parts of a batch.
     pub written_bytes: usize,
     /// The lines at which a new period begins, in order.
-    pub period_starts: &'a [Turn],
+    pub period_starts: &'a [PeriodStart],
 }
 
 /// What a sink may ask of its caller during a write.

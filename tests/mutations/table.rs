@@ -38,7 +38,7 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "takes-time-for-identity",
         edit: Insert(
-            "let is_known = if MUTANT { mark.time <= self.window.latest() } else { is_known };",
+            "let is_known = if MUTANT { at.time <= self.window.latest() } else { is_known };",
         ),
         profile: "v2",
         violations: &[Lost],
@@ -77,7 +77,7 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "takes-queued-for-written",
         edit: Insert(
             "let mut refused = refused;
-            if MUTANT { refused.accepted_bytes = open.lines.bytes().len(); }",
+            if MUTANT { refused.accepted_bytes = open.staged.lines().bytes().len(); }",
         ),
         profile: "v2 slow reader",
         violations: &[Lost, Ahead],
@@ -122,7 +122,7 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "passes-what-is-on-its-way",
         edit: Insert(
             "if MUTANT {
-                let through = seq(last).map(|seq| Mark { time: self.latest, seq: Some(seq) });
+                let through = seq(last).map(|seq| EventPosition { time: self.latest, seq: Some(seq) });
                 return Some(Step { through, ..Step::default() });
             }",
         ),

@@ -15,8 +15,8 @@ use skytail::event::header::{self, Operation};
 use skytail::event::identity::{IdentityKey, IdentitySecrets};
 use skytail::filter::Filter;
 use skytail::metrics::Metrics;
-use skytail::pipeline::sieve::{Rules, Sieve};
-use skytail::position::{Mark, Origin, Resume, Seq, ServerKind, StartPosition, TimeUs};
+use skytail::pipeline::dedup::{Delivery, EventProcessor, ProcessorConfig};
+use skytail::position::{EventPosition, Origin, Resume, Seq, ServerKind, StartPosition, TimeUs};
 use skytail::settings::OnGap;
 use skytail::source::{ConnectionInfo, RequestedCursor};
 
@@ -36,7 +36,7 @@ const KINDS: [ServerKind; 3] = [ServerKind::V2, ServerKind::V2, ServerKind::Lega
 struct Server {
     origin: Origin,
     /// Each with the server's own time of it, which can differ from the time that it writes.
-    sent: Vec<(u64, Mark, u64)>,
+    sent: Vec<(u64, EventPosition, u64)>,
 }
 
 /// The properties of one simulated run.
@@ -71,7 +71,7 @@ impl Steps<'_> {
 struct Consumer<'a> {
     servers: &'a [Server],
     scenario: Scenario,
-    sieve: Sieve,
+    processor: EventProcessor,
     connection: Arc<ConnectionInfo>,
     server: usize,
     /// The index of the next event in the server's list.
@@ -113,7 +113,7 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
         }
     }
     let kind = KINDS[which];
-    let mut sent: Vec<(u64, Mark, u64)> = Vec::new();
+    let mut sent: Vec<(u64, EventPosition, u64)> = Vec::new();
     for (place, (stamp, event)) in stamped.into_iter().enumerate() {
         let is_import = is_import(event, scenario);
         let (time, seq) = match kind {
@@ -125,7 +125,7 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
             scenario.future_times && (event == 0 || mix(event, salt + 4).is_multiple_of(41));
         let time = if is_future { stamp + FUTURE_US } else { time };
         let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
-        sent.push((stamp, Mark { time: TimeUs(time), seq }, event));
+        sent.push((stamp, EventPosition { time: TimeUs(time), seq }, event));
     }
     Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, sent }
 }
@@ -138,7 +138,7 @@ fn is_wanted(event: u64, scenario: Scenario) -> bool {
     !scenario.filters || !mix(event, 5).is_multiple_of(3)
 }
 
-fn line(mark: Mark, event: u64) -> String {
+fn line(mark: EventPosition, event: u64) -> String {
     let operation = if mix(event, 5).is_multiple_of(3) { "delete" } else { "create" };
     let cursor = mark.seq.map(|seq| format!(r#""cursor":{},"#, seq.0)).unwrap_or_default();
     format!(
@@ -147,12 +147,12 @@ fn line(mark: Mark, event: u64) -> String {
     )
 }
 
-fn sieve(scenario: Scenario, start: &StartPosition) -> Sieve {
+fn processor(scenario: Scenario, start: &StartPosition) -> EventProcessor {
     let mut filter = Filter::default();
     if scenario.filters {
         filter.operations.push(Operation::Create);
     }
-    let rules = Rules {
+    let config = ProcessorConfig {
         filter,
         strict: false,
         limit: None,
@@ -163,18 +163,18 @@ fn sieve(scenario: Scenario, start: &StartPosition) -> Sieve {
         on_gap: OnGap::Fail,
         period_us: None,
     };
-    Sieve::new(rules, start, Arc::new(Metrics::default()))
+    EventProcessor::new(config, start, Arc::new(Metrics::default()))
 }
 
 impl Consumer<'_> {
     /// Connects to a server with the cursor that the reader would ask for.
     fn connect(&mut self, server: usize, surplus: u64) {
         let to = &self.servers[server];
-        let position = self.sieve.position().cloned();
+        let position = self.processor.position().cloned();
         let asked = match &position {
             None => RequestedCursor::Oldest,
             Some(position) if position.origin != to.origin => {
-                RequestedCursor::Instant(position.latest_time.minus_us(REWIND_US))
+                RequestedCursor::Instant(position.max_time.minus_us(REWIND_US))
             }
             Some(position) => match position.rewind_to.seq {
                 Some(seq) => RequestedCursor::Seq(seq),
@@ -226,35 +226,39 @@ impl Consumer<'_> {
 
     /// Fails if the dedup stage reports a gap or a restarted sequence: the simulation has neither.
     fn find_nothing(&mut self) {
-        let found = self.sieve.take_finding();
-        assert!(found.is_none(), "{found:?} at {:?}", self.sieve.position());
+        let found = self.processor.take_anomaly();
+        assert!(found.is_none(), "{found:?} at {:?}", self.processor.position());
     }
 
     /// Reads and prints the next events.
     fn read(&mut self, events: usize) {
         let batch = self.batch(events);
-        let (lines, _) = self.sieve.sift(batch, &self.connection.clone(), self.now());
+        let staged = self.processor.process(batch, &self.connection.clone(), self.now());
         self.find_nothing();
-        self.print(lines.iter());
-        self.sieve.accepted(&lines);
-        let latest = self.sieve.position().map_or(TimeUs(0), |position| position.latest_time);
+        self.print(staged.lines().iter());
+        let bytes = staged.lines().bytes().len();
+        self.processor.commit(staged, Delivery::Bytes(bytes));
+        let latest = self.processor.position().map_or(TimeUs(0), |position| position.max_time);
         assert!(latest.0 < EPOCH_US + FUTURE_US / 2, "a lie became the clock: {latest}");
     }
 
     /// Reads the next events; the output fails after some of the lines, and the run ends.
     fn break_off(&mut self, events: usize, cut: u64) {
         let batch = self.batch(events);
-        let (lines, pending) = self.sieve.sift(batch, &self.connection.clone(), self.now());
+        let staged = self.processor.process(batch, &self.connection.clone(), self.now());
         self.find_nothing();
+        let lines = staged.lines();
+        let lines = staged.lines();
+        let lines = staged.lines();
         let accepted_bytes = (cut as usize * 7) % (lines.bytes().len() + 1);
         let whole = lines.spans().iter().filter(|span| span.end <= accepted_bytes).count();
         self.print(lines.iter().take(whole));
-        self.sieve.refused(&lines, pending, accepted_bytes);
+        self.processor.rollback(staged, Delivery::Bytes(accepted_bytes));
         self.restart();
     }
 
     fn save(&mut self) {
-        self.saved = self.sieve.resume().map(|resume| (resume, self.printed.clone()));
+        self.saved = self.processor.resume().map(|resume| (resume, self.printed.clone()));
     }
 
     /// Ends the run cleanly and starts the next one.
@@ -275,7 +279,7 @@ impl Consumer<'_> {
                 StartPosition::Oldest
             }
         };
-        self.sieve = sieve(self.scenario, &start);
+        self.processor = processor(self.scenario, &start);
     }
 
     /// Does what one pair of input bytes selects.
@@ -287,7 +291,7 @@ impl Consumer<'_> {
         };
         // Before the first position, the server never changes.
         let elsewhere =
-            if self.sieve.position().is_none() { self.scenario.first } else { elsewhere };
+            if self.processor.position().is_none() { self.scenario.first } else { elsewhere };
         match step % 12 {
             0..=4 => self.read(many as usize % 50),
             5 => self.save(),
@@ -301,7 +305,7 @@ impl Consumer<'_> {
             }
             8 => {
                 self.kill();
-                let same = self.sieve.position().map(|p| p.origin.clone());
+                let same = self.processor.position().map(|p| p.origin.clone());
                 let server = self.servers.iter().position(|s| Some(&s.origin) == same.as_ref());
                 self.connect(server.unwrap_or(self.scenario.first), 0);
             }
@@ -309,8 +313,11 @@ impl Consumer<'_> {
             10 => self.connect(elsewhere, many % 30),
             _ => {
                 self.break_off(many as usize % 50, step * 31 + many);
-                let back =
-                    if self.sieve.position().is_none() { self.scenario.first } else { self.server };
+                let back = if self.processor.position().is_none() {
+                    self.scenario.first
+                } else {
+                    self.server
+                };
                 self.connect(back, many % 30);
             }
         }
@@ -343,7 +350,7 @@ pub fn run(bytes: &[u8]) {
     let mut consumer = Consumer {
         servers: &servers,
         scenario,
-        sieve: sieve(scenario, &start),
+        processor: processor(scenario, &start),
         connection: Arc::new(ConnectionInfo::v1(0, origin, RequestedCursor::Oldest)),
         server: scenario.first,
         next: 0,

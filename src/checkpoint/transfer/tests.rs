@@ -2,16 +2,16 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::position::gap::Gap;
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind, TimeUs};
+use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
 use crate::sink::output_record::{OutputRecord, OutputState};
 
 fn number() -> impl Strategy<Value = u64> {
     prop_oneof![0..10_u64, any::<u64>(), Just(u64::MAX), Just(LARGEST_EXACT + 1)]
 }
 
-fn mark() -> impl Strategy<Value = Mark> {
+fn mark() -> impl Strategy<Value = EventPosition> {
     let seq = proptest::option::of(number().prop_map(Seq));
-    (number().prop_map(TimeUs), seq).prop_map(|(time, seq)| Mark { time, seq })
+    (number().prop_map(TimeUs), seq).prop_map(|(time, seq)| EventPosition { time, seq })
 }
 
 fn resume() -> impl Strategy<Value = Resume> {
@@ -22,7 +22,7 @@ fn resume() -> impl Strategy<Value = Resume> {
                 origin: Origin { server: "a.example".into(), kind: ServerKind::V2, stream },
                 newest,
                 rewind_to,
-                latest_time: TimeUs(latest),
+                max_time: TimeUs(latest),
             },
             identities,
         },

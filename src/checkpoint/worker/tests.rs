@@ -5,7 +5,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::checkpoint::store::SavedCursor;
-use crate::position::{Mark, Origin, Position, Resume, ServerKind};
+use crate::position::{EventPosition, Origin, Position, Resume, ServerKind};
 use crate::sink::Output;
 use crate::sink::output_record::OutputState;
 
@@ -16,9 +16,9 @@ fn home() -> (TempDir, PathBuf) {
 }
 
 fn checkpoint(time: u64) -> Checkpoint {
-    let mark = Mark { time: TimeUs(time), seq: None };
+    let mark = EventPosition { time: TimeUs(time), seq: None };
     let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy, stream: 1 };
-    let position = Position { origin, newest: mark, rewind_to: mark, latest_time: mark.time };
+    let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
     Checkpoint { resume: Resume { position, identities: vec![] }, outputs: vec![] }
 }
 

@@ -118,7 +118,7 @@ fn json<'a>(
         seq,
         rewind_time_us: position.map(|position| position.rewind_to.time.0),
         rewind_seq: position.and_then(|position| position.rewind_to.seq).map(|seq| seq.0),
-        latest_time_us: position.map(|position| position.latest_time.0),
+        latest_time_us: position.map(|position| position.max_time.0),
         identities: resume.map_or(0, |resume| resume.identities.len()),
         saved_at_us: entry.saved_at.0,
         previous: entry.previous.as_ref().map(|previous| PreviousJson {
@@ -214,7 +214,7 @@ pub fn details(
                 format!("{}, {} ago", position.newest, span(position.newest.time, now)),
             ));
             lines.push(("rewinds to", position.rewind_to.to_string()));
-            lines.push(("latest time", position.latest_time.to_string()));
+            lines.push(("latest time", position.max_time.to_string()));
             lines.push(("identities", resume.identities.len().to_string()));
         }
         SavedCursor::Manual(by_hand) => {

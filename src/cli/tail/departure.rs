@@ -9,7 +9,7 @@ use crate::checkpoint::store::{CursorOverride, ManualCursor, SavedCursor, Store,
 use crate::cli::exit::UsageError;
 use crate::display::units::duration;
 use crate::position::gap::Gap;
-use crate::position::{Mark, Seq, StartPosition, TimeUs};
+use crate::position::{EventPosition, Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, Unsaved};
 use crate::sink::output_record::OutputRecord;
 
@@ -86,7 +86,7 @@ pub fn record_departure(store: &mut Store, consumer: &str, start: &StartPosition
 fn skipped(saved: &SavedCursor, start: &StartPosition, now: TimeUs) -> Option<Gap> {
     let (from_time, from_seq) = match saved {
         SavedCursor::Position(resume) => {
-            let Mark { time, seq } = resume.position.newest;
+            let EventPosition { time, seq } = resume.position.newest;
             (Some(time), seq)
         }
         SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. }) => {

@@ -166,11 +166,11 @@ fn saved_start(
             Ok(start)
         }
         Some(SavedCursor::Position(mut resume)) => {
-            let saved = resume.position.latest_time;
+            let saved = resume.position.max_time;
             if resume.position.recover(TimeUs(now_us())) {
                 tracing::warn!(
                     "the time saved for {consumer:?}, {saved}, lies ahead of this machine's clock, and only one event supports it: continuing at {}",
-                    resume.position.latest_time,
+                    resume.position.max_time,
                 );
             }
             Ok(StartPosition::Resume(Box::new(resume)))

@@ -77,6 +77,6 @@ impl Reader {
 
     fn is_recent(&self, time_us: u64) -> bool {
         let position = self.feedback.get();
-        position.is_none_or(|position| time_us >= position.latest_time.minus_us(MAX_LAG_US).0)
+        position.is_none_or(|position| time_us >= position.max_time.minus_us(MAX_LAG_US).0)
     }
 }

@@ -5,7 +5,7 @@ use std::fmt::Display;
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::position::{Mark, Seq, ServerKind, StartPosition, TimeUs};
+use crate::position::{EventPosition, Seq, ServerKind, StartPosition, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::RequestedCursor;
 use crate::source::archive::Beginning;
@@ -41,10 +41,10 @@ pub(super) struct RetryState {
     pub(super) live_since: Option<TimeUs>,
     /// The position when a server's sequence numbers contradicted it. Until the position has
     /// moved on, that server is asked by time.
-    pub(super) renumbered: Option<Mark>,
+    pub(super) renumbered: Option<EventPosition>,
     /// The position at the end of the last connection, and the number of connections in a row
     /// that ended there although they had brought events.
-    pub(super) stalled: (Option<Mark>, u32),
+    pub(super) stalled: (Option<EventPosition>, u32),
     /// The server's dictionary is not here.
     pub(super) compression_disabled: bool,
     /// What the latest connection asked for.
@@ -66,7 +66,7 @@ pub(super) struct RetryState {
     pub(super) pending_backfill: Option<Beginning>,
     /// The position at the end of the last backfill, and the number of backfills in a row that
     /// ended there.
-    pub(super) backfill_attempts: (Option<Mark>, u32),
+    pub(super) backfill_attempts: (Option<EventPosition>, u32),
     /// Whether the connection that just ended had brought an event.
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.

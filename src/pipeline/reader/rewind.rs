@@ -90,6 +90,6 @@ pub(super) fn resume_cursor(
             RequestedCursor::Instant(legacy_rewind(position, rewind_us, margin_us))
         }
         // mutant: fails-over-to-the-newest
-        _ => RequestedCursor::Instant(position.latest_time.minus_us(rewind_us)),
+        _ => RequestedCursor::Instant(position.max_time.minus_us(rewind_us)),
     }
 }

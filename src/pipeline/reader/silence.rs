@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::time::Duration;
 
-use crate::position::Mark;
+use crate::position::EventPosition;
 use crate::source::liveness::{Liveness, LivenessLimits};
 
 use super::Reader;
@@ -16,7 +16,7 @@ pub(super) struct SilenceHistory {
     /// The longest silence after which an event came, in microseconds.
     longest_us: AtomicU64,
     /// The position when a connection was given up as stalled, if the latest one was.
-    stalled_at: Option<Option<Mark>>,
+    stalled_at: Option<Option<EventPosition>>,
 }
 
 impl SilenceHistory {
@@ -31,7 +31,7 @@ impl SilenceHistory {
 
     /// Notes that a connection was given up after a silence of `limit`. If a new connection has
     /// brought nothing new since the last time, the stream itself was silent.
-    fn on_stall(&mut self, limit: Duration, newest: Option<Mark>) {
+    fn on_stall(&mut self, limit: Duration, newest: Option<EventPosition>) {
         if self.stalled_at == Some(newest) {
             self.longest_us.fetch_max(micros(limit), Relaxed);
         }
@@ -79,7 +79,7 @@ mod tests {
     #[test]
     fn a_silence_counts_if_two_connections_in_a_row_brought_nothing_new() {
         let minute = Duration::from_secs(60);
-        let mark = |time| Some(Mark { time: TimeUs(time), seq: None });
+        let mark = |time| Some(EventPosition { time: TimeUs(time), seq: None });
         let mut silence = SilenceHistory::default();
         silence.on_stall(minute, mark(1));
         assert_eq!(silence.longest(), Duration::ZERO);

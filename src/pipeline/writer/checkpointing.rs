@@ -47,7 +47,7 @@ impl Writer {
     /// standard output, the first checkpoint reports the failure.
     pub(super) fn save_run_start(&mut self) -> Result<(), SinkError> {
         // mutant: saves-before-writing
-        let (Some(saver), Some(position)) = (&self.config.saver, self.sieve.position()) else {
+        let (Some(saver), Some(position)) = (&self.config.saver, self.processor.position()) else {
             return Ok(());
         };
         let Some(run_start) = self.config.run_start.take() else { return Ok(()) };
@@ -86,11 +86,11 @@ impl Writer {
             let stop = &self.config.stop;
             self.config.sink.checkpoint(|| stop.deadline())?
         };
-        self.sieve.was_read(self.config.sink.unread_bytes());
+        self.processor.was_read(self.config.sink.unread_bytes());
         self.unsaved = Unsaved::default();
-        self.proven = self.sieve.position().cloned();
+        self.proven = self.processor.position().cloned();
         if let Some(saver) = &self.config.saver {
-            match self.sieve.resume() {
+            match self.processor.resume() {
                 Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
                 None => save_files(saver, delivered)?,
             }
@@ -121,7 +121,7 @@ impl Writer {
         }
         let position = match failure.is_some() && self.config.sink.is_transactional() {
             true => self.proven.clone(),
-            false => self.sieve.position().cloned(),
+            false => self.processor.position().cloned(),
         };
         self.config.feedback.set(position.as_ref());
         let saved = self.config.saver.take().map(CheckpointWorker::finish);

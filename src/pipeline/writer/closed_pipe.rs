@@ -35,7 +35,7 @@ impl Writer {
         if !sink.is_closed() {
             return;
         }
-        let events = self.sieve.take_back(sink.unread_bytes());
+        let events = self.processor.rollback_unread(sink.unread_bytes());
         if events == 0 {
             return;
         }
@@ -44,7 +44,7 @@ impl Writer {
             "the reader of the output closed it before it read these events: they count as not written"
         );
         self.unsaved.is_due = true;
-        if let (None, Some(begun)) = (self.sieve.position(), self.saved_start.take())
+        if let (None, Some(begun)) = (self.processor.position(), self.saved_start.take())
             && let Err(error) = saver.persist_restart(begun)
         {
             tracing::warn!(

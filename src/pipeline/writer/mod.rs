@@ -16,7 +16,7 @@ use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::log_throttle::CountThrottle;
 use crate::event::batch::{Batch, Lines};
 use crate::metrics::Metrics;
-use crate::position::{Mark, Position, Seq, TimeUs};
+use crate::position::{EventPosition, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::output_record::OutputRecord;
 use crate::sink::{PartialWrite, Sink, SinkError, WriteContext, WriteRequest};
@@ -26,7 +26,7 @@ use super::channel::Item;
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::BatchWriter;
 use super::shutdown::{Shutdown, StopReason};
-use super::sieve::{Pending, Sieve};
+use super::dedup::{Delivery, EventProcessor, StagedBatch};
 use super::transform::{TransformResult, TransformStage};
 
 use checkpointing::Unsaved;
@@ -61,7 +61,7 @@ pub struct WriterConfig {
 #[derive(Debug)]
 pub struct Writer {
     config: WriterConfig,
-    sieve: Sieve,
+    processor: EventProcessor,
     malformed_log: CountThrottle,
     /// The position at the last proof from the sink.
     proven: Option<Position>,
@@ -78,13 +78,12 @@ pub struct Writer {
 /// A processed batch that the output has not accepted whole yet.
 #[derive(Debug)]
 struct OpenBatch {
-    lines: Lines,
-    pending: Pending,
+    staged: StagedBatch,
     /// Events before processing.
     events: u64,
     written_bytes: usize,
     connection: Arc<ConnectionInfo>,
-    through: Option<Mark>,
+    through: Option<EventPosition>,
     /// This machine's clock when it was processed.
     now: TimeUs,
 }
@@ -177,8 +176,8 @@ impl BatchWriter for Writer {
     fn write_inline(&mut self, item: Item) -> Option<Batch> {
         self.process(item);
         let mut open = self.open.take()?;
-        match self.config.sink.write_ready(&open.lines) {
-            Ok(bytes) if bytes == open.lines.bytes().len() => {
+        match self.config.sink.write_ready(open.staged.lines()) {
+            Ok(bytes) if bytes == open.staged.lines().bytes().len() => {
                 let batch = self.accept(open);
                 self.save_if_due();
                 Some(batch)
@@ -204,13 +203,13 @@ impl BatchWriter for Writer {
             None => Ok(()),
         };
         let mut context = WriteContext { deadline: &deadline, persist: &mut persist };
-        let period_starts = self.sieve.turns();
+        let period_starts = self.processor.turns();
         if let Some(transform) = transform {
-            let result = transform.write(&open.lines, period_starts, sink, &mut context);
+            let result = transform.write(open.staged.lines(), period_starts, sink, &mut context);
             return Some(self.accept_rendered(open, result));
         }
         let shape = open.connection.shape;
-        let (lines, written_bytes) = (&open.lines, open.written_bytes);
+        let (lines, written_bytes) = (open.staged.lines(), open.written_bytes);
         let request = WriteRequest { lines, shape, written_bytes, period_starts };
         match sink.write(&request, &mut context) {
             Ok(()) => Some(self.accept(open)),
@@ -229,13 +228,13 @@ impl BatchWriter for Writer {
 impl Writer {
     /// A writer that resumes at `position`.
     #[must_use]
-    pub fn new(config: WriterConfig, mut sieve: Sieve, position: Option<Position>) -> Self {
+    pub fn new(config: WriterConfig, mut processor: EventProcessor, position: Option<Position>) -> Self {
         if config.saver.is_some() {
-            sieve.watch_pipe(config.sink.pipe_bytes());
+            processor.enable_pipe_backlog(config.sink.pipe_bytes());
         }
         Self {
             config,
-            sieve,
+            processor,
             malformed_log: CountThrottle::default(),
             proven: position,
             unsaved: Unsaved::default(),
@@ -251,21 +250,20 @@ impl Writer {
     fn process(&mut self, item: Item) {
         let Item { batch, connection, gap, through } = item;
         if let Some(gap) = gap {
-            self.sieve.miss(gap);
-            self.report_finding(connection.number);
+            self.processor.report_gap(gap);
+            self.report_anomaly(connection.number);
         }
         let events = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
-        let (lines, pending) = self.sieve.sift(batch, &connection, now);
+        let staged = self.processor.process(batch, &connection, now);
         self.report_rejected();
-        self.report_finding(connection.number);
-        self.config.feedback.set_early(self.sieve.early());
+        self.report_anomaly(connection.number);
+        self.config.feedback.set_early(self.processor.surplus_time());
         match self.save_run_start() {
             Ok(()) => {
                 let written_bytes = 0;
                 self.open = Some(OpenBatch {
-                    lines,
-                    pending,
+                    staged,
                     events,
                     written_bytes,
                     connection,
@@ -274,7 +272,7 @@ impl Writer {
                 });
             }
             Err(refusal) => {
-                self.sieve.refused(&lines, pending, 0);
+                self.processor.rollback(staged, Delivery::Bytes(0));
                 self.end(Some(refusal));
             }
         }
@@ -282,10 +280,11 @@ impl Writer {
 
     /// Moves the position after the output accepted a whole batch.
     fn accept(&mut self, open: OpenBatch) -> Batch {
-        let OpenBatch { lines, events, connection, through, now, .. } = open;
-        self.sieve.accepted(&lines);
+        let OpenBatch { staged, events, connection, through, now, .. } = open;
+        let bytes = staged.lines().bytes().len();
+        let lines = self.processor.commit(staged, Delivery::Bytes(bytes));
         if let Some(through) = through {
-            self.sieve.pass(&connection, through, now);
+            self.processor.advance_watermark(&connection, through, now);
         }
         self.unsaved.add(events, lines.len() as u64, lines.bytes().len() as u64);
         self.publish_position(None);
@@ -294,17 +293,19 @@ impl Writer {
 
     /// Moves the position after the output accepted a rendered batch, or a part of one.
     fn accept_rendered(&mut self, open: OpenBatch, result: TransformResult) -> Batch {
-        let OpenBatch { lines, pending, events, connection, through, now, .. } = open;
+        let OpenBatch { staged, events, connection, through, now, .. } = open;
         self.unsaved.add(events, result.written, result.bytes);
-        self.sieve.sent(result.lengths.iter().copied(), result.torn_bytes);
-        if result.is_whole(&lines) {
-            self.sieve.settle();
+        let delivery =
+            Delivery::Rendered { line_bytes: &result.lengths, torn_bytes: result.torn_bytes };
+        let lines = if result.is_whole(staged.lines()) {
+            let lines = self.processor.commit(staged, delivery);
             if let Some(through) = through {
-                self.sieve.pass(&connection, through, now);
+                self.processor.advance_watermark(&connection, through, now);
             }
+            lines
         } else {
-            self.sieve.cut(&lines, pending, result.whole);
-        }
+            self.processor.rollback(staged, delivery)
+        };
         let reason = result.stop_reason();
         match result.into_result() {
             Ok(()) => self.publish_position(reason),
@@ -315,9 +316,9 @@ impl Writer {
 
     /// Reports the position to the reader, and stops the run if there is a reason.
     fn publish_position(&mut self, reason: Option<StopReason>) {
-        self.config.feedback.set(self.sieve.position());
+        self.config.feedback.set(self.processor.position());
         self.config.metrics.last_event_at_us.set(crate::metrics::now_us());
-        if let Some(reason) = reason.or(self.sieve.stop_reason()) {
+        if let Some(reason) = reason.or(self.processor.stop_reason()) {
             self.config.stop.request(reason);
             self.end(None);
         }
@@ -326,7 +327,7 @@ impl Writer {
     /// Moves the position as far as the output accepted bytes before it failed.
     fn refuse(&mut self, open: OpenBatch, partial: PartialWrite) {
         // mutant: takes-queued-for-written
-        self.sieve.refused(&open.lines, open.pending, partial.accepted_bytes);
+        self.processor.refused(open.staged.lines(), open.pending, partial.accepted_bytes);
         self.unsaved.is_due = true;
         self.end(Some(partial.error));
     }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use crate::display::printable::printable;
 use crate::display::units::duration;
-use crate::pipeline::continuity::Finding;
+use crate::pipeline::gap_detector::Anomaly;
 use crate::position::gap::Gap;
 use crate::settings::OnGap;
 
@@ -12,7 +12,7 @@ use super::Writer;
 
 impl Writer {
     pub(super) fn report_rejected(&mut self) {
-        let Some(rejected) = self.sieve.take_rejected() else { return };
+        let Some(rejected) = self.processor.take_rejected() else { return };
         let total = self.config.metrics.malformed.get();
         if self.malformed_log.is_due(total) {
             tracing::warn!(
@@ -26,11 +26,11 @@ impl Writer {
 
     /// Logs what a connection's first events revealed, and reports it to the reader if that has
     /// to reconnect.
-    pub(super) fn report_finding(&mut self, connection: u64) {
-        match self.sieve.take_finding() {
+    pub(super) fn report_anomaly(&mut self, connection: u64) {
+        match self.processor.take_anomaly() {
             None => {}
-            Some(Finding::Gap(gap)) => self.report_gap(gap),
-            Some(Finding::Renumbered { asked, got }) => {
+            Some(Anomaly::Gap(gap)) => self.report_gap(gap),
+            Some(Anomaly::Renumbered { asked, got }) => {
                 tracing::warn!(
                     "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): resuming by time",
                     asked.0,
@@ -38,11 +38,11 @@ impl Writer {
                 );
                 self.config.feedback.reject_numbers(connection);
             }
-            Some(Finding::Reused { seq }) => tracing::warn!(
+            Some(Anomaly::Reused { seq }) => tracing::warn!(
                 "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
                 seq.0,
             ),
-            Some(Finding::Ahead { asked, got }) => tracing::warn!(
+            Some(Anomaly::Ahead { asked, got }) => tracing::warn!(
                 "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
                 asked.0,
                 got.0,

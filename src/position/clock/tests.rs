@@ -1,5 +1,5 @@
 use super::*;
-use crate::position::{Mark, Origin, ServerKind};
+use crate::position::{EventPosition, Origin, ServerKind};
 use proptest::prelude::*;
 
 const S: u64 = 1_000_000;
@@ -115,20 +115,20 @@ fn the_first_events_are_judged_together() {
 }
 
 fn position(newest: u64, rewind_to: u64, latest: u64) -> Position {
-    let mark = |time| Mark { time: TimeUs(time), seq: None };
+    let mark = |time| EventPosition { time: TimeUs(time), seq: None };
     Position {
         origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
         newest: mark(newest),
         rewind_to: mark(rewind_to),
-        latest_time: TimeUs(latest),
+        max_time: TimeUs(latest),
     }
 }
 
 fn recovered(newest: u64, rewind_to: u64, latest: u64) -> Option<[u64; 3]> {
     let mut position = position(newest, rewind_to, latest);
     let is_changed = position.recover(TimeUs(NOW));
-    let Position { newest, rewind_to, latest_time, .. } = position;
-    is_changed.then_some([newest.time.0, rewind_to.time.0, latest_time.0])
+    let Position { newest, rewind_to, max_time, .. } = position;
+    is_changed.then_some([newest.time.0, rewind_to.time.0, max_time.0])
 }
 
 #[test]

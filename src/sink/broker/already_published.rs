@@ -8,7 +8,7 @@ use std::collections::HashSet;
 
 use super::in_flight::InFlight;
 use super::message::MessageId;
-use crate::position::window::MAX_EVENTS;
+use crate::position::dedup_window::MAX_EVENTS;
 
 /// The ids that have not come again. While there are any, [`InFlight`] withholds its offsets.
 #[derive(Debug, Default)]

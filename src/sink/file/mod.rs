@@ -24,7 +24,7 @@ use super::{Output, PersistOutput, SinkError, WriteContext, WriteRequest};
 use crate::event::batch::Lines;
 use crate::paths;
 use crate::position::TimeUs;
-use crate::position::turns::Turn;
+use crate::position::rollover::PeriodStart;
 
 use current::{Current, shorten};
 use encoder::{Encoder, Truncation};
@@ -130,7 +130,7 @@ impl FileSink {
     fn write_by_period(
         &mut self,
         lines: &Lines,
-        period_starts: &[Turn],
+        period_starts: &[PeriodStart],
         rotate: Rotate,
         persist: &mut PersistOutput<'_>,
     ) -> Result<(), SinkError> {
@@ -156,7 +156,7 @@ impl FileSink {
     fn write_by_size(
         &mut self,
         lines: &Lines,
-        period_starts: &[Turn],
+        period_starts: &[PeriodStart],
         bytes: u64,
         persist: &mut PersistOutput<'_>,
     ) -> Result<(), SinkError> {

@@ -5,7 +5,7 @@ use super::encoder::tests::Columnar;
 use super::*;
 use crate::event::batch::Batch;
 use crate::event::shape::Shape;
-use crate::position::turns::Turns;
+use crate::position::rollover::RolloverTracker;
 
 const HOUR_US: u64 = 3_600_000_000;
 
@@ -13,7 +13,7 @@ const HOUR_US: u64 = 3_600_000_000;
 struct Bench {
     home: tempfile::TempDir,
     sink: FileSink,
-    turns: Turns,
+    turns: RolloverTracker,
     begun: Vec<String>,
 }
 
@@ -25,7 +25,7 @@ impl Bench {
 
     fn at(home: tempfile::TempDir, name: &str, rotate: Option<Rotate>) -> Self {
         let naming = Naming::new(&home.path().join(name), rotate).unwrap();
-        let turns = Turns::new(rotate.map(Rotate::period_us), TimeUs(0));
+        let turns = RolloverTracker::new(rotate.map(Rotate::period_us), TimeUs(0));
         let sink = FileSink::new(naming, false, vec![], None).unwrap();
         Self { home, sink, turns, begun: Vec::new() }
     }
@@ -57,7 +57,7 @@ impl Bench {
 fn write(
     sink: &mut FileSink,
     batch: Batch,
-    period_starts: &[Turn],
+    period_starts: &[PeriodStart],
     persist: &mut PersistOutput<'_>,
 ) -> Result<(), SinkError> {
     let request =

@@ -12,7 +12,7 @@ use crate::event::batch::Batch;
 use crate::event::header::{Kind, Operation};
 use crate::event::shape::Shape;
 use crate::filter::Filter;
-use crate::position::{Mark, Seq, TimeUs};
+use crate::position::{EventPosition, Seq, TimeUs};
 
 /// Most bytes that a block may decompress to. Real ones hold a few MB.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
@@ -55,7 +55,7 @@ pub struct Summary {
     /// Those that can't be made events.
     pub unusable: u64,
     /// The highest seq, and the latest time of witnessing.
-    pub last: Option<Mark>,
+    pub last: Option<EventPosition>,
     /// Whether any row was witnessed late enough.
     pub is_late: bool,
 }
@@ -181,7 +181,7 @@ impl Summary {
         self.rows += 1;
         let time = TimeUs(u64::try_from(row.witnessed_at_us).unwrap_or(0));
         let time = self.last.map_or(time, |last| last.time.max(time));
-        self.last = Some(Mark { time, seq: Some(row.seq) });
+        self.last = Some(EventPosition { time, seq: Some(row.seq) });
     }
 }
 

@@ -34,7 +34,7 @@ use std::time::Duration;
 
 use crate::event::batch::Batch;
 use crate::position::gap::Gap;
-use crate::position::{Mark, TimeUs};
+use crate::position::{EventPosition, TimeUs};
 
 use error::FetchError;
 use list::ListError;
@@ -70,7 +70,7 @@ pub struct Step {
     pub batch: Batch,
     /// Whatever is wanted up to here was in the lines so far. Its time is the latest that any
     /// row showed; 0 before the first.
-    pub through: Option<Mark>,
+    pub through: Option<EventPosition>,
 }
 
 /// Why a sweep ends before its end.

@@ -25,7 +25,7 @@ use super::work::{Common, Frame, Job, Message};
 use super::{Beginning, Step, SweepError};
 use crate::event::shape::Shape;
 use crate::filter::Filter;
-use crate::position::{Mark, TimeUs};
+use crate::position::{EventPosition, TimeUs};
 
 /// A sweep on its way.
 #[derive(Debug)]
@@ -241,18 +241,18 @@ impl Sweep {
         }
         self.done = self.through;
         self.common.metrics.backfill.at_seq.set(self.done);
-        let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
+        let through = seq(self.done).map(|seq| EventPosition { time: self.latest, seq: Some(seq) });
         Some(Step { through, ..Step::default() })
     }
 
     /// Where no row has shown the time, the list of segments knows it: a position without a
     /// time would have another server begin at its very beginning. Not worth failing for.
     async fn find_time(&mut self, step: &mut Step) {
-        let Some(Mark { time: TimeUs(0), seq: Some(seq) }) = step.through else { return };
+        let Some(EventPosition { time: TimeUs(0), seq: Some(seq) }) = step.through else { return };
         match list::time_at(&self.way, seq.0).await {
             Ok(time) => {
                 self.latest = time;
-                step.through = Some(Mark { time, seq: Some(seq) });
+                step.through = Some(EventPosition { time, seq: Some(seq) });
             }
             Err(error) => tracing::debug!("listSegments: {error}"),
         }
@@ -344,7 +344,7 @@ impl Sweep {
         self.latest = self.latest.max(last.time);
         self.done = self.done.max(last.seq.map_or(0, |seq| seq.0));
         metrics.backfill.at_seq.set(self.done);
-        let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
+        let through = seq(self.done).map(|seq| EventPosition { time: self.latest, seq: Some(seq) });
         Some(Step { through, ..Step::default() })
     }
 }

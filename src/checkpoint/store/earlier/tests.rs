@@ -3,7 +3,7 @@ use std::sync::Arc;
 use super::*;
 use crate::checkpoint::store::ManualCursor;
 use crate::checkpoint::{Checkpoint, CursorValue};
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
+use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind};
 
 const DAY_US: u64 = 24 * 3600 * 1_000_000;
 const NOW: TimeUs = TimeUs(100 * DAY_US);
@@ -15,9 +15,9 @@ fn home() -> (tempfile::TempDir, Store) {
 }
 
 fn checkpoint(time: u64) -> Checkpoint {
-    let mark = Mark { time: TimeUs(time), seq: Some(Seq(time)) };
+    let mark = EventPosition { time: TimeUs(time), seq: Some(Seq(time)) };
     let origin = Origin { server: Arc::from("example.com"), kind: ServerKind::V2, stream: 1 };
-    let position = Position { origin, newest: mark, rewind_to: mark, latest_time: mark.time };
+    let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
     Checkpoint { resume: Resume { position, identities: vec![1, time] }, outputs: vec![] }
 }
 

@@ -12,7 +12,7 @@ use tempfile::TempDir;
 use super::*;
 use crate::checkpoint::schema;
 use crate::position::gap::Gap;
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
+use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind};
 use crate::sink::Output;
 use crate::sink::output_record::{OutputRecord, OutputState};
 
@@ -28,13 +28,13 @@ fn told<T: std::fmt::Debug>(result: Result<T, StoreError>, home: &TempDir) -> St
 }
 
 fn resume(time: u64) -> Resume {
-    let mark = |time, seq| Mark { time: TimeUs(time), seq: Some(Seq(seq)) };
+    let mark = |time, seq| EventPosition { time: TimeUs(time), seq: Some(Seq(seq)) };
     Resume {
         position: Position {
             origin: Origin { server: "example.com".into(), kind: ServerKind::V2, stream: u64::MAX },
             newest: mark(time, 77),
             rewind_to: mark(time - 5, 70),
-            latest_time: TimeUs(time + 1),
+            max_time: TimeUs(time + 1),
         },
         identities: vec![1, u64::MAX, 3],
     }
@@ -173,9 +173,9 @@ fn many_connections_may_fill_the_same_file_at_once() {
     assert_eq!(schema::version(&store.connection), Ok(schema::VERSION));
 }
 
-fn any_mark() -> impl Strategy<Value = Mark> {
+fn any_mark() -> impl Strategy<Value = EventPosition> {
     (any::<u64>(), any::<Option<u64>>())
-        .prop_map(|(time, seq)| Mark { time: TimeUs(time), seq: seq.map(Seq) })
+        .prop_map(|(time, seq)| EventPosition { time: TimeUs(time), seq: seq.map(Seq) })
 }
 
 fn any_resume() -> impl Strategy<Value = Resume> {
@@ -187,7 +187,7 @@ fn any_resume() -> impl Strategy<Value = Resume> {
                 origin: Origin { server: server.into(), kind, stream: 1 },
                 newest,
                 rewind_to,
-                latest_time: TimeUs(latest),
+                max_time: TimeUs(latest),
             },
             identities,
         },

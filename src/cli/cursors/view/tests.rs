@@ -5,19 +5,19 @@ use insta::assert_snapshot;
 use super::*;
 use crate::checkpoint::store::PreviousCursor;
 use crate::position::gap::Gap;
-use crate::position::{Mark, Origin, Position, Resume, Seq, ServerKind};
+use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind};
 
 /// 2026-07-04T14:38:08.186668Z
 const NOW: TimeUs = TimeUs(1_783_175_888_186_668);
 
 fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
-    let mark = |back: u64| Mark {
+    let mark = |back: u64| EventPosition {
         time: NOW.minus_us(back * 1_000_000),
         seq: seq.map(|seq| Seq(seq - back)),
     };
     let origin = Origin { server: Arc::from("jetstream.example.com"), kind, stream: 1 };
     let position =
-        Position { origin, newest: mark(192), rewind_to: mark(197), latest_time: mark(190).time };
+        Position { origin, newest: mark(192), rewind_to: mark(197), max_time: mark(190).time };
     Entry {
         name: name.to_owned(),
         cursor: SavedCursor::Position(Resume { position, identities: vec![1, 2, 3] }),
@@ -27,7 +27,7 @@ fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
 }
 
 fn set_by_hand(name: &str, at: CursorValue, server: Option<&str>) -> Entry {
-    let newest = Mark { time: NOW.minus_us(90_000_000_000), seq: Some(Seq(7)) };
+    let newest = EventPosition { time: NOW.minus_us(90_000_000_000), seq: Some(Seq(7)) };
     Entry {
         name: name.to_owned(),
         cursor: SavedCursor::Manual(ManualCursor { at, server: server.map(Arc::from) }),

@@ -5,7 +5,7 @@ use super::super::decode::seq;
 use super::{Decoding, Sweep};
 use crate::metrics::now_us;
 use crate::position::gap::Gap;
-use crate::position::{Mark, TimeUs};
+use crate::position::{EventPosition, TimeUs};
 
 /// Most bytes of what is told of one gap.
 const MAX_TOLD_BYTES: usize = 600;
@@ -50,7 +50,7 @@ impl Sweep {
             None => (first.saturating_sub(1).max(self.done), what),
         };
         self.done = self.done.max(last);
-        let through = seq(self.done).map(|seq| Mark { time: self.latest, seq: Some(seq) });
+        let through = seq(self.done).map(|seq| EventPosition { time: self.latest, seq: Some(seq) });
         Step { through, ..self.gap(from, last + 1, what) }
     }
 

@@ -6,26 +6,26 @@ use super::TimeUs;
 
 /// A line that is the first of its period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Turn {
+pub struct PeriodStart {
     /// The line's index in its batch.
     pub line: usize,
     /// The latest event time up to it.
     pub time: TimeUs,
 }
 
-/// The turns of one batch, and what is needed to find those of the next.
+/// The rollovers of one batch, and what is needed to find those of the next.
 #[derive(Debug)]
-pub struct Turns {
+pub struct RolloverTracker {
     /// Nobody asks where this is `None`.
     period_us: Option<u64>,
     latest: TimeUs,
     /// The number of the period of the last line; `None` before the first.
     period: Option<u64>,
     lines: usize,
-    list: Vec<Turn>,
+    list: Vec<PeriodStart>,
 }
 
-impl Turns {
+impl RolloverTracker {
     /// Watches for periods of `period_us`, after a run that had come to `latest`.
     #[must_use]
     pub fn new(period_us: Option<u64>, latest: TimeUs) -> Self {
@@ -46,14 +46,14 @@ impl Turns {
         let period = Some(self.latest.0 / period_us);
         if self.period != period {
             self.period = period;
-            self.list.push(Turn { line: self.lines, time: self.latest });
+            self.list.push(PeriodStart { line: self.lines, time: self.latest });
         }
         self.lines += 1;
     }
 
-    /// The turns of the batch.
+    /// The rollovers of the batch.
     #[must_use]
-    pub fn list(&self) -> &[Turn] {
+    pub fn list(&self) -> &[PeriodStart] {
         &self.list
     }
 }
@@ -62,36 +62,36 @@ impl Turns {
 mod tests {
     use super::*;
 
-    fn turns(period_us: u64, latest: u64, times: &[u64]) -> Vec<(usize, u64)> {
-        let mut turns = Turns::new(Some(period_us), TimeUs(latest));
-        times.iter().for_each(|time| turns.note(TimeUs(*time)));
-        turns.list().iter().map(|turn| (turn.line, turn.time.0)).collect()
+    fn rollovers(period_us: u64, latest: u64, times: &[u64]) -> Vec<(usize, u64)> {
+        let mut rollovers = RolloverTracker::new(Some(period_us), TimeUs(latest));
+        times.iter().for_each(|time| rollovers.note(TimeUs(*time)));
+        rollovers.list().iter().map(|turn| (turn.line, turn.time.0)).collect()
     }
 
     #[test]
     fn only_a_later_period_is_a_turn() {
-        assert_eq!(turns(10, 0, &[5, 9, 10, 3, 19, 35, 20]), [(0, 5), (2, 10), (5, 35)]);
+        assert_eq!(rollovers(10, 0, &[5, 9, 10, 3, 19, 35, 20]), [(0, 5), (2, 10), (5, 35)]);
     }
 
     #[test]
     fn an_earlier_run_is_not_gone_behind() {
-        assert_eq!(turns(10, 27, &[5, 29, 30]), [(0, 27), (2, 30)]);
+        assert_eq!(rollovers(10, 27, &[5, 29, 30]), [(0, 27), (2, 30)]);
     }
 
     #[test]
     fn batches_count_their_own_lines() {
-        let mut turns = Turns::new(Some(10), TimeUs(0));
-        turns.note(TimeUs(1));
-        turns.begin_batch();
-        turns.note(TimeUs(2));
-        turns.note(TimeUs(12));
-        assert_eq!(turns.list(), [Turn { line: 1, time: TimeUs(12) }]);
+        let mut rollovers = RolloverTracker::new(Some(10), TimeUs(0));
+        rollovers.note(TimeUs(1));
+        rollovers.begin_batch();
+        rollovers.note(TimeUs(2));
+        rollovers.note(TimeUs(12));
+        assert_eq!(rollovers.list(), [PeriodStart { line: 1, time: TimeUs(12) }]);
     }
 
     #[test]
     fn nothing_is_kept_where_nobody_asks() {
-        let mut turns = Turns::new(None, TimeUs(0));
-        turns.note(TimeUs(1));
-        assert_eq!(turns.list(), []);
+        let mut rollovers = RolloverTracker::new(None, TimeUs(0));
+        rollovers.note(TimeUs(1));
+        assert_eq!(rollovers.list(), []);
     }
 }

@@ -7,23 +7,21 @@
 use crate::event::batch::Batch;
 use crate::position::TimeUs;
 
-use super::Sieve;
-use super::early::{Early, Surplus, is_imported};
+use super::EventProcessor;
+use super::surplus::{Surplus, SurplusFilter, is_imported};
 
-/// So many absurd times in a row are no lies: this machine's clock is the one that is wrong.
-const MANY: usize = 4;
+/// If more absurd times than this come in a row, this machine's clock is the wrong one.
+const MAX_IN_A_ROW: usize = 4;
 
-impl Sieve {
-    /// Returns `batch` behind the events that waited for it, without those that belong to the
-    /// surplus, and without those at its end that wait for the next batch. Changes nothing unless
-    /// an event has an absurd time and the surplus lasts.
+impl EventProcessor {
+    /// Returns the events that waited, followed by `batch`, without those that belong to the
+    /// surplus and without those at the end that wait for the next batch. Changes nothing unless
+    /// an event has an absurd time while the surplus lasts.
     pub(super) fn hold_undecided(&mut self, batch: Batch) -> Batch {
-        let Some(instant) = self.skip_until else {
-            return if self.undecided.is_empty() { batch } else { self.behind_undecided(&batch) };
-        };
-        let batch = if self.undecided.is_empty() { batch } else { self.behind_undecided(&batch) };
+        let batch = if self.undecided.is_empty() { batch } else { self.after_undecided(&batch) };
+        let Some(instant) = self.surplus_until else { return batch };
         let Some((surplus, undecided)) = self.find_surplus(&batch, instant) else {
-            (self.skip_until, self.early) = (None, Early::default());
+            (self.surplus_until, self.surplus) = (None, SurplusFilter::default());
             return batch;
         };
         if surplus.is_empty() && undecided == 0 {
@@ -43,32 +41,32 @@ impl Sieve {
         left
     }
 
-    fn behind_undecided(&mut self, batch: &Batch) -> Batch {
+    fn after_undecided(&mut self, batch: &Batch) -> Batch {
         let mut joined = std::mem::take(&mut self.undecided);
         joined.append(batch);
         joined
     }
 
-    /// Returns the numbers of the lines with absurd times that an event of the surplus follows,
-    /// and how many lines, from the first undecided one on, stand at the end of the batch. Returns
-    /// `None` if this machine's clock is wrong, so that no time tells where the surplus ends.
+    /// Returns the indexes of the lines with absurd times that an event of the surplus follows,
+    /// and the number of lines at the end of the batch from the first undecided one on. Returns
+    /// `None` if this machine's clock is wrong, so that no time shows where the surplus ends.
     fn find_surplus(&self, batch: &Batch, instant: TimeUs) -> Option<(Vec<usize>, usize)> {
-        let (mut early, mut surplus, mut undecided) = (self.early, Vec::new(), Vec::new());
+        let (mut filter, mut surplus, mut undecided) = (self.surplus, Vec::new(), Vec::new());
         for (i, line) in batch.lines().enumerate() {
             let Ok(header) = self.shape.parse(line) else { continue };
             let time = TimeUs(header.time_us);
             if self.is_absurd(time) {
                 undecided.push(i);
-                if undecided.len() > MANY {
+                if undecided.len() > MAX_IN_A_ROW {
                     return None;
                 }
                 continue;
             }
-            match early.look(time, instant) {
+            match filter.classify(time, instant) {
                 _ if is_imported(time, instant) => {}
-                Surplus::Early => surplus.append(&mut undecided),
-                Surplus::Wanted => undecided.clear(),
-                Surplus::Over => return Some((surplus, 0)),
+                Surplus::Inside => surplus.append(&mut undecided),
+                Surplus::Outside => undecided.clear(),
+                Surplus::Ended => return Some((surplus, 0)),
             }
         }
         let undecided = undecided.first().map_or(0, |first| batch.len() - first);

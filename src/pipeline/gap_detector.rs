@@ -1,6 +1,6 @@
 //! Whether a connection goes on where the output stands, judged from its first events: v1 has
 //! no word for "that is too old" or "that means nothing here" (protocol/jetstream-v1.md §4).
-//! Pure: it is told what was asked, where the output stands, and each event's place.
+//! Pure: it is notice what was asked, where the output stands, and each event's place.
 //!
 //! What can be proven depends on what was asked:
 //!
@@ -15,9 +15,9 @@
 //!   spare.
 
 use crate::filter::Filter;
+use crate::position::dedup_window::DedupWindow;
 use crate::position::gap::Gap;
-use crate::position::window::Window;
-use crate::position::{Mark, Position, Seq, ServerKind, TimeUs};
+use crate::position::{EventPosition, Position, Seq, ServerKind, TimeUs};
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 /// How much later than asked for the first event may be where nothing can be proven: quiet
@@ -32,7 +32,7 @@ const NO_LONGER_HELD: &str = "the server no longer holds these events";
 
 /// What a connection's first events say.
 #[derive(Debug, PartialEq, Eq)]
-pub enum Finding {
+pub enum Anomaly {
     /// Events are missing.
     Gap(Gap),
     /// The server's sequence numbers no longer mean what they meant: ask it by time.
@@ -58,9 +58,9 @@ pub enum Finding {
 
 /// One event, as far as it matters here.
 #[derive(Clone, Copy, Debug)]
-pub struct Seen {
+pub struct Observation {
     /// Its place.
-    pub mark: Mark,
+    pub at: EventPosition,
     /// Whether the filter lets it through.
     pub is_wanted: bool,
     /// Whether it was written before.
@@ -69,7 +69,7 @@ pub struct Seen {
 
 /// What is still to be found out about one connection.
 #[derive(Debug)]
-pub enum Continuity {
+pub enum GapDetector {
     /// Nothing.
     Settled,
     /// Its first event decides: a resume by sequence number.
@@ -77,7 +77,7 @@ pub enum Continuity {
         /// What was asked for: an event that was received before.
         asked: Seq,
         /// The newest event that was dealt with.
-        newest: Mark,
+        newest: EventPosition,
     },
     /// Its first event decides: a resume on the same legacy server.
     ByTime {
@@ -87,15 +87,15 @@ pub enum Continuity {
     /// Something written before must come again before this instant has passed for long.
     ByOverlap {
         /// Where the output stands.
-        latest: Mark,
+        latest: EventPosition,
         /// How much later an event must be to be clearly later.
         margin_us: u64,
     },
     /// The server said that it no longer holds what was asked for (protocol/jetstream-v2.md §4,
     /// §5); its first event is the other end of the gap.
-    Told {
+    ServerNotice {
         /// The last event in front of it, or the instant.
-        from: Option<Mark>,
+        from: Option<EventPosition>,
         /// The sequence number asked for, where there is no such event.
         asked: Option<Seq>,
     },
@@ -105,19 +105,19 @@ pub enum Continuity {
     AskedSeq(Seq),
 }
 
-impl Continuity {
+impl GapDetector {
     /// What is to be found out about `connection`. `is_renumbered` says that the server's
     /// numbers mean nothing any more.
     #[must_use]
     pub fn of(
         connection: &ConnectionInfo,
         position: Option<&Position>,
-        window: &Window,
+        window: &DedupWindow,
         filter: &Filter,
         is_renumbered: bool,
     ) -> Self {
-        if let Some(told) = Self::told(connection, position) {
-            return told;
+        if let Some(notice) = Self::from_server_notice(connection, position) {
+            return notice;
         }
         let Some(position) = position else {
             // With a list of accounts a stream may be silent for days, and proves nothing.
@@ -130,7 +130,7 @@ impl Continuity {
             };
         };
         let is_same = position.origin == connection.origin && !is_renumbered;
-        let latest = position.latest_time;
+        let latest = position.max_time;
         match connection.requested {
             RequestedCursor::Seq(seq) if is_same && position.rewind_to.seq == Some(seq) => {
                 Self::BySeq { asked: seq, newest: position.newest }
@@ -151,7 +151,7 @@ impl Continuity {
                 Self::Settled
             }
             RequestedCursor::Instant(instant) => Self::ByOverlap {
-                latest: Mark { time: latest, seq: None },
+                latest: EventPosition { time: latest, seq: None },
                 margin_us: match window.has_entry_since(instant.plus_us(STAMPS_DIFFER_US)) {
                     true => latest.0.saturating_sub(instant.0),
                     false => LENIENCE_US,
@@ -162,73 +162,79 @@ impl Continuity {
     }
 
     /// What the server itself said about the beginning of a connection.
-    fn told(connection: &ConnectionInfo, position: Option<&Position>) -> Option<Self> {
+    fn from_server_notice(
+        connection: &ConnectionInfo,
+        position: Option<&Position>,
+    ) -> Option<Self> {
         match (connection.requested, position) {
             (RequestedCursor::OldestInsteadOf(_), Some(position)) => {
-                Some(Self::Told { from: Some(position.newest), asked: None })
+                Some(Self::ServerNotice { from: Some(position.newest), asked: None })
             }
             (RequestedCursor::OldestInsteadOf(seq), None) => {
-                Some(Self::Told { from: None, asked: Some(seq) })
+                Some(Self::ServerNotice { from: None, asked: Some(seq) })
             }
             (RequestedCursor::Instant(instant), position) if connection.is_clamped => {
-                let time = position.map_or(instant, |position| position.latest_time);
-                Some(Self::Told { from: Some(Mark { time, seq: None }), asked: None })
+                let time = position.map_or(instant, |position| position.max_time);
+                Some(Self::ServerNotice {
+                    from: Some(EventPosition { time, seq: None }),
+                    asked: None,
+                })
             }
             _ => None,
         }
     }
 
     /// Looks at the next event. `now` is our own clock.
-    pub fn look(&mut self, seen: Seen, now: TimeUs) -> Option<Finding> {
-        let Seen { mark, is_wanted, is_known } = seen;
+    pub fn observe(&mut self, seen: Observation, now: TimeUs) -> Option<Anomaly> {
+        let Observation { at, is_wanted, is_known } = seen;
         let finding = match *self {
             Self::Settled => return None,
-            Self::BySeq { asked, newest } => match (mark.seq, newest.seq) {
+            Self::BySeq { asked, newest } => match (at.seq, newest.seq) {
                 // A known event proves the overlap, whatever its number.
                 (Some(got), _) if !is_known && (got < asked || (got == asked && is_wanted)) => {
-                    Some(Finding::Renumbered { asked, got })
+                    Some(Anomaly::Renumbered { asked, got })
                 }
                 (Some(got), Some(had)) if got > had && !is_known => {
-                    Some(gap(Some(newest), mark, NO_LONGER_HELD, now))
+                    Some(gap(Some(newest), at, NO_LONGER_HELD, now))
                 }
                 _ => None,
             },
-            Self::ByTime { latest } => (mark.time > latest && !is_known).then(|| {
-                let from = Mark { time: latest, seq: None };
-                gap(Some(from), mark, NO_LONGER_HELD, now)
+            Self::ByTime { latest } => (at.time > latest && !is_known).then(|| {
+                let from = EventPosition { time: latest, seq: None };
+                gap(Some(from), at, NO_LONGER_HELD, now)
             }),
             Self::ByOverlap { .. } if is_known => None,
             Self::ByOverlap { latest, margin_us } => {
-                if mark.time <= latest.time.plus_us(margin_us) {
+                if at.time <= latest.time.plus_us(margin_us) {
                     return None;
                 }
                 let why = "this server showed nothing of what was written last from another";
-                Some(gap(Some(latest), mark, why, now))
+                Some(gap(Some(latest), at, why, now))
             }
-            Self::Told { .. } if is_known => None,
-            Self::Told { from, asked } => {
+            Self::ServerNotice { .. } if is_known => None,
+            Self::ServerNotice { from, asked } => {
                 let is_missing = match (from, asked) {
-                    (Some(Mark { seq: Some(had), .. }), _) => mark.seq > Some(had),
-                    (Some(Mark { time, .. }), _) => mark.time > time,
-                    (None, asked) => mark.seq > asked,
+                    (Some(EventPosition { seq: Some(had), .. }), _) => at.seq > Some(had),
+                    (Some(EventPosition { time, .. }), _) => at.time > time,
+                    (None, asked) => at.seq > asked,
                 };
-                is_missing.then(|| match gap(from, mark, NO_LONGER_HELD, now) {
-                    Finding::Gap(gap) if from.is_none() => {
-                        Finding::Gap(Gap { from_seq: asked, ..gap })
+                is_missing.then(|| match gap(from, at, NO_LONGER_HELD, now) {
+                    Anomaly::Gap(gap) if from.is_none() => {
+                        Anomaly::Gap(Gap { from_seq: asked, ..gap })
                     }
                     finding => finding,
                 })
             }
-            Self::AskedTime(instant) => (mark.time > instant.plus_us(LENIENCE_US)).then(|| {
-                let from = Mark { time: instant, seq: None };
-                gap(Some(from), mark, "the server holds nothing as old as was asked for", now)
+            Self::AskedTime(instant) => (at.time > instant.plus_us(LENIENCE_US)).then(|| {
+                let from = EventPosition { time: instant, seq: None };
+                gap(Some(from), at, "the server holds nothing as old as was asked for", now)
             }),
-            Self::AskedSeq(asked) => match mark.seq {
-                Some(got) if got < asked => Some(Finding::Ahead { asked, got }),
+            Self::AskedSeq(asked) => match at.seq {
+                Some(got) if got < asked => Some(Anomaly::Ahead { asked, got }),
                 Some(got) if got > asked => {
                     let why = "the server holds nothing as old as was asked for";
-                    let Finding::Gap(gap) = gap(None, mark, why, now) else { return None };
-                    Some(Finding::Gap(Gap { from_seq: Some(asked), ..gap }))
+                    let Anomaly::Gap(gap) = gap(None, at, why, now) else { return None };
+                    Some(Anomaly::Gap(Gap { from_seq: Some(asked), ..gap }))
                 }
                 _ => None,
             },
@@ -238,12 +244,12 @@ impl Continuity {
     }
 }
 
-fn gap(from: Option<Mark>, to: Mark, reason: &str, now: TimeUs) -> Finding {
-    Finding::Gap(Gap {
+fn gap(from: Option<EventPosition>, to: EventPosition, reason: &str, now: TimeUs) -> Anomaly {
+    Anomaly::Gap(Gap {
         seen_at: now,
-        from_time: from.map(|mark| mark.time),
+        from_time: from.map(|at| at.time),
         to_time: Some(to.time),
-        from_seq: from.and_then(|mark| mark.seq),
+        from_seq: from.and_then(|at| at.seq),
         to_seq: to.seq,
         reason: reason.to_owned(),
     })

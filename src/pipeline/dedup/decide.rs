@@ -1,0 +1,133 @@
+//! Decides about one line.
+
+use crate::event::header::Header;
+use crate::event::malformed::Malformed;
+use crate::pipeline::gap_detector::{Anomaly, Observation};
+use crate::pipeline::shutdown::StopReason;
+use crate::position::{EventPosition, TimeUs};
+use crate::settings::OnGap;
+
+use super::{Decision, EventProcessor, Rejected};
+
+/// How many bytes of a malformed line a warning shows.
+const REJECTED_HEAD_BYTES: usize = 200;
+
+impl EventProcessor {
+    /// Decides whether a line is written, and moves the position past its event.
+    pub(super) fn decide(&mut self, line: &[u8]) -> Decision {
+        // By reference: the header is large, and moving it costs as much as hashing it.
+        let parsed = self.shape.parse(line);
+        let header = match &parsed {
+            Ok(header) => header,
+            Err(error) => return self.reject(line, error.clone()),
+        };
+        if self.config.strict
+            && let Err(error) = check_grammar(line)
+        {
+            return self.reject(line, error);
+        }
+        let at = self.place(header);
+        let time = TimeUs(header.time_us);
+        if !self.is_absurd(time) && self.is_surplus(time) {
+            self.metrics.early.add(1);
+            return Decision::Discard;
+        }
+        if self.is_past_until(time) {
+            return Decision::Discard;
+        }
+        let is_wanted = self.is_unfiltered || self.config.filter.wants(header, line.len());
+        let identity = is_wanted.then(|| self.identify(header));
+        let is_known = identity.is_some_and(|identity| self.window.contains(identity));
+        // Before the end of the surplus, a time that only the event claims may be false, and the
+        // event may have been written long ago. The next event decides for both.
+        let is_claim = self.surplus_until.is_some() && self.window.is_jump(time);
+        // mutant: takes-time-for-identity
+        if !is_claim && !self.continuity_ok(Observation { at, is_wanted, is_known }) {
+            return Decision::Discard;
+        }
+        if let Some(identity) = identity.filter(|_| is_known) {
+            self.discard_duplicate(identity, at, time);
+            return Decision::Discard;
+        }
+        if is_claim {
+            self.window.see_time(time);
+        } else {
+            self.report_reuse(at, identity);
+            self.advance(at, time, is_wanted);
+        }
+        self.check_caught_up();
+        let Some(identity) = identity else {
+            self.metrics.filtered.add(1);
+            return Decision::Discard;
+        };
+        self.emit(at, identity);
+        Decision::Emit
+    }
+
+    fn emit(&mut self, at: EventPosition, identity: u64) {
+        self.window.insert(identity);
+        self.backlog.stage(at, identity, self.window.latest());
+        self.rollovers.note(self.window.latest());
+        self.emitted += 1;
+        if self.config.limit.is_some_and(|limit| self.emitted >= limit) {
+            self.stop_reason = Some(StopReason::Limit);
+        }
+    }
+
+    fn discard_duplicate(&mut self, identity: u64, at: EventPosition, time: TimeUs) {
+        self.metrics.duplicate.add(1);
+        self.on_duplicate(identity, at);
+        // What was written before may have come from the present, too.
+        if self.config.live_at.is_some() {
+            self.window.see_time(time);
+            self.check_caught_up();
+        }
+    }
+
+    /// Returns the dedup key under which the window knows the event, or else the event's own.
+    ///
+    /// A position saved by 0.1.0 has XXH3 keys, and the file does not say which function made
+    /// one. So both are looked up until the keys of the earlier run have left the rewind margin;
+    /// what this run writes is remembered under its own function only.
+    #[inline]
+    fn identify(&mut self, header: &Header<'_>) -> u64 {
+        let identity = self.identities.of(header);
+        let Some(seed) = self.former_seed else { return identity };
+        let former = self.identities.former(seed);
+        let is_former = !self.window.contains(identity) && self.window.contains(former);
+        if is_former { former } else { identity }
+    }
+
+    /// Returns whether the stream may continue with this event. Records the anomaly between the
+    /// position and the event, if there is one.
+    fn continuity_ok(&mut self, observation: Observation) -> bool {
+        let Some(anomaly) = self.gap_detector.observe(observation, self.now) else { return true };
+        let is_ok = match &anomaly {
+            Anomaly::Gap(_) if self.config.on_gap == OnGap::Fail => {
+                self.stop_reason = Some(StopReason::Gap);
+                false
+            }
+            Anomaly::Gap(_) | Anomaly::Ahead { .. } | Anomaly::Reused { .. } => true,
+            Anomaly::Renumbered { .. } => {
+                self.renumbered_connection = self.connection.as_ref().map(|c| c.number);
+                false
+            }
+        };
+        self.anomaly = Some(anomaly);
+        is_ok
+    }
+
+    fn reject(&mut self, line: &[u8], error: Malformed) -> Decision {
+        self.metrics.malformed.add(1);
+        let head = line.get(..REJECTED_HEAD_BYTES).unwrap_or(line).to_vec();
+        self.rejected = Some(Rejected { error, head });
+        Decision::Discard
+    }
+}
+
+/// Checks the whole JSON grammar, for `--strict`.
+fn check_grammar(line: &[u8]) -> Result<(), Malformed> {
+    serde_json::from_slice::<serde::de::IgnoredAny>(line)
+        .map(drop)
+        .map_err(|e| Malformed { what: "invalid JSON", at: e.column() })
+}

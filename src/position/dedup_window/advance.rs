@@ -1,0 +1,111 @@
+//! How an event moves the window: the clock, the sequence numbers and the rewind points.
+
+use super::{DedupWindow, MAX_EVENTS, REWIND_POINTS, RewindPoint};
+use crate::position::{EventPosition, TimeUs};
+
+impl DedupWindow {
+    /// Sets this machine's clock, and starts the stream's clock by the first events unless it runs.
+    pub fn begin_batch(&mut self, now: TimeUs, first: impl FnOnce() -> Vec<TimeUs>) {
+        self.clock.set_now(now);
+        if self.latest() == TimeUs(0) {
+            self.clock.start(&first());
+        }
+    }
+
+    /// Notes a processed event. Call it before [`DedupWindow::insert`] for the same event. Returns
+    /// the newest event whose position is supported now: this one, or the one before.
+    pub fn advance(&mut self, at: EventPosition) -> Option<EventPosition> {
+        self.advance_to(at, at.time)
+    }
+
+    /// As [`DedupWindow::advance`], for an event that claims another time than its position has.
+    pub fn advance_to(&mut self, at: EventPosition, claimed: TimeUs) -> Option<EventPosition> {
+        let is_ahead = self.is_ahead(at);
+        self.is_replaying &= !is_ahead;
+        self.see_time(claimed);
+        if let Some(seq) = at.seq {
+            self.numbers.note(seq);
+        }
+        self.current = at.seq;
+        let supported = self.take_supported();
+        let here = self.rewind_point(self.bounded(at));
+        self.events += 1;
+        if !self.supports(at) {
+            // The lowest one: a false time is later than the events that follow it.
+            let is_lower = |than: &RewindPoint| RewindPoint { at, ..here }.is_before(than.at);
+            if is_ahead && self.pending.as_ref().is_none_or(is_lower) {
+                self.pending = Some(RewindPoint { at, ..here });
+            }
+            let is_far = self.rewind_points.back().is_none_or(|last| self.is_far(last));
+            if is_far {
+                self.rewind_points.push_back(here);
+            }
+            return supported.or_else(|| is_far.then_some(here.at));
+        }
+        self.pending = None;
+        self.set_rewind_point(here, is_ahead);
+        Some(at)
+    }
+
+    /// Notes the time of an event that was not processed.
+    pub fn see_time(&mut self, time: TimeUs) {
+        let before = self.latest();
+        self.clock.note(time);
+        if self.latest() < before {
+            self.on_clock_reverted();
+        }
+    }
+
+    /// Corrects the times that the clock had accepted before it fell back.
+    pub(super) fn on_clock_reverted(&mut self) {
+        let latest = self.latest();
+        for rewind_point in &mut self.rewind_points {
+            rewind_point.clock = rewind_point.clock.min(latest);
+            rewind_point.at.time = rewind_point.at.time.min(latest);
+        }
+        self.max_replayed_time = self.max_replayed_time.min(latest);
+    }
+
+    /// Returns whether other events support an event's position.
+    pub(super) fn supports(&self, at: EventPosition) -> bool {
+        match at.seq {
+            Some(seq) => self.numbers.supports(seq),
+            None => at.time <= self.latest(),
+        }
+    }
+
+    /// Returns the position without what only the event itself claims.
+    pub(super) fn bounded(&self, at: EventPosition) -> EventPosition {
+        match self.supports(at) {
+            true => at,
+            false => EventPosition { time: self.latest(), seq: at.seq.and(self.numbers.highest()) },
+        }
+    }
+
+    /// Returns the last event of a sparse stream if the next one supports it, and sets a rewind
+    /// point there.
+    pub(super) fn take_supported(&mut self) -> Option<EventPosition> {
+        let pending = self.pending.filter(|pending| self.supports(pending.at))?;
+        self.pending = None;
+        self.set_rewind_point(RewindPoint { clock: self.latest(), ..pending }, true);
+        Some(pending.at)
+    }
+
+    pub(super) fn rewind_point(&self, at: EventPosition) -> RewindPoint {
+        let (index, events) = (self.inserted(), self.events);
+        RewindPoint { at, clock: self.latest(), index, retain_from: index, events }
+    }
+
+    /// Sets a rewind point at an event if one is due.
+    pub(super) fn set_rewind_point(&mut self, here: RewindPoint, is_ahead: bool) {
+        let due = self.rewind_points.back().is_none_or(|last| {
+            let seen = here.events - last.events;
+            let clock_due = last.clock.plus_us(self.span_us / REWIND_POINTS);
+            let regular = here.clock >= clock_due || seen >= MAX_EVENTS / REWIND_POINTS;
+            (regular && is_ahead) || seen >= MAX_EVENTS
+        });
+        if due {
+            self.rewind_points.push_back(here);
+        }
+    }
+}
