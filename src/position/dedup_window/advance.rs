@@ -32,7 +32,9 @@ impl DedupWindow {
         self.events += 1;
         if !self.supports(at) {
             // The lowest one: a false time is later than the events that follow it.
-            let is_lower = |than: &RewindPoint| RewindPoint { at, ..here }.is_before(than.at);
+            // Strictly, because a replay from an instant brings the first event of that instant, too.
+            let is_lower =
+                |than: &RewindPoint| than.at != at && RewindPoint { at, ..here }.is_before(than.at);
             if is_ahead && self.pending.as_ref().is_none_or(is_lower) {
                 self.pending = Some(RewindPoint { at, ..here });
             }

@@ -64,6 +64,8 @@ pub struct DedupWindow {
     watermark: Option<EventPosition>,
     /// The latest time of a duplicate.
     max_replayed_time: TimeUs,
+    /// The latest time of a duplicate that no other event supports.
+    claimed_replayed_time: TimeUs,
     /// Duplicates come, and no event after the newest one has come since. Until one comes, events
     /// that are old by the clock may still follow.
     is_replaying: bool,
@@ -124,6 +126,7 @@ impl DedupWindow {
             current: None,
             watermark: None,
             max_replayed_time: TimeUs(0),
+            claimed_replayed_time: TimeUs(0),
             is_replaying: false,
         }
     }
@@ -173,7 +176,10 @@ impl DedupWindow {
         match (at.seq, self.numbers.highest()) {
             (Some(seq), Some(_)) => self.numbers.is_ahead(seq),
             // Strictly: a replay from an instant brings every event of that instant, new or known.
-            _ => at.time > self.latest().max(self.max_replayed_time),
+            _ => {
+                at.time > self.latest().max(self.max_replayed_time)
+                    && at.time != self.claimed_replayed_time
+            }
         }
     }
 
@@ -203,6 +209,8 @@ impl DedupWindow {
         // A time that only this event claims must not become a rewind point.
         if self.supports(at) {
             self.find_rewind_point(index, at);
+        } else {
+            self.claimed_replayed_time = at.time;
         }
     }
 

@@ -358,3 +358,27 @@ fn a_false_time_that_comes_again_never_becomes_the_rewind_point() {
         assert!(window.rewind_to().is_some_and(|rewind_to| rewind_to.time <= TimeUs(time)));
     }
 }
+
+#[test]
+fn an_instant_of_which_an_event_is_known_is_not_the_start_of_a_later_one() {
+    let at = |time| EventPosition { time: TimeUs(time), seq: None };
+    for comes_again in [false, true] {
+        let mut window = DedupWindow::new(1000);
+        window.advance(at(40));
+        window.insert(0);
+        if comes_again {
+            window.insert(1);
+            window.on_duplicate(1, at(400));
+        } else {
+            window.advance(at(400));
+            window.insert(1);
+        }
+        // Another event of that instant, which is not written.
+        window.advance(at(400));
+        (1..40).for_each(|i| drop(window.advance(at(400 + i * 67))));
+        window.settle(None);
+        let rewinds_before =
+            window.rewind_to().is_none_or(|rewind_to| rewind_to.time <= TimeUs(400));
+        assert!(!rewinds_before || window.identities().contains(&1));
+    }
+}
