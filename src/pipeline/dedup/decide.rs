@@ -40,7 +40,7 @@ impl EventProcessor {
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         // Before the end of the surplus, a time that only the event claims may be false, and the
         // event may have been written long ago. The next event decides for both.
-        let is_claim = self.surplus_until.is_some() && self.window.is_jump(time);
+        let is_claim = !is_known && self.surplus_until.is_some() && self.window.is_jump(time);
         // mutant: takes-time-for-identity
         if !is_claim && !self.continuity_ok(Observation { at, is_wanted, is_known }) {
             return Decision::Discard;

@@ -375,7 +375,9 @@ fn an_instant_of_which_an_event_is_known_is_not_the_start_of_a_later_one() {
         }
         // Another event of that instant, which is not written.
         window.advance(at(400));
-        (1..40).for_each(|i| drop(window.advance(at(400 + i * 67))));
+        for i in 1..40 {
+            window.advance(at(400 + i * 67));
+        }
         window.settle(None);
         let rewinds_before =
             window.rewind_to().is_none_or(|rewind_to| rewind_to.time <= TimeUs(400));
