@@ -250,6 +250,7 @@ impl Consumer<'_> {
         let lines = staged.lines();
         let lines = staged.lines();
         let lines = staged.lines();
+        let lines = staged.lines();
         let accepted_bytes = (cut as usize * 7) % (lines.bytes().len() + 1);
         let whole = lines.spans().iter().filter(|span| span.end <= accepted_bytes).count();
         self.print(lines.iter().take(whole));

@@ -38,11 +38,12 @@ impl EventProcessor {
         let is_wanted = self.is_unfiltered || self.config.filter.wants(header, line.len());
         let identity = is_wanted.then(|| self.identify(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
-        // Before the end of the surplus, a time that only the event claims may be false, and the
-        // event may have been written long ago. The next event decides for both.
-        let is_claim = !is_known && self.surplus_until.is_some() && self.window.is_jump(time);
+        let is_claim = !is_known && self.is_claim(time);
+        // A gap stops a run with `--on-gap fail` before its first event. An absurd time is placed
+        // where the event came, and shows no gap.
+        let is_observable = !is_claim || self.is_absurd(time) || self.config.on_gap == OnGap::Fail;
         // mutant: takes-time-for-identity
-        if !is_claim && !self.continuity_ok(Observation { at, is_wanted, is_known }) {
+        if is_observable && !self.continuity_ok(Observation { at, is_wanted, is_known }) {
             return Decision::Discard;
         }
         if let Some(identity) = identity.filter(|_| is_known) {
@@ -62,6 +63,15 @@ impl EventProcessor {
         };
         self.emit(at, identity);
         Decision::Emit
+    }
+
+    /// Returns whether only the event itself claims its time, in the surplus of another server. Such
+    /// an event may have been written long ago, so that the position waits for the next event.
+    fn is_claim(&self, time: TimeUs) -> bool {
+        let origin = self.connection.as_ref().map(|connection| &connection.origin);
+        self.surplus_until.is_some()
+            && self.window.is_jump(time)
+            && self.position.as_ref().is_some_and(|position| Some(&position.origin) != origin)
     }
 
     fn emit(&mut self, at: EventPosition, identity: u64) {
