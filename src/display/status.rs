@@ -160,12 +160,12 @@ impl Status {
     /// the completed fraction. Times can't be used: all events that a server bootstrapped share
     /// one.
     fn backfill_parts(&self, line: &mut StatusLine, event_rate: f64) -> f64 {
-        let history = &self.metrics.backfill;
-        let (from, to) = (history.from_seq.get(), history.to_seq.get());
-        let at = history.at_seq.get().clamp(from, to.max(from));
+        let backfill = &self.metrics.backfill;
+        let (from, to) = (backfill.from_seq.get(), backfill.to_seq.get());
+        let at = backfill.at_seq.get().clamp(from, to.max(from));
         let done = (at - from) as f64 / to.saturating_sub(from).max(1) as f64;
         line.add(Priority::State, format!("archive {:3.0}%", done * 100.0));
-        let (parts, all) = (history.segments_done.get(), history.segments.get());
+        let (parts, all) = (backfill.segments_done.get(), backfill.segments.get());
         line.add(Priority::Segments, format!("segment {} of {all}", parts.min(all)));
         line.add(Priority::Buffer, bytes(self.metrics.wire_bytes.get()));
         line.add(Priority::Rate, rate(event_rate));
