@@ -23,10 +23,10 @@ use crate::sink::{PartialWrite, Sink, SinkError, WriteContext, WriteRequest};
 use crate::source::ConnectionInfo;
 
 use super::channel::Item;
+use super::dedup::{Delivery, EventProcessor, StagedBatch};
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::BatchWriter;
 use super::shutdown::{Shutdown, StopReason};
-use super::dedup::{Delivery, EventProcessor, StagedBatch};
 use super::transform::{TransformResult, TransformStage};
 
 use checkpointing::Unsaved;
@@ -228,7 +228,11 @@ impl BatchWriter for Writer {
 impl Writer {
     /// A writer that resumes at `position`.
     #[must_use]
-    pub fn new(config: WriterConfig, mut processor: EventProcessor, position: Option<Position>) -> Self {
+    pub fn new(
+        config: WriterConfig,
+        mut processor: EventProcessor,
+        position: Option<Position>,
+    ) -> Self {
         if config.saver.is_some() {
             processor.enable_pipe_backlog(config.sink.pipe_bytes());
         }
@@ -262,14 +266,8 @@ impl Writer {
         match self.save_run_start() {
             Ok(()) => {
                 let written_bytes = 0;
-                self.open = Some(OpenBatch {
-                    staged,
-                    events,
-                    written_bytes,
-                    connection,
-                    through,
-                    now,
-                });
+                self.open =
+                    Some(OpenBatch { staged, events, written_bytes, connection, through, now });
             }
             Err(refusal) => {
                 self.processor.rollback(staged, Delivery::Bytes(0));
