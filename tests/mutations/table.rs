@@ -76,8 +76,8 @@ pub const MUTATIONS: &[Mutation] = &[
     Mutation {
         name: "takes-queued-for-written",
         edit: Insert(
-            "let mut refused = refused;
-            if MUTANT { refused.accepted_bytes = open.staged.lines().bytes().len(); }",
+            "let mut partial = partial;
+            if MUTANT { partial.accepted_bytes = open.staged.lines().bytes().len(); }",
         ),
         profile: "v2 slow reader",
         violations: &[Lost, Ahead],

@@ -248,9 +248,6 @@ impl Consumer<'_> {
         let staged = self.processor.process(batch, &self.connection.clone(), self.now());
         self.find_nothing();
         let lines = staged.lines();
-        let lines = staged.lines();
-        let lines = staged.lines();
-        let lines = staged.lines();
         let accepted_bytes = (cut as usize * 7) % (lines.bytes().len() + 1);
         let whole = lines.spans().iter().filter(|span| span.end <= accepted_bytes).count();
         self.print(lines.iter().take(whole));

@@ -14,7 +14,7 @@ use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::{ManualCursor, StoreError};
 use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::log_throttle::CountThrottle;
-use crate::event::batch::{Batch, Lines};
+use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 use crate::position::{EventPosition, Position, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
@@ -203,7 +203,7 @@ impl BatchWriter for Writer {
             None => Ok(()),
         };
         let mut context = WriteContext { deadline: &deadline, persist: &mut persist };
-        let period_starts = self.processor.turns();
+        let period_starts = self.processor.period_starts();
         if let Some(transform) = transform {
             let result = transform.write(open.staged.lines(), period_starts, sink, &mut context);
             return Some(self.accept_rendered(open, result));
@@ -325,7 +325,7 @@ impl Writer {
     /// Moves the position as far as the output accepted bytes before it failed.
     fn refuse(&mut self, open: OpenBatch, partial: PartialWrite) {
         // mutant: takes-queued-for-written
-        self.processor.refused(open.staged.lines(), open.pending, partial.accepted_bytes);
+        self.processor.rollback(open.staged, Delivery::Bytes(partial.accepted_bytes));
         self.unsaved.is_due = true;
         self.end(Some(partial.error));
     }
