@@ -27,7 +27,7 @@ pub enum StoreError {
         /// The file.
         path: PathBuf,
     },
-    /// It is somebody else's database.
+    /// The database belongs to another program.
     #[error("{} is the database of another program: name another state file with --state FILE; it was left as it is", path.display())]
     Foreign {
         /// The file.
@@ -83,7 +83,7 @@ pub enum StoreError {
         /// What the system said.
         cause: String,
     },
-    /// Somebody holds it for too long.
+    /// Another program has locked it for too long.
     #[error("the state file {} has been locked by another program for too long: stop that program, or name another file with --state FILE", path.display())]
     Busy {
         /// The file.

@@ -1,5 +1,5 @@
-//! One tail per consumer name: a lock that the operating system holds for the process, and
-//! lets go when the process ends, however it ends.
+//! Allows one run per consumer name. The operating system holds a file lock for the process and
+//! releases it when the process ends, also after a crash.
 
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -39,7 +39,7 @@ pub struct Lease {
     path: PathBuf,
 }
 
-/// Why there is no lease.
+/// Why the lease could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
     /// Another process has it.
@@ -47,7 +47,7 @@ pub enum LeaseError {
     Held {
         /// The name.
         consumer: String,
-        /// The holder; `None` where it has not written it yet, or the system hides it.
+        /// The process ID of the holder; `None` if it has not written it yet, or the system hides it.
         pid: Option<u32>,
     },
     /// Something that skytail did not make has the name of the lock file.

@@ -1,4 +1,5 @@
-//! The saved position: the SQLite store, leases on consumer names, and the thread that saves.
+//! Saved positions: the SQLite store, leases on consumer names, and the thread that commits
+//! checkpoints. `docs/reference/state-file.md` describes the file.
 
 pub mod backup;
 mod error;
@@ -22,19 +23,19 @@ use crate::sink::{Delivered, Output};
 #[error("the system does not say where your home directory is")]
 pub struct NoHome;
 
-/// The state file where nobody named one: `skytail/state.db` under `$XDG_STATE_HOME`
-/// (`~/.local/state`), or under the directory for application data on a platform that has
-/// none for state. Nothing is created.
+/// Returns the default state file: `skytail/state.db` under `$XDG_STATE_HOME` (`~/.local/state`),
+/// or under the directory for application data on a platform without one for state. Creates
+/// nothing.
 ///
 /// # Errors
-/// [`NoHome`] where no home directory is known.
+/// [`NoHome`] if no home directory is known.
 pub fn default_state_path() -> Result<PathBuf, NoHome> {
     let base = etcetera::choose_base_strategy().map_err(|_| NoHome)?;
     let directory = base.state_dir().unwrap_or_else(|| base.data_dir());
     Ok(directory.join("skytail").join("state.db"))
 }
 
-/// What is saved for a consumer. Only delivered output can become one.
+/// A position and the outputs that prove it. Only a [`Delivered`] can become one.
 #[derive(Clone, Debug)]
 pub struct Checkpoint {
     resume: Resume,
@@ -42,26 +43,26 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    /// The position that `delivered` proves.
+    /// Returns the checkpoint of the position that `delivered` proves.
     #[must_use]
     pub fn new(delivered: Delivered, resume: Resume) -> Self {
         Self { resume, outputs: delivered.into_outputs() }
     }
 
-    /// The position.
+    /// Returns the position.
     #[must_use]
     pub fn resume(&self) -> &Resume {
         &self.resume
     }
 
-    /// The files that changed, to be synced before the position is saved.
+    /// Returns the outputs that changed. Their files must be synced before the position is saved.
     #[must_use]
     pub fn outputs(&self) -> &[Output] {
         &self.outputs
     }
 
-    /// Takes over what an older checkpoint, which was never saved, says of files that this
-    /// one does not mention.
+    /// Adds the outputs of an older checkpoint, which was never saved, that this one does not
+    /// have.
     fn supersede(&mut self, older: Self) {
         let is_newer = |old: &Output| {
             self.outputs.iter().any(|output| output.record().path == old.record().path)
@@ -73,7 +74,7 @@ impl Checkpoint {
     }
 }
 
-/// A place in a stream that a person can name.
+/// A cursor: where to start, as a user gives it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum CursorValue {
     /// An instant; good on any server. At least [`Seq::LIMIT`] microseconds.

@@ -1,5 +1,5 @@
-//! From a path to an open SQLite file that is ours, sound, and nobody else's to read. It knows
-//! nothing of what the tables hold.
+//! Opens a SQLite file after checking that it is a sound state file of skytail that only its owner
+//! can read. The contents of the tables are not this module's business.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -13,17 +13,17 @@ use super::error::StoreError;
 use super::schema;
 use crate::paths;
 
-/// How long to wait for another program's write. A save takes milliseconds; a person with an
-/// open transaction in `sqlite3` is told to close it rather than waited for.
+/// How long to wait for another program's write. A save takes milliseconds; for a transaction that
+/// a user left open in `sqlite3`, an error is better than a longer wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause between two attempts where SQLite does not wait by itself.
+/// The pause between two attempts when SQLite does not wait by itself.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Opens the file for reading and writing; makes it, and the directories above it, where it
-/// does not exist.
+/// Opens the file for reading and writing. Creates it, and the directories above it, if it does not
+/// exist.
 ///
 /// # Errors
-/// [`StoreError`]; an existing file that is not ours or not sound is left as it is.
+/// [`StoreError`]; an existing file that is not ours or not sound stays unchanged.
 pub fn writable(path: &Path) -> Result<Connection, StoreError> {
     check_owner(path)?;
     create(path).map_err(|error| cant_open(path, &error))?;
@@ -37,14 +37,13 @@ pub fn writable(path: &Path) -> Result<Connection, StoreError> {
     examine(&connection, path)?;
     durability(&connection).map_err(sqlite_error)?;
     schema::migrate(&mut connection).map_err(sqlite_error)?;
-    // Again, since somebody else may have made or changed it while we waited for the lock.
+    // Again, because another program may have created or changed it during the wait for the lock.
     examine(&connection, path)?;
     Ok(connection)
 }
 
-/// Opens an existing file to look at; `None` where there is none, or only an empty one.
-/// Nothing is made, and no table is changed, unless an older format must first be brought up
-/// to date.
+/// Opens an existing file for reading; `None` if there is no file, or an empty one. Creates nothing
+/// and changes no table, unless the file must first be migrated.
 ///
 /// # Errors
 /// As [`writable`].
@@ -55,8 +54,8 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
         Err(error) => return Err(cant_open(path, &error)),
     }
     let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    // Opened for writing where that is allowed (SQLite falls back by itself): a reader of a
-    // WAL file shares an index with the writers, and the last one out tidies up.
+    // Opened for writing if that is allowed (SQLite falls back by itself): a reader of a WAL file
+    // shares an index with the writers, and the last program to close it removes it.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite_error)?;
@@ -106,8 +105,8 @@ fn check_owner(path: &Path) -> Result<(), StoreError> {
     Err(StoreError::Open { path: path.to_owned(), cause })
 }
 
-/// Opens a file that nobody can be writing, since neither it nor its directory can be written
-/// and there is no log: there SQLite could not make the index that readers share otherwise.
+/// Opens a file that no program can be writing, because neither it nor its directory is writable
+/// and there is no log. SQLite could not create the index that readers share there.
 fn unchanging(path: &Path) -> rusqlite::Result<Connection> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let url = url::Url::from_file_path(&absolute)

@@ -1,5 +1,5 @@
-//! The state file: what each consumer's cursor is, read and written. It knows no thread and no
-//! lock on names (see [`super::saver`] and [`super::lease`]).
+//! Reads and writes the state file. Threads and locks on names are in [`super::worker`] and
+//! [`super::lease`].
 
 mod earlier;
 mod gaps;
@@ -28,7 +28,7 @@ pub struct Store {
     pub(super) path: PathBuf,
     /// The key, where the file holds one, and the seed that 0.1.0 used.
     secrets: (Option<IdentityKey>, u64),
-    /// Which file it is, whatever stands at its path later.
+    /// Identifies the file, even if its path names another one later.
     file_id: Option<FileId>,
     /// Whether the user asked for what is saved from now on; `None` if not known.
     is_asked_for: Option<bool>,
@@ -65,20 +65,19 @@ const MAKE_KEY: &str = "
 INSERT OR IGNORE INTO meta (key, value) VALUES ('identity_key', lower(hex(randomblob(16))))";
 
 impl Store {
-    /// Opens the state file, and makes it where there is none: readable by its owner only, as
-    /// are the directories made for it.
+    /// Opens the state file. Creates it if it does not exist, with its directories, for its owner
+    /// only.
     ///
     /// # Errors
-    /// [`StoreError`]. A file that is not ours, from a newer skytail, or damaged is left as
-    /// it is.
+    /// [`StoreError`]. A file that is not ours, from a newer skytail, or damaged stays unchanged.
     pub fn open(path: &Path) -> Result<Self, StoreError> {
         let connection = open::writable(path)?;
         connection.execute(MAKE_KEY, []).map_err(|error| StoreError::from_sqlite(path, &error))?;
         Self::with(connection, path)
     }
 
-    /// Opens an existing state file to look at; `None` where nothing was ever saved. Works
-    /// while a tail runs, and makes no file. Writing through it fails.
+    /// Opens an existing state file for reading; `None` if nothing was ever saved. Works during a
+    /// run, and creates no file. Writing through it fails.
     ///
     /// # Errors
     /// As [`Store::open`].
@@ -86,7 +85,7 @@ impl Store {
         open::readable(path)?.map(|connection| Self::with(connection, path)).transpose()
     }
 
-    /// A store of rows that are not in a file.
+    /// Returns a store in memory.
     pub(super) fn in_memory(connection: Connection) -> Result<Self, StoreError> {
         Self::with(connection, Path::new(":memory:"))
     }
@@ -103,7 +102,7 @@ impl Store {
         Ok(store)
     }
 
-    /// Reads a number of so many hexadecimal digits from the table meta.
+    /// Reads a number of `digits` hexadecimal digits from the table `meta`.
     fn hexadecimal(&self, key: &str, digits: usize) -> Result<Option<u128>, StoreError> {
         let found: Option<String> = self
             .connection
@@ -125,7 +124,7 @@ impl Store {
         StoreError::Damaged { path: self.path.clone(), cause }
     }
 
-    /// The path it was opened by.
+    /// Returns the path that it was opened with.
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
@@ -146,15 +145,15 @@ impl Store {
         Ok(IdentitySecrets { key: key.ok_or_else(damaged)?, former_seed: Some(seed) })
     }
 
-    /// The cursor saved under a name; `None` where there is none.
+    /// Returns the cursor saved under a name; `None` if there is no row.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Row`] where what is saved makes no sense.
+    /// [`StoreError`]; [`StoreError::Row`] if the row is not valid.
     pub fn load(&self, consumer: &str) -> Result<Option<SavedCursor>, StoreError> {
         self.one(consumer, row::cursor)
     }
 
-    /// All that is saved under a name.
+    /// Returns all that is saved under a name.
     ///
     /// # Errors
     /// As [`Store::load`].
@@ -162,11 +161,11 @@ impl Store {
         self.one(consumer, |row| row::entry(consumer.to_owned(), row))
     }
 
-    /// Everything that is saved, by name. A damaged row is an error of its own, so that it
-    /// does not hide the others.
+    /// Returns all rows, by name. A damaged row is an error of its own, so that it does not hide
+    /// the others.
     ///
     /// # Errors
-    /// [`StoreError`] where the file can't be read.
+    /// [`StoreError`] if the file can't be read.
     pub fn list(&self) -> Result<Vec<Result<Entry, StoreError>>, StoreError> {
         self.rows("SELECT * FROM consumers ORDER BY name", |row| {
             let name: String = row.get("name")?;
@@ -175,16 +174,16 @@ impl Store {
         })
     }
 
-    /// The names under which something is saved, sorted.
+    /// Returns the names of all consumers, sorted.
     ///
     /// # Errors
-    /// [`StoreError`] where the file can't be read.
+    /// [`StoreError`] if the file can't be read.
     pub fn names(&self) -> Result<Vec<String>, StoreError> {
         self.rows("SELECT name FROM consumers ORDER BY name", |row| row.get(0))
     }
 
-    /// Saves where a tail stands, with the files that it writes, in one step. A cursor set by
-    /// hand has then done its work and goes. The files were synced before.
+    /// Saves a position and its outputs in one transaction. Removes a cursor that was set manually.
+    /// The caller has synced the files.
     ///
     /// # Errors
     /// [`StoreError`]; what was saved before is then unchanged.
@@ -194,7 +193,7 @@ impl Store {
         checkpoint: &Checkpoint,
         now: TimeUs,
     ) -> Result<(), StoreError> {
-        // SQLite would go on writing into a file that nobody can open any more.
+        // SQLite would continue to write to a file that no program can open any more.
         if self.file_id != file_id_of(&self.path) {
             return Err(StoreError::Gone { path: self.path.clone() });
         }
@@ -217,8 +216,8 @@ impl Store {
         })
     }
 
-    /// Saves a cursor that a person chose, and notes the position that it replaces. Whoever
-    /// calls this holds the [`super::lease::Lease`] on the name.
+    /// Saves a cursor that a user chose, and keeps the position that it replaces. The caller holds
+    /// the [`super::lease::Lease`] on the name.
     ///
     /// # Errors
     /// [`StoreError`]; what was saved before is then unchanged.
@@ -250,7 +249,7 @@ impl Store {
         .map(drop)
     }
 
-    /// Saves where a run begins, as a cursor set by hand, unless something is saved already.
+    /// Saves where a run begins, as a manual cursor, unless something is saved already.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -266,8 +265,8 @@ impl Store {
         self.set(consumer, at, now)
     }
 
-    /// Forgets a name with its gaps and files (the rows, not the files). Returns whether there
-    /// was anything under it. Whoever calls this holds the [`super::lease::Lease`] on the name.
+    /// Deletes the rows of a consumer (the files stay). Returns whether there were any. The caller
+    /// holds the [`super::lease::Lease`] on the name.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is then removed.

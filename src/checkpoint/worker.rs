@@ -1,6 +1,6 @@
-//! The thread that saves. Whoever writes events hands it checkpoints and never waits for the
-//! disk; it keeps the newest, syncs the files in it, and commits as fast as the disk allows.
-//! Only where a file starts does the writer wait, until that is remembered for good.
+//! The thread that commits checkpoints. The writer passes it checkpoints and never waits for the
+//! disk; the thread keeps the newest, syncs its files, and commits as fast as the disk allows. The
+//! writer blocks only when a file begins, until the state file records it durably.
 
 use std::fmt;
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -14,18 +14,18 @@ use crate::position::TimeUs;
 use crate::position::gap::Gap;
 use crate::sink::output_record::OutputRecord;
 
-/// Most gaps that wait for a file that can't be written.
+/// Most gaps that wait while the state file can't be written.
 const MOST_WAITING_GAPS: usize = 1_000;
 
-/// How often whoever waits for the thread looks whether it is still there.
+/// How often a caller that waits for the thread checks that it is alive.
 const RECHECK: Duration = Duration::from_millis(100);
 
-/// A change in whether saving works.
+/// A change between saving and failing to save.
 #[derive(Clone, Copy, Debug)]
 pub enum SaveHealth<'a> {
-    /// A save failed, and the one before it did not.
+    /// A save failed after one that succeeded.
     Failing(&'a StoreError),
-    /// A save worked again.
+    /// A save succeeded after one that failed.
     Recovered,
 }
 
@@ -46,12 +46,12 @@ struct Shared {
 struct WorkerState {
     /// The newest checkpoint that is not committed.
     pending: Option<Checkpoint>,
-    /// Gaps that are not noted in the file yet.
+    /// Gaps that are not in the file yet.
     gaps: Vec<Gap>,
-    /// Whether something came since the thread looked last. A checkpoint that failed lies in
-    /// the pending without this, so that it waits for the next instead of spinning.
+    /// Whether there is something new. A checkpoint that failed stays in `pending` without this
+    /// flag, so that it waits for the next one instead of being retried in a loop.
     is_due: bool,
-    /// What starts, and where whoever starts it waits for the answer.
+    /// A file or run that begins, and the channel on which its caller waits for the commit.
     starts: Option<StartRequest>,
     is_finishing: bool,
     /// Whether the files are exactly as the last checkpoint says.
@@ -85,7 +85,7 @@ impl CheckpointWorker {
     /// where it works again.
     ///
     /// # Errors
-    /// As the system reports, where it has no thread left.
+    /// The error of the system if it has no thread left.
     pub fn spawn(
         store: Store,
         consumer: String,
@@ -214,12 +214,12 @@ impl fmt::Debug for CheckpointWorker {
 }
 
 impl Shared {
-    /// No code that holds the lock can panic half-way through a change.
+    /// A poisoned lock is still valid: no code that holds it can panic within a change.
     fn lock(&self) -> MutexGuard<'_, WorkerState> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for work.
+    /// Blocks until there is work.
     fn next(&self) -> Work {
         let idle = |state: &mut WorkerState| {
             !state.is_due && !state.is_finishing && state.starts.is_none()
@@ -263,8 +263,8 @@ struct Worker<F> {
     store: Store,
     consumer: String,
     on_change: F,
-    /// A file that could not be synced. The system tells that once, and lets a second try
-    /// succeed though bytes are lost: so there is none.
+    /// The error of a file that could not be synced. The system reports it once and lets a second
+    /// try succeed although bytes are lost, so there is no second try.
     broken: Option<StoreError>,
 }
 
@@ -284,7 +284,7 @@ impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
                     Start::RunAgain(_) if self.store.has_cursor_override() => Ok(()),
                     Start::RunAgain(at) => self.store.set(&self.consumer, &at, now()),
                 };
-                // Whoever asked may have given up.
+                // The caller may have given up.
                 let _ = answer.send(begun);
             }
             if work.is_last {

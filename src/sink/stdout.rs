@@ -1,10 +1,10 @@
 //! Standard output, written without a buffer of our own: batches are large already.
 //!
-//! What matters here is to know *exactly* how many bytes were accepted, whatever happens. A
-//! blocking `write(2)` into a pipe that nobody reads tells nothing until it returns, so pipes
-//! and terminals are written without blocking where the system allows to open them once more
-//! (Linux, through `/proc/self/fd`): a new open file description, so that whoever shares
-//! ours keeps a blocking one. Elsewhere writes block, and a stop waits for them.
+//! This sink always knows *exactly* how many bytes were accepted. A
+//! blocking `write(2)` into a pipe without a reader reports nothing until it returns, so pipes and
+//! terminals are written without blocking if the system can open them a second time (Linux,
+//! through `/proc/self/fd`): as a new open file description, so that programs that share ours keep
+//! a blocking one. On other systems writes block, and a stop waits for them.
 
 use std::fmt;
 use std::fs::File;
@@ -14,8 +14,7 @@ use std::time::{Duration, Instant};
 
 use super::{PartialWrite, SinkError};
 
-/// How often a write that waits for room looks whether its time is over. Only a blocked
-/// output costs these wake-ups.
+/// How often a blocked write checks its deadline. Only a blocked output costs these wake-ups.
 const RECHECK: Duration = Duration::from_millis(50);
 
 /// A line that is redrawn on the screen that shows the output, too.
@@ -156,7 +155,7 @@ impl Stdout {
         if self.is_pipe { imp::pipe_bytes(&self.file) } else { 0 }
     }
 
-    /// The bytes that lie in the pipe and were not read, also once nobody is left to read them.
+    /// Returns the bytes in the pipe that were not read, also after its reader has gone.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         if self.is_pipe { imp::unread_bytes(&self.file) } else { 0 }
@@ -220,7 +219,7 @@ mod imp {
     #[cfg(target_os = "linux")]
     fn widen(file: &File) {
         if pipe_bytes(file) < PIPE_BYTES {
-            // The system may say that somebody has too much already.
+            // The system may refuse, because this user has too many pipe buffers already.
             let _ = rustix::pipe::fcntl_setpipe_size(file, PIPE_BYTES);
         }
     }

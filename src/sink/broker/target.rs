@@ -1,4 +1,4 @@
-//! What `--to` names: which broker, where it is, and where in it events go. Parsing only:
+//! The target of `--to`: the kind of broker, its servers, and the topic or subject. Parsing only:
 //! nothing is resolved or dialled here, and every build reads all of it.
 
 use std::fmt;
@@ -13,9 +13,9 @@ const MAX_TOPIC_BYTES: usize = 249;
 const MAX_SUBJECT_BYTES: usize = 1024;
 /// Most partitions that a NATS subject is spread over.
 const MAX_PARTITIONS: u16 = 1024;
-/// The port where a NATS server listens if nobody says otherwise.
+/// The default port of NATS.
 const NATS_PORT: u16 = 4222;
-/// The same of Kafka.
+/// The default port of Kafka.
 const KAFKA_PORT: u16 = 9092;
 
 /// The two kinds of broker.
@@ -82,7 +82,7 @@ pub enum TargetError {
         "credentials don't belong on a command line, where everybody on the machine can read them: put them into a file, and name it with --to-config FILE"
     )]
     Credentials,
-    /// A server that is none.
+    /// Not a server.
     #[error("{server:?} is no server ({reason}): write HOST or HOST:PORT, several with commas")]
     Server {
         /// What was given.
@@ -177,7 +177,7 @@ fn server(text: &str, kind: Kind) -> Result<String, TargetError> {
     }
     let is_address = host.starts_with('[') && host.ends_with(']');
     if host.contains(':') && !is_address {
-        return refused("an IPv6 address stands in brackets");
+        return refused("an IPv6 address must be in brackets");
     }
     if host.chars().any(|c| c.is_whitespace() || c.is_control() || "\\\"'#;".contains(c)) {
         return refused("a character that no name has");
@@ -186,7 +186,7 @@ fn server(text: &str, kind: Kind) -> Result<String, TargetError> {
         None if kind == Kind::Kafka => KAFKA_PORT,
         None => NATS_PORT,
         Some(Ok(port)) if port > 0 => port,
-        Some(_) => return refused("its port is none from 1 to 65535"),
+        Some(_) => return refused("its port is not between 1 and 65535"),
     };
     Ok(format!("{host}:{port}"))
 }

@@ -1,5 +1,5 @@
-//! What files are called: a name with fields for the time, and numbers where a name is taken.
-//! Knows names only; whether a file exists is asked elsewhere.
+//! The names of files: time fields, and numbers for names that are taken. This module never looks
+//! at the file system.
 
 use std::path::{Path, PathBuf};
 
@@ -19,8 +19,8 @@ const APART_HOURS: [u64; 6] = [1, 12, 24, 7 * 24, 31 * 24, 365 * 24];
 const OTHER_TRIAL_US: u64 = 1_801_660_455_161_718;
 /// The ending of names whose files are compressed.
 const ZSTD: &str = ".zst";
-/// Endings that promise something which no file here is.
-const PACKED_OTHERWISE: [(&str, &str); 14] = [
+/// Endings that promise a compression other than ours.
+const OTHER_COMPRESSION: [(&str, &str); 14] = [
     ("gz", "gzip"),
     ("gzip", "gzip"),
     ("tgz", "gzip"),
@@ -51,7 +51,7 @@ pub enum NameError {
     #[error(
         "{name:?} says {what}, and only names in .zst are compressed (with zstd): call it {instead:?}, or leave --output out and pipe stdout through a program that compresses"
     )]
-    PackedOtherwise {
+    OtherCompression {
         /// The name.
         name: String,
         /// What its ending stands for.
@@ -116,7 +116,7 @@ impl Naming {
         let Some(name) = name.filter(|_| !text.ends_with(std::path::is_separator)) else {
             return Err(NameError::NoFile(given.to_owned()));
         };
-        refuse_other_packing(name)?;
+        refuse_other_compression(name)?;
         let directory = given.parent().filter(|d| !d.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).to_owned();
         let naming = Self { directory, name: name.to_owned(), rotate };
@@ -135,7 +135,7 @@ impl Naming {
         self.name.ends_with(ZSTD)
     }
 
-    /// Whether the name holds fields for the time that nobody fills in.
+    /// Returns whether the name has time fields that are not filled in, because nothing rotates.
     #[must_use]
     pub fn has_unused_fields(&self) -> bool {
         let filled = |us| fill_in(&self.name, TimeUs(us));
@@ -150,7 +150,7 @@ impl Naming {
         self.directory.join(&self.name).to_string_lossy().into_owned()
     }
 
-    /// The file of an instant, with a number where it is not 0.
+    /// Returns the path of the file for an instant, with `number` in its name unless it is 0.
     #[must_use]
     pub fn path(&self, time: TimeUs, number: u32) -> PathBuf {
         let name = match self.rotate {
@@ -186,15 +186,15 @@ impl Naming {
     }
 }
 
-/// Whoever reads a file goes by the end of its name.
-fn refuse_other_packing(name: &str) -> Result<(), NameError> {
+/// Refuses a name whose ending promises another compression: readers go by the ending.
+fn refuse_other_compression(name: &str) -> Result<(), NameError> {
     let Some((stem, ending)) = name.rsplit_once('.').filter(|_| !name.ends_with(ZSTD)) else {
         return Ok(());
     };
     let is_it = |(known, _): &&(&str, &str)| ending.eq_ignore_ascii_case(known);
-    match PACKED_OTHERWISE.iter().find(is_it) {
+    match OTHER_COMPRESSION.iter().find(is_it) {
         None => Ok(()),
-        Some((_, what)) => Err(NameError::PackedOtherwise {
+        Some((_, what)) => Err(NameError::OtherCompression {
             name: name.to_owned(),
             what,
             instead: format!("{stem}{ZSTD}"),

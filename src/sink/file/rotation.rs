@@ -1,4 +1,4 @@
-//! When one file ends and the next begins. Pure: times and sizes in, answers out.
+//! When one file ends and the next begins, by time or by size.
 
 use crate::position::TimeUs;
 
@@ -39,7 +39,7 @@ impl Rotate {
     }
 
     /// The instant that names the file of an event: the start of its period, or the event's
-    /// own time where it is the first of a file by size.
+    /// own time if it is the first of a file by size.
     #[must_use]
     pub fn start_of(self, time: TimeUs) -> TimeUs {
         TimeUs(time.0 - time.0 % self.period_us())

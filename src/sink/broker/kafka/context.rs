@@ -1,4 +1,4 @@
-//! What librdkafka tells while it works: deliveries, errors that pass, and those that do not.
+//! The callbacks of librdkafka: deliveries, errors that can pass, and fatal ones.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::sink::broker::in_flight::InFlight;
 use crate::sink::broker::retry::Retry;
 use crate::sink::broker::target::Target;
 
-/// Is called by librdkafka.
+/// The state behind the callbacks.
 pub struct Context {
     target: Target,
     in_flight: Arc<InFlight>,
@@ -23,7 +23,7 @@ pub struct Context {
 
 struct State {
     retry: Retry,
-    /// Whether anything was delivered or asked: before that, whoever connects tells.
+    /// Whether anything was delivered. Before that, the code that connects logs errors.
     is_open: bool,
     /// The last error, in librdkafka's words.
     words: Option<String>,
@@ -43,7 +43,7 @@ impl Context {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).words.clone()
     }
 
-    /// Why there is no way on, if there is none.
+    /// Returns the fatal error, if there is one.
     pub fn failure(&self) -> Option<BrokerError> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).failure.clone()
     }
@@ -106,7 +106,7 @@ impl ProducerContext for Context {
     }
 }
 
-/// Whether the broker does not know us.
+/// Returns whether the broker rejected our credentials.
 pub fn is_denial(code: RDKafkaErrorCode) -> bool {
     matches!(
         code,
@@ -117,7 +117,7 @@ pub fn is_denial(code: RDKafkaErrorCode) -> bool {
     )
 }
 
-/// What an error means that no retry mends.
+/// Returns the error to report for a failure that no retry can fix.
 pub fn final_error(target: &Target, error: &KafkaError, bytes: usize) -> BrokerError {
     let broker = target.to_string();
     let cause = printable(error.to_string().as_bytes(), 300);

@@ -1,5 +1,5 @@
 //! Kafka: librdkafka's idempotent producer, which keeps the order of each partition and repeats
-//! nothing for as long as it lives. What an earlier run left behind its last checkpoint is read
+//! nothing for as long as it lives. What an earlier run published after its last checkpoint is read
 //! back from the partitions, and not published again.
 //!
 //! librdkafka has threads of its own, and waits and retries by itself: a broker that is away is
@@ -56,7 +56,7 @@ impl KafkaClient {
     /// partition. Returns how far they have come.
     ///
     /// # Errors
-    /// [`BrokerError`], where nobody answers for some seconds or the broker says no.
+    /// [`BrokerError`] if no broker answers for some seconds, or if it refuses.
     pub fn connect(
         settings: &BrokerSettings,
         known: &Offsets,

@@ -1,4 +1,4 @@
-//! What librdkafka is told: what our promises need, and the properties of `--to-config`, which
+//! The properties of librdkafka: those that our guarantees need, and those of `--to-config`, which
 //! are its own.
 
 use rdkafka::ClientConfig;
@@ -8,7 +8,7 @@ use crate::display::printable::printable;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::broker::error::BrokerError;
 
-/// What each event once and in order rests on, and nobody may change.
+/// Exactly-once delivery in order depends on these, so the user can't change them.
 const OURS: [(&str, &str); 4] = [
     ("enable.idempotence", "true"),
     // What can't be stored stops what follows it, so that no account's order breaks.
@@ -18,7 +18,7 @@ const OURS: [(&str, &str); 4] = [
     ("message.timeout.ms", "0"),
 ];
 
-/// What is as good another way.
+/// Defaults that the user may change.
 const DEFAULTS: [(&str, &str); 4] = [
     ("client.id", "skytail"),
     // The partition that other clients choose for the same key.

@@ -1,5 +1,5 @@
 //! NATS JetStream: a thread with a runtime of its own that connects, publishes in order, and
-//! answers the server's pings while nobody writes.
+//! answers the server's pings while the writer is idle.
 
 mod options;
 mod publisher;
@@ -32,7 +32,7 @@ impl NatsClient {
     /// Returns how far the stream has come.
     ///
     /// # Errors
-    /// [`BrokerError`], where nobody answers for some seconds or the server says no.
+    /// [`BrokerError`] if no server answers for some seconds, or if it refuses.
     pub fn connect(
         settings: &BrokerSettings,
         known: &Offsets,
@@ -81,7 +81,7 @@ fn run(
         let work = async {
             match publisher.open().await {
                 Ok((session, end)) => {
-                    // Whoever waits for it is there: it blocks until this.
+                    // The receiver exists: the caller blocks until this message.
                     let _ = opened.send(Ok(end));
                     publisher.run(session).await
                 }
@@ -97,7 +97,7 @@ fn run(
             failure = work => Some(failure),
         }
     });
-    // A name that is being looked up can't be interrupted, and nobody waits for it any more.
+    // A name lookup can't be interrupted, and its result is not needed any more.
     runtime.shutdown_timeout(Duration::ZERO);
     in_flight.fail(failure.unwrap_or_else(|| broken("it was closed")));
 }

@@ -1,4 +1,4 @@
-//! What the client is told before it dials: the address, and the keys of `--to-config`.
+//! The options of a connection: the address, and the keys of `--to-config`.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -137,7 +137,7 @@ impl Options {
             let with = options.credentials(text);
             options = with.map_err(|error| BrokerError::Setting {
                 key: "credentials".to_owned(),
-                problem: format!("the file is none of NATS's credentials ({error})"),
+                problem: format!("this is not a credentials file of NATS ({error})"),
             })?;
         }
         if self.must_hide() {

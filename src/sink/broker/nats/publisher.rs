@@ -60,7 +60,7 @@ enum End {
     Lost(String),
     /// Something was not stored, and may be later.
     NotStored(String),
-    /// Somebody else published in between.
+    /// Another program published in between.
     Interrupted,
     /// There is no way on.
     Failed(BrokerError),
@@ -163,7 +163,7 @@ impl Publisher {
         match session.stored_since(from).await {
             Ok(stored) => self.stored = AlreadyPublished::new(stored, &self.in_flight),
             Err(cause) => tracing::warn!(
-                "{}: the stream can't be read back ({cause}): what was stored before and not heard of is told apart by its duplicate window alone",
+                "{}: the stream can't be read back ({cause}): only its duplicate window recognises messages that were stored without an acknowledgement",
                 self.options.target
             ),
         }
@@ -178,14 +178,14 @@ impl Publisher {
     }
 
     /// The stream ends before what was acknowledged. What was acknowledged to this run since
-    /// its last save, the next one publishes again; what was saved, nobody has any more.
+    /// its last save, the next one publishes again; what was saved is lost.
     fn lost(&self, messages: u64) -> Result<(), NoSession> {
         let broker = self.options.target.to_string();
         if self.is_open {
             return Err(NoSession::Never(BrokerError::Lost { broker, messages }));
         }
         tracing::warn!(
-            "{broker}: the stream ends {messages} messages before the saved position: it was made anew, or has lost them; going on at the saved position"
+            "{broker}: the stream ends {messages} messages before the saved position: it was made anew, or has lost them; continuing at the saved position"
         );
         Ok(())
     }

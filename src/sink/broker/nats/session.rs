@@ -1,5 +1,5 @@
 //! One connection to a server, with the stream that takes the subject: found, asked how far it
-//! has come, and read back where that is needed.
+//! has come, and read back if needed.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -169,13 +169,13 @@ fn no_api(
         off.contains(&api.error_code())
     });
     let mut causes = std::iter::successors(error.source(), |cause| cause.source());
-    let nobody = causes.any(|cause| {
+    let has_no_responders = causes.any(|cause| {
         let of_request = cause.downcast_ref::<RequestError>().map(RequestError::kind);
         let of_client = cause.downcast_ref::<async_nats::RequestError>();
         of_request == Some(RequestErrorKind::NoResponders)
             || of_client.is_some_and(|e| e.kind() == async_nats::RequestErrorKind::NoResponders)
     });
-    if is_off || nobody {
+    if is_off || has_no_responders {
         let broker = target.to_string();
         return NoSession::Never(BrokerError::NoJetStream { broker, cause });
     }
