@@ -1,11 +1,11 @@
-//! A set of NSIDs and NSID patterns, matched in a time that does not grow with the set.
+//! A set of NSIDs and NSID patterns. The time of a match does not depend on the size of the set.
 
 use std::collections::HashSet;
 
 use super::FilterError;
 use super::syntax::{is_nsid, is_pattern_prefix};
 
-/// A set of NSIDs and `prefix.*` patterns; empty means that every collection is wanted.
+/// A set of NSIDs and `prefix.*` patterns. An empty set matches every collection.
 #[derive(Clone, Debug, Default)]
 pub struct Collections {
     exact: HashSet<String>,
@@ -17,7 +17,7 @@ impl Collections {
     /// Adds one NSID or pattern.
     ///
     /// # Errors
-    /// [`FilterError::Collection`] where it is neither.
+    /// [`FilterError::Collection`] if `value` is neither.
     pub fn add(&mut self, value: &str) -> Result<(), FilterError> {
         match value.strip_suffix(".*") {
             Some(prefix) if is_pattern_prefix(prefix) => self.prefixes.insert(format!("{prefix}.")),
@@ -27,19 +27,19 @@ impl Collections {
         Ok(())
     }
 
-    /// Whether there is none.
+    /// Returns whether the set has no entries, and so matches every collection.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.exact.is_empty() && self.prefixes.is_empty()
     }
 
-    /// The number of entries.
+    /// Returns the number of entries.
     #[must_use]
     pub fn len(&self) -> usize {
         self.exact.len() + self.prefixes.len()
     }
 
-    /// The entries as they were written, sorted.
+    /// Returns the entries in the form that [`Collections::add`] takes, sorted.
     #[must_use]
     pub fn patterns(&self) -> Vec<String> {
         let prefixes = self.prefixes.iter().map(|p| format!("{p}*"));
@@ -48,7 +48,7 @@ impl Collections {
         all
     }
 
-    /// Whether a collection is wanted: by its name, or by any prefix that ends in a dot.
+    /// Returns whether the set has the collection, or a pattern for it.
     #[must_use]
     pub fn matches(&self, collection: &str) -> bool {
         if self.is_empty() || self.exact.contains(collection) {
@@ -83,7 +83,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_neither_nsid_nor_pattern() {
+    fn rejects_values_that_are_neither_nsid_nor_pattern() {
         for bad in ["", "*", ".*", "app.bsky.fo*", "app.*.post", "post", "app.bsky.feed.*x"] {
             assert_eq!(set(&[]).add(bad), Err(FilterError::Collection(bad.into())), "{bad}");
         }

@@ -1,4 +1,4 @@
-//! The number under which a state file remembers which filters a position was made with.
+//! The filter's fingerprint, which a state file stores with each position.
 
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -52,7 +52,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_fingerprint_depends_on_what_is_wanted_and_not_on_the_order() {
+    fn a_fingerprint_depends_on_the_values_and_not_on_their_order() {
         let kinds = |kinds: &[Kind]| Filter { kinds: kinds.to_vec(), ..Filter::default() };
         let print = |filter: &Filter| filter.fingerprint();
         let both = kinds(&[Kind::Commit, Kind::Account]);

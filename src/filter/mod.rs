@@ -1,9 +1,9 @@
-//! Which events are wanted: the same rule for what is asked of a server, for what is
-//! printed, and for what our own server sends.
+//! Decides which events a run outputs. The same rules apply to requests to servers, to the output,
+//! and to `skytail serve`.
 
 mod collections;
 mod fingerprint;
-pub mod known;
+pub mod known_collections;
 pub mod syntax;
 
 use std::collections::HashSet;
@@ -12,31 +12,30 @@ pub use collections::Collections;
 
 use crate::event::header::{Header, Kind, Operation};
 
-/// What to print. An empty list means "everything" of its sort.
+/// The events to output. An empty list does not restrict anything.
 #[derive(Clone, Debug, Default)]
 pub struct Filter {
-    /// Exact NSIDs and `prefix.*` patterns. They restrict commits only; whoever wants nothing
-    /// but commits says so in `kinds`.
+    /// NSIDs and `prefix.*` patterns. They restrict commits only; `kinds` can exclude other events.
     pub collections: Collections,
-    /// Repositories.
+    /// DIDs of repositories.
     pub dids: HashSet<String>,
-    /// Kinds.
+    /// Kinds of events.
     pub kinds: Vec<Kind>,
-    /// Operations. Like `collections`, they restrict commits only.
+    /// Operations of commits. Like `collections`, they restrict commits only.
     pub operations: Vec<Operation>,
-    /// Longest event, in bytes of its JSON.
+    /// The longest event, in bytes of its JSON.
     pub max_message_bytes: Option<u32>,
 }
 
-/// Why a filter value was refused.
+/// Why a filter value is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FilterError {
-    /// Not an NSID nor a pattern.
+    /// The value is neither an NSID nor a pattern.
     #[error(
         "{0:?} is not a collection: write an NSID like app.bsky.feed.post, or a prefix like app.bsky.feed.*"
     )]
     Collection(String),
-    /// Not a DID.
+    /// The value is not a DID.
     #[error(
         "{0:?} is not a DID: write one like did:plc:z72i7hdynmk6r22z27h6tvur or did:web:example.com"
     )]
@@ -46,13 +45,13 @@ pub enum FilterError {
 /// Checks the syntax of a DID.
 ///
 /// # Errors
-/// [`FilterError::Did`] where it is none.
+/// [`FilterError::Did`] if `value` is not a DID.
 pub fn check_did(value: &str) -> Result<(), FilterError> {
     if syntax::is_did(value) { Ok(()) } else { Err(FilterError::Did(value.into())) }
 }
 
 impl Filter {
-    /// Whether an event of `line_bytes` bytes is wanted.
+    /// Returns whether the filter accepts an event of `line_bytes` bytes.
     #[must_use]
     pub fn wants(&self, header: &Header<'_>, line_bytes: usize) -> bool {
         self.wants_kind(header)
@@ -60,7 +59,7 @@ impl Filter {
             && self.max_message_bytes.is_none_or(|max| line_bytes <= max as usize)
     }
 
-    /// Whether an event may be wanted, as far as this tells: all but its size.
+    /// Returns whether the filter accepts an event by everything but its size.
     #[must_use]
     pub fn may_want(&self, kind: Kind, operation: Operation, collection: &str, did: &str) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&kind))
@@ -71,14 +70,14 @@ impl Filter {
     /// Returns whether a v1 server that filters by collections and repositories sends this
     /// event (protocol/jetstream-v1.md §3).
     #[must_use]
-    pub fn is_sent(&self, header: &Header<'_>) -> bool {
+    pub fn server_would_send(&self, header: &Header<'_>) -> bool {
         (self.dids.is_empty() || self.dids.contains(&*header.did))
             && header.commit.as_ref().is_none_or(|c| self.collections.matches(&c.collection))
     }
 
-    /// Whether every event is wanted, so that nobody needs to ask for each.
+    /// Returns whether the filter accepts every event, so that events need not be checked.
     #[must_use]
-    pub fn is_open(&self) -> bool {
+    pub fn accepts_all(&self) -> bool {
         self.collections.is_empty()
             && self.dids.is_empty()
             && self.kinds.is_empty()
@@ -119,13 +118,13 @@ mod tests {
     }
 
     #[test]
-    fn an_empty_filter_wants_everything() {
+    fn an_empty_filter_accepts_every_event() {
         let filter = Filter::default();
-        assert!(filter.is_open() && wants(&filter, POST) && wants(&filter, IDENTITY));
+        assert!(filter.accepts_all() && wants(&filter, POST) && wants(&filter, IDENTITY));
     }
 
     #[test]
-    fn each_part_excludes_by_itself() {
+    fn each_list_restricts_independently() {
         let by_kind = Filter { kinds: vec![Kind::Commit], ..Filter::default() };
         assert!(wants(&by_kind, POST) && !wants(&by_kind, IDENTITY));
         let by_operation = Filter { operations: vec![Operation::Delete], ..Filter::default() };

@@ -1,13 +1,13 @@
-//! The syntax of NSIDs, of NSID patterns and of DIDs, as Jetstream checks it.
+//! Checks the syntax of NSIDs, NSID patterns and DIDs like Jetstream.
 //!
 //! Source: protocol/jetstream-v1.md §3; the NSID and DID grammars of the AT Protocol.
 
-/// Longest NSID in bytes.
+/// The longest NSID in bytes.
 const MAX_NSID_BYTES: usize = 317;
-/// Longest DID in bytes.
+/// The longest DID in bytes.
 const MAX_DID_BYTES: usize = 2048;
 
-/// Whether `value` is an NSID: at least three labels, the last a name that starts with a
+/// Returns whether `value` is an NSID: at least three labels, of which the last starts with a
 /// letter.
 #[must_use]
 pub fn is_nsid(value: &str) -> bool {
@@ -22,7 +22,7 @@ pub fn is_nsid(value: &str) -> bool {
         && name.bytes().all(|b| b.is_ascii_alphanumeric())
 }
 
-/// Whether `value` is the part of a pattern in front of `.*`: one or more labels.
+/// Returns whether `value` can precede `.*` in a pattern: one or more labels.
 #[must_use]
 pub fn is_pattern_prefix(value: &str) -> bool {
     value.len() <= MAX_NSID_BYTES && is_authority(value)
@@ -38,7 +38,7 @@ fn is_authority(value: &str) -> bool {
     value.split('.').all(is_label) && value.starts_with(|c: char| c.is_ascii_alphabetic())
 }
 
-/// Whether `value` is a DID: `did:`, a method in lower case, and an identifier.
+/// Returns whether `value` is a DID: `did:`, a method in lower case, and an identifier.
 #[must_use]
 pub fn is_did(value: &str) -> bool {
     let Some((method, identifier)) = value.strip_prefix("did:").and_then(|r| r.split_once(':'))
@@ -60,7 +60,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn tells_nsids_from_other_words() {
+    fn accepts_nsids_only() {
         for good in ["app.bsky.feed.post", "com.example.fooBar", "a-0.b-1.c", "com.example.f00"] {
             assert!(is_nsid(good), "{good}");
         }
@@ -87,7 +87,7 @@ mod tests {
     }
 
     #[test]
-    fn tells_dids_from_other_words() {
+    fn accepts_dids_only() {
         for good in [
             "did:plc:z72i7hdynmk6r22z27h6tvur",
             "did:web:example.com",

@@ -1,5 +1,5 @@
-//! Collections that are in use on the network, for hints about misspelled ones. A collection that
-//! is not listed here is as good as any other.
+//! Collections that are in use on the network, to suggest corrections of misspelled ones. Collections
+//! that are not listed here work equally well.
 
 /// NSIDs of record types, sorted.
 pub const COLLECTIONS: &[&str] = &[
@@ -62,11 +62,11 @@ pub const COLLECTIONS: &[&str] = &[
     "xyz.statusphere.status",
 ];
 
-/// Least length of a prefix that is compared letter by letter: short ones are alike by chance.
-const LEAST_PREFIX: usize = 8;
+/// The shortest prefix that is compared letter by letter. Shorter ones are similar by chance.
+const MIN_PREFIX: usize = 8;
 
-/// Returns what was probably meant by `pattern`, an NSID or a prefix with `.*`: `None` when it is
-/// known, or resembles nothing that is.
+/// Returns the known collection or pattern that `pattern` (an NSID, or a prefix with `.*`) probably
+/// misspells; `None` if it is known, or not similar to a known one.
 #[must_use]
 pub fn suggest(pattern: &str) -> Option<String> {
     match pattern.strip_suffix(".*") {
@@ -103,7 +103,7 @@ fn suggest_prefix(prefix: &str) -> Option<String> {
     if prefixes().any(|known| known == prefix) {
         return None;
     }
-    // No collection lies below another that is known, but for the ones listed.
+    // No known collection has others below it, except those that are listed.
     if COLLECTIONS.contains(&prefix) {
         return Some(prefix.to_owned());
     }
@@ -115,16 +115,16 @@ fn suggest_prefix(prefix: &str) -> Option<String> {
     near.map(|known| format!("{known}.*"))
 }
 
-/// What stands before each dot of the known collections.
+/// Returns the part before each dot of the known collections.
 fn prefixes() -> impl Iterator<Item = &'static str> {
     COLLECTIONS.iter().flat_map(|nsid| nsid.match_indices('.').filter_map(|(at, _)| nsid.get(..at)))
 }
 
 fn is_near_prefix(known: &str, given: &str) -> bool {
-    known.len() >= LEAST_PREFIX && is_a_letter_off(known, given)
+    known.len() >= MIN_PREFIX && is_a_letter_off(known, given)
 }
 
-/// Returns whether one letter more, less, other or exchanged with its neighbour makes `b` of `a`.
+/// Returns whether `a` and `b` differ in one inserted, removed, replaced or transposed letter.
 fn is_a_letter_off(a: &str, b: &str) -> bool {
     a.len().abs_diff(b.len()) <= 1 && strsim::osa_distance(a, b) == 1
 }
@@ -135,7 +135,7 @@ mod tests {
     use crate::filter::Collections;
 
     #[test]
-    fn what_was_meant_is_suggested() {
+    fn a_misspelled_collection_gets_a_suggestion() {
         for (given, meant) in [
             ("app.bsky.feed", Some("app.bsky.feed.*")),
             ("App.Bsky.Feed", Some("app.bsky.feed.*")),
@@ -163,7 +163,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_known_is_sorted_and_each_suggestion_is_a_valid_pattern() {
+    fn known_collections_are_sorted_and_suggestions_are_valid() {
         assert!(COLLECTIONS.is_sorted());
         for known in COLLECTIONS {
             assert_eq!(suggest(known), None, "{known}");
