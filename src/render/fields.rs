@@ -1,33 +1,33 @@
-//! `--fields`: the places in an event that become columns.
+//! `--fields`: paths into an event, one per column.
 
 use jaq_json::Val;
 
-/// Most columns.
+/// The most columns of a table.
 const MOST_FIELDS: usize = 1_000;
 
-/// A column.
+/// A column of a table.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Field {
-    /// The column's head: the keys with points between.
+    /// The column's name: the keys, separated by dots.
     pub name: String,
-    /// The keys on the way; in an array a number.
+    /// The keys of the path; for an item of an array, its index.
     path: Vec<String>,
 }
 
-/// Why `--fields` was refused.
+/// Why the value of `--fields` is invalid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum FieldError {
-    /// A key has no letters.
+    /// A key is empty.
     #[error(
-        "{0:?} is no field: write keys with points between, like commit.record.text (and langs.0 for the first of an array)"
+        "{0:?} is not a field: write keys separated by dots, like commit.record.text (or langs.0 for the first item of an array)"
     )]
     Empty(String),
-    /// Too many.
-    #[error("{0} fields are too many: name up to {MOST_FIELDS}")]
+    /// There are too many fields.
+    #[error("{0} fields are too many: name at most {MOST_FIELDS}")]
     TooMany(usize),
 }
 
-/// Reads the list of `--fields`, already split at its commas.
+/// Parses the list of `--fields`, which is already split at its commas.
 ///
 /// # Errors
 /// [`FieldError`].
@@ -36,7 +36,7 @@ pub fn parse(names: &[String]) -> Result<Vec<Field>, FieldError> {
         return Err(FieldError::TooMany(names.len()));
     }
     let fields = names.iter().map(|given| {
-        // Whoever knows jq writes a point in front.
+        // People who know jq write a leading dot.
         let name = given.trim();
         let name = name.strip_prefix('.').unwrap_or(name);
         let path: Vec<String> = name.split('.').map(str::to_owned).collect();
@@ -49,24 +49,24 @@ pub fn parse(names: &[String]) -> Result<Vec<Field>, FieldError> {
 }
 
 impl Field {
-    /// Returns whether an array can have this field.
+    /// Returns whether the first key is an index, so that an array can have this field.
     #[must_use]
     pub fn is_index(&self) -> bool {
         self.path.first().is_some_and(|key| key.parse::<usize>().is_ok())
     }
 
-    /// What stands there.
+    /// Returns the value at the path; `None` if it is missing.
     #[must_use]
-    pub fn of<'v>(&self, value: &'v Val) -> Option<&'v Val> {
+    pub fn get<'v>(&self, value: &'v Val) -> Option<&'v Val> {
         self.path.iter().try_fold(value, |value, key| member(value, key))
     }
 }
 
-/// The member of an object, or the item of an array by its number.
+/// Returns the member of an object, or the item of an array at the index `key`.
 #[must_use]
 pub fn member<'v>(value: &'v Val, key: &str) -> Option<&'v Val> {
     match value {
-        // Objects are small: looking at all keys is faster than making one to look up.
+        // Objects are small, so comparing all keys is faster than allocating a key for a lookup.
         Val::Obj(members) => members.iter().find_map(|(name, value)| match name {
             Val::TStr(name) if ***name == *key.as_bytes() => Some(value),
             _ => None,
@@ -81,11 +81,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_field_leads_through_objects_and_arrays() {
+    fn a_path_leads_through_objects_and_arrays() {
         let event = jaq_json::read::parse_single(br#"{"a":{"b":[1,{"$c":"x"}]}}"#).unwrap();
         let at = |name: &str| {
             let fields = parse(&[name.to_owned()]).unwrap();
-            fields[0].of(&event).map(ToString::to_string)
+            fields[0].get(&event).map(ToString::to_string)
         };
         assert_eq!(at("a.b.1.$c").as_deref(), Some("\"x\""));
         assert_eq!(at(".a.b.0").as_deref(), Some("1"));
@@ -93,7 +93,7 @@ mod tests {
     }
 
     #[test]
-    fn a_field_without_keys_is_refused() {
+    fn a_field_with_an_empty_key_is_rejected() {
         for name in ["", ".", "a..b", "a."] {
             assert!(matches!(parse(&[name.to_owned()]), Err(FieldError::Empty(_))), "{name}");
         }

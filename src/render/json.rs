@@ -1,5 +1,5 @@
-//! Values as JSON, on one line or on many, as jq prints them: what JSON has no word for is
-//! what jq makes of it, keys stay in their order and numbers keep their digits.
+//! Writes values as JSON like jq, on one line or indented: keys keep their order, numbers keep their
+//! digits, and NaN and infinity become what jq prints for them.
 
 use std::io::Write as _;
 
@@ -8,35 +8,35 @@ use jaq_json::{Num, Val};
 use super::MOST_BYTES;
 use crate::display::printable::{acts_on_terminal, push_json_escape};
 
-/// Deeper values are not written.
+/// The most levels of a value that is written.
 const MOST_LEVELS: usize = 10_000;
 
-/// How JSON is laid out.
+/// The layout of JSON.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Style {
-    /// Line breaks and two spaces a level.
+    /// Whether to add line breaks, and two spaces per level.
     pub indent: bool,
-    /// Colours.
+    /// Whether to use colours.
     pub colour: bool,
-    /// Whether characters that could act on a terminal are written as escapes.
+    /// Whether to escape characters that could act on a terminal.
     pub printable: bool,
 }
 
 /// Why a value can't be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum WriteError {
-    /// Too many levels.
-    #[error("more than {MOST_LEVELS} levels of arrays and objects came out")]
+    /// The value has too many levels.
+    #[error("the output has more than {MOST_LEVELS} levels of arrays and objects")]
     TooDeep,
-    /// Too much.
-    #[error("more than {} MiB came out of one event", MOST_BYTES >> 20)]
+    /// The output of the event is too long.
+    #[error("the output of one event has more than {} MiB", MOST_BYTES >> 20)]
     TooLong,
-    /// A table has no row for it.
+    /// The value can't be a row of a table.
     #[error(
-        "a row of csv or tsv is made of an object, or of an array by numbers like --fields 0,1, and this output is {0}: let --jq make an object, like '{{did, kind}}'"
+        "csv and tsv need objects (or arrays, with indexes like --fields 0,1), and this output is {0}: make an object with --jq, like '{{did, kind}}'"
     )]
     NoRow(&'static str),
-    /// JSON has no such objects.
+    /// The value has an object with a key that is not a string.
     #[error("object keys must be strings")]
     Key,
 }
@@ -46,15 +46,15 @@ const STRING: &str = "\x1b[32m";
 const NULL: &str = "\x1b[90m";
 const RESET: &str = "\x1b[0m";
 
-/// Whether one event may become so many bytes.
+/// Fails if the output of one event has more than [`MOST_BYTES`](super::MOST_BYTES).
 pub fn check_length(bytes: usize) -> Result<(), WriteError> {
     if bytes > MOST_BYTES { Err(WriteError::TooLong) } else { Ok(()) }
 }
 
-/// Appends `value`. What one event becomes begins at `from` in `out`.
+/// Appends `value`. The output of the current event begins at `from` in `out`.
 ///
 /// # Errors
-/// [`WriteError`]; part of it was appended then.
+/// [`WriteError`]; `out` may then end with a part of the value.
 pub fn write(out: &mut Vec<u8>, value: &Val, style: Style, from: usize) -> Result<(), WriteError> {
     write_at(out, value, style, from, 0)
 }
@@ -135,7 +135,7 @@ fn coloured(out: &mut Vec<u8>, style: Style, colour: &str, write: impl FnOnce(&m
     }
 }
 
-/// Appends a number: one that was read and not calculated with, digit by digit.
+/// Appends a number. Numbers from the event that were not calculated with keep their digits.
 pub fn write_number(out: &mut Vec<u8>, number: &Num) {
     // Writing to memory can't fail.
     let _ = match number {
@@ -146,8 +146,8 @@ pub fn write_number(out: &mut Vec<u8>, number: &Num) {
     };
 }
 
-/// As jq prints what it calculated: whole numbers without a point, and the nearest thing that
-/// JSON has for what is no number.
+/// Appends a calculated number like jq: whole numbers without a decimal point, NaN as null, and
+/// infinity as the largest finite number.
 fn write_float(out: &mut Vec<u8>, float: f64) {
     let _ = match float {
         _ if float.is_nan() => out.write_all(b"null"),
@@ -159,7 +159,7 @@ fn write_float(out: &mut Vec<u8>, float: f64) {
 
 fn write_string(out: &mut Vec<u8>, text: &[u8], style: Style) {
     out.push(b'"');
-    // Only an expression makes invalid UTF-8 (of base64, say).
+    // Only an expression can produce invalid UTF-8, for example with @base64d.
     match std::str::from_utf8(text) {
         Ok(text) => escape(out, text, style),
         Err(_) => escape(out, &String::from_utf8_lossy(text), style),

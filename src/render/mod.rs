@@ -1,16 +1,17 @@
-//! How an event looks: `--jq` transforms it, `--format` lays it out. One event in, the bytes
-//! that come out. It knows neither where events come from nor where bytes go.
+//! Renders events: `--jq` transforms each one, and `--format` writes the results. One event in,
+//! its output bytes out, without any I/O.
 //!
-//! Nothing of it is in the way of a run that uses none of it: then there is no [`Renderer`].
+//! A run that uses neither option and does not print to a terminal has no [`Renderer`], so that its
+//! events are not parsed here.
 
 pub mod fields;
-mod fit;
-mod gist;
 pub mod jq;
 pub mod json;
-mod read;
+mod parse;
+mod summary;
 mod table;
 mod text;
+mod text_width;
 
 use std::sync::Arc;
 
@@ -20,77 +21,78 @@ use crate::display::printable::escape_for_terminal;
 use fields::Field;
 use jq::Program;
 use json::{Style, WriteError};
-use table::{Kind, Table};
+use table::{Delimiter, Table};
 
-/// Most bytes that one event may become.
+/// The most output bytes per event.
 pub const MOST_BYTES: usize = 16 * 1024 * 1024;
-/// Most outputs that an expression may make of one event.
+/// The most outputs per event of a `--jq` expression.
 pub const MOST_OUTPUTS: u64 = 100_000;
 
-/// What to make of events.
+/// How to render events.
 #[derive(Clone, Debug)]
-pub struct Plan {
-    /// `--jq`.
+pub struct RenderConfig {
+    /// The expression of `--jq`.
     pub program: Option<Arc<Program>>,
-    /// `--format`.
-    pub form: Form,
-    /// `--raw-output`.
+    /// The format of `--format`.
+    pub format: OutputFormat,
+    /// Whether to write strings without quotes and escapes (`--raw-output`).
     pub raw_strings: bool,
-    /// `--csv-safe`.
+    /// Whether to mark cells that a spreadsheet could take for a formula (`--csv-safe`).
     pub safe_cells: bool,
 }
 
-/// `--format`, with what belongs to it.
+/// An output format, with its options.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Form {
-    /// JSON, one value a line.
+pub enum OutputFormat {
+    /// JSON, one value per line.
     Ndjson,
-    /// JSON with line breaks.
+    /// JSON with line breaks and indentation.
     Pretty,
-    /// One line for eyes.
+    /// One line for people.
     Text,
-    /// A table with these columns, as RFC 4180 writes it.
+    /// Comma-separated values as in RFC 4180, with these columns.
     Csv(Vec<Field>),
-    /// The same with tabs.
+    /// Tab-separated values, with these columns.
     Tsv(Vec<Field>),
 }
 
-/// What the output is.
+/// The properties of the output that rendering depends on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Surface {
-    /// Whether to colour.
+pub struct OutputDevice {
+    /// Whether to use colours.
     pub colour: bool,
-    /// Whether a terminal shows it: then nothing in it may act on that, and lines are fitted.
+    /// Whether the output is a terminal. If so, control characters are escaped, and lines of text
+    /// format are cut to its width.
     pub is_terminal: bool,
 }
 
 /// Why an event was not rendered.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RenderError {
-    /// It is no JSON, or more nested than anything that was meant seriously.
-    #[error("the event can't be read: {0}")]
+    /// The event is not JSON, or is nested too deeply.
+    #[error("the event can't be parsed: {0}")]
     Unreadable(String),
-    /// The expression raised an error.
+    /// The expression failed with this error.
     #[error("{0}")]
     Failed(String),
-    /// The expression took too many steps.
+    /// The expression exceeded its step limit.
     #[error("more than {} steps on one event", jq::MOST_STEPS)]
     TooManySteps,
-    /// The expression called itself too deeply.
-    #[error("calls within calls, without an end")]
+    /// The expression exceeded its stack limit.
+    #[error("the expression calls itself too deeply")]
     TooDeep,
-    /// The expression said `halt`.
+    /// The expression called `halt`.
     #[error("halt can't end a run: use --limit, --until or error")]
     Halt,
-    /// Too much came out.
+    /// The expression had too many outputs.
     #[error("more than {MOST_OUTPUTS} outputs of one event")]
     TooManyOutputs,
-    /// What came out can't be written.
+    /// An output can't be written in the format.
     #[error(transparent)]
     Write(#[from] WriteError),
 }
 
-/// Makes bytes of events.
+/// Renders events.
 #[derive(Debug)]
 pub struct Renderer {
     program: Option<Arc<Program>>,
@@ -99,63 +101,68 @@ pub struct Renderer {
 
 #[derive(Debug)]
 enum Layout {
-    /// Events as they came, for a terminal.
+    /// Unparsed events, escaped for a terminal.
     Lines,
     Json {
         style: Style,
         raw_strings: bool,
     },
-    Text(text::Layout),
+    Text(text::TextLayout),
     Table(Table),
 }
 
 impl Renderer {
-    /// For an output of this kind.
+    /// Returns a renderer for an output with these properties.
     #[must_use]
-    pub fn new(plan: &Plan, surface: Surface) -> Self {
+    pub fn new(config: &RenderConfig, device: OutputDevice) -> Self {
         let json = |indent| Layout::Json {
-            style: Style { indent, colour: surface.colour, printable: surface.is_terminal },
-            raw_strings: plan.raw_strings,
+            style: Style { indent, colour: device.colour, printable: device.is_terminal },
+            raw_strings: config.raw_strings,
         };
-        let table = |fields: &Vec<Field>, kind| {
-            Layout::Table(Table::new(fields.clone(), kind, plan.safe_cells, surface.is_terminal))
+        let table = |fields: &Vec<Field>, delimiter| {
+            Layout::Table(Table::new(
+                fields.clone(),
+                delimiter,
+                config.safe_cells,
+                device.is_terminal,
+            ))
         };
-        let layout = match &plan.form {
-            // Without colour, as any JSON that goes through a pipe; for eyes there is `pretty`.
-            Form::Ndjson => Layout::Json {
-                style: Style { printable: surface.is_terminal, ..Style::default() },
-                raw_strings: plan.raw_strings,
+        let layout = match &config.format {
+            // Without colour, like all JSON for programs; `pretty` is for people.
+            OutputFormat::Ndjson => Layout::Json {
+                style: Style { printable: device.is_terminal, ..Style::default() },
+                raw_strings: config.raw_strings,
             },
-            Form::Pretty => json(true),
-            Form::Text => Layout::Text(text::Layout::new(surface)),
-            Form::Csv(fields) => table(fields, Kind::Csv),
-            Form::Tsv(fields) => table(fields, Kind::Tsv),
+            OutputFormat::Pretty => json(true),
+            OutputFormat::Text => Layout::Text(text::TextLayout::new(device)),
+            OutputFormat::Csv(fields) => table(fields, Delimiter::Comma),
+            OutputFormat::Tsv(fields) => table(fields, Delimiter::Tab),
         };
-        Self { program: plan.program.clone(), layout }
+        Self { program: config.program.clone(), layout }
     }
 
-    /// A renderer that leaves events as they came, but for what could act on a terminal.
+    /// Returns a renderer that only escapes characters that could act on a terminal.
     #[must_use]
-    pub fn of_lines() -> Self {
+    pub fn passthrough() -> Self {
         Self { program: None, layout: Layout::Lines }
     }
 
-    /// Whether errors are those of an expression.
+    /// Returns whether there is a `--jq` expression, so that errors are its errors.
     #[must_use]
     pub fn has_program(&self) -> bool {
         self.program.is_some()
     }
 
-    /// Returns the number of rows of a table so far, and the names of the fields that no row had.
+    /// Returns the number of table rows so far, and the names of the fields that no row had.
     #[must_use]
-    pub fn absent_fields(&self) -> (u64, Vec<&str>) {
+    pub fn missing_fields(&self) -> (u64, Vec<&str>) {
         match &self.layout {
-            Layout::Table(table) => table.absent(),
+            Layout::Table(table) => table.missing_fields(),
             Layout::Lines | Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
         }
     }
 
-    /// What stands at the head of the output.
+    /// Returns the table's header row; empty for other formats.
     #[must_use]
     pub fn header(&self) -> Vec<u8> {
         match &self.layout {
@@ -164,18 +171,17 @@ impl Renderer {
         }
     }
 
-    /// Looks at the terminal again, which may have another width by now.
-    pub fn look_around(&mut self) {
+    /// Reads the terminal's width again, because the user may have resized it.
+    pub fn refresh_width(&mut self) {
         if let Layout::Text(layout) = &mut self.layout {
-            layout.measure();
+            layout.refresh_width();
         }
     }
 
-    /// Appends what one event becomes, lines with their line feeds, to `out`; returns the
-    /// number of outputs. After an error `out` is as it was.
+    /// Appends the rendered event, with line feeds, to `out`, and returns the number of outputs.
     ///
     /// # Errors
-    /// [`RenderError`].
+    /// [`RenderError`]; `out` is then unchanged.
     pub fn render(&mut self, event: &[u8], out: &mut Vec<u8>) -> Result<u64, RenderError> {
         let from = out.len();
         let rendered = self.try_render(event, out);
@@ -191,7 +197,7 @@ impl Renderer {
             out.push(b'\n');
             return Ok(1);
         }
-        let event = read::read(event)?;
+        let event = parse::parse(event)?;
         let Some(program) = &self.program else {
             self.layout.write(&event, out, out.len())?;
             return Ok(1);
@@ -210,7 +216,7 @@ impl Renderer {
 }
 
 impl Layout {
-    /// Appends one value. What one event becomes begins at `from`.
+    /// Appends one value. The output of the current event begins at `from`.
     fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
         match (self, value) {
             (Self::Json { raw_strings: true, style }, Val::TStr(text)) => {
@@ -221,7 +227,7 @@ impl Layout {
                 }
                 out.push(b'\n');
             }
-            // Written by `try_render` without being read.
+            // `try_render` writes these without parsing them.
             (Self::Lines, _) => {}
             (Self::Json { style, .. }, value) => {
                 json::write(out, value, *style, from)?;

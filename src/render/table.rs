@@ -1,5 +1,5 @@
-//! Rows of a table: CSV as RFC 4180 quotes it, or TSV as jq's `@tsv` escapes it. Lines end with
-//! one line feed, as everything else that is printed.
+//! Writes tables: CSV with the quoting of RFC 4180, or TSV with the escapes of jq's `@tsv`. Lines
+//! end with a line feed, like all output, and not with RFC 4180's CRLF.
 
 use std::cell::{Cell, RefCell};
 
@@ -9,46 +9,44 @@ use super::fields::Field;
 use super::json::{self, Style, WriteError};
 use crate::display::printable::escape_for_terminal;
 
-/// How columns are separated.
+/// The separator of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// With commas.
-    Csv,
-    /// With tabs.
-    Tsv,
+pub enum Delimiter {
+    /// A comma: CSV.
+    Comma,
+    /// A tab: TSV.
+    Tab,
 }
 
-/// A table.
+/// A table's columns and options, and which fields have occurred.
 #[derive(Clone, Debug)]
 pub struct Table {
-    /// Its columns.
     fields: Vec<Field>,
-    /// How they are separated.
-    kind: Kind,
-    /// Whether text that a spreadsheet could take for a formula is marked as text.
+    delimiter: Delimiter,
+    /// Whether cells that a spreadsheet could take for a formula are marked as text.
     is_safe: bool,
-    /// Whether a terminal shows it: then nothing in it may act on that.
+    /// Whether control characters are escaped.
     is_terminal: bool,
-    /// The fields that no row has had yet, by their places.
-    absent: RefCell<Vec<usize>>,
+    /// The indexes of the fields that no row has had yet.
+    missing: RefCell<Vec<usize>>,
     rows: Cell<u64>,
 }
 
 impl Table {
-    /// A table with these columns, for a surface of this kind.
-    pub fn new(fields: Vec<Field>, kind: Kind, is_safe: bool, is_terminal: bool) -> Self {
-        let absent = RefCell::new((0..fields.len()).collect());
-        Self { fields, kind, is_safe, is_terminal, absent, rows: Cell::new(0) }
+    /// Returns a table with these columns and without rows.
+    pub fn new(fields: Vec<Field>, delimiter: Delimiter, is_safe: bool, is_terminal: bool) -> Self {
+        let missing = RefCell::new((0..fields.len()).collect());
+        Self { fields, delimiter, is_safe, is_terminal, missing, rows: Cell::new(0) }
     }
 
     /// Returns the number of rows, and the names of the fields that none of them had.
-    pub fn absent(&self) -> (u64, Vec<&str>) {
-        let absent = self.absent.borrow();
-        let fields = absent.iter().filter_map(|at| self.fields.get(*at));
+    pub fn missing_fields(&self) -> (u64, Vec<&str>) {
+        let missing = self.missing.borrow();
+        let fields = missing.iter().filter_map(|at| self.fields.get(*at));
         (self.rows.get(), fields.map(|field| field.name.as_str()).collect())
     }
 
-    /// Checks that a row can be made of `value`.
+    /// Fails unless `value` can be a row.
     fn check(&self, value: &Val) -> Result<(), WriteError> {
         match value {
             Val::Obj(_) => Ok(()),
@@ -61,31 +59,31 @@ impl Table {
         }
     }
 
-    /// The names of the columns.
+    /// Returns the header row: the names of the columns.
     pub fn header(&self) -> Vec<u8> {
         let mut out = Vec::new();
         self.write_row(&mut out, self.fields.iter().map(|field| field.name.as_bytes()));
         out
     }
 
-    /// Appends one row.
+    /// Appends `value` as a row. The output of the current event begins at `from`.
     pub fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
         self.check(value)?;
         let (mut text, mut ends) = (Vec::new(), Vec::with_capacity(self.fields.len()));
         for field in &self.fields {
             let start = text.len();
-            write_cell(&mut text, field.of(value))?;
-            if self.is_safe && matches!(field.of(value), Some(Val::TStr(_) | Val::BStr(_))) {
+            write_cell(&mut text, field.get(value))?;
+            if self.is_safe && matches!(field.get(value), Some(Val::TStr(_) | Val::BStr(_))) {
                 make_safe(&mut text, start);
             }
             ends.push(text.len());
             json::check_length(out.len() - from + text.len())?;
         }
         self.rows.set(self.rows.get() + 1);
-        let mut absent = self.absent.borrow_mut();
-        if !absent.is_empty() {
-            let is_absent = |field: &Field| field.of(value).is_none();
-            absent.retain(|at| self.fields.get(*at).is_some_and(is_absent));
+        let mut missing = self.missing.borrow_mut();
+        if !missing.is_empty() {
+            let is_missing = |field: &Field| field.get(value).is_none();
+            missing.retain(|at| self.fields.get(*at).is_some_and(is_missing));
         }
         let mut start = 0;
         let cells = ends.iter().map(|end| {
@@ -101,16 +99,16 @@ impl Table {
         if !self.is_terminal {
             return self.separate(out, cells);
         }
-        // What stands between the cells does not act, and line feeds and tabs stay.
+        // The delimiters don't act on a terminal; line feeds and tabs are not escaped.
         let mut row = Vec::new();
         self.separate(&mut row, cells);
         escape_for_terminal(out, &row);
     }
 
     fn separate<'c>(&self, out: &mut Vec<u8>, cells: impl Iterator<Item = &'c [u8]>) {
-        if self.kind == Kind::Csv {
+        if self.delimiter == Delimiter::Comma {
             let mut writer = csv::WriterBuilder::new().buffer_capacity(1024).from_writer(out);
-            // Memory takes everything, and a single row has the length that it has.
+            // Writing to memory can't fail, and one row can't have a wrong length.
             let _ = writer.write_record(cells);
             let _ = writer.flush();
             return;
@@ -125,9 +123,9 @@ impl Table {
     }
 }
 
-/// Marks the text from `start` on as text for a spreadsheet when it could be taken for a formula:
-/// a `'` in front, as spreadsheets write it themselves. Some programs skip blanks in front of a
-/// formula, take the full-width forms of its signs, or end a cell at a NUL.
+/// Puts a `'` before the text from `start` on if a spreadsheet could take it for a formula, as
+/// spreadsheets do themselves. Some programs skip blanks before a formula, accept the full-width
+/// forms of its signs, or end a cell at a NUL.
 fn make_safe(text: &mut Vec<u8>, start: usize) {
     let cell = String::from_utf8_lossy(text.get(start..).unwrap_or_default()).into_owned();
     let skipped = |c: char| c.is_whitespace() || matches!(c, '\0' | '\u{feff}' | '\u{200b}');
@@ -142,7 +140,7 @@ fn make_safe(text: &mut Vec<u8>, start: usize) {
     }
 }
 
-/// Appends the text of a cell: nothing for what is missing or null, JSON for what has parts.
+/// Appends a cell: a string's text, nothing for a missing value or null, JSON for other values.
 pub fn write_cell(cell: &mut Vec<u8>, value: Option<&Val>) -> Result<(), WriteError> {
     match value {
         None | Some(Val::Null) => Ok(()),

@@ -1,61 +1,61 @@
-//! `--format text`: one event on one line, for eyes. On a terminal the line is as wide as that
-//! is and no wider; elsewhere nothing is cut but what is endless.
+//! `--format text`: one line per event, for people. On a terminal, lines are cut to its width;
+//! elsewhere, to a width that only extreme records reach.
 
 use jaq_json::Val;
 
-use super::Surface;
-use super::fit::{columns, cut, harmless, pad};
-use super::gist::Outline;
+use super::OutputDevice;
 use super::json::{self, Style, WriteError};
+use super::summary::EventSummary;
+use super::text_width::{columns, cut, harmless, pad};
 
-/// A terminal that does not say how wide it is.
-const USUAL_COLUMNS: usize = 80;
-/// From here on DIDs and collections are shown whole.
+/// The assumed width of a terminal that does not report one.
+const DEFAULT_COLUMNS: usize = 80;
+/// From this width on, DIDs and collections are not abbreviated.
 const WIDE: usize = 132;
-/// The longest line where no terminal cuts it.
+/// The longest line if the output is not a terminal.
 const MOST_COLUMNS: usize = 2_000;
 
-/// The widths of the columns.
+/// The properties and the width of the output.
 #[derive(Clone, Debug)]
-pub struct Layout {
-    surface: Surface,
+pub struct TextLayout {
+    device: OutputDevice,
     columns: usize,
 }
 
-/// The colours of the columns: dim, by the operation, cyan, blue.
+/// The colour of the time column.
 const DIM: &str = "\x1b[2m";
 const COLLECTION: &str = "\x1b[36m";
 const ACCOUNT: &str = "\x1b[34m";
 const RESET: &str = "\x1b[0m";
 
-impl Layout {
-    /// For an output of this kind.
-    pub fn new(surface: Surface) -> Self {
-        let mut layout = Self { surface, columns: MOST_COLUMNS };
-        layout.measure();
+impl TextLayout {
+    /// Returns a layout for an output with these properties.
+    pub fn new(device: OutputDevice) -> Self {
+        let mut layout = Self { device, columns: MOST_COLUMNS };
+        layout.refresh_width();
         layout
     }
 
-    /// Asks the terminal for its width.
-    pub fn measure(&mut self) {
-        if self.surface.is_terminal {
+    /// Reads the terminal's width, if the output is one.
+    pub fn refresh_width(&mut self) {
+        if self.device.is_terminal {
             let size = console::Term::stdout().size_checked();
             let known = size.map(|(_, columns)| usize::from(columns)).filter(|n| *n > 0);
-            self.columns = known.unwrap_or(USUAL_COLUMNS);
+            self.columns = known.unwrap_or(DEFAULT_COLUMNS);
         }
     }
 
     #[cfg(test)]
-    pub fn with_columns(surface: Surface, columns: usize) -> Self {
-        Self { surface, columns }
+    pub fn with_columns(device: OutputDevice, columns: usize) -> Self {
+        Self { device, columns }
     }
 
-    /// Appends the line of one value.
+    /// Appends one value as a line. The output of the current event begins at `from`.
     pub fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
-        match Outline::of(value) {
-            Some(outline) => self.write_event(&outline, out),
+        match EventSummary::of(value) {
+            Some(summary) => self.write_event(&summary, out),
             None => {
-                // What an expression made of an event.
+                // An output of an expression that is no event.
                 let mut text = Vec::new();
                 match value {
                     Val::TStr(words) => text.extend_from_slice(words),
@@ -69,17 +69,17 @@ impl Layout {
         json::check_length(out.len() - from)
     }
 
-    fn write_event(&self, outline: &Outline, out: &mut Vec<u8>) {
+    fn write_event(&self, summary: &EventSummary, out: &mut Vec<u8>) {
         let is_wide = self.columns >= WIDE;
         let (for_collection, for_account) = if is_wide { (26, 32) } else { (14, 9) };
-        let collection = harmless(&outline.collection);
+        let collection = harmless(&summary.collection);
         let (collection, did) = match is_wide {
-            true => (collection, harmless(&outline.did)),
-            false => (short_collection(&collection), short_did(&harmless(&outline.did))),
+            true => (collection, harmless(&summary.did)),
+            false => (short_collection(&collection), short_did(&harmless(&summary.did))),
         };
-        let action = harmless(&outline.action);
+        let action = harmless(&summary.action);
         let cells = [
-            (DIM, pad(&outline.time, 8)),
+            (DIM, pad(&summary.time, 8)),
             (colour_of(&action), pad(&action, 8)),
             (COLLECTION, pad(&collection, for_collection)),
             (ACCOUNT, pad(&did, for_account)),
@@ -93,20 +93,20 @@ impl Layout {
                 out.push(b' ');
             }
         }
-        let gist = harmless(&outline.gist);
-        let gist = if is_wide { gist } else { short_dids(&gist) };
-        out.extend_from_slice(cut(&gist, left).as_bytes());
+        let text = harmless(&summary.text);
+        let text = if is_wide { text } else { short_dids(&text) };
+        out.extend_from_slice(cut(&text, left).as_bytes());
         while out.last() == Some(&b' ') {
             out.pop();
         }
     }
 
     fn paint(&self, out: &mut Vec<u8>, colour: &str, cell: &str) {
-        if !self.surface.colour {
+        if !self.device.colour {
             out.extend_from_slice(cell.as_bytes());
             return;
         }
-        // Spaces need no colour.
+        // Spaces are not coloured.
         let word = cell.trim_end();
         out.extend_from_slice(colour.as_bytes());
         out.extend_from_slice(word.as_bytes());
@@ -124,7 +124,7 @@ fn colour_of(action: &str) -> &'static str {
     }
 }
 
-/// The end of an NSID says more than its beginning.
+/// Returns the last two segments of an NSID, which say more than the first ones.
 fn short_collection(nsid: &str) -> String {
     let names: Vec<&str> = nsid.rsplitn(3, '.').collect();
     match names.as_slice() {
@@ -133,13 +133,14 @@ fn short_collection(nsid: &str) -> String {
     }
 }
 
-/// Eight letters of a DID's own part tell accounts apart for eyes.
+/// Returns the first eight characters after a DID's method, enough to distinguish accounts at a
+/// glance.
 fn short_did(did: &str) -> String {
     let own = did.strip_prefix("did:plc:").or_else(|| did.strip_prefix("did:web:"));
     own.map_or_else(|| cut(did, 10), |own| cut(own, 9))
 }
 
-/// The DIDs in an address, short.
+/// Abbreviates the DID and the collection of an AT URI without scheme.
 fn short_dids(text: &str) -> String {
     if !text.starts_with("did:") {
         return text.to_owned();

@@ -1,8 +1,9 @@
-//! What an expression may cost on one event. jq's language can run for ever and eat all memory,
-//! in one step of the iterator that its interpreter is. So the expression is changed before it
-//! is compiled: whatever can repeat (a definition that may call itself, `range`, the inside of
-//! `reduce`, `foreach` and `as`) takes a step first, and the number of steps is bounded. And
-//! what a single step can make too large, a product, is judged before it is calculated.
+//! Limits what an expression may use on one event. An expression can run forever and use all
+//! memory, within a single call of the interpreter's iterator, so its caller can't stop it.
+//! Therefore its syntax tree is changed before it is compiled: everything that can repeat (a
+//! definition that may call itself, `range`, the bodies of `reduce`, `foreach` and `as`) first takes
+//! a step, and the number of steps is limited. Products, the one operation whose result can become
+//! too large in a single step, are checked before they are calculated.
 
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -18,33 +19,33 @@ use jaq_json::{Num, Val};
 
 use super::regexes::Regexes;
 
-/// Most steps on one event: some 10 ms.
+/// The most steps per event, about 10 ms.
 pub const MOST_STEPS: u32 = 100_000;
-/// The stack that a thread needs which runs expressions.
+/// The stack size that a thread needs to run expressions.
 pub const STACK_BYTES: usize = 64 * 1024 * 1024;
-/// What calls within calls may take of it. The rest is for dropping what was nested.
+/// The most stack bytes for nested calls. The rest is for dropping nested values, which recurses.
 const MOST_STACK_BYTES: usize = 24 * 1024 * 1024;
-/// Most bytes of a string, and items of an array, that may grow from step to step.
+/// The most bytes of a string, and the most items of an array, at any step.
 const MOST_LENGTH: usize = 32 * 1024 * 1024;
-/// Most bits of a product of whole numbers, which have as many as they need: some 20,000 digits.
+/// The most bits of a product of integers, which have arbitrary precision: about 20,000 digits.
 const MOST_BITS: u64 = 64 * 1024;
 
-/// No steps are left.
+/// The value of the step counter when all steps are used.
 pub const OUT_OF_STEPS: u32 = 0;
-/// The same where the stack was used up.
+/// The value of the step counter when the stack limit was exceeded.
 pub const OUT_OF_STACK: u32 = u32::MAX;
-/// The same where a value had grown too large.
+/// The value of the step counter when a value was too large.
 pub const OUT_OF_MEMORY: u32 = u32::MAX - 1;
-/// What is said then.
+/// The error text for [`OUT_OF_MEMORY`].
 pub const TOO_LARGE: &str = "a value grew too large";
 
-/// The filter that takes a step. No expression can name it.
+/// The filter that takes a step. Its name is not valid in an expression.
 const STEP: &str = "!step";
-/// The filter that multiplies, and the factor of `*=`. No expression can name them either.
+/// The filter that multiplies, and the factor of `*=`. Their names are not valid in an expression.
 const TIMES: &str = "!times";
 const FACTOR: &str = "$!factor";
 
-/// The kind of data that expressions run on: values, and what is left of the allowance.
+/// The data type of the interpreter: values, and the remaining allowance.
 pub struct Bounded;
 
 impl DataT for Bounded {
@@ -52,14 +53,14 @@ impl DataT for Bounded {
     type Data<'a> = Allowance<'a>;
 }
 
-/// What one run may still use.
+/// The remaining allowance of one run.
 #[derive(Clone, Copy)]
 pub struct Allowance<'a> {
     lut: &'a Lut<Bounded>,
     steps: &'a Cell<u32>,
     /// The program's compiled regular expressions.
     pub regexes: &'a Mutex<Regexes>,
-    /// Where the stack stood at the beginning.
+    /// The stack pointer at the start of the run.
     stack: usize,
 }
 
@@ -70,20 +71,20 @@ impl<'a> HasLut<'a, Bounded> for Allowance<'a> {
 }
 
 impl<'a> Allowance<'a> {
-    /// With so many steps, on the stack as it is now.
+    /// Returns an allowance of `steps`, measured from the current stack pointer.
     pub fn new(lut: &'a Lut<Bounded>, steps: &'a Cell<u32>, regexes: &'a Mutex<Regexes>) -> Self {
         Self { lut, steps, regexes, stack: stack_now() }
     }
 
-    /// Takes one step with a value in hand.
+    /// Takes one step, and checks the size of `value`.
     fn step(&self, value: &Val) -> Result<(), Exn<'a, Val>> {
         self.spend(1, value)
     }
 
-    /// Takes `count` steps with a value in hand.
+    /// Takes `count` steps, and checks the size of `value`.
     ///
     /// # Errors
-    /// No steps, or no room, are left.
+    /// A limit is exceeded, now or earlier.
     pub fn spend(&self, count: u32, value: &Val) -> Result<(), Exn<'a, Val>> {
         let steps = self.steps.get();
         let left = match steps {
@@ -94,13 +95,13 @@ impl<'a> Allowance<'a> {
         };
         self.steps.set(left);
         match left {
-            // Caught or not, every further step fails: so every loop ends.
+            // Every later step fails too, also if the expression catches the error, so every loop ends.
             OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => Err(out_of_bounds()),
             _ => Ok(()),
         }
     }
 
-    /// Multiplies, unless that would take too much memory.
+    /// Multiplies, unless the product would be too large.
     fn product(&self, left: Val, right: Val) -> Result<Val, Exn<'a, Val>> {
         if is_too_large(&left, &right) {
             self.steps.set(OUT_OF_MEMORY);
@@ -114,7 +115,7 @@ fn out_of_bounds<'a>() -> Exn<'a, Val> {
     Exn::from(Error::str("out of bounds"))
 }
 
-/// Whether a product would be a string, or a whole number, beyond the bounds.
+/// Returns whether a product would be a string or an integer beyond the limits.
 fn is_too_large(left: &Val, right: &Val) -> bool {
     match (left, right) {
         (Val::TStr(_) | Val::BStr(_), Val::Num(times)) => {
@@ -126,7 +127,7 @@ fn is_too_large(left: &Val, right: &Val) -> bool {
     }
 }
 
-/// How often a string is repeated; other numbers repeat none.
+/// Returns how often multiplying by this number repeats a string. Only integers do.
 fn copies(times: &Num) -> usize {
     match times {
         Num::Int(times) => usize::try_from(*times).unwrap_or(0),
@@ -142,7 +143,7 @@ fn bits(number: &Num) -> u64 {
     }
 }
 
-/// Roughly where the stack stands.
+/// Returns the approximate stack pointer.
 #[inline(never)]
 fn stack_now() -> usize {
     let here = 0_u8;
@@ -158,7 +159,7 @@ fn length(value: &Val) -> usize {
     }
 }
 
-/// The filters that count.
+/// Returns the filters that take steps.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     let step = Native::<Bounded>::new(|cv| {
         let stepped = cv.0.data().step(&cv.1);
@@ -204,19 +205,19 @@ pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     [(STEP, v(0), step), ("range", v(3), range), (TIMES, v(2), times)].into_iter()
 }
 
-/// The names of core filters that these take the place of.
+/// Returns whether these filters replace the core filter of this name.
 pub fn replaces(name: &str) -> bool {
     name == "range"
 }
 
-/// `STEP | term`.
+/// Returns `STEP | term`.
 fn step(term: Term<&str>) -> Term<&str> {
     let step = Term::Call(STEP, Vec::new());
     Term::BinOp(Box::new(step), BinaryOp::Pipe(None), Box::new(term))
 }
 
-/// A definition of the library. Those that call themselves do so inside of another one, which
-/// is what takes a step: the others cost nothing.
+/// Guards a definition of the library. Recursive ones recurse through an inner definition, and only
+/// that one takes a step, so that the others have no overhead.
 pub fn guard_library(def: Def<&str>) -> Def<&str> {
     Def { body: guard(def.body), ..def }
 }
@@ -233,7 +234,7 @@ fn all(terms: Vec<Term<&str>>) -> Vec<Term<&str>> {
     terms.into_iter().map(guard).collect()
 }
 
-/// The same expression, with a step wherever it can repeat.
+/// Returns the expression with a step before everything that can repeat.
 pub fn guard(term: Term<&str>) -> Term<&str> {
     match term {
         Term::Id | Term::Recurse | Term::Num(_) | Term::Break(_) => term,
@@ -258,7 +259,7 @@ pub fn guard(term: Term<&str>) -> Term<&str> {
         Term::BinOp(left, BinaryOp::Math(Math::Mul), right) => {
             Term::Call(TIMES, vec![guard(*left), guard(*right)])
         }
-        // `right as $factor | left |= . * $factor`, as it is defined.
+        // By definition: `right as $factor | left |= . * $factor`.
         Term::BinOp(left, BinaryOp::UpdateMath(Math::Mul), right) => {
             let product = Term::Call(TIMES, vec![Term::Id, Term::Var(FACTOR)]);
             let update = Term::BinOp(boxed(*left), BinaryOp::Update, Box::new(product));

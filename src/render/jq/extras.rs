@@ -1,5 +1,5 @@
-//! The library of an expression: jaq's, less what is bounded by ours, and what people know from
-//! jq and jaq's crates leave out.
+//! The filters that an expression can use: those of jaq's crates, except those that `bounds`
+//! replaces, and filters of jq that jaq's crates lack.
 
 use std::cmp::Reverse;
 use std::rc::Rc;
@@ -13,17 +13,17 @@ use super::bounds::{self, Bounded};
 use super::{matching, targets};
 use crate::render::table::{escape_tab, write_cell};
 
-/// What is written in jq's own language.
+/// Filters that are written in jq's language.
 const DEFINITIONS: &str = include_str!("library.jq");
 /// Definitions of jaq that the library replaces.
 const REPLACED: [&str; 2] = ["del", "delpaths"];
 
-/// All definitions.
+/// Returns all filters that are definitions.
 pub fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
     let ours = load::parse(DEFINITIONS, |parser| parser.defs()).unwrap_or_default();
     let theirs = jaq_core::defs().chain(jaq_std::defs()).chain(jaq_json::defs());
     let theirs = theirs.filter(|def| !REPLACED.contains(&def.name));
-    // For a library and an expression to be chained, one must not outlive the other.
+    // The lifetimes must match for the library and the expression to be chained.
     let as_short = |def: Def<&'static str>| -> Def<&'s str> { bounds::guard_library(def) };
     let ours = ours.into_iter().map(|mut def| {
         targets::create(&mut def.body, def.name == "getpath");
@@ -32,7 +32,7 @@ pub fn defs<'s>() -> impl Iterator<Item = Def<&'s str>> {
     theirs.chain(ours).map(as_short)
 }
 
-/// All filters that are no definitions.
+/// Returns all native filters.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     let core = jaq_core::funs().filter(|(name, _, _)| !bounds::replaces(name));
     let theirs = core
@@ -59,7 +59,7 @@ fn ours() -> impl Iterator<Item = Fun<Bounded>> {
 
 type Cell = fn(&mut Vec<u8>, &Val) -> Result<(), Error<Val>>;
 
-/// jq's `@csv` and `@tsv`: an array of plain values as one row.
+/// Writes an array of scalars as one row, like jq's `@csv` and `@tsv`.
 fn row(value: &Val, between: &[u8], cell: Cell) -> ValR<Val> {
     let Val::Arr(items) = value else { return Err(Error::typ(value.clone(), "array")) };
     let mut row = Vec::new();
@@ -98,7 +98,7 @@ fn plain_cell(row: &mut Vec<u8>, value: &Val) -> Result<(), Error<Val>> {
     write_cell(row, Some(value)).map_err(Error::str)
 }
 
-/// Spells out what depends on the locale in a format of `strftime`, as the C locale does.
+/// Replaces the locale-dependent parts of a `strftime` format by those of the C locale.
 fn c_locale(format: &Val) -> ValR<Val> {
     let Val::TStr(format) = format else { return Err(Error::typ(format.clone(), "string")) };
     let mut out = Vec::with_capacity(format.len());
@@ -119,8 +119,8 @@ fn c_locale(format: &Val) -> ValR<Val> {
     Ok(Val::utf8_str(out))
 }
 
-/// Deletes what stands at `paths`, the last first, so that none moves another; what is left
-/// stays in its order.
+/// Deletes the values at `paths`, the last first, so that no deletion moves another one's target.
+/// The other values keep their order.
 fn del_paths(value: Val, paths: &Val) -> ValR<Val> {
     let Val::Arr(paths) = paths else { return Err(Error::typ(paths.clone(), "array")) };
     let mut paths: Vec<&Val> = paths.iter().collect();

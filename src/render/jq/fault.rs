@@ -1,4 +1,4 @@
-//! What is wrong with an expression, with the place in it.
+//! Errors of an expression at compile time, with their place in its text.
 
 use std::fmt;
 
@@ -7,16 +7,16 @@ use jaq_core::load::lex::{Lexer, Token};
 use jaq_core::load::parse::{Parser, Term};
 
 use super::extras;
-use crate::render::fit;
+use crate::render::text_width;
 
-/// Columns of the expression that are shown around the place.
+/// The most columns of the expression that an error shows.
 const COLUMNS: usize = 72;
 
-/// An expression that is none.
+/// Why an expression can't be compiled, and where.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Fault {
     what: String,
-    /// The line with the place in it, and the column below which the caret stands.
+    /// The line with the place, and the column of the caret below it.
     line: String,
     column: usize,
 }
@@ -31,10 +31,9 @@ impl fmt::Display for Fault {
 impl std::error::Error for Fault {}
 
 impl Fault {
-    /// `at` is a part of `text`.
+    /// Returns a fault at `at`, which must be a subslice of `text`.
     pub(super) fn new(text: &str, what: impl Into<String>, at: &str) -> Self {
-        // The parts that the parser speaks of are slices of the text. Should one not be, the
-        // place is the end.
+        // The parser reports subslices of the text. For any other slice, the place is the end.
         let offset = at.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
         let (before, after) =
             text.split_at_checked(offset).unwrap_or_else(|| text.split_at(text.len()));
@@ -42,23 +41,23 @@ impl Fault {
         let after = after.split('\n').next().unwrap_or_default();
         let (before, after) = (shown(before), shown(after));
         let (before, cut) = last_columns(&before, COLUMNS / 2 + COLUMNS / 4);
-        let column = fit::columns(&before) + usize::from(cut);
+        let column = text_width::columns(&before) + usize::from(cut);
         let mark = if cut { "…" } else { "" };
-        let after = fit::cut(&after, COLUMNS - column.min(COLUMNS));
+        let after = text_width::cut(&after, COLUMNS - column.min(COLUMNS));
         Self { what: what.into(), line: format!("{mark}{before}{after}"), column }
     }
 }
 
-/// Every character in its own column, or two.
+/// Replaces control characters by spaces, so that the caret is below its character.
 fn shown(text: &str) -> String {
     text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }
 
-/// The end of `text` in so many columns, and whether something was left out.
+/// Returns the end of `text` in at most `most` columns, and whether it was cut.
 fn last_columns(text: &str, most: usize) -> (String, bool) {
     let mut chars = text.chars();
     let mut is_cut = false;
-    while fit::columns(chars.as_str()) > most {
+    while text_width::columns(chars.as_str()) > most {
         chars.next();
         is_cut = true;
     }
@@ -72,34 +71,34 @@ pub fn parse(text: &str) -> Result<Term<&str>, Fault> {
     }
     let tokens = Lexer::new(text).lex().map_err(|errors| match errors.first() {
         Some((expected, found)) => unexpected(text, expected.as_str(), found),
-        None => Fault::new(text, "it can't be read", text),
+        None => Fault::new(text, "the expression can't be parsed", text),
     })?;
     let parsed = Parser::new(&tokens).parse(|parser| parser.term());
     parsed.map_err(|errors| match errors.first() {
         Some((expected, found)) => {
             unexpected(text, expected.as_str(), Token::opt_as_str(*found, text))
         }
-        None => Fault::new(text, "it can't be read", text),
+        None => Fault::new(text, "the expression can't be parsed", text),
     })
 }
 
-/// `found` begins where something else should.
+/// Returns the fault that `found` is in place of the expected token.
 fn unexpected(text: &str, expected: &str, found: &str) -> Fault {
     let offset = found.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
     if text.get(offset..).is_some_and(|rest| rest.starts_with("?//")) {
-        let what = "alternative destructuring (?//) does not exist here: use if, try or //";
+        let what = "alternative destructuring (?//) is not supported: use if, try or //";
         return Fault::new(text, what, found);
     }
     let word = found.split_whitespace().next().unwrap_or_default();
     let found_there = match word {
         "" => "the expression ends".to_owned(),
-        word => format!("there is {}", fit::cut(&shown(word), 20)),
+        word => format!("there is {}", text_width::cut(&shown(word), 20)),
     };
-    Fault::new(text, format!("expected {}, but {found_there}", in_words(expected)), found)
+    Fault::new(text, format!("expected {}, but {found_there}", describe(expected)), found)
 }
 
-/// What a parser expects: the name of a class of tokens, or the token itself.
-fn in_words(expected: &str) -> String {
+/// Describes what the parser expects: a class of tokens, or one token.
+fn describe(expected: &str) -> String {
     match expected {
         "" | "nothing" => "nothing more".to_owned(),
         "term" | "token" => "a value or a filter".to_owned(),
@@ -111,11 +110,11 @@ fn in_words(expected: &str) -> String {
     }
 }
 
-/// What a compiler does not know.
+/// Returns the fault for the first name that the compiler does not know.
 pub fn undefined<P>(text: &str, errors: &compile::Errors<&str, P>) -> Fault {
     let first = errors.iter().flat_map(|(_, errors)| errors).next();
     let Some((name, undefined)) = first else {
-        return Fault::new(text, "it can't be compiled", text);
+        return Fault::new(text, "the expression can't be compiled", text);
     };
     let what = match undefined {
         compile::Undefined::Filter(arity) => unknown_filter(name, *arity),
@@ -131,7 +130,7 @@ fn unknown_filter(name: &str, arity: usize) -> String {
         n => format!("with {n} arguments"),
     };
     if matches!(name, "input" | "inputs") {
-        return format!("{name} is not to be had: events come one by one, each as .");
+        return format!("{name} is not available: each event is .");
     }
     let defs = extras::defs().map(|def| (def.name.to_owned(), def.args.len()));
     let funs = extras::funs().map(|(name, args, _)| (name.to_owned(), args.len()));

@@ -1,9 +1,9 @@
-# What jaq's libraries leave out, or define otherwise than jq does.
+# Filters that jaq's libraries lack, or define differently from jq.
 
-# jaq's move the last key of an object to the place of the deleted one.
+# jaq's versions move the last key of an object to the place of the deleted one.
 def del(f): delpaths([path(f)]);
 
-# Assigning to what these return creates what is missing.
+# An assignment to the result of these creates missing containers.
 def getpath($path): reduce $path[] as $p (.; .[$p]);
 def setpath($path; $value): getpath($path) = $value;
 
@@ -16,7 +16,7 @@ def INDEX(f): INDEX(.[]; f);
 def @csv: csv_row;
 def @tsv: tsv_row;
 
-# A group that took no part is null, not left out.
+# A group that did not participate in the match is null, not missing.
 def test(re; flags): is_match(re; flags);
 def test(re): is_match(re; null);
 def scan(re; flags):

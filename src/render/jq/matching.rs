@@ -1,5 +1,4 @@
-//! The filters of jq that search with regular expressions, and the check of those that an
-//! expression holds as constants.
+//! jq's filters for regular expressions, and the compile-time check of constant ones.
 
 use std::borrow::Cow;
 use std::sync::{Arc, PoisonError};
@@ -16,12 +15,12 @@ use super::fault::Fault;
 use super::regexes::{Groups, Pattern, Regexes, after_empty};
 use super::visit::each_child;
 
-/// Steps that compiling takes: a hundred times at most on one event.
+/// Steps per compiled regular expression: at most a hundred can be compiled per event.
 const COMPILE_STEPS: u32 = 1_000;
 /// Bytes of searched text that cost as much as one step.
 const BYTES_A_STEP: usize = 4096;
 
-type Outcome<'a, T> = Result<T, Exn<'a, Val>>;
+type JqResult<'a, T> = Result<T, Exn<'a, Val>>;
 
 /// Returns the filters that the definitions of jq build on.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
@@ -34,12 +33,12 @@ pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     .into_iter()
 }
 
-/// Returns whether jaq's filter of this name makes room for one of these.
+/// Returns whether these filters replace jaq's filter of this name.
 pub fn replaces(name: &str) -> bool {
     matches!(name, "matches" | "split_matches" | "split_")
 }
 
-fn is_match<'a>(mut cv: Cv<'a, Bounded>) -> Outcome<'a, Val> {
+fn is_match<'a>(mut cv: Cv<'a, Bounded>) -> JqResult<'a, Val> {
     let (flags, regex) = (cv.0.pop_var(), cv.0.pop_var());
     let allowance = *cv.0.data();
     let pattern = pattern(allowance, &regex, &flags)?;
@@ -49,7 +48,7 @@ fn is_match<'a>(mut cv: Cv<'a, Bounded>) -> Outcome<'a, Val> {
 }
 
 /// Searches, and returns what lies between the matches, the matches, or both in turn.
-fn search<'a>(mut cv: Cv<'a, Bounded>, between: bool, matches: bool) -> Outcome<'a, Val> {
+fn search<'a>(mut cv: Cv<'a, Bounded>, between: bool, matches: bool) -> JqResult<'a, Val> {
     let (flags, regex) = (cv.0.pop_var(), cv.0.pop_var());
     let allowance = *cv.0.data();
     let pattern = pattern(allowance, &regex, &flags)?;
@@ -85,7 +84,7 @@ fn cost(text: &str) -> u32 {
 }
 
 /// Returns the input as text. A string of bytes that are no UTF-8 comes from `@base64d` alone.
-fn text_of<'a>(value: &Val) -> Outcome<'a, Cow<'_, str>> {
+fn text_of<'a>(value: &Val) -> JqResult<'a, Cow<'_, str>> {
     match value {
         Val::TStr(text) => Ok(String::from_utf8_lossy(text)),
         other => {
@@ -95,7 +94,7 @@ fn text_of<'a>(value: &Val) -> Outcome<'a, Cow<'_, str>> {
 }
 
 /// Returns the compiled expression. As in jq the first argument may be `[REGEX, FLAGS]`.
-fn pattern<'a>(allowance: Allowance<'a>, regex: &Val, flags: &Val) -> Outcome<'a, Arc<Pattern>> {
+fn pattern<'a>(allowance: Allowance<'a>, regex: &Val, flags: &Val) -> JqResult<'a, Arc<Pattern>> {
     let (regex, flags) = match regex {
         Val::Arr(pair) => match &***pair {
             [regex] => (regex, flags),
@@ -105,8 +104,8 @@ fn pattern<'a>(allowance: Allowance<'a>, regex: &Val, flags: &Val) -> Outcome<'a
         regex => (regex, flags),
     };
     let (Val::TStr(regex), Val::TStr(_) | Val::Null) = (regex, flags) else {
-        let told = "a regular expression and its flags must be strings";
-        return Err(Error::str(told).into());
+        let reason = "a regular expression and its flags must be strings";
+        return Err(Error::str(reason).into());
     };
     let regex = String::from_utf8_lossy(regex);
     let flags = match flags {
@@ -123,7 +122,7 @@ fn pattern<'a>(allowance: Allowance<'a>, regex: &Val, flags: &Val) -> Outcome<'a
     regexes.compile(&regex, &flags).map_err(|error| Error::str(error).into())
 }
 
-/// Counts characters up to ever later bytes.
+/// Counts characters before a byte. Increasing bytes are counted incrementally.
 struct Chars<'t> {
     text: &'t str,
     byte: usize,
@@ -146,7 +145,7 @@ fn described<'a>(
     groups: &Groups,
     names: &[Option<&str>],
     chars: &mut Chars<'_>,
-) -> Outcome<'a, Val> {
+) -> JqResult<'a, Val> {
     let start = groups.first().cloned().flatten().map_or(0, |whole| whole.start);
     let base = chars.before(start);
     let described = groups.iter().zip(names).enumerate().map(|(number, (group, name))| {

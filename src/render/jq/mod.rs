@@ -1,5 +1,5 @@
-//! `--jq`: an expression of jq's language, compiled once and run on each event. What it may
-//! cost is bounded (`bounds`), and whatever it does, it ends with values or an error.
+//! `--jq`: an expression in jq's language, compiled once and run on each event. Its steps, stack and
+//! memory are bounded (`bounds`), so that every run ends, with values or an error.
 
 mod bounds;
 mod extras;
@@ -28,9 +28,9 @@ use regexes::Regexes;
 pub use bounds::{MOST_STEPS, STACK_BYTES};
 pub use fault::Fault;
 
-/// Most characters of an error of the expression: values stand in it.
+/// The most characters of an expression's error, which may contain values of the event.
 const MOST_ERROR_CHARS: usize = 200;
-/// The definition that holds the expression.
+/// The name of the definition that holds the expression.
 const MAIN: &str = "skytail_main";
 
 /// A compiled expression.
@@ -50,7 +50,7 @@ impl Program {
     /// Compiles an expression.
     ///
     /// # Errors
-    /// [`Fault`], which says what is wrong and where.
+    /// [`Fault`], with the reason and the place.
     pub fn compile(text: &str) -> Result<Self, Fault> {
         let joined = source::without_surrogates(text);
         let text: &str = &joined;
@@ -60,23 +60,25 @@ impl Program {
         let regexes = Mutex::new(matching::check_constants(&mut body, text)?);
         targets::create(&mut body, false);
         let body = bounds::guard(body);
-        // The expression is the last of the definitions that it can use: so it can be changed
-        // before it is compiled, and its errors still point into its text.
+        // The expression becomes the last definition of the library, so that its syntax tree can be
+        // changed before it is compiled, and its errors still point into its text.
         let main = Def { name: MAIN, args: Vec::new(), body };
         let file = File { code: MAIN, path: () };
         let arena = Arena::default();
         let modules = Loader::new(extras::defs().chain([main])).load(&arena, file);
-        let modules = modules.map_err(|_| Fault::new(text, "it can't be loaded", text))?;
+        let modules =
+            modules.map_err(|_| Fault::new(text, "the expression can't be loaded", text))?;
         let filter =
             Compiler::<&str, Bounded>::default().with_funs(extras::funs()).compile(modules);
         let filter = filter.map_err(|errors| fault::undefined(text, &errors))?;
         Ok(Self { text: text.to_owned(), filter, regexes })
     }
 
-    /// Runs it on one event, and gives each output to `each`, which may stop it with an error.
+    /// Runs the expression on one event, and calls `each` for each output. An error of `each` ends
+    /// the run.
     ///
     /// # Errors
-    /// What `each` said, or how the expression failed.
+    /// The error of `each` or of the expression.
     pub fn run(
         &self,
         event: Val,
@@ -85,8 +87,8 @@ impl Program {
         let steps = Cell::new(MOST_STEPS);
         let allowance = Allowance::new(&self.filter.lut, &steps, &self.regexes);
         let context = Ctx::<Bounded>::new(allowance, Vars::new([]));
-        // A bug of the interpreter is an error of the expression like any other: nothing of ours
-        // is left half done by it.
+        // A panic of the interpreter counts as an error of the expression. It can't leave our state
+        // inconsistent.
         let ran = catch_unwind(AssertUnwindSafe(|| {
             for output in self.filter.id.run((context, event)) {
                 each(output.map_err(failure)?)?;
@@ -94,11 +96,11 @@ impl Program {
             Ok(())
         }));
         match steps.get() {
-            // Whether or not the expression caught the error that this was to it.
+            // Also if the expression caught the error.
             bounds::OUT_OF_STEPS => Err(RenderError::TooManySteps),
             bounds::OUT_OF_STACK => Err(RenderError::TooDeep),
             bounds::OUT_OF_MEMORY => Err(RenderError::Failed(bounds::TOO_LARGE.to_owned())),
-            _ => ran.unwrap_or_else(|_| Err(RenderError::Failed("it can't be calculated".into()))),
+            _ => ran.unwrap_or_else(|_| Err(RenderError::Failed("the interpreter failed".into()))),
         }
     }
 }
@@ -106,11 +108,11 @@ impl Program {
 fn failure(exception: Exn<'_, Val>) -> RenderError {
     match exception.get_err() {
         Ok(error) => {
-            let told = match error.into_val() {
+            let reason = match error.into_val() {
                 Val::TStr(text) => printable(&text, MOST_ERROR_CHARS),
                 value => printable(value.to_string().as_bytes(), MOST_ERROR_CHARS),
             };
-            RenderError::Failed(told)
+            RenderError::Failed(reason)
         }
         Err(exception) => match exception.get_halt() {
             Ok(_) => RenderError::Halt,

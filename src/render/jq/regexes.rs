@@ -1,5 +1,5 @@
-//! Compiled regular expressions: those of the `regex` crate with jq's flags, bounded in size
-//! and kept from event to event.
+//! Compiled regular expressions of the `regex` crate, with jq's flags, limited in size, and cached
+//! across events.
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -9,32 +9,32 @@ use regex_automata::nfa::thompson::{self, pikevm};
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 
-/// Most bytes of a compiled expression. `\p{L}{50}` takes about half of it.
+/// The most bytes of a compiled expression. `\p{L}{50}` takes about half of it.
 const MOST_COMPILED_BYTES: usize = 4 << 20;
-/// Most bytes of each cache of states that a search fills.
+/// The most bytes of each cache of states that a search fills.
 const MOST_CACHE_BYTES: usize = 1 << 20;
-/// Most groups within groups.
+/// The deepest nesting of groups.
 const MOST_NESTING: u32 = 100;
-/// Most bytes of an expression's text.
+/// The most bytes of an expression's text.
 const MOST_PATTERN_BYTES: usize = 64 * 1024;
-/// Kept expressions that are calculated, not constant.
+/// The most cached expressions that are calculated, not constant.
 const MOST_CALCULATED: usize = 8;
 
 /// Why a regular expression can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum RegexError {
     /// jq has no such flag.
-    #[error("{0:?} is no flag of a regular expression: the flags are g, i, l, n, p, s and x")]
+    #[error("{0:?} is not a flag of a regular expression: the flags are g, i, l, n, p, s and x")]
     Flag(char),
     /// The syntax is wrong.
     #[error("the regular expression {pattern:?} is invalid: {why}")]
     Syntax {
-        /// Its text, cut.
+        /// The start of the expression.
         pattern: String,
-        /// What the parser says, on one line.
+        /// The parser's reason, on one line.
         why: String,
     },
-    /// It needs too much memory.
+    /// The compiled expression would need too much memory.
     #[error("the regular expression {0:?} is too large when compiled")]
     TooLarge(String),
 }
@@ -68,7 +68,7 @@ impl Pattern {
         if text.len() > MOST_PATTERN_BYTES {
             return Err(RegexError::TooLarge(shown(text)));
         }
-        // `s` asks for what is so anyway: ^ and $ match at the ends of the text alone.
+        // Flag `s` is the default here: ^ and $ match at the ends of the text only.
         let regex = RegexBuilder::new(text)
             .case_insensitive(has('i'))
             .ignore_whitespace(has('x'))
@@ -77,7 +77,7 @@ impl Pattern {
             .dfa_size_limit(MOST_CACHE_BYTES)
             .nest_limit(MOST_NESTING)
             .build()
-            .map_err(|error| refusal(text, &error))?;
+            .map_err(|error| regex_error(text, &error))?;
         let longest = match has('l') {
             true => Some(longest(text, has).ok_or_else(|| RegexError::TooLarge(shown(text)))?),
             false => None,
@@ -147,13 +147,13 @@ fn longest(text: &str, has: impl Fn(char) -> bool) -> Option<pikevm::PikeVM> {
         .ok()
 }
 
-fn refusal(text: &str, error: &regex::Error) -> RegexError {
+fn regex_error(text: &str, error: &regex::Error) -> RegexError {
     match error {
         regex::Error::CompiledTooBig(_) => RegexError::TooLarge(shown(text)),
         error => {
             // The parser draws the expression over several lines; its last line says why.
-            let told = error.to_string();
-            let why = told.lines().last().unwrap_or_default();
+            let message = error.to_string();
+            let why = message.lines().last().unwrap_or_default();
             let why = why.strip_prefix("error: ").unwrap_or(why);
             RegexError::Syntax { pattern: shown(text), why: why.to_owned() }
         }
@@ -173,9 +173,9 @@ fn shown(text: &str) -> String {
 /// The compiled expressions of one program.
 #[derive(Debug, Default)]
 pub struct Regexes {
-    /// Those that the program holds as constants.
+    /// Those that are constants of the program.
     constant: Vec<Kept>,
-    /// The newest of those that it calculates.
+    /// The most recent ones that the program calculated.
     calculated: Vec<Kept>,
 }
 

@@ -1,4 +1,4 @@
-//! What the lexer of jaq does not know: surrogate pairs in strings, and `$__loc__`.
+//! Handles what jaq's lexer lacks: surrogate pairs in strings, and `$__loc__`.
 
 use std::borrow::Cow;
 

@@ -1,6 +1,6 @@
 //! Assignment to a path that does not exist yet. jaq fails on `.a.b = 1` if `a` is missing; jq
 //! makes the object. So before each part of an assignment's target the expression gets a filter
-//! that turns null into the container that the next key needs, and lengthens arrays.
+//! that replaces null by the container that the next key needs, and extends arrays.
 
 use std::rc::Rc;
 
@@ -17,13 +17,13 @@ use super::visit::{each_child, each_index};
 
 /// The filter that creates a container. No expression can name it.
 const CREATE: &str = "!create";
-/// Most items of an array that an assignment makes by naming an index beyond the end.
+/// The most items of an array that an assignment to an index beyond its end can create.
 const MOST_CREATED_ITEMS: usize = 1 << 20;
 /// Created items that cost as much as one step.
 const ITEMS_A_STEP: usize = 64;
 
-/// Lets the targets of all assignments in `term` create what is missing. `is_target` says that
-/// `term` may be a target itself.
+/// Changes the targets of all assignments in `term` so that they create missing containers.
+/// `is_target` says whether `term` may be a target itself.
 pub fn create(term: &mut Term<&str>, is_target: bool) {
     match term {
         Term::BinOp(
@@ -34,7 +34,7 @@ pub fn create(term: &mut Term<&str>, is_target: bool) {
             create(left, true);
             create(right, false);
         }
-        // A definition may be used as a target.
+        // A definition can be used in a target.
         Term::Def(defs, inside) => {
             defs.iter_mut().for_each(|def| create(&mut def.body, true));
             create(inside, is_target);
@@ -63,7 +63,7 @@ fn piped<'s>(left: Term<&'s str>, right: Term<&'s str>) -> Term<&'s str> {
     Term::BinOp(Box::new(left), BinaryOp::Pipe(None), Box::new(right))
 }
 
-/// Returns whether the part means the same whatever its input is.
+/// Returns whether the value of the part does not depend on its input.
 fn is_independent(part: &Part<Term<&str>>) -> bool {
     let is_constant = |term: &Term<&str>| match term {
         Term::Num(_) | Term::Var(_) => true,
@@ -77,7 +77,7 @@ fn is_independent(part: &Part<Term<&str>>) -> bool {
     }
 }
 
-/// Returns the filter that creates.
+/// Returns the filter that creates containers.
 pub fn funs() -> impl Iterator<Item = Fun<Bounded>> {
     let create = Native::<Bounded>::new(|cv| box_once(Ok(cv.1)))
         .with_paths(|cv| box_once(Ok(cv.1)))
@@ -116,7 +116,7 @@ fn container(value: Val, key: &Val) -> (Val, usize) {
     }
 }
 
-/// Takes back a container that was created for nothing: `.a.b |= empty`.
+/// Removes a container that stayed empty after it was created, as in `.a.b |= empty`.
 fn null_if_empty(value: Val) -> Val {
     match &value {
         Val::Obj(members) if members.is_empty() => Val::Null,

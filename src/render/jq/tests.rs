@@ -25,7 +25,7 @@ fn on_its_own_thread(run: impl FnOnce() + Send + 'static) {
 }
 
 #[test]
-fn an_expression_means_what_it_means_to_jq() {
+fn expressions_have_the_results_of_jq() {
     check(".a[]", r#"{"a":[1,null,false]}"#, &["1", "null", "false"]);
     check("select(.langs // [] | index(\"en\"))", r#"{"langs":["en"]}"#, &[r#"{"langs":["en"]}"#]);
     check("select(.langs // [] | index(\"en\"))", "{}", &[]);
@@ -127,17 +127,17 @@ fn an_endless_expression_ends_with_an_error() {
 }
 
 #[test]
-fn an_error_tells_why_in_harmless_words() {
-    let told = |text: &str| outputs(text, r#"{"a":"\u001b[31m"}"#).unwrap_err().to_string();
-    assert_eq!(told(".a.b"), r#"cannot index "\u001b[31m" with "b""#);
-    assert_eq!(told("error(.a)"), r"\u{1b}[31m");
-    assert_eq!(told("halt"), "halt can't end a run: use --limit, --until or error");
-    assert_eq!(told("{(1 | tostring): {(\"a\" | length): 1}}"), "object keys must be strings");
+fn an_error_has_a_reason_without_control_characters() {
+    let message = |text: &str| outputs(text, r#"{"a":"\u001b[31m"}"#).unwrap_err().to_string();
+    assert_eq!(message(".a.b"), r#"cannot index "\u001b[31m" with "b""#);
+    assert_eq!(message("error(.a)"), r"\u{1b}[31m");
+    assert_eq!(message("halt"), "halt can't end a run: use --limit, --until or error");
+    assert_eq!(message("{(1 | tostring): {(\"a\" | length): 1}}"), "object keys must be strings");
 }
 
 #[test]
 fn a_fault_points_at_its_place() {
-    let told = |text: &str| Program::compile(text).unwrap_err().to_string();
+    let message = |text: &str| Program::compile(text).unwrap_err().to_string();
     insta::assert_snapshot!([
         "select(.commit.record.langs // [] | index(\"en\")",
         ".a | ",
@@ -158,5 +158,5 @@ fn a_fault_points_at_its_place() {
         "reduce .[] as $x (0; 1",
         "def f: 1; # a comment\n  .a |\n\tbogus |\n  2",
         "[.aaaaaaaaaaaaaaaaaaaa, .bbbbbbbbbbbbbbbbbbbbbbb, .cccccccccccccccccccccc, .dddddddddddddd, eeeeeeeeeee, .ffffffffffffffffffffffff]",
-    ].map(told).join("\n\n"));
+    ].map(message).join("\n\n"));
 }

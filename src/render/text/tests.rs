@@ -1,8 +1,8 @@
 use super::*;
-use crate::render::fit::columns;
+use crate::render::text_width::columns;
 
 fn line(columns: usize, colour: bool, event: &str) -> String {
-    let layout = Layout::with_columns(Surface { colour, is_terminal: true }, columns);
+    let layout = TextLayout::with_columns(OutputDevice { colour, is_terminal: true }, columns);
     let event = jaq_json::read::parse_single(event.as_bytes()).unwrap();
     let mut out = Vec::new();
     layout.write(&event, &mut out, 0).unwrap();
@@ -22,7 +22,7 @@ fn events() -> Vec<String> {
         format!(r#"{{"did":"did:web:example.com","time_us":1764136566475375,{rest}}}"#)
     };
     vec![
-        of("app.bsky.feed.post", r#"{"text":"Good morning,\n世界! A long post that goes on and on and on, until nobody reads it"}"#),
+        of("app.bsky.feed.post", r#"{"text":"Good morning,\n世界! A long post that goes on and on and on, until no reader is left"}"#),
         of("app.bsky.feed.post", r#"{"text":"no\u001b[31m \u202eway\u0007","reply":{}}"#),
         of("app.bsky.feed.post", r#"{"text":"","embed":{"$type":"app.bsky.embed.images"}}"#),
         of("app.bsky.feed.like", r#"{"subject":{"cid":"b","uri":"at://did:plc:zyxwvutsrqponmlkjihgfedc/app.bsky.feed.post/3kxyz"}}"#),
@@ -37,7 +37,7 @@ fn events() -> Vec<String> {
 }
 
 #[test]
-fn a_line_says_what_happened_in_so_many_columns() {
+fn lines_have_the_documented_columns() {
     let page =
         |columns| events().iter().map(|e| line(columns, false, e)).collect::<Vec<_>>().join("\n");
     insta::assert_snapshot!("eighty_columns", page(80));
@@ -45,7 +45,7 @@ fn a_line_says_what_happened_in_so_many_columns() {
 }
 
 #[test]
-fn no_line_is_wider_than_the_terminal_and_nothing_acts_on_it() {
+fn no_line_exceeds_the_width_or_has_control_characters() {
     for columns_ in [1, 5, 9, 20, 40, 79, 80, 81, 131, 132, 200] {
         for event in events() {
             let line = line(columns_, false, &event);
@@ -56,7 +56,7 @@ fn no_line_is_wider_than_the_terminal_and_nothing_acts_on_it() {
 }
 
 #[test]
-fn colours_change_nothing_else() {
+fn colours_do_not_change_the_text() {
     for event in events() {
         let plain = line(80, false, &event);
         let coloured = line(80, true, &event);

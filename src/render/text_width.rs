@@ -1,16 +1,17 @@
-//! Text in columns of a terminal: as wide as it is shown, and never wider than it may be.
+//! Measures, cuts and pads text by its width in terminal columns.
 //!
-//! Terminals do not agree on what joined emoji take. Without the joiners every part is shown by
-//! itself, as wide as everybody says; so nothing wraps by accident.
+//! Terminals disagree on the width of joined emoji. [`harmless`] removes the joiners, so that each
+//! part is displayed separately, with a width on which terminals agree, and no line wraps.
 
 use unicode_width::UnicodeWidthChar as _;
 
 use crate::display::printable::one_line;
 
-/// Most bytes of a text that are looked at: more than any line shows.
+/// Texts are cut here before they are measured. No line shows more.
 const MOST_BYTES: usize = 16 * 1024;
 
-/// `text` as one harmless line: runs of blanks are one space, what joins characters is gone.
+/// Returns `text` as one line without control characters and joiners, each run of white space
+/// replaced by one space.
 pub fn harmless(text: &str) -> String {
     let mut end = text.len().min(MOST_BYTES);
     while !text.is_char_boundary(end) {
@@ -23,12 +24,12 @@ pub fn harmless(text: &str) -> String {
     one_line(plain.as_bytes(), MOST_BYTES)
 }
 
-/// The columns that `text` takes.
+/// Returns the width of `text` in columns.
 pub fn columns(text: &str) -> usize {
     text.chars().map(|c| c.width().unwrap_or(0)).sum()
 }
 
-/// The beginning of `text` in at most so many columns, with a `…` where something is left out.
+/// Returns the start of `text` in at most `most` columns, with a final `…` if it was cut.
 pub fn cut(text: &str, most: usize) -> String {
     if columns(text) <= most {
         return text.to_owned();
@@ -49,7 +50,7 @@ pub fn cut(text: &str, most: usize) -> String {
     cut
 }
 
-/// [`cut`], filled up with spaces to exactly so many columns.
+/// Cuts `text` or pads it with spaces to exactly `width` columns.
 pub fn pad(text: &str, width: usize) -> String {
     let mut cut = cut(text, width);
     cut.extend(std::iter::repeat_n(' ', width.saturating_sub(columns(&cut))));
@@ -62,7 +63,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn wide_letters_take_two_columns() {
+    fn wide_characters_take_two_columns() {
         assert_eq!(columns("世界"), 4);
         assert_eq!(cut("世界世界", 6), "世界…");
         assert_eq!(pad("世界世界", 4), "世… ");
@@ -73,7 +74,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn nothing_is_wider_than_it_may_be(text in "\\PC{0,40}", most in 0_usize..30) {
+        fn no_text_exceeds_its_width(text in "\\PC{0,40}", most in 0_usize..30) {
             let text = harmless(&text);
             prop_assert!(columns(&cut(&text, most)) <= most);
             prop_assert_eq!(columns(&pad(&text, most)), most);

@@ -1,23 +1,23 @@
-//! From an event's bytes to a value. The peer is not trusted: nesting is bounded, since both
-//! reading and dropping a value recurse.
+//! Parses an event into a value. Nesting is bounded, because parsing and dropping a value recurse,
+//! and servers are not trusted.
 
 use jaq_json::Val;
 
 use super::RenderError;
 
-/// Deeper values are refused; records of the AT Protocol are a few levels deep.
+/// The deepest accepted nesting. Records of the AT Protocol have a few levels.
 const MOST_LEVELS: u32 = 1_000;
 
-/// Reads one event.
-pub fn read(event: &[u8]) -> Result<Val, RenderError> {
+/// Parses one event.
+pub fn parse(event: &[u8]) -> Result<Val, RenderError> {
     if levels(event) > MOST_LEVELS {
-        let told = format!("more than {MOST_LEVELS} levels of arrays and objects");
-        return Err(RenderError::Unreadable(told));
+        let reason = format!("more than {MOST_LEVELS} levels of arrays and objects");
+        return Err(RenderError::Unreadable(reason));
     }
     jaq_json::read::parse_single(event).map_err(|error| RenderError::Unreadable(error.to_string()))
 }
 
-/// How deep a JSON text is nested at most.
+/// Returns the depth of the deepest array or object in a JSON text.
 fn levels(text: &[u8]) -> u32 {
     let (mut depth, mut deepest): (u32, u32) = (0, 0);
     let mut bytes = text.iter();
@@ -60,11 +60,11 @@ mod tests {
     }
 
     #[test]
-    fn a_deep_event_is_refused_and_costs_no_stack() {
+    fn a_deep_event_is_rejected_without_recursion() {
         let deep = [vec![b'['; 1_000_000], vec![b']'; 1_000_000]].concat();
-        assert!(matches!(read(&deep), Err(RenderError::Unreadable(_))));
+        assert!(matches!(parse(&deep), Err(RenderError::Unreadable(_))));
         let fine = [vec![b'['; 900], vec![b']'; 900]].concat();
-        assert!(read(&fine).is_ok());
-        assert!(matches!(read(b"{\"a\":"), Err(RenderError::Unreadable(_))));
+        assert!(parse(&fine).is_ok());
+        assert!(matches!(parse(b"{\"a\":"), Err(RenderError::Unreadable(_))));
     }
 }

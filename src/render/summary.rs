@@ -1,32 +1,32 @@
-//! What an event is about, in a few words: the text of a post, the subject of a like or a
-//! follow, the handle of an identity. Of records that nobody here knows, whatever looks most
-//! like words.
+//! Summarizes an event in a few words: the text of a post, the subject of a like or a follow, the
+//! handle of an identity event. For records of unknown types, the first member that usually holds
+//! text.
 
 use jaq_json::Val;
 
 use super::fields::member;
 use super::json::{self, Style};
 
-/// An event as the columns of a line see it.
+/// The columns of an event in text format.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub struct Outline {
-    /// `HH:MM:SS` in UTC.
+pub struct EventSummary {
+    /// The event's time as `HH:MM:SS` in UTC.
     pub time: String,
-    /// `create`, `update`, `delete`, or the kind of an event that is no commit.
+    /// `create`, `update` or `delete`, or the kind of an event that is not a commit.
     pub action: String,
-    /// The collection.
+    /// The collection of a commit; empty for other events.
     pub collection: String,
-    /// The account.
+    /// The account's DID.
     pub did: String,
-    /// What it is about.
-    pub gist: String,
+    /// The record, or the account's change, in a few words.
+    pub text: String,
 }
 
-/// The members of a record that are words, the best first.
-const WORDS: [&str; 6] = ["text", "displayName", "name", "title", "description", "handle"];
+/// Members of a record that hold text for people, in order of preference.
+const TEXT_MEMBERS: [&str; 6] = ["text", "displayName", "name", "title", "description", "handle"];
 
-impl Outline {
-    /// Of an event in the shape of v1 or v2; `None` for any other value.
+impl EventSummary {
+    /// Summarizes an event in v1 or native format; returns `None` for any other value.
     pub fn of(event: &Val) -> Option<Self> {
         let did = text(event, "did")?;
         let kind = match (text(event, "kind"), text(event, "$type")) {
@@ -34,21 +34,21 @@ impl Outline {
             (None, Some(name)) => name.rsplit('#').next().unwrap_or_default().to_owned(),
             (None, None) => return None,
         };
-        // v1 nests what v2 has at the top.
+        // The v1 format nests the members that the native format has at the top.
         let inside = member(event, &kind).unwrap_or(event);
-        let mut outline = Self { time: time(event), did, ..Self::default() };
+        let mut summary = Self { time: time(event), did, ..Self::default() };
         match text(inside, "collection") {
             Some(collection) => {
-                outline.gist = commit(inside, &collection);
-                outline.action = text(inside, "operation").unwrap_or(kind);
-                outline.collection = collection;
+                summary.text = commit(inside, &collection);
+                summary.action = text(inside, "operation").unwrap_or(kind);
+                summary.collection = collection;
             }
             None => {
-                outline.gist = no_commit(inside, &kind);
-                outline.action = kind;
+                summary.text = account_change(inside, &kind);
+                summary.action = kind;
             }
         }
-        Some(outline)
+        Some(summary)
     }
 }
 
@@ -86,17 +86,19 @@ fn commit(commit: &Val, collection: &str) -> String {
             return subject.strip_prefix("at://").unwrap_or(&subject).to_owned();
         }
     }
-    if let Some(words) = WORDS.iter().find_map(|key| text(record, key).filter(|t| !t.is_empty())) {
-        let replies = collection == "app.bsky.feed.post" && member(record, "reply").is_some();
-        return if replies { format!("↳ {words}") } else { words };
+    if let Some(words) =
+        TEXT_MEMBERS.iter().find_map(|key| text(record, key).filter(|t| !t.is_empty()))
+    {
+        let is_reply = collection == "app.bsky.feed.post" && member(record, "reply").is_some();
+        return if is_reply { format!("↳ {words}") } else { words };
     }
     match member(record, "embed").and_then(|embed| text(embed, "$type")) {
         Some(embed) => format!("[{}]", embed.rsplit('.').next().unwrap_or_default()),
-        None => in_short(record),
+        None => abbreviate(record),
     }
 }
 
-fn no_commit(event: &Val, kind: &str) -> String {
+fn account_change(event: &Val, kind: &str) -> String {
     match kind {
         "identity" => text(event, "handle").unwrap_or_else(|| "(no handle)".to_owned()),
         "account" => match (member(event, "active"), text(event, "status")) {
@@ -105,12 +107,12 @@ fn no_commit(event: &Val, kind: &str) -> String {
             _ => "not active".to_owned(),
         },
         "sync" => text(event, "rev").unwrap_or_default(),
-        _ => in_short(event),
+        _ => abbreviate(event),
     }
 }
 
-/// A record as JSON, without what is known already.
-fn in_short(record: &Val) -> String {
+/// Returns the members as `name=JSON`, without those that other columns have.
+fn abbreviate(record: &Val) -> String {
     let mut out = Vec::new();
     if let Val::Obj(members) = record {
         for (key, value) in members.iter() {
@@ -124,7 +126,7 @@ fn in_short(record: &Val) -> String {
             }
             out.extend_from_slice(name);
             out.push(b'=');
-            // What is too much for one line is cut there anyway.
+            // An error only means that the text is cut, which a line of text does anyway.
             let _ = json::write(&mut out, value, Style::default(), 0);
         }
     }
