@@ -20,9 +20,9 @@ use skytail::checkpoint::Checkpoint;
 use skytail::checkpoint::store::Store;
 use skytail::compression::inflate::Inflater;
 use skytail::event::batch::Batch;
+use skytail::event::event_id::{EventIdHasher, EventIdKey};
+use skytail::event::format::EventFormat;
 use skytail::event::header;
-use skytail::event::identity::{Identities, IdentityKey};
-use skytail::event::shape::Shape;
 use skytail::filter::Filter;
 use skytail::position::dedup_window::DedupWindow;
 use skytail::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
@@ -113,7 +113,7 @@ fn dids(bencher: Bencher<'_, '_>, dids: usize) {
 fn identity(bencher: Bencher<'_, '_>) {
     let lines = lines();
     let headers: Vec<_> = lines.iter().map(|line| header::parse(line).unwrap()).collect();
-    let mut identities = Identities::new(IdentityKey::new(1));
+    let mut identities = EventIdHasher::new(EventIdKey::new(1));
     of_all(bencher, &lines).bench_local(|| {
         for header in &headers {
             black_box(identities.of(header));
@@ -252,7 +252,7 @@ impl Taker for Count {
     }
 
     fn takes(&mut self, lines: Lines) -> bool {
-        self.0 += black_box(lines.batch.held_bytes());
+        self.0 += black_box(lines.batch.buffered_bytes());
         true
     }
 
@@ -271,7 +271,7 @@ fn decode(
 ) -> usize {
     let wants = Wants {
         filter: Filter::default(),
-        shape: Shape::V1,
+        shape: EventFormat::V1,
         after: 0,
         up_to: u64::MAX,
         since: None,

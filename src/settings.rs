@@ -5,10 +5,10 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
-use crate::render::Plan;
+use crate::render::RenderConfig;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::file::naming::Naming;
 use crate::source::archive::key::ApiKey;
@@ -27,7 +27,7 @@ pub struct TailSettings {
     /// `--protocol`.
     pub protocol: ProtocolPreference,
     /// The shape of v2 events.
-    pub shape: Shape,
+    pub shape: EventFormat,
     /// The events to write.
     pub filter: Filter,
     /// Where the run starts.
@@ -137,7 +137,7 @@ pub struct OutputSettings {
 #[derive(Clone, Debug)]
 pub struct Render {
     /// How to render events.
-    pub plan: Plan,
+    pub config: RenderConfig,
     /// What to do with an event that can't be rendered.
     pub on_error: RenderErrors,
 }

@@ -3,7 +3,8 @@
 #![no_main]
 
 use skytail::archive::block::{Block, BlockDecoder};
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
+use skytail::event::format::EventFormat;
 use skytail::event::header;
 use skytail_fuzz::{Counting, peak_bytes};
 
@@ -18,10 +19,10 @@ fn look(block: &Block<'_>, body_bytes: usize) {
         last = row.seq.0;
         used += row.did.len() + row.collection.len() + row.rkey.len() + row.rev.len();
         used += row.payload.len();
-        for shape in [Shape::V1, Shape::Native] {
+        for shape in [EventFormat::V1, EventFormat::Native] {
             let mut line = b"kept".to_vec();
             match writer.append(&row, shape, &mut line) {
-                Ok(()) if shape == Shape::V1 => {
+                Ok(()) if shape == EventFormat::V1 => {
                     let header = header::parse(&line[4..]).expect("an event");
                     assert_eq!(header.cursor, Some(row.seq.0));
                 }

@@ -91,17 +91,17 @@ fn read_in_place(bytes: &[u8], steps: &[u8], max_bytes: usize) -> Seen {
             }
             room => {
                 let count = step.min(rest.len()).min(room);
-                batch.open_line().extend_from_slice(&rest[..count]);
+                batch.line_buffer().extend_from_slice(&rest[..count]);
                 let before = batch.len();
                 let taken = frames.parse_inline_text(&mut batch, before + step);
                 assert_eq!(batch.len(), before + taken);
-                assert!(batch.opened().is_empty());
+                assert!(batch.partial_line().is_empty());
                 batch.lines().skip(before).for_each(|line| seen.note(1, line));
                 count
             }
         };
         rest = &rest[count..];
-        assert!(batch.held_bytes() <= 2048, "it never gets more memory");
+        assert!(batch.buffered_bytes() <= 2048, "it never gets more memory");
         if batch.room_bytes() < 512 {
             batch.reset(usize::MAX);
         }

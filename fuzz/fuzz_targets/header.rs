@@ -7,7 +7,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use skytail::event::header::{self, Header, Kind};
-use skytail::event::identity::{Identities, IdentityKey};
+use skytail::event::event_id::{EventIdHasher, EventIdKey};
 
 /// The program may refuse deeper nesting.
 const SURE_DEPTH: usize = 500;
@@ -140,7 +140,7 @@ libfuzzer_sys::fuzz_target!(|data: &[u8]| {
         let text = text.expect("UTF-8");
         assert!(!has_control && text.trim().starts_with('{') && text.trim().ends_with('}'));
         assert!(balance(text).1);
-        Identities::new(IdentityKey::new(1)).of(header);
+        EventIdHasher::new(EventIdKey::new(1)).of(header);
     }
     let Some(event) = text.and_then(members) else { return };
     match &found {

@@ -3,7 +3,8 @@
 #![no_main]
 
 use skytail::archive::block::BlockDecoder;
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
+use skytail::event::format::EventFormat;
 use skytail::archive::row::{Row, RowKind};
 use skytail::archive::segment::Segment;
 use skytail::archive::segment::collections::MAX_TABLE_BYTES;
@@ -64,7 +65,7 @@ fn rows(bytes: &[u8]) -> Option<Vec<Option<Vec<String>>>> {
         let mut line = Vec::new();
         for row in block.rows() {
             line.clear();
-            let _ = writer.append(&row, Shape::Native, &mut line);
+            let _ = writer.append(&row, EventFormat::Native, &mut line);
         }
         Some(block.rows().map(|row| format!("{row:?}")).collect())
     };

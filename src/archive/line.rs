@@ -10,21 +10,12 @@ use super::error::RowError;
 use super::row::{Row, RowKind};
 use super::transcode::Transcoder;
 use super::{cid, json};
+use crate::event::format::EventFormat;
 use crate::position::TimeUs;
 
 /// Largest payload that becomes an event. Records are limited to about 1 MiB upstream; JSON
 /// takes six times as many bytes at worst.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
-
-/// How a row is written.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Shape {
-    /// As on `/subscribe`, with `cursor`; sync rows as `"kind":"sync"`.
-    #[default]
-    V1,
-    /// As the payload of `subscribeEvents`.
-    Native,
-}
 
 /// Writes rows. Keeps its scratch memory from row to row.
 #[derive(Debug, Default)]
@@ -39,9 +30,9 @@ impl LineWriter {
         Self::default()
     }
 
-    /// Appends the row's event, without a line feed: to [`Batch::open_line`], say.
+    /// Appends the row's event, without a line feed: to [`Batch::line_buffer`], say.
     ///
-    /// [`Batch::open_line`]: crate::event::batch::Batch::open_line
+    /// [`Batch::line_buffer`]: crate::event::batch::Batch::line_buffer
     ///
     /// # Errors
     /// [`RowError`] where the payload is no DAG-CBOR as it must be, or the time lies before
@@ -49,13 +40,13 @@ impl LineWriter {
     pub fn append(
         &mut self,
         row: &Row<'_>,
-        shape: Shape,
+        format: EventFormat,
         out: &mut Vec<u8>,
     ) -> Result<(), RowError> {
         let start = out.len();
-        let outcome = match shape {
-            Shape::V1 => self.append_v1(row, out),
-            Shape::Native => self.append_native(row, out),
+        let outcome = match format {
+            EventFormat::V1 => self.append_v1(row, out),
+            EventFormat::Native => self.append_native(row, out),
         };
         outcome.map_err(|CborError { what, at }| {
             out.truncate(start);
@@ -198,9 +189,9 @@ mod tests {
     const ACCOUNT: &str = r#"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7,"kind":"account","account":{"active":false,"did":"did:plc:a","seq":5,"status":"deleted","time":"t"}}"#;
     const DELETE: &str = r#"{"did":"did:plc:a","time_us":1783175888395001,"cursor":7,"kind":"commit","commit":{"rev":"r","operation":"delete","collection":"a.b.c","rkey":"<k>"}}"#;
 
-    fn line(row: &Row<'_>, shape: Shape) -> Result<String, RowError> {
+    fn line(row: &Row<'_>, format: EventFormat) -> Result<String, RowError> {
         let mut out = Vec::new();
-        let outcome = LineWriter::new().append(row, shape, &mut out);
+        let outcome = LineWriter::new().append(row, format, &mut out);
         assert!(outcome.is_ok() || out.is_empty());
         outcome.map(|()| String::from_utf8(out).unwrap())
     }
@@ -223,8 +214,8 @@ mod tests {
         ] {
             let row = RowBuf::from_line(v1.as_bytes(), None).unwrap();
             let v1 = v1.replace("<k>", "\\u003ck\\u003e");
-            assert_eq!(line(&row.as_row(), Shape::V1), Ok(v1));
-            assert_eq!(line(&row.as_row(), Shape::Native).as_deref(), Ok(native));
+            assert_eq!(line(&row.as_row(), EventFormat::V1), Ok(v1));
+            assert_eq!(line(&row.as_row(), EventFormat::Native).as_deref(), Ok(native));
         }
     }
 
@@ -239,9 +230,9 @@ mod tests {
     fn a_row_that_is_no_event_is_named_and_leaves_nothing() {
         let sound = RowBuf::from_line(ACCOUNT.as_bytes(), None).unwrap();
         let at = |row: &RowBuf, what| {
-            for shape in [Shape::V1, Shape::Native] {
+            for format in [EventFormat::V1, EventFormat::Native] {
                 let row = Row { payload_at: 100, ..row.as_row() };
-                let error = line(&row, shape).unwrap_err();
+                let error = line(&row, format).unwrap_err();
                 assert_eq!((error.seq.0, error.what), (7, what));
                 assert_eq!(error.block_at, 100 + error.at);
             }

@@ -17,7 +17,7 @@ pub use gaps::SavedGap;
 
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open, transfer};
-use crate::event::identity::{IdentityKey, IdentitySecrets};
+use crate::event::event_id::{EventIdKey, EventIdSecrets};
 use crate::position::{Resume, TimeUs};
 use crate::sink::output_record::OutputState;
 
@@ -27,7 +27,7 @@ pub struct Store {
     pub(super) connection: Connection,
     pub(super) path: PathBuf,
     /// The key, where the file holds one, and the seed that 0.1.0 used.
-    secrets: (Option<IdentityKey>, u64),
+    secrets: (Option<EventIdKey>, u64),
     /// Identifies the file, even if its path names another one later.
     file_id: Option<FileId>,
     /// Whether the user asked for what is saved from now on; `None` if not known.
@@ -96,7 +96,7 @@ impl Store {
         let path = path.to_owned();
         let mut store =
             Self { connection, path, secrets, file_id, is_asked_for: None, cursor_override: None };
-        let key = store.hexadecimal("identity_key", 32)?.map(IdentityKey::new);
+        let key = store.hexadecimal("identity_key", 32)?.map(EventIdKey::new);
         let seed = store.hexadecimal("identity_seed", 16)?.ok_or_else(|| store.no_seed())?;
         store.secrets = (key, seed as u64);
         Ok(store)
@@ -135,14 +135,14 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`] if the file holds no key: 0.1.0 wrote it, and it was opened to be read.
-    pub fn identity_secrets(&self, consumer: &str) -> Result<IdentitySecrets, StoreError> {
+    pub fn identity_secrets(&self, consumer: &str) -> Result<EventIdSecrets, StoreError> {
         let own = |key: &str, digits| self.hexadecimal(&transfer::own_key(key, consumer), digits);
         let (key, seed) = self.secrets;
-        let key = own("identity_key", 32)?.map(IdentityKey::new).or(key);
+        let key = own("identity_key", 32)?.map(EventIdKey::new).or(key);
         let seed = own("identity_seed", 16)?.map_or(seed, |seed| seed as u64);
         let cause = "identity_key is missing in the table meta".to_owned();
         let damaged = || StoreError::Damaged { path: self.path.clone(), cause };
-        Ok(IdentitySecrets { key: key.ok_or_else(damaged)?, former_seed: Some(seed) })
+        Ok(EventIdSecrets { key: key.ok_or_else(damaged)?, legacy_seed: Some(seed) })
     }
 
     /// Returns the cursor saved under a name; `None` if there is no row.

@@ -1,30 +1,31 @@
-//! Whole lines in one buffer: the unit that travels from source to sink.
+//! Whole lines in one buffer: what the source passes to the sink.
 //!
-//! A message of a WebSocket library pins the library's read buffer for as long as it lives, so
-//! sending messages costs twice the wall time and three times the CPU of a buffer of lines that
-//! goes round. On the way to the writer lines may have gaps between them: what a socket brings
-//! is read straight into the buffer, and a frame's header is such a gap. The writer, which
-//! looks at every line anyway, closes them ([`Lines`]).
+//! The buffers are reused. Messages of a WebSocket library in their place would pin the library's
+//! read buffer as long as they live, which costs twice the wall time and three times the CPU.
+//!
+//! A batch may have gaps between its lines: a socket is read directly into the buffer, and each
+//! frame's header leaves a gap. The writer, which parses every line anyway, closes the gaps
+//! ([`CompactBatch`]).
 
-/// Lines, each followed by one line feed, in order, perhaps with gaps between them.
+/// Lines in order, each followed by one line feed; there may be gaps between them.
 #[derive(Debug, Default)]
 pub struct Batch {
     bytes: Vec<u8>,
-    /// Where each line stands. Nothing stands behind the last but a line that is still open.
+    /// The place of each line. Bytes after the last span are a partial line.
     spans: Vec<Span>,
 }
 
-/// The place of one line.
+/// The byte range of one line, its line feed included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Span {
-    /// Its first byte.
+    /// The offset of the line's first byte.
     pub start: usize,
-    /// Just behind its line feed.
+    /// The offset after its line feed.
     pub end: usize,
 }
 
 impl Span {
-    /// Its bytes, the line feed included.
+    /// Returns the number of bytes, the line feed included.
     #[must_use]
     pub fn length(&self) -> usize {
         self.end - self.start
@@ -36,47 +37,47 @@ impl Span {
 }
 
 impl Batch {
-    /// An empty batch with room for `bytes` bytes.
+    /// Returns an empty batch that can take `bytes` bytes without a reallocation.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
         Self { bytes: Vec::with_capacity(bytes), spans: Vec::new() }
     }
 
-    /// Adds one line, without its line feed.
+    /// Appends `line`, which has no line feed, and a line feed.
     pub fn push(&mut self, line: &[u8]) {
         self.bytes.extend_from_slice(line);
         self.end_line();
     }
 
-    /// Adds the lines of another batch.
+    /// Appends the lines of another batch, without its gaps.
     pub fn append(&mut self, other: &Self) {
         other.lines().for_each(|line| self.push(line));
     }
 
-    /// The buffer to append one line to in place; close it with [`Batch::end_line`], or take
-    /// it back with [`Batch::discard_open_line`].
-    pub fn open_line(&mut self) -> &mut Vec<u8> {
+    /// Returns the buffer, for appending one line in place. [`Batch::end_line`] or
+    /// [`Batch::take_line`] completes the line; [`Batch::discard_partial_line`] removes it.
+    pub fn line_buffer(&mut self) -> &mut Vec<u8> {
         &mut self.bytes
     }
 
-    /// What was appended through [`Batch::open_line`] and belongs to no line yet.
+    /// Returns the bytes that were appended after the last complete line.
     #[must_use]
-    pub fn opened(&self) -> &[u8] {
+    pub fn partial_line(&self) -> &[u8] {
         self.bytes.get(self.end()..).unwrap_or_default()
     }
 
-    /// Ends the line that was appended through [`Batch::open_line`].
+    /// Completes the line that was appended through [`Batch::line_buffer`].
     pub fn end_line(&mut self) {
         let start = self.end();
         self.bytes.push(b'\n');
         self.spans.push(Span { start, end: self.bytes.len() });
     }
 
-    /// Makes a line of `length` opened bytes behind the first `gap`: its line feed takes the
-    /// place of the byte behind it, which is returned, if there is one.
+    /// Completes a line of `length` bytes that begins `gap` bytes into the partial line. The line
+    /// feed overwrites the byte after the line; returns that byte, if there was one.
     ///
     /// # Panics
-    /// Where fewer bytes are open.
+    /// If the partial line is shorter than `gap + length`.
     #[inline]
     pub fn take_line(&mut self, gap: usize, length: usize) -> Option<u8> {
         let start = self.end() + gap;
@@ -89,49 +90,49 @@ impl Batch {
         Some(std::mem::replace(&mut self.bytes[end], b'\n'))
     }
 
-    /// Forgets what was appended since the last whole line.
-    pub fn discard_open_line(&mut self) {
+    /// Removes the bytes after the last complete line.
+    pub fn discard_partial_line(&mut self) {
         self.bytes.truncate(self.end());
     }
 
-    /// The bytes that can be opened without getting more memory.
+    /// Returns the number of bytes that can be appended without a reallocation.
     #[must_use]
     pub fn room_bytes(&self) -> usize {
         self.bytes.capacity() - self.bytes.len()
     }
 
-    /// The number of lines.
+    /// Returns the number of complete lines.
     #[must_use]
     pub fn len(&self) -> usize {
         self.spans.len()
     }
 
-    /// Whether there is no line.
+    /// Returns whether there is no complete line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.spans.is_empty()
     }
 
-    /// The bytes that are held, gaps included.
+    /// Returns the number of bytes in the buffer: lines, line feeds, gaps and the partial line.
     #[must_use]
-    pub fn held_bytes(&self) -> usize {
+    pub fn buffered_bytes(&self) -> usize {
         self.bytes.len()
     }
 
-    /// The bytes of the lines alone, without line feeds.
+    /// Returns the number of bytes of the complete lines, without gaps and line feeds.
     #[must_use]
     pub fn text_bytes(&self) -> usize {
         self.spans.iter().map(|span| span.end - 1 - span.start).sum()
     }
 
-    /// The lines without their line feeds.
+    /// Returns the lines without their line feeds.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
         self.spans.iter().map(|span| span.text(&self.bytes))
     }
 
-    /// The lines for which `keep` says so, in order, in the same memory.
+    /// Keeps the lines for which `keep` returns true, in order, and closes the gaps in place.
     #[must_use]
-    pub fn sift(mut self, mut keep: impl FnMut(&[u8]) -> bool) -> Lines {
+    pub fn retain(mut self, mut keep: impl FnMut(&[u8]) -> bool) -> CompactBatch {
         let (mut end, mut kept) = (0, 0);
         for i in 0..self.spans.len() {
             let span = self.spans[i];
@@ -147,92 +148,92 @@ impl Batch {
         }
         self.bytes.truncate(end);
         self.spans.truncate(kept);
-        Lines(self)
+        CompactBatch(self)
     }
 
-    /// Removes the first `lines` lines.
+    /// Removes the first `lines` lines, or all if there are fewer.
     pub fn remove_first(&mut self, lines: usize) {
         self.spans.drain(..lines.min(self.spans.len()));
-        self.discard_open_line();
+        self.discard_partial_line();
     }
 
-    /// Keeps the first `lines` lines.
+    /// Removes all but the first `lines` lines.
     pub fn truncate(&mut self, lines: usize) {
         self.spans.truncate(lines);
-        self.discard_open_line();
+        self.discard_partial_line();
     }
 
-    /// Empties the batch and keeps its memory, up to `keep_bytes` of it.
+    /// Removes all lines, and keeps at most `keep_bytes` of allocated memory.
     pub fn reset(&mut self, keep_bytes: usize) {
         self.bytes.clear();
         self.spans.clear();
         self.bytes.shrink_to(keep_bytes);
     }
 
-    /// Where the last whole line ends.
+    /// Returns the offset after the last complete line.
     #[inline]
     fn end(&self) -> usize {
         self.spans.last().map_or(0, |span| span.end)
     }
 }
 
-/// Lines without gaps, to be written as they stand.
+/// Lines without gaps, so that one write can output them all.
 #[derive(Debug, Default)]
-pub struct Lines(Batch);
+pub struct CompactBatch(Batch);
 
-impl Lines {
-    /// Bytes that were made of lines, and where those of each stand: back to back, and perhaps
-    /// none.
+impl CompactBatch {
+    /// Returns a batch of the output that was rendered from lines. `spans` has the place of each
+    /// line's output: back to back in `bytes`, and possibly empty.
     #[must_use]
-    pub fn of_parts(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
+    pub fn from_parts(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
         Self(Batch { bytes, spans })
     }
 
-    /// The memory of [`Lines::of_parts`].
+    /// Returns the two buffers of [`CompactBatch::from_parts`], for reuse.
     #[must_use]
     pub fn into_parts(self) -> (Vec<u8>, Vec<Span>) {
         (self.0.bytes, self.0.spans)
     }
 
-    /// All lines with their line feeds, back to back.
+    /// Returns all lines with their line feeds, back to back.
     #[must_use]
     pub fn bytes(&self) -> &[u8] {
         &self.0.bytes
     }
 
-    /// Where each line stands in them.
+    /// Returns the place of each line in [`CompactBatch::bytes`].
     #[must_use]
     pub fn spans(&self) -> &[Span] {
         &self.0.spans
     }
 
-    /// The number of lines.
+    /// Returns the number of complete lines.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is no line.
+    /// Returns whether there is no complete line.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The lines without their line feeds.
+    /// Returns the lines without their line feeds.
     pub fn iter(&self) -> impl Iterator<Item = &[u8]> {
         self.0.lines()
     }
 
-    /// The memory, for more lines.
+    /// Returns the lines as a batch, to which more lines can be appended.
     #[must_use]
     pub fn into_batch(self) -> Batch {
         self.0
     }
 }
 
-impl From<Batch> for Lines {
+impl From<Batch> for CompactBatch {
     fn from(batch: Batch) -> Self {
-        batch.sift(|_| true)
+        batch.retain(|_| true)
     }
 }
 
@@ -242,55 +243,55 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn an_open_line_that_is_discarded_leaves_nothing() {
+    fn a_discarded_partial_line_leaves_no_bytes() {
         let mut batch = Batch::default();
         batch.push(b"one");
-        batch.open_line().extend_from_slice(b"tw");
-        assert_eq!(batch.opened(), b"tw");
-        batch.discard_open_line();
+        batch.line_buffer().extend_from_slice(b"tw");
+        assert_eq!(batch.partial_line(), b"tw");
+        batch.discard_partial_line();
         batch.push(b"three");
-        assert_eq!(Lines::from(batch).bytes(), b"one\nthree\n");
+        assert_eq!(CompactBatch::from(batch).bytes(), b"one\nthree\n");
     }
 
     #[test]
-    fn a_line_feed_takes_the_place_of_the_byte_behind_the_line() {
+    fn a_line_feed_overwrites_the_byte_after_the_line() {
         let mut batch = Batch::default();
-        batch.open_line().extend_from_slice(b"..one..two");
+        batch.line_buffer().extend_from_slice(b"..one..two");
         assert_eq!(batch.take_line(2, 3), Some(b'.'));
-        assert_eq!(batch.opened(), b".two");
+        assert_eq!(batch.partial_line(), b".two");
         assert_eq!(batch.take_line(1, 3), None);
         assert!(batch.lines().eq([b"one", b"two"]));
-        assert_eq!((batch.text_bytes(), batch.held_bytes()), (6, 11));
+        assert_eq!((batch.text_bytes(), batch.buffered_bytes()), (6, 11));
     }
 
     #[test]
-    fn the_first_lines_and_the_last_ones_can_be_removed() {
+    fn lines_can_be_removed_at_both_ends() {
         let mut batch = Batch::default();
         [b"one", b"two", b"six"].iter().for_each(|line| batch.push(*line));
         batch.remove_first(1);
         batch.truncate(1);
         assert!(batch.lines().eq([b"two"]));
         batch.remove_first(9);
-        assert_eq!((batch.len(), batch.opened()), (0, &b""[..]));
+        assert_eq!((batch.len(), batch.partial_line()), (0, &b""[..]));
     }
 
     proptest! {
         #[test]
-        fn sifting_agrees_with_filtering_a_list(
+        fn retaining_agrees_with_filtering_a_list(
             lines in prop::collection::vec(("[a-z]{0,9}", 0..3_usize, any::<bool>()), 0..20),
         ) {
             let mut batch = Batch::default();
             for (line, gap, _) in &lines {
-                batch.open_line().extend(std::iter::repeat_n(b'#', *gap));
-                batch.open_line().extend_from_slice(line.as_bytes());
+                batch.line_buffer().extend(std::iter::repeat_n(b'#', *gap));
+                batch.line_buffer().extend_from_slice(line.as_bytes());
                 batch.take_line(*gap, line.len());
             }
             let mut wanted = lines.iter().map(|(_, _, keep)| *keep);
-            let sifted = batch.sift(|_| wanted.next().unwrap_or_default());
+            let retained = batch.retain(|_| wanted.next().unwrap_or_default());
             let kept = lines.iter().filter(|(_, _, keep)| *keep).map(|(line, _, _)| line);
             let expected: String = kept.map(|line| format!("{line}\n")).collect();
-            prop_assert_eq!(sifted.bytes(), expected.as_bytes());
-            let ends = sifted.spans().iter().map(|span| span.end);
+            prop_assert_eq!(retained.bytes(), expected.as_bytes());
+            let ends = retained.spans().iter().map(|span| span.end);
             prop_assert!(ends.eq(expected.match_indices('\n').map(|(at, _)| at + 1)));
         }
     }

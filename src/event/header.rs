@@ -1,29 +1,31 @@
-//! The few fields of an event that skytail reads, taken from its bytes without a tree.
+//! Parses the header fields of an event in v1 format from its bytes, without a syntax tree.
+//!
+//! [`parse`] tries the fast path first (`fast_path`), and then reads members in any order.
 
 use std::borrow::Cow;
 
-use super::malformed::Malformed;
-use super::scan::Scanner;
-use super::usual;
+use super::error::Malformed;
+use super::fast_path;
+use super::scanner::Scanner;
 
-pub use super::parts::{Commit, Header, Kind, Operation};
+pub use super::header_types::{Commit, Header, Kind, Operation};
 
-/// Reads the header of one line and checks the line's structure.
+/// Parses the header of one line and checks the line's structure.
 ///
-/// Where a member occurs twice the last one counts, as it does for `jq` and most others.
+/// If a member occurs twice, the last one counts, as for `jq` and most parsers.
 ///
 /// # Errors
-/// [`Malformed`] where the line is not one balanced JSON object with closed strings and no
-/// raw control character, lacks `did` or `time_us`, or has one of the header members with a
-/// value of the wrong type.
+/// [`Malformed`] if the line is not one balanced JSON object with closed strings and without raw
+/// control characters, lacks `did` or `time_us`, or has a header member with a value of the wrong
+/// type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
-    match usual::parse(line) {
+    match fast_path::parse(line) {
         Some(header) => Ok(header),
         None => parse_any(line),
     }
 }
 
-/// Reads members in any order.
+/// Accepts members in any order.
 fn parse_any(line: &[u8]) -> Result<Header<'_>, Malformed> {
     let mut scanner = Scanner::new(line)?;
     let mut fields = Fields::default();
@@ -32,10 +34,10 @@ fn parse_any(line: &[u8]) -> Result<Header<'_>, Malformed> {
     fields.finish()
 }
 
-/// The members that hold the relay's `seq`, each in events of the kind of that name.
+/// The objects that hold the relay's `seq`, each in events of the kind of that name.
 const PAYLOADS: [&str; 3] = ["identity", "account", "sync"];
 
-/// What [`parse`] has met so far.
+/// The header members that were found so far.
 #[derive(Default)]
 struct Fields<'a> {
     did: Option<Cow<'a, str>>,
@@ -92,7 +94,7 @@ impl<'a> Fields<'a> {
     }
 }
 
-/// Walks the members of an object; `each` takes the value that belongs to its key.
+/// Calls `each` with the key of each member of an object. `each` must consume the value.
 pub(super) fn members<'a>(
     scanner: &mut Scanner<'a>,
     what: &'static str,
@@ -106,7 +108,7 @@ pub(super) fn members<'a>(
     rest_of_members(scanner, each)
 }
 
-/// Walks the members that are left behind one of them.
+/// Calls `each` for the members after the first.
 #[inline]
 fn rest_of_members<'a>(
     scanner: &mut Scanner<'a>,
@@ -128,7 +130,7 @@ fn member<'a>(
     each(scanner, &key)
 }
 
-/// Takes an object; passes over any other value, which counts as none.
+/// Reads a value with `read` if it is an object; skips any other value and returns `None`.
 fn object<'a, T>(
     scanner: &mut Scanner<'a>,
     read: impl FnOnce(&mut Scanner<'a>) -> Result<T, Malformed>,
@@ -145,7 +147,7 @@ fn commit<'a>(scanner: &mut Scanner<'a>) -> Result<Commit<'a>, Malformed> {
     Ok(fields.finish())
 }
 
-/// What was met of a commit so far.
+/// The commit fields that were found so far; missing ones stay empty.
 #[derive(Default)]
 struct CommitFields<'a> {
     rev: Cow<'a, str>,
@@ -169,7 +171,7 @@ impl<'a> CommitFields<'a> {
 
     fn finish(self) -> Commit<'a> {
         let Self { rev, operation: operation_text, collection, rkey } = self;
-        let operation = Operation::of(&operation_text);
+        let operation = Operation::from_word(&operation_text);
         Commit { rev, operation, operation_text, collection, rkey }
     }
 }
@@ -198,7 +200,7 @@ mod tests {
     const COMMIT: &str = r#"{"did":"did:plc:a","time_us":1783175888186668,"cursor":98765,"kind":"commit","commit":{"rev":"3mptbypk4ze2j","operation":"create","collection":"app.bsky.feed.like","rkey":"3mptbyospqk2i","record":{"text":"a \"quoted\" } brace","n":[1,{"time_us":5}]},"cid":"bafyrei"}}"#;
 
     #[test]
-    fn reads_every_field_of_a_commit() {
+    fn parses_every_field_of_a_commit() {
         let header = parse(COMMIT.as_bytes()).unwrap();
         assert_eq!((&*header.did, header.time_us), ("did:plc:a", 1_783_175_888_186_668));
         assert_eq!((header.cursor, header.kind), (Some(98765), Kind::Commit));
@@ -208,14 +210,14 @@ mod tests {
     }
 
     #[test]
-    fn reads_the_relay_seq_of_identity_and_account() {
+    fn parses_the_relay_seq_of_identity_and_account_events() {
         let line = br#"{"did":"d","time_us":1,"kind":"account","account":{"active":false,"seq":31527015471}}"#;
         let header = parse(line).unwrap();
         assert_eq!((header.kind, header.relay_seq), (Kind::Account, Some(31_527_015_471)));
     }
 
     #[test]
-    fn is_not_fooled_by_members_inside_strings_or_nested_objects() {
+    fn ignores_member_names_inside_strings_and_nested_objects() {
         let line = br#"{"record":{"did":"x","time_us":1},"t":"\"time_us\":2,","did":"d\u0069d","kind":"new","time_us":7}"#;
         let header = parse(line).unwrap();
         assert_eq!((&*header.did, header.time_us), ("did", 7));
@@ -237,7 +239,7 @@ mod tests {
     }
 
     #[test]
-    fn the_relay_seq_is_that_of_the_kind_alone_and_the_last_of_two() {
+    fn the_relay_seq_is_the_last_one_in_the_object_that_the_kind_names() {
         for (rest, seq) in [
             (r#""account":{"seq":1},"identity":{"seq":2},"sync":{}"#, Some(1)),
             (r#""identity":{"seq":2}"#, None),
@@ -251,7 +253,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_what_is_no_whole_event() {
+    fn rejects_lines_that_are_not_one_whole_event() {
         for (line, what) in [
             (&br#"{"did":"a","time_us":1,"x":[\"]}"#[..], "backslash outside of a string"),
             (br#"{"did":"a","time_us":1,"x":{"y":\"]"}}"#, "backslash outside of a string"),
@@ -284,13 +286,13 @@ mod tests {
     }
 
     #[test]
-    fn a_very_deep_record_is_refused_without_harm() {
+    fn a_very_deep_record_is_rejected_without_recursion() {
         let deep = format!(r#"{{"did":"a","time_us":1,"x":{}"#, "[".repeat(1_000_000));
         assert_eq!(parse(deep.as_bytes()).unwrap_err().what, "nested too deeply");
     }
 
     #[test]
-    fn reads_every_line_of_the_production_sample() {
+    fn parses_every_line_of_the_production_sample() {
         let path =
             concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/protocol/vectors/production_v1.jsonl");
         let Ok(text) = std::fs::read_to_string(path) else {
@@ -339,7 +341,7 @@ mod tests {
         }
 
         #[test]
-        fn the_usual_order_reads_as_any_other(
+        fn the_fast_path_agrees_with_the_general_parser(
             cuts in prop::collection::vec((0..COMMIT.len(), 0..COMMIT.len(), 0..5_usize), 0..3),
         ) {
             let mut line = COMMIT.as_bytes().to_vec();
@@ -354,19 +356,19 @@ mod tests {
                     _ => line.extend_from_slice(&piece),
                 }
             }
-            // Behind a blank nothing stands at its usual place.
-            let elsewhere = [b" ", &line[..]].concat();
-            let expected = parse(&elsewhere).map_err(|error| error.what);
+            // The fast path declines a line that begins with a space.
+            let general = [b" ", &line[..]].concat();
+            let expected = parse(&general).map_err(|error| error.what);
             prop_assert_eq!(parse(&line).map_err(|error| error.what), expected);
         }
 
         #[test]
-        fn every_proper_prefix_is_refused(cut in 0..COMMIT.len()) {
+        fn every_proper_prefix_is_rejected(cut in 0..COMMIT.len()) {
             prop_assert!(parse(&COMMIT.as_bytes()[..cut]).is_err());
         }
 
         #[test]
-        fn any_bytes_are_answered(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+        fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
             let _ = parse(&bytes);
         }
     }

@@ -1,18 +1,16 @@
-//! One event as bytes: its header fields, its identity, and whether its line is sound, in the
-//! shape of either protocol.
+//! One event as bytes: its header fields, its event id, and the check of its line's structure,
+//! in the line formats of both protocols.
 //!
-//! Pure functions over bytes. This room knows no other.
+//! Pure functions over bytes. This module imports no other module of the crate.
 
 pub mod batch;
-mod blocks;
+pub mod error;
+pub mod event_id;
+mod fast_path;
+pub mod format;
 pub mod header;
-pub mod identity;
-pub mod malformed;
-mod marks;
-mod parts;
-mod scan;
-pub mod shape;
-mod sheet;
-pub mod space;
-mod usual;
+mod header_types;
+mod scanner;
+mod simd;
 pub mod v2;
+pub mod whitespace;

@@ -7,7 +7,7 @@ use std::thread::JoinHandle;
 use tokio::sync::oneshot;
 
 use crate::compression::dictionary::Dictionary;
-use crate::event::identity::IdentitySecrets;
+use crate::event::event_id::EventIdSecrets;
 use crate::metrics::Metrics;
 use crate::position::{StartPosition, TimeUs};
 use crate::render::{self, Renderer};
@@ -106,7 +106,7 @@ pub(super) fn build(
 /// Returns what the run asks of deduplication.
 fn processor_config(
     settings: &TailSettings,
-    secrets: IdentitySecrets,
+    secrets: EventIdSecrets,
     renders: bool,
 ) -> ProcessorConfig {
     ProcessorConfig {

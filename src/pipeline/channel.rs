@@ -64,7 +64,7 @@ impl Item {
             && self.through.is_none()
             && next.gap.is_none()
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
-            && self.batch.held_bytes() + next.batch.held_bytes() <= BATCH_BYTES
+            && self.batch.buffered_bytes() + next.batch.buffered_bytes() <= BATCH_BYTES
     }
 }
 
@@ -89,7 +89,7 @@ impl Queue for ItemQueue {
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.events -= item.batch.len();
-        self.bytes -= item.batch.held_bytes();
+        self.bytes -= item.batch.buffered_bytes();
         self.publish();
         Some(item)
     }
@@ -109,7 +109,7 @@ impl ItemQueue {
     fn has_room(&self, batch: &Batch) -> bool {
         self.items.is_empty()
             || (self.events + batch.len() <= self.bounds.events
-                && self.bytes + batch.held_bytes() <= self.bounds.bytes)
+                && self.bytes + batch.buffered_bytes() <= self.bounds.bytes)
     }
 
     /// Queues an item under the policy for a full queue; returns how many events were dropped.
@@ -135,14 +135,14 @@ impl ItemQueue {
         let bounds = self.bounds;
         match self.items.back_mut().filter(|last| last.can_absorb(&item, bounds)) {
             Some(last) => {
-                let before = last.batch.held_bytes();
+                let before = last.batch.buffered_bytes();
                 last.batch.append(&item.batch);
-                self.bytes += last.batch.held_bytes() - before;
+                self.bytes += last.batch.buffered_bytes() - before;
                 last.through = item.through;
                 self.recycle(item.batch);
             }
             None => {
-                self.bytes += item.batch.held_bytes();
+                self.bytes += item.batch.buffered_bytes();
                 self.items.push_back(item);
             }
         }

@@ -125,7 +125,7 @@ impl GapDetector {
                 RequestedCursor::Instant(instant) if filter.dids.is_empty() => {
                     Self::AskedTime(instant)
                 }
-                RequestedCursor::Seq(seq) if filter.is_open() => Self::AskedSeq(seq),
+                RequestedCursor::Seq(seq) if filter.accepts_all() => Self::AskedSeq(seq),
                 _ => Self::Settled,
             };
         };

@@ -27,7 +27,7 @@ use std::time::Duration;
 use crate::checkpoint::store::StoreError;
 use crate::checkpoint::worker::CheckpointWorker;
 use crate::compression::dictionary::Dictionary;
-use crate::event::identity::IdentitySecrets;
+use crate::event::event_id::EventIdSecrets;
 use crate::metrics::Metrics;
 use crate::position::{Position, StartPosition};
 use crate::render::Renderer;
@@ -54,7 +54,7 @@ pub struct PipelineInputs {
     /// Stops the run; made anew for each run.
     pub stop: Shutdown,
     /// The secrets that event identities are hashed with.
-    pub secrets: IdentitySecrets,
+    pub secrets: EventIdSecrets,
     /// The v1 dictionary; `None` if v1 servers are not asked for zstd.
     pub v1_dictionary: Option<Dictionary>,
     /// The dictionaries of v2 servers.

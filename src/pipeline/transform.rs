@@ -8,8 +8,8 @@ use std::time::Instant;
 
 use crate::display::log_throttle::CountThrottle;
 use crate::display::printable::printable;
-use crate::event::batch::{Lines, Span};
-use crate::event::shape::Shape;
+use crate::event::batch::{CompactBatch, Span};
+use crate::event::format::EventFormat;
 use crate::metrics::Metrics;
 use crate::position::rollover::PeriodStart;
 use crate::render::{RenderError, Renderer};
@@ -75,7 +75,7 @@ pub enum StopCause {
 impl TransformResult {
     /// Returns whether all `lines` are complete.
     #[must_use]
-    pub fn is_whole(&self, lines: &Lines) -> bool {
+    pub fn is_whole(&self, lines: &CompactBatch) -> bool {
         self.whole == lines.len() && !matches!(self.end, Some(StopCause::Refused(_)))
     }
 
@@ -102,7 +102,7 @@ impl TransformResult {
 
 /// Consecutive events, rendered.
 struct Chunk {
-    lines: Lines,
+    lines: CompactBatch,
     /// The number of outputs of each event; `None` for one that failed.
     outputs: Vec<Option<u64>>,
     end: Option<StopCause>,
@@ -136,12 +136,12 @@ impl TransformStage {
     /// Renders `lines` and writes the results.
     pub fn write(
         &mut self,
-        lines: &Lines,
+        lines: &CompactBatch,
         turns: &[PeriodStart],
         sink: &mut Sink,
         context: &mut WriteContext<'_>,
     ) -> TransformResult {
-        self.renderer.look_around();
+        self.renderer.refresh_width();
         let mut result = TransformResult::default();
         while result.whole < lines.len() && result.end.is_none() {
             let Chunk { lines: rendered, outputs, end } =
@@ -149,7 +149,7 @@ impl TransformStage {
             let turns = turns_of(turns, result.whole, rendered.len());
             let request = WriteRequest {
                 lines: &rendered,
-                shape: Shape::V1,
+                shape: EventFormat::V1,
                 written_bytes: 0,
                 period_starts: &turns,
             };
@@ -172,8 +172,8 @@ impl TransformStage {
             result.written += self.count(outputs.get(..accepted).unwrap_or_default());
             self.spare = rendered.into_parts();
         }
-        if !self.has_warned_of_fields && self.renderer.absent_fields().0 >= ROWS_BEFORE_WARNING {
-            self.warn_absent_fields();
+        if !self.has_warned_of_fields && self.renderer.missing_fields().0 >= ROWS_BEFORE_WARNING {
+            self.warn_missing_fields();
         }
         self.metrics.written.add(result.written);
         self.metrics.written_bytes.add(result.bytes);
@@ -197,7 +197,7 @@ impl TransformStage {
     /// Renders events, from the one at `from` on, until there is enough for one write.
     fn render_chunk(
         &mut self,
-        lines: &Lines,
+        lines: &CompactBatch,
         from: usize,
         deadline: &impl Fn() -> Option<Instant>,
     ) -> Chunk {
@@ -243,12 +243,12 @@ impl TransformStage {
                 break;
             }
         }
-        Chunk { lines: Lines::of_parts(bytes, spans), outputs, end }
+        Chunk { lines: CompactBatch::from_parts(bytes, spans), outputs, end }
     }
 
     /// Reports the fields that no row had, once a run: after its first rows, or at its end.
-    pub fn warn_absent_fields(&mut self) {
-        let (rows, names) = self.renderer.absent_fields();
+    pub fn warn_missing_fields(&mut self) {
+        let (rows, names) = self.renderer.missing_fields();
         if self.has_warned_of_fields || rows == 0 {
             return;
         }

@@ -12,9 +12,9 @@ use tokio_tungstenite::tungstenite::Bytes;
 
 use super::stamp_fields;
 use crate::compression::sniff;
+use crate::event::error::Malformed;
 use crate::event::header;
-use crate::event::malformed::Malformed;
-use crate::event::space;
+use crate::event::whitespace;
 
 /// Maximum size of a recording, in bytes after decompression. Protects against zstd bombs; a day of
 /// the network is far too large to hold in memory anyway.
@@ -160,7 +160,7 @@ impl Recording {
         let ends = memchr::memchr_iter(b'\n', &bytes).chain([bytes.len()]);
         for (i, end) in ends.enumerate() {
             let line = &bytes[start..end];
-            let (before, length) = space::text_span(line);
+            let (before, length) = whitespace::text_span(line);
             let text = line.get(before..before + length).unwrap_or_default();
             match index(text, start + before) {
                 _ if text.is_empty() => {}

@@ -14,8 +14,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::event::batch::Lines;
-use crate::event::shape::Shape;
+use crate::event::batch::CompactBatch;
+use crate::event::format::EventFormat;
 use crate::position::rollover::PeriodStart;
 
 use broker::Broker;
@@ -41,16 +41,16 @@ pub enum Sink {
 /// Reads the lines of a run in this process, once per batch.
 pub trait Tap: fmt::Debug + Send {
     /// Reads all lines. Blocks only for a moment.
-    fn observe(&mut self, lines: &Lines);
+    fn observe(&mut self, lines: &CompactBatch);
 }
 
 /// Lines to write.
 #[derive(Clone, Copy, Debug)]
 pub struct WriteRequest<'a> {
     /// The batch.
-    pub lines: &'a Lines,
+    pub lines: &'a CompactBatch,
     /// The format of all its lines.
-    pub shape: Shape,
+    pub shape: EventFormat,
     /// Leading bytes that an earlier, partial write already accepted. Only standard output
     /// accepts parts of a batch.
     pub written_bytes: usize,
@@ -187,7 +187,7 @@ impl Sink {
     ///
     /// # Errors
     /// As [`Sink::write`].
-    pub fn write_ready(&mut self, lines: &Lines) -> Result<usize, PartialWrite> {
+    pub fn write_ready(&mut self, lines: &CompactBatch) -> Result<usize, PartialWrite> {
         match self {
             Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
             Self::File(_) | Self::Broker(_) => Ok(0),

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 
 use crate::compression::dictionary::Dictionary;
 use crate::compression::inflate::Inflater;
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::metrics::Metrics;
 
@@ -50,7 +50,7 @@ pub struct Client {
     /// Chooses the protocol for each server.
     pub negotiator: Negotiator,
     /// The format of the lines of v2 events.
-    pub shape: Shape,
+    pub shape: EventFormat,
     /// The proxies of the environment.
     pub proxies: Arc<Proxies>,
     /// The trusted certificates.

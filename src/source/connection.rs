@@ -189,7 +189,8 @@ impl EventConnection {
         max_events: usize,
         max_bytes: usize,
     ) -> Poll<Result<Fill, StreamError>> {
-        let is_full = |batch: &Batch| batch.len() >= max_events || batch.held_bytes() >= max_bytes;
+        let is_full =
+            |batch: &Batch| batch.len() >= max_events || batch.buffered_bytes() >= max_bytes;
         loop {
             while self.next_message(batch)? {
                 if is_full(batch) {
@@ -236,7 +237,7 @@ impl EventConnection {
         room_bytes: usize,
         max_events: usize,
     ) -> Poll<io::Result<usize>> {
-        let mut space = batch.open_line().limit(room_bytes);
+        let mut space = batch.line_buffer().limit(room_bytes);
         match pin!(self.transport.read_buf(&mut space)).poll(cx) {
             Poll::Ready(Ok(bytes)) if bytes > 0 => {
                 let lines = self.frames.parse_inline_text(batch, max_events) as u64;
@@ -245,7 +246,7 @@ impl EventConnection {
                 Poll::Ready(Ok(bytes))
             }
             no_bytes => {
-                batch.discard_open_line();
+                batch.discard_partial_line();
                 no_bytes
             }
         }

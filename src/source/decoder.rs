@@ -6,7 +6,7 @@
 //! decoding of each message free of indirect calls.
 
 use crate::event::batch::Batch;
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::position::ServerKind;
 
 use super::decoding::{Decoded, WireMessage};
@@ -43,9 +43,9 @@ impl Decoder {
 
     /// Returns the format of the lines.
     #[must_use]
-    pub fn format(&self) -> Shape {
+    pub fn format(&self) -> EventFormat {
         match self {
-            Self::V1(_) => Shape::V1,
+            Self::V1(_) => EventFormat::V1,
             Self::V2(decoder) => decoder.format(),
         }
     }
@@ -100,7 +100,7 @@ mod tests {
         Decoder::V1(V1Decoder::new(Decompressor::new(None, 1000), Arc::new(Metrics::default())))
     }
 
-    fn v2(format: Shape) -> Decoder {
+    fn v2(format: EventFormat) -> Decoder {
         let decompressor = Decompressor::new(None, 1000);
         Decoder::V2(V2Decoder::new(format, decompressor, Arc::new(Metrics::default())))
     }
@@ -110,9 +110,16 @@ mod tests {
         let v1_event = r#"{"did":"did:plc:a","time_us":5,"kind":"account"}"#;
         let v2_event = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{"active":true},"did":"did:plc:a","seq":7,"time":"2026-07-04T14:38:08.390226Z"}}"#;
         for (mut decoder, event, protocol, format, kind, is_verbatim) in [
-            (v1(), v1_event, Protocol::V1, Shape::V1, ServerKind::Legacy, true),
-            (v2(Shape::V1), v2_event, Protocol::V2, Shape::V1, ServerKind::V2, false),
-            (v2(Shape::Native), v2_event, Protocol::V2, Shape::Native, ServerKind::V2, false),
+            (v1(), v1_event, Protocol::V1, EventFormat::V1, ServerKind::Legacy, true),
+            (v2(EventFormat::V1), v2_event, Protocol::V2, EventFormat::V1, ServerKind::V2, false),
+            (
+                v2(EventFormat::Native),
+                v2_event,
+                Protocol::V2,
+                EventFormat::Native,
+                ServerKind::V2,
+                false,
+            ),
         ] {
             let mut batch = Batch::default();
             assert_eq!((decoder.protocol(), decoder.format()), (protocol, format));

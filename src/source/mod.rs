@@ -28,7 +28,7 @@ pub mod websocket;
 use std::fmt;
 
 use crate::display::printable::printable;
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::metrics::Metrics;
 use crate::position::{Origin, Seq, TimeUs};
 
@@ -51,7 +51,7 @@ pub struct ConnectionInfo {
     /// The negotiated protocol.
     pub protocol: Protocol,
     /// The format of its lines.
-    pub shape: Shape,
+    pub shape: EventFormat,
     /// Whether the server said that it no longer holds the requested time
     /// (protocol/jetstream-v2.md §4, `OutdatedCursor`).
     pub is_clamped: bool,
@@ -61,7 +61,7 @@ impl ConnectionInfo {
     /// Describes a connection that uses v1.
     #[must_use]
     pub fn v1(number: u64, origin: Origin, requested: RequestedCursor) -> Self {
-        let (protocol, shape) = (Protocol::V1, Shape::V1);
+        let (protocol, shape) = (Protocol::V1, EventFormat::V1);
         Self { number, origin, requested, protocol, shape, is_clamped: false }
     }
 }

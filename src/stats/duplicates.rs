@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use crate::event::identity::AsItIs;
+use crate::event::event_id::PassThroughBuildHasher;
 
 /// Event ids per generation: as many as a table with 2^22 slots holds without growing (38 MB).
 const GENERATION: usize = (1 << 22) / 8 * 7;
@@ -21,7 +21,7 @@ pub struct DuplicateDetector {
     has_forgotten: bool,
 }
 
-type EventIds = HashSet<u64, AsItIs>;
+type EventIds = HashSet<u64, PassThroughBuildHasher>;
 
 impl Default for DuplicateDetector {
     /// Creates an empty detector.

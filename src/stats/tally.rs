@@ -7,10 +7,10 @@ use super::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
 use super::lines::{Line, MAX_LINE_BYTES};
 use super::name_counts::NameCounts;
 use super::sizes::Sizes;
+use crate::event::event_id::{EventIdHasher, EventIdKey};
+use crate::event::format::EventFormat;
 use crate::event::header::{Header, Kind, Operation};
-use crate::event::identity::{Identities, IdentityKey};
-use crate::event::shape::Shape;
-use crate::event::space;
+use crate::event::whitespace;
 use crate::position::TimeUs;
 
 /// Maximum number of collections with individual counts: more than there are NSIDs on the network.
@@ -56,8 +56,8 @@ pub struct Tally {
     /// Events by minute, if a plot was requested.
     pub buckets: Option<Buckets>,
     detector: DuplicateDetector,
-    identities: Identities,
-    shape: Shape,
+    identities: EventIdHasher,
+    shape: EventFormat,
     language_parser: LanguageParser,
     line_number: u64,
 }
@@ -105,7 +105,7 @@ impl Tally {
     /// Creates an empty tally. Times without events longer than `gap_over_us` count as gaps. `key`
     /// must be unknown to the recording's author, so that nothing in it can be crafted to have colliding event ids.
     #[must_use]
-    pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: IdentityKey) -> Self {
+    pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: EventIdKey) -> Self {
         Self {
             lines: 0,
             malformed: 0,
@@ -122,8 +122,8 @@ impl Tally {
             gaps: TimeGaps::new(gap_over_us),
             buckets,
             detector: DuplicateDetector::default(),
-            identities: Identities::new(key),
-            shape: Shape::V1,
+            identities: EventIdHasher::new(key),
+            shape: EventFormat::V1,
             language_parser: LanguageParser::default(),
             line_number: 0,
         }
@@ -145,8 +145,8 @@ impl Tally {
     pub fn add(&mut self, line: Line<'_>) {
         self.line_number += 1;
         let (line, is_unterminated) = match line {
-            Line::Whole(line) => (space::trimmed(line), false),
-            Line::Unterminated(line) => (space::trimmed(line), true),
+            Line::Whole(line) => (whitespace::trimmed(line), false),
+            Line::Unterminated(line) => (whitespace::trimmed(line), true),
             Line::TooLong => {
                 self.lines += 1;
                 return self.reject(|| format!("longer than {} MiB", MAX_LINE_BYTES >> 20));
@@ -160,8 +160,8 @@ impl Tally {
             return self.reject_perhaps_torn(is_unterminated, || "not UTF-8".to_owned());
         }
         let other = match self.shape {
-            Shape::V1 => Shape::Native,
-            Shape::Native => Shape::V1,
+            EventFormat::V1 => EventFormat::Native,
+            EventFormat::Native => EventFormat::V1,
         };
         match self.shape.parse(line) {
             Ok(header) => self.count_event(line, &header),
@@ -231,7 +231,7 @@ mod tests {
     use super::*;
 
     fn tally(lines: &[&str]) -> Tally {
-        let mut tally = Tally::new(1_000_000, None, IdentityKey::new(1));
+        let mut tally = Tally::new(1_000_000, None, EventIdKey::new(1));
         lines.iter().for_each(|line| tally.add(Line::Whole(line.as_bytes())));
         tally
     }

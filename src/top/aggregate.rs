@@ -11,8 +11,8 @@ use std::time::Duration;
 
 use super::heavy_hitters::HeavyHitters;
 use super::time_series::{COMPLETE_SLICES, TimeSeries};
+use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
-use crate::event::shape::Shape;
 use crate::stats::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
 use crate::stats::name_counts::NameCounts;
 use crate::stats::tally::{MAX_KIND_BYTES, MAX_KINDS, MAX_NSID_BYTES};
@@ -125,7 +125,7 @@ impl Aggregate {
 
     /// Counts one line. A malformed line is ignored; the dedup stage has reported it.
     pub fn add(&mut self, reader: &LineReader, line: &[u8], at: Duration) {
-        let Ok(header) = Shape::V1.parse(line) else { return };
+        let Ok(header) = EventFormat::V1.parse(line) else { return };
         self.first.get_or_insert(at);
         let now = self.slice_at(at);
         if now > self.now {

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::aggregate::{Aggregate, LineReader};
-use crate::event::batch::Lines;
+use crate::event::batch::CompactBatch;
 use crate::sink::Tap;
 
 /// An aggregate that is shared by the pipeline and the screen.
@@ -45,7 +45,7 @@ impl AggregateTap {
 }
 
 impl Tap for AggregateTap {
-    fn observe(&mut self, lines: &Lines) {
+    fn observe(&mut self, lines: &CompactBatch) {
         let (mut aggregate, at) = self.aggregate.lock();
         for line in lines.iter() {
             aggregate.add(&self.reader, line, at);

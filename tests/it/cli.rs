@@ -128,7 +128,7 @@ fn a_usage_error_exits_with_2_and_names_flag_value_and_remedy() {
         ("tail --fields did", &["--fields: ", "--format csv", "--jq"]),
         (
             "tail --format tsv --fields did,,x",
-            &["--fields: \"\" is no field", "commit.record.text"],
+            &["--fields: \"\" is not a field", "commit.record.text"],
         ),
         ("tail -r", &["--raw-output: ", "--jq .commit.record.text"]),
         ("tail -r --jq . --format text", &["--raw-output: ", "ndjson and pretty"]),

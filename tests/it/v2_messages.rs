@@ -4,9 +4,9 @@
 use std::collections::HashMap;
 
 use proptest::prelude::*;
-use skytail::event::identity::{Identities, IdentityKey};
-use skytail::event::shape::Shape;
-use skytail::event::v2::{self, Message, Unreadable};
+use skytail::event::event_id::{EventIdHasher, EventIdKey};
+use skytail::event::format::EventFormat;
+use skytail::event::v2::{self, Message, MessageError};
 
 use crate::support::vectors;
 use crate::v2_model::{Meaning, check, meaning};
@@ -52,18 +52,18 @@ fn v2_frames_and_v1_lines_of_one_event_have_the_same_values() {
 
 /// Compares each v2 frame with the v1 line of its event, and returns how many there are.
 fn compare_pairs(v2: &[String], v1: Vec<String>) -> usize {
-    let mut identities = Identities::new(IdentityKey::new(1));
+    let mut identities = EventIdHasher::new(EventIdKey::new(1));
     let mut by_identity: HashMap<u64, String> = HashMap::new();
     for line in v1 {
-        by_identity.insert(identities.of(&Shape::V1.parse(line.as_bytes()).unwrap()), line);
+        by_identity.insert(identities.of(&EventFormat::V1.parse(line.as_bytes()).unwrap()), line);
     }
     let mut pairs = 0;
     for message in v2 {
         check(message.as_bytes());
         let Ok(Message::Event(event, native)) = v2::read(message.as_bytes()) else { continue };
         let line = line_of(message);
-        let header = Shape::Native.parse(native.as_bytes()).unwrap();
-        assert_eq!(header, Shape::V1.parse(line.as_bytes()).unwrap());
+        let header = EventFormat::Native.parse(native.as_bytes()).unwrap();
+        assert_eq!(header, EventFormat::V1.parse(line.as_bytes()).unwrap());
         let mut ours: serde_json::Value = serde_json::from_str(&line).unwrap();
         assert_eq!(ours.as_object_mut().unwrap().remove("cursor"), Some(event.seq.into()));
         let theirs = by_identity.get(&identities.of(&header)).expect("the sample has the event");
@@ -80,7 +80,7 @@ fn messages_of_another_protocol_and_damaged_messages_have_different_errors() {
         r#"{"kind":"commit","commit":{"operation":"create","record_cbor":"not-base64!!"}}"#,
     ] {
         let found = v2::read(message.as_bytes());
-        assert!(matches!(found, Err(Unreadable::NoEnvelope)), "{message}");
+        assert!(matches!(found, Err(MessageError::NoEnvelope)), "{message}");
     }
     for (from, to, what) in [
         ("\"seq\":7000001", "\"seq\":0", "seq is not between"),
@@ -104,7 +104,7 @@ fn messages_of_another_protocol_and_damaged_messages_have_different_errors() {
         let message = COMMIT.replacen(from, to, 1);
         assert_ne!(message, COMMIT, "{from}");
         match v2::read(message.as_bytes()) {
-            Err(Unreadable::Malformed(error)) => {
+            Err(MessageError::Malformed(error)) => {
                 assert!(error.what.contains(what), "{from} -> {to}: {error}");
             }
             Err(error) => panic!("{from} -> {to}: {error}"),

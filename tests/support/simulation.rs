@@ -11,8 +11,8 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use skytail::event::batch::Batch;
+use skytail::event::event_id::{EventIdKey, EventIdSecrets};
 use skytail::event::header::{self, Operation};
-use skytail::event::identity::{IdentityKey, IdentitySecrets};
 use skytail::filter::Filter;
 use skytail::metrics::Metrics;
 use skytail::pipeline::dedup::{Delivery, EventProcessor, ProcessorConfig};
@@ -159,7 +159,7 @@ fn processor(scenario: Scenario, start: &StartPosition) -> EventProcessor {
         until: None,
         live_at: None,
         rewind_us: REWIND_US,
-        secrets: IdentitySecrets { key: IdentityKey::new(42), former_seed: None },
+        secrets: EventIdSecrets { key: EventIdKey::new(42), legacy_seed: None },
         on_gap: OnGap::Fail,
         period_us: None,
     };

@@ -7,9 +7,9 @@ use std::fmt;
 
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
+use skytail::event::format::EventFormat;
 use skytail::event::header;
-use skytail::event::shape::Shape;
-use skytail::event::v2::{self, Message, Unreadable};
+use skytail::event::v2::{self, Message, MessageError};
 
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
 
@@ -191,13 +191,13 @@ pub fn check(bytes: &[u8]) {
         (Ok(Message::Info { .. }), Meaning::Other("info"))
         | (Ok(Message::Error { .. }), Meaning::Other("error"))
         | (Ok(Message::Unknown(_)), Meaning::Other("unknown"))
-        | (Err(Unreadable::NoEnvelope), Meaning::NoEnvelope)
-        | (Err(Unreadable::Malformed(_)), Meaning::Unsound) => {}
+        | (Err(MessageError::NoEnvelope), Meaning::NoEnvelope)
+        | (Err(MessageError::Malformed(_)), Meaning::Unsound) => {}
         // A JSON library may leave the escapes of a skipped string unread.
-        (Err(Unreadable::Malformed(error)), Meaning::NoEnvelope)
+        (Err(MessageError::Malformed(error)), Meaning::NoEnvelope)
             if error.what == "bad escape in a string" => {}
         // The dedup key needs the relay's seq, so it must be valid if it is a number.
-        (Err(Unreadable::Malformed(error)), _) if error.what == "seq is no unsigned integer" => {}
+        (Err(MessageError::Malformed(error)), _) if error.what == "seq is no unsigned integer" => {}
         (Err(_), _) if excused => {}
         (Err(error), meaning) => panic!("{error}, and the model says {meaning:?}: {text}"),
         (Ok(_), meaning) => panic!("accepted, and the model says {meaning:?}: {text}"),
@@ -207,7 +207,7 @@ pub fn check(bytes: &[u8]) {
 /// Checks that a line is one line in either shape, and that both have the same values. (A string
 /// with an invalid escape is copied unread; the line is refused when it is parsed, in both shapes.)
 fn check_line(v1: &[u8], native: &[u8]) {
-    match (header::parse(v1), Shape::Native.parse(native)) {
+    match (header::parse(v1), EventFormat::Native.parse(native)) {
         (Ok(own), Ok(header)) => assert_eq!(own, header),
         (Err(own), Err(error)) => {
             // Decoding the strings finds half a surrogate pair.

@@ -7,10 +7,11 @@ use std::io::BufReader;
 use std::path::Path;
 
 use crate::archive::block::{Block, BlockDecoder};
-use crate::archive::line::{LineWriter, Shape};
+use crate::archive::line::LineWriter;
 use crate::archive::segment::Segment;
 use crate::cli::exit::{self, Exit};
 use crate::event::batch::Batch;
+use crate::event::format::EventFormat;
 
 /// Most errors of one kind that are printed.
 const MAX_SHOWN: usize = 10;
@@ -66,13 +67,13 @@ impl Damage {
         let (mut writer, mut batch) = (LineWriter::new(), Batch::default());
         for row in block.rows() {
             self.checked_rows += 1;
-            if let Err(error) = writer.append(&row, Shape::V1, batch.open_line()) {
+            if let Err(error) = writer.append(&row, EventFormat::V1, batch.line_buffer()) {
                 self.rows += 1;
                 if self.row_errors.len() < MAX_SHOWN {
                     self.row_errors.push(format!("{error}{place}"));
                 }
             }
-            batch.discard_open_line();
+            batch.discard_partial_line();
         }
     }
 

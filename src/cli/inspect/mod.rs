@@ -12,7 +12,7 @@ use anyhow::{Context as _, anyhow};
 use clap::{ValueEnum, ValueHint};
 
 use crate::archive::block::{Block, BlockDecoder};
-use crate::archive::line::{LineWriter, Shape};
+use crate::archive::line::LineWriter;
 use crate::archive::segment::Segment;
 use crate::archive::segment::header::MAX_SEGMENT_BYTES;
 use crate::cli::exit::{self, Exit};
@@ -20,7 +20,8 @@ use crate::cli::stdout::{ignore_closed_pipe, print};
 use crate::compression::inflate::FRAME_MAGIC;
 use crate::display::printable::escape_for_terminal;
 use crate::display::units::counted;
-use crate::event::batch::{Batch, Lines};
+use crate::event::batch::{Batch, CompactBatch};
+use crate::event::format::EventFormat;
 
 /// Lines are written to stdout in chunks of at least this many bytes.
 const PRINT_BYTES: usize = 256 * 1024;
@@ -108,7 +109,7 @@ fn inspect_block(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Resu
 /// Prints rows as events, and reports those that can't be converted.
 struct Printer {
     writer: LineWriter,
-    shape: Shape,
+    shape: EventFormat,
     batch: Batch,
     printed: u64,
     failed: u64,
@@ -117,8 +118,8 @@ struct Printer {
 impl Printer {
     fn new(args: &InspectArgs) -> Self {
         let shape = match args.shape {
-            ShapeFlag::V1 => Shape::V1,
-            ShapeFlag::Native => Shape::Native,
+            ShapeFlag::V1 => EventFormat::V1,
+            ShapeFlag::Native => EventFormat::Native,
         };
         let batch = Batch::with_capacity(PRINT_BYTES);
         Self { writer: LineWriter::new(), shape, batch, printed: 0, failed: 0 }
@@ -155,7 +156,7 @@ impl Printer {
 
     fn block(&mut self, block: &Block<'_>, place: &str) -> io::Result<()> {
         for row in block.rows() {
-            match self.writer.append(&row, self.shape, self.batch.open_line()) {
+            match self.writer.append(&row, self.shape, self.batch.line_buffer()) {
                 Ok(()) => {
                     self.batch.end_line();
                     self.printed += 1;
@@ -165,7 +166,7 @@ impl Printer {
                     exit::eprint(&format!("skytail: error: {error}{place}"));
                 }
             }
-            if self.batch.held_bytes() >= PRINT_BYTES {
+            if self.batch.buffered_bytes() >= PRINT_BYTES {
                 self.print()?;
             }
         }
@@ -174,7 +175,7 @@ impl Printer {
 
     fn print(&mut self) -> io::Result<()> {
         let mut stdout = io::stdout().lock();
-        let lines = Lines::from(std::mem::take(&mut self.batch));
+        let lines = CompactBatch::from(std::mem::take(&mut self.batch));
         if stdout.is_terminal() {
             let mut shown = Vec::new();
             escape_for_terminal(&mut shown, lines.bytes());

@@ -14,7 +14,7 @@ use crate::cli::exit::{self, Exit, UsageError};
 use crate::cli::stdout::print;
 use crate::cli::values::duration::parse_positive_duration;
 use crate::compression::sniff;
-use crate::event::identity::IdentityKey;
+use crate::event::event_id::EventIdKey;
 use crate::stats::buckets::Buckets;
 use crate::stats::lines::each_line;
 use crate::stats::plot;
@@ -74,7 +74,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     }
     let gap_over_us = u64::try_from(args.gap_over.as_micros()).unwrap_or(u64::MAX);
     let buckets = args.plot.as_ref().map(|_| Buckets::default());
-    let mut tally = Tally::new(gap_over_us, buckets, IdentityKey::random());
+    let mut tally = Tally::new(gap_over_us, buckets, EventIdKey::random());
     // After a failure, the report still shows what was read before it.
     let (first_malformed_in, outcome) = count_all(&args.recordings, &mut tally);
     if tally.lines > 0 && tally.sizes.count == 0 && outcome.is_ok() {

@@ -17,8 +17,8 @@ use crate::cli::values::duration::{
 };
 use crate::cli::values::rotate::parse_rotate;
 use crate::cli::values::size::{parse_memory_size, parse_message_size};
+use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
-use crate::event::shape::Shape;
 use crate::settings::{
     ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
 };
@@ -316,7 +316,7 @@ pub struct OutputArgs {
         value_name = "SHAPE",
         default_value = "v1"
     )]
-    pub shape: Shape,
+    pub shape: EventFormat,
 
     /// Check the whole JSON grammar of each event
     #[arg(long)]

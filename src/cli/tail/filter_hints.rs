@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use crate::filter::{Filter, known};
+use crate::filter::{Filter, known_collections};
 use crate::metrics::Metrics;
 
 /// How long a connection may bring no match. `-c app.bsky.feed.post` matches dozens a second.
@@ -16,7 +16,7 @@ const MAX_NAMED: usize = 3;
 /// Warns of each collection that looks misspelled, and suggests the likely spelling.
 pub fn warn_of_misspelled(filter: &Filter) {
     for pattern in filter.collections.patterns() {
-        let Some(suggestion) = known::suggest(&pattern) else { continue };
+        let Some(suggestion) = known_collections::suggest(&pattern) else { continue };
         match suggestion.strip_suffix(".*") {
             Some(prefix) if prefix.eq_ignore_ascii_case(&pattern) => tracing::warn!(
                 "-c {pattern} names a single collection, and {prefix} is a prefix of several; did you mean {suggestion}?"
@@ -46,7 +46,8 @@ impl NoMatchHint {
         if patterns.is_empty() && dids.is_empty() {
             return None;
         }
-        let suggestions = patterns.iter().filter_map(|pattern| known::suggest(pattern)).collect();
+        let suggestions =
+            patterns.iter().filter_map(|pattern| known_collections::suggest(pattern)).collect();
         let flags: Vec<String> = [as_flags("-c", &patterns), as_flags("-d", &dids)].concat();
         Some(Self { flags: flags.join(" "), suggestions, has_program, connected_us: None })
     }

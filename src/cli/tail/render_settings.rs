@@ -9,7 +9,7 @@ use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::keywords::Format;
 use crate::render::jq::Program;
-use crate::render::{Form, Plan, fields};
+use crate::render::{OutputFormat, RenderConfig, fields};
 use crate::settings::{Render, RenderErrors};
 
 /// The group "Transform".
@@ -67,12 +67,12 @@ pub fn render_settings(
     check_combinations(args, sources)?;
     let fields =
         fields::parse(&args.fields).map_err(|error| sources.usage_error("fields", error))?;
-    let form = match args.format {
-        Format::Ndjson => Form::Ndjson,
-        Format::Pretty => Form::Pretty,
-        Format::Text => Form::Text,
-        Format::Csv => Form::Csv(fields),
-        Format::Tsv => Form::Tsv(fields),
+    let format = match args.format {
+        Format::Ndjson => OutputFormat::Ndjson,
+        Format::Pretty => OutputFormat::Pretty,
+        Format::Text => OutputFormat::Text,
+        Format::Csv => OutputFormat::Csv(fields),
+        Format::Tsv => OutputFormat::Tsv(fields),
     };
     let program = match &args.jq {
         Some(text) => {
@@ -81,11 +81,12 @@ pub fn render_settings(
         }
         None => None,
     };
-    if program.is_none() && form == Form::Ndjson {
+    if program.is_none() && format == OutputFormat::Ndjson {
         return Ok(None);
     }
-    let plan = Plan { program, form, raw_strings: args.raw_output, safe_cells: args.csv_safe };
-    Ok(Some(Render { plan, on_error: args.jq_errors }))
+    let config =
+        RenderConfig { program, format, raw_strings: args.raw_output, safe_cells: args.csv_safe };
+    Ok(Some(Render { config, on_error: args.jq_errors }))
 }
 
 fn check_combinations(args: &RenderArgs, sources: &ValueSources) -> Result<(), UsageError> {

@@ -21,7 +21,7 @@ use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
 use crate::pipeline::shutdown::Shutdown;
 use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver};
-use crate::render::{Renderer, Surface};
+use crate::render::{OutputDevice, Renderer};
 use crate::settings::{ColorMode, DisplaySettings, ProgressMode, TailSettings};
 use crate::sink::Sink;
 use crate::sink::stdout::{self, Overlay, Stdout};
@@ -112,14 +112,14 @@ fn stdout_below(terminal: &Terminal, settings: &TailSettings) -> anyhow::Result<
 fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Renderer> {
     let is_terminal = writes_to_stdout(settings) && std::io::stdout().is_terminal();
     let Some(render) = settings.render.as_ref() else {
-        return is_terminal.then(Renderer::of_lines);
+        return is_terminal.then(Renderer::passthrough);
     };
     // CLICOLOR_FORCE is about what people see, and programs read files.
     let colour = match settings.output {
         Some(_) => display.color == ColorMode::Always,
         None => has_colour(display, is_terminal),
     };
-    Some(Renderer::new(&render.plan, Surface { colour, is_terminal }))
+    Some(Renderer::new(&render.config, OutputDevice { colour, is_terminal }))
 }
 
 fn writes_to_stdout(settings: &TailSettings) -> bool {

@@ -9,7 +9,7 @@ use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::store::{ManualCursor, SavedCursor, Store, StoreError};
 use crate::checkpoint::worker::{CheckpointWorker, SaveHealth};
 use crate::cli::exit::UsageError;
-use crate::event::identity::IdentitySecrets;
+use crate::event::event_id::EventIdSecrets;
 use crate::metrics::now_us;
 use crate::position::{Seq, StartPosition, TimeUs};
 use crate::settings::{CursorMode, TailSettings, Unsaved};
@@ -23,7 +23,7 @@ use crate::sink::output_record::OutputRecord;
 pub struct Session {
     pub start: StartPosition,
     /// The secrets of the dedup keys.
-    pub secrets: IdentitySecrets,
+    pub secrets: EventIdSecrets,
     /// Saves checkpoints; `None` if the run saves nothing.
     pub saver: Option<CheckpointWorker>,
     /// The output; `None` for standard output.
@@ -90,7 +90,7 @@ impl Session {
         };
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
-            secrets: IdentitySecrets::random(),
+            secrets: EventIdSecrets::random(),
             saver: None,
             output,
             consumer,

@@ -3,8 +3,8 @@
 use clap::ValueEnum;
 use clap::builder::PossibleValue;
 
+use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
-use crate::event::shape::Shape;
 use crate::settings::{
     ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode,
     ProtocolPreference, RenderErrors, WhenFull,
@@ -47,7 +47,7 @@ macro_rules! keywords {
 
 keywords!(Kind: Commit = "commit", Identity = "identity", Account = "account", Sync = "sync");
 keywords!(ProtocolPreference: Auto = "auto", V1 = "v1", V2 = "v2");
-keywords!(Shape: V1 = "v1", Native = "native");
+keywords!(EventFormat: V1 = "v1", Native = "native");
 keywords!(Operation: Create = "create", Update = "update", Delete = "delete");
 keywords!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop-oldest");
 keywords!(CompressMode: Auto = "auto", On = "on", Off = "off");

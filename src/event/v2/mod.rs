@@ -1,71 +1,71 @@
-//! One message of the v2 stream: what its envelope holds.
+//! Parses one message of the v2 stream: its envelope and its payload.
 //!
-//! Source: protocol/jetstream-v2.md §3. Pure: bytes in, slices of them or an error out. What
-//! follows from a message is the source's business.
+//! Source: protocol/jetstream-v2.md §3. Pure functions: bytes in, slices of them or an error out.
+//! `source::v2` decides what follows from a message.
 
-mod line;
 pub mod payload;
 pub mod time;
+mod to_v1;
 
 use std::borrow::Cow;
 
+use super::error::Malformed;
 use super::header;
-use super::malformed::Malformed;
-use super::scan::{RawString, Scanner};
+use super::scanner::{RawString, Scanner};
 
 use payload::{Event, Members, Payload};
 
-/// One message.
+/// One message of the stream.
 pub enum Message<'a> {
-    /// An event, and the JSON object that it was read from.
+    /// An event, and the JSON object that it was parsed from.
     Event(Event<'a>, &'a str),
-    /// An advisory, without a place in the stream.
+    /// An advisory, which has no position in the stream.
     Info {
-        /// Its name, such as `OutdatedCursor`.
+        /// For example `OutdatedCursor`.
         name: Cow<'a, str>,
-        /// The server's words.
+        /// The server's text for people.
         message: Cow<'a, str>,
     },
     /// The last message of a connection.
     Error {
-        /// Its name, such as `ConsumerTooSlow` (§5).
+        /// For example `ConsumerTooSlow` (§5).
         name: Cow<'a, str>,
-        /// The server's words.
+        /// The server's text for people.
         message: Cow<'a, str>,
     },
-    /// Of a type that only later servers know: to be passed over.
+    /// A type that only later servers have, with its name. The caller should skip it.
     Unknown(Cow<'a, str>),
 }
 
-/// Why a message says nothing.
+/// Why a message can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum Unreadable {
-    /// It is no sound JSON object, or no sound event.
+pub enum MessageError {
+    /// The message is not a well-formed JSON object, or its event is invalid.
     #[error(transparent)]
     Malformed(#[from] Malformed),
-    /// A JSON object that has no envelope: whoever sends it does not speak v2.
+    /// A JSON object without an envelope: the server does not speak v2.
     #[error("an object without $type")]
     NoEnvelope,
 }
 
-/// The members of the envelope met so far.
+/// The members of the envelope that were found so far.
 #[derive(Default)]
 struct Envelope<'a> {
     kind: Option<RawString<'a>>,
-    /// The payload's JSON, and its members. These are large: moving them would cost more than
-    /// reading them.
     payload: Option<&'a str>,
+    /// The payload's members. They stay in place, because moving this large struct would cost more
+    /// than parsing it.
     members: Members<'a>,
     error: Option<RawString<'a>>,
     message: Option<RawString<'a>>,
 }
 
-/// Reads one message and checks its structure: all that is handed out of it is balanced, and
-/// holds no raw control character.
+/// Parses one message and checks its structure: every slice that it returns has balanced brackets
+/// and no raw control character.
 ///
 /// # Errors
-/// [`Unreadable`].
-pub fn read(message: &[u8]) -> Result<Message<'_>, Unreadable> {
+/// [`MessageError`].
+pub fn read(message: &[u8]) -> Result<Message<'_>, MessageError> {
     let mut scanner = Scanner::new(message)?;
     let mut envelope = Envelope::default();
     header::members(&mut scanner, "a JSON object expected", |scanner, key| {
@@ -94,10 +94,10 @@ impl<'a> Envelope<'a> {
         Ok(())
     }
 
-    /// What a payload lacks matters only where the envelope's type is known, which may be
-    /// still to come.
+    /// Collects the payload's members without judging them, because the envelope's type may come
+    /// later, and a payload of an unknown type may have any members.
     fn take_payload(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
-        let mark = scanner.mark();
+        let start = scanner.offset();
         if scanner.peek() != Some(b'{') {
             self.payload = None;
             return scanner.skip_value();
@@ -106,12 +106,12 @@ impl<'a> Envelope<'a> {
             self.members = Members::default();
         }
         payload::read(scanner, &mut self.members)?;
-        self.payload = Some(scanner.since(mark));
+        self.payload = Some(scanner.text_since(start));
         Ok(())
     }
 
-    fn finish(&self) -> Result<Message<'a>, Unreadable> {
-        let kind = self.kind.ok_or(Unreadable::NoEnvelope)?.decode()?;
+    fn finish(&self) -> Result<Message<'a>, MessageError> {
+        let kind = self.kind.ok_or(MessageError::NoEnvelope)?.decode()?;
         match &*kind {
             "message" => {
                 let missing = Malformed { what: "no object as payload", at: 0 };

@@ -1,80 +1,79 @@
-//! The payload of a v2 message: one event, its parts as slices of the bytes that came.
+//! Parses the payload of a v2 message: one event, with its fields as slices of the message.
 //!
-//! Source: protocol/jetstream-v2.md §3. Members may come in any order, and one of a known name
-//! may also occur deeper inside; only the payload's own count. Of two equal members the last
-//! one counts, as it does for `jq` and most others.
+//! Source: protocol/jetstream-v2.md §3. Members may come in any order. Only the payload's own
+//! members count, not nested ones with the same names. If a member occurs twice, the last one
+//! counts, as for `jq` and most parsers.
 
 use std::borrow::Cow;
 
+use crate::event::error::Malformed;
 use crate::event::header::{self, Commit, Header, Kind, Operation};
-use crate::event::malformed::Malformed;
-use crate::event::scan::{RawString, Scanner};
+use crate::event::scanner::{RawString, Scanner};
 
 use super::time;
 
-/// What all payload types begin with.
+/// The prefix of every payload type.
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
 
-/// The first integer that is no sequence number (§3).
+/// Sequence numbers are below this (§3).
 const SEQ_LIMIT: u64 = 1_000_000_000_000_000;
 
-/// One event.
+/// An event of the v2 stream.
 pub struct Event<'a> {
-    /// The repository.
+    /// The DID of the repository.
     pub(super) did: RawString<'a>,
-    /// `time` in Unix microseconds.
+    /// The event's `time`, in Unix microseconds.
     pub time_us: u64,
     /// The sequence number, 1 to 10^15-1.
     pub seq: u64,
-    /// What happened.
     pub(super) body: Body<'a>,
 }
 
-/// What happened.
+/// The part of an event that depends on its kind.
 pub(super) enum Body<'a> {
     /// An operation on a record.
     Commit(Change<'a>),
-    /// The relay's event, unchanged: identity, account or sync.
+    /// An identity, account or sync event, as the relay sent it.
     Relayed(Kind, Relayed<'a>),
 }
 
-/// A commit's own fields.
+/// The fields of a commit.
 pub(super) struct Change<'a> {
     pub(super) rev: RawString<'a>,
     pub(super) operation: RawString<'a>,
     pub(super) collection: RawString<'a>,
     pub(super) rkey: RawString<'a>,
-    /// Whatever JSON stands there; `None` on delete.
+    /// Any JSON value; `None` for a delete.
     pub(super) record: Option<&'a str>,
-    /// Its JSON, quotes included; `None` on delete.
+    /// A JSON value, quotes included; `None` for a delete.
     pub(super) cid: Option<&'a str>,
 }
 
-/// A relay's event.
+/// The object of an event that the relay sent.
 #[derive(Clone, Copy)]
 pub(super) struct Relayed<'a> {
-    /// Its JSON object.
+    /// The object as JSON.
     pub(super) json: &'a str,
-    /// The relay's sequence number.
+    /// The relay's sequence number; `None` if the object has none.
     pub(super) seq: Option<u64>,
 }
 
-/// What a payload turned out to be.
+/// A payload, by its type.
 pub(super) enum Payload<'a> {
-    /// An event.
+    /// One of the event types.
     Event(Event<'a>),
     /// An advisory (`#info`).
     Info {
-        /// Its name.
+        /// For example `OutdatedCursor`.
         name: Cow<'a, str>,
-        /// The server's words.
+        /// The server's text for people.
         message: Cow<'a, str>,
     },
-    /// Of a type that only later servers know.
+    /// A type that only later servers have, with its name.
     Unknown(Cow<'a, str>),
 }
 
-/// The members of a payload, not looked at yet: an envelope of an unknown type may hold any.
+/// The members of a payload, not validated yet: an envelope of an unknown type may have any.
 #[derive(Default)]
 pub(super) struct Members<'a> {
     kind: Option<RawString<'a>>,
@@ -92,16 +91,16 @@ pub(super) struct Members<'a> {
     sync: Option<Relayed<'a>>,
     name: Option<RawString<'a>>,
     message: Option<RawString<'a>>,
-    /// The first member of a known name and a wrong type. It says nothing yet: a type of a
-    /// later server may use the name for something else.
+    /// The first member with a known name and a value of the wrong type. It is not an error yet,
+    /// because a payload type of a later server may use the name differently.
     fault: Option<Malformed>,
 }
 
-/// Reads the header of one event in the native shape, and checks the line's structure.
+/// Parses the header of one event in native format, and checks the line's structure.
 ///
 /// # Errors
-/// [`Malformed`] where the line is not one balanced JSON object with closed strings and no
-/// raw control character, or no event of a known type.
+/// [`Malformed`] if the line is not one balanced JSON object with closed strings and without raw
+/// control characters, or not an event of a known type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
     let mut scanner = Scanner::new(line)?;
     let mut members = Members::default();
@@ -115,7 +114,7 @@ pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
     }
 }
 
-/// Reads the object that comes next.
+/// Parses the next value, which must be an object, into `found`.
 pub(super) fn read<'a>(
     scanner: &mut Scanner<'a>,
     found: &mut Members<'a>,
@@ -166,7 +165,7 @@ impl<'a> Members<'a> {
         }
     }
 
-    /// What they say together.
+    /// Validates the members and combines them into a payload.
     pub(super) fn finish(&self) -> Result<Payload<'a>, Malformed> {
         let missing = |what| Malformed { what, at: 0 };
         let kind = self.kind.ok_or_else(|| missing("no member $type in the payload"))?.decode()?;
@@ -218,7 +217,7 @@ impl<'a> Members<'a> {
 }
 
 impl<'a> Event<'a> {
-    /// The fields that skytail reads, strings decoded.
+    /// Returns the header fields, with strings decoded.
     fn header(&self) -> Result<Header<'a>, Malformed> {
         let (kind, commit, relay_seq) = match &self.body {
             Body::Commit(change) => (Kind::Commit, Some(change.header()?), None),
@@ -241,7 +240,7 @@ impl<'a> Change<'a> {
         let operation_text = self.operation.decode()?;
         Ok(Commit {
             rev: self.rev.decode()?,
-            operation: Operation::of(&operation_text),
+            operation: Operation::from_word(&operation_text),
             operation_text,
             collection: self.collection.decode()?,
             rkey: self.rkey.decode()?,
@@ -249,7 +248,7 @@ impl<'a> Change<'a> {
     }
 }
 
-/// The word that v1 has, or would have, for a kind.
+/// Returns the word for a kind in v1 format. For syncs, which v1 never had, it is our choice.
 pub(super) fn word(kind: Kind) -> &'static str {
     match kind {
         Kind::Commit => "commit",
@@ -261,16 +260,16 @@ pub(super) fn word(kind: Kind) -> &'static str {
 }
 
 fn raw<'a>(scanner: &mut Scanner<'a>) -> Result<&'a str, Malformed> {
-    let mark = scanner.mark();
+    let start = scanner.offset();
     scanner.skip_value()?;
-    Ok(scanner.since(mark))
+    Ok(scanner.text_since(start))
 }
 
 fn relayed<'a>(scanner: &mut Scanner<'a>) -> Result<Option<Relayed<'a>>, Malformed> {
-    let mark = scanner.mark();
+    let start = scanner.offset();
     if scanner.peek() != Some(b'{') {
         return scanner.skip_value().map(|()| None);
     }
     let seq = header::relay_seq(scanner)?;
-    Ok(Some(Relayed { json: scanner.since(mark), seq }))
+    Ok(Some(Relayed { json: scanner.text_since(start), seq }))
 }

@@ -1,15 +1,15 @@
-//! The one form of time that the v2 stream writes, as microseconds.
+//! Parses the timestamps of the v2 stream.
 
-/// Days in front of each month of a year that is no leap year.
+/// Days of a common year before each month.
 const DAYS_BEFORE: [u64; 12] = [0, 31, 59, 90, 120, 151, 181, 212, 243, 273, 304, 334];
-/// Days in each month, February of a leap year excepted.
+/// Days in each month of a common year.
 const DAYS_IN: [u64; 12] = [31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31];
-/// Days from the beginning of year 1 to the Unix epoch.
+/// Days from 1 January of year 1 to the Unix epoch.
 const EPOCH_DAYS: u64 = 719_162;
 
-/// Unix microseconds of an RFC 3339 time in UTC with exactly six digits behind the second and
-/// a `Z` (protocol/jetstream-v2.md §3); `None` for any other text, for days that no calendar
-/// has, and for times before 1970.
+/// Parses an RFC 3339 time in UTC with exactly six fractional digits and a `Z`
+/// (protocol/jetstream-v2.md §3) into Unix microseconds. Returns `None` for any other text, for
+/// dates that do not exist, and for times before 1970.
 #[must_use]
 pub fn parse_us(text: &str) -> Option<u64> {
     let bytes: &[u8; 27] = text.as_bytes().try_into().ok()?;
@@ -55,7 +55,7 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn reads_the_documents_examples() {
+    fn parses_the_examples_of_the_protocol_document() {
         assert_eq!(parse_us("2026-07-04T14:38:08.085434Z"), Some(1_783_175_888_085_434));
         assert_eq!(parse_us("1970-01-01T00:00:00.000000Z"), Some(0));
         assert_eq!(parse_us("2000-02-29T23:59:59.999999Z"), Some(951_868_799_999_999));
@@ -63,7 +63,7 @@ mod tests {
     }
 
     #[test]
-    fn takes_no_other_form() {
+    fn rejects_every_other_form() {
         for bad in [
             "",
             "2026-07-04T14:38:08Z",
@@ -100,7 +100,7 @@ mod tests {
         }
 
         #[test]
-        fn any_text_is_answered(text in "\\PC*|[0-9T:.Z-]{27}") {
+        fn no_text_makes_it_panic(text in "\\PC*|[0-9T:.Z-]{27}") {
             let _ = parse_us(&text);
         }
     }

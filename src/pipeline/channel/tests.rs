@@ -1,5 +1,5 @@
 use super::*;
-use crate::event::batch::Lines;
+use crate::event::batch::CompactBatch;
 use crate::position::{Origin, ServerKind};
 use crate::source::RequestedCursor;
 
@@ -28,7 +28,7 @@ fn open(events: usize, when_full: WhenFull) -> (Sender, Receiver) {
 /// Receives until nothing waits; one entry for each item.
 fn received(receiver: &Receiver) -> Vec<Vec<u8>> {
     let next = || match receiver.recv(None) {
-        Recv::Item(item) => Some(Lines::from(item.batch).bytes().to_vec()),
+        Recv::Item(item) => Some(CompactBatch::from(item.batch).bytes().to_vec()),
         Recv::Resume | Recv::TimedOut | Recv::Closed => None,
     };
     std::iter::from_fn(next).collect()

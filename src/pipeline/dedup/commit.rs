@@ -1,6 +1,6 @@
 //! What the output accepted of a staged batch: all of it, or its first lines.
 
-use crate::event::batch::{Lines, Span};
+use crate::event::batch::{CompactBatch, Span};
 use crate::position::Position;
 
 use super::{EventProcessor, StagedBatch};
@@ -22,7 +22,7 @@ pub enum Delivery<'a> {
 impl EventProcessor {
     /// Moves the position behind the whole batch, all of which the output has accepted. Returns
     /// the lines, whose memory the reader uses again.
-    pub fn commit(&mut self, staged: StagedBatch, delivery: Delivery<'_>) -> Lines {
+    pub fn commit(&mut self, staged: StagedBatch, delivery: Delivery<'_>) -> CompactBatch {
         let StagedBatch { lines, .. } = staged;
         match delivery {
             Delivery::Bytes(bytes) => {
@@ -36,7 +36,7 @@ impl EventProcessor {
         }
         self.window.settle(self.backlog.oldest());
         if !self.window.rewinds_into_earlier_run() {
-            self.former_seed = None;
+            self.legacy_seed = None;
         }
         if !self.backlog.reaches_change() {
             self.previous_server = None;
@@ -46,7 +46,7 @@ impl EventProcessor {
     }
 
     /// Undoes a batch, except for the lines that the output has accepted as a whole.
-    pub fn rollback(&mut self, staged: StagedBatch, delivery: Delivery<'_>) -> Lines {
+    pub fn rollback(&mut self, staged: StagedBatch, delivery: Delivery<'_>) -> CompactBatch {
         let whole = match delivery {
             Delivery::Bytes(accepted_bytes) => {
                 let spans = staged.lines.spans();
@@ -67,7 +67,7 @@ impl EventProcessor {
     }
 
     /// Undoes all but the first `whole` lines of a batch.
-    fn keep_first(&mut self, staged: StagedBatch, whole: usize) -> Lines {
+    fn keep_first(&mut self, staged: StagedBatch, whole: usize) -> CompactBatch {
         let StagedBatch { lines, before } = staged;
         let shape = self.shape;
         self.window.restore_snapshot(before.window, whole);

@@ -1,6 +1,6 @@
 //! What an [`super::EventProcessor`] is configured with.
 
-use crate::event::identity::IdentitySecrets;
+use crate::event::event_id::EventIdSecrets;
 use crate::filter::Filter;
 use crate::position::TimeUs;
 use crate::settings::OnGap;
@@ -21,7 +21,7 @@ pub struct ProcessorConfig {
     /// How far a new connection rewinds, in microseconds of event time.
     pub rewind_us: u64,
     /// The key of the dedup keys.
-    pub secrets: IdentitySecrets,
+    pub secrets: EventIdSecrets,
     /// What to do when the server can't deliver events.
     pub on_gap: OnGap,
     /// The period of the output's rotation in microseconds, if the output rotates by time.

@@ -1,7 +1,7 @@
 //! Decides about one line.
 
+use crate::event::error::Malformed;
 use crate::event::header::Header;
-use crate::event::malformed::Malformed;
 use crate::pipeline::gap_detector::{Anomaly, Observation};
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{EventPosition, TimeUs};
@@ -102,8 +102,8 @@ impl EventProcessor {
     #[inline]
     fn identify(&mut self, header: &Header<'_>) -> u64 {
         let identity = self.identities.of(header);
-        let Some(seed) = self.former_seed else { return identity };
-        let former = self.identities.former(seed);
+        let Some(seed) = self.legacy_seed else { return identity };
+        let former = self.identities.legacy_id(seed);
         let is_former = !self.window.contains(identity) && self.window.contains(former);
         if is_former { former } else { identity }
     }

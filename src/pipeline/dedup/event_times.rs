@@ -2,8 +2,8 @@
 //! before an instant, the end of the run, the event's position, and a number that was used twice.
 
 use crate::event::batch::Batch;
+use crate::event::format::EventFormat;
 use crate::event::header::Header;
-use crate::event::shape::Shape;
 use crate::pipeline::gap_detector::Anomaly;
 use crate::pipeline::shutdown::StopReason;
 use crate::position::clock::{FIRST_EVENTS, has_clock, is_ahead_of_now};
@@ -115,7 +115,7 @@ impl EventProcessor {
 }
 
 /// Returns the times of a batch's first events since `instant`, which start the stream's clock.
-pub(super) fn first_times(batch: &Batch, shape: Shape, instant: TimeUs) -> Vec<TimeUs> {
+pub(super) fn first_times(batch: &Batch, shape: EventFormat, instant: TimeUs) -> Vec<TimeUs> {
     let headers = batch.lines().filter_map(|line| shape.parse(line).ok());
     let times = headers.take(FIRST_EVENTS).map(|header| TimeUs(header.time_us));
     times.filter(|time| *time >= instant).collect()

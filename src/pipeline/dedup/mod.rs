@@ -19,10 +19,10 @@ mod watermark;
 
 use std::sync::Arc;
 
-use crate::event::batch::{Batch, Lines};
-use crate::event::identity::Identities;
-use crate::event::malformed::Malformed;
-use crate::event::shape::Shape;
+use crate::event::batch::{Batch, CompactBatch};
+use crate::event::error::Malformed;
+use crate::event::event_id::EventIdHasher;
+use crate::event::format::EventFormat;
 use crate::metrics::Metrics;
 use crate::position::dedup_window::{DedupWindow, WindowSnapshot};
 use crate::position::rollover::{PeriodStart, RolloverTracker};
@@ -59,15 +59,15 @@ pub struct EventProcessor {
     config: ProcessorConfig,
     /// Whether the filter lets every event through.
     is_unfiltered: bool,
-    identities: Identities,
+    identities: EventIdHasher,
     /// The hash seed of 0.1.0, as long as dedup keys of such a run decide what is new.
-    former_seed: Option<u64>,
+    legacy_seed: Option<u64>,
     window: DedupWindow,
     rollovers: RolloverTracker,
     position: Option<Position>,
     connection: Option<Arc<ConnectionInfo>>,
     /// The format of the connection's lines.
-    shape: Shape,
+    shape: EventFormat,
     /// The server was asked for this instant, and sends earlier events first: see
     /// [`EventProcessor::on_connection`].
     surplus_until: Option<TimeUs>,
@@ -110,14 +110,14 @@ pub struct EventProcessor {
 #[must_use = "the position moves only when the batch is committed or rolled back"]
 #[derive(Debug)]
 pub struct StagedBatch {
-    lines: Lines,
+    lines: CompactBatch,
     before: Snapshot,
 }
 
 impl StagedBatch {
     /// Returns the lines to write.
     #[must_use]
-    pub fn lines(&self) -> &Lines {
+    pub fn lines(&self) -> &CompactBatch {
         &self.lines
     }
 }
@@ -166,14 +166,14 @@ impl EventProcessor {
         };
         let max_time = position.as_ref().map_or(TimeUs(0), |position| position.max_time);
         Self {
-            is_unfiltered: config.filter.is_open(),
-            identities: Identities::new(config.secrets.key),
-            former_seed: config.secrets.former_seed.filter(|_| position.is_some()),
+            is_unfiltered: config.filter.accepts_all(),
+            identities: EventIdHasher::new(config.secrets.key),
+            legacy_seed: config.secrets.legacy_seed.filter(|_| position.is_some()),
             rollovers: RolloverTracker::new(config.period_us, max_time),
             window,
             position,
             connection: None,
-            shape: Shape::V1,
+            shape: EventFormat::V1,
             surplus_until: None,
             surplus: SurplusFilter::default(),
             undecided: Batch::default(),
@@ -220,7 +220,7 @@ impl EventProcessor {
         self.backlog.begin_batch();
         let batch = self.hold_undecided(batch);
         let lines = batch
-            .sift(|line| self.accepts(connection) && matches!(self.decide(line), Decision::Emit));
+            .retain(|line| self.accepts(connection) && matches!(self.decide(line), Decision::Emit));
         StagedBatch { lines, before }
     }
 

@@ -193,7 +193,7 @@ impl Reader {
         let mut wanted = self.sender.empty_batch();
         for line in batch.lines() {
             match header::parse(line) {
-                Ok(header) if !filter.is_sent(&header) => scan.on_unfiltered_event(),
+                Ok(header) if !filter.server_would_send(&header) => scan.on_unfiltered_event(),
                 Ok(_) if line.len() > most_bytes => {}
                 _ => wanted.push(line),
             }

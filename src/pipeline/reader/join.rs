@@ -59,7 +59,7 @@ struct LiveBuffer {
 
 impl LiveBuffer {
     fn push(&mut self, batch: Batch) -> Result<(), Disconnect> {
-        self.bytes += batch.held_bytes();
+        self.bytes += batch.buffered_bytes();
         self.batches.push_back(batch);
         if self.bytes > MAX_KEPT_BYTES { Err(Disconnect::JoinTooLong) } else { Ok(()) }
     }

@@ -147,7 +147,7 @@ impl Reader {
         connection: Arc<ConnectionInfo>,
         alive: &mut Liveness,
     ) -> Result<Batch, Disconnect> {
-        let bytes = batch.held_bytes();
+        let bytes = batch.buffered_bytes();
         if let Some(inline) = self.writer.try_inline(self.sender.handoff(), bytes) {
             let written = inline.write(Item::lines(batch, connection));
             return Ok(self.sender.reuse(written));

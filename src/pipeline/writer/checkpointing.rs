@@ -107,7 +107,7 @@ impl Writer {
         let mut failure = failure.filter(|refusal| !matches!(refusal, SinkError::Closed));
         self.roll_back_unread();
         if let Some(transform) = &mut self.config.transform {
-            transform.warn_absent_fields();
+            transform.warn_missing_fields();
         }
         // What a pipe accepted before it failed stays written. A file is truncated instead, and
         // the next run asks a broker what it has.

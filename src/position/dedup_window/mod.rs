@@ -2,7 +2,7 @@
 //! replay can be compared with them.
 //!
 //! The window bounds its memory by event time and by count, and decides to which position a new
-//! connection rewinds. `event::identity` defines the dedup keys.
+//! connection rewinds. `event::event_id` defines the dedup keys.
 //!
 //! A ring holds the keys in the order in which the events were written, 8 bytes each; a hash map
 //! finds their places in it, up to 34 bytes each. *Rewind points* divide the ring. A rewind point
@@ -17,7 +17,7 @@ mod rollback;
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, VecDeque};
 
-use crate::event::identity::AsItIs;
+use crate::event::event_id::PassThroughBuildHasher;
 
 use super::clock::Clock;
 use super::{EventPosition, Resume, Seq, TimeUs};
@@ -41,7 +41,7 @@ pub struct DedupWindow {
     /// The sequence number of each key, as far as this server assigned one.
     held: Held,
     /// The keys in the ring, each with the number of keys ever inserted before it.
-    known: HashMap<u64, u64, AsItIs>,
+    known: HashMap<u64, u64, PassThroughBuildHasher>,
     rewind_points: VecDeque<RewindPoint>,
     /// The index of the one to which a new connection rewinds. Older ones are kept for a rollback
     /// of the pipe backlog.

@@ -144,8 +144,8 @@ mod tests {
     #[test]
     fn no_two_events_are_the_same() {
         let text = ndjson(7, 3000, END_US);
-        let key = crate::event::identity::IdentityKey::new(1);
-        let mut identities = crate::event::identity::Identities::new(key);
+        let key = crate::event::event_id::EventIdKey::new(1);
+        let mut identities = crate::event::event_id::EventIdHasher::new(key);
         let distinct: std::collections::HashSet<u64> = text
             .lines()
             .map(|line| identities.of(&crate::event::header::parse(line.as_bytes()).unwrap()))

@@ -14,7 +14,7 @@ use super::message::messages;
 use super::nats;
 use super::offsets::Offsets;
 use super::target::Kind;
-use crate::event::identity::{Identities, IdentityKey};
+use crate::event::event_id::{EventIdHasher, EventIdKey};
 use crate::sink::output_record::{OutputRecord, OutputState};
 use crate::sink::{Output, SinkError, WriteContext, WriteRequest};
 
@@ -24,7 +24,7 @@ pub struct Broker {
     name: String,
     client: Client,
     in_flight: Arc<InFlight>,
-    identities: Identities,
+    identities: EventIdHasher,
     /// The end offsets when the run began, until they are saved: if the run is killed before its
     /// first checkpoint, everything that it published comes after them. `None` if the offsets of
     /// an earlier run still apply.
@@ -62,7 +62,7 @@ impl Broker {
             name,
             client,
             in_flight,
-            identities: Identities::new(IdentityKey::new(0)),
+            identities: EventIdHasher::new(EventIdKey::new(0)),
             begins,
         })
     }

@@ -5,9 +5,9 @@ use std::fmt;
 
 use bytes::Bytes;
 
-use crate::event::batch::Lines;
-use crate::event::identity::Identities;
-use crate::event::shape::Shape;
+use crate::event::batch::CompactBatch;
+use crate::event::event_id::EventIdHasher;
+use crate::event::format::EventFormat;
 
 /// The event id without a secret: two runs, or two machines, that publish the same event give it
 /// the same id.
@@ -53,9 +53,9 @@ impl Message {
 
 /// Returns the messages of a batch's lines. They share one copy of the batch.
 pub fn messages<'a>(
-    lines: &'a Lines,
-    shape: Shape,
-    identities: &'a mut Identities,
+    lines: &'a CompactBatch,
+    shape: EventFormat,
+    identities: &'a mut EventIdHasher,
 ) -> impl Iterator<Item = Message> + 'a {
     let copy = Bytes::copy_from_slice(lines.bytes());
     lines.spans().iter().map(move |span| {
@@ -84,11 +84,11 @@ mod tests {
     fn sent(lines: &[&str]) -> Vec<Message> {
         let mut batch = Batch::with_capacity(1000);
         lines.iter().for_each(|line| batch.push(line.as_bytes()));
-        let lines = batch.sift(|_| true);
+        let lines = batch.retain(|_| true);
         messages(
             &lines,
-            Shape::V1,
-            &mut Identities::new(crate::event::identity::IdentityKey::random()),
+            EventFormat::V1,
+            &mut EventIdHasher::new(crate::event::event_id::EventIdKey::random()),
         )
         .collect()
     }

@@ -21,7 +21,7 @@ use std::sync::Arc;
 
 use super::output_record::{FileTail, OutputRecord, OutputState};
 use super::{Output, PersistOutput, SinkError, WriteContext, WriteRequest};
-use crate::event::batch::Lines;
+use crate::event::batch::CompactBatch;
 use crate::paths;
 use crate::position::TimeUs;
 use crate::position::rollover::PeriodStart;
@@ -129,7 +129,7 @@ impl FileSink {
 
     fn write_by_period(
         &mut self,
-        lines: &Lines,
+        lines: &CompactBatch,
         period_starts: &[PeriodStart],
         rotate: Rotate,
         persist: &mut PersistOutput<'_>,
@@ -155,7 +155,7 @@ impl FileSink {
 
     fn write_by_size(
         &mut self,
-        lines: &Lines,
+        lines: &CompactBatch,
         period_starts: &[PeriodStart],
         bytes: u64,
         persist: &mut PersistOutput<'_>,
@@ -360,12 +360,12 @@ impl FileSink {
 }
 
 /// Returns the offset at which a line begins; the length of the batch for the line after the last.
-fn start_of_line(lines: &Lines, line: usize) -> usize {
+fn start_of_line(lines: &CompactBatch, line: usize) -> usize {
     line.checked_sub(1).and_then(|before| lines.spans().get(before)).map_or(0, |span| span.end)
 }
 
 /// Returns the line after the first one, from `line` on, whose end uses up `room_bytes`.
-fn line_that_reaches(lines: &Lines, line: usize, room_bytes: u64) -> usize {
+fn line_that_reaches(lines: &CompactBatch, line: usize, room_bytes: u64) -> usize {
     let from = start_of_line(lines, line);
     let rest = lines.spans().get(line..).unwrap_or_default();
     let short = rest.partition_point(|span| ((span.end - from) as u64) < room_bytes);

@@ -4,7 +4,7 @@ use std::io::Write as _;
 use super::encoder::tests::Columnar;
 use super::*;
 use crate::event::batch::Batch;
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::position::rollover::RolloverTracker;
 
 const HOUR_US: u64 = 3_600_000_000;
@@ -60,8 +60,12 @@ fn write(
     period_starts: &[PeriodStart],
     persist: &mut PersistOutput<'_>,
 ) -> Result<(), SinkError> {
-    let request =
-        WriteRequest { lines: &batch.into(), shape: Shape::V1, written_bytes: 0, period_starts };
+    let request = WriteRequest {
+        lines: &batch.into(),
+        shape: EventFormat::V1,
+        written_bytes: 0,
+        period_starts,
+    };
     sink.write(
         &request,
         &mut WriteContext { deadline: &|| None, persist: &mut |record| persist(record) },

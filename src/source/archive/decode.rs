@@ -6,11 +6,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::archive::block::BlockDecoder;
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
-use crate::archive::line::{LineWriter, Shape as LineShape};
+use crate::archive::line::LineWriter;
 use crate::archive::row::{Row, RowKind};
 use crate::event::batch::Batch;
+use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
-use crate::event::shape::Shape;
 use crate::filter::Filter;
 use crate::position::{EventPosition, Seq, TimeUs};
 
@@ -27,7 +27,7 @@ pub struct Wants {
     /// What to print.
     pub filter: Filter,
     /// The shape of the lines.
-    pub shape: Shape,
+    pub shape: EventFormat,
     /// Rows up to here are not.
     pub after: u64,
     /// Rows above this are not.
@@ -136,10 +136,6 @@ impl Tools {
         if !taker.begins(first.0, last.0) {
             return Ok(summary);
         }
-        let shape = match wants.shape {
-            Shape::V1 => LineShape::V1,
-            Shape::Native => LineShape::Native,
-        };
         let empty =
             || Lines { batch: Batch::with_capacity(BATCH_BYTES + SLACK_BYTES), late_from: None };
         let mut lines = empty();
@@ -156,14 +152,14 @@ impl Tools {
                 summary.unwanted += 1;
                 continue;
             }
-            match self.writer.append(&row, shape, lines.batch.open_line()) {
+            match self.writer.append(&row, wants.shape, lines.batch.line_buffer()) {
                 Ok(()) => lines.batch.end_line(),
                 Err(error) => {
                     summary.unusable += 1;
                     taker.misses(&error);
                 }
             }
-            if lines.batch.held_bytes() >= BATCH_BYTES
+            if lines.batch.buffered_bytes() >= BATCH_BYTES
                 && !taker.takes(std::mem::replace(&mut lines, empty()))
             {
                 return Ok(summary);

@@ -23,7 +23,7 @@ use super::plan::{self, Page, Planned, Wish};
 use super::segment::{Frames, Generation, Trouble, Volume};
 use super::work::{Common, Frame, Job, Message};
 use super::{Beginning, Step, SweepError};
-use crate::event::shape::Shape;
+use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::position::{EventPosition, TimeUs};
 
@@ -108,7 +108,7 @@ impl Sweep {
         way: Arc<Way>,
         beginning: Beginning,
         filter: Filter,
-        shape: Shape,
+        shape: EventFormat,
         parallelism: usize,
     ) -> Result<Self, SweepError> {
         let (after, since) = match beginning {

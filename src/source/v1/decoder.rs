@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
-use crate::event::{header, space};
+use crate::event::{header, whitespace};
 use crate::metrics::Metrics;
 use crate::position::ServerKind;
 use crate::source::decoding::{Decoded, Decompressor, WireMessage};
@@ -43,7 +43,7 @@ impl V1Decoder {
     pub fn decode(&mut self, message: WireMessage<'_>, batch: &mut Batch) -> Decoded {
         match message {
             WireMessage::Text(text) => {
-                let text = space::trimmed(text);
+                let text = whitespace::trimmed(text);
                 match self.compacted(text) {
                     Some(compact) => batch.push(&compact),
                     None => batch.push(text),
@@ -51,21 +51,21 @@ impl V1Decoder {
             }
             WireMessage::Binary(frame) => {
                 // The line is decompressed where it stays, and not copied.
-                let out = batch.open_line();
+                let out = batch.line_buffer();
                 if let Err(decoded) = self.decompressor.append(frame, out, &self.metrics) {
-                    batch.discard_open_line();
+                    batch.discard_partial_line();
                     return decoded;
                 }
-                let (before, length) = space::text_span(batch.opened());
-                let text = batch.opened().get(before..before + length).unwrap_or_default();
+                let (before, length) = whitespace::text_span(batch.partial_line());
+                let text = batch.partial_line().get(before..before + length).unwrap_or_default();
                 match self.compacted(text) {
                     Some(compact) => {
-                        batch.discard_open_line();
+                        batch.discard_partial_line();
                         batch.push(&compact);
                     }
                     None => {
                         batch.take_line(before, length);
-                        batch.discard_open_line();
+                        batch.discard_partial_line();
                     }
                 }
             }
@@ -82,7 +82,7 @@ impl V1Decoder {
         if self.kind.is_some() && !self.is_multiline {
             return None;
         }
-        let compact = space::compacted(text);
+        let compact = whitespace::compacted(text);
         self.is_multiline |= compact.is_some();
         compact
     }

@@ -5,9 +5,9 @@ use std::sync::Arc;
 
 use crate::display::printable::one_line;
 use crate::event::batch::Batch;
-use crate::event::shape::Shape;
-use crate::event::space;
-use crate::event::v2::{self, Message, Unreadable};
+use crate::event::format::EventFormat;
+use crate::event::v2::{self, Message, MessageError};
+use crate::event::whitespace;
 use crate::metrics::Metrics;
 use crate::position::ServerKind;
 use crate::source::count_malformed;
@@ -25,7 +25,7 @@ const OUTDATED_CURSOR: &str = "OutdatedCursor";
 /// The decoder of one v2 connection.
 #[derive(Debug)]
 pub struct V2Decoder {
-    format: Shape,
+    format: EventFormat,
     decompressor: Decompressor,
     /// The last compressed message, decompressed.
     inflated: Vec<u8>,
@@ -40,7 +40,7 @@ pub struct V2Decoder {
 impl V2Decoder {
     /// Creates the decoder of a new connection, which writes lines in `format`.
     #[must_use]
-    pub fn new(format: Shape, decompressor: Decompressor, metrics: Arc<Metrics>) -> Self {
+    pub fn new(format: EventFormat, decompressor: Decompressor, metrics: Arc<Metrics>) -> Self {
         Self {
             format,
             decompressor,
@@ -60,7 +60,7 @@ impl V2Decoder {
 
     /// Returns the format of the lines.
     #[must_use]
-    pub fn format(&self) -> Shape {
+    pub fn format(&self) -> EventFormat {
         self.format
     }
 
@@ -89,9 +89,9 @@ impl V2Decoder {
     }
 
     fn decode_text(&mut self, message: &[u8], batch: &mut Batch) -> Decoded {
-        let message = space::trimmed(message);
+        let message = whitespace::trimmed(message);
         match v2::read(message) {
-            Err(Unreadable::Malformed(error)) => match space::compacted(message) {
+            Err(MessageError::Malformed(error)) => match whitespace::compacted(message) {
                 Some(compact) => self.on_read(v2::read(&compact), message, batch),
                 None => self.on_read(Err(error.into()), message, batch),
             },
@@ -101,11 +101,11 @@ impl V2Decoder {
 
     fn on_read(
         &mut self,
-        read: Result<Message<'_>, Unreadable>,
+        read: Result<Message<'_>, MessageError>,
         message: &[u8],
         batch: &mut Batch,
     ) -> Decoded {
-        if matches!(read, Err(Unreadable::NoEnvelope)) && !self.is_v2 {
+        if matches!(read, Err(MessageError::NoEnvelope)) && !self.is_v2 {
             return Decoded::NotV2;
         }
         self.is_v2 |= read.is_ok();
@@ -118,8 +118,8 @@ impl V2Decoder {
                 }
                 self.last_seq = Some(event.seq);
                 match self.format {
-                    Shape::V1 => event.write_v1_line(batch.open_line()),
-                    Shape::Native => batch.open_line().extend_from_slice(json.as_bytes()),
+                    EventFormat::V1 => event.write_v1_line(batch.line_buffer()),
+                    EventFormat::Native => batch.line_buffer().extend_from_slice(json.as_bytes()),
                 }
                 batch.end_line();
                 Decoded::Event
@@ -196,7 +196,7 @@ mod tests {
         )
     }
 
-    fn decoder(format: Shape) -> V2Decoder {
+    fn decoder(format: EventFormat) -> V2Decoder {
         V2Decoder::new(format, Decompressor::new(None, 1 << 20), Arc::default())
     }
 
@@ -207,32 +207,32 @@ mod tests {
     #[test]
     fn events_become_lines_of_the_requested_format() {
         let mut batch = Batch::default();
-        for format in [Shape::V1, Shape::Native] {
+        for format in [EventFormat::V1, EventFormat::Native] {
             let mut decoder = decoder(format);
             assert_eq!(decoder.server_kind(), None);
             assert_eq!(decode(&mut decoder, &event(5), &mut batch), Decoded::Event);
             assert_eq!(decoder.server_kind(), Some(ServerKind::V2));
         }
         let lines: Vec<_> = batch.lines().collect();
-        assert_eq!(Shape::V1.parse(lines[0]), Shape::Native.parse(lines[1]));
+        assert_eq!(EventFormat::V1.parse(lines[0]), EventFormat::Native.parse(lines[1]));
         assert!(lines[1].starts_with(br#"{"$type":"network"#));
     }
 
     #[test]
     fn white_space_around_and_within_a_message_is_accepted() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(Shape::Native));
+        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::Native));
         let value: serde_json::Value = serde_json::from_str(&event(6)).unwrap();
         for message in [format!(" {}\r\n", event(5)), serde_json::to_string_pretty(&value).unwrap()]
         {
             assert_eq!(decode(&mut decoder, &message, &mut batch), Decoded::Event);
         }
-        assert!(batch.lines().all(|line| Shape::Native.parse(line).is_ok()));
+        assert!(batch.lines().all(|line| EventFormat::Native.parse(line).is_ok()));
         assert_eq!(decoder.metrics.malformed.get(), 0);
     }
 
     #[test]
     fn an_advisory_is_not_an_event_and_an_error_ends_the_connection() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(Shape::V1));
+        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
         let mut decode = |message: &str| {
             let decoded = decode(&mut decoder, message, &mut batch);
             (decoded, decoder.is_clamped())
@@ -254,7 +254,7 @@ mod tests {
 
     #[test]
     fn an_object_without_a_type_means_another_protocol_only_before_the_first_v2_message() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(Shape::V1));
+        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
         let v1 = r#"{"did":"did:plc:a","time_us":1,"kind":"commit"}"#;
         assert_eq!(decode(&mut decoder, "{broken", &mut batch), Decoded::Skipped);
         assert_eq!(decode(&mut decoder, v1, &mut batch), Decoded::NotV2);
@@ -265,7 +265,7 @@ mod tests {
 
     #[test]
     fn sequence_numbers_that_do_not_rise_are_counted_and_their_events_kept() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(Shape::V1));
+        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
         for seq in [5, 5, 4, 6] {
             decode(&mut decoder, &event(seq), &mut batch);
         }

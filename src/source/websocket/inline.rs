@@ -6,7 +6,7 @@
 //! stashed for [`FrameBuffer::next`].
 
 use crate::event::batch::Batch;
-use crate::event::space;
+use crate::event::whitespace;
 
 use super::frame::FrameBuffer;
 
@@ -30,7 +30,7 @@ impl FrameBuffer {
         if !self.is_at_message_start() || frame_bytes(unparsed) > room_bytes {
             return 0;
         }
-        batch.open_line().extend_from_slice(unparsed);
+        batch.line_buffer().extend_from_slice(unparsed);
         room_bytes - unparsed.len()
     }
 
@@ -39,29 +39,29 @@ impl FrameBuffer {
     /// of new lines.
     pub fn parse_inline_text(&mut self, batch: &mut Batch, max_events: usize) -> usize {
         let lines_before = batch.len();
-        let mut first = batch.opened().first().copied();
+        let mut first = batch.partial_line().first().copied();
         // From the second frame on, its first byte has been overwritten with a line feed.
         let mut here = 1;
         while let Some(byte) = first.filter(|_| batch.len() < max_events) {
-            let rest = batch.opened().get(here..).unwrap_or_default();
+            let rest = batch.partial_line().get(here..).unwrap_or_default();
             let Some((header_bytes, length)) = text_header(byte, rest) else { break };
             if length > self.max_message_bytes || header_bytes + length > rest.len() {
                 break;
             }
             let payload = rest.get(header_bytes..header_bytes + length).unwrap_or_default();
-            let (before, text_bytes) = space::text_span(payload);
+            let (before, text_bytes) = whitespace::text_span(payload);
             let after = length - before - text_bytes;
             first = batch.take_line(here + header_bytes + before, text_bytes);
             here = 0;
             // With space after the text, the line feed overwrote that and not the next frame.
             if let Some(next) = after.checked_sub(1) {
-                first = batch.opened().get(next).copied();
+                first = batch.partial_line().get(next).copied();
                 here = after;
             }
         }
-        let rest = batch.opened().get(here..).unwrap_or_default();
+        let rest = batch.partial_line().get(here..).unwrap_or_default();
         self.stash(first, rest);
-        batch.discard_open_line();
+        batch.discard_partial_line();
         batch.len() - lines_before
     }
 
@@ -131,7 +131,7 @@ mod tests {
         loop {
             loop {
                 match frames.next() {
-                    Ok(Some(Message::Text(line))) => batch.push(space::trimmed(line)),
+                    Ok(Some(Message::Text(line))) => batch.push(whitespace::trimmed(line)),
                     Ok(Some(other)) => batch.push(format!("{other:?}").as_bytes()),
                     Ok(None) => break,
                     Err(_) => return (batch.lines().map(<[u8]>::to_vec).collect(), false),
@@ -143,10 +143,10 @@ mod tests {
             }
             rest = later;
             if is_inline && frames.begin_inline(&mut batch) >= piece.len() {
-                batch.open_line().extend_from_slice(piece);
+                batch.line_buffer().extend_from_slice(piece);
                 frames.parse_inline_text(&mut batch, usize::MAX);
             } else {
-                batch.discard_open_line();
+                batch.discard_partial_line();
                 frames.unfilled()[..piece.len()].copy_from_slice(piece);
                 frames.advance(piece.len());
             }
@@ -182,7 +182,7 @@ mod tests {
     #[test]
     fn parsing_stops_at_the_limit_of_lines() {
         let (mut batch, mut frames) = (Batch::with_capacity(9000), FrameBuffer::new(1000, &[]));
-        batch.open_line().extend([frame(0x81, b"a"), frame(0x81, b"b")].concat());
+        batch.line_buffer().extend([frame(0x81, b"a"), frame(0x81, b"b")].concat());
         assert_eq!(frames.parse_inline_text(&mut batch, 1), 1);
         assert!(batch.lines().eq([b"a"]));
         assert_eq!(frames.next(), Ok(Some(Message::Text(b"b"))));
@@ -193,10 +193,10 @@ mod tests {
         let mut batch = Batch::with_capacity(2000);
         let mut frames = FrameBuffer::new(10_000, &frame(0x81, &[b'x'; 1996])[..100]);
         assert_eq!(frames.begin_inline(&mut batch), 0);
-        assert_eq!(batch.opened(), b"");
+        assert_eq!(batch.partial_line(), b"");
         let mut batch = Batch::with_capacity(2001);
         assert_eq!(frames.begin_inline(&mut batch), 1900);
         frames.parse_inline_text(&mut batch, 1);
-        assert_eq!((frames.begin_inline(&mut batch), batch.opened().len()), (1900, 100));
+        assert_eq!((frames.begin_inline(&mut batch), batch.partial_line().len()), (1900, 100));
     }
 }

@@ -6,8 +6,9 @@ use xxhash_rust::xxh3::Xxh3;
 
 use skytail::archive::block::{Block, BlockDecoder};
 use skytail::archive::error::{BlockError, SegmentError};
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
 use skytail::archive::segment::Segment;
+use skytail::event::format::EventFormat;
 
 use super::rows::{blocks, rows, segment};
 
@@ -103,7 +104,7 @@ proptest! {
             used += row.did.len() + row.collection.len() + row.rkey.len() + row.rev.len();
             used += row.payload.len();
             let mut line = b"kept".to_vec();
-            match writer.append(&row, Shape::V1, &mut line) {
+            match writer.append(&row, EventFormat::V1, &mut line) {
                 Ok(()) => {
                     let line = std::str::from_utf8(&line[4..]).unwrap();
                     serde_json::from_str::<serde_json::Value>(line).unwrap();

@@ -5,9 +5,10 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
 use skytail::archive::transcode::Transcoder;
 use skytail::archive::write::convert::{RowBuf, record_to_cbor};
+use skytail::event::format::EventFormat;
 use skytail::position::Seq;
 
 use crate::support::vectors;
@@ -108,7 +109,7 @@ fn different_lines(lines: &[String]) -> usize {
         let seq = Seq(i as u64 + 1);
         let row = RowBuf::from_line(line.as_bytes(), Some(seq)).unwrap();
         let mut out = Vec::new();
-        LineWriter::new().append(&row.as_row(), Shape::V1, &mut out).unwrap();
+        LineWriter::new().append(&row.as_row(), EventFormat::V1, &mut out).unwrap();
         let with_cursor = line.replacen(",\"kind\"", &format!(",\"cursor\":{},\"kind\"", seq.0), 1);
         different += usize::from(out != with_cursor.as_bytes());
         let value = |bytes: &[u8]| serde_json::from_slice::<Value>(bytes).unwrap();
@@ -153,7 +154,7 @@ fn compare_payloads(messages: &[String]) -> usize {
         });
         let row = RowBuf::from_line(v1.to_string().as_bytes(), None).unwrap();
         let mut out = Vec::new();
-        LineWriter::new().append(&row.as_row(), Shape::Native, &mut out).unwrap();
+        LineWriter::new().append(&row.as_row(), EventFormat::Native, &mut out).unwrap();
         assert_eq!(std::str::from_utf8(&out).unwrap(), payload);
         compared += 1;
     }

@@ -4,11 +4,12 @@ use proptest::prelude::*;
 use serde_json::json;
 
 use skytail::archive::block::BlockDecoder;
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
 use skytail::archive::row::RowKind;
 use skytail::archive::segment::Segment;
 use skytail::archive::write::convert::{RowBuf, record_to_cbor};
 use skytail::archive::write::{SegmentWriter, WriteError};
+use skytail::event::format::EventFormat;
 use skytail::position::Seq;
 
 /// Generates a row of any kind.
@@ -83,7 +84,7 @@ pub fn blocks(segment: &Segment, bytes: &[u8]) -> Vec<Option<Vec<RowBuf>>> {
 }
 
 /// Returns the lines of some rows.
-pub fn lines(rows: &[RowBuf], shape: Shape) -> Vec<String> {
+pub fn lines(rows: &[RowBuf], shape: EventFormat) -> Vec<String> {
     let mut writer = LineWriter::new();
     let line = |row: &RowBuf| {
         let mut line = Vec::new();
@@ -129,7 +130,7 @@ proptest! {
 
     #[test]
     fn a_row_survives_a_round_trip_through_its_line(rows in rows(1..20)) {
-        for (row, line) in rows.iter().zip(lines(&rows, Shape::V1)) {
+        for (row, line) in rows.iter().zip(lines(&rows, EventFormat::V1)) {
             let header = skytail::event::header::parse(line.as_bytes()).unwrap();
             prop_assert_eq!(header.cursor, Some(row.seq.0));
             prop_assert_eq!(&*header.kind_text, row.kind.as_str());

@@ -12,8 +12,9 @@ mod whole;
 
 use std::path::PathBuf;
 
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
 use skytail::archive::write::convert::RowBuf;
+use skytail::event::format::EventFormat;
 
 use crate::support::tail::{Ended, TailProcess, tail};
 use crate::support::{Scratch, ServeProcess, events};
@@ -23,7 +24,7 @@ pub const FIRST_SEQ: u64 = 100;
 
 /// Returns an event as the archive and the stream of such a server send it: with the record's own
 /// CID.
-pub fn canonical(line: &str, shape: Shape) -> String {
+pub fn canonical(line: &str, shape: EventFormat) -> String {
     let row = RowBuf::from_line(line.as_bytes(), None).unwrap();
     let mut out = Vec::new();
     LineWriter::new().append(&row.as_row(), shape, &mut out).unwrap();
@@ -52,7 +53,7 @@ impl Fixture {
     pub fn of_sizes(count: u64, segment: u64, block: u64, flags: &[&str]) -> Self {
         let scratch = Scratch::new();
         let recorded: Vec<String> =
-            events(count, true).iter().map(|line| canonical(line, Shape::V1)).collect();
+            events(count, true).iter().map(|line| canonical(line, EventFormat::V1)).collect();
         let recording = scratch.recording(&recorded);
         let (segment, block) = (segment.to_string(), block.to_string());
         let sizes = [

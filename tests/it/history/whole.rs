@@ -1,7 +1,7 @@
 //! All events of the archive, and then all that only the stream has: once, in order, and exactly
 //! those wanted.
 
-use skytail::archive::line::Shape;
+use skytail::event::format::EventFormat;
 
 use crate::history::{FIRST_SEQ, Fixture, assert_same, canonical, in_parallel};
 use crate::support::FIRST_US;
@@ -48,7 +48,7 @@ fn the_native_shape_matches_the_stream() {
     let fixture = Fixture::new(1_250, &[]);
     let (printed, _) = fixture.run_ok(&["--cursor", "oldest", "--shape", "native"]);
     let native: Vec<String> =
-        fixture.recorded.iter().map(|line| canonical(line, Shape::Native)).collect();
+        fixture.recorded.iter().map(|line| canonical(line, EventFormat::Native)).collect();
     assert_same(&printed, &native);
 }
 

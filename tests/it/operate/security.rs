@@ -25,7 +25,7 @@ use BoundSource::{Constant, Flag, Power};
 const ROWS: &[(&str, &[BoundSource])] = &[
     ("a message, in frames", &[Flag("--max-frame-size")]),
     ("the zstd window", &[Power("compression/inflate.rs", "WINDOW_LOG_MAX")]),
-    ("nesting of JSON", &[Constant("event/scan.rs", "MAX_DEPTH", 1)]),
+    ("nesting of JSON", &[Constant("event/scanner.rs", "MAX_DEPTH", 1)]),
     (
         "a page of an archive's plan",
         &[
@@ -239,9 +239,9 @@ fn the_documents_list_each_unsafe_block() {
     collect_unsafe(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut blocks);
     assert_eq!(blocks, ["usual.rs"], "SECURITY.md and fuzz/README.md say which files have one");
     let security = read("SECURITY.md");
-    assert!(security.contains("One `unsafe` block in the program (`event/usual.rs`"));
+    assert!(security.contains("One `unsafe` block in the program (`event/fast_path.rs`"));
     let fuzz = read("fuzz/README.md");
-    assert!(fuzz.contains("one `unsafe` block") && fuzz.contains("`event/usual.rs`"));
+    assert!(fuzz.contains("one `unsafe` block") && fuzz.contains("`event/fast_path.rs`"));
 }
 
 /// Collects the names of the files with an `unsafe` block outside of tests, once for each.

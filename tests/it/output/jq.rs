@@ -81,12 +81,12 @@ fn differences_between_jaq_and_jq_are_resolved_as_in_jq() {
 fn an_invalid_regular_expression_is_refused_before_the_run_dials() {
     for (expression, message) in [
         (r#".kind | test("(")"#, "the regular expression \"(\" is invalid: unclosed group"),
-        (r#"select(.kind | test("a"; "q"))"#, "'q' is no flag of a regular expression"),
+        (r#"select(.kind | test("a"; "q"))"#, "'q' is not a flag of a regular expression"),
         (r#"[.kind | gsub("[";"")]"#, "is invalid: unclosed character class"),
         (r#"def f: .kind | [scan("\\p{Foo}")]; f"#, "Unicode property not found"),
         (r#".kind | capture(["(?<a>x", "i"])"#, "unclosed group"),
         (r#".kind | test("\\w{900}{900}")"#, "too large when compiled"),
-        (".[] as [$a] ?// $a | $a", "alternative destructuring (?//) does not exist here"),
+        (".[] as [$a] ?// $a | $a", "alternative destructuring (?//) is not supported"),
     ] {
         // Nothing listens there: exit code 3 would show that the program tried to connect.
         let flags = ["--host", "ws://127.0.0.1:1", "--max-retries", "0", "--jq", expression];

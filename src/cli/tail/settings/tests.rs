@@ -38,7 +38,7 @@ fn the_defaults_are_those_of_the_help() {
     let labels: Vec<&str> = settings.endpoints.iter().map(|e| &*e.label).collect();
     assert_eq!(labels, DEFAULT_HOSTS);
     assert!(settings.endpoints.iter().all(|endpoint| endpoint.tls));
-    assert!(settings.filter.is_open() && !settings.demo && !settings.strict);
+    assert!(settings.filter.accepts_all() && !settings.demo && !settings.strict);
     assert_eq!(settings.cursor, CursorMode::Live);
     assert_eq!(settings.consumer.name, "all");
     assert_eq!(settings.checkpoint.interval, Duration::from_secs(1));

@@ -9,8 +9,9 @@ use std::net::TcpStream;
 
 use serde_json::Value;
 use skytail::archive::block::BlockDecoder;
-use skytail::archive::line::{LineWriter, Shape};
+use skytail::archive::line::LineWriter;
 use skytail::archive::segment::Segment;
+use skytail::event::format::EventFormat;
 
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
 
@@ -104,7 +105,7 @@ fn rows(frame: &[u8]) -> Vec<Value> {
     let (mut writer, mut events) = (LineWriter::new(), Vec::new());
     for row in decoder.decode(frame).unwrap().rows() {
         let mut line = Vec::new();
-        writer.append(&row, Shape::V1, &mut line).unwrap();
+        writer.append(&row, EventFormat::V1, &mut line).unwrap();
         events.push(without_cid(std::str::from_utf8(&line).unwrap()));
     }
     events

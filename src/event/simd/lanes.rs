@@ -1,46 +1,54 @@
-//! Sixty-four bytes of a line at once: its quotes and brackets as bits, and what else it has.
-//! Once with the instructions that every machine of the target has, once with wider ones.
+//! Two classifiers of a block: [`Portable`], with the instructions that every processor of the
+//! target has, and `Avx2`. Each returns the quotes and brackets of a block, and accumulates what
+//! the line contains.
+//!
+//! They have the same methods but no common trait: a method of a safe trait can't enable a target
+//! feature, so that a trait would need an `unsafe` block per call. Callers pass a closure instead.
 
 use wide::u8x16;
 
-use super::blocks::BLOCK_BYTES;
+use super::BLOCK_BYTES;
 
+/// Bytes per vector.
 const LANE: usize = 16;
 
-/// The quotes and the brackets of a block as bits, the first byte's lowest.
-pub(super) type Marks = (u64, u64);
+/// The quotes and the brackets of a block, one bit per byte; bit 0 is the first byte.
+pub(in super::super) type Classes = (u64, u64);
 
-/// What was found in some blocks.
+/// What a whole line contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Found {
-    /// A byte below the space.
-    pub(super) has_control: bool,
-    /// A backslash, in a string or not.
-    pub(super) has_backslash: bool,
-    /// No byte from 0x80 on.
-    pub(super) is_ascii: bool,
+pub(in super::super) struct LineClass {
+    /// A byte below 0x20.
+    pub(in super::super) has_control: bool,
+    /// A backslash, inside or outside of strings.
+    pub(in super::super) has_backslash: bool,
+    /// No byte is 0x80 or above.
+    pub(in super::super) is_ascii: bool,
 }
 
-/// What was found so far, a byte for each place in a lane.
+/// The portable classifier, with what the blocks so far contain, accumulated per position in a
+/// vector.
 #[derive(Clone, Copy)]
-pub(super) struct Narrow {
+pub(in super::super) struct Portable {
+    /// The minimum of all bytes.
     least: u8x16,
     backslashes: u8x16,
+    /// All bytes combined with OR.
     all: u8x16,
 }
 
-impl Default for Narrow {
+impl Default for Portable {
     fn default() -> Self {
         let none = u8x16::splat(0);
         Self { least: u8x16::splat(u8::MAX), backslashes: none, all: none }
     }
 }
 
-impl Narrow {
+impl Portable {
     #[inline(always)]
-    pub(super) fn found(&self) -> Found {
+    pub(in super::super) fn line_class(&self) -> LineClass {
         let controls = self.least.min(u8x16::splat(0x1f)).simd_eq(self.least);
-        Found {
+        LineClass {
             has_control: controls.to_bitmask() != 0,
             has_backslash: self.backslashes.to_bitmask() != 0,
             is_ascii: self.all.to_bitmask() == 0,
@@ -48,9 +56,9 @@ impl Narrow {
     }
 
     #[inline(always)]
-    pub(super) fn marks(&mut self, block: &[u8; BLOCK_BYTES]) -> Marks {
+    pub(in super::super) fn classify(&mut self, block: &[u8; BLOCK_BYTES]) -> Classes {
         let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-        // This bit is all that a brace and the square bracket of its side differ by.
+        // A brace and the square bracket of the same side differ in this bit only.
         let side = u8x16::splat(b'{' ^ b'[');
         let (open, close) = (u8x16::splat(b'{'), u8x16::splat(b'}'));
         let (mut quotes, mut brackets) = (0, 0);
@@ -69,8 +77,8 @@ impl Narrow {
 }
 
 #[cfg(target_arch = "x86_64")]
-pub(super) mod avx2 {
-    //! The same with AVX2.
+pub(in super::super) mod avx2 {
+    //! The classifier with AVX2, and the prefix XOR with PCLMULQDQ.
 
     use std::arch::x86_64::{
         __m256i, _mm_clmulepi64_si128, _mm_cvtsi128_si64, _mm_set_epi64x, _mm_set1_epi8,
@@ -78,31 +86,32 @@ pub(super) mod avx2 {
         _mm256_set1_epi8,
     };
 
-    use super::{BLOCK_BYTES, Found, Marks};
+    use super::{BLOCK_BYTES, Classes, LineClass};
 
+    /// Bytes per vector.
     const LANE: usize = 32;
 
-    /// What was found so far, a byte for each place in a lane.
+    /// The counterpart of [`Portable`](super::Portable).
     #[derive(Clone, Copy)]
-    pub(in super::super) struct Wide {
+    pub(in super::super::super) struct Avx2 {
         least: __m256i,
         backslashes: __m256i,
         all: __m256i,
     }
 
-    impl Wide {
+    impl Avx2 {
         #[inline]
         #[target_feature(enable = "avx2")]
-        pub(in super::super) fn new() -> Self {
+        pub(in super::super::super) fn new() -> Self {
             let none = splat(0);
             Self { least: splat(u8::MAX), backslashes: none, all: none }
         }
 
         #[inline]
         #[target_feature(enable = "avx2")]
-        pub(in super::super) fn found(&self) -> Found {
+        pub(in super::super::super) fn line_class(&self) -> LineClass {
             let controls = _mm256_cmpeq_epi8(_mm256_min_epu8(self.least, splat(0x1f)), self.least);
-            Found {
+            LineClass {
                 has_control: bits(controls) != 0,
                 has_backslash: bits(self.backslashes) != 0,
                 is_ascii: bits(self.all) == 0,
@@ -111,7 +120,7 @@ pub(super) mod avx2 {
 
         #[inline]
         #[target_feature(enable = "avx2")]
-        pub(in super::super) fn marks(&mut self, block: &[u8; BLOCK_BYTES]) -> Marks {
+        pub(in super::super::super) fn classify(&mut self, block: &[u8; BLOCK_BYTES]) -> Classes {
             let (mut quotes, mut brackets) = (0, 0);
             for (place, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
                 let lane: __m256i = bytemuck::must_cast(*lane);
@@ -129,11 +138,11 @@ pub(super) mod avx2 {
         }
     }
 
-    /// For each byte, whether an odd number of set bits stands at or before it: a product of
-    /// polynomials with all ones.
+    /// Returns the prefix XOR of [`prefix_xor`](super::super::prefix_xor), as a carry-less product
+    /// with all ones.
     #[inline]
     #[target_feature(enable = "pclmulqdq")]
-    pub(in super::super) fn parity(bits: u64) -> u64 {
+    pub(in super::super::super) fn prefix_xor(bits: u64) -> u64 {
         let (bits, ones) = (_mm_set_epi64x(0, bits.cast_signed()), _mm_set1_epi8(-1));
         _mm_cvtsi128_si64(_mm_clmulepi64_si128::<0>(bits, ones)).cast_unsigned()
     }
@@ -162,50 +171,50 @@ mod tests {
     }
 
     /// One byte at a time.
-    fn expected(blocks: &[[u8; BLOCK_BYTES]]) -> (Vec<Marks>, Found) {
+    fn expected(blocks: &[[u8; BLOCK_BYTES]]) -> (Vec<Classes>, LineClass) {
         let word = |block: &[u8; BLOCK_BYTES], is: fn(u8) -> bool| {
             let set = block.iter().enumerate().filter(|(_, b)| is(**b));
             set.fold(0, |word, (place, _)| word | 1_u64 << place)
         };
-        let marks = |block| (word(block, |b| b == b'"'), word(block, |b| b"{}[]".contains(&b)));
+        let classes = |block| (word(block, |b| b == b'"'), word(block, |b| b"{}[]".contains(&b)));
         let all = blocks.concat();
-        let found = Found {
+        let class = LineClass {
             has_control: all.iter().any(|&b| b < b' '),
             has_backslash: all.contains(&b'\\'),
             is_ascii: all.is_ascii(),
         };
-        (blocks.iter().map(marks).collect(), found)
+        (blocks.iter().map(classes).collect(), class)
     }
 
     proptest! {
         #[test]
-        fn marks_agree_with_one_byte_at_a_time(
+        fn portable_classes_agree_with_one_byte_at_a_time(
             blocks in prop::collection::vec(prop::array::uniform32(prop::array::uniform2(byte())), 1..4),
         ) {
             let blocks: Vec<[u8; BLOCK_BYTES]> =
                 blocks.iter().map(|pairs| bytemuck::must_cast(*pairs)).collect();
-            let mut narrow = Narrow::default();
-            let marks: Vec<_> = blocks.iter().map(|block| narrow.marks(block)).collect();
-            prop_assert_eq!((marks, narrow.found()), expected(&blocks));
+            let mut classifier = Portable::default();
+            let classes: Vec<_> = blocks.iter().map(|block| classifier.classify(block)).collect();
+            prop_assert_eq!((classes, classifier.line_class()), expected(&blocks));
         }
 
         #[test]
         #[cfg(target_arch = "x86_64")]
         #[allow(unsafe_code)]
-        fn wide_marks_agree_with_one_byte_at_a_time(
+        fn avx2_classes_agree_with_one_byte_at_a_time(
             blocks in prop::collection::vec(prop::array::uniform32(prop::array::uniform2(byte())), 1..4),
         ) {
             let blocks: Vec<[u8; BLOCK_BYTES]> =
                 blocks.iter().map(|pairs| bytemuck::must_cast(*pairs)).collect();
             #[target_feature(enable = "avx2")]
-            fn look(blocks: &[[u8; BLOCK_BYTES]]) -> (Vec<Marks>, Found) {
-                let mut wide = avx2::Wide::new();
-                let marks = blocks.iter().map(|block| wide.marks(block)).collect();
-                (marks, wide.found())
+            fn classify(blocks: &[[u8; BLOCK_BYTES]]) -> (Vec<Classes>, LineClass) {
+                let mut classifier = avx2::Avx2::new();
+                let classes = blocks.iter().map(|block| classifier.classify(block)).collect();
+                (classes, classifier.line_class())
             }
             if is_x86_feature_detected!("avx2") {
-                // SAFETY: the processor has AVX2, as the line above asks.
-                prop_assert_eq!(unsafe { look(&blocks) }, expected(&blocks));
+                // SAFETY: the line above checks that the processor has AVX2.
+                prop_assert_eq!(unsafe { classify(&blocks) }, expected(&blocks));
             }
         }
     }
@@ -213,13 +222,13 @@ mod tests {
     #[test]
     #[cfg(target_arch = "x86_64")]
     #[allow(unsafe_code)]
-    fn parity_agrees_with_counting() {
+    fn both_prefix_xors_agree() {
         if is_x86_feature_detected!("pclmulqdq") {
             for bits in
                 [0, 1, 2, 3, u64::MAX, 1 << 63, 0x8000_0000_0000_0001, 0x0123_4567_89ab_cdef]
             {
-                // SAFETY: the processor has PCLMULQDQ, as the line above asks.
-                assert_eq!(unsafe { avx2::parity(bits) }, super::super::blocks::parity(bits));
+                // SAFETY: the line above checks that the processor has PCLMULQDQ.
+                assert_eq!(unsafe { avx2::prefix_xor(bits) }, super::super::prefix_xor(bits));
             }
         }
     }

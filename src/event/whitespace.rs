@@ -1,26 +1,25 @@
-//! White space around and between the tokens of a JSON text (RFC 8259 §2). A message may have
-//! it, and servers that use Go's standard encoder end each message in a line feed; a line must
-//! not have it, because a line feed would end the line.
+//! Removes JSON white space (RFC 8259 §2) around and between the tokens of a message. Servers that
+//! use Go's standard encoder end each message with a line feed. An output line must not contain a
+//! line feed, because that would end the line.
 
 /// Returns whether a byte is JSON's white space.
-fn is_space(byte: u8) -> bool {
+fn is_whitespace(byte: u8) -> bool {
     matches!(byte, b' ' | b'\t' | b'\n' | b'\r')
 }
 
-/// Returns where the text stands within a message: the number of bytes before it, and its
-/// length.
+/// Returns the offset and the length of the JSON text within a message.
 #[inline]
 #[must_use]
 pub fn text_span(message: &[u8]) -> (usize, usize) {
     let ends = (message.first(), message.last());
     if let (Some(first), Some(last)) = ends
-        && !is_space(*first)
-        && !is_space(*last)
+        && !is_whitespace(*first)
+        && !is_whitespace(*last)
     {
         return (0, message.len());
     }
-    let Some(start) = message.iter().position(|&byte| !is_space(byte)) else { return (0, 0) };
-    let end = message.iter().rposition(|&byte| !is_space(byte)).unwrap_or(start);
+    let Some(start) = message.iter().position(|&byte| !is_whitespace(byte)) else { return (0, 0) };
+    let end = message.iter().rposition(|&byte| !is_whitespace(byte)).unwrap_or(start);
     (start, end + 1 - start)
 }
 
@@ -32,9 +31,9 @@ pub fn trimmed(message: &[u8]) -> &[u8] {
     message.get(start..start + length).unwrap_or_default()
 }
 
-/// Returns a message that has tabs or line breaks between its tokens without any white space
-/// outside of strings; `None` for every other message, also for one with such bytes inside a
-/// string, where the grammar forbids them.
+/// Removes all white space outside of strings from a message that has tabs or line breaks between
+/// its tokens. Returns `None` for a message without those, and for one with a control character
+/// inside a string, which the grammar forbids.
 #[cold]
 #[must_use]
 pub fn compacted(message: &[u8]) -> Option<Vec<u8>> {
@@ -47,7 +46,7 @@ pub fn compacted(message: &[u8]) -> Option<Vec<u8>> {
             }
             in_string = is_escaped || byte != b'"';
             is_escaped = byte == b'\\' && !is_escaped;
-        } else if is_space(byte) {
+        } else if is_whitespace(byte) {
             has_breaks |= byte != b' ';
             continue;
         } else {
@@ -65,17 +64,17 @@ mod tests {
     use super::*;
 
     #[test]
-    fn space_around_a_text_is_no_part_of_it() {
+    fn white_space_around_the_text_is_removed() {
         assert_eq!(trimmed(b"{}"), b"{}");
         assert_eq!(trimmed(b" \t\r\n{ }\n\n"), b"{ }");
         assert_eq!(trimmed(b" \n"), b"");
         assert_eq!(trimmed(b""), b"");
-        // No white space of JSON.
+        // Not white space in JSON.
         assert_eq!(trimmed(b"\x0b{}\xc2\xa0"), b"\x0b{}\xc2\xa0");
     }
 
     #[test]
-    fn a_text_over_several_lines_becomes_one() {
+    fn a_text_over_several_lines_becomes_one_line() {
         let pretty = b"{\n\t\"a b\": \"c \\\" \\\\\",\r\n  \"d\": [1, 2]\n}";
         assert_eq!(compacted(pretty).unwrap(), b"{\"a b\":\"c \\\" \\\\\",\"d\":[1,2]}");
         assert_eq!(compacted(b"{ \"a\": 1 }"), None);

@@ -1,29 +1,29 @@
-//! A scanner over the bytes of one JSON text: strings, integers, balanced values.
+//! A scanner over the bytes of one JSON text. It returns the strings and integers that its caller
+//! asks for, and skips all other values.
 //!
-//! It proves what a line must be to stay a line (brackets balanced, strings closed, no raw
-//! control character anywhere), and hands out the strings and integers that a caller asks
-//! for. It does not check the rest of the grammar (commas, numbers, literals inside values
-//! that are only passed over): `--strict` does that, since it costs more than everything else
-//! together.
+//! It checks that brackets are balanced, strings are closed, and no raw control character occurs,
+//! so that an event's output is always one line. It does not check the rest of the grammar inside
+//! skipped values (commas, numbers, literals). `--strict` does, because that costs more than
+//! everything else together.
 
 use std::borrow::Cow;
 
-use super::blocks::{self, BLOCK_BYTES};
-use super::malformed::Malformed;
+use super::error::Malformed;
+use super::simd::{self, BLOCK_BYTES};
 
-/// Deepest nesting accepted. Records are limited to 128 levels upstream
-/// (protocol/jetstream-v2-archive.md §6), to which an event adds three and links a few.
+/// The deepest accepted nesting. Servers limit records to 128 levels
+/// (protocol/jetstream-v2-archive.md §6); an event adds three, and links add a few.
 const MAX_DEPTH: usize = 512;
 
-/// A place in a line, moving forward only.
+/// A position in a line that only moves forward.
 pub(super) struct Scanner<'a> {
     text: &'a str,
     pos: usize,
-    /// Whether the line has a backslash anywhere; most have none.
+    /// Whether the line contains a backslash; most lines do not.
     has_backslash: bool,
 }
 
-/// A string as it stands between its quotes.
+/// A string's bytes between its quotes, with escapes.
 #[derive(Clone, Copy)]
 pub(super) struct RawString<'a> {
     text: &'a str,
@@ -32,12 +32,11 @@ pub(super) struct RawString<'a> {
 }
 
 impl<'a> RawString<'a> {
-    /// The bytes between the quotes, escapes as they stand there.
     pub(super) fn raw(&self) -> &'a str {
         self.text
     }
 
-    /// The string's value.
+    /// Returns the value, with escapes decoded.
     #[inline]
     pub(super) fn decode(&self) -> Result<Cow<'a, str>, Malformed> {
         if self.has_escapes { self.unescape() } else { Ok(Cow::Borrowed(self.text)) }
@@ -52,14 +51,15 @@ impl<'a> RawString<'a> {
 }
 
 impl<'a> Scanner<'a> {
-    /// Starts at the first byte. The text must be UTF-8, which is checked here because binary
-    /// (compressed) messages never were, and have no raw control character.
+    /// Returns a scanner at the first byte. Fails unless the line is UTF-8 without raw control
+    /// characters. UTF-8 is checked here because compressed messages arrive as binary ones, in
+    /// which the WebSocket layer does not check it.
     pub(super) fn new(line: &'a [u8]) -> Result<Self, Malformed> {
         let Ok(text) = simdutf8::basic::from_utf8(line) else {
             let at = std::str::from_utf8(line).err().map_or(0, |e| e.valid_up_to());
             return Err(Malformed { what: "invalid UTF-8", at });
         };
-        let found = blocks::survey(line);
+        let found = simd::line_class(line);
         if found.has_control {
             let at = line.iter().position(|&byte| byte < b' ').unwrap_or(0);
             return Err(Malformed { what: "raw control character", at });
@@ -71,15 +71,15 @@ impl<'a> Scanner<'a> {
         self.text.as_bytes()
     }
 
-    /// An error here.
+    /// Returns an error at the current position.
     pub(super) fn malformed(&self, what: &'static str) -> Malformed {
         Malformed { what, at: self.pos }
     }
 
-    /// The next byte that is no blank, without taking it.
+    /// Skips spaces and returns the next byte without consuming it.
     ///
-    /// Only the space counts as blank: the other three are raw control characters, which
-    /// could break a line or a terminal.
+    /// JSON's other three white space characters are control characters, which could break a line
+    /// or act on a terminal; [`Scanner::new`] rejects them.
     pub(super) fn peek(&mut self) -> Option<u8> {
         while self.bytes().get(self.pos) == Some(&b' ') {
             self.pos += 1;
@@ -87,7 +87,7 @@ impl<'a> Scanner<'a> {
         self.bytes().get(self.pos).copied()
     }
 
-    /// Takes `byte`, or says what is missing.
+    /// Consumes `byte`, or fails with `what`.
     pub(super) fn expect(&mut self, byte: u8, what: &'static str) -> Result<(), Malformed> {
         if self.peek() != Some(byte) {
             return Err(self.malformed(what));
@@ -96,14 +96,14 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Takes `byte` if it comes next.
+    /// Consumes `byte` if it is next, and returns whether it was.
     pub(super) fn take(&mut self, byte: u8) -> bool {
         let found = self.peek() == Some(byte);
         self.pos += usize::from(found);
         found
     }
 
-    /// Fails unless only blanks are left.
+    /// Fails unless only spaces are left.
     pub(super) fn end(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             None => Ok(()),
@@ -111,20 +111,20 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes a string.
+    /// Consumes a string, or fails with `what`.
     pub(super) fn string(&mut self, what: &'static str) -> Result<RawString<'a>, Malformed> {
         self.expect(b'"', what)?;
         let start = self.pos;
-        let has_escapes = self.pass_string_body()?;
+        let has_escapes = self.skip_string_body()?;
         let text = self.text.get(start..self.pos - 1).unwrap_or_default();
         Ok(RawString { text, has_escapes, at: start })
     }
 
-    /// Passes to behind the closing quote; says whether a backslash was met.
-    fn pass_string_body(&mut self) -> Result<bool, Malformed> {
+    /// Moves past the closing quote; returns whether the string has a backslash.
+    fn skip_string_body(&mut self) -> Result<bool, Malformed> {
         let start = self.pos;
         loop {
-            let Some(quote) = blocks::find_quote(self.bytes(), self.pos) else {
+            let Some(quote) = simd::find_quote(self.bytes(), self.pos) else {
                 self.pos = self.bytes().len();
                 return Err(self.malformed("unclosed string"));
             };
@@ -133,7 +133,7 @@ impl<'a> Scanner<'a> {
                 return Ok(false);
             }
             let body = self.bytes().get(start..self.pos - 1).unwrap_or_default();
-            // What stands behind an odd number of backslashes is no quote that closes.
+            // A quote after an odd number of backslashes is escaped.
             let backslashes = body.iter().rev().take_while(|&&byte| byte == b'\\').count();
             if backslashes % 2 == 0 {
                 return Ok(memchr::memchr(b'\\', body).is_some());
@@ -141,7 +141,8 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Takes an unsigned integer: digits only, no sign, fraction or exponent, no leading zero.
+    /// Consumes an unsigned integer, or fails with `what`. It must consist of digits, without sign,
+    /// fraction, exponent or leading zero.
     pub(super) fn integer(&mut self, what: &'static str) -> Result<u64, Malformed> {
         self.peek();
         let digits = self.bytes().get(self.pos..).unwrap_or_default();
@@ -152,32 +153,32 @@ impl<'a> Scanner<'a> {
             value = next;
             n += 1;
         }
-        let ends_well = matches!(digits.get(n), None | Some(b',' | b'}' | b']' | b' '));
+        let is_complete = matches!(digits.get(n), None | Some(b',' | b'}' | b']' | b' '));
         let has_leading_zero = n > 1 && digits.first() == Some(&b'0');
-        if n == 0 || has_leading_zero || !ends_well {
+        if n == 0 || has_leading_zero || !is_complete {
             return Err(self.malformed(what));
         }
         self.pos += n;
         Ok(value)
     }
 
-    /// Where the next value begins.
-    pub(super) fn mark(&mut self) -> usize {
+    /// Skips spaces and returns the offset of the next value.
+    pub(super) fn offset(&mut self) -> usize {
         self.peek();
         self.pos
     }
 
-    /// What was passed since a mark.
-    pub(super) fn since(&self, mark: usize) -> &'a str {
-        self.text.get(mark..self.pos).unwrap_or_default()
+    /// Returns the text from an offset to the current position.
+    pub(super) fn text_since(&self, offset: usize) -> &'a str {
+        self.text.get(offset..self.pos).unwrap_or_default()
     }
 
-    /// Passes over one value of any type.
+    /// Skips one value of any type.
     pub(super) fn skip_value(&mut self) -> Result<(), Malformed> {
         match self.peek() {
             Some(b'"') => {
                 self.pos += 1;
-                self.pass_string_body().map(drop)
+                self.skip_string_body().map(drop)
             }
             Some(b'{' | b'[') if self.has_backslash => self.skip_nested::<true>(),
             Some(b'{' | b'[') => self.skip_nested::<false>(),
@@ -186,7 +187,7 @@ impl<'a> Scanner<'a> {
         }
     }
 
-    /// Passes over a number or a literal.
+    /// Skips a number or a literal.
     fn skip_word(&mut self) -> Result<(), Malformed> {
         let rest = self.bytes().get(self.pos..).unwrap_or_default();
         let is_word = |b: &&u8| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'-' | b'.');
@@ -194,22 +195,23 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Passes over an object or array by its brackets and strings alone.
+    /// Skips an object or array; checks only its brackets and strings.
     fn skip_nested<const BACKSLASHES: bool>(&mut self) -> Result<(), Malformed> {
         let bytes = self.bytes();
         let mut nesting = Nesting::default();
-        // All ones while a string reaches into the next block.
+        // All ones while a string continues into the next block.
         let mut in_string = 0_u64;
         let mut is_escaped = false;
         let mut base = self.pos;
-        while let Some(bits) = blocks::bits::<BACKSLASHES>(bytes, base) {
+        while let Some(bits) = simd::block_bits::<BACKSLASHES>(bytes, base) {
             let mut quotes = bits.quotes;
             if BACKSLASHES {
-                quotes &= !blocks::escaped(bits.backslashes, &mut is_escaped);
+                quotes &= !simd::escaped(bits.backslashes, &mut is_escaped);
             }
-            let inside = blocks::parity(quotes) ^ in_string;
+            let inside = simd::prefix_xor(quotes) ^ in_string;
             in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
-            // Which escapes nothing: whether the quote behind it is one, nobody can say.
+            // A backslash outside of a string is a fault: it is undefined whether it escapes the
+            // quote after it.
             let stray = if BACKSLASHES { bits.backslashes & !inside } else { 0 };
             let mut brackets = (bits.brackets & !inside) | stray;
             while brackets != 0 {
@@ -219,8 +221,8 @@ impl<'a> Scanner<'a> {
                 if BACKSLASHES && byte == b'\\' {
                     return Err(Malformed { what: "backslash outside of a string", at });
                 }
-                let is_over = nesting.meet(byte).map_err(|what| Malformed { what, at })?;
-                if is_over {
+                let is_closed = nesting.push_or_pop(byte).map_err(|what| Malformed { what, at })?;
+                if is_closed {
                     self.pos = at + 1;
                     return Ok(());
                 }
@@ -235,9 +237,9 @@ impl<'a> Scanner<'a> {
     }
 }
 
-/// The brackets that are open.
+/// The stack of open brackets.
 struct Nesting {
-    /// One bit a level: set for an object.
+    /// One bit per level: set for an object, clear for an array.
     levels: [u64; MAX_DEPTH / 64],
     depth: usize,
 }
@@ -249,9 +251,9 @@ impl Default for Nesting {
 }
 
 impl Nesting {
-    /// Takes the next bracket; says whether it closes the outermost one.
+    /// Applies the next bracket; returns whether it closes the outermost one.
     #[inline]
-    fn meet(&mut self, bracket: u8) -> Result<bool, &'static str> {
+    fn push_or_pop(&mut self, bracket: u8) -> Result<bool, &'static str> {
         match bracket {
             b'{' | b'[' => {
                 let Some(level) = self.levels.get_mut(self.depth / 64) else {

@@ -1,43 +1,55 @@
-//! Looks at many bytes of a line at once: sixteen for the next quote, sixty-four for the
-//! brackets outside of strings. What the bits mean for an event, `scan` knows.
+//! Classifies 64 bytes of a line at once: which are quotes, brackets and backslashes. The terms
+//! are those of simdjson: a structural index, the prefix XOR of the quotes (which bytes are inside
+//! strings), and the characters after odd runs of backslashes (which are escaped).
 //!
-//! Measured (`cargo bench --bench parts header`, events of 520 bytes): with eight bytes at a
-//! time and a branch a byte outside of strings the header took 490 ns an event. The
-//! instructions are those that every machine of the target has.
+//! The functions of this file serve the general parser (`scanner`), and use only instructions that
+//! every processor of the target has. Measured (`cargo bench --bench parts header`, events of 520
+//! bytes): with eight bytes at a time, and a branch per byte outside of strings, parsing a header
+//! took 490 ns per event.
+//!
+//! [`lanes`] and [`structural_index`] serve the fast path, which classifies a whole line in one
+//! pass, with AVX2 if the processor has it.
+
+pub(super) mod lanes;
+pub(super) mod structural_index;
 
 use wide::u8x16;
 
-/// Bytes of a block: a bit each fits into a word.
+/// Bytes per block: one bit per byte fits into a `u64`.
 pub(super) const BLOCK_BYTES: usize = 64;
 
+/// Bytes per vector.
 const LANE: usize = 16;
 
-/// What a line has anywhere.
+/// What a whole line contains.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Survey {
-    /// A byte below the space.
+pub(super) struct ScannedClass {
+    /// A byte below 0x20.
     pub(super) has_control: bool,
-    /// A backslash, in a string or not.
+    /// A backslash, inside or outside of strings.
     pub(super) has_backslash: bool,
 }
 
-/// Looks through a whole line.
-pub(super) fn survey(bytes: &[u8]) -> Survey {
+/// Classifies a whole line.
+pub(super) fn line_class(bytes: &[u8]) -> ScannedClass {
     let (mut least, mut backslashes) = (u8x16::splat(u8::MAX), u8x16::splat(0));
     for block in bytes.as_chunks::<BLOCK_BYTES>().0 {
-        look(block, &mut least, &mut backslashes);
+        accumulate(block, &mut least, &mut backslashes);
     }
-    // The last ones, and some of those before once more.
+    // The last block overlaps the one before.
     match bytes.last_chunk::<BLOCK_BYTES>() {
-        Some(block) => look(block, &mut least, &mut backslashes),
-        None => look(&padded(bytes), &mut least, &mut backslashes),
+        Some(block) => accumulate(block, &mut least, &mut backslashes),
+        None => accumulate(&padded(bytes), &mut least, &mut backslashes),
     }
     let controls = least.min(u8x16::splat(0x1f)).simd_eq(least);
-    Survey { has_control: controls.to_bitmask() != 0, has_backslash: backslashes.to_bitmask() != 0 }
+    ScannedClass {
+        has_control: controls.to_bitmask() != 0,
+        has_backslash: backslashes.to_bitmask() != 0,
+    }
 }
 
 #[inline(always)]
-fn look(block: &[u8; BLOCK_BYTES], least: &mut u8x16, backslashes: &mut u8x16) {
+fn accumulate(block: &[u8; BLOCK_BYTES], least: &mut u8x16, backslashes: &mut u8x16) {
     let backslash = u8x16::splat(b'\\');
     for lane in block.as_chunks::<LANE>().0 {
         let lane = u8x16::new(*lane);
@@ -46,11 +58,11 @@ fn look(block: &[u8; BLOCK_BYTES], least: &mut u8x16, backslashes: &mut u8x16) {
     }
 }
 
-/// Where the first quote from `from` on stands.
+/// Returns the offset of the first quote at or after `from`.
 #[inline(always)]
 pub(super) fn find_quote(bytes: &[u8], mut from: usize) -> Option<usize> {
     loop {
-        // Without a branch up to the length of nearly every string.
+        // One block, without a branch inside, is longer than nearly every string.
         let quotes = quotes_at(bytes, from)?;
         if quotes != 0 {
             return Some(from + quotes.trailing_zeros() as usize);
@@ -66,7 +78,7 @@ fn quotes_at(bytes: &[u8], from: usize) -> Option<u64> {
         return Some(quotes_of(block));
     }
     match bytes.last_chunk::<BLOCK_BYTES>() {
-        // Those before `from` are shifted out.
+        // The bytes before `from` are shifted out.
         Some(block) => Some(quotes_of(block) >> (BLOCK_BYTES - rest.len())),
         None => Some(quotes_of(&padded(rest))),
     }
@@ -83,47 +95,46 @@ fn quotes_of(block: &[u8; BLOCK_BYTES]) -> u64 {
     quotes
 }
 
-/// Sixty-four bytes as bits, the first byte's lowest.
+/// The classes of a block's bytes, one bit per byte; bit 0 is the first byte.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Bits {
-    /// Quotes.
+pub(super) struct BlockBits {
     pub(super) quotes: u64,
-    /// Braces and square brackets.
+    /// Braces and square brackets, inside or outside of strings.
     pub(super) brackets: u64,
-    /// Backslashes; 0 where nobody asked.
+    /// Backslashes; 0 unless the caller asked for them.
     pub(super) backslashes: u64,
 }
 
-/// The bits of the block that begins at `from`; 0 for bytes that are not there. `None` where
-/// none is there.
+/// Returns the bits of the block that begins at `from`, which are 0 after the end of `bytes`;
+/// `None` if `from` is not before the end.
 #[inline(always)]
-pub(super) fn bits<const BACKSLASHES: bool>(bytes: &[u8], from: usize) -> Option<Bits> {
+pub(super) fn block_bits<const BACKSLASHES: bool>(bytes: &[u8], from: usize) -> Option<BlockBits> {
     let rest = bytes.get(from..).filter(|rest| !rest.is_empty())?;
     if let Some(block) = rest.first_chunk::<BLOCK_BYTES>() {
-        return Some(bits_of::<BACKSLASHES>(block));
+        return Some(classify::<BACKSLASHES>(block));
     }
     let missing = BLOCK_BYTES - rest.len();
     match bytes.last_chunk::<BLOCK_BYTES>() {
-        // Those before `from` are shifted out.
+        // The bytes before `from` are shifted out.
         Some(block) => {
-            let Bits { quotes, brackets, backslashes } = bits_of::<BACKSLASHES>(block);
-            Some(Bits {
+            let BlockBits { quotes, brackets, backslashes } = classify::<BACKSLASHES>(block);
+            Some(BlockBits {
                 quotes: quotes >> missing,
                 brackets: brackets >> missing,
                 backslashes: backslashes >> missing,
             })
         }
-        None => Some(bits_of::<BACKSLASHES>(&padded(rest))),
+        None => Some(classify::<BACKSLASHES>(&padded(rest))),
     }
 }
 
 #[inline(always)]
-fn bits_of<const BACKSLASHES: bool>(block: &[u8; BLOCK_BYTES]) -> Bits {
+fn classify<const BACKSLASHES: bool>(block: &[u8; BLOCK_BYTES]) -> BlockBits {
     let (quote, backslash) = (u8x16::splat(b'"'), u8x16::splat(b'\\'));
-    // This bit is all that a brace and the square bracket of its side differ by.
+    // A brace and the square bracket of the same side differ in this bit only.
     let side = u8x16::splat(b'{' ^ b'[');
     let (open, close) = (u8x16::splat(b'{'), u8x16::splat(b'}'));
-    let mut bits = Bits { quotes: 0, brackets: 0, backslashes: 0 };
+    let mut bits = BlockBits { quotes: 0, brackets: 0, backslashes: 0 };
     for (place, lane) in block.as_chunks::<LANE>().0.iter().enumerate() {
         let lane = u8x16::new(*lane);
         let word = |found: u8x16| u64::from(found.to_bitmask()) << (place * LANE);
@@ -137,17 +148,18 @@ fn bits_of<const BACKSLASHES: bool>(block: &[u8; BLOCK_BYTES]) -> Bits {
     bits
 }
 
-/// For each byte, whether an odd number of set bits stands at or before it.
+/// Returns the prefix XOR: bit i is set if an odd number of bits up to and including bit i is set.
+/// For unescaped quotes, these are the bytes inside strings, opening quotes included.
 #[inline]
-pub(super) fn parity(mut bits: u64) -> u64 {
+pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     for shift in [1, 2, 4, 8, 16, 32] {
         bits ^= bits << shift;
     }
     bits
 }
 
-/// The bytes that a backslash before them escapes. `carry` says so of the first byte, and then
-/// of the first byte behind the block.
+/// Returns the bytes that are escaped: those after an odd run of backslashes. `carry` says whether
+/// the block's first byte is escaped, and is set for the first byte of the next block.
 #[inline]
 pub(super) fn escaped(backslashes: u64, carry: &mut bool) -> u64 {
     let mut escaped = u64::from(*carry);
@@ -160,16 +172,16 @@ pub(super) fn escaped(backslashes: u64, carry: &mut bool) -> u64 {
             break;
         }
         escaped |= 2 << at;
-        // Neither this one nor what it escapes begins another escape.
+        // Neither this backslash nor the byte that it escapes begins another escape.
         left &= !(3 << at);
     }
     escaped
 }
 
-/// The value of the digits at the beginning, and how many they are; `None` where it is none or
-/// all.
+/// Returns the value and the number of the leading digits; `None` if there are no digits, or
+/// nothing but digits.
 #[inline(always)]
-pub(super) fn digits(bytes: &[u8; 17]) -> Option<(u64, usize)> {
+pub(super) fn parse_digits(bytes: &[u8; 17]) -> Option<(u64, usize)> {
     let (eight, rest) = bytes.split_first_chunk::<8>()?;
     if let Some(high) = eight_digits(*eight) {
         if let Some(low) = rest.first_chunk::<8>().and_then(|eight| eight_digits(*eight)) {
@@ -180,7 +192,7 @@ pub(super) fn digits(bytes: &[u8; 17]) -> Option<(u64, usize)> {
     few_digits(eight, 0).filter(|(_, length)| *length > 0)
 }
 
-/// Up to seven digits behind a number's first ones.
+/// Appends up to seven digits to the value `high` of the digits before them.
 #[inline(always)]
 fn few_digits(bytes: &[u8; 8], high: u64) -> Option<(u64, usize)> {
     let length = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
@@ -188,25 +200,25 @@ fn few_digits(bytes: &[u8; 8], high: u64) -> Option<(u64, usize)> {
     Some((digits.fold(high, |value, digit| value * 10 + u64::from(digit - b'0')), length))
 }
 
-/// The eight digits' value, where all eight are digits.
+/// Returns the value of eight digits; `None` if a byte is not a digit.
 #[inline]
 fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
     let word = u64::from_le_bytes(bytes);
     const SIXES: u64 = 0x0606_0606_0606_0606;
     const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
     const ZEROS: u64 = 0x3030_3030_3030_3030;
-    // A byte from '0' on has a 3 above, and up to '9' keeps it when six are added.
+    // '0' to '9' have 3 as their high nibble, and keep it when 6 is added.
     if word & HIGH != ZEROS || word.wrapping_add(SIXES) & HIGH != ZEROS {
         return None;
     }
-    // Pairs, then fours, then all eight, each in one multiplication.
+    // Combines pairs, then fours, then all eight, with one multiplication each.
     let ones = word & !HIGH;
     let pairs = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
     let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
     Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
-/// The last bytes of a line as a block; the rest of it is spaces.
+/// Copies the last bytes of a line into a block, and fills the rest with spaces.
 #[inline(never)]
 fn padded(rest: &[u8]) -> [u8; BLOCK_BYTES] {
     let mut block = [b' '; BLOCK_BYTES];
@@ -228,16 +240,16 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_survey_agrees_with_one_byte_at_a_time(bytes in prop::collection::vec(byte(), 0..100)) {
-            let expected = Survey {
+        fn line_class_agrees_with_one_byte_at_a_time(bytes in prop::collection::vec(byte(), 0..100)) {
+            let expected = ScannedClass {
                 has_control: bytes.iter().any(|&b| b < b' '),
                 has_backslash: bytes.contains(&b'\\'),
             };
-            prop_assert_eq!(survey(&bytes), expected);
+            prop_assert_eq!(line_class(&bytes), expected);
         }
 
         #[test]
-        fn the_first_quote_is_found(
+        fn find_quote_finds_the_first_quote(
             bytes in prop::collection::vec(byte(), 0..200), from in 0..210_usize,
         ) {
             let rest = bytes.iter().enumerate().skip(from);
@@ -246,10 +258,10 @@ mod tests {
         }
 
         #[test]
-        fn bits_agree_with_one_byte_at_a_time(
+        fn block_bits_agree_with_one_byte_at_a_time(
             bytes in prop::collection::vec(byte(), 0..200), from in 0..210_usize,
         ) {
-            let found = bits::<true>(&bytes, from);
+            let found = block_bits::<true>(&bytes, from);
             prop_assert_eq!(found.is_some(), from < bytes.len());
             let Some(found) = found else { return Ok(()) };
             let of = |is: fn(u8) -> bool| {
@@ -262,15 +274,15 @@ mod tests {
         }
 
         #[test]
-        fn parity_agrees_with_counting(word in any::<u64>()) {
+        fn prefix_xor_agrees_with_counting(word in any::<u64>()) {
             for place in 0..64 {
                 let upto = word & (u64::MAX >> (63 - place));
-                prop_assert_eq!(parity(word) >> place & 1 == 1, upto.count_ones() % 2 == 1);
+                prop_assert_eq!(prefix_xor(word) >> place & 1 == 1, upto.count_ones() % 2 == 1);
             }
         }
 
         #[test]
-        fn escapes_agree_with_reading_on(
+        fn escaped_bytes_agree_with_one_byte_at_a_time(
             words in prop::collection::vec(prop_oneof![any::<u64>(), Just(u64::MAX)], 1..4),
         ) {
             let (mut carry, mut is_escaped) = (false, false);
@@ -284,7 +296,7 @@ mod tests {
         }
 
         #[test]
-        fn eight_digits_agree_with_the_library(
+        fn eight_digits_agree_with_the_standard_library(
             bytes in prop_oneof![any::<[u8; 8]>(), prop::array::uniform8(b'0'..=b'9')],
         ) {
             let is_number = bytes.iter().all(u8::is_ascii_digit);

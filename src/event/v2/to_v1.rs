@@ -1,17 +1,18 @@
-//! A v2 event as the line that the same server prints on `/subscribe`.
+//! Converts a v2 event to the line that the same server prints on `/subscribe`.
 //!
-//! Source: protocol/jetstream-v2.md §7 for the mapping, protocol/jetstream-v1.md §7 for the
-//! order of members. Strings and records are copied as they stand: to write them anew would
-//! change numbers such as `1e21`.
+//! Source: protocol/jetstream-v2.md §7 for the mapping, protocol/jetstream-v1.md §7 for the order
+//! of members. Strings and records are copied byte by byte: encoding them again would change
+//! numbers such as `1e21`.
 
 use super::payload::{Body, Change, Event, word};
 
-/// More than the names, quotes, brackets and numbers of a line take together.
+/// An upper bound of the bytes of a line other than the DID, the record and the relay's object, for
+/// allocation.
 const FRAME_BYTES: usize = 256;
 
 impl Event<'_> {
-    /// Appends the line, without a line feed. A sync, which v1 never had, becomes
-    /// `"kind":"sync","sync":{…}`.
+    /// Appends the event as a line in v1 format, without a line feed. A sync, which v1 never had,
+    /// becomes `"kind":"sync","sync":{…}`.
     pub fn write_v1_line(&self, out: &mut Vec<u8>) {
         let body_bytes = match &self.body {
             Body::Commit(change) => change.record.map_or(0, str::len),
@@ -55,7 +56,7 @@ fn put(out: &mut Vec<u8>, parts: &[&str]) {
     }
 }
 
-/// Appends decimal digits; the formatting of the standard library takes several times as long.
+/// Appends a number in decimal. The formatting of the standard library takes several times as long.
 fn put_number(out: &mut Vec<u8>, mut number: u64) {
     let mut digits = [b'0'; 20];
     let mut start = digits.len();

@@ -1,0 +1,172 @@
+//! Parses the header of a commit whose members are in the order in which today's servers write
+//! them (protocol/jetstream-v1.md §7), without comparing member names one by one.
+//!
+//! This fast path never rejects a line. For anything unexpected it returns `None`, and `header`
+//! parses the line from its start.
+
+use std::borrow::Cow;
+
+use super::header_types::{Commit, Header, Kind, Operation};
+use super::simd;
+use super::simd::lanes::{LineClass, Portable};
+use super::simd::structural_index::StructuralIndex;
+
+/// Parses the header of a line and checks the line's structure. Returns `None` unless the line is
+/// a commit in the expected order, with backslashes in its record only, and with no members after
+/// the expected ones.
+#[inline]
+pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
+    #[cfg(target_arch = "x86_64")]
+    if avx2::is_supported() {
+        // SAFETY: the line above checks that the processor has every feature that `avx2::parse` is
+        // compiled for, which is the only condition on its callers. Measured (`cargo bench --bench
+        // parts header`): 156 ns per event without this, 100 ns with it.
+        #[allow(unsafe_code)]
+        return unsafe { avx2::parse(line) };
+    }
+    let (mut index, mut classifier) = (StructuralIndex::empty(), Portable::default());
+    index.fill(line, |block| classifier.classify(block))?;
+    parse_indexed(line, &mut index, classifier.line_class(), simd::prefix_xor)
+}
+
+/// The same with AVX2 and PCLMULQDQ, which most x86 processors of the last ten years have.
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use super::{Header, StructuralIndex, parse_indexed};
+    use crate::event::simd::lanes::avx2::{Avx2, prefix_xor};
+
+    #[inline(always)]
+    pub(super) fn is_supported() -> bool {
+        is_x86_feature_detected!("avx2")
+            && is_x86_feature_detected!("bmi1")
+            && is_x86_feature_detected!("bmi2")
+            && is_x86_feature_detected!("pclmulqdq")
+    }
+
+    #[target_feature(enable = "avx2,bmi1,bmi2,pclmulqdq")]
+    pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
+        let (mut index, mut classifier) = (StructuralIndex::empty(), Avx2::new());
+        index.fill(line, |block| classifier.classify(block))?;
+        parse_indexed(line, &mut index, classifier.line_class(), |bits| prefix_xor(bits))
+    }
+}
+
+/// Parses the header of a line whose structural index is complete.
+#[inline(always)]
+fn parse_indexed<'a>(
+    line: &'a [u8],
+    index: &mut StructuralIndex,
+    class: LineClass,
+    prefix_xor: impl Fn(u64) -> u64,
+) -> Option<Header<'a>> {
+    if class.has_control {
+        return None;
+    }
+    let escapes = if class.has_backslash { Some(index.unescape(line)?) } else { None };
+    let index = &*index;
+    let mut cursor = Cursor { line, index, pos: 0 };
+    let did = cursor.string_after(b"{\"did\":\"")?;
+    let time_us = cursor.integer_after(b",\"time_us\":")?;
+    let seq = match cursor.literal(b",\"cursor\":") {
+        true => cursor.integer()?,
+        false => 0,
+    };
+    let rev = cursor.string_after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
+    let operation = cursor.string_after(b",\"operation\":\"")?;
+    let collection = cursor.string_after(b",\"collection\":\"")?;
+    let rkey = cursor.string_after(b",\"rkey\":\"")?;
+    let text = cursor.text(class.is_ascii)?;
+    // A delete has no record and no CID.
+    let mut record = 0..0;
+    if cursor.literal(b",\"record\":{") {
+        record.start = cursor.pos - 1;
+        cursor.pos = index.object_end(line, record.start, prefix_xor)?;
+        record.end = cursor.pos;
+    }
+    if cursor.literal(b",\"cid\":\"") {
+        cursor.pos = index.next_quote(cursor.pos)? + 1;
+    }
+    if line.get(cursor.pos..)? != b"}}" {
+        return None;
+    }
+    // The record is only skipped, so its escapes don't matter. In any other string an escape would
+    // have to be decoded.
+    if escapes
+        .is_some_and(|escapes| escapes.start() < &record.start || escapes.end() >= &record.end)
+    {
+        return None;
+    }
+    let field = |(from, to): (usize, usize)| text.get(from..to).map(Cow::Borrowed);
+    let operation_text = field(operation)?;
+    Some(Header {
+        did: field(did)?,
+        time_us,
+        cursor: Some(seq).filter(|&seq| seq > 0),
+        kind: Kind::Commit,
+        kind_text: Cow::Borrowed("commit"),
+        commit: Some(Commit {
+            rev: field(rev)?,
+            operation: Operation::from_word(&operation_text),
+            operation_text,
+            collection: field(collection)?,
+            rkey: field(rkey)?,
+        }),
+        relay_seq: None,
+    })
+}
+
+/// A position in a line that only moves forward.
+struct Cursor<'a, 'b> {
+    line: &'a [u8],
+    index: &'b StructuralIndex,
+    pos: usize,
+}
+
+impl<'a> Cursor<'a, '_> {
+    /// Consumes `text` if it is next, and returns whether it was.
+    #[inline(always)]
+    fn literal(&mut self, text: &[u8]) -> bool {
+        let found = self.line.get(self.pos..).is_some_and(|rest| rest.starts_with(text));
+        self.pos += if found { text.len() } else { 0 };
+        found
+    }
+
+    /// Consumes `before`, which ends with an opening quote, and the string that it opens. Returns
+    /// the byte range of that string.
+    #[inline(always)]
+    fn string_after(&mut self, before: &[u8]) -> Option<(usize, usize)> {
+        if !self.literal(before) {
+            return None;
+        }
+        let from = self.pos;
+        let to = self.index.next_quote(from)?;
+        self.pos = to + 1;
+        Some((from, to))
+    }
+
+    #[inline(always)]
+    fn integer_after(&mut self, before: &[u8]) -> Option<u64> {
+        self.literal(before).then(|| self.integer())?
+    }
+
+    /// Consumes an unsigned integer that a comma follows. It has at most sixteen digits, which is
+    /// enough for times and sequence numbers of the next hundred years.
+    #[inline(always)]
+    fn integer(&mut self) -> Option<u64> {
+        let digits = self.line.get(self.pos..)?;
+        let (value, length) = simd::parse_digits(digits.first_chunk()?)?;
+        let has_leading_zero = length > 1 && digits.first() == Some(&b'0');
+        if has_leading_zero || digits.get(length) != Some(&b',') {
+            return None;
+        }
+        self.pos += length;
+        Some(value)
+    }
+
+    /// Returns the line up to the current position as text; `None` unless the whole line is UTF-8.
+    #[inline(always)]
+    fn text(&self, is_ascii: bool) -> Option<&'a str> {
+        let parsed = if is_ascii { self.line.get(..self.pos)? } else { self.line };
+        simdutf8::basic::from_utf8(parsed).ok()
+    }
+}
