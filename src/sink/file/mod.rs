@@ -183,10 +183,14 @@ impl FileSink {
 
     /// Appends whole lines to the current file, after the header if the file is empty.
     fn append(&mut self, lines: &[u8]) -> Result<(), SinkError> {
-        if self.header_bytes() > 0 && !lines.is_empty() {
-            if let Some(current) = &mut self.current {
-                current.is_fresh = false;
-            }
+        if lines.is_empty() {
+            return Ok(());
+        }
+        let needs_header = self.header_bytes() > 0;
+        if let Some(current) = &mut self.current {
+            current.is_fresh = false;
+        }
+        if needs_header {
             self.append_bytes(&self.header.clone())?;
         }
         self.append_bytes(lines)
@@ -202,10 +206,7 @@ impl FileSink {
 
     fn append_bytes(&mut self, lines: &[u8]) -> Result<(), SinkError> {
         let Some(current) = &mut self.current else {
-            return match lines {
-                [] => Ok(()),
-                _ => Err(SinkError::Failed(io::Error::other("no file was begun"))),
-            };
+            return Err(SinkError::Failed(io::Error::other("no file was begun")));
         };
         let encoded = self.encoder.write(lines).map_err(|cause| current.failed(cause))?;
         current.write(encoded)
