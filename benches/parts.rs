@@ -29,7 +29,9 @@ use skytail::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind
 use skytail::serve::demo;
 use skytail::sink::Sink;
 use skytail::sink::stdout::Stdout;
-use skytail::source::archive::decode::{Lines, Taker, Toolbox, Tools, Wants};
+use skytail::source::archive::decode::{
+    BlockSink, DecodedLines, DecoderPool, RowDecoder, RowFilter,
+};
 use skytail::source::websocket::frame::{FrameBuffer, Message};
 
 /// Counts allocations as well.
@@ -246,17 +248,17 @@ fn segment() -> (Vec<u8>, Segment) {
 #[derive(Default)]
 struct Count(usize);
 
-impl Taker for Count {
-    fn begins(&mut self, _: u64, _: u64) -> bool {
+impl BlockSink for Count {
+    fn start(&mut self, _: u64, _: u64) -> bool {
         true
     }
 
-    fn takes(&mut self, lines: Lines) -> bool {
+    fn lines(&mut self, lines: DecodedLines) -> bool {
         self.0 += black_box(lines.batch.buffered_bytes());
         true
     }
 
-    fn misses(&mut self, error: &RowError) {
+    fn row_error(&mut self, error: &RowError) {
         panic!("{error}");
     }
 }
@@ -265,11 +267,11 @@ impl Taker for Count {
 fn decode(
     bytes: &[u8],
     segment: &Segment,
-    tools: &mut Tools,
+    decoder: &mut RowDecoder,
     first: usize,
     threads: usize,
 ) -> usize {
-    let wants = Wants {
+    let filter = RowFilter {
         filter: Filter::default(),
         shape: EventFormat::V1,
         after: 0,
@@ -280,7 +282,7 @@ fn decode(
     let mut count = Count::default();
     for block in (first..segment.blocks.len()).step_by(threads) {
         let frame = segment.frame(bytes, block).unwrap();
-        tools.decode(frame, segment.blocks.get(block), bounds, &wants, &mut count).unwrap();
+        decoder.decode(frame, segment.blocks.get(block), bounds, &filter, &mut count).unwrap();
     }
     count.0
 }
@@ -289,17 +291,17 @@ fn decode(
 #[divan::bench(args = [1, 2])]
 fn archive(bencher: Bencher<'_, '_>, threads: usize) {
     let (bytes, segment) = segment();
-    let toolbox = Toolbox::default();
-    let mut all: Vec<Tools> = (0..threads).map(|_| toolbox.take().unwrap()).collect();
+    let pool = DecoderPool::default();
+    let mut all: Vec<RowDecoder> = (0..threads).map(|_| pool.acquire().unwrap()).collect();
     let out_bytes = decode(&bytes, &segment, &mut all[0], 0, 1);
     let bencher = bencher
         .counter(ItemsCount::new(segment.header.event_count))
         .counter(BytesCount::new(out_bytes));
     bencher.bench_local(|| {
         std::thread::scope(|scope| {
-            for (first, tools) in all.iter_mut().enumerate() {
+            for (first, decoder) in all.iter_mut().enumerate() {
                 let (bytes, segment) = (&bytes, &segment);
-                scope.spawn(move || decode(bytes, segment, tools, first, threads));
+                scope.spawn(move || decode(bytes, segment, decoder, first, threads));
             }
         });
     });

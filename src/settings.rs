@@ -11,7 +11,7 @@ use crate::position::{Seq, TimeUs};
 use crate::render::RenderConfig;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::file::naming::Naming;
-use crate::source::archive::key::ApiKey;
+use crate::source::archive::api_key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
 pub use crate::source::negotiation::ProtocolPreference;

@@ -6,7 +6,7 @@ use libfuzzer_sys::fuzz_target;
 use skytail::archive::name::segment_index;
 use skytail::archive::segment::header::MAX_BLOCKS;
 use skytail::position::Seq;
-use skytail::source::archive::plan::read_page;
+use skytail::source::archive::plan::parse_page;
 use skytail_fuzz::{Counting, Input, is_showable, peak_bytes};
 
 #[global_allocator]
@@ -17,7 +17,7 @@ fuzz_target!(|data: &[u8]| {
     let (after, flags) = (u64::from(input.byte()), input.byte());
     let tip = (flags & 1 != 0).then(|| u64::from(input.byte()) + 1);
     let body = input.rest();
-    let (read, peak) = peak_bytes(|| read_page(body, after, tip));
+    let (read, peak) = peak_bytes(|| parse_page(body, after, tip));
     assert!(peak <= 64 * 1024 + 40 * body.len(), "{peak} bytes for {}", body.len());
     let page = match read {
         Ok(page) => page,

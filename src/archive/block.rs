@@ -1,5 +1,5 @@
-//! One block: a zstd frame, and in it the columns of some thousand rows
-//! (protocol/jetstream-v2-archive.md §5). What a payload holds is not looked at.
+//! One block: a zstd frame that contains the columns of a few thousand rows
+//! (protocol/jetstream-v2-archive.md §5). Payloads are not parsed here.
 
 use super::entry::BlockEntry;
 use super::error::BlockError;
@@ -11,18 +11,18 @@ use crate::position::Seq;
 /// Most rows of a block that are accepted (§5).
 pub const MAX_ROWS: usize = 262_144;
 /// Most bytes that a block may decompress to, unless a caller says otherwise. The server's own
-/// limit is 1 GiB, real blocks hold a few MB: this is what a hostile one may cost.
+/// limit is 1 GiB, real blocks hold a few MB: this bounds the cost of a hostile one.
 pub const MAX_BLOCK_BYTES: usize = 256 << 20;
 /// Bytes of a row in the columns of fixed width.
 const FIXED_BYTES: u64 = 34;
-/// Largest zstd window: 128 MiB, for blocks that were compressed in one piece. Frames whose
+/// Largest zstd window: 128 MiB, for blocks that were compressed in one piece. Frames with
 /// stated size is believable need none of it.
 const WINDOW_LOG_MAX: u32 = 27;
-/// The bit of the frame header's first byte behind the magic that announces the content
+/// The bit of the first byte after the magic that announces the content
 /// checksum (RFC 8878 §3.1.1.1.1).
 const CHECKSUM_FLAG: u8 = 1 << 2;
 
-/// Decodes blocks into one buffer that goes from block to block, and grows to the largest.
+/// Decodes blocks into one buffer, which is reused and grows to the largest block.
 #[derive(Debug)]
 pub struct BlockDecoder {
     inflater: Inflater,
@@ -34,7 +34,7 @@ impl BlockDecoder {
     /// A decoder for blocks that decompress to at most [`MAX_BLOCK_BYTES`].
     ///
     /// # Errors
-    /// [`BlockError::Frame`] where zstd has no memory.
+    /// [`BlockError::Frame`] if zstd can't allocate memory.
     pub fn new() -> Result<Self, BlockError> {
         Self::with_cap(MAX_BLOCK_BYTES)
     }
@@ -57,7 +57,7 @@ impl BlockDecoder {
         Block::parse(&self.body)
     }
 
-    /// Decompresses a frame without looking at what comes out, which is returned.
+    /// Decompresses a frame and returns the bytes without parsing them.
     ///
     /// # Errors
     /// [`BlockError`].
@@ -76,7 +76,7 @@ impl BlockDecoder {
     }
 }
 
-/// The columns of one block, checked.
+/// The checked columns of one block.
 #[derive(Clone, Copy, Debug)]
 pub struct Block<'a> {
     body_bytes: usize,
@@ -97,21 +97,21 @@ pub struct Block<'a> {
     payloads_at: usize,
 }
 
-/// Takes columns from the front of a block.
+/// Splits columns off the front of a block.
 struct Columns<'a> {
     body: &'a [u8],
     at: usize,
 }
 
 impl<'a> Columns<'a> {
-    /// The next `bytes` bytes. The caller has checked that they are there.
+    /// Returns the next `bytes` bytes. The caller has checked that they exist.
     fn take(&mut self, bytes: usize) -> &'a [u8] {
         let column = self.body.get(self.at..self.at + bytes).unwrap_or_default();
         self.at += bytes;
         column
     }
 
-    /// The next blob of text, cut into rows by `lengths`.
+    /// Returns the next blob of text; `lengths` are those of its rows.
     fn text(
         &mut self,
         lengths: impl Iterator<Item = usize>,
@@ -128,7 +128,7 @@ impl<'a> Columns<'a> {
         let text =
             simdutf8::compat::from_utf8(blob).map_err(|error| malformed(error.valid_up_to()))?;
         if !text.is_ascii() {
-            // Sound as a whole is not enough: each row must be.
+            // The whole blob is UTF-8, but each row must be, too.
             let mut end = 0;
             for length in lengths {
                 end += length;
@@ -142,7 +142,7 @@ impl<'a> Columns<'a> {
 }
 
 impl<'a> Block<'a> {
-    /// Takes apart what a block's frame decompresses to. Allocates nothing.
+    /// Parses the decompressed body of a block without allocating.
     ///
     /// # Errors
     /// [`BlockError::Malformed`].
@@ -185,7 +185,7 @@ impl<'a> Block<'a> {
         check_kinds(kinds, kinds_at)?;
         check_seqs(seqs)?;
         let wide = |lengths: &'a [u8]| lengths.iter().map(|&n| usize::from(n));
-        // All of them together are what is left of the body, and so fit a usize.
+        // Together they are the rest of the body, so each fits a usize.
         let collections =
             columns.text(wide(collection_lengths), sizes.collections as usize, BAD_TEXT)?;
         let did_widths = did_lengths.iter().map(|&n| usize::from(u16::from_le_bytes(n)));
@@ -214,8 +214,8 @@ impl<'a> Block<'a> {
         })
     }
 
-    /// Whether it is the block that the segment's index describes: its size, its number of
-    /// rows, and their seqs within the bounds (which are those before a compaction).
+    /// Checks the block against its index entry: its size, its number of
+    /// rows, and seqs within the bounds (which a compaction does not update).
     ///
     /// # Errors
     /// [`BlockError::Disagrees`].
@@ -246,19 +246,19 @@ impl<'a> Block<'a> {
         self.seqs.len()
     }
 
-    /// Whether all of its rows were removed.
+    /// Returns whether compaction removed all rows.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.seqs.is_empty()
     }
 
-    /// The lowest seq; `None` where there is no row.
+    /// Returns the lowest seq; `None` without a row.
     #[must_use]
     pub fn first_seq(&self) -> Option<Seq> {
         self.seqs.first().map(|&bytes| Seq(u64::from_le_bytes(bytes)))
     }
 
-    /// The highest seq; `None` where there is no row.
+    /// Returns the highest seq; `None` without a row.
     #[must_use]
     pub fn last_seq(&self) -> Option<Seq> {
         self.seqs.last().map(|&bytes| Seq(u64::from_le_bytes(bytes)))
@@ -278,7 +278,7 @@ impl<'a> Block<'a> {
     }
 }
 
-/// Bytes of the blobs behind the columns of fixed width.
+/// Bytes of the blobs after the columns of fixed width.
 struct BlobBytes {
     collections: u64,
     dids: u64,
@@ -293,7 +293,7 @@ impl BlobBytes {
     }
 }
 
-/// The sum of a column of lengths: at most 262,144 times 2^32, far from leaving 64 bits.
+/// The sum of a column of lengths: at most 262,144 times 2^32, which fits 64 bits.
 fn sum(lengths: impl Iterator<Item = u32>) -> u64 {
     lengths.map(u64::from).sum()
 }
@@ -310,13 +310,13 @@ fn check_kinds(kinds: &[u8], at: usize) -> Result<(), BlockError> {
     }
 }
 
-/// Seqs ascend without repetition, within what is a seq (v2 §3).
+/// Checks that seqs are strictly ascending and below [`Seq::LIMIT`] (v2 §3).
 fn check_seqs(seqs: &[[u8; 8]]) -> Result<(), BlockError> {
     let mut last = 0;
     for (row, &bytes) in seqs.iter().enumerate() {
         let seq = u64::from_le_bytes(bytes);
         if seq <= last || seq >= Seq::LIMIT {
-            let what = "a seq that is none, or not above the one before";
+            let what = "an invalid seq, or one not above its predecessor";
             return Err(BlockError::Malformed { what, value: seq, at: 4 + row * 8 });
         }
         last = seq;
@@ -336,7 +336,7 @@ pub struct Rows<'a> {
     payloads: &'a [u8],
 }
 
-/// Cuts the first `bytes` bytes off a blob whose parts were checked.
+/// Splits the first `bytes` bytes off a checked blob.
 fn cut<'a>(blob: &mut &'a str, bytes: usize) -> &'a str {
     let (first, rest) = blob.split_at_checked(bytes).unwrap_or_default();
     *blob = rest;

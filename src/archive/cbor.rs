@@ -1,49 +1,49 @@
-//! DAG-CBOR as it must be, item by item: the strict rules of protocol/jetstream-v2-archive.md
-//! §6. What the items become is `transcode`'s work.
+//! A strict DAG-CBOR reader, item by item, by the rules of protocol/jetstream-v2-archive.md
+//! §6. `transcode` converts the items.
 
 /// Deepest nesting of maps and arrays.
 pub const MAX_DEPTH: usize = 128;
 /// Longest text or byte string.
 pub const MAX_STRING_BYTES: usize = 1 << 20;
-/// The only tag there is: a link.
+/// The only tag of DAG-CBOR: a link.
 pub(super) const LINK_TAG: u64 = 42;
 
 /// Why bytes are not one DAG-CBOR value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{what} at byte {at}")]
 pub struct CborError {
-    /// What was found.
+    /// The fault.
     pub what: &'static str,
     /// Where, counted from 0.
     pub at: usize,
 }
 
-/// The first part of an item.
+/// The head of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head {
     /// 0 and up.
     Unsigned(u64),
     /// -1 - n.
     Negative(u64),
-    /// So many bytes follow.
+    /// A byte string; this many bytes follow.
     Bytes(usize),
-    /// So many bytes of text follow.
+    /// A text; this many bytes follow.
     Text(usize),
-    /// So many items follow.
+    /// An array; this many items follow.
     Array(u64),
-    /// So many pairs of items follow.
+    /// A map; this many pairs of items follow.
     Map(u64),
-    /// One item follows.
+    /// A link; its CID follows as one item.
     Link,
     /// `false` or `true`.
     Bool(bool),
     /// `null`.
     Null,
-    /// A float, which is a finite number.
+    /// A finite float.
     Float(f64),
 }
 
-/// Takes items from the front of bytes.
+/// Reads items from the front of a byte slice.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     input: &'a [u8],
@@ -55,12 +55,12 @@ impl<'a> Reader<'a> {
         Self { input, pos: 0 }
     }
 
-    /// Where it is.
+    /// Returns the number of bytes read.
     pub(super) fn pos(&self) -> usize {
         self.pos
     }
 
-    /// Bytes that were not taken yet.
+    /// Returns the number of bytes left.
     pub(super) fn left(&self) -> usize {
         self.input.len() - self.pos
     }
@@ -95,7 +95,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    /// The number behind the first byte, which must have needed as many bytes as it takes.
+    /// Reads the number after the first byte, which must have the shortest encoding.
     fn argument(&mut self, info: u8, at: usize) -> Result<u64, CborError> {
         let (value, least) = match info {
             24 => (u64::from(self.array::<1>()?[0]), 24),

@@ -27,13 +27,13 @@ pub fn record_cid(payload: &[u8]) -> String {
     text.into_iter().map(char::from).collect()
 }
 
-/// Appends the text of a CID's bytes; `None` (and nothing appended) where they are none.
+/// Appends the text of a CID's bytes; `None` (and nothing appended) if they are no CID.
 #[must_use]
 pub(super) fn append_text(cid: &[u8], out: &mut Vec<u8>) -> Option<()> {
     is_cid(cid).then(|| append_base32(cid, out))
 }
 
-/// The bytes of a CID's text; `None` where it is none.
+/// Returns the bytes of a CID's text; `None` if it is not a CID.
 #[must_use]
 pub(super) fn from_text(text: &str) -> Option<Vec<u8>> {
     let digits = text.strip_prefix('b')?.as_bytes();
@@ -49,7 +49,7 @@ pub(super) fn from_text(text: &str) -> Option<Vec<u8>> {
             bits &= (1 << used) - 1;
         }
     }
-    // What is left over must be padding, or two texts would be one CID.
+    // The remaining bits must be zero: otherwise two texts would encode one CID.
     (bits == 0 && used < 5 && is_cid(&cid)).then_some(cid)
 }
 

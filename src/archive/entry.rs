@@ -1,6 +1,6 @@
-//! What a segment's index says of one block (protocol/jetstream-v2-archive.md §4): the entry
-//! by which a block is found, and against which it is checked. Whether entries fit each other
-//! is checked where an index is read.
+//! The index entry of one block (protocol/jetstream-v2-archive.md §4). It locates the
+//! block, which is checked against it. The parser of an index checks whether entries fit each
+//! other.
 
 use super::fields::{i64_at, u32_at, u64_at};
 
@@ -8,14 +8,14 @@ use super::fields::{i64_at, u32_at, u64_at};
 pub(crate) const ENTRY_BYTES: usize = 52;
 /// Bytes of the length in front of each frame.
 pub(crate) const PREFIX_BYTES: u64 = 8;
-/// What the index says of a block. After a compaction the bounds are those from before it.
+/// The index entry of a block. A compaction does not update its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BlockEntry {
-    /// Where the length in front of the frame stands.
+    /// The offset of the length prefix of the frame.
     pub offset: u64,
     /// Bytes of the frame.
     pub frame_bytes: u32,
-    /// Bytes of what it decompresses to.
+    /// Bytes of the decompressed block.
     pub body_bytes: u32,
     /// The number of rows; 0 for a block whose rows were all removed.
     pub event_count: u32,
@@ -23,20 +23,20 @@ pub struct BlockEntry {
     pub min_seq: u64,
     /// The highest seq.
     pub max_seq: u64,
-    /// The earliest time of witnessing, in Unix microseconds.
+    /// The earliest witness time, in Unix microseconds.
     pub min_witnessed_at_us: i64,
-    /// The latest time of witnessing, in Unix microseconds.
+    /// The latest witness time, in Unix microseconds.
     pub max_witnessed_at_us: i64,
 }
 
 impl BlockEntry {
-    /// Where the frame starts.
+    /// Returns the offset of the frame.
     #[must_use]
     pub fn frame_at(&self) -> u64 {
         self.offset + PREFIX_BYTES
     }
 
-    /// Reads an entry of [`ENTRY_BYTES`]; `None` where there are fewer.
+    /// Parses an entry of [`ENTRY_BYTES`]; `None` if there are fewer.
     pub(super) fn read(entry: &[u8]) -> Option<Self> {
         Some(Self {
             offset: u64_at(entry, 0)?,

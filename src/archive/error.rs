@@ -1,4 +1,4 @@
-//! What can be wrong with a segment, a block or a row, in words: what, with which value, where.
+//! The errors of segments, blocks and rows. Each names the fault, the value and the offset.
 
 use std::io;
 
@@ -8,36 +8,36 @@ use crate::position::Seq;
 /// Why a segment can't be read. Offsets count from the start of the file.
 #[derive(Debug, thiserror::Error)]
 pub enum SegmentError {
-    /// Something else.
+    /// It is not a segment.
     #[error("it starts with \"{}\" instead of \"jss0\": not a segment of Jetstream", .found.escape_ascii())]
     NotASegment {
         /// The first bytes.
         found: Vec<u8>,
     },
-    /// Its server had not finished it (§4).
+    /// The server has not sealed it yet (§4).
     #[error("its checksum is zero at byte 4: a segment that is still being written, or was cut")]
     Active,
-    /// Of a later format.
+    /// Its format version is newer than this program.
     #[error("it is of version {0} at byte 12: only version 1 is known")]
     Version(u16),
-    /// Header or footer are not those that were sealed.
+    /// The checksum does not match header and footer.
     #[error(
         "the checksum at byte 4 is {stated:016x}, but header and footer give {computed:016x}: it is damaged"
     )]
     Checksum {
         /// What the header says.
         stated: u64,
-        /// XXH3-64 of what is there.
+        /// XXH3-64 of the bytes in the file.
         computed: u64,
     },
-    /// A field that can't be.
+    /// A field has an impossible value.
     #[error("{what} ({value}) at byte {at}")]
     Malformed {
-        /// What was found.
+        /// The fault.
         what: &'static str,
         /// The value.
         value: u64,
-        /// Where.
+        /// The offset of the field.
         at: u64,
     },
     /// The table of collections can't be decompressed.
@@ -45,7 +45,7 @@ pub enum SegmentError {
     Collections {
         /// Where its frame starts.
         at: u64,
-        /// Why.
+        /// The cause.
         source: InflateError,
     },
     /// One of the blocks can't be read.
@@ -55,15 +55,15 @@ pub enum SegmentError {
         index: usize,
         /// Where its frame starts.
         at: u64,
-        /// Why.
+        /// The cause.
         source: BlockError,
     },
     /// The file can't be read, or ends too early.
     #[error("can't read at byte {at}: {source}")]
     Read {
-        /// Where.
+        /// The offset of the field.
         at: u64,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
 }
@@ -75,38 +75,38 @@ pub enum BlockError {
     /// The frame is damaged.
     #[error(transparent)]
     Frame(#[from] InflateError),
-    /// Too much comes out.
+    /// It decompresses to more than the cap.
     #[error("it decompresses to more than {max_bytes} bytes")]
     TooLarge {
         /// The cap.
         max_bytes: usize,
     },
-    /// Damage would go unnoticed (§3).
+    /// The frame has no content checksum, so that damage would go unnoticed (§3).
     #[error("its zstd frame has no content checksum")]
     NoChecksum,
-    /// A field that can't be.
+    /// A field has an impossible value.
     #[error("{what} ({value}) at byte {at} of the decompressed block")]
     Malformed {
-        /// What was found.
+        /// The fault.
         what: &'static str,
         /// The value.
         value: u64,
-        /// Where.
+        /// The offset of the field.
         at: usize,
     },
-    /// It is not the block that the segment's index describes.
+    /// The block differs from its index entry.
     #[error("{what}: {block} in the block, {index} in the segment's index")]
     Disagrees {
-        /// About what.
+        /// The field in which they differ.
         what: &'static str,
-        /// What the block holds.
+        /// The block's value.
         block: u64,
-        /// What the index says.
+        /// The index's value.
         index: u64,
     },
 }
 
-/// Why a row can't be made an event. The other rows of its block are not affected.
+/// Why a row can't be converted into an event. The other rows of its block are not affected.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "seq {}: {what} at byte {at} of its payload (byte {block_at} of the decompressed block)",
@@ -115,7 +115,7 @@ pub enum BlockError {
 pub struct RowError {
     /// The row.
     pub seq: Seq,
-    /// What was found.
+    /// The fault.
     pub what: &'static str,
     /// Where in the row's payload.
     pub at: usize,

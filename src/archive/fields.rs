@@ -1,4 +1,4 @@
-//! Little-endian fields at fixed places, and counted strings. Reads beyond the end are `None`.
+//! Little-endian fields at fixed offsets. Reads beyond the end return `None`.
 
 /// The `N` bytes at `at`.
 pub(super) fn array<const N: usize>(bytes: &[u8], at: usize) -> Option<[u8; N]> {

@@ -1,13 +1,13 @@
 //! Pieces of JSON, appended as a v2 server writes them: strings, integers, floats
-//! (protocol/jetstream-v2-archive.md §6). Nothing is allocated but for floats with an exponent.
+//! (protocol/jetstream-v2-archive.md §6). Only floats with an exponent allocate.
 
 use std::io::Write as _;
 
-/// Bytes looked at in one step: the comparisons of a step become vector instructions.
+/// Bytes compared in one step: the comparisons of a step become vector instructions.
 const STEP: usize = 16;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Whether a byte may have to be escaped. Without `ASCII` that of `\u2028` counts, which
+/// Returns whether a byte may need an escape. Without `ASCII` that of `\u2028` counts, which
 /// starts other characters too; with it, whatever is not ASCII.
 #[inline(always)]
 fn is_special<const ASCII: bool>(byte: u8) -> bool {
@@ -16,7 +16,7 @@ fn is_special<const ASCII: bool>(byte: u8) -> bool {
     (byte < 0x20) | (byte & 0xfb == b'"') | (byte & 0xfd == b'<') | (byte == b'\\') | beyond
 }
 
-/// The number of leading bytes that are not special.
+/// Returns the number of leading bytes that need no escape.
 #[inline]
 fn plain_prefix<const ASCII: bool>(bytes: &[u8]) -> usize {
     let mut passed = 0;
@@ -30,8 +30,8 @@ fn plain_prefix<const ASCII: bool>(bytes: &[u8]) -> usize {
     passed + rest.iter().take_while(|&&byte| !is_special::<ASCII>(byte)).count()
 }
 
-/// Appends a string with its quotes. Where the bytes are no UTF-8, says at which of them, and
-/// has appended nothing that is whole.
+/// Appends a string with its quotes. If the bytes are not UTF-8, returns the offset of the fault
+/// and may leave an incomplete string in `out`.
 #[inline]
 pub(super) fn append_checked(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
     if plain_prefix::<true>(bytes) == bytes.len() {
@@ -118,7 +118,7 @@ pub(super) fn append_float(value: f64, out: &mut Vec<u8>) {
         let signed = if size >= 1.0 { text.replace('e', "e+") } else { text };
         out.extend_from_slice(signed.as_bytes());
     } else {
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = write!(out, "{value}");
     }
 }

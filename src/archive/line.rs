@@ -1,7 +1,7 @@
-//! A row as one line: the event as a v2 server writes it, without its line feed.
+//! Writes a row as one line: the event as a v2 server sends it, without its line feed.
 //!
-//! The shape of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6), or the
-//! payload of the v2 stream (v2 §3). Both are lossless.
+//! Either in the format of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6),
+//! or the payload of the v2 stream (v2 §3). Both are lossless.
 
 use std::io::Write as _;
 
@@ -17,14 +17,14 @@ use crate::position::TimeUs;
 /// takes six times as many bytes at worst.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 
-/// Writes rows. Keeps its scratch memory from row to row.
+/// Writes rows. Reuses its buffers from row to row.
 #[derive(Debug, Default)]
 pub struct LineWriter {
     transcoder: Transcoder,
 }
 
 impl LineWriter {
-    /// A writer without scratch memory yet.
+    /// A writer with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -35,8 +35,8 @@ impl LineWriter {
     /// [`Batch::line_buffer`]: crate::event::batch::Batch::line_buffer
     ///
     /// # Errors
-    /// [`RowError`] where the payload is no DAG-CBOR as it must be, or the time lies before
-    /// 1970; `out` then holds what it held before.
+    /// [`RowError`] if the payload is not strict DAG-CBOR, or the time lies before
+    /// 1970; `out` is unchanged then.
     pub fn append(
         &mut self,
         row: &Row<'_>,
@@ -152,7 +152,7 @@ impl LineWriter {
             }
         }
         member("time", out);
-        // A vector takes everything.
+        // Writing to a vector cannot fail.
         let _ = write!(out, "\"{time}\"}}");
         Ok(())
     }

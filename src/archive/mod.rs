@@ -1,7 +1,7 @@
-//! Jetstream v2's archive as a format: sealed segments, their blocks, and the rows in them.
+//! The file format of Jetstream v2's archive: sealed segments, their blocks and rows.
 //!
-//! Pure: bytes in, values or an error out. Fetching segments is not done here, nor deciding
-//! which rows are wanted. Source: protocol/jetstream-v2-archive.md §4 (segments), §5 (blocks)
+//! Pure: bytes in, values or an error out. `source::archive` fetches segments and selects rows.
+//! Source: protocol/jetstream-v2-archive.md §4 (segments), §5 (blocks)
 //! and §6 (rows as events).
 //!
 //! ```text

@@ -3,7 +3,7 @@
 /// Digits of the index in a name.
 const DIGITS: usize = 10;
 
-/// The name of the segment with this index: `seg_000000002a.jss` for 82.
+/// Returns the name of the segment with this index: `seg_000000002a.jss` for 82.
 #[must_use]
 pub fn segment_name(index: u64) -> String {
     let mut digits = Vec::new();
@@ -17,7 +17,7 @@ pub fn segment_name(index: u64) -> String {
     format!("seg_{digits:0>DIGITS$}.jss")
 }
 
-/// The index in a name; `None` unless the name is what [`segment_name`] makes of it.
+/// Returns the index in a name; `None` unless [`segment_name`] returns the same name for it.
 #[must_use]
 pub fn segment_index(name: &str) -> Option<u64> {
     let digits = name.strip_prefix("seg_")?.strip_suffix(".jss")?;

@@ -2,7 +2,7 @@
 
 use crate::position::Seq;
 
-/// What a row says. The numbers are those of the format.
+/// The kind of a row, with its number in the format.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(u8)]
 pub enum RowKind {
@@ -23,7 +23,7 @@ pub enum RowKind {
 }
 
 impl RowKind {
-    /// The kind of a number; `None` for those that no decoder takes.
+    /// Returns the kind of a number; `None` for an unknown number.
     #[must_use]
     pub fn from_number(number: u8) -> Option<Self> {
         Some(match number {
@@ -60,8 +60,8 @@ impl RowKind {
         }
     }
 
-    /// The name that stands for it in the collection index; `None` for commits, which stand
-    /// there under their collection (§4).
+    /// Returns its name in the collection index; `None` for commits, which are indexed
+    /// by their collection (§4).
     #[must_use]
     pub fn sentinel(self) -> Option<&'static str> {
         match self {
@@ -76,13 +76,13 @@ impl RowKind {
 /// One row. Borrows from the decompressed block.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Row<'a> {
-    /// Its place in the server's order.
+    /// Its position in the server's order.
     pub seq: Seq,
     /// When the server saw it, in Unix microseconds.
     pub witnessed_at_us: i64,
     /// An imported time, in Unix microseconds; 0 for none.
     pub indexed_at_us: i64,
-    /// What it says.
+    /// Its kind.
     pub kind: RowKind,
     /// The repository.
     pub did: &'a str,
@@ -94,12 +94,12 @@ pub struct Row<'a> {
     pub rev: &'a str,
     /// DAG-CBOR: the record, or the body of the relay's event; empty for deletes.
     pub payload: &'a [u8],
-    /// Where the payload starts in the decompressed block. Of no meaning to a writer.
+    /// Where the payload starts in the decompressed block. Writers ignore it.
     pub payload_at: usize,
 }
 
 impl Row<'_> {
-    /// `time_us` of the event, in Unix microseconds: the imported time where there is one.
+    /// Returns the event's `time_us`, in Unix microseconds: the imported time if there is one.
     #[must_use]
     pub fn display_time_us(&self) -> i64 {
         if self.indexed_at_us == 0 { self.witnessed_at_us } else { self.indexed_at_us }

@@ -1,15 +1,15 @@
 //! DAG-CBOR to JSON without a tree: each item is written as it is read, and the members of a
-//! map are put in order once all of them are there (protocol/jetstream-v2-archive.md §6).
+//! map are sorted after the last one (protocol/jetstream-v2-archive.md §6).
 
 use data_encoding::BASE64_NOPAD;
 
 use super::cbor::{CborError, Head, MAX_DEPTH, Reader};
 use super::{cid, json};
 
-/// Most capacity of the scratch memory that is kept from one value to the next.
+/// Most capacity that the buffers keep from one value to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// One member of an open map. It was written with a comma behind it.
+/// One member of an open map, in the output with a comma after it.
 #[derive(Clone, Copy, Debug)]
 struct Member<'a> {
     key: &'a [u8],
@@ -19,17 +19,17 @@ struct Member<'a> {
     end: usize,
 }
 
-/// Turns values into JSON. Keeps its scratch memory from value to value.
+/// Converts values into JSON. Reuses its buffers from value to value.
 #[derive(Debug, Default)]
 pub struct Transcoder {
-    /// Members of a map while they change places.
+    /// Copies of a map's members while they are sorted.
     scratch: Vec<u8>,
-    /// The memory of [`Run::members`] between two values; always empty.
+    /// The buffer of [`Run::members`] between two values; always empty.
     members: Vec<Member<'static>>,
 }
 
 impl Transcoder {
-    /// A transcoder without scratch memory yet.
+    /// A transcoder with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -38,7 +38,7 @@ impl Transcoder {
     /// Appends the JSON of exactly one value.
     ///
     /// # Errors
-    /// [`CborError`]; `out` then holds what it held before.
+    /// [`CborError`]; `out` is unchanged then.
     pub fn append(&mut self, value: &[u8], out: &mut Vec<u8>) -> Result<(), CborError> {
         let start = out.len();
         let mut run = Run {
@@ -64,7 +64,7 @@ impl Transcoder {
     }
 }
 
-/// One value on its way.
+/// The conversion of one value.
 struct Run<'a, 's> {
     input: Reader<'a>,
     /// The members of all open maps, those of the innermost last.
@@ -73,7 +73,7 @@ struct Run<'a, 's> {
 }
 
 impl Run<'_, '_> {
-    /// One value with `depth` maps and arrays around it.
+    /// Converts one value inside `depth` maps and arrays.
     fn value(&mut self, out: &mut Vec<u8>, depth: usize) -> Result<(), CborError> {
         let at = self.input.pos();
         match self.input.head()? {
@@ -137,7 +137,7 @@ impl Run<'_, '_> {
 }
 
 impl<'a> Run<'a, '_> {
-    /// A text whose head was read.
+    /// Converts a text after its head.
     #[inline]
     fn text(&mut self, length: usize, out: &mut Vec<u8>) -> Result<&'a [u8], CborError> {
         let at = self.input.pos();
@@ -187,13 +187,13 @@ impl<'a> Run<'a, '_> {
             self.sort_members(base, out);
         }
         self.members.truncate(base);
-        // In place of the last comma.
+        // Overwrites the last comma.
         out.pop();
         out.push(b'}');
         Ok(())
     }
 
-    /// Puts the members from `base` on, which end where the output ends, in order of their
+    /// Sorts the members from `base` to the end of the output by their
     /// keys' bytes.
     fn sort_members(&mut self, base: usize, out: &mut [u8]) {
         let Some(members) = self.members.get_mut(base..) else { return };

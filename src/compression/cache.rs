@@ -1,6 +1,6 @@
-//! The dictionaries of v2 servers, kept by ID beside that of v1 so that they are fetched once.
-//! Each is checked when it is loaded. Losing one costs a download and nothing else, so nothing
-//! here is an error.
+//! A cache of the dictionaries of v2 servers, by ID, in the directory of the v1 dictionary.
+//! Each is checked when it is loaded. A lost one costs a download and nothing else, so no function
+//! here returns an error.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,13 +8,13 @@ use std::time::SystemTime;
 
 use super::dictionary::{self, Dictionary, OFFICIAL_ID};
 
-/// Most files that are looked at.
+/// Most files that are examined.
 const MAX_FILES: usize = 64;
 
 /// The cache.
 #[derive(Clone, Debug)]
 pub struct Cache {
-    /// `None` where there is no home to keep anything in.
+    /// `None` if the user has no home directory.
     directory: Option<PathBuf>,
 }
 
@@ -31,14 +31,14 @@ impl Cache {
         Self { directory: Some(directory) }
     }
 
-    /// The dictionary of this ID, if it is here and sound.
+    /// Returns the dictionary of this ID if it is cached and valid.
     #[must_use]
     pub fn load(&self, id: u32) -> Option<Dictionary> {
         let path = self.directory.as_ref()?.join(dictionary::file_name(id));
         load_checked(&path, id)
     }
 
-    /// The v2 dictionary that was kept last: the likeliest to be a server's current one.
+    /// Returns the v2 dictionary that was stored last, most likely a server's current one.
     #[must_use]
     pub fn newest(&self) -> Option<Dictionary> {
         let entries = fs::read_dir(self.directory.as_ref()?).ok()?;

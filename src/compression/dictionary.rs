@@ -1,6 +1,6 @@
-//! zstd dictionaries: where that of Jetstream v1 is kept, and the check that any must pass each
-//! time it is loaded. The one of v1 comes with neither skytail nor any server, so fetching it
-//! is the work of `skytail dictionary install`; nothing here touches the network.
+//! zstd dictionaries: where the dictionary of Jetstream v1 is stored, and the check that each
+//! dictionary must pass when it is loaded. Neither skytail nor any server contains the v1
+//! dictionary: `skytail dictionary install` downloads it. This module uses no network.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -17,7 +17,7 @@ pub const OFFICIAL_SIZE_BYTES: usize = 112_640;
 /// Its SHA-256.
 pub const OFFICIAL_SHA256: &str =
     "b8d77b46933aceecbdd5275a01241efc985c970c78162b8150cf67a26522f70c";
-/// A dictionary whose bytes are known.
+/// A dictionary that skytail knows by size and hash.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Known {
     /// Its ID.
@@ -26,11 +26,11 @@ pub struct Known {
     pub size_bytes: usize,
     /// Its SHA-256 in lower-case hexadecimal.
     pub sha256: &'static str,
-    /// Whose it is.
+    /// The server kind that uses it.
     pub name: &'static str,
 }
 
-/// Those that are known: that of v1, and that of v2 servers since 2026-08-11
+/// The known dictionaries: v1's, and that of v2 servers since 2026-08-11
 /// (protocol/jetstream-v2.md §6). A server may have a newer one.
 const KNOWN: [Known; 2] = [
     Known {
@@ -53,7 +53,7 @@ pub const MAX_SIZE_BYTES: u64 = 1 << 20;
 /// How a structured zstd dictionary starts (RFC 8878 §5).
 const MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
 
-/// A dictionary that was checked.
+/// A checked dictionary.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Dictionary {
     /// Its ID, which is never 0.
@@ -76,31 +76,31 @@ pub enum DictionaryError {
     Read {
         /// The file.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
-    /// The file was read and is no good.
+    /// The given file is not a usable dictionary.
     #[error("the zstd dictionary {}: {fault}", path.display())]
     Bad {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         fault: Fault,
     },
-    /// The installed file is no good.
+    /// The installed file is not the official dictionary.
     #[error("the installed zstd dictionary {}: {fault}; run `skytail dictionary install` again", path.display())]
     Installed {
         /// The file.
         path: PathBuf,
-        /// What is wrong with it.
+        /// The fault.
         fault: Fault,
     },
-    /// It can't be installed.
+    /// The dictionary can't be written.
     #[error("can't install the zstd dictionary as {}: {source}", path.display())]
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: io::Error,
     },
     /// Neither `XDG_CACHE_HOME` nor a home directory is known.
@@ -110,22 +110,22 @@ pub enum DictionaryError {
     NoHome,
 }
 
-/// What is wrong with bytes that should be a dictionary.
+/// Why bytes are not a usable dictionary.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Fault {
-    /// Nothing of the kind.
+    /// They have no dictionary magic.
     #[error("it is not a zstd dictionary")]
     NotADictionary,
-    /// Beyond [`MAX_SIZE_BYTES`].
+    /// They are more than [`MAX_SIZE_BYTES`].
     #[error("it is larger than 1 MiB, so it is no dictionary")]
     TooLarge,
-    /// Its tables make no sense.
+    /// zstd rejects the entropy tables.
     #[error("it starts as a zstd dictionary, but its tables are damaged")]
     Damaged,
     /// A dictionary, but not the one of Jetstream v1.
     #[error("it is another dictionary (ID {0}); Jetstream v1 uses {OFFICIAL_ID}")]
     OtherId(u32),
-    /// A known ID with other bytes.
+    /// The ID is known, but the bytes differ.
     #[error(
         "it claims to be the dictionary of {}, but has {size} bytes and the SHA-256 {sha256} instead of {} bytes and {}",
         known.name,
@@ -146,7 +146,7 @@ impl Dictionary {
     /// Accepts any structured zstd dictionary; a known ID only with the known bytes.
     ///
     /// # Errors
-    /// [`Fault`] says what is wrong.
+    /// [`Fault`].
     pub fn check(bytes: Vec<u8>) -> Result<Self, Fault> {
         if bytes.len() as u64 > MAX_SIZE_BYTES {
             return Err(Fault::TooLarge);
@@ -171,7 +171,7 @@ impl Dictionary {
     /// Accepts only the official dictionary of Jetstream v1.
     ///
     /// # Errors
-    /// [`Fault`] says what is wrong.
+    /// [`Fault`].
     pub fn check_official(bytes: Vec<u8>) -> Result<Self, Fault> {
         let dictionary = Self::check(bytes)?;
         match dictionary.id {
@@ -196,12 +196,12 @@ pub fn find(flag: Option<&Path>) -> Result<Option<Dictionary>, DictionaryError> 
     match (flag, installed_path()) {
         (Some(path), _) => load(path).map(Some),
         (None, Ok(path)) => load_installed(&path),
-        // Without a home nothing can be installed.
+        // Without a home directory nothing is installed.
         (None, Err(_)) => Ok(None),
     }
 }
 
-/// Where `skytail dictionary install` puts the official dictionary:
+/// Returns where `skytail dictionary install` stores the official dictionary:
 /// `skytail/dictionaries/ID.zdict` in the user's cache directory.
 ///
 /// # Errors
@@ -210,7 +210,7 @@ pub fn installed_path() -> Result<PathBuf, DictionaryError> {
     Ok(directory()?.join(file_name(OFFICIAL_ID)))
 }
 
-/// Where dictionaries are kept: `skytail/dictionaries` in the user's cache directory.
+/// Returns the directory of all dictionaries: `skytail/dictionaries` in the user's cache directory.
 ///
 /// # Errors
 /// [`DictionaryError::NoHome`].
@@ -224,7 +224,7 @@ pub(super) fn file_name(id: u32) -> String {
     format!("{id}.zdict")
 }
 
-/// Loads any dictionary from a file that a person named.
+/// Loads any dictionary from a file that the user named.
 ///
 /// # Errors
 /// [`DictionaryError::Read`] or [`DictionaryError::Bad`].
@@ -235,7 +235,7 @@ pub fn load(path: &Path) -> Result<Dictionary, DictionaryError> {
     Dictionary::check(bytes).map_err(|fault| DictionaryError::Bad { path: path_buf(), fault })
 }
 
-/// Loads the installed dictionary, which must be the official one; `None` if there is none.
+/// Loads the installed dictionary, which must be the official one; `None` if it is not installed.
 ///
 /// # Errors
 /// [`DictionaryError::Read`] or [`DictionaryError::Installed`].
@@ -250,7 +250,7 @@ pub fn load_installed(path: &Path) -> Result<Option<Dictionary>, DictionaryError
     }
 }
 
-/// Puts a checked dictionary where it will be found. Readers see the old file or the whole new
+/// Installs a checked dictionary. Readers see the old file or the whole new
 /// one.
 ///
 /// # Errors
@@ -271,7 +271,7 @@ pub fn install(dictionary: &Dictionary, path: &Path) -> Result<(), DictionaryErr
 }
 
 fn write_new(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    // Never follows a link: a new file is made, or none.
+    // Creates a new file or fails, so it never follows a link.
     let mut file = OpenOptions::new().write(true).create_new(true).open(path)?;
     file.write_all(bytes)?;
     file.sync_all()
@@ -294,7 +294,7 @@ mod tests {
     use super::*;
     use crate::compression::inflate::Inflater;
 
-    /// A file of the protocol's vectors, or `None`, said aloud, where they are not at hand.
+    /// Returns a file of the recorded vectors, or `None` with a note if they are missing.
     fn vector(name: &str) -> Option<Vec<u8>> {
         let path =
             Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/protocol/vectors").join(name);

@@ -1,28 +1,28 @@
 //! Capped decompression of single zstd frames with a dictionary. Every frame stands alone, as
-//! Jetstream v1 sends them (protocol/jetstream-v1.md §5); what is inside is not looked at.
+//! Jetstream v1 sends them (protocol/jetstream-v1.md §5); the content is not parsed.
 
 use zstd::zstd_safe::{
     DCtx, DParameter, InBuffer, OutBuffer, ResetDirective, get_dict_id_from_dict,
     get_dict_id_from_frame, get_error_name, get_frame_content_size,
 };
 
-/// How every zstd frame starts (RFC 8878 §3.1.1). Skippable frames and formats of old zstd
-/// versions start otherwise and are refused.
+/// The magic number of a zstd frame (RFC 8878 §3.1.1). Skippable frames and formats of old zstd
+/// versions have others and are refused.
 pub const FRAME_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
 /// Largest window: 8 MiB, what RFC 8878 §3.1.1.1.2 asks every decoder to support. Jetstream's
 /// own frames need 128 KiB. This bounds the memory inside the context.
 const WINDOW_LOG_MAX: u32 = 23;
-/// Room made before the first byte of a frame that claims nothing, or too much.
+/// Capacity reserved for a frame that states no size, or an implausible one.
 const FIRST_ROOM_BYTES: usize = 4 * 1024;
-/// A claimed size is believed at once up to this size, or up to `BELIEVED_RATIO` times the
-/// frame's own: events shrink to about a half, seldom below a tenth.
+/// A stated size is trusted up to this size, or up to `BELIEVED_RATIO` times the
+/// frame's own: events compress to about a half, rarely below a tenth.
 const BELIEVED_BYTES: usize = 64 * 1024;
 const BELIEVED_RATIO: usize = 16;
 
-/// Why a frame was refused. The output is as it was before.
+/// Why a frame was refused. The output is unchanged.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum InflateError {
-    /// The message is something else.
+    /// The message is not a zstd frame.
     #[error("not a zstd frame (it starts with {0:02x?})")]
     NotZstd(Vec<u8>),
     /// Compressed with another dictionary.
@@ -33,7 +33,7 @@ pub enum InflateError {
         /// The ID of the dictionary given to [`Inflater::new`]; 0 for none.
         ours: u32,
     },
-    /// Too much comes out.
+    /// It decompresses to more than the cap.
     #[error(
         "it decompresses to more than {max_bytes} bytes: if that is real, raise --max-frame-size"
     )]
@@ -44,10 +44,10 @@ pub enum InflateError {
     /// The frame ends too early.
     #[error("the zstd frame is cut off after {0} bytes")]
     Truncated(usize),
-    /// Something stands behind the frame.
+    /// Bytes follow the frame.
     #[error("{0} bytes follow the zstd frame")]
     Trailing(usize),
-    /// The frame is damaged; its checksum included.
+    /// The frame is damaged, or its checksum does not match.
     #[error("the zstd frame is damaged: {0}")]
     Corrupt(&'static str),
     /// The dictionary can't be used.
@@ -55,8 +55,8 @@ pub enum InflateError {
     BadDictionary(&'static str),
 }
 
-/// A decompressor for many frames with one dictionary. Digests the dictionary once, and keeps
-/// its memory from frame to frame.
+/// A decompressor for many frames with one dictionary. Digests the dictionary once, and reuses
+/// its buffers from frame to frame.
 pub struct Inflater {
     context: DCtx<'static>,
     dictionary_id: u32,
@@ -71,16 +71,16 @@ impl std::fmt::Debug for Inflater {
 }
 
 impl Inflater {
-    /// Prepares a dictionary, which is copied; empty for none.
+    /// Loads a copy of a dictionary; empty for none.
     ///
     /// # Errors
-    /// [`InflateError::BadDictionary`] when zstd does not accept it.
+    /// [`InflateError::BadDictionary`] if zstd rejects it.
     pub fn new(dictionary: &[u8]) -> Result<Self, InflateError> {
         Self::with_window_log(dictionary, WINDOW_LOG_MAX)
     }
 
     /// As [`Inflater::new`], for frames whose window may take 2 to the power of
-    /// `window_log_max` bytes: as much may be held between their pieces.
+    /// `window_log_max` bytes: the context may hold as much.
     ///
     /// # Errors
     /// As [`Inflater::new`].
@@ -95,10 +95,10 @@ impl Inflater {
 
     /// Decompresses exactly one frame to the end of `out`. At most `max_bytes` are added.
     ///
-    /// Memory follows what really comes out, not what the frame's header claims.
+    /// Memory depends on the actual output, not on the size that the frame's header states.
     ///
     /// # Errors
-    /// [`InflateError`]; `out` then holds what it held before.
+    /// [`InflateError`]; `out` is unchanged then.
     pub fn append(
         &mut self,
         frame: &[u8],
@@ -120,7 +120,7 @@ impl Inflater {
         max_bytes: usize,
     ) -> Result<(), InflateError> {
         self.check_header(frame)?;
-        // An earlier frame may have left off in the middle.
+        // An earlier frame may have failed in the middle.
         self.context
             .reset(ResetDirective::SessionOnly)
             .map_err(|code| InflateError::Corrupt(get_error_name(code)))?;
@@ -175,7 +175,7 @@ impl Inflater {
     }
 }
 
-/// How much room to make at first. Where the claim is believable, zstd writes the whole event
+/// Returns the first capacity. If the stated size is plausible, zstd writes the whole event
 /// in one step, without a copy through its window.
 fn first_room(frame: &[u8]) -> usize {
     let believable = frame.len().saturating_mul(BELIEVED_RATIO).max(BELIEVED_BYTES);
@@ -226,7 +226,7 @@ mod tests {
     }
 
     #[test]
-    fn every_damage_of_a_frame_is_told_and_the_next_frame_is_fine() {
+    fn each_damage_of_a_frame_is_an_error_and_the_next_frame_is_decoded() {
         let dictionary = dictionary();
         let mut inflater = Inflater::new(&dictionary).unwrap();
         let good = deflate(b"an event", &dictionary, true);
@@ -276,8 +276,8 @@ mod tests {
     }
 
     #[test]
-    fn a_claim_alone_takes_no_memory() {
-        // Magic, then a single-segment header that claims 512 KiB, and nothing behind it.
+    fn a_stated_size_alone_allocates_no_memory() {
+        // Magic, then a single-segment header that claims 512 KiB, and nothing after it.
         let mut frame = FRAME_MAGIC.to_vec();
         frame.extend_from_slice(&[0xa0, 0, 0, 8, 0]);
         let mut out = Vec::new();

@@ -1,5 +1,5 @@
-//! zstd as Jetstream uses it: dictionaries, and decompression that can't be made to eat memory.
-//! Knows neither sockets nor events.
+//! zstd as Jetstream uses it: dictionaries, and decompression with a memory cap.
+//! Independent of sockets and events.
 
 pub mod cache;
 pub mod dictionary;

@@ -1,5 +1,5 @@
-//! How a stream is compressed, told by its first bytes and not by its name, and its bytes
-//! decompressed. Bounded memory: only zstd's window is kept.
+//! Detects how a stream is compressed from its first bytes, not from its name, and
+//! decompresses it. Memory is bounded by zstd's window.
 
 use std::io::{self, Cursor, Read};
 
@@ -15,7 +15,7 @@ const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
 #[error("looks like gzip")]
 pub struct LooksLikeGzip;
 
-/// Returns what a person can run instead, if `error` says that the input at `path` is gzip;
+/// Returns what the user can run instead, if `error` says that the input at `path` is gzip;
 /// `command` reads plain text from its standard input.
 #[must_use]
 pub fn gzip_remedy(error: &io::Error, path: &str, command: &str) -> Option<String> {
@@ -57,7 +57,7 @@ mod tests {
     }
 
     #[test]
-    fn the_first_bytes_tell_what_it_is() {
+    fn the_first_bytes_select_the_decoder() {
         assert_eq!(read(b"{}\n").unwrap(), b"{}\n");
         assert_eq!(read(b"\xef\xbb\xbf{}\n").unwrap(), b"{}\n");
         assert_eq!(read(b"\xef\xbb\xbf").unwrap(), b"");

@@ -19,10 +19,10 @@ use crate::filter::Filter;
 use crate::metrics::Metrics;
 
 use super::RequestedCursor;
-use super::archive::fetch::Way as ArchiveWay;
-use super::archive::key::ApiKey;
-use super::archive::sweep::Sweep;
-use super::archive::{Beginning, SweepError};
+use super::archive::api_key::ApiKey;
+use super::archive::backfill::Backfill;
+use super::archive::client::{ArchiveClient, ArchiveClientConfig};
+use super::archive::{BackfillError, BackfillStart};
 use super::connection::{ConnectionParams, EventConnection};
 use super::decoder::Decoder;
 use super::decoding::Decompressor;
@@ -143,15 +143,15 @@ impl Client {
     /// Starts to read a server's archive.
     ///
     /// # Errors
-    /// [`SweepError`].
-    pub async fn sweep(
+    /// [`BackfillError`].
+    pub async fn start_backfill(
         &self,
         endpoint: &Endpoint,
-        beginning: Beginning,
+        start: BackfillStart,
         key: Option<ApiKey>,
         parallelism: usize,
-    ) -> Result<Sweep, SweepError> {
-        let way = ArchiveWay {
+    ) -> Result<Backfill, BackfillError> {
+        let config = ArchiveClientConfig {
             endpoint: endpoint.clone(),
             proxies: Arc::clone(&self.proxies),
             tls: Arc::clone(&self.tls),
@@ -159,7 +159,8 @@ impl Client {
             connect_timeout: self.connect_timeout,
             metrics: Arc::clone(&self.metrics),
         };
-        Sweep::begin(Arc::new(way), beginning, self.filter.clone(), self.shape, parallelism).await
+        let client = Arc::new(ArchiveClient::new(config));
+        Backfill::start(client, start, self.filter.clone(), self.shape, parallelism).await
     }
 
     async fn connect_with(

@@ -31,9 +31,9 @@ pub struct Header {
     pub min_seq: u64,
     /// The highest seq.
     pub max_seq: u64,
-    /// The earliest time of witnessing, in Unix microseconds.
+    /// The earliest witness time, in Unix microseconds.
     pub min_witnessed_at_us: i64,
-    /// The latest time of witnessing, in Unix microseconds.
+    /// The latest witness time, in Unix microseconds.
     pub max_witnessed_at_us: i64,
     /// Where the footer starts, with the block index.
     pub footer_offset: u64,
@@ -116,7 +116,7 @@ impl Header {
         })
     }
 
-    /// The header's bytes, its checksum as it stands in it.
+    /// Returns the header's bytes, with its stored checksum.
     #[must_use]
     pub fn to_bytes(&self) -> [u8; HEADER_BYTES] {
         let mut head = [0; HEADER_BYTES];
@@ -143,7 +143,7 @@ impl Header {
         head
     }
 
-    /// The checksum as it stands in plans, lists and ETags: 16 hexadecimal digits.
+    /// Returns the checksum as plans, lists and ETags write it: 16 hexadecimal digits.
     #[must_use]
     pub fn checksum_text(&self) -> String {
         format!("{:016x}", self.checksum)

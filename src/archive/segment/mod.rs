@@ -1,7 +1,7 @@
-//! A sealed segment: its header and footer, checked, and the way to its blocks.
+//! A sealed segment: reads and checks header and footer, and locates its blocks.
 //!
-//! Reads from anything that can be read and sought, a piece at a time: what is kept is the
-//! indices, never the blocks or the DID filters, which are passed over (a client needs none:
+//! Reads from any seekable reader in small pieces, and keeps only the indices, not the blocks or
+//! the DID filters, which it skips (a client needs none:
 //! protocol/jetstream-v2-archive.md §4).
 
 pub mod collections;
@@ -19,10 +19,10 @@ use super::entry::{BlockEntry, ENTRY_BYTES, PREFIX_BYTES};
 use super::error::{BlockError, SegmentError};
 use super::fields::u32_at;
 
-/// Largest piece that is read only to be checked.
+/// Largest read of bytes that are only hashed.
 const PIECE_BYTES: usize = 64 * 1024;
 
-/// What a segment's header and footer say.
+/// The parsed header and footer of a segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Segment {
     /// The header.
@@ -35,7 +35,7 @@ pub struct Segment {
     pub file_bytes: u64,
 }
 
-/// The footer's parts that are kept, as they stand there.
+/// The stored bytes of the footer's parts that are kept.
 struct Footer {
     index: Vec<u8>,
     collections: Vec<u8>,
@@ -96,13 +96,13 @@ impl Segment {
             let what = "a block's length is not that of the index";
             return Err(SegmentError::Malformed { what, value: frame_bytes, at: entry.offset });
         }
-        // The index was held against the size of the file.
+        // The index was checked against the size of the file.
         frame.resize(entry.frame_bytes as usize, 0);
         read_at(source, entry.frame_at(), frame)
     }
 
-    /// One block's stored frame (what `getBlock` returns) of this segment's bytes; `None`
-    /// where there is no such block.
+    /// Returns one block's stored frame (what `getBlock` returns) from this segment's bytes; `None`
+    /// if there is no such block.
     #[must_use]
     pub fn frame<'a>(&self, bytes: &'a [u8], block: usize) -> Option<&'a [u8]> {
         let entry = self.blocks.get(block)?;
@@ -110,7 +110,7 @@ impl Segment {
         bytes.get(start..start.checked_add(entry.frame_bytes as usize)?)
     }
 
-    /// Decodes a stored frame and holds it against the index.
+    /// Decodes a stored frame and checks it against the index.
     ///
     /// # Errors
     /// [`SegmentError::Block`].
@@ -132,7 +132,7 @@ impl Segment {
 }
 
 impl Footer {
-    /// Reads the footer from its start to the end of the file, all of it through the hash.
+    /// Reads and hashes the footer, from its start to the end of the file.
     fn read(
         source: &mut (impl Read + Seek),
         header: &Header,
@@ -157,7 +157,7 @@ impl Footer {
     }
 }
 
-/// Passes over the filters of the blocks: a count, a size, and so many filters of that size.
+/// Skips the filters of the blocks: a count, a size, and that many filters of that size.
 fn pass_block_filters(
     source: &mut (impl Read + Seek),
     header: &Header,
@@ -183,7 +183,7 @@ fn pass_block_filters(
     pass(source, at + 8, header.collection_index_offset, hash)
 }
 
-/// Reads so many bytes, whose number was held against the size of the file.
+/// Reads this many bytes; the caller has checked the number against the size of the file.
 fn take(
     source: &mut (impl Read + Seek),
     at: u64,
@@ -196,7 +196,7 @@ fn take(
     Ok(taken)
 }
 
-/// Hashes the bytes from `at` to `end` and forgets them.
+/// Hashes the bytes from `at` to `end` without keeping them.
 fn pass(
     source: &mut (impl Read + Seek),
     mut at: u64,

@@ -1,11 +1,11 @@
-//! Rows become columns: the body of one block (protocol/jetstream-v2-archive.md §5).
+//! Encodes rows as columns, the body of one block (protocol/jetstream-v2-archive.md §5).
 
 use super::WriteError;
 use crate::archive::entry::BlockEntry;
 use crate::archive::line::MAX_PAYLOAD_BYTES;
 use crate::archive::row::{Row, RowKind};
 
-/// A block that is being filled.
+/// The columns of an unfinished block.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
     seqs: Vec<u64>,
@@ -19,7 +19,7 @@ pub(super) struct Columns {
     payloads: Blob<u32>,
 }
 
-/// Values of different lengths, one behind the other.
+/// A column of concatenated values of different lengths.
 #[derive(Debug, Default)]
 struct Blob<L> {
     lengths: Vec<L>,
@@ -33,7 +33,7 @@ impl<L: TryFrom<usize>> Blob<L> {
     }
 }
 
-/// The length as its column holds it.
+/// Returns the length as its column stores it.
 fn fit<L: TryFrom<usize>>(
     row: &Row<'_>,
     what: &'static str,

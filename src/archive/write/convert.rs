@@ -1,4 +1,4 @@
-//! One event's line, in the shape of `/subscribe`, as a row.
+//! Converts one event's line, in the format of `/subscribe`, into a row.
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -31,16 +31,16 @@ pub struct RowBuf {
     pub payload: Vec<u8>,
 }
 
-/// Why a line is no row.
+/// Why a line can't be converted into a row.
 #[derive(Debug, thiserror::Error)]
 pub enum ConvertError {
-    /// It is no JSON, or a member has another type than it must.
+    /// It is not JSON, or a member has the wrong type.
     #[error("not an event: {0}")]
     Json(#[from] serde_json::Error),
-    /// Something that a row of its kind has is not there.
+    /// A member that its kind requires is missing.
     #[error("the event has no {0}")]
     Missing(&'static str),
-    /// A kind or an operation that the archive has no number for.
+    /// The archive has no number for its kind or operation.
     #[error("the archive has no rows of {what} {word:?}")]
     Unknown {
         /// `kind` or `operation`.
@@ -48,7 +48,7 @@ pub enum ConvertError {
         /// The word.
         word: String,
     },
-    /// No integer of 64 bits with a sign.
+    /// A number does not fit into an i64.
     #[error("the integer {0} is beyond what a record may hold")]
     Integer(serde_json::Number),
 }
@@ -72,7 +72,7 @@ struct Commit {
     operation: String,
     collection: String,
     rkey: String,
-    /// `None` where there is no such member; a record may be `null`.
+    /// `None` if there is no such member; a record may be `null`.
     #[serde(default, deserialize_with = "present")]
     record: Option<Value>,
 }
@@ -82,9 +82,9 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 impl RowBuf {
-    /// The row of an event's line. Its seq is `seq`, or the line's own `cursor` without one.
-    /// The line's `time_us` becomes the time of witnessing. A `cid` in the line is not looked
-    /// at: rows don't hold it, readers compute it.
+    /// Converts an event's line. The row's seq is `seq`, or the line's own `cursor` without one.
+    /// The line's `time_us` becomes the witness time. A `cid` in the line is ignored
+    /// because readers compute it.
     ///
     /// # Errors
     /// [`ConvertError`].
@@ -144,7 +144,7 @@ impl RowBuf {
         Ok(self)
     }
 
-    /// The row as writers and readers see it.
+    /// Borrows it as a [`Row`].
     #[must_use]
     pub fn as_row(&self) -> Row<'_> {
         Row {
@@ -178,7 +178,7 @@ impl From<&Row<'_>> for RowBuf {
     }
 }
 
-/// A record's JSON as canonical DAG-CBOR, and the CID of that.
+/// Converts a record's JSON into canonical DAG-CBOR, and computes its CID.
 ///
 /// # Errors
 /// [`ConvertError`].

@@ -1,10 +1,10 @@
 //! The parts of a footer behind the block index (protocol/jetstream-v2-archive.md §4).
 //!
 //! **DID filters.** Which bits of a filter belong to a DID follows from a table of partition
-//! sizes for k = 15 that nobody outside of the servers' library has written down: our bits
-//! could not be verified. So every bit is set. Such a filter has the right form and length,
+//! sizes for k = 15 that only the servers' library has: the bits
+//! could not be verified. So skytail sets every bit. Such a filter has the right form and length,
 //! and says "perhaps" for every DID, which is true under any table: a planner that asks it
-//! selects too much and never too little. Behind the words stand four bytes that §4 does not
+//! selects too much and never too little. After the words there are four bytes that §4 does not
 //! name: in the three golden segments they are the CRC-32C of what precedes them.
 
 use std::collections::HashSet;

@@ -33,7 +33,9 @@ const LEVEL: i32 = 3;
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Seqs must ascend.
-    #[error("seq {seq} is none, or not above {last}, the one before: rows are written in order")]
+    #[error(
+        "seq {seq} is invalid, or not above {last}, its predecessor: rows are written in order"
+    )]
     SeqOrder {
         /// The row's.
         seq: u64,

@@ -11,7 +11,7 @@ use super::args::ArchiveArgs;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::settings::{Archive, ArchiveMode};
-use crate::source::archive::key::{ApiKey, may_be_shown};
+use crate::source::archive::api_key::{ApiKey, may_send_key};
 use crate::source::endpoint::Endpoint;
 
 /// The environment variable that holds the key itself.
@@ -38,7 +38,7 @@ pub fn archive_settings(
         }
         None => (key_in_variable(variable)?, KEY_VARIABLE.to_owned()),
     };
-    let unprotected = endpoints.iter().find(|endpoint| !may_be_shown(endpoint));
+    let unprotected = endpoints.iter().find(|endpoint| !may_send_key(endpoint));
     if let (Some(_), Some(endpoint), true) = (&key, unprotected, is_wanted) {
         let host = &endpoint.label;
         return Err(UsageError(format!(

@@ -10,9 +10,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::position::{Origin, ServerKind};
+use crate::source::archive::backfill::Backfill;
 use crate::source::archive::plan::PlanError;
-use crate::source::archive::sweep::Sweep;
-use crate::source::archive::{Beginning, Step, SweepError};
+use crate::source::archive::{BackfillError, BackfillStart, BackfillStep};
 use crate::source::endpoint::Endpoint;
 use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, RequestedCursor};
@@ -40,7 +40,7 @@ impl Reader {
         endpoint: &Endpoint,
         requested: RequestedCursor,
         retry: &mut RetryState,
-    ) -> Option<Beginning> {
+    ) -> Option<BackfillStart> {
         let pending = retry.pending_backfill.take();
         if !self.may_have_archive(endpoint, retry) {
             return None;
@@ -49,7 +49,7 @@ impl Reader {
         match (pending, requested) {
             (Some(pending), _) => Some(pending),
             // The archive has older events than the stream.
-            (None, RequestedCursor::Oldest) if !is_done => Some(Beginning::After(0)),
+            (None, RequestedCursor::Oldest) if !is_done => Some(BackfillStart::After(0)),
             (None, _) => None,
         }
     }
@@ -58,11 +58,11 @@ impl Reader {
     pub(super) async fn backfill(
         &self,
         endpoint: &Endpoint,
-        beginning: Beginning,
+        beginning: BackfillStart,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         retry.number += 1;
-        let begun = self.client.sweep(
+        let begun = self.client.start_backfill(
             endpoint,
             beginning,
             self.archive.key.clone(),
@@ -98,7 +98,7 @@ impl Reader {
 
     async fn forward_backfill(
         &self,
-        sweep: &mut Sweep,
+        sweep: &mut Backfill,
         connection: &Arc<ConnectionInfo>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
@@ -109,7 +109,7 @@ impl Reader {
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 step = sweep.next() => step?,
             };
-            let Some(Step { gap, batch, through }) = step else {
+            let Some(BackfillStep { gap, batch, through }) = step else {
                 return Err(Disconnect::BackfillComplete);
             };
             retry.backoff.reset();
@@ -166,19 +166,22 @@ impl Reader {
     pub(super) fn on_archive_error(
         &self,
         server: Arc<str>,
-        error: SweepError,
+        error: BackfillError,
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
-        if matches!(error, SweepError::Stale(_) | SweepError::Plan(PlanError::NoProgress { .. })) {
+        if matches!(
+            error,
+            BackfillError::Stale(_) | BackfillError::Plan(PlanError::NoProgress { .. })
+        ) {
             retry.was_sound = true;
             self.backfill_made_no_progress(retry);
             return self.retry_backfill(&format!("the archive: {error}"), retry);
         }
-        if error.is_passing() {
-            let wait = error.wait();
+        if error.is_transient() {
+            let wait = error.retry_after();
             return self.reconnect(retry, &Disconnect::Archive(error), wait);
         }
-        if self.archive.key.is_some() && error.refused_with().is_some() {
+        if self.archive.key.is_some() && error.refused_status().is_some() {
             retry.update_endpoint(|endpoint| endpoint.refuses = true);
             if retry.others_refuse() {
                 return Err(ReadError::Archive { server, error: Box::new(error) });
@@ -187,12 +190,12 @@ impl Reader {
         }
         let then = "continuing with the oldest event of the live stream";
         // A server without this endpoint has no archive, so nothing of it is skipped.
-        let has_none = matches!(error.refused_with(), Some(404 | 405 | 501));
+        let has_none = matches!(error.refused_status(), Some(404 | 405 | 501));
         retry.update_endpoint(|endpoint| {
             endpoint.archive_unusable = true;
             endpoint.archive_skipped |= !has_none;
         });
-        match error.refused_with() {
+        match error.refused_status() {
             Some(401 | 403) => tracing::warn!(
                 %server,
                 "the archive wants a key ({error}): give one with --api-key-file or SKYTAIL_API_KEY; {then}"

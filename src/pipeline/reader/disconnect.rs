@@ -1,7 +1,7 @@
 //! Why a connection ended.
 
 use crate::position::TimeUs;
-use crate::source::archive::SweepError;
+use crate::source::archive::BackfillError;
 use crate::source::client::ConnectError;
 use crate::source::connection::StreamError;
 use crate::source::liveness::LivenessFailure;
@@ -37,7 +37,7 @@ pub(super) enum Disconnect {
     BackfillComplete,
     /// The archive was not read to its end.
     #[error("the archive: {0}")]
-    Archive(#[from] SweepError),
+    Archive(#[from] BackfillError),
     /// The server lags behind the output, and there are others.
     #[error("the server lags behind: its newest event is {0}")]
     Lagging(TimeUs),

@@ -29,7 +29,7 @@ use crate::metrics::{Metrics, now_us};
 use crate::position::{ServerKind, StartPosition, TimeUs};
 use crate::settings::{Archive, CompressMode, Connection as Limits};
 use crate::source::RequestedCursor;
-use crate::source::archive::SweepError;
+use crate::source::archive::BackfillError;
 use crate::source::client::{Client, ConnectError, ConnectRequest};
 use crate::source::connection::{EventConnection, StreamError};
 use crate::source::endpoint::Endpoint;
@@ -120,7 +120,7 @@ pub enum ReadError {
         /// The server.
         server: Arc<str>,
         /// The archive's error.
-        error: Box<SweepError>,
+        error: Box<BackfillError>,
     },
     /// `--compress on` and a server with another dictionary.
     #[error(

@@ -7,7 +7,7 @@
 
 use crate::position::Seq;
 use crate::source::RequestedCursor;
-use crate::source::archive::Beginning;
+use crate::source::archive::BackfillStart;
 use crate::source::connection::EventConnection;
 
 use super::retry::RetryState;
@@ -25,7 +25,7 @@ impl Reader {
         let RequestedCursor::Seq(seq) = retry.requested else { return };
         if self.has_archive(retry) {
             tracing::info!("{refusal}; reading the archive from there");
-            retry.pending_backfill = Some(Beginning::After(seq.0.saturating_sub(1)));
+            retry.pending_backfill = Some(BackfillStart::After(seq.0.saturating_sub(1)));
             return;
         }
         retry.too_old = Some(seq);

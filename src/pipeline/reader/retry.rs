@@ -8,7 +8,7 @@ use std::time::Duration;
 use crate::position::{EventPosition, Seq, ServerKind, StartPosition, TimeUs};
 use crate::settings::{CompressMode, MaxRetries};
 use crate::source::RequestedCursor;
-use crate::source::archive::Beginning;
+use crate::source::archive::BackfillStart;
 use crate::source::backoff::Backoff;
 use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
@@ -63,7 +63,7 @@ pub(super) struct RetryState {
     /// A sequence number that a server refused as older than what it holds.
     pub(super) too_old: Option<Seq>,
     /// Where to start in the archive of the present server, because its stream starts later.
-    pub(super) pending_backfill: Option<Beginning>,
+    pub(super) pending_backfill: Option<BackfillStart>,
     /// The position at the end of the last backfill, and the number of backfills in a row that
     /// ended there.
     pub(super) backfill_attempts: (Option<EventPosition>, u32),
@@ -288,7 +288,9 @@ impl Reader {
                 endpoint.refuses = true;
             }),
             Learned::CursorTooOld => self.on_cursor_too_old(disconnect, retry),
-            Learned::CursorExpired(time) => retry.pending_backfill = Some(Beginning::Since(time)),
+            Learned::CursorExpired(time) => {
+                retry.pending_backfill = Some(BackfillStart::Since(time))
+            }
             Learned::PrimaryRecovered => {
                 retry.current = 0;
                 let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);

@@ -1,5 +1,6 @@
-//! One stored block into batches of lines: wanted rows only, straight from the columns and
-//! from CBOR into the batch. Blocking work, for a thread of its own; no I/O.
+//! Decodes one stored block into batches of lines: filters rows by their columns, and writes
+//! those that match from CBOR into the batch. It blocks and does no I/O: run it on a thread
+//! of its own.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -14,166 +15,181 @@ use crate::event::header::{Kind, Operation};
 use crate::filter::Filter;
 use crate::position::{EventPosition, Seq, TimeUs};
 
-/// Most bytes that a block may decompress to. Real ones hold a few MB.
+/// Most bytes that a block may decompress to. Real blocks hold a few MB.
 pub const MAX_BODY_BYTES: usize = 64 << 20;
-/// Bytes of a batch: those of the pipeline's own.
+/// Bytes after which a batch is passed on: the size of the pipeline's own batches.
 pub const BATCH_BYTES: usize = 256 * 1024;
-/// Room for the line that goes beyond that.
+/// Room for the line that crosses [`BATCH_BYTES`].
 const SLACK_BYTES: usize = 16 * 1024;
 
-/// Which rows are wanted, and as what.
+/// Selects the rows of a block, and says how to print them.
 #[derive(Clone, Debug)]
-pub struct Wants {
-    /// What to print.
+pub struct RowFilter {
+    /// The run's filter.
     pub filter: Filter,
-    /// The shape of the lines.
+    /// The format of the lines.
     pub shape: EventFormat,
-    /// Rows up to here are not.
+    /// Drops rows up to this seq, inclusive.
     pub after: u64,
-    /// Rows above this are not.
+    /// Drops rows above this seq.
     pub up_to: u64,
-    /// Rows that were witnessed before this instant are not, until the first that was not.
+    /// The backfill starts at the first row that was witnessed at or after this instant.
+    /// Earlier witness times after that row are kept.
     pub since: Option<TimeUs>,
 }
 
-/// Some lines of a block.
+/// Lines of a block, in the order of its rows.
 #[derive(Debug)]
-pub struct Lines {
+pub struct DecodedLines {
     /// The lines.
     pub batch: Batch,
-    /// The number of the first that was witnessed late enough, and so are all behind it.
-    pub late_from: Option<usize>,
+    /// The index of the first line that is not before the start instant; `None` if all are.
+    pub first_after_start: Option<usize>,
 }
 
-/// What a block held.
+/// Counts of a decoded block.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Summary {
-    /// Its rows within the bounds.
+pub struct BlockSummary {
+    /// Rows within the seq bounds.
     pub rows: u64,
-    /// Those that are not wanted.
-    pub unwanted: u64,
-    /// Those that can't be made events.
+    /// Rows that the filter rejects.
+    pub filtered: u64,
+    /// Rows that can't be converted into an event.
     pub unusable: u64,
-    /// The highest seq, and the latest time of witnessing.
+    /// The highest seq and the latest witness time; `None` without a row.
     pub last: Option<EventPosition>,
-    /// Whether any row was witnessed late enough.
-    pub is_late: bool,
+    /// Whether a row was witnessed at or after the start instant.
+    pub reached_start: bool,
 }
 
-/// Whoever takes a block's lines.
-pub trait Taker {
-    /// The block is sound; its first and last seq. `false` where nothing more is wanted.
-    fn begins(&mut self, first: u64, last: u64) -> bool;
-    /// Some of its lines. `false` where nothing more is wanted.
-    fn takes(&mut self, lines: Lines) -> bool;
-    /// A row that can't be made an event.
-    fn misses(&mut self, error: &RowError);
+/// Receives the lines of a block. `start` and `lines` return `false` to stop the decoding.
+pub trait BlockSink {
+    /// The block passed all checks; these are its first and last seq.
+    fn start(&mut self, first: u64, last: u64) -> bool;
+    /// Receives some of its lines.
+    fn lines(&mut self, lines: DecodedLines) -> bool;
+    /// A row can't be converted into an event, and is skipped.
+    fn row_error(&mut self, error: &RowError);
 }
 
-/// The tools of one thread, which keep their memory from block to block.
+/// A decoder whose buffers are reused from block to block.
 #[derive(Debug)]
-pub struct Tools {
+pub struct RowDecoder {
     decoder: BlockDecoder,
     writer: LineWriter,
 }
 
-/// Tools that nobody uses just now: at most as many as there were threads at once.
+/// Idle decoders. Holds at most as many as there were threads at once.
 #[derive(Debug, Default)]
-pub struct Toolbox(Mutex<Vec<Tools>>);
+pub struct DecoderPool(Mutex<Vec<RowDecoder>>);
 
-impl Toolbox {
-    /// Takes tools out, or makes some.
+impl DecoderPool {
+    /// Takes an idle decoder, or creates one.
     ///
     /// # Errors
-    /// [`BlockError`] where zstd has no memory.
-    pub fn take(&self) -> Result<Tools, BlockError> {
-        let tools = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
-        match tools {
-            Some(tools) => Ok(tools),
-            None => Ok(Tools {
+    /// [`BlockError`] if zstd can't allocate its context.
+    pub fn acquire(&self) -> Result<RowDecoder, BlockError> {
+        let idle = self.0.lock().unwrap_or_else(PoisonError::into_inner).pop();
+        match idle {
+            Some(decoder) => Ok(decoder),
+            None => Ok(RowDecoder {
                 decoder: BlockDecoder::with_cap(MAX_BODY_BYTES)?,
                 writer: LineWriter::new(),
             }),
         }
     }
 
-    /// Puts tools back.
-    pub fn put(&self, tools: Tools) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(tools);
+    /// Returns a decoder to the pool.
+    pub fn release(&self, decoder: RowDecoder) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push(decoder);
     }
 }
 
-impl Tools {
-    /// Decodes a stored frame, held against what the index says of it (`None`: there is no
-    /// index) and against the bounds of its segment.
+impl RowDecoder {
+    /// Decodes a stored frame after checking it against its index entry (`None` if there is
+    /// no index) and against the seq bounds of its segment.
     ///
     /// # Errors
-    /// [`BlockError`]: nothing was handed over then.
+    /// [`BlockError`]; `sink` has received nothing then.
     pub fn decode(
         &mut self,
         frame: &[u8],
         entry: Option<&BlockEntry>,
         bounds: (u64, u64),
-        wants: &Wants,
-        taker: &mut impl Taker,
-    ) -> Result<Summary, BlockError> {
+        filter: &RowFilter,
+        sink: &mut impl BlockSink,
+    ) -> Result<BlockSummary, BlockError> {
         let block = self.decoder.decode(frame)?;
         if let Some(entry) = entry {
             block.check_against(entry)?;
         }
-        let rows = block.rows();
         let seqs = (block.first_seq(), block.last_seq());
-        let (Some(first), Some(last)) = seqs else { return Ok(Summary::default()) };
-        if first.0 < bounds.0 {
-            let (what, block, index) = ("lowest seq", first.0, bounds.0);
-            return Err(BlockError::Disagrees { what, block, index });
+        let (Some(first), Some(last)) = seqs else { return Ok(BlockSummary::default()) };
+        check_bounds(first, last, bounds)?;
+        if !sink.start(first.0, last.0) {
+            return Ok(BlockSummary::default());
         }
-        if last.0 > bounds.1 {
-            let (what, block, index) = ("highest seq", last.0, bounds.1);
-            return Err(BlockError::Disagrees { what, block, index });
-        }
-        let mut summary = Summary::default();
-        if !taker.begins(first.0, last.0) {
-            return Ok(summary);
-        }
-        let empty =
-            || Lines { batch: Batch::with_capacity(BATCH_BYTES + SLACK_BYTES), late_from: None };
-        let mut lines = empty();
-        for row in rows {
-            if row.seq.0 <= wants.after || row.seq.0 > wants.up_to {
-                continue;
-            }
-            summary.see(&row);
-            summary.is_late |= wants.is_late(&row);
-            if summary.is_late && lines.late_from.is_none() {
-                lines.late_from = Some(lines.batch.len());
-            }
-            if !wants.row(&row) {
-                summary.unwanted += 1;
-                continue;
-            }
-            match self.writer.append(&row, wants.shape, lines.batch.line_buffer()) {
-                Ok(()) => lines.batch.end_line(),
-                Err(error) => {
-                    summary.unusable += 1;
-                    taker.misses(&error);
-                }
-            }
-            if lines.batch.buffered_bytes() >= BATCH_BYTES
-                && !taker.takes(std::mem::replace(&mut lines, empty()))
-            {
-                return Ok(summary);
-            }
-        }
-        if !lines.batch.is_empty() {
-            taker.takes(lines);
-        }
-        Ok(summary)
+        Ok(write_lines(&mut self.writer, block.rows(), filter, sink))
     }
 }
 
-impl Summary {
-    fn see(&mut self, row: &Row<'_>) {
+fn check_bounds(first: Seq, last: Seq, bounds: (u64, u64)) -> Result<(), BlockError> {
+    if first.0 < bounds.0 {
+        let (what, block, index) = ("lowest seq", first.0, bounds.0);
+        return Err(BlockError::Disagrees { what, block, index });
+    }
+    if last.0 > bounds.1 {
+        let (what, block, index) = ("highest seq", last.0, bounds.1);
+        return Err(BlockError::Disagrees { what, block, index });
+    }
+    Ok(())
+}
+
+fn write_lines<'a>(
+    writer: &mut LineWriter,
+    rows: impl Iterator<Item = Row<'a>>,
+    filter: &RowFilter,
+    sink: &mut impl BlockSink,
+) -> BlockSummary {
+    let empty = || DecodedLines {
+        batch: Batch::with_capacity(BATCH_BYTES + SLACK_BYTES),
+        first_after_start: None,
+    };
+    let (mut summary, mut lines) = (BlockSummary::default(), empty());
+    for row in rows {
+        if row.seq.0 <= filter.after || row.seq.0 > filter.up_to {
+            continue;
+        }
+        summary.count(&row);
+        summary.reached_start |= filter.is_after_start(&row);
+        if summary.reached_start && lines.first_after_start.is_none() {
+            lines.first_after_start = Some(lines.batch.len());
+        }
+        if !filter.may_match(&row) {
+            summary.filtered += 1;
+            continue;
+        }
+        match writer.append(&row, filter.shape, lines.batch.line_buffer()) {
+            Ok(()) => lines.batch.end_line(),
+            Err(error) => {
+                summary.unusable += 1;
+                sink.row_error(&error);
+            }
+        }
+        if lines.batch.buffered_bytes() >= BATCH_BYTES
+            && !sink.lines(std::mem::replace(&mut lines, empty()))
+        {
+            return summary;
+        }
+    }
+    if !lines.batch.is_empty() {
+        sink.lines(lines);
+    }
+    summary
+}
+
+impl BlockSummary {
+    fn count(&mut self, row: &Row<'_>) {
         self.rows += 1;
         let time = TimeUs(u64::try_from(row.witnessed_at_us).unwrap_or(0));
         let time = self.last.map_or(time, |last| last.time.max(time));
@@ -181,14 +197,14 @@ impl Summary {
     }
 }
 
-impl Wants {
-    fn is_late(&self, row: &Row<'_>) -> bool {
+impl RowFilter {
+    fn is_after_start(&self, row: &Row<'_>) -> bool {
         let at_us = u64::try_from(row.witnessed_at_us).unwrap_or(0);
         self.since.is_none_or(|since| at_us >= since.0)
     }
 
-    /// Whether a row is wanted, as far as its columns tell.
-    fn row(&self, row: &Row<'_>) -> bool {
+    /// Returns `false` if the columns alone show that the filter rejects the row.
+    fn may_match(&self, row: &Row<'_>) -> bool {
         let (kind, operation) = match row.kind {
             RowKind::Create | RowKind::Resync => (Kind::Commit, Operation::Create),
             RowKind::Update => (Kind::Commit, Operation::Update),
@@ -201,8 +217,8 @@ impl Wants {
     }
 }
 
-/// A seq for a place that has none of its own.
+/// Returns `seq` if it can be one: 0 and values from [`Seq::LIMIT`] are none.
 #[must_use]
-pub fn seq(seq: u64) -> Option<Seq> {
+pub fn valid_seq(seq: u64) -> Option<Seq> {
     (1..Seq::LIMIT).contains(&seq).then_some(Seq(seq))
 }

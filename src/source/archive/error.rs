@@ -1,96 +1,96 @@
-//! Why bytes of the archive can't be had, and whether asking again may help.
+//! Why a request to the archive fails, and whether a retry may help.
 
 use std::io;
 use std::time::Duration;
 
 use crate::source::net::DialError;
 
-/// Why there is no answer, or none to use.
+/// Why a request has no usable response.
 #[derive(Debug, thiserror::Error)]
 pub enum FetchError {
-    /// No byte stream.
+    /// There is no connection.
     #[error(transparent)]
     Dial(#[from] DialError),
-    /// No answer.
+    /// The connection failed before the head of a response was complete.
     #[error("no answer ({0})")]
     Io(#[from] io::Error),
-    /// The answer ended too early.
+    /// The body ended early, after this many bytes.
     #[error("the answer was cut off after {0} bytes")]
     CutOff(usize),
-    /// Not now: 429, or the server's own trouble.
+    /// A retry may succeed: 429, 500, or 502 to 599.
     #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
     Busy {
         /// The HTTP status.
         status: u16,
-        /// The server's words, printable.
+        /// The server's message, printable.
         said: String,
-        /// How long it wants to be left alone.
+        /// How long the server asks the client to wait.
         wait: Option<Duration>,
     },
-    /// Never.
+    /// A retry can't succeed.
     #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
     Refused {
         /// The HTTP status.
         status: u16,
-        /// The server's words, printable.
+        /// The server's message, printable.
         said: String,
-        /// The name of its error, where it has one.
+        /// The name of its XRPC error, if it sent one.
         name: Option<String>,
     },
-    /// More than is accepted.
+    /// The body has more than this many bytes, the limit for its endpoint.
     #[error("an answer of more than {0} bytes")]
     TooLarge(usize),
-    /// An answer that answers something else.
+    /// The response does not fit the request.
     #[error("{0}")]
-    Strange(&'static str),
+    Unexpected(&'static str),
 }
 
 impl FetchError {
-    /// Whether the same request may be answered later.
+    /// Returns whether the same request may succeed later.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
+    pub fn is_transient(&self) -> bool {
         match self {
             Self::Dial(error) => !error.is_permanent(),
             Self::Io(_) | Self::CutOff(_) | Self::Busy { .. } => true,
-            Self::Refused { .. } | Self::TooLarge(_) | Self::Strange(_) => false,
+            Self::Refused { .. } | Self::TooLarge(_) | Self::Unexpected(_) => false,
         }
     }
 
-    /// How long the server wants to be left alone.
+    /// Returns how long the server asks the client to wait.
     #[must_use]
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
             Self::Busy { wait, .. } => *wait,
             _ => None,
         }
     }
 
-    /// The status of a refusal.
+    /// Returns the HTTP status of a final refusal.
     #[must_use]
-    pub fn refused_with(&self) -> Option<u16> {
+    pub fn refused_status(&self) -> Option<u16> {
         match self {
             Self::Refused { status, .. } => Some(*status),
             _ => None,
         }
     }
 
-    /// Whether the server's own error has this name.
+    /// Returns whether the server's XRPC error has this name.
     #[must_use]
-    pub fn is_named(&self, wanted: &str) -> bool {
+    pub fn has_name(&self, wanted: &str) -> bool {
         matches!(self, Self::Refused { name: Some(name), .. } if name == wanted)
     }
 }
 
-/// Why a range can't be had.
+/// Why a range of a file can't be read.
 #[derive(Debug, thiserror::Error)]
 pub enum RangeError {
-    /// The file was rewritten: what was read of it belongs to nothing any more.
+    /// The server rewrote the file, so the bytes read so far belong to no file any more.
     #[error("the file was rewritten while it was read")]
     Changed,
-    /// The server sends the whole file, whatever is asked for.
+    /// The server ignores `Range` and sends the whole file.
     #[error("the server does not send parts of a file")]
-    NotHonoured,
-    /// No bytes.
+    RangeIgnored,
+    /// The request failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
 }

@@ -1,34 +1,36 @@
-//! The archive of a v2 server as a source: everything older than the live window, downloaded
-//! in sealed segments and handed on as lines in the order of their seqs.
+//! The archive of a v2 server as a source: downloads everything older than the lookback window
+//! in sealed segments, and returns it as lines in the order of seqs.
 //!
 //! ```text
-//! plan ─▶ segment (index) ─▶ fetch (ranges, blocks) ─▶ decode (rows → lines) ─▶ sweep (in order)
-//!                              with key and tries        on threads
+//! plan ─▶ segment (index) ─▶ client (ranges, blocks) ─▶ decode (rows → lines) ─▶ backfill
+//!                            api_key, retry, http_pool   on blocking threads      (in order)
 //! ```
 //!
-//! Source: protocol/jetstream-v2-archive.md ("§" is a section of it). When to come here, and
-//! where the live stream takes over, is the reader's business.
+//! Source: protocol/jetstream-v2-archive.md ("§" is a section of it). The reader decides when
+//! to read the archive, and when the live stream takes over.
 //!
-//! Memory does not depend on the size of the history. With a parallelism of N it is at most:
+//! Memory does not depend on the size of the archive. With a parallelism of N it is at most:
 //!
-//! - 2 N pieces of segments, each of some blocks together no larger than 4 MiB, or one larger
-//!   block (up to 64 MiB, which no real one comes near);
-//! - N blocks being decoded, each with what it decompresses to (some MB; at most 64 MiB) and 17
+//! - 2 N block ranges of segments, each of blocks that are together no larger than 4 MiB, or one
+//!   larger block (up to 64 MiB, far more than real ones);
+//! - N blocks being decoded, each with its decompressed body (a few MB; at most 64 MiB) and 17
 //!   batches of lines (256 KiB each, or one longer line);
-//! - the footers of two segments at a time (some MB; at most 64 MiB), and block indices of 52
-//!   bytes a block for as long as blocks of that segment are on their way;
-//! - one page of the plan: 100,000 entries of some 150 bytes, at most 64 MiB as it comes.
+//! - the footers of two segments at a time (a few MB; at most 64 MiB), and block indices of 52
+//!   bytes per block while blocks of that segment are in progress;
+//! - one page of the plan: 100,000 entries of some 150 bytes, at most 64 MiB as received;
+//! - N + 2 HTTP connections, each with a read buffer of at most 64 KiB.
 
+pub mod api_key;
+pub mod backfill;
+pub mod client;
 pub mod decode;
 pub mod error;
-pub mod fetch;
-pub mod key;
-pub mod list;
+mod http_pool;
 pub mod plan;
+mod retry;
 pub mod segment;
-pub mod sweep;
-mod tries;
-mod work;
+pub mod segment_list;
+mod workers;
 
 use std::time::Duration;
 
@@ -37,20 +39,20 @@ use crate::position::gap::Gap;
 use crate::position::{EventPosition, TimeUs};
 
 use error::FetchError;
-use list::ListError;
 use plan::PlanError;
-use segment::Trouble;
+use segment::RemoteSegmentError;
+use segment_list::ListError;
 
-/// Where a sweep begins.
+/// Where a backfill starts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Beginning {
-    /// Behind this seq; 0 for the whole archive.
+pub enum BackfillStart {
+    /// After this seq; 0 is the start of the archive.
     After(u64),
     /// With the first event that was witnessed at or after this instant.
     Since(TimeUs),
 }
 
-impl std::fmt::Display for Beginning {
+impl std::fmt::Display for BackfillStart {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
             Self::After(0) => f.write_str("its oldest event"),
@@ -60,67 +62,66 @@ impl std::fmt::Display for Beginning {
     }
 }
 
-/// What a sweep brings next. In this order: events that can't be had, lines, and how far
-/// everything was dealt with then.
+/// The next result of a backfill. Its fields apply in their order here.
 #[derive(Debug, Default)]
-pub struct Step {
-    /// Events that can't be had, in front of the lines.
+pub struct BackfillStep {
+    /// Events before the lines that can't be read.
     pub gap: Option<Gap>,
     /// Lines.
     pub batch: Batch,
-    /// Whatever is wanted up to here was in the lines so far. Its time is the latest that any
-    /// row showed; 0 before the first.
+    /// All events up to this position were in the lines so far. Its time is the latest witness
+    /// time of any row; 0 before the first row.
     pub through: Option<EventPosition>,
 }
 
-/// Why a sweep ends before its end.
+/// Why a backfill stops before its end.
 #[derive(Debug, thiserror::Error)]
-pub enum SweepError {
-    /// A segment of the plan is no more: go on with a new plan.
+pub enum BackfillError {
+    /// A segment of the plan no longer exists. A new plan continues from here.
     #[error("{0}")]
-    Stale(Trouble),
-    /// The plan can't be used.
+    Stale(RemoteSegmentError),
+    /// The plan is unusable.
     #[error("{0}")]
     Plan(#[from] PlanError),
-    /// Something can't be had.
+    /// A request failed.
     #[error("{what}: {source}")]
     Fetch {
-        /// What was asked for.
+        /// What was requested.
         what: String,
-        /// Why.
+        /// Why it failed.
         source: FetchError,
     },
-    /// A part of skytail itself failed.
+    /// A task of skytail itself panicked.
     #[error("a thread that decodes the archive failed unexpectedly; this is a bug in skytail")]
-    Broken,
+    TaskFailed,
 }
 
-impl SweepError {
-    /// The status of a refusal, where that is what it is.
+impl BackfillError {
+    /// Returns the HTTP status if the server refused a request for good.
     #[must_use]
-    pub fn refused_with(&self) -> Option<u16> {
+    pub fn refused_status(&self) -> Option<u16> {
         match self {
-            Self::Fetch { source, .. } => source.refused_with(),
+            Self::Fetch { source, .. } => source.refused_status(),
             _ => None,
         }
     }
 
-    /// Whether the same may be had later.
+    /// Returns whether a retry may succeed.
     #[must_use]
-    pub fn is_passing(&self) -> bool {
-        matches!(self, Self::Fetch { source, .. } if source.is_passing())
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Self::Fetch { source, .. } if source.is_transient())
     }
 
-    /// How long the server wants to be left alone.
+    /// Returns how long the server asks the client to wait.
     #[must_use]
-    pub fn wait(&self) -> Option<Duration> {
+    pub fn retry_after(&self) -> Option<Duration> {
         match self {
-            Self::Fetch { source, .. } => source.wait(),
+            Self::Fetch { source, .. } => source.retry_after(),
             _ => None,
         }
     }
 
-    fn of_list(what: &str, error: ListError) -> Self {
+    fn from_list(what: &str, error: ListError) -> Self {
         match error {
             ListError::Fetch(source) => Self::Fetch { what: what.to_owned(), source },
             ListError::Plan(error) => Self::Plan(error),
@@ -128,10 +129,10 @@ impl SweepError {
     }
 }
 
-impl From<Trouble> for SweepError {
-    fn from(trouble: Trouble) -> Self {
-        match trouble {
-            Trouble::Fetch { name, source } => Self::Fetch { what: name, source },
+impl From<RemoteSegmentError> for BackfillError {
+    fn from(error: RemoteSegmentError) -> Self {
+        match error {
+            RemoteSegmentError::Fetch { name, source } => Self::Fetch { what: name, source },
             other => Self::Stale(other),
         }
     }

@@ -1,12 +1,12 @@
-//! The plan of a sweep: what to ask `planSnapshot` for, what its pages say, and whether they
-//! lead anywhere. Pure except for the request itself.
+//! The plan of a backfill: builds `planSnapshot` requests, and parses and checks their pages. Pure
+//! except for [`fetch_page`].
 //!
 //! Source: protocol/jetstream-v2-archive.md §2.
 
 use serde::{Deserialize, Serialize};
 
-use super::fetch::Way;
-use super::list::ListError;
+use super::client::ArchiveClient;
+use super::segment_list::ListError;
 use crate::archive::name::segment_index;
 use crate::archive::segment::header::MAX_BLOCKS;
 use crate::event::header::Kind;
@@ -14,33 +14,32 @@ use crate::filter::Filter;
 use crate::position::Seq;
 use crate::source::v2::request::is_too_wide;
 
-/// Longest page: 100,000 entries are about 20 MB.
+/// Largest page, in bytes: 100,000 entries are about 20 MB.
 const MAX_PAGE_BYTES: usize = 64 << 20;
-/// Longest body that a server takes (§2).
+/// Largest request body that a server accepts, in bytes (§2).
 const MAX_BODY_BYTES: usize = 2_000_000;
 /// Most DIDs of one request (§2).
 const MAX_DIDS: usize = 10_000;
 /// Most collections of one request (§2).
 const MAX_COLLECTIONS: usize = 100;
-/// Room for the DIDs of a request: a hundred collections take at most 32 KB of the body.
+/// Bytes of a request that are left for DIDs: a hundred collections take at most 32 KB of the body.
 const ROOM_BYTES: usize = MAX_BODY_BYTES - 64_000;
 
-/// The body of a request.
 #[derive(Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
-struct Request<'a> {
+struct PlanRequest<'a> {
     #[serde(flatten)]
-    wish: &'a Wish,
+    filter: &'a PlanFilter,
     after_seq: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     before_seq: Option<u64>,
 }
 
-/// The filters of a plan: at most what the server takes. It may select more than the run wants,
-/// because each row is filtered here again, and never less.
+/// The filters of a plan, within the server's limits. They may select more than the run's filter,
+/// which is applied to each row again, and never less.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Wish {
+pub struct PlanFilter {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     kinds: Vec<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -49,14 +48,15 @@ pub struct Wish {
     dids: Vec<String>,
 }
 
-impl Wish {
-    /// Returns what to ask the server for, to get at least what `filter` wants.
+impl PlanFilter {
+    /// Returns the narrowest filter that the server accepts and that selects everything that
+    /// `filter` selects.
     #[must_use]
-    pub fn of(filter: &Filter) -> Self {
+    pub fn new(filter: &Filter) -> Self {
         let wants_commits = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit);
         let mut collections =
             if wants_commits { filter.collections.patterns() } else { Vec::new() };
-        // One pattern that the server does not take widens the whole list to everything.
+        // Without a pattern that the server does not accept, the list would select too little.
         if collections.len() > MAX_COLLECTIONS || collections.iter().any(|c| is_too_wide(c)) {
             collections.clear();
         }
@@ -66,12 +66,12 @@ impl Wish {
         {
             dids.clear();
         }
-        Self { kinds: filter.kinds.iter().filter_map(word).collect(), collections, dids }
+        Self { kinds: filter.kinds.iter().filter_map(kind_name).collect(), collections, dids }
     }
 
-    /// Returns whether every segment that holds events is asked for.
+    /// Returns whether the plan must name every segment that has events.
     #[must_use]
-    pub fn is_everything(&self) -> bool {
+    pub fn is_unfiltered(&self) -> bool {
         self.kinds.is_empty() && !self.has_lists()
     }
 
@@ -84,14 +84,14 @@ impl Wish {
         self.dids.clear();
     }
 
-    /// Returns the body of the request for a page above `after`, up to the pinned tip.
+    /// Returns the JSON body of the request for the page after `after`, up to the pinned tip.
     fn request(&self, after: u64, tip: Option<u64>) -> Vec<u8> {
-        let request = Request { wish: self, after_seq: after, before_seq: tip };
+        let request = PlanRequest { filter: self, after_seq: after, before_seq: tip };
         serde_json::to_vec(&request).unwrap_or_default()
     }
 }
 
-fn word(kind: &Kind) -> Option<&'static str> {
+fn kind_name(kind: &Kind) -> Option<&'static str> {
     match kind {
         Kind::Commit => Some("commit"),
         Kind::Identity => Some("identity"),
@@ -101,24 +101,24 @@ fn word(kind: &Kind) -> Option<&'static str> {
     }
 }
 
-/// One page.
+/// One page of the plan.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Page {
-    /// Nothing that matches lies above `afterSeq` and up to here but what `segments` names.
+pub struct PlanPage {
+    /// `segments` names everything that matches from `afterSeq` (exclusive) to this seq.
     pub planned_through_seq: u64,
     /// The highest sealed seq.
     pub sealed_tip_seq: u64,
-    /// What may hold something, ascending.
+    /// Segments that may have matching rows, ascending.
     #[serde(default)]
-    pub segments: Vec<Planned>,
+    pub segments: Vec<PlannedSegment>,
 }
 
-/// A segment that may hold something.
+/// A segment that may have matching rows.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
-pub struct Planned {
-    /// Its file's name.
+pub struct PlannedSegment {
+    /// The name of its file.
     pub name: String,
     /// Its number.
     pub index: u64,
@@ -128,13 +128,13 @@ pub struct Planned {
     pub max_seq: u64,
     mode: Mode,
     #[serde(default)]
-    blocks: Vec<Blocks>,
+    blocks: Vec<PlannedBlocks>,
 }
 
-impl Planned {
-    /// The blocks that may hold something; `None` for all of them.
+impl PlannedSegment {
+    /// Returns the blocks that may have matching rows; `None` for all blocks.
     #[must_use]
-    pub fn blocks(&self) -> Option<&[Blocks]> {
+    pub fn blocks(&self) -> Option<&[PlannedBlocks]> {
         (self.mode == Mode::Blocks).then_some(&*self.blocks)
     }
 }
@@ -146,34 +146,34 @@ enum Mode {
     Blocks,
 }
 
-/// Blocks one behind the other, both ends included.
+/// A range of consecutive blocks; both ends are inclusive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
-pub struct Blocks {
-    /// The first.
+pub struct PlannedBlocks {
+    /// The number of the first block.
     pub first: u32,
-    /// The last.
+    /// The number of the last block.
     pub last: u32,
 }
 
-/// Why a page can't be used.
+/// Why a page is unusable.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum PlanError {
-    /// No JSON of this form.
+    /// The body is not JSON of this form.
     #[error("the plan can't be read: {0}")]
     Unreadable(String),
-    /// It leads nowhere.
+    /// Following the page would repeat the same request.
     #[error(
         "the plan makes no progress: asked for what lies after seq {after}, it ends at seq {through} and not at {tip}"
     )]
     NoProgress {
-        /// What was asked for.
+        /// The `afterSeq` of the request.
         after: u64,
-        /// How far it goes.
+        /// The `plannedThroughSeq` of the page.
         through: u64,
-        /// Where it should lead.
+        /// The pinned sealed tip.
         tip: u64,
     },
-    /// A value that can't be.
+    /// A value contradicts another, or its type.
     #[error("the server's answer contradicts itself: {what} ({value})")]
     Malformed {
         /// What was found.
@@ -181,26 +181,26 @@ pub enum PlanError {
         /// The value.
         value: u64,
     },
-    /// A name that can't be.
+    /// The name and the number of a segment differ.
     #[error("the plan names a segment {0:?}, which is no name of segment number {1}")]
     Name(String, u64),
 }
 
 impl PlanError {
-    pub(super) fn unreadable(error: serde_json::Error) -> Self {
+    pub(super) fn from_json(error: serde_json::Error) -> Self {
         let text = error.to_string();
         Self::Unreadable(crate::display::printable::one_line(text.as_bytes(), 200))
     }
 }
 
-/// Reads a page that was asked for above `after`, up to the pinned `tip` if there is one
-/// already.
+/// Parses a page that was requested after the seq `after`, up to the pinned `tip` if there is
+/// one.
 ///
 /// # Errors
 /// [`PlanError`].
-pub fn read_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<Page, PlanError> {
-    let mut page: Page = serde_json::from_slice(body).map_err(PlanError::unreadable)?;
-    // Seqs count from 1: an empty segment has none (§8).
+pub fn parse_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<PlanPage, PlanError> {
+    let mut page: PlanPage = serde_json::from_slice(body).map_err(PlanError::from_json)?;
+    // Seqs count from 1: an empty segment has no bounds (§8).
     page.segments.retain(|segment| segment.max_seq > 0);
     let malformed = |what, value| Err(PlanError::Malformed { what, value });
     let (through, sealed) = (page.planned_through_seq, page.sealed_tip_seq);
@@ -213,12 +213,12 @@ pub fn read_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<Page, Plan
     if tip.is_some_and(|tip| sealed > tip) {
         return malformed("a sealed tip above the one that was asked for", sealed);
     }
-    // A tip that sank below the pinned one is no end.
+    // A sealed tip below the pinned one does not end the plan.
     let end = tip.unwrap_or(sealed);
     if through < end && through <= after {
         return Err(PlanError::NoProgress { after, through, tip: end });
     }
-    let mut last = None::<&Planned>;
+    let mut last = None::<&PlannedSegment>;
     for segment in &page.segments {
         check_segment(segment, last)?;
         last = Some(segment);
@@ -226,7 +226,7 @@ pub fn read_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<Page, Plan
     Ok(page)
 }
 
-fn check_segment(segment: &Planned, last: Option<&Planned>) -> Result<(), PlanError> {
+fn check_segment(segment: &PlannedSegment, last: Option<&PlannedSegment>) -> Result<(), PlanError> {
     let malformed = |what, value| Err(PlanError::Malformed { what, value });
     if segment_index(&segment.name) != Some(segment.index) {
         let name = crate::display::printable::one_line(segment.name.as_bytes(), 60);
@@ -255,29 +255,32 @@ fn check_segment(segment: &Planned, last: Option<&Planned>) -> Result<(), PlanEr
     Ok(())
 }
 
-/// Asks for a page. A server that refuses lists as long as these (an operator may allow fewer)
-/// is asked without them from then on.
+/// Requests a page. If the server refuses the lists (an operator may allow shorter ones), removes
+/// them from `filter` and requests the page again.
 ///
 /// # Errors
 /// [`ListError`].
-pub async fn page(
-    way: &Way,
-    wish: &mut Wish,
+pub async fn fetch_page(
+    client: &ArchiveClient,
+    filter: &mut PlanFilter,
     after: u64,
     tip: Option<u64>,
-) -> Result<Page, ListError> {
-    let asked = way.whole("planSnapshot", Some(&wish.request(after, tip)), MAX_PAGE_BYTES).await;
-    let body = match asked {
-        Err(error) if matches!(error.refused_with(), Some(400 | 413)) && wish.has_lists() => {
+) -> Result<PlanPage, ListError> {
+    let response =
+        client.fetch_all("planSnapshot", Some(&filter.request(after, tip)), MAX_PAGE_BYTES).await;
+    let body = match response {
+        Err(error) if matches!(error.refused_status(), Some(400 | 413)) && filter.has_lists() => {
             tracing::info!(
                 "planSnapshot refuses the filters ({error}); asking for a plan without them and filtering here"
             );
-            wish.drop_lists();
-            way.whole("planSnapshot", Some(&wish.request(after, tip)), MAX_PAGE_BYTES).await?
+            filter.drop_lists();
+            client
+                .fetch_all("planSnapshot", Some(&filter.request(after, tip)), MAX_PAGE_BYTES)
+                .await?
         }
-        asked => asked?,
+        response => response?,
     };
-    Ok(read_page(&body, after, tip)?)
+    Ok(parse_page(&body, after, tip)?)
 }
 
 #[cfg(test)]

@@ -1,10 +1,10 @@
-//! One planned segment on the server: its index, checked, and the frames of its blocks, in
-//! whichever way they can be had. A segment may be rewritten while it is read; what is read of
-//! one generation is never joined with another (protocol/jetstream-v2-archive.md §3).
+//! One planned segment on the server: opens and checks its index, and fetches the frames of its
+//! blocks. The server may rewrite a segment while it is read; bytes of two versions are never
+//! joined (protocol/jetstream-v2-archive.md §3).
 //!
 //! ```text
-//! beginning ─▶ footer ─▶ checksum, block index ─▶ ranges of the file   (the usual way)
-//!         └─ no ranges, or a damaged footer ─▶ getBlock by number
+//! prefix ─▶ footer ─▶ checksum, block index ─▶ ranges of the file   (normally)
+//!      └─ no ranges, or a damaged footer ─▶ getBlock by number
 //! ```
 
 use std::io::{self, Read, Seek, SeekFrom};
@@ -13,9 +13,9 @@ use std::sync::Arc;
 
 use tokio::sync::Mutex;
 
+use super::client::ArchiveClient;
 use super::error::{FetchError, RangeError};
-use super::fetch::Way;
-use super::plan::Planned;
+use super::plan::PlannedSegment;
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::SegmentError;
 use crate::archive::segment::Segment;
@@ -23,305 +23,322 @@ use crate::archive::segment::header::{HEADER_BYTES, Header};
 
 /// Most bytes of one stored block.
 pub const MAX_FRAME_BYTES: usize = 64 << 20;
-/// Most bytes of a footer: those of real files have some MB, nearly all of it filters of DIDs.
+/// Most bytes of a footer. Real ones have a few MB, nearly all of it filters of DIDs.
 const MAX_FOOTER_BYTES: u64 = 64 << 20;
 /// How often a segment may be rewritten while it is read.
 const MAX_REWRITES: u32 = 8;
-/// How often parts of a file are asked for where the whole came.
-const RANGE_TRIES: u32 = 3;
+/// How often a range is requested although the server sent the whole file.
+const MAX_IGNORED_RANGES: u32 = 3;
 
-/// What goes wrong with a segment.
+/// Why a segment can't be read.
 #[derive(Debug, thiserror::Error)]
-pub enum Trouble {
-    /// The server has it no more: the plan is to be made anew.
+pub enum RemoteSegmentError {
+    /// The server no longer has it; request a new plan.
     #[error("{0}: the server does not have it any more")]
     Gone(String),
-    /// It is rewritten again and again.
+    /// The server rewrote it more than [`MAX_REWRITES`] times.
     #[error("{0}: it is rewritten faster than it can be read")]
-    Restless(String),
-    /// The bytes can't be had now, or not by us.
+    Unstable(String),
+    /// A request failed.
     #[error("{name}: {source}")]
     Fetch {
-        /// The segment.
+        /// The segment's file name.
         name: String,
         /// Why.
         source: FetchError,
     },
-    /// What it says of itself can't be used, though it was asked for twice.
+    /// Its header or index is unusable, even after a second fetch.
     #[error("{name}: {source}")]
     Damaged {
-        /// The segment.
+        /// The segment's file name.
         name: String,
         /// Why.
         source: SegmentError,
     },
 }
 
-/// What is known of the file as it is now.
+/// One version of the file, as opened.
 #[derive(Debug)]
-pub enum Generation {
-    /// Its index was read and checked.
+pub enum SegmentVersion {
+    /// The index was read and checked.
     Indexed {
-        /// What tells it from other generations.
+        /// The strong ETag of this version.
         etag: String,
         /// Its blocks.
         blocks: Vec<BlockEntry>,
     },
-    /// So many blocks, to be asked for by number. Each is covered by a checksum of its own.
-    Numbered(u32),
+    /// The number of blocks, which are fetched by number. Each has a checksum of its own.
+    ByNumber(u32),
 }
 
 /// A segment on the server.
 #[derive(Debug)]
-pub struct Volume {
-    way: Arc<Way>,
-    /// What the plan says of it.
-    pub planned: Planned,
-    now: Mutex<(Option<Arc<Generation>>, u32)>,
+pub struct RemoteSegment {
+    client: Arc<ArchiveClient>,
+    /// Its entry in the plan.
+    pub planned: PlannedSegment,
+    /// The version that is being read, if it was opened, and how often the file was rewritten.
+    current: Mutex<(Option<Arc<SegmentVersion>>, u32)>,
 }
 
-impl Volume {
-    /// A segment of which nothing was read yet.
+impl RemoteSegment {
+    /// A segment that is not opened yet.
     #[must_use]
-    pub fn new(way: Arc<Way>, planned: Planned) -> Self {
-        Self { way, planned, now: Mutex::new((None, 0)) }
+    pub fn new(client: Arc<ArchiveClient>, planned: PlannedSegment) -> Self {
+        Self { client, planned, current: Mutex::new((None, 0)) }
     }
 
-    /// What is known of the file; read now if nothing is.
+    /// Returns the current version; opens the file first if necessary.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn generation(&self) -> Result<Arc<Generation>, Trouble> {
-        let mut now = self.now.lock().await;
-        if let Some(generation) = &now.0 {
-            return Ok(Arc::clone(generation));
+    /// [`RemoteSegmentError`].
+    pub async fn version(&self) -> Result<Arc<SegmentVersion>, RemoteSegmentError> {
+        let mut current = self.current.lock().await;
+        if let Some(version) = &current.0 {
+            return Ok(Arc::clone(version));
         }
-        let generation = Arc::new(self.open(&mut now.1).await?);
-        now.0 = Some(Arc::clone(&generation));
-        Ok(generation)
+        let version = Arc::new(self.open(&mut current.1).await?);
+        current.0 = Some(Arc::clone(&version));
+        Ok(version)
     }
 
-    /// Forgets a generation that is no more.
-    async fn forget(&self, gone: &Arc<Generation>) -> Result<(), Trouble> {
-        let mut now = self.now.lock().await;
-        if now.0.as_ref().is_some_and(|present| Arc::ptr_eq(present, gone)) {
-            now.0 = None;
-            self.count_rewrite(&mut now.1)?;
+    /// Closes a version that the server has replaced.
+    async fn forget(&self, gone: &Arc<SegmentVersion>) -> Result<(), RemoteSegmentError> {
+        let mut current = self.current.lock().await;
+        if current.0.as_ref().is_some_and(|present| Arc::ptr_eq(present, gone)) {
+            current.0 = None;
+            self.count_rewrite(&mut current.1)?;
         }
         Ok(())
     }
 
-    /// From now on its blocks are asked for by number.
-    async fn give_up_ranges(&self, count: u32) {
+    /// Switches to fetching blocks by number.
+    async fn disable_ranges(&self, count: u32) {
         let name = &self.planned.name;
         tracing::warn!(
             "{name}: the server does not send parts of it; asking for its blocks one by one"
         );
-        self.now.lock().await.0 = Some(Arc::new(Generation::Numbered(count)));
+        self.current.lock().await.0 = Some(Arc::new(SegmentVersion::ByNumber(count)));
     }
 
-    fn count_rewrite(&self, rewrites: &mut u32) -> Result<(), Trouble> {
+    fn count_rewrite(&self, rewrites: &mut u32) -> Result<(), RemoteSegmentError> {
         *rewrites += 1;
         tracing::info!("{}: rewritten while it was read; reading it anew", self.planned.name);
         if *rewrites > MAX_REWRITES {
-            return Err(Trouble::Restless(self.planned.name.clone()));
+            return Err(RemoteSegmentError::Unstable(self.planned.name.clone()));
         }
         Ok(())
     }
 
-    /// Reads what is to be known of the file.
-    async fn open(&self, rewrites: &mut u32) -> Result<Generation, Trouble> {
-        let (mut damaged, mut unparted) = (None, 0);
+    async fn open(&self, rewrites: &mut u32) -> Result<SegmentVersion, RemoteSegmentError> {
+        let (mut damaged, mut ignored_ranges) = (None, 0);
         loop {
             match self.read_index().await {
-                Ok(generation) => return Ok(generation),
-                Err(Opening::Changed) => self.count_rewrite(rewrites)?,
-                Err(Opening::NotHonoured(header)) => {
-                    unparted += 1;
-                    if unparted < RANGE_TRIES {
+                Ok(version) => return Ok(version),
+                Err(OpenError::Changed) => self.count_rewrite(rewrites)?,
+                Err(OpenError::RangeIgnored(header)) => {
+                    ignored_ranges += 1;
+                    if ignored_ranges < MAX_IGNORED_RANGES {
                         continue;
                     }
                     tracing::warn!(
                         "{}: the server does not send parts of it; asking for its blocks one by one",
                         self.planned.name
                     );
-                    return self.numbered(&header).await;
+                    return self.open_by_number(&header).await;
                 }
-                Err(Opening::Damaged(source, header)) => {
+                Err(OpenError::Damaged(source, header)) => {
                     tracing::warn!("{}: {source}", self.planned.name);
                     if damaged.replace(()).is_none() {
                         continue;
                     }
                     // The blocks have checksums of their own.
                     return match header {
-                        Some(header) => self.numbered(&header).await,
-                        None => Err(Trouble::Damaged { name: self.planned.name.clone(), source }),
+                        Some(header) => self.open_by_number(&header).await,
+                        None => Err(RemoteSegmentError::Damaged {
+                            name: self.planned.name.clone(),
+                            source,
+                        }),
                     };
                 }
-                Err(Opening::Fetch(source)) => return Err(self.trouble(source)),
+                Err(OpenError::Fetch(source)) => return Err(self.fetch_error(source)),
             }
         }
     }
 
-    async fn read_index(&self) -> Result<Generation, Opening> {
+    async fn read_index(&self) -> Result<SegmentVersion, OpenError> {
         let target = format!("getSegment?name={}", self.planned.name);
-        let beginning = self.way.beginning(&target, HEADER_BYTES).await.map_err(Opening::Fetch)?;
-        let head: &[u8; HEADER_BYTES] = match beginning.bytes.first_chunk() {
+        let prefix =
+            self.client.fetch_prefix(&target, HEADER_BYTES).await.map_err(OpenError::Fetch)?;
+        let head: &[u8; HEADER_BYTES] = match prefix.bytes.first_chunk() {
             Some(head) => head,
             None => {
-                let (at, source) = (beginning.bytes.len() as u64, eof());
-                return Err(Opening::Damaged(SegmentError::Read { at, source }, None));
+                let (at, source) = (prefix.bytes.len() as u64, eof());
+                return Err(OpenError::Damaged(SegmentError::Read { at, source }, None));
             }
         };
-        let Some((etag, file_bytes)) = beginning.whole else {
-            // Without the size: what must lie within the file can't be checked.
+        let Some((etag, file_bytes)) = prefix.version else {
+            // Without the size, offsets can't be checked against the end of the file.
             let size = crate::archive::segment::header::MAX_SEGMENT_BYTES;
             let header = Header::parse(head, size);
-            let header = header.map_err(|error| Opening::Damaged(error, None))?;
-            return Err(Opening::NotHonoured(Box::new(header)));
+            let header = header.map_err(|error| OpenError::Damaged(error, None))?;
+            return Err(OpenError::RangeIgnored(Box::new(header)));
         };
-        let header = Header::parse(head, file_bytes).map_err(|e| Opening::Damaged(e, None))?;
+        let header = Header::parse(head, file_bytes).map_err(|e| OpenError::Damaged(e, None))?;
         let footer_bytes = file_bytes - header.footer_offset.min(file_bytes);
         if footer_bytes > MAX_FOOTER_BYTES {
             let (what, at) = ("a footer of more than 64 MiB", header.footer_offset);
             let error = SegmentError::Malformed { what, value: footer_bytes, at };
-            return Err(Opening::Damaged(error, Some(Box::new(header))));
+            return Err(OpenError::Damaged(error, Some(Box::new(header))));
         }
         let range = header.footer_offset..file_bytes;
-        let footer = match self.way.range(&target, range, &etag).await {
+        let footer = match self.client.fetch_range(&target, range, &etag).await {
             Ok(footer) => footer,
-            Err(RangeError::Changed) => return Err(Opening::Changed),
-            Err(RangeError::NotHonoured) => return Err(Opening::NotHonoured(Box::new(header))),
-            Err(RangeError::Fetch(error)) => return Err(Opening::Fetch(error)),
+            Err(RangeError::Changed) => return Err(OpenError::Changed),
+            Err(RangeError::RangeIgnored) => return Err(OpenError::RangeIgnored(Box::new(header))),
+            Err(RangeError::Fetch(error)) => return Err(OpenError::Fetch(error)),
         };
-        let mut ends =
-            Ends { head, footer_at: header.footer_offset, footer: &footer, file_bytes, at: 0 };
+        let mut ends = SegmentEnds {
+            head,
+            footer_at: header.footer_offset,
+            footer: &footer,
+            file_bytes,
+            at: 0,
+        };
         match Segment::read(&mut ends) {
-            Ok(segment) => Ok(Generation::Indexed { etag, blocks: segment.blocks }),
-            Err(error) => Err(Opening::Damaged(error, Some(Box::new(header)))),
+            Ok(segment) => Ok(SegmentVersion::Indexed { etag, blocks: segment.blocks }),
+            Err(error) => Err(OpenError::Damaged(error, Some(Box::new(header)))),
         }
     }
 
-    /// The way without an index. The number of blocks stands in a header that nothing vouches
-    /// for: it must be the first that the server does not have.
-    async fn numbered(&self, header: &Header) -> Result<Generation, Trouble> {
+    /// Opens the file without an index. No checksum covers the number of blocks in the header, so
+    /// the server must confirm that it has no block of that number.
+    async fn open_by_number(&self, header: &Header) -> Result<SegmentVersion, RemoteSegmentError> {
         let count = header.block_count;
-        match self.way.file(&self.block_target(count), MAX_FRAME_BYTES).await {
-            Err(error) if error.is_named("BlockNotFound") || error.refused_with() == Some(400) => {
-                Ok(Generation::Numbered(count))
+        match self.client.fetch_file(&self.block_target(count), MAX_FRAME_BYTES).await {
+            Err(error)
+                if error.has_name("BlockNotFound") || error.refused_status() == Some(400) =>
+            {
+                Ok(SegmentVersion::ByNumber(count))
             }
-            Err(error) => Err(self.trouble(error)),
+            Err(error) => Err(self.fetch_error(error)),
             Ok(_) => {
                 let what = "the server has more blocks than the header names";
                 let source = SegmentError::Malformed { what, value: count.into(), at: 14 };
-                Err(Trouble::Damaged { name: self.planned.name.clone(), source })
+                Err(RemoteSegmentError::Damaged { name: self.planned.name.clone(), source })
             }
         }
     }
 
-    /// The stored frames of some blocks in a row, back to back, and where each lies in that.
+    /// Fetches the stored frames of consecutive blocks.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn frames(&self, blocks: Range<u32>) -> Result<Frames, Trouble> {
-        let mut unparted = 0;
+    /// [`RemoteSegmentError`].
+    pub async fn fetch_frames(
+        &self,
+        blocks: Range<u32>,
+    ) -> Result<BlockFrames, RemoteSegmentError> {
+        let mut ignored_ranges = 0;
         loop {
-            let generation = self.generation().await?;
-            let Generation::Indexed { etag, blocks: index } = &*generation else {
-                return self.frames_by_number(blocks).await;
+            let version = self.version().await?;
+            let SegmentVersion::Indexed { etag, blocks: index } = &*version else {
+                return self.fetch_frames_by_number(blocks).await;
             };
-            // Blocks never go away (§3): a file without them is another one.
+            // A rewrite keeps the number of blocks (§3): a file with fewer is another file.
             let entries = index.get(blocks.start as usize..blocks.end as usize);
             let Some((entries, (first, last))) =
                 entries.and_then(|entries| Some((entries, entries.first().zip(entries.last())?)))
             else {
-                return Err(Trouble::Gone(self.planned.name.clone()));
+                return Err(RemoteSegmentError::Gone(self.planned.name.clone()));
             };
             let range = first.offset..last.frame_at() + u64::from(last.frame_bytes);
             let target = format!("getSegment?name={}", self.planned.name);
-            match self.way.range(&target, range.clone(), etag).await {
+            match self.client.fetch_range(&target, range.clone(), etag).await {
                 Ok(bytes) => {
-                    let place = |entry: &BlockEntry| {
+                    let span = |entry: &BlockEntry| {
                         let start = (entry.frame_at() - range.start) as usize;
                         start..start + entry.frame_bytes as usize
                     };
-                    let places = entries.iter().map(place).collect();
-                    return Ok(Frames { bytes, places, entries: entries.to_vec() });
+                    let spans = entries.iter().map(span).collect();
+                    return Ok(BlockFrames { bytes, spans, entries: entries.to_vec() });
                 }
-                Err(RangeError::Changed) => self.forget(&generation).await?,
-                Err(RangeError::NotHonoured) => {
-                    unparted += 1;
-                    if unparted >= RANGE_TRIES {
-                        self.give_up_ranges(index.len() as u32).await;
+                Err(RangeError::Changed) => self.forget(&version).await?,
+                Err(RangeError::RangeIgnored) => {
+                    ignored_ranges += 1;
+                    if ignored_ranges >= MAX_IGNORED_RANGES {
+                        self.disable_ranges(index.len() as u32).await;
                     }
                 }
-                Err(RangeError::Fetch(error)) => return Err(self.trouble(error)),
+                Err(RangeError::Fetch(error)) => return Err(self.fetch_error(error)),
             }
         }
     }
 
-    async fn frames_by_number(&self, blocks: Range<u32>) -> Result<Frames, Trouble> {
-        let mut frames = Frames::default();
+    async fn fetch_frames_by_number(
+        &self,
+        blocks: Range<u32>,
+    ) -> Result<BlockFrames, RemoteSegmentError> {
+        let mut frames = BlockFrames::default();
         for number in blocks {
             let start = frames.bytes.len();
-            frames.bytes.extend_from_slice(&self.block(number).await?);
-            frames.places.push(start..frames.bytes.len());
+            frames.bytes.extend_from_slice(&self.fetch_block(number).await?);
+            frames.spans.push(start..frames.bytes.len());
         }
         Ok(frames)
     }
 
-    /// One stored frame, by its number.
+    /// Fetches one stored frame by the number of its block.
     ///
     /// # Errors
-    /// [`Trouble`].
-    pub async fn block(&self, number: u32) -> Result<Vec<u8>, Trouble> {
-        let frame = self.way.file(&self.block_target(number), MAX_FRAME_BYTES).await;
-        frame.map_err(|error| self.trouble(error))
+    /// [`RemoteSegmentError`].
+    pub async fn fetch_block(&self, number: u32) -> Result<Vec<u8>, RemoteSegmentError> {
+        let frame = self.client.fetch_file(&self.block_target(number), MAX_FRAME_BYTES).await;
+        frame.map_err(|error| self.fetch_error(error))
     }
 
     fn block_target(&self, number: u32) -> String {
         format!("getBlock?segment={}&blockIndex={number}", self.planned.name)
     }
 
-    fn trouble(&self, source: FetchError) -> Trouble {
+    fn fetch_error(&self, source: FetchError) -> RemoteSegmentError {
         let name = self.planned.name.clone();
-        match source.refused_with() {
-            Some(404) => Trouble::Gone(name),
-            _ => Trouble::Fetch { name, source },
+        match source.refused_status() {
+            Some(404) => RemoteSegmentError::Gone(name),
+            _ => RemoteSegmentError::Fetch { name, source },
         }
     }
 }
 
-/// Why an index can't be used.
-enum Opening {
+/// Why an index is unusable.
+enum OpenError {
     Changed,
-    NotHonoured(Box<Header>),
+    RangeIgnored(Box<Header>),
     Damaged(SegmentError, Option<Box<Header>>),
     Fetch(FetchError),
 }
 
-/// Stored frames.
+/// Stored frames of consecutive blocks.
 #[derive(Debug, Default)]
-pub struct Frames {
-    /// All of them, with what stands between.
+pub struct BlockFrames {
+    /// The fetched range, with the bytes between frames.
     pub bytes: Vec<u8>,
-    /// Where each lies.
-    pub places: Vec<Range<usize>>,
-    /// What the index says of each; empty where there is none.
+    /// The span of each frame in `bytes`.
+    pub spans: Vec<Range<usize>>,
+    /// The index entry of each frame; empty without an index.
     pub entries: Vec<BlockEntry>,
 }
 
-impl Frames {
-    /// A single frame, of which no index tells.
+impl BlockFrames {
+    /// A single frame without an index entry.
     #[must_use]
     pub fn one(bytes: Vec<u8>) -> Self {
-        let places = std::iter::once(0..bytes.len()).collect();
-        Self { bytes, places, entries: Vec::new() }
+        let spans = std::iter::once(0..bytes.len()).collect();
+        Self { bytes, spans, entries: Vec::new() }
     }
 }
 
-/// The two ends of a file, as if all of it were there.
-struct Ends<'a> {
+/// The header and the footer of a file, readable as if the whole file were there.
+struct SegmentEnds<'a> {
     head: &'a [u8],
     footer_at: u64,
     footer: &'a [u8],
@@ -329,7 +346,7 @@ struct Ends<'a> {
     at: u64,
 }
 
-impl Read for Ends<'_> {
+impl Read for SegmentEnds<'_> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let (part, at) = match self.at.checked_sub(self.footer_at) {
             Some(at) => (self.footer, at),
@@ -345,7 +362,7 @@ impl Read for Ends<'_> {
     }
 }
 
-impl Seek for Ends<'_> {
+impl Seek for SegmentEnds<'_> {
     fn seek(&mut self, to: SeekFrom) -> io::Result<u64> {
         self.at = match to {
             SeekFrom::Start(at) => at,

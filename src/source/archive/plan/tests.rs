@@ -23,38 +23,38 @@ const WHOLE: &str = r#""mode":"segment""#;
 fn a_page_says_what_to_fetch() {
     let blocks = r#""mode":"blocks","blocks":[{"first":3,"last":7},{"first":90,"last":90}]"#;
     let text = page(200, 300, &[segment(1, 1, 99, WHOLE), segment(3, 150, 220, blocks)].join(","));
-    let page = read_page(text.as_bytes(), 0, None).unwrap();
+    let page = parse_page(text.as_bytes(), 0, None).unwrap();
     assert_eq!((page.planned_through_seq, page.sealed_tip_seq), (200, 300));
     assert_eq!(page.segments[0].blocks(), None);
-    let ranges = [Blocks { first: 3, last: 7 }, Blocks { first: 90, last: 90 }];
+    let ranges = [PlannedBlocks { first: 3, last: 7 }, PlannedBlocks { first: 90, last: 90 }];
     assert_eq!(page.segments[1].blocks(), Some(&ranges[..]));
 }
 
 #[test]
-fn an_empty_page_at_the_tip_means_that_all_is_done() {
-    assert!(read_page(page(300, 300, "").as_bytes(), 100, Some(300)).is_ok());
-    assert!(read_page(page(0, 0, "").as_bytes(), 0, None).is_ok());
+fn an_empty_page_at_the_tip_ends_the_plan() {
+    assert!(parse_page(page(300, 300, "").as_bytes(), 100, Some(300)).is_ok());
+    assert!(parse_page(page(0, 0, "").as_bytes(), 0, None).is_ok());
     // The archive may end before what the consumer has from the stream.
-    assert!(read_page(page(300, 300, "").as_bytes(), 400, None).is_ok());
+    assert!(parse_page(page(300, 300, "").as_bytes(), 400, None).is_ok());
 }
 
 #[test]
-fn a_page_that_leads_nowhere_is_an_error() {
+fn a_page_without_progress_is_an_error() {
     let stuck = |through, tip, after, pinned| {
-        let read = read_page(page(through, tip, "").as_bytes(), after, pinned);
+        let read = parse_page(page(through, tip, "").as_bytes(), after, pinned);
         matches!(read, Err(PlanError::NoProgress { .. }))
     };
     assert!(stuck(100, 300, 100, None));
     assert!(stuck(50, 300, 100, Some(300)));
-    // A tip that sinks below the pinned one leads nowhere either.
+    // A tip below the pinned one is no progress either.
     assert!(stuck(100, 100, 100, Some(300)));
     assert!(!stuck(101, 300, 100, None));
 }
 
 #[test]
-fn what_no_server_may_plan_is_refused() {
+fn an_inconsistent_plan_is_refused() {
     let refused = |text: String| {
-        let error = read_page(text.as_bytes(), 0, Some(300)).unwrap_err();
+        let error = parse_page(text.as_bytes(), 0, Some(300)).unwrap_err();
         assert!(!matches!(error, PlanError::NoProgress { .. }), "{error}");
         error.to_string()
     };
@@ -83,9 +83,9 @@ fn what_no_server_may_plan_is_refused() {
 }
 
 #[test]
-fn a_request_holds_the_filter_and_the_bounds() {
+fn a_request_has_the_filter_and_the_bounds() {
     let text = |filter: &Filter, after, tip| {
-        String::from_utf8(Wish::of(filter).request(after, tip)).unwrap()
+        String::from_utf8(PlanFilter::new(filter).request(after, tip)).unwrap()
     };
     assert_eq!(text(&Filter::default(), 0, None), r#"{"afterSeq":0}"#);
     let mut filter = Filter {
@@ -101,34 +101,34 @@ fn a_request_holds_the_filter_and_the_bounds() {
 }
 
 #[test]
-fn an_empty_segment_in_a_plan_is_passed_over() {
+fn an_empty_segment_in_a_plan_is_skipped() {
     let segments = [segment(0, 0, 0, WHOLE), segment(1, 1, 9, WHOLE), segment(2, 0, 0, WHOLE)];
-    let page = read_page(page(9, 9, &segments.join(",")).as_bytes(), 0, None).unwrap();
+    let page = parse_page(page(9, 9, &segments.join(",")).as_bytes(), 0, None).unwrap();
     assert_eq!(page.segments.iter().map(|s| s.index).collect::<Vec<_>>(), [1]);
 }
 
 #[test]
-fn what_a_server_does_not_take_is_left_to_our_own_filter() {
+fn lists_beyond_the_limits_of_a_server_are_filtered_locally() {
     let mut filter = Filter::default();
     filter.collections.add("app.bsky.feed.post").unwrap();
     filter.collections.add("app.*").unwrap();
     filter.dids = (0..10_000).map(|i| format!("did:plc:{i:024}")).collect();
-    let wish = Wish::of(&filter);
-    assert_eq!((wish.collections.len(), wish.dids.len()), (0, 10_000));
-    assert!(!wish.is_everything());
+    let plan_filter = PlanFilter::new(&filter);
+    assert_eq!((plan_filter.collections.len(), plan_filter.dids.len()), (0, 10_000));
+    assert!(!plan_filter.is_unfiltered());
     filter.dids.insert("did:plc:more".into());
-    assert!(Wish::of(&filter).is_everything());
+    assert!(PlanFilter::new(&filter).is_unfiltered());
     filter.dids = (0..1_000).map(|i| format!("did:web:{i:0>2000}")).collect();
-    assert!(Wish::of(&filter).request(0, None).len() < MAX_BODY_BYTES);
+    assert!(PlanFilter::new(&filter).request(0, None).len() < MAX_BODY_BYTES);
 }
 
 proptest! {
     #[test]
-    fn whatever_comes_a_page_that_is_taken_leads_on(
+    fn an_accepted_page_always_makes_progress(
         through in 0_u64..400, tip in 0_u64..400, after in 0_u64..400,
         pinned in proptest::option::of(0_u64..400),
     ) {
-        if let Ok(page) = read_page(page(through, tip, "").as_bytes(), after, pinned) {
+        if let Ok(page) = parse_page(page(through, tip, "").as_bytes(), after, pinned) {
             let end = pinned.unwrap_or(page.sealed_tip_seq);
             prop_assert!(page.planned_through_seq > after || page.planned_through_seq >= end);
         }

@@ -1,6 +1,6 @@
-//! When a request is made again: after 429, 5xx and broken connections, not after other
-//! refusals; after as long as the server asks for, capped; and not for ever
-//! (protocol/jetstream-v2-archive.md §3).
+//! Decides when a failed request is repeated: after 429, 5xx and broken connections, not after
+//! other refusals; after the wait that the server asks for, capped; and only a few times in a
+//! row (protocol/jetstream-v2-archive.md §3).
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -11,16 +11,16 @@ use crate::source::backoff::Backoff;
 use crate::source::http::retry_after;
 
 /// Longest wait that a server may ask for.
-const LONGEST: Duration = Duration::from_secs(30);
+const MAX_SERVER_WAIT: Duration = Duration::from_secs(30);
 
-/// Failures in a row, without a byte in between, after which the reader takes over: it has the
-/// other servers, and the person's own limit.
-const MOST: u32 = 6;
+/// Failures in a row, without a byte in between, after which the reader decides: it knows the
+/// other servers and the user's own limit.
+const MAX_FAILURES: u32 = 6;
 
-/// How long the server wants to be left alone: until `RateLimit-Reset` (Unix seconds), or as
-/// `Retry-After` says; at most 30 s.
+/// Returns how long the server asks the client to wait: until `RateLimit-Reset` (Unix seconds),
+/// or as `Retry-After` says; at most 30 s.
 #[must_use]
-pub fn wait_asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn server_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let reset = headers.get("ratelimit-reset").and_then(|value| value.to_str().ok());
     let reset = reset.and_then(|text| text.trim().parse::<u64>().ok());
     let until_reset = reset.map(|at_s| {
@@ -28,32 +28,32 @@ pub fn wait_asked_for(headers: &HeaderMap, now: SystemTime) -> Option<Duration> 
         Duration::from_secs(at_s.saturating_sub(now_s))
     });
     let wait = until_reset.or_else(|| retry_after::retry_after(headers, now))?;
-    Some(wait.min(LONGEST))
+    Some(wait.min(MAX_SERVER_WAIT))
 }
 
-/// The tries of one request.
+/// The attempts that one request has left.
 #[derive(Debug, Default)]
-pub struct Tries {
+pub struct RetryBudget {
     backoff: Backoff,
     failures: u32,
 }
 
-impl Tries {
-    /// Something came: what fails from here on fails for the first time.
-    pub fn progress(&mut self) {
+impl RetryBudget {
+    /// Restores the full budget after the server has sent bytes.
+    pub fn reset(&mut self) {
         *self = Self::default();
     }
 
-    /// How long to wait before the next try.
+    /// Returns how long to wait before the next attempt.
     ///
     /// # Errors
-    /// `error` itself, where there shall be none.
+    /// `error` itself if there is no next attempt.
     fn next(&mut self, error: FetchError, rng: &mut fastrand::Rng) -> Result<Duration, FetchError> {
         self.failures += 1;
-        if !error.is_passing() || self.failures >= MOST {
+        if !error.is_transient() || self.failures >= MAX_FAILURES {
             return Err(error);
         }
-        if let Some(wait) = error.wait() {
+        if let Some(wait) = error.retry_after() {
             self.backoff.at_least(wait);
         }
         let wait = self.backoff.next(rng);
@@ -61,11 +61,11 @@ impl Tries {
         Ok(wait)
     }
 
-    /// Waits until the request may be made again.
+    /// Waits until the request may be repeated.
     ///
     /// # Errors
-    /// `error` itself, where it shall not be.
-    pub async fn again(&mut self, error: FetchError) -> Result<(), FetchError> {
+    /// `error` itself if it may not.
+    pub async fn wait_after(&mut self, error: FetchError) -> Result<(), FetchError> {
         let wait = self.next(error, &mut fastrand::Rng::new())?;
         tokio::time::sleep(wait).await;
         Ok(())
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn the_server_says_how_long_and_is_believed_up_to_a_point() {
+    fn the_wait_that_a_server_asks_for_is_capped() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         for (pairs, seconds) in [
             (&[][..], None),
@@ -99,27 +99,27 @@ mod tests {
             (&[("retry-after", "3600")], Some(30)),
             (&[("retry-after", "-1")], None),
         ] {
-            let wait = wait_asked_for(&headers(pairs), now);
+            let wait = server_wait(&headers(pairs), now);
             assert_eq!(wait, seconds.map(Duration::from_secs), "{pairs:?}");
         }
     }
 
     #[test]
-    fn what_passes_is_tried_again_and_not_for_ever() {
+    fn a_transient_failure_is_retried_up_to_a_limit() {
         let mut rng = fastrand::Rng::with_seed(1);
-        let mut tries = Tries::default();
-        for _ in 1..MOST {
-            let wait = tries.next(busy(Some(Duration::from_secs(2))), &mut rng).unwrap();
+        let mut budget = RetryBudget::default();
+        for _ in 1..MAX_FAILURES {
+            let wait = budget.next(busy(Some(Duration::from_secs(2))), &mut rng).unwrap();
             assert!(wait >= Duration::from_secs(2));
         }
-        assert!(tries.next(busy(None), &mut rng).is_err());
-        tries.progress();
-        assert!(tries.next(busy(None), &mut rng).is_ok());
+        assert!(budget.next(busy(None), &mut rng).is_err());
+        budget.reset();
+        assert!(budget.next(busy(None), &mut rng).is_ok());
     }
 
     #[test]
     fn a_refusal_is_final_at_once() {
         let refused = FetchError::Refused { status: 403, said: String::new(), name: None };
-        assert!(Tries::default().next(refused, &mut fastrand::Rng::with_seed(1)).is_err());
+        assert!(RetryBudget::default().next(refused, &mut fastrand::Rng::with_seed(1)).is_err());
     }
 }

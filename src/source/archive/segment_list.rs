@@ -1,38 +1,38 @@
-//! `listSegments`: where in the archive an instant lies, when a seq was witnessed, and which
-//! segments a plan leaves out.
+//! `listSegments`: finds the seq of an instant, the witness time of a seq, and the segments that
+//! a plan omits.
 //!
 //! A server may seal a segment without events, with both bounds 0, and compaction may remove
-//! every event of a segment (protocol/jetstream-v2-archive.md §8). Neither says anything about
-//! seqs or times, so every question here passes over them.
+//! every event of a segment (protocol/jetstream-v2-archive.md §8). Such segments say nothing
+//! about seqs or times, so every function here skips them.
 //!
 //! Source: protocol/jetstream-v2-archive.md §2.
 
 use serde::Deserialize;
 
+use super::client::ArchiveClient;
 use super::error::FetchError;
-use super::fetch::Way;
 use super::plan::PlanError;
 use crate::archive::name::segment_name;
 use crate::position::{Seq, TimeUs};
 
-/// Longest page of `listSegments`: a thousand entries are about 300 KB.
+/// Largest page of `listSegments`, in bytes: a thousand entries are about 300 KB.
 const MAX_LIST_BYTES: usize = 4 << 20;
-/// Segments asked for at once.
+/// Segments requested per page.
 const LIST_LIMIT: u32 = 1_000;
-/// Most pages of a list that are followed: ten million segments.
+/// Most pages that are requested: ten million segments.
 const MAX_LIST_PAGES: u32 = 10_000;
 
 /// A page of `listSegments`.
 #[derive(Debug, Deserialize)]
-struct List {
+struct SegmentPage {
     cursor: Option<String>,
     #[serde(default)]
-    segments: Vec<Listed>,
+    segments: Vec<ListedSegment>,
 }
 
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct Listed {
+struct ListedSegment {
     index: u64,
     event_count: Option<u64>,
     min_seq: u64,
@@ -40,7 +40,7 @@ struct Listed {
     max_witnessed_at: i64,
 }
 
-impl Listed {
+impl ListedSegment {
     /// Returns whether the segment holds no event. Seqs count from 1.
     fn is_empty(&self) -> bool {
         // mutant: takes-empty-segments-for-wrong
@@ -48,26 +48,26 @@ impl Listed {
     }
 }
 
-/// Why the list of segments can't be used.
+/// Why the list of segments is unusable.
 #[derive(Debug, thiserror::Error)]
 pub enum ListError {
-    /// It can't be had.
+    /// A request failed.
     #[error(transparent)]
     Fetch(#[from] FetchError),
-    /// It can't be read.
+    /// A page is malformed.
     #[error(transparent)]
     Plan(#[from] PlanError),
 }
 
-/// Returns the seq after which every event lies that was witnessed at or after `instant`: the
-/// one before the first segment that reaches it.
+/// Returns the last seq before the first segment that has an event witnessed at or after
+/// `instant`; the last seq of the archive if there is no such segment.
 ///
 /// # Errors
 /// [`ListError`].
-pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
+pub async fn last_seq_before(client: &ArchiveClient, instant: TimeUs) -> Result<u64, ListError> {
     let instant = i64::try_from(instant.0).unwrap_or(i64::MAX);
     let (mut found, mut last_seq) = (None, 0);
-    walk(way, |segment| {
+    for_each_segment(client, |segment| {
         if segment.is_empty() {
             return true;
         }
@@ -82,14 +82,14 @@ pub async fn seq_before(way: &Way, instant: TimeUs) -> Result<u64, ListError> {
     Ok(found.unwrap_or(last_seq))
 }
 
-/// Returns when the newest event up to `seq` was witnessed, as far as the list of segments
-/// shows; 0 if it shows no such event.
+/// Returns the witness time of the newest event up to `seq`, to the precision of the list of
+/// segments; 0 if the list shows no such event.
 ///
 /// # Errors
-/// As [`seq_before`].
-pub async fn time_at(way: &Way, seq: u64) -> Result<TimeUs, ListError> {
+/// As [`last_seq_before`].
+pub async fn time_at(client: &ArchiveClient, seq: u64) -> Result<TimeUs, ListError> {
     let mut at_us = 0;
-    walk(way, |segment| {
+    for_each_segment(client, |segment| {
         if segment.is_empty() {
             return true;
         }
@@ -103,62 +103,65 @@ pub async fn time_at(way: &Way, seq: u64) -> Result<TimeUs, ListError> {
     Ok(TimeUs(u64::try_from(at_us).unwrap_or(0)))
 }
 
-/// A stretch between two seqs of which an unfiltered plan names no segment. The ends are not
-/// part of it.
+/// A range of seqs for which an unfiltered plan names no segment. Its ends are exclusive.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Hole {
+pub struct PlanGap {
     /// The last seq before it; 0 for the beginning of the archive.
     pub from: u64,
     /// The first seq after it.
     pub to: u64,
-    /// What the plan leaves out, for people.
+    /// What the plan omits, for the gap's reason.
     pub what: String,
 }
 
-/// Returns those of the stretches `suspects` (ascending) in which segments with events lie, or
-/// segments that the server does not list at all.
+/// Returns those of the ranges `suspects` (ascending, exclusive ends) that contain segments with
+/// events, or segments that the server does not list at all.
 ///
 /// # Errors
-/// As [`seq_before`].
-pub async fn left_out(way: &Way, suspects: &[(u64, u64)]) -> Result<Vec<Hole>, ListError> {
-    let mut searches: Vec<Search> = suspects.iter().map(|&ends| Search::new(ends)).collect();
-    walk(way, |segment| {
-        searches.iter_mut().for_each(|search| search.look(segment));
-        searches.iter().any(|search| !search.is_over)
+/// As [`last_seq_before`].
+pub async fn find_plan_gaps(
+    client: &ArchiveClient,
+    suspects: &[(u64, u64)],
+) -> Result<Vec<PlanGap>, ListError> {
+    let mut searches: Vec<PlanGapSearch> =
+        suspects.iter().map(|&ends| PlanGapSearch::new(ends)).collect();
+    for_each_segment(client, |segment| {
+        searches.iter_mut().for_each(|search| search.observe(segment));
+        searches.iter().any(|search| !search.is_complete)
     })
     .await?;
-    Ok(searches.into_iter().filter_map(Search::hole).collect())
+    Ok(searches.into_iter().filter_map(PlanGapSearch::finish).collect())
 }
 
-/// The search for what lies within one stretch.
-struct Search {
+/// Collects the segments within one range.
+struct PlanGapSearch {
     from: u64,
     to: u64,
-    /// The number that the next segment of the stretch must have, as soon as that is known.
+    /// The number that the next segment of the range must have, once it is known.
     next_index: Option<u64>,
-    /// The first segment that is left out or not listed, and how many there are.
+    /// The first segment that is omitted or not listed, and how many there are.
     found: Option<(u64, u64)>,
-    is_over: bool,
+    is_complete: bool,
 }
 
-impl Search {
+impl PlanGapSearch {
     fn new((from, to): (u64, u64)) -> Self {
         let next_index = (from == 0).then_some(0);
-        Self { from, to, next_index, found: None, is_over: false }
+        Self { from, to, next_index, found: None, is_complete: false }
     }
 
-    fn look(&mut self, segment: &Listed) {
-        if self.is_over {
+    fn observe(&mut self, segment: &ListedSegment) {
+        if self.is_complete {
             return;
         }
         let is_empty = segment.is_empty();
         if is_empty || segment.min_seq > self.from {
             if let Some(next) = self.next_index.filter(|next| *next < segment.index) {
-                self.find(next, segment.index - next);
+                self.record(next, segment.index - next);
             }
-            self.is_over = !is_empty && segment.min_seq >= self.to;
+            self.is_complete = !is_empty && segment.min_seq >= self.to;
             if !is_empty && segment.max_seq < self.to {
-                self.find(segment.index, 1);
+                self.record(segment.index, 1);
             }
         }
         if !is_empty || self.next_index.is_some() {
@@ -166,25 +169,28 @@ impl Search {
         }
     }
 
-    fn find(&mut self, index: u64, count: u64) {
+    fn record(&mut self, index: u64, count: u64) {
         let (first, found) = self.found.unwrap_or((index, 0));
         self.found = Some((first, found.saturating_add(count)));
     }
 
-    fn hole(self) -> Option<Hole> {
+    fn finish(self) -> Option<PlanGap> {
         let (first, count) = self.found?;
         let name = segment_name(first);
         let what = match count {
             1 => format!("the plan leaves out {name}"),
             _ => format!("the plan leaves out {count} segments from {name} on"),
         };
-        Some(Hole { from: self.from, to: self.to, what })
+        Some(PlanGap { from: self.from, to: self.to, what })
     }
 }
 
-/// Passes the segments of the list to `look`, by ascending number, until that returns `false`.
-async fn walk(way: &Way, mut look: impl FnMut(&Listed) -> bool) -> Result<(), ListError> {
-    let (mut cursor, mut order) = (None::<String>, Order::default());
+/// Calls `visit` with each segment of the list, by ascending number, until it returns `false`.
+async fn for_each_segment(
+    client: &ArchiveClient,
+    mut visit: impl FnMut(&ListedSegment) -> bool,
+) -> Result<(), ListError> {
+    let (mut cursor, mut order) = (None::<String>, ListOrder::default());
     for _ in 0..MAX_LIST_PAGES {
         let target = match &cursor {
             Some(cursor) => {
@@ -194,9 +200,9 @@ async fn walk(way: &Way, mut look: impl FnMut(&Listed) -> bool) -> Result<(), Li
             }
             None => format!("listSegments?limit={LIST_LIMIT}"),
         };
-        let body = way.whole(&target, None, MAX_LIST_BYTES).await?;
-        let list = read_list(&body, &mut order)?;
-        if !list.segments.iter().all(&mut look) {
+        let body = client.fetch_all(&target, None, MAX_LIST_BYTES).await?;
+        let list = parse_page(&body, &mut order)?;
+        if !list.segments.iter().all(&mut visit) {
             return Ok(());
         }
         match list.cursor.filter(|cursor| !cursor.is_empty()) {
@@ -207,15 +213,15 @@ async fn walk(way: &Way, mut look: impl FnMut(&Listed) -> bool) -> Result<(), Li
     Ok(())
 }
 
-/// What the next segment of a list must lie above.
+/// The number and seq that the next segment of a list must exceed.
 #[derive(Clone, Copy, Debug, Default)]
-struct Order {
+struct ListOrder {
     index: Option<u64>,
     seq: u64,
 }
 
-fn read_list(body: &[u8], order: &mut Order) -> Result<List, PlanError> {
-    let list: List = serde_json::from_slice(body).map_err(PlanError::unreadable)?;
+fn parse_page(body: &[u8], order: &mut ListOrder) -> Result<SegmentPage, PlanError> {
+    let list: SegmentPage = serde_json::from_slice(body).map_err(PlanError::from_json)?;
     if list.segments.is_empty() && list.cursor.as_deref().is_some_and(|next| !next.is_empty()) {
         let what = "a page of the list of segments that holds nothing and names another page";
         return Err(PlanError::Malformed { what, value: 0 });
@@ -238,5 +244,5 @@ fn read_list(body: &[u8], order: &mut Order) -> Result<List, PlanError> {
 }
 
 #[cfg(test)]
-#[path = "list/tests.rs"]
+#[path = "segment_list/tests.rs"]
 mod tests;

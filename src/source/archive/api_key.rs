@@ -1,6 +1,5 @@
-//! The key that a gated archive wants to see (protocol/jetstream-v2-archive.md §1). It is
-//! never printed, and goes nowhere but to the archive's own endpoints, over TLS or on this
-//! machine.
+//! The key that a gated archive asks for (protocol/jetstream-v2-archive.md §1). skytail never
+//! prints it, and sends it only to the archive's own endpoints, over TLS or loopback.
 
 use std::fmt;
 
@@ -10,28 +9,29 @@ use crate::source::endpoint::Endpoint;
 /// Longest key, in bytes.
 const MAX_BYTES: usize = 4096;
 
-/// A key of an archive.
+/// An archive's key. `Debug` does not show it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
-/// Why a text holds no key. Says nothing of what it holds.
+/// Why a text is no key. The messages don't quote the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
-    /// Nothing in it.
+    /// The text is empty or blank.
     #[error("it is empty: it must hold the key, and nothing else")]
     Empty,
-    /// More than one word, or what can't stand in a header.
+    /// The text has several words, or characters that a header can't hold.
     #[error(
         "it holds more than one word, or characters that no key has: it must hold the key, and nothing else"
     )]
     NotOneWord,
-    /// Longer than any real one.
+    /// The text is longer than any real key.
     #[error("it holds more than {MAX_BYTES} bytes, which is no key")]
     TooLong,
 }
 
 impl ApiKey {
-    /// The key in a text, which must hold one word; blanks around it don't count.
+    /// Parses a text of one word, with or without blanks around it, and registers it with the
+    /// log's redaction.
     ///
     /// # Errors
     /// [`KeyError`].
@@ -48,9 +48,9 @@ impl ApiKey {
         }
     }
 
-    /// The header line that shows it.
-    pub(super) fn header(&self) -> String {
-        format!("Authorization: Bearer {}\r\n", self.0)
+    /// Returns the value of the `Authorization` header.
+    pub(super) fn authorization(&self) -> String {
+        format!("Bearer {}", self.0)
     }
 }
 
@@ -60,9 +60,9 @@ impl fmt::Debug for ApiKey {
     }
 }
 
-/// Whether a key may be shown to this server: nobody else can read it on the way.
+/// Returns whether the API key may be sent to this server: only over TLS or loopback.
 #[must_use]
-pub fn may_be_shown(endpoint: &Endpoint) -> bool {
+pub fn may_send_key(endpoint: &Endpoint) -> bool {
     endpoint.tls || endpoint.is_loopback()
 }
 
@@ -72,10 +72,10 @@ mod tests {
     use crate::source::endpoint::parse;
 
     #[test]
-    fn a_key_is_one_word_and_is_not_told() {
+    fn a_key_is_one_word_and_debug_hides_it() {
         let key = ApiKey::new(" s3cret\n").unwrap();
         assert_eq!(format!("{key:?}"), "ApiKey(…)");
-        assert_eq!(key.header(), "Authorization: Bearer s3cret\r\n");
+        assert_eq!(key.authorization(), "Bearer s3cret");
         for (text, error) in [
             (" \n", KeyError::Empty),
             ("a b", KeyError::NotOneWord),
@@ -88,7 +88,7 @@ mod tests {
     }
 
     #[test]
-    fn a_key_is_shown_over_tls_and_on_this_machine_only() {
+    fn a_key_is_sent_over_tls_and_loopback_only() {
         for (host, may) in [
             ("archive.example", true),
             ("wss://archive.example", true),
@@ -97,7 +97,7 @@ mod tests {
             ("ws://127.0.0.1:6008", true),
             ("localhost:6008", true),
         ] {
-            assert_eq!(may_be_shown(&parse(host).unwrap()), may, "{host}");
+            assert_eq!(may_send_key(&parse(host).unwrap()), may, "{host}");
         }
     }
 }

@@ -10,57 +10,63 @@ fn list(segments: &[String], cursor: &str) -> String {
     format!(r#"{{{cursor}"segments":[{}]}}"#, segments.join(","))
 }
 
-fn read(text: &str, order: &mut Order) -> Result<List, PlanError> {
-    read_list(text.as_bytes(), order)
+fn read(text: &str, order: &mut ListOrder) -> Result<SegmentPage, PlanError> {
+    parse_page(text.as_bytes(), order)
 }
 
 #[test]
-fn a_list_must_ascend_and_must_go_on() {
+fn a_list_must_ascend_and_make_progress() {
     let ok = list(&[listed(1, 9, 1, 9), listed(2, 9, 10, 19)], r#""cursor":"2","#);
-    let mut order = Order::default();
+    let mut order = ListOrder::default();
     assert_eq!(read(&ok, &mut order).unwrap().cursor.as_deref(), Some("2"));
     // The same page again.
     assert!(read(&ok, &mut order).is_err());
-    assert!(read(&list(&[], r#""cursor":"2","#), &mut Order::default()).is_err());
-    assert!(read(&list(&[listed(1, 9, 9, 1)], ""), &mut Order::default()).is_err());
+    assert!(read(&list(&[], r#""cursor":"2","#), &mut ListOrder::default()).is_err());
+    assert!(read(&list(&[listed(1, 9, 9, 1)], ""), &mut ListOrder::default()).is_err());
     assert!(read(&list(&[], ""), &mut order).is_ok());
-    // An empty cursor names no other page.
+    // An empty cursor ends the list.
     assert!(read(&list(&[], r#""cursor":"","#), &mut order).is_ok());
 }
 
 #[test]
-fn empty_segments_may_stand_anywhere_in_a_list() {
+fn empty_segments_may_appear_anywhere_in_a_list() {
     let empty = |index| listed(index, 0, 0, 0);
     let text = list(
         &[empty(0), listed(1, 9, 1, 9), empty(2), empty(3), listed(4, 9, 10, 19), empty(5)],
         "",
     );
-    let mut order = Order::default();
+    let mut order = ListOrder::default();
     assert_eq!(read(&text, &mut order).unwrap().segments.len(), 6);
     assert_eq!((order.index, order.seq), (Some(5), 19));
-    // Compaction removed every event; the bounds are those of before.
+    // Compaction removed every event; the bounds are unchanged.
     assert!(read(&list(&[listed(6, 0, 15, 40)], ""), &mut order).is_ok());
     assert!(read(&list(&[empty(6)], ""), &mut order).is_err(), "numbers ascend nevertheless");
-    // A page of nothing else is one like others.
+    // A page of empty segments only is valid.
     assert!(read(&list(&[empty(7)], r#""cursor":"8","#), &mut order).is_ok());
 }
 
 fn search(ends: (u64, u64), segments: &[(u64, u64, u64, u64)]) -> Option<String> {
-    let mut search = Search::new(ends);
+    let mut search = PlanGapSearch::new(ends);
     for &(index, events, min_seq, max_seq) in segments {
         let event_count = Some(events);
-        search.look(&Listed { index, event_count, min_seq, max_seq, max_witnessed_at: 5 });
+        search.observe(&ListedSegment {
+            index,
+            event_count,
+            min_seq,
+            max_seq,
+            max_witnessed_at: 5,
+        });
     }
-    search.hole().map(|hole| hole.what)
+    search.finish().map(|gap| gap.what)
 }
 
 #[test]
-fn a_stretch_is_left_out_if_events_lie_in_it_or_segments_are_not_listed() {
+fn a_range_is_a_plan_gap_if_it_has_events_or_unlisted_segments() {
     let all = [(0, 9, 1, 9), (1, 9, 10, 19), (2, 0, 0, 0), (3, 9, 20, 29), (4, 9, 30, 39)];
     assert_eq!(search((9, 20), &all).as_deref(), Some("the plan leaves out seg_0000000001.jss"));
     let two = search((9, 30), &all);
     assert_eq!(two.as_deref(), Some("the plan leaves out 2 segments from seg_0000000001.jss on"));
-    // Nothing lies there but an empty segment, or one that compaction emptied.
+    // Only an empty segment lies there, or one that compaction emptied.
     assert_eq!(search((19, 20), &all), None);
     let emptied = [(0, 9, 1, 9), (1, 0, 10, 19), (2, 9, 20, 29)];
     assert_eq!(search((9, 20), &emptied), None);

@@ -1,0 +1,182 @@
+//! Workers of a backfill: tasks that fetch frames, and blocking threads that decode blocks.
+//! `backfill` puts their results in order.
+
+use std::sync::Arc;
+
+use tokio::sync::mpsc;
+use tokio::task::spawn_blocking;
+
+use super::decode::{BlockSink, BlockSummary, DecodedLines, DecoderPool, RowFilter};
+use super::error::FetchError;
+use super::segment::{BlockFrames, RemoteSegment, RemoteSegmentError};
+use crate::archive::entry::BlockEntry;
+use crate::archive::error::{BlockError, RowError};
+use crate::metrics::Metrics;
+
+/// Batches of one block that may wait for the blocks before it: enough for a typical block.
+pub(super) const QUEUED_BATCHES: usize = 16;
+
+/// What all workers of a backfill share.
+#[derive(Debug)]
+pub(super) struct BackfillContext {
+    pub filter: RowFilter,
+    pub decoders: DecoderPool,
+    pub metrics: Arc<Metrics>,
+}
+
+/// One block to decode.
+#[derive(Clone, Debug)]
+pub(super) struct BlockJob {
+    pub segment: Arc<RemoteSegment>,
+    pub number: u32,
+    /// Its entry in the segment's index; `None` if it was fetched by number.
+    pub entry: Option<BlockEntry>,
+    /// Whether it is the last of its segment.
+    pub is_last: bool,
+}
+
+impl BlockJob {
+    /// Returns the block's name in messages.
+    pub(super) fn name(&self) -> String {
+        let (name, number) = (&self.segment.planned.name, self.number);
+        match &self.entry {
+            Some(entry) => format!("{name}, block {number} at byte {}", entry.frame_at()),
+            None => format!("{name}, block {number}"),
+        }
+    }
+}
+
+/// What a decoder sends about a block, in this order: `Start`, any number of `Lines`, `Done`;
+/// or only `Done`, `Damaged` or `Failed`.
+#[derive(Debug)]
+pub(super) enum BlockMessage {
+    Start {
+        first: u64,
+        last: u64,
+    },
+    Lines(DecodedLines),
+    Done(BlockSummary),
+    /// Still damaged after a second fetch.
+    Damaged(String),
+    Failed(RemoteSegmentError),
+}
+
+/// Sends a block's lines to the backfill.
+struct BlockSender {
+    name: String,
+    out: mpsc::Sender<BlockMessage>,
+    metrics: Arc<Metrics>,
+}
+
+impl BlockSink for BlockSender {
+    fn start(&mut self, first: u64, last: u64) -> bool {
+        self.out.blocking_send(BlockMessage::Start { first, last }).is_ok()
+    }
+
+    fn lines(&mut self, lines: DecodedLines) -> bool {
+        self.out.blocking_send(BlockMessage::Lines(lines)).is_ok()
+    }
+
+    fn row_error(&mut self, error: &RowError) {
+        self.metrics.received.add(1);
+        self.metrics.malformed.add(1);
+        let total = self.metrics.malformed.get();
+        // Exponential throttling: the first, second, fourth, eighth … row is logged.
+        if crate::display::log_throttle::is_doubling(total) {
+            tracing::warn!(total, "skipped a row that is no event: {}: {error}", self.name);
+        }
+    }
+}
+
+/// The bytes of a block within the range that was fetched.
+#[derive(Debug)]
+pub(super) struct StoredFrame {
+    pub bytes: Arc<Vec<u8>>,
+    pub span: std::ops::Range<usize>,
+}
+
+/// Decodes one block, and fetches it a second time if it is damaged. Stops when the receiver is
+/// dropped. The blocking thread has always ended when this returns.
+pub(super) async fn decode_block(
+    context: Arc<BackfillContext>,
+    job: BlockJob,
+    frame: StoredFrame,
+    out: mpsc::Sender<BlockMessage>,
+) {
+    let last_message = match try_decode(&context, &job, frame, &out).await {
+        Ok(message) => message,
+        Err(error) => {
+            tracing::warn!("{}: {error}; fetching it once more", job.name());
+            let second = tokio::select! {
+                second = job.segment.fetch_block(job.number) => second,
+                () = out.closed() => return,
+            };
+            decode_second(&context, job, second, &out).await
+        }
+    };
+    // The receiver may be gone: the backfill has ended then.
+    let _ = out.send(last_message).await;
+}
+
+async fn decode_second(
+    context: &Arc<BackfillContext>,
+    job: BlockJob,
+    fetched: Result<Vec<u8>, RemoteSegmentError>,
+    out: &mpsc::Sender<BlockMessage>,
+) -> BlockMessage {
+    match fetched {
+        Ok(bytes) => {
+            let span = 0..bytes.len();
+            let frame = StoredFrame { bytes: Arc::new(bytes), span };
+            // A rewritten segment has other frames for the same rows, and may have fewer rows.
+            let job = BlockJob { entry: None, ..job };
+            let decoded = try_decode(context, &job, frame, out).await;
+            decoded.unwrap_or_else(|error| BlockMessage::Damaged(error.to_string()))
+        }
+        Err(RemoteSegmentError::Fetch { source: error @ FetchError::TooLarge(_), .. }) => {
+            BlockMessage::Damaged(error.to_string())
+        }
+        Err(error) => BlockMessage::Failed(error),
+    }
+}
+
+async fn try_decode(
+    context: &Arc<BackfillContext>,
+    job: &BlockJob,
+    frame: StoredFrame,
+    out: &mpsc::Sender<BlockMessage>,
+) -> Result<BlockMessage, BlockError> {
+    let context = Arc::clone(context);
+    let planned = &job.segment.planned;
+    let bounds = (planned.min_seq, planned.max_seq);
+    let entry = job.entry.clone();
+    let mut sink =
+        BlockSender { name: job.name(), out: out.clone(), metrics: Arc::clone(&context.metrics) };
+    let work = move || {
+        let mut decoder = context.decoders.acquire()?;
+        let stored = frame.bytes.get(frame.span.clone()).unwrap_or_default();
+        let decoded = decoder.decode(stored, entry.as_ref(), bounds, &context.filter, &mut sink);
+        context.decoders.release(decoder);
+        decoded
+    };
+    match spawn_blocking(work).await {
+        Ok(decoded) => decoded.map(BlockMessage::Done),
+        // The thread panicked, or the runtime is shutting down.
+        Err(_) => Ok(BlockMessage::Damaged(
+            "decoding it failed unexpectedly; this is a bug in skytail".into(),
+        )),
+    }
+}
+
+/// Fetches the frames of consecutive blocks. By number, only the first is fetched.
+pub(super) async fn fetch_frames(
+    segment: Arc<RemoteSegment>,
+    blocks: std::ops::Range<u32>,
+    is_by_number: bool,
+) -> Result<BlockFrames, RemoteSegmentError> {
+    if !is_by_number {
+        return segment.fetch_frames(blocks).await;
+    }
+    let bytes = segment.fetch_block(blocks.start).await?;
+    Ok(BlockFrames::one(bytes))
+}
