@@ -24,274 +24,274 @@ function __fish_skytail_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c skytail -n "__fish_skytail_needs_command" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_needs_command" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_needs_command" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_needs_command" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_needs_command" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_needs_command" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_needs_command" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_needs_command" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_needs_command" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print version'
-complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'Look at and edit the saved cursors'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'List, show and edit the saved cursors'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
-complete -c skytail -n "__fish_skytail_needs_command" -f -a "stats" -d 'Count what a recording holds'
-complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Look into a segment of the archive'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "stats" -d 'Count the events of a recording'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Show the contents of an archive segment'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "top" -d 'Watch what happens now: rates, collections, accounts'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "list" -d 'List the saved cursors'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "show" -d 'Show all that is saved under a name'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "set" -d 'Say where the next `tail --cursor auto` starts'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "show" -d 'Show everything that is saved under a name'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "set" -d 'Set where the next `tail --cursor auto` starts'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "restore" -d 'List the earlier positions of a name, or restore one'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "export" -d 'Print all that is saved under names, for `import` elsewhere'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "import" -d 'Save what `export` printed, under the same names'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "backup" -d 'Copy the whole state file, also while runs save to it'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "rm" -d 'Forget saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "export" -d 'Print everything that is saved under names, for `import`'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "import" -d 'Import the output of `export` under the same names'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "backup" -d 'Copy the whole state file, even while runs save to it'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "rm" -d 'Remove saved cursors'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l json -d 'Print one JSON object a line'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -l json -d 'Print one JSON object'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l server -d 'The server that a sequence number belongs to [default: any]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l server -d 'Server of the sequence number [default: any]' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from set" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from restore" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from export" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -l force -d 'Replace what is saved under a name'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from import" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -l force -d 'Replace FILE if it exists'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Where to listen; port 0 takes any free port' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'How fast events happen: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Address to listen on; port 0 means any free port' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'Speed of the recording: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'
 legacy\t'The original server: cursors are times'"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one where installed, else one trained from the recording]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-dictionary -d 'Compress the v2 stream with this dictionary, and hand it out [default: one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l zstd-dictionary -d 'Compress /subscribe with this dictionary for clients that ask for zstd [default: the official one if installed, else one trained from the recording]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-dictionary -d 'Compress the v2 stream with this dictionary, and serve it to clients [default: one trained from the recording]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l write-dictionary -d 'Train a dictionary from the recording, write it to this file and use it' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-events -d 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is refused (v2 stream). 0 replays nothing [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l retention-events -d 'Hold only the newest N events, rounded up to whole segments: an older cursor starts at the oldest of them, or is rejected (v2 stream). 0 replays nothing [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-segment-events -d 'Events in a segment of a v2 server\'s log. The archive has all segments but the newest, which is not full yet' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-block-events -d 'Events in a block of the archive' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Demand the key in this file of the archive\'s clients: Authorization: Bearer KEY' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-scan-rate -d 'Imitate a legacy server that scans a replay at N events per second before it filters, also at --rate max; it sends nothing meanwhile and answers pings [default: 50000, not at --rate max]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-queue-events -d 'Imitate a legacy server that drops a connection when N events are queued for it' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-send-rate -d 'Imitate a legacy server that sends a connection at most N events per second [default: no limit]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Break things on purpose, as listed below' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -d 'Require the API key in this file for the archive: Authorization: Bearer KEY' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-scan-rate -d 'Imitate a legacy server that scans a replay at N events per second before it filters, also at --rate max. During a scan it sends no events, but answers pings [default: 50000; no limit at --rate max]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-queue-events -d 'Imitate a legacy server that closes a connection when N events are queued for it' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-send-rate -d 'Imitate a legacy server that sends at most N events per second on a connection [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Inject the faults listed below' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times, higher cursors and new identities (`rev` of commits, relay `seq` of other events)'
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l keep-identities -d 'With `--loop`, give the events of each round the identities of the first: a consumer that removes duplicates then drops them'
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the playhead is now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
-complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of leaving them silent'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times, higher cursors and a new `rev` of commits or relay `seq` of other events'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l keep-identities -d 'With `--loop`, do not change what identifies the events of a round: a consumer that removes duplicates then drops all rounds but the first'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the event being played happens now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of keeping them open'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c skytail -n "__fish_skytail_using_subcommand stats" -l plot -d 'Draw events a minute by collection, as SVG' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand stats" -l gap-over -d 'Call more than this without an event a gap' -r
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l plot -d 'Draw the events a minute by collection as SVG' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l gap-over -d 'Report a longer time without an event as a gap' -r
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l top -d 'Show the N largest collections and languages (JSON has all; the picture shows up to 8)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand stats" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand stats" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand stats" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -l json -d 'Print JSON'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'Form of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'JSON format of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
 native\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l json -d 'Print one JSON object'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l events -d 'Print the rows as events, one JSON object a line'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "install" -d 'Fetch the dictionary, check it and keep it in the cache directory'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "show" -d 'Show where the dictionary is and whether it is the right one'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l ca-file -d 'Trust the certificates in FILE (PEM), too' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "install" -d 'Download the dictionary, check it and store it in the cache directory'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and not __fish_seen_subcommand_from install show" -f -a "show" -d 'Show where the dictionary is and whether it is valid'
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l ca-file -d 'Also trust the certificates in FILE (PEM)' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from install" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l zstd-dictionary -d 'Look at this file instead of the installed one' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l zstd-dictionary -d 'Show this file instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l dir -d 'Write to a file in DIR instead of stdout' -r -f -a "(__fish_complete_directories)"
-complete -c skytail -n "__fish_skytail_using_subcommand completions" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand completions" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l all -d 'Write the scripts of all shells into --dir'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l dir -d 'Write a page for each command into DIR [default: print the main page]' -r -f -a "(__fish_complete_directories)"
-complete -c skytail -n "__fish_skytail_using_subcommand man" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 where the server has it' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Return to the first --host once it has worked for DUR (1m if no =DUR is given)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 if the server speaks it' -r -f -a "auto\t''
 v1\t''
 v2\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on where there is a dictionary (v2 servers have one; v1\'s must be installed), except on this machine' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l compress -d 'Use zstd: on, off, or auto, which is on if a dictionary is available (v2 servers send one, v1 needs `skytail dictionary install`) and the server is another machine' -r -f -a "auto\t''
 on\t''
 off\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ca-file -d 'Trust the certificates in FILE (PEM), too: of an authority, or a server\'s own' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout -d 'Give up an attempt after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l zstd-dictionary -d 'zstd dictionary to use instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ca-file -d 'Also trust the certificates in FILE (PEM): of an authority, or of one server' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l connect-timeout -d 'Give up a connection attempt after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l ping-after -d 'Ping a silent server after this' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server\'s answer' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d 'DNS server to ask for handles [default: the system\'s]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l pong-timeout -d 'Time for the server to answer a ping' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -d 'Reconnect after this long without an event, or never [default: 60s; with --did never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
 sync\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]' -r -f -a "create\t''
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
@@ -300,46 +300,46 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where 
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often [default: 1s; with .zst output 10s]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Save it after N events, too [default: no limit]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l join -d 'How a replay meets the live stream of a legacy server: auto (nothing lost), or single (as it does it)' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-events -d 'Also save it after N events [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l join -d 'Cutover from the replay to the live stream of a legacy server: auto (loses nothing), or single (on one connection: the server may lose events)' -r -f -a "auto\t''
 single\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'Where events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'When events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
 fail\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Replay this much on reconnecting, less duplicates' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'History from the archive of v2 servers: auto (where the cursor is older than the live stream), or off' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Dedup overlap: replay this much on each connection, and drop the duplicates' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
 off\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Downloads at once' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq -d 'Print what EXPR, in jq\'s language, makes of each event' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq-errors -d 'Where --jq raises an error: skip the event, or fail (in front of it, with exit code 1)' -r -f -a "skip\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Parallel downloads' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq -d 'Print the output of the jq program EXPR for each event' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq-errors -d 'When --jq raises an error: skip the event, or fail (stop before the event, with exit code 1)' -r -f -a "skip\t''
 fail\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l format -d 'Print ndjson, pretty (indented JSON), text (for eyes), csv or tsv' -r -f -a "ndjson\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l format -d 'Print ndjson, pretty (indented JSON), text (one line for people), csv or tsv' -r -f -a "ndjson\t''
 pretty\t''
 text\t''
 csv\t''
 tsv\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append to FILE, exactly once; .zst is compressed [default: - for stdout]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin files hourly, daily, or after SIZE; FILE has event times as strftime fields (log-%FT%H.ndjson)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File of "key = value" lines for --to, as password' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s o -l output -d 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begin a new file hourly, daily, or after SIZE; strftime fields in FILE are event times (log-%FT%H.ndjson)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File of "key = value" lines for --to, such as password' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when events reach TIME [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when event times reach TIME [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to finish the output' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l shape -d 'Shape of v2 events: as in v1, or native' -r -f -a "v1\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to write received events after a stop' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l shape -d 'JSON format of v2 events: v1, or native' -r -f -a "v1\t''
 native\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer -d 'Most events waiting for output' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer-bytes -d 'Most bytes waiting for output' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l when-full -d 'Then block (which loses nothing), drop-newest or drop-oldest' -r -f -a "block\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer -d 'Most events that wait for the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l buffer-bytes -d 'Most bytes that wait for the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l when-full -d 'When the buffer is full: block (lossless), drop-newest or drop-oldest' -r -f -a "block\t''
 drop-newest\t''
 drop-oldest\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-lag -d 'Warn when more keep waiting [default: no warning]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-lag -d 'Queue warning threshold: warn while more events than this wait [default: no warning]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l progress -d 'Progress: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l metrics-listen -d 'Tell /metrics (for Prometheus) and /healthz over HTTP; a port alone is one of 127.0.0.1 [default: don\'t]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l metrics-listen -d 'Serve /metrics (for Prometheus) and /healthz over HTTP; a port alone listens on 127.0.0.1 [default: no server]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''
 app.bsky.feed.threadgate\t''
@@ -356,57 +356,57 @@ app.bsky.labeler.service\t''
 chat.bsky.actor.declaration\t''
 app.bsky.feed.\*\t''
 app.bsky.graph.\*\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Save no cursor'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq makes without their quotes'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Do not save a cursor'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l csv-safe -d 'Put \' in front of cells that a spreadsheet could take for a formula'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Take FILE as it is, and go on behind its end'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Append to FILE even if skytail did not write it'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l window -d 'Rates are those of the last DUR, 1s to 1h' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l window -d 'Count the events of the last DUR, 1s to 1h' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l top -d 'Print the N largest with --once (JSON has all, and N accounts)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l prefer-first -d 'Go back to the first --host once it has been well for DUR (1m where no =DUR is given)' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 where the server has it' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l prefer-first -d 'Return to the first --host once it has worked for DUR (1m if no =DUR is given)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 if the server speaks it' -r -f -a "auto\t''
 v1\t''
 v2\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l compress -d 'Use zstd: on, off, or auto, which is on where there is a dictionary (v2 servers have one; v1\'s must be installed), except on this machine' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l compress -d 'Use zstd: on, off, or auto, which is on if a dictionary is available (v2 servers send one, v1 needs `skytail dictionary install`) and the server is another machine' -r -f -a "auto\t''
 on\t''
 off\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l zstd-dictionary -d 'zstd dictionary to use, not the installed one' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l ca-file -d 'Trust the certificates in FILE (PEM), too: of an authority, or a server\'s own' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l connect-timeout -d 'Give up an attempt after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l zstd-dictionary -d 'zstd dictionary to use instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l ca-file -d 'Also trust the certificates in FILE (PEM): of an authority, or of one server' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l connect-timeout -d 'Give up a connection attempt after this' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l ping-after -d 'Ping a silent server after this' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l pong-timeout -d 'Time for the server\'s answer' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l stall-timeout -d 'Reconnect after so long without an event, or never [default: 60s; with --did never]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-retries -d 'Retries in a row, or unlimited [default: unlimited; 8 before the first event]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l dns-server -d 'DNS server to ask for handles [default: the system\'s]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l pong-timeout -d 'Time for the server to answer a ping' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l stall-timeout -d 'Reconnect after this long without an event, or never [default: 60s; with --did never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-frame-size -d 'Largest message accepted' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or a handle of it (alice.bsky.social), resolved at the start [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (of v2) [default: all]' -r -f -a "commit\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
 account\t''
 sync\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l operation -d 'Only this operation: create, update or delete; implies --kind commit as -c does [default: all]' -r -f -a "create\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l operation -d 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]' -r -f -a "create\t''
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (-15m), or an integer cursor; none is saved' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'History from the archive of v2 servers: auto (where the cursor is older than the live stream), or off' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (-15m), or an integer cursor; top never saves a cursor' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
 off\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Downloads at once' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l api-key-file -d 'File with the archive\'s key; or set SKYTAIL_API_KEY [default: no key]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand top" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: add kinds with --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Parallel downloads' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
 app.bsky.feed.like\t''
 app.bsky.feed.repost\t''
 app.bsky.feed.threadgate\t''
@@ -423,14 +423,14 @@ app.bsky.labeler.service\t''
 chat.bsky.actor.declaration\t''
 app.bsky.feed.\*\t''
 app.bsky.graph.\*\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l log-format -d 'Form of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l config -d 'File of settings [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l once -d 'Print the figures of one window, and end'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l once -d 'Print the figures of one window, then exit'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l json -d 'Print them as JSON'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
