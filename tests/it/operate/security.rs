@@ -30,7 +30,7 @@ const ROWS: &[(&str, &[BoundSource])] = &[
         "a page of an archive's plan",
         &[
             Constant("source/archive/plan.rs", "MAX_PAGE_BYTES", 1),
-            Constant("source/archive/list.rs", "MAX_LIST_BYTES", 1),
+            Constant("source/archive/segment_list.rs", "MAX_LIST_BYTES", 1),
         ],
     ),
     (

@@ -117,7 +117,7 @@ fn an_output_without_columns_is_a_table_error() {
         let fixture = Fixture::new(20, 5_000);
         let ended = fixture.run(&flags);
         assert_eq!((ended.code(), ended.rest.len()), (0, 0), "{}", ended.stderr);
-        let message = format!("and this output is {what}: let --jq make an object");
+        let message = format!("and this output is {what}: make an object with --jq");
         assert!(ended.stderr.contains("--format can't lay out"), "{}", ended.stderr);
         assert!(ended.stderr.contains(&message), "{}", ended.stderr);
         let ended = Fixture::new(20, 5_000).run(&[&flags[..], &["--jq-errors", "fail"]].concat());
