@@ -49,13 +49,30 @@ impl DedupWindow {
         Some(at)
     }
 
-    /// Notes the time of an event that was not processed.
+    /// Notes the time of an event. While only one event claims that the stream has jumped ahead, the
+    /// clock is late, and so are the rewind points. When the clock follows the jump, they do, too:
+    /// otherwise the window would forget events of the present as if they were old.
     pub fn see_time(&mut self, time: TimeUs) {
         let before = self.latest();
         self.clock.note(time);
-        if self.latest() < before {
+        let latest = self.latest();
+        if latest < before {
             self.on_clock_reverted();
         }
+        if self.doubt_from.is_some() || self.clock.is_in_doubt() {
+            self.follow_jump(latest > before);
+        }
+    }
+
+    #[cold]
+    fn follow_jump(&mut self, has_jumped: bool) {
+        let (from, latest) = (self.doubt_from.unwrap_or(self.inserted()), self.latest());
+        if has_jumped {
+            let points = self.rewind_points.iter_mut().filter(|point| point.index >= from);
+            points.for_each(|point| point.clock = point.clock.max(latest));
+        }
+        let from = if has_jumped { self.inserted() } else { from };
+        self.doubt_from = self.clock.is_in_doubt().then_some(from);
     }
 
     /// Corrects the times that the clock had accepted before it fell back.

@@ -54,6 +54,9 @@ pub struct DedupWindow {
     events: u64,
     /// The latest event time that several events support.
     clock: Clock,
+    /// Number of keys inserted before the clock was in doubt, if it is: see
+    /// [`DedupWindow::see_time`].
+    doubt_from: Option<u64>,
     /// The highest sequence number of this server that other events support.
     numbers: Numbers,
     /// The newest event of a sparse stream, which the next event will support.
@@ -102,6 +105,7 @@ pub struct WindowSnapshot {
     inserted: u64,
     events: u64,
     clock: Clock,
+    doubt_from: Option<u64>,
     numbers: Numbers,
     pending: Option<RewindPoint>,
 }
@@ -121,6 +125,7 @@ impl DedupWindow {
             restored: 0,
             events: 0,
             clock: Clock::new(span_us),
+            doubt_from: None,
             numbers: Numbers::default(),
             pending: None,
             current: None,
@@ -139,6 +144,8 @@ impl DedupWindow {
         identities.iter().for_each(|&identity| window.insert(identity));
         window.restored = window.inserted();
         window.clock.set(position.max_time);
+        // The newest event jumped ahead, and no other had supported its time.
+        window.doubt_from = (position.newest.time > position.max_time).then_some(0);
         window.numbers.set(position.newest.seq);
         window.rewind_points.push_back(RewindPoint {
             at: position.rewind_to,
@@ -332,6 +339,7 @@ impl DedupWindow {
             inserted: self.inserted(),
             events: self.events,
             clock: self.clock,
+            doubt_from: self.doubt_from,
             numbers: self.numbers,
             pending: self.pending,
         }
@@ -348,6 +356,7 @@ impl DedupWindow {
         self.events = snapshot.events;
         (self.clock, self.numbers, self.pending) =
             (snapshot.clock, snapshot.numbers, snapshot.pending);
+        self.doubt_from = snapshot.doubt_from;
     }
 
     /// Notes the position of an event that was accepted before the rest of its batch was refused.
