@@ -218,7 +218,7 @@ fn checkpoint(bencher: Bencher<'_, '_>, identities: u64) {
     let mark = EventPosition { time: TimeUs(1_780_000_000_000_000), seq: Some(Seq(1)) };
     let server = Arc::from("wss://jetstream.example.com");
     let position = Position {
-        origin: Origin { server, kind: ServerKind::V2, stream: 1 },
+        origin: Origin { server, kind: ServerKind::V2, filter_fingerprint: 1 },
         newest: mark,
         rewind_to: mark,
         max_time: mark.time,

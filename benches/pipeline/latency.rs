@@ -26,9 +26,9 @@ pub fn paced(events: usize, rate: u64, program: impl Fn(&str, &str) -> Program) 
     let (listener, address) = server::listen();
     let server = server::pace(listener, frames, every(rate));
     let scratch = tempfile::tempdir().expect("a directory");
-    let told = scratch.path().join("took");
+    let report_path = scratch.path().join("took");
     let program = program(&address.to_string(), &events.to_string());
-    let mut child = measure::start(&program, &told, Stdio::piped());
+    let mut child = measure::start(&program, &report_path, Stdio::piped());
     let came = arrivals(child.stdout.take().expect("piped"), events);
     child.wait().expect("wait for the watch");
     let sent = server.join().expect("the server");
@@ -39,7 +39,7 @@ pub fn paced(events: usize, rate: u64, program: impl Fn(&str, &str) -> Program) 
         .map(|(came, sent)| came.saturating_duration_since(*sent).as_secs_f64() * 1e6)
         .collect();
     delays.sort_by(f64::total_cmp);
-    let took = measure::took(&told, &program);
+    let took = measure::took(&report_path, &program);
     Delay {
         p50_us: delays[events / 2],
         p99_us: delays[events * 99 / 100],
@@ -89,28 +89,28 @@ pub fn blocked(bench: &Bench, load: &Load, rate: Option<u64>) -> f64 {
     let events = load.events.to_string();
     let (listener, address) = server::listen();
     let scratch = tempfile::tempdir().expect("a directory");
-    let told = scratch.path().join("took");
+    let report_path = scratch.path().join("took");
     let program = bench.skytail("", &address.to_string(), &["-n", &events]);
     std::thread::scope(|scope| {
         match rate {
             None => server::flood(scope, listener, load, 1),
             Some(rate) => drop(server::pace(listener, single_frames(load), every(rate))),
         }
-        let mut child = measure::start(&program, &told, Stdio::piped());
+        let mut child = measure::start(&program, &report_path, Stdio::piped());
         let mut stdout = child.stdout.take().expect("piped");
         std::thread::sleep(BLOCKED);
         std::io::copy(&mut stdout, &mut std::io::sink()).expect("read");
         child.wait().expect("wait for the watch");
     });
-    measure::took(&told, &program).peak_rss_kib as f64 / 1024.0
+    measure::took(&report_path, &program).peak_rss_kib as f64 / 1024.0
 }
 
 fn single_frames(load: &Load) -> Vec<Vec<u8>> {
     let mut rest = &load.frames[..];
     let mut frames = Vec::with_capacity(load.events);
-    while let Some((_, behind)) = load::split(rest) {
-        frames.push(rest[..rest.len() - behind.len()].to_vec());
-        rest = behind;
+    while let Some((_, tail)) = load::split(rest) {
+        frames.push(rest[..rest.len() - tail.len()].to_vec());
+        rest = tail;
     }
     frames
 }

@@ -96,8 +96,8 @@ impl Load {
     pub fn payloads(&self) -> impl Iterator<Item = &[u8]> {
         let mut rest = &self.frames[..];
         std::iter::from_fn(move || {
-            let (payload, behind) = split(rest)?;
-            rest = behind;
+            let (payload, tail) = split(rest)?;
+            rest = tail;
             Some(payload)
         })
     }

@@ -47,11 +47,11 @@ impl Program {
     }
 }
 
-/// Starts a program under its own watcher, which writes to `told`.
-pub fn start(program: &Program, told: &Path, stdout: Stdio) -> Child {
+/// Starts a program under its own watcher, which writes to `report_path`.
+pub fn start(program: &Program, report_path: &Path, stdout: Stdio) -> Child {
     Command::new(std::env::current_exe().expect("a path of our own"))
         .arg("role:watch")
-        .arg(told)
+        .arg(report_path)
         .args(&program.words)
         .stdin(Stdio::null())
         .stdout(stdout)
@@ -63,7 +63,7 @@ pub fn start(program: &Program, told: &Path, stdout: Stdio) -> Child {
 /// Runs a program to its end.
 pub fn run(program: &Program, output: Output) -> ResourceUsage {
     let scratch = tempfile::tempdir().expect("a directory");
-    let told = scratch.path().join("took");
+    let report_path = scratch.path().join("took");
     let mut cat = None;
     let stdout = match output {
         Output::Null => Stdio::null(),
@@ -78,16 +78,16 @@ pub fn run(program: &Program, output: Output) -> ResourceUsage {
             Stdio::from(stdin)
         }
     };
-    start(program, &told, stdout).wait().expect("wait for the watch");
+    start(program, &report_path, stdout).wait().expect("wait for the watch");
     if let Some(mut cat) = cat {
         cat.wait().expect("wait for cat");
     }
-    took(&told, program)
+    took(&report_path, program)
 }
 
 /// Reads what a watcher wrote.
-pub fn took(told: &Path, program: &Program) -> ResourceUsage {
-    let text = std::fs::read_to_string(told).expect("the watch tells");
+pub fn took(report_path: &Path, program: &Program) -> ResourceUsage {
+    let text = std::fs::read_to_string(report_path).expect("the watch tells");
     let took: ResourceUsage = serde_json::from_str(&text).expect("as it should");
     if !took.succeeded {
         // Not a panic: the server's thread still waits for a connection.
@@ -99,7 +99,7 @@ pub fn took(told: &Path, program: &Program) -> ResourceUsage {
 
 /// The role of the watcher: runs a command and writes down what it used.
 pub fn watch(words: &[String]) {
-    let [told, command, arguments @ ..] = words else { panic!("watch FILE COMMAND…") };
+    let [report_path, command, arguments @ ..] = words else { panic!("watch FILE COMMAND…") };
     let began = Instant::now();
     let status = Command::new(command).args(arguments).status().expect("start the program");
     let wall_us = began.elapsed().as_micros() as u64;
@@ -114,5 +114,5 @@ pub fn watch(words: &[String]) {
         peak_rss_kib: usage.max_rss() as u64,
         succeeded: status.success(),
     };
-    std::fs::write(told, serde_json::to_string(&took).expect("numbers")).expect("write");
+    std::fs::write(report_path, serde_json::to_string(&took).expect("numbers")).expect("write");
 }

@@ -19,7 +19,7 @@ const ACCEPT: &[u8] = b"~ACCEPT~";
 
 /// A peer that answers with prepared bytes, in prepared chunks.
 struct Peer {
-    asked: Vec<u8>,
+    request: Vec<u8>,
     answer: Vec<u8>,
     at: usize,
     steps: [u8; 3],
@@ -29,9 +29,9 @@ struct Peer {
 impl Peer {
     /// Inserts the accept key as soon as the key is known.
     fn prepare(&mut self) {
-        let text = String::from_utf8_lossy(&self.asked).to_ascii_lowercase();
+        let text = String::from_utf8_lossy(&self.request).to_ascii_lowercase();
         let Some(at) = text.find("sec-websocket-key: ") else { return };
-        let key = String::from_utf8_lossy(&self.asked[at + 19..]);
+        let key = String::from_utf8_lossy(&self.request[at + 19..]);
         let accept = derive_accept_key(key.split("\r\n").next().unwrap_or_default().as_bytes());
         let found = self.answer.windows(ACCEPT.len()).position(|w| w == ACCEPT);
         if let Some(found) = found {
@@ -64,7 +64,7 @@ impl AsyncWrite for Peer {
         _: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        self.asked.extend_from_slice(bytes);
+        self.request.extend_from_slice(bytes);
         Poll::Ready(Ok(bytes.len()))
     }
 
@@ -79,14 +79,14 @@ impl AsyncWrite for Peer {
 
 /// Returns the result of an answer: a reason, or the bytes after the head.
 async fn outcome(answer: &[u8], steps: [u8; 3]) -> Result<Vec<u8>, String> {
-    let peer = Peer { asked: Vec::new(), answer: answer.to_vec(), at: 0, steps, reads: 0 };
+    let peer = Peer { request: Vec::new(), answer: answer.to_vec(), at: 0, steps, reads: 0 };
     let endpoint = endpoint::parse("ws://user:hunter2@server.example").expect("sound");
     let request = UpgradeRequest { path: "/subscribe".to_owned(), ..UpgradeRequest::default() };
     let deadline = tokio::time::Instant::now() + Duration::from_secs(3600);
     match upgrade(Transport::new(peer), &endpoint, &request, deadline).await {
-        Ok(Upgraded { mut stream, leftover: mut behind, .. }) => {
-            stream.read_to_end(&mut behind).await.expect("a peer that never fails");
-            Ok(behind)
+        Ok(Upgraded { mut stream, leftover: mut rest, .. }) => {
+            stream.read_to_end(&mut rest).await.expect("a peer that never fails");
+            Ok(rest)
         }
         Err(error) => {
             assert!(error.retry_after().is_none_or(|wait| wait <= Duration::from_secs(300)));

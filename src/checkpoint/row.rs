@@ -112,7 +112,7 @@ fn resume(row: &Row<'_>, server: String) -> Checked<Resume> {
         origin: Origin {
             server: Arc::from(server),
             kind,
-            stream: integer(row, "stream")?.unwrap_or(0),
+            filter_fingerprint: integer(row, "stream")?.unwrap_or(0),
         },
         newest: mark(row, "newest_time_us", "newest_seq")?,
         rewind_to: mark(row, "rewind_time_us", "rewind_seq")?,

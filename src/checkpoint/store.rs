@@ -355,7 +355,7 @@ fn save_position(
         ":rewind_seq": position.rewind_to.seq.map(|seq| seq.0.cast_signed()),
         ":max_time": position.max_time.0.cast_signed(),
         ":identities": identity_bytes(&resume.identities),
-        ":stream": position.origin.stream.cast_signed(),
+        ":stream": position.origin.filter_fingerprint.cast_signed(),
         ":is_asked_for": is_asked_for,
     });
     done.map(drop)

@@ -52,7 +52,9 @@ pub(super) fn build(
     inputs: PipelineInputs,
 ) -> Result<(Pipeline, Signals), PipelineError> {
     let signals = Signals::listen().map_err(system("listen for signals"))?;
-    let PipelineInputs { start, saver, output, renderer, stop, secrets, metrics, .. } = inputs;
+    let PipelineInputs {
+        start, checkpoint_worker, output, renderer, stop, secrets, metrics, ..
+    } = inputs;
     let sink = match output {
         Some(sink) => sink,
         None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
@@ -71,7 +73,7 @@ pub(super) fn build(
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,
-        saver,
+        checkpoint_worker,
         every: settings.checkpoint,
         on_gap: settings.on_gap,
         run_start: run_start(&start, settings.endpoints.len()),

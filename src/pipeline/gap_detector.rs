@@ -1,18 +1,18 @@
-//! Whether a connection goes on where the output stands, judged from its first events: v1 has
-//! no word for "that is too old" or "that means nothing here" (protocol/jetstream-v1.md §4).
-//! Pure: it is notice what was asked, where the output stands, and each event's place.
+//! Detects gaps and renumbering at the start of a connection, from its first events. v1 has no
+//! message for "your cursor is too old" or "your cursor has no meaning here"
+//! (protocol/jetstream-v1.md §4). Pure: the input is the request, the position of the output, and
+//! the position of each event.
 //!
-//! What can be proven depends on what was asked:
+//! The request decides what can be proven:
 //!
-//! - A resume at the same server, by the same filter, asks for an event that this server has
-//!   sent before, inclusively. Whatever comes first instead tells the truth: a later event
-//!   than the newest that we have means a gap; an earlier one, or another event under the
-//!   same number, means that the numbers were given anew.
-//! - Another server stamps the same events differently. There the overlap is the proof: of
-//!   what was written inside the rewind margin, something must come again before anything
-//!   that is clearly later.
-//! - A person's own time or number proves little; what is said of it is said with room to
-//!   spare.
+//! - A resume on the same server with the same filter asks for an event that this server has sent
+//!   before, inclusively. So its first event is proof: one that is later than our newest event
+//!   means a gap; an earlier one, or another event with the same number, means that the server
+//!   assigned its numbers again.
+//! - Another server stamps the same events with other times. There the overlap is the proof: one of
+//!   the events that were written inside the rewind margin must arrive before any event that is
+//!   clearly later.
+//! - A time or a number that the user gave proves little, so it is reported only with a margin.
 
 use crate::filter::Filter;
 use crate::position::dedup_window::DedupWindow;
@@ -20,94 +20,97 @@ use crate::position::gap::Gap;
 use crate::position::{EventPosition, Position, Seq, ServerKind, TimeUs};
 use crate::source::{ConnectionInfo, RequestedCursor};
 
-/// How much later than asked for the first event may be where nothing can be proven: quiet
-/// streams, servers that lag, clocks.
+/// How much later than requested the first event may be if nothing can be proven, in
+/// microseconds: for quiet streams, servers that lag, and clocks that differ.
 const LENIENCE_US: u64 = 60_000_000;
 
-/// How far two servers' stamps of one event may differ before an overlap would be missed.
+/// How far two servers' times of one event may differ, in microseconds, before an overlap is
+/// missed.
 const STAMPS_DIFFER_US: u64 = 1_000_000;
 
-/// Why a gap is one, where the server proved it.
+/// The reason of a gap that the server proved.
 const NO_LONGER_HELD: &str = "the server no longer holds these events";
 
-/// What a connection's first events say.
+/// What the first events of a connection reveal.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Anomaly {
     /// Events are missing.
     Gap(Gap),
-    /// The server's sequence numbers no longer mean what they meant: ask it by time.
+    /// The server assigned its sequence numbers again: the cursor must be a time.
     Renumbered {
-        /// What was asked for.
-        asked: Seq,
-        /// What came.
+        /// The requested number.
+        requested: Seq,
+        /// The number of the first event.
         got: Seq,
     },
-    /// A number that another event had when it was written: the server crashed.
+    /// An event has the number of another event that was written: the server crashed.
     Reused {
-        /// The number.
+        /// The number of both events.
         seq: Seq,
     },
-    /// The number that a person asked for lies ahead; the server began at its live tip.
+    /// The number that the user gave is in the future, so the server started at its live tip.
     Ahead {
-        /// What was asked for.
-        asked: Seq,
-        /// What came.
+        /// The requested number.
+        requested: Seq,
+        /// The number of the first event.
         got: Seq,
     },
 }
 
-/// One event, as far as it matters here.
+/// The properties of one event that the detector needs.
 #[derive(Clone, Copy, Debug)]
 pub struct Observation {
-    /// Its place.
+    /// The event's position.
     pub at: EventPosition,
-    /// Whether the filter lets it through.
+    /// Whether the filter accepts the event.
     pub is_wanted: bool,
-    /// Whether it was written before.
+    /// Whether the event was written before.
     pub is_known: bool,
 }
 
-/// What is still to be found out about one connection.
+/// What is still unknown about one connection. Most variants wait for the first event and then
+/// become [`Self::Settled`].
 #[derive(Debug)]
 pub enum GapDetector {
-    /// Nothing.
+    /// Nothing: no event can reveal anything.
     Settled,
-    /// Its first event decides: a resume by sequence number.
+    /// A resume by sequence number; the first event decides.
     BySeq {
-        /// What was asked for: an event that was received before.
-        asked: Seq,
-        /// The newest event that was dealt with.
+        /// The requested number, of an event that was received before.
+        requested: Seq,
+        /// The newest processed event.
         newest: EventPosition,
     },
-    /// Its first event decides: a resume on the same legacy server.
+    /// A resume on the same legacy server; the first event decides.
     ByTime {
-        /// Where the output stands.
+        /// The latest time of the output.
         latest: TimeUs,
     },
-    /// Something written before must come again before this instant has passed for long.
+    /// A resume on another server: an event that was written must arrive again before one that is
+    /// clearly later.
     ByOverlap {
-        /// Where the output stands.
+        /// The latest time of the output.
         latest: EventPosition,
-        /// How much later an event must be to be clearly later.
+        /// How much later than `latest` an event must be to be clearly later, in microseconds.
         margin_us: u64,
     },
-    /// The server said that it no longer holds what was asked for (protocol/jetstream-v2.md §4,
-    /// §5); its first event is the other end of the gap.
+    /// The server reported that it no longer has the requested events (protocol/jetstream-v2.md §4,
+    /// §5); the first event is the other end of the gap.
     ServerNotice {
-        /// The last event in front of it, or the instant.
+        /// The last event before the gap, or the requested instant.
         from: Option<EventPosition>,
-        /// The sequence number asked for, where there is no such event.
-        asked: Option<Seq>,
+        /// The requested sequence number, if no event before the gap is known.
+        requested: Option<Seq>,
     },
-    /// Its first event decides: a person's time.
-    AskedTime(TimeUs),
-    /// Its first event decides: a person's sequence number.
-    AskedSeq(Seq),
+    /// A time that the user gave; the first event decides.
+    RequestedTime(TimeUs),
+    /// A sequence number that the user gave; the first event decides.
+    RequestedSeq(Seq),
 }
 
 impl GapDetector {
-    /// What is to be found out about `connection`. `is_renumbered` says that the server's
-    /// numbers mean nothing any more.
+    /// Returns the detector for `connection`. If `is_renumbered` is set, the server's earlier
+    /// numbers have no meaning any more.
     #[must_use]
     pub fn of(
         connection: &ConnectionInfo,
@@ -120,12 +123,12 @@ impl GapDetector {
             return notice;
         }
         let Some(position) = position else {
-            // With a list of accounts a stream may be silent for days, and proves nothing.
+            // A stream of a few accounts may be silent for days, and proves nothing.
             return match connection.requested {
                 RequestedCursor::Instant(instant) if filter.dids.is_empty() => {
-                    Self::AskedTime(instant)
+                    Self::RequestedTime(instant)
                 }
-                RequestedCursor::Seq(seq) if filter.accepts_all() => Self::AskedSeq(seq),
+                RequestedCursor::Seq(seq) if filter.accepts_all() => Self::RequestedSeq(seq),
                 _ => Self::Settled,
             };
         };
@@ -133,7 +136,7 @@ impl GapDetector {
         let latest = position.max_time;
         match connection.requested {
             RequestedCursor::Seq(seq) if is_same && position.rewind_to.seq == Some(seq) => {
-                Self::BySeq { asked: seq, newest: position.newest }
+                Self::BySeq { requested: seq, newest: position.newest }
             }
             RequestedCursor::Instant(instant)
                 if is_same
@@ -142,7 +145,7 @@ impl GapDetector {
             {
                 Self::ByTime { latest }
             }
-            // What lies between was seen on the connection before this one.
+            // The events between were received on the previous connection.
             RequestedCursor::Instant(instant)
                 if is_same
                     && connection.origin.kind == ServerKind::Legacy
@@ -161,38 +164,40 @@ impl GapDetector {
         }
     }
 
-    /// What the server itself said about the beginning of a connection.
+    /// Returns the detector for a gap that the server itself reported, if it did.
     fn from_server_notice(
         connection: &ConnectionInfo,
         position: Option<&Position>,
     ) -> Option<Self> {
         match (connection.requested, position) {
             (RequestedCursor::OldestInsteadOf(_), Some(position)) => {
-                Some(Self::ServerNotice { from: Some(position.newest), asked: None })
+                Some(Self::ServerNotice { from: Some(position.newest), requested: None })
             }
             (RequestedCursor::OldestInsteadOf(seq), None) => {
-                Some(Self::ServerNotice { from: None, asked: Some(seq) })
+                Some(Self::ServerNotice { from: None, requested: Some(seq) })
             }
             (RequestedCursor::Instant(instant), position) if connection.is_clamped => {
                 let time = position.map_or(instant, |position| position.max_time);
                 Some(Self::ServerNotice {
                     from: Some(EventPosition { time, seq: None }),
-                    asked: None,
+                    requested: None,
                 })
             }
             _ => None,
         }
     }
 
-    /// Looks at the next event. `now` is our own clock.
+    /// Processes the next event. `now` is this machine's clock.
     pub fn observe(&mut self, seen: Observation, now: TimeUs) -> Option<Anomaly> {
         let Observation { at, is_wanted, is_known } = seen;
-        let finding = match *self {
+        let anomaly = match *self {
             Self::Settled => return None,
-            Self::BySeq { asked, newest } => match (at.seq, newest.seq) {
+            Self::BySeq { requested, newest } => match (at.seq, newest.seq) {
                 // A known event proves the overlap, whatever its number.
-                (Some(got), _) if !is_known && (got < asked || (got == asked && is_wanted)) => {
-                    Some(Anomaly::Renumbered { asked, got })
+                (Some(got), _)
+                    if !is_known && (got < requested || (got == requested && is_wanted)) =>
+                {
+                    Some(Anomaly::Renumbered { requested, got })
                 }
                 (Some(got), Some(had)) if got > had && !is_known => {
                     Some(gap(Some(newest), at, NO_LONGER_HELD, now))
@@ -212,35 +217,35 @@ impl GapDetector {
                 Some(gap(Some(latest), at, why, now))
             }
             Self::ServerNotice { .. } if is_known => None,
-            Self::ServerNotice { from, asked } => {
-                let is_missing = match (from, asked) {
+            Self::ServerNotice { from, requested } => {
+                let is_missing = match (from, requested) {
                     (Some(EventPosition { seq: Some(had), .. }), _) => at.seq > Some(had),
                     (Some(EventPosition { time, .. }), _) => at.time > time,
-                    (None, asked) => at.seq > asked,
+                    (None, requested) => at.seq > requested,
                 };
                 is_missing.then(|| match gap(from, at, NO_LONGER_HELD, now) {
                     Anomaly::Gap(gap) if from.is_none() => {
-                        Anomaly::Gap(Gap { from_seq: asked, ..gap })
+                        Anomaly::Gap(Gap { from_seq: requested, ..gap })
                     }
-                    finding => finding,
+                    anomaly => anomaly,
                 })
             }
-            Self::AskedTime(instant) => (at.time > instant.plus_us(LENIENCE_US)).then(|| {
+            Self::RequestedTime(instant) => (at.time > instant.plus_us(LENIENCE_US)).then(|| {
                 let from = EventPosition { time: instant, seq: None };
                 gap(Some(from), at, "the server holds nothing as old as was asked for", now)
             }),
-            Self::AskedSeq(asked) => match at.seq {
-                Some(got) if got < asked => Some(Anomaly::Ahead { asked, got }),
-                Some(got) if got > asked => {
+            Self::RequestedSeq(requested) => match at.seq {
+                Some(got) if got < requested => Some(Anomaly::Ahead { requested, got }),
+                Some(got) if got > requested => {
                     let why = "the server holds nothing as old as was asked for";
                     let Anomaly::Gap(gap) = gap(None, at, why, now) else { return None };
-                    Some(Anomaly::Gap(Gap { from_seq: Some(asked), ..gap }))
+                    Some(Anomaly::Gap(Gap { from_seq: Some(requested), ..gap }))
                 }
                 _ => None,
             },
         };
         *self = Self::Settled;
-        finding
+        anomaly
     }
 }
 

@@ -46,7 +46,7 @@ pub struct PipelineInputs {
     /// Where the run starts.
     pub start: StartPosition,
     /// Saves positions; `None` if the run saves none.
-    pub saver: Option<CheckpointWorker>,
+    pub checkpoint_worker: Option<CheckpointWorker>,
     /// Where lines go; `None` for standard output.
     pub output: Option<Sink>,
     /// Renders events; `None` if they are written as they are.

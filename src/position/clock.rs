@@ -7,24 +7,25 @@
 
 use super::{Position, TimeUs};
 
-/// How far a single event moves the clock. Below a second a stream is never quiet, and a
-/// connection rewinds further than that.
+/// How far a single event may move the clock, in microseconds. A stream is hardly ever silent for
+/// a whole second, and a new connection rewinds further than that.
 const STEP_US: u64 = 1_000_000;
 
-/// How far ahead of this machine's clock an event may be stamped: both clocks may be wrong.
+/// How far ahead of this machine's clock an event's time may be, in microseconds: both clocks may
+/// be wrong.
 const SLACK_US: u64 = 60_000_000;
 
-/// An event that is no further behind the clock shows that the stream is still there. Imported
-/// events, which show nothing, are older.
+/// An event that is older than the clock by no more than this, in microseconds, supports it.
+/// Imported events, which prove nothing, are older.
 const NEAR_US: u64 = 60_000_000;
 
-/// How old an event may be when it arrives live.
+/// How old an event may be when it arrives live, in microseconds.
 const LATENCY_US: u64 = 5_000_000;
 
 /// How many events outweigh this machine's clock.
 const MANY: usize = 8;
 
-/// Events that a start is judged by.
+/// The number of events that decide where the clock starts.
 pub const FIRST_EVENTS: usize = 16;
 
 /// 2024-01-01. A machine whose clock shows an earlier time has no clock.
@@ -36,8 +37,8 @@ pub fn has_clock(now: TimeUs) -> bool {
     now >= NO_CLOCK_BEFORE
 }
 
-/// Returns whether `time` lies ahead of this machine's clock by more than clocks differ. Without
-/// a plausible clock no time does.
+/// Returns whether `time` is further ahead of this machine's clock than two clocks differ. Without
+/// a plausible clock no time is.
 #[must_use]
 pub fn is_ahead_of_now(time: TimeUs, now: TimeUs) -> bool {
     has_clock(now) && time > now.plus_us(SLACK_US)
@@ -94,45 +95,45 @@ impl Clock {
         self.now = now;
     }
 
-    /// Sets the clock to a time that is known otherwise.
+    /// Sets the clock to a time that is known from elsewhere, such as a saved position.
     pub fn set(&mut self, latest: TimeUs) {
         (self.latest, self.suspects_len, self.seen) = (latest, 0, MANY);
         self.before_jump = TimeUs(0);
     }
 
-    /// Moves the clock on to a time that is known otherwise.
+    /// Advances the clock to a time that is known from elsewhere; never moves it back.
     pub fn reach(&mut self, time: TimeUs) {
         self.latest = self.latest.max(time);
     }
 
-    /// Returns whether `time` lies further ahead than a single event moves the clock.
+    /// Returns whether `time` is further ahead than a single event may move the clock.
     #[must_use]
     pub fn is_jump(&self, time: TimeUs) -> bool {
         // mutant: believes-one-event
         time > self.latest.plus_us(self.step_us)
     }
 
-    /// Returns whether an event lies ahead of what is supported, and none since contradicts it.
+    /// Returns whether an event was ahead of the supported time, and no event since contradicts it.
     #[must_use]
     pub fn is_in_doubt(&self) -> bool {
         self.suspects_len > 0
     }
 
-    /// Starts the clock by the first events, `times` in their order, unless it runs already.
+    /// Starts the clock from the times of the first events, in the order of arrival.
     pub fn start(&mut self, times: &[TimeUs]) {
         let Some(&first) = times.first() else { return };
         let mut sorted = times.to_vec();
         sorted.sort_unstable();
         let middle = sorted.get((sorted.len() - 1) / 2).copied().unwrap_or(first);
         let is_near = |time: &&TimeUs| time.0.abs_diff(middle.0) <= NEAR_US;
-        // The earliest one: the place where the output begins must not lie behind an event.
+        // The earliest one: the output must not begin after an event.
         let earliest = sorted.iter().find(is_near).copied().unwrap_or(middle);
         let start = if is_near(&&first) { first } else { earliest };
         let is_proven = times.len() >= MANY || !is_ahead_of_now(start, self.now);
         self.latest = if is_proven { start } else { self.now.minus_us(LATENCY_US) };
     }
 
-    /// Notes the time of a new event.
+    /// Updates the clock with the time of a new event.
     #[inline]
     pub fn note(&mut self, time: TimeUs) {
         let is_plain = !self.is_jump(time) && time.plus_us(NEAR_US) >= self.latest;
@@ -167,7 +168,8 @@ impl Clock {
         if self.reverts_jump(time) {
             return;
         }
-        // Far behind: an imported event, or the first one lied, or a wrong clock was believed.
+        // Much older: an imported event, or the first event's time was false, or a jump to a wrong
+        // clock was accepted.
         let is_now = time.0.abs_diff(self.now.0) <= SLACK_US;
         if is_ahead_of_now(self.latest, self.now) && is_now {
             self.contradictions += 1;
@@ -177,8 +179,8 @@ impl Clock {
         }
     }
 
-    /// Takes the last jump back if many events in a row continue from the time before it: the
-    /// events that supported it were as wrong as each other. Returns whether it did.
+    /// Reverts the last jump if many events in a row continue from the time before it: the
+    /// events that supported it were all wrong. Returns whether it did.
     fn reverts_jump(&mut self, time: TimeUs) -> bool {
         let before = self.before_jump;
         if before == TimeUs(0) || time.0.abs_diff(before.0) > NEAR_US {
@@ -194,9 +196,9 @@ impl Clock {
         is_wrong
     }
 
-    /// Notes a time that lies too far ahead for one event.
+    /// Adds a time that is too far ahead for one event, and jumps if enough events support it.
     fn suspect(&mut self, time: TimeUs) {
-        // The same event again is no second one.
+        // The same event, received again, does not count twice.
         if self.suspects().contains(&time) {
             return;
         }
@@ -218,18 +220,19 @@ impl Clock {
             _ => None,
         };
         if let Some(&believed) = believed {
-            // Of two jumps in a row, one of which nothing supports yet, the first one counts.
+            // If a second jump follows before the first one is supported, the time before the
+            // first one counts.
             if self.before_jump == TimeUs(0) {
                 self.before_jump = self.latest;
             }
             (self.supports, self.contradictions) = (0, 0);
             self.latest = believed;
-            self.believe_what_follows();
+            self.accept_suspects_within_step();
         }
     }
 
-    /// Moves on to the suspects that are within a step now, and forgets those.
-    fn believe_what_follows(&mut self) {
+    /// Advances to the suspects that are within a step now, and forgets those.
+    fn accept_suspects_within_step(&mut self) {
         let mut sorted = self.suspects;
         let Some(all) = sorted.get_mut(..self.suspects_len) else { return };
         all.sort_unstable();
@@ -250,10 +253,10 @@ impl Clock {
 }
 
 impl Position {
-    /// Corrects the times of a saved position that lie ahead of this machine's clock and that
-    /// one event alone supports: 0.1.0 believed it. Returns whether any did.
+    /// Corrects those times of a saved position that are ahead of this machine's clock and that only
+    /// one event supports: version 0.1.0 trusted it. Returns whether any time changed.
     pub fn recover(&mut self, now: TimeUs) -> bool {
-        // A replay that begins after all that was written would leave events out.
+        // A replay that begins after all written events would omit some.
         if self.rewind_to.seq.is_none() {
             self.rewind_to.time = self.rewind_to.time.min(self.max_time);
         }

@@ -1,13 +1,14 @@
-//! Events that could not be had: where they are missing, and why.
+//! Ranges of events that were not available, with the reason.
 
 use std::fmt;
 
 use super::{EventPosition, Seq, TimeUs};
 
-/// Events that could not be had. Either pair of ends may be unknown.
+/// A range of events that were not available. Its ends may be unknown, as times, as sequence
+/// numbers, or both.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Gap {
-    /// When it was noticed.
+    /// When the gap was found, by this machine's clock.
     pub seen_at: TimeUs,
     /// The last instant before it.
     pub from_time: Option<TimeUs>,
@@ -17,19 +18,19 @@ pub struct Gap {
     pub from_seq: Option<Seq>,
     /// The first sequence number after it.
     pub to_seq: Option<Seq>,
-    /// Why, in a few words for a person.
+    /// The reason, as a short phrase for messages.
     pub reason: String,
 }
 
 impl Gap {
-    /// How much of the stream's time is missing, in microseconds, where both ends are known.
+    /// Returns how much of the stream's time is missing, in microseconds, if both ends are known.
     #[must_use]
     pub fn missing_us(&self) -> Option<u64> {
         let (from, to) = (self.from_time?, self.to_time?);
         Some(to.0.saturating_sub(from.0))
     }
 
-    /// Returns whether `other` is this gap, or a part of it, whenever it was noticed.
+    /// Returns whether `other` is this gap or a part of it, no matter when either was found.
     #[must_use]
     pub fn covers(&self, other: &Self) -> bool {
         let ends = |gap: &Self| (gap.from_time, gap.to_time, gap.from_seq, gap.to_seq);
@@ -47,8 +48,8 @@ impl Gap {
         is_within && self.reason == other.reason
     }
 
-    /// Returns whether `later` begins inside of this gap or at its end, for the same reason: then
-    /// at most one event was received between them.
+    /// Returns whether `later` begins inside this gap or at its end, for the same reason: then at
+    /// most one event was received between them.
     #[must_use]
     pub fn is_followed_by(&self, later: &Self) -> bool {
         let touches = match (self.seqs(), later.seqs()) {

@@ -1,8 +1,8 @@
-//! Where we are in a server's stream: the units, a position, and what to ask for to go on.
+//! Positions in a server's stream, and where a run starts.
 //!
-//! Responsible for the types. The identities of what was already written live in
-//! [`window`], what could not be had is a [`gap::Gap`]; reading and writing to disk is
-//! `checkpoint`'s work.
+//! This module defines the types. [`dedup_window`] has the identities of the events that were
+//! written, and [`gap::Gap`] describes events that were not available. `checkpoint` stores
+//! positions on disk.
 
 pub mod clock;
 pub mod cursor_unit;
@@ -19,7 +19,7 @@ use std::sync::Arc;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TimeUs(pub u64);
 
-/// A sequence number of one v2 server. Means nothing on any other server.
+/// A sequence number of one v2 server. It has no meaning on another server.
 ///
 /// Source: protocol/jetstream-v1.md §4.1; always at least 1 and below [`Seq::LIMIT`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -31,27 +31,27 @@ impl Seq {
     pub const LIMIT: u64 = 1_000_000_000_000_000;
 }
 
-/// How far ahead of the present, in microseconds, an event's time may lie and still be
-/// believed: a day, for clocks that are wrong. An absurd time must not become a cursor (a
-/// server takes a later one for "live", and all in between is lost: protocol/jetstream-v1.md
-/// §4), nor say that a replay or a run is at its end.
+/// How far ahead of this machine's clock an event's time may be and still be trusted, in
+/// microseconds: a day, because clocks may be wrong. An absurd time must not become a cursor,
+/// because a server reads a time in the future as "live", and all events before it would be lost
+/// (protocol/jetstream-v1.md §4). Nor may it end a replay or a run.
 pub const BELIEVED_AHEAD_US: u64 = 86_400_000_000;
 
 impl TimeUs {
-    /// This instant moved back by `us` microseconds, not below the epoch.
+    /// Returns the instant `us` microseconds earlier, but not before the epoch.
     #[must_use]
     pub fn minus_us(self, us: u64) -> Self {
         Self(self.0.saturating_sub(us))
     }
 
-    /// As it is displayed, cut to whole seconds: enough for a line that people read.
+    /// Formats the instant like [`fmt::Display`], cut to whole seconds, for messages.
     #[must_use]
     pub fn to_seconds(self) -> String {
         let text = self.to_string();
         text.split_once('.').map_or(text.clone(), |(seconds, _)| format!("{seconds}Z"))
     }
 
-    /// This instant moved on by `us` microseconds.
+    /// Returns the instant `us` microseconds later.
     #[must_use]
     pub fn plus_us(self, us: u64) -> Self {
         Self(self.0.saturating_add(us))
@@ -59,7 +59,7 @@ impl TimeUs {
 }
 
 impl fmt::Display for TimeUs {
-    /// RFC 3339 in UTC with microseconds; the bare number where no calendar reaches it.
+    /// RFC 3339 in UTC with microseconds; the bare number if the calendar does not reach it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let timestamp =
             i64::try_from(self.0).ok().and_then(|us| jiff::Timestamp::from_microsecond(us).ok());
@@ -80,7 +80,7 @@ pub enum ServerKind {
 }
 
 impl ServerKind {
-    /// The word for people and for the state file.
+    /// Returns the word for messages and for the state file.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -96,20 +96,19 @@ pub struct Origin {
     /// The server's name as the user gave it, without secrets: `host` or `host:port`, or
     /// `demo`.
     pub server: Arc<str>,
-    /// What the server turned out to be.
+    /// The kind of server that answered.
     pub kind: ServerKind,
-    /// What was asked of it, as the filter's fingerprint; 0 where that is not known. A server
-    /// that is asked for something else leaves out other events, so that a hole in what it
-    /// sends proves nothing.
-    pub stream: u64,
+    /// The fingerprint of the filter that the server applies; 0 if not known. With another filter
+    /// a server omits other events, and then a missing event proves nothing.
+    pub filter_fingerprint: u64,
 }
 
-/// One event's place in its server's stream.
+/// The position of one event in its server's stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct EventPosition {
     /// `time_us` of the event.
     pub time: TimeUs,
-    /// `cursor` of the event, where the server writes one.
+    /// `cursor` of the event; a legacy server sends none.
     pub seq: Option<Seq>,
 }
 
@@ -122,41 +121,41 @@ impl fmt::Display for EventPosition {
     }
 }
 
-/// How far the output has come, and from where to ask again.
+/// How far the output has come, and the cursor to resume from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Position {
-    /// The server that the marks belong to.
+    /// The stream that the event positions belong to.
     pub origin: Origin,
-    /// The newest event that was dealt with (written, or filtered out).
+    /// The newest event that was processed (written, or filtered out).
     pub newest: EventPosition,
-    /// From here on every event that was written is among the remembered identities, so a
-    /// replay from here can be told apart, event by event, from what is new.
+    /// The identities of all events written since this one are known, so that a replay from here
+    /// can be deduplicated event by event.
     pub rewind_to: EventPosition,
-    /// The latest `time_us` seen, which is `newest.time` unless the server's clock stepped
-    /// back or it imported older times.
+    /// The latest `time_us` of all events: `newest.time`, unless the server's clock stepped back
+    /// or the server imported older events.
     pub max_time: TimeUs,
 }
 
-/// A position with the identities that go with it: all that a resume needs.
+/// A position with its identities: all that a resume needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Resume {
-    /// Where the output stands.
+    /// How far the output has come.
     pub position: Position,
     /// The identities of the events written since `position.rewind_to`, oldest first.
     pub identities: Vec<u64>,
 }
 
-/// Where a run begins.
+/// Where a run starts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum StartPosition {
     /// At the live tip.
     Live,
-    /// At the oldest event that the server still holds.
+    /// At the oldest event that the server still has.
     Oldest,
     /// At an instant.
     Time(TimeUs),
-    /// At a sequence number of whichever v2 server answers.
+    /// At a sequence number of the v2 server that answers.
     Seq(Seq),
-    /// Where an earlier run stopped.
+    /// After the last event of an earlier run.
     Resume(Box<Resume>),
 }

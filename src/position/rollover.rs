@@ -1,22 +1,22 @@
-//! Where, in a batch of lines, the time of events passes from one period into the next. The
-//! latest time so far decides, so that a clock that steps back, or an imported older time,
-//! never leads back into a period that is over.
+//! Finds the lines of a batch that start a new period of a rotated output. The latest event time
+//! so far decides, so that a clock that steps back, or an imported older event, never returns to
+//! a period that is over.
 
 use super::TimeUs;
 
-/// A line that is the first of its period.
+/// The first line of a period.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PeriodStart {
     /// The line's index in its batch.
     pub line: usize,
-    /// The latest event time up to it.
+    /// The latest event time up to and including this line.
     pub time: TimeUs,
 }
 
-/// The rollovers of one batch, and what is needed to find those of the next.
+/// Finds the period starts of one batch after the other.
 #[derive(Debug)]
 pub struct RolloverTracker {
-    /// Nobody asks where this is `None`.
+    /// `None` if the output is not rotated by time.
     period_us: Option<u64>,
     latest: TimeUs,
     /// The number of the period of the last line; `None` before the first.
@@ -26,20 +26,21 @@ pub struct RolloverTracker {
 }
 
 impl RolloverTracker {
-    /// Watches for periods of `period_us`, after a run that had come to `latest`.
+    /// Creates a tracker for periods of `period_us`, after a run whose latest event time was
+    /// `latest`. Without a period it finds no starts.
     #[must_use]
     pub fn new(period_us: Option<u64>, latest: TimeUs) -> Self {
         let period_us = period_us.filter(|us| *us > 0);
         Self { period_us, latest, period: None, lines: 0, list: Vec::new() }
     }
 
-    /// A new batch begins.
+    /// Starts a new batch: its lines count from 0.
     pub fn begin_batch(&mut self) {
         self.lines = 0;
         self.list.clear();
     }
 
-    /// Notes the next line that stays in the batch. The first line of a run is always a turn.
+    /// Adds the next line that stays in the batch. The first line of a run always starts a period.
     pub fn note(&mut self, time: TimeUs) {
         let Some(period_us) = self.period_us else { return };
         self.latest = self.latest.max(time);
@@ -51,7 +52,7 @@ impl RolloverTracker {
         self.lines += 1;
     }
 
-    /// The rollovers of the batch.
+    /// Returns the period starts of the batch, in the order of its lines.
     #[must_use]
     pub fn list(&self) -> &[PeriodStart] {
         &self.list
@@ -65,16 +66,16 @@ mod tests {
     fn rollovers(period_us: u64, latest: u64, times: &[u64]) -> Vec<(usize, u64)> {
         let mut rollovers = RolloverTracker::new(Some(period_us), TimeUs(latest));
         times.iter().for_each(|time| rollovers.note(TimeUs(*time)));
-        rollovers.list().iter().map(|turn| (turn.line, turn.time.0)).collect()
+        rollovers.list().iter().map(|start| (start.line, start.time.0)).collect()
     }
 
     #[test]
-    fn only_a_later_period_is_a_turn() {
+    fn only_a_later_period_is_a_start() {
         assert_eq!(rollovers(10, 0, &[5, 9, 10, 3, 19, 35, 20]), [(0, 5), (2, 10), (5, 35)]);
     }
 
     #[test]
-    fn an_earlier_run_is_not_gone_behind() {
+    fn a_run_never_returns_to_a_period_of_an_earlier_run() {
         assert_eq!(rollovers(10, 27, &[5, 29, 30]), [(0, 27), (2, 30)]);
     }
 
@@ -89,7 +90,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_kept_where_nobody_asks() {
+    fn without_a_period_there_are_no_starts() {
         let mut rollovers = RolloverTracker::new(None, TimeUs(0));
         rollovers.note(TimeUs(1));
         assert_eq!(rollovers.list(), []);

@@ -158,7 +158,7 @@ impl EventConnection {
         let server = Arc::clone(&self.params.label);
         ConnectionInfo {
             number: self.params.number,
-            origin: Origin { server, kind, stream: self.params.filter_fingerprint },
+            origin: Origin { server, kind, filter_fingerprint: self.params.filter_fingerprint },
             requested: self.params.requested,
             protocol: self.protocol(),
             shape: self.decoder.format(),

@@ -127,7 +127,10 @@ fn server(which: usize, scenario: Scenario, steps: &mut Steps<'_>) -> Server {
         let seq = seq.map(|place| Seq(1000 * salt + 2 * place as u64));
         sent.push((stamp, EventPosition { time: TimeUs(time), seq }, event));
     }
-    Server { origin: Origin { server: format!("{which}.example").into(), kind, stream: 1 }, sent }
+    Server {
+        origin: Origin { server: format!("{which}.example").into(), kind, filter_fingerprint: 1 },
+        sent,
+    }
 }
 
 fn is_import(event: u64, scenario: Scenario) -> bool {

@@ -19,7 +19,11 @@ fn resume() -> impl Strategy<Value = Resume> {
     (mark(), mark(), number(), number(), identities).prop_map(
         |(newest, rewind_to, latest, stream, identities)| Resume {
             position: Position {
-                origin: Origin { server: "a.example".into(), kind: ServerKind::V2, stream },
+                origin: Origin {
+                    server: "a.example".into(),
+                    kind: ServerKind::V2,
+                    filter_fingerprint: stream,
+                },
                 newest,
                 rewind_to,
                 max_time: TimeUs(latest),

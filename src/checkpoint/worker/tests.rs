@@ -17,7 +17,8 @@ fn home() -> (TempDir, PathBuf) {
 
 fn checkpoint(time: u64) -> Checkpoint {
     let mark = EventPosition { time: TimeUs(time), seq: None };
-    let origin = Origin { server: "example.com".into(), kind: ServerKind::Legacy, stream: 1 };
+    let origin =
+        Origin { server: "example.com".into(), kind: ServerKind::Legacy, filter_fingerprint: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
     Checkpoint { resume: Resume { position, identities: vec![] }, outputs: vec![] }
 }
@@ -30,7 +31,9 @@ fn saved(path: &std::path::Path) -> u64 {
 }
 
 /// A saver whose changes of health arrive on a channel.
-fn saver(path: &std::path::Path) -> (CheckpointWorker, mpsc::Receiver<Result<(), StoreError>>) {
+fn checkpoint_worker(
+    path: &std::path::Path,
+) -> (CheckpointWorker, mpsc::Receiver<Result<(), StoreError>>) {
     let (told, changes) = mpsc::channel();
     let store = Store::open(path).unwrap();
     let on_change = move |health: SaveHealth<'_>| {
@@ -56,11 +59,11 @@ fn mend(path: &std::path::Path) {
 #[test]
 fn the_newest_checkpoint_is_saved_when_it_finishes() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     for time in 1..=1_000 {
-        saver.save(checkpoint(time));
+        checkpoint_worker.save(checkpoint(time));
     }
-    assert_eq!(saver.finish(), Ok(()));
+    assert_eq!(checkpoint_worker.finish(), Ok(()));
     assert_eq!(saved(&path), 1_000);
     assert_eq!(changes.iter().count(), 0);
 }
@@ -68,29 +71,29 @@ fn the_newest_checkpoint_is_saved_when_it_finishes() {
 #[test]
 fn dropping_it_saves_too() {
     let (_home, path) = home();
-    let (saver, _changes) = saver(&path);
-    saver.save(checkpoint(7));
-    drop(saver);
+    let (checkpoint_worker, _changes) = checkpoint_worker(&path);
+    checkpoint_worker.save(checkpoint(7));
+    drop(checkpoint_worker);
     assert_eq!(saved(&path), 7);
 }
 
 #[test]
 fn a_failing_save_is_told_once_and_so_is_its_end() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     break_it(&path);
     for time in 1..=3 {
-        saver.save(checkpoint(time));
+        checkpoint_worker.save(checkpoint(time));
     }
     let first = changes.recv().unwrap().unwrap_err();
     assert!(first.to_string().contains("broken"), "{first}");
-    saver.save(checkpoint(4));
-    assert_eq!(saver.health(), Some(first));
+    checkpoint_worker.save(checkpoint(4));
+    assert_eq!(checkpoint_worker.health(), Some(first));
     mend(&path);
-    saver.save(checkpoint(5));
+    checkpoint_worker.save(checkpoint(5));
     assert_eq!(changes.recv(), Ok(Ok(())));
-    assert_eq!(saver.health(), None);
-    assert_eq!(saver.finish(), Ok(()));
+    assert_eq!(checkpoint_worker.health(), None);
+    assert_eq!(checkpoint_worker.finish(), Ok(()));
     assert_eq!(saved(&path), 5);
     assert_eq!(changes.iter().count(), 0);
 }
@@ -98,12 +101,12 @@ fn a_failing_save_is_told_once_and_so_is_its_end() {
 #[test]
 fn what_failed_is_tried_again_at_the_end() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     break_it(&path);
-    saver.save(checkpoint(1));
+    checkpoint_worker.save(checkpoint(1));
     changes.recv().unwrap().unwrap_err();
     mend(&path);
-    assert_eq!(saver.finish(), Ok(()));
+    assert_eq!(checkpoint_worker.finish(), Ok(()));
     assert_eq!(saved(&path), 1);
     assert_eq!(changes.iter().collect::<Vec<_>>(), [Ok(())]);
 }
@@ -111,10 +114,10 @@ fn what_failed_is_tried_again_at_the_end() {
 #[test]
 fn finishing_returns_the_error_of_what_could_not_be_saved() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     break_it(&path);
-    saver.save(checkpoint(1));
-    let refusal = saver.finish().unwrap_err();
+    checkpoint_worker.save(checkpoint(1));
+    let refusal = checkpoint_worker.finish().unwrap_err();
     assert!(refusal.to_string().contains("broken"), "{refusal}");
     assert_eq!(changes.iter().collect::<Vec<_>>(), [Err(refusal)]);
 }
@@ -124,10 +127,11 @@ fn a_thread_that_died_is_no_success() {
     let (_home, path) = home();
     let store = Store::open(&path).unwrap();
     break_it(&path);
-    let saver = CheckpointWorker::spawn(store, "posts".to_owned(), |_| panic!("a careless caller"))
-        .unwrap();
-    saver.save(checkpoint(1));
-    assert_eq!(saver.finish(), Err(StoreError::Lost));
+    let checkpoint_worker =
+        CheckpointWorker::spawn(store, "posts".to_owned(), |_| panic!("a careless caller"))
+            .unwrap();
+    checkpoint_worker.save(checkpoint(1));
+    assert_eq!(checkpoint_worker.finish(), Err(StoreError::Lost));
 }
 
 fn output(path: &str, length_bytes: u64, file: Option<Arc<std::fs::File>>) -> Output {
@@ -157,14 +161,14 @@ fn lengths(path: &std::path::Path) -> Vec<(String, u64, OutputState)> {
 #[test]
 fn a_checkpoint_that_is_replaced_keeps_what_it_says_of_other_files() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     break_it(&path);
-    saver.save(with(1, vec![output("/a", 1, None), output("/b", 2, None)]));
+    checkpoint_worker.save(with(1, vec![output("/a", 1, None), output("/b", 2, None)]));
     changes.recv().unwrap().unwrap_err();
-    saver.save(with(2, vec![output("/b", 5, None)]));
+    checkpoint_worker.save(with(2, vec![output("/b", 5, None)]));
     mend(&path);
-    saver.mark_clean();
-    assert_eq!(saver.finish(), Ok(()));
+    checkpoint_worker.mark_clean();
+    assert_eq!(checkpoint_worker.finish(), Ok(()));
     assert_eq!(saved(&path), 2);
     let clean = OutputState::Clean;
     assert_eq!(lengths(&path), [("/a".to_owned(), 1, clean), ("/b".to_owned(), 5, clean)]);
@@ -173,9 +177,9 @@ fn a_checkpoint_that_is_replaced_keeps_what_it_says_of_other_files() {
 #[test]
 fn a_file_that_begins_is_remembered_before_the_call_returns() {
     let (_home, path) = home();
-    let (saver, _changes) = saver(&path);
-    saver.save(checkpoint(1));
-    saver.persist_output(output("/a", 0, None).record()).unwrap();
+    let (checkpoint_worker, _changes) = checkpoint_worker(&path);
+    checkpoint_worker.save(checkpoint(1));
+    checkpoint_worker.persist_output(output("/a", 0, None).record()).unwrap();
     assert_eq!(saved(&path), 1);
     assert_eq!(lengths(&path), [("/a".to_owned(), 0, OutputState::Open)]);
 }
@@ -185,15 +189,15 @@ fn a_file_that_begins_is_remembered_before_the_call_returns() {
 #[test]
 fn nothing_is_saved_any_more_when_a_file_could_not_be_synced() {
     let (_home, path) = home();
-    let (saver, changes) = saver(&path);
+    let (checkpoint_worker, changes) = checkpoint_worker(&path);
     let device = Arc::new(std::fs::File::open("/dev/null").unwrap());
-    saver.save(with(1, vec![output("/a", 9, Some(device))]));
+    checkpoint_worker.save(with(1, vec![output("/a", 9, Some(device))]));
     let error = changes.recv().unwrap().unwrap_err();
     assert!(error.to_string().starts_with("can't bring /a to the disk"), "{error}");
-    saver.save(checkpoint(2));
-    assert_eq!(saver.output_error(), Some(error.clone()));
-    saver.mark_clean();
-    assert_eq!(saver.finish(), Err(error));
+    checkpoint_worker.save(checkpoint(2));
+    assert_eq!(checkpoint_worker.output_error(), Some(error.clone()));
+    checkpoint_worker.mark_clean();
+    assert_eq!(checkpoint_worker.finish(), Err(error));
     assert_eq!(Store::open(&path).unwrap().load("posts"), Ok(None));
     assert_eq!(lengths(&path), []);
 }

@@ -76,7 +76,7 @@ fn run(
     let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
     let inputs = PipelineInputs {
         start: session.start,
-        saver: session.saver,
+        checkpoint_worker: session.checkpoint_worker,
         output: output.map(|sink| sink.with_header(header)),
         renderer,
         stop: Shutdown::new(settings.drain_timeout),

@@ -25,7 +25,7 @@ pub struct Session {
     /// The secrets of the dedup keys.
     pub secrets: EventIdSecrets,
     /// Saves checkpoints; `None` if the run saves nothing.
-    pub saver: Option<CheckpointWorker>,
+    pub checkpoint_worker: Option<CheckpointWorker>,
     /// The output; `None` for standard output.
     pub output: Option<Sink>,
     /// The name that the position is saved under.
@@ -67,12 +67,12 @@ impl Session {
             Some(_) => log_health_of_files,
             None => log_health,
         };
-        let saver = CheckpointWorker::spawn(store, consumer.clone(), log_health)
+        let checkpoint_worker = CheckpointWorker::spawn(store, consumer.clone(), log_health)
             .context("start the saver thread")?;
         Ok(Self {
             start,
             secrets,
-            saver: Some(saver),
+            checkpoint_worker: Some(checkpoint_worker),
             output,
             consumer: consumer.clone(),
             unsaved: None,
@@ -91,7 +91,7 @@ impl Session {
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
             secrets: EventIdSecrets::random(),
-            saver: None,
+            checkpoint_worker: None,
             output,
             consumer,
             unsaved: reason,

@@ -127,7 +127,7 @@ impl TopRun<'_> {
         let from_us = replay_from_us(&session.start);
         let inputs = PipelineInputs {
             start: session.start,
-            saver: None,
+            checkpoint_worker: None,
             output: Some(Sink::Tap(Box::new(AggregateTap::new(&shown.aggregate)))),
             renderer: None,
             stop: shown.stop.clone(),

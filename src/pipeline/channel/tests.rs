@@ -7,7 +7,7 @@ fn connection() -> Arc<ConnectionInfo> {
     let origin = Origin {
         server: Arc::from("wss://jetstream.example.com"),
         kind: ServerKind::V2,
-        stream: 0,
+        filter_fingerprint: 0,
     };
     Arc::new(ConnectionInfo::v1(1, origin, RequestedCursor::Live))
 }

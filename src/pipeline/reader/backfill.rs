@@ -84,7 +84,7 @@ impl Reader {
             origin: Origin {
                 server,
                 kind: ServerKind::V2,
-                stream: self.client.archive_fingerprint(),
+                filter_fingerprint: self.client.archive_fingerprint(),
             },
             requested: RequestedCursor::Archive,
             protocol: Protocol::V2,

@@ -47,13 +47,15 @@ impl Writer {
     /// standard output, the first checkpoint reports the failure.
     pub(super) fn save_run_start(&mut self) -> Result<(), SinkError> {
         // mutant: saves-before-writing
-        let (Some(saver), Some(position)) = (&self.config.saver, self.processor.position()) else {
+        let (Some(checkpoint_worker), Some(position)) =
+            (&self.config.checkpoint_worker, self.processor.position())
+        else {
             return Ok(());
         };
         let Some(run_start) = self.config.run_start.take() else { return Ok(()) };
         let begun = run_start.cursor(position);
         self.saved_start = Some(begun.clone());
-        match saver.persist_start(begun) {
+        match checkpoint_worker.persist_start(begun) {
             Err(error) if self.config.sink.files().is_some() => {
                 Err(SinkError::StartNotSaved(error.to_string()))
             }
@@ -79,7 +81,9 @@ impl Writer {
         if !self.unsaved.is_due {
             return Ok(());
         }
-        if let Some(error) = self.config.saver.as_ref().and_then(CheckpointWorker::output_error) {
+        if let Some(error) =
+            self.config.checkpoint_worker.as_ref().and_then(CheckpointWorker::output_error)
+        {
             return Err(SinkError::Unsynced(error.to_string()));
         }
         let delivered = {
@@ -89,10 +93,10 @@ impl Writer {
         self.processor.was_read(self.config.sink.unread_bytes());
         self.unsaved = Unsaved::default();
         self.proven = self.processor.position().cloned();
-        if let Some(saver) = &self.config.saver {
+        if let Some(checkpoint_worker) = &self.config.checkpoint_worker {
             match self.processor.resume() {
-                Some(resume) => saver.save(Checkpoint::new(delivered, resume)),
-                None => save_files(saver, delivered)?,
+                Some(resume) => checkpoint_worker.save(Checkpoint::new(delivered, resume)),
+                None => save_files(checkpoint_worker, delivered)?,
             }
         }
         // Only now: these lines are in the file, whatever another program wrote there, and must
@@ -124,7 +128,7 @@ impl Writer {
             false => self.processor.position().cloned(),
         };
         self.config.feedback.set(position.as_ref());
-        let saved = self.config.saver.take().map(CheckpointWorker::finish);
+        let saved = self.config.checkpoint_worker.take().map(CheckpointWorker::finish);
         let written_to = match &self.config.sink {
             Sink::Stdout(_) | Sink::Tap(_) => None,
             Sink::File(files) => Some(file_names(files)),
@@ -135,14 +139,15 @@ impl Writer {
 
     /// Ends a run without a failure: files, or the broker, match the last checkpoint exactly.
     fn mark_clean(&mut self, failure: &mut Option<SinkError>) {
-        if let (Sink::Broker(broker), Some(saver)) = (&self.config.sink, &self.config.saver)
+        if let (Sink::Broker(broker), Some(checkpoint_worker)) =
+            (&self.config.sink, &self.config.checkpoint_worker)
             && broker.is_clean()
         {
-            saver.mark_clean();
+            checkpoint_worker.mark_clean();
         }
         let Some(files) = self.config.sink.files() else { return };
-        match &self.config.saver {
-            Some(saver) => saver.mark_clean(),
+        match &self.config.checkpoint_worker {
+            Some(checkpoint_worker) => checkpoint_worker.mark_clean(),
             None => *failure = files.sync().err(),
         }
     }
@@ -163,8 +168,8 @@ impl Writer {
             SinkError::ChangedByOthers { .. } => files.truncate_own_bytes(),
             _ => files.truncate_to_checkpoint(),
         };
-        match (cut, &self.config.saver) {
-            (Ok(()), Some(saver)) => saver.mark_clean(),
+        match (cut, &self.config.checkpoint_worker) {
+            (Ok(()), Some(checkpoint_worker)) => checkpoint_worker.mark_clean(),
             (Ok(()), None) => {}
             (Err(error), _) => tracing::warn!(
                 "the file could not be truncated to the last checkpoint ({error}); the next run does that"
@@ -175,11 +180,11 @@ impl Writer {
 
 /// Saves only the lengths of files. This happens when no event gave a position: if `--until` was
 /// already past at the first event, the lines before it are written without one.
-fn save_files(saver: &CheckpointWorker, delivered: Delivered) -> Result<(), SinkError> {
+fn save_files(checkpoint_worker: &CheckpointWorker, delivered: Delivered) -> Result<(), SinkError> {
     for output in delivered.into_outputs() {
         let path = output.record().path.clone();
         output.sync().map_err(|cause| SinkError::File { path: path.clone(), cause })?;
-        saver
+        checkpoint_worker
             .persist_output(output.record())
             .map_err(|error| SinkError::FileNotSaved { path, cause: error.to_string() })?;
     }

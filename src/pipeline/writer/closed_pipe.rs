@@ -17,7 +17,7 @@ const CHECK_PIPE_EVERY: Duration = Duration::from_millis(5);
 impl Writer {
     /// Takes the unread events of a pipe back from the position, if its reader has gone.
     pub(super) fn roll_back_unread(&mut self) {
-        let Some(saver) = &self.config.saver else { return };
+        let Some(checkpoint_worker) = &self.config.checkpoint_worker else { return };
         let sink = &self.config.sink;
         if sink.pipe_bytes() == 0 {
             return;
@@ -45,7 +45,7 @@ impl Writer {
         );
         self.unsaved.is_due = true;
         if let (None, Some(begun)) = (self.processor.position(), self.saved_start.take())
-            && let Err(error) = saver.persist_restart(begun)
+            && let Err(error) = checkpoint_worker.persist_restart(begun)
         {
             tracing::warn!(
                 "the start of the run can't be saved ({error}), so the events that were not read are lost"

@@ -42,7 +42,7 @@ pub struct WriterConfig {
     /// Where lines go.
     pub sink: Sink,
     /// Saves positions; `None` if the run saves none.
-    pub saver: Option<CheckpointWorker>,
+    pub checkpoint_worker: Option<CheckpointWorker>,
     /// How often to save.
     pub every: CheckpointEvery,
     /// What to do when events are missing.
@@ -163,9 +163,9 @@ impl BatchWriter for Writer {
     }
 
     fn can_write_inline(&self) -> bool {
-        let WriterConfig { transform, sink, saver, run_start, .. } = &self.config;
+        let WriterConfig { transform, sink, checkpoint_worker, run_start, .. } = &self.config;
         // Saving the start of the run waits for the state file.
-        let must_save_start = saver.is_some() && run_start.is_some();
+        let must_save_start = checkpoint_worker.is_some() && run_start.is_some();
         sink.is_non_blocking()
             && transform.is_none()
             && !must_save_start
@@ -196,10 +196,12 @@ impl BatchWriter for Writer {
 
     fn resume(&mut self) -> Option<Batch> {
         let open = self.open.take()?;
-        let WriterConfig { transform, stop, saver, sink, .. } = &mut self.config;
+        let WriterConfig { transform, stop, checkpoint_worker, sink, .. } = &mut self.config;
         let deadline = || stop.deadline();
-        let mut persist = |record: &OutputRecord| match saver {
-            Some(saver) => saver.persist_output(record).map_err(|error| error.to_string()),
+        let mut persist = |record: &OutputRecord| match checkpoint_worker {
+            Some(checkpoint_worker) => {
+                checkpoint_worker.persist_output(record).map_err(|error| error.to_string())
+            }
             None => Ok(()),
         };
         let mut context = WriteContext { deadline: &deadline, persist: &mut persist };
@@ -233,7 +235,7 @@ impl Writer {
         mut processor: EventProcessor,
         position: Option<Position>,
     ) -> Self {
-        if config.saver.is_some() {
+        if config.checkpoint_worker.is_some() {
             processor.enable_pipe_backlog(config.sink.pipe_bytes());
         }
         Self {

@@ -30,7 +30,7 @@ impl Writer {
         match self.processor.take_anomaly() {
             None => {}
             Some(Anomaly::Gap(gap)) => self.report_gap(gap),
-            Some(Anomaly::Renumbered { asked, got }) => {
+            Some(Anomaly::Renumbered { requested: asked, got }) => {
                 tracing::warn!(
                     "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): resuming by time",
                     asked.0,
@@ -42,7 +42,7 @@ impl Writer {
                 "seq {} held another event before: the server assigned used sequence numbers again, as after a crash; no event that it still has is lost or repeated, but what it lost itself can't be known",
                 seq.0,
             ),
-            Some(Anomaly::Ahead { asked, got }) => tracing::warn!(
+            Some(Anomaly::Ahead { requested: asked, got }) => tracing::warn!(
                 "seq {} lies ahead of the server's newest event: it began at its live tip, seq {}",
                 asked.0,
                 got.0,
@@ -61,8 +61,8 @@ impl Writer {
                 gap.reason,
             ),
         }
-        if let Some(saver) = &self.config.saver {
-            saver.record_gap(gap);
+        if let Some(checkpoint_worker) = &self.config.checkpoint_worker {
+            checkpoint_worker.record_gap(gap);
         }
     }
 }

@@ -117,7 +117,7 @@ fn the_first_events_are_judged_together() {
 fn position(newest: u64, rewind_to: u64, latest: u64) -> Position {
     let mark = |time| EventPosition { time: TimeUs(time), seq: None };
     Position {
-        origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
+        origin: Origin { server: "a".into(), kind: ServerKind::V2, filter_fingerprint: 1 },
         newest: mark(newest),
         rewind_to: mark(rewind_to),
         max_time: TimeUs(latest),

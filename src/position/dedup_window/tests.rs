@@ -100,7 +100,7 @@ fn a_restored_window_knows_what_the_saved_one_knew() {
     }
     let rewind_to = window.rewind_to().unwrap();
     let position = Position {
-        origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
+        origin: Origin { server: "a".into(), kind: ServerKind::V2, filter_fingerprint: 1 },
         newest: at(2999),
         rewind_to,
         max_time: window.latest(),
@@ -240,7 +240,7 @@ fn an_old_event_that_is_repeated_for_ever_is_forgotten_in_the_end() {
 
 fn resume(window: &DedupWindow, newest: EventPosition) -> Resume {
     let position = Position {
-        origin: Origin { server: "a".into(), kind: ServerKind::V2, stream: 1 },
+        origin: Origin { server: "a".into(), kind: ServerKind::V2, filter_fingerprint: 1 },
         newest,
         rewind_to: window.rewind_to().unwrap(),
         max_time: window.latest(),

@@ -16,7 +16,8 @@ fn home() -> (tempfile::TempDir, Store) {
 
 fn checkpoint(time: u64) -> Checkpoint {
     let mark = EventPosition { time: TimeUs(time), seq: Some(Seq(time)) };
-    let origin = Origin { server: Arc::from("example.com"), kind: ServerKind::V2, stream: 1 };
+    let origin =
+        Origin { server: Arc::from("example.com"), kind: ServerKind::V2, filter_fingerprint: 1 };
     let position = Position { origin, newest: mark, rewind_to: mark, max_time: mark.time };
     Checkpoint { resume: Resume { position, identities: vec![1, time] }, outputs: vec![] }
 }

@@ -31,7 +31,11 @@ fn resume(time: u64) -> Resume {
     let mark = |time, seq| EventPosition { time: TimeUs(time), seq: Some(Seq(seq)) };
     Resume {
         position: Position {
-            origin: Origin { server: "example.com".into(), kind: ServerKind::V2, stream: u64::MAX },
+            origin: Origin {
+                server: "example.com".into(),
+                kind: ServerKind::V2,
+                filter_fingerprint: u64::MAX,
+            },
             newest: mark(time, 77),
             rewind_to: mark(time - 5, 70),
             max_time: TimeUs(time + 1),
@@ -184,7 +188,7 @@ fn any_resume() -> impl Strategy<Value = Resume> {
     (".*", kind, marks, prop::collection::vec(any::<u64>(), 0..50)).prop_map(
         |(server, kind, (newest, rewind_to, latest), identities)| Resume {
             position: Position {
-                origin: Origin { server: server.into(), kind, stream: 1 },
+                origin: Origin { server: server.into(), kind, filter_fingerprint: 1 },
                 newest,
                 rewind_to,
                 max_time: TimeUs(latest),

@@ -15,7 +15,7 @@ fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
         time: NOW.minus_us(back * 1_000_000),
         seq: seq.map(|seq| Seq(seq - back)),
     };
-    let origin = Origin { server: Arc::from("jetstream.example.com"), kind, stream: 1 };
+    let origin = Origin { server: Arc::from("jetstream.example.com"), kind, filter_fingerprint: 1 };
     let position =
         Position { origin, newest: mark(192), rewind_to: mark(197), max_time: mark(190).time };
     Entry {

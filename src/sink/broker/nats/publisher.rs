@@ -20,7 +20,7 @@ use async_nats::jetstream::{self, ErrorCode};
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::options::Options;
-use super::session::{NoSession, Session, in_words, not_permitted, permission};
+use super::session::{NoSession, Session, format_error, not_permitted, permission};
 use crate::sink::broker::already_published::AlreadyPublished;
 use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::in_flight::{InFlight, MOST_MESSAGES};
@@ -200,7 +200,7 @@ impl Publisher {
             for index in acks.len()..may_send.min(acks.len() + BURST) {
                 match self.send(session, index, !acks.is_empty()).await {
                     Ok(ack) => acks.push_back(ack),
-                    Err(error) => return self.judge(&error, index),
+                    Err(error) => return self.classify(&error, index),
                 }
             }
             let may_send = may_send > acks.len();
@@ -221,7 +221,7 @@ impl Publisher {
                     acks.pop_front();
                     match answer {
                         Ok(ack) => self.acknowledged(&ack),
-                        Err(error) => return self.judge(&error, 0),
+                        Err(error) => return self.classify(&error, 0),
                     }
                 }
                 () = ready(()), if may_send => {}
@@ -279,9 +279,9 @@ impl Publisher {
         self.in_flight.acknowledge(1, message.bytes(), Some((0, end)));
     }
 
-    /// What an error means for the message at `index`.
-    fn judge(&self, error: &PublishError, index: usize) -> End {
-        let cause = in_words(error);
+    /// Returns what an error means for the message at `index`.
+    fn classify(&self, error: &PublishError, index: usize) -> End {
+        let cause = format_error(error);
         let too_large = |limit| {
             let bytes = self.unacked.get(index).map_or(0, |message| message.payload.len());
             let broker = self.options.target.to_string();

@@ -58,7 +58,7 @@ impl Session {
         let servers: Vec<String> =
             target.servers.iter().map(|server| format!("nats://{server}")).collect();
         let client = connect.connect(servers).await.map_err(|error| {
-            let cause = in_words(&error);
+            let cause = format_error(&error);
             match error.kind() {
                 ConnectErrorKind::Authentication | ConnectErrorKind::AuthorizationViolation => {
                     NoSession::Never(BrokerError::Denied { broker: target.to_string(), cause })
@@ -103,17 +103,17 @@ impl Session {
             headers_only: true,
             ..Default::default()
         };
-        let stream = self.context.get_stream(&self.stream).await.map_err(|e| in_words(&e))?;
-        let consumer = stream.create_consumer(config).await.map_err(|e| in_words(&e))?;
+        let stream = self.context.get_stream(&self.stream).await.map_err(|e| format_error(&e))?;
+        let consumer = stream.create_consumer(config).await.map_err(|e| format_error(&e))?;
         if consumer.cached_info().num_pending == 0 {
             return Ok(ids);
         }
-        let mut messages = consumer.messages().await.map_err(|e| in_words(&e))?;
+        let mut messages = consumer.messages().await.map_err(|e| format_error(&e))?;
         loop {
             let next = tokio::time::timeout(READ_TIMEOUT, messages.next()).await;
             let message = match next {
                 Ok(Some(Ok(message))) => message,
-                Ok(Some(Err(error))) => return Err(in_words(&error)),
+                Ok(Some(Err(error))) => return Err(format_error(&error)),
                 Ok(None) => return Err("it ended early".to_owned()),
                 Err(_) => return Err("it says nothing more".to_owned()),
             };
@@ -163,7 +163,7 @@ fn no_api(
     error: &(dyn std::error::Error + 'static),
     api: Option<&jetstream::Error>,
 ) -> NoSession {
-    let cause = in_words(error);
+    let cause = format_error(error);
     let is_off = api.is_some_and(|api| {
         let off = [ErrorCode::JETSTREAM_NOT_ENABLED, ErrorCode::JETSTREAM_NOT_ENABLED_FOR_ACCOUNT];
         off.contains(&api.error_code())
@@ -232,7 +232,7 @@ pub fn not_permitted(target: &Target, cause: String) -> BrokerError {
 }
 
 /// An error with its causes, each once, in printable characters.
-pub fn in_words(error: &(dyn std::error::Error + 'static)) -> String {
+pub fn format_error(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
     while let Some(cause) = source {
