@@ -93,8 +93,10 @@ pub fn all(mutations: &[Mutation]) -> PathBuf {
     // A file that was removed from the sources must be removed from the copy.
     let _ = std::fs::remove_dir_all(&sources);
     copy_directory(&root.join("src"), &sources);
-    // The manifest names it; it is never built.
+    // The manifest names these; they are never built.
     copy_directory(&root.join("benches"), &copy.join("benches"));
+    std::fs::create_dir_all(copy.join("tests")).expect("make a directory");
+    std::fs::copy(root.join("tests/unmet.rs"), copy.join("tests/unmet.rs")).expect("copy a file");
     for (path, text) in mutated(&sources, mutations) {
         std::fs::write(path, text).expect("write a mutated file");
     }
