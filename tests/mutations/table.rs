@@ -122,8 +122,9 @@ pub const MUTATIONS: &[Mutation] = &[
         name: "passes-what-is-on-its-way",
         edit: Insert(
             "if MUTANT {
-                let through = seq(last).map(|seq| EventPosition { time: self.latest, seq: Some(seq) });
-                return Some(Step { through, ..Step::default() });
+                let through = valid_seq(last)
+                    .map(|seq| EventPosition { time: self.max_time, seq: Some(seq) });
+                return Some(BackfillStep { through, ..BackfillStep::default() });
             }",
         ),
         profile: "archive slow reader",
