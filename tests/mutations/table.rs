@@ -107,8 +107,11 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Lost, Repeated, Ahead],
     },
     Mutation {
-        name: "trusts-a-pong",
-        edit: Replace { old: "stream.is_filtered()", new: "stream.is_filtered() && !MUTANT" },
+        name: "resumes-after-the-scan",
+        edit: Replace {
+            old: "limit.minus_us(MIN_MARGIN_US)",
+            new: "if MUTANT { limit.plus_us(60_000_000) } else { limit.minus_us(MIN_MARGIN_US) }",
+        },
         profile: "legacy slow scan",
         violations: &[Lost],
     },

@@ -244,7 +244,6 @@ impl Reader {
 /// replay, unless it is known to be a v2 server.
 pub(super) fn may_scan_silently(stream: &EventConnection) -> bool {
     stream.protocol() == Protocol::V1
-        // mutant: trusts-a-pong
         && stream.is_filtered()
         && stream.kind() != Some(ServerKind::V2)
         && stream.info().requested != RequestedCursor::Live
