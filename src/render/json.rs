@@ -46,7 +46,7 @@ const STRING: &str = "\x1b[32m";
 const NULL: &str = "\x1b[90m";
 const RESET: &str = "\x1b[0m";
 
-/// Fails if the output of one event has more than [`MOST_BYTES`](super::MOST_BYTES).
+/// Fails if the output of one event has more than [`MOST_BYTES`].
 pub fn check_length(bytes: usize) -> Result<(), WriteError> {
     if bytes > MOST_BYTES { Err(WriteError::TooLong) } else { Ok(()) }
 }

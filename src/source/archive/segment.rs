@@ -36,7 +36,7 @@ pub enum RemoteSegmentError {
     /// The server no longer has it; request a new plan.
     #[error("{0}: the server does not have it any more")]
     Gone(String),
-    /// The server rewrote it more than [`MAX_REWRITES`] times.
+    /// The server rewrote it more than `MAX_REWRITES` times.
     #[error("{0}: it is rewritten faster than it can be read")]
     Unstable(String),
     /// A request failed.
