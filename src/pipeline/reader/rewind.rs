@@ -44,7 +44,6 @@ impl RetryState {
         else {
             return requested;
         };
-        // mutant: resumes-after-the-scan
         let from = limit.minus_us(MIN_MARGIN_US);
         match requested {
             RequestedCursor::Oldest => RequestedCursor::Instant(from),
