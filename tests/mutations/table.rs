@@ -107,12 +107,6 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Lost, Repeated, Ahead],
     },
     Mutation {
-        name: "trusts-a-silence",
-        edit: Replace { old: "scan.has_reached(limit)", new: "MUTANT || scan.has_reached(limit)" },
-        profile: "legacy slow scan",
-        violations: &[Lost],
-    },
-    Mutation {
         name: "never-joins",
         edit: Insert("if MUTANT { return false; }"),
         profile: "legacy live",

@@ -216,7 +216,6 @@ impl Reader {
         let limit = limit.and_then(ReplayLimit::limit);
         if let (Some(limit), true) = (limit, may_scan_silently(stream)) {
             let is_caught_up = scan.is_caught_up(alive, stream, now, self.on_idle.tip_proof(limit));
-            // mutant: trusts-a-silence
             if scan.has_reached(limit) {
                 return Some(Disconnect::ScannedTo(limit));
             }
