@@ -65,6 +65,22 @@ impl TailProcess {
         (bytes > 0).then_some(line)
     }
 
+    /// Waits until the pipe no longer fills: the program waits for this reader, or has ended.
+    #[cfg(target_os = "linux")]
+    pub fn wait_for_full_pipe(&self) {
+        let patience = Instant::now() + super::PATIENCE;
+        let unread_bytes = || rustix::io::ioctl_fionread(self.stdout.get_ref()).expect("FIONREAD");
+        let mut before = u64::MAX;
+        while Instant::now() < patience {
+            std::thread::sleep(Duration::from_millis(200));
+            let now = unread_bytes();
+            if now == before {
+                return;
+            }
+            before = now;
+        }
+    }
+
     /// Sends a signal (`INT`, `TERM`, `KILL`).
     pub fn signal(&self, signal: &str) {
         super::signal(self.child.id(), signal);
