@@ -50,9 +50,9 @@ impl EventProcessor {
             self.discard_duplicate(identity, at, time);
             return Decision::Discard;
         }
-        if is_claim {
-            self.window.see_time(time);
-        } else {
+        // The clock does not note a claim either: the surplus between two of them contradicts them,
+        // and it is not noted.
+        if !is_claim {
             self.report_reuse(at, identity);
             self.advance(at, time, is_wanted);
         }
