@@ -6,16 +6,21 @@
 //! the last sixty slices are evicted; if none can be evicted, new ones are counted as "(others)".
 //! That is some 12 MB at worst.
 
+mod ranking;
+
 use std::collections::{HashMap, VecDeque};
 use std::time::Duration;
 
 use super::heavy_hitters::HeavyHitters;
 use super::time_series::{COMPLETE_SLICES, TimeSeries};
 use crate::event::format::EventFormat;
-use crate::event::header::{Kind, Operation};
+use crate::event::header::{Header, Kind, Operation};
 use crate::stats::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
 use crate::stats::name_counts::NameCounts;
 use crate::stats::tally::{MAX_KIND_BYTES, MAX_KINDS, MAX_NSID_BYTES};
+
+use ranking::{Candidate, ranked};
+pub use ranking::{RowQuery, Sort};
 
 const MAX_COLLECTIONS: usize = 2_048;
 const MAX_LANGUAGES: usize = 500;
@@ -58,29 +63,6 @@ pub struct Aggregate {
 
 /// Counts of a collection by operation.
 pub type ByOperation = [TimeSeries; 4];
-
-/// The order of rows.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Sort {
-    /// By events in the window, descending.
-    #[default]
-    Rate,
-    /// By events since the start, descending.
-    Total,
-    /// By name.
-    Name,
-}
-
-/// Selects and orders rows.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct RowQuery<'a> {
-    /// The order of the rows.
-    pub sort: Sort,
-    /// Only names that contain this text, ignoring case; empty for all names.
-    pub filter: &'a str,
-    /// Only commits with this operation.
-    pub operation: Option<Operation>,
-}
 
 /// The figures of one name.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -125,7 +107,19 @@ impl Aggregate {
 
     /// Counts one line. A malformed line is ignored; the dedup stage has reported it.
     pub fn add(&mut self, reader: &LineReader, line: &[u8], at: Duration) {
-        let Ok(header) = EventFormat::V1.parse(line) else { return };
+        if let Ok(header) = EventFormat::V1.parse(line) {
+            self.add_event(reader, &header, line, at);
+        }
+    }
+
+    /// Counts one line whose header is parsed.
+    pub fn add_event(
+        &mut self,
+        reader: &LineReader,
+        header: &Header<'_>,
+        line: &[u8],
+        at: Duration,
+    ) {
         self.first.get_or_insert(at);
         let now = self.slice_at(at);
         if now > self.now {
@@ -345,46 +339,6 @@ fn operation_index(operation: Operation) -> usize {
         Operation::Delete => 2,
         Operation::Other => 3,
     }
-}
-
-struct Candidate<'a, T> {
-    name: &'a str,
-    last: u64,
-    total: u64,
-    of: &'a T,
-}
-
-/// Returns the first `limit` matching rows, and the number of matching ones.
-fn ranked<'a, T: 'a>(
-    counts: impl Iterator<Item = Candidate<'a, T>>,
-    query: RowQuery<'_>,
-    limit: usize,
-    covered_s: f64,
-    series: impl Fn(&T) -> Vec<u64>,
-) -> (Vec<Row>, usize) {
-    let filter = query.filter.to_lowercase();
-    let is_wanted = |candidate: &Candidate<'_, T>| {
-        candidate.total > 0
-            && (filter.is_empty() || candidate.name.to_lowercase().contains(&filter))
-    };
-    let mut counts: Vec<Candidate<'_, T>> = counts.filter(is_wanted).collect();
-    counts.sort_by(|a, b| {
-        let by_name = a.name.cmp(b.name);
-        match query.sort {
-            Sort::Rate => b.last.cmp(&a.last).then(b.total.cmp(&a.total)).then(by_name),
-            Sort::Total => b.total.cmp(&a.total).then(by_name),
-            Sort::Name => by_name,
-        }
-    });
-    let all = counts.len();
-    counts.truncate(limit);
-    let rows = counts.into_iter().map(|candidate| Row {
-        name: candidate.name.to_owned(),
-        per_second: candidate.last as f64 / covered_s,
-        total: candidate.total,
-        series: series(candidate.of),
-    });
-    (rows.collect(), all)
 }
 
 #[cfg(test)]

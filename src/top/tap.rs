@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use super::aggregate::{Aggregate, LineReader};
 use crate::event::batch::CompactBatch;
+use crate::event::format::EventFormat;
 use crate::sink::Tap;
 
 /// An aggregate that is shared by the pipeline and the screen.
@@ -48,7 +49,9 @@ impl Tap for AggregateTap {
     fn observe(&mut self, lines: &CompactBatch) {
         let (mut aggregate, at) = self.aggregate.lock();
         for line in lines.iter() {
-            aggregate.add(&self.reader, line, at);
+            // The dedup stage has reported a malformed line.
+            let Ok(header) = EventFormat::V1.parse(line) else { continue };
+            aggregate.add_event(&self.reader, &header, line, at);
         }
     }
 }

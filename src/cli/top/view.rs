@@ -58,7 +58,8 @@ impl Figures<'_> {
     }
 }
 
-const BY_TOTAL: RowQuery<'_> = RowQuery { sort: Sort::Total, filter: "", operation: None };
+const BY_TOTAL: RowQuery<'_> =
+    RowQuery { sort: Sort::Total, is_reversed: false, filter: "", also: None, operation: None };
 
 /// Returns the page.
 pub fn text(figures: &Figures<'_>, max: usize) -> String {

@@ -1,5 +1,7 @@
 //! Behaviour of the counters and tables.
 
+use std::collections::HashSet;
+
 use super::*;
 
 fn line(did: &str, collection: &str, operation: &str, more: &str) -> String {
@@ -79,7 +81,7 @@ fn rows_are_sorted_filtered_and_truncated() {
     events.push((30, line("did:plc:a", "a.new.three", "delete", "")));
     let aggregate = aggregate(&events);
     let at = Duration::from_secs(31);
-    let query = |sort, filter| RowQuery { sort, filter, operation: None };
+    let query = |sort, filter| RowQuery { sort, filter, ..RowQuery::default() };
     let by_rate = aggregate.collections(at, query(Sort::Rate, ""), 9);
     assert_eq!(names(&by_rate), ["x.new.Two", "a.new.three", "x.old.one"]);
     let by_total = aggregate.collections(at, query(Sort::Total, ""), 2);
@@ -88,6 +90,12 @@ fn rows_are_sorted_filtered_and_truncated() {
         names(&aggregate.collections(at, query(Sort::Name, "NEW.T"), 9)),
         ["a.new.three", "x.new.Two"]
     );
+    let upwards = RowQuery { is_reversed: true, ..query(Sort::Total, "") };
+    let upwards = aggregate.collections(at, upwards, 2);
+    assert_eq!((names(&upwards), upwards.1), (vec!["a.new.three", "x.new.Two"], 3));
+    let known_as = HashSet::from(["x.old.one".to_owned()]);
+    let also = RowQuery { also: Some(&known_as), ..query(Sort::Name, "three") };
+    assert_eq!(names(&aggregate.collections(at, also, 9)), ["a.new.three", "x.old.one"]);
     let deletes = RowQuery { operation: Some(Operation::Delete), ..RowQuery::default() };
     let deletes = aggregate.collections(at, deletes, 9);
     assert_eq!(names(&deletes), ["a.new.three", "x.new.Two"]);

@@ -214,7 +214,9 @@ fn row_query(state: &ViewState, kind: TableKind) -> (RowQuery<'_>, String) {
     if !table.filter.is_empty() {
         suffix += &format!(" /{}", table.filter);
     }
-    (RowQuery { sort: table.sort, filter: &table.filter, operation }, suffix)
+    let query =
+        RowQuery { sort: table.sort, filter: &table.filter, operation, ..RowQuery::default() };
+    (query, suffix)
 }
 
 /// Returns the visible rows after the scroll offset, and clamps the offset.
