@@ -1,6 +1,6 @@
 //! Prints the complete output of a short command to stdout.
 
-use std::io::{self, ErrorKind, Write as _};
+use std::io::{self, ErrorKind, IsTerminal as _, Write as _};
 
 use anyhow::Context as _;
 
@@ -27,4 +27,12 @@ pub fn ignore_closed_pipe(error: io::Error) -> anyhow::Result<Exit> {
         ErrorKind::BrokenPipe => Ok(Exit::Done),
         _ => Err(error).context("can't write to stdout"),
     }
+}
+
+/// Returns the width of stdout in columns, if it is a terminal; 80 if the terminal reports none.
+#[must_use]
+pub fn terminal_columns() -> Option<usize> {
+    let reported = || console::Term::stdout().size_checked().map(|(_, columns)| columns);
+    let is_terminal = io::stdout().is_terminal();
+    is_terminal.then(|| reported().filter(|n| *n > 0).map_or(80, usize::from))
 }

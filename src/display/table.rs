@@ -29,15 +29,30 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
-impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
-    /// Writes one line per row, with a line break and without trailing blanks.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// Returns the width of each column, in characters.
+    #[must_use]
+    pub fn widths(&self) -> [usize; COLUMNS] {
         let mut widths = [0; COLUMNS];
         for row in &self.rows {
             for (width, cell) in widths.iter_mut().zip(row) {
                 *width = (*width).max(cell.chars().count());
             }
         }
+        widths
+    }
+
+    /// Returns the width of the table, in characters.
+    #[must_use]
+    pub fn width(&self) -> usize {
+        self.widths().iter().sum::<usize>() + GAP.len() * COLUMNS.saturating_sub(1)
+    }
+}
+
+impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
+    /// Writes one line per row, with a line break and without trailing blanks.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let widths = self.widths();
         for row in &self.rows {
             let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
             let line = padded.collect::<Vec<_>>().join(GAP);
@@ -45,6 +60,20 @@ impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
         }
         Ok(())
     }
+}
+
+/// Shortens a text to at most `max` characters, with `…` in place of the middle: the end of an
+/// NSID or of a host says more than its middle.
+#[must_use]
+pub fn shortened(text: &str, max: usize) -> String {
+    let characters: Vec<char> = text.chars().collect();
+    if characters.len() <= max {
+        return text.to_owned();
+    }
+    let front = max.saturating_sub(1) / 2;
+    let back = max.saturating_sub(1) - front;
+    let end = characters.len() - back;
+    characters.iter().take(front).chain(&['…']).chain(characters.iter().skip(end)).collect()
 }
 
 /// Escapes control characters and characters that reorder or hide text.

@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::print_stdout, dead_code)]
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::os::fd::OwnedFd;
 #[cfg(target_os = "linux")]
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -15,7 +15,7 @@ use rustix::termios::{Winsize, tcsetwinsize};
 
 use super::{PATIENCE, Scratch, isolate_environment, requires};
 
-/// Both ends of a terminal of 80 by 24. Dropping it hangs the terminal up.
+/// Both ends of a terminal. Dropping it hangs the terminal up.
 pub struct Pty {
     master: File,
     slave: Option<OwnedFd>,
@@ -25,8 +25,13 @@ pub struct Pty {
 impl Pty {
     /// Opens a terminal of 80 by 24.
     pub fn open() -> Self {
+        Self::sized(80, 24)
+    }
+
+    /// Opens a terminal with this number of columns and lines.
+    pub fn sized(columns: u16, lines: u16) -> Self {
         let (master, slave) = open_pair();
-        let size = Winsize { ws_row: 24, ws_col: 80, ws_xpixel: 0, ws_ypixel: 0 };
+        let size = Winsize { ws_row: lines, ws_col: columns, ws_xpixel: 0, ws_ypixel: 0 };
         tcsetwinsize(&slave, size).expect("set the size");
         Self { master, slave: Some(slave), shown: Vec::new() }
     }
@@ -40,6 +45,11 @@ impl Pty {
     /// Closes this process's copy of the program's end, so that [`Pty::read_to_end`] finishes.
     pub fn started(&mut self) {
         self.slave = None;
+    }
+
+    /// Types keys.
+    pub fn type_keys(&mut self, keys: &str) {
+        self.master.write_all(keys.as_bytes()).expect("type");
     }
 
     /// Reads until `is_enough` accepts all output so far, or to the end.

@@ -2,6 +2,7 @@
 //! stores them.
 
 mod restore;
+mod tables;
 mod transfer;
 mod view;
 
@@ -15,7 +16,7 @@ use crate::checkpoint::default_state_path;
 use crate::checkpoint::lease::{self, Lease, LeaseError};
 use crate::checkpoint::store::{ManualCursor, Store};
 use crate::cli::exit::{self, Exit, UsageError};
-use crate::cli::stdout::print;
+use crate::cli::stdout::{print, terminal_columns};
 use crate::cli::tail::consumer_name;
 use crate::cli::values::cursor::parse_cursor_value;
 use crate::position::TimeUs;
@@ -214,7 +215,7 @@ fn list(path: &Path, json: bool, context: Context) -> anyhow::Result<Exit> {
     } else if entries.is_empty() {
         String::new()
     } else {
-        view::table(&entries, context.now)
+        tables::list(&entries, context.now, terminal_columns())
     };
     print(text.as_bytes())?;
     Ok(outcome)

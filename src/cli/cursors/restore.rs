@@ -4,7 +4,7 @@ use std::path::Path;
 
 use anyhow::anyhow;
 
-use super::{Context, Exit, lease, print, unknown, view};
+use super::{Context, Exit, lease, print, tables, terminal_columns, unknown, view};
 use crate::checkpoint::store::Store;
 
 /// The end of `cursors restore --help`.
@@ -32,7 +32,7 @@ pub fn restore(
             context.eprint(&format!("no earlier position of {name:?} is kept"));
             return Ok(Exit::Done);
         }
-        return print(view::earlier(&earlier, context.now).as_bytes());
+        return print(tables::earlier(&earlier, context.now, terminal_columns()).as_bytes());
     };
     drop(store);
     let mut store = Store::open(path)?;

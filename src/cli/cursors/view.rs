@@ -6,8 +6,8 @@ use std::path::Path;
 use serde::Serialize;
 
 use crate::checkpoint::CursorValue;
-use crate::checkpoint::store::{EarlierCursor, Entry, ManualCursor, SavedCursor, SavedGap};
-use crate::display::table::{Table, escape_cell};
+use crate::checkpoint::store::{Entry, ManualCursor, SavedCursor, SavedGap};
+use crate::display::table::escape_cell;
 use crate::display::units::counted;
 use crate::position::TimeUs;
 use crate::sink::output_record::OutputRecord;
@@ -154,42 +154,6 @@ fn output_json(output: &OutputRecord) -> OutputJson {
     }
 }
 
-/// Returns the table of `list`.
-pub fn table(entries: &[Entry], now: TimeUs) -> String {
-    let mut table = Table::new(["NAME", "SERVER", "CURSOR", "EVENT TIME", "AGE", "SAVED"]);
-    for entry in entries {
-        let time = time_and_seq(&entry.cursor).0;
-        let set = if matches!(entry.cursor, SavedCursor::Manual(_)) { "by hand, " } else { "" };
-        table.row([
-            entry.name.clone(),
-            server(&entry.cursor).unwrap_or("any").to_owned(),
-            number(&entry.cursor).to_string(),
-            time.map(|time| time.to_string()).unwrap_or_default(),
-            time.map(|time| span(time, now)).unwrap_or_default(),
-            format!("{set}{} ago", span(entry.saved_at, now)),
-        ]);
-    }
-    table.to_string()
-}
-
-/// Returns the table of `restore`.
-pub fn earlier(earlier: &[EarlierCursor], now: TimeUs) -> String {
-    let mut table = Table::new(["N", "SERVER", "CURSOR", "EVENT TIME", "SAVED", "REPLACED"]);
-    for (index, earlier) in earlier.iter().enumerate() {
-        let time = time_and_seq(&earlier.cursor).0;
-        let set = if matches!(earlier.cursor, SavedCursor::Manual(_)) { "by hand, " } else { "" };
-        table.row([
-            (index + 1).to_string(),
-            server(&earlier.cursor).unwrap_or("any").to_owned(),
-            number(&earlier.cursor).to_string(),
-            time.map(|time| time.to_string()).unwrap_or_default(),
-            format!("{set}{} ago", span(earlier.saved_at, now)),
-            format!("{} ago", span(earlier.replaced_at, now)),
-        ]);
-    }
-    table.to_string()
-}
-
 /// Returns the page of `show`.
 pub fn details(
     entry: &Entry,
@@ -271,14 +235,14 @@ pub fn describe_manual(cursor: &ManualCursor) -> String {
     }
 }
 
-fn server(cursor: &SavedCursor) -> Option<&str> {
+pub(super) fn server(cursor: &SavedCursor) -> Option<&str> {
     match cursor {
         SavedCursor::Position(resume) => Some(&resume.position.origin.server),
         SavedCursor::Manual(by_hand) => by_hand.server.as_deref(),
     }
 }
 
-fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
+pub(super) fn time_and_seq(cursor: &SavedCursor) -> (Option<TimeUs>, Option<u64>) {
     match cursor {
         SavedCursor::Position(resume) => {
             let newest = resume.position.newest;
@@ -299,7 +263,7 @@ pub fn number(cursor: &SavedCursor) -> u64 {
 
 /// Formats the time from `from` to `to` in its two largest units; `0s` if `from` is later, because
 /// a server's clock may be ahead of ours.
-fn span(from: TimeUs, to: TimeUs) -> String {
+pub(super) fn span(from: TimeUs, to: TimeUs) -> String {
     let seconds = to.0.saturating_sub(from.0) / 1_000_000;
     let units = [
         (seconds / 86_400, "d"),
@@ -321,4 +285,4 @@ fn span(from: TimeUs, to: TimeUs) -> String {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use crate::display::printable::printable;
-use crate::display::table::Table;
+use crate::display::table::{Table, shortened};
 use crate::display::units::{bytes, count, duration, rate};
 use crate::position::TimeUs;
 use crate::stats::buckets::Grid;
@@ -208,31 +208,25 @@ fn share(part: u64, all: u64) -> String {
     }
 }
 
-/// Shortens a text to at most `max` characters, with `…` in place of the middle: the end of an NSID
-/// says more than its middle.
-fn shortened(text: &str, max: usize) -> String {
-    let characters: Vec<char> = text.chars().collect();
-    if characters.len() <= max {
-        return text.to_owned();
-    }
-    let front = (max - 1) / 2;
-    let back = max - 1 - front;
-    let end = characters.len() - back;
-    characters.iter().take(front).chain(&['…']).chain(characters.iter().skip(end)).collect()
-}
-
-/// Returns the title of the picture.
-pub fn title(grid: &Grid, name: &str) -> String {
+/// Returns the title of the picture and the line below it.
+pub fn title(grid: &Grid, name: &str) -> (String, String) {
     let each = match grid.minutes {
         1 => String::new(),
         n => format!(", in steps of {n} minutes"),
     };
-    let name = shortened(&printable(name.as_bytes(), 1000), 60);
-    format!("{name}: events a minute by collection, from {} UTC{each}", day(grid.start))
+    let (from, to) = (minute(grid.from), minute(grid.to));
+    let to = match (from.split_once(' '), to.split_once(' ')) {
+        (Some((day, _)), Some((same, time))) if day == same => time.to_owned(),
+        _ => to,
+    };
+    let subtitle = format!("events a minute by collection, {from} to {to} UTC{each}");
+    (printable(name.as_bytes(), 1000), subtitle)
 }
 
-fn day(time: TimeUs) -> String {
-    time.to_string().split('T').next().unwrap_or_default().to_owned()
+/// Returns the day and the minute of a time.
+fn minute(time: TimeUs) -> String {
+    let text = time.to_string();
+    text.get(..16).unwrap_or(&text).replace('T', " ")
 }
 
 /// Returns one JSON object and a line feed.

@@ -1,6 +1,8 @@
 //! `skytail cursors`, through the built binary.
 
 mod sharing;
+#[cfg(unix)]
+mod terminal;
 
 use std::fs;
 use std::path::{Path, PathBuf};
