@@ -28,6 +28,8 @@ pub struct Buckets {
     names: Vec<String>,
     most_cells: usize,
     accepts_new_series: bool,
+    /// The times of the earliest and the latest event.
+    times: Option<(TimeUs, TimeUs)>,
 }
 
 /// One area of the plot.
@@ -44,8 +46,12 @@ pub struct Series {
 /// The data of a plot.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Grid {
-    /// Start of the first column.
+    /// Start of the first column, a whole minute.
     pub start: TimeUs,
+    /// Time of the earliest event, within the first column.
+    pub from: TimeUs,
+    /// Time of the latest event, within the last column.
+    pub to: TimeUs,
     /// Minutes per column.
     pub minutes: u64,
     /// The series in descending order of size, then the remaining events.
@@ -69,12 +75,15 @@ impl Buckets {
             names: vec![String::new()],
             most_cells,
             accepts_new_series: true,
+            times: None,
         }
     }
 
     /// Counts an event.
     pub fn add(&mut self, time: TimeUs, series: &str) {
         let number = self.number(series);
+        let (from, to) = self.times.unwrap_or((time, time));
+        self.times = Some((from.min(time), to.max(time)));
         *self.cells.entry((time.0 / MINUTE_US / self.minutes, number)).or_default() += 1;
         if self.cells.len() > self.most_cells {
             self.shrink();
@@ -171,8 +180,20 @@ impl Buckets {
             }
         }
         series.retain(|series| series.events > 0);
-        let start = TimeUs(first.saturating_mul(self.minutes).saturating_mul(MINUTE_US));
-        Some(Grid { start, minutes: self.minutes.saturating_mul(group), series, left_out })
+        let at =
+            |bucket: u64| TimeUs(bucket.saturating_mul(self.minutes).saturating_mul(MINUTE_US));
+        let (start, end) = (at(first), at(last.saturating_add(1)));
+        // Events that were left out are not within these bounds.
+        let (from, to) = self.times.unwrap_or((start, end));
+        let (from, to) = (from.max(start), to.min(end));
+        Some(Grid {
+            start,
+            from,
+            to,
+            minutes: self.minutes.saturating_mul(group),
+            series,
+            left_out,
+        })
     }
 
     /// Removes the few events at both ends that are far from all others: a single absurd time would
@@ -225,6 +246,7 @@ mod tests {
         }
         let grid = buckets.grid(2, 100).unwrap();
         assert_eq!((grid.start.0, grid.minutes), (10 * MINUTE_US, 1));
+        assert_eq!((grid.from, grid.to), (minute(10), minute(12)));
         let row = |name: Option<&str>, events, counts: &[u64]| Series {
             name: name.map(str::to_owned),
             events,
@@ -251,6 +273,7 @@ mod tests {
         let grid = buckets.grid(2, 100).unwrap();
         assert_eq!((grid.left_out, grid.minutes, grid.series.len()), (2, 1, 1));
         assert_eq!(grid.series[0].counts.len(), 50);
+        assert_eq!((grid.from, grid.to.0), (grid.start, grid.start.0 + 50 * MINUTE_US));
     }
 
     #[test]

@@ -23,6 +23,10 @@ use crate::stats::tally::Tally;
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
 
+/// Endings of pictures that are not SVG.
+const OTHER_PICTURES: [&str; 9] =
+    ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "pdf"];
+
 /// The flags of `skytail stats`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
@@ -66,9 +70,7 @@ pub struct StatsArgs {
 pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     let names: Vec<String> = args.recordings.iter().map(|r| r.display().to_string()).collect();
     let name = names.join(", ");
-    if args.plot.as_deref() == Some(Path::new("-")) {
-        return Err(UsageError("--plot: write the path of a file, say events.svg".into()).into());
-    }
+    args.plot.as_deref().map_or(Ok(()), check_plot)?;
     if names.iter().filter(|name| *name == "-").count() > 1 {
         return Err(UsageError("- is given twice: stdin can be read only once".into()).into());
     }
@@ -102,6 +104,23 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
         Some(path) => draw(&tally, usize::from(args.top), &name, path),
         None => Ok(Exit::Done),
     }
+}
+
+/// Refuses a path of a picture that would not hold what its name says.
+fn check_plot(path: &Path) -> Result<(), UsageError> {
+    if path == Path::new("-") {
+        return Err(UsageError("--plot: write the path of a file, say events.svg".into()));
+    }
+    let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
+    let Some(ending) = ending.filter(|ending| OTHER_PICTURES.contains(&ending.as_str())) else {
+        return Ok(());
+    };
+    let svg = path.with_extension("svg");
+    Err(UsageError(format!(
+        "--plot: {}: pictures are SVG, not {ending}: write {}",
+        path.display(),
+        svg.display()
+    )))
 }
 
 /// Counts the recordings in order, up to the first that can't be read. Also returns the name of the
@@ -146,7 +165,8 @@ fn draw(tally: &Tally, top: usize, name: &str, path: &Path) -> anyhow::Result<Ex
     let top = top.min(plot::MAX_SERIES);
     let grid = tally.buckets.as_ref().and_then(|buckets| buckets.grid(top, plot::COLUMNS));
     let grid = grid.context("there is nothing to draw")?;
-    let svg = plot::svg(&grid, &view::title(&grid, name))?;
+    let (title, subtitle) = view::title(&grid, name);
+    let svg = plot::svg(&grid, &title, &subtitle)?;
     let with_path =
         |error| anyhow::Error::from(error).context(format!("can't write {}", path.display()));
     std::fs::write(path, svg).map_err(with_path)?;

@@ -213,3 +213,38 @@ fn the_svg_shows_the_largest_collections() {
     assert_eq!(nowhere.status.code(), Some(1));
     assert!(String::from_utf8_lossy(&nowhere.stderr).contains("can't write /nowhere/x.svg"));
 }
+
+#[test]
+fn a_picture_of_a_short_recording_has_whole_minutes_and_its_legend_beside_it() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(500, true));
+    let svg = scratch.path("events.svg");
+    run(&mut stats(&scratch, &[text(&recording), "--plot", text(&svg)]), 0);
+    let picture = std::fs::read_to_string(&svg).unwrap();
+    let texts = picture.split("<text ").skip(1).filter_map(|part| {
+        let x: f64 = part.split_once("x=\"")?.1.split('"').next()?.parse().ok()?;
+        Some((x, part.split_once('>')?.1.split('<').next()?.trim().to_owned()))
+    });
+    let texts: Vec<(f64, String)> = texts.collect();
+    let is_time = |text: &str| text.len() == 5 && text.as_bytes()[2] == b':';
+    let times: Vec<&String> =
+        texts.iter().map(|(_, text)| text).filter(|text| is_time(text)).collect();
+    assert_eq!(times.len(), 2, "{texts:?}");
+    assert_ne!(times[0], times[1]);
+    // The rightmost edge of the plot is the end of the last axis line.
+    let legend = texts.iter().find(|(_, text)| text == "app.bsky.feed.post").unwrap();
+    let last = texts.iter().filter(|(_, text)| is_time(text)).map(|(x, _)| *x);
+    assert!(last.fold(0.0, f64::max) + 20.0 < legend.0, "{texts:?}");
+    assert!(texts.iter().any(|(_, text)| text.ends_with(" UTC")), "{texts:?}");
+}
+
+#[test]
+fn only_svg_is_drawn() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(20, true));
+    for (name, advice) in [("events.png", "write events.svg"), ("a/b.PDF", "write a/b.svg")] {
+        let (out, err) = run(&mut stats(&scratch, &[text(&recording), "--plot", name]), 2);
+        assert!(out.is_empty() && err.contains("pictures are SVG"), "{err}");
+        assert!(err.contains(&format!("--plot: {name}: ")) && err.contains(advice), "{err}");
+    }
+}
