@@ -16,8 +16,6 @@ const MOST_LEVELS: usize = 10_000;
 pub struct Style {
     /// Whether to add line breaks, and two spaces per level.
     pub indent: bool,
-    /// Whether to use colours.
-    pub colour: bool,
     /// Whether to escape characters that could act on a terminal.
     pub printable: bool,
 }
@@ -40,11 +38,6 @@ pub enum WriteError {
     #[error("object keys must be strings")]
     Key,
 }
-
-const KEY: &str = "\x1b[34;1m";
-const STRING: &str = "\x1b[32m";
-const NULL: &str = "\x1b[90m";
-const RESET: &str = "\x1b[0m";
 
 /// Fails if the output of one event has more than [`MOST_BYTES`].
 pub fn check_length(bytes: usize) -> Result<(), WriteError> {
@@ -71,13 +64,11 @@ fn write_at(
         return Err(WriteError::TooDeep);
     }
     match value {
-        Val::Null => coloured(out, style, NULL, |out| out.extend_from_slice(b"null")),
+        Val::Null => out.extend_from_slice(b"null"),
         Val::Bool(true) => out.extend_from_slice(b"true"),
         Val::Bool(false) => out.extend_from_slice(b"false"),
         Val::Num(number) => write_number(out, number),
-        Val::TStr(text) | Val::BStr(text) => {
-            coloured(out, style, STRING, |out| write_string(out, text, style));
-        }
+        Val::TStr(text) | Val::BStr(text) => write_string(out, text, style),
         Val::Arr(items) => {
             let items = items.iter().map(|item| (None, item));
             write_items(out, items, style, from, (level, b'[', b']'))?;
@@ -108,7 +99,7 @@ fn write_items<'v>(
         }
         if let Some(key) = key {
             let Val::TStr(name) = key else { return Err(WriteError::Key) };
-            coloured(out, style, KEY, |out| write_string(out, name, style));
+            write_string(out, name, style);
             out.extend_from_slice(if style.indent { b": " } else { b":" });
         }
         write_at(out, value, style, from, level + 1)?;
@@ -123,16 +114,6 @@ fn write_items<'v>(
 fn break_line(out: &mut Vec<u8>, level: usize) {
     out.push(b'\n');
     out.extend(std::iter::repeat_n(b' ', 2 * level));
-}
-
-fn coloured(out: &mut Vec<u8>, style: Style, colour: &str, write: impl FnOnce(&mut Vec<u8>)) {
-    if style.colour {
-        out.extend_from_slice(colour.as_bytes());
-    }
-    write(out);
-    if style.colour {
-        out.extend_from_slice(RESET.as_bytes());
-    }
 }
 
 /// Appends a number. Numbers from the event that were not calculated with keep their digits.

@@ -7,6 +7,7 @@
 pub mod fields;
 pub mod jq;
 pub mod json;
+pub mod palette;
 mod parse;
 mod summary;
 mod table;
@@ -21,6 +22,7 @@ use crate::display::printable::escape_for_terminal;
 use fields::Field;
 use jq::Program;
 use json::{Style, WriteError};
+use palette::Palette;
 use table::{Delimiter, Table};
 
 /// The most output bytes per event.
@@ -97,12 +99,17 @@ pub enum RenderError {
 pub struct Renderer {
     program: Option<Arc<Program>>,
     layout: Layout,
+    /// The colours of JSON; `None` for none.
+    palette: Option<Palette>,
 }
 
 #[derive(Debug)]
 enum Layout {
-    /// Unparsed events, escaped for a terminal.
-    Lines,
+    /// Unparsed events.
+    Lines {
+        /// Whether to escape characters that could act on a terminal.
+        printable: bool,
+    },
     Json {
         style: Style,
         raw_strings: bool,
@@ -116,7 +123,7 @@ impl Renderer {
     #[must_use]
     pub fn new(config: &RenderConfig, device: OutputDevice) -> Self {
         let json = |indent| Layout::Json {
-            style: Style { indent, colour: device.colour, printable: device.is_terminal },
+            style: Style { indent, printable: device.is_terminal },
             raw_strings: config.raw_strings,
         };
         let table = |fields: &Vec<Field>, delimiter| {
@@ -128,23 +135,29 @@ impl Renderer {
             ))
         };
         let layout = match &config.format {
-            // Without colour, like all JSON for programs; `pretty` is for people.
-            OutputFormat::Ndjson => Layout::Json {
-                style: Style { printable: device.is_terminal, ..Style::default() },
-                raw_strings: config.raw_strings,
-            },
+            OutputFormat::Ndjson => json(false),
             OutputFormat::Pretty => json(true),
             OutputFormat::Text => Layout::Text(text::TextLayout::new(device)),
             OutputFormat::Csv(fields) => table(fields, Delimiter::Comma),
             OutputFormat::Tsv(fields) => table(fields, Delimiter::Tab),
         };
-        Self { program: config.program.clone(), layout }
+        let palette = device.colour.then(Palette::default);
+        Self { program: config.program.clone(), layout, palette }
     }
 
-    /// Returns a renderer that only escapes characters that could act on a terminal.
+    /// Returns a renderer that leaves events as they came, except that it escapes characters that
+    /// could act on a terminal, and adds colours.
     #[must_use]
-    pub fn passthrough() -> Self {
-        Self { program: None, layout: Layout::Lines }
+    pub fn passthrough(device: OutputDevice) -> Self {
+        let layout = Layout::Lines { printable: device.is_terminal };
+        Self { program: None, layout, palette: device.colour.then(Palette::default) }
+    }
+
+    /// Sets the colours of JSON, if colours are used.
+    #[must_use]
+    pub fn with_palette(mut self, palette: Palette) -> Self {
+        self.palette = self.palette.map(|_| palette);
+        self
     }
 
     /// Returns whether there is a `--jq` expression, so that errors are its errors.
@@ -158,7 +171,7 @@ impl Renderer {
     pub fn missing_fields(&self) -> (u64, Vec<&str>) {
         match &self.layout {
             Layout::Table(table) => table.missing_fields(),
-            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
+            Layout::Lines { .. } | Layout::Json { .. } | Layout::Text(_) => (0, Vec::new()),
         }
     }
 
@@ -167,7 +180,7 @@ impl Renderer {
     pub fn header(&self) -> Vec<u8> {
         match &self.layout {
             Layout::Table(table) => table.header(),
-            Layout::Lines | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
+            Layout::Lines { .. } | Layout::Json { .. } | Layout::Text(_) => Vec::new(),
         }
     }
 
@@ -192,24 +205,28 @@ impl Renderer {
     }
 
     fn try_render(&mut self, event: &[u8], out: &mut Vec<u8>) -> Result<u64, RenderError> {
-        if matches!(self.layout, Layout::Lines) {
-            escape_for_terminal(out, event);
+        let (from, layout, palette) = (out.len(), &self.layout, self.palette.as_ref());
+        if let Layout::Lines { printable } = layout {
+            match printable {
+                true => escape_for_terminal(out, event),
+                false => out.extend_from_slice(event),
+            }
+            paint(palette, out, from);
             out.push(b'\n');
             return Ok(1);
         }
         let event = parse::parse(event)?;
         let Some(program) = &self.program else {
-            self.layout.write(&event, out, out.len())?;
+            layout.write(&event, out, from, palette)?;
             return Ok(1);
         };
-        let (from, layout) = (out.len(), &self.layout);
         let mut outputs = 0;
         program.run(event, |output| {
             outputs += 1;
             if outputs > MOST_OUTPUTS {
                 return Err(RenderError::TooManyOutputs);
             }
-            layout.write(&output, out, from).map_err(RenderError::from)
+            layout.write(&output, out, from, palette).map_err(RenderError::from)
         })?;
         Ok(outputs)
     }
@@ -217,7 +234,13 @@ impl Renderer {
 
 impl Layout {
     /// Appends one value. The output of the current event begins at `from`.
-    fn write(&self, value: &Val, out: &mut Vec<u8>, from: usize) -> Result<(), WriteError> {
+    fn write(
+        &self,
+        value: &Val,
+        out: &mut Vec<u8>,
+        from: usize,
+        palette: Option<&Palette>,
+    ) -> Result<(), WriteError> {
         match (self, value) {
             (Self::Json { raw_strings: true, style }, Val::TStr(text)) => {
                 json::check_length(out.len() + text.len() - from)?;
@@ -228,15 +251,25 @@ impl Layout {
                 out.push(b'\n');
             }
             // `try_render` writes these without parsing them.
-            (Self::Lines, _) => {}
+            (Self::Lines { .. }, _) => {}
             (Self::Json { style, .. }, value) => {
+                let start = out.len();
                 json::write(out, value, *style, from)?;
+                paint(palette, out, start);
                 out.push(b'\n');
             }
             (Self::Text(layout), value) => layout.write(value, out, from)?,
             (Self::Table(table), value) => table.write(value, out, from)?,
         }
         json::check_length(out.len() - from)
+    }
+}
+
+/// Colours the JSON from `start` on.
+fn paint(palette: Option<&Palette>, out: &mut Vec<u8>, start: usize) {
+    if let Some(palette) = palette {
+        let plain = out.split_off(start);
+        palette.paint(out, &plain);
     }
 }
 

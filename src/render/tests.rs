@@ -58,7 +58,7 @@ fn pretty_is_what_jq_prints_and_harmless_on_a_terminal() {
     let terminal = OutputDevice { is_terminal: true, colour: true };
     let shown = render(&pretty, terminal, &POST.replace("a \\\"b", "\u{9b}31m\u{202e}"));
     assert!(shown.contains(r"\u009b31m\u202e"), "{shown:?}");
-    assert!(shown.contains("\x1b[34;1m\"a\"\x1b[0m: ["), "{shown:?}");
+    assert!(shown.contains("\x1b[34;1m\"a\"\x1b[0m\x1b[1;39m:\x1b[0m \x1b[1;39m["), "{shown:?}");
 }
 
 #[test]
@@ -116,7 +116,7 @@ fn every_format_escapes_control_characters_on_a_terminal_only() {
         assert!(shown.contains("]0;x"), "{shown:?}");
     }
     let mut lines = Vec::new();
-    Renderer::passthrough().render(event.as_bytes(), &mut lines).unwrap();
+    Renderer::passthrough(terminal).render(event.as_bytes(), &mut lines).unwrap();
     let lines = String::from_utf8(lines).unwrap();
     assert!(lines.contains("\\u009b31m\\u007f\\u202e"), "{lines}");
     assert_eq!(

@@ -110,6 +110,17 @@ impl Tail {
         self.run_elsewhere()
     }
 
+    /// Runs the command to its end. Its stdout may hold anything, for example colours.
+    pub fn run_raw(mut self) -> Run {
+        self.command.stdout(Stdio::piped());
+        let mut run = self.spawn();
+        let stdout = run.child.stdout.take();
+        let lines = read_all(stdout);
+        let Run { code, stderr, .. } = run.finish();
+        let lines = String::from_utf8(lines).expect("UTF-8");
+        Run { code, lines: lines.lines().map(str::to_owned).collect(), stderr }
+    }
+
     /// Runs the command to its end with the stdout of [`Tail::stdout`].
     pub fn run_elsewhere(self) -> Run {
         self.spawn().finish()

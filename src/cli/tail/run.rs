@@ -21,7 +21,8 @@ use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
 use crate::pipeline::shutdown::Shutdown;
 use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver};
-use crate::render::{OutputDevice, Renderer};
+use crate::render::palette::Palette;
+use crate::render::{OutputDevice, OutputFormat, Renderer};
 use crate::settings::{ColorMode, DisplaySettings, ProgressMode, TailSettings};
 use crate::sink::Sink;
 use crate::sink::stdout::{self, Overlay, Stdout};
@@ -108,18 +109,34 @@ fn stdout_below(terminal: &Terminal, settings: &TailSettings) -> anyhow::Result<
     Ok(Some(Sink::Stdout(stdout.below(Arc::new(terminal.clone())))))
 }
 
-/// Returns what renders events; `None` to write them unchanged.
+/// Returns what renders events; `None` to write them unchanged. Programs read files and brokers,
+/// so colours are for standard output only, and those of JSON lines only on request.
 fn renderer(settings: &TailSettings, display: &DisplaySettings) -> Option<Renderer> {
-    let is_terminal = writes_to_stdout(settings) && std::io::stdout().is_terminal();
-    let Some(render) = settings.render.as_ref() else {
-        return is_terminal.then(Renderer::passthrough);
+    let is_stdout = writes_to_stdout(settings);
+    let is_terminal = is_stdout && std::io::stdout().is_terminal();
+    let config = settings.render.as_ref().map(|render| &render.config);
+    let colour = match config.map(|config| &config.format) {
+        None | Some(OutputFormat::Ndjson) => display.color == ColorMode::Always,
+        Some(_) => has_colour(display, is_terminal),
     };
-    // CLICOLOR_FORCE is about what people see, and programs read files.
-    let colour = match settings.output {
-        Some(_) => display.color == ColorMode::Always,
-        None => has_colour(display, is_terminal),
+    let device = OutputDevice { colour: colour && is_stdout, is_terminal };
+    let renderer = match config {
+        Some(config) => Renderer::new(config, device),
+        None if device.colour || is_terminal => Renderer::passthrough(device),
+        None => return None,
     };
-    Some(Renderer::new(&render.config, OutputDevice { colour, is_terminal }))
+    Some(if device.colour { renderer.with_palette(palette()) } else { renderer })
+}
+
+/// Returns the colours of JSON, which `JQ_COLORS` may change as for jq.
+fn palette() -> Palette {
+    let Ok(colours) = std::env::var("JQ_COLORS") else { return Palette::default() };
+    Palette::parse(&colours).unwrap_or_else(|| {
+        tracing::warn!(
+            "JQ_COLORS is ignored, because it is not up to eight colours like 1;31 with : between them"
+        );
+        Palette::default()
+    })
 }
 
 fn writes_to_stdout(settings: &TailSettings) -> bool {
