@@ -179,7 +179,7 @@ impl Reader {
         }
         if error.is_transient() {
             let wait = error.retry_after();
-            return self.reconnect(retry, &Disconnect::Archive(error), wait);
+            return self.retry_later(retry, &Disconnect::Archive(error), wait);
         }
         if self.archive.key.is_some() && error.refused_status().is_some() {
             retry.update_endpoint(|endpoint| endpoint.refuses = true);

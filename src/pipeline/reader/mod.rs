@@ -19,6 +19,7 @@ mod retention;
 mod retry;
 mod rewind;
 mod silence;
+mod unreachable;
 mod work_budget;
 
 use std::sync::Arc;

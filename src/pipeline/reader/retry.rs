@@ -71,6 +71,8 @@ pub(super) struct RetryState {
     pub(super) was_sound: bool,
     /// Whether any connection of the run had.
     pub(super) any_success: bool,
+    /// Whether the log says that no server can be reached.
+    pub(super) has_logged_unreachable: bool,
     pub(super) rng: fastrand::Rng,
 }
 
@@ -96,6 +98,7 @@ impl RetryState {
             backfill_attempts: (None, 0),
             was_sound: false,
             any_success: false,
+            has_logged_unreachable: false,
             rng: fastrand::Rng::new(),
         }
     }
@@ -219,7 +222,7 @@ impl Reader {
                         let why = self.on_replay_cut(error, retry);
                         self.reconnect(retry, &why, retry_after)
                     }
-                    _ => self.reconnect(retry, &disconnect, retry_after),
+                    _ => self.retry_later(retry, &disconnect, retry_after),
                 }
             }
         }
@@ -313,13 +316,47 @@ impl Reader {
         }
     }
 
-    /// Chooses the next server and the wait before it is tried.
+    /// Chooses the next server and the wait before it is tried, and logs both.
     pub(super) fn reconnect(
         &self,
         retry: &mut RetryState,
         why: &dyn Display,
         retry_after: Option<Duration>,
     ) -> Result<Duration, ReadError> {
+        let (wait, _) = self.schedule(retry, why, retry_after)?;
+        let next = self.label(retry.current);
+        tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
+        Ok(wait)
+    }
+
+    /// As [`Self::reconnect`], but logs little while no server can be reached.
+    pub(super) fn retry_later(
+        &self,
+        retry: &mut RetryState,
+        disconnect: &Disconnect,
+        retry_after: Option<Duration>,
+    ) -> Result<Duration, ReadError> {
+        let Some(error) = self.unreached(disconnect, retry) else {
+            return self.reconnect(retry, disconnect, retry_after);
+        };
+        let (wait, attempts_left) = self.schedule(retry, disconnect, retry_after)?;
+        let next = self.label(retry.current);
+        self.log_unreachable(error, retry, attempts_left, (next, wait));
+        Ok(wait)
+    }
+
+    fn label(&self, endpoint: usize) -> &str {
+        self.endpoints.get(endpoint).map_or("", |endpoint| &endpoint.label)
+    }
+
+    /// Chooses the next server and the wait before it is tried; also returns how many attempts are
+    /// left, if they are limited.
+    fn schedule(
+        &self,
+        retry: &mut RetryState,
+        why: &dyn Display,
+        retry_after: Option<Duration>,
+    ) -> Result<(Duration, Option<u32>), ReadError> {
         retry.failures += 1;
         self.warn_if_stalled(retry);
         self.metrics.reconnects.add(u64::from(retry.was_sound));
@@ -339,14 +376,13 @@ impl Reader {
         if !retry.was_sound {
             retry.next_endpoint();
         }
-        let next = self.endpoints.get(retry.current).map_or("", |e| &e.label);
         if let Some(wait) = retry_after
             && retry.current == from
         {
             retry.backoff.at_least(wait);
         }
         let wait = retry.backoff.next(&mut retry.rng);
-        tracing::warn!("{why}; connecting to {next} in {:.1} s", wait.as_secs_f64());
-        Ok(wait)
+        let attempts_left = (most < u32::MAX).then(|| most - retry.failures + 1);
+        Ok((wait, attempts_left))
     }
 }

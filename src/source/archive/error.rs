@@ -46,6 +46,15 @@ pub enum FetchError {
 }
 
 impl FetchError {
+    /// Returns the error of dialling, if there was no connection.
+    #[must_use]
+    pub fn dial_error(&self) -> Option<&DialError> {
+        match self {
+            Self::Dial(error) => Some(error),
+            _ => None,
+        }
+    }
+
     /// Returns whether the same request may succeed later.
     #[must_use]
     pub fn is_transient(&self) -> bool {

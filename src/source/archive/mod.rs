@@ -37,6 +37,7 @@ use std::time::Duration;
 use crate::event::batch::Batch;
 use crate::position::gap::Gap;
 use crate::position::{EventPosition, TimeUs};
+use crate::source::net::DialError;
 
 use error::FetchError;
 use plan::PlanError;
@@ -102,6 +103,15 @@ impl BackfillError {
     pub fn refused_status(&self) -> Option<u16> {
         match self {
             Self::Fetch { source, .. } => source.refused_status(),
+            _ => None,
+        }
+    }
+
+    /// Returns the error of dialling, if there was no connection.
+    #[must_use]
+    pub fn dial_error(&self) -> Option<&DialError> {
+        match self {
+            Self::Fetch { source, .. } => source.dial_error(),
             _ => None,
         }
     }

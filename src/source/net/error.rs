@@ -2,7 +2,7 @@
 
 use std::io;
 
-use super::phase_timer::PhaseTimeout;
+use super::phase_timer::{Phase, PhaseTimeout};
 use super::proxy::ProxySettingError;
 use super::tls::TlsProblem;
 
@@ -71,6 +71,35 @@ impl DialError {
     #[must_use]
     pub fn is_permanent(&self) -> bool {
         matches!(self.problem, DialProblem::ProxySetting(_))
+    }
+
+    /// Returns whether no connection to the peer came about, as without a network: its name has no
+    /// address, or no address answers.
+    #[must_use]
+    pub fn is_unreachable(&self) -> bool {
+        match &self.problem {
+            DialProblem::UnknownHost(_) | DialProblem::Refused | DialProblem::Unreachable(_) => {
+                true
+            }
+            DialProblem::TimedOut(timeout) => {
+                matches!(timeout.phase, Phase::Resolving | Phase::Connecting)
+            }
+            _ => false,
+        }
+    }
+
+    /// Returns the peer and the problem, without advice about this peer alone.
+    #[must_use]
+    pub fn without_advice(&self) -> String {
+        let peer = &self.peer;
+        match &self.problem {
+            DialProblem::UnknownHost(cause) => {
+                format!("{peer}: the name can't be resolved ({cause})")
+            }
+            DialProblem::Unreachable(cause) => format!("{peer}: can't be reached ({cause})"),
+            DialProblem::Refused => format!("{peer}: connection refused"),
+            problem => format!("{peer}: {problem}"),
+        }
     }
 
     /// Returns the same error. If the peer turned out not to speak TLS, it suggests `url`.

@@ -3,6 +3,7 @@
 
 mod answers;
 mod logs;
+mod no_network;
 mod proxies;
 mod tls;
 
