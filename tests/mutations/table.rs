@@ -107,6 +107,12 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Lost, Repeated, Ahead],
     },
     Mutation {
+        name: "trusts-a-pong",
+        edit: Insert("let may_scan_silently = may_scan_silently && !MUTANT;"),
+        profile: "legacy slow scan",
+        violations: &[Lost],
+    },
+    Mutation {
         name: "never-joins",
         edit: Insert("if MUTANT { return false; }"),
         profile: "legacy live",

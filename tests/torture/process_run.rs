@@ -17,6 +17,9 @@ use crate::support::{PATIENCE, isolate_environment};
 /// seconds that a join takes.
 const STUCK: Duration = Duration::from_secs(15);
 
+/// The same for a server that scans slowly: as long as it scans a whole recording.
+const STUCK_IN_A_SCAN: Duration = Duration::from_secs(30);
+
 /// How a run is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StopKind {
@@ -90,6 +93,7 @@ pub struct ProcessRun {
     directory: PathBuf,
     output: Output,
     kills_servers: bool,
+    scans_slowly: bool,
     flags: Vec<String>,
     count: u32,
 }
@@ -152,6 +156,7 @@ impl ProcessRun {
             directory: directory.to_owned(),
             output: profile.output,
             kills_servers: profile.kills_servers,
+            scans_slowly: profile.scans_slowly(),
             flags,
             count: 0,
         }
@@ -261,7 +266,11 @@ impl ProcessRun {
     }
 
     fn patience(&self) -> Duration {
-        if matches!(self.output, Output::Files(_)) { 2 * PATIENCE } else { STUCK }
+        match self.output {
+            Output::Files(_) => 2 * PATIENCE,
+            _ if self.scans_slowly => STUCK_IN_A_SCAN,
+            _ => STUCK,
+        }
     }
 
     fn command(&self, role: RunRole) -> Command {

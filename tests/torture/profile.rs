@@ -112,6 +112,11 @@ impl Profile {
         }
     }
 
+    /// Returns whether servers scan a replay more slowly than a live stream moves.
+    pub fn scans_slowly(&self) -> bool {
+        self.serve_flags.contains(&"--legacy-scan-rate")
+    }
+
     /// Returns whether servers send the bytes of the recording unchanged.
     fn is_verbatim(&self) -> bool {
         self.servers.len() == 1
@@ -245,7 +250,9 @@ impl<'a> Round<'a> {
             }
             _ => StopKind::Kill,
         };
-        let most_ms = if self.profile.is_live { 9_000 } else { 1_600 };
+        // A slow scan must have far to go, so the first run ends soon.
+        let is_long = self.profile.is_live && !(is_first && self.profile.scans_slowly());
+        let most_ms = if is_long { 9_000 } else { 1_600 };
         let after_ms = match self.rng.u32(0..8) {
             // During its start.
             0 => self.rng.u64(0..80),

@@ -180,13 +180,16 @@ const PROFILES: &[Profile] = &[
         servers: &["legacy"],
         ..LIVE
     },
-    // The silent scan of a rare account's replay takes longer than a pong.
+    // A rare account's replay: the server scans more slowly than the stream moves, so that a run
+    // resumes far back, and the scan between two events takes longer than an idle stream and a
+    // pong.
     Profile {
         name: "legacy slow scan",
         scenario: Scenario { has_wild_times: false, step_us: 7_000, ..LEGACY_SCENARIO },
         servers: &["legacy"],
         filter: Filter::Did,
-        serve_flags: &["--legacy-scan-rate", "500"],
+        serve_flags: &["--legacy-scan-rate", "70"],
+        events: 1_500,
         ..LIVE
     },
     Profile {

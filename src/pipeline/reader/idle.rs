@@ -135,6 +135,7 @@ impl Scan {
         proof: TimeUs,
     ) -> bool {
         let may_scan_silently = may_scan_silently(stream);
+        // mutant: trusts-a-pong
         if may_scan_silently && self.has_reached(proof) {
             return true;
         }
