@@ -10,6 +10,7 @@ mod fast_path;
 pub mod format;
 pub mod header;
 mod header_types;
+pub mod record;
 mod scanner;
 mod simd;
 pub mod v2;
