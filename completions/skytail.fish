@@ -295,6 +295,12 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'O
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
+did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (-15m) [default: live]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
@@ -401,6 +407,12 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l operation -d 'On
 update\t''
 delete\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
+did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (-15m), or an integer cursor; top never saves a cursor' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
 off\t''"

@@ -48,10 +48,16 @@ impl Collections {
         all
     }
 
-    /// Returns whether the set has the collection, or a pattern for it.
+    /// Returns whether the set has the collection, or a pattern for it, or is empty.
     #[must_use]
     pub fn matches(&self, collection: &str) -> bool {
-        if self.is_empty() || self.exact.contains(collection) {
+        self.is_empty() || self.contains(collection)
+    }
+
+    /// Returns whether the set has the collection, or a pattern for it.
+    #[must_use]
+    pub fn contains(&self, collection: &str) -> bool {
+        if self.exact.contains(collection) {
             return true;
         }
         !self.prefixes.is_empty()
@@ -59,6 +65,12 @@ impl Collections {
                 .match_indices('.')
                 .filter_map(|(dot, _)| collection.get(..=dot))
                 .any(|prefix| self.prefixes.contains(prefix))
+    }
+
+    /// Returns whether the set has every collection of `other`, which is not empty.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        other.exact.iter().chain(&other.prefixes).all(|name| self.contains(name))
     }
 }
 
@@ -80,6 +92,21 @@ mod tests {
         assert!(!feed.matches("app.bsky.feedgen.x"));
         assert!(!feed.matches("app.bsky.feed"));
         assert!(!feed.matches(""));
+    }
+
+    #[test]
+    fn a_set_covers_another_by_its_patterns() {
+        let all = set(&["app.bsky.*", "a.b.c"]);
+        assert!(all.covers(&set(&[
+            "app.bsky.feed.post",
+            "app.bsky.*",
+            "app.bsky.graph.*",
+            "a.b.c"
+        ])));
+        for more in ["app.*", "a.b.d", "a.b.c.*"] {
+            assert!(!all.covers(&set(&["a.b.c", more])), "{more}");
+        }
+        assert!(!set(&[]).contains("a.b.c") && set(&[]).matches("a.b.c"));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use super::Filter;
+use super::{Filter, Grep};
 use crate::event::header::{Kind, Operation};
 
 impl Filter {
@@ -22,7 +22,15 @@ impl Filter {
         operations.sort_unstable();
         // The text is that of a tuple of lists: `(["a"], [], ["Commit"], [], Some(100))`.
         let parts = (self.collections.patterns(), dids, kinds, operations, self.max_message_bytes);
-        xxh3_64(format!("{parts:?}").as_bytes()).max(1)
+        let mut text = format!("{parts:?}");
+        // Without one of the rules that 0.1.0 did not have, the text is that of 0.1.0.
+        if self.has_rules_of_its_own() {
+            let grep = self.grep.as_ref().map(Grep::text);
+            let sample = self.sample.as_ref().map(ToString::to_string);
+            let more = (self.excluded.patterns(), self.languages.ranges(), grep, sample);
+            text.push_str(&format!("{more:?}"));
+        }
+        xxh3_64(text.as_bytes()).max(1)
     }
 }
 
@@ -50,6 +58,7 @@ fn operation_word(operation: Operation) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::{Sample, SampleBy};
 
     #[test]
     fn a_fingerprint_depends_on_the_values_and_not_on_their_order() {
@@ -82,5 +91,37 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!(words.fingerprint(), 15_009_195_829_551_780_346);
+    }
+
+    /// State files hold these numbers, so they must never change. The values were computed outside
+    /// of this program.
+    #[test]
+    fn fingerprints_of_rules_that_no_server_knows_are_golden() {
+        let mut all = Filter {
+            grep: Some(Grep::new("a|\"b\"").unwrap()),
+            sample: Sample::new(100, SampleBy::Did),
+            ..Filter::default()
+        };
+        all.excluded.add("app.bsky.feed.like").unwrap();
+        all.excluded.add("a.b.*").unwrap();
+        all.languages.add("pt-BR").unwrap();
+        all.languages.add("de").unwrap();
+        let excluded = Filter { excluded: all.excluded.clone(), ..Filter::default() };
+        let languages = Filter { languages: all.languages.clone(), ..Filter::default() };
+        let grep = Filter { grep: all.grep.clone(), ..Filter::default() };
+        let sample = |by| Filter { sample: Sample::new(100, by), ..Filter::default() };
+        let (records, accounts) = (sample(SampleBy::Record), sample(SampleBy::Did));
+        let numbers = [all, excluded, languages, grep, records, accounts].map(|f| f.fingerprint());
+        assert_eq!(
+            numbers,
+            [
+                11_135_422_636_579_498_407,
+                3_005_385_714_566_530_292,
+                1_675_264_055_128_940_809,
+                4_730_906_825_763_602_861,
+                14_036_522_816_442_945_810,
+                6_985_347_946_739_179_818,
+            ]
+        );
     }
 }

@@ -3,12 +3,19 @@
 
 mod collections;
 mod fingerprint;
+mod grep;
 pub mod known_collections;
+mod languages;
+mod record_rules;
+mod sample;
 pub mod syntax;
 
 use std::collections::HashSet;
 
 pub use collections::Collections;
+pub use grep::{Grep, GrepError};
+pub use languages::{InvalidLanguage, Languages};
+pub use sample::{Sample, SampleBy};
 
 use crate::event::header::{Header, Kind, Operation};
 
@@ -25,6 +32,14 @@ pub struct Filter {
     pub operations: Vec<Operation>,
     /// The longest event, in bytes of its JSON.
     pub max_message_bytes: Option<u32>,
+    /// NSIDs and patterns of commits to leave out. No server knows this rule.
+    pub excluded: Collections,
+    /// Languages of records. They restrict commits only, and no server knows them.
+    pub languages: Languages,
+    /// What a string of a record must match. It restricts commits only, and no server knows it.
+    pub grep: Option<Grep>,
+    /// The part of all events to take. No server knows it.
+    pub sample: Option<Sample>,
 }
 
 /// Why a filter value is invalid.
@@ -51,20 +66,31 @@ pub fn check_did(value: &str) -> Result<(), FilterError> {
 }
 
 impl Filter {
-    /// Returns whether the filter accepts an event of `line_bytes` bytes.
+    /// Returns whether the filter accepts an event of `line_bytes` bytes by everything but its
+    /// record: see [`Filter::wants_record`].
     #[must_use]
     pub fn wants(&self, header: &Header<'_>, line_bytes: usize) -> bool {
         self.wants_kind(header)
             && (self.dids.is_empty() || self.dids.contains(&*header.did))
             && self.max_message_bytes.is_none_or(|max| line_bytes <= max as usize)
+            && self.sample.is_none_or(|sample| {
+                let commit = header.commit.as_ref();
+                let record = commit.map(|commit| (&*commit.collection, &*commit.rkey));
+                sample.includes(&header.did, record)
+            })
     }
 
-    /// Returns whether the filter accepts an event by everything but its size.
+    /// Returns whether the filter accepts an event of this account by everything but its size and
+    /// its record. `commit` holds the operation, the collection and the record key of a commit.
     #[must_use]
-    pub fn may_want(&self, kind: Kind, operation: Operation, collection: &str, did: &str) -> bool {
+    pub fn may_want(&self, kind: Kind, did: &str, commit: Option<(Operation, &str, &str)>) -> bool {
         (self.kinds.is_empty() || self.kinds.contains(&kind))
             && (self.dids.is_empty() || self.dids.contains(did))
-            && (kind != Kind::Commit || self.wants_commit(collection, operation))
+            && commit
+                .is_none_or(|(operation, collection, _)| self.wants_commit(collection, operation))
+            && self.sample.is_none_or(|sample| {
+                sample.includes(did, commit.map(|(_, collection, rkey)| (collection, rkey)))
+            })
     }
 
     /// Returns whether a v1 server that filters by collections and repositories sends this
@@ -78,11 +104,25 @@ impl Filter {
     /// Returns whether the filter accepts every event, so that events need not be checked.
     #[must_use]
     pub fn accepts_all(&self) -> bool {
+        self.requests_all() && !self.has_rules_of_its_own()
+    }
+
+    /// Returns whether servers are asked for every event. Rules that no server knows may still
+    /// drop some.
+    #[must_use]
+    pub fn requests_all(&self) -> bool {
         self.collections.is_empty()
             && self.dids.is_empty()
             && self.kinds.is_empty()
             && self.operations.is_empty()
             && self.max_message_bytes.is_none()
+    }
+
+    /// Returns whether there is a rule of `--exclude`, `--lang`, `--grep` or `--sample`. No server
+    /// knows them, and version 0.1.0 did not have them.
+    #[must_use]
+    pub fn has_rules_of_its_own(&self) -> bool {
+        !self.excluded.is_empty() || self.reads_records() || self.sample.is_some()
     }
 
     fn wants_kind(&self, header: &Header<'_>) -> bool {
@@ -101,6 +141,7 @@ impl Filter {
 
     fn wants_commit(&self, collection: &str, operation: Operation) -> bool {
         self.collections.matches(collection)
+            && !self.excluded.contains(collection)
             && (self.operations.is_empty() || self.operations.contains(&operation))
     }
 }

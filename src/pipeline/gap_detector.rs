@@ -128,7 +128,7 @@ impl GapDetector {
                 RequestedCursor::Instant(instant) if filter.dids.is_empty() => {
                     Self::RequestedTime(instant)
                 }
-                RequestedCursor::Seq(seq) if filter.accepts_all() => Self::RequestedSeq(seq),
+                RequestedCursor::Seq(seq) if filter.requests_all() => Self::RequestedSeq(seq),
                 _ => Self::Settled,
             };
         };

@@ -26,6 +26,7 @@ mod operate;
 mod output;
 mod peers;
 mod protocol;
+mod record_filters;
 mod resume;
 mod secrets;
 mod serve;

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ValueHint};
 
+use super::local_filter_args::LocalFilterArgs;
 use super::render_settings::RenderArgs;
 use crate::cli::help;
 use crate::cli::values::OrNever;
@@ -166,6 +167,9 @@ pub struct FilterArgs {
     /// Only events of up to N bytes of JSON (64k) [default: all]
     #[arg(long, value_name = "N", value_parser = parse_message_size)]
     pub max_message_size: Option<u32>,
+
+    #[command(flatten)]
+    pub local: LocalFilterArgs,
 }
 
 /// The group "Cursor".

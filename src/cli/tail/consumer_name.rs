@@ -17,7 +17,7 @@ use crate::source::endpoint::Endpoint;
 const MAX_DERIVED_BYTES: usize = 80;
 /// Bytes of a shortened name that show filters.
 const SHOWN_BYTES: usize = 56;
-/// Characters of a file's name that a derived name shows.
+/// Characters of a file's name, or of an expression, that a derived name shows.
 const SHOWN_CHARS: usize = 32;
 /// Most ports that a derived name lists.
 const MAX_PORTS: usize = 4;
@@ -100,10 +100,8 @@ pub fn derive(
         name = format!("{name}@localhost:{}", ports(endpoints));
     }
     if let Destination::Named { kind, label, address } = destination {
-        let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-%".contains(c);
-        let plain = label.chars().take(SHOWN_CHARS).map(|c| if is_plain(c) { c } else { '_' });
-        let plain: String = plain.collect();
-        name = format!("{name}+{kind}:{plain}-{}", hash(&format!("{kind}\0{address}")));
+        let hash = hash(&format!("{kind}\0{address}"));
+        name = format!("{name}+{kind}:{}-{hash}", plain(label));
     }
     name
 }
@@ -129,6 +127,12 @@ fn ports(endpoints: &[Endpoint]) -> String {
     if ports.len() > MAX_PORTS { hash(&list) } else { list }
 }
 
+/// Returns the start of a text, with `_` in place of what is not plain in a name.
+fn plain(text: &str) -> String {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "._-%".contains(c);
+    text.chars().take(SHOWN_CHARS).map(|c| if is_plain(c) { c } else { '_' }).collect()
+}
+
 /// Returns the first 32 bits of the SHA-256 hash as hexadecimal digits.
 fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
@@ -140,8 +144,9 @@ fn parts(filter: &Filter) -> Vec<String> {
     let mut dids: Vec<String> = filter.dids.iter().cloned().collect();
     dids.sort();
     parts.extend(dids);
-    // Collections and operations imply commits, so the kind would only make the name longer.
-    let of_commits = !filter.collections.is_empty() || !filter.operations.is_empty();
+    // These rules imply commits, so the kind would only make the name longer.
+    let of_commits =
+        !filter.collections.is_empty() || !filter.operations.is_empty() || filter.reads_records();
     if !(of_commits && filter.kinds == [Kind::Commit]) {
         parts.extend(sorted("kind", filter.kinds.iter().map(keyword)));
     }
@@ -149,6 +154,13 @@ fn parts(filter: &Filter) -> Vec<String> {
     if let Some(bytes) = filter.max_message_bytes {
         parts.push(format!("max:{bytes}"));
     }
+    parts.extend(sorted("exclude", filter.excluded.patterns().into_iter()));
+    parts.extend(sorted("lang", filter.languages.ranges().iter().cloned()));
+    parts.extend(filter.grep.as_ref().map(|grep| {
+        let text = grep.text();
+        format!("grep:{}-{}", plain(text), hash(&format!("grep\0{text}")))
+    }));
+    parts.extend(filter.sample.map(|sample| format!("sample:{sample}")));
     parts
 }
 
@@ -201,6 +213,7 @@ fn is_loopback(endpoint: &Endpoint) -> bool {
 mod tests {
     use super::*;
     use crate::event::header::Operation;
+    use crate::filter::{Grep, Languages, Sample, SampleBy};
     use crate::source::endpoint;
 
     fn filter(collections: &[&str], dids: &[&str], kinds: &[Kind]) -> Filter {
@@ -248,6 +261,24 @@ mod tests {
         let b = filter(&[], &[], &[Kind::Account, Kind::Identity]);
         assert_eq!(name(&a), "kind:account+kind:identity");
         assert_eq!(name(&a), name(&b));
+    }
+
+    /// State files hold these names, so they must never change.
+    #[test]
+    fn the_names_of_rules_that_no_server_knows_are_golden() {
+        let mut rules = Filter { kinds: vec![Kind::Commit], ..Filter::default() };
+        rules.languages.add("pt-BR").unwrap();
+        rules.languages.add("de").unwrap();
+        assert_eq!(name(&rules), "lang:de+lang:pt-br");
+        rules.grep = Some(Grep::new("(?i)caf\u{e9} a|b").unwrap());
+        rules.languages = Languages::default();
+        assert_eq!(name(&rules), "grep:__i_caf__a_b-bf4f45bc");
+        let mut rules = Filter { sample: Sample::new(100, SampleBy::Record), ..Filter::default() };
+        assert_eq!(name(&rules), "sample:1/100");
+        rules.sample = Sample::new(7, SampleBy::Did);
+        rules.excluded.add("app.bsky.feed.like").unwrap();
+        rules.excluded.add("a.b.*").unwrap();
+        assert_eq!(name(&rules), "exclude:a.b.*+exclude:app.bsky.feed.like+sample:1/7:did");
     }
 
     #[test]

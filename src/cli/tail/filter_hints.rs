@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use crate::display::printable::printable;
 use crate::filter::{Filter, known_collections};
 use crate::metrics::Metrics;
 
@@ -12,16 +13,22 @@ const WATCH_TIME: Duration = Duration::from_secs(10);
 pub const CHECK_EVERY: Duration = Duration::from_secs(1);
 /// Most values of a flag that a message names.
 const MAX_NAMED: usize = 3;
+/// Most characters of a regular expression that a message shows.
+const MAX_REGEX_CHARS: usize = 60;
 
 /// Warns of each collection that looks misspelled, and suggests the likely spelling.
 pub fn warn_of_misspelled(filter: &Filter) {
-    for pattern in filter.collections.patterns() {
+    let wanted = filter.collections.patterns().into_iter().map(|pattern| ("-c", pattern));
+    let excluded = filter.excluded.patterns().into_iter().map(|pattern| ("--exclude", pattern));
+    for (flag, pattern) in wanted.chain(excluded) {
         let Some(suggestion) = known_collections::suggest(&pattern) else { continue };
         match suggestion.strip_suffix(".*") {
             Some(prefix) if prefix.eq_ignore_ascii_case(&pattern) => tracing::warn!(
-                "-c {pattern} names a single collection, and {prefix} is a prefix of several; did you mean {suggestion}?"
+                "{flag} {pattern} names a single collection, and {prefix} is a prefix of several; did you mean {suggestion}?"
             ),
-            _ => tracing::warn!("-c {pattern} is no known collection; did you mean {suggestion}?"),
+            _ => tracing::warn!(
+                "{flag} {pattern} is no known collection; did you mean {suggestion}?"
+            ),
         }
     }
 }
@@ -38,17 +45,28 @@ pub struct NoMatchHint {
 }
 
 impl NoMatchHint {
-    /// Watches for this filter; `None` if it names neither collections nor accounts.
+    /// Watches for this filter; `None` if it has neither collections nor accounts, nor a rule that
+    /// no server knows.
     pub fn new(filter: &Filter, has_program: bool) -> Option<Self> {
         let patterns = filter.collections.patterns();
         let mut dids: Vec<String> = filter.dids.iter().cloned().collect();
         dids.sort();
-        if patterns.is_empty() && dids.is_empty() {
+        if patterns.is_empty() && dids.is_empty() && !filter.has_rules_of_its_own() {
             return None;
         }
         let suggestions =
             patterns.iter().filter_map(|pattern| known_collections::suggest(pattern)).collect();
-        let flags: Vec<String> = [as_flags("-c", &patterns), as_flags("-d", &dids)].concat();
+        let grep = filter.grep.as_ref().map(|grep| quoted(grep.text()));
+        let sample = filter.sample.map(|sample| format!("1/{}", sample.one_in()));
+        let flags: Vec<String> = [
+            as_flags("-c", &patterns),
+            as_flags("-d", &dids),
+            as_flags("--exclude", &filter.excluded.patterns()),
+            as_flags("--lang", filter.languages.ranges()),
+            as_flags("--grep", grep.as_slice()),
+            as_flags("--sample", sample.as_slice()),
+        ]
+        .concat();
         Some(Self { flags: flags.join(" "), suggestions, has_program, connected_us: None })
     }
 
@@ -92,6 +110,11 @@ pub enum HintState {
     Due(String),
 }
 
+/// Returns the start of a regular expression, in quotes and printable.
+fn quoted(text: &str) -> String {
+    format!("'{}'", printable(text.as_bytes(), MAX_REGEX_CHARS))
+}
+
 fn as_flags(flag: &str, values: &[String]) -> Vec<String> {
     let mut flags: Vec<String> =
         values.iter().take(MAX_NAMED).map(|value| format!("{flag} {value}")).collect();
@@ -104,6 +127,7 @@ fn as_flags(flag: &str, values: &[String]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::{Grep, Sample, SampleBy};
 
     const SECOND: u64 = 1_000_000;
 
@@ -150,5 +174,22 @@ mod tests {
         let mut program = NoMatchHint::new(&filter(&["a.b.c"]), true).unwrap();
         metrics.received.add(1);
         assert_eq!(program.check(&metrics, 0), HintState::Cancelled);
+    }
+
+    #[test]
+    fn the_hint_names_the_rules_that_no_server_knows() {
+        let mut rules = Filter {
+            grep: Some(Grep::new("a.*b").unwrap()),
+            sample: Sample::new(100, SampleBy::Record),
+            ..Filter::default()
+        };
+        rules.languages.add("de").unwrap();
+        rules.excluded.add("a.b.c").unwrap();
+        let metrics = Metrics::default();
+        metrics.connected.set(1);
+        let mut hint = NoMatchHint::new(&rules, false).unwrap();
+        hint.check(&metrics, 0);
+        let text = "connected, nothing matched --exclude a.b.c --lang de --grep 'a.*b' --sample 1/100 in 10 s";
+        assert_eq!(hint.check(&metrics, 10 * SECOND), HintState::Due(text.into()));
     }
 }

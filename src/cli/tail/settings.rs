@@ -1,29 +1,26 @@
 //! Checks the flags of `skytail tail` and turns them into [`TailSettings`], before any connection
 //! is made.
 
-use std::collections::HashSet;
 use std::time::Duration;
 
 use super::archive_settings::archive_settings;
-use super::args::{CursorArgs, FilterArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
+use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
+use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
 use super::start_settings::{StartContext, start_settings};
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::OrNever;
-use crate::cli::values::account::{Account, parse_account, strip_handle_prefix};
-use crate::cli::values::list::{ListError, read_list};
 use crate::cli::values::time::parse_time;
 use crate::event::header::Kind;
-use crate::filter::{Collections, Filter};
+use crate::filter::Filter;
 use crate::settings::{
     Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, OutputSettings,
     StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
-use crate::source::handle::Handle;
 use crate::source::net::tls::ExtraRoots;
 use crate::source::protocol::Protocol;
 use crate::source::v2;
@@ -38,10 +35,6 @@ const DEFAULT_HOSTS: [&str; 6] = [
     "jetstream1.us-west.bsky.network",
     "jetstream2.us-west.bsky.network",
 ];
-/// Most collections that a server accepts (protocol/jetstream-v1.md §3).
-const MAX_COLLECTIONS: usize = 100;
-/// Most DIDs that a server accepts (protocol/jetstream-v1.md §3).
-const MAX_DIDS: usize = 10_000;
 /// Time without an event after which a stream that can't be quiet counts as dead.
 const STALL_TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -179,92 +172,6 @@ fn check_protocol(
         return Err(sources.usage_error("kind", "sync events exist in v2 only: use --protocol v2"));
     }
     Ok(())
-}
-
-/// Returns the DIDs and the handles that `--did` names, each once.
-fn accounts(
-    args: &TailArgs,
-    sources: &ValueSources,
-) -> Result<(HashSet<String>, Vec<Handle>), UsageError> {
-    let for_tests = args.source.dns_server.is_some();
-    let values =
-        args.filters.did.iter().map(|value| strip_handle_prefix(value, for_tests).to_owned());
-    let values: Vec<String> = values.collect();
-    let list = read_list(&values, MAX_DIDS, |text| parse_account(text, for_tests).map(drop))
-        .map_err(|error: ListError<_>| sources.usage_error("did", error))?;
-    let (mut dids, mut handles) = (HashSet::new(), Vec::new());
-    for text in &list {
-        match parse_account(text, for_tests).map_err(|error| sources.usage_error("did", error))? {
-            Account::Did(did) => {
-                dids.insert(did);
-            }
-            Account::Handle(handle) if !handles.contains(&handle) => handles.push(handle),
-            Account::Handle(_) => {}
-        }
-    }
-    Ok((dids, handles))
-}
-
-/// Returns the filter with a placeholder DID for each handle, for checks of the number of DIDs.
-fn with_placeholder_dids(filter: &Filter, handles: &[Handle]) -> Filter {
-    let mut complete = filter.clone();
-    complete.dids.extend(handles.iter().map(|handle| format!("did:web:{handle}")));
-    complete
-}
-
-fn filter(
-    args: &FilterArgs,
-    dids: HashSet<String>,
-    sources: &ValueSources,
-) -> Result<Filter, UsageError> {
-    let check = |value: &str| Collections::default().add(value);
-    let patterns = read_list(&args.collection, MAX_COLLECTIONS, check);
-    let mut collections = Collections::default();
-    for pattern in patterns.map_err(|error| sources.usage_error("collection", error))? {
-        let added = collections.add(&pattern);
-        added.map_err(|error| sources.usage_error("collection", error))?;
-    }
-    Ok(Filter {
-        collections,
-        dids,
-        kinds: kinds(args, sources)?,
-        operations: distinct(&args.operation),
-        max_message_bytes: args.max_message_size,
-    })
-}
-
-/// Returns the kinds, and `commit` alone if `--collection` or `--operation` implies it: only
-/// commits have either, and without a kind the server would also send the identity and account
-/// events of all accounts (protocol/jetstream-v1.md §3).
-fn kinds(args: &FilterArgs, sources: &ValueSources) -> Result<Vec<Kind>, UsageError> {
-    let kinds = distinct(&args.kind);
-    let implied_by = match (args.collection.is_empty(), args.operation.is_empty()) {
-        (false, _) => "collection",
-        (_, false) => "operation",
-        _ => return Ok(kinds),
-    };
-    if kinds.is_empty() {
-        return Ok(vec![Kind::Commit]);
-    }
-    if kinds.contains(&Kind::Commit) {
-        return Ok(kinds);
-    }
-    let source = sources.of(implied_by);
-    Err(sources.usage_error(
-        "kind",
-        format!("without commit, {source} could match nothing: add --kind commit, or leave one of the two out"),
-    ))
-}
-
-/// Returns the values in their order, each once.
-fn distinct<T: Copy + PartialEq>(values: &[T]) -> Vec<T> {
-    let mut distinct = Vec::new();
-    for value in values {
-        if !distinct.contains(value) {
-            distinct.push(*value);
-        }
-    }
-    distinct
 }
 
 fn stop_rules(

@@ -5,6 +5,7 @@ use clap::builder::PossibleValue;
 
 use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
+use crate::filter::SampleBy;
 use crate::settings::{
     ArchiveMode, ColorMode, CompressMode, JoinMode, LogFormat, OnGap, ProgressMode,
     ProtocolPreference, RenderErrors, WhenFull,
@@ -49,6 +50,7 @@ keywords!(Kind: Commit = "commit", Identity = "identity", Account = "account", S
 keywords!(ProtocolPreference: Auto = "auto", V1 = "v1", V2 = "v2");
 keywords!(EventFormat: V1 = "v1", Native = "native");
 keywords!(Operation: Create = "create", Update = "update", Delete = "delete");
+keywords!(SampleBy: Record = "record", Did = "did");
 keywords!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "drop-oldest");
 keywords!(CompressMode: Auto = "auto", On = "on", Off = "off");
 keywords!(ProgressMode: Auto = "auto", Always = "always", Never = "never");

@@ -10,6 +10,7 @@ pub mod duration;
 pub mod keywords;
 pub mod list;
 pub mod rotate;
+pub mod sample;
 pub mod size;
 pub mod time;
 
@@ -52,6 +53,9 @@ pub enum ValueError {
         "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)"
     )]
     Time(String),
+    /// Not a sample.
+    #[error("{0:?} is not a sample: write 1/N, such as 1/100 for one in a hundred")]
+    Sample(String),
     /// Not a rotation.
     #[error("{0:?} is not a rotation: write hourly, daily, or a size (100MiB)")]
     Rotate(String),

@@ -35,7 +35,7 @@ impl EventProcessor {
         if self.is_past_until(time) {
             return Decision::Discard;
         }
-        let is_wanted = self.is_unfiltered || self.config.filter.wants(header, line.len());
+        let is_wanted = self.is_unfiltered || self.wants(header, line);
         let identity = is_wanted.then(|| self.identify(header));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         let is_claim = !is_known && self.is_claim(time);
@@ -63,6 +63,12 @@ impl EventProcessor {
         };
         self.emit(at, identity);
         Decision::Emit
+    }
+
+    /// Returns whether the filter accepts an event, by its header and by its record.
+    fn wants(&self, header: &Header<'_>, line: &[u8]) -> bool {
+        let filter = &self.config.filter;
+        filter.wants(header, line.len()) && filter.wants_record(header, line, self.shape)
     }
 
     /// Returns whether only the event itself claims its time, in the surplus of another server. Such

@@ -205,15 +205,16 @@ impl RowFilter {
 
     /// Returns `false` if the columns alone show that the filter rejects the row.
     fn may_match(&self, row: &Row<'_>) -> bool {
-        let (kind, operation) = match row.kind {
-            RowKind::Create | RowKind::Resync => (Kind::Commit, Operation::Create),
-            RowKind::Update => (Kind::Commit, Operation::Update),
-            RowKind::Delete => (Kind::Commit, Operation::Delete),
-            RowKind::Identity => (Kind::Identity, Operation::Other),
-            RowKind::Account => (Kind::Account, Operation::Other),
-            RowKind::Sync => (Kind::Sync, Operation::Other),
+        let commit = |operation| Some((operation, row.collection, row.rkey));
+        let (kind, commit) = match row.kind {
+            RowKind::Create | RowKind::Resync => (Kind::Commit, commit(Operation::Create)),
+            RowKind::Update => (Kind::Commit, commit(Operation::Update)),
+            RowKind::Delete => (Kind::Commit, commit(Operation::Delete)),
+            RowKind::Identity => (Kind::Identity, None),
+            RowKind::Account => (Kind::Account, None),
+            RowKind::Sync => (Kind::Sync, None),
         };
-        self.filter.may_want(kind, operation, row.collection, row.did)
+        self.filter.may_want(kind, row.did, commit)
     }
 }
 

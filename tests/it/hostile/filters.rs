@@ -103,6 +103,27 @@ fn only_events_of_the_wanted_size_are_printed() {
 }
 
 #[test]
+fn excluded_collections_are_not_printed() {
+    assert_keeps(&["--exclude", "app.bsky.feed.post"], |line| !line.contains("app.bsky.feed.post"));
+    assert_keeps(&["--exclude", "app.bsky.feed.*,app.bsky.graph.follow"], |line| {
+        !line.contains(r#""collection":"app.bsky.feed."#) && !line.contains("graph.follow")
+    });
+    assert_keeps(&["-c", "app.bsky.feed.*", "--exclude", "app.bsky.feed.like"], |line| {
+        line.contains("app.bsky.feed.post")
+    });
+}
+
+#[test]
+fn only_records_with_a_matching_string_are_printed() {
+    assert_keeps(&["--grep", "^event 1[0-4]$"], |line| {
+        (10..15).any(|n| line.contains(&format!(r#""text":"event {n}""#)))
+    });
+    assert_keeps(&["--grep", "event", "-k", "commit,account"], |line| {
+        line.contains(r#""text":"event"#) || line.contains(r#""kind":"account""#)
+    });
+}
+
+#[test]
 fn filters_combine() {
     assert_keeps(
         &["-c", "app.bsky.feed.*", "-d", "did:plc:even", "--operation", "delete"],

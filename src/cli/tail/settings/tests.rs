@@ -1,5 +1,6 @@
 //! Tests of the settings that the flags of `skytail tail` give.
 
+use std::collections::HashSet;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -8,6 +9,7 @@ use super::*;
 use crate::event::header::Operation;
 use crate::position::{Seq, TimeUs};
 use crate::settings::CursorMode;
+use crate::source::handle::Handle;
 
 const NOW: u64 = 1_783_175_888_186_668;
 
@@ -100,6 +102,28 @@ fn collections_and_operations_imply_commits() {
 }
 
 #[test]
+fn rules_for_records_imply_commits_and_the_other_local_rules_do_not() {
+    assert_eq!(valid("--lang de").filter.kinds, [Kind::Commit]);
+    assert_eq!(valid("--grep x").filter.kinds, [Kind::Commit]);
+    assert_eq!(valid("--exclude app.bsky.feed.like").filter.kinds, []);
+    assert_eq!(valid("--sample 1/10 --sample-by did").filter.kinds, []);
+    assert_eq!(valid("--lang de,pt-BR --lang de").filter.languages.ranges(), ["de", "pt-br"]);
+    let more = valid("--lang de -k commit,identity").filter.kinds;
+    assert_eq!(more, [Kind::Commit, Kind::Identity]);
+    let error = usage_error("-k identity --grep x");
+    assert!(error.starts_with("--kind: without commit, --grep could match nothing"), "{error}");
+}
+
+#[test]
+fn an_exclusion_of_everything_is_refused() {
+    let error = usage_error("-c app.bsky.feed.post,a.b.c --exclude app.bsky.*,a.b.c");
+    assert!(error.starts_with("--exclude: it leaves out everything that --collection"), "{error}");
+    valid("-c app.bsky.feed.* --exclude app.bsky.feed.post");
+    // Identity events are left.
+    valid("-c app.bsky.feed.post -k commit,identity --exclude app.bsky.*");
+}
+
+#[test]
 fn lists_are_split_at_commas() {
     let settings = valid(
         "-c app.bsky.feed.post,app.bsky.graph.* --operation create,update \
@@ -132,6 +156,10 @@ fn an_error_names_the_flag_and_the_value() {
         ("-d alice", "--did: \"alice\" is neither a DID nor a handle"),
         ("-d alice.test", "--did: \"alice.test\" is not a handle"),
         ("-d @/nowhere/dids", "--did: can't read /nowhere/dids: "),
+        ("--exclude post", "--exclude: \"post\" is not a collection"),
+        ("--lang german", "--lang: \"german\" is not a language: write its code"),
+        ("--grep (a", "--grep: \"(a\" is no regular expression: unclosed group"),
+        ("--sample-by did", "--sample-by: this says what --sample takes: add --sample 1/N"),
         ("--host ftp://x", "--host: "),
         ("--consumer \u{7f}", "--consumer: \"\\u{7f}\" is no consumer name"),
         ("--cursor yesterdy", "--cursor: "),
