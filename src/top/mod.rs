@@ -5,6 +5,7 @@
 pub mod aggregate;
 pub mod current_server;
 pub mod heavy_hitters;
+pub mod latest;
 pub mod log_buffer;
 pub mod screen;
 pub mod tap;

@@ -4,6 +4,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::aggregate::{Aggregate, LineReader};
+use super::latest::SharedLatest;
 use crate::event::batch::CompactBatch;
 use crate::event::format::EventFormat;
 use crate::sink::Tap;
@@ -34,6 +35,7 @@ impl SharedAggregate {
 #[derive(Debug)]
 pub struct AggregateTap {
     aggregate: SharedAggregate,
+    latest: Option<SharedLatest>,
     reader: LineReader,
 }
 
@@ -41,17 +43,28 @@ impl AggregateTap {
     /// Creates a tap that counts into `aggregate`.
     #[must_use]
     pub fn new(aggregate: &SharedAggregate) -> Self {
-        Self { aggregate: aggregate.clone(), reader: LineReader::default() }
+        Self { aggregate: aggregate.clone(), latest: None, reader: LineReader::default() }
+    }
+
+    /// Also keeps the latest events in `latest`.
+    #[must_use]
+    pub fn with_latest(mut self, latest: &SharedLatest) -> Self {
+        self.latest = Some(latest.clone());
+        self
     }
 }
 
 impl Tap for AggregateTap {
     fn observe(&mut self, lines: &CompactBatch) {
         let (mut aggregate, at) = self.aggregate.lock();
+        let mut latest = self.latest.as_ref().map(SharedLatest::lock);
         for line in lines.iter() {
             // The dedup stage has reported a malformed line.
             let Ok(header) = EventFormat::V1.parse(line) else { continue };
             aggregate.add_event(&self.reader, &header, line, at);
+            if let Some(latest) = &mut latest {
+                latest.add(&header, line);
+            }
         }
     }
 }
