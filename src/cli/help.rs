@@ -73,10 +73,10 @@ pub const MAX_WIDTH: usize = 80;
 
 /// The end of `skytail top --help`.
 pub const TOP: &str = "\
-Keys: q, Esc and Ctrl-C quit, p pauses, Tab selects a table, s sorts it,
-/ filters it by name, o shows one operation, z enlarges the table, arrows and
-page keys scroll it, Ctrl-Z suspends, Ctrl-L redraws the screen.
-The screen needs 80 columns and 20 lines. With TERM=dumb, top prints a page for
+Keys: ? lists all of them. q and Ctrl-C quit, j, k and arrows select a row, Enter
+shows the latest events of a collection or account, Tab selects a table, s sorts
+it, r reverses the order, / filters by name or handle, p pauses.
+The screen needs 60 columns and 20 lines. With TERM=dumb, top prints a page for
 each window. skytail tail --help explains HOST, NSID, DID and so on.
 
 Examples:

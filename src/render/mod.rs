@@ -9,7 +9,7 @@ pub mod jq;
 pub mod json;
 pub mod palette;
 mod parse;
-mod summary;
+pub mod summary;
 mod table;
 mod text;
 mod text_width;

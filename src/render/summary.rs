@@ -6,6 +6,7 @@ use jaq_json::Val;
 
 use super::fields::member;
 use super::json::{self, Style};
+use super::parse::parse;
 
 /// The columns of an event in text format.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -26,7 +27,14 @@ pub struct EventSummary {
 const TEXT_MEMBERS: [&str; 6] = ["text", "displayName", "name", "title", "description", "handle"];
 
 impl EventSummary {
+    /// Summarizes a line; returns `None` if it is no event, or nested too deeply.
+    #[must_use]
+    pub fn of_line(line: &[u8]) -> Option<Self> {
+        Self::of(&parse(line).ok()?)
+    }
+
     /// Summarizes an event in v1 or native format; returns `None` for any other value.
+    #[must_use]
     pub fn of(event: &Val) -> Option<Self> {
         let did = text(event, "did")?;
         let kind = match (text(event, "kind"), text(event, "$type")) {

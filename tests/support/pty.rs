@@ -9,6 +9,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 #[cfg(not(target_os = "linux"))]
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::termios::{Winsize, tcsetwinsize};
@@ -60,12 +61,20 @@ impl Pty {
             if is_enough(&shown) {
                 return shown;
             }
+            assert!(self.is_readable(), "nothing new for {PATIENCE:?} after {shown:?}");
             // When the last program has closed its end, reading fails with EIO.
             match self.master.read(&mut part) {
                 Ok(0) | Err(_) => return shown,
                 Ok(n) => self.shown.extend_from_slice(&part[..n]),
             }
         }
+    }
+
+    /// Waits until there is output or the end, at most [`PATIENCE`].
+    fn is_readable(&self) -> bool {
+        let seconds = PATIENCE.as_secs().try_into().expect("a short time");
+        let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
+        poll(&mut [PollFd::new(&self.master, PollFlags::IN)], Some(&timeout)).expect("poll") > 0
     }
 
     /// Reads until all programs have closed their end.

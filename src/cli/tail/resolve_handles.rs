@@ -11,13 +11,13 @@ use crate::source::handle::{self, ResolveOptions};
 use crate::source::net::proxy::Proxies;
 use crate::source::net::tls::TlsContext;
 
-/// Replaces the handles by DIDs. A derived consumer name is then the one that the DIDs alone
+/// Replaces the handles by DIDs, and returns the DIDs with their handles. A derived consumer name is then the one that the DIDs alone
 /// would give.
 ///
 /// # Errors
 /// [`handle::ResolveError`], or if the runtime can't be started.
-pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
-    let Some(handles) = settings.handles.take() else { return Ok(()) };
+pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<Vec<(String, String)>> {
+    let Some(handles) = settings.handles.take() else { return Ok(Vec::new()) };
     let ways = ResolveOptions {
         dns_server: handles.dns_server,
         proxies: Proxies::from_env(),
@@ -29,12 +29,15 @@ pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<()> {
     let dids = runtime.block_on(handle::resolve(&handles.names, &ways));
     // A lookup of the system's resolver can't be interrupted. It may still run; don't wait for it.
     runtime.shutdown_timeout(Duration::ZERO);
-    settings.filter.dids.extend(dids.context("--did")?);
+    let dids = dids.context("--did")?;
+    let handles = handles.names.iter().map(ToString::to_string);
+    let known = dids.iter().cloned().zip(handles).collect();
+    settings.filter.dids.extend(dids);
     let TailSettings { filter, endpoints, demo, .. } = settings;
     settings.consumer.former = consumer_name::derive_0_1_0(filter, endpoints, *demo);
     if !settings.consumer.is_chosen {
         let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
         settings.consumer.name = consumer_name::derive(filter, endpoints, *demo, &to);
     }
-    Ok(())
+    Ok(known)
 }

@@ -19,8 +19,8 @@ use crate::source::protocol::Protocol;
 use crate::source::v2::dictionaries::{Dictionaries, ZstdPolicy};
 
 /// Checks what would otherwise fail in the middle of a run, warns of misspelled collections, and
-/// replaces handles by DIDs.
-pub fn prepare(settings: &mut TailSettings) -> anyhow::Result<()> {
+/// replaces handles by DIDs. Returns the DIDs with their handles.
+pub fn prepare(settings: &mut TailSettings) -> anyhow::Result<Vec<(String, String)>> {
     check_proxies(settings)?;
     limits::check_open_files()?;
     filter_hints::warn_of_misspelled(&settings.filter);

@@ -28,6 +28,7 @@ use crate::settings::{DisplaySettings, TailSettings};
 use crate::sink::Sink;
 use crate::top::aggregate::Aggregate;
 use crate::top::current_server::CurrentServer;
+use crate::top::latest::SharedLatest;
 use crate::top::log_buffer::LogBuffer;
 use crate::top::screen::spark::{Bars, shows_unicode};
 use crate::top::screen::theme::Theme;
@@ -100,6 +101,7 @@ struct TopRun<'a> {
 /// What the screen and the pages read while the pipeline runs.
 struct Shown {
     aggregate: SharedAggregate,
+    latest: SharedLatest,
     metrics: Arc<Metrics>,
     server: CurrentServer,
     stop: Shutdown,
@@ -107,7 +109,7 @@ struct Shown {
 
 impl TopRun<'_> {
     fn run(self, mut settings: TailSettings) -> anyhow::Result<Exit> {
-        prepare(&mut settings)?;
+        let known = prepare(&mut settings)?;
         let session = Session::open(&settings)?;
         let demo = match settings.demo {
             true => Some(DemoServer::start(None, AtEnd::Loop)?),
@@ -120,15 +122,25 @@ impl TopRun<'_> {
         let metrics = Arc::new(Metrics::default());
         let shown = Shown {
             aggregate: SharedAggregate::new(self.figures.window),
+            latest: SharedLatest::default(),
             server: current_server(&settings, &metrics),
             stop: Shutdown::new(settings.drain_timeout),
             metrics: Arc::clone(&metrics),
+        };
+        for (did, handle) in known {
+            shown.latest.lock().add_handle(&did, handle);
+        }
+        let tap = AggregateTap::new(&shown.aggregate);
+        // Only the screen shows events.
+        let tap = match self.mode {
+            Mode::Screen => tap.with_latest(&shown.latest),
+            Mode::Pages | Mode::Once => tap,
         };
         let from_us = replay_from_us(&session.start);
         let inputs = PipelineInputs {
             start: session.start,
             checkpoint_worker: None,
-            output: Some(Sink::Tap(Box::new(AggregateTap::new(&shown.aggregate)))),
+            output: Some(Sink::Tap(Box::new(tap))),
             renderer: None,
             stop: shown.stop.clone(),
             secrets: session.secrets,
@@ -154,11 +166,12 @@ impl TopRun<'_> {
         shown: Shown,
         from_us: Option<u64>,
     ) -> anyhow::Result<RunResult> {
-        let Shown { aggregate, metrics, server, stop } = shown;
+        let Shown { aggregate, latest, metrics, server, stop } = shown;
         let buffer = &settings.buffer;
         let (bytes, events) = (buffer.bytes as u64, buffer.events as u64);
         let context = UiContext {
             aggregate,
+            latest,
             status: Status::new(Arc::clone(&metrics), bytes, events, from_us),
             server,
             metrics,
@@ -192,7 +205,7 @@ impl TopRun<'_> {
         inputs: PipelineInputs,
         shown: Shown,
     ) -> RunResult {
-        let Shown { aggregate, metrics, server, stop } = shown;
+        let Shown { aggregate, metrics, server, stop, .. } = shown;
         let mut pages = Pages {
             run: self,
             server,

@@ -3,10 +3,12 @@
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 
 use crate::event::header::Operation;
-use crate::top::aggregate::{OPERATIONS, Sort};
+use crate::top::aggregate::{OPERATIONS, OTHERS, Row, Sort};
 
 /// Maximum length of a filter, in characters.
 const MAX_FILTER: usize = 60;
+/// Rows below the visible ones in which a selected name is found again.
+const FOLLOWED_ROWS: usize = 50;
 
 /// The tables that can be selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,11 +27,83 @@ pub enum TableKind {
 pub struct TableState {
     /// The order of rows.
     pub sort: Sort,
+    /// Whether the order is turned around.
+    pub is_reversed: bool,
     /// The filter for names.
     pub filter: String,
     /// Number of rows above the first visible one.
     pub scroll: usize,
+    /// The selected row.
+    pub row: usize,
+    /// The name in the selected row when the table was last drawn; `None` after the user selected
+    /// another row.
+    pub name: Option<String>,
+    /// Whether the user selected a row. The selection then stays on its name.
+    pub is_chosen: bool,
     /// Total and visible number of rows when the table was last drawn.
+    pub rows: (usize, usize),
+}
+
+impl TableState {
+    /// Returns how many rows [`Self::place`] needs to find the selected name again.
+    #[must_use]
+    pub fn needed_rows(&self, fit: usize) -> usize {
+        self.scroll.max(self.row) + fit + FOLLOWED_ROWS
+    }
+
+    /// Finds the selected row among the first rows of `all`, and scrolls so that it is one of the
+    /// `fit` visible rows.
+    pub fn place(&mut self, rows: &[Row], all: usize, fit: usize) {
+        self.rows = (all, fit);
+        let chosen = self.name.as_ref().filter(|_| self.is_chosen);
+        let found = chosen.and_then(|name| rows.iter().position(|row| row.name == *name));
+        self.row = found.unwrap_or(self.row).min(rows.len().saturating_sub(1));
+        self.name = rows.get(self.row).map(|row| row.name.clone());
+        let first = (self.row + 1).saturating_sub(fit);
+        self.scroll = self.scroll.clamp(first, self.row.max(first)).min(all.saturating_sub(fit));
+    }
+
+    /// Moves the selection, if the key does that.
+    fn select(&mut self, code: KeyCode) {
+        let (rows, fit) = self.rows;
+        let last = rows.saturating_sub(1);
+        if let Some(row) = moved(self.row, code, fit) {
+            self.row = row.min(last);
+            self.name = None;
+            self.is_chosen = true;
+        }
+    }
+
+    /// Selects the first row again, because other rows are shown now.
+    fn start_over(&mut self) {
+        (self.row, self.scroll, self.name, self.is_chosen) = (0, 0, None, false);
+    }
+}
+
+/// Returns the position that a key moves to, without an upper limit.
+fn moved(from: usize, code: KeyCode, fit: usize) -> Option<usize> {
+    let page = fit.max(1);
+    Some(match code {
+        KeyCode::Up | KeyCode::Char('k') => from.saturating_sub(1),
+        KeyCode::Down | KeyCode::Char('j') => from + 1,
+        KeyCode::PageUp => from.saturating_sub(page),
+        KeyCode::PageDown => from + page,
+        KeyCode::Home => 0,
+        KeyCode::End => usize::MAX,
+        _ => return None,
+    })
+}
+
+/// The view of the latest events of a collection or account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DetailState {
+    /// The table that the name is from; never that of languages.
+    pub kind: TableKind,
+    /// The collection or the account's DID.
+    pub name: String,
+    /// Number of events above the first visible one.
+    pub scroll: usize,
+    /// Total and visible number of events when they were last drawn.
     pub rows: (usize, usize),
 }
 
@@ -48,6 +122,10 @@ pub struct ViewState {
     pub is_paused: bool,
     /// The previous filter, while the filter is being edited.
     pub editing: Option<String>,
+    /// The events that are shown in place of the tables.
+    pub detail: Option<DetailState>,
+    /// Whether the help covers everything else.
+    pub is_help: bool,
 }
 
 /// The action that a key requires outside of the view state.
@@ -84,9 +162,17 @@ impl ViewState {
             self.edit_filter(key.code);
             return KeyAction::None;
         }
+        // Any key closes the help.
+        if std::mem::take(&mut self.is_help) {
+            return KeyAction::None;
+        }
         match key.code {
-            KeyCode::Char('q') | KeyCode::Esc => return KeyAction::Quit,
+            KeyCode::Char('q') => return KeyAction::Quit,
+            KeyCode::Char('?' | 'h') | KeyCode::F(1) => self.is_help = true,
             KeyCode::Char('p' | ' ') => self.is_paused = !self.is_paused,
+            code if self.detail.is_some() => self.move_in_detail(code),
+            KeyCode::Esc => return KeyAction::Quit,
+            KeyCode::Enter if self.selected != TableKind::Languages => self.open_detail(),
             KeyCode::Tab => self.selected = next(self.selected),
             KeyCode::BackTab => self.selected = next(next(self.selected)),
             KeyCode::Char('z') | KeyCode::Enter => self.is_zoomed = !self.is_zoomed,
@@ -97,9 +183,16 @@ impl ViewState {
                     Sort::Total => Sort::Name,
                     Sort::Name => Sort::Rate,
                 };
+                table.start_over();
+            }
+            KeyCode::Char('r') => {
+                let table = self.table();
+                table.is_reversed = !table.is_reversed;
+                table.start_over();
             }
             KeyCode::Char('o') => {
                 self.selected = TableKind::Collections;
+                self.table().start_over();
                 self.operation = match self.operation {
                     None => Some(OPERATIONS[0]),
                     Some(Operation::Create) => Some(OPERATIONS[1]),
@@ -108,14 +201,31 @@ impl ViewState {
                 };
             }
             KeyCode::Char('/') => self.editing = Some(self.table().filter.clone()),
-            code => self.scroll(code),
+            code => self.table().select(code),
         }
         KeyAction::None
     }
 
+    /// Shows the events of the selected row.
+    fn open_detail(&mut self) {
+        let kind = self.selected;
+        let name = self.table().name.clone().filter(|name| name != OTHERS);
+        self.detail = name.map(|name| DetailState { kind, name, scroll: 0, rows: (0, 0) });
+    }
+
+    fn move_in_detail(&mut self, code: KeyCode) {
+        if matches!(code, KeyCode::Esc | KeyCode::Enter | KeyCode::Backspace | KeyCode::Left) {
+            self.detail = None;
+        } else if let Some(detail) = &mut self.detail
+            && let Some(scroll) = moved(detail.scroll, code, detail.rows.1)
+        {
+            detail.scroll = scroll.min(detail.rows.0.saturating_sub(detail.rows.1));
+        }
+    }
+
     /// Edits the filter, whose matches are shown at once.
     fn edit_filter(&mut self, code: KeyCode) {
-        self.table().scroll = 0;
+        self.table().start_over();
         match code {
             KeyCode::Enter => self.editing = None,
             KeyCode::Esc => self.table().filter = self.editing.take().unwrap_or_default(),
@@ -130,23 +240,6 @@ impl ViewState {
             _ => {}
         }
     }
-
-    fn scroll(&mut self, code: KeyCode) {
-        let table = self.table();
-        let (rows, fit) = table.rows;
-        let last = rows.saturating_sub(fit);
-        let page = fit.max(1);
-        table.scroll = match code {
-            KeyCode::Up | KeyCode::Char('k') => table.scroll.saturating_sub(1),
-            KeyCode::Down | KeyCode::Char('j') => table.scroll + 1,
-            KeyCode::PageUp => table.scroll.saturating_sub(page),
-            KeyCode::PageDown => table.scroll + page,
-            KeyCode::Home => 0,
-            KeyCode::End => last,
-            _ => table.scroll,
-        }
-        .min(last);
-    }
 }
 
 fn next(place: TableKind) -> TableKind {
@@ -158,62 +251,5 @@ fn next(place: TableKind) -> TableKind {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn press(state: &mut ViewState, codes: &[KeyCode]) -> KeyAction {
-        let keys = codes.iter().map(|code| KeyEvent::new(*code, KeyModifiers::NONE));
-        keys.map(|key| state.on_key(key)).last().unwrap()
-    }
-
-    #[test]
-    fn q_escape_and_ctrl_c_quit() {
-        let mut state = ViewState::default();
-        assert_eq!(press(&mut state, &[KeyCode::Char('q')]), KeyAction::Quit);
-        assert_eq!(press(&mut state, &[KeyCode::Esc]), KeyAction::Quit);
-        let ctrl_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(state.on_key(ctrl_c), KeyAction::Quit);
-        press(&mut state, &[KeyCode::Char('/')]);
-        assert_eq!(state.on_key(ctrl_c), KeyAction::Quit);
-    }
-
-    #[test]
-    fn a_filter_is_edited_and_escape_restores_it() {
-        let mut state = ViewState::default();
-        let q = KeyCode::Char('q');
-        assert_eq!(press(&mut state, &[KeyCode::Char('/'), q, q]), KeyAction::None);
-        press(&mut state, &[KeyCode::Backspace, KeyCode::Enter]);
-        assert_eq!(state.tables[0].filter, "q");
-        press(&mut state, &[KeyCode::Char('/'), KeyCode::Char('x'), KeyCode::Esc]);
-        assert_eq!((state.tables[0].filter.as_str(), &state.editing), ("q", &None));
-        press(&mut state, &[KeyCode::Tab, KeyCode::Char('/'), q, KeyCode::Enter]);
-        assert_eq!(state.tables.each_ref().map(|a| a.filter.as_str()), ["q", "q", ""]);
-    }
-
-    #[test]
-    fn each_table_has_its_own_order_and_scroll_position() {
-        let mut state = ViewState::default();
-        state.tables[1].rows = (10, 4);
-        press(&mut state, &[KeyCode::Char('s'), KeyCode::Tab, KeyCode::Char('s')]);
-        press(&mut state, &[KeyCode::Char('s'), KeyCode::PageDown, KeyCode::PageDown]);
-        let [collections, accounts, _] = &state.tables;
-        assert_eq!((collections.sort, collections.scroll), (Sort::Total, 0));
-        assert_eq!((accounts.sort, accounts.scroll), (Sort::Name, 6));
-        press(&mut state, &[KeyCode::Up, KeyCode::Up]);
-        assert_eq!(state.tables[1].scroll, 4);
-        press(&mut state, &[KeyCode::BackTab, KeyCode::Down]);
-        assert_eq!((state.selected, state.tables[0].scroll), (TableKind::Collections, 0));
-    }
-
-    #[test]
-    fn the_operation_key_cycles() {
-        let mut state = ViewState::default();
-        let mut seen = Vec::new();
-        for _ in 0..4 {
-            press(&mut state, &[KeyCode::Char('o')]);
-            seen.push(state.operation);
-        }
-        let [create, update, delete, _] = OPERATIONS.map(Some);
-        assert_eq!(seen, [create, update, delete, None]);
-    }
-}
+#[path = "keys/tests.rs"]
+mod tests;

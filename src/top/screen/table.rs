@@ -23,24 +23,24 @@ pub struct Column<'a> {
     pub width: Constraint,
     /// Whether cells are numbers, which are right-aligned.
     pub is_number: bool,
-    /// Whether rows are sorted by this column.
-    pub is_sorted: bool,
+    /// The mark of the direction, if rows are sorted by this column.
+    pub sorted: Option<char>,
 }
 
 impl<'a> Column<'a> {
     /// Creates a text column.
     pub const fn text(title: &'a str, width: Constraint) -> Self {
-        Self { title, width, is_number: false, is_sorted: false }
+        Self { title, width, is_number: false, sorted: None }
     }
 
     /// Creates a number column.
     pub const fn number(title: &'a str, columns: u16) -> Self {
-        Self { title, width: Constraint::Length(columns), is_number: true, is_sorted: false }
+        Self { title, width: Constraint::Length(columns), is_number: true, sorted: None }
     }
 
-    /// Sets whether rows are sorted by this column.
-    pub const fn sorted(self, is_sorted: bool) -> Self {
-        Self { is_sorted, ..self }
+    /// Sets the mark of the direction.
+    pub const fn sorted(self, sorted: Option<char>) -> Self {
+        Self { sorted, ..self }
     }
 }
 
@@ -52,6 +52,8 @@ pub struct TableView<'a> {
     pub suffix: String,
     /// The rows, with one text per column.
     pub rows: Vec<Vec<String>>,
+    /// The number of the selected row.
+    pub selected_row: Option<usize>,
     /// Whether the table is selected.
     pub is_selected: bool,
 }
@@ -68,16 +70,18 @@ pub fn draw(frame: &mut Frame<'_>, area: Rect, theme: &Theme, shown: &TableView<
         if i == 0 && shown.is_selected {
             style = style.add_modifier(Modifier::REVERSED);
         }
-        if column.is_sorted {
-            style = style.add_modifier(Modifier::UNDERLINED);
-        }
-        cell(format!("{}{suffix}", column.title), column).style(style)
+        let mark = column.sorted.map(String::from).unwrap_or_default();
+        cell(format!("{}{mark}{suffix}", column.title), column).style(style)
     });
-    let rows = shown.rows.iter().map(|row| {
+    let reversed = Style::new().add_modifier(Modifier::REVERSED);
+    let rows = shown.rows.iter().enumerate().map(|(i, row)| {
+        let style = if shown.selected_row == Some(i) { reversed } else { Style::new() };
         Row::new(row.iter().zip(shown.columns).map(|(text, column)| {
             let cell = cell(printable(text.as_bytes(), MAX_NAME), column);
-            if column.title.starts_with("LAST") { cell.style(theme.bars) } else { cell }
+            let is_bars = column.title.starts_with("LAST") && column.title != "LATEST EVENT";
+            if is_bars { cell.style(theme.bars) } else { cell }
         }))
+        .style(style)
     });
     let widths = shown.columns.iter().map(|column| column.width);
     let table = Table::new(rows, widths).header(Row::new(titles)).column_spacing(GAP);

@@ -26,4 +26,15 @@ impl Theme {
         let alert = colour(Color::Red).add_modifier(Modifier::BOLD);
         Self { bars: colour(Color::Cyan), alert, characters }
     }
+
+    /// Returns the mark of a column that rows are sorted by.
+    #[must_use]
+    pub fn direction(&self, ascends: bool) -> char {
+        match (self.characters == Bars::ASCII, ascends) {
+            (true, true) => '^',
+            (true, false) => 'v',
+            (false, true) => '▲',
+            (false, false) => '▼',
+        }
+    }
 }

@@ -8,6 +8,7 @@ use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use ratatui::Frame;
+use ratatui::backend::Backend as _;
 use ratatui::crossterm::event::{self, Event, KeyEventKind};
 
 use super::draw::{self, ScreenData};
@@ -20,6 +21,7 @@ use crate::metrics::{Metrics, now_us};
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::top::aggregate::Aggregate;
 use crate::top::current_server::CurrentServer;
+use crate::top::latest::{LatestEvents, SharedLatest};
 use crate::top::log_buffer::LogBuffer;
 use crate::top::tap::SharedAggregate;
 
@@ -37,6 +39,8 @@ const LOG_LINE_SHOWN_FOR: Duration = Duration::from_secs(15);
 pub struct UiContext {
     /// Counts of the stream.
     pub aggregate: SharedAggregate,
+    /// Its latest events.
+    pub latest: SharedLatest,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// The status of the run.
@@ -123,10 +127,18 @@ struct Screen {
     context: UiContext,
     canvas: ScreenTerminal,
     state: ViewState,
-    /// The frozen aggregate while the screen is paused.
-    frozen: Option<(Aggregate, Duration)>,
+    /// What is shown while the screen is paused.
+    frozen: Option<Frozen>,
     log_line: LogLine,
     stop_flag: Arc<AtomicBool>,
+}
+
+/// What the stream was at one time.
+struct Frozen {
+    aggregate: Aggregate,
+    latest: LatestEvents,
+    duplicates: u64,
+    at: Duration,
 }
 
 /// The latest log line, and when it was logged.
@@ -155,7 +167,7 @@ impl Screen {
                             return Ok(());
                         }
                         KeyAction::Suspend => self.suspend()?,
-                        KeyAction::Redraw => self.canvas.clear()?,
+                        KeyAction::Redraw => self.clear()?,
                     }
                 }
                 next = Instant::now();
@@ -172,7 +184,9 @@ impl Screen {
         if state.is_paused != frozen.is_some() {
             *frozen = state.is_paused.then(|| {
                 let (aggregate, at) = context.aggregate.lock();
-                (aggregate.clone(), at)
+                let latest = context.latest.lock().clone();
+                let duplicates = context.metrics.duplicate.get();
+                Frozen { aggregate: aggregate.clone(), latest, duplicates, at }
             });
         }
         let line = context.log_buffer.latest_line();
@@ -193,16 +207,21 @@ impl Screen {
         let status_text = status_text.trim();
         // Lock inside of the closure, so that the pipeline does not wait for a slow terminal.
         let draw = |frame: &mut Frame<'_>| {
-            let live;
-            let (aggregate, at) = match frozen {
-                Some((aggregate, at)) => (&*aggregate, *at),
+            let (live, live_latest);
+            let (aggregate, latest, duplicates, at) = match frozen {
+                Some(Frozen { aggregate, latest, duplicates, at }) => {
+                    (&*aggregate, &*latest, *duplicates, *at)
+                }
                 None => {
                     live = context.aggregate.lock();
-                    (&*live.0, live.1)
+                    live_latest = context.latest.lock();
+                    (&*live.0, &*live_latest, context.metrics.duplicate.get(), live.1)
                 }
             };
             let data = ScreenData {
                 aggregate,
+                latest,
+                duplicates,
                 at,
                 server,
                 server_ordinal,
@@ -215,13 +234,21 @@ impl Screen {
         canvas.draw(draw).map(drop)
     }
 
+    /// Clears the terminal, so that the next drawing writes the whole screen. Unlike the canvas's
+    /// own way this doesn't ask the terminal for the cursor, and so needs no answer.
+    fn clear(&mut self) -> io::Result<()> {
+        self.canvas.backend_mut().clear()?;
+        self.canvas.swap_buffers();
+        Ok(())
+    }
+
     /// Handles Ctrl-Z: restores the terminal and suspends the process until the shell continues it.
     #[cfg(unix)]
     fn suspend(&mut self) -> io::Result<()> {
         terminal::leave();
         rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
         self.canvas = terminal::enter()?;
-        self.canvas.clear()
+        self.clear()
     }
 
     #[cfg(not(unix))]

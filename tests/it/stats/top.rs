@@ -176,3 +176,84 @@ fn hostile_names_do_not_control_the_screen() {
         assert!(!shown.contains(acting), "{acting:?} in {shown:?}");
     }
 }
+
+/// Starts `top` on a terminal of this size, and reads until it shows all `count` events.
+#[cfg(unix)]
+fn on_screen(
+    server: &ServeProcess,
+    home: &Scratch,
+    (columns, lines): (u16, u16),
+    count: u64,
+) -> (Pty, std::process::Child) {
+    let mut pty = Pty::sized(columns, lines);
+    let host = format!("ws://{}", server.address);
+    let mut command = top(home, &["--host", &host, "--protocol", "v1", "--cursor", "oldest"]);
+    command.env("TERM", "xterm").env("LANG", "C.UTF-8");
+    command.stdin(pty.stdio()).stdout(pty.stdio()).stderr(pty.stdio());
+    let child = command.spawn().unwrap();
+    drop(command);
+    pty.started();
+    let all = format!("{count} in all");
+    let shown = pty.read_until(|shown| shown.contains(&all));
+    assert!(shown.contains(&all), "{shown:?}");
+    (pty, child)
+}
+
+/// Returns the words of what a terminal received. A blank may be drawn as a movement of the cursor.
+#[cfg(unix)]
+fn words(shown: &str) -> String {
+    let mut text = String::new();
+    let mut parts = shown.split("\u{1b}[");
+    text += parts.next().unwrap_or_default();
+    for part in parts {
+        let end = part.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(part.len());
+        if part[end..].starts_with('H') {
+            text.push(' ');
+        }
+        text += part.get(end + 1..).unwrap_or_default();
+    }
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// Types keys, lets the whole screen be drawn again, and reads until it shows all texts.
+#[cfg(unix)]
+#[track_caller]
+fn press(pty: &mut Pty, keys: &str, texts: &[&str]) {
+    let before = pty.read_until(|_| true).len();
+    pty.type_keys(&format!("{keys}\u{c}"));
+    let has_all = |shown: &str| {
+        let words = words(shown.get(before..).unwrap_or_default());
+        texts.iter().all(|text| words.contains(text))
+    };
+    let shown = pty.read_until(has_all);
+    assert!(has_all(&shown), "{texts:?} after {keys:?} in {:?}", words(&shown));
+}
+
+#[test]
+#[cfg(unix)]
+fn keys_show_the_help_the_latest_events_and_the_reverse_order() {
+    let identity = r#"{"did":"did:plc:even","time_us":TIME,"kind":"identity","identity":{"did":"did:plc:even","handle":"even.example","seq":7,"time":"2026-07-04T14:38:08.186Z"}}"#;
+    let mut lines = events(200, false);
+    let last = lines.last().unwrap();
+    let time = last.split_once("\"time_us\":").unwrap().1.split(',').next().unwrap();
+    let time = time.parse::<u64>().unwrap() + 1;
+    lines.push(identity.replace("TIME", &time.to_string()));
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&lines);
+    let server = ServeProcess::start(&recording, &["--server-kind", "legacy"]);
+    for size in [(80, 24), (60, 20), (200, 50)] {
+        let home = Scratch::new();
+        let (mut pty, mut child) = on_screen(&server, &home, size, 201);
+        press(&mut pty, "", &["COLLECTION", "RATE▼", "even.example"]);
+        press(&mut pty, "?", &["latest events of the collection or account", "closes the help"]);
+        press(&mut pty, "?\r", &["TIME UTC", "event 198", "app.bsky.feed.post", "Esc back"]);
+        press(&mut pty, "\u{7f}r", &["RATE▲", "? help"]);
+        press(&mut pty, "\t\r", &["ACCOUNT did:plc:", "TIME UTC"]);
+        press(&mut pty, "\u{7f}/EVEN.EX\r", &["/EVEN.EX", "even.example"]);
+        press(&mut pty, "\r", &["did:plc:even @even.example"]);
+        pty.type_keys("q");
+        let shown = pty.read_to_end();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{shown:?}");
+        assert!(shown.contains(LEAVE), "{shown:?}");
+    }
+}

@@ -6,12 +6,15 @@ use ratatui::crossterm::event::{KeyCode, KeyEvent};
 use ratatui::style::Color;
 
 use super::*;
+use crate::event::format::EventFormat;
 use crate::top::aggregate::LineReader;
 use crate::top::screen::spark::Bars;
 
 /// Returns a minute of events in which posts become more frequent.
-fn aggregate() -> Aggregate {
+fn events() -> (Aggregate, LatestEvents) {
     let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
+    let mut latest = LatestEvents::default();
+    latest.add_handle(&format!("did:plc:{:0>24}", 7), "alice.example".into());
     for n in 0..2000u64 {
         let (collection, operation) = match n % 10 {
             0 => ("app.bsky.feed.like", "delete"),
@@ -28,13 +31,14 @@ fn aggregate() -> Aggregate {
         let line = match n % 50 {
             49 => format!(r#"{{"did":"{did}","time_us":1,"kind":"account","account":{{}}}}"#),
             _ => format!(
-                r#"{{"did":"{did}","time_us":1,"kind":"commit","commit":{{"rev":"r","operation":"{operation}","collection":"{collection}","rkey":"k","record":{{"langs":["{language}"]}}}}}}"#
+                r#"{{"did":"{did}","time_us":1,"kind":"commit","commit":{{"rev":"r","operation":"{operation}","collection":"{collection}","rkey":"k","record":{{"text":"event {n}","langs":["{language}"]}}}}}}"#
             ),
         };
         // Second s has 2s + 1 events, up to second 44.
         aggregate.add(&reader, line.as_bytes(), Duration::from_secs(n.isqrt()));
+        latest.add(&EventFormat::V1.parse(line.as_bytes()).unwrap(), line.as_bytes());
     }
-    aggregate
+    (aggregate, latest)
 }
 
 fn screen_of(
@@ -42,9 +46,11 @@ fn screen_of(
     theme: &Theme,
     state: &mut ViewState,
 ) -> Terminal<TestBackend> {
-    let aggregate = aggregate();
+    let (aggregate, latest) = events();
     let data = ScreenData {
         aggregate: &aggregate,
+        latest: &latest,
+        duplicates: 12,
         at: Duration::from_secs(44),
         server: "jetstream.example",
         server_ordinal: "",
@@ -69,7 +75,11 @@ fn text(size: (u16, u16), state: &mut ViewState) -> String {
 
 fn press(state: &mut ViewState, keys: &str) {
     for c in keys.chars() {
-        let code = if c == '\n' { KeyCode::Enter } else { KeyCode::Char(c) };
+        let code = match c {
+            '\n' => KeyCode::Enter,
+            '\t' => KeyCode::Tab,
+            c => KeyCode::Char(c),
+        };
         let _ = state.on_key(KeyEvent::from(code));
     }
 }
@@ -99,21 +109,94 @@ fn a_filter_an_operation_and_a_pause_are_shown() {
 }
 
 #[test]
+fn a_narrow_screen_has_the_selected_tables() {
+    insta::assert_snapshot!(text((60, 20), &mut ViewState::default()));
+    let mut state = ViewState::default();
+    press(&mut state, "\t\t");
+    let screen = text((60, 20), &mut state);
+    assert!(screen.contains("LANGUAGE") && !screen.contains("ACCOUNT"), "{screen}");
+}
+
+#[test]
+fn a_wide_screen_has_operations_handles_and_latest_events() {
+    insta::assert_snapshot!(text((200, 50), &mut ViewState::default()));
+}
+
+#[test]
+fn the_help_fits_the_smallest_screen() {
+    let mut state = ViewState::default();
+    press(&mut state, "?");
+    let narrow = text((60, 20), &mut state);
+    insta::assert_snapshot!(narrow);
+    let help = |text: &str| -> Vec<String> {
+        let lines = text.lines().skip(3).map(str::trim_end).filter(|line| !line.is_empty());
+        lines.take(15).map(str::to_owned).collect()
+    };
+    // No line is cut.
+    assert_eq!(help(&narrow), help(&text((80, 24), &mut state)));
+}
+
+#[test]
+fn enter_shows_the_latest_events_of_a_collection_and_of_an_account() {
+    let mut state = ViewState::default();
+    let _ = text((80, 24), &mut state);
+    press(&mut state, "j");
+    let _ = text((80, 24), &mut state);
+    press(&mut state, "\n");
+    insta::assert_snapshot!("the_events_of_a_collection", text((80, 24), &mut state));
+    let _ = state.on_key(KeyEvent::from(KeyCode::Esc));
+    press(&mut state, "\t\n");
+    insta::assert_snapshot!("the_events_of_an_account", text((80, 24), &mut state));
+    let wide = text((200, 50), &mut state);
+    assert!(wide.contains("ACCOUNT did:plc:000000000000000000000007  @alice.example"), "{wide}");
+    assert_eq!(wide.matches("event 1").count(), 32, "{wide}");
+    press(&mut state, "jjj");
+    assert!(text((60, 20), &mut state).contains("event 1"));
+}
+
+#[test]
+fn rows_can_be_reversed_and_filtered_by_handle() {
+    let mut state = ViewState::default();
+    press(&mut state, "r");
+    let screen = text((80, 24), &mut state);
+    let at = |name: &str| screen.find(name).unwrap();
+    assert!(at("app.bsky.actor.profile") < at("app.bsky.feed.like"), "{screen}");
+    assert!(screen.contains("RATE▲"), "{screen}");
+    press(&mut state, "\t/ALICE\n");
+    let screen = text((80, 24), &mut state);
+    assert!(screen.contains("alice.example") && !screen.contains("did:plc:"), "{screen}");
+}
+
+#[test]
 fn a_small_terminal_gets_a_message() {
-    let screen = text((60, 20), &mut ViewState::default());
-    assert!(screen.contains("needs 80 columns and 20 lines") && screen.contains("60 and 20"));
+    let screen = text((59, 20), &mut ViewState::default());
+    assert!(screen.contains("needs 60 columns and 20 lines") && screen.contains("59 and 20"));
     let screen = text((80, 19), &mut ViewState::default());
     assert!(screen.contains("80 and 19") && screen.contains("--once"), "{screen}");
 }
 
 #[test]
 fn any_size_can_be_drawn() {
-    for size in [(0, 0), (1, 1), (3, 50), (80, 20), (81, 21), (200, 50), (500, 20), (80, 200)] {
-        for keys in ["", "z", "\t"] {
+    for size in [
+        (0, 0),
+        (1, 1),
+        (3, 50),
+        (60, 20),
+        (80, 20),
+        (81, 21),
+        (159, 30),
+        (200, 50),
+        (500, 20),
+        (80, 200),
+    ] {
+        for keys in ["", "z", "\t", "\t\tz", "?", "\n", "\t\n"] {
             let mut state = ViewState::default();
-            press(&mut state, keys);
             let theme = Theme::new(true, Bars::ASCII);
             let _ = screen_of(size, &theme, &mut state);
+            for key in keys.chars() {
+                press(&mut state, &key.to_string());
+                let _ = screen_of(size, &theme, &mut state);
+            }
         }
     }
 }
@@ -132,10 +215,15 @@ fn colours_are_used_only_on_request() {
 #[test]
 fn foreign_text_cannot_control_the_terminal() {
     let (mut aggregate, reader) = (Aggregate::new(Duration::from_secs(10)), LineReader::default());
-    let line = r#"{"did":"did:\u001b[2J\u202e","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"create","collection":"\u009b31m\u0007世界","rkey":"k","record":{"langs":["\u001b]0;x\u0007"]}}}"#;
+    let line = r#"{"did":"did:\u001b[2J\u202e","time_us":1,"kind":"commit","commit":{"rev":"r","operation":"cr\u001beate","collection":"\u009b31m\u0007世界","rkey":"k","record":{"text":"\u001b]0;x\u0007\n\u202e世","langs":["\u001b]0;x\u0007"]}}}"#;
     aggregate.add(&reader, line.as_bytes(), Duration::ZERO);
+    let mut latest = LatestEvents::default();
+    latest.add(&EventFormat::V1.parse(line.as_bytes()).unwrap(), line.as_bytes());
+    latest.add_handle("did:\u{1b}[2J\u{202e}", "\u{1b}[31m\u{202e}".into());
     let data = ScreenData {
         aggregate: &aggregate,
+        latest: &latest,
+        duplicates: 0,
         at: Duration::ZERO,
         server: "\u{1b}[31m",
         server_ordinal: "",
@@ -143,11 +231,18 @@ fn foreign_text_cannot_control_the_terminal() {
         alert: "",
         log_line: Some("\u{1b}[31m\u{202e}"),
     };
-    let mut terminal = Terminal::new(TestBackend::new(80, 24)).unwrap();
-    let theme = Theme::new(false, Bars::ASCII);
-    terminal.draw(|frame| draw(frame, &data, &mut ViewState::default(), &theme)).unwrap();
-    let cells = terminal.backend().buffer().content();
-    let symbols: String = cells.iter().map(|cell| cell.symbol()).collect();
-    assert!(symbols.contains("世"), "{symbols}");
-    assert!(symbols.chars().all(crate::display::printable::is_harmless), "{symbols:?}");
+    for (columns, lines) in [(80, 24), (200, 50)] {
+        for keys in ["", "\n", "\t\n"] {
+            let mut terminal = Terminal::new(TestBackend::new(columns, lines)).unwrap();
+            let (theme, mut state) = (Theme::new(false, Bars::ASCII), ViewState::default());
+            terminal.draw(|frame| draw(frame, &data, &mut state, &theme)).unwrap();
+            press(&mut state, keys);
+            assert_eq!(state.detail.is_some(), !keys.is_empty());
+            terminal.draw(|frame| draw(frame, &data, &mut state, &theme)).unwrap();
+            let cells = terminal.backend().buffer().content();
+            let symbols: String = cells.iter().map(|cell| cell.symbol()).collect();
+            assert!(symbols.contains("世"), "{symbols}");
+            assert!(symbols.chars().all(crate::display::printable::is_harmless), "{symbols:?}");
+        }
+    }
 }
