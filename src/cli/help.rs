@@ -93,7 +93,7 @@ HOST, NSID, DID, KIND and OP may be repeated, or separated by commas. For NSID
 and DID, @FILE reads a file with one value a line; blank lines and # comments are
 ignored. A DID may also be a handle: alice.bsky.social or @alice.bsky.social.
 DUR: 250ms, 10s, 5m, 1h30m.  SIZE and N bytes: 1_000_000, 64k, 8MiB.
-TIME: 2026-11-23T10:00:00Z, -15m (ago), or Unix microseconds.
+TIME: 15m (ago), yesterday, 2026-11-23T10:00:00Z, or Unix microseconds.
 
 Every flag has an environment variable (SKYTAIL_WHEN_FULL for --when-full) and a
 key in the configuration file (when-full = \"drop-oldest\"), at the top level or

@@ -7,6 +7,7 @@ mod cursors;
 mod dictionary;
 mod exit;
 mod global;
+mod guesses;
 mod help;
 mod inspect;
 mod limits;
@@ -26,7 +27,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::{SystemTime, UNIX_EPOCH};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, Parser, Subcommand};
 use etcetera::BaseStrategy as _;
 
 use crate::display::log;
@@ -72,12 +73,13 @@ enum Command {
 
 /// Runs the program with the given arguments, of which the first is the program's name.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args: Vec<OsString> = args.into_iter().collect();
+    let args = guesses::rewrite(args.into_iter().collect());
     let env =
         ConfigEnv { variable: &|name| std::env::var_os(name), default_file: default_config_path() };
     let (cli, sources) = match layers::parse(&args, &env) {
         Ok(parsed) => parsed,
         Err(ParseError::Arguments(error)) => {
+            let error = guesses::improve(error, &args, &Cli::command());
             // Fails if stdout or stderr is closed; then there is no other place to report it.
             let _ = error.print();
             let exit = if error.use_stderr() { Exit::Usage } else { Exit::Done };

@@ -11,7 +11,7 @@ use crate::support::{OTHER_USER, requires};
 
 /// Returns the binary with a home directory of its own, without the settings of the user who runs
 /// the tests.
-fn skytail(home: &Path) -> Command {
+pub(crate) fn skytail(home: &Path) -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
     for (name, _) in std::env::vars_os() {
         if name.to_string_lossy().starts_with("SKYTAIL_") {
@@ -25,12 +25,12 @@ fn skytail(home: &Path) -> Command {
     command
 }
 
-fn run(args: &[&str]) -> Output {
+pub(crate) fn run(args: &[&str]) -> Output {
     let home = TempDir::new().unwrap();
     skytail(home.path()).args(args).output().unwrap()
 }
 
-fn stdout(args: &[&str]) -> String {
+pub(crate) fn stdout(args: &[&str]) -> String {
     let output = run(args);
     assert_eq!(output.status.code(), Some(0), "{args:?}: {output:?}");
     assert!(output.stderr.is_empty(), "{args:?}: {output:?}");
@@ -38,7 +38,7 @@ fn stdout(args: &[&str]) -> String {
 }
 
 /// Returns the message of a run that must end with 2 and print nothing to stdout.
-fn usage_error(command: &mut Command) -> String {
+pub(crate) fn usage_error(command: &mut Command) -> String {
     let output = command.output().unwrap();
     assert_eq!(output.status.code(), Some(2), "{command:?}: {output:?}");
     assert!(output.stdout.is_empty(), "{command:?}: {output:?}");
@@ -106,7 +106,7 @@ fn a_usage_error_exits_with_2_and_names_flag_value_and_remedy() {
         ("tail -k identity -c app.bsky.feed.post", &["--kind", "--collection", "commit"]),
         ("tail --host ftp://example.com", &["--host: ", "ftp", "wss"]),
         ("tail --cursor yesterdy", &["--cursor: ", "yesterdy", "auto"]),
-        ("tail --until soon", &["--until: \"soon\"", "-15m"]),
+        ("tail --until soon", &["--until: \"soon\"", "15m"]),
         ("tail --buffer-bytes 8x", &["'8x'", "--buffer-bytes", "8MiB"]),
         ("tail --buffer 0", &["'0'", "--buffer", "1 to 100000000"]),
         ("tail --timeout 5", &["'5'", "--timeout", "5m"]),

@@ -15,6 +15,7 @@ mod clock;
 mod cursors;
 mod dial;
 mod dictionary;
+mod guesses;
 mod handles;
 mod history;
 mod hostile;

@@ -128,7 +128,7 @@ impl Layers<'_> {
         };
         let mut values = Vec::new();
         for arg in command.get_arguments() {
-            let Some(long) = arg.get_long() else { continue };
+            let Some(long) = arg.get_long().filter(|_| !arg.is_hide_set()) else { continue };
             if is_on_command_line(given, arg, is_root) {
                 sources.set(long, ValueSource::Flag(long.to_owned()));
             } else if let Some(value) = self.layer_value(arg, long, reads_from_file(long))? {
@@ -332,12 +332,14 @@ fn message_color(args: &[OsString], env: &ConfigEnv<'_>) -> ColorChoice {
     }
 }
 
-/// Returns the keys that the file may hold: the long flags of `tail` and the global ones.
+/// Returns the keys that the file may hold: the long flags of `tail` and the global ones. A hidden
+/// flag is a synonym, and has neither a key nor a variable.
 fn known_keys() -> Vec<String> {
     let root = Cli::command();
     let tail = root.find_subcommand("tail");
     let of_tail = tail.into_iter().flat_map(Command::get_arguments);
-    let longs = root.get_arguments().chain(of_tail).filter_map(Arg::get_long);
+    let shown = root.get_arguments().chain(of_tail).filter(|arg| !arg.is_hide_set());
+    let longs = shown.filter_map(Arg::get_long);
     let keys = longs.filter(|long| !NOT_IN_FILE.contains(long));
     keys.map(str::to_owned).collect()
 }

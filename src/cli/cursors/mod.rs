@@ -64,7 +64,7 @@ enum Command {
     Set {
         /// Name of the saved cursor
         name: String,
-        /// A time (2026-11-23T10:00:00Z), an age (-15m), Unix microseconds,
+        /// A time (2026-11-23T10:00:00Z), an age (15m), Unix microseconds,
         /// or a sequence number (below 10^15)
         #[arg(allow_hyphen_values = true)]
         value: String,

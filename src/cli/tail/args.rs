@@ -151,7 +151,7 @@ pub struct FilterArgs {
 
     /// Only events of this account: its DID, or its handle
     /// (alice.bsky.social), resolved at the start [default: all]
-    #[arg(short, long, value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
+    #[arg(short, long, alias = "handle", value_name = "DID", action = ArgAction::Append, value_delimiter = ',')]
     pub did: Vec<String>,
 
     /// Only this kind: commit, identity, account or sync (v2
@@ -161,7 +161,7 @@ pub struct FilterArgs {
 
     /// Only this operation: create, update or delete. Implies
     /// --kind commit, as -c does [default: all]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "OP", action = ArgAction::Append, value_delimiter = ',')]
+    #[arg(long, alias = "op", value_enum, hide_possible_values = true, value_name = "OP", action = ArgAction::Append, value_delimiter = ',')]
     pub operation: Vec<Operation>,
 
     /// Only events of up to N bytes of JSON (64k) [default: all]
@@ -177,13 +177,18 @@ pub struct FilterArgs {
 #[command(next_help_heading = "Cursor")]
 pub struct CursorArgs {
     /// Where to start: live, auto (where this consumer stopped),
-    /// oldest, a time, an age (-15m), or an integer cursor
+    /// oldest, a time, an age (15m), or an integer cursor
     /// [default: live; with -o, --to, --consumer, --from auto]
     #[arg(long, value_name = "CURSOR", allow_hyphen_values = true)]
     pub cursor: Option<String>,
 
+    /// Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z;
+    /// the same as --cursor TIME
+    #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "cursor")]
+    pub since: Option<String>,
+
     /// Where auto starts if nothing is saved: oldest, a time, or
-    /// an age (-15m) [default: live]
+    /// an age (15m) [default: live]
     #[arg(long, value_name = "WHERE", allow_hyphen_values = true)]
     pub from: Option<String>,
 
@@ -293,19 +298,24 @@ pub struct OutputArgs {
     pub to_config: Option<PathBuf>,
 
     /// Stop after N events [default: no limit]
-    #[arg(short = 'n', long, value_name = "N", value_parser = parse_positive)]
+    #[arg(short = 'n', long, aliases = ["count", "max"], value_name = "N", value_parser = parse_positive)]
     pub limit: Option<u64>,
 
-    /// Stop when event times reach TIME [default: never]
+    /// Stop when event times reach TIME: 10m (ago), +10m, or as
+    /// for --since [default: never]
     #[arg(long, value_name = "TIME", allow_hyphen_values = true)]
     pub until: Option<String>,
 
     /// Stop when the replay has reached the present
-    #[arg(long)]
+    #[arg(short, long)]
     pub exit_when_live: bool,
 
+    /// Continue at the live stream, which is the default
+    #[arg(short, long, conflicts_with = "exit_when_live")]
+    pub follow: bool,
+
     /// Stop after this long [default: never]
-    #[arg(long, value_name = "DUR", value_parser = parse_positive_duration)]
+    #[arg(long, aliases = ["for", "duration"], value_name = "DUR", value_parser = parse_positive_duration)]
     pub timeout: Option<Duration>,
 
     /// Time to write received events after a stop

@@ -46,6 +46,10 @@ pub struct RenderArgs {
     )]
     pub format: Format,
 
+    /// A synonym of --format ndjson
+    #[arg(long, hide = true, conflicts_with = "format")]
+    json: bool,
+
     /// Columns of csv and tsv: did,commit.record.text,…
     #[arg(long, value_name = "FIELD", action = ArgAction::Append, value_delimiter = ',')]
     pub fields: Vec<String>,

@@ -8,7 +8,7 @@ use super::consumer_name::{self, Destination};
 use crate::checkpoint::default_state_path;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
-use crate::cli::values::cursor::parse_cursor_mode;
+use crate::cli::values::cursor::{parse_cursor_mode, parse_since};
 use crate::filter::Filter;
 use crate::settings::{Consumer, CursorMode, OutputSettings, Unsaved};
 use crate::sink::broker::BrokerSettings;
@@ -50,13 +50,17 @@ pub fn start_settings(
 ) -> Result<StartSettings, UsageError> {
     let given = &args.cursor;
     let names_output = context.output.is_some() || context.to.is_some() || given.consumer.is_some();
-    let cursor = match &given.cursor {
-        Some(text) => {
+    let cursor = match (&given.cursor, &given.since) {
+        (Some(text), _) => {
             let parsed = parse_cursor_mode(text, context.now_us);
             parsed.map_err(|error| sources.usage_error("cursor", error))?
         }
-        None if (names_output || given.from.is_some()) && !given.no_checkpoint => CursorMode::Auto,
-        None => CursorMode::Live,
+        (None, Some(text)) => {
+            let parsed = parse_since(text, context.now_us);
+            parsed.map_err(|error| sources.usage_error("since", error))?
+        }
+        (None, None) if (names_output || given.from.is_some()) && !given.no_checkpoint => CursorMode::Auto,
+        (None, None) => CursorMode::Live,
     };
     if matches!(cursor, CursorMode::Seq(_)) && context.endpoints.len() > 1 && !args.source.demo {
         let cursor = given.cursor.as_deref().unwrap_or_default();
@@ -108,7 +112,7 @@ fn from(
     let from = match parse_cursor_mode(text, now_us) {
         Ok(CursorMode::Auto | CursorMode::Seq(_)) => {
             return Err(error(format!(
-                "{text:?} can't be where a new consumer starts: write oldest, live, a time (2026-11-23T10:00:00Z) or an age (-15m)"
+                "{text:?} can't be where a new consumer starts: write oldest, live, a time (2026-11-23T10:00:00Z) or an age (15m)"
             )));
         }
         parsed => parsed.map_err(|parse_error| error(parse_error.to_string()))?,
@@ -121,7 +125,7 @@ fn from(
     if cursor != CursorMode::Auto {
         return Err(error(format!(
             "this is where --cursor auto starts if nothing is saved, and {} is another start: leave one of the two out",
-            sources.of("cursor")
+            sources.of(if given.cursor.is_some() { "cursor" } else { "since" })
         )));
     }
     Ok(from)

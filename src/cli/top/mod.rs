@@ -13,8 +13,9 @@ use crate::cli::help;
 use crate::cli::tail::args::{ArchiveArgs, FilterArgs, SourceArgs, TailArgs};
 use crate::cli::tail::settings::tail_settings;
 use crate::cli::values::ValueError;
+use crate::cli::values::cursor::parse_cursor_mode;
 use crate::cli::values::duration::parse_duration;
-use crate::settings::TailSettings;
+use crate::settings::{CursorMode, TailSettings};
 
 pub use run::run;
 
@@ -64,9 +65,9 @@ pub struct FiguresArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Cursor")]
 pub struct StartArgs {
-    /// Where to start: live, oldest, a time, an age (-15m), or an
+    /// Where to start: live, oldest, a time, an age (15m), or an
     /// integer cursor; top never saves a cursor
-    #[arg(long, value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
+    #[arg(long, alias = "since", value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
     pub cursor: String,
 }
 
@@ -87,10 +88,10 @@ pub fn settings(
     sources: &ValueSources,
     now_us: u64,
 ) -> Result<TailSettings, UsageError> {
-    if args.start.cursor == "auto" {
+    if parse_cursor_mode(&args.start.cursor, now_us) == Ok(CursorMode::Auto) {
         return Err(sources.usage_error(
             "cursor",
-            "\"auto\" resumes from a saved cursor, and top saves none: write live, a time, or an age like -15m",
+            "this resumes from a saved cursor, and top saves none: write live, a time, or an age like 15m",
         ));
     }
     let defaults = TailArgs::augment_args(Command::new("tail"));

@@ -1,13 +1,18 @@
-//! Whole numbers: `10`, `100_000`.
+//! Whole numbers: `10`, `100_000`, `10k`, `2M`.
 
 use super::{OrNever, ValueError, digits};
 
-/// Parses a whole number.
+/// Parses a whole number, with `k` for thousands and `M` for millions.
 ///
 /// # Errors
 /// [`ValueError::Count`], also for a number that does not fit 64 bits.
 pub fn parse_count(text: &str) -> Result<u64, ValueError> {
-    digits(text).ok_or_else(|| ValueError::Count(text.to_owned()))
+    let (number, factor) = match text.strip_suffix(['k', 'K']) {
+        Some(number) => (number, 1_000),
+        None => text.strip_suffix('M').map_or((text, 1), |number| (number, 1_000_000)),
+    };
+    let count = digits(number).and_then(|count| count.checked_mul(factor));
+    count.ok_or_else(|| ValueError::Count(text.to_owned()))
 }
 
 /// Parses a whole number of at least 1.
@@ -60,6 +65,9 @@ mod tests {
         assert_eq!(parse_count("0"), Ok(0));
         assert_eq!(parse_count("100000"), Ok(100_000));
         assert_eq!(parse_count("1_000_000"), Ok(1_000_000));
+        assert_eq!(parse_count("10k"), Ok(10_000));
+        assert_eq!(parse_count("1_0K"), Ok(10_000));
+        assert_eq!(parse_count("2M"), Ok(2_000_000));
         assert_eq!(parse_count("18446744073709551615"), Ok(u64::MAX));
     }
 
@@ -71,7 +79,10 @@ mod tests {
             "1_",
             "_1",
             "1__0",
-            "10k",
+            "k",
+            "10kk",
+            "10m",
+            "18446744073709551615k",
             "-1",
             "+1",
             "1.5",

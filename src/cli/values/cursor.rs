@@ -4,7 +4,7 @@
 //! The present is an argument. The server is not known here, so a later step decides whether it
 //! accepts a sequence number.
 
-use jiff::{SignedDuration, Span, SpanRelativeTo, Timestamp, civil::Date, tz::Offset};
+use jiff::{Span, SpanRelativeTo, Timestamp, civil::Date, tz::Offset};
 
 use crate::checkpoint::CursorValue;
 use crate::position::{Seq, TimeUs};
@@ -19,30 +19,34 @@ const CLOCK_SLACK_US: u64 = 60_000_000;
 /// holds older events.
 const RECENT_US: u64 = 2 * 365 * 86_400 * 1_000_000;
 
+const DAY_US: i128 = 86_400 * 1_000_000;
+
 /// Why a cursor is not valid. Every message says what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum CursorError {
     /// Not a value of `--cursor`.
     #[error(
-        "{0:?} is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
+        "{0:?} is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor"
     )]
     NotAMode(String),
     /// Not a value of `cursors set`.
-    #[error("{0:?} is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor")]
+    #[error("{0:?} is not a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor")]
     NotAValue(String),
     /// A keyword that names no position.
     #[error(
-        "{0:?} says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"
+        "{0:?} says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor"
     )]
     Keyword(String),
     /// A calendar time without a UTC offset.
     #[error("{0:?} has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00")]
     NoOffset(String),
-    /// A duration without a minus.
-    #[error("{0:?} is not an age: ages start with a minus (-15m)")]
-    NotAnAge(String),
+    /// Not a value of `--since`.
+    #[error(
+        "{0:?} is not a time (2026-11-23T10:00:00Z, yesterday) or an age (15m): --cursor also accepts live, auto, oldest and integer cursors"
+    )]
+    NotATime(String),
     /// An age in months or years.
-    #[error("{0:?} counts in months or years, which have no fixed length: write days (-30d)")]
+    #[error("{0:?} counts in months or years, which have no fixed length: write days (30d)")]
     CalendarAge(String),
     #[error(
         "{text:?} lies in the future: this machine's clock says {now}; `--cursor live` starts from now on"
@@ -76,17 +80,35 @@ pub enum CursorError {
 /// # Errors
 /// [`CursorError`], which does not name the flag.
 pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorError> {
-    match text {
-        "live" => return Ok(CursorMode::Live),
-        "auto" => return Ok(CursorMode::Auto),
-        // 0 means `oldest` to v2 servers (protocol/jetstream-v2.md §4).
-        "oldest" | "0" => return Ok(CursorMode::Oldest),
-        _ => {}
+    if let Some(mode) = keyword(text) {
+        return Ok(mode);
     }
     match parse_position(text, now_us)? {
         Some(CursorValue::Time(time)) => Ok(CursorMode::Time(time)),
         Some(CursorValue::Seq(seq)) => Ok(CursorMode::Seq(seq)),
         None => Err(CursorError::NotAMode(text.to_owned())),
+    }
+}
+
+/// Returns what a keyword means. Users of Kafka know the synonyms.
+fn keyword(text: &str) -> Option<CursorMode> {
+    Some(match text {
+        "live" | "now" | "end" | "latest" => CursorMode::Live,
+        "auto" | "stored" => CursorMode::Auto,
+        // 0 means `oldest` to v2 servers (protocol/jetstream-v2.md §4).
+        "oldest" | "beginning" | "earliest" | "0" => CursorMode::Oldest,
+        _ => return None,
+    })
+}
+
+/// Parses a value of `--since`: a time or an age. `now_us` is the present in Unix microseconds.
+///
+/// # Errors
+/// [`CursorError`], which does not name the flag.
+pub fn parse_since(text: &str, now_us: u64) -> Result<CursorMode, CursorError> {
+    match parse_position(text, now_us)? {
+        Some(CursorValue::Time(time)) => Ok(CursorMode::Time(time)),
+        Some(CursorValue::Seq(_)) | None => Err(CursorError::NotATime(text.to_owned())),
     }
 }
 
@@ -96,7 +118,7 @@ pub fn parse_cursor_mode(text: &str, now_us: u64) -> Result<CursorMode, CursorEr
 /// # Errors
 /// [`CursorError`].
 pub fn parse_cursor_value(text: &str, now_us: u64) -> Result<CursorValue, CursorError> {
-    if matches!(text, "live" | "auto" | "oldest") {
+    if !matches!(text, "now" | "0") && keyword(text).is_some() {
         return Err(CursorError::Keyword(text.to_owned()));
     }
     parse_position(text, now_us)?.ok_or_else(|| CursorError::NotAValue(text.to_owned()))
@@ -113,6 +135,9 @@ fn parse_position(text: &str, now_us: u64) -> Result<Option<CursorValue>, Cursor
     }
     if let Some(unix_us) = calendar_us(text)? {
         return instant(text, unix_us, now_us).map(Some);
+    }
+    if let Some(us) = day_us(text, now_us) {
+        return instant(text, us, now_us).map(Some);
     }
     let Some(age_us) = age_us(text)? else { return Ok(None) };
     instant(text, i128::from(now_us) - age_us, now_us).map(Some)
@@ -180,17 +205,28 @@ pub(super) fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
     Ok(Some(midnight.map_or(i128::MAX, |t| i128::from(t.as_microsecond()))))
 }
 
-/// Parses an age, with days of 24 hours. Returns microseconds.
+/// Returns the instant of `now`, `today` or `yesterday`: days begin at midnight in UTC, as dates do.
+pub(super) fn day_us(text: &str, now_us: u64) -> Option<i128> {
+    let now_us = i128::from(now_us);
+    let midnight = now_us - now_us % DAY_US;
+    match text {
+        "now" => Some(now_us),
+        "today" => Some(midnight),
+        "yesterday" => Some(midnight - DAY_US),
+        _ => None,
+    }
+}
+
+/// Parses an age, with days of 24 hours: `15m`, `-15m` and `15m ago` are the same. Returns
+/// microseconds before the present, so `+15m` is negative.
 pub(super) fn age_us(text: &str) -> Result<Option<i128>, CursorError> {
     let Ok(span) = text.parse::<Span>() else { return Ok(None) };
     if span.get_years() != 0 || span.get_months() != 0 {
         return Err(CursorError::CalendarAge(text.to_owned()));
     }
     let Ok(length) = span.to_duration(SpanRelativeTo::days_are_24_hours()) else { return Ok(None) };
-    if length > SignedDuration::ZERO || !(text.starts_with('-') || text.ends_with("ago")) {
-        return Err(CursorError::NotAnAge(text.to_owned()));
-    }
-    Ok(Some(-length.as_micros()))
+    let us = length.as_micros();
+    Ok(Some(if text.starts_with('+') { -us } else { us.abs() }))
 }
 
 #[cfg(test)]
@@ -212,10 +248,20 @@ mod tests {
     }
 
     #[test]
-    fn accepts_the_three_keywords() {
+    fn accepts_the_keywords_and_those_of_kafka() {
         assert_eq!(parse_cursor_mode("live", NOW), Ok(CursorMode::Live));
         assert_eq!(parse_cursor_mode("auto", NOW), Ok(CursorMode::Auto));
         assert_eq!(parse_cursor_mode("oldest", NOW), Ok(CursorMode::Oldest));
+        for (text, mode) in [
+            ("beginning", CursorMode::Oldest),
+            ("earliest", CursorMode::Oldest),
+            ("end", CursorMode::Live),
+            ("latest", CursorMode::Live),
+            ("now", CursorMode::Live),
+            ("stored", CursorMode::Auto),
+        ] {
+            assert_eq!(parse_cursor_mode(text, NOW), Ok(mode), "{text}");
+        }
     }
 
     #[test]
@@ -268,9 +314,30 @@ mod tests {
             ("-1d2h", 93_600),
             ("-1h 30m", 5_400),
             ("15m ago", 900),
+            ("15m", 900),
+            ("10 minutes ago", 600),
+            ("5sec", 5),
+            ("0s", 0),
         ] {
             assert_eq!(parse_cursor_mode(text, NOW), time(NOW - seconds * 1_000_000), "{text}");
         }
+    }
+
+    #[test]
+    fn days_begin_at_midnight_in_utc() {
+        let midnight = 1_783_123_200_000_000;
+        assert_eq!(parse_cursor_mode("today", NOW), time(midnight));
+        assert_eq!(parse_since("yesterday", NOW), time(midnight - 86_400_000_000));
+        assert_eq!(parse_since("now", NOW), time(NOW));
+    }
+
+    #[test]
+    fn since_takes_times_and_ages_only() {
+        assert_eq!(parse_since("10m", NOW), time(NOW - 600_000_000));
+        for text in ["live", "oldest", "auto", "12345", "seq:7", "soon"] {
+            assert_eq!(parse_since(text, NOW), Err(CursorError::NotATime(text.to_owned())));
+        }
+        assert!(matches!(parse_since("+10m", NOW), Err(CursorError::Future { .. })));
     }
 
     #[test]
@@ -291,8 +358,7 @@ mod tests {
             "-",
             "-5",
             "-15",
-            "15m",
-            "0s",
+            "+15m",
             "-1mo",
             "-2 years",
             "2026-11-23T10:00:00",
@@ -309,23 +375,22 @@ mod tests {
         ];
         let messages: Vec<String> = texts.into_iter().map(error).collect();
         assert_snapshot!(messages.join("\n"), @r#"
-        "" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "yesterdy" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "future" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "-" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "-5" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "-15" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-        "15m" is not an age: ages start with a minus (-15m)
-        "0s" is not an age: ages start with a minus (-15m)
-        "-1mo" counts in months or years, which have no fixed length: write days (-30d)
-        "-2 years" counts in months or years, which have no fixed length: write days (-30d)
+        "" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "yesterdy" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "future" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "-" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "-5" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "-15" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+        "+15m" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
+        "-1mo" counts in months or years, which have no fixed length: write days (30d)
+        "-2 years" counts in months or years, which have no fixed length: write days (30d)
         "2026-11-23T10:00:00" has no UTC offset: add Z for UTC (2026-11-23T10:00:00Z), or one like +02:00
-        "2026-13-04" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "2026-13-04" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
         "2026-07-05T00:00:00Z" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
         "0001-01-01" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
         "0001-01-01T00:00:00Z" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
         "-9999d" is before 2001-09-09T01:46:40.000000Z, the earliest time that a cursor can name; `--cursor oldest` starts at the oldest event
-        "-99999999999d" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+        "-99999999999d" is not live, auto, oldest, a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
         "9999-12-31" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
         "1783175888186668000" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
         "18446744073709551616" lies in the future: this machine's clock says 2026-07-04T14:38:08.186668Z; `--cursor live` starts from now on
@@ -335,8 +400,8 @@ mod tests {
 
     #[test]
     fn a_keyword_can_not_be_saved() {
-        assert_snapshot!(parse_cursor_value("auto", NOW).unwrap_err(), @r#""auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
-        assert_snapshot!(parse_cursor_value("nonsense", NOW).unwrap_err(), @r#""nonsense" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor"#);
+        assert_snapshot!(parse_cursor_value("auto", NOW).unwrap_err(), @r#""auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor"#);
+        assert_snapshot!(parse_cursor_value("nonsense", NOW).unwrap_err(), @r#""nonsense" is not a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor"#);
     }
 
     proptest! {

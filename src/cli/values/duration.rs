@@ -1,4 +1,4 @@
-//! Durations: `250ms`, `1s`, `5m`, `1h30m`, and `never` if a flag allows it.
+//! Durations: `250ms`, `1s`, `5sec`, `5m`, `1h30m`, and `never` if a flag allows it.
 //!
 //! jiff's parser of durations accepts other texts: it rejects `1_500ms` and `30m1h`, which are
 //! valid here, and accepts `1.5s`, `5 s` and `PT5M`, which are not. `SignedDuration` rejects days,
@@ -72,10 +72,11 @@ fn sum_ms(text: &str) -> Option<u64> {
 fn unit_ms(unit: &str) -> Option<u64> {
     Some(match unit {
         "ms" => 1,
-        "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
+        "s" | "sec" | "secs" | "second" | "seconds" => 1_000,
+        "m" | "min" | "mins" | "minute" | "minutes" => 60_000,
+        "h" | "hr" | "hrs" | "hour" | "hours" => 3_600_000,
+        "d" | "day" | "days" => 86_400_000,
+        "w" | "week" | "weeks" => 604_800_000,
         _ => return None,
     })
 }
@@ -102,6 +103,9 @@ mod tests {
             ("1h30m", 5_400_000),
             ("1_500ms", 1_500),
             ("30m1h", 5_400_000),
+            ("5sec", 5_000),
+            ("2hours30minutes", 9_000_000),
+            ("1w", 604_800_000),
         ] {
             assert_eq!(parse_duration(text), Ok(Duration::from_millis(ms)), "{text}");
         }

@@ -29,7 +29,7 @@ pub enum Format {
 /// Implements clap's trait for a type of the settings, which don't depend on clap. The keywords
 /// have no help text: with one, clap would print every flag of a page on three lines.
 macro_rules! keywords {
-    ($type:ident: $($variant:ident = $keyword:literal),+) => {
+    ($type:ident: $($variant:ident = $keyword:literal $(| $alias:literal)*),+) => {
         impl ValueEnum for $type {
             fn value_variants<'a>() -> &'a [Self] {
                 &[$(Self::$variant),+]
@@ -38,7 +38,7 @@ macro_rules! keywords {
             fn to_possible_value(&self) -> Option<PossibleValue> {
                 #[allow(unreachable_patterns, reason = "some types have values without a keyword")]
                 match self {
-                    $(Self::$variant => Some(PossibleValue::new($keyword)),)+
+                    $(Self::$variant => Some(PossibleValue::new($keyword)$(.alias($alias))*),)+
                     _ => None,
                 }
             }
@@ -58,7 +58,7 @@ keywords!(ColorMode: Auto = "auto", Always = "always", Never = "never");
 keywords!(ArchiveMode: Auto = "auto", Off = "off");
 keywords!(JoinMode: Auto = "auto", Single = "single");
 keywords!(RenderErrors: Skip = "skip", Fail = "fail");
-keywords!(Format: Ndjson = "ndjson", Pretty = "pretty", Text = "text", Csv = "csv", Tsv = "tsv");
+keywords!(Format: Ndjson = "ndjson" | "json" | "jsonl", Pretty = "pretty", Text = "text", Csv = "csv", Tsv = "tsv");
 keywords!(OnGap: Warn = "warn", Fail = "fail");
 keywords!(LogFormat: Text = "text", Json = "json");
 

@@ -33,7 +33,7 @@ pub enum ValueError {
     )]
     DurationOrNever(String),
     /// Not a whole number.
-    #[error("{0:?} is not a whole number: write digits, with underscores if you like (100_000)")]
+    #[error("{0:?} is not a whole number: write digits (100_000), or a number with k or M (10k)")]
     Count(String),
     /// Not a whole number, for a flag that also accepts `unlimited`.
     #[error("{0:?} is not a whole number: write digits (10, or 1_000), or unlimited")]
@@ -50,7 +50,7 @@ pub enum ValueError {
     DnsServer(String),
     /// Not a time.
     #[error(
-        "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, an age like -15m, or Unix microseconds (16 digits)"
+        "{0:?} is not a time: write one like 2026-11-23T10:00:00Z, yesterday, an age like 15m, +15m for the future, or Unix microseconds (16 digits)"
     )]
     Time(String),
     /// Not a sample.

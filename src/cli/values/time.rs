@@ -1,6 +1,7 @@
-//! Times, past or future: `2026-11-23T10:00:00Z`, `2026-11-23`, `-15m`, `now`, Unix microseconds.
+//! Times, past or future: `2026-11-23T10:00:00Z`, `2026-11-23`, `yesterday`, `15m` (ago), `+15m`,
+//! `now`, Unix microseconds.
 
-use super::cursor::{age_us, calendar_us};
+use super::cursor::{age_us, calendar_us, day_us};
 use super::{ValueError, digits};
 use crate::position::{Seq, TimeUs};
 
@@ -11,9 +12,6 @@ use crate::position::{Seq, TimeUs};
 /// server would read as a sequence number (protocol/jetstream-v1.md §4.1).
 pub fn parse_time(text: &str, now_us: u64) -> Result<TimeUs, ValueError> {
     let error = || ValueError::Time(text.to_owned());
-    if text == "now" {
-        return Ok(TimeUs(now_us));
-    }
     if let Some(number) = digits(text) {
         let largest = i64::MAX.unsigned_abs();
         return match number {
@@ -21,9 +19,9 @@ pub fn parse_time(text: &str, now_us: u64) -> Result<TimeUs, ValueError> {
             _ => Err(error()),
         };
     }
-    let unix_us = match (calendar_us(text), age_us(text)) {
-        (Ok(Some(us)), _) => us,
-        (_, Ok(Some(age_us))) => i128::from(now_us) - age_us,
+    let unix_us = match (day_us(text, now_us), calendar_us(text), age_us(text)) {
+        (Some(us), ..) | (_, Ok(Some(us)), _) => us,
+        (_, _, Ok(Some(age_us))) => i128::from(now_us) - age_us,
         _ => return Err(error()),
     };
     u64::try_from(unix_us).map(TimeUs).map_err(|_| error())
@@ -41,7 +39,11 @@ mod tests {
     fn accepts_every_form_of_a_time() {
         assert_eq!(parse_time("now", NOW), Ok(TimeUs(NOW)));
         assert_eq!(parse_time("2026-07-04", 0), Ok(TimeUs(1_783_123_200_000_000)));
-        assert_eq!(parse_time("-15m", NOW), Ok(TimeUs(NOW - 900_000_000)));
+        for age in ["-15m", "15m", "15 minutes ago"] {
+            assert_eq!(parse_time(age, NOW), Ok(TimeUs(NOW - 900_000_000)), "{age}");
+        }
+        assert_eq!(parse_time("+15m", NOW), Ok(TimeUs(NOW + 900_000_000)));
+        assert_eq!(parse_time("yesterday", NOW), Ok(TimeUs(1_783_036_800_000_000)));
         assert_eq!(parse_time("1783175888186668", 0), Ok(TimeUs(1_783_175_888_186_668)));
         assert_eq!(parse_time("2026-07-04T14:38:08.186668Z", 0), Ok(TimeUs(1_783_175_888_186_668)));
         assert_eq!(

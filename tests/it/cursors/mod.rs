@@ -246,8 +246,8 @@ fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     let clock = messages[2].find("says ").unwrap();
     messages[2].replace_range(clock.., "says …");
     assert_snapshot!(messages.join("\n"), @r#"
-    error: "yesterdy" is not a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
-    error: "auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (-15m), or an integer cursor
+    error: "yesterdy" is not a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
+    error: "auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
     error: "2999-01-01" lies in the future: this machine's clock says …
     error: 0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event
     error: "two words" is no consumer name: write 1 to 200 printable characters without spaces
