@@ -47,9 +47,8 @@ const RECORDS: [(&str, &str); 6] = [
 ];
 
 /// Words of an age that a user did not quote.
-const AGE_WORDS: [&str; 11] = [
-    "ago", "seconds", "minute", "minutes", "min", "hour", "hours", "day", "days", "week", "weeks",
-];
+const AGE_WORDS: [&str; 11] =
+    ["ago", "seconds", "minute", "minutes", "min", "hour", "hours", "day", "days", "week", "weeks"];
 
 /// Replaces `help`, `help COMMAND`, `COMMAND help` and `version` by the flags for them. `args` begins with the name
 /// of the program.
@@ -152,7 +151,10 @@ fn is_count(word: &str) -> bool {
 fn tip(invalid: &str, words: &[&str], called: Called) -> Option<String> {
     let after = |flag: &str| {
         let at = words.iter().position(|word| *word == flag)?;
-        words.get(at + 1).filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit())).copied()
+        words
+            .get(at + 1)
+            .filter(|n| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+            .copied()
     };
     let count = match invalid {
         "--lines" | "--tail" => Some(after(invalid).unwrap_or("N").to_owned()),
@@ -192,7 +194,8 @@ fn positional(value: &str, called: Called) -> Option<String> {
     }
     if value.contains('.') && Collections::default().add(value).is_ok() {
         let collection = format!("a collection needs -c: {command}-c {value}");
-        let is_known = ["app.", "chat.", "com.atproto."].iter().any(|start| value.starts_with(start));
+        let is_known =
+            ["app.", "chat.", "com.atproto."].iter().any(|start| value.starts_with(start));
         let only_collection = is_known || value.ends_with(".*");
         return Some(match only_collection {
             true => collection,
@@ -220,7 +223,8 @@ mod tests {
         assert_eq!(rewritten(&["skytail", "help", "tail"]), ["skytail", "tail", "--help"]);
         assert_eq!(rewritten(&["skytail", "version"]), ["skytail", "--version"]);
         assert_eq!(rewritten(&["skytail", "tail", "help"]), ["skytail", "tail", "--help"]);
-        for other in [&["skytail"][..], &["skytail", "stats", "help"], &["skytail", "version", "x"]] {
+        for other in [&["skytail"][..], &["skytail", "stats", "help"], &["skytail", "version", "x"]]
+        {
             assert_eq!(rewritten(other), other);
         }
     }

@@ -59,7 +59,9 @@ pub fn start_settings(
             let parsed = parse_since(text, context.now_us);
             parsed.map_err(|error| sources.usage_error("since", error))?
         }
-        (None, None) if (names_output || given.from.is_some()) && !given.no_checkpoint => CursorMode::Auto,
+        (None, None) if (names_output || given.from.is_some()) && !given.no_checkpoint => {
+            CursorMode::Auto
+        }
         (None, None) => CursorMode::Live,
     };
     if matches!(cursor, CursorMode::Seq(_)) && context.endpoints.len() > 1 && !args.source.demo {

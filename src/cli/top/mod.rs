@@ -67,7 +67,13 @@ pub struct FiguresArgs {
 pub struct StartArgs {
     /// Where to start: live, oldest, a time, an age (15m), or an
     /// integer cursor; top never saves a cursor
-    #[arg(long, alias = "since", value_name = "CURSOR", default_value = "live", allow_hyphen_values = true)]
+    #[arg(
+        long,
+        alias = "since",
+        value_name = "CURSOR",
+        default_value = "live",
+        allow_hyphen_values = true
+    )]
     pub cursor: String,
 }
 
