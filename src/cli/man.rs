@@ -11,6 +11,7 @@ use clap_mangen::roff::{Roff, bold, roman};
 use super::Cli;
 use super::completions::{cant_write, create};
 use super::exit::Exit;
+use super::reference;
 use super::stdout::print;
 
 /// The flags of `skytail man`.
@@ -19,6 +20,9 @@ pub struct ManArgs {
     /// Write a page for each command into DIR [default: print the main page]
     #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
     dir: Option<PathBuf>,
+    /// Print the help of all commands as one Markdown page
+    #[arg(long, conflicts_with = "dir")]
+    markdown: bool,
 }
 
 /// Runs `skytail man`.
@@ -26,6 +30,9 @@ pub struct ManArgs {
 /// # Errors
 /// If the pages can't be written.
 pub fn run(args: &ManArgs) -> anyhow::Result<Exit> {
+    if args.markdown {
+        return print(reference::markdown().as_bytes());
+    }
     let mut root = Cli::command();
     root.build();
     let Some(dir) = &args.dir else {

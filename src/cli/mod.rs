@@ -12,6 +12,7 @@ mod help;
 mod inspect;
 mod limits;
 mod man;
+mod reference;
 mod serve;
 mod stats;
 mod stdout;

@@ -15,6 +15,8 @@ mod clock;
 mod cursors;
 mod dial;
 mod dictionary;
+#[cfg(unix)]
+mod documents;
 mod guesses;
 mod handles;
 mod history;

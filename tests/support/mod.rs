@@ -153,17 +153,39 @@ pub const OTHER_USER: &str = "root, setpriv, and a build directory that other us
 /// what it needs for `tests/unmet.rs`, which prints the list at the end of `cargo test`.
 pub fn requires<T>(what: &str, found: Option<T>) -> Option<T> {
     let test = std::thread::current().name().unwrap_or("a test").to_owned();
-    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unmet");
-    let slug: String = what.chars().filter(|c| c.is_alphanumeric()).collect();
-    let entry = directory.join(format!("{}.{slug}", test.replace("::", "-")));
     if found.is_some() {
-        let _ = std::fs::remove_file(entry);
+        let _ = std::fs::remove_file(unmet_entry(what, &test));
         return found;
     }
     eprintln!("skipped: this needs {what}");
-    std::fs::create_dir_all(&directory).expect("make the list's directory");
-    std::fs::write(entry, format!("{what}: {test}\n")).expect("write the list");
+    list_unmet(what, &test);
     None
+}
+
+/// Lists a test that did not run, or a part of it, and what it needs, for `tests/unmet.rs`.
+pub fn list_unmet(what: &str, test: &str) {
+    let entry = unmet_entry(what, test);
+    std::fs::create_dir_all(entry.parent().expect("a directory")).expect("make the directory");
+    std::fs::write(entry, format!("{what}: {test}\n")).expect("write the list");
+}
+
+/// Removes what an earlier run listed for the tests whose names begin so.
+pub fn forget_unmet(prefix: &str) {
+    let start = unmet_entry("", prefix);
+    let start = start.file_name().expect("a name").to_string_lossy();
+    let entries = std::fs::read_dir(Path::new(env!("CARGO_TARGET_TMPDIR")).join("unmet"));
+    for entry in entries.into_iter().flatten().filter_map(Result::ok) {
+        if entry.file_name().to_string_lossy().starts_with(start.trim_end_matches('.')) {
+            let _ = std::fs::remove_file(entry.path());
+        }
+    }
+}
+
+fn unmet_entry(what: &str, test: &str) -> PathBuf {
+    let slug =
+        |text: &str| text.chars().filter(|c| c.is_alphanumeric()).take(80).collect::<String>();
+    let directory = Path::new(env!("CARGO_TARGET_TMPDIR")).join("unmet");
+    directory.join(format!("{}.{}", slug(test), slug(what)))
 }
 
 /// A temporary directory, removed on drop.

@@ -1,9 +1,9 @@
 //! What other programs see of a `skytail tail`: metrics and health over HTTP, messages to a service
-//! manager, the status line on SIGUSR1. Also checks the README's operations part.
+//! manager, the status line on SIGUSR1. Also checks `docs/operations`.
 
+mod documents;
 mod hostile;
 mod manager;
-mod readme;
 mod scrape;
 mod security;
 mod status;

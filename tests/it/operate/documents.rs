@@ -1,27 +1,13 @@
-//! The README's operations part: its metrics exist, its unit file starts a command that exists, its
-//! log lines are in the source.
+//! `docs/operations`: its metrics exist, its unit file starts a command that exists, its log lines
+//! are in the source.
 
 use std::collections::BTreeSet;
 use std::path::Path;
 use std::process::Command;
 
+use crate::documents::{block, read};
 use crate::operate::scrape::samples;
 use crate::operate::{get_until, serve, start_monitored};
-
-fn readme() -> String {
-    std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap()
-}
-
-/// Returns the block of this language in the README that contains `mark`.
-fn block(language: &str, mark: &str) -> String {
-    let text = readme();
-    let fence = format!("```{language}\n");
-    let blocks = text.split(fence.as_str()).skip(1).filter_map(|rest| rest.split("\n```").next());
-    let mut found = blocks.filter(|block| block.contains(mark));
-    let block = found.next().unwrap_or_else(|| panic!("no {language} block with {mark}"));
-    assert!(found.next().is_none(), "two {language} blocks with {mark}");
-    block.to_owned()
-}
 
 /// Returns the names of metrics in a text.
 fn metrics_in(text: &str) -> BTreeSet<String> {
@@ -42,7 +28,7 @@ fn exported_metrics() -> BTreeSet<String> {
 
 #[test]
 fn the_dashboard_parses_and_each_of_its_metrics_exists() {
-    let dashboard = block("json", "\"schemaVersion\"");
+    let dashboard = read("docs/operations/grafana/skytail.json");
     let json: serde_json::Value = serde_json::from_str(&dashboard).unwrap();
     let panels = json["panels"].as_array().unwrap();
     assert!(panels.len() >= 6);
@@ -63,10 +49,8 @@ fn the_dashboard_parses_and_each_of_its_metrics_exists() {
 
 #[test]
 fn the_table_of_metrics_is_complete() {
-    let text = readme();
-    let (_, part) = text.split_once("\n## Operating it\n").unwrap();
-    let part = part.split("\n## ").next().unwrap();
-    let rows: String = part.lines().filter(|line| line.starts_with("| `skytail_")).collect();
+    let text = read("docs/operations/metrics-and-alerts.md");
+    let rows: String = text.lines().filter(|line| line.starts_with("| `skytail_")).collect();
     let of_skytail = |names: BTreeSet<String>| -> BTreeSet<String> {
         names.into_iter().filter(|name| name.starts_with("skytail_")).collect()
     };
@@ -76,15 +60,15 @@ fn the_table_of_metrics_is_complete() {
 #[test]
 fn each_alert_uses_a_metric_that_exists() {
     let exported = exported_metrics();
-    let names = metrics_in(&block("yaml", "alert:"));
+    let names = metrics_in(&block("docs/operations/metrics-and-alerts.md", "yaml", "alert:"));
     assert!(names.len() >= 3 && names.is_subset(&exported), "{names:?}");
 }
 
 #[test]
 fn the_unit_file_starts_a_command_that_exists() {
-    let unit = block("ini", "[Service]");
+    let unit = block("docs/operations/systemd.md", "ini", "[Service]");
     let file = Path::new(env!("CARGO_MANIFEST_DIR")).join("packaging/skytail.service");
-    assert_eq!(std::fs::read_to_string(file).unwrap(), format!("{unit}\n"));
+    assert_eq!(std::fs::read_to_string(file).unwrap(), unit);
     for line in unit.lines().filter(|l| !l.is_empty() && !l.starts_with(['#', '[', ' '])) {
         assert!(line.contains('='), "{line}");
     }
@@ -107,7 +91,7 @@ fn the_unit_file_starts_a_command_that_exists() {
 
 #[test]
 fn each_log_line_to_be_alerted_on_is_in_the_program() {
-    let text = readme();
+    let text = read("docs/operations/log-messages.md");
     let (_, part) = text.split_once("| Words of the log line |").unwrap();
     let rows = part.lines().skip(2).take_while(|line| line.starts_with("| `"));
     let source = source(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"));

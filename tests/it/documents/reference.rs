@@ -1,0 +1,69 @@
+//! The generated reference is up to date, and the prose names flags and commands that exist.
+
+use std::collections::BTreeSet;
+use std::process::Command;
+
+use regex::Regex;
+
+use super::commands::parse_error;
+use super::{documents, prose, read};
+
+#[test]
+fn the_reference_of_the_command_line_is_up_to_date() {
+    let output = Command::new(env!("CARGO_BIN_EXE_skytail")).args(["man", "--markdown"]).output();
+    let output = output.unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let generated = String::from_utf8(output.stdout).unwrap();
+    let stored = read("docs/reference/cli.md");
+    let line = generated.lines().zip(stored.lines()).position(|(new, old)| new != old);
+    assert!(
+        generated == stored,
+        "docs/reference/cli.md differs from line {line:?} on: run \
+         `cargo run -- man --markdown > docs/reference/cli.md`"
+    );
+}
+
+/// Returns the inline code of a document.
+fn code_spans(document: &str) -> Vec<String> {
+    let text = prose(&read(document)).replace('\n', " ");
+    let pattern = Regex::new("`([^`]+)`").unwrap();
+    pattern.captures_iter(&text).map(|found| found[1].to_owned()).collect()
+}
+
+/// Flags in the prose that belong to other programs.
+const OTHER_FLAGS: &[&str] = &["--test", "--features", "--release"];
+
+#[test]
+fn the_prose_names_flags_that_exist() {
+    let reference = read("docs/reference/cli.md");
+    let pattern = Regex::new("--[a-z][a-z-]*").unwrap();
+    let known: BTreeSet<&str> = pattern.find_iter(&reference).map(|found| found.as_str()).collect();
+    let mut unknown = Vec::new();
+    for document in documents().iter().filter(|document| !document.contains("/internals/")) {
+        for span in code_spans(document).iter().filter(|span| span.starts_with("--")) {
+            let flags = pattern.find_iter(span).map(|found| found.as_str());
+            let wrong = flags.filter(|flag| !known.contains(flag) && !OTHER_FLAGS.contains(flag));
+            unknown.extend(wrong.map(|flag| format!("{document}: {flag}")));
+        }
+    }
+    assert!(unknown.is_empty(), "{unknown:#?}");
+}
+
+/// The prose may name a flag without its value.
+const VALUE_LEFT_OUT: &str = "a value is required";
+
+#[test]
+fn the_prose_names_commands_that_exist() {
+    let mut wrong = Vec::new();
+    let mut count = 0;
+    for document in documents() {
+        for span in code_spans(&document).iter().filter(|span| span.starts_with("skytail ")) {
+            count += 1;
+            let command = span.replace(" NAME N", " NAME 1").replace(" …", "");
+            let error = parse_error(&command).filter(|error| !error.contains(VALUE_LEFT_OUT));
+            wrong.extend(error.map(|error| format!("{document}: {span}: {error}")));
+        }
+    }
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    assert!(count >= 20, "{count} commands");
+}
