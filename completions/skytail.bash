@@ -849,7 +849,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__man)
-            opts="-q -v -h --dir --quiet --verbose --log-format --color --config --profile --help"
+            opts="-q -v -h --dir --markdown --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -290,6 +290,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --color 'Colour: auto, always or never'
             cand --config 'Configuration file [default: skytail/config.toml]'
             cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand --markdown 'Print the help of all commands as one Markdown page'
             cand -q 'Print errors only: no progress, no summary'
             cand --quiet 'Print errors only: no progress, no summary'
             cand -v 'Print more on stderr; -vv for everything'

@@ -266,6 +266,7 @@ always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand man" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand man" -l markdown -d 'Print the help of all commands as one Markdown page'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use super::sample::difference;
 use super::words::commands;
-use super::{Block, blocks, documents, read};
+use super::{Block, blocks, documents, read, root};
 use crate::support::{
     PATIENCE, Scratch, ServeProcess, forget_unmet, isolate_environment, list_unmet, requires,
 };
@@ -31,10 +31,11 @@ const SKYTAIL: &str = env!("CARGO_BIN_EXE_skytail");
 const PORTS: [&str; 2] = ["127.0.0.1:6008", "127.0.0.1:9464"];
 
 /// Runs before each `skytail` of a document. Without `--demo` a run ends after some events, or at
-/// the end of the recording.
+/// the end of the recording, and saves elsewhere, because its server has a name of its own.
 const WRAPPER: &str = r#"#!/bin/sh
 case " $* " in
   *" --demo "*) unset SKYTAIL_HOST SKYTAIL_LIMIT SKYTAIL_EXIT_WHEN_LIVE ;;
+  *" tail "*) export XDG_STATE_HOME="$HOME/public" ;;
   *" serve "*) set -- "$@" --listen "$DOCUMENT_PORT" ;;
 esac
 exec "$SKYTAIL" "$@"
@@ -132,7 +133,7 @@ fn recording() -> &'static Path {
     path
 }
 
-/// What the commands of one page share.
+/// What the commands of one page share: a home directory, with a segment of an archive.
 struct Session {
     page: &'static str,
     home: Scratch,
@@ -148,6 +149,8 @@ impl Session {
         let wrapper = home.path("bin/skytail");
         std::fs::write(&wrapper, WRAPPER).unwrap();
         std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
+        let segment = home.path("seg_000000002a.jss");
+        std::fs::copy(root().join("tests/it/vectors/corpus.jss"), segment).unwrap();
         let ports = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
         let ports = ports.map(|listener| listener.local_addr().unwrap().to_string());
         let server = ServeProcess::start(recording(), &[]);
@@ -225,14 +228,17 @@ impl Session {
             let lines: Vec<&str> = step.lines().collect();
             let more = lines.iter().take_while(|line| line.ends_with('\\')).count();
             let (script, sample) = lines.split_at(more + 1);
-            let output = self.shell(&script.join("\n")).output().unwrap();
+            let script = script.join("\n");
+            // Only programs that run one after the other print in a known order.
+            let merged = if script.contains(';') { "exec 2>&1\n" } else { "" };
+            let output = self.shell(&format!("{merged}{script}")).output().unwrap();
             let mut printed = String::from_utf8(output.stdout).unwrap();
             printed.push_str(&String::from_utf8(output.stderr).unwrap());
             for (documented, port) in PORTS.iter().zip(&self.ports) {
                 printed = printed.replace(port.as_str(), documented);
             }
             let difference = difference(&sample.join("\n"), &printed, block.says("numbers vary"));
-            let place = format!("{} line {}: {}", self.page, block.line, script[0]);
+            let place = format!("{} line {}: {}", self.page, block.line, script);
             assert!(difference.is_none(), "{place}: {}", difference.unwrap());
         }
     }
