@@ -302,8 +302,9 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l grep -d 'Only r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
 did\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (-15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (-15m) [default: live]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (15m) [default: live]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l checkpoint-every -d 'Save the cursor this often [default: 1s; with .zst output 10s]' -r
@@ -331,7 +332,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rotate -d 'Begi
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to -d 'Publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l to-config -d 'File of "key = value" lines for --to, such as password' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s n -l limit -d 'Stop after N events [default: no limit]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when event times reach TIME [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l until -d 'Stop when event times reach TIME: 10m (ago), +10m, or as for --since [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l timeout -d 'Stop after this long [default: never]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l drain-timeout -d 'Time to write received events after a stop' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l shape -d 'JSON format of v2 events: v1, or native' -r -f -a "v1\t''
@@ -373,9 +374,11 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Do not save a cursor'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l json -d 'A synonym of --format ndjson'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l csv-safe -d 'Put \' in front of cells that a spreadsheet could take for a formula'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l append -d 'Append to FILE even if skytail did not write it'
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exit-when-live -d 'Stop when the replay has reached the present'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s e -l exit-when-live -d 'Stop when the replay has reached the present'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s f -l follow -d 'Continue at the live stream, which is the default'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l strict -d 'Check the whole JSON grammar of each event'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -414,7 +417,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l grep -d 'Only re
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
 did\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (-15m), or an integer cursor; top never saves a cursor' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (15m), or an integer cursor; top never saves a cursor' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Parallel downloads' -r
