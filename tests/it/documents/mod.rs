@@ -5,6 +5,7 @@ mod commands;
 mod links;
 mod reference;
 mod sample;
+mod screens;
 mod words;
 
 use std::path::{Path, PathBuf};

@@ -67,3 +67,34 @@ fn the_prose_names_commands_that_exist() {
     assert!(wrong.is_empty(), "{wrong:#?}");
     assert!(count >= 20, "{count} commands");
 }
+
+/// Returns what the pattern's group matches in a text.
+fn matches(pattern: &str, text: &str) -> BTreeSet<String> {
+    let pattern = Regex::new(pattern).unwrap();
+    pattern.captures_iter(text).map(|found| found[1].to_owned()).collect()
+}
+
+#[test]
+fn the_exit_codes_are_those_of_the_program() {
+    let source = matches(r"(?m)^    [A-Z]\w+ = (\d+),$", &read("src/cli/exit.rs"));
+    assert!(source.len() >= 6, "{source:?}");
+    let page = read("docs/reference/exit-codes.md");
+    assert_eq!(matches(r"(?m)^\| (\d+) \|", &page), source);
+    let readme = read("README.md");
+    let (_, part) = readme.split_once("\n## Exit codes\n").unwrap();
+    let part = part.split("\n## ").next().unwrap();
+    assert_eq!(matches(r"(?:^|[ \n])(\d+) [a-z]", part), source);
+}
+
+#[test]
+fn the_reasons_of_the_summary_are_those_of_the_program() {
+    let source = read("src/pipeline/shutdown.rs");
+    let (_, source) = source.split_once("=> \"limit\"").expect("the list of reasons");
+    let list = source.split("\n    }").next().unwrap();
+    let reasons = matches(r#"=> "([a-z_]+)""#, list);
+    let page = read("docs/operations/log-messages.md");
+    let (_, part) = page.split_once("`reason` (").unwrap();
+    let mut documented = matches("`([a-z_]+)`", part.split(')').next().unwrap());
+    assert!(documented.remove("limit"));
+    assert_eq!(documented, reasons);
+}
