@@ -1,17 +1,24 @@
 //! skytail tails the AT Protocol firehose through Jetstream.
 //!
-//! Data flows in one direction, and imports point down only:
+//! A module imports only modules of the rows below its own:
 //!
 //! ```text
-//! cli → pipeline → source | sink | checkpoint → filter, archive, position, compression → event
+//! cli
+//! top
+//! pipeline     telemetry    serve        stats
+//! checkpoint   settings
+//! source       sink         render
+//! archive      filter
+//! compression  position     display
+//! event        metrics      paths
 //! ```
 //!
-//! `stats` counts the events of a recording and imports only `event`. `top` counts the events of a
-//! running pipeline and draws them; `cli` passes it to the pipeline in place of a sink. Many
-//! modules import `metrics`, `display` and `paths`, which import no other module. Only `cli`
-//! imports `telemetry`, which exports the counters over HTTP and to a service manager. `serve` is a
-//! Jetstream server; it shares with the client only `filter`, `archive`, `position`, `compression`
-//! and `event`.
+//! A run is a `pipeline`: lines from a `source`, through `filter` and `position`, to a `sink`, with
+//! the proof of delivery in a `checkpoint`. `stats` counts the events of a recording. `top` counts
+//! the events of a running pipeline and draws them; `cli` passes it to the pipeline in place of a
+//! sink. Only `cli` imports `telemetry`, which exports the counters over HTTP and to a service
+//! manager. `serve` is a Jetstream server, which shares no parsing of messages with `source`.
+//! `docs/internals/architecture.md` has the rest.
 
 pub mod archive;
 pub mod checkpoint;

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use crate::display::summary::UnsavedReason;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
@@ -39,7 +40,7 @@ pub struct TailSettings {
     /// The state file; `None` to save nothing.
     pub state: Option<PathBuf>,
     /// Why the run saves nothing, if so.
-    pub unsaved: Option<Unsaved>,
+    pub unsaved: Option<UnsavedReason>,
     /// How often to save the position.
     pub checkpoint: CheckpointEvery,
     /// The files to write; `None` for standard output and brokers.
@@ -90,18 +91,6 @@ pub struct Consumer {
     pub is_chosen: bool,
     /// The name that 0.1.0 derived from the same filters and servers.
     pub former: String,
-}
-
-/// Why a run saves nothing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Unsaved {
-    /// `--no-checkpoint`.
-    NoCheckpoint,
-    /// Standard output is a terminal, and the user did not ask to save.
-    Terminal,
-    /// The user did not ask to save, and an earlier run was asked to save the position that is
-    /// saved.
-    Kept,
 }
 
 /// `--archive`, `--archive-parallelism` and the key.

@@ -147,18 +147,7 @@ impl<'a> Block<'a> {
     /// # Errors
     /// [`BlockError::Malformed`].
     pub fn parse(body: &'a [u8]) -> Result<Self, BlockError> {
-        let malformed = |what, value, at| Err(BlockError::Malformed { what, value, at });
-        let Some(count) = u32_at(body, 0) else {
-            return malformed("too short for a number of rows", body.len() as u64, 0);
-        };
-        let rows = count as usize;
-        if rows > MAX_ROWS {
-            return malformed("more rows than are allowed", count.into(), 0);
-        }
-        let fixed_bytes = 4 + u64::from(count) * FIXED_BYTES;
-        if fixed_bytes > body.len() as u64 {
-            return malformed("more rows than bytes for them", count.into(), 0);
-        }
+        let rows = row_count(body)?;
         let mut columns = Columns { body, at: 4 };
         let seqs = columns.take(rows * 8).as_chunks().0;
         let witnessed = columns.take(rows * 8).as_chunks().0;
@@ -178,14 +167,14 @@ impl<'a> Block<'a> {
             revs: sum(rev_lengths.iter().map(|&n| u32::from(n))),
             payloads: sum(payload_lengths.iter().map(|&n| u32::from_le_bytes(n))),
         };
-        if sizes.all() != body.len() as u64 - fixed_bytes {
+        if sizes.all() != (body.len() - columns.at) as u64 {
             let what = "the lengths of the rows don't add up to what follows them";
-            return malformed(what, sizes.all(), columns.at);
+            return Err(BlockError::Malformed { what, value: sizes.all(), at: columns.at });
         }
         check_kinds(kinds, kinds_at)?;
         check_seqs(seqs)?;
         let wide = |lengths: &'a [u8]| lengths.iter().map(|&n| usize::from(n));
-        // Together they are the rest of the body, so each fits a usize.
+        // The blobs are the rest of the body, so each length fits a usize.
         let collections =
             columns.text(wide(collection_lengths), sizes.collections as usize, BAD_TEXT)?;
         let did_widths = did_lengths.iter().map(|&n| usize::from(u16::from_le_bytes(n)));
@@ -276,6 +265,22 @@ impl<'a> Block<'a> {
         let Self { collections, dids, rkeys, revs, payloads, .. } = *self;
         Rows { block: *self, next: 0, collections, dids, rkeys, revs, payloads }
     }
+}
+
+/// Returns the number of rows, and checks that the body has the columns of fixed width for them.
+fn row_count(body: &[u8]) -> Result<usize, BlockError> {
+    let malformed = |what, value| Err(BlockError::Malformed { what, value, at: 0 });
+    let Some(count) = u32_at(body, 0) else {
+        return malformed("too short for a number of rows", body.len() as u64);
+    };
+    let rows = count as usize;
+    if rows > MAX_ROWS {
+        return malformed("more rows than are allowed", count.into());
+    }
+    if 4 + u64::from(count) * FIXED_BYTES > body.len() as u64 {
+        return malformed("more rows than bytes for them", count.into());
+    }
+    Ok(rows)
 }
 
 /// Bytes of the blobs after the columns of fixed width.

@@ -98,62 +98,60 @@ impl LineWriter {
         out.extend_from_slice(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#");
         out.extend_from_slice(kind.as_bytes());
         out.push(b'"');
-        let member = |name: &str, out: &mut Vec<u8>| {
-            out.extend_from_slice(b",\"");
-            out.extend_from_slice(name.as_bytes());
-            out.extend_from_slice(b"\":");
-        };
-        let text = |name: &str, text: &str, out: &mut Vec<u8>| {
-            member(name, out);
-            json::append_string(text, out);
-        };
         let seq = |out: &mut Vec<u8>| {
-            member("seq", out);
+            append_name("seq", out);
             json::append_unsigned(row.seq.0, out);
         };
-        // By name: the body's stands before `did`, behind it or behind `seq`.
+        // A server orders the members by name, so the body's is before `did`, after it, or after
+        // `seq`.
         match row.kind {
             RowKind::Account => {
-                member(kind, out);
+                append_name(kind, out);
                 self.append_body(row, out)?;
-                text("did", row.did, out);
+                append_text("did", row.did, out);
                 seq(out);
             }
             RowKind::Identity => {
-                text("did", row.did, out);
-                member(kind, out);
+                append_text("did", row.did, out);
+                append_name(kind, out);
                 self.append_body(row, out)?;
                 seq(out);
             }
             RowKind::Sync => {
-                text("did", row.did, out);
+                append_text("did", row.did, out);
                 seq(out);
-                member(kind, out);
+                append_name(kind, out);
                 self.append_body(row, out)?;
             }
             RowKind::Create | RowKind::Update | RowKind::Delete | RowKind::Resync => {
-                let has_record = row.kind != RowKind::Delete;
-                if has_record {
-                    member("cid", out);
-                    out.push(b'"');
-                    cid::append_record_cid(row.payload, out);
-                    out.push(b'"');
-                }
-                text("collection", row.collection, out);
-                text("did", row.did, out);
-                text("operation", row.kind.operation().unwrap_or_default(), out);
-                if has_record {
-                    member("record", out);
-                    self.append_payload(row, out)?;
-                }
-                text("rev", row.rev, out);
-                text("rkey", row.rkey, out);
+                self.append_native_commit(row, out)?;
                 seq(out);
             }
         }
-        member("time", out);
+        append_name("time", out);
         // Writing to a vector cannot fail.
         let _ = write!(out, "\"{time}\"}}");
+        Ok(())
+    }
+
+    /// Appends the members of a commit that are before `seq`.
+    fn append_native_commit(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+        let has_record = row.kind != RowKind::Delete;
+        if has_record {
+            append_name("cid", out);
+            out.push(b'"');
+            cid::append_record_cid(row.payload, out);
+            out.push(b'"');
+        }
+        append_text("collection", row.collection, out);
+        append_text("did", row.did, out);
+        append_text("operation", row.kind.operation().unwrap_or_default(), out);
+        if has_record {
+            append_name("record", out);
+            self.append_payload(row, out)?;
+        }
+        append_text("rev", row.rev, out);
+        append_text("rkey", row.rkey, out);
         Ok(())
     }
 
@@ -173,6 +171,19 @@ impl LineWriter {
         }
         self.transcoder.append(row.payload, out)
     }
+}
+
+/// Appends the name of a member that is not the first.
+fn append_name(name: &str, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"");
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b"\":");
+}
+
+/// Appends a member whose value is a string.
+fn append_text(name: &str, text: &str, out: &mut Vec<u8>) {
+    append_name(name, out);
+    json::append_string(text, out);
 }
 
 fn display_time(row: &Row<'_>) -> Result<TimeUs, CborError> {

@@ -3,8 +3,6 @@
 use std::fmt;
 use std::time::Duration;
 
-use crate::settings::Unsaved;
-
 use super::units::{bytes, count, counted, duration, rate};
 
 /// The figures of a finished run.
@@ -50,12 +48,24 @@ pub struct Summary {
     pub saved: Option<Saved>,
     /// The reason why the run does not save a position, if it does not.
     #[serde(skip)]
-    pub unsaved: Option<Unsaved>,
+    pub unsaved: Option<UnsavedReason>,
     /// The reason for the end, as one stable word for programs.
     pub reason: &'static str,
     /// The same for people, for example "by Ctrl-C".
     #[serde(skip)]
     pub reason_text: &'static str,
+}
+
+/// Why a run saves no position.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UnsavedReason {
+    /// `--no-checkpoint`.
+    NoCheckpoint,
+    /// Standard output is a terminal, and the user did not ask to save.
+    Terminal,
+    /// The user did not ask to save, and an earlier run was asked to save the position that is
+    /// saved.
+    Kept,
 }
 
 /// A saved position.
@@ -141,11 +151,13 @@ impl Summary {
     }
 }
 
-fn unsaved(why: Option<Unsaved>) -> &'static str {
+fn unsaved(why: Option<UnsavedReason>) -> &'static str {
     match why {
-        Some(Unsaved::Terminal) => "nothing saved (stdout is a terminal; --cursor auto saves)",
-        Some(Unsaved::Kept) => "nothing saved (the position of --cursor auto is kept)",
-        Some(Unsaved::NoCheckpoint) | None => "no position saved",
+        Some(UnsavedReason::Terminal) => {
+            "nothing saved (stdout is a terminal; --cursor auto saves)"
+        }
+        Some(UnsavedReason::Kept) => "nothing saved (the position of --cursor auto is kept)",
+        Some(UnsavedReason::NoCheckpoint) | None => "no position saved",
     }
 }
 

@@ -11,7 +11,8 @@ struct Guards {
     mutations: BTreeSet<String>,
 }
 
-fn root() -> &'static Path {
+/// Returns the folder of the package.
+pub fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
@@ -42,7 +43,8 @@ fn listed() -> BTreeMap<String, Guards> {
     all
 }
 
-fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
+/// Adds the Rust files below a folder.
+pub fn rust_files(directory: &Path, found: &mut Vec<PathBuf>) {
     for entry in std::fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
         if path.is_dir() {

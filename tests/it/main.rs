@@ -36,5 +36,6 @@ mod serve;
 #[cfg(unix)]
 mod state;
 mod stats;
+mod structure;
 mod upgrade;
 mod v2_messages;

@@ -98,6 +98,10 @@ pub struct ProcessRun {
     count: u32,
 }
 
+/// The flags of each run.
+const FIXED_FLAGS: [&str; 6] =
+    ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited"];
+
 impl ProcessRun {
     /// Chooses the flags for a round.
     pub fn new(
@@ -112,10 +116,8 @@ impl ProcessRun {
             flags.extend(["--host".to_owned(), host]);
         }
         let state = directory.join("state.db").display().to_string();
-        let fixed =
-            ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited", "--state"];
-        flags.extend(fixed.map(str::to_owned));
-        flags.push(state);
+        flags.extend(FIXED_FLAGS.map(str::to_owned));
+        flags.extend(["--state".to_owned(), state]);
         if !profile.flags.contains(&"--protocol") {
             flags.extend(["--protocol", "v1"].map(str::to_owned));
         }

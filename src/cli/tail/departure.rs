@@ -7,10 +7,11 @@ use super::legacy_names::is_output_of;
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::{CursorOverride, ManualCursor, SavedCursor, Store, StoreError};
 use crate::cli::exit::UsageError;
+use crate::display::summary::UnsavedReason;
 use crate::display::units::duration;
 use crate::position::gap::Gap;
 use crate::position::{EventPosition, Seq, StartPosition, TimeUs};
-use crate::settings::{CursorMode, TailSettings, Unsaved};
+use crate::settings::{CursorMode, TailSettings};
 use crate::sink::output_record::OutputRecord;
 
 /// The reason of a gap that the user chose.
@@ -25,9 +26,9 @@ pub fn keeps_saved_position(
     store: &Store,
     consumer: &str,
     settings: &TailSettings,
-) -> Result<Option<Unsaved>, StoreError> {
+) -> Result<Option<UnsavedReason>, StoreError> {
     let is_casual = settings.cursor == CursorMode::Live && !is_requested(settings);
-    Ok((is_casual && store.is_asked_for(consumer)?).then_some(Unsaved::Kept))
+    Ok((is_casual && store.is_asked_for(consumer)?).then_some(UnsavedReason::Kept))
 }
 
 /// Returns whether the user asked the run to save its position.

@@ -9,10 +9,11 @@ use crate::checkpoint::lease::{self, Lease};
 use crate::checkpoint::store::{ManualCursor, SavedCursor, Store, StoreError};
 use crate::checkpoint::worker::{CheckpointWorker, SaveHealth};
 use crate::cli::exit::UsageError;
+use crate::display::summary::UnsavedReason;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::now_us;
 use crate::position::{Seq, StartPosition, TimeUs};
-use crate::settings::{CursorMode, TailSettings, Unsaved};
+use crate::settings::{CursorMode, TailSettings};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
@@ -31,7 +32,7 @@ pub struct Session {
     /// The name that the position is saved under.
     pub consumer: String,
     /// Why the run saves nothing, if so.
-    pub unsaved: Option<Unsaved>,
+    pub unsaved: Option<UnsavedReason>,
     _lease: Option<Lease>,
 }
 
@@ -81,7 +82,7 @@ impl Session {
     }
 
     /// Returns a session that saves nothing, and needs no lease.
-    fn unsaved(settings: &TailSettings, reason: Option<Unsaved>) -> anyhow::Result<Self> {
+    fn unsaved(settings: &TailSettings, reason: Option<UnsavedReason>) -> anyhow::Result<Self> {
         let consumer = settings.consumer.name.clone();
         let output = match (&settings.output, &settings.to) {
             (Some(output), _) => Some(file_sink(open_output::open(output, None, &consumer)?)),

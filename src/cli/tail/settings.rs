@@ -94,10 +94,7 @@ pub fn tail_settings(
         render,
         stop: stop_rules(&args.output, now_us, sources)?,
         buffer: buffer(&args.flow, sources)?,
-        compression: Compression {
-            mode: args.source.compress,
-            dictionary: args.source.zstd_dictionary.clone(),
-        },
+        compression: compression(&args.source),
         strict: args.output.strict,
         connection: connection(args, &complete),
         ca_file: ca_file(&args.source, sources)?,
@@ -115,6 +112,10 @@ pub fn tail_settings(
         endpoints,
         filter,
     })
+}
+
+fn compression(args: &SourceArgs) -> Compression {
+    Compression { mode: args.compress, dictionary: args.zstd_dictionary.clone() }
 }
 
 fn checkpoint_every(args: &CursorArgs, output: Option<&OutputSettings>) -> CheckpointEvery {

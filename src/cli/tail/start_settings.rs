@@ -9,8 +9,9 @@ use crate::checkpoint::default_state_path;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::cursor::{parse_cursor_mode, parse_since};
+use crate::display::summary::UnsavedReason;
 use crate::filter::Filter;
-use crate::settings::{Consumer, CursorMode, OutputSettings, Unsaved};
+use crate::settings::{Consumer, CursorMode, OutputSettings};
 use crate::sink::broker::BrokerSettings;
 use crate::source::endpoint::Endpoint;
 
@@ -36,7 +37,7 @@ pub struct StartSettings {
     /// The state file; `None` to save nothing.
     pub state: Option<PathBuf>,
     /// Why the run saves nothing, if so.
-    pub unsaved: Option<Unsaved>,
+    pub unsaved: Option<UnsavedReason>,
 }
 
 /// Checks the flags, and returns the settings.
@@ -78,8 +79,8 @@ pub fn start_settings(
         || given.checkpoint_every.is_some()
         || given.checkpoint_events.is_some();
     let unsaved = match (given.no_checkpoint, context.is_terminal && !asks_to_save) {
-        (true, _) => Some(Unsaved::NoCheckpoint),
-        (false, true) => Some(Unsaved::Terminal),
+        (true, _) => Some(UnsavedReason::NoCheckpoint),
+        (false, true) => Some(UnsavedReason::Terminal),
         (false, false) => None,
     };
     if let Some(name) = &given.consumer {

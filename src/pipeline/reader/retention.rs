@@ -1,5 +1,5 @@
 //! What to do when a v2 server says that it no longer holds the requested events. v1 moves a
-//! cursor silently, and the writer finds that out (`pipeline::continuity`).
+//! cursor silently, and the writer finds that out (`pipeline::gap_detector`).
 //!
 //! If the server has an archive, it holds these events (`backfill`). If not, the stream
 //! continues from the oldest event that the server holds, and the writer reports the gap at its

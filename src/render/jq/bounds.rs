@@ -241,11 +241,7 @@ pub fn guard(term: Term<&str>) -> Term<&str> {
         Term::Var("$ENV") => Term::Call("env", Vec::new()),
         Term::Var(name) => Term::Var(name),
         Term::Str(format, parts) => {
-            let parts = parts.into_iter().map(|part| match part {
-                StrPart::Term(term) => StrPart::Term(guard(term)),
-                other => other,
-            });
-            Term::Str(format, parts.collect())
+            Term::Str(format, parts.into_iter().map(guard_string_part).collect())
         }
         Term::Arr(inside) => Term::Arr(inside.map(|inside| boxed(*inside))),
         Term::Obj(members) => Term::Obj(
@@ -287,15 +283,24 @@ pub fn guard(term: Term<&str>) -> Term<&str> {
         }
         Term::Call(name, arguments) => Term::Call(name, all(arguments)),
         Term::Path(head, path) => {
-            let parts = path.0.into_iter().map(|(part, optional)| {
-                let part = match part {
-                    Part::Index(index) => Part::Index(guard(index)),
-                    Part::Range(from, to) => Part::Range(from.map(guard), to.map(guard)),
-                };
-                (part, optional)
-            });
+            let parts = path.0.into_iter();
+            let parts = parts.map(|(part, optional)| (guard_path_part(part), optional));
             Term::Path(boxed(*head), Path(parts.collect()))
         }
+    }
+}
+
+fn guard_string_part<'a>(part: StrPart<&'a str, Term<&'a str>>) -> StrPart<&'a str, Term<&'a str>> {
+    match part {
+        StrPart::Term(term) => StrPart::Term(guard(term)),
+        other => other,
+    }
+}
+
+fn guard_path_part<'a>(part: Part<Term<&'a str>>) -> Part<Term<&'a str>> {
+    match part {
+        Part::Index(index) => Part::Index(guard(index)),
+        Part::Range(from, to) => Part::Range(from.map(guard), to.map(guard)),
     }
 }
 

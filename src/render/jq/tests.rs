@@ -64,6 +64,10 @@ fn expressions_have_the_results_of_jq() {
         "0",
         &["9", "6"],
     );
+}
+
+#[test]
+fn products_updates_and_formats_have_the_results_of_jq() {
     check("[(1,2) * (3,4)], 2 * \"ab\" * 2", "1", &["[3,4,6,8]", "\"abababab\""]);
     check(
         ".a *= (1,2), (.. |= .)",

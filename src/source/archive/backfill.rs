@@ -299,7 +299,7 @@ impl Backfill {
                 Ok(self.segment_damaged(&source.to_string()))
             }
             BlockMessage::Failed(RemoteSegmentError::Fetch { source, .. })
-                if matches!(source, super::error::FetchError::TooLarge(_)) =>
+                if matches!(source, super::error::ArchiveFetchError::TooLarge(_)) =>
             {
                 Ok(self.block_damaged(&source.to_string()))
             }

@@ -16,7 +16,7 @@ use http_body_util::Full;
 use tokio::time::Instant;
 
 use super::api_key::{ApiKey, may_send_key};
-use super::error::{FetchError, RangeError};
+use super::error::{ArchiveFetchError, RangeError};
 use super::http_pool::{ArchiveRequest, HttpPool, Limits, Response};
 use super::retry::{RetryBudget, server_wait};
 use crate::metrics::Metrics;
@@ -94,7 +94,7 @@ impl ArchiveClient {
         headers: &[(HeaderName, String)],
         body: Option<&[u8]>,
         max_body_bytes: usize,
-    ) -> Result<Response, FetchError> {
+    ) -> Result<Response, ArchiveFetchError> {
         let request = self.build_request(target, headers, body)?;
         let seconds = max_body_bytes as u64 / SLOWEST_BYTES_PER_SECOND;
         let limits = Limits {
@@ -105,7 +105,7 @@ impl ArchiveClient {
         let connect = async || {
             let deadline = Instant::now() + self.connect_timeout;
             let dialled = dial::dial(&self.endpoint, &self.proxies, &self.tls, deadline).await;
-            dialled.map_err(FetchError::from)
+            dialled.map_err(ArchiveFetchError::from)
         };
         let response = self.pool.send(request, limits, connect).await?;
         self.metrics.wire_bytes.add(response.body.len() as u64);
@@ -120,7 +120,7 @@ impl ArchiveClient {
         target: &str,
         headers: &[(HeaderName, String)],
         body: Option<&[u8]>,
-    ) -> Result<ArchiveRequest, FetchError> {
+    ) -> Result<ArchiveRequest, ArchiveFetchError> {
         let mut request = ::http::Request::builder()
             .method(if body.is_some() { "POST" } else { "GET" })
             .uri(format!("{}{METHODS}{target}", self.endpoint.base_path))
@@ -138,11 +138,11 @@ impl ArchiveClient {
                 value.set_sensitive(true);
                 value
             });
-            let value = value.map_err(|_| FetchError::Unexpected(NO_REQUEST))?;
+            let value = value.map_err(|_| ArchiveFetchError::Unexpected(NO_REQUEST))?;
             request = request.header(AUTHORIZATION, value);
         }
         let body = Full::new(Bytes::copy_from_slice(body.unwrap_or_default()));
-        request.body(body).map_err(|_| FetchError::Unexpected(NO_REQUEST))
+        request.body(body).map_err(|_| ArchiveFetchError::Unexpected(NO_REQUEST))
     }
 
     /// Returns the key, or the user and password of the server's URL.
@@ -157,26 +157,28 @@ impl ArchiveClient {
     /// Returns a whole response of at most `max_bytes`, with retries.
     ///
     /// # Errors
-    /// [`FetchError`].
+    /// [`ArchiveFetchError`].
     pub async fn fetch_all(
         &self,
         target: &str,
         body: Option<&[u8]>,
         max_bytes: usize,
-    ) -> Result<Vec<u8>, FetchError> {
+    ) -> Result<Vec<u8>, ArchiveFetchError> {
         let mut budget = RetryBudget::default();
         loop {
             let error = match self.request(target, &[], body, max_bytes + 1).await {
                 Ok(response) if response.status == 200 => {
                     if response.body.len() > max_bytes {
-                        return Err(FetchError::TooLarge(max_bytes));
+                        return Err(ArchiveFetchError::TooLarge(max_bytes));
                     }
                     if response.is_complete {
                         return Ok(response.body);
                     }
-                    FetchError::CutOff(response.body.len())
+                    ArchiveFetchError::CutOff(response.body.len())
                 }
-                Ok(_) => FetchError::Unexpected("a part of an answer, though all was asked for"),
+                Ok(_) => {
+                    ArchiveFetchError::Unexpected("a part of an answer, though all was asked for")
+                }
                 Err(error) => error,
             };
             budget.wait_after(error).await?;
@@ -187,8 +189,12 @@ impl ArchiveClient {
     /// reached. It never joins two versions of the file.
     ///
     /// # Errors
-    /// [`FetchError`].
-    pub async fn fetch_file(&self, target: &str, max_bytes: usize) -> Result<Vec<u8>, FetchError> {
+    /// [`ArchiveFetchError`].
+    pub async fn fetch_file(
+        &self,
+        target: &str,
+        max_bytes: usize,
+    ) -> Result<Vec<u8>, ArchiveFetchError> {
         let (mut budget, mut file, mut etag) = (RetryBudget::default(), Vec::new(), None::<String>);
         loop {
             let headers = match &etag {
@@ -211,7 +217,7 @@ impl ArchiveClient {
                         if response.status != 200 {
                             // The file was rewritten, or the response does not fit: start anew.
                             etag = None;
-                            budget.wait_after(FetchError::CutOff(0)).await?;
+                            budget.wait_after(ArchiveFetchError::CutOff(0)).await?;
                             continue;
                         }
                     }
@@ -220,12 +226,12 @@ impl ArchiveClient {
                     }
                     file.extend_from_slice(&response.body);
                     if file.len() > max_bytes {
-                        return Err(FetchError::TooLarge(max_bytes));
+                        return Err(ArchiveFetchError::TooLarge(max_bytes));
                     }
                     if response.is_complete {
                         return Ok(file);
                     }
-                    FetchError::CutOff(file.len())
+                    ArchiveFetchError::CutOff(file.len())
                 }
             };
             budget.wait_after(error).await?;
@@ -235,8 +241,12 @@ impl ArchiveClient {
     /// Returns the first `bytes` bytes of a file, and whether ranges of it are available.
     ///
     /// # Errors
-    /// [`FetchError`].
-    pub async fn fetch_prefix(&self, target: &str, bytes: usize) -> Result<FilePrefix, FetchError> {
+    /// [`ArchiveFetchError`].
+    pub async fn fetch_prefix(
+        &self,
+        target: &str,
+        bytes: usize,
+    ) -> Result<FilePrefix, ArchiveFetchError> {
         let headers = [(RANGE, format!("bytes=0-{}", bytes.saturating_sub(1)))];
         let mut budget = RetryBudget::default();
         loop {
@@ -248,9 +258,9 @@ impl ArchiveClient {
                     if response.body.len() == bytes || response.is_complete {
                         return Ok(FilePrefix { bytes: response.body, version });
                     }
-                    FetchError::CutOff(response.body.len())
+                    ArchiveFetchError::CutOff(response.body.len())
                 }
-                Ok(response) => FetchError::CutOff(response.body.len()),
+                Ok(response) => ArchiveFetchError::CutOff(response.body.len()),
                 Err(error) => error,
             };
             budget.wait_after(error).await?;
@@ -283,7 +293,7 @@ impl ArchiveClient {
                     if bytes.len() >= wanted {
                         break;
                     }
-                    FetchError::CutOff(bytes.len())
+                    ArchiveFetchError::CutOff(bytes.len())
                 }
                 Ok(response) => {
                     let is_same = strong_etag(&response.headers).as_deref() == Some(etag);
@@ -330,7 +340,7 @@ fn is_part(response: &Response, start: u64, etag: Option<&str>) -> bool {
         && strong_etag(&response.headers).as_deref() == etag
 }
 
-fn refusal(response: &Response) -> FetchError {
+fn refusal(response: &Response) -> ArchiveFetchError {
     let (status, bytes) = (response.status, &response.body);
     let bytes = bytes.get(..MAX_REFUSAL_BYTES).unwrap_or(bytes);
     let (name, said) = match error_body::xrpc_error(bytes) {
@@ -343,9 +353,9 @@ fn refusal(response: &Response) -> FetchError {
     match status {
         429 | 500 | 502..=599 => {
             let wait = server_wait(&response.headers, SystemTime::now());
-            FetchError::Busy { status, said, wait }
+            ArchiveFetchError::Busy { status, said, wait }
         }
-        _ => FetchError::Refused { status, said, name },
+        _ => ArchiveFetchError::Refused { status, said, name },
     }
 }
 

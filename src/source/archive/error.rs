@@ -7,7 +7,7 @@ use crate::source::net::DialError;
 
 /// Why a request has no usable response.
 #[derive(Debug, thiserror::Error)]
-pub enum FetchError {
+pub enum ArchiveFetchError {
     /// There is no connection.
     #[error(transparent)]
     Dial(#[from] DialError),
@@ -45,7 +45,7 @@ pub enum FetchError {
     Unexpected(&'static str),
 }
 
-impl FetchError {
+impl ArchiveFetchError {
     /// Returns the error of dialling, if there was no connection.
     #[must_use]
     pub fn dial_error(&self) -> Option<&DialError> {
@@ -101,5 +101,5 @@ pub enum RangeError {
     RangeIgnored,
     /// The request failed.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(#[from] ArchiveFetchError),
 }

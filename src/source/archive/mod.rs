@@ -39,7 +39,7 @@ use crate::position::gap::Gap;
 use crate::position::{EventPosition, TimeUs};
 use crate::source::net::DialError;
 
-use error::FetchError;
+use error::ArchiveFetchError;
 use plan::PlanError;
 use segment::RemoteSegmentError;
 use segment_list::ListError;
@@ -90,7 +90,7 @@ pub enum BackfillError {
         /// What was requested.
         what: String,
         /// Why it failed.
-        source: FetchError,
+        source: ArchiveFetchError,
     },
     /// A task of skytail itself panicked.
     #[error("a thread that decodes the archive failed unexpectedly; this is a bug in skytail")]

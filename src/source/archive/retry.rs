@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use http::header::HeaderMap;
 
-use super::error::FetchError;
+use super::error::ArchiveFetchError;
 use crate::source::backoff::Backoff;
 use crate::source::http::retry_after;
 
@@ -48,7 +48,11 @@ impl RetryBudget {
     ///
     /// # Errors
     /// `error` itself if there is no next attempt.
-    fn next(&mut self, error: FetchError, rng: &mut fastrand::Rng) -> Result<Duration, FetchError> {
+    fn next(
+        &mut self,
+        error: ArchiveFetchError,
+        rng: &mut fastrand::Rng,
+    ) -> Result<Duration, ArchiveFetchError> {
         self.failures += 1;
         if !error.is_transient() || self.failures >= MAX_FAILURES {
             return Err(error);
@@ -65,7 +69,7 @@ impl RetryBudget {
     ///
     /// # Errors
     /// `error` itself if it may not.
-    pub async fn wait_after(&mut self, error: FetchError) -> Result<(), FetchError> {
+    pub async fn wait_after(&mut self, error: ArchiveFetchError) -> Result<(), ArchiveFetchError> {
         let wait = self.next(error, &mut fastrand::Rng::new())?;
         tokio::time::sleep(wait).await;
         Ok(())
@@ -83,8 +87,8 @@ mod tests {
         pairs.iter().map(pair).collect()
     }
 
-    fn busy(wait: Option<Duration>) -> FetchError {
-        FetchError::Busy { status: 429, said: String::new(), wait }
+    fn busy(wait: Option<Duration>) -> ArchiveFetchError {
+        ArchiveFetchError::Busy { status: 429, said: String::new(), wait }
     }
 
     #[test]
@@ -119,7 +123,7 @@ mod tests {
 
     #[test]
     fn a_refusal_is_final_at_once() {
-        let refused = FetchError::Refused { status: 403, said: String::new(), name: None };
+        let refused = ArchiveFetchError::Refused { status: 403, said: String::new(), name: None };
         assert!(RetryBudget::default().next(refused, &mut fastrand::Rng::with_seed(1)).is_err());
     }
 }

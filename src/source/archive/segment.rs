@@ -14,7 +14,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use super::client::ArchiveClient;
-use super::error::{FetchError, RangeError};
+use super::error::{ArchiveFetchError, RangeError};
 use super::plan::PlannedSegment;
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::SegmentError;
@@ -45,7 +45,7 @@ pub enum RemoteSegmentError {
         /// The segment's file name.
         name: String,
         /// Why.
-        source: FetchError,
+        source: ArchiveFetchError,
     },
     /// Its header or index is unusable, even after a second fetch.
     #[error("{name}: {source}")]
@@ -300,7 +300,7 @@ impl RemoteSegment {
         format!("getBlock?segment={}&blockIndex={number}", self.planned.name)
     }
 
-    fn fetch_error(&self, source: FetchError) -> RemoteSegmentError {
+    fn fetch_error(&self, source: ArchiveFetchError) -> RemoteSegmentError {
         let name = self.planned.name.clone();
         match source.refused_status() {
             Some(404) => RemoteSegmentError::Gone(name),
@@ -314,7 +314,7 @@ enum OpenError {
     Changed,
     RangeIgnored(Box<Header>),
     Damaged(SegmentError, Option<Box<Header>>),
-    Fetch(FetchError),
+    Fetch(ArchiveFetchError),
 }
 
 /// Stored frames of consecutive blocks.

@@ -10,7 +10,7 @@
 use serde::Deserialize;
 
 use super::client::ArchiveClient;
-use super::error::FetchError;
+use super::error::ArchiveFetchError;
 use super::plan::PlanError;
 use crate::archive::name::segment_name;
 use crate::position::{Seq, TimeUs};
@@ -53,7 +53,7 @@ impl ListedSegment {
 pub enum ListError {
     /// A request failed.
     #[error(transparent)]
-    Fetch(#[from] FetchError),
+    Fetch(#[from] ArchiveFetchError),
     /// A page is malformed.
     #[error(transparent)]
     Plan(#[from] PlanError),

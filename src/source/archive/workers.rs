@@ -7,7 +7,7 @@ use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
 use super::decode::{BlockSink, BlockSummary, DecodedLines, DecoderPool, RowFilter};
-use super::error::FetchError;
+use super::error::ArchiveFetchError;
 use super::segment::{BlockFrames, RemoteSegment, RemoteSegmentError};
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
@@ -133,9 +133,9 @@ async fn decode_second(
             let decoded = try_decode(context, &job, frame, out).await;
             decoded.unwrap_or_else(|error| BlockMessage::Damaged(error.to_string()))
         }
-        Err(RemoteSegmentError::Fetch { source: error @ FetchError::TooLarge(_), .. }) => {
-            BlockMessage::Damaged(error.to_string())
-        }
+        Err(RemoteSegmentError::Fetch {
+            source: error @ ArchiveFetchError::TooLarge(_), ..
+        }) => BlockMessage::Damaged(error.to_string()),
         Err(error) => BlockMessage::Failed(error),
     }
 }

@@ -218,11 +218,14 @@ async fn a_file_is_joined_from_one_version_only() {
 #[tokio::test]
 async fn a_refused_or_too_large_file_is_not_requested_again() {
     let (client, _) = server(vec![answer("200 OK", "", "0123456789")]).await;
-    assert!(matches!(client.fetch_file("getBlock?x", 9).await, Err(FetchError::TooLarge(9))));
+    assert!(matches!(
+        client.fetch_file("getBlock?x", 9).await,
+        Err(ArchiveFetchError::TooLarge(9))
+    ));
     let (client, _) = server(vec![answer("200 OK", "", "0123456789")]).await;
     assert!(matches!(
         client.fetch_all("planSnapshot", Some(b"{}"), 9).await,
-        Err(FetchError::TooLarge(9))
+        Err(ArchiveFetchError::TooLarge(9))
     ));
     for (status, body, said) in [
         (
