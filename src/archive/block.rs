@@ -8,18 +8,17 @@ use super::row::{Row, RowKind};
 use crate::compression::inflate::{InflateError, Inflater};
 use crate::position::Seq;
 
-/// Most rows of a block that are accepted (§5).
+/// Maximum number of rows in a block (§5).
 pub const MAX_ROWS: usize = 262_144;
-/// Most bytes that a block may decompress to, unless a caller says otherwise. The server's own
-/// limit is 1 GiB, real blocks hold a few MB: this bounds the cost of a hostile one.
+/// Default limit for the decompressed bytes of a block. The server's own limit is 1 GiB, and real
+/// blocks have a few MB, so this bounds the cost of a hostile block.
 pub const MAX_BLOCK_BYTES: usize = 256 << 20;
 /// Bytes of a row in the columns of fixed width.
 const FIXED_BYTES: u64 = 34;
-/// Largest zstd window: 128 MiB, for blocks that were compressed in one piece. Frames with
-/// stated size is believable need none of it.
+/// Largest zstd window: 128 MiB, for blocks that were compressed in one piece. Frames that state a
+/// plausible size need no window.
 const WINDOW_LOG_MAX: u32 = 27;
-/// The bit of the first byte after the magic that announces the content
-/// checksum (RFC 8878 §3.1.1.1.1).
+/// The bit of the frame header descriptor that announces a content checksum (RFC 8878 §3.1.1.1.1).
 const CHECKSUM_FLAG: u8 = 1 << 2;
 
 /// Decodes blocks into one buffer, which is reused and grows to the largest block.
@@ -31,7 +30,7 @@ pub struct BlockDecoder {
 }
 
 impl BlockDecoder {
-    /// A decoder for blocks that decompress to at most [`MAX_BLOCK_BYTES`].
+    /// Returns a decoder for blocks that decompress to at most [`MAX_BLOCK_BYTES`].
     ///
     /// # Errors
     /// [`BlockError::Frame`] if zstd can't allocate memory.
@@ -39,7 +38,7 @@ impl BlockDecoder {
         Self::with_cap(MAX_BLOCK_BYTES)
     }
 
-    /// A decoder for blocks that decompress to at most `max_bytes`.
+    /// Returns a decoder for blocks that decompress to at most `max_bytes`.
     ///
     /// # Errors
     /// As [`BlockDecoder::new`].
@@ -128,7 +127,7 @@ impl<'a> Columns<'a> {
         let text =
             simdutf8::compat::from_utf8(blob).map_err(|error| malformed(error.valid_up_to()))?;
         if !text.is_ascii() {
-            // The whole blob is UTF-8, but each row must be, too.
+            // The whole blob is UTF-8. The text of each row must be, too.
             let mut end = 0;
             for length in lengths {
                 end += length;
@@ -229,7 +228,7 @@ impl<'a> Block<'a> {
         }
     }
 
-    /// The number of rows.
+    /// Returns the number of rows.
     #[must_use]
     pub fn len(&self) -> usize {
         self.seqs.len()
@@ -253,13 +252,13 @@ impl<'a> Block<'a> {
         self.seqs.last().map(|&bytes| Seq(u64::from_le_bytes(bytes)))
     }
 
-    /// Bytes of the decompressed block.
+    /// Returns the size of the decompressed block in bytes.
     #[must_use]
     pub fn body_bytes(&self) -> usize {
         self.body_bytes
     }
 
-    /// The rows, by ascending seq.
+    /// Returns the rows, by ascending seq.
     #[must_use]
     pub fn rows(&self) -> Rows<'a> {
         let Self { collections, dids, rkeys, revs, payloads, .. } = *self;
@@ -298,7 +297,7 @@ impl BlobBytes {
     }
 }
 
-/// The sum of a column of lengths: at most 262,144 times 2^32, which fits 64 bits.
+/// Returns the sum of a column of lengths: at most 262,144 times 2^32, which fits 64 bits.
 fn sum(lengths: impl Iterator<Item = u32>) -> u64 {
     lengths.map(u64::from).sum()
 }

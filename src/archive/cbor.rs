@@ -1,11 +1,11 @@
-//! A strict DAG-CBOR reader, item by item, by the rules of protocol/jetstream-v2-archive.md
-//! §6. `transcode` converts the items.
+//! Reads strict DAG-CBOR item by item, by the rules of protocol/jetstream-v2-archive.md §6.
+//! `transcode` converts the items.
 
-/// Deepest nesting of maps and arrays.
+/// Maximum depth of nested maps and arrays.
 pub const MAX_DEPTH: usize = 128;
-/// Longest text or byte string.
+/// Maximum length of a text or byte string, in bytes.
 pub const MAX_STRING_BYTES: usize = 1 << 20;
-/// The only tag of DAG-CBOR: a link.
+/// The tag of a link, the only tag of DAG-CBOR.
 pub(super) const LINK_TAG: u64 = 42;
 
 /// Why bytes are not one DAG-CBOR value.
@@ -14,16 +14,16 @@ pub(super) const LINK_TAG: u64 = 42;
 pub struct CborError {
     /// The fault.
     pub what: &'static str,
-    /// Where, counted from 0.
+    /// The offset of the fault, from 0.
     pub at: usize,
 }
 
 /// The head of an item.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub(super) enum Head {
-    /// 0 and up.
+    /// An integer of at least 0.
     Unsigned(u64),
-    /// -1 - n.
+    /// A negative integer: -1 - n.
     Negative(u64),
     /// A byte string; this many bytes follow.
     Bytes(usize),
@@ -43,7 +43,7 @@ pub(super) enum Head {
     Float(f64),
 }
 
-/// Reads items from the front of a byte slice.
+/// Reads one item after another from a byte slice.
 #[derive(Debug)]
 pub(super) struct Reader<'a> {
     input: &'a [u8],
@@ -65,7 +65,7 @@ impl<'a> Reader<'a> {
         self.input.len() - self.pos
     }
 
-    /// The next item's head.
+    /// Reads the head of the next item.
     #[inline]
     pub(super) fn head(&mut self) -> Result<Head, CborError> {
         let at = self.pos;
@@ -127,7 +127,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    /// A string's length, which must be there.
+    /// Checks the length of a string against the limit and against the bytes that are left.
     #[inline]
     fn length(&self, length: u64, at: usize) -> Result<usize, CborError> {
         if length > self.left() as u64 {
@@ -140,7 +140,7 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
-    /// The bytes of a string whose head was just read.
+    /// Returns the bytes of a string whose head was read last.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], CborError> {
         let taken = self.input.get(self.pos..self.pos + length);

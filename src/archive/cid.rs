@@ -1,13 +1,13 @@
-//! CIDs: the names of records and blobs by their content. Only version 1 in base32, which is
-//! what the network uses (protocol/jetstream-v2-archive.md §6).
+//! CIDs: identifiers of records and blobs that are hashes of their content. Only version 1 in base32,
+//! because the network uses nothing else (protocol/jetstream-v2-archive.md §6).
 
 use sha2::{Digest as _, Sha256};
 
-/// A version 1 CID of DAG-CBOR by its SHA-256 starts with this.
+/// The first bytes of a version 1 CID of DAG-CBOR with SHA-256.
 const RECORD_PREFIX: [u8; 4] = [0x01, 0x71, 0x12, 0x20];
 /// RFC 4648 base32, in lower case.
 const ALPHABET: &[u8; 32] = b"abcdefghijklmnopqrstuvwxyz234567";
-/// Longest digest that is accepted; the longest of the known hashes has 64 bytes.
+/// Longest digest that is accepted, in bytes. The longest digest of a known hash has 64 bytes.
 const MAX_DIGEST_BYTES: u64 = 128;
 
 /// Appends the text of the CID of a record, computed from its DAG-CBOR bytes.
@@ -19,7 +19,7 @@ pub fn append_record_cid(payload: &[u8], out: &mut Vec<u8>) {
     append_base32(&cid, out);
 }
 
-/// The CID of a record, computed from its DAG-CBOR bytes.
+/// Returns the CID of a record, computed from its DAG-CBOR bytes.
 #[must_use]
 pub fn record_cid(payload: &[u8]) -> String {
     let mut text = Vec::with_capacity(59);
@@ -27,7 +27,7 @@ pub fn record_cid(payload: &[u8]) -> String {
     text.into_iter().map(char::from).collect()
 }
 
-/// Appends the text of a CID's bytes; `None` (and nothing appended) if they are no CID.
+/// Appends the text of a CID's bytes. Returns `None` and appends nothing if they are not a CID.
 #[must_use]
 pub(super) fn append_text(cid: &[u8], out: &mut Vec<u8>) -> Option<()> {
     is_cid(cid).then(|| append_base32(cid, out))
@@ -49,11 +49,12 @@ pub(super) fn from_text(text: &str) -> Option<Vec<u8>> {
             bits &= (1 << used) - 1;
         }
     }
-    // The remaining bits must be zero: otherwise two texts would encode one CID.
+    // The remaining bits must be zero, because otherwise two texts would encode one CID.
     (bits == 0 && used < 5 && is_cid(&cid)).then_some(cid)
 }
 
-/// Version 1, a codec, a hash, and a digest of the length that is stated.
+/// Returns whether the bytes are a CID: version 1, a codec, a hash, and a digest of the stated
+/// length.
 fn is_cid(cid: &[u8]) -> bool {
     if cid.len() == 36 && matches!(cid, [0x01, 0x71 | 0x55, 0x12, 0x20, ..]) {
         return true;
@@ -68,7 +69,7 @@ fn is_cid(cid: &[u8]) -> bool {
     parts() == Some(true)
 }
 
-/// An unsigned varint of at most nine bytes, without needless ones.
+/// Reads an unsigned varint of at most nine bytes in its shortest encoding.
 fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     let mut value = 0;
     for (i, &byte) in bytes.iter().take(9).enumerate() {
@@ -81,7 +82,7 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
-/// Appends `b` and the bytes in base32, without padding.
+/// Appends the prefix `b` and the bytes in base32, without padding.
 fn append_base32(bytes: &[u8], out: &mut Vec<u8>) {
     let letter = |value: u64| ALPHABET.get((value & 31) as usize).copied().unwrap_or(b'a');
     out.push(b'b');

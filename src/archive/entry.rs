@@ -1,12 +1,12 @@
-//! The index entry of one block (protocol/jetstream-v2-archive.md §4). It locates the
-//! block, which is checked against it. The parser of an index checks whether entries fit each
-//! other.
+//! The index entry of one block (protocol/jetstream-v2-archive.md §4). It locates the block, and
+//! the decoder checks the block against it. The parser of an index checks that entries follow one
+//! another without a hole.
 
 use super::fields::{i64_at, u32_at, u64_at};
 
 /// Bytes of an entry.
 pub(crate) const ENTRY_BYTES: usize = 52;
-/// Bytes of the length in front of each frame.
+/// Bytes of the length before each frame.
 pub(crate) const PREFIX_BYTES: u64 = 8;
 /// The index entry of a block. A compaction does not update its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,4 +1,4 @@
-//! The errors of segments, blocks and rows. Each names the fault, the value and the offset.
+//! The errors of segments, blocks and rows. Each message has the fault, the value and the offset.
 
 use std::io;
 

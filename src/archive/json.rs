@@ -1,14 +1,14 @@
-//! Pieces of JSON, appended as a v2 server writes them: strings, integers, floats
+//! Appends strings, integers and floats as JSON, as a v2 server writes them
 //! (protocol/jetstream-v2-archive.md §6). Only floats with an exponent allocate.
 
 use std::io::Write as _;
 
-/// Bytes compared in one step: the comparisons of a step become vector instructions.
+/// Bytes compared in one step. The compiler makes vector instructions of the comparisons of a step.
 const STEP: usize = 16;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Returns whether a byte may need an escape. Without `ASCII` that of `\u2028` counts, which
-/// starts other characters too; with it, whatever is not ASCII.
+/// Returns whether a byte may need an escape. With `ASCII`, every byte that is not ASCII may. Without
+/// it, the first byte of `\u2028` may, which starts other characters too.
 #[inline(always)]
 fn is_special<const ASCII: bool>(byte: u8) -> bool {
     let beyond = if ASCII { byte >= 0x80 } else { byte == 0xe2 };
@@ -109,8 +109,8 @@ pub(super) fn append_unsigned(mut n: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
-/// Appends a float: the shortest decimal that reads back as the same one, with an exponent
-/// below 1e-6 and from 1e21 on.
+/// Appends a float: the shortest decimal that parses to the same float, with an exponent below 1e-6
+/// and from 1e21 on.
 pub(super) fn append_float(value: f64, out: &mut Vec<u8>) {
     let size = value.abs();
     if size != 0.0 && !(1e-6..1e21).contains(&size) {

@@ -1,7 +1,7 @@
 //! Writes a row as one line: the event as a v2 server sends it, without its line feed.
 //!
-//! Either in the format of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6),
-//! or the payload of the v2 stream (v2 §3). Both are lossless.
+//! The line is in the format of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6),
+//! or it is the payload of the v2 stream (v2 §3). Both are lossless.
 
 use std::io::Write as _;
 
@@ -13,30 +13,30 @@ use super::{cid, json};
 use crate::event::format::EventFormat;
 use crate::position::TimeUs;
 
-/// Largest payload that becomes an event. Records are limited to about 1 MiB upstream; JSON
-/// takes six times as many bytes at worst.
+/// Largest payload that becomes an event. Relays limit records to about 1 MiB; JSON has at most six
+/// times as many bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
 
-/// Writes rows. Reuses its buffers from row to row.
+/// Writes rows, and reuses its buffers from row to row.
 #[derive(Debug, Default)]
 pub struct LineWriter {
     transcoder: Transcoder,
 }
 
 impl LineWriter {
-    /// A writer with empty buffers.
+    /// Returns a writer with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Appends the row's event, without a line feed: to [`Batch::line_buffer`], say.
+    /// Appends the row's event, without a line feed, for example to [`Batch::line_buffer`].
     ///
     /// [`Batch::line_buffer`]: crate::event::batch::Batch::line_buffer
     ///
     /// # Errors
-    /// [`RowError`] if the payload is not strict DAG-CBOR, or the time lies before
-    /// 1970; `out` is unchanged then.
+    /// [`RowError`] if the payload is not strict DAG-CBOR, or if the time is before 1970; `out` is
+    /// unchanged then.
     pub fn append(
         &mut self,
         row: &Row<'_>,
@@ -155,7 +155,7 @@ impl LineWriter {
         Ok(())
     }
 
-    /// The relay's event, which is a map.
+    /// Appends the relay's event, which must be a map.
     fn append_body(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
         let start = out.len();
         self.append_payload(row, out)?;

@@ -1,8 +1,7 @@
 //! The file format of Jetstream v2's archive: sealed segments, their blocks and rows.
 //!
-//! Pure: bytes in, values or an error out. `source::archive` fetches segments and selects rows.
-//! Source: protocol/jetstream-v2-archive.md §4 (segments), §5 (blocks)
-//! and §6 (rows as events).
+//! The module does no I/O of its own. `source::archive` fetches segments and selects rows.
+//! Source: protocol/jetstream-v2-archive.md §4 (segments), §5 (blocks) and §6 (rows as events).
 //!
 //! ```text
 //! segment ──frame──▶ block ──▶ row ──▶ line      (reading)

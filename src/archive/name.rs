@@ -1,6 +1,6 @@
 //! The names of segment files (protocol/jetstream-v2-archive.md §2).
 
-/// Digits of the index in a name.
+/// Number of base-36 digits of the index in a name.
 const DIGITS: usize = 10;
 
 /// Returns the name of the segment with this index: `seg_000000002a.jss` for 82.

@@ -18,7 +18,7 @@ pub enum RowKind {
     Account = 5,
     /// The repository diverged.
     Sync = 6,
-    /// A record that comes again after a sync; outside a create.
+    /// A record that comes again after a sync; a line has it as a create.
     Resync = 7,
 }
 
@@ -38,7 +38,7 @@ impl RowKind {
         })
     }
 
-    /// The event's `kind`.
+    /// Returns the event's `kind`.
     #[must_use]
     pub fn as_str(self) -> &'static str {
         match self {
@@ -49,7 +49,7 @@ impl RowKind {
         }
     }
 
-    /// The commit's `operation`; `None` for the other kinds.
+    /// Returns the commit's `operation`; `None` for the other kinds.
     #[must_use]
     pub fn operation(self) -> Option<&'static str> {
         match self {

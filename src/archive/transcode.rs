@@ -1,15 +1,15 @@
-//! DAG-CBOR to JSON without a tree: each item is written as it is read, and the members of a
-//! map are sorted after the last one (protocol/jetstream-v2-archive.md §6).
+//! Converts DAG-CBOR into JSON without a tree: each item is written when it is read, and the members
+//! of a map are sorted after the last one (protocol/jetstream-v2-archive.md §6).
 
 use data_encoding::BASE64_NOPAD;
 
 use super::cbor::{CborError, Head, MAX_DEPTH, Reader};
 use super::{cid, json};
 
-/// Most capacity that the buffers keep from one value to the next.
+/// Maximum capacity in bytes that each buffer keeps from one value to the next.
 const KEPT_BYTES: usize = 1 << 20;
 
-/// One member of an open map, in the output with a comma after it.
+/// One member of an open map. In the output a comma follows it.
 #[derive(Clone, Copy, Debug)]
 struct Member<'a> {
     key: &'a [u8],
@@ -29,7 +29,7 @@ pub struct Transcoder {
 }
 
 impl Transcoder {
-    /// A transcoder with empty buffers.
+    /// Returns a transcoder with empty buffers.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -52,7 +52,7 @@ impl Transcoder {
         });
         let mut members = run.members;
         members.clear();
-        // Empty, so that the same memory may hold members that live longer.
+        // The vector is empty, so its memory can be reused for members with another lifetime.
         self.members = members.into_iter().map(|_| Member { key: &[], start: 0, end: 0 }).collect();
         self.members.shrink_to(KEPT_BYTES / size_of::<Member<'_>>());
         self.scratch.clear();
@@ -137,7 +137,7 @@ impl Run<'_, '_> {
 }
 
 impl<'a> Run<'a, '_> {
-    /// Converts a text after its head.
+    /// Converts a text whose head was read.
     #[inline]
     fn text(&mut self, length: usize, out: &mut Vec<u8>) -> Result<&'a [u8], CborError> {
         let at = self.input.pos();
@@ -171,8 +171,7 @@ impl<'a> Run<'a, '_> {
             if self.members.len() > base
                 && let Some(last) = self.members.last()
             {
-                // Shorter keys come first in DAG-CBOR, which ends where the output's order
-                // begins: by bytes.
+                // DAG-CBOR orders keys by length first; the output orders them by bytes only.
                 if (last.key.len(), last.key) >= (key.len(), key) {
                     return Err(CborError { what: "keys out of order, or one twice", at });
                 }
@@ -193,8 +192,7 @@ impl<'a> Run<'a, '_> {
         Ok(())
     }
 
-    /// Sorts the members from `base` to the end of the output by their
-    /// keys' bytes.
+    /// Sorts the members from `base` to the end of the output by the bytes of their keys.
     fn sort_members(&mut self, base: usize, out: &mut [u8]) {
         let Some(members) = self.members.get_mut(base..) else { return };
         let Some(start) = members.first().map(|member| member.start) else { return };

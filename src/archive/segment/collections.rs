@@ -1,15 +1,16 @@
-//! Which collection occurs in which block (protocol/jetstream-v2-archive.md §4).
+//! The collection index: in which blocks each collection occurs (protocol/jetstream-v2-archive.md
+//! §4).
 
 use crate::archive::error::SegmentError;
 use crate::archive::fields::u32_at;
 use crate::compression::inflate::Inflater;
 
-/// Bytes in front of the frame.
+/// Bytes before the frame.
 pub(crate) const HEAD_BYTES: usize = 16;
-/// Most collections of a segment.
+/// Maximum number of collections in a segment.
 const MAX_COLLECTIONS: u32 = 1 << 20;
-/// Largest table that is decompressed. The format allows 1 GiB; the table of a segment with
-/// 10,000 collections and 1,000 blocks takes 2 MiB.
+/// Largest table that is decompressed, in bytes. The format allows 1 GiB; the table of a segment
+/// with 10,000 collections and 1,000 blocks has 2 MiB.
 pub const MAX_TABLE_BYTES: u32 = 64 << 20;
 
 /// One collection of a segment.
@@ -30,13 +31,13 @@ pub struct Collections {
 }
 
 impl Collections {
-    /// All of them, in the segment's order.
+    /// Returns all collections, in the segment's order.
     #[must_use]
     pub fn all(&self) -> &[Collection] {
         &self.all
     }
 
-    /// Whether the collection at `index` of [`Collections::all`] occurs in a block.
+    /// Returns whether the collection at `index` of [`Collections::all`] occurs in a block.
     #[must_use]
     pub fn occurs(&self, index: usize, block: usize) -> bool {
         let byte = self.mask_bytes.checked_mul(block).and_then(|start| {
@@ -46,7 +47,7 @@ impl Collections {
         byte.is_some_and(|byte| byte >> (index % 8) & 1 == 1)
     }
 
-    /// The collections of one block.
+    /// Returns the collections of one block.
     pub fn of_block(&self, block: usize) -> impl Iterator<Item = &Collection> {
         self.all
             .iter()
@@ -55,7 +56,7 @@ impl Collections {
             .map(|(_, collection)| collection)
     }
 
-    /// Reads the index, which starts at byte `at` of a segment with so many blocks.
+    /// Parses the index, which starts at byte `at` of a segment with `blocks` blocks.
     ///
     /// # Errors
     /// [`SegmentError`].
@@ -92,7 +93,7 @@ impl Collections {
             .ok_or_else(|| malformed("a collection table that can't be", table.len() as u64, at))
     }
 
-    /// Takes the decompressed table apart; `None` unless it is used up exactly.
+    /// Parses the decompressed table; `None` unless the names and masks have exactly its length.
     fn from_table(table: &[u8], count: u32, mask_bytes: u32, blocks: u32) -> Option<Self> {
         let mut all = Vec::new();
         let mut rest = table;

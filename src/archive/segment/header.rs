@@ -7,16 +7,16 @@ use crate::archive::fields::{array, i64_at, u16_at, u32_at, u64_at};
 pub const HEADER_BYTES: usize = 256;
 /// How a segment starts.
 pub(crate) const MAGIC: [u8; 4] = *b"jss0";
-/// The only version there is.
+/// The only version of the format.
 pub(crate) const VERSION: u16 = 1;
-/// The checksum covers the header from here on.
+/// The checksum covers the header from this offset to its end.
 pub(crate) const CHECKED_FROM: usize = 12;
-/// Most blocks of a segment.
+/// Maximum number of blocks in a segment.
 pub const MAX_BLOCKS: u32 = 1 << 20;
 /// Largest segment (§2).
 pub const MAX_SEGMENT_BYTES: u64 = 1 << 30;
 
-/// What a segment says of itself.
+/// The header of a segment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Header {
     /// XXH3-64 of the rest of the header and the footer; the segment's ETag.
@@ -41,12 +41,12 @@ pub struct Header {
     pub did_filter_offset: u64,
     /// Where the DID filters of the blocks start.
     pub block_filters_offset: u64,
-    /// Where the collection index starts, which goes to the end.
+    /// Where the collection index starts. It extends to the end of the file.
     pub collection_index_offset: u64,
 }
 
 impl Header {
-    /// Reads the header of a file of `file_bytes` bytes, and checks the relations in it.
+    /// Parses the header of a file of `file_bytes` bytes, and checks that its fields fit each other.
     ///
     /// # Errors
     /// [`SegmentError`].
@@ -150,7 +150,7 @@ impl Header {
     }
 }
 
-/// Whether bytes start as a segment does.
+/// Returns whether the bytes start with the magic of a segment.
 #[must_use]
 pub fn is_segment(bytes: &[u8]) -> bool {
     array(bytes, 0) == Some(MAGIC)

@@ -8,8 +8,8 @@ use crate::archive::error::SegmentError;
 /// Largest block, decompressed, that the format allows (§5).
 const MAX_BODY_BYTES: u32 = 1 << 30;
 
-/// Reads the index: the bytes from the footer's start to the DID filter. Blocks must fill the
-/// space between header and footer without a hole, and ascend in seq.
+/// Parses the index: the bytes from the footer's start to the DID filter. Blocks must fill the
+/// space between header and footer without a hole, and their seqs must ascend.
 ///
 /// # Errors
 /// [`SegmentError::Malformed`].
@@ -30,7 +30,7 @@ pub fn parse(bytes: &[u8], header: &Header) -> Result<Vec<BlockEntry>, SegmentEr
         if entry.offset != next_offset {
             return malformed("a block is not where the one before ends", entry.offset, at);
         }
-        // Far below 2^64: the offset is at most the footer's.
+        // This can't overflow: the offset is at most that of the footer.
         next_offset = entry.offset + PREFIX_BYTES + u64::from(entry.frame_bytes);
         if next_offset > header.footer_offset {
             return malformed("a block reaches into the footer", entry.frame_bytes.into(), at + 8);

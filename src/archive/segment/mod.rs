@@ -1,8 +1,7 @@
-//! A sealed segment: reads and checks header and footer, and locates its blocks.
+//! Reads and checks the header and the footer of a sealed segment, and locates its blocks.
 //!
-//! Reads from any seekable reader in small pieces, and keeps only the indices, not the blocks or
-//! the DID filters, which it skips (a client needs none:
-//! protocol/jetstream-v2-archive.md §4).
+//! It reads from any seekable reader in small pieces, and keeps only the indices. It skips the
+//! blocks and the DID filters, which a client does not need (protocol/jetstream-v2-archive.md §4).
 
 pub mod collections;
 pub mod header;
@@ -19,7 +18,7 @@ use super::entry::{BlockEntry, ENTRY_BYTES, PREFIX_BYTES};
 use super::error::{BlockError, SegmentError};
 use super::fields::u32_at;
 
-/// Largest read of bytes that are only hashed.
+/// Largest read of bytes that are hashed and not kept.
 const PIECE_BYTES: usize = 64 * 1024;
 
 /// The parsed header and footer of a segment.
@@ -35,16 +34,16 @@ pub struct Segment {
     pub file_bytes: u64,
 }
 
-/// The stored bytes of the footer's parts that are kept.
+/// The stored bytes of those parts of the footer that are kept.
 struct Footer {
     index: Vec<u8>,
     collections: Vec<u8>,
 }
 
 impl Segment {
-    /// Reads header and footer, and checks everything about them: relations, lengths, and the
-    /// checksum. Memory: the indices, at most some 200 MiB in a segment made for it, a few
-    /// hundred KiB in a real one.
+    /// Reads header and footer, and checks relations between fields, lengths, and the checksum. It
+    /// allocates memory for the indices: a few hundred KiB for a real segment, and at most about
+    /// 200 MiB for a hostile one.
     ///
     /// # Errors
     /// [`SegmentError`].
@@ -66,7 +65,7 @@ impl Segment {
         Ok(Self { header, blocks, collections, file_bytes })
     }
 
-    /// As [`Segment::read`], for a segment in memory.
+    /// Like [`Segment::read`], for a segment in memory.
     ///
     /// # Errors
     /// [`SegmentError`].
@@ -74,8 +73,8 @@ impl Segment {
         Self::read(&mut Cursor::new(bytes))
     }
 
-    /// Reads one block's stored frame (what `getBlock` returns) into `frame`, replacing what
-    /// was there.
+    /// Reads one block's stored frame (the response of `getBlock`) into `frame`, and replaces its
+    /// content.
     ///
     /// # Errors
     /// [`SegmentError`].
@@ -101,7 +100,7 @@ impl Segment {
         read_at(source, entry.frame_at(), frame)
     }
 
-    /// Returns one block's stored frame (what `getBlock` returns) from this segment's bytes; `None`
+    /// Returns one block's stored frame (the response of `getBlock`) from this segment's bytes; `None`
     /// if there is no such block.
     #[must_use]
     pub fn frame<'a>(&self, bytes: &'a [u8], block: usize) -> Option<&'a [u8]> {
@@ -157,7 +156,7 @@ impl Footer {
     }
 }
 
-/// Skips the filters of the blocks: a count, a size, and that many filters of that size.
+/// Skips the filters of the blocks: a count, a size, and `count` filters of that size.
 fn pass_block_filters(
     source: &mut (impl Read + Seek),
     header: &Header,
@@ -183,7 +182,7 @@ fn pass_block_filters(
     pass(source, at + 8, header.collection_index_offset, hash)
 }
 
-/// Reads this many bytes; the caller has checked the number against the size of the file.
+/// Reads `bytes` bytes. The caller has checked the number against the size of the file.
 fn take(
     source: &mut (impl Read + Seek),
     at: u64,

@@ -44,12 +44,12 @@ fn fit<L: TryFrom<usize>>(
 }
 
 impl Columns {
-    /// The number of rows.
+    /// Returns the number of rows.
     pub(super) fn rows(&self) -> usize {
         self.seqs.len()
     }
 
-    /// Bytes that [`Columns::body`] will have.
+    /// Returns the size of [`Columns::body`] in bytes.
     pub(super) fn body_bytes(&self) -> usize {
         4 + self.rows() * 34
             + self.collections.bytes.len()
@@ -59,7 +59,7 @@ impl Columns {
             + self.payloads.bytes.len()
     }
 
-    /// Adds a row, or nothing where a column has no room for it.
+    /// Adds a row. If a value is too long for its column, adds nothing.
     pub(super) fn push(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
         let collection = fit(row, "collection", row.collection.len(), u8::MAX.into())?;
         let did = fit(row, "DID", row.did.len(), u16::MAX.into())?;
@@ -84,7 +84,7 @@ impl Columns {
         Ok(())
     }
 
-    /// The block's bytes before compression.
+    /// Returns the bytes of the block before compression.
     pub(super) fn body(&self) -> Vec<u8> {
         let mut body = Vec::with_capacity(self.body_bytes());
         body.extend_from_slice(&(self.rows() as u32).to_le_bytes());
@@ -105,7 +105,7 @@ impl Columns {
         body
     }
 
-    /// The entry of the block index, for a block at `offset`.
+    /// Returns the entry of the block index for a block at `offset`.
     pub(super) fn entry(&self, offset: u64, frame: &[u8], body: &[u8]) -> BlockEntry {
         let witnessed = || self.witnessed.iter().copied();
         BlockEntry {

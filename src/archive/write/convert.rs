@@ -49,7 +49,7 @@ pub enum ConvertError {
         word: String,
     },
     /// A number does not fit into an i64.
-    #[error("the integer {0} is beyond what a record may hold")]
+    #[error("the integer {0} does not fit into 64 bits with a sign")]
     Integer(serde_json::Number),
 }
 
@@ -72,7 +72,7 @@ struct Commit {
     operation: String,
     collection: String,
     rkey: String,
-    /// `None` if there is no such member; a record may be `null`.
+    /// The record, which may be `null`; `None` if there is no such member.
     #[serde(default, deserialize_with = "present")]
     record: Option<Value>,
 }
@@ -82,7 +82,7 @@ fn present<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<V
 }
 
 impl RowBuf {
-    /// Converts an event's line. The row's seq is `seq`, or the line's own `cursor` without one.
+    /// Converts an event's line. The row's seq is `seq`, or the line's `cursor` if `seq` is `None`.
     /// The line's `time_us` becomes the witness time. A `cid` in the line is ignored
     /// because readers compute it.
     ///
@@ -118,7 +118,7 @@ impl RowBuf {
         };
         let body = body.filter(Value::is_object).ok_or(ConvertError::Missing(kind.as_str()))?;
         if kind == RowKind::Sync {
-            // One that a server made itself may lack it (v2 §3).
+            // An event that a server made itself may have no revision (v2 §3).
             row.rev = body.get("rev").and_then(Value::as_str).unwrap_or_default().to_owned();
         }
         row.kind = kind;
@@ -144,7 +144,7 @@ impl RowBuf {
         Ok(self)
     }
 
-    /// Borrows it as a [`Row`].
+    /// Returns a [`Row`] that borrows the columns.
     #[must_use]
     pub fn as_row(&self) -> Row<'_> {
         Row {

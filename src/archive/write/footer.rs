@@ -1,11 +1,11 @@
-//! The parts of a footer behind the block index (protocol/jetstream-v2-archive.md §4).
+//! The parts of a footer after the block index (protocol/jetstream-v2-archive.md §4).
 //!
-//! **DID filters.** Which bits of a filter belong to a DID follows from a table of partition
-//! sizes for k = 15 that only the servers' library has: the bits
-//! could not be verified. So skytail sets every bit. Such a filter has the right form and length,
-//! and says "perhaps" for every DID, which is true under any table: a planner that asks it
-//! selects too much and never too little. After the words there are four bytes that §4 does not
-//! name: in the three golden segments they are the CRC-32C of what precedes them.
+//! **DID filters.** The bits of a DID depend on a table of partition sizes for k = 15. Only the
+//! servers' library has the table, so skytail can't verify the bits, and sets all of them. Such a
+//! filter has the right form and length and says "perhaps" for every DID, which is correct with any
+//! table: a planner then selects too many blocks and never too few. After the words there are four
+//! bytes that §4 does not name. In the three golden segments they are the CRC-32C of the bytes
+//! before them.
 
 use std::collections::HashSet;
 use std::io;
@@ -23,7 +23,7 @@ const FILTER_WORDS: usize = 8;
 /// DIDs for one block of 512 bits: at 20 bits a DID, one in 10,000 others passes.
 const FILTER_DIDS: usize = 25;
 
-/// Appends a filter that has room for `room_dids` and says that `added_dids` were added.
+/// Appends a filter with room for `room_dids` that states `added_dids` as the number of DIDs in it.
 pub(super) fn append_filter(room_dids: usize, added_dids: usize, out: &mut Vec<u8>) {
     let start = out.len();
     let blocks = room_dids.div_ceil(FILTER_DIDS).max(1);
@@ -49,7 +49,7 @@ pub(super) fn append_block_filters(blocks: usize, most_dids: usize, out: &mut Ve
     }
 }
 
-/// What the collection index is made from.
+/// The contents of the collection index.
 pub(super) struct CollectionTable<'a> {
     pub(super) collections: &'a [Collection],
     /// For each block, the numbers of its collections.
@@ -65,7 +65,7 @@ impl CollectionTable<'_> {
         let mask_bytes = self.collections.len().div_ceil(8);
         let mut table = Vec::new();
         for collection in self.collections {
-            // The block's column held the name: it has at most 255 bytes.
+            // The name came from the block's column, so it has at most 255 bytes.
             table.push(collection.name.len() as u8);
             table.extend_from_slice(&collection.event_count.to_le_bytes());
             table.extend_from_slice(collection.name.as_bytes());
@@ -88,7 +88,7 @@ impl CollectionTable<'_> {
     }
 }
 
-/// CRC-32C, bit by bit: filters are small.
+/// Returns the CRC-32C, bit by bit, because filters are small.
 fn crc32c(bytes: &[u8]) -> u32 {
     const POLYNOMIAL: u32 = 0x82f6_3b78;
     !bytes.iter().fold(u32::MAX, |sum, &byte| {

@@ -1,5 +1,5 @@
-//! Writes sealed segments: rows → blocks → footer and header. Small and whole in memory, for
-//! `skytail serve` and tests; a server's log it is not.
+//! Writes sealed segments: rows → blocks → footer and header. A segment is small and stays in memory
+//! until it is complete: this is for `skytail serve` and tests, and not for the log of a server.
 
 mod columns;
 pub mod convert;
@@ -23,13 +23,13 @@ use crate::position::Seq;
 
 /// Rows of a block on real servers (protocol/jetstream-v2-archive.md §5).
 pub const BLOCK_EVENTS: usize = 4096;
-/// A block that has grown to this is closed, however few its rows: readers cap what a block
-/// may decompress to.
+/// A block of this size is closed even if it has few rows, because readers limit the decompressed
+/// size of a block.
 const FULL_BLOCK_BYTES: usize = 32 << 20;
-/// Level of compression. Blocks are read more often than they are written.
+/// The zstd level. Blocks are read more often than they are written.
 const LEVEL: i32 = 3;
 
-/// Why a row can't be written, or a segment not be sealed.
+/// Why a row can't be written, or a segment can't be sealed.
 #[derive(Debug, thiserror::Error)]
 pub enum WriteError {
     /// Seqs must ascend.
@@ -37,28 +37,28 @@ pub enum WriteError {
         "seq {seq} is invalid, or not above {last}, its predecessor: rows are written in order"
     )]
     SeqOrder {
-        /// The row's.
+        /// The seq of the row.
         seq: u64,
-        /// The last one written; 0 if there was none.
+        /// The seq of the last row that was written; 0 before the first row.
         last: u64,
     },
-    /// A column has no room for it.
-    #[error("the {what} of seq {seq} has {bytes} bytes, but {max} fit")]
+    /// A value is longer than its column allows.
+    #[error("the {what} of seq {seq} has {bytes} bytes, and at most {max} fit")]
     TooLong {
         /// The column.
         what: &'static str,
-        /// The row.
+        /// The seq of the row.
         seq: u64,
-        /// Its length.
+        /// The length of the value in bytes.
         bytes: usize,
-        /// The longest.
+        /// The longest value that fits, in bytes.
         max: usize,
     },
-    /// Too large.
-    #[error("more than {0}: begin another segment before")]
+    /// The segment would become too large.
+    #[error("the segment would have more than {0}: begin another segment before this row")]
     TooLarge(&'static str),
     /// zstd failed.
-    #[error("can't compress: {0}")]
+    #[error("can't compress a block: {0}")]
     Compress(#[from] io::Error),
 }
 
@@ -66,7 +66,7 @@ pub enum WriteError {
 pub struct SegmentWriter {
     block_events: usize,
     compressor: Compressor<'static>,
-    /// The header's room, and the blocks so far.
+    /// Space for the header, and the blocks so far.
     bytes: Vec<u8>,
     blocks: Vec<BlockEntry>,
     /// The block that is being filled.
@@ -75,12 +75,12 @@ pub struct SegmentWriter {
     /// For each block, the numbers of its collections; the open one's last.
     block_collections: Vec<HashSet<usize>>,
     collections: Vec<Collection>,
-    /// Where each name is in `collections`.
+    /// The index of each name in `collections`.
     numbers: HashMap<String, usize>,
     dids: HashSet<String>,
     /// The DIDs of the open block.
     block_dids: HashSet<String>,
-    /// The most DIDs of a block.
+    /// The largest number of DIDs in a block so far.
     most_block_dids: usize,
 }
 
@@ -91,7 +91,7 @@ impl std::fmt::Debug for SegmentWriter {
     }
 }
 
-/// The compressor of everything in a segment: with a content checksum, which decoders rely on.
+/// Returns the compressor for a segment. It writes a content checksum, which decoders require.
 fn compressor(level: i32) -> io::Result<Compressor<'static>> {
     let mut compressor = Compressor::new(level)?;
     compressor.set_parameter(CParameter::ChecksumFlag(true))?;
@@ -99,17 +99,16 @@ fn compressor(level: i32) -> io::Result<Compressor<'static>> {
 }
 
 impl SegmentWriter {
-    /// An empty segment whose blocks hold `block_events` rows (the last one, and those of more
-    /// than 32 MiB, fewer).
-    /// A number beyond what a block may hold counts as that.
+    /// Returns an empty segment whose blocks have `block_events` rows. The last block, and blocks of
+    /// more than 32 MiB, have fewer. A number above the maximum of a block counts as the maximum.
     ///
     /// # Errors
-    /// [`WriteError::Compress`] where zstd has no memory.
+    /// [`WriteError::Compress`] if zstd can't allocate memory.
     pub fn new(block_events: usize) -> Result<Self, WriteError> {
         Self::with_level(block_events, LEVEL)
     }
 
-    /// As [`SegmentWriter::new`], with another level of zstd: the same rows in other bytes.
+    /// Like [`SegmentWriter::new`], with another zstd level, which gives the same rows as other bytes.
     ///
     /// # Errors
     /// As [`SegmentWriter::new`].
@@ -130,16 +129,16 @@ impl SegmentWriter {
         })
     }
 
-    /// Bytes of the blocks that are complete, and of what waits in the open one.
+    /// Returns the size of the complete blocks and of the open block, in bytes.
     #[must_use]
     pub fn bytes(&self) -> usize {
         self.bytes.len() + self.open.body_bytes()
     }
 
-    /// Adds a row, whose seq must be above the one before. `payload_at` means nothing here.
+    /// Adds a row. Its seq must be above that of the previous row. `payload_at` is ignored.
     ///
     /// # Errors
-    /// [`WriteError`]; the row is not in the segment then.
+    /// [`WriteError`]; the segment does not contain the row then.
     pub fn push(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
         if row.seq.0 <= self.last_seq || row.seq.0 >= Seq::LIMIT {
             return Err(WriteError::SeqOrder { seq: row.seq.0, last: self.last_seq });
@@ -161,7 +160,7 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Notes who and what a row is of.
+    /// Records the DID and the collection of a row.
     fn count(&mut self, row: &Row<'_>) {
         let name = row.kind.sentinel().unwrap_or(row.collection);
         let number = match self.numbers.get(name) {
@@ -204,8 +203,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Returns the whole segment. One without rows has no block, and 0 for every bound, as real
-    /// servers seal it.
+    /// Returns the complete segment. A segment without rows has no block and 0 for every bound, as real
+    /// servers write it.
     ///
     /// # Errors
     /// [`WriteError`].
@@ -244,7 +243,7 @@ impl SegmentWriter {
     }
 }
 
-/// Puts the header in its place, with its checksum.
+/// Writes the header, with its checksum, into the space before the blocks.
 fn sealed(mut header: Header, mut bytes: Vec<u8>) -> Vec<u8> {
     let footer_offset = usize::try_from(header.footer_offset).unwrap_or(bytes.len());
     let mut hash = Xxh3::new();

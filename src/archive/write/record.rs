@@ -1,6 +1,6 @@
-//! JSON to canonical DAG-CBOR: `$link` and `$bytes` objects become links and bytes, keys are
-//! put in order, numbers take the shortest form (protocol/jetstream-v2-archive.md §6). Goes by
-//! a tree, since nothing waits for it.
+//! Converts JSON into canonical DAG-CBOR: `$link` and `$bytes` objects become links and bytes, keys
+//! are sorted, and numbers have the shortest form (protocol/jetstream-v2-archive.md §6). It builds a
+//! tree, because its speed does not matter.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Map, Number, Value};
@@ -16,8 +16,8 @@ const ARRAY: u8 = 4;
 const MAP: u8 = 5;
 const TAG: u8 = 6;
 
-/// Appends the value. `Err` holds an integer beyond signed 64 bits that no float is printed
-/// as: DAG-CBOR as it is read here can't hold it.
+/// Appends the value. `Err` has an integer that does not fit into 64 bits with a sign and is not
+/// the text of a float: the DAG-CBOR that this program reads can't hold it.
 pub(super) fn append(value: &Value, out: &mut Vec<u8>) -> Result<(), Number> {
     match value {
         Value::Null => out.push(0xf6),
@@ -37,7 +37,7 @@ pub(super) fn append(value: &Value, out: &mut Vec<u8>) -> Result<(), Number> {
 
 fn append_object(members: &Map<String, Value>, out: &mut Vec<u8>) -> Result<(), Number> {
     if let (1, Some((key, Value::String(text)))) = (members.len(), members.iter().next()) {
-        // What is no CID or no base64 stays the object that it is.
+        // If the text is not a CID or not base64, the object stays an object.
         if key == "$link"
             && let Some(cid) = cid::from_text(text)
         {
@@ -65,7 +65,7 @@ fn append_object(members: &Map<String, Value>, out: &mut Vec<u8>) -> Result<(), 
     Ok(())
 }
 
-/// With or without padding.
+/// Decodes base64 with or without padding.
 fn base64(text: &str) -> Option<Vec<u8>> {
     let bytes = BASE64_NOPAD.decode(text.as_bytes()).ok();
     bytes.or_else(|| BASE64.decode(text.as_bytes()).ok())
@@ -75,8 +75,9 @@ fn append_number(number: &Number, out: &mut Vec<u8>) -> Result<(), Number> {
     match (number.as_i64(), number.as_f64()) {
         (Some(n), _) if n < 0 => append_head(NEGATIVE, n.unsigned_abs() - 1, out),
         (Some(n), _) => append_head(UNSIGNED, n.unsigned_abs(), out),
-        // A server prints a whole float without a point. Beyond 64 bits with a sign nothing
-        // else can have become an integer, if it has the digits that a float is printed with.
+        // A server prints a whole float without a point. An integer that does not fit into 64
+        // bits with a sign was a float if it has exactly the digits that the float is printed
+        // with.
         (None, Some(float)) if number.is_f64() || format!("{float}") == number.to_string() => {
             out.push(0xfb);
             out.extend_from_slice(&float.to_be_bytes());
@@ -91,7 +92,7 @@ fn append_text(text: &str, out: &mut Vec<u8>) {
     out.extend_from_slice(text.as_bytes());
 }
 
-/// The first byte of an item, and its number in as few bytes as it takes.
+/// Appends the first byte of an item, and its number in the shortest encoding.
 fn append_head(major: u8, number: u64, out: &mut Vec<u8>) {
     let major = major << 5;
     match number {
