@@ -1,5 +1,5 @@
-//! A copy of the state file while runs save to it: SQLite's online backup, into a file that is
-//! there as a whole or not at all.
+//! Copies the state file while runs save to it, with SQLite's online backup. The copy appears at its
+//! path only when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
@@ -12,23 +12,23 @@ use rusqlite::{Connection, OpenFlags};
 use super::open;
 use super::store::{Store, StoreError};
 
-/// Pages that are copied at once: all, so that a run that saves meanwhile does not make the copy
-/// begin again. A state file has some hundred.
+/// Number of pages per step: all, because a save between two steps would restart the copy. A state
+/// file has some hundred pages.
 const ALL_PAGES: i32 = i32::MAX;
 
-/// The pause before a copy that found the file locked is tried again.
+/// The pause before another try if the file was locked.
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// Why there is no copy.
+/// Why the state file could not be copied.
 #[derive(Debug, thiserror::Error)]
 pub enum BackupError {
     /// The file exists.
     #[error("{} exists already: name another file, or give --force to replace it", .0.display())]
     Exists(PathBuf),
-    /// It is the state file itself.
+    /// The target is the state file itself.
     #[error("{} is the state file itself: name another file", .0.display())]
     Same(PathBuf),
-    /// It may be in use.
+    /// The target may be a database in use.
     #[error("{} is a database in use, with a log beside it: name another file", .0.display())]
     InUse(PathBuf),
     /// The copy can't be written.
@@ -36,11 +36,11 @@ pub enum BackupError {
     Write {
         /// The file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
-    /// The state file can't be read, or the copy is not sound.
+    /// The state file can't be read, or the copy is damaged.
     #[error(transparent)]
     Store(#[from] StoreError),
 }
@@ -49,7 +49,7 @@ impl Store {
     /// Copies the state file to `to`. The copy can be used as a state file.
     ///
     /// # Errors
-    /// [`BackupError`]; what was at `to` is then unchanged.
+    /// [`BackupError`]; a file at `to` is then unchanged.
     pub fn backup(&self, to: &Path, replaces: bool) -> Result<(), BackupError> {
         check(&self.path, to, replaces)?;
         let failed = |cause| BackupError::Write { path: to.to_owned(), cause };
@@ -60,7 +60,7 @@ impl Store {
                 _ => failed(cause),
             })
         });
-        // After a rename it is gone.
+        // After a rename there is nothing to remove.
         let _ = fs::remove_file(&temporary);
         copied
     }
@@ -80,7 +80,7 @@ impl Store {
     }
 }
 
-/// Checks that the copy destroys nothing.
+/// Checks that the copy replaces no file that it must not replace.
 fn check(state: &Path, to: &Path, replaces: bool) -> Result<(), BackupError> {
     let real = |path: &Path| fs::canonicalize(path).ok();
     if real(to).is_some_and(|to| Some(to) == real(state)) {
@@ -89,7 +89,7 @@ fn check(state: &Path, to: &Path, replaces: bool) -> Result<(), BackupError> {
     let mut log = to.as_os_str().to_owned();
     log.push("-wal");
     if Path::new(&log).exists() {
-        // SQLite would apply that log to the copy.
+        // SQLite would apply this log to the copy.
         return Err(BackupError::InUse(to.to_owned()));
     }
     match fs::symlink_metadata(to) {
@@ -102,10 +102,10 @@ fn check(state: &Path, to: &Path, replaces: bool) -> Result<(), BackupError> {
     }
 }
 
-/// Makes an empty file for its owner alone in the directory of `to`.
+/// Creates an empty file in the directory of `to`, which only its owner can read.
 fn create_beside(to: &Path) -> io::Result<PathBuf> {
     let Some(name) = to.file_name() else {
-        return Err(io::Error::new(ErrorKind::InvalidInput, "it names no file"));
+        return Err(io::Error::new(ErrorKind::InvalidInput, "the path has no file name"));
     };
     let mut temporary = std::ffi::OsString::from(".");
     temporary.push(name);
@@ -118,12 +118,12 @@ fn create_beside(to: &Path) -> io::Result<PathBuf> {
     options.open(&temporary).map(|_| temporary)
 }
 
-/// Gives the whole copy its name.
+/// Gives the complete copy its name.
 fn put(temporary: &Path, to: &Path, replaces: bool) -> io::Result<()> {
     if replaces {
         fs::rename(temporary, to)?;
     } else {
-        // Unlike a rename it fails if another program made the file meanwhile.
+        // Unlike a rename, this fails if another program has created the file since the check.
         fs::hard_link(temporary, to)?;
     }
     crate::sink::file::open::sync_directory(&std::path::absolute(to)?)

@@ -1,4 +1,4 @@
-//! Why the state file could not be used. Every message names the file and the way out.
+//! Why the state file could not be used. Every message has the file and the remedy.
 
 use std::path::{Path, PathBuf};
 
@@ -7,7 +7,7 @@ use rusqlite::ErrorCode;
 /// Why the state file could not be used. The cause is part of the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
-    /// It can't be made, or opened.
+    /// The file can't be created or opened.
     #[error("can't open the state file {}: {cause}; name another with --state FILE", path.display())]
     Open {
         /// The file, or the directory that could not be made.
@@ -15,13 +15,13 @@ pub enum StoreError {
         /// What the system said.
         cause: String,
     },
-    /// It can be read and not written.
+    /// The file can be read and can't be written.
     #[error("the state file {} is read-only: make it and its directory writable, or name another with --state FILE", path.display())]
     ReadOnly {
         /// The file.
         path: PathBuf,
     },
-    /// Something else is stored there.
+    /// The file is not a database.
     #[error("{} is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is", path.display())]
     NotSqlite {
         /// The file.
@@ -43,39 +43,40 @@ pub enum StoreError {
         /// The last version that this program knows.
         known: i32,
     },
-    /// SQLite finds it broken.
-    #[error("the state file {} is damaged ({cause}): move it away to start anew, or name another with --state FILE; it was left as it is", path.display())]
+    /// SQLite reports that the file is damaged.
+    #[error("the state file {} is damaged ({cause}): move it away to start with a new one, or name another with --state FILE; it was left as it is", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,
-        /// What is broken.
+        /// The fault.
         cause: String,
     },
-    /// One row makes no sense.
+    /// A row has an invalid value.
     #[error("the saved cursor {consumer:?} in {} is damaged: column {column} {problem}; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`", path.display())]
     Row {
         /// The file.
         path: PathBuf,
-        /// The row's name.
+        /// The consumer's name.
         consumer: String,
         /// The column.
         column: &'static str,
         /// What is wrong with it: the end of a sentence.
         problem: String,
     },
-    /// No room left.
+    /// The disk is full.
     #[error("can't save to the state file {}: its disk is full; free some space, or name another file with --state FILE", path.display())]
     Full {
         /// The file.
         path: PathBuf,
     },
-    /// A limit of the process, not of the disk.
+    /// The file has reached the limit of the process on file sizes.
     #[error("can't save to the state file {}: it has reached the limit on file sizes; raise that limit (ulimit -f), or name another file with --state FILE", path.display())]
     FileTooLarge {
         /// The file.
         path: PathBuf,
     },
-    /// Its log is needed, and can't be read as the log of a file that no process writes.
+    /// The log has changes that the file does not have, and it can't be read without a process that
+    /// may write.
     #[error("can't read the state file {}: {cause}, and its log {}-wal holds changes that are not in it yet; copy both to a directory that can be written to, or use `skytail cursors backup` on the machine that wrote it", path.display(), path.display())]
     Log {
         /// The file.
@@ -83,7 +84,7 @@ pub enum StoreError {
         /// What the system said.
         cause: String,
     },
-    /// Another program has locked it for too long.
+    /// Another program has locked the file for too long.
     #[error("the state file {} has been locked by another program for too long: stop that program, or name another file with --state FILE", path.display())]
     Busy {
         /// The file.
@@ -94,30 +95,30 @@ pub enum StoreError {
     Failed {
         /// The file.
         path: PathBuf,
-        /// What SQLite said.
+        /// The error of SQLite.
         cause: String,
     },
-    /// What was written did not reach the disk.
-    #[error("can't bring {} to the disk: {cause}; check the disk, and go on with --cursor auto", path.display())]
+    /// A file could not be synced.
+    #[error("can't sync {} to the disk: {cause}; check the disk, and run it again with --cursor auto", path.display())]
     Output {
         /// The file that was written.
         path: PathBuf,
         /// What the system said.
         cause: String,
     },
-    /// It was taken away while it was used.
-    #[error("the state file {} was moved, removed or replaced: put it back, or start anew", path.display())]
+    /// The file was moved, removed or replaced while it was in use.
+    #[error("the state file {} was moved, removed or replaced: put it back, or start again without it", path.display())]
     Gone {
         /// The file.
         path: PathBuf,
     },
-    /// The thread that saves died.
+    /// The thread that saves ended.
     #[error("the thread that saves the cursor ended unexpectedly; the last cursors were not saved")]
     Lost,
 }
 
 impl StoreError {
-    /// Says what SQLite reported about the file at `path`.
+    /// Converts an error that SQLite reported about the file at `path`.
     pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();
         let cause = error.to_string();
@@ -148,7 +149,7 @@ impl StoreError {
         )
     }
 
-    /// Returns the error for a file whose log would be needed.
+    /// Returns the error for a file that can't be read without its log.
     pub(super) fn with_log(self) -> Self {
         match self {
             Self::ReadOnly { path } => {

@@ -12,7 +12,7 @@ use xxhash_rust::xxh3::xxh3_64;
 
 use crate::paths;
 
-/// Most bytes of a consumer's name that its lock file shows.
+/// Maximum number of bytes of a consumer's name in the name of its lock file.
 const SHOWN_BYTES: usize = 48;
 
 /// Longest lock file that is read, in bytes: a process ID has at most 10 digits.
@@ -24,17 +24,17 @@ const TRIES: u32 = 5;
 /// The pause between two tries.
 const TRY_PAUSE: Duration = Duration::from_millis(10);
 
-/// Most files beside the state file that [`remove_unused`] looks at.
+/// Maximum number of files beside the state file that [`remove_unused`] examines.
 const MOST_FILES: usize = 10_000;
 
 /// The right to write one consumer's cursor, for as long as the value lives.
 ///
-/// The lock file stays when the lease ends. A process that removes one holds its lock meanwhile,
-/// and a process that has locked one checks that the file is still the one at its path: otherwise
-/// two processes could hold locks on two files of the same name.
+/// The lock file stays when the lease ends. A process holds the lock of a file while it removes the
+/// file, and a process that has locked a file checks that it is still the file at that path.
+/// Otherwise two processes could hold locks on two files of the same name.
 #[derive(Debug)]
 pub struct Lease {
-    // Locked; closing it unlocks.
+    // The locked file. Closing it releases the lock.
     file: File,
     path: PathBuf,
 }
@@ -42,22 +42,23 @@ pub struct Lease {
 /// Why the lease could not be taken.
 #[derive(Debug, thiserror::Error)]
 pub enum LeaseError {
-    /// Another process has it.
+    /// Another process holds the lease.
     #[error("consumer {consumer:?} is in use by skytail{}; stop it, or give this run a name of its own with --consumer", with_pid(*pid))]
     Held {
         /// The name.
         consumer: String,
-        /// The process ID of the holder; `None` if it has not written it yet, or the system hides it.
+        /// The process ID of the holder; `None` if the holder has not written it yet, or if the system
+        /// hides it.
         pid: Option<u32>,
     },
-    /// Something that skytail did not make has the name of the lock file.
+    /// The path of the lock file has a file that skytail did not make.
     #[error("can't lock consumer {consumer:?}: {} {problem}, and may be a trap of another user; it was left as it is: remove it, or name a state file in a directory of your own with --state FILE", path.display())]
     Foreign {
         /// The name.
         consumer: String,
         /// The lock file.
         path: PathBuf,
-        /// What is there instead: the middle of a sentence.
+        /// What the path has instead: the middle of a sentence.
         problem: &'static str,
     },
     /// The lock file can't be made or locked.
@@ -67,7 +68,7 @@ pub enum LeaseError {
         consumer: String,
         /// The lock file.
         path: PathBuf,
-        /// What the system said.
+        /// The error of the system.
         #[source]
         cause: io::Error,
     },
@@ -78,12 +79,12 @@ fn with_pid(pid: Option<u32>) -> String {
 }
 
 impl Lease {
-    /// Takes the lease on `consumer` in the state file at `state`, which exists (open the
-    /// [`super::store::Store`] first). Waits 50 ms at most.
+    /// Takes the lease on `consumer` in the state file at `state`. The file must exist: open the
+    /// [`super::store::Store`] first. Waits at most 50 ms.
     ///
     /// # Errors
-    /// [`LeaseError::Held`] where another process, or another lease of this one, has it;
-    /// [`LeaseError::Foreign`] if the name of the lock file is taken. Nothing is then written.
+    /// [`LeaseError::Held`] if another process, or another lease of this process, has it;
+    /// [`LeaseError::Foreign`] if the path of the lock file has another file. Nothing is then written.
     pub fn acquire(state: &Path, consumer: &str) -> Result<Self, LeaseError> {
         let path = lock_path(&real(state), consumer);
         let failed =
@@ -93,7 +94,7 @@ impl Lease {
             tries += 1;
             let file = open(&path, consumer)?;
             match file.try_lock() {
-                // Otherwise the file was removed while this process waited for its lock.
+                // Otherwise another process removed the file while this one waited for its lock.
                 Ok(()) if is_at(&file, &path) => break file,
                 Ok(()) if tries < TRIES => {}
                 Ok(()) => return Err(failed(io::Error::other("it was removed again and again"))),
@@ -105,14 +106,14 @@ impl Lease {
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),
             }
         };
-        // The number is for people. If the disk is too full for it, the lock still holds.
+        // The process ID is for people. If the disk has no room for it, the lock still holds.
         let _ = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         Ok(Self { file, path })
     }
 
-    /// Offsets the lease on a name that no longer exists, and removes its lock file.
+    /// Ends the lease on a name that no longer exists, and removes its lock file.
     pub fn remove(self) {
-        // Not on systems where the name of an open file stays taken until it is closed.
+        // Not on systems on which the name of an open file can't be used until the file is closed.
         #[cfg(unix)]
         let _ = fs::remove_file(&self.path);
     }
@@ -126,14 +127,14 @@ impl Lease {
 
 impl Drop for Lease {
     fn drop(&mut self) {
-        // Closing it would do, unless a child that is just being started has the file, too.
+        // Closing the file would be enough if no child process that is being started had it, too.
         let _ = self.file.unlock();
     }
 }
 
 /// Removes the lock files beside the state file of names that `used` does not return, except those
-/// that a process holds. `used` is asked while the lock is held, so that no run can take the name
-/// meanwhile; `None` ends the work. Files that can't be removed stay.
+/// that a process holds. `used` is called while the lock is held, so that no run can take the name
+/// in between; if it returns `None`, the work ends. Files that can't be removed stay.
 pub fn remove_unused(state: &Path, mut used: impl FnMut() -> Option<Vec<String>>) {
     let state = real(state);
     let directory = state.parent().filter(|directory| !directory.as_os_str().is_empty());
@@ -152,7 +153,7 @@ pub fn remove_unused(state: &Path, mut used: impl FnMut() -> Option<Vec<String>>
         if !is_lock_file(&file) || file.try_lock().is_err() || !is_at(&file, &path) {
             continue;
         }
-        // A run may have saved something under the name before the lock was taken here.
+        // A run may have saved something under the name before this function took the lock.
         let Some(names) = used() else { return };
         if !is_of(&names, &path) {
             Lease { file, path }.remove();
@@ -160,13 +161,13 @@ pub fn remove_unused(state: &Path, mut used: impl FnMut() -> Option<Vec<String>>
     }
 }
 
-/// Returns the path that all paths to one state file share: it has one set of locks.
+/// Returns the path that all paths to one state file share, because it has one set of locks.
 fn real(state: &Path) -> PathBuf {
     fs::canonicalize(state).unwrap_or_else(|_| state.to_owned())
 }
 
-/// `state.db.<what can be shown of the name>-<hash of the name>.lock`. The hash tells names
-/// apart that look the same once their odd characters are gone.
+/// Returns `state.db.<plain characters of the name>-<hash of the name>.lock`. The hash distinguishes
+/// names that differ only in other characters.
 fn lock_path(state: &Path, consumer: &str) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
     let shown: String = consumer.chars().take(SHOWN_BYTES).map(plain).collect();
@@ -187,8 +188,8 @@ fn is_lock_of(path: &Path, state: &Path) -> bool {
     hash.is_some_and(|(_, hash)| hash.len() == 16 && hash.bytes().all(|b| b.is_ascii_hexdigit()))
 }
 
-/// Opens the lock file, or makes it. Never follows a link, and refuses everything that skytail
-/// did not write: in a directory that others may write to, the name is theirs to take.
+/// Opens the lock file, or creates it. Never follows a link, and rejects every file that skytail
+/// did not write, because in a directory with other writers another user can choose the file.
 fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
     let foreign = |problem| LeaseError::Foreign {
         consumer: consumer.to_owned(),
@@ -201,8 +202,8 @@ fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match paths::open_without_link(&mut options, path) {
         Ok(file) if is_lock_file(&file) => Ok(file),
-        Ok(_) => Err(foreign("is no lock file of skytail")),
-        // Which error says so depends on the system.
+        Ok(_) => Err(foreign("is not a lock file of skytail")),
+        // The kind of the error depends on the system.
         Err(_) if path.is_symlink() => Err(foreign("is a symbolic link")),
         Err(_) if path.is_dir() => Err(foreign("is a directory")),
         Err(cause) => {
@@ -211,8 +212,8 @@ fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
     }
 }
 
-/// Returns whether a file holds what a lease writes, or nothing, and has one name only: a second
-/// name is a hard link to a file of its owner.
+/// Returns whether a file has the content that a lease writes, or none, and has one name only: a
+/// second name would be a hard link to a file of its owner.
 fn is_lock_file(file: &File) -> bool {
     let Ok(found) = file.metadata() else { return false };
     #[cfg(unix)]
@@ -237,8 +238,8 @@ fn is_at(_file: &File, _path: &Path) -> bool {
     true
 }
 
-/// Returns the process ID in a lock file as text: empty until its holder has written it. `None` if
-/// the file holds anything else.
+/// Returns the process ID in a lock file as text, which is empty until the holder has written it.
+/// `None` if the file has any other content.
 fn digits(mut file: &File) -> Option<String> {
     file.rewind().ok()?;
     let mut text = String::new();
@@ -299,9 +300,9 @@ mod tests {
         let (lock, precious) = (lock_path(&state, "posts"), home.path().join("precious"));
         let plant: [(&str, &dyn Fn()); 5] = [
             ("is a symbolic link", &|| std::os::unix::fs::symlink(&precious, &lock).unwrap()),
-            ("is no lock file", &|| fs::hard_link(&precious, &lock).unwrap()),
-            ("is no lock file", &|| fs::write(&lock, "a diary").unwrap()),
-            ("is no lock file", &|| fs::write(&lock, "1".repeat(100)).unwrap()),
+            ("is not a lock file", &|| fs::hard_link(&precious, &lock).unwrap()),
+            ("is not a lock file", &|| fs::write(&lock, "a diary").unwrap()),
+            ("is not a lock file", &|| fs::write(&lock, "1".repeat(100)).unwrap()),
             ("is a directory", &|| fs::create_dir(&lock).unwrap()),
         ];
         for content in ["precious", "", "123"] {
@@ -347,7 +348,7 @@ mod tests {
     fn a_lock_on_a_removed_file_is_no_lease() {
         let home = tempfile::tempdir().unwrap();
         let state = home.path().join("state.db");
-        // Many processes take and remove one name; no two may have it at a time.
+        // Many processes take and remove one name. No two may have it at the same time.
         let holders = std::sync::atomic::AtomicU32::new(0);
         std::thread::scope(|scope| {
             for _ in 0..4 {

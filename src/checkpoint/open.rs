@@ -126,10 +126,10 @@ pub fn check_copy(path: &Path) -> Result<(), StoreError> {
     examine(&connection, path).map(drop)
 }
 
-/// Makes the file, empty, before SQLite sees it: only so can it be its owner's alone from the
-/// first byte. SQLite gives the `-wal` and `-shm` files beside it the same permissions.
+/// Creates the empty file before SQLite opens it, so that only its owner can read it from the first
+/// byte on. SQLite gives the `-wal` and `-shm` files beside it the same permissions.
 ///
-/// Processes may race to make the same file; threads of one process may not, since closing
+/// Processes may race to make the same file; threads of one process may not, because closing
 /// the handle drops the POSIX locks that SQLite holds on the file in other threads.
 fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
@@ -139,7 +139,7 @@ fn create(path: &Path) -> io::Result<()> {
         std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
         let made = builder.create(directory);
         made.map_err(|error| match error.kind() {
-            // "File exists" would be a riddle.
+            // The system's error, "File exists", would not say what to do.
             ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
             _ => error,
         })?;
@@ -153,7 +153,7 @@ fn create(path: &Path) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     match options.open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            // Where nothing may be made, an existing file gets SQLite's more exact answer.
+            // If nothing may be created there, an existing file gets SQLite's more exact error.
             if path.exists() { Ok(()) } else { Err(error) }
         }
         _ if path.is_dir() => Err(ErrorKind::IsADirectory.into()),
@@ -161,8 +161,8 @@ fn create(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Checks whose file it is, whether we know its format, and whether it is sound. Returns its
-/// schema version, 0 for an empty file.
+/// Checks the owner of the file, its format, and its integrity. Returns its schema version, 0 for
+/// an empty file.
 fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
     let (found, owner, is_empty) = labels(connection).map_err(sqlite_error)?;
@@ -180,7 +180,7 @@ fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     if found < 1 {
         return Err(damaged(format!("its format can't be {found}")));
     }
-    // The file has a few rows, so looking at all of it costs less than the fsync of one save.
+    // The file has a few rows, so a check of all of it costs less than the fsync of one save.
     let verdict: String = connection
         .query_row("PRAGMA quick_check(1)", [], |row| row.get(0))
         .map_err(sqlite_error)?;
@@ -188,7 +188,7 @@ fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
 }
 
 /// The schema version, the application id, and whether the file is empty: read in one
-/// transaction, since another program may be filling it.
+/// transaction, because another program may be filling it.
 fn labels(connection: &Connection) -> rusqlite::Result<(i32, i32, bool)> {
     let _one_view = connection.unchecked_transaction()?;
     let owner = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
@@ -198,7 +198,7 @@ fn labels(connection: &Connection) -> rusqlite::Result<(i32, i32, bool)> {
 /// WAL lets `skytail cursors` read while a tail saves. With it, NORMAL syncs at checkpoints of
 /// the log and not at each commit: a power cut can lose the newest commits, never the file. A
 /// lost commit leaves an older cursor, and an older cursor repeats events and loses none. A
-/// killed process loses nothing, since the system has the bytes.
+/// killed process loses nothing, because the system has the bytes.
 fn durability(connection: &Connection) -> rusqlite::Result<()> {
     let mode = switch_to_wal(connection)?;
     // A file system without shared memory keeps the old journal, which is safe only with FULL.
@@ -206,8 +206,8 @@ fn durability(connection: &Connection) -> rusqlite::Result<()> {
     connection.pragma_update(None, "synchronous", level)
 }
 
-/// Returns the journal mode that came of it. SQLite does not wait for other programs in this
-/// one case, so this does.
+/// Returns the resulting journal mode. SQLite does not wait for other programs in this case, so
+/// this function does.
 fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
     let give_up = Instant::now() + BUSY_TIMEOUT;
     loop {
@@ -234,7 +234,7 @@ fn cant_open(path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// A new state file is not made behind a link: what the link leads to may be on a disk that is
+/// A new state file is not made through a link: what the link leads to may be on a disk that is
 /// not mounted now, and then holds the saved cursors.
 fn dangling(target: &Path) -> io::Error {
     io::Error::other(format!("it is a symbolic link to {}, which does not exist", target.display()))

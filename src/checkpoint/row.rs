@@ -1,5 +1,5 @@
-//! One row of `consumers` and what it means: numbers and bytes in, checked values out, and
-//! back. A row may have been edited by hand or damaged, so nothing in it is taken on trust.
+//! Converts a row of `consumers` into checked values, and back. A row may have been edited by hand or
+//! damaged, so every column is checked.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use rusqlite::types::{FromSql, FromSqlError, ValueRef};
 use super::CursorValue;
 use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
 
-/// Most identities that are read back. A window holds 65,536; this leaves room for a larger
-/// one and still bounds the memory that a damaged file can ask for (8 MiB).
+/// Maximum number of dedup keys that are read. A window has 65,536; this leaves room for a larger
+/// window and still bounds the memory for a damaged file (8 MiB).
 const MOST_IDENTITIES: usize = 1 << 20;
 
-/// What is saved under a name.
+/// The saved cursor of a consumer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SavedCursor {
-    /// Where a tail stopped.
+    /// The position at which a run stopped.
     Position(Resume),
-    /// What `skytail cursors set` asked for: nothing was written from there yet, so there are
-    /// no identities.
+    /// The cursor of `skytail cursors set`. No run has written from there yet, so there are no dedup
+    /// keys.
     Manual(ManualCursor),
 }
 
@@ -28,35 +28,35 @@ pub enum SavedCursor {
 pub struct ManualCursor {
     /// Where to start.
     pub at: CursorValue,
-    /// The server it was set for, by its label; `None` for whichever answers.
+    /// The label of the server that it was set for; `None` for any server.
     pub server: Option<Arc<str>>,
 }
 
-/// The place that was replaced last.
+/// The position that was replaced last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PreviousCursor {
-    /// The server that the mark belongs to.
+    /// The server of the position.
     pub server: String,
-    /// The newest event that had been dealt with.
+    /// The newest event that had been written or dropped.
     pub newest: EventPosition,
     /// When it had been saved.
     pub saved_at: TimeUs,
 }
 
-/// All that is saved under one name.
+/// Everything that is saved under one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
     /// The consumer's name.
     pub name: String,
     /// Its cursor.
     pub cursor: SavedCursor,
-    /// When that was saved.
+    /// When the cursor was saved.
     pub saved_at: TimeUs,
-    /// What it replaced.
+    /// The position that it replaced.
     pub previous: Option<PreviousCursor>,
 }
 
-/// A column that makes no sense.
+/// A column with an invalid value.
 #[derive(Debug)]
 pub(super) struct BadColumn {
     pub(super) column: &'static str,
@@ -81,7 +81,7 @@ pub(super) fn cursor(row: &Row<'_>) -> Checked<SavedCursor> {
         (Some(server), None) => resume(row, server).map(SavedCursor::Position),
         (None, Some(set)) => Ok(SavedCursor::Manual(set)),
         (None, None) => bad("server", "is empty, and no cursor was set by hand"),
-        (Some(_), Some(_)) => bad("server", "is filled beside a cursor set by hand"),
+        (Some(_), Some(_)) => bad("server", "has a value, although a cursor was set by hand"),
     }
 }
 
@@ -93,9 +93,9 @@ fn by_hand(row: &Row<'_>) -> Checked<Option<ManualCursor>> {
         (Some(us), None) => return bad("set_time_us", format!("is {us}, too early for a cursor")),
         (None, Some(seq)) if (1..Seq::LIMIT).contains(&seq) => CursorValue::Seq(Seq(seq)),
         (None, Some(seq)) => {
-            return bad("set_seq", format!("is {seq}, which is no sequence number"));
+            return bad("set_seq", format!("is {seq}, which is not a sequence number"));
         }
-        (Some(_), Some(_)) => return bad("set_seq", "is filled beside set_time_us"),
+        (Some(_), Some(_)) => return bad("set_seq", "has a value, although set_time_us has one"),
     };
     Ok(Some(ManualCursor { at, server: server.map(Arc::from) }))
 }
@@ -163,7 +163,7 @@ fn mismatch(value: ValueRef<'_>, error: &FromSqlError) -> String {
     }
 }
 
-/// The stored form of identities: little-endian, 8 bytes each.
+/// Returns the stored form of dedup keys: little-endian, 8 bytes each.
 pub(super) fn identity_bytes(identities: &[u64]) -> Vec<u8> {
     identities.iter().flat_map(|identity| identity.to_le_bytes()).collect()
 }
@@ -171,7 +171,7 @@ pub(super) fn identity_bytes(identities: &[u64]) -> Vec<u8> {
 fn identities(blob: &[u8]) -> Checked<Vec<u64>> {
     let (whole, rest) = blob.as_chunks::<8>();
     if !rest.is_empty() {
-        return bad("identities", format!("has {} bytes, no multiple of 8", blob.len()));
+        return bad("identities", format!("has {} bytes, not a multiple of 8", blob.len()));
     }
     if whole.len() > MOST_IDENTITIES {
         return bad("identities", format!("has {} entries, over {MOST_IDENTITIES}", whole.len()));

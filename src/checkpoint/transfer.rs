@@ -1,9 +1,9 @@
-//! One consumer's rows as JSON, and back: what `skytail cursors export` and `import` exchange.
+//! Converts one consumer's rows into JSON and back, for `skytail cursors export` and `import`.
 //!
-//! An export holds every column of every row of the consumer, whatever their meaning, with the
-//! version of the schema, and the secrets that its dedup keys were made with. An import puts the
-//! rows into an empty database of that version in memory, migrates it, reads all of it as a run
-//! would, and only then copies the rows.
+//! An export has every column of every row of the consumer, the version of the schema, and the
+//! secrets of the consumer's dedup keys. It does not interpret the columns. An import puts the rows
+//! into an empty database of that version in memory, migrates it, reads all of it as a run would,
+//! and only then copies the rows.
 
 use std::collections::BTreeMap;
 
@@ -24,10 +24,10 @@ const FORMAT: u32 = 1;
 /// The start of the names of the secrets in the table `meta`.
 const SECRETS: &str = "identity_";
 
-/// Larger integers are written as text: many programs read numbers as 64-bit floats.
+/// Larger integers are written as text, because many programs read numbers as 64-bit floats.
 const LARGEST_EXACT: u64 = 1 << 53;
 
-/// Most rows of one table: more than any consumer has.
+/// Maximum number of rows of one table: more than any consumer has.
 const MOST_ROWS: usize = 100_000;
 
 /// One consumer's rows.
@@ -36,11 +36,11 @@ const MOST_ROWS: usize = 100_000;
 pub struct Export {
     /// The version of the format.
     skytail_cursor: u32,
-    /// The version of the schema that the tables have.
+    /// The version of the schema of the tables.
     schema: i32,
     /// The consumer's name.
     pub name: String,
-    /// What the dedup keys were made with.
+    /// The secrets with which the dedup keys were computed.
     secrets: BTreeMap<String, String>,
     /// The rows of each table, each with its columns.
     tables: BTreeMap<String, Vec<BTreeMap<String, Value>>>,
@@ -49,7 +49,7 @@ pub struct Export {
 /// Why an export can't be imported.
 #[derive(Debug, thiserror::Error)]
 pub enum ImportError {
-    /// Another version of the format.
+    /// The export has another version of the format.
     #[error("{name:?} has format {found}, and this skytail knows format {FORMAT}: update skytail")]
     Format {
         /// The consumer's name.
@@ -57,7 +57,7 @@ pub enum ImportError {
         /// Its format.
         found: u32,
     },
-    /// A later version of the tables.
+    /// The export has a later version of the schema.
     #[error(
         "{name:?} was exported by a newer skytail (schema {found}, and this one knows schemas up to {}): update skytail",
         schema::VERSION
@@ -68,15 +68,15 @@ pub enum ImportError {
         /// Its schema.
         found: i32,
     },
-    /// A value that no export has.
+    /// The export has a value that skytail never writes.
     #[error("{name:?} is damaged: {problem}; export it again")]
     Damaged {
         /// The consumer's name.
         name: String,
-        /// What is wrong, and where.
+        /// The fault, and its place.
         problem: String,
     },
-    /// The name is taken.
+    /// The name exists already.
     #[error("{0:?} exists already: give --force to replace what is saved under it")]
     Exists(String),
     /// The state file can't be written.
@@ -85,11 +85,11 @@ pub enum ImportError {
 }
 
 impl Store {
-    /// Returns all that is saved under a name; `None` if nothing is. All rows are from one
-    /// moment, also while a run saves.
+    /// Returns all rows of a consumer; `None` if it has none. All rows are from the same transaction,
+    /// also while a run saves.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Row`] if what is saved makes no sense.
+    /// [`StoreError`]; [`StoreError::Row`] if a row has an invalid value.
     pub fn export(&self, consumer: &str) -> Result<Option<Export>, StoreError> {
         if self.entry(consumer)?.is_none() {
             return Ok(None);
@@ -111,7 +111,7 @@ impl Store {
     }
 
     /// Saves all of these exports, or none of them. The caller holds the leases on their names.
-    /// `replaces` allows names that exist.
+    /// `replaces` says whether names that exist are replaced.
     ///
     /// # Errors
     /// [`ImportError`]; nothing is then changed.
@@ -151,7 +151,7 @@ impl Store {
 }
 
 impl Export {
-    /// Returns a store in memory that holds these rows, after it has read all of them.
+    /// Returns a store in memory with these rows, after it has read all of them.
     fn check(&self) -> Result<Store, ImportError> {
         let name = self.name.clone();
         if self.skytail_cursor != FORMAT {
@@ -203,7 +203,7 @@ impl Export {
         let known: BTreeMap<String, String> =
             tables_of(connection).map_err(sqlite_error)?.into_iter().collect();
         if self.tables.get("consumers").map(Vec::len) != Some(1) {
-            return Err("the table consumers has not one row".to_owned());
+            return Err("the table consumers must have exactly one row".to_owned());
         }
         for (table, rows) in &self.tables {
             let Some(key) = known.get(table) else {
@@ -245,8 +245,8 @@ impl Store {
     }
 }
 
-/// Deletes all rows of a consumer, and the secrets that it brought along. Returns how many names
-/// were there.
+/// Deletes all rows of a consumer, and the secrets that its import saved. Returns the number of
+/// deleted consumers, 0 or 1.
 pub(super) fn remove_rows(connection: &Connection, consumer: &str) -> rusqlite::Result<usize> {
     let mut names = 0;
     for (table, key) in tables_of(connection)? {
@@ -262,13 +262,12 @@ pub(super) fn remove_rows(connection: &Connection, consumer: &str) -> rusqlite::
     Ok(names)
 }
 
-/// Returns the name in the table `meta` of a secret that a consumer brought along from another
-/// file.
+/// Returns the name in the table `meta` of a secret that was imported with a consumer.
 pub(super) fn own_key(key: &str, consumer: &str) -> String {
     format!("{key}/{consumer}")
 }
 
-/// Returns the secrets of a consumer: its own, else those of the file.
+/// Returns the secrets of a consumer: its own, or else those of the file.
 fn secrets_of(
     connection: &Connection,
     consumer: &str,
@@ -336,7 +335,7 @@ fn insert(
             return Err(format!("the table {table} has no column {column:?}"));
         };
         let value = from_json(kind, value);
-        values.push(value.ok_or_else(|| format!("column {column} of {table} is no {kind}"))?);
+        values.push(value.ok_or_else(|| format!("column {column} of {table} is not {kind}"))?);
     }
     // The names are those of the schema.
     let names: Vec<&str> = row.keys().map(String::as_str).collect();
@@ -345,10 +344,11 @@ fn insert(
     connection
         .execute(&sql, params_from_iter(values))
         .map(drop)
-        .map_err(|error| format!("a row of the table {table} can't be: {error}"))
+        .map_err(|error| format!("a row of the table {table} can't be inserted: {error}"))
 }
 
-/// Integers that a 64-bit float can't hold are text; bytes are hexadecimal digits.
+/// Returns a value as JSON: integers that a 64-bit float can't hold are text, and bytes are
+/// hexadecimal digits.
 fn to_json(value: ValueRef<'_>) -> Value {
     match value {
         ValueRef::Null => Value::Null,

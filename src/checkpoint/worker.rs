@@ -14,7 +14,7 @@ use crate::position::TimeUs;
 use crate::position::gap::Gap;
 use crate::sink::output_record::OutputRecord;
 
-/// Most gaps that wait while the state file can't be written.
+/// Maximum number of gaps that are kept while the state file can't be written.
 const MOST_WAITING_GAPS: usize = 1_000;
 
 /// How often a caller that waits for the thread checks that it is alive.
@@ -29,8 +29,8 @@ pub enum SaveHealth<'a> {
     Recovered,
 }
 
-/// The handle of the thread. Dropping it ends the thread as [`CheckpointWorker::finish`] does, and throws
-/// the outcome away.
+/// The handle of the thread. Dropping it ends the thread as [`CheckpointWorker::finish`] does, and
+/// ignores the result.
 pub struct CheckpointWorker {
     shared: Arc<Shared>,
     thread: Option<JoinHandle<()>>,
@@ -61,13 +61,13 @@ struct WorkerState {
 
 type StartRequest = (Start, mpsc::SyncSender<Result<(), StoreError>>);
 
-/// What must be remembered before the first byte of it is written.
+/// What the state file must record before the first byte of it is written.
 enum Start {
     /// A file.
     Output(OutputRecord),
-    /// A run of a consumer of which nothing is saved: its first event.
+    /// The first event of a run whose consumer has nothing saved.
     Run(ManualCursor),
-    /// A run of which nothing counts any more: its first event.
+    /// The first event of a run whose output was discarded.
     RunAgain(ManualCursor),
 }
 
@@ -81,11 +81,11 @@ struct Work {
 }
 
 impl CheckpointWorker {
-    /// Starts the thread. `on_change` runs on it: once where saving starts to fail, and once
-    /// where it works again.
+    /// Starts the thread. `on_change` runs on it: once when saving starts to fail, and once when it
+    /// works again.
     ///
     /// # Errors
-    /// The error of the system if it has no thread left.
+    /// The error of the system if it can't start a thread.
     pub fn spawn(
         store: Store,
         consumer: String,
@@ -98,8 +98,8 @@ impl CheckpointWorker {
         Ok(Self { shared, thread: Some(thread) })
     }
 
-    /// Hands over a checkpoint. Never waits for the disk; one that is still waiting is
-    /// replaced.
+    /// Passes a checkpoint to the thread without waiting for the disk. A checkpoint that is not
+    /// committed yet is replaced.
     pub fn save(&self, checkpoint: Checkpoint) {
         let mut state = self.shared.lock();
         let mut checkpoint = checkpoint;
@@ -111,7 +111,7 @@ impl CheckpointWorker {
         self.shared.changed.notify_one();
     }
 
-    /// Hands over a gap, to be noted no later than any checkpoint that comes after it.
+    /// Passes a gap to the thread, which saves it no later than the next checkpoint.
     pub fn record_gap(&self, gap: Gap) {
         let mut state = self.shared.lock();
         if state.gaps.len() < MOST_WAITING_GAPS {
@@ -121,8 +121,8 @@ impl CheckpointWorker {
         self.shared.changed.notify_one();
     }
 
-    /// Remembers that a file starts, and waits until that is committed. What was handed over
-    /// before is committed first.
+    /// Saves that a file begins, and waits for the commit. Checkpoints and gaps that were passed
+    /// before are committed first.
     ///
     /// # Errors
     /// The error of the commit.
@@ -130,8 +130,8 @@ impl CheckpointWorker {
         self.persist(Start::Output(record.clone()))
     }
 
-    /// Remembers where a run starts, if nothing is saved for its consumer, and waits until
-    /// that is committed: a run that is killed before its first checkpoint starts there again.
+    /// Saves where a run starts if its consumer has nothing saved, and waits for the commit: the next
+    /// run starts there again if this one is killed before its first checkpoint.
     ///
     /// # Errors
     /// The error of the commit.
@@ -139,8 +139,8 @@ impl CheckpointWorker {
         self.persist(Start::Run(at))
     }
 
-    /// Remembers where a run starts once more, since nothing that it wrote counts: whatever was
-    /// saved is replaced.
+    /// Saves the start of a run again, because its output was discarded. This replaces the saved
+    /// position.
     ///
     /// # Errors
     /// The error of the save.
@@ -165,29 +165,29 @@ impl CheckpointWorker {
         }
     }
 
-    /// Why the files could not be synced; nothing is saved after that any more.
+    /// Returns why the files could not be synced. After such an error nothing is saved any more.
     #[must_use]
     pub fn output_error(&self) -> Option<StoreError> {
         self.health().filter(|error| matches!(error, StoreError::Output { .. }))
     }
 
-    /// Says that the files end exactly where the last checkpoint says, so that the end notes
-    /// them as cleanly ended.
+    /// Records that the files end exactly where the last checkpoint says, so that
+    /// [`CheckpointWorker::finish`] marks them as ended cleanly.
     pub fn mark_clean(&self) {
         self.shared.lock().is_clean = true;
     }
 
-    /// Why the last save failed; `None` while saving works.
+    /// Returns why the last save failed; `None` while saving works.
     #[must_use]
     pub fn health(&self) -> Option<StoreError> {
         self.shared.lock().error.clone()
     }
 
-    /// Commits the newest checkpoint, trying once more where it had failed, closes the store
-    /// and ends the thread.
+    /// Commits the newest checkpoint, with one more try if it had failed, closes the store and ends the
+    /// thread.
     ///
     /// # Errors
-    /// The error of the last save: what was handed over last is then not saved.
+    /// The error of the last save. The newest checkpoint is then not saved.
     pub fn finish(mut self) -> Result<(), StoreError> {
         self.end()?;
         self.shared.lock().error.take().map_or(Ok(()), Err)
@@ -236,14 +236,14 @@ impl Shared {
         }
     }
 
-    /// Puts gaps back that could not be noted.
+    /// Puts gaps back that could not be saved.
     fn keep(&self, gaps: Vec<Gap>, error: StoreError) {
         let mut state = self.lock();
         state.gaps.splice(0..0, gaps);
         state.error = Some(error);
     }
 
-    /// Notes the outcome of a save. Returns whether it differs from the one before.
+    /// Records the result of a save. Returns whether it differs from the previous one.
     fn note(&self, checkpoint: Checkpoint, outcome: &Result<(), StoreError>) -> bool {
         let mut state = self.lock();
         let was_failing = state.error.is_some();
@@ -316,7 +316,7 @@ impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
         }
     }
 
-    /// Brings the files of a checkpoint to the disk.
+    /// Syncs the files of a checkpoint to the disk.
     fn sync(&mut self, checkpoint: &Checkpoint) -> Result<(), StoreError> {
         if let Some(error) = &self.broken {
             return Err(error.clone());
@@ -340,7 +340,7 @@ impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
     }
 }
 
-/// The present, for people to see when a cursor was saved: nothing depends on it.
+/// Returns the current time. It shows people when a cursor was saved; nothing depends on it.
 fn now() -> TimeUs {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     TimeUs(u64::try_from(since.as_micros()).unwrap_or(u64::MAX))

@@ -91,20 +91,20 @@ pub struct Output {
 /// Saves durably that an output begins. Called before the first byte is written to it.
 pub type PersistOutput<'a> = dyn FnMut(&OutputRecord) -> Result<(), String> + 'a;
 
-/// Why a sink accepted no more.
+/// Why a sink did not accept everything.
 #[derive(Debug, thiserror::Error)]
 pub enum SinkError {
     /// The reader of standard output closed it.
     #[error("the output was closed")]
     Closed,
     /// The deadline passed.
-    #[error("the output took nothing more in time")]
+    #[error("the output accepted nothing more in time")]
     TimedOut,
     /// Standard output failed.
     #[error("can't write to standard output: {0}")]
     Failed(#[source] io::Error),
     /// A write to a file failed.
-    #[error("can't write to {}: {cause}; {}, and go on with --cursor auto", path.display(), remedy(cause))]
+    #[error("can't write to {}: {cause}; {}, and run it again with --cursor auto", path.display(), remedy(cause))]
     File {
         /// The file.
         path: PathBuf,
@@ -121,10 +121,10 @@ pub enum SinkError {
         what: &'static str,
     },
     /// The next file can't be opened.
-    #[error("the next file can't be begun: {0}")]
+    #[error("can't begin the next file: {0}")]
     NextFile(#[source] OpenFileError),
     /// The state file can't record the next file.
-    #[error("can't begin {}, since that can't be remembered: {cause}", path.display())]
+    #[error("can't begin {}, because the state file can't record it: {cause}", path.display())]
     FileNotSaved {
         /// The file.
         path: PathBuf,
@@ -135,7 +135,7 @@ pub enum SinkError {
     #[error(transparent)]
     Broker(#[from] BrokerError),
     /// The state file can't record where the run begins.
-    #[error("no file can be begun, since where the run begins can't be remembered: {0}")]
+    #[error("can't begin a file, because the state file can't record where the run begins: {0}")]
     StartNotSaved(String),
     /// A file could not be synced; the text is the error of the checkpoint worker.
     #[error("{0}")]
@@ -145,9 +145,9 @@ pub enum SinkError {
 /// A batch that was not accepted as a whole.
 #[derive(Debug)]
 pub struct PartialWrite {
-    /// Bytes at its start that were accepted.
+    /// Number of bytes at its start that were accepted.
     pub accepted_bytes: usize,
-    /// Why no more were.
+    /// Why the rest was not accepted.
     pub error: SinkError,
 }
 
@@ -242,7 +242,7 @@ impl Sink {
         matches!(self, Self::File(_) | Self::Broker(_))
     }
 
-    /// Returns whether the reader of a pipe has gone. Writes nothing to find out.
+    /// Returns whether the reader has closed the pipe. Writes nothing.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         match self {
@@ -251,7 +251,7 @@ impl Sink {
         }
     }
 
-    /// Returns the capacity in bytes of the pipe that is written to; 0 if it is no pipe.
+    /// Returns the capacity in bytes of the pipe that is written to; 0 if it is not a pipe.
     #[must_use]
     pub fn pipe_bytes(&self) -> usize {
         match self {

@@ -1,10 +1,10 @@
-//! Standard output, written without a buffer of our own: batches are large already.
+//! Standard output. It needs no buffer, because batches are large.
 //!
-//! This sink always knows *exactly* how many bytes were accepted. A
-//! blocking `write(2)` into a pipe without a reader reports nothing until it returns, so pipes and
-//! terminals are written without blocking if the system can open them a second time (Linux,
-//! through `/proc/self/fd`): as a new open file description, so that programs that share ours keep
-//! a blocking one. On other systems writes block, and a stop waits for them.
+//! This sink always knows *exactly* how many bytes were accepted. A blocking `write(2)` into a pipe
+//! whose reader does not read reports nothing until it returns. So the sink opens pipes and terminals
+//! a second time, without blocking, if the system can do that (Linux, through `/proc/self/fd`). That
+//! is a new open file description, so programs that share the old one keep a blocking one. On other
+//! systems writes block, and a stop waits for them.
 
 use std::fmt;
 use std::fs::File;
@@ -17,7 +17,7 @@ use super::{PartialWrite, SinkError};
 /// How often a blocked write checks its deadline. Only a blocked output costs these wake-ups.
 const RECHECK: Duration = Duration::from_millis(50);
 
-/// A line that is redrawn on the screen that shows the output, too.
+/// A line that is redrawn on a screen that also shows the output.
 pub trait Overlay: fmt::Debug + Send + Sync {
     /// Clears the line; it is not drawn again until [`Overlay::show`].
     fn hide(&self);
@@ -42,22 +42,22 @@ pub fn is_read_by_a_program() -> bool {
 }
 
 impl Stdout {
-    /// Takes over standard output. Nothing else may print there.
+    /// Opens standard output. Nothing else may print there.
     ///
     /// # Errors
-    /// Where standard output is closed, or the system has no more file descriptors.
+    /// Fails if standard output is closed, or if the process has no file descriptors left.
     pub fn open() -> io::Result<Self> {
         imp::open()
     }
 
-    /// The same, with `overlay` out of the way whenever part of an event is written.
+    /// Hides `overlay` while a part of an event is written.
     #[must_use]
     pub fn below(self, overlay: Arc<dyn Overlay>) -> Self {
         Self { overlay: Some(overlay), ..self }
     }
 
-    /// Writes all of `bytes`, and gives up only when `deadline` names a moment that has
-    /// passed. `deadline` is asked again and again, since a stop may come while we wait.
+    /// Writes all of `bytes`. Stops only when the instant that `deadline` returns has passed.
+    /// `deadline` is called repeatedly, because a stop can come during the wait.
     ///
     /// # Errors
     /// [`PartialWrite`], with the number of bytes that were accepted.
@@ -81,17 +81,17 @@ impl Stdout {
         }
     }
 
-    /// Writes as much of `bytes` as is taken without waiting, and says how much that was.
+    /// Writes as much of `bytes` as the output accepts without blocking. Returns the number of bytes.
     ///
     /// # Errors
-    /// As [`Stdout::write_all`], but never that the time is over.
+    /// As [`Stdout::write_all`], except [`SinkError::TimedOut`].
     pub fn write_ready(&mut self, bytes: &[u8]) -> Result<usize, PartialWrite> {
         let Some(overlay) = self.overlay.clone().filter(|_| !bytes.is_empty()) else {
             return self.write_now(bytes);
         };
         overlay.hide();
         let written = self.write_now(bytes);
-        // A line that was written in part must not be torn: the rest is written first.
+        // After a part of a line the overlay stays hidden, so that it is not drawn inside the line.
         if !matches!(&written, Ok(accepted_bytes) if *accepted_bytes < bytes.len()) {
             overlay.show();
         }
@@ -102,7 +102,7 @@ impl Stdout {
         let mut accepted_bytes = 0;
         let refused = |accepted_bytes, error| Err(PartialWrite { accepted_bytes, error });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
-            // A short write is what we want to know of here.
+            // The number of bytes of a short write matters here.
             #[allow(clippy::disallowed_methods)]
             let written = self.file.write(rest);
             match written {
@@ -119,7 +119,7 @@ impl Stdout {
         Ok(accepted_bytes)
     }
 
-    /// Waits a while for room; says why no more is written, if the time is over.
+    /// Waits for room for at most [`RECHECK`]. Returns the error if the deadline has passed.
     fn wait_for_room(&self, deadline: impl Fn() -> Option<Instant>) -> Option<SinkError> {
         if deadline().is_some_and(|at| Instant::now() >= at) {
             return Some(SinkError::TimedOut);
@@ -136,26 +136,26 @@ impl Stdout {
         }
     }
 
-    /// Whether [`Stdout::write_ready`] keeps its word and never waits.
+    /// Returns whether [`Stdout::write_ready`] never blocks.
     #[must_use]
     pub fn is_non_blocking(&self) -> bool {
         self.is_non_blocking
     }
 
-    /// Whether the reader of a pipe has gone, or the terminal was hung up, without writing to it.
+    /// Returns whether the reader has closed the pipe, or the terminal was hung up. Writes nothing.
     #[must_use]
     pub fn is_closed(&self) -> bool {
         (self.is_pipe || self.is_terminal) && imp::has_no_reader(&self.file)
     }
 
-    /// What a pipe holds at most, in bytes; 0 where this is no pipe, or the system does not
-    /// tell what lies in it.
+    /// Returns the capacity of the pipe in bytes; 0 if this is not a pipe, or if the system does not
+    /// report the number of unread bytes.
     #[must_use]
     pub fn pipe_bytes(&self) -> usize {
         if self.is_pipe { imp::pipe_bytes(&self.file) } else { 0 }
     }
 
-    /// Returns the bytes in the pipe that were not read, also after its reader has gone.
+    /// Returns the number of unread bytes in the pipe, also after the reader has closed it.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
         if self.is_pipe { imp::unread_bytes(&self.file) } else { 0 }
@@ -170,7 +170,7 @@ mod imp {
     use std::io::IsTerminal as _;
     use std::os::fd::AsFd;
 
-    /// What a pipe shall hold, where it holds less.
+    /// The capacity that a smaller pipe gets.
     #[cfg(target_os = "linux")]
     const PIPE_BYTES: usize = 256 * 1024;
 
@@ -212,14 +212,14 @@ mod imp {
         None
     }
 
-    /// Lets a pipe hold what a batch does: where two programs share few cores, each would else
-    /// wait for the other every 64 KiB. Measured (`cargo bench --bench pipeline -- --only pipe`,
-    /// beside the floor, which leaves the pipe as it is): 1.06-1.39 x the wall time without it,
-    /// 0.78-0.86 with it, 0.62-0.66 with 1 MiB, which is as much more to lose in a power cut.
+    /// Gives a pipe the capacity of a batch. Otherwise two programs that share few cores wait for each
+    /// other every 64 KiB. Measured (`cargo bench --bench pipeline -- --only pipe`, compared with the
+    /// floor, which leaves the pipe unchanged): 1.06-1.39 x the wall time without it, 0.78-0.86 with
+    /// it, 0.62-0.66 with 1 MiB, which loses more events in a power cut.
     #[cfg(target_os = "linux")]
     fn widen(file: &File) {
         if pipe_bytes(file) < PIPE_BYTES {
-            // The system may refuse, because this user has too many pipe buffers already.
+            // The system may refuse, because this user has too many pipe buffers.
             let _ = rustix::pipe::fcntl_setpipe_size(file, PIPE_BYTES);
         }
     }
@@ -232,7 +232,7 @@ mod imp {
         rustix::pipe::fcntl_getpipe_size(file).unwrap_or(0)
     }
 
-    /// Elsewhere the end that is written to does not tell.
+    /// Other systems don't report this at the writing end.
     #[cfg(not(target_os = "linux"))]
     pub(super) fn pipe_bytes(_file: &File) -> usize {
         0
@@ -263,7 +263,7 @@ mod imp {
 mod imp {
     use super::{Duration, File, Stdout, io};
 
-    /// Not known here: then standard output counts as a pipe, unless it is a terminal.
+    /// Not known on this system, so standard output counts as a pipe unless it is a terminal.
     pub(super) fn is_read_by_a_program() -> bool {
         !std::io::IsTerminal::is_terminal(&io::stdout())
     }

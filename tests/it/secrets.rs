@@ -141,7 +141,7 @@ fn bad_settings_are_reported_without_their_passwords() {
     let host = format!("wss://h.example/subscribe?token={SECRET}");
     assert!(run("", &["tail", "--host", &host], &[]).contains("h.example/subscribe?…\" has a"));
     let to = format!("nats://h.example/s?token={SECRET}");
-    assert!(run("", &["tail", "--to", &to], &[]).contains("\"?…\" means nothing here"));
+    assert!(run("", &["tail", "--to", &to], &[]).contains("\"?…\" is not valid here"));
     assert!(run("", &["cursors", "set", "a", "7", "--server", &host], &[]).contains("--server"));
 }
 

@@ -1,4 +1,4 @@
-//! The cursors of a consumer that were replaced: kept, listed, and put back.
+//! Keeps, lists and restores the cursors of a consumer that were replaced.
 
 use rusqlite::{Connection, OptionalExtension as _, named_params};
 
@@ -7,12 +7,13 @@ use crate::checkpoint::row::{self, SavedCursor};
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
 
-/// Most earlier positions of one consumer. Each may hold 512 KiB of dedup keys.
+/// Maximum number of earlier cursors of one consumer. Each may have 512 KiB of dedup keys.
 const MOST: u32 = 10;
-/// How long one is kept: longer than any public server holds events outside of its archive.
+/// How long an earlier cursor is kept: longer than any public server keeps events outside its
+/// archive.
 const KEPT_US: u64 = 30 * 24 * 3600 * 1_000_000;
 
-/// What is copied between the tables.
+/// The columns that are copied between the tables.
 const COLUMNS: &str = "updated_at_us, server, server_kind, newest_time_us, newest_seq, \
     rewind_time_us, rewind_seq, latest_time_us, identities, stream, set_time_us, set_seq, set_server";
 
@@ -23,7 +24,7 @@ UPDATE consumers SET
   previous_updated_at_us = updated_at_us
 WHERE name = :name AND server IS NOT NULL";
 
-/// A position that is the latest earlier one already is not kept twice.
+/// Finds a cursor that equals the latest earlier one, which is then not kept twice.
 const SAME: &str = "
 DELETE FROM earlier_positions WHERE consumer = :name AND EXISTS (
   SELECT 1 FROM consumers c WHERE c.name = :name
@@ -54,22 +55,22 @@ pub struct EarlierCursor {
     pub replaced_at: TimeUs,
 }
 
-/// What a run does to the saved cursor before its first save, because it starts elsewhere.
+/// What a run does with the saved cursor at its first save, because it starts elsewhere.
 #[derive(Clone, Debug)]
 pub struct CursorOverride {
-    /// The stretch that the run skips, if it starts later.
+    /// The gap between the saved cursor and the start of the run, if it starts later.
     pub skipped: Option<Gap>,
 }
 
 impl Store {
-    /// Notes whether the user asked for what is saved from now on. A run that was not asked to
-    /// save leaves alone what a run that was asked to saved.
+    /// Records whether the user asked this run to save. A run that was not asked to save does not
+    /// replace a cursor of a run that was asked to.
     pub fn set_asked_for(&mut self, is_asked_for: bool) {
         self.is_asked_for = Some(is_asked_for);
     }
 
-    /// Returns whether a position or a cursor that was set is saved that a run may not replace
-    /// unless the user asked it to save. An unknown origin (of a file of 0.1.0) counts as asked.
+    /// Returns whether the saved cursor may be replaced only by a run that the user asked to save. A
+    /// cursor of a state file of 0.1.0, which does not record this, counts as one.
     ///
     /// # Errors
     /// [`StoreError`] if the file can't be read.
@@ -79,8 +80,8 @@ impl Store {
         found.map(|found| found.unwrap_or(false)).map_err(|error| self.store_error(&error))
     }
 
-    /// Arranges that the next save keeps the cursor that it replaces, and saves what the run
-    /// skips. A run that saves nothing changes nothing.
+    /// Makes the next save keep the cursor that it replaces, and record the gap that the run skips.
+    /// A run that saves nothing changes nothing.
     pub fn set_cursor_override(&mut self, cursor_override: CursorOverride) {
         self.cursor_override = Some(cursor_override);
     }
@@ -105,7 +106,7 @@ impl Store {
         Ok(())
     }
 
-    /// Keeps the cursor saved so far as an earlier one.
+    /// Keeps the current cursor as an earlier one.
     ///
     /// # Errors
     /// [`StoreError`].
@@ -116,7 +117,7 @@ impl Store {
     /// Returns the earlier cursors of a consumer, the one that was replaced last first.
     ///
     /// # Errors
-    /// [`StoreError`]; [`StoreError::Row`] if one of them makes no sense.
+    /// [`StoreError`]; [`StoreError::Row`] if a row has an invalid value.
     pub fn earlier(&self, consumer: &str, now: TimeUs) -> Result<Vec<EarlierCursor>, StoreError> {
         let read = |row: &rusqlite::Row<'_>| {
             let time = |name| row.get::<_, i64>(name).map(|us| TimeUs(us.cast_unsigned()));
@@ -127,9 +128,9 @@ impl Store {
         rows.into_iter().map(|row| row.map_err(|bad| self.bad_row(consumer, bad))).collect()
     }
 
-    /// Saves the earlier cursor with this number (1 for the one that was replaced last) as the
-    /// present one, and keeps the present one as an earlier one. The caller holds the lease on
-    /// the name. Returns whether there is such a cursor.
+    /// Makes the earlier cursor with this number (1 for the one that was replaced last) the current
+    /// one, and keeps the current one as an earlier one. The caller holds the lease on the name.
+    /// Returns whether there is such a cursor.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is then changed.
@@ -147,7 +148,7 @@ impl Store {
                 .query_map(params, |row| row.get("rowid"))?
                 .collect::<rusqlite::Result<_>>()?;
             let Some(row) = rows.get(index) else { return Ok(false) };
-            // The copy goes first: keeping the present one may push out the tenth.
+            // The copy comes first, because keeping the current cursor may remove the tenth.
             let sql = format!(
                 "CREATE TEMP TABLE restored AS SELECT {COLUMNS} FROM earlier_positions WHERE rowid = ?1"
             );
@@ -164,7 +165,7 @@ impl Store {
     }
 }
 
-/// Keeps the present cursor as an earlier one, and forgets those that are too old or too many.
+/// Keeps the current cursor as an earlier one, and deletes those that are too old or too many.
 pub(super) fn keep(connection: &Connection, consumer: &str, now: TimeUs) -> rusqlite::Result<()> {
     let name = named_params! { ":name": consumer };
     connection.execute(KEEP_PREVIOUS, name)?;

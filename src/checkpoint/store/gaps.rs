@@ -60,7 +60,7 @@ impl Store {
     /// Returns the newest gaps of a consumer, newest first, at most `most`.
     ///
     /// # Errors
-    /// [`StoreError`] where the table can't be read.
+    /// [`StoreError`] if the table can't be read.
     pub fn gaps(&self, consumer: &str, most: u32) -> Result<Vec<SavedGap>, StoreError> {
         let rows = select(&self.connection, NEWEST, consumer, most);
         rows.map(|rows| rows.into_iter().map(|(_, gap)| gap).collect())

@@ -193,7 +193,7 @@ fn nothing_is_saved_any_more_when_a_file_could_not_be_synced() {
     let device = Arc::new(std::fs::File::open("/dev/null").unwrap());
     checkpoint_worker.save(with(1, vec![output("/a", 9, Some(device))]));
     let error = changes.recv().unwrap().unwrap_err();
-    assert!(error.to_string().starts_with("can't bring /a to the disk"), "{error}");
+    assert!(error.to_string().starts_with("can't sync /a to the disk"), "{error}");
     checkpoint_worker.save(checkpoint(2));
     assert_eq!(checkpoint_worker.output_error(), Some(error.clone()));
     checkpoint_worker.mark_clean();

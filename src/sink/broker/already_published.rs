@@ -14,7 +14,7 @@ use crate::position::dedup_window::MAX_EVENTS;
 #[derive(Debug, Default)]
 pub struct AlreadyPublished {
     ids: HashSet<MessageId>,
-    /// How many more messages may come before the rest is forgotten.
+    /// Number of messages after which the remaining ids are forgotten.
     patience: u64,
 }
 

@@ -1,5 +1,5 @@
 //! The broker of a build that has a client: publishes messages, waits for acknowledgements, and
-//! turns them into the offsets of a checkpoint.
+//! collects the offsets of a checkpoint from them.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -35,7 +35,7 @@ pub struct Broker {
 enum Client {
     #[cfg(feature = "kafka")]
     Kafka(kafka::KafkaClient),
-    /// Kept so that dropping it ends the thread, which takes messages by itself.
+    /// Dropping it ends the thread, which takes messages from the queue.
     #[cfg(feature = "nats")]
     Nats(#[allow(dead_code)] nats::NatsClient),
 }

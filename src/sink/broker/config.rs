@@ -1,11 +1,11 @@
-//! The file of `--to-config`: what belongs on no command line (passwords, keys), and what few
-//! people need. One `key = value` a line; which keys there are, the broker's client says.
+//! The file of `--to-config`: secrets, which must not be on a command line, and settings that few
+//! people need. It has one `key = value` a line. The broker's client defines the keys.
 
 use std::fmt;
 
 use crate::display::secrets;
 
-/// Most lines that mean anything.
+/// Maximum number of keys.
 const MAX_ENTRIES: usize = 1_000;
 
 /// Keys and values, in the order given. `Debug` shows no value: some are secrets.
@@ -21,17 +21,17 @@ impl fmt::Debug for Config {
 /// Why a file was refused. No message repeats a value.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    /// A line without a sign of equality.
-    #[error("line {0} is no \"key = value\"")]
+    /// A line has no `=`.
+    #[error("line {0} is not \"key = value\"")]
     Line(usize),
-    /// Far more than there are keys.
+    /// The file has more than [`MAX_ENTRIES`] keys.
     #[error("it has more than {MAX_ENTRIES} keys")]
     TooMany,
 }
 
 impl Config {
-    /// Parses the text of a file. Blank lines, and lines that begin with `#`, don't count;
-    /// where a key occurs twice the last one does.
+    /// Parses the text of a file. Blank lines, and lines that begin with `#`, are ignored. If a key
+    /// occurs twice, its last value counts.
     ///
     /// # Errors
     /// [`ConfigError`].
@@ -65,7 +65,7 @@ impl Config {
     }
 }
 
-/// Whether the value of a key must not reach a log. A key that names a file holds no secret.
+/// Returns whether the value of a key must not reach a log. The name of a file is not a secret.
 fn is_secret(key: &str) -> bool {
     let words = ["password", "secret", "token", "jaas", "nkey", "ssl.key.pem"];
     words.iter().any(|word| key.contains(word)) && !key.ends_with("location")

@@ -1,24 +1,24 @@
-//! Why a broker can't be used, or can't be used any more. What passes (a broker that is down,
-//! slow, or full) is no error: that is waited for.
+//! Why a broker can't be used, or can't be used any more. A broker that is down, slow or full is not
+//! an error: the run waits for it.
 
-/// Why a broker took no more. Every message says what to do.
+/// Why a broker accepts no more messages. Every text says what to do.
 #[derive(Clone, Debug, thiserror::Error)]
 pub enum BrokerError {
-    /// No server answered, from the very first try on.
+    /// No server has ever answered.
     #[error(
         "can't reach {broker} ({cause}), after {tries} tries: check the address, that it runs there, and whether it speaks TLS"
     )]
     Unreachable {
         /// The target.
         broker: String,
-        /// What the last try came to.
+        /// The error of the last try.
         cause: String,
-        /// How many there were.
+        /// The number of tries.
         tries: u32,
     },
-    /// It does not know us, or wants a secret.
+    /// The broker rejected the credentials, or requires some.
     #[error(
-        "{broker} refuses us ({cause}): give it credentials with --to-config FILE, or correct them"
+        "{broker} rejects the credentials ({cause}): give or correct them with --to-config FILE"
     )]
     Denied {
         /// The target.
@@ -26,17 +26,17 @@ pub enum BrokerError {
         /// Its words.
         cause: String,
     },
-    /// It knows us, and does not let us.
+    /// The user has no permission.
     #[error("{broker} does not permit this ({cause}): let this user {needs}")]
     Forbidden {
         /// The target.
         broker: String,
         /// Its words.
         cause: String,
-        /// What we need.
+        /// The permissions that are needed.
         needs: String,
     },
-    /// A NATS server without JetStream.
+    /// The NATS server has no JetStream.
     #[error(
         "{broker} has no JetStream ({cause}): start nats-server with -js, or enable it for this account"
     )]
@@ -46,17 +46,17 @@ pub enum BrokerError {
         /// Its words.
         cause: String,
     },
-    /// Nothing there takes what we have.
+    /// No stream takes the subject.
     #[error("{broker} has no stream that takes the subject {subject:?}: {remedy}")]
     NoStream {
         /// The target.
         broker: String,
         /// The subject.
         subject: String,
-        /// What to do.
+        /// The remedy.
         remedy: String,
     },
-    /// There is no such topic.
+    /// The topic does not exist.
     #[error(
         "{broker} has no such topic ({cause}): make it (kafka-topics.sh --create --topic {topic}), or name another"
     )]
@@ -68,70 +68,70 @@ pub enum BrokerError {
         /// Its words.
         cause: String,
     },
-    /// An event that is larger than the broker takes.
+    /// An event is larger than the broker allows.
     #[error(
         "an event of {bytes} bytes is too large for {broker} ({cause}): raise {limit}, or leave such events out with --max-message-size"
     )]
     TooLarge {
         /// The target.
         broker: String,
-        /// How large.
+        /// The size of the event.
         bytes: usize,
         /// Its words.
         cause: String,
-        /// The setting of the broker.
+        /// The broker's setting for the limit.
         limit: &'static str,
     },
-    /// A setting of `--to-config` that means nothing, or nothing sound.
+    /// A setting of `--to-config` is unknown or invalid.
     #[error("--to-config: {key}: {problem}")]
     Setting {
         /// The key.
         key: String,
-        /// What is wrong, and what to do. Never the value.
+        /// The fault and the remedy, without the value.
         problem: String,
     },
-    /// A broker that has less than it acknowledged.
+    /// The broker has fewer messages than it acknowledged.
     #[error(
-        "{broker} has lost {messages} events that it had acknowledged: run it again with --cursor auto, which publishes them anew where they came after the last save"
+        "{broker} has lost {messages} events that it had acknowledged: run it again with --cursor auto, which publishes those again that came after the last checkpoint"
     )]
     Lost {
         /// The target.
         broker: String,
-        /// How many, at least.
+        /// The number of lost messages, at least.
         messages: u64,
     },
-    /// What lies there can't be read.
+    /// The messages after the last checkpoint can't be read back.
     #[error(
-        "what was published to {broker} behind the saved position can't be read back ({cause}), and would be repeated: let this user read there, or accept that with another --consumer"
+        "can't read back what was published to {broker} after the saved position ({cause}), so it would be repeated: let this user read there, or accept that with another --consumer"
     )]
     Unread {
         /// The target.
         broker: String,
-        /// Why not.
+        /// The error.
         cause: String,
     },
-    /// The client can't promise any more what it promised.
+    /// The client can't keep the order or the uniqueness of messages any more.
     #[error(
-        "{broker} can't go on without losing or repeating events ({cause}): run it again with --cursor auto"
+        "the client of {broker} can't continue without losing or repeating events ({cause}): run it again with --cursor auto"
     )]
     Broken {
         /// The target.
         broker: String,
-        /// The client's words.
+        /// The client's error.
         cause: String,
     },
-    /// The system refused something.
+    /// A call of the system failed.
     #[error("can't {what}: {cause}")]
     System {
-        /// What was wanted.
+        /// The action that failed.
         what: &'static str,
-        /// What the system said.
+        /// The error of the system.
         cause: String,
     },
 }
 
 impl BrokerError {
-    /// Whether the person has to write something differently.
+    /// Returns whether the user must change the command or the configuration.
     #[must_use]
     pub fn is_usage(&self) -> bool {
         matches!(self, Self::Setting { .. })

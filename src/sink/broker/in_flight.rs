@@ -113,7 +113,7 @@ impl InFlight {
         Ok(())
     }
 
-    /// Blocks until there is room for one message that librdkafka queues by itself, and counts it.
+    /// Blocks until there is room for one message, and counts it. librdkafka has a queue of its own.
     #[cfg(feature = "kafka")]
     pub fn admit(
         &self,
@@ -138,18 +138,19 @@ impl InFlight {
         }
     }
 
-    /// Keeps end offsets out of checkpoints while messages that an earlier run published after its
-    /// last checkpoint have not all come again: a run after this one must read them back, too.
+    /// Sets whether checkpoints have no end offsets. They have none until all messages that an earlier
+    /// run published after its last checkpoint have come again, because a later run must read those
+    /// messages back, too.
     pub fn withhold_offsets(&self, offsets_withheld: bool) {
         self.state().offsets_withheld = offsets_withheld;
     }
 
-    /// Whether they are.
+    /// Returns whether end offsets are withheld.
     pub fn offsets_withheld(&self) -> bool {
         self.state().offsets_withheld
     }
 
-    /// The next messages, at most `most`; none where none wait.
+    /// Takes at most `most` messages; none if the queue is empty.
     #[cfg(feature = "nats")]
     pub fn take(&self, most: usize) -> Vec<Message> {
         let mut state = self.state();
@@ -157,7 +158,7 @@ impl InFlight {
         state.queue.drain(..count).collect()
     }
 
-    /// Waits until there may be messages to take.
+    /// Waits until the queue may have messages.
     #[cfg(feature = "nats")]
     pub async fn work(&self) {
         self.work.notified().await;

@@ -39,10 +39,10 @@ pub use disabled::Broker;
 use config::Config;
 use target::Target;
 
-/// `--to` and `--to-config`.
+/// The values of `--to` and `--to-config`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct BrokerSettings {
-    /// Where events go.
+    /// The broker, and the topic or subject.
     pub target: Target,
     /// Further settings of its client.
     pub config: Config,

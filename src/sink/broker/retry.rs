@@ -1,4 +1,4 @@
-//! Retries after failures of a broker that can pass: how long to wait, and when to log. A failure
+//! Retries after temporary failures of a broker: how long to wait, and when to log. A failure
 //! is logged at once, then at doubling intervals while it lasts, and once when it is over.
 
 use std::time::{Duration, Instant};

@@ -5,13 +5,13 @@ use std::fmt;
 
 use percent_encoding::percent_decode_str;
 
-/// Longest value looked at, in bytes.
+/// Longest value that is parsed, in bytes.
 const MAX_INPUT_BYTES: usize = 8 * 1024;
 /// Longest topic of Kafka, in bytes (its own limit).
 const MAX_TOPIC_BYTES: usize = 249;
-/// Longest subject, in bytes: a server's line for a message has room for 4,096.
+/// Longest subject, in bytes. A server's line for a message has at most 4,096.
 const MAX_SUBJECT_BYTES: usize = 1024;
-/// Most partitions that a NATS subject is spread over.
+/// Maximum number of partitions of a NATS subject.
 const MAX_PARTITIONS: u16 = 1024;
 /// The default port of NATS.
 const NATS_PORT: u16 = 4222;
@@ -21,14 +21,14 @@ const KAFKA_PORT: u16 = 9092;
 /// The two kinds of broker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
-    /// Apache Kafka, or what speaks its protocol.
+    /// Apache Kafka, or a broker with its protocol.
     Kafka,
     /// NATS with JetStream.
     Nats,
 }
 
 impl Kind {
-    /// The scheme, which is also the name of the cargo feature.
+    /// Returns the scheme, which is also the name of the cargo feature.
     #[must_use]
     pub fn scheme(self) -> &'static str {
         match self {
@@ -37,7 +37,7 @@ impl Kind {
         }
     }
 
-    /// Whether this build can speak to it.
+    /// Returns whether this build has a client for it.
     #[must_use]
     pub fn is_built_in(self) -> bool {
         match self {
@@ -50,18 +50,19 @@ impl Kind {
 /// A topic of Kafka, or a subject of NATS.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
-    /// Which kind of broker.
+    /// The kind of broker.
     pub kind: Kind,
-    /// `host:port` of each server to begin with, in the order given; never empty.
+    /// `host:port` of each server to connect to first, in the given order; never empty.
     pub servers: Vec<String>,
     /// The topic or the subject.
     pub channel: String,
-    /// Over how many subjects `CHANNEL.0`, `CHANNEL.1`, … accounts are spread; NATS only.
+    /// Number of subjects `CHANNEL.0`, `CHANNEL.1`, … among which accounts are distributed; NATS only.
     pub partitions: Option<u16>,
 }
 
 impl fmt::Display for Target {
-    /// As it was given, and the name of the state file's rows: there are no secrets in it.
+    /// Formats the target as it was given. It is the name in the rows of the state file and has no
+    /// secrets.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}://{}/{}", self.kind.scheme(), self.servers.join(","), self.channel)?;
         self.partitions.map_or(Ok(()), |count| write!(f, "?partitions={count}"))
@@ -71,10 +72,10 @@ impl fmt::Display for Target {
 /// Why a value of `--to` was refused. No message repeats a password.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
-    /// Nothing that could be one.
+    /// The value has not the form of a target.
     #[error("{0:?} names no broker: write nats://HOST[:PORT]/SUBJECT or kafka://HOST[:PORT]/TOPIC")]
     Form(String),
-    /// Longer than any real one.
+    /// The value is longer than [`MAX_INPUT_BYTES`].
     #[error("the address is too long ({0} bytes)")]
     TooLong(usize),
     /// A user name or a password on the command line.
@@ -82,16 +83,16 @@ pub enum TargetError {
         "credentials don't belong on a command line, where everybody on the machine can read them: put them into a file, and name it with --to-config FILE"
     )]
     Credentials,
-    /// Not a server.
-    #[error("{server:?} is no server ({reason}): write HOST or HOST:PORT, several with commas")]
+    /// A server is invalid.
+    #[error("{server:?} is not a server ({reason}): write HOST or HOST:PORT, several with commas")]
     Server {
-        /// What was given.
+        /// The given text.
         server: String,
-        /// What is wrong with it.
+        /// The fault.
         reason: &'static str,
     },
-    /// No topic, no subject.
-    #[error("there is no {what} behind {servers:?}: write {scheme}://{servers}/NAME")]
+    /// The topic or subject is missing.
+    #[error("there is no {what} after {servers:?}: write {scheme}://{servers}/NAME")]
     NoChannel {
         /// `topic` or `subject`.
         what: &'static str,
@@ -100,18 +101,18 @@ pub enum TargetError {
         /// The scheme.
         scheme: &'static str,
     },
-    /// A topic that Kafka does not take.
+    /// Kafka does not allow this topic.
     #[error(
-        "{0:?} is no topic of Kafka: letters, digits, dots, dashes and underscores, at most 249"
+        "{0:?} is not a topic of Kafka: write letters, digits, dots, dashes and underscores, at most 249"
     )]
     Topic(String),
-    /// A subject that can't be published to.
+    /// A client can't publish to this subject.
     #[error(
-        "{0:?} is no subject to publish to: words with dots between them, without blanks, * and >"
+        "{0:?} is not a subject to publish to: write words with dots between them, without blanks, * and >"
     )]
     Subject(String),
-    /// A query that means nothing.
-    #[error("{0:?} means nothing here: only ?partitions=N (1 to 1024) of a NATS subject does")]
+    /// The query is unknown or invalid.
+    #[error("{0:?} is not valid here: only a NATS subject may have ?partitions=N, from 1 to 1024")]
     Query(String),
 }
 
@@ -124,7 +125,7 @@ pub fn parse(input: &str) -> Result<Target, TargetError> {
         return Err(TargetError::TooLong(input.len()));
     }
     parse_parts(input).map_err(|error| match error {
-        // Whatever is wrong with it, a part of it may be a password.
+        // A part of an invalid value may be a password.
         TargetError::TooLong(_) => error,
         _ if input.contains('@') => TargetError::Credentials,
         error => error,
@@ -158,7 +159,7 @@ fn parse_parts(input: &str) -> Result<Target, TargetError> {
     Ok(Target { kind, servers, channel, partitions })
 }
 
-/// A query may hold a token.
+/// Removes a query, which may hold a token.
 fn without_query(input: &str) -> String {
     match input.split_once(['?', '#']) {
         Some((plain, _)) => format!("{plain}?…"),
@@ -180,7 +181,7 @@ fn server(text: &str, kind: Kind) -> Result<String, TargetError> {
         return refused("an IPv6 address must be in brackets");
     }
     if host.chars().any(|c| c.is_whitespace() || c.is_control() || "\\\"'#;".contains(c)) {
-        return refused("a character that no name has");
+        return refused("it has a character that no name has");
     }
     let port = match port.map(str::parse) {
         None if kind == Kind::Kafka => KAFKA_PORT,
@@ -208,7 +209,7 @@ fn check_channel(channel: &str, kind: Kind, servers: &[String]) -> Result<(), Ta
         Kind::Nats => {
             let is_odd = |c: char| c.is_whitespace() || c.is_control() || "*>/".contains(c);
             let is_sound = |word: &str| !word.is_empty() && !word.contains(is_odd);
-            // What begins with a dollar belongs to the server itself.
+            // Subjects that begin with a dollar sign belong to the server.
             let is_reserved = channel.starts_with('$') || channel.starts_with("_INBOX.");
             if channel.len() > MAX_SUBJECT_BYTES || is_reserved || !channel.split('.').all(is_sound)
             {
@@ -258,21 +259,21 @@ mod tests {
             ("FIREHOSE", "names no broker"),
             ("amqp://h/q", "names no broker"),
             ("nats://", "has no name"),
-            ("nats://h", "no subject behind"),
-            ("kafka://h/", "no topic behind"),
+            ("nats://h", "no subject after"),
+            ("kafka://h/", "no topic after"),
             ("nats://h:0/s", "port"),
             ("nats://h:99999/s", "port"),
             ("nats://::1/s", "brackets"),
             ("kafka://a,,b/t", "has no name"),
-            ("nats://h/a.*", "no subject to publish to"),
-            ("nats://h/a..b", "no subject to publish to"),
-            ("nats://h/$JS.API", "no subject to publish to"),
-            ("nats://h/a%20b", "no subject to publish to"),
-            ("kafka://h/a b", "no topic of Kafka"),
-            ("kafka://h/a/b", "no topic of Kafka"),
-            ("kafka://h/t?partitions=2", "means nothing"),
-            ("nats://h/s?partitions=0", "means nothing"),
-            ("nats://h/s?x=1", "means nothing"),
+            ("nats://h/a.*", "not a subject to publish to"),
+            ("nats://h/a..b", "not a subject to publish to"),
+            ("nats://h/$JS.API", "not a subject to publish to"),
+            ("nats://h/a%20b", "not a subject to publish to"),
+            ("kafka://h/a b", "not a topic of Kafka"),
+            ("kafka://h/a/b", "not a topic of Kafka"),
+            ("kafka://h/t?partitions=2", "is not valid here"),
+            ("nats://h/s?partitions=0", "is not valid here"),
+            ("nats://h/s?x=1", "is not valid here"),
         ] {
             let error = parse(given).unwrap_err().to_string();
             assert!(error.contains(said), "{given}: {error}");

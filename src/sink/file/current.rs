@@ -20,9 +20,9 @@ pub(super) struct Current {
     pub(super) checkpoint_bytes: u64,
     /// The tail hash at that length.
     pub(super) checkpoint_hash: u64,
-    /// Bytes that other programs wrote between or after the writes of this run.
+    /// Number of bytes that other programs wrote between or after the writes of this run.
     pub(super) foreign_bytes: u64,
-    /// Bytes of ours at its end that were written after another program had truncated it.
+    /// Number of bytes that this run wrote at its end after another program had truncated it.
     pub(super) stray_bytes: u64,
     /// Whether it holds the lines themselves, so that another program may append lines between.
     pub(super) is_plain: bool,
@@ -94,15 +94,15 @@ impl Current {
         Ok(())
     }
 
-    /// Offsets a foreign line without a line feed, so that the event behind it has its own line. The
-    /// event may be there already: then it is `behind`, and is written anew.
-    fn end_foreign_line(&mut self, foreign_end: u64, behind: &[u8]) -> Result<(), SinkError> {
+    /// Ends a foreign line without a line feed, so that the event after it has its own line. If the
+    /// event is in the file already, it is `following`, and is written again after the line feed.
+    fn end_foreign_line(&mut self, foreign_end: u64, following: &[u8]) -> Result<(), SinkError> {
         let failed = |cause| SinkError::File { path: self.path.clone(), cause };
-        if !behind.is_empty() {
+        if !following.is_empty() {
             self.file.set_len(foreign_end).map_err(failed)?;
         }
         let mut file = &*self.file;
-        file.write_all(&[b"\n", behind].concat()).map_err(failed)?;
+        file.write_all(&[b"\n", following].concat()).map_err(failed)?;
         self.foreign_bytes += 1;
         Ok(())
     }
@@ -212,7 +212,7 @@ impl Current {
 /// Truncates a file; fails if it is too short already, and never extends it.
 pub(super) fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
     if file.metadata()?.len() < to_bytes {
-        return Err(io::Error::other("it has become shorter by itself"));
+        return Err(io::Error::other("another program has shortened it"));
     }
     file.set_len(to_bytes)?;
     file.sync_data()

@@ -15,7 +15,7 @@ use std::io;
 use super::naming::Naming;
 use super::zstd::ZstdEncoder;
 
-/// Turns lines into the bytes of one file after another.
+/// Encodes lines as the bytes of one file after another.
 #[derive(Debug)]
 pub(super) enum Encoder {
     /// The lines themselves.
@@ -130,7 +130,7 @@ pub(super) mod tests {
         }
     }
 
-    /// Writes lines and checkpoints; returns the file and the lengths that are valid by themselves.
+    /// Writes lines and checkpoints; returns the file and the lengths at which it is valid.
     fn encode(encoder: &mut Encoder, parts: &[&str]) -> (Vec<u8>, Vec<usize>) {
         let (mut file, mut valid) = (Vec::new(), Vec::new());
         for part in parts {
@@ -163,7 +163,7 @@ pub(super) mod tests {
         let (file, valid) = encode(&mut encoder, &PARTS);
         assert!(valid.is_empty());
         assert_eq!(file, b"a\nb\nc\nd\nrows: 4\n");
-        // The next file begins anew.
+        // The next file has a number of rows of its own.
         assert_eq!(encode(&mut encoder, &["e\n"]).0, b"e\nrows: 1\n");
     }
 

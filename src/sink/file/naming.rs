@@ -1,5 +1,5 @@
-//! The names of files: time fields, and numbers for names that are taken. This module never looks
-//! at the file system.
+//! The names of files: time fields, and numbers for names that are in use. This module does not
+//! access the file system.
 
 use std::path::{Path, PathBuf};
 
@@ -9,17 +9,17 @@ use jiff::fmt::strtime;
 use super::rotation::Rotate;
 use crate::position::TimeUs;
 
-/// 2026-01-01T00:00:00Z, an instant to try names with.
+/// 2026-01-01T00:00:00Z, an instant for checks of names.
 const TRIAL_US: u64 = 1_767_225_600_000_000;
 const HOUR_US: u64 = 3_600_000_000;
-/// Two periods so many hours apart must have different names: the next hour, the other half
-/// of the clock, the next day, weekday, month and year.
+/// Two periods must have different names if they are this many hours apart: the next hour, the
+/// other half of a 12-hour clock, the next day, weekday, month and year.
 const APART_HOURS: [u64; 6] = [1, 12, 24, 7 * 24, 31 * 24, 365 * 24];
 /// 2027-02-03T13:14:15.161718Z, which differs from the other instant in every field.
 const OTHER_TRIAL_US: u64 = 1_801_660_455_161_718;
 /// The ending of names whose files are compressed.
 const ZSTD: &str = ".zst";
-/// Endings that promise a compression other than ours.
+/// Endings that stand for another compression.
 const OTHER_COMPRESSION: [(&str, &str); 14] = [
     ("gz", "gzip"),
     ("gzip", "gzip"),
@@ -33,7 +33,7 @@ const OTHER_COMPRESSION: [(&str, &str); 14] = [
     ("zip", "zip"),
     ("7z", "7-Zip"),
     ("z", "compress"),
-    // Neither is what `is_compressed` goes by.
+    // `is_compressed` compares with the lower-case ending only.
     ("zst", "zstd"),
     ("zstd", "zstd"),
 ];
@@ -41,72 +41,72 @@ const OTHER_COMPRESSION: [(&str, &str); 14] = [
 /// Why a name can't be used.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum NameError {
-    /// No name at all.
+    /// The path has no file name.
     #[error("{0:?} names no file: write the path of a file, or - for stdout")]
     NoFile(PathBuf),
-    /// Not text.
+    /// The path is not UTF-8.
     #[error("{0:?} is not UTF-8: give the file another name")]
     NotUtf8(PathBuf),
-    /// Events that are not compressed would stand under a name that says so.
+    /// The ending stands for a compression, and the events would not be compressed.
     #[error(
         "{name:?} says {what}, and only names in .zst are compressed (with zstd): call it {instead:?}, or leave --output out and pipe stdout through a program that compresses"
     )]
     OtherCompression {
         /// The name.
         name: String,
-        /// What its ending stands for.
+        /// The compression that its ending stands for.
         what: &'static str,
-        /// A name that says what the file is.
+        /// A name that fits the content.
         instead: String,
     },
-    /// A directory that would change with the time.
+    /// The name of a directory has a field.
     #[error("{0:?} has a field in a directory's name: put fields in the name of the file only")]
     FieldInDirectory(PathBuf),
-    /// Not a field.
+    /// A field is invalid.
     #[error(
         "{name:?}: {cause}: write fields as strftime does (%Y-%m-%dT%H), and %% for a percent sign"
     )]
     BadField {
         /// The name.
         name: String,
-        /// What is wrong with it.
+        /// The error of the field.
         cause: String,
     },
-    /// A field that gives what no name may hold.
+    /// A field gives a text that a file name can't have.
     #[error(
-        "{name:?} would become {example:?}, which is no file name: use other fields (%Y-%m-%d)"
+        "{name:?} would become {example:?}, which is not a file name: use other fields (%Y-%m-%d)"
     )]
     BadResult {
         /// The name.
         name: String,
-        /// What came of it.
+        /// The name with its fields filled in.
         example: String,
     },
-    /// Two periods would share a file.
-    #[error("{name:?} does not tell {what} apart: add {fields} to the name")]
+    /// Two periods would have the same file.
+    #[error("{name:?} is the same for different {what}: add {fields} to the name")]
     Ambiguous {
         /// The name.
         name: String,
         /// Hours or days.
         what: &'static str,
-        /// The fields that do.
+        /// The fields that distinguish them.
         fields: &'static str,
     },
 }
 
-/// How the files of a run are called.
+/// The names of the files of a run.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Naming {
-    /// Where they are.
+    /// The directory of the files.
     pub directory: PathBuf,
-    /// Their name; with `rotate` its fields are not filled in.
+    /// The name of the files; with `rotate` its fields are not filled in.
     pub name: String,
-    /// How they follow each other; `None` for a single file.
+    /// When the next file begins; `None` for a single file.
     pub rotate: Option<Rotate>,
 }
 
 impl Naming {
-    /// Reads a path as a person gave it.
+    /// Parses a path that a user gave.
     ///
     /// # Errors
     /// [`NameError`].
@@ -129,7 +129,7 @@ impl Naming {
         Ok(naming)
     }
 
-    /// Whether the files are compressed.
+    /// Returns whether the files are compressed.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
         self.name.ends_with(ZSTD)
@@ -144,7 +144,7 @@ impl Naming {
             && filled(TRIAL_US) != filled(OTHER_TRIAL_US)
     }
 
-    /// The path with its fields not filled in: what the state file knows it by.
+    /// Returns the path with its fields not filled in, which identifies the files in the state file.
     #[must_use]
     pub fn pattern(&self) -> String {
         self.directory.join(&self.name).to_string_lossy().into_owned()
@@ -154,7 +154,7 @@ impl Naming {
     #[must_use]
     pub fn path(&self, time: TimeUs, number: u32) -> PathBuf {
         let name = match self.rotate {
-            // Every field was tried before the run began.
+            // Every field was checked before the run began.
             Some(_) => fill_in(&self.name, time).unwrap_or_else(|_| self.name.clone()),
             None => self.name.clone(),
         };
@@ -186,7 +186,7 @@ impl Naming {
     }
 }
 
-/// Refuses a name whose ending promises another compression: readers go by the ending.
+/// Rejects a name whose ending stands for another compression, because readers rely on the ending.
 fn refuse_other_compression(name: &str) -> Result<(), NameError> {
     let Some((stem, ending)) = name.rsplit_once('.').filter(|_| !name.ends_with(ZSTD)) else {
         return Ok(());
@@ -202,15 +202,15 @@ fn refuse_other_compression(name: &str) -> Result<(), NameError> {
     }
 }
 
-/// The name with the fields of an instant in UTC.
+/// Returns the name with its fields filled in for an instant in UTC.
 fn fill_in(name: &str, time: TimeUs) -> Result<String, String> {
-    // No calendar reaches the times that a lying server may send.
+    // A calendar does not have the most distant times that a server may send.
     let us = i64::try_from(time.0).unwrap_or(i64::MAX);
     let time = Timestamp::from_microsecond(us).unwrap_or(Timestamp::MAX);
     strtime::format(name, time).map_err(|error| error.to_string())
 }
 
-/// The name with a number before its extensions.
+/// Returns the name with a number before its extensions.
 fn numbered(name: &str, number: u32) -> String {
     if number == 0 {
         return name.to_owned();
@@ -219,8 +219,8 @@ fn numbered(name: &str, number: u32) -> String {
     format!("{stem}.{number}{extensions}")
 }
 
-/// Where the extensions begin: the last one, and the one before `.zst`. Only what begins with
-/// a letter is one, so that a version or a date stays with the stem.
+/// Returns where the extensions begin: the last one, and the one before `.zst`. An extension begins
+/// with a letter, so that a version or a date stays with the stem.
 fn extensions_at(name: &str) -> usize {
     let last = |name: &str| {
         let at = name.rfind('.').filter(|at| *at > 0)?;
@@ -271,7 +271,7 @@ mod tests {
         assert_eq!(hourly.path(time, 0), Path::new("d/p-20260704T14.ndjson"));
         assert_eq!(hourly.path(time, 3), Path::new("d/p-20260704T14.3.ndjson"));
         assert_eq!(hourly.pattern(), "d/p-%Y%m%dT%H.ndjson");
-        // A year that no calendar has is no reason to stop.
+        // A year that no calendar has does not stop a run.
         let _ = hourly.path(TimeUs(u64::MAX), 0);
     }
 
@@ -304,9 +304,9 @@ mod tests {
             ("x.ndjson.Zst", "zstd", "x.ndjson.zst"),
             (".gz", "gzip", ".zst"),
         ] {
-            let told = Naming::new(Path::new(name), None).unwrap_err().to_string();
-            assert!(told.contains(&format!("says {what}, ")), "{told}");
-            assert!(told.contains(&format!("call it {instead:?}")), "{told}");
+            let message = Naming::new(Path::new(name), None).unwrap_err().to_string();
+            assert!(message.contains(&format!("says {what}, ")), "{message}");
+            assert!(message.contains(&format!("call it {instead:?}")), "{message}");
             assert!(Naming::new(Path::new(instead), None).unwrap().is_compressed());
         }
         for name in ["gz", "x.gz.ndjson", "gz.zst", "d.gz/x", "x.gzx"] {
@@ -328,19 +328,19 @@ mod tests {
     #[test]
     fn names_that_do_not_are_refused_with_the_fields_that_would() {
         for name in ["p", "%H", "%F", "%d%H", "%m-%dT%H", "%FT%I", "%a%H", "%%Y%%m%%d%%H"] {
-            let told = refusal(name, Rotate::Hourly);
-            assert!(told.ends_with("add %Y-%m-%dT%H to the name"), "{told}");
+            let message = refusal(name, Rotate::Hourly);
+            assert!(message.ends_with("add %Y-%m-%dT%H to the name"), "{message}");
         }
         for name in ["p", "%d", "%m-%d", "%Y-%m", "%a"] {
-            let told = refusal(name, Rotate::Daily);
-            assert!(told.ends_with("days apart: add %Y-%m-%d to the name"), "{told}");
+            let message = refusal(name, Rotate::Daily);
+            assert!(message.ends_with("different days: add %Y-%m-%d to the name"), "{message}");
         }
     }
 
     #[test]
     fn what_can_be_no_name_is_refused() {
-        assert!(refusal("%D-%H", Rotate::Hourly).contains("no file name"));
-        assert!(refusal("%F%n", Rotate::Daily).contains("no file name"));
+        assert!(refusal("%D-%H", Rotate::Hourly).contains("not a file name"));
+        assert!(refusal("%F%n", Rotate::Daily).contains("not a file name"));
         assert!(refusal("%!-%F", Rotate::Daily).contains("write fields as strftime does"));
         assert!(refusal("%Y/%F", Rotate::Daily).contains("in a directory's name"));
         for name in ["", "/", "..", "a/", "a/.."] {

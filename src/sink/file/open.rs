@@ -254,7 +254,7 @@ pub fn sync_directory(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     if let Some(directory) = path.parent() {
         match File::open(directory)?.sync_all() {
-            // Some file systems have no directories to sync and report this error.
+            // Some file systems can't sync directories, and report this error.
             Err(error) if error.kind() == ErrorKind::InvalidInput => {}
             synced => return synced,
         }
@@ -289,7 +289,7 @@ fn kind(found: &fs::Metadata) -> &'static str {
 
 #[cfg(not(unix))]
 fn kind(_found: &fs::Metadata) -> &'static str {
-    "no regular file"
+    "not a regular file"
 }
 
 fn open_locked(path: &Path) -> Result<File, OpenFileError> {

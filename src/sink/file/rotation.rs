@@ -9,7 +9,7 @@ pub enum Rotate {
     Hourly,
     /// A file for each day of event time (UTC).
     Daily,
-    /// A new file after the event that brings the last one to so many bytes on disk.
+    /// A new file after the event with which the last one reaches this many bytes on disk.
     Size(u64),
 }
 
@@ -17,7 +17,7 @@ const HOUR_US: u64 = 3_600_000_000;
 const DAY_US: u64 = 24 * HOUR_US;
 
 impl Rotate {
-    /// The word for the state file.
+    /// Returns the word in the state file.
     #[must_use]
     pub fn word(self) -> &'static str {
         match self {
@@ -27,8 +27,8 @@ impl Rotate {
         }
     }
 
-    /// How finely the times of events must be known, in microseconds. By size any event can
-    /// be the first of a file, and names it.
+    /// Returns the precision, in microseconds, with which the times of events must be known. By size
+    /// any event can be the first of a file, and its time is in the name.
     #[must_use]
     pub fn period_us(self) -> u64 {
         match self {
@@ -38,8 +38,8 @@ impl Rotate {
         }
     }
 
-    /// The instant that names the file of an event: the start of its period, or the event's
-    /// own time if it is the first of a file by size.
+    /// Returns the instant in the name of an event's file: the start of its period, or the event's own
+    /// time if it is the first of a file by size.
     #[must_use]
     pub fn start_of(self, time: TimeUs) -> TimeUs {
         TimeUs(time.0 - time.0 % self.period_us())

@@ -131,7 +131,7 @@ fn a_permanent_error_ends_the_run_with_its_remedy() {
     let wrong = config("wrong", "linger.ms = soon\nsasl.password = hidden\n");
     // No event is that large: the topic's own limit applies.
     for (config, code, log) in [
-        (&ours, 2, "acks: skytail sets this by itself"),
+        (&ours, 2, "acks: skytail sets this itself"),
         (&odd, 2, "sasl.pasword: No such configuration property"),
         (&wrong, 2, "linger.ms: Invalid value"),
         (&small, 0, "stopped at the live tip"),

@@ -293,7 +293,7 @@ fn a_damaged_row_is_named_and_replaceable_and_hides_no_other() {
     home.sql("UPDATE consumers SET identities = x'010203' WHERE name = 'bad'");
     let result = home.run(&["list", "--json"]);
     assert_eq!(result.code, Some(1));
-    assert_snapshot!(result.stderr, @r#"skytail: error: the saved cursor "bad" in HOME/state.db is damaged: column identities has 3 bytes, no multiple of 8; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`"#);
+    assert_snapshot!(result.stderr, @r#"skytail: error: the saved cursor "bad" in HOME/state.db is damaged: column identities has 3 bytes, not a multiple of 8; replace it with `skytail cursors set`, or drop it with `skytail cursors rm`"#);
     assert_eq!(result.stdout.lines().count(), 1, "{result:?}");
     assert_eq!(failure(home.run(&["show", "bad"])), result.stderr);
     home.set("bad", "12");

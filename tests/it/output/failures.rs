@@ -115,7 +115,7 @@ fn a_file_that_cannot_be_recorded_is_not_created() {
     let ended = fixture.run(&flags);
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     assert!(
-        ended.stderr.contains("out.1.ndjson, since that can't be remembered"),
+        ended.stderr.contains("out.1.ndjson, because the state file can't record it"),
         "{}",
         ended.stderr
     );

@@ -40,8 +40,8 @@ fn a_link_at_the_path_of_a_lock_file_is_refused_and_its_target_unchanged() {
     let plant: [(&str, &dyn Fn()); 4] = [
         ("is a symbolic link", &|| symlink(&precious, &lock).unwrap()),
         ("is a symbolic link", &|| symlink(&missing, &lock).unwrap()),
-        ("is no lock file of skytail", &|| fs::hard_link(&precious, &lock).unwrap()),
-        ("is no lock file of skytail", &|| fs::write(&lock, "a diary").unwrap()),
+        ("is not a lock file of skytail", &|| fs::hard_link(&precious, &lock).unwrap()),
+        ("is not a lock file of skytail", &|| fs::write(&lock, "a diary").unwrap()),
     ];
     for (words, plant) in plant {
         plant();

@@ -136,7 +136,7 @@ fn wrong_exports(good: &Value) -> Vec<(&'static str, Value)> {
         ("no secret \"other\"", with(good, "secrets", json!({"other": "12"}))),
         ("no table \"meta\"", tables("meta", json!({"consumer": "c", "key": "x"}))),
         ("no table \"x; DROP", tables("x; DROP TABLE gaps", json!({}))),
-        ("has not one row", with(good, "tables", json!({}))),
+        ("must have exactly one row", with(good, "tables", json!({}))),
         ("of another consumer", column("name", "d".into())),
         ("no column \"x", column("x) VALUES (1); --", 1.into())),
         ("newest_time_us", column("newest_time_us", "then".into())),

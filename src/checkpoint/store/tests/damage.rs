@@ -104,15 +104,15 @@ fn a_damaged_row_names_consumer_and_column_and_hides_no_other() {
     assert_snapshot!(all.join("\n"), @r#"
         server = NULL: column server is empty, and no cursor was set by hand
         set_time_us = 5, server = NULL: column set_time_us is 5, too early for a cursor
-        set_seq = 0, server = NULL: column set_seq is 0, which is no sequence number
-        set_seq = 1, set_time_us = 1000000000000000: column set_seq is filled beside set_time_us
-        set_seq = 1: column server is filled beside a cursor set by hand
+        set_seq = 0, server = NULL: column set_seq is 0, which is not a sequence number
+        set_seq = 1, set_time_us = 1000000000000000: column set_seq has a value, although set_time_us has one
+        set_seq = 1: column server has a value, although a cursor was set by hand
         server_kind = 'v9': column server_kind is "v9", neither legacy nor v2
         server_kind = NULL: column server_kind is empty
         newest_time_us = NULL: column newest_time_us is empty
         latest_time_us = NULL: column latest_time_us is empty
         identities = NULL: column identities is empty
-        identities = x'0102': column identities has 2 bytes, no multiple of 8
+        identities = x'0102': column identities has 2 bytes, not a multiple of 8
         identities = zeroblob(9000000): column identities has 1125000 entries, over 1048576
         server = CAST(x'ff' AS TEXT): column server can't be read: invalid utf-8 sequence of 1 bytes from index 0
         previous_server = 'x': column previous_time_us is empty

@@ -1,4 +1,4 @@
-//! The callbacks of librdkafka: deliveries, errors that can pass, and fatal ones.
+//! The callbacks of librdkafka: deliveries, temporary errors, and fatal errors.
 
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -14,7 +14,7 @@ use crate::sink::broker::in_flight::InFlight;
 use crate::sink::broker::retry::Retry;
 use crate::sink::broker::target::Target;
 
-/// The state behind the callbacks.
+/// The state of the callbacks.
 pub struct Context {
     target: Target,
     in_flight: Arc<InFlight>,
@@ -25,20 +25,20 @@ struct State {
     retry: Retry,
     /// Whether anything was delivered. Before that, the code that connects logs errors.
     is_open: bool,
-    /// The last error, in librdkafka's words.
+    /// The text of the last error, from librdkafka.
     words: Option<String>,
     failure: Option<BrokerError>,
 }
 
 impl Context {
-    /// Nothing has been told yet.
+    /// Returns the state before the first callback.
     pub fn new(target: Target, in_flight: Arc<InFlight>) -> Self {
         let retry = Retry::new(target.to_string());
         let state = Mutex::new(State { retry, is_open: false, words: None, failure: None });
         Self { target, in_flight, state }
     }
 
-    /// The last error, in words.
+    /// Returns the text of the last error.
     pub fn words(&self) -> Option<String> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner).words.clone()
     }
@@ -77,7 +77,7 @@ impl ClientContext for Context {
         if state.is_open {
             state.retry.warn(&words);
         }
-        // That all are down follows from what was said of each, and says less.
+        // "All brokers down" follows the errors of the single brokers, and says less than they do.
         if code != Some(RDKafkaErrorCode::AllBrokersDown) || state.words.is_none() {
             state.words = Some(words);
         }

@@ -1,9 +1,9 @@
-//! Kafka: librdkafka's idempotent producer, which keeps the order of each partition and repeats
-//! nothing for as long as it lives. What an earlier run published after its last checkpoint is read
-//! back from the partitions, and not published again.
+//! Kafka: librdkafka's idempotent producer keeps the order of each partition and never stores a
+//! message twice. Messages that an earlier run published after its last checkpoint are read back from
+//! the partitions, and not published again.
 //!
-//! librdkafka has threads of its own, and waits and retries by itself: a broker that is away is
-//! no error here, only a queue that does not move.
+//! librdkafka has threads of its own, which wait and retry. If a broker is down, messages stay in
+//! the queue, and no call returns an error.
 
 mod context;
 mod options;
@@ -28,20 +28,20 @@ use crate::sink::SinkError;
 
 use context::Context;
 
-/// The record's header with the event's identity.
+/// The record's header with the event id.
 const ID: &str = "skytail-id";
-/// Time for one answer about the topic.
+/// Timeout of one request for the topic's metadata.
 const ANSWER_TIMEOUT: Duration = Duration::from_secs(5);
-/// Tries before a broker that has never answered is given up.
+/// Number of tries before the run fails because no broker has ever answered.
 const FIRST_TRIES: u32 = 4;
-/// How often a full queue of librdkafka's is tried again.
+/// How often a message is offered again if librdkafka's queue is full.
 const RECHECK: Duration = Duration::from_millis(10);
 
-/// A producer for one topic. Dropping it forgets what is still out.
+/// A producer for one topic. Dropping it forgets unacknowledged messages.
 pub struct KafkaClient {
     target: Target,
     producer: ThreadedProducer<Context>,
-    /// There already, from an earlier run.
+    /// Messages that an earlier run stored.
     stored: AlreadyPublished,
 }
 
@@ -52,11 +52,11 @@ impl std::fmt::Debug for KafkaClient {
 }
 
 impl KafkaClient {
-    /// Connects. `known` says up to where an earlier run is sure to have come in each
-    /// partition. Returns how far they have come.
+    /// Connects. `known` has the end offset of each partition at an earlier run's checkpoint. Returns
+    /// the current end offsets.
     ///
     /// # Errors
-    /// [`BrokerError`] if no broker answers for some seconds, or if it refuses.
+    /// [`BrokerError`] if no broker answers for some seconds, or if a broker refuses.
     pub fn connect(
         settings: &BrokerSettings,
         known: &Offsets,
@@ -68,7 +68,7 @@ impl KafkaClient {
         let producer: ThreadedProducer<Context> = config
             .create_with_context(context)
             .map_err(|error| options::refused(&error, settings))?;
-        let ends = first_look(&producer, &target)?;
+        let ends = find_ends(&producer, &target)?;
         let stored = match known.is_empty() {
             true => AlreadyPublished::default(),
             false => {
@@ -78,7 +78,7 @@ impl KafkaClient {
         Ok((Self { target, producer, stored }, ends))
     }
 
-    /// Hands messages to librdkafka, waiting for room where too many are out.
+    /// Queues messages at librdkafka. Blocks while too many are unacknowledged.
     pub fn publish(
         &mut self,
         messages: impl Iterator<Item = Message>,
@@ -91,7 +91,7 @@ impl KafkaClient {
             }
             in_flight.admit(message.bytes(), deadline)?;
             let sent = self.send(&message, deadline);
-            // What was counted and not handed over ends the run.
+            // The error ends the run; the message must not stay counted.
             sent.inspect_err(|_| in_flight.acknowledge(1, message.bytes(), None))?;
         }
         Ok(())
@@ -134,8 +134,8 @@ impl KafkaClient {
     }
 }
 
-/// How far each partition has come. Tries for some seconds.
-fn first_look(
+/// Returns the end offset of each partition. Retries for some seconds.
+fn find_ends(
     producer: &ThreadedProducer<Context>,
     target: &Target,
 ) -> Result<Offsets, BrokerError> {
@@ -143,7 +143,7 @@ fn first_look(
     let mut tries = 0;
     loop {
         tries += 1;
-        let error = match look(producer, target) {
+        let error = match fetch_ends(producer, target) {
             Ok(ends) => {
                 retry.succeeded();
                 return Ok(ends);
@@ -172,7 +172,10 @@ fn first_look(
     }
 }
 
-fn look(producer: &ThreadedProducer<Context>, target: &Target) -> Result<Offsets, KafkaError> {
+fn fetch_ends(
+    producer: &ThreadedProducer<Context>,
+    target: &Target,
+) -> Result<Offsets, KafkaError> {
     let client = producer.client();
     let metadata = client.fetch_metadata(Some(&target.channel), ANSWER_TIMEOUT)?;
     let topic = metadata.topics().iter().find(|topic| topic.name() == target.channel);

@@ -1,5 +1,5 @@
-//! The properties of librdkafka: those that our guarantees need, and those of `--to-config`, which
-//! are its own.
+//! The properties of librdkafka: those that exactly-once delivery needs, and those of `--to-config`,
+//! which have librdkafka's names.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;
@@ -11,26 +11,27 @@ use crate::sink::broker::error::BrokerError;
 /// Exactly-once delivery in order depends on these, so the user can't change them.
 const OURS: [(&str, &str); 4] = [
     ("enable.idempotence", "true"),
-    // What can't be stored stops what follows it, so that no account's order breaks.
+    // If a message can't be stored, later ones are not stored either, so that events of an account
+    // keep their order.
     ("enable.gapless.guarantee", "true"),
     ("acks", "all"),
-    // Never given up: a broker that is away is waited for.
+    // A message never expires, because the run waits for a broker that is down.
     ("message.timeout.ms", "0"),
 ];
 
 /// Defaults that the user may change.
 const DEFAULTS: [(&str, &str); 4] = [
     ("client.id", "skytail"),
-    // The partition that other clients choose for the same key.
+    // Other clients choose the same partition for the same key.
     ("partitioner", "murmur2_random"),
     ("reconnect.backoff.max.ms", "2000"),
     ("socket.keepalive.enable", "true"),
 ];
 
-/// The properties of a producer.
+/// Returns the properties of a producer.
 ///
 /// # Errors
-/// [`BrokerError::Setting`] for those that are ours.
+/// [`BrokerError::Setting`] if the user sets a property that skytail sets.
 pub fn producer(settings: &BrokerSettings) -> Result<ClientConfig, BrokerError> {
     let mut config = ClientConfig::new();
     for (key, value) in DEFAULTS {
@@ -43,7 +44,7 @@ pub fn producer(settings: &BrokerSettings) -> Result<ClientConfig, BrokerError> 
     Ok(config)
 }
 
-/// The properties of a consumer that reads partitions back.
+/// Returns the properties of a consumer that reads partitions back.
 ///
 /// # Errors
 /// As [`producer`].
@@ -63,7 +64,7 @@ fn add(config: &mut ClientConfig, settings: &BrokerSettings) -> Result<(), Broke
     for (key, value) in settings.config.iter() {
         let is_ours = OURS.iter().any(|(ours, _)| *ours == key);
         if is_ours || matches!(key, "bootstrap.servers" | "metadata.broker.list") {
-            let problem = "skytail sets this by itself: leave it out".to_owned();
+            let problem = "skytail sets this itself: leave it out".to_owned();
             return Err(BrokerError::Setting { key: key.to_owned(), problem });
         }
         config.set(key, value);
@@ -72,8 +73,8 @@ fn add(config: &mut ClientConfig, settings: &BrokerSettings) -> Result<(), Broke
     Ok(())
 }
 
-/// What it means that librdkafka makes no client. Its words may repeat a value; those that are
-/// secrets are taken out.
+/// Returns the error for a client that librdkafka did not create. librdkafka's text may repeat a
+/// value, so secrets are removed from it.
 pub fn refused(error: &KafkaError, settings: &BrokerSettings) -> BrokerError {
     let (key, mut problem) = match error {
         KafkaError::ClientConfig(_, words, key, _) => (key.clone(), words.clone()),

@@ -1,5 +1,4 @@
-//! Reads partitions back from where an earlier run is sure to have come, for the identities of
-//! what it published behind that.
+//! Reads back the messages that an earlier run published after its last checkpoint, for their ids.
 
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -16,15 +15,15 @@ use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::message::MessageId;
 use crate::sink::broker::offsets::Offsets;
 
-/// How long nothing may come while a partition has more.
+/// Longest pause between two messages while a partition has more.
 const READ_TIMEOUT: Duration = Duration::from_secs(30);
-/// Most messages that are read back: what a run of hours leaves behind one checkpoint.
+/// Maximum number of messages that are read back: those of a run of hours after one checkpoint.
 const MOST_READ_BACK: usize = 2_000_000;
 
-/// The identities of the messages behind `known`, up to `ends`.
+/// Returns the ids of the messages from `known` to `ends`.
 ///
 /// # Errors
-/// [`BrokerError`], where they can't be read: to go on would repeat them.
+/// [`BrokerError`] if they can't be read, because the run would publish them again.
 pub fn stored_since(
     settings: &BrokerSettings,
     known: &Offsets,
@@ -36,11 +35,11 @@ pub fn stored_since(
     let mut list = TopicPartitionList::new();
     let mut ids = HashSet::new();
     for (partition, end) in ends {
-        // A partition that came to the topic later.
+        // A partition that was added to the topic later has no known offset.
         let from = known.get(partition).copied().unwrap_or(0);
         if from > *end {
             tracing::warn!(
-                "{broker}: partition {partition} ends {} messages before the saved position: the topic was made anew, or has lost them",
+                "{broker}: partition {partition} ends {} messages before the saved position: the topic was created again, or has lost them",
                 from - end
             );
         }
@@ -70,7 +69,7 @@ pub fn stored_since(
                     left.remove(&partition);
                 }
                 if ids.len() > MOST_READ_BACK {
-                    return Err(failed(format!("more than {MOST_READ_BACK} messages lie there")));
+                    return Err(failed(format!("there are more than {MOST_READ_BACK} messages")));
                 }
             }
             Some(Err(KafkaError::PartitionEOF(partition))) => {

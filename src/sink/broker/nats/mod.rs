@@ -1,5 +1,5 @@
-//! NATS JetStream: a thread with a runtime of its own that connects, publishes in order, and
-//! answers the server's pings while the writer is idle.
+//! NATS JetStream. A thread with a runtime of its own connects, publishes in order, and answers the
+//! server's pings while the writer is idle.
 
 mod options;
 mod publisher;
@@ -19,7 +19,7 @@ use super::offsets::Offsets;
 use options::Options;
 use publisher::Publisher;
 
-/// The handle of the thread. Dropping it ends the thread, whatever is still out.
+/// The handle of the thread. Dropping it ends the thread and forgets unacknowledged messages.
 #[derive(Debug)]
 pub struct NatsClient {
     close: Option<oneshot::Sender<()>>,
@@ -27,12 +27,12 @@ pub struct NatsClient {
 }
 
 impl NatsClient {
-    /// Connects and starts to take messages from `in_flight`. `known` says up to where an earlier
-    /// run is sure to have come; what lies behind it is read back, and not published again.
-    /// Returns how far the stream has come.
+    /// Connects and starts to take messages from `in_flight`. `known` has the end offset of an earlier
+    /// run's checkpoint; later messages are read back and not published again. Returns the current end
+    /// offset of the stream.
     ///
     /// # Errors
-    /// [`BrokerError`] if no server answers for some seconds, or if it refuses.
+    /// [`BrokerError`] if no server answers for some seconds, or if a server refuses.
     pub fn connect(
         settings: &BrokerSettings,
         known: &Offsets,
@@ -97,7 +97,7 @@ fn run(
             failure = work => Some(failure),
         }
     });
-    // A name lookup can't be interrupted, and its result is not needed any more.
+    // A DNS lookup can't be interrupted, and its result is not needed any more.
     runtime.shutdown_timeout(Duration::ZERO);
     in_flight.fail(failure.unwrap_or_else(|| broken("it was closed")));
 }

@@ -11,23 +11,23 @@ use crate::sink::broker::BrokerSettings;
 use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::target::Target;
 
-/// Time for TCP, TLS and the server's greeting.
+/// Timeout for TCP, TLS and the server's greeting.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How often a silent server is pinged; two lost answers end a connection.
 const PING_EVERY: Duration = Duration::from_secs(5);
-/// Commands that may wait for the socket: more than there are messages out, so that handing
-/// one over never waits for a server that is gone.
+/// Maximum number of commands that wait for the socket: more than there are unacknowledged
+/// messages, so that queueing one never waits for a server that is down.
 const CAPACITY: usize = 16 * 1024;
 
-/// All that a connection is made with. `Debug` shows no secret.
+/// The settings of a connection. `Debug` shows no secret.
 #[derive(Clone)]
 pub struct Options {
-    /// Where to.
+    /// The servers and the subject.
     pub target: Target,
-    /// The domain of JetStream, if not the server's own.
+    /// The domain of JetStream, if it is not the server's own.
     pub domain: Option<String>,
     login: Login,
-    /// `None` where the server decides.
+    /// Whether to require TLS; `None` if the server decides.
     tls: Option<bool>,
     ca: Option<PathBuf>,
     certificate: Option<PathBuf>,
@@ -92,18 +92,18 @@ impl Options {
             }
         }
         if options.certificate.is_some() != options.key.is_some() {
-            return setting("tls.certificate", "it goes together with tls.key: give both");
+            return setting("tls.certificate", "it needs tls.key: give both");
         }
         if options.login.user.is_some() != options.login.password.is_some() {
-            return setting("user", "it goes together with password: give both");
+            return setting("user", "it needs password: give both");
         }
         Ok(options)
     }
 
-    /// The options of one connection, whose events go to `events`.
+    /// Returns the options of one connection, which sends its events to `events`.
     ///
     /// # Errors
-    /// [`BrokerError::Setting`] for credentials that are none.
+    /// [`BrokerError::Setting`] if the credentials are invalid.
     pub fn connect_options(
         &self,
         events: mpsc::Sender<Event>,
@@ -114,8 +114,8 @@ impl Options {
             .request_timeout(Some(CONNECT_TIMEOUT))
             .ping_interval(PING_EVERY)
             .client_capacity(CAPACITY)
-            // A connection that is lost is given up, and what was under way on it is sent again
-            // on another: here, and not by the library, which knows no order.
+            // After a lost connection the publisher sends unacknowledged messages again on a new
+            // connection. The library must not, because it does not keep their order.
             .max_reconnects(self.target.servers.len())
             .event_callback(move |event| {
                 let events = events.clone();
@@ -140,7 +140,7 @@ impl Options {
                 problem: format!("this is not a credentials file of NATS ({error})"),
             })?;
         }
-        if self.must_hide() {
+        if self.requires_tls() {
             options = options.require_tls(true);
         }
         if let Some(ca) = &self.ca {
@@ -155,11 +155,12 @@ impl Options {
         Ok(options)
     }
 
-    /// Whether TLS must be had: where it was asked for, and where a password would be read by
-    /// others. An nkey, with credentials too, signs and tells nothing.
-    fn must_hide(&self) -> bool {
-        let tells = self.login.password.is_some() || self.login.token.is_some();
-        self.tls.unwrap_or_else(|| tells && !self.target.servers.iter().all(|s| is_local(s)))
+    /// Returns whether the connection must use TLS: if the user asked for it, or if a password or token
+    /// would cross a network. An nkey, also one in credentials, only signs, so it stays secret.
+    fn requires_tls(&self) -> bool {
+        let sends_secret = self.login.password.is_some() || self.login.token.is_some();
+        let is_remote = !self.target.servers.iter().all(|server| is_local(server));
+        self.tls.unwrap_or(sends_secret && is_remote)
     }
 }
 
@@ -186,7 +187,7 @@ fn file(key: &str, value: &str) -> Result<PathBuf, BrokerError> {
     read(key, value).map(|_| PathBuf::from(value))
 }
 
-/// Credentials and certificates are small.
+/// Maximum size of a file with credentials or certificates.
 const MAX_FILE_BYTES: u64 = 1024 * 1024;
 
 fn read(key: &str, path: &str) -> Result<String, BrokerError> {
@@ -214,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_password_is_told_in_the_open_to_this_machine_alone_or_by_order() {
-        let hides = |target: &str, config: &str| options(target, config).unwrap().must_hide();
+        let hides = |target: &str, config: &str| options(target, config).unwrap().requires_tls();
         let login = "user = me\npassword = secret";
         assert!(hides("nats://far.example/s", login));
         assert!(hides("nats://localhost,far.example/s", "token = t"));
@@ -229,7 +230,7 @@ mod tests {
         for (config, said) in [
             ("pasword = secret", "pasword: NATS knows"),
             ("tls = secret", "tls: write true or false"),
-            ("user = secret", "user: it goes together"),
+            ("user = secret", "user: it needs password"),
             ("credentials = /nowhere/x", "credentials: can't read /nowhere/x"),
         ] {
             let error = options("nats://h/s", config).unwrap_err();

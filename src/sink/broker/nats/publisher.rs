@@ -1,10 +1,10 @@
-//! Publishes in order, whatever happens to servers and connections.
+//! Publishes in order, also after failures of servers and connections.
 //!
-//! Each message names the one before it (`Nats-Expected-Last-Msg-Id`), but for the first after
-//! a start or after retry. So where one was not stored, none that follows it is, and all are
-//! sent again from there: accounts keep their order. What was stored without our hearing of it
-//! is known to the stream by its identity (`Nats-Msg-Id`), for as long as its duplicate window
-//! is; for outages that last longer the stream is read back.
+//! Each message has the id of its predecessor (`Nats-Expected-Last-Msg-Id`), except the first one
+//! after a start or a retry. If a server did not store a message, it rejects all that follow, and
+//! the publisher sends all of them again, so events of an account keep their order. A message that
+//! was stored without an acknowledgement is recognised by its id (`Nats-Msg-Id`) within the stream's
+//! duplicate window. For longer outages the publisher reads the stream back.
 
 use std::collections::VecDeque;
 use std::error::Error as _;
@@ -28,11 +28,11 @@ use crate::sink::broker::message::Message;
 use crate::sink::broker::retry::Retry;
 use crate::sink::broker::target::Target;
 
-/// The header with the account.
+/// The header with the account's DID.
 const DID: &str = "Skytail-Did";
-/// Tries before a server that has never answered is given up.
+/// Number of tries before the run fails because no server has ever answered.
 const FIRST_TRIES: u32 = 6;
-/// Messages that are handed to the socket before acknowledgements are looked at again.
+/// Number of messages that are sent before acknowledgements are processed again.
 const BURST: usize = 256;
 
 type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>>;
@@ -41,33 +41,34 @@ type Ack = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>
 pub struct Publisher {
     options: Options,
     in_flight: Arc<InFlight>,
-    /// Taken from the in_flight and not acknowledged, oldest first.
+    /// Messages that were taken from `in_flight` and are not acknowledged, oldest first.
     unacked: VecDeque<Message>,
-    /// Where the stream must be read back from; `None` for nowhere.
+    /// The sequence number from which the stream must be read back; `None` if it need not be.
     from: Option<u64>,
-    /// Stored by an earlier run, or on an earlier connection: not to be sent again.
+    /// Messages that are stored already, and must not be sent again.
     stored: AlreadyPublished,
-    /// How many may be under way: few after retry, more with every acknowledgement.
+    /// Maximum number of unacknowledged messages: small after a failure, and larger with every
+    /// acknowledgement.
     window: usize,
     /// Whether there was a connection before.
     is_open: bool,
     retry: Retry,
 }
 
-/// Why a connection is not used any further.
+/// Why a connection is not used any more.
 enum End {
-    /// It is gone.
+    /// The connection is lost.
     Lost(String),
-    /// Something was not stored, and may be later.
+    /// The server did not store a message; a retry may succeed.
     NotStored(String),
-    /// Another program published in between.
+    /// Another program published a message in between.
     Interrupted,
-    /// There is no way on.
+    /// The run can't continue.
     Failed(BrokerError),
 }
 
 impl Publisher {
-    /// A publisher that has not connected yet.
+    /// Returns a publisher that has not connected yet.
     pub fn new(options: Options, known: Option<u64>, in_flight: Arc<InFlight>) -> Self {
         let retry = Retry::new(options.target.to_string());
         Self {
@@ -82,7 +83,7 @@ impl Publisher {
         }
     }
 
-    /// The first connection. Says which sequence number the stream's next message gets.
+    /// Connects for the first time. Also returns the sequence number of the stream's next message.
     pub async fn open(&mut self) -> Result<(Session, u64), BrokerError> {
         let mut tries = 0;
         loop {
@@ -105,7 +106,7 @@ impl Publisher {
         }
     }
 
-    /// Publishes until there is no way on, and says why.
+    /// Publishes until a failure that no retry can fix, and returns that failure.
     pub async fn run(&mut self, mut session: Session) -> BrokerError {
         loop {
             match self.pump(&mut session).await {
@@ -152,7 +153,7 @@ impl Publisher {
         }
     }
 
-    /// Connects, and leaves out what is stored already.
+    /// Connects, and drops messages that are stored already.
     async fn connect(&mut self) -> Result<Session, NoSession> {
         let session = Session::open(&self.options).await?;
         let Some(from) = self.from else { return Ok(session) };
@@ -177,22 +178,22 @@ impl Publisher {
         Ok(session)
     }
 
-    /// The stream ends before what was acknowledged. What was acknowledged to this run since
-    /// its last save, the next one publishes again; what was saved is lost.
+    /// Handles a stream that ends before acknowledged messages. The next run publishes those again that
+    /// were acknowledged after the last checkpoint of this run; older ones are lost.
     fn lost(&self, messages: u64) -> Result<(), NoSession> {
         let broker = self.options.target.to_string();
         if self.is_open {
             return Err(NoSession::Never(BrokerError::Lost { broker, messages }));
         }
         tracing::warn!(
-            "{broker}: the stream ends {messages} messages before the saved position: it was made anew, or has lost them; continuing at the saved position"
+            "{broker}: the stream ends {messages} messages before the saved position: it was created again, or has lost them; continuing at the saved position"
         );
         Ok(())
     }
 
     /// Publishes on one connection.
     async fn pump(&mut self, session: &mut Session) -> End {
-        // One for each of the first messages in `unacked`.
+        // One acknowledgement for each of the first messages in `unacked`.
         let mut acks: VecDeque<Ack> = VecDeque::new();
         loop {
             self.refill();
@@ -230,7 +231,7 @@ impl Publisher {
         }
     }
 
-    /// Takes what waits, and leaves out what is stored.
+    /// Takes waiting messages, and drops those that are stored already.
     fn refill(&mut self) {
         if self.unacked.len() >= MOST_MESSAGES / 2 {
             return;
@@ -309,7 +310,7 @@ async fn oldest(acks: &mut VecDeque<Ack>) -> Result<PublishAck, PublishError> {
     }
 }
 
-/// The subject of an account's events: the same for all of them.
+/// Returns the subject of an account's events, which is the same for all of them.
 fn subject(target: &Target, did: &str) -> String {
     match target.partitions {
         Some(count) => {
@@ -319,7 +320,8 @@ fn subject(target: &Target, did: &str) -> String {
     }
 }
 
-/// A header's value is one line of visible characters; a DID is one, unless a server lies.
+/// Returns a DID as the value of a header, which has visible characters only. A hostile server may
+/// send others.
 fn header_value(did: &str) -> String {
     did.chars().filter(|c| c.is_ascii_graphic()).collect()
 }

@@ -1,5 +1,5 @@
-//! One connection to a server, with the stream that takes the subject: found, asked how far it
-//! has come, and read back if needed.
+//! One connection to a server. Finds the stream that takes the subject, gets its end, and reads it
+//! back if necessary.
 
 use std::collections::HashSet;
 use std::time::Duration;
@@ -19,33 +19,33 @@ use crate::sink::broker::error::BrokerError;
 use crate::sink::broker::message::MessageId;
 use crate::sink::broker::target::Target;
 
-/// How long an acknowledgement may take; a server that is well takes milliseconds.
+/// Timeout of an acknowledgement. A healthy server needs milliseconds.
 const ACK_TIMEOUT: Duration = Duration::from_secs(10);
-/// How long the stream may say nothing while it is read back.
+/// Longest pause between two messages while the stream is read back.
 const READ_TIMEOUT: Duration = Duration::from_secs(10);
-/// Most messages that are read back: what a run of hours leaves behind one checkpoint.
+/// Maximum number of messages that are read back: those of a run of hours after one checkpoint.
 const MOST_READ_BACK: usize = 2_000_000;
-/// Events of a connection that wait to be looked at.
+/// Maximum number of events of a connection that wait to be processed.
 const MOST_EVENTS: usize = 64;
 
-/// Why there is no session.
+/// Why a session could not be opened.
 #[derive(Debug)]
 pub enum NoSession {
-    /// It may work later.
+    /// A retry may succeed.
     NotNow(String),
-    /// It will not.
+    /// No retry can succeed.
     Never(BrokerError),
 }
 
 /// A connection.
 pub struct Session {
-    /// JetStream on it.
+    /// JetStream on the connection.
     pub context: Context,
-    /// What happens to it.
+    /// The events of the connection.
     pub events: mpsc::Receiver<Event>,
     /// The stream.
     stream: String,
-    /// The sequence number that the stream's next message gets.
+    /// The sequence number of the stream's next message.
     pub end: u64,
 }
 
@@ -68,7 +68,7 @@ impl Session {
         })?;
         let context = ContextBuilder::new()
             .timeout(ACK_TIMEOUT)
-            // Counted by us.
+            // `Publisher` limits the number itself.
             .max_ack_inflight(1 << 20);
         let context = match &options.domain {
             Some(domain) => context.domain(domain).build(client),
@@ -85,14 +85,14 @@ impl Session {
         Ok(Self { context, events, stream, end })
     }
 
-    /// Whether the stream is still there. For retry that may pass, or may not.
+    /// Checks that the stream still exists, and updates its end.
     pub async fn check(&mut self, target: &Target) -> Result<(), NoSession> {
         let (stream, end) = find(&self.context, target).await?;
         (self.stream, self.end) = (stream, end);
         Ok(())
     }
 
-    /// The identities of the messages from a sequence number on.
+    /// Returns the ids of the messages from a sequence number on.
     pub async fn stored_since(&self, from: u64) -> Result<HashSet<MessageId>, String> {
         let mut ids = HashSet::new();
         if self.end <= from {
@@ -114,14 +114,14 @@ impl Session {
             let message = match next {
                 Ok(Some(Ok(message))) => message,
                 Ok(Some(Err(error))) => return Err(format_error(&error)),
-                Ok(None) => return Err("it ended early".to_owned()),
-                Err(_) => return Err("it says nothing more".to_owned()),
+                Ok(None) => return Err("the server ended the reading early".to_owned()),
+                Err(_) => return Err("the server sends nothing more".to_owned()),
             };
             let headers = message.headers.as_ref();
             let id = headers.and_then(|headers| headers.get(async_nats::header::NATS_MESSAGE_ID));
             ids.extend(id.and_then(|id| MessageId::parse(id.as_str().as_bytes())));
             if ids.len() > MOST_READ_BACK {
-                return Err(format!("more than {MOST_READ_BACK} messages lie there"));
+                return Err(format!("there are more than {MOST_READ_BACK} messages"));
             }
             let info = message.info().map_err(|error| error.to_string())?;
             if info.pending == 0 {
@@ -131,7 +131,7 @@ impl Session {
     }
 }
 
-/// The stream that takes the subject, and the sequence number that its next message gets.
+/// Returns the stream that takes the subject, and the sequence number of its next message.
 async fn find(context: &Context, target: &Target) -> Result<(String, u64), NoSession> {
     let subject = match target.partitions {
         Some(_) => format!("{}.0", target.channel),
@@ -157,7 +157,7 @@ async fn find(context: &Context, target: &Target) -> Result<(String, u64), NoSes
     Ok((name, state.last_sequence.saturating_add(1)))
 }
 
-/// What it means that JetStream's own questions get no answer.
+/// Returns the error for a request to JetStream that failed.
 fn no_api(
     target: &Target,
     error: &(dyn std::error::Error + 'static),
@@ -182,7 +182,8 @@ fn no_api(
     NoSession::NotNow(cause)
 }
 
-/// Nothing takes the subject; a stream of that name may, under other subjects.
+/// Returns the error for a subject that no stream takes. A stream may have the subject's text as its
+/// name, and other subjects.
 async fn no_stream(context: &Context, target: &Target, subject: String) -> BrokerError {
     let channel = &target.channel;
     let words = match target.partitions {
@@ -191,7 +192,7 @@ async fn no_stream(context: &Context, target: &Target, subject: String) -> Broke
     };
     let remedy = match context.get_stream(channel).await {
         Ok(stream) => format!(
-            "the stream of that name takes {}: write a subject that is one of these behind the host",
+            "the stream of that name takes {}: write one of these subjects after the host",
             stream.cached_info().config.subjects.join(", ")
         ),
         Err(_) => format!("make one (nats stream add --subjects {words}), or name another subject"),
@@ -200,7 +201,7 @@ async fn no_stream(context: &Context, target: &Target, subject: String) -> Broke
     BrokerError::NoStream { broker, subject, remedy }
 }
 
-/// Waits for the server to say that something is not permitted.
+/// Waits until the server reports a missing permission. Returns the server's text.
 async fn forbidden(events: &mut mpsc::Receiver<Event>) -> String {
     while let Some(event) = events.recv().await {
         if let Some(words) = permission(&event) {
@@ -210,7 +211,7 @@ async fn forbidden(events: &mut mpsc::Receiver<Event>) -> String {
     std::future::pending().await
 }
 
-/// The words of an event that tells of a missing permission.
+/// Returns the server's text if the event reports a missing permission.
 pub fn permission(event: &Event) -> Option<String> {
     match event {
         Event::ServerError(ServerError::Other(words))
@@ -222,7 +223,7 @@ pub fn permission(event: &Event) -> Option<String> {
     }
 }
 
-/// The error for it.
+/// Returns the error for a missing permission.
 pub fn not_permitted(target: &Target, cause: String) -> BrokerError {
     let needs = format!(
         "publish to {} and $JS.API.>, and subscribe to _INBOX.> (or what inbox says in --to-config)",
@@ -231,7 +232,7 @@ pub fn not_permitted(target: &Target, cause: String) -> BrokerError {
     BrokerError::Forbidden { broker: target.to_string(), cause, needs }
 }
 
-/// An error with its causes, each once, in printable characters.
+/// Formats an error with its causes, each once, in printable characters.
 pub fn format_error(error: &(dyn std::error::Error + 'static)) -> String {
     let mut words = error.to_string();
     let mut source = error.source();
