@@ -2,7 +2,7 @@
 //! functions. It reads the sources as text, so it needs the formatting of rustfmt.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::invariants::{root, rust_files};
 
