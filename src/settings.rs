@@ -120,6 +120,8 @@ pub struct OutputSettings {
     pub naming: Naming,
     /// Whether to append to a file that skytail did not write.
     pub append: bool,
+    /// Why a file that the state file does not know must not have this name.
+    pub objection: Option<String>,
 }
 
 /// `--jq`, `--format` and the flags that belong to them.

@@ -48,8 +48,8 @@ pub struct PreviousCursor {
 pub struct Entry {
     /// The consumer's name.
     pub name: String,
-    /// Its cursor.
-    pub cursor: SavedCursor,
+    /// Its cursor; `None` after `skytail cursors reset`.
+    pub cursor: Option<SavedCursor>,
     /// When the cursor was saved.
     pub saved_at: TimeUs,
     /// The position that it replaced.
@@ -74,15 +74,24 @@ pub(super) fn entry(name: String, row: &Row<'_>) -> Checked<Entry> {
     })
 }
 
-pub(super) fn cursor(row: &Row<'_>) -> Checked<SavedCursor> {
+/// Returns the cursor; `None` for a name whose position was reset.
+pub(super) fn cursor(row: &Row<'_>) -> Checked<Option<SavedCursor>> {
     let server: Option<String> = column(row, "server")?;
     let set = by_hand(row)?;
     match (server, set) {
-        (Some(server), None) => resume(row, server).map(SavedCursor::Position),
-        (None, Some(set)) => Ok(SavedCursor::Manual(set)),
+        (Some(server), None) => resume(row, server).map(SavedCursor::Position).map(Some),
+        (None, Some(set)) => Ok(Some(SavedCursor::Manual(set))),
+        (None, None) if is_reset(row)? => Ok(None),
         (None, None) => bad("server", "is empty, and no cursor was set by hand"),
         (Some(_), Some(_)) => bad("server", "has a value, although a cursor was set by hand"),
     }
+}
+
+/// Returns whether no part of a position is left.
+fn is_reset(row: &Row<'_>) -> Checked<bool> {
+    let newest = integer(row, "newest_time_us")?;
+    let identities: Option<Vec<u8>> = column(row, "identities")?;
+    Ok(newest.is_none() && identities.is_none())
 }
 
 fn by_hand(row: &Row<'_>) -> Checked<Option<ManualCursor>> {

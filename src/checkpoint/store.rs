@@ -145,12 +145,12 @@ impl Store {
         Ok(EventIdSecrets { key: key.ok_or_else(damaged)?, legacy_seed: Some(seed) })
     }
 
-    /// Returns the cursor saved under a name; `None` if there is no row.
+    /// Returns the cursor saved under a name; `None` if there is no row, or if it was reset.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Row`] if the row is not valid.
     pub fn load(&self, consumer: &str) -> Result<Option<SavedCursor>, StoreError> {
-        self.one(consumer, row::cursor)
+        self.one(consumer, row::cursor).map(Option::flatten)
     }
 
     /// Returns all that is saved under a name.
@@ -259,10 +259,10 @@ impl Store {
         at: &ManualCursor,
         now: TimeUs,
     ) -> Result<(), StoreError> {
-        if self.names()?.iter().any(|name| name == consumer) {
-            return Ok(());
+        match self.load(consumer)? {
+            Some(_) => Ok(()),
+            None => self.set(consumer, at, now),
         }
-        self.set(consumer, at, now)
     }
 
     /// Deletes the rows of a consumer (the files stay). Returns whether there were any. The caller

@@ -35,6 +35,7 @@ use crate::display::log;
 use crate::settings::{ColorMode, DisplaySettings, LogFormat, ProgressMode};
 use config::layers::{self, ConfigEnv, ParseError};
 use config::value_source::ValueSources;
+use config::variables;
 use exit::{Exit, UsageError};
 
 /// Tail the AT Protocol firehose through Jetstream. Try: skytail tail --demo
@@ -88,12 +89,23 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         }
         Err(ParseError::Config(error)) => return print_error(&error.into()).into(),
     };
-    if let Some(reason) = sources.ignored_file().filter(|_| !cli.global.quiet) {
-        let is_json = cli.global.log_format == LogFormat::Json;
-        let warning = format!("{reason}; continuing without this file: name another with --config");
-        exit::eprint(log::warning_line(&warning, is_json).trim_end());
+    if !cli.global.quiet {
+        print_warnings(&sources, cli.global.log_format == LogFormat::Json);
     }
     dispatch(cli, &sources).unwrap_or_else(|error| print_error(&error)).into()
+}
+
+/// Prints what is wrong with the configuration and does not stop the command.
+fn print_warnings(sources: &ValueSources, is_json: bool) {
+    let names = std::env::vars_os().filter_map(|(name, _)| name.into_string().ok());
+    let mut warnings = variables::misspelled(names, &Cli::command());
+    if let Some(reason) = sources.ignored_file() {
+        let remedy = "continuing without this file: name another with --config";
+        warnings.push(format!("{reason}; {remedy}"));
+    }
+    for warning in warnings {
+        exit::eprint(log::warning_line(&warning, is_json).trim_end());
+    }
 }
 
 fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {

@@ -90,6 +90,13 @@ pub fn warning_line(message: &str, is_json: bool) -> String {
     }
 }
 
+/// Formats a message as a JSON log line of the level `info`.
+#[must_use]
+pub fn info_line(message: &str) -> String {
+    let fields = LogFields { message: message.to_owned(), ..LogFields::default() };
+    json_line(jiff::Timestamp::now(), Level::INFO, &fields)
+}
+
 /// Returns whether a library may log this. Some libraries log whole requests, including
 /// `Authorization`, at these levels; no user's filter enables them.
 fn is_allowed_target(metadata: &Metadata<'_>) -> bool {

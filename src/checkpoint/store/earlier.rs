@@ -35,6 +35,13 @@ DELETE FROM earlier_positions WHERE consumer = :name AND EXISTS (
   AND c.set_time_us IS earlier_positions.set_time_us AND c.set_seq IS earlier_positions.set_seq
   AND c.set_server IS earlier_positions.set_server)";
 
+const RESET: &str = "
+UPDATE consumers SET updated_at_us = :now,
+  server = NULL, server_kind = NULL, newest_time_us = NULL, newest_seq = NULL,
+  rewind_time_us = NULL, rewind_seq = NULL, latest_time_us = NULL, identities = NULL, stream = NULL,
+  set_time_us = NULL, set_seq = NULL, set_server = NULL, is_asked_for = 0
+WHERE name = :name";
+
 const FORGET: &str = "
 DELETE FROM earlier_positions WHERE consumer = :name AND (replaced_at_us < :oldest OR rowid NOT IN (
   SELECT rowid FROM earlier_positions WHERE consumer = :name
@@ -122,10 +129,26 @@ impl Store {
         let read = |row: &rusqlite::Row<'_>| {
             let time = |name| row.get::<_, i64>(name).map(|us| TimeUs(us.cast_unsigned()));
             let (saved_at, replaced_at) = (time("updated_at_us")?, time("replaced_at_us")?);
-            Ok(row::cursor(row).map(|cursor| EarlierCursor { cursor, saved_at, replaced_at }))
+            let earlier = |cursor| EarlierCursor { cursor, saved_at, replaced_at };
+            Ok(row::cursor(row).map(|cursor| cursor.map(earlier)))
         };
         let rows = self.rows_with(NEWEST, (consumer, oldest(now), MOST), read)?;
-        rows.into_iter().map(|row| row.map_err(|bad| self.bad_row(consumer, bad))).collect()
+        let rows = rows.into_iter().filter_map(Result::transpose);
+        rows.map(|row| row.map_err(|bad| self.bad_row(consumer, bad))).collect()
+    }
+
+    /// Forgets the cursor saved under a name, and keeps it as an earlier one. The name stays, with
+    /// its gaps and outputs. A run need not be asked to save in its place. Returns whether the
+    /// name exists. The caller holds the lease on it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing is then changed.
+    pub fn reset(&mut self, consumer: &str, now: TimeUs) -> Result<bool, StoreError> {
+        self.in_transaction(|connection| {
+            keep(connection, consumer, now)?;
+            let params = named_params! { ":name": consumer, ":now": now.0.cast_signed() };
+            connection.execute(RESET, params).map(|changed| changed > 0)
+        })
     }
 
     /// Makes the earlier cursor with this number (1 for the one that was replaced last) the current
@@ -172,7 +195,8 @@ pub(super) fn keep(connection: &Connection, consumer: &str, now: TimeUs) -> rusq
     connection.execute(SAME, name)?;
     let sql = format!(
         "INSERT INTO earlier_positions (consumer, replaced_at_us, {COLUMNS}) \
-         SELECT name, :now, {COLUMNS} FROM consumers WHERE name = :name"
+         SELECT name, :now, {COLUMNS} FROM consumers WHERE name = :name \
+         AND (server IS NOT NULL OR set_time_us IS NOT NULL OR set_seq IS NOT NULL)"
     );
     let now_us = now.0.cast_signed();
     connection.execute(&sql, named_params! { ":name": consumer, ":now": now_us })?;

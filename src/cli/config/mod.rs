@@ -3,3 +3,4 @@
 pub mod file;
 pub mod layers;
 pub mod value_source;
+pub mod variables;

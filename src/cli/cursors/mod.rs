@@ -1,26 +1,24 @@
 //! `skytail cursors`: lists, shows and changes the saved cursors. `view` formats them; `checkpoint`
 //! stores them.
 
+mod edits;
 mod restore;
 mod tables;
 mod transfer;
 mod view;
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use anyhow::anyhow;
 use clap::ValueHint;
 
 use crate::checkpoint::default_state_path;
-use crate::checkpoint::lease::{self, Lease, LeaseError};
-use crate::checkpoint::store::{ManualCursor, Store};
+use crate::checkpoint::lease::{Lease, LeaseError};
+use crate::checkpoint::store::Store;
 use crate::cli::exit::{self, Exit, UsageError};
 use crate::cli::stdout::{print, terminal_columns};
 use crate::cli::tail::consumer_name;
-use crate::cli::values::cursor::parse_cursor_value;
 use crate::position::TimeUs;
-use crate::source::endpoint;
 
 /// Most gaps that `show` prints.
 const MAX_GAPS: u32 = 100;
@@ -31,11 +29,18 @@ const MAX_SUGGESTIONS: usize = 5;
 /// The similarity (Jaro-Winkler, 0 to 1) from which on a name is suggested.
 const MIN_SIMILARITY: f64 = 0.75;
 
-/// The flags of `skytail cursors`.
+/// The flags of `skytail cursors`, which alone lists the cursors.
 #[derive(Debug, clap::Args)]
 pub struct CursorsArgs {
     #[command(subcommand)]
-    command: Command,
+    command: Option<Command>,
+    /// Print one JSON object a line
+    #[arg(long)]
+    json: bool,
+    /// File of saved cursors [default: skytail/state.db in the
+    /// directory for state]
+    #[arg(long, global = true, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    state: Option<PathBuf>,
 }
 
 #[derive(Debug, clap::Subcommand)]
@@ -46,8 +51,6 @@ enum Command {
         /// Print one JSON object a line
         #[arg(long)]
         json: bool,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// Show everything that is saved under a name
     #[command(after_help = view::SHOW_KEYS)]
@@ -57,8 +60,6 @@ enum Command {
         /// Print one JSON object
         #[arg(long)]
         json: bool,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// Set where the next `tail --cursor auto` starts
     Set {
@@ -71,8 +72,6 @@ enum Command {
         /// Server of the sequence number [default: any]
         #[arg(long, value_name = "HOST", value_hint = ValueHint::Hostname)]
         server: Option<String>,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// List the earlier positions of a name, or restore one
     #[command(after_help = restore::RESTORE_HELP)]
@@ -82,8 +81,6 @@ enum Command {
         /// Number of the earlier position in the list
         #[arg(value_name = "N")]
         number: Option<usize>,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// Print everything that is saved under names, for `import`
     #[command(after_help = transfer::EXPORT_HELP)]
@@ -91,8 +88,6 @@ enum Command {
         /// Names of saved cursors
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// Import the output of `export` under the same names
     #[command(after_help = transfer::IMPORT_HELP)]
@@ -103,8 +98,6 @@ enum Command {
         /// Replace what is saved under a name
         #[arg(long)]
         force: bool,
-        #[command(flatten)]
-        file: StateFile,
     },
     /// Copy the whole state file, even while runs save to it
     #[command(after_help = transfer::BACKUP_HELP)]
@@ -115,28 +108,24 @@ enum Command {
         /// Replace FILE if it exists
         #[arg(long)]
         force: bool,
-        #[command(flatten)]
-        file: StateFile,
+    },
+    /// Forget the position of names, and keep the names
+    #[command(after_help = edits::RESET_HELP)]
+    Reset {
+        /// Names of saved cursors
+        #[arg(required = true, value_name = "NAME")]
+        names: Vec<String>,
     },
     /// Remove saved cursors
+    #[command(visible_alias = "delete", alias = "remove")]
     Rm {
         /// Names of saved cursors
         #[arg(required = true, value_name = "NAME")]
         names: Vec<String>,
-        #[command(flatten)]
-        file: StateFile,
     },
 }
 
-#[derive(Debug, clap::Args)]
-struct StateFile {
-    /// File of saved cursors [default: skytail/state.db in the
-    /// directory for state]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    state: Option<PathBuf>,
-}
-
-impl StateFile {
+impl CursorsArgs {
     fn path(&self) -> anyhow::Result<PathBuf> {
         match &self.state {
             Some(path) if path.as_os_str().is_empty() => Err(UsageError(
@@ -174,21 +163,20 @@ impl Context {
 /// Any failure; the message is for the user.
 pub fn run(args: &CursorsArgs, quiet: bool, now_us: u64) -> anyhow::Result<Exit> {
     let context = Context { quiet, now: TimeUs(now_us) };
-    match &args.command {
-        Command::List { json, file } => list(&file.path()?, *json, context),
-        Command::Show { name, json, file } => show(&file.path()?, name, *json, context),
-        Command::Set { name, value, server, file } => {
-            set(&file.path()?, name, value, server.as_deref(), context)
+    let path = &args.path()?;
+    let Some(command) = &args.command else { return list(path, args.json, context) };
+    match command {
+        Command::List { json } => list(path, *json || args.json, context),
+        Command::Show { name, json } => show(path, name, *json || args.json, context),
+        Command::Set { name, value, server } => {
+            edits::set(path, name, value, server.as_deref(), context)
         }
-        Command::Restore { name, number, file } => {
-            restore::restore(&file.path()?, name, *number, context)
-        }
-        Command::Export { names, file } => transfer::export(&file.path()?, names),
-        Command::Import { input, force, file } => {
-            transfer::import(&file.path()?, input, *force, context)
-        }
-        Command::Backup { to, force, file } => transfer::backup(&file.path()?, to, *force, context),
-        Command::Rm { names, file } => rm(&file.path()?, names, context),
+        Command::Restore { name, number } => restore::restore(path, name, *number, context),
+        Command::Export { names } => transfer::export(path, names),
+        Command::Import { input, force } => transfer::import(path, input, *force, context),
+        Command::Backup { to, force } => transfer::backup(path, to, *force, context),
+        Command::Reset { names } => edits::reset(path, names, context),
+        Command::Rm { names } => edits::rm(path, names, context),
     }
 }
 
@@ -234,54 +222,6 @@ fn show(path: &Path, name: &str, json: bool, context: Context) -> anyhow::Result
         view::details(&entry, &gaps, &outputs, path, context.now)
     };
     print(text.as_bytes())
-}
-
-fn set(
-    path: &Path,
-    name: &str,
-    value: &str,
-    server: Option<&str>,
-    context: Context,
-) -> anyhow::Result<Exit> {
-    let usage = |message: String| anyhow::Error::from(UsageError(message));
-    consumer_name::check(name).map_err(|error| usage(error.to_string()))?;
-    let at = parse_cursor_value(value, context.now.0).map_err(|error| usage(error.to_string()))?;
-    let server: Option<Arc<str>> = match server.map(endpoint::parse) {
-        Some(Ok(endpoint)) => Some(endpoint.label),
-        Some(Err(error)) => return Err(usage(format!("--server: {error}"))),
-        None => None,
-    };
-    let mut store = Store::open(path)?;
-    let _lease = lease(path, name)?;
-    let cursor = ManualCursor { at, server };
-    store.set(name, &cursor, context.now)?;
-    context
-        .eprint(&format!("{name} starts at {} with --cursor auto", view::describe_manual(&cursor)));
-    Ok(Exit::Done)
-}
-
-/// Removes all names, or none of them.
-fn rm(path: &Path, names: &[String], context: Context) -> anyhow::Result<Exit> {
-    let known = Store::open_existing(path)?.map(|store| store.names()).transpose()?;
-    let known = known.unwrap_or_default();
-    let missing: Vec<&str> =
-        names.iter().filter(|name| !known.contains(name)).map(String::as_str).collect();
-    if !missing.is_empty() {
-        return Err(unknown(&missing, &known, path));
-    }
-    // A name that is given twice needs one lease.
-    let mut names = names.to_vec();
-    names.sort();
-    names.dedup();
-    let mut store = Store::open(path)?;
-    let leases: anyhow::Result<Vec<Lease>> = names.iter().map(|name| lease(path, name)).collect();
-    for (name, lease) in names.iter().zip(leases?) {
-        store.remove(name)?;
-        lease.remove();
-        context.eprint(&format!("forgot {name:?}"));
-    }
-    lease::remove_unused(path, || store.names().ok());
-    Ok(Exit::Done)
 }
 
 /// Acquires the lease, because a running tail would overwrite the change at once.

@@ -22,13 +22,17 @@ struct Cells {
 }
 
 impl Cells {
-    fn new(name: &str, cursor: &SavedCursor, saved_at: TimeUs, now: TimeUs) -> Self {
-        let time = time_and_seq(cursor).0;
-        let set = if matches!(cursor, SavedCursor::Manual(_)) { "by hand, " } else { "" };
+    fn new(name: &str, cursor: Option<&SavedCursor>, saved_at: TimeUs, now: TimeUs) -> Self {
+        let time = cursor.and_then(|cursor| time_and_seq(cursor).0);
+        let set = match cursor {
+            Some(SavedCursor::Position(_)) => "",
+            Some(SavedCursor::Manual(_)) => "by hand, ",
+            None => "reset, ",
+        };
         Self {
             name: name.to_owned(),
-            server: server(cursor).unwrap_or("any").to_owned(),
-            cursor: number(cursor).to_string(),
+            server: cursor.map_or("", |cursor| server(cursor).unwrap_or("any")).to_owned(),
+            cursor: cursor.map(|cursor| number(cursor).to_string()).unwrap_or_default(),
             time,
             age: time.map(|time| span(time, now)).unwrap_or_default(),
             saved: format!("{set}{} ago", span(saved_at, now)),
@@ -41,7 +45,10 @@ impl Cells {
 
     /// Returns the age, or else the sequence number, for a table without the cursor.
     fn age_or_seq(&self) -> String {
-        if self.time.is_some() { self.age.clone() } else { format!("seq {}", self.cursor) }
+        match self.time {
+            None if !self.cursor.is_empty() => format!("seq {}", self.cursor),
+            _ => self.age.clone(),
+        }
     }
 
     fn seconds(&self) -> String {
@@ -51,7 +58,7 @@ impl Cells {
 
 /// Returns the table of `list`; `columns` is the width of the terminal, `None` for programs.
 pub fn list(entries: &[Entry], now: TimeUs, columns: Option<usize>) -> String {
-    let cells = |entry: &Entry| Cells::new(&entry.name, &entry.cursor, entry.saved_at, now);
+    let cells = |entry: &Entry| Cells::new(&entry.name, entry.cursor.as_ref(), entry.saved_at, now);
     let rows: Vec<Cells> = entries.iter().map(cells).collect();
     let mut all = Table::new(["NAME", "SERVER", "CURSOR", "EVENT TIME", "AGE", "SAVED"]);
     let mut without_time = Table::new(["NAME", "SERVER", "CURSOR", "AGE", "SAVED"]);
@@ -115,7 +122,7 @@ pub fn earlier(earlier: &[EarlierCursor], now: TimeUs, columns: Option<usize>) -
     let mut rows = Vec::with_capacity(earlier.len());
     for (index, earlier) in earlier.iter().enumerate() {
         let n = (index + 1).to_string();
-        let row = Cells::new(&n, &earlier.cursor, earlier.saved_at, now);
+        let row = Cells::new(&n, Some(&earlier.cursor), earlier.saved_at, now);
         let replaced = format!("{} ago", span(earlier.replaced_at, now));
         let (time, seconds) = (row.time(), row.seconds());
         let Cells { server, cursor, saved, .. } = row;

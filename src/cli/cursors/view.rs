@@ -35,7 +35,7 @@ struct EntryJson<'a> {
     by_hand: bool,
     server: Option<&'a str>,
     server_kind: Option<&'static str>,
-    cursor: u64,
+    cursor: Option<u64>,
     time_us: Option<u64>,
     seq: Option<u64>,
     rewind_time_us: Option<u64>,
@@ -102,18 +102,19 @@ fn json<'a>(
     gaps: Option<&'a [SavedGap]>,
     outputs: Option<&[OutputRecord]>,
 ) -> EntryJson<'a> {
-    let (time, seq) = time_and_seq(&entry.cursor);
-    let resume = match &entry.cursor {
-        SavedCursor::Position(resume) => Some(resume),
-        SavedCursor::Manual(_) => None,
+    let cursor = entry.cursor.as_ref();
+    let (time, seq) = cursor.map(time_and_seq).unwrap_or_default();
+    let resume = match cursor {
+        Some(SavedCursor::Position(resume)) => Some(resume),
+        Some(SavedCursor::Manual(_)) | None => None,
     };
     let position = resume.map(|resume| &resume.position);
     EntryJson {
         name: &entry.name,
-        by_hand: position.is_none(),
-        server: server(&entry.cursor),
+        by_hand: matches!(cursor, Some(SavedCursor::Manual(_))),
+        server: cursor.and_then(server),
         server_kind: position.map(|position| position.origin.kind.as_str()),
-        cursor: number(&entry.cursor),
+        cursor: cursor.map(number),
         time_us: time.map(|time| time.0),
         seq,
         rewind_time_us: position.map(|position| position.rewind_to.time.0),
@@ -169,7 +170,8 @@ pub fn details(
         ("saved", ago(entry.saved_at)),
     ];
     match &entry.cursor {
-        SavedCursor::Position(resume) => {
+        None => lines.push(("position", "none: it was reset".to_owned())),
+        Some(SavedCursor::Position(resume)) => {
             let position = &resume.position;
             let origin = &position.origin;
             lines.push(("server", format!("{} ({})", origin.server, origin.kind.as_str())));
@@ -181,7 +183,7 @@ pub fn details(
             lines.push(("latest time", position.max_time.to_string()));
             lines.push(("identities", resume.identities.len().to_string()));
         }
-        SavedCursor::Manual(by_hand) => {
+        Some(SavedCursor::Manual(by_hand)) => {
             lines.push(("set by hand", describe_manual(by_hand)));
         }
     }

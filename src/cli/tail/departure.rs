@@ -48,7 +48,12 @@ pub fn check_repetition(
     consumer: &str,
     settings: &TailSettings,
 ) -> anyhow::Result<()> {
-    let is_start = !matches!(settings.cursor, CursorMode::Auto | CursorMode::Live);
+    let is_start = match settings.cursor {
+        CursorMode::Live => false,
+        // After `cursors reset` the output has events and the consumer no position.
+        CursorMode::Auto => settings.from != CursorMode::Live && store.load(consumer)?.is_none(),
+        _ => true,
+    };
     let Some(output) = settings.output.as_ref().filter(|output| is_start && !output.append) else {
         return Ok(());
     };
@@ -60,10 +65,15 @@ pub fn check_repetition(
         return Ok(());
     };
     let name = &output.naming.name;
-    let message = format!(
-        "--cursor: {} holds events already, and this start would write some of them again: leave --cursor out to continue {name} (--from WHERE is where a new output starts), or give --append to accept the repetition",
-        record.path.display()
-    );
+    let path = record.path.display();
+    let message = match settings.cursor {
+        CursorMode::Auto => format!(
+            "--from: {path} holds events already, and this start would write some of them again: leave --from out to continue {name} with new events, or give --append to accept the repetition"
+        ),
+        _ => format!(
+            "--cursor: {path} holds events already, and this start would write some of them again: leave --cursor out to continue {name} (--from WHERE is where a new output starts), or give --append to accept the repetition"
+        ),
+    };
     Err(UsageError(message).into())
 }
 

@@ -13,6 +13,7 @@ mod legacy_names;
 pub mod local_filter_args;
 mod observers;
 mod open_output;
+mod output_name;
 pub mod output_settings;
 pub mod render_settings;
 mod report;

@@ -32,5 +32,5 @@ pub fn output_settings(
     };
     let naming =
         Naming::new(path, args.rotate).map_err(|error| sources.usage_error("output", error))?;
-    Ok(Some(OutputSettings { naming, append: args.append }))
+    Ok(Some(OutputSettings { naming, append: args.append, objection: None }))
 }

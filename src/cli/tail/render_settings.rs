@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use clap::ArgAction;
 
-use crate::cli::config::value_source::ValueSources;
+use crate::cli::config::value_source::{ValueSource, ValueSources};
 use crate::cli::exit::UsageError;
 use crate::cli::values::keywords::Format;
 use crate::render::jq::Program;
@@ -60,18 +60,29 @@ pub struct RenderArgs {
     pub csv_safe: bool,
 }
 
-/// Returns how to render events; `None` to write them unchanged.
+impl RenderArgs {
+    /// Returns whether the user asked for JSON lines with `--json`.
+    #[must_use]
+    pub fn is_json(&self) -> bool {
+        self.json
+    }
+}
+
+/// Returns how to render events; `None` to write them unchanged. `named` is the format that the
+/// name of the output chooses.
 ///
 /// # Errors
 /// [`UsageError`] with the flag, the value and the remedy.
 pub fn render_settings(
     args: &RenderArgs,
+    named: Option<Format>,
     sources: &ValueSources,
 ) -> Result<Option<Render>, UsageError> {
-    check_combinations(args, sources)?;
+    let chosen = named.unwrap_or(args.format);
+    check_combinations(args, chosen, sources)?;
     let fields =
         fields::parse(&args.fields).map_err(|error| sources.usage_error("fields", error))?;
-    let format = match args.format {
+    let format = match chosen {
         Format::Ndjson => OutputFormat::Ndjson,
         Format::Pretty => OutputFormat::Pretty,
         Format::Text => OutputFormat::Text,
@@ -93,8 +104,12 @@ pub fn render_settings(
     Ok(Some(Render { config, on_error: args.jq_errors }))
 }
 
-fn check_combinations(args: &RenderArgs, sources: &ValueSources) -> Result<(), UsageError> {
-    let is_table = matches!(args.format, Format::Csv | Format::Tsv);
+fn check_combinations(
+    args: &RenderArgs,
+    format: Format,
+    sources: &ValueSources,
+) -> Result<(), UsageError> {
+    let is_table = matches!(format, Format::Csv | Format::Tsv);
     if is_table && args.fields.is_empty() {
         let problem = "a table needs columns: name them with --fields, like --fields did,commit.collection,commit.record.text";
         return Err(sources.usage_error("format", problem));
@@ -107,11 +122,17 @@ fn check_combinations(args: &RenderArgs, sources: &ValueSources) -> Result<(), U
         let problem = "only tables have cells: add --format csv or --format tsv";
         return Err(sources.usage_error("csv-safe", problem));
     }
+    // In a configuration file the setting may be there for other runs.
+    let is_flag = matches!(sources.of("jq-errors"), ValueSource::Flag(_));
+    if is_flag && args.jq.is_none() {
+        let problem = "there is no jq program that could raise an error: add --jq EXPR";
+        return Err(sources.usage_error("jq-errors", problem));
+    }
     if args.raw_output && args.jq.is_none() {
         let problem = "events are not strings: add --jq EXPR, like --jq .commit.record.text";
         return Err(sources.usage_error("raw-output", problem));
     }
-    if args.raw_output && !matches!(args.format, Format::Ndjson | Format::Pretty) {
+    if args.raw_output && !matches!(format, Format::Ndjson | Format::Pretty) {
         let problem =
             "only --format ndjson and pretty have quotes to leave out: leave one of the two out";
         return Err(sources.usage_error("raw-output", problem));

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use crate::cli::exit::{Exit, eprint};
+use crate::display::log;
 use crate::display::printable::printable;
 use crate::display::summary::{Saved, Summary};
 use crate::metrics::Metrics;
 use crate::pipeline::reader::ReadError;
 use crate::pipeline::shutdown::StopReason;
 use crate::pipeline::{PipelineError, RunResult};
-use crate::position::Position;
+use crate::position::{Position, TimeUs};
 use crate::settings::{DisplaySettings, LogFormat, TailSettings};
 
 /// Returns whether the user ended the run without waiting for the output.
@@ -56,6 +57,25 @@ pub fn report(
         _ if is_gap => Ok(Exit::Gap),
         _ if is_failed => Ok(Exit::Failed),
         _ => Ok(Exit::Done),
+    }
+}
+
+/// Reports a run that ends before it starts, because the saved position has reached `--until`.
+pub fn report_nothing_to_do(reached: &TimeUs, settings: &TailSettings, display: &DisplaySettings) {
+    let until = settings.stop.until.map(|until| until.to_string()).unwrap_or_default();
+    let name = &settings.consumer.name;
+    let message =
+        format!("nothing to read: {name:?} was read up to {reached}, and --until is {until}");
+    if display.quiet {
+        return;
+    }
+    match display.log_format {
+        LogFormat::Text => eprint(&format!("skytail: {message}")),
+        LogFormat::Json => {
+            let summary = Summary { reason: StopReason::Until.code(), ..Summary::default() };
+            eprint(log::info_line(&message).trim_end());
+            eprint(&summary.json(jiff::Timestamp::now()));
+        }
     }
 }
 

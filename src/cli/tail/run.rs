@@ -8,12 +8,12 @@ use anyhow::Context as _;
 
 use super::demo::{AtEnd, DemoServer};
 use super::observers::{ObserverConfig, Observers};
-use super::report;
-use super::session::Session;
+use super::session::{self, Session};
 use super::startup::{
     exit_for_error, find_dictionaries, has_colour, is_dumb_terminal, log_settings, prepare,
     replay_from_us,
 };
+use super::{output_name, report};
 use crate::cli::exit::{Exit, UsageError, format_chain};
 use crate::display::log;
 use crate::display::progress::{self, ProgressDisplay};
@@ -46,6 +46,11 @@ fn run(
     terminal: &Terminal,
 ) -> anyhow::Result<Exit> {
     prepare(&mut settings)?;
+    output_name::check_known(&settings)?;
+    if let Some(reached) = session::reached_end(&settings)? {
+        report::report_nothing_to_do(&reached, &settings, &display);
+        return Ok(Exit::Done);
+    }
     let session = Session::open(&settings)?;
     settings.consumer.name.clone_from(&session.consumer);
     settings.unsaved = session.unsaved;

@@ -110,6 +110,27 @@ impl Session {
     }
 }
 
+/// Returns the saved time from which `--cursor auto` would continue, if `--until` is not after it:
+/// then there is nothing to read.
+///
+/// # Errors
+/// If the state file can't be read.
+pub fn reached_end(settings: &TailSettings) -> anyhow::Result<Option<TimeUs>> {
+    let (CursorMode::Auto, Some(until)) = (settings.cursor, settings.stop.until) else {
+        return Ok(None);
+    };
+    let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
+    let Some(store) = store else { return Ok(None) };
+    let saved = store.load(&legacy_names::effective_name(&store, settings)?)?;
+    let reached = match saved {
+        Some(SavedCursor::Position(resume)) => Some(resume.position.newest.time),
+        Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Time(time), .. })) => Some(time),
+        Some(SavedCursor::Manual(_)) | None => None,
+    };
+    // A time ahead of this machine's clock may be a server's mistake.
+    Ok(reached.filter(|time| until <= *time && time.0 <= now_us()))
+}
+
 /// Opens the output, and truncates what a killed run wrote after its last checkpoint.
 fn open_sink(
     store: &mut Store,

@@ -7,9 +7,10 @@ use super::archive_settings::archive_settings;
 use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
+use super::output_name;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
-use super::start_settings::{StartContext, start_settings};
+use super::start_settings::{StartContext, StartSettings, start_settings};
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::OrNever;
@@ -17,8 +18,8 @@ use crate::cli::values::time::parse_time;
 use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, Handles, MaxRetries, OutputSettings,
-    StopRules, TailSettings,
+    Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries,
+    OutputSettings, StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::net::tls::ExtraRoots;
@@ -64,9 +65,13 @@ pub fn tail_settings(
     let filter = filter(&args.filters, dids, sources)?;
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
-    let output = output_settings(&args.output, sources)?;
+    let mut output = output_settings(&args.output, sources)?;
+    let named = output_name::check(args, output.as_ref(), sources)?;
+    if let Some(output) = &mut output {
+        output.objection = named.objection;
+    }
     let to = broker_settings(&args.output, sources)?;
-    let render = render_settings(&args.render, sources)?;
+    let render = render_settings(&args.render, named.format, sources)?;
     if to.is_some() && render.is_some() {
         return Err(sources.usage_error("to", RENDERED_TO_BROKER));
     }
@@ -79,6 +84,8 @@ pub fn tail_settings(
         is_terminal,
     };
     let start = start_settings(args, &context, sources)?;
+    let stop = stop_rules(&args.output, now_us, sources)?;
+    check_end(&start, &stop, sources)?;
     Ok(TailSettings {
         demo: args.source.demo,
         protocol: args.source.protocol,
@@ -92,7 +99,7 @@ pub fn tail_settings(
         output,
         to,
         render,
-        stop: stop_rules(&args.output, now_us, sources)?,
+        stop,
         buffer: buffer(&args.flow, sources)?,
         compression: compression(&args.source),
         strict: args.output.strict,
@@ -187,6 +194,24 @@ fn stop_rules(
         exit_when_live: args.exit_when_live,
         timeout: args.timeout,
     })
+}
+
+/// Refuses an end at or before the start. A saved start is not known yet.
+fn check_end(
+    start: &StartSettings,
+    stop: &StopRules,
+    sources: &ValueSources,
+) -> Result<(), UsageError> {
+    let (CursorMode::Time(from), Some(until)) = (start.cursor, stop.until) else { return Ok(()) };
+    if until > from {
+        return Ok(());
+    }
+    let flag = if sources.is_given("since") { "since" } else { "cursor" };
+    let start = sources.of(flag);
+    Err(sources.usage_error(
+        "until",
+        format!("{until} is not after {from}, which {start} says: write a later --until, or an earlier {start}"),
+    ))
 }
 
 fn buffer(args: &FlowArgs, sources: &ValueSources) -> Result<Buffer, UsageError> {

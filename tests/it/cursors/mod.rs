@@ -224,6 +224,60 @@ fn rm_removes_a_cursor_and_an_unknown_name_removes_nothing() {
 }
 
 #[test]
+fn cursors_alone_lists_and_its_flags_stand_before_or_after_the_command() {
+    let home = Home::new();
+    home.set("posts", "12");
+    let list = home.run(&["list"]).stdout;
+    assert!(list.contains("posts"), "{list}");
+    for args in [&[][..], &["-q", "list"], &["--color", "never", "list"]] {
+        assert_eq!(home.run(args).stdout.lines().count(), list.lines().count(), "{args:?}");
+    }
+    let json = home.run(&["list", "--json"]).stdout;
+    for args in [&["--json"][..], &["--json", "list"]] {
+        assert_eq!(home.run(args).stdout, json, "{args:?}");
+    }
+    let other = home.path().join("other.db");
+    let other = other.to_str().unwrap();
+    // The flag wins over SKYTAIL_STATE on either side.
+    for args in [&["--state", other, "list"][..], &["list", "--state", other], &["--state", other]]
+    {
+        assert!(home.run(args).stderr.contains("no saved cursors in"), "{args:?}");
+    }
+}
+
+#[test]
+fn delete_is_rm() {
+    let home = Home::new();
+    home.set("posts", "12");
+    assert_eq!(home.run(&["delete", "posts"]).stderr, "forgot \"posts\"\n");
+    assert!(home.run(&["list"]).stderr.contains("no saved cursors in"));
+}
+
+#[test]
+fn reset_forgets_the_position_and_keeps_the_name() {
+    let home = Home::new();
+    home.stopped("posts");
+    let result = home.run(&["reset", "posts", "nothing"]);
+    assert!(failure(result).contains("no cursor is saved as \"nothing\""));
+    assert_snapshot!(home.run(&["reset", "posts"]).stderr, @r#"forgot the position of "posts": --cursor auto starts at --from, or live; `skytail cursors restore posts 1` undoes this"#);
+    let json: serde_json::Value =
+        serde_json::from_str(&home.run(&["show", "posts", "--json"]).stdout).unwrap();
+    assert_eq!(json["name"], "posts");
+    assert_eq!((&json["by_hand"], &json["cursor"]), (&false.into(), &serde_json::Value::Null));
+    assert_eq!(json["previous"]["time_us"], 1_783_175_888_186_668_u64);
+    assert!(home.run(&["show", "posts"]).stdout.contains("position:     none: it was reset\n"));
+    let row = home.run(&[]).stdout;
+    assert!(row.lines().nth(1).unwrap().contains("reset, "), "{row}");
+    // Twice is the same as once, and the position comes back.
+    home.run(&["reset", "posts"]);
+    assert_eq!(home.run(&["restore", "posts"]).stdout.lines().count(), 2);
+    home.run(&["restore", "posts", "1"]);
+    let json: serde_json::Value =
+        serde_json::from_str(&home.run(&["show", "posts", "--json"]).stdout).unwrap();
+    assert_eq!(json["cursor"], 77);
+}
+
+#[test]
 fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     let home = Home::new();
     let mut messages = Vec::new();

@@ -69,7 +69,7 @@ fn a_long_name_stays_whole_on_a_line_of_its_own() {
 #[test]
 fn the_list_of_earlier_positions_fits_80_columns() {
     let all = entries().into_iter().map(|entry| EarlierCursor {
-        cursor: entry.cursor,
+        cursor: entry.cursor.unwrap(),
         saved_at: entry.saved_at,
         replaced_at: NOW,
     });

@@ -20,7 +20,7 @@ pub fn stopped(name: &str, kind: ServerKind, seq: Option<u64>) -> Entry {
         Position { origin, newest: mark(192), rewind_to: mark(197), max_time: mark(190).time };
     Entry {
         name: name.to_owned(),
-        cursor: SavedCursor::Position(Resume { position, identities: vec![1, 2, 3] }),
+        cursor: Some(SavedCursor::Position(Resume { position, identities: vec![1, 2, 3] })),
         saved_at: NOW.minus_us(5_000_000),
         previous: None,
     }
@@ -30,7 +30,7 @@ fn set_by_hand(name: &str, at: CursorValue, server: Option<&str>) -> Entry {
     let newest = EventPosition { time: NOW.minus_us(90_000_000_000), seq: Some(Seq(7)) };
     Entry {
         name: name.to_owned(),
-        cursor: SavedCursor::Manual(ManualCursor { at, server: server.map(Arc::from) }),
+        cursor: Some(SavedCursor::Manual(ManualCursor { at, server: server.map(Arc::from) })),
         saved_at: NOW.plus_us(5),
         previous: Some(PreviousCursor {
             server: "old.example.com".to_owned(),
