@@ -94,7 +94,7 @@ fn a_cursor_set_by_hand_waits_for_its_tail_and_remembers_what_it_replaced() {
     for set in [by_hand(Seq::LIMIT), seq] {
         store.set("posts", &set, TimeUs(9)).unwrap();
         let entry = store.entry("posts").unwrap().unwrap();
-        assert_eq!(entry.cursor, SavedCursor::Manual(set));
+        assert_eq!(entry.cursor, Some(SavedCursor::Manual(set)));
         let newest = resume(1_000).position.newest;
         let previous =
             PreviousCursor { server: "example.com".to_owned(), newest, saved_at: TimeUs(5) };
@@ -102,7 +102,7 @@ fn a_cursor_set_by_hand_waits_for_its_tail_and_remembers_what_it_replaced() {
     }
     store.save("posts", &checkpoint(2_000), TimeUs(10)).unwrap();
     let entry = store.entry("posts").unwrap().unwrap();
-    assert_eq!(entry.cursor, SavedCursor::Position(resume(2_000)));
+    assert_eq!(entry.cursor, Some(SavedCursor::Position(resume(2_000))));
     assert_eq!(entry.previous.unwrap().newest.time, TimeUs(1_000));
 }
 
