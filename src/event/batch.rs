@@ -6,6 +6,12 @@
 //! A batch may have gaps between its lines: a socket is read directly into the buffer, and each
 //! frame's header leaves a gap. The writer, which parses every line anyway, closes the gaps
 //! ([`CompactBatch`]).
+//!
+//! Beside its lines a batch carries a sidecar: the places of each event's header fields. The first
+//! stage that parses an event fills its entry, and no later stage parses that event again.
+
+use super::format::EventFormat;
+use super::header_spans::HeaderSpans;
 
 /// Lines in order, each followed by one line feed; there may be gaps between them.
 #[derive(Debug, Default)]
@@ -13,6 +19,9 @@ pub struct Batch {
     bytes: Vec<u8>,
     /// The place of each line. Bytes after the last span are a partial line.
     spans: Vec<Span>,
+    /// The sidecar: the header fields of each line that was parsed. Entries at the end may be
+    /// missing. It is allocated once and reused with the buffer.
+    headers: Vec<Option<HeaderSpans>>,
 }
 
 /// The byte range of one line, its line feed included.
@@ -40,7 +49,7 @@ impl Batch {
     /// Returns an empty batch that can take `bytes` bytes without a reallocation.
     #[must_use]
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Vec::with_capacity(bytes), spans: Vec::new() }
+        Self { bytes: Vec::with_capacity(bytes), ..Self::default() }
     }
 
     /// Appends `line`, which has no line feed, and a line feed.
@@ -49,9 +58,17 @@ impl Batch {
         self.end_line();
     }
 
+    /// Appends `line` as [`Batch::push`] does, with its entry of a batch's sidecar.
+    pub fn push_with(&mut self, line: &[u8], header: Option<HeaderSpans>) {
+        self.bytes.extend_from_slice(line);
+        self.end_line_with(header);
+    }
+
     /// Appends the lines of another batch, without its gaps.
     pub fn append(&mut self, other: &Self) {
-        other.lines().for_each(|line| self.push(line));
+        for (i, line) in other.lines().enumerate() {
+            self.push_with(line, other.header(i));
+        }
     }
 
     /// Returns the buffer, for appending one line in place. [`Batch::end_line`] or
@@ -71,6 +88,43 @@ impl Batch {
         let start = self.end();
         self.bytes.push(b'\n');
         self.spans.push(Span { start, end: self.bytes.len() });
+    }
+
+    /// Completes the line as [`Batch::end_line`] does, with its entry of the sidecar.
+    #[inline]
+    pub fn end_line_with(&mut self, header: Option<HeaderSpans>) {
+        self.end_line();
+        if header.is_some() {
+            self.headers.resize(self.spans.len() - 1, None);
+            self.headers.push(header);
+        }
+    }
+
+    /// Returns the header fields of the line with this index; `None` if it was not parsed yet.
+    #[must_use]
+    #[inline]
+    pub fn header(&self, index: usize) -> Option<HeaderSpans> {
+        self.headers.get(index).copied().flatten()
+    }
+
+    /// Returns the header fields of the line with this index, and parses the line if it was not
+    /// parsed yet. `None` if the line is malformed or does not exist.
+    pub fn header_or_parse(&mut self, index: usize, format: EventFormat) -> Option<HeaderSpans> {
+        if let Some(header) = self.header(index) {
+            return Some(header);
+        }
+        let line = self.spans.get(index)?.text(&self.bytes);
+        let header = format.parse_spans(line).ok()?;
+        if self.headers.len() <= index {
+            self.headers.resize(index + 1, None);
+        }
+        *self.headers.get_mut(index)? = Some(header);
+        Some(header)
+    }
+
+    /// Returns the header fields of the last line, as [`Batch::header_or_parse`] does.
+    pub fn header_of_last(&mut self, format: EventFormat) -> Option<HeaderSpans> {
+        self.header_or_parse(self.len().checked_sub(1)?, format)
     }
 
     /// Completes a line of `length` bytes that begins `gap` bytes into the partial line. The line
@@ -125,49 +179,69 @@ impl Batch {
         self.spans.iter().map(|span| span.end - 1 - span.start).sum()
     }
 
+    /// Returns the line with this index, without its line feed; an empty one if it does not exist.
+    #[must_use]
+    pub fn line(&self, index: usize) -> &[u8] {
+        self.spans.get(index).map_or(&[], |span| span.text(&self.bytes))
+    }
+
     /// Returns the lines without their line feeds.
     pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
         self.spans.iter().map(|span| span.text(&self.bytes))
     }
 
-    /// Keeps the lines for which `keep` returns true, in order, and closes the gaps in place.
+    /// Keeps the lines for which `keep` returns true, in order, and closes the gaps in place. `keep`
+    /// also gets the line's entry of the sidecar, which it may fill.
     #[must_use]
-    pub fn retain(mut self, mut keep: impl FnMut(&[u8]) -> bool) -> CompactBatch {
+    pub fn retain(
+        mut self,
+        mut keep: impl FnMut(&[u8], &mut Option<HeaderSpans>) -> bool,
+    ) -> CompactBatch {
         let (mut end, mut kept) = (0, 0);
+        self.headers.resize(self.spans.len(), None);
         for i in 0..self.spans.len() {
             let span = self.spans[i];
-            if keep(span.text(&self.bytes)) {
+            if keep(span.text(&self.bytes), &mut self.headers[i]) {
                 let start = end;
                 end += span.end - span.start;
                 if span.start != start {
                     self.bytes.copy_within(span.start..span.end, start);
                 }
                 self.spans[kept] = Span { start, end };
+                if i != kept {
+                    self.headers[kept] = self.headers[i];
+                }
                 kept += 1;
             }
         }
         self.bytes.truncate(end);
         self.spans.truncate(kept);
+        self.headers.truncate(kept);
         CompactBatch(self)
     }
 
     /// Removes the first `lines` lines, or all if there are fewer.
     pub fn remove_first(&mut self, lines: usize) {
         self.spans.drain(..lines.min(self.spans.len()));
+        self.headers.drain(..lines.min(self.headers.len()));
         self.discard_partial_line();
     }
 
     /// Removes all but the first `lines` lines.
     pub fn truncate(&mut self, lines: usize) {
         self.spans.truncate(lines);
+        self.headers.truncate(lines);
         self.discard_partial_line();
     }
 
-    /// Removes all lines, and keeps at most `keep_bytes` of allocated memory.
+    /// Removes all lines. Keeps at most `keep_bytes` of allocated memory for lines, and as much for
+    /// the sidecar.
     pub fn reset(&mut self, keep_bytes: usize) {
         self.bytes.clear();
         self.spans.clear();
+        self.headers.clear();
         self.bytes.shrink_to(keep_bytes);
+        self.headers.shrink_to(keep_bytes / size_of::<Option<HeaderSpans>>());
     }
 
     /// Returns the offset after the last complete line.
@@ -183,10 +257,10 @@ pub struct CompactBatch(Batch);
 
 impl CompactBatch {
     /// Returns a batch of the output that was rendered from lines. `spans` has the place of each
-    /// line's output: back to back in `bytes`, and possibly empty.
+    /// line's output: back to back in `bytes`, and possibly empty. There are no header fields.
     #[must_use]
     pub fn from_parts(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
-        Self(Batch { bytes, spans })
+        Self(Batch { bytes, spans, headers: Vec::new() })
     }
 
     /// Returns the two buffers of [`CompactBatch::from_parts`], for reuse.
@@ -224,6 +298,13 @@ impl CompactBatch {
         self.0.lines()
     }
 
+    /// Returns the header fields of the line with this index; `None` if it was not parsed yet.
+    #[must_use]
+    #[inline]
+    pub fn header(&self, index: usize) -> Option<HeaderSpans> {
+        self.0.header(index)
+    }
+
     /// Returns the lines as a batch, to which more lines can be appended.
     #[must_use]
     pub fn into_batch(self) -> Batch {
@@ -233,66 +314,9 @@ impl CompactBatch {
 
 impl From<Batch> for CompactBatch {
     fn from(batch: Batch) -> Self {
-        batch.retain(|_| true)
+        batch.retain(|_, _| true)
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn a_discarded_partial_line_leaves_no_bytes() {
-        let mut batch = Batch::default();
-        batch.push(b"one");
-        batch.line_buffer().extend_from_slice(b"tw");
-        assert_eq!(batch.partial_line(), b"tw");
-        batch.discard_partial_line();
-        batch.push(b"three");
-        assert_eq!(CompactBatch::from(batch).bytes(), b"one\nthree\n");
-    }
-
-    #[test]
-    fn a_line_feed_overwrites_the_byte_after_the_line() {
-        let mut batch = Batch::default();
-        batch.line_buffer().extend_from_slice(b"..one..two");
-        assert_eq!(batch.take_line(2, 3), Some(b'.'));
-        assert_eq!(batch.partial_line(), b".two");
-        assert_eq!(batch.take_line(1, 3), None);
-        assert!(batch.lines().eq([b"one", b"two"]));
-        assert_eq!((batch.text_bytes(), batch.buffered_bytes()), (6, 11));
-    }
-
-    #[test]
-    fn lines_can_be_removed_at_both_ends() {
-        let mut batch = Batch::default();
-        [b"one", b"two", b"six"].iter().for_each(|line| batch.push(*line));
-        batch.remove_first(1);
-        batch.truncate(1);
-        assert!(batch.lines().eq([b"two"]));
-        batch.remove_first(9);
-        assert_eq!((batch.len(), batch.partial_line()), (0, &b""[..]));
-    }
-
-    proptest! {
-        #[test]
-        fn retaining_agrees_with_filtering_a_list(
-            lines in prop::collection::vec(("[a-z]{0,9}", 0..3_usize, any::<bool>()), 0..20),
-        ) {
-            let mut batch = Batch::default();
-            for (line, gap, _) in &lines {
-                batch.line_buffer().extend(std::iter::repeat_n(b'#', *gap));
-                batch.line_buffer().extend_from_slice(line.as_bytes());
-                batch.take_line(*gap, line.len());
-            }
-            let mut wanted = lines.iter().map(|(_, _, keep)| *keep);
-            let retained = batch.retain(|_| wanted.next().unwrap_or_default());
-            let kept = lines.iter().filter(|(_, _, keep)| *keep).map(|(line, _, _)| line);
-            let expected: String = kept.map(|line| format!("{line}\n")).collect();
-            prop_assert_eq!(retained.bytes(), expected.as_bytes());
-            let ends = retained.spans().iter().map(|span| span.end);
-            prop_assert!(ends.eq(expected.match_indices('\n').map(|(at, _)| at + 1)));
-        }
-    }
-}
+mod tests;

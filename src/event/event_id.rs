@@ -11,6 +11,7 @@ use siphasher::sip::SipHasher13;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::header::Header;
+use super::header_spans::HeaderSpans;
 
 /// The secret hash key: 128 random bits, one key per state file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -54,6 +55,19 @@ impl EventIdSecrets {
     }
 }
 
+/// The fields, beside the DID, that identify an event, with escapes decoded.
+pub(super) enum Identity<'a> {
+    /// A commit with a rev.
+    Commit { rev: &'a [u8], operation: &'a [u8], collection: &'a [u8], rkey: &'a [u8] },
+    /// An event with a number of the relay. Syncs that a server made itself all have number 0
+    /// (protocol/jetstream-v2.md §3) and are not among them.
+    Relayed { kind: &'a [u8], seq: u64 },
+    /// Events of later kinds, and events without a number, are identified by time and cursor. The
+    /// time alone is not enough, because a v2 server gives it to several events. Both differ
+    /// between servers, so a failover may repeat such an event but never loses it.
+    Other { kind: &'a [u8] },
+}
+
 /// Computes event ids. It reuses its scratch buffer.
 ///
 /// The hash is SipHash-1-3 under a secret key of 128 bits, a pseudorandom function: without the
@@ -81,8 +95,15 @@ impl EventIdHasher {
         self.hasher.hash(&self.scratch)
     }
 
-    /// Returns the id that 0.1.0 gave to the event of the last call of [`EventIdHasher::of`], under
-    /// the seed of its state file. For state files of 0.1.0 only.
+    /// Returns the id of the event of a line whose header fields are known.
+    #[inline]
+    pub fn of_line(&mut self, spans: &HeaderSpans, line: &[u8]) -> u64 {
+        self.write_line_input(spans, line);
+        self.hasher.hash(&self.scratch)
+    }
+
+    /// Returns the id that 0.1.0 gave to the event of the last call of [`EventIdHasher::of`] or
+    /// [`EventIdHasher::of_line`], under the seed of its state file. For state files of 0.1.0 only.
     #[must_use]
     pub fn legacy_id(&self, seed: u64) -> u64 {
         xxh3_64_with_seed(&self.scratch, seed)
@@ -95,39 +116,69 @@ impl EventIdHasher {
         digest(&self.scratch)
     }
 
+    /// Returns the id of [`EventIdHasher::digest`] of the event of a line whose header fields are
+    /// known.
+    pub fn digest_line(&mut self, spans: &HeaderSpans, line: &[u8]) -> u128 {
+        self.write_line_input(spans, line);
+        digest(&self.scratch)
+    }
+
+    /// Writes the fields that identify the event of a line to the scratch buffer.
+    #[inline]
+    fn write_line_input(&mut self, spans: &HeaderSpans, line: &[u8]) {
+        match spans.identity(line) {
+            Some((did, identity)) => {
+                self.write(did, identity, spans.time_us, spans.cursor());
+            }
+            None => self.write_hash_input(&spans.header(line)),
+        }
+    }
+
     /// Writes the fields that identify the event to the scratch buffer.
     fn write_hash_input(&mut self, header: &Header<'_>) {
+        let kind = header.kind_text.as_bytes();
+        let identity = match (&header.commit, header.relay_seq) {
+            (Some(commit), _) if !commit.rev.is_empty() => Identity::Commit {
+                rev: commit.rev.as_bytes(),
+                operation: commit.operation_text.as_bytes(),
+                collection: commit.collection.as_bytes(),
+                rkey: commit.rkey.as_bytes(),
+            },
+            (_, Some(seq)) if seq > 0 => Identity::Relayed { kind, seq },
+            _ => Identity::Other { kind },
+        };
+        self.write(header.did.as_bytes(), identity, header.time_us, header.cursor);
+    }
+
+    #[inline]
+    fn write(&mut self, did: &[u8], identity: Identity<'_>, time_us: u64, cursor: Option<u64>) {
         self.scratch.clear();
-        self.push_field(&header.did);
-        match (&header.commit, header.relay_seq) {
-            (Some(commit), _) if !commit.rev.is_empty() => {
-                self.push_field(&commit.rev);
-                self.push_field(&commit.operation_text);
-                self.push_field(&commit.collection);
+        self.push_field(did);
+        match identity {
+            Identity::Commit { rev, operation, collection, rkey } => {
+                self.push_field(rev);
+                self.push_field(operation);
+                self.push_field(collection);
                 // mutant: leaves-out-the-rkey
-                self.push_field(&commit.rkey);
+                self.push_field(rkey);
             }
-            // Syncs that a server made itself all have number 0 (protocol/jetstream-v2.md §3).
-            (_, Some(seq)) if seq > 0 => {
-                self.push_field(&header.kind_text);
+            Identity::Relayed { kind, seq } => {
+                self.push_field(kind);
                 self.scratch.extend_from_slice(&seq.to_le_bytes());
             }
-            // Events of later kinds, and events without a number, are identified by time and
-            // cursor. The time alone is not enough, because a v2 server gives it to several
-            // events. Both differ between servers, so a failover may repeat such an event but
-            // never loses it.
-            _ => {
-                self.push_field(&header.kind_text);
-                self.scratch.extend_from_slice(&header.time_us.to_le_bytes());
-                self.scratch.extend_from_slice(&header.cursor.unwrap_or(0).to_le_bytes());
+            Identity::Other { kind } => {
+                self.push_field(kind);
+                self.scratch.extend_from_slice(&time_us.to_le_bytes());
+                self.scratch.extend_from_slice(&cursor.unwrap_or(0).to_le_bytes());
             }
         }
     }
 
     /// Appends a field and its length. The lengths keep different lists of fields from producing
     /// the same bytes.
-    fn push_field(&mut self, field: &str) {
-        self.scratch.extend_from_slice(field.as_bytes());
+    #[inline]
+    fn push_field(&mut self, field: &[u8]) {
+        self.scratch.extend_from_slice(field);
         self.scratch.extend_from_slice(&(field.len() as u32).to_le_bytes());
     }
 }
@@ -165,7 +216,7 @@ impl Hasher for PassThroughHasher {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::header::parse;
+    use crate::event::header::{parse, parse_spans};
 
     /// A seed of XXH3, and two record keys whose events have the same 0.1.0 id under it.
     const COLLIDING_SEED: u64 = 8999366892653588108;
@@ -187,7 +238,11 @@ mod tests {
     ];
 
     fn event_id(line: &str) -> u64 {
-        EventIdHasher::new(EventIdKey::new(1)).of(&parse(line.as_bytes()).unwrap())
+        let mut hasher = EventIdHasher::new(EventIdKey::new(1));
+        let id = hasher.of(&parse(line.as_bytes()).unwrap());
+        let spans = parse_spans(line.as_bytes()).unwrap();
+        assert_eq!(hasher.of_line(&spans, line.as_bytes()), id, "{line}");
+        id
     }
 
     #[test]
@@ -221,7 +276,14 @@ mod tests {
         let event = |cursor: u64, rest: &str| {
             event_id(&format!(r#"{{"did":"d","time_us":5,"cursor":{cursor}{rest}}}"#))
         };
-        for rest in ["", r#","kind":"new""#, r#","kind":"commit","commit":{}"#] {
+        for rest in [
+            "",
+            r#","kind":"new""#,
+            r#","kind":"n\u0065w""#,
+            r#","kind":"commit""#,
+            r#","kind":"commit","commit":{}"#,
+            r#","kind":"sync","sync":{"seq":0}"#,
+        ] {
             assert_ne!(event(1, rest), event(2, rest), "{rest}");
             assert_eq!(event(1, rest), event(1, rest), "{rest}");
         }

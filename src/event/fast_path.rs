@@ -4,9 +4,9 @@
 //! This fast path never rejects a line. For anything unexpected it returns `None`, and `header`
 //! parses the line from its start.
 
-use std::borrow::Cow;
+use std::ops::Range;
 
-use super::header_types::{Commit, Header, Kind, Operation};
+use super::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
 use super::simd;
 use super::simd::lanes::{LineClass, Portable};
 use super::simd::structural_index::StructuralIndex;
@@ -15,7 +15,7 @@ use super::simd::structural_index::StructuralIndex;
 /// a commit in the expected order, with backslashes in its record only, and with no members after
 /// the expected ones.
 #[inline]
-pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
+pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
     #[cfg(target_arch = "x86_64")]
     if avx2::is_supported() {
         // SAFETY: the line above checks that the processor has every feature that `avx2::parse` is
@@ -32,7 +32,7 @@ pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
 /// The same with AVX2 and PCLMULQDQ, which most x86 processors of the last ten years have.
 #[cfg(target_arch = "x86_64")]
 mod avx2 {
-    use super::{Header, StructuralIndex, parse_indexed};
+    use super::{HeaderSpans, StructuralIndex, parse_indexed};
     use crate::event::simd::lanes::avx2::{Avx2, prefix_xor};
 
     #[inline(always)]
@@ -44,7 +44,7 @@ mod avx2 {
     }
 
     #[target_feature(enable = "avx2,bmi1,bmi2,pclmulqdq")]
-    pub(super) fn parse(line: &[u8]) -> Option<Header<'_>> {
+    pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
         let (mut index, mut classifier) = (StructuralIndex::empty(), Avx2::new());
         index.fill(line, |block| classifier.classify(block))?;
         parse_indexed(line, &mut index, classifier.line_class(), |bits| prefix_xor(bits))
@@ -53,42 +53,20 @@ mod avx2 {
 
 /// Parses the header of a line whose structural index is complete.
 #[inline(always)]
-fn parse_indexed<'a>(
-    line: &'a [u8],
+fn parse_indexed(
+    line: &[u8],
     index: &mut StructuralIndex,
     class: LineClass,
     prefix_xor: impl Fn(u64) -> u64,
-) -> Option<Header<'a>> {
+) -> Option<HeaderSpans> {
     if class.has_control {
         return None;
     }
     let escapes = if class.has_backslash { Some(index.unescape(line)?) } else { None };
-    let index = &*index;
-    let mut cursor = Cursor { line, index, pos: 0 };
-    let did = cursor.string_after(b"{\"did\":\"")?;
-    let time_us = cursor.integer_after(b",\"time_us\":")?;
-    let seq = match cursor.literal(b",\"cursor\":") {
-        true => cursor.integer()?,
-        false => 0,
-    };
-    let rev = cursor.string_after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
-    let operation = cursor.string_after(b",\"operation\":\"")?;
-    let collection = cursor.string_after(b",\"collection\":\"")?;
-    let rkey = cursor.string_after(b",\"rkey\":\"")?;
-    let text = cursor.text(class.is_ascii)?;
-    // A delete has no record and no CID.
-    let mut record = 0..0;
-    if cursor.literal(b",\"record\":{") {
-        record.start = cursor.pos - 1;
-        cursor.pos = index.object_end(line, record.start, prefix_xor)?;
-        record.end = cursor.pos;
-    }
-    if cursor.literal(b",\"cid\":\"") {
-        cursor.pos = index.next_quote(cursor.pos)? + 1;
-    }
-    if line.get(cursor.pos..)? != b"}}" {
-        return None;
-    }
+    let mut cursor = Cursor { line, index: &*index, pos: 0 };
+    let spans = cursor.header()?;
+    cursor.check_utf8(class.is_ascii)?;
+    let record = cursor.rest(prefix_xor)?;
     // The record is only skipped, so its escapes don't matter. In any other string an escape would
     // have to be decoded.
     if escapes
@@ -96,23 +74,7 @@ fn parse_indexed<'a>(
     {
         return None;
     }
-    let field = |(from, to): (usize, usize)| text.get(from..to).map(Cow::Borrowed);
-    let operation_text = field(operation)?;
-    Some(Header {
-        did: field(did)?,
-        time_us,
-        cursor: Some(seq).filter(|&seq| seq > 0),
-        kind: Kind::Commit,
-        kind_text: Cow::Borrowed("commit"),
-        commit: Some(Commit {
-            rev: field(rev)?,
-            operation: Operation::from_word(&operation_text),
-            operation_text,
-            collection: field(collection)?,
-            rkey: field(rkey)?,
-        }),
-        relay_seq: None,
-    })
+    Some(spans)
 }
 
 /// A position in a line that only moves forward.
@@ -122,7 +84,40 @@ struct Cursor<'a, 'b> {
     pos: usize,
 }
 
-impl<'a> Cursor<'a, '_> {
+impl Cursor<'_, '_> {
+    /// Consumes the header members, up to the rkey.
+    #[inline(always)]
+    fn header(&mut self) -> Option<HeaderSpans> {
+        let did = self.string_after(b"{\"did\":\"")?;
+        let time_us = self.integer_after(b",\"time_us\":")?;
+        let seq = match self.literal(b",\"cursor\":") {
+            true => self.integer()?,
+            false => 0,
+        };
+        let rev = self.string_after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
+        let operation = self.string_after(b",\"operation\":\"")?;
+        let collection = self.string_after(b",\"collection\":\"")?;
+        let rkey = self.string_after(b",\"rkey\":\"")?;
+        let commit = CommitSpans { rev, operation, collection, rkey };
+        Some(HeaderSpans::new(did, time_us, seq, BodySpans::Commit(commit)))
+    }
+
+    /// Consumes the record and the CID, which a delete does not have, and the end of the line.
+    /// Returns the byte range of the record; an empty one at 0 if there is none.
+    #[inline(always)]
+    fn rest(&mut self, prefix_xor: impl Fn(u64) -> u64) -> Option<Range<usize>> {
+        let mut record = 0..0;
+        if self.literal(b",\"record\":{") {
+            record.start = self.pos - 1;
+            self.pos = self.index.object_end(self.line, record.start, prefix_xor)?;
+            record.end = self.pos;
+        }
+        if self.literal(b",\"cid\":\"") {
+            self.pos = self.index.next_quote(self.pos)? + 1;
+        }
+        (self.line.get(self.pos..)? == b"}}").then_some(record)
+    }
+
     /// Consumes `text` if it is next, and returns whether it was.
     #[inline(always)]
     fn literal(&mut self, text: &[u8]) -> bool {
@@ -132,16 +127,16 @@ impl<'a> Cursor<'a, '_> {
     }
 
     /// Consumes `before`, which ends with an opening quote, and the string that it opens. Returns
-    /// the byte range of that string.
+    /// the place of that string.
     #[inline(always)]
-    fn string_after(&mut self, before: &[u8]) -> Option<(usize, usize)> {
+    fn string_after(&mut self, before: &[u8]) -> Option<FieldSpan> {
         if !self.literal(before) {
             return None;
         }
         let from = self.pos;
         let to = self.index.next_quote(from)?;
         self.pos = to + 1;
-        Some((from, to))
+        Some(FieldSpan::plain(from, to))
     }
 
     #[inline(always)]
@@ -163,10 +158,9 @@ impl<'a> Cursor<'a, '_> {
         Some(value)
     }
 
-    /// Returns the line up to the current position as text; `None` unless the whole line is UTF-8.
+    /// Returns `None` unless the line is UTF-8.
     #[inline(always)]
-    fn text(&self, is_ascii: bool) -> Option<&'a str> {
-        let parsed = if is_ascii { self.line.get(..self.pos)? } else { self.line };
-        simdutf8::basic::from_utf8(parsed).ok()
+    fn check_utf8(&self, is_ascii: bool) -> Option<()> {
+        (is_ascii || simdutf8::basic::from_utf8(self.line).is_ok()).then_some(())
     }
 }

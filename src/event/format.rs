@@ -2,6 +2,7 @@
 
 use super::error::Malformed;
 use super::header::{self, Header};
+use super::header_spans::HeaderSpans;
 use super::v2::payload;
 
 /// The format of a line.
@@ -18,12 +19,21 @@ impl EventFormat {
     /// Parses the header of one line and checks the line's structure.
     ///
     /// # Errors
-    /// [`Malformed`], as for [`header::parse`] and [`payload::parse`].
+    /// [`Malformed`], as for [`header::parse`] and [`payload::parse_spans`].
     #[inline]
     pub fn parse(self, line: &[u8]) -> Result<Header<'_>, Malformed> {
+        self.parse_spans(line).map(|spans| spans.header(line))
+    }
+
+    /// Parses the places of one line's header fields, and checks the line's structure.
+    ///
+    /// # Errors
+    /// [`Malformed`], as for [`EventFormat::parse`].
+    #[inline]
+    pub fn parse_spans(self, line: &[u8]) -> Result<HeaderSpans, Malformed> {
         match self {
-            Self::V1 => header::parse(line),
-            Self::Native => payload::parse(line),
+            Self::V1 => header::parse_spans(line),
+            Self::Native => payload::parse_spans(line),
         }
     }
 }

@@ -1,12 +1,13 @@
 //! Parses the header fields of an event in v1 format from its bytes, without a syntax tree.
 //!
-//! [`parse`] tries the fast path first (`fast_path`), and then reads members in any order.
+//! [`parse_spans`] tries the fast path first (`fast_path`), and then reads members in any order.
 
 use std::borrow::Cow;
 
 use super::error::Malformed;
 use super::fast_path;
-use super::scanner::Scanner;
+use super::header_spans::{self, BodySpans, CommitSpans, FieldSpan, HeaderSpans};
+use super::scanner::{RawString, Scanner};
 
 pub use super::header_types::{Commit, Header, Kind, Operation};
 
@@ -19,14 +20,24 @@ pub use super::header_types::{Commit, Header, Kind, Operation};
 /// control characters, lacks `did` or `time_us`, or has a header member with a value of the wrong
 /// type.
 pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
+    parse_spans(line).map(|spans| spans.header(line))
+}
+
+/// Parses the places of the header fields of one line, and checks the line's structure.
+///
+/// # Errors
+/// [`Malformed`], as for [`parse`], and for a line of 2 GiB or more.
+#[inline]
+pub fn parse_spans(line: &[u8]) -> Result<HeaderSpans, Malformed> {
     match fast_path::parse(line) {
-        Some(header) => Ok(header),
+        Some(spans) => Ok(spans),
         None => parse_any(line),
     }
 }
 
 /// Accepts members in any order.
-fn parse_any(line: &[u8]) -> Result<Header<'_>, Malformed> {
+fn parse_any(line: &[u8]) -> Result<HeaderSpans, Malformed> {
+    header_spans::check_length(line)?;
     let mut scanner = Scanner::new(line)?;
     let mut fields = Fields::default();
     members(&mut scanner, "a JSON object expected", |scanner, key| fields.take(scanner, key))?;
@@ -40,11 +51,12 @@ const PAYLOADS: [&str; 3] = ["identity", "account", "sync"];
 /// The header members that were found so far.
 #[derive(Default)]
 struct Fields<'a> {
-    did: Option<Cow<'a, str>>,
+    did: Option<FieldSpan>,
     time_us: Option<u64>,
     cursor: u64,
     kind: Cow<'a, str>,
-    commit: Option<Commit<'a>>,
+    kind_span: FieldSpan,
+    commit: Option<CommitSpans>,
     /// In the order of [`PAYLOADS`].
     relay_seqs: [Option<u64>; PAYLOADS.len()],
 }
@@ -52,12 +64,15 @@ struct Fields<'a> {
 impl<'a> Fields<'a> {
     fn take(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
         match key {
-            "did" => self.did = Some(scanner.string("did is no string")?.decode()?),
+            "did" => self.did = Some(span(&scanner.string("did is no string")?)?),
             "time_us" => {
                 self.time_us = Some(scanner.integer("time_us is no unsigned integer")?);
             }
             "cursor" => self.cursor = scanner.integer("cursor is no unsigned integer")?,
-            "kind" => self.kind = scanner.string("kind is no string")?.decode()?,
+            "kind" => {
+                let kind = scanner.string("kind is no string")?;
+                (self.kind, self.kind_span) = (kind.decode()?, span(&kind)?);
+            }
             "commit" => self.commit = object(scanner, commit)?,
             _ => {
                 let mut payloads = PAYLOADS.iter().zip(&mut self.relay_seqs);
@@ -70,28 +85,29 @@ impl<'a> Fields<'a> {
         Ok(())
     }
 
-    fn finish(self) -> Result<Header<'a>, Malformed> {
+    fn finish(self) -> Result<HeaderSpans, Malformed> {
         let missing = |what| Malformed { what, at: 0 };
-        let kind = match &*self.kind {
-            "commit" => Kind::Commit,
-            "identity" => Kind::Identity,
-            "account" => Kind::Account,
-            "sync" => Kind::Sync,
-            _ => Kind::Other,
+        let [identity, account, sync] = self.relay_seqs;
+        let body = match &*self.kind {
+            "commit" => self.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
+            "identity" => BodySpans::Relayed(Kind::Identity, identity),
+            "account" => BodySpans::Relayed(Kind::Account, account),
+            "sync" => BodySpans::Relayed(Kind::Sync, sync),
+            _ => BodySpans::Other(self.kind_span),
         };
-        Ok(Header {
-            did: self.did.ok_or_else(|| missing("no member did"))?,
-            time_us: self.time_us.ok_or_else(|| missing("no member time_us"))?,
-            cursor: Some(self.cursor).filter(|&seq| seq > 0),
-            commit: self.commit.filter(|_| kind == Kind::Commit),
-            relay_seq: PAYLOADS.iter().zip(self.relay_seqs).find_map(|(name, seq)| {
-                let is_of_kind = *name == self.kind;
-                seq.filter(|_| is_of_kind)
-            }),
-            kind,
-            kind_text: self.kind,
-        })
+        let did = self.did.ok_or_else(|| missing("no member did"))?;
+        let time_us = self.time_us.ok_or_else(|| missing("no member time_us"))?;
+        Ok(HeaderSpans::new(did, time_us, self.cursor, body))
     }
+}
+
+/// Returns the place of a string. Fails if it has an invalid escape.
+#[inline]
+fn span(string: &RawString<'_>) -> Result<FieldSpan, Malformed> {
+    if string.has_escapes() {
+        string.decode()?;
+    }
+    Ok(FieldSpan::of(string, string.start()))
 }
 
 /// Calls `each` with the key of each member of an object. `each` must consume the value.
@@ -141,38 +157,23 @@ fn object<'a, T>(
     }
 }
 
-fn commit<'a>(scanner: &mut Scanner<'a>) -> Result<Commit<'a>, Malformed> {
-    let mut fields = CommitFields::default();
+fn commit(scanner: &mut Scanner<'_>) -> Result<CommitSpans, Malformed> {
+    let mut fields = CommitSpans::default();
     members(scanner, "commit is no object", |scanner, key| fields.take(scanner, key))?;
-    Ok(fields.finish())
+    Ok(fields)
 }
 
-/// The commit fields that were found so far; missing ones stay empty.
-#[derive(Default)]
-struct CommitFields<'a> {
-    rev: Cow<'a, str>,
-    operation: Cow<'a, str>,
-    collection: Cow<'a, str>,
-    rkey: Cow<'a, str>,
-}
-
-impl<'a> CommitFields<'a> {
-    fn take(&mut self, scanner: &mut Scanner<'a>, key: &str) -> Result<(), Malformed> {
-        let field: &mut Cow<'a, str> = match key {
+impl CommitSpans {
+    fn take(&mut self, scanner: &mut Scanner<'_>, key: &str) -> Result<(), Malformed> {
+        let field = match key {
             "rev" => &mut self.rev,
             "operation" => &mut self.operation,
             "collection" => &mut self.collection,
             "rkey" => &mut self.rkey,
             _ => return scanner.skip_value(),
         };
-        *field = scanner.string("a commit field is no string")?.decode()?;
+        *field = span(&scanner.string("a commit field is no string")?)?;
         Ok(())
-    }
-
-    fn finish(self) -> Commit<'a> {
-        let Self { rev, operation: operation_text, collection, rkey } = self;
-        let operation = Operation::from_word(&operation_text);
-        Commit { rev, operation, operation_text, collection, rkey }
     }
 }
 

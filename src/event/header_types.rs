@@ -30,6 +30,20 @@ pub enum Operation {
     Other,
 }
 
+impl Kind {
+    /// Returns the word of v1 lines; empty for kinds of later servers. For syncs, which v1 never
+    /// had, it is our choice.
+    pub(super) fn word(self) -> &'static str {
+        match self {
+            Self::Commit => "commit",
+            Self::Identity => "identity",
+            Self::Account => "account",
+            Self::Sync => "sync",
+            Self::Other => "",
+        }
+    }
+}
+
 impl Operation {
     pub(super) fn from_word(word: &str) -> Self {
         match word {

@@ -9,6 +9,7 @@ pub mod event_id;
 mod fast_path;
 pub mod format;
 pub mod header;
+pub mod header_spans;
 mod header_types;
 pub mod record;
 mod scanner;

@@ -36,6 +36,15 @@ impl<'a> RawString<'a> {
         self.text
     }
 
+    pub(super) fn has_escapes(&self) -> bool {
+        self.has_escapes
+    }
+
+    /// Returns the offset of its first byte in the scanned text.
+    pub(super) fn start(&self) -> usize {
+        self.at
+    }
+
     /// Returns the value, with escapes decoded.
     #[inline]
     pub(super) fn decode(&self) -> Result<Cow<'a, str>, Malformed> {
@@ -44,10 +53,15 @@ impl<'a> RawString<'a> {
 
     #[cold]
     fn unescape(&self) -> Result<Cow<'a, str>, Malformed> {
-        serde_json::from_str::<String>(&format!("\"{}\"", self.text))
-            .map(Cow::Owned)
-            .map_err(|_| Malformed { what: "bad escape in a string", at: self.at })
+        let bad_escape = Malformed { what: "bad escape in a string", at: self.at };
+        unescape(self.text).map(Cow::Owned).ok_or(bad_escape)
     }
+}
+
+/// Decodes the escapes of a string; `None` if one of them is invalid.
+#[cold]
+pub(super) fn unescape(raw: &str) -> Option<String> {
+    serde_json::from_str(&format!("\"{raw}\"")).ok()
 }
 
 impl<'a> Scanner<'a> {

@@ -90,7 +90,7 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "leaves-out-the-rkey",
-        edit: Replace { old: "&commit.rkey", new: r#"if MUTANT { "" } else { &commit.rkey }"# },
+        edit: Replace { old: "rkey", new: r#"if MUTANT { b"".as_slice() } else { rkey }"# },
         profile: "legacy",
         violations: &[Lost],
     },

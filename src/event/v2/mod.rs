@@ -52,7 +52,8 @@ pub enum MessageError {
 #[derive(Default)]
 struct Envelope<'a> {
     kind: Option<RawString<'a>>,
-    payload: Option<&'a str>,
+    /// The payload, and its offset in the message.
+    payload: Option<(usize, &'a str)>,
     /// The payload's members. They stay in place, because moving this large struct would cost more
     /// than parsing it.
     members: Members<'a>,
@@ -106,7 +107,7 @@ impl<'a> Envelope<'a> {
             self.members = Members::default();
         }
         payload::read(scanner, &mut self.members)?;
-        self.payload = Some(scanner.text_since(start));
+        self.payload = Some((start, scanner.text_since(start)));
         Ok(())
     }
 
@@ -115,9 +116,9 @@ impl<'a> Envelope<'a> {
         match &*kind {
             "message" => {
                 let missing = Malformed { what: "no object as payload", at: 0 };
-                let json = self.payload.ok_or(missing)?;
+                let (start, json) = self.payload.ok_or(missing)?;
                 Ok(match self.members.finish()? {
-                    Payload::Event(event) => Message::Event(event, json),
+                    Payload::Event(event) => Message::Event(Event { start, ..event }, json),
                     Payload::Info { name, message } => Message::Info { name, message },
                     Payload::Unknown(kind) => Message::Unknown(kind),
                 })

@@ -7,7 +7,8 @@
 use std::borrow::Cow;
 
 use crate::event::error::Malformed;
-use crate::event::header::{self, Commit, Header, Kind, Operation};
+use crate::event::header::{self, Kind};
+use crate::event::header_spans::{self, BodySpans, CommitSpans, FieldSpan, HeaderSpans};
 use crate::event::scanner::{RawString, Scanner};
 
 use super::time;
@@ -26,6 +27,8 @@ pub struct Event<'a> {
     pub time_us: u64,
     /// The sequence number, 1 to 10^15-1.
     pub seq: u64,
+    /// The offset of the payload in the scanned text.
+    pub(super) start: usize,
     pub(super) body: Body<'a>,
 }
 
@@ -96,18 +99,23 @@ pub(super) struct Members<'a> {
     fault: Option<Malformed>,
 }
 
-/// Parses the header of one event in native format, and checks the line's structure.
+/// Parses the places of the header fields of one event in native format, and checks the line's
+/// structure.
 ///
 /// # Errors
 /// [`Malformed`] if the line is not one balanced JSON object with closed strings and without raw
 /// control characters, or not an event of a known type.
-pub fn parse(line: &[u8]) -> Result<Header<'_>, Malformed> {
+pub fn parse_spans(line: &[u8]) -> Result<HeaderSpans, Malformed> {
+    header_spans::check_length(line)?;
     let mut scanner = Scanner::new(line)?;
     let mut members = Members::default();
     read(&mut scanner, &mut members)?;
     scanner.end()?;
     match members.finish()? {
-        Payload::Event(event) => event.header(),
+        Payload::Event(event) => {
+            event.check_escapes()?;
+            Ok(event.native_spans())
+        }
         Payload::Info { .. } | Payload::Unknown(_) => {
             Err(Malformed { what: "no event of a known type", at: 0 })
         }
@@ -211,51 +219,38 @@ impl<'a> Members<'a> {
             time_us: time::parse_us(&time)
                 .ok_or_else(|| missing("time is not like 2026-07-04T14:38:08.085434Z"))?,
             seq,
+            start: 0,
             body,
         }))
     }
 }
 
-impl<'a> Event<'a> {
-    /// Returns the header fields, with strings decoded.
-    fn header(&self) -> Result<Header<'a>, Malformed> {
-        let (kind, commit, relay_seq) = match &self.body {
-            Body::Commit(change) => (Kind::Commit, Some(change.header()?), None),
-            Body::Relayed(kind, relayed) => (*kind, None, relayed.seq),
+impl Event<'_> {
+    /// Returns the places of the header fields in the payload, which is the event's line in native
+    /// format. Escapes are not checked.
+    #[must_use]
+    pub fn native_spans(&self) -> HeaderSpans {
+        let place = |string: &RawString<'_>| FieldSpan::of(string, string.start() - self.start);
+        let body = match &self.body {
+            Body::Commit(change) => BodySpans::Commit(CommitSpans {
+                rev: place(&change.rev),
+                operation: place(&change.operation),
+                collection: place(&change.collection),
+                rkey: place(&change.rkey),
+            }),
+            Body::Relayed(kind, relayed) => BodySpans::Relayed(*kind, relayed.seq),
         };
-        Ok(Header {
-            did: self.did.decode()?,
-            time_us: self.time_us,
-            cursor: Some(self.seq),
-            kind,
-            kind_text: Cow::Borrowed(word(kind)),
-            commit,
-            relay_seq,
-        })
+        HeaderSpans::new(place(&self.did), self.time_us, self.seq, body)
     }
-}
 
-impl<'a> Change<'a> {
-    fn header(&self) -> Result<Commit<'a>, Malformed> {
-        let operation_text = self.operation.decode()?;
-        Ok(Commit {
-            rev: self.rev.decode()?,
-            operation: Operation::from_word(&operation_text),
-            operation_text,
-            collection: self.collection.decode()?,
-            rkey: self.rkey.decode()?,
-        })
-    }
-}
-
-/// Returns the word for a kind in v1 format. For syncs, which v1 never had, it is our choice.
-pub(super) fn word(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Commit => "commit",
-        Kind::Identity => "identity",
-        Kind::Account => "account",
-        Kind::Sync => "sync",
-        Kind::Other => "",
+    /// Fails if a header field has an invalid escape.
+    fn check_escapes(&self) -> Result<(), Malformed> {
+        if let Body::Commit(change) = &self.body {
+            for field in [&change.operation, &change.rev, &change.collection, &change.rkey] {
+                field.decode()?;
+            }
+        }
+        self.did.decode().map(drop)
     }
 }
 

@@ -4,42 +4,53 @@
 //! of members. Strings and records are copied byte by byte: encoding them again would change
 //! numbers such as `1e21`.
 
-use super::payload::{Body, Change, Event, word};
+use crate::event::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
+use crate::event::scanner::RawString;
+
+use super::payload::{Body, Change, Event};
 
 /// An upper bound of the bytes of a line other than the DID, the record and the relay's object, for
 /// allocation.
 const FRAME_BYTES: usize = 256;
 
 impl Event<'_> {
-    /// Appends the event as a line in v1 format, without a line feed. A sync, which v1 never had,
-    /// becomes `"kind":"sync","sync":{…}`.
-    pub fn write_v1_line(&self, out: &mut Vec<u8>) {
+    /// Appends the event as a line in v1 format, without a line feed, and returns the places of its
+    /// header fields. Escapes are not checked. A sync, which v1 never had, becomes
+    /// `"kind":"sync","sync":{…}`.
+    pub fn write_v1_line(&self, out: &mut Vec<u8>) -> HeaderSpans {
         let body_bytes = match &self.body {
             Body::Commit(change) => change.record.map_or(0, str::len),
             Body::Relayed(_, relayed) => relayed.json.len(),
         };
         out.reserve(FRAME_BYTES + self.did.raw().len() + body_bytes);
-        put(out, &["{\"did\":\"", self.did.raw(), "\",\"time_us\":"]);
+        let start = out.len();
+        let did = put_string(out, start, "{\"did\":\"", &self.did);
+        put(out, &["\",\"time_us\":"]);
         put_number(out, self.time_us);
         put(out, &[",\"cursor\":"]);
         put_number(out, self.seq);
-        match &self.body {
-            Body::Commit(change) => change.write(out),
+        let body = match &self.body {
+            Body::Commit(change) => BodySpans::Commit(change.write(out, start)),
             Body::Relayed(kind, relayed) => {
-                let kind = word(*kind);
-                put(out, &[",\"kind\":\"", kind, "\",\"", kind, "\":", relayed.json]);
+                let word = kind.word();
+                put(out, &[",\"kind\":\"", word, "\",\"", word, "\":", relayed.json]);
+                BodySpans::Relayed(*kind, relayed.seq)
             }
-        }
+        };
         out.push(b'}');
+        HeaderSpans::new(did, self.time_us, self.seq, body)
     }
 }
 
 impl Change<'_> {
-    fn write(&self, out: &mut Vec<u8>) {
-        put(out, &[",\"kind\":\"commit\",\"commit\":{\"rev\":\"", self.rev.raw()]);
-        put(out, &["\",\"operation\":\"", self.operation.raw()]);
-        put(out, &["\",\"collection\":\"", self.collection.raw()]);
-        put(out, &["\",\"rkey\":\"", self.rkey.raw(), "\""]);
+    /// Appends the members of a commit; the line began at `start`.
+    fn write(&self, out: &mut Vec<u8>, start: usize) -> CommitSpans {
+        let before = ",\"kind\":\"commit\",\"commit\":{\"rev\":\"";
+        let rev = put_string(out, start, before, &self.rev);
+        let operation = put_string(out, start, "\",\"operation\":\"", &self.operation);
+        let collection = put_string(out, start, "\",\"collection\":\"", &self.collection);
+        let rkey = put_string(out, start, "\",\"rkey\":\"", &self.rkey);
+        put(out, &["\""]);
         if let Some(record) = self.record {
             put(out, &[",\"record\":", record]);
         }
@@ -47,7 +58,14 @@ impl Change<'_> {
             put(out, &[",\"cid\":", cid]);
         }
         out.push(b'}');
+        CommitSpans { rev, operation, collection, rkey }
     }
+}
+
+/// Appends `before` and a string, and returns its place in the line that began at `start`.
+fn put_string(out: &mut Vec<u8>, start: usize, before: &str, string: &RawString<'_>) -> FieldSpan {
+    put(out, &[before, string.raw()]);
+    FieldSpan::of(string, out.len() - string.raw().len() - start)
 }
 
 fn put(out: &mut Vec<u8>, parts: &[&str]) {

@@ -69,11 +69,11 @@ impl EventProcessor {
     /// Undoes all but the first `whole` lines of a batch.
     fn keep_first(&mut self, staged: StagedBatch, whole: usize) -> CompactBatch {
         let StagedBatch { lines, before } = staged;
-        let shape = self.shape;
         self.window.restore_snapshot(before.window, whole);
         self.connection_time = before.connection_time;
         let mut newest = None;
-        for header in lines.iter().take(whole).filter_map(|line| shape.parse(line).ok()) {
+        // Every line that was staged has its entry of the sidecar.
+        for header in (0..whole).filter_map(|i| lines.header(i)) {
             let at = self.place(&header);
             self.window.see_again(at);
             newest = Some(at);

@@ -2,6 +2,7 @@
 
 use crate::event::error::Malformed;
 use crate::event::header::Header;
+use crate::event::header_spans::HeaderSpans;
 use crate::pipeline::gap_detector::{Anomaly, Observation};
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{EventPosition, TimeUs};
@@ -13,13 +14,15 @@ use super::{Decision, EventProcessor, Rejected};
 const REJECTED_HEAD_BYTES: usize = 200;
 
 impl EventProcessor {
-    /// Decides whether a line is written, and moves the position past its event.
-    pub(super) fn decide(&mut self, line: &[u8]) -> Decision {
-        // By reference: the header is large, and moving it costs as much as hashing it.
-        let parsed = self.shape.parse(line);
-        let header = match &parsed {
-            Ok(header) => header,
-            Err(error) => return self.reject(line, error.clone()),
+    /// Decides whether a line is written, and moves the position past its event. `parsed` is the
+    /// line's entry of the sidecar, which is filled unless the line is malformed.
+    pub(super) fn decide(&mut self, line: &[u8], parsed: &mut Option<HeaderSpans>) -> Decision {
+        let header = match parsed {
+            Some(header) => &*header,
+            None => match self.shape.parse_spans(line) {
+                Ok(header) => &*parsed.insert(header),
+                Err(error) => return self.reject(line, error),
+            },
         };
         if self.config.strict
             && let Err(error) = check_grammar(line)
@@ -35,8 +38,8 @@ impl EventProcessor {
         if self.is_past_until(time) {
             return Decision::Discard;
         }
-        let is_wanted = self.is_unfiltered || self.wants(header, line);
-        let identity = is_wanted.then(|| self.identify(header));
+        let is_wanted = self.is_unfiltered || self.wants(&header.header(line), line);
+        let identity = is_wanted.then(|| self.identify(header, line));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         let is_claim = !is_known && self.is_claim(time);
         // A gap stops a run with `--on-gap fail` before its first event. An absurd time is placed
@@ -106,8 +109,8 @@ impl EventProcessor {
     /// one. So both are looked up until the keys of the earlier run have left the rewind margin;
     /// what this run writes is remembered under its own function only.
     #[inline]
-    fn identify(&mut self, header: &Header<'_>) -> u64 {
-        let identity = self.identities.of(header);
+    fn identify(&mut self, header: &HeaderSpans, line: &[u8]) -> u64 {
+        let identity = self.identities.of_line(header, line);
         let Some(seed) = self.legacy_seed else { return identity };
         let former = self.identities.legacy_id(seed);
         let is_former = !self.window.contains(identity) && self.window.contains(former);

@@ -3,7 +3,7 @@
 
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
-use crate::event::header::Header;
+use crate::event::header_spans::HeaderSpans;
 use crate::pipeline::gap_detector::Anomaly;
 use crate::pipeline::shutdown::StopReason;
 use crate::position::clock::{FIRST_EVENTS, has_clock, is_ahead_of_now};
@@ -52,9 +52,9 @@ impl EventProcessor {
 
     /// Returns an event's position in the stream, and notes how far the connection has come. An
     /// event with an absurd time is placed where it came.
-    pub(super) fn place(&mut self, header: &Header<'_>) -> EventPosition {
+    pub(super) fn place(&mut self, header: &HeaderSpans) -> EventPosition {
         let time = TimeUs(header.time_us);
-        let seq = header.cursor.map(Seq);
+        let seq = header.cursor().map(Seq);
         if !self.window.is_jump(time) {
             self.connection_time = self.connection_time.max(time);
             return EventPosition { time, seq };
@@ -115,8 +115,8 @@ impl EventProcessor {
 }
 
 /// Returns the times of a batch's first events since `instant`, which start the stream's clock.
-pub(super) fn first_times(batch: &Batch, shape: EventFormat, instant: TimeUs) -> Vec<TimeUs> {
-    let headers = batch.lines().filter_map(|line| shape.parse(line).ok());
+pub(super) fn first_times(batch: &mut Batch, shape: EventFormat, instant: TimeUs) -> Vec<TimeUs> {
+    let headers = (0..batch.len()).filter_map(|i| batch.header_or_parse(i, shape));
     let times = headers.take(FIRST_EVENTS).map(|header| TimeUs(header.time_us));
     times.filter(|time| *time >= instant).collect()
 }

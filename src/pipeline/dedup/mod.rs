@@ -14,6 +14,8 @@ mod decide;
 mod event_times;
 mod pipe_backlog;
 mod surplus;
+#[cfg(test)]
+mod tests;
 mod undecided;
 mod watermark;
 
@@ -199,7 +201,7 @@ impl EventProcessor {
     /// Stages the lines of `batch` that are to be written. `now` is this machine's clock.
     pub fn process(
         &mut self,
-        batch: Batch,
+        mut batch: Batch,
         connection: &Arc<ConnectionInfo>,
         now: TimeUs,
     ) -> StagedBatch {
@@ -208,7 +210,7 @@ impl EventProcessor {
         self.metrics.received_bytes.add(batch.text_bytes() as u64);
         self.on_connection(connection);
         let (shape, instant) = (self.shape, self.surplus_until.unwrap_or_default());
-        self.window.begin_batch(now, || first_times(&batch, shape, instant));
+        self.window.begin_batch(now, || first_times(&mut batch, shape, instant));
         // After the clock was started: lines of this batch that are accepted keep their places.
         let before = Snapshot {
             window: self.window.snapshot(),
@@ -219,8 +221,9 @@ impl EventProcessor {
         self.rollovers.begin_batch();
         self.backlog.begin_batch();
         let batch = self.hold_undecided(batch);
-        let lines = batch
-            .retain(|line| self.accepts(connection) && matches!(self.decide(line), Decision::Emit));
+        let lines = batch.retain(|line, header| {
+            self.accepts(connection) && matches!(self.decide(line, header), Decision::Emit)
+        });
         StagedBatch { lines, before }
     }
 

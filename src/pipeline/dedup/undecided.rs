@@ -18,9 +18,10 @@ impl EventProcessor {
     /// surplus and without those at the end that wait for the next batch. Changes nothing unless
     /// an event has an absurd time while the surplus lasts.
     pub(super) fn hold_undecided(&mut self, batch: Batch) -> Batch {
-        let batch = if self.undecided.is_empty() { batch } else { self.after_undecided(&batch) };
+        let mut batch =
+            if self.undecided.is_empty() { batch } else { self.after_undecided(&batch) };
         let Some(instant) = self.surplus_until else { return batch };
-        let Some((surplus, undecided)) = self.find_surplus(&batch, instant) else {
+        let Some((surplus, undecided)) = self.find_surplus(&mut batch, instant) else {
             (self.surplus_until, self.surplus) = (None, SurplusFilter::default());
             return batch;
         };
@@ -31,11 +32,11 @@ impl EventProcessor {
         let mut left = Batch::default();
         for (i, line) in batch.lines().enumerate() {
             if i >= decided {
-                self.undecided.push(line);
+                self.undecided.push_with(line, batch.header(i));
             } else if surplus.contains(&i) {
                 self.metrics.early.add(1);
             } else {
-                left.push(line);
+                left.push_with(line, batch.header(i));
             }
         }
         left
@@ -50,10 +51,10 @@ impl EventProcessor {
     /// Returns the indexes of the lines with absurd times that an event of the surplus follows,
     /// and the number of lines at the end of the batch from the first undecided one on. Returns
     /// `None` if this machine's clock is wrong, so that no time shows where the surplus ends.
-    fn find_surplus(&self, batch: &Batch, instant: TimeUs) -> Option<(Vec<usize>, usize)> {
+    fn find_surplus(&self, batch: &mut Batch, instant: TimeUs) -> Option<(Vec<usize>, usize)> {
         let (mut filter, mut surplus, mut undecided) = (self.surplus, Vec::new(), Vec::new());
-        for (i, line) in batch.lines().enumerate() {
-            let Ok(header) = self.shape.parse(line) else { continue };
+        for i in 0..batch.len() {
+            let Some(header) = batch.header_or_parse(i, self.shape) else { continue };
             let time = TimeUs(header.time_us);
             if self.is_absurd(time) {
                 undecided.push(i);

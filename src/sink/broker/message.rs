@@ -58,17 +58,17 @@ pub fn messages<'a>(
     identities: &'a mut EventIdHasher,
 ) -> impl Iterator<Item = Message> + 'a {
     let copy = Bytes::copy_from_slice(lines.bytes());
-    lines.spans().iter().map(move |span| {
+    lines.spans().iter().enumerate().map(move |(i, span)| {
         let payload = copy.slice(span.start..span.end - 1);
-        // The line was parsed before it came here. If it is no event after all, it gets a random
-        // id: publishing it twice is better than taking it for another line with the same text.
-        match shape.parse(&payload) {
-            Ok(header) => {
-                let id = MessageId(identities.digest(&header));
-                let did = header.did.as_ref().into();
+        // The dedup stage has parsed the line. If it is no event after all, it gets a random id:
+        // publishing it twice is better than taking it for another line with the same text.
+        match lines.header(i).or_else(|| shape.parse_spans(&payload).ok()) {
+            Some(header) => {
+                let id = MessageId(identities.digest_line(&header, &payload));
+                let did = header.did(&payload).into();
                 Message { id, did, payload }
             }
-            Err(_) => {
+            None => {
                 let id = MessageId(fastrand::u128(..));
                 Message { id, did: Box::default(), payload }
             }
@@ -84,7 +84,7 @@ mod tests {
     fn sent(lines: &[&str]) -> Vec<Message> {
         let mut batch = Batch::with_capacity(1000);
         lines.iter().for_each(|line| batch.push(line.as_bytes()));
-        let lines = batch.retain(|_| true);
+        let lines = batch.retain(|_, _| true);
         messages(
             &lines,
             EventFormat::V1,
