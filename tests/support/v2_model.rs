@@ -9,6 +9,7 @@ use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use skytail::event::format::EventFormat;
 use skytail::event::header;
+use skytail::event::header_spans::HeaderSpans;
 use skytail::event::v2::{self, Message, MessageError};
 
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
@@ -173,9 +174,11 @@ pub fn check(bytes: &[u8]) {
     let text = std::str::from_utf8(bytes).ok();
     if let Ok(Message::Event(event, native)) = &found {
         let mut line = b"kept".to_vec();
-        event.write_v1_line(&mut line);
+        let spans = event.write_v1_line(&mut line);
         let line = line.strip_prefix(b"kept").expect("only appended");
         check_line(line, native.as_bytes());
+        check_spans(spans, EventFormat::V1, line);
+        check_spans(event.native_spans(), EventFormat::Native, native.as_bytes());
     }
     let Some(meaning) = text.and_then(meaning) else { return };
     let text = text.unwrap();
@@ -212,6 +215,15 @@ fn may_have_half_a_pair(text: &str) -> bool {
     escapes
         .flatten()
         .any(|digits| matches!(digits, [b'd' | b'D', b'8' | b'9' | b'a'..=b'f' | b'A'..=b'F']))
+}
+
+/// Checks that the header fields that the decoder keeps beside a line are those of a fresh parse.
+fn check_spans(spans: HeaderSpans, format: EventFormat, line: &[u8]) {
+    let Some(kept) = spans.as_parsed(line.len()) else {
+        assert!(line.contains(&b'\\'), "no header fields of a line without escapes");
+        return;
+    };
+    assert_eq!(Ok(kept), format.parse_spans(line), "{}", String::from_utf8_lossy(line));
 }
 
 /// Checks that a line is one line in either shape, and that both have the same values. (A string

@@ -117,11 +117,15 @@ impl V2Decoder {
                     self.report_disorder(event.seq, last);
                 }
                 self.last_seq = Some(event.seq);
-                match self.format {
+                let header = match self.format {
                     EventFormat::V1 => event.write_v1_line(batch.line_buffer()),
-                    EventFormat::Native => batch.line_buffer().extend_from_slice(json.as_bytes()),
-                }
-                batch.end_line();
+                    EventFormat::Native => {
+                        batch.line_buffer().extend_from_slice(json.as_bytes());
+                        event.native_spans()
+                    }
+                };
+                let line_bytes = batch.partial_line().len();
+                batch.end_line_with(header.as_parsed(line_bytes));
                 Decoded::Event
             }
             Ok(Message::Info { name, message }) => {
@@ -216,6 +220,27 @@ mod tests {
         let lines: Vec<_> = batch.lines().collect();
         assert_eq!(EventFormat::V1.parse(lines[0]), EventFormat::Native.parse(lines[1]));
         assert!(lines[1].starts_with(br#"{"$type":"network"#));
+    }
+
+    #[test]
+    fn the_sidecar_has_what_a_parse_of_the_line_finds() {
+        let with_did = |did: &str| event(5).replace("did:plc:a", did);
+        let spaced = event(5).replace("\"payload\":{", "\"x\":[1, 2], \"payload\" : { ");
+        for format in [EventFormat::V1, EventFormat::Native] {
+            for message in [event(5), spaced.clone(), event(5).replace('{', "{ \n")] {
+                let (mut batch, mut decoder) = (Batch::default(), decoder(format));
+                batch.push(b"before");
+                assert_eq!(decode(&mut decoder, &message, &mut batch), Decoded::Event);
+                let parsed = format.parse_spans(batch.lines().last().unwrap()).unwrap();
+                assert_eq!(batch.header(1), Some(parsed));
+            }
+            // The dedup stage has to check escapes.
+            for did in ["d\\u0069d", "\\q"] {
+                let (mut batch, mut decoder) = (Batch::default(), decoder(format));
+                assert_eq!(decode(&mut decoder, &with_did(did), &mut batch), Decoded::Event);
+                assert_eq!(batch.header(0), None);
+            }
+        }
     }
 
     #[test]
