@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::aggregate::{Aggregate, LineReader};
 use super::latest::SharedLatest;
 use crate::event::batch::CompactBatch;
-use crate::event::format::EventFormat;
 use crate::sink::Tap;
 
 /// An aggregate that is shared by the pipeline and the screen.
@@ -58,9 +57,9 @@ impl Tap for AggregateTap {
     fn observe(&mut self, lines: &CompactBatch) {
         let (mut aggregate, at) = self.aggregate.lock();
         let mut latest = self.latest.as_ref().map(SharedLatest::lock);
-        for line in lines.iter() {
-            // The dedup stage has reported a malformed line.
-            let Ok(header) = EventFormat::V1.parse(line) else { continue };
+        for (i, line) in lines.iter().enumerate() {
+            // The dedup stage has parsed every line that it emits.
+            let Some(header) = lines.header(i).map(|spans| spans.header(line)) else { continue };
             aggregate.add_event(&self.reader, &header, line, at);
             if let Some(latest) = &mut latest {
                 latest.add(&header, line);
