@@ -66,10 +66,10 @@ impl Reader {
         };
         let answered = timeout(PROBE_TIMEOUT, first_event).await.is_ok();
         let shape = stream.info().shape;
-        let is_well = match batch.lines().next().map(|line| shape.parse(line)) {
-            Some(Ok(header)) => self.is_recent(header.time_us),
-            Some(Err(_)) => false,
-            None => !answered && may_be_silent && stream.pongs() > 0,
+        let is_well = match (batch.is_empty(), batch.header_or_parse(0, shape)) {
+            (false, Some(header)) => self.is_recent(header.time_us),
+            (false, None) => false,
+            (true, _) => !answered && may_be_silent && stream.pongs() > 0,
         };
         stream.close(Instant::now() + super::CLOSE_TIMEOUT).await;
         is_well

@@ -9,7 +9,7 @@
 use std::time::{Duration, Instant};
 
 use crate::event::batch::Batch;
-use crate::event::header;
+use crate::event::format::EventFormat;
 use crate::metrics::now_us;
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{ServerKind, TimeUs};
@@ -110,9 +110,8 @@ impl Scan {
     }
 
     /// Notes a batch, and restores the filters if they were lifted.
-    pub(super) fn note(&mut self, stream: &mut EventConnection, batch: &Batch) {
-        let last = batch.lines().last().and_then(|line| header::parse(line).ok());
-        let Some(last) = last else { return };
+    pub(super) fn note(&mut self, stream: &mut EventConnection, batch: &mut Batch) {
+        let Some(last) = batch.header_of_last(EventFormat::V1) else { return };
         stream.restore_filter();
         let is_plausible = last.time_us <= now_us().saturating_add(PLAUSIBLE_AHEAD_US);
         if is_plausible && last.time_us > self.reached.0 {
@@ -192,11 +191,15 @@ impl Reader {
         let filter = &self.client.filter;
         let most_bytes = filter.max_message_bytes.map_or(usize::MAX, |max| max as usize);
         let mut wanted = self.sender.empty_batch();
-        for line in batch.lines() {
-            match header::parse(line) {
-                Ok(header) if !filter.server_would_send(&header) => scan.on_unfiltered_event(),
-                Ok(_) if line.len() > most_bytes => {}
-                _ => wanted.push(line),
+        for i in 0..batch.len() {
+            let header = batch.header_or_parse(i, EventFormat::V1);
+            let line = batch.line(i);
+            match header {
+                Some(header) if !filter.server_would_send(&header.header(line)) => {
+                    scan.on_unfiltered_event();
+                }
+                Some(_) if line.len() > most_bytes => {}
+                header => wanted.push_with(line, header),
             }
         }
         *batch = wanted;

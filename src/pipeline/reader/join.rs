@@ -15,7 +15,7 @@ use std::time::{Duration, Instant};
 use tokio::time::{Instant as TokioInstant, sleep_until, timeout_at};
 
 use crate::event::batch::Batch;
-use crate::event::header;
+use crate::event::format::EventFormat;
 use crate::metrics::now_us;
 use crate::position::{ServerKind, TimeUs};
 use crate::settings::JoinMode;
@@ -174,8 +174,8 @@ impl Reader {
             };
             let Ok(filled) = filled else { break };
             filled?;
-            first =
-                batch.lines().find_map(|line| header::parse(line).ok()).map(|h| TimeUs(h.time_us));
+            let mut headers = (0..batch.len()).map(|i| batch.header_or_parse(i, EventFormat::V1));
+            first = headers.find_map(|header| header).map(|header| TimeUs(header.time_us));
             self.remove_unfiltered(live, &mut scan, &mut batch);
             kept.push(batch)?;
         }
@@ -226,7 +226,7 @@ impl Reader {
             tokio::select! {
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 filled = replay.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
-                    scan.note(replay, &batch);
+                    scan.note(replay, &mut batch);
                     let reached = limit.cut(&mut batch, Some(ServerKind::Legacy));
                     self.remove_unfiltered(replay, &mut scan, &mut batch);
                     if !batch.is_empty() {

@@ -85,7 +85,7 @@ impl Reader {
             }
             let scan = &mut watch.scan;
             if replay_limit.is_some() || stream.is_filtered() {
-                scan.note(stream, &batch);
+                scan.note(stream, &mut batch);
             }
             let reached = replay_limit.is_some_and(|limit| limit.cut(&mut batch, stream.kind()));
             self.remove_unfiltered(stream, scan, &mut batch);

@@ -8,7 +8,7 @@
 //! Pure.
 
 use crate::event::batch::Batch;
-use crate::event::header;
+use crate::event::format::EventFormat;
 use crate::position::cursor_unit::CursorUnit;
 use crate::position::{BELIEVED_AHEAD_US, ServerKind, TimeUs};
 use crate::source::RequestedCursor;
@@ -59,15 +59,18 @@ impl ReplayLimit {
     /// or a replay that holds it could never get past it.
     pub(super) fn cut(self, batch: &mut Batch, kind: Option<ServerKind>) -> bool {
         let trusts_nothing = self == Self::UNTRUSTED;
+        let lines = batch.len();
         let untrusted = self.0.0..=self.0.plus_us(BELIEVED_AHEAD_US).0;
-        let is_untrusted = |line: &[u8]| {
-            trusts_nothing || header::parse(line).is_ok_and(|h| untrusted.contains(&h.time_us))
+        let mut is_untrusted = |i| {
+            let mut header = || batch.header_or_parse(i, EventFormat::V1);
+            trusts_nothing || header().is_some_and(|header| untrusted.contains(&header.time_us))
         };
         let counts_time = kind.is_some_and(|kind| kind.cursor_unit() == CursorUnit::TimeUs);
-        if !counts_time || !batch.lines().last().is_some_and(is_untrusted) {
+        let Some(last) = lines.checked_sub(1).filter(|last| counts_time && is_untrusted(*last))
+        else {
             return false;
-        }
-        let trusted = batch.lines().take_while(|line| !is_untrusted(line)).count();
+        };
+        let trusted = (0..last).take_while(|i| !is_untrusted(*i)).count();
         batch.truncate(trusted);
         true
     }

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use crate::event::batch::Batch;
-use crate::event::{header, whitespace};
+use crate::event::format::EventFormat;
+use crate::event::header_spans::HeaderSpans;
+use crate::event::whitespace;
 use crate::metrics::Metrics;
 use crate::position::ServerKind;
 use crate::source::decoding::{Decoded, Decompressor, WireMessage};
@@ -71,7 +73,7 @@ impl V1Decoder {
             }
         }
         if self.kind.is_none() {
-            self.kind = batch.lines().last().and_then(kind_of);
+            self.kind = batch.header_of_last(EventFormat::V1).map(|header| kind_of(&header));
         }
         Decoded::Event
     }
@@ -88,16 +90,15 @@ impl V1Decoder {
     }
 }
 
-/// Returns the kind of server that sent an event (protocol/jetstream-v1.md §2); `None` for a
-/// damaged event.
-fn kind_of(line: &[u8]) -> Option<ServerKind> {
-    let header = header::parse(line).ok()?;
-    Some(if header.cursor.is_some() { ServerKind::V2 } else { ServerKind::Legacy })
+/// Returns the kind of server that sent an event (protocol/jetstream-v1.md §2).
+fn kind_of(header: &HeaderSpans) -> ServerKind {
+    if header.cursor().is_some() { ServerKind::V2 } else { ServerKind::Legacy }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::header;
 
     const LEGACY: &str = r#"{"did":"did:plc:a","time_us":5,"kind":"account"}"#;
 
