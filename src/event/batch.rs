@@ -4,7 +4,7 @@
 //! read buffer as long as they live, which costs twice the wall time and three times the CPU.
 //!
 //! A batch may have gaps between its lines: a socket is read directly into the buffer, and each
-//! frame's header leaves a gap. The writer, which parses every line anyway, closes the gaps
+//! frame's header leaves a gap. The dedup stage, which reads every line anyway, closes the gaps
 //! ([`CompactBatch`]).
 //!
 //! Beside its lines a batch carries a sidecar: the places of each event's header fields. The first
