@@ -103,7 +103,7 @@ impl Cursor<'_, '_> {
     }
 
     /// Consumes the record and the CID, which a delete does not have, and the end of the line.
-    /// Returns the byte range of the record; an empty one at 0 if there is none.
+    /// Returns the byte range of the record; `0..0` for a line without a record.
     #[inline(always)]
     fn rest(&mut self, prefix_xor: impl Fn(u64) -> u64) -> Option<Range<usize>> {
         let mut record = 0..0;

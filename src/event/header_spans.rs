@@ -68,7 +68,7 @@ impl FieldSpan {
 pub struct HeaderSpans {
     /// The server's timestamp in Unix microseconds.
     pub time_us: u64,
-    /// The sequence number that v2 servers add; 0 if there is none.
+    /// The sequence number that v2 servers add; 0 for an event of a legacy server.
     cursor: u64,
     did: FieldSpan,
     body: BodySpans,
