@@ -9,8 +9,8 @@
 //! checkpoint   settings
 //! source       sink         render
 //! archive      filter
-//! compression  position     display
-//! event        metrics      paths
+//! compression  position     display      paths
+//! event        metrics      platform
 //! ```
 //!
 //! A run is a `pipeline`: lines from a `source`, through `filter` and `position`, to a `sink`, with
@@ -30,6 +30,7 @@ pub mod filter;
 pub mod metrics;
 pub mod paths;
 pub mod pipeline;
+pub mod platform;
 pub mod position;
 pub mod render;
 pub mod serve;

@@ -8,6 +8,8 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
+use crate::platform;
+
 /// Returns the target of a dangling symbolic link at `path`; `None` for anything else.
 #[must_use]
 pub fn dangling_target(path: &Path) -> Option<PathBuf> {
@@ -18,52 +20,32 @@ pub fn dangling_target(path: &Path) -> Option<PathBuf> {
 /// Returns whether `path` is a symbolic link that another user may have planted: it is in a
 /// directory that every user may write to, and belongs neither to this user, nor to the owner of
 /// the directory, nor to root.
-#[cfg(unix)]
 #[must_use]
 pub fn is_planted_link(path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
     let Ok(link) = fs::symlink_metadata(path) else { return false };
     link.is_symlink()
-        && public_directory(path).is_some_and(|directory| !is_trusted(link.uid(), directory.uid()))
-}
-
-/// Returns whether `path` is a symbolic link that another user may have planted: not known here.
-#[cfg(not(unix))]
-#[must_use]
-pub fn is_planted_link(_path: &Path) -> bool {
-    false
+        && public_directory(path).is_some_and(|directory| !is_trusted(&link, &directory))
 }
 
 /// Returns the owner of the file at `path`, if that is another user and the file is in a directory
 /// that every user may write to: that user may have put it there.
-#[cfg(unix)]
 #[must_use]
 pub fn planting_owner(path: &Path) -> Option<u32> {
-    use std::os::unix::fs::MetadataExt as _;
     let file = fs::metadata(path).ok()?;
     let directory = public_directory(path)?;
-    (!is_trusted(file.uid(), directory.uid())).then_some(file.uid())
+    (!is_trusted(&file, &directory)).then(|| platform::owner(&file))
 }
 
-/// Returns the owner of a file that may have been planted: not known here.
-#[cfg(not(unix))]
-#[must_use]
-pub fn planting_owner(_path: &Path) -> Option<u32> {
-    None
-}
-
-#[cfg(unix)]
-fn is_trusted(owner: u32, directory_owner: u32) -> bool {
-    owner == 0 || owner == directory_owner || owner == rustix::process::geteuid().as_raw()
+fn is_trusted(file: &fs::Metadata, directory: &fs::Metadata) -> bool {
+    let owner = platform::owner(file);
+    owner == 0 || owner == platform::owner(directory) || owner == platform::user()
 }
 
 /// Returns the directory of `path` if every user may write to it.
-#[cfg(unix)]
 fn public_directory(path: &Path) -> Option<fs::Metadata> {
-    use std::os::unix::fs::MetadataExt as _;
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     let directory = fs::metadata(directory.unwrap_or(Path::new("."))).ok()?;
-    (directory.mode() & 0o002 != 0).then_some(directory)
+    platform::is_public(&directory).then_some(directory)
 }
 
 /// Opens `path` as `options` say, and follows a symbolic link there only if it existed before and
@@ -84,14 +66,7 @@ pub fn open_trusted(options: &mut OpenOptions, path: &Path) -> io::Result<File> 
 /// # Errors
 /// As the system reports; which error a link that is not followed gives depends on the system.
 pub fn open_without_link(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::OpenOptionsExt as _;
-        // Without O_NONBLOCK a pipe that another user planted would block the open for ever.
-        let flags = rustix::fs::OFlags::NOFOLLOW | rustix::fs::OFlags::NONBLOCK;
-        options.custom_flags(flags.bits().cast_signed());
-    }
-    options.open(path)
+    platform::without_link(options).open(path)
 }
 
 #[cfg(all(test, unix))]

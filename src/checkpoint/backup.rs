@@ -113,9 +113,7 @@ fn create_beside(to: &Path) -> io::Result<PathBuf> {
     let temporary = to.with_file_name(temporary);
     let mut options = OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options.open(&temporary).map(|_| temporary)
+    crate::platform::owner_only(&mut options).open(&temporary).map(|_| temporary)
 }
 
 /// Gives the complete copy its name.

@@ -4,6 +4,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::ErrorCode;
 
+use crate::platform;
+
 /// Why the state file could not be used. The cause is part of the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum StoreError {
@@ -163,36 +165,20 @@ impl StoreError {
 }
 
 /// A disk with less free space counts as full: SQLite makes its files in pieces of 32 KiB.
-#[cfg(unix)]
 const LEAST_FREE_BYTES: u64 = 64 * 1024;
 
 /// Returns whether the disk of the file at `path` has no room for another file.
-#[cfg(unix)]
 fn is_full(path: &Path) -> bool {
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    let Ok(disk) = rustix::fs::statvfs(directory.unwrap_or(Path::new("."))) else { return false };
-    let has_no_inode = disk.f_files > 0 && disk.f_favail == 0;
-    has_no_inode || disk.f_bavail.saturating_mul(disk.f_frsize) < LEAST_FREE_BYTES
+    platform::has_less_than(directory.unwrap_or(Path::new(".")), LEAST_FREE_BYTES)
 }
 
 /// Returns whether the state file or its log is as long as a file of this process may be.
-#[cfg(unix)]
 fn is_at_size_limit(path: &Path) -> bool {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Fsize).current;
-    let Some(limit) = limit else { return false };
+    let Some(limit) = platform::file_size_limit() else { return false };
     ["", "-wal", "-shm"].iter().any(|suffix| {
         let mut name = path.as_os_str().to_owned();
         name.push(suffix);
         std::fs::metadata(name).is_ok_and(|found| found.len() + LEAST_FREE_BYTES > limit)
     })
-}
-
-#[cfg(not(unix))]
-fn is_full(_path: &Path) -> bool {
-    false
-}
-
-#[cfg(not(unix))]
-fn is_at_size_limit(_path: &Path) -> bool {
-    false
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use xxhash_rust::xxh3::xxh3_64;
 
-use crate::paths;
+use crate::{paths, platform};
 
 /// Maximum number of bytes of a consumer's name in the name of its lock file.
 const SHOWN_BYTES: usize = 48;
@@ -100,7 +100,8 @@ impl Lease {
                 Ok(()) => return Err(failed(io::Error::other("it was removed again and again"))),
                 Err(TryLockError::WouldBlock) if tries < TRIES => thread::sleep(TRY_PAUSE),
                 Err(TryLockError::WouldBlock) => {
-                    let pid = digits(&file).and_then(|digits| digits.parse().ok());
+                    let digits = digits(&file).ok().flatten();
+                    let pid = digits.and_then(|digits| digits.parse().ok());
                     return Err(LeaseError::Held { consumer: consumer.to_owned(), pid });
                 }
                 Err(TryLockError::Error(cause)) => return Err(failed(cause)),
@@ -113,9 +114,9 @@ impl Lease {
 
     /// Ends the lease on a name that no longer exists, and removes its lock file.
     pub fn remove(self) {
-        // Not on systems on which the name of an open file can't be used until the file is closed.
-        #[cfg(unix)]
-        let _ = fs::remove_file(&self.path);
+        if platform::REMOVES_OPEN_FILES {
+            let _ = fs::remove_file(&self.path);
+        }
     }
 
     /// Returns the path of the lock file.
@@ -198,8 +199,7 @@ fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
     };
     let mut options = OpenOptions::new();
     options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    platform::owner_only(&mut options);
     match paths::open_without_link(&mut options, path) {
         Ok(file) if is_lock_file(&file) => Ok(file),
         Ok(_) => Err(foreign("is not a lock file of skytail")),
@@ -216,37 +216,34 @@ fn open(path: &Path, consumer: &str) -> Result<File, LeaseError> {
 /// second name would be a hard link to a file of its owner.
 fn is_lock_file(file: &File) -> bool {
     let Ok(found) = file.metadata() else { return false };
-    #[cfg(unix)]
-    let is_single = std::os::unix::fs::MetadataExt::nlink(&found) <= 1;
-    #[cfg(not(unix))]
-    let is_single = true;
-    found.is_file() && is_single && found.len() <= LONGEST_BYTES && digits(file).is_some()
+    let is_ours = match digits(file) {
+        Ok(digits) => digits.is_some(),
+        // On Windows only the holder can read it.
+        Err(error) => platform::is_locked_by_another(&error),
+    };
+    found.is_file()
+        && platform::hard_links(&found) <= 1
+        && found.len() <= LONGEST_BYTES
+        && is_ours
 }
 
 /// Returns whether `file` is the one at `path`.
-#[cfg(unix)]
 fn is_at(file: &File, path: &Path) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    let place = |found: fs::Metadata| (found.dev(), found.ino());
-    let ours = file.metadata().map(place);
-    let there = fs::symlink_metadata(path).map(place);
+    let ours = file.metadata().map(|found| platform::file_id(&found));
+    let there = fs::symlink_metadata(path).map(|found| platform::file_id(&found));
     matches!((ours, there), (Ok(ours), Ok(there)) if ours == there)
-}
-
-#[cfg(not(unix))]
-fn is_at(_file: &File, _path: &Path) -> bool {
-    true
 }
 
 /// Returns the process ID in a lock file as text, which is empty until the holder has written it.
 /// `None` if the file has any other content.
-fn digits(mut file: &File) -> Option<String> {
-    file.rewind().ok()?;
-    let mut text = String::new();
-    file.take(LONGEST_BYTES + 1).read_to_string(&mut text).ok()?;
-    file.rewind().ok()?;
-    let digits = text.trim();
-    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.to_owned())
+fn digits(mut file: &File) -> io::Result<Option<String>> {
+    file.rewind()?;
+    let mut bytes = Vec::new();
+    file.take(LONGEST_BYTES + 1).read_to_end(&mut bytes)?;
+    file.rewind()?;
+    let digits = bytes.trim_ascii();
+    let is_number = digits.iter().all(u8::is_ascii_digit);
+    Ok(is_number.then(|| String::from_utf8_lossy(digits).into_owned()))
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 
 use super::error::StoreError;
 use super::schema;
-use crate::paths;
+use crate::{paths, platform};
 
 /// How long to wait for another program's write. A save takes milliseconds; for a transaction that
 /// a user left open in `sqlite3`, an error is better than a longer wait.
@@ -135,9 +135,7 @@ fn create(path: &Path) -> io::Result<()> {
     if let Some(directory) = path.parent().filter(|d| !d.as_os_str().is_empty()) {
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true);
-        #[cfg(unix)]
-        std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-        let made = builder.create(directory);
+        let made = platform::owner_only_directory(&mut builder).create(directory);
         made.map_err(|error| match error.kind() {
             // The system's error, "File exists", would not say what to do.
             ErrorKind::AlreadyExists => ErrorKind::NotADirectory.into(),
@@ -149,9 +147,7 @@ fn create(path: &Path) -> io::Result<()> {
     }
     let mut options = fs::OpenOptions::new();
     options.write(true).create_new(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    match options.open(path) {
+    match platform::owner_only(&mut options).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
             // If nothing may be created there, an existing file gets SQLite's more exact error.
             if path.exists() { Ok(()) } else { Err(error) }
@@ -203,7 +199,10 @@ fn durability(connection: &Connection) -> rusqlite::Result<()> {
     let mode = switch_to_wal(connection)?;
     // A file system without shared memory keeps the old journal, which is safe only with FULL.
     let level = if mode == "wal" { "NORMAL" } else { "FULL" };
-    connection.pragma_update(None, "synchronous", level)
+    connection.pragma_update(None, "synchronous", level)?;
+    // Only macOS makes a difference: there, fsync(2) leaves the bytes in the cache of the disk, and
+    // F_FULLFSYNC does not. Other systems ignore it.
+    connection.pragma_update(None, "checkpoint_fullfsync", true)
 }
 
 /// Returns the resulting journal mode. SQLite does not wait for other programs in this case, so

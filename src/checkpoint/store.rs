@@ -18,6 +18,7 @@ pub use gaps::SavedGap;
 use super::row::{self, BadColumn, identity_bytes};
 use super::{Checkpoint, CursorValue, open, transfer};
 use crate::event::event_id::{EventIdKey, EventIdSecrets};
+use crate::platform::{self, FileId};
 use crate::position::{Resume, TimeUs};
 use crate::sink::output_record::OutputState;
 
@@ -35,9 +36,6 @@ pub struct Store {
     /// What the next save leaves.
     cursor_override: Option<CursorOverride>,
 }
-
-/// The device and number of a file.
-type FileId = (u64, u64);
 
 const SAVE: &str = "
 INSERT INTO consumers (name, updated_at_us, server, server_kind, newest_time_us, newest_seq,
@@ -361,15 +359,8 @@ fn save_position(
     done.map(drop)
 }
 
-#[cfg(unix)]
 fn file_id_of(path: &Path) -> Option<FileId> {
-    use std::os::unix::fs::MetadataExt as _;
-    std::fs::metadata(path).ok().map(|found| (found.dev(), found.ino()))
-}
-
-#[cfg(not(unix))]
-fn file_id_of(_path: &Path) -> Option<FileId> {
-    None
+    std::fs::metadata(path).ok().map(|found| platform::file_id(&found))
 }
 
 #[cfg(test)]

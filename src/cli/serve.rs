@@ -138,7 +138,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
 async fn serve(settings: ServeSettings, recording: Recording, path: &Path) -> anyhow::Result<Exit> {
     // Handle signals before the ready line, so that a signal right after it stops the server
     // cleanly.
-    let stop = stop_signal().context("listen for signals")?;
+    let stop = crate::platform::stop_signal().context("listen for signals")?;
     let (events, rate, torn) = (recording.len(), settings.rate, recording.torn());
     let chaos = settings.chaos.as_ref().map_or(String::new(), |spec| format!(", chaos {spec}"));
     let server = serve::bind(settings, recording).await?;
@@ -204,30 +204,5 @@ fn v2_dictionary(args: &ServeArgs) -> anyhow::Result<ZstdDictionary> {
     Ok(match &args.v2_dictionary {
         Some(path) => ZstdDictionary::Given(dictionary::load(path)?),
         None => ZstdDictionary::Trained,
-    })
-}
-
-/// Returns a future that completes at the first SIGINT or SIGTERM.
-#[cfg(unix)]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    let mut terminate = signal(SignalKind::terminate())?;
-    Ok(async move {
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-        }
-    })
-}
-
-/// Returns a future that completes at the first Ctrl-C.
-#[cfg(not(unix))]
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    Ok(async {
-        // Without a handler, Ctrl-C ends the process, as is the default.
-        if tokio::signal::ctrl_c().await.is_err() {
-            std::future::pending::<()>().await;
-        }
     })
 }

@@ -54,7 +54,7 @@ impl Terminal {
             true => Some(Arc::new(console::Term::buffered_stderr())),
             false => None,
         };
-        Self::with_foreground_check(screen, Box::new(io::stderr()), is_in_foreground)
+        Self::with_foreground_check(screen, Box::new(io::stderr()), crate::platform::is_in_foreground)
     }
 
     /// As [`Terminal::stderr`], but draws on `screen` and writes lines to `lines`.
@@ -151,21 +151,6 @@ impl Terminal {
 
 fn drawable(columns: u16) -> u16 {
     columns.saturating_sub(ECHO_COLUMNS).max(1)
-}
-
-/// Returns whether this process is in the foreground of its terminal. On a terminal that is not the
-/// controlling one, no other program draws.
-#[cfg(unix)]
-fn is_in_foreground() -> bool {
-    match rustix::termios::tcgetpgrp(io::stderr()) {
-        Ok(group) => group == rustix::process::getpgrp(),
-        Err(_) => true,
-    }
-}
-
-#[cfg(not(unix))]
-fn is_in_foreground() -> bool {
-    true
 }
 
 /// A screen that keeps [`ECHO_COLUMNS`] free, draws only in the foreground, and leaves the cursor

@@ -3,6 +3,7 @@
 use std::pin::pin;
 use std::time::{Duration, Instant};
 
+use crate::platform::Signals;
 use crate::settings::TailSettings;
 use crate::sink::SinkError;
 
@@ -10,7 +11,7 @@ use super::build::Pipeline;
 use super::queue_monitor::QueueMonitor;
 use super::reader::ReadError;
 use super::shutdown::{Shutdown, StopReason};
-use super::signals::{SignalRequest, SignalResponse, Signals, StopSignals};
+use super::signals::{SignalRequest, SignalResponse, StopSignals};
 use super::writer::WriterResult;
 use super::{PipelineError, RunEvent, RunObserver, RunResult};
 
@@ -46,7 +47,7 @@ pub(super) async fn drive(
                 read = Some(result.inspect_err(|_| stop.request(StopReason::Failed)));
             }
             result = &mut written => break result,
-            request = signals.next() => match on_signal(request, &mut stop_signals, &stop) {
+            signal = signals.next() => match on_signal(signal.into(), &mut stop_signals, &stop) {
                 None => on_event(RunEvent::StatusRequested),
                 Some(SignalResponse::Stop) => {
                     drain_warning.set(sleep_or_never(Some(WARN_OF_DRAIN_AFTER)));

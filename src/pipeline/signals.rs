@@ -1,9 +1,9 @@
-//! The signals that stop a run, and the one that asks for its status.
+//! What the signals ask of a run that stop it, or ask for its status.
 
-use std::io;
 use std::time::{Duration, Instant};
 
 use super::shutdown::StopReason;
+use crate::platform::Signal;
 
 /// Least time between the first stop signal and a SIGINT that leaves at once. A person needs
 /// longer to press Ctrl-C again; `timeout` and a terminal that closes repeat their signal within
@@ -53,77 +53,13 @@ impl StopSignals {
     }
 }
 
-#[cfg(unix)]
-pub use unix::Signals;
-
-#[cfg(unix)]
-mod unix {
-    use super::{SignalRequest, StopReason, io};
-    use rustix::process::Signal as Number;
-    use tokio::signal::unix::{Signal, SignalKind, signal};
-
-    /// Listens for SIGINT, SIGTERM, SIGHUP, SIGXCPU and SIGUSR1.
-    #[derive(Debug)]
-    pub struct Signals {
-        interrupt: Signal,
-        terminate: Signal,
-        hangup: Signal,
-        user: Signal,
-        cpu_time: Signal,
-        _too_large: Signal,
-    }
-
-    impl Signals {
-        /// Registers the handlers: from then on the signals don't end the process by themselves.
-        ///
-        /// # Errors
-        /// The system's error.
-        pub fn listen() -> io::Result<Self> {
-            Ok(Self {
-                interrupt: signal(SignalKind::interrupt())?,
-                terminate: signal(SignalKind::terminate())?,
-                hangup: signal(SignalKind::hangup())?,
-                user: signal(SignalKind::user_defined1())?,
-                cpu_time: signal(SignalKind::from_raw(Number::XCPU.as_raw()))?,
-                // Registered so that it does not end the process. The write that exceeded the
-                // limit on file sizes then fails like any other write.
-                _too_large: signal(SignalKind::from_raw(Number::XFSZ.as_raw()))?,
-            })
-        }
-
-        /// Waits for the next signal.
-        pub async fn next(&mut self) -> SignalRequest {
-            tokio::select! {
-                _ = self.interrupt.recv() => SignalRequest::Stop(StopReason::Interrupt),
-                _ = self.terminate.recv() => SignalRequest::Stop(StopReason::Terminated),
-                _ = self.hangup.recv() => SignalRequest::Stop(StopReason::Terminated),
-                _ = self.cpu_time.recv() => SignalRequest::Stop(StopReason::CpuTime),
-                _ = self.user.recv() => SignalRequest::Status,
-            }
-        }
-    }
-}
-
-/// Listens for Ctrl-C, on systems without the signals of Unix.
-#[cfg(not(unix))]
-#[derive(Debug)]
-pub struct Signals;
-
-#[cfg(not(unix))]
-impl Signals {
-    /// Does nothing: listening starts with [`Self::next`].
-    ///
-    /// # Errors
-    /// None.
-    pub fn listen() -> io::Result<Self> {
-        Ok(Self)
-    }
-
-    /// Waits for the next Ctrl-C.
-    pub async fn next(&mut self) -> SignalRequest {
-        match tokio::signal::ctrl_c().await {
-            Ok(()) => SignalRequest::Stop(StopReason::Interrupt),
-            Err(_) => std::future::pending().await,
+impl From<Signal> for SignalRequest {
+    fn from(signal: Signal) -> Self {
+        match signal {
+            Signal::Interrupt => Self::Stop(StopReason::Interrupt),
+            Signal::Terminate => Self::Stop(StopReason::Terminated),
+            Signal::CpuTime => Self::Stop(StopReason::CpuTime),
+            Signal::Status => Self::Status,
         }
     }
 }

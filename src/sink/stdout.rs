@@ -8,11 +8,12 @@
 
 use std::fmt;
 use std::fs::File;
-use std::io::{self, Write};
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::{PartialWrite, SinkError};
+use crate::platform;
 
 /// How often a blocked write checks its deadline. Only a blocked output costs these wake-ups.
 const RECHECK: Duration = Duration::from_millis(50);
@@ -38,7 +39,7 @@ pub struct Stdout {
 /// Returns whether standard output is a pipe or a socket, whose reader may print to the terminal.
 #[must_use]
 pub fn is_read_by_a_program() -> bool {
-    imp::is_read_by_a_program()
+    platform::is_read_by_a_program()
 }
 
 impl Stdout {
@@ -47,7 +48,9 @@ impl Stdout {
     /// # Errors
     /// Fails if standard output is closed, or if the process has no file descriptors left.
     pub fn open() -> io::Result<Self> {
-        imp::open()
+        let platform::StandardOutput { file, is_pipe, is_terminal, is_non_blocking } =
+            platform::standard_output()?;
+        Ok(Self { file, is_pipe, is_terminal, is_non_blocking, overlay: None })
     }
 
     /// Hides `overlay` while a part of an event is written.
@@ -102,10 +105,7 @@ impl Stdout {
         let mut accepted_bytes = 0;
         let refused = |accepted_bytes, error| Err(PartialWrite { accepted_bytes, error });
         while let Some(rest) = bytes.get(accepted_bytes..).filter(|rest| !rest.is_empty()) {
-            // The number of bytes of a short write matters here.
-            #[allow(clippy::disallowed_methods)]
-            let written = self.file.write(rest);
-            match written {
+            match platform::write_output(&self.file, self.is_terminal, rest) {
                 Ok(0) => {
                     let error = io::Error::from(io::ErrorKind::WriteZero);
                     return refused(accepted_bytes, SinkError::Failed(error));
@@ -124,13 +124,13 @@ impl Stdout {
         if deadline().is_some_and(|at| Instant::now() >= at) {
             return Some(SinkError::TimedOut);
         }
-        imp::wait_for_room(&self.file, RECHECK).err().map(|e| self.error(e))
+        platform::wait_for_room(&self.file, RECHECK).err().map(|e| self.error(e))
     }
 
     /// Returns what an error of a write means. A terminal that was hung up fails with EIO
     /// (termios(3)).
     fn error(&self, error: io::Error) -> SinkError {
-        match self.is_terminal && imp::is_hang_up(&error) {
+        match self.is_terminal && platform::is_hang_up(&error) {
             true => SinkError::Closed,
             false => SinkError::from_io(error),
         }
@@ -145,164 +145,19 @@ impl Stdout {
     /// Returns whether the reader has closed the pipe, or the terminal was hung up. Writes nothing.
     #[must_use]
     pub fn is_closed(&self) -> bool {
-        (self.is_pipe || self.is_terminal) && imp::has_no_reader(&self.file)
+        (self.is_pipe || self.is_terminal) && platform::has_no_reader(&self.file)
     }
 
     /// Returns the capacity of the pipe in bytes; 0 if this is not a pipe, or if the system does not
     /// report the number of unread bytes.
     #[must_use]
     pub fn pipe_bytes(&self) -> usize {
-        if self.is_pipe { imp::pipe_bytes(&self.file) } else { 0 }
+        if self.is_pipe { platform::pipe_bytes(&self.file) } else { 0 }
     }
 
     /// Returns the number of unread bytes in the pipe, also after the reader has closed it.
     #[must_use]
     pub fn unread_bytes(&self) -> usize {
-        if self.is_pipe { imp::unread_bytes(&self.file) } else { 0 }
-    }
-}
-
-#[cfg(unix)]
-mod imp {
-    use super::{Duration, File, Stdout, io};
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    use rustix::fs::{FileType, fstat};
-    use std::io::IsTerminal as _;
-    use std::os::fd::AsFd;
-
-    /// The capacity that a smaller pipe gets.
-    #[cfg(target_os = "linux")]
-    const PIPE_BYTES: usize = 256 * 1024;
-
-    pub(super) fn open() -> io::Result<Stdout> {
-        let stdout = io::stdout();
-        let kind = FileType::from_raw_mode(fstat(stdout.as_fd())?.st_mode);
-        let may_block = matches!(kind, FileType::Fifo | FileType::CharacterDevice);
-        let reopened = may_block.then(reopen).flatten();
-        let is_non_blocking = reopened.is_some();
-        let file = match reopened {
-            Some(file) => file,
-            None => File::from(stdout.as_fd().try_clone_to_owned()?),
-        };
-        let (is_pipe, is_terminal) = (kind == FileType::Fifo, stdout.is_terminal());
-        if is_pipe {
-            widen(&file);
-        }
-        Ok(Stdout { file, is_pipe, is_terminal, is_non_blocking, overlay: None })
-    }
-
-    pub(super) fn is_read_by_a_program() -> bool {
-        let kind = fstat(io::stdout().as_fd()).map(|stat| FileType::from_raw_mode(stat.st_mode));
-        matches!(kind, Ok(FileType::Fifo | FileType::Socket))
-    }
-
-    pub(super) fn is_hang_up(error: &io::Error) -> bool {
-        rustix::io::Errno::from_io_error(error) == Some(rustix::io::Errno::IO)
-    }
-
-    #[cfg(target_os = "linux")]
-    fn reopen() -> Option<File> {
-        use rustix::fs::{Mode, OFlags};
-        let flags = OFlags::WRONLY | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
-        rustix::fs::open("/proc/self/fd/1", flags, Mode::empty()).ok().map(File::from)
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn reopen() -> Option<File> {
-        None
-    }
-
-    /// Gives a pipe the capacity of a batch. Otherwise two programs that share few cores wait for each
-    /// other every 64 KiB. Measured (`cargo bench --bench pipeline -- --only pipe`, compared with the
-    /// floor, which leaves the pipe unchanged): 1.06-1.39 x the wall time without it, 0.78-0.86 with
-    /// it, 0.62-0.66 with 1 MiB, which loses more events in a power cut.
-    #[cfg(target_os = "linux")]
-    fn widen(file: &File) {
-        if pipe_bytes(file) < PIPE_BYTES {
-            // The system may refuse, because this user has too many pipe buffers.
-            let _ = rustix::pipe::fcntl_setpipe_size(file, PIPE_BYTES);
-        }
-    }
-
-    #[cfg(not(target_os = "linux"))]
-    fn widen(_file: &File) {}
-
-    #[cfg(target_os = "linux")]
-    pub(super) fn pipe_bytes(file: &File) -> usize {
-        rustix::pipe::fcntl_getpipe_size(file).unwrap_or(0)
-    }
-
-    /// Other systems don't report this at the writing end.
-    #[cfg(not(target_os = "linux"))]
-    pub(super) fn pipe_bytes(_file: &File) -> usize {
-        0
-    }
-
-    pub(super) fn unread_bytes(file: &File) -> usize {
-        let bytes = rustix::io::ioctl_fionread(file).unwrap_or(0);
-        usize::try_from(bytes).unwrap_or(usize::MAX)
-    }
-
-    pub(super) fn wait_for_room(file: &File, at_most: Duration) -> io::Result<()> {
-        let timeout = Timespec::try_from(at_most).map_err(io::Error::other)?;
-        match poll(&mut [PollFd::new(file, PollFlags::OUT)], Some(&timeout)) {
-            Ok(_) | Err(rustix::io::Errno::INTR) => Ok(()),
-            Err(e) => Err(e.into()),
-        }
-    }
-
-    pub(super) fn has_no_reader(file: &File) -> bool {
-        let mut fds = [PollFd::new(file, PollFlags::empty())];
-        let now = Timespec { tv_sec: 0, tv_nsec: 0 };
-        poll(&mut fds, Some(&now)).is_ok()
-            && fds.iter().any(|fd| fd.revents().intersects(PollFlags::ERR | PollFlags::HUP))
-    }
-}
-
-#[cfg(not(unix))]
-mod imp {
-    use super::{Duration, File, Stdout, io};
-
-    /// Not known on this system, so standard output counts as a pipe unless it is a terminal.
-    pub(super) fn is_read_by_a_program() -> bool {
-        !std::io::IsTerminal::is_terminal(&io::stdout())
-    }
-
-    pub(super) fn is_hang_up(_error: &io::Error) -> bool {
-        false
-    }
-
-    pub(super) fn open() -> io::Result<Stdout> {
-        #[cfg(windows)]
-        {
-            use std::os::windows::io::AsHandle;
-            let handle = io::stdout().as_handle().try_clone_to_owned()?;
-            Ok(Stdout {
-                file: File::from(handle),
-                is_pipe: false,
-                is_terminal: std::io::IsTerminal::is_terminal(&io::stdout()),
-                is_non_blocking: false,
-                overlay: None,
-            })
-        }
-        #[cfg(not(windows))]
-        Err(io::Error::from(io::ErrorKind::Unsupported))
-    }
-
-    pub(super) fn wait_for_room(_file: &File, at_most: Duration) -> io::Result<()> {
-        std::thread::sleep(at_most);
-        Ok(())
-    }
-
-    pub(super) fn has_no_reader(_file: &File) -> bool {
-        false
-    }
-
-    pub(super) fn pipe_bytes(_file: &File) -> usize {
-        0
-    }
-
-    pub(super) fn unread_bytes(_file: &File) -> usize {
-        0
+        if self.is_pipe { platform::unread_bytes(&self.file) } else { 0 }
     }
 }

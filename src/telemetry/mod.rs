@@ -5,5 +5,4 @@ pub mod health;
 pub mod http_server;
 mod process;
 pub mod prometheus;
-#[cfg(unix)]
 pub mod systemd;

@@ -4,11 +4,11 @@
 //! socket, and a manager that does not read would stop the stream. A message that can't be sent
 //! is dropped.
 
-use std::ffi::{OsStr, OsString};
+use std::ffi::OsString;
 use std::io;
-use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::time::Duration;
+
+use crate::platform::ManagerSocket;
 
 /// How often the status is sent while nothing changes, in microseconds.
 const STATUS_EVERY_US: u64 = 5_000_000;
@@ -16,8 +16,7 @@ const STATUS_EVERY_US: u64 = 5_000_000;
 /// A connection to a service manager, and what it was sent so far.
 #[derive(Debug)]
 pub struct Notifier {
-    socket: UnixDatagram,
-    manager: SocketAddr,
+    socket: ManagerSocket,
     watchdog: Option<Duration>,
     is_ready: bool,
     is_stopping: bool,
@@ -65,11 +64,8 @@ impl Notifier {
     pub fn new(env: &ServiceManagerEnv) -> io::Result<Option<Self>> {
         let name = env.socket.as_deref().filter(|name| !name.is_empty());
         let Some(name) = name else { return Ok(None) };
-        let socket = UnixDatagram::unbound()?;
-        socket.set_nonblocking(true)?;
         Ok(Some(Self {
-            socket,
-            manager: address(name)?,
+            socket: ManagerSocket::open(name)?,
             watchdog: env.watchdog(),
             is_ready: false,
             is_stopping: false,
@@ -127,27 +123,16 @@ impl Notifier {
         if message.is_empty() {
             return;
         }
-        if let Err(error) = self.socket.send_to_addr(message.as_bytes(), &self.manager) {
+        if let Err(error) = self.socket.send(message.as_bytes()) {
             tracing::debug!(%error, "the message to the service manager could not be sent");
         }
     }
 }
 
-/// Parses the value of `NOTIFY_SOCKET`: a path, or on Linux `@` and an abstract name.
-fn address(name: &OsStr) -> io::Result<SocketAddr> {
-    match name.as_bytes() {
-        [b'/', ..] => SocketAddr::from_pathname(name),
-        #[cfg(target_os = "linux")]
-        [b'@', name @ ..] => {
-            use std::os::linux::net::SocketAddrExt as _;
-            SocketAddr::from_abstract_name(name)
-        }
-        _ => Err(io::Error::new(io::ErrorKind::InvalidInput, "a path is expected")),
-    }
-}
-
-#[cfg(test)]
+#[cfg(all(test, unix))]
 mod tests {
+    use std::os::unix::net::UnixDatagram;
+
     use super::*;
 
     fn env(socket: &str, usec: Option<&str>, pid: Option<&str>) -> ServiceManagerEnv {

@@ -11,9 +11,10 @@ use crate::display::terminal::Terminal;
 use crate::metrics::{Metrics, now_us};
 use crate::pipeline::RunEvent;
 use crate::settings::{LogFormat, TailSettings};
-use crate::telemetry::health::Health;
+use crate::telemetry::health::{Health, HealthStatus};
 use crate::telemetry::http_server::{self, ListenError, MetricsServer};
 use crate::telemetry::prometheus;
+use crate::telemetry::systemd::{Notifier, ServiceManagerEnv};
 
 /// Microseconds between two log lines with progress.
 const LOG_EVERY_US: u64 = progress::LOG_EVERY.as_micros() as u64;
@@ -31,7 +32,6 @@ pub struct Observers {
     no_match: Option<NoMatchHint>,
     /// The status line for SIGUSR1, logged progress and the service manager.
     status: Status,
-    #[cfg(unix)]
     manager: Option<ServiceManager>,
     _metrics_server: Option<MetricsServer>,
 }
@@ -82,7 +82,6 @@ impl Observers {
             log_at_us: (progress == ProgressDisplay::Logged).then(|| now_us() + LOG_EVERY_US),
             no_match: NoMatchHint::new(&settings.filter, settings.render.is_some()),
             status,
-            #[cfg(unix)]
             manager: ServiceManager::of_process(metrics, health),
         })
     }
@@ -92,10 +91,7 @@ impl Observers {
         let drawing = self.progress.as_ref().map(|_| progress::TICK);
         let checks = self.log_at_us.is_some() || self.no_match.is_some();
         let checking = checks.then_some(filter_hints::CHECK_EVERY);
-        #[cfg(unix)]
         let notifying = self.manager.as_ref().map(|manager| manager.notifier.tick_every());
-        #[cfg(not(unix))]
-        let notifying: Option<Duration> = None;
         drawing.into_iter().chain(checking).chain(notifying).min()
     }
 
@@ -108,7 +104,6 @@ impl Observers {
                 }
                 self.log_progress(now_us);
                 self.check_filter(now_us);
-                #[cfg(unix)]
                 if let Some(manager) = &mut self.manager {
                     manager.tick(now_us, &mut self.status);
                 }
@@ -120,7 +115,6 @@ impl Observers {
                 self.progress = None;
                 self.log_at_us = None;
                 self.no_match = None;
-                #[cfg(unix)]
                 if let Some(manager) = &mut self.manager {
                     manager.notifier.stopping();
                 }
@@ -158,47 +152,37 @@ impl Observers {
     }
 }
 
-#[cfg(unix)]
-use manager::ServiceManager;
+/// The service manager that started this process.
+#[derive(Debug)]
+struct ServiceManager {
+    notifier: Notifier,
+    metrics: Arc<Metrics>,
+    health: Health,
+}
 
-#[cfg(unix)]
-mod manager {
-    use super::{Arc, Health, Metrics, Status};
-    use crate::telemetry::health::HealthStatus;
-    use crate::telemetry::systemd::{Notifier, ServiceManagerEnv};
-
-    /// The service manager that started this process.
-    #[derive(Debug)]
-    pub struct ServiceManager {
-        pub(super) notifier: Notifier,
-        metrics: Arc<Metrics>,
-        health: Health,
-    }
-
-    impl ServiceManager {
-        /// Returns the one that the environment names, if any.
-        pub(super) fn of_process(metrics: &Arc<Metrics>, health: Health) -> Option<Self> {
-            match Notifier::new(&ServiceManagerEnv::from_process()) {
-                Ok(notifier) => {
-                    Some(Self { notifier: notifier?, metrics: Arc::clone(metrics), health })
-                }
-                Err(error) => {
-                    tracing::warn!("NOTIFY_SOCKET: can't notify the service manager: {error}");
-                    None
-                }
+impl ServiceManager {
+    /// Returns the one that the environment names, if any.
+    fn of_process(metrics: &Arc<Metrics>, health: Health) -> Option<Self> {
+        match Notifier::new(&ServiceManagerEnv::from_process()) {
+            Ok(notifier) => {
+                Some(Self { notifier: notifier?, metrics: Arc::clone(metrics), health })
+            }
+            Err(error) => {
+                tracing::warn!("NOTIFY_SOCKET: can't notify the service manager: {error}");
+                None
             }
         }
+    }
 
-        pub(super) fn tick(&mut self, now_us: u64, status: &mut Status) {
-            // The run reads the archive before any stream, when no protocol is known yet.
-            let (protocol, connected) = (&self.metrics.protocol, &self.metrics.connected);
-            let was_connected = protocol.get() != 0 || connected.get() == 1;
-            let health = self.health.check(&self.metrics, now_us);
-            let is_alive = matches!(health, HealthStatus::Alive(_));
-            self.notifier.tick(now_us, was_connected, is_alive, || match health {
-                HealthStatus::Alive(_) => status.line(now_us),
-                HealthStatus::Stale(why) => format!("stale: {why}"),
-            });
-        }
+    fn tick(&mut self, now_us: u64, status: &mut Status) {
+        // The run reads the archive before any stream, when no protocol is known yet.
+        let (protocol, connected) = (&self.metrics.protocol, &self.metrics.connected);
+        let was_connected = protocol.get() != 0 || connected.get() == 1;
+        let health = self.health.check(&self.metrics, now_us);
+        let is_alive = matches!(health, HealthStatus::Alive(_));
+        self.notifier.tick(now_us, was_connected, is_alive, || match health {
+            HealthStatus::Alive(_) => status.line(now_us),
+            HealthStatus::Stale(why) => format!("stale: {why}"),
+        });
     }
 }

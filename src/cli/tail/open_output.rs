@@ -165,15 +165,9 @@ fn open_current(
 
 /// Checks that files can be created in a directory, as far as is possible without creating one.
 fn check_directory(directory: &Path) -> anyhow::Result<()> {
-    #[cfg(unix)]
-    {
-        use rustix::fs::{Access, access};
-        access(directory, Access::WRITE_OK | Access::EXEC_OK).map_err(|cause| {
-            let (path, cause) = (directory.to_owned(), cause.into());
-            output_error(OpenFileError::Denied { path, cause })
-        })?;
-    }
-    Ok(())
+    crate::platform::check_writable_directory(directory).map_err(|cause| {
+        output_error(OpenFileError::Denied { path: directory.to_owned(), cause })
+    })
 }
 
 fn usage(error: &OpenFileError) -> anyhow::Error {

@@ -1,10 +1,11 @@
 //! The file that is being written, and the detection of other programs that change it.
 
 use std::fs::{self, File};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use crate::platform;
 use crate::position::TimeUs;
 use crate::sink::SinkError;
 use crate::sink::file::naming::Naming;
@@ -57,8 +58,7 @@ impl Current {
         if bytes.is_empty() {
             return Ok(());
         }
-        let mut file = &*self.file;
-        file.write_all(bytes).map_err(|cause| self.failed(cause))?;
+        platform::append(&self.file, bytes).map_err(|cause| self.failed(cause))?;
         self.length_bytes += bytes.len() as u64;
         self.tail.push(bytes);
         self.notice_others(bytes)
@@ -101,8 +101,7 @@ impl Current {
         if !following.is_empty() {
             self.file.set_len(foreign_end).map_err(failed)?;
         }
-        let mut file = &*self.file;
-        file.write_all(&[b"\n", following].concat()).map_err(failed)?;
+        platform::append(&self.file, &[b"\n", following].concat()).map_err(failed)?;
         self.foreign_bytes += 1;
         Ok(())
     }
@@ -114,7 +113,7 @@ impl Current {
 
     fn read(&self, at: u64, length: u64) -> io::Result<Vec<u8>> {
         let mut file = &*self.file;
-        // The file is in append mode, so this does not move writes.
+        // `platform::append` writes at the end, so this does not move writes.
         file.seek(SeekFrom::Start(at))?;
         let mut found = Vec::new();
         file.take(length).read_to_end(&mut found)?;
@@ -159,7 +158,7 @@ impl Current {
     pub(super) fn check(&mut self) -> Result<(), SinkError> {
         let ours = self.file.metadata().map_err(|cause| self.failed(cause))?;
         match fs::metadata(&self.path) {
-            Ok(there) if is_same(&ours, &there) => {}
+            Ok(there) if platform::file_id(&ours) == platform::file_id(&there) => {}
             Ok(_) => return Err(self.disturbed("was replaced")),
             Err(_) => return Err(self.disturbed("was moved or removed")),
         }
@@ -216,15 +215,4 @@ pub(super) fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
     }
     file.set_len(to_bytes)?;
     file.sync_data()
-}
-
-#[cfg(unix)]
-fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
-    use std::os::unix::fs::MetadataExt as _;
-    (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-#[cfg(not(unix))]
-fn is_same(_a: &fs::Metadata, _b: &fs::Metadata) -> bool {
-    true
 }

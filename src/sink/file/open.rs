@@ -3,10 +3,10 @@
 //! checkpoint.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::paths;
+use crate::{paths, platform};
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
 
 /// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
@@ -205,7 +205,9 @@ pub fn open_for_append(
     }
     let mut opened = OpenedFile { file, length_bytes, tail, truncated_bytes };
     if !is_compressed && opened.tail.last().is_some_and(|byte| byte != b'\n') {
-        opened.file.write_all(b"\n").and_then(|()| opened.file.sync_data()).map_err(failed)?;
+        platform::append(&opened.file, b"\n")
+            .and_then(|()| opened.file.sync_data())
+            .map_err(failed)?;
         opened.tail.push(b"\n");
         opened.length_bytes += 1;
     }
@@ -246,20 +248,12 @@ pub fn is_free(path: &Path) -> bool {
     }
 }
 
-/// Syncs the directory, so that the entry of a new file in it survives a power cut.
+/// Syncs the directory of a file, so that its entry survives a power cut.
 ///
 /// # Errors
 /// The error of the system.
 pub fn sync_directory(path: &Path) -> io::Result<()> {
-    #[cfg(unix)]
-    if let Some(directory) = path.parent() {
-        match File::open(directory)?.sync_all() {
-            // Some file systems can't sync directories, and report this error.
-            Err(error) if error.kind() == ErrorKind::InvalidInput => {}
-            synced => return synced,
-        }
-    }
-    Ok(())
+    path.parent().map_or(Ok(()), platform::sync_directory)
 }
 
 /// Checks the kind of the file before it is opened: opening a pipe without a reader blocks.
@@ -271,30 +265,12 @@ fn check_kind(path: &Path) -> Result<(), OpenFileError> {
     if found.is_file() {
         return Ok(());
     }
-    Err(OpenFileError::NotRegular { path: path.to_owned(), what: kind(&found) })
-}
-
-#[cfg(unix)]
-fn kind(found: &fs::Metadata) -> &'static str {
-    use std::os::unix::fs::FileTypeExt as _;
-    let kind = found.file_type();
-    if kind.is_fifo() {
-        "a pipe"
-    } else if kind.is_socket() {
-        "a socket"
-    } else {
-        "a device"
-    }
-}
-
-#[cfg(not(unix))]
-fn kind(_found: &fs::Metadata) -> &'static str {
-    "not a regular file"
+    Err(OpenFileError::NotRegular { path: path.to_owned(), what: platform::special_kind(&found.file_type()) })
 }
 
 fn open_locked(path: &Path) -> Result<File, OpenFileError> {
-    // In append mode, the bytes of a program that ignores the lock are not overwritten.
-    let opened = paths::open_trusted(OpenOptions::new().read(true).append(true).create(true), path);
+    let mut options = OpenOptions::new();
+    let opened = paths::open_trusted(platform::for_append(&mut options).create(true), path);
     let file = opened.map_err(|cause| OpenFileError::from_io(path, cause))?;
     match file.try_lock() {
         Ok(()) => Ok(file),

@@ -243,16 +243,10 @@ impl Screen {
     }
 
     /// Handles Ctrl-Z: restores the terminal and suspends the process until the shell continues it.
-    #[cfg(unix)]
     fn suspend(&mut self) -> io::Result<()> {
         terminal::leave();
-        rustix::process::kill_current_process_group(rustix::process::Signal::TSTP)?;
+        crate::platform::suspend()?;
         self.canvas = terminal::enter()?;
         self.clear()
-    }
-
-    #[cfg(not(unix))]
-    fn suspend(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
