@@ -28,6 +28,7 @@ mod operate;
 #[cfg(unix)]
 mod output;
 mod peers;
+mod platforms;
 mod protocol;
 mod record_filters;
 mod resume;
