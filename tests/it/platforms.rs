@@ -115,7 +115,6 @@ fn the_page_about_platforms_names_every_file_and_command() {
         assert!(page.contains(&format!("`.ci/{command}`")), ".ci/{command} is not there");
         assert!(!read(&format!(".ci/{command}")).is_empty());
     }
-    assert!(read(".ci/run").contains("\n.ci/systems "), ".ci/run does not call .ci/systems");
 }
 
 #[test]
