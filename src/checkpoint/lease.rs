@@ -221,10 +221,7 @@ fn is_lock_file(file: &File) -> bool {
         // On Windows only the holder can read it.
         Err(error) => platform::is_locked_by_another(&error),
     };
-    found.is_file()
-        && platform::hard_links(&found) <= 1
-        && found.len() <= LONGEST_BYTES
-        && is_ours
+    found.is_file() && platform::hard_links(&found) <= 1 && found.len() <= LONGEST_BYTES && is_ours
 }
 
 /// Returns whether `file` is the one at `path`.

@@ -54,7 +54,11 @@ impl Terminal {
             true => Some(Arc::new(console::Term::buffered_stderr())),
             false => None,
         };
-        Self::with_foreground_check(screen, Box::new(io::stderr()), crate::platform::is_in_foreground)
+        Self::with_foreground_check(
+            screen,
+            Box::new(io::stderr()),
+            crate::platform::is_in_foreground,
+        )
     }
 
     /// As [`Terminal::stderr`], but draws on `screen` and writes lines to `lines`.

@@ -22,6 +22,9 @@ pub use linux::{memory, open_fds, pipe_bytes};
 /// Whether a file can be removed while a process has it open, and its name is free at once.
 pub const REMOVES_OPEN_FILES: bool = true;
 
+/// Whether a terminal draws Unicode whatever the locale says.
+pub const DRAWS_UNICODE: bool = false;
+
 /// Returns what tells this file from others.
 #[must_use]
 pub fn file_id(found: &Metadata) -> FileId {

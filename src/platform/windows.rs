@@ -28,6 +28,9 @@ const LOCK_VIOLATION: i32 = 33;
 /// Whether a file can be removed while a process has it open, and its name is free at once.
 pub const REMOVES_OPEN_FILES: bool = false;
 
+/// Whether a terminal draws Unicode whatever the locale says.
+pub const DRAWS_UNICODE: bool = true;
+
 /// Returns what tells this file from most others: the time of its creation, because Rust's standard
 /// library does not offer the file's index. A file that replaces another of the same name within 15
 /// seconds inherits that time, so this misses such a replacement.

@@ -145,5 +145,5 @@ fn the_image_has_what_the_check_in_an_empty_root_uses() {
     assert_eq!(word("FROM "), "scratch");
     assert_eq!(word("ENTRYPOINT "), "[\"/skytail\"]");
     assert!(script.contains(&format!("--userspec={} ", word("USER "))));
-    assert!(script.contains(&format!("env -i {} ", word("ENV "))), "{}", word("ENV "));
+    assert!(script.contains(&format!("(env -i {}\n", word("ENV "))), "{}", word("ENV "));
 }

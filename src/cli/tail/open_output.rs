@@ -165,9 +165,8 @@ fn open_current(
 
 /// Checks that files can be created in a directory, as far as is possible without creating one.
 fn check_directory(directory: &Path) -> anyhow::Result<()> {
-    crate::platform::check_writable_directory(directory).map_err(|cause| {
-        output_error(OpenFileError::Denied { path: directory.to_owned(), cause })
-    })
+    crate::platform::check_writable_directory(directory)
+        .map_err(|cause| output_error(OpenFileError::Denied { path: directory.to_owned(), cause }))
 }
 
 fn usage(error: &OpenFileError) -> anyhow::Error {

@@ -6,8 +6,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::{paths, platform};
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
+use crate::{paths, platform};
 
 /// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
 const ZSTD_MAGIC: [u8; 4] = [0x28, 0xb5, 0x2f, 0xfd];
@@ -265,7 +265,10 @@ fn check_kind(path: &Path) -> Result<(), OpenFileError> {
     if found.is_file() {
         return Ok(());
     }
-    Err(OpenFileError::NotRegular { path: path.to_owned(), what: platform::special_kind(&found.file_type()) })
+    Err(OpenFileError::NotRegular {
+        path: path.to_owned(),
+        what: platform::special_kind(&found.file_type()),
+    })
 }
 
 fn open_locked(path: &Path) -> Result<File, OpenFileError> {

@@ -32,7 +32,7 @@ pub fn shows_unicode(variable: impl Fn(&str) -> Option<String>) -> bool {
         .into_iter()
         .find_map(|name| variable(name).filter(|value| !value.is_empty()));
     let locale = locale.unwrap_or_default().to_ascii_lowercase();
-    cfg!(windows) || locale.contains("utf-8") || locale.contains("utf8")
+    crate::platform::DRAWS_UNICODE || locale.contains("utf-8") || locale.contains("utf8")
 }
 
 #[cfg(test)]
