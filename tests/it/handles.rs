@@ -11,6 +11,8 @@ use std::thread;
 use crate::support::tail::{Ended, TailProcess, tail_command};
 use crate::support::tls::{server_config, tls_file};
 use crate::support::{PATIENCE, Scratch, ServeProcess, events};
+#[cfg(unix)]
+use crate::support::{isolate_environment, pty::Pty};
 use tokio_rustls::rustls::{ServerConnection, StreamOwned};
 
 /// The DNS answer for a name.
@@ -269,4 +271,26 @@ fn the_stream_is_dialled_only_after_the_handle_is_resolved() {
     assert_eq!(ended.code(), 1, "{}", ended.stderr);
     let refused = listener.accept().map(|(stream, _): (TcpStream, _)| stream);
     assert_eq!(refused.unwrap_err().kind(), std::io::ErrorKind::WouldBlock);
+}
+
+#[test]
+#[cfg(unix)]
+fn top_shows_the_handle_that_the_user_gave() {
+    let fixture = Fixture::new();
+    let dns = dns(&[("_atproto.even.test", texts(&["did=did:plc:even"]))]).to_string();
+    let (home, mut pty) = (Scratch::new(), Pty::open());
+    let host = format!("ws://{}", fixture.server.address);
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    isolate_environment(&mut command, &home.path("."));
+    command.args(["top", "--cursor", "oldest", "--host", &host, "-d", "even.test"]);
+    command.args(["--dns-server", &dns]).env("TERM", "xterm");
+    command.stdin(pty.stdio()).stdout(pty.stdio()).stderr(pty.stdio());
+    let mut child = command.spawn().unwrap();
+    drop(command);
+    pty.started();
+    let shown = pty.read_until(|shown| shown.contains("even.test"));
+    assert!(shown.contains("even.test"), "{shown:?}");
+    pty.type_keys("q");
+    pty.read_to_end();
+    assert!(child.wait().unwrap().success());
 }

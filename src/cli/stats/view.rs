@@ -17,6 +17,8 @@ use crate::stats::tally::{CollectionCounts, OperationCounts, Tally};
 const WIDTH: usize = 80;
 /// Most gaps on the page.
 const LISTED_GAPS: usize = 10;
+/// A recording that is shorter than this has seconds in the title of its picture.
+const SHORT_US: u64 = 600_000_000;
 /// A longer name is never cut below this, in characters.
 const SHORTEST_NAME: usize = 20;
 
@@ -214,7 +216,10 @@ pub fn title(grid: &Grid, name: &str) -> (String, String) {
         1 => String::new(),
         n => format!(", in steps of {n} minutes"),
     };
-    let (from, to) = (minute(grid.from), minute(grid.to));
+    let is_short = grid.to.0.saturating_sub(grid.from.0) < SHORT_US;
+    // YYYY-MM-DDTHH:MM, and :SS.
+    let length = if is_short { 19 } else { 16 };
+    let (from, to) = (start_of(grid.from, length), start_of(grid.to, length));
     let to = match (from.split_once(' '), to.split_once(' ')) {
         (Some((day, _)), Some((same, time))) if day == same => time.to_owned(),
         _ => to,
@@ -223,10 +228,10 @@ pub fn title(grid: &Grid, name: &str) -> (String, String) {
     (printable(name.as_bytes(), 1000), subtitle)
 }
 
-/// Returns the day and the minute of a time.
-fn minute(time: TimeUs) -> String {
+/// Returns the first characters of a time, with a space before the time of day.
+fn start_of(time: TimeUs, length: usize) -> String {
     let text = time.to_string();
-    text.get(..16).unwrap_or(&text).replace('T', " ")
+    text.get(..length).unwrap_or(&text).replace('T', " ")
 }
 
 /// Returns one JSON object and a line feed.
