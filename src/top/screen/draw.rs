@@ -9,6 +9,7 @@ use std::time::Duration;
 use ratatui::Frame;
 use ratatui::layout::{Constraint, Layout, Rect};
 use ratatui::style::{Modifier, Style};
+use ratatui::widgets::Clear;
 
 use super::keys::ViewState;
 use super::table::write_text;
@@ -94,6 +95,15 @@ fn draw_view(
         return KEYS_DETAIL.to_vec();
     }
     tables::draw(frame, area, data, state, theme);
+    if std::mem::take(&mut state.opens_detail) {
+        state.open_detail();
+        // Only if a table has no rows, its row has no name.
+        state.opens_detail = false;
+        if state.detail.is_some() {
+            frame.render_widget(Clear, area);
+            return draw_view(frame, area, data, state, theme);
+        }
+    }
     match state.editing {
         Some(_) => KEYS_EDITING.to_vec(),
         None => [&KEYS[..], &MORE_KEYS].concat(),

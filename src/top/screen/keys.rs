@@ -124,6 +124,8 @@ pub struct ViewState {
     pub editing: Option<String>,
     /// The events that are shown in place of the tables.
     pub detail: Option<DetailState>,
+    /// Whether to show the events of a row that is not drawn yet.
+    pub opens_detail: bool,
     /// Whether the help covers everything else.
     pub is_help: bool,
 }
@@ -206,10 +208,12 @@ impl ViewState {
         KeyAction::None
     }
 
-    /// Shows the events of the selected row.
-    fn open_detail(&mut self) {
+    /// Shows the events of the selected row, as soon as it is known which name that row has.
+    pub fn open_detail(&mut self) {
         let kind = self.selected;
-        let name = self.table().name.clone().filter(|name| name != OTHERS);
+        let name = self.table().name.clone();
+        self.opens_detail = name.is_none();
+        let name = name.filter(|name| name != OTHERS);
         self.detail = name.map(|name| DetailState { kind, name, scroll: 0, rows: (0, 0) });
     }
 

@@ -155,6 +155,19 @@ fn enter_shows_the_latest_events_of_a_collection_and_of_an_account() {
 }
 
 #[test]
+fn keys_that_come_faster_than_drawings_open_the_selected_row() {
+    let mut state = ViewState::default();
+    let _ = text((80, 24), &mut state);
+    press(&mut state, "j\n");
+    let screen = text((80, 24), &mut state);
+    assert!(screen.contains("COLLECTION app.bsky.feed.post"), "{screen}");
+    assert!(!screen.contains("LANGUAGE"), "{screen}");
+    let mut state = ViewState::default();
+    press(&mut state, "\n");
+    assert!(text((80, 24), &mut state).contains("COLLECTION app.bsky.feed.like"));
+}
+
+#[test]
 fn rows_can_be_reversed_and_filtered_by_handle() {
     let mut state = ViewState::default();
     press(&mut state, "r");
