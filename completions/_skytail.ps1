@@ -346,6 +346,8 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--sample-by', '--sample-by', [CompletionResultType]::ParameterName, 'What to sample: record, or did (whole accounts) [default: record]')
             [CompletionResult]::new('--cursor', '--cursor', [CompletionResultType]::ParameterName, 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]')
             [CompletionResult]::new('--since', '--since', [CompletionResultType]::ParameterName, 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME')
+            [CompletionResult]::new('--last', '--last', [CompletionResultType]::ParameterName, 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live')
+            [CompletionResult]::new('--last-within', '--last-within', [CompletionResultType]::ParameterName, 'How far back --last may read: DUR, or all (also in the archive) [default: what the server replays]')
             [CompletionResult]::new('--from', '--from', [CompletionResultType]::ParameterName, 'Where auto starts if nothing is saved: oldest, a time, or an age (15m) [default: live]')
             [CompletionResult]::new('--consumer', '--consumer', [CompletionResultType]::ParameterName, 'Name of the saved cursor [default: from filters and output]')
             [CompletionResult]::new('--state', '--state', [CompletionResultType]::ParameterName, 'File of saved cursors [default: skytail/state.db in the directory for state]')

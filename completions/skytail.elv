@@ -325,6 +325,8 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --sample-by 'What to sample: record, or did (whole accounts) [default: record]'
             cand --cursor 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]'
             cand --since 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME'
+            cand --last 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live'
+            cand --last-within 'How far back --last may read: DUR, or all (also in the archive) [default: what the server replays]'
             cand --from 'Where auto starts if nothing is saved: oldest, a time, or an age (15m) [default: live]'
             cand --consumer 'Name of the saved cursor [default: from filters and output]'
             cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'

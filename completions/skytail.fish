@@ -304,6 +304,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample-by -d 'W
 did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l last -d 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l last-within -d 'How far back --last may read: DUR, or all (also in the archive) [default: what the server replays]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (15m) [default: live]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F

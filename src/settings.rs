@@ -33,6 +33,8 @@ pub struct TailSettings {
     pub filter: Filter,
     /// Where the run starts.
     pub cursor: CursorMode,
+    /// The newest events to print before the start; `cursor` is `Live` then.
+    pub last: Option<Last>,
     /// Where `auto` starts if nothing is saved; never `Auto` or `Seq`.
     pub from: CursorMode,
     /// The name that the position is saved under.
@@ -155,6 +157,26 @@ pub enum CursorMode {
     Time(TimeUs),
     /// From a sequence number; v2 servers only.
     Seq(Seq),
+}
+
+/// `--last` and `--last-within`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Last {
+    /// The number of events; 1 to 100,000.
+    pub count: usize,
+    /// How far back they may lie.
+    pub within: LastWithin,
+}
+
+/// `--last-within`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LastWithin {
+    /// As far as the server replays.
+    Lookback,
+    /// This many microseconds.
+    Us(u64),
+    /// As far as the archive reaches.
+    All,
 }
 
 /// `--checkpoint-every` and `--checkpoint-events`: the first that is reached applies.

@@ -63,6 +63,8 @@ pub enum UnsavedReason {
     NoCheckpoint,
     /// Standard output is a terminal, and the user did not ask to save.
     Terminal,
+    /// `--last`.
+    Last,
     /// The user did not ask to save, and an earlier run was asked to save the position that is
     /// saved.
     Kept,
@@ -157,6 +159,7 @@ fn unsaved(why: Option<UnsavedReason>) -> &'static str {
             "nothing saved (stdout is a terminal; --cursor auto saves)"
         }
         Some(UnsavedReason::Kept) => "nothing saved (the position of --cursor auto is kept)",
+        Some(UnsavedReason::Last) => "nothing saved (--last saves no position)",
         Some(UnsavedReason::NoCheckpoint) | None => "no position saved",
     }
 }

@@ -53,7 +53,16 @@ pub(super) fn build(
 ) -> Result<(Pipeline, Signals), PipelineError> {
     let signals = Signals::listen().map_err(system("listen for signals"))?;
     let PipelineInputs {
-        start, checkpoint_worker, output, renderer, stop, secrets, metrics, ..
+        start,
+        history,
+        history_start,
+        checkpoint_worker,
+        output,
+        renderer,
+        stop,
+        secrets,
+        metrics,
+        ..
     } = inputs;
     let sink = match output {
         Some(sink) => sink,
@@ -77,6 +86,7 @@ pub(super) fn build(
         every: settings.checkpoint,
         on_gap: settings.on_gap,
         run_start: run_start(&start, settings.endpoints.len()),
+        history_start,
         feedback: Arc::clone(&feedback),
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
@@ -88,6 +98,7 @@ pub(super) fn build(
         endpoints: settings.endpoints.clone(),
         client: client(settings, inputs.v1_dictionary, inputs.dictionaries, &metrics),
         start,
+        history,
         limits: settings.connection,
         archive: settings.archive.clone(),
         compress: settings.compression.mode,

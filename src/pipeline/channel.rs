@@ -49,13 +49,21 @@ pub struct Item {
     pub gap: Option<Gap>,
     /// Every wanted event up to this position is in these lines or in earlier ones.
     pub through: Option<EventPosition>,
+    /// Whether an earlier run of this process has chosen these lines: see [`Item::history`].
+    pub is_history: bool,
 }
 
 impl Item {
     /// An item without a gap and without a watermark.
     #[must_use]
     pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
-        Self { batch, connection, gap: None, through: None }
+        Self { batch, connection, gap: None, through: None, is_history: false }
+    }
+
+    /// An item of lines to write as they are, before any other.
+    #[must_use]
+    pub fn history(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
+        Self { is_history: true, ..Self::lines(batch, connection) }
     }
 
     /// Returns whether the lines of `next`, which directly follow, fit into this item's batch.

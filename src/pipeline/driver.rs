@@ -115,6 +115,8 @@ fn run_result(
     RunResult {
         end,
         position: written.position,
+        resume: written.resume,
+        history_limit: written.history_limit,
         saved: written.saved,
         written_to: written.written_to,
     }

@@ -12,6 +12,7 @@ mod driver;
 pub mod feedback;
 pub mod gap_detector;
 pub mod handoff;
+pub mod history;
 pub mod queue_monitor;
 pub mod reader;
 pub mod shutdown;
@@ -29,7 +30,7 @@ use crate::checkpoint::worker::CheckpointWorker;
 use crate::compression::dictionary::Dictionary;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::Metrics;
-use crate::position::{Position, StartPosition};
+use crate::position::{Position, Resume, StartPosition, TimeUs};
 use crate::render::Renderer;
 use crate::settings::TailSettings;
 use crate::sink::{Sink, SinkError};
@@ -37,6 +38,7 @@ use crate::source::v2::dictionaries::Dictionaries;
 
 use build::build;
 use driver::drive;
+use history::History;
 use reader::ReadError;
 use shutdown::{Shutdown, StopReason};
 
@@ -45,6 +47,10 @@ use shutdown::{Shutdown, StopReason};
 pub struct PipelineInputs {
     /// Where the run starts.
     pub start: StartPosition,
+    /// Lines to write before all others.
+    pub history: Option<History>,
+    /// The requested time of a run that reads history, which may begin later without a gap.
+    pub history_start: Option<TimeUs>,
     /// Saves positions; `None` if the run saves none.
     pub checkpoint_worker: Option<CheckpointWorker>,
     /// Where lines go; `None` for standard output.
@@ -97,6 +103,11 @@ pub struct RunResult {
     pub end: Result<StopReason, PipelineError>,
     /// The last position that the output proves.
     pub position: Option<Position>,
+    /// What a run needs to continue after the last written line.
+    pub resume: Option<Resume>,
+    /// The time of the first event, if [`PipelineInputs::history_start`] was set and the server
+    /// holds nothing as old as that.
+    pub history_limit: Option<TimeUs>,
     /// Whether that position was saved; `None` if the run saves none.
     pub saved: Option<Result<(), StoreError>>,
     /// The name of the output; `None` for standard output.
@@ -105,7 +116,15 @@ pub struct RunResult {
 
 impl RunResult {
     fn failed(error: PipelineError) -> Self {
-        Self { end: Err(error), position: None, saved: None, written_to: None }
+        let (resume, history_limit) = (None, None);
+        Self {
+            end: Err(error),
+            position: None,
+            resume,
+            history_limit,
+            saved: None,
+            written_to: None,
+        }
     }
 }
 

@@ -23,6 +23,7 @@ mod history;
 mod hostile;
 mod invariants;
 mod join;
+mod last;
 #[cfg(unix)]
 mod operate;
 #[cfg(unix)]

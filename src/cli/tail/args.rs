@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ValueHint};
 
+use super::last::args::LastArgs;
 use super::local_filter_args::LocalFilterArgs;
 use super::render_settings::RenderArgs;
 use crate::cli::help;
@@ -186,6 +187,9 @@ pub struct CursorArgs {
     /// the same as --cursor TIME
     #[arg(long, value_name = "TIME", allow_hyphen_values = true, conflicts_with = "cursor")]
     pub since: Option<String>,
+
+    #[command(flatten)]
+    pub last: LastArgs,
 
     /// Where auto starts if nothing is saved: oldest, a time, or
     /// an age (15m) [default: live]

@@ -9,6 +9,7 @@ pub mod demo;
 mod departure;
 mod filter_hints;
 mod filter_settings;
+pub mod last;
 mod legacy_names;
 pub mod local_filter_args;
 mod observers;

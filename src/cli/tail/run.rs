@@ -7,6 +7,7 @@ use std::time::Instant;
 use anyhow::Context as _;
 
 use super::demo::{AtEnd, DemoServer};
+use super::last::{ReadBack, Search};
 use super::observers::{ObserverConfig, Observers};
 use super::session::{self, Session};
 use super::startup::{
@@ -19,11 +20,13 @@ use crate::display::log;
 use crate::display::progress::{self, ProgressDisplay};
 use crate::display::terminal::Terminal;
 use crate::metrics::Metrics;
+use crate::pipeline::history::History;
 use crate::pipeline::shutdown::Shutdown;
-use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver};
+use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver, RunResult};
+use crate::position::StartPosition;
 use crate::render::palette::Palette;
 use crate::render::{OutputDevice, OutputFormat, Renderer};
-use crate::settings::{ColorMode, DisplaySettings, ProgressMode, TailSettings};
+use crate::settings::{ColorMode, DisplaySettings, ProgressMode, StopRules, TailSettings};
 use crate::sink::Sink;
 use crate::sink::stdout::{self, Overlay, Stdout};
 
@@ -51,20 +54,13 @@ fn run(
         report::report_nothing_to_do(&reached, &settings, &display);
         return Ok(Exit::Done);
     }
-    let session = Session::open(&settings)?;
+    let mut session = Session::open(&settings)?;
     settings.consumer.name.clone_from(&session.consumer);
     settings.unsaved = session.unsaved;
-    let demo = match settings.demo {
-        true => Some(DemoServer::start(session.newest_seq(), AtEnd::Close)?),
-        false => None,
-    };
-    if let Some(demo) = &demo {
-        settings.endpoints = vec![demo.endpoint()];
-    }
-    let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
+    let demo = start_demo(&mut settings, &session)?;
     let metrics = Arc::new(Metrics::default());
     let progress = progress_form(&settings, &display);
-    let output = match session.output {
+    let output = match session.output.take() {
         None if progress == ProgressDisplay::Drawn => stdout_below(terminal, &settings)?,
         output => output,
     };
@@ -78,23 +74,21 @@ fn run(
     })
     .context("--metrics-listen")?;
     let started = Instant::now();
-    let renderer = renderer(&settings, &display);
-    let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
-    let inputs = PipelineInputs {
-        start: session.start,
-        checkpoint_worker: session.checkpoint_worker,
-        output: output.map(|sink| sink.with_header(header)),
-        renderer,
-        stop: Shutdown::new(settings.drain_timeout),
+    session.output = output;
+    let search = Search {
+        settings: &settings,
         secrets: session.secrets,
-        v1_dictionary,
-        dictionaries,
-        metrics: Arc::clone(&metrics),
+        metrics: &metrics,
+        observers: &mut observers,
     };
-    let tick_every = observers.tick_every();
-    let observer =
-        RunObserver { tick_every, on_event: &mut |event: RunEvent| observers.on_event(event) };
-    let result = pipeline::run(&settings, inputs, observer);
+    let result = match search.find_start(session.start.clone())? {
+        ReadBack::Ended(result) => result,
+        ReadBack::Found(start, history) => {
+            settings.stop = rules_after(settings.stop, started, history.as_ref());
+            let start = RunStart { start, history, session: &mut session };
+            run_pipeline(&settings, &display, start, &metrics, &mut observers)?
+        }
+    };
     let elapsed = started.elapsed();
     // Removes the progress line before the summary is printed, and stops serving metrics.
     drop(observers);
@@ -102,6 +96,64 @@ fn run(
         demo.stop();
     }
     report::report(result, &settings, &display, &metrics, elapsed)
+}
+
+/// Starts the demo server, if the run reads it.
+fn start_demo(
+    settings: &mut TailSettings,
+    session: &Session,
+) -> anyhow::Result<Option<DemoServer>> {
+    if !settings.demo {
+        return Ok(None);
+    }
+    let demo = DemoServer::start(session.newest_seq(), AtEnd::Close)?;
+    settings.endpoints = vec![demo.endpoint()];
+    Ok(Some(demo))
+}
+
+/// Where a run starts.
+struct RunStart<'a> {
+    start: StartPosition,
+    /// The lines of `--last`.
+    history: Option<History>,
+    session: &'a mut Session,
+}
+
+fn run_pipeline(
+    settings: &TailSettings,
+    display: &DisplaySettings,
+    start: RunStart<'_>,
+    metrics: &Arc<Metrics>,
+    observers: &mut Observers,
+) -> anyhow::Result<RunResult> {
+    let RunStart { start, history, session } = start;
+    let (v1_dictionary, dictionaries) = find_dictionaries(settings)?;
+    let renderer = renderer(settings, display);
+    let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
+    let inputs = PipelineInputs {
+        start,
+        history,
+        history_start: None,
+        checkpoint_worker: session.checkpoint_worker.take(),
+        output: session.output.take().map(|sink| sink.with_header(header)),
+        renderer,
+        stop: Shutdown::new(settings.drain_timeout),
+        secrets: session.secrets,
+        v1_dictionary,
+        dictionaries,
+        metrics: Arc::clone(metrics),
+    };
+    let tick_every = observers.tick_every();
+    let on_event = &mut |event: RunEvent| observers.on_event(event);
+    Ok(pipeline::run(settings, inputs, RunObserver { tick_every, on_event }))
+}
+
+/// Returns the rules for the rest of a run that read back before. `--timeout` counts from the
+/// start, and does not cut off lines after which the run ends anyway.
+fn rules_after(stop: StopRules, started: Instant, history: Option<&History>) -> StopRules {
+    let ends = history.is_some_and(|history| history.then.is_some());
+    let timeout = stop.timeout.filter(|_| !ends);
+    StopRules { timeout: timeout.map(|timeout| timeout.saturating_sub(started.elapsed())), ..stop }
 }
 
 /// Returns standard output below the progress line of `terminal` if both share a screen; `None` if

@@ -7,6 +7,7 @@ use super::archive_settings::archive_settings;
 use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
+use super::last::args::last_settings;
 use super::output_name;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
@@ -91,6 +92,7 @@ pub fn tail_settings(
         protocol: args.source.protocol,
         shape: args.output.shape,
         cursor: start.cursor,
+        last: last_settings(args, &context, sources)?,
         from: start.from,
         consumer: start.consumer,
         state: start.state,

@@ -80,6 +80,7 @@ pub fn start_settings(
         || given.checkpoint_events.is_some();
     let unsaved = match (given.no_checkpoint, context.is_terminal && !asks_to_save) {
         (true, _) => Some(UnsavedReason::NoCheckpoint),
+        _ if given.last.last.is_some() => Some(UnsavedReason::Last),
         (false, true) => Some(UnsavedReason::Terminal),
         (false, false) => None,
     };

@@ -139,6 +139,8 @@ impl TopRun<'_> {
         let from_us = replay_from_us(&session.start);
         let inputs = PipelineInputs {
             start: session.start,
+            history: None,
+            history_start: None,
             checkpoint_worker: None,
             output: Some(Sink::Tap(Box::new(tap))),
             renderer: None,

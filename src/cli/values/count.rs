@@ -23,6 +23,15 @@ pub fn parse_positive(text: &str) -> Result<u64, ValueError> {
     up_to(text, u64::MAX)
 }
 
+/// Parses a number of events to read back: 1 to 100,000.
+///
+/// # Errors
+/// As [`parse_count`], and [`ValueError::Range`].
+pub fn parse_last(text: &str) -> Result<usize, ValueError> {
+    let count = up_to(text, 100_000)?;
+    usize::try_from(count).map_err(|_| ValueError::Count(text.to_owned()))
+}
+
 /// Parses a number of events that a queue may hold: 1 to 100 million, which is more events of
 /// average size than fit into the memory of any machine.
 ///

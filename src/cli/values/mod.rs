@@ -32,6 +32,9 @@ pub enum ValueError {
         "{0:?} is not a duration: write a number with ms, s, m, h or d, such as 250ms or 5m, or never"
     )]
     DurationOrNever(String),
+    /// Not a duration, for a flag that also accepts `all`.
+    #[error("{0:?} is not a duration: write a number with s, m, h or d, such as 30m or 6h, or all")]
+    DurationOrAll(String),
     /// Not a whole number.
     #[error("{0:?} is not a whole number: write digits (100_000), or a number with k or M (10k)")]
     Count(String),

@@ -12,6 +12,7 @@ mod commit;
 mod config;
 mod decide;
 mod event_times;
+mod history;
 mod pipe_backlog;
 mod surplus;
 #[cfg(test)]

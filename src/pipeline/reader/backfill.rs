@@ -119,7 +119,8 @@ impl Reader {
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 room = self.sender.has_room(&batch) => room?,
             }
-            self.sender.send(Item { batch, connection: Arc::clone(connection), gap, through })?;
+            let connection = Arc::clone(connection);
+            self.sender.send(Item { gap, through, ..Item::lines(batch, connection) })?;
             work.yield_if_spent().await;
         }
     }

@@ -9,6 +9,7 @@ mod backfill;
 mod disconnect;
 mod endpoint_state;
 mod failback;
+mod history;
 mod idle;
 mod join;
 mod lag;
@@ -39,6 +40,7 @@ use crate::source::protocol::Protocol;
 use super::channel::Sender;
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::SharedWriter;
+use super::history::History;
 use super::shutdown::{Shutdown, StopReason};
 use super::writer::Writer;
 
@@ -59,6 +61,8 @@ pub struct Reader {
     pub client: Client,
     /// Where the run starts.
     pub start: StartPosition,
+    /// Lines to pass on before the first connection.
+    pub history: Option<History>,
     /// The settings of connections.
     pub limits: Limits,
     /// Whether and how to read archives.
@@ -155,7 +159,13 @@ impl Reader {
     ///
     /// # Errors
     /// [`ReadError`] if no server can be read.
-    pub async fn run(self) -> Result<(), ReadError> {
+    pub async fn run(mut self) -> Result<(), ReadError> {
+        if let Some(history) = self.history.take() {
+            self.forward_history(history).await;
+            if self.stop.reason().is_some() {
+                return Ok(());
+            }
+        }
         let mut retry = self.initial_retry_state();
         loop {
             let disconnect = self.connect_and_read(&mut retry).await;

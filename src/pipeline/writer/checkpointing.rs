@@ -134,7 +134,14 @@ impl Writer {
             Sink::File(files) => Some(file_names(files)),
             Sink::Broker(broker) => Some(broker.destination()),
         };
-        WriterResult { position, saved, failure, written_to }
+        WriterResult {
+            position,
+            resume: self.processor.resume(),
+            history_limit: self.history_limit,
+            saved,
+            failure,
+            written_to,
+        }
     }
 
     /// Ends a run without a failure: files, or the broker, match the last checkpoint exactly.

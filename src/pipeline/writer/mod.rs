@@ -16,7 +16,7 @@ use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::log_throttle::CountThrottle;
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
-use crate::position::{EventPosition, Position, Seq, TimeUs};
+use crate::position::{EventPosition, Position, Resume, Seq, TimeUs};
 use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::output_record::OutputRecord;
 use crate::sink::{PartialWrite, Sink, SinkError, WriteContext, WriteRequest};
@@ -49,6 +49,9 @@ pub struct WriterConfig {
     pub on_gap: OnGap,
     /// How to save the start of the run before its first line; `None` if a position is saved.
     pub run_start: Option<RunStart>,
+    /// The requested time of a run that reads history: a gap from there to the first event only
+    /// says how far the server's history reaches.
+    pub history_start: Option<TimeUs>,
     /// Reports to the reader.
     pub feedback: Arc<WriterFeedback>,
     /// The counters of the run.
@@ -71,6 +74,8 @@ pub struct Writer {
     open: Option<OpenBatch>,
     /// The start of the run, if this run saved it.
     saved_start: Option<ManualCursor>,
+    /// The oldest time of the server's history, if it is later than `history_start`.
+    history_limit: Option<TimeUs>,
     failure: Option<SinkError>,
     has_ended: bool,
 }
@@ -119,6 +124,10 @@ impl RunStart {
 pub struct WriterResult {
     /// The last position that the output proves.
     pub position: Option<Position>,
+    /// What a run needs to continue after the last written line.
+    pub resume: Option<Resume>,
+    /// See [`super::RunResult::history_limit`].
+    pub history_limit: Option<TimeUs>,
     /// Whether that position was saved; `None` if the run saves none.
     pub saved: Option<Result<(), StoreError>>,
     /// Why the output failed, if it did.
@@ -247,6 +256,7 @@ impl Writer {
             checked: Instant::now(),
             open: None,
             saved_start: None,
+            history_limit: None,
             failure: None,
             has_ended: false,
         }
@@ -254,14 +264,17 @@ impl Writer {
 
     /// Filters and deduplicates a batch; the result is the open batch.
     fn process(&mut self, item: Item) {
-        let Item { batch, connection, gap, through } = item;
+        let Item { batch, connection, gap, through, is_history } = item;
         if let Some(gap) = gap {
             self.processor.report_gap(gap);
             self.report_anomaly(connection.number);
         }
         let events = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
-        let staged = self.processor.process(batch, &connection, now);
+        let staged = match is_history {
+            true => self.processor.stage_history(batch),
+            false => self.processor.process(batch, &connection, now),
+        };
         self.report_rejected();
         self.report_anomaly(connection.number);
         self.config.feedback.set_early(self.processor.surplus_time());

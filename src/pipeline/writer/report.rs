@@ -50,7 +50,12 @@ impl Writer {
         }
     }
 
-    fn report_gap(&self, gap: Gap) {
+    fn report_gap(&mut self, gap: Gap) {
+        let start = self.config.history_start;
+        if start.is_some() && gap.from_time == start {
+            self.history_limit = gap.to_time;
+            return;
+        }
         self.config.metrics.gaps.add(1);
         let missing = gap.missing_us().map(|us| duration(Duration::from_micros(us)));
         let missing = missing.map(|text| format!(" ({text})")).unwrap_or_default();
