@@ -23,6 +23,7 @@ use skytail::event::batch::Batch;
 use skytail::event::event_id::{EventIdHasher, EventIdKey};
 use skytail::event::format::EventFormat;
 use skytail::event::header;
+use skytail::event::v2;
 use skytail::filter::Filter;
 use skytail::position::dedup_window::DedupWindow;
 use skytail::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind, TimeUs};
@@ -74,6 +75,47 @@ fn header_of_spans(bencher: Bencher<'_, '_>) {
     of_all(bencher, &lines).bench_local(|| {
         for (spans, line) in spans.iter().zip(&lines) {
             black_box(spans.header(line));
+        }
+    });
+}
+
+/// Returns the v2 message of a v1 line.
+fn v2_message(line: &[u8]) -> Vec<u8> {
+    let event: serde_json::Value = serde_json::from_slice(line).unwrap();
+    let kind = event["kind"].as_str().unwrap();
+    let mut payload = match kind {
+        "commit" => event[kind].clone(),
+        _ => serde_json::json!({ kind: event[kind] }),
+    };
+    let time = jiff::Timestamp::from_microsecond(event["time_us"].as_i64().unwrap()).unwrap();
+    payload["$type"] = format!("network.bsky.jetstream.subscribeEvents#{kind}").into();
+    payload["did"] = event["did"].clone();
+    payload["seq"] = 7_000_000.into();
+    payload["time"] = format!("{time:.6}").into();
+    serde_json::json!({"$type": "message", "payload": payload}).to_string().into_bytes()
+}
+
+/// From a v2 message to its line and its event id: with the header fields that the decoder keeps,
+/// and with a second parse.
+#[divan::bench(args = [(EventFormat::V1, true), (EventFormat::V1, false),
+    (EventFormat::Native, true), (EventFormat::Native, false)])]
+fn v2_to_id(bencher: Bencher<'_, '_>, (format, has_sidecar): (EventFormat, bool)) {
+    let messages: Vec<_> = lines().iter().map(|line| v2_message(line)).collect();
+    let mut identities = EventIdHasher::new(EventIdKey::new(1));
+    let mut line = Vec::new();
+    of_all(bencher, &messages).bench_local(|| {
+        for message in &messages {
+            let Ok(v2::Message::Event(event, json)) = v2::read(message) else { panic!("no event") };
+            line.clear();
+            let spans = match format {
+                EventFormat::V1 => event.write_v1_line(&mut line),
+                EventFormat::Native => {
+                    line.extend_from_slice(json.as_bytes());
+                    event.native_spans()
+                }
+            };
+            let spans = if has_sidecar { spans } else { format.parse_spans(&line).unwrap() };
+            black_box(identities.of_line(&spans, &line));
         }
     });
 }
