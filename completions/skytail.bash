@@ -46,6 +46,9 @@ _skytail() {
             skytail__subcmd__cursors,backup)
                 cmd="skytail__subcmd__cursors__subcmd__backup"
                 ;;
+            skytail__subcmd__cursors,delete)
+                cmd="skytail__subcmd__cursors__subcmd__rm"
+                ;;
             skytail__subcmd__cursors,export)
                 cmd="skytail__subcmd__cursors__subcmd__export"
                 ;;
@@ -54,6 +57,9 @@ _skytail() {
                 ;;
             skytail__subcmd__cursors,list)
                 cmd="skytail__subcmd__cursors__subcmd__list"
+                ;;
+            skytail__subcmd__cursors,reset)
+                cmd="skytail__subcmd__cursors__subcmd__reset"
                 ;;
             skytail__subcmd__cursors,restore)
                 cmd="skytail__subcmd__cursors__subcmd__restore"
@@ -169,12 +175,27 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__cursors)
-            opts="-q -v -h --quiet --verbose --log-format --color --config --profile --help list show set restore export import backup rm"
+            opts="-q -v -h --json --state --quiet --verbose --log-format --color --config --profile --help list show set restore export import backup reset rm delete"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --state)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
                 --log-format)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
                     return 0
@@ -379,6 +400,62 @@ _skytail() {
             ;;
         skytail__subcmd__cursors__subcmd__list)
             opts="-q -v -h --json --state --quiet --verbose --log-format --color --config --profile --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --state)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --log-format)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
+                    return 0
+                    ;;
+                --config)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
+                    fi
+                    return 0
+                    ;;
+                --profile)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        skytail__subcmd__cursors__subcmd__reset)
+            opts="-q -v -h --state --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 3 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -41,10 +41,12 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand top 'Watch what happens now: rates, collections, accounts'
         }
         &'skytail;cursors'= {
+            cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
             cand --log-format 'Format of log lines: text or json'
             cand --color 'Colour: auto, always or never'
             cand --config 'Configuration file [default: skytail/config.toml]'
             cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand --json 'Print one JSON object a line'
             cand -q 'Print errors only: no progress, no summary'
             cand --quiet 'Print errors only: no progress, no summary'
             cand -v 'Print more on stderr; -vv for everything'
@@ -58,7 +60,9 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand export 'Print everything that is saved under names, for `import`'
             cand import 'Import the output of `export` under the same names'
             cand backup 'Copy the whole state file, even while runs save to it'
+            cand reset 'Forget the position of names, and keep the names'
             cand rm 'Remove saved cursors'
+            cand delete 'Remove saved cursors'
         }
         &'skytail;cursors;list'= {
             cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
@@ -156,7 +160,33 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand -h 'Print help'
             cand --help 'Print help'
         }
+        &'skytail;cursors;reset'= {
+            cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
+            cand --log-format 'Format of log lines: text or json'
+            cand --color 'Colour: auto, always or never'
+            cand --config 'Configuration file [default: skytail/config.toml]'
+            cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand -q 'Print errors only: no progress, no summary'
+            cand --quiet 'Print errors only: no progress, no summary'
+            cand -v 'Print more on stderr; -vv for everything'
+            cand --verbose 'Print more on stderr; -vv for everything'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
         &'skytail;cursors;rm'= {
+            cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
+            cand --log-format 'Format of log lines: text or json'
+            cand --color 'Colour: auto, always or never'
+            cand --config 'Configuration file [default: skytail/config.toml]'
+            cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand -q 'Print errors only: no progress, no summary'
+            cand --quiet 'Print errors only: no progress, no summary'
+            cand -v 'Print more on stderr; -vv for everything'
+            cand --verbose 'Print more on stderr; -vv for everything'
+            cand -h 'Print help'
+            cand --help 'Print help'
+        }
+        &'skytail;cursors;delete'= {
             cand --state 'File of saved cursors [default: skytail/state.db in the directory for state]'
             cand --log-format 'Format of log lines: text or json'
             cand --color 'Colour: auto, always or never'

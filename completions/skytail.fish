@@ -44,24 +44,28 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Pr
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "top" -d 'Watch what happens now: rates, collections, accounts'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
 always\t''
 never\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "list" -d 'List the saved cursors'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "show" -d 'Show everything that is saved under a name'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "set" -d 'Set where the next `tail --cursor auto` starts'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "restore" -d 'List the earlier positions of a name, or restore one'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "export" -d 'Print everything that is saved under names, for `import`'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "import" -d 'Import the output of `export` under the same names'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "backup" -d 'Copy the whole state file, even while runs save to it'
-complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup rm" -f -a "rm" -d 'Remove saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l json -d 'Print one JSON object a line'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "list" -d 'List the saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "show" -d 'Show everything that is saved under a name'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "set" -d 'Set where the next `tail --cursor auto` starts'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "restore" -d 'List the earlier positions of a name, or restore one'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "export" -d 'Print everything that is saved under names, for `import`'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "import" -d 'Import the output of `export` under the same names'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "backup" -d 'Copy the whole state file, even while runs save to it'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "reset" -d 'Forget the position of names, and keep the names'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "rm" -d 'Remove saved cursors'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -f -a "delete" -d 'Remove saved cursors'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from list" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -144,6 +148,17 @@ complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from backup" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from reset" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -155,6 +170,17 @@ complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from rm" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand cursors; and __fish_seen_subcommand_from delete" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l listen -d 'Address to listen on; port 0 means any free port' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l rate -d 'Speed of the recording: `max`, a speed like `1x` or `10x`, or events per second like `500/s`. A paced recording starts when the first client connects' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l server-kind -d 'Which server to imitate [default: what the recording was made from]' -r -f -a "v2\t'The current server: cursors are sequence numbers'

@@ -82,7 +82,7 @@ fn run(
         observers: &mut observers,
     };
     let result = match search.find_start(session.start.clone())? {
-        ReadBack::Ended(result) => result,
+        ReadBack::Ended(result) => *result,
         ReadBack::Found(start, history) => {
             settings.stop = rules_after(settings.stop, started, history.as_ref());
             let start = RunStart { start, history, session: &mut session };

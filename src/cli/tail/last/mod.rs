@@ -48,7 +48,7 @@ pub enum ReadBack {
     /// The start of the run that follows, and the lines to print before.
     Found(StartPosition, Option<History>),
     /// The run ended while it read back.
-    Ended(RunResult),
+    Ended(Box<RunResult>),
 }
 
 /// Why reading back ended.
@@ -116,9 +116,10 @@ impl Search<'_> {
                 Ok(StopReason::Timeout) => break SearchEnd::Timeout,
                 Ok(StopReason::CaughtUp | StopReason::Until) if !self.is_gap_fatal() => {}
                 Ok(StopReason::CaughtUp | StopReason::Until) => {
-                    return Ok(ReadBack::Ended(RunResult { end: Ok(StopReason::Gap), ..result }));
+                    let result = RunResult { end: Ok(StopReason::Gap), ..result };
+                    return Ok(ReadBack::Ended(Box::new(result)));
                 }
-                _ => return Ok(ReadBack::Ended(result)),
+                _ => return Ok(ReadBack::Ended(Box::new(result))),
             }
             match result.history_limit {
                 _ if found.lines.is_out_of_memory() => break SearchEnd::OutOfMemory,
