@@ -1,4 +1,5 @@
-//! No test: prints which tests of this run did not run, and what they need. Cargo runs the test
+//! No test: prints which tests of this run, and which commands of the documents, did not run, and
+//! what they need. Cargo runs the test
 //! targets in the order of their names, so this is the last.
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
@@ -13,7 +14,11 @@ fn main() {
         .collect();
     lines.sort();
     if !lines.is_empty() {
-        println!("\n{} tests did not run or ran in part, because this is missing:", lines.len());
+        println!(
+            "\n{} tests or commands of the documents did not run or ran in part, because this is \
+             missing:",
+            lines.len()
+        );
         lines.iter().for_each(|line| println!("  {line}"));
     }
 }

@@ -7,6 +7,7 @@
 //! - `needs: …`: the block is not run; its commands are parsed, and the block is listed at the end
 //!   of `cargo test`.
 //! - `runs until it is stopped`: the next blocks run beside it.
+//! - `in a terminal`: each line runs in a terminal, until the test presses `q`.
 //! - `numbers vary`: numbers in the sample are not compared.
 //! - `file: …`, before a block of any language: the file in the home directory that the block is.
 
@@ -21,6 +22,7 @@ use std::time::{Duration, Instant};
 use super::sample::difference;
 use super::words::commands;
 use super::{Block, blocks, documents, read, root};
+use crate::support::pty::Pty;
 use crate::support::{
     PATIENCE, Scratch, ServeProcess, forget_unmet, isolate_environment, list_unmet, requires,
 };
@@ -39,6 +41,12 @@ case " $* " in
   *" serve "*) set -- "$@" --listen "$DOCUMENT_PORT" ;;
 esac
 exec "$SKYTAIL" "$@"
+"#;
+
+/// Replaces `ssh`: runs the command here, with the state of "another machine".
+const SSH: &str = r#"#!/bin/sh
+shift
+XDG_STATE_HOME="$HOME/elsewhere" exec "$@"
 "#;
 
 macro_rules! pages {
@@ -146,9 +154,11 @@ impl Session {
     fn new(page: &'static str) -> Self {
         let home = Scratch::new();
         std::fs::create_dir(home.path("bin")).unwrap();
-        let wrapper = home.path("bin/skytail");
-        std::fs::write(&wrapper, WRAPPER).unwrap();
-        std::fs::set_permissions(&wrapper, PermissionsExt::from_mode(0o755)).unwrap();
+        for (name, script) in [("bin/skytail", WRAPPER), ("bin/ssh", SSH)] {
+            std::fs::write(home.path(name), script).unwrap();
+            let mode = PermissionsExt::from_mode(0o755);
+            std::fs::set_permissions(home.path(name), mode).unwrap();
+        }
         let segment = home.path("seg_000000002a.jss");
         std::fs::copy(root().join("tests/it/vectors/corpus.jss"), segment).unwrap();
         let ports = PORTS.map(|_| TcpListener::bind("127.0.0.1:0").unwrap());
@@ -222,6 +232,22 @@ impl Session {
         }
     }
 
+    fn run_in_terminal(&self, block: &Block) {
+        for line in block.text.lines() {
+            let mut pty = Pty::open();
+            let mut command = self.shell(line);
+            command.env("TERM", "xterm").env("LANG", "C.UTF-8");
+            command.stdin(pty.stdio()).stdout(pty.stdio()).stderr(pty.stdio());
+            let mut child = command.spawn().unwrap();
+            drop(command);
+            pty.started();
+            pty.read_until(|shown| shown.contains("COLLECTION"));
+            pty.type_keys("q");
+            let shown = pty.read_to_end();
+            assert!(child.wait().unwrap().success(), "{} line {}: {shown}", self.page, block.line);
+        }
+    }
+
     /// Runs the commands of a `console` block, and compares what they print.
     fn run_console(&self, block: &Block) {
         for step in block.text.strip_prefix("$ ").expect("a prompt").split("\n$ ") {
@@ -280,7 +306,7 @@ fn run_page(page: &'static str) {
             parse_block(page, &block, what);
             continue;
         }
-        let known = ["numbers vary", "runs until it is stopped"];
+        let known = ["numbers vary", "runs until it is stopped", "in a terminal"];
         let comment = block.comment.as_deref();
         assert!(comment.is_none_or(|text| known.contains(&text)), "{page}: {comment:?}");
         let jq = Command::new("jq").arg("--version").output().ok();
@@ -290,6 +316,7 @@ fn run_page(page: &'static str) {
         let session = session.get_or_insert_with(|| Session::new(page));
         match block.language.as_str() {
             _ if block.says("runs until it is stopped") => session.start(&block),
+            _ if block.says("in a terminal") => session.run_in_terminal(&block),
             "sh" => session.run_script(&block),
             _ => session.run_console(&block),
         }
