@@ -241,7 +241,8 @@ impl Session {
             let mut child = command.spawn().unwrap();
             drop(command);
             pty.started();
-            pty.read_until(|shown| shown.contains("COLLECTION"));
+            let shown = pty.read_until(|shown| shown.contains("COLLECTION"));
+            assert!(shown.contains("COLLECTION"), "{} line {}: {shown}", self.page, block.line);
             pty.type_keys("q");
             let shown = pty.read_to_end();
             assert!(child.wait().unwrap().success(), "{} line {}: {shown}", self.page, block.line);

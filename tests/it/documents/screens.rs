@@ -3,10 +3,11 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
+use std::time::Instant;
 
 use super::{blocks, read};
 use crate::support::pty::Pty;
-use crate::support::{Scratch, isolate_environment};
+use crate::support::{PATIENCE, Scratch, isolate_environment};
 
 /// Returns the labels of a screen: its words of three letters or more, without the first line, which
 /// shows the state of the stream.
@@ -35,7 +36,9 @@ fn missing(keys: &str, labels: &BTreeSet<String>) -> Vec<String> {
     let lacks = |shown: &str| -> Vec<String> {
         labels.iter().filter(|label| !shown.contains(label.as_str())).cloned().collect()
     };
-    let shown = pty.read_until(|shown| lacks(shown).is_empty());
+    // The demo never stops drawing.
+    let deadline = Instant::now() + PATIENCE;
+    let shown = pty.read_until(|shown| lacks(shown).is_empty() || Instant::now() > deadline);
     let _ = child.kill();
     let _ = child.wait();
     lacks(&shown)
