@@ -1,8 +1,8 @@
-//! Tells the program which commit it was built from, and as what. Needs neither git nor a
-//! repository: without them there is no commit to tell.
+//! Passes the commit, the target and the features of the build to the program. Without git or a
+//! repository it passes no commit.
 //!
-//! What it tells are variables that begin with `BUILD_`: cargo sets them for whatever it runs,
-//! too, and those that begin with `SKYTAIL_` are the program's flags.
+//! It sets variables that begin with `BUILD_`, and not with `SKYTAIL_`: cargo sets them also for the
+//! programs that it runs, and variables with `SKYTAIL_` are the program's flags.
 //!
 //! Only release builds look for it, so that a commit does not rebuild every test. A build from
 //! the crate's tarball takes it from cargo's own note in there.

@@ -8,7 +8,7 @@
 //!
 //! A server in this process sends frames that were made beforehand; every program under test
 //! is a process of its own. Programs of one comparison take turns, and a ratio is the median
-//! of the ratios of the rounds, since a shared machine changes its mind from minute to minute.
+//! of the ratios of the rounds, because the speed of a shared machine changes from minute to minute.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

@@ -87,7 +87,7 @@ pub fn run(program: &Program, output: Output) -> ResourceUsage {
 
 /// Reads what a watcher wrote.
 pub fn took(report_path: &Path, program: &Program) -> ResourceUsage {
-    let text = std::fs::read_to_string(report_path).expect("the watch tells");
+    let text = std::fs::read_to_string(report_path).expect("the watch wrote a report");
     let took: ResourceUsage = serde_json::from_str(&text).expect("as it should");
     if !took.succeeded {
         // Not a panic: the server's thread still waits for a connection.

@@ -14,7 +14,7 @@ pub struct Counting;
 fn taken(bytes: usize) {
     let now = NOW_BYTES.get().wrapping_add(bytes);
     NOW_BYTES.set(now);
-    // Bytes freed by another thread make the count negative: that is no peak.
+    // Bytes freed by another thread make the count negative: that is not a peak.
     if now < usize::MAX / 2 {
         PEAK_BYTES.set(PEAK_BYTES.get().max(now));
     }

@@ -302,7 +302,7 @@ fn sum(lengths: impl Iterator<Item = u32>) -> u64 {
     lengths.map(u64::from).sum()
 }
 
-const BAD_TEXT: &str = "text that is no UTF-8";
+const BAD_TEXT: &str = "text that is not UTF-8";
 
 fn check_kinds(kinds: &[u8], at: usize) -> Result<(), BlockError> {
     match kinds.iter().position(|&kind| RowKind::from_number(kind).is_none()) {

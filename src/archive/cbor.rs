@@ -120,7 +120,7 @@ impl<'a> Reader<'a> {
             25 | 26 => fail("a float of less than 64 bits"),
             27 => match f64::from_be_bytes(self.array()?) {
                 float if float.is_finite() => Ok(Head::Float(float)),
-                _ => fail("a float that is no number"),
+                _ => fail("a float that is not a number"),
             },
             31 => fail("a break without an indefinite length"),
             _ => fail("a simple value other than false, true and null"),

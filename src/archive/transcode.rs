@@ -122,7 +122,7 @@ impl Run<'_, '_> {
     fn link(&mut self, out: &mut Vec<u8>, at: usize) -> Result<(), CborError> {
         let fail = |what| Err(CborError { what, at });
         let Head::Bytes(length) = self.input.head()? else {
-            return fail("a link that is no byte string");
+            return fail("a link that is not a byte string");
         };
         let Some(cid) = self.input.take(length)?.strip_prefix(&[0]) else {
             return fail("a link that does not start with zero");
@@ -143,7 +143,7 @@ impl<'a> Run<'a, '_> {
         let at = self.input.pos();
         let text = self.input.take(length)?;
         json::append_checked(text, out)
-            .map_err(|within| CborError { what: "text that is no UTF-8", at: at + within })?;
+            .map_err(|within| CborError { what: "text that is not UTF-8", at: at + within })?;
         Ok(text)
     }
 
@@ -165,7 +165,7 @@ impl<'a> Run<'a, '_> {
         for _ in 0..count {
             let (start, at) = (out.len(), self.input.pos());
             let Head::Text(length) = self.input.head()? else {
-                return Err(CborError { what: "a key that is no text", at });
+                return Err(CborError { what: "a key that is not text", at });
             };
             let key = self.text(length, out)?;
             if self.members.len() > base

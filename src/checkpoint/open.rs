@@ -16,7 +16,7 @@ use crate::{paths, platform};
 /// How long to wait for another program's write. A save takes milliseconds; for a transaction that
 /// a user left open in `sqlite3`, an error is better than a longer wait.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause between two attempts when SQLite does not wait by itself.
+/// The pause between two attempts when SQLite does not wait.
 const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens the file for reading and writing. Creates it, and the directories above it, if it does not
@@ -54,8 +54,9 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, StoreError> {
         Err(error) => return Err(cant_open(path, &error)),
     }
     let sqlite_error = |error: rusqlite::Error| StoreError::from_sqlite(path, &error);
-    // Opened for writing if that is allowed (SQLite falls back by itself): a reader of a WAL file
-    // shares an index with the writers, and the last program to close it removes it.
+    // Opened for writing if that is allowed, because a reader of a WAL file shares an index with
+    // the writers, and the last program that closes it removes it. Otherwise SQLite opens it for
+    // reading.
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite_error)?;

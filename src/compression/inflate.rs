@@ -126,7 +126,7 @@ impl Inflater {
             .map_err(|code| InflateError::Corrupt(get_error_name(code)))?;
 
         let start = out.len();
-        // One byte more than allowed tells "exactly full" from "too much".
+        // One byte more than allowed distinguishes "exactly full" from "too much".
         let limit = max_bytes.saturating_add(1);
         out.reserve(first_room(frame).min(limit));
         let mut input = InBuffer::around(frame);

@@ -103,7 +103,7 @@ pub(super) fn build(
         archive: settings.archive.clone(),
         compress: settings.compression.mode,
         // A small buffer still holds several batches, so that neither side waits until the
-        // other has dealt with a whole buffer.
+        // other has processed a whole buffer.
         batch_events: settings.buffer.batch_events(),
         on_idle: on_idle(settings),
         ends_with_server: settings.demo,

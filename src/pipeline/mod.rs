@@ -57,7 +57,7 @@ pub struct PipelineInputs {
     pub output: Option<Sink>,
     /// Renders events; `None` if they are written as they are.
     pub renderer: Option<Renderer>,
-    /// Stops the run; made anew for each run.
+    /// Stops the run. Each run needs a new one.
     pub stop: Shutdown,
     /// The secrets that event identities are hashed with.
     pub secrets: EventIdSecrets,
@@ -131,7 +131,7 @@ impl RunResult {
 /// What a [`RunObserver`] is called with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum RunEvent {
-    /// The run starts: signals no longer end the process by themselves.
+    /// The run starts: the default action of signals no longer ends the process.
     Started,
     /// [`RunObserver::tick_every`] has passed, and the run's own loop is alive.
     Tick,

@@ -137,7 +137,7 @@ impl TransformStage {
     pub fn write(
         &mut self,
         lines: &CompactBatch,
-        turns: &[PeriodStart],
+        period_starts: &[PeriodStart],
         sink: &mut Sink,
         context: &mut WriteContext<'_>,
     ) -> TransformResult {
@@ -146,12 +146,12 @@ impl TransformStage {
         while result.whole < lines.len() && result.end.is_none() {
             let Chunk { lines: rendered, outputs, end } =
                 self.render_chunk(lines, result.whole, &context.deadline);
-            let turns = turns_of(turns, result.whole, rendered.len());
+            let period_starts = period_starts_within(period_starts, result.whole, rendered.len());
             let request = WriteRequest {
                 lines: &rendered,
                 shape: EventFormat::V1,
                 written_bytes: 0,
-                period_starts: &turns,
+                period_starts: &period_starts,
             };
             let bytes = match sink.write(&request, context) {
                 Ok(()) => {
@@ -297,8 +297,12 @@ impl TransformStage {
 
 /// Returns the period starts within `count` lines from `from` on, with line numbers relative to
 /// `from`.
-fn turns_of(turns: &[PeriodStart], from: usize, count: usize) -> Vec<PeriodStart> {
+fn period_starts_within(
+    period_starts: &[PeriodStart],
+    from: usize,
+    count: usize,
+) -> Vec<PeriodStart> {
     let lines = from..from + count;
-    let turns = turns.iter().filter(|turn| lines.contains(&turn.line));
-    turns.map(|turn| PeriodStart { line: turn.line - from, time: turn.time }).collect()
+    let period_starts = period_starts.iter().filter(|start| lines.contains(&start.line));
+    period_starts.map(|start| PeriodStart { line: start.line - from, time: start.time }).collect()
 }

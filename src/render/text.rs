@@ -55,7 +55,7 @@ impl TextLayout {
         match EventSummary::of(value) {
             Some(summary) => self.write_event(&summary, out),
             None => {
-                // An output of an expression that is no event.
+                // An output of an expression that is not an event.
                 let mut text = Vec::new();
                 match value {
                     Val::TStr(words) => text.extend_from_slice(words),

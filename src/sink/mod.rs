@@ -113,7 +113,7 @@ pub enum SinkError {
         cause: io::Error,
     },
     /// Another program changed a file while this run wrote it.
-    #[error("{} {what} by another program while it was written: keep other programs away from it (for files that end by themselves use --rotate)", path.display())]
+    #[error("{} {what} by another program while it was written: keep other programs away from it (for files of limited size use --rotate)", path.display())]
     ChangedByOthers {
         /// The file.
         path: PathBuf,

@@ -7,8 +7,8 @@ use xxhash_rust::xxh3::xxh3_64;
 use super::broker::target;
 use crate::position::TimeUs;
 
-/// How many bytes at the end of a file the hash covers: enough to tell one stream of events from
-/// any other, and few enough to read at each start.
+/// How many bytes at the end of a file the hash covers: enough to distinguish one stream of events
+/// from any other, and few enough to read at each start.
 pub const TAIL_BYTES: usize = 64 * 1024;
 
 /// How a run left an output.

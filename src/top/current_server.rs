@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::metrics::Metrics;
 
-/// The configured servers of a run, and the counter that tells which one is in use.
+/// The configured servers of a run, and the counter with the number of the current one.
 #[derive(Debug)]
 pub struct CurrentServer {
     labels: Vec<Arc<str>>,

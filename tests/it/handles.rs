@@ -229,8 +229,8 @@ fn an_answer_that_is_not_a_did_is_an_error_that_quotes_it() {
     let fixture = Fixture::new();
     let nothing = dns(&[]);
     for (answers, words) in [
-        (vec![ok("<html>\u{1b}[2J hello")], "which is no DID"),
-        (vec![ok(&"x".repeat(100_000))], "which is no DID"),
+        (vec![ok("<html>\u{1b}[2J hello")], "which is not a DID"),
+        (vec![ok(&"x".repeat(100_000))], "which is not a DID"),
         (vec!["HTTP/1.1 404 Not Found\r\nContent-Length: 0\r\n\r\n".into()], "HTTPS answered 404"),
         (vec![moved("http://other.example/")], "only 3 redirects to https://"),
         (vec![moved("/a"), moved("/b"), moved("/c"), moved("/d")], "only 3 redirects"),
@@ -242,7 +242,7 @@ fn an_answer_that_is_not_a_did_is_an_error_that_quotes_it() {
     }
     let no_did = dns(&[("_atproto.other.example", texts(&["did=did:PLC:even"]))]);
     let ended = fixture.tail("other.example", no_did, None);
-    assert_fails(&ended, 1, &["names \"did:PLC:even\", which is no DID"]);
+    assert_fails(&ended, 1, &["names \"did:PLC:even\", which is not a DID"]);
 }
 
 #[test]

@@ -122,8 +122,8 @@ fn rare(count: u64, at: u64) -> Vec<u64> {
     (at..at + RARE).chain([count - 1]).collect()
 }
 
-/// A server that scans 12,000 events for six seconds, sends none of them and answers pings
-/// meanwhile; then the wanted events come.
+/// A server that scans 12,000 events for six seconds, sends none of them and still answers pings;
+/// then the wanted events come.
 fn slow_server(scratch: &Scratch) -> ServeProcess {
     let path = scratch.recording(&sparse(12_000, 2_000, 11_900));
     let flags = ["--server-kind", "legacy", "--restamp", "--legacy-scan-rate", "2000"];

@@ -44,7 +44,7 @@ fn documented_rows() -> BTreeMap<String, usize> {
     rows(&std::fs::read_to_string(path).unwrap(), "## Import order\n", "")
 }
 
-/// Returns the top-level modules that a file names after `crate::`, comments excepted.
+/// Returns the top-level modules that the code of a file names after `crate::`.
 fn imported(source: &str) -> BTreeSet<String> {
     let lines = source.lines().filter(|line| !line.trim_start().starts_with("//"));
     let code = lines.collect::<Vec<_>>().join("\n");

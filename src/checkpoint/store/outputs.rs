@@ -45,9 +45,9 @@ UNION ALL
 SELECT ordinal, NULL, NULL, NULL, state, NULL, NULL, NULL, NULL,
   target, partition, next_offset FROM broker_offsets WHERE consumer = ?1";
 
-/// How many finished files of a consumer are kept: hours of six weeks. A run never returns to a
-/// finished file by itself, because the files that it may truncate or continue are `open` or
-/// `clean`; a user who replays the past into the same files does.
+/// How many finished files of a consumer are kept: hours of six weeks. A run returns to a finished
+/// file only if a user replays the past into the same files, because the files that it may truncate
+/// or continue are `open` or `clean`.
 const FINISHED: i64 = 1_000;
 
 const FORGET: &str = "

@@ -30,14 +30,14 @@ fn saved(path: &std::path::Path) -> u64 {
     }
 }
 
-/// A saver whose changes of health arrive on a channel.
+/// A checkpoint worker whose changes of health arrive on a channel.
 fn checkpoint_worker(
     path: &std::path::Path,
 ) -> (CheckpointWorker, mpsc::Receiver<Result<(), StoreError>>) {
-    let (told, changes) = mpsc::channel();
+    let (report, changes) = mpsc::channel();
     let store = Store::open(path).unwrap();
     let on_change = move |health: SaveHealth<'_>| {
-        let _ = told.send(match health {
+        let _ = report.send(match health {
             SaveHealth::Failing(error) => Err(error.clone()),
             SaveHealth::Recovered => Ok(()),
         });
@@ -154,8 +154,8 @@ fn with(time: u64, outputs: Vec<Output>) -> Checkpoint {
 
 fn lengths(path: &std::path::Path) -> Vec<(String, u64, OutputState)> {
     let outputs = Store::open(path).unwrap().outputs("posts").unwrap();
-    let told = |o: OutputRecord| (o.path.display().to_string(), o.length_bytes, o.state);
-    outputs.into_iter().map(told).collect()
+    let row = |o: OutputRecord| (o.path.display().to_string(), o.length_bytes, o.state);
+    outputs.into_iter().map(row).collect()
 }
 
 #[test]

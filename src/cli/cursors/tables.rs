@@ -8,7 +8,7 @@ use crate::checkpoint::store::{EarlierCursor, Entry, SavedCursor};
 use crate::display::table::{Table, escape_cell, shortened};
 use crate::position::TimeUs;
 
-/// The least columns of a server that tell it from others.
+/// Minimum number of columns of a server: enough to distinguish it from others.
 const MIN_SERVER: usize = 12;
 
 /// The cells of one saved cursor.

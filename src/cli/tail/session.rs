@@ -69,7 +69,7 @@ impl Session {
             None => log_health,
         };
         let checkpoint_worker = CheckpointWorker::spawn(store, consumer.clone(), log_health)
-            .context("start the saver thread")?;
+            .context("start the checkpoint thread")?;
         Ok(Self {
             start,
             secrets,
@@ -162,7 +162,7 @@ fn connect(to: &BrokerSettings, known: &[OutputRecord]) -> anyhow::Result<Sink> 
     }
 }
 
-/// Returns the start that a cursor names by itself; `None` for `auto`.
+/// Returns the start that a cursor names without the state file; `None` for `auto`.
 fn explicit_start(cursor: CursorMode) -> Option<StartPosition> {
     match cursor {
         CursorMode::Auto => None,
@@ -213,7 +213,7 @@ fn saved_start(
     }
 }
 
-/// Logs changes of the saver's health for a run that writes files: a restart truncates what was
+/// Logs changes of the checkpoint worker's health for a run that writes files: a restart truncates what was
 /// not saved, and reads it again.
 fn log_health_of_files(health: SaveHealth<'_>) {
     match health {

@@ -1,4 +1,4 @@
-//! How events move the position, and when the stream starts anew.
+//! How events move the position, and when the stream starts again on another server.
 
 use crate::position::{EventPosition, Origin, Position, TimeUs};
 use crate::source::ConnectionInfo;
@@ -7,7 +7,7 @@ use super::{EventProcessor, PreviousServer};
 
 impl EventProcessor {
     /// Notes an event that came again. Until the first new event of another server, or of one that
-    /// counts anew, all positions are still those from before, and say nothing of this one.
+    /// has renumbered, all positions are still those from before, and say nothing of this one.
     pub(super) fn on_duplicate(&mut self, identity: u64, at: EventPosition) {
         let origin = self.connection.as_ref().map(|connection| &connection.origin);
         let is_same = self.position.as_ref().map(|position| &position.origin) == origin;
@@ -49,8 +49,8 @@ impl EventProcessor {
         }
     }
 
-    /// Returns whether the output continues on another server, or on one that counts anew: then
-    /// from `at` on.
+    /// Returns whether the output continues on another server, or on one that has renumbered its
+    /// events: then from `at` on.
     pub(super) fn resets_stream(&mut self, at: EventPosition) -> bool {
         let origin = self.connection.as_ref().map(|connection| &connection.origin);
         let is_other = self.position.as_ref().is_some_and(|p| Some(&p.origin) != origin);

@@ -85,7 +85,7 @@ pub struct EventProcessor {
     gap_detector: GapDetector,
     /// The anomaly that the writer has not taken yet.
     anomaly: Option<Anomaly>,
-    /// The number of the connection on which the server was found to count anew. Its lines are
+    /// The number of the connection that showed that the server has renumbered. Its lines are
     /// ignored; the positions of the next connection are the first that mean something.
     renumbered_connection: Option<u64>,
     /// The position no longer moves, because an event at or after `until` came.

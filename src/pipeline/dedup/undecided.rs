@@ -1,6 +1,6 @@
 //! Events with absurd times in the surplus of a server that was asked for an instant.
 //!
-//! Such an event does not show by itself whether it belongs to the surplus, which an earlier
+//! Such an event alone does not show whether it belongs to the surplus, which an earlier
 //! connection has delivered. The event that follows it does: so the event waits for that one.
 //! Until then the position does not pass it, so that a process that is killed gets it again.
 

@@ -41,7 +41,7 @@ pub trait BatchWriter {
     fn finish(&mut self) -> Self::Output;
 }
 
-/// A writer that runs on the thread of whichever side owns the output.
+/// A writer that runs on the thread of the side that owns the output.
 #[derive(Debug)]
 pub struct SharedWriter<W>(Mutex<W>);
 

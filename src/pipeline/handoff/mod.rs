@@ -165,7 +165,7 @@ impl<Q: Queue> Handoff<Q> {
     }
 
     /// Reader: acquires the ownership if the writer thread is idle. The reader may then write
-    /// inline, sends nothing meanwhile, and calls [`Self::release`].
+    /// inline. It sends nothing until it has called [`Self::release`].
     #[must_use]
     pub fn try_acquire(&self) -> bool {
         let mut state = self.state();

@@ -68,7 +68,7 @@ impl Reader {
             self.archive.key.clone(),
             self.archive.parallelism,
         );
-        let mut sweep = tokio::select! {
+        let mut backfill = tokio::select! {
             begun = begun => begun?,
             () = self.stop.requested() => return Err(Disconnect::Stopped),
         };
@@ -78,7 +78,7 @@ impl Reader {
         self.metrics.connected.set(1);
         self.metrics.protocol.set(2);
         let server = Arc::clone(&endpoint.label);
-        tracing::info!(%server, %beginning, tip = sweep.tip(), "reading the archive");
+        tracing::info!(%server, %beginning, tip = backfill.tip(), "reading the archive");
         let connection = Arc::new(ConnectionInfo {
             number: retry.number,
             origin: Origin {
@@ -91,14 +91,14 @@ impl Reader {
             shape: self.client.shape,
             is_clamped: false,
         });
-        let ended = self.forward_backfill(&mut sweep, &connection, retry).await;
-        sweep.end().await;
+        let ended = self.forward_backfill(&mut backfill, &connection, retry).await;
+        backfill.end().await;
         ended
     }
 
     async fn forward_backfill(
         &self,
-        sweep: &mut Backfill,
+        backfill: &mut Backfill,
         connection: &Arc<ConnectionInfo>,
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
@@ -107,7 +107,7 @@ impl Reader {
             let step = tokio::select! {
                 biased;
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
-                step = sweep.next() => step?,
+                step = backfill.next() => step?,
             };
             let Some(BackfillStep { gap, batch, through }) = step else {
                 return Err(Disconnect::BackfillComplete);

@@ -27,7 +27,7 @@ pub(super) enum Disconnect {
     #[error("the live stream brought too much while the replay caught up")]
     JoinTooLong,
     /// The server's sequence numbers contradict the position.
-    #[error("the server's sequence numbers were given anew")]
+    #[error("the server has renumbered its events")]
     Renumbered,
     /// The server starts later than the requested time, and its archive may not.
     #[error("the live stream begins later than {0}")]

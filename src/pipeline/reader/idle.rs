@@ -2,9 +2,9 @@
 //! join. v1 has no message for "the replay is over".
 //!
 //! Silence and a pong prove it only if the server filters nothing. A legacy server that scans
-//! with a sparse filter sends nothing for minutes, and answers pings from another goroutine
-//! meanwhile (protocol/jetstream-v1.md §12). In that case the filters are lifted for a moment:
-//! the next event that the server scans then shows how far it has come.
+//! with a sparse filter sends nothing for minutes, and still answers pings, from another goroutine
+//! (protocol/jetstream-v1.md §12). In that case the filters are lifted for a moment: the next event
+//! that the server scans then shows how far it has come.
 
 use std::time::{Duration, Instant};
 
@@ -21,7 +21,7 @@ use crate::source::protocol::Protocol;
 use super::replay_limit::ReplayLimit;
 use super::{Disconnect, Reader};
 
-/// How long a stream must be silent, with a ping answered meanwhile, before it counts as having
+/// How long a stream must be silent, except for the answer to a ping, before it counts as having
 /// no more events.
 pub(super) const IDLE_AFTER: Duration = Duration::from_secs(3);
 
@@ -61,7 +61,7 @@ impl OnIdle {
     }
 
     /// Returns the time of the earliest event that proves the end: the live stream's at `tip`,
-    /// or an earlier one that ends the run by itself.
+    /// or an earlier one that alone ends the run.
     pub(super) fn tip_proof(self, tip: TimeUs) -> TimeUs {
         match self {
             Self::Until(until) => until.plus_us(CLOCK_MARGIN_US).min(tip),

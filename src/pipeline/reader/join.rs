@@ -38,7 +38,7 @@ const FIRST_EVENT_TIMEOUT: Duration = Duration::from_secs(3);
 /// The time between the live connection's first event and the start of the replay.
 const HEAD_START: Duration = Duration::from_secs(3);
 
-/// How far this machine's clock may be behind the server's if no event tells its time, in
+/// How far this machine's clock may be behind the server's if no event shows the server's time, in
 /// microseconds. The replay goes that far past the moment at which the live connection was
 /// opened: only the replay has what happened before that moment, and what both have is
 /// deduplicated. The replay starts six seconds later, so all this is still more than a second
@@ -207,8 +207,8 @@ impl Reader {
         }
     }
 
-    /// Reads the replay up to the limit, or until it has nothing more, and buffers the live
-    /// stream meanwhile.
+    /// Reads the replay up to the limit, or until it has nothing more. Buffers the live stream at the
+    /// same time.
     async fn replay_beside(
         &self,
         replay: &mut EventConnection,

@@ -1,4 +1,4 @@
-//! Reads one connection into the channel, and watches it meanwhile.
+//! Reads one connection into the channel, and monitors it.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -18,8 +18,8 @@ use super::retry::RetryState;
 use super::work_budget::WorkBudget;
 use super::{Disconnect, Reader};
 
-/// A wait for the writer from which the liveness timers start anew: the server could not send
-/// meanwhile.
+/// A longer wait for the writer restarts the liveness timers, because the server could not send
+/// during the wait.
 const BLOCKED_AFTER: Duration = Duration::from_millis(100);
 
 /// What is checked on each tick of a connection.

@@ -17,7 +17,8 @@ use crate::source::RequestedCursor;
 const MARGIN_US: u64 = 5_000_000;
 
 /// A replay nearer to the tip than this, in microseconds, is joined with the live stream, which
-/// is buffered in memory meanwhile. One that starts further back comes nearer by itself first.
+/// is buffered in memory during the replay. A replay that starts further back first runs without
+/// a join, until it is near enough.
 const JOIN_WITHIN_US: u64 = 30_000_000;
 
 /// The first time for which a replay is not trusted.

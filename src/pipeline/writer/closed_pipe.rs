@@ -11,7 +11,7 @@ use super::Writer;
 /// reaches a whole shell pipeline. A reader that continues reads what is left in the pipe.
 const READER_EXIT_GRACE: Duration = Duration::from_millis(250);
 
-/// The time between two checks of the pipe meanwhile.
+/// The time between two checks of the pipe during that wait.
 const CHECK_PIPE_EVERY: Duration = Duration::from_millis(5);
 
 impl Writer {

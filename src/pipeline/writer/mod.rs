@@ -196,8 +196,8 @@ impl BatchWriter for Writer {
                 self.open = Some(open);
                 None
             }
-            Err(refused) => {
-                self.refuse(open, refused);
+            Err(partial) => {
+                self.on_partial_write(open, partial);
                 None
             }
         }
@@ -224,8 +224,8 @@ impl BatchWriter for Writer {
         let request = WriteRequest { lines, shape, written_bytes, period_starts };
         match sink.write(&request, &mut context) {
             Ok(()) => Some(self.accept(open)),
-            Err(refused) => {
-                self.refuse(open, refused);
+            Err(partial) => {
+                self.on_partial_write(open, partial);
                 None
             }
         }
@@ -338,7 +338,7 @@ impl Writer {
     }
 
     /// Moves the position as far as the output accepted bytes before it failed.
-    fn refuse(&mut self, open: OpenBatch, partial: PartialWrite) {
+    fn on_partial_write(&mut self, open: OpenBatch, partial: PartialWrite) {
         // mutant: takes-queued-for-written
         self.processor.rollback(open.staged, Delivery::Bytes(partial.accepted_bytes));
         self.unsaved.is_due = true;

@@ -32,7 +32,7 @@ impl Writer {
             Some(Anomaly::Gap(gap)) => self.report_gap(gap),
             Some(Anomaly::Renumbered { requested: asked, got }) => {
                 tracing::warn!(
-                    "the server's sequence numbers were given anew (seq {} was asked for, and seq {} is another event now): resuming by time",
+                    "the server has renumbered its events (seq {} was asked for, and seq {} is another event now): resuming by time",
                     asked.0,
                     got.0,
                 );

@@ -29,8 +29,9 @@ impl DedupWindow {
         true
     }
 
-    /// Starts anew with the event at `before`, if so many events were unwanted after it, or so few
-    /// were ever known, that [`DedupWindow::settle`] could not keep more.
+    /// Starts again with the event at `before` as the only one. This is the case if so many events
+    /// were unwanted after it, or so few were ever known, that [`DedupWindow::settle`] could not keep
+    /// more.
     fn begin_at(&mut self, before: EventPosition, identity: Option<u64>, latest: TimeUs) -> bool {
         let Some(identity) = identity else { return false };
         self.ring.clear();

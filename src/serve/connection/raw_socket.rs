@@ -15,7 +15,7 @@ impl Session<'_> {
         self.flush_all().await?;
         for byte in wire {
             self.write_unbuffered(std::slice::from_ref(byte)).await?;
-            // Lets the client read the byte by itself.
+            // Lets the client read this byte alone.
             tokio::task::yield_now().await;
         }
         Ok(())

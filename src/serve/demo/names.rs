@@ -20,7 +20,7 @@ const ENGLISH: [&str; 48] = [
     "green",
     "today",
     "and",
-    "nobody",
+    "passerby",
     "knows",
     "why",
     "a",

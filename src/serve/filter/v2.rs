@@ -66,7 +66,7 @@ impl V2Filter {
     }
 
     /// Returns whether a block may have matching events, given its collection names (a name with
-    /// `$` denotes a kind, archive §4) and `has_did`, which tells whether it may have events of an
+    /// `$` denotes a kind, archive §4) and `has_did`, which returns whether it may have events of an
     /// account.
     pub(in crate::serve) fn may_match<'a>(
         &self,

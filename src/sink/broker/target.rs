@@ -80,7 +80,7 @@ pub enum TargetError {
     TooLong(usize),
     /// A user name or a password on the command line.
     #[error(
-        "credentials don't belong on a command line, where everybody on the machine can read them: put them into a file, and name it with --to-config FILE"
+        "credentials don't belong on a command line, where every user of the machine can read them: put them into a file, and name it with --to-config FILE"
     )]
     Credentials,
     /// A server is invalid.

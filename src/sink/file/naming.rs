@@ -344,8 +344,8 @@ mod tests {
         assert!(refusal("%!-%F", Rotate::Daily).contains("write fields as strftime does"));
         assert!(refusal("%Y/%F", Rotate::Daily).contains("in a directory's name"));
         for name in ["", "/", "..", "a/", "a/.."] {
-            let told = Naming::new(Path::new(name), None).unwrap_err();
-            assert_eq!(told, NameError::NoFile(PathBuf::from(name)));
+            let error = Naming::new(Path::new(name), None).unwrap_err();
+            assert_eq!(error, NameError::NoFile(PathBuf::from(name)));
         }
     }
 }

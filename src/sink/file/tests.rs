@@ -13,7 +13,7 @@ const HOUR_US: u64 = 3_600_000_000;
 struct Bench {
     home: tempfile::TempDir,
     sink: FileSink,
-    turns: RolloverTracker,
+    rollovers: RolloverTracker,
     begun: Vec<String>,
 }
 
@@ -25,18 +25,18 @@ impl Bench {
 
     fn at(home: tempfile::TempDir, name: &str, rotate: Option<Rotate>) -> Self {
         let naming = Naming::new(&home.path().join(name), rotate).unwrap();
-        let turns = RolloverTracker::new(rotate.map(Rotate::period_us), TimeUs(0));
+        let rollovers = RolloverTracker::new(rotate.map(Rotate::period_us), TimeUs(0));
         let sink = FileSink::new(naming, false, vec![], None).unwrap();
-        Self { home, sink, turns, begun: Vec::new() }
+        Self { home, sink, rollovers, begun: Vec::new() }
     }
 
     /// Writes lines, each with its time, as one batch.
     fn write(&mut self, lines: &[(u64, &str)]) -> Result<(), SinkError> {
         let mut batch = Batch::default();
-        self.turns.begin_batch();
+        self.rollovers.begin_batch();
         for (time, line) in lines {
             batch.push(line.as_bytes());
-            self.turns.note(TimeUs(*time));
+            self.rollovers.note(TimeUs(*time));
         }
         let begun = &mut self.begun;
         let mut persist = |record: &OutputRecord| {
@@ -46,7 +46,7 @@ impl Bench {
             begun.push(name.to_owned());
             Ok(())
         };
-        write(&mut self.sink, batch, self.turns.list(), &mut persist)
+        write(&mut self.sink, batch, self.rollovers.list(), &mut persist)
     }
 
     fn read(&self, name: &str) -> String {
@@ -73,13 +73,13 @@ fn write(
 }
 
 /// Names and lengths in a checkpoint, with their states.
-fn told(outputs: &[Output]) -> Vec<(String, u64, OutputState)> {
-    let told = |output: &Output| {
+fn summaries(outputs: &[Output]) -> Vec<(String, u64, OutputState)> {
+    let summaries = |output: &Output| {
         let record = &output.record;
         let name = record.path.file_name().unwrap().to_str().unwrap().to_owned();
         (name, record.length_bytes, record.state)
     };
-    outputs.iter().map(told).collect()
+    outputs.iter().map(summaries).collect()
 }
 
 #[test]
@@ -93,14 +93,14 @@ fn files_turn_exactly_between_two_events_and_never_back() {
     assert_eq!(bench.read("1970-01-01T03"), "f\n");
     let (open, done) = (OutputState::Open, OutputState::Done);
     assert_eq!(
-        told(&bench.sink.checkpoint().unwrap()),
+        summaries(&bench.sink.checkpoint().unwrap()),
         [
             ("1970-01-01T00".to_owned(), 4, done),
             ("1970-01-01T01".to_owned(), 6, done),
             ("1970-01-01T03".to_owned(), 2, open),
         ]
     );
-    assert_eq!(told(&bench.sink.checkpoint().unwrap()), []);
+    assert_eq!(summaries(&bench.sink.checkpoint().unwrap()), []);
 }
 
 #[test]
@@ -236,9 +236,13 @@ fn a_format_that_can_not_be_truncated_is_closed_by_a_checkpoint_and_continues_in
         assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\n", "the third row waits for its group");
         let done = |name: &str, length| (name.to_owned(), length, OutputState::Done);
         let first = [done("1970-01-01T00.x", 14)];
-        assert_eq!(told(&bench.sink.checkpoint().unwrap()), first);
+        assert_eq!(summaries(&bench.sink.checkpoint().unwrap()), first);
         assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\nc\nrows: 3\n");
-        assert_eq!(told(&bench.sink.checkpoint().unwrap()), [], "nothing new, so no empty file");
+        assert_eq!(
+            summaries(&bench.sink.checkpoint().unwrap()),
+            [],
+            "nothing new, so no empty file"
+        );
         // Rows that no checkpoint covers are removed with their file's contents.
         bench.write(&[(4, "d"), (5, "e")]).unwrap();
         bench.sink.truncate_to_checkpoint().unwrap();

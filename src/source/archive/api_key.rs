@@ -25,7 +25,7 @@ pub enum KeyError {
     )]
     NotOneWord,
     /// The text is longer than any real key.
-    #[error("it holds more than {MAX_BYTES} bytes, which is no key")]
+    #[error("it holds more than {MAX_BYTES} bytes, which is not a key")]
     TooLong,
 }
 

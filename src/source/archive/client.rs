@@ -215,7 +215,7 @@ impl ArchiveClient {
                         file.clear();
                         etag = strong_etag(&response.headers);
                         if response.status != 200 {
-                            // The file was rewritten, or the response does not fit: start anew.
+                            // The file was rewritten, or the response does not fit: start again.
                             etag = None;
                             budget.wait_after(ArchiveFetchError::CutOff(0)).await?;
                             continue;

@@ -182,7 +182,7 @@ pub enum PlanError {
         value: u64,
     },
     /// The name and the number of a segment differ.
-    #[error("the plan names a segment {0:?}, which is no name of segment number {1}")]
+    #[error("the plan names a segment {0:?}, which is not the name of segment number {1}")]
     Name(String, u64),
 }
 
@@ -205,7 +205,7 @@ pub fn parse_page(body: &[u8], after: u64, tip: Option<u64>) -> Result<PlanPage,
     let malformed = |what, value| Err(PlanError::Malformed { what, value });
     let (through, sealed) = (page.planned_through_seq, page.sealed_tip_seq);
     if sealed >= Seq::LIMIT {
-        return malformed("a sealed tip that is no seq", sealed);
+        return malformed("a sealed tip that is not a seq", sealed);
     }
     if through > sealed {
         return malformed("planned beyond the sealed tip", through);

@@ -123,7 +123,10 @@ impl RemoteSegment {
 
     fn count_rewrite(&self, rewrites: &mut u32) -> Result<(), RemoteSegmentError> {
         *rewrites += 1;
-        tracing::info!("{}: rewritten while it was read; reading it anew", self.planned.name);
+        tracing::info!(
+            "{}: the server rewrote it during the download; reading it again",
+            self.planned.name
+        );
         if *rewrites > MAX_REWRITES {
             return Err(RemoteSegmentError::Unstable(self.planned.name.clone()));
         }

@@ -83,7 +83,7 @@ impl BlockSink for BlockSender {
         let total = self.metrics.malformed.get();
         // Exponential throttling: the first, second, fourth, eighth … row is logged.
         if crate::display::log_throttle::is_doubling(total) {
-            tracing::warn!(total, "skipped a row that is no event: {}: {error}", self.name);
+            tracing::warn!(total, "skipped a row that is not an event: {}: {error}", self.name);
         }
     }
 }

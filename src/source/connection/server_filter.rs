@@ -31,8 +31,8 @@ impl EventConnection {
         self.server_filter.update.is_some()
     }
 
-    /// Returns whether the filter was ever lifted. Events that the server queued meanwhile may
-    /// still arrive after the filter was restored.
+    /// Returns whether the filter was ever lifted. Events that the server queued without the filter
+    /// may arrive after it was restored.
     #[must_use]
     pub fn was_unfiltered(&self) -> bool {
         self.server_filter.was_lifted

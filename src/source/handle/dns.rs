@@ -36,7 +36,7 @@ pub enum DnsProblem {
         second: String,
     },
     /// The value of a record is not a DID.
-    #[error("the TXT record of {name} in DNS names {value:?}, which is no DID")]
+    #[error("the TXT record of {name} in DNS names {value:?}, which is not a DID")]
     NoDid {
         /// The name of the record.
         name: String,

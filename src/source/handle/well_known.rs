@@ -19,7 +19,7 @@ pub enum HttpsProblem {
     #[error(transparent)]
     Download(#[from] DownloadError),
     /// The answer is not a DID.
-    #[error("HTTPS answered {0:?}, which is no DID")]
+    #[error("HTTPS answered {0:?}, which is not a DID")]
     NoDid(String),
 }
 

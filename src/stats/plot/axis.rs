@@ -38,7 +38,7 @@ pub struct Axis {
 enum Scale {
     /// Minutes since a minute after 1970, as a time.
     Time { start: u64, format: &'static str },
-    /// Counts with so many decimal places.
+    /// Counts with this number of decimal places.
     Count(usize),
 }
 

@@ -40,7 +40,7 @@ fn a_closed_stdout_does_not_fail_a_command() {
     assert_eq!((result.code, &*result.stderr), (Some(0), ""), "{result:?}");
 }
 
-/// The process that [`a_killed_process_releases_its_lease`] kills; by itself it tests nothing.
+/// The process that [`a_killed_process_releases_its_lease`] kills; alone it tests nothing.
 #[test]
 fn hold_a_lease_until_killed() {
     let Some(state) = std::env::var_os("HOLD_A_LEASE_IN") else { return };

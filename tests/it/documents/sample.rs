@@ -12,7 +12,7 @@ const VOLATILE: &[(&str, &str)] = &[
     (r"\d+%", "PERCENT"),
 ];
 
-/// Returns the words of an output, for comparison: where a line is broken does not matter, because
+/// Returns the words of an output, for comparison: the place of a line break does not matter, because
 /// the documents are narrower than a pipe.
 fn words(text: &str, do_numbers_vary: bool) -> Vec<String> {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");

@@ -3,8 +3,8 @@
 
 use crate::history::{Fixture, assert_same};
 
-/// The recording plays while its beginning is backfilled: meanwhile segments are sealed, the
-/// lookback advances, and the stream never pauses.
+/// The recording plays while its beginning is backfilled: segments are sealed, the lookback
+/// advances, and the stream never pauses.
 // Guards INV-1.
 #[test]
 fn nothing_is_lost_or_repeated_at_the_cutover_under_load() {

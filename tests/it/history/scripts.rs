@@ -55,7 +55,7 @@ fn a_malformed_plan_is_reported_and_leaves_a_gap() {
         (r#"{"plannedThroughSeq":9,"sealedTipSeq":5}"#, "beyond the sealed tip (9)"),
         (
             r#"{"plannedThroughSeq":900,"sealedTipSeq":900,"segments":[{"name":"../etc","index":1,"minSeq":1,"maxSeq":9,"mode":"segment"}]}"#,
-            "which is no name of segment number 1",
+            "which is not the name of segment number 1",
         ),
     ] {
         let (run, _) = run(json("200 OK", body));

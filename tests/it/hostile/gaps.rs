@@ -119,16 +119,15 @@ fn a_seq_that_lies_ahead_is_reported() {
 fn reused_seqs_are_not_trusted() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
     // The server lost its log and counts from 1 again; it still has the events.
-    let anew: Vec<_> = (0..30).map(|i| post(i, i, Some(1 + i))).collect();
+    let renumbered: Vec<_> = (0..30).map(|i| post(i, i, Some(1 + i))).collect();
     // Its counter is past the requested number, which now belongs to another event.
     let reused: Vec<_> = (0..30).map(|i| post(i, i, Some(480 + i))).collect();
-    for renumbered in [anew, reused] {
-        let from = if renumbered[0].contains(r#""cursor":1,"#) { 25 } else { 28 };
-        let server =
-            ScriptedServer::start([cut(&old), stay(&renumbered[from..]), stay(&renumbered)]);
+    for events in [renumbered, reused] {
+        let from = if events[0].contains(r#""cursor":1,"#) { 25 } else { 28 };
+        let server = ScriptedServer::start([cut(&old), stay(&events[from..]), stay(&events)]);
         let run = tail(&server, 30, &[]);
-        run.ends_with(0).prints(old.iter().chain(&renumbered[20..]));
-        run.says(&["sequence numbers were given anew"]).never_says("gap");
+        run.ends_with(0).prints(old.iter().chain(&events[20..]));
+        run.says(&["has renumbered its events"]).never_says("gap");
         let requests: Vec<String> = server.requests()[1..]
             .iter()
             .map(|request| request.query("cursor")[0].clone())
@@ -142,15 +141,15 @@ fn reused_seqs_are_not_trusted() {
 #[test]
 fn a_server_that_renumbered_is_resumed_by_its_new_seqs() {
     let old: Vec<_> = (0..20).map(|i| post(i, i, Some(500 + i))).collect();
-    let anew: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
+    let renumbered: Vec<_> = (0..60).map(|i| post(i, i, Some(1 + i))).collect();
     let server = ScriptedServer::start([
         cut(&old),
-        stay(&anew[25..]),
-        cut(&anew[10..50]),
-        stay(&anew[39..]),
+        stay(&renumbered[25..]),
+        cut(&renumbered[10..50]),
+        stay(&renumbered[39..]),
     ]);
     let run = tail(&server, 60, &[]);
-    run.ends_with(0).prints(old.iter().chain(&anew[20..])).never_says("gap");
+    run.ends_with(0).prints(old.iter().chain(&renumbered[20..])).never_says("gap");
     let cursor: u64 = server.requests()[3].query("cursor")[0].parse().unwrap();
     assert!((30..=50).contains(&cursor), "{cursor}");
 }

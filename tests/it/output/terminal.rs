@@ -41,7 +41,7 @@ fn command(home: &Scratch, all: &[String], more: &[&str]) -> Command {
     tail_command(&home.path(""), &flags)
 }
 
-/// Runs a command that ends by itself on a terminal, and returns what the terminal received.
+/// Runs a command that ends without a signal on a terminal, and returns what the terminal received.
 fn shown(mut command: Command) -> String {
     let mut pty = Pty::open();
     let mut child = command.stdout(pty.stdio()).stderr(Stdio::null()).spawn().unwrap();

@@ -5,18 +5,18 @@ fn what_is_no_state_file_is_refused_and_left_as_it_is() {
     let home = tempfile::tempdir().unwrap();
     let text = home.path().join("notes.txt");
     fs::write(&text, "dear diary, ".repeat(100)).unwrap();
-    assert_snapshot!(told(Store::open(&text), &home), @"HOME/notes.txt is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is");
-    assert_snapshot!(told(Store::open_existing(&text), &home), @"HOME/notes.txt is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is");
+    assert_snapshot!(error_text(Store::open(&text), &home), @"HOME/notes.txt is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is");
+    assert_snapshot!(error_text(Store::open_existing(&text), &home), @"HOME/notes.txt is not a SQLite database: move it away, or name another state file with --state FILE; it was left as it is");
     assert_eq!(fs::read_to_string(&text).unwrap(), "dear diary, ".repeat(100));
 
     let other = home.path().join("mail.db");
     Connection::open(&other).unwrap().execute_batch("CREATE TABLE mail (id)").unwrap();
     let before = fs::read(&other).unwrap();
-    assert_snapshot!(told(Store::open(&other), &home), @"HOME/mail.db is the database of another program: name another state file with --state FILE; it was left as it is");
+    assert_snapshot!(error_text(Store::open(&other), &home), @"HOME/mail.db is the database of another program: name another state file with --state FILE; it was left as it is");
     assert_eq!(fs::read(&other).unwrap(), before);
 
-    assert_snapshot!(told(Store::open(home.path()), &home), @"can't open the state file HOME: is a directory; name another with --state FILE");
-    assert_snapshot!(told(Store::open(&text.join("state.db")), &home), @"can't open the state file HOME/notes.txt/state.db: not a directory; name another with --state FILE");
+    assert_snapshot!(error_text(Store::open(home.path()), &home), @"can't open the state file HOME: is a directory; name another with --state FILE");
+    assert_snapshot!(error_text(Store::open(&text.join("state.db")), &home), @"can't open the state file HOME/notes.txt/state.db: not a directory; name another with --state FILE");
 }
 
 #[test]
@@ -25,7 +25,7 @@ fn a_file_from_a_newer_skytail_is_refused_with_both_versions() {
     let store = Store::open(&path).unwrap();
     store.connection.pragma_update(None, "user_version", 9).unwrap();
     drop(store);
-    assert_snapshot!(told(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 6: update skytail, or name another file with --state FILE");
+    assert_snapshot!(error_text(Store::open(&path), &home), @"the state file HOME/a/b/state.db has format 9, from a newer skytail; this one knows formats up to 6: update skytail, or name another file with --state FILE");
     assert_eq!(Store::open_existing(&path).unwrap_err(), Store::open(&path).unwrap_err());
 }
 
@@ -40,7 +40,7 @@ fn a_damaged_file_is_refused_and_left_as_it_is() {
     let mut bytes = fs::read(&path).unwrap();
     bytes.iter_mut().skip(5_000).step_by(3).for_each(|byte| *byte ^= 0x55);
     fs::write(&path, &bytes).unwrap();
-    let refusal = told(Store::open(&path), &home);
+    let refusal = error_text(Store::open(&path), &home);
     assert!(refusal.starts_with("the state file HOME/a/b/state.db is damaged ("), "{refusal}");
     assert!(refusal.contains("move it away"), "{refusal}");
     assert_eq!(fs::read(&path).unwrap(), bytes);
@@ -60,7 +60,7 @@ fn a_full_disk_is_named_and_keeps_what_was_saved() {
     most(&store, pages);
     let mut big = checkpoint(2_000);
     big.resume.identities = vec![7; 10_000];
-    assert_snapshot!(told(store.save("posts", &big, TimeUs(6)), &home), @"can't save to the state file HOME/a/b/state.db: its disk is full; free some space, or name another file with --state FILE");
+    assert_snapshot!(error_text(store.save("posts", &big, TimeUs(6)), &home), @"can't save to the state file HOME/a/b/state.db: its disk is full; free some space, or name another file with --state FILE");
     assert_eq!(store.load("posts"), Ok(Some(SavedCursor::Position(resume(1_000)))));
     most(&store, 1_000_000);
     store.save("posts", &big, TimeUs(6)).unwrap();
@@ -93,10 +93,10 @@ fn a_damaged_row_names_consumer_and_column_and_hides_no_other() {
         store.save("good", &checkpoint(1_000), TimeUs(5)).unwrap();
         let sql = format!("UPDATE consumers SET {edit} WHERE name = 'bad'");
         store.connection.execute_batch(&sql).unwrap();
-        let told = told(store.entry("bad"), &home);
+        let text = error_text(store.entry("bad"), &home);
         let (start, end) = ("the saved cursor \"bad\" in HOME/a/b/state.db is damaged: ", ";");
-        let told = told.strip_prefix(start).unwrap_or(&told);
-        all.push(format!("{edit}: {}", told.split_once(end).unwrap().0));
+        let text = text.strip_prefix(start).unwrap_or(&text);
+        all.push(format!("{edit}: {}", text.split_once(end).unwrap().0));
         let list = store.list().unwrap();
         assert!(list[0].is_err() && list[1].is_ok(), "{list:?}");
         store.save("bad", &checkpoint(1_000), TimeUs(5)).unwrap();
@@ -128,7 +128,7 @@ fn a_file_without_its_seed_is_damaged() {
         let store = Store::open(&path).unwrap();
         store.connection.execute_batch(edit).unwrap();
         drop(store);
-        let refusal = told(Store::open(&path), &home);
+        let refusal = error_text(Store::open(&path), &home);
         assert!(refusal.contains("HOME/a/b/state.db"), "{edit}: {refusal}");
     }
 }

@@ -96,6 +96,6 @@ fn an_offset_of_something_that_is_no_broker_is_damaged() {
     let mut store = Store::open(&path).unwrap();
     store.persist_output("posts", &OutputRecord::partition("nats://n:4222/s", 0, 9)).unwrap();
     store.connection.execute("UPDATE broker_offsets SET target = '/etc/hosts'", []).unwrap();
-    let error = told(store.outputs("posts"), &home);
+    let error = error_text(store.outputs("posts"), &home);
     assert!(error.contains("column target is \"/etc/hosts\""), "{error}");
 }

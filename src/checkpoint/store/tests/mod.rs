@@ -23,7 +23,7 @@ fn home() -> (TempDir, PathBuf) {
 }
 
 /// The message without the temporary directory.
-fn told<T: std::fmt::Debug>(result: Result<T, StoreError>, home: &TempDir) -> String {
+fn error_text<T: std::fmt::Debug>(result: Result<T, StoreError>, home: &TempDir) -> String {
     result.unwrap_err().to_string().replace(home.path().to_str().unwrap(), "HOME")
 }
 

@@ -57,7 +57,7 @@ fn unix_seconds_and_milliseconds_are_rejected_with_the_time_that_they_mean() {
         let is_rejected = parse_cursor_value(ago, NOW).is_err();
         assert_eq!(is_rejected, ago == "1783175948", "{ago}");
     }
-    // A sequence number of the network in 2026, and one that is no time.
+    // A sequence number of the network in 2026, and one that is not a time.
     for seq in ["24835173012", "999999999999999", "1", "seq:1783175888"] {
         assert!(matches!(parse_cursor_mode(seq, NOW), Ok(CursorMode::Seq(_))), "{seq}");
     }
