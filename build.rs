@@ -31,7 +31,7 @@ fn main() {
     println!("cargo::rustc-env=BUILD_FEATURES={}", features.join(" "));
 }
 
-/// The commit that `cargo package` noted, shortened; it notes no date.
+/// Returns the commit that `cargo package` noted, shortened; it notes no date.
 fn noted() -> Option<String> {
     let text = std::fs::read_to_string(".cargo_vcs_info.json").ok()?;
     let (_, rest) = text.split_once("\"sha1\"")?;
@@ -41,7 +41,7 @@ fn noted() -> Option<String> {
     is_sha.then(|| format!("{}{dirty}", &sha[..9]))
 }
 
-/// What git says of this directory: commit and day. A repository that only surrounds it (say
+/// Returns commit and day of this directory from git. A repository that only surrounds it (say
 /// an unpacked tarball in a user's home) is another project's.
 fn asked() -> Option<String> {
     let top = git(&["rev-parse", "--show-toplevel"])?;

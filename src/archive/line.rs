@@ -161,7 +161,7 @@ impl LineWriter {
         self.append_payload(row, out)?;
         match out.get(start) {
             Some(b'{') if row.payload.first().is_some_and(|first| first >> 5 == 5) => Ok(()),
-            _ => Err(CborError { what: "the relay's event is no map", at: 0 }),
+            _ => Err(CborError { what: "the relay's event is not a map", at: 0 }),
         }
     }
 
@@ -249,7 +249,7 @@ mod tests {
             }
         };
         at(&RowBuf { payload: vec![], ..sound.clone() }, "the end is missing");
-        at(&RowBuf { payload: vec![0x80], ..sound.clone() }, "the relay's event is no map");
+        at(&RowBuf { payload: vec![0x80], ..sound.clone() }, "the relay's event is not a map");
         at(
             &RowBuf { payload: vec![0xa1, 0x61, b'a', 0xf7], ..sound.clone() },
             "a simple value other than false, true and null",

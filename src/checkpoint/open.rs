@@ -184,7 +184,7 @@ fn examine(connection: &Connection, path: &Path) -> Result<i32, StoreError> {
     if verdict == "ok" { Ok(found) } else { Err(damaged(verdict)) }
 }
 
-/// The schema version, the application id, and whether the file is empty: read in one
+/// Returns the schema version, the application id, and whether the file is empty: read in one
 /// transaction, because another program may be filling it.
 fn labels(connection: &Connection) -> rusqlite::Result<(i32, i32, bool)> {
     let _one_view = connection.unchecked_transaction()?;
@@ -192,6 +192,8 @@ fn labels(connection: &Connection) -> rusqlite::Result<(i32, i32, bool)> {
     Ok((schema::version(connection)?, owner, schema::is_empty(connection)?))
 }
 
+/// Sets the journal mode.
+///
 /// WAL lets `skytail cursors` read while a tail saves. With it, NORMAL syncs at checkpoints of
 /// the log and not at each commit: a power cut can lose the newest commits, never the file. A
 /// lost commit leaves an older cursor, and an older cursor repeats events and loses none. A
@@ -234,8 +236,8 @@ fn cant_open(path: &Path, error: &io::Error) -> StoreError {
     }
 }
 
-/// A new state file is not made through a link: what the link leads to may be on a disk that is
-/// not mounted now, and then holds the saved cursors.
+/// Returns the error for a path that is a link to a missing file. No new state file is made there,
+/// because the target may be on a disk that is not mounted now and has the saved cursors.
 fn dangling(target: &Path) -> io::Error {
     io::Error::other(format!("it is a symbolic link to {}, which does not exist", target.display()))
 }

@@ -19,13 +19,13 @@ pub struct Cache {
 }
 
 impl Cache {
-    /// The cache of the user.
+    /// Returns the cache of the user.
     #[must_use]
     pub fn of_user() -> Self {
         Self { directory: dictionary::directory().ok() }
     }
 
-    /// A cache in a directory.
+    /// Returns a cache in a directory.
     #[must_use]
     pub fn at(directory: PathBuf) -> Self {
         Self { directory: Some(directory) }

@@ -117,7 +117,7 @@ pub enum Fault {
     #[error("it is not a zstd dictionary")]
     NotADictionary,
     /// They are more than [`MAX_SIZE_BYTES`].
-    #[error("it is larger than 1 MiB, so it is no dictionary")]
+    #[error("it is larger than 1 MiB, so it is not a dictionary")]
     TooLarge,
     /// zstd rejects the entropy tables.
     #[error("it starts as a zstd dictionary, but its tables are damaged")]
@@ -187,7 +187,7 @@ impl Dictionary {
     }
 }
 
-/// The dictionary to use: the file of `--zstd-dictionary`, or else the installed one. `None`
+/// Returns the dictionary to use: the file of `--zstd-dictionary`, or else the installed one. `None`
 /// when no file is given and none is installed.
 ///
 /// # Errors
@@ -219,7 +219,7 @@ pub fn directory() -> Result<PathBuf, DictionaryError> {
     Ok(base.cache_dir().join("skytail").join("dictionaries"))
 }
 
-/// The name of a dictionary's file there.
+/// Returns the name of a dictionary's file there.
 pub(super) fn file_name(id: u32) -> String {
     format!("{id}.zdict")
 }

@@ -240,7 +240,7 @@ mod tests {
         let mut wrong_sum = good.clone();
         *wrong_sum.last_mut().unwrap() ^= 1;
         assert!(matches!(inflate(&mut inflater, &wrong_sum), Err(InflateError::Corrupt(_))));
-        // A skippable frame is no event.
+        // A skippable frame is not an event.
         let skippable = [0x50, 0x2a, 0x4d, 0x18, 1, 0, 0, 0, b'x'];
         assert!(matches!(inflate(&mut inflater, &skippable), Err(InflateError::NotZstd(_))));
         assert!(matches!(inflate(&mut inflater, b"{}"), Err(InflateError::NotZstd(_))));

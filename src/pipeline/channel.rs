@@ -54,7 +54,7 @@ pub struct Item {
 }
 
 impl Item {
-    /// An item without a gap and without a watermark.
+    /// Returns an item without a gap and without a watermark.
     #[must_use]
     pub fn lines(batch: Batch, connection: Arc<ConnectionInfo>) -> Self {
         Self { batch, connection, gap: None, through: None, is_history: false }

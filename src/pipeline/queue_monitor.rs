@@ -42,7 +42,7 @@ pub struct QueueMonitor {
 }
 
 impl QueueMonitor {
-    /// A monitor that reports more than `max_lag_events` queued events, and drops.
+    /// Returns a monitor that reports more than `max_lag_events` queued events, and drops.
     #[must_use]
     pub fn new(max_lag_events: Option<u64>) -> Self {
         Self {

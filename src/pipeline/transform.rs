@@ -109,7 +109,7 @@ struct Chunk {
 }
 
 impl TransformStage {
-    /// A stage that writes `header` before its first output.
+    /// Returns a stage that writes `header` before its first output.
     #[must_use]
     pub fn new(
         renderer: Renderer,

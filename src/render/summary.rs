@@ -27,7 +27,7 @@ pub struct EventSummary {
 const TEXT_MEMBERS: [&str; 6] = ["text", "displayName", "name", "title", "description", "handle"];
 
 impl EventSummary {
-    /// Summarizes a line; returns `None` if it is no event, or nested too deeply.
+    /// Summarizes a line; returns `None` if it is not an event, or nested too deeply.
     #[must_use]
     pub fn of_line(line: &[u8]) -> Option<Self> {
         Self::of(&parse(line).ok()?)

@@ -79,7 +79,7 @@ impl Response {
         Self { status, headers: headers.into(), body: body.into(), length: None }
     }
 
-    /// A response with one line of text.
+    /// Returns a response with one line of text.
     pub(super) fn text(status: &'static str, line: &str) -> Self {
         let headers =
             "Content-Type: text/plain; charset=utf-8\r\nX-Content-Type-Options: nosniff\r\n";
@@ -94,7 +94,7 @@ impl Response {
         Self::new(status, "Content-Type: application/json\r\n", body)
     }
 
-    /// An error response of an XRPC endpoint.
+    /// Returns an error response of an XRPC endpoint.
     pub(super) fn xrpc(error: XrpcErrorCode, message: &str) -> Self {
         let body = serde_json::json!({ "error": error.name(), "message": message });
         Self::json(error.status(), body.to_string())
@@ -122,12 +122,12 @@ impl Response {
         response.with_headers(&format!("Allow: {allowed}\r\n"))
     }
 
-    /// The response to a body of unknown length, which the server does not read.
+    /// Returns the response to a body of unknown length, which the server does not read.
     pub(super) fn length_required() -> Self {
         Self::text("411 Length Required", "send a Content-Length")
     }
 
-    /// An injected refusal in the wording of v1 servers and proxies.
+    /// Returns an injected refusal in the wording of v1 servers and proxies.
     pub(super) fn refused(refusal: Refusal) -> Self {
         let response = match refusal.too_many {
             true => Self::text("429 Too Many Requests", "too many requests"),
@@ -136,7 +136,7 @@ impl Response {
         response.retry_after(refusal)
     }
 
-    /// An injected refusal of a v2 server, or (429) of the proxy in front of it.
+    /// Returns an injected refusal of a v2 server, or (429) of the proxy in front of it.
     pub(super) fn refused_xrpc(refusal: Refusal) -> Self {
         match refusal.too_many {
             true => Self::refused(refusal),

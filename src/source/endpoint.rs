@@ -68,7 +68,7 @@ pub enum EndpointError {
     Scheme(String),
     /// The value is neither a host nor a URL.
     #[error(
-        "{input:?} is no host ({reason}): give HOST, HOST:PORT or a ws(s):// or http(s):// URL"
+        "{input:?} is not a host ({reason}): give HOST, HOST:PORT or a ws(s):// or http(s):// URL"
     )]
     Invalid {
         /// The value, redacted.

@@ -2,7 +2,7 @@ use std::collections::BTreeSet;
 
 use super::*;
 
-/// The columns of the schema as `TABLE.COLUMN TYPE`.
+/// Returns the columns of the schema as `TABLE.COLUMN TYPE`.
 fn columns() -> BTreeSet<String> {
     let mut connection = Connection::open_in_memory().unwrap();
     migrate(&mut connection).unwrap();
@@ -12,7 +12,7 @@ fn columns() -> BTreeSet<String> {
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// The columns that the page describes, in the same form. A section `### `TABLE`` has one table row
+/// Returns the columns that the page describes, in the same form. A section `### `TABLE`` has one table row
 /// for each column.
 fn documented(page: &str) -> BTreeSet<String> {
     let mut table = "";

@@ -47,7 +47,7 @@ fn copy(
     connection.execute(&sql, [former, name]).map(drop)
 }
 
-/// An imported cursor has secrets of its own, under its name.
+/// Copies the secrets of an imported cursor, which are stored under its name.
 fn copy_secrets(connection: &Connection, former: &str, name: &str) -> rusqlite::Result<()> {
     let sql = "
 INSERT OR REPLACE INTO meta (key, value)

@@ -26,7 +26,7 @@ const MAX_CHOSEN_CHARS: usize = 200;
 
 /// A name that is not valid.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0:?} is no consumer name: write 1 to 200 printable characters without spaces")]
+#[error("{0:?} is not a consumer name: write 1 to 200 printable characters without spaces")]
 pub struct InvalidName(String);
 
 /// Checks a name that the user chose.

@@ -20,7 +20,7 @@ pub enum Location {
 }
 
 impl fmt::Display for Location {
-    /// The prefix of a message: empty for a value of the flag, `FILE, line N: ` for a line.
+    /// Returns the prefix of a message: empty for a value of the flag, `FILE, line N: ` for a line.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Value => Ok(()),

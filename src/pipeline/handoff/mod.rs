@@ -97,7 +97,7 @@ pub struct Handoff<Q> {
 }
 
 impl<Q: Queue> Handoff<Q> {
-    /// A hand-off in which neither side owns the output.
+    /// Returns a hand-off in which neither side owns the output.
     #[must_use]
     pub fn new(queue: Q) -> Self {
         let ownership = Ownership::Free;

@@ -88,7 +88,7 @@ pub(super) struct Scan {
 }
 
 impl Scan {
-    /// A scan that begins `now`.
+    /// Returns a scan that begins `now`.
     pub(super) fn new(stream: &EventConnection, now: Instant) -> Self {
         let reached = match stream.info().requested {
             RequestedCursor::Instant(instant) => instant.minus_us(1),

@@ -29,7 +29,7 @@ impl ReplayLimit {
     /// Trusts no event, if the server turns out to be a legacy one.
     pub(super) const UNTRUSTED: Self = Self(TimeUs(0));
 
-    /// The limit of a replay beside a live connection whose first event is at `first`.
+    /// Returns the limit of a replay beside a live connection whose first event is at `first`.
     pub(super) fn at(first: TimeUs) -> Self {
         Self(first)
     }

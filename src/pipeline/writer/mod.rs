@@ -237,7 +237,7 @@ impl BatchWriter for Writer {
 }
 
 impl Writer {
-    /// A writer that resumes at `position`.
+    /// Returns a writer that resumes at `position`.
     #[must_use]
     pub fn new(
         config: WriterConfig,

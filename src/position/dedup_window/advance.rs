@@ -21,7 +21,7 @@ impl DedupWindow {
     /// As [`DedupWindow::advance`], for an event that claims another time than its position has.
     pub fn advance_to(&mut self, at: EventPosition, claimed: TimeUs) -> Option<EventPosition> {
         // An event that was placed where it came shares its place with the event before it, and a
-        // replay from there brings both: it is no rewind point.
+        // replay from there brings both: it is not a rewind point.
         let is_ahead = claimed == at.time && self.is_ahead(at);
         self.is_replaying &= !is_ahead;
         self.see_time(claimed);

@@ -4,7 +4,7 @@
 use super::random::Draw;
 use crate::serve::v2;
 
-/// The error for a slow client, which has received everything up to this seq.
+/// Returns the error for a slow client, which has received everything up to this seq.
 pub(in crate::serve) fn consumer_too_slow(seq: u64) -> String {
     let message = format!(
         "reading below the floor rate 250000 events behind the tip; reconnect with cursor={}",
@@ -13,7 +13,7 @@ pub(in crate::serve) fn consumer_too_slow(seq: u64) -> String {
     v2::error("ConsumerTooSlow", &message)
 }
 
-/// The error of a server that can't read its log.
+/// Returns the error of a server that can't read its log.
 pub(in crate::serve) fn internal_error() -> String {
     v2::error("InternalError", "stream read failed; reconnect")
 }

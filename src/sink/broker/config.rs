@@ -59,7 +59,7 @@ impl Config {
         Ok(Self(entries))
     }
 
-    /// The keys and values.
+    /// Returns the keys and values, in the order given.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(key, value)| (&**key, &**value))
     }

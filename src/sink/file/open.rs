@@ -55,7 +55,7 @@ pub enum OpenFileError {
     #[error("{} is a symbolic link that another user may have put there, and was not followed: remove it, or name a file in a directory of your own", .0.display())]
     PlantedLink(PathBuf),
     /// The directory is a file.
-    #[error("{} is no directory, so no file can be in it: name a file elsewhere", .0.display())]
+    #[error("{} is not a directory, so no file can be in it: name a file elsewhere", .0.display())]
     NotInDirectory(PathBuf),
     /// The system denies access.
     #[error("can't write to {}: {cause}; make it writable for this user, or name another file", path.display())]
@@ -106,7 +106,7 @@ pub enum OpenFileError {
         recorded_bytes: u64,
     },
     /// The name ends in `.zst`, and the file is not zstd.
-    #[error("{} is no zstd file, so nothing compressed can follow in it: name another file", .0.display())]
+    #[error("{} is not a zstd file, so nothing compressed can follow in it: name another file", .0.display())]
     NotZstd(PathBuf),
     /// The file does not consist of whole zstd frames.
     #[error("{} is damaged or ends in the middle of a zstd frame, so nothing that follows could be read: mend it, or name another file", .0.display())]

@@ -13,7 +13,7 @@ const MAX_BYTES: usize = 4096;
 #[derive(Clone, PartialEq, Eq)]
 pub struct ApiKey(String);
 
-/// Why a text is no key. The messages don't quote the text.
+/// Why a text is not an API key. The messages don't quote the text.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum KeyError {
     /// The text is empty or blank.

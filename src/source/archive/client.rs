@@ -79,7 +79,7 @@ pub struct FilePrefix {
 }
 
 impl ArchiveClient {
-    /// A client without connections.
+    /// Returns a client without connections.
     #[must_use]
     pub fn new(config: ArchiveClientConfig) -> Self {
         let ArchiveClientConfig { endpoint, proxies, tls, key, connect_timeout, metrics } = config;

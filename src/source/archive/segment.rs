@@ -82,7 +82,7 @@ pub struct RemoteSegment {
 }
 
 impl RemoteSegment {
-    /// A segment that is not opened yet.
+    /// Returns a segment that is not opened yet.
     #[must_use]
     pub fn new(client: Arc<ArchiveClient>, planned: PlannedSegment) -> Self {
         Self { client, planned, current: Mutex::new((None, 0)) }
@@ -332,7 +332,7 @@ pub struct BlockFrames {
 }
 
 impl BlockFrames {
-    /// A single frame without an index entry.
+    /// Returns a single frame without an index entry.
     #[must_use]
     pub fn one(bytes: Vec<u8>) -> Self {
         let spans = std::iter::once(0..bytes.len()).collect();

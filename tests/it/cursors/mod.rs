@@ -304,8 +304,8 @@ fn bad_values_and_names_are_usage_errors_and_create_no_file() {
     error: "auto" says how to start, not where: pass it to `skytail tail --cursor`, or save a time (2026-11-23T10:00:00Z), an age (15m), or an integer cursor
     error: "2999-01-01" lies in the future: this machine's clock says …
     error: 0 is no cursor: sequence numbers start at 1; `--cursor oldest` starts at the oldest event
-    error: "two words" is no consumer name: write 1 to 200 printable characters without spaces
-    error: --server: "http://" is no host (empty host): give HOST, HOST:PORT or a ws(s):// or http(s):// URL
+    error: "two words" is not a consumer name: write 1 to 200 printable characters without spaces
+    error: --server: "http://" is not a host (empty host): give HOST, HOST:PORT or a ws(s):// or http(s):// URL
     error: a value is required for '--state <FILE>' but none was supplied
     error: the following required arguments were not provided:
     error: a value is required for '--state <FILE>' but none was supplied

@@ -43,7 +43,7 @@ fn an_output_that_is_not_a_regular_file_is_refused() {
         (path("directory"), &["directory is a directory: name a file in it"][..]),
         (path("directory/"), &["names no file"]),
         (path("missing/out"), &["the directory", "missing does not exist: make it first"]),
-        (path("text/out"), &["text is no directory"]),
+        (path("text/out"), &["text is not a directory"]),
         (path("pipe"), &["pipe is a pipe", "redirect stdout"]),
         ("/dev/full".to_owned(), &["/dev/full is a device"]),
         ("/dev/stdout".to_owned(), &["redirect stdout"]),
@@ -164,7 +164,7 @@ fn a_plain_file_is_not_continued_with_zstd() {
     let fixture = Fixture::new(10, 5_000);
     let file = fixture.file("out.zst");
     fs::write(&file, "plain\n").unwrap();
-    refused(&fixture.scratch, &["-o", &file, "--append"], &[&file, "is no zstd file"]);
+    refused(&fixture.scratch, &["-o", &file, "--append"], &[&file, "is not a zstd file"]);
     assert_eq!(fs::read(&file).unwrap(), b"plain\n");
 }
 

@@ -26,7 +26,7 @@ fn removing_forgets_the_cursor_and_its_gaps() {
     assert_eq!(store.names(), Ok(vec![]));
 }
 
-/// A gap between two sequence numbers and the instants of the same numbers.
+/// Returns a gap between two sequence numbers and the instants of the same numbers.
 fn seq_gap(from: u64, to: u64, reason: &str) -> Gap {
     Gap {
         seen_at: TimeUs(to),

@@ -22,7 +22,7 @@ fn home() -> (TempDir, PathBuf) {
     (home, path)
 }
 
-/// The message without the temporary directory.
+/// Returns the message without the temporary directory.
 fn error_text<T: std::fmt::Debug>(result: Result<T, StoreError>, home: &TempDir) -> String {
     result.unwrap_err().to_string().replace(home.path().to_str().unwrap(), "HOME")
 }

@@ -161,7 +161,7 @@ fn an_error_names_the_flag_and_the_value() {
         ("--grep (a", "--grep: \"(a\" is no regular expression: unclosed group"),
         ("--sample-by did", "--sample-by: this says what --sample takes: add --sample 1/N"),
         ("--host ftp://x", "--host: "),
-        ("--consumer \u{7f}", "--consumer: \"\\u{7f}\" is no consumer name"),
+        ("--consumer \u{7f}", "--consumer: \"\\u{7f}\" is not a consumer name"),
         ("--cursor yesterdy", "--cursor: "),
         ("--until soon", "--until: \"soon\" is not a time"),
         ("--max-lag 10 --buffer 10", "--max-lag: 10 events can't wait in a buffer of 10"),

@@ -63,7 +63,7 @@ impl Drop for NatsClient {
 
 type Opened = mpsc::SyncSender<Result<u64, BrokerError>>;
 
-/// The thread.
+/// Runs the thread.
 fn run(
     mut publisher: Publisher,
     opened: &Opened,
