@@ -40,23 +40,18 @@ fn host(server: &ServeProcess) -> String {
     server.address.to_string()
 }
 
+/// Returns the flags of runs that continue each other.
+fn resuming_flags(host: &str) -> [&str; 9] {
+    ["--host", host, "--cursor", "auto", "--consumer", "c", "--exit-when-live", "--buffer", "500"]
+}
+
 fn stopped_and_resumed(signal: &str, seqs: bool) {
     let scratch = Scratch::new();
     let recorded = long_events(20_000, 5_000, seqs);
     let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
     let host = host(&server);
     let directory = scratch.path("");
-    let flags = [
-        "--host",
-        &host,
-        "--cursor",
-        "auto",
-        "--consumer",
-        "c",
-        "--exit-when-live",
-        "--buffer",
-        "500",
-    ];
+    let flags = resuming_flags(&host);
 
     let mut printed = Vec::new();
     for _ in 0..3 {
@@ -230,19 +225,7 @@ fn kill_9_loses_nothing_and_repeats_only_unsaved_events() {
     let server = ServeProcess::start(&scratch.recording(&recorded), &[]);
     let host = host(&server);
     let directory = scratch.path("");
-    let flags = [
-        "--host",
-        &host,
-        "--cursor",
-        "auto",
-        "--consumer",
-        "c",
-        "--exit-when-live",
-        "--checkpoint-every",
-        "10ms",
-        "--buffer",
-        "500",
-    ];
+    let flags = [&resuming_flags(&host)[..], &["--checkpoint-every", "10ms"]].concat();
     let mut printed = Vec::new();
     for _ in 0..3 {
         let mut run = TailProcess::start(&directory, &flags);
