@@ -146,8 +146,8 @@ fn a_permanent_error_ends_the_run_with_its_remedy() {
     let odd = nats.file("odd", "pasword = hidden\n");
     let whole = ["--max-message-size", "300"];
     for (subject, config, more, code, log) in [
-        ("S", None, &[][..], 1, "give it credentials with --to-config"),
-        ("S", Some(&wrong), &[][..], 1, "give it credentials with --to-config"),
+        ("S", None, &[][..], 1, "give or correct them with --to-config"),
+        ("S", Some(&wrong), &[][..], 1, "give or correct them with --to-config"),
         ("S", Some(&odd), &[][..], 2, "pasword: NATS knows"),
         ("S", Some(&some), &[][..], 1, "let this user publish to S"),
         ("T", Some(&all), &[][..], 1, "make one (nats stream add --subjects 'T')"),

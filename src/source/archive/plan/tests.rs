@@ -65,7 +65,7 @@ fn an_inconsistent_plan_is_refused() {
     assert!(refused("[]".into()).contains("can't be read"));
     assert!(refused(page(301, 300, "")).contains("beyond the sealed tip (301)"));
     assert!(refused(page(301, 301, "")).contains("above the one that was asked for (301)"));
-    assert!(refused(page(300, 1_000_000_000_000_000, "")).contains("no seq"));
+    assert!(refused(page(300, 1_000_000_000_000_000, "")).contains("not a seq"));
     let twice = [segment(1, 1, 9, WHOLE), segment(1, 10, 19, WHOLE)];
     assert!(refused(with(&twice)).contains("don't ascend (1)"));
     let overlap = [segment(1, 1, 9, WHOLE), segment(2, 9, 19, WHOLE)];
