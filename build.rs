@@ -1,8 +1,8 @@
 //! Passes the commit, the target and the features of the build to the program. Without git or a
 //! repository it passes no commit.
 //!
-//! It sets variables that begin with `BUILD_`, and not with `SKYTAIL_`: cargo sets them also for the
-//! programs that it runs, and variables with `SKYTAIL_` are the program's flags.
+//! It sets variables that begin with `BUILD_`, and not with `SKYTAIL_`: cargo sets them also for
+//! the programs that it runs, and variables with `SKYTAIL_` are the program's flags.
 //!
 //! Only release builds look for it, so that a commit does not rebuild every test. A build from
 //! the crate's tarball takes it from cargo's own note in there.

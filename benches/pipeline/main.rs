@@ -6,9 +6,9 @@
 //! cargo bench --bench pipeline -- --help
 //! ```
 //!
-//! A server in this process sends frames that were made beforehand; every program under test
-//! is a process of its own. Programs of one comparison take turns, and a ratio is the median
-//! of the ratios of the rounds, because the speed of a shared machine changes from minute to minute.
+//! A server in this process sends frames that were made beforehand; every program under test is a
+//! process of its own. Programs of one comparison take turns, and a ratio is the median of the
+//! ratios of the rounds, because the speed of a shared machine changes from minute to minute.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,

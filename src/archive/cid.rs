@@ -1,5 +1,5 @@
-//! CIDs: identifiers of records and blobs that are hashes of their content. Only version 1 in base32,
-//! because the network uses nothing else (protocol/jetstream-v2-archive.md §6).
+//! CIDs: identifiers of records and blobs that are hashes of their content. Only version 1 in
+//! base32, because the network uses nothing else (protocol/jetstream-v2-archive.md §6).
 
 use sha2::{Digest as _, Sha256};
 

@@ -7,8 +7,8 @@ use std::io::Write as _;
 const STEP: usize = 16;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
-/// Returns whether a byte may need an escape. With `ASCII`, every byte that is not ASCII may. Without
-/// it, the first byte of `\u2028` may, which starts other characters too.
+/// Returns whether a byte may need an escape. With `ASCII`, every byte that is not ASCII may.
+/// Without it, the first byte of `\u2028` may, which starts other characters too.
 #[inline(always)]
 fn is_special<const ASCII: bool>(byte: u8) -> bool {
     let beyond = if ASCII { byte >= 0x80 } else { byte == 0xe2 };

@@ -1,7 +1,7 @@
 //! Writes a row as one line: the event as a v2 server sends it, without its line feed.
 //!
-//! The line is in the format of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive §6),
-//! or it is the payload of the v2 stream (v2 §3). Both are lossless.
+//! The line is in the format of `/subscribe`, with the server's seq as `cursor` (v1 §7; archive
+//! §6), or it is the payload of the v2 stream (v2 §3). Both are lossless.
 
 use std::io::Write as _;
 

@@ -1,5 +1,5 @@
-//! Converts DAG-CBOR into JSON without a tree: each item is written when it is read, and the members
-//! of a map are sorted after the last one (protocol/jetstream-v2-archive.md §6).
+//! Converts DAG-CBOR into JSON without a tree: each item is written when it is read, and the
+//! members of a map are sorted after the last one (protocol/jetstream-v2-archive.md §6).
 
 use data_encoding::BASE64_NOPAD;
 

@@ -1,5 +1,5 @@
-//! Copies the state file while runs save to it, with SQLite's online backup. The copy appears at its
-//! path only when it is complete.
+//! Copies the state file while runs save to it, with SQLite's online backup. The copy appears at
+//! its path only when it is complete.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

@@ -47,8 +47,8 @@ pub enum LeaseError {
     Held {
         /// The name.
         consumer: String,
-        /// The process ID of the holder; `None` if the holder has not written it yet, or if the system
-        /// hides it.
+        /// The process ID of the holder; `None` if the holder has not written it yet, or if the
+        /// system hides it.
         pid: Option<u32>,
     },
     /// The path of the lock file has a file that skytail did not make.
@@ -84,7 +84,8 @@ impl Lease {
     ///
     /// # Errors
     /// [`LeaseError::Held`] if another process, or another lease of this process, has it;
-    /// [`LeaseError::Foreign`] if the path of the lock file has another file. Nothing is then written.
+    /// [`LeaseError::Foreign`] if the path of the lock file has another file. Nothing is then
+    /// written.
     pub fn acquire(state: &Path, consumer: &str) -> Result<Self, LeaseError> {
         let path = lock_path(&real(state), consumer);
         let failed =
@@ -167,8 +168,8 @@ fn real(state: &Path) -> PathBuf {
     fs::canonicalize(state).unwrap_or_else(|_| state.to_owned())
 }
 
-/// Returns `state.db.<plain characters of the name>-<hash of the name>.lock`. The hash distinguishes
-/// names that differ only in other characters.
+/// Returns `state.db.<plain characters of the name>-<hash of the name>.lock`. The hash
+/// distinguishes names that differ only in other characters.
 fn lock_path(state: &Path, consumer: &str) -> PathBuf {
     let plain = |c: char| if c.is_ascii_alphanumeric() || ".-_".contains(c) { c } else { '_' };
     let shown: String = consumer.chars().take(SHOWN_BYTES).map(plain).collect();

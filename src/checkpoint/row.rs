@@ -1,5 +1,5 @@
-//! Converts a row of `consumers` into checked values, and back. A row may have been edited by hand or
-//! damaged, so every column is checked.
+//! Converts a row of `consumers` into checked values, and back. A row may have been edited by hand
+//! or damaged, so every column is checked.
 
 use std::sync::Arc;
 
@@ -18,8 +18,8 @@ const MOST_IDENTITIES: usize = 1 << 20;
 pub enum SavedCursor {
     /// The position at which a run stopped.
     Position(Resume),
-    /// The cursor of `skytail cursors set`. No run has written from there yet, so there are no dedup
-    /// keys.
+    /// The cursor of `skytail cursors set`. No run has written from there yet, so there are no
+    /// dedup keys.
     Manual(ManualCursor),
 }
 

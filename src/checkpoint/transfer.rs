@@ -85,8 +85,8 @@ pub enum ImportError {
 }
 
 impl Store {
-    /// Returns all rows of a consumer; `None` if it has none. All rows are from the same transaction,
-    /// also while a run saves.
+    /// Returns all rows of a consumer; `None` if it has none. All rows are from the same
+    /// transaction, also while a run saves.
     ///
     /// # Errors
     /// [`StoreError`]; [`StoreError::Row`] if a row has an invalid value.

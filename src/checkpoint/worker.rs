@@ -130,8 +130,8 @@ impl CheckpointWorker {
         self.persist(Start::Output(record.clone()))
     }
 
-    /// Saves where a run starts if its consumer has nothing saved, and waits for the commit: the next
-    /// run starts there again if this one is killed before its first checkpoint.
+    /// Saves where a run starts if its consumer has nothing saved, and waits for the commit: the
+    /// next run starts there again if this one is killed before its first checkpoint.
     ///
     /// # Errors
     /// The error of the commit.
@@ -183,8 +183,8 @@ impl CheckpointWorker {
         self.shared.lock().error.clone()
     }
 
-    /// Commits the newest checkpoint, with one more try if it had failed, closes the store and ends the
-    /// thread.
+    /// Commits the newest checkpoint, with one more try if it had failed, closes the store and ends
+    /// the thread.
     ///
     /// # Errors
     /// The error of the last save. The newest checkpoint is then not saved.

@@ -187,8 +187,8 @@ impl Dictionary {
     }
 }
 
-/// Returns the dictionary to use: the file of `--zstd-dictionary`, or else the installed one. `None`
-/// when no file is given and none is installed.
+/// Returns the dictionary to use: the file of `--zstd-dictionary`, or else the installed one.
+/// `None` when no file is given and none is installed.
 ///
 /// # Errors
 /// [`DictionaryError`] when there is one that can't be used.

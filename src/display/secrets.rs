@@ -69,8 +69,8 @@ impl Secrets {
         self.sort();
     }
 
-    /// Adds the base64 of the secret alone, and the characters that are constant in the base64 of any
-    /// longer text that has the secret.
+    /// Adds the base64 of the secret alone, and the characters that are constant in the base64 of
+    /// any longer text that has the secret.
     fn add_base64(&mut self, secret: &[u8]) {
         self.add_form(&data_encoding::BASE64_NOPAD.encode(secret));
         self.add_form(&data_encoding::BASE64URL_NOPAD.encode(secret));

@@ -24,8 +24,8 @@ const SHOWN_CHARS: usize = 100;
 #[derive(Clone)]
 pub struct Grep {
     regex: Regex,
-    /// Finds the expression in a line if it matches its own text only, and JSON can write it in no other
-    /// way than literally or with `\u`.
+    /// Finds the expression in a line if it matches its own text only, and JSON can write it in no
+    /// other way than literally or with `\u`.
     literal: Option<Finder<'static>>,
 }
 

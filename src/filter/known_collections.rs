@@ -1,5 +1,5 @@
-//! Collections that are in use on the network, to suggest corrections of misspelled ones. Collections
-//! that are not listed here work equally well.
+//! Collections that are in use on the network, to suggest corrections of misspelled ones.
+//! Collections that are not listed here work equally well.
 
 /// NSIDs of record types, sorted.
 pub const COLLECTIONS: &[&str] = &[

@@ -253,8 +253,8 @@ impl Clock {
 }
 
 impl Position {
-    /// Corrects those times of a saved position that are ahead of this machine's clock and that only
-    /// one event supports: version 0.1.0 trusted it. Returns whether any time changed.
+    /// Corrects those times of a saved position that are ahead of this machine's clock and that
+    /// only one event supports: version 0.1.0 trusted it. Returns whether any time changed.
     pub fn recover(&mut self, now: TimeUs) -> bool {
         // A replay that begins after all written events would omit some.
         if self.rewind_to.seq.is_none() {

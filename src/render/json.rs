@@ -1,5 +1,5 @@
-//! Writes values as JSON like jq, on one line or indented: keys keep their order, numbers keep their
-//! digits, and NaN and infinity become what jq prints for them.
+//! Writes values as JSON like jq, on one line or indented: keys keep their order, numbers keep
+//! their digits, and NaN and infinity become what jq prints for them.
 
 use std::io::Write as _;
 

@@ -42,8 +42,8 @@ pub(super) enum BodyError {
 }
 
 impl RequestHead {
-    /// Reads the body that follows this head, of at most `max_bytes` bytes; empty if the head announces
-    /// none.
+    /// Reads the body that follows this head, of at most `max_bytes` bytes; empty if the head
+    /// announces none.
     pub(super) async fn read_body(
         &mut self,
         stream: &mut (impl AsyncRead + AsyncWrite + Unpin),

@@ -1,10 +1,11 @@
 //! Decodes the messages of one connection into lines, whatever its wire format.
 //!
-//! This is the seam for wire formats. A new one needs a file that implements the methods below,
-//! an arm in [`Decoder`], and a request that asks a server for it (see [`super::client`]).
-//! Nothing else that handles a message asks which format its connection has. The reader asks for the
-//! protocol between messages, because v1 and v2 differ in what a cursor may be (`pipeline::reader`).
-//! An enum rather than a trait object keeps the decoding of each message free of indirect calls.
+//! This is the seam for wire formats. A new one needs a file that implements the methods below, an
+//! arm in [`Decoder`], and a request that asks a server for it (see [`super::client`]). Nothing
+//! else that handles a message asks which format its connection has. The reader asks for the
+//! protocol between messages, because v1 and v2 differ in what a cursor may be
+//! (`pipeline::reader`). An enum rather than a trait object keeps the decoding of each message free
+//! of indirect calls.
 
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;

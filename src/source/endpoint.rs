@@ -235,8 +235,8 @@ impl Endpoint {
         format!("{scheme}://{host}{port}{}", self.base_path)
     }
 
-    /// Returns the absolute WebSocket URI of a path (starting with `/`) below the base path, with an
-    /// encoded query (without `?`; may be empty). Contains no credentials.
+    /// Returns the absolute WebSocket URI of a path (starting with `/`) below the base path, with
+    /// an encoded query (without `?`; may be empty). Contains no credentials.
     #[must_use]
     pub fn request_uri(&self, path: &str, query: &str) -> String {
         let scheme = if self.tls { "wss" } else { "ws" };

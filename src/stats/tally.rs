@@ -103,7 +103,8 @@ pub struct CollectionCounts {
 
 impl Tally {
     /// Creates an empty tally. Times without events longer than `gap_over_us` count as gaps. `key`
-    /// must be unknown to the recording's author, so that nothing in it can be crafted to have colliding event ids.
+    /// must be unknown to the recording's author, so that nothing in it can be crafted to have
+    /// colliding event ids.
     #[must_use]
     pub fn new(gap_over_us: u64, buckets: Option<Buckets>, key: EventIdKey) -> Self {
         Self {

@@ -46,7 +46,8 @@ pub struct Header {
 }
 
 impl Header {
-    /// Parses the header of a file of `file_bytes` bytes, and checks that its fields fit each other.
+    /// Parses the header of a file of `file_bytes` bytes, and checks that its fields fit each
+    /// other.
     ///
     /// # Errors
     /// [`SegmentError`].

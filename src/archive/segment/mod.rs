@@ -100,8 +100,8 @@ impl Segment {
         read_at(source, entry.frame_at(), frame)
     }
 
-    /// Returns one block's stored frame (the response of `getBlock`) from this segment's bytes; `None`
-    /// if there is no such block.
+    /// Returns one block's stored frame (the response of `getBlock`) from this segment's bytes;
+    /// `None` if there is no such block.
     #[must_use]
     pub fn frame<'a>(&self, bytes: &'a [u8], block: usize) -> Option<&'a [u8]> {
         let entry = self.blocks.get(block)?;

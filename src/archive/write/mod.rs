@@ -1,5 +1,6 @@
-//! Writes sealed segments: rows → blocks → footer and header. A segment is small and stays in memory
-//! until it is complete: this is for `skytail serve` and tests, and not for the log of a server.
+//! Writes sealed segments: rows → blocks → footer and header. A segment is small and stays in
+//! memory until it is complete: this is for `skytail serve` and tests, and not for the log of a
+//! server.
 
 mod columns;
 pub mod convert;
@@ -99,8 +100,9 @@ fn compressor(level: i32) -> io::Result<Compressor<'static>> {
 }
 
 impl SegmentWriter {
-    /// Returns an empty segment whose blocks have `block_events` rows. The last block, and blocks of
-    /// more than 32 MiB, have fewer. A number above the maximum of a block counts as the maximum.
+    /// Returns an empty segment whose blocks have `block_events` rows. The last block, and blocks
+    /// of more than 32 MiB, have fewer. A number above the maximum of a block counts as the
+    /// maximum.
     ///
     /// # Errors
     /// [`WriteError::Compress`] if zstd can't allocate memory.
@@ -108,7 +110,8 @@ impl SegmentWriter {
         Self::with_level(block_events, LEVEL)
     }
 
-    /// Like [`SegmentWriter::new`], with another zstd level, which gives the same rows as other bytes.
+    /// Like [`SegmentWriter::new`], with another zstd level, which gives the same rows as other
+    /// bytes.
     ///
     /// # Errors
     /// As [`SegmentWriter::new`].
@@ -203,8 +206,8 @@ impl SegmentWriter {
         Ok(())
     }
 
-    /// Returns the complete segment. A segment without rows has no block and 0 for every bound, as real
-    /// servers write it.
+    /// Returns the complete segment. A segment without rows has no block and 0 for every bound, as
+    /// real servers write it.
     ///
     /// # Errors
     /// [`WriteError`].

@@ -1,6 +1,6 @@
 //! Converts JSON into canonical DAG-CBOR: `$link` and `$bytes` objects become links and bytes, keys
-//! are sorted, and numbers have the shortest form (protocol/jetstream-v2-archive.md §6). It builds a
-//! tree, because its speed does not matter.
+//! are sorted, and numbers have the shortest form (protocol/jetstream-v2-archive.md §6). It builds
+//! a tree, because its speed does not matter.
 
 use data_encoding::{BASE64, BASE64_NOPAD};
 use serde_json::{Map, Number, Value};

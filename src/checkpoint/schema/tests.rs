@@ -12,8 +12,8 @@ fn columns() -> BTreeSet<String> {
     statement.query_map([], |row| row.get(0)).unwrap().collect::<Result<_, _>>().unwrap()
 }
 
-/// Returns the columns that the page describes, in the same form. A section `### `TABLE`` has one table row
-/// for each column.
+/// Returns the columns that the page describes, in the same form. A section `### `TABLE`` has one
+/// table row for each column.
 fn documented(page: &str) -> BTreeSet<String> {
     let mut table = "";
     let mut found = BTreeSet::new();

@@ -76,8 +76,8 @@ impl Store {
         self.is_asked_for = Some(is_asked_for);
     }
 
-    /// Returns whether the saved cursor may be replaced only by a run that the user asked to save. A
-    /// cursor of a state file of 0.1.0, which does not record this, counts as one.
+    /// Returns whether the saved cursor may be replaced only by a run that the user asked to save.
+    /// A cursor of a state file of 0.1.0, which does not record this, counts as one.
     ///
     /// # Errors
     /// [`StoreError`] if the file can't be read.

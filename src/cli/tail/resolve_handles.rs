@@ -11,8 +11,8 @@ use crate::source::handle::{self, ResolveOptions};
 use crate::source::net::proxy::Proxies;
 use crate::source::net::tls::TlsContext;
 
-/// Replaces the handles by DIDs, and returns the DIDs with their handles. A derived consumer name is then the one that the DIDs alone
-/// would give.
+/// Replaces the handles by DIDs, and returns the DIDs with their handles. A derived consumer name
+/// is then the one that the DIDs alone would give.
 ///
 /// # Errors
 /// [`handle::ResolveError`], or if the runtime can't be started.

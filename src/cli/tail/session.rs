@@ -213,8 +213,8 @@ fn saved_start(
     }
 }
 
-/// Logs changes of the checkpoint worker's health for a run that writes files: a restart truncates what was
-/// not saved, and reads it again.
+/// Logs changes of the checkpoint worker's health for a run that writes files: a restart truncates
+/// what was not saved, and reads it again.
 fn log_health_of_files(health: SaveHealth<'_>) {
     match health {
         // The run ends with this error, and logs it then.

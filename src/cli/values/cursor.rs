@@ -205,7 +205,8 @@ pub(super) fn calendar_us(text: &str) -> Result<Option<i128>, CursorError> {
     Ok(Some(midnight.map_or(i128::MAX, |t| i128::from(t.as_microsecond()))))
 }
 
-/// Returns the instant of `now`, `today` or `yesterday`: days begin at midnight in UTC, as dates do.
+/// Returns the instant of `now`, `today` or `yesterday`: days begin at midnight in UTC, as dates
+/// do.
 pub(super) fn day_us(text: &str, now_us: u64) -> Option<i128> {
     let now_us = i128::from(now_us);
     let midnight = now_us - now_us % DAY_US;

@@ -207,8 +207,8 @@ impl Reader {
         }
     }
 
-    /// Reads the replay up to the limit, or until it has nothing more. Buffers the live stream at the
-    /// same time.
+    /// Reads the replay up to the limit, or until it has nothing more. Buffers the live stream at
+    /// the same time.
     async fn replay_beside(
         &self,
         replay: &mut EventConnection,

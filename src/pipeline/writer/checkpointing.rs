@@ -76,7 +76,8 @@ impl Writer {
         }
     }
 
-    /// Gets the proof of delivery from the sink, and passes it to the checkpoint worker with the position.
+    /// Gets the proof of delivery from the sink, and passes it to the checkpoint worker with the
+    /// position.
     fn save(&mut self) -> Result<(), SinkError> {
         if !self.unsaved.is_due {
             return Ok(());

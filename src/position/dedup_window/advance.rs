@@ -33,8 +33,8 @@ impl DedupWindow {
         let here = self.rewind_point(self.bounded(at));
         self.events += 1;
         if !self.supports(at) {
-            // The lowest one: a false time is later than the events that follow it.
-            // Strictly, because a replay from an instant brings the first event of that instant, too.
+            // The lowest one: a false time is later than the events that follow it. Strictly,
+            // because a replay from an instant brings the first event of that instant, too.
             let is_lower =
                 |than: &RewindPoint| than.at != at && RewindPoint { at, ..here }.is_before(than.at);
             if is_ahead && self.pending.as_ref().is_none_or(is_lower) {
@@ -51,9 +51,9 @@ impl DedupWindow {
         Some(at)
     }
 
-    /// Notes the time of an event. While only one event claims that the stream has jumped ahead, the
-    /// clock is late, and so are the rewind points. When the clock follows the jump, they do, too:
-    /// otherwise the window would forget events of the present as if they were old.
+    /// Notes the time of an event. While only one event claims that the stream has jumped ahead,
+    /// the clock is late, and so are the rewind points. When the clock follows the jump, they do,
+    /// too: otherwise the window would forget events of the present as if they were old.
     pub fn see_time(&mut self, time: TimeUs) {
         let before = self.latest();
         self.clock.note(time);

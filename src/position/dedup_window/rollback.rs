@@ -4,9 +4,9 @@ use super::{DedupWindow, RewindPoint};
 use crate::position::{EventPosition, TimeUs};
 
 impl DedupWindow {
-    /// Removes the last `events` keys. The window then ends with the event at `before`, with its key
-    /// if this run wrote it, when `latest` was the latest event time. Call it after the last insert.
-    /// Returns `false` and removes nothing if no event would be left to continue from.
+    /// Removes the last `events` keys. The window then ends with the event at `before`, with its
+    /// key if this run wrote it, when `latest` was the latest event time. Call it after the last
+    /// insert. Returns `false` and removes nothing if no event would be left to continue from.
     #[must_use]
     pub fn rollback(
         &mut self,
@@ -30,8 +30,8 @@ impl DedupWindow {
     }
 
     /// Starts again with the event at `before` as the only one. This is the case if so many events
-    /// were unwanted after it, or so few were ever known, that [`DedupWindow::settle`] could not keep
-    /// more.
+    /// were unwanted after it, or so few were ever known, that [`DedupWindow::settle`] could not
+    /// keep more.
     fn begin_at(&mut self, before: EventPosition, identity: Option<u64>, latest: TimeUs) -> bool {
         let Some(identity) = identity else { return false };
         self.ring.clear();

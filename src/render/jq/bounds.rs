@@ -1,9 +1,9 @@
 //! Limits what an expression may use on one event. An expression can run forever and use all
 //! memory, within a single call of the interpreter's iterator, so its caller can't stop it.
 //! Therefore its syntax tree is changed before it is compiled: everything that can repeat (a
-//! definition that may call itself, `range`, the bodies of `reduce`, `foreach` and `as`) first takes
-//! a step, and the number of steps is limited. Products, the one operation whose result can become
-//! too large in a single step, are checked before they are calculated.
+//! definition that may call itself, `range`, the bodies of `reduce`, `foreach` and `as`) first
+//! takes a step, and the number of steps is limited. Products, the one operation whose result can
+//! become too large in a single step, are checked before they are calculated.
 
 use std::cell::Cell;
 use std::sync::Mutex;
@@ -95,7 +95,8 @@ impl<'a> Allowance<'a> {
         };
         self.steps.set(left);
         match left {
-            // Every later step fails too, also if the expression catches the error, so every loop ends.
+            // Every later step fails too, also if the expression catches the error, so every loop
+            // ends.
             OUT_OF_STEPS | OUT_OF_STACK | OUT_OF_MEMORY => Err(out_of_bounds()),
             _ => Ok(()),
         }

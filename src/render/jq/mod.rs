@@ -1,5 +1,5 @@
-//! `--jq`: an expression in jq's language, compiled once and run on each event. Its steps, stack and
-//! memory are bounded (`bounds`), so that every run ends, with values or an error.
+//! `--jq`: an expression in jq's language, compiled once and run on each event. Its steps, stack
+//! and memory are bounded (`bounds`), so that every run ends, with values or an error.
 
 mod bounds;
 mod extras;

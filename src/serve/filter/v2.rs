@@ -66,8 +66,8 @@ impl V2Filter {
     }
 
     /// Returns whether a block may have matching events, given its collection names (a name with
-    /// `$` denotes a kind, archive §4) and `has_did`, which returns whether it may have events of an
-    /// account.
+    /// `$` denotes a kind, archive §4) and `has_did`, which returns whether it may have events of
+    /// an account.
     pub(in crate::serve) fn may_match<'a>(
         &self,
         mut names: impl Iterator<Item = &'a str>,

@@ -1,5 +1,5 @@
-//! Why a broker can't be used, or can't be used any more. A broker that is down, slow or full is not
-//! an error: the run waits for it.
+//! Why a broker can't be used, or can't be used any more. A broker that is down, slow or full is
+//! not an error: the run waits for it.
 
 /// Why a broker accepts no more messages. Every text says what to do.
 #[derive(Clone, Debug, thiserror::Error)]

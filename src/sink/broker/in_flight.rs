@@ -113,7 +113,8 @@ impl InFlight {
         Ok(())
     }
 
-    /// Blocks until there is room for one message, and counts it. librdkafka has a queue of its own.
+    /// Blocks until there is room for one message, and counts it. librdkafka has a queue of its
+    /// own.
     #[cfg(feature = "kafka")]
     pub fn admit(
         &self,
@@ -138,9 +139,9 @@ impl InFlight {
         }
     }
 
-    /// Sets whether checkpoints have no end offsets. They have none until all messages that an earlier
-    /// run published after its last checkpoint have come again, because a later run must read those
-    /// messages back, too.
+    /// Sets whether checkpoints have no end offsets. They have none until all messages that an
+    /// earlier run published after its last checkpoint have come again, because a later run must
+    /// read those messages back, too.
     pub fn withhold_offsets(&self, offsets_withheld: bool) {
         self.state().offsets_withheld = offsets_withheld;
     }

@@ -56,7 +56,8 @@ pub struct Target {
     pub servers: Vec<String>,
     /// The topic or the subject.
     pub channel: String,
-    /// Number of subjects `CHANNEL.0`, `CHANNEL.1`, … among which accounts are distributed; NATS only.
+    /// Number of subjects `CHANNEL.0`, `CHANNEL.1`, … among which accounts are distributed; NATS
+    /// only.
     pub partitions: Option<u16>,
 }
 

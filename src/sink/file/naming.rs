@@ -144,7 +144,8 @@ impl Naming {
             && filled(TRIAL_US) != filled(OTHER_TRIAL_US)
     }
 
-    /// Returns the path with its fields not filled in, which identifies the files in the state file.
+    /// Returns the path with its fields not filled in, which identifies the files in the state
+    /// file.
     #[must_use]
     pub fn pattern(&self) -> String {
         self.directory.join(&self.name).to_string_lossy().into_owned()

@@ -27,8 +27,8 @@ impl Rotate {
         }
     }
 
-    /// Returns the precision, in microseconds, with which the times of events must be known. By size
-    /// any event can be the first of a file, and its time is in the name.
+    /// Returns the precision, in microseconds, with which the times of events must be known. By
+    /// size any event can be the first of a file, and its time is in the name.
     #[must_use]
     pub fn period_us(self) -> u64 {
         match self {
@@ -38,8 +38,8 @@ impl Rotate {
         }
     }
 
-    /// Returns the instant in the name of an event's file: the start of its period, or the event's own
-    /// time if it is the first of a file by size.
+    /// Returns the instant in the name of an event's file: the start of its period, or the event's
+    /// own time if it is the first of a file by size.
     #[must_use]
     pub fn start_of(self, time: TimeUs) -> TimeUs {
         TimeUs(time.0 - time.0 % self.period_us())

@@ -1,7 +1,7 @@
 //! A minimal HTTP/1.1 client: one request per connection, bounded in bytes and time.
 //!
-//! It follows no redirects ([`super::download`] does), and sends no credentials except those that the
-//! caller adds.
+//! It follows no redirects ([`super::download`] does), and sends no credentials except those that
+//! the caller adds.
 
 mod body;
 pub mod error_body;

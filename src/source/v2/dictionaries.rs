@@ -125,8 +125,8 @@ impl Dictionaries {
         }
     }
 
-    /// Returns whether to warn that a stream is plain text because there is no dictionary, which the
-    /// user could install: `true` once in a run.
+    /// Returns whether to warn that a stream is plain text because there is no dictionary, which
+    /// the user could install: `true` once in a run.
     pub fn take_plain_text_warning(&self) -> bool {
         self.policy == ZstdPolicy::Auto && !self.has_warned_plain_text.swap(true, Ordering::Relaxed)
     }

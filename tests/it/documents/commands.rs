@@ -1,8 +1,8 @@
 //! Runs each command of the documents, in a home directory of its own and with a local server in
 //! place of the public ones, and compares the samples with what it prints.
 //!
-//! A block of `sh` is one script. A block of `console` has commands after `$ ` and what each prints:
-//! stdout, then stderr. An HTML comment before the fence changes that:
+//! A block of `sh` is one script. A block of `console` has commands after `$ ` and what each
+//! prints: stdout, then stderr. An HTML comment before the fence changes that:
 //!
 //! - `needs: …`: the block is not run; its commands are parsed, and the block is listed at the end
 //!   of `cargo test`.

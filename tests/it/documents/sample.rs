@@ -12,8 +12,8 @@ const VOLATILE: &[(&str, &str)] = &[
     (r"\d+%", "PERCENT"),
 ];
 
-/// Returns the words of an output, for comparison: the place of a line break does not matter, because
-/// the documents are narrower than a pipe.
+/// Returns the words of an output, for comparison: the place of a line break does not matter,
+/// because the documents are narrower than a pipe.
 fn words(text: &str, do_numbers_vary: bool) -> Vec<String> {
     let mut text = text.split_whitespace().collect::<Vec<_>>().join(" ");
     for (pattern, name) in VOLATILE {

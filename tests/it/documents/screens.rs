@@ -9,8 +9,8 @@ use super::{blocks, read};
 use crate::support::pty::Pty;
 use crate::support::{PATIENCE, Scratch, isolate_environment};
 
-/// Returns the labels of a screen: its words of three letters or more, without the first line, which
-/// shows the state of the stream.
+/// Returns the labels of a screen: its words of three letters or more, without the first line,
+/// which shows the state of the stream.
 fn labels(screen: &str) -> BTreeSet<String> {
     let text: Vec<&str> = screen.lines().skip(1).collect();
     let text = text.join(" ");

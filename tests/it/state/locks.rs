@@ -16,7 +16,8 @@ fn locks(directory: &Path) -> Vec<PathBuf> {
     paths.filter(|path| path.extension().is_some_and(|extension| extension == "lock")).collect()
 }
 
-/// A directory that every user may write to, the name of the lock file there, and a file that must not change.
+/// A directory that every user may write to, the name of the lock file there, and a file that must
+/// not change.
 fn public() -> (Scratch, PathBuf, PathBuf, PathBuf) {
     let scratch = Scratch::new();
     let directory = scratch.path("public");

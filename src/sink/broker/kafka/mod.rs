@@ -1,6 +1,6 @@
 //! Kafka: librdkafka's idempotent producer keeps the order of each partition and never stores a
-//! message twice. Messages that an earlier run published after its last checkpoint are read back from
-//! the partitions, and not published again.
+//! message twice. Messages that an earlier run published after its last checkpoint are read back
+//! from the partitions, and not published again.
 //!
 //! librdkafka has threads of its own, which wait and retry. If a broker is down, messages stay in
 //! the queue, and no call returns an error.
@@ -52,8 +52,8 @@ impl std::fmt::Debug for KafkaClient {
 }
 
 impl KafkaClient {
-    /// Connects. `known` has the end offset of each partition at an earlier run's checkpoint. Returns
-    /// the current end offsets.
+    /// Connects. `known` has the end offset of each partition at an earlier run's checkpoint.
+    /// Returns the current end offsets.
     ///
     /// # Errors
     /// [`BrokerError`] if no broker answers for some seconds, or if a broker refuses.

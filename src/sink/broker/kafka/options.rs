@@ -1,5 +1,5 @@
-//! The properties of librdkafka: those that exactly-once delivery needs, and those of `--to-config`,
-//! which have librdkafka's names.
+//! The properties of librdkafka: those that exactly-once delivery needs, and those of
+//! `--to-config`, which have librdkafka's names.
 
 use rdkafka::ClientConfig;
 use rdkafka::error::KafkaError;

@@ -27,9 +27,9 @@ pub struct NatsClient {
 }
 
 impl NatsClient {
-    /// Connects and starts to take messages from `in_flight`. `known` has the end offset of an earlier
-    /// run's checkpoint; later messages are read back and not published again. Returns the current end
-    /// offset of the stream.
+    /// Connects and starts to take messages from `in_flight`. `known` has the end offset of an
+    /// earlier run's checkpoint; later messages are read back and not published again. Returns the
+    /// current end offset of the stream.
     ///
     /// # Errors
     /// [`BrokerError`] if no server answers for some seconds, or if a server refuses.

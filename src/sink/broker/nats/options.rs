@@ -155,8 +155,9 @@ impl Options {
         Ok(options)
     }
 
-    /// Returns whether the connection must use TLS: if the user asked for it, or if a password or token
-    /// would cross a network. An nkey, also one in credentials, only signs, so it stays secret.
+    /// Returns whether the connection must use TLS: if the user asked for it, or if a password or
+    /// token would cross a network. An nkey, also one in credentials, only signs, so it stays
+    /// secret.
     fn requires_tls(&self) -> bool {
         let sends_secret = self.login.password.is_some() || self.login.token.is_some();
         let is_remote = !self.target.servers.iter().all(|server| is_local(server));

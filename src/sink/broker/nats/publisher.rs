@@ -3,8 +3,8 @@
 //! Each message has the id of its predecessor (`Nats-Expected-Last-Msg-Id`), except the first one
 //! after a start or a retry. If a server did not store a message, it rejects all that follow, and
 //! the publisher sends all of them again, so events of an account keep their order. A message that
-//! was stored without an acknowledgement is recognised by its id (`Nats-Msg-Id`) within the stream's
-//! duplicate window. For longer outages the publisher reads the stream back.
+//! was stored without an acknowledgement is recognised by its id (`Nats-Msg-Id`) within the
+//! stream's duplicate window. For longer outages the publisher reads the stream back.
 
 use std::collections::VecDeque;
 use std::error::Error as _;
@@ -178,8 +178,8 @@ impl Publisher {
         Ok(session)
     }
 
-    /// Handles a stream that ends before acknowledged messages. The next run publishes those again that
-    /// were acknowledged after the last checkpoint of this run; older ones are lost.
+    /// Handles a stream that ends before acknowledged messages. The next run publishes those again
+    /// that were acknowledged after the last checkpoint of this run; older ones are lost.
     fn lost(&self, messages: u64) -> Result<(), NoSession> {
         let broker = self.options.target.to_string();
         if self.is_open {

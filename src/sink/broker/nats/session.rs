@@ -182,8 +182,8 @@ fn no_api(
     NoSession::NotNow(cause)
 }
 
-/// Returns the error for a subject that no stream takes. A stream may have the subject's text as its
-/// name, and other subjects.
+/// Returns the error for a subject that no stream takes. A stream may have the subject's text as
+/// its name, and other subjects.
 async fn no_stream(context: &Context, target: &Target, subject: String) -> BrokerError {
     let channel = &target.channel;
     let words = match target.partitions {

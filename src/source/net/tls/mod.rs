@@ -32,8 +32,8 @@ impl std::fmt::Debug for TlsContext {
 }
 
 impl TlsContext {
-    /// Trusts `extra`, and what the platform trusts, or Mozilla's roots if the platform has none, as
-    /// in a bare container. Reads nothing before its first use.
+    /// Trusts `extra`, and what the platform trusts, or Mozilla's roots if the platform has none,
+    /// as in a bare container. Reads nothing before its first use.
     #[must_use]
     pub fn platform_with(extra: ExtraRoots) -> Self {
         Self { extra, connector: OnceLock::new() }
