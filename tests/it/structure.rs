@@ -172,12 +172,14 @@ fn files_and_functions_are_short() {
     for (name, source) in sources(&["src", "tests", "benches", "fuzz", "loom"]) {
         let lines = source.lines().count();
         if lines > MAX_FILE_LINES {
-            wrong.push(format!("{name} has {lines} lines; split it below {MAX_FILE_LINES}"));
+            wrong.push(format!(
+                "{name} has {lines} lines, and at most {MAX_FILE_LINES} are allowed"
+            ));
         }
         for (function, lines) in functions(&source) {
             if lines > MAX_FUNCTION_LINES {
                 wrong.push(format!(
-                    "{name}: {function} has {lines} lines; split it below {MAX_FUNCTION_LINES}"
+                    "{name}: {function} has {lines} lines, and at most {MAX_FUNCTION_LINES} are allowed"
                 ));
             }
         }

@@ -147,7 +147,7 @@ fn wrong_exports(good: &Value) -> Vec<(&'static str, Value)> {
         ("identities", column("identities", "0102".into())),
         ("identities", column("identities", 5.into())),
         ("server_kind", column("server_kind", "v9".into())),
-        ("beside a cursor set by hand", column("set_seq", 12.into())),
+        ("although a cursor was set by hand", column("set_seq", 12.into())),
         ("gaps", tables("gaps", with(&gap, "reason", Value::Null))),
         ("count", tables("gaps", with(&gap, "count", 0.into()))),
         ("of another consumer", tables("gaps", with(&gap, "consumer", "d".into()))),
