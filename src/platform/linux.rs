@@ -18,8 +18,8 @@ pub(super) fn reopen_stdout() -> Option<File> {
 
 /// Gives a pipe the capacity of a batch. Otherwise two programs that share few cores wait for each
 /// other every 64 KiB. Measured (`cargo bench --bench pipeline -- --only pipe`, compared with the
-/// floor, which leaves the pipe unchanged): 1.06-1.39 x the wall time without it, 0.78-0.86 with it,
-/// 0.62-0.66 with 1 MiB, which loses more events in a power cut.
+/// floor, which leaves the pipe unchanged): 1.06-1.39 x the wall time without it, 0.78-0.86 with
+/// it, 0.62-0.66 with 1 MiB, which loses more events in a power cut.
 pub(super) fn widen_pipe(file: &File) {
     if pipe_bytes(file) < PIPE_BYTES {
         // The system may refuse, because this user has too many pipe buffers already.

@@ -24,7 +24,7 @@ pub use windows::*;
 #[cfg(not(any(unix, windows)))]
 compile_error!("src/platform has no file for this system: write one like src/platform/windows.rs");
 
-/// What tells two files of one system apart: on Unix the device and the inode.
+/// Distinguishes two files of one system: on Unix the device and the inode.
 pub type FileId = (u64, u64);
 
 /// A signal that a run obeys.

@@ -25,7 +25,7 @@ pub const REMOVES_OPEN_FILES: bool = true;
 /// Whether a terminal draws Unicode whatever the locale says.
 pub const DRAWS_UNICODE: bool = false;
 
-/// Returns what tells this file from others.
+/// Returns the identity of a file, which no other file of the system has.
 #[must_use]
 pub fn file_id(found: &Metadata) -> FileId {
     (found.dev(), found.ino())
@@ -277,7 +277,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Registers the handlers: from then on the signals don't end the process by themselves.
+    /// Registers the handlers, which replace the default action of the signals.
     ///
     /// # Errors
     /// The error of the system.

@@ -1,8 +1,8 @@
 //! Windows.
 //!
-//! `LockFileEx` locks are mandatory: while a run writes a file, no other program can read it. Owners
-//! and permissions of files are lists of rights, which this module does not read: a new file has the
-//! rights that its directory passes on.
+//! `LockFileEx` locks are mandatory: while a run writes a file, no other program can read it.
+//! Owners and permissions of files are lists of rights, which this module does not read: a new file
+//! has the rights that its directory passes on.
 
 use std::ffi::OsStr;
 use std::fs::{DirBuilder, File, FileType, Metadata, OpenOptions};
@@ -31,7 +31,7 @@ pub const REMOVES_OPEN_FILES: bool = false;
 /// Whether a terminal draws Unicode whatever the locale says.
 pub const DRAWS_UNICODE: bool = true;
 
-/// Returns what tells this file from most others: the time of its creation, because Rust's standard
+/// Returns what most other files don't share: the time of its creation, because Rust's standard
 /// library does not offer the file's index. A file that replaces another of the same name within 15
 /// seconds inherits that time, so this misses such a replacement.
 #[must_use]
@@ -271,7 +271,7 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Registers the handlers: from then on the signals don't end the process by themselves.
+    /// Registers the handlers, which replace the default action of the signals.
     ///
     /// # Errors
     /// The error of the system.

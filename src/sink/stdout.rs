@@ -1,10 +1,10 @@
 //! Standard output. It needs no buffer, because batches are large.
 //!
 //! This sink always knows *exactly* how many bytes were accepted. A blocking `write(2)` into a pipe
-//! whose reader does not read reports nothing until it returns. So the sink opens pipes and terminals
-//! a second time, without blocking, if the system can do that (Linux, through `/proc/self/fd`). That
-//! is a new open file description, so programs that share the old one keep a blocking one. On other
-//! systems writes block, and a stop waits for them.
+//! whose reader does not read reports nothing until it returns. So the sink opens pipes and
+//! terminals a second time, without blocking, if the system can do that (Linux, through
+//! `/proc/self/fd`). That is a new open file description, so programs that share the old one keep a
+//! blocking one. On other systems writes block, and a stop waits for them.
 
 use std::fmt;
 use std::fs::File;
@@ -84,7 +84,8 @@ impl Stdout {
         }
     }
 
-    /// Writes as much of `bytes` as the output accepts without blocking. Returns the number of bytes.
+    /// Writes as much of `bytes` as the output accepts without blocking. Returns the number of
+    /// bytes.
     ///
     /// # Errors
     /// As [`Stdout::write_all`], except [`SinkError::TimedOut`].
@@ -148,8 +149,8 @@ impl Stdout {
         (self.is_pipe || self.is_terminal) && platform::has_no_reader(&self.file)
     }
 
-    /// Returns the capacity of the pipe in bytes; 0 if this is not a pipe, or if the system does not
-    /// report the number of unread bytes.
+    /// Returns the capacity of the pipe in bytes; 0 if this is not a pipe, or if the system does
+    /// not report the number of unread bytes.
     #[must_use]
     pub fn pipe_bytes(&self) -> usize {
         if self.is_pipe { platform::pipe_bytes(&self.file) } else { 0 }

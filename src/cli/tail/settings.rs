@@ -19,10 +19,11 @@ use crate::cli::values::time::parse_time;
 use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::settings::{
-    Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries,
+    Archive, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries,
     OutputSettings, StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
+use crate::source::handle::Handle;
 use crate::source::net::tls::ExtraRoots;
 use crate::source::protocol::Protocol;
 use crate::source::v2;
@@ -107,20 +108,27 @@ pub fn tail_settings(
         strict: args.output.strict,
         connection: connection(args, &complete),
         ca_file: ca_file(&args.source, sources)?,
-        archive: archive_settings(
-            &args.archive,
-            contacted(&args.source, &endpoints),
-            sources,
-            |name| std::env::var_os(name),
-        )?,
-        handles: (!handles.is_empty())
-            .then_some(Handles { names: handles, dns_server: args.source.dns_server }),
+        archive: archive(args, &endpoints, sources)?,
+        handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
         metrics_listen: args.operation.metrics_listen,
         endpoints,
         filter,
     })
+}
+
+fn archive(
+    args: &TailArgs,
+    endpoints: &[Endpoint],
+    sources: &ValueSources,
+) -> Result<Archive, UsageError> {
+    let contacted = contacted(&args.source, endpoints);
+    archive_settings(&args.archive, contacted, sources, |name| std::env::var_os(name))
+}
+
+fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> {
+    (!names.is_empty()).then_some(Handles { names, dns_server: args.dns_server })
 }
 
 fn compression(args: &SourceArgs) -> Compression {
