@@ -215,7 +215,8 @@ pub struct Buffer {
 }
 
 impl Buffer {
-    /// Returns the most events of a batch; at least 1.
+    /// Returns the maximum number of events in a batch; at least 1. A small buffer still has room
+    /// for several batches, so that neither side waits until the other has processed all of it.
     #[must_use]
     pub fn batch_events(&self) -> usize {
         (self.events / 4).max(1)

@@ -10,7 +10,7 @@ use crate::compression::dictionary::Dictionary;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::Metrics;
 use crate::platform::Signals;
-use crate::position::{StartPosition, TimeUs};
+use crate::position::{Position, StartPosition, TimeUs};
 use crate::render::{self, Renderer};
 use crate::settings::{RenderErrors, TailSettings};
 use crate::sink::Sink;
@@ -64,21 +64,14 @@ pub(super) fn build(
         metrics,
         ..
     } = inputs;
-    let sink = match output {
-        Some(sink) => sink,
-        None => Sink::Stdout(Stdout::open().map_err(system("use standard output"))?),
-    };
+    let sink = output.map_or_else(open_stdout, Ok)?;
     if settings.stop.limit == Some(0) {
         stop.request(StopReason::Limit);
     }
-    let saved = match &start {
-        StartPosition::Resume(resume) => Some(resume.position.clone()),
-        _ => None,
-    };
+    let saved = saved_position(&start);
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
     let feedback = Arc::new(WriterFeedback::new(saved.clone()));
     let renders = renderer.is_some();
-    let processor_config = processor_config(settings, secrets, renders);
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,
@@ -91,7 +84,8 @@ pub(super) fn build(
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    let processor = EventProcessor::new(processor_config, &start, Arc::clone(&metrics));
+    let rules = processor_config(settings, secrets, renders);
+    let processor = EventProcessor::new(rules, &start, Arc::clone(&metrics));
     let writer = Arc::new(SharedWriter::new(Writer::new(config, processor, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
     let reader = Reader {
@@ -102,8 +96,6 @@ pub(super) fn build(
         limits: settings.connection,
         archive: settings.archive.clone(),
         compress: settings.compression.mode,
-        // A small buffer still holds several batches, so that neither side waits until the
-        // other has processed a whole buffer.
         batch_events: settings.buffer.batch_events(),
         on_idle: on_idle(settings),
         ends_with_server: settings.demo,
@@ -114,6 +106,18 @@ pub(super) fn build(
         stop: stop.clone(),
     };
     Ok((Pipeline { reader, written, thread, stop, metrics }, signals))
+}
+
+fn open_stdout() -> Result<Sink, PipelineError> {
+    Ok(Sink::Stdout(Stdout::open().map_err(system("use standard output"))?))
+}
+
+/// Returns the position that the run resumes from; `None` if it starts elsewhere.
+fn saved_position(start: &StartPosition) -> Option<Position> {
+    match start {
+        StartPosition::Resume(resume) => Some(resume.position.clone()),
+        _ => None,
+    }
 }
 
 /// Returns what the run asks of deduplication.

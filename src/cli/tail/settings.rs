@@ -74,9 +74,7 @@ pub fn tail_settings(
     }
     let to = broker_settings(&args.output, sources)?;
     let render = render_settings(&args.render, named.format, sources)?;
-    if to.is_some() && render.is_some() {
-        return Err(sources.usage_error("to", RENDERED_TO_BROKER));
-    }
+    check_rendered_to_broker(to.is_some() && render.is_some(), sources)?;
     let context = StartContext {
         endpoints: &endpoints,
         filter: &filter,
@@ -129,6 +127,10 @@ fn archive(
 
 fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> {
     (!names.is_empty()).then_some(Handles { names, dns_server: args.dns_server })
+}
+
+fn check_rendered_to_broker(is_both: bool, sources: &ValueSources) -> Result<(), UsageError> {
+    if is_both { Err(sources.usage_error("to", RENDERED_TO_BROKER)) } else { Ok(()) }
 }
 
 fn compression(args: &SourceArgs) -> Compression {

@@ -6,8 +6,8 @@ use crate::pipeline::shutdown::StopReason;
 use super::{EventProcessor, Snapshot, StagedBatch};
 
 impl EventProcessor {
-    /// Stages the lines of `batch` as they are, up to the limit. They don't move the position: it
-    /// lies behind them from the start.
+    /// Stages the lines of `batch` as they are, up to the limit. They don't move the position, which
+    /// is after them from the start.
     pub fn stage_history(&mut self, batch: Batch) -> StagedBatch {
         let before = Snapshot {
             window: self.window.snapshot(),
