@@ -127,7 +127,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__completions)
-            opts="-q -v -h --all --dir --quiet --verbose --log-format --color --config --profile --help bash elvish fish powershell zsh"
+            opts="-q -v -h --all --dir --values --state --quiet --verbose --log-format --color --config --profile --help bash elvish fish powershell zsh"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -137,6 +137,25 @@ _skytail() {
                     COMPREPLY=()
                     if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
                         compopt -o plusdirs
+                    fi
+                    return 0
+                    ;;
+                --values)
+                    COMPREPLY=($(compgen -W "names profiles starts" -- "${cur}"))
+                    return 0
+                    ;;
+                --state)
+                    local oldifs
+                    if [ -n "${IFS+x}" ]; then
+                        oldifs="$IFS"
+                    fi
+                    IFS=$'\n'
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    if [ -n "${oldifs+x}" ]; then
+                        IFS="$oldifs"
+                    fi
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o filenames
                     fi
                     return 0
                     ;;
@@ -1135,12 +1154,62 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -r -o -n -e -f -c -q -v -h --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -e -f -c -q -v -h --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --cursor --since --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --did)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --kind)
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
+                    return 0
+                    ;;
+                -k)
+                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
+                    return 0
+                    ;;
+                --operation)
+                    COMPREPLY=($(compgen -W "create update delete" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-message-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --exclude)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --lang)
+                    COMPREPLY=("${cur}")
+                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
+                        compopt -o nospace
+                    fi
+                    return 0
+                    ;;
+                --grep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --sample-by)
+                    COMPREPLY=($(compgen -W "record did" -- "${cur}"))
+                    return 0
+                    ;;
                 --host)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
@@ -1215,69 +1284,11 @@ _skytail() {
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
-                --did)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -d)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --kind)
-                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
-                    return 0
-                    ;;
-                -k)
-                    COMPREPLY=($(compgen -W "commit identity account sync" -- "${cur}"))
-                    return 0
-                    ;;
-                --operation)
-                    COMPREPLY=($(compgen -W "create update delete" -- "${cur}"))
-                    return 0
-                    ;;
-                --max-message-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --exclude)
-                    COMPREPLY=("${cur}")
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o nospace
-                    fi
-                    return 0
-                    ;;
-                --lang)
-                    COMPREPLY=("${cur}")
-                    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-                        compopt -o nospace
-                    fi
-                    return 0
-                    ;;
-                --grep)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sample)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sample-by)
-                    COMPREPLY=($(compgen -W "record did" -- "${cur}"))
-                    return 0
-                    ;;
                 --cursor)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --since)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --last)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --last-within)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1734,3 +1745,45 @@ if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERS
 else
     complete -F _skytail -o bashdefault -o default skytail
 fi
+
+_skytail_values() {
+    local line="${COMP_LINE:0:COMP_POINT}" cur prev which="" prefix="" name word is_cursors=""
+    local -a words
+    read -r -a words <<< "$line"
+    [[ $line == *[[:space:]] ]] && words+=("")
+    cur="${words[${#words[@]}-1]}"
+    prev="${words[${#words[@]}-2]}"
+    if [[ $cur == --*=* ]]; then
+        prev="${cur%%=*}"
+        cur="${cur#*=}"
+    fi
+    cur="${cur//\\/}"
+    case "$prev" in
+        --consumer) which=names ;;
+        --profile) which=profiles ;;
+        --cursor|--from) which=starts ;;
+        *)
+            for word in "${words[@]:0:${#words[@]}-1}"; do
+                case "$is_cursors,$word" in
+                    ,cursors) is_cursors=1 ;;
+                    1,show|1,set|1,restore|1,export|1,reset|1,rm|1,delete) which=names ;;
+                esac
+            done
+            [[ $cur == -* || $prev == --state || $prev == --config ]] && which=""
+            ;;
+    esac
+    if [[ -z $which ]]; then
+        _skytail "$@"
+        return
+    fi
+    COMPREPLY=()
+    [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]] && prefix="${cur%:*}:"
+    while IFS= read -r name; do
+        if [[ $name == "$cur"* ]]; then
+            printf -v word %q "${name#"$prefix"}"
+            COMPREPLY+=("$word")
+        fi
+    done < <("$1" completions --values "$which" 2>/dev/null)
+}
+
+complete -F _skytail_values -o bashdefault -o default skytail

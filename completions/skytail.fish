@@ -273,6 +273,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_s
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand dictionary; and __fish_seen_subcommand_from show" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l dir -d 'Write to a file in DIR instead of stdout' -r -f -a "(__fish_complete_directories)"
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l values -d 'Print what the scripts offer: names (of saved cursors), profiles, or starts (values of --cursor)' -r -f -a "names\t''
+profiles\t''
+starts\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand completions" -l state -d 'File of saved cursors, for --values [default: as for tail]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand completions" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
@@ -296,6 +300,21 @@ complete -c skytail -n "__fish_skytail_using_subcommand man" -l markdown -d 'Pri
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand man" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
+identity\t''
+account\t''
+sync\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]' -r -f -a "create\t''
+update\t''
+delete\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
+did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l prefer-first -d 'Return to the first --host once it has worked for DUR (1m if no =DUR is given)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 if the server speaks it' -r -f -a "auto\t''
@@ -313,21 +332,6 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
-identity\t''
-account\t''
-sync\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l operation -d 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]' -r -f -a "create\t''
-update\t''
-delete\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
-did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l last -d 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live' -r
@@ -480,3 +484,9 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l demo -d 'Read ma
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
+
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l consumer -x -a "(skytail completions --values names 2>/dev/null)"
+complete -c skytail -n "__fish_seen_subcommand_from tail top" -l cursor -x -a "(skytail completions --values starts 2>/dev/null)"
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l from -x -a "(skytail completions --values starts 2>/dev/null)"
+complete -c skytail -l profile -x -a "(skytail completions --values profiles 2>/dev/null)"
+complete -c skytail -n "__fish_seen_subcommand_from cursors; and __fish_seen_subcommand_from show set restore export reset rm delete" -f -a "(skytail completions --values names 2>/dev/null)"

@@ -61,21 +61,21 @@ fault, so that a failure can be reproduced. DUR: 250ms, 2s, 5m.
   truncate=N      a download is cut off
   corrupt=N       a block is damaged";
 
-/// The layout of `skytail --help`. It fits 24 lines, so it has fewer blank lines and headings than
+/// The layout of `skytail --help`. `-h` fits 24 lines, so it has fewer blank lines and headings than
 /// clap's default. The escape codes are those of clap's headings; clap removes them without
 /// colours.
 pub const MAIN_TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n\n\
 \x1b[1m\x1b[4mCommands:\x1b[0m\n{subcommands}\n\n\
-\x1b[1m\x1b[4mOptions:\x1b[0m\n{options}";
+\x1b[1m\x1b[4mOptions:\x1b[0m\n{options}{after-help}";
 
 /// Largest width of help in columns; clap uses the terminal's width if that is smaller.
 pub const MAX_WIDTH: usize = 80;
 
 /// The end of `skytail top --help`.
 pub const TOP: &str = "\
-Keys: ? lists all of them. q and Ctrl-C quit, j, k and arrows select a row, Enter
-shows the latest events of a collection or account, Tab selects a table, s sorts
-it, r reverses the order, / filters by name or handle, p pauses.
+Keys: ? lists all of them. q and Ctrl-C quit, j, k and arrows select a row,
+Enter shows the latest events of a collection or account, Tab selects a table,
+s sorts it, r reverses the order, / filters by name or handle, p pauses.
 The screen needs 60 columns and 20 lines. With TERM=dumb, top prints a page for
 each window. skytail tail --help explains HOST, NSID, DID and so on.
 
@@ -90,8 +90,8 @@ Examples:
 /// The end of `skytail tail --help`.
 pub const TAIL_EXAMPLES: &str = "\
 HOST, NSID, DID, KIND and OP may be repeated, or separated by commas. For NSID
-and DID, @FILE reads a file with one value a line; blank lines and # comments are
-ignored. A DID may also be a handle: alice.bsky.social or @alice.bsky.social.
+and DID, @FILE reads a file with one value a line; blank lines and # comments
+are ignored. A DID may also be a handle: alice.bsky.social, @alice.bsky.social.
 DUR: 250ms, 10s, 5m, 1h30m.  SIZE and N bytes: 1_000_000, 64k, 8MiB.
 TIME: 15m (ago), yesterday, 2026-11-23T10:00:00Z, or Unix microseconds.
 
@@ -112,3 +112,108 @@ Examples:
     skytail tail -c 'app.bsky.graph.*' -o graph.ndjson
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";
+
+/// The layout of both pages of `skytail tail`.
+pub const TAIL_TEMPLATE: &str =
+    "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
+
+/// The short page of `skytail tail`, for a screen of 60 by 20: its flags and examples.
+pub const TAIL_SHORT: &str = "\
+\x1b[1m\x1b[4mMost used options\x1b[0m (all of them: skytail tail --help):
+  -c, --collection NSID  app.bsky.feed.post, app.bsky.feed.*
+  -d, --did DID          an account: its handle or its DID
+  -k, --kind KIND        commit, identity, account or sync
+  -n, --limit N          stop after N events
+      --since TIME       10m (ago), yesterday, 2026-11-23
+      --cursor CURSOR    live, auto (resume), or oldest
+  -e, --exit-when-live   stop when it reaches the present
+      --format FORM      ndjson, pretty, text, csv or tsv
+      --jq EXPR          filter and transform as jq does
+  -o, --output FILE      append to FILE; a rerun resumes
+
+\x1b[1m\x1b[4mExamples:\x1b[0m
+  skytail tail --demo --format text
+  skytail tail -c app.bsky.feed.post --since 10m -e
+  skytail tail -d alice.bsky.social -o alice.ndjson";
+
+/// The note above the groups of the long page of `skytail tail`.
+pub const TAIL_LONG: &str = "\
+Values, exit codes, files, variables and examples follow the options.";
+
+/// The exit codes, for help and for the section EXIT STATUS.
+pub const EXIT_CODES: &str = "\
+0    done: a limit, an end, a signal, or the reader of a pipe left
+1    failed: an output or a file can't be used, or --jq-errors fail
+2    a flag, the configuration file or a variable is wrong
+3    gave up connecting, after --max-retries
+4    events are missing, and --on-gap fail was given
+130  a second Ctrl-C: ended without writing what was received";
+
+/// The files, for help and for the section FILES.
+pub const FILES: &str = "\
+~/.config/skytail/config.toml    settings (--config)
+~/.local/state/skytail/state.db  saved cursors (--state)
+~/.cache/skytail/dictionaries/   zstd dictionaries
+These are the places on Linux; XDG_CONFIG_HOME, XDG_STATE_HOME and
+XDG_CACHE_HOME move them.";
+
+/// The environment variables, for help and for the section ENVIRONMENT.
+pub const ENVIRONMENT: &str = "\
+SKYTAIL_WHEN_FULL  --when-full; each flag has such a variable
+SKYTAIL_API_KEY    the API key of the archive (or --api-key-file)
+SKYTAIL_LOG        which log lines to print, as in RUST_LOG
+NO_COLOR           no colours; CLICOLOR_FORCE: colours in pipes, too
+JQ_COLORS          the colours of JSON, as for jq
+HTTPS_PROXY, HTTP_PROXY, ALL_PROXY, NO_PROXY  proxies, as for curl";
+
+/// Returns the sections of a long page that all commands share. `command` is `tail`, or empty for
+/// the page of the program.
+#[must_use]
+pub fn sections(command: &str) -> String {
+    let title = |title: &str| format!("\x1b[1m\x1b[4m{title}:\x1b[0m");
+    let indent = |text: &str| text.replace('\n', "\n  ");
+    let mut page = String::new();
+    for (name, text) in [("Exit codes", EXIT_CODES), ("Files", FILES), ("Environment", ENVIRONMENT)]
+    {
+        page += &format!("{}\n  {}\n\n", title(name), indent(text));
+    }
+    if command.is_empty() {
+        page += &format!("{}\n  {}\n\n", title("Examples"), indent(examples("")));
+    }
+    page.trim_end().to_owned()
+}
+
+/// Splits the end of a page into the notes and the examples, which begin with `Examples:`.
+#[must_use]
+pub fn split_examples(text: &str) -> (&str, &str) {
+    match text.find("Examples:\n") {
+        Some(at) => (text[..at].trim_end(), &text[at..]),
+        None => (text, ""),
+    }
+}
+
+/// Returns the lines of the section EXAMPLES of a man page. `command` is the name of a command
+/// without `skytail`, such as `cursors`; empty for the program.
+#[must_use]
+pub fn examples(command: &str) -> &'static str {
+    match command {
+        "" => {
+            "skytail tail --demo\nskytail tail -c app.bsky.feed.post --since 10m -e\nskytail top\nskytail cursors"
+        }
+        "tail" => split_examples(TAIL_EXAMPLES).1,
+        "top" => split_examples(TOP).1,
+        "cursors" => {
+            "skytail cursors\nskytail cursors show posts\nskytail cursors set posts 1h\nskytail cursors reset posts\nskytail cursors export posts > posts.cursor\nskytail cursors import posts.cursor"
+        }
+        "serve" => {
+            "skytail serve posts.ndjson --listen 127.0.0.1:6008\nskytail serve posts.ndjson --chaos seed=7,drop=2000"
+        }
+        "stats" => "skytail stats posts.ndjson\nskytail stats posts.ndjson.zst --json",
+        "inspect" => "skytail inspect segment.jss",
+        "dictionary" => "skytail dictionary install\nskytail dictionary show",
+        "completions" => {
+            "skytail completions bash > ~/.local/share/bash-completion/completions/skytail\nskytail completions fish > ~/.config/fish/completions/skytail.fish"
+        }
+        _ => "skytail man | man -l -\nskytail man --dir ~/.local/share/man/man1",
+    }
+}

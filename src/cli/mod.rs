@@ -10,6 +10,7 @@ mod global;
 mod guesses;
 mod help;
 mod inspect;
+mod layout;
 mod limits;
 mod man;
 mod reference;
@@ -125,7 +126,7 @@ fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
         Command::Stats(args) => stats::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Dictionary(args) => dictionary::run(args),
-        Command::Completions(args) => completions::run(&args),
+        Command::Completions(args) => completions::run(&args, sources),
         Command::Man(args) => man::run(&args),
     }
 }

@@ -12,6 +12,8 @@ mod archive;
 mod broker;
 mod cli;
 mod clock;
+#[cfg(unix)]
+mod completion;
 mod cursors;
 mod dial;
 mod dictionary;
@@ -19,6 +21,7 @@ mod dictionary;
 mod documents;
 mod guesses;
 mod handles;
+mod help;
 mod history;
 mod hostile;
 mod invariants;

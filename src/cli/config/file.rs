@@ -134,8 +134,13 @@ impl ConfigFile {
         Err(ConfigError::UnknownProfile {
             path: self.path.clone(),
             name: name.to_owned(),
-            known: self.profiles.keys().cloned().collect(),
+            known: self.profiles(),
         })
+    }
+
+    /// Returns the names of the profiles, sorted.
+    pub fn profiles(&self) -> Vec<String> {
+        self.profiles.keys().cloned().collect()
     }
 
     fn add_profiles(&mut self, value: Value, known: &[String]) -> Result<(), ConfigError> {

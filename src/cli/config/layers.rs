@@ -19,6 +19,7 @@ use super::file::{ConfigError, ConfigFile};
 use super::value_source::{ValueSource, ValueSources};
 use crate::cli::Cli;
 use crate::cli::exit::UsageError;
+use crate::cli::layout;
 
 /// The keys of the file that also set the flags of commands other than `tail` and `top`: they
 /// mean the same for each command.
@@ -57,7 +58,7 @@ impl From<ConfigError> for ParseError {
 /// The first error, or a request for help as [`ParseError::Arguments`].
 pub fn parse(args: &[OsString], env: &ConfigEnv<'_>) -> Result<(Cli, ValueSources), ParseError> {
     let color = message_color(args, env);
-    let given = Cli::command().color(color).try_get_matches_from(args)?;
+    let given = layout::command().color(color).try_get_matches_from(args)?;
     let profile = match given.get_one::<String>("profile") {
         Some(name) => Some(name.clone()),
         None => text_variable(env, "SKYTAIL_PROFILE")?,
@@ -71,6 +72,7 @@ pub fn parse(args: &[OsString], env: &ConfigEnv<'_>) -> Result<(Cli, ValueSource
         Err(FileError::Fatal(error)) => return Err(error),
         Ok(file) => file,
     };
+    sources.set_profiles(file.as_ref().map(ConfigFile::profiles).unwrap_or_default());
     let layers = Layers { env, file, profile };
     let command = layers.apply(Cli::command(), &given, true, &mut sources)?;
     let matches =

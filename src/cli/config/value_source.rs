@@ -60,6 +60,7 @@ impl fmt::Display for ValueSource {
 pub struct ValueSources {
     by_flag: HashMap<String, ValueSource>,
     ignored_file: Option<String>,
+    profiles: Vec<String>,
 }
 
 impl ValueSources {
@@ -79,6 +80,17 @@ impl ValueSources {
     #[must_use]
     pub fn usage_error(&self, long: &str, problem: impl Display) -> UsageError {
         UsageError(format!("{}: {problem}", self.of(long)))
+    }
+
+    /// Records the profiles of the configuration file.
+    pub fn set_profiles(&mut self, profiles: Vec<String>) {
+        self.profiles = profiles;
+    }
+
+    /// Returns the profiles of the configuration file, sorted.
+    #[must_use]
+    pub fn profiles(&self) -> &[String] {
+        &self.profiles
     }
 
     /// Records why the default configuration file was ignored.

@@ -11,8 +11,8 @@ use crate::source::endpoint;
 
 /// The end of `cursors reset --help`.
 pub const RESET_HELP: &str = "\
-The next run with --cursor auto starts at its --from, or live. The name keeps its
-gaps and output files, and `skytail cursors restore` brings the position back.";
+The next run with --cursor auto starts at its --from, or live. The name keeps
+its gaps and output files; `skytail cursors restore` brings the position back.";
 
 /// Saves a cursor that the user chose.
 pub fn set(

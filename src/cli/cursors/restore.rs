@@ -10,9 +10,10 @@ use crate::checkpoint::store::Store;
 /// The end of `cursors restore --help`.
 pub const RESTORE_HELP: &str = "\
 Without N this lists the earlier positions of NAME, the latest first. A position
-becomes an earlier one when `cursors set`, `cursors restore` or a run that starts
-elsewhere (--cursor live) replaces it. The last ten of each name are kept for 30
-days. Events after the restored position are written to an output file again.";
+becomes an earlier one when `cursors set`, `cursors restore` or a run that
+starts elsewhere (--cursor live) replaces it. The last ten of each name are kept
+for 30 days. Events after the restored position are written to an output file
+again.";
 
 /// Lists the earlier positions of a name, or restores the one with this number.
 pub fn restore(

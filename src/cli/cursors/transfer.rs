@@ -36,8 +36,8 @@ kill, so import only what you trust.";
 
 /// The end of `cursors backup --help`.
 pub const BACKUP_HELP: &str = "\
-The copy is SQLite's online backup, and is complete or does not exist. Use it with
---state, or replace the state file by it while no run uses that.";
+The copy is SQLite's online backup, and is complete or does not exist. Use it
+with --state, or replace the state file by it while no run uses that.";
 
 /// Prints what is saved under the names.
 pub fn export(path: &Path, names: &[String]) -> anyhow::Result<Exit> {

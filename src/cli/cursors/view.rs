@@ -15,8 +15,8 @@ use crate::sink::output_record::OutputRecord;
 /// The keys of `list --json`, which are part of the interface.
 pub const LIST_KEYS: &str = "\
 Keys of --json (null where unknown; *_us are Unix microseconds):
-  name, by_hand, server, server_kind (legacy or v2), cursor (a value of --cursor:
-  seq if known, else time_us), time_us, seq, rewind_time_us, rewind_seq,
+  name, by_hand, server, server_kind (legacy or v2), cursor (for --cursor: seq
+  if known, else time_us), time_us, seq, rewind_time_us, rewind_seq,
   latest_time_us, identities (a count), saved_at_us,
   previous {server, time_us, seq, saved_at_us}";
 

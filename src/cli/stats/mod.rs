@@ -32,8 +32,8 @@ const OTHER_PICTURES: [&str; 9] =
 #[command(after_help = "\
 A recording has one event a line, in the v1 format or the native format of v2,
 plain or zstd. Several recordings are counted together as one. skytail needs 100
-MB of memory, at most 300 MB, for a recording of any length: an event counts as a
-duplicate if it is among the 3,670,016 events before it (or slightly more).
+MB of memory, at most 300 MB, for a recording of any length: an event counts as
+a duplicate if it is among the 3,670,016 events before it (or slightly more).
 
 Examples:
   What happened in the last ten minutes

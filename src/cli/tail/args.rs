@@ -31,9 +31,9 @@ use crate::sink::file::rotation::Rotate;
 #[command(after_help = help::TAIL_EXAMPLES)]
 pub struct TailArgs {
     #[command(flatten)]
-    pub source: SourceArgs,
-    #[command(flatten)]
     pub filters: FilterArgs,
+    #[command(flatten)]
+    pub source: SourceArgs,
     #[command(flatten)]
     pub cursor: CursorArgs,
     #[command(flatten)]
