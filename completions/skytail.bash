@@ -1154,7 +1154,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__tail)
-            opts="-d -k -r -o -n -e -f -c -q -v -h --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --cursor --since --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
+            opts="-d -k -r -o -n -e -f -c -q -v -h --did --kind --operation --max-message-size --exclude --lang --grep --sample --sample-by --host --prefer-first --demo --protocol --compress --zstd-dictionary --ca-file --connect-timeout --ping-after --pong-timeout --stall-timeout --max-retries --dns-server --max-frame-size --cursor --since --last --last-within --from --consumer --state --no-checkpoint --checkpoint-every --checkpoint-events --join --on-gap --rewind --archive --archive-parallelism --api-key-file --jq --raw-output --jq-errors --format --json --fields --csv-safe --output --rotate --append --to --to-config --limit --until --exit-when-live --follow --timeout --drain-timeout --shape --strict --buffer --buffer-bytes --when-full --max-lag --progress --metrics-listen --collection --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1289,6 +1289,14 @@ _skytail() {
                     return 0
                     ;;
                 --since)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --last)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --last-within)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -125,6 +125,7 @@ pub const TAIL_SHORT: &str = "\
   -k, --kind KIND        commit, identity, account or sync
   -n, --limit N          stop after N events
       --since TIME       10m (ago), yesterday, 2026-11-23
+      --last N           start N matching events back
       --cursor CURSOR    live, auto (resume), or oldest
   -e, --exit-when-live   stop when it reaches the present
       --format FORM      ndjson, pretty, text, csv or tsv

@@ -6,7 +6,7 @@ use clap::{Arg, ArgAction, Command, CommandFactory as _};
 use super::{Cli, help};
 
 /// The flags of the group that `skytail tail --help` shows first.
-const MOST_USED: [&str; 13] = [
+const MOST_USED: [&str; 14] = [
     "collection",
     "did",
     "kind",
@@ -14,6 +14,7 @@ const MOST_USED: [&str; 13] = [
     "limit",
     "since",
     "until",
+    "last",
     "cursor",
     "exit_when_live",
     "format",
