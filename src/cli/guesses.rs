@@ -167,6 +167,9 @@ fn tip(invalid: &str, words: &[&str], called: Called) -> Option<String> {
         return Some(format!("-n {n} stops after {n}; --last {n} starts {n} back"));
     }
     let flag = invalid.split('=').next().unwrap_or(invalid);
+    if called == Called::Top && matches!(flag, "--for" | "--timeout" | "--duration") {
+        return Some("--once --window 30s counts for 30 seconds, and ends".to_owned());
+    }
     if let Some((_, tip)) = FLAGS.iter().find(|(name, _)| *name == flag) {
         return Some((*tip).to_owned());
     }

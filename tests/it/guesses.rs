@@ -113,6 +113,7 @@ fn a_guess_that_can_not_work_is_answered_with_what_works() {
         ("tail --since +10m", &["--since: \"+10m\" lies in the future"]),
         ("tail --output-format json", &["use --format"]),
         ("tail --user alice", &["--did"]),
+        ("top --once --for 30s", &["--once --window 30s"]),
         ("top --cursor stored", &["--cursor: ", "top saves none"]),
     ] {
         let message = refused(&args.split_whitespace().collect::<Vec<_>>());
