@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use clap::{Arg, Command, CommandFactory};
+use clap::{Arg, Command};
 
-use super::Cli;
+use super::layout;
 
 const COLUMNS: usize = 80;
 
@@ -21,7 +21,7 @@ variable and a key of the [configuration file](config.md). The [exit codes](exit
 
 /// Returns the page, for a terminal of 80 columns.
 pub fn markdown() -> String {
-    let mut root = Cli::command().term_width(COLUMNS);
+    let mut root = layout::command().term_width(COLUMNS);
     root.build();
     let mut page = INTRODUCTION.to_owned();
     add(&root, &mut page);
