@@ -298,7 +298,7 @@ fn guard_string_part<'a>(part: StrPart<&'a str, Term<&'a str>>) -> StrPart<&'a s
     }
 }
 
-fn guard_path_part<'a>(part: Part<Term<&'a str>>) -> Part<Term<&'a str>> {
+fn guard_path_part(part: Part<Term<&str>>) -> Part<Term<&str>> {
     match part {
         Part::Index(index) => Part::Index(guard(index)),
         Part::Range(from, to) => Part::Range(from.map(guard), to.map(guard)),
