@@ -29,7 +29,7 @@ pub fn commands(script: &str) -> Vec<Vec<String>> {
         }
     }
     all.last_mut().unwrap().extend(word);
-    all.iter_mut().for_each(|words| remove_redirections(words));
+    all.iter_mut().for_each(remove_redirections);
     all.retain(|words| !words.is_empty());
     all
 }
