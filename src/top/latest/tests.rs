@@ -31,7 +31,7 @@ fn the_latest_events_of_each_name_are_kept() {
     let other = line("did:plc:b", "x.y.z", "other");
     add(&mut latest, &other);
     assert_eq!(lines(latest.of_account("did:plc:a")), all[40 - EVENTS_PER_NAME..]);
-    assert_eq!(lines(latest.of_account("did:plc:b")), vec![other.clone()]);
+    assert_eq!(lines(latest.of_account("did:plc:b")), std::slice::from_ref(&other));
     let of_collection = lines(latest.of_collection("x.y.z"));
     assert_eq!(of_collection.len(), EVENTS_PER_NAME);
     assert_eq!(of_collection.last(), Some(&other));
