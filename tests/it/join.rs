@@ -184,3 +184,24 @@ fn a_sparse_resume_from_far_back_joins_the_live_stream_without_loss() {
     let ended = tail(&directory, &[&common[..], &resume].concat());
     assert_eq!(rkeys(&ended.rest), rare(18_000, 6_000), "{}", ended.stderr);
 }
+
+/// The server's live stream begins with the whole recording, long before the cursor: its first
+/// event does not show the tip, and is no proof that the replay is over.
+// Guards INV-1.
+#[test]
+fn a_live_stream_older_than_the_cursor_proves_no_end() {
+    let scratch = Scratch::new();
+    // Three minutes up to now, and rare events 100 s and 80 s ago.
+    let path = scratch.recording(&sparse(18_000, 10_000, 8_000));
+    let server = ServeProcess::start(&path, &["--server-kind", "legacy", "--restamp"]);
+    let host = server.address.to_string();
+    let flags = ["--host", &host, "--protocol", "v1", "--did", "did:plc:rare"];
+    let all = rare(18_000, 8_000);
+    let cases = [(&["--until", "-30s"][..], &all[..7]), (&["--exit-when-live"], &all)];
+    for (end, wanted) in cases {
+        let span = [&flags[..], &["--cursor", "-150s", "--timeout", "40s"], end].concat();
+        let ended = tail(&scratch.path(""), &span);
+        assert_eq!(rkeys(&ended.rest), wanted, "{end:?}: {}", ended.stderr);
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    }
+}

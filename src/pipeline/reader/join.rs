@@ -113,7 +113,8 @@ impl Reader {
         }
         if live.kind().is_some() && limit.is_before(requested) {
             // The live stream is older than the start of the replay (a recording, a server that
-            // lags): there is no tip to meet.
+            // lags): there is no tip to meet, and none that could prove the end of the replay.
+            retry.tip = None;
             return self.replay_alone(endpoint, requested, None, retry).await;
         }
         // A replay that was dropped was too slow to be joined.
