@@ -73,7 +73,7 @@ fn an_inconsistent_plan_is_refused() {
     assert!(refused(with(&[segment(1, 9, 1, WHOLE)])).contains("bounds that are none"));
     assert!(refused(with(&[segment(1, 1, 9, r#""mode":"torrent""#)])).contains("can't be read"));
     let named = segment(1, 1, 9, WHOLE).replace("seg_0000000001.jss", "../x.jss\\u001b");
-    assert!(refused(with(&[named])).contains("no name of segment number 1"));
+    assert!(refused(with(&[named])).contains("not the name of segment number 1"));
     assert!(refused(blocks("")).contains("no block is named (1)"));
     assert!(refused(blocks(r#"{"first":3,"last":2}"#)).contains("block ranges"));
     assert!(
