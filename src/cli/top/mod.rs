@@ -95,10 +95,11 @@ pub fn settings(
     now_us: u64,
 ) -> Result<TailSettings, UsageError> {
     if parse_cursor_mode(&args.start.cursor, now_us) == Ok(CursorMode::Auto) {
-        return Err(sources.usage_error(
-            "cursor",
-            "this resumes from a saved cursor, and top saves none: write live, a time, or an age like 15m",
-        ));
+        let problem = format!(
+            "{:?} resumes from a saved cursor, and top saves none: write live, a time, or an age like 15m",
+            args.start.cursor
+        );
+        return Err(sources.usage_error("cursor", problem));
     }
     let defaults = TailArgs::augment_args(Command::new("tail"));
     let defaults = defaults.try_get_matches_from(["tail"]);
