@@ -24,7 +24,7 @@ pub enum ConfigError {
     /// A line has no `=`.
     #[error("line {0} is not \"key = value\"")]
     Line(usize),
-    /// The file has more than [`MAX_ENTRIES`] keys.
+    /// The file has more than `MAX_ENTRIES` keys.
     #[error("it has more than {MAX_ENTRIES} keys")]
     TooMany,
 }

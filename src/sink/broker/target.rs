@@ -76,7 +76,7 @@ pub enum TargetError {
     /// The value has not the form of a target.
     #[error("{0:?} names no broker: write nats://HOST[:PORT]/SUBJECT or kafka://HOST[:PORT]/TOPIC")]
     Form(String),
-    /// The value is longer than [`MAX_INPUT_BYTES`].
+    /// The value is longer than `MAX_INPUT_BYTES`.
     #[error("the address is too long ({0} bytes)")]
     TooLong(usize),
     /// A user name or a password on the command line.
