@@ -99,12 +99,13 @@ impl<'a> Envelope<'a> {
     /// later, and a payload of an unknown type may have any members.
     fn take_payload(&mut self, scanner: &mut Scanner<'a>) -> Result<(), Malformed> {
         let start = scanner.offset();
-        if scanner.peek() != Some(b'{') {
-            self.payload = None;
-            return scanner.skip_value();
-        }
+        let is_object = scanner.peek() == Some(b'{');
+        // Of a repeated member the last one counts, whatever the others were.
         if self.payload.is_some() {
-            self.members = Members::default();
+            (self.payload, self.members) = (None, Members::default());
+        }
+        if !is_object {
+            return scanner.skip_value();
         }
         payload::read(scanner, &mut self.members)?;
         self.payload = Some((start, scanner.text_since(start)));

@@ -223,6 +223,24 @@ mod tests {
     }
 
     #[test]
+    fn of_repeated_payloads_only_the_last_counts() {
+        let (first, rest) = (event(5), event(6));
+        let typeless = rest.replace("\"$type\":\"network", "\"type\":\"network");
+        let begin = first.trim_end_matches('}').to_owned() + "}";
+        for between in ["", "\"payload\":\"text\","] {
+            let message = |last: &str| {
+                let last = last.trim_start_matches("{\"$type\":\"message\",");
+                format!("{begin},{between}{last}")
+            };
+            let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
+            assert_eq!(decode(&mut decoder, &message(&rest), &mut batch), Decoded::Event);
+            assert_eq!(batch.header(0).and_then(|header| header.cursor()), Some(6));
+            decode(&mut decoder, &message(&typeless), &mut batch);
+            assert_eq!(batch.len(), 1, "members of the first payload became an event");
+        }
+    }
+
+    #[test]
     fn the_sidecar_has_what_a_parse_of_the_line_finds() {
         let with_did = |did: &str| event(5).replace("did:plc:a", did);
         let spaced = event(5).replace("\"payload\":{", "\"x\":[1, 2], \"payload\" : { ");
