@@ -243,7 +243,7 @@ impl Search<'_> {
                 tracing::warn!("--last {wanted}: found {found} in the whole history");
             }
             SearchEnd::Bound => tracing::warn!(
-                "--last {wanted}: found {found} in the last {within}; --last-within reads further back"
+                "--last {wanted}: found {found} in the last {within}; --last-within all reads further back"
             ),
             SearchEnd::Timeout => {
                 tracing::warn!("--last {wanted}: found {found} before --timeout");
