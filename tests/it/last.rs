@@ -149,7 +149,8 @@ fn a_message_says_why_fewer_were_found() {
     run.ends_with(0).says(&["--last 500: found 300 in the whole history"]);
     assert_eq!(numbers(&run.lines), (0..300).map(|n| n * 2 + 1).collect::<Vec<u64>>());
     let run = last(&["--last", "500", "--last-within", "50s"]);
-    run.ends_with(0).says(&["--last 500: found ", " in the last 50s; --last-within all reads further"]);
+    run.ends_with(0)
+        .says(&["--last 500: found ", " in the last 50s; --last-within all reads further"]);
     let printed = numbers(&run.lines);
     assert!(printed.len() <= 50 && printed.ends_with(&[598, 599]), "{printed:?}");
 }
