@@ -147,7 +147,7 @@ fn processor_config(
 fn client(
     settings: &TailSettings,
     v1_dictionary: Option<Dictionary>,
-    dictionaries: Dictionaries,
+    dictionaries: Arc<Dictionaries>,
     metrics: &Arc<Metrics>,
 ) -> Client {
     Client {

@@ -63,8 +63,8 @@ pub struct PipelineInputs {
     pub secrets: EventIdSecrets,
     /// The v1 dictionary; `None` if v1 servers are not asked for zstd.
     pub v1_dictionary: Option<Dictionary>,
-    /// The dictionaries of v2 servers.
-    pub dictionaries: Dictionaries,
+    /// The dictionaries of v2 servers. Runs of one process may share them.
+    pub dictionaries: Arc<Dictionaries>,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
 }

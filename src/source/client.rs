@@ -62,7 +62,7 @@ pub struct Client {
     /// The dictionary of v1; `None` to request plain text there.
     pub v1_dictionary: Option<Dictionary>,
     /// The dictionaries of v2 servers.
-    pub dictionaries: Dictionaries,
+    pub dictionaries: Arc<Dictionaries>,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
 }

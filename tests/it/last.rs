@@ -72,6 +72,19 @@ fn the_newest_matching_events_are_printed_in_their_order() {
     });
 }
 
+#[test]
+fn spans_share_what_is_known_of_dictionaries() {
+    let (_scratch, server) = serve(&recording(1_800, 1_000_000), &[]);
+    let other = Scratch::new();
+    let file = other.path("other.zdict").to_str().unwrap().to_owned();
+    let path = other.recording(&recording(500, 1_000));
+    let _writer = ServeProcess::start(&path, &["--write-dictionary", &file]);
+    let flags = ["--last", "300", "--exit-when-live", "--zstd-dictionary", &file];
+    let run = tail_of(&server).protocol("v2").flags(&flags).run();
+    run.ends_with(0).says(&["300 events"]);
+    assert_eq!(run.stderr.matches("is not used: this server").count(), 1, "{}", run.stderr);
+}
+
 /// Guards against a gap and a repetition where the history meets the stream.
 // Guards INV-1.
 #[test]

@@ -11,8 +11,8 @@ use super::last::{ReadBack, Search};
 use super::observers::{ObserverConfig, Observers};
 use super::session::{self, Session};
 use super::startup::{
-    exit_for_error, find_dictionaries, has_colour, is_dumb_terminal, log_settings, prepare,
-    replay_from_us,
+    FoundDictionaries, exit_for_error, find_dictionaries, has_colour, is_dumb_terminal,
+    log_settings, prepare, replay_from_us,
 };
 use super::{output_name, report};
 use crate::cli::exit::{Exit, UsageError, format_chain};
@@ -58,6 +58,7 @@ fn run(
     settings.consumer.name.clone_from(&session.consumer);
     settings.unsaved = session.unsaved;
     let demo = start_demo(&mut settings, &session)?;
+    let dictionaries = find_dictionaries(&settings)?;
     let metrics = Arc::new(Metrics::default());
     let progress = progress_form(&settings, &display);
     let output = match session.output.take() {
@@ -78,15 +79,16 @@ fn run(
     let search = Search {
         settings: &settings,
         secrets: session.secrets,
+        dictionaries: &dictionaries,
         metrics: &metrics,
         observers: &mut observers,
     };
-    let result = match search.find_start(session.start.clone())? {
+    let result = match search.find_start(session.start.clone()) {
         ReadBack::Ended(result) => *result,
         ReadBack::Found(start, history) => {
             settings.stop = rules_after(settings.stop, started, history.as_ref());
-            let start = RunStart { start, history, session: &mut session };
-            run_pipeline(&settings, &display, start, &metrics, &mut observers)?
+            let start = RunStart { start, history, dictionaries, session: &mut session };
+            run_pipeline(&settings, &display, start, &metrics, &mut observers)
         }
     };
     let elapsed = started.elapsed();
@@ -116,6 +118,7 @@ struct RunStart<'a> {
     start: StartPosition,
     /// The lines of `--last`.
     history: Option<History>,
+    dictionaries: FoundDictionaries,
     session: &'a mut Session,
 }
 
@@ -125,9 +128,8 @@ fn run_pipeline(
     start: RunStart<'_>,
     metrics: &Arc<Metrics>,
     observers: &mut Observers,
-) -> anyhow::Result<RunResult> {
-    let RunStart { start, history, session } = start;
-    let (v1_dictionary, dictionaries) = find_dictionaries(settings)?;
+) -> RunResult {
+    let RunStart { start, history, dictionaries, session } = start;
     let renderer = renderer(settings, display);
     let header = renderer.as_ref().map(Renderer::header).unwrap_or_default();
     let inputs = PipelineInputs {
@@ -139,13 +141,13 @@ fn run_pipeline(
         renderer,
         stop: Shutdown::new(settings.drain_timeout),
         secrets: session.secrets,
-        v1_dictionary,
-        dictionaries,
+        v1_dictionary: dictionaries.v1,
+        dictionaries: dictionaries.v2,
         metrics: Arc::clone(metrics),
     };
     let tick_every = observers.tick_every();
     let on_event = &mut |event: RunEvent| observers.on_event(event);
-    Ok(pipeline::run(settings, inputs, RunObserver { tick_every, on_event }))
+    pipeline::run(settings, inputs, RunObserver { tick_every, on_event })
 }
 
 /// Returns the rules for the rest of a run that read back before. `--timeout` counts from the

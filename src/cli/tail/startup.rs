@@ -1,6 +1,7 @@
 //! The steps of a start that `tail` and `top` share.
 
 use std::io::IsTerminal as _;
+use std::sync::Arc;
 
 use super::filter_hints;
 use super::resolve_handles::resolve_handles;
@@ -97,11 +98,17 @@ pub fn replay_from_us(start: &StartPosition) -> Option<u64> {
     }
 }
 
-/// Returns the zstd dictionary for v1 servers (`None` to request plain text), and the source of
-/// the dictionaries for v2 servers.
-pub fn find_dictionaries(
-    settings: &TailSettings,
-) -> anyhow::Result<(Option<Dictionary>, Dictionaries)> {
+/// The zstd dictionaries of a process. Several runs share what one of them has fetched or warned of.
+#[derive(Clone)]
+pub struct FoundDictionaries {
+    /// For v1 servers; `None` to request plain text.
+    pub v1: Option<Dictionary>,
+    /// The source of the dictionaries for v2 servers.
+    pub v2: Arc<Dictionaries>,
+}
+
+/// Finds the zstd dictionaries.
+pub fn find_dictionaries(settings: &TailSettings) -> anyhow::Result<FoundDictionaries> {
     let compression = &settings.compression;
     let path = compression.dictionary.as_deref();
     // Within one machine bandwidth costs nothing, and decompression costs time.
@@ -135,5 +142,6 @@ pub fn find_dictionaries(
     let is_for_v2 = |dictionary: &Dictionary| path.is_some() && dictionary.id != OFFICIAL_ID;
     let given = found.clone().filter(is_for_v2);
     let named = found.as_ref().filter(|_| path.is_some()).map(|dictionary| dictionary.id);
-    Ok((found, Dictionaries::new(demand, given, Cache::of_user()).with_given_id(named)))
+    let v2 = Dictionaries::new(demand, given, Cache::of_user()).with_given_id(named);
+    Ok(FoundDictionaries { v1: found, v2: Arc::new(v2) })
 }

@@ -118,7 +118,7 @@ impl TopRun<'_> {
         if let Some(demo) = &demo {
             settings.endpoints = vec![demo.endpoint()];
         }
-        let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
+        let dictionaries = find_dictionaries(&settings)?;
         let metrics = Arc::new(Metrics::default());
         let shown = Shown {
             aggregate: SharedAggregate::new(self.figures.window),
@@ -146,8 +146,8 @@ impl TopRun<'_> {
             renderer: None,
             stop: shown.stop.clone(),
             secrets: session.secrets,
-            v1_dictionary,
-            dictionaries,
+            v1_dictionary: dictionaries.v1,
+            dictionaries: dictionaries.v2,
             metrics,
         };
         let result = match self.mode {

@@ -15,7 +15,7 @@ use std::sync::{Arc, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::observers::Observers;
-use super::startup::find_dictionaries;
+use super::startup::FoundDictionaries;
 use crate::display::units::{count, duration};
 use crate::event::event_id::{EventIdHasher, EventIdSecrets};
 use crate::metrics::{Metrics, now_us};
@@ -68,6 +68,7 @@ enum SearchEnd {
 pub struct Search<'a> {
     pub settings: &'a TailSettings,
     pub secrets: EventIdSecrets,
+    pub dictionaries: &'a FoundDictionaries,
     pub metrics: &'a Arc<Metrics>,
     pub observers: &'a mut Observers,
 }
@@ -83,21 +84,15 @@ struct Found {
 
 impl Search<'_> {
     /// Returns where the run starts: at `start`, or as `--last` asks.
-    ///
-    /// # Errors
-    /// As [`Search::read_back`].
-    pub fn find_start(self, start: StartPosition) -> anyhow::Result<ReadBack> {
+    pub fn find_start(self, start: StartPosition) -> ReadBack {
         match self.settings.last {
             Some(last) => self.read_back(last),
-            None => Ok(ReadBack::Found(start, None)),
+            None => ReadBack::Found(start, None),
         }
     }
 
     /// Reads back until `last.count` events are found, or as far as it may.
-    ///
-    /// # Errors
-    /// If a dictionary that the user named can't be used.
-    fn read_back(mut self, last: Last) -> anyhow::Result<ReadBack> {
+    fn read_back(mut self, last: Last) -> ReadBack {
         let (began, now) = (Instant::now(), TimeUs(now_us()));
         let past_until = self.settings.stop.until.filter(|until| *until <= now);
         let base = past_until.unwrap_or(now);
@@ -111,15 +106,15 @@ impl Search<'_> {
             let received = self.metrics.received.get();
             let bound_us = self.bound_us(last.within);
             let start = base.minus_us(span_us.min(bound_us)).max(TimeUs(Seq::LIMIT));
-            let result = self.read_span(start, until, began, last, &mut found)?;
+            let result = self.read_span(start, until, began, last, &mut found);
             match &result.end {
                 Ok(StopReason::Timeout) => break SearchEnd::Timeout,
                 Ok(StopReason::CaughtUp | StopReason::Until) if !self.is_gap_fatal() => {}
                 Ok(StopReason::CaughtUp | StopReason::Until) => {
                     let result = RunResult { end: Ok(StopReason::Gap), ..result };
-                    return Ok(ReadBack::Ended(Box::new(result)));
+                    return ReadBack::Ended(Box::new(result));
                 }
-                _ => return Ok(ReadBack::Ended(Box::new(result))),
+                _ => return ReadBack::Ended(Box::new(result)),
             }
             match result.history_limit {
                 _ if found.lines.is_out_of_memory() => break SearchEnd::OutOfMemory,
@@ -138,7 +133,7 @@ impl Search<'_> {
             _ if past_until.is_some() => Some(StopReason::Until),
             _ => self.settings.stop.exit_when_live.then_some(StopReason::CaughtUp),
         };
-        Ok(found.into_history(then))
+        found.into_history(then)
     }
 
     /// Returns whether events are missing, and that is to end the run.
@@ -166,13 +161,12 @@ impl Search<'_> {
         began: Instant,
         last: Last,
         found: &mut Found,
-    ) -> anyhow::Result<RunResult> {
+    ) -> RunResult {
         let settings = self.span_settings(until, began, last);
         match until {
             Some(until) => tracing::info!("--last: reading from {start} to {until}"),
             None => tracing::info!("--last: reading from {start} to the live tip"),
         }
-        let (v1_dictionary, dictionaries) = find_dictionaries(&settings)?;
         let room = found.lines.room_for_older();
         let (collector, kept) = Collector::new(room, Arc::clone(&found.known), self.secrets.key);
         let inputs = PipelineInputs {
@@ -184,8 +178,8 @@ impl Search<'_> {
             renderer: None,
             stop: Shutdown::new(settings.drain_timeout),
             secrets: self.secrets,
-            v1_dictionary,
-            dictionaries,
+            v1_dictionary: self.dictionaries.v1.clone(),
+            dictionaries: Arc::clone(&self.dictionaries.v2),
             metrics: Arc::clone(self.metrics),
         };
         let observers = &mut *self.observers;
@@ -202,7 +196,7 @@ impl Search<'_> {
         self.metrics.written_bytes.subtract(self.metrics.written_bytes.get());
         let older = mem::take(&mut *kept.lock().unwrap_or_else(PoisonError::into_inner));
         found.add(older, &result, start, self.secrets);
-        Ok(result)
+        result
     }
 
     /// Returns the settings of one span.
@@ -267,26 +261,27 @@ impl Found {
         Arc::make_mut(&mut self.known).extend(known);
         self.lines.prepend(older);
         self.next.get_or_insert_with(|| {
-            let origin = match &result.resume {
-                Some(resume) => resume.position.origin.clone(),
-                None => Origin { server: "".into(), kind: ServerKind::V2, filter_fingerprint: 0 },
-            };
+            let origin = result.resume.as_ref().map(|resume| resume.position.origin.clone());
             let next = match &result.resume {
                 Some(resume) => StartPosition::Resume(Box::new(resume.clone())),
                 // No event came at all, so that none can come twice.
                 None => StartPosition::Time(start),
             };
-            (next, Arc::new(ConnectionInfo::v1(0, origin, RequestedCursor::Live)))
+            (next, connection_of(origin))
         });
     }
 
     fn into_history(self, then: Option<StopReason>) -> ReadBack {
-        let (next, connection) = self.next.unwrap_or_else(|| {
-            let origin = Origin { server: "".into(), kind: ServerKind::V2, filter_fingerprint: 0 };
-            let connection = ConnectionInfo::v1(0, origin, RequestedCursor::Live);
-            (StartPosition::Live, Arc::new(connection))
-        });
+        let (next, connection) =
+            self.next.unwrap_or_else(|| (StartPosition::Live, connection_of(None)));
         let history = History { lines: self.lines.into_lines(), connection, then };
         ReadBack::Found(next, Some(history))
     }
+}
+
+/// Returns the connection that the kept lines are attributed to.
+fn connection_of(origin: Option<Origin>) -> Arc<ConnectionInfo> {
+    let unknown = || Origin { server: "".into(), kind: ServerKind::V2, filter_fingerprint: 0 };
+    let origin = origin.unwrap_or_else(unknown);
+    Arc::new(ConnectionInfo::v1(0, origin, RequestedCursor::Live))
 }

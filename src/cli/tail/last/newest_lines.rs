@@ -96,8 +96,10 @@ impl Collector {
 impl Tap for Collector {
     fn observe(&mut self, lines: &CompactBatch) {
         let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
-        for line in lines.iter() {
-            let id = if self.known.is_empty() { None } else { event_id(&mut self.ids, line) };
+        for (i, line) in lines.iter().enumerate() {
+            // The dedup stage has parsed every line that it emits.
+            let header = lines.header(i).filter(|_| !self.known.is_empty());
+            let id = header.map(|header| self.ids.of_line(&header, line));
             if !id.is_some_and(|id| self.known.contains(&id)) {
                 kept.push(line);
             }
