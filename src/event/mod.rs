@@ -11,6 +11,7 @@ pub mod format;
 pub mod header;
 pub mod header_spans;
 mod header_types;
+pub mod json_string;
 pub mod record;
 mod scanner;
 mod simd;

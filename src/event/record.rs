@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use super::error::Malformed;
 use super::format::EventFormat;
 use super::header::members;
+use super::json_string::string_end;
 use super::scanner::{RawString, Scanner};
 
 /// Returns the JSON text of an event's record; `None` if it has none.
@@ -113,17 +114,6 @@ pub fn any_string(json: &str, mut is_wanted: impl FnMut(&str) -> bool) -> bool {
 
 fn find_byte(bytes: &[u8], from: usize, byte: u8) -> Option<usize> {
     memchr::memchr(byte, bytes.get(from..)?).map(|at| from + at)
-}
-
-/// Returns the offset of the quote that closes the string whose body starts at `at`.
-fn string_end(bytes: &[u8], mut at: usize) -> Option<usize> {
-    loop {
-        at += memchr::memchr2(b'"', b'\\', bytes.get(at..)?)?;
-        match bytes.get(at) {
-            Some(b'"') => return Some(at),
-            _ => at += 2,
-        }
-    }
 }
 
 fn next_byte(bytes: &[u8]) -> Option<u8> {

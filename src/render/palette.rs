@@ -3,6 +3,8 @@
 //! The text is coloured token by token, and not value by value, so that one function colours
 //! events as they came, outputs of `--jq` and indented JSON.
 
+use crate::event::json_string::string_end;
+
 /// The levels of arrays and objects from which on a text is no longer coloured.
 const MOST_LEVELS: usize = 10_000;
 /// The longest escape sequence of one colour that is accepted, in bytes.
@@ -152,15 +154,7 @@ impl Painter<'_> {
 
 /// Returns the length of the string at the beginning of a text, with its quotes.
 fn string_length(text: &[u8]) -> usize {
-    let mut at = 1;
-    while let Some(found) = text.get(at..).and_then(|rest| memchr::memchr2(b'"', b'\\', rest)) {
-        at += found;
-        if text.get(at) == Some(&b'"') {
-            return at + 1;
-        }
-        at += 2;
-    }
-    text.len()
+    string_end(text, 1).map_or(text.len(), |end| end + 1)
 }
 
 /// Returns the length of the word at the beginning of a text, at least 1.

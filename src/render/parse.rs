@@ -4,6 +4,7 @@
 use jaq_json::Val;
 
 use super::RenderError;
+use crate::event::json_string::string_end;
 
 /// The deepest accepted nesting. Records of the AT Protocol have a few levels.
 const MOST_LEVELS: u32 = 1_000;
@@ -36,16 +37,9 @@ fn levels(text: &[u8]) -> u32 {
 }
 
 fn skip_string(bytes: &mut std::slice::Iter<'_, u8>) {
-    let mut rest = bytes.as_slice();
-    while let Some(at) = memchr::memchr2(b'"', b'\\', rest) {
-        let is_end = rest.get(at) == Some(&b'"');
-        rest = rest.get(at + if is_end { 1 } else { 2 }..).unwrap_or_default();
-        if is_end {
-            *bytes = rest.iter();
-            return;
-        }
-    }
-    *bytes = [].iter();
+    let text = bytes.as_slice();
+    let after = string_end(text, 0).and_then(|end| text.get(end + 1..));
+    *bytes = after.unwrap_or_default().iter();
 }
 
 #[cfg(test)]

@@ -4,6 +4,8 @@
 
 use std::ops::Range;
 
+use crate::event::json_string::string_end;
+
 /// The spans of the stamped fields.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct StampFields {
@@ -106,16 +108,9 @@ impl Scanner<'_> {
     fn string(&mut self) -> Option<Range<usize>> {
         self.expect(b'"')?;
         let start = self.at;
-        loop {
-            self.at += memchr::memchr2(b'"', b'\\', self.line.get(self.at..)?)?;
-            match *self.line.get(self.at)? {
-                b'"' => {
-                    self.at += 1;
-                    return Some(start..self.at - 1);
-                }
-                _ => self.at += 2,
-            }
-        }
+        let end = string_end(self.line, start)?;
+        self.at = end + 1;
+        Some(start..end)
     }
 
     /// Consumes any value and returns its span, without trailing space.
