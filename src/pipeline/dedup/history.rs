@@ -3,20 +3,13 @@
 use crate::event::batch::Batch;
 use crate::pipeline::shutdown::StopReason;
 
-use super::{EventProcessor, Snapshot, StagedBatch};
+use super::{EventProcessor, StagedBatch};
 
 impl EventProcessor {
     /// Stages the lines of `batch` as they are, up to the limit. They don't move the position, which
     /// is after them from the start.
     pub fn stage_history(&mut self, batch: Batch) -> StagedBatch {
-        let before = Snapshot {
-            window: self.window.snapshot(),
-            position: self.position.clone(),
-            connection_time: self.connection_time,
-            emitted: self.emitted,
-        };
-        self.rollovers.begin_batch();
-        self.backlog.begin_batch();
+        let before = self.begin_stage();
         let lines = batch.retain(|_, _| {
             if self.stop_reason.is_some() {
                 return false;

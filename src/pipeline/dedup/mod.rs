@@ -213,19 +213,24 @@ impl EventProcessor {
         let (shape, instant) = (self.shape, self.surplus_until.unwrap_or_default());
         self.window.begin_batch(now, || first_times(&mut batch, shape, instant));
         // After the clock was started: lines of this batch that are accepted keep their places.
-        let before = Snapshot {
-            window: self.window.snapshot(),
-            position: self.position.clone(),
-            connection_time: self.connection_time,
-            emitted: self.emitted,
-        };
-        self.rollovers.begin_batch();
-        self.backlog.begin_batch();
+        let before = self.begin_stage();
         let batch = self.hold_undecided(batch);
         let lines = batch.retain(|line, header| {
             self.accepts(connection) && matches!(self.decide(line, header), Decision::Emit)
         });
         StagedBatch { lines, before }
+    }
+
+    /// Begins a batch; returns the state to which [`EventProcessor::rollback`] returns.
+    fn begin_stage(&mut self) -> Snapshot {
+        self.rollovers.begin_batch();
+        self.backlog.begin_batch();
+        Snapshot {
+            window: self.window.snapshot(),
+            position: self.position.clone(),
+            connection_time: self.connection_time,
+            emitted: self.emitted,
+        }
     }
 
     /// Returns the position of the output. Valid only between batches.
