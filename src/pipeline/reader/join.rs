@@ -106,15 +106,16 @@ impl Reader {
     ) -> Result<(), Disconnect> {
         let mut kept = LiveBuffer::default();
         let (limit, tip) = self.first_event(live, &mut kept).await?;
-        retry.tip = tip;
+        // The live stream is older than the start of the replay: a recording, or a server that lags.
+        let is_older = live.kind().is_some() && limit.is_before(requested);
+        // Such a stream shows no tip that could prove the end of the replay.
+        retry.tip = tip.filter(|_| !is_older);
         if live.kind().is_some_and(|kind| !kind.replay_may_lose_events()) {
             // Another kind of server has the same name now; there is nothing to join.
             return Err(Disconnect::ReplayLimit);
         }
-        if live.kind().is_some() && limit.is_before(requested) {
-            // The live stream is older than the start of the replay (a recording, a server that
-            // lags): there is no tip to meet, and none that could prove the end of the replay.
-            retry.tip = None;
+        if is_older {
+            // There is no tip to meet.
             return self.replay_alone(endpoint, requested, None, retry).await;
         }
         // A replay that was dropped was too slow to be joined.
