@@ -68,6 +68,9 @@ pub struct ServeArgs {
     /// Events in a block of the archive
     #[arg(long, value_name = "N", default_value_t = serve::DEFAULT_BLOCK_EVENTS as u64, value_parser = clap::value_parser!(u64).range(1..=100_000))]
     archive_block_events: u64,
+    /// Remove superseded creates and updates from the archive, as a real server does
+    #[arg(long)]
+    archive_compact: bool,
     /// Require the API key in this file for the archive: Authorization: Bearer KEY
     #[arg(long, value_name = "FILE")]
     api_key_file: Option<PathBuf>,
@@ -83,6 +86,10 @@ pub struct ServeArgs {
     /// [default: no limit]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     legacy_send_rate: Option<u32>,
+    /// Imitate a v2 server that sends at most N events per second on a connection
+    /// [default: no limit]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    v2_send_rate: Option<u32>,
     /// Close connections at the end of the recording instead of keeping them open
     #[arg(long, conflicts_with = "looping")]
     close_at_end: bool,
@@ -121,6 +128,7 @@ pub fn run(args: ServeArgs) -> anyhow::Result<Exit> {
         retention_events: args.retention_events,
         segment_events: args.archive_segment_events,
         block_events: usize::try_from(args.archive_block_events).unwrap_or(usize::MAX),
+        compacts: args.archive_compact,
         api_key: args.api_key_file.as_deref().map(read_key).transpose()?,
         limits: legacy_limits(&args),
         chaos: args.chaos,
@@ -170,6 +178,7 @@ fn legacy_limits(args: &ServeArgs) -> ServerLimits {
             .legacy_scan_rate
             .unwrap_or(defaults.legacy_replay_per_second),
         legacy_send_per_second: args.legacy_send_rate,
+        v2_send_per_second: args.v2_send_rate,
         legacy_limits_at_max: args.legacy_scan_rate.is_some() || args.legacy_send_rate.is_some(),
         ..defaults
     }

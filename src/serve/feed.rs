@@ -23,9 +23,18 @@ const REPLAY_TICK: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) enum Feed {
     /// Reads the log (v2 always, and every server at rate `max`).
-    Log { next: u64 },
+    Log(LogReader),
     /// The legacy server's queue at a paced rate.
     Queue(LegacyQueue),
+}
+
+/// The place of a connection in the log.
+#[derive(Debug)]
+pub(super) struct LogReader {
+    next: u64,
+    /// Events sent.
+    sent: u64,
+    since: Instant,
 }
 
 /// The legacy server's queue, and the progress of its producers.
@@ -71,7 +80,7 @@ impl Feed {
         };
         let is_limited = timeline.is_paced() || shared.limits.legacy_limits_at_max;
         if shared.kind() == ServerKind::V2 || !is_limited {
-            return Self::Log { next };
+            return Self::Log(LogReader { next, sent: 0, since: now });
         }
         let limit = shared.limits.legacy_queue_events;
         let outbox = match from {
@@ -93,25 +102,37 @@ impl Feed {
         let chaos = shared.chaos.as_ref();
         let log = FilteredLog { timeline: &shared.timeline, wants, chaos, crashes };
         match self {
-            Self::Log { next } => step_log(next, &log, now),
+            Self::Log(reader) => reader.step(&log, &shared.limits, now),
             Self::Queue(queue) => queue.step(&log, &shared.limits, now),
         }
     }
 }
 
-fn step_log(next: &mut u64, log: &FilteredLog<'_>, now: Instant) -> Step {
-    let tip = log.timeline.tip(now);
-    for _ in 0..SCAN_EVENTS {
-        if *next >= tip {
-            return wait_for(log.timeline, *next);
+impl LogReader {
+    fn step(&mut self, log: &FilteredLog<'_>, limits: &ServerLimits, now: Instant) -> Step {
+        if exceeds(limits.v2_send_per_second, self.sent, self.since, now) {
+            return Step::WaitUntil(now + REPLAY_TICK);
         }
-        let event = *next;
-        *next += 1;
-        if log.wants(event) {
-            return Step::Send(event);
+        let tip = log.timeline.tip(now);
+        for _ in 0..SCAN_EVENTS {
+            if self.next >= tip {
+                return wait_for(log.timeline, self.next);
+            }
+            let event = self.next;
+            self.next += 1;
+            if log.wants(event) {
+                self.sent += 1;
+                return Step::Send(event);
+            }
         }
+        Step::Yield
     }
-    Step::Yield
+}
+
+/// Returns whether a connection has sent more events since it began than its limit allows.
+fn exceeds(per_second: Option<u32>, sent: u64, since: Instant, now: Instant) -> bool {
+    let elapsed = now.saturating_duration_since(since).as_secs_f64();
+    per_second.is_some_and(|rate| sent as f64 > elapsed * f64::from(rate))
 }
 
 impl LegacyQueue {
@@ -123,10 +144,7 @@ impl LegacyQueue {
                 return Step::Disconnect;
             }
         }
-        let elapsed = now.saturating_duration_since(self.since).as_secs_f64();
-        if let Some(rate) = limits.legacy_send_per_second
-            && self.sent as f64 > elapsed * f64::from(rate)
-        {
+        if exceeds(limits.legacy_send_per_second, self.sent, self.since, now) {
             return Step::WaitUntil(now + REPLAY_TICK);
         }
         match self.outbox.pop() {
@@ -186,7 +204,12 @@ mod tests {
         let start = Instant::now();
         timeline.start(start, 0);
         let dictionaries = Dictionaries::default();
-        let archive = Archive { block_events: 100, api_key: None, cache: SegmentCache::default() };
+        let archive = Archive {
+            block_events: 100,
+            api_key: None,
+            cache: SegmentCache::default(),
+            compaction: None,
+        };
         let at_end = AtEnd::Close;
         let shared = ServerState { timeline, limits, at_end, dictionaries, archive, chaos: None };
         (shared, start + played)

@@ -49,7 +49,7 @@ mod v2;
 use std::future::Future;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -196,6 +196,7 @@ pub async fn bind(settings: ServeSettings, recording: Recording) -> Result<Serve
         block_events: settings.block_events.max(1),
         api_key: settings.api_key,
         cache: SegmentCache::default(),
+        compaction: settings.compacts.then(OnceLock::new),
     };
     let shared = ServerState { timeline, limits, at_end, dictionaries, archive, chaos };
     Ok(Server { listener, local_addr, shared: Arc::new(shared) })

@@ -210,7 +210,7 @@ impl Recording {
     }
 
     /// Returns the lines as recorded, without their line feeds.
-    pub fn lines(&self) -> impl Iterator<Item = &[u8]> {
+    pub fn lines(&self) -> impl DoubleEndedIterator<Item = &[u8]> + ExactSizeIterator {
         self.entries.iter().map(|e| &self.bytes[e.range()])
     }
 

@@ -45,6 +45,8 @@ pub struct ServeSettings {
     pub segment_events: u64,
     /// Events per archive block.
     pub block_events: usize,
+    /// Whether the archive removes superseded events.
+    pub compacts: bool,
     /// Key that archive clients must send; `None`: no key is required.
     pub api_key: Option<ApiKey>,
     /// Behaviour at the end of the recording.
@@ -101,6 +103,8 @@ pub struct ServerLimits {
     pub legacy_replay_per_second: u32,
     /// Events per second sent to one connection, on legacy at a paced rate; `None`: unlimited.
     pub legacy_send_per_second: Option<u32>,
+    /// Events per second sent to one connection, on v2; `None`: unlimited.
+    pub v2_send_per_second: Option<u32>,
     /// Whether the three legacy limits also apply at rate `max`.
     pub legacy_limits_at_max: bool,
 }
@@ -115,6 +119,7 @@ impl Default for ServerLimits {
             legacy_queue_events: 50_000,
             legacy_replay_per_second: 50_000,
             legacy_send_per_second: None,
+            v2_send_per_second: None,
             legacy_limits_at_max: false,
         }
     }
@@ -144,6 +149,7 @@ impl Default for ServeSettings {
             retention_events: None,
             segment_events: DEFAULT_SEGMENT_EVENTS,
             block_events: DEFAULT_BLOCK_EVENTS,
+            compacts: false,
             api_key: None,
             at_end: AtEnd::default(),
             limits: ServerLimits::default(),

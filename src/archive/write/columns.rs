@@ -8,6 +8,9 @@ use crate::archive::row::{Row, RowKind};
 /// The columns of an unfinished block.
 #[derive(Debug, Default)]
 pub(super) struct Columns {
+    /// Rows, and rows that compaction has removed.
+    slots: usize,
+    bounds: Option<Bounds>,
     seqs: Vec<u64>,
     witnessed: Vec<i64>,
     indexed: Vec<i64>,
@@ -17,6 +20,25 @@ pub(super) struct Columns {
     rkeys: Blob<u8>,
     revs: Blob<u8>,
     payloads: Blob<u32>,
+}
+
+/// The lowest and highest values of a block, also of removed rows.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    seqs: (u64, u64),
+    witnessed: (i64, i64),
+}
+
+impl Bounds {
+    fn with(bounds: Option<Self>, row: &Row<'_>) -> Self {
+        let (seq, at_us) = (row.seq.0, row.witnessed_at_us);
+        let Self { seqs, witnessed } =
+            bounds.unwrap_or(Self { seqs: (seq, seq), witnessed: (at_us, at_us) });
+        Self {
+            seqs: (seqs.0.min(seq), seqs.1.max(seq)),
+            witnessed: (witnessed.0.min(at_us), witnessed.1.max(at_us)),
+        }
+    }
 }
 
 /// A column of concatenated values of different lengths.
@@ -47,6 +69,17 @@ impl Columns {
     /// Returns the number of rows.
     pub(super) fn rows(&self) -> usize {
         self.seqs.len()
+    }
+
+    /// Returns the number of rows, removed ones included.
+    pub(super) fn slots(&self) -> usize {
+        self.slots
+    }
+
+    /// Counts a row: one in the columns, or one that compaction has removed.
+    pub(super) fn count(&mut self, row: &Row<'_>) {
+        self.slots += 1;
+        self.bounds = Some(Bounds::with(self.bounds, row));
     }
 
     /// Returns the size of [`Columns::body`] in bytes.
@@ -81,6 +114,7 @@ impl Columns {
         self.witnessed.push(row.witnessed_at_us);
         self.indexed.push(row.indexed_at_us);
         self.kinds.push(row.kind);
+        self.count(row);
         Ok(())
     }
 
@@ -107,16 +141,17 @@ impl Columns {
 
     /// Returns the entry of the block index for a block at `offset`.
     pub(super) fn entry(&self, offset: u64, frame: &[u8], body: &[u8]) -> BlockEntry {
-        let witnessed = || self.witnessed.iter().copied();
+        let (seqs, witnessed) =
+            self.bounds.map_or(Default::default(), |bounds| (bounds.seqs, bounds.witnessed));
         BlockEntry {
             offset,
             frame_bytes: u32::try_from(frame.len()).unwrap_or(u32::MAX),
             body_bytes: u32::try_from(body.len()).unwrap_or(u32::MAX),
             event_count: self.rows() as u32,
-            min_seq: self.seqs.first().copied().unwrap_or_default(),
-            max_seq: self.seqs.last().copied().unwrap_or_default(),
-            min_witnessed_at_us: witnessed().min().unwrap_or_default(),
-            max_witnessed_at_us: witnessed().max().unwrap_or_default(),
+            min_seq: seqs.0,
+            max_seq: seqs.1,
+            min_witnessed_at_us: witnessed.0,
+            max_witnessed_at_us: witnessed.1,
         }
     }
 }

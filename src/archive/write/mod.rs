@@ -143,10 +143,28 @@ impl SegmentWriter {
     /// # Errors
     /// [`WriteError`]; the segment does not contain the row then.
     pub fn push(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
+        self.check_next(row)?;
+        self.open.push(row)?;
+        self.count(row);
+        self.end_row(row)
+    }
+
+    /// Adds a row that compaction has removed. It counts for the size of its block, and for the
+    /// bounds of block and segment.
+    ///
+    /// # Errors
+    /// As [`SegmentWriter::push`].
+    pub fn push_removed(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
+        self.check_next(row)?;
+        self.open.count(row);
+        self.end_row(row)
+    }
+
+    fn check_next(&self, row: &Row<'_>) -> Result<(), WriteError> {
         if row.seq.0 <= self.last_seq || row.seq.0 >= Seq::LIMIT {
             return Err(WriteError::SeqOrder { seq: row.seq.0, last: self.last_seq });
         }
-        if self.open.rows() == 0 {
+        if self.open.slots() == 0 {
             if self.blocks.len() >= MAX_BLOCKS as usize {
                 return Err(WriteError::TooLarge("2^20 blocks"));
             }
@@ -154,10 +172,12 @@ impl SegmentWriter {
                 return Err(WriteError::TooLarge("512 MiB"));
             }
         }
-        self.open.push(row)?;
+        Ok(())
+    }
+
+    fn end_row(&mut self, row: &Row<'_>) -> Result<(), WriteError> {
         self.last_seq = row.seq.0;
-        self.count(row);
-        if self.open.rows() == self.block_events || self.open.body_bytes() >= FULL_BLOCK_BYTES {
+        if self.open.slots() == self.block_events || self.open.body_bytes() >= FULL_BLOCK_BYTES {
             self.close_block()?;
         }
         Ok(())
@@ -200,6 +220,8 @@ impl SegmentWriter {
         self.bytes.extend_from_slice(&(frame.len() as u64).to_le_bytes());
         self.bytes.extend_from_slice(&frame);
         self.blocks.push(entry);
+        // A block without rows has no collections.
+        self.block_collections.resize_with(self.blocks.len(), HashSet::new);
         self.open = Columns::default();
         self.most_block_dids = self.most_block_dids.max(self.block_dids.len());
         self.block_dids.clear();
@@ -212,7 +234,7 @@ impl SegmentWriter {
     /// # Errors
     /// [`WriteError`].
     pub fn seal(mut self) -> Result<Vec<u8>, WriteError> {
-        if self.open.rows() > 0 {
+        if self.open.slots() > 0 {
             self.close_block()?;
         }
         let times = self.blocks.iter();

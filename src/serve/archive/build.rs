@@ -24,6 +24,8 @@ pub(super) struct SegmentVersion {
     pub index: u64,
     pub crashes: u64,
     pub rewrites: u64,
+    /// The number of events, from the first one on, that compaction has seen; 0 without compaction.
+    pub compacted: u64,
 }
 
 /// Metadata of a segment.
@@ -51,6 +53,7 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
     let level = LEVELS.get(level).copied().unwrap_or(3);
     let mut writer = SegmentWriter::with_level(block_events, level).ok()?;
     let (mut dids, mut rows, mut left_out) = (Vec::new(), 0_usize, 0_u64);
+    let compaction = shared.archive.compaction(&shared.timeline.stamps);
     let events = shared.timeline.segment_events();
     let slots = match empty::log_segment(version.index, shared) {
         Some(number) => {
@@ -60,8 +63,13 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
         None => 0..0,
     };
     for slot in slots {
-        let Some(row) =
-            row(slot, version.crashes, shared).filter(|r| writer.push(&r.as_row()).is_ok())
+        let event = event_of(slot, version.crashes, shared);
+        let is_removed = compaction.is_some_and(|c| c.removes(event, version.compacted));
+        let push = |writer: &mut SegmentWriter, row: &RowBuf| match is_removed {
+            true => writer.push_removed(&row.as_row()),
+            false => writer.push(&row.as_row()),
+        };
+        let Some(row) = row(slot, event, shared).filter(|row| push(&mut writer, row).is_ok())
         else {
             left_out += 1;
             continue;
@@ -69,7 +77,7 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
         if rows % block_events == 0 {
             dids.push(HashSet::new());
         }
-        if let Some(block) = dids.last_mut() {
+        if let Some(block) = dids.last_mut().filter(|_| !is_removed) {
             block.insert(xxh3_64(row.did.as_bytes()));
         }
         rows += 1;
@@ -87,10 +95,14 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
     Some((info, file.into()))
 }
 
-/// Returns the row of a slot of the log in the state after `crashes` crashes.
-fn row(slot: u64, crashes: u64, shared: &ServerState) -> Option<RowBuf> {
-    let (timeline, chaos) = (&shared.timeline, shared.chaos.as_ref());
-    let event = chaos.map_or(slot, |chaos| chaos.event(slot, crashes));
+/// Returns the event in a slot of the log in the state after `crashes` crashes.
+fn event_of(slot: u64, crashes: u64, shared: &ServerState) -> u64 {
+    shared.chaos.as_ref().map_or(slot, |chaos| chaos.event(slot, crashes))
+}
+
+/// Returns the row of an event in a slot of the log.
+fn row(slot: u64, event: u64, shared: &ServerState) -> Option<RowBuf> {
+    let timeline = &shared.timeline;
     let stamps = &timeline.stamps;
     let mut row =
         RowBuf::from_line(&stamps.line_with_round_id(event), Some(Seq(stamps.seq(slot)))).ok()?;

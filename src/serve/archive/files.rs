@@ -107,7 +107,7 @@ pub(super) fn list(
     faults::before_download(shared, "listSegments", first)?;
     let all = sealed_segments(shared, now);
     let end = first.saturating_add(limit).min(all);
-    let infos = (first..end).filter_map(|index| shared.archive.cache.info(index, shared));
+    let infos = (first..end).filter_map(|index| shared.archive.cache.info(index, shared, now));
     let segments = infos.map(|info| listed(&info)).collect();
     let listing = Listing { cursor: (end < all).then(|| end.to_string()), segments };
     let text = serde_json::to_string(&listing).map_err(|e| bad_request(&e.to_string()))?;
@@ -145,7 +145,7 @@ fn sealed(
     now: Instant,
 ) -> Result<(Arc<SegmentInfo>, Bytes), Response> {
     let is_sealed = index < sealed_segments(shared, now);
-    let found = is_sealed.then(|| shared.archive.cache.file(index, shared)).flatten();
+    let found = is_sealed.then(|| shared.archive.cache.file(index, shared, now)).flatten();
     found.ok_or_else(|| faults::not_found(index))
 }
 

@@ -9,15 +9,19 @@
 //! newest of them as files, and only the metadata of the others. Responses are made on their own
 //! threads (`connection::fetch`), because building takes about a tenth of a second per segment.
 //!
-//! Not imitated: compaction. Rows are never removed.
+//! With `--archive-compact`, superseded rows are removed as a real server removes them
+//! (`compaction`).
 
 mod build;
+mod compaction;
 mod empty;
 mod faults;
 mod files;
 mod key;
 mod plan;
 mod segment_cache;
+
+use std::sync::OnceLock;
 
 use tokio::time::Instant;
 
@@ -28,6 +32,7 @@ use super::v2;
 use crate::metrics::now_us;
 use crate::position::ServerKind;
 
+pub(super) use compaction::Compaction;
 pub use key::ApiKey;
 pub(super) use segment_cache::SegmentCache;
 
@@ -44,6 +49,8 @@ pub(super) struct Archive {
     /// Key that clients must send; `None`: no key is required.
     pub api_key: Option<ApiKey>,
     pub cache: SegmentCache,
+    /// What compaction removes, once that is known; `None` without compaction.
+    pub compaction: Option<OnceLock<Compaction>>,
 }
 
 /// The endpoints of the archive.

@@ -111,7 +111,7 @@ fn parse_body(body: &[u8]) -> Result<PlanQuery, Response> {
 
 fn plan(query: &PlanQuery, shared: &ServerState, now: Instant) -> Plan {
     let sealed = sealed_segments(shared, now);
-    let info = |index| shared.archive.cache.info(index, shared);
+    let info = |index| shared.archive.cache.info(index, shared, now);
     let newest = (0..sealed).rev().filter_map(info).find(|v| v.segment.header.event_count > 0);
     let sealed_tip_seq = newest.map_or(0, |v| v.segment.header.max_seq).min(query.before);
     let mut plan = Plan {

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::Bytes;
 
 use super::build::{self, SegmentInfo, SegmentVersion};
@@ -29,8 +30,13 @@ struct CacheState {
 
 impl SegmentCache {
     /// Returns the metadata of the current version of a sealed segment.
-    pub(super) fn info(&self, index: u64, shared: &ServerState) -> Option<Arc<SegmentInfo>> {
-        let version = current(index, shared);
+    pub(super) fn info(
+        &self,
+        index: u64,
+        shared: &ServerState,
+        now: Instant,
+    ) -> Option<Arc<SegmentInfo>> {
+        let version = current(index, shared, now);
         self.lock().info(version, shared)
     }
 
@@ -39,8 +45,9 @@ impl SegmentCache {
         &self,
         index: u64,
         shared: &ServerState,
+        now: Instant,
     ) -> Option<(Arc<SegmentInfo>, Bytes)> {
-        let version = current(index, shared);
+        let version = current(index, shared, now);
         self.lock().file(version, shared)
     }
 
@@ -50,12 +57,13 @@ impl SegmentCache {
     }
 }
 
-fn current(index: u64, shared: &ServerState) -> SegmentVersion {
+fn current(index: u64, shared: &ServerState, now: Instant) -> SegmentVersion {
     let chaos = shared.chaos.as_ref();
     SegmentVersion {
         index,
         crashes: chaos.map_or(0, |chaos| *chaos.crashes().borrow()),
         rewrites: chaos.map_or(0, |chaos| chaos.rewrites(index)),
+        compacted: shared.archive.compacted(&shared.timeline, now),
     }
 }
 
