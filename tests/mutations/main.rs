@@ -31,6 +31,8 @@ mod proxy;
 mod recording;
 #[path = "../torture/report.rs"]
 mod report;
+#[path = "../torture/verdict.rs"]
+mod verdict;
 
 mod build;
 mod table;

@@ -31,11 +31,7 @@ impl Harness {
             flags.extend(["--rate", "1x", "--restamp"].map(str::to_owned));
         }
         if profile.is_archived {
-            let sizes = [
-                ["--archive-segment-events", "1000"],
-                ["--archive-block-events", "100"],
-                ["--retention-events", "1000"],
-            ];
+            let sizes = [["--archive-segment-events", "1000"], ["--archive-block-events", "100"]];
             flags.extend(sizes.concat().into_iter().map(str::to_owned));
         }
         let dictionary = profile.is_compressed.then(|| train(directory, &recording));

@@ -27,6 +27,7 @@ mod profiles;
 mod proxy;
 mod recording;
 mod report;
+mod verdict;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 use std::num::NonZeroU64;
 
 use super::recording::Recording;
+pub use super::verdict::{Verdict, Violation};
 
 /// Events shown on each side of the one that a verdict is about.
 const NEIGHBOURS: usize = 2;
@@ -26,35 +27,6 @@ impl Order {
             Self::ByAccount(slack) => slack,
         }
     }
-}
-
-/// A broken guarantee.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Violation {
-    /// An event never came, or came after others that follow it.
-    Lost,
-    /// An event came again that must not.
-    Repeated,
-    /// An event came out of order.
-    Disorder,
-    /// A saved position lies after the output.
-    Ahead,
-    /// A line is not in the recording.
-    Foreign,
-    /// The program ended at once after a single request to stop.
-    ExitedEarly,
-    /// The program failed in another way: exit code, deadline.
-    Failed,
-}
-
-/// A violation and its description.
-#[derive(Clone, Debug)]
-pub struct Verdict {
-    pub violation: Violation,
-    /// The description for a developer.
-    pub message: String,
-    /// The sequence number of the missing event, if it has one.
-    pub missing: Option<NonZeroU64>,
 }
 
 /// A position from the state file.
@@ -79,6 +51,8 @@ pub struct Oracle<'a> {
     /// Whether lines must equal the recording byte for byte.
     is_verbatim: bool,
     wanted: Vec<bool>,
+    /// Events that need not come.
+    optional: Vec<bool>,
     seen: Vec<bool>,
     missing: usize,
     /// Each event at its first occurrence.
@@ -124,6 +98,7 @@ impl<'a> Oracle<'a> {
             order,
             is_verbatim,
             missing: wanted.iter().filter(|w| **w).count(),
+            optional: vec![false; wanted.len()],
             seen: vec![false; wanted.len()],
             wanted,
             printed: Vec::new(),
@@ -144,6 +119,15 @@ impl<'a> Oracle<'a> {
         };
         oracle.skip_to_missing();
         oracle
+    }
+
+    /// Does not require these events.
+    pub fn with_optional(mut self, optional: Vec<bool>) -> Self {
+        let is_required = |(wanted, optional): &(&bool, &bool)| **wanted && !**optional;
+        self.missing = self.wanted.iter().zip(&optional).filter(is_required).count();
+        self.optional = optional;
+        self.skip_to_missing();
+        self
     }
 
     pub fn is_complete(&self) -> bool {
@@ -326,7 +310,7 @@ impl<'a> Oracle<'a> {
         let event = printed.event;
         self.has_new_event = true;
         self.seen[event as usize] = true;
-        self.missing -= 1;
+        self.missing -= usize::from(!self.optional[event as usize]);
         self.printed.push(printed);
         self.skip_to_missing();
         let highest = self.highest.map_or(event, |highest| highest.max(event));
@@ -349,7 +333,7 @@ impl<'a> Oracle<'a> {
     }
 
     fn skip_to_missing(&mut self) {
-        let passed = |i: usize| self.seen[i] || !self.wanted[i];
+        let passed = |i: usize| self.seen[i] || !self.wanted[i] || self.optional[i];
         while (self.next as usize) < self.wanted.len() && passed(self.next as usize) {
             self.next += 1;
         }

@@ -53,6 +53,9 @@ pub struct Profile {
     pub is_live: bool,
     /// Only the end of the recording is available live; the rest is in the archive.
     pub is_archived: bool,
+    /// The program reads the archive also where the stream could serve it (`--archive prefer`), and
+    /// superseded events may be missing.
+    pub prefers_archive: bool,
     /// The first cursor of an archived profile.
     pub begins_at: &'static str,
     /// The faults of the servers (`serve --chaos`), except in the final run.
@@ -163,6 +166,9 @@ impl<'a> Round<'a> {
         let wants = |line: &str| self.profile.wants(line);
         let mut oracle =
             Oracle::new(&recording, self.profile.order, self.profile.is_verbatim(), wants);
+        if self.profile.prefers_archive {
+            oracle = oracle.with_optional(recording.superseded());
+        }
         let outcome = self.run_processes(&mut harness, &mut process, &mut oracle, totals);
         totals.events += oracle.events();
         totals.repeated += oracle.repeated;
@@ -195,7 +201,8 @@ impl<'a> Round<'a> {
             Some((from.parse::<u64>().ok()?, to.parse::<u64>().ok()?))
         });
         let is_in = |missing| gaps.clone().any(|(from, to)| from < missing && missing < to);
-        self.profile.is_archived && verdict.missing.is_some_and(|missing| is_in(missing.get()))
+        let may_lack = self.profile.is_archived && !self.profile.prefers_archive;
+        may_lack && verdict.missing.is_some_and(|missing| is_in(missing.get()))
     }
 
     fn run_processes(
@@ -252,7 +259,12 @@ impl<'a> Round<'a> {
         };
         // A slow scan must have far to go, so the first run ends soon.
         let is_long = self.profile.is_live && !(is_first && self.profile.scans_slowly());
-        let most_ms = if is_long { 9_000 } else { 1_600 };
+        // The decision for the archive takes more than a second.
+        let most_ms = match self.profile.prefers_archive {
+            true => 5_000,
+            false if is_long => 9_000,
+            false => 1_600,
+        };
         let after_ms = match self.rng.u32(0..8) {
             // During its start.
             0 => self.rng.u64(0..80),

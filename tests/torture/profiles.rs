@@ -68,6 +68,7 @@ const V2: Profile = Profile {
     is_compressed: false,
     is_live: false,
     is_archived: false,
+    prefers_archive: false,
     begins_at: "1",
     chaos: CHAOS,
     stamps: "",
@@ -125,6 +126,7 @@ const V2_STREAM: Profile = Profile {
 const ARCHIVE: Profile = Profile {
     name: "archive",
     is_archived: true,
+    serve_flags: &["--retention-events", "1000"],
     chaos: concat!(
         ends!(),
         ",stall=8000:300ms,mute=12000,duplicate=300,garbage=700,refuse=8:0s,truncate=9,\
@@ -141,6 +143,21 @@ const ARCHIVE_BY_TIME: Profile = Profile {
     begins_at: "1783175880000000",
     chaos: concat!(ends!(), ",mute=12000,refuse=8:0s,throttle=15:0s,page=3,empty=1"),
     ..ARCHIVE
+};
+
+/// A server that holds everything live, and whose archive is compacted: `--archive auto` prints also
+/// superseded events.
+const COMPACTED: Profile =
+    Profile { name: "archive compacted", serve_flags: &["--archive-compact"], ..ARCHIVE };
+
+/// The same with `--archive prefer`, and with a slow stream: what the compacted archive keeps comes
+/// exactly once, and everything after the cutover.
+const PREFERRED: Profile = Profile {
+    name: "archive preferred",
+    prefers_archive: true,
+    flags: &["--protocol", "v2", "--archive", "prefer"],
+    serve_flags: &["--archive-compact", "--v2-send-rate", "500"],
+    ..COMPACTED
 };
 
 /// Returns all profiles.
@@ -255,6 +272,8 @@ const PROFILES: &[Profile] = &[
         ..V2_STREAM
     },
     ARCHIVE,
+    COMPACTED,
+    PREFERRED,
     ARCHIVE_BY_TIME,
     Profile { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
     Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },

@@ -135,6 +135,26 @@ impl Recording {
         Self { lines, accounts, places, latest_us }
     }
 
+    /// Returns which events a later update or delete of their record supersedes: an archive may lack
+    /// them (protocol/jetstream-v2-archive.md §7). No account here is deleted.
+    pub fn superseded(&self) -> Vec<bool> {
+        let mut superseded = vec![false; self.lines.len()];
+        let mut records: HashMap<String, Vec<usize>> = HashMap::new();
+        for (i, text) in self.lines.iter().enumerate() {
+            let line: Line<'_> = serde_json::from_str(text).expect("a line of ours");
+            let Some(commit) = line.commit else { continue };
+            let uri = format!("{} {} {}", line.did, commit.collection, commit.rkey);
+            let earlier = records.entry(uri).or_default();
+            if commit.operation != "create" {
+                earlier.drain(..).for_each(|i| superseded[i] = true);
+            }
+            if commit.operation != "delete" {
+                earlier.push(i);
+            }
+        }
+        superseded
+    }
+
     /// Returns the share of events before an instant.
     pub fn share_before(&self, time_us: u64) -> f64 {
         let before = self.latest_us.partition_point(|&latest| latest < time_us);
