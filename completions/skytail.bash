@@ -993,7 +993,7 @@ _skytail() {
             return 0
             ;;
         skytail__subcmd__serve)
-            opts="-q -v -h --listen --rate --loop --keep-identities --restamp --server-kind --zstd-dictionary --v2-dictionary --write-dictionary --retention-events --archive-segment-events --archive-block-events --api-key-file --legacy-scan-rate --legacy-queue-events --legacy-send-rate --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
+            opts="-q -v -h --listen --rate --loop --keep-identities --restamp --server-kind --zstd-dictionary --v2-dictionary --write-dictionary --retention-events --archive-segment-events --archive-block-events --archive-compact --api-key-file --legacy-scan-rate --legacy-queue-events --legacy-send-rate --v2-send-rate --close-at-end --chaos --quiet --verbose --log-format --color --config --profile --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -1048,6 +1048,10 @@ _skytail() {
                     return 0
                     ;;
                 --legacy-send-rate)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --v2-send-rate)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -1344,7 +1348,7 @@ _skytail() {
                     return 0
                     ;;
                 --archive)
-                    COMPREPLY=($(compgen -W "auto off" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto prefer off" -- "${cur}"))
                     return 0
                     ;;
                 --archive-parallelism)
@@ -1675,7 +1679,7 @@ _skytail() {
                     return 0
                     ;;
                 --archive)
-                    COMPREPLY=($(compgen -W "auto off" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "auto prefer off" -- "${cur}"))
                     return 0
                     ;;
                 --archive-parallelism)

@@ -195,6 +195,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l api-key-file -
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-scan-rate -d 'Imitate a legacy server that scans a replay at N events per second before it filters, also at --rate max. During a scan it sends no events, but answers pings [default: 50000; no limit at --rate max]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-queue-events -d 'Imitate a legacy server that closes a connection when N events are queued for it' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l legacy-send-rate -d 'Imitate a legacy server that sends at most N events per second on a connection [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l v2-send-rate -d 'Imitate a v2 server that sends at most N events per second on a connection [default: no limit]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l chaos -d 'Inject the faults listed below' -r
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -206,6 +207,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand serve" -l profile -d 'Us
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l loop -d 'Start again at the end, with later times, higher cursors and a new `rev` of commits or relay `seq` of other events'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l keep-identities -d 'With `--loop`, do not change what identifies the events of a round: a consumer that removes duplicates then drops all rounds but the first'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l restamp -d 'Move all times so that the event being played happens now (with `--rate max`: the last event). At speeds other than 1x, times drift from the clock as the recording plays'
+complete -c skytail -n "__fish_skytail_using_subcommand serve" -l archive-compact -d 'Remove superseded creates and updates from the archive, as a real server does'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -l close-at-end -d 'Close connections at the end of the recording instead of keeping them open'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand serve" -s v -l verbose -d 'Print more on stderr; -vv for everything'
@@ -346,7 +348,8 @@ single\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l on-gap -d 'When events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
 fail\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l rewind -d 'Dedup overlap: replay this much on each connection, and drop the duplicates' -r
-complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), prefer (also if that is faster; omits superseded events), or off [default: auto]' -r -f -a "auto\t''
+prefer\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Parallel downloads' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
@@ -450,7 +453,8 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample -d 'Only 
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
 did\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l cursor -d 'Where to start: live, oldest, a time, an age (15m), or an integer cursor; top never saves a cursor' -r
-complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), or off' -r -f -a "auto\t''
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), prefer (also if that is faster; omits superseded events), or off [default: auto]' -r -f -a "auto\t''
+prefer\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l archive-parallelism -d 'Parallel downloads' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F

@@ -98,8 +98,8 @@ pub struct Consumer {
 /// `--archive`, `--archive-parallelism` and the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
-    /// Whether to read it if the start needs it and the server has one.
-    pub is_wanted: bool,
+    /// When to read it.
+    pub mode: ArchiveMode,
     /// Most parallel downloads, and most blocks decoded in parallel; at least 1.
     pub parallelism: usize,
     /// The API key to send.
@@ -109,8 +109,11 @@ pub struct Archive {
 /// `--archive`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ArchiveMode {
-    /// If the start needs it and the server has one.
+    /// If the live stream can't serve what is asked for, and the server has one.
     Auto,
+    /// Also in place of a long replay of the live stream, if the archive is faster. Its server may
+    /// have removed superseded events.
+    Prefer,
     /// Never.
     Off,
 }

@@ -22,6 +22,7 @@ use super::RequestedCursor;
 use super::archive::api_key::ApiKey;
 use super::archive::backfill::Backfill;
 use super::archive::client::{ArchiveClient, ArchiveClientConfig};
+use super::archive::plan;
 use super::archive::{BackfillError, BackfillStart};
 use super::connection::{ConnectionParams, EventConnection};
 use super::decoder::Decoder;
@@ -151,16 +152,32 @@ impl Client {
         key: Option<ApiKey>,
         parallelism: usize,
     ) -> Result<Backfill, BackfillError> {
-        let config = ArchiveClientConfig {
+        let client = Arc::new(self.archive_client(endpoint, key));
+        Backfill::start(client, start, self.filter.clone(), self.shape, parallelism).await
+    }
+
+    /// Returns the seq up to which a server's archive has everything after the seq `after`.
+    ///
+    /// # Errors
+    /// [`BackfillError`].
+    pub async fn sealed_tip(
+        &self,
+        endpoint: &Endpoint,
+        after: u64,
+        key: Option<ApiKey>,
+    ) -> Result<u64, BackfillError> {
+        plan::sealed_tip(&self.archive_client(endpoint, key), &self.filter, after).await
+    }
+
+    fn archive_client(&self, endpoint: &Endpoint, key: Option<ApiKey>) -> ArchiveClient {
+        ArchiveClient::new(ArchiveClientConfig {
             endpoint: endpoint.clone(),
             proxies: Arc::clone(&self.proxies),
             tls: Arc::clone(&self.tls),
             key,
             connect_timeout: self.connect_timeout,
             metrics: Arc::clone(&self.metrics),
-        };
-        let client = Arc::new(ArchiveClient::new(config));
-        Backfill::start(client, start, self.filter.clone(), self.shape, parallelism).await
+        })
     }
 
     async fn connect_with(

@@ -19,18 +19,20 @@ const KEY_VARIABLE: &str = "SKYTAIL_API_KEY";
 /// Most bytes read of `--api-key-file`.
 const MAX_FILE_BYTES: u64 = 16 * 1024;
 
-/// Returns the archive's settings. `variable` looks up an environment variable; `endpoints` are
-/// the servers that the key would be sent to.
+/// Returns the archive's settings. `unset` is the mode without `--archive`; `variable` looks up an
+/// environment variable; `endpoints` are the servers that the key would be sent to.
 ///
 /// # Errors
 /// [`UsageError`] with the source of the value and the remedy.
 pub fn archive_settings(
     args: &ArchiveArgs,
+    unset: ArchiveMode,
     endpoints: &[Endpoint],
     sources: &ValueSources,
     variable: impl Fn(&str) -> Option<OsString>,
 ) -> Result<Archive, UsageError> {
-    let is_wanted = args.archive == ArchiveMode::Auto;
+    let mode = args.archive.unwrap_or(unset);
+    let is_wanted = mode != ArchiveMode::Off;
     let (key, source) = match &args.api_key_file {
         Some(path) => {
             let key = read_key(path).map_err(|error| sources.usage_error("api-key-file", error))?;
@@ -45,7 +47,7 @@ pub fn archive_settings(
             "{source}: {host} is reached without TLS, and skytail does not send a key that others could read on the way: use wss://, or leave the key out"
         )));
     }
-    Ok(Archive { is_wanted, parallelism: usize::from(args.archive_parallelism), key })
+    Ok(Archive { mode, parallelism: usize::from(args.archive_parallelism), key })
 }
 
 fn read_key(path: &Path) -> Result<ApiKey, String> {
@@ -80,11 +82,14 @@ mod tests {
         hosts: &[&str],
         variable: &str,
     ) -> Result<Archive, String> {
-        let args =
-            ArchiveArgs { archive, archive_parallelism: 4, api_key_file: file.map(Path::to_owned) };
+        let args = ArchiveArgs {
+            archive: Some(archive),
+            archive_parallelism: 4,
+            api_key_file: file.map(Path::to_owned),
+        };
         let endpoints: Vec<Endpoint> = hosts.iter().map(|host| parse(host).unwrap()).collect();
         let lookup = |name: &str| (name == KEY_VARIABLE).then(|| variable.into());
-        archive_settings(&args, &endpoints, &ValueSources::default(), lookup)
+        archive_settings(&args, ArchiveMode::Auto, &endpoints, &ValueSources::default(), lookup)
             .map_err(|error| error.0)
     }
 

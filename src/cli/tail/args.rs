@@ -253,15 +253,11 @@ pub struct CursorArgs {
 #[command(next_help_heading = "Archive")]
 pub struct ArchiveArgs {
     /// Read history from the archive of v2 servers: auto (if the
-    /// cursor is older than the live stream), or off
-    #[arg(
-        long,
-        value_enum,
-        hide_possible_values = true,
-        value_name = "WHEN",
-        default_value = "auto"
-    )]
-    pub archive: ArchiveMode,
+    /// cursor is older than the live stream), prefer (also if
+    /// that is faster; omits superseded events), or off
+    /// [default: auto]
+    #[arg(long, value_enum, hide_possible_values = true, value_name = "WHEN")]
+    pub archive: Option<ArchiveMode>,
 
     /// Parallel downloads
     #[arg(long, value_name = "N", default_value = "4")]

@@ -19,8 +19,8 @@ use crate::cli::values::time::parse_time;
 use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::settings::{
-    Archive, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles, MaxRetries,
-    OutputSettings, StopRules, TailSettings,
+    Archive, ArchiveMode, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles,
+    MaxRetries, OutputSettings, StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
@@ -122,7 +122,8 @@ fn archive(
     sources: &ValueSources,
 ) -> Result<Archive, UsageError> {
     let contacted = contacted(&args.source, endpoints);
-    archive_settings(&args.archive, contacted, sources, |name| std::env::var_os(name))
+    let variable = |name: &str| std::env::var_os(name);
+    archive_settings(&args.archive, ArchiveMode::Auto, contacted, sources, variable)
 }
 
 fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> {

@@ -55,7 +55,7 @@ keywords!(WhenFull: Block = "block", DropNewest = "drop-newest", DropOldest = "d
 keywords!(CompressMode: Auto = "auto", On = "on", Off = "off");
 keywords!(ProgressMode: Auto = "auto", Always = "always", Never = "never");
 keywords!(ColorMode: Auto = "auto", Always = "always", Never = "never");
-keywords!(ArchiveMode: Auto = "auto", Off = "off");
+keywords!(ArchiveMode: Auto = "auto", Prefer = "prefer", Off = "off");
 keywords!(JoinMode: Auto = "auto", Single = "single");
 keywords!(RenderErrors: Skip = "skip", Fail = "fail");
 keywords!(Format: Ndjson = "ndjson" | "json" | "jsonl", Pretty = "pretty", Text = "text", Csv = "csv", Tsv = "tsv");

@@ -7,9 +7,10 @@
 //! later by then, the archive holds more by then, too.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::position::{Origin, ServerKind};
+use crate::settings::ArchiveMode;
 use crate::source::archive::backfill::Backfill;
 use crate::source::archive::plan::PlanError;
 use crate::source::archive::{BackfillError, BackfillStart, BackfillStep};
@@ -18,6 +19,7 @@ use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::super::channel::Item;
+use super::archive_choice::BackfillMonitor;
 use super::retry::RetryState;
 use super::work_budget::WorkBudget;
 use super::{Disconnect, ReadError, Reader};
@@ -25,10 +27,13 @@ use super::{Disconnect, ReadError, Reader};
 /// Backfills in a row without anything new, after which the archive is given up (§7).
 const MAX_BACKFILL_ATTEMPTS: u32 = 5;
 
+/// Time between two looks at the rate of a backfill.
+const TICK: Duration = Duration::from_millis(500);
+
 impl Reader {
     /// Returns whether the present server may have an archive that can be used.
     pub(super) fn may_have_archive(&self, endpoint: &Endpoint, retry: &RetryState) -> bool {
-        self.archive.is_wanted
+        self.archive.mode != ArchiveMode::Off
             && retry.endpoint().is_some_and(|endpoint| !endpoint.archive_unusable)
             && retry.known_kind() != Some(ServerKind::Legacy)
             && self.client.may_have_archive(endpoint)
@@ -42,6 +47,9 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Option<BackfillStart> {
         let pending = retry.pending_backfill.take();
+        if pending.is_none() {
+            retry.replaced_rate = None;
+        }
         if !self.may_have_archive(endpoint, retry) {
             return None;
         }
@@ -103,22 +111,34 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         let mut work = WorkBudget::new();
+        let mut monitor = BackfillMonitor::new(retry.replaced_rate, Instant::now(), backfill.at());
+        let mut tick = tokio::time::interval(TICK);
         loop {
             let step = tokio::select! {
                 biased;
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
+                _ = tick.tick() => {
+                    monitor.observe(Instant::now(), backfill.at())?;
+                    retry.backfill_rate = monitor.rate();
+                    continue;
+                }
                 step = backfill.next() => step?,
             };
             let Some(BackfillStep { gap, batch, through }) = step else {
                 return Err(Disconnect::BackfillComplete);
             };
+            if let (Some(gap), Some(_)) = (&gap, retry.replaced_rate) {
+                return Err(Disconnect::ArchiveGap(gap.to_string()));
+            }
             retry.backoff.reset();
             retry.failures = 0;
+            let waiting = Instant::now();
             tokio::select! {
                 biased;
                 () = self.stop.requested() => return Err(Disconnect::Stopped),
                 room = self.sender.has_room(&batch) => room?,
             }
+            monitor.exclude(waiting.elapsed());
             let connection = Arc::clone(connection);
             self.sender.send(Item { gap, through, ..Item::lines(batch, connection) })?;
             work.yield_if_spent().await;
@@ -131,6 +151,11 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
         retry.update_endpoint(|endpoint| endpoint.backfilled = true);
+        if retry.replaced_rate.is_some() {
+            self.on_preferred_end(retry, true);
+            tracing::info!("the archive was read to its end; continuing with the live stream");
+            return Ok(Duration::ZERO);
+        }
         if self.backfill_made_no_progress(retry) {
             let what = "the archive holds nothing newer, and the live stream begins later";
             return self.retry_backfill(what, retry);
@@ -170,6 +195,12 @@ impl Reader {
         error: BackfillError,
         retry: &mut RetryState,
     ) -> Result<Duration, ReadError> {
+        if retry.replaced_rate.is_some() {
+            // The live stream has the same events, so nothing is skipped.
+            self.on_preferred_end(retry, false);
+            tracing::warn!(%server, "the archive: {error}; continuing with the live stream");
+            return Ok(Duration::ZERO);
+        }
         if matches!(
             error,
             BackfillError::Stale(_) | BackfillError::Plan(PlanError::NoProgress { .. })

@@ -32,6 +32,15 @@ pub(super) enum Disconnect {
     /// The server starts later than the requested time, and its archive may not.
     #[error("the live stream begins later than {0}")]
     CursorExpired(TimeUs),
+    /// The archive is worth reading in place of the live replay, whose rate this is.
+    #[error("the archive may be faster than a replay of {0} events a second")]
+    ArchiveFaster(u64),
+    /// The archive brought fewer seqs per second than the live replay before it.
+    #[error("the archive brings {archive} events a second, and the live stream brought {live}")]
+    ArchiveSlower { archive: u64, live: u64 },
+    /// The archive, read in place of a live replay, lacks events that the live stream has.
+    #[error("the archive can't be read completely ({0})")]
+    ArchiveGap(String),
     /// The archive was read to its end.
     #[error("the archive was read to its end")]
     BackfillComplete,

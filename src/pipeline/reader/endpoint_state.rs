@@ -2,6 +2,7 @@
 
 use crate::position::ServerKind;
 
+use super::archive_choice::ArchiveChoice;
 use super::silence::SilenceHistory;
 
 /// The state of one endpoint of the list. It lives as long as the run.
@@ -21,6 +22,8 @@ pub(super) struct EndpointState {
     pub(super) archive_skipped: bool,
     /// The archive was read to its end.
     pub(super) backfilled: bool,
+    /// How the archive compares with the live stream.
+    pub(super) choice: ArchiveChoice,
     /// How long the server's stream may be silent.
     pub(super) silence: SilenceHistory,
 }

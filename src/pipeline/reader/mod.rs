@@ -5,6 +5,7 @@
 //! `join`, `replay_limit` and `idle` work around what legacy servers lose, `backfill` reads the
 //! archive of a v2 server.
 
+mod archive_choice;
 mod backfill;
 mod disconnect;
 mod endpoint_state;

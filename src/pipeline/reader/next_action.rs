@@ -78,6 +78,10 @@ pub(super) enum Learned {
     CursorTooOld,
     /// The stream starts later than this time, which the connection asked for.
     CursorExpired(TimeUs),
+    /// The archive is worth reading in place of a live replay of this rate.
+    ArchiveFaster(u64),
+    /// The live stream is better than the archive that is read in its place.
+    StreamIsBetter,
     /// The first server of the list works again.
     PrimaryRecovered,
 }
@@ -101,6 +105,10 @@ pub(super) fn next_action(disconnect: &Disconnect, facts: &Facts) -> NextAction 
         Disconnect::ScannedTo(limit) => ConnectNow(Learned::ScannedTo(*limit)),
         Disconnect::Renumbered => ConnectNow(Learned::Renumbered),
         Disconnect::PrimaryRecovered => ConnectNow(Learned::PrimaryRecovered),
+        Disconnect::ArchiveFaster(live_rate) => ConnectNow(Learned::ArchiveFaster(*live_rate)),
+        Disconnect::ArchiveSlower { .. } | Disconnect::ArchiveGap(_) => {
+            ConnectNow(Learned::StreamIsBetter)
+        }
         Disconnect::CursorExpired(time) => ConnectNow(Learned::CursorExpired(*time)),
         Disconnect::Lagging(_) => BackOff(Learned::Lagging),
         Disconnect::Connect(error)

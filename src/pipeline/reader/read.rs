@@ -60,6 +60,7 @@ impl Reader {
         let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };
         let mut rejected = pin!(self.feedback.numbers_rejected(stream.number()));
         let mut primary_recovered = pin!(self.primary_recovered(retry.current));
+        let mut archive_is_faster = pin!(self.archive_is_faster(retry));
         let mut is_clamped = false;
         let mut tick = tokio::time::interval(Liveness::interval(&limits).min(IDLE_AFTER / 3));
         let mut work = WorkBudget::new();
@@ -75,6 +76,7 @@ impl Reader {
                     continue;
                 }
                 () = &mut rejected => return Err(Disconnect::Renumbered),
+                rate = &mut archive_is_faster => return Err(Disconnect::ArchiveFaster(rate)),
                 () = &mut primary_recovered => return Err(Disconnect::PrimaryRecovered),
                 filled = stream.fill(&mut batch, self.batch_events, BATCH_BYTES) => {
                     filled.map_err(Disconnect::from)

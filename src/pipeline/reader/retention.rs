@@ -25,7 +25,7 @@ impl Reader {
         let RequestedCursor::Seq(seq) = retry.requested else { return };
         if self.has_archive(retry) {
             tracing::info!("{refusal}; reading the archive from there");
-            retry.pending_backfill = Some(BackfillStart::After(seq.0.saturating_sub(1)));
+            retry.set_backfill(BackfillStart::After(seq.0.saturating_sub(1)), None);
             return;
         }
         retry.too_old = Some(seq);

@@ -22,9 +22,6 @@ use super::{Disconnect, ReadError, Reader};
 /// default: half a minute, long enough for a network that comes up, short enough for a typo.
 const FIRST_RETRIES: u32 = 8;
 
-/// Connections in a row without anything new, after which that is logged.
-const STALLED_CONNECTIONS: u32 = 5;
-
 /// What the reader remembers between connections.
 #[derive(Debug)]
 pub(super) struct RetryState {
@@ -64,6 +61,11 @@ pub(super) struct RetryState {
     pub(super) too_old: Option<Seq>,
     /// Where to start in the archive of the present server, because its stream starts later.
     pub(super) pending_backfill: Option<BackfillStart>,
+    /// Seqs per second of the live replay in whose place the archive is read; `None` if the stream
+    /// can't serve what is read.
+    pub(super) replaced_rate: Option<u64>,
+    /// Seqs per second of the last backfill, until that is recorded.
+    pub(super) backfill_rate: Option<u64>,
     /// The position at the end of the last backfill, and the number of backfills in a row that
     /// ended there.
     pub(super) backfill_attempts: (Option<EventPosition>, u32),
@@ -95,6 +97,8 @@ impl RetryState {
             replay_cut: false,
             too_old: None,
             pending_backfill: None,
+            replaced_rate: None,
+            backfill_rate: None,
             backfill_attempts: (None, 0),
             was_sound: false,
             any_success: false,
@@ -118,6 +122,13 @@ impl RetryState {
     /// Returns the kind of the present server, if it is known.
     pub(super) fn known_kind(&self) -> Option<ServerKind> {
         self.endpoint().and_then(|endpoint| endpoint.kind)
+    }
+
+    /// Sets where to start in the archive of the present server, and the rate of the live replay
+    /// that this replaces.
+    pub(super) fn set_backfill(&mut self, start: BackfillStart, replaced_rate: Option<u64>) {
+        self.pending_backfill = Some(start);
+        self.replaced_rate = replaced_rate;
     }
 
     pub(super) fn set_kind(&mut self, kind: ServerKind) {
@@ -292,27 +303,15 @@ impl Reader {
             }),
             Learned::CursorTooOld => self.on_cursor_too_old(disconnect, retry),
             Learned::CursorExpired(time) => {
-                retry.pending_backfill = Some(BackfillStart::Since(time))
+                retry.set_backfill(BackfillStart::Since(time), None);
             }
+            Learned::ArchiveFaster(live_rate) => self.on_archive_faster(live_rate, retry),
+            Learned::StreamIsBetter => self.on_stream_better(disconnect, retry),
             Learned::PrimaryRecovered => {
                 retry.current = 0;
                 let primary = self.endpoints.first().map_or("", |endpoint| &endpoint.label);
                 tracing::warn!("{primary} is well again: going back to it");
             }
-        }
-    }
-
-    /// Logs when connections end again and again before they bring anything new: each rewinds,
-    /// and does not get past what it rewound.
-    fn warn_if_stalled(&self, retry: &mut RetryState) {
-        let newest = self.feedback.get().map(|position| position.newest);
-        let (before, times) = retry.stalled;
-        let is_stalled = retry.was_sound && newest.is_some() && newest == before;
-        retry.stalled = (newest, if is_stalled { times + 1 } else { 0 });
-        if retry.stalled.1 == STALLED_CONNECTIONS {
-            tracing::warn!(
-                "{STALLED_CONNECTIONS} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
-            );
         }
     }
 

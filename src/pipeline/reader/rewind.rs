@@ -17,7 +17,24 @@ pub(super) const MIN_MARGIN_US: u64 = 1_000_000;
 /// microseconds.
 const MARGIN_SPAN_US: u64 = 10_000_000;
 
+/// Connections in a row without anything new, after which that is logged.
+const STALLED_CONNECTIONS: u32 = 5;
+
 impl Reader {
+    /// Logs when connections end again and again before they bring anything new: each rewinds,
+    /// and does not get past what it rewound.
+    pub(super) fn warn_if_stalled(&self, retry: &mut RetryState) {
+        let newest = self.feedback.get().map(|position| position.newest);
+        let (before, times) = retry.stalled;
+        let is_stalled = retry.was_sound && newest.is_some() && newest == before;
+        retry.stalled = (newest, if is_stalled { times + 1 } else { 0 });
+        if retry.stalled.1 == STALLED_CONNECTIONS {
+            tracing::warn!(
+                "{STALLED_CONNECTIONS} connections in a row ended before they brought anything new: if they end within the replay of --rewind, a shorter one gets further"
+            );
+        }
+    }
+
     /// Handles a replay that a legacy server dropped without a message; returns the text for
     /// the log. Such a server does that if more than 50,000 events are queued for the client
     /// when the replay reaches the live stream.

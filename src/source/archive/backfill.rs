@@ -157,6 +157,12 @@ impl Backfill {
         self.tip
     }
 
+    /// Returns the seq up to which everything was returned.
+    #[must_use]
+    pub fn at(&self) -> u64 {
+        self.done
+    }
+
     /// Returns the next result; `None` at the end. Cancel-safe.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::BackfillError;
 use super::client::ArchiveClient;
 use super::segment_list::ListError;
 use crate::archive::name::segment_index;
@@ -281,6 +282,21 @@ pub async fn fetch_page(
         response => response?,
     };
     Ok(parse_page(&body, after, tip)?)
+}
+
+/// Returns the highest sealed seq of an archive. It is at most `after` if the archive has nothing
+/// newer.
+///
+/// # Errors
+/// [`BackfillError`].
+pub async fn sealed_tip(
+    client: &ArchiveClient,
+    filter: &Filter,
+    after: u64,
+) -> Result<u64, BackfillError> {
+    let page = fetch_page(client, &mut PlanFilter::new(filter), after, None).await;
+    let page = page.map_err(|error| BackfillError::from_list("planSnapshot", error))?;
+    Ok(page.sealed_tip_seq)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ mod cutover;
 mod keys;
 mod kills;
 mod left_out;
+mod prefer;
 mod scripts;
 mod whole;
 
@@ -51,10 +52,6 @@ impl Fixture {
 
     /// Like [`Fixture::new`], with other sizes of segments and blocks.
     pub fn of_sizes(count: u64, segment: u64, block: u64, flags: &[&str]) -> Self {
-        let scratch = Scratch::new();
-        let recorded: Vec<String> =
-            events(count, true).iter().map(|line| canonical(line, EventFormat::V1)).collect();
-        let recording = scratch.recording(&recorded);
         let (segment, block) = (segment.to_string(), block.to_string());
         let sizes = [
             "--archive-segment-events",
@@ -64,7 +61,16 @@ impl Fixture {
             "--retention-events",
             &*segment,
         ];
-        let server = ServeProcess::start(&recording, &[&sizes[..], flags].concat());
+        Self::of(&events(count, true), &[&sizes[..], flags].concat())
+    }
+
+    /// Starts a server for these events.
+    pub fn of(events: &[String], flags: &[&str]) -> Self {
+        let scratch = Scratch::new();
+        let recorded: Vec<String> =
+            events.iter().map(|line| canonical(line, EventFormat::V1)).collect();
+        let recording = scratch.recording(&recorded);
+        let server = ServeProcess::start(&recording, flags);
         let host = server.address.to_string();
         Self { scratch, recorded, recording, server, host }
     }

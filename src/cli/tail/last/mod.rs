@@ -23,7 +23,7 @@ use crate::pipeline::history::History;
 use crate::pipeline::shutdown::{Shutdown, StopReason};
 use crate::pipeline::{self, PipelineInputs, RunEvent, RunObserver, RunResult};
 use crate::position::{Origin, Seq, ServerKind, StartPosition, TimeUs};
-use crate::settings::{Last, LastWithin, OnGap, StopRules, TailSettings};
+use crate::settings::{ArchiveMode, Last, LastWithin, OnGap, StopRules, TailSettings};
 use crate::sink::Sink;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
@@ -211,7 +211,9 @@ impl Search<'_> {
         };
         settings.render = None;
         settings.on_gap = OnGap::Warn;
-        settings.archive.is_wanted &= last.within == LastWithin::All;
+        if last.within != LastWithin::All {
+            settings.archive.mode = ArchiveMode::Off;
+        }
         settings
     }
 

@@ -129,3 +129,15 @@ fn each_disconnect_leads_to_its_action() {
         assert_eq!(next_action(&disconnect, &facts), action, "row {row}: {disconnect}, {facts:?}");
     }
 }
+
+#[test]
+fn a_replay_moves_between_stream_and_archive_without_a_wait() {
+    let slower = Disconnect::ArchiveSlower { archive: 1, live: 2 };
+    for (disconnect, learned) in [
+        (Disconnect::ArchiveFaster(7), L::ArchiveFaster(7)),
+        (slower, L::StreamIsBetter),
+        (Disconnect::ArchiveGap(String::new()), L::StreamIsBetter),
+    ] {
+        assert_eq!(next_action(&disconnect, &FACTS), ConnectNow(learned));
+    }
+}
