@@ -1,13 +1,11 @@
 //! The load: events of real shape, as prepared frames.
 
-use skytail::serve::{demo, v2_message};
+use std::sync::Arc;
 
-/// The time of the last event; any past instant does.
-const END_US: u64 = 1_780_000_000_000_000;
-/// The demo's seed.
-const SEED: u64 = 7;
-/// Events generated at once, so that the generator's own memory stays small.
-const PIECE: usize = 100_000;
+use skytail::serve::v2_message;
+use tokio_rustls::rustls::ServerConfig;
+
+use super::corpus::{self, MemberOrder, lines};
 
 /// Frames, back to back.
 pub struct Load {
@@ -16,6 +14,10 @@ pub struct Load {
     /// The size of the lines with their line feeds, in bytes.
     pub line_bytes: u64,
     pub protocol: Protocol,
+    /// The dictionary of the messages.
+    pub dictionary: Option<Vec<u8>>,
+    /// The server's TLS; `None` for plain TCP.
+    pub tls: Option<Arc<ServerConfig>>,
 }
 
 /// The protocol of the server.
@@ -25,68 +27,58 @@ pub enum Protocol {
     V2,
 }
 
-/// The lines of `events` events. Every piece is another network, in the order of time and with
-/// continuous numbers.
-pub fn lines(events: usize, mut each: impl FnMut(&[u8])) {
-    let mut left = events;
-    let mut seq = demo::FIRST_SEQ;
-    let mut whole = Vec::new();
-    let mut numbered = |line: &[u8]| {
-        const MEMBER: &[u8] = br#""cursor":"#;
-        let at = memchr::memmem::find(line, MEMBER).expect("a v2 server's event") + MEMBER.len();
-        let digits = line[at..].iter().take_while(|byte| byte.is_ascii_digit()).count();
-        whole.clear();
-        whole.extend_from_slice(&line[..at]);
-        whole.extend_from_slice(seq.to_string().as_bytes());
-        whole.extend_from_slice(&line[at + digits..]);
-        seq += 1;
-        each(&whole);
-    };
-    while left > 0 {
-        let piece = left.min(PIECE);
-        // A commit takes two milliseconds, so that pieces don't overlap.
-        let end_us = END_US - (left - piece) as u64 * 2_500;
-        let recording = demo::recording(SEED + left as u64, piece, end_us);
-        recording.lines().take(piece).for_each(&mut numbered);
-        left -= piece;
-    }
-}
-
 impl Load {
     pub fn plain(events: usize) -> Self {
-        let mut load = Self::none(events);
-        lines(events, |line| {
-            load.line_bytes += line.len() as u64 + 1;
-            frame(0x81, line, &mut load.frames);
-        });
-        load
+        Self::plain_in(MemberOrder::Usual, events)
+    }
+
+    /// Messages of v1 whose members are in this order.
+    pub fn plain_in(order: MemberOrder, events: usize) -> Self {
+        Self::of(Protocol::V1, order, events)
     }
 
     /// The same events as messages of v2.
     pub fn v2(events: usize) -> Self {
-        let mut load = Self { protocol: Protocol::V2, ..Self::none(events) };
+        Self::v2_in(MemberOrder::Usual, events)
+    }
+
+    /// Messages of v2 whose members are in this order.
+    pub fn v2_in(order: MemberOrder, events: usize) -> Self {
+        Self::of(Protocol::V2, order, events)
+    }
+
+    fn of(protocol: Protocol, order: MemberOrder, events: usize) -> Self {
+        let mut load = Self { protocol, ..Self::none(events) };
+        let mut rng = fastrand::Rng::with_seed(3);
         lines(events, |line| {
             load.line_bytes += line.len() as u64 + 1;
-            let header = skytail::event::header::parse(line).expect("a sound event");
-            let seq = header.cursor.expect("a v2 server's event");
-            let message = v2_message(line, header.time_us, seq).expect("a sound event");
-            frame(0x81, &message, &mut load.frames);
+            let message = message(line, protocol);
+            if order == MemberOrder::Usual {
+                frame(0x81, &message, &mut load.frames);
+            } else {
+                frame(0x81, &corpus::reorder(&message, order, &mut rng), &mut load.frames);
+            }
         });
         load
     }
 
-    fn none(events: usize) -> Self {
-        Self { frames: Vec::new(), events, line_bytes: 0, protocol: Protocol::V1 }
+    /// A load without messages.
+    pub fn none(events: usize) -> Self {
+        let frames = Vec::new();
+        let protocol = Protocol::V1;
+        Self { frames, events, line_bytes: 0, protocol, dictionary: None, tls: None }
     }
 
-    /// Every event as one zstd frame in a binary message.
-    pub fn compressed(events: usize, dictionary: &[u8]) -> Self {
-        let mut load = Self::none(events);
+    /// Every message as one zstd frame in a binary message.
+    pub fn compressed(protocol: Protocol, events: usize, dictionary: &[u8]) -> Self {
+        let dictionary_bytes = Some(dictionary.to_vec());
+        let mut load = Self { protocol, dictionary: dictionary_bytes, ..Self::none(events) };
         let mut compressor =
             zstd::bulk::Compressor::with_dictionary(1, dictionary).expect("a sound dictionary");
         lines(events, |line| {
-            load.line_bytes += line.len() as u64 + 1;
-            let packed = compressor.compress(line).expect("it fits into memory");
+            let message = message(line, protocol);
+            load.line_bytes += message.len() as u64 + 1;
+            let packed = compressor.compress(&message).expect("it fits into memory");
             frame(0x82, &packed, &mut load.frames);
         });
         load
@@ -103,10 +95,20 @@ impl Load {
     }
 }
 
-/// Trains a dictionary for events like these.
-pub fn dictionary() -> Vec<u8> {
+/// Returns the message of an event.
+fn message(line: &[u8], protocol: Protocol) -> std::borrow::Cow<'_, [u8]> {
+    if protocol == Protocol::V1 {
+        return line.into();
+    }
+    let header = skytail::event::header::parse(line).expect("a sound event");
+    let seq = header.cursor.expect("a v2 server's event");
+    v2_message(line, header.time_us, seq).expect("a sound event").into()
+}
+
+/// Trains a dictionary for messages like these.
+pub fn dictionary(protocol: Protocol) -> Vec<u8> {
     let mut samples = Vec::new();
-    lines(4_000, |line| samples.push(line.to_vec()));
+    lines(4_000, |line| samples.push(message(line, protocol).into_owned()));
     zstd::dict::from_samples(&samples, 64 * 1024).expect("enough samples")
 }
 
@@ -116,7 +118,7 @@ fn frame(first: u8, payload: &[u8], into: &mut Vec<u8>) {
         short @ 0..126 => into.push(short as u8),
         long => {
             into.push(126);
-            let long = u16::try_from(long).expect("the demo has no events of 64 KiB");
+            let long = u16::try_from(long).expect("no event has 64 KiB");
             into.extend_from_slice(&long.to_be_bytes());
         }
     }

@@ -18,12 +18,15 @@
 )]
 #![allow(missing_docs)]
 
+mod archive;
 mod compare;
+mod corpus;
 mod latency;
 mod load;
 mod measure;
 mod peers;
 mod programs;
+mod protocols;
 mod report;
 mod server;
 
@@ -42,6 +45,9 @@ struct Arguments {
     /// Events of the compressed comparison
     #[arg(long, default_value_t = 400_000)]
     zstd_events: usize,
+    /// Events of the archive
+    #[arg(long, default_value_t = 3_000_000)]
+    archive_events: usize,
     /// Rounds of each comparison
     #[arg(long, default_value_t = 5)]
     rounds: usize,
@@ -79,6 +85,9 @@ fn main() {
     }
     let arguments = Arguments::parse();
     let mut report = Report::new(arguments.json);
+    if !arguments.json {
+        println!("the load is made of {}", corpus::source());
+    }
     let bench = Bench::new(&arguments);
     bench.run(&mut report);
     report.print();

@@ -4,21 +4,28 @@
 //! The reference is the design of most clients: a WebSocket library, a struct per event, a channel
 //! of structs, each of which is serialized again.
 
-use std::io::{Read as _, Write as _};
+use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Arc;
 use std::time::Instant;
 
 use futures_util::StreamExt as _;
 use serde::{Deserialize, Serialize};
+use tokio_rustls::rustls::crypto::ring;
+use tokio_rustls::rustls::pki_types::pem::PemObject as _;
+use tokio_rustls::rustls::pki_types::{CertificateDer, ServerName};
+use tokio_rustls::rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use super::{load, measure};
+use super::{load, measure, server};
 
 /// Plays a role of the benchmark.
 pub fn play(role: &str, words: &[String]) {
     match (role, words) {
         ("watch", words) => measure::watch(words),
-        ("floor", [host, events]) => floor(host, events.parse().expect("a number")),
-        ("reference", [host, events]) => reference(host, events.parse().expect("a number")),
+        ("floor", [host, events]) => floor(connect(host), host, &PLAIN, number(events)),
+        ("floor-v2", [host, events]) => floor(connect(host), host, &V2, number(events)),
+        ("floor-tls", [host, events]) => floor(connect_tls(host), host, &PLAIN, number(events)),
+        ("reference", [host, events]) => reference(host, number(events)),
         _ => panic!("no role {role:?} with {words:?}"),
     }
 }
@@ -27,24 +34,58 @@ pub fn play(role: &str, words: &[String]) {
 const FLOOR_READ_BYTES: usize = 512 * 1024;
 const FLOOR_WRITE_BYTES: usize = 64 * 1024;
 
-fn floor(host: &str, events: u64) {
-    let mut stream = TcpStream::connect(host).expect("connect");
+/// What the floor requests, and what it removes from both ends of a message.
+struct Envelope {
+    path: &'static str,
+    header: &'static str,
+    start: &'static str,
+    end: &'static str,
+}
+
+const PLAIN: Envelope = Envelope { path: "/subscribe", header: "", start: "", end: "" };
+
+const V2: Envelope = Envelope {
+    path: "/xrpc/network.bsky.jetstream.subscribeEvents",
+    header: "Sec-WebSocket-Protocol: xrpc.v1.json\r\n",
+    start: r#"{"$type":"message","payload":"#,
+    end: "}",
+};
+
+fn number(text: &str) -> u64 {
+    text.parse().expect("a number")
+}
+
+fn connect(host: &str) -> TcpStream {
+    TcpStream::connect(host).expect("connect")
+}
+
+/// Connects with rustls alone.
+fn connect_tls(host: &str) -> StreamOwned<ClientConnection, TcpStream> {
+    let mut roots = RootCertStore::empty();
+    let authority = CertificateDer::from_pem_file(server::tls_file("ca.pem"));
+    roots.add(authority.expect("a certificate")).expect("a sound certificate");
+    let builder = ClientConfig::builder_with_provider(Arc::new(ring::default_provider()));
+    let builder = builder.with_safe_default_protocol_versions().expect("versions");
+    let config = Arc::new(builder.with_root_certificates(roots).with_no_client_auth());
+    let name = ServerName::try_from("localhost").expect("a name");
+    let connection = ClientConnection::new(config, name).expect("a client");
+    StreamOwned::new(connection, connect(host))
+}
+
+fn floor(mut stream: impl Read + Write, host: &str, envelope: &Envelope, events: u64) {
+    let Envelope { path, header, .. } = envelope;
     let request = format!(
-        "GET /subscribe HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
-         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n\
+        "GET {path} HTTP/1.1\r\nHost: {host}\r\nUpgrade: websocket\r\n\
+         Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n{header}\
          Sec-WebSocket-Key: AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     );
     stream.write_all(request.as_bytes()).expect("ask");
-    let mut byte = [0];
-    let mut head = Vec::new();
-    while !head.ends_with(b"\r\n\r\n") {
-        stream.read_exact(&mut byte).expect("an answer");
-        head.push(byte[0]);
-    }
-    strip(stream, events);
+    server::read_head(&mut stream).expect("an answer");
+    strip(stream, envelope, events);
 }
 
-fn strip(mut stream: TcpStream, events: u64) {
+fn strip(mut stream: impl Read, envelope: &Envelope, events: u64) {
+    let (first, last) = (envelope.start.len(), envelope.end.len());
     let mut buffer = vec![0; FLOOR_READ_BYTES];
     let mut lines = Vec::with_capacity(FLOOR_WRITE_BYTES * 2);
     let mut stdout = std::io::stdout().lock();
@@ -55,7 +96,7 @@ fn strip(mut stream: TcpStream, events: u64) {
         end += read;
         // The close frame after the last event has no payload.
         while let Some((payload, _)) = load::split(&buffer[start..end]).filter(|_| left > 0) {
-            lines.extend_from_slice(payload);
+            lines.extend_from_slice(&payload[first..payload.len() - last]);
             lines.push(b'\n');
             start += payload.len() + if payload.len() < 126 { 2 } else { 4 };
             left -= 1;

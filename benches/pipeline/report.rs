@@ -41,6 +41,16 @@ pub fn median(values: impl IntoIterator<Item = f64>) -> f64 {
     values.get(values.len() / 2).copied().unwrap_or(f64::NAN)
 }
 
+/// Returns the median over all rounds of one program's figure beside that of another.
+pub fn ratio(
+    rounds: &[Vec<ResourceUsage>],
+    program: usize,
+    beside: usize,
+    what: impl Fn(&ResourceUsage) -> f64,
+) -> f64 {
+    median(rounds.iter().map(|round| what(&round[program]) / what(&round[beside])))
+}
+
 impl Report {
     pub fn new(json_only: bool) -> Self {
         Self { json_only, rows: Vec::new(), figures: Vec::new() }
