@@ -11,6 +11,9 @@ use crate::sink::SinkError;
 use crate::sink::file::naming::Naming;
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
 
+/// How far into bytes of another program the last write of this run is searched for.
+const SEARCH_BYTES: u64 = 16 << 20;
+
 #[derive(Debug)]
 pub(super) struct Current {
     pub(super) file: Arc<File>,
@@ -75,35 +78,57 @@ impl Current {
             return Ok(());
         }
         let length = written.len() as u64;
-        let is_there = |at| self.holds(at, written).map_err(failed);
         if found < expected {
-            self.stray_bytes = if is_there(found.saturating_sub(length))? { length } else { 0 };
+            let is_last = self.holds(found.saturating_sub(length), written).map_err(failed)?;
+            self.stray_bytes = if is_last { length } else { 0 };
             return Err(self.disturbed("was cut"));
         }
         // Nothing after foreign bytes in a compressed file can be read.
-        let is_before = self.is_plain && is_there(found - length)?;
-        if !is_before && (!self.is_plain || !is_there(expected - length)?) {
-            return Err(self.disturbed("was written to"));
-        }
-        let foreign_end = if is_before { found - length } else { found };
-        let ends_line = self.holds(foreign_end.saturating_sub(1), b"\n").map_err(failed)?;
+        let place = match self.is_plain {
+            true => self.place_of(written, expected - length, found).map_err(failed)?,
+            false => None,
+        };
+        let Some(place) = place else { return Err(self.disturbed("was written to")) };
         self.foreign_bytes += found - expected;
-        if !ends_line {
-            self.end_foreign_line(foreign_end, if is_before { written } else { b"" })?;
-        }
-        Ok(())
+        self.end_foreign_lines(written, place, found).map_err(|cause| self.failed(cause))
     }
 
-    /// Ends a foreign line without a line feed, so that the event after it has its own line. If the
-    /// event is in the file already, it is `following`, and is written again after the line feed.
-    fn end_foreign_line(&mut self, foreign_end: u64, following: &[u8]) -> Result<(), SinkError> {
-        let failed = |cause| SinkError::File { path: self.path.clone(), cause };
-        if !following.is_empty() {
-            self.file.set_len(foreign_end).map_err(failed)?;
+    /// Returns where the last write of this run is between two offsets, with bytes of another
+    /// program before it, after it, or on both sides. `None` if it is not there as a whole, or if
+    /// the other program wrote more than [`SEARCH_BYTES`] on both sides.
+    fn place_of(&self, written: &[u8], from: u64, to: u64) -> io::Result<Option<u64>> {
+        let last = to - written.len() as u64;
+        for place in [last, from] {
+            if self.holds(place, written)? {
+                return Ok(Some(place));
+            }
         }
-        platform::append(&self.file, &[b"\n", following].concat()).map_err(failed)?;
-        self.foreign_bytes += 1;
-        Ok(())
+        let region = self.read(from, (to - from).min(SEARCH_BYTES + written.len() as u64))?;
+        Ok(memchr::memmem::find(&region, written).map(|at| from + at as u64))
+    }
+
+    /// Gives foreign bytes that do not end in a line feed one, so that each event has its own line.
+    /// `place` is where `written` is in the file of `found` bytes.
+    fn end_foreign_lines(&mut self, written: &[u8], place: u64, found: u64) -> io::Result<()> {
+        let joins_first = place > 0 && !self.holds(place - 1, b"\n")?;
+        let is_last = place + written.len() as u64 == found;
+        let line_feed: &[u8] = if self.holds(found - 1, b"\n")? { b"" } else { b"\n" };
+        let again = match (joins_first, is_last) {
+            (false, true) => return Ok(()),
+            (false, false) => line_feed.to_vec(),
+            (true, true) => {
+                self.file.set_len(place)?;
+                self.foreign_bytes += 1;
+                return platform::append(&self.file, &[b"\n", written].concat());
+            }
+            // The bytes after it must stay, so its first event gets a line of its own at the end.
+            (true, false) => {
+                let first = written.split_inclusive(|byte| *byte == b'\n').next();
+                [line_feed, first.unwrap_or_default()].concat()
+            }
+        };
+        self.foreign_bytes += again.len() as u64;
+        platform::append(&self.file, &again)
     }
 
     /// Returns whether the file has these bytes at an offset.
@@ -174,6 +199,11 @@ impl Current {
                 return Err(self.disturbed("was written to"));
             }
             self.foreign_bytes += found - expected;
+            // The run ends soon, but may write again before.
+            if self.is_plain && !self.holds(found - 1, b"\n").map_err(|cause| self.failed(cause))? {
+                platform::append(&self.file, b"\n").map_err(|cause| self.failed(cause))?;
+                self.foreign_bytes += 1;
+            }
         }
         Ok(())
     }
@@ -215,4 +245,65 @@ pub(super) fn shorten(file: &File, to_bytes: u64) -> io::Result<()> {
     }
     file.set_len(to_bytes)?;
     file.sync_data()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use super::*;
+
+    /// Appends `parts` in this order, of which the second is the write of this run.
+    fn between(parts: [&str; 3]) -> (Result<(), SinkError>, Current, tempfile::TempDir) {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("a");
+        let mut file = File::options().read(true).append(true).create(true).open(&path).unwrap();
+        file.write_all(b"{0}\n").unwrap();
+        let tail = FileTail::new(b"{0}\n".into());
+        let mut current = Current::new(path.clone(), file.try_clone().unwrap(), 4, tail);
+        file.write_all(parts.concat().as_bytes()).unwrap();
+        current.length_bytes += parts[1].len() as u64;
+        current.tail.push(parts[1].as_bytes());
+        let noticed = current.notice_others(parts[1].as_bytes());
+        (noticed, current, home)
+    }
+
+    #[test]
+    fn a_write_is_found_between_foreign_bytes_and_each_event_gets_its_own_line() {
+        for (parts, text) in [
+            (["", "{1}\n", ""], "{0}\n{1}\n"),
+            (["a\n", "{1}\n{2}\n", ""], "{0}\na\n{1}\n{2}\n"),
+            (["", "{1}\n", "b"], "{0}\n{1}\nb\n"),
+            (["a", "{1}\n{2}\n", ""], "{0}\na\n{1}\n{2}\n"),
+            (["a\n", "{1}\n{2}\n", "b\n"], "{0}\na\n{1}\n{2}\nb\n"),
+            (["a\n", "{1}\n", "b"], "{0}\na\n{1}\nb\n"),
+            // The foreign bytes on both sides stay, so the first event is repeated after them.
+            (["a", "{1}\n{2}\n", "b"], "{0}\na{1}\n{2}\nb\n{1}\n"),
+            (["a", "{1}\n{2}\n", "b\n"], "{0}\na{1}\n{2}\nb\n{1}\n"),
+        ] {
+            let (noticed, current, _home) = between(parts);
+            noticed.unwrap();
+            assert_eq!(fs::read_to_string(&current.path).unwrap(), text, "{parts:?}");
+            assert_eq!(current.length_bytes + current.foreign_bytes, text.len() as u64);
+        }
+    }
+
+    #[test]
+    fn a_check_ends_a_foreign_line() {
+        let (noticed, mut current, _home) = between(["", "{1}\n", ""]);
+        noticed.unwrap();
+        fs::write(&current.path, "{0}\n{1}\na").unwrap();
+        current.check().unwrap();
+        assert_eq!(fs::read_to_string(&current.path).unwrap(), "{0}\n{1}\na\n");
+        current.write(b"{2}\n").unwrap();
+        assert_eq!(fs::read_to_string(&current.path).unwrap(), "{0}\n{1}\na\n{2}\n");
+    }
+
+    #[test]
+    fn a_write_that_is_not_there_as_a_whole_is_an_error() {
+        let (noticed, mut current, _home) = between(["a", "{1}\n", "b"]);
+        noticed.unwrap();
+        current.foreign_bytes -= 1;
+        assert!(current.notice_others(b"{3}\n").is_err());
+    }
 }
