@@ -422,6 +422,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('--color', '--color', [CompletionResultType]::ParameterName, 'Colour: auto, always or never')
             [CompletionResult]::new('--config', '--config', [CompletionResultType]::ParameterName, 'Configuration file [default: skytail/config.toml]')
             [CompletionResult]::new('--profile', '--profile', [CompletionResultType]::ParameterName, 'Use the settings under [profile.NAME] of that file')
+            [CompletionResult]::new('--markers', '--markers', [CompletionResultType]::ParameterName, 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub')
             [CompletionResult]::new('--demo', '--demo', [CompletionResultType]::ParameterName, 'Read made-up events from a server inside skytail')
             [CompletionResult]::new('--no-checkpoint', '--no-checkpoint', [CompletionResultType]::ParameterName, 'Do not save a cursor')
             [CompletionResult]::new('-r', '-r', [CompletionResultType]::ParameterName, 'Print the strings that --jq outputs without quotes')

@@ -399,6 +399,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --color 'Colour: auto, always or never'
             cand --config 'Configuration file [default: skytail/config.toml]'
             cand --profile 'Use the settings under [profile.NAME] of that file'
+            cand --markers 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub'
             cand --demo 'Read made-up events from a server inside skytail'
             cand --no-checkpoint 'Do not save a cursor'
             cand -r 'Print the strings that --jq outputs without quotes'

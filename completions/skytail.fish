@@ -406,6 +406,7 @@ always\t''
 never\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l markers -d 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Do not save a cursor'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'

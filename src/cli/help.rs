@@ -109,7 +109,7 @@ Examples:
   Read the events as plain text
     skytail tail --format text
   Resume where this command stopped, and lose no event
-    skytail tail -c 'app.bsky.graph.*' -o graph.ndjson
+    skytail tail -c 'app.bsky.graph.*' --markers -o graph.ndjson
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";
 

@@ -30,6 +30,9 @@ impl Filter {
             let more = (self.excluded.patterns(), self.languages.ranges(), grep, sample);
             text.push_str(&format!("{more:?}"));
         }
+        if self.markers.is_on() {
+            text.push_str("markers");
+        }
         xxh3_64(text.as_bytes()).max(1)
     }
 }
@@ -58,7 +61,7 @@ fn operation_word(operation: Operation) -> &'static str {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::{Sample, SampleBy};
+    use crate::filter::{Markers, Sample, SampleBy};
 
     #[test]
     fn a_fingerprint_depends_on_the_values_and_not_on_their_order() {
@@ -91,6 +94,13 @@ mod tests {
             ..Filter::default()
         };
         assert_eq!(words.fingerprint(), 15_009_195_829_551_780_346);
+    }
+
+    #[test]
+    fn markers_change_the_fingerprint_whoever_asks_for_them() {
+        let of = |markers| Filter { markers, ..Filter::default() }.fingerprint();
+        assert_eq!(of(Markers::Asked), of(Markers::ForOutput));
+        assert_ne!(of(Markers::Asked), of(Markers::Off));
     }
 
     /// State files hold these numbers, so they must never change. The values were computed outside

@@ -6,6 +6,7 @@ mod fingerprint;
 mod grep;
 pub mod known_collections;
 mod languages;
+mod markers;
 mod record_rules;
 mod sample;
 pub mod syntax;
@@ -15,6 +16,7 @@ use std::collections::HashSet;
 pub use collections::Collections;
 pub use grep::{Grep, GrepError};
 pub use languages::{InvalidLanguage, Languages};
+pub use markers::{Markers, Taken};
 pub use sample::{Sample, SampleBy};
 
 use crate::event::header::{Header, Kind, Operation};
@@ -40,6 +42,8 @@ pub struct Filter {
     pub grep: Option<Grep>,
     /// The part of all events to take. No server knows it.
     pub sample: Option<Sample>,
+    /// Whether to take markers too, which most of the rules above would drop.
+    pub markers: Markers,
 }
 
 /// Why a filter value is invalid.
@@ -67,7 +71,8 @@ pub fn check_did(value: &str) -> Result<(), FilterError> {
 
 impl Filter {
     /// Returns whether the filter accepts an event of `line_bytes` bytes by everything but its
-    /// record: see [`Filter::wants_record`].
+    /// record: see [`Filter::wants_record`]. It may take other events as markers:
+    /// [`Filter::take`].
     #[must_use]
     pub fn wants(&self, header: &Header<'_>, line_bytes: usize) -> bool {
         self.wants_kind(header)
@@ -80,10 +85,14 @@ impl Filter {
             })
     }
 
-    /// Returns whether the filter accepts an event of this account by everything but its size and
+    /// Returns whether the filter takes an event of this account by everything but its size and
     /// its record. `commit` holds the operation, the collection and the record key of a commit.
     #[must_use]
     pub fn may_want(&self, kind: Kind, did: &str, commit: Option<(Operation, &str, &str)>) -> bool {
+        let marker = commit.map(|(operation, collection, _)| (operation, collection));
+        if self.is_marker(kind, did, marker) {
+            return true;
+        }
         (self.kinds.is_empty() || self.kinds.contains(&kind))
             && (self.dids.is_empty() || self.dids.contains(did))
             && commit

@@ -129,8 +129,7 @@ fn processor_config(
     ProcessorConfig {
         filter: settings.filter.clone(),
         strict: settings.strict,
-        // If events are rendered, the limit counts what comes of them.
-        limit: settings.stop.limit.filter(|_| !renders),
+        limit: settings.stop.limit.filter(|_| !renders || settings.filter.markers.is_on()),
         until: settings.stop.until,
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
         rewind_us: settings.connection.rewind_us,
@@ -205,7 +204,10 @@ fn transform_stage(
         Some(_) => Vec::new(),
         None => renderer.header(),
     };
-    TransformStage::new(renderer, on_error, settings.stop.limit, header, Arc::clone(metrics))
+    // The limit counts what comes of events. Only the dedup stage knows which are markers, and no
+    // format that is allowed with markers makes anything but one output of each event.
+    let limit = settings.stop.limit.filter(|_| !settings.filter.markers.is_on());
+    TransformStage::new(renderer, on_error, limit, header, Arc::clone(metrics))
 }
 
 fn on_idle(settings: &TailSettings) -> OnIdle {

@@ -122,6 +122,9 @@ impl Client {
     ) -> EventConnection {
         let protocol = connection.protocol();
         self.negotiator.record(request.endpoint, protocol);
+        if protocol == Protocol::V1 && self.filter.markers.is_on() {
+            self.negotiator.warn_of_missing_syncs();
+        }
         self.metrics.protocol.set(if protocol == Protocol::V2 { 2 } else { 1 });
         let server = &request.endpoint.label;
         tracing::info!(%server, %protocol, asked = %request.cursor, "connected");

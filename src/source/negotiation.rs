@@ -2,6 +2,7 @@
 //! answered before. No I/O.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::filter::Filter;
@@ -54,13 +55,20 @@ pub struct Negotiator {
     known: Mutex<HashMap<Arc<str>, Protocol>>,
     /// The servers for which the log says why v2 is not tried.
     explained: Mutex<HashSet<Arc<str>>>,
+    /// Whether the log says that v1 has no sync events.
+    warned_of_syncs: AtomicBool,
 }
 
 impl Negotiator {
     /// Creates a negotiator without knowledge of any server.
     #[must_use]
     pub fn new(preference: ProtocolPreference) -> Self {
-        Self { preference, known: Mutex::default(), explained: Mutex::default() }
+        Self {
+            preference,
+            known: Mutex::default(),
+            explained: Mutex::default(),
+            warned_of_syncs: AtomicBool::default(),
+        }
     }
 
     /// Returns the protocols to try with a server. The one that it used before comes first, and
@@ -106,6 +114,15 @@ impl Negotiator {
         let mut explained = self.explained.lock().unwrap_or_else(PoisonError::into_inner);
         if explained.insert(Arc::clone(&endpoint.label)) {
             tracing::info!(server = %endpoint.label, "speaking v1: {obstacle}");
+        }
+    }
+
+    /// Warns, once a run, that v1 lacks a kind of markers.
+    pub fn warn_of_missing_syncs(&self) {
+        if !self.warned_of_syncs.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                "v1 has no sync events, so that the output keeps records which a repaired repository no longer has: read a v2 server to get them"
+            );
         }
     }
 

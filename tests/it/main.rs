@@ -27,6 +27,7 @@ mod hostile;
 mod invariants;
 mod join;
 mod last;
+mod markers;
 #[cfg(unix)]
 mod operate;
 #[cfg(unix)]

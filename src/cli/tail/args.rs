@@ -9,6 +9,7 @@ use clap::{ArgAction, ValueHint};
 
 use super::last::args::LastArgs;
 use super::local_filter_args::LocalFilterArgs;
+use super::markers::MarkerArgs;
 use super::render_settings::RenderArgs;
 use crate::cli::help;
 use crate::cli::values::OrNever;
@@ -32,6 +33,8 @@ use crate::sink::file::rotation::Rotate;
 pub struct TailArgs {
     #[command(flatten)]
     pub filters: FilterArgs,
+    #[command(flatten)]
+    pub markers: MarkerArgs,
     #[command(flatten)]
     pub source: SourceArgs,
     #[command(flatten)]

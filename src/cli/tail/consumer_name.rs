@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cli::values::keywords::keyword;
 use crate::event::header::Kind;
-use crate::filter::Filter;
+use crate::filter::{Filter, Markers};
 use crate::settings::OutputSettings;
 use crate::sink::broker::BrokerSettings;
 use crate::source::endpoint::Endpoint;
@@ -161,6 +161,7 @@ fn parts(filter: &Filter) -> Vec<String> {
         format!("grep:{}-{}", plain(text), hash(&format!("grep\0{text}")))
     }));
     parts.extend(filter.sample.map(|sample| format!("sample:{sample}")));
+    parts.extend((filter.markers == Markers::Asked).then(|| "markers".to_owned()));
     parts
 }
 
@@ -279,6 +280,15 @@ mod tests {
         rules.excluded.add("app.bsky.feed.like").unwrap();
         rules.excluded.add("a.b.*").unwrap();
         assert_eq!(name(&rules), "exclude:a.b.*+exclude:app.bsky.feed.like+sample:1/7:did");
+    }
+
+    #[test]
+    fn markers_are_part_of_a_name_only_if_the_user_asked_for_them() {
+        let mut posts = filter(&["app.bsky.feed.post"], &[], &[Kind::Commit]);
+        posts.markers = Markers::ForOutput;
+        assert_eq!(name(&posts), "app.bsky.feed.post");
+        posts.markers = Markers::Asked;
+        assert_eq!(name(&posts), "app.bsky.feed.post+markers");
     }
 
     #[test]

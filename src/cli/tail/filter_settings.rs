@@ -8,7 +8,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::values::account::{Account, parse_account, strip_handle_prefix};
 use crate::cli::values::list::{ListError, read_list};
 use crate::event::header::Kind;
-use crate::filter::{Collections, Filter, Grep, Languages, Sample};
+use crate::filter::{Collections, Filter, Grep, Languages, Markers, Sample};
 use crate::source::handle::Handle;
 
 /// Most collections that a server accepts (protocol/jetstream-v1.md §3).
@@ -72,6 +72,7 @@ pub fn filter(
         languages: languages(args, sources)?,
         grep: grep(args, sources)?,
         sample: sample(args, sources)?,
+        markers: Markers::Off,
     };
     check_exclusion(&filter, sources)?;
     Ok(filter)

@@ -12,6 +12,7 @@ mod filter_settings;
 pub mod last;
 mod legacy_names;
 pub mod local_filter_args;
+mod markers;
 mod observers;
 mod open_output;
 mod output_name;

@@ -8,6 +8,7 @@ use anyhow::Context as _;
 
 use super::demo::{AtEnd, DemoServer};
 use super::last::{ReadBack, Search};
+use super::markers;
 use super::observers::{ObserverConfig, Observers};
 use super::session::{self, Session};
 use super::startup::{
@@ -55,6 +56,7 @@ fn run(
         return Ok(Exit::Done);
     }
     let mut session = Session::open(&settings)?;
+    markers::warn_if_missing(&settings, &session.start);
     settings.consumer.name.clone_from(&session.consumer);
     settings.unsaved = session.unsaved;
     let demo = start_demo(&mut settings, &session)?;

@@ -8,6 +8,7 @@ use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::last::args::last_settings;
+use super::markers;
 use super::output_name;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
@@ -64,7 +65,8 @@ pub fn tail_settings(
 ) -> Result<TailSettings, UsageError> {
     let endpoints = endpoints(&args.source, sources)?;
     let (dids, handles) = accounts(args, sources)?;
-    let filter = filter(&args.filters, dids, sources)?;
+    let mut filter = filter(&args.filters, dids, sources)?;
+    filter.markers = args.markers.setting();
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
     let mut output = output_settings(&args.output, sources)?;
@@ -74,6 +76,7 @@ pub fn tail_settings(
     }
     let to = broker_settings(&args.output, sources)?;
     let render = render_settings(&args.render, named.format, sources)?;
+    markers::check(&args.markers, render.as_ref(), sources)?;
     check_rendered_to_broker(to.is_some() && render.is_some(), sources)?;
     let context = StartContext {
         endpoints: &endpoints,

@@ -12,7 +12,7 @@ pub struct ProcessorConfig {
     pub filter: Filter,
     /// Whether every line must be valid JSON as a whole (`--strict`).
     pub strict: bool,
-    /// Maximum number of lines to emit.
+    /// Maximum number of lines to emit; markers don't count.
     pub limit: Option<u64>,
     /// Emit no event at or after this instant.
     pub until: Option<TimeUs>,

@@ -1,8 +1,8 @@
 //! Decides about one line.
 
 use crate::event::error::Malformed;
-use crate::event::header::Header;
 use crate::event::header_spans::HeaderSpans;
+use crate::filter::Taken;
 use crate::pipeline::gap_detector::{Anomaly, Observation};
 use crate::pipeline::shutdown::StopReason;
 use crate::position::{EventPosition, TimeUs};
@@ -38,7 +38,11 @@ impl EventProcessor {
         if self.is_past_until(time) {
             return Decision::Discard;
         }
-        let is_wanted = self.is_unfiltered || self.wants(&header.header(line), line);
+        let taken = match self.is_unfiltered {
+            true => Some(Taken::Wanted),
+            false => self.config.filter.take(&header.header(line), line, self.shape),
+        };
+        let is_wanted = taken.is_some();
         let identity = is_wanted.then(|| self.identify(header, line));
         let is_known = identity.is_some_and(|identity| self.window.contains(identity));
         let is_claim = !is_known && self.is_claim(time);
@@ -64,14 +68,8 @@ impl EventProcessor {
             self.metrics.filtered.add(1);
             return Decision::Discard;
         };
-        self.emit(at, identity);
+        self.emit(at, identity, taken == Some(Taken::Wanted));
         Decision::Emit
-    }
-
-    /// Returns whether the filter accepts an event, by its header and by its record.
-    fn wants(&self, header: &Header<'_>, line: &[u8]) -> bool {
-        let filter = &self.config.filter;
-        filter.wants(header, line.len()) && filter.wants_record(header, line, self.shape)
     }
 
     /// Returns whether only the event itself claims its time, in the surplus of another server. Such
@@ -83,12 +81,13 @@ impl EventProcessor {
             && self.position.as_ref().is_some_and(|position| Some(&position.origin) != origin)
     }
 
-    fn emit(&mut self, at: EventPosition, identity: u64) {
+    /// Stages an event. `counts` says whether it counts for the limit.
+    fn emit(&mut self, at: EventPosition, identity: u64, counts: bool) {
         self.window.insert(identity);
         self.backlog.stage(at, identity, self.window.latest());
         self.rollovers.note(self.window.latest());
-        self.emitted += 1;
-        if self.config.limit.is_some_and(|limit| self.emitted >= limit) {
+        self.emitted += u64::from(counts);
+        if counts && self.config.limit.is_some_and(|limit| self.emitted >= limit) {
             self.stop_reason = Some(StopReason::Limit);
         }
     }

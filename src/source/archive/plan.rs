@@ -54,9 +54,8 @@ impl PlanFilter {
     /// `filter` selects.
     #[must_use]
     pub fn new(filter: &Filter) -> Self {
-        let wants_commits = filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit);
         let mut collections =
-            if wants_commits { filter.collections.patterns() } else { Vec::new() };
+            if filter.wants_commits() { filter.collections.patterns() } else { Vec::new() };
         // Without a pattern that the server does not accept, the list would select too little.
         if collections.len() > MAX_COLLECTIONS || collections.iter().any(|c| is_too_wide(c)) {
             collections.clear();
@@ -67,7 +66,8 @@ impl PlanFilter {
         {
             dids.clear();
         }
-        Self { kinds: filter.kinds.iter().filter_map(kind_name).collect(), collections, dids }
+        let kinds = filter.requested_kinds().iter().filter_map(kind_name).collect();
+        Self { kinds, collections, dids }
     }
 
     /// Returns whether the plan must name every segment that has events.

@@ -6,7 +6,6 @@
 use serde::Serialize;
 use url::form_urlencoded;
 
-use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::source::{OLDEST_US, RequestedCursor};
 
@@ -50,13 +49,13 @@ impl Subscription {
     /// Builds the request for the events from `cursor` on, filtered as far as a server can.
     #[must_use]
     pub fn new(filter: &Filter, cursor: RequestedCursor, compress: bool) -> Self {
-        let collections = match wants_commits(filter) {
+        let collections = match filter.wants_commits() {
             true => filter.collections.patterns(),
             false => vec![NO_COLLECTION.to_owned()],
         };
         let mut dids: Vec<&str> = filter.dids.iter().map(String::as_str).collect();
         dids.sort_unstable();
-        let max_message_size_bytes = filter.max_message_bytes.unwrap_or(0);
+        let max_message_size_bytes = filter.requested_message_bytes().unwrap_or(0);
 
         let mut query = form_urlencoded::Serializer::new(String::new());
         match cursor {
@@ -106,10 +105,6 @@ impl Subscription {
     }
 }
 
-fn wants_commits(filter: &Filter) -> bool {
-    filter.kinds.is_empty() || filter.kinds.contains(&Kind::Commit)
-}
-
 fn add(query: &mut form_urlencoded::Serializer<'_, String>, name: &str, value: impl ToString) {
     query.append_pair(name, &value.to_string());
 }
@@ -117,6 +112,7 @@ fn add(query: &mut form_urlencoded::Serializer<'_, String>, name: &str, value: i
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::header::Kind;
     use crate::position::{Seq, TimeUs};
 
     fn filter(collections: &[&str], dids: &[&str]) -> Filter {

@@ -72,7 +72,7 @@ pub fn query(filter: &Filter, cursor: RequestedCursor, dictionary: Option<u32>) 
     let mut dids: Vec<&String> = filter.dids.iter().collect();
     dids.sort_unstable();
     dids.iter().for_each(|did| add("dids", did));
-    let largest = filter.max_message_bytes.filter(|max| *max > 0);
+    let largest = filter.requested_message_bytes().filter(|max| *max > 0);
     if let Some(largest) = largest.and_then(|max| max.checked_add(ENVELOPE_BYTES)) {
         add("maxMessageSizeBytes", &largest.to_string());
     }
@@ -89,8 +89,9 @@ pub fn query(filter: &Filter, cursor: RequestedCursor, dictionary: Option<u32>) 
 /// they keep the position recent: without them nothing may arrive for hours (§2), and the server
 /// refuses a position that is older than its window.
 fn kinds(filter: &Filter) -> Vec<&'static str> {
-    let wants = |kind| filter.kinds.contains(&kind);
-    if filter.kinds.is_empty() || (wants(Kind::Commit) && !filter.collections.is_empty()) {
+    let kinds = filter.requested_kinds();
+    let wants = |kind| kinds.contains(&kind);
+    if kinds.is_empty() || (wants(Kind::Commit) && !filter.collections.is_empty()) {
         return Vec::new();
     }
     if !wants(Kind::Commit) {
@@ -108,6 +109,7 @@ fn kinds(filter: &Filter) -> Vec<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::filter::Markers;
     use crate::position::{Seq, TimeUs};
 
     fn filter(collections: &[&str], dids: &[&str], kinds: &[Kind]) -> Filter {
@@ -141,6 +143,22 @@ mod tests {
         assert_eq!(kinds(&[], &[Kind::Sync, Kind::Commit]), "kinds=commit&kinds=sync");
         assert_eq!(kinds(&["a.b.c"], &[Kind::Commit]), "collections=a.b.c");
         assert_eq!(kinds(&[], &[Kind::Identity]), "kinds=identity&kinds=account&kinds=sync");
+    }
+
+    #[test]
+    fn markers_are_requested_beside_commits() {
+        let markers = |collections: &[&str], kinds: &[Kind]| {
+            let filter = Filter {
+                markers: Markers::Asked,
+                max_message_bytes: Some(1),
+                ..filter(collections, &[], kinds)
+            };
+            query(&filter, RequestedCursor::Live, None)
+        };
+        let three = "kinds=commit&kinds=account&kinds=sync";
+        assert_eq!(markers(&[], &[Kind::Commit]), three);
+        assert_eq!(markers(&["a.b.c"], &[Kind::Commit]), "collections=a.b.c");
+        assert_eq!(markers(&[], &[]), "");
     }
 
     #[test]

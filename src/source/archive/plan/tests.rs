@@ -3,6 +3,7 @@ use std::collections::HashSet;
 use proptest::prelude::*;
 
 use super::*;
+use crate::filter::Markers;
 
 fn page(through: u64, tip: u64, segments: &str) -> String {
     format!(
@@ -97,6 +98,12 @@ fn a_request_has_the_filter_and_the_bounds() {
     assert_eq!(
         text(&filter, 7, Some(9)),
         r#"{"kinds":["commit"],"collections":["app.bsky.feed.*"],"dids":["did:plc:a","did:plc:b"],"afterSeq":7,"beforeSeq":9}"#
+    );
+    filter.markers = Markers::ForOutput;
+    filter.dids.clear();
+    assert_eq!(
+        text(&filter, 7, None),
+        r#"{"kinds":["commit","account","sync"],"collections":["app.bsky.feed.*"],"afterSeq":7}"#
     );
 }
 
