@@ -8,7 +8,7 @@ use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::last::args::last_settings;
-use super::markers;
+use super::markers::{self, MarkerArgs};
 use super::output_name;
 use super::output_settings::output_settings;
 use super::render_settings::render_settings;
@@ -21,7 +21,7 @@ use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::settings::{
     Archive, ArchiveMode, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles,
-    MaxRetries, OutputSettings, StopRules, TailSettings,
+    MaxRetries, OutputSettings, Render, StopRules, TailSettings,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
@@ -65,8 +65,8 @@ pub fn tail_settings(
 ) -> Result<TailSettings, UsageError> {
     let endpoints = endpoints(&args.source, sources)?;
     let (dids, handles) = accounts(args, sources)?;
-    let mut filter = filter(&args.filters, dids, sources)?;
-    filter.markers = args.markers.setting();
+    let filter =
+        Filter { markers: args.markers.setting(), ..filter(&args.filters, dids, sources)? };
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
     let mut output = output_settings(&args.output, sources)?;
@@ -76,8 +76,7 @@ pub fn tail_settings(
     }
     let to = broker_settings(&args.output, sources)?;
     let render = render_settings(&args.render, named.format, sources)?;
-    markers::check(&args.markers, render.as_ref(), sources)?;
-    check_rendered_to_broker(to.is_some() && render.is_some(), sources)?;
+    check_render(&args.markers, render.as_ref(), to.is_some(), sources)?;
     let context = StartContext {
         endpoints: &endpoints,
         filter: &filter,
@@ -133,8 +132,17 @@ fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> 
     (!names.is_empty()).then_some(Handles { names, dns_server: args.dns_server })
 }
 
-fn check_rendered_to_broker(is_both: bool, sources: &ValueSources) -> Result<(), UsageError> {
-    if is_both { Err(sources.usage_error("to", RENDERED_TO_BROKER)) } else { Ok(()) }
+/// Refuses rendered events if a broker or a later scrub needs them as they are.
+fn check_render(
+    markers: &MarkerArgs,
+    render: Option<&Render>,
+    has_broker: bool,
+    sources: &ValueSources,
+) -> Result<(), UsageError> {
+    if has_broker && render.is_some() {
+        return Err(sources.usage_error("to", RENDERED_TO_BROKER));
+    }
+    markers::check(markers, render, sources)
 }
 
 fn compression(args: &SourceArgs) -> Compression {
