@@ -32,7 +32,8 @@ fn missing(keys: &str, labels: &BTreeSet<String>) -> Vec<String> {
     drop(command);
     pty.started();
     pty.read_until(|shown| shown.contains("COLLECTION"));
-    pty.type_keys(keys);
+    // Ctrl-L has each label drawn as a whole: otherwise only the cells that changed are sent.
+    pty.type_keys(&format!("{keys}\u{c}"));
     let lacks = |shown: &str| -> Vec<String> {
         labels.iter().filter(|label| !shown.contains(label.as_str())).cloned().collect()
     };
