@@ -288,7 +288,7 @@ fn top_shows_the_handle_that_the_user_gave() {
     let mut child = command.spawn().unwrap();
     drop(command);
     pty.started();
-    let shown = pty.read_until(|shown| shown.contains("even.test"));
+    let shown = pty.redraw_until(|shown| shown.contains("even.test"));
     assert!(shown.contains("even.test"), "{shown:?}");
     pty.type_keys("q");
     pty.read_to_end();

@@ -55,25 +55,55 @@ impl Pty {
 
     /// Reads until `is_enough` accepts all output so far, or to the end.
     pub fn read_until(&mut self, is_enough: impl Fn(&str) -> bool) -> String {
-        let mut part = [0; 4096];
         loop {
             let shown = String::from_utf8_lossy(&self.shown).into_owned();
             if is_enough(&shown) {
                 return shown;
             }
-            assert!(self.is_readable(), "nothing new for {PATIENCE:?} after {shown:?}");
-            // When the last program has closed its end, reading fails with EIO.
-            match self.master.read(&mut part) {
-                Ok(0) | Err(_) => return shown,
-                Ok(n) => self.shown.extend_from_slice(&part[..n]),
+            assert!(self.is_readable(PATIENCE), "nothing new for {PATIENCE:?} after {shown:?}");
+            if !self.read_part() {
+                return shown;
             }
         }
     }
 
-    /// Waits until there is output or the end, at most [`PATIENCE`].
-    fn is_readable(&self) -> bool {
-        let seconds = PATIENCE.as_secs().try_into().expect("a short time");
-        let timeout = Timespec { tv_sec: seconds, tv_nsec: 0 };
+    /// As [`Pty::read_until`], for a program that draws only the cells that changed, so that a text
+    /// may never come as a whole: has it draw the whole screen with Ctrl-L, twice a second.
+    pub fn redraw_until(&mut self, is_enough: impl Fn(&str) -> bool) -> String {
+        let half_second = Duration::from_millis(500);
+        let (deadline, mut next) = (Instant::now() + PATIENCE, Instant::now());
+        loop {
+            let shown = String::from_utf8_lossy(&self.shown).into_owned();
+            if is_enough(&shown) {
+                return shown;
+            }
+            assert!(Instant::now() < deadline, "not shown within {PATIENCE:?}: {shown:?}");
+            if Instant::now() >= next {
+                self.type_keys("\u{c}");
+                next = Instant::now() + half_second;
+            }
+            if self.is_readable(half_second) && !self.read_part() {
+                return shown;
+            }
+        }
+    }
+
+    /// Reads what is there. Returns whether the end was not reached.
+    fn read_part(&mut self) -> bool {
+        let mut part = [0; 4096];
+        // When the last program has closed its end, reading fails with EIO.
+        match self.master.read(&mut part) {
+            Ok(0) | Err(_) => false,
+            Ok(n) => {
+                self.shown.extend_from_slice(&part[..n]);
+                true
+            }
+        }
+    }
+
+    /// Waits until there is output or the end, at most `patience`.
+    fn is_readable(&self, patience: Duration) -> bool {
+        let timeout = Timespec::try_from(patience).expect("a short time");
         poll(&mut [PollFd::new(&self.master, PollFlags::IN)], Some(&timeout)).expect("poll") > 0
     }
 

@@ -241,7 +241,7 @@ impl Session {
             let mut child = command.spawn().unwrap();
             drop(command);
             pty.started();
-            let shown = pty.read_until(|shown| shown.contains("COLLECTION"));
+            let shown = pty.redraw_until(|shown| shown.contains("COLLECTION"));
             assert!(shown.contains("COLLECTION"), "{} line {}: {shown}", self.page, block.line);
             pty.type_keys("q");
             let shown = pty.read_to_end();

@@ -3,11 +3,10 @@
 
 use std::collections::BTreeSet;
 use std::process::Command;
-use std::time::Instant;
 
 use super::{blocks, read};
 use crate::support::pty::Pty;
-use crate::support::{PATIENCE, Scratch, isolate_environment};
+use crate::support::{Scratch, isolate_environment};
 
 /// Returns the labels of a screen: its words of three letters or more, without the first line,
 /// which shows the state of the stream.
@@ -31,15 +30,12 @@ fn missing(keys: &str, labels: &BTreeSet<String>) -> Vec<String> {
     let mut child = command.spawn().unwrap();
     drop(command);
     pty.started();
-    pty.read_until(|shown| shown.contains("COLLECTION"));
-    // Ctrl-L has each label drawn as a whole: otherwise only the cells that changed are sent.
-    pty.type_keys(&format!("{keys}\u{c}"));
+    pty.redraw_until(|shown| shown.contains("COLLECTION"));
+    pty.type_keys(keys);
     let lacks = |shown: &str| -> Vec<String> {
         labels.iter().filter(|label| !shown.contains(label.as_str())).cloned().collect()
     };
-    // The demo never stops drawing.
-    let deadline = Instant::now() + PATIENCE;
-    let shown = pty.read_until(|shown| lacks(shown).is_empty() || Instant::now() > deadline);
+    let shown = pty.redraw_until(|shown| lacks(shown).is_empty());
     let _ = child.kill();
     let _ = child.wait();
     lacks(&shown)

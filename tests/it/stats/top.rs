@@ -166,7 +166,7 @@ fn hostile_names_do_not_control_the_screen() {
     drop(command);
     pty.started();
     let shown = pty
-        .read_until(|shown| shown.contains("app.bsky.feed.post") && shown.contains("200 in all"));
+        .redraw_until(|shown| shown.contains("app.bsky.feed.post") && shown.contains("200 in all"));
     assert!(shown.contains("200 in all"), "{shown:?}");
     crate::support::signal(child.id(), "TERM");
     let shown = pty.read_to_end();
@@ -194,7 +194,7 @@ fn on_screen(
     drop(command);
     pty.started();
     let all = format!("{count} in all");
-    let shown = pty.read_until(|shown| shown.contains(&all));
+    let shown = pty.redraw_until(|shown| shown.contains(&all));
     assert!(shown.contains(&all), "{shown:?}");
     (pty, child)
 }
