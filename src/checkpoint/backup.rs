@@ -1,7 +1,7 @@
 //! Copies the state file while runs save to it, with SQLite's online backup. The copy appears at
 //! its path only when it is complete.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -74,8 +74,9 @@ impl Store {
             .map_err(sqlite_error)?;
         drop(copy);
         open::check_copy(temporary)?;
-        File::open(temporary)
-            .and_then(|file| file.sync_all())
+        // Windows syncs only a file that was opened for writing.
+        let file = OpenOptions::new().read(true).write(true).open(temporary);
+        file.and_then(|file| file.sync_all())
             .map_err(|cause| BackupError::Write { path: temporary.to_owned(), cause })
     }
 }

@@ -165,7 +165,7 @@ pub fn remove_unused(state: &Path, mut used: impl FnMut() -> Option<Vec<String>>
 
 /// Returns the path that all paths to one state file share, because it has one set of locks.
 fn real(state: &Path) -> PathBuf {
-    fs::canonicalize(state).unwrap_or_else(|_| state.to_owned())
+    crate::platform::canonical(state).unwrap_or_else(|_| state.to_owned())
 }
 
 /// Returns `state.db.<plain characters of the name>-<hash of the name>.lock`. The hash

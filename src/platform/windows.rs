@@ -9,7 +9,7 @@ use std::fs::{DirBuilder, File, FileType, Metadata, OpenOptions};
 use std::io::{self, IsTerminal as _, Seek as _, SeekFrom, Write as _};
 use std::os::windows::fs::{MetadataExt as _, OpenOptionsExt};
 use std::os::windows::io::AsHandle as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use tokio::signal::windows::{
@@ -21,6 +21,9 @@ use super::{FileId, Signal, StandardOutput};
 
 /// GENERIC_READ and GENERIC_WRITE of the Windows API.
 const READ_AND_WRITE: u32 = 0x8000_0000 | 0x4000_0000;
+
+/// Below the 260 characters of MAX_PATH, with room for the name of a file in a directory.
+const MAX_PLAIN_PATH: usize = 200;
 
 /// ERROR_LOCK_VIOLATION of the Windows API.
 const LOCK_VIOLATION: i32 = 33;
@@ -112,6 +115,19 @@ pub fn is_locked_by_another(error: &io::Error) -> bool {
 /// None.
 pub fn check_writable_directory(_directory: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Returns the absolute path without links to which `path` leads. A path on a drive is as people
+/// write it, without `\\?\`, unless it is too long for that.
+///
+/// # Errors
+/// The error of the system.
+pub fn canonical(path: &Path) -> io::Result<PathBuf> {
+    let found = path.canonicalize()?;
+    let plain = found.to_str().and_then(|found| found.strip_prefix(r"\\?\"));
+    let is_on_drive = |plain: &&str| plain.as_bytes().get(1) == Some(&b':');
+    let plain = plain.filter(is_on_drive).filter(|plain| plain.len() < MAX_PLAIN_PATH);
+    Ok(plain.map_or(found.clone(), PathBuf::from))
 }
 
 /// Does nothing: NTFS writes its journal in order, and has no call that syncs a directory.

@@ -77,7 +77,7 @@ impl Destination {
         }
         let Some(output) = output else { return Self::Stdout };
         let naming = &output.naming;
-        let directory = naming.directory.canonicalize();
+        let directory = crate::platform::canonical(&naming.directory);
         let directory = directory.unwrap_or_else(|_| naming.directory.clone());
         let address = directory.join(&naming.name).to_string_lossy().into_owned();
         Self::Named { kind: "file", label: naming.name.clone(), address }

@@ -11,6 +11,7 @@ use crate::checkpoint::store::Store;
 use crate::cli::exit::UsageError;
 use crate::display::units::counted;
 use crate::paths;
+use crate::platform;
 use crate::position::TimeUs;
 use crate::settings::OutputSettings;
 use crate::sink::file::FileSink;
@@ -89,7 +90,7 @@ fn warn_truncated(path: &Path, bytes: u64) {
 /// Replaces the directory by its canonical path, so that it is the same however it is reached.
 pub(super) fn resolve_directory(naming: &Naming) -> anyhow::Result<Naming> {
     let given = &naming.directory;
-    let found = given.canonicalize().and_then(|directory| match directory.is_dir() {
+    let found = platform::canonical(given).and_then(|directory| match directory.is_dir() {
         true => Ok(directory),
         false => Err(ErrorKind::NotADirectory.into()),
     });
