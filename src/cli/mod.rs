@@ -14,6 +14,7 @@ mod layout;
 mod limits;
 mod man;
 mod reference;
+mod replaced;
 mod serve;
 mod stats;
 mod stdout;
@@ -94,6 +95,29 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         print_warnings(&sources, cli.global.log_format == LogFormat::Json);
     }
     dispatch(cli, &sources).unwrap_or_else(|error| print_error(&error)).into()
+}
+
+/// Checks a command line without running it: its flags, their values, and which of them exclude
+/// each other.
+///
+/// # Errors
+/// The message that a user would see.
+#[doc(hidden)] // For the tests of the documents.
+pub fn check(args: Vec<OsString>) -> Result<(), String> {
+    let cli = match Cli::try_parse_from(guesses::rewrite(args)) {
+        Ok(cli) => cli,
+        Err(error) if error.use_stderr() => return Err(error.to_string()),
+        Err(_) => return Ok(()),
+    };
+    let sources = ValueSources::default();
+    let checked = match &cli.command {
+        Command::Tail(args) => {
+            tail::settings::tail_settings(args, &sources, now_us(), false).map(|_| ())
+        }
+        Command::Top(args) => top::settings(args, &sources, now_us()).map(|_| ()),
+        _ => Ok(()),
+    };
+    checked.map_err(|error| error.to_string())
 }
 
 /// Prints what is wrong with the configuration and does not stop the command.

@@ -10,6 +10,7 @@ use clap::ValueEnum;
 use super::exit::{self, Exit};
 use super::help;
 use super::limits;
+use super::replaced::check_replaced;
 use crate::compression::dictionary;
 use crate::position::ServerKind;
 use crate::serve::{
@@ -187,6 +188,7 @@ fn legacy_limits(args: &ServeArgs) -> ServerLimits {
 /// Returns the dictionary that a flag names, else the installed one, else one to be trained.
 fn dictionary(args: &ServeArgs, recording: &Recording) -> anyhow::Result<ZstdDictionary> {
     if let Some(path) = &args.write_dictionary {
+        check_replaced(path, "--write-dictionary", &dictionary::MAGIC, "a dictionary")?;
         let dictionary = serve::train(recording).context(
             "--write-dictionary: no dictionary can be trained from this recording; the usual \
              reason is that it is too short",

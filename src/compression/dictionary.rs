@@ -51,7 +51,7 @@ const KNOWN: [Known; 2] = [
 pub const MAX_SIZE_BYTES: u64 = 1 << 20;
 
 /// How a structured zstd dictionary starts (RFC 8878 §5).
-const MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
+pub const MAGIC: [u8; 4] = 0xEC30_A437_u32.to_le_bytes();
 
 /// A checked dictionary.
 #[derive(Clone, PartialEq, Eq)]

@@ -49,16 +49,39 @@ impl<const COLUMNS: usize> Table<COLUMNS> {
     }
 }
 
+impl<const COLUMNS: usize> Table<COLUMNS> {
+    /// Returns the table for a screen of `columns`, `None` if any width will do. If it is too wide,
+    /// it loses the first of the `dispensable` columns, then the next, until it fits or has lost
+    /// all of them.
+    #[must_use]
+    pub fn fitted(&self, columns: Option<usize>, dispensable: &[usize]) -> String {
+        let widths = self.widths();
+        let mut width = self.width();
+        let mut lost = 0;
+        for &column in dispensable {
+            if columns.is_none_or(|columns| width <= columns) {
+                break;
+            }
+            width -= widths.get(column).map_or(0, |width| width + GAP.len());
+            lost += 1;
+        }
+        let hidden = dispensable.get(..lost).unwrap_or_default();
+        self.rows.iter().map(|row| line(row, &widths, hidden)).collect()
+    }
+}
+
+/// Returns the line of a row, with a line break and without trailing blanks.
+fn line(row: &[String], widths: &[usize], hidden: &[usize]) -> String {
+    let shown = row.iter().zip(widths).enumerate().filter(|(i, _)| !hidden.contains(i));
+    let padded = shown.map(|(_, (cell, &width))| format!("{cell:width$}"));
+    let line = padded.collect::<Vec<_>>().join(GAP);
+    format!("{}\n", line.trim_end())
+}
+
 impl<const COLUMNS: usize> fmt::Display for Table<COLUMNS> {
     /// Writes one line per row, with a line break and without trailing blanks.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let widths = self.widths();
-        for row in &self.rows {
-            let padded = row.iter().zip(widths).map(|(cell, width)| format!("{cell:width$}"));
-            let line = padded.collect::<Vec<_>>().join(GAP);
-            writeln!(f, "{}", line.trim_end())?;
-        }
-        Ok(())
+        f.write_str(&self.fitted(None, &[]))
     }
 }
 
@@ -89,6 +112,18 @@ pub fn escape_cell(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_narrow_screen_loses_the_dispensable_columns_in_their_order() {
+        let mut table = Table::new(["ONE", "TWO", "THREE"]);
+        table.row(["1".to_owned(), "2".to_owned(), "3".to_owned()]);
+        let all = "ONE  TWO  THREE\n1    2    3\n";
+        assert_eq!(table.fitted(None, &[1]), all);
+        assert_eq!(table.fitted(Some(15), &[1]), all);
+        assert_eq!(table.fitted(Some(14), &[1, 2]), "ONE  THREE\n1    3\n");
+        assert_eq!(table.fitted(Some(9), &[1, 2]), "ONE\n1\n");
+        assert_eq!(table.fitted(Some(1), &[1]), "ONE  THREE\n1    3\n");
+    }
 
     #[test]
     fn columns_line_up_for_any_content() {

@@ -16,7 +16,7 @@ use crate::archive::line::LineWriter;
 use crate::archive::segment::Segment;
 use crate::archive::segment::header::MAX_SEGMENT_BYTES;
 use crate::cli::exit::{self, Exit};
-use crate::cli::stdout::{ignore_closed_pipe, print};
+use crate::cli::stdout::{ignore_closed_pipe, print, terminal_columns};
 use crate::compression::inflate::FRAME_MAGIC;
 use crate::display::printable::escape_for_terminal;
 use crate::display::units::counted;
@@ -78,8 +78,10 @@ fn inspect_file(args: &InspectArgs, file: &mut BufReader<File>) -> anyhow::Resul
         return Printer::new(args).segment(&segment, file);
     }
     let damage = check::segment(&segment, file)?;
-    let page =
-        if args.json { view::json(&segment, &damage)? } else { view::text(&segment, &damage) };
+    let page = match args.json {
+        true => view::json(&segment, &damage)?,
+        false => view::text(&segment, &damage, terminal_columns()),
+    };
     print(page.as_bytes())?;
     Ok(damage.report(&args.file))
 }

@@ -29,6 +29,10 @@ Keys of --json (*_us are Unix microseconds):
 and for a single block: frame_bytes, body_bytes, event_count, min_seq, max_seq,
   unreadable_rows";
 
+/// The columns of the table of blocks that a narrow screen loses: DECOMPRESSED, OFFSET and WITNESSED
+/// FROM.
+const DISPENSABLE: [usize; 3] = [3, 1, 6];
+
 #[derive(Serialize)]
 struct SegmentJson<'a> {
     size_bytes: u64,
@@ -108,8 +112,8 @@ fn block_count(segment: &Segment, collection: usize) -> usize {
     (0..segment.blocks.len()).filter(|&i| segment.collections.occurs(collection, i)).count()
 }
 
-/// Returns the page.
-pub fn text(segment: &Segment, damage: &Damage) -> String {
+/// Returns the page; `columns` is the width of the terminal, `None` for programs.
+pub fn text(segment: &Segment, damage: &Damage, columns: Option<usize>) -> String {
     let Segment { header, blocks, collections, file_bytes } = segment;
     let frames: u64 = blocks.iter().map(|block| u64::from(block.frame_bytes)).sum();
     let bodies: u64 = blocks.iter().map(|block| u64::from(block.body_bytes)).sum();
@@ -148,7 +152,8 @@ pub fn text(segment: &Segment, damage: &Damage) -> String {
     );
     line("checked", checked(blocks.len() as u64, damage));
     line("collections", count(collections.all().len() as u64));
-    format!("{page}\n{}\n{}", block_table(segment), collection_table(segment))
+    let blocks = block_table(segment).fitted(columns, &DISPENSABLE);
+    format!("{page}\n{blocks}\n{}", collection_table(segment))
 }
 
 /// Returns the numbers of blocks and rows, with those that can't be read.

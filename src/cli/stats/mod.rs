@@ -11,7 +11,8 @@ use anyhow::{Context as _, anyhow};
 use clap::ValueHint;
 
 use crate::cli::exit::{self, Exit, UsageError};
-use crate::cli::stdout::print;
+use crate::cli::replaced::check_replaced;
+use crate::cli::stdout::{print, terminal_columns};
 use crate::cli::values::duration::parse_positive_duration;
 use crate::compression::sniff;
 use crate::event::event_id::EventIdKey;
@@ -26,6 +27,9 @@ const READ_BYTES: usize = 256 << 10;
 /// Endings of pictures that are not SVG.
 const OTHER_PICTURES: [&str; 9] =
     ["png", "jpg", "jpeg", "gif", "webp", "bmp", "tif", "tiff", "pdf"];
+
+/// How a picture begins.
+const SVG_START: &[u8] = b"<svg";
 
 /// The flags of `skytail stats`.
 #[derive(Debug, clap::Args)]
@@ -92,7 +96,7 @@ pub fn run(args: &StatsArgs) -> anyhow::Result<Exit> {
     if tally.lines > 0 {
         let text = match args.json {
             true => view::json(&tally, &name)?,
-            false => view::text(&tally, &name, usize::from(args.top)),
+            false => view::text(&tally, &name, usize::from(args.top), terminal_columns()),
         };
         print(text.as_bytes())?;
     }
@@ -113,7 +117,7 @@ fn check_plot(path: &Path) -> Result<(), UsageError> {
     }
     let ending = path.extension().map(|ending| ending.to_string_lossy().to_ascii_lowercase());
     let Some(ending) = ending.filter(|ending| OTHER_PICTURES.contains(&ending.as_str())) else {
-        return Ok(());
+        return check_replaced(path, "--plot", SVG_START, "a picture");
     };
     let svg = path.with_extension("svg");
     Err(UsageError(format!(

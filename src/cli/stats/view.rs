@@ -13,8 +13,10 @@ use crate::stats::buckets::Grid;
 use crate::stats::duplicates::WINDOW_EVENTS;
 use crate::stats::tally::{CollectionCounts, OperationCounts, Tally};
 
-/// Width of the page in columns.
-const WIDTH: usize = 80;
+/// Width of the page in columns, unless a terminal has fewer.
+const MAX_WIDTH: usize = 80;
+/// Width of the labels and the space after them.
+const LABEL_WIDTH: usize = 13;
 /// Most gaps on the page.
 const LISTED_GAPS: usize = 10;
 /// A recording that is shorter than this has seconds in the title of its picture.
@@ -22,31 +24,49 @@ const SHORT_US: u64 = 600_000_000;
 /// A longer name is never cut below this, in characters.
 const SHORTEST_NAME: usize = 20;
 
-/// Returns the page.
-pub fn text(tally: &Tally, name: &str, top: usize) -> String {
+/// Returns the page; `columns` is the width of the terminal, `None` for programs.
+pub fn text(tally: &Tally, name: &str, top: usize, columns: Option<usize>) -> String {
+    let width = columns.unwrap_or(MAX_WIDTH).min(MAX_WIDTH);
     let mut page = String::new();
-    for (label, value) in facts(tally, name) {
+    for (label, value) in facts(tally, name, width) {
         // Writing to a String can't fail.
-        let _ = writeln!(page, "{label:<12} {value}");
+        let _ = writeln!(page, "{label:<12} {}", wrapped(&value, width));
     }
     page.push('\n');
     page.push_str(&kinds(tally).to_string());
     if tally.operations.sum() > 0 {
-        let _ = write!(page, "\n{}", collections(tally, top));
+        let _ = write!(page, "\n{}", collections(tally, top, width));
     }
     if let Some(table) = languages(tally, top) {
         let _ = write!(page, "\n{table}");
     }
     if tally.gaps.count > 0 {
-        let _ = write!(page, "\n{}", gaps(tally));
+        let _ = write!(page, "\n{}", gaps(tally, width));
     }
     page
 }
 
-fn facts(tally: &Tally, name: &str) -> Vec<(&'static str, String)> {
+/// Breaks a value after commas, so that its lines fit beside the labels.
+fn wrapped(value: &str, width: usize) -> String {
+    let room = width.saturating_sub(LABEL_WIDTH);
+    let (mut text, mut used) = (String::new(), 0);
+    for part in value.split_inclusive(", ") {
+        let length = part.trim_end().chars().count();
+        if used > 0 && used + length > room {
+            text.truncate(text.trim_end().len());
+            text += &format!("\n{:LABEL_WIDTH$}", "");
+            used = 0;
+        }
+        text += part;
+        used += part.chars().count();
+    }
+    text
+}
+
+fn facts(tally: &Tally, name: &str, width: usize) -> Vec<(&'static str, String)> {
     let sizes = &tally.sizes;
     let mut facts = vec![
-        ("recording", shortened(&printable(name.as_bytes(), 1000), WIDTH - 13)),
+        ("recording", shortened(&printable(name.as_bytes(), 1000), width.saturating_sub(LABEL_WIDTH))),
         ("events", format!("{} ({})", count(sizes.count), bytes(sizes.sum_bytes))),
         (
             "size",
@@ -88,7 +108,7 @@ fn facts(tally: &Tally, name: &str) -> Vec<(&'static str, String)> {
             None => "none".to_owned(),
             Some((line, reason)) => {
                 let text = format!("{}; first line {line}: {reason}", count(tally.malformed));
-                shortened(&text, WIDTH - 13)
+                shortened(&text, width.saturating_sub(LABEL_WIDTH))
             }
         },
     ));
@@ -127,7 +147,7 @@ fn kinds(tally: &Tally) -> Table<3> {
     table
 }
 
-fn collections(tally: &Tally, top: usize) -> Table<6> {
+fn collections(tally: &Tally, top: usize, page: usize) -> String {
     let all = tally.operations.sum();
     let row = |name: String, operations: &OperationCounts| {
         let sum = operations.sum();
@@ -158,13 +178,15 @@ fn collections(tally: &Tally, top: usize) -> Table<6> {
         cells.chain([titles.get(i).map_or(0, |title| title.len())]).max().unwrap_or(0)
     };
     let taken: usize = (1..titles.len()).map(|i| width(i) + 2).sum();
-    let most = WIDTH.saturating_sub(taken).max(SHORTEST_NAME);
+    let most = page.saturating_sub(taken).max(SHORTEST_NAME);
     let mut table = Table::new(titles);
     for mut row in rows {
         row[0] = shortened(&printable(row[0].as_bytes(), 1000), most);
         table.row(row);
     }
-    table
+    // UPDATE, SHARE and DELETE go first. A program gets all columns.
+    let columns = (page < MAX_WIDTH).then_some(page);
+    table.fitted(columns, &[4, 2, 5])
 }
 
 fn added(a: OperationCounts, b: OperationCounts) -> OperationCounts {
@@ -193,11 +215,15 @@ fn languages(tally: &Tally, top: usize) -> Option<Table<2>> {
     Some(table)
 }
 
-fn gaps(tally: &Tally) -> Table<3> {
+fn gaps(tally: &Tally, width: usize) -> Table<3> {
+    let time = |time: TimeUs| match width < MAX_WIDTH {
+        true => time.to_seconds(),
+        false => time.to_string(),
+    };
     let mut table = Table::new(["GAP FROM", "TO", "LENGTH"]);
     for gap in tally.gaps.longest(LISTED_GAPS) {
         let length = duration(Duration::from_micros(gap.us()));
-        table.row([gap.from.to_string(), gap.to.to_string(), length]);
+        table.row([time(gap.from), time(gap.to), length]);
     }
     table
 }

@@ -100,8 +100,7 @@ pub fn parse_error(line: &str) -> Option<String> {
     commands(line).iter().find_map(|words| parse_words(words))
 }
 
-/// Parses the part of a command that is one of skytail. `--help` at the end keeps it from running:
-/// clap reports an earlier mistake first.
+/// Parses the part of a command that is one of skytail.
 fn parse_words(words: &[String]) -> Option<String> {
     let is_cargo_run =
         words.first().is_some_and(|word| word == "cargo") && words.iter().any(|word| word == "run");
@@ -111,11 +110,9 @@ fn parse_words(words: &[String]) -> Option<String> {
     {
         return None;
     }
-    let home = Scratch::new();
-    let mut command = Command::new(SKYTAIL);
-    isolate_environment(&mut command, &home.path("."));
-    let output = command.args(&words[at + 1..]).arg("--help").output().unwrap();
-    (!output.status.success()).then(|| String::from_utf8_lossy(&output.stderr).into_owned())
+    let args = words[at + 1..].iter().map(Into::into);
+    let error = skytail::cli::check(std::iter::once("skytail".into()).chain(args).collect()).err();
+    error.filter(|error| !error.contains("this build of skytail can't publish"))
 }
 
 #[test]
@@ -124,6 +121,9 @@ fn a_wrong_flag_or_value_does_not_parse() {
     assert!(parse_error("skytail tail --demos").is_some());
     assert!(parse_error("cargo run --release -- tail -n five").is_some());
     assert!(parse_error("true && skytail cursor list").is_some());
+    assert!(parse_error("skytail tail --last 5 --cursor live").is_some());
+    assert!(parse_error("skytail tail --to nats://localhost/x -o file").is_some());
+    assert!(parse_error("skytail tail --last 5 -o file").is_some());
 }
 
 /// Returns 5,000 events of the demo as a recording.

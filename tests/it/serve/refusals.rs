@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::io::Write as _;
+use std::process::Command;
 
 use tokio_tungstenite::tungstenite::Error;
 
 use crate::support::client::Client;
-use crate::support::{PATIENCE, Scratch, ServeProcess, events};
+use crate::support::{PATIENCE, Scratch, ServeProcess, events, isolate_environment};
 
 #[test]
 fn refusals_match_those_of_each_server() {
@@ -78,6 +79,27 @@ fn the_two_servers_differ_before_connecting() {
     let head = raw_head(&v2, get_dictionary);
     assert!(head.starts_with("HTTP/1.1 200 OK"), "{head}");
     assert!(head.contains(&format!("X-Zstd-Dictionary-Id: {id}")), "{head}");
+}
+
+/// Guards against `serve --write-dictionary recording.ndjson`.
+#[test]
+fn a_dictionary_replaces_only_a_dictionary() {
+    let scratch = Scratch::new();
+    let path = scratch.recording(&events(2_000, true));
+    let before = fs::read(&path).unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+    isolate_environment(&mut command, &scratch.path("."));
+    command.arg("serve").arg(&path).arg("--write-dictionary").arg(&path);
+    let output = command.args(["--listen", "127.0.0.1:0"]).output().unwrap();
+    let stderr = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{stderr}");
+    assert!(stderr.contains("exists and is not a dictionary"), "{stderr}");
+    assert_eq!(fs::read(&path).unwrap(), before);
+
+    let written = scratch.path("trained.zdict");
+    for _ in 0..2 {
+        ServeProcess::start(&path, &["--write-dictionary", written.to_str().unwrap()]);
+    }
 }
 
 /// Returns the head of an answer whose body is not text.

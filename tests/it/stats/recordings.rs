@@ -4,6 +4,8 @@ use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 
+#[cfg(unix)]
+use crate::support::pty::Pty;
 use crate::support::{FIRST_US, Scratch, events, isolate_environment};
 use serde_json::Value;
 
@@ -247,5 +249,50 @@ fn only_svg_is_drawn() {
         let (out, err) = run(&mut stats(&scratch, &[text(&recording), "--plot", name]), 2);
         assert!(out.is_empty() && err.contains("pictures are SVG"), "{err}");
         assert!(err.contains(&format!("--plot: {name}: ")) && err.contains(advice), "{err}");
+    }
+}
+
+/// Guards against `stats --plot recording.ndjson other.ndjson`.
+#[test]
+fn a_picture_replaces_only_a_picture() {
+    let scratch = Scratch::new();
+    let recording = scratch.recording(&events(20, true));
+    let before = std::fs::read(&recording).unwrap();
+    let args = [text(&recording), "--plot", text(&recording)];
+    let (out, err) = run(&mut stats(&scratch, &args), 2);
+    assert!(out.is_empty() && err.contains("exists and is not a picture"), "{err}");
+    assert_eq!(std::fs::read(&recording).unwrap(), before);
+    let picture = scratch.path("events");
+    for _ in 0..2 {
+        run(&mut stats(&scratch, &[text(&recording), "--plot", text(&picture)]), 0);
+        assert!(std::fs::read(&picture).unwrap().starts_with(b"<svg"));
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_page_fits_a_terminal_of_60_columns() {
+    let scratch = Scratch::new();
+    let long = "x".repeat(90);
+    let mut lines: Vec<String> = events(40, true);
+    lines[3] = lines[3].replace("app.bsky.feed.", &format!("app.{long}."));
+    lines.push("{".to_owned() + &"y".repeat(90));
+    // A gap of some milliseconds.
+    lines.drain(10..15);
+    let recording = scratch.recording(&lines);
+    for gap in ["10s", "2ms"] {
+        let mut pty = Pty::sized(60, 24);
+        let mut command = stats(&scratch, &[text(&recording), "--gap-over", gap]);
+        command.stdin(pty.stdio()).stdout(pty.stdio()).stderr(Stdio::null());
+        let mut child = command.spawn().unwrap();
+        // The command holds the program's end of the terminal, too.
+        drop(command);
+        pty.started();
+        let page = pty.read_to_end();
+        assert_eq!(child.wait().unwrap().code(), Some(0), "{page}");
+        assert!(page.contains("COLLECTION") && page.contains("largest"), "{page}");
+        for line in page.lines() {
+            assert!(line.trim_end().chars().count() <= 60, "{line:?} in {page}");
+        }
     }
 }
