@@ -1760,7 +1760,10 @@ fi
 
 _skytail_values() {
     local line="${COMP_LINE:0:COMP_POINT}" cur prev which="" prefix="" name word is_cursors=""
-    local -a words
+    local -a words flags
+    # An option with its value, quoted or with backslashes, and a space after it.
+    local plain="([^[:space:]\"'\\\\]|\\\\.)+" option
+    option="[[:space:]](--state|--config|--profile)(=|[[:space:]]+)('[^']*'|\"[^\"]*\"|$plain)[[:space:]]"
     read -r -a words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     cur="${words[${#words[@]}-1]}"
@@ -1789,13 +1792,25 @@ _skytail_values() {
         return
     fi
     COMPREPLY=()
+    line=" $line"
+    while [[ $line =~ $option ]]; do
+        line=" ${line#*"${BASH_REMATCH[0]}"}"
+        word="${BASH_REMATCH[3]}"
+        case "$word" in
+            [\"\']*) word="${word#?}" word="${word%?}" ;;
+            *) word="${word//\\/}" word="${word/#\~\//$HOME/}" ;;
+        esac
+        flags+=("${BASH_REMATCH[1]}=$word")
+    done
     [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]] && prefix="${cur%:*}:"
+    name="${cur#"$prefix"}"
+    [[ $COMP_WORDBREAKS == *=* && $name == *=* ]] && prefix+="${name%=*}="
     while IFS= read -r name; do
         if [[ $name == "$cur"* ]]; then
             printf -v word %q "${name#"$prefix"}"
             COMPREPLY+=("$word")
         fi
-    done < <("$1" completions --values "$which" 2>/dev/null)
+    done < <("$1" completions --values "$which" "${flags[@]}" 2>/dev/null)
 }
 
 complete -F _skytail_values -o bashdefault -o default skytail

@@ -490,8 +490,24 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'P
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
 
-complete -c skytail -n "__fish_seen_subcommand_from tail" -l consumer -x -a "(skytail completions --values names 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from tail top" -l cursor -x -a "(skytail completions --values starts 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from tail" -l from -x -a "(skytail completions --values starts 2>/dev/null)"
-complete -c skytail -l profile -x -a "(skytail completions --values profiles 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from cursors; and __fish_seen_subcommand_from show set restore export reset rm delete" -f -a "(skytail completions --values names 2>/dev/null)"
+function __fish_skytail_values
+    set -l words (commandline -opc)
+    set -l flags
+    for i in (seq (count $words))
+        set -l next (math $i + 1)
+        switch $words[$i]
+            case --state --config --profile
+                if set -q words[$next]
+                    set -a flags $words[$i]=(string replace -r '^~/' "$HOME/" -- $words[$next])
+                end
+            case '--state=*' '--config=*' '--profile=*'
+                set -a flags (string replace -r '=~/' "=$HOME/" -- $words[$i])
+        end
+    end
+    skytail completions --values $argv[1] $flags 2>/dev/null
+end
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l consumer -x -a "(__fish_skytail_values names)"
+complete -c skytail -n "__fish_seen_subcommand_from tail top" -l cursor -x -a "(__fish_skytail_values starts)"
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l from -x -a "(__fish_skytail_values starts)"
+complete -c skytail -l profile -x -a "(__fish_skytail_values profiles)"
+complete -c skytail -n "__fish_seen_subcommand_from cursors; and __fish_seen_subcommand_from show set restore export reset rm delete" -f -a "(__fish_skytail_values names)"

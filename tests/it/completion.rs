@@ -22,13 +22,19 @@ impl Drop for Shell {
     }
 }
 
-/// A home directory with two saved cursors and a profile.
+/// A home directory with saved cursors and a profile, and with another state file and another
+/// configuration file.
 fn home() -> TempDir {
     let home = TempDir::new().unwrap();
-    for name in ["unusual-name", "demo:odd*name"] {
+    for name in ["unusual-name", "demo:odd*name", "key=value:rest"] {
         let set = skytail(home.path()).args(["cursors", "set", name, "12"]).output().unwrap();
         assert_eq!(set.status.code(), Some(0), "{set:?}");
     }
+    let other = home.path().join("other one.db");
+    let mut set = skytail(home.path());
+    set.args(["cursors", "set", "elsewhere", "12", "--state"]).arg(&other);
+    assert_eq!(set.status().unwrap().code(), Some(0));
+    std::fs::write(home.path().join("other.toml"), "[profile.weekly-run]\nlimit = 1\n").unwrap();
     for directory in [home.path().join("skytail"), home.path().join(".config/skytail")] {
         std::fs::create_dir_all(&directory).unwrap();
         std::fs::write(directory.join("config.toml"), "[profile.nightly-run]\nlimit = 1\n")
@@ -74,7 +80,7 @@ impl Shell {
         self.pty.type_keys("\u{15}");
     }
 
-    fn completes_everything(&mut self) {
+    fn completes_everything(&mut self, home: &Path) {
         self.tab("skytail cursors show unu", "unusual-name");
         self.tab("skytail cursors rm unu", "unusual-name");
         self.tab("skytail tail --consumer unu", "unusual-name");
@@ -84,6 +90,11 @@ impl Shell {
         self.tab("skytail tail --exit-wh", "--exit-when-live");
         // A name with a colon and a pattern character is quoted.
         self.tab("skytail cursors show demo:o", "dd\\*name");
+        self.tab("skytail tail --consumer=key=v", "alue:rest");
+        self.tab("skytail cursors show --state ~/other\\ one.db els", "elsewhere");
+        let state = format!("--state='{}'", home.join("other one.db").display());
+        self.tab(&format!("skytail tail {state} --consumer els"), "elsewhere");
+        self.tab("skytail tail --config ~/other.toml --profile we", "weekly-run");
     }
 }
 
@@ -94,7 +105,7 @@ fn bash_completes_names_profiles_and_starts() {
         "bind 'set enable-bracketed-paste off'; source completions/skytail.bash; PS1='rea''dy> '\n";
     let args = ["--norc", "--noprofile", "-i"];
     if let Some(mut bash) = Shell::start("bash", &args, setup, home.path()) {
-        bash.completes_everything();
+        bash.completes_everything(home.path());
     }
 }
 
@@ -104,7 +115,7 @@ fn zsh_completes_names_profiles_and_starts() {
     let setup =
         "fpath=($PWD/completions $fpath); autoload -U compinit; compinit -u -D; PS1='rea''dy> '\n";
     if let Some(mut zsh) = Shell::start("zsh", &["-f", "-i"], setup, home.path()) {
-        zsh.completes_everything();
+        zsh.completes_everything(home.path());
     }
 }
 
@@ -114,6 +125,6 @@ fn fish_completes_names_profiles_and_starts() {
     let setup =
         "source completions/skytail.fish; function fish_prompt; echo -n rea\"\"dy'> '; end\n";
     if let Some(mut fish) = Shell::start("fish", &["--no-config", "-i"], setup, home.path()) {
-        fish.completes_everything();
+        fish.completes_everything(home.path());
     }
 }

@@ -1,15 +1,18 @@
 //! Adds values that only a run of the program knows to the generated scripts: the names of saved
 //! cursors, the profiles, and the words of `--cursor`. The scripts run `skytail completions
-//! --values` for them.
+//! --values` for them, with the `--state`, `--config` and `--profile` of the line that is typed.
 
 use clap_complete::Shell;
 
-/// Wraps the generated function: bash splits words at colons, which names contain, so this reads
-/// the line itself. It compares names without expanding them.
+/// Wraps the generated function: bash splits words at `:` and `=`, which names contain, so this
+/// reads the line itself. It compares names without expanding them.
 const BASH: &str = r#"
 _skytail_values() {
     local line="${COMP_LINE:0:COMP_POINT}" cur prev which="" prefix="" name word is_cursors=""
-    local -a words
+    local -a words flags
+    # An option with its value, quoted or with backslashes, and a space after it.
+    local plain="([^[:space:]\"'\\\\]|\\\\.)+" option
+    option="[[:space:]](--state|--config|--profile)(=|[[:space:]]+)('[^']*'|\"[^\"]*\"|$plain)[[:space:]]"
     read -r -a words <<< "$line"
     [[ $line == *[[:space:]] ]] && words+=("")
     cur="${words[${#words[@]}-1]}"
@@ -38,13 +41,25 @@ _skytail_values() {
         return
     fi
     COMPREPLY=()
+    line=" $line"
+    while [[ $line =~ $option ]]; do
+        line=" ${line#*"${BASH_REMATCH[0]}"}"
+        word="${BASH_REMATCH[3]}"
+        case "$word" in
+            [\"\']*) word="${word#?}" word="${word%?}" ;;
+            *) word="${word//\\/}" word="${word/#\~\//$HOME/}" ;;
+        esac
+        flags+=("${BASH_REMATCH[1]}=$word")
+    done
     [[ $COMP_WORDBREAKS == *:* && $cur == *:* ]] && prefix="${cur%:*}:"
+    name="${cur#"$prefix"}"
+    [[ $COMP_WORDBREAKS == *=* && $name == *=* ]] && prefix+="${name%=*}="
     while IFS= read -r name; do
         if [[ $name == "$cur"* ]]; then
             printf -v word %q "${name#"$prefix"}"
             COMPREPLY+=("$word")
         fi
-    done < <("$1" completions --values "$which" 2>/dev/null)
+    done < <("$1" completions --values "$which" "${flags[@]}" 2>/dev/null)
 }
 
 complete -F _skytail_values -o bashdefault -o default skytail
@@ -52,19 +67,49 @@ complete -F _skytail_values -o bashdefault -o default skytail
 
 const ZSH: &str = r#"
 _skytail_values() {
-    local -a values
-    local expl
-    values=(${(f)"$(skytail completions --values $1 2>/dev/null)"})
+    local -a values typed flags
+    local expl i name value
+    typed=(${(z)LBUFFER})
+    [[ $LBUFFER == *[[:space:]] ]] || typed[-1]=()
+    for ((i = 1; i <= $#typed; i++)); do
+        name=${(Q)typed[i]}
+        case $name in
+            --state|--config|--profile)
+                ((i < $#typed)) || continue
+                value=${(Q)typed[i+1]} ;;
+            --state=*|--config=*|--profile=*) value=${name#*=} name=${name%%=*} ;;
+            *) continue ;;
+        esac
+        [[ $value == '~/'* ]] && value=$HOME/${value#'~/'}
+        flags+=("$name=$value")
+    done
+    values=(${(f)"$(skytail completions --values $1 $flags 2>/dev/null)"})
     _wanted values expl $1 compadd -a values
 }
 "#;
 
 const FISH: &str = r#"
-complete -c skytail -n "__fish_seen_subcommand_from tail" -l consumer -x -a "(skytail completions --values names 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from tail top" -l cursor -x -a "(skytail completions --values starts 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from tail" -l from -x -a "(skytail completions --values starts 2>/dev/null)"
-complete -c skytail -l profile -x -a "(skytail completions --values profiles 2>/dev/null)"
-complete -c skytail -n "__fish_seen_subcommand_from cursors; and __fish_seen_subcommand_from show set restore export reset rm delete" -f -a "(skytail completions --values names 2>/dev/null)"
+function __fish_skytail_values
+    set -l words (commandline -opc)
+    set -l flags
+    for i in (seq (count $words))
+        set -l next (math $i + 1)
+        switch $words[$i]
+            case --state --config --profile
+                if set -q words[$next]
+                    set -a flags $words[$i]=(string replace -r '^~/' "$HOME/" -- $words[$next])
+                end
+            case '--state=*' '--config=*' '--profile=*'
+                set -a flags (string replace -r '=~/' "=$HOME/" -- $words[$i])
+        end
+    end
+    skytail completions --values $argv[1] $flags 2>/dev/null
+end
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l consumer -x -a "(__fish_skytail_values names)"
+complete -c skytail -n "__fish_seen_subcommand_from tail top" -l cursor -x -a "(__fish_skytail_values starts)"
+complete -c skytail -n "__fish_seen_subcommand_from tail" -l from -x -a "(__fish_skytail_values starts)"
+complete -c skytail -l profile -x -a "(__fish_skytail_values profiles)"
+complete -c skytail -n "__fish_seen_subcommand_from cursors; and __fish_seen_subcommand_from show set restore export reset rm delete" -f -a "(__fish_skytail_values names)"
 "#;
 
 /// The starts of lines of the zsh script, each with what the argument accepts.
