@@ -113,8 +113,8 @@ Examples:
   The last hour of some accounts, then stop
     skytail tail -d @dids.txt --cursor -1h --exit-when-live";
 
-/// The layout of both pages of `skytail tail`.
-pub const TAIL_TEMPLATE: &str =
+/// The layout of both pages of `skytail tail` and of `skytail top`.
+pub const COMMAND_TEMPLATE: &str =
     "{about}\n\n{usage-heading} {usage}\n\n{before-help}{all-args}{after-help}";
 
 /// The short page of `skytail tail`, for a screen of 60 by 20: its flags and examples.
@@ -136,6 +136,29 @@ pub const TAIL_SHORT: &str = "\
   skytail tail --demo --format text
   skytail tail -c app.bsky.feed.post --since 10m -e
   skytail tail -d alice.bsky.social -o alice.ndjson";
+
+/// The short page of `skytail top`, for a screen of 60 by 20.
+pub const TOP_SHORT: &str = "\
+\x1b[1m\x1b[4mMost used options\x1b[0m (all of them: skytail top --help):
+  -c, --collection NSID  app.bsky.feed.post, app.bsky.feed.*
+  -d, --did DID          an account: its handle or its DID
+  -k, --kind KIND        commit, identity, account or sync
+      --window DUR       count the events of the last DUR
+      --cursor CURSOR    live, oldest, a time, or 15m (ago)
+      --once             print one window, then exit
+      --json             print it as JSON
+      --demo             made-up events, without a network
+
+\x1b[1m\x1b[4mKeys:\x1b[0m ? lists them, q quits, Enter shows latest events
+
+\x1b[1m\x1b[4mExamples:\x1b[0m
+  skytail top --demo
+  skytail top -c app.bsky.feed.post --window 1m
+  skytail top --once --json | jq '.collections[:5]'";
+
+/// The note above the groups of the long page of `skytail top`.
+pub const TOP_LONG: &str = "\
+Keys, exit codes, files, variables and examples follow the options.";
 
 /// The note above the groups of the long page of `skytail tail`.
 pub const TAIL_LONG: &str = "\

@@ -30,11 +30,22 @@ pub fn command() -> Command {
     let globals = root.get_arguments().filter(|arg| arg.is_global_set()).cloned();
     let globals: Vec<Arg> = globals.map(general).collect();
     root.after_long_help(help::sections(""))
-        .mut_subcommand("tail", |tail| tail_layout(tail, globals))
-        .mut_subcommand("top", |top| {
-            let (keys, examples) = help::split_examples(help::TOP);
-            top.after_long_help(format!("{keys}\n\n{}\n\n{examples}", help::sections("tail")))
+        .mut_subcommand("tail", |tail| {
+            let most_used = tail.mut_args(most_used);
+            two_pages(most_used, &globals, help::TAIL_SHORT, help::TAIL_EXAMPLES)
+                .before_long_help(help::TAIL_LONG)
         })
+        .mut_subcommand("top", |top| {
+            two_pages(top, &globals, help::TOP_SHORT, help::TOP).before_long_help(help::TOP_LONG)
+        })
+}
+
+/// Returns the flag of `tail`, in the first group if it is one of the most used.
+fn most_used(arg: Arg) -> Arg {
+    match MOST_USED.iter().position(|id| arg.get_id() == *id) {
+        Some(order) => arg.help_heading("Most used").display_order(order),
+        None => arg,
+    }
 }
 
 /// Returns the flag in the last group of the long page.
@@ -43,21 +54,19 @@ fn general(arg: Arg) -> Arg {
     arg.help_heading(heading).hide_short_help(true)
 }
 
-fn tail_layout(tail: Command, globals: Vec<Arg>) -> Command {
+/// Returns a command whose short page is `short`, and whose long page has all flags, with `end`
+/// after them.
+fn two_pages(command: Command, globals: &[Arg], short: &'static str, end: &str) -> Command {
     let help_flag = Arg::new("help").short('h').long("help").action(ArgAction::Help);
     let help_flag = help_flag.help("Print help; -h prints the most used options only");
-    let (values, examples) = help::split_examples(help::TAIL_EXAMPLES);
-    let most_used = |arg: Arg| match MOST_USED.iter().position(|id| arg.get_id() == *id) {
-        Some(order) => arg.help_heading("Most used").display_order(order),
-        None => arg,
-    };
-    tail.mut_args(|arg| most_used(arg).hide_short_help(true))
+    let (values, examples) = help::split_examples(end);
+    command
+        .mut_args(|arg| arg.hide_short_help(true))
         .args(globals)
         .disable_help_flag(true)
         .arg(general(help_flag).display_order(907))
-        .help_template(help::TAIL_TEMPLATE)
-        .before_help(help::TAIL_SHORT)
-        .before_long_help(help::TAIL_LONG)
+        .help_template(help::COMMAND_TEMPLATE)
+        .before_help(short)
         .after_help("")
         .after_long_help(format!("{values}\n\n{}\n\n{examples}", help::sections("tail")))
 }
@@ -81,18 +90,21 @@ mod tests {
     }
 
     #[test]
-    fn the_short_page_names_flags_that_exist() {
-        let tail = tail();
-        let words = help::TAIL_SHORT.split_whitespace().filter_map(|word| {
-            let word = word.trim_end_matches([',', ':', ')']);
-            word.starts_with('-').then(|| word.trim_start_matches('-'))
-        });
-        let words: Vec<&str> = words.collect();
-        assert!(words.len() > 15, "{words:?}");
-        for word in words {
-            let is_it =
-                |arg: &Arg| arg.get_long() == Some(word) || arg.get_short() == word.chars().next();
-            assert!(tail.get_arguments().any(is_it), "--{word} does not exist");
+    fn the_short_pages_name_flags_that_exist() {
+        for (name, page) in [("tail", help::TAIL_SHORT), ("top", help::TOP_SHORT)] {
+            let words = page.split_whitespace().filter_map(|word| {
+                let word = word.trim_end_matches([',', ':', ')']);
+                word.starts_with('-').then(|| word.trim_start_matches('-'))
+            });
+            let words: Vec<&str> = words.collect();
+            assert!(words.len() > 10, "{words:?}");
+            let command = command().find_subcommand(name).unwrap().clone();
+            for word in words {
+                let is_it = |arg: &Arg| {
+                    arg.get_long() == Some(word) || arg.get_short() == word.chars().next()
+                };
+                assert!(command.get_arguments().any(is_it), "{name}: --{word} does not exist");
+            }
         }
     }
 }

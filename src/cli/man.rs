@@ -61,7 +61,8 @@ fn pages(command: &Command) -> io::Result<Vec<(String, Vec<u8>)>> {
 /// Returns one page. The synopsis of clap_mangen lists every flag, and it joins the lines of notes
 /// into paragraphs, so these sections don't come from it.
 fn page(command: &Command) -> io::Result<Vec<u8>> {
-    let mut command = command.clone();
+    // clap_mangen prints no text for a flag that the short page lacks.
+    let mut command = command.clone().mut_args(|arg| arg.hide_short_help(false));
     let source = concat!("skytail ", env!("CARGO_PKG_VERSION"));
     let man = Man::new(command.clone()).source(source).manual("skytail");
     let mut page = Vec::new();

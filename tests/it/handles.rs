@@ -197,6 +197,18 @@ fn a_list_may_mix_handles_and_dids() {
 }
 
 #[test]
+fn two_handles_are_followed() {
+    let fixture = Fixture::new();
+    let even = ("_atproto.even.test", texts(&["did=did:plc:even"]));
+    let dns = dns(&[even, ("_atproto.odd.test", texts(&["did=did:plc:odd"]))]);
+    for (accounts, count) in [("even.test,@odd.test", 90), ("odd.test", 40)] {
+        let ended = fixture.tail(accounts, dns, None);
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        assert_eq!(ended.rest.len(), count, "{}", ended.stderr);
+    }
+}
+
+#[test]
 fn https_is_asked_if_dns_has_no_record() {
     let fixture = Fixture::new();
     let nothing = dns(&[("_atproto.other.example", texts(&["unrelated"]))]);

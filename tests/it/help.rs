@@ -4,21 +4,36 @@ use std::path::Path;
 
 use crate::cli::{files, stdout};
 
-#[test]
-fn the_short_help_of_tail_is_one_small_screen() {
-    let page = stdout(&["tail", "-h"]);
+fn short_page(command: &str) -> String {
+    let page = stdout(&[command, "-h"]);
     assert!((18..=22).contains(&page.lines().count()), "{page}");
     let widest = page.lines().map(|line| line.chars().count()).max();
     assert!(widest <= Some(60), "{page}");
+    let example = format!("  skytail {command} ");
+    let examples = page.lines().filter(|line| line.starts_with(&example));
+    assert_eq!(examples.count(), 3, "{page}");
+    page
+}
+
+#[test]
+fn the_short_help_of_tail_is_one_small_screen() {
+    let page = short_page("tail");
     for flag in ["-c,", "-d,", "-k,", "-n,", "--cursor", "--since", "--format", "--jq", "-o,"] {
         assert!(page.contains(&format!("{flag} ")), "{flag}: {page}");
     }
-    assert_eq!(
-        page.lines().filter(|line| line.starts_with("  skytail tail ")).count(),
-        3,
-        "{page}"
-    );
     insta::assert_snapshot!("skytail_tail_short_help", page);
+}
+
+#[test]
+fn the_short_help_of_top_is_one_small_screen() {
+    let page = short_page("top");
+    for flag in ["-c,", "-d,", "--window", "--once", "--json", "--demo", "Keys:", "--help"] {
+        assert!(page.contains(flag), "{flag}: {page}");
+    }
+    let long = stdout(&["top", "--help"]);
+    for flag in ["--window", "--max-frame-size", "--log-format", "--profile", "Keys:"] {
+        assert!(long.contains(flag), "{flag}: {long}");
+    }
 }
 
 #[test]
@@ -65,6 +80,17 @@ fn the_man_pages_have_all_sections_and_fit_80_columns() {
                 }
                 _ => {}
             }
+        }
+    }
+}
+
+#[test]
+fn the_man_pages_explain_each_flag() {
+    let pages = files(&Path::new(env!("CARGO_MANIFEST_DIR")).join("completions/man"));
+    for (name, page) in pages {
+        let lines: Vec<&str> = page.lines().collect();
+        for pair in lines.windows(2).filter(|pair| pair[0].starts_with("\\fB\\-")) {
+            assert!(!pair[1].trim().is_empty(), "{name}: {}", pair[0]);
         }
     }
 }
