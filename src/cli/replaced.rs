@@ -12,12 +12,7 @@ use super::exit::UsageError;
 ///
 /// # Errors
 /// The file must not be replaced, or can't be read.
-pub fn check_replaced(
-    path: &Path,
-    flag: &str,
-    start: &[u8],
-    kind: &str,
-) -> Result<(), UsageError> {
+pub fn check_replaced(path: &Path, flag: &str, start: &[u8], kind: &str) -> Result<(), UsageError> {
     if !path.metadata().is_ok_and(|found| found.is_file() && found.len() > 0) {
         return Ok(());
     }

@@ -66,7 +66,10 @@ fn wrapped(value: &str, width: usize) -> String {
 fn facts(tally: &Tally, name: &str, width: usize) -> Vec<(&'static str, String)> {
     let sizes = &tally.sizes;
     let mut facts = vec![
-        ("recording", shortened(&printable(name.as_bytes(), 1000), width.saturating_sub(LABEL_WIDTH))),
+        (
+            "recording",
+            shortened(&printable(name.as_bytes(), 1000), width.saturating_sub(LABEL_WIDTH)),
+        ),
         ("events", format!("{} ({})", count(sizes.count), bytes(sizes.sum_bytes))),
         (
             "size",
