@@ -28,6 +28,7 @@ pub mod display;
 pub mod event;
 pub mod filter;
 pub mod metrics;
+pub mod parquet;
 pub mod paths;
 pub mod pipeline;
 pub mod platform;

@@ -4,6 +4,8 @@
 //! opens it. Linux refuses to follow such a link in sticky directories
 //! (`fs.protected_symlinks`), but not in every container, and other systems don't.
 
+pub mod new_file;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};

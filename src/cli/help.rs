@@ -233,6 +233,7 @@ pub fn examples(command: &str) -> &'static str {
             "skytail serve posts.ndjson --listen 127.0.0.1:6008\nskytail serve posts.ndjson --chaos seed=7,drop=2000"
         }
         "stats" => "skytail stats posts.ndjson\nskytail stats posts.ndjson.zst --json",
+        "convert" => "skytail convert posts.ndjson.zst -o posts.parquet",
         "inspect" => "skytail inspect segment.jss",
         "dictionary" => "skytail dictionary install\nskytail dictionary show",
         "completions" => {

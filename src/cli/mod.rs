@@ -3,6 +3,7 @@
 
 mod completions;
 mod config;
+mod convert;
 mod cursors;
 mod dictionary;
 mod exit;
@@ -65,6 +66,8 @@ enum Command {
     Serve(Box<serve::ServeArgs>),
     /// Count the events of a recording
     Stats(stats::StatsArgs),
+    /// Convert recordings to Parquet, and back
+    Convert(convert::ConvertArgs),
     /// Show the contents of an archive segment
     Inspect(inspect::InspectArgs),
     /// Install the zstd dictionary of Jetstream v1
@@ -148,6 +151,7 @@ fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),
         Command::Stats(args) => stats::run(&args),
+        Command::Convert(args) => convert::run(&args),
         Command::Inspect(args) => inspect::run(&args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args, sources),

@@ -4,6 +4,7 @@
 //! Pure functions over bytes. This module imports no other module of the crate.
 
 pub mod batch;
+pub mod columns;
 pub mod error;
 pub mod event_id;
 mod fast_path;
@@ -12,6 +13,7 @@ pub mod header;
 pub mod header_spans;
 mod header_types;
 pub mod json_string;
+pub mod lines;
 pub mod record;
 mod scanner;
 mod simd;

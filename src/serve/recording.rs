@@ -15,6 +15,7 @@ use crate::compression::sniff;
 use crate::event::error::Malformed;
 use crate::event::header;
 use crate::event::whitespace;
+use crate::parquet;
 
 /// Maximum size of a recording, in bytes after decompression. Protects against zstd bombs; a day of
 /// the network is far too large to hold in memory anyway.
@@ -117,8 +118,8 @@ pub enum LineError {
 }
 
 impl Recording {
-    /// Reads a recording: NDJSON, plain or in zstd frames (detected by content, not by name); `-`
-    /// is standard input. A byte order mark, blank lines and an unterminated last line that is not
+    /// Reads a recording: NDJSON, plain or in zstd frames, or a Parquet file of skytail (detected
+    /// by content, not by name); `-` is standard input, which can't be Parquet. A byte order mark, blank lines and an unterminated last line that is not
     /// an event are skipped.
     ///
     /// # Errors
@@ -129,7 +130,12 @@ impl Recording {
         if path.as_os_str() == "-" {
             return Self::read(io::stdin().lock(), &name);
         }
-        Self::read(File::open(path).map_err(read)?, &name)
+        let mut file = File::open(path).map_err(read)?;
+        if !parquet::is_parquet(&mut file).map_err(read)? {
+            return Self::read(file, &name);
+        }
+        let events = parquet::Events::read(file, &std::env::temp_dir());
+        Self::read(events.map_err(|error| read(error.into()))?, &name)
     }
 
     /// Reads a recording from a stream; `name` is used in messages.

@@ -6,7 +6,6 @@ pub mod buckets;
 pub mod duplicates;
 pub mod gaps;
 pub mod languages;
-pub mod lines;
 pub mod name_counts;
 pub mod plot;
 pub mod sizes;

@@ -4,12 +4,12 @@ use super::buckets::Buckets;
 use super::duplicates::DuplicateDetector;
 use super::gaps::TimeGaps;
 use super::languages::{LanguageParser, MAX_LANGUAGE_BYTES};
-use super::lines::{Line, MAX_LINE_BYTES};
 use super::name_counts::NameCounts;
 use super::sizes::Sizes;
 use crate::event::event_id::{EventIdHasher, EventIdKey};
 use crate::event::format::EventFormat;
 use crate::event::header::{Header, Kind, Operation};
+use crate::event::lines::{Line, MAX_LINE_BYTES};
 use crate::event::whitespace;
 use crate::position::TimeUs;
 

@@ -32,6 +32,8 @@ mod markers;
 mod operate;
 #[cfg(unix)]
 mod output;
+#[cfg(unix)]
+mod parquet;
 mod peers;
 mod platforms;
 mod protocol;

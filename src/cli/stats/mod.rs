@@ -2,7 +2,6 @@
 
 mod view;
 
-use std::fs::File;
 use std::io::{self, BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -16,8 +15,9 @@ use crate::cli::stdout::{print, terminal_columns};
 use crate::cli::values::duration::parse_positive_duration;
 use crate::compression::sniff;
 use crate::event::event_id::EventIdKey;
+use crate::event::lines::each_line;
+use crate::parquet;
 use crate::stats::buckets::Buckets;
-use crate::stats::lines::each_line;
 use crate::stats::plot;
 use crate::stats::tally::Tally;
 
@@ -35,9 +35,10 @@ const SVG_START: &[u8] = b"<svg";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A recording has one event a line, in the v1 format or the native format of v2,
-plain or zstd. Several recordings are counted together as one. skytail needs 100
-MB of memory, at most 300 MB, for a recording of any length: an event counts as
-a duplicate if it is among the 3,670,016 events before it (or slightly more).
+plain or zstd, or is a Parquet file of skytail. Several recordings are counted
+together as one. skytail needs 100 MB of memory, at most 300 MB (for Parquet 400
+MB), for a recording of any length: an event counts as a duplicate if it is among
+the 3,670,016 events before it (or slightly more).
 
 Examples:
   What happened in the last ten minutes
@@ -157,12 +158,10 @@ fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyh
 
 fn count(path: &Path, tally: &mut Tally) -> io::Result<()> {
     let input: Box<dyn Read> = match path.as_os_str() == "-" {
-        true => Box::new(io::stdin().lock()),
-        false => Box::new(File::open(path)?),
+        true => sniff::decompressed(BufReader::with_capacity(READ_BYTES, io::stdin().lock()))?,
+        false => parquet::open_recording(path)?,
     };
-    let input = BufReader::with_capacity(READ_BYTES, input);
-    let lines = BufReader::with_capacity(READ_BYTES, sniff::decompressed(input)?);
-    each_line(lines, |line| tally.add(line))
+    each_line(BufReader::with_capacity(READ_BYTES, input), |line| tally.add(line))
 }
 
 fn draw(tally: &Tally, top: usize, name: &str, path: &Path) -> anyhow::Result<Exit> {

@@ -21,21 +21,32 @@ pub enum Line<'a> {
 ///
 /// # Errors
 /// The read error of `input`; `each` was called for the lines before it.
-pub fn each_line(mut input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Result<()> {
+pub fn each_line(input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Result<()> {
+    try_each_line(input, |line| {
+        each(line);
+        Ok(())
+    })
+}
+
+/// As [`each_line`], and stops at the first error of `each`.
+///
+/// # Errors
+/// The read error of `input`, or the error of `each`.
+pub fn try_each_line<E: From<io::Error>>(
+    mut input: impl BufRead,
+    mut each: impl FnMut(Line<'_>) -> Result<(), E>,
+) -> Result<(), E> {
     let mut partial = PartialLine::default();
     loop {
         let buffer = match input.fill_buf() {
-            Ok([]) => {
-                partial.end_of_input(&mut each);
-                return Ok(());
-            }
+            Ok([]) => return partial.end_of_input(&mut each),
             Ok(buffer) => buffer,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
-            Err(error) => return Err(error),
+            Err(error) => return Err(error.into()),
         };
         let mut from = 0;
         for at in memchr::memchr_iter(b'\n', buffer) {
-            partial.end(buffer.get(from..at).unwrap_or_default(), &mut each);
+            partial.end(buffer.get(from..at).unwrap_or_default(), &mut each)?;
             from = at + 1;
         }
         partial.add(buffer.get(from..).unwrap_or_default());
@@ -62,20 +73,29 @@ impl PartialLine {
         }
     }
 
-    fn end(&mut self, piece: &[u8], each: &mut impl FnMut(Line<'_>)) {
+    fn end<E>(
+        &mut self,
+        piece: &[u8],
+        each: &mut impl FnMut(Line<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
         if self.bytes.is_empty() && !self.is_too_long && piece.len() <= MAX_LINE_BYTES {
             return each(Line::Whole(piece));
         }
         self.add(piece);
-        each(if self.is_too_long { Line::TooLong } else { Line::Whole(&self.bytes) });
+        each(if self.is_too_long { Line::TooLong } else { Line::Whole(&self.bytes) })?;
         self.bytes.clear();
         self.is_too_long = false;
+        Ok(())
     }
 
-    fn end_of_input(&mut self, each: &mut impl FnMut(Line<'_>)) {
-        if self.is_too_long || !self.bytes.is_empty() {
-            each(if self.is_too_long { Line::TooLong } else { Line::Unterminated(&self.bytes) });
+    fn end_of_input<E>(
+        &mut self,
+        each: &mut impl FnMut(Line<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if !self.is_too_long && self.bytes.is_empty() {
+            return Ok(());
         }
+        each(if self.is_too_long { Line::TooLong } else { Line::Unterminated(&self.bytes) })
     }
 }
 
