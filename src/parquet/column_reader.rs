@@ -4,11 +4,10 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
-use super::column_writer::{
-    DATA_PAGE, DICTIONARY_BYTES, DICTIONARY_PAGE, DICTIONARY_VALUE_BYTES, PLAIN, RLE_DICTIONARY,
-};
+use super::column_writer::{DICTIONARY_BYTES, DICTIONARY_VALUE_BYTES};
 use super::error::ReadError;
 use super::hybrid::Decoder;
+use super::page::{DATA_PAGE, DICTIONARY_PAGE, PLAIN, RLE_DICTIONARY};
 use super::schema::{Column, Physical};
 use super::thrift::Reader;
 use crate::compression::inflate::Inflater;

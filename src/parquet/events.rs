@@ -35,10 +35,8 @@ impl Events {
         let footer = Footer::read(&mut file)?;
         let mut sorter = Sorter::new(Order::Ordinal, 0, directory);
         let mut input = Input::new(file)?;
-        let mut first_row = 1;
         for group in &footer.groups {
-            read_group(&footer, group, first_row, &mut input, &mut sorter)?;
-            first_row += group.rows;
+            read_group(&footer, group, &mut input, &mut sorter)?;
         }
         Ok(Self {
             sorted: sorter.finish()?,
@@ -100,21 +98,17 @@ impl Read for Events {
 fn read_group(
     footer: &Footer,
     group: &Group,
-    first_row: u64,
     input: &mut Input,
     sorter: &mut Sorter,
 ) -> Result<(), ReadError> {
     let chunks = footer.columns.iter().zip(&group.chunks);
     let mut readers: Vec<ColumnReader> =
         chunks.map(|(column, pages)| ColumnReader::new(column, pages.clone())).collect();
-    for row in 0..group.rows {
+    for _ in 0..group.rows {
         for reader in &mut readers {
             reader.advance(input)?;
         }
         let (ordinal, event) = event(footer, &readers)?;
-        if event.time_us.is_none() {
-            return Err(ReadError::Foreign(format!("the row {} has no time", first_row + row)));
-        }
         sorter.add(|rows| {
             row::push(rows, ordinal, &event, None);
             Ok::<_, ReadError>(())

@@ -2,7 +2,8 @@
 
 use std::io::{self, Write};
 
-use super::column_writer::{ColumnWriter, Zstd};
+use super::column_writer::ColumnWriter;
+use super::page::Zstd;
 use super::row::Row;
 use super::schema::{self, Source};
 use super::thrift::{Writer, kind};

@@ -4,8 +4,8 @@ use std::fs::File;
 use std::io::{Read as _, Seek as _, SeekFrom};
 use std::ops::Range;
 
-use super::column_writer::ZSTD;
 use super::error::ReadError;
+use super::page::ZSTD;
 use super::schema::{self, Column};
 use super::thrift::Reader;
 use super::{MAGIC, MAX_FOOTER_BYTES};

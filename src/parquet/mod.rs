@@ -15,6 +15,7 @@ pub mod fields;
 mod file_writer;
 mod footer;
 mod hybrid;
+mod page;
 mod rewrite;
 mod row;
 mod schema;

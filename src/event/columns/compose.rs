@@ -40,8 +40,8 @@ enum Value {
 pub fn compose(columns: &EventColumns<'_>, line: &mut Vec<u8>) -> Result<(), Malformed> {
     let mut event = String::with_capacity(512);
     event.push('{');
-    if columns.text(Text::Did).is_none() || columns.time_us.is_none() {
-        return Err(Malformed { what: "no did, or no time", at: 0 });
+    if columns.text(Text::Did).is_none() {
+        return Err(Malformed { what: "no member did", at: 0 });
     }
     push_text(&mut event, "did", columns.text(Text::Did));
     push_number(&mut event, "time_us", columns.time_us);

@@ -244,7 +244,11 @@ impl<'a> Draft<'a> {
         columns.set_text(Text::Kind, self.header.text(3));
         let missing = |what| Malformed { what, at: 0 };
         columns.text(Text::Did).ok_or_else(|| missing("no member did"))?;
-        columns.time_us.ok_or_else(|| missing("no member time_us, or it is no whole number"))?;
+        // A time after the year 292,000 stays in `extra`.
+        let is_time = |raw: &str| raw.parse::<u64>().is_ok();
+        if !time_us.is_some_and(is_time) {
+            return Err(missing("no member time_us, or it is no whole number"));
+        }
         self.payloads(&mut columns);
         Ok(columns)
     }

@@ -50,6 +50,7 @@ fn values_of_other_types_survive() {
         r#""identity":{"handle":null},"account":{}"#,
         r#""cursor":0,"kind":7"#,
         r#""cursor":99999999999999999999"#,
+        r#""time_us":18446744073709551615"#,
         r#""c\u006fmmit":{"a\"b":1},"sync":"x""#,
         r#""kind":"a\n\u0000\\b","identity":{"handle":"\u00e9\ud83d\ude00"}"#,
         r#""identity":{"handle":"\ud800"}"#,
