@@ -38,6 +38,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -s V -l version -d 'Print 
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'List, show and edit the saved cursors'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "stats" -d 'Count the events of a recording'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "convert" -d 'Convert recordings to Parquet, and back'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Show the contents of an archive segment'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -226,6 +227,19 @@ complete -c skytail -n "__fish_skytail_using_subcommand stats" -l json -d 'Print
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand stats" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -s o -l output -d 'The file to write; {collection} in the name of a Parquet file splits it into one file for each large collection' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l fields -d 'Columns to add to a Parquet file: paths into the event, and a type (text, int, float, bool or time) if not text' -r
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -l skip-malformed -d 'Leave out lines that are not events'
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand convert" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'JSON format of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
 native\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''

@@ -8,6 +8,7 @@
 //! pipeline     telemetry    serve        stats
 //! checkpoint   settings
 //! source       sink         render
+//! parquet
 //! archive      filter
 //! compression  position     display      paths
 //! event        metrics      platform

@@ -18,16 +18,16 @@ use output::Output;
 /// The flags of `skytail convert`.
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
-OUT is Parquet if its name ends in .parquet, compressed if it ends in .zst, and
-lines otherwise; - is standard output. It appears when it is complete. A
-conversion takes up to 256 MiB of memory, and in the directory of OUT up to twice
-the compressed size of the recordings.
+OUT is Parquet if its name ends in .parquet, compressed if it ends in
+.zst, and lines otherwise; - is standard output. It appears when it is
+complete. To sort the events takes up to 256 MiB of memory, and in the
+directory of OUT up to twice the compressed size of the recordings.
 
 Examples:
   A recording for DuckDB
     skytail convert all.ndjson.zst -o all.parquet
-  With the text and the time of posts as columns of their own
-    skytail convert all.ndjson -o all.parquet --fields commit.record.text,commit.record.createdAt:time
+  With the text of posts as a column of its own
+    skytail convert all.ndjson -o all.parquet --fields commit.record.text
   Back to lines, in the order in which the events were received
     skytail convert all.parquet -o all.ndjson")]
 pub struct ConvertArgs {

@@ -39,8 +39,8 @@ for i, (row, line) in enumerate(zip(rows, lines)):
     expected = (i, line['cursor'], line['time_us'], line['did'], commit.get('collection'), text,
         text, None, handle)
     assert row == expected, (row, expected)
-one = duckdb.sql("select count(*) from 'a.parquet' where did = 'did:plc:tenth'").fetchone()
-print(one[0], duckdb.sql("select count(*) from parquet_metadata('a.parquet')").fetchone()[0])
+one = duckdb.sql("select count(*) from 'a.parquet' where did = 'did:plc:tenth'").fetchall()[0]
+print(one[0], duckdb.sql("select count(*) from parquet_metadata('a.parquet')").fetchall()[0][0])
 "#;
     let Some(found) = python(&scratch, program) else { return };
     assert_eq!(found.trim(), "100 17");

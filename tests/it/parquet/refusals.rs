@@ -80,7 +80,7 @@ fn an_existing_output_stays() {
 fn a_full_disk_leaves_nothing_behind() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("disk")).unwrap();
-    let Some(_disk) = Disk::new(scratch.path("disk"), "64k") else { return };
+    let Some(_disk) = Disk::new(scratch.path("disk"), "16k") else { return };
     let mut noise = 1_u64;
     let mut lines = events(2_000, true);
     for line in &mut lines {
