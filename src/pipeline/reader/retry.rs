@@ -15,7 +15,7 @@ use crate::source::endpoint::Endpoint;
 
 use super::endpoint_state::EndpointState;
 use super::next_action::{Facts, Learned, NextAction, next_action};
-use super::rewind::{MIN_MARGIN_US, resume_cursor};
+use super::rewind::{MIN_MARGIN_US, after_archive, resume_cursor};
 use super::{Disconnect, ReadError, Reader};
 
 /// Failed attempts in a row, before any connection has worked, after which a run gives up by
@@ -191,7 +191,12 @@ impl Reader {
             (Some(position), _) => {
                 let has_seq = has_seq && retry.renumbered != Some(position.newest);
                 let margin_us = if retry.replay_cut { MIN_MARGIN_US } else { rewind_us };
-                resume_cursor(&position, endpoint, rewind_us, margin_us.min(rewind_us), has_seq)
+                after_archive(&position, endpoint, self.client.archive_fingerprint())
+                    .filter(|_| has_seq)
+                    .unwrap_or_else(|| {
+                        let margin_us = margin_us.min(rewind_us);
+                        resume_cursor(&position, endpoint, rewind_us, margin_us, has_seq)
+                    })
             }
             (None, StartPosition::Live | StartPosition::Resume(_)) => match retry.live_since {
                 None => RequestedCursor::Live,

@@ -1,7 +1,7 @@
 //! How far before the position a new connection starts: by the rewind margin, or by less after
 //! a legacy server has dropped a replay or has shown how far it had scanned.
 
-use crate::position::{Position, ServerKind, TimeUs};
+use crate::position::{Origin, Position, ServerKind, TimeUs};
 use crate::source::RequestedCursor;
 use crate::source::connection::StreamError;
 use crate::source::endpoint::Endpoint;
@@ -89,6 +89,22 @@ fn legacy_rewind(position: &Position, rewind_us: u64, margin_us: u64) -> TimeUs 
     let is_plausible = newest <= from.plus_us(rewind_us.saturating_mul(4)).plus_us(MARGIN_SPAN_US);
     // mutant: resumes-at-the-newest
     if is_plausible { newest.minus_us(margin_us).max(from) } else { from }
+}
+
+/// Returns where to resume after a part of the archive, on the server of that archive: at the newest
+/// event, without a margin. The archive has no order but that of its seqs, and everything up to the
+/// newest event was read. The stream also has superseded events that the archive omits. From within
+/// the margin they would come after the events that supersede them.
+pub(super) fn after_archive(
+    position: &Position,
+    endpoint: &Endpoint,
+    archive_fingerprint: u64,
+) -> Option<RequestedCursor> {
+    let Origin { server, kind, filter_fingerprint } = &position.origin;
+    let is_archive = *kind == ServerKind::V2 && *filter_fingerprint == archive_fingerprint;
+    let seq = position.newest.seq.filter(|_| is_archive && *server == endpoint.label);
+    // mutant: rewinds-into-the-archive
+    seq.map(RequestedCursor::Seq)
 }
 
 /// Returns where to resume: exactly on the server that the position is from, by time on another.

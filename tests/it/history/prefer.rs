@@ -140,6 +140,29 @@ fn a_compacted_archive_lacks_superseded_events_and_nothing_else() {
     assert_same(&printed, &kept);
 }
 
+/// A run that ends within a block of the archive, and one that continues with the stream, which also
+/// has what the archive omits.
+// Guards INV-4.
+#[test]
+fn a_superseded_event_does_not_follow_the_event_that_supersedes_it() {
+    let sizes = [&SERVER[..4], COMPACT].concat();
+    let fixture = Fixture::of(&changing(3_250), &sizes);
+    let home = Scratch::new();
+    let run = |cursor: &str, count: &str| {
+        let flags = ["--host", &*fixture.host, "--protocol", "v2", "--consumer", "c"];
+        let flags = [&flags[..], &["--cursor", cursor, "-n", count]].concat();
+        let ended = crate::support::tail::tail(&home.path(""), &flags);
+        assert_eq!(ended.code(), 0, "{}", ended.stderr);
+        without_line_feeds(ended.rest)
+    };
+    let first = run("oldest", "333");
+    let last = fixture.recorded.iter().position(|line| Some(line) == first.last()).unwrap();
+    let superseded = superseded(&fixture.recorded, 3_000);
+    let before = (last - last % 50).max(1)..last;
+    assert!(superseded[before].iter().any(|is_superseded| *is_superseded));
+    assert_same(&run("auto", "500"), &fixture.recorded[last + 1..last + 501]);
+}
+
 // Guards INV-1.
 #[test]
 fn auto_prints_superseded_events_and_prefer_loses_nothing_else() {
