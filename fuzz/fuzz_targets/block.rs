@@ -22,11 +22,15 @@ fn look(block: &Block<'_>, body_bytes: usize) {
         for shape in [EventFormat::V1, EventFormat::Native] {
             let mut line = b"kept".to_vec();
             match writer.append(&row, shape, &mut line) {
-                Ok(()) if shape == EventFormat::V1 => {
-                    let header = header::parse(&line[4..]).expect("an event");
-                    assert_eq!(header.cursor, Some(row.seq.0));
+                Ok(entry) => {
+                    if shape == EventFormat::V1 {
+                        let header = header::parse(&line[4..]).expect("an event");
+                        assert_eq!(header.cursor, Some(row.seq.0));
+                    }
+                    if let Some(entry) = entry {
+                        assert_eq!(shape.parse_spans(&line[4..]), Ok(entry));
+                    }
                 }
-                Ok(()) => {}
                 Err(error) => {
                     assert_eq!(line, b"kept");
                     assert!(error.seq == row.seq && error.block_at <= body_bytes);

@@ -11,11 +11,15 @@ use super::row::{Row, RowKind};
 use super::transcode::Transcoder;
 use super::{cid, json};
 use crate::event::format::EventFormat;
+use crate::event::header_spans::{CommitPlaces, HeaderSpans};
 use crate::position::TimeUs;
 
 /// Largest payload that becomes an event. Relays limit records to about 1 MiB; JSON has at most six
 /// times as many bytes.
 pub const MAX_PAYLOAD_BYTES: usize = 16 << 20;
+
+/// 9999-12-30T21:59:59Z: just below the last instant that jiff can represent.
+const LAST_TIME: TimeUs = TimeUs(253_402_207_199_000_000);
 
 /// Writes rows, and reuses its buffers from row to row.
 #[derive(Debug, Default)]
@@ -30,7 +34,8 @@ impl LineWriter {
         Self::default()
     }
 
-    /// Appends the row's event, without a line feed, for example to [`Batch::line_buffer`].
+    /// Appends the row's event, without a line feed, for example to [`Batch::line_buffer`]. Returns the
+    /// line's entry of the sidecar if it is a commit without escapes in its header fields.
     ///
     /// [`Batch::line_buffer`]: crate::event::batch::Batch::line_buffer
     ///
@@ -42,7 +47,7 @@ impl LineWriter {
         row: &Row<'_>,
         format: EventFormat,
         out: &mut Vec<u8>,
-    ) -> Result<(), RowError> {
+    ) -> Result<Option<HeaderSpans>, RowError> {
         let start = out.len();
         let outcome = match format {
             EventFormat::V1 => self.append_v1(row, out),
@@ -54,10 +59,15 @@ impl LineWriter {
         })
     }
 
-    fn append_v1(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+    fn append_v1(
+        &mut self,
+        row: &Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<HeaderSpans>, CborError> {
         let time = display_time(row)?;
+        let mut fields = Fields::new(out);
         out.extend_from_slice(b"{\"did\":");
-        json::append_string(row.did, out);
+        fields.places.did = fields.append(row.did, out);
         out.extend_from_slice(b",\"time_us\":");
         json::append_unsigned(time.0, out);
         out.extend_from_slice(b",\"cursor\":");
@@ -71,13 +81,13 @@ impl LineWriter {
             None => self.append_body(row, out)?,
             Some(operation) => {
                 out.extend_from_slice(b"{\"rev\":");
-                json::append_string(row.rev, out);
-                out.extend_from_slice(b",\"operation\":\"");
-                out.extend_from_slice(operation.as_bytes());
-                out.extend_from_slice(b"\",\"collection\":");
-                json::append_string(row.collection, out);
+                fields.places.rev = fields.append(row.rev, out);
+                out.extend_from_slice(b",\"operation\":");
+                fields.places.operation = fields.append(operation, out);
+                out.extend_from_slice(b",\"collection\":");
+                fields.places.collection = fields.append(row.collection, out);
                 out.extend_from_slice(b",\"rkey\":");
-                json::append_string(row.rkey, out);
+                fields.places.rkey = fields.append(row.rkey, out);
                 if row.kind != RowKind::Delete {
                     out.extend_from_slice(b",\"record\":");
                     self.append_payload(row, out)?;
@@ -89,11 +99,16 @@ impl LineWriter {
             }
         }
         out.push(b'}');
-        Ok(())
+        Ok(fields.spans(row, time, out))
     }
 
-    fn append_native(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+    fn append_native(
+        &mut self,
+        row: &Row<'_>,
+        out: &mut Vec<u8>,
+    ) -> Result<Option<HeaderSpans>, CborError> {
         let time = display_time(row)?;
+        let mut fields = Fields::new(out);
         let kind = row.kind.as_str();
         out.extend_from_slice(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#");
         out.extend_from_slice(kind.as_bytes());
@@ -124,18 +139,25 @@ impl LineWriter {
                 self.append_body(row, out)?;
             }
             RowKind::Create | RowKind::Update | RowKind::Delete | RowKind::Resync => {
-                self.append_native_commit(row, out)?;
+                self.append_native_commit(row, &mut fields, out)?;
                 seq(out);
             }
         }
         append_name("time", out);
         // Writing to a vector cannot fail.
         let _ = write!(out, "\"{time}\"}}");
-        Ok(())
+        // A later time has no text that could be parsed.
+        let has_text = time <= LAST_TIME;
+        Ok(fields.spans(row, time, out).filter(|_| has_text))
     }
 
     /// Appends the members of a commit that are before `seq`.
-    fn append_native_commit(&mut self, row: &Row<'_>, out: &mut Vec<u8>) -> Result<(), CborError> {
+    fn append_native_commit(
+        &mut self,
+        row: &Row<'_>,
+        fields: &mut Fields,
+        out: &mut Vec<u8>,
+    ) -> Result<(), CborError> {
         let has_record = row.kind != RowKind::Delete;
         if has_record {
             append_name("cid", out);
@@ -143,15 +165,20 @@ impl LineWriter {
             cid::append_record_cid(row.payload, out);
             out.push(b'"');
         }
-        append_text("collection", row.collection, out);
-        append_text("did", row.did, out);
-        append_text("operation", row.kind.operation().unwrap_or_default(), out);
+        append_name("collection", out);
+        fields.places.collection = fields.append(row.collection, out);
+        append_name("did", out);
+        fields.places.did = fields.append(row.did, out);
+        append_name("operation", out);
+        fields.places.operation = fields.append(row.kind.operation().unwrap_or_default(), out);
         if has_record {
             append_name("record", out);
             self.append_payload(row, out)?;
         }
-        append_text("rev", row.rev, out);
-        append_text("rkey", row.rkey, out);
+        append_name("rev", out);
+        fields.places.rev = fields.append(row.rev, out);
+        append_name("rkey", out);
+        fields.places.rkey = fields.append(row.rkey, out);
         Ok(())
     }
 
@@ -170,6 +197,37 @@ impl LineWriter {
             return Err(CborError { what: "a payload of more than 16 MiB", at: MAX_PAYLOAD_BYTES });
         }
         self.transcoder.append(row.payload, out)
+    }
+}
+
+/// Appends the header fields of a line, and notes their places.
+struct Fields {
+    /// Where the line starts in the buffer.
+    start: usize,
+    places: CommitPlaces,
+    has_escapes: bool,
+}
+
+impl Fields {
+    fn new(out: &[u8]) -> Self {
+        Self { start: out.len(), places: CommitPlaces::default(), has_escapes: false }
+    }
+
+    /// Appends a string; returns its place.
+    fn append(&mut self, text: &str, out: &mut Vec<u8>) -> (usize, usize) {
+        let start = out.len() + 1 - self.start;
+        json::append_string(text, out);
+        let end = out.len() - 1 - self.start;
+        self.has_escapes |= end - start != text.len();
+        (start, end)
+    }
+
+    /// Returns the entry of a complete line. The relay's `seq` in the other kinds is not known here.
+    fn spans(&self, row: &Row<'_>, time: TimeUs, out: &[u8]) -> Option<HeaderSpans> {
+        let is_known = row.kind.operation().is_some() && !self.has_escapes;
+        let line_bytes = out.len() - self.start;
+        let spans = HeaderSpans::of_commit(time.0, row.seq.0, &self.places, line_bytes);
+        spans.filter(|_| is_known)
     }
 }
 
@@ -204,7 +262,7 @@ mod tests {
         let mut out = Vec::new();
         let outcome = LineWriter::new().append(row, format, &mut out);
         assert!(outcome.is_ok() || out.is_empty());
-        outcome.map(|()| String::from_utf8(out).unwrap())
+        outcome.map(|_| String::from_utf8(out).unwrap())
     }
 
     #[test]
@@ -227,6 +285,28 @@ mod tests {
             let v1 = v1.replace("<k>", "\\u003ck\\u003e");
             assert_eq!(line(&row.as_row(), EventFormat::V1), Ok(v1));
             assert_eq!(line(&row.as_row(), EventFormat::Native).as_deref(), Ok(native));
+        }
+    }
+
+    #[test]
+    fn the_entry_of_a_line_is_what_a_parse_finds() {
+        let create = DELETE.replace("delete", "create").replace("<k>", "k");
+        let create = create.replace("\"k\"", "\"k\",\"record\":{\"did\":\"x\",\"rev\":\"y\"}");
+        let delete = DELETE.replace("<k>", "k");
+        for (line, is_known) in
+            [(&*create, true), (&delete, true), (DELETE, false), (ACCOUNT, false)]
+        {
+            let row = RowBuf::from_line(line.as_bytes(), None).unwrap();
+            for format in [EventFormat::V1, EventFormat::Native] {
+                let mut out = b"before".to_vec();
+                let entry = LineWriter::new().append(&row.as_row(), format, &mut out).unwrap();
+                let parsed = format.parse_spans(&out[6..]).unwrap();
+                assert_eq!(entry, is_known.then_some(parsed), "{line}");
+            }
+            let far = RowBuf { indexed_at_us: i64::MAX, ..row };
+            let native =
+                LineWriter::new().append(&far.as_row(), EventFormat::Native, &mut Vec::new());
+            assert_eq!(native, Ok(None));
         }
     }
 

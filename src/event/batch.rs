@@ -173,6 +173,12 @@ impl Batch {
         self.bytes.len()
     }
 
+    /// Returns the number of bytes that the batch takes in a queue: its buffer and its sidecar.
+    #[must_use]
+    pub fn queued_bytes(&self) -> usize {
+        self.bytes.len() + self.headers.len() * size_of::<Option<HeaderSpans>>()
+    }
+
     /// Returns the number of bytes of the complete lines, without gaps and line feeds.
     #[must_use]
     pub fn text_bytes(&self) -> usize {

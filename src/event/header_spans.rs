@@ -74,6 +74,22 @@ pub struct HeaderSpans {
     body: BodySpans,
 }
 
+/// The places of a commit's header fields in its line, as a writer notes them. The line must have
+/// them without escapes.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct CommitPlaces {
+    /// The start and the end of the DID, without its quotes.
+    pub did: (usize, usize),
+    /// The same of the rev.
+    pub rev: (usize, usize),
+    /// The same of the operation.
+    pub operation: (usize, usize),
+    /// The same of the collection.
+    pub collection: (usize, usize),
+    /// The same of the rkey.
+    pub rkey: (usize, usize),
+}
+
 /// The fields that depend on an event's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodySpans {
@@ -103,6 +119,27 @@ impl HeaderSpans {
     #[inline(always)]
     pub(super) fn new(did: FieldSpan, time_us: u64, cursor: u64, body: BodySpans) -> Self {
         Self { time_us, cursor, did, body }
+    }
+
+    /// Returns the fields of a commit that was written as a line of `line_bytes` bytes; `None` if the
+    /// line is too long.
+    #[must_use]
+    #[inline]
+    pub fn of_commit(
+        time_us: u64,
+        cursor: u64,
+        places: &CommitPlaces,
+        line_bytes: usize,
+    ) -> Option<Self> {
+        let span = |(start, end)| FieldSpan::plain(start, end);
+        let spans = CommitSpans {
+            rev: span(places.rev),
+            operation: span(places.operation),
+            collection: span(places.collection),
+            rkey: span(places.rkey),
+        };
+        let spans = Self::new(span(places.did), time_us, cursor, BodySpans::Commit(spans));
+        spans.as_parsed(line_bytes)
     }
 
     /// Returns the sequence number that v2 servers add; `None` for an event of a legacy server.

@@ -97,7 +97,7 @@ impl Queue for ItemQueue {
     fn pop(&mut self) -> Option<Item> {
         let item = self.items.pop_front()?;
         self.events -= item.batch.len();
-        self.bytes -= item.batch.buffered_bytes();
+        self.bytes -= item.batch.queued_bytes();
         self.publish();
         Some(item)
     }
@@ -117,7 +117,7 @@ impl ItemQueue {
     fn has_room(&self, batch: &Batch) -> bool {
         self.items.is_empty()
             || (self.events + batch.len() <= self.bounds.events
-                && self.bytes + batch.buffered_bytes() <= self.bounds.bytes)
+                && self.bytes + batch.queued_bytes() <= self.bounds.bytes)
     }
 
     /// Queues an item under the policy for a full queue; returns how many events were dropped.
@@ -143,14 +143,14 @@ impl ItemQueue {
         let bounds = self.bounds;
         match self.items.back_mut().filter(|last| last.can_absorb(&item, bounds)) {
             Some(last) => {
-                let before = last.batch.buffered_bytes();
+                let before = last.batch.queued_bytes();
                 last.batch.append(&item.batch);
-                self.bytes += last.batch.buffered_bytes() - before;
+                self.bytes += last.batch.queued_bytes() - before;
                 last.through = item.through;
                 self.recycle(item.batch);
             }
             None => {
-                self.bytes += item.batch.buffered_bytes();
+                self.bytes += item.batch.queued_bytes();
                 self.items.push_back(item);
             }
         }

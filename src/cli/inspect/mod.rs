@@ -159,7 +159,7 @@ impl Printer {
     fn block(&mut self, block: &Block<'_>, place: &str) -> io::Result<()> {
         for row in block.rows() {
             match self.writer.append(&row, self.shape, self.batch.line_buffer()) {
-                Ok(()) => {
+                Ok(_) => {
                     self.batch.end_line();
                     self.printed += 1;
                 }

@@ -170,7 +170,7 @@ fn write_lines<'a>(
             continue;
         }
         match writer.append(&row, filter.shape, lines.batch.line_buffer()) {
-            Ok(()) => lines.batch.end_line(),
+            Ok(header) => lines.batch.end_line_with(header),
             Err(error) => {
                 summary.unusable += 1;
                 sink.row_error(&error);

@@ -105,7 +105,7 @@ proptest! {
             used += row.payload.len();
             let mut line = b"kept".to_vec();
             match writer.append(&row, EventFormat::V1, &mut line) {
-                Ok(()) => {
+                Ok(_) => {
                     let line = std::str::from_utf8(&line[4..]).unwrap();
                     serde_json::from_str::<serde_json::Value>(line).unwrap();
                     skytail::event::header::parse(line.as_bytes()).unwrap();
