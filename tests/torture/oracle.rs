@@ -308,6 +308,11 @@ impl<'a> Oracle<'a> {
 
     fn new_event(&mut self, printed: Printed) -> Result<(), Verdict> {
         let event = printed.event;
+        if self.is_optional_again(printed) {
+            self.seen[event as usize] = true;
+            self.printed.push(printed);
+            return Ok(());
+        }
         self.has_new_event = true;
         self.seen[event as usize] = true;
         self.missing -= usize::from(!self.optional[event as usize]);
@@ -330,6 +335,17 @@ impl<'a> Oracle<'a> {
             return Err(self.report(Violation::Disorder, event, what));
         }
         Ok(())
+    }
+
+    /// Returns whether an event that the run before a kill left out comes in this run, in its place
+    /// among the events that may come again.
+    fn is_optional_again(&self, printed: Printed) -> bool {
+        let is_unsaved = self.saved.is_none_or(|saved| printed.mark.seq > saved.seq);
+        let before = self.run_lines.iter().rev().nth(1);
+        self.optional[printed.event as usize]
+            && is_unsaved
+            && before.is_none_or(|before| before.event < printed.event)
+            && self.highest.is_some_and(|highest| printed.event < highest)
     }
 
     fn skip_to_missing(&mut self) {

@@ -224,6 +224,9 @@ impl Reader {
 
     /// Returns from the archive to the live stream.
     pub(super) fn on_stream_better(&self, disconnect: &Disconnect, retry: &mut RetryState) {
+        if let Disconnect::ArchiveSlower { archive, .. } = disconnect {
+            retry.backfill_rate = Some(*archive);
+        }
         self.on_preferred_end(retry, false);
         let server = self.endpoints.get(retry.current).map_or("", |endpoint| &endpoint.label);
         tracing::info!(%server, "{disconnect}; continuing with the live stream");

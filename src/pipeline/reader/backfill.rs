@@ -6,8 +6,11 @@
 //! position, inclusively, and the event that was written is recognised. If the stream starts
 //! later by then, the archive holds more by then, too.
 
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+
+use tokio::time::Interval;
 
 use crate::position::{Origin, ServerKind};
 use crate::settings::ArchiveMode;
@@ -111,19 +114,15 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         let mut work = WorkBudget::new();
-        let mut monitor = BackfillMonitor::new(retry.replaced_rate, Instant::now(), backfill.at());
+        let mut monitor = BackfillMonitor::new(
+            retry.replaced_rate,
+            Instant::now(),
+            self.metrics.backfill.at_seq.get(),
+        );
         let mut tick = tokio::time::interval(TICK);
         loop {
-            let step = tokio::select! {
-                biased;
-                () = self.stop.requested() => return Err(Disconnect::Stopped),
-                _ = tick.tick() => {
-                    monitor.observe(Instant::now(), backfill.at())?;
-                    retry.backfill_rate = monitor.rate();
-                    continue;
-                }
-                step = backfill.next() => step?,
-            };
+            let step = self.next_step(backfill, &mut monitor, &mut tick).await?;
+            retry.backfill_rate = monitor.rate();
             let Some(BackfillStep { gap, batch, through }) = step else {
                 return Err(Disconnect::BackfillComplete);
             };
@@ -142,6 +141,27 @@ impl Reader {
             let connection = Arc::clone(connection);
             self.sender.send(Item { gap, through, ..Item::lines(batch, connection) })?;
             work.yield_if_spent().await;
+        }
+    }
+
+    /// Waits for the next step of a backfill, and checks the rate meanwhile.
+    async fn next_step(
+        &self,
+        backfill: &mut Backfill,
+        monitor: &mut BackfillMonitor,
+        tick: &mut Interval,
+    ) -> Result<Option<BackfillStep>, Disconnect> {
+        // One future for all ticks: a request that takes longer than a tick must not begin again.
+        let mut next = pin!(backfill.next());
+        loop {
+            tokio::select! {
+                biased;
+                () = self.stop.requested() => return Err(Disconnect::Stopped),
+                _ = tick.tick() => {
+                    monitor.observe(Instant::now(), self.metrics.backfill.at_seq.get())?;
+                }
+                step = &mut next => return Ok(step?),
+            }
         }
     }
 

@@ -157,13 +157,8 @@ impl Backfill {
         self.tip
     }
 
-    /// Returns the seq up to which everything was returned.
-    #[must_use]
-    pub fn at(&self) -> u64 {
-        self.done
-    }
-
-    /// Returns the next result; `None` at the end. Cancel-safe.
+    /// Returns the next result; `None` at the end. Not cancel-safe: a request that was interrupted begins
+    /// again, and the end of a page may be lost.
     ///
     /// # Errors
     /// [`BackfillError`]. Earlier results stay valid.
