@@ -144,7 +144,7 @@ impl Reader {
         }
     }
 
-    /// Waits for the next step of a backfill, and checks the rate meanwhile.
+    /// Waits for the next step of a backfill, and checks its rate at each tick.
     async fn next_step(
         &self,
         backfill: &mut Backfill,
