@@ -4,6 +4,7 @@
 mod colours;
 mod failures;
 mod fixture;
+mod foreign_bytes;
 mod jq;
 mod kills;
 #[cfg(unix)]
