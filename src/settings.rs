@@ -12,6 +12,7 @@ use crate::position::{Seq, TimeUs};
 use crate::render::RenderConfig;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::file::naming::Naming;
+use crate::sink::sqlite::DatabaseSettings;
 use crate::source::archive::api_key::ApiKey;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
@@ -47,8 +48,8 @@ pub struct TailSettings {
     pub checkpoint: CheckpointEvery,
     /// The files to write; `None` for standard output and brokers.
     pub output: Option<OutputSettings>,
-    /// The broker to publish to; excludes `output`.
-    pub to: Option<BrokerSettings>,
+    /// The broker or database to write to; excludes `output`.
+    pub to: Option<To>,
     /// How to render events; `None` to write them unchanged.
     pub render: Option<Render>,
     /// The conditions that end the run.
@@ -73,6 +74,26 @@ pub struct TailSettings {
     pub handles: Option<Handles>,
     /// The address that serves metrics over HTTP; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// `--to`.
+#[derive(Clone, Debug)]
+pub enum To {
+    /// A message broker.
+    Broker(BrokerSettings),
+    /// A SQLite database.
+    Database(Box<DatabaseSettings>),
+}
+
+impl To {
+    /// Returns the database, if it is one.
+    #[must_use]
+    pub fn database(&self) -> Option<&DatabaseSettings> {
+        match self {
+            Self::Broker(_) => None,
+            Self::Database(database) => Some(database),
+        }
+    }
 }
 
 /// The handles among the values of `--did`, and how to resolve them.

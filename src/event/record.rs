@@ -32,6 +32,37 @@ pub fn find(line: &[u8], format: EventFormat) -> Option<&str> {
     read.ok().and(record)
 }
 
+/// Returns the JSON text of a commit's record, and its CID if that is a string without escapes;
+/// `None` if there is no record. The line must be as for [`find`], in the v1 format.
+#[must_use]
+pub fn find_with_cid(line: &[u8]) -> Option<(&str, Option<&str>)> {
+    let mut scanner = Scanner::new(line).ok()?;
+    let mut found = (None, None);
+    let read = members(&mut scanner, "an event expected", |scanner, key| {
+        if key != "commit" {
+            return scanner.skip_value();
+        }
+        found = (None, None);
+        if scanner.peek() != Some(b'{') {
+            return scanner.skip_value();
+        }
+        members(scanner, "an object expected", |scanner, key| {
+            let start = scanner.offset();
+            scanner.skip_value()?;
+            let text = scanner.text_since(start);
+            if key == "record" {
+                found.0 = Some(text);
+            } else if key == "cid" {
+                let cid = text.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+                found.1 = cid.filter(|cid| !cid.contains('\\'));
+            }
+            Ok(())
+        })
+    });
+    read.ok()?;
+    Some((found.0?, found.1))
+}
+
 /// Reads an object, and returns the text of its last member `record`.
 fn record_member<'a>(scanner: &mut Scanner<'a>) -> Result<Option<&'a str>, Malformed> {
     let mut record = None;

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::platform::Signals;
 use crate::position::{Position, StartPosition, TimeUs};
 use crate::render::{self, Renderer};
-use crate::settings::{RenderErrors, TailSettings};
+use crate::settings::{RenderErrors, TailSettings, To};
 use crate::sink::Sink;
 use crate::sink::file::rotation::Rotate;
 use crate::sink::stdout::Stdout;
@@ -207,7 +207,12 @@ fn transform_stage(
     // The limit counts what comes of events. Only the dedup stage knows which are markers, and no
     // format that is allowed with markers makes anything but one output of each event.
     let limit = settings.stop.limit.filter(|_| !settings.filter.markers.is_on());
-    TransformStage::new(renderer, on_error, limit, header, Arc::clone(metrics))
+    let metrics = Arc::clone(metrics);
+    let stage = TransformStage::new(renderer, on_error, limit, header, metrics);
+    match settings.to.as_ref().and_then(To::database) {
+        Some(_) => stage.for_records(),
+        None => stage,
+    }
 }
 
 fn on_idle(settings: &TailSettings) -> OnIdle {

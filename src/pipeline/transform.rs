@@ -10,6 +10,8 @@ use crate::display::log_throttle::CountThrottle;
 use crate::display::printable::printable;
 use crate::event::batch::{CompactBatch, Span};
 use crate::event::format::EventFormat;
+use crate::event::header::Operation;
+use crate::event::header_spans::HeaderSpans;
 use crate::metrics::Metrics;
 use crate::position::rollover::PeriodStart;
 use crate::render::{RenderError, Renderer};
@@ -32,6 +34,9 @@ pub struct TransformStage {
     on_error: RenderErrors,
     /// Stop after this many outputs.
     limit: Option<u64>,
+    /// Whether the outputs are records of a database: one object or none for each commit that has a
+    /// record. Other events are not rendered.
+    makes_records: bool,
     /// Written before the first output; empty if the file sink writes it into each file.
     header: Vec<u8>,
     outputs: u64,
@@ -122,6 +127,7 @@ impl TransformStage {
             renderer,
             on_error,
             limit,
+            makes_records: false,
             header,
             outputs: 0,
             skipped: 0,
@@ -131,6 +137,13 @@ impl TransformStage {
             metrics,
             spare: Default::default(),
         }
+    }
+
+    /// Returns a stage whose outputs become the records of a database.
+    #[must_use]
+    pub fn for_records(mut self) -> Self {
+        self.makes_records = true;
+        self
     }
 
     /// Renders `lines` and writes the results.
@@ -152,6 +165,7 @@ impl TransformStage {
                 shape: EventFormat::V1,
                 written_bytes: 0,
                 period_starts: &period_starts,
+                originals: Some((lines, result.whole)),
             };
             let bytes = match sink.write(&request, context) {
                 Ok(()) => {
@@ -205,7 +219,7 @@ impl TransformStage {
         bytes.clear();
         spans.clear();
         let (mut outputs, mut sum, mut end) = (Vec::new(), self.outputs, None);
-        for event in lines.iter().skip(from) {
+        for (i, event) in lines.iter().enumerate().skip(from) {
             if bytes.len() >= CHUNK_BYTES {
                 break;
             }
@@ -218,7 +232,11 @@ impl TransformStage {
             if sum == 0 {
                 bytes.extend_from_slice(&self.header);
             }
-            let made = match self.renderer.render(event, &mut bytes) {
+            let rendered = match self.makes_records {
+                true => self.render_record(event, lines.header(i), &mut bytes),
+                false => self.renderer.render(event, &mut bytes),
+            };
+            let made = match rendered {
                 Ok(made) => Some(made),
                 Err(error) if self.on_error == RenderErrors::Fail => {
                     bytes.truncate(start);
@@ -244,6 +262,28 @@ impl TransformStage {
             }
         }
         Chunk { lines: CompactBatch::from_parts(bytes, spans), outputs, end }
+    }
+
+    /// Renders an event of a database, if it has a record.
+    fn render_record(
+        &mut self,
+        event: &[u8],
+        header: Option<HeaderSpans>,
+        out: &mut Vec<u8>,
+    ) -> Result<u64, RenderError> {
+        let operation = header.and_then(|header| header.header(event).commit).map(|c| c.operation);
+        if !matches!(operation, Some(Operation::Create | Operation::Update)) {
+            return Ok(0);
+        }
+        let from = out.len();
+        let problem = match self.renderer.render(event, out)? {
+            0 => return Ok(0),
+            1 if out.get(from) == Some(&b'{') => return Ok(1),
+            1 => "no object",
+            _ => "several outputs",
+        };
+        out.truncate(from);
+        Err(RenderError::NoRecord(problem))
     }
 
     /// Reports the fields that no row had, once a run: after its first rows, or at its end.

@@ -89,6 +89,9 @@ pub enum RenderError {
     /// The expression had too many outputs.
     #[error("more than {MOST_OUTPUTS} outputs of one event")]
     TooManyOutputs,
+    /// A database takes one object per record.
+    #[error("a database takes one object or none for each record, and this is {0}")]
+    NoRecord(&'static str),
     /// An output can't be written in the format.
     #[error(transparent)]
     Write(#[from] WriteError),

@@ -1,10 +1,11 @@
-//! Where lines go: standard output, files, a message broker, or a tap in this process. A sink has
+//! Where lines go: standard output, files, a message broker, a database, or a tap in this process. A sink has
 //! no access to the network source or to the state file. What must be saved before it begins a
 //! file, it passes to its caller ([`PersistOutput`]).
 
 pub mod broker;
 pub mod file;
 pub mod output_record;
+pub mod sqlite;
 pub mod stdout;
 
 use std::fmt;
@@ -23,6 +24,8 @@ use broker::error::BrokerError;
 use file::FileSink;
 use file::open::OpenFileError;
 use output_record::OutputRecord;
+use sqlite::Database;
+use sqlite::error::DatabaseError;
 use stdout::Stdout;
 
 /// The output of a run. An enum, so that a batch needs no dynamic dispatch.
@@ -34,6 +37,8 @@ pub enum Sink {
     File(Box<FileSink>),
     /// A message broker.
     Broker(Box<Broker>),
+    /// A SQLite database.
+    Database(Box<Database>),
     /// A reader in this process that keeps no lines.
     Tap(Box<dyn Tap>),
 }
@@ -56,6 +61,9 @@ pub struct WriteRequest<'a> {
     pub written_bytes: usize,
     /// The lines at which a new period begins, in order.
     pub period_starts: &'a [PeriodStart],
+    /// The events that `lines` were rendered from, and the index of the first one; `None` if the
+    /// lines are the events themselves. Only a database needs them.
+    pub originals: Option<(&'a CompactBatch, usize)>,
 }
 
 /// What a sink may ask of its caller during a write.
@@ -134,6 +142,9 @@ pub enum SinkError {
     /// A broker accepts no more, and a retry would not help.
     #[error(transparent)]
     Broker(#[from] BrokerError),
+    /// A database can't be written.
+    #[error("{0}; run skytail again to continue")]
+    Database(#[from] DatabaseError),
     /// The state file can't record where the run begins.
     #[error("can't begin a file, because the state file can't record where the run begins: {0}")]
     StartNotSaved(String),
@@ -175,6 +186,10 @@ impl Sink {
             }
             Self::File(file) => file.write(request, context).map_err(none_accepted),
             Self::Broker(broker) => broker.write(request, context).map_err(none_accepted),
+            Self::Database(database) => {
+                database.write(request);
+                Ok(())
+            }
             Self::Tap(tap) => {
                 tap.observe(request.lines);
                 Ok(())
@@ -190,7 +205,7 @@ impl Sink {
     pub fn write_ready(&mut self, lines: &CompactBatch) -> Result<usize, PartialWrite> {
         match self {
             Self::Stdout(stdout) => stdout.write_ready(lines.bytes()),
-            Self::File(_) | Self::Broker(_) => Ok(0),
+            Self::File(_) | Self::Broker(_) | Self::Database(_) => Ok(0),
             Self::Tap(tap) => {
                 tap.observe(lines);
                 Ok(lines.bytes().len())
@@ -204,7 +219,7 @@ impl Sink {
     pub fn is_non_blocking(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_non_blocking(),
-            Self::File(_) | Self::Broker(_) => false,
+            Self::File(_) | Self::Broker(_) | Self::Database(_) => false,
             Self::Tap(_) => true,
         }
     }
@@ -223,6 +238,8 @@ impl Sink {
             Self::Stdout(_) | Self::Tap(_) => Ok(Delivered { outputs: Vec::new() }),
             Self::File(file) => Ok(Delivered { outputs: file.checkpoint()? }),
             Self::Broker(broker) => Ok(Delivered { outputs: broker.checkpoint(deadline)? }),
+            // Its rows are committed with the position. Only the writer has that.
+            Self::Database(database) => Ok(database.commit(None)?),
         }
     }
 
@@ -239,7 +256,7 @@ impl Sink {
     /// cannot return what it has accepted.
     #[must_use]
     pub fn is_transactional(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Broker(_))
+        matches!(self, Self::File(_) | Self::Broker(_) | Self::Database(_))
     }
 
     /// Returns whether the reader has closed the pipe. Writes nothing.
@@ -247,7 +264,7 @@ impl Sink {
     pub fn is_closed(&self) -> bool {
         match self {
             Self::Stdout(stdout) => stdout.is_closed(),
-            Self::File(_) | Self::Broker(_) | Self::Tap(_) => false,
+            Self::File(_) | Self::Broker(_) | Self::Database(_) | Self::Tap(_) => false,
         }
     }
 
@@ -256,7 +273,7 @@ impl Sink {
     pub fn pipe_bytes(&self) -> usize {
         match self {
             Self::Stdout(stdout) => stdout.pipe_bytes(),
-            Self::File(_) | Self::Broker(_) | Self::Tap(_) => 0,
+            _ => 0,
         }
     }
 
@@ -265,20 +282,33 @@ impl Sink {
     pub fn unread_bytes(&self) -> usize {
         match self {
             Self::Stdout(stdout) => stdout.unread_bytes(),
-            Self::File(_) | Self::Broker(_) | Self::Tap(_) => 0,
+            _ => 0,
         }
     }
 
     /// Returns the files of this sink, if it writes files.
     pub fn files(&mut self) -> Option<&mut FileSink> {
         match self {
-            Self::Stdout(_) | Self::Broker(_) | Self::Tap(_) => None,
             Self::File(file) => Some(file),
+            _ => None,
+        }
+    }
+
+    /// Returns the database of this sink, if it writes one.
+    pub fn database(&mut self) -> Option<&mut Database> {
+        match self {
+            Self::Database(database) => Some(database),
+            _ => None,
         }
     }
 }
 
 impl Delivered {
+    /// Returns the proof of a database, which commits its rows with the position.
+    fn of_database() -> Self {
+        Self { outputs: Vec::new() }
+    }
+
     /// Returns the outputs that changed since the last checkpoint.
     #[must_use]
     pub fn into_outputs(self) -> Vec<Output> {

@@ -15,6 +15,8 @@ mod clock;
 #[cfg(unix)]
 mod completion;
 mod cursors;
+#[cfg(unix)]
+mod database;
 mod dial;
 mod dictionary;
 #[cfg(unix)]

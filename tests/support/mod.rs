@@ -5,6 +5,7 @@
 pub mod client;
 #[cfg(unix)]
 pub mod disk;
+pub mod fold;
 #[cfg(unix)]
 pub mod pty;
 pub mod run;

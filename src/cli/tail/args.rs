@@ -291,8 +291,10 @@ pub struct OutputArgs {
     #[arg(long)]
     pub append: bool,
 
-    /// Publish each event exactly once to nats://HOST/SUBJECT or
-    /// kafka://HOST/TOPIC (cargo features nats and kafka)
+    /// Keep the newest state of each record in a database,
+    /// sqlite:FILE; or publish each event exactly once to
+    /// nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features
+    /// nats and kafka)
     #[arg(long, value_name = "URL", value_hint = ValueHint::Url)]
     pub to: Option<String>,
 

@@ -10,11 +10,12 @@ use crate::cli::exit::UsageError;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::broker::config::Config;
 use crate::sink::broker::target::{self, Target};
+use crate::sink::sqlite;
 
 /// Most bytes read of `--to-config`.
 const MAX_FILE_BYTES: u64 = 256 * 1024;
 
-/// Returns the broker to publish to; `None` for files and standard output.
+/// Returns the broker to publish to; `None` for files, databases and standard output.
 ///
 /// # Errors
 /// [`UsageError`] with the flag, the value and the remedy.
@@ -31,6 +32,9 @@ pub fn broker_settings(
             None => Ok(None),
         };
     };
+    if sqlite::target::is_database(to) {
+        return Ok(None);
+    }
     let target = target::parse(to).map_err(|error| sources.usage_error("to", error))?;
     if args.output.as_deref().is_some_and(|path| path != Path::new("-")) {
         let output = sources.of("output");

@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use crate::cli::values::keywords::keyword;
 use crate::event::header::Kind;
 use crate::filter::{Filter, Markers};
-use crate::settings::OutputSettings;
-use crate::sink::broker::BrokerSettings;
+use crate::settings::{OutputSettings, To};
+use crate::sink::sqlite;
 use crate::source::endpoint::Endpoint;
 
 /// Longest derived name; a longer one is shortened.
@@ -67,8 +67,14 @@ pub enum Destination {
 impl Destination {
     /// Returns the destination of these settings. The path of a directory is made canonical, so
     /// that it is the same however it is reached.
-    pub fn new(output: Option<&OutputSettings>, to: Option<&BrokerSettings>) -> Self {
-        if let Some(to) = to {
+    pub fn new(output: Option<&OutputSettings>, to: Option<&To>) -> Self {
+        if let Some(To::Database(to)) = to {
+            let path = sqlite::absolute(&to.path).unwrap_or_else(|_| to.path.clone());
+            let label = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let address = path.to_string_lossy().into_owned();
+            return Self::Named { kind: "sqlite", label, address };
+        }
+        if let Some(To::Broker(to)) = to {
             let mut servers = to.target.servers.clone();
             servers.sort();
             let (kind, channel) = (to.target.kind.scheme(), &to.target.channel);

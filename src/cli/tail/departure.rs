@@ -78,10 +78,15 @@ pub fn check_repetition(
 }
 
 /// Warns about the events that an explicit start skips, and makes the store keep the saved
-/// position when the run first saves.
-pub fn record_departure(store: &mut Store, consumer: &str, start: &StartPosition, now: TimeUs) {
+/// position when the run first saves. Returns what the start skips.
+pub fn record_departure(
+    store: &mut Store,
+    consumer: &str,
+    start: &StartPosition,
+    now: TimeUs,
+) -> Option<Gap> {
     // A damaged position can't be kept, and is replaced.
-    let Ok(Some(saved)) = store.load(consumer) else { return };
+    let saved = store.load(consumer).ok().flatten()?;
     let skipped = skipped(&saved, start, now);
     if let Some(gap) = &skipped {
         let age = gap.from_time.map(|from| Duration::from_micros(now.0.saturating_sub(from.0)));
@@ -90,7 +95,8 @@ pub fn record_departure(store: &mut Store, consumer: &str, start: &StartPosition
             "skipping what {consumer:?} has not read {gap} (it stopped{age}): --cursor auto resumes there instead; later `skytail cursors restore` brings it back"
         );
     }
-    store.set_cursor_override(CursorOverride { skipped });
+    store.set_cursor_override(CursorOverride { skipped: skipped.clone() });
+    skipped
 }
 
 /// Returns the gap between what is saved and a later start.

@@ -7,7 +7,7 @@ use super::open_output;
 use crate::checkpoint::lease::Lease;
 use crate::checkpoint::store::{SavedCursor, Store, StoreError};
 use crate::position::TimeUs;
-use crate::settings::TailSettings;
+use crate::settings::{TailSettings, To};
 use crate::sink::output_record::OutputRecord;
 
 /// Returns the name that the run saves under: the one that 0.1.0 derived, if that one owns this
@@ -36,8 +36,8 @@ pub fn is_output_of(record: &OutputRecord, settings: &TailSettings) -> bool {
             let is_file = naming.rotate.is_none() && naming.path(TimeUs(0), 0) == record.path;
             is_file || (naming.rotate.is_some() && record.pattern == naming.pattern())
         }),
-        (None, Some(to)) => record.pattern == to.target.to_string(),
-        (None, None) => false,
+        (None, Some(To::Broker(to))) => record.pattern == to.target.to_string(),
+        (None, Some(To::Database(_)) | None) => false,
     }
 }
 

@@ -21,7 +21,7 @@ pub fn output_settings(
         let needs_file = [("rotate", args.rotate.is_some()), ("append", args.append)];
         return match needs_file.iter().find(|(_, is_given)| *is_given) {
             Some((long, _)) if args.to.is_some() => {
-                Err(sources.usage_error(long, "a broker has no files: leave this out"))
+                Err(sources.usage_error(long, "what --to names is no such file: leave this out"))
             }
             Some((long, _)) => Err(sources.usage_error(
                 long,

@@ -3,6 +3,7 @@
 
 use anyhow::Context as _;
 
+use super::open_database::{self, DatabaseLease};
 use super::{departure, legacy_names, open_output};
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::lease::{self, Lease};
@@ -13,7 +14,7 @@ use crate::display::summary::UnsavedReason;
 use crate::event::event_id::EventIdSecrets;
 use crate::metrics::now_us;
 use crate::position::{Seq, StartPosition, TimeUs};
-use crate::settings::{CursorMode, TailSettings};
+use crate::settings::{CursorMode, TailSettings, To};
 use crate::sink::Sink;
 use crate::sink::broker::{Broker, BrokerSettings};
 use crate::sink::file::FileSink;
@@ -34,6 +35,8 @@ pub struct Session {
     /// Why the run saves nothing, if so.
     pub unsaved: Option<UnsavedReason>,
     _lease: Option<Lease>,
+    /// The lock on the database, which may be reached with several state files.
+    _database_lease: Option<DatabaseLease>,
 }
 
 impl Session {
@@ -54,16 +57,29 @@ impl Session {
         lease::remove_unused(path, || store.names().ok());
         legacy_names::adopt_local_cursor(&mut store, path, consumer, settings)?;
         departure::check_repetition(&store, consumer, settings)?;
-        let output = open_sink(&mut store, consumer, settings)?;
+        let (mut output, database_lease) = open_sink(&mut store, consumer, settings)?;
         store.set_asked_for(departure::is_requested(settings));
-        let start = match explicit_start(settings.cursor) {
-            Some(start) => {
-                departure::record_departure(&mut store, consumer, &start, TimeUs(now_us()));
+        let mut database = output.as_mut().and_then(Sink::database);
+        let start = match (explicit_start(settings.cursor), &mut database) {
+            (Some(start), database) => {
+                let skipped =
+                    departure::record_departure(&mut store, consumer, &start, TimeUs(now_us()));
+                if let (Some(gap), Some(database)) = (skipped, database) {
+                    database.record_gap(&gap);
+                }
                 start
             }
-            None => saved_start(&store, consumer, settings)?,
+            (None, None) => saved_start(&store, consumer, settings)?,
+            (None, Some(database)) => {
+                open_database::saved_start(database, &store, consumer, settings, || {
+                    saved_start(&store, consumer, settings)
+                })?
+            }
         };
-        let secrets = store.identity_secrets(consumer)?;
+        let secrets = match database {
+            Some(database) => database.secrets()?,
+            None => store.identity_secrets(consumer)?,
+        };
         let log_health = match settings.output {
             Some(_) => log_health_of_files,
             None => log_health,
@@ -78,6 +94,7 @@ impl Session {
             consumer: consumer.clone(),
             unsaved: None,
             _lease: Some(lease),
+            _database_lease: database_lease,
         })
     }
 
@@ -86,8 +103,9 @@ impl Session {
         let consumer = settings.consumer.name.clone();
         let output = match (&settings.output, &settings.to) {
             (Some(output), _) => Some(file_sink(open_output::open(output, None, &consumer)?)),
-            (None, Some(to)) => Some(connect(to, &[])?),
-            (None, None) => None,
+            (None, Some(To::Broker(to))) => Some(connect(to, &[])?),
+            // A database always has a position, so its run always has a state file.
+            (None, Some(To::Database(_)) | None) => None,
         };
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),
@@ -97,6 +115,7 @@ impl Session {
             consumer,
             unsaved: reason,
             _lease: None,
+            _database_lease: None,
         })
     }
 
@@ -119,6 +138,10 @@ pub fn reached_end(settings: &TailSettings) -> anyhow::Result<Option<TimeUs>> {
     let (CursorMode::Auto, Some(until)) = (settings.cursor, settings.stop.until) else {
         return Ok(None);
     };
+    // The state file has only a copy of a database's position.
+    if settings.to.as_ref().and_then(To::database).is_some() {
+        return Ok(None);
+    }
     let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
     let Some(store) = store else { return Ok(None) };
     let saved = store.load(&legacy_names::effective_name(&store, settings)?)?;
@@ -136,17 +159,25 @@ fn open_sink(
     store: &mut Store,
     consumer: &str,
     settings: &TailSettings,
-) -> anyhow::Result<Option<Sink>> {
+) -> anyhow::Result<(Option<Sink>, Option<DatabaseLease>)> {
     if let Some(output) = &settings.output {
         store.make_durable()?;
-        return Ok(Some(file_sink(open_output::open(output, Some(store), consumer)?)));
+        let files = open_output::open(output, Some(store), consumer)?;
+        return Ok((Some(file_sink(files)), None));
     }
     let mut records = store.outputs(consumer)?;
     open_output::truncate_unsaved(store, consumer, &mut records)?;
-    if settings.to.is_some() {
-        store.make_durable()?;
+    match &settings.to {
+        Some(To::Broker(to)) => {
+            store.make_durable()?;
+            Ok((Some(connect(to, &records)?), None))
+        }
+        Some(To::Database(to)) => {
+            let (database, lease) = open_database::open(to)?;
+            Ok((Some(Sink::Database(Box::new(database))), Some(lease)))
+        }
+        None => Ok((None, None)),
     }
-    settings.to.as_ref().map(|to| connect(to, &records)).transpose()
 }
 
 fn file_sink(files: FileSink) -> Sink {
@@ -163,7 +194,7 @@ fn connect(to: &BrokerSettings, known: &[OutputRecord]) -> anyhow::Result<Sink> 
 }
 
 /// Returns the start that a cursor names without the state file; `None` for `auto`.
-fn explicit_start(cursor: CursorMode) -> Option<StartPosition> {
+pub(super) fn explicit_start(cursor: CursorMode) -> Option<StartPosition> {
     match cursor {
         CursorMode::Auto => None,
         CursorMode::Live => Some(StartPosition::Live),
@@ -201,15 +232,25 @@ fn saved_start(
             Ok(StartPosition::Time(time))
         }
         Some(SavedCursor::Manual(ManualCursor { at: CursorValue::Seq(seq), server })) => {
-            let is_only = |label: &str| settings.endpoints.iter().all(|e| *e.label == *label);
-            match server {
-                Some(label) if !is_only(&label) => anyhow::bail!(
-                    "the cursor set for {consumer:?} is seq {} of {label}, which means nothing on another server: use --host {label} alone, or set a time",
-                    seq.0
-                ),
-                _ => Ok(StartPosition::Seq(seq)),
-            }
+            start_at_seq(seq, server.as_deref(), consumer, settings)
         }
+    }
+}
+
+/// Returns the start at a sequence number, if the run reads its server only.
+pub(super) fn start_at_seq(
+    seq: Seq,
+    server: Option<&str>,
+    consumer: &str,
+    settings: &TailSettings,
+) -> anyhow::Result<StartPosition> {
+    let is_only = |label: &str| settings.endpoints.iter().all(|e| *e.label == *label);
+    match server {
+        Some(label) if !is_only(label) => anyhow::bail!(
+            "the cursor set for {consumer:?} is seq {} of {label}, which means nothing on another server: use --host {label} alone, or set a time",
+            seq.0
+        ),
+        _ => Ok(StartPosition::Seq(seq)),
     }
 }
 

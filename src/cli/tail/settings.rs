@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::archive_settings::archive_settings;
 use super::args::{CursorArgs, FlowArgs, OutputArgs, SourceArgs, TailArgs};
 use super::broker_settings::broker_settings;
+use super::database_settings::{self, database_settings};
 use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::last::args::last_settings;
 use super::markers::{self, MarkerArgs};
@@ -21,7 +22,7 @@ use crate::event::header::Kind;
 use crate::filter::Filter;
 use crate::settings::{
     Archive, ArchiveMode, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles,
-    MaxRetries, OutputSettings, Render, StopRules, TailSettings,
+    MaxRetries, OutputSettings, Render, StopRules, TailSettings, To,
 };
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
@@ -65,8 +66,9 @@ pub fn tail_settings(
 ) -> Result<TailSettings, UsageError> {
     let endpoints = endpoints(&args.source, sources)?;
     let (dids, handles) = accounts(args, sources)?;
-    let filter =
+    let mut filter =
         Filter { markers: args.markers.setting(), ..filter(&args.filters, dids, sources)? };
+    let database = database_settings(args, &mut filter, &handles, sources)?;
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
     let mut output = output_settings(&args.output, sources)?;
@@ -74,9 +76,14 @@ pub fn tail_settings(
     if let Some(output) = &mut output {
         output.objection = named.objection;
     }
-    let to = broker_settings(&args.output, sources)?;
-    let render = render_settings(&args.render, named.format, sources)?;
-    check_render(&args.markers, render.as_ref(), to.is_some(), sources)?;
+    let broker = broker_settings(&args.output, sources)?;
+    let render = match &database {
+        Some(_) => database_settings::render(args, sources)?,
+        None => render_settings(&args.render, named.format, sources)?,
+    };
+    check_render(&args.markers, render.as_ref(), broker.is_some(), sources)?;
+    let to = broker.map(To::Broker).or(database.map(Box::new).map(To::Database));
+    let database = to.as_ref().and_then(To::database);
     let context = StartContext {
         endpoints: &endpoints,
         filter: &filter,
@@ -90,7 +97,7 @@ pub fn tail_settings(
     check_end(&start, &stop, sources)?;
     Ok(TailSettings {
         demo: args.source.demo,
-        protocol: args.source.protocol,
+        protocol: database_settings::protocol(args, database, &filter, sources)?,
         shape: args.output.shape,
         cursor: start.cursor,
         last: last_settings(args, &context, sources)?,
@@ -100,15 +107,16 @@ pub fn tail_settings(
         unsaved: start.unsaved,
         checkpoint: checkpoint_every(&args.cursor, output.as_ref()),
         output,
-        to,
+        to: to.clone(),
         render,
         stop,
         buffer: buffer(&args.flow, sources)?,
         compression: compression(&args.source),
-        strict: args.output.strict,
+        // SQLite's functions fail for a whole query if one record is no JSON.
+        strict: args.output.strict || database.is_some(),
         connection: connection(args, &complete),
         ca_file: ca_file(&args.source, sources)?,
-        archive: archive(args, &endpoints, sources)?,
+        archive: archive(args, &endpoints, database.is_some(), sources)?,
         handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
         drain_timeout: args.output.drain_timeout,
@@ -121,11 +129,14 @@ pub fn tail_settings(
 fn archive(
     args: &TailArgs,
     endpoints: &[Endpoint],
+    is_fold: bool,
     sources: &ValueSources,
 ) -> Result<Archive, UsageError> {
     let contacted = contacted(&args.source, endpoints);
+    // A fold does not need the events that a compacted archive no longer has.
+    let unset = if is_fold { ArchiveMode::Prefer } else { ArchiveMode::Auto };
     let variable = |name: &str| std::env::var_os(name);
-    archive_settings(&args.archive, ArchiveMode::Auto, contacted, sources, variable)
+    archive_settings(&args.archive, unset, contacted, sources, variable)
 }
 
 fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> {

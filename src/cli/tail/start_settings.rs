@@ -11,8 +11,7 @@ use crate::cli::exit::UsageError;
 use crate::cli::values::cursor::{parse_cursor_mode, parse_since};
 use crate::display::summary::UnsavedReason;
 use crate::filter::Filter;
-use crate::settings::{Consumer, CursorMode, OutputSettings};
-use crate::sink::broker::BrokerSettings;
+use crate::settings::{Consumer, CursorMode, OutputSettings, To};
 use crate::source::endpoint::Endpoint;
 
 /// The settings of other flags that the start depends on.
@@ -20,7 +19,7 @@ pub struct StartContext<'a> {
     pub endpoints: &'a [Endpoint],
     pub filter: &'a Filter,
     pub output: Option<&'a OutputSettings>,
-    pub to: Option<&'a BrokerSettings>,
+    pub to: Option<&'a To>,
     /// The present in Unix microseconds.
     pub now_us: u64,
     /// Whether standard output is a terminal.

@@ -8,6 +8,7 @@ use crate::display::printable::printable;
 use crate::sink::file::FileSink;
 use crate::sink::{Delivered, Sink, SinkError};
 
+use super::database::persist_start;
 use super::{Writer, WriterResult};
 
 /// What was written since the last checkpoint.
@@ -54,6 +55,9 @@ impl Writer {
         };
         let Some(run_start) = self.config.run_start.take() else { return Ok(()) };
         let begun = run_start.cursor(position);
+        if let Some(database) = self.config.sink.database() {
+            return persist_start(database, &begun);
+        }
         self.saved_start = Some(begun.clone());
         match checkpoint_worker.persist_start(begun) {
             Err(error) if self.config.sink.files().is_some() => {
@@ -68,8 +72,9 @@ impl Writer {
             return;
         }
         let every = self.config.every;
+        let is_full = self.is_database_full();
         let many = every.events.is_some_and(|most| self.unsaved.events >= most);
-        if (many || self.unsaved.since.elapsed() >= every.interval)
+        if (many || is_full || self.unsaved.since.elapsed() >= every.interval)
             && let Err(refusal) = self.save()
         {
             self.end(Some(refusal));
@@ -86,6 +91,9 @@ impl Writer {
             self.config.checkpoint_worker.as_ref().and_then(CheckpointWorker::output_error)
         {
             return Err(SinkError::Unsynced(error.to_string()));
+        }
+        if self.config.sink.database().is_some() {
+            return self.save_database();
         }
         let delivered = {
             let stop = &self.config.stop;
@@ -108,6 +116,7 @@ impl Writer {
 
     /// Ends the run: saves the last position that the output proves.
     pub(super) fn finish_run(&mut self) -> WriterResult {
+        self.begin_last_commit();
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, SinkError::Closed));
         self.roll_back_unread();
@@ -124,6 +133,9 @@ impl Writer {
             Some(refusal) if self.config.sink.is_transactional() => self.discard_unsaved(refusal),
             _ => self.mark_clean(&mut failure),
         }
+        if failure.is_none() {
+            self.finish_database();
+        }
         let position = match failure.is_some() && self.config.sink.is_transactional() {
             true => self.proven.clone(),
             false => self.processor.position().cloned(),
@@ -134,6 +146,10 @@ impl Writer {
             Sink::Stdout(_) | Sink::Tap(_) => None,
             Sink::File(files) => Some(file_names(files)),
             Sink::Broker(broker) => Some(broker.destination()),
+            Sink::Database(database) => {
+                let name = database.path().file_name().unwrap_or_default();
+                Some(printable(name.as_encoded_bytes(), 100))
+            }
         };
         WriterResult {
             position,

@@ -5,6 +5,7 @@
 
 mod checkpointing;
 mod closed_pipe;
+mod database;
 mod report;
 
 use std::sync::Arc;
@@ -30,6 +31,7 @@ use super::shutdown::{Shutdown, StopReason};
 use super::transform::{TransformResult, TransformStage};
 
 use checkpointing::Unsaved;
+use database::DatabaseState;
 
 /// How often a writer that writes nothing checks whether the reader of its output has gone.
 const CHECK_OUTPUT_EVERY: Duration = Duration::from_secs(1);
@@ -76,6 +78,7 @@ pub struct Writer {
     saved_start: Option<ManualCursor>,
     /// The oldest time of the server's history, if it is later than `history_start`.
     history_limit: Option<TimeUs>,
+    database: DatabaseState,
     failure: Option<SinkError>,
     has_ended: bool,
 }
@@ -221,7 +224,8 @@ impl BatchWriter for Writer {
         }
         let shape = open.connection.shape;
         let (lines, written_bytes) = (open.staged.lines(), open.written_bytes);
-        let request = WriteRequest { lines, shape, written_bytes, period_starts };
+        let originals = None;
+        let request = WriteRequest { lines, shape, written_bytes, period_starts, originals };
         match sink.write(&request, &mut context) {
             Ok(()) => Some(self.accept(open)),
             Err(partial) => {
@@ -257,6 +261,7 @@ impl Writer {
             open: None,
             saved_start: None,
             history_limit: None,
+            database: DatabaseState::default(),
             failure: None,
             has_ended: false,
         }
@@ -278,7 +283,7 @@ impl Writer {
         self.report_rejected();
         self.report_anomaly(connection.number);
         self.config.feedback.set_early(self.processor.surplus_time());
-        match self.save_run_start() {
+        match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let written_bytes = 0;
                 self.open =

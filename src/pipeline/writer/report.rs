@@ -66,6 +66,9 @@ impl Writer {
                 gap.reason,
             ),
         }
+        if let Some(database) = self.config.sink.database() {
+            database.record_gap(&gap);
+        }
         if let Some(checkpoint_worker) = &self.config.checkpoint_worker {
             checkpoint_worker.record_gap(gap);
         }

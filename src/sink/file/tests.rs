@@ -65,6 +65,7 @@ fn write(
         shape: EventFormat::V1,
         written_bytes: 0,
         period_starts,
+        originals: None,
     };
     sink.write(
         &request,

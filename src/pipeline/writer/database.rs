@@ -1,0 +1,125 @@
+//! Writes to a database: rows and position are committed together, so that the commit is the
+//! checkpoint.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::checkpoint::Checkpoint;
+use crate::checkpoint::CursorValue;
+use crate::checkpoint::store::ManualCursor;
+use crate::position::StartPosition;
+use crate::sink::sqlite::error::DatabaseError;
+use crate::sink::sqlite::{Database, Feed};
+use crate::sink::{Delivered, SinkError};
+use crate::source::protocol::Protocol;
+use crate::source::{ConnectionInfo, RequestedCursor};
+
+use super::Writer;
+use super::checkpointing::Unsaved;
+
+/// The pause between two attempts to commit while no more lines can wait.
+const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// What a writer remembers of the database that it writes.
+#[derive(Debug, Default)]
+pub(super) struct DatabaseState {
+    /// The connection that the newest lines come from, and whether it is known to be v1.
+    feed: Option<(u64, bool)>,
+    /// Whether the last commit failed.
+    is_failing: bool,
+    /// Whether this is the last commit of the run, which must not wait.
+    is_last: bool,
+}
+
+impl Writer {
+    /// Notes in the database where the next lines come from.
+    pub(super) fn begin_feed(&mut self, connection: &ConnectionInfo) -> Result<(), SinkError> {
+        let Some(database) = self.config.sink.database() else { return Ok(()) };
+        let is_v1 = connection.protocol == Protocol::V1;
+        let feed = Some((connection.number, is_v1));
+        if self.database.feed == feed {
+            return Ok(());
+        }
+        self.database.feed = feed;
+        let is_archive = connection.requested == RequestedCursor::Archive;
+        database.begin_feed(&Feed { origin: &connection.origin, is_v1, is_archive })?;
+        Ok(())
+    }
+
+    /// Returns whether a commit is due, because no more lines may wait.
+    pub(super) fn is_database_full(&mut self) -> bool {
+        self.config.sink.database().is_some_and(|database| database.is_full())
+    }
+
+    /// Commits all lines with the position. A failure that may pass is reported once, and the next
+    /// checkpoint tries again; the run waits only if no more lines can wait.
+    pub(super) fn save_database(&mut self) -> Result<(), SinkError> {
+        let resume = self.processor.resume();
+        let delivered = loop {
+            let Some(database) = self.config.sink.database() else { return Ok(()) };
+            let error = match database.commit(resume.as_ref()) {
+                Ok(delivered) => break delivered,
+                Err(error) => error,
+            };
+            let is_full = database.is_full();
+            if !error.is_transient() || self.database.is_last {
+                return Err(error.into());
+            }
+            self.report_failing(&error);
+            if !is_full {
+                self.unsaved.since = Instant::now();
+                return Ok(());
+            }
+            if self.config.stop.deadline().is_some_and(|at| Instant::now() >= at) {
+                return Err(error.into());
+            }
+            thread::sleep(RETRY_AFTER);
+        };
+        self.on_committed(delivered);
+        Ok(())
+    }
+
+    fn report_failing(&mut self, error: &DatabaseError) {
+        if !self.database.is_failing {
+            self.database.is_failing = true;
+            tracing::warn!("{error}; the events wait, and the run tries again");
+        }
+    }
+
+    fn on_committed(&mut self, delivered: Delivered) {
+        if self.database.is_failing {
+            self.database.is_failing = false;
+            tracing::warn!("the database takes events again");
+        }
+        self.unsaved = Unsaved::default();
+        self.proven = self.processor.position().cloned();
+        if let (Some(worker), Some(resume)) =
+            (&self.config.checkpoint_worker, self.processor.resume())
+        {
+            worker.save(Checkpoint::new(delivered, resume));
+        }
+    }
+
+    /// Prepares the last commit of the run.
+    pub(super) fn begin_last_commit(&mut self) {
+        self.database.is_last = true;
+    }
+
+    /// Ends the database of a run that did not fail.
+    pub(super) fn finish_database(&mut self) {
+        let Some(database) = self.config.sink.database() else { return };
+        if let Err(error) = database.finish() {
+            tracing::warn!("{error}; the next run makes the indices that are missing");
+        }
+    }
+}
+
+/// Records in the database where the run begins, so that a run that is killed before its first
+/// commit begins there again.
+pub(super) fn persist_start(database: &Database, begun: &ManualCursor) -> Result<(), SinkError> {
+    let start = match begun.at {
+        CursorValue::Time(time) => StartPosition::Time(time),
+        CursorValue::Seq(seq) => StartPosition::Seq(seq),
+    };
+    Ok(database.persist_start(&start, begun.server.as_deref())?)
+}

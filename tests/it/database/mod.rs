@@ -1,0 +1,9 @@
+//! `--to sqlite:FILE`: the tables equal a fold of the events in memory, whatever happens to the run.
+
+mod columns;
+mod fixture;
+mod guide;
+mod kills;
+mod refusals;
+mod sources;
+mod trouble;

@@ -1,0 +1,75 @@
+//! Databases that can't be written for a while, or at all.
+
+use std::fs;
+
+use rusqlite::Connection;
+
+use super::fixture::Fixture;
+use crate::support::disk::Disk;
+
+#[test]
+fn a_run_waits_for_a_program_that_has_locked_the_database() {
+    let fixture = Fixture::new(3_000);
+    fixture.run_ok(&["--limit", "500"]);
+    let other = Connection::open(fixture.database()).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    let mut flags = fixture.flags(&["--checkpoint-every", "10ms"]);
+    flags.retain(|flag| flag != "--exit-when-live");
+    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
+    // The run opens the database, which needs no lock, and then waits for five seconds.
+    let run = crate::support::tail::TailProcess::start(&fixture.scratch.path(""), &flags);
+    assert_eq!(fixture.committed(&fixture.database()), 500);
+    other.execute_batch("ROLLBACK").unwrap();
+    fixture.wait_for(3_000);
+    run.signal("TERM");
+    assert_eq!(run.wait().code(), 0);
+    fixture.assert_is_complete();
+}
+
+#[test]
+fn a_reader_does_not_stop_the_writer_and_sees_one_state() {
+    let fixture = Fixture::new(6_000);
+    fixture.run_ok(&["--limit", "1000"]);
+    let reader = Connection::open(fixture.database()).unwrap();
+    reader.execute_batch("BEGIN").unwrap();
+    let count = || -> i64 {
+        reader.query_row("SELECT count(*) FROM records", [], |row| row.get(0)).unwrap()
+    };
+    let before = count();
+    fixture.run_ok(&[]);
+    assert_eq!(count(), before);
+    reader.execute_batch("COMMIT").unwrap();
+    fixture.assert_is_complete();
+}
+
+#[test]
+fn a_full_disk_ends_the_run_and_the_next_one_continues() {
+    let fixture = Fixture::new(6_000);
+    let at = fixture.scratch.path("small");
+    fs::create_dir(&at).unwrap();
+    let Some(disk) = Disk::new(at.clone(), "1M") else { return };
+    let path = at.join("out.db");
+    let to = format!("sqlite:{}", path.display());
+    let run = fixture.run(&["--to", &to, "--drain-timeout", "0s"]);
+    assert_eq!(run.code(), 1, "{}", run.stderr);
+    assert!(run.stderr.contains("its disk is full; free some space"), "{}", run.stderr);
+    disk.remount("size=64M");
+    fixture.run_ok(&["--to", &to]);
+    assert_eq!(fixture.committed(&path), 6_000);
+    fixture.assert_is_fold(&path);
+}
+
+#[test]
+fn a_read_only_database_is_refused() {
+    let fixture = Fixture::new(100);
+    let at = fixture.scratch.path("fixed");
+    fs::create_dir(&at).unwrap();
+    let Some(disk) = Disk::new(at.clone(), "4M") else { return };
+    let path = at.join("out.db");
+    let to = format!("sqlite:{}", path.display());
+    fixture.run_ok(&["--to", &to]);
+    disk.remount("ro");
+    let run = fixture.run(&["--to", &to]);
+    assert_eq!(run.code(), 1, "{}", run.stderr);
+    assert!(run.stderr.to_lowercase().contains("read-only"), "{}", run.stderr);
+}
