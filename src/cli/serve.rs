@@ -21,8 +21,8 @@ use crate::serve::{
 #[derive(Debug, clap::Args)]
 #[command(after_help = help::SERVE_CHAOS)]
 pub struct ServeArgs {
-    /// NDJSON events as Jetstream v1 sends them, plain or zstd; `-` for standard input. The
-    /// server holds them in memory
+    /// NDJSON events as Jetstream v1 sends them, plain or zstd, or a database of --to
+    /// sqlite:FILE; `-` for standard input. The server holds them in memory
     #[arg(value_name = "RECORDING")]
     recording: PathBuf,
     /// Address to listen on; port 0 means any free port

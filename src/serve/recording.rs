@@ -16,6 +16,7 @@ use crate::event::error::Malformed;
 use crate::event::header;
 use crate::event::whitespace;
 use crate::parquet;
+use crate::sink::sqlite::export;
 
 /// Maximum size of a recording, in bytes after decompression. Protects against zstd bombs; a day of
 /// the network is far too large to hold in memory anyway.
@@ -118,8 +119,9 @@ pub enum LineError {
 }
 
 impl Recording {
-    /// Reads a recording: NDJSON, plain or in zstd frames, or a Parquet file of skytail (detected
-    /// by content, not by name); `-` is standard input, which can't be Parquet. A byte order mark, blank lines and an unterminated last line that is not
+    /// Reads a recording: NDJSON, plain or in zstd frames, or a Parquet file or a database of
+    /// skytail (detected by content, not by name); `-` is standard input, which can only be
+    /// NDJSON. A byte order mark, blank lines and an unterminated last line that is not
     /// an event are skipped.
     ///
     /// # Errors
@@ -129,6 +131,10 @@ impl Recording {
         let read = |source| RecordingError::Read { path: name.clone(), source };
         if path.as_os_str() == "-" {
             return Self::read(io::stdin().lock(), &name);
+        }
+        let database = export::open_recording(path);
+        if let Some(lines) = database.map_err(|error| read(io::Error::other(error)))? {
+            return Self::read(lines, &name);
         }
         let mut file = File::open(path).map_err(read)?;
         if !parquet::is_parquet(&mut file).map_err(read)? {

@@ -45,7 +45,7 @@ impl Fold {
         let received = event["time_us"].as_i64().unwrap();
         let at = |body: &Value| {
             let time = body["time"].as_str().and_then(|time| time.parse::<jiff::Timestamp>().ok());
-            time.map_or(received, |time| time.as_microsecond().min(received))
+            time.map_or(received, |time| time.as_microsecond())
         };
         match event["kind"].as_str().unwrap() {
             "commit" => self.apply_commit(did, &event["commit"]),
@@ -60,7 +60,7 @@ impl Fold {
             "account" => {
                 let body = &event["account"];
                 let account = self.accounts.entry(did.clone()).or_default();
-                if account.at > at(body) {
+                if account.at >= at(body) {
                     return;
                 }
                 account.at = at(body);
@@ -195,7 +195,19 @@ pub fn events(
     first_seq: u64,
     syncs: bool,
 ) -> Vec<String> {
-    let mut random = 0x9e37_79b9_7f4a_7c15_u64;
+    seeded_events(0x9e37_79b9_7f4a_7c15, count, from_us, step_us, first_seq, syncs)
+}
+
+/// Returns events as [`events`] does, with random values of this seed, which is not 0.
+pub fn seeded_events(
+    seed: u64,
+    count: u64,
+    from_us: u64,
+    step_us: u64,
+    first_seq: u64,
+    syncs: bool,
+) -> Vec<String> {
+    let mut random = seed;
     let mut next = move |n: u64| {
         random ^= random << 13;
         random ^= random >> 7;

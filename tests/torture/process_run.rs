@@ -148,6 +148,10 @@ impl ProcessRun {
             let out = directory.join("out").display().to_string();
             flags.extend(files.iter().map(|flag| flag.replace("{}", &out)));
         }
+        if let Output::Database(options) = profile.output {
+            let to = format!("sqlite:{}/out/out.db{options}", directory.display());
+            flags.extend(["--from", "oldest", "--to", &to].map(str::to_owned));
+        }
         flags.extend(profile.flags.iter().map(|flag| (*flag).to_owned()));
         if profile.is_archived {
             begin_at(settings.client, directory, profile.begins_at);
@@ -269,7 +273,7 @@ impl ProcessRun {
 
     fn patience(&self) -> Duration {
         match self.output {
-            Output::Files(_) => 2 * PATIENCE,
+            Output::Files(_) | Output::Database(_) => 2 * PATIENCE,
             _ if self.scans_slowly => STUCK_IN_A_SCAN,
             _ => STUCK,
         }
@@ -286,9 +290,7 @@ impl ProcessRun {
             RunRole::Interrupted => command
                 .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
                 .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
-            RunRole::Final if matches!(self.output, Output::Files(_)) => {
-                command.arg("--exit-when-live")
-            }
+            RunRole::Final if self.output.is_file() => command.arg("--exit-when-live"),
             RunRole::Final => &mut command,
         };
         command

@@ -11,6 +11,7 @@ use super::process_run::{ProcessRun, RunOutcome, RunRole, StopKind, StopPlan};
 use super::proxy::NetworkFaults;
 use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
+use crate::support::fold::{self, Fold};
 
 /// The output of the program.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,6 +22,15 @@ pub enum Output {
     SlowStdout,
     /// Files: these flags, with `{}` for the directory.
     Files(&'static [&'static str]),
+    /// A database with these options.
+    Database(&'static str),
+}
+
+impl Output {
+    /// Returns whether stdout stays empty.
+    pub fn is_file(self) -> bool {
+        matches!(self, Self::Files(_) | Self::Database(_))
+    }
 }
 
 /// The filter of the program.
@@ -143,7 +153,14 @@ struct Round<'a> {
 impl<'a> Round<'a> {
     fn new(profile: &'a Profile, settings: &'a RunSettings<'a>, seed: u64) -> Self {
         let mut rng = fastrand::Rng::with_seed(seed);
-        let recording = Recording::new(profile.scenario, profile.events, &mut rng);
+        let (scenario, events) = (profile.scenario, profile.events);
+        let recording = match profile.output {
+            Output::Database(_) => {
+                let syncs = profile.flags.contains(&"v2");
+                Recording::for_database(scenario, events, syncs, &mut rng)
+            }
+            _ => Recording::new(scenario, events, &mut rng),
+        };
         let root = Path::new(env!("CARGO_TARGET_TMPDIR")).join("torture");
         // Rounds of one seed may run at the same time, on other programs.
         static COUNT: AtomicU64 = AtomicU64::new(0);
@@ -213,7 +230,7 @@ impl<'a> Round<'a> {
         totals: &mut Totals,
     ) -> Result<(), Verdict> {
         let mut run_outcome = RunOutcome { was_clean: true, ..RunOutcome::default() };
-        let is_piped = !matches!(self.profile.output, Output::Files(_));
+        let is_piped = !self.profile.output.is_file();
         let mut is_first = true;
         while Instant::now() < self.settings.until && !self.is_near_the_end(process, oracle)? {
             if is_piped {
@@ -237,6 +254,9 @@ impl<'a> Round<'a> {
             oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
         }
         process.run_once(StopPlan::complete(), RunRole::Final, harness, oracle, &mut self.rng)?;
+        if let Output::Database(_) = self.profile.output {
+            return self.compare_tables(oracle);
+        }
         if !is_piped {
             oracle.begin_files();
             oracle.feed(&self.files())?;
@@ -250,9 +270,7 @@ impl<'a> Round<'a> {
             0..=1 if self.profile.has_clean_stops => StopKind::Term,
             2..=3 if self.profile.output == Output::SlowStdout => StopKind::TermUnread,
             4..=6 if self.profile.output == Output::SlowStdout => StopKind::KillUnread,
-            7 if self.profile.has_clean_stops
-                && !matches!(self.profile.output, Output::Files(_)) =>
-            {
+            7 if self.profile.has_clean_stops && !self.profile.output.is_file() => {
                 StopKind::CloseReader
             }
             _ => StopKind::Kill,
@@ -281,11 +299,29 @@ impl<'a> Round<'a> {
     }
 
     fn is_near_the_end(&self, process: &ProcessRun, oracle: &Oracle<'_>) -> Result<bool, Verdict> {
-        if matches!(self.profile.output, Output::Files(_)) {
+        if self.profile.output.is_file() {
             let saved = process.saved()?;
             return Ok(saved.is_some_and(|saved| oracle.share_before(saved.time_us) > 0.95));
         }
         Ok(oracle.is_nearly_complete())
+    }
+
+    /// Compares the tables of a database with a fold of the recording.
+    fn compare_tables(&self, oracle: &Oracle<'_>) -> Result<(), Verdict> {
+        let expected = Fold::of(oracle.lines().iter().map(String::as_str)).dump();
+        let found = fold::dump(&self.directory.join("out/out.db"));
+        let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
+        if found == expected {
+            return Ok(());
+        }
+        let message = format!(
+            "the tables differ from the fold: {} rows in place of {}; after {same} equal ones {:?} in place of {:?}",
+            found.len(),
+            expected.len(),
+            found.get(same),
+            expected.get(same),
+        );
+        Err(Verdict { violation: Violation::Lost, message, missing: None })
     }
 
     /// Returns all output files, one after another.

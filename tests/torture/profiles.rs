@@ -160,6 +160,13 @@ const PREFERRED: Profile = Profile {
     ..COMPACTED
 };
 
+/// A database, compared with a fold of the recording.
+const DATABASE: Profile = Profile { name: "database v2", output: Output::Database(""), ..V2 };
+
+/// The same with the v2 stream, and so with repaired repositories.
+const DATABASE_STREAM: Profile =
+    Profile { name: "database stream v2", output: Output::Database("?strict"), ..V2_STREAM };
+
 /// Returns all profiles.
 pub fn profiles() -> Vec<Profile> {
     PROFILES.to_vec()
@@ -278,6 +285,42 @@ const PROFILES: &[Profile] = &[
     Profile { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
     Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
     Profile { name: "archive slow reader", output: Output::SlowStdout, faults: FAST, ..ARCHIVE },
+    DATABASE,
+    DATABASE_STREAM,
+    Profile {
+        name: "database archive",
+        output: Output::Database(""),
+        flags: &["--protocol", "v2", "--archive", "auto"],
+        ..ARCHIVE
+    },
+    Profile {
+        name: "database preferred archive",
+        output: Output::Database("?strict"),
+        flags: &["--protocol", "v2"],
+        ..PREFERRED
+    },
+    Profile {
+        name: "database failover between kinds",
+        output: Output::Database(""),
+        servers: &["v2", "legacy"],
+        flags: &["--rewind", "5s", "--protocol", "auto"],
+        ..FAILOVER
+    },
+    Profile {
+        name: "database v2 failover",
+        output: Output::Database("?strict"),
+        flags: &["--rewind", "5s", "--protocol", "v2"],
+        ..FAILOVER
+    },
+    Profile {
+        name: "database reuse and stamps",
+        output: Output::Database("?history"),
+        stamps: STAMPS,
+        chaos: concat!(ends!(), ",reuse=1500,swap=200,duplicate=300"),
+        kills_servers: false,
+        flags: &["--rewind", "5s"],
+        ..V2
+    },
     Profile {
         name: "failover between protocols",
         servers: &["v2", "legacy"],

@@ -7,6 +7,8 @@ use std::collections::HashMap;
 
 use serde::Deserialize;
 
+use crate::support::fold;
+
 /// The approximate `time_us` of the first event.
 const FIRST_US: u64 = 1_783_175_888_000_000;
 /// The `cursor` before the first event.
@@ -71,6 +73,7 @@ struct Line<'a> {
     commit: Option<Commit<'a>>,
     identity: Option<Relayed>,
     account: Option<Relayed>,
+    sync: Option<Relayed>,
 }
 
 #[derive(Deserialize)]
@@ -92,7 +95,7 @@ struct Relayed {
 
 impl Line<'_> {
     fn name(&self) -> String {
-        let relayed = self.identity.as_ref().or(self.account.as_ref());
+        let relayed = self.identity.as_ref().or(self.account.as_ref()).or(self.sync.as_ref());
         match (&self.commit, relayed) {
             (Some(c), _) => {
                 format!("{} {} {} {} {}", self.did, c.rev, c.operation, c.collection, c.rkey)
@@ -112,6 +115,29 @@ impl Recording {
             writer.next(rng);
         }
         Self::of(writer.lines)
+    }
+
+    /// Generates a recording whose accounts are consistent, so that a database can be compared with
+    /// a fold. Times neither step back nor repeat.
+    pub fn for_database(
+        scenario: Scenario,
+        events: usize,
+        syncs: bool,
+        rng: &mut fastrand::Rng,
+    ) -> Self {
+        let seed = rng.u64(1..);
+        let step_us = scenario.step_us;
+        let lines =
+            fold::seeded_events(seed, events as u64, FIRST_US, step_us, FIRST_SEQ, syncs);
+        let without_seq = |line: String| match scenario.is_v2 {
+            true => line,
+            false => {
+                let (head, rest) = line.split_once(r#","cursor":"#).expect("a cursor");
+                let (_, rest) = rest.split_once(',').expect("a member after it");
+                format!("{head},{rest}")
+            }
+        };
+        Self::of(lines.into_iter().map(without_seq).collect())
     }
 
     pub fn empty() -> Self {

@@ -17,6 +17,7 @@ use crate::compression::sniff;
 use crate::event::event_id::EventIdKey;
 use crate::event::lines::each_line;
 use crate::parquet;
+use crate::sink::sqlite::export;
 use crate::stats::buckets::Buckets;
 use crate::stats::plot;
 use crate::stats::tally::Tally;
@@ -35,10 +36,11 @@ const SVG_START: &[u8] = b"<svg";
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
 A recording has one event a line, in the v1 format or the native format of v2,
-plain or zstd, or is a Parquet file of skytail. Several recordings are counted
-together as one. skytail needs 100 MB of memory, at most 300 MB (for Parquet 400
-MB), for a recording of any length: an event counts as a duplicate if it is among
-the 3,670,016 events before it (or slightly more).
+plain or zstd, or is a Parquet file or a database (--to sqlite:FILE) of skytail.
+Several recordings are counted together as one. skytail needs 100 MB of memory,
+at most 300 MB (for Parquet 400 MB), for a recording of any length: an event
+counts as a duplicate if it is among the 3,670,016 events before it (or slightly
+more).
 
 Examples:
   What happened in the last ten minutes
@@ -159,7 +161,10 @@ fn count_all(recordings: &[PathBuf], tally: &mut Tally) -> (Option<String>, anyh
 fn count(path: &Path, tally: &mut Tally) -> io::Result<()> {
     let input: Box<dyn Read> = match path.as_os_str() == "-" {
         true => sniff::decompressed(BufReader::with_capacity(READ_BYTES, io::stdin().lock()))?,
-        false => parquet::open_recording(path)?,
+        false => match export::open_recording(path).map_err(io::Error::other)? {
+            Some(lines) => Box::new(lines),
+            None => parquet::open_recording(path)?,
+        },
     };
     each_line(BufReader::with_capacity(READ_BYTES, input), |line| tally.add(line))
 }

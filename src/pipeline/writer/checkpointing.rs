@@ -133,9 +133,6 @@ impl Writer {
             Some(refusal) if self.config.sink.is_transactional() => self.discard_unsaved(refusal),
             _ => self.mark_clean(&mut failure),
         }
-        if failure.is_none() {
-            self.finish_database();
-        }
         let position = match failure.is_some() && self.config.sink.is_transactional() {
             true => self.proven.clone(),
             false => self.processor.position().cloned(),

@@ -104,14 +104,6 @@ impl Writer {
     pub(super) fn begin_last_commit(&mut self) {
         self.database.is_last = true;
     }
-
-    /// Ends the database of a run that did not fail.
-    pub(super) fn finish_database(&mut self) {
-        let Some(database) = self.config.sink.database() else { return };
-        if let Err(error) = database.finish() {
-            tracing::warn!("{error}; the next run makes the indices that are missing");
-        }
-    }
 }
 
 /// Records in the database where the run begins, so that a run that is killed before its first

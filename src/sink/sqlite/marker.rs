@@ -4,6 +4,8 @@ use std::borrow::Cow;
 
 use serde::Deserialize;
 
+use crate::position::BELIEVED_AHEAD_US;
+
 /// The alphabet of a revision, in the order in which its digits compare.
 const DIGITS: &[u8; 32] = b"234567abcdefghijklmnopqrstuvwxyz";
 
@@ -52,12 +54,13 @@ impl<'a> Marker<'a> {
 }
 
 impl Body<'_> {
-    /// Returns when it happened, in microseconds: the relay's time, but not later than the time at
-    /// which the server received it.
-    pub fn at_us(&self, received_us: u64) -> u64 {
+    /// Returns when it happened, in microseconds: at the relay's time, unless that lies far ahead of
+    /// `clock_us`, the time of the stream; otherwise at the server's time.
+    pub fn at_us(&self, received_us: u64, clock_us: u64) -> u64 {
         let time = self.time.as_ref().and_then(|time| time.parse::<jiff::Timestamp>().ok());
         let time = time.and_then(|time| u64::try_from(time.as_microsecond()).ok());
-        time.map_or(received_us, |time| time.min(received_us))
+        let is_plausible = |time: &u64| *time <= clock_us.saturating_add(BELIEVED_AHEAD_US);
+        time.filter(is_plausible).unwrap_or(received_us.min(clock_us))
     }
 
     /// Returns whether the account is deleted.
@@ -95,10 +98,13 @@ mod tests {
     }
 
     #[test]
-    fn a_marker_happened_when_the_relay_says_but_never_after_it_was_received() {
+    fn a_marker_happened_when_the_relay_says_unless_that_lies_far_ahead() {
         let of = |time: &str| Body { time: Some(time.to_owned().into()), ..Body::default() };
-        assert_eq!(of("1970-01-01T00:00:01.5Z").at_us(9_000_000), 1_500_000);
-        assert_eq!(of("2999-01-01T00:00:00Z").at_us(9_000_000), 9_000_000);
-        assert_eq!(of("soon").at_us(9_000_000), 9_000_000);
+        assert_eq!(of("1970-01-01T00:00:01.5Z").at_us(9_000_000, 9_000_000), 1_500_000);
+        // The server's time may be imported.
+        assert_eq!(of("1970-01-01T00:00:01.5Z").at_us(1_000, 9_000_000), 1_500_000);
+        assert_eq!(of("2999-01-01T00:00:00Z").at_us(8_000_000, 9_000_000), 8_000_000);
+        assert_eq!(of("soon").at_us(8_000_000, 9_000_000), 8_000_000);
+        assert_eq!(of("soon").at_us(u64::MAX, 9_000_000), 9_000_000);
     }
 }

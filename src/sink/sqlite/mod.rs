@@ -8,6 +8,7 @@
 
 mod apply;
 pub mod error;
+pub mod export;
 pub mod fields;
 mod gaps;
 mod history;
@@ -37,7 +38,7 @@ use crate::sink::{Delivered, WriteRequest};
 
 use apply::Fold;
 use error::DatabaseError;
-use gaps::GapRow;
+use gaps::ServerChange;
 use pending::Pending;
 pub use position::Saved;
 use schema::{Found, Layout};
@@ -102,7 +103,9 @@ pub struct Database {
     rules: Option<Filter>,
     pending: Pending,
     /// Gaps that are not committed yet.
-    gaps: Vec<GapRow>,
+    gaps: Vec<Gap>,
+    /// Changes of server that are not committed yet.
+    changes: Vec<ServerChange>,
     clock: Clock,
     /// The time before which tombstones were deleted.
     forgotten_us: u64,
@@ -150,6 +153,7 @@ impl Database {
             rules: settings.rules.clone(),
             pending: Pending::default(),
             gaps: Vec::new(),
+            changes: Vec::new(),
             clock,
             forgotten_us: 0,
             server,
@@ -229,7 +233,8 @@ impl Database {
             );
         }
         if self.server.as_ref().is_some_and(|known| known != server) {
-            self.gaps.push(GapRow::server_changed(self.clock.latest()));
+            let place = self.pending.entries().len();
+            self.changes.push(ServerChange { place, at: self.clock.latest() });
         }
         self.server = Some(Arc::clone(server));
         Ok(())
@@ -267,7 +272,7 @@ impl Database {
 
     /// Records a gap with the next commit.
     pub fn record_gap(&mut self, gap: &Gap) {
-        self.gaps.push(GapRow::of(gap));
+        self.gaps.push(gap.clone());
     }
 
     /// Returns whether no more lines should wait: a commit is due.
@@ -291,6 +296,7 @@ impl Database {
         self.report_refused(refused);
         self.pending.clear();
         self.gaps.clear();
+        self.changes.clear();
         self.build_indices()?;
         Ok(Delivered::of_database())
     }
@@ -302,7 +308,14 @@ impl Database {
         let transaction =
             self.connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         let mut fold = Fold::new(&transaction, &self.layout.options)?;
-        fold.apply(&self.pending)?;
+        fold.log(&self.pending)?;
+        let mut applied = 0;
+        for change in &self.changes {
+            fold.apply(&self.pending, applied..change.place)?;
+            gaps::record_change(&transaction, *change)?;
+            applied = change.place;
+        }
+        fold.apply(&self.pending, applied..self.pending.entries().len())?;
         let refused = fold.refused;
         drop(fold);
         gaps::record(&transaction, &self.gaps)?;
@@ -319,7 +332,7 @@ impl Database {
         Ok(refused)
     }
 
-    /// Makes the indices that a backfill does without, once the archive is read or the run ends.
+    /// Makes the indices that a backfill does without, once the archive is read.
     fn build_indices(&mut self) -> Result<(), DatabaseError> {
         if self.has_indices || self.is_archive {
             return Ok(());
@@ -335,19 +348,10 @@ impl Database {
         Ok(())
     }
 
-    /// Ends the run: makes what indices are missing, and empties the log.
-    ///
-    /// # Errors
-    /// [`DatabaseError`]; everything is committed, and the next run makes the indices.
-    pub fn finish(&mut self) -> Result<(), DatabaseError> {
-        self.is_archive = false;
-        self.build_indices()
-    }
-
     fn report_refused(&mut self, refused: u64) {
         if refused > 0 && self.refused == 0 {
             tracing::warn!(
-                "left {refused} records out, because SQLite does not accept their JSON: they are nested too deeply, or --jq made no valid JSON of them"
+                "left {refused} records out, because SQLite does not accept what --jq made of them: it is nested too deeply"
             );
         }
         self.refused += refused;

@@ -2,6 +2,7 @@
 //! again with them.
 
 use std::borrow::Cow;
+use std::ops::Range;
 
 use crate::event::header_spans::HeaderSpans;
 
@@ -105,11 +106,11 @@ impl Pending {
         self.entries.clear();
     }
 
-    /// Returns the events by account. Those of one account stay in order, and an index is then
+    /// Returns the events at these places by account. Those of one account stay in order, and an index is then
     /// read from its beginning to its end.
-    pub fn by_account(&self) -> Vec<(Cow<'_, str>, &Entry)> {
-        let mut sorted: Vec<(u64, Cow<'_, str>, &Entry)> = self
-            .entries
+    pub fn by_account(&self, places: Range<usize>) -> Vec<(Cow<'_, str>, &Entry)> {
+        let entries = self.entries.get(places).unwrap_or_default();
+        let mut sorted: Vec<(u64, Cow<'_, str>, &Entry)> = entries
             .iter()
             .map(|entry| {
                 let did = entry.header.did(self.line(entry));
@@ -146,7 +147,7 @@ mod tests {
             pending.push(line.as_bytes(), parse_spans(line.as_bytes()).unwrap(), None, 0);
         }
         let found: Vec<(String, u64)> = pending
-            .by_account()
+            .by_account(0..dids.len())
             .iter()
             .map(|(did, entry)| (did.to_string(), entry.header.time_us))
             .collect();

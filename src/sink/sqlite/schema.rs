@@ -181,22 +181,21 @@ impl Layout {
 /// Returns the statements for a full-text index on a column of `records`. Triggers maintain it,
 /// so that it is right whoever changes the table.
 fn full_text(column: &str) -> String {
-    let add = format!("INSERT INTO records_fts (rowid, \"{column}\") VALUES (new.id, new.\"{column}\");");
-    let drop = format!(
-        "INSERT INTO records_fts (records_fts, rowid, \"{column}\") VALUES ('delete', old.id, old.\"{column}\");"
+    let add = format!(
+        "INSERT INTO records_fts (rowid, \"{column}\") SELECT new.id, new.\"{column}\"
+  WHERE new.\"{column}\" IS NOT NULL;"
     );
-    let has = |row: &str| format!("WHEN {row}.\"{column}\" IS NOT NULL");
+    let drop = format!(
+        "INSERT INTO records_fts (records_fts, rowid, \"{column}\") SELECT 'delete', old.id, old.\"{column}\"
+  WHERE old.\"{column}\" IS NOT NULL;"
+    );
+    // One trigger for both steps of an update, because SQLite runs several in any order.
     format!(
         "CREATE VIRTUAL TABLE records_fts USING fts5(\"{column}\", content = 'records', content_rowid = 'id');
-CREATE TRIGGER records_fts_insert AFTER INSERT ON records {} BEGIN {add} END;
-CREATE TRIGGER records_fts_delete AFTER DELETE ON records {} BEGIN {drop} END;
-CREATE TRIGGER records_fts_update_old AFTER UPDATE ON records {} BEGIN {drop} END;
-CREATE TRIGGER records_fts_update_new AFTER UPDATE ON records {} BEGIN {add} END;
-",
-        has("new"),
-        has("old"),
-        has("old"),
-        has("new"),
+CREATE TRIGGER records_fts_insert AFTER INSERT ON records BEGIN {add} END;
+CREATE TRIGGER records_fts_delete AFTER DELETE ON records BEGIN {drop} END;
+CREATE TRIGGER records_fts_update AFTER UPDATE ON records BEGIN {drop} {add} END;
+"
     )
 }
 

@@ -1,6 +1,7 @@
 //! `--to sqlite:FILE`: the tables equal a fold of the events in memory, whatever happens to the run.
 
 mod columns;
+mod export;
 mod fixture;
 mod guide;
 mod kills;

@@ -75,7 +75,7 @@ impl Model {
             }
             Event::Account { did, active, status, at } => {
                 let account = self.account(did);
-                if account.time > *at {
+                if account.time >= *at {
                     return;
                 }
                 (account.time, account.active) = (*at, *active);
