@@ -144,14 +144,7 @@ impl ProcessRun {
                 ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
             flags.extend(zstd);
         }
-        if let Output::Files(files) = profile.output {
-            let out = directory.join("out").display().to_string();
-            flags.extend(files.iter().map(|flag| flag.replace("{}", &out)));
-        }
-        if let Output::Database(options) = profile.output {
-            let to = format!("sqlite:{}/out/out.db{options}", directory.display());
-            flags.extend(["--from", "oldest", "--to", &to].map(str::to_owned));
-        }
+        flags.extend(output_flags(profile.output, &directory.join("out").display().to_string()));
         flags.extend(profile.flags.iter().map(|flag| (*flag).to_owned()));
         if profile.is_archived {
             begin_at(settings.client, directory, profile.begins_at);
@@ -314,6 +307,18 @@ impl ProcessRun {
                 format!("{}\nits last log lines:\n{}", verdict.message, last.join("\n"));
         }
         verdict
+    }
+}
+
+/// Returns the flags of an output in the directory `out`.
+fn output_flags(output: Output, out: &str) -> Vec<String> {
+    match output {
+        Output::Stdout | Output::SlowStdout => Vec::new(),
+        Output::Files(files) => files.iter().map(|flag| flag.replace("{}", out)).collect(),
+        Output::Database(options) => {
+            let to = format!("sqlite:{out}/out.db{options}");
+            ["--from", "oldest", "--to", &to].map(str::to_owned).to_vec()
+        }
     }
 }
 

@@ -24,6 +24,7 @@ use crate::settings::{
     Archive, ArchiveMode, Buffer, CheckpointEvery, Compression, Connection, CursorMode, Handles,
     MaxRetries, OutputSettings, Render, StopRules, TailSettings, To,
 };
+use crate::sink::sqlite::DatabaseSettings;
 use crate::source::endpoint::{self, Endpoint};
 use crate::source::handle::Handle;
 use crate::source::net::tls::ExtraRoots;
@@ -71,18 +72,7 @@ pub fn tail_settings(
     let database = database_settings(args, &mut filter, &handles, sources)?;
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
-    let mut output = output_settings(&args.output, sources)?;
-    let named = output_name::check(args, output.as_ref(), sources)?;
-    if let Some(output) = &mut output {
-        output.objection = named.objection;
-    }
-    let broker = broker_settings(&args.output, sources)?;
-    let render = match &database {
-        Some(_) => database_settings::render(args, sources)?,
-        None => render_settings(&args.render, named.format, sources)?,
-    };
-    check_render(&args.markers, render.as_ref(), broker.is_some(), sources)?;
-    let to = broker.map(To::Broker).or(database.map(Box::new).map(To::Database));
+    let (output, to, render) = outputs(args, database, sources)?;
     let database = to.as_ref().and_then(To::database);
     let context = StartContext {
         endpoints: &endpoints,
@@ -124,6 +114,27 @@ pub fn tail_settings(
         endpoints,
         filter,
     })
+}
+
+/// Returns the files, the broker or database, and how to render events.
+fn outputs(
+    args: &TailArgs,
+    database: Option<DatabaseSettings>,
+    sources: &ValueSources,
+) -> Result<(Option<OutputSettings>, Option<To>, Option<Render>), UsageError> {
+    let mut output = output_settings(&args.output, sources)?;
+    let named = output_name::check(args, output.as_ref(), sources)?;
+    if let Some(output) = &mut output {
+        output.objection = named.objection;
+    }
+    let broker = broker_settings(&args.output, sources)?;
+    let render = match &database {
+        Some(_) => database_settings::render(args, sources)?,
+        None => render_settings(&args.render, named.format, sources)?,
+    };
+    check_render(&args.markers, render.as_ref(), broker.is_some(), sources)?;
+    let to = broker.map(To::Broker).or(database.map(Box::new).map(To::Database));
+    Ok((output, to, render))
 }
 
 fn archive(

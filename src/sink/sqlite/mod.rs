@@ -115,7 +115,6 @@ pub struct Database {
     has_indices: bool,
     /// Whether the newest lines come from an archive.
     is_archive: bool,
-    has_warned_of_v1: bool,
     has_warned_of_log: bool,
     refused: u64,
 }
@@ -159,7 +158,6 @@ impl Database {
             server,
             has_indices,
             is_archive: false,
-            has_warned_of_v1: false,
             has_warned_of_log: false,
             refused: 0,
         })
@@ -224,13 +222,6 @@ impl Database {
         self.is_archive = feed.is_archive;
         if feed.is_v1 && self.layout.options.strict {
             return Err(DatabaseError::V1 { server: server.to_string() });
-        }
-        if feed.is_v1 && !self.has_warned_of_v1 {
-            self.has_warned_of_v1 = true;
-            tracing::warn!(
-                %server,
-                "v1 does not say when a repository is repaired, so the database keeps what such a repair removes: use --protocol v2, or ?strict to accept nothing else"
-            );
         }
         if self.server.as_ref().is_some_and(|known| known != server) {
             let place = self.pending.entries().len();

@@ -18,7 +18,7 @@ fn archive_and_stream_of_a_v2_server_bring_the_fold_with_syncs() {
     run.wait();
     fixture.assert_is_fold(&fixture.database());
     let run = fixture.run_ok(&[]);
-    assert!(!run.stderr.contains("v1 does not say"), "{}", run.stderr);
+    assert!(!run.stderr.contains("v1 has no sync events"), "{}", run.stderr);
     fixture.assert_is_complete();
     let indices = "SELECT count(*) FROM pragma_index_list('records') WHERE name = 'records_by_time'";
     assert_eq!(query(&fixture.database(), indices), ["1"]);
@@ -28,7 +28,7 @@ fn archive_and_stream_of_a_v2_server_bring_the_fold_with_syncs() {
 fn v1_is_warned_of_once_and_refused_by_strict() {
     let fixture = Fixture::of(events(1_000), &["--server-kind", "legacy"]);
     let run = fixture.run_ok(&[]);
-    let warnings = run.stderr.matches("v1 does not say when a repository is repaired").count();
+    let warnings = run.stderr.matches("v1 has no sync events").count();
     assert_eq!(warnings, 1, "{}", run.stderr);
     let lines = fixture.recorded.iter().filter(|line| !line.contains(r#""kind":"sync""#));
     fold::assert_equal(&fixture.database(), &Fold::of(lines.map(String::as_str)));
