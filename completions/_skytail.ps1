@@ -420,7 +420,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             [CompletionResult]::new('-o', '-o', [CompletionResultType]::ParameterName, 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]')
             [CompletionResult]::new('--output', '--output', [CompletionResultType]::ParameterName, 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]')
             [CompletionResult]::new('--rotate', '--rotate', [CompletionResultType]::ParameterName, 'Begin a new file hourly, daily, or after SIZE; strftime fields in FILE are event times (log-%FT%H.ndjson)')
-            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)')
+            [CompletionResult]::new('--to', '--to', [CompletionResultType]::ParameterName, 'Keep the newest state of each record in a database, sqlite:FILE; or publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)')
             [CompletionResult]::new('--to-config', '--to-config', [CompletionResultType]::ParameterName, 'File of "key = value" lines for --to, such as password')
             [CompletionResult]::new('-n', '-n', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')
             [CompletionResult]::new('--limit', '--limit', [CompletionResultType]::ParameterName, 'Stop after N events [default: no limit]')

@@ -396,7 +396,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand -o 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]'
             cand --output 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]'
             cand --rotate 'Begin a new file hourly, daily, or after SIZE; strftime fields in FILE are event times (log-%FT%H.ndjson)'
-            cand --to 'Publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)'
+            cand --to 'Keep the newest state of each record in a database, sqlite:FILE; or publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)'
             cand --to-config 'File of "key = value" lines for --to, such as password'
             cand -n 'Stop after N events [default: no limit]'
             cand --limit 'Stop after N events [default: no limit]'

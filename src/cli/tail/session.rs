@@ -104,8 +104,10 @@ impl Session {
         let output = match (&settings.output, &settings.to) {
             (Some(output), _) => Some(file_sink(open_output::open(output, None, &consumer)?)),
             (None, Some(To::Broker(to))) => Some(connect(to, &[])?),
-            // A database always has a position, so its run always has a state file.
-            (None, Some(To::Database(_)) | None) => None,
+            (None, Some(To::Database(_))) => {
+                anyhow::bail!("--to: the run of a database needs a state file: name one with --state")
+            }
+            (None, None) => None,
         };
         Ok(Self {
             start: explicit_start(settings.cursor).unwrap_or(StartPosition::Live),

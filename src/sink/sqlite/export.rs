@@ -81,7 +81,7 @@ fn send(connection: &Connection, to: &SyncSender<io::Result<Vec<u8>>>) -> rusqli
             return Ok(());
         }
     }
-    // If the reader has gone, nobody misses it.
+    // The reader may have gone.
     let _ = to.send(Ok(chunk));
     Ok(())
 }

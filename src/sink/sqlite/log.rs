@@ -1,7 +1,7 @@
 //! Keeps SQLite's write-ahead log short.
 //!
 //! A reader sees the state at which its transaction began. SQLite copies the log into the file only
-//! up to that state, and begins the log anew only when no reader needs it. So a reader that keeps
+//! up to that state, and writes it from its start again only when no reader needs it. So a reader that keeps
 //! one transaction open lets the log grow. The writer warns, continues up to [`MAX_BYTES`], and then
 //! waits for the reader, while the server waits for the writer. No event is lost.
 
@@ -20,7 +20,8 @@ const WARN_BYTES: u64 = 512 * 1024 * 1024;
 const MAX_BYTES: u64 = 4 * 1024 * 1024 * 1024;
 
 impl Database {
-    /// Copies the log into the file if it is long, and begins it anew if no reader needs it.
+    /// Copies the log into the file if it is long. SQLite writes it from its start again if no reader
+    /// needs it.
     pub(super) fn keep_log_short(&mut self) -> Result<(), DatabaseError> {
         let length = self.log_bytes();
         if length < COPY_BYTES {
@@ -42,7 +43,7 @@ impl Database {
         if length < MAX_BYTES {
             return Ok(());
         }
-        // Empties the log if the reader has ended meanwhile.
+        // Empties the log if the reader has ended by now.
         let is_busy: bool = self
             .connection
             .query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))

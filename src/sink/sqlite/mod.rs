@@ -106,6 +106,8 @@ pub struct Database {
     gaps: Vec<Gap>,
     /// Changes of server that are not committed yet.
     changes: Vec<ServerChange>,
+    /// The filters to record with the first commit, if they change.
+    new_stream: Option<String>,
     clock: Clock,
     /// The time before which tombstones were deleted.
     forgotten_us: u64,
@@ -135,7 +137,8 @@ impl Database {
             Found::Database => {}
         }
         let (stream, accepts) = (&settings.stream, settings.accepts_stream);
-        schema::check_purpose(&connection, &path, &layout, stream, accepts)?;
+        let is_changed =
+            schema::check_purpose(&connection, &path, &layout, stream, accepts)?;
         let failed = |error: rusqlite::Error| DatabaseError::from_sqlite(&path, &error);
         let meta = |key| schema::meta(&connection, key).map_err(failed);
         let mut clock = Clock::new(CLOCK_SPAN_US);
@@ -153,6 +156,7 @@ impl Database {
             pending: Pending::default(),
             gaps: Vec::new(),
             changes: Vec::new(),
+            new_stream: is_changed.then(|| settings.stream.clone()),
             clock,
             forgotten_us: 0,
             server,
@@ -313,12 +317,16 @@ impl Database {
         if forgets {
             transaction.prepare_cached(FORGET)?.execute([horizon.cast_signed()])?;
         }
+        if let Some(stream) = &self.new_stream {
+            schema::put_meta(&transaction, "filters", stream)?;
+        }
         schema::put_meta(&transaction, "clock_us", latest.cast_signed())?;
         schema::put_meta(&transaction, "server", self.server.as_deref())?;
         if let Some(resume) = resume {
             position::save(&transaction, resume)?;
         }
         transaction.commit()?;
+        self.new_stream = None;
         self.forgotten_us = horizon;
         Ok(refused)
     }

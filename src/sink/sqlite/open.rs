@@ -37,7 +37,8 @@ const PRAGMAS: [(&str, &str); 6] = [
     // This program copies the log into the file after a commit, when the log is long enough, and
     // then knows whether a reader keeps it from being emptied.
     ("wal_autocheckpoint", "0"),
-    // When the log begins anew, its file shrinks, so that its length says how much is to be copied.
+    // The log's file shrinks when SQLite writes it from its start again, so that its length says
+    // how much is to be copied.
     ("journal_size_limit", "0"),
     // Deleted records are overwritten with zeros where that costs no further write.
     ("secure_delete", "FAST"),

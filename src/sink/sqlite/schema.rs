@@ -179,7 +179,7 @@ impl Layout {
 }
 
 /// Returns the statements for a full-text index on a column of `records`. Triggers maintain it,
-/// so that it is right whoever changes the table.
+/// so that it stays right if another program changes the table.
 fn full_text(column: &str) -> String {
     let add = format!(
         "INSERT INTO records_fts (rowid, \"{column}\") SELECT new.id, new.\"{column}\"
@@ -276,7 +276,8 @@ pub fn create(
 }
 
 /// Compares what a database was made for with what this run is for. `accepts_stream` says whether
-/// the run may change the filters, because it reads again what they leave out.
+/// the run may change the filters, because it reads again what they leave out. Returns whether it
+/// changes them.
 ///
 /// # Errors
 /// [`DatabaseError::Other`] if they differ.
@@ -286,7 +287,7 @@ pub fn check_purpose(
     layout: &Layout,
     stream: &str,
     accepts_stream: bool,
-) -> Result<(), DatabaseError> {
+) -> Result<bool, DatabaseError> {
     let path = PathBuf::from(path);
     let failed = |error: rusqlite::Error| DatabaseError::from_sqlite(&path, &error);
     let made = meta(connection, "options").map_err(failed)?.unwrap_or_default();
@@ -296,12 +297,8 @@ pub fn check_purpose(
         return Err(DatabaseError::Other { path, made, given, remedy: "" });
     }
     let made = meta(connection, "filters").map_err(failed)?.unwrap_or_default();
-    if made == stream {
-        return Ok(());
-    }
-    if accepts_stream {
-        put_meta(connection, "filters", stream).map_err(failed)?;
-        return Ok(());
+    if made == stream || accepts_stream {
+        return Ok(made != stream);
     }
     let (made, given) = (format!("for {made:?}"), format!("for {stream:?}"));
     let remedy = ", or read all of it again with --cursor oldest";

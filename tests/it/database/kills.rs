@@ -51,7 +51,7 @@ fn a_database_that_moves_takes_its_position_along() {
     let run = fixture.run_ok(&["--limit", "1500"]);
     assert!(run.stderr.contains("out.db"), "{}", run.stderr);
     fixture.assert_is_fold(&fixture.database());
-    // Another directory, and another machine: its state file knows nothing.
+    // Another directory, and another machine, whose state file is empty.
     let moved = fixture.scratch.path("moved");
     fs::create_dir(&moved).unwrap();
     let path = moved.join("other.db");

@@ -66,6 +66,7 @@ pages! {
     install: "docs/guide/install.md",
     quick_start: "docs/guide/quick-start.md",
     serve_and_chaos: "docs/guide/serve-and-chaos.md",
+    sqlite: "docs/guide/sqlite.md",
     stats: "docs/guide/stats.md",
     top: "docs/guide/top.md",
     transforms: "docs/guide/transforms.md",

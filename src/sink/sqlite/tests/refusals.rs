@@ -75,6 +75,9 @@ fn a_database_for_another_stream_or_with_other_options_is_refused() {
     assert!(error.contains("made for \"all\", and this run is for \"app.bsky.feed.post\""), "{error}");
     other.accepts_stream = true;
     drop(Database::open(&other).unwrap());
+    let made = "SELECT value FROM skytail_meta WHERE key = 'filters'";
+    assert_eq!(rows(&path, made), ["all"], "nothing was read again yet");
+    write(&mut Database::open(&other).unwrap(), &[]);
     other.accepts_stream = false;
     drop(Database::open(&other).unwrap());
     other.options.jsonb = true;
