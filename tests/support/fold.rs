@@ -159,7 +159,8 @@ pub fn dump(path: &Path) -> Vec<String> {
         rows.map(Result::unwrap).collect()
     };
     let mut dump = Vec::new();
-    let sql = "SELECT json_array(did || ' ' || collection || ' ' || rkey || ' ' || rev, json(record))
+    let sql =
+        "SELECT json_array(did || ' ' || collection || ' ' || rkey || ' ' || rev, json(record))
       FROM records ORDER BY did, collection, rkey";
     for row in all(sql) {
         let row: Value = serde_json::from_str(&row).unwrap();
@@ -188,13 +189,7 @@ pub fn assert_equal(path: &Path, fold: &Fold) {
 /// Returns `count` events of a few hundred accounts, received `step_us` apart from `from_us` on and
 /// numbered from `first_seq` on. Every account is consistent: its revisions and times only grow. With
 /// `syncs` some repositories are repaired, and some of their records restored.
-pub fn events(
-    count: u64,
-    from_us: u64,
-    step_us: u64,
-    first_seq: u64,
-    syncs: bool,
-) -> Vec<String> {
+pub fn events(count: u64, from_us: u64, step_us: u64, first_seq: u64, syncs: bool) -> Vec<String> {
     seeded_events(0x9e37_79b9_7f4a_7c15, count, from_us, step_us, first_seq, syncs)
 }
 

@@ -127,8 +127,7 @@ impl Recording {
     ) -> Self {
         let seed = rng.u64(1..);
         let step_us = scenario.step_us;
-        let lines =
-            fold::seeded_events(seed, events as u64, FIRST_US, step_us, FIRST_SEQ, syncs);
+        let lines = fold::seeded_events(seed, events as u64, FIRST_US, step_us, FIRST_SEQ, syncs);
         let without_seq = |line: String| match scenario.is_v2 {
             true => line,
             false => {

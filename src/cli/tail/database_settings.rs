@@ -98,11 +98,7 @@ fn take_rules(filter: &mut Filter) -> Option<Filter> {
 }
 
 /// Refuses flags that a database has no place for.
-fn check_flags(
-    args: &TailArgs,
-    filter: &Filter,
-    sources: &ValueSources,
-) -> Result<(), UsageError> {
+fn check_flags(args: &TailArgs, filter: &Filter, sources: &ValueSources) -> Result<(), UsageError> {
     let output = args.output.output.as_deref().is_some_and(|path| path != Path::new("-"));
     let is_format = !matches!(args.render.format, Format::Ndjson);
     let refused = [
@@ -137,11 +133,7 @@ fn check_flags(
             filter.max_message_bytes.is_some(),
             "an update that is too large would leave an outdated record: leave this out",
         ),
-        (
-            "markers",
-            args.markers.markers,
-            "a database always has them: leave this out",
-        ),
+        ("markers", args.markers.markers, "a database always has them: leave this out"),
         (
             "no-checkpoint",
             args.cursor.no_checkpoint,

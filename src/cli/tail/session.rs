@@ -105,7 +105,9 @@ impl Session {
             (Some(output), _) => Some(file_sink(open_output::open(output, None, &consumer)?)),
             (None, Some(To::Broker(to))) => Some(connect(to, &[])?),
             (None, Some(To::Database(_))) => {
-                anyhow::bail!("--to: the run of a database needs a state file: name one with --state")
+                anyhow::bail!(
+                    "--to: the run of a database needs a state file: name one with --state"
+                )
             }
             (None, None) => None,
         };

@@ -74,7 +74,9 @@ impl fmt::Display for Target {
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TargetError {
     /// The value has not the form of a target.
-    #[error("{0:?} names no broker: write nats://HOST[:PORT]/SUBJECT, kafka://HOST[:PORT]/TOPIC or sqlite:FILE")]
+    #[error(
+        "{0:?} names no broker: write nats://HOST[:PORT]/SUBJECT, kafka://HOST[:PORT]/TOPIC or sqlite:FILE"
+    )]
     Form(String),
     /// The value is longer than `MAX_INPUT_BYTES`.
     #[error("the address is too long ({0} bytes)")]

@@ -100,8 +100,7 @@ impl<'c> Fold<'c> {
         let events = pending.by_account(places);
         for group in events.chunk_by(|a, b| a.0 == b.0) {
             let Some((did, _)) = group.first() else { continue };
-            let floor: Option<String> =
-                self.floor.query_row([did], |row| row.get(0)).optional()?;
+            let floor: Option<String> = self.floor.query_row([did], |row| row.get(0)).optional()?;
             let has_buried = self.has_buried.query_row([did], |row| row.get(0))?;
             let mut account = Account { did, floor: floor.unwrap_or_default(), has_buried };
             for (_, entry) in group {
@@ -175,8 +174,7 @@ impl<'c> Fold<'c> {
                     _ => None,
                 };
                 let Some(text) = text else {
-                    let removed =
-                        self.remove.execute((account.did, collection, rkey, rev))?;
+                    let removed = self.remove.execute((account.did, collection, rkey, rev))?;
                     // A late create of an earlier revision must not bring the record back. Before a
                     // create there was none, so that it needs no tombstone.
                     return match removed > 0 || operation == Operation::Update {

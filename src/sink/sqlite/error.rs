@@ -103,7 +103,9 @@ pub enum DatabaseError {
         path: PathBuf,
     },
     /// A connection brings v1, which `?strict` refuses.
-    #[error("{server} sends v1, and ?strict refuses that, because v1 does not say when a repository is repaired: use a server with v2, or leave ?strict out")]
+    #[error(
+        "{server} sends v1, and ?strict refuses that, because v1 does not say when a repository is repaired: use a server with v2, or leave ?strict out"
+    )]
     V1 {
         /// The server.
         server: String,

@@ -29,7 +29,8 @@ impl<'c> EventLog<'c> {
             return Ok(None);
         }
         let newest: i64 =
-            connection.query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
+            connection
+                .query_row("SELECT coalesce(max(id), 0) FROM events", [], |row| row.get(0))?;
         let append = connection.prepare_cached(APPEND)?;
         let is_scrubbed = history == History::Scrubbed;
         Ok(Some(Self { connection, append, is_scrubbed, first: newest + 1 }))
@@ -59,12 +60,7 @@ impl<'c> EventLog<'c> {
     }
 
     /// Removes the events of an account before the one that deleted it.
-    pub fn forget_account(
-        &self,
-        did: &str,
-        by: &Entry,
-        pending: &Pending,
-    ) -> rusqlite::Result<()> {
+    pub fn forget_account(&self, did: &str, by: &Entry, pending: &Pending) -> rusqlite::Result<()> {
         let id = self.id(by, pending);
         self.connection.prepare_cached(FORGET_ACCOUNT)?.execute((did, id)).map(drop)
     }

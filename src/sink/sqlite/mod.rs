@@ -129,16 +129,14 @@ impl Database {
     /// stream stays unchanged.
     pub fn open(settings: &DatabaseSettings) -> Result<Self, DatabaseError> {
         let path = open::absolute(&settings.path)?;
-        let layout =
-            Layout { options: settings.options.clone(), fields: settings.fields.clone() };
+        let layout = Layout { options: settings.options.clone(), fields: settings.fields.clone() };
         let (mut connection, found) = open::writable(&path)?;
         match found {
             Found::Empty => schema::create(&mut connection, &path, &layout, &settings.stream)?,
             Found::Database => {}
         }
         let (stream, accepts) = (&settings.stream, settings.accepts_stream);
-        let is_changed =
-            schema::check_purpose(&connection, &path, &layout, stream, accepts)?;
+        let is_changed = schema::check_purpose(&connection, &path, &layout, stream, accepts)?;
         let failed = |error: rusqlite::Error| DatabaseError::from_sqlite(&path, &error);
         let meta = |key| schema::meta(&connection, key).map_err(failed);
         let mut clock = Clock::new(CLOCK_SPAN_US);
@@ -194,9 +192,7 @@ impl Database {
         let key = key.map_err(|error| self.error(&error))?.unwrap_or_default();
         let number = u128::from_str_radix(&key, 16).ok().filter(|_| key.len() == 32);
         match number {
-            Some(number) => {
-                Ok(EventIdSecrets { key: EventIdKey::new(number), legacy_seed: None })
-            }
+            Some(number) => Ok(EventIdSecrets { key: EventIdKey::new(number), legacy_seed: None }),
             None => Err(DatabaseError::Damaged {
                 path: self.path.clone(),
                 cause: "identity_key in the table skytail_meta is not 32 hexadecimal digits"

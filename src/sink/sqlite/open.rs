@@ -133,7 +133,11 @@ fn create(path: &Path) -> io::Result<()> {
     options.write(true).create_new(true);
     match platform::owner_only(&mut options).open(path) {
         Err(error) if error.kind() != ErrorKind::AlreadyExists => {
-            if path.exists() { Ok(()) } else { Err(error) }
+            if path.exists() {
+                Ok(())
+            } else {
+                Err(error)
+            }
         }
         _ if path.is_dir() => Err(ErrorKind::IsADirectory.into()),
         _ => Ok(()),
@@ -160,12 +164,12 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
         // A file system without shared memory keeps the old journal, which is safe only with FULL.
         let value = if name == "synchronous" && mode != "wal" { "FULL" } else { value };
         // Some pragmas return the new value as a row, and others return none.
-        connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(
-            |error| match error {
+        connection.pragma_update_and_check(None, name, value, |_| Ok(())).or_else(|error| {
+            match error {
                 rusqlite::Error::QueryReturnedNoRows => Ok(()),
                 other => Err(other),
-            },
-        )?;
+            }
+        })?;
     }
     Ok(())
 }

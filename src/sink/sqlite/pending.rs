@@ -48,13 +48,7 @@ pub struct Pending {
 
 impl Pending {
     /// Adds an event.
-    pub fn push(
-        &mut self,
-        line: &[u8],
-        header: HeaderSpans,
-        record: Option<&[u8]>,
-        clock_us: u64,
-    ) {
+    pub fn push(&mut self, line: &[u8], header: HeaderSpans, record: Option<&[u8]>, clock_us: u64) {
         let start = self.append(line);
         let end = self.bytes.len();
         let record = match record {

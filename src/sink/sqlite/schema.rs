@@ -133,7 +133,8 @@ impl Layout {
     /// Returns the words under which the tables know what they were made with. They are stored, so
     /// they must never change.
     fn words(&self) -> String {
-        let mut words = vec![if self.options.jsonb { "json=jsonb" } else { "json=text" }.to_owned()];
+        let mut words =
+            vec![if self.options.jsonb { "json=jsonb" } else { "json=text" }.to_owned()];
         words.extend(self.options.fts.iter().map(|field| format!("fts={field}")));
         match self.options.history {
             History::Off => {}
@@ -202,8 +203,8 @@ CREATE TRIGGER records_fts_update AFTER UPDATE ON records BEGIN {drop} {add} END
 /// Returns the statements that make the indices that a backfill does without.
 pub fn indices(layout: &Layout) -> String {
     let columns = layout.columns().unwrap_or_default();
-    let mut sql = "CREATE INDEX IF NOT EXISTS records_by_time ON records (collection, time_us);\n"
-        .to_owned();
+    let mut sql =
+        "CREATE INDEX IF NOT EXISTS records_by_time ON records (collection, time_us);\n".to_owned();
     sql.extend(columns.iter().filter_map(Column::index));
     sql
 }
@@ -260,9 +261,8 @@ pub fn create(
     layout: &Layout,
     stream: &str,
 ) -> Result<(), DatabaseError> {
-    let sql = layout
-        .tables()
-        .map_err(|cause| DatabaseError::Failed { path: path.to_owned(), cause })?;
+    let sql =
+        layout.tables().map_err(|cause| DatabaseError::Failed { path: path.to_owned(), cause })?;
     let made = connection.transaction().and_then(|transaction| {
         transaction.execute_batch(&sql)?;
         let now = "INSERT INTO skytail_meta VALUES ('version', ?1), ('options', ?2), ('filters', ?3), ('server', NULL)";

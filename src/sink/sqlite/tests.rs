@@ -75,34 +75,53 @@ impl Event {
                 r#"{{"did":"{did}","time_us":{time},"cursor":{seq},"kind":"{kind}","{kind}":{body}}}"#
             )
         };
-        let iso = |us: u64| {
-            jiff::Timestamp::from_microsecond(us.cast_signed()).unwrap().to_string()
-        };
+        let iso =
+            |us: u64| jiff::Timestamp::from_microsecond(us.cast_signed()).unwrap().to_string();
         match self {
             Self::Put { did, key, rev, update, text } => {
                 let operation = if *update { "update" } else { "create" };
-                of(did, "commit", format!(
-                    r#"{{"rev":"{rev}","operation":"{operation}","collection":"a.b.c","rkey":"{key}","record":{{"text":"{text}"}},"cid":"cid-{text}"}}"#
-                ))
+                of(
+                    did,
+                    "commit",
+                    format!(
+                        r#"{{"rev":"{rev}","operation":"{operation}","collection":"a.b.c","rkey":"{key}","record":{{"text":"{text}"}},"cid":"cid-{text}"}}"#
+                    ),
+                )
             }
-            Self::Delete { did, key, rev } => of(did, "commit", format!(
-                r#"{{"rev":"{rev}","operation":"delete","collection":"a.b.c","rkey":"{key}"}}"#
-            )),
+            Self::Delete { did, key, rev } => of(
+                did,
+                "commit",
+                format!(
+                    r#"{{"rev":"{rev}","operation":"delete","collection":"a.b.c","rkey":"{key}"}}"#
+                ),
+            ),
             Self::Account { did, active, status, at } => {
                 let status = status.as_ref().map(|s| format!(r#","status":"{s}""#));
                 let status = status.unwrap_or_default();
-                of(did, "account", format!(
-                    r#"{{"active":{active},"did":"{did}","seq":{seq}{status},"time":"{}"}}"#,
-                    iso(*at)
-                ))
+                of(
+                    did,
+                    "account",
+                    format!(
+                        r#"{{"active":{active},"did":"{did}","seq":{seq}{status},"time":"{}"}}"#,
+                        iso(*at)
+                    ),
+                )
             }
-            Self::Identity { did, handle, at } => of(did, "identity", format!(
-                r#"{{"did":"{did}","handle":"{handle}","seq":{seq},"time":"{}"}}"#,
-                iso(*at)
-            )),
-            Self::Sync { did, rev } => of(did, "sync", format!(
-                r#"{{"blocks":{{"$bytes":""}},"did":"{did}","rev":"{rev}","seq":{seq},"time":""}}"#
-            )),
+            Self::Identity { did, handle, at } => of(
+                did,
+                "identity",
+                format!(
+                    r#"{{"did":"{did}","handle":"{handle}","seq":{seq},"time":"{}"}}"#,
+                    iso(*at)
+                ),
+            ),
+            Self::Sync { did, rev } => of(
+                did,
+                "sync",
+                format!(
+                    r#"{{"blocks":{{"$bytes":""}},"did":"{did}","rev":"{rev}","seq":{seq},"time":""}}"#
+                ),
+            ),
         }
     }
 }

@@ -33,11 +33,12 @@ fn records_can_be_stored_as_jsonb() {
 
 #[test]
 fn a_full_text_index_holds_exactly_the_words_of_the_rows() {
-    let recorded: Vec<String> = fold::events(4_000, FIRST_US, 5_000, super::fixture::FIRST_SEQ, false)
-        .iter()
-        .enumerate()
-        .map(|(i, line)| line.replace(r#""text":""#, &format!(r#""text":"word{} "#, i % 7)))
-        .collect();
+    let recorded: Vec<String> =
+        fold::events(4_000, FIRST_US, 5_000, super::fixture::FIRST_SEQ, false)
+            .iter()
+            .enumerate()
+            .map(|(i, line)| line.replace(r#""text":""#, &format!(r#""text":"word{} "#, i % 7)))
+            .collect();
     let fixture = Fixture::of(recorded, &[]);
     let to = format!("sqlite:{}?fts=commit.record.text", fixture.database().display());
     fixture.run_ok(&["--to", &to, "--limit", "2000"]);

@@ -23,7 +23,8 @@ fn events() -> Vec<String> {
     };
     add("identity", format!(r#"{{"did":"{did}","handle":"alice.example.com","seq":1}}"#));
     add("commit", create("app.bsky.actor.profile", 1, r#"{"displayName":"Alice"}"#));
-    let reply = format!(r#"{{"text":"a sky","langs":["en"],"reply":{{"root":{{"uri":"{root}"}}}}}}"#);
+    let reply =
+        format!(r#"{{"text":"a sky","langs":["en"],"reply":{{"root":{{"uri":"{root}"}}}}}}"#);
     add("commit", create("app.bsky.feed.post", 2, &reply));
     add("commit", create("app.bsky.feed.like", 3, &format!(r#"{{"subject":{{"uri":"{root}"}}}}"#)));
     add("commit", create("app.bsky.graph.follow", 4, r#"{"subject":"did:plc:b"}"#));

@@ -11,7 +11,8 @@ fn events(count: u64) -> Vec<String> {
 #[test]
 fn archive_and_stream_of_a_v2_server_bring_the_fold_with_syncs() {
     let sizes = ["--archive-segment-events", "2000", "--archive-block-events", "100"];
-    let fixture = Fixture::of(events(9_000), &[&sizes[..], &["--retention-events", "1500"]].concat());
+    let fixture =
+        Fixture::of(events(9_000), &[&sizes[..], &["--retention-events", "1500"]].concat());
     let run = fixture.start(&["--checkpoint-every", "10ms"]);
     fixture.wait_for(1);
     run.signal("KILL");
@@ -20,7 +21,8 @@ fn archive_and_stream_of_a_v2_server_bring_the_fold_with_syncs() {
     let run = fixture.run_ok(&[]);
     assert!(!run.stderr.contains("v1 has no sync events"), "{}", run.stderr);
     fixture.assert_is_complete();
-    let indices = "SELECT count(*) FROM pragma_index_list('records') WHERE name = 'records_by_time'";
+    let indices =
+        "SELECT count(*) FROM pragma_index_list('records') WHERE name = 'records_by_time'";
     assert_eq!(query(&fixture.database(), indices), ["1"]);
 }
 

@@ -72,7 +72,10 @@ fn a_database_for_another_stream_or_with_other_options_is_refused() {
     let mut other = settings(&path);
     other.stream = "app.bsky.feed.post".to_owned();
     let error = Database::open(&other).unwrap_err().to_string();
-    assert!(error.contains("made for \"all\", and this run is for \"app.bsky.feed.post\""), "{error}");
+    assert!(
+        error.contains("made for \"all\", and this run is for \"app.bsky.feed.post\""),
+        "{error}"
+    );
     other.accepts_stream = true;
     drop(Database::open(&other).unwrap());
     let made = "SELECT value FROM skytail_meta WHERE key = 'filters'";
@@ -82,7 +85,10 @@ fn a_database_for_another_stream_or_with_other_options_is_refused() {
     drop(Database::open(&other).unwrap());
     other.options.jsonb = true;
     let error = Database::open(&other).unwrap_err().to_string();
-    assert!(error.contains("made with \"json=text\", and this run is with \"json=jsonb\""), "{error}");
+    assert!(
+        error.contains("made with \"json=text\", and this run is with \"json=jsonb\""),
+        "{error}"
+    );
 }
 
 #[test]
