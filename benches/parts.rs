@@ -105,12 +105,12 @@ fn v2_to_id(bencher: Bencher<'_, '_>, (format, has_sidecar): (EventFormat, bool)
     let mut line = Vec::new();
     of_all(bencher, &messages).bench_local(|| {
         for message in &messages {
-            let Ok(v2::Message::Event(event, json)) = v2::read(message) else { panic!("no event") };
+            let Ok(v2::Message::Event(event)) = v2::read(message) else { panic!("no event") };
             line.clear();
             let spans = match format {
                 EventFormat::V1 => event.write_v1_line(&mut line),
                 EventFormat::Native => {
-                    line.extend_from_slice(json.as_bytes());
+                    line.extend_from_slice(event.native_line());
                     event.native_spans()
                 }
             };

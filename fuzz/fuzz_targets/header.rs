@@ -61,22 +61,23 @@ fn is_object(raw: &str) -> bool {
     raw.starts_with('{')
 }
 
-/// Returns the deepest nesting, and whether all brackets match.
+/// Returns the deepest nesting, and whether all brackets are closed. Which one closes which is not
+/// checked without `--strict`.
 fn balance(text: &str) -> (usize, bool) {
-    let (mut open, mut deepest, mut in_string, mut escaped) = (Vec::new(), 0, false, false);
+    let (mut open, mut deepest, mut in_string, mut escaped) = (0_usize, 0, false, false);
     for c in text.chars() {
         match (in_string, c) {
             (true, _) if escaped => escaped = false,
             (true, '\\') => escaped = true,
             (_, '"') => in_string = !in_string,
-            (false, '{' | '[') => open.push(c),
-            (false, '}') if open.pop() != Some('{') => return (deepest, false),
-            (false, ']') if open.pop() != Some('[') => return (deepest, false),
+            (false, '{' | '[') => open += 1,
+            (false, '}' | ']') if open == 0 => return (deepest, false),
+            (false, '}' | ']') => open -= 1,
             _ => {}
         }
-        deepest = deepest.max(open.len());
+        deepest = deepest.max(open);
     }
-    (deepest, open.is_empty() && !in_string)
+    (deepest, open == 0 && !in_string)
 }
 
 fn is_sound_commit(raw: &str) -> bool {

@@ -11,7 +11,7 @@ use siphasher::sip::SipHasher13;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use super::header::Header;
-use super::header_spans::HeaderSpans;
+use super::header_spans::{CommitSpans, FieldSpan, HeaderSpans};
 
 /// The secret hash key: 128 random bits, one key per state file.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,9 @@ pub(super) enum Identity<'a> {
     Other { kind: &'a [u8] },
 }
 
+/// The initial size of the scratch buffer: enough for nearly every event.
+const SCRATCH_BYTES: usize = 512;
+
 /// Computes event ids. It reuses its scratch buffer.
 ///
 /// The hash is SipHash-1-3 under a secret key of 128 bits, a pseudorandom function: without the
@@ -78,7 +81,9 @@ pub(super) enum Identity<'a> {
 #[derive(Debug)]
 pub struct EventIdHasher {
     hasher: SipHasher13,
+    /// The input of the hash: the first `length` bytes.
     scratch: Vec<u8>,
+    length: usize,
 }
 
 impl EventIdHasher {
@@ -86,52 +91,72 @@ impl EventIdHasher {
     #[must_use]
     pub fn new(key: EventIdKey) -> Self {
         let hasher = SipHasher13::new_with_keys(key.0, key.1);
-        Self { hasher, scratch: Vec::with_capacity(256) }
+        Self { hasher, scratch: vec![0; SCRATCH_BYTES], length: 0 }
     }
 
     /// Returns the id of an event.
     pub fn of(&mut self, header: &Header<'_>) -> u64 {
         self.write_hash_input(header);
-        self.hasher.hash(&self.scratch)
+        self.hasher.hash(self.input())
     }
 
     /// Returns the id of the event of a line whose header fields are known.
     #[inline]
     pub fn of_line(&mut self, spans: &HeaderSpans, line: &[u8]) -> u64 {
         self.write_line_input(spans, line);
-        self.hasher.hash(&self.scratch)
+        self.hasher.hash(self.input())
     }
 
     /// Returns the id that 0.1.0 gave to the event of the last call of [`EventIdHasher::of`] or
     /// [`EventIdHasher::of_line`], under the seed of its state file. For state files of 0.1.0 only.
     #[must_use]
     pub fn legacy_id(&self, seed: u64) -> u64 {
-        xxh3_64_with_seed(&self.scratch, seed)
+        xxh3_64_with_seed(self.input(), seed)
     }
 
     /// Returns an id of 128 bits that does not depend on the key, for other programs: the start of
     /// a SHA-256. It is collision resistant, and costs more than [`EventIdHasher::of`].
     pub fn digest(&mut self, header: &Header<'_>) -> u128 {
         self.write_hash_input(header);
-        digest(&self.scratch)
+        digest(self.input())
     }
 
     /// Returns the id of [`EventIdHasher::digest`] of the event of a line whose header fields are
     /// known.
     pub fn digest_line(&mut self, spans: &HeaderSpans, line: &[u8]) -> u128 {
         self.write_line_input(spans, line);
-        digest(&self.scratch)
+        digest(self.input())
     }
 
     /// Writes the fields that identify the event of a line to the scratch buffer.
     #[inline]
     fn write_line_input(&mut self, spans: &HeaderSpans, line: &[u8]) {
+        if let Some((did, commit)) = spans.plain_commit() {
+            return self.write_commit(line, did, commit);
+        }
         match spans.identity(line) {
-            Some((did, identity)) => {
-                self.write(did, identity, spans.time_us, spans.cursor());
-            }
+            Some((did, identity)) => self.write(did, identity, spans.time_us, spans.cursor()),
             None => self.write_hash_input(&spans.header(line)),
         }
+    }
+
+    /// Writes what [`EventIdHasher::write`] writes for a commit with a rev.
+    #[inline]
+    fn write_commit(&mut self, line: &[u8], did: FieldSpan, commit: &CommitSpans) {
+        let CommitSpans { rev, operation, collection, rkey } = *commit;
+        let fields = [did, rev, operation, collection, rkey];
+        let most_bytes = fields.iter().map(|field| field.plain_length() + 4).sum::<usize>() + SHORT;
+        if most_bytes > self.scratch.len() {
+            self.scratch.resize(most_bytes.next_power_of_two(), 0);
+        }
+        let mut to = FieldWriter { line, out: &mut self.scratch, at: 0 };
+        to.field(did);
+        to.field(rev);
+        to.field(operation);
+        to.field(collection);
+        // mutant: leaves-out-the-rkey
+        to.field(rkey);
+        self.length = to.at;
     }
 
     /// Writes the fields that identify the event to the scratch buffer.
@@ -152,34 +177,84 @@ impl EventIdHasher {
 
     #[inline]
     fn write(&mut self, did: &[u8], identity: Identity<'_>, time_us: u64, cursor: Option<u64>) {
-        self.scratch.clear();
+        self.length = 0;
         self.push_field(did);
         match identity {
             Identity::Commit { rev, operation, collection, rkey } => {
                 self.push_field(rev);
                 self.push_field(operation);
                 self.push_field(collection);
-                // mutant: leaves-out-the-rkey
                 self.push_field(rkey);
             }
             Identity::Relayed { kind, seq } => {
                 self.push_field(kind);
-                self.scratch.extend_from_slice(&seq.to_le_bytes());
+                self.push(&seq.to_le_bytes());
             }
             Identity::Other { kind } => {
                 self.push_field(kind);
-                self.scratch.extend_from_slice(&time_us.to_le_bytes());
-                self.scratch.extend_from_slice(&cursor.unwrap_or(0).to_le_bytes());
+                self.push(&time_us.to_le_bytes());
+                self.push(&cursor.unwrap_or(0).to_le_bytes());
             }
         }
     }
 
     /// Appends a field and its length. The lengths keep different lists of fields from producing
     /// the same bytes.
-    #[inline]
     fn push_field(&mut self, field: &[u8]) {
-        self.scratch.extend_from_slice(field);
-        self.scratch.extend_from_slice(&(field.len() as u32).to_le_bytes());
+        self.push(field);
+        self.push(&(field.len() as u32).to_le_bytes());
+    }
+
+    fn push(&mut self, bytes: &[u8]) {
+        let end = self.length + bytes.len();
+        if end > self.scratch.len() {
+            self.scratch.resize(end.next_power_of_two(), 0);
+        }
+        if let Some(to) = self.scratch.get_mut(self.length..end) {
+            to.copy_from_slice(bytes);
+        }
+        self.length = end;
+    }
+
+    /// Returns the bytes to hash.
+    #[inline]
+    fn input(&self) -> &[u8] {
+        self.scratch.get(..self.length).unwrap_or_default()
+    }
+}
+
+/// Writes fields of a line, which have no escapes, into a buffer that has room for them and for
+/// [`SHORT`] bytes more.
+struct FieldWriter<'a> {
+    line: &'a [u8],
+    out: &'a mut [u8],
+    at: usize,
+}
+
+/// The length that nearly all fields have at most.
+const SHORT: usize = 32;
+
+impl FieldWriter<'_> {
+    /// Writes a field and its length. A short one is copied with the bytes after it, which the next
+    /// field overwrites, because a call of `memcpy` for each field costs more than the copy.
+    /// Measured (callgrind): 360 instructions an event with calls, 150 without.
+    #[inline(always)]
+    fn field(&mut self, field: FieldSpan) {
+        let length = field.plain_length();
+        let from = self.line.get(field.start()..).unwrap_or_default();
+        let to = self.out.get_mut(self.at..).unwrap_or_default();
+        match (from.first_chunk::<SHORT>(), to.first_chunk_mut::<SHORT>()) {
+            (Some(from), Some(to)) if length <= SHORT => *to = *from,
+            _ => {
+                if let (Some(from), Some(to)) = (from.get(..length), to.get_mut(..length)) {
+                    to.copy_from_slice(from);
+                }
+            }
+        }
+        if let Some(to) = to.get_mut(length..).and_then(|to| to.first_chunk_mut()) {
+            *to = (length as u32).to_le_bytes();
+        }
+        self.at += length + 4;
     }
 }
 
@@ -325,6 +400,21 @@ mod tests {
         let legacy = hasher.legacy_id(COLLIDING_SEED);
         assert_ne!(hasher.of(&parse(b.as_bytes()).unwrap()), first);
         assert_eq!(hasher.legacy_id(COLLIDING_SEED), legacy, "the pair collides under XXH3");
+    }
+
+    #[test]
+    fn fields_of_every_length_are_hashed_whole() {
+        let mut hasher = EventIdHasher::new(EventIdKey::new(7 << 64 | 9));
+        for length in (0..80).chain([600, 5_000]) {
+            let did = "abcdefghij".repeat(length / 10 + 1)[..length].to_owned();
+            let line =
+                format!(r#"{{"did":"{did}","time_us":5,"kind":"account","account":{{"seq":7}}}}"#);
+            let id = hasher.of_line(&parse_spans(line.as_bytes()).unwrap(), line.as_bytes());
+            let mut input = did.into_bytes();
+            input.extend((length as u32).to_le_bytes());
+            input.extend(b"account\x07\0\0\0\x07\0\0\0\0\0\0\0");
+            assert_eq!(id, SipHasher13::new_with_keys(7, 9).hash(&input), "{length}");
+        }
     }
 
     #[test]

@@ -1,166 +1,227 @@
-//! Parses the header of a commit whose members are in the order in which today's servers write
-//! them (protocol/jetstream-v1.md §7), without comparing member names one by one.
+//! Parses the header of a line in v1 format (protocol/jetstream-v1.md §7), whatever the order of
+//! its members, by the line's structural index.
 //!
 //! This fast path never rejects a line. For anything unexpected it returns `None`, and `header`
 //! parses the line from its start.
 
-use std::ops::Range;
-
 use super::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
-use super::simd;
-use super::simd::lanes::{LineClass, Portable};
-use super::simd::structural_index::StructuralIndex;
+use super::header_types::Kind;
+use super::simd::dispatch;
+use super::simd::structural_index::{IndexReader, IndexedLine};
+use super::walk::{Key, Members, Walk, key_word};
 
-/// Parses the header of a line and checks the line's structure. Returns `None` unless the line is
-/// a commit in the expected order, with backslashes in its record only, and with no members after
-/// the expected ones.
+/// Parses the header of a line and checks the line's structure. If a member occurs twice, the last
+/// one counts.
 #[inline]
 pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
-    #[cfg(target_arch = "x86_64")]
-    if avx2::is_supported() {
-        // SAFETY: the line above checks that the processor has every feature that `avx2::parse` is
-        // compiled for, which is the only condition on its callers. Measured (`cargo bench --bench
-        // parts header`): 156 ns per event without this, 100 ns with it.
-        #[allow(unsafe_code)]
-        return unsafe { avx2::parse(line) };
-    }
-    let (mut index, mut classifier) = (StructuralIndex::empty(), Portable::default());
-    index.fill(line, |block| classifier.classify(block))?;
-    parse_indexed(line, &mut index, classifier.line_class(), simd::prefix_xor)
+    dispatch::index::<Event>(line)
 }
 
-/// The same with AVX2 and PCLMULQDQ, which most x86 processors of the last ten years have.
-#[cfg(target_arch = "x86_64")]
-mod avx2 {
-    use super::{HeaderSpans, StructuralIndex, parse_indexed};
-    use crate::event::simd::lanes::avx2::{Avx2, prefix_xor};
+/// The members of an event.
+#[derive(Default)]
+struct Event {
+    did: Option<FieldSpan>,
+    time_us: Option<u64>,
+    cursor: u64,
+    kind: Word,
+    commit: Option<CommitSpans>,
+    /// The relay's `seq`, each from the member of that name.
+    identity: Option<u64>,
+    account: Option<u64>,
+    sync: Option<u64>,
+}
+
+/// The value of `kind`.
+enum Word {
+    Commit,
+    /// The place of a word that is not known yet.
+    Other(FieldSpan),
+}
+
+impl Default for Word {
+    fn default() -> Self {
+        Self::Other(FieldSpan::default())
+    }
+}
+
+impl IndexReader for Event {
+    type Found<'a> = HeaderSpans;
 
     #[inline(always)]
-    pub(super) fn is_supported() -> bool {
-        is_x86_feature_detected!("avx2")
-            && is_x86_feature_detected!("bmi1")
-            && is_x86_feature_detected!("bmi2")
-            && is_x86_feature_detected!("pclmulqdq")
-    }
-
-    #[target_feature(enable = "avx2,bmi1,bmi2,pclmulqdq")]
-    pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
-        let (mut index, mut classifier) = (StructuralIndex::empty(), Avx2::new());
-        index.fill(line, |block| classifier.classify(block))?;
-        parse_indexed(line, &mut index, classifier.line_class(), |bits| prefix_xor(bits))
-    }
-}
-
-/// Parses the header of a line whose structural index is complete.
-#[inline(always)]
-fn parse_indexed(
-    line: &[u8],
-    index: &mut StructuralIndex,
-    class: LineClass,
-    prefix_xor: impl Fn(u64) -> u64,
-) -> Option<HeaderSpans> {
-    if class.has_control {
-        return None;
-    }
-    let escapes = if class.has_backslash { Some(index.unescape(line)?) } else { None };
-    let mut cursor = Cursor { line, index: &*index, pos: 0 };
-    let spans = cursor.header()?;
-    cursor.check_utf8(class.is_ascii)?;
-    let record = cursor.rest(prefix_xor)?;
-    // The record is only skipped, so its escapes don't matter. In any other string an escape would
-    // have to be decoded.
-    if escapes
-        .is_some_and(|escapes| escapes.start() < &record.start || escapes.end() >= &record.end)
-    {
-        return None;
-    }
-    Some(spans)
-}
-
-/// A position in a line that only moves forward.
-struct Cursor<'a, 'b> {
-    line: &'a [u8],
-    index: &'b StructuralIndex,
-    pos: usize,
-}
-
-impl Cursor<'_, '_> {
-    /// Consumes the header members, up to the rkey.
-    #[inline(always)]
-    fn header(&mut self) -> Option<HeaderSpans> {
-        let did = self.string_after(b"{\"did\":\"")?;
-        let time_us = self.integer_after(b",\"time_us\":")?;
-        let seq = match self.literal(b",\"cursor\":") {
-            true => self.integer()?,
-            false => 0,
+    fn read(index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
+        let (mut walk, mut event) = (Walk::new(index), Self::default());
+        event.pass(&mut walk)?;
+        walk.end()?;
+        let body = match event.kind {
+            Word::Commit => event.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
+            Word::Other(kind) => match walk.text(kind) {
+                b"commit" => event.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
+                b"identity" => BodySpans::Relayed(Kind::Identity, event.identity),
+                b"account" => BodySpans::Relayed(Kind::Account, event.account),
+                b"sync" => BodySpans::Relayed(Kind::Sync, event.sync),
+                _ => BodySpans::Other(kind),
+            },
         };
-        let rev = self.string_after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
-        let operation = self.string_after(b",\"operation\":\"")?;
-        let collection = self.string_after(b",\"collection\":\"")?;
-        let rkey = self.string_after(b",\"rkey\":\"")?;
-        let commit = CommitSpans { rev, operation, collection, rkey };
-        Some(HeaderSpans::new(did, time_us, seq, BodySpans::Commit(commit)))
-    }
-
-    /// Consumes the record and the CID, which a delete does not have, and the end of the line.
-    /// Returns the byte range of the record; `0..0` for a line without a record.
-    #[inline(always)]
-    fn rest(&mut self, prefix_xor: impl Fn(u64) -> u64) -> Option<Range<usize>> {
-        let mut record = 0..0;
-        if self.literal(b",\"record\":{") {
-            record.start = self.pos - 1;
-            self.pos = self.index.object_end(self.line, record.start, prefix_xor)?;
-            record.end = self.pos;
-        }
-        if self.literal(b",\"cid\":\"") {
-            self.pos = self.index.next_quote(self.pos)? + 1;
-        }
-        (self.line.get(self.pos..)? == b"}}").then_some(record)
-    }
-
-    /// Consumes `text` if it is next, and returns whether it was.
-    #[inline(always)]
-    fn literal(&mut self, text: &[u8]) -> bool {
-        let found = self.line.get(self.pos..).is_some_and(|rest| rest.starts_with(text));
-        self.pos += if found { text.len() } else { 0 };
-        found
-    }
-
-    /// Consumes `before`, which ends with an opening quote, and the string that it opens. Returns
-    /// the place of that string.
-    #[inline(always)]
-    fn string_after(&mut self, before: &[u8]) -> Option<FieldSpan> {
-        if !self.literal(before) {
-            return None;
-        }
-        let from = self.pos;
-        let to = self.index.next_quote(from)?;
-        self.pos = to + 1;
-        Some(FieldSpan::plain(from, to))
-    }
-
-    #[inline(always)]
-    fn integer_after(&mut self, before: &[u8]) -> Option<u64> {
-        self.literal(before).then(|| self.integer())?
-    }
-
-    /// Consumes an unsigned integer that a comma follows. It has at most sixteen digits, which is
-    /// enough for times and sequence numbers of the next hundred years.
-    #[inline(always)]
-    fn integer(&mut self) -> Option<u64> {
-        let digits = self.line.get(self.pos..)?;
-        let (value, length) = simd::parse_digits(digits.first_chunk()?)?;
-        let has_leading_zero = length > 1 && digits.first() == Some(&b'0');
-        if has_leading_zero || digits.get(length) != Some(&b',') {
-            return None;
-        }
-        self.pos += length;
-        Some(value)
-    }
-
-    /// Returns `None` unless the line is UTF-8.
-    #[inline(always)]
-    fn check_utf8(&self, is_ascii: bool) -> Option<()> {
-        (is_ascii || simdutf8::basic::from_utf8(self.line).is_ok()).then_some(())
+        Some(HeaderSpans::new(event.did?, event.time_us?, event.cursor, body))
     }
 }
+
+impl Event {
+    /// Passes the object. It expects the order in which today's servers write the members, and
+    /// compares several names at once; members in any other order are passed one by one.
+    #[inline(always)]
+    fn pass(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
+        if !walk.literal(b"{\"did\":\"") {
+            return walk.members(self);
+        }
+        self.did = Some(walk.string_body()?);
+        if walk.literal(b",\"time_us\":") {
+            self.time_us = Some(walk.integer()?);
+        }
+        if walk.literal(b",\"cursor\":") {
+            self.cursor = walk.integer()?;
+        }
+        if walk.literal(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"") {
+            self.kind = Word::Commit;
+            self.commit = Some(pass_commit(walk)?);
+        }
+        walk.rest_of_members(self)
+    }
+}
+
+/// Passes an object `commit` after `"rev":"`, and returns its fields.
+#[inline(always)]
+fn pass_commit(walk: &mut Walk<'_, '_>) -> Option<CommitSpans> {
+    let mut commit = CommitSpans { rev: walk.string_body()?, ..CommitSpans::default() };
+    if walk.literal(b",\"operation\":\"") {
+        commit.operation = walk.string_body()?;
+    }
+    if walk.literal(b",\"collection\":\"") {
+        commit.collection = walk.string_body()?;
+    }
+    if walk.literal(b",\"rkey\":\"") {
+        commit.rkey = walk.string_body()?;
+    }
+    if walk.literal(b",\"record\":") {
+        walk.skip()?;
+    }
+    if walk.literal(b",\"cid\":") {
+        walk.skip()?;
+    }
+    walk.rest_of_members(&mut commit)?;
+    Some(commit)
+}
+
+impl Members for Event {
+    #[inline(always)]
+    fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
+        const DID: u64 = key_word("did");
+        const TIME_US: u64 = key_word("time_us");
+        const CURSOR: u64 = key_word("cursor");
+        const KIND: u64 = key_word("kind");
+        const COMMIT: u64 = key_word("commit");
+        match key.word {
+            DID => self.did = Some(walk.string()?),
+            TIME_US => self.time_us = Some(walk.integer()?),
+            CURSOR => self.cursor = walk.integer()?,
+            KIND => self.kind = Word::Other(walk.string()?),
+            COMMIT => {
+                self.commit = None;
+                if walk.peek()? != b'{' {
+                    return walk.skip();
+                }
+                let mut commit = CommitSpans::default();
+                walk.members(&mut commit)?;
+                self.commit = Some(commit);
+            }
+            _ => {
+                let (after, member) = other_member(*walk, key)?;
+                *walk = after;
+                match member {
+                    OtherMember::Relayed(Kind::Identity, seq) => self.identity = seq,
+                    OtherMember::Relayed(Kind::Account, seq) => self.account = seq,
+                    OtherMember::Relayed(_, seq) => self.sync = seq,
+                    OtherMember::Skipped => {}
+                }
+            }
+        }
+        Some(())
+    }
+}
+
+impl Members for CommitSpans {
+    #[inline(always)]
+    fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
+        const REV: u64 = key_word("rev");
+        const OPERATION: u64 = key_word("operation");
+        const COLLECTION: u64 = key_word("collection");
+        const RKEY: u64 = key_word("rkey");
+        match key.word {
+            REV => self.rev = walk.string()?,
+            OPERATION if walk.is_key(key, b"operation") => self.operation = walk.string()?,
+            COLLECTION if walk.is_key(key, b"collection") => self.collection = walk.string()?,
+            RKEY => self.rkey = walk.string()?,
+            _ => walk.skip()?,
+        }
+        Some(())
+    }
+}
+
+/// A member that commits do not have.
+enum OtherMember {
+    /// The object of an event that the relay sent, and the relay's `seq`.
+    Relayed(Kind, Option<u64>),
+    /// Any other.
+    Skipped,
+}
+
+/// Passes a member that commits do not have. A call, because most events are commits.
+#[inline(never)]
+fn other_member<'a, 'i>(mut walk: Walk<'a, 'i>, key: Key) -> Option<(Walk<'a, 'i>, OtherMember)> {
+    const IDENTITY: u64 = key_word("identity");
+    const ACCOUNT: u64 = key_word("account");
+    const SYNC: u64 = key_word("sync");
+    let kind = match key.word {
+        IDENTITY if walk.is_key(key, b"identity") => Kind::Identity,
+        ACCOUNT => Kind::Account,
+        SYNC => Kind::Sync,
+        _ => {
+            walk.skip()?;
+            return Some((walk, OtherMember::Skipped));
+        }
+    };
+    let seq = relay_seq(&mut walk)?;
+    Some((walk, OtherMember::Relayed(kind, seq)))
+}
+
+/// Passes the object of an event that the relay sent, and returns the relay's `seq`. `None` inside
+/// for an object without one, and for a value that is no object.
+pub(super) fn relay_seq(walk: &mut Walk<'_, '_>) -> Option<Option<u64>> {
+    if walk.peek()? != b'{' {
+        return walk.skip().map(|()| None);
+    }
+    let mut found = RelaySeq(None);
+    walk.members(&mut found)?;
+    Some(found.0)
+}
+
+struct RelaySeq(Option<u64>);
+
+impl Members for RelaySeq {
+    #[inline(always)]
+    fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
+        const SEQ: u64 = key_word("seq");
+        match (key.word, walk.peek()?) {
+            (SEQ, b'0'..=b'9') => self.0 = Some(walk.integer()?),
+            (SEQ, _) => {
+                self.0 = None;
+                walk.skip()?;
+            }
+            _ => walk.skip()?,
+        }
+        Some(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

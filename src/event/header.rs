@@ -36,7 +36,7 @@ pub fn parse_spans(line: &[u8]) -> Result<HeaderSpans, Malformed> {
 }
 
 /// Accepts members in any order.
-fn parse_any(line: &[u8]) -> Result<HeaderSpans, Malformed> {
+pub(super) fn parse_any(line: &[u8]) -> Result<HeaderSpans, Malformed> {
     header_spans::check_length(line)?;
     let mut scanner = Scanner::new(line)?;
     let mut fields = Fields::default();
@@ -272,7 +272,7 @@ mod tests {
             (b"{\"did\":\"a\",\"time_us\":99999999999999999999}", "time_us is no unsigned integer"),
             (b"{\"did\":\"a\nb\",\"time_us\":1}", "raw control character"),
             (b"{\"did\":\"a\",\n\"time_us\":1}", "raw control character"),
-            (b"{\"did\":\"a\",\"x\":[{]},\"time_us\":1}", "brackets don't match"),
+            (b"{\"did\":\"a\",\"x\":[{],\"time_us\":1}", "',' or '}' expected"),
             (b"{\"did\":\"a\",\"x\":[1\n],\"time_us\":1}", "raw control character"),
             (b"{\"did\":\"a\",\"time_us\":1}}", "text after the object"),
             (&[COMMIT.as_bytes(), b"}}"].concat(), "text after the object"),

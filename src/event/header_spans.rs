@@ -43,11 +43,38 @@ impl FieldSpan {
         self.length & ESCAPED != 0
     }
 
+    /// Returns the offset of its first byte.
+    #[inline]
+    pub(super) fn start(self) -> usize {
+        self.start as usize
+    }
+
+    /// Returns the number of bytes of a string without escapes.
+    #[inline]
+    pub(super) fn plain_length(self) -> usize {
+        (self.length & !ESCAPED) as usize
+    }
+
+    /// Returns the same string at another offset.
+    #[inline]
+    pub(super) fn moved_to(self, start: usize) -> Self {
+        Self { start: start as u32, ..self }
+    }
+
     /// Returns the string's bytes, with escapes.
     #[inline]
-    fn bytes(self, line: &[u8]) -> &[u8] {
+    pub(super) fn bytes(self, line: &[u8]) -> &[u8] {
         let start = self.start as usize;
         line.get(start..start + (self.length & !ESCAPED) as usize).unwrap_or_default()
+    }
+
+    /// Fails if the string has an invalid escape.
+    #[inline]
+    pub(super) fn check_escapes(self, line: &[u8]) -> Result<(), Malformed> {
+        let is_sound = !self.has_escapes()
+            || std::str::from_utf8(self.bytes(line)).is_ok_and(|text| unescape(text).is_some());
+        let bad_escape = Malformed { what: "bad escape in a string", at: self.start() };
+        is_sound.then_some(()).ok_or(bad_escape)
     }
 
     /// Returns the string, with escapes decoded.
@@ -198,6 +225,18 @@ impl HeaderSpans {
             BodySpans::EmptyCommit | BodySpans::Relayed(..) => false,
         };
         self.did.has_escapes() || body
+    }
+
+    /// Returns the DID and the fields of a commit with a rev; `None` for another event, and if a
+    /// field has escapes.
+    #[inline(always)]
+    pub(super) fn plain_commit(&self) -> Option<(FieldSpan, &CommitSpans)> {
+        match &self.body {
+            BodySpans::Commit(spans) if spans.rev.length > 0 && !self.has_escapes() => {
+                Some((self.did, spans))
+            }
+            _ => None,
+        }
     }
 
     /// Returns the DID and the other fields that identify the event; `None` if a field has escapes,

@@ -5,6 +5,7 @@
 
 pub mod batch;
 pub mod columns;
+mod digits;
 pub mod error;
 pub mod event_id;
 mod fast_path;
@@ -18,4 +19,5 @@ pub mod record;
 mod scanner;
 mod simd;
 pub mod v2;
+mod walk;
 pub mod whitespace;

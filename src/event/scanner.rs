@@ -1,10 +1,10 @@
 //! A scanner over the bytes of one JSON text. It returns the strings and integers that its caller
 //! asks for, and skips all other values.
 //!
-//! It checks that brackets are balanced, strings are closed, and no raw control character occurs,
-//! so that an event's output is always one line. It does not check the rest of the grammar inside
-//! skipped values (commas, numbers, literals). `--strict` does, because that costs more than
-//! everything else together.
+//! It checks that as many brackets are closed as are opened, strings are closed, and no raw control
+//! character occurs, so that an event's output is always one line. It does not check the rest of the
+//! grammar inside skipped values (which bracket closes which, commas, numbers, literals). `--strict`
+//! does, because that costs more than everything else together.
 
 use std::borrow::Cow;
 
@@ -209,18 +209,18 @@ impl<'a> Scanner<'a> {
         Ok(())
     }
 
-    /// Skips an object or array; checks only its brackets and strings.
+    /// Skips an object or array; checks only its strings, and that it is closed.
     fn skip_nested<const BACKSLASHES: bool>(&mut self) -> Result<(), Malformed> {
         let bytes = self.bytes();
-        let mut nesting = Nesting::default();
+        let mut depth = 0;
         // All ones while a string continues into the next block.
         let mut in_string = 0_u64;
-        let mut is_escaped = false;
+        let mut escaped = 0;
         let mut base = self.pos;
         while let Some(bits) = simd::block_bits::<BACKSLASHES>(bytes, base) {
             let mut quotes = bits.quotes;
             if BACKSLASHES {
-                quotes &= !simd::escaped(bits.backslashes, &mut is_escaped);
+                quotes &= !simd::escaped(bits.backslashes, &mut escaped);
             }
             let inside = simd::prefix_xor(quotes) ^ in_string;
             in_string = if inside >> 63 == 1 { u64::MAX } else { 0 };
@@ -235,10 +235,16 @@ impl<'a> Scanner<'a> {
                 if BACKSLASHES && byte == b'\\' {
                     return Err(Malformed { what: "backslash outside of a string", at });
                 }
-                let is_closed = nesting.push_or_pop(byte).map_err(|what| Malformed { what, at })?;
-                if is_closed {
-                    self.pos = at + 1;
-                    return Ok(());
+                match byte {
+                    b'{' | b'[' if depth == MAX_DEPTH => {
+                        return Err(Malformed { what: "nested too deeply", at });
+                    }
+                    b'{' | b'[' => depth += 1,
+                    _ if depth == 1 => {
+                        self.pos = at + 1;
+                        return Ok(());
+                    }
+                    _ => depth -= 1,
                 }
             }
             base += BLOCK_BYTES;
@@ -248,45 +254,5 @@ impl<'a> Scanner<'a> {
             0 => "unclosed object or array",
             _ => "unclosed string",
         }))
-    }
-}
-
-/// The stack of open brackets.
-struct Nesting {
-    /// One bit per level: set for an object, clear for an array.
-    levels: [u64; MAX_DEPTH / 64],
-    depth: usize,
-}
-
-impl Default for Nesting {
-    fn default() -> Self {
-        Self { levels: [0; MAX_DEPTH / 64], depth: 0 }
-    }
-}
-
-impl Nesting {
-    /// Applies the next bracket; returns whether it closes the outermost one.
-    #[inline]
-    fn push_or_pop(&mut self, bracket: u8) -> Result<bool, &'static str> {
-        match bracket {
-            b'{' | b'[' => {
-                let Some(level) = self.levels.get_mut(self.depth / 64) else {
-                    return Err("nested too deeply");
-                };
-                let bit = 1u64 << (self.depth % 64);
-                *level = if bracket == b'{' { *level | bit } else { *level & !bit };
-                self.depth += 1;
-                Ok(false)
-            }
-            _ => {
-                self.depth -= 1;
-                let level = self.levels.get(self.depth / 64).copied().unwrap_or_default();
-                let is_object = level & (1u64 << (self.depth % 64)) != 0;
-                if is_object != (bracket == b'}') {
-                    return Err("brackets don't match");
-                }
-                Ok(self.depth == 0)
-            }
-        }
     }
 }

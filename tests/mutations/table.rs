@@ -96,7 +96,7 @@ pub const MUTATIONS: &[Mutation] = &[
     },
     Mutation {
         name: "leaves-out-the-rkey",
-        edit: Replace { old: "rkey", new: r#"if MUTANT { b"".as_slice() } else { rkey }"# },
+        edit: Replace { old: "rkey", new: "if MUTANT { FieldSpan::default() } else { rkey }" },
         profile: "legacy",
         violations: &[Lost],
     },

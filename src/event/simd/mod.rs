@@ -7,10 +7,11 @@
 //! bytes): with eight bytes at a time, and a branch per byte outside of strings, parsing a header
 //! took 490 ns per event.
 //!
-//! [`lanes`] and [`structural_index`] serve the fast path, which classifies a whole line in one
-//! pass, with AVX2 if the processor has it.
+//! [`dispatch`] makes the structural index of the fast path, which classifies a whole line in one
+//! pass, with AVX2 or AVX-512 if the processor has it.
 
-pub(super) mod lanes;
+pub(super) mod dispatch;
+mod lanes;
 pub(super) mod structural_index;
 
 use wide::u8x16;
@@ -158,17 +159,17 @@ pub(super) fn prefix_xor(mut bits: u64) -> u64 {
     bits
 }
 
-/// Returns the bytes that are escaped: those after an odd run of backslashes. `carry` says whether
-/// the block's first byte is escaped, and is set for the first byte of the next block.
+/// Returns the bytes that are escaped: those after an odd run of backslashes. `carry` is 1 if the
+/// block's first byte is escaped, and is set for the first byte of the next block.
 #[inline]
-pub(super) fn escaped(backslashes: u64, carry: &mut bool) -> u64 {
-    let mut escaped = u64::from(*carry);
+pub(super) fn escaped(backslashes: u64, carry: &mut u64) -> u64 {
+    let mut escaped = *carry;
     let mut left = backslashes & !escaped;
-    *carry = false;
+    *carry = 0;
     while left != 0 {
         let at = left.trailing_zeros();
         if at == 63 {
-            *carry = true;
+            *carry = 1;
             break;
         }
         escaped |= 2 << at;
@@ -176,46 +177,6 @@ pub(super) fn escaped(backslashes: u64, carry: &mut bool) -> u64 {
         left &= !(3 << at);
     }
     escaped
-}
-
-/// Returns the value and the number of the leading digits; `None` if there are no digits, or
-/// nothing but digits.
-#[inline(always)]
-pub(super) fn parse_digits(bytes: &[u8; 17]) -> Option<(u64, usize)> {
-    let (eight, rest) = bytes.split_first_chunk::<8>()?;
-    if let Some(high) = eight_digits(*eight) {
-        if let Some(low) = rest.first_chunk::<8>().and_then(|eight| eight_digits(*eight)) {
-            return Some((high * 100_000_000 + low, 16));
-        }
-        return few_digits(rest.first_chunk()?, high).map(|(value, more)| (value, 8 + more));
-    }
-    few_digits(eight, 0).filter(|(_, length)| *length > 0)
-}
-
-/// Appends up to seven digits to the value `high` of the digits before them.
-#[inline(always)]
-fn few_digits(bytes: &[u8; 8], high: u64) -> Option<(u64, usize)> {
-    let length = bytes.iter().position(|byte| !byte.is_ascii_digit())?;
-    let digits = bytes.iter().take(length);
-    Some((digits.fold(high, |value, digit| value * 10 + u64::from(digit - b'0')), length))
-}
-
-/// Returns the value of eight digits; `None` if a byte is not a digit.
-#[inline]
-fn eight_digits(bytes: [u8; 8]) -> Option<u64> {
-    let word = u64::from_le_bytes(bytes);
-    const SIXES: u64 = 0x0606_0606_0606_0606;
-    const HIGH: u64 = 0xf0f0_f0f0_f0f0_f0f0;
-    const ZEROS: u64 = 0x3030_3030_3030_3030;
-    // '0' to '9' have 3 as their high nibble, and keep it when 6 is added.
-    if word & HIGH != ZEROS || word.wrapping_add(SIXES) & HIGH != ZEROS {
-        return None;
-    }
-    // Combines pairs, then fours, then all eight, with one multiplication each.
-    let ones = word & !HIGH;
-    let pairs = (ones.wrapping_mul(10 << 8 | 1) >> 8) & 0x00ff_00ff_00ff_00ff;
-    let fours = (pairs.wrapping_mul(100 << 16 | 1) >> 16) & 0x0000_ffff_0000_ffff;
-    Some(fours.wrapping_mul(10_000 << 32 | 1) >> 32)
 }
 
 /// Copies the last bytes of a line into a block, and fills the rest with spaces.
@@ -285,7 +246,7 @@ mod tests {
         fn escaped_bytes_agree_with_one_byte_at_a_time(
             words in prop::collection::vec(prop_oneof![any::<u64>(), Just(u64::MAX)], 1..4),
         ) {
-            let (mut carry, mut is_escaped) = (false, false);
+            let (mut carry, mut is_escaped) = (0, false);
             for word in words {
                 let found = escaped(word, &mut carry);
                 for place in 0..64 {
@@ -293,15 +254,6 @@ mod tests {
                     is_escaped = !is_escaped && word >> place & 1 == 1;
                 }
             }
-        }
-
-        #[test]
-        fn eight_digits_agree_with_the_standard_library(
-            bytes in prop_oneof![any::<[u8; 8]>(), prop::array::uniform8(b'0'..=b'9')],
-        ) {
-            let is_number = bytes.iter().all(u8::is_ascii_digit);
-            let text = std::str::from_utf8(&bytes).ok().filter(|_| is_number);
-            prop_assert_eq!(eight_digits(bytes), text.and_then(|text| text.parse().ok()));
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Source: protocol/jetstream-v2.md §3. Pure functions: bytes in, slices of them or an error out.
 //! `source::v2` decides what follows from a message.
 
+mod fast_path;
 pub mod payload;
 pub mod time;
 mod to_v1;
@@ -11,14 +12,15 @@ use std::borrow::Cow;
 
 use super::error::Malformed;
 use super::header;
+use super::header_spans::{self, FieldSpan};
 use super::scanner::{RawString, Scanner};
 
 use payload::{Event, Members, Payload};
 
 /// One message of the stream.
 pub enum Message<'a> {
-    /// An event, and the JSON object that it was parsed from.
-    Event(Event<'a>, &'a str),
+    /// An event.
+    Event(Event<'a>),
     /// An advisory, which has no position in the stream.
     Info {
         /// For example `OutdatedCursor`.
@@ -52,8 +54,8 @@ pub enum MessageError {
 #[derive(Default)]
 struct Envelope<'a> {
     kind: Option<RawString<'a>>,
-    /// The payload, and its offset in the message.
-    payload: Option<(usize, &'a str)>,
+    /// The place of the payload.
+    payload: Option<FieldSpan>,
     /// The payload's members. They stay in place, because moving this large struct would cost more
     /// than parsing it.
     members: Members<'a>,
@@ -67,13 +69,34 @@ struct Envelope<'a> {
 /// # Errors
 /// [`MessageError`].
 pub fn read(message: &[u8]) -> Result<Message<'_>, MessageError> {
+    match read_event(message) {
+        Some(event) => Ok(Message::Event(event)),
+        None => read_any(message),
+    }
+}
+
+/// Parses one message, as [`read`] does, if it is an event and nothing in it is unusual. `None` says
+/// nothing about the message: pass it to [`read_any`].
+#[must_use]
+#[inline]
+pub fn read_event(message: &[u8]) -> Option<Event<'_>> {
+    fast_path::read(message)
+}
+
+/// Parses one message, as [`read`] does, with the general parser.
+///
+/// # Errors
+/// [`MessageError`].
+#[inline(never)]
+pub fn read_any(message: &[u8]) -> Result<Message<'_>, MessageError> {
+    header_spans::check_length(message)?;
     let mut scanner = Scanner::new(message)?;
     let mut envelope = Envelope::default();
     header::members(&mut scanner, "a JSON object expected", |scanner, key| {
         envelope.take(scanner, key)
     })?;
     scanner.end()?;
-    envelope.finish()
+    envelope.finish(message)
 }
 
 impl<'a> Envelope<'a> {
@@ -108,18 +131,18 @@ impl<'a> Envelope<'a> {
             return scanner.skip_value();
         }
         payload::read(scanner, &mut self.members)?;
-        self.payload = Some((start, scanner.text_since(start)));
+        self.payload = Some(FieldSpan::plain(start, start + scanner.text_since(start).len()));
         Ok(())
     }
 
-    fn finish(&self) -> Result<Message<'a>, MessageError> {
+    fn finish(&self, text: &'a [u8]) -> Result<Message<'a>, MessageError> {
         let kind = self.kind.ok_or(MessageError::NoEnvelope)?.decode()?;
         match &*kind {
             "message" => {
                 let missing = Malformed { what: "no object as payload", at: 0 };
-                let (start, json) = self.payload.ok_or(missing)?;
-                Ok(match self.members.finish()? {
-                    Payload::Event(event) => Message::Event(Event { start, ..event }, json),
+                let payload = self.payload.ok_or(missing)?;
+                Ok(match self.members.finish(text, payload)? {
+                    Payload::Event(event) => Message::Event(event),
                     Payload::Info { name, message } => Message::Info { name, message },
                     Payload::Unknown(kind) => Message::Unknown(kind),
                 })

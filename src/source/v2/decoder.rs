@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::display::printable::one_line;
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
+use crate::event::v2::payload::Event;
 use crate::event::v2::{self, Message, MessageError};
 use crate::event::whitespace;
 use crate::metrics::Metrics;
@@ -90,7 +91,16 @@ impl V2Decoder {
 
     fn decode_text(&mut self, message: &[u8], batch: &mut Batch) -> Decoded {
         let message = whitespace::trimmed(message);
-        match v2::read(message) {
+        if let Some(event) = v2::read_event(message) {
+            self.is_v2 = true;
+            return self.on_event(&event, batch);
+        }
+        self.decode_unusual(message, batch)
+    }
+
+    #[inline(never)]
+    fn decode_unusual(&mut self, message: &[u8], batch: &mut Batch) -> Decoded {
+        match v2::read_any(message) {
             Err(MessageError::Malformed(error)) => match whitespace::compacted(message) {
                 Some(compact) => self.on_read(v2::read(&compact), message, batch),
                 None => self.on_read(Err(error.into()), message, batch),
@@ -110,24 +120,7 @@ impl V2Decoder {
         }
         self.is_v2 |= read.is_ok();
         match read {
-            Ok(Message::Event(event, json)) => {
-                // Sequence numbers start at 1.
-                let last = self.last_seq.unwrap_or(0);
-                if event.seq <= last {
-                    self.report_disorder(event.seq, last);
-                }
-                self.last_seq = Some(event.seq);
-                let header = match self.format {
-                    EventFormat::V1 => event.write_v1_line(batch.line_buffer()),
-                    EventFormat::Native => {
-                        batch.line_buffer().extend_from_slice(json.as_bytes());
-                        event.native_spans()
-                    }
-                };
-                let line_bytes = batch.partial_line().len();
-                batch.end_line_with(header.as_parsed(line_bytes));
-                Decoded::Event
-            }
+            Ok(Message::Event(event)) => self.on_event(&event, batch),
             Ok(Message::Info { name, message }) => {
                 self.on_advisory(&name, &message);
                 Decoded::Advisory
@@ -144,6 +137,27 @@ impl V2Decoder {
                 Decoded::Skipped
             }
         }
+    }
+
+    /// Appends an event's line to `batch`.
+    #[inline]
+    fn on_event(&mut self, event: &Event<'_>, batch: &mut Batch) -> Decoded {
+        // Sequence numbers start at 1.
+        let last = self.last_seq.unwrap_or(0);
+        if event.seq <= last {
+            self.report_disorder(event.seq, last);
+        }
+        self.last_seq = Some(event.seq);
+        let header = match self.format {
+            EventFormat::V1 => event.write_v1_line(batch.line_buffer()),
+            EventFormat::Native => {
+                batch.line_buffer().extend_from_slice(event.native_line());
+                event.native_spans()
+            }
+        };
+        let line_bytes = batch.partial_line().len();
+        batch.end_line_with(header.as_parsed(line_bytes));
+        Decoded::Event
     }
 
     fn on_advisory(&mut self, name: &str, message: &str) {

@@ -163,7 +163,9 @@ impl FrameBuffer {
     /// [`FrameError`] if the server violated the protocol.
     #[allow(clippy::should_implement_trait)] // its items borrow from it, which an Iterator can't
     pub fn next(&mut self) -> Result<Option<Message<'_>>, FrameError> {
-        self.assembled = Vec::new();
+        if !self.assembled.is_empty() {
+            self.assembled = Vec::new();
+        }
         loop {
             if self.skip_bytes > 0 {
                 let skipped = self.skip_bytes.min(self.end - self.start);
