@@ -195,7 +195,7 @@ fn other_member<'a, 'i>(mut walk: Walk<'a, 'i>, key: Key) -> Option<(Walk<'a, 'i
 }
 
 /// Passes the object of an event that the relay sent, and returns the relay's `seq`. `None` inside
-/// for an object without one, and for a value that is no object.
+/// for an object without one, and for a value of another type.
 pub(super) fn relay_seq(walk: &mut Walk<'_, '_>) -> Option<Option<u64>> {
     if walk.peek()? != b'{' {
         return walk.skip().map(|()| None);

@@ -11,7 +11,7 @@ use super::simd::structural_index::IndexedLine;
 /// A position in a line that only moves forward.
 ///
 /// A function that is not inlined takes a walk by value and returns it: a walk to which a pointer
-/// was passed would be kept in memory, also where it is hot.
+/// was passed would be kept in memory in the hot code, too.
 #[derive(Clone, Copy)]
 pub(super) struct Walk<'a, 'i> {
     index: IndexedLine<'a, 'i>,
