@@ -5,7 +5,7 @@
 //! ```text
 //! cli
 //! top
-//! pipeline     telemetry    serve        stats
+//! pipeline     telemetry    serve        stats       scrub
 //! checkpoint   settings
 //! source       sink         render
 //! parquet
@@ -35,6 +35,7 @@ pub mod pipeline;
 pub mod platform;
 pub mod position;
 pub mod render;
+pub mod scrub;
 pub mod serve;
 pub mod settings;
 pub mod sink;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, TransactionBehavior};
 pub const APPLICATION_ID: i32 = i32::from_be_bytes(*b"Skyt");
 
 /// The schema version that this program writes, as SQLite's `user_version`.
-pub const VERSION: i32 = 6;
+pub const VERSION: i32 = 7;
 
 /// One entry per version, oldest first; the first makes an empty file version 1. A released entry
 /// is never edited: a change is a new entry.
@@ -127,6 +127,16 @@ INSERT INTO broker_offsets (consumer, target, partition, ordinal, state, next_of
 SELECT consumer, pattern, number, ordinal, state, length_bytes FROM outputs
 WHERE pattern GLOB 'kafka://*' OR pattern GLOB 'nats://*';
 DELETE FROM outputs WHERE pattern GLOB 'kafka://*' OR pattern GLOB 'nats://*';
+",
+    "
+-- Files that `skytail scrub` is replacing. A file is one of the two versions.
+CREATE TABLE rewrites (
+  path TEXT PRIMARY KEY,            -- as in outputs
+  old_length_bytes INTEGER NOT NULL,
+  old_tail_hash INTEGER NOT NULL,
+  new_length_bytes INTEGER NOT NULL,
+  new_tail_hash INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
 ",
 ];
 

@@ -4,6 +4,7 @@
 mod earlier;
 mod gaps;
 mod outputs;
+mod rewrites;
 mod takeover;
 
 use std::path::{Path, PathBuf};

@@ -234,6 +234,9 @@ pub fn examples(command: &str) -> &'static str {
         }
         "stats" => "skytail stats posts.ndjson\nskytail stats posts.ndjson.zst --json",
         "convert" => "skytail convert posts.ndjson.zst -o posts.parquet",
+        "scrub" => {
+            "skytail scrub --dry-run archive/*.ndjson.zst\nskytail scrub archive/*.ndjson.zst --markers-from today.ndjson"
+        }
         "inspect" => "skytail inspect segment.jss",
         "dictionary" => "skytail dictionary install\nskytail dictionary show",
         "completions" => {

@@ -16,6 +16,7 @@ mod limits;
 mod man;
 mod reference;
 mod replaced;
+mod scrub;
 mod serve;
 mod stats;
 mod stdout;
@@ -68,6 +69,8 @@ enum Command {
     Stats(stats::StatsArgs),
     /// Convert recordings to Parquet, and back
     Convert(convert::ConvertArgs),
+    /// Remove deleted records and accounts from recordings
+    Scrub(Box<scrub::ScrubArgs>),
     /// Show the contents of an archive segment
     Inspect(inspect::InspectArgs),
     /// Install the zstd dictionary of Jetstream v1
@@ -152,6 +155,10 @@ fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
         Command::Serve(args) => serve::run(*args),
         Command::Stats(args) => stats::run(&args),
         Command::Convert(args) => convert::run(&args),
+        Command::Scrub(args) => {
+            let display = display_settings(&cli.global, ProgressMode::Auto, sources);
+            scrub::run(&args, sources, &display, now_us())
+        }
         Command::Inspect(args) => inspect::run(&args),
         Command::Dictionary(args) => dictionary::run(args),
         Command::Completions(args) => completions::run(&args, sources),

@@ -43,6 +43,18 @@ pub fn owner(found: &Metadata) -> u32 {
     found.uid()
 }
 
+/// Gives a file the owner and the group of another, if it does not have them.
+///
+/// # Errors
+/// The error of the system: only root may give files away.
+pub fn copy_owner(from: &Metadata, to: &File) -> io::Result<()> {
+    let found = to.metadata()?;
+    if (found.uid(), found.gid()) == (from.uid(), from.gid()) {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(to, Some(from.uid()), Some(from.gid()))
+}
+
 /// Returns the user ID of this process.
 #[must_use]
 pub fn user() -> u32 {

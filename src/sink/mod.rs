@@ -348,7 +348,7 @@ impl SinkError {
 }
 
 /// Returns what to do about `cause`, as the end of a sentence; empty if only the system knows.
-fn remedy_after(cause: &io::Error) -> &'static str {
+pub(crate) fn remedy_after(cause: &io::Error) -> &'static str {
     match cause.kind() {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, or name a file on another disk"

@@ -58,7 +58,22 @@ pub struct OutputRecord {
     pub number: u32,
 }
 
+/// Where a file ends: its length, and the hash of its last bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FileEnd {
+    /// Its length in bytes.
+    pub length_bytes: u64,
+    /// xxh3 of its last [`TAIL_BYTES`].
+    pub tail_hash: u64,
+}
+
 impl OutputRecord {
+    /// Returns where the file ends at the saved position.
+    #[must_use]
+    pub fn end(&self) -> FileEnd {
+        FileEnd { length_bytes: self.length_bytes, tail_hash: self.tail_hash }
+    }
+
     /// Returns the record of a partition that a run publishes to.
     #[must_use]
     pub fn partition(target: &str, partition: u32, next_offset: u64) -> Self {

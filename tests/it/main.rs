@@ -41,6 +41,8 @@ mod platforms;
 mod protocol;
 mod record_filters;
 mod resume;
+#[cfg(unix)]
+mod scrub;
 mod secrets;
 mod serve;
 #[cfg(unix)]

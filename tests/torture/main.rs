@@ -27,6 +27,8 @@ mod profiles;
 mod proxy;
 mod recording;
 mod report;
+#[cfg(unix)]
+mod scrub;
 mod verdict;
 
 use std::path::PathBuf;

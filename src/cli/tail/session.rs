@@ -54,6 +54,7 @@ impl Session {
             return Self::unsaved(settings, Some(reason));
         }
         let lease = Lease::acquire(path, consumer)?;
+        store.settle_rewrites()?;
         lease::remove_unused(path, || store.names().ok());
         legacy_names::adopt_local_cursor(&mut store, path, consumer, settings)?;
         departure::check_repetition(&store, consumer, settings)?;

@@ -6,7 +6,7 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
-use crate::sink::output_record::{FileTail, OutputRecord, OutputState, TAIL_BYTES};
+use crate::sink::output_record::{FileEnd, FileTail, OutputRecord, OutputState, TAIL_BYTES};
 use crate::{paths, platform};
 
 /// The first bytes of a zstd frame, and the upper three of the first four of a frame to skip.
@@ -237,6 +237,15 @@ pub fn truncate_to_checkpoint(record: &OutputRecord) -> Result<u64, OpenFileErro
         truncate(&file, length_bytes).map_err(failed)?;
     }
     Ok(found_bytes - length_bytes)
+}
+
+/// Returns where a file ends now.
+///
+/// # Errors
+/// The error of the system.
+pub fn end_of(file: &File) -> io::Result<FileEnd> {
+    let length_bytes = file.metadata()?.len();
+    Ok(FileEnd { length_bytes, tail_hash: read_tail(file, length_bytes)?.hash() })
 }
 
 /// Returns whether the name is free: there is no file, or an empty one.

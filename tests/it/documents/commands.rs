@@ -60,6 +60,7 @@ pages! {
     readme: "README.md",
     brokers: "docs/guide/brokers.md",
     cursors: "docs/guide/cursors-and-resume.md",
+    deletes: "docs/guide/deletes.md",
     files: "docs/guide/files.md",
     filters: "docs/guide/filters.md",
     history: "docs/guide/history.md",

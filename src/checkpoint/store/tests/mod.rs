@@ -2,6 +2,7 @@ mod damage;
 mod gaps;
 mod migration;
 mod outputs;
+mod rewrites;
 
 use std::fs;
 
@@ -14,7 +15,7 @@ use crate::checkpoint::schema;
 use crate::position::gap::Gap;
 use crate::position::{EventPosition, Origin, Position, Resume, Seq, ServerKind};
 use crate::sink::Output;
-use crate::sink::output_record::{OutputRecord, OutputState};
+use crate::sink::output_record::{FileEnd, OutputRecord, OutputState};
 
 fn home() -> (TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
