@@ -17,6 +17,8 @@ use crate::cli::tail::startup::{exit_for_error, log_settings};
 use crate::cli::values::size::parse_memory_size;
 use crate::display::log;
 use crate::display::terminal::Terminal;
+use crate::pipeline::PipelineError;
+use crate::pipeline::reader::ReadError;
 use crate::scrub::decide::Rules;
 use crate::scrub::report::{Outcome, Report};
 use crate::scrub::run::{Progress, SORT_BYTES, Scrub, ScrubSettings};
@@ -134,7 +136,10 @@ pub fn run(
         Ok(report) => report,
         Err(error) => {
             tracing::error!("{}", format_chain(&error));
-            return Ok(exit_for_error(&error));
+            return Ok(match error.downcast_ref() {
+                Some(PipelineError::Read(ReadError::GaveUp { .. })) => Exit::GaveUp,
+                _ => exit_for_error(&error),
+            });
         }
     };
     warn(&report);
