@@ -11,6 +11,7 @@ use std::thread;
 use std::time::SystemTime;
 
 use crate::compression::inflate::FRAME_MAGIC;
+use crate::parquet::{self, Events};
 use crate::paths;
 use crate::platform::{self, FileId};
 
@@ -30,6 +31,8 @@ pub enum Form {
     Plain,
     /// Lines in zstd frames.
     Zstd,
+    /// Rows of a Parquet file, which are read as lines in the order in which they were received.
+    Parquet,
 }
 
 /// A file as it was at a moment.
@@ -104,7 +107,7 @@ impl Input {
         if !found.is_file() {
             return Err(InputError::NotRegular(platform::special_kind(&found.file_type())));
         }
-        let file = paths::open_without_link(OpenOptions::new().read(true), path)?;
+        let mut file = paths::open_without_link(OpenOptions::new().read(true), path)?;
         let found = file.metadata()?;
         let names = platform::hard_links(&found);
         if names > 1 {
@@ -116,22 +119,35 @@ impl Input {
         if head.starts_with(&GZIP_MAGIC) {
             return Err(InputError::Gzip);
         }
-        let form = if head == FRAME_MAGIC { Form::Zstd } else { Form::Plain };
+        let form = match head == FRAME_MAGIC {
+            true => Form::Zstd,
+            false if parquet::is_parquet(&mut file)? => Form::Parquet,
+            false => Form::Plain,
+        };
         Ok(Self { file, stamp: Stamp::of(&found), form })
     }
 
     /// Returns the lines of the file, decompressed, up to the length that it had when it was
-    /// opened. Adds the bytes of the file to `progress` as they are read.
+    /// opened. Adds the bytes of the file to `progress` as they are read. A Parquet file is sorted
+    /// in `temporary`.
     ///
     /// # Errors
-    /// If the system has no memory or thread to decompress.
-    pub fn lines(&self, progress: &Arc<AtomicU64>) -> io::Result<Box<dyn BufRead>> {
+    /// If the system has no memory or thread to decompress, or a Parquet file can't be read.
+    pub fn lines(
+        &self,
+        progress: &Arc<AtomicU64>,
+        temporary: &Path,
+    ) -> io::Result<Box<dyn BufRead>> {
         let mut file = self.file.try_clone()?;
         io::Seek::rewind(&mut file)?;
+        if self.form == Form::Parquet {
+            progress.fetch_add(self.stamp.bytes, Ordering::Relaxed);
+            return Ok(Box::new(BufReader::new(Events::read(file, temporary)?)));
+        }
         let bytes = Counted { inner: file.take(self.stamp.bytes), read: Arc::clone(progress) };
         Ok(match self.form {
-            Form::Plain => Box::new(BufReader::with_capacity(READ_BYTES, bytes)),
             Form::Zstd => Box::new(Decompressed::start(bytes)?),
+            Form::Plain | Form::Parquet => Box::new(BufReader::with_capacity(READ_BYTES, bytes)),
         })
     }
 }

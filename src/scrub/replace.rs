@@ -16,8 +16,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicU64;
 
-use super::input::{Input, InputError, Stamp};
-use super::rewrite::copy_without;
+use super::input::{Form, Input, InputError, Stamp};
+use super::rewrite::{copy_rows_without, copy_without};
 use crate::checkpoint::lease::{Lease, LeaseError};
 use crate::checkpoint::store::{Store, StoreError};
 use crate::sink::file::open::{self, OpenFileError};
@@ -160,8 +160,8 @@ pub fn replace(
         (Some(ownership), Some(store)) => ownership.check(old, store)?,
         _ => false,
     };
-    let copy = Copy::create(&path)?;
-    let written = write(&copy, &input, progress, removed)
+    let mut copy = Copy::create(&path)?;
+    let written = write(&mut copy, &input, progress, removed)
         .and_then(|left_out| open::end_of(&copy.file).map(|new| (left_out, new)));
     let (left_out, new) = written.map_err(|cause| copy.failed(cause))?;
     if fs::symlink_metadata(&path).map(|found| Stamp::of(&found)).ok() != Some(scanned) {
@@ -201,12 +201,18 @@ fn lock(file: &File) -> Result<(), ReplaceError> {
 
 /// Writes the copy with the owner and the permissions of the file, and syncs it.
 fn write(
-    copy: &Copy,
+    copy: &mut Copy,
     input: &Input,
     progress: &Arc<AtomicU64>,
     removed: &mut dyn Iterator<Item = io::Result<u64>>,
 ) -> io::Result<u64> {
-    let left_out = copy_without(input.lines(progress)?, &copy.file, input.form, removed)?;
+    let left_out = match input.form {
+        Form::Parquet => copy.write_rows(input.file.try_clone()?, removed)?,
+        form => {
+            let directory = copy.path.parent().unwrap_or(Path::new("."));
+            copy_without(input.lines(progress, directory)?, &copy.file, form, removed)?
+        }
+    };
     let found = input.file.metadata()?;
     platform::copy_owner(&found, &copy.file)?;
     copy.file.set_permissions(found.permissions())?;
@@ -251,6 +257,30 @@ impl Copy {
         }
         file.set_len(0).map_err(failed)?;
         Ok(Self { file, path, is_renamed: false.into() })
+    }
+
+    /// Writes a Parquet file without some rows. It gets the name of the copy when it is complete.
+    fn write_rows(
+        &mut self,
+        input: File,
+        removed: &mut dyn Iterator<Item = io::Result<u64>>,
+    ) -> io::Result<u64> {
+        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        name.push(".parquet");
+        let rows = self.path.with_file_name(name);
+        // A killed scrub may have left one. The lock on the copy covers it.
+        match fs::remove_file(&rows) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let left_out = copy_rows_without(input, &rows, removed)?;
+        let opened = File::options().read(true).write(true).open(&rows);
+        let moved = opened.and_then(|file| {
+            file.try_lock()?;
+            fs::rename(&rows, &self.path).map(|()| file)
+        });
+        self.file = moved.inspect_err(|_| drop(fs::remove_file(&rows)))?;
+        Ok(left_out)
     }
 
     fn failed(&self, cause: io::Error) -> ReplaceError {

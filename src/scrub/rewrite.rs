@@ -1,9 +1,12 @@
 //! Copies a recording without some of its lines.
 
+use std::fs::{self, File};
 use std::io::{self, BufRead, BufWriter, Write};
+use std::path::Path;
 
 use super::input::Form;
 use super::lines::{Piece, each_piece};
+use crate::parquet;
 
 /// Bytes that are written at a time.
 const WRITE_BYTES: usize = 256 << 10;
@@ -12,6 +15,7 @@ const LEVEL: i32 = 3;
 
 /// Copies `input` to `output` in `form`, without the lines whose numbers `removed` returns in
 /// ascending order. Every other byte of the text stays as it is. Returns how many lines it left out.
+/// For Parquet files there is [`copy_rows_without`].
 ///
 /// # Errors
 /// The error of reading, of writing, or of `removed`.
@@ -23,7 +27,7 @@ pub fn copy_without(
 ) -> io::Result<u64> {
     let output = BufWriter::with_capacity(WRITE_BYTES, output);
     match form {
-        Form::Plain => {
+        Form::Plain | Form::Parquet => {
             let mut output = output;
             let left_out = copy_lines(input, &mut output, removed)?;
             output.flush().map(|()| left_out)
@@ -34,6 +38,37 @@ pub fn copy_without(
             let left_out = copy_lines(input, &mut encoder, removed)?;
             encoder.finish()?.flush().map(|()| left_out)
         }
+    }
+}
+
+/// Writes the Parquet file `input` again, to `output`, which must not exist, without the rows whose
+/// numbers `removed` returns in ascending order. Returns how many rows it left out.
+///
+/// # Errors
+/// That of reading or writing; there is then no file at `output`.
+pub fn copy_rows_without(
+    input: File,
+    output: &Path,
+    removed: &mut dyn Iterator<Item = io::Result<u64>>,
+) -> io::Result<u64> {
+    let (mut row, mut left_out) = (0, 0);
+    let mut next = removed.next();
+    let written = parquet::rewrite(input, output, |_, _| {
+        let is_removed = matches!(next, Some(Ok(at)) if at == row);
+        row += 1;
+        if is_removed {
+            next = removed.next();
+            left_out += 1;
+        }
+        !is_removed
+    });
+    match (written, next) {
+        (Ok(_), Some(Err(error))) => {
+            fs::remove_file(output)?;
+            Err(error)
+        }
+        (Ok(_), _) => Ok(left_out),
+        (Err(error), _) => Err(io::Error::other(error)),
     }
 }
 

@@ -183,7 +183,7 @@ impl Scrub {
     ) -> Result<(), ScrubError> {
         let number = u32::try_from(self.files.len()).unwrap_or(ELSEWHERE);
         file.stamp = Some(input.stamp);
-        let lines = match input.lines(&self.progress.done) {
+        let lines = match input.lines(&self.progress.done, &self.temporary) {
             Ok(lines) => lines,
             Err(error) => {
                 file.problem = Some(unreadable(&error));
@@ -216,7 +216,8 @@ impl Scrub {
         let failed = |what: String| ScrubError::Markers { path: path.to_owned(), what };
         let input = Input::open(path).map_err(|error| failed(error.to_string()))?;
         let done = Arc::clone(&self.progress.done);
-        let lines = input.lines(&done).map_err(|error| failed(unreadable(&error)))?;
+        let lines =
+            input.lines(&done, &self.temporary).map_err(|error| failed(unreadable(&error)))?;
         let (scanned, outcome) = self.scanner.scan(lines, ELSEWHERE);
         self.markers += scanned.events;
         match outcome {

@@ -32,7 +32,8 @@ use progress::ProgressLine;
 Deletes, account and sync events stay in the files, so that they can be scrubbed
 again. What was deleted is known from all FILES together; --markers of skytail
 tail keeps account events in files of one collection. skytail needs at most 160
-MB of memory, and 40 bytes for each event in temporary files.
+MB of memory (420 MB for Parquet), and 40 bytes for each event in temporary
+files.
 
 The exit code is 0 whatever was found, and 1 if a file was left as it was, or has
 lines that are not events.
@@ -43,7 +44,8 @@ Examples:
   Remove it, also what was deleted after the archive ended
     skytail scrub archive/*.ndjson.zst --markers-from today.ndjson")]
 pub struct ScrubArgs {
-    /// Recordings to scrub, plain or zstd, in their order
+    /// Recordings to scrub, plain, zstd or Parquet, in their
+    /// order
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
 

@@ -3,13 +3,14 @@
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::process::Command;
 
-use serde_json::json;
+use serde_json::{Value, json};
 use skytail::event::format::EventFormat;
 
 use super::{account, commit, identity, names, read, scrub, sync, write};
 use crate::history::canonical;
-use crate::support::Scratch;
+use crate::support::{Scratch, isolate_environment};
 
 /// Events of several accounts, and whether each stays without flags.
 fn events() -> Vec<(String, bool)> {
@@ -157,6 +158,48 @@ fn all_other_bytes_stay_as_they_are() {
     let expected = text("").split_once('\n').unwrap().1.to_owned();
     assert_eq!(fs::read_to_string(&path).unwrap(), expected);
     assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+}
+
+#[test]
+fn parquet_files_are_scrubbed_too() {
+    let scratch = Scratch::new();
+    let events: Vec<(String, bool)> = events()
+        .into_iter()
+        .map(|(line, stays)| (canonical(&line, EventFormat::V1), stays))
+        .collect();
+    let (all, kept) = split(&events);
+    let convert = |from: &str, to: &str| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skytail"));
+        isolate_environment(&mut command, &scratch.path(""));
+        command.arg("convert").arg(scratch.path(from)).arg("-o").arg(scratch.path(to));
+        assert!(command.output().unwrap().status.success());
+    };
+    write(&scratch, "a.ndjson", &all);
+    convert("a.ndjson", "a.parquet");
+    let path = scratch.path("a.parquet");
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o640)).unwrap();
+    fs::write(scratch.path("a.parquet.scrub.parquet"), "half").unwrap();
+    scrub(&scratch, &[], &[&path]).ends_with(0).prints(&["removed 6 of 20 events in 1 file"]);
+    convert("a.parquet", "b.ndjson");
+    let parse = |line: &String| serde_json::from_str::<Value>(line).unwrap();
+    let found: Vec<Value> = read(&scratch.path("b.ndjson")).iter().map(parse).collect();
+    assert_eq!(found, kept.iter().map(parse).collect::<Vec<_>>());
+    assert_eq!(fs::metadata(&path).unwrap().mode() & 0o7777, 0o640);
+    scrub(&scratch, &[], &[&path]).ends_with(0).prints(&["removed 0 of 14 events"]);
+    assert_eq!(names(&scratch), ["a.ndjson", "a.parquet", "b.ndjson"]);
+    // Nothing of it stays, and damage is reported.
+    let post =
+        write(&scratch, "c.ndjson", &[canonical(&commit("z", 1, "create", "x"), EventFormat::V1)]);
+    convert("c.ndjson", "c.parquet");
+    let delete = write(&scratch, "d.ndjson", &[commit("z", 2, "delete", "x")]);
+    let of = ["--markers-from", delete.to_str().unwrap()];
+    scrub(&scratch, &of, &[&scratch.path("c.parquet"), &post])
+        .ends_with(0)
+        .prints(&["removed 2 of 2"]);
+    scrub(&scratch, &of, &[&scratch.path("c.parquet")]).ends_with(0).prints(&["removed 0 of 0"]);
+    let bytes = fs::read(&path).unwrap();
+    fs::write(&path, &bytes[..bytes.len() - 1]).unwrap();
+    scrub(&scratch, &of, &[&path]).ends_with(1).says(&["cut off"]);
 }
 
 #[test]
