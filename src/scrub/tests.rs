@@ -248,7 +248,7 @@ fn a_file_that_changes_after_it_was_read_is_left() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 48, ..ProptestConfig::default() })]
     #[test]
     fn a_scrub_equals_a_fold_in_memory_for_any_split_into_files(
         events in prop::collection::vec(event(), 0..40),
