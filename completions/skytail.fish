@@ -39,6 +39,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "cursors" -d 'List, 
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "serve" -d 'Serve a recording as a Jetstream server'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "stats" -d 'Count the events of a recording'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "convert" -d 'Convert recordings to Parquet, and back'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "scrub" -d 'Remove deleted records and accounts from recordings'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "inspect" -d 'Show the contents of an archive segment'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "dictionary" -d 'Install the zstd dictionary of Jetstream v1'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Print a completion script for a shell'
@@ -240,6 +241,28 @@ complete -c skytail -n "__fish_skytail_using_subcommand convert" -l skip-malform
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l markers-from -d 'Also honour the deletes in this recording, which stays as it is; may be repeated' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l markers-host -d 'Also honour all account and sync events in the archive of this v2 server' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l ca-file -d 'Also trust the certificates in FILE (PEM)' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l state -d 'File of saved cursors, which also lists the files of skytail tail [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l temp -d 'Directory for temporary files [default: that of the first FILE]' -r -f -a "(__fish_complete_directories)"
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l sort-memory -d 'Memory of the sort, for tests' -r
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l keep-history -d 'Keep records that were replaced by a later version'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l inactive -d 'Also remove accounts whose latest status is inactive (deactivated, suspended, taken down)'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l ignore-sync -d 'Keep records that are older than a repair of their repository, and may no longer exist'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l dry-run -d 'Change no file'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l json -d 'Print the report as JSON'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -s h -l help -d 'Print help'
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l shape -d 'JSON format of the events: v1 as on /subscribe, or native as the payload of the v2 stream' -r -f -a "v1\t''
 native\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand inspect" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
