@@ -99,8 +99,24 @@ impl Ownership {
     /// # Errors
     /// [`ReplaceError::InUse`] if a run writes this very file, and any error of the state file.
     pub fn take(store: &mut Store, path: &Path) -> Result<Self, ReplaceError> {
+        Self::take_if(store, path, |_| true)
+    }
+
+    /// As [`Ownership::take`], for files that a run writes or was killed in.
+    ///
+    /// # Errors
+    /// As [`Ownership::take`].
+    pub fn take_open(store: &mut Store, path: &Path) -> Result<Self, ReplaceError> {
+        Self::take_if(store, path, |record| record.state == OutputState::Open)
+    }
+
+    fn take_if(
+        store: &mut Store,
+        path: &Path,
+        needs_lease: fn(&OutputRecord) -> bool,
+    ) -> Result<Self, ReplaceError> {
         let (mut rows, mut leases) = (store.owners(path)?, Vec::new());
-        for (consumer, record) in &mut rows {
+        for (consumer, record) in rows.iter_mut().filter(|(_, record)| needs_lease(record)) {
             match Lease::acquire(store.path(), consumer) {
                 Ok(lease) => {
                     leases.push(lease);

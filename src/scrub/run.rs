@@ -168,7 +168,7 @@ impl Scrub {
         let Some(store) = &mut self.store else { return Ok(false) };
         // A file that is not there, or a link, is refused when it is opened.
         let Ok(path) = fs::canonicalize(path) else { return Ok(false) };
-        match Ownership::take(store, &path) {
+        match Ownership::take_open(store, &path) {
             Ok(_) => Ok(false),
             Err(ReplaceError::InUse(_)) => Ok(true),
             Err(error) => Err(error),
