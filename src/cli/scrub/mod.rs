@@ -29,14 +29,14 @@ use progress::ProgressLine;
 /// The flags of `skytail scrub`.
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = "\
-Deletes, account and sync events stay in the files, so that they can be scrubbed
-again. What was deleted is known from all FILES together; --markers of skytail
-tail keeps account events in files of one collection. skytail needs at most 160
-MB of memory (420 MB for Parquet), and 40 bytes for each event in temporary
-files.
+Deletes, account and sync events stay in the files, so that they can be
+scrubbed again. What was deleted is known from all FILES together; with
+--markers, skytail tail keeps account events in files of one collection.
+skytail needs at most 160 MB of memory (420 MB for Parquet), and 40 bytes
+for each event in temporary files.
 
-The exit code is 0 whatever was found, and 1 if a file was left as it was, or has
-lines that are not events.
+The exit code is 0 whatever was found, and 1 if a file was left as it was,
+or has lines that are not events.
 
 Examples:
   What would be removed from an archive
