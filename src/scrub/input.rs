@@ -179,7 +179,7 @@ impl Decompressed {
         let (sender, chunks) = sync_channel(CHUNKS);
         let work = move || {
             if let Err(error) = decompress(input, &sender) {
-                // Without a receiver nobody asks for the text any more.
+                // Without a receiver, the text is not needed any more.
                 let _ = sender.send(Err(error));
             }
         };

@@ -33,7 +33,7 @@ pub struct Moment {
 /// One occurrence of a marker, such as the deletion of an account.
 #[derive(Clone, Copy, Debug)]
 struct Marker {
-    /// The relay's number, which is the same on every server; 0 if there is none.
+    /// The relay's number, which is the same on every server; 0 without one.
     relay_seq: u64,
     moment: Moment,
     /// Whether no occurrence of the same marker has an earlier place.

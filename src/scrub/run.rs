@@ -29,7 +29,7 @@ const PLACES_PART: usize = 4;
 pub struct ScrubSettings {
     /// The recordings, in their order.
     pub files: Vec<PathBuf>,
-    /// The state file; `None` if there is none.
+    /// The state file, if it exists.
     pub state: Option<PathBuf>,
     /// What to remove.
     pub rules: Rules,

@@ -170,7 +170,7 @@ impl Round {
         self.kills
     }
 
-    /// Runs the scrub until it ends by itself, and kills it at random moments before.
+    /// Kills several scrubs at random moments, and runs another one to its end.
     fn scrub_with_kills(&mut self) {
         let mut kills = self.rng.usize(..6);
         loop {
