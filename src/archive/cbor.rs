@@ -140,6 +140,12 @@ impl<'a> Reader<'a> {
         Ok(length)
     }
 
+    /// Returns the bytes that are left.
+    #[inline]
+    pub(super) fn rest(&self) -> &'a [u8] {
+        self.input.get(self.pos..).unwrap_or_default()
+    }
+
     /// Returns the bytes of a string whose head was read last.
     #[inline]
     pub(super) fn take(&mut self, length: usize) -> Result<&'a [u8], CborError> {

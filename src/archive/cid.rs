@@ -82,15 +82,28 @@ fn varint(bytes: &[u8]) -> Option<(u64, &[u8])> {
     None
 }
 
+/// Returns the letters of 40 bits, all eight in one step: each byte of a word takes five bits, and
+/// becomes their letter.
+#[inline]
+fn eight_letters(chunk: &[u8; 5]) -> [u8; 8] {
+    let bits = chunk.iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
+    let by_20 = bits >> 20 | (bits & 0xf_ffff) << 32;
+    let by_10 = by_20 >> 10 & 0x3ff_0000_03ff | (by_20 & 0x3ff_0000_03ff) << 16;
+    let fives = by_10 >> 5 & 0x001f_001f_001f_001f | (by_10 & 0x001f_001f_001f_001f) << 8;
+    // 1 in each byte from 26 on, for which the letter is a digit: 26 is `2`, and not the letter
+    // after `z`.
+    let is_digit = (fives + 0x6666_6666_6666_6666) >> 7 & 0x0101_0101_0101_0101;
+    let letters = fives + 0x6161_6161_6161_6161 - is_digit * u64::from(b'z' + 1 - b'2');
+    letters.to_le_bytes()
+}
+
 /// Appends the prefix `b` and the bytes in base32, without padding.
 fn append_base32(bytes: &[u8], out: &mut Vec<u8>) {
     let letter = |value: u64| ALPHABET.get((value & 31) as usize).copied().unwrap_or(b'a');
     out.push(b'b');
     let (chunks, rest) = bytes.as_chunks::<5>();
     for chunk in chunks {
-        let bits = chunk.iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
-        let letters: [u8; 8] = std::array::from_fn(|i| letter(bits >> (35 - 5 * i)));
-        out.extend_from_slice(&letters);
+        out.extend_from_slice(&eight_letters(chunk));
     }
     let bits = rest.iter().fold(0, |bits, &byte| bits << 8 | u64::from(byte));
     let (have, letters) = (rest.len() * 8, (rest.len() * 8).div_ceil(5));

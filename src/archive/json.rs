@@ -5,6 +5,8 @@ use std::io::Write as _;
 
 /// Bytes compared in one step. The compiler makes vector instructions of the comparisons of a step.
 const STEP: usize = 16;
+/// Most bytes of a string that is copied in one step.
+const SHORT: usize = 32;
 const HEX: &[u8; 16] = b"0123456789abcdef";
 
 /// Returns whether a byte may need an escape. With `ASCII`, every byte that is not ASCII may.
@@ -30,13 +32,50 @@ fn plain_prefix<const ASCII: bool>(bytes: &[u8]) -> usize {
     passed + rest.iter().take_while(|&&byte| !is_special::<ASCII>(byte)).count()
 }
 
-/// Appends a string with its quotes. If the bytes are not UTF-8, returns the offset of the fault
-/// and may leave an incomplete string in `out`.
+/// Returns whether no byte needs an escape. The steps at the end overlap, so that no byte is compared
+/// alone unless there are fewer than four.
 #[inline]
-pub(super) fn append_checked(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), usize> {
-    if plain_prefix::<true>(bytes) == bytes.len() {
+fn is_plain<const ASCII: bool>(bytes: &[u8]) -> bool {
+    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &b| any | is_special::<ASCII>(b));
+    let chunks = bytes.as_chunks::<STEP>().0;
+    if chunks.iter().any(|chunk| any(chunk)) {
+        return false;
+    }
+    if let Some(last) = bytes.last_chunk::<STEP>() {
+        return !any(last);
+    }
+    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
+        (Some(first), Some(last)) => return !(any(first) | any(last)),
+        _ => {}
+    }
+    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
+        (Some(first), Some(last)) => !(any(first) | any(last)),
+        _ => !any(bytes),
+    }
+}
+
+/// Appends the first `length` bytes of `from`. Most strings are short, and a copy of a fixed size is
+/// cheaper than a call of `memcpy`: what it copies too much is cut off again.
+#[inline]
+fn copy_start(from: &[u8], length: usize, out: &mut Vec<u8>) {
+    match from.first_chunk::<SHORT>() {
+        Some(chunk) if length <= SHORT => {
+            let end = out.len() + length;
+            out.extend_from_slice(chunk);
+            out.truncate(end);
+        }
+        _ => out.extend_from_slice(from.get(..length).unwrap_or_default()),
+    }
+}
+
+/// Appends a string of `length` bytes, the first of `from`, with its quotes. If the bytes are not
+/// UTF-8, returns the offset of the fault and may leave an incomplete string in `out`.
+#[inline]
+pub(super) fn append_checked(from: &[u8], length: usize, out: &mut Vec<u8>) -> Result<(), usize> {
+    let bytes = from.get(..length).unwrap_or_default();
+    if is_plain::<true>(bytes) {
         out.push(b'"');
-        out.extend_from_slice(bytes);
+        copy_start(from, length, out);
         out.push(b'"');
         return Ok(());
     }
@@ -52,6 +91,11 @@ pub(super) fn append_checked(bytes: &[u8], out: &mut Vec<u8>) -> Result<(), usiz
 /// Appends a string with its quotes.
 pub(super) fn append_string(text: &str, out: &mut Vec<u8>) {
     out.push(b'"');
+    if is_plain::<false>(text.as_bytes()) {
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+        return;
+    }
     let mut rest = text.as_bytes();
     loop {
         let (plain, tail) = rest.split_at_checked(plain_prefix::<false>(rest)).unwrap_or_default();
@@ -96,16 +140,20 @@ fn append_escape(byte: u8, out: &mut Vec<u8>) {
 
 /// Appends an unsigned integer.
 pub(super) fn append_unsigned(mut n: u64, out: &mut Vec<u8>) {
-    let mut digits = [0_u8; 20];
+    // The longest number has 20 digits.
+    let mut digits = [[b'0'; 2]; 10];
     let mut used = 0;
-    for place in digits.iter_mut().rev() {
-        *place = b'0' + (n % 10) as u8;
-        n /= 10;
-        used += 1;
+    for pair in digits.iter_mut().rev() {
+        let two = (n % 100) as u8;
+        *pair = [b'0' + two / 10, b'0' + two % 10];
+        used += 2;
+        n /= 100;
         if n == 0 {
+            used -= usize::from(two < 10);
             break;
         }
     }
+    let digits = digits.as_flattened();
     out.extend_from_slice(digits.get(digits.len() - used..).unwrap_or_default());
 }
 
@@ -130,7 +178,7 @@ mod tests {
 
     fn string(text: &str) -> String {
         let mut out = Vec::new();
-        append_checked(text.as_bytes(), &mut out).unwrap();
+        append_checked(text.as_bytes(), text.len(), &mut out).unwrap();
         String::from_utf8(out).unwrap()
     }
 
@@ -150,7 +198,11 @@ mod tests {
             assert_eq!(string(text), json);
         }
         let mut out = Vec::new();
-        assert_eq!(append_checked(b"abc\xe2\x80", &mut out), Err(3));
+        assert_eq!(append_checked(b"abc\xe2\x80", 5, &mut out), Err(3));
+        // What follows the string is none of its bytes.
+        let long = [&b"abc"[..], &[b'"'; 40]].concat();
+        let mut out = Vec::new();
+        assert_eq!((append_checked(&long, 3, &mut out), out), (Ok(()), b"\"abc\"".to_vec()));
     }
 
     #[test]
@@ -188,6 +240,15 @@ mod tests {
             let is_escaped = !json.contains(['<', '>', '&', '\u{2028}', '\u{2029}']);
             prop_assert!(is_escaped, "{}", json);
             prop_assert_eq!(serde_json::from_str::<String>(&json).unwrap(), text);
+        }
+
+        #[test]
+        fn a_text_is_plain_if_no_byte_needs_an_escape(bytes in prop::collection::vec(
+            prop_oneof![30 => 0x20..0x7f_u8, 1 => any::<u8>()], 0..50,
+        )) {
+            let is_none = |special: fn(u8) -> bool| !bytes.iter().any(|&byte| special(byte));
+            prop_assert_eq!(is_plain::<true>(&bytes), is_none(is_special::<true>));
+            prop_assert_eq!(is_plain::<false>(&bytes), is_none(is_special::<false>));
         }
 
         #[test]

@@ -289,7 +289,10 @@ impl ArchiveClient {
                     if !response.body.is_empty() {
                         budget.reset();
                     }
-                    bytes.extend_from_slice(&response.body);
+                    match bytes.is_empty() {
+                        true => bytes = response.body,
+                        false => bytes.extend_from_slice(&response.body),
+                    }
                     if bytes.len() >= wanted {
                         break;
                     }

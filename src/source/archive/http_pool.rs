@@ -16,6 +16,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::HeaderMap;
 use http_body_util::{BodyExt as _, Full};
+use hyper::body::Body as _;
 use hyper::body::Incoming;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper_util::rt::TokioIo;
@@ -25,6 +26,8 @@ use crate::source::net::transport::Transport;
 
 /// Largest head of a response, in bytes, and the read buffer of a connection.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
+/// Most bytes that are reserved for a body of a stated length.
+const MAX_RESERVED_BYTES: usize = 4 << 20;
 /// Most header fields of a response.
 const MAX_HEADERS: usize = 124;
 /// A connection that was idle for longer is closed: a middlebox may have forgotten it, and a
@@ -93,7 +96,9 @@ impl HttpPool {
         limits: Limits,
     ) -> Response {
         let (head, incoming) = head.into_parts();
-        let mut body = Vec::new();
+        let stated = incoming.size_hint().lower().min(limits.max_body_bytes as u64);
+        // A server may state any length; larger bodies grow as they come.
+        let mut body = Vec::with_capacity((stated as usize).min(MAX_RESERVED_BYTES));
         let is_complete = connection.read_body(incoming, limits, &mut body).await;
         if is_complete && connection.is_reusable() {
             connection.idle_since = Instant::now();
