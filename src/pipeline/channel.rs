@@ -218,8 +218,13 @@ impl Sender {
     /// Returns an empty batch, a spare one if there is one.
     #[must_use]
     pub fn empty_batch(&self) -> Batch {
-        let spare = self.0.with_queue(|queue| queue.spare.pop());
-        spare.unwrap_or_else(|| Batch::with_capacity(BATCH_CAPACITY))
+        self.take_spare().unwrap_or_else(|| Batch::with_capacity(BATCH_CAPACITY))
+    }
+
+    /// Takes an empty batch that the writer has given back, if there is one.
+    #[must_use]
+    pub fn take_spare(&self) -> Option<Batch> {
+        self.0.with_queue(|queue| queue.spare.pop())
     }
 
     /// Returns an empty batch: the memory of one that was written inline, or another one.

@@ -140,6 +140,9 @@ impl Reader {
             monitor.exclude(waiting.elapsed());
             let connection = Arc::clone(connection);
             self.sender.send(Item { gap, through, ..Item::lines(batch, connection) })?;
+            if let Some(spare) = self.sender.take_spare() {
+                backfill.recycle(spare);
+            }
             work.yield_if_spent().await;
         }
     }

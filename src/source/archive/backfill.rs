@@ -17,12 +17,13 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
 use super::client::ArchiveClient;
-use super::decode::{BlockSummary, DecodedLines, DecoderPool, RowFilter, valid_seq};
+use super::decode::{BlockSummary, DecodedLines, DecoderPool, RowFilter, SpareBatches, valid_seq};
 use super::plan::{self, PlanFilter, PlanPage, PlannedSegment};
 use super::segment::{BlockFrames, RemoteSegment, RemoteSegmentError, SegmentVersion};
 use super::segment_list::{self, PlanGap};
 use super::workers::{BackfillContext, BlockJob, BlockMessage, StoredFrame};
 use super::{BackfillError, BackfillStart, BackfillStep};
+use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::position::{EventPosition, TimeUs};
@@ -124,8 +125,8 @@ impl Backfill {
         let row_filter = RowFilter { filter, shape, after, up_to: tip, since };
         let metrics = Arc::clone(&client.metrics);
         metrics.backfill.begin(after, tip);
-        let context =
-            BackfillContext { filter: row_filter, decoders: DecoderPool::default(), metrics };
+        let (decoders, spare) = (DecoderPool::default(), SpareBatches::default());
+        let context = BackfillContext { filter: row_filter, decoders, spare, metrics };
         let mut backfill = Self {
             client,
             context: Arc::new(context),
@@ -196,6 +197,11 @@ impl Backfill {
                 return Ok(step);
             }
         }
+    }
+
+    /// Gives an empty batch back for reuse.
+    pub fn recycle(&self, batch: Batch) {
+        self.context.spare.put(batch);
     }
 
     /// Stops all tasks and threads, and waits for them.

@@ -62,12 +62,22 @@ pub struct BlockSummary {
     pub reached_start: bool,
 }
 
+/// Returns a batch for lines of a block.
+#[must_use]
+pub fn new_batch() -> Batch {
+    Batch::with_capacity(BATCH_BYTES + SLACK_BYTES)
+}
+
 /// Receives the lines of a block. `start` and `lines` return `false` to stop the decoding.
 pub trait BlockSink {
     /// The block passed all checks; these are its first and last seq.
     fn start(&mut self, first: u64, last: u64) -> bool;
     /// Receives some of its lines.
     fn lines(&mut self, lines: DecodedLines) -> bool;
+    /// Returns an empty batch for the next lines.
+    fn empty_batch(&mut self) -> Batch {
+        new_batch()
+    }
     /// A row can't be converted into an event, and is skipped.
     fn row_error(&mut self, error: &RowError);
 }
@@ -77,6 +87,30 @@ pub trait BlockSink {
 pub struct RowDecoder {
     decoder: BlockDecoder,
     writer: LineWriter,
+}
+
+/// Empty batches that the writer has given back. Without them each batch is new memory, which the
+/// allocator keeps per thread.
+#[derive(Debug, Default)]
+pub struct SpareBatches(Mutex<Vec<Batch>>);
+
+/// Most spare batches: as many as four blocks of usual size take.
+const MAX_SPARE_BATCHES: usize = 40;
+
+impl SpareBatches {
+    /// Takes a spare batch, if there is one.
+    #[must_use]
+    pub fn take(&self) -> Option<Batch> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).pop()
+    }
+
+    /// Keeps an empty batch, unless there are enough.
+    pub fn put(&self, batch: Batch) {
+        let mut spare = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if spare.len() < MAX_SPARE_BATCHES {
+            spare.push(batch);
+        }
+    }
 }
 
 /// Idle decoders. Holds at most as many as there were threads at once.
@@ -151,11 +185,8 @@ fn write_lines<'a>(
     filter: &RowFilter,
     sink: &mut impl BlockSink,
 ) -> BlockSummary {
-    let empty = || DecodedLines {
-        batch: Batch::with_capacity(BATCH_BYTES + SLACK_BYTES),
-        first_after_start: None,
-    };
-    let (mut summary, mut lines) = (BlockSummary::default(), empty());
+    let empty = |batch| DecodedLines { batch, first_after_start: None };
+    let (mut summary, mut lines) = (BlockSummary::default(), empty(sink.empty_batch()));
     for row in rows {
         if row.seq.0 <= filter.after || row.seq.0 > filter.up_to {
             continue;
@@ -176,10 +207,11 @@ fn write_lines<'a>(
                 sink.row_error(&error);
             }
         }
-        if lines.batch.buffered_bytes() >= BATCH_BYTES
-            && !sink.lines(std::mem::replace(&mut lines, empty()))
-        {
-            return summary;
+        if lines.batch.buffered_bytes() >= BATCH_BYTES {
+            let next = empty(sink.empty_batch());
+            if !sink.lines(std::mem::replace(&mut lines, next)) {
+                return summary;
+            }
         }
     }
     if !lines.batch.is_empty() {

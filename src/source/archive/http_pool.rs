@@ -27,7 +27,7 @@ use crate::source::net::transport::Transport;
 /// Largest head of a response, in bytes, and the read buffer of a connection.
 const MAX_HEAD_BYTES: usize = 64 * 1024;
 /// Most bytes that are reserved for a body of a stated length.
-const MAX_RESERVED_BYTES: usize = 4 << 20;
+const MAX_RESERVED_BYTES: usize = 16 << 20;
 /// Most header fields of a response.
 const MAX_HEADERS: usize = 124;
 /// A connection that was idle for longer is closed: a middlebox may have forgotten it, and a

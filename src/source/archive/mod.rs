@@ -15,6 +15,7 @@
 //!   larger block (up to 64 MiB, far more than real ones);
 //! - N blocks being decoded, each with its decompressed body (a few MB; at most 64 MiB) and 17
 //!   batches of lines (256 KiB each, or one longer line);
+//! - 40 spare batches of lines, 256 KiB each;
 //! - the footers of two segments at a time (a few MB; at most 64 MiB), and block indices of 52
 //!   bytes per block while blocks of that segment are in progress;
 //! - one page of the plan: 100,000 entries of some 150 bytes, at most 64 MiB as received;

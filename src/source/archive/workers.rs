@@ -6,11 +6,14 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 
-use super::decode::{BlockSink, BlockSummary, DecodedLines, DecoderPool, RowFilter};
+use super::decode::{
+    BlockSink, BlockSummary, DecodedLines, DecoderPool, RowFilter, SpareBatches, new_batch,
+};
 use super::error::ArchiveFetchError;
 use super::segment::{BlockFrames, RemoteSegment, RemoteSegmentError};
 use crate::archive::entry::BlockEntry;
 use crate::archive::error::{BlockError, RowError};
+use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 
 /// Batches of one block that may wait for the blocks before it: enough for a typical block.
@@ -21,6 +24,7 @@ pub(super) const QUEUED_BATCHES: usize = 16;
 pub(super) struct BackfillContext {
     pub filter: RowFilter,
     pub decoders: DecoderPool,
+    pub spare: SpareBatches,
     pub metrics: Arc<Metrics>,
 }
 
@@ -65,7 +69,7 @@ pub(super) enum BlockMessage {
 struct BlockSender {
     name: String,
     out: mpsc::Sender<BlockMessage>,
-    metrics: Arc<Metrics>,
+    context: Arc<BackfillContext>,
 }
 
 impl BlockSink for BlockSender {
@@ -77,10 +81,15 @@ impl BlockSink for BlockSender {
         self.out.blocking_send(BlockMessage::Lines(lines)).is_ok()
     }
 
+    fn empty_batch(&mut self) -> Batch {
+        self.context.spare.take().unwrap_or_else(new_batch)
+    }
+
     fn row_error(&mut self, error: &RowError) {
-        self.metrics.received.add(1);
-        self.metrics.malformed.add(1);
-        let total = self.metrics.malformed.get();
+        let metrics = &self.context.metrics;
+        metrics.received.add(1);
+        metrics.malformed.add(1);
+        let total = metrics.malformed.get();
         // Exponential throttling: the first, second, fourth, eighth … row is logged.
         if crate::display::log_throttle::is_doubling(total) {
             tracing::warn!(total, "skipped a row that is not an event: {}: {error}", self.name);
@@ -151,7 +160,7 @@ async fn try_decode(
     let bounds = (planned.min_seq, planned.max_seq);
     let entry = job.entry.clone();
     let mut sink =
-        BlockSender { name: job.name(), out: out.clone(), metrics: Arc::clone(&context.metrics) };
+        BlockSender { name: job.name(), out: out.clone(), context: Arc::clone(&context) };
     let work = move || {
         let mut decoder = context.decoders.acquire()?;
         let stored = frame.bytes.get(frame.span.clone()).unwrap_or_default();
