@@ -199,7 +199,7 @@ mod tests {
         }
         let mut out = Vec::new();
         assert_eq!(append_checked(b"abc\xe2\x80", 5, &mut out), Err(3));
-        // What follows the string is none of its bytes.
+        // The bytes after the string do not belong to it.
         let long = [&b"abc"[..], &[b'"'; 40]].concat();
         let mut out = Vec::new();
         assert_eq!((append_checked(&long, 3, &mut out), out), (Ok(()), b"\"abc\"".to_vec()));
