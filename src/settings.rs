@@ -10,6 +10,7 @@ use crate::event::format::EventFormat;
 use crate::filter::Filter;
 use crate::position::{Seq, TimeUs};
 use crate::render::RenderConfig;
+use crate::sink::file::parquet::ParquetSettings;
 use crate::sink::broker::BrokerSettings;
 use crate::sink::file::naming::Naming;
 use crate::sink::sqlite::DatabaseSettings;
@@ -148,6 +149,8 @@ pub struct OutputSettings {
     pub append: bool,
     /// Why a file that the state file does not know must not have this name.
     pub objection: Option<String>,
+    /// What Parquet files have beside the events; other files ignore it.
+    pub parquet: ParquetSettings,
 }
 
 /// `--jq`, `--format` and the flags that belong to them.

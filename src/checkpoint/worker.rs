@@ -12,6 +12,7 @@ use super::Checkpoint;
 use super::store::{ManualCursor, Store, StoreError};
 use crate::position::TimeUs;
 use crate::position::gap::Gap;
+use crate::sink::Output;
 use crate::sink::output_record::OutputRecord;
 
 /// Maximum number of gaps that are kept while the state file can't be written.
@@ -63,6 +64,8 @@ type StartRequest = (Start, mpsc::SyncSender<Result<(), StoreError>>);
 
 /// What the state file must record before the first byte of it is written.
 enum Start {
+    /// No start: the caller only waits for the commits before.
+    Nothing,
     /// A file.
     Output(OutputRecord),
     /// The first event of a run whose consumer has nothing saved.
@@ -128,6 +131,15 @@ impl CheckpointWorker {
     /// The error of the commit.
     pub fn persist_output(&self, record: &OutputRecord) -> Result<(), StoreError> {
         self.persist(Start::Output(record.clone()))
+    }
+
+    /// Waits until everything that was passed before is committed, or has failed.
+    ///
+    /// # Errors
+    /// The error of the last save.
+    pub fn flush(&self) -> Result<(), StoreError> {
+        self.persist(Start::Nothing)?;
+        self.health().map_or(Ok(()), Err)
     }
 
     /// Saves where a run starts if its consumer has nothing saved, and waits for the commit: the
@@ -278,6 +290,7 @@ impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
             }
             if let Some((what, answer)) = work.starts {
                 let begun = match what {
+                    Start::Nothing => Ok(()),
                     Start::Output(record) => self.store.persist_output(&self.consumer, &record),
                     Start::Run(at) => self.store.persist_start(&self.consumer, &at, now()),
                     // The cursor of an earlier run is then still saved, and stays.
@@ -308,6 +321,9 @@ impl<F: FnMut(SaveHealth<'_>)> Worker<F> {
     fn save(&mut self, checkpoint: Checkpoint) {
         let outcome = self.sync(&checkpoint);
         let outcome = outcome.and_then(|()| self.store.save(&self.consumer, &checkpoint, now()));
+        if outcome.is_ok() {
+            checkpoint.outputs().iter().for_each(Output::committed);
+        }
         if self.shared.note(checkpoint, &outcome) {
             match &outcome {
                 Ok(()) => (self.on_change)(SaveHealth::Recovered),

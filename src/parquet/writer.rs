@@ -17,7 +17,7 @@ use crate::filter::syntax::is_nsid;
 use crate::paths::new_file::{NewFile, NewFileError};
 
 /// The field of a name that stands for the collection.
-const COLLECTION: &str = "{collection}";
+pub const COLLECTION: &str = "{collection}";
 /// The name of what is not among the largest collections.
 const OTHER: &str = "_other";
 /// Collections with a file of their own.

@@ -23,6 +23,7 @@ use broker::Broker;
 use broker::error::BrokerError;
 use file::FileSink;
 use file::open::OpenFileError;
+use file::parquet::{ConvertError, Waiting};
 use output_record::OutputRecord;
 use sqlite::Database;
 use sqlite::error::DatabaseError;
@@ -94,6 +95,8 @@ pub struct Output {
     /// The file, if it must be synced before the checkpoint is committed.
     file: Option<Arc<File>>,
     record: OutputRecord,
+    /// The period to convert after the commit.
+    waiting: Option<Waiting>,
 }
 
 /// Saves durably that an output begins. Called before the first byte is written to it.
@@ -148,6 +151,9 @@ pub enum SinkError {
     /// The state file can't record where the run begins.
     #[error("can't begin a file, because the state file can't record where the run begins: {0}")]
     StartNotSaved(String),
+    /// A period could not be converted to Parquet.
+    #[error("{0}; run it again to repeat the conversion: no event is lost")]
+    NotConverted(#[source] ConvertError),
     /// A file could not be synced; the text is the error of the checkpoint worker.
     #[error("{0}")]
     Unsynced(String),
@@ -332,9 +338,16 @@ impl Output {
         self.file.as_ref().map_or(Ok(()), |file| file.sync_data())
     }
 
+    /// Reports that the state file has recorded it.
+    pub fn committed(&self) {
+        if let Some(waiting) = &self.waiting {
+            waiting.convert();
+        }
+    }
+
     #[cfg(test)]
     pub(crate) fn for_test(record: OutputRecord, file: Option<Arc<File>>) -> Self {
-        Self { file, record }
+        Self { file, record, waiting: None }
     }
 }
 

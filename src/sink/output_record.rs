@@ -21,6 +21,8 @@ pub enum OutputState {
     Done,
     /// A run ended with exactly this length or offset.
     Clean,
+    /// The file was converted to Parquet, and its row is to be removed.
+    Gone,
 }
 
 impl OutputState {
@@ -31,6 +33,7 @@ impl OutputState {
             Self::Open => "open",
             Self::Done => "done",
             Self::Clean => "clean",
+            Self::Gone => "gone",
         }
     }
 }

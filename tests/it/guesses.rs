@@ -263,7 +263,13 @@ fn a_name_that_says_something_else_is_refused() {
     let home = TempDir::new().unwrap();
     for (flags, parts) in [
         ("-o x.csv", &["\"x.csv\" is a name for csv", "add --fields did,"][..]),
-        ("-o x.parquet", &["Parquet", "\"x.ndjson\""]),
+        ("-o x.parquet --jq .did", &["Parquet files hold events as they are", "--jq changes them"]),
+        ("-o x.parquet --format text", &["--format changes them"]),
+        ("-o x.parquet --append", &["nothing can be appended to a Parquet file"]),
+        ("-o x.parquet --shape native", &["the columns of Parquet files are those of the v1"]),
+        ("-o x.parquet --fields a:b", &["\"b\" is no type of a column"]),
+        ("-o x-{collection}.ndjson", &["{collection} in the name of a Parquet file"]),
+        ("-o x.parquet.zst", &["Parquet", "\"x.ndjson.zst\""]),
         ("-o x.db", &["a database", "\"x.ndjson\""]),
         ("-o x.sqlite", &["a database"]),
         ("-o x.csv --format text", &["--format is text", "\"x.txt\""]),
@@ -298,7 +304,7 @@ fn a_file_of_json_lines_with_another_ending_that_the_state_file_knows_continues(
     assert_eq!(start("old.ndjson").0, Some(0));
     let state = home.path().join(".local/state/skytail/state.db");
     let state = if state.exists() { state } else { home.path().join("skytail/state.db") };
-    for (before, after) in [("old.ndjson", "old.csv"), ("old.csv", "old.parquet")] {
+    for (before, after) in [("old.ndjson", "old.csv"), ("old.csv", "old.db")] {
         std::fs::rename(home.path().join(before), home.path().join(after)).unwrap();
         let sql = format!(
             "UPDATE outputs SET path = replace(path, '{before}', '{after}'), \
@@ -308,11 +314,11 @@ fn a_file_of_json_lines_with_another_ending_that_the_state_file_knows_continues(
         let (code, _, message) = start(after);
         assert_eq!(code, Some(0), "{message}");
     }
-    let text = std::fs::read_to_string(home.path().join("old.parquet")).unwrap();
+    let text = std::fs::read_to_string(home.path().join("old.db")).unwrap();
     assert_eq!(text.lines().filter(|line| line.starts_with('{')).count(), 6, "{text}");
     // Another consumer does not know it, and a table can't follow JSON lines.
-    assert_eq!(run(&home, &["-n", "1", "-o", "old.parquet"]).0, Some(2));
+    assert_eq!(run(&home, &["-n", "1", "-o", "old.db"]).0, Some(2));
     let table =
-        ["-n", "1", "--consumer", "old", "-o", "old.parquet", "--format", "csv", "--fields", "did"];
+        ["-n", "1", "--consumer", "old", "-o", "old.db", "--format", "csv", "--fields", "did"];
     assert_eq!(run(&home, &table).0, Some(2));
 }

@@ -21,6 +21,8 @@ mod harness;
 mod oracle;
 #[path = "../torture/process_run.rs"]
 mod process_run;
+#[path = "../torture/parquet.rs"]
+mod parquet;
 #[path = "../torture/profile.rs"]
 mod profile;
 #[path = "../torture/profiles.rs"]

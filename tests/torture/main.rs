@@ -21,6 +21,7 @@ mod support;
 mod child;
 mod harness;
 mod oracle;
+mod parquet;
 mod process_run;
 mod profile;
 mod profiles;

@@ -333,8 +333,11 @@ impl<'a> Round<'a> {
         let mut bytes = Vec::new();
         for path in paths {
             let file = std::fs::File::open(&path).expect("open an output");
-            if path.extension().is_some_and(|extension| extension == "zst") {
+            let extension = path.extension().unwrap_or_default();
+            if extension == "zst" {
                 inflate(file, &mut bytes);
+            } else if extension == "parquet" {
+                bytes.extend(super::parquet::lines(self.settings.client, &path));
             } else {
                 std::io::Read::read_to_end(&mut { file }, &mut bytes).expect("read an output");
             }

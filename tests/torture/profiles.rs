@@ -238,6 +238,18 @@ const PROFILES: &[Profile] = &[
         flags: &["--rewind", "20s"],
         ..FAILOVER
     },
+    Profile {
+        name: "v2 parquet by the hour",
+        output: Output::Files(&["-o", "{}/log-%FT%H.parquet", "--rotate", "hourly"]),
+        scenario: Scenario { has_wild_times: false, step_us: 2_000_000, ..V2_SCENARIO },
+        flags: &["--rewind", "20s"],
+        ..V2
+    },
+    Profile {
+        name: "stream v2 parquet by size",
+        output: Output::Files(&["-o", "{}/log.parquet", "--rotate", "50KiB"]),
+        ..V2_STREAM
+    },
     FAILOVER,
     Profile { name: "legacy failover", servers: &["legacy", "legacy"], ..FAILOVER },
     Profile { name: "failover between kinds", servers: &["v2", "legacy"], ..FAILOVER },

@@ -25,6 +25,8 @@ ON CONFLICT (consumer, path) DO UPDATE SET
   tail_hash = excluded.tail_hash, period_start_us = excluded.period_start_us,
   number = excluded.number";
 
+const REMOVE_FILE: &str = "DELETE FROM outputs WHERE consumer = ?1 AND path = ?2";
+
 /// As [`PUT_FILE`], for a partition of a broker's stream.
 const PUT_OFFSET: &str = "
 INSERT INTO broker_offsets (consumer, target, partition, ordinal, state, next_offset)
@@ -77,6 +79,10 @@ pub(super) fn put(
             ":begins": begins,
         };
         return connection.prepare_cached(PUT_OFFSET)?.execute(params).map(drop);
+    }
+    if record.state == OutputState::Gone {
+        let path = record.path.to_string_lossy();
+        return connection.prepare_cached(REMOVE_FILE)?.execute((consumer, path)).map(drop);
     }
     connection
         .prepare_cached(PUT_FILE)?

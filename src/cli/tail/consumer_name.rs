@@ -112,6 +112,11 @@ pub fn derive(
     name
 }
 
+/// Returns the filters in short words; `all` if there are none.
+pub fn describe(filter: &Filter) -> String {
+    shorten(&parts(filter))
+}
+
 /// Returns the name that 0.1.0 derived from these filters and servers; it ignored the output.
 pub fn derive_0_1_0(filter: &Filter, endpoints: &[Endpoint], demo: bool) -> String {
     let name = shorten(&parts(filter));

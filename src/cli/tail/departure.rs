@@ -67,6 +67,9 @@ pub fn check_repetition(
     let name = &output.naming.name;
     let path = record.path.display();
     let message = match settings.cursor {
+        _ if output.naming.is_parquet() => format!(
+            "--cursor and --from: {path} holds events already, and this start would write some of them again: leave both out to continue {name}, or name another file"
+        ),
         CursorMode::Auto => format!(
             "--from: {path} holds events already, and this start would write some of them again: leave --from out to continue {name} with new events, or give --append to accept the repetition"
         ),

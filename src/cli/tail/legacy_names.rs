@@ -33,7 +33,8 @@ pub fn effective_name(store: &Store, settings: &TailSettings) -> Result<String, 
 pub fn is_output_of(record: &OutputRecord, settings: &TailSettings) -> bool {
     match (&settings.output, &settings.to) {
         (Some(output), _) => open_output::resolve_directory(&output.naming).is_ok_and(|naming| {
-            let is_file = naming.rotate.is_none() && naming.path(TimeUs(0), 0) == record.path;
+            let paths = [naming.path(TimeUs(0), 0), naming.working_path(TimeUs(0), 0)];
+            let is_file = naming.rotate.is_none() && paths.contains(&record.path);
             is_file || (naming.rotate.is_some() && record.pattern == naming.pattern())
         }),
         (None, Some(To::Broker(to))) => record.pattern == to.target.to_string(),

@@ -1,9 +1,12 @@
 //! `--markers`: its check, and the warning of a run that writes a file without markers.
 
+use std::path::Path;
+
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::event::header::Kind;
 use crate::filter::Markers;
+use crate::parquet;
 use crate::position::StartPosition;
 use crate::render::OutputFormat;
 use crate::settings::{Render, TailSettings};
@@ -21,9 +24,13 @@ pub struct MarkerArgs {
 }
 
 impl MarkerArgs {
-    /// Returns the setting of the filter.
-    pub fn setting(&self) -> Markers {
-        if self.markers { Markers::Asked } else { Markers::Off }
+    /// Returns the setting of the filter. Parquet files are archives, so they get markers.
+    pub fn setting_for(&self, output: Option<&Path>) -> Markers {
+        match self.markers {
+            true => Markers::Asked,
+            false if output.is_some_and(parquet::is_name) => Markers::ForOutput,
+            false => Markers::Off,
+        }
     }
 }
 

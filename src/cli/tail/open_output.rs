@@ -10,6 +10,7 @@ use anyhow::{Context as _, anyhow};
 use crate::checkpoint::store::Store;
 use crate::cli::exit::UsageError;
 use crate::display::units::counted;
+use crate::parquet::is_parquet;
 use crate::paths;
 use crate::platform;
 use crate::position::TimeUs;
@@ -17,6 +18,7 @@ use crate::settings::OutputSettings;
 use crate::sink::file::FileSink;
 use crate::sink::file::naming::Naming;
 use crate::sink::file::open::{self, OpenFileError, OpenedFile};
+use crate::sink::file::parquet;
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState};
 
 /// Opens the files of a run. `store` is `None` for a run without a state file.
@@ -39,6 +41,10 @@ pub fn open(
         Some(store) => store.outputs(consumer)?,
         None => Vec::new(),
     };
+    let ended = ended_periods(&known, &naming);
+    if naming.is_parquet() && naming.rotate.is_none() {
+        finish_complete(&naming, &ended, settings, &mut store, consumer)?;
+    }
     let active = file_to_continue(&known, &naming).map(|index| known.remove(index));
     if let Some(store) = &mut store {
         truncate_unsaved(store, consumer, &mut known)?;
@@ -52,7 +58,51 @@ pub fn open(
         (Some(_), Some(lost)) if settings.append && !lost.path.exists() => None,
         (_, active) => Some(open_current(settings, &naming, active, store, consumer)?),
     };
-    FileSink::new(naming, settings.append, known, current).context("start to compress")
+    let is_parquet = naming.is_parquet();
+    let sink = FileSink::new(naming, settings.append, known, current).context("start to compress")?;
+    Ok(if is_parquet { sink.with_parquet(settings.parquet.clone(), ended) } else { sink })
+}
+
+/// Returns the periods that an earlier run ended and did not convert to Parquet.
+fn ended_periods(known: &[OutputRecord], naming: &Naming) -> Vec<OutputRecord> {
+    let pattern = naming.pattern();
+    let has_ended = |record: &&OutputRecord| {
+        record.state == OutputState::Done
+            && record.pattern == pattern
+            && parquet::parquet_path(&record.path).is_some()
+    };
+    known.iter().filter(has_ended).cloned().collect()
+}
+
+/// Converts the file of a run that was killed at its end, and refuses to write to a file that is
+/// complete.
+fn finish_complete(
+    naming: &Naming,
+    ended: &[OutputRecord],
+    settings: &OutputSettings,
+    store: &mut Option<&mut Store>,
+    consumer: &str,
+) -> anyhow::Result<()> {
+    for record in ended {
+        let converted = parquet::convert(record, &settings.parquet)
+            .map_err(|error| anyhow!("--output: {error}"))?;
+        for record in converted {
+            if let Some(store) = store {
+                store.put_output(consumer, &record)?;
+            }
+        }
+    }
+    let existing = parquet::parts(&naming.path(TimeUs(0), 0)).unwrap_or_default();
+    match existing.into_iter().next() {
+        Some(path) => {
+            let is_parquet = File::open(&path).and_then(|mut file| is_parquet(&mut file));
+            Err(usage(&match is_parquet {
+                Ok(true) => OpenFileError::Complete(path),
+                _ => OpenFileError::Taken(path),
+            }))
+        }
+        None => Ok(()),
+    }
 }
 
 /// Truncates the files that a killed run of this consumer left, whatever this run writes to.
@@ -116,7 +166,7 @@ pub(super) fn resolve_directory(naming: &Naming) -> anyhow::Result<Naming> {
 /// that holds events.
 fn file_to_continue(known: &[OutputRecord], naming: &Naming) -> Option<usize> {
     let Some(rotate) = naming.rotate else {
-        let path = naming.path(TimeUs(0), 0);
+        let path = naming.working_path(TimeUs(0), 0);
         return known.iter().position(|record| record.path == path);
     };
     let pattern = naming.pattern();
@@ -138,7 +188,7 @@ fn open_current(
 ) -> anyhow::Result<(OutputRecord, File, FileTail)> {
     let path = match &active {
         Some(active) => active.path.clone(),
-        None => naming.path(TimeUs(0), 0),
+        None => naming.working_path(TimeUs(0), 0),
     };
     let opened =
         open::open_for_append(&path, active.as_ref(), settings.append, naming.is_compressed());

@@ -37,6 +37,8 @@ enum Promise {
     Format(Format),
     /// JSON, in lines or indented.
     Json,
+    /// Columns, of events that nothing changed.
+    Parquet,
     /// A format that skytail does not write.
     Other(&'static str),
 }
@@ -71,7 +73,7 @@ pub fn check(
     };
     let objection = problem.map(|problem| sources.usage_error("output", problem));
     let naming = &output.naming;
-    let is_new = naming.rotate.is_none() && !naming.path(TimeUs(0), 0).exists();
+    let is_new = naming.rotate.is_none() && !naming.working_path(TimeUs(0), 0).exists();
     match objection {
         Some(objection) if is_new => Err(objection),
         objection => Ok(NamedFormat { format: None, objection: objection.map(|error| error.0) }),
@@ -105,6 +107,20 @@ fn of_ending(
             with_ending(name, "ndjson"),
             with_ending(name, "csv"),
         )),
+        Promise::Parquet => {
+            let changed = [
+                (render.jq.is_some(), "jq"),
+                (render.format != Format::Ndjson, "format"),
+                (render.raw_output, "raw-output"),
+            ];
+            match changed.iter().find(|(is_given, _)| *is_given) {
+                None => Ok(None),
+                Some((_, flag)) => Err(format!(
+                    "Parquet files hold events as they are, and {} changes them: leave it out, and choose columns with --fields",
+                    sources.of(flag)
+                )),
+            }
+        }
         // The user's own program makes the lines.
         _ if render.raw_output => Ok(None),
         Promise::Format(format) if is_given && format == render.format => Ok(None),
@@ -135,6 +151,9 @@ fn of_ending(
 }
 
 fn promise(name: &str) -> Option<Promise> {
+    if crate::parquet::is_name(Path::new(name)) {
+        return Some(Promise::Parquet);
+    }
     let name = name.strip_suffix(".zst").unwrap_or(name).to_ascii_lowercase();
     let (_, ending) = name.rsplit_once('.')?;
     Some(match ending {
@@ -142,7 +161,7 @@ fn promise(name: &str) -> Option<Promise> {
         "json" => Promise::Json,
         "csv" => Promise::Format(Format::Csv),
         "tsv" => Promise::Format(Format::Tsv),
-        "parquet" => Promise::Other("Parquet"),
+        "parquet" => Promise::Other("Parquet with another ending than .parquet"),
         "db" | "sqlite" | "sqlite3" => Promise::Other("a database"),
         _ => return None,
     })
@@ -212,7 +231,8 @@ mod tests {
             ("x.TSV.zst", Some(Promise::Format(Format::Tsv))),
             ("x.jsonl", Some(Promise::Format(Format::Ndjson))),
             ("x.json", Some(Promise::Json)),
-            ("x.parquet", Some(Promise::Other("Parquet"))),
+            ("x.parquet", Some(Promise::Parquet)),
+            ("x.Parquet", Some(Promise::Other("Parquet with another ending than .parquet"))),
             ("x.sqlite", Some(Promise::Other("a database"))),
             ("x.log", None),
             ("csv", None),

@@ -4,10 +4,16 @@
 use std::path::Path;
 
 use super::args::OutputArgs;
+use super::consumer_name;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
+use crate::event::format::EventFormat;
+use crate::filter::Filter;
+use crate::parquet::fields;
 use crate::settings::OutputSettings;
 use crate::sink::file::naming::Naming;
+use crate::sink::file::parquet::ParquetSettings;
+use crate::source::endpoint::Endpoint;
 
 /// Returns the files to write; `None` for standard output and brokers.
 ///
@@ -32,5 +38,33 @@ pub fn output_settings(
     };
     let naming =
         Naming::new(path, args.rotate).map_err(|error| sources.usage_error("output", error))?;
-    Ok(Some(OutputSettings { naming, append: args.append, objection: None }))
+    if naming.is_parquet() && args.append {
+        let problem = "nothing can be appended to a Parquet file: leave this out";
+        return Err(sources.usage_error("append", problem));
+    }
+    if naming.is_parquet() && args.shape == EventFormat::Native {
+        let problem = "the columns of Parquet files are those of the v1 format: leave this out";
+        return Err(sources.usage_error("shape", problem));
+    }
+    Ok(Some(OutputSettings { naming, append: args.append, objection: None, parquet: ParquetSettings::default() }))
+}
+
+/// Returns what Parquet files have beside the events.
+///
+/// # Errors
+/// [`UsageError`] about `--fields`.
+pub fn parquet_settings(
+    given: &[String],
+    endpoints: &[Endpoint],
+    filter: &Filter,
+    sources: &ValueSources,
+) -> Result<ParquetSettings, UsageError> {
+    let fields = fields::parse(given).map_err(|error| sources.usage_error("fields", error))?;
+    let servers: Vec<&str> = endpoints.iter().map(|endpoint| &*endpoint.label).collect();
+    let metadata = [
+        ("skytail.server", servers.join(",")),
+        ("skytail.filters", consumer_name::describe(filter)),
+    ];
+    let metadata = metadata.map(|(key, value)| (key.to_owned(), value)).to_vec();
+    Ok(ParquetSettings { fields, metadata })
 }

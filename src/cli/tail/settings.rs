@@ -11,7 +11,7 @@ use super::filter_settings::{accounts, filter, with_placeholder_dids};
 use super::last::args::last_settings;
 use super::markers::{self, MarkerArgs};
 use super::output_name;
-use super::output_settings::output_settings;
+use super::output_settings::{output_settings, parquet_settings};
 use super::render_settings::render_settings;
 use super::start_settings::{StartContext, StartSettings, start_settings};
 use crate::cli::config::value_source::ValueSources;
@@ -67,12 +67,13 @@ pub fn tail_settings(
 ) -> Result<TailSettings, UsageError> {
     let endpoints = endpoints(&args.source, sources)?;
     let (dids, handles) = accounts(args, sources)?;
-    let mut filter =
-        Filter { markers: args.markers.setting(), ..filter(&args.filters, dids, sources)? };
+    let filter = filter(&args.filters, dids, sources)?;
+    let markers = args.markers.setting_for(args.output.output.as_deref());
+    let mut filter = Filter { markers, ..filter };
     let database = database_settings(args, &mut filter, &handles, sources)?;
     let complete = with_placeholder_dids(&filter, &handles);
     check_protocol(&args.source, &endpoints, &complete, sources)?;
-    let (output, to, render) = outputs(args, database, sources)?;
+    let (output, to, render) = outputs(args, database, &endpoints, &filter, sources)?;
     let database = to.as_ref().and_then(To::database);
     let context = StartContext {
         endpoints: &endpoints,
@@ -120,17 +121,24 @@ pub fn tail_settings(
 fn outputs(
     args: &TailArgs,
     database: Option<DatabaseSettings>,
+    endpoints: &[Endpoint],
+    filter: &Filter,
     sources: &ValueSources,
 ) -> Result<(Option<OutputSettings>, Option<To>, Option<Render>), UsageError> {
     let mut output = output_settings(&args.output, sources)?;
     let named = output_name::check(args, output.as_ref(), sources)?;
+    let mut render = args.render.clone();
     if let Some(output) = &mut output {
         output.objection = named.objection;
+        if output.naming.is_parquet() {
+            let fields = std::mem::take(&mut render.fields);
+            output.parquet = parquet_settings(&fields, endpoints, filter, sources)?;
+        }
     }
     let broker = broker_settings(&args.output, sources)?;
     let render = match &database {
         Some(_) => database_settings::render(args, sources)?,
-        None => render_settings(&args.render, named.format, sources)?,
+        None => render_settings(&render, named.format, sources)?,
     };
     check_render(&args.markers, render.as_ref(), broker.is_some(), sources)?;
     let to = broker.map(To::Broker).or(database.map(Box::new).map(To::Database));

@@ -6,7 +6,7 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::worker::CheckpointWorker;
 use crate::display::printable::printable;
 use crate::sink::file::FileSink;
-use crate::sink::{Delivered, Sink, SinkError};
+use crate::sink::{Delivered, Output, Sink, SinkError};
 
 use super::database::persist_start;
 use super::{Writer, WriterResult};
@@ -107,6 +107,8 @@ impl Writer {
                 Some(resume) => checkpoint_worker.save(Checkpoint::new(delivered, resume)),
                 None => save_files(checkpoint_worker, delivered)?,
             }
+        } else {
+            delivered.into_outputs().iter().for_each(Output::committed);
         }
         // Only now: these lines are in the file, whatever another program wrote there, and must
         // not be written again.
@@ -123,6 +125,9 @@ impl Writer {
         if let Some(transform) = &mut self.config.transform {
             transform.warn_missing_fields();
         }
+        if failure.is_none() {
+            failure = self.complete_file().err();
+        }
         // What a pipe accepted before it failed stays written. A file is truncated instead, and
         // the next run asks a broker what it has.
         if failure.is_none() || !self.config.sink.is_transactional() {
@@ -132,6 +137,9 @@ impl Writer {
         match &failure {
             Some(refusal) if self.config.sink.is_transactional() => self.discard_unsaved(refusal),
             _ => self.mark_clean(&mut failure),
+        }
+        if failure.is_none() {
+            failure = self.convert_rest().err();
         }
         let position = match failure.is_some() && self.config.sink.is_transactional() {
             true => self.proven.clone(),
@@ -156,6 +164,33 @@ impl Writer {
             failure,
             written_to,
         }
+    }
+
+    /// Ends the file that becomes Parquet at the end of the run.
+    fn complete_file(&mut self) -> Result<(), SinkError> {
+        if let Some(files) = self.config.sink.files() {
+            self.unsaved.is_due |= files.complete()?;
+        }
+        Ok(())
+    }
+
+    /// Converts the periods that have ended to Parquet, and saves what became of them. If the state
+    /// file can't record their end, the next run converts them.
+    fn convert_rest(&mut self) -> Result<(), SinkError> {
+        let Some(files) = self.config.sink.files().filter(|files| files.is_parquet()) else {
+            return Ok(());
+        };
+        let checkpoint_worker = &self.config.checkpoint_worker;
+        if checkpoint_worker.as_ref().is_some_and(|worker| worker.flush().is_err()) {
+            return Ok(());
+        }
+        for record in files.convert_rest()? {
+            let Some(checkpoint_worker) = checkpoint_worker else { continue };
+            checkpoint_worker.persist_output(&record).map_err(|error| {
+                SinkError::FileNotSaved { path: record.path.clone(), cause: error.to_string() }
+            })?;
+        }
+        Ok(())
     }
 
     /// Ends a run without a failure: files, or the broker, match the last checkpoint exactly.
@@ -208,6 +243,7 @@ fn save_files(checkpoint_worker: &CheckpointWorker, delivered: Delivered) -> Res
         checkpoint_worker
             .persist_output(output.record())
             .map_err(|error| SinkError::FileNotSaved { path, cause: error.to_string() })?;
+        output.committed();
     }
     Ok(())
 }

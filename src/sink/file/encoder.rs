@@ -1,11 +1,7 @@
 //! How lines become the bytes of a file. Each file format is one variant of [`Encoder`].
 //!
-//! An encoder decides what a checkpoint may promise. After [`Encoder::checkpoint`] a file of a
-//! format that is [`Truncation::Now`] is valid as it is, so a later run may truncate it to that
-//! length and append. A columnar format such as Parquet is [`Truncation::OnlyAtClose`]: it keeps
-//! rows in memory until a row group is full, and its footer follows the last row. Its file proves
-//! nothing before [`Encoder::finish`], so its rows belong to a checkpoint only when the file is
-//! closed.
+//! A file must be valid at each checkpoint, so that a later run can truncate it to that length and
+//! append. Parquet is not like that, so its events are zstd until their period ends (`parquet`).
 //!
 //! To add a format: one variant here, one file beside `zstd.rs`, one file ending in `naming.rs`,
 //! and, if a file that another program wrote can be continued, its check in `open.rs`.
@@ -22,19 +18,6 @@ pub(super) enum Encoder {
     Plain,
     /// zstd frames; a frame ends at each checkpoint.
     Zstd(Box<ZstdEncoder>),
-    /// A format with row groups in memory and a footer, as Parquet has them.
-    #[cfg(test)]
-    Columnar(tests::Columnar),
-}
-
-/// What a checkpoint may say of the file that is being written.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Truncation<'a> {
-    /// With these bytes appended the file is valid, and it can be truncated to that length later.
-    Now(&'a [u8]),
-    /// The file is valid only when it is closed. No format of this release is like that.
-    #[cfg_attr(not(test), allow(dead_code))]
-    OnlyAtClose,
 }
 
 impl Encoder {
@@ -55,20 +38,12 @@ impl Encoder {
         match self {
             Self::Plain => Ok(lines),
             Self::Zstd(encoder) => encoder.write(lines),
-            #[cfg(test)]
-            Self::Columnar(encoder) => Ok(encoder.write(lines)),
         }
     }
 
-    /// Brings the file to a point to which it can be truncated, if the format has such points
-    /// before its end.
-    pub(super) fn checkpoint(&mut self) -> io::Result<Truncation<'_>> {
-        match self {
-            Self::Plain => Ok(Truncation::Now(b"")),
-            Self::Zstd(encoder) => encoder.end_frame().map(Truncation::Now),
-            #[cfg(test)]
-            Self::Columnar(_) => Ok(Truncation::OnlyAtClose),
-        }
+    /// Brings the file to a point to which it can be truncated. Returns the bytes to append.
+    pub(super) fn checkpoint(&mut self) -> io::Result<&[u8]> {
+        self.finish()
     }
 
     /// Ends the file. Returns its last bytes; the next call of [`Encoder::write`] begins another
@@ -77,8 +52,6 @@ impl Encoder {
         match self {
             Self::Plain => Ok(b""),
             Self::Zstd(encoder) => encoder.end_frame(),
-            #[cfg(test)]
-            Self::Columnar(encoder) => Ok(encoder.finish()),
         }
     }
 
@@ -91,54 +64,17 @@ impl Encoder {
 }
 
 #[cfg(test)]
-pub(super) mod tests {
+mod tests {
     use super::*;
     use crate::sink::file::zstd::tests::decompress;
-
-    /// Groups of two lines, and a footer with their number. Stands for Parquet.
-    #[derive(Debug, Default)]
-    pub(in crate::sink::file) struct Columnar {
-        rows: Vec<u8>,
-        buffered: usize,
-        total: usize,
-        out: Vec<u8>,
-    }
-
-    impl Columnar {
-        const GROUP_ROWS: usize = 2;
-
-        pub(super) fn write(&mut self, lines: &[u8]) -> &[u8] {
-            self.out.clear();
-            for line in lines.split_inclusive(|byte| *byte == b'\n') {
-                self.rows.extend_from_slice(line);
-                self.buffered += 1;
-                self.total += 1;
-                if self.buffered == Self::GROUP_ROWS {
-                    self.out.append(&mut self.rows);
-                    self.buffered = 0;
-                }
-            }
-            &self.out
-        }
-
-        pub(super) fn finish(&mut self) -> &[u8] {
-            self.out.clear();
-            self.out.append(&mut self.rows);
-            self.out.extend_from_slice(format!("rows: {}\n", self.total).as_bytes());
-            (self.buffered, self.total) = (0, 0);
-            &self.out
-        }
-    }
 
     /// Writes lines and checkpoints; returns the file and the lengths at which it is valid.
     fn encode(encoder: &mut Encoder, parts: &[&str]) -> (Vec<u8>, Vec<usize>) {
         let (mut file, mut valid) = (Vec::new(), Vec::new());
         for part in parts {
             file.extend_from_slice(encoder.write(part.as_bytes()).unwrap());
-            if let Truncation::Now(bytes) = encoder.checkpoint().unwrap() {
-                file.extend_from_slice(bytes);
-                valid.push(file.len());
-            }
+            file.extend_from_slice(encoder.checkpoint().unwrap());
+            valid.push(file.len());
         }
         file.extend_from_slice(encoder.finish().unwrap());
         (file, valid)
@@ -158,20 +94,10 @@ pub(super) mod tests {
     }
 
     #[test]
-    fn a_columnar_file_is_valid_only_when_it_is_closed() {
-        let mut encoder = Encoder::Columnar(Columnar::default());
-        let (file, valid) = encode(&mut encoder, &PARTS);
-        assert!(valid.is_empty());
-        assert_eq!(file, b"a\nb\nc\nd\nrows: 4\n");
-        // The next file has a number of rows of its own.
-        assert_eq!(encode(&mut encoder, &["e\n"]).0, b"e\nrows: 1\n");
-    }
-
-    #[test]
     fn nothing_written_encodes_to_nothing() {
         for mut encoder in [Encoder::Plain, Encoder::Zstd(Box::new(ZstdEncoder::new().unwrap()))] {
             assert_eq!(encoder.write(b"").unwrap(), b"");
-            assert_eq!(encoder.checkpoint().unwrap(), Truncation::Now(b""));
+            assert_eq!(encoder.checkpoint().unwrap(), b"");
             assert_eq!(encoder.finish().unwrap(), b"");
         }
     }

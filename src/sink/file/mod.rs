@@ -10,6 +10,8 @@ mod current;
 mod encoder;
 pub mod naming;
 pub mod open;
+pub mod parquet;
+mod periods;
 pub mod rotation;
 mod zstd;
 
@@ -27,9 +29,10 @@ use crate::position::TimeUs;
 use crate::position::rollover::PeriodStart;
 
 use current::{Current, shorten};
-use encoder::{Encoder, Truncation};
+use encoder::Encoder;
 use naming::Naming;
 use open::OpenedFile;
+use periods::Periods;
 use rotation::Rotate;
 
 /// Writes lines to one file, or to one file after another.
@@ -44,8 +47,8 @@ pub struct FileSink {
     current: Option<Current>,
     /// The files that ended since the last checkpoint, oldest first.
     finished: Vec<Finished>,
-    /// The period whose file a checkpoint closed before its end.
-    closed_period: Option<TimeUs>,
+    /// Converts periods to Parquet; `None` for other files.
+    periods: Option<Periods>,
     /// The time of the last period start.
     latest: TimeUs,
     /// How many files this run wrote to.
@@ -88,7 +91,7 @@ impl FileSink {
             files: u64::from(current.is_some()),
             current,
             finished: Vec::new(),
-            closed_period: None,
+            periods: None,
             latest: TimeUs(0),
             header: Vec::new(),
             externally_written: None,
@@ -104,7 +107,8 @@ impl FileSink {
     /// Returns the file that was written last, and how many files this run wrote to.
     #[must_use]
     pub fn written(&self) -> Option<(&Path, u64)> {
-        self.current.as_ref().map(|current| (&*current.path, self.files))
+        let path = self.current.as_ref().map(|current| &*current.path);
+        path.or_else(|| self.completed()).map(|path| (path, self.files))
     }
 
     /// Appends all lines, each to the file of its period.
@@ -135,14 +139,15 @@ impl FileSink {
         persist: &mut PersistOutput<'_>,
     ) -> Result<(), SinkError> {
         let mut from = 0;
-        let starts_at_once = period_starts.first().is_some_and(|start| start.line == 0);
-        if self.current.is_none() && !lines.is_empty() && !starts_at_once {
-            // A checkpoint closed the file in the middle of its period.
+        let is_in = |current: &Option<Current>, time| {
+            current.as_ref().is_some_and(|c| c.period_start == Some(rotate.start_of(time)))
+        };
+        let is_late = self.periods.as_ref().is_some_and(|periods| periods.has_delayed);
+        if is_late && !is_in(&self.current, self.latest) && self.may_end_period() {
             self.begin(self.latest, persist)?;
         }
         for start in period_starts {
-            let period = rotate.start_of(start.time);
-            if self.current.as_ref().is_some_and(|c| c.period_start == Some(period)) {
+            if is_in(&self.current, start.time) || !self.may_end_period() {
                 continue;
             }
             let to = start_of_line(lines, start.line);
@@ -163,7 +168,9 @@ impl FileSink {
         let mut line = 0;
         while line < lines.len() {
             // Repeats if --append took a file of another program that is large enough already.
-            while self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes) {
+            while self.current.as_ref().is_none_or(|c| c.length_bytes >= bytes)
+                && self.may_end_period()
+            {
                 let before = period_starts.iter().take_while(|start| start.line <= line).last();
                 self.begin(before.map_or(self.latest, |start| start.time), persist)?;
             }
@@ -237,15 +244,17 @@ impl FileSink {
         self.finish_current()?;
         let period_start = self.naming.rotate.map(|rotate| rotate.start_of(time));
         let name_time = period_start.unwrap_or(time);
+        let path = |number| self.naming.working_path(name_time, number);
         // --append is for a file of another program, not for a full one of this consumer.
-        let is_ours = self.known.contains_key(&self.naming.path(name_time, 0));
+        let is_ours = self.known.contains_key(&path(0));
         let takes_first = self.append && self.files == 0 && !is_ours;
         let number = match self.naming.rotate {
             Some(Rotate::Size(_)) if !takes_first => self.free_number(name_time),
-            Some(_) if period_start == self.closed_period => self.free_number(name_time),
+            Some(_) if self.is_complete(period_start) => self.free_number(name_time),
             _ => 0,
         };
-        let path = self.naming.path(name_time, number);
+        let path = path(number);
+        self.check_not_taken(name_time, number)?;
         let known = self.known.get(&path);
         let is_compressed = self.naming.is_compressed();
         let opened = open::open_for_append(&path, known, self.append, is_compressed);
@@ -266,9 +275,9 @@ impl FileSink {
     /// previous file: with names that don't change with the time, there may be very many.
     fn free_number(&self, time: TimeUs) -> u32 {
         let last = self.finished.last().map(|finished| &finished.record);
-        let before = last.filter(|last| self.naming.path(time, last.number) == last.path);
+        let before = last.filter(|last| self.naming.working_path(time, last.number) == last.path);
         let mut number = before.map_or(0, |last| last.number);
-        while number < u32::MAX && !open::is_free(&self.naming.path(time, number)) {
+        while number < u32::MAX && !self.is_free(time, number) {
             number += 1;
         }
         number
@@ -282,30 +291,27 @@ impl FileSink {
         self.check_current()?;
         let Some(current) = self.current.take() else { return Ok(()) };
         let record = current.record(&self.naming, OutputState::Done);
+        if let Some(periods) = &mut self.periods {
+            periods.end(&record);
+        }
         self.finished.push(Finished { record, checkpoint_bytes: current.checkpoint_bytes });
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }
 
     /// Brings the files to lengths that a checkpoint may record, and returns those that changed
-    /// since the last call. A format that can be truncated only at its end has its file closed, so
-    /// that the checkpoint covers it.
+    /// since the last call.
     pub(super) fn checkpoint(&mut self) -> Result<Vec<Output>, SinkError> {
-        let mut must_close = false;
         if let Some(current) = &mut self.current {
-            match self.encoder.checkpoint().map_err(|cause| current.failed(cause))? {
-                Truncation::Now(bytes) => current.write(bytes)?,
-                Truncation::OnlyAtClose => must_close = !current.is_fresh,
-            }
+            let bytes = self.encoder.checkpoint().map_err(|cause| current.failed(cause))?;
+            current.write(bytes)?;
         }
-        if must_close {
-            self.closed_period = self.current.as_ref().and_then(|current| current.period_start);
-            self.finish_current()?;
-        } else {
-            self.check_current()?;
+        self.check_current()?;
+        let mut outputs = self.take_converted()?;
+        for finished in self.finished.drain(..) {
+            let record = finished.record;
+            let waiting = self.periods.as_mut().map(|periods| periods.waiting(record.clone()));
+            outputs.push(Output { file: None, record, waiting });
         }
-        let finished = self.finished.drain(..);
-        let mut outputs: Vec<Output> =
-            finished.map(|finished| Output { file: None, record: finished.record }).collect();
         if let Some(current) = &mut self.current
             && (current.length_bytes != current.checkpoint_bytes || !outputs.is_empty())
         {
@@ -313,6 +319,7 @@ impl FileSink {
             outputs.push(Output {
                 file: Some(Arc::clone(&current.file)),
                 record: current.record(&self.naming, OutputState::Open),
+                waiting: None,
             });
         }
         Ok(outputs)

@@ -6,7 +6,9 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use jiff::fmt::strtime;
 
+use super::parquet::open_path;
 use super::rotation::Rotate;
+use crate::parquet;
 use crate::position::TimeUs;
 
 /// 2026-01-01T00:00:00Z, an instant for checks of names.
@@ -62,6 +64,9 @@ pub enum NameError {
     /// The name of a directory has a field.
     #[error("{0:?} has a field in a directory's name: put fields in the name of the file only")]
     FieldInDirectory(PathBuf),
+    /// The name asks for a split that there is not.
+    #[error("{0:?}: write {{collection}} in the name of a Parquet file, like all-{{collection}}.parquet, or leave it out")]
+    CollectionField(PathBuf),
     /// A field is invalid.
     #[error(
         "{name:?}: {cause}: write fields as strftime does (%Y-%m-%dT%H), and %% for a percent sign"
@@ -120,6 +125,10 @@ impl Naming {
         let directory = given.parent().filter(|d| !d.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).to_owned();
         let naming = Self { directory, name: name.to_owned(), rotate };
+        let has_field = |path: &Path| parquet::collection_field(path);
+        if has_field(&naming.directory) || (has_field(Path::new(name)) && !naming.is_parquet()) {
+            return Err(NameError::CollectionField(given.to_owned()));
+        }
         if let Some(rotate) = rotate {
             if naming.directory.to_str().is_some_and(|d| d.contains('%')) {
                 return Err(NameError::FieldInDirectory(given.to_owned()));
@@ -129,10 +138,24 @@ impl Naming {
         Ok(naming)
     }
 
-    /// Returns whether the files are compressed.
+    /// Returns whether the files that are written are compressed.
     #[must_use]
     pub fn is_compressed(&self) -> bool {
-        self.name.ends_with(ZSTD)
+        self.name.ends_with(ZSTD) || self.is_parquet()
+    }
+
+    /// Returns whether the files are converted to Parquet when their period ends.
+    #[must_use]
+    pub fn is_parquet(&self) -> bool {
+        parquet::is_name(Path::new(&self.name))
+    }
+
+    /// Returns the path of the file to which events are appended: that of [`Naming::path`], or the
+    /// file of lines that becomes it.
+    #[must_use]
+    pub fn working_path(&self, time: TimeUs, number: u32) -> PathBuf {
+        let path = self.path(time, number);
+        if self.is_parquet() { open_path(&path) } else { path }
     }
 
     /// Returns whether the name has time fields that are not filled in, because nothing rotates.
@@ -187,6 +210,14 @@ impl Naming {
     }
 }
 
+/// Returns what comes before and after the field for the collection in the name of a file.
+#[must_use]
+pub fn field_parts(path: &Path) -> Option<(String, String)> {
+    let name = path.file_name()?.to_str()?;
+    let (start, end) = name.split_once(parquet::COLLECTION)?;
+    Some((start.to_owned(), end.to_owned()))
+}
+
 /// Rejects a name whose ending stands for another compression, because readers rely on the ending.
 fn refuse_other_compression(name: &str) -> Result<(), NameError> {
     let Some((stem, ending)) = name.rsplit_once('.').filter(|_| !name.ends_with(ZSTD)) else {
@@ -234,119 +265,5 @@ fn extensions_at(name: &str) -> usize {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn naming(name: &str, rotate: Option<Rotate>) -> Naming {
-        Naming::new(Path::new(name), rotate).unwrap()
-    }
-
-    fn refusal(name: &str, rotate: Rotate) -> String {
-        Naming::new(Path::new(name), Some(rotate)).unwrap_err().to_string()
-    }
-
-    #[test]
-    fn numbers_stand_before_the_extensions() {
-        for (name, first, second) in [
-            ("posts.ndjson.zst", "posts.1.ndjson.zst", "posts.2.ndjson.zst"),
-            ("posts.ndjson", "posts.1.ndjson", "posts.2.ndjson"),
-            ("posts.zst", "posts.1.zst", "posts.2.zst"),
-            ("posts", "posts.1", "posts.2"),
-            (".hidden", ".hidden.1", ".hidden.2"),
-            (".hidden.zst", ".hidden.1.zst", ".hidden.2.zst"),
-            ("a.2026-11-24.ndjson", "a.2026-11-24.1.ndjson", "a.2026-11-24.2.ndjson"),
-            ("v1.2", "v1.2.1", "v1.2.2"),
-            ("größe.ndjson", "größe.1.ndjson", "größe.2.ndjson"),
-        ] {
-            assert_eq!(
-                [numbered(name, 0), numbered(name, 1), numbered(name, 2)],
-                [name, first, second]
-            );
-        }
-    }
-
-    #[test]
-    fn fields_hold_the_event_time_in_utc() {
-        let hourly = naming("d/p-%Y%m%dT%H.ndjson", Some(Rotate::Hourly));
-        let time = TimeUs(1_783_175_888_186_668);
-        assert_eq!(hourly.path(time, 0), Path::new("d/p-20260704T14.ndjson"));
-        assert_eq!(hourly.path(time, 3), Path::new("d/p-20260704T14.3.ndjson"));
-        assert_eq!(hourly.pattern(), "d/p-%Y%m%dT%H.ndjson");
-        // A year that no calendar has does not stop a run.
-        let _ = hourly.path(TimeUs(u64::MAX), 0);
-    }
-
-    #[test]
-    fn without_rotation_a_percent_sign_is_one() {
-        let plain = naming("100%H.ndjson", None);
-        assert_eq!(plain.path(TimeUs(0), 0), Path::new("./100%H.ndjson"));
-        for (name, is_idle) in [
-            ("x%Y", true),
-            ("x%M", true),
-            ("%a", true),
-            ("100%H.zst", true),
-            ("100%", false),
-            ("50%%", false),
-            ("5%!", false),
-            ("x", false),
-        ] {
-            assert_eq!(naming(name, None).has_unused_fields(), is_idle, "{name}");
-        }
-        assert!(!naming("%F", Some(Rotate::Daily)).has_unused_fields());
-    }
-
-    #[test]
-    fn a_name_that_promises_another_compression_is_refused_with_one_that_does_not() {
-        for (name, what, instead) in [
-            ("x.ndjson.gz", "gzip", "x.ndjson.zst"),
-            ("x.GZ", "gzip", "x.zst"),
-            ("x.bz2", "bzip2", "x.zst"),
-            ("x.zstd", "zstd", "x.zst"),
-            ("x.ndjson.Zst", "zstd", "x.ndjson.zst"),
-            (".gz", "gzip", ".zst"),
-        ] {
-            let message = Naming::new(Path::new(name), None).unwrap_err().to_string();
-            assert!(message.contains(&format!("says {what}, ")), "{message}");
-            assert!(message.contains(&format!("call it {instead:?}")), "{message}");
-            assert!(Naming::new(Path::new(instead), None).unwrap().is_compressed());
-        }
-        for name in ["gz", "x.gz.ndjson", "gz.zst", "d.gz/x", "x.gzx"] {
-            naming(name, None);
-        }
-    }
-
-    #[test]
-    fn names_that_tell_periods_apart_are_taken() {
-        for name in ["%s", "%Y-%m-%dT%H", "%F-%H", "%Y%j%H", "%y%m%d%I%p", "%Y-%m-%d_%T"] {
-            naming(name, Some(Rotate::Hourly));
-            naming(name, Some(Rotate::Daily));
-        }
-        naming("%F", Some(Rotate::Daily));
-        naming("posts.ndjson", Some(Rotate::Size(1)));
-        naming("posts-%s.ndjson.zst", Some(Rotate::Size(1)));
-    }
-
-    #[test]
-    fn names_that_do_not_are_refused_with_the_fields_that_would() {
-        for name in ["p", "%H", "%F", "%d%H", "%m-%dT%H", "%FT%I", "%a%H", "%%Y%%m%%d%%H"] {
-            let message = refusal(name, Rotate::Hourly);
-            assert!(message.ends_with("add %Y-%m-%dT%H to the name"), "{message}");
-        }
-        for name in ["p", "%d", "%m-%d", "%Y-%m", "%a"] {
-            let message = refusal(name, Rotate::Daily);
-            assert!(message.ends_with("different days: add %Y-%m-%d to the name"), "{message}");
-        }
-    }
-
-    #[test]
-    fn what_can_be_no_name_is_refused() {
-        assert!(refusal("%D-%H", Rotate::Hourly).contains("not a file name"));
-        assert!(refusal("%F%n", Rotate::Daily).contains("not a file name"));
-        assert!(refusal("%!-%F", Rotate::Daily).contains("write fields as strftime does"));
-        assert!(refusal("%Y/%F", Rotate::Daily).contains("in a directory's name"));
-        for name in ["", "/", "..", "a/", "a/.."] {
-            let error = Naming::new(Path::new(name), None).unwrap_err();
-            assert_eq!(error, NameError::NoFile(PathBuf::from(name)));
-        }
-    }
-}
+#[path = "naming/tests.rs"]
+mod tests;

@@ -74,6 +74,12 @@ pub enum OpenFileError {
         /// Its length.
         found_bytes: u64,
     },
+    /// There is a file where a Parquet file is to be.
+    #[error("{} exists already, and is not a file that this consumer continues: move it away, or name another file", .0.display())]
+    Taken(PathBuf),
+    /// A Parquet file is complete.
+    #[error("{} is complete, and nothing can be appended to a Parquet file: name another file, or begin one a day with --rotate daily and %F in the name", .0.display())]
+    Complete(PathBuf),
     /// The recorded file does not exist.
     #[error("{} is gone, or was moved; it held {}: put it back, or begin a new one with --append", path.display(), bytes(*recorded_bytes))]
     Gone {
@@ -312,6 +318,14 @@ fn verify(
         return Err(OpenFileError::Changed(path));
     }
     Ok((recorded_bytes, tail))
+}
+
+/// Returns the tail hash of a file of this length.
+///
+/// # Errors
+/// The error of the system.
+pub fn tail_hash(file: &File, length_bytes: u64) -> io::Result<u64> {
+    read_tail(file, length_bytes).map(|tail| tail.hash())
 }
 
 fn read_tail(mut file: &File, length_bytes: u64) -> io::Result<FileTail> {

@@ -1,7 +1,6 @@
 use std::fs;
 use std::io::Write as _;
 
-use super::encoder::tests::Columnar;
 use super::*;
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
@@ -228,26 +227,43 @@ fn append_takes_a_file_of_others_until_it_is_full() {
     }
 }
 
-#[test]
-fn a_format_that_can_not_be_truncated_is_closed_by_a_checkpoint_and_continues_in_another_file() {
-    for rotate in [Rotate::Hourly, Rotate::Size(100)] {
-        let mut bench = Bench::new("%FT%H.x", Some(rotate));
-        bench.sink.encoder = Encoder::Columnar(Columnar::default());
-        bench.write(&[(1, "a"), (2, "b"), (3, "c")]).unwrap();
-        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\n", "the third row waits for its group");
-        let done = |name: &str, length| (name.to_owned(), length, OutputState::Done);
-        let first = [done("1970-01-01T00.x", 14)];
-        assert_eq!(summaries(&bench.sink.checkpoint().unwrap()), first);
-        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\nc\nrows: 3\n");
-        assert_eq!(
-            summaries(&bench.sink.checkpoint().unwrap()),
-            [],
-            "nothing new, so no empty file"
-        );
-        // Rows that no checkpoint covers are removed with their file's contents.
-        bench.write(&[(4, "d"), (5, "e")]).unwrap();
-        bench.sink.truncate_to_checkpoint().unwrap();
-        assert_eq!(bench.read("1970-01-01T00.1.x"), "");
-        assert_eq!(bench.read("1970-01-01T00.x"), "a\nb\nc\nrows: 3\n");
+/// Writes an event of each hour from `from` to `to`.
+fn write_hours(bench: &mut Bench, from: u64, to: u64) {
+    for hour in from..=to {
+        let time = hour * HOUR_US;
+        let line = format!(r#"{{"did":"did:plc:a","time_us":{time}}}"#);
+        bench.write(&[(time, &line)]).unwrap();
     }
+}
+
+#[test]
+fn a_period_lasts_longer_while_two_wait_to_be_converted() {
+    let mut bench = Bench::new("%FT%H.parquet", Some(Rotate::Hourly));
+    bench.sink = bench.sink.with_parquet(parquet::ParquetSettings::default(), vec![]);
+    write_hours(&mut bench, 0, 5);
+    let open = |hour: u64| format!("1970-01-01T0{hour}.parquet.open.ndjson.zst");
+    // Nothing was committed, so nothing was converted.
+    assert_eq!(bench.begun, [open(0), open(1), open(2), open(3)]);
+    let outputs = bench.sink.checkpoint().unwrap();
+    outputs.iter().for_each(Output::committed);
+    while bench.sink.checkpoint().unwrap().iter().all(|o| !o.record.path.ends_with("1970-01-01T02.parquet")) {
+        std::thread::yield_now();
+    }
+    write_hours(&mut bench, 5, 6);
+    assert_eq!(bench.begun[4..], [open(5), open(6)]);
+    let events = |name: &str| {
+        let file = fs::File::open(bench.home.path().join(name)).unwrap();
+        crate::parquet::Events::read(file, bench.home.path()).unwrap().count()
+    };
+    assert_eq!(events("1970-01-01T02.parquet"), 1);
+    let outputs = bench.sink.checkpoint().unwrap();
+    outputs.iter().for_each(Output::committed);
+    let records = bench.sink.convert_rest().unwrap();
+    assert_eq!(records.len(), 4, "{records:?}");
+    // Hours 3 to 5, of which the file of hour 5 has the second event.
+    let events = |name: &str| {
+        let file = fs::File::open(bench.home.path().join(name)).unwrap();
+        crate::parquet::Events::read(file, bench.home.path()).unwrap().count()
+    };
+    assert_eq!((events("1970-01-01T03.parquet"), events("1970-01-01T05.parquet")), (3, 1));
 }

@@ -65,6 +65,7 @@ pages! {
     filters: "docs/guide/filters.md",
     history: "docs/guide/history.md",
     install: "docs/guide/install.md",
+    parquet: "docs/guide/parquet.md",
     quick_start: "docs/guide/quick-start.md",
     serve_and_chaos: "docs/guide/serve-and-chaos.md",
     sqlite: "docs/guide/sqlite.md",

@@ -3,7 +3,7 @@
 
 mod colours;
 mod failures;
-mod fixture;
+pub mod fixture;
 mod foreign_bytes;
 mod jq;
 mod kills;

@@ -3,7 +3,9 @@
 
 mod convert;
 mod duckdb;
+mod recipes;
 mod refusals;
+mod tail;
 
 use std::path::Path;
 use std::process::{Command, Output};
