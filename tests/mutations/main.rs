@@ -19,10 +19,10 @@ mod child;
 mod harness;
 #[path = "../torture/oracle.rs"]
 mod oracle;
-#[path = "../torture/process_run.rs"]
-mod process_run;
 #[path = "../torture/parquet.rs"]
 mod parquet;
+#[path = "../torture/process_run.rs"]
+mod process_run;
 #[path = "../torture/profile.rs"]
 mod profile;
 #[path = "../torture/profiles.rs"]

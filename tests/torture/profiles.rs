@@ -247,7 +247,7 @@ const PROFILES: &[Profile] = &[
     },
     Profile {
         name: "stream v2 parquet by size",
-        output: Output::Files(&["-o", "{}/log.parquet", "--rotate", "50KiB"]),
+        output: Output::Files(&["-o", "{}/log.parquet", "--rotate", "64KiB"]),
         ..V2_STREAM
     },
     FAILOVER,

@@ -59,7 +59,8 @@ pub fn open(
         (_, active) => Some(open_current(settings, &naming, active, store, consumer)?),
     };
     let is_parquet = naming.is_parquet();
-    let sink = FileSink::new(naming, settings.append, known, current).context("start to compress")?;
+    let sink =
+        FileSink::new(naming, settings.append, known, current).context("start to compress")?;
     Ok(if is_parquet { sink.with_parquet(settings.parquet.clone(), ended) } else { sink })
 }
 

@@ -46,7 +46,12 @@ pub fn output_settings(
         let problem = "the columns of Parquet files are those of the v1 format: leave this out";
         return Err(sources.usage_error("shape", problem));
     }
-    Ok(Some(OutputSettings { naming, append: args.append, objection: None, parquet: ParquetSettings::default() }))
+    Ok(Some(OutputSettings {
+        naming,
+        append: args.append,
+        objection: None,
+        parquet: ParquetSettings::default(),
+    }))
 }
 
 /// Returns what Parquet files have beside the events.

@@ -186,8 +186,9 @@ impl Writer {
         }
         for record in files.convert_rest()? {
             let Some(checkpoint_worker) = checkpoint_worker else { continue };
-            checkpoint_worker.persist_output(&record).map_err(|error| {
-                SinkError::FileNotSaved { path: record.path.clone(), cause: error.to_string() }
+            checkpoint_worker.persist_output(&record).map_err(|error| SinkError::FileNotSaved {
+                path: record.path.clone(),
+                cause: error.to_string(),
             })?;
         }
         Ok(())

@@ -65,7 +65,9 @@ pub enum NameError {
     #[error("{0:?} has a field in a directory's name: put fields in the name of the file only")]
     FieldInDirectory(PathBuf),
     /// The name asks for a split that there is not.
-    #[error("{0:?}: write {{collection}} in the name of a Parquet file, like all-{{collection}}.parquet, or leave it out")]
+    #[error(
+        "{0:?}: write {{collection}} in the name of a Parquet file, like all-{{collection}}.parquet, or leave it out"
+    )]
     CollectionField(PathBuf),
     /// A field is invalid.
     #[error(

@@ -246,7 +246,13 @@ fn a_period_lasts_longer_while_two_wait_to_be_converted() {
     assert_eq!(bench.begun, [open(0), open(1), open(2), open(3)]);
     let outputs = bench.sink.checkpoint().unwrap();
     outputs.iter().for_each(Output::committed);
-    while bench.sink.checkpoint().unwrap().iter().all(|o| !o.record.path.ends_with("1970-01-01T02.parquet")) {
+    while bench
+        .sink
+        .checkpoint()
+        .unwrap()
+        .iter()
+        .all(|o| !o.record.path.ends_with("1970-01-01T02.parquet"))
+    {
         std::thread::yield_now();
     }
     write_hours(&mut bench, 5, 6);

@@ -23,8 +23,7 @@ fn events(fixture: &Fixture, path: &Path) -> Vec<Value> {
         let lines = unpacked(path, &fs::read(path).unwrap());
         return values(&String::from_utf8(lines).unwrap());
     }
-    let (lines, _) =
-        run(&fixture.scratch, &["convert", path.to_str().unwrap(), "-o", "-"], 0);
+    let (lines, _) = run(&fixture.scratch, &["convert", path.to_str().unwrap(), "-o", "-"], 0);
     let events = values(&lines);
     let reader = SerializedFileReader::new(fs::File::open(path).unwrap()).unwrap();
     let mut rows: Vec<(i64, i64)> = reader
@@ -41,8 +40,7 @@ fn events(fixture: &Fixture, path: &Path) -> Vec<Value> {
 /// Fails unless the files together are the recording.
 #[track_caller]
 fn assert_files_are_the_recording(fixture: &Fixture) -> Vec<String> {
-    let found: Vec<Value> =
-        fixture.names().iter().flat_map(|path| events(fixture, path)).collect();
+    let found: Vec<Value> = fixture.names().iter().flat_map(|path| events(fixture, path)).collect();
     let same = found
         .iter()
         .zip(&fixture.recorded)

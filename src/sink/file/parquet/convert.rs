@@ -78,7 +78,8 @@ fn add_lines(mut file: &File, path: &Path, writer: &mut EventWriter) -> Result<(
         };
         writer.add(line).map_err(|error| match error {
             AddError::Io(cause) => Stop::Other(ConvertError::Write(
-                crate::paths::new_file::NewFileError::Failed { path: path.to_owned(), cause }.into(),
+                crate::paths::new_file::NewFileError::Failed { path: path.to_owned(), cause }
+                    .into(),
             )),
             AddError::Malformed(cause) => {
                 Stop::Other(ConvertError::Malformed { path: path.to_owned(), line: number, cause })

@@ -103,7 +103,7 @@ impl Converter {
         self.thread = thread.spawn(move || queue.run(&settings)).ok();
     }
 
-    /// Returns how many periods were converted, or failed, since the last call of
+    /// Returns how many periods were converted, or failed, after the last call of
     /// [`Converter::results`].
     #[must_use]
     pub fn done(&self) -> usize {

@@ -5,7 +5,9 @@ use super::*;
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState};
 
 fn line(n: u64) -> String {
-    format!(r#"{{"did":"did:plc:a","time_us":{n},"kind":"commit","commit":{{"collection":"a.b.c"}}}}"#)
+    format!(
+        r#"{{"did":"did:plc:a","time_us":{n},"kind":"commit","commit":{{"collection":"a.b.c"}}}}"#
+    )
 }
 
 /// Writes a file of lines, and returns its record.
@@ -46,10 +48,8 @@ fn a_conversion_that_was_killed_at_any_step_is_repeated() {
         let home = tempfile::tempdir().unwrap();
         let record = ended(home.path(), name);
         let file = name.replace("{collection}", "a.b.c");
-        let expected = vec![
-            (file.clone(), OutputState::Done),
-            (format!("{name}{OPEN}"), OutputState::Gone),
-        ];
+        let expected =
+            vec![(file.clone(), OutputState::Done), (format!("{name}{OPEN}"), OutputState::Gone)];
         // Killed while it wrote.
         fs::write(home.path().join(format!("{file}.tmp")), "some").unwrap();
         let first = convert(&record, &settings).unwrap();
