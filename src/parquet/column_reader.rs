@@ -304,3 +304,7 @@ impl Input {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "column_reader/tests.rs"]
+mod tests;

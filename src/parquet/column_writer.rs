@@ -175,7 +175,9 @@ impl ColumnWriter {
                 *place = length.to_le_bytes();
             }
         }
-        let dictionary = self.dictionary.as_mut().filter(|d| !d.is_full);
+        // Without a value so far there may be no dictionary, and a page must not refer to one.
+        let has_dictionary = |d: &&mut Dictionary| !d.is_full && !d.numbers.is_empty();
+        let dictionary = self.dictionary.as_mut().filter(has_dictionary);
         let encoding = match dictionary {
             Some(dictionary) => {
                 let width = hybrid::width_of((dictionary.numbers.len() as u32).saturating_sub(1));

@@ -249,6 +249,15 @@ impl Sink {
         }
     }
 
+    /// Returns whether a checkpoint should not wait until it is due.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        match self {
+            Self::File(files) => files.wants_checkpoint(),
+            Self::Stdout(_) | Self::Broker(_) | Self::Database(_) | Self::Tap(_) => false,
+        }
+    }
+
     /// Sets the bytes to write before the first line of each empty file. Other sinks ignore them.
     #[must_use]
     pub fn with_header(self, header: Vec<u8>) -> Self {

@@ -72,7 +72,7 @@ impl Writer {
             return;
         }
         let every = self.config.every;
-        let is_full = self.is_database_full();
+        let is_full = self.is_database_full() || self.config.sink.wants_checkpoint();
         let many = every.events.is_some_and(|most| self.unsaved.events >= most);
         if (many || is_full || self.unsaved.since.elapsed() >= every.interval)
             && let Err(refusal) = self.save()

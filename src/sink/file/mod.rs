@@ -118,6 +118,7 @@ impl FileSink {
         context: &mut WriteContext<'_>,
     ) -> Result<(), SinkError> {
         let (lines, period_starts) = (request.lines, request.period_starts);
+        self.await_conversion(period_starts, context.deadline);
         match self.naming.rotate {
             None => self.append(lines.bytes())?,
             Some(Rotate::Size(bytes)) => {

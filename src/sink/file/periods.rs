@@ -1,13 +1,21 @@
 //! The periods of a Parquet output: which have ended, and when the next may end.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::open::{self, OpenFileError};
 use super::parquet::{self, Converter, ParquetSettings, Waiting};
-use super::{FileSink, Output, OutputRecord, OutputState, SinkError, TimeUs};
+use super::rotation::Rotate;
+use super::{FileSink, Output, OutputRecord, OutputState, PeriodStart, SinkError, TimeUs};
 
 /// Periods that may wait for the conversion of another: their files take space.
 const MOST_WAITING: usize = 2;
+
+/// How long the stream waits for a conversion before the current period lasts longer: a day of the
+/// network takes three minutes.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// How often a stream that waits checks whether the run is to stop.
+const RECHECK: Duration = Duration::from_millis(100);
 
 /// The periods of one output.
 #[derive(Debug)]
@@ -17,6 +25,8 @@ pub(super) struct Periods {
     unconverted: usize,
     /// Whether a period lasts longer than its time.
     pub(super) has_delayed: bool,
+    /// Whether the stream has waited for a conversion.
+    has_waited: bool,
     /// The Parquet file of the last period that ended.
     completed: Option<PathBuf>,
 }
@@ -25,6 +35,12 @@ impl Periods {
     pub(super) fn end(&mut self, record: &OutputRecord) {
         self.unconverted += 1;
         self.completed = parquet::parquet_path(&record.path);
+    }
+
+    /// Returns how many periods have ended and are not converted, with the one that is being
+    /// converted.
+    fn waiting_count(&self) -> usize {
+        self.unconverted.saturating_sub(self.converter.done())
     }
 
     pub(super) fn waiting(&mut self, record: OutputRecord) -> Waiting {
@@ -39,8 +55,54 @@ impl FileSink {
     pub fn with_parquet(self, settings: ParquetSettings, ended: Vec<OutputRecord>) -> Self {
         let unconverted = ended.len();
         let converter = Converter::new(settings, ended);
-        let periods = Periods { converter, unconverted, has_delayed: false, completed: None };
+        let periods = Periods {
+            converter,
+            unconverted,
+            has_delayed: false,
+            has_waited: false,
+            completed: None,
+        };
         Self { periods: Some(periods), ..self }
+    }
+
+    /// Returns whether a period has ended and waits for a checkpoint to be converted.
+    #[must_use]
+    pub fn wants_checkpoint(&self) -> bool {
+        self.periods.is_some() && !self.finished.is_empty()
+    }
+
+    /// Waits while the next period would have to be delayed: a replay is faster than a conversion,
+    /// and its files should be those of a live stream. Returns early after a stop.
+    pub(super) fn await_conversion(
+        &mut self,
+        period_starts: &[PeriodStart],
+        deadline: &dyn Fn() -> Option<Instant>,
+    ) {
+        let (Some(rotate), Some(current)) = (self.naming.rotate, &self.current) else { return };
+        let Some(periods) = &mut self.periods else { return };
+        let is_over = match rotate {
+            Rotate::Size(bytes) => current.length_bytes >= bytes,
+            _ => period_starts
+                .iter()
+                .any(|start| current.period_start != Some(rotate.start_of(start.time))),
+        };
+        // What no checkpoint covers is not converted before this batch is written.
+        if !is_over || !self.finished.is_empty() {
+            return;
+        }
+        let until = Instant::now() + PATIENCE;
+        while periods.waiting_count() > MOST_WAITING
+            && Instant::now() < until
+            && deadline().is_none_or(|deadline| Instant::now() < deadline)
+        {
+            if !periods.has_waited {
+                periods.has_waited = true;
+                tracing::warn!(
+                    "{MOST_WAITING} files wait to be converted to Parquet, and the stream waits for them"
+                );
+            }
+            periods.converter.wait(RECHECK);
+        }
     }
 
     /// Returns whether the current period may end now. If too many wait to be converted, it
@@ -49,8 +111,7 @@ impl FileSink {
         let Some(periods) = self.periods.as_mut().filter(|_| self.current.is_some()) else {
             return true;
         };
-        let waiting = periods.unconverted.saturating_sub(periods.converter.done());
-        let may_end = waiting <= MOST_WAITING;
+        let may_end = periods.waiting_count() <= MOST_WAITING;
         if !may_end && !periods.has_delayed {
             tracing::warn!(
                 "{MOST_WAITING} files wait to be converted to Parquet, so the next file begins later: give this machine more time for each, with longer periods or fewer --fields"

@@ -161,7 +161,7 @@ fn files_that_others_made_stay() {
 #[test]
 fn a_full_disk_ends_the_run_and_the_next_one_repeats_the_conversion() {
     let fixture = Fixture::new(4_000, 10_000_000);
-    let Some(disk) = Disk::new(fixture.files.clone(), "2m") else { return };
+    let Some(disk) = Disk::new(fixture.files.clone(), "1m") else { return };
     let file = fixture.file("out-%Y%m%dT%H.parquet");
     let flags = [&["-o", &*file], &HOURLY[..]].concat();
     for _ in 0..2 {

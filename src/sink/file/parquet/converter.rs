@@ -3,6 +3,7 @@
 use std::collections::VecDeque;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 
 use super::{ConvertError, ParquetSettings, convert};
 use crate::sink::output_record::OutputRecord;
@@ -44,7 +45,7 @@ impl Waiting {
     pub fn convert(&self) {
         let mut state = self.queue.lock();
         state.waiting.push_back(self.record.clone());
-        self.queue.changed.notify_one();
+        self.queue.changed.notify_all();
     }
 }
 
@@ -70,6 +71,7 @@ impl Queue {
             let mut state = self.lock();
             state.results.push(result);
             state.is_leaving |= has_failed;
+            self.changed.notify_all();
         }
     }
 }
@@ -110,6 +112,14 @@ impl Converter {
         self.queue.lock().results.len()
     }
 
+    /// Waits until a period is converted, at most this long.
+    pub fn wait(&self, most: Duration) {
+        let state = self.queue.lock();
+        let before = state.results.len();
+        let is_same = |state: &mut State| state.results.len() == before;
+        drop(self.queue.changed.wait_timeout_while(state, most, is_same));
+    }
+
     /// Returns the results since the last call.
     pub fn results(&mut self) -> Vec<Result<Vec<OutputRecord>, ConvertError>> {
         std::mem::take(&mut self.queue.lock().results)
@@ -119,7 +129,7 @@ impl Converter {
     /// call of [`Converter::results`].
     pub fn finish(&mut self) -> Vec<Result<Vec<OutputRecord>, ConvertError>> {
         self.queue.lock().is_closing = true;
-        self.queue.changed.notify_one();
+        self.queue.changed.notify_all();
         match self.thread.take().map(JoinHandle::join) {
             Some(Err(_)) => return vec![Err(ConvertError::Lost)],
             Some(Ok(())) => {}
@@ -132,7 +142,7 @@ impl Converter {
 impl Drop for Converter {
     fn drop(&mut self) {
         self.queue.lock().is_leaving = true;
-        self.queue.changed.notify_one();
+        self.queue.changed.notify_all();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
