@@ -184,5 +184,5 @@ fn a_collection_in_the_name_splits_each_period() {
     fixture.run_ok(&[&["-o", &*file], &HOURLY[..]].concat());
     let names = assert_files_are_the_recording(&fixture);
     assert_eq!(names[0], "out-20260704T14-app.bsky.feed.post.parquet");
-    assert!(names[2].ends_with("-{collection}.parquet.open.ndjson.zst"), "{names:?}");
+    assert!(names[3].ends_with("-{collection}.parquet.open.ndjson.zst"), "{names:?}");
 }
