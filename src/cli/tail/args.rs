@@ -277,8 +277,8 @@ pub struct ArchiveArgs {
 #[derive(Clone, Debug, clap::Args)]
 #[command(next_help_heading = "Output")]
 pub struct OutputArgs {
-    /// Append each event to FILE exactly once; a .zst file is
-    /// compressed [default: - for stdout]
+    /// Append each event to FILE exactly once; .zst files are
+    /// compressed, .parquet files tables [default: - for stdout]
     #[arg(short, long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub output: Option<PathBuf>,
 

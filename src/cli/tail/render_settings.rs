@@ -50,7 +50,8 @@ pub struct RenderArgs {
     #[arg(long, hide = true, conflicts_with = "format")]
     json: bool,
 
-    /// Columns of csv and tsv: did,commit.record.text,…
+    /// Columns of csv and tsv: did,commit.record.text,…; added
+    /// columns of Parquet, with types (commit.record.n:int)
     #[arg(long, value_name = "FIELD", action = ArgAction::Append, value_delimiter = ',')]
     pub fields: Vec<String>,
 
