@@ -7,6 +7,7 @@ use std::fmt;
 use serde::de::{MapAccess, Visitor};
 use serde_json::value::RawValue;
 use skytail::event::header::{self, Header, Kind};
+use skytail::event::error::Malformed;
 use skytail::event::event_id::{EventIdHasher, EventIdKey};
 
 /// The program may refuse deeper nesting.
@@ -133,8 +134,20 @@ fn agree(header: &Header<'_>, event: &Members<'_>) {
     assert_eq!(seq, header.relay_seq);
 }
 
+/// Checks that the structural index and the general parser find the same. A line that begins with a
+/// space has no use for the index.
+fn agree_with_general(found: &Result<Header<'_>, Malformed>, line: &[u8]) {
+    let spaced = [b" ", line].concat();
+    match (found, header::parse(&spaced)) {
+        (Ok(found), Ok(general)) => assert_eq!(*found, general),
+        (Err(error), Err(general)) => assert_eq!(error.what, general.what),
+        (found, general) => panic!("{found:?}, and {general:?} from the general parser"),
+    }
+}
+
 libfuzzer_sys::fuzz_target!(|data: &[u8]| {
     let found = header::parse(data);
+    agree_with_general(&found, data);
     let text = std::str::from_utf8(data).ok();
     let has_control = data.iter().any(|b| *b < 0x20);
     if let Ok(header) = &found {

@@ -10,6 +10,7 @@ use serde_json::value::RawValue;
 use skytail::event::format::EventFormat;
 use skytail::event::header;
 use skytail::event::header_spans::HeaderSpans;
+use skytail::event::v2::payload::Event;
 use skytail::event::v2::{self, Message, MessageError};
 
 const NSID: &str = "network.bsky.jetstream.subscribeEvents#";
@@ -165,12 +166,28 @@ fn depth(text: &str) -> usize {
     deepest
 }
 
+/// Checks that the structural index and the general parser find the same event.
+fn check_index(event: &Event<'_>, message: &[u8]) {
+    let Ok(Message::Event(general)) = v2::read_any(message) else {
+        panic!("the general parser finds no event: {}", String::from_utf8_lossy(message))
+    };
+    let printed = |event: &Event<'_>| {
+        let mut line = Vec::new();
+        let spans = event.write_v1_line(&mut line);
+        (line, spans, event.native_line().to_vec(), event.native_spans())
+    };
+    assert_eq!(printed(event), printed(&general));
+}
+
 /// Reads a message both ways.
 ///
 /// # Panics
 /// If the two readings differ.
 pub fn check(bytes: &[u8]) {
     let found = v2::read(bytes);
+    if let Some(event) = v2::read_event(bytes) {
+        check_index(&event, bytes);
+    }
     let text = std::str::from_utf8(bytes).ok();
     if let Ok(Message::Event(event)) = &found {
         let native = event.native_line();
