@@ -218,6 +218,10 @@ impl Renderer {
             out.push(b'\n');
             return Ok(1);
         }
+        if let Some(member) = self.program.as_ref().and_then(|program| program.member(event)) {
+            layout.write(&parse::parse(member.as_bytes())?, out, from, palette)?;
+            return Ok(1);
+        }
         let event = parse::parse(event)?;
         let Some(program) = &self.program else {
             layout.write(&event, out, from, palette)?;

@@ -125,3 +125,30 @@ fn every_format_escapes_control_characters_on_a_terminal_only() {
     );
     assert_eq!(render(&raw, OutputDevice::default(), &event), format!("{text}\n"));
 }
+
+#[test]
+fn an_expression_that_names_a_member_prints_what_the_interpreter_prints() {
+    let events = [
+        POST,
+        r#"{"a":{"b":{"c":[1,{"d":"x"}]}},"did":"\u00e4"}"#,
+        r#"{"did":"a","did":{"did":1e400,"b":-0.0},"a":null}"#,
+        r#"{ "did" : "\ud83d" , "a" : 5 }"#,
+        r#"{"did":"a\tb\"c\\","a":[],"d\u0069d":3}"#,
+        r#"{"a":{"b":tru}}"#,
+        r#"{"a":{"b":NaN}}"#,
+        r#"[{"did":1}]"#,
+    ];
+    for path in [".did", ".a.b", ".a.b.c", ".commit.record.dec", ".commit.record", ".none.x"] {
+        for event in events {
+            // A pipe is no member's name, so that this runs the interpreter.
+            let [fast, slow] = [path.to_owned(), format!("{path} | .")].map(|jq| {
+                let config = config(Some(&jq), OutputFormat::Ndjson);
+                let mut out = Vec::new();
+                let count = Renderer::new(&config, OutputDevice::default())
+                    .render(event.as_bytes(), &mut out);
+                (count.map_err(|error| error.to_string()), String::from_utf8(out).unwrap())
+            });
+            assert_eq!(fast, slow, "{path} of {event}");
+        }
+    }
+}

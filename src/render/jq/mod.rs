@@ -5,6 +5,7 @@ mod bounds;
 mod extras;
 mod fault;
 mod matching;
+mod member_path;
 mod regexes;
 mod source;
 mod targets;
@@ -23,6 +24,7 @@ use jaq_json::Val;
 use super::RenderError;
 use crate::display::printable::printable;
 use bounds::{Allowance, Bounded};
+use member_path::MemberPath;
 use regexes::Regexes;
 
 pub use bounds::{MOST_STEPS, STACK_BYTES};
@@ -38,6 +40,8 @@ pub struct Program {
     text: String,
     filter: jaq_core::Filter<Bounded>,
     regexes: Mutex<Regexes>,
+    /// The member that the expression names, if it does nothing else.
+    path: Option<MemberPath>,
 }
 
 impl fmt::Debug for Program {
@@ -71,7 +75,14 @@ impl Program {
         let filter =
             Compiler::<&str, Bounded>::default().with_funs(extras::funs()).compile(modules);
         let filter = filter.map_err(|errors| fault::undefined(text, &errors))?;
-        Ok(Self { text: text.to_owned(), filter, regexes })
+        Ok(Self { text: text.to_owned(), filter, regexes, path: MemberPath::of(text) })
+    }
+
+    /// Returns the JSON text of the expression's only output, if the expression names a member and
+    /// the event is not unusual. Otherwise the expression has to be run.
+    #[must_use]
+    pub fn member<'a>(&self, event: &'a [u8]) -> Option<&'a str> {
+        self.path.as_ref()?.find(event)
     }
 
     /// Runs the expression on one event, and calls `each` for each output. An error of `each` ends
