@@ -237,7 +237,7 @@ const SHORT: usize = 32;
 impl FieldWriter<'_> {
     /// Writes a field and its length. A short one is copied with the bytes after it, which the next
     /// field overwrites, because a call of `memcpy` for each field costs more than the copy.
-    /// Measured (callgrind): 360 instructions an event with calls, 150 without.
+    /// Measured (callgrind): 666 instructions for an event id with calls, 577 without.
     #[inline(always)]
     fn field(&mut self, field: FieldSpan) {
         let length = field.plain_length();

@@ -71,17 +71,19 @@ impl Event {
     /// compares several names at once; members in any other order are passed one by one.
     #[inline(always)]
     fn pass(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
-        if !walk.literal(b"{\"did\":\"") {
-            return walk.members(self);
-        }
+        let Some(after) = walk.after(b"{\"did\":\"") else { return walk.members(self) };
+        *walk = after;
         self.did = Some(walk.string_body()?);
-        if walk.literal(b",\"time_us\":") {
+        if let Some(after) = walk.after(b",\"time_us\":") {
+            *walk = after;
             self.time_us = Some(walk.integer()?);
         }
-        if walk.literal(b",\"cursor\":") {
+        if let Some(after) = walk.after(b",\"cursor\":") {
+            *walk = after;
             self.cursor = walk.integer()?;
         }
-        if walk.literal(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"") {
+        if let Some(after) = walk.after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"") {
+            *walk = after;
             self.kind = Word::Commit;
             self.commit = Some(pass_commit(walk)?);
         }
@@ -93,19 +95,24 @@ impl Event {
 #[inline(always)]
 fn pass_commit(walk: &mut Walk<'_, '_>) -> Option<CommitSpans> {
     let mut commit = CommitSpans { rev: walk.string_body()?, ..CommitSpans::default() };
-    if walk.literal(b",\"operation\":\"") {
+    if let Some(after) = walk.after(b",\"operation\":\"") {
+        *walk = after;
         commit.operation = walk.string_body()?;
     }
-    if walk.literal(b",\"collection\":\"") {
+    if let Some(after) = walk.after(b",\"collection\":\"") {
+        *walk = after;
         commit.collection = walk.string_body()?;
     }
-    if walk.literal(b",\"rkey\":\"") {
+    if let Some(after) = walk.after(b",\"rkey\":\"") {
+        *walk = after;
         commit.rkey = walk.string_body()?;
     }
-    if walk.literal(b",\"record\":") {
+    if let Some(after) = walk.after(b",\"record\":") {
+        *walk = after;
         walk.skip()?;
     }
-    if walk.literal(b",\"cid\":") {
+    if let Some(after) = walk.after(b",\"cid\":") {
+        *walk = after;
         walk.skip()?;
     }
     walk.rest_of_members(&mut commit)?;

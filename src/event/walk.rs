@@ -84,13 +84,14 @@ impl<'a, 'i> Walk<'a, 'i> {
         (self.pos == self.index.line.len()).then_some(())
     }
 
-    /// Passes `text` if it is next, and returns whether it was.
+    /// Returns the walk after `text` if that is next.
+    ///
+    /// A new walk rather than a changed one: the position then depends on the text only where the
+    /// branch goes the other way, and the processor need not wait for the comparison.
     #[inline(always)]
-    pub(super) fn literal<const N: usize>(&mut self, text: &[u8; N]) -> bool {
-        let next = self.index.line.get(self.pos..).and_then(|rest| rest.first_chunk::<N>());
-        let found = next == Some(text);
-        self.pos += if found { N } else { 0 };
-        found
+    pub(super) fn after<const N: usize>(self, text: &[u8; N]) -> Option<Self> {
+        let next = self.index.line.get(self.pos..)?.first_chunk::<N>()?;
+        (next == text).then_some(Self { pos: self.pos + N, ..self })
     }
 
     /// Passes an object, with `found` for each member.

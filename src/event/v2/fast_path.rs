@@ -38,7 +38,8 @@ impl IndexReader for Envelope {
     #[inline(always)]
     fn read<'a>(index: IndexedLine<'a, '_>) -> Option<Event<'a>> {
         let (mut walk, mut envelope) = (Walk::new(index), Self::default());
-        if walk.literal(b"{\"$type\":\"message\",\"payload\":") {
+        if let Some(after) = walk.after(b"{\"$type\":\"message\",\"payload\":") {
+            walk = after;
             envelope.kind = FieldSpan::plain(10, 17);
             envelope.payload.pass(&mut walk)?;
             walk.rest_of_members(&mut envelope)?;
@@ -116,7 +117,10 @@ impl Payload {
     #[inline(always)]
     fn pass(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
         let start = walk.pos();
-        if walk.literal(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"") {
+        if let Some(after) =
+            walk.after(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"")
+        {
+            *walk = after;
             self.kind = Word::Commit;
             self.pass_commit(walk)?;
             walk.rest_of_members(self)?;
@@ -130,32 +134,41 @@ impl Payload {
     #[inline(always)]
     fn pass_commit(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
         let fields = &mut self.fields;
-        if walk.literal(b",\"cid\":") {
+        if let Some(after) = walk.after(b",\"cid\":") {
+            *walk = after;
             fields.cid = Some(walk.raw()?);
         }
-        if walk.literal(b",\"collection\":\"") {
+        if let Some(after) = walk.after(b",\"collection\":\"") {
+            *walk = after;
             fields.collection = Some(walk.string_body()?);
         }
-        if walk.literal(b",\"did\":\"") {
+        if let Some(after) = walk.after(b",\"did\":\"") {
+            *walk = after;
             fields.did = Some(walk.string_body()?);
         }
-        if walk.literal(b",\"operation\":\"") {
+        if let Some(after) = walk.after(b",\"operation\":\"") {
+            *walk = after;
             fields.operation = Some(walk.string_body()?);
         }
-        if walk.literal(b",\"record\":") {
+        if let Some(after) = walk.after(b",\"record\":") {
+            *walk = after;
             fields.record = Some(walk.raw()?);
         }
-        if walk.literal(b",\"rev\":\"") {
+        if let Some(after) = walk.after(b",\"rev\":\"") {
+            *walk = after;
             fields.rev = Some(walk.string_body()?);
         }
-        if walk.literal(b",\"rkey\":\"") {
+        if let Some(after) = walk.after(b",\"rkey\":\"") {
+            *walk = after;
             fields.rkey = Some(walk.string_body()?);
         }
-        if walk.literal(b",\"seq\":") {
+        if let Some(after) = walk.after(b",\"seq\":") {
+            *walk = after;
             let start = walk.pos();
             fields.seq = Some((walk.integer()?, FieldSpan::plain(start, walk.pos())));
         }
-        if walk.literal(b",\"time\":\"") {
+        if let Some(after) = walk.after(b",\"time\":\"") {
+            *walk = after;
             self.time = walk.string_body()?;
         }
         Some(())
