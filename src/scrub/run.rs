@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::io;
+use std::io::{self, BufRead, BufReader};
 use std::iter::Peekable;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +18,7 @@ use super::sorter::{Sorted, Sorter};
 use crate::checkpoint::store::{Store, StoreError};
 use crate::event::format::EventFormat;
 use crate::platform;
+use crate::sink::sqlite::export;
 
 /// Memory for the entries that are sorted at a time, in bytes.
 pub const SORT_BYTES: usize = 64 << 20;
@@ -208,16 +209,21 @@ impl Scrub {
         Ok(())
     }
 
-    /// Reads a recording for its deletes only.
+    /// Reads a recording, or a database of `--to sqlite:FILE`, for its deletes only.
     ///
     /// # Errors
     /// [`ScrubError`].
     pub fn read_markers(&mut self, path: &Path) -> Result<(), ScrubError> {
         let failed = |what: String| ScrubError::Markers { path: path.to_owned(), what };
-        let input = Input::open(path).map_err(|error| failed(error.to_string()))?;
-        let done = Arc::clone(&self.progress.done);
-        let lines =
-            input.lines(&done, &self.temporary).map_err(|error| failed(unreadable(&error)))?;
+        let database = export::open_markers(path).map_err(|error| failed(error.to_string()))?;
+        let lines: Box<dyn BufRead> = match database {
+            Some(lines) => Box::new(BufReader::new(lines)),
+            None => {
+                let input = Input::open(path).map_err(|error| failed(error.to_string()))?;
+                let lines = input.lines(&self.progress.done, &self.temporary);
+                lines.map_err(|error| failed(unreadable(&error)))?
+            }
+        };
         let (scanned, outcome) = self.scanner.scan(lines, ELSEWHERE);
         self.markers += scanned.events;
         match outcome {

@@ -49,8 +49,8 @@ pub struct ScrubArgs {
     #[arg(value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
     files: Vec<PathBuf>,
 
-    /// Also honour the deletes in this recording, which stays as
-    /// it is; may be repeated
+    /// Also honour the deletes in this recording or database
+    /// (--to sqlite:FILE), which stays as it is; may be repeated
     #[arg(long, value_name = "FILE", action = clap::ArgAction::Append, value_hint = ValueHint::FilePath)]
     markers_from: Vec<PathBuf>,
 

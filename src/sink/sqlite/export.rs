@@ -32,6 +32,26 @@ SELECT '{"did":' || json_quote(did) || ',"time_us":' || time_us
 FROM accounts WHERE active = 0 AND time_us > 0
 ORDER BY time_us, id"#;
 
+/// What a database knows of deletes: each record with its rev but without its content, the tombstones
+/// of deleted records, the accounts that are not active, and the revs of repaired repositories.
+const MARKERS: &str = r#"
+SELECT '{"did":' || json_quote(did) || ',"time_us":' || time_us || ',"kind":"commit","commit":{"rev":'
+  || json_quote(rev) || ',"operation":"create","collection":' || json_quote(collection)
+  || ',"rkey":' || json_quote(rkey) || '}}' FROM records
+UNION ALL
+SELECT '{"did":' || json_quote(did) || ',"time_us":' || time_us || ',"kind":"commit","commit":{"rev":'
+  || json_quote(rev) || ',"operation":"delete","collection":' || json_quote(collection)
+  || ',"rkey":' || json_quote(rkey) || '}}' FROM tombstones
+UNION ALL
+SELECT '{"did":' || json_quote(did) || ',"time_us":' || time_us
+  || ',"kind":"account","account":{"active":false,"did":' || json_quote(did)
+  || iif(status IS NULL, '', ',"status":' || json_quote(status)) || '}}'
+FROM accounts WHERE active = 0
+UNION ALL
+SELECT '{"did":' || json_quote(did) || ',"time_us":' || time_us
+  || ',"kind":"sync","sync":{"did":' || json_quote(did) || ',"rev":' || json_quote(rev) || '}}'
+FROM accounts WHERE rev <> ''"#;
+
 /// The lines of a database, as bytes. A thread of its own reads them.
 #[derive(Debug)]
 pub struct DatabaseLines {
@@ -45,11 +65,27 @@ pub struct DatabaseLines {
 /// # Errors
 /// [`DatabaseError`] if it is one and can't be read.
 pub fn open_recording(path: &Path) -> Result<Option<DatabaseLines>, DatabaseError> {
+    open_lines(path, None)
+}
+
+/// Opens the file at `path` for what it knows of deletes, if it is a database of skytail; otherwise
+/// `None`. Deletes of records are known for as long as the database keeps tombstones.
+///
+/// # Errors
+/// [`DatabaseError`] if it is one and can't be read.
+pub fn open_markers(path: &Path) -> Result<Option<DatabaseLines>, DatabaseError> {
+    open_lines(path, Some(MARKERS))
+}
+
+fn open_lines(
+    path: &Path,
+    select: Option<&'static str>,
+) -> Result<Option<DatabaseLines>, DatabaseError> {
     let Some(connection) = open::readable(path)? else { return Ok(None) };
     let (sender, chunks) = sync_channel(CHUNKS);
     let path = PathBuf::from(path);
     let work = move || {
-        if let Err(error) = send(&connection, &sender) {
+        if let Err(error) = send(&connection, select, &sender) {
             let error = DatabaseError::from_sqlite(&path, &error);
             // The reader may have gone.
             let _ = sender.send(Err(io::Error::other(error)));
@@ -63,11 +99,17 @@ pub fn open_recording(path: &Path) -> Result<Option<DatabaseLines>, DatabaseErro
     }
 }
 
-fn send(connection: &Connection, to: &SyncSender<io::Result<Vec<u8>>>) -> rusqlite::Result<()> {
+/// Sends the lines of `select`, or those of a recording.
+fn send(
+    connection: &Connection,
+    select: Option<&str>,
+    to: &SyncSender<io::Result<Vec<u8>>>,
+) -> rusqlite::Result<()> {
     let has_events = "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'events')";
-    let sql = match connection.query_row(has_events, [], |row| row.get(0))? {
-        true => EVENTS,
-        false => ROWS,
+    let sql = match select {
+        Some(select) => select,
+        None if connection.query_row(has_events, [], |row| row.get(0))? => EVENTS,
+        None => ROWS,
     };
     let mut statement = connection.prepare(sql)?;
     let mut rows = statement.query([])?;

@@ -10,7 +10,8 @@ use skytail::event::format::EventFormat;
 
 use super::{account, commit, identity, names, read, scrub, sync, write};
 use crate::history::canonical;
-use crate::support::{Scratch, isolate_environment};
+use crate::support::tail::tail;
+use crate::support::{Scratch, ServeProcess, isolate_environment};
 
 /// Events of several accounts, and whether each stays without flags.
 fn events() -> Vec<(String, bool)> {
@@ -116,6 +117,27 @@ fn deletes_count_for_all_files_and_from_elsewhere() {
     let missing = scratch.path("none");
     let flags = ["--markers-from", missing.to_str().unwrap()];
     scrub(&scratch, &flags, &files).ends_with(1).says(&["--markers-from", "can't be read"]);
+}
+
+#[test]
+fn a_database_says_what_was_deleted() {
+    let (scratch, home) = (Scratch::new(), Scratch::new());
+    let mut events = events();
+    events.retain(|(line, _)| !line.contains("did:plc:b"));
+    events.push((commit("f", 20, "create", "x"), false));
+    events.push((account("f", 21, Some("deleted")), true));
+    let (all, _) = split(&events);
+    let server = ServeProcess::start(&home.recording(&all), &["--server-kind", "v2"]);
+    let (host, database) = (server.address.to_string(), scratch.path("a.db"));
+    let to = format!("sqlite:{}", database.display());
+    let ended = tail(&home.path(""), &["--host", &*host, "--from", "oldest", "-e", "--to", &*to]);
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    events.retain(|(line, _)| line.contains(r#""record":"#));
+    let (all, kept) = split(&events);
+    assert_eq!((all.len(), kept.len()), (9, 5));
+    let path = write(&scratch, "a.ndjson", &all);
+    scrub(&scratch, &["--markers-from", database.to_str().unwrap()], &[&path]).ends_with(0);
+    assert_eq!(read(&path), kept);
 }
 
 #[test]
