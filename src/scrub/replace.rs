@@ -26,6 +26,8 @@ use crate::{paths, platform};
 
 /// The ending of the copy's name.
 const ENDING: &str = ".scrub";
+/// The ending of a file whose events a run converts to Parquet.
+const TO_BE_CONVERTED: &str = ".parquet.open.ndjson.zst";
 
 /// Why a file was left as it was.
 #[derive(Debug, thiserror::Error)]
@@ -126,8 +128,11 @@ impl Ownership {
                         store.put_output(consumer, record)?;
                     }
                 }
-                // The run is done with every file but the one that it writes.
-                Err(LeaseError::Held { pid, .. }) if record.state == OutputState::Open => {
+                // The run is done with every file but the one that it writes, and those that it
+                // converts to Parquet.
+                Err(LeaseError::Held { pid, .. })
+                    if record.state == OutputState::Open || is_to_be_converted(path) =>
+                {
                     return Err(ReplaceError::InUse(pid));
                 }
                 Err(LeaseError::Held { .. }) => {}
@@ -149,6 +154,11 @@ impl Ownership {
             }
         }
     }
+}
+
+/// Returns whether a run converts the file to Parquet after its period has ended.
+fn is_to_be_converted(path: &Path) -> bool {
+    path.to_string_lossy().ends_with(TO_BE_CONVERTED)
 }
 
 /// Replaces the file at `path`, which was read as `scanned`, by a copy without the lines `removed`.

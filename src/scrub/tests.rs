@@ -8,8 +8,13 @@ use proptest::prelude::*;
 
 use super::decide::Rules;
 use super::order::{DISORDER_US, rev_number};
+use super::replace::Ownership;
 use super::report::{Outcome, Report};
 use super::run::{Progress, Scrub, ScrubSettings};
+use crate::checkpoint::lease::Lease;
+use crate::checkpoint::store::Store;
+use crate::sink::file::open::end_of;
+use crate::sink::output_record::{OutputRecord, OutputState};
 
 const NOW_US: u64 = 1_800_000_000_000_000;
 const BEGIN_US: u64 = 1_783_175_888_000_000;
@@ -269,5 +274,35 @@ proptest! {
         // A second run finds nothing.
         let again = scrub(&files, rules, false);
         prop_assert!(again.files.iter().all(|file| file.outcome == Outcome::Clean), "{:?}", again);
+    }
+}
+
+#[test]
+fn of_a_running_tail_finished_files_are_free_unless_it_converts_them() {
+    let home = tempfile::tempdir().unwrap();
+    let state = home.path().join("state.db");
+    let mut store = Store::open(&state).unwrap();
+    let _run = Lease::acquire(&state, "c").unwrap();
+    for (name, output, is_free) in [
+        ("a.ndjson", OutputState::Done, true),
+        ("b.ndjson", OutputState::Clean, true),
+        ("c.ndjson", OutputState::Open, false),
+        ("d.parquet.open.ndjson.zst", OutputState::Done, false),
+    ] {
+        let path = home.path().join(name);
+        fs::write(&path, "").unwrap();
+        let end = end_of(&fs::File::open(&path).unwrap()).unwrap();
+        let record = OutputRecord {
+            path: path.clone(),
+            pattern: "/a".to_owned(),
+            rotation: None,
+            state: output,
+            length_bytes: end.length_bytes,
+            tail_hash: end.tail_hash,
+            period_start: None,
+            number: 0,
+        };
+        store.persist_output("c", &record).unwrap();
+        assert_eq!(Ownership::take(&mut store, &path).is_ok(), is_free, "{name}");
     }
 }

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use rusqlite::Connection;
+use rusqlite::{Connection, OpenFlags};
 
 use super::{commit, read, rev, scrub};
 use crate::support::tail::{Ended, TailProcess, tail};
@@ -91,8 +91,13 @@ fn a_running_tail_gives_up_its_finished_files_and_keeps_the_open_one() {
     let rotation = ["--rotate", "64KiB", "--checkpoint-every", "5ms"];
     let run = TailProcess::start(&owned.scratch.path(""), &owned.flags(&pattern, &rotation));
     let last = format!("SELECT count(*) FROM consumers WHERE newest_seq = {}", 100 + 1_199);
+    let has_saved_all = || {
+        let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
+        let state = Connection::open_with_flags(owned.scratch.path("state.db"), flags)?;
+        state.query_row(&last, [], |row| row.get::<_, i64>(0))
+    };
     let patience = Instant::now() + PATIENCE;
-    while owned.state().query_row(&last, [], |row| row.get::<_, i64>(0)) != Ok(1) {
+    while has_saved_all() != Ok(1) {
         assert!(Instant::now() < patience, "the run did not save its last event");
         std::thread::sleep(Duration::from_millis(10));
     }
