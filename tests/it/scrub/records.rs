@@ -33,9 +33,9 @@ fn events() -> Vec<(String, bool)> {
         (commit("d", 15, "create", "gone"), false),
         (commit("d", 16, "create", "restored"), false),
         (sync("d", 17), true),
-        (commit("d", 17, "create", "restored"), true),
-        (commit("e", 18, "delete", "recreated"), true),
-        (commit("e", 19, "create", "recreated"), true),
+        (commit("d", 18, "create", "restored"), true),
+        (commit("e", 19, "delete", "recreated"), true),
+        (commit("e", 20, "create", "recreated"), true),
     ]
 }
 
@@ -124,8 +124,8 @@ fn a_database_says_what_was_deleted() {
     let (scratch, home) = (Scratch::new(), Scratch::new());
     let mut events = events();
     events.retain(|(line, _)| !line.contains("did:plc:b"));
-    events.push((commit("f", 20, "create", "x"), false));
-    events.push((account("f", 21, Some("deleted")), true));
+    events.push((commit("f", 21, "create", "x"), false));
+    events.push((account("f", 22, Some("deleted")), true));
     let (all, _) = split(&events);
     let server = ServeProcess::start(&home.recording(&all), &["--server-kind", "v2"]);
     let (host, database) = (server.address.to_string(), scratch.path("a.db"));
