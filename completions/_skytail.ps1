@@ -284,7 +284,7 @@ Register-ArgumentCompleter -Native -CommandName 'skytail' -ScriptBlock {
             break
         }
         'skytail;scrub' {
-            [CompletionResult]::new('--markers-from', '--markers-from', [CompletionResultType]::ParameterName, 'Also honour the deletes in this recording, which stays as it is; may be repeated')
+            [CompletionResult]::new('--markers-from', '--markers-from', [CompletionResultType]::ParameterName, 'Also honour the deletes in this recording or database (--to sqlite:FILE), which stays as it is; may be repeated')
             [CompletionResult]::new('--markers-host', '--markers-host', [CompletionResultType]::ParameterName, 'Also honour all account and sync events in the archive of this v2 server')
             [CompletionResult]::new('--api-key-file', '--api-key-file', [CompletionResultType]::ParameterName, 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]')
             [CompletionResult]::new('--ca-file', '--ca-file', [CompletionResultType]::ParameterName, 'Also trust the certificates in FILE (PEM)')

@@ -266,7 +266,7 @@ set edit:completion:arg-completer[skytail] = {|@words|
             cand --help 'Print help'
         }
         &'skytail;scrub'= {
-            cand --markers-from 'Also honour the deletes in this recording, which stays as it is; may be repeated'
+            cand --markers-from 'Also honour the deletes in this recording or database (--to sqlite:FILE), which stays as it is; may be repeated'
             cand --markers-host 'Also honour all account and sync events in the archive of this v2 server'
             cand --api-key-file 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]'
             cand --ca-file 'Also trust the certificates in FILE (PEM)'

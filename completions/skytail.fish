@@ -241,7 +241,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand convert" -l skip-malform
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand convert" -s h -l help -d 'Print help'
-complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l markers-from -d 'Also honour the deletes in this recording, which stays as it is; may be repeated' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l markers-from -d 'Also honour the deletes in this recording or database (--to sqlite:FILE), which stays as it is; may be repeated' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l markers-host -d 'Also honour all account and sync events in the archive of this v2 server' -r -f -a "(__fish_print_hostnames)"
 complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand scrub" -l ca-file -d 'Also trust the certificates in FILE (PEM)' -r -F

@@ -134,7 +134,7 @@ fn a_database_says_what_was_deleted() {
     assert_eq!(ended.code(), 0, "{}", ended.stderr);
     events.retain(|(line, _)| line.contains(r#""record":"#));
     let (all, kept) = split(&events);
-    assert_eq!((all.len(), kept.len()), (9, 5));
+    assert_eq!((all.len(), kept.len()), (10, 5));
     let path = write(&scratch, "a.ndjson", &all);
     scrub(&scratch, &["--markers-from", database.to_str().unwrap()], &[&path]).ends_with(0);
     assert_eq!(read(&path), kept);
