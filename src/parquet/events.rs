@@ -14,7 +14,7 @@ use super::sort::{Order, Sorted, Sorter};
 use crate::event::columns::{EventColumns, compose};
 
 /// The events of a file. Reads all of the file, and sorts it with the memory and the temporary
-/// files of [`super::sort`].
+/// files of a conversion.
 #[derive(Debug)]
 pub struct Events {
     sorted: Sorted,

@@ -225,12 +225,15 @@ struct Outputs<'a> {
     done: Vec<(NewFile, Written)>,
 }
 
+/// The ordinal, sequence number and time of an event.
+type End = (u64, Option<i64>, Option<i64>);
+
 /// A file that is being written.
 struct Output {
     writer: FileWriter<BufWriter<File>>,
     new: NewFile,
-    /// The first and the last event: ordinal, sequence number and time.
-    ends: Option<[(u64, Option<i64>, Option<i64>); 2]>,
+    /// The first and the last event.
+    ends: Option<[End; 2]>,
 }
 
 impl Outputs<'_> {

@@ -54,7 +54,7 @@ fn a_conversion_that_was_killed_at_any_step_is_repeated() {
         fs::write(home.path().join(format!("{file}.tmp")), "some").unwrap();
         let first = convert(&record, &settings).unwrap();
         assert_eq!(states(&first), expected);
-        assert_eq!(names(home.path()), [file.clone()]);
+        assert_eq!(names(home.path()), [&*file]);
         let bytes = fs::read(home.path().join(&file)).unwrap();
         // Killed after it had removed the file of lines.
         assert_eq!(convert(&record, &settings).unwrap(), first);
