@@ -13,9 +13,10 @@ const HEX: &[u8; 16] = b"0123456789abcdef";
 /// Without it, the first byte of `\u2028` may, which starts other characters too.
 #[inline(always)]
 fn is_special<const ASCII: bool>(byte: u8) -> bool {
-    let beyond = if ASCII { byte >= 0x80 } else { byte == 0xe2 };
+    // With a sign, every byte that is not ASCII is less than a space, too.
+    let outside = if ASCII { byte.cast_signed() < 0x20 } else { (byte < 0x20) | (byte == 0xe2) };
     // `"` and `&` differ in one bit, as do `<` and `>`.
-    (byte < 0x20) | (byte & 0xfb == b'"') | (byte & 0xfd == b'<') | (byte == b'\\') | beyond
+    outside | (byte & 0xfb == b'"') | (byte & 0xfd == b'<') | (byte == b'\\')
 }
 
 /// Returns the number of leading bytes that need no escape.
@@ -32,26 +33,39 @@ fn plain_prefix<const ASCII: bool>(bytes: &[u8]) -> usize {
     passed + rest.iter().take_while(|&&byte| !is_special::<ASCII>(byte)).count()
 }
 
-/// Returns whether no byte needs an escape. The steps at the end overlap, so that no byte is compared
-/// alone unless there are fewer than four.
+/// Marks the bytes of a chunk that may need an escape. The compiler makes one vector of the marks.
+#[inline(always)]
+fn mark<const ASCII: bool, const N: usize>(chunk: &[u8; N], marks: &mut [u8; N]) {
+    for (mark, byte) in marks.iter_mut().zip(chunk) {
+        *mark |= u8::from(is_special::<ASCII>(*byte));
+    }
+}
+
+/// Returns whether one of the first and last `N` bytes, which may overlap, may need an escape; `None`
+/// for fewer bytes.
+#[inline(always)]
+fn ends_need_escape<const ASCII: bool, const N: usize>(bytes: &[u8]) -> Option<bool> {
+    let (first, last) = bytes.first_chunk::<N>().zip(bytes.last_chunk::<N>())?;
+    let mut marks = [0; N];
+    mark::<ASCII, N>(first, &mut marks);
+    mark::<ASCII, N>(last, &mut marks);
+    Some(marks != [0; N])
+}
+
+/// Returns whether no byte needs an escape. No byte is compared alone unless there are fewer than
+/// four.
 #[inline]
 fn is_plain<const ASCII: bool>(bytes: &[u8]) -> bool {
-    let any = |bytes: &[u8]| bytes.iter().fold(false, |any, &b| any | is_special::<ASCII>(b));
-    let chunks = bytes.as_chunks::<STEP>().0;
-    if chunks.iter().any(|chunk| any(chunk)) {
-        return false;
-    }
     if let Some(last) = bytes.last_chunk::<STEP>() {
-        return !any(last);
+        let mut marks = [0; STEP];
+        bytes.as_chunks().0.iter().for_each(|chunk| mark::<ASCII, STEP>(chunk, &mut marks));
+        mark::<ASCII, STEP>(last, &mut marks);
+        return marks == [0; STEP];
     }
-    match (bytes.first_chunk::<8>(), bytes.last_chunk::<8>()) {
-        (Some(first), Some(last)) => return !(any(first) | any(last)),
-        _ => {}
-    }
-    match (bytes.first_chunk::<4>(), bytes.last_chunk::<4>()) {
-        (Some(first), Some(last)) => !(any(first) | any(last)),
-        _ => !any(bytes),
-    }
+    let needs_escape = ends_need_escape::<ASCII, 8>(bytes)
+        .or_else(|| ends_need_escape::<ASCII, 4>(bytes))
+        .unwrap_or_else(|| bytes.iter().any(|&byte| is_special::<ASCII>(byte)));
+    !needs_escape
 }
 
 /// Appends the first `length` bytes of `from`. Most strings are short, and a copy of a fixed size is

@@ -5,7 +5,7 @@ use crate::event::event_id::{EventIdKey, EventIdSecrets};
 use crate::event::header;
 use crate::event::header_spans::HeaderSpans;
 use crate::filter::Filter;
-use crate::position::{Origin, ServerKind};
+use crate::position::{EventPosition, Origin, Seq, ServerKind};
 use crate::settings::OnGap;
 
 /// A time at which every server existed.
@@ -82,4 +82,20 @@ fn the_stage_fills_the_entry_of_each_event_that_it_emits() {
     let headers = [0, 1, 2].map(|i| staged.lines().header(i));
     assert_eq!(headers, [spans(&line(1)), spans(&line(2)), None]);
     let _ = processor.commit(staged, Delivery::Bytes(0));
+}
+
+#[test]
+fn a_watermark_of_the_archive_takes_the_position_of_the_live_stream_not_back() {
+    let (mut processor, live) = (processor(), connection(RequestedCursor::Live));
+    let staged = processor.process(parsed_batch(1..=20), &live, TimeUs(T0));
+    let _ = processor.commit(staged, Delivery::Bytes(0));
+    let archive = Origin { filter_fingerprint: 2, ..live.origin.clone() };
+    let archive = Arc::new(ConnectionInfo::v1(2, archive, RequestedCursor::Archive));
+    let mut newest_after = |seq| {
+        let through = EventPosition { time: TimeUs(T0 + seq), seq: Some(Seq(seq)) };
+        processor.advance_watermark(&archive, through, TimeUs(T0 + 100));
+        let position = processor.position().unwrap();
+        (position.newest.seq.unwrap().0, position.origin.filter_fingerprint)
+    };
+    assert_eq!([10, 20, 21].map(&mut newest_after), [(20, 1), (20, 1), (21, 2)]);
 }

@@ -40,6 +40,9 @@ impl EventProcessor {
         if !self.accepts(connection) || !self.undecided.is_empty() {
             return;
         }
+        if self.has_passed_in_another_stream(connection, through) {
+            return;
+        }
         let time = match through.time {
             TimeUs(0) => self.window.latest(),
             // As with an event: an absurd time is placed where it came.
@@ -63,5 +66,23 @@ impl EventProcessor {
             position => *position = Some(first_position(origin, at)),
         }
         self.update_position();
+    }
+
+    /// Returns whether the output has come further in another stream of the same server: an archive
+    /// that is read in place of a replay begins with what the live stream has brought. The position
+    /// must not go back there.
+    fn has_passed_in_another_stream(
+        &self,
+        connection: &ConnectionInfo,
+        through: EventPosition,
+    ) -> bool {
+        let origin = &connection.origin;
+        self.renumbered_connection.is_none()
+            && self.position.as_ref().is_some_and(|position| {
+                position.origin != *origin
+                    && position.origin.server == origin.server
+                    && position.origin.kind == origin.kind
+                    && position.newest.seq >= through.seq
+            })
     }
 }
