@@ -5,7 +5,8 @@ use std::collections::HashSet;
 use std::num::NonZeroU64;
 
 use super::recording::Recording;
-pub use super::verdict::{Verdict, Violation};
+use super::verdict::shorten;
+pub use super::verdict::{Saved, Verdict, Violation};
 
 /// Events shown on each side of the one that a verdict is about.
 const NEIGHBOURS: usize = 2;
@@ -27,14 +28,6 @@ impl Order {
             Self::ByAccount(slack) => slack,
         }
     }
-}
-
-/// A position from the state file.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
-pub struct Saved {
-    /// The `time_us` of the newest processed event.
-    pub time_us: u64,
-    pub seq: Option<u64>,
 }
 
 #[derive(Clone, Copy)]
@@ -397,8 +390,4 @@ impl<'a> Oracle<'a> {
         let missing = missing.and_then(|line| NonZeroU64::new(self.recording.read(line)?.seq?));
         Verdict { violation, message, missing }
     }
-}
-
-fn shorten(line: &str) -> String {
-    line.chars().take(230).collect()
 }

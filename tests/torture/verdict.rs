@@ -1,4 +1,4 @@
-//! What the oracle finds wrong.
+//! What the oracle reads and what it finds wrong.
 
 use std::num::NonZeroU64;
 
@@ -29,4 +29,17 @@ pub struct Verdict {
     pub message: String,
     /// The sequence number of the missing event, if it has one.
     pub missing: Option<NonZeroU64>,
+}
+
+/// A position from the state file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Deserialize)]
+pub struct Saved {
+    /// The `time_us` of the newest processed event.
+    pub time_us: u64,
+    pub seq: Option<u64>,
+}
+
+/// Returns the start of a line, for a message.
+pub fn shorten(line: &str) -> String {
+    line.chars().take(230).collect()
 }
