@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
+use rusqlite::{CachedStatement, Connection};
 
 use super::history::EventLog;
 use super::marker::{self, Body, Marker};
@@ -27,13 +27,14 @@ WHERE NOT EXISTS (SELECT 1 FROM records WHERE did = ?1 AND collection = ?2 AND r
 ON CONFLICT DO UPDATE SET rev = max(rev, excluded.rev), time_us = excluded.time_us";
 const BURIED: &str =
     "SELECT rev, time_us FROM tombstones WHERE did = ?1 AND collection = ?2 AND rkey = ?3";
-const HAS_BURIED: &str = "SELECT EXISTS (SELECT 1 FROM tombstones WHERE did = ?1)";
 const DIG_UP: &str = "DELETE FROM tombstones WHERE did = ?1 AND collection = ?2 AND rkey = ?3";
 const DIG_UP_EARLIER: &str = "DELETE FROM tombstones WHERE did = ?1 AND rev < ?2";
 const NEWEST_REV: &str = "
 SELECT max(coalesce((SELECT max(rev) FROM records WHERE did = ?1), ''),
   coalesce((SELECT max(rev) FROM tombstones WHERE did = ?1), ''))";
-const FLOOR: &str = "SELECT rev FROM accounts WHERE did = ?1";
+/// One statement for both, because each one costs more than what it looks up.
+const ACCOUNT: &str = "
+SELECT (SELECT rev FROM accounts WHERE did = ?1), EXISTS (SELECT 1 FROM tombstones WHERE did = ?1)";
 const SET_FLOOR: &str = "
 INSERT INTO accounts (did, rev) VALUES (?1, ?2)
 ON CONFLICT DO UPDATE SET rev = excluded.rev WHERE excluded.rev > rev";
@@ -56,8 +57,7 @@ pub struct Fold<'c> {
     remove: CachedStatement<'c>,
     bury: CachedStatement<'c>,
     buried: CachedStatement<'c>,
-    has_buried: CachedStatement<'c>,
-    floor: CachedStatement<'c>,
+    account: CachedStatement<'c>,
     log: Option<EventLog<'c>>,
     /// Outputs of `--jq` that SQLite does not accept as JSON.
     pub refused: u64,
@@ -83,8 +83,7 @@ impl<'c> Fold<'c> {
             remove: connection.prepare_cached(REMOVE)?,
             bury: connection.prepare_cached(BURY)?,
             buried: connection.prepare_cached(BURIED)?,
-            has_buried: connection.prepare_cached(HAS_BURIED)?,
-            floor: connection.prepare_cached(FLOOR)?,
+            account: connection.prepare_cached(ACCOUNT)?,
             log: EventLog::new(connection, options.history)?,
             refused: 0,
         })
@@ -100,8 +99,8 @@ impl<'c> Fold<'c> {
         let events = pending.by_account(places);
         for group in events.chunk_by(|a, b| a.0 == b.0) {
             let Some((did, _)) = group.first() else { continue };
-            let floor: Option<String> = self.floor.query_row([did], |row| row.get(0)).optional()?;
-            let has_buried = self.has_buried.query_row([did], |row| row.get(0))?;
+            let (floor, has_buried): (Option<String>, bool) =
+                self.account.query_row([did], |row| Ok((row.get(0)?, row.get(1)?)))?;
             let mut account = Account { did, floor: floor.unwrap_or_default(), has_buried };
             for (_, entry) in group {
                 self.apply_event(&mut account, entry, pending)?;

@@ -39,6 +39,7 @@ use crate::sink::{Delivered, WriteRequest};
 use apply::Fold;
 use error::DatabaseError;
 use gaps::ServerChange;
+use log::LogLimits;
 use pending::Pending;
 pub use position::Saved;
 use schema::{Found, Layout};
@@ -117,6 +118,7 @@ pub struct Database {
     has_indices: bool,
     /// Whether the newest lines come from an archive.
     is_archive: bool,
+    log_limits: LogLimits,
     has_warned_of_log: bool,
     refused: u64,
 }
@@ -160,6 +162,7 @@ impl Database {
             server,
             has_indices,
             is_archive: false,
+            log_limits: LogLimits::default(),
             has_warned_of_log: false,
             refused: 0,
         })

@@ -7,6 +7,7 @@ use rusqlite::Connection;
 use super::{Event, rows, settings, write};
 use crate::sink::sqlite::Database;
 use crate::sink::sqlite::error::DatabaseError;
+use crate::sink::sqlite::log::LogLimits;
 use crate::sink::sqlite::schema;
 
 fn refusal(path: &std::path::Path) -> DatabaseError {
@@ -115,6 +116,53 @@ fn a_commit_that_fails_leaves_the_tables_and_is_tried_again_with_the_same_lines(
     other.execute_batch("ROLLBACK").unwrap();
     database.commit(None).unwrap();
     assert_eq!(rows(&path, "SELECT handle FROM accounts"), ["a.test"]);
+}
+
+fn identity_at(second: u64) -> String {
+    let (did, handle) = ("did:plc:a".to_owned(), format!("h{second}.test"));
+    let at = 1_783_000_000_000_000 + second * 1_000_000;
+    Event::Identity { did, handle, at }.line(at, second)
+}
+
+#[test]
+fn a_reader_that_keeps_the_log_stops_the_writer_only_at_the_limit() {
+    let home = tempfile::tempdir().unwrap();
+    let path = home.path().join("a.db");
+    let mut database = Database::open(&settings(&path)).unwrap();
+    database.connection.busy_timeout(std::time::Duration::ZERO).unwrap();
+    database.log_limits = LogLimits { copy: 8_192, warn: 100_000, most: 200_000 };
+    let log = home.path().join("a.db-wal");
+    let log_bytes = || fs::metadata(&log).unwrap().len();
+    // Without a reader the log is emptied again and again.
+    for second in 1..60 {
+        write(&mut database, &[identity_at(second)]);
+        assert!(log_bytes() < 100_000, "{}", log_bytes());
+    }
+    let reader = Connection::open(&path).unwrap();
+    reader.execute_batch("BEGIN; SELECT * FROM accounts").unwrap();
+    let refused = (60..1_000).find_map(|second| {
+        let mut batch = crate::event::batch::Batch::with_capacity(100);
+        batch.push(identity_at(second).as_bytes());
+        let lines = batch.into();
+        database.write(&crate::sink::WriteRequest {
+            lines: &lines,
+            shape: crate::event::format::EventFormat::V1,
+            written_bytes: 0,
+            period_starts: &[],
+            originals: None,
+        });
+        database.commit(None).err()
+    });
+    let refused = refused.expect("the log does not grow without bound");
+    assert!(matches!(refused, DatabaseError::LogTooLong { .. }) && refused.is_transient());
+    assert!(log_bytes() < 300_000, "{}", log_bytes());
+    let seen: String = reader.query_row("SELECT handle FROM accounts", [], |r| r.get(0)).unwrap();
+    assert_eq!(seen, "h59.test", "the reader sees the state at which it began");
+    reader.execute_batch("COMMIT").unwrap();
+    database.commit(None).unwrap();
+    assert!(log_bytes() < 100_000, "{}", log_bytes());
+    let newest = rows(&path, "SELECT handle FROM accounts");
+    assert_ne!(newest, ["h59.test"]);
 }
 
 #[test]
