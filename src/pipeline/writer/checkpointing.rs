@@ -73,8 +73,9 @@ impl Writer {
         }
         let every = self.config.every;
         let is_full = self.is_database_full() || self.config.sink.wants_checkpoint();
+        let interval = self.commit_interval();
         let many = every.events.is_some_and(|most| self.unsaved.events >= most);
-        if (many || is_full || self.unsaved.since.elapsed() >= every.interval)
+        if (many || is_full || self.unsaved.since.elapsed() >= interval)
             && let Err(refusal) = self.save()
         {
             self.end(Some(refusal));

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use crate::checkpoint::Checkpoint;
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::ManualCursor;
-use crate::position::StartPosition;
+use crate::position::{StartPosition, TimeUs};
 use crate::sink::sqlite::error::DatabaseError;
 use crate::sink::sqlite::{Database, Feed};
 use crate::sink::{Delivered, SinkError};
@@ -19,6 +19,10 @@ use super::checkpointing::Unsaved;
 
 /// The pause between two attempts to commit while no more lines can wait.
 const RETRY_AFTER: Duration = Duration::from_millis(250);
+
+/// How many times the usual interval passes between two commits of history: larger transactions
+/// change fewer pages for each event.
+const HISTORY_FACTOR: u32 = 5;
 
 /// What a writer remembers of the database that it writes.
 #[derive(Debug, Default)]
@@ -49,6 +53,16 @@ impl Writer {
     /// Returns whether a commit is due, because no more lines may wait.
     pub(super) fn is_database_full(&mut self) -> bool {
         self.config.sink.database().is_some_and(|database| database.is_full())
+    }
+
+    /// Returns the time between two commits: while a run reads history, some of the usual times.
+    pub(super) fn commit_interval(&mut self) -> Duration {
+        let interval = self.config.every.interval;
+        let now = TimeUs(crate::metrics::now_us());
+        match self.config.sink.database() {
+            Some(database) if database.is_behind(now) => interval * HISTORY_FACTOR,
+            _ => interval,
+        }
     }
 
     /// Commits all lines with the position. A failure that may pass is reported once, and the next

@@ -25,7 +25,7 @@ pub(super) struct LogLimits {
 
 impl Default for LogLimits {
     fn default() -> Self {
-        Self { copy: 64 << 20, warn: 512 << 20, most: 4 << 30 }
+        Self { copy: 64 << 20, warn: 1 << 30, most: 4 << 30 }
     }
 }
 
@@ -38,9 +38,13 @@ impl Database {
             self.has_warned_of_log = false;
             return Ok(());
         }
-        self.connection
-            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |_| Ok(()))
+        let (pages, copied): (i64, i64) = self
+            .connection
+            .query_row("PRAGMA wal_checkpoint(PASSIVE)", [], |row| Ok((row.get(1)?, row.get(2)?)))
             .map_err(|error| self.error(&error))?;
+        if copied >= pages {
+            return Ok(());
+        }
         if length >= self.log_limits.warn && !self.has_warned_of_log {
             self.has_warned_of_log = true;
             tracing::warn!(

@@ -52,6 +52,9 @@ const FORGET: &str = "
 DELETE FROM tombstones WHERE (did, collection, rkey) IN
   (SELECT did, collection, rkey FROM tombstones WHERE time_us < ?1 ORDER BY time_us LIMIT 20000)";
 
+/// How far the newest lines must lie in the past to count as history, in microseconds.
+const BEHIND_US: u64 = 60_000_000;
+
 /// The span of the stream's clock, in microseconds. Only tombstones depend on it.
 const CLOCK_SPAN_US: u64 = 10_000_000;
 
@@ -273,6 +276,13 @@ impl Database {
     #[must_use]
     pub fn is_full(&self) -> bool {
         self.pending.is_full()
+    }
+
+    /// Returns whether the newest lines are history by this machine's clock. No program
+    /// waits for their rows, so that a commit can wait for more of them.
+    #[must_use]
+    pub fn is_behind(&self, now: TimeUs) -> bool {
+        self.clock.latest().plus_us(BEHIND_US) < now
     }
 
     /// Applies the waiting lines and replaces the position, in one transaction.

@@ -7,8 +7,10 @@ use std::ops::Range;
 use crate::event::header_spans::HeaderSpans;
 
 /// Most bytes of events that wait, with what is known of each. A commit is due then, so that the
-/// memory of a run does not depend on the speed of the disk.
-pub const MAX_BYTES: usize = 32 * 1024 * 1024;
+/// memory of a run does not depend on the speed of the disk. The more events wait, the fewer pages
+/// of the unique index each of them changes: with 5 million rows, 220,000 events change half as many
+/// for each as 55,000 do.
+pub const MAX_BYTES: usize = 128 * 1024 * 1024;
 
 /// What becomes of a commit's record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

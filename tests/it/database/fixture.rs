@@ -47,8 +47,10 @@ impl Fixture {
         flags.into_iter().map(str::to_owned).collect()
     }
 
-    pub fn start(&self, more: &[&str]) -> TailProcess {
-        let flags = self.flags(more);
+    /// Starts a run that continues at the live stream, so that it never ends by itself.
+    pub fn follow(&self, more: &[&str]) -> TailProcess {
+        let mut flags = self.flags(more);
+        flags.retain(|flag| flag != "--exit-when-live");
         let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
         TailProcess::start(&self.scratch.path(""), &flags)
     }

@@ -37,10 +37,7 @@ fn flags_that_a_database_has_no_place_for_are_usage_errors() {
 #[test]
 fn a_second_run_on_a_database_is_refused() {
     let fixture = Fixture::new(3_000);
-    let mut flags = fixture.flags(&["--consumer", "a"]);
-    flags.retain(|flag| flag != "--exit-when-live");
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    let first = crate::support::tail::TailProcess::start(&fixture.scratch.path(""), &flags);
+    let first = fixture.follow(&["--consumer", "a"]);
     fixture.wait_for(3_000);
     let second = fixture.run(&["--consumer", "b"]);
     assert_eq!(second.code(), 1, "{}", second.stderr);

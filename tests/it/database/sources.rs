@@ -13,7 +13,7 @@ fn archive_and_stream_of_a_v2_server_bring_the_fold_with_syncs() {
     let sizes = ["--archive-segment-events", "2000", "--archive-block-events", "100"];
     let fixture =
         Fixture::of(events(9_000), &[&sizes[..], &["--retention-events", "1500"]].concat());
-    let run = fixture.start(&["--checkpoint-every", "10ms"]);
+    let run = fixture.follow(&["--checkpoint-every", "10ms"]);
     fixture.wait_for(1);
     run.signal("KILL");
     run.wait();

@@ -13,11 +13,8 @@ fn a_run_waits_for_a_program_that_has_locked_the_database() {
     fixture.run_ok(&["--limit", "500"]);
     let other = Connection::open(fixture.database()).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
-    let mut flags = fixture.flags(&["--checkpoint-every", "10ms"]);
-    flags.retain(|flag| flag != "--exit-when-live");
-    let flags: Vec<&str> = flags.iter().map(String::as_str).collect();
-    // The run opens the database, which needs no lock, and then waits for five seconds.
-    let run = crate::support::tail::TailProcess::start(&fixture.scratch.path(""), &flags);
+    // The run opens the database, which needs no lock, and waits for five seconds at each commit.
+    let run = fixture.follow(&["--checkpoint-every", "10ms"]);
     assert_eq!(fixture.committed(&fixture.database()), 500);
     other.execute_batch("ROLLBACK").unwrap();
     fixture.wait_for(3_000);
