@@ -55,7 +55,7 @@ impl Writer {
         self.config.sink.database().is_some_and(|database| database.is_full())
     }
 
-    /// Returns the time between two commits: while a run reads history, some of the usual times.
+    /// Returns the time between two checkpoints: longer while a run reads history into a database.
     pub(super) fn commit_interval(&mut self) -> Duration {
         let interval = self.config.every.interval;
         let now = TimeUs(crate::metrics::now_us());

@@ -159,7 +159,7 @@ impl BatchWriter for Writer {
             }
         }
         self.save_if_due();
-        let due = self.unsaved.since + self.config.every.interval;
+        let due = self.unsaved.since + self.commit_interval();
         // Inline writes don't wake this thread, so it polls once per checkpoint interval.
         let next = if self.unsaved.is_due { due } else { now + self.config.every.interval };
         next.min(now + CHECK_OUTPUT_EVERY)
