@@ -123,11 +123,6 @@ impl<'a> Oracle<'a> {
         self
     }
 
-    /// Returns the lines of the recording.
-    pub fn lines(&self) -> &[String] {
-        &self.recording.lines
-    }
-
     pub fn is_complete(&self) -> bool {
         self.missing == 0
     }

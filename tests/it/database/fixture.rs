@@ -47,7 +47,7 @@ impl Fixture {
         flags.into_iter().map(str::to_owned).collect()
     }
 
-    /// Starts a run that continues at the live stream, so that it never ends by itself.
+    /// Starts a run that continues at the live stream and ends only by a signal.
     pub fn follow(&self, more: &[&str]) -> TailProcess {
         let mut flags = self.flags(more);
         flags.retain(|flag| flag != "--exit-when-live");
