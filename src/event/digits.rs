@@ -63,11 +63,11 @@ pub(super) fn sixteen_digits(number: u64) -> [u8; 16] {
 fn eight_digits(number: u64) -> [u8; 8] {
     // Halves of four digits, then of two, then single digits, in the order of the text. The
     // factors are reciprocals, exact for numbers of that size.
-    let fours = number / 10_000 | (number % 10_000) << 32;
-    let hundreds = (fours * 10_486 >> 20) & 0x0000_007f_0000_007f;
-    let pairs = hundreds | (fours - hundreds * 100) << 16;
-    let tens = (pairs * 103 >> 10) & 0x000f_000f_000f_000f;
-    let ones = tens | (pairs - tens * 10) << 8;
+    let fours = (number / 10_000) | ((number % 10_000) << 32);
+    let hundreds = ((fours * 10_486) >> 20) & 0x0000_007f_0000_007f;
+    let pairs = hundreds | ((fours - hundreds * 100) << 16);
+    let tens = ((pairs * 103) >> 10) & 0x000f_000f_000f_000f;
+    let ones = tens | ((pairs - tens * 10) << 8);
     (ones | ZEROS).to_le_bytes()
 }
 

@@ -27,7 +27,7 @@ pub(super) struct Classes {
 impl Classes {
     /// Returns the classes of the bytes from `first` on, as if the block began there.
     #[inline(always)]
-    pub(super) fn from_byte(self, first: usize) -> Self {
+    pub(super) fn shifted(self, first: usize) -> Self {
         Self {
             quotes: self.quotes >> first,
             backslashes: self.backslashes >> first,
@@ -212,7 +212,7 @@ mod tests {
 
     fn blocks() -> impl Strategy<Value = Vec<[u8; BLOCK_BYTES]>> {
         let block = prop::array::uniform32(prop::array::uniform2(byte()));
-        prop::collection::vec(block.prop_map(|pairs| bytemuck::must_cast(pairs)), 1..4)
+        prop::collection::vec(block.prop_map(bytemuck::must_cast), 1..4)
     }
 
     /// One byte at a time.
@@ -275,7 +275,7 @@ mod tests {
 
         #[test]
         fn the_classes_of_the_last_bytes_are_shifted(blocks in blocks(), first in 0..64_usize) {
-            let classes = Portable::default().classify(&blocks[0]).from_byte(first);
+            let classes = Portable::default().classify(&blocks[0]).shifted(first);
             let mut rest = [b' '; BLOCK_BYTES];
             rest[..BLOCK_BYTES - first].copy_from_slice(&blocks[0][first..]);
             prop_assert_eq!(classes, Portable::default().classify(&rest));

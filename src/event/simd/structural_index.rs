@@ -82,7 +82,7 @@ pub(super) fn with_index<'a, R: IndexReader, C>(
     if !rest.is_empty() {
         // The last block overlaps the one before.
         let classes = classify(&mut classifier, line.last_chunk()?);
-        let classes = classes.from_byte(BLOCK_BYTES - rest.len());
+        let classes = classes.shifted(BLOCK_BYTES - rest.len());
         *last.first_mut()? = strings.pass(classes, &prefix_xor);
     }
     let class = line_class(&classifier);
