@@ -29,16 +29,19 @@ static LEVEL: LazyLock<Level> =
 
 impl Level {
     /// Returns the levels that this processor supports, the best one last.
+    #[cfg(target_arch = "x86_64")]
     pub(super) fn all() -> Vec<Self> {
-        let mut levels = vec![Self::Portable];
-        #[cfg(target_arch = "x86_64")]
-        if x86::has_avx2() {
-            levels.push(Self::Avx2);
-            if x86::has_avx512() {
-                levels.push(Self::Avx512);
-            }
+        match (x86::has_avx2(), x86::has_avx512()) {
+            (true, true) => vec![Self::Portable, Self::Avx2, Self::Avx512],
+            (true, false) => vec![Self::Portable, Self::Avx2],
+            (false, _) => vec![Self::Portable],
         }
-        levels
+    }
+
+    /// Returns the only level of other processors.
+    #[cfg(not(target_arch = "x86_64"))]
+    pub(super) fn all() -> Vec<Self> {
+        vec![Self::Portable]
     }
 }
 
