@@ -31,8 +31,8 @@ const PRAGMAS: [(&str, &str); 6] = [
     ("synchronous", "NORMAL"),
     // On macOS, fsync(2) leaves the bytes in the cache of the disk, and F_FULLFSYNC does not.
     ("checkpoint_fullfsync", "ON"),
-    // 64 MiB of pages. A batch is sorted by account, so that it needs each page of an index only
-    // once; a larger cache made no difference (docs/guide/sqlite.md).
+    // 64 MiB of pages. A commit applies its events sorted by account, so that it comes to each page
+    // of the index once and gains little from a larger cache.
     ("cache_size", "-65536"),
     // This program copies the log into the file after a commit, when the log is long enough, and
     // then knows whether a reader keeps it from being emptied.
