@@ -117,14 +117,17 @@ pub fn tail_settings(
     })
 }
 
-/// Returns the files, the broker or database, and how to render events.
+/// The files, the broker or database, and how to render events.
+type Outputs = (Option<OutputSettings>, Option<To>, Option<Render>);
+
+/// Returns the outputs of a run.
 fn outputs(
     args: &TailArgs,
     database: Option<DatabaseSettings>,
     endpoints: &[Endpoint],
     filter: &Filter,
     sources: &ValueSources,
-) -> Result<(Option<OutputSettings>, Option<To>, Option<Render>), UsageError> {
+) -> Result<Outputs, UsageError> {
     let mut output = output_settings(&args.output, sources)?;
     let named = output_name::check(args, output.as_ref(), sources)?;
     let mut render = args.render.clone();

@@ -73,7 +73,7 @@ impl Body<'_> {
 /// time of its commit (AT Protocol, record keys, TID).
 pub fn first_rev_at(us: u64) -> String {
     let number = us << 10;
-    let digit = |place: u32| DIGITS[(number >> (5 * place) & 31) as usize] as char;
+    let digit = |place: u32| DIGITS[((number >> (5 * place)) & 31) as usize] as char;
     (0..13).rev().map(digit).collect()
 }
 
