@@ -68,10 +68,8 @@ pub fn save_start(
 /// # Errors
 /// The error of SQLite, or in the inner result the damaged column.
 pub fn load(connection: &Connection) -> rusqlite::Result<Result<Option<Saved>, String>> {
-    let row = connection
-        .query_row("SELECT * FROM skytail_position", [], saved)
-        .optional()?
-        .transpose();
+    let row =
+        connection.query_row("SELECT * FROM skytail_position", [], saved).optional()?.transpose();
     Ok(row.map(Option::flatten))
 }
 
