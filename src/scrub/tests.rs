@@ -1,6 +1,7 @@
 //! Compares a scrub of files with a fold in memory, for any recording and any split into files.
 
 use std::fs;
+use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,6 +14,7 @@ use super::report::{Outcome, Report};
 use super::run::{Progress, Scrub, ScrubSettings};
 use crate::checkpoint::lease::Lease;
 use crate::checkpoint::store::Store;
+use crate::compression::sniff;
 use crate::sink::file::open::end_of;
 use crate::sink::output_record::{OutputRecord, OutputState};
 
@@ -195,8 +197,9 @@ fn read(files: &[std::path::PathBuf]) -> Vec<String> {
     let mut lines = Vec::new();
     for path in files {
         let bytes = fs::read(path).unwrap();
-        let text = zstd::decode_all(&bytes[..]).unwrap_or(bytes);
-        lines.extend(String::from_utf8(text).unwrap().lines().map(str::to_owned));
+        let mut text = String::new();
+        sniff::decompressed(&bytes[..]).unwrap().read_to_string(&mut text).unwrap();
+        lines.extend(text.lines().map(str::to_owned));
     }
     lines
 }

@@ -3,9 +3,12 @@
 
 use std::collections::HashMap;
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
+
+use skytail::compression::sniff;
 
 use crate::support::tail::tail;
 use crate::support::{FIRST_US, Scratch, ServeProcess, isolate_environment};
@@ -200,12 +203,10 @@ impl Round {
     fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for path in files(&self.home.path("files")) {
-            let bytes = fs::read(&path).unwrap();
-            let text = match path.extension().is_some_and(|ending| ending == "zst") {
-                true => zstd::decode_all(&bytes[..]).unwrap(),
-                false => bytes,
-            };
-            lines.extend(String::from_utf8(text).unwrap().lines().map(str::to_owned));
+            let file = fs::File::open(&path).unwrap();
+            let mut text = String::new();
+            sniff::decompressed(file).unwrap().read_to_string(&mut text).unwrap();
+            lines.extend(text.lines().map(str::to_owned));
         }
         lines
     }

@@ -7,10 +7,12 @@ mod records;
 mod refusals;
 
 use std::fs;
+use std::io::Read as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use serde_json::Value;
+use skytail::compression::sniff;
 
 use crate::support::{FIRST_US, Scratch, isolate_environment};
 
@@ -129,14 +131,12 @@ pub fn write(scratch: &Scratch, name: &str, lines: &[String]) -> PathBuf {
     path
 }
 
-/// Returns the lines of a file, decompressed if its name ends so.
+/// Returns the lines of a file, decompressed if it is zstd.
 pub fn read(path: &Path) -> Vec<String> {
-    let bytes = fs::read(path).unwrap();
-    let text = match path.extension().is_some_and(|ending| ending == "zst") {
-        true => zstd::decode_all(&bytes[..]).unwrap(),
-        false => bytes,
-    };
-    String::from_utf8(text).unwrap().lines().map(str::to_owned).collect()
+    let file = fs::File::open(path).unwrap();
+    let mut text = String::new();
+    sniff::decompressed(file).unwrap().read_to_string(&mut text).unwrap();
+    text.lines().map(str::to_owned).collect()
 }
 
 /// Returns the names of the files in a directory.
