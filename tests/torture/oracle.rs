@@ -169,6 +169,10 @@ impl<'a> Oracle<'a> {
         let behind = lines.iter().skip(kept).map(|line| line.event);
         self.may_repeat_set = self.may_repeat.iter().copied().collect();
         self.may_repeat.extend(behind.filter(|event| self.may_repeat_set.insert(*event)));
+        if self.optional.contains(&true) {
+            // A run may have printed events that the run before it left out.
+            self.may_repeat.sort_unstable();
+        }
         self.saved = saved;
         self.partial_line.clear();
         self.run += 1;
