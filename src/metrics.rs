@@ -49,6 +49,8 @@ pub struct Metrics {
     pub received_bytes: Counter,
     /// Bytes read from the network.
     pub wire_bytes: Counter,
+    /// Bytes downloaded from archives: the bodies of all responses. Part of `wire_bytes`.
+    pub archive_bytes: Counter,
     /// Lines that the sink accepted.
     pub written: Counter,
     /// Bytes that the sink accepted.

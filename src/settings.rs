@@ -117,7 +117,7 @@ pub struct Consumer {
     pub former: String,
 }
 
-/// `--archive`, `--archive-parallelism` and the key.
+/// `--archive`, `--archive-parallelism`, `--archive-max-bytes` and the key.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Archive {
     /// When to read it.
@@ -126,6 +126,8 @@ pub struct Archive {
     pub parallelism: usize,
     /// The API key to send.
     pub key: Option<ApiKey>,
+    /// Most bytes that the run downloads from archives; `None` for no limit.
+    pub max_bytes: Option<u64>,
 }
 
 /// `--archive`.

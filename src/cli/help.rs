@@ -137,6 +137,45 @@ pub const TAIL_SHORT: &str = "\
   skytail tail -c app.bsky.feed.post --since 10m -e
   skytail tail -d alice.bsky.social -o alice.ndjson";
 
+/// The end of `skytail plan --help`.
+pub const PLAN: &str = "\
+plan takes all flags of tail, and prints what that run would download from an
+archive. It asks the server for the plan of a backfill and for its list of
+segments, and downloads a few headers. It measures the rate with the start of
+the backfill: at most 16 MiB, and 5 s. A ~ marks an estimate. tail reads from
+the live stream what that still holds.
+
+Keys of --json (*_us are Unix microseconds; null if not known):
+  server, segments, listed_segments, blocks, blocks_are_estimated, bytes,
+  bytes_are_estimated, events_at_most, after_seq, last_seq, oldest_us,
+  newest_us, measured_bytes, measured_s, estimated_s
+
+Examples:
+  The archive of a server inside skytail
+    skytail plan --demo --cursor oldest
+  What the posts of a year would cost
+    skytail plan -c app.bsky.feed.post --since 2025-01-01 --until 2026-01-01
+  The bytes of the whole history, for a script
+    skytail plan --cursor oldest --json | jq .bytes";
+
+/// The short page of `skytail plan`, for a screen of 60 by 20.
+pub const PLAN_SHORT: &str = "\
+\x1b[1m\x1b[4mMost used options\x1b[0m (all of them: skytail plan --help):
+  -c, --collection NSID  app.bsky.feed.post, app.bsky.feed.*
+  -d, --did DID          an account: its handle or its DID
+  -k, --kind KIND        commit, identity, account or sync
+      --since TIME       10m (ago), yesterday, 2026-11-23
+      --until TIME       the end of the history
+      --cursor CURSOR    oldest, a time, or auto (resume)
+      --host HOST        the server whose archive is planned
+      --json             print one JSON object
+      --no-measure       do not measure the rate
+
+\x1b[1m\x1b[4mExamples:\x1b[0m
+  skytail plan --demo --cursor oldest
+  skytail plan -c app.bsky.feed.post --since 2025-01-01
+  skytail plan --cursor oldest --json";
+
 /// The short page of `skytail top`, for a screen of 60 by 20.
 pub const TOP_SHORT: &str = "\
 \x1b[1m\x1b[4mMost used options\x1b[0m (all of them: skytail top --help):
@@ -226,6 +265,7 @@ pub fn examples(command: &str) -> &'static str {
         }
         "tail" => split_examples(TAIL_EXAMPLES).1,
         "top" => split_examples(TOP).1,
+        "plan" => split_examples(PLAN).1,
         "cursors" => {
             "skytail cursors\nskytail cursors show posts\nskytail cursors set posts 1h\nskytail cursors reset posts\nskytail cursors export posts > posts.cursor\nskytail cursors import posts.cursor"
         }

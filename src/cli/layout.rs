@@ -35,6 +35,11 @@ pub fn command() -> Command {
             two_pages(most_used, &globals, help::TAIL_SHORT, help::TAIL_EXAMPLES)
                 .before_long_help(help::TAIL_LONG)
         })
+        .mut_subcommand("plan", |plan| {
+            let planned = plan.mut_args(planned);
+            two_pages(planned, &globals, help::PLAN_SHORT, help::PLAN)
+                .before_long_help(help::TAIL_LONG)
+        })
         .mut_subcommand("top", |top| {
             two_pages(top, &globals, help::TOP_SHORT, help::TOP).before_long_help(help::TOP_LONG)
         })
@@ -46,6 +51,17 @@ fn most_used(arg: Arg) -> Arg {
         Some(order) => arg.help_heading("Most used").display_order(order),
         None => arg,
     }
+}
+
+/// Hides the flags of `tail` that don't change what `plan` prints. It accepts them, so that a
+/// command of `tail` can be planned as it is.
+fn planned(arg: Arg) -> Arg {
+    let matters = matches!(
+        arg.get_help_heading(),
+        Some("Plan" | "Filters" | "Source" | "Cursor" | "Archive")
+    );
+    let matters = matters || arg.get_id() == "until";
+    arg.hide(!matters)
 }
 
 /// Returns the flag in the last group of the long page.

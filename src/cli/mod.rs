@@ -14,6 +14,7 @@ mod inspect;
 mod layout;
 mod limits;
 mod man;
+mod plan;
 mod reference;
 mod replaced;
 mod scrub;
@@ -61,6 +62,8 @@ enum Command {
     Tail(Box<tail::args::TailArgs>),
     /// Watch what happens now: rates, collections, accounts
     Top(Box<top::TopArgs>),
+    /// Show what a run would download from the archive
+    Plan(Box<plan::PlanArgs>),
     /// List, show and edit the saved cursors
     Cursors(cursors::CursorsArgs),
     /// Serve a recording as a Jetstream server
@@ -121,6 +124,9 @@ pub fn check(args: Vec<OsString>) -> Result<(), String> {
             tail::settings::tail_settings(args, &sources, now_us(), false).map(|_| ())
         }
         Command::Top(args) => top::settings(args, &sources, now_us()).map(|_| ()),
+        Command::Plan(args) => {
+            tail::settings::tail_settings(&args.tail, &sources, now_us(), false).map(|_| ())
+        }
         _ => Ok(()),
     };
     checked.map_err(|error| error.to_string())
@@ -150,6 +156,11 @@ fn dispatch(cli: Cli, sources: &ValueSources) -> anyhow::Result<Exit> {
         Command::Top(args) => {
             let display = display_settings(&cli.global, ProgressMode::Never, sources);
             top::run(&args, top::settings(&args, sources, now_us())?, &display)
+        }
+        Command::Plan(args) => {
+            let display = display_settings(&cli.global, ProgressMode::Never, sources);
+            let settings = tail::settings::tail_settings(&args.tail, sources, now_us(), false)?;
+            plan::run(&args, settings, &display, sources)
         }
         Command::Cursors(args) => cursors::run(&args, cli.global.quiet, now_us()),
         Command::Serve(args) => serve::run(*args),

@@ -20,6 +20,9 @@ pub struct Summary {
     /// Duration of the run.
     #[serde(rename = "elapsed_s", serialize_with = "seconds")]
     pub elapsed: Duration,
+    /// Bytes downloaded from archives.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub archive_bytes: u64,
     /// Connections after the first.
     pub reconnects: u64,
     /// Events dropped by `--when-full`.
@@ -49,6 +52,8 @@ pub struct Summary {
     /// The reason why the run does not save a position, if it does not.
     #[serde(skip)]
     pub unsaved: Option<UnsavedReason>,
+    /// Whether the run has everything that its flags ask for.
+    pub complete: bool,
     /// The reason for the end, as one stable word for programs.
     pub reason: &'static str,
     /// The same for people, for example "by Ctrl-C".
@@ -118,6 +123,7 @@ impl Summary {
         let shows_received = self.filtered > 0 || self.events == 0;
         let extras = [
             (u64::from(shows_received), format!("{} received", count(self.received))),
+            (self.archive_bytes, format!("{} from the archive", bytes(self.archive_bytes))),
             (self.reconnects, counted(self.reconnects, "reconnect")),
             (self.dropped, format!("{} dropped", count(self.dropped))),
             (self.duplicates, format!("{} removed", counted(self.duplicates, "duplicate"))),
@@ -199,7 +205,7 @@ mod tests {
             ..Summary::default()
         };
         insta::assert_snapshot!(plain.line(), @r#"skytail: 12,345 events, 6.5 MiB in 1m02s (199/s); saved seq 98765 of h.example (2026-07-04T14:38:08Z) as "all"; stopped by Ctrl-C"#);
-        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"interrupt","received":0,"reconnects":0,"saved":{"consumer":"all","seq":98765,"server":"h.example","time":"2026-07-04T14:38:08Z","time_us":1783175888186668},"ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
+        insta::assert_snapshot!(plain.json(jiff::Timestamp::UNIX_EPOCH), @r#"{"bytes":6815744,"complete":false,"dropped":0,"duplicates":0,"elapsed_s":62.0,"events":12345,"gaps":0,"level":"info","malformed":0,"message":"summary","reason":"interrupt","received":0,"reconnects":0,"saved":{"consumer":"all","seq":98765,"server":"h.example","time":"2026-07-04T14:38:08Z","time_us":1783175888186668},"ts":"1970-01-01T00:00:00.000Z","unknown":0}"#);
         let filed = Summary { output: Some("posts.ndjson".into()), ..plain.clone() };
         assert!(filed.line().contains(" (199/s) to posts.ndjson; saved"), "{}", filed.line());
         let filtered = Summary { received: 20_000, filtered: 7_655, ..plain.clone() };

@@ -95,6 +95,7 @@ pub(super) fn build(
         history,
         limits: settings.connection,
         archive: settings.archive.clone(),
+        until: settings.stop.until,
         compress: settings.compression.mode,
         batch_events: settings.buffer.batch_events(),
         on_idle: on_idle(settings),

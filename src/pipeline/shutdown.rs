@@ -19,6 +19,8 @@ pub enum StopReason {
     CaughtUp,
     /// `--timeout` has passed.
     Timeout,
+    /// `--archive-max-bytes` were downloaded.
+    ArchiveBudget,
     /// The server closed the connection at the end of its recording (`--demo`).
     EndOfRecording,
     /// The reader of the output closed it.
@@ -46,6 +48,7 @@ impl StopReason {
             Self::Until => "until",
             Self::CaughtUp => "caught_up",
             Self::Timeout => "timeout",
+            Self::ArchiveBudget => "archive_max_bytes",
             Self::EndOfRecording => "end_of_recording",
             Self::OutputClosed => "output_closed",
             Self::Interrupt => "interrupt",
@@ -57,6 +60,12 @@ impl StopReason {
         }
     }
 
+    /// Returns whether the run has everything that its flags ask for.
+    #[must_use]
+    pub fn is_complete(self) -> bool {
+        matches!(self, Self::Limit | Self::Until | Self::CaughtUp | Self::EndOfRecording)
+    }
+
     /// Returns the words that follow "stopped" in the summary.
     #[must_use]
     pub fn as_str(self) -> &'static str {
@@ -65,6 +74,7 @@ impl StopReason {
             Self::Until => "at --until",
             Self::CaughtUp => "at the live tip",
             Self::Timeout => "by --timeout",
+            Self::ArchiveBudget => "at --archive-max-bytes",
             Self::EndOfRecording => "at the end of the recording",
             Self::OutputClosed => "as the output was closed",
             Self::Interrupt => "by Ctrl-C",

@@ -21,6 +21,7 @@ use crate::metrics::Metrics;
 use super::RequestedCursor;
 use super::archive::api_key::ApiKey;
 use super::archive::backfill::Backfill;
+use super::archive::bounds::BackfillLimits;
 use super::archive::client::{ArchiveClient, ArchiveClientConfig};
 use super::archive::plan;
 use super::archive::{BackfillError, BackfillStart};
@@ -153,10 +154,10 @@ impl Client {
         endpoint: &Endpoint,
         start: BackfillStart,
         key: Option<ApiKey>,
-        parallelism: usize,
+        limits: &BackfillLimits,
     ) -> Result<Backfill, BackfillError> {
         let client = Arc::new(self.archive_client(endpoint, key));
-        Backfill::start(client, start, self.filter.clone(), self.shape, parallelism).await
+        Backfill::start(client, start, self.filter.clone(), self.shape, limits).await
     }
 
     /// Returns the seq up to which a server's archive has everything after the seq `after`.

@@ -95,6 +95,11 @@ fn events(page: &mut Page, metrics: &Metrics) {
         ),
         ("skytail_network_bytes_total", "Bytes read from the network.", &metrics.wire_bytes),
         (
+            "skytail_archive_bytes_total",
+            "Bytes downloaded from archives, part of the bytes from the network.",
+            &metrics.archive_bytes,
+        ),
+        (
             "skytail_written_bytes_total",
             "Bytes that the output accepted, before it compresses them.",
             &metrics.written_bytes,

@@ -81,6 +81,11 @@ impl TailProcess {
         }
     }
 
+    /// Returns whether the process has ended, without reading its output.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().expect("wait for the tail").is_some()
+    }
+
     /// Sends a signal (`INT`, `TERM`, `KILL`).
     pub fn signal(&self, signal: &str) {
         super::signal(self.child.id(), signal);

@@ -123,7 +123,7 @@ impl Layers<'_> {
     ) -> Result<Command, UsageError> {
         let name = if is_root { "" } else { command.get_name() };
         let reads_from_file = |long: &str| match name {
-            "" | "tail" => true,
+            "" | "tail" | "plan" => true,
             // `top` shows a profile from now on, even if `tail` resumes it.
             "top" => long != "cursor",
             _ => SHARED_KEYS.contains(&long),

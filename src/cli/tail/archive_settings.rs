@@ -7,7 +7,7 @@ use std::fs::File;
 use std::io::Read as _;
 use std::path::Path;
 
-use super::args::ArchiveArgs;
+use super::archive_args::ArchiveArgs;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::settings::{Archive, ArchiveMode};
@@ -47,7 +47,8 @@ pub fn archive_settings(
             "{source}: {host} is reached without TLS, and skytail does not send a key that others could read on the way: use wss://, or leave the key out"
         )));
     }
-    Ok(Archive { mode, parallelism: usize::from(args.archive_parallelism), key })
+    let parallelism = usize::from(args.archive_parallelism);
+    Ok(Archive { mode, parallelism, key, max_bytes: None })
 }
 
 fn read_key(path: &Path) -> Result<ApiKey, String> {

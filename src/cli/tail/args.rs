@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::{ArgAction, ValueHint};
 
+use super::archive_args::{ArchiveArgs, ArchiveBoundsArgs};
 use super::last::args::LastArgs;
 use super::local_filter_args::LocalFilterArgs;
 use super::markers::MarkerArgs;
@@ -23,7 +24,7 @@ use crate::cli::values::size::{parse_memory_size, parse_message_size};
 use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
 use crate::settings::{
-    ArchiveMode, CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
+    CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
 };
 use crate::sink::file::rotation::Rotate;
 
@@ -41,6 +42,8 @@ pub struct TailArgs {
     pub cursor: CursorArgs,
     #[command(flatten)]
     pub archive: ArchiveArgs,
+    #[command(flatten)]
+    pub archive_bounds: ArchiveBoundsArgs,
     #[command(flatten)]
     pub render: RenderArgs,
     #[command(flatten)]
@@ -249,28 +252,6 @@ pub struct CursorArgs {
     /// drop the duplicates
     #[arg(long, value_name = "DUR", value_parser = parse_duration, default_value = "5s")]
     pub rewind: Duration,
-}
-
-/// The group "Archive".
-#[derive(Clone, Debug, clap::Args)]
-#[command(next_help_heading = "Archive")]
-pub struct ArchiveArgs {
-    /// Read history from the archive of v2 servers: auto (if the
-    /// cursor is older than the live stream), prefer (also if
-    /// that is faster; omits superseded events), or off
-    /// [default: auto]
-    #[arg(long, value_enum, hide_possible_values = true, value_name = "WHEN")]
-    pub archive: Option<ArchiveMode>,
-
-    /// Parallel downloads
-    #[arg(long, value_name = "N", default_value = "4")]
-    #[arg(value_parser = clap::value_parser!(u8).range(1..=64))]
-    pub archive_parallelism: u8,
-
-    /// File that holds the API key of the archive; or set
-    /// SKYTAIL_API_KEY [default: no key]
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
-    pub api_key_file: Option<PathBuf>,
 }
 
 /// The group "Output".

@@ -1,6 +1,7 @@
 //! `skytail tail`: its flags, the settings that they mean together, and the run itself. `top`
 //! uses the same settings and the same start.
 
+pub mod archive_args;
 pub mod archive_settings;
 pub mod args;
 pub mod broker_settings;

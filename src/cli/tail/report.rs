@@ -72,7 +72,11 @@ pub fn report_nothing_to_do(reached: &TimeUs, settings: &TailSettings, display: 
     match display.log_format {
         LogFormat::Text => eprint(&format!("skytail: {message}")),
         LogFormat::Json => {
-            let summary = Summary { reason: StopReason::Until.code(), ..Summary::default() };
+            let summary = Summary {
+                complete: true,
+                reason: StopReason::Until.code(),
+                ..Summary::default()
+            };
             eprint(log::info_line(&message).trim_end());
             eprint(&summary.json(jiff::Timestamp::now()));
         }
@@ -96,6 +100,7 @@ fn summary(
         filtered: metrics.filtered.get(),
         bytes: metrics.written_bytes.get(),
         elapsed,
+        archive_bytes: metrics.archive_bytes.get(),
         reconnects: metrics.reconnects.get(),
         dropped: metrics.dropped.get(),
         duplicates: metrics.duplicate.get(),
@@ -112,6 +117,7 @@ fn summary(
         saved,
         unsaved: settings.unsaved,
         output: result.written_to.clone(),
+        complete: end.is_complete(),
         reason: end.code(),
         reason_text: end.as_str(),
     }

@@ -134,6 +134,24 @@ impl Session {
     }
 }
 
+/// Returns where a run would start, without opening its outputs or taking its lease.
+///
+/// # Errors
+/// If the state file can't be read.
+pub fn planned_start(settings: &TailSettings) -> anyhow::Result<StartPosition> {
+    if let Some(start) = explicit_start(settings.cursor) {
+        return Ok(start);
+    }
+    let store = settings.state.as_deref().map(Store::open_existing).transpose()?.flatten();
+    match store {
+        Some(store) => {
+            let consumer = legacy_names::effective_name(&store, settings)?;
+            saved_start(&store, &consumer, settings)
+        }
+        None => Ok(explicit_start(settings.from).unwrap_or(StartPosition::Live)),
+    }
+}
+
 /// Returns the saved time from which `--cursor auto` would continue, if `--until` is not after it:
 /// then there is nothing to read.
 ///

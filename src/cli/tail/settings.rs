@@ -158,7 +158,8 @@ fn archive(
     // A fold does not need the events that a compacted archive no longer has.
     let unset = if is_fold { ArchiveMode::Prefer } else { ArchiveMode::Auto };
     let variable = |name: &str| std::env::var_os(name);
-    archive_settings(&args.archive, unset, contacted, sources, variable)
+    let archive = archive_settings(&args.archive, unset, contacted, sources, variable)?;
+    Ok(Archive { max_bytes: args.archive_bounds.archive_max_bytes, ..archive })
 }
 
 fn handles_to_resolve(names: Vec<Handle>, args: &SourceArgs) -> Option<Handles> {

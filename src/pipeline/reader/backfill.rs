@@ -13,8 +13,9 @@ use std::time::{Duration, Instant};
 use tokio::time::Interval;
 
 use crate::position::{Origin, ServerKind};
-use crate::settings::ArchiveMode;
+use crate::settings::{Archive, ArchiveMode};
 use crate::source::archive::backfill::Backfill;
+use crate::source::archive::bounds::{BackfillEnd, BackfillLimits};
 use crate::source::archive::plan::PlanError;
 use crate::source::archive::{BackfillError, BackfillStart, BackfillStep};
 use crate::source::endpoint::Endpoint;
@@ -22,6 +23,7 @@ use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::super::channel::Item;
+use super::super::shutdown::StopReason;
 use super::archive_choice::BackfillMonitor;
 use super::retry::RetryState;
 use super::work_budget::WorkBudget;
@@ -73,14 +75,15 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Result<(), Disconnect> {
         retry.number += 1;
-        let begun = self.client.start_backfill(
-            endpoint,
-            beginning,
-            self.archive.key.clone(),
-            self.archive.parallelism,
-        );
+        let (key, limits) = (self.archive.key.clone(), self.backfill_limits());
+        let begun = self.client.start_backfill(endpoint, beginning, key, &limits);
         let mut backfill = tokio::select! {
-            begun = begun => begun?,
+            begun = begun => match begun {
+                Err(BackfillError::BudgetSpent) => {
+                    return self.stop_after_drain(StopReason::ArchiveBudget).await;
+                }
+                begun => begun?,
+            },
             () = self.stop.requested() => return Err(Disconnect::Stopped),
         };
         retry.set_kind(ServerKind::V2);
@@ -121,10 +124,19 @@ impl Reader {
         );
         let mut tick = tokio::time::interval(TICK);
         loop {
-            let step = self.next_step(backfill, &mut monitor, &mut tick).await?;
+            let step = match self.next_step(backfill, &mut monitor, &mut tick).await {
+                Err(Disconnect::Archive(BackfillError::BudgetSpent)) => {
+                    return self.stop_after_drain(StopReason::ArchiveBudget).await;
+                }
+                step => step?,
+            };
             retry.backfill_rate = monitor.rate();
             let Some(BackfillStep { gap, batch, through }) = step else {
-                return Err(Disconnect::BackfillComplete);
+                return match backfill.end_kind() {
+                    BackfillEnd::SealedTip => Err(Disconnect::BackfillComplete),
+                    BackfillEnd::Until => self.stop_after_drain(StopReason::Until).await,
+                    BackfillEnd::Stripe => Err(Disconnect::BackfillComplete),
+                };
             };
             if let (Some(gap), Some(_)) = (&gap, retry.replaced_rate) {
                 return Err(Disconnect::ArchiveGap(gap.to_string()));
@@ -145,6 +157,21 @@ impl Reader {
             }
             work.yield_if_spent().await;
         }
+    }
+
+    fn backfill_limits(&self) -> BackfillLimits {
+        let Archive { parallelism, max_bytes, .. } = self.archive;
+        BackfillLimits { parallelism, max_bytes, until: self.until, stripe: None }
+    }
+
+    /// Stops the run after everything that was passed on is written.
+    async fn stop_after_drain(&self, reason: StopReason) -> Result<(), Disconnect> {
+        tokio::select! {
+            drained = self.sender.drained() => drained?,
+            () = self.stop.requested() => return Err(Disconnect::Stopped),
+        }
+        self.stop.request(reason);
+        Err(Disconnect::Stopped)
     }
 
     /// Waits for the next step of a backfill, and checks its rate at each tick.

@@ -68,6 +68,8 @@ pub struct Reader {
     pub limits: Limits,
     /// Whether and how to read archives.
     pub archive: Archive,
+    /// `--until`: no later history is planned.
+    pub until: Option<TimeUs>,
     /// Whether a connection without zstd is an error.
     pub compress: CompressMode,
     /// Most events of a batch.

@@ -16,6 +16,8 @@ use std::sync::Arc;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
+use super::bounds::{BackfillEnd, BackfillLimits, Bounds};
+use super::budget::DownloadBudget;
 use super::client::ArchiveClient;
 use super::decode::{BlockSummary, DecodedLines, DecoderPool, RowFilter, SpareBatches, valid_seq};
 use super::plan::{self, PlanFilter, PlanPage, PlannedSegment};
@@ -34,6 +36,10 @@ pub struct Backfill {
     client: Arc<ArchiveClient>,
     context: Arc<BackfillContext>,
     parallelism: usize,
+    budget: DownloadBudget,
+    /// Whether a download waits because the budget has no room for it.
+    is_over_budget: bool,
+    end: BackfillEnd,
     /// The sealed tip when the backfill started. Events sealed later come from the live stream.
     tip: u64,
     /// The last seq of the current page.
@@ -74,6 +80,8 @@ struct BlockRange {
     blocks: Range<u32>,
     is_by_number: bool,
     is_last: bool,
+    /// Its size; 0 if only the response shows it.
+    bytes: u64,
 }
 
 #[derive(Debug)]
@@ -109,17 +117,15 @@ impl Backfill {
         from: BackfillStart,
         filter: Filter,
         shape: EventFormat,
-        parallelism: usize,
+        limits: &BackfillLimits,
     ) -> Result<Self, BackfillError> {
-        let (after, since) = match from {
-            BackfillStart::After(after) => (after, None),
-            BackfillStart::Since(instant) => {
-                let after = segment_list::last_seq_before(&client, instant).await;
-                (after.map_err(|e| BackfillError::from_list("listSegments", e))?, Some(instant))
-            }
-        };
+        let budget = DownloadBudget::new(limits.max_bytes, Arc::clone(&client.metrics));
+        if !budget.is_left() {
+            return Err(BackfillError::BudgetSpent);
+        }
+        let Bounds { after, since, last, end } = Bounds::find(&client, from, limits).await?;
         let mut plan_filter = PlanFilter::new(&filter);
-        let page = plan::fetch_page(&client, &mut plan_filter, after, None).await;
+        let page = plan::first_page(&client, &mut plan_filter, after, last).await;
         let page = page.map_err(|e| BackfillError::from_list("planSnapshot", e))?;
         let tip = page.sealed_tip_seq;
         let row_filter = RowFilter { filter, shape, after, up_to: tip, since };
@@ -130,7 +136,10 @@ impl Backfill {
         let mut backfill = Self {
             client,
             context: Arc::new(context),
-            parallelism: parallelism.max(1),
+            parallelism: limits.parallelism.max(1),
+            budget,
+            is_over_budget: false,
+            end,
             tip,
             through: after,
             done: after,
@@ -158,6 +167,12 @@ impl Backfill {
         self.tip
     }
 
+    /// Returns where the backfill ends.
+    #[must_use]
+    pub fn end_kind(&self) -> BackfillEnd {
+        self.end
+    }
+
     /// Returns the next result; `None` at the end. Not cancel-safe: a request that was interrupted begins
     /// again, and the end of a page may be lost.
     ///
@@ -181,6 +196,9 @@ impl Backfill {
                     None
                 }
                 BackfillEvent::Message(message) => self.on_message(message)?,
+                BackfillEvent::PageComplete if self.is_over_budget => {
+                    return Err(BackfillError::BudgetSpent);
+                }
                 BackfillEvent::PageComplete => match self.finish_page() {
                     Some(mut step) => {
                         self.fill_in_time(&mut step).await;
@@ -225,6 +243,9 @@ impl Backfill {
     }
 
     async fn next_page(&mut self) -> Result<(), BackfillError> {
+        if !self.budget.is_left() {
+            return Err(BackfillError::BudgetSpent);
+        }
         let (after, tip) = (self.through, Some(self.tip));
         let page = plan::fetch_page(&self.client, &mut self.plan_filter, after, tip).await;
         self.queue_page(page.map_err(|e| BackfillError::from_list("planSnapshot", e))?).await;

@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::api_key::{ApiKey, may_send_key};
 use super::error::{ArchiveFetchError, RangeError};
 use super::http_pool::{ArchiveRequest, HttpPool, Limits, Response};
-use super::retry::{RetryBudget, server_wait};
+use super::retry::{MAX_SERVER_WAIT, RetryBudget, server_wait};
 use crate::metrics::Metrics;
 use crate::source::endpoint::Endpoint;
 use crate::source::http::error_body::{self, XrpcError};
@@ -50,6 +50,7 @@ pub struct ArchiveClient {
     connect_timeout: Duration,
     pub(super) metrics: Arc<Metrics>,
     pool: HttpPool,
+    is_impatient: bool,
 }
 
 /// What an [`ArchiveClient`] needs.
@@ -84,7 +85,17 @@ impl ArchiveClient {
     pub fn new(config: ArchiveClientConfig) -> Self {
         let ArchiveClientConfig { endpoint, proxies, tls, key, connect_timeout, metrics } = config;
         let pool = HttpPool::default();
-        Self { endpoint, proxies, tls, key, connect_timeout, metrics, pool }
+        Self { endpoint, proxies, tls, key, connect_timeout, metrics, pool, is_impatient: false }
+    }
+
+    /// Returns the client with fewer retries, for a user who waits for an answer.
+    #[must_use]
+    pub fn without_patience(self) -> Self {
+        Self { is_impatient: true, ..self }
+    }
+
+    fn retry_budget(&self) -> RetryBudget {
+        if self.is_impatient { RetryBudget::short() } else { RetryBudget::default() }
     }
 
     /// Sends one request, without a retry.
@@ -95,6 +106,7 @@ impl ArchiveClient {
         body: Option<&[u8]>,
         max_body_bytes: usize,
     ) -> Result<Response, ArchiveFetchError> {
+        tracing::debug!(server = %self.endpoint.label, target, "asking the archive");
         let request = self.build_request(target, headers, body)?;
         let seconds = max_body_bytes as u64 / SLOWEST_BYTES_PER_SECOND;
         let limits = Limits {
@@ -109,6 +121,7 @@ impl ArchiveClient {
         };
         let response = self.pool.send(request, limits, connect).await?;
         self.metrics.wire_bytes.add(response.body.len() as u64);
+        self.metrics.archive_bytes.add(response.body.len() as u64);
         match response.status {
             200 | 206 | 304 | 412 | 416 => Ok(response),
             _ => Err(refusal(&response)),
@@ -164,7 +177,7 @@ impl ArchiveClient {
         body: Option<&[u8]>,
         max_bytes: usize,
     ) -> Result<Vec<u8>, ArchiveFetchError> {
-        let mut budget = RetryBudget::default();
+        let mut budget = self.retry_budget();
         loop {
             let error = match self.request(target, &[], body, max_bytes + 1).await {
                 Ok(response) if response.status == 200 => {
@@ -195,7 +208,7 @@ impl ArchiveClient {
         target: &str,
         max_bytes: usize,
     ) -> Result<Vec<u8>, ArchiveFetchError> {
-        let (mut budget, mut file, mut etag) = (RetryBudget::default(), Vec::new(), None::<String>);
+        let (mut budget, mut file, mut etag) = (self.retry_budget(), Vec::new(), None::<String>);
         loop {
             let headers = match &etag {
                 Some(etag) if !file.is_empty() => {
@@ -248,7 +261,7 @@ impl ArchiveClient {
         bytes: usize,
     ) -> Result<FilePrefix, ArchiveFetchError> {
         let headers = [(RANGE, format!("bytes=0-{}", bytes.saturating_sub(1)))];
-        let mut budget = RetryBudget::default();
+        let mut budget = self.retry_budget();
         loop {
             let error = match self.request(target, &headers, None, bytes).await {
                 Ok(response) if response.body.len() >= bytes.min(1) => {
@@ -278,7 +291,7 @@ impl ArchiveClient {
         etag: &str,
     ) -> Result<Vec<u8>, RangeError> {
         let wanted = usize::try_from(range.end.saturating_sub(range.start)).unwrap_or(usize::MAX);
-        let (mut budget, mut bytes) = (RetryBudget::default(), Vec::new());
+        let (mut budget, mut bytes) = (self.retry_budget(), Vec::new());
         while bytes.len() < wanted {
             let start = range.start + bytes.len() as u64;
             let headers =
@@ -355,8 +368,9 @@ fn refusal(response: &Response) -> ArchiveFetchError {
     };
     match status {
         429 | 500 | 502..=599 => {
-            let wait = server_wait(&response.headers, SystemTime::now());
-            ArchiveFetchError::Busy { status, said, wait }
+            let asked = server_wait(&response.headers, SystemTime::now());
+            let wait = asked.map(|asked| asked.min(MAX_SERVER_WAIT));
+            ArchiveFetchError::Busy { status, said, wait, asked }
         }
         _ => ArchiveFetchError::Refused { status, said, name },
     }

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::display::units::duration;
 use crate::source::net::DialError;
 
 /// Why a request has no usable response.
@@ -18,14 +19,16 @@ pub enum ArchiveFetchError {
     #[error("the answer was cut off after {0} bytes")]
     CutOff(usize),
     /// A retry may succeed: 429, 500, or 502 to 599.
-    #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
+    #[error("HTTP {status}{}{said}{}", if said.is_empty() { "" } else { ": " }, wait_asked(*.asked))]
     Busy {
         /// The HTTP status.
         status: u16,
         /// The server's message, printable.
         said: String,
-        /// How long the server asks the client to wait.
+        /// How long the client waits because the server asks it to.
         wait: Option<Duration>,
+        /// How long the server asks the client to wait. A quota may ask for hours.
+        asked: Option<Duration>,
     },
     /// A retry can't succeed.
     #[error("HTTP {status}{}{said}", if said.is_empty() { "" } else { ": " })]
@@ -43,6 +46,13 @@ pub enum ArchiveFetchError {
     /// The response does not fit the request.
     #[error("{0}")]
     Unexpected(&'static str),
+}
+
+/// Returns the wait that a server asks for, as the end of a message.
+fn wait_asked(asked: Option<Duration>) -> String {
+    let asked = asked.filter(|asked| !asked.is_zero());
+    let text = asked.map(|asked| format!("; the server asks to wait {}", duration(asked)));
+    text.unwrap_or_default()
 }
 
 impl ArchiveFetchError {
@@ -72,6 +82,18 @@ impl ArchiveFetchError {
             Self::Busy { wait, .. } => *wait,
             _ => None,
         }
+    }
+
+    /// Returns whether the server refused the request because there were too many.
+    #[must_use]
+    pub fn is_throttled(&self) -> bool {
+        matches!(self, Self::Busy { status: 429, .. })
+    }
+
+    /// Returns whether the server asks for a longer wait than `most`.
+    #[must_use]
+    pub fn asks_for_more_than(&self, most: Duration) -> bool {
+        matches!(self, Self::Busy { asked: Some(asked), .. } if *asked > most)
     }
 
     /// Returns the HTTP status of a final refusal.

@@ -23,9 +23,12 @@
 
 pub mod api_key;
 pub mod backfill;
+pub mod bounds;
+mod budget;
 pub mod client;
 pub mod decode;
 pub mod error;
+pub mod estimate;
 mod http_pool;
 pub mod plan;
 mod retry;
@@ -93,6 +96,14 @@ pub enum BackfillError {
         /// Why it failed.
         source: ArchiveFetchError,
     },
+    /// The run has downloaded `--archive-max-bytes`, so the backfill stopped at the end of a block.
+    #[error("the run has downloaded --archive-max-bytes")]
+    BudgetSpent,
+    /// A stripe of a history whose end the archive does not have yet.
+    #[error(
+        "the archive has no sealed segment with the time of --until{}, so it can't be divided yet: write an earlier --until, or wait until the server has sealed that time", newest_known(*.0)
+    )]
+    Unsealed(TimeUs),
     /// A task of skytail itself panicked.
     #[error("a thread that decodes the archive failed unexpectedly; this is a bug in skytail")]
     TaskFailed,
@@ -123,7 +134,19 @@ impl BackfillError {
         matches!(self, Self::Fetch { source, .. } if source.is_transient())
     }
 
-    /// Returns how long the server asks the client to wait.
+    /// Returns how long the server asks to be left alone, if it refused a request with 429; 0 if
+    /// it did not say how long.
+    #[must_use]
+    pub fn throttled_for(&self) -> Option<Duration> {
+        match self {
+            Self::Fetch {
+                source: ArchiveFetchError::Busy { status: 429, asked, .. }, ..
+            } => Some(asked.unwrap_or_default()),
+            _ => None,
+        }
+    }
+
+    /// Returns how long the server asks the client to wait, capped.
     #[must_use]
     pub fn retry_after(&self) -> Option<Duration> {
         match self {
@@ -137,6 +160,13 @@ impl BackfillError {
             ListError::Fetch(source) => Self::Fetch { what: what.to_owned(), source },
             ListError::Plan(error) => Self::Plan(error),
         }
+    }
+}
+
+fn newest_known(newest: TimeUs) -> String {
+    match newest {
+        TimeUs(0) => String::new(),
+        newest => format!(" (its newest sealed event is of {newest})"),
     }
 }
 

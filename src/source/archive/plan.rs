@@ -284,6 +284,27 @@ pub async fn fetch_page(
     Ok(parse_page(&body, after, tip)?)
 }
 
+/// Requests the first page of a plan up to the seq `last`, or to the sealed tip.
+///
+/// # Errors
+/// [`ListError`].
+pub async fn first_page(
+    client: &ArchiveClient,
+    filter: &mut PlanFilter,
+    after: u64,
+    last: Option<u64>,
+) -> Result<PlanPage, ListError> {
+    match last {
+        // A server refuses an empty range.
+        Some(last) if last <= after => Ok(PlanPage {
+            planned_through_seq: after,
+            sealed_tip_seq: after,
+            segments: Vec::new(),
+        }),
+        last => fetch_page(client, filter, after, last).await,
+    }
+}
+
 /// Returns the highest sealed seq of an archive. It is at most `after` if the archive has nothing
 /// newer.
 ///

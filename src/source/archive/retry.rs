@@ -10,15 +10,15 @@ use super::error::ArchiveFetchError;
 use crate::source::backoff::Backoff;
 use crate::source::http::retry_after;
 
-/// Longest wait that a server may ask for.
-const MAX_SERVER_WAIT: Duration = Duration::from_secs(30);
+/// Longest wait that a server's request may cause.
+pub const MAX_SERVER_WAIT: Duration = Duration::from_secs(30);
 
 /// Failures in a row, without a byte in between, after which the reader decides: it knows the
 /// other servers and the user's own limit.
 const MAX_FAILURES: u32 = 6;
 
 /// Returns how long the server asks the client to wait: until `RateLimit-Reset` (Unix seconds),
-/// or as `Retry-After` says; at most 30 s.
+/// or as `Retry-After` says; not capped.
 #[must_use]
 pub fn server_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let reset = headers.get("ratelimit-reset").and_then(|value| value.to_str().ok());
@@ -27,8 +27,7 @@ pub fn server_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         let now_s = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         Duration::from_secs(at_s.saturating_sub(now_s))
     });
-    let wait = until_reset.or_else(|| retry_after::retry_after(headers, now))?;
-    Some(wait.min(MAX_SERVER_WAIT))
+    until_reset.or_else(|| retry_after::retry_after(headers, now))
 }
 
 /// The attempts that one request has left.
@@ -36,12 +35,18 @@ pub fn server_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
 pub struct RetryBudget {
     backoff: Backoff,
     failures: u32,
+    is_short: bool,
 }
 
 impl RetryBudget {
     /// Restores the full budget after the server has sent bytes.
     pub fn reset(&mut self) {
-        *self = Self::default();
+        *self = Self { is_short: self.is_short, ..Self::default() };
+    }
+
+    /// Returns a budget for a user who waits for an answer: one retry, and none after a 429.
+    pub fn short() -> Self {
+        Self { is_short: true, ..Self::default() }
     }
 
     /// Returns how long to wait before the next attempt.
@@ -54,14 +59,23 @@ impl RetryBudget {
         rng: &mut fastrand::Rng,
     ) -> Result<Duration, ArchiveFetchError> {
         self.failures += 1;
-        if !error.is_transient() || self.failures >= MAX_FAILURES {
+        let is_last = match self.is_short {
+            true => self.failures > 1 || error.is_throttled(),
+            false => self.failures >= MAX_FAILURES,
+        };
+        if !error.is_transient() || is_last {
             return Err(error);
         }
         if let Some(wait) = error.retry_after() {
             self.backoff.at_least(wait);
         }
         let wait = self.backoff.next(rng);
-        tracing::info!("the archive: {error}; asking again in {:.1} s", wait.as_secs_f64());
+        let seconds = wait.as_secs_f64();
+        if error.asks_for_more_than(MAX_SERVER_WAIT) {
+            tracing::warn!("the archive: {error}; asking again in {seconds:.1} s nevertheless");
+        } else {
+            tracing::info!("the archive: {error}; asking again in {seconds:.1} s");
+        }
         Ok(wait)
     }
 
@@ -88,19 +102,19 @@ mod tests {
     }
 
     fn busy(wait: Option<Duration>) -> ArchiveFetchError {
-        ArchiveFetchError::Busy { status: 429, said: String::new(), wait }
+        ArchiveFetchError::Busy { status: 429, said: String::new(), wait, asked: wait }
     }
 
     #[test]
-    fn the_wait_that_a_server_asks_for_is_capped() {
+    fn the_wait_that_a_server_asks_for_is_read() {
         let now = UNIX_EPOCH + Duration::from_secs(1_000);
         for (pairs, seconds) in [
             (&[][..], None),
             (&[("ratelimit-reset", "1007")], Some(7)),
             (&[("ratelimit-reset", "999")], Some(0)),
-            (&[("ratelimit-reset", "9999999999")], Some(30)),
+            (&[("ratelimit-reset", "9999")], Some(8_999)),
             (&[("ratelimit-reset", "soon"), ("retry-after", "5")], Some(5)),
-            (&[("retry-after", "3600")], Some(30)),
+            (&[("retry-after", "3600")], Some(3_600)),
             (&[("retry-after", "-1")], None),
         ] {
             let wait = server_wait(&headers(pairs), now);
@@ -119,6 +133,17 @@ mod tests {
         assert!(budget.next(busy(None), &mut rng).is_err());
         budget.reset();
         assert!(budget.next(busy(None), &mut rng).is_ok());
+    }
+
+    #[test]
+    fn a_short_budget_retries_once_and_not_after_a_429() {
+        let mut rng = fastrand::Rng::with_seed(1);
+        let mut budget = RetryBudget::short();
+        assert!(budget.next(ArchiveFetchError::CutOff(0), &mut rng).is_ok());
+        assert!(budget.next(ArchiveFetchError::CutOff(0), &mut rng).is_err());
+        budget.reset();
+        let error = budget.next(busy(Some(Duration::from_secs(7_200))), &mut rng).unwrap_err();
+        assert_eq!(error.to_string(), "HTTP 429; the server asks to wait 2h00m");
     }
 
     #[test]

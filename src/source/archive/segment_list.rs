@@ -1,5 +1,5 @@
-//! `listSegments`: finds the seq of an instant, the witness time of a seq, and the segments that
-//! a plan omits.
+//! `listSegments`: reads the list, and finds the witness time of a seq and the segments that a plan
+//! omits.
 //!
 //! A server may seal a segment without events, with both bounds 0, and compaction may remove
 //! every event of a segment (protocol/jetstream-v2-archive.md §8). Such segments say nothing
@@ -30,19 +30,22 @@ struct SegmentPage {
     segments: Vec<ListedSegment>,
 }
 
+/// An entry of the list.
 #[derive(Clone, Copy, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]
-struct ListedSegment {
-    index: u64,
-    event_count: Option<u64>,
-    min_seq: u64,
-    max_seq: u64,
-    max_witnessed_at: i64,
+pub(super) struct ListedSegment {
+    pub(super) index: u64,
+    pub(super) event_count: Option<u64>,
+    pub(super) min_seq: u64,
+    pub(super) max_seq: u64,
+    pub(super) size_bytes: Option<u64>,
+    pub(super) min_witnessed_at: Option<i64>,
+    pub(super) max_witnessed_at: i64,
 }
 
 impl ListedSegment {
     /// Returns whether the segment holds no event. Seqs count from 1.
-    fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         // mutant: takes-empty-segments-for-wrong
         self.event_count == Some(0) || self.max_seq == 0
     }
@@ -59,34 +62,11 @@ pub enum ListError {
     Plan(#[from] PlanError),
 }
 
-/// Returns the last seq before the first segment that has an event witnessed at or after
-/// `instant`; the last seq of the archive if there is no such segment.
-///
-/// # Errors
-/// [`ListError`].
-pub async fn last_seq_before(client: &ArchiveClient, instant: TimeUs) -> Result<u64, ListError> {
-    let instant = i64::try_from(instant.0).unwrap_or(i64::MAX);
-    let (mut found, mut last_seq) = (None, 0);
-    for_each_segment(client, |segment| {
-        if segment.is_empty() {
-            return true;
-        }
-        if segment.max_witnessed_at >= instant {
-            found = Some(segment.min_seq.saturating_sub(1));
-            return false;
-        }
-        last_seq = segment.max_seq;
-        true
-    })
-    .await?;
-    Ok(found.unwrap_or(last_seq))
-}
-
 /// Returns the witness time of the newest event up to `seq`, to the precision of the list of
 /// segments; 0 if the list shows no such event.
 ///
 /// # Errors
-/// As [`last_seq_before`].
+/// [`ListError`].
 pub async fn time_at(client: &ArchiveClient, seq: u64) -> Result<TimeUs, ListError> {
     let mut at_us = 0;
     for_each_segment(client, |segment| {
@@ -118,7 +98,7 @@ pub struct PlanGap {
 /// events, or segments that the server does not list at all.
 ///
 /// # Errors
-/// As [`last_seq_before`].
+/// As [`time_at`].
 pub async fn find_plan_gaps(
     client: &ArchiveClient,
     suspects: &[(u64, u64)],
@@ -186,7 +166,7 @@ impl PlanGapSearch {
 }
 
 /// Calls `visit` with each segment of the list, by ascending number, until it returns `false`.
-async fn for_each_segment(
+pub(super) async fn for_each_segment(
     client: &ArchiveClient,
     mut visit: impl FnMut(&ListedSegment) -> bool,
 ) -> Result<(), ListError> {

@@ -2,11 +2,13 @@
 //! (protocol/jetstream-v2-archive.md; "§" is a section of it). The server is `skytail serve` over
 //! real sockets.
 
+mod budget;
 mod chaos;
 mod cutover;
 mod keys;
 mod kills;
 mod left_out;
+mod plan;
 mod prefer;
 mod scripts;
 mod whole;

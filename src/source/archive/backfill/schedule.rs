@@ -35,14 +35,22 @@ impl Backfill {
             };
             self.decodes.push_back(BlockDecode { job, messages, task });
         }
+        self.is_over_budget = false;
         while self.fetches.len() < self.parallelism {
+            let Some(range) = self.ranges.front() else { break };
+            if !self.may_fetch(self.expected_bytes(range)) {
+                self.is_over_budget = true;
+                break;
+            }
             let Some(range) = self.ranges.pop_front() else { break };
             let (segment, blocks) = (Arc::clone(&range.segment), range.blocks.clone());
             let task = tokio::spawn(workers::fetch_frames(segment, blocks, range.is_by_number));
             self.fetches.push_back(RangeFetch { range, task });
         }
         // Open one segment ahead.
-        if self.segment_open.is_none()
+        if self.segment_open.is_none() && !self.segments.is_empty() && !self.may_fetch(0) {
+            self.is_over_budget = true;
+        } else if self.segment_open.is_none()
             && let Some(planned) = self.segments.pop_front()
         {
             let is_named = planned.blocks().is_some();
@@ -54,6 +62,21 @@ impl Backfill {
                 SegmentOpen::Task(segment, tokio::spawn(async move { opened.version().await }))
             });
         }
+    }
+
+    /// Returns the bytes that the download of a range probably takes.
+    fn expected_bytes(&self, range: &BlockRange) -> u64 {
+        if range.bytes > 0 { range.bytes } else { self.budget.block_estimate() }
+    }
+
+    /// Returns whether the budget has room for a download of `bytes`. Downloads that have ended are
+    /// counted by the client already.
+    fn may_fetch(&self, bytes: u64) -> bool {
+        let running = self.fetches.iter().filter(|fetch| !fetch.task.is_finished());
+        let pending: u64 = running.map(|fetch| self.expected_bytes(&fetch.range)).sum();
+        let is_idle =
+            self.fetches.is_empty() && self.blocks.is_empty() && self.decodes.is_empty();
+        self.budget.admits(pending, bytes, is_idle)
     }
 
     /// Queues the wanted blocks of a segment whose index was read.
@@ -87,6 +110,7 @@ impl Backfill {
                     match self.ranges.back_mut() {
                         Some(range) if range.blocks.end == block && bytes <= RANGE_BYTES => {
                             range.blocks.end = block + 1;
+                            range.bytes = bytes;
                         }
                         _ => {
                             bytes = size;
@@ -95,6 +119,7 @@ impl Backfill {
                                 blocks: block..block + 1,
                                 is_by_number: size > MAX_FRAME_BYTES as u64,
                                 is_last: false,
+                                bytes: size,
                             });
                         }
                     }
@@ -127,6 +152,7 @@ impl Backfill {
                 blocks: block..block + 1,
                 is_by_number: true,
                 is_last: false,
+                bytes: 0,
             });
         }
         match self.ranges.back_mut() {
@@ -138,7 +164,7 @@ impl Backfill {
     /// Divides the first fetched range into blocks.
     pub(super) fn on_fetched(&mut self, fetched: Result<BlockFrames, RemoteSegmentError>) {
         let Some(RangeFetch { range, .. }) = self.fetches.pop_front() else { return };
-        let BlockRange { segment, blocks, is_last, .. } = range;
+        let BlockRange { segment, blocks, is_last, is_by_number, .. } = range;
         let frames = match fetched {
             Ok(frames) => frames,
             Err(error) => {
@@ -147,6 +173,9 @@ impl Backfill {
                 return;
             }
         };
+        if is_by_number {
+            self.budget.observe_block(frames.bytes.len());
+        }
         let bytes = Arc::new(frames.bytes);
         let last = blocks.end.saturating_sub(1);
         for ((i, number), span) in blocks.enumerate().zip(frames.spans) {

@@ -54,6 +54,8 @@ fn search(ends: (u64, u64), segments: &[(u64, u64, u64, u64)]) -> Option<String>
             event_count,
             min_seq,
             max_seq,
+            size_bytes: None,
+            min_witnessed_at: None,
             max_witnessed_at: 5,
         });
     }
