@@ -46,6 +46,7 @@ complete -c skytail -n "__fish_skytail_needs_command" -f -a "completions" -d 'Pr
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "man" -d 'Print or write the man pages'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "tail" -d 'Print events as they happen, or from where you stopped'
 complete -c skytail -n "__fish_skytail_needs_command" -f -a "top" -d 'Watch what happens now: rates, collections, accounts'
+complete -c skytail -n "__fish_skytail_needs_command" -f -a "plan" -d 'Show what a run would download from the archive'
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand cursors; and not __fish_seen_subcommand_from list show set restore export import backup reset rm delete" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
 json\t''"
@@ -390,6 +391,8 @@ prefer\t''
 off\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-parallelism -d 'Parallel downloads' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-max-bytes -d 'Stop before the archive has sent more than SIZE; the next run continues there [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l archive-stripe -d 'Read stripe I of N of the history between the start and --until, to divide it over N machines [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq -d 'Print the output of the jq program EXPR for each event' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l jq-errors -d 'When --jq raises an error: skip the event, or fail (stop before the event, with exit code 1)' -r -f -a "skip\t''
 fail\t''"
@@ -526,6 +529,126 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l demo -d 'Read ma
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
+identity\t''
+account\t''
+sync\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l operation -d 'Only this operation: create, update or delete. Implies --kind commit, as -c does [default: all]' -r -f -a "create\t''
+update\t''
+delete\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-message-size -d 'Only events of up to N bytes of JSON (64k) [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l exclude -d 'No records of this collection, or of a prefix. Servers send them, and skytail drops them [default: drop none]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l lang -d 'Only records in this language: de is also de-AT. Deletes have none. Implies --kind commit, as -c does [default: all]' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l grep -d 'Only records with a string that matches REGEX; (?i) at its start ignores case. Implies --kind commit [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l sample -d 'Only one in N (1/100): the same ones on every server, a record\'s create, update and delete together [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l sample-by -d 'What to sample: record, or did (whole accounts) [default: record]' -r -f -a "record\t''
+did\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l host -d 'Server to read; repeat it for servers to fall back on [default: Bluesky\'s public servers]' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l prefer-first -d 'Return to the first --host once it has worked for DUR (1m if no =DUR is given)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l protocol -d 'Protocol: v1, v2, or auto, which is v2 if the server speaks it' -r -f -a "auto\t''
+v1\t''
+v2\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l compress -d 'Use zstd: on, off, or auto, which is on if a dictionary is available (v2 servers send one, v1 needs `skytail dictionary install`) and the server is another machine' -r -f -a "auto\t''
+on\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l zstd-dictionary -d 'zstd dictionary to use instead of the installed one' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l ca-file -d 'Also trust the certificates in FILE (PEM): of an authority, or of one server' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l connect-timeout -d 'Give up a connection attempt after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l ping-after -d 'Ping a silent server after this' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l pong-timeout -d 'Time for the server to answer a ping' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l stall-timeout -d 'Reconnect after this long without an event, or never [default: 60s; with --did never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l last -d 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l last-within -d 'How far back --last may read: DUR, or all (also in the archive) [default: what the server replays]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l from -d 'Where auto starts if nothing is saved: oldest, a time, or an age (15m) [default: live]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l consumer -d 'Name of the saved cursor [default: from filters and output]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l state -d 'File of saved cursors [default: skytail/state.db in the directory for state]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l checkpoint-every -d 'Save the cursor this often [default: 1s; with .zst output 10s]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l checkpoint-events -d 'Also save it after N events [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l join -d 'Cutover from the replay to the live stream of a legacy server: auto (loses nothing), or single (on one connection: the server may lose events)' -r -f -a "auto\t''
+single\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l on-gap -d 'When events are missing: warn, or fail (exit code 4)' -r -f -a "warn\t''
+fail\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l rewind -d 'Dedup overlap: replay this much on each connection, and drop the duplicates' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l archive -d 'Read history from the archive of v2 servers: auto (if the cursor is older than the live stream), prefer (also if that is faster; omits superseded events), or off [default: auto]' -r -f -a "auto\t''
+prefer\t''
+off\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l archive-parallelism -d 'Parallel downloads' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l api-key-file -d 'File that holds the API key of the archive; or set SKYTAIL_API_KEY [default: no key]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l archive-max-bytes -d 'Stop before the archive has sent more than SIZE; the next run continues there [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l archive-stripe -d 'Read stripe I of N of the history between the start and --until, to divide it over N machines [default: all]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l jq -d 'Print the output of the jq program EXPR for each event' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l jq-errors -d 'When --jq raises an error: skip the event, or fail (stop before the event, with exit code 1)' -r -f -a "skip\t''
+fail\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l format -d 'Print ndjson, pretty (indented JSON), text (one line for people), csv or tsv' -r -f -a "ndjson\t''
+pretty\t''
+text\t''
+csv\t''
+tsv\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s o -l output -d 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l rotate -d 'Begin a new file hourly, daily, or after SIZE; strftime fields in FILE are event times (log-%FT%H.ndjson)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l to -d 'Keep the newest state of each record in a database, sqlite:FILE; or publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l to-config -d 'File of "key = value" lines for --to, such as password' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s n -l limit -d 'Stop after N events [default: no limit]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l until -d 'Stop when event times reach TIME: 10m (ago), +10m, or as for --since [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l timeout -d 'Stop after this long [default: never]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l drain-timeout -d 'Time to write received events after a stop' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l shape -d 'JSON format of v2 events: v1, or native' -r -f -a "v1\t''
+native\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l buffer -d 'Most events that wait for the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l buffer-bytes -d 'Most bytes that wait for the output' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l when-full -d 'When the buffer is full: block (lossless), drop-newest or drop-oldest' -r -f -a "block\t''
+drop-newest\t''
+drop-oldest\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-lag -d 'Queue warning threshold: warn while more events than this wait [default: no warning]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l progress -d 'Progress: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l metrics-listen -d 'Serve /metrics (for Prometheus) and /healthz over HTTP; a port alone listens on 127.0.0.1 [default: no server]' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s c -l collection -d 'Only records of this collection, or of a prefix (app.bsky.feed.*). Implies --kind commit: for more kinds add --kind commit,identity [default: all]' -r -f -a "app.bsky.feed.post\t''
+app.bsky.feed.like\t''
+app.bsky.feed.repost\t''
+app.bsky.feed.threadgate\t''
+app.bsky.feed.postgate\t''
+app.bsky.feed.generator\t''
+app.bsky.graph.follow\t''
+app.bsky.graph.block\t''
+app.bsky.graph.list\t''
+app.bsky.graph.listitem\t''
+app.bsky.graph.starterpack\t''
+app.bsky.graph.listblock\t''
+app.bsky.actor.profile\t''
+app.bsky.labeler.service\t''
+chat.bsky.actor.declaration\t''
+app.bsky.feed.\*\t''
+app.bsky.graph.\*\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l log-format -d 'Format of log lines: text or json' -r -f -a "text\t''
+json\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l color -d 'Colour: auto, always or never' -r -f -a "auto\t''
+always\t''
+never\t''"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l config -d 'Configuration file [default: skytail/config.toml]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l no-measure -d 'Download nothing to measure the rate; the plan has no time then'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l markers -d 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l no-checkpoint -d 'Do not save a cursor'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l json -d 'A synonym of --format ndjson'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l csv-safe -d 'Put \' in front of cells that a spreadsheet could take for a formula'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l append -d 'Append to FILE even if skytail did not write it'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s e -l exit-when-live -d 'Stop when the replay has reached the present'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s f -l follow -d 'Continue at the live stream, which is the default'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l strict -d 'Check the whole JSON grammar of each event'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s q -l quiet -d 'Print errors only: no progress, no summary'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s v -l verbose -d 'Print more on stderr; -vv for everything'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s h -l help -d 'Print help'
 
 function __fish_skytail_values
     set -l words (commandline -opc)

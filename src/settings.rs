@@ -14,7 +14,9 @@ use crate::sink::broker::BrokerSettings;
 use crate::sink::file::naming::Naming;
 use crate::sink::file::parquet::ParquetSettings;
 use crate::sink::sqlite::DatabaseSettings;
+use crate::source::archive::BackfillStart;
 use crate::source::archive::api_key::ApiKey;
+use crate::source::archive::bounds::Stripe;
 use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
 pub use crate::source::negotiation::ProtocolPreference;
@@ -128,6 +130,8 @@ pub struct Archive {
     pub key: Option<ApiKey>,
     /// Most bytes that the run downloads from archives; `None` for no limit.
     pub max_bytes: Option<u64>,
+    /// The stripe to read, and the start of the history that it is a part of.
+    pub stripe: Option<(Stripe, BackfillStart)>,
 }
 
 /// `--archive`.

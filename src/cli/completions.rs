@@ -148,7 +148,10 @@ fn command_to_complete() -> clap::Command {
             arg.value_parser(PossibleValuesParser::new(COMMON_COLLECTIONS))
         })
     };
-    Cli::command().mut_subcommand("tail", common).mut_subcommand("top", common).mut_subcommand("plan", common)
+    Cli::command()
+        .mut_subcommand("tail", common)
+        .mut_subcommand("top", common)
+        .mut_subcommand("plan", common)
 }
 
 /// Creates the directory for generated files.

@@ -65,7 +65,7 @@ fault, so that a failure can be reproduced. DUR: 250ms, 2s, 5m.
 /// clap's default. The escape codes are those of clap's headings; clap removes them without
 /// colours.
 pub const MAIN_TEMPLATE: &str = "{about}\n{usage-heading} {usage}\n\
-\x1b[1m\x1b[4mCommands:\x1b[0m\n{subcommands}\n\n\
+\x1b[1m\x1b[4mCommands:\x1b[0m\n{subcommands}\n\
 \x1b[1m\x1b[4mOptions:\x1b[0m\n{options}{after-help}";
 
 /// Largest width of help in columns; clap uses the terminal's width if that is smaller.

@@ -60,6 +60,9 @@ fn planned(arg: Arg) -> Arg {
         arg.get_help_heading(),
         Some("Plan" | "Filters" | "Source" | "Cursor" | "Archive")
     );
+    if arg.get_id() == "json" {
+        return arg.help("Print one JSON object").help_heading("Plan").hide(false);
+    }
     let matters = matters || arg.get_id() == "until";
     arg.hide(!matters)
 }

@@ -21,6 +21,8 @@ pub enum StopReason {
     Timeout,
     /// `--archive-max-bytes` were downloaded.
     ArchiveBudget,
+    /// The stripe of the archive was read to its end.
+    ArchiveStripe,
     /// The server closed the connection at the end of its recording (`--demo`).
     EndOfRecording,
     /// The reader of the output closed it.
@@ -49,6 +51,7 @@ impl StopReason {
             Self::CaughtUp => "caught_up",
             Self::Timeout => "timeout",
             Self::ArchiveBudget => "archive_max_bytes",
+            Self::ArchiveStripe => "archive_stripe",
             Self::EndOfRecording => "end_of_recording",
             Self::OutputClosed => "output_closed",
             Self::Interrupt => "interrupt",
@@ -63,7 +66,10 @@ impl StopReason {
     /// Returns whether the run has everything that its flags ask for.
     #[must_use]
     pub fn is_complete(self) -> bool {
-        matches!(self, Self::Limit | Self::Until | Self::CaughtUp | Self::EndOfRecording)
+        matches!(
+            self,
+            Self::Limit | Self::Until | Self::CaughtUp | Self::ArchiveStripe | Self::EndOfRecording
+        )
     }
 
     /// Returns the words that follow "stopped" in the summary.
@@ -75,6 +81,7 @@ impl StopReason {
             Self::CaughtUp => "at the live tip",
             Self::Timeout => "by --timeout",
             Self::ArchiveBudget => "at --archive-max-bytes",
+            Self::ArchiveStripe => "at the end of --archive-stripe",
             Self::EndOfRecording => "at the end of the recording",
             Self::OutputClosed => "as the output was closed",
             Self::Interrupt => "by Ctrl-C",

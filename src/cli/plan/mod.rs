@@ -32,10 +32,6 @@ use crate::source::protocol::Protocol;
 #[derive(Clone, Debug, clap::Args)]
 #[command(after_help = super::help::PLAN)]
 pub struct PlanArgs {
-    /// Print one JSON object
-    #[arg(long, help_heading = "Plan")]
-    json: bool,
-
     /// Download nothing to measure the rate; the plan has no
     /// time then
     #[arg(long, help_heading = "Plan")]
@@ -48,9 +44,7 @@ pub struct PlanArgs {
 /// Why there is no plan.
 #[derive(Debug, thiserror::Error)]
 enum PlanFailure {
-    #[error(
-        "{0}: the archive asks to be left alone for now ({1}): try again in {2}"
-    )]
+    #[error("{0}: the archive asks to be left alone for now ({1}): try again in {2}")]
     Throttled(Arc<str>, BackfillError, String),
     #[error("{0}: the archive wants a key ({1}): give one with --api-key-file or SKYTAIL_API_KEY")]
     Key(Arc<str>, BackfillError),
@@ -132,7 +126,7 @@ fn plan(args: &PlanArgs, mut settings: TailSettings) -> anyhow::Result<Exit> {
         demo.stop();
     }
     let plan = plan?;
-    let text = match args.json {
+    let text = match args.tail.render.is_json() {
         true => view::json(&plan)?,
         false => view::text(&plan),
     };
@@ -183,7 +177,8 @@ async fn plan_first(
     match first_failure {
         Some(failure) => Err(failure.into()),
         None => Err(UsageError(
-            "v1 servers have no archive: leave --protocol out, or name a v2 server with --host".into(),
+            "v1 servers have no archive: leave --protocol out, or name a v2 server with --host"
+                .into(),
         )
         .into()),
     }
@@ -206,6 +201,7 @@ async fn plan_with(
     let limits = BackfillLimits {
         parallelism: settings.archive.parallelism,
         until: settings.stop.until,
+        stripe: settings.archive.stripe,
         ..BackfillLimits::default()
     };
     let client = ArchiveClient::new(config.clone()).without_patience();
@@ -213,7 +209,8 @@ async fn plan_with(
     let rate = match measures && estimate.segments > 0 {
         true => {
             let rate = estimate::measure(config, start, settings.filter.clone(), &limits).await;
-            let warn = |error: &BackfillError| tracing::warn!("the rate can't be measured: {error}");
+            let warn =
+                |error: &BackfillError| tracing::warn!("the rate can't be measured: {error}");
             rate.inspect_err(warn).ok()
         }
         false => None,

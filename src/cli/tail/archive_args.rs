@@ -5,7 +5,9 @@ use std::path::PathBuf;
 use clap::ValueHint;
 
 use crate::cli::values::size::parse_size;
+use crate::cli::values::stripe::parse_stripe;
 use crate::settings::ArchiveMode;
+use crate::source::archive::bounds::Stripe;
 
 /// The group "Archive".
 #[derive(Clone, Debug, clap::Args)]
@@ -37,4 +39,9 @@ pub struct ArchiveBoundsArgs {
     /// run continues there [default: no limit]
     #[arg(long, value_name = "SIZE", value_parser = parse_size)]
     pub archive_max_bytes: Option<u64>,
+
+    /// Read stripe I of N of the history between the start and
+    /// --until, to divide it over N machines [default: all]
+    #[arg(long, value_name = "I/N", value_parser = parse_stripe)]
+    pub archive_stripe: Option<Stripe>,
 }

@@ -48,7 +48,7 @@ pub fn archive_settings(
         )));
     }
     let parallelism = usize::from(args.archive_parallelism);
-    Ok(Archive { mode, parallelism, key, max_bytes: None })
+    Ok(Archive { mode, parallelism, key, max_bytes: None, stripe: None })
 }
 
 fn read_key(path: &Path) -> Result<ApiKey, String> {

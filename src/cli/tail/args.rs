@@ -23,9 +23,7 @@ use crate::cli::values::rotate::parse_rotate;
 use crate::cli::values::size::{parse_memory_size, parse_message_size};
 use crate::event::format::EventFormat;
 use crate::event::header::{Kind, Operation};
-use crate::settings::{
-    CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull,
-};
+use crate::settings::{CompressMode, JoinMode, OnGap, ProgressMode, ProtocolPreference, WhenFull};
 use crate::sink::file::rotation::Rotate;
 
 /// The flags of `skytail tail`.

@@ -145,7 +145,7 @@ fn plain(text: &str) -> String {
 }
 
 /// Returns the first 32 bits of the SHA-256 hash as hexadecimal digits.
-fn hash(text: &str) -> String {
+pub(super) fn hash(text: &str) -> String {
     Sha256::digest(text.as_bytes()).iter().take(4).map(|b| format!("{b:02x}")).collect()
 }
 

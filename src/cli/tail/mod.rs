@@ -28,3 +28,4 @@ pub mod session;
 pub mod settings;
 mod start_settings;
 pub mod startup;
+mod stripe_settings;

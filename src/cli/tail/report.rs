@@ -72,11 +72,8 @@ pub fn report_nothing_to_do(reached: &TimeUs, settings: &TailSettings, display: 
     match display.log_format {
         LogFormat::Text => eprint(&format!("skytail: {message}")),
         LogFormat::Json => {
-            let summary = Summary {
-                complete: true,
-                reason: StopReason::Until.code(),
-                ..Summary::default()
-            };
+            let summary =
+                Summary { complete: true, reason: StopReason::Until.code(), ..Summary::default() };
             eprint(log::info_line(&message).trim_end());
             eprint(&summary.json(jiff::Timestamp::now()));
         }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 
 use super::consumer_name::{self, Destination};
+use super::stripe_settings::of_stripe;
 use crate::settings::TailSettings;
 use crate::source::handle::{self, ResolveOptions};
 use crate::source::net::proxy::Proxies;
@@ -37,7 +38,11 @@ pub fn resolve_handles(settings: &mut TailSettings) -> anyhow::Result<Vec<(Strin
     settings.consumer.former = consumer_name::derive_0_1_0(filter, endpoints, *demo);
     if !settings.consumer.is_chosen {
         let to = Destination::new(settings.output.as_ref(), settings.to.as_ref());
-        settings.consumer.name = consumer_name::derive(filter, endpoints, *demo, &to);
+        let name = consumer_name::derive(filter, endpoints, *demo, &to);
+        settings.consumer.name = of_stripe(&name, &settings.archive, settings.stop.until);
+    }
+    if settings.archive.stripe.is_some() {
+        settings.consumer.former.clone_from(&settings.consumer.name);
     }
     Ok(known)
 }

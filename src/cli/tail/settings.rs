@@ -14,6 +14,7 @@ use super::output_name;
 use super::output_settings::{output_settings, parquet_settings};
 use super::render_settings::render_settings;
 use super::start_settings::{StartContext, StartSettings, start_settings};
+use super::stripe_settings::add_stripe;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::OrNever;
@@ -86,7 +87,7 @@ pub fn tail_settings(
     let start = start_settings(args, &context, sources)?;
     let stop = stop_rules(&args.output, now_us, sources)?;
     check_end(&start, &stop, sources)?;
-    Ok(TailSettings {
+    let settings = TailSettings {
         demo: args.source.demo,
         protocol: database_settings::protocol(args, database, &filter, sources)?,
         shape: args.output.shape,
@@ -114,7 +115,8 @@ pub fn tail_settings(
         metrics_listen: args.operation.metrics_listen,
         endpoints,
         filter,
-    })
+    };
+    add_stripe(args, settings, now_us, sources)
 }
 
 /// The files, the broker or database, and how to render events.

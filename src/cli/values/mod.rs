@@ -12,6 +12,7 @@ pub mod list;
 pub mod rotate;
 pub mod sample;
 pub mod size;
+pub mod stripe;
 pub mod time;
 
 /// Why a value is not valid. Every message ends with what to write instead.
@@ -59,6 +60,9 @@ pub enum ValueError {
     /// Not a sample.
     #[error("{0:?} is not a sample: write 1/N, such as 1/100 for one in a hundred")]
     Sample(String),
+    /// Not a stripe.
+    #[error("{0:?} is not a stripe: write I/N, such as 2/4 for the second of four")]
+    Stripe(String),
     /// Not a rotation.
     #[error("{0:?} is not a rotation: write hourly, daily, or a size (100MiB)")]
     Rotate(String),

@@ -52,6 +52,11 @@ impl Reader {
         retry: &mut RetryState,
     ) -> Option<BackfillStart> {
         let pending = retry.pending_backfill.take();
+        if let Some((_, origin)) = self.archive.stripe {
+            // The live stream is no part of a stripe.
+            let newest = self.feedback.get().and_then(|position| position.newest.seq);
+            return Some(newest.map_or(origin, |seq| BackfillStart::After(seq.0)));
+        }
         if pending.is_none() {
             retry.replaced_rate = None;
         }
@@ -135,7 +140,7 @@ impl Reader {
                 return match backfill.end_kind() {
                     BackfillEnd::SealedTip => Err(Disconnect::BackfillComplete),
                     BackfillEnd::Until => self.stop_after_drain(StopReason::Until).await,
-                    BackfillEnd::Stripe => Err(Disconnect::BackfillComplete),
+                    BackfillEnd::Stripe => self.stop_after_drain(StopReason::ArchiveStripe).await,
                 };
             };
             if let (Some(gap), Some(_)) = (&gap, retry.replaced_rate) {
@@ -160,8 +165,8 @@ impl Reader {
     }
 
     fn backfill_limits(&self) -> BackfillLimits {
-        let Archive { parallelism, max_bytes, .. } = self.archive;
-        BackfillLimits { parallelism, max_bytes, until: self.until, stripe: None }
+        let Archive { parallelism, max_bytes, stripe, .. } = self.archive;
+        BackfillLimits { parallelism, max_bytes, until: self.until, stripe }
     }
 
     /// Stops the run after everything that was passed on is written.
@@ -228,6 +233,13 @@ impl Reader {
         if retry.backfill_attempts.1 < MAX_BACKFILL_ATTEMPTS {
             return self.reconnect(retry, &what, None);
         }
+        if self.archive.stripe.is_some() {
+            let server = self
+                .endpoints
+                .get(retry.current)
+                .map_or_else(|| "?".into(), |endpoint| Arc::clone(&endpoint.label));
+            return Err(ReadError::Stripe { server, error: what.to_owned() });
+        }
         tracing::warn!(
             "{what}, {MAX_BACKFILL_ATTEMPTS} times in a row; continuing with the oldest event of the live stream"
         );
@@ -262,6 +274,9 @@ impl Reader {
         if error.is_transient() {
             let wait = error.retry_after();
             return self.retry_later(retry, &Disconnect::Archive(error), wait);
+        }
+        if self.archive.stripe.is_some() {
+            return Err(ReadError::Stripe { server, error: error.to_string() });
         }
         if self.archive.key.is_some() && error.refused_status().is_some() {
             retry.update_endpoint(|endpoint| endpoint.refuses = true);

@@ -130,6 +130,14 @@ pub enum ReadError {
         /// The archive's error.
         error: Box<BackfillError>,
     },
+    /// A stripe can't be read from the archive, and the live stream is no part of it.
+    #[error("{server}: --archive-stripe reads the archive alone, and that can't be used: {error}")]
+    Stripe {
+        /// The server.
+        server: Arc<str>,
+        /// What the archive's error is.
+        error: String,
+    },
     /// `--compress on` and a server with another dictionary.
     #[error(
         "{server}: {error}; name the server's dictionary with --zstd-dictionary, or use --compress off"

@@ -28,7 +28,6 @@ impl DownloadBudget {
     pub(super) fn admits(&self, pending: u64, next: u64, is_idle: bool) -> bool {
         let Some(limit) = self.limit else { return true };
         let spent = self.metrics.archive_bytes.get().saturating_add(pending);
-        // mutant: ignores-the-download-budget
         spent.saturating_add(next) <= limit || (is_idle && !self.has_read())
     }
 

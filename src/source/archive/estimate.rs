@@ -208,8 +208,9 @@ pub async fn measure(
     limits: &BackfillLimits,
 ) -> Result<MeasuredRate, BackfillError> {
     let metrics = Arc::new(Metrics::default());
-    let client = ArchiveClient::new(ArchiveClientConfig { metrics: Arc::clone(&metrics), ..config })
-        .without_patience();
+    let client =
+        ArchiveClient::new(ArchiveClientConfig { metrics: Arc::clone(&metrics), ..config })
+            .without_patience();
     let limits = BackfillLimits { max_bytes: Some(MEASURED_BYTES), ..*limits };
     let mut backfill =
         Backfill::start(Arc::new(client), from, filter, EventFormat::V1, &limits).await?;

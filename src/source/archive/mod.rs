@@ -139,9 +139,9 @@ impl BackfillError {
     #[must_use]
     pub fn throttled_for(&self) -> Option<Duration> {
         match self {
-            Self::Fetch {
-                source: ArchiveFetchError::Busy { status: 429, asked, .. }, ..
-            } => Some(asked.unwrap_or_default()),
+            Self::Fetch { source: ArchiveFetchError::Busy { status: 429, asked, .. }, .. } => {
+                Some(asked.unwrap_or_default())
+            }
             _ => None,
         }
     }

@@ -296,11 +296,9 @@ pub async fn first_page(
 ) -> Result<PlanPage, ListError> {
     match last {
         // A server refuses an empty range.
-        Some(last) if last <= after => Ok(PlanPage {
-            planned_through_seq: after,
-            sealed_tip_seq: after,
-            segments: Vec::new(),
-        }),
+        Some(last) if last <= after => {
+            Ok(PlanPage { planned_through_seq: after, sealed_tip_seq: after, segments: Vec::new() })
+        }
         last => fetch_page(client, filter, after, last).await,
     }
 }

@@ -11,6 +11,7 @@ mod left_out;
 mod plan;
 mod prefer;
 mod scripts;
+mod stripes;
 mod whole;
 
 use std::path::PathBuf;

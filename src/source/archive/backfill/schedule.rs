@@ -74,8 +74,7 @@ impl Backfill {
     fn may_fetch(&self, bytes: u64) -> bool {
         let running = self.fetches.iter().filter(|fetch| !fetch.task.is_finished());
         let pending: u64 = running.map(|fetch| self.expected_bytes(&fetch.range)).sum();
-        let is_idle =
-            self.fetches.is_empty() && self.blocks.is_empty() && self.decodes.is_empty();
+        let is_idle = self.fetches.is_empty() && self.blocks.is_empty() && self.decodes.is_empty();
         self.budget.admits(pending, bytes, is_idle)
     }
 
