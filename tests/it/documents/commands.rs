@@ -67,6 +67,7 @@ pages! {
     install: "docs/guide/install.md",
     parquet: "docs/guide/parquet.md",
     quick_start: "docs/guide/quick-start.md",
+    scaling: "docs/guide/scaling.md",
     serve_and_chaos: "docs/guide/serve-and-chaos.md",
     sqlite: "docs/guide/sqlite.md",
     stats: "docs/guide/stats.md",
