@@ -590,8 +590,8 @@ pretty\t''
 text\t''
 csv\t''
 tsv\t''"
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…' -r
-complete -c skytail -n "__fish_skytail_using_subcommand plan" -s o -l output -d 'Append each event to FILE exactly once; a .zst file is compressed [default: - for stdout]' -r -F
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l fields -d 'Columns of csv and tsv: did,commit.record.text,…; added columns of Parquet, with types (commit.record.n:int)' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -s o -l output -d 'Append each event to FILE exactly once; .zst files are compressed, .parquet files tables [default: - for stdout]' -r -F
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l rotate -d 'Begin a new file hourly, daily, or after SIZE; strftime fields in FILE are event times (log-%FT%H.ndjson)' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l to -d 'Keep the newest state of each record in a database, sqlite:FILE; or publish each event exactly once to nats://HOST/SUBJECT or kafka://HOST/TOPIC (cargo features nats and kafka)' -r -f
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l to-config -d 'File of "key = value" lines for --to, such as password' -r -F
