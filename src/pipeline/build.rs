@@ -70,8 +70,7 @@ pub(super) fn build(
     }
     let saved = saved_position(&start);
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
-    let feedback = Arc::new(WriterFeedback::new(saved.clone()));
-    let renders = renderer.is_some();
+    let (renders, feedback) = (renderer.is_some(), Arc::new(WriterFeedback::new(saved.clone())));
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,

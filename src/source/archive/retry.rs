@@ -27,7 +27,7 @@ pub fn server_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         let now_s = now.duration_since(UNIX_EPOCH).map_or(0, |now| now.as_secs());
         Duration::from_secs(at_s.saturating_sub(now_s))
     });
-    until_reset.or_else(|| retry_after::retry_after(headers, now))
+    until_reset.or_else(|| retry_after::requested_wait(headers, now))
 }
 
 /// The attempts that one request has left.

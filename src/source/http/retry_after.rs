@@ -7,20 +7,26 @@ use jiff::fmt::rfc2822::DateTimeParser;
 use jiff::fmt::strtime::BrokenDownTime;
 use jiff::tz::TimeZone;
 
-/// The longest wait that a server can ask for.
+/// The longest wait that a server's request causes.
 pub const MAX_RETRY_AFTER: Duration = Duration::from_secs(300);
 
-/// Returns the wait that a response asks for, at most [`MAX_RETRY_AFTER`]; `None` without the
-/// field, or if its value is neither a number of seconds nor a date.
+/// Returns the wait that a response asks for, at most [`MAX_RETRY_AFTER`]; `None` as for
+/// [`requested_wait`].
+pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+    requested_wait(headers, now).map(|wait| wait.min(MAX_RETRY_AFTER))
+}
+
+/// Returns the wait that a response asks for, however long; `None` without the field, or if its
+/// value is neither a number of seconds nor a date.
 ///
 /// A date is compared with the response's own `Date`, so that a wrong local clock does no harm,
 /// and with `now` if the response has none.
-pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
+pub fn requested_wait(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
         // A number that does not fit is a long time, too.
         let seconds = text.parse().unwrap_or(u64::MAX);
-        return Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER));
+        return Some(Duration::from_secs(seconds));
     }
     let at_s = http_date(text)?;
     let now_s = match date_in(headers, DATE) {
@@ -28,7 +34,7 @@ pub fn retry_after(headers: &HeaderMap, now: SystemTime) -> Option<Duration> {
         None => i64::try_from(now.duration_since(UNIX_EPOCH).ok()?.as_secs()).ok()?,
     };
     let seconds = u64::try_from(at_s.saturating_sub(now_s)).unwrap_or(0);
-    Some(Duration::from_secs(seconds).min(MAX_RETRY_AFTER))
+    Some(Duration::from_secs(seconds))
 }
 
 fn date_in(headers: &HeaderMap, name: HeaderName) -> Option<i64> {

@@ -112,7 +112,7 @@ fn a_history_that_machines_could_divide_differently_is_refused() {
     for (flags, words) in [
         (&["--cursor", "oldest"][..], "the present"),
         (&["--cursor", "oldest", "--until", "10m"], "the present"),
-        (&["--since", "2d", "--until", "2026-07-04T00:00:00Z"], "the present"),
+        (&["--since", "2000d", "--until", "2026-07-04T00:00:00Z"], "the present"),
         (&["--until", "2026-07-04T00:00:00Z"], "a history needs a start"),
         (&[&fixed[..], &["--archive", "off"]].concat(), "the archive alone"),
         (&[&fixed[..], &["--protocol", "v1"]].concat(), "the archive alone"),
