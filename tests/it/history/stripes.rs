@@ -13,7 +13,7 @@ fn at(event: u64) -> String {
     (FIRST_US + 1_000 * event).to_string()
 }
 
-/// Runs without `--exit-when-live`: a stripe ends by itself.
+/// Runs without `--exit-when-live`: the end of a stripe ends the run.
 fn run(fixture: &Fixture, flags: &[&str]) -> Ended {
     let home = Scratch::new();
     tail(&home.path(""), &[&["--host", &*fixture.host], flags].concat())
