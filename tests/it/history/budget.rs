@@ -39,7 +39,7 @@ fn series(fixture: &Fixture, budget: u64, kills: bool) -> u64 {
             while length() <= before && !run.has_ended() {
                 std::thread::yield_now();
             }
-            run.signal("KILL");
+            run.signal_until_it_ends("KILL");
         }
         let ended = run.wait();
         if ended.code() != 0 {

@@ -83,7 +83,7 @@ fn killed_stripes_lose_and_repeat_nothing() {
                 while length() <= before && !run.has_ended() {
                     std::thread::yield_now();
                 }
-                run.signal("KILL");
+                run.signal_until_it_ends("KILL");
             }
             let ended = run.wait();
             if ended.code() == 0 && round >= 4 {
