@@ -37,7 +37,7 @@ fn series(fixture: &Fixture, budget: u64, kills: bool) -> u64 {
             let length = || std::fs::metadata(&out).map_or(0, |file| file.len());
             let before = length();
             while length() <= before && !run.has_ended() {
-                std::thread::yield_now();
+                std::thread::sleep(std::time::Duration::from_millis(1));
             }
             run.signal_until_it_ends("KILL");
         }

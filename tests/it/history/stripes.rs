@@ -81,7 +81,7 @@ fn killed_stripes_lose_and_repeat_nothing() {
                 let length = || std::fs::metadata(file).map_or(0, |file| file.len());
                 let before = length();
                 while length() <= before && !run.has_ended() {
-                    std::thread::yield_now();
+                    std::thread::sleep(std::time::Duration::from_millis(1));
                 }
                 run.signal_until_it_ends("KILL");
             }
