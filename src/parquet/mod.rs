@@ -37,7 +37,7 @@ pub use writer::{
 use crate::compression::sniff;
 
 /// The first and the last bytes of a file.
-const MAGIC: [u8; 4] = *b"PAR1";
+pub const MAGIC: [u8; 4] = *b"PAR1";
 /// Rows of a row group: what DuckDB hands to one thread.
 const GROUP_ROWS: u64 = 122_880;
 /// The longest footer that is read. A day of 50 million events has less than a megabyte.
@@ -52,6 +52,10 @@ const MAX_FOOTER_BYTES: u64 = 64 << 20;
 pub fn open_recording(path: &Path) -> io::Result<Box<dyn Read>> {
     let mut file = File::open(path)?;
     if !is_parquet(&mut file)? {
+        let metadata = file.metadata()?;
+        if is_name(path) && metadata.is_file() && metadata.len() < 2 * MAGIC.len() as u64 {
+            return Err(ReadError::CutOff.into());
+        }
         return sniff::decompressed(io::BufReader::with_capacity(256 << 10, file));
     }
     Ok(Box::new(Events::read(file, &std::env::temp_dir())?))

@@ -46,6 +46,7 @@ impl Zstd {
             );
             w.i32(2, self.page.len() as i32);
             w.i32(3, self.compressed.len() as i32);
+            w.i32(4, crc32fast::hash(&self.compressed).cast_signed());
             match kind {
                 PageKind::Data { rows, encoding } => w.structure(5, |w| {
                     w.i32(1, rows);

@@ -238,6 +238,25 @@ fn files_that_are_not_ours_are_refused_with_the_reason() {
     assert!(error(&foreign).starts_with("it is a Parquet file that skytail did not write: "));
 }
 
+#[test]
+fn a_changed_bit_in_a_page_changes_no_event_in_silence() {
+    let home = tempfile::tempdir().unwrap();
+    let path = write(home.path(), "a.parquet", &recording(12), &[])[0].path.clone();
+    let (whole, lines) = (fs::read(&path).unwrap(), read(&path).unwrap());
+    let length = u32::from_le_bytes(whole[whole.len() - 8..][..4].try_into().unwrap());
+    let mut found = 0;
+    for at in 4..whole.len() - 8 - length as usize {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1 << (at % 8);
+        fs::write(&path, &damaged).unwrap();
+        match read(&path) {
+            Ok(others) => assert_eq!(others, lines, "byte {at}"),
+            Err(_) => found += 1,
+        }
+    }
+    assert!(found > 500, "{found}");
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(64))]
 

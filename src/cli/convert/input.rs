@@ -1,6 +1,6 @@
 //! Reads the lines of the recordings.
 
-use std::io::{self, BufReader, Read};
+use std::io::{self, BufRead as _, BufReader, Read};
 use std::path::Path;
 
 use anyhow::{Context as _, anyhow};
@@ -28,7 +28,15 @@ pub(super) fn read_all(args: &ConvertArgs, output: &mut Output) -> anyhow::Resul
 
 fn open(path: &Path) -> io::Result<Box<dyn Read>> {
     match is_stdin(path) {
-        true => sniff::decompressed(BufReader::with_capacity(READ_BYTES, io::stdin().lock())),
+        true => {
+            let mut stdin = BufReader::with_capacity(READ_BYTES, io::stdin().lock());
+            // Its footer is at the end, so that it can't be read from a pipe.
+            if stdin.fill_buf()?.starts_with(&parquet::MAGIC) {
+                let message = "it is Parquet: give the name of the file in place of -";
+                return Err(io::Error::new(io::ErrorKind::InvalidData, message));
+            }
+            sniff::decompressed(stdin)
+        }
         false => parquet::open_recording(path),
     }
 }

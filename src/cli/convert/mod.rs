@@ -65,6 +65,7 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     if !is_stdout {
         Naming::new(&args.output, None)
             .map_err(|error| UsageError(format!("--output: {error}")))?;
+        check_ending(&args.output)?;
     }
     let is_parquet = !is_stdout && crate::parquet::is_name(&args.output);
     if !fields.is_empty() && !is_parquet {
@@ -81,6 +82,19 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
         Err(error) => return Err(error),
     }
     output.finish()
+}
+
+/// Refuses a name that stands for Parquet and would get lines.
+fn check_ending(path: &Path) -> Result<(), UsageError> {
+    let name = path.to_string_lossy().to_ascii_lowercase();
+    let is_like_parquet = name.strip_suffix(".zst").unwrap_or(&name).ends_with(".parquet");
+    if !is_like_parquet || crate::parquet::is_name(path) {
+        return Ok(());
+    }
+    let name = path.display();
+    Err(UsageError(format!(
+        "--output: \"{name}\" is a name for Parquet with another ending than .parquet: write .parquet for Parquet (its pages are compressed), or .ndjson or .ndjson.zst for lines"
+    )))
 }
 
 fn is_stdin(path: &Path) -> bool {

@@ -251,7 +251,10 @@ fn each_bound_in_the_table_matches_the_code() {
 fn the_documents_list_each_unsafe_block() {
     let mut blocks = Vec::new();
     collect_unsafe(&Path::new(env!("CARGO_MANIFEST_DIR")).join("src"), &mut blocks);
-    assert_eq!(blocks, ["dispatch.rs"; 2], "SECURITY.md and fuzz/README.md say which files have one");
+    assert_eq!(
+        blocks, ["dispatch.rs"; 2],
+        "SECURITY.md and fuzz/README.md say which files have one"
+    );
     let security = read("SECURITY.md");
     assert!(security.contains("Two `unsafe` blocks in the program (`event/simd/dispatch.rs`"));
     let fuzz = read("fuzz/README.md");

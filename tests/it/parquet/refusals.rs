@@ -46,6 +46,31 @@ fn a_parquet_file_that_can_not_be_read_is_named_with_the_reason() {
 }
 
 #[test]
+fn names_and_inputs_that_only_look_like_parquet_are_refused() {
+    let scratch = Scratch::new();
+    scratch.recording(&events(10, true));
+    for name in ["y.parquet.zst", "x.PARQUET"] {
+        let (out, err) = run(&scratch, &["convert", "recording.ndjson", "-o", name], 2);
+        assert!(err.contains(name) && err.contains("write .parquet"), "{err}");
+        assert!(out.is_empty() && !scratch.path(name).exists());
+    }
+    fs::write(scratch.path("empty.parquet"), "").unwrap();
+    for args in [&["convert", "empty.parquet", "-o", "x.ndjson"][..], &["stats", "empty.parquet"]] {
+        let (_, err) = run(&scratch, args, 1);
+        assert!(err.contains("empty.parquet") && err.contains("it is cut off"), "{err}");
+    }
+    run(&scratch, &["convert", "recording.ndjson", "-o", "a.parquet"], 0);
+    let flags = ["convert", "-", "-o", "x.ndjson", "--skip-malformed"];
+    let mut command = crate::parquet::skytail(&scratch, &flags);
+    let stdin = fs::File::open(scratch.path("a.parquet")).unwrap();
+    let output = command.stdin(stdin).output().unwrap();
+    let err = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{err}");
+    assert!(err.contains("give the name of the file in place of -"), "{err}");
+    assert!(!scratch.path("x.ndjson").exists());
+}
+
+#[test]
 fn an_existing_output_stays() {
     let scratch = Scratch::new();
     scratch.recording(&events(10, true));
