@@ -4,7 +4,7 @@
 //! of a mutation. Each edit keeps the original statement for every other process, so that a
 //! statement that has changed since is either still tested or no longer compiles.
 
-use super::oracle::Violation::{self, Ahead, Disorder, ExitedEarly, Foreign, Lost, Repeated};
+use super::oracle::Violation::{self, Ahead, ExitedEarly, Foreign, Lost, Repeated};
 
 /// One fault.
 pub struct Mutation {
@@ -52,12 +52,6 @@ pub const MUTATIONS: &[Mutation] = &[
         ),
         profile: "v2 reuse",
         violations: &[Lost],
-    },
-    Mutation {
-        name: "rewinds-into-the-archive",
-        edit: Insert("let seq = seq.filter(|_| !MUTANT);"),
-        profile: "archive preferred",
-        violations: &[Disorder],
     },
     Mutation {
         name: "fails-over-to-the-newest",

@@ -103,7 +103,6 @@ pub(super) fn after_archive(
     let Origin { server, kind, filter_fingerprint } = &position.origin;
     let is_archive = *kind == ServerKind::V2 && *filter_fingerprint == archive_fingerprint;
     let seq = position.newest.seq.filter(|_| is_archive && *server == endpoint.label);
-    // mutant: rewinds-into-the-archive
     seq.map(RequestedCursor::Seq)
 }
 
