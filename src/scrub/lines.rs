@@ -2,9 +2,7 @@
 
 use std::io::{self, BufRead, ErrorKind};
 
-/// The longest line that can be an event, in bytes: the default of `--max-frame-size`, and room for
-/// what a server may add.
-pub const MAX_LINE_BYTES: usize = 17 << 20;
+pub use crate::event::lines::MAX_LINE_BYTES;
 
 /// A line, or a part of one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
