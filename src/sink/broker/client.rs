@@ -99,7 +99,7 @@ impl Broker {
         let records = ends
             .into_iter()
             .map(|(partition, end)| OutputRecord::partition(&self.name, partition, end));
-        Ok(records.map(|record| Output { file: None, record }).collect())
+        Ok(records.map(|record| Output { file: None, record, waiting: None }).collect())
     }
 
     /// Returns whether the broker has no message of ours after the last checkpoint.
