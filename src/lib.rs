@@ -10,7 +10,7 @@
 //! source       sink         render
 //! parquet
 //! archive      filter
-//! compression  position     display      paths
+//! compression  position     display      paths       sqlite
 //! event        metrics      platform
 //! ```
 //!
@@ -40,6 +40,7 @@ pub mod serve;
 pub mod settings;
 pub mod sink;
 pub mod source;
+pub mod sqlite;
 pub mod stats;
 pub mod telemetry;
 pub mod top;

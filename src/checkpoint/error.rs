@@ -2,9 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use rusqlite::ErrorCode;
-
-use crate::platform;
+use crate::sqlite::Failure;
 
 /// Why the state file could not be used. The cause is part of the message.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -124,21 +122,15 @@ impl StoreError {
     pub(super) fn from_sqlite(path: &Path, error: &rusqlite::Error) -> Self {
         let path = path.to_owned();
         let cause = error.to_string();
-        match error.sqlite_error_code() {
-            Some(ErrorCode::NotADatabase) => Self::NotSqlite { path },
-            Some(ErrorCode::DatabaseCorrupt) => Self::Damaged { path, cause },
-            Some(ErrorCode::ReadOnly) => Self::ReadOnly { path },
-            Some(ErrorCode::DiskFull) => Self::Full { path },
-            Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => Self::Busy { path },
-            // SQLite does not say why: it reports a full disk as such only in some places.
-            Some(ErrorCode::CannotOpen | ErrorCode::SystemIoFailure) if is_full(&path) => {
-                Self::Full { path }
-            }
-            Some(ErrorCode::SystemIoFailure) if is_at_size_limit(&path) => {
-                Self::FileTooLarge { path }
-            }
-            Some(ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => Self::Open { path, cause },
-            _ => Self::Failed { path, cause },
+        match Failure::of(&path, error) {
+            Failure::NotSqlite => Self::NotSqlite { path },
+            Failure::Damaged => Self::Damaged { path, cause },
+            Failure::ReadOnly => Self::ReadOnly { path },
+            Failure::Full => Self::Full { path },
+            Failure::FileTooLarge => Self::FileTooLarge { path },
+            Failure::Busy => Self::Busy { path },
+            Failure::Open => Self::Open { path, cause },
+            Failure::Other => Self::Failed { path, cause },
         }
     }
 
@@ -162,23 +154,4 @@ impl StoreError {
             other => other,
         }
     }
-}
-
-/// A disk with less free space counts as full: SQLite makes its files in pieces of 32 KiB.
-const LEAST_FREE_BYTES: u64 = 64 * 1024;
-
-/// Returns whether the disk of the file at `path` has no room for another file.
-fn is_full(path: &Path) -> bool {
-    let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
-    platform::has_less_than(directory.unwrap_or(Path::new(".")), LEAST_FREE_BYTES)
-}
-
-/// Returns whether the state file or its log is as long as a file of this process may be.
-fn is_at_size_limit(path: &Path) -> bool {
-    let Some(limit) = platform::file_size_limit() else { return false };
-    ["", "-wal", "-shm"].iter().any(|suffix| {
-        let mut name = path.as_os_str().to_owned();
-        name.push(suffix);
-        std::fs::metadata(name).is_ok_and(|found| found.len() + LEAST_FREE_BYTES > limit)
-    })
 }

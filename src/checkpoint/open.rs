@@ -4,20 +4,13 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::error::StoreError;
 use super::schema;
+use crate::sqlite::{BUSY_TIMEOUT, switch_to_wal};
 use crate::{paths, platform};
-
-/// How long to wait for another program's write. A save takes milliseconds; for a transaction that
-/// a user left open in `sqlite3`, an error is better than a longer wait.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause between two attempts when SQLite does not wait.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
 
 /// Opens the file for reading and writing. Creates it, and the directories above it, if it does not
 /// exist.
@@ -206,25 +199,6 @@ fn durability(connection: &Connection) -> rusqlite::Result<()> {
     // Only macOS makes a difference: there, fsync(2) leaves the bytes in the cache of the disk, and
     // F_FULLFSYNC does not. Other systems ignore it.
     connection.pragma_update(None, "checkpoint_fullfsync", true)
-}
-
-/// Returns the resulting journal mode. SQLite does not wait for other programs in this case, so
-/// this function does.
-fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
-    let give_up = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        let mode =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
-        match mode {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < give_up =>
-            {
-                thread::sleep(BUSY_PAUSE);
-            }
-            other => return other,
-        }
-    }
 }
 
 fn cant_open(path: &Path, error: &io::Error) -> StoreError {

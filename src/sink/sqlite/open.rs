@@ -4,19 +4,14 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite::{Connection, OpenFlags};
 
 use super::error::DatabaseError;
 use super::schema;
+use crate::sqlite::{BUSY_TIMEOUT, switch_to_wal};
 use crate::{paths, platform};
 
-/// How long to wait for another program's write.
-const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// The pause between two attempts when SQLite does not wait.
-const BUSY_PAUSE: Duration = Duration::from_millis(10);
 /// The largest file that is checked as a whole when it is opened, in bytes. A larger one takes too
 /// long; SQLite then reports damage when it reads the damaged page.
 const CHECKED_BYTES: u64 = 16 * 1024 * 1024;
@@ -172,25 +167,6 @@ fn configure(connection: &Connection) -> rusqlite::Result<()> {
         })?;
     }
     Ok(())
-}
-
-/// Returns the resulting journal mode. SQLite does not wait for other programs in this case, so
-/// this function does.
-fn switch_to_wal(connection: &Connection) -> rusqlite::Result<String> {
-    let give_up = Instant::now() + BUSY_TIMEOUT;
-    loop {
-        let mode =
-            connection.pragma_update_and_check(None, "journal_mode", "wal", |row| row.get(0));
-        match mode {
-            Err(error)
-                if error.sqlite_error_code() == Some(ErrorCode::DatabaseBusy)
-                    && Instant::now() < give_up =>
-            {
-                thread::sleep(BUSY_PAUSE);
-            }
-            other => return other,
-        }
-    }
 }
 
 fn cant_open(path: &Path, error: &io::Error) -> DatabaseError {
