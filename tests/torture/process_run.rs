@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::child::Running;
 use super::harness::Harness;
 use super::oracle::{Oracle, Saved, Verdict, Violation};
-use super::profile::{Filter, Output, Profile, RunSettings, failed};
+use super::profile::{Filter, Output, Profile, RunSettings, Witness, failed};
 use super::recording::{RARE_COLLECTION, RARE_DID};
 use crate::support::{PATIENCE, isolate_environment};
 
@@ -95,6 +95,9 @@ pub struct ProcessRun {
     kills_servers: bool,
     scans_slowly: bool,
     flags: Vec<String>,
+    budget: Option<&'static str>,
+    /// The stripe and their number.
+    stripe: Option<(u32, u32)>,
     count: u32,
 }
 
@@ -112,8 +115,17 @@ impl ProcessRun {
         rng: &mut fastrand::Rng,
     ) -> Self {
         let mut flags: Vec<String> = Vec::new();
-        for host in harness.hosts() {
-            flags.extend(["--host".to_owned(), host]);
+        let in_use = harness.hosts().count() - usize::from(profile.witness.is_some());
+        for (number, host) in harness.hosts().enumerate() {
+            let flag = if number < in_use { "--host" } else { "--witness" };
+            flags.extend([flag.to_owned(), host]);
+        }
+        match profile.witness {
+            None | Some(Witness::Late) => {}
+            Some(Witness::Hold) => flags.push("--witness-hold".to_owned()),
+            Some(Witness::Report) => {
+                flags.extend(["--witness-only", "report"].map(str::to_owned));
+            }
         }
         let state = directory.join("state.db").display().to_string();
         flags.extend(FIXED_FLAGS.map(str::to_owned));
@@ -157,8 +169,20 @@ impl ProcessRun {
             kills_servers: profile.kills_servers,
             scans_slowly: profile.scans_slowly(),
             flags,
+            budget: profile.budget,
+            stripe: None,
             count: 0,
         }
+    }
+
+    /// Ends the history before this time.
+    pub fn end_at(&mut self, until_us: u64) {
+        self.flags.extend(["--until".to_owned(), until_us.to_string()]);
+    }
+
+    /// Chooses the stripe of the next run.
+    pub fn choose_stripe(&mut self, stripe: u32, of: u32) {
+        self.stripe = Some((stripe, of));
     }
 
     /// Returns the command, for a developer to run.
@@ -202,7 +226,9 @@ impl ProcessRun {
         self.note(&format!("run {} {role:?}: {stop_plan:?}", self.count));
         let mut running = {
             let copy = self.directory.join(format!("stdout-of-run-{:05}", self.count));
-            Running::start(self.command(role), &copy, self.count as usize)
+            let ends_itself =
+                self.stripe.is_some() || (self.budget.is_some() && role == RunRole::Interrupted);
+            Running::start(self.command(role), &copy, self.count as usize, ends_itself)
         };
         let read = self.read(&mut running, stop_plan, harness, oracle, rng);
         let run_outcome = read.and_then(|()| running.end(stop_plan.end, oracle));
@@ -275,15 +301,24 @@ impl ProcessRun {
     fn command(&self, role: RunRole) -> Command {
         let mut command = Command::new(&self.client);
         isolate_environment(&mut command, &self.directory);
-        command.arg("tail").args(&self.flags).envs(self.variable.clone());
+        command.arg("tail").envs(self.variable.clone());
+        match self.stripe {
+            None => command.args(&self.flags),
+            Some((stripe, of)) => command
+                .args(["--archive-stripe", &format!("{stripe}/{of}")])
+                .args(self.flags.iter().map(|f| f.replace("STRIPE", &stripe.to_string()))),
+        };
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
         match role {
             // The program must detect silent servers within a short run.
             RunRole::Interrupted => command
                 .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
-                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
-            RunRole::Final if self.output.is_file() => command.arg("--exit-when-live"),
+                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"])
+                .args(self.budget.iter().flat_map(|size| ["--archive-max-bytes", size])),
+            RunRole::Final if self.output.is_file() && self.stripe.is_none() => {
+                command.arg("--exit-when-live")
+            }
             RunRole::Final => &mut command,
         };
         command
