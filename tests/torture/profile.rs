@@ -86,7 +86,7 @@ pub struct Profile {
     pub serve_flags: &'static [&'static str],
     /// Further `--chaos` items of each server, which last in the final run, too.
     pub losses: &'static [&'static str],
-    /// The `--archive-max-bytes` of each run but the final one: a run may end by itself.
+    /// The `--archive-max-bytes` of each run but the final one: a run may end without a request.
     pub budget: Option<&'static str>,
     /// The number of stripes of the history; 0 if it is not divided.
     pub stripes: u32,
@@ -322,7 +322,7 @@ impl<'a> Round<'a> {
             0..=1 if self.profile.has_clean_stops => StopKind::Term,
             2..=3 if self.profile.output == Output::SlowStdout => StopKind::TermUnread,
             4..=6 if self.profile.output == Output::SlowStdout => StopKind::KillUnread,
-            // A run that ends by itself has left its last lines in the pipe.
+            // A run that reached its budget has left its last lines in the pipe.
             7 if self.profile.has_clean_stops && is_piped && self.profile.budget.is_none() => {
                 StopKind::CloseReader
             }
