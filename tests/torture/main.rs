@@ -122,8 +122,8 @@ fn nothing_is_lost_in_half_an_hour() {
     let minutes = variable("SKYTAIL_TORTURE_MINUTES").unwrap_or(30);
     let (totals, failures) = run(Duration::from_secs(60 * minutes), false);
     assert_unbroken(&failures);
-    // The purpose of a run of this length; a busy machine does less.
-    if minutes >= 30 {
+    // The purpose of a run of all profiles for this length; a busy machine does less.
+    if minutes >= 30 && variable::<String>("SKYTAIL_TORTURE_LANE").is_none() {
         assert!(totals.kills >= 1_000 && totals.disconnects >= 10_000, "{totals}");
     }
 }
