@@ -17,8 +17,8 @@ use crate::archive::error::{BlockError, RowError};
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 
-/// Batches of one block that may wait for the blocks before it: enough for a typical block.
-pub(super) const QUEUED_BATCHES: usize = 16;
+/// Batches of one block that may wait for the blocks before it: more than half of a typical block.
+pub(super) const QUEUED_BATCHES: usize = 8;
 
 /// What all workers of a backfill share.
 #[derive(Debug)]
