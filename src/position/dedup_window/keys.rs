@@ -84,8 +84,8 @@ fn entry(key: u64, number: u64) -> u32 {
     USED | (key >> 33) as u32 & TAG | number as u32 & PLACE
 }
 
-/// Makes room for one more number in a ring. A large one grows by an eighth of the window, where it
-/// would double by itself.
+/// Makes room for one more number in a ring. A large one grows by an eighth of the window and is not
+/// doubled.
 #[inline]
 pub(super) fn make_room(ring: &mut VecDeque<u64>) {
     if ring.len() == ring.capacity() && ring.len() as u64 >= MAX_EVENTS / 2 {
