@@ -17,6 +17,10 @@ mod support;
 mod archive_profiles;
 #[path = "../torture/child.rs"]
 mod child;
+#[path = "../torture/filter_profiles.rs"]
+mod filter_profiles;
+#[path = "../torture/filters.rs"]
+mod filters;
 #[path = "../torture/harness.rs"]
 mod harness;
 #[path = "../torture/oracle.rs"]

@@ -27,6 +27,8 @@ mod support;
 
 mod archive_profiles;
 mod child;
+mod filter_profiles;
+mod filters;
 mod harness;
 mod oracle;
 mod outputs;

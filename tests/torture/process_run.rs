@@ -7,6 +7,7 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::child::Running;
+use super::filters::FilterFile;
 use super::harness::Harness;
 use super::oracle::{Oracle, Saved, Verdict, Violation};
 use super::profile::{Filter, Output, Profile, RunSettings, Witness, failed};
@@ -98,6 +99,7 @@ pub struct ProcessRun {
     budget: Option<&'static str>,
     /// The stripe and their number.
     stripe: Option<(u32, u32)>,
+    pub filter_file: Option<FilterFile>,
     count: u32,
 }
 
@@ -145,9 +147,15 @@ impl ProcessRun {
         if !profile.flags.contains(&"--rewind") {
             choose("--rewind", &["500ms", "1s", "2s"]);
         }
+        let mut filter_file = None;
         match profile.filter {
             Filter::None => {}
             Filter::Did => flags.extend(["--did".to_owned(), RARE_DID.to_owned()]),
+            Filter::File(list) => {
+                let file = FilterFile::new(list, directory, rng);
+                flags.extend(file.flags());
+                filter_file = Some(file);
+            }
             Filter::Collection => flags.extend(["-c".to_owned(), RARE_COLLECTION.to_owned()]),
         }
         if let Some(dictionary) = &harness.dictionary {
@@ -171,6 +179,7 @@ impl ProcessRun {
             flags,
             budget: profile.budget,
             stripe: None,
+            filter_file,
             count: 0,
         }
     }
@@ -224,6 +233,10 @@ impl ProcessRun {
     ) -> Result<RunOutcome, Verdict> {
         self.count += 1;
         self.note(&format!("run {} {role:?}: {stop_plan:?}", self.count));
+        if let Some(mut file) = self.filter_file.take() {
+            file.begin_run(self.saved()?, rng);
+            self.filter_file = Some(file);
+        }
         let mut running = {
             let copy = self.directory.join(format!("stdout-of-run-{:05}", self.count));
             let ends_itself =
@@ -232,13 +245,16 @@ impl ProcessRun {
         };
         let read = self.read(&mut running, stop_plan, harness, oracle, rng);
         let run_outcome = read.and_then(|()| running.end(stop_plan.end, oracle));
+        if let Some(file) = &mut self.filter_file {
+            file.end_run();
+        }
         self.note(&format!("run {}: {run_outcome:?}", self.count));
         run_outcome.map_err(|verdict| self.explain(verdict))
     }
 
     /// Reads until the plan says to stop.
     fn read(
-        &self,
+        &mut self,
         running: &mut Running,
         stop_plan: StopPlan,
         harness: &mut Harness,
@@ -261,6 +277,9 @@ impl ProcessRun {
             }
             if stop_plan.is_complete && last_came.elapsed() > self.patience() {
                 return Ok(());
+            }
+            if let Some(file) = self.filter_file.as_mut().filter(|_| !stop_plan.is_complete) {
+                file.tick(&running.child, rng);
             }
             if server_dies_after.take_if(|after| age >= *after).is_some() {
                 harness.kill_a_server(rng);

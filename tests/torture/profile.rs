@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::filters::FilterList;
 use super::harness::Harness;
 use super::oracle::{Oracle, Order, Verdict, Violation};
 use super::process_run::{ProcessRun, RunOutcome, RunRole, StopKind, StopPlan};
@@ -43,6 +44,8 @@ pub enum Filter {
     Did,
     /// A rare collection.
     Collection,
+    /// A file with this list, which changes.
+    File(FilterList),
 }
 
 #[derive(Clone, Debug)]
@@ -135,7 +138,8 @@ impl Profile {
     /// Returns whether a round takes longer than the short form.
     pub fn is_for_the_long_form(&self) -> bool {
         let is_divided = self.budget.is_some() || self.stripes > 0;
-        self.prefers_archive || is_divided || self.witness.is_some()
+        let changes = matches!(self.filter, Filter::File(_));
+        self.prefers_archive || is_divided || changes || self.witness.is_some()
     }
 
     /// Returns the seed of a round. The first round of a run with the seed of a round repeats that
@@ -146,7 +150,7 @@ impl Profile {
 
     fn wants(&self, line: &str) -> bool {
         match self.filter {
-            Filter::None => true,
+            Filter::None | Filter::File(_) => true,
             Filter::Did => line.contains(&format!(r#""did":"{RARE_DID}""#)),
             Filter::Collection => line.contains(&format!(r#""collection":"{RARE_COLLECTION}""#)),
         }
@@ -237,6 +241,11 @@ impl<'a> Round<'a> {
             _ => self.run_stripes(&mut harness, &mut process, &mut oracle, totals),
         };
         let outcome = outcome.and_then(|()| self.compare_tables(&recording));
+        let outcome = outcome.and_then(|()| {
+            let Some(file) = &process.filter_file else { return Ok(()) };
+            totals.events += file.check(&self.files(), &recording)?;
+            Ok(())
+        });
         totals.events += oracle.events();
         totals.repeated += oracle.repeated;
         totals.most_repeated = totals.most_repeated.max(oracle.most_repeated);
@@ -304,8 +313,8 @@ impl<'a> Round<'a> {
             oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
         }
         process.run_once(StopPlan::complete(), RunRole::Final, harness, oracle, &mut self.rng)?;
-        if let Output::Database(_) = self.profile.output {
-            // The caller compares its tables.
+        if matches!(self.profile.output, Output::Database(_)) || process.filter_file.is_some() {
+            // The caller compares the tables, or the file with the filters.
             return Ok(());
         }
         if !is_piped {
@@ -332,7 +341,8 @@ impl<'a> Round<'a> {
         let is_long = self.profile.is_live && !(is_first && self.profile.scans_slowly());
         // The decision for the archive takes more than a second, and so does a budget.
         let is_slow = self.profile.prefers_archive || self.profile.budget.is_some();
-        let most_ms = match is_slow {
+        let changes = matches!(self.profile.filter, Filter::File(_));
+        let most_ms = match is_slow || changes {
             true => 5_000,
             false if is_long => 9_000,
             false => 1_600,

@@ -1,6 +1,7 @@
 //! The table of profiles.
 
 use super::archive_profiles::{self, ARCHIVE, PREFERRED};
+use super::filter_profiles;
 use super::oracle::Order;
 use super::profile::{Filter, Output, Profile};
 use super::proxy::NetworkFaults;
@@ -139,7 +140,8 @@ const DATABASE_STREAM: Profile =
 
 /// Returns all profiles.
 pub fn profiles() -> Vec<Profile> {
-    [PROFILES, archive_profiles::PROFILES, witness_profiles::PROFILES].concat()
+    [PROFILES, archive_profiles::PROFILES, filter_profiles::PROFILES, witness_profiles::PROFILES]
+        .concat()
 }
 
 /// Returns the profile of this name.

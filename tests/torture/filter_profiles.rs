@@ -1,0 +1,50 @@
+//! The profiles with filters that change while the program runs.
+
+use super::filters::FilterList;
+use super::profile::{Filter, Output, Profile};
+use super::profiles::{V2, V2_STREAM};
+use super::proxy::NetworkFaults;
+use super::recording::Scenario;
+
+/// A network so slow that a filter changes several times within a recording.
+const SLOW: NetworkFaults = NetworkFaults {
+    cut_every_bytes: Some(300_000),
+    stall_every_bytes: Some(2_000_000),
+    bytes_per_second: Some(120_000),
+};
+
+const ACCOUNTS: Profile = Profile {
+    name: "filter file accounts v1",
+    filter: Filter::File(FilterList::Dids),
+    output: Output::Files(&["-o", "{}/log.ndjson"]),
+    scenario: Scenario { has_unknown_kinds: false, has_wild_times: false, ..V2.scenario },
+    faults: SLOW,
+    ..V2
+};
+
+const ACCOUNTS_STREAM: Profile = Profile {
+    name: "filter file accounts v2",
+    chaos: V2_STREAM.chaos,
+    flags: V2_STREAM.flags,
+    ..ACCOUNTS
+};
+
+pub const PROFILES: &[Profile] = &[
+    ACCOUNTS,
+    ACCOUNTS_STREAM,
+    Profile {
+        name: "filter file collections v1",
+        filter: Filter::File(FilterList::Collections),
+        ..ACCOUNTS
+    },
+    Profile {
+        name: "filter file collections v2",
+        filter: Filter::File(FilterList::Collections),
+        ..ACCOUNTS_STREAM
+    },
+    Profile {
+        name: "filter file exclusions v2",
+        filter: Filter::File(FilterList::Excluded),
+        ..ACCOUNTS_STREAM
+    },
+];
