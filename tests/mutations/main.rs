@@ -21,6 +21,8 @@ mod child;
 mod filter_profiles;
 #[path = "../torture/filters.rs"]
 mod filters;
+#[path = "../torture/flags.rs"]
+mod flags;
 #[path = "../torture/harness.rs"]
 mod harness;
 #[path = "../torture/oracle.rs"]

@@ -2,7 +2,7 @@
 
 use super::filters::FilterList;
 use super::profile::{Filter, Output, Profile};
-use super::profiles::{V2, V2_STREAM};
+use super::profiles::{V2, V2_STREAM, ends};
 use super::proxy::NetworkFaults;
 use super::recording::Scenario;
 
@@ -29,6 +29,21 @@ const ACCOUNTS_STREAM: Profile = Profile {
     ..ACCOUNTS
 };
 
+/// Accounts that come bring their histories from the archive.
+const HISTORIES: Profile = Profile {
+    name: "filter file histories",
+    filter: Filter::File(FilterList::DidsWithHistory),
+    is_archived: true,
+    serve_flags: &["--retention-events", "1000"],
+    chaos: concat!(
+        ends!(),
+        ",stall=8000:300ms,mute=12000,duplicate=300,garbage=700,refuse=8:0s,truncate=9,\
+         norange=15,rewrite=15,throttle=15:0s,page=3"
+    ),
+    flags: &["--protocol", "v2", "--backfill-new"],
+    ..ACCOUNTS_STREAM
+};
+
 pub const PROFILES: &[Profile] = &[
     ACCOUNTS,
     ACCOUNTS_STREAM,
@@ -46,5 +61,12 @@ pub const PROFILES: &[Profile] = &[
         name: "filter file exclusions v2",
         filter: Filter::File(FilterList::Excluded),
         ..ACCOUNTS_STREAM
+    },
+    HISTORIES,
+    // The server still has all of it live.
+    Profile {
+        name: "filter file histories of a long stream",
+        serve_flags: &["--v2-send-rate", "600"],
+        ..HISTORIES
     },
 ];

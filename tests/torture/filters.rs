@@ -17,6 +17,8 @@ use super::verdict::shorten;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FilterList {
     Dids,
+    /// Accounts, of which those that come bring their histories (`--backfill-new`).
+    DidsWithHistory,
     Collections,
     Excluded,
 }
@@ -24,7 +26,7 @@ pub enum FilterList {
 impl FilterList {
     fn flag(self) -> &'static str {
         match self {
-            Self::Dids => "--did",
+            Self::Dids | Self::DidsWithHistory => "--did",
             Self::Collections => "--collection",
             Self::Excluded => "--exclude",
         }
@@ -33,7 +35,9 @@ impl FilterList {
     /// Returns the values that occur in recordings.
     fn values(self) -> Vec<String> {
         match self {
-            Self::Dids => (0..120).map(|account| format!("did:plc:acc{account}")).collect(),
+            Self::Dids | Self::DidsWithHistory => {
+                (0..120).map(|account| format!("did:plc:acc{account}")).collect()
+            }
             _ => COLLECTIONS.into_iter().chain([RARE_COLLECTION]).map(str::to_owned).collect(),
         }
     }
@@ -41,7 +45,7 @@ impl FilterList {
     /// Returns a value that no recording has.
     fn filler(self, number: usize) -> String {
         match self {
-            Self::Dids => format!("did:plc:filler{number}"),
+            Self::Dids | Self::DidsWithHistory => format!("did:plc:filler{number}"),
             _ => format!("com.example.filler{number}"),
         }
     }
@@ -50,7 +54,7 @@ impl FilterList {
         let event: serde_json::Value = serde_json::from_str(line).expect("a recorded line");
         let is_in = |value: &serde_json::Value| values.contains(value.as_str().unwrap_or(""));
         match self {
-            Self::Dids => is_in(&event["did"]),
+            Self::Dids | Self::DidsWithHistory => is_in(&event["did"]),
             Self::Collections => is_in(&event["commit"]["collection"]),
             Self::Excluded => !is_in(&event["commit"]["collection"]),
         }
@@ -79,6 +83,8 @@ pub struct FilterFile {
     log_bytes: usize,
     is_connecting: bool,
     next_edit: Instant,
+    /// The values that the file has had.
+    used: BTreeSet<String>,
 }
 
 impl FilterFile {
@@ -94,6 +100,7 @@ impl FilterFile {
             log_bytes: 0,
             is_connecting: false,
             next_edit: Instant::now(),
+            used: BTreeSet::new(),
         };
         file.add_version(rng);
         file
@@ -110,14 +117,17 @@ impl FilterFile {
         let newest = self.versions.last();
         let mut version: BTreeSet<String> = match newest {
             Some(newest) => newest.iter().filter(|value| is_real(value)).cloned().collect(),
-            None => values.iter().filter(|_| rng.bool()).cloned().collect(),
+            None => values.iter().filter(|_| rng.u32(0..4) == 0).cloned().collect(),
         };
         for _ in 0..rng.usize(1..4) {
             let value = &values[rng.usize(0..values.len())];
-            if !version.remove(value) {
+            // An account that comes back brings its history again.
+            let may_come = self.list != FilterList::DidsWithHistory || !self.used.contains(value);
+            if !version.remove(value) && may_come {
                 version.insert(value.clone());
             }
         }
+        self.used.extend(version.iter().cloned());
         let mut filler = 0;
         while version.is_empty() || self.of_size.contains_key(&version.len()) {
             version.insert(self.list.filler(filler));
@@ -221,6 +231,9 @@ impl FilterFile {
 
     /// Compares the output with what the filters in force wanted. Returns the number of its events.
     pub fn check(&self, output: &[u8], recording: &Recording) -> Result<u64, Verdict> {
+        if self.list == FilterList::DidsWithHistory {
+            return self.check_histories(output, recording);
+        }
         let text = String::from_utf8_lossy(output);
         let mut came = vec![false; recording.lines.len()];
         let (mut newest, mut count) = (None, 0);
@@ -250,6 +263,36 @@ impl FilterFile {
             }
         }
         Ok(count)
+    }
+
+    /// Checks that each account of the newest version has its events from the first on, in order,
+    /// and that each other account that the file had has none twice.
+    fn check_histories(&self, output: &[u8], recording: &Recording) -> Result<u64, Verdict> {
+        let text = String::from_utf8_lossy(output);
+        let mut came = vec![false; recording.lines.len()];
+        let mut newest: HashMap<u32, u32> = HashMap::new();
+        for line in text.lines() {
+            let event = recording.read(line).and_then(|read| read.event);
+            let Some(event) = event.filter(|_| self.list.wants(&self.used, line)) else {
+                return Err(self.report(Violation::Foreign, "was never wanted", line));
+            };
+            if came[event as usize] {
+                return Err(self.report(Violation::Repeated, "came again", line));
+            }
+            came[event as usize] = true;
+            let newest = newest.entry(recording.accounts[event as usize]).or_insert(event);
+            if *newest > event {
+                let what = "came after a later event of its account";
+                return Err(self.report(Violation::Disorder, what, line));
+            }
+            *newest = event;
+        }
+        let last = self.versions.last().expect("one");
+        let lacks = |(line, came): &(&String, bool)| !came && self.list.wants(last, line);
+        match recording.lines.iter().zip(came).find(lacks) {
+            Some((line, _)) => Err(self.report(Violation::Lost, "has not come", line)),
+            None => Ok(text.lines().count() as u64),
+        }
     }
 
     fn report(&self, violation: Violation, what: &str, line: &str) -> Verdict {

@@ -29,6 +29,7 @@ mod archive_profiles;
 mod child;
 mod filter_profiles;
 mod filters;
+mod flags;
 mod harness;
 mod oracle;
 mod outputs;

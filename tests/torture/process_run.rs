@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 
 use super::child::Running;
 use super::filters::FilterFile;
+use super::flags;
 use super::harness::Harness;
 use super::oracle::{Oracle, Saved, Verdict, Violation};
-use super::profile::{Filter, Output, Profile, RunSettings, Witness, failed};
-use super::recording::{RARE_COLLECTION, RARE_DID};
+use super::profile::{Output, Profile, RunSettings, failed};
 use crate::support::{PATIENCE, isolate_environment};
 
 /// How long the final run may print no new line before it counts as stuck: more than twice the six
@@ -103,10 +103,6 @@ pub struct ProcessRun {
     count: u32,
 }
 
-/// The flags of each run.
-const FIXED_FLAGS: [&str; 6] =
-    ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited"];
-
 impl ProcessRun {
     /// Chooses the flags for a round.
     pub fn new(
@@ -116,56 +112,7 @@ impl ProcessRun {
         harness: &Harness,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let mut flags: Vec<String> = Vec::new();
-        let in_use = harness.hosts().count() - usize::from(profile.witness.is_some());
-        for (number, host) in harness.hosts().enumerate() {
-            let flag = if number < in_use { "--host" } else { "--witness" };
-            flags.extend([flag.to_owned(), host]);
-        }
-        match profile.witness {
-            None | Some(Witness::Late) => {}
-            Some(Witness::Hold) => flags.push("--witness-hold".to_owned()),
-            Some(Witness::Report) => {
-                flags.extend(["--witness-only", "report"].map(str::to_owned));
-            }
-        }
-        let state = directory.join("state.db").display().to_string();
-        flags.extend(FIXED_FLAGS.map(str::to_owned));
-        flags.extend(["--state".to_owned(), state]);
-        if !profile.flags.contains(&"--protocol") {
-            flags.extend(["--protocol", "v1"].map(str::to_owned));
-        }
-        let mut choose = |flag: &str, values: &[&str]| {
-            let value = values[rng.usize(0..values.len())];
-            if !value.is_empty() {
-                flags.extend([flag.to_owned(), value.to_owned()]);
-            }
-        };
-        choose("--checkpoint-every", &["10ms", "50ms", "300ms", "1s"]);
-        choose("--checkpoint-events", &["", "1", "100", "1000"]);
-        choose("--buffer", &["100", "1000", "100000"]);
-        if !profile.flags.contains(&"--rewind") {
-            choose("--rewind", &["500ms", "1s", "2s"]);
-        }
-        let mut filter_file = None;
-        match profile.filter {
-            Filter::None => {}
-            Filter::Did => flags.extend(["--did".to_owned(), RARE_DID.to_owned()]),
-            Filter::File(list) => {
-                let file = FilterFile::new(list, directory, rng);
-                flags.extend(file.flags());
-                filter_file = Some(file);
-            }
-            Filter::Collection => flags.extend(["-c".to_owned(), RARE_COLLECTION.to_owned()]),
-        }
-        if let Some(dictionary) = &harness.dictionary {
-            let path = dictionary.display().to_string();
-            let zstd =
-                ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
-            flags.extend(zstd);
-        }
-        flags.extend(output_flags(profile.output, &directory.join("out").display().to_string()));
-        flags.extend(profile.flags.iter().map(|flag| (*flag).to_owned()));
+        let (flags, filter_file) = flags::choose(profile, directory, harness, rng);
         if profile.is_archived {
             begin_at(settings.client, directory, profile.begins_at);
         }
@@ -361,18 +308,6 @@ impl ProcessRun {
                 format!("{}\nits last log lines:\n{}", verdict.message, last.join("\n"));
         }
         verdict
-    }
-}
-
-/// Returns the flags of an output in the directory `out`.
-fn output_flags(output: Output, out: &str) -> Vec<String> {
-    match output {
-        Output::Stdout | Output::SlowStdout => Vec::new(),
-        Output::Files(files) => files.iter().map(|flag| flag.replace("{}", out)).collect(),
-        Output::Database(options) => {
-            let to = format!("sqlite:{out}/out.db{options}");
-            ["--from", "oldest", "--to", &to].map(str::to_owned).to_vec()
-        }
     }
 }
 
