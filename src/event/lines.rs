@@ -1,4 +1,5 @@
-//! Splits a stream into lines of any length, in bounded memory and mostly without copying.
+//! Splits a stream into lines of any length, in bounded memory and mostly without copying; or into
+//! pieces that can be written again byte for byte.
 
 use std::io::{self, BufRead, ErrorKind};
 
@@ -17,6 +18,20 @@ pub enum Line<'a> {
     TooLong,
 }
 
+/// A line, or a part of one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Piece<'a> {
+    /// A line with its line feed, which only the last line may lack.
+    Line(&'a [u8]),
+    /// A part of a line that is too long to be an event.
+    Part {
+        /// The bytes.
+        bytes: &'a [u8],
+        /// Whether the line ends with them.
+        is_last: bool,
+    },
+}
+
 /// Calls `each` for every line, including an unterminated last one.
 ///
 /// # Errors
@@ -33,69 +48,112 @@ pub fn each_line(input: impl BufRead, mut each: impl FnMut(Line<'_>)) -> io::Res
 /// # Errors
 /// The read error of `input`, or the error of `each`.
 pub fn try_each_line<E: From<io::Error>>(
-    mut input: impl BufRead,
+    input: impl BufRead,
     mut each: impl FnMut(Line<'_>) -> Result<(), E>,
 ) -> Result<(), E> {
-    let mut partial = PartialLine::default();
+    try_each_piece(input, |piece| match piece {
+        Piece::Line(text) => each(match text.strip_suffix(b"\n") {
+            Some(line) => Line::Whole(line),
+            None => Line::Unterminated(text),
+        }),
+        Piece::Part { is_last: true, .. } => each(Line::TooLong),
+        Piece::Part { is_last: false, .. } => Ok(()),
+    })
+}
+
+/// Calls `each` for all pieces of a text, in order: all its bytes. Stops at the first error of `each`.
+///
+/// # Errors
+/// The read error of `input`, or the error of `each`.
+pub fn try_each_piece<E: From<io::Error>>(
+    mut input: impl BufRead,
+    mut each: impl FnMut(Piece<'_>) -> Result<(), E>,
+) -> Result<(), E> {
+    let mut splitter = Splitter::default();
     loop {
         let buffer = match input.fill_buf() {
-            Ok([]) => return partial.end_of_input(&mut each),
+            Ok([]) => return splitter.end_of_input(&mut each),
             Ok(buffer) => buffer,
             Err(error) if error.kind() == ErrorKind::Interrupted => continue,
             Err(error) => return Err(error.into()),
         };
         let mut from = 0;
         for at in memchr::memchr_iter(b'\n', buffer) {
-            partial.end(buffer.get(from..at).unwrap_or_default(), &mut each)?;
+            splitter.end(buffer.get(from..=at).unwrap_or_default(), &mut each)?;
             from = at + 1;
         }
-        partial.add(buffer.get(from..).unwrap_or_default());
+        splitter.add(buffer.get(from..).unwrap_or_default(), &mut each)?;
         let used = buffer.len();
         input.consume(used);
     }
 }
 
-/// The beginning of a line, from earlier reads.
+/// A line that began in earlier reads.
 #[derive(Default)]
-struct PartialLine {
-    bytes: Vec<u8>,
+struct Splitter {
+    begun: Vec<u8>,
     is_too_long: bool,
 }
 
-impl PartialLine {
-    fn add(&mut self, piece: &[u8]) {
-        if self.bytes.len() + piece.len() > MAX_LINE_BYTES {
-            self.is_too_long = true;
-            self.bytes = Vec::new();
-        }
-        if !self.is_too_long {
-            self.bytes.extend_from_slice(piece);
+impl Splitter {
+    /// Adds bytes without a line feed.
+    fn add<E>(
+        &mut self,
+        bytes: &[u8],
+        each: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        self.check_length(bytes.len(), each)?;
+        match self.is_too_long {
+            true => each(Piece::Part { bytes, is_last: false }),
+            false => {
+                self.begun.extend_from_slice(bytes);
+                Ok(())
+            }
         }
     }
 
+    /// Ends the line with bytes that end in a line feed.
     fn end<E>(
         &mut self,
-        piece: &[u8],
-        each: &mut impl FnMut(Line<'_>) -> Result<(), E>,
+        bytes: &[u8],
+        each: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if self.bytes.is_empty() && !self.is_too_long && piece.len() <= MAX_LINE_BYTES {
-            return each(Line::Whole(piece));
+        self.check_length(bytes.len() - 1, each)?;
+        if std::mem::take(&mut self.is_too_long) {
+            return each(Piece::Part { bytes, is_last: true });
         }
-        self.add(piece);
-        each(if self.is_too_long { Line::TooLong } else { Line::Whole(&self.bytes) })?;
-        self.bytes.clear();
-        self.is_too_long = false;
+        if self.begun.is_empty() {
+            return each(Piece::Line(bytes));
+        }
+        self.begun.extend_from_slice(bytes);
+        each(Piece::Line(&self.begun))?;
+        self.begun.clear();
         Ok(())
+    }
+
+    /// Begins to pass the line on in parts, if these bytes would make it too long.
+    fn check_length<E>(
+        &mut self,
+        more: usize,
+        each: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
+    ) -> Result<(), E> {
+        if self.is_too_long || self.begun.len() + more <= MAX_LINE_BYTES {
+            return Ok(());
+        }
+        self.is_too_long = true;
+        let begun = std::mem::take(&mut self.begun);
+        each(Piece::Part { bytes: &begun, is_last: false })
     }
 
     fn end_of_input<E>(
         &mut self,
-        each: &mut impl FnMut(Line<'_>) -> Result<(), E>,
+        each: &mut impl FnMut(Piece<'_>) -> Result<(), E>,
     ) -> Result<(), E> {
-        if !self.is_too_long && self.bytes.is_empty() {
-            return Ok(());
+        match self.is_too_long {
+            true => each(Piece::Part { bytes: b"", is_last: true }),
+            false if self.begun.is_empty() => Ok(()),
+            false => each(Piece::Line(&self.begun)),
         }
-        each(if self.is_too_long { Line::TooLong } else { Line::Unterminated(&self.bytes) })
     }
 }
 
@@ -139,5 +197,45 @@ mod tests {
             }
             prop_assert_eq!(lines(text.as_bytes(), capacity), expected);
         }
+    }
+
+    fn pieces(bytes: &[u8], capacity: usize) -> (Vec<Vec<u8>>, usize) {
+        let (mut lines, mut parts, mut begun) = (Vec::new(), 0, Vec::new());
+        let input = BufReader::with_capacity(capacity, bytes);
+        try_each_piece(input, |piece| -> io::Result<()> {
+            match piece {
+                Piece::Line(line) => lines.push(line.to_vec()),
+                Piece::Part { bytes, is_last } => {
+                    parts += 1;
+                    begun.extend_from_slice(bytes);
+                    if is_last {
+                        lines.push(std::mem::take(&mut begun));
+                    }
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
+        (lines, parts)
+    }
+
+    proptest! {
+        #[test]
+        fn the_pieces_are_the_lines(text in "[a\n\r]{0,40}", capacity in 1usize..10) {
+            let expected: Vec<_> =
+                text.as_bytes().split_inclusive(|&b| b == b'\n').map(<[u8]>::to_vec).collect();
+            prop_assert_eq!(pieces(text.as_bytes(), capacity), (expected, 0));
+        }
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_passes_in_parts() {
+        let mut text = vec![b'x'; MAX_LINE_BYTES + 100_000];
+        text.extend_from_slice(b"\nshort\n");
+        let (lines, parts) = pieces(&text, 1 << 16);
+        assert!(parts > 1 && lines.concat() == text);
+        assert_eq!(lines.iter().map(Vec::len).collect::<Vec<_>>(), [MAX_LINE_BYTES + 100_001, 6]);
+        text.truncate(MAX_LINE_BYTES + 100_000);
+        assert!(pieces(&text, 1 << 16).0.concat() == text);
     }
 }

@@ -14,7 +14,6 @@
 pub mod decide;
 pub mod entry;
 pub mod input;
-pub mod lines;
 pub mod order;
 pub mod replace;
 pub mod report;

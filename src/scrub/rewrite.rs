@@ -5,7 +5,7 @@ use std::io::{self, BufRead, BufWriter, Write};
 use std::path::Path;
 
 use super::input::Form;
-use super::lines::{Piece, each_piece};
+use crate::event::lines::{Piece, try_each_piece};
 use crate::parquet;
 
 /// Bytes that are written at a time.
@@ -68,7 +68,7 @@ pub fn copy_rows_without(
             Err(error)
         }
         (Ok(_), _) => Ok(left_out),
-        (Err(error), _) => Err(io::Error::other(error)),
+        (Err(error), _) => Err(error.into()),
     }
 }
 
@@ -79,7 +79,7 @@ fn copy_lines(
 ) -> io::Result<u64> {
     let (mut line, mut left_out) = (0, 0);
     let mut next = removed.next().transpose()?;
-    each_piece(input, |piece| {
+    try_each_piece(input, |piece| -> io::Result<()> {
         let (bytes, is_last) = match piece {
             Piece::Line(bytes) => (bytes, true),
             Piece::Part { bytes, is_last } => (bytes, is_last),

@@ -8,11 +8,11 @@ use serde::Deserialize;
 use siphasher::sip::SipHasher13;
 
 use super::entry::{Entry, Fact, Fields, Place};
-use super::lines::{Piece, each_piece};
 use super::order::{rev_number, rev_of_time};
 use super::sorter::Sorter;
 use crate::event::format::EventFormat;
 use crate::event::header::{Header, Kind, Operation};
+use crate::event::lines::{Piece, try_each_piece};
 
 /// The byte order mark in UTF-8, which some editors write.
 const BOM: [u8; 3] = [0xef, 0xbb, 0xbf];
@@ -76,7 +76,7 @@ impl Scanner {
     pub fn scan(&mut self, input: impl BufRead, file: u32) -> (Scanned, Result<(), ScanError>) {
         let (mut scanned, mut line, mut failure) = (Scanned::default(), 0, None);
         let mut format = EventFormat::V1;
-        let read = each_piece(input, |piece| {
+        let read = try_each_piece(input, |piece| {
             let text = match piece {
                 Piece::Line(text) => text,
                 Piece::Part { is_last, .. } => {
