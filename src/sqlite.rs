@@ -8,6 +8,9 @@ use rusqlite::{Connection, ErrorCode};
 
 use crate::platform;
 
+/// The first bytes of a SQLite database.
+pub const MAGIC: [u8; 16] = *b"SQLite format 3\0";
+
 /// How long to wait for another program's write. A write of skytail takes milliseconds; for a
 /// transaction that a user left open in `sqlite3`, an error is better than a longer wait.
 pub const BUSY_TIMEOUT: Duration = Duration::from_secs(5);

@@ -133,6 +133,12 @@ impl Shutdown {
         self.inner.request.get().map(|(_, at)| *at + self.inner.drain_timeout)
     }
 
+    /// Returns when received events may no longer be written, for a run that ends now by itself.
+    #[must_use]
+    pub fn deadline_from_now(&self) -> Instant {
+        self.deadline().unwrap_or_else(|| Instant::now() + self.inner.drain_timeout)
+    }
+
     /// Warns the user, after a request, that the run still waits for the output.
     pub fn log_drain_wait(&self) {
         let Some(deadline) = self.deadline() else { return };

@@ -5,6 +5,7 @@
 pub mod broker;
 pub mod file;
 pub mod output_record;
+pub mod position_row;
 pub mod sqlite;
 pub mod stdout;
 

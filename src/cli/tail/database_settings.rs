@@ -1,6 +1,7 @@
 //! The settings of `--to sqlite:FILE`. This checks only the flags; `Session::open` opens the file.
 
 use std::path::Path;
+use std::time::Duration;
 
 use super::args::TailArgs;
 use super::consumer_name::{self, Destination};
@@ -18,6 +19,9 @@ use crate::sink::sqlite::DatabaseSettings;
 use crate::sink::sqlite::target;
 use crate::source::handle::Handle;
 use crate::source::v2;
+
+/// The least time for the commits after a stop, unless the user gives none.
+const LAST_COMMITS: Duration = Duration::from_secs(60);
 
 /// The kinds that say what no longer counts.
 const MARKERS: [Kind; 3] = [Kind::Identity, Kind::Account, Kind::Sync];
@@ -143,6 +147,16 @@ fn check_flags(args: &TailArgs, filter: &Filter, sources: &ValueSources) -> Resu
     match refused.into_iter().find(|(_, is_given, _)| *is_given) {
         Some((flag, _, problem)) => Err(sources.usage_error(flag, problem)),
         None => Ok(()),
+    }
+}
+
+/// Returns how long received events may be written after a stop. A commit to a database that another
+/// program has locked takes five seconds to fail, so a database gets time for several.
+pub fn drain_timeout(args: &TailArgs, database: Option<&DatabaseSettings>) -> Duration {
+    match (args.output.drain_timeout, database) {
+        (Duration::ZERO, _) => Duration::ZERO,
+        (given, Some(_)) => given.max(LAST_COMMITS),
+        (given, None) => given,
     }
 }
 

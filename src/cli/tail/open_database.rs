@@ -46,7 +46,10 @@ pub fn open(settings: &DatabaseSettings) -> anyhow::Result<(Database, DatabaseLe
             path.display()
         ),
         LeaseError::Failed { path, cause, .. } => {
-            anyhow!("can't lock the database with {}: {cause}", path.display())
+            anyhow!(
+                "can't lock the database with {}: {cause}; make its directory writable for this user, or name another file with --to sqlite:FILE",
+                path.display()
+            )
         }
     })?;
     let lease = DatabaseLease(Some(lease));

@@ -111,7 +111,7 @@ pub fn tail_settings(
         archive: archive(args, &endpoints, database.is_some(), sources)?,
         handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
-        drain_timeout: args.output.drain_timeout,
+        drain_timeout: database_settings::drain_timeout(args, database),
         metrics_listen: args.operation.metrics_listen,
         endpoints,
         filter,

@@ -8,7 +8,6 @@ use crate::display::printable::printable;
 use crate::sink::file::FileSink;
 use crate::sink::{Delivered, Output, Sink, SinkError};
 
-use super::database::persist_start;
 use super::{Writer, WriterResult};
 
 /// What was written since the last checkpoint.
@@ -55,8 +54,8 @@ impl Writer {
         };
         let Some(run_start) = self.config.run_start.take() else { return Ok(()) };
         let begun = run_start.cursor(position);
-        if let Some(database) = self.config.sink.database() {
-            return persist_start(database, &begun);
+        if self.config.sink.database().is_some() {
+            return self.persist_database_start(&begun);
         }
         self.saved_start = Some(begun.clone());
         match checkpoint_worker.persist_start(begun) {

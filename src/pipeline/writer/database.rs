@@ -8,8 +8,8 @@ use crate::checkpoint::Checkpoint;
 use crate::checkpoint::CursorValue;
 use crate::checkpoint::store::ManualCursor;
 use crate::position::{StartPosition, TimeUs};
+use crate::sink::sqlite::Feed;
 use crate::sink::sqlite::error::DatabaseError;
-use crate::sink::sqlite::{Database, Feed};
 use crate::sink::{Delivered, SinkError};
 use crate::source::protocol::Protocol;
 use crate::source::{ConnectionInfo, RequestedCursor};
@@ -31,8 +31,8 @@ pub(super) struct DatabaseState {
     feed: Option<(u64, bool)>,
     /// Whether the last commit failed.
     is_failing: bool,
-    /// Whether this is the last commit of the run, which must not wait.
-    is_last: bool,
+    /// When the last commit of the run gives up; `None` before the end of the run.
+    last_until: Option<Instant>,
 }
 
 impl Writer {
@@ -75,36 +75,66 @@ impl Writer {
                 Ok(delivered) => break delivered,
                 Err(error) => error,
             };
-            let is_full = database.is_full();
-            if !error.is_transient() || self.database.is_last {
-                return Err(error.into());
-            }
-            self.report_failing(&error);
-            if !is_full {
+            let must_wait = database.is_full() || self.database.last_until.is_some();
+            self.check_transient(&error)?;
+            if !must_wait {
                 self.unsaved.since = Instant::now();
                 return Ok(());
             }
-            if self.config.stop.deadline().is_some_and(|at| Instant::now() >= at) {
-                return Err(error.into());
-            }
-            thread::sleep(RETRY_AFTER);
+            self.wait_to_retry(error)?;
         };
         self.on_committed(delivered);
         Ok(())
     }
 
-    fn report_failing(&mut self, error: &DatabaseError) {
+    /// Records in the database where the run begins, so that a run that is killed before its first
+    /// commit begins there again. Waits as a commit does.
+    pub(super) fn persist_database_start(&mut self, begun: &ManualCursor) -> Result<(), SinkError> {
+        let start = match begun.at {
+            CursorValue::Time(time) => StartPosition::Time(time),
+            CursorValue::Seq(seq) => StartPosition::Seq(seq),
+        };
+        loop {
+            let Some(database) = self.config.sink.database() else { return Ok(()) };
+            let Err(error) = database.persist_start(&start, begun.server.as_deref()) else {
+                self.report_recovered();
+                return Ok(());
+            };
+            self.check_transient(&error)?;
+            self.wait_to_retry(error)?;
+        }
+    }
+
+    /// Fails unless a later attempt may succeed. Warns the user at the first failure.
+    fn check_transient(&mut self, error: &DatabaseError) -> Result<(), SinkError> {
+        if !error.is_transient() {
+            return Err(error.clone().into());
+        }
         if !self.database.is_failing {
             self.database.is_failing = true;
             tracing::warn!("{error}; the events wait, and the run tries again");
         }
+        Ok(())
+    }
+
+    /// Waits before another attempt. Fails with `error` if the run may wait no longer.
+    fn wait_to_retry(&self, error: DatabaseError) -> Result<(), SinkError> {
+        let until = self.database.last_until.or_else(|| self.config.stop.deadline());
+        if until.is_some_and(|until| Instant::now() >= until) {
+            return Err(error.into());
+        }
+        thread::sleep(RETRY_AFTER);
+        Ok(())
+    }
+
+    fn report_recovered(&mut self) {
+        if std::mem::take(&mut self.database.is_failing) {
+            tracing::warn!("the database takes events again");
+        }
     }
 
     fn on_committed(&mut self, delivered: Delivered) {
-        if self.database.is_failing {
-            self.database.is_failing = false;
-            tracing::warn!("the database takes events again");
-        }
+        self.report_recovered();
         self.unsaved = Unsaved::default();
         self.proven = self.processor.position().cloned();
         if let (Some(worker), Some(resume)) =
@@ -116,16 +146,6 @@ impl Writer {
 
     /// Prepares the last commit of the run.
     pub(super) fn begin_last_commit(&mut self) {
-        self.database.is_last = true;
+        self.database.last_until = Some(self.config.stop.deadline_from_now());
     }
-}
-
-/// Records in the database where the run begins, so that a run that is killed before its first
-/// commit begins there again.
-pub(super) fn persist_start(database: &Database, begun: &ManualCursor) -> Result<(), SinkError> {
-    let start = match begun.at {
-        CursorValue::Time(time) => StartPosition::Time(time),
-        CursorValue::Seq(seq) => StartPosition::Seq(seq),
-    };
-    Ok(database.persist_start(&start, begun.server.as_deref())?)
 }

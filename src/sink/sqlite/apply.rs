@@ -9,6 +9,7 @@ use super::marker::{self, Body, Marker};
 use super::pending::{Entry, Pending, RecordText};
 use super::target::Options;
 use crate::event::header::{Commit, Kind, Operation};
+use crate::event::json_string::shortest_escapes;
 use crate::event::record;
 
 const UPSERT: &str = "
@@ -185,10 +186,12 @@ impl<'c> Fold<'c> {
                     self.refused += 1;
                     return Ok(());
                 }
+                // The archive and each kind of server escape other characters.
+                let text = shortest_escapes(text);
                 let cid = found.and_then(|(_, cid)| cid);
                 let seq = entry.header.cursor().map(u64::cast_signed);
                 let time = entry.header.time_us.cast_signed();
-                let row = (account.did, collection, rkey, cid, rev, seq, time, text);
+                let row = (account.did, collection, rkey, cid, rev, seq, time, &*text);
                 self.upsert.execute(row).map(drop)
             }
         }
@@ -243,6 +246,7 @@ impl<'c> Fold<'c> {
         let at = body.at_us(entry.header.time_us, entry.clock_us);
         let row = (account.did, active, &body.status, at.cast_signed());
         let is_newer = self.connection.prepare_cached(SET_STATUS)?.execute(row)? > 0;
+        // mutant: keeps-the-rows-of-a-deleted-account
         if !is_newer || !body.is_deletion() {
             return Ok(());
         }

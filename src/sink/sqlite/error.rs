@@ -15,6 +15,14 @@ pub enum DatabaseError {
         /// What the system said.
         cause: String,
     },
+    /// The path can't be that of a database.
+    #[error("can't make the database {}: {cause}, or name another file with --to sqlite:FILE", path.display())]
+    NoFile {
+        /// The path.
+        path: PathBuf,
+        /// What it is.
+        cause: String,
+    },
     /// The file can be read and can't be written.
     #[error("the database {} is read-only: make it and its directory writable, or name another with --to sqlite:FILE", path.display())]
     ReadOnly {
@@ -34,6 +42,18 @@ pub enum DatabaseError {
         path: PathBuf,
         /// Whose it is.
         owner: &'static str,
+    },
+    /// It was to be read as a recording, and belongs to another program, or is a state file.
+    #[error("it is {owner}, and no recording: name a recording, or a database of --to sqlite:FILE")]
+    NoRecording {
+        /// Whose it is.
+        owner: &'static str,
+    },
+    /// It was to be read as a recording, and is damaged.
+    #[error("it is a database that is damaged: {cause}")]
+    Unreadable {
+        /// The fault.
+        cause: String,
     },
     /// A later release wrote it.
     #[error("the database {} has format {found}, from a newer skytail; this one knows formats up to {known}: update skytail, or name another file with --to sqlite:FILE", path.display())]
@@ -147,6 +167,12 @@ impl DatabaseError {
     /// Returns whether the user named something that can't be used as it is.
     #[must_use]
     pub fn is_usage(&self) -> bool {
-        matches!(self, Self::Other { .. } | Self::Foreign { .. } | Self::NotSqlite { .. })
+        matches!(
+            self,
+            Self::Other { .. }
+                | Self::Foreign { .. }
+                | Self::NotSqlite { .. }
+                | Self::NoFile { .. }
+        )
     }
 }

@@ -4,15 +4,8 @@
 pub const RECORD_PREFIX: &str = "commit.record.";
 
 /// The columns that every database has, by the names of `--fields`.
-const COLUMNS: [(&str, &str); 7] = [
-    ("did", "did"),
-    ("time_us", "time_us"),
-    ("cursor", "seq"),
-    ("commit.rev", "rev"),
-    ("commit.collection", "collection"),
-    ("commit.rkey", "rkey"),
-    ("commit.cid", "cid"),
-];
+const COLUMNS: [&str; 7] =
+    ["did", "time_us", "cursor", "commit.rev", "commit.collection", "commit.rkey", "commit.cid"];
 
 /// The columns whose names a generated column can't have.
 const TAKEN: [&str; 9] =
@@ -29,13 +22,13 @@ pub struct Column {
     pub is_indexed: bool,
 }
 
-/// Returns the generated column for a field; `None` for a column that every database has.
+/// Returns the generated column for a field.
 ///
 /// # Errors
 /// The problem with the field, as the end of a sentence that begins with the field.
-pub fn column(field: &str, is_indexed: bool) -> Result<Option<Column>, &'static str> {
-    if COLUMNS.iter().any(|(known, _)| *known == field) {
-        return Ok(None);
+pub fn column(field: &str, is_indexed: bool) -> Result<Column, &'static str> {
+    if COLUMNS.contains(&field) {
+        return Err("is a column of every database already: leave it out");
     }
     let Some(path) = field.strip_prefix(RECORD_PREFIX).filter(|path| !path.is_empty()) else {
         return Err(
@@ -52,7 +45,7 @@ pub fn column(field: &str, is_indexed: bool) -> Result<Option<Column>, &'static 
         false => name,
     };
     let steps: Vec<String> = path.split('.').map(step).collect();
-    Ok(Some(Column { name, path: format!("${}", steps.concat()), is_indexed }))
+    Ok(Column { name, path: format!("${}", steps.concat()), is_indexed })
 }
 
 /// Returns one step of a path: a number is the index of an array.
@@ -85,7 +78,7 @@ mod tests {
 
     #[test]
     fn a_field_of_the_record_is_a_column_named_by_its_path() {
-        let of = |field| column(field, true).unwrap().unwrap();
+        let of = |field| column(field, true).unwrap();
         let reply = of("commit.record.reply.parent.uri");
         assert_eq!(reply.name, "reply_parent_uri");
         assert_eq!(
@@ -95,7 +88,7 @@ mod tests {
         assert_eq!(of("commit.record.langs.0").path, r#"$."langs"[0]"#);
         assert_eq!(of("commit.record.$type").name, "_type");
         assert_eq!(of("commit.record.rev").name, "record_rev");
-        assert_eq!(column("commit.collection", true), Ok(None));
+        assert!(column("commit.collection", true).unwrap_err().contains("already"));
         assert!(column("identity.handle", true).is_err());
         assert!(column("commit.record.a..b", true).is_err());
         assert!(column("commit.record.a\"b", true).is_err());

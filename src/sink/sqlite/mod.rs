@@ -183,8 +183,8 @@ impl Database {
     /// [`DatabaseError`] if the row can't be read or is damaged.
     pub fn saved(&self) -> Result<Option<Saved>, DatabaseError> {
         let loaded = position::load(&self.connection).map_err(|error| self.error(&error))?;
-        loaded.map_err(|cause| {
-            let cause = format!("in the table skytail_position, {cause}");
+        loaded.map_err(|bad| {
+            let cause = format!("in the table skytail_position, {} {}", bad.column, bad.problem);
             DatabaseError::Damaged { path: self.path.clone(), cause }
         })
     }

@@ -9,7 +9,7 @@ use rusqlite::{Connection, OpenFlags};
 
 use super::error::DatabaseError;
 use super::schema;
-use crate::sqlite::{BUSY_TIMEOUT, switch_to_wal};
+use crate::sqlite::{BUSY_TIMEOUT, MAGIC, switch_to_wal};
 use crate::{paths, platform};
 
 /// The largest file that is checked as a whole when it is opened, in bytes. A larger one takes too
@@ -72,7 +72,7 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, DatabaseError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite_error)?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite_error)?;
-    match schema::examine(&connection, path)? {
+    match schema::examine(&connection, path).map_err(for_reading)? {
         schema::Found::Empty => Ok(None),
         schema::Found::Database => {
             connection.pragma_update(None, "query_only", true).map_err(sqlite_error)?;
@@ -81,11 +81,20 @@ pub fn readable(path: &Path) -> Result<Option<Connection>, DatabaseError> {
     }
 }
 
+/// Returns the error about a file that is only read.
+fn for_reading(error: DatabaseError) -> DatabaseError {
+    match error {
+        DatabaseError::Foreign { owner, .. } => DatabaseError::NoRecording { owner },
+        DatabaseError::Damaged { cause, .. } => DatabaseError::Unreadable { cause },
+        other => other,
+    }
+}
+
 fn begins_like_sqlite(path: &Path) -> bool {
     use std::io::Read as _;
     let mut head = [0; 16];
     let read = fs::File::open(path).and_then(|mut file| file.read_exact(&mut head));
-    read.is_ok() && head == *b"SQLite format 3\0"
+    read.is_ok() && head == MAGIC
 }
 
 /// Returns the absolute path of the database, however it is reached.
@@ -94,11 +103,30 @@ fn begins_like_sqlite(path: &Path) -> bool {
 /// [`DatabaseError::Open`] if its directory does not exist.
 pub fn absolute(path: &Path) -> Result<PathBuf, DatabaseError> {
     if let Ok(found) = path.canonicalize() {
-        return Ok(found);
+        return match fs::metadata(&found) {
+            Ok(there) if there.is_dir() => {
+                let cause = "it is a directory: name a file in it".to_owned();
+                Err(DatabaseError::NoFile { path: found, cause })
+            }
+            Ok(there) if !there.is_file() => {
+                let what = platform::special_kind(&there.file_type());
+                let cause = format!("it is {what}, and a database is a file");
+                Err(DatabaseError::NoFile { path: found, cause })
+            }
+            _ => Ok(found),
+        };
     }
     let directory = path.parent().filter(|directory| !directory.as_os_str().is_empty());
     let directory = directory.unwrap_or(Path::new("."));
-    let found = directory.canonicalize().map_err(|error| cant_open(path, &error))?;
+    let found = directory.canonicalize().map_err(|error| match error.kind() {
+        ErrorKind::NotFound => DatabaseError::NoFile {
+            path: path.to_owned(),
+            cause: format!("the directory {} does not exist: make it first", directory.display()),
+        },
+        _ => cant_open(path, &error),
+    })?;
+    platform::check_writable_directory(&found)
+        .map_err(|_| DatabaseError::ReadOnly { path: path.to_owned() })?;
     Ok(path.file_name().map_or(found.clone(), |name| found.join(name)))
 }
 

@@ -113,9 +113,7 @@ impl Layout {
         let indexed = self.fields.iter().map(|field| (field, true));
         for (field, is_indexed) in indexed.chain(self.options.fts.iter().map(|f| (f, false))) {
             let column = fields::column(field, is_indexed);
-            let Some(column) = column.map_err(|problem| format!("{field:?} {problem}"))? else {
-                continue;
-            };
+            let column = column.map_err(|problem| format!("{field:?} {problem}"))?;
             match columns.iter().find(|known| known.name.eq_ignore_ascii_case(&column.name)) {
                 None => columns.push(column),
                 Some(known) if known.definition() == column.definition() => {}
@@ -171,7 +169,7 @@ impl Layout {
             sql.push_str(EVENTS);
         }
         if let Some(field) = &self.options.fts
-            && let Ok(Some(column)) = fields::column(field, false)
+            && let Ok(column) = fields::column(field, false)
         {
             sql.push_str(&full_text(&column.name));
         }

@@ -58,6 +58,9 @@ pub enum AddressError {
         "{0:?} is not an option of a database: write strict, tombstones=30d, json=jsonb, fts=commit.record.text, history or history=scrubbed, with & between them"
     )]
     Option(String),
+    /// An option is given twice.
+    #[error("{0} is given twice: write each option once")]
+    Twice(String),
     /// An option's value is invalid.
     #[error("{value:?} is not a value of {name}: write {expected}")]
     Value {
@@ -95,7 +98,13 @@ pub fn parse(
         return Err(AddressError::NoFile(to.to_owned()));
     }
     let mut options = Options::default();
+    let mut names: Vec<&str> = Vec::new();
     for option in query.split('&').filter(|option| !option.is_empty()) {
+        let name = option.split_once('=').map_or(option, |(name, _)| name);
+        if names.contains(&name) {
+            return Err(AddressError::Twice(name.to_owned()));
+        }
+        names.push(name);
         set(&mut options, option, &parse_duration)?;
     }
     Ok((PathBuf::from(path), options))
@@ -113,7 +122,10 @@ fn set(
         ("strict", "") => options.strict = true,
         ("tombstones", value) => match parse_duration(value) {
             Some(us) => options.tombstones_us = us,
-            None => return invalid("tombstones", value, "a duration such as 7d or 12h"),
+            None => {
+                let expected = "a duration over zero, such as 7d or 12h: without tombstones, an event that comes late would bring a deleted record back";
+                return invalid("tombstones", value, expected);
+            }
         },
         ("json", "text") => options.jsonb = false,
         ("json", "jsonb") => options.jsonb = true,
@@ -177,6 +189,8 @@ mod tests {
             ("sqlite:a?fts=commit.record.a..b", "commit.record.text"),
             ("sqlite:a?history=all", "scrubbed"),
             ("sqlite:a?strict=1", "is not an option"),
+            ("sqlite:a?history&history=scrubbed", "history is given twice"),
+            ("sqlite:a?strict&json=text&strict", "strict is given twice"),
         ] {
             let error = parse(given, days).unwrap_err().to_string();
             assert!(error.contains(said), "{given}: {error}");

@@ -5,6 +5,7 @@ mod export;
 mod fixture;
 mod guide;
 mod kills;
+mod readers;
 mod refusals;
 mod sources;
 mod trouble;

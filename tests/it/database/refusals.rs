@@ -15,6 +15,7 @@ fn flags_that_a_database_has_no_place_for_are_usage_errors() {
         (&["--shape", "native"], "whatever the shape"),
         (&["-o", "x.ndjson"], "one output"),
         (&["--fields", "identity.handle"], "commit.record."),
+        (&["--fields", "commit.record.n,did"], "\"did\" is a column of every database already"),
         (&["--fields", "commit.record.a.b,commit.record.a_b"], "column a_b"),
     ] {
         let run = fixture.run(flags);
@@ -22,13 +23,18 @@ fn flags_that_a_database_has_no_place_for_are_usage_errors() {
         assert!(run.stderr.contains(said), "{flags:?}: {}", run.stderr);
         assert!(!fixture.database().exists());
     }
+    let directory = format!("sqlite:{}", fixture.scratch.path(".").display());
     for (to, said) in [
         ("sqlite:", "names no file"),
         ("sqlite:a.db?x=1", "is not an option"),
-        ("sqlite:none/a.db", "can't open the database"),
+        ("sqlite:a.db?history&history=scrubbed", "history is given twice"),
+        ("sqlite:a.db?tombstones=0s", "a duration over zero"),
+        ("sqlite:none/a.db", "the directory none does not exist: make it first, or name another"),
+        ("sqlite:/dev/null", "it is a device, and a database is a file, or name another"),
+        (&*directory, "it is a directory: name a file in it, or name another"),
     ] {
         let run = fixture.run(&["--to", to]);
-        assert!(run.code() > 0 && run.stderr.contains(said), "{to}: {}", run.stderr);
+        assert!(run.code() == 2 && run.stderr.contains(said), "{to}: {}", run.stderr);
     }
     let run = fixture.run(&["--to", "sqlite:a.db?strict", "--protocol", "v1"]);
     assert!(run.code() == 2 && run.stderr.contains("?strict"), "{}", run.stderr);

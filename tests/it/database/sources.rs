@@ -75,3 +75,36 @@ fn markers_come_although_only_a_collection_was_asked_for() {
     let lines = fixture.recorded.iter().filter(is_wanted).map(String::as_str);
     fold::assert_equal(&fixture.database(), &Fold::of(lines));
 }
+
+#[test]
+fn archive_and_stream_store_the_same_text_of_a_record() {
+    let text = "a <b> & \u{2028} \u{1F600} \u{e9} \\ / \"q\" \t";
+    let quoted = serde_json::to_string(text).unwrap();
+    let escaped: String = text.encode_utf16().map(|unit| format!("\\u{unit:04X}")).collect();
+    let recorded: Vec<String> = fold::events(600, FIRST_US, 5_000, FIRST_SEQ, false)
+        .iter()
+        .enumerate()
+        .map(|(i, line)| match i % 2 {
+            0 => line.replace(r#""record":{"#, &format!(r#""record":{{"alt":{quoted},"#)),
+            _ => line.replace(r#""record":{"#, &format!(r#""record":{{"alt":"{escaped}","#)),
+        })
+        .collect();
+    let sizes = ["--archive-segment-events", "200", "--archive-block-events", "50"];
+    let fixture = Fixture::of(recorded, &sizes);
+    let sql = "SELECT did || rkey || record FROM records ORDER BY did, collection, rkey";
+    let stored = |name: &str, archive: &str| {
+        let path = fixture.scratch.path(name);
+        let to = format!("sqlite:{}", path.display());
+        let run = fixture.run_ok(&["--to", &to, "--archive", archive, "-v"]);
+        assert_eq!(
+            run.stderr.contains("reading the archive"),
+            archive == "prefer",
+            "{}",
+            run.stderr
+        );
+        query(&path, sql)
+    };
+    let (archive, stream) = (stored("archive.db", "prefer"), stored("stream.db", "off"));
+    assert!(stream.len() > 20 && stream.iter().all(|row| row.contains(&quoted)), "{stream:?}");
+    assert_eq!(archive, stream);
+}
