@@ -35,9 +35,14 @@ fn whole() -> &'static [u8] {
     })
 }
 
-/// The file to read: the bytes themselves, or changes of a whole file, as places and values.
+/// The file to read, by the first byte: the bytes after it, or changes of a whole file, as places and
+/// values.
 fn file(data: &[u8]) -> Vec<u8> {
-    let Some((0..128, changes)) = data.split_first() else { return data.to_vec() };
+    let changes = match data.split_first() {
+        Some((0..128, changes)) => changes,
+        Some((_, bytes)) => return bytes.to_vec(),
+        None => return Vec::new(),
+    };
     let mut bytes = whole().to_vec();
     for change in changes.chunks_exact(3) {
         let at = usize::from(u16::from_le_bytes([change[0], change[1]])) % bytes.len();
