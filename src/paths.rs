@@ -5,6 +5,7 @@
 //! (`fs.protected_symlinks`), but not in every container, and other systems don't.
 
 pub mod new_file;
+pub mod temporary;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, ErrorKind};

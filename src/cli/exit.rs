@@ -18,8 +18,10 @@ pub enum Exit {
     GaveUp = 3,
     /// Events are missing and `--on-gap fail` was given.
     Gap = 4,
-    /// A second Ctrl-C.
+    /// A second Ctrl-C; of `convert` and `scrub` the first.
     Interrupted = 130,
+    /// SIGTERM ended `convert` or `scrub`.
+    Terminated = 143,
 }
 
 impl From<Exit> for ExitCode {

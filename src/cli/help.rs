@@ -210,7 +210,8 @@ pub const EXIT_CODES: &str = "\
 2    a flag, the configuration file or a variable is wrong
 3    gave up connecting, after --max-retries
 4    events are missing, and --on-gap fail was given
-130  a second Ctrl-C: ended without writing what was received";
+130  a second Ctrl-C: ended without writing what was received
+143  convert or scrub: ended by SIGTERM";
 
 /// The files, for help and for the section FILES.
 pub const FILES: &str = "\

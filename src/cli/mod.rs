@@ -11,6 +11,7 @@ mod global;
 mod guesses;
 mod help;
 mod inspect;
+mod interrupt;
 mod layout;
 mod limits;
 mod man;

@@ -31,7 +31,8 @@ pub use error::ReadError;
 pub use events::Events;
 pub use rewrite::{RewriteError, rewrite};
 pub use writer::{
-    AddError, COLLECTION, EventWriter, Metadata, WriteError, Written, collection_field, is_source,
+    AddError, COLLECTION, EventWriter, Metadata, WriteError, Written, collection_field,
+    is_part_name, is_source,
 };
 
 use crate::compression::sniff;

@@ -1,12 +1,14 @@
 //! Writes a file again without some of its events.
 
 use std::fs::File;
+use std::io;
 use std::path::Path;
 
 use super::error::ReadError;
 use super::events::Events;
 use super::fields;
 use super::writer::{AddError, EventWriter, FIELDS, Metadata, WriteError, Written};
+use crate::paths::new_file::NewFileError;
 
 /// Why a file can't be rewritten. The old file is then unchanged, and there is no new one.
 #[derive(Debug, thiserror::Error)]
@@ -17,6 +19,17 @@ pub enum RewriteError {
     /// The new file can't be written.
     #[error(transparent)]
     Write(#[from] WriteError),
+}
+
+impl From<RewriteError> for io::Error {
+    /// Returns the error of the system if that is the cause: its kind says what to do.
+    fn from(error: RewriteError) -> Self {
+        match error {
+            RewriteError::Write(WriteError::NewFile(NewFileError::Failed { cause, .. }))
+            | RewriteError::Read(ReadError::Io(cause)) => cause,
+            other => Self::other(other),
+        }
+    }
 }
 
 /// Writes the events of `input` for which `keep` returns true to a new file at `output`, which must
@@ -53,7 +66,7 @@ pub fn rewrite(
     }
     drop(events);
     let written = writer.finish(output, &metadata)?;
-    let cause = || std::io::Error::other("no file was written");
+    let cause = || io::Error::other("no file was written");
     Ok(written.into_iter().next().ok_or_else(|| ReadError::Io(cause()))?)
 }
 

@@ -26,12 +26,21 @@ pub(super) struct Row<'a> {
     slots: usize,
 }
 
-/// Appends a row to `out`. Counts the fields whose values have another type in `mismatches`.
+/// What became of the values of one field.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct FieldCount {
+    /// The values in the column.
+    pub(super) values: u64,
+    /// The values with another type.
+    pub(super) mismatches: u64,
+}
+
+/// Appends a row to `out`. Counts what became of the values of each field.
 pub(super) fn push(
     out: &mut Vec<u8>,
     ordinal: u64,
     event: &EventColumns<'_>,
-    fields: Option<(&[Field], &[u8], &mut [u64])>,
+    fields: Option<(&[Field], &[u8], &mut [FieldCount])>,
 ) {
     let slots = TEXTS + fields.as_ref().map_or(0, |(fields, ..)| fields.len());
     let start = out.len();
@@ -61,11 +70,12 @@ pub(super) fn push(
         out.extend_from_slice(text.unwrap_or_default().as_bytes());
         end_slot(out, from, text.is_some());
     }
-    let Some((fields, line, mismatches)) = fields else { return };
-    for (field, mismatches) in fields.iter().zip(mismatches) {
+    let Some((fields, line, counts)) = fields else { return };
+    for (field, count) in fields.iter().zip(counts) {
         let from = out.len();
         let found = field.append(line, out);
-        *mismatches += u64::from(found == Found::Mismatch);
+        count.values += u64::from(found == Found::Value);
+        count.mismatches += u64::from(found == Found::Mismatch);
         end_slot(out, from, found == Found::Value);
     }
 }
@@ -176,14 +186,14 @@ mod tests {
         let line = br#"{"did":"d","time_us":7,"kind":"account","account":{"active":true},"n":5}"#;
         let event = parse(line).unwrap();
         let fields = super::super::fields::parse(&["n:int", "account"]).unwrap();
-        let (mut bytes, mut mismatches) = (vec![], [0, 0]);
-        push(&mut bytes, 3, &event, Some((&fields, line, &mut mismatches)));
+        let (mut bytes, mut counts) = (vec![], [FieldCount::default(); 2]);
+        push(&mut bytes, 3, &event, Some((&fields, line, &mut counts)));
         let row = Row::new(&bytes, 2);
         assert_eq!((row.ordinal(), row.seq(), row.active()), (3, None, Some(true)));
         assert_eq!(row.event().unwrap(), event);
         let values: Vec<_> = row.slots().collect();
         assert_eq!(values[TEXTS], Some(&5_i64.to_le_bytes()[..]));
-        assert_eq!((values[TEXTS + 1], mismatches), (None, [0, 1]));
+        assert_eq!((values[TEXTS + 1], counts.map(|count| count.mismatches)), (None, [0, 1]));
     }
 
     #[test]

@@ -9,8 +9,10 @@ use std::path::{Path, PathBuf};
 use super::fields::Field;
 use super::file_writer::FileWriter;
 use super::footer::Footer;
-use super::row::{self, Row};
+use super::row::{self, FieldCount, Row};
 use super::sort::{Order, Sorter};
+use crate::display::printable::printable;
+use crate::display::units::counted;
 use crate::event::columns::{self, Text};
 use crate::event::error::Malformed;
 use crate::filter::syntax::is_nsid;
@@ -81,10 +83,15 @@ pub struct Written {
 pub struct EventWriter {
     sorter: Sorter,
     fields: Vec<Field>,
-    /// For each field, the values with another type.
-    mismatches: Vec<u64>,
+    counts: Vec<FieldCount>,
     collections: HashMap<Box<str>, u64>,
     next_ordinal: u64,
+}
+
+/// Returns whether a file that is split by collection may have this text in place of the field.
+#[must_use]
+pub fn is_part_name(text: &str) -> bool {
+    text == OTHER || is_nsid(text)
 }
 
 /// Returns whether the name of a file asks to be split by collection.
@@ -107,7 +114,7 @@ impl EventWriter {
     pub fn new(fields: Vec<Field>, directory: &Path) -> Self {
         Self {
             sorter: Sorter::new(Order::Content, fields.len(), directory),
-            mismatches: vec![0; fields.len()],
+            counts: vec![FieldCount::default(); fields.len()],
             fields,
             collections: HashMap::new(),
             next_ordinal: 0,
@@ -131,20 +138,34 @@ impl EventWriter {
         if let Some(collection) = event.text(Text::Collection) {
             count(&mut self.collections, collection);
         }
-        let (fields, mismatches) = (&*self.fields, &mut *self.mismatches);
+        let (fields, counts) = (&*self.fields, &mut *self.counts);
         self.sorter.add(|rows| {
-            row::push(rows, ordinal, &event, Some((fields, line, mismatches)));
+            row::push(rows, ordinal, &event, Some((fields, line, counts)));
             Ok::<_, AddError>(())
         })?;
         self.next_ordinal = ordinal + 1;
         Ok(())
     }
 
-    /// Returns the fields with values of another type, and how many.
+    /// Returns a sentence for each field whose column lacks values that a user may expect: they have
+    /// another type, or no event has the field.
     #[must_use]
-    pub fn mismatches(&self) -> Vec<(&str, u64)> {
-        let counts = self.fields.iter().zip(&self.mismatches);
-        counts.filter(|(_, n)| **n > 0).map(|(field, n)| (&*field.name, *n)).collect()
+    pub fn field_warnings(&self) -> Vec<String> {
+        let is_empty = self.next_ordinal == 0;
+        let warning = |(field, count): (&Field, &FieldCount)| {
+            let name = printable(field.name.as_bytes(), 100);
+            match count {
+                FieldCount { mismatches: 1.., .. } => Some(format!(
+                    "--fields: {} of {name} have another type, and are null",
+                    counted(count.mismatches, "value")
+                )),
+                FieldCount { values: 0, .. } if !is_empty => Some(format!(
+                    "--fields: no event has {name}, so its column is empty: check how it is spelled (skytail tail -n 1 --format pretty shows an event)"
+                )),
+                _ => None,
+            }
+        };
+        self.fields.iter().zip(&self.counts).filter_map(warning).collect()
     }
 
     /// Writes the files, syncs them, and puts them into their places. `path` may have the field

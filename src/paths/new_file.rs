@@ -4,6 +4,7 @@ use std::fs::{File, OpenOptions, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 
+use super::temporary::TemporaryName;
 use crate::platform;
 
 /// Why a file can't be written.
@@ -18,6 +19,21 @@ pub enum NewFileError {
     /// A link, a directory or a device has the name.
     #[error("{} is not a regular file: remove it, or name another file", .0.display())]
     NotRegular(PathBuf),
+    /// The directory does not exist.
+    #[error("the directory {} does not exist: make it first, or name a file elsewhere", .0.display())]
+    NoDirectory(PathBuf),
+    /// The directory is a file.
+    #[error("{} is not a directory, so no file can be in it: name a file elsewhere", .0.display())]
+    NotInDirectory(PathBuf),
+    /// The system lets this user make no files in the directory.
+    #[error("can't write to {}: {cause}; make it writable for this user, or name a file elsewhere", directory.display())]
+    Denied {
+        /// The directory.
+        directory: PathBuf,
+        /// The error of the system.
+        #[source]
+        cause: io::Error,
+    },
     /// The system can't write it.
     #[error("can't write {}: {cause}{}", path.display(), remedy(cause))]
     Failed {
@@ -34,8 +50,39 @@ fn remedy(cause: &io::Error) -> &'static str {
         io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
             "; free some space, or name a file on another disk"
         }
-        _ => "",
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem => {
+            "; make its directory writable for this user, or name a file elsewhere"
+        }
+        _ => "; name another file",
     }
+}
+
+/// Checks that a file can be made at `path`, as far as that is possible without making one.
+///
+/// # Errors
+/// [`NewFileError`] about the directory.
+pub fn check_directory(path: &Path) -> Result<(), NewFileError> {
+    check_usable(directory(path))
+}
+
+/// Checks that files can be made in a directory.
+///
+/// # Errors
+/// As [`check_directory`].
+pub fn check_usable(directory: &Path) -> Result<(), NewFileError> {
+    let failed = |cause: io::Error| match cause.kind() {
+        io::ErrorKind::NotFound => NewFileError::NoDirectory(directory.to_owned()),
+        io::ErrorKind::NotADirectory => NewFileError::NotInDirectory(directory.to_owned()),
+        _ => NewFileError::Denied { directory: directory.to_owned(), cause },
+    };
+    if !std::fs::metadata(directory).map_err(failed)?.is_dir() {
+        return Err(NewFileError::NotInDirectory(directory.to_owned()));
+    }
+    platform::check_writable_directory(directory).map_err(failed)
+}
+
+fn directory(path: &Path) -> &Path {
+    path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// A file that is written under the name `PATH.tmp`. It is removed when this is dropped, unless it
@@ -43,8 +90,7 @@ fn remedy(cause: &io::Error) -> &'static str {
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
-    temporary: PathBuf,
-    is_published: bool,
+    temporary: TemporaryName,
 }
 
 impl NewFile {
@@ -53,13 +99,15 @@ impl NewFile {
     /// # Errors
     /// [`NewFileError`].
     pub fn create(path: &Path) -> Result<(Self, File), NewFileError> {
+        check_directory(path)?;
         let mut temporary = path.as_os_str().to_owned();
         temporary.push(".tmp");
         let temporary = PathBuf::from(temporary);
         if std::fs::symlink_metadata(&temporary).is_ok_and(|found| !found.is_file()) {
             return Err(NewFileError::NotRegular(temporary));
         }
-        let failed = |cause| NewFileError::Failed { path: temporary.clone(), cause };
+        // The user has named the file, and not the temporary one.
+        let failed = |cause| NewFileError::Failed { path: path.to_owned(), cause };
         let mut options = OpenOptions::new();
         options.write(true).create(true).truncate(false);
         let file = super::open_without_link(&mut options, &temporary).map_err(failed)?;
@@ -70,7 +118,7 @@ impl NewFile {
         }
         file.set_len(0).map_err(failed)?;
         let path = path.to_owned();
-        Ok((Self { path, temporary, is_published: false }, file))
+        Ok((Self { path, temporary: TemporaryName::new(temporary) }, file))
     }
 
     /// Returns the path that the file will have.
@@ -89,21 +137,11 @@ impl NewFile {
     ///
     /// # Errors
     /// [`NewFileError`]. If only the directory can't be synced, the file has its name already.
-    pub fn publish(mut self) -> Result<(), NewFileError> {
-        std::fs::rename(&self.temporary, &self.path).map_err(|cause| self.failed(cause))?;
-        self.is_published = true;
-        let directory = self.path.parent().filter(|directory| !directory.as_os_str().is_empty());
-        platform::sync_directory(directory.unwrap_or(Path::new(".")))
-            .map_err(|cause| self.failed(cause))
-    }
-}
-
-impl Drop for NewFile {
-    fn drop(&mut self) {
-        if !self.is_published {
-            // If it stays, the next try replaces it.
-            let _ = std::fs::remove_file(&self.temporary);
-        }
+    pub fn publish(self) -> Result<(), NewFileError> {
+        let Self { path, temporary } = self;
+        let failed = |cause| NewFileError::Failed { path: path.clone(), cause };
+        temporary.rename(&path).map_err(failed)?;
+        platform::sync_directory(directory(&path)).map_err(failed)
     }
 }
 

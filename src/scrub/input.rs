@@ -14,6 +14,7 @@ use crate::compression::inflate::FRAME_MAGIC;
 use crate::parquet::{self, Events};
 use crate::paths;
 use crate::platform::{self, FileId};
+use crate::sqlite::MAGIC as SQLITE_MAGIC;
 
 /// Bytes that are read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -71,12 +72,29 @@ pub enum InputError {
         "it has {0} names (hard links), of which only one would be scrubbed: remove the others first"
     )]
     HardLinks(u64),
+    /// There is nothing.
+    #[error("there is no such file: check its name")]
+    Missing,
+    /// A SQLite database.
+    #[error(
+        "it is a SQLite database, and no recording: a database of --to sqlite:FILE applies deletes itself, and --markers-from FILE takes the deletes that it knows"
+    )]
+    Database,
     /// A gzip file.
     #[error("it looks like gzip, which skytail does not read: decompress it with gunzip first")]
     Gzip,
     /// The system can't open or read it.
     #[error("it can't be read: {0}")]
-    Unreadable(#[from] io::Error),
+    Unreadable(io::Error),
+}
+
+impl From<io::Error> for InputError {
+    fn from(cause: io::Error) -> Self {
+        match cause.kind() {
+            io::ErrorKind::NotFound => Self::Missing,
+            _ => Self::Unreadable(cause),
+        }
+    }
 }
 
 /// A recording that is open for reading.
@@ -114,12 +132,15 @@ impl Input {
             return Err(InputError::HardLinks(names));
         }
         let mut head = Vec::new();
-        (&file).take(FRAME_MAGIC.len() as u64).read_to_end(&mut head)?;
+        (&file).take(SQLITE_MAGIC.len() as u64).read_to_end(&mut head)?;
         io::Seek::rewind(&mut &file)?;
+        if head == SQLITE_MAGIC {
+            return Err(InputError::Database);
+        }
         if head.starts_with(&GZIP_MAGIC) {
             return Err(InputError::Gzip);
         }
-        let form = match head == FRAME_MAGIC {
+        let form = match head.starts_with(&FRAME_MAGIC) {
             true => Form::Zstd,
             false if parquet::is_parquet(&mut file)? => Form::Parquet,
             false => Form::Plain,

@@ -20,6 +20,7 @@ use super::input::{Form, Input, InputError, Stamp};
 use super::rewrite::{copy_rows_without, copy_without};
 use crate::checkpoint::lease::{Lease, LeaseError};
 use crate::checkpoint::store::{Store, StoreError};
+use crate::paths::temporary::TemporaryName;
 use crate::sink::file::open::{self, OpenFileError};
 use crate::sink::output_record::{FileEnd, OutputRecord, OutputState};
 use crate::{paths, platform};
@@ -58,7 +59,7 @@ pub enum ReplaceError {
     #[error(transparent)]
     Input(#[from] InputError),
     /// The copy can't be written.
-    #[error("can't write {}: {cause}{}", path.display(), crate::sink::remedy_after(cause))]
+    #[error("can't write {}: {cause}{}", path.display(), remedy(cause))]
     Copy {
         /// The copy.
         path: PathBuf,
@@ -81,6 +82,19 @@ pub enum ReplaceError {
     /// The state file can't be used.
     #[error(transparent)]
     Store(#[from] StoreError),
+}
+
+fn remedy(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        ErrorKind::StorageFull | ErrorKind::QuotaExceeded => {
+            "; free some space on that disk: the copy takes up to as much as the file"
+        }
+        ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            "; make its directory writable for this user"
+        }
+        ErrorKind::FileTooLarge => "; raise the limit on file sizes (ulimit -f)",
+        _ => "",
+    }
 }
 
 fn with_pid(pid: Option<u32>) -> String {
@@ -197,14 +211,15 @@ pub fn replace(
     if let Some(store) = &mut store {
         store.begin_rewrite(&path, old, new)?;
     }
+    // The lock of the new file is kept until the state file knows it.
     let renamed = copy.rename(&path);
     if let Some(store) = store {
         match &renamed {
-            Ok(()) => finish(store, &path),
+            Ok(_) => finish(store, &path),
             Err(_) => store.settle_rewrites()?,
         }
     }
-    renamed.map(|()| (left_out, new.length_bytes))
+    renamed.map(|_locked| (left_out, new.length_bytes))
 }
 
 /// Records that a file was replaced. If that fails, the next start does it.
@@ -235,7 +250,7 @@ fn write(
     let left_out = match input.form {
         Form::Parquet => copy.write_rows(input.file.try_clone()?, removed)?,
         form => {
-            let directory = copy.path.parent().unwrap_or(Path::new("."));
+            let directory = copy.name.path().parent().unwrap_or(Path::new("."));
             copy_without(input.lines(progress, directory)?, &copy.file, form, removed)?
         }
     };
@@ -249,8 +264,7 @@ fn write(
 /// The copy of a file, which is removed when it is dropped without being renamed.
 struct Copy {
     file: File,
-    path: PathBuf,
-    is_renamed: std::cell::Cell<bool>,
+    name: TemporaryName,
 }
 
 impl Copy {
@@ -282,7 +296,7 @@ impl Copy {
             return Err(ReplaceError::Changed);
         }
         file.set_len(0).map_err(failed)?;
-        Ok(Self { file, path, is_renamed: false.into() })
+        Ok(Self { file, name: TemporaryName::new(path) })
     }
 
     /// Writes a Parquet file without some rows. It gets the name of the copy when it is complete.
@@ -291,33 +305,33 @@ impl Copy {
         input: File,
         removed: &mut dyn Iterator<Item = io::Result<u64>>,
     ) -> io::Result<u64> {
-        let mut name = self.path.file_name().unwrap_or_default().to_os_string();
+        let path = self.name.path();
+        let mut name = path.file_name().unwrap_or_default().to_os_string();
         name.push(".parquet");
-        let rows = self.path.with_file_name(name);
+        let rows = path.with_file_name(name);
         // A killed scrub may have left one. The lock on the copy covers it.
         match fs::remove_file(&rows) {
             Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
             _ => {}
         }
-        let left_out = copy_rows_without(input, &rows, removed)?;
-        let opened = File::options().read(true).write(true).open(&rows);
-        let moved = opened.and_then(|file| {
-            file.try_lock()?;
-            fs::rename(&rows, &self.path).map(|()| file)
-        });
-        self.file = moved.inspect_err(|_| drop(fs::remove_file(&rows)))?;
+        let rows = TemporaryName::new(rows);
+        let left_out = copy_rows_without(input, rows.path(), removed)?;
+        let file = File::options().read(true).write(true).open(rows.path())?;
+        file.try_lock()?;
+        rows.rename(path)?;
+        self.file = file;
         Ok(left_out)
     }
 
     fn failed(&self, cause: io::Error) -> ReplaceError {
-        ReplaceError::Copy { path: self.path.clone(), cause }
+        ReplaceError::Copy { path: self.name.path().to_owned(), cause }
     }
 
-    /// Puts the copy in the place of the file.
-    fn rename(&self, to: &Path) -> Result<(), ReplaceError> {
-        fs::rename(&self.path, to)
-            .map_err(|cause| ReplaceError::Rename { path: self.path.clone(), cause })?;
-        self.is_renamed.set(true);
+    /// Puts the copy in the place of the file, and returns it.
+    fn rename(self, to: &Path) -> Result<File, ReplaceError> {
+        let Self { file, name } = self;
+        let path = name.path().to_owned();
+        name.rename(to).map_err(|cause| ReplaceError::Rename { path, cause })?;
         // The file is the new one already. Without the sync, a power cut may bring back the old one,
         // and the state file accepts either.
         match open::sync_directory(to) {
@@ -329,15 +343,6 @@ impl Copy {
             }
             _ => {}
         }
-        Ok(())
-    }
-}
-
-impl Drop for Copy {
-    fn drop(&mut self) {
-        if !self.is_renamed.get() {
-            // It would only take space; the next scrub of the file replaces it.
-            let _ = fs::remove_file(&self.path);
-        }
+        Ok(file)
     }
 }

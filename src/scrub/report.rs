@@ -65,6 +65,8 @@ pub struct FileReport {
     pub bytes_after: u64,
     /// The lines that are no events, and the first of them, counted from 1.
     pub malformed: Option<(u64, u64)>,
+    /// Whether a program writes it.
+    pub is_written: bool,
 }
 
 /// The report on a whole run.

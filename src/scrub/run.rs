@@ -104,6 +104,8 @@ struct ScannedFile {
     path: PathBuf,
     stamp: Option<Stamp>,
     scanned: Scanned,
+    /// Whether a program writes it.
+    is_written: bool,
     /// Why it can't be scrubbed.
     problem: Option<String>,
 }
@@ -141,8 +143,13 @@ impl Scrub {
         self.progress.total.store(files.iter().map(bytes).sum(), Ordering::Relaxed);
         let mut known = HashSet::new();
         for path in files {
-            let mut file =
-                ScannedFile { path, stamp: None, scanned: Scanned::default(), problem: None };
+            let mut file = ScannedFile {
+                path,
+                stamp: None,
+                scanned: Scanned::default(),
+                is_written: false,
+                problem: None,
+            };
             let is_in_use = match self.claim(&file.path) {
                 Ok(is_in_use) => is_in_use,
                 Err(error) => {
@@ -195,6 +202,7 @@ impl Scrub {
         file.scanned = scanned;
         let is_written = is_in_use || input.file.try_lock().is_err();
         let _ = input.file.unlock();
+        file.is_written = is_written;
         if is_written && scanned.is_torn {
             // Its writer is in the middle of a line.
             file.scanned.malformed = None;
@@ -336,6 +344,7 @@ impl ScannedFile {
             bytes_before: bytes,
             bytes_after,
             malformed: self.scanned.malformed,
+            is_written: self.is_written,
         }
     }
 }

@@ -144,4 +144,16 @@ pub const MUTATIONS: &[Mutation] = &[
         profile: "v2 file",
         violations: &[Repeated, Foreign],
     },
+    Mutation {
+        name: "keeps-the-rows-of-a-deleted-account",
+        edit: Replace { old: "!is_newer ||", new: "MUTANT || !is_newer ||" },
+        profile: "database v2",
+        violations: &[Lost],
+    },
+    Mutation {
+        name: "leaves-a-line-out-of-parquet",
+        edit: Insert("if MUTANT && number == 1 { return Ok(()); }"),
+        profile: "v2 parquet by the hour",
+        violations: &[Lost],
+    },
 ];

@@ -30,12 +30,10 @@ pub struct Running {
     copy: std::fs::File,
     /// The number of the run within the round.
     number: usize,
-    /// Whether the program may end cleanly without a request.
-    ends_itself: bool,
 }
 
 impl Running {
-    pub fn start(mut command: Command, copy: &Path, number: usize, ends_itself: bool) -> Self {
+    pub fn start(mut command: Command, copy: &Path, number: usize) -> Self {
         let mut child = command.spawn().expect("start skytail tail");
         let stdout = child.stdout.take().expect("piped");
         // At most one chunk waits: a caller that receives none lets the pipe fill up.
@@ -52,7 +50,7 @@ impl Running {
         };
         let reader = Some(std::thread::spawn(move || forward(stdout)));
         let copy = std::fs::File::create(copy).expect("make a file");
-        Self { child, chunks, reader, closes, copy, number, ends_itself }
+        Self { child, chunks, reader, closes, copy, number }
     }
 
     /// Requests one clean stop with two signals within milliseconds, as coreutils' `timeout` and a
@@ -101,8 +99,7 @@ impl Running {
             }
         }
         let status = self.wait()?;
-        let is_surprise = had_ended && end.is_kill() && !self.ends_itself;
-        match (status.code(), is_surprise) {
+        match (status.code(), had_ended && end.is_kill()) {
             (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM before the program had its handler.
             (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),

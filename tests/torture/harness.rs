@@ -12,9 +12,7 @@ pub struct Harness {
     /// The flags of every start of a server, and the `--chaos` items that last until the final run.
     flags: Vec<String>,
     chaos: String,
-    stamps: &'static str,
-    losses: &'static [&'static str],
-    seed: u64,
+    stamps: String,
     is_live: bool,
     kinds: &'static [&'static str],
     servers: Vec<ServeProcess>,
@@ -44,9 +42,7 @@ impl Harness {
             recording,
             flags,
             chaos: profile.chaos.to_owned(),
-            stamps: profile.stamps,
-            losses: profile.losses,
-            seed: seed >> 1,
+            stamps: format!("seed={},{}", seed >> 1, profile.stamps),
             is_live: profile.is_live,
             kinds: profile.servers,
             servers: Vec::new(),
@@ -62,11 +58,6 @@ impl Harness {
             harness.proxies.push(proxy);
         }
         harness
-    }
-
-    /// Returns the seed of the first server's faults.
-    pub fn seed(&self) -> u64 {
-        self.seed
     }
 
     /// Returns the addresses of the proxies.
@@ -118,16 +109,7 @@ impl Harness {
     }
 
     fn chaos_of(&self, number: usize, is_faultless: bool) -> String {
-        // Servers that omit one event in several must omit different ones.
-        let differs = if self.losses.is_empty() { 0 } else { number as u64 };
-        let mut items = vec![format!("seed={}", self.seed + differs)];
-        let losses = self.losses.get(number).copied();
-        items.extend(
-            [self.stamps, losses.unwrap_or("")]
-                .iter()
-                .filter(|i| !i.is_empty())
-                .map(|i| (*i).to_owned()),
-        );
+        let mut items = vec![self.stamps.trim_end_matches(',').to_owned()];
         if !is_faultless && !self.chaos.is_empty() {
             items.push(self.chaos.clone());
         }

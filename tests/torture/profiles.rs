@@ -1,12 +1,9 @@
 //! The table of profiles.
 
-use super::archive_profiles::{self, ARCHIVE, PREFERRED};
-use super::filter_profiles;
 use super::oracle::Order;
 use super::profile::{Filter, Output, Profile};
 use super::proxy::NetworkFaults;
 use super::recording::Scenario;
-use super::witness_profiles;
 
 /// A network that cuts a connection a few times a second, slowly enough for a recording to last.
 const ROUGH: NetworkFaults = NetworkFaults {
@@ -16,7 +13,7 @@ const ROUGH: NetworkFaults = NetworkFaults {
 };
 
 /// A network that is faster than a slow reader.
-pub const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
+const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
 
 /// A network for a stream that is itself slow.
 const ROUGH_AND_LIVE: NetworkFaults = NetworkFaults { cut_every_bytes: Some(1_500_000), ..ROUGH };
@@ -31,7 +28,7 @@ const fn sparse(bytes_per_second: u64) -> NetworkFaults {
     }
 }
 
-pub const V2_SCENARIO: Scenario = Scenario {
+const V2_SCENARIO: Scenario = Scenario {
     is_v2: true,
     has_wild_times: true,
     wild_one_in: 300,
@@ -47,8 +44,6 @@ macro_rules! ends {
         "close=4000,drop=4000,reset=4000,cut=4000,violate=8000"
     };
 }
-pub(super) use ends;
-
 /// All faults of a server that lose no event.
 const CHAOS: &str = concat!(
     ends!(),
@@ -62,7 +57,7 @@ const STAMPS: &str = "same=40,step=400,imported=200";
 /// Some times lie far ahead, always including that of the first event.
 const ABSURD: &str = "absurd=150";
 
-pub const V2: Profile = Profile {
+const V2: Profile = Profile {
     name: "v2",
     scenario: V2_SCENARIO,
     servers: &["v2"],
@@ -83,16 +78,12 @@ pub const V2: Profile = Profile {
     events: 12_500,
     flags: &[],
     serve_flags: &[],
-    losses: &[],
-    budget: None,
-    stripes: 0,
-    witness: None,
 };
 
 const LEGACY: Profile =
     Profile { name: "legacy", scenario: LEGACY_SCENARIO, servers: &["legacy"], ..V2 };
 
-pub const LIVE: Profile = Profile {
+const LIVE: Profile = Profile {
     is_live: true,
     // A live server that is killed forgets past events.
     kills_servers: false,
@@ -104,7 +95,7 @@ pub const LIVE: Profile = Profile {
 };
 
 /// Two servers that stamp and interleave the same events differently.
-pub const FAILOVER: Profile = Profile {
+const FAILOVER: Profile = Profile {
     name: "v2 failover",
     servers: &["v2", "v2"],
     // An event of a kind without an id of its own may come twice then.
@@ -119,7 +110,7 @@ pub const FAILOVER: Profile = Profile {
 
 /// The v2 stream. It can't express unknown kinds, and the program ignores what a server adds to
 /// them.
-pub const V2_STREAM: Profile = Profile {
+const V2_STREAM: Profile = Profile {
     name: "stream v2",
     scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
     chaos: concat!(
@@ -131,6 +122,44 @@ pub const V2_STREAM: Profile = Profile {
     ..V2
 };
 
+/// The whole history, all but its last segment from the archive.
+const ARCHIVE: Profile = Profile {
+    name: "archive",
+    is_archived: true,
+    serve_flags: &["--retention-events", "1000"],
+    chaos: concat!(
+        ends!(),
+        ",stall=8000:300ms,mute=12000,duplicate=300,garbage=700,refuse=8:0s,truncate=9,\
+         norange=15,rewrite=15,throttle=15:0s,missing=90,page=3,corrupt=300"
+    ),
+    ..V2_STREAM
+};
+
+/// The history from an instant before its first event, with every second segment empty: the list of
+/// segments decides where to start.
+const ARCHIVE_BY_TIME: Profile = Profile {
+    name: "archive by time",
+    scenario: Scenario { has_wild_times: false, ..V2_STREAM.scenario },
+    begins_at: "1783175880000000",
+    chaos: concat!(ends!(), ",mute=12000,refuse=8:0s,throttle=15:0s,page=3,empty=1"),
+    ..ARCHIVE
+};
+
+/// A server that holds everything live, and whose archive is compacted: `--archive auto` prints also
+/// superseded events.
+const COMPACTED: Profile =
+    Profile { name: "archive compacted", serve_flags: &["--archive-compact"], ..ARCHIVE };
+
+/// The same with `--archive prefer`, and with a slow stream: what the compacted archive keeps comes
+/// exactly once, and everything after the cutover.
+const PREFERRED: Profile = Profile {
+    name: "archive preferred",
+    prefers_archive: true,
+    flags: &["--protocol", "v2", "--archive", "prefer"],
+    serve_flags: &["--archive-compact", "--v2-send-rate", "500"],
+    ..COMPACTED
+};
+
 /// A database, compared with a fold of the recording.
 const DATABASE: Profile = Profile { name: "database v2", output: Output::Database(""), ..V2 };
 
@@ -140,8 +169,7 @@ const DATABASE_STREAM: Profile =
 
 /// Returns all profiles.
 pub fn profiles() -> Vec<Profile> {
-    [PROFILES, archive_profiles::PROFILES, filter_profiles::PROFILES, witness_profiles::PROFILES]
-        .concat()
+    PROFILES.to_vec()
 }
 
 /// Returns the profile of this name.
@@ -262,6 +290,13 @@ const PROFILES: &[Profile] = &[
         faults: FAST,
         ..V2_STREAM
     },
+    ARCHIVE,
+    COMPACTED,
+    PREFERRED,
+    ARCHIVE_BY_TIME,
+    Profile { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
+    Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
+    Profile { name: "archive slow reader", output: Output::SlowStdout, faults: FAST, ..ARCHIVE },
     DATABASE,
     DATABASE_STREAM,
     Profile {

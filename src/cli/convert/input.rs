@@ -9,8 +9,10 @@ use super::output::Output;
 use super::{ConvertArgs, Skipped, bad_line, is_stdin};
 use crate::compression::sniff;
 use crate::event::lines::{Line, try_each_line};
+use crate::event::v2::payload;
 use crate::event::whitespace;
 use crate::parquet::{self, AddError};
+use crate::sink::sqlite::export;
 
 /// Bytes read at a time.
 const READ_BYTES: usize = 256 << 10;
@@ -37,7 +39,10 @@ fn open(path: &Path) -> io::Result<Box<dyn Read>> {
             }
             sniff::decompressed(stdin)
         }
-        false => parquet::open_recording(path),
+        false => match export::open_recording(path).map_err(io::Error::other)? {
+            Some(lines) => Ok(Box::new(lines)),
+            None => parquet::open_recording(path),
+        },
     }
 }
 
@@ -46,6 +51,19 @@ fn unreadable(name: &str, error: io::Error) -> anyhow::Error {
         Some(remedy) => anyhow!("{name} {remedy}"),
         None => anyhow::Error::from(error).context(format!("{name} can't be read")),
     }
+}
+
+/// Adds an event in either format; one in the native format of v2 as the line that the same server
+/// prints in v1 format. `line` is a buffer.
+fn add(output: &mut Output, text: &[u8], line: &mut Vec<u8>) -> Result<(), AddError> {
+    let malformed = match output.add(text) {
+        Err(AddError::Malformed(malformed)) => malformed,
+        other => return other,
+    };
+    let Ok(event) = payload::parse_event(text) else { return Err(malformed.into()) };
+    line.clear();
+    event.write_v1_line(line);
+    output.add(line)
 }
 
 /// Why reading ends.
@@ -67,7 +85,7 @@ fn read(
     output: &mut Output,
     skipped: &mut Skipped,
 ) -> anyhow::Result<()> {
-    let mut number = 0_u64;
+    let (mut number, mut converted) = (0_u64, Vec::new());
     let outcome = try_each_line(BufReader::with_capacity(READ_BYTES, input), |line| {
         number += 1;
         let added = match line {
@@ -77,7 +95,7 @@ fn read(
                 if text.is_empty() {
                     return Ok(());
                 }
-                output.add(text)
+                add(output, text, &mut converted)
             }
             Line::TooLong => Err(AddError::Io(io::Error::other("it is too long"))),
         };

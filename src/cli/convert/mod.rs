@@ -5,10 +5,11 @@ mod output;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::anyhow;
+use anyhow::{Context as _, anyhow};
 use clap::ValueHint;
 
 use crate::cli::exit::{self, Exit, UsageError};
+use crate::cli::interrupt::exit_at_signal;
 use crate::display::units::counted;
 use crate::parquet::fields;
 use crate::sink::file::naming::Naming;
@@ -32,7 +33,8 @@ Examples:
     skytail convert all.parquet -o all.ndjson")]
 pub struct ConvertArgs {
     /// Recordings to read, in their order: lines, plain or zstd,
-    /// or Parquet files of skytail; - for lines on stdin
+    /// in v1 format or the native one of v2, Parquet files or
+    /// databases of skytail; - for lines on stdin
     #[arg(value_name = "RECORDING", required = true, value_hint = ValueHint::FilePath)]
     recordings: Vec<PathBuf>,
 
@@ -63,15 +65,23 @@ pub fn run(args: &ConvertArgs) -> anyhow::Result<Exit> {
     }
     let is_stdout = is_stdin(&args.output);
     if !is_stdout {
-        Naming::new(&args.output, None)
+        let naming = Naming::new(&args.output, None)
             .map_err(|error| UsageError(format!("--output: {error}")))?;
         check_ending(&args.output)?;
+        if naming.has_unused_fields() {
+            return Err(UsageError(format!(
+                "--output: {:?} has a field for the time, and convert makes one file of all events: write a name without %",
+                naming.name
+            ))
+            .into());
+        }
     }
     let is_parquet = !is_stdout && crate::parquet::is_name(&args.output);
     if !fields.is_empty() && !is_parquet {
         let message = "--fields: only Parquet files have columns: name a file in .parquet";
         return Err(UsageError(message.into()).into());
     }
+    exit_at_signal(None).context("listen for signals")?;
     let mut output = match is_parquet {
         true => Output::parquet(&args.output, fields)?,
         false => Output::lines(&args.output)?,

@@ -11,8 +11,9 @@ use crate::cli::stdout::{ignore_closed_pipe, print};
 use crate::display::units::{bytes, counted};
 use crate::event::header;
 use crate::parquet::fields::Field;
-use crate::parquet::{self, AddError, EventWriter, Metadata, Written};
-use crate::paths::new_file::{NewFile, NewFileError};
+use crate::parquet::{AddError, EventWriter, Metadata, Written};
+use crate::paths::new_file::{self, NewFile, NewFileError};
+use crate::sink::file::parquet::parts;
 
 /// The level of zstd for lines.
 const LEVEL: i32 = 3;
@@ -32,9 +33,8 @@ pub(super) enum Lines {
 
 impl Output {
     pub(super) fn parquet(path: &Path, fields: Vec<Field>) -> anyhow::Result<Self> {
-        if !parquet::collection_field(path) {
-            refuse_existing(path)?;
-        }
+        new_file::check_directory(path)?;
+        refuse_existing(path)?;
         let writer = Box::new(EventWriter::new(fields, directory(path)));
         Ok(Self::Parquet { path: path.to_owned(), writer })
     }
@@ -101,11 +101,8 @@ impl Output {
                 vec![Written { path, bytes, events }]
             }
             Self::Parquet { path, writer } => {
-                for (field, values) in writer.mismatches() {
-                    let values = counted(values, "value");
-                    exit::eprint(&format!(
-                        "skytail: warning: --fields: {values} of {field} have another type, and are null"
-                    ));
+                for warning in writer.field_warnings() {
+                    exit::eprint(&format!("skytail: warning: {warning}"));
                 }
                 writer.finish(&path, &Metadata::default())?
             }
@@ -138,10 +135,12 @@ fn directory(path: &Path) -> &Path {
     path.parent().filter(|directory| !directory.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
-/// Fails if there is anything at `path`. Checked before the recordings are read.
+/// Fails if there is anything at `path`, or a file of a collection. Checked before the recordings are
+/// read.
 fn refuse_existing(path: &Path) -> anyhow::Result<()> {
-    match std::fs::symlink_metadata(path) {
-        Ok(_) => Err(NewFileError::Exists(path.to_owned())).context("--output"),
-        Err(_) => Ok(()),
+    let existing = parts(path).with_context(|| format!("--output: {}", path.display()))?;
+    match existing.into_iter().next() {
+        Some(path) => Err(NewFileError::Exists(path)).context("--output"),
+        None => Ok(()),
     }
 }

@@ -12,6 +12,7 @@ use crate::cli::tail::args::TailArgs;
 use crate::cli::tail::session::Session;
 use crate::cli::tail::settings::tail_settings;
 use crate::cli::tail::startup::{find_dictionaries, prepare};
+use crate::cli::values::OrNever;
 use crate::event::batch::CompactBatch;
 use crate::event::header::Kind;
 use crate::metrics::Metrics;
@@ -20,6 +21,10 @@ use crate::pipeline::{self, PipelineInputs, RunObserver};
 use crate::scrub::run::{Scrub, ScrubError};
 use crate::settings::{OnGap, ProtocolPreference, TailSettings};
 use crate::sink::{Sink, Tap};
+
+/// Failed attempts in a row before a scrub gives up: a person waits for it, and nothing is lost if
+/// it is run again. A tail retries longer.
+const MAX_RETRIES: u32 = 3;
 
 /// Returns the settings of a `skytail tail` that reads these events from the oldest on.
 ///
@@ -43,7 +48,10 @@ pub fn settings(
     tail.cursor.no_checkpoint = true;
     tail.cursor.on_gap = OnGap::Fail;
     tail.output.exit_when_live = true;
-    tail_settings(&tail, sources, now_us, false)
+    tail.source.max_retries = Some(OrNever(Some(MAX_RETRIES)));
+    // The user has named the server with another flag.
+    let named = |error: UsageError| UsageError(error.0.replace("--host", "--markers-host"));
+    tail_settings(&tail, sources, now_us, false).map_err(named)
 }
 
 /// Gives each line to a scrub.
@@ -110,6 +118,8 @@ pub fn read(scrub: Scrub, mut settings: TailSettings) -> anyhow::Result<Scrub> {
             "--markers-host: the server does not have all of its account and sync events, as the warning above says (its archive may need --api-key-file); nothing was changed"
         )),
         Ok(_) => Err(anyhow!("--markers-host: stopped before the present; nothing was changed")),
-        Err(error) => Err(anyhow::Error::from(error).context("--markers-host")),
+        Err(error) => Err(anyhow::Error::from(error).context(
+            "--markers-host: the server can't be read, and nothing was changed; check its name, or run this again later",
+        )),
     }
 }

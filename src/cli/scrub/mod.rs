@@ -1,5 +1,6 @@
 //! `skytail scrub`: removes deleted records and accounts from recordings.
 
+mod checks;
 mod host;
 mod progress;
 mod view;
@@ -7,11 +8,12 @@ mod view;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::ValueHint;
 
-use crate::checkpoint::default_state_path;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::{Exit, UsageError, format_chain};
+use crate::cli::interrupt::exit_at_signal;
 use crate::cli::stdout::print;
 use crate::cli::tail::startup::{exit_for_error, log_settings};
 use crate::cli::values::size::parse_memory_size;
@@ -116,11 +118,10 @@ pub fn run(
     display: &DisplaySettings,
     now_us: u64,
 ) -> anyhow::Result<Exit> {
-    let host = args.markers_host.as_ref();
-    let host = host.map(|_| host::settings(args, sources, now_us)).transpose()?;
+    let host = checks::check(args, sources, now_us)?;
     let settings = ScrubSettings {
         files: args.files.clone(),
-        state: state(args)?,
+        state: checks::state(args)?,
         rules: Rules {
             keep_history: args.keep_history,
             inactive: args.inactive,
@@ -133,6 +134,7 @@ pub fn run(
     };
     let terminal = Terminal::stderr();
     log::init(&log_settings(display), &terminal).map_err(|e| UsageError(e.to_string()))?;
+    exit_at_signal(Some(terminal.clone())).context("listen for signals")?;
     let scrubbed = scrub(args, settings, host, display, &terminal);
     let report = match scrubbed {
         Ok(report) => report,
@@ -151,18 +153,6 @@ pub fn run(
     };
     print(text.as_bytes())?;
     Ok(if report.is_incomplete() { Exit::Failed } else { Exit::Done })
-}
-
-/// Returns the state file, if there is one.
-fn state(args: &ScrubArgs) -> Result<Option<PathBuf>, UsageError> {
-    match &args.state {
-        Some(path) if !path.exists() => Err(UsageError(format!(
-            "--state: {} does not exist: name the state file of the runs that wrote the recordings, or leave --state out",
-            path.display()
-        ))),
-        Some(path) => Ok(Some(path.clone())),
-        None => Ok(default_state_path().ok().filter(|path| path.exists())),
-    }
 }
 
 fn scrub(
@@ -191,8 +181,12 @@ fn scrub(
 fn warn(report: &Report) {
     for file in &report.files {
         let path = file.path.display();
-        if let Outcome::Left(reason) = &file.outcome {
-            tracing::error!("{path} was left as it was: {reason}");
+        match &file.outcome {
+            Outcome::Left(reason) => tracing::error!("{path} was left as it was: {reason}"),
+            Outcome::Clean if file.is_written => tracing::warn!(
+                "{path} is being written: it holds nothing to remove yet; scrub it again after its rotation, or when that run has ended"
+            ),
+            _ => {}
         }
         if let Some((lines, first)) = file.malformed {
             tracing::error!(

@@ -114,37 +114,66 @@ pub fn text(report: &Report, is_dry_run: bool) -> String {
     text
 }
 
+/// Returns what was removed from how much, and why, in lines of at most 80 columns.
 fn sums(report: &Report, is_dry_run: bool) -> String {
     let found = report.found;
-    let parts: Vec<String> = [
+    let verb = if is_dry_run { "would remove" } else { "removed" };
+    let mut lines = vec![format!(
+        "{verb} {} of {} in {}",
+        count(report.removed()),
+        counted(report.events(), "event"),
+        counted(report.files.len() as u64, "file"),
+    )];
+    if report.markers > 0 {
+        lines.push(format!("read {} from elsewhere", counted(report.markers, "marker")));
+    }
+    let reasons = [
         (found.deleted, "of deleted records"),
         (found.replaced, "replaced later"),
         (found.of_deleted_accounts, "of deleted accounts"),
         (found.of_inactive_accounts, "of inactive accounts"),
         (found.repaired, "older than a repair of their repository"),
-    ]
-    .into_iter()
-    .filter(|(events, _)| *events > 0)
-    .map(|(events, what)| format!("{} {what}", count(events)))
-    .collect();
-    let verb = if is_dry_run { "would remove" } else { "removed" };
-    let detail = match parts.is_empty() {
-        true => String::new(),
-        false => format!(
-            " (found {}; {}, {})",
-            parts.join(", "),
-            counted(found.uris, "URI"),
-            counted(found.accounts, "account")
-        ),
-    };
-    let markers = match report.markers {
-        0 => String::new(),
-        markers => format!(", with {} from elsewhere", counted(markers, "marker")),
-    };
-    format!(
-        "{verb} {} of {} in {}{markers}{detail}\n",
-        count(report.removed()),
-        counted(report.events(), "event"),
-        counted(report.files.len() as u64, "file"),
-    )
+    ];
+    let reasons = reasons.into_iter().filter(|(events, _)| *events > 0);
+    lines.extend(reasons.map(|(events, what)| format!("found {} {what}", count(events))));
+    if found.uris + found.accounts > 0 {
+        let (uris, accounts) = (counted(found.uris, "URI"), counted(found.accounts, "account"));
+        lines.push(format!("found {uris} and {accounts} in all"));
+    }
+    lines.join("\n") + "\n"
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scrub::report::Removed;
+
+    #[test]
+    fn the_sums_of_a_large_archive_fit_a_terminal() {
+        const MOST: u64 = 1_000_000_000_000;
+        let found = Removed {
+            deleted: MOST,
+            replaced: MOST,
+            of_deleted_accounts: MOST,
+            of_inactive_accounts: MOST,
+            repaired: MOST,
+            uris: MOST,
+            accounts: MOST,
+        };
+        let file = FileReport {
+            path: "a".into(),
+            outcome: Outcome::Scrubbed,
+            events: MOST,
+            removed: MOST,
+            bytes_before: MOST,
+            bytes_after: MOST,
+            malformed: None,
+            is_written: false,
+        };
+        let report = Report { files: vec![file], found, markers: MOST };
+        for line in sums(&report, true).lines() {
+            assert!(line.len() <= 80, "{line}");
+        }
+        assert_eq!(sums(&Report::default(), false), "removed 0 of 0 events in 0 files\n");
+    }
 }

@@ -18,7 +18,7 @@ use crate::settings::OutputSettings;
 use crate::sink::file::FileSink;
 use crate::sink::file::naming::Naming;
 use crate::sink::file::open::{self, OpenFileError, OpenedFile};
-use crate::sink::file::parquet;
+use crate::sink::file::parquet::{self, Ended};
 use crate::sink::output_record::{FileTail, OutputRecord, OutputState};
 
 /// Opens the files of a run. `store` is `None` for a run without a state file.
@@ -85,7 +85,8 @@ fn finish_complete(
     consumer: &str,
 ) -> anyhow::Result<()> {
     for record in ended {
-        let converted = parquet::convert(record, &settings.parquet)
+        let record = Ended::by_earlier_run(record.clone());
+        let converted = parquet::convert(&record, &settings.parquet)
             .map_err(|error| anyhow!("--output: {error}"))?;
         for record in converted {
             if let Some(store) = store {

@@ -177,6 +177,14 @@ pub fn parse_spans(line: &[u8]) -> Result<HeaderSpans, Malformed> {
 
 /// Parses a line with the general parser.
 pub(super) fn parse_any(line: &[u8]) -> Result<HeaderSpans, Malformed> {
+    parse_event(line).map(|event| event.native_spans())
+}
+
+/// Parses one event in native format, with all fields.
+///
+/// # Errors
+/// As [`parse_spans`].
+pub fn parse_event(line: &[u8]) -> Result<Event<'_>, Malformed> {
     header_spans::check_length(line)?;
     let mut scanner = Scanner::new(line)?;
     let mut members = Members::default();
@@ -186,7 +194,7 @@ pub(super) fn parse_any(line: &[u8]) -> Result<HeaderSpans, Malformed> {
     match members.finish(line, payload)? {
         Payload::Event(event) => {
             event.check_escapes()?;
-            Ok(event.native_spans())
+            Ok(event)
         }
         Payload::Info { .. } | Payload::Unknown(_) => {
             Err(Malformed { what: "no event of a known type", at: 0 })

@@ -32,6 +32,7 @@ use current::{Current, shorten};
 use encoder::Encoder;
 use naming::Naming;
 use open::OpenedFile;
+use parquet::Ended;
 use periods::Periods;
 use rotation::Rotate;
 
@@ -63,6 +64,8 @@ pub struct FileSink {
 struct Finished {
     record: OutputRecord,
     checkpoint_bytes: u64,
+    /// The file, still locked, if it is to be converted.
+    file: Option<Arc<File>>,
 }
 
 impl FileSink {
@@ -295,7 +298,9 @@ impl FileSink {
         if let Some(periods) = &mut self.periods {
             periods.end(&record);
         }
-        self.finished.push(Finished { record, checkpoint_bytes: current.checkpoint_bytes });
+        let file = self.periods.as_ref().map(|_| Arc::clone(&current.file));
+        let checkpoint_bytes = current.checkpoint_bytes;
+        self.finished.push(Finished { record, checkpoint_bytes, file });
         current.file.sync_data().map_err(|cause| current.failed(cause))
     }
 
@@ -310,7 +315,8 @@ impl FileSink {
         let mut outputs = self.take_converted()?;
         for finished in self.finished.drain(..) {
             let record = finished.record;
-            let waiting = self.periods.as_mut().map(|periods| periods.waiting(record.clone()));
+            let ended = Ended { record: record.clone(), file: finished.file };
+            let waiting = self.periods.as_mut().map(|periods| periods.waiting(ended));
             outputs.push(Output { file: None, record, waiting });
         }
         if let Some(current) = &mut self.current
@@ -349,7 +355,10 @@ impl FileSink {
     fn truncate_finished(&mut self) -> io::Result<()> {
         for finished in self.finished.drain(..) {
             let path = &finished.record.path;
-            let file = paths::open_trusted(OpenOptions::new().write(true), path)?;
+            let file = match finished.file {
+                Some(file) => file,
+                None => Arc::new(paths::open_trusted(OpenOptions::new().write(true), path)?),
+            };
             // If the length differs, another program wrote to the file: leave it.
             if file.metadata()?.len() == finished.record.length_bytes {
                 shorten(&file, finished.checkpoint_bytes)?;

@@ -69,6 +69,16 @@ pub enum NameError {
         "{0:?}: write {{collection}} in the name of a Parquet file, like all-{{collection}}.parquet, or leave it out"
     )]
     CollectionField(PathBuf),
+    /// A field is unknown.
+    #[error(
+        "{name:?}: {field:?} is not a field of a name: write {{collection}} in the name of a Parquet file, time fields as strftime does (%Y-%m-%d) with --rotate, or a name without braces"
+    )]
+    UnknownField {
+        /// The name.
+        name: String,
+        /// The field.
+        field: String,
+    },
     /// A field is invalid.
     #[error(
         "{name:?}: {cause}: write fields as strftime does (%Y-%m-%dT%H), and %% for a percent sign"
@@ -124,6 +134,9 @@ impl Naming {
             return Err(NameError::NoFile(given.to_owned()));
         };
         refuse_other_compression(name)?;
+        if let Some(field) = unknown_field(name) {
+            return Err(NameError::UnknownField { name: name.to_owned(), field });
+        }
         let directory = given.parent().filter(|d| !d.as_os_str().is_empty());
         let directory = directory.unwrap_or(Path::new(".")).to_owned();
         let naming = Self { directory, name: name.to_owned(), rotate };
@@ -218,6 +231,18 @@ pub fn field_parts(path: &Path) -> Option<(String, String)> {
     let name = path.file_name()?.to_str()?;
     let (start, end) = name.split_once(parquet::COLLECTION)?;
     Some((start.to_owned(), end.to_owned()))
+}
+
+/// Returns the first text in braces that looks like a field and is none.
+fn unknown_field(name: &str) -> Option<String> {
+    let is_word = |text: &&str| {
+        let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '%');
+        !text.is_empty() && text.chars().all(is_letter)
+    };
+    let fields = name.split('{').skip(1).filter_map(|rest| Some(rest.split_once('}')?.0));
+    let fields = fields.filter(is_word).map(|word| format!("{{{word}}}"));
+    let mut unknown = fields.filter(|field| field != parquet::COLLECTION);
+    unknown.next()
 }
 
 /// Rejects a name whose ending stands for another compression, because readers rely on the ending.

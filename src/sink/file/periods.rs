@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::open::{self, OpenFileError};
-use super::parquet::{self, Converter, ParquetSettings, Waiting};
+use super::parquet::{self, Converter, Ended, ParquetSettings, Waiting};
 use super::rotation::Rotate;
 use super::{FileSink, Output, OutputRecord, OutputState, PeriodStart, SinkError, TimeUs};
 
@@ -43,8 +43,8 @@ impl Periods {
         self.unconverted.saturating_sub(self.converter.done())
     }
 
-    pub(super) fn waiting(&mut self, record: OutputRecord) -> Waiting {
-        self.converter.waiting(record)
+    pub(super) fn waiting(&mut self, ended: Ended) -> Waiting {
+        self.converter.waiting(ended)
     }
 }
 

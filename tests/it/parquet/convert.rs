@@ -92,3 +92,48 @@ fn values_of_another_type_are_null_and_reported() {
     let (_, err) = run(&scratch, &[&args[..], &[fields]].concat(), 2);
     assert!(err.contains("there are two columns"), "{err}");
 }
+
+#[test]
+fn a_field_that_no_event_has_is_reported() {
+    let scratch = Scratch::new();
+    scratch.recording(&events(20, true));
+    let fields = ["--fields", "nope.nope,commit.record.text"];
+    let args = ["convert", "recording.ndjson", "-o", "a.parquet"];
+    let (_, err) = run(&scratch, &[&args[..], &fields].concat(), 0);
+    assert!(err.contains("--fields: no event has nope.nope, so its column is empty"), "{err}");
+    assert!(!err.contains("commit.record.text"), "{err}");
+    let args = ["tail", "--demo", "-n", "20", "-o", "b.parquet"];
+    let (_, err) = run(&scratch, &[&args[..], &fields].concat(), 0);
+    assert!(err.contains("b.parquet: --fields: no event has nope.nope"), "{err}");
+}
+
+#[test]
+fn a_recording_in_native_format_becomes_what_the_server_prints_in_v1_format() {
+    let scratch = Scratch::new();
+    let lines = events(300, true);
+    let server = ServeProcess::start(&scratch.recording(&lines), &["--server-kind", "v2"]);
+    let host = server.address.to_string();
+    let flags = ["--host", &*host, "--exit-when-live", "--cursor", "oldest", "-q"];
+    for (shape, name) in [("native", "native.ndjson"), ("v1", "v1.ndjson")] {
+        let more = ["--shape", shape, "-o", name, "--consumer", shape, "--protocol", "v2"];
+        run(&scratch, &[&["tail"], &flags[..], &more].concat(), 0);
+    }
+    let v1 = values(&fs::read_to_string(scratch.path("v1.ndjson")).unwrap());
+    assert_eq!(v1.len(), 300);
+    run(&scratch, &["convert", "native.ndjson", "-o", "a.parquet"], 0);
+    for name in ["native.ndjson", "a.parquet"] {
+        let (found, _) = run(&scratch, &["convert", name, "-o", "-"], 0);
+        assert_eq!(values(&found), v1, "{name}");
+    }
+}
+
+#[test]
+fn a_database_is_a_recording() {
+    let scratch = Scratch::new();
+    run(&scratch, &["tail", "--demo", "-n", "200", "-q", "--to", "sqlite:a.db?history"], 0);
+    let (out, _) = run(&scratch, &["convert", "a.db", "-o", "a.parquet"], 0);
+    assert!(out.starts_with("a.parquet: 200 events"), "{out}");
+    let state = "skytail/state.db";
+    let (_, err) = run(&scratch, &["convert", state, "-o", "b.parquet"], 1);
+    assert!(err.contains("it is the state file of skytail, and no recording"), "{err}");
+}

@@ -83,7 +83,9 @@ fn an_existing_output_stays() {
         ("dir.parquet", "exists already"),
         ("link.parquet", "exists already"),
         ("new.parquet", "new.parquet.tmp is not a regular file"),
-        ("no/such.parquet", "No such file"),
+        ("no/such.parquet", "the directory no does not exist: make it first"),
+        ("no/such.ndjson", "the directory no does not exist: make it first"),
+        ("mine.parquet/a.ndjson", "mine.parquet is not a directory"),
     ] {
         let (_, err) = run(&scratch, &["convert", "recording.ndjson", "-o", name], 1);
         assert!(err.contains(reason), "{name}: {err}");
@@ -95,6 +97,8 @@ fn an_existing_output_stays() {
         (&["-o", "a.ndjson", "--fields", "did2"], "only Parquet files have columns"),
         (&["-o", "a.parquet", "--fields", "a:word"], "\"word\" is no type of a column"),
         (&["-", "-", "-o", "a.parquet"], "- is given twice"),
+        (&["-o", "a-%F.parquet"], "has a field for the time"),
+        (&["-o", "a-{did}.parquet"], "\"{did}\" is not a field of a name"),
     ] {
         let (_, err) = run(&scratch, &[&["convert", "recording.ndjson"], args].concat(), 2);
         assert!(err.contains(reason), "{err}");
@@ -118,4 +122,40 @@ fn a_full_disk_leaves_nothing_behind() {
         assert!(err.contains("No space left") && err.contains("free some space"), "{err}");
         assert_eq!(names(&scratch.path("disk")), [""; 0]);
     }
+}
+
+#[test]
+fn only_files_that_a_split_could_write_are_in_its_way() {
+    let scratch = Scratch::new();
+    scratch.recording(&events(100, true));
+    fs::write(scratch.path("by-week.parquet"), "mine").unwrap();
+    fs::write(scratch.path("by-.parquet"), "mine").unwrap();
+    let convert = ["convert", "recording.ndjson", "-o", "by-{collection}.parquet"];
+    let tail = ["tail", "--demo", "-n", "20", "-q", "-o", "by-{collection}.parquet"];
+    run(&scratch, &convert, 0);
+    let files = || -> Vec<String> {
+        names(&scratch.path(".")).into_iter().filter(|name| name.starts_with("by-")).collect()
+    };
+    let written = files();
+    // Nothing is read if one of them could be replaced.
+    fs::write(scratch.path("recording.ndjson"), "not read").unwrap();
+    let (_, err) = run(&scratch, &convert, 1);
+    assert!(err.contains("by-_other.parquet exists already: move it away"), "{err}");
+    let (_, err) = run(&scratch, &tail, 2);
+    assert!(err.contains("by-_other.parquet is complete"), "{err}");
+    assert_eq!(files(), written);
+    for name in written.iter().filter(|name| name.contains("app.") || name.contains("_other")) {
+        fs::remove_file(scratch.path(name)).unwrap();
+    }
+    fs::write(scratch.path("by-app.bsky.feed.post.parquet"), "mine").unwrap();
+    for (args, code) in [(&convert[..], 1), (&tail, 2)] {
+        let (_, err) = run(&scratch, args, code);
+        assert!(err.contains("by-app.bsky.feed.post.parquet exists already"), "{err}");
+        assert!(err.contains("move it away, or name another file"), "{err}");
+    }
+    fs::remove_file(scratch.path("by-app.bsky.feed.post.parquet")).unwrap();
+    run(&scratch, &tail, 0);
+    assert_eq!(fs::read(scratch.path("by-week.parquet")).unwrap(), b"mine");
+    let (_, err) = run(&scratch, &["tail", "--demo", "-o", "by-{did}.ndjson"], 2);
+    assert!(err.contains("\"{did}\" is not a field of a name"), "{err}");
 }

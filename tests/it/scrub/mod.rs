@@ -1,10 +1,12 @@
 //! `skytail scrub`: deleted records and accounts leave the files, every other line stays as it is,
 //! and whatever goes wrong, a file is the old one or the new one.
 
+mod flags;
 mod host;
 mod owned;
 mod records;
 mod refusals;
+mod signals;
 
 use std::fs;
 use std::io::Read as _;

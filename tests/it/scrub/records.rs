@@ -110,13 +110,13 @@ fn deletes_count_for_all_files_and_from_elsewhere() {
     scrub(&scratch, &[], &files).ends_with(0).prints(&["removed 1 of 3 events in 3 files"]);
     assert_eq!((read(&first).len(), read(&second)), (0, vec![new]));
     let flags = ["--markers-from", elsewhere.to_str().unwrap()];
-    scrub(&scratch, &flags, &files).ends_with(0).prints(&["with 2 markers from elsewhere"]);
+    scrub(&scratch, &flags, &files).ends_with(0).prints(&["read 2 markers from elsewhere"]);
     assert_eq!((read(&second).len(), read(&third).len()), (0, 1));
     assert_eq!(read(&elsewhere), markers);
     assert_eq!(fs::metadata(&third).unwrap().ino(), inode, "a clean file was rewritten");
     let missing = scratch.path("none");
     let flags = ["--markers-from", missing.to_str().unwrap()];
-    scrub(&scratch, &flags, &files).ends_with(1).says(&["--markers-from", "can't be read"]);
+    scrub(&scratch, &flags, &files).ends_with(1).says(&["--markers-from", "there is no such file"]);
 }
 
 #[test]
@@ -147,7 +147,7 @@ fn a_dry_run_changes_nothing() {
     let path = write(&scratch, "a.ndjson", &all);
     scrub(&scratch, &["--dry-run"], &[&path])
         .ends_with(0)
-        .prints(&["would remove 6 of 20 events in 1 file (found 1 of deleted records, 1 replaced later, 2 of deleted accounts, 2 older than a repair of their repository; 5 URIs, 1 account)\n"]);
+        .prints(&["would remove 6 of 20 events in 1 file\nfound 1 of deleted records\nfound 1 replaced later\nfound 2 of deleted accounts\nfound 2 older than a repair of their repository\nfound 5 URIs and 1 account in all\n"]);
     let report = scrub(&scratch, &["--dry-run", "--json"], &[&path]).ends_with(0).report();
     assert_eq!((&report["dry_run"], &report["bytes_after"]), (&json!(true), &json!(null)));
     assert_eq!(report["files"][0]["outcome"], "would_be_scrubbed");

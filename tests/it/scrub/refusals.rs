@@ -33,7 +33,7 @@ fn each_kind_of_bad_file_is_reported_and_the_others_are_scrubbed() {
         ("directory", "it is a directory: name the files in it"),
         ("pipe", "it is a pipe"),
         ("gzip", "it looks like gzip"),
-        ("missing", "it can't be read: No such file"),
+        ("missing", "there is no such file"),
         ("cut.zst", "it can't be read to its end"),
     ];
     for (name, words) in cases {
@@ -82,7 +82,7 @@ fn a_full_disk_loses_nothing() {
     scrub(&scratch, &[], &[&path]).ends_with(1).says(&[
         "a.ndjson was left as it was: can't write",
         "a.ndjson.scrub",
-        "free some space",
+        "free some space on that disk: the copy takes up to as much as the file",
     ]);
     assert_eq!((read(&path), entries()), (lines.clone(), 2));
     // The temporary file of the sorter.

@@ -3,28 +3,31 @@
 use std::fs::File;
 use std::io::{self, BufReader};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use super::{ConvertError, ParquetSettings, parquet_path};
+use super::{ConvertError, Ended, ParquetSettings, parquet_path};
 use crate::event::lines::{Line, try_each_line};
 use crate::parquet::{self, AddError, EventWriter, Metadata};
 use crate::sink::file::naming::field_parts;
 use crate::sink::file::open;
 use crate::sink::output_record::{OutputRecord, OutputState};
 
-/// Converts the file of lines that `record` describes, and removes it. Returns what the state file
-/// has to record: the Parquet files, and that the file of lines is gone.
+/// Converts the file of lines of a period, and removes it. Returns what the state file has to
+/// record: the Parquet files, and that the file of lines is gone.
 ///
 /// # Errors
 /// [`ConvertError`]; the file of lines is then unchanged, and a second call does everything again.
 pub fn convert(
-    record: &OutputRecord,
+    ended: &Ended,
     settings: &ParquetSettings,
 ) -> Result<Vec<OutputRecord>, ConvertError> {
+    let record = &ended.record;
     let path = &record.path;
     let Some(target) = parquet_path(path) else { return Ok(Vec::new()) };
     let read = |cause| ConvertError::Read { path: path.clone(), cause };
     let source = format!("{:016x}-{}", record.tail_hash, record.length_bytes);
-    let file = match File::open(path) {
+    let opened = ended.file.clone().map_or_else(|| File::open(path).map(Arc::new), Ok);
+    let file = match opened {
         Ok(file) => file,
         // A run was killed after it had removed the file.
         Err(error) if error.kind() == io::ErrorKind::NotFound => {
@@ -41,15 +44,15 @@ pub fn convert(
     let directory = path.parent().unwrap_or(Path::new("."));
     let mut writer = EventWriter::new(settings.fields.clone(), directory);
     add_lines(&file, path, &mut writer)?;
-    for (field, values) in writer.mismatches() {
-        tracing::warn!(
-            "--fields: {values} values of {field} have another type, and are null in {}",
-            target.display()
-        );
+    for warning in writer.field_warnings() {
+        tracing::warn!("{}: {warning}", target.display());
     }
     let metadata = Metadata { entries: settings.metadata.clone(), source: Some(source.clone()) };
     writer.finish(&target, &metadata)?;
-    std::fs::remove_file(path).map_err(read)?;
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(read(error)),
+        _ => {}
+    }
     open::sync_directory(path).map_err(read)?;
     results(record, &target, &source).map_err(read)
 }
@@ -76,6 +79,7 @@ fn add_lines(mut file: &File, path: &Path, writer: &mut EventWriter) -> Result<(
         let Line::Whole(line) = line else {
             return Err(Stop::Read(io::Error::other("a line is not whole")));
         };
+        // mutant: leaves-a-line-out-of-parquet
         writer.add(line).map_err(|error| match error {
             AddError::Io(cause) => Stop::Other(ConvertError::Write(
                 crate::paths::new_file::NewFileError::Failed { path: path.to_owned(), cause }
@@ -116,7 +120,8 @@ fn results(record: &OutputRecord, target: &Path, source: &str) -> io::Result<Vec
     Ok(records)
 }
 
-/// Returns the files that a name stands for: one, or one for each collection.
+/// Returns the files that a name stands for: one, or one for each collection. A file whose name only
+/// looks like that of a collection is another program's, and is in no one's way.
 ///
 /// # Errors
 /// The error of the system, if the directory can't be read.
@@ -125,15 +130,14 @@ pub fn parts(target: &Path) -> io::Result<Vec<PathBuf>> {
         let exists = std::fs::symlink_metadata(target).is_ok();
         return Ok(if exists { vec![target.to_owned()] } else { Vec::new() });
     };
-    let directory = target.parent().unwrap_or(Path::new("."));
+    let directory = target.parent().filter(|directory| !directory.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
     let mut found = Vec::new();
     for entry in directory.read_dir()? {
         let path = entry?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let is_part = name.len() > start.len() + end.len()
-            && name.starts_with(&*start)
-            && name.ends_with(&*end);
-        if is_part {
+        let part = name.strip_prefix(&*start).and_then(|rest| rest.strip_suffix(&*end));
+        if part.is_some_and(parquet::is_part_name) {
             found.push(path);
         }
     }

@@ -1,11 +1,13 @@
 //! The thread that converts periods beside the stream.
 
 use std::collections::VecDeque;
+use std::fs::File;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
 use super::{ConvertError, ParquetSettings, convert};
+use crate::paths;
 use crate::sink::output_record::OutputRecord;
 
 /// The handle of the thread. When it is dropped, the thread ends after the period that it converts.
@@ -24,7 +26,7 @@ struct Queue {
 
 #[derive(Debug, Default)]
 struct State {
-    waiting: VecDeque<OutputRecord>,
+    waiting: VecDeque<Ended>,
     results: Vec<Result<Vec<OutputRecord>, ConvertError>>,
     /// Whether no further period comes.
     is_closing: bool,
@@ -32,11 +34,31 @@ struct State {
     is_leaving: bool,
 }
 
+/// A period that has ended.
+#[derive(Clone, Debug)]
+pub struct Ended {
+    /// Its file of lines.
+    pub record: OutputRecord,
+    /// The file, locked until it is converted, so that a scrub that knows another state file or
+    /// none leaves it alone; `None` if it could not be locked.
+    pub file: Option<Arc<File>>,
+}
+
+impl Ended {
+    /// Returns a period that an earlier run ended.
+    #[must_use]
+    pub fn by_earlier_run(record: OutputRecord) -> Self {
+        let file = paths::open_without_link(File::options().read(true), &record.path);
+        let file = file.ok().filter(|file| file.try_lock().is_ok()).map(Arc::new);
+        Self { record, file }
+    }
+}
+
 /// A period that has ended, and whose end the state file does not record yet.
 #[derive(Clone, Debug)]
 pub struct Waiting {
     queue: Arc<Queue>,
-    record: OutputRecord,
+    ended: Ended,
 }
 
 impl Waiting {
@@ -44,7 +66,7 @@ impl Waiting {
     /// that is killed before that truncates the file of lines, and reads its last events again.
     pub fn convert(&self) {
         let mut state = self.queue.lock();
-        state.waiting.push_back(self.record.clone());
+        state.waiting.push_back(self.ended.clone());
         self.queue.changed.notify_all();
     }
 }
@@ -56,7 +78,7 @@ impl Queue {
     }
 
     /// Returns the next period; `None` if the thread is to end.
-    fn next(&self) -> Option<OutputRecord> {
+    fn next(&self) -> Option<Ended> {
         let is_idle =
             |state: &mut State| state.waiting.is_empty() && !state.is_closing && !state.is_leaving;
         let state = self.changed.wait_while(self.lock(), is_idle);
@@ -65,8 +87,9 @@ impl Queue {
     }
 
     fn run(&self, settings: &ParquetSettings) {
-        while let Some(record) = self.next() {
-            let result = convert(&record, settings);
+        while let Some(ended) = self.next() {
+            let result = convert(&ended, settings);
+            drop(ended);
             let has_failed = result.is_err();
             let mut state = self.lock();
             state.results.push(result);
@@ -81,7 +104,7 @@ impl Converter {
     #[must_use]
     pub fn new(settings: ParquetSettings, ended: Vec<OutputRecord>) -> Self {
         let queue = Arc::new(Queue::default());
-        queue.lock().waiting.extend(ended);
+        queue.lock().waiting.extend(ended.into_iter().map(Ended::by_earlier_run));
         let mut converter = Self { queue, settings, thread: None };
         if !converter.queue.lock().waiting.is_empty() {
             converter.start();
@@ -90,9 +113,9 @@ impl Converter {
     }
 
     /// Returns the handle of a period that has ended.
-    pub fn waiting(&mut self, record: OutputRecord) -> Waiting {
+    pub fn waiting(&mut self, ended: Ended) -> Waiting {
         self.start();
-        Waiting { queue: Arc::clone(&self.queue), record }
+        Waiting { queue: Arc::clone(&self.queue), ended }
     }
 
     /// Starts the thread, if it does not run. Without it, the end of the run converts.

@@ -14,7 +14,7 @@ use crate::parquet::WriteError;
 use crate::parquet::fields::Field;
 
 pub use convert::{convert, parts};
-pub use converter::{Converter, Waiting};
+pub use converter::{Converter, Ended, Waiting};
 
 /// The ending of the file of an open period, after the name of the Parquet file.
 pub const OPEN: &str = ".open.ndjson.zst";

@@ -28,6 +28,14 @@ fn ended(home: &Path, name: &str) -> OutputRecord {
     }
 }
 
+/// Converts a period as the next run does.
+fn convert(
+    record: &OutputRecord,
+    settings: &ParquetSettings,
+) -> Result<Vec<OutputRecord>, ConvertError> {
+    super::convert(&Ended::by_earlier_run(record.clone()), settings)
+}
+
 fn names(home: &Path) -> Vec<String> {
     let entries = home.read_dir().unwrap();
     let mut names: Vec<String> =
@@ -94,10 +102,25 @@ fn the_thread_converts_in_order_and_stops_at_the_first_error() {
     fs::write(&records[1].path, "damaged").unwrap();
     let [first, second, third] = records;
     let mut converter = Converter::new(ParquetSettings::default(), vec![first]);
-    converter.waiting(second).convert();
-    converter.waiting(third).convert();
+    converter.waiting(Ended::by_earlier_run(second)).convert();
+    converter.waiting(Ended::by_earlier_run(third)).convert();
     let results = converter.finish();
     assert_eq!(results.iter().map(Result::is_ok).collect::<Vec<_>>(), [true, false]);
     let left = ["a.parquet", "b.parquet.open.ndjson.zst", "c.parquet.open.ndjson.zst"];
     assert_eq!(names(home.path()), left);
+}
+
+#[test]
+fn a_period_is_locked_until_it_is_converted() {
+    let home = tempfile::tempdir().unwrap();
+    let record = ended(home.path(), "a.parquet");
+    let other = fs::File::open(&record.path).unwrap();
+    let mut converter = Converter::new(ParquetSettings::default(), Vec::new());
+    let waiting = converter.waiting(Ended::by_earlier_run(record));
+    // A scrub leaves a file that is locked.
+    other.try_lock().unwrap_err();
+    waiting.convert();
+    drop(waiting);
+    assert!(converter.finish().iter().all(Result::is_ok));
+    other.try_lock().unwrap();
 }

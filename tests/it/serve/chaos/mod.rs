@@ -3,7 +3,6 @@
 
 mod delivery;
 mod ends;
-mod loss;
 mod messages;
 mod server;
 mod stamps;
