@@ -133,7 +133,8 @@ impl Shutdown {
         self.inner.request.get().map(|(_, at)| *at + self.inner.drain_timeout)
     }
 
-    /// Returns when received events may no longer be written, for a run that ends now by itself.
+    /// Returns when received events may no longer be written, for a run that ends now without a
+    /// request.
     #[must_use]
     pub fn deadline_from_now(&self) -> Instant {
         self.deadline().unwrap_or_else(|| Instant::now() + self.inner.drain_timeout)

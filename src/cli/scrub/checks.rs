@@ -23,7 +23,7 @@ pub fn check(
 ) -> Result<Option<TailSettings>, UsageError> {
     if args.files.iter().any(|path| path.as_os_str() == "-") {
         return Err(UsageError(
-            "-: scrub replaces files, and stdin is none: name the files; to filter lines, write them to a file first"
+            "-: scrub replaces files, and can't replace stdin: name the files; to scrub lines, write them to a file first"
                 .to_owned(),
         ));
     }
@@ -39,7 +39,7 @@ pub fn check(
 /// Returns the state file, if there is one.
 ///
 /// # Errors
-/// [`UsageError`] if the user named a file that is none.
+/// [`UsageError`] if the user named another file.
 pub fn state(args: &ScrubArgs) -> Result<Option<PathBuf>, UsageError> {
     const REMEDY: &str =
         "name the state file of the runs that wrote the recordings, or leave --state out";

@@ -233,7 +233,7 @@ pub fn field_parts(path: &Path) -> Option<(String, String)> {
     Some((start.to_owned(), end.to_owned()))
 }
 
-/// Returns the first text in braces that looks like a field and is none.
+/// Returns the first text in braces that looks like a field and is not a known one.
 fn unknown_field(name: &str) -> Option<String> {
     let is_word = |text: &&str| {
         let is_letter = |c: char| c.is_ascii_alphanumeric() || matches!(c, '_' | '.' | '-' | '%');

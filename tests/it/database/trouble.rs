@@ -1,7 +1,7 @@
 //! Databases that can't be written for a while, or at all.
 
 use std::fs;
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Stdio};
 
 use rusqlite::Connection;

@@ -34,7 +34,9 @@ fn flags_are_checked_before_anything_is_read() {
             scrub(&scratch, &[&flags, more].concat(), &[&path]).ends_with(2).says(&[words]);
         }
     }
-    scrub(&scratch, &[], &[Path::new("-")]).ends_with(2).says(&["stdin is none: name the files"]);
+    scrub(&scratch, &[], &[Path::new("-")])
+        .ends_with(2)
+        .says(&["can't replace stdin: name the files"]);
     assert_eq!((read(&path), names(&scratch)), (hit(), vec!["a.ndjson".to_owned()]));
 }
 
