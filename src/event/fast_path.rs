@@ -4,8 +4,9 @@
 //! This fast path never rejects a line. For anything unexpected it returns `None`, and `header`
 //! parses the line from its start.
 
-use super::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
+use super::header_spans::{BodySpans, CommitSpans, HeaderSpans};
 use super::header_types::Kind;
+use super::members::{self, Found, SlotSet, slot};
 use super::simd::dispatch;
 use super::simd::structural_index::{IndexReader, IndexedLine};
 use super::walk::{Key, Members, Walk, key_word};
@@ -17,13 +18,22 @@ pub(super) fn parse(line: &[u8]) -> Option<HeaderSpans> {
     dispatch::index::<Event>(line)
 }
 
+const DID: usize = slot("did");
+const TIME_US: usize = slot("time_us");
+const CURSOR: usize = slot("cursor");
+const KIND: usize = slot("kind");
+const COMMIT: usize = slot("commit");
+
+const REV: usize = slot("rev");
+const OPERATION: usize = slot("operation");
+const COLLECTION: usize = slot("collection");
+const RKEY: usize = slot("rkey");
+const COMMIT_FIELDS: SlotSet = SlotSet::of(&["rev", "operation", "collection", "rkey"]);
+
 /// The members of an event.
 #[derive(Default)]
 struct Event {
-    did: Option<FieldSpan>,
-    time_us: Option<u64>,
-    cursor: u64,
-    kind: Word,
+    found: Found,
     commit: Option<CommitSpans>,
     /// The relay's `seq`, each from the member of that name.
     identity: Option<u64>,
@@ -31,146 +41,133 @@ struct Event {
     sync: Option<u64>,
 }
 
-/// The value of `kind`.
-enum Word {
-    Commit,
-    /// The place of a word that is not known yet.
-    Other(FieldSpan),
-}
-
-impl Default for Word {
-    fn default() -> Self {
-        Self::Other(FieldSpan::default())
-    }
-}
-
 impl IndexReader for Event {
     type Found<'a> = HeaderSpans;
 
     #[inline(always)]
     fn read(index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
-        let (mut walk, mut event) = (Walk::new(index), Self::default());
-        event.pass(&mut walk)?;
-        walk.end()?;
-        let body = match event.kind {
-            Word::Commit => event.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
-            Word::Other(kind) => match walk.text(kind) {
-                b"commit" => event.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
-                b"identity" => BodySpans::Relayed(Kind::Identity, event.identity),
-                b"account" => BodySpans::Relayed(Kind::Account, event.account),
-                b"sync" => BodySpans::Relayed(Kind::Sync, event.sync),
-                _ => BodySpans::Other(kind),
-            },
-        };
-        Some(HeaderSpans::new(event.did?, event.time_us?, event.cursor, body))
+        let walk = Walk::new(index);
+        match usual_order(walk) {
+            Some(commit) => Some(commit),
+            None => any_order(walk),
+        }
     }
 }
 
-impl Event {
-    /// Passes the object. It expects the order in which today's servers write the members, and
-    /// compares several names at once; members in any other order are passed one by one.
-    #[inline(always)]
-    fn pass(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
-        let Some(after) = walk.after(b"{\"did\":\"") else { return walk.members(self) };
-        *walk = after;
-        self.did = Some(walk.string_body()?);
-        if let Some(after) = walk.after(b",\"time_us\":") {
-            *walk = after;
-            self.time_us = Some(walk.integer()?);
-        }
-        if let Some(after) = walk.after(b",\"cursor\":") {
-            *walk = after;
-            self.cursor = walk.integer()?;
-        }
-        if let Some(after) = walk.after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"") {
-            *walk = after;
-            self.kind = Word::Commit;
-            self.commit = Some(pass_commit(walk)?);
-        }
-        walk.rest_of_members(self)
-    }
-}
-
-/// Passes an object `commit` after `"rev":"`, and returns its fields.
+/// Parses a commit whose members are in the order in which today's servers write them. It compares
+/// several names at once. `None` for anything else.
 #[inline(always)]
-fn pass_commit(walk: &mut Walk<'_, '_>) -> Option<CommitSpans> {
-    let mut commit = CommitSpans { rev: walk.string_body()?, ..CommitSpans::default() };
-    if let Some(after) = walk.after(b",\"operation\":\"") {
-        *walk = after;
-        commit.operation = walk.string_body()?;
+fn usual_order(mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
+    walk = walk.after(b"{\"did\":\"")?;
+    let did = walk.string_body()?;
+    walk = walk.after(b",\"time_us\":")?;
+    let time_us = walk.integer()?;
+    let mut cursor = 0;
+    if let Some(after) = walk.after(b",\"cursor\":") {
+        walk = after;
+        cursor = walk.integer()?;
     }
-    if let Some(after) = walk.after(b",\"collection\":\"") {
-        *walk = after;
-        commit.collection = walk.string_body()?;
-    }
-    if let Some(after) = walk.after(b",\"rkey\":\"") {
-        *walk = after;
-        commit.rkey = walk.string_body()?;
-    }
+    walk = walk.after(b",\"kind\":\"commit\",\"commit\":{\"rev\":\"")?;
+    let rev = walk.string_body()?;
+    walk = walk.after(b",\"operation\":\"")?;
+    let operation = walk.string_body()?;
+    walk = walk.after(b",\"collection\":\"")?;
+    let collection = walk.string_body()?;
+    walk = walk.after(b",\"rkey\":\"")?;
+    let rkey = walk.string_body()?;
     if let Some(after) = walk.after(b",\"record\":") {
-        *walk = after;
+        walk = after;
         walk.skip()?;
     }
     if let Some(after) = walk.after(b",\"cid\":") {
-        *walk = after;
+        walk = after;
         walk.skip()?;
     }
-    walk.rest_of_members(&mut commit)?;
-    Some(commit)
+    walk = walk.after(b"}}")?;
+    walk.end()?;
+    let commit = CommitSpans { rev, operation, collection, rkey };
+    Some(HeaderSpans::new(did, time_us, cursor, BodySpans::Commit(commit)))
+}
+
+/// Parses an event whose members are in any order.
+#[inline(always)]
+fn any_order(mut walk: Walk<'_, '_>) -> Option<HeaderSpans> {
+    let mut event = Event::default();
+    walk.members(&mut event)?;
+    walk.end()?;
+    let found = &event.found;
+    found.check(SlotSet::of(&["did", "kind"]), SlotSet::of(&["time_us", "cursor"]))?;
+    let body = event.body(walk.text(found.place(KIND)));
+    let did = found.place_if_seen(DID)?;
+    found.has(TIME_US).then_some(())?;
+    Some(HeaderSpans::new(did, found.number(&walk, TIME_US), found.number(&walk, CURSOR), body))
+}
+
+impl Event {
+    #[inline(always)]
+    fn body(&self, kind: &[u8]) -> BodySpans {
+        match kind {
+            b"commit" => self.commit.map_or(BodySpans::EmptyCommit, BodySpans::Commit),
+            b"identity" => BodySpans::Relayed(Kind::Identity, self.identity),
+            b"account" => BodySpans::Relayed(Kind::Account, self.account),
+            b"sync" => BodySpans::Relayed(Kind::Sync, self.sync),
+            _ => BodySpans::Other(self.found.place(KIND)),
+        }
+    }
+}
+
+/// The members of an object `commit`.
+#[derive(Default)]
+struct CommitMembers(Found);
+
+impl CommitMembers {
+    #[inline(always)]
+    fn spans(&self, walk: &Walk<'_, '_>) -> Option<CommitSpans> {
+        let Self(found) = self;
+        found.check(COMMIT_FIELDS, SlotSet::default())?;
+        found.check_name(walk, OPERATION, b"operation")?;
+        found.check_name(walk, COLLECTION, b"collection")?;
+        Some(CommitSpans {
+            rev: found.place(REV),
+            operation: found.place(OPERATION),
+            collection: found.place(COLLECTION),
+            rkey: found.place(RKEY),
+        })
+    }
 }
 
 impl Members for Event {
     #[inline(always)]
     fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
-        const DID: u64 = key_word("did");
-        const TIME_US: u64 = key_word("time_us");
-        const CURSOR: u64 = key_word("cursor");
-        const KIND: u64 = key_word("kind");
-        const COMMIT: u64 = key_word("commit");
-        match key.word {
-            DID => self.did = Some(walk.string()?),
-            TIME_US => self.time_us = Some(walk.integer()?),
-            CURSOR => self.cursor = walk.integer()?,
-            KIND => self.kind = Word::Other(walk.string()?),
-            COMMIT => {
-                self.commit = None;
-                if walk.peek()? != b'{' {
-                    return walk.skip();
-                }
-                let mut commit = CommitSpans::default();
-                walk.members(&mut commit)?;
-                self.commit = Some(commit);
+        let Some(slot) = members::find(key) else {
+            let (after, member) = other_member(*walk, key)?;
+            *walk = after;
+            match member {
+                OtherMember::Relayed(Kind::Identity, seq) => self.identity = seq,
+                OtherMember::Relayed(Kind::Account, seq) => self.account = seq,
+                OtherMember::Relayed(_, seq) => self.sync = seq,
+                OtherMember::Skipped => {}
             }
-            _ => {
-                let (after, member) = other_member(*walk, key)?;
-                *walk = after;
-                match member {
-                    OtherMember::Relayed(Kind::Identity, seq) => self.identity = seq,
-                    OtherMember::Relayed(Kind::Account, seq) => self.account = seq,
-                    OtherMember::Relayed(_, seq) => self.sync = seq,
-                    OtherMember::Skipped => {}
-                }
-            }
+            return Some(());
+        };
+        if slot == COMMIT && walk.peek()? == b'{' {
+            let mut commit = CommitMembers::default();
+            walk.members(&mut commit)?;
+            self.found.see(COMMIT);
+            self.commit = Some(commit.spans(walk)?);
+            return Some(());
         }
-        Some(())
+        self.found.take(walk, key, slot)
     }
 }
 
-impl Members for CommitSpans {
+impl Members for CommitMembers {
     #[inline(always)]
     fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
-        const REV: u64 = key_word("rev");
-        const OPERATION: u64 = key_word("operation");
-        const COLLECTION: u64 = key_word("collection");
-        const RKEY: u64 = key_word("rkey");
-        match key.word {
-            REV => self.rev = walk.string()?,
-            OPERATION if walk.is_key(key, b"operation") => self.operation = walk.string()?,
-            COLLECTION if walk.is_key(key, b"collection") => self.collection = walk.string()?,
-            RKEY => self.rkey = walk.string()?,
-            _ => walk.skip()?,
+        match members::find(key) {
+            Some(slot) => self.0.take(walk, key, slot),
+            None => walk.skip(),
         }
-        Some(())
     }
 }
 

@@ -15,6 +15,7 @@ pub mod header_spans;
 mod header_types;
 pub mod json_string;
 pub mod lines;
+mod members;
 pub mod record;
 mod scanner;
 mod simd;

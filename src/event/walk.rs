@@ -40,6 +40,8 @@ pub(super) struct Key {
     pub(super) word: u64,
     start: usize,
     end: usize,
+    /// The quotes after the name, of the 64 bytes from its opening quote on.
+    quotes: u64,
 }
 
 /// Returns the first eight bytes of a name as a number, with zeros after a shorter one. It names
@@ -70,6 +72,14 @@ impl<'a, 'i> Walk<'a, 'i> {
     #[inline(always)]
     pub(super) fn pos(&self) -> usize {
         self.pos
+    }
+
+    /// Returns whether the bytes before an offset are a quote and `name`.
+    #[inline(always)]
+    pub(super) fn ends_with<const N: usize>(&self, end: usize, name: &[u8; N]) -> bool {
+        let text = self.index.line.get(..end).unwrap_or_default();
+        text.split_last_chunk::<N>()
+            .is_some_and(|(before, last)| last == name && before.last() == Some(&b'"'))
     }
 
     /// Returns the next byte.
@@ -124,14 +134,44 @@ impl<'a, 'i> Walk<'a, 'i> {
 
     #[inline(always)]
     fn member(&mut self, found: &mut impl Members) -> Option<()> {
-        let FieldRange { start, end } = self.string_range()?;
-        let word = u64::from_le_bytes(*self.index.line.get(start..)?.first_chunk()?);
-        let after = u64::MAX.checked_shl(8 * (end - start) as u32).unwrap_or(0);
-        if self.peek()? != b':' {
+        if self.peek()? != b'"' {
             return None;
         }
-        self.pos += 1;
-        found.take(self, Key { word: word & !after, start, end })
+        // The quotes of the name and of its value are mostly among these.
+        let quotes = without_lowest(self.index.quotes_from(self.pos)?);
+        let start = self.pos + 1;
+        let end = match quotes {
+            0 => self.index.next_quote(start)?,
+            _ => self.pos + quotes.trailing_zeros() as usize,
+        };
+        if self.index.has_backslash && has_backslash(self.index.line, start, end) {
+            return None;
+        }
+        let word = u64::from_le_bytes(*self.index.line.get(start..)?.first_chunk()?);
+        if *self.index.line.get(end + 1)? != b':' {
+            return None;
+        }
+        self.pos = end + 2;
+        let word = if end - start < 8 { word & !(u64::MAX << (8 * (end - start))) } else { word };
+        found.take(self, Key { word, start, end, quotes: without_lowest(quotes) })
+    }
+
+    /// Passes the string that is the value of this member, and returns its place.
+    #[inline(always)]
+    pub(super) fn string_of(&mut self, key: Key) -> Option<FieldSpan> {
+        if self.peek()? != b'"' {
+            return None;
+        }
+        let start = self.pos + 1;
+        let end = match without_lowest(key.quotes) {
+            0 => self.index.next_quote(start)?,
+            quotes => key.start - 1 + quotes.trailing_zeros() as usize,
+        };
+        if self.index.has_backslash && has_backslash(self.index.line, start, end) {
+            return None;
+        }
+        self.pos = end + 1;
+        Some(FieldSpan::plain(start, end))
     }
 
     /// Returns whether a name is `name`, which has eight bytes or more.
@@ -193,6 +233,15 @@ impl<'a, 'i> Walk<'a, 'i> {
         Some(value)
     }
 
+    /// Returns the value of an integer that was passed; 0 for an empty text.
+    #[inline(always)]
+    pub(super) fn number_at(&self, digits: FieldSpan) -> u64 {
+        if digits.plain_length() == 0 {
+            return 0;
+        }
+        leading_digits(self.index.line.get(digits.start()..).unwrap_or_default()).0
+    }
+
     /// Passes a value of any type.
     #[inline(always)]
     pub(super) fn skip(&mut self) -> Option<()> {
@@ -214,6 +263,12 @@ impl<'a, 'i> Walk<'a, 'i> {
         self.skip()?;
         Some(FieldSpan::plain(start, self.pos))
     }
+}
+
+/// Returns the bits without the lowest one that is set.
+#[inline(always)]
+fn without_lowest(bits: u64) -> u64 {
+    bits & bits.wrapping_sub(1)
 }
 
 #[cold]

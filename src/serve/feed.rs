@@ -65,7 +65,8 @@ impl EventLog for FilteredLog<'_> {
     fn wants(&self, event: u64) -> bool {
         let event = self.chaos.map_or(event, |chaos| chaos.event(event, self.crashes));
         let stamps = &self.timeline.stamps;
-        self.wants.matches_event(&stamps.recorded_line(event), stamps.is_v2_only(event))
+        !stamps.is_missing(event)
+            && self.wants.matches_event(&stamps.recorded_line(event), stamps.is_v2_only(event))
     }
 }
 

@@ -34,6 +34,8 @@ pub(super) struct Stamps {
     clock_error_us: i64,
     /// Event ids of later rounds; `None`: the same as in the first round.
     round_ids: Option<RoundIds>,
+    /// Whether the server lacks each event; `None` if it has all.
+    missing: Option<Vec<bool>>,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -105,6 +107,7 @@ impl Stamps {
             round_seqs: seqs.saturating_add(1),
             clock_error_us: 0,
             round_ids: None,
+            missing: None,
         }
     }
 
@@ -113,13 +116,14 @@ impl Stamps {
         Self { round_ids: Some(RoundIds::of(&self.recording)), ..self }
     }
 
-    /// Applies the faults that change times, seqs and order: another server instance and clock
-    /// faults. Clock faults change the shown times only, not when an event is due or which event a
+    /// Applies the faults that change which events there are, and their times, seqs and order:
+    /// losses, another server instance and clock faults. Clock faults change the shown times only, not when an event is due or which event a
     /// cursor resolves to.
     pub(super) fn with_chaos(self, spec: &ChaosSpec) -> Self {
+        let missing = chaos::missing_events(spec, self.recording.lines());
         let mut stamps = match spec.instance {
-            Some(instance) => self.with_instance(instance),
-            None => self,
+            Some(instance) => self.with_instance(instance, missing),
+            None => Self { missing, ..self },
         };
         let times: Vec<u64> = stamps.stamps.iter().map(|s| s.time_us).collect();
         for (stamp, shown_us) in stamps.stamps.iter_mut().zip(chaos::shown_times(spec, &times)) {
@@ -128,7 +132,7 @@ impl Stamps {
         stamps
     }
 
-    fn with_instance(self, instance: u64) -> Self {
+    fn with_instance(self, instance: u64, missing: Option<Vec<bool>>) -> Self {
         let accounts: Vec<String> = self.recording.lines().map(chaos::account).collect();
         let times = self.stamps.iter().map(|s| s.max_time_us);
         let received =
@@ -144,7 +148,12 @@ impl Stamps {
         }
         let recording = self.recording.reordered(received.iter().map(|t| t.event));
         let clock_error_us = chaos::clock_error_us(instance);
-        Self { clock_error_us, ..Self::over(recording, self.kind, stamps) }
+        // Two instances of one seed lack the same events.
+        let is_missing = |missing: Vec<bool>| {
+            received.iter().map(|t| missing.get(t.event).copied().unwrap_or(false)).collect()
+        };
+        let missing = missing.map(is_missing);
+        Self { clock_error_us, missing, ..Self::over(recording, self.kind, stamps) }
     }
 
     /// Returns the difference between this server's clock and the recording's, in microseconds.
@@ -218,6 +227,12 @@ impl Stamps {
     fn round_edit(&self, event: u64, line: &[u8]) -> Option<Edit> {
         let (round, ..) = self.at(event);
         self.round_ids?.edit(line, round)
+    }
+
+    /// Returns whether the server lacks this event, which is so in every round.
+    pub(super) fn is_missing(&self, event: u64) -> bool {
+        let index = (event % self.len()) as usize;
+        self.missing.as_ref().is_some_and(|missing| missing.get(index) == Some(&true))
     }
 
     /// Returns whether v1 endpoints never send this event.

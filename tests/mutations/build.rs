@@ -117,9 +117,10 @@ fn compile(copy: &Path, ours: &Path) -> PathBuf {
     let profile = ours.parent().expect("a profile's directory");
     let target = profile.parent().expect("the target directory");
     let mut cargo = Command::new(env!("CARGO"));
-    cargo.args(["build", "--offline", "--locked", "--bin", "skytail-mutant", "--manifest-path"]);
-    cargo.arg(copy.join("Cargo.toml")).arg("--target-dir").arg(target);
-    // Those of this test: with others, all dependencies would be built again.
+    // A test target makes cargo use the features of the development dependencies, too. With other
+    // features than those of this test, cargo would build most dependencies again.
+    cargo.args(["build", "--offline", "--locked", "--bin", "skytail-mutant", "--test", "unmet"]);
+    cargo.arg("--manifest-path").arg(copy.join("Cargo.toml")).arg("--target-dir").arg(target);
     let features = [("kafka", cfg!(feature = "kafka")), ("nats", cfg!(feature = "nats"))];
     let features = features.iter().filter(|(_, is_on)| *is_on).map(|(name, _)| *name);
     cargo.args(["--features", &features.collect::<Vec<_>>().join(",")]);

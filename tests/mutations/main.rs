@@ -13,12 +13,22 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+#[path = "../torture/archive_profiles.rs"]
+mod archive_profiles;
 #[path = "../torture/child.rs"]
 mod child;
+#[path = "../torture/filter_profiles.rs"]
+mod filter_profiles;
+#[path = "../torture/filters.rs"]
+mod filters;
+#[path = "../torture/flags.rs"]
+mod flags;
 #[path = "../torture/harness.rs"]
 mod harness;
 #[path = "../torture/oracle.rs"]
 mod oracle;
+#[path = "../torture/outputs.rs"]
+mod outputs;
 #[path = "../torture/parquet.rs"]
 mod parquet;
 #[path = "../torture/process_run.rs"]
@@ -33,8 +43,14 @@ mod proxy;
 mod recording;
 #[path = "../torture/report.rs"]
 mod report;
+#[path = "../torture/stripes.rs"]
+mod stripes;
 #[path = "../torture/verdict.rs"]
 mod verdict;
+#[path = "../torture/witness.rs"]
+mod witness;
+#[path = "../torture/witness_profiles.rs"]
+mod witness_profiles;
 
 mod build;
 mod table;

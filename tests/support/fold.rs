@@ -171,6 +171,16 @@ pub fn dump(path: &Path) -> Vec<String> {
     dump
 }
 
+/// Returns the seqs before and after each gap of the archive that a database has recorded.
+pub fn archive_gaps(path: &Path) -> Vec<(u64, u64)> {
+    let database = Connection::open(path).unwrap();
+    let sql = "SELECT from_seq, to_seq FROM skytail_gaps WHERE reason LIKE 'the archive: %'";
+    let mut statement = database.prepare(sql).unwrap();
+    let rows = statement.query_map([], |row| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?)));
+    let seqs = |(from, to): (i64, i64)| (from.unsigned_abs(), to.unsigned_abs());
+    rows.unwrap().map(|row| seqs(row.unwrap())).collect()
+}
+
 /// Fails with the first difference between a database and the fold.
 #[track_caller]
 pub fn assert_equal(path: &Path, fold: &Fold) {

@@ -30,10 +30,12 @@ pub struct Running {
     copy: std::fs::File,
     /// The number of the run within the round.
     number: usize,
+    /// Whether the program may end cleanly without a request.
+    ends_itself: bool,
 }
 
 impl Running {
-    pub fn start(mut command: Command, copy: &Path, number: usize) -> Self {
+    pub fn start(mut command: Command, copy: &Path, number: usize, ends_itself: bool) -> Self {
         let mut child = command.spawn().expect("start skytail tail");
         let stdout = child.stdout.take().expect("piped");
         // At most one chunk waits: a caller that receives none lets the pipe fill up.
@@ -50,7 +52,7 @@ impl Running {
         };
         let reader = Some(std::thread::spawn(move || forward(stdout)));
         let copy = std::fs::File::create(copy).expect("make a file");
-        Self { child, chunks, reader, closes, copy, number }
+        Self { child, chunks, reader, closes, copy, number, ends_itself }
     }
 
     /// Requests one clean stop with two signals within milliseconds, as coreutils' `timeout` and a
@@ -99,7 +101,8 @@ impl Running {
             }
         }
         let status = self.wait()?;
-        match (status.code(), had_ended && end.is_kill()) {
+        let is_surprise = had_ended && end.is_kill() && !self.ends_itself;
+        match (status.code(), is_surprise) {
             (Some(0), false) => Ok(RunOutcome { was_killed: false, was_clean: true }),
             // By SIGKILL, or by a SIGTERM before the program had its handler.
             (None, _) => Ok(RunOutcome { was_killed: end.is_kill(), was_clean: false }),

@@ -12,7 +12,9 @@ pub struct Harness {
     /// The flags of every start of a server, and the `--chaos` items that last until the final run.
     flags: Vec<String>,
     chaos: String,
-    stamps: String,
+    stamps: &'static str,
+    losses: &'static [&'static str],
+    seed: u64,
     is_live: bool,
     kinds: &'static [&'static str],
     servers: Vec<ServeProcess>,
@@ -42,7 +44,9 @@ impl Harness {
             recording,
             flags,
             chaos: profile.chaos.to_owned(),
-            stamps: format!("seed={},{}", seed >> 1, profile.stamps),
+            stamps: profile.stamps,
+            losses: profile.losses,
+            seed: seed >> 1,
             is_live: profile.is_live,
             kinds: profile.servers,
             servers: Vec::new(),
@@ -58,6 +62,11 @@ impl Harness {
             harness.proxies.push(proxy);
         }
         harness
+    }
+
+    /// Returns the seed of the first server's faults.
+    pub fn seed(&self) -> u64 {
+        self.seed
     }
 
     /// Returns the addresses of the proxies.
@@ -109,7 +118,16 @@ impl Harness {
     }
 
     fn chaos_of(&self, number: usize, is_faultless: bool) -> String {
-        let mut items = vec![self.stamps.trim_end_matches(',').to_owned()];
+        // Servers that omit one event in several must omit different ones.
+        let differs = if self.losses.is_empty() { 0 } else { number as u64 };
+        let mut items = vec![format!("seed={}", self.seed + differs)];
+        let losses = self.losses.get(number).copied();
+        items.extend(
+            [self.stamps, losses.unwrap_or("")]
+                .iter()
+                .filter(|i| !i.is_empty())
+                .map(|i| (*i).to_owned()),
+        );
         if !is_faultless && !self.chaos.is_empty() {
             items.push(self.chaos.clone());
         }

@@ -6,29 +6,11 @@ use std::num::NonZeroU64;
 
 use super::recording::Recording;
 use super::verdict::shorten;
-pub use super::verdict::{Saved, Verdict, Violation};
+pub use super::verdict::{Order, Saved, Verdict, Violation};
+use super::witness::Losses;
 
 /// Events shown on each side of the one that a verdict is about.
 const NEIGHBOURS: usize = 2;
-
-/// The order in which events may come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Order {
-    /// As recorded.
-    Exact,
-    /// As recorded within an account; an event of another account may come this many places too
-    /// late. Two servers interleave accounts differently.
-    ByAccount(u32),
-}
-
-impl Order {
-    fn slack(self) -> u32 {
-        match self {
-            Self::Exact => 0,
-            Self::ByAccount(slack) => slack,
-        }
-    }
-}
 
 #[derive(Clone, Copy)]
 struct Printed {
@@ -112,6 +94,14 @@ impl<'a> Oracle<'a> {
         };
         oracle.skip_to_missing();
         oracle
+    }
+
+    /// Requires what lossy servers have.
+    pub fn with_losses(mut self, losses: &Losses) -> Self {
+        for (wanted, is_there) in self.wanted.iter_mut().zip(&losses.wanted) {
+            *wanted &= *is_there;
+        }
+        self.with_optional(losses.optional.clone())
     }
 
     /// Does not require these events.

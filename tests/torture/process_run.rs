@@ -7,10 +7,11 @@ use std::sync::mpsc::RecvTimeoutError;
 use std::time::{Duration, Instant};
 
 use super::child::Running;
+use super::filters::FilterFile;
+use super::flags;
 use super::harness::Harness;
 use super::oracle::{Oracle, Saved, Verdict, Violation};
-use super::profile::{Filter, Output, Profile, RunSettings, failed};
-use super::recording::{RARE_COLLECTION, RARE_DID};
+use super::profile::{Output, Profile, RunSettings, failed};
 use crate::support::{PATIENCE, isolate_environment};
 
 /// How long the final run may print no new line before it counts as stuck: more than twice the six
@@ -95,12 +96,12 @@ pub struct ProcessRun {
     kills_servers: bool,
     scans_slowly: bool,
     flags: Vec<String>,
+    budget: Option<&'static str>,
+    /// The stripe and their number.
+    stripe: Option<(u32, u32)>,
+    pub filter_file: Option<FilterFile>,
     count: u32,
 }
-
-/// The flags of each run.
-const FIXED_FLAGS: [&str; 6] =
-    ["--cursor", "auto", "--consumer", "c", "--max-retries", "unlimited"];
 
 impl ProcessRun {
     /// Chooses the flags for a round.
@@ -111,41 +112,7 @@ impl ProcessRun {
         harness: &Harness,
         rng: &mut fastrand::Rng,
     ) -> Self {
-        let mut flags: Vec<String> = Vec::new();
-        for host in harness.hosts() {
-            flags.extend(["--host".to_owned(), host]);
-        }
-        let state = directory.join("state.db").display().to_string();
-        flags.extend(FIXED_FLAGS.map(str::to_owned));
-        flags.extend(["--state".to_owned(), state]);
-        if !profile.flags.contains(&"--protocol") {
-            flags.extend(["--protocol", "v1"].map(str::to_owned));
-        }
-        let mut choose = |flag: &str, values: &[&str]| {
-            let value = values[rng.usize(0..values.len())];
-            if !value.is_empty() {
-                flags.extend([flag.to_owned(), value.to_owned()]);
-            }
-        };
-        choose("--checkpoint-every", &["10ms", "50ms", "300ms", "1s"]);
-        choose("--checkpoint-events", &["", "1", "100", "1000"]);
-        choose("--buffer", &["100", "1000", "100000"]);
-        if !profile.flags.contains(&"--rewind") {
-            choose("--rewind", &["500ms", "1s", "2s"]);
-        }
-        match profile.filter {
-            Filter::None => {}
-            Filter::Did => flags.extend(["--did".to_owned(), RARE_DID.to_owned()]),
-            Filter::Collection => flags.extend(["-c".to_owned(), RARE_COLLECTION.to_owned()]),
-        }
-        if let Some(dictionary) = &harness.dictionary {
-            let path = dictionary.display().to_string();
-            let zstd =
-                ["--compress".to_owned(), "on".to_owned(), "--zstd-dictionary".to_owned(), path];
-            flags.extend(zstd);
-        }
-        flags.extend(output_flags(profile.output, &directory.join("out").display().to_string()));
-        flags.extend(profile.flags.iter().map(|flag| (*flag).to_owned()));
+        let (flags, filter_file) = flags::choose(profile, directory, harness, rng);
         if profile.is_archived {
             begin_at(settings.client, directory, profile.begins_at);
         }
@@ -157,8 +124,21 @@ impl ProcessRun {
             kills_servers: profile.kills_servers,
             scans_slowly: profile.scans_slowly(),
             flags,
+            budget: profile.budget,
+            stripe: None,
+            filter_file,
             count: 0,
         }
+    }
+
+    /// Ends the history before this time.
+    pub fn end_at(&mut self, until_us: u64) {
+        self.flags.extend(["--until".to_owned(), until_us.to_string()]);
+    }
+
+    /// Chooses the stripe of the next run.
+    pub fn choose_stripe(&mut self, stripe: u32, of: u32) {
+        self.stripe = Some((stripe, of));
     }
 
     /// Returns the command, for a developer to run.
@@ -200,19 +180,28 @@ impl ProcessRun {
     ) -> Result<RunOutcome, Verdict> {
         self.count += 1;
         self.note(&format!("run {} {role:?}: {stop_plan:?}", self.count));
+        if let Some(mut file) = self.filter_file.take() {
+            file.begin_run(self.saved()?, rng);
+            self.filter_file = Some(file);
+        }
         let mut running = {
             let copy = self.directory.join(format!("stdout-of-run-{:05}", self.count));
-            Running::start(self.command(role), &copy, self.count as usize)
+            let ends_itself =
+                self.stripe.is_some() || (self.budget.is_some() && role == RunRole::Interrupted);
+            Running::start(self.command(role), &copy, self.count as usize, ends_itself)
         };
         let read = self.read(&mut running, stop_plan, harness, oracle, rng);
         let run_outcome = read.and_then(|()| running.end(stop_plan.end, oracle));
+        if let Some(file) = &mut self.filter_file {
+            file.end_run();
+        }
         self.note(&format!("run {}: {run_outcome:?}", self.count));
         run_outcome.map_err(|verdict| self.explain(verdict))
     }
 
     /// Reads until the plan says to stop.
     fn read(
-        &self,
+        &mut self,
         running: &mut Running,
         stop_plan: StopPlan,
         harness: &mut Harness,
@@ -235,6 +224,9 @@ impl ProcessRun {
             }
             if stop_plan.is_complete && last_came.elapsed() > self.patience() {
                 return Ok(());
+            }
+            if let Some(file) = self.filter_file.as_mut().filter(|_| !stop_plan.is_complete) {
+                file.tick(&running.child, rng);
             }
             if server_dies_after.take_if(|after| age >= *after).is_some() {
                 harness.kill_a_server(rng);
@@ -275,15 +267,24 @@ impl ProcessRun {
     fn command(&self, role: RunRole) -> Command {
         let mut command = Command::new(&self.client);
         isolate_environment(&mut command, &self.directory);
-        command.arg("tail").args(&self.flags).envs(self.variable.clone());
+        command.arg("tail").envs(self.variable.clone());
+        match self.stripe {
+            None => command.args(&self.flags),
+            Some((stripe, of)) => command
+                .args(["--archive-stripe", &format!("{stripe}/{of}")])
+                .args(self.flags.iter().map(|f| f.replace("STRIPE", &stripe.to_string()))),
+        };
         let log = open_to_append(&self.directory.join("stderr.log"));
         command.stdout(Stdio::piped()).stderr(log).env("SKYTAIL_LOG", "skytail=debug");
         match role {
             // The program must detect silent servers within a short run.
             RunRole::Interrupted => command
                 .args(["--ping-after", "300ms", "--pong-timeout", "500ms"])
-                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"]),
-            RunRole::Final if self.output.is_file() => command.arg("--exit-when-live"),
+                .args(["--stall-timeout", "1500ms", "--drain-timeout", "300ms"])
+                .args(self.budget.iter().flat_map(|size| ["--archive-max-bytes", size])),
+            RunRole::Final if self.output.is_file() && self.stripe.is_none() => {
+                command.arg("--exit-when-live")
+            }
             RunRole::Final => &mut command,
         };
         command
@@ -307,18 +308,6 @@ impl ProcessRun {
                 format!("{}\nits last log lines:\n{}", verdict.message, last.join("\n"));
         }
         verdict
-    }
-}
-
-/// Returns the flags of an output in the directory `out`.
-fn output_flags(output: Output, out: &str) -> Vec<String> {
-    match output {
-        Output::Stdout | Output::SlowStdout => Vec::new(),
-        Output::Files(files) => files.iter().map(|flag| flag.replace("{}", out)).collect(),
-        Output::Database(options) => {
-            let to = format!("sqlite:{out}/out.db{options}");
-            ["--from", "oldest", "--to", &to].map(str::to_owned).to_vec()
-        }
     }
 }
 

@@ -5,12 +5,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use super::filters::FilterList;
 use super::harness::Harness;
 use super::oracle::{Oracle, Order, Verdict, Violation};
 use super::process_run::{ProcessRun, RunOutcome, RunRole, StopKind, StopPlan};
 use super::proxy::NetworkFaults;
 use super::recording::{RARE_COLLECTION, RARE_DID, Recording, Scenario};
 use super::report::{Failure, Totals};
+use super::stripes;
+use super::witness::Losses;
 use crate::support::fold::{self, Fold};
 
 /// The output of the program.
@@ -41,6 +44,8 @@ pub enum Filter {
     Did,
     /// A rare collection.
     Collection,
+    /// A file with this list, which changes.
+    File(FilterList),
 }
 
 #[derive(Clone, Debug)]
@@ -82,6 +87,25 @@ pub struct Profile {
     pub flags: &'static [&'static str],
     /// Additional flags of the servers.
     pub serve_flags: &'static [&'static str],
+    /// Further `--chaos` items of each server, which last in the final run, too.
+    pub losses: &'static [&'static str],
+    /// The `--archive-max-bytes` of each run but the final one: a run may end without a request.
+    pub budget: Option<&'static str>,
+    /// The number of stripes of the history; 0 if it is not divided.
+    pub stripes: u32,
+    /// Whether the last server is a witness, and what it is for.
+    pub witness: Option<Witness>,
+}
+
+/// What happens to the events that only the witness has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Witness {
+    /// They come late.
+    Late,
+    /// They come in their places.
+    Hold,
+    /// They do not come.
+    Report,
 }
 
 /// The settings that all rounds of a profile share.
@@ -111,6 +135,13 @@ impl Profile {
         unreachable!("rounds have no end of their own")
     }
 
+    /// Returns whether a round takes longer than the short form.
+    pub fn is_for_the_long_form(&self) -> bool {
+        let is_divided = self.budget.is_some() || self.stripes > 0;
+        let changes = matches!(self.filter, Filter::File(_));
+        self.prefers_archive || is_divided || changes || self.witness.is_some()
+    }
+
     /// Returns the seed of a round. The first round of a run with the seed of a round repeats that
     /// round.
     fn seed_of(&self, seed: u64, round: u64) -> u64 {
@@ -119,7 +150,7 @@ impl Profile {
 
     fn wants(&self, line: &str) -> bool {
         match self.filter {
-            Filter::None => true,
+            Filter::None | Filter::File(_) => true,
             Filter::Did => line.contains(&format!(r#""did":"{RARE_DID}""#)),
             Filter::Collection => line.contains(&format!(r#""collection":"{RARE_COLLECTION}""#)),
         }
@@ -145,13 +176,16 @@ impl Profile {
     }
 }
 
-struct Round<'a> {
-    profile: &'a Profile,
-    settings: &'a RunSettings<'a>,
-    seed: u64,
-    rng: fastrand::Rng,
-    directory: PathBuf,
+/// One recording, run through by processes that are stopped early, and one that is not.
+pub struct Round<'a> {
+    pub profile: &'a Profile,
+    pub settings: &'a RunSettings<'a>,
+    pub seed: u64,
+    pub rng: fastrand::Rng,
+    pub directory: PathBuf,
     recording: Recording,
+    /// The `--until` of the stripes.
+    until_us: Option<u64>,
 }
 
 impl<'a> Round<'a> {
@@ -176,7 +210,9 @@ impl<'a> Round<'a> {
         std::fs::create_dir_all(directory.join("out")).expect("make a directory");
         let text = recording.lines.join("\n") + "\n";
         std::fs::write(directory.join("recording.ndjson"), text).expect("write the recording");
-        Self { profile, settings, seed, rng, directory, recording }
+        let until_us =
+            (profile.stripes > 0).then(|| stripes::choose_until(&recording.lines, &mut rng));
+        Self { profile, settings, seed, rng, directory, recording, until_us }
     }
 
     fn run(mut self, totals: &mut Totals) -> Result<(), Failure> {
@@ -184,14 +220,32 @@ impl<'a> Round<'a> {
         let mut process =
             ProcessRun::new(self.profile, self.settings, &self.directory, &harness, &mut self.rng);
         let recording = std::mem::replace(&mut self.recording, Recording::empty());
-        let wants = |line: &str| self.profile.wants(line);
+        let (profile, until_us) = (self.profile, self.until_us);
+        if let Some(until_us) = until_us {
+            process.end_at(until_us);
+        }
+        let wants = |line: &str| {
+            profile.wants(line) && until_us.is_none_or(|until_us| stripes::time_us(line) < until_us)
+        };
         let mut oracle =
             Oracle::new(&recording, self.profile.order, self.profile.is_verbatim(), wants);
         if self.profile.prefers_archive {
             oracle = oracle.with_optional(recording.superseded());
         }
-        let outcome = self.run_processes(&mut harness, &mut process, &mut oracle, totals);
+        if let Some(witness) = self.profile.witness {
+            let losses = Losses::new(profile, witness, harness.seed(), &recording.lines);
+            oracle = oracle.with_losses(&losses);
+        }
+        let outcome = match profile.stripes {
+            0 => self.run_processes(&mut harness, &mut process, &mut oracle, totals),
+            _ => self.run_stripes(&mut harness, &mut process, &mut oracle, totals),
+        };
         let outcome = outcome.and_then(|()| self.compare_tables(&recording));
+        let outcome = outcome.and_then(|()| {
+            let Some(file) = &process.filter_file else { return Ok(()) };
+            totals.events += file.check(&self.files(), &recording)?;
+            Ok(())
+        });
         totals.events += oracle.events();
         totals.repeated += oracle.repeated;
         totals.most_repeated = totals.most_repeated.max(oracle.most_repeated);
@@ -213,7 +267,7 @@ impl<'a> Round<'a> {
     }
 
     /// Returns whether the missing event lies in a reported gap: a block of an archive that is
-    /// damaged twice is lost. The round ends there.
+    /// damaged each time is lost. The round ends there.
     fn is_reported_gap(&self, verdict: &Verdict) -> bool {
         let log = std::fs::read_to_string(self.directory.join("stderr.log")).unwrap_or_default();
         let gaps = log.lines().filter_map(|line| {
@@ -259,8 +313,8 @@ impl<'a> Round<'a> {
             oracle.begin_run(process.saved()?, run_outcome.was_clean)?;
         }
         process.run_once(StopPlan::complete(), RunRole::Final, harness, oracle, &mut self.rng)?;
-        if let Output::Database(_) = self.profile.output {
-            // The caller compares its tables.
+        if matches!(self.profile.output, Output::Database(_)) || process.filter_file.is_some() {
+            // The caller compares the tables, or the file with the filters.
             return Ok(());
         }
         if !is_piped {
@@ -271,20 +325,24 @@ impl<'a> Round<'a> {
     }
 
     /// Chooses when and how a run is stopped.
-    fn stop_plan(&mut self, is_first: bool) -> StopPlan {
+    pub fn stop_plan(&mut self, is_first: bool) -> StopPlan {
+        let is_piped = !self.profile.output.is_file();
         let end = match self.rng.u32(0..10) {
             0..=1 if self.profile.has_clean_stops => StopKind::Term,
             2..=3 if self.profile.output == Output::SlowStdout => StopKind::TermUnread,
             4..=6 if self.profile.output == Output::SlowStdout => StopKind::KillUnread,
-            7 if self.profile.has_clean_stops && !self.profile.output.is_file() => {
+            // A run that reached its budget has left its last lines in the pipe.
+            7 if self.profile.has_clean_stops && is_piped && self.profile.budget.is_none() => {
                 StopKind::CloseReader
             }
             _ => StopKind::Kill,
         };
         // A slow scan must have far to go, so the first run ends soon.
         let is_long = self.profile.is_live && !(is_first && self.profile.scans_slowly());
-        // The decision for the archive takes more than a second.
-        let most_ms = match self.profile.prefers_archive {
+        // The decision for the archive takes more than a second, and so does a budget.
+        let is_slow = self.profile.prefers_archive || self.profile.budget.is_some();
+        let changes = matches!(self.profile.filter, Filter::File(_));
+        let most_ms = match is_slow || changes {
             true => 5_000,
             false if is_long => 9_000,
             false => 1_600,
@@ -312,13 +370,16 @@ impl<'a> Round<'a> {
         Ok(oracle.is_nearly_complete())
     }
 
-    /// Compares the tables of a database with a fold of the recording.
+    /// Compares the tables of a database with a fold of the recording, or of what the recorded gaps
+    /// leave of it: a block of an archive that is damaged each time is lost.
     fn compare_tables(&self, recording: &Recording) -> Result<(), Verdict> {
         let Output::Database(_) = self.profile.output else { return Ok(()) };
+        let path = self.directory.join("out/out.db");
+        let gaps = if self.profile.is_archived { fold::archive_gaps(&path) } else { Vec::new() };
         let expected = Fold::of(recording.lines.iter().map(String::as_str)).dump();
-        let found = fold::dump(&self.directory.join("out/out.db"));
+        let found = fold::dump(&path);
         let same = found.iter().zip(&expected).take_while(|(a, b)| a == b).count();
-        if found == expected {
+        if found == expected || (!gaps.is_empty() && found == fold_outside(&gaps, recording)) {
             return Ok(());
         }
         let message = format!(
@@ -330,44 +391,19 @@ impl<'a> Round<'a> {
         );
         Err(Verdict { violation: Violation::Lost, message, missing: None })
     }
-
-    /// Returns all output files, one after another.
-    fn files(&self) -> Vec<u8> {
-        let directory = std::fs::read_dir(self.directory.join("out")).expect("list a directory");
-        let mut paths: Vec<PathBuf> =
-            directory.map(|entry| entry.expect("an entry").path()).collect();
-        paths.sort_by_key(|path| file_order(path));
-        let mut bytes = Vec::new();
-        for path in paths {
-            let file = std::fs::File::open(&path).expect("open an output");
-            let extension = path.extension().unwrap_or_default();
-            if extension == "zst" {
-                inflate(file, &mut bytes);
-            } else if extension == "parquet" {
-                bytes.extend(super::parquet::lines(self.settings.client, &path));
-            } else {
-                std::io::Read::read_to_end(&mut { file }, &mut bytes).expect("read an output");
-            }
-        }
-        bytes
-    }
-}
-
-/// Returns the sort key of an output file: the time in its name, and the number that was added if
-/// the name was taken.
-fn file_order(path: &Path) -> (String, u64) {
-    let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-    let mut parts = name.split('.').map(str::to_owned);
-    let stem = parts.next().unwrap_or_default();
-    (stem, parts.next().and_then(|number| number.parse().ok()).unwrap_or(0))
-}
-
-fn inflate(file: std::fs::File, bytes: &mut Vec<u8>) {
-    let mut decoder = zstd::stream::read::Decoder::new(file).expect("a decoder");
-    std::io::Read::read_to_end(&mut decoder, bytes).expect("sound zstd to the end");
 }
 
 /// Returns a verdict about the program, not about its output.
 pub fn failed(message: String) -> Verdict {
     Verdict { violation: Violation::Failed, message, missing: None }
+}
+
+/// Returns the tables without the events between the ends of these gaps.
+fn fold_outside(gaps: &[(u64, u64)], recording: &Recording) -> Vec<String> {
+    let is_lost = |line: &&str| {
+        let (_, rest) = line.split_once(r#""cursor":"#).expect("an event of v2");
+        let seq = rest.split([',', '}']).next().and_then(|seq| seq.parse::<u64>().ok());
+        seq.is_some_and(|seq| gaps.iter().any(|(from, to)| *from < seq && seq < *to))
+    };
+    Fold::of(recording.lines.iter().map(String::as_str).filter(|line| !is_lost(line))).dump()
 }

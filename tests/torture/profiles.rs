@@ -1,9 +1,12 @@
 //! The table of profiles.
 
+use super::archive_profiles::{self, ARCHIVE, PREFERRED};
+use super::filter_profiles;
 use super::oracle::Order;
 use super::profile::{Filter, Output, Profile};
 use super::proxy::NetworkFaults;
 use super::recording::Scenario;
+use super::witness_profiles;
 
 /// A network that cuts a connection a few times a second, slowly enough for a recording to last.
 const ROUGH: NetworkFaults = NetworkFaults {
@@ -13,7 +16,7 @@ const ROUGH: NetworkFaults = NetworkFaults {
 };
 
 /// A network that is faster than a slow reader.
-const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
+pub const FAST: NetworkFaults = NetworkFaults { bytes_per_second: Some(4_000_000), ..ROUGH };
 
 /// A network for a stream that is itself slow.
 const ROUGH_AND_LIVE: NetworkFaults = NetworkFaults { cut_every_bytes: Some(1_500_000), ..ROUGH };
@@ -28,7 +31,7 @@ const fn sparse(bytes_per_second: u64) -> NetworkFaults {
     }
 }
 
-const V2_SCENARIO: Scenario = Scenario {
+pub const V2_SCENARIO: Scenario = Scenario {
     is_v2: true,
     has_wild_times: true,
     wild_one_in: 300,
@@ -44,6 +47,8 @@ macro_rules! ends {
         "close=4000,drop=4000,reset=4000,cut=4000,violate=8000"
     };
 }
+pub(super) use ends;
+
 /// All faults of a server that lose no event.
 const CHAOS: &str = concat!(
     ends!(),
@@ -57,7 +62,7 @@ const STAMPS: &str = "same=40,step=400,imported=200";
 /// Some times lie far ahead, always including that of the first event.
 const ABSURD: &str = "absurd=150";
 
-const V2: Profile = Profile {
+pub const V2: Profile = Profile {
     name: "v2",
     scenario: V2_SCENARIO,
     servers: &["v2"],
@@ -78,12 +83,16 @@ const V2: Profile = Profile {
     events: 12_500,
     flags: &[],
     serve_flags: &[],
+    losses: &[],
+    budget: None,
+    stripes: 0,
+    witness: None,
 };
 
 const LEGACY: Profile =
     Profile { name: "legacy", scenario: LEGACY_SCENARIO, servers: &["legacy"], ..V2 };
 
-const LIVE: Profile = Profile {
+pub const LIVE: Profile = Profile {
     is_live: true,
     // A live server that is killed forgets past events.
     kills_servers: false,
@@ -95,7 +104,7 @@ const LIVE: Profile = Profile {
 };
 
 /// Two servers that stamp and interleave the same events differently.
-const FAILOVER: Profile = Profile {
+pub const FAILOVER: Profile = Profile {
     name: "v2 failover",
     servers: &["v2", "v2"],
     // An event of a kind without an id of its own may come twice then.
@@ -110,7 +119,7 @@ const FAILOVER: Profile = Profile {
 
 /// The v2 stream. It can't express unknown kinds, and the program ignores what a server adds to
 /// them.
-const V2_STREAM: Profile = Profile {
+pub const V2_STREAM: Profile = Profile {
     name: "stream v2",
     scenario: Scenario { has_unknown_kinds: false, ..V2_SCENARIO },
     chaos: concat!(
@@ -122,44 +131,6 @@ const V2_STREAM: Profile = Profile {
     ..V2
 };
 
-/// The whole history, all but its last segment from the archive.
-const ARCHIVE: Profile = Profile {
-    name: "archive",
-    is_archived: true,
-    serve_flags: &["--retention-events", "1000"],
-    chaos: concat!(
-        ends!(),
-        ",stall=8000:300ms,mute=12000,duplicate=300,garbage=700,refuse=8:0s,truncate=9,\
-         norange=15,rewrite=15,throttle=15:0s,missing=90,page=3,corrupt=300"
-    ),
-    ..V2_STREAM
-};
-
-/// The history from an instant before its first event, with every second segment empty: the list of
-/// segments decides where to start.
-const ARCHIVE_BY_TIME: Profile = Profile {
-    name: "archive by time",
-    scenario: Scenario { has_wild_times: false, ..V2_STREAM.scenario },
-    begins_at: "1783175880000000",
-    chaos: concat!(ends!(), ",mute=12000,refuse=8:0s,throttle=15:0s,page=3,empty=1"),
-    ..ARCHIVE
-};
-
-/// A server that holds everything live, and whose archive is compacted: `--archive auto` prints also
-/// superseded events.
-const COMPACTED: Profile =
-    Profile { name: "archive compacted", serve_flags: &["--archive-compact"], ..ARCHIVE };
-
-/// The same with `--archive prefer`, and with a slow stream: what the compacted archive keeps comes
-/// exactly once, and everything after the cutover.
-const PREFERRED: Profile = Profile {
-    name: "archive preferred",
-    prefers_archive: true,
-    flags: &["--protocol", "v2", "--archive", "prefer"],
-    serve_flags: &["--archive-compact", "--v2-send-rate", "500"],
-    ..COMPACTED
-};
-
 /// A database, compared with a fold of the recording.
 const DATABASE: Profile = Profile { name: "database v2", output: Output::Database(""), ..V2 };
 
@@ -169,7 +140,8 @@ const DATABASE_STREAM: Profile =
 
 /// Returns all profiles.
 pub fn profiles() -> Vec<Profile> {
-    PROFILES.to_vec()
+    [PROFILES, archive_profiles::PROFILES, filter_profiles::PROFILES, witness_profiles::PROFILES]
+        .concat()
 }
 
 /// Returns the profile of this name.
@@ -290,13 +262,6 @@ const PROFILES: &[Profile] = &[
         faults: FAST,
         ..V2_STREAM
     },
-    ARCHIVE,
-    COMPACTED,
-    PREFERRED,
-    ARCHIVE_BY_TIME,
-    Profile { name: "archive file", output: Output::Files(&["-o", "{}/log.ndjson"]), ..ARCHIVE },
-    Profile { name: "archive sparse did", filter: Filter::Did, ..ARCHIVE },
-    Profile { name: "archive slow reader", output: Output::SlowStdout, faults: FAST, ..ARCHIVE },
     DATABASE,
     DATABASE_STREAM,
     Profile {

@@ -18,7 +18,8 @@ pub const RARE_DID: &str = "did:plc:rare";
 /// The collection of a sparse `-c`.
 pub const RARE_COLLECTION: &str = "app.bsky.graph.list";
 
-const COLLECTIONS: [&str; 5] = [
+/// The other collections.
+pub const COLLECTIONS: [&str; 5] = [
     "app.bsky.feed.like",
     "app.bsky.feed.post",
     "app.bsky.graph.follow",

@@ -21,6 +21,28 @@ pub enum Violation {
     Failed,
 }
 
+/// The order in which events may come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Order {
+    /// As recorded.
+    Exact,
+    /// As recorded within an account; an event of another account may come this many places too
+    /// late. Two servers interleave accounts differently.
+    ByAccount(u32),
+    /// Any event may come this many places too late.
+    Any(u32),
+}
+
+impl Order {
+    /// Returns how many places an event may come too late.
+    pub fn slack(self) -> u32 {
+        match self {
+            Self::Exact => 0,
+            Self::ByAccount(slack) | Self::Any(slack) => slack,
+        }
+    }
+}
+
 /// A violation and its description.
 #[derive(Clone, Debug)]
 pub struct Verdict {

@@ -62,15 +62,16 @@ pub(super) fn with_index<'a, R: IndexReader, C>(
     line_class: impl Fn(&C) -> LineClass,
     prefix_xor: impl Fn(u64) -> u64,
 ) -> Option<R::Found<'a>> {
-    if line.len() < BLOCK_BYTES {
+    if !(BLOCK_BYTES..=MAX_BLOCKS * BLOCK_BYTES).contains(&line.len()) {
         return None;
     }
+    // One block more than the line has, so that the window of `quotes_from` always has two.
     let (mut few, mut many);
     let blocks = if line.len() <= FEW_BLOCKS * BLOCK_BYTES {
-        few = [Block::EMPTY; FEW_BLOCKS];
+        few = [Block::EMPTY; FEW_BLOCKS + 1];
         few.as_mut_slice()
     } else {
-        many = [Block::EMPTY; MAX_BLOCKS];
+        many = [Block::EMPTY; MAX_BLOCKS + 1];
         many.as_mut_slice()
     };
     let mut strings = Strings::default();
@@ -126,13 +127,27 @@ impl IndexedLine<'_, '_> {
     /// Returns the offset of the next quote at or after `from` that begins or ends a string.
     #[inline(always)]
     pub(in super::super) fn next_quote(&self, from: usize) -> Option<usize> {
+        // The next 64 bytes, whatever their blocks: nearly every string ends in them, and the
+        // processor can't predict in which block.
+        let window = self.quotes_from(from)?;
+        if window != 0 {
+            return Some(from + window.trailing_zeros() as usize);
+        }
         let mut place = from / BLOCK_BYTES;
-        let mut quotes = self.blocks.get(place)?.quotes & from_byte(from);
+        let mut quotes = 0;
         while quotes == 0 {
             place += 1;
             quotes = self.blocks.get(place)?.quotes;
         }
         Some(place * BLOCK_BYTES + quotes.trailing_zeros() as usize)
+    }
+
+    /// Returns the quotes of the 64 bytes from `from` on; bit 0 is the byte at `from`.
+    #[inline(always)]
+    pub(in super::super) fn quotes_from(&self, from: usize) -> Option<u64> {
+        let [here, next] = self.blocks.get(from / BLOCK_BYTES..)?.first_chunk()?;
+        let bit = from % BLOCK_BYTES;
+        Some((here.quotes >> bit) | ((next.quotes << 1) << (BLOCK_BYTES - 1 - bit)))
     }
 
     /// Returns the offset after the object or array that begins at `from`: where as many brackets

@@ -7,6 +7,7 @@
 use crate::event::fast_path::relay_seq;
 use crate::event::header_spans::{FieldSpan, HeaderSpans};
 use crate::event::header_types::Kind;
+use crate::event::members::{self, Found, SlotSet, slot};
 use crate::event::simd::dispatch;
 use crate::event::simd::structural_index::{IndexReader, IndexedLine};
 use crate::event::walk::{Key, Members, Walk, key_word};
@@ -37,21 +38,82 @@ impl IndexReader for Envelope {
 
     #[inline(always)]
     fn read<'a>(index: IndexedLine<'a, '_>) -> Option<Event<'a>> {
-        let (mut walk, mut envelope) = (Walk::new(index), Self::default());
-        if let Some(after) = walk.after(b"{\"$type\":\"message\",\"payload\":") {
-            walk = after;
-            envelope.kind = FieldSpan::plain(10, 17);
-            envelope.payload.pass(&mut walk)?;
-            walk.rest_of_members(&mut envelope)?;
-        } else {
-            walk.members(&mut envelope)?;
+        let walk = Walk::new(index);
+        match usual_message(walk) {
+            Some(event) => Some(event),
+            None => any_message(walk),
         }
-        walk.end()?;
-        if walk.text(envelope.kind) != b"message" {
-            return None;
-        }
-        envelope.payload.event(&walk)
     }
+}
+
+#[inline(always)]
+fn usual_message<'a>(mut walk: Walk<'a, '_>) -> Option<Event<'a>> {
+    walk = walk.after(b"{\"$type\":\"message\",\"payload\":")?;
+    let commit = usual_commit(&mut walk)?;
+    walk = walk.after(b"}")?;
+    walk.end()?;
+    commit.event(&walk)
+}
+
+#[inline(always)]
+fn any_message<'a>(mut walk: Walk<'a, '_>) -> Option<Event<'a>> {
+    let mut envelope = Envelope::default();
+    walk.members(&mut envelope)?;
+    walk.end()?;
+    if walk.text(envelope.kind) != b"message" {
+        return None;
+    }
+    envelope.payload.event(&walk)
+}
+
+/// The payload of a commit in the usual order.
+struct UsualCommit {
+    place: FieldSpan,
+    fields: Fields,
+    time: FieldSpan,
+}
+
+impl UsualCommit {
+    #[inline(always)]
+    fn event<'a>(&self, walk: &Walk<'a, '_>) -> Option<Event<'a>> {
+        let time = Some(walk.text(self.time));
+        self.fields.event(walk.line(), self.place, Kind::Commit, time).ok()
+    }
+}
+
+/// Passes the payload of a commit whose members are in the order in which today's servers write
+/// them. It compares several names at once. `None` for anything else.
+#[inline(always)]
+fn usual_commit(to: &mut Walk<'_, '_>) -> Option<UsualCommit> {
+    let start = to.pos();
+    let mut walk = to.after(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"")?;
+    let mut fields = Fields::default();
+    if let Some(after) = walk.after(b",\"cid\":") {
+        walk = after;
+        fields.cid = Some(walk.raw()?);
+    }
+    walk = walk.after(b",\"collection\":\"")?;
+    fields.collection = Some(walk.string_body()?);
+    walk = walk.after(b",\"did\":\"")?;
+    fields.did = Some(walk.string_body()?);
+    walk = walk.after(b",\"operation\":\"")?;
+    fields.operation = Some(walk.string_body()?);
+    if let Some(after) = walk.after(b",\"record\":") {
+        walk = after;
+        fields.record = Some(walk.raw()?);
+    }
+    walk = walk.after(b",\"rev\":\"")?;
+    fields.rev = Some(walk.string_body()?);
+    walk = walk.after(b",\"rkey\":\"")?;
+    fields.rkey = Some(walk.string_body()?);
+    walk = walk.after(b",\"seq\":")?;
+    let digits = walk.pos();
+    fields.seq = Some((walk.integer()?, FieldSpan::plain(digits, walk.pos())));
+    walk = walk.after(b",\"time\":\"")?;
+    let time = walk.string_body()?;
+    walk = walk.after(b"}")?;
+    *to = walk;
+    Some(UsualCommit { place: FieldSpan::plain(start, walk.pos()), fields, time })
 }
 
 impl Members for Envelope {
@@ -82,148 +144,92 @@ impl IndexReader for NativeLine {
 
     #[inline(always)]
     fn read(index: IndexedLine<'_, '_>) -> Option<HeaderSpans> {
-        let (mut walk, mut payload) = (Walk::new(index), Payload::default());
-        payload.pass(&mut walk)?;
-        walk.end()?;
-        payload.event(&walk).map(|event| event.native_spans())
+        let walk = Walk::new(index);
+        match usual_line(walk) {
+            Some(event) => Some(event.native_spans()),
+            None => any_line(walk).map(|event| event.native_spans()),
+        }
     }
 }
+
+#[inline(always)]
+fn usual_line<'a>(mut walk: Walk<'a, '_>) -> Option<Event<'a>> {
+    let commit = usual_commit(&mut walk)?;
+    walk.end()?;
+    commit.event(&walk)
+}
+
+#[inline(always)]
+fn any_line<'a>(mut walk: Walk<'a, '_>) -> Option<Event<'a>> {
+    let mut payload = Payload::default();
+    walk.members(&mut payload)?;
+    payload.place = FieldSpan::plain(0, walk.pos());
+    walk.end()?;
+    payload.event(&walk)
+}
+
+const TYPE: usize = slot("$type");
+const CID: usize = slot("cid");
+const COLLECTION: usize = slot("collection");
+const DID: usize = slot("did");
+const OPERATION: usize = slot("operation");
+const RECORD: usize = slot("record");
+const REV: usize = slot("rev");
+const RKEY: usize = slot("rkey");
+const SEQ: usize = slot("seq");
+const TIME: usize = slot("time");
+const STRINGS: SlotSet =
+    SlotSet::of(&["$type", "collection", "did", "operation", "rev", "rkey", "time"]);
+const INTEGERS: SlotSet = SlotSet::of(&["seq"]);
 
 /// The members of a payload.
 #[derive(Default)]
 struct Payload {
     place: FieldSpan,
-    kind: Word,
-    time: FieldSpan,
-    fields: Fields,
-}
-
-/// The type of a payload.
-enum Word {
-    Commit,
-    /// The place of a type that is not known yet.
-    Other(FieldSpan),
-}
-
-impl Default for Word {
-    fn default() -> Self {
-        Self::Other(FieldSpan::default())
-    }
+    found: Found,
+    identity: Option<Relayed>,
+    account: Option<Relayed>,
+    sync: Option<Relayed>,
 }
 
 impl Payload {
-    /// Passes a payload and notes its members. It expects the order in which today's servers write
-    /// the members of a commit; members in any other order are passed one by one.
-    #[inline(always)]
-    fn pass(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
-        let start = walk.pos();
-        if let Some(after) =
-            walk.after(b"{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\"")
-        {
-            *walk = after;
-            self.kind = Word::Commit;
-            self.pass_commit(walk)?;
-            walk.rest_of_members(self)?;
-        } else {
-            walk.members(self)?;
-        }
-        self.place = FieldSpan::plain(start, walk.pos());
-        Some(())
-    }
-
-    #[inline(always)]
-    fn pass_commit(&mut self, walk: &mut Walk<'_, '_>) -> Option<()> {
-        let fields = &mut self.fields;
-        if let Some(after) = walk.after(b",\"cid\":") {
-            *walk = after;
-            fields.cid = Some(walk.raw()?);
-        }
-        if let Some(after) = walk.after(b",\"collection\":\"") {
-            *walk = after;
-            fields.collection = Some(walk.string_body()?);
-        }
-        if let Some(after) = walk.after(b",\"did\":\"") {
-            *walk = after;
-            fields.did = Some(walk.string_body()?);
-        }
-        if let Some(after) = walk.after(b",\"operation\":\"") {
-            *walk = after;
-            fields.operation = Some(walk.string_body()?);
-        }
-        if let Some(after) = walk.after(b",\"record\":") {
-            *walk = after;
-            fields.record = Some(walk.raw()?);
-        }
-        if let Some(after) = walk.after(b",\"rev\":\"") {
-            *walk = after;
-            fields.rev = Some(walk.string_body()?);
-        }
-        if let Some(after) = walk.after(b",\"rkey\":\"") {
-            *walk = after;
-            fields.rkey = Some(walk.string_body()?);
-        }
-        if let Some(after) = walk.after(b",\"seq\":") {
-            *walk = after;
-            let start = walk.pos();
-            fields.seq = Some((walk.integer()?, FieldSpan::plain(start, walk.pos())));
-        }
-        if let Some(after) = walk.after(b",\"time\":\"") {
-            *walk = after;
-            self.time = walk.string_body()?;
-        }
-        Some(())
-    }
-
     #[inline(always)]
     fn event<'a>(&self, walk: &Walk<'a, '_>) -> Option<Event<'a>> {
-        let kind = match self.kind {
-            Word::Commit => Kind::Commit,
-            Word::Other(kind) => event_kind(walk.text(kind))?,
+        let found = &self.found;
+        found.check(STRINGS, INTEGERS)?;
+        found.check_name(walk, OPERATION, b"operation")?;
+        found.check_name(walk, COLLECTION, b"collection")?;
+        let kind = event_kind(walk.text(found.place(TYPE)))?;
+        let fields = Fields {
+            did: found.place_if_seen(DID),
+            seq: found.place_if_seen(SEQ).map(|digits| (found.number(walk, SEQ), digits)),
+            rev: found.place_if_seen(REV),
+            operation: found.place_if_seen(OPERATION),
+            collection: found.place_if_seen(COLLECTION),
+            rkey: found.place_if_seen(RKEY),
+            record: found.raw(RECORD),
+            cid: found.raw(CID),
+            identity: self.identity,
+            account: self.account,
+            sync: self.sync,
         };
-        self.fields.event(walk.line(), self.place, kind, Some(walk.text(self.time))).ok()
+        fields.event(walk.line(), self.place, kind, Some(walk.text(found.place(TIME)))).ok()
     }
 }
 
 impl Members for Payload {
     #[inline(always)]
     fn take(&mut self, walk: &mut Walk<'_, '_>, key: Key) -> Option<()> {
-        const TYPE: u64 = key_word("$type");
-        const CID: u64 = key_word("cid");
-        const COLLECTION: u64 = key_word("collection");
-        const DID: u64 = key_word("did");
-        const OPERATION: u64 = key_word("operation");
-        const RECORD: u64 = key_word("record");
-        const REV: u64 = key_word("rev");
-        const RKEY: u64 = key_word("rkey");
-        const SEQ: u64 = key_word("seq");
-        const TIME: u64 = key_word("time");
-        let fields = &mut self.fields;
-        match key.word {
-            TYPE => self.kind = Word::Other(walk.string()?),
-            CID => fields.cid = Some(walk.raw()?),
-            COLLECTION if walk.is_key(key, b"collection") => {
-                fields.collection = Some(walk.string()?);
-            }
-            DID => fields.did = Some(walk.string()?),
-            OPERATION if walk.is_key(key, b"operation") => fields.operation = Some(walk.string()?),
-            RECORD => fields.record = Some(walk.raw()?),
-            REV => fields.rev = Some(walk.string()?),
-            RKEY => fields.rkey = Some(walk.string()?),
-            SEQ => {
-                let start = walk.pos();
-                fields.seq = Some((walk.integer()?, FieldSpan::plain(start, walk.pos())));
-            }
-            TIME => self.time = walk.string()?,
-            _ => {
-                let (after, member) = other_member(*walk, key)?;
-                *walk = after;
-                match member {
-                    OtherMember::Relayed(Kind::Identity, found) => fields.identity = found,
-                    OtherMember::Relayed(Kind::Account, found) => fields.account = found,
-                    OtherMember::Relayed(_, found) => fields.sync = found,
-                    OtherMember::Skipped => {}
-                }
-            }
+        if let Some(slot) = members::find(key) {
+            return self.found.take(walk, key, slot);
+        }
+        let (after, member) = other_member(*walk, key)?;
+        *walk = after;
+        match member {
+            OtherMember::Relayed(Kind::Identity, found) => self.identity = found,
+            OtherMember::Relayed(Kind::Account, found) => self.account = found,
+            OtherMember::Relayed(_, found) => self.sync = found,
+            OtherMember::Skipped => {}
         }
         Some(())
     }

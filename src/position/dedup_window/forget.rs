@@ -38,12 +38,9 @@ impl DedupWindow {
     fn evict(&mut self) {
         let start = self.margin_start();
         // mutant: forgets-beyond-the-margin
-        while self.ring.len() as u64 > MAX_EVENTS && self.evicted_count < start {
-            if let Some(identity) = self.ring.pop_front() {
-                self.known.remove(&identity);
-            }
+        while self.keys.len() as u64 > MAX_EVENTS && self.keys.evicted() < start {
+            self.keys.pop_front();
             self.held.pop_front();
-            self.evicted_count += 1;
         }
     }
 

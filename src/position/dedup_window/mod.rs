@@ -4,30 +4,29 @@
 //! The window bounds its memory by event time and by count, and decides to which position a new
 //! connection rewinds. `event::event_id` defines the dedup keys.
 //!
-//! A ring holds the keys in the order in which the events were written, 8 bytes each; a hash map
-//! finds their places in it, up to 34 bytes each. *Rewind points* divide the ring. A rewind point
+//! A ring holds the keys in the order in which the events were written, 8 bytes each; a table finds
+//! their places in it, 8 to 16 bytes each (`keys`). *Rewind points* divide the ring. A rewind point
 //! is an event's position on the server at which the ring holds everything that was written since.
 //! A new connection rewinds to the oldest one, and the window forgets one rewind point at a time.
 
 mod advance;
 mod forget;
+mod keys;
 mod numbers;
 mod rollback;
 
-use std::collections::hash_map::Entry;
-use std::collections::{HashMap, VecDeque};
-
-use crate::event::event_id::PassThroughBuildHasher;
+use std::collections::VecDeque;
 
 use super::clock::Clock;
 use super::{EventPosition, Resume, Seq, TimeUs};
 
+use keys::Keys;
 use numbers::{Held, Numbers};
 
 /// Maximum number of events from the oldest rewind point to the newest event. The firehose has
 /// reached 2,500 events a second; ten seconds of that fit twice. Also the number of keys that the
 /// window keeps whatever their age, for servers that repeat themselves on one connection. Bounds
-/// the memory at 8 MiB.
+/// the memory at 4 MiB.
 pub const MAX_EVENTS: u64 = 65_536;
 
 /// Number of rewind points in the span.
@@ -37,17 +36,13 @@ const REWIND_POINTS: u64 = 8;
 #[derive(Clone, Debug)]
 pub struct DedupWindow {
     span_us: u64,
-    ring: VecDeque<u64>,
+    keys: Keys,
     /// The sequence number of each key, as far as this server assigned one.
     held: Held,
-    /// The keys in the ring, each with the number of keys ever inserted before it.
-    known: HashMap<u64, u64, PassThroughBuildHasher>,
     rewind_points: VecDeque<RewindPoint>,
     /// The index of the one to which a new connection rewinds. Older ones are kept for a rollback
     /// of the pipe backlog.
     oldest: usize,
-    /// Number of keys that have left the ring, so that indexes in rewind points stay valid.
-    evicted_count: u64,
     /// Number of keys that an earlier run saved: the first ones ever inserted.
     restored: u64,
     /// Number of events, written or not.
@@ -116,12 +111,10 @@ impl DedupWindow {
     pub fn new(span_us: u64) -> Self {
         Self {
             span_us,
-            ring: VecDeque::new(),
+            keys: Keys::default(),
             held: Held::default(),
-            known: HashMap::default(),
             rewind_points: VecDeque::new(),
             oldest: 0,
-            evicted_count: 0,
             restored: 0,
             events: 0,
             clock: Clock::new(span_us),
@@ -155,14 +148,14 @@ impl DedupWindow {
             retain_from: 0,
             events: 0,
         });
-        window.events = window.ring.len() as u64;
+        window.events = window.keys.len() as u64;
         window
     }
 
     /// Returns whether an event with this key was written.
     #[must_use]
     pub fn contains(&self, identity: u64) -> bool {
-        self.known.contains_key(&identity)
+        self.keys.number(identity).is_some()
     }
 
     /// Notes that everything up to `at` is processed. A replay from `at` (inclusive) brings nothing
@@ -192,10 +185,7 @@ impl DedupWindow {
 
     /// Adds the key of an event that is about to be written.
     pub fn insert(&mut self, identity: u64) {
-        let inserted = self.inserted();
-        if let Entry::Vacant(unknown) = self.known.entry(identity) {
-            unknown.insert(inserted);
-            self.ring.push_back(identity);
+        if self.keys.insert(identity) {
             self.held.push(self.current);
         }
     }
@@ -206,7 +196,7 @@ impl DedupWindow {
     /// *after* the rewind point's position. A replay from there brings it, so that its key must
     /// stay as long as the rewind point does.
     pub fn on_duplicate(&mut self, identity: u64, at: EventPosition) {
-        let Some(&index) = self.known.get(&identity) else { return };
+        let Some(index) = self.keys.number(identity) else { return };
         self.is_replaying = true;
         for rewind_point in self.rewind_points.iter_mut().chain(&mut self.pending) {
             if rewind_point.retain_from > index && rewind_point.is_before(at) {
@@ -312,22 +302,22 @@ impl DedupWindow {
             && self
                 .held
                 .place(seq)
-                .and_then(|place| self.ring.get(place))
-                .is_some_and(|held| *held != identity)
+                .and_then(|place| self.keys.get(place))
+                .is_some_and(|held| held != identity)
     }
 
     /// Returns the keys that a replay from [`DedupWindow::rewind_to`] may bring, oldest first.
     #[must_use]
     pub fn identities(&self) -> Vec<u64> {
-        let older = (self.margin_start() - self.evicted_count) as usize;
-        self.ring.iter().skip(older).copied().collect()
+        let older = (self.margin_start() - self.keys.evicted()) as usize;
+        self.keys.from(older).collect()
     }
 
     /// Returns the number of keys that no replay from the oldest rewind point can bring.
     fn margin_start(&self) -> u64 {
-        let start =
-            self.rewind_points.front().map_or(self.evicted_count, |oldest| oldest.retain_from);
-        start.max(self.evicted_count)
+        let evicted = self.keys.evicted();
+        let start = self.rewind_points.front().map_or(evicted, |oldest| oldest.retain_from);
+        start.max(evicted)
     }
 
     /// Returns the state to return to if the sink refuses events from here on. No key leaves the
@@ -348,7 +338,7 @@ impl DedupWindow {
     /// Removes the keys that were inserted since `snapshot`, except the first `accepted`. Call
     /// [`DedupWindow::see_again`] with the position of each of those afterwards.
     pub fn restore_snapshot(&mut self, snapshot: WindowSnapshot, accepted: usize) {
-        self.keep((snapshot.inserted - self.evicted_count) as usize + accepted);
+        self.keep((snapshot.inserted - self.keys.evicted()) as usize + accepted);
         // The very first rewind point stays: it is the first event, and no connection has asked for
         // anything before it.
         self.rewind_points.truncate(snapshot.rewind_points.max(1));
@@ -374,16 +364,14 @@ impl DedupWindow {
 
     /// Removes all keys except the oldest ones.
     fn keep(&mut self, oldest: usize) {
-        while self.ring.len() > oldest {
-            if let Some(identity) = self.ring.pop_back() {
-                self.known.remove(&identity);
-            }
+        while self.keys.len() > oldest {
+            self.keys.pop_back();
             self.held.pop_back();
         }
     }
 
     fn inserted(&self) -> u64 {
-        self.evicted_count + self.ring.len() as u64
+        self.keys.inserted()
     }
 }
 

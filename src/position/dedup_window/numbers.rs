@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 
+use super::keys::make_room;
 use crate::position::Seq;
 
 /// How far a single event moves the highest number on: about a minute of the whole network.
@@ -99,6 +100,7 @@ pub(super) struct Held(VecDeque<u64>);
 
 impl Held {
     pub(super) fn push(&mut self, seq: Option<Seq>) {
+        make_room(&mut self.0);
         self.0.push_back(seq.map_or(0, |seq| seq.0));
     }
 

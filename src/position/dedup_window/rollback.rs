@@ -15,10 +15,10 @@ impl DedupWindow {
         identity: Option<u64>,
         latest: TimeUs,
     ) -> bool {
-        let Some(left) = self.ring.len().checked_sub(events) else {
+        let Some(left) = self.keys.len().checked_sub(events) else {
             return self.begin_at(before, identity, latest);
         };
-        let inserted = self.evicted_count + left as u64;
+        let inserted = self.keys.evicted() + left as u64;
         // No other key since the oldest rewind point may be removed.
         if self.rewind_points.front().is_none_or(|oldest| oldest.index >= inserted) {
             return self.begin_at(before, identity, latest);
@@ -34,11 +34,10 @@ impl DedupWindow {
     /// keep more.
     fn begin_at(&mut self, before: EventPosition, identity: Option<u64>, latest: TimeUs) -> bool {
         let Some(identity) = identity else { return false };
-        self.ring.clear();
+        self.keys.clear();
         self.held.clear();
-        self.known.clear();
         self.rewind_points.clear();
-        let index = self.evicted_count;
+        let index = self.keys.evicted();
         self.rewind_points.push_back(RewindPoint {
             at: before,
             clock: before.time.min(latest.minus_us(self.span_us)),

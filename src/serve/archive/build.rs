@@ -64,6 +64,9 @@ pub(super) fn build(version: SegmentVersion, shared: &ServerState) -> Option<(Se
     };
     for slot in slots {
         let event = event_of(slot, version.crashes, shared);
+        if shared.timeline.stamps.is_missing(event) {
+            continue;
+        }
         let is_removed = compaction.is_some_and(|c| c.removes(event, version.compacted));
         let push = |writer: &mut SegmentWriter, row: &RowBuf| match is_removed {
             true => writer.push_removed(&row.as_row()),

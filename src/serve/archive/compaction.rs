@@ -101,7 +101,13 @@ impl Archive {
     /// Returns what compaction removes; `None` without compaction.
     pub(super) fn compaction(&self, stamps: &Stamps) -> Option<&Compaction> {
         let known = self.compaction.as_ref()?;
-        Some(known.get_or_init(|| Compaction::of(stamps.recording().lines())))
+        // An event that the server lacks supersedes nothing.
+        let present = |(event, line): (usize, _)| match stamps.is_missing(event as u64) {
+            true => &b""[..],
+            false => line,
+        };
+        let lines = || stamps.recording().lines().enumerate().map(present);
+        Some(known.get_or_init(|| Compaction::of(lines())))
     }
 
     /// Returns the number of events that compaction has seen by now; 0 without compaction.

@@ -2,12 +2,13 @@
 //! sockets; faults of times and seqs are applied to `stamps` before the server starts.
 //!
 //! No delivery fault may lose an event: a client that resumes as the protocol requires receives all
-//! events. Only `clamp` and `behind` change which events are available.
+//! events. Only `clamp`, `behind`, `omit` and `blind` change which events are available.
 
 mod clock;
 mod fault;
 mod garbage;
 mod instance;
+mod loss;
 mod random;
 mod reuse;
 mod spec;
@@ -27,6 +28,7 @@ pub use spec::{ChaosError, ChaosSpec, Odds};
 pub(super) use clock::shown_times;
 pub(super) use garbage::{bomb, damage, garbage, oversized, violation};
 pub(super) use instance::{clock_error_us, first_seq, reorder_for_instance};
+pub(super) use loss::missing_events;
 pub(super) use random::Draw;
 pub(super) use swap_buffer::{SwapBuffer, SwapPolicy};
 pub(super) use v2::{consumer_too_slow, internal_error, unknown_message};

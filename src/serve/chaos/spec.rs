@@ -6,6 +6,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use super::fault::Fault;
+use super::loss;
 
 /// Maximum duration; no test waits longer.
 const MAX_DURATION: Duration = Duration::from_secs(30 * 86_400);
@@ -26,6 +27,11 @@ pub struct ChaosSpec {
     pub empty: Option<u64>,
     /// `behind`: distance between the tip and the recording's end.
     pub behind: Option<Duration>,
+    /// `omit`: one of how many events the server does not have.
+    pub omit: Option<u64>,
+    /// `blind`: the collection whose commits the server does not have; with `.*` at its end, all
+    /// collections that begin with it.
+    pub blind: Option<String>,
 }
 
 impl Default for ChaosSpec {
@@ -38,6 +44,8 @@ impl Default for ChaosSpec {
             page: None,
             empty: None,
             behind: None,
+            omit: None,
+            blind: None,
         }
     }
 }
@@ -120,14 +128,13 @@ impl ChaosSpec {
 fn names() -> String {
     let faults = Fault::ALL.iter().map(|f| f.name());
     let names: Vec<&str> = ["seed"].into_iter().chain(faults).collect();
-    format!("{}, clamp, page, empty, instance or behind", names.join(", "))
+    format!("{}, clamp, page, empty, instance, behind, omit or blind", names.join(", "))
 }
 
 impl FromStr for ChaosSpec {
     type Err = ChaosError;
 
     fn from_str(text: &str) -> Result<Self, Self::Err> {
-        const NUMBER: &str = "a whole number";
         let mut spec = Self::default();
         let mut seed = None;
         for item in text.split(',').map(str::trim) {
@@ -135,34 +142,32 @@ impl FromStr for ChaosSpec {
                 item.split_once('=').ok_or_else(|| ChaosError::NoValue(item.to_owned()))?;
             let refused =
                 |name, accepted| ChaosError::Value { name, value: value.to_owned(), accepted };
+            let whole = |name| value.parse().map_err(|_| refused(name, "a whole number"));
+            let counted = |name, accepted| positive(value).ok_or_else(|| refused(name, accepted));
+            const EVENTS: &str = "a whole number of events from 1";
             match name {
-                "seed" => {
-                    let number = value.parse().map_err(|_| refused("seed", NUMBER))?;
-                    once(&mut seed, number, "seed")?;
-                }
-                "clamp" => {
-                    let number = positive(value)
-                        .ok_or_else(|| refused("clamp", "a whole number of events from 1"))?;
-                    once(&mut spec.clamp, number, "clamp")?;
-                }
+                "seed" => once(&mut seed, whole("seed")?, "seed")?,
+                "clamp" => once(&mut spec.clamp, counted("clamp", EVENTS)?, "clamp")?,
                 "page" => {
-                    let number = positive(value)
-                        .ok_or_else(|| refused("page", "a whole number of entries from 1"))?;
-                    once(&mut spec.page, number, "page")?;
+                    let entries = counted("page", "a whole number of entries from 1")?;
+                    once(&mut spec.page, entries, "page")?;
                 }
                 "empty" => {
-                    let number = positive(value)
-                        .ok_or_else(|| refused("empty", "a whole number of segments from 1"))?;
-                    once(&mut spec.empty, number, "empty")?;
+                    let segments = counted("empty", "a whole number of segments from 1")?;
+                    once(&mut spec.empty, segments, "empty")?;
                 }
-                "instance" => {
-                    let number = value.parse().map_err(|_| refused("instance", NUMBER))?;
-                    once(&mut spec.instance, number, "instance")?;
-                }
+                "instance" => once(&mut spec.instance, whole("instance")?, "instance")?,
                 "behind" => {
                     let duration = parse_duration(value)
                         .ok_or_else(|| refused("behind", "a duration like 250ms, 2s or 5m"))?;
                     once(&mut spec.behind, duration, "behind")?;
+                }
+                "omit" => once(&mut spec.omit, counted("omit", EVENTS)?, "omit")?,
+                "blind" => {
+                    let collection = loss::is_pattern(value)
+                        .then(|| value.to_owned())
+                        .ok_or_else(|| refused("blind", loss::PATTERN))?;
+                    once(&mut spec.blind, collection, "blind")?;
                 }
                 _ => match Fault::ALL.into_iter().find(|f| f.name() == name) {
                     Some(fault) => spec.set(fault, value)?,
@@ -235,6 +240,12 @@ impl fmt::Display for ChaosSpec {
         if let Some(behind) = self.behind {
             write!(f, ",behind={}", duration_text(behind))?;
         }
+        if let Some(events) = self.omit {
+            write!(f, ",omit={events}")?;
+        }
+        if let Some(collection) = &self.blind {
+            write!(f, ",blind={collection}")?;
+        }
         Ok(())
     }
 }
@@ -277,7 +288,7 @@ mod tests {
         for (text, words) in [
             ("", &["\"\" has no value"][..]),
             ("close", &["\"close\" has no value", "close=100"]),
-            ("clsoe=5", &["\"clsoe\"", "seed, close, drop", "instance or behind"]),
+            ("clsoe=5", &["\"clsoe\"", "seed, close, drop", "omit or blind"]),
             ("close=0", &["close: \"0\"", "from 1"]),
             ("close=5:2s", &["close: \"5:2s\"", "whole number"]),
             ("close=-1", &["close: \"-1\""]),
@@ -288,6 +299,8 @@ mod tests {
             ("clamp=0", &["clamp: \"0\"", "from 1"]),
             ("empty=0", &["empty: \"0\"", "from 1"]),
             ("behind=2", &["behind: \"2\"", "2s"]),
+            ("omit=0", &["omit: \"0\"", "from 1"]),
+            ("blind=post", &["blind: \"post\"", "app.bsky.feed.post"]),
             ("close=5,close=6", &["close", "twice"]),
             ("seed=5,seed=5", &["seed", "twice"]),
             ("close=5,", &["\"\" has no value"]),
@@ -322,15 +335,22 @@ mod tests {
             proptest::option::of(1..=u64::MAX),
             any::<Option<u64>>(),
             proptest::option::of(duration()),
+            proptest::option::of(1..=u64::MAX),
+            proptest::option::of("[a-z]{2,5}\\.[a-z]{2,5}\\.([a-zA-Z]{1,5}|\\*)"),
         );
-        (all, rest).prop_map(|(all, (seed, clamp, page, empty, instance, behind))| ChaosSpec {
-            seed,
-            odds: std::array::from_fn(|i| all[i]),
-            clamp,
-            page,
-            empty,
-            instance,
-            behind,
+        (all, rest).prop_map(|(all, rest)| {
+            let (seed, clamp, page, empty, instance, behind, omit, blind) = rest;
+            ChaosSpec {
+                seed,
+                odds: std::array::from_fn(|i| all[i]),
+                clamp,
+                page,
+                empty,
+                instance,
+                behind,
+                omit,
+                blind,
+            }
         })
     }
 

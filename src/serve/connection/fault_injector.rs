@@ -210,6 +210,9 @@ impl Session<'_> {
             return Ok(0);
         };
         let event = injector.chaos.event(earlier, injector.crashes);
+        if self.shared.timeline.stamps.is_missing(event) {
+            return Ok(0);
+        }
         let Some(frame) = self.encode(event, earlier)? else { return Ok(0) };
         let bytes = frame.payload().len();
         self.buffer_message(Message::Frame(frame)).await?;

@@ -11,9 +11,9 @@
 //!
 //! Memory does not depend on the size of the archive. With a parallelism of N it is at most:
 //!
-//! - 2 N block ranges of segments, each of blocks that are together no larger than 2 MiB, or one
+//! - 2 N block ranges of segments, each of blocks that are together no larger than 1 MiB, or one
 //!   larger block (up to 64 MiB, far more than real ones);
-//! - N blocks being decoded, each with its decompressed body (a few MB; at most 64 MiB) and 17
+//! - N blocks being decoded, each with its decompressed body (a few MB; at most 64 MiB) and 9
 //!   batches of lines (256 KiB each, or one longer line);
 //! - 40 spare batches of lines, 256 KiB each;
 //! - the footers of two segments at a time (a few MB; at most 64 MiB), and block indices of 52

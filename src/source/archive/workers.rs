@@ -2,6 +2,7 @@
 //! `backfill` puts their results in order.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
@@ -16,8 +17,8 @@ use crate::archive::error::{BlockError, RowError};
 use crate::event::batch::Batch;
 use crate::metrics::Metrics;
 
-/// Batches of one block that may wait for the blocks before it: enough for a typical block.
-pub(super) const QUEUED_BATCHES: usize = 16;
+/// Batches of one block that may wait for the blocks before it: more than half of a typical block.
+pub(super) const QUEUED_BATCHES: usize = 8;
 
 /// What all workers of a backfill share.
 #[derive(Debug)]
@@ -60,7 +61,7 @@ pub(super) enum BlockMessage {
     },
     Lines(DecodedLines),
     Done(BlockSummary),
-    /// Still damaged after a second fetch.
+    /// Still damaged after the last fetch.
     Damaged(String),
     Failed(RemoteSegmentError),
 }
@@ -104,48 +105,56 @@ pub(super) struct StoredFrame {
     pub span: std::ops::Range<usize>,
 }
 
-/// Decodes one block, and fetches it a second time if it is damaged. Stops when the receiver is
-/// dropped. The blocking thread has always ended when this returns.
+/// The waits before a damaged block is fetched again. Damage on the way is rare, so the first is
+/// fetched at once; a cache that holds a damaged copy needs time.
+const WAITS_BEFORE_FETCHES: [Duration; 3] =
+    [Duration::ZERO, Duration::from_millis(100), Duration::from_secs(1)];
+
+/// Decodes one block, and fetches it again if it is damaged. Stops when the receiver is dropped.
+/// The blocking thread has always ended when this returns.
 pub(super) async fn decode_block(
     context: Arc<BackfillContext>,
     job: BlockJob,
     frame: StoredFrame,
     out: mpsc::Sender<BlockMessage>,
 ) {
-    let last_message = match try_decode(&context, &job, frame, &out).await {
-        Ok(message) => message,
-        Err(error) => {
-            tracing::warn!("{}: {error}; fetching it once more", job.name());
-            let second = tokio::select! {
-                second = job.segment.fetch_block(job.number) => second,
-                () = out.closed() => return,
-            };
-            decode_second(&context, job, second, &out).await
-        }
-    };
+    let mut decoded = try_decode(&context, &job, frame, &out).await;
+    // A rewritten segment has other frames for the same rows, and may have fewer rows.
+    let without_entry = BlockJob { entry: None, ..job.clone() };
+    for wait in WAITS_BEFORE_FETCHES {
+        let Err(error) = &decoded else { break };
+        tracing::warn!("{}: {error}; fetching it again", job.name());
+        let fetched = async {
+            tokio::time::sleep(wait).await;
+            job.segment.fetch_block(job.number).await
+        };
+        // Only the download may be cut short, not a thread that decodes.
+        let fetched = tokio::select! {
+            fetched = fetched => fetched,
+            () = out.closed() => return,
+        };
+        decoded = decode_fetched(&context, &without_entry, fetched, &out).await;
+    }
+    let last_message = decoded.unwrap_or_else(|error| BlockMessage::Damaged(error.to_string()));
     // The receiver may be gone: the backfill has ended then.
     let _ = out.send(last_message).await;
 }
 
-async fn decode_second(
+async fn decode_fetched(
     context: &Arc<BackfillContext>,
-    job: BlockJob,
+    job: &BlockJob,
     fetched: Result<Vec<u8>, RemoteSegmentError>,
     out: &mpsc::Sender<BlockMessage>,
-) -> BlockMessage {
+) -> Result<BlockMessage, BlockError> {
     match fetched {
         Ok(bytes) => {
             let span = 0..bytes.len();
-            let frame = StoredFrame { bytes: Arc::new(bytes), span };
-            // A rewritten segment has other frames for the same rows, and may have fewer rows.
-            let job = BlockJob { entry: None, ..job };
-            let decoded = try_decode(context, &job, frame, out).await;
-            decoded.unwrap_or_else(|error| BlockMessage::Damaged(error.to_string()))
+            try_decode(context, job, StoredFrame { bytes: Arc::new(bytes), span }, out).await
         }
         Err(RemoteSegmentError::Fetch {
             source: error @ ArchiveFetchError::TooLarge(_), ..
-        }) => BlockMessage::Damaged(error.to_string()),
-        Err(error) => BlockMessage::Failed(error),
+        }) => Ok(BlockMessage::Damaged(error.to_string())),
+        Err(error) => Ok(BlockMessage::Failed(error)),
     }
 }
 

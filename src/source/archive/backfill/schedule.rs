@@ -13,7 +13,7 @@ use super::{Backfill, BlockDecode, BlockRange, RangeFetch, SegmentOpen};
 
 /// Bytes of a block range: large enough to make the cost of a request small, small enough for
 /// memory.
-const RANGE_BYTES: u64 = 2 << 20;
+const RANGE_BYTES: u64 = 1 << 20;
 
 impl Backfill {
     /// Starts fetches and decoders, up to the configured parallelism.

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use skytail::archive::block::BlockDecoder;
 use skytail::archive::segment::Segment;
 
-use super::{Answer, get, plan, plan_with, recorded, segment_rows, server};
+use super::{Answer, get, plan, plan_with, read_plan, recorded, segment_rows, server};
 use crate::support::Scratch;
 
 const FIRST: &str = "seg_0000000000.jss";
@@ -147,4 +147,15 @@ async fn archive_faults_do_not_affect_the_streams() {
     let spec = "corrupt=1,truncate=1,throttle=1,norange=1,rewrite=1,missing=1,stuck=1,page=1";
     let server = server(&scratch, &["--chaos", spec]);
     assert_eq!(crate::serve::all(&server, "").await.len(), 1_050);
+}
+
+#[test]
+fn omit_and_blind_leave_events_out_of_the_archive() {
+    let scratch = Scratch::new();
+    let server = server(&scratch, &["--chaos", "omit=4,blind=app.bsky.feed.like"]);
+    let is_there =
+        |(event, _): &(u64, Value)| event % 4 != 0 && (event % 2 == 0 || event % 10 == 9);
+    let expected: Vec<Value> =
+        (0..).zip(recorded(1_000)).filter(is_there).map(|(_, e)| e).collect();
+    assert_eq!(read_plan(&server, "").0, expected);
 }

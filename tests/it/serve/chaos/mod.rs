@@ -3,6 +3,7 @@
 
 mod delivery;
 mod ends;
+mod loss;
 mod messages;
 mod server;
 mod stamps;

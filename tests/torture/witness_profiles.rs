@@ -1,0 +1,56 @@
+//! The profiles with a second server as witness (`--witness`). Both servers lose events, never the
+//! same: what one omits, or the collection that one is blind to, is in the other.
+
+use super::oracle::Order;
+use super::profile::{Profile, Witness};
+use super::profiles::{FAILOVER, V2_STREAM, ends};
+
+/// The server in use lacks one event in 50 and a whole collection, the witness one in 40.
+const LOSSES: &[&str] = &["omit=40,blind=app.bsky.graph.list", "omit=40"];
+
+/// Two v2 servers at their v1 endpoints. An event that only the witness has comes when the window
+/// has passed it.
+const WITNESS: Profile = Profile {
+    name: "witness v1",
+    chaos: concat!(ends!(), ",stall=8000:300ms,mute=9000,refuse=8:0s"),
+    losses: LOSSES,
+    witness: Some(Witness::Late),
+    order: Order::Any(4_000),
+    flags: &["--rewind", "60s"],
+    ..FAILOVER
+};
+
+/// The v2 stream of both.
+const WITNESS_STREAM: Profile = Profile {
+    name: "witness v2",
+    flags: &["--protocol", "v2", "--rewind", "60s"],
+    scenario: V2_STREAM.scenario,
+    ..WITNESS
+};
+
+pub const PROFILES: &[Profile] = &[
+    WITNESS,
+    WITNESS_STREAM,
+    Profile { name: "witness legacy for v2", servers: &["v2", "legacy"], ..WITNESS },
+    Profile { name: "witness v2 for legacy", servers: &["legacy", "v2"], ..WITNESS },
+    Profile {
+        name: "witness between protocols",
+        servers: &["v2", "legacy"],
+        flags: &["--protocol", "auto", "--rewind", "60s"],
+        ..WITNESS
+    },
+    // Output waits for the window, so that the order by account holds.
+    Profile {
+        name: "witness hold",
+        witness: Some(Witness::Hold),
+        order: Order::ByAccount(4_000),
+        ..WITNESS_STREAM
+    },
+    // Nothing of the witness is printed.
+    Profile {
+        name: "witness report",
+        witness: Some(Witness::Report),
+        order: FAILOVER.order,
+        ..WITNESS_STREAM
+    },
+];
