@@ -10,8 +10,12 @@
 //! Beside its lines a batch carries a sidecar: the places of each event's header fields. The first
 //! stage that parses an event fills its entry, and no later stage parses that event again.
 
+mod messages;
+
 use super::format::EventFormat;
 use super::header_spans::HeaderSpans;
+
+pub use messages::MessageObserver;
 
 /// Lines in order, each followed by one line feed; there may be gaps between them.
 #[derive(Debug, Default)]
@@ -22,6 +26,8 @@ pub struct Batch {
     /// The sidecar: the header fields of each line that was parsed. Entries at the end may be
     /// missing. It is allocated once and reused with the buffer.
     headers: Vec<Option<HeaderSpans>>,
+    /// Whether the lines are messages that are not decoded yet: see [`Batch::decode`].
+    is_encoded: bool,
 }
 
 /// The byte range of one line, its line feed included.
@@ -64,8 +70,10 @@ impl Batch {
         self.end_line_with(header);
     }
 
-    /// Appends the lines of another batch, without its gaps.
+    /// Appends the lines of another batch, without its gaps. Both are encoded, or neither is.
     pub fn append(&mut self, other: &Self) {
+        debug_assert!(self.is_encoded == other.is_encoded || self.is_empty() || other.is_empty());
+        self.is_encoded |= other.is_encoded;
         for (i, line) in other.lines().enumerate() {
             self.push_with(line, other.header(i));
         }
@@ -246,6 +254,7 @@ impl Batch {
         self.bytes.clear();
         self.spans.clear();
         self.headers.clear();
+        self.is_encoded = false;
         self.bytes.shrink_to(keep_bytes);
         self.headers.shrink_to(keep_bytes / size_of::<Option<HeaderSpans>>());
     }
@@ -266,7 +275,7 @@ impl CompactBatch {
     /// line's output: back to back in `bytes`, and possibly empty. There are no header fields.
     #[must_use]
     pub fn from_parts(bytes: Vec<u8>, spans: Vec<Span>) -> Self {
-        Self(Batch { bytes, spans, headers: Vec::new() })
+        Self(Batch { bytes, spans, headers: Vec::new(), is_encoded: false })
     }
 
     /// Returns the two buffers of [`CompactBatch::from_parts`], for reuse.

@@ -71,6 +71,7 @@ impl Item {
         Arc::ptr_eq(&self.connection, &next.connection)
             && self.through.is_none()
             && next.gap.is_none()
+            && self.batch.is_encoded() == next.batch.is_encoded()
             && self.batch.len() + next.batch.len() <= bounds.batch_events()
             && self.batch.buffered_bytes() + next.batch.buffered_bytes() <= BATCH_BYTES
     }

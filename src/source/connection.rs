@@ -141,6 +141,11 @@ impl EventConnection {
         }
     }
 
+    /// Sets whether the batches may have messages that are not decoded yet ([`Batch::decode`]).
+    pub fn set_deferring(&mut self, defers: bool) {
+        self.decoder.set_deferring(defers);
+    }
+
     /// Returns the negotiated protocol.
     #[must_use]
     pub fn protocol(&self) -> Protocol {
@@ -198,7 +203,8 @@ impl EventConnection {
                 }
             }
             self.poll_send(cx)?;
-            let room_bytes = match self.decoder.is_verbatim() {
+            let lines = batch.len();
+            let room_bytes = match self.decoder.reads_inline(batch) {
                 true => self.frames.begin_inline(batch),
                 false => 0,
             };
@@ -208,7 +214,12 @@ impl EventConnection {
             };
             match read {
                 Poll::Ready(Ok(0)) => return Poll::Ready(Err(StreamError::Ended)),
-                Poll::Ready(Ok(bytes)) => self.metrics.wire_bytes.add(bytes as u64),
+                Poll::Ready(Ok(bytes)) => {
+                    self.metrics.wire_bytes.add(bytes as u64);
+                    if room_bytes > 0 {
+                        self.remove_others(batch, lines)?;
+                    }
+                }
                 Poll::Ready(Err(e)) => return Poll::Ready(Err(e.into())),
                 Poll::Pending if batch.is_empty() => return Poll::Pending,
                 Poll::Pending => return Poll::Ready(Ok(Fill::WouldBlock)),
@@ -250,6 +261,25 @@ impl EventConnection {
                 no_bytes
             }
         }
+    }
+
+    /// Removes the messages that are no events from the lines from `first` on, which were read
+    /// inline, and processes them.
+    fn remove_others(&mut self, batch: &mut Batch, first: usize) -> Result<(), StreamError> {
+        let mut place = first;
+        while let Some((at, decoded)) = self.decoder.next_other(batch, place) {
+            place = at;
+            self.events -= 1;
+            batch.remove_line(at);
+            let processed = self.on_decoded(decoded, batch);
+            if processed.is_err() {
+                // They came after the end.
+                self.events -= (batch.len() - at) as u64;
+                batch.truncate(at);
+            }
+            processed?;
+        }
+        Ok(())
     }
 
     /// Processes the next whole message in the frame buffer. Returns `false` if it holds no

@@ -80,13 +80,30 @@ impl Decoder {
         }
     }
 
-    /// Returns whether text messages are lines as they are, apart from white space around them,
-    /// so that they may be read straight into a batch without this decoder.
+    /// Returns whether text messages may be read straight into `batch`, without white space around
+    /// them: they are lines as they are, or are decoded later. [`Decoder::next_other`] then finds
+    /// those that are no events.
     #[must_use]
-    pub fn is_verbatim(&self) -> bool {
+    pub fn reads_inline(&self, batch: &Batch) -> bool {
         match self {
             Self::V1(decoder) => decoder.is_verbatim(),
-            Self::V2(_) => false,
+            Self::V2(decoder) => decoder.reads_inline(batch),
+        }
+    }
+
+    /// Sets whether messages may stay encoded, for [`Batch::decode`] on another thread.
+    pub fn set_deferring(&mut self, defers: bool) {
+        if let Self::V2(decoder) = self {
+            decoder.set_deferring(defers);
+        }
+    }
+
+    /// Returns the first message that is no event among the lines from `first` on, which were read
+    /// straight into `batch`, and its result.
+    pub fn next_other(&mut self, batch: &mut Batch, first: usize) -> Option<(usize, Decoded)> {
+        match self {
+            Self::V1(_) => None,
+            Self::V2(decoder) => decoder.next_other(batch, first),
         }
     }
 }
@@ -126,11 +143,11 @@ mod tests {
             let mut batch = Batch::default();
             assert_eq!((decoder.protocol(), decoder.format()), (protocol, format));
             assert_eq!((decoder.server_kind(), decoder.presumed_kind()), (None, kind));
-            assert!(!decoder.is_verbatim() && !decoder.is_clamped());
+            assert!(!decoder.reads_inline(&Batch::default()) && !decoder.is_clamped());
             let message = WireMessage::Text(event.as_bytes());
             assert_eq!(decoder.decode(message, &mut batch), Decoded::Event);
             assert_eq!(decoder.server_kind(), Some(kind));
-            assert_eq!(decoder.is_verbatim(), is_verbatim);
+            assert_eq!(decoder.reads_inline(&Batch::default()), is_verbatim);
             assert!(batch.lines().all(|line| format.parse(line).is_ok()) && batch.len() == 1);
         }
     }

@@ -5,6 +5,7 @@
 //! numbers such as `1e21`.
 
 use crate::event::digits::sixteen_digits;
+use crate::event::format::EventFormat;
 use crate::event::header_spans::{BodySpans, CommitSpans, FieldSpan, HeaderSpans};
 
 use super::payload::{Body, Change, Event};
@@ -28,6 +29,29 @@ impl Event<'_> {
         let end = start + writer.at;
         out.truncate(end);
         spans
+    }
+
+    /// Returns the number of bytes that [`Event::write_line`] needs.
+    #[must_use]
+    #[inline]
+    pub fn line_room(&self) -> usize {
+        FRAME_BYTES + self.message.len()
+    }
+
+    /// Writes the event as a line of this format, without a line feed, to the start of `line`, which has
+    /// at least [`Event::line_room`] bytes. The bytes after the line may change, too. Returns its
+    /// length and the places of its header fields. Escapes are not checked.
+    #[inline]
+    pub fn write_line(&self, format: EventFormat, line: &mut [u8]) -> (usize, HeaderSpans) {
+        let mut writer = LineWriter { line, at: 0, message: self.message };
+        let spans = match format {
+            EventFormat::V1 => self.write(&mut writer),
+            EventFormat::Native => {
+                writer.bytes(self.native_line());
+                self.native_spans()
+            }
+        };
+        (writer.at, spans)
     }
 
     #[inline(always)]

@@ -55,6 +55,8 @@ impl Reader {
         replay_limit: Option<ReplayLimit>,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
+        // Whoever looks at events before the writer does needs their lines.
+        stream.set_deferring(replay_limit.is_none() && !stream.is_filtered());
         let limits = self.limits_here(retry);
         let scan = Scan::new(stream, Instant::now());
         let mut watch = Watch { lag: LagDetector::default(), scan, replay_limit, tip: retry.tip };

@@ -22,6 +22,7 @@ use crate::settings::{CheckpointEvery, OnGap};
 use crate::sink::output_record::OutputRecord;
 use crate::sink::{PartialWrite, Sink, SinkError, WriteContext, WriteRequest};
 use crate::source::ConnectionInfo;
+use crate::source::v2::deferred::DeferredDecoder;
 
 use super::channel::Item;
 use super::dedup::{Delivery, EventProcessor, StagedBatch};
@@ -67,6 +68,7 @@ pub struct WriterConfig {
 pub struct Writer {
     config: WriterConfig,
     processor: EventProcessor,
+    messages: DeferredDecoder,
     malformed_log: CountThrottle,
     /// The position at the last proof from the sink.
     proven: Option<Position>,
@@ -252,6 +254,7 @@ impl Writer {
             processor.enable_pipe_backlog(config.sink.pipe_bytes());
         }
         Self {
+            messages: DeferredDecoder::new(Arc::clone(&config.metrics)),
             config,
             processor,
             malformed_log: CountThrottle::default(),
@@ -269,11 +272,12 @@ impl Writer {
 
     /// Filters and deduplicates a batch; the result is the open batch.
     fn process(&mut self, item: Item) {
-        let Item { batch, connection, gap, through, is_history } = item;
+        let Item { mut batch, connection, gap, through, is_history } = item;
         if let Some(gap) = gap {
             self.processor.report_gap(gap);
             self.report_anomaly(connection.number);
         }
+        self.messages.decode(&mut batch, &connection);
         let events = batch.len() as u64;
         let now = TimeUs(crate::metrics::now_us());
         let staged = match is_history {

@@ -4,9 +4,11 @@ use http::HeaderMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, DuplexStream};
 
 use super::*;
+use crate::event::format::EventFormat;
 use crate::position::{Seq, TimeUs};
 use crate::source::decoding::Decompressor;
 use crate::source::v1::decoder::V1Decoder;
+use crate::source::v2::decoder::V2Decoder;
 
 const LEGACY: &[u8] = br#"{"did":"did:plc:a","time_us":1700000000000000,"kind":"account"}"#;
 
@@ -19,17 +21,25 @@ fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
 
 /// Returns a v1 connection, and the server's end of it.
 fn connect(requested: RequestedCursor, leftover: Vec<u8>) -> (EventConnection, DuplexStream) {
+    let decoder = V1Decoder::new(Decompressor::new(None, 100), Arc::default());
+    connect_with(Decoder::V1(decoder), requested, leftover)
+}
+
+fn connect_with(
+    decoder: Decoder,
+    requested: RequestedCursor,
+    leftover: Vec<u8>,
+) -> (EventConnection, DuplexStream) {
     let (client, server) = tokio::io::duplex(1 << 16);
     let upgraded =
         Upgraded { stream: Transport::new(client), leftover, response_headers: HeaderMap::new() };
     let metrics = Arc::new(Metrics::default());
-    let decoder = Decoder::V1(V1Decoder::new(Decompressor::new(None, 100), Arc::clone(&metrics)));
     let params = ConnectionParams {
         label: "h.example".into(),
         filter_fingerprint: 1,
         requested,
         number: 1,
-        max_message_bytes: 100,
+        max_message_bytes: if matches!(decoder, Decoder::V1(_)) { 100 } else { 1000 },
     };
     (EventConnection::new(upgraded, decoder, params, metrics), server)
 }
@@ -91,4 +101,33 @@ async fn a_message_over_the_limit_counts_as_an_event_and_costs_no_other() {
     assert!(ended.is_abrupt(), "{ended}");
     assert!(batch.lines().eq([LEGACY]));
     assert_eq!((connection.events(), connection.metrics.malformed.get()), (2, 1));
+}
+
+#[tokio::test]
+async fn events_of_v2_stay_encoded_and_other_messages_do_not() {
+    let event = |seq: u64| {
+        format!(
+            r#"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{{"active":true}},"did":"did:plc:a","seq":{seq},"time":"2026-07-04T14:38:08.390226Z"}}}}"#
+        )
+    };
+    let info = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"N"}}"#;
+    let error = r#"{"$type":"error","error":"InternalError","message":"m"}"#;
+    let long_frame =
+        |text: &str| [&[0x81, 126, 0, u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
+    let decoder = V2Decoder::new(EventFormat::V1, Decompressor::new(None, 1000), Arc::default());
+    let requested = RequestedCursor::Live;
+    let first = long_frame(&event(1));
+    let (mut connection, mut server) = connect_with(Decoder::V2(decoder), requested, first);
+    connection.set_deferring(true);
+    let mut batch = Batch::with_capacity(1 << 16);
+    assert_eq!(connection.fill(&mut batch, 100, 1 << 16).await.unwrap(), Fill::WouldBlock);
+    assert!(batch.header(0).is_some() && !batch.is_encoded());
+    let rest = [&event(2), info, &event(3), "{broken", error, &event(4)];
+    server.write_all(&rest.map(long_frame).concat()).await.unwrap();
+    let mut batch = Batch::with_capacity(1 << 16);
+    let ended = connection.fill(&mut batch, 100, 1 << 16).await.unwrap_err();
+    assert!(matches!(ended, StreamError::ServerClose(_)), "{ended}");
+    assert!(batch.is_encoded());
+    assert!(batch.lines().eq([event(2).as_bytes(), event(3).as_bytes()]));
+    assert_eq!(connection.events(), 4);
 }

@@ -3,6 +3,8 @@
 
 use std::sync::Arc;
 
+use memchr::memmem::Finder;
+
 use crate::display::printable::one_line;
 use crate::event::batch::Batch;
 use crate::event::format::EventFormat;
@@ -23,6 +25,12 @@ const KEEP_INFLATED_BYTES: usize = 256 * 1024;
 /// The name of the advisory that the server no longer holds the requested time (§4).
 const OUTDATED_CURSOR: &str = "OutdatedCursor";
 
+/// The start of a commit whose members are in the usual order.
+const USUAL_START: &[u8] =
+    b"{\"$type\":\"message\",\"payload\":{\"$type\":\"network.bsky.jetstream.subscribeEvents#commit\",";
+/// The type of commits. No string of a message contains its quotes, and only commits have records.
+const COMMIT_TYPE: &[u8] = b"\"network.bsky.jetstream.subscribeEvents#commit\"";
+
 /// The decoder of one v2 connection.
 #[derive(Debug)]
 pub struct V2Decoder {
@@ -32,6 +40,10 @@ pub struct V2Decoder {
     inflated: Vec<u8>,
     /// The sequence number of the last event; `None` before the first.
     last_seq: Option<u64>,
+    /// Whether messages may stay encoded.
+    defers: bool,
+    /// Finds the type of commits in messages whose members are in another order.
+    commit_type: Finder<'static>,
     /// Whether a v2 message has come, so that the server speaks v2.
     is_v2: bool,
     is_clamped: bool,
@@ -47,6 +59,8 @@ impl V2Decoder {
             decompressor,
             inflated: Vec::new(),
             last_seq: None,
+            defers: false,
+            commit_type: Finder::new(COMMIT_TYPE),
             is_v2: false,
             is_clamped: false,
             metrics,
@@ -71,12 +85,55 @@ impl V2Decoder {
         self.last_seq.map(|_| ServerKind::V2)
     }
 
+    /// Sets whether messages may stay encoded, for [`Batch::decode`] on another thread.
+    pub fn set_deferring(&mut self, defers: bool) {
+        self.defers = defers;
+    }
+
+    /// Returns whether text messages may be read straight into `batch`.
+    #[must_use]
+    pub fn reads_inline(&self, batch: &Batch) -> bool {
+        self.may_defer(batch) && !self.decompressor.is_enabled()
+    }
+
+    /// Returns whether the next message may stay encoded. The first event is decoded, because the
+    /// connection must know its server, and no batch has lines and messages.
+    #[inline]
+    fn may_defer(&self, batch: &Batch) -> bool {
+        self.defers && self.last_seq.is_some() && (batch.is_empty() || batch.is_encoded())
+    }
+
+    /// Returns the first message that is no event among the lines from `first` on, which were read
+    /// straight into `batch`, and its result.
+    pub fn next_other(&mut self, batch: &mut Batch, first: usize) -> Option<(usize, Decoded)> {
+        batch.mark_encoded();
+        (first..batch.len()).find_map(|i| match self.sort(batch.line(i)) {
+            Decoded::Event => None,
+            other => Some((i, other)),
+        })
+    }
+
+    /// Returns the result for a message that stays encoded if it is an event.
+    #[inline]
+    fn sort(&mut self, message: &[u8]) -> Decoded {
+        if message.starts_with(USUAL_START) || self.commit_type.find(message).is_some() {
+            return Decoded::Event;
+        }
+        match read_unusual(message, &mut None) {
+            Ok(Message::Event(_)) => Decoded::Event,
+            read => self.on_other(read, message),
+        }
+    }
+
     /// Decodes one message.
     pub fn decode(&mut self, message: WireMessage<'_>, batch: &mut Batch) -> Decoded {
         let frame = match message {
             WireMessage::Text(text) => return self.decode_text(text, batch),
             WireMessage::Binary(frame) => frame,
         };
+        if self.may_defer(batch) {
+            return self.inflate_into(frame, batch);
+        }
         let mut inflated = std::mem::take(&mut self.inflated);
         inflated.clear();
         let decoded = match self.decompressor.append(frame, &mut inflated, &self.metrics) {
@@ -89,8 +146,30 @@ impl V2Decoder {
         decoded
     }
 
+    /// Decompresses a message where it stays.
+    fn inflate_into(&mut self, frame: &[u8], batch: &mut Batch) -> Decoded {
+        let inflated = self.decompressor.append(frame, batch.line_buffer(), &self.metrics);
+        let (before, length) = whitespace::text_span(batch.partial_line());
+        let text = batch.partial_line().get(before..before + length).unwrap_or_default();
+        let decoded = inflated.map_or_else(|skipped| skipped, |()| self.sort(text));
+        if decoded == Decoded::Event {
+            batch.mark_encoded();
+            batch.take_line(before, length);
+        }
+        batch.discard_partial_line();
+        decoded
+    }
+
     fn decode_text(&mut self, message: &[u8], batch: &mut Batch) -> Decoded {
         let message = whitespace::trimmed(message);
+        if self.may_defer(batch) {
+            let decoded = self.sort(message);
+            if decoded == Decoded::Event {
+                batch.mark_encoded();
+                batch.push(message);
+            }
+            return decoded;
+        }
         if let Some(event) = v2::read_event(message) {
             self.is_v2 = true;
             return self.on_event(&event, batch);
@@ -100,27 +179,23 @@ impl V2Decoder {
 
     #[inline(never)]
     fn decode_unusual(&mut self, message: &[u8], batch: &mut Batch) -> Decoded {
-        match v2::read_any(message) {
-            Err(MessageError::Malformed(error)) => match whitespace::compacted(message) {
-                Some(compact) => self.on_read(v2::read(&compact), message, batch),
-                None => self.on_read(Err(error.into()), message, batch),
-            },
-            read => self.on_read(read, message, batch),
+        match read_unusual(message, &mut None) {
+            Ok(Message::Event(event)) => {
+                self.is_v2 = true;
+                self.on_event(&event, batch)
+            }
+            read => self.on_other(read, message),
         }
     }
 
-    fn on_read(
-        &mut self,
-        read: Result<Message<'_>, MessageError>,
-        message: &[u8],
-        batch: &mut Batch,
-    ) -> Decoded {
+    /// Processes a message that is no event.
+    fn on_other(&mut self, read: Result<Message<'_>, MessageError>, message: &[u8]) -> Decoded {
         if matches!(read, Err(MessageError::NoEnvelope)) && !self.is_v2 {
             return Decoded::NotV2;
         }
         self.is_v2 |= read.is_ok();
         match read {
-            Ok(Message::Event(event)) => self.on_event(&event, batch),
+            Ok(Message::Event(_)) => Decoded::Event,
             Ok(Message::Info { name, message }) => {
                 self.on_advisory(&name, &message);
                 Decoded::Advisory
@@ -145,7 +220,7 @@ impl V2Decoder {
         // Sequence numbers start at 1.
         let last = self.last_seq.unwrap_or(0);
         if event.seq <= last {
-            self.report_disorder(event.seq, last);
+            report_disorder(&self.metrics, event.seq, last);
         }
         self.last_seq = Some(event.seq);
         let header = match self.format {
@@ -177,21 +252,35 @@ impl V2Decoder {
             tracing::warn!(total, "skipped an event of a type that skytail does not know: {kind}");
         }
     }
+}
 
-    /// Counts and logs a sequence number that did not rise, although the server promises it
-    /// (§4). Numbers cannot show what was lost or repeated by that; the dedup keys decide, as
-    /// always.
-    #[cold]
-    fn report_disorder(&self, seq: u64, last: u64) {
-        self.metrics.disordered.add(1);
-        let total = self.metrics.disordered.get();
-        if crate::display::log_throttle::is_doubling(total) {
-            let what = if seq == last { "repeated" } else { "went back" };
-            tracing::warn!(
-                total,
-                "the server's sequence numbers {what}: seq {seq} came after seq {last}; each event is still printed once"
-            );
-        }
+/// Reads a message with the general parser, without its line breaks if it has any.
+#[inline(never)]
+fn read_unusual<'a>(
+    message: &'a [u8],
+    compact: &'a mut Option<Vec<u8>>,
+) -> Result<Message<'a>, MessageError> {
+    match v2::read_any(message) {
+        Err(MessageError::Malformed(error)) => match whitespace::compacted(message) {
+            Some(text) => v2::read(compact.insert(text)),
+            None => Err(error.into()),
+        },
+        read => read,
+    }
+}
+
+/// Counts and logs a sequence number that did not rise, although the server promises it (§4).
+/// Numbers cannot show what was lost or repeated by that; the dedup keys decide, as always.
+#[cold]
+pub(super) fn report_disorder(metrics: &Metrics, seq: u64, last: u64) {
+    metrics.disordered.add(1);
+    let total = metrics.disordered.get();
+    if crate::display::log_throttle::is_doubling(total) {
+        let what = if seq == last { "repeated" } else { "went back" };
+        tracing::warn!(
+            total,
+            "the server's sequence numbers {what}: seq {seq} came after seq {last}; each event is still printed once"
+        );
     }
 }
 
@@ -205,127 +294,4 @@ fn server_close(name: &str, message: &str) -> ServerClose {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn event(seq: u64) -> String {
-        format!(
-            r#"{{"$type":"message","payload":{{"$type":"network.bsky.jetstream.subscribeEvents#account","account":{{"active":true}},"did":"did:plc:a","seq":{seq},"time":"2026-07-04T14:38:08.390226Z"}}}}"#
-        )
-    }
-
-    fn decoder(format: EventFormat) -> V2Decoder {
-        V2Decoder::new(format, Decompressor::new(None, 1 << 20), Arc::default())
-    }
-
-    fn decode(decoder: &mut V2Decoder, message: &str, batch: &mut Batch) -> Decoded {
-        decoder.decode(WireMessage::Text(message.as_bytes()), batch)
-    }
-
-    #[test]
-    fn events_become_lines_of_the_requested_format() {
-        let mut batch = Batch::default();
-        for format in [EventFormat::V1, EventFormat::Native] {
-            let mut decoder = decoder(format);
-            assert_eq!(decoder.server_kind(), None);
-            assert_eq!(decode(&mut decoder, &event(5), &mut batch), Decoded::Event);
-            assert_eq!(decoder.server_kind(), Some(ServerKind::V2));
-        }
-        let lines: Vec<_> = batch.lines().collect();
-        assert_eq!(EventFormat::V1.parse(lines[0]), EventFormat::Native.parse(lines[1]));
-        assert!(lines[1].starts_with(br#"{"$type":"network"#));
-    }
-
-    #[test]
-    fn of_repeated_payloads_only_the_last_counts() {
-        let (first, rest) = (event(5), event(6));
-        let typeless = rest.replace("\"$type\":\"network", "\"type\":\"network");
-        let begin = first.trim_end_matches('}').to_owned() + "}";
-        for between in ["", "\"payload\":\"text\","] {
-            let message = |last: &str| {
-                let last = last.trim_start_matches("{\"$type\":\"message\",");
-                format!("{begin},{between}{last}")
-            };
-            let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
-            assert_eq!(decode(&mut decoder, &message(&rest), &mut batch), Decoded::Event);
-            assert_eq!(batch.header(0).and_then(|header| header.cursor()), Some(6));
-            decode(&mut decoder, &message(&typeless), &mut batch);
-            assert_eq!(batch.len(), 1, "members of the first payload became an event");
-        }
-    }
-
-    #[test]
-    fn the_sidecar_has_what_a_parse_of_the_line_finds() {
-        let with_did = |did: &str| event(5).replace("did:plc:a", did);
-        let spaced = event(5).replace("\"payload\":{", "\"x\":[1, 2], \"payload\" : { ");
-        for format in [EventFormat::V1, EventFormat::Native] {
-            for message in [event(5), spaced.clone(), event(5).replace('{', "{ \n")] {
-                let (mut batch, mut decoder) = (Batch::default(), decoder(format));
-                batch.push(b"before");
-                assert_eq!(decode(&mut decoder, &message, &mut batch), Decoded::Event);
-                let parsed = format.parse_spans(batch.lines().last().unwrap()).unwrap();
-                assert_eq!(batch.header(1), Some(parsed));
-            }
-            // The dedup stage has to check escapes.
-            for did in ["d\\u0069d", "\\q"] {
-                let (mut batch, mut decoder) = (Batch::default(), decoder(format));
-                assert_eq!(decode(&mut decoder, &with_did(did), &mut batch), Decoded::Event);
-                assert_eq!(batch.header(0), None);
-            }
-        }
-    }
-
-    #[test]
-    fn white_space_around_and_within_a_message_is_accepted() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::Native));
-        let value: serde_json::Value = serde_json::from_str(&event(6)).unwrap();
-        for message in [format!(" {}\r\n", event(5)), serde_json::to_string_pretty(&value).unwrap()]
-        {
-            assert_eq!(decode(&mut decoder, &message, &mut batch), Decoded::Event);
-        }
-        assert!(batch.lines().all(|line| EventFormat::Native.parse(line).is_ok()));
-        assert_eq!(decoder.metrics.malformed.get(), 0);
-    }
-
-    #[test]
-    fn an_advisory_is_not_an_event_and_an_error_ends_the_connection() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
-        let mut decode = |message: &str| {
-            let decoded = decode(&mut decoder, message, &mut batch);
-            (decoded, decoder.is_clamped())
-        };
-        let info = r#"{"$type":"message","payload":{"$type":"network.bsky.jetstream.subscribeEvents#info","name":"NAME","message":"m"}}"#;
-        assert_eq!(decode(info), (Decoded::Advisory, false));
-        assert_eq!(decode(&info.replace("NAME", OUTDATED_CURSOR)), (Decoded::Advisory, true));
-        let error = r#"{"$type":"error","error":"NAME","message":"m\u001b[31m"}"#;
-        for (name, close) in [
-            ("ConsumerTooSlow", ServerClose::TooSlow("m [31m".into())),
-            ("InternalError", ServerClose::Internal("m [31m".into())),
-            ("New", ServerClose::Other { name: "New".into(), message: "m [31m".into() }),
-        ] {
-            let decoded = decode(&error.replace("NAME", name)).0;
-            assert_eq!(decoded, Decoded::ServerClose(close));
-        }
-        assert!(batch.is_empty());
-    }
-
-    #[test]
-    fn an_object_without_a_type_means_another_protocol_only_before_the_first_v2_message() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
-        let v1 = r#"{"did":"did:plc:a","time_us":1,"kind":"commit"}"#;
-        assert_eq!(decode(&mut decoder, "{broken", &mut batch), Decoded::Skipped);
-        assert_eq!(decode(&mut decoder, v1, &mut batch), Decoded::NotV2);
-        assert_eq!(decode(&mut decoder, &event(5), &mut batch), Decoded::Event);
-        assert_eq!(decode(&mut decoder, v1, &mut batch), Decoded::Skipped);
-        assert_eq!(decoder.metrics.malformed.get(), 2);
-    }
-
-    #[test]
-    fn sequence_numbers_that_do_not_rise_are_counted_and_their_events_kept() {
-        let (mut batch, mut decoder) = (Batch::default(), decoder(EventFormat::V1));
-        for seq in [5, 5, 4, 6] {
-            decode(&mut decoder, &event(seq), &mut batch);
-        }
-        assert_eq!((batch.len(), decoder.metrics.disordered.get()), (4, 2));
-    }
-}
+mod tests;

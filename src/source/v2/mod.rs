@@ -4,6 +4,7 @@
 //! Source: protocol/jetstream-v2.md. `event::v2` parses single messages.
 
 pub mod decoder;
+pub mod deferred;
 pub mod dictionaries;
 pub mod fetch;
 pub mod request;
