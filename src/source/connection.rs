@@ -263,7 +263,7 @@ impl EventConnection {
         }
     }
 
-    /// Removes the messages that are no events from the lines from `first` on, which were read
+    /// Removes the messages other than events from the lines from `first` on, which were read
     /// inline, and processes them.
     fn remove_others(&mut self, batch: &mut Batch, first: usize) -> Result<(), StreamError> {
         let mut place = first;

@@ -82,7 +82,7 @@ impl Decoder {
 
     /// Returns whether text messages may be read straight into `batch`, without white space around
     /// them: they are lines as they are, or are decoded later. [`Decoder::next_other`] then finds
-    /// those that are no events.
+    /// the others.
     #[must_use]
     pub fn reads_inline(&self, batch: &Batch) -> bool {
         match self {
@@ -98,7 +98,7 @@ impl Decoder {
         }
     }
 
-    /// Returns the first message that is no event among the lines from `first` on, which were read
+    /// Returns the first message that is not an event among the lines from `first` on, which were read
     /// straight into `batch`, and its result.
     pub fn next_other(&mut self, batch: &mut Batch, first: usize) -> Option<(usize, Decoded)> {
         match self {

@@ -55,7 +55,7 @@ impl Reader {
         replay_limit: Option<ReplayLimit>,
         retry: &RetryState,
     ) -> Result<(), Disconnect> {
-        // Whoever looks at events before the writer does needs their lines.
+        // Some stages look at the lines of events before the writer does.
         stream.set_deferring(replay_limit.is_none() && !stream.is_filtered());
         let limits = self.limits_here(retry);
         let scan = Scan::new(stream, Instant::now());

@@ -103,7 +103,7 @@ impl V2Decoder {
         self.defers && self.last_seq.is_some() && (batch.is_empty() || batch.is_encoded())
     }
 
-    /// Returns the first message that is no event among the lines from `first` on, which were read
+    /// Returns the first message that is not an event among the lines from `first` on, which were read
     /// straight into `batch`, and its result.
     pub fn next_other(&mut self, batch: &mut Batch, first: usize) -> Option<(usize, Decoded)> {
         batch.mark_encoded();
@@ -188,7 +188,7 @@ impl V2Decoder {
         }
     }
 
-    /// Processes a message that is no event.
+    /// Processes a message other than an event.
     fn on_other(&mut self, read: Result<Message<'_>, MessageError>, message: &[u8]) -> Decoded {
         if matches!(read, Err(MessageError::NoEnvelope)) && !self.is_v2 {
             return Decoded::NotV2;
