@@ -330,7 +330,7 @@ pub struct FlowArgs {
     pub buffer: usize,
 
     /// Most bytes that wait for the output
-    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "4MiB")]
+    #[arg(long, value_name = "SIZE", value_parser = parse_memory_size, default_value = "2MiB")]
     pub buffer_bytes: usize,
 
     /// When the buffer is full: block (lossless), drop-newest or
