@@ -13,8 +13,10 @@
 //! Memory: the buffer starts at [`READ_BYTES`] and doubles only as bytes arrive, up to the largest
 //! message allowed; it shrinks again afterwards.
 
-/// The size of one read, in bytes. 512 KiB took half the time of 16 KiB in the prototypes.
-pub const READ_BYTES: usize = 512 * 1024;
+/// The size of one read, in bytes. In the prototypes, 64 KiB took three quarters of the time of
+/// 16 KiB; 512 KiB is no faster than this (`cargo bench --bench pipeline -- --only zstd`), and takes
+/// more memory.
+pub const READ_BYTES: usize = 128 * 1024;
 
 /// The longest payload of a control frame, in bytes (RFC 6455 §5.5).
 const MAX_CONTROL_BYTES: usize = 125;
