@@ -259,7 +259,7 @@ impl Bench {
     /// The cost of one event, from few events to many.
     fn flat(&self, report: &mut Report) {
         let load = Load::plain(self.arguments.events.min(1_000_000));
-        let many: usize = if self.arguments.long { 50_000_000 } else { 5_000_000 };
+        let many: usize = if self.arguments.long { 50_000_000 } else { 10_000_000 };
         for events in [10_000_usize, 100_000, 1_000_000, many] {
             let count = events.to_string();
             let times = events.div_ceil(load.events);

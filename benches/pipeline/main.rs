@@ -43,7 +43,7 @@ struct Arguments {
     #[arg(long, default_value_t = 2_000_000)]
     events: usize,
     /// Events of the compressed comparison
-    #[arg(long, default_value_t = 400_000)]
+    #[arg(long, default_value_t = 1_000_000)]
     zstd_events: usize,
     /// Events of the archive
     #[arg(long, default_value_t = 3_000_000)]
