@@ -80,7 +80,18 @@ impl FieldSpan {
     /// Returns the string, with escapes decoded.
     #[inline]
     fn text(self, line: &[u8]) -> Cow<'_, str> {
-        let text = std::str::from_utf8(self.bytes(line)).unwrap_or_default();
+        self.decoded(std::str::from_utf8(self.bytes(line)).unwrap_or_default())
+    }
+
+    /// As [`FieldSpan::text`], for a line that is known to be text.
+    #[inline]
+    fn text_in(self, line: &str) -> Cow<'_, str> {
+        let start = self.start as usize;
+        self.decoded(line.get(start..start + self.plain_length()).unwrap_or_default())
+    }
+
+    #[inline]
+    fn decoded(self, text: &str) -> Cow<'_, str> {
         match self.has_escapes() {
             true => Cow::Owned(unescape(text).unwrap_or_default()),
             false => Cow::Borrowed(text),
@@ -186,6 +197,8 @@ impl HeaderSpans {
     #[must_use]
     #[inline]
     pub fn header<'a>(&self, line: &'a [u8]) -> Header<'a> {
+        // All of it at once, because a check of each field takes longer.
+        let line = simdutf8::basic::from_utf8(line).unwrap_or_default();
         let (kind, commit, relay_seq) = match &self.body {
             BodySpans::Commit(spans) => (Kind::Commit, Some(spans.commit(line)), None),
             BodySpans::EmptyCommit => (Kind::Commit, None, None),
@@ -193,11 +206,11 @@ impl HeaderSpans {
             BodySpans::Other(_) => (Kind::Other, None, None),
         };
         let kind_text = match self.body {
-            BodySpans::Other(span) => span.text(line),
+            BodySpans::Other(span) => span.text_in(line),
             _ => Cow::Borrowed(kind.word()),
         };
         Header {
-            did: self.did.text(line),
+            did: self.did.text_in(line),
             time_us: self.time_us,
             cursor: self.cursor(),
             kind,
@@ -268,14 +281,14 @@ impl HeaderSpans {
 
 impl CommitSpans {
     #[inline]
-    fn commit<'a>(&self, line: &'a [u8]) -> Commit<'a> {
-        let operation_text = self.operation.text(line);
+    fn commit<'a>(&self, line: &'a str) -> Commit<'a> {
+        let operation_text = self.operation.text_in(line);
         Commit {
-            rev: self.rev.text(line),
+            rev: self.rev.text_in(line),
             operation: Operation::from_word(&operation_text),
             operation_text,
-            collection: self.collection.text(line),
-            rkey: self.rkey.text(line),
+            collection: self.collection.text_in(line),
+            rkey: self.rkey.text_in(line),
         }
     }
 

@@ -219,6 +219,10 @@ impl Renderer {
             return Ok(1);
         }
         if let Some(member) = self.program.as_ref().and_then(|program| program.member(event)) {
+            if palette.is_none() && layout.write_plain_string(member, out) {
+                json::check_length(out.len() - from)?;
+                return Ok(1);
+            }
             layout.write(&parse::parse(member.as_bytes())?, out, from, palette)?;
             return Ok(1);
         }
@@ -240,6 +244,23 @@ impl Renderer {
 }
 
 impl Layout {
+    /// Appends the JSON text of a string as it is, if it is one that is written without a change: of
+    /// printable ASCII without escapes. Returns whether it was.
+    fn write_plain_string(&self, json: &str, out: &mut Vec<u8>) -> bool {
+        let Self::Json { raw_strings, .. } = self else { return false };
+        let inner = json.strip_prefix('"').and_then(|rest| rest.strip_suffix('"'));
+        let is_plain = |byte: u8| matches!(byte, b' '..=b'~') && byte != b'\\';
+        // A loop without an early end uses vectors.
+        let Some(inner) =
+            inner.filter(|inner| inner.bytes().fold(true, |plain, byte| plain & is_plain(byte)))
+        else {
+            return false;
+        };
+        out.extend_from_slice(if *raw_strings { inner } else { json }.as_bytes());
+        out.push(b'\n');
+        true
+    }
+
     /// Appends one value. The output of the current event begins at `from`.
     fn write(
         &self,

@@ -152,3 +152,32 @@ fn an_expression_that_names_a_member_prints_what_the_interpreter_prints() {
         }
     }
 }
+
+#[test]
+fn a_named_member_is_written_as_the_interpreter_writes_it() {
+    for value in [
+        r#""plain text ~""#,
+        r#""""#,
+        r#"" ""#,
+        r#""a\"b\\""#,
+        r#""a\tb""#,
+        "\"\u{7f}\"",
+        "\"\u{e9}\u{202e}\"",
+        "5",
+        "1.10",
+        "null",
+        r#"{"b":"c"}"#,
+        r#"["x"]"#,
+    ] {
+        let event = format!(r#"{{"a":{value}}}"#);
+        for (raw_strings, is_terminal) in
+            [(false, false), (true, false), (false, true), (true, true)]
+        {
+            let rendered = |jq| {
+                let config = RenderConfig { raw_strings, ..config(Some(jq), OutputFormat::Ndjson) };
+                render(&config, OutputDevice { is_terminal, ..OutputDevice::default() }, &event)
+            };
+            assert_eq!(rendered(".a"), rendered(r#".["a"]"#), "{event}");
+        }
+    }
+}

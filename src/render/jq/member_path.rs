@@ -27,8 +27,8 @@ impl MemberPath {
     /// event is no valid JSON, may have half a surrogate pair, or has no object where the path
     /// needs one.
     pub(super) fn find<'a>(&self, event: &'a [u8]) -> Option<&'a str> {
-        let mut json = std::str::from_utf8(event).ok()?;
-        if memchr::memmem::find(event, b"\\u").is_some() {
+        let mut json = simdutf8::basic::from_utf8(event).ok()?;
+        if memchr::memchr_iter(b'\\', event).any(|at| event.get(at + 1) == Some(&b'u')) {
             return None;
         }
         for name in &self.0 {
