@@ -5,6 +5,9 @@ use std::collections::HashSet;
 use super::FilterError;
 use super::syntax::{is_nsid, is_pattern_prefix};
 
+/// The number of names up to which a comparison with each takes less time than a hash: most filters.
+const FEW: usize = 4;
+
 /// A set of NSIDs and `prefix.*` patterns. An empty set matches every collection.
 #[derive(Clone, Debug, Default)]
 pub struct Collections {
@@ -57,7 +60,11 @@ impl Collections {
     /// Returns whether the set has the collection, or a pattern for it.
     #[must_use]
     pub fn contains(&self, collection: &str) -> bool {
-        if self.exact.contains(collection) {
+        let is_exact = match self.exact.len() {
+            0..=FEW => self.exact.iter().any(|name| name == collection),
+            _ => self.exact.contains(collection),
+        };
+        if is_exact {
             return true;
         }
         !self.prefixes.is_empty()
