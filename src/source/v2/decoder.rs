@@ -43,7 +43,7 @@ pub struct V2Decoder {
     /// Whether messages may stay encoded.
     defers: bool,
     /// Finds the type of commits in messages whose members are in another order.
-    commit_type: Finder<'static>,
+    commit_type: Box<Finder<'static>>,
     /// Whether a v2 message has come, so that the server speaks v2.
     is_v2: bool,
     is_clamped: bool,
@@ -60,7 +60,7 @@ impl V2Decoder {
             inflated: Vec::new(),
             last_seq: None,
             defers: false,
-            commit_type: Finder::new(COMMIT_TYPE),
+            commit_type: Box::new(Finder::new(COMMIT_TYPE)),
             is_v2: false,
             is_clamped: false,
             metrics,
