@@ -159,7 +159,7 @@ const ROWS: &[(&str, &[BoundSource])] = &[
         "rows waiting for a database",
         &[
             Constant("sink/sqlite/pending.rs", "MAX_BYTES", 1),
-            Constant("sink/sqlite/position.rs", "MOST_IDENTITIES", 1),
+            Constant("sink/position_row.rs", "MOST_IDENTITIES", 1),
         ],
     ),
 ];
