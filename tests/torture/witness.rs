@@ -3,7 +3,8 @@
 use super::profile::{Profile, Witness};
 use super::stripes::time_us;
 
-/// More than the default window: at the end of a recording nothing shows that an event is missing.
+/// More than the default window: at the end of a recording nothing shows that an event is missing,
+/// and at its beginning nothing shows that it is not older than the comparison.
 const WINDOW_US: u64 = 70_000_000;
 
 /// What the servers of a round have.
@@ -17,18 +18,24 @@ pub struct Losses {
 impl Losses {
     /// `seed` is that of the first server; each further one has the next.
     pub fn new(profile: &Profile, witness: Witness, seed: u64, lines: &[String]) -> Self {
+        let from_us = time_us(&lines[0]) + WINDOW_US;
         let until_us = lines.iter().map(|line| time_us(line)).max().unwrap_or(0) - WINDOW_US;
-        let is_last = |line: &str| time_us(line) > until_us;
+        let is_at_an_end = |line: &str| !(from_us..until_us).contains(&time_us(line));
+        let is_last = |line: &str| time_us(line) >= until_us;
         let has = |server: usize, event: usize| {
             !lacks(profile.losses[server], seed + server as u64, event as u64, &lines[event])
         };
-        // The last server is the witness.
-        let in_use = 0..profile.losses.len() - 1;
-        let witness_has = |event| witness != Witness::Report && has(in_use.end, event);
-        let wanted = |event| in_use.clone().any(|server| has(server, event)) || witness_has(event);
+        // Each server may be in use for a while, and then the other one is the witness.
+        let servers = 0..profile.losses.len();
+        let wanted = |event| servers.clone().any(|server| has(server, event));
         let optional = |event: usize| {
-            let is_late = !in_use.clone().all(|server| has(server, event));
-            is_last(&lines[event]) && (witness == Witness::Hold || is_late)
+            let is_late = !servers.clone().all(|server| has(server, event));
+            let (is_first_or_last, is_last) = (is_at_an_end(&lines[event]), is_last(&lines[event]));
+            match witness {
+                Witness::Late => is_late && is_first_or_last,
+                Witness::Hold => is_late && is_first_or_last || is_last,
+                Witness::Report => is_late,
+            }
         };
         Self {
             wanted: (0..lines.len()).map(wanted).collect(),

@@ -15,7 +15,8 @@ const WITNESS: Profile = Profile {
     chaos: concat!(ends!(), ",stall=8000:300ms,mute=9000,refuse=8:0s"),
     losses: LOSSES,
     witness: Some(Witness::Late),
-    order: Order::Any(4_000),
+    // As late as the witness, which may be behind for as long as it is unreachable.
+    order: Order::Any(u32::MAX),
     flags: &["--rewind", "60s"],
     ..FAILOVER
 };
