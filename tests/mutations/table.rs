@@ -137,6 +137,12 @@ pub const MUTATIONS: &[Mutation] = &[
         violations: &[Lost],
     },
     Mutation {
+        name: "takes-a-budget-for-the-end",
+        edit: Replace { old: "self.is_over_budget", new: "(self.is_over_budget && !MUTANT)" },
+        profile: "archive budget",
+        violations: &[Lost, Ahead],
+    },
+    Mutation {
         name: "keeps-the-tail-of-a-file",
         edit: Insert(
             "Ok(_) if MUTANT => (found_bytes, read_tail(&file, found_bytes).map_err(failed)?),",

@@ -4,6 +4,7 @@
 use super::oracle::Order;
 use super::profile::{Profile, Witness};
 use super::profiles::{FAILOVER, V2_STREAM, ends};
+use super::proxy::NetworkFaults;
 
 /// The server in use lacks one event in 50 and a whole collection, the witness one in 40.
 const LOSSES: &[&str] = &["omit=40,blind=app.bsky.graph.list", "omit=40"];
@@ -40,18 +41,20 @@ pub const PROFILES: &[Profile] = &[
         flags: &["--protocol", "auto", "--rewind", "60s"],
         ..WITNESS
     },
-    // Output waits for the window, so that the order by account holds.
+    // Output waits for the window, so that the order by account holds, if the witness is not so far
+    // behind that it is not waited for.
     Profile {
         name: "witness hold",
         witness: Some(Witness::Hold),
-        order: Order::ByAccount(4_000),
+        order: Order::ByAccount(u32::MAX),
+        chaos: "duplicate=300,garbage=700,ping=500,fragment=500",
+        kills_servers: false,
+        faults: NetworkFaults::NONE,
+        serve_flags: &["--v2-send-rate", "400"],
+        events: 6_000,
         ..WITNESS_STREAM
     },
-    // Nothing of the witness is printed.
-    Profile {
-        name: "witness report",
-        witness: Some(Witness::Report),
-        order: FAILOVER.order,
-        ..WITNESS_STREAM
-    },
+    // Nothing of the witness is printed. After a failover, the other server brings what the first
+    // one lacks.
+    Profile { name: "witness report", witness: Some(Witness::Report), ..WITNESS_STREAM },
 ];

@@ -196,6 +196,7 @@ impl Backfill {
                     None
                 }
                 BackfillEvent::Message(message) => self.on_message(message)?,
+                // mutant: takes-a-budget-for-the-end
                 BackfillEvent::PageComplete if self.is_over_budget => {
                     return Err(BackfillError::BudgetSpent);
                 }
