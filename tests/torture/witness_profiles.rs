@@ -41,8 +41,8 @@ pub const PROFILES: &[Profile] = &[
         flags: &["--protocol", "auto", "--rewind", "60s"],
         ..WITNESS
     },
-    // Output waits for the window, so that the order by account holds, if the witness is not so far
-    // behind that it is not waited for.
+    // Output waits for the window, which keeps the order by account unless the witness is far
+    // behind.
     Profile {
         name: "witness hold",
         witness: Some(Witness::Hold),
