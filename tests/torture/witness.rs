@@ -3,9 +3,12 @@
 use super::profile::{Profile, Witness};
 use super::stripes::time_us;
 
-/// More than the default window: at the end of a recording nothing shows that an event is missing,
-/// and at its beginning nothing shows that it is not older than the comparison.
+/// More than the default window: at the end of a recording nothing shows that an event is missing.
 const WINDOW_US: u64 = 70_000_000;
+
+/// The same at the beginning: kills and changes of the server in use within the first window move
+/// the start of the comparison.
+const FIRST_US: u64 = 120_000_000;
 
 /// What the servers of a round have.
 pub struct Losses {
@@ -18,7 +21,7 @@ pub struct Losses {
 impl Losses {
     /// `seed` is that of the first server; each further one has the next.
     pub fn new(profile: &Profile, witness: Witness, seed: u64, lines: &[String]) -> Self {
-        let from_us = time_us(&lines[0]) + WINDOW_US;
+        let from_us = time_us(&lines[0]) + FIRST_US;
         let until_us = lines.iter().map(|line| time_us(line)).max().unwrap_or(0) - WINDOW_US;
         let is_at_an_end = |line: &str| !(from_us..until_us).contains(&time_us(line));
         let is_last = |line: &str| time_us(line) >= until_us;
