@@ -36,6 +36,8 @@ pub struct Backfill {
     client: Arc<ArchiveClient>,
     context: Arc<BackfillContext>,
     parallelism: usize,
+    /// Most blocks that are decoded at once: as many as downloads, but no more than processors.
+    decoders: usize,
     budget: DownloadBudget,
     /// Whether a download waits because the budget has no room for it.
     is_over_budget: bool,
@@ -107,6 +109,11 @@ enum BackfillEvent {
     PageComplete,
 }
 
+/// Returns the number of processors that this process may use.
+fn processors() -> usize {
+    std::thread::available_parallelism().map_or(usize::MAX, std::num::NonZero::get)
+}
+
 impl Backfill {
     /// Starts a backfill: requests the first page of the plan.
     ///
@@ -137,6 +144,7 @@ impl Backfill {
             client,
             context: Arc::new(context),
             parallelism: limits.parallelism.max(1),
+            decoders: limits.parallelism.clamp(1, processors().max(2)),
             budget,
             is_over_budget: false,
             end,

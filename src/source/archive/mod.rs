@@ -13,8 +13,8 @@
 //!
 //! - 2 N block ranges of segments, each of blocks that are together no larger than 1 MiB, or one
 //!   larger block (up to 64 MiB, far more than real ones);
-//! - N blocks being decoded, each with its decompressed body (a few MB; at most 64 MiB) and 9
-//!   batches of lines (256 KiB each, or one longer line);
+//! - N blocks being decoded, but no more than processors (at least two), each with its decompressed
+//!   body (a few MB; at most 64 MiB) and 9 batches of lines (256 KiB each, or one longer line);
 //! - 40 spare batches of lines, 256 KiB each;
 //! - the footers of two segments at a time (a few MB; at most 64 MiB), and block indices of 52
 //!   bytes per block while blocks of that segment are in progress;

@@ -18,7 +18,7 @@ const RANGE_BYTES: u64 = 1 << 20;
 impl Backfill {
     /// Starts fetches and decoders, up to the configured parallelism.
     pub(super) fn spawn_ready(&mut self) {
-        while self.decodes.len() < self.parallelism {
+        while self.decodes.len() < self.decoders {
             let Some((job, frame)) = self.blocks.pop_front() else { break };
             let (out, messages) = mpsc::channel(QUEUED_BATCHES);
             let task = match frame {
