@@ -30,6 +30,8 @@ pub fn exit_at_signal(terminal: Option<Terminal>) -> io::Result<()> {
         temporary::remove_all();
         terminal.inspect(Terminal::remove_bar);
         eprint("skytail: stopped by a signal: no file is left half-written; run it again");
+        // The main thread may be waiting for a disk, and nothing is left for it to do.
+        #[allow(clippy::exit)]
         std::process::exit(exit as i32);
     };
     thread::Builder::new().name("signals".to_owned()).spawn(wait).map(drop)
