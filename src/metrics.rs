@@ -1,7 +1,9 @@
 //! The metrics of a run: written by the pipeline, and read by the status line, the summary and the
 //! metrics endpoint. Only health checks and hints depend on them.
 
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// A metric that only grows.
 #[derive(Debug, Default)]
@@ -99,6 +101,95 @@ pub struct Metrics {
     pub queue_bytes: Gauge,
     /// Progress of the backfill from the archive.
     pub backfill: BackfillProgress,
+    /// The comparison with a second server.
+    pub witness: WitnessMetrics,
+}
+
+/// The comparison with a second server (`--witness`).
+#[derive(Debug, Default)]
+pub struct WitnessMetrics {
+    /// 1 if the run has a witness, else 0.
+    pub is_on: Gauge,
+    /// 1 while connected to it, else 0.
+    pub connected: Gauge,
+    /// Events that it sent.
+    pub received: Gauge,
+    /// Bytes read from the network for it.
+    pub wire_bytes: Gauge,
+    /// The latest time of its stream; 0 before the first event.
+    pub last_event_us: Gauge,
+    /// Events that only the witness has so far.
+    pub pending_events: Gauge,
+    /// Bytes of those events.
+    pub pending_bytes: Gauge,
+    /// Events of the witness that were printed because the server in use did not send them.
+    pub printed: Counter,
+    /// Events of the witness from before the comparison began.
+    pub not_compared: Counter,
+    /// What either server did not send.
+    pub missing: MissingCounts,
+}
+
+/// Most collections with a count of their own, and most servers.
+const MAX_MISSING_LABELS: usize = 32;
+const MAX_MISSING_SERVERS: usize = 16;
+
+/// The collection of the events that have no count of their own.
+const OTHER_COLLECTION: &str = "other";
+
+/// Counts of events that a server did not send, by server and collection.
+#[derive(Debug, Default)]
+pub struct MissingCounts(Mutex<BTreeMap<Arc<str>, BTreeMap<Box<str>, u64>>>);
+
+impl MissingCounts {
+    /// Begins the counts of a server, so that its first missing event is an increase.
+    pub fn register(&self, server: &Arc<str>) {
+        self.add_some(server, OTHER_COLLECTION, 0);
+    }
+
+    /// Counts one event.
+    pub fn add(&self, server: &Arc<str>, collection: &str) {
+        self.add_some(server, collection, 1);
+    }
+
+    fn add_some(&self, server: &Arc<str>, collection: &str, events: u64) {
+        let mut servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if servers.len() >= MAX_MISSING_SERVERS && !servers.contains_key(server) {
+            return;
+        }
+        let counts = servers.entry(Arc::clone(server)).or_default();
+        let has_room = counts.len() < MAX_MISSING_LABELS || counts.contains_key(collection);
+        let label = if has_room { collection } else { OTHER_COLLECTION };
+        match counts.get_mut(label) {
+            Some(count) => *count += events,
+            None => {
+                counts.insert(label.into(), events);
+            }
+        }
+    }
+
+    /// Returns all counts: server, collection and number.
+    #[must_use]
+    pub fn list(&self) -> Vec<(Arc<str>, String, u64)> {
+        let servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let counts = servers.iter().flat_map(|(server, counts)| {
+            counts.iter().map(|(name, count)| (Arc::clone(server), name.to_string(), *count))
+        });
+        counts.collect()
+    }
+
+    /// Returns the number of events that one of the servers did not send.
+    #[must_use]
+    pub fn total(&self) -> u64 {
+        self.by_server().into_iter().map(|(_, count)| count).sum()
+    }
+
+    /// Returns the number of events that each server did not send.
+    #[must_use]
+    pub fn by_server(&self) -> Vec<(Arc<str>, u64)> {
+        let servers = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        servers.iter().map(|(server, counts)| (Arc::clone(server), counts.values().sum())).collect()
+    }
 }
 
 /// Progress of the backfill from the archive. All seqs are the server's.

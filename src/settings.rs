@@ -69,6 +69,8 @@ pub struct TailSettings {
     pub ca_file: ExtraRoots,
     /// How to read history from the archive.
     pub archive: Archive,
+    /// The second server to compare with; it is the last one of `endpoints`.
+    pub witness: Option<Witness>,
     /// What to do when events are missing.
     pub on_gap: OnGap,
     /// How long to write received events after a stop.
@@ -77,6 +79,25 @@ pub struct TailSettings {
     pub handles: Option<Handles>,
     /// The address that serves metrics over HTTP; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
+}
+
+/// `--witness` and the flags that belong to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Witness {
+    /// The time after which an event that only one server has is missing, in microseconds of event
+    /// time.
+    pub window_us: u64,
+    /// What becomes of an event that only the witness has.
+    pub missing: MissingEvents,
+}
+
+/// What becomes of an event that only the witness has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MissingEvents {
+    /// It is printed once it is known to be missing, after later events of its account.
+    Print,
+    /// It is counted and logged (`--witness-only report`).
+    Report,
 }
 
 /// `--to`.

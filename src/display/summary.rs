@@ -1,5 +1,6 @@
 //! The summary line at the end of a run.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
@@ -41,6 +42,9 @@ pub struct Summary {
     pub unknown: u64,
     /// Gaps in the stream: places where events were not available.
     pub gaps: u64,
+    /// What the comparison with the witness showed, if there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub witness: Option<WitnessSummary>,
     /// The file that was written, or the last of several and their number; `None` for stdout.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub output: Option<String>,
@@ -59,6 +63,28 @@ pub struct Summary {
     /// The same for people, for example "by Ctrl-C".
     #[serde(skip)]
     pub reason_text: &'static str,
+}
+
+/// What the comparison with a second server showed (`--witness`).
+#[derive(Clone, Debug, Default, serde::Serialize)]
+pub struct WitnessSummary {
+    /// Events that only the witness sent and that were printed.
+    pub printed: u64,
+    /// Events that each server did not send, and the other one did.
+    pub missing: BTreeMap<String, u64>,
+}
+
+impl WitnessSummary {
+    /// Returns the words for the summary line; empty if nothing is missing.
+    fn words(&self) -> String {
+        let missing = self.missing.iter().filter(|(_, count)| **count > 0);
+        let missing = missing.map(|(server, n)| format!("{} missing on {server}", count(*n)));
+        let mut words: Vec<String> = missing.collect();
+        if self.printed > 0 {
+            words.push(format!("{} printed from the witness", count(self.printed)));
+        }
+        words.join(", ")
+    }
 }
 
 /// Why a run saves no position.
@@ -133,7 +159,9 @@ impl Summary {
             (self.unknown, format!("{} of unknown types skipped", count(self.unknown))),
         ];
         let extras = extras.into_iter().filter(|(n, _)| *n > 0);
-        let extras: Vec<String> = extras.map(|(_, words)| words).collect();
+        let mut extras: Vec<String> = extras.map(|(_, words)| words).collect();
+        let witness = self.witness.as_ref().map(WitnessSummary::words);
+        extras.extend(witness.filter(|words| !words.is_empty()));
         if !extras.is_empty() {
             parts.push(extras.join(", "));
         }

@@ -128,6 +128,17 @@ pub struct CommitPlaces {
     pub rkey: (usize, usize),
 }
 
+/// The servers on which an event has the same dedup key.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdentityScope {
+    /// All servers.
+    Everywhere,
+    /// The servers that read the same relay, whose number is in the key.
+    Relay,
+    /// One server, whose time is in the key.
+    Server,
+}
+
 /// The fields that depend on an event's kind.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum BodySpans {
@@ -238,6 +249,16 @@ impl HeaderSpans {
             BodySpans::EmptyCommit | BodySpans::Relayed(..) => false,
         };
         self.did.has_escapes() || body
+    }
+
+    /// Returns on which servers the event has the same dedup key.
+    #[must_use]
+    pub fn identity_scope(&self) -> IdentityScope {
+        match &self.body {
+            BodySpans::Commit(spans) if spans.rev.length > 0 => IdentityScope::Everywhere,
+            BodySpans::Relayed(_, Some(seq)) if *seq > 0 => IdentityScope::Relay,
+            _ => IdentityScope::Server,
+        }
     }
 
     /// Returns the DID and the fields of a commit with a rev; `None` for another event, and if a

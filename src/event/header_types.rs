@@ -33,7 +33,7 @@ pub enum Operation {
 impl Kind {
     /// Returns the word of v1 lines; empty for kinds of later servers. For syncs, which v1 never
     /// had, it is our choice.
-    pub(super) fn word(self) -> &'static str {
+    pub fn word(self) -> &'static str {
         match self {
             Self::Commit => "commit",
             Self::Identity => "identity",

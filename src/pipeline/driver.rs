@@ -12,6 +12,7 @@ use super::queue_monitor::QueueMonitor;
 use super::reader::ReadError;
 use super::shutdown::{Shutdown, StopReason};
 use super::signals::{SignalRequest, SignalResponse, StopSignals};
+use super::witness_reader::WitnessReader;
 use super::writer::WriterResult;
 use super::{PipelineError, RunEvent, RunObserver, RunResult};
 
@@ -29,9 +30,10 @@ pub(super) async fn drive(
     observer: RunObserver<'_>,
 ) -> RunResult {
     let RunObserver { tick_every, on_event } = observer;
-    let Pipeline { reader, mut written, thread, stop, metrics } = pipeline;
+    let Pipeline { reader, witness, mut written, thread, stop, metrics } = pipeline;
     on_event(RunEvent::Started);
     let mut reader = pin!(reader.run());
+    let mut witness = pin!(read_witness(witness));
     let mut read = None;
     let mut stop_signals = StopSignals::default();
     let mut drain_warning = pin!(sleep_or_never(None));
@@ -47,6 +49,7 @@ pub(super) async fn drive(
                 read = Some(result.inspect_err(|_| stop.request(StopReason::Failed)));
             }
             result = &mut written => break result,
+            () = &mut witness => {}
             signal = signals.next() => match on_signal(signal.into(), &mut stop_signals, &stop) {
                 None => on_event(RunEvent::StatusRequested),
                 Some(SignalResponse::Stop) => {
@@ -120,6 +123,14 @@ fn run_result(
         saved: written.saved,
         written_to: written.written_to,
     }
+}
+
+/// Reads the witness for as long as the run lasts.
+async fn read_witness(witness: Option<WitnessReader>) {
+    if let Some(witness) = witness {
+        witness.run().await;
+    }
+    std::future::pending().await
 }
 
 async fn sleep_or_never(after: Option<Duration>) {

@@ -19,6 +19,8 @@ pub mod shutdown;
 pub mod signals;
 mod sync;
 pub mod transform;
+pub mod witness;
+mod witness_reader;
 pub mod writer;
 
 use std::io;

@@ -2,6 +2,7 @@
 //! Does no I/O.
 
 use std::fmt::Write as _;
+use std::sync::Arc;
 
 use super::health::{Health, HealthStatus};
 use super::process::Process;
@@ -66,6 +67,7 @@ pub fn page(metrics: &Metrics, run: &Run, now_us: u64) -> String {
     events(&mut page, metrics);
     stream(&mut page, metrics, run, now_us);
     queue(&mut page, metrics, run);
+    witness(&mut page, metrics);
     process(&mut page, run);
     page.0
 }
@@ -159,6 +161,51 @@ fn queue(page: &mut Page, metrics: &Metrics, run: &Run) {
     for (name, help, value) in gauges {
         page.gauge(name, help, value as f64);
     }
+}
+
+/// What the comparison with a second server shows; nothing without `--witness`.
+fn witness(page: &mut Page, metrics: &Metrics) {
+    let witness = &metrics.witness;
+    if witness.is_on.get() == 0 {
+        return;
+    }
+    let counts = witness.missing.list();
+    let label = |(server, collection, _): &(Arc<str>, String, u64)| {
+        format!("{{server=\"{}\",collection=\"{collection}\"}}", escaped(server))
+    };
+    let labels: Vec<String> = counts.iter().map(label).collect();
+    let values = counts.iter().map(|(_, _, count)| *count as f64);
+    let samples: Vec<(&str, f64)> = labels.iter().map(String::as_str).zip(values).collect();
+    let help = "Events that this server did not send and the other one did, by collection (the \
+                rest as other). The other server is the witness, or the one in use.";
+    page.metric("skytail_missing_events_total", Type::Counter, help, &samples);
+    page.counter(
+        "skytail_witness_printed_events_total",
+        "Events that only the witness sent and that were printed.",
+        witness.printed.get(),
+    );
+    let gauges = [
+        ("skytail_witness_connected", "1 while connected to the witness.", &witness.connected),
+        (
+            "skytail_witness_pending_events",
+            "Events that only the witness has sent so far.",
+            &witness.pending_events,
+        ),
+        ("skytail_witness_pending_bytes", "Bytes of those events.", &witness.pending_bytes),
+    ];
+    for (name, help, gauge) in gauges {
+        page.gauge(name, help, gauge.get() as f64);
+    }
+    let help = "Timestamp of the witness's newest event; 0 before the first.";
+    let seconds = witness.last_event_us.get() as f64 / 1e6;
+    page.gauge("skytail_witness_last_event_timestamp_seconds", help, seconds);
+    let help = "Bytes read from the network for the present witness.";
+    page.gauge("skytail_witness_network_bytes", help, witness.wire_bytes.get() as f64);
+}
+
+/// Returns the value of a label with what the format requires to be escaped.
+fn escaped(value: &str) -> String {
+    value.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 fn process(page: &mut Page, run: &Run) {

@@ -51,3 +51,4 @@ mod stats;
 mod structure;
 mod upgrade;
 mod v2_messages;
+mod witness;

@@ -12,6 +12,7 @@ use super::last::args::LastArgs;
 use super::local_filter_args::LocalFilterArgs;
 use super::markers::MarkerArgs;
 use super::render_settings::RenderArgs;
+use super::witness_settings::WitnessArgs;
 use crate::cli::help;
 use crate::cli::values::OrNever;
 use crate::cli::values::address::{parse_dns_server, parse_listen_address};
@@ -36,6 +37,8 @@ pub struct TailArgs {
     pub markers: MarkerArgs,
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub witness: WitnessArgs,
     #[command(flatten)]
     pub cursor: CursorArgs,
     #[command(flatten)]

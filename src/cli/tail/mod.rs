@@ -29,3 +29,4 @@ pub mod settings;
 mod start_settings;
 pub mod startup;
 mod stripe_settings;
+pub mod witness_settings;

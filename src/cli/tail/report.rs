@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::cli::exit::{Exit, eprint};
 use crate::display::log;
 use crate::display::printable::printable;
-use crate::display::summary::{Saved, Summary};
+use crate::display::summary::{Saved, Summary, WitnessSummary};
 use crate::metrics::Metrics;
 use crate::pipeline::reader::ReadError;
 use crate::pipeline::shutdown::StopReason;
@@ -106,6 +106,16 @@ fn summary(
         outputs: settings.render.as_ref().map(|_| metrics.outputs.get()),
         unknown: metrics.unknown.get(),
         gaps: metrics.gaps.get(),
+        witness: settings.witness.map(|_| WitnessSummary {
+            printed: metrics.witness.printed.get(),
+            missing: metrics
+                .witness
+                .missing
+                .by_server()
+                .into_iter()
+                .map(|(server, count)| (printable(server.as_bytes(), 200), count))
+                .collect(),
+        }),
         protocol: match metrics.protocol.get() {
             1 => Some("v1"),
             2 => Some("v2"),

@@ -15,6 +15,7 @@ use super::output_settings::{output_settings, parquet_settings};
 use super::render_settings::render_settings;
 use super::start_settings::{StartContext, StartSettings, start_settings};
 use super::stripe_settings::add_stripe;
+use super::witness_settings::add_witness;
 use crate::cli::config::value_source::ValueSources;
 use crate::cli::exit::UsageError;
 use crate::cli::values::OrNever;
@@ -112,11 +113,13 @@ pub fn tail_settings(
         handles: handles_to_resolve(handles, &args.source),
         on_gap: args.cursor.on_gap,
         drain_timeout: database_settings::drain_timeout(args, database),
+        witness: None,
         metrics_listen: args.operation.metrics_listen,
         endpoints,
         filter,
     };
-    add_stripe(args, settings, now_us, sources)
+    let settings = add_stripe(args, settings, now_us, sources)?;
+    add_witness(&args.witness, settings, !args.source.host.is_empty(), sources)
 }
 
 /// The files, the broker or database, and how to render events.

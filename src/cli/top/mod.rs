@@ -13,6 +13,7 @@ use crate::cli::help;
 use crate::cli::tail::archive_args::ArchiveArgs;
 use crate::cli::tail::args::{FilterArgs, SourceArgs, TailArgs};
 use crate::cli::tail::settings::tail_settings;
+use crate::cli::tail::witness_settings::WitnessArgs;
 use crate::cli::values::ValueError;
 use crate::cli::values::cursor::parse_cursor_mode;
 use crate::cli::values::duration::parse_duration;
@@ -32,6 +33,8 @@ pub struct TopArgs {
     pub figures: FiguresArgs,
     #[command(flatten)]
     pub source: SourceArgs,
+    #[command(flatten)]
+    pub witness: WitnessArgs,
     #[command(flatten)]
     pub filters: FilterArgs,
     #[command(flatten)]
@@ -107,6 +110,7 @@ pub fn settings(
     let tail = defaults.and_then(|matches| TailArgs::from_arg_matches(&matches));
     let mut tail = tail.map_err(|error| UsageError(error.to_string()))?;
     tail.source = args.source.clone();
+    tail.witness = args.witness.clone();
     tail.filters = args.filters.clone();
     tail.archive = args.archive.clone();
     tail.cursor.cursor = Some(args.start.cursor.clone());

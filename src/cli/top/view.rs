@@ -121,6 +121,7 @@ fn problems(metrics: &Metrics) -> impl Iterator<Item = (u64, &'static str)> {
     let all = [
         (metrics.reconnects.get(), "reconnect"),
         (metrics.gaps.get(), "gap"),
+        (metrics.witness.missing.total(), "missing event"),
         (metrics.malformed.get(), "malformed event"),
     ];
     all.into_iter().filter(|(n, _)| *n > 0)
@@ -167,6 +168,7 @@ pub fn json(figures: &Figures<'_>, accounts: usize) -> String {
         },
         "reconnects": metrics.reconnects.get(),
         "gaps": metrics.gaps.get(),
+        "missing": metrics.witness.missing.total(),
         "duplicates": metrics.duplicate.get(),
         "malformed": metrics.malformed.get(),
         "kinds": named(figures.aggregate.kinds(figures.at), "kind"),

@@ -68,8 +68,12 @@ impl EventProcessor {
 
     /// Undoes all but the first `whole` lines of a batch.
     fn keep_first(&mut self, staged: StagedBatch, whole: usize) -> CompactBatch {
-        let StagedBatch { lines, before } = staged;
+        let StagedBatch { lines, before, moves_position } = staged;
         self.window.restore_snapshot(before.window, whole);
+        if !moves_position {
+            self.emitted = before.emitted + whole as u64;
+            return lines;
+        }
         self.connection_time = before.connection_time;
         let mut newest = None;
         // Every line that was staged has its entry of the sidecar.

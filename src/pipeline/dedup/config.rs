@@ -16,6 +16,8 @@ pub struct ProcessorConfig {
     pub limit: Option<u64>,
     /// Emit no event at or after this instant.
     pub until: Option<TimeUs>,
+    /// How long to read on after `until`, in microseconds of event time.
+    pub until_margin_us: u64,
     /// Stop at the first event at or after this instant, and emit that event.
     pub live_at: Option<TimeUs>,
     /// How far a new connection rewinds, in microseconds of event time.

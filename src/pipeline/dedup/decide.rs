@@ -8,7 +8,7 @@ use crate::pipeline::shutdown::StopReason;
 use crate::position::{EventPosition, TimeUs};
 use crate::settings::OnGap;
 
-use super::{Decision, EventProcessor, Rejected};
+use super::{Decision, EventProcessor, PassedEvent, Rejected};
 
 /// How many bytes of a malformed line a warning shows.
 const REJECTED_HEAD_BYTES: usize = 200;
@@ -84,6 +84,9 @@ impl EventProcessor {
     /// Stages an event. `counts` says whether it counts for the limit.
     fn emit(&mut self, at: EventPosition, identity: u64, counts: bool) {
         self.window.insert(identity);
+        if let Some(passed) = &mut self.passed {
+            passed.push(PassedEvent { identity, clock: self.window.latest(), counts });
+        }
         self.backlog.stage(at, identity, self.window.latest());
         self.rollovers.note(self.window.latest());
         self.emitted += u64::from(counts);

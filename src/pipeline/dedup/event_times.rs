@@ -9,8 +9,8 @@ use crate::pipeline::shutdown::StopReason;
 use crate::position::clock::{FIRST_EVENTS, has_clock, is_ahead_of_now};
 use crate::position::{BELIEVED_AHEAD_US, EventPosition, Seq, TimeUs};
 
+use super::EventProcessor;
 use super::surplus::{Surplus, SurplusFilter};
-use super::{EventProcessor, REORDER_US};
 
 impl EventProcessor {
     pub(super) fn is_surplus(&mut self, time: TimeUs) -> bool {
@@ -43,7 +43,7 @@ impl EventProcessor {
         } else {
             self.is_frozen = true;
         }
-        if self.window.latest() >= until.plus_us(REORDER_US) {
+        if self.window.latest() >= until.plus_us(self.config.until_margin_us) {
             self.is_frozen = true;
             self.stop_reason = Some(StopReason::Until);
         }

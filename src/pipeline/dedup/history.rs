@@ -20,6 +20,6 @@ impl EventProcessor {
             }
             true
         });
-        StagedBatch { lines, before }
+        StagedBatch { lines, before, moves_position: true }
     }
 }

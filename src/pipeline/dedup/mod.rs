@@ -19,6 +19,7 @@ mod surplus;
 mod tests;
 mod undecided;
 mod watermark;
+mod witnessed;
 
 use std::sync::Arc;
 
@@ -37,6 +38,7 @@ use super::shutdown::StopReason;
 
 pub use commit::Delivery;
 pub use config::ProcessorConfig;
+pub use witnessed::PassedEvent;
 
 use event_times::first_times;
 use pipe_backlog::{Checkpointable, PipeBacklog, Predecessor};
@@ -45,7 +47,7 @@ use surplus::SurplusFilter;
 /// How far an event may be older than the newest one before it. A legacy server's workers reorder
 /// by up to 33 ms (protocol/jetstream-v1.md §8); `--until` reads on this long, so that it misses
 /// no event.
-const REORDER_US: u64 = 1_000_000;
+pub const REORDER_US: u64 = 1_000_000;
 
 /// A malformed line, for a warning.
 #[derive(Debug)]
@@ -100,6 +102,9 @@ pub struct EventProcessor {
     backlog: PipeBacklog,
     /// The state before the last change of server, while a rollback may need it.
     previous_server: Option<PreviousServer>,
+    /// The events of the latest batch that were let through, if they are compared with those of
+    /// another server.
+    passed: Option<Vec<PassedEvent>>,
     stop_reason: Option<StopReason>,
     rejected: Option<Rejected>,
     /// This machine's clock at the latest batch.
@@ -115,6 +120,8 @@ pub struct EventProcessor {
 pub struct StagedBatch {
     lines: CompactBatch,
     before: Snapshot,
+    /// Whether its lines come from the server in use, so that they move the position.
+    moves_position: bool,
 }
 
 impl StagedBatch {
@@ -191,6 +198,7 @@ impl EventProcessor {
             emitted: 0,
             backlog: PipeBacklog::new(predecessor),
             previous_server: None,
+            passed: None,
             stop_reason: None,
             rejected: None,
             now: TimeUs(0),
@@ -218,7 +226,7 @@ impl EventProcessor {
         let lines = batch.retain(|line, header| {
             self.accepts(connection) && matches!(self.decide(line, header), Decision::Emit)
         });
-        StagedBatch { lines, before }
+        StagedBatch { lines, before, moves_position: true }
     }
 
     /// Begins a batch; returns the state to which [`EventProcessor::rollback`] returns.

@@ -17,6 +17,7 @@ fn processor() -> EventProcessor {
         strict: false,
         limit: None,
         until: None,
+        until_margin_us: REORDER_US,
         live_at: None,
         rewind_us: 1_000_000,
         secrets: EventIdSecrets { key: EventIdKey::new(1), legacy_seed: None },

@@ -80,8 +80,8 @@ pub struct Reader {
     pub ends_with_server: bool,
     /// The way to the writer thread.
     pub sender: Sender,
-    /// The writer, for inline writes.
-    pub writer: Arc<SharedWriter<Writer>>,
+    /// The writer, for inline writes; `None` if all batches go through the channel.
+    pub writer: Option<Arc<SharedWriter<Writer>>>,
     /// What the writer reports.
     pub feedback: Arc<WriterFeedback>,
     /// The counters of the run.

@@ -152,7 +152,10 @@ impl Reader {
         alive: &mut Liveness,
     ) -> Result<Batch, Disconnect> {
         let bytes = batch.buffered_bytes();
-        if let Some(inline) = self.writer.try_inline(self.sender.handoff(), bytes) {
+        let writer = self.writer.as_ref();
+        if let Some(inline) =
+            writer.and_then(|writer| writer.try_inline(self.sender.handoff(), bytes))
+        {
             let written = inline.write(Item::lines(batch, connection));
             return Ok(self.sender.reuse(written));
         }

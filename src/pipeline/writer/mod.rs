@@ -7,6 +7,7 @@ mod checkpointing;
 mod closed_pipe;
 mod database;
 mod report;
+mod witnessed;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -30,6 +31,7 @@ use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::BatchWriter;
 use super::shutdown::{Shutdown, StopReason};
 use super::transform::{TransformResult, TransformStage};
+use super::witness::WitnessSide;
 
 use checkpointing::Unsaved;
 use database::DatabaseState;
@@ -57,6 +59,8 @@ pub struct WriterConfig {
     pub history_start: Option<TimeUs>,
     /// Reports to the reader.
     pub feedback: Arc<WriterFeedback>,
+    /// The second server to compare with, if there is one.
+    pub witness: Option<WitnessSide>,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// Stops the run.
@@ -82,6 +86,8 @@ pub struct Writer {
     history_limit: Option<TimeUs>,
     database: DatabaseState,
     failure: Option<SinkError>,
+    /// Whether there is a reason to end the run, after what only the witness has.
+    is_ending: bool,
     has_ended: bool,
 }
 
@@ -160,11 +166,15 @@ impl BatchWriter for Writer {
                 self.end(Some(SinkError::Closed));
             }
         }
+        let witness_due = self.serve_witness();
+        if self.has_ended {
+            return now;
+        }
         self.save_if_due();
         let due = self.unsaved.since + self.commit_interval();
         // Inline writes don't wake this thread, so it polls once per checkpoint interval.
         let next = if self.unsaved.is_due { due } else { now + self.config.every.interval };
-        next.min(now + CHECK_OUTPUT_EVERY)
+        next.min(now + witness_due.unwrap_or(CHECK_OUTPUT_EVERY).min(CHECK_OUTPUT_EVERY))
     }
 
     fn has_ended(&self) -> bool {
@@ -266,6 +276,7 @@ impl Writer {
             history_limit: None,
             database: DatabaseState::default(),
             failure: None,
+            is_ending: false,
             has_ended: false,
         }
     }
@@ -284,6 +295,7 @@ impl Writer {
             true => self.processor.stage_history(batch),
             false => self.processor.process(batch, &connection, now),
         };
+        self.note_for_witness(&staged, &connection);
         self.report_rejected();
         self.report_anomaly(connection.number);
         self.config.feedback.set_early(self.processor.surplus_time());
@@ -341,6 +353,10 @@ impl Writer {
         self.config.feedback.set(self.processor.position());
         self.config.metrics.last_event_at_us.set(crate::metrics::now_us());
         if let Some(reason) = reason.or(self.processor.stop_reason()) {
+            if std::mem::replace(&mut self.is_ending, true) {
+                return;
+            }
+            self.write_last_missing(reason);
             self.config.stop.request(reason);
             self.end(None);
         }

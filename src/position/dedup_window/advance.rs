@@ -1,6 +1,6 @@
 //! How an event moves the window: the clock, the sequence numbers and the rewind points.
 
-use super::{DedupWindow, MAX_EVENTS, REWIND_POINTS, RewindPoint};
+use super::{DedupWindow, REWIND_POINTS, RewindPoint};
 use crate::position::{EventPosition, TimeUs};
 
 impl DedupWindow {
@@ -122,8 +122,8 @@ impl DedupWindow {
         let due = self.rewind_points.back().is_none_or(|last| {
             let seen = here.events - last.events;
             let clock_due = last.clock.plus_us(self.span_us / REWIND_POINTS);
-            let regular = here.clock >= clock_due || seen >= MAX_EVENTS / REWIND_POINTS;
-            (regular && is_ahead) || seen >= MAX_EVENTS
+            let regular = here.clock >= clock_due || seen >= self.max_events / REWIND_POINTS;
+            (regular && is_ahead) || seen >= self.max_events
         });
         if due {
             self.rewind_points.push_back(here);

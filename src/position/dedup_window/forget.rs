@@ -26,7 +26,7 @@ impl DedupWindow {
             self.rewind_points.pop_front();
             self.oldest -= 1;
             // The bound of the memory outweighs a server that repeats one old event forever.
-            let is_kept_long = self.inserted() - next.retain_from >= MAX_EVENTS;
+            let is_kept_long = self.inserted() - next.retain_from >= self.max_events;
             if let Some(oldest) = self.rewind_points.front_mut().filter(|_| is_kept_long) {
                 oldest.retain_from = oldest.index;
             }
@@ -46,11 +46,11 @@ impl DedupWindow {
 
     /// Returns whether the span before `latest` begins at this rewind point or after it.
     fn is_old(&self, rewind_point: &RewindPoint, latest: TimeUs) -> bool {
-        rewind_point.clock.plus_us(self.span_us) <= latest && !self.is_replaying
+        rewind_point.clock.plus_us(self.span_us) <= latest.min(self.held_at) && !self.is_replaying
     }
 
     /// Returns whether the maximum number of events came since.
     pub(super) fn is_far(&self, rewind_point: &RewindPoint) -> bool {
-        self.events - rewind_point.events >= MAX_EVENTS
+        self.events - rewind_point.events >= self.max_events
     }
 }

@@ -36,6 +36,10 @@ const REWIND_POINTS: u64 = 8;
 #[derive(Clone, Debug)]
 pub struct DedupWindow {
     span_us: u64,
+    /// [`MAX_EVENTS`], or more if the run compares two servers.
+    max_events: u64,
+    /// The keys of the span before this instant are kept, whatever came since.
+    held_at: TimeUs,
     keys: Keys,
     /// The sequence number of each key, as far as this server assigned one.
     held: Held,
@@ -111,6 +115,8 @@ impl DedupWindow {
     pub fn new(span_us: u64) -> Self {
         Self {
             span_us,
+            max_events: MAX_EVENTS,
+            held_at: TimeUs(u64::MAX),
             keys: Keys::default(),
             held: Held::default(),
             rewind_points: VecDeque::new(),
@@ -150,6 +156,25 @@ impl DedupWindow {
         });
         window.events = window.keys.len() as u64;
         window
+    }
+
+    /// Raises the bounds of [`MAX_EVENTS`] to `events`; never lowers them.
+    pub fn keep_at_least(&mut self, events: u64) {
+        self.max_events = self.max_events.max(events);
+    }
+
+    /// Keeps the keys of the span before this instant, as long as the bound of the memory allows,
+    /// and a new connection rewinds there.
+    pub fn hold_at(&mut self, instant: TimeUs) {
+        self.held_at = instant;
+    }
+
+    /// Adds the key of an event that another server has sent, and that has no place among the
+    /// events of this one.
+    pub fn insert_foreign(&mut self, identity: u64) {
+        let current = self.current.take();
+        self.insert(identity);
+        self.current = current;
     }
 
     /// Returns whether an event with this key was written.

@@ -197,10 +197,11 @@ impl Screen {
             log_line.line.as_deref().filter(|_| log_line.since.elapsed() < LOG_LINE_SHOWN_FOR);
         let (_, status_line) = context.status.sample(now_us());
         let (_, status_text) = status_line.fit(usize::MAX, false);
-        let alert = match context.metrics.gaps.get() {
-            0 => String::new(),
-            gaps => counted(gaps, "gap"),
-        };
+        let metrics = &context.metrics;
+        let alerts =
+            [(metrics.gaps.get(), "gap"), (metrics.witness.missing.total(), "missing event")];
+        let alerts = alerts.into_iter().filter(|(n, _)| *n > 0);
+        let alert = alerts.map(|(n, noun)| counted(n, noun)).collect::<Vec<_>>().join(", ");
         let (server, server_ordinal) = (context.server.name(), context.server.ordinal());
         let (server, server_ordinal, theme) =
             (server.as_str(), server_ordinal.as_str(), &context.theme);

@@ -20,7 +20,7 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 /// Returns the names of the program's metrics.
 fn exported_metrics() -> BTreeSet<String> {
     let (_scratch, server) = serve(10);
-    let tail = start_monitored(&server, &[]);
+    let tail = start_monitored(&server, &["--witness", "127.0.0.1:1"]);
     let page = get_until(tail.metrics_address(), "/metrics", |page| page.status == 200);
     let names = samples(&page.body);
     names.keys().map(|series| series.split('{').next().unwrap().to_owned()).collect()

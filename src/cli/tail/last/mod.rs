@@ -210,6 +210,7 @@ impl Search<'_> {
             timeout: self.settings.stop.timeout.map(|timeout| timeout.saturating_sub(spent)),
         };
         settings.render = None;
+        settings.witness = None;
         settings.on_gap = OnGap::Warn;
         if last.within != LastWithin::All {
             settings.archive.mode = ArchiveMode::Off;

@@ -1,0 +1,297 @@
+//! Compares the stream of the server in use with that of the witness. Pure: no clock, no I/O.
+
+use crate::event::format::EventFormat;
+use crate::event::header_spans::HeaderSpans;
+use crate::pipeline::dedup::PassedEvent;
+use crate::position::TimeUs;
+
+use super::names::NameId;
+use super::pending::Pending;
+
+/// Most bytes of lines that only the witness has. The queue to the witness fills up after that,
+/// and its server sees backpressure. A minute of the whole firehose has 50 MB.
+const MAX_PENDING_BYTES: usize = 64 << 20;
+
+/// Most events that only the witness has.
+const MAX_PENDING: usize = 1 << 18;
+
+/// Most events that only the server in use has so far: four minutes of the firehose at its highest
+/// rate. A witness that is further behind is not compared up to the oldest of them. An entry has
+/// at most 72 bytes, so that all have 36 MiB.
+const MAX_EXPECTED: usize = 1 << 19;
+
+/// An event that only the witness has so far.
+#[derive(Debug)]
+pub(super) struct WitnessEvent {
+    pub(super) line: Box<[u8]>,
+    pub(super) header: Option<HeaderSpans>,
+    pub(super) shape: EventFormat,
+    pub(super) name: NameId,
+    pub(super) counts: bool,
+    /// Whether its dedup key has the number of a relay. Two servers that read different relays
+    /// have different numbers.
+    pub(super) is_relayed: bool,
+}
+
+/// An event that only the server in use has so far.
+#[derive(Clone, Copy, Debug)]
+struct ExpectedEvent {
+    name: NameId,
+    is_relayed: bool,
+}
+
+/// An event that the server in use does not have.
+#[derive(Debug)]
+pub(super) struct MissingEvent {
+    pub(super) identity: u64,
+    pub(super) event: WitnessEvent,
+}
+
+/// The comparison of two streams.
+#[derive(Debug)]
+pub struct Matcher {
+    window_us: u64,
+    /// The instant after which the streams are compared, on the clock of the server in use; `None`
+    /// before its first event. The servers' times differ by up to the window, so an event of the
+    /// witness is judged from one window later on.
+    floor: Option<TimeUs>,
+    /// Events that only the witness has so far.
+    pending: Pending<WitnessEvent>,
+    pending_bytes: usize,
+    /// Events that only the server in use has so far.
+    expected: Pending<ExpectedEvent>,
+    /// Whether both servers number relayed events alike: one of them was matched.
+    shares_relay: bool,
+}
+
+impl Matcher {
+    /// Returns a matcher that compares from `floor` on.
+    #[must_use]
+    pub fn new(window_us: u64, floor: Option<TimeUs>) -> Self {
+        Self {
+            window_us,
+            floor,
+            pending: Pending::default(),
+            pending_bytes: 0,
+            expected: Pending::default(),
+            shares_relay: false,
+        }
+    }
+
+    /// Returns whether it is known from which instant on the streams are compared.
+    pub(super) fn has_started(&self) -> bool {
+        self.floor.is_some()
+    }
+
+    /// Compares nothing up to this instant of the server in use.
+    pub(super) fn skip_to(&mut self, instant: TimeUs) {
+        self.floor = Some(self.floor.map_or(instant, |floor| floor.max(instant)));
+    }
+
+    /// Forgets what only the server in use has: another server is the witness from now on, and it
+    /// is asked for nothing before `instant`.
+    pub(super) fn change_witness(&mut self, instant: TimeUs) {
+        self.expected.clear();
+        if instant > TimeUs(0) {
+            self.skip_to(instant);
+        }
+        self.shares_relay = false;
+    }
+
+    /// Notes an event of the server in use. Returns the instant up to which nothing is compared any
+    /// more, if there was no room for the event.
+    pub(super) fn on_main(
+        &mut self,
+        passed: PassedEvent,
+        name: NameId,
+        is_relayed: bool,
+    ) -> Option<TimeUs> {
+        self.floor.get_or_insert(passed.clock);
+        if let Some(event) = self.pending.remove(passed.identity) {
+            self.pending_bytes -= event.line.len();
+            self.shares_relay |= is_relayed;
+            return None;
+        }
+        self.expected.push(passed.identity, passed.clock, ExpectedEvent { name, is_relayed });
+        if self.expected.len() <= MAX_EXPECTED && self.expected.places() <= 2 * MAX_EXPECTED {
+            return None;
+        }
+        let oldest = self.expected.pop()?.clock;
+        self.skip_to(oldest);
+        Some(oldest)
+    }
+
+    /// Notes an event of the witness. `is_written` says whether the output has the event.
+    pub(super) fn on_witness(
+        &mut self,
+        passed: PassedEvent,
+        is_written: bool,
+        event: impl FnOnce() -> WitnessEvent,
+    ) -> Outcome {
+        if self.expected.remove(passed.identity).is_some() || is_written {
+            return Outcome::Matched;
+        }
+        if self.floor.is_none_or(|floor| passed.clock <= floor.plus_us(self.window_us)) {
+            return Outcome::NotCompared;
+        }
+        let event = event();
+        self.pending_bytes += event.line.len();
+        let before = self.pending.len();
+        let bytes = event.line.len();
+        self.pending.push(passed.identity, passed.clock, event);
+        if self.pending.len() == before {
+            self.pending_bytes -= bytes;
+        }
+        Outcome::Pending
+    }
+
+    /// Notes that a relayed event of both streams had the same number.
+    pub(super) fn matched_relayed(&mut self) {
+        self.shares_relay = true;
+    }
+
+    /// Removes the oldest event that only the witness has, if the server in use has passed it.
+    pub(super) fn next_missing(&mut self, main: TimeUs) -> Option<MissingEvent> {
+        let entry = self.pending.pop_until(main.minus_us(self.window_us))?;
+        self.pending_bytes -= entry.value.line.len();
+        Some(MissingEvent { identity: entry.identity, event: entry.value })
+    }
+
+    /// Returns whether events of this kind can be compared.
+    pub(super) fn is_comparable(&self, event: &WitnessEvent) -> bool {
+        !event.is_relayed || self.shares_relay
+    }
+
+    /// Removes the oldest event that only the server in use has, if the witness has passed it;
+    /// returns its collection.
+    pub(super) fn next_unwitnessed(&mut self, witness: TimeUs) -> Option<NameId> {
+        loop {
+            let entry = self.expected.pop_until(witness.minus_us(self.window_us))?;
+            if !entry.value.is_relayed || self.shares_relay {
+                return Some(entry.value.name);
+            }
+        }
+    }
+
+    /// Returns whether the witness is so far behind that the comparison may have to skip events.
+    pub(super) fn is_nearly_full(&self) -> bool {
+        self.expected.places() > MAX_EXPECTED
+    }
+
+    /// Returns whether more events of the witness may be noted.
+    pub(super) fn has_room(&self) -> bool {
+        self.pending_bytes < MAX_PENDING_BYTES
+            && self.pending.len() < MAX_PENDING
+            && self.pending.places() < 2 * MAX_PENDING
+    }
+
+    /// Returns the number of events that only the witness has so far, and the bytes of their lines.
+    pub(super) fn pending(&self) -> (usize, usize) {
+        (self.pending.len(), self.pending_bytes)
+    }
+}
+
+/// What became of an event of the witness.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    /// The server in use has it, too.
+    Matched,
+    /// It waits for the server in use.
+    Pending,
+    /// It is from before the comparison began.
+    NotCompared,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WINDOW: u64 = 10;
+
+    fn passed(identity: u64, clock: u64) -> PassedEvent {
+        PassedEvent { identity, clock: TimeUs(clock), counts: true }
+    }
+
+    fn event(is_relayed: bool) -> WitnessEvent {
+        WitnessEvent {
+            line: Box::from(&b"{}"[..]),
+            header: None,
+            shape: EventFormat::V1,
+            name: NameId::default(),
+            counts: true,
+            is_relayed,
+        }
+    }
+
+    /// Returns a matcher that compares from the instant 10 of the witness on.
+    fn matcher() -> Matcher {
+        Matcher::new(WINDOW, Some(TimeUs(0)))
+    }
+
+    fn missing(matcher: &mut Matcher, main: u64) -> Vec<u64> {
+        std::iter::from_fn(|| matcher.next_missing(TimeUs(main)).map(|m| m.identity)).collect()
+    }
+
+    #[test]
+    fn an_event_is_missing_when_the_other_stream_has_passed_it_by_the_window() {
+        let mut matcher = matcher();
+        for (identity, clock) in [(1, 20), (2, 21), (3, 30)] {
+            let outcome = matcher.on_witness(passed(identity, clock), false, || event(false));
+            assert_eq!(outcome, Outcome::Pending);
+        }
+        assert_eq!(matcher.on_main(passed(2, 25), NameId::default(), false), None);
+        assert_eq!(missing(&mut matcher, 29), [0; 0]);
+        assert_eq!(missing(&mut matcher, 30), [1]);
+        assert_eq!(missing(&mut matcher, 99), [3]);
+        assert_eq!(matcher.pending(), (0, 0));
+    }
+
+    #[test]
+    fn what_the_output_has_and_what_is_older_than_the_comparison_is_not_missing() {
+        let mut matcher = matcher();
+        let mut outcome = |identity, clock, is_written| {
+            matcher.on_witness(passed(identity, clock), is_written, || event(false))
+        };
+        assert_eq!(outcome(1, 50, true), Outcome::Matched);
+        assert_eq!(outcome(2, 10, false), Outcome::NotCompared);
+        assert_eq!(outcome(3, 11, false), Outcome::Pending);
+        matcher.skip_to(TimeUs(100));
+        let outcome = matcher.on_witness(passed(4, 110), false, || event(false));
+        assert_eq!(outcome, Outcome::NotCompared);
+    }
+
+    #[test]
+    fn an_event_of_the_server_in_use_is_missing_on_the_witness_in_the_same_way() {
+        let mut matcher = matcher();
+        for (identity, clock) in [(1, 20), (2, 21)] {
+            matcher.on_main(passed(identity, clock), NameId::default(), false);
+        }
+        assert_eq!(matcher.on_witness(passed(1, 25), false, || event(false)), Outcome::Matched);
+        assert_eq!(matcher.next_unwitnessed(TimeUs(30)), None);
+        assert_eq!(matcher.next_unwitnessed(TimeUs(31)), Some(NameId::default()));
+        assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
+    }
+
+    #[test]
+    fn relayed_events_are_compared_once_one_was_matched() {
+        let mut matcher = matcher();
+        matcher.on_main(passed(1, 20), NameId::default(), true);
+        assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
+        assert!(!matcher.is_comparable(&event(true)) && matcher.is_comparable(&event(false)));
+        matcher.on_witness(passed(2, 20), false, || event(true));
+        matcher.on_main(passed(2, 20), NameId::default(), true);
+        assert!(matcher.is_comparable(&event(true)));
+    }
+
+    #[test]
+    fn a_witness_that_is_too_far_behind_moves_the_start_of_the_comparison() {
+        let mut matcher = matcher();
+        let skipped = (0..=MAX_EXPECTED as u64)
+            .find_map(|i| matcher.on_main(passed(i, 1_000 + i), NameId::default(), false));
+        assert_eq!(skipped, Some(TimeUs(1_000)));
+        let outcome = matcher.on_witness(passed(u64::MAX, 1_010), false, || event(false));
+        assert_eq!(outcome, Outcome::NotCompared);
+        matcher.change_witness(TimeUs(5_000));
+        assert_eq!(matcher.next_unwitnessed(TimeUs(u64::MAX)), None);
+    }
+}

@@ -1,0 +1,223 @@
+//! Reads the witness: chooses the server that is compared with the one in use, and runs a second
+//! [`Reader`] for it.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::time::sleep;
+
+use crate::compression::dictionary::Dictionary;
+use crate::metrics::Metrics;
+use crate::position::{StartPosition, TimeUs};
+use crate::settings::{
+    Archive, ArchiveMode, Connection, MaxRetries, OnGap, TailSettings, WhenFull,
+};
+use crate::source::endpoint::Endpoint;
+use crate::source::v2::dictionaries::Dictionaries;
+
+use super::build::client;
+use super::channel::channel;
+use super::dedup::{EventProcessor, ProcessorConfig};
+use super::feedback::WriterFeedback;
+use super::reader::{OnIdle, Reader};
+use super::shutdown::{Shutdown, StopReason};
+use super::witness::{WitnessLink, WitnessStream};
+
+/// How often the server in use is looked at.
+const CHECK_EVERY: Duration = Duration::from_millis(100);
+
+/// The pause after a server that can't be the witness.
+const RETRY_AFTER: Duration = Duration::from_secs(60);
+
+/// What a [`WitnessReader`] shares with the rest of the run.
+pub(super) struct WitnessParts {
+    pub(super) link: Arc<WitnessLink>,
+    /// The rules of the server in use.
+    pub(super) rules: ProcessorConfig,
+    pub(super) start: StartPosition,
+    /// The position of the output.
+    pub(super) feedback: Arc<WriterFeedback>,
+    pub(super) v1_dictionary: Option<Dictionary>,
+    pub(super) dictionaries: Arc<Dictionaries>,
+    pub(super) metrics: Arc<Metrics>,
+    pub(super) stop: Shutdown,
+}
+
+/// The reader of the witness.
+pub(super) struct WitnessReader {
+    settings: TailSettings,
+    parts: WitnessParts,
+    window_us: u64,
+    /// Whether a stream was offered before.
+    has_read: bool,
+}
+
+/// Returns the instant from which a resumed run compares: from there on its dedup keys say what was
+/// written.
+pub(super) fn resume_floor(start: &StartPosition) -> Option<TimeUs> {
+    match start {
+        StartPosition::Resume(resume) => Some(resume.position.rewind_to.time),
+        _ => None,
+    }
+}
+
+impl WitnessReader {
+    pub(super) fn new(settings: &TailSettings, parts: WitnessParts) -> Self {
+        let window_us = settings.witness.map_or(0, |witness| witness.window_us);
+        Self { settings: settings.clone(), parts, window_us, has_read: false }
+    }
+
+    /// Reads a witness until the run stops.
+    pub(super) async fn run(mut self) {
+        let mut is_paused = false;
+        loop {
+            tokio::select! {
+                () = self.parts.stop.requested() => return,
+                () = self.server_is_known() => {}
+            }
+            let Some(choice) = self.choose() else {
+                if !std::mem::replace(&mut is_paused, true) {
+                    self.parts.link.offer(None);
+                    tracing::warn!(
+                        "the witness is the server in use now, and there is no other: nothing is compared"
+                    );
+                }
+                sleep(CHECK_EVERY).await;
+                continue;
+            };
+            is_paused = false;
+            self.read(choice).await;
+        }
+    }
+
+    /// Waits until the run has chosen its server.
+    async fn server_is_known(&self) {
+        while self.parts.metrics.server.get() == 0 {
+            sleep(CHECK_EVERY).await;
+        }
+    }
+
+    /// Returns the index of the server to compare with: the witness, which is the last one, or the
+    /// first other one while the witness is the server in use.
+    fn choose(&self) -> Option<usize> {
+        let endpoints = &self.settings.endpoints;
+        let in_use = usize::try_from(self.parts.metrics.server.get()).ok()?.checked_sub(1)?;
+        let in_use = endpoints.get(in_use).map(|endpoint| &endpoint.label);
+        let last = endpoints.len().checked_sub(1)?;
+        let mut candidates = std::iter::once(last).chain(0..last);
+        candidates.find(|i| endpoints.get(*i).map(|endpoint| &endpoint.label) != in_use)
+    }
+
+    /// Reads one server until another one has to be the witness, or it can't be read.
+    async fn read(&mut self, choice: usize) {
+        let Some(endpoint) = self.settings.endpoints.get(choice).cloned() else { return };
+        let server = Arc::clone(&endpoint.label);
+        let stop = Shutdown::new(Duration::ZERO);
+        let reader = self.reader(endpoint, stop.clone());
+        self.has_read = true;
+        let ended = {
+            let mut reading = std::pin::pin!(reader.run());
+            tokio::select! {
+                ended = &mut reading => ended,
+                () = self.is_over(choice) => {
+                    stop.request(StopReason::Failed);
+                    return;
+                }
+            }
+        };
+        if let Err(error) = ended {
+            tracing::warn!(
+                %server,
+                "the witness can't be read ({error}): the run continues with one server, and tries again in a minute"
+            );
+            self.parts.link.offer(None);
+            tokio::select! {
+                () = sleep(RETRY_AFTER) => {}
+                () = self.is_over(choice) => {}
+            }
+        }
+    }
+
+    /// Waits until the run stops, or another server has to be the witness.
+    async fn is_over(&self, choice: usize) {
+        let changed = async {
+            while self.choose() == Some(choice) {
+                sleep(CHECK_EVERY).await;
+            }
+        };
+        tokio::select! {
+            () = self.parts.stop.requested() => {}
+            () = changed => {}
+        }
+    }
+
+    /// Returns a reader of this server, and offers its stream to the writer.
+    fn reader(&self, endpoint: Endpoint, stop: Shutdown) -> Reader {
+        let (settings, parts) = (&self.settings, &self.parts);
+        let metrics = Arc::new(Metrics::default());
+        let start = self.start();
+        let mut bounds = settings.buffer;
+        // The witness's server waits, whatever becomes of the other events.
+        bounds.when_full = WhenFull::Block;
+        let (sender, receiver) = channel(bounds, Arc::clone(&metrics));
+        let rules = ProcessorConfig {
+            limit: None,
+            live_at: None,
+            on_gap: OnGap::Warn,
+            rewind_us: settings.connection.rewind_us,
+            ..parts.rules.clone()
+        };
+        let mut processor = EventProcessor::new(rules, &start, Arc::clone(&metrics));
+        processor.enable_witness(0);
+        let feedback = Arc::new(WriterFeedback::new(None));
+        parts.link.offer(Some(WitnessStream {
+            server: Arc::clone(&endpoint.label),
+            receiver,
+            processor,
+            feedback: Arc::clone(&feedback),
+            metrics: Arc::clone(&metrics),
+            is_live: matches!(start, StartPosition::Live),
+        }));
+        let dictionaries = Arc::clone(&parts.dictionaries);
+        Reader {
+            endpoints: vec![endpoint],
+            client: client(settings, parts.v1_dictionary.clone(), dictionaries, &metrics),
+            start,
+            history: None,
+            limits: Connection {
+                max_retries: MaxRetries::Unlimited,
+                prefer_first: None,
+                ..settings.connection
+            },
+            archive: Archive { mode: ArchiveMode::Off, stripe: None, ..settings.archive.clone() },
+            until: None,
+            compress: settings.compression.mode,
+            batch_events: settings.buffer.batch_events(),
+            on_idle: OnIdle::Wait,
+            ends_with_server: false,
+            sender,
+            writer: None,
+            feedback,
+            metrics,
+            stop,
+        }
+    }
+
+    /// Returns where to start: as the run does, or where the output is.
+    fn start(&self) -> StartPosition {
+        let position = self.parts.feedback.get();
+        let time = match (&self.parts.start, position) {
+            (StartPosition::Resume(_), Some(position)) if !self.has_read => position.rewind_to.time,
+            (start, position) if !self.has_read => match (start, position) {
+                (StartPosition::Seq(_), Some(position)) => position.max_time,
+                (StartPosition::Seq(_) | StartPosition::Resume(_), None) => {
+                    return StartPosition::Live;
+                }
+                (start, _) => return start.clone(),
+            },
+            (_, Some(position)) => position.max_time.minus_us(self.window_us),
+            (_, None) => return StartPosition::Live,
+        };
+        StartPosition::Time(time)
+    }
+}

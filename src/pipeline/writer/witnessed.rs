@@ -1,0 +1,65 @@
+//! What the writer does for the witness: passes on what the server in use sent, takes what the
+//! witness sent, and writes what only the witness has.
+
+use std::time::Duration;
+
+use crate::pipeline::dedup::{Delivery, StagedBatch};
+use crate::pipeline::handoff::inline_writer::BatchWriter as _;
+use crate::pipeline::shutdown::StopReason;
+use crate::pipeline::witness::Missing;
+use crate::position::TimeUs;
+use crate::source::ConnectionInfo;
+
+use super::{OpenBatch, Writer};
+
+/// How often an idle writer takes what the witness has sent.
+const SERVE_EVERY: Duration = Duration::from_millis(100);
+
+impl Writer {
+    /// Notes the events that the server in use has sent.
+    pub(super) fn note_for_witness(&mut self, staged: &StagedBatch, connection: &ConnectionInfo) {
+        let Some(witness) = &mut self.config.witness else { return };
+        let passed = self.processor.take_passed();
+        witness.note_main(staged.lines(), &passed, connection);
+    }
+
+    /// Compares with the witness, and writes what only that has. Returns when to call it again;
+    /// `None` without a witness.
+    pub(super) fn serve_witness(&mut self) -> Option<Duration> {
+        let now = TimeUs(crate::metrics::now_us());
+        let witness = self.config.witness.as_mut()?;
+        let missing = witness.serve(&self.processor, now);
+        let reached = witness.reached(self.processor.latest());
+        self.processor.wait_for_witness(reached);
+        let Some(missing) = missing else {
+            return Some(SERVE_EVERY);
+        };
+        self.write_missing(missing, now);
+        Some(Duration::ZERO)
+    }
+
+    /// Writes what only the witness has from before the end of the run, as far as that is known.
+    pub(super) fn write_last_missing(&mut self, reason: StopReason) {
+        if reason == StopReason::Until {
+            while !self.has_ended && self.serve_witness() == Some(Duration::ZERO) {}
+        }
+    }
+
+    fn write_missing(&mut self, missing: Missing, now: TimeUs) {
+        let Missing { batch, passed, connection } = missing;
+        let events = batch.len() as u64;
+        let staged = self.processor.stage_witnessed(batch, &passed);
+        match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
+            Ok(()) => {
+                let (written_bytes, through) = (0, None);
+                self.open =
+                    Some(OpenBatch { staged, events, written_bytes, connection, through, now });
+                self.resume();
+            }
+            Err(refusal) => {
+                self.processor.rollback(staged, Delivery::Bytes(0));
+                self.end(Some(refusal));
+            }
+        }
+    }
+}
