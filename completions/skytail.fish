@@ -372,6 +372,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l stall-timeout -
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
+report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l last -d 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live' -r
@@ -478,6 +482,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l stall-timeout -d
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
+report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s d -l did -d 'Only events of this account: its DID, or its handle (alice.bsky.social), resolved at the start [default: all]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s k -l kind -d 'Only this kind: commit, identity, account or sync (v2 only) [default: all]' -r -f -a "commit\t''
 identity\t''
@@ -561,6 +569,10 @@ complete -c skytail -n "__fish_skytail_using_subcommand plan" -l stall-timeout -
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-retries -d 'Failed retries in a row before skytail gives up, or unlimited [default: unlimited; 8 before the first event]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l dns-server -d 'DNS server that resolves handles [default: the system\'s]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l max-frame-size -d 'Largest message accepted' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness -d 'Second server to compare with: what only HOST has is printed, late, and counted' -r -f -a "(__fish_print_hostnames)"
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-window -d 'Event time after which an event of only one server is missing on the other' -r
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-only -d 'What to do with an event that only the witness has: print, or only report [default: print]' -r -f -a "print\t''
+report\t''"
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l cursor -d 'Where to start: live, auto (where this consumer stopped), oldest, a time, an age (15m), or an integer cursor [default: live; with -o, --to, --consumer, --from auto]' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l since -d 'Start at TIME: 10m (ago), yesterday, 2026-11-23T10:00:00Z; the same as --cursor TIME' -r
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l last -d 'Print the N newest events that match (up to 100,000), then follow, or stop with --exit-when-live' -r

@@ -124,8 +124,6 @@ pub struct WitnessMetrics {
     pub pending_bytes: Gauge,
     /// Events of the witness that were printed because the server in use did not send them.
     pub printed: Counter,
-    /// Events of the witness from before the comparison began.
-    pub not_compared: Counter,
     /// What either server did not send.
     pub missing: MissingCounts,
 }

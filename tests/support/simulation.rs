@@ -160,6 +160,7 @@ fn processor(scenario: Scenario, start: &StartPosition) -> EventProcessor {
         strict: false,
         limit: None,
         until: None,
+        until_margin_us: 1_000_000,
         live_at: None,
         rewind_us: REWIND_US,
         secrets: EventIdSecrets { key: EventIdKey::new(42), legacy_seed: None },

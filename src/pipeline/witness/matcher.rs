@@ -55,6 +55,8 @@ pub struct Matcher {
     /// before its first event. The servers' times differ by up to the window, so an event of the
     /// witness is judged from one window later on.
     floor: Option<TimeUs>,
+    /// The same for the events of the server in use: where the witness's stream began.
+    witness_floor: Option<TimeUs>,
     /// Events that only the witness has so far.
     pending: Pending<WitnessEvent>,
     pending_bytes: usize,
@@ -71,6 +73,7 @@ impl Matcher {
         Self {
             window_us,
             floor,
+            witness_floor: None,
             pending: Pending::default(),
             pending_bytes: 0,
             expected: Pending::default(),
@@ -92,6 +95,7 @@ impl Matcher {
     /// is asked for nothing before `instant`.
     pub(super) fn change_witness(&mut self, instant: TimeUs) {
         self.expected.clear();
+        self.witness_floor = None;
         if instant > TimeUs(0) {
             self.skip_to(instant);
         }
@@ -128,11 +132,9 @@ impl Matcher {
         is_written: bool,
         event: impl FnOnce() -> WitnessEvent,
     ) -> Outcome {
+        self.witness_floor.get_or_insert(passed.clock);
         if self.expected.remove(passed.identity).is_some() || is_written {
             return Outcome::Matched;
-        }
-        if self.floor.is_none_or(|floor| passed.clock <= floor.plus_us(self.window_us)) {
-            return Outcome::NotCompared;
         }
         let event = event();
         self.pending_bytes += event.line.len();
@@ -152,14 +154,14 @@ impl Matcher {
 
     /// Removes the oldest event that only the witness has, if the server in use has passed it.
     pub(super) fn next_missing(&mut self, main: TimeUs) -> Option<MissingEvent> {
-        let entry = self.pending.pop_until(main.minus_us(self.window_us))?;
-        self.pending_bytes -= entry.value.line.len();
-        Some(MissingEvent { identity: entry.identity, event: entry.value })
-    }
-
-    /// Returns whether events of this kind can be compared.
-    pub(super) fn is_comparable(&self, event: &WitnessEvent) -> bool {
-        !event.is_relayed || self.shares_relay
+        loop {
+            let entry = self.pending.pop_until(main.minus_us(self.window_us))?;
+            self.pending_bytes -= entry.value.line.len();
+            let is_compared = is_after(entry.clock, self.floor, self.window_us);
+            if is_compared && (!entry.value.is_relayed || self.shares_relay) {
+                return Some(MissingEvent { identity: entry.identity, event: entry.value });
+            }
+        }
     }
 
     /// Removes the oldest event that only the server in use has, if the witness has passed it;
@@ -167,7 +169,8 @@ impl Matcher {
     pub(super) fn next_unwitnessed(&mut self, witness: TimeUs) -> Option<NameId> {
         loop {
             let entry = self.expected.pop_until(witness.minus_us(self.window_us))?;
-            if !entry.value.is_relayed || self.shares_relay {
+            let is_compared = is_after(entry.clock, self.witness_floor, self.window_us);
+            if is_compared && (!entry.value.is_relayed || self.shares_relay) {
                 return Some(entry.value.name);
             }
         }
@@ -191,6 +194,12 @@ impl Matcher {
     }
 }
 
+/// Returns whether an event of one stream is late enough that the other stream has it for certain,
+/// if that began at `floor`: the servers' times differ by up to the window.
+fn is_after(clock: TimeUs, floor: Option<TimeUs>, window_us: u64) -> bool {
+    floor.is_some_and(|floor| clock > floor.plus_us(window_us))
+}
+
 /// What became of an event of the witness.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -198,8 +207,6 @@ pub(super) enum Outcome {
     Matched,
     /// It waits for the server in use.
     Pending,
-    /// It is from before the comparison began.
-    NotCompared,
 }
 
 #[cfg(test)]
@@ -253,17 +260,19 @@ mod tests {
             matcher.on_witness(passed(identity, clock), is_written, || event(false))
         };
         assert_eq!(outcome(1, 50, true), Outcome::Matched);
-        assert_eq!(outcome(2, 10, false), Outcome::NotCompared);
-        assert_eq!(outcome(3, 11, false), Outcome::Pending);
-        matcher.skip_to(TimeUs(100));
-        let outcome = matcher.on_witness(passed(4, 110), false, || event(false));
-        assert_eq!(outcome, Outcome::NotCompared);
+        for (identity, clock) in [(2, 10), (3, 11), (4, 60), (5, 61)] {
+            assert_eq!(outcome(identity, clock, false), Outcome::Pending);
+        }
+        assert_eq!(missing(&mut matcher, 21), [3]);
+        matcher.skip_to(TimeUs(50));
+        assert_eq!(missing(&mut matcher, 99), [5]);
     }
 
     #[test]
     fn an_event_of_the_server_in_use_is_missing_on_the_witness_in_the_same_way() {
         let mut matcher = matcher();
-        for (identity, clock) in [(1, 20), (2, 21)] {
+        matcher.on_witness(passed(0, 5), false, || event(false));
+        for (identity, clock) in [(9, 15), (1, 20), (2, 21)] {
             matcher.on_main(passed(identity, clock), NameId::default(), false);
         }
         assert_eq!(matcher.on_witness(passed(1, 25), false, || event(false)), Outcome::Matched);
@@ -277,10 +286,12 @@ mod tests {
         let mut matcher = matcher();
         matcher.on_main(passed(1, 20), NameId::default(), true);
         assert_eq!(matcher.next_unwitnessed(TimeUs(99)), None);
-        assert!(!matcher.is_comparable(&event(true)) && matcher.is_comparable(&event(false)));
         matcher.on_witness(passed(2, 20), false, || event(true));
-        matcher.on_main(passed(2, 20), NameId::default(), true);
-        assert!(matcher.is_comparable(&event(true)));
+        assert_eq!(missing(&mut matcher, 99), [0; 0]);
+        matcher.on_witness(passed(3, 20), false, || event(true));
+        matcher.on_main(passed(3, 20), NameId::default(), true);
+        matcher.on_witness(passed(4, 20), false, || event(true));
+        assert_eq!(missing(&mut matcher, 99), [4]);
     }
 
     #[test]
@@ -289,8 +300,8 @@ mod tests {
         let skipped = (0..=MAX_EXPECTED as u64)
             .find_map(|i| matcher.on_main(passed(i, 1_000 + i), NameId::default(), false));
         assert_eq!(skipped, Some(TimeUs(1_000)));
-        let outcome = matcher.on_witness(passed(u64::MAX, 1_010), false, || event(false));
-        assert_eq!(outcome, Outcome::NotCompared);
+        matcher.on_witness(passed(u64::MAX, 1_010), false, || event(false));
+        assert_eq!(missing(&mut matcher, u64::MAX), [0; 0]);
         matcher.change_witness(TimeUs(5_000));
         assert_eq!(matcher.next_unwitnessed(TimeUs(u64::MAX)), None);
     }

@@ -242,10 +242,8 @@ impl WitnessSide {
                 is_relayed,
             };
             let outcome = self.matcher.on_witness(*passed, main.knows(passed.identity), event);
-            match outcome {
-                Outcome::Matched if is_relayed => self.matcher.matched_relayed(),
-                Outcome::NotCompared => self.config.metrics.witness.not_compared.add(1),
-                Outcome::Matched | Outcome::Pending => {}
+            if outcome == Outcome::Matched && is_relayed {
+                self.matcher.matched_relayed();
             }
         }
     }
@@ -295,7 +293,7 @@ impl WitnessSide {
                 break;
             }
             // What was printed in the meantime is no longer missing.
-            if !self.matcher.is_comparable(&event) || main.knows(identity) {
+            if main.knows(identity) {
                 continue;
             }
             self.counts.add(&server, self.names.name(event.name), &self.config.metrics);
