@@ -1,6 +1,8 @@
 //! The validated settings of a run. `cli` makes them and `pipeline` reads them. They depend on
 //! neither flags nor files, and each value is valid.
 
+mod witness;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,6 +23,7 @@ use crate::source::endpoint::Endpoint;
 use crate::source::handle::Handle;
 pub use crate::source::negotiation::ProtocolPreference;
 use crate::source::net::tls::ExtraRoots;
+pub use witness::{MissingEvents, Witness};
 
 /// One run of `skytail tail`.
 #[derive(Clone, Debug)]
@@ -79,25 +82,6 @@ pub struct TailSettings {
     pub handles: Option<Handles>,
     /// The address that serves metrics over HTTP; `None` for no server.
     pub metrics_listen: Option<SocketAddr>,
-}
-
-/// `--witness` and the flags that belong to it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Witness {
-    /// The time after which an event that only one server has is missing, in microseconds of event
-    /// time.
-    pub window_us: u64,
-    /// What becomes of an event that only the witness has.
-    pub missing: MissingEvents,
-}
-
-/// What becomes of an event that only the witness has.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum MissingEvents {
-    /// It is printed once it is known to be missing, after later events of its account.
-    Print,
-    /// It is counted and logged (`--witness-only report`).
-    Report,
 }
 
 /// `--to`.

@@ -13,6 +13,7 @@ use crate::settings::{
     Archive, ArchiveMode, Connection, MaxRetries, OnGap, TailSettings, WhenFull,
 };
 use crate::source::endpoint::Endpoint;
+use crate::source::v2::deferred::DeferredDecoder;
 use crate::source::v2::dictionaries::Dictionaries;
 
 use super::build::client;
@@ -173,6 +174,7 @@ impl WitnessReader {
         parts.link.offer(Some(WitnessStream {
             server: Arc::clone(&endpoint.label),
             receiver,
+            messages: DeferredDecoder::new(Arc::clone(&metrics)),
             processor,
             feedback: Arc::clone(&feedback),
             metrics: Arc::clone(&metrics),

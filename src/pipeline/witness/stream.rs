@@ -10,6 +10,7 @@ use crate::pipeline::feedback::WriterFeedback;
 use crate::pipeline::gap_detector::Anomaly;
 use crate::position::TimeUs;
 use crate::source::ConnectionInfo;
+use crate::source::v2::deferred::DeferredDecoder;
 
 /// The stream of one server that is the witness.
 #[derive(Debug)]
@@ -18,6 +19,8 @@ pub struct WitnessStream {
     pub server: Arc<str>,
     /// Where its lines come from.
     pub receiver: Receiver,
+    /// Decodes the messages that its connection left in the batches.
+    pub messages: DeferredDecoder,
     /// Filters and deduplicates its lines, independently of the server in use.
     pub processor: EventProcessor,
     /// Reports the position to its reader.
@@ -39,7 +42,8 @@ impl WitnessStream {
     /// Takes the next batch of the channel, without waiting.
     pub(super) fn take(&mut self, now: TimeUs) -> Option<PassedLines> {
         let Recv::Item(item) = self.receiver.recv(None) else { return None };
-        let Item { batch, connection, gap, through, .. } = item;
+        let Item { mut batch, connection, gap, through, .. } = item;
+        self.messages.decode(&mut batch, &connection);
         if let Some(gap) = gap {
             self.processor.report_gap(gap);
         }

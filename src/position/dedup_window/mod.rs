@@ -14,6 +14,7 @@ mod forget;
 mod keys;
 mod numbers;
 mod rollback;
+mod witness;
 
 use std::collections::VecDeque;
 
@@ -156,25 +157,6 @@ impl DedupWindow {
         });
         window.events = window.keys.len() as u64;
         window
-    }
-
-    /// Raises the bounds of [`MAX_EVENTS`] to `events`; never lowers them.
-    pub fn keep_at_least(&mut self, events: u64) {
-        self.max_events = self.max_events.max(events);
-    }
-
-    /// Keeps the keys of the span before this instant, as long as the bound of the memory allows,
-    /// and a new connection rewinds there.
-    pub fn hold_at(&mut self, instant: TimeUs) {
-        self.held_at = instant;
-    }
-
-    /// Adds the key of an event that another server has sent, and that has no place among the
-    /// events of this one.
-    pub fn insert_foreign(&mut self, identity: u64) {
-        let current = self.current.take();
-        self.insert(identity);
-        self.current = current;
     }
 
     /// Returns whether an event with this key was written.
