@@ -452,6 +452,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand tail" -l config -d 'Conf
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l profile -d 'Use the settings under [profile.NAME] of that file' -r
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l markers -d 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand tail" -l witness-hold -d 'Delay the output by one and a half windows, so that what only the witness has comes in its place'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l no-checkpoint -d 'Do not save a cursor'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'
 complete -c skytail -n "__fish_skytail_using_subcommand tail" -l json -d 'A synonym of --format ndjson'
@@ -534,6 +535,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand top" -l profile -d 'Use 
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l once -d 'Print the figures of one window, then exit'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l json -d 'Print them as JSON'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand top" -l witness-hold -d 'Delay the output by one and a half windows, so that what only the witness has comes in its place'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s q -l quiet -d 'Print errors only: no progress, no summary'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s v -l verbose -d 'Print more on stderr; -vv for everything'
 complete -c skytail -n "__fish_skytail_using_subcommand top" -s h -l help -d 'Print help'
@@ -650,6 +652,7 @@ complete -c skytail -n "__fish_skytail_using_subcommand plan" -l profile -d 'Use
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l no-measure -d 'Download nothing to measure the rate; the plan has no time then'
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l markers -d 'With -c and other filters: also take what honours deletes later (account, sync, deletes of the wanted collections); see skytail scrub'
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l demo -d 'Read made-up events from a server inside skytail'
+complete -c skytail -n "__fish_skytail_using_subcommand plan" -l witness-hold -d 'Delay the output by one and a half windows, so that what only the witness has comes in its place'
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l no-checkpoint -d 'Do not save a cursor'
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -s r -l raw-output -d 'Print the strings that --jq outputs without quotes'
 complete -c skytail -n "__fish_skytail_using_subcommand plan" -l json -d 'A synonym of --format ndjson'

@@ -12,7 +12,7 @@ use crate::metrics::Metrics;
 use crate::platform::Signals;
 use crate::position::{Position, StartPosition, TimeUs};
 use crate::render::{self, Renderer};
-use crate::settings::{Connection, RenderErrors, TailSettings, To};
+use crate::settings::{RenderErrors, TailSettings, To};
 use crate::sink::Sink;
 use crate::sink::file::rotation::Rotate;
 use crate::sink::stdout::Stdout;
@@ -23,20 +23,16 @@ use crate::source::net::tls::TlsContext;
 use crate::source::v2::dictionaries::Dictionaries;
 
 use super::channel::{Receiver, channel};
-use super::dedup::{EventProcessor, ProcessorConfig, REORDER_US};
+use super::dedup::ProcessorConfig;
 use super::feedback::WriterFeedback;
 use super::handoff::inline_writer::SharedWriter;
 use super::reader::{OnIdle, Reader};
 use super::shutdown::{Shutdown, StopReason};
 use super::transform::TransformStage;
-use super::witness::{WitnessConfig, WitnessLink, WitnessSide};
-use super::witness_reader::{WitnessParts, WitnessReader, resume_floor};
+use super::witness_reader::{WitnessParts, WitnessReader};
+use super::witness_setup::{self, WitnessSetup};
 use super::writer::{RunStart, Writer, WriterConfig, WriterResult};
 use super::{PipelineError, PipelineInputs};
-
-/// How many dedup keys are kept for a witness: three windows of 60 s at 1,456 events a second, in
-/// 22 MiB at most twice over. At a higher rate the keys reach less far back.
-const WITNESSED_KEYS: u64 = 1 << 18;
 
 /// A run whose writer thread has started.
 pub(super) struct Pipeline {
@@ -60,6 +56,9 @@ pub(super) fn build(
     inputs: PipelineInputs,
 ) -> Result<(Pipeline, Signals), PipelineError> {
     let signals = Signals::listen().map_err(system("listen for signals"))?;
+    stop_at_zero(settings, &inputs.stop);
+    let shared = shared_parts(settings, &inputs);
+    let (rules, feedback) = (shared.rules.clone(), Arc::clone(&shared.feedback));
     let PipelineInputs {
         start,
         history,
@@ -68,18 +67,13 @@ pub(super) fn build(
         output,
         renderer,
         stop,
-        secrets,
         metrics,
         ..
     } = inputs;
-    let sink = output.map_or_else(open_stdout, Ok)?;
-    if settings.stop.limit == Some(0) {
-        stop.request(StopReason::Limit);
-    }
-    let saved = saved_position(&start);
+    let (sink, saved) = (output.map_or_else(open_stdout, Ok)?, saved_position(&start));
     let (sender, receiver) = channel(settings.buffer, Arc::clone(&metrics));
-    let (renders, feedback) = (renderer.is_some(), Arc::new(WriterFeedback::new(saved.clone())));
-    let link = settings.witness.map(|_| Arc::new(WitnessLink::default()));
+    let renders = renderer.is_some();
+    let WitnessSetup { side, arrival, reader: witness } = witness_setup::set_up(settings, shared);
     let config = WriterConfig {
         transform: renderer.map(|renderer| transform_stage(settings, renderer, &metrics)),
         sink,
@@ -89,39 +83,20 @@ pub(super) fn build(
         run_start: run_start(&start, settings.endpoints.len()),
         history_start,
         feedback: Arc::clone(&feedback),
-        witness: link.as_ref().and_then(|link| witness_side(settings, &start, link, &metrics)),
+        witness: side,
+        arrival,
         metrics: Arc::clone(&metrics),
         stop: stop.clone(),
     };
-    let rules = processor_config(settings, secrets, renders);
-    let mut processor = EventProcessor::new(rules.clone(), &start, Arc::clone(&metrics));
-    if settings.witness.is_some() {
-        processor.enable_witness(WITNESSED_KEYS);
-    }
-    let client_parts = (inputs.v1_dictionary, inputs.dictionaries);
-    let witness = link.map(|link| {
-        WitnessReader::new(
-            settings,
-            WitnessParts {
-                link,
-                rules,
-                start: start.clone(),
-                feedback: Arc::clone(&feedback),
-                v1_dictionary: client_parts.0.clone(),
-                dictionaries: Arc::clone(&client_parts.1),
-                metrics: Arc::clone(&metrics),
-                stop: stop.clone(),
-            },
-        )
-    });
+    let processor = witness_setup::processor(settings, &rules, &start, &metrics);
     let writer = Arc::new(SharedWriter::new(Writer::new(config, processor, saved)));
     let (thread, written) = start_writer(Arc::clone(&writer), receiver, renders)?;
     let reader = Reader {
         endpoints: settings.endpoints.clone(),
-        client: client(settings, client_parts.0, client_parts.1, &metrics),
+        client: client(settings, inputs.v1_dictionary, inputs.dictionaries, &metrics),
         start,
         history,
-        limits: limits(settings),
+        limits: witness_setup::limits(settings),
         archive: settings.archive.clone(),
         until: settings.stop.until,
         compress: settings.compression.mode,
@@ -135,6 +110,25 @@ pub(super) fn build(
         stop: stop.clone(),
     };
     Ok((Pipeline { reader, witness, written, thread, stop, metrics }, signals))
+}
+
+/// Returns what the two readers of a run with a witness share.
+fn shared_parts(settings: &TailSettings, inputs: &PipelineInputs) -> WitnessParts {
+    WitnessParts {
+        rules: processor_config(settings, inputs.secrets, inputs.renderer.is_some()),
+        start: inputs.start.clone(),
+        feedback: Arc::new(WriterFeedback::new(saved_position(&inputs.start))),
+        v1_dictionary: inputs.v1_dictionary.clone(),
+        dictionaries: Arc::clone(&inputs.dictionaries),
+        metrics: Arc::clone(&inputs.metrics),
+        stop: inputs.stop.clone(),
+    }
+}
+
+fn stop_at_zero(settings: &TailSettings, stop: &Shutdown) {
+    if settings.stop.limit == Some(0) {
+        stop.request(StopReason::Limit);
+    }
 }
 
 fn open_stdout() -> Result<Sink, PipelineError> {
@@ -160,15 +154,9 @@ fn processor_config(
         strict: settings.strict,
         limit: settings.stop.limit.filter(|_| !renders || settings.filter.markers.is_on()),
         until: settings.stop.until,
-        // An event that only the witness has is known to be missing one window later.
-        until_margin_us: settings.witness.map_or(0, |witness| witness.window_us).max(REORDER_US),
+        until_margin_us: witness_setup::until_margin_us(settings),
         live_at: settings.stop.exit_when_live.then(|| TimeUs(crate::metrics::now_us())),
-        // The keys cover three windows: one that another server's replay rewinds further than its
-        // own two, because its times differ.
-        rewind_us: match settings.witness {
-            Some(witness) => settings.connection.rewind_us.max(witness.window_us * 3 / 2),
-            None => settings.connection.rewind_us,
-        },
+        rewind_us: witness_setup::rewind_us(settings),
         secrets,
         on_gap: settings.on_gap,
         period_us: settings
@@ -177,33 +165,6 @@ fn processor_config(
             .and_then(|output| output.naming.rotate)
             .map(Rotate::period_us),
     }
-}
-
-/// Returns the limits of connections. With a witness each connection rewinds two windows: what the
-/// witness sent within one window is undecided, and the servers' times differ by up to another.
-fn limits(settings: &TailSettings) -> Connection {
-    let limits = settings.connection;
-    let margin_us = settings.witness.map_or(0, |witness| witness.window_us * 2);
-    Connection { rewind_us: limits.rewind_us.max(margin_us), ..limits }
-}
-
-fn witness_side(
-    settings: &TailSettings,
-    start: &StartPosition,
-    link: &Arc<WitnessLink>,
-    metrics: &Arc<Metrics>,
-) -> Option<WitnessSide> {
-    let witness = settings.witness?;
-    metrics.witness.is_on.set(1);
-    Some(WitnessSide::new(WitnessConfig {
-        window_us: witness.window_us,
-        missing: witness.missing,
-        servers: settings.endpoints.iter().map(|endpoint| Arc::clone(&endpoint.label)).collect(),
-        floor: resume_floor(start),
-        is_live: matches!(start, StartPosition::Live),
-        link: Arc::clone(link),
-        metrics: Arc::clone(metrics),
-    }))
 }
 
 pub(super) fn client(

@@ -21,6 +21,7 @@ mod sync;
 pub mod transform;
 pub mod witness;
 mod witness_reader;
+mod witness_setup;
 pub mod writer;
 
 use std::io;

@@ -8,7 +8,7 @@ use tokio::time::sleep;
 
 use crate::compression::dictionary::Dictionary;
 use crate::metrics::Metrics;
-use crate::position::{StartPosition, TimeUs};
+use crate::position::StartPosition;
 use crate::settings::{
     Archive, ArchiveMode, Connection, MaxRetries, OnGap, TailSettings, WhenFull,
 };
@@ -32,7 +32,6 @@ const RETRY_AFTER: Duration = Duration::from_secs(60);
 
 /// What a [`WitnessReader`] shares with the rest of the run.
 pub(super) struct WitnessParts {
-    pub(super) link: Arc<WitnessLink>,
     /// The rules of the server in use.
     pub(super) rules: ProcessorConfig,
     pub(super) start: StartPosition,
@@ -48,24 +47,20 @@ pub(super) struct WitnessParts {
 pub(super) struct WitnessReader {
     settings: TailSettings,
     parts: WitnessParts,
+    link: Arc<WitnessLink>,
     window_us: u64,
     /// Whether a stream was offered before.
     has_read: bool,
 }
 
-/// Returns the instant from which a resumed run compares: from there on its dedup keys say what was
-/// written.
-pub(super) fn resume_floor(start: &StartPosition) -> Option<TimeUs> {
-    match start {
-        StartPosition::Resume(resume) => Some(resume.position.rewind_to.time),
-        _ => None,
-    }
-}
-
 impl WitnessReader {
-    pub(super) fn new(settings: &TailSettings, parts: WitnessParts) -> Self {
+    pub(super) fn new(
+        settings: &TailSettings,
+        parts: WitnessParts,
+        link: Arc<WitnessLink>,
+    ) -> Self {
         let window_us = settings.witness.map_or(0, |witness| witness.window_us);
-        Self { settings: settings.clone(), parts, window_us, has_read: false }
+        Self { settings: settings.clone(), parts, link, window_us, has_read: false }
     }
 
     /// Reads a witness until the run stops.
@@ -78,7 +73,7 @@ impl WitnessReader {
             }
             let Some(choice) = self.choose() else {
                 if !std::mem::replace(&mut is_paused, true) {
-                    self.parts.link.offer(None);
+                    self.link.offer(None);
                     tracing::warn!(
                         "the witness is the server in use now, and there is no other: nothing is compared"
                     );
@@ -131,7 +126,7 @@ impl WitnessReader {
                 %server,
                 "the witness can't be read ({error}): the run continues with one server, and tries again in a minute"
             );
-            self.parts.link.offer(None);
+            self.link.offer(None);
             tokio::select! {
                 () = sleep(RETRY_AFTER) => {}
                 () = self.is_over(choice) => {}
@@ -171,7 +166,7 @@ impl WitnessReader {
         let mut processor = EventProcessor::new(rules, &start, Arc::clone(&metrics));
         processor.enable_witness(0);
         let feedback = Arc::new(WriterFeedback::new(None));
-        parts.link.offer(Some(WitnessStream {
+        self.link.offer(Some(WitnessStream {
             server: Arc::clone(&endpoint.label),
             receiver,
             messages: DeferredDecoder::new(Arc::clone(&metrics)),

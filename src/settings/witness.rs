@@ -15,6 +15,8 @@ pub struct Witness {
 pub enum MissingEvents {
     /// It is printed once it is known to be missing, after later events of its account.
     Print,
+    /// It is printed in its place: the output waits for it (`--witness-hold`).
+    Hold,
     /// It is counted and logged (`--witness-only report`).
     Report,
 }

@@ -29,6 +29,11 @@ pub struct WitnessArgs {
     #[arg(long, value_name = "DUR", value_parser = parse_positive_duration, default_value = "60s")]
     pub witness_window: Duration,
 
+    /// Delay the output by one and a half windows, so that what
+    /// only the witness has comes in its place
+    #[arg(long, conflicts_with = "witness_only")]
+    pub witness_hold: bool,
+
     /// What to do with an event that only the witness has: print,
     /// or only report [default: print]
     #[arg(long, value_enum, hide_possible_values = true, value_name = "WHAT")]
@@ -53,7 +58,7 @@ pub fn add_witness(
     sources: &ValueSources,
 ) -> Result<TailSettings, UsageError> {
     let Some(host) = &args.witness else {
-        for flag in ["witness-window", "witness-only"] {
+        for flag in ["witness-window", "witness-hold", "witness-only"] {
             if sources.is_given(flag) {
                 return Err(sources.usage_error(
                     flag,
@@ -72,6 +77,7 @@ pub fn add_witness(
         window_us: args.witness_window.as_micros() as u64,
         missing: match args.witness_only {
             Some(WitnessOnly::Report) => MissingEvents::Report,
+            Some(WitnessOnly::Print) | None if args.witness_hold => MissingEvents::Hold,
             Some(WitnessOnly::Print) | None => MissingEvents::Print,
         },
     });

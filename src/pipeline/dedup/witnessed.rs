@@ -61,6 +61,9 @@ impl EventProcessor {
             else {
                 return false;
             };
+            if self.window.contains(event.identity) {
+                return false;
+            }
             self.window.insert_foreign(event.identity);
             self.backlog.stage(at, event.identity, latest);
             self.rollovers.note(latest);

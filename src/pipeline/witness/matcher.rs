@@ -44,6 +44,8 @@ struct ExpectedEvent {
 #[derive(Debug)]
 pub(super) struct MissingEvent {
     pub(super) identity: u64,
+    /// The clock of the witness's stream when it came.
+    pub(super) clock: TimeUs,
     pub(super) event: WitnessEvent,
 }
 
@@ -159,7 +161,8 @@ impl Matcher {
             self.pending_bytes -= entry.value.line.len();
             let is_compared = is_after(entry.clock, self.floor, self.window_us);
             if is_compared && (!entry.value.is_relayed || self.shares_relay) {
-                return Some(MissingEvent { identity: entry.identity, event: entry.value });
+                let (identity, clock) = (entry.identity, entry.clock);
+                return Some(MissingEvent { identity, clock, event: entry.value });
             }
         }
     }

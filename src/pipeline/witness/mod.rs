@@ -16,8 +16,10 @@
 //! [`Reader`]: super::reader::Reader
 
 mod counts;
+mod hold;
 mod link;
 mod matcher;
+mod missing;
 mod names;
 mod pending;
 mod serve;
@@ -26,5 +28,5 @@ mod stream;
 
 pub use link::WitnessLink;
 pub use matcher::Matcher;
-pub use serve::{Missing, WitnessConfig, WitnessSide};
+pub use serve::{Held, MainStream, Missing, WitnessConfig, WitnessSide};
 pub use stream::WitnessStream;

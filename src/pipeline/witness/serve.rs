@@ -4,15 +4,17 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::event::batch::{Batch, CompactBatch};
-use crate::event::format::EventFormat;
+
 use crate::event::header_spans::IdentityScope;
 use crate::metrics::Metrics;
+use crate::pipeline::channel::Item;
 use crate::pipeline::dedup::{EventProcessor, PassedEvent};
 use crate::position::TimeUs;
 use crate::settings::MissingEvents;
 use crate::source::{ConnectionInfo, RequestedCursor};
 
 use super::counts::Counts;
+use super::hold::{Hold, Step};
 use super::link::Change;
 use super::matcher::{Matcher, MissingEvent, Outcome, WitnessEvent};
 use super::names::Names;
@@ -22,14 +24,6 @@ use super::{WitnessLink, WitnessStream};
 
 /// Most batches of the witness that one call takes, so that the server in use is not kept waiting.
 const MAX_BATCHES: usize = 16;
-
-/// Most missing events of one call, and their bytes.
-const MAX_MISSING: usize = 1_000;
-const MAX_MISSING_BYTES: usize = 1 << 20;
-
-/// Most missing events a second that are printed, on average over ten seconds: ten times what the
-/// whole firehose has. A witness that invents events can print no more; its connection waits.
-const MAX_RATE: f64 = 20_000.0;
 
 /// How many windows the saved position waits for a witness that is behind or down. A longer wait
 /// would make each checkpoint and each reconnect larger.
@@ -54,6 +48,27 @@ pub struct WitnessConfig {
     pub metrics: Arc<Metrics>,
 }
 
+/// What is known of the server in use.
+#[derive(Clone, Copy, Debug)]
+pub struct MainStream<'a> {
+    /// The stage that has the events that were written.
+    pub written: &'a EventProcessor,
+    /// The stage that has all events that came, if the output waits.
+    pub arrived: Option<&'a EventProcessor>,
+    /// Events received so far.
+    pub events: u64,
+}
+
+impl MainStream<'_> {
+    fn latest(&self) -> TimeUs {
+        self.arrived.unwrap_or(self.written).latest()
+    }
+
+    pub(super) fn knows(&self, identity: u64) -> bool {
+        self.written.knows(identity) || self.arrived.is_some_and(|stage| stage.knows(identity))
+    }
+}
+
 /// Missing events to write.
 #[derive(Debug)]
 pub struct Missing {
@@ -65,28 +80,41 @@ pub struct Missing {
     pub connection: Arc<ConnectionInfo>,
 }
 
+/// What has waited long enough (`--witness-hold`).
+#[derive(Debug)]
+pub enum Held {
+    /// Lines of the server in use.
+    Main(Item),
+    /// Missing events.
+    Missing(Missing),
+}
+
 /// The witness, as the writer sees it.
 #[derive(Debug)]
 pub struct WitnessSide {
-    config: WitnessConfig,
-    stream: Option<WitnessStream>,
+    pub(super) config: WitnessConfig,
+    pub(super) stream: Option<WitnessStream>,
     /// The witness's connection that the last lines came from.
-    connection: Option<Arc<ConnectionInfo>>,
-    matcher: Matcher,
-    names: Names,
-    counts: Counts,
+    pub(super) connection: Option<Arc<ConnectionInfo>>,
+    pub(super) matcher: Matcher,
+    pub(super) names: Names,
+    pub(super) counts: Counts,
     main_silence: SilenceClock,
     silence: SilenceClock,
     /// Whether the log says that the streams can't be compared, because the witness is too far
     /// behind.
     is_behind: bool,
+    /// What waits for the witness.
+    pub(super) hold: Option<Hold>,
+    /// How far the server in use has come.
+    main_reached: TimeUs,
     /// The next missing event, if its line has another shape than those before it.
-    carried: Option<MissingEvent>,
+    pub(super) carried: Option<MissingEvent>,
     /// How far the witness has come.
     reached: TimeUs,
     /// How many missing events may be printed now.
-    allowance: f64,
-    refilled: Instant,
+    pub(super) allowance: f64,
+    pub(super) refilled: Instant,
 }
 
 impl WitnessSide {
@@ -104,9 +132,11 @@ impl WitnessSide {
             main_silence: SilenceClock::new(window, now, config.is_live),
             silence: SilenceClock::new(window, now, config.is_live),
             is_behind: false,
+            hold: (config.missing == MissingEvents::Hold).then(|| Hold::new(config.window_us)),
+            main_reached: TimeUs(0),
             carried: None,
             reached: TimeUs(0),
-            allowance: 10.0 * MAX_RATE,
+            allowance: super::missing::BURST,
             refilled: now,
             config,
         }
@@ -153,10 +183,11 @@ impl WitnessSide {
     }
 
     /// Takes what the witness has sent, and returns events that the server in use does not have.
-    pub fn serve(&mut self, main: &EventProcessor, now_us: TimeUs) -> Option<Missing> {
+    pub fn serve(&mut self, main: &MainStream<'_>, now_us: TimeUs) -> Option<Missing> {
         self.take_change(main);
         let now = Instant::now();
-        let reached = self.main_reached(main, now, now_us);
+        let reached = self.look_at_main(main, now, now_us);
+        self.main_reached = reached;
         if !self.matcher.has_started() && reached > TimeUs(0) {
             self.matcher.skip_to(reached);
         }
@@ -173,13 +204,38 @@ impl WitnessSide {
     pub fn reached(&self, main: TimeUs) -> TimeUs {
         match self.config.missing {
             MissingEvents::Report => main,
-            MissingEvents::Print => {
+            MissingEvents::Print | MissingEvents::Hold => {
                 self.reached.max(main.minus_us(self.config.window_us.saturating_mul(MAX_WAIT)))
             }
         }
     }
 
-    fn take_change(&mut self, main: &EventProcessor) {
+    /// Returns the most event time of a batch that is kept back, in microseconds.
+    #[must_use]
+    pub fn hold_step_us(&self) -> u64 {
+        self.config.window_us / 8
+    }
+
+    /// Keeps a batch of the server in use back, after which its stream's clock is `clock`.
+    pub fn hold(&mut self, item: Item, clock: TimeUs) {
+        if let Some(hold) = &mut self.hold {
+            hold.push(item, clock);
+        }
+    }
+
+    /// Returns what has waited long enough; with `all`, whatever waits.
+    pub fn next_held(&mut self, all: bool) -> Option<Held> {
+        let reached = if all { TimeUs(u64::MAX) } else { self.main_reached };
+        match self.hold.as_mut()?.next(reached)? {
+            Step::Main(item) => Some(Held::Main(item)),
+            Step::Missing(batch, passed, shape) => {
+                let connection = self.connection_for(shape)?;
+                Some(Held::Missing(Missing { batch, passed, connection }))
+            }
+        }
+    }
+
+    fn take_change(&mut self, main: &MainStream<'_>) {
         let Some(change) = self.config.link.take() else { return };
         let former = self.stream.take().map(|stream| stream.server);
         let Change::Stream(stream) = change else { return };
@@ -192,18 +248,18 @@ impl WitnessSide {
         self.stream = Some(*stream);
     }
 
-    fn main_reached(&mut self, main: &EventProcessor, now: Instant, now_us: TimeUs) -> TimeUs {
+    fn look_at_main(&mut self, main: &MainStream<'_>, now: Instant, now_us: TimeUs) -> TimeUs {
         let metrics = &self.config.metrics;
         self.main_silence.reached(Observation {
             now,
             now_us,
             is_connected: metrics.connected.get() == 1,
-            events: metrics.received.get(),
+            events: main.events,
             clock: main.latest(),
         })
     }
 
-    fn take_batches(&mut self, main: &EventProcessor, now_us: TimeUs) {
+    fn take_batches(&mut self, main: &MainStream<'_>, now_us: TimeUs) {
         // Before the first event of the server in use nothing says what to compare.
         if !self.matcher.has_started() {
             return;
@@ -223,7 +279,7 @@ impl WitnessSide {
         }
     }
 
-    fn compare(&mut self, taken: &PassedLines, main: &EventProcessor) {
+    fn compare(&mut self, taken: &PassedLines, main: &MainStream<'_>) {
         let shape = taken.connection.shape;
         for (i, (line, passed)) in taken.lines.iter().zip(&taken.passed).enumerate() {
             let header = taken.lines.header(i);
@@ -249,7 +305,7 @@ impl WitnessSide {
     }
 
     /// Counts what the witness has passed and does not have.
-    fn expire(&mut self, main: &EventProcessor, now: Instant, now_us: TimeUs) {
+    fn expire(&mut self, main: &MainStream<'_>, now: Instant, now_us: TimeUs) {
         let Some(stream) = &self.stream else { return };
         let witness = Arc::clone(&stream.server);
         let reached = self.silence.reached(Observation {
@@ -271,70 +327,11 @@ impl WitnessSide {
         );
     }
 
-    fn find_missing(
-        &mut self,
-        main: &EventProcessor,
-        reached: TimeUs,
-        now: Instant,
-    ) -> Option<Missing> {
-        let server = self.server_in_use(main);
-        let (mut batch, mut passed) = (Batch::default(), Vec::new());
-        let mut shape = None;
-        let is_printed = self.config.missing != MissingEvents::Report;
-        self.refill(now);
-        while passed.len() < MAX_MISSING
-            && batch.buffered_bytes() < MAX_MISSING_BYTES
-            && (self.allowance >= 1.0 || !is_printed)
-        {
-            let next = self.carried.take().or_else(|| self.matcher.next_missing(reached));
-            let Some(MissingEvent { identity, event }) = next else { break };
-            if shape.is_some_and(|shape| shape != event.shape) {
-                self.carried = Some(MissingEvent { identity, event });
-                break;
-            }
-            // What was printed in the meantime is no longer missing.
-            if main.knows(identity) {
-                continue;
-            }
-            self.counts.add(&server, self.names.name(event.name), &self.config.metrics);
-            if !is_printed {
-                continue;
-            }
-            self.allowance -= 1.0;
-            batch.push_with(&event.line, event.header);
-            passed.push(PassedEvent { identity, clock: reached, counts: event.counts });
-            shape = Some(event.shape);
-        }
-        let witness = self.stream.as_ref().map(|stream| Arc::clone(&stream.server));
-        let fate = if is_printed { "they are printed late" } else { "they are not printed" };
-        self.counts.report(&server, &witness.unwrap_or_default(), fate);
-        if passed.is_empty() {
-            return None;
-        }
-        self.config.metrics.witness.printed.add(passed.len() as u64);
-        let connection = self.connection_for(shape.unwrap_or(EventFormat::V1))?;
-        Some(Missing { batch, passed, connection })
-    }
-
-    fn refill(&mut self, now: Instant) {
-        let seconds = now.saturating_duration_since(self.refilled).as_secs_f64();
-        self.refilled = now;
-        self.allowance = (self.allowance + seconds * MAX_RATE).min(10.0 * MAX_RATE);
-    }
-
-    fn connection_for(&self, shape: EventFormat) -> Option<Arc<ConnectionInfo>> {
-        let connection = self.connection.as_ref()?;
-        match connection.shape == shape {
-            true => Some(Arc::clone(connection)),
-            false => Some(Arc::new(ConnectionInfo { shape, ..(**connection).clone() })),
-        }
-    }
-
     /// Returns the name of the server in use.
-    fn server_in_use(&self, main: &EventProcessor) -> Arc<str> {
+    pub(super) fn server_in_use(&self, main: &MainStream<'_>) -> Arc<str> {
         let number = usize::try_from(self.config.metrics.server.get()).unwrap_or(0);
         let dialled = number.checked_sub(1).and_then(|index| self.config.servers.get(index));
-        let written = main.position().map(|position| &position.origin.server);
+        let written = main.written.position().map(|position| &position.origin.server);
         written.or(dialled).map(Arc::clone).unwrap_or_default()
     }
 

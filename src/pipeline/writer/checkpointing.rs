@@ -118,6 +118,9 @@ impl Writer {
 
     /// Ends the run: saves the last position that the output proves.
     pub(super) fn finish_run(&mut self) -> WriterResult {
+        if self.failure.is_none() {
+            self.write_held(true);
+        }
         self.begin_last_commit();
         let failure = self.failure.take();
         let mut failure = failure.filter(|refusal| !matches!(refusal, SinkError::Closed));

@@ -6,6 +6,7 @@
 mod checkpointing;
 mod closed_pipe;
 mod database;
+mod held;
 mod report;
 mod witnessed;
 
@@ -35,6 +36,7 @@ use super::witness::WitnessSide;
 
 use checkpointing::Unsaved;
 use database::DatabaseState;
+pub use held::Arrival;
 
 /// How often a writer that writes nothing checks whether the reader of its output has gone.
 const CHECK_OUTPUT_EVERY: Duration = Duration::from_secs(1);
@@ -61,6 +63,8 @@ pub struct WriterConfig {
     pub feedback: Arc<WriterFeedback>,
     /// The second server to compare with, if there is one.
     pub witness: Option<WitnessSide>,
+    /// The stage of what has come, if the output waits for the witness.
+    pub arrival: Option<Arrival>,
     /// The counters of the run.
     pub metrics: Arc<Metrics>,
     /// Stops the run.
@@ -182,6 +186,10 @@ impl BatchWriter for Writer {
     }
 
     fn write(&mut self, item: Item) -> Option<Batch> {
+        if self.config.arrival.is_some() && !item.is_history {
+            self.hold(item);
+            return None;
+        }
         self.process(item);
         self.resume()
     }
@@ -192,6 +200,7 @@ impl BatchWriter for Writer {
         let must_save_start = checkpoint_worker.is_some() && run_start.is_some();
         sink.is_non_blocking()
             && transform.is_none()
+            && self.config.arrival.is_none()
             && !must_save_start
             && self.open.is_none()
             && !self.has_ended
@@ -295,10 +304,12 @@ impl Writer {
             true => self.processor.stage_history(batch),
             false => self.processor.process(batch, &connection, now),
         };
-        self.note_for_witness(&staged, &connection);
+        if self.config.arrival.is_none() {
+            self.note_for_witness(&staged, &connection);
+            self.config.feedback.set_early(self.processor.surplus_time());
+        }
         self.report_rejected();
         self.report_anomaly(connection.number);
-        self.config.feedback.set_early(self.processor.surplus_time());
         match self.begin_feed(&connection).and_then(|()| self.save_run_start()) {
             Ok(()) => {
                 let written_bytes = 0;
@@ -350,7 +361,9 @@ impl Writer {
 
     /// Reports the position to the reader, and stops the run if there is a reason.
     fn publish_position(&mut self, reason: Option<StopReason>) {
-        self.config.feedback.set(self.processor.position());
+        if self.config.arrival.is_none() {
+            self.config.feedback.set(self.processor.position());
+        }
         self.config.metrics.last_event_at_us.set(crate::metrics::now_us());
         if let Some(reason) = reason.or(self.processor.stop_reason()) {
             if std::mem::replace(&mut self.is_ending, true) {

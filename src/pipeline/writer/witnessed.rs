@@ -27,10 +27,13 @@ impl Writer {
     /// `None` without a witness.
     pub(super) fn serve_witness(&mut self) -> Option<Duration> {
         let now = TimeUs(crate::metrics::now_us());
+        let arrival = self.config.arrival.as_ref();
+        let main = Self::main_stream(&self.processor, arrival, &self.config.metrics);
         let witness = self.config.witness.as_mut()?;
-        let missing = witness.serve(&self.processor, now);
+        let missing = witness.serve(&main, now);
         let reached = witness.reached(self.processor.latest());
         self.processor.wait_for_witness(reached);
+        self.write_held(false);
         let Some(missing) = missing else {
             return Some(SERVE_EVERY);
         };
@@ -40,12 +43,12 @@ impl Writer {
 
     /// Writes what only the witness has from before the end of the run, as far as that is known.
     pub(super) fn write_last_missing(&mut self, reason: StopReason) {
-        if reason == StopReason::Until {
+        if reason == StopReason::Until && self.config.arrival.is_none() {
             while !self.has_ended && self.serve_witness() == Some(Duration::ZERO) {}
         }
     }
 
-    fn write_missing(&mut self, missing: Missing, now: TimeUs) {
+    pub(super) fn write_missing(&mut self, missing: Missing, now: TimeUs) {
         let Missing { batch, passed, connection } = missing;
         let events = batch.len() as u64;
         let staged = self.processor.stage_witnessed(batch, &passed);

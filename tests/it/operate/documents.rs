@@ -21,7 +21,9 @@ fn metrics_in(text: &str) -> BTreeSet<String> {
 fn exported_metrics() -> BTreeSet<String> {
     let (_scratch, server) = serve(10);
     let tail = start_monitored(&server, &["--witness", "127.0.0.1:1"]);
-    let page = get_until(tail.metrics_address(), "/metrics", |page| page.status == 200);
+    let page = get_until(tail.metrics_address(), "/metrics", |page| {
+        page.body.contains("skytail_missing_events_total{")
+    });
     let names = samples(&page.body);
     names.keys().map(|series| series.split('{').next().unwrap().to_owned()).collect()
 }

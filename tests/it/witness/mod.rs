@@ -7,6 +7,7 @@ use std::collections::{HashMap, HashSet};
 use crate::support::run::Tail;
 use crate::support::scripted::Step::{Accept, Hang, Send};
 use crate::support::scripted::{ScriptedServer, Step, texts};
+use crate::support::tail::TailProcess;
 use crate::support::{FIRST_US, Scratch};
 
 /// The events of a test, 100 ms apart: a minute of event time.
@@ -101,6 +102,42 @@ fn two_servers_that_leave_out_events_have_all_of_them_between_them() {
     assert!(run.stderr.contains(&of_main), "{of_main} is not in {}", run.stderr);
     // A server that lacks nothing is not accused.
     assert!(run.stderr.contains("did not send events that"), "{}", run.stderr);
+}
+
+// Guards INV-4.
+#[test]
+fn output_that_waits_keeps_the_order_of_each_account() {
+    let main = ScriptedServer::start([stay(&main_events(|i| !main_lacks(i)))]);
+    let witness = ScriptedServer::start([stay(&witness_events(|i| !witness_lacks(i)))]);
+    let run = witnessed(&main, &witness)
+        .flags(&["--witness-hold", "--cursor", "oldest", "-n", "560"])
+        .run();
+    run.ends_with(0);
+    let found = numbers(&run.lines);
+    assert_eq!(found.len(), 560);
+    for account in [0, 1] {
+        let own = |i: &u64| (i % 3).min(1) == account;
+        let printed: Vec<u64> = found.iter().copied().filter(own).collect();
+        let all: Vec<u64> = (0..EVENTS).filter(own).take(printed.len()).collect();
+        assert_eq!(printed, all, "account {account}");
+    }
+}
+
+#[test]
+fn output_that_waits_is_written_at_the_end_of_the_run() {
+    let main = ScriptedServer::start([stay(&main_events(|_| true))]);
+    let witness = ScriptedServer::start([stay(&witness_events(|_| true))]);
+    let (home, host, other) = (Scratch::new(), main.host(), witness.host());
+    let flags = ["--host", &host, "--witness", &other, "--witness-window", "1s", "--witness-hold"];
+    let rest = ["--cursor", "oldest", "--protocol", "v1", "--archive", "off"];
+    let mut run = TailProcess::start(&home.path(""), &[&flags[..], &rest[..]].concat());
+    // What has waited long enough comes at once, and the rest with the signal.
+    let mut lines = run.lines(580);
+    run.signal("INT");
+    let ended = run.wait();
+    assert_eq!(ended.code(), 0, "{}", ended.stderr);
+    lines.extend(ended.rest);
+    assert_complete(&lines);
 }
 
 #[test]
